@@ -1,0 +1,30 @@
+"""Data sets and minibatches: arrays in memory, the small sets that come with scikit-learn, MNIST and
+Fashion-MNIST. Importing this package reads no data and imports nothing but NumPy."""
+
+from .array_dataset import ArrayDataset as ArrayDataset
+from .dataset import Dataset as Dataset
+from .digits import Digits as Digits
+from .idx import read_idx as read_idx
+from .mnist import MNIST as MNIST
+from .mnist import FashionMNIST as FashionMNIST
+from .order import epoch_order as epoch_order
+from .split import split_rows as split_rows
+from .tabular import BreastCancer as BreastCancer
+from .tabular import Diabetes as Diabetes
+from .tabular import Iris as Iris
+from .tabular import Wine as Wine
+
+__all__ = [
+    "MNIST",
+    "ArrayDataset",
+    "BreastCancer",
+    "Dataset",
+    "Diabetes",
+    "Digits",
+    "FashionMNIST",
+    "Iris",
+    "Wine",
+    "epoch_order",
+    "read_idx",
+    "split_rows",
+]

@@ -1,0 +1,68 @@
+"""What `ArrayDataset` asks of the arrays it is given. Each check looks at every value once, when the set
+is made, so that a wrong row is named before it reaches a net."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .checks import whole_number
+
+Rows: TypeAlias = slice | np.ndarray | list[int]
+
+
+def real_numbers(name: str, values: ArrayLike) -> np.ndarray:
+    """`values` as an array of real numbers with at least one sample."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "buif":
+        raise TypeError(
+            f"ArrayDataset: {name} has dtype {array.dtype}, expected whole or floating point numbers"
+        )
+    if array.ndim == 0 or array.size == 0:
+        raise ValueError(f"ArrayDataset: {name} has shape {array.shape}, expected at least one sample")
+    return array
+
+
+def float_type(array: np.ndarray) -> np.dtype[Any]:
+    """float64 for doubles, float32 for every other number."""
+    return np.dtype(np.float64 if array.dtype.kind == "f" and array.dtype.itemsize > 4 else np.float32)
+
+
+def check_finite(name: str, array: np.ndarray) -> None:
+    """Refuse an array that holds NaN or infinity, and name the first row that does."""
+    if array.dtype.kind != "f":
+        return
+    finite = np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
+    if not finite.all():
+        raise ValueError(
+            f"ArrayDataset: row {finite.argmin()} of {name} holds NaN or infinity, expected finite numbers"
+        )
+
+
+def count_classes(labels: np.ndarray, classes: int | None) -> int:
+    """Number of classes, after a look at every label: int64, 1-D, in 0..classes-1."""
+    if labels.ndim != 1:
+        n, shape = len(labels), labels.shape
+        raise ValueError(
+            f"ArrayDataset: whole-number y has shape {shape}, expected class labels of shape ({n},)"
+        )
+    if classes is None:
+        classes = max(int(labels.max()) + 1, 1)
+    classes = whole_number("ArrayDataset", "classes", classes, least=1)
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
+        row = wrong.argmax()
+        raise ValueError(f"ArrayDataset: row {row} of y has label {labels[row]}, expected 0 to {classes - 1}")
+    return classes
+
+
+def checked_rows(rows: Rows) -> slice | np.ndarray:
+    """`rows` as a slice or a 1-D array of row numbers (or truth values); a single number is refused."""
+    if isinstance(rows, slice):
+        return rows
+    array = np.asarray(rows)
+    if array.ndim != 1 or array.dtype.kind not in "bui":
+        raise TypeError(f"ArrayDataset: rows is {rows!r}, expected a slice or a 1-D array of row numbers")
+    return array

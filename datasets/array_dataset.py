@@ -1,0 +1,119 @@
+"""A pair of arrays as a data set: checked once when it is made, then cut into minibatches by NumPy,
+without a Python loop over samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .array_checks import Rows, check_finite, checked_rows, count_classes, float_type, real_numbers
+from .checks import finite_number, whole_number
+from .order import epoch_order
+
+Pair: TypeAlias = tuple[np.ndarray, np.ndarray]
+
+
+class ArrayDataset:
+    """Inputs x and targets y with the same first axis.
+
+    `ds[rows]` is a pair of new arrays: x * scale + shift in the floating point type `ds.dtype`, and y.
+
+    Shapes: x (N, ...), kept as uint8, float32 or float64 (other numbers become float32); y (N,) whole
+        numbers are class labels, kept as int64; y (N, ...) floating point is kept as float32 or float64.
+        An array that already has its dtype and is C-contiguous is not copied.
+    Args: scale, shift: applied to every minibatch, so that images stay uint8 in memory; classes: number
+        of classes, default the largest label plus one; None with floating point y.
+    Errors: TypeError for arrays that do not hold real numbers; ValueError for different lengths, an
+        empty set, NaN or infinity (names the first such row), labels that are not in 0..classes-1 (names
+        row and label).
+    """
+
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        scale: float = 1.0,
+        shift: float = 0.0,
+        classes: int | None = None,
+    ) -> None:
+        x, y = real_numbers("x", x), real_numbers("y", y)
+        if len(x) != len(y):
+            raise ValueError(f"ArrayDataset: x has {len(x)} samples and y has {len(y)}, expected as many")
+        labels = y.dtype.kind in "bui"
+        self.x = np.ascontiguousarray(x, dtype=x.dtype if x.dtype == np.uint8 else float_type(x))
+        self.y = np.ascontiguousarray(y, dtype=np.int64 if labels else float_type(y))
+        self.scale = finite_number("ArrayDataset", "scale", scale)
+        self.shift = finite_number("ArrayDataset", "shift", shift)
+        self.dtype = float_type(self.x)
+        self.classes = count_classes(self.y, classes) if labels else None
+        if classes is not None and not labels:
+            raise ValueError(
+                f"ArrayDataset: classes is {classes} but y has dtype {y.dtype}, expected whole numbers"
+            )
+        check_finite("x", self.x)
+        check_finite("y", self.y)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, without the batch axis."""
+        return self.x.shape[1:]
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """Shape of one target, without the batch axis: () for class labels."""
+        return self.y.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __repr__(self) -> str:
+        target = (
+            f"y {self.target_shape} {self.y.dtype}" if self.classes is None else f"{self.classes} classes"
+        )
+        return f"ArrayDataset({len(self)} samples, x {self.input_shape} {self.x.dtype}, {target})"
+
+    def __getitem__(self, rows: Rows) -> Pair:
+        """The samples of a slice or a 1-D index array as new arrays (x (B, ...) of `dtype`, y (B, ...))."""
+        rows = checked_rows(rows)
+        cut = isinstance(rows, slice)  # NumPy returns a view of a slice, a copy of anything else
+        x = self.x[rows].astype(self.dtype, copy=cut)
+        if self.scale != 1.0:
+            x *= self.dtype.type(self.scale)
+        if self.shift != 0.0:
+            x += self.dtype.type(self.shift)
+        return x, self.y[rows].copy() if cut else self.y[rows]
+
+    def take(self, rows: Rows) -> ArrayDataset:
+        """The samples of a slice (its memory is shared) or of a 1-D index array (copied), as a data set."""
+        rows = checked_rows(rows)
+        return ArrayDataset(
+            self.x[rows], self.y[rows], scale=self.scale, shift=self.shift, classes=self.classes
+        )
+
+    def minibatches(
+        self,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        epoch: int = 0,
+        drop_last: bool = False,
+    ) -> Iterator[Pair]:
+        """Pairs `self[rows]` of `batch_size` samples that visit the set once.
+
+        Args: batch_size: from 1 to len(self); shuffle: visit in `epoch_order(len(self), seed=seed,
+            epoch=epoch)` instead of row by row; drop_last: leave out a last minibatch of fewer samples.
+        Errors: ValueError for a batch_size below 1 or above the number of samples, at the call.
+        """
+        n = len(self)
+        batch_size = whole_number("ArrayDataset", "batch_size", batch_size, least=1)
+        if batch_size > n:
+            raise ValueError(f"ArrayDataset: batch_size {batch_size} is larger than the set of {n} samples")
+        order = epoch_order(n, seed=seed, epoch=epoch) if shuffle else None
+        starts = range(0, n - batch_size + 1 if drop_last else n, batch_size)
+        pieces = (slice(start, start + batch_size) for start in starts)
+        return (self[piece if order is None else order[piece]] for piece in pieces)

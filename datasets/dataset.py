@@ -1,0 +1,58 @@
+"""What the trainer asks of a data set: three parts, and the shapes of one sample. The shapes are known
+before any data is read, so a net that does not fit is refused at once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from .array_dataset import ArrayDataset
+
+
+class Dataset(ABC):
+    """A training part and, where there are any, a validation and a test part.
+
+    A data set of one's own names its shapes as class attributes and loads its parts when they are first
+    asked for:
+
+        class Halves(Dataset):
+            input_shape, target_shape, classes = (1,), (), 2
+
+            @cached_property
+            def train(self):
+                x = np.linspace(-1, 1, 100).reshape(100, 1)
+                return ArrayDataset(x, x[:, 0] > 0)
+    """
+
+    @property
+    @abstractmethod
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, without the batch axis; must not load data."""
+
+    @property
+    @abstractmethod
+    def target_shape(self) -> tuple[int, ...]:
+        """Shape of one target, without the batch axis: () for class labels; must not load data."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> int | None:
+        """Number of classes, None for regression; must not load data."""
+
+    @property
+    @abstractmethod
+    def train(self) -> ArrayDataset:
+        """The part the net learns from; loaded when first asked for, like the other parts."""
+
+    @property
+    def valid(self) -> ArrayDataset | None:
+        """The part that settings are chosen on, None if there is none."""
+        return None
+
+    @property
+    def test(self) -> ArrayDataset | None:
+        """The part that is looked at once, at the end, None if there is none."""
+        return None
+
+    def __repr__(self) -> str:
+        target = str(self.target_shape) if self.classes is None else f"{self.classes} classes"
+        return f"{type(self).__name__}({self.input_shape} -> {target})"

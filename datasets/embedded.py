@@ -1,0 +1,105 @@
+"""What the small sets that come with scikit-learn have in common: a seeded split and standardised
+features. Each set adds its shapes and how to read its table."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from .array_dataset import ArrayDataset, Pair
+from .checks import whole_number
+from .dataset import Dataset
+from .split import split_rows, split_sizes
+
+
+class EmbeddedDataset(Dataset):
+    """Family base of `Digits`, `Iris`, `Wine`, `BreastCancer` and `Diabetes`.
+
+    Args: valid_size, test_size: a fraction of the set (float) or a number of samples (int), 0 for none;
+        standardize: subtract from each feature its mean and divide by its standard deviation, both of the
+        training part; seed: of the split, which is stratified by class.
+    Errors: ValueError for sizes that leave nothing to train on, and for a seed that is no whole number.
+    """
+
+    samples: ClassVar[int]
+    scale: ClassVar[float] = 1.0
+
+    def __init__(
+        self,
+        *,
+        valid_size: float = 0.15,
+        test_size: float = 0.2,
+        standardize: bool = True,
+        seed: int = 0,
+    ) -> None:
+        who = type(self).__name__
+        split_sizes(who, self.samples, valid_size, test_size)
+        self.valid_size = valid_size
+        self.test_size = test_size
+        self.standardize = standardize
+        self.seed = whole_number(who, "seed", seed)
+
+    @abstractmethod
+    def read(self) -> Pair:
+        """The whole set: x (samples, *input_shape) uint8 or float64, y (samples, *target_shape) int64 or
+        float64."""
+
+    @cached_property
+    def train(self) -> ArrayDataset:
+        return self._part(self._rows[0])
+
+    @cached_property
+    def valid(self) -> ArrayDataset | None:
+        return self._part(self._rows[1]) if self._rows[1].size else None
+
+    @cached_property
+    def test(self) -> ArrayDataset | None:
+        return self._part(self._rows[2]) if self._rows[2].size else None
+
+    @property
+    def feature_mean(self) -> np.ndarray:
+        """What was subtracted from each input, float64 of input_shape: zeros without `standardize`."""
+        return self._feature_mean_and_std[0]
+
+    @property
+    def feature_std(self) -> np.ndarray:
+        """What each input was divided by, float64 of input_shape: ones without `standardize`."""
+        return self._feature_mean_and_std[1]
+
+    @cached_property
+    def _whole(self) -> Pair:
+        return self.read()
+
+    @cached_property
+    def _rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        labels = None if self.classes is None else self._whole[1]
+        return split_rows(
+            self.samples, valid_size=self.valid_size, test_size=self.test_size, seed=self.seed, labels=labels
+        )
+
+    @cached_property
+    def _feature_mean_and_std(self) -> Pair:
+        if not self.standardize:
+            return np.zeros(self.input_shape), np.ones(self.input_shape)
+        return mean_and_std(self._whole[0][self._rows[0]])
+
+    def _part(self, rows: np.ndarray) -> ArrayDataset:
+        x, y = self._whole[0][rows], self._targets(self._whole[1][rows])
+        if self.standardize:
+            x = (x - self.feature_mean) / self.feature_std
+        if x.dtype == np.uint8:
+            return ArrayDataset(x, y, scale=self.scale, classes=self.classes)
+        return ArrayDataset(x.astype(np.float32), y, classes=self.classes)
+
+    def _targets(self, y: np.ndarray) -> np.ndarray:
+        """Targets as the net should meet them; class labels as they are."""
+        return y
+
+
+def mean_and_std(x: np.ndarray) -> Pair:
+    """Mean and standard deviation of x (N, ...) over its first axis; std is 1 where all samples are equal."""
+    constant = x.max(axis=0) == x.min(axis=0)
+    return x.mean(axis=0), np.where(constant, 1.0, x.std(axis=0))

@@ -1,0 +1,55 @@
+"""Reader of IDX files, the format of MNIST: a magic number, the sizes of the axes, then the bytes.
+Nothing in such a file can be executed, and a damaged file is refused with what is wrong in it."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+BYTES = 0x0800  # third byte of the magic number: the elements are uint8; the fourth byte counts the axes
+
+
+def read_idx(path: str | Path, *, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """The array in an IDX file of bytes, plain or gzipped (whatever its name), as a new C-contiguous
+    uint8 array.
+
+    Args: shape: the shape the file must hold; None takes any.
+    Errors: FileNotFoundError; ValueError that names the file for a damaged gzip stream, another magic
+        number (so images where labels are expected), another shape (so the test file for the training
+        file), or more or fewer bytes than the shape needs.
+    Source: LeCun, Cortes and Burges, The MNIST database of handwritten digits, "file formats".
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    magic = int.from_bytes(data[:4], "big")
+    axes = magic - BYTES
+    if not (1 <= axes <= 255 if shape is None else axes == len(shape)):
+        wanted = f"{BYTES + 1} to {BYTES + 255}" if shape is None else f"{BYTES + len(shape)}"
+        raise ValueError(f"{path}: magic number is {magic}, expected {wanted} (an IDX file of bytes)")
+    header = 4 + 4 * axes
+    if len(data) < header:
+        raise ValueError(
+            f"{path}: holds {len(data)} bytes, expected at least the {header} bytes of its header"
+        )
+    found = tuple(int(size) for size in np.frombuffer(data, dtype=">u4", count=axes, offset=4))
+    if shape is not None and found != shape:
+        raise ValueError(f"{path}: holds shape {found}, expected {shape}")
+    body, wanted_body = len(data) - header, math.prod(found)
+    if body != wanted_body:
+        raise ValueError(f"{path}: {body} bytes follow the header, expected {wanted_body} for shape {found}")
+    return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(found).copy()
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Content of a file, unpacked if it begins like a gzip stream."""
+    data = path.read_bytes()
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path}: damaged gzip file ({error}), expected a whole one") from error

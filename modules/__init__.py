@@ -1,0 +1,22 @@
+"""Layers, containers, losses, initialisers and gradient checks."""
+
+from .elementwise import Elementwise, Identity, ReLU, Sigmoid, Tanh
+from .flatten import Flatten
+from .initializers import (
+    Constant,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    Initializer,
+    PyTorchUniform,
+    manual_seed,
+)
+from .linear import Linear
+from .loss import Loss
+from .mean_squared_error import MeanSquaredError
+from .module import Module
+from .parameter import Parameter
+from .sequential import Sequential
+from .softmax import LogSoftmax, Softmax
+from .softmax_cross_entropy import SoftmaxCrossEntropy

@@ -1,0 +1,110 @@
+"""Units that act on each element by itself: each is two scalar functions."""
+
+import numpy as np
+
+from .kernels.buffers import flat, reuse_like
+from .module import Module
+
+
+class Elementwise(Module):
+    """Base of the elementwise units: y = f(x), grad_x = f'(x) grad_y.
+
+    A unit defines two methods of scalars, compiled into the loops below:
+    `function(self, x) -> y` and `derivative(self, x, y) -> dy/dx`, where y is the stored f(x).
+
+    Shapes: x, y and their gradients of any one shape.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.y = self.grad_x = np.empty((0, 0))
+
+    def function(self, x):
+        """f(x) of one number."""
+        raise NotImplementedError(f"{type(self).__name__} has no function: write `def function(self, x)`")
+
+    def derivative(self, x, y):
+        """f'(x) of one number, where y is f(x)."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no derivative: write `def derivative(self, x, y)`"
+        )
+
+    def fprop(self, x):
+        self.x = x
+        self.y = reuse_like(self.y, x)
+        x, y = flat(x), flat(self.y)
+        for i in range(x.size):
+            y[i] = self.function(x[i])
+        return self.y
+
+    def bprop(self, grad_y):
+        self.grad_x = reuse_like(self.grad_x, self.x)
+        x, y, grad_y, grad_x = flat(self.x), flat(self.y), flat(grad_y), flat(self.grad_x)
+        for i in range(x.size):
+            grad_x[i] = grad_y[i] * self.derivative(x[i], y[i])
+        return self.grad_x
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(input_shape)
+
+
+class ReLU(Elementwise):
+    """Rectified linear unit.
+
+        y      = max(x, 0)
+        grad_x = grad_y where x > 0, else 0
+
+    Source: Goodfellow et al., Deep Learning, section 6.3.1.
+    """
+
+    def function(self, x):
+        return x if not x <= 0 else x * 0  # NaN stays NaN
+
+    def derivative(self, x, y):
+        return 1 if x > 0 else 0
+
+
+class Tanh(Elementwise):
+    """Hyperbolic tangent.
+
+        y      = tanh(x)
+        grad_x = grad_y (1 - y²)
+
+    Source: Bishop and Bishop, Deep Learning, eq. 8.22; Goodfellow et al., section 6.3.2.
+    """
+
+    def function(self, x):
+        return np.tanh(x)
+
+    def derivative(self, x, y):
+        return 1 - y * y
+
+
+class Sigmoid(Elementwise):
+    """Logistic sigmoid.
+
+        y      = 1 / (1 + exp(-x))
+        grad_x = grad_y y (1 - y)
+
+    Numerics: 1 / (1 + exp(-x)) reaches 0 through 1 / infinity, so it never is NaN for a number.
+    Source: Goodfellow et al., Deep Learning, section 6.3.2, eq. 3.30.
+    """
+
+    def function(self, x):
+        return 1 / (1 + np.exp(-x))
+
+    def derivative(self, x, y):
+        return y * (1 - y)
+
+
+class Identity(Module):
+    """y = x, grad_x = grad_y: a place holder."""
+
+    def fprop(self, x):
+        return x
+
+    def bprop(self, grad_y):
+        return grad_y
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(input_shape)

@@ -1,0 +1,221 @@
+"""How a method becomes compiled code: numba's own pipeline, with one pass added before types are inferred.
+
+The pass closes the gap between NumPy and numba that a user's method would fall into. In NumPy a Python number is weak:
+`2.0 * x`, `x / len(x)` and `self.slope * x` keep the float32 of `x`; numba alone would make them float64. Attributes
+that are None or a string become literals, so that `if self.bias is not None` is decided while compiling; and plain
+Python functions that a method calls are compiled with it.
+"""
+
+import operator
+import types as python_types
+
+import numba
+import numpy as np
+from numba.core import ir, types
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import FunctionPass, register_pass
+from numba.core.extending import intrinsic
+from numba.core.registry import cpu_target
+from numba.core.untyped_passes import IRProcessing
+
+from .state import StateType
+
+ARITHMETIC = {
+    operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow,
+    operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ifloordiv, operator.imod, operator.ipow,
+}  # fmt: skip
+FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}  # all of fastmath that leaves NaN and infinity alone
+OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FAST}
+
+
+@intrinsic
+def weak(typing_context, value, other):
+    """`value`, cast to the precision of `other` if it is a scalar that meets a narrower float."""
+    kind = types.unliteral(value)
+    dtype = getattr(other, "dtype", other) if isinstance(other, types.Array | types.Float) else None
+    narrower = isinstance(kind, types.Integer) or (isinstance(kind, types.Float) and kind.bitwidth > 32)
+    result = dtype if isinstance(dtype, types.Float) and narrower else value
+
+    def generate(context, builder, signature, args):
+        cast = context.cast(builder, args[0], signature.args[0], result)
+        if context.enable_nrt:
+            context.nrt.incref(builder, result, cast)
+        return cast
+
+    return result(value, other), generate
+
+
+def _is_numpy_function(function) -> bool:
+    return isinstance(function, np.ufunc) or function in (min, max, np.where, np.clip)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class PythonMeaning(FunctionPass):
+    """Weak scalars, literal attributes, plain helper functions (see the module's docstring)."""
+
+    _name = "bprop_python_meaning"
+
+    def __init__(self):
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state):
+        function_ir = state.func_ir
+        constants = {}
+        if state.args and isinstance(state.args[0], StateType):
+            constants = dict(state.args[0].constants)
+        for block in function_ir.blocks.values():
+            body = []
+            for statement in block.body:
+                if isinstance(statement, ir.Assign):
+                    _rewrite(function_ir, statement, constants, body)
+                body.append(statement)
+            block.body = body
+        return True
+
+
+def _rewrite(function_ir, statement, constants, body) -> None:
+    """Change `statement` in place; statements that must stand before it go into `body`."""
+    value = statement.value
+    if isinstance(value, ir.Global | ir.FreeVar):
+        statement.value = _redefine(function_ir, statement, _compiled_reference(value))
+    elif isinstance(value, ir.Expr) and value.op == "getattr":
+        literal = _literal_attribute(function_ir, value, constants)
+        if literal is not None:
+            statement.value = _redefine(function_ir, statement, ir.Const(literal[0], value.loc))
+        else:
+            helper = _module_attribute(function_ir, value)
+            if helper is not None:
+                statement.value = _redefine(function_ir, statement, helper)
+    elif isinstance(value, ir.Expr) and value.op in ("binop", "inplace_binop") and value.fn in ARITHMETIC:
+        _weaken_operands(function_ir, statement, body)
+    elif isinstance(value, ir.Expr) and value.op == "call" and not value.kws:
+        _weaken_arguments(function_ir, statement, body)
+
+
+def _redefine(function_ir, statement, value):
+    definitions = function_ir._definitions[statement.target.name]
+    definitions[:] = [value if item is statement.value else item for item in definitions]
+    return value
+
+
+def _compiled_reference(value):
+    if isinstance(value.value, python_types.FunctionType) and not _has_overload(value.value):
+        return type(value)(*_names(value), compiled(value.value), value.loc)
+    return value
+
+
+def _has_overload(function) -> bool:
+    """Whether numba knows this Python function already, by `numba.extending.overload` or `register_jitable`."""
+    return cpu_target.typing_context._lookup_global(function) is not None
+
+
+def _names(value):
+    return (value.index, value.name) if isinstance(value, ir.FreeVar) else (value.name,)
+
+
+def _definition(function_ir, variable):
+    try:
+        return function_ir.get_definition(variable)
+    except KeyError:
+        return None
+
+
+def _literal_attribute(function_ir, value, constants):
+    owner = _definition(function_ir, value.value)
+    if isinstance(owner, ir.Arg) and owner.index == 0 and value.attr in constants:
+        return (constants[value.attr],)
+    return None
+
+
+def _module_attribute(function_ir, value):
+    owner = _definition(function_ir, value.value)
+    if isinstance(owner, ir.Global | ir.FreeVar) and isinstance(owner.value, python_types.ModuleType):
+        function = getattr(owner.value, value.attr, None)
+        if isinstance(function, python_types.FunctionType) and not _has_overload(function):
+            return ir.Global(value.attr, compiled(function), value.loc)
+    return None
+
+
+def _weaken_operands(function_ir, statement, body):
+    value = statement.value
+    if value.fn in (operator.pow, operator.ipow) and isinstance(
+        _definition(function_ir, value.rhs), ir.Const
+    ):
+        return  # numba expands x ** 2 itself
+    left, right = value.lhs, value.rhs
+    value.lhs = _weakened(function_ir, left, right, statement, body)
+    value.rhs = _weakened(function_ir, right, left, statement, body)
+
+
+def _weaken_arguments(function_ir, statement, body):
+    value = statement.value
+    function = _called(function_ir, value.func)
+    if len(value.args) < 2 or not _is_numpy_function(function):
+        return
+    args = list(value.args)
+    first = 1 if function is np.where else 0
+    partners = args[first:]
+    for k in range(first, len(args)):
+        for other in partners:
+            if other is not partners[k - first]:
+                args[k] = _weakened(function_ir, args[k], other, statement, body)
+    value.args = tuple(args)
+
+
+def _called(function_ir, variable):
+    definition = _definition(function_ir, variable)
+    if isinstance(definition, ir.Global | ir.FreeVar):
+        return definition.value
+    if isinstance(definition, ir.Expr) and definition.op == "getattr":
+        owner = _definition(function_ir, definition.value)
+        if isinstance(owner, ir.Global | ir.FreeVar) and owner.value is np:
+            return getattr(np, definition.attr, None)
+    return None
+
+
+def _weakened(function_ir, variable, other, statement, body):
+    scope, loc = statement.target.scope, statement.loc
+    function = scope.redefine("$weak", loc=loc)
+    result = scope.redefine("$weakened", loc=loc)
+    for target, value in (
+        (function, ir.Global("weak", weak, loc)),
+        (result, ir.Expr.call(function, [variable, other], (), loc)),
+    ):
+        body.append(ir.Assign(value, target, loc))
+        function_ir._definitions[target.name].append(value)
+    return result
+
+
+class Compiler(CompilerBase):
+    """numba's nopython pipeline with `PythonMeaning` in it."""
+
+    def define_pipelines(self):
+        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        pipeline.add_pass_after(PythonMeaning, IRProcessing)
+        pipeline.finalize()
+        return [pipeline]
+
+
+_compiled: dict = {}
+
+
+def compiled(function):
+    """The compiled form of a plain Python function, to be called from other compiled code only."""
+    if numba.config.DISABLE_JIT:
+        return function
+    if function not in _compiled:
+        options = OPTIONS | getattr(function, "jit_options", {})
+        _compiled[function] = numba.njit(
+            function, pipeline_class=Compiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options
+        )
+    return _compiled[function]
+
+
+def jit_options(**options):
+    """Compile the decorated helper with these numba options; the function itself stays plain Python."""
+
+    def mark(function):
+        function.jit_options = options
+        return function
+
+    return mark

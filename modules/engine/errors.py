@@ -1,0 +1,81 @@
+"""Why numba refuses a method, in one sentence with the user's file and line; numba's own text behind it."""
+
+import inspect
+import re
+
+from .state import WrongLayout
+from .stateful import Stateful, raw_method
+
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+USER_LINE = re.compile(r'File "([^"]+)", line (\d+)')
+REASONS = (
+    (
+        re.compile(r"Unknown attribute '?(\w+)'? of type (?:bprop\S*)?State\["),
+        "self.{0} cannot be used in compiled code",
+    ),
+    (re.compile(r"Untyped global name '?(\w+)'?"), "{0} is not something that numba compiles"),
+    (re.compile(r"NameError: (.+)"), "{0}"),
+    (re.compile(r"Use of unsupported NumPy function '([\w.]+)'"), "numba has no {0}"),
+    (re.compile(r"Unknown attribute '(\w+)' of type (.+)"), "numba knows no attribute {0} of {1}"),
+    (re.compile(r"Cannot unify (.+?) and (.+?) for '(\w+)"), "{2} is {0} in one branch and {1} in another"),
+    (
+        re.compile(r"No implementation of function Function\((.+?)\) found for signature:\s*>>> (.+)"),
+        "numba has no {1}",
+    ),
+    (re.compile(r"(self\.\w+ becomes .+)"), "{0}"),
+    (re.compile(r"(.+ is not supported.*)"), "{0}"),
+)
+
+
+class CompileError(TypeError):
+    """A method runs as plain Python, but numba cannot compile it."""
+
+
+def pass_on_layout(error) -> str | None:
+    """The attribute whose layout differs from the traced one, if that is what `error` says."""
+    return error.name.removeprefix("self.") if isinstance(error, WrongLayout) else None
+
+
+def cannot_compile(module: Stateful | None, method: str, error) -> CompileError:
+    """The error to raise when numba refuses `method` of `module`."""
+    text = ESCAPES.sub("", str(error))
+    if module is None:
+        return CompileError(f"the compiled {method} does not compile\n{text}")
+    raw = raw_method(type(module), method)
+    file, line = place(raw, error, text)
+    message = (
+        f"{module.label()}: numba cannot compile {method} ({file}:{line}): {reason(text, module)}; "
+        "rewrite the line, or set jit = False on the class to run it as Python"
+    )
+    result = CompileError(message)
+    result.add_note("numba says: " + text.strip())
+    module.add_place(result)
+    return result
+
+
+def place(raw, error, text: str) -> tuple[str, int]:
+    """The user's line that numba stumbles over: the innermost one that is not in this package or numba."""
+    code = raw.__code__
+    location = getattr(error, "loc", None)
+    if location is not None and location.filename == code.co_filename:
+        return location.filename, location.line
+    lines = [(file, int(line)) for file, line in USER_LINE.findall(text)]
+    own = [(file, line) for file, line in lines if code.co_filename.endswith(file.lstrip("."))]
+    if own:
+        return code.co_filename, own[-1][1]
+    return code.co_filename, inspect.unwrap(raw).__code__.co_firstlineno
+
+
+def reason(text: str, module: Stateful) -> str:
+    """One sentence out of numba's many lines."""
+    for pattern, sentence in REASONS:
+        found = pattern.search(text)
+        if found:
+            return sentence.format(*(group.strip() for group in found.groups())) + why(found.group(1), module)
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Failed in")]
+    return lines[0] if lines else "numba gives no reason"
+
+
+def why(name: str, module: Stateful) -> str:
+    value = vars(module).get(name)
+    return f" (it is a {type(value).__name__})" if value is not None else ""

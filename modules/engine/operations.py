@@ -1,0 +1,93 @@
+"""A plan as a list of operations: `x1 = model[0].fprop(x0)` and so on, one line each.
+
+Containers write their children's operations straight into the list, so a net of any depth becomes straight-line code. The
+same list is interpreted once as plain Python (to learn the types) and then printed as the source of the compiled step.
+"""
+
+from dataclasses import dataclass, field
+
+from .stateful import Stateful
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`target = module.method(*arguments)`; the arguments are names of earlier targets or of the plan's inputs."""
+
+    target: str
+    module: Stateful
+    method: str
+    arguments: tuple[str, ...]
+
+
+@dataclass
+class Operations:
+    """The list, while it is written."""
+
+    items: list[Operation] = field(default_factory=list)
+
+    def call(self, module: Stateful, method: str, *arguments: str) -> str:
+        """Append a call and return the name of its result."""
+        target = f"{'grad' if method == 'bprop' else 'x'}{len(self.items)}"
+        self.items.append(Operation(target, module, method, arguments))
+        return target
+
+    def fprop(self, module, *arguments: str) -> str:
+        """Append the forward pass of a module, or of a container's children."""
+        return module.write_fprop(self, *arguments)
+
+    def bprop(self, module, *arguments: str) -> str:
+        """Append the backward pass of a module, or of a container's children."""
+        return module.write_bprop(self, *arguments)
+
+
+def modules_of(operations: list[Operation]) -> list[Stateful]:
+    """The modules that the operations call, each once, in order of first use."""
+    return list(dict.fromkeys(operation.module for operation in operations))
+
+
+def prune(operations: list[Operation], results: set[str]) -> tuple[list[Operation], set[Stateful]]:
+    """Drop backward passes that reach no parameter; and tell whose grad_x nobody reads."""
+    needed, kept, unread = set(results), [], set()
+    for operation in reversed(operations):
+        backward = operation.method == "bprop"
+        if backward and operation.target not in needed:
+            if not any(
+                module.gradient_names() for module in (operation.module, *operation.module.all_inside())
+            ):
+                continue
+            unread.add(operation.module)
+        needed.update(operation.arguments)
+        kept.append(operation)
+    return kept[::-1], unread
+
+
+def parts(operations: list[Operation], results: set[str], cut_after: str = "") -> list["Part"]:
+    """Cut the list where a module runs as Python: runs of compiled operations, and single Python ones.
+
+    Where it is cut at all, it is cut after the operation that makes `cut_after`, too.
+    """
+    cut: list[Part] = []
+    whole = all(operation.module.jit for operation in operations)
+    fresh = True
+    for operation in operations:
+        if fresh or not operation.module.jit or not cut[-1].compiled:
+            cut.append(Part(operation.module.jit, [], (), ()))
+        cut[-1].operations.append(operation)
+        fresh = operation.target == cut_after and not whole
+    for k, part in enumerate(cut):
+        made = [operation.target for operation in part.operations]
+        read = dict.fromkeys(name for operation in part.operations for name in operation.arguments)
+        later = results | {n for other in cut[k + 1 :] for o in other.operations for n in o.arguments}
+        part.reads = tuple(name for name in read if name not in made)
+        part.makes = tuple(name for name in made if name in later)
+    return cut
+
+
+@dataclass
+class Part:
+    """A stretch of a plan that runs without leaving compiled code, or one operation in Python."""
+
+    compiled: bool
+    operations: list[Operation]
+    reads: tuple[str, ...]
+    makes: tuple[str, ...]

@@ -1,0 +1,275 @@
+"""From operations to a compiled function: trace, check, print the source, compile, keep.
+
+A plan's source is a small Python file of straight-line calls that anyone can read. It is found again by its name: a digest
+of the modules' structure and settings, of the argument types, and of every source that the methods reach.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+import numba
+import numpy as np
+
+from . import cache
+from .compiler import compiled
+from .errors import cannot_compile, pass_on_layout
+from .operations import Operation, Part, modules_of, parts
+from .printer import print_plan
+from .sources import digest
+from .state import StateType, offer_method
+from .stateful import Stateful, copy_tree, in_plain_python, method_names, plain_python, raw_method
+from .trace import check_precision, first_samples, numba_type, owner_key, state_type
+
+
+@dataclass
+class Function:
+    """One function of a plan: operations from the named `inputs` to `results`; a loop over minibatches if `loops`."""
+
+    name: str
+    operations: list[Operation]
+    inputs: tuple[str, ...]
+    results: tuple[str, ...]
+    step: bool = False
+
+    def parts(self) -> list[Part]:
+        return parts(self.operations, set(self.results), self.results[0] if self.step else "")
+
+
+class Plan:
+    """Functions over one set of modules, compiled together with the modules' state blocks."""
+
+    def __init__(
+        self, title: str, functions: Sequence[Function], samples: dict, seeds: dict[str, str] | None = None
+    ):
+        self.seeds = seeds or {}
+        self.functions = {function.name: function for function in functions}
+        operations = [operation for function in functions for operation in function.operations]
+        self.modules = modules_of([operation for operation in operations if operation.module.jit])
+        self.python_modules = [m for m in modules_of(operations) if not m.jit]
+        self.flags: dict[tuple[Stateful, str], bool] = {}
+        self.module, self.kinds = self._load(title, operations, samples)
+        self.states = [module.bind(kind) for module, kind in self._bound()]
+        self.table = np.array([state.address for state in self.states], np.int64)
+        self.address = int(self.table.ctypes.data)
+        self.roots = tuple(dict.fromkeys(lineage(module)[-1] for module in modules_of(operations)))
+        self._entries: dict = {}
+
+    def _bound(self):
+        return zip(self.modules, self.kinds, strict=True)
+
+    def activate(self) -> None:
+        """Make this plan's blocks the ones that attributes are read from, with this plan's flags."""
+        for root in self.roots:
+            if vars(root)["_running"] is not self:
+                break
+        else:
+            return
+        for module, state in zip(self.modules, self.states, strict=True):
+            module.activate(state)
+            for flag in module.flags:
+                state.write(flag, self.flags.get((module, flag), True))
+            bind_children(module, state)
+        for module in (*self.modules, *self.python_modules):
+            for owner in lineage(module):
+                vars(owner)["_running"] = self
+        for root in self.roots:
+            root.overtaken()
+
+    def entry(self, name: str, *arguments):
+        """The compiled function `name` for arguments of these types, as something to call."""
+        types = tuple(argument_type(argument) for argument in arguments)
+        key = (name, types)
+        if key not in self._entries:
+            function = getattr(self.module, name)
+            try:
+                function.compile(types)
+            except numba.core.errors.NumbaError as error:
+                raise cannot_compile(None, name, error) from error
+            self._entries[key] = function.get_overload(types)
+        return self._entries[key]
+
+    def call(self, function: Function, *arguments):
+        """Run a function: in one go, or part by part where modules in Python stand between."""
+        self.activate()
+        cut = function.parts()
+        if len(cut) == 1 and cut[0].compiled:
+            return self.entry(function.name, self.address, *arguments)(self.address, *arguments)
+        values = dict(zip(function.inputs, arguments, strict=True))
+        for k, part in enumerate(cut):
+            given = [values[name] for name in part.reads]
+            if part.compiled:
+                name = f"{function.name}{k}"
+                made = self.entry(name, self.address, *given)(self.address, *given)
+                values.update(zip(part.makes, made, strict=True))
+            else:
+                operation = part.operations[0]
+                if function.step and operation.method == "bprop":
+                    for gradient in operation.module.gradient_names():
+                        vars(operation.module)[gradient].fill(0)
+                values[operation.target] = run_python(operation, given)
+            if function.step and not np.isfinite(values.get(function.results[0], 0.0)):
+                break
+        return (
+            tuple(values[name] for name in function.results) if function.step else values[function.results[0]]
+        )
+
+    def _load(self, title, operations, samples) -> tuple[ModuleType, list[StateType]]:
+        names = class_names(self.modules)
+        bindings = {alias: cls for cls, alias in names.items()}
+        name = "plan_" + digest(title, self._signature(operations, samples))
+        for cls in names:
+            for method, function in method_names(cls).items():
+                offer_method(owner_key(cls), method, compiled(function))
+        if not cache.plan_path(name).exists():
+            kinds = self._trace(operations, samples)
+            cache.write_plan(
+                name, print_plan(title, list(self.functions.values()), self.modules, kinds, names)
+            )
+        module = cache.load_plan(name, bindings)
+        return module, module.STATES
+
+    def _signature(self, operations, samples) -> str:
+        """All that the plan's source is made from, as text."""
+        index = {module: k for k, module in enumerate(modules_of(operations))}
+        calls = [(o.target, index[o.module], o.method, o.arguments) for o in operations]
+        shape = [(f.name, f.inputs, f.results, f.step, len(f.operations)) for f in self.functions.values()]
+        texts = [description(module) for module in index]
+        kinds = {name: str(argument_type(value)) for name, value in samples.items()}
+        return repr((calls, shape, texts, kinds))
+
+    def _trace(self, operations, samples) -> list[StateType]:
+        """Run the operations once as plain Python, on copies of the modules, then check that numba compiles them."""
+        copies = copy_modules([*self.modules, *self.python_modules])
+        values = {name: first_samples(value) for name, value in samples.items()}
+        for operation in operations:
+            for name in operation.arguments:
+                if name in self.seeds:  # a gradient from outside: ones like its output will do
+                    values[name] = np.ones_like(values[self.seeds[name]])
+            arguments = [values[name] for name in operation.arguments]
+            values[operation.target] = run(operation, copies[operation.module], arguments)
+        wider: dict[Stateful, frozenset[str]] = {}
+        while True:
+            kinds = {m: tree_type(copies[m], wider.get(m, frozenset())) for m in self.modules}
+            module, attribute = self._check(operations, kinds, values, copies)
+            if module is None:
+                return [kinds[module] for module in self.modules]
+            wider[module] = wider.get(module, frozenset()) | {attribute}
+
+    def _check(self, operations, kinds, values, copies):
+        """Compile each method by itself, so that a refusal names its module; a changed layout is given back."""
+        types = {name: argument_type(value) for name, value in values.items()}
+        for operation in operations:
+            module = operation.module
+            if not module.jit:
+                continue
+            function = compiled(raw_method(type(module), operation.method))
+            signature = (kinds[module], *(types[name] for name in operation.arguments))
+            try:
+                function.compile(signature)
+            except numba.core.errors.NumbaError as error:
+                attribute = pass_on_layout(error)
+                if attribute is not None:
+                    return module, attribute
+                raise cannot_compile(module, operation.method, error) from error
+            result = function.overloads[signature].signature.return_type
+            wanted = types.get(operation.target)
+            if isinstance(result, numba.types.Array) and str(result.dtype) != str(
+                getattr(wanted, "dtype", result)
+            ):
+                raise cannot_compile(
+                    module,
+                    operation.method,
+                    f"it returns {result.dtype} where plain Python returns {wanted.dtype}",
+                )
+            types[operation.target] = result
+        return None, None
+
+
+def argument_type(value):
+    """The numba type of an entry's argument: numbers by their Python type, arrays as contiguous."""
+    if isinstance(value, numba.types.Type):
+        return value
+    if value is None:
+        return numba.types.none
+    return numba_type(value, np.dtype(np.float64))
+
+
+def run(operation: Operation, module: Stateful, arguments):
+    """One operation as plain Python, its errors marked with the module's place, its result checked."""
+    try:
+        with plain_python():
+            result = getattr(module, operation.method)(*arguments)
+        check_precision(module, operation.method, result, arguments)
+    except Exception as error:
+        operation.module.add_place(error)
+        raise
+    return result
+
+
+def lineage(module: Stateful) -> list[Stateful]:
+    """A module and those it stands in, up to the whole net."""
+    line = [module]
+    while line[-1].parent is not None:
+        line.append(line[-1].parent)
+    return line
+
+
+def run_python(operation: Operation, arguments):
+    """An operation of a module with `jit = False`, between compiled parts."""
+    module = operation.module
+    if type(module) not in _told:
+        _told.add(type(module))
+        warnings.warn(
+            f"{module.label()} has jit = False: it runs as Python between compiled parts", stacklevel=2
+        )
+    return getattr(module, operation.method)(*arguments)
+
+
+_told: set[type] = set()
+
+
+def copy_modules(modules) -> dict[Stateful, Stateful]:
+    """Copies that know their place in the net but share nothing with it."""
+    return {module: copy_tree(module) for module in modules}
+
+
+def tree_type(module: Stateful, wider: frozenset[str] = frozenset()) -> StateType:
+    """The state type of a module and of the modules inside it."""
+    children = {name: tree_type(child) for name, child in module.children_inside().items()}
+    return state_type(module, children, wider)
+
+
+def bind_children(module: Stateful, state) -> None:
+    """Point a block at the blocks of the modules inside its module."""
+    for name, child in module.children_inside().items():
+        inner = child.bind(state.kind.types[name])
+        child.activate(inner)
+        state.write(name, inner)
+        bind_children(child, inner)
+
+
+def class_names(modules) -> dict[type, str]:
+    """A name for each class in the plan's source; two classes of one name are numbered."""
+    names: dict[type, str] = {}
+    for module in modules:
+        for cls in (type(module), *(type(inner) for inner in module.all_inside())):
+            if cls not in names:
+                taken = sum(name.rstrip("0123456789") == cls.__name__ for name in names.values())
+                names[cls] = cls.__name__ + (str(taken + 1) if taken else "")
+    return names
+
+
+def description(module: Stateful) -> str:
+    """A module's class and the types of its settings, as text."""
+    lines = [owner_key(type(module)), str(module.dtype), str(module.jit)]
+    for name, value in sorted({**vars(module), **module._initial}.items()):
+        if not name.startswith("_"):
+            literal = value is None or isinstance(value, str)
+            lines.append(f"{name}={value!r}" if literal else f"{name}: {numba_type(value, module.dtype)}")
+    lines += [f"{name}=({description(child)})" for name, child in module.children_inside().items()]
+    return "; ".join(lines)
+
+
+__all__ = ["Function", "Plan", "in_plain_python"]

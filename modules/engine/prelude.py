@@ -1,0 +1,49 @@
+"""The names that a plan's source uses."""
+
+import numba
+import numpy as np
+from numba.core.types import Array as array
+from numba.core.types import (
+    BaseTuple,
+    boolean,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+
+from ..kernels.gather import gather as plain_gather
+from ..kernels.gather import gather_scaled as plain_gather_scaled
+from .compiler import OPTIONS, compiled
+from .state import StateType, state_at
+from .stateful import raw_method
+
+tuple_of = BaseTuple.from_types
+gather, gather_scaled = compiled(plain_gather), compiled(plain_gather_scaled)
+
+
+def entry(function):
+    """A function that Python calls: its compiled code is kept on disk."""
+    return numba.njit(function, cache=True, no_cfunc_wrapper=True, **OPTIONS)
+
+
+def inner(function):
+    """A function that only compiled code calls."""
+    return numba.njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+
+
+def method(cls, name):
+    """A module's method, compiled."""
+    return compiled(raw_method(cls, name))
+
+
+__all__ = [
+    "StateType", "array", "boolean", "entry", "float32", "float64", "gather", "gather_scaled", "inner", "int16",
+    "int32", "int64", "int8", "method", "np", "state_at", "tuple_of", "uint16", "uint32", "uint64", "uint8",
+]  # fmt: skip

@@ -1,0 +1,124 @@
+"""The source text of a plan: straight-line calls of the modules' compiled methods, to be read as well as compiled."""
+
+from numba.core import types
+
+from .state import StateType
+
+
+def print_plan(title, functions, modules, kinds, names) -> str:
+    """The plan's Python source."""
+    engine = __name__.rsplit(".", 1)[0]
+    out = [f'"""{title}"""', "", f"from {engine}.prelude import *", ""]
+    index = {module: k for k, module in enumerate(modules)}
+    used = dict.fromkeys(
+        (names[type(o.module)], o.method) for f in functions for o in f.operations if o.module.jit
+    )
+    out += [f"{alias}_{method} = method({alias}, {method!r})" for alias, method in used]
+    spelled: dict[StateType, str] = {}
+    for kind in kinds:
+        out += spell_state(kind, spelled)
+    out += ["", f"STATES = [{', '.join(spelled[kind] for kind in kinds)}]"]
+    for function in functions:
+        cut = function.parts()
+        for k, part in enumerate(cut):
+            if part.compiled:
+                name = function.name if len(cut) == 1 else f"{function.name}{k}"
+                out += ["", ""]
+                out += print_part(name, part, function, index, spelled, names, kinds, whole=len(cut) == 1)
+    return "\n".join(out) + "\n"
+
+
+def print_part(name, part, function, index, spelled, names, kinds, whole) -> list[str]:
+    """One compiled function: the states it uses, then a line for each operation."""
+    used = [module for module in index if any(o.module is module for o in part.operations)]
+    inputs = function.inputs if whole else part.reads
+    results = function.results if whole else part.makes
+    head = ", ".join(["states", *inputs])
+    lines = [
+        f"    m{index[m]} = state_at({spelled[kinds[index[m]]]}, states, {index[m]})  # {m.label()}"
+        for m in used
+    ]
+    for operation in part.operations:
+        lines += print_operation(operation, function, index, names, whole)
+    result = ", ".join(results) if whole else f"({''.join(f'{name}, ' for name in results)})"
+    inner = name if not (function.step and whole) else "body"
+    out = ["@inner" if inner == "body" else "@entry", f"def {inner}({head}):", *lines, f"    return {result}"]
+    if inner == "body":
+        out += step_functions(head)
+    return out
+
+
+def print_operation(operation, function, index, names, whole) -> list[str]:
+    module, alias = operation.module, names[type(operation.module)]
+    arguments = ", ".join([f"m{index[module]}", *operation.arguments])
+    lines = []
+    if function.step and operation.method == "bprop":
+        lines += [f"    {name}[:] = 0" for name in gradients_to_clear(module, f"m{index[module]}")]
+    lines.append(f"    {operation.target} = {alias}_{operation.method}({arguments})")
+    if function.step and whole and operation.target == function.results[0]:
+        lines += [
+            f"    if not np.isfinite({operation.target}):",
+            f"        return {', '.join(function.results)}",
+        ]
+    return lines
+
+
+def gradients_to_clear(module, name: str) -> list[str]:
+    """The gradients that a bprop adds to; modules inside others always add."""
+    own = [] if module.overwrites_gradients() else module.gradient_names()
+    lines = [f"{name}.{gradient}" for gradient in own]
+    for child_name, child in module.children_inside().items():
+        lines += [f"{name}.{child_name}.{gradient}" for gradient in child.gradient_names()]
+        lines += [line for line in gradients_to_clear(child, f"{name}.{child_name}") if line not in lines]
+    return lines
+
+
+def step_functions(head: str) -> list[str]:
+    """A training step for one minibatch, and the loop that takes many of them from a data set."""
+    return f'''
+
+@entry
+def step({head}):
+    return body({head})[0]
+
+
+@entry
+def steps(states, parameters, gradients, data, scale, shift, targets, order, first, last, size, x, target, outputs):
+    """Train on rows order[first:last], `size` at a time; the sum of the samples' losses, and how many were used."""
+    total = 0.0
+    for begin in range(first, last, size):
+        rows = order[begin : min(begin + size, last)]
+        gather_scaled(data, rows, scale, shift, x)
+        gather(targets, rows, target)
+        value, y = body(states, parameters, gradients, x[: rows.size], target[: rows.size])
+        if not np.isfinite(value):
+            return value, begin
+        total += value * rows.size
+        if outputs.shape[0]:
+            outputs[begin : begin + rows.size] = y
+    return total, last'''.split("\n")
+
+
+def spell_state(kind: StateType, spelled: dict[StateType, str]) -> list[str]:
+    """Lines that define a state type (and those inside it), if they are not there yet."""
+    if kind in spelled:
+        return []
+    lines = []
+    for _, inner in kind.fields:
+        if isinstance(inner, StateType):
+            lines += spell_state(inner, spelled)
+    spelled[kind] = f"S{len(spelled)}"
+    fields = "".join(f"\n    ({name!r}, {spell(inner, spelled)})," for name, inner in kind.fields)
+    tail = f"{list(kind.constants)!r}, {sorted(kind.fixed)!r}"
+    return [*lines, "", f"{spelled[kind]} = StateType({kind.owner!r}, [{fields}\n], {tail})"]
+
+
+def spell(kind, spelled: dict[StateType, str]) -> str:
+    """A numba type as Python source."""
+    if isinstance(kind, StateType):
+        return spelled[kind]
+    if isinstance(kind, types.Array):
+        return f"array({kind.dtype}, {kind.ndim}, {kind.layout!r})"
+    if isinstance(kind, types.BaseTuple):
+        return f"tuple_of([{', '.join(spell(item, spelled) for item in kind.types)}])"
+    return "boolean" if isinstance(kind, types.Boolean) else str(kind)

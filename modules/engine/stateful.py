@@ -1,0 +1,289 @@
+"""Objects whose attributes compiled code shares: modules, losses and optimizers.
+
+Plain Python sees ordinary attributes. Once compiled code has run, the attributes that its methods assign live in the
+object's state block and are read from there; settings that Python assigns are passed on to every block at once.
+"""
+
+import dis
+import functools
+import inspect
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import numba
+import numpy as np
+
+from .state import State
+
+_plain = threading.local()
+
+
+class plain_python:
+    """Within this context, methods run as plain Python: no compiled code, no checks at the door."""
+
+    def __enter__(self):
+        _plain.depth = getattr(_plain, "depth", 0) + 1
+
+    def __exit__(self, *exception):
+        _plain.depth -= 1
+
+
+def in_plain_python() -> bool:
+    return getattr(_plain, "depth", 0) > 0
+
+
+def jit_disabled() -> bool:
+    """Whether `NUMBA_DISABLE_JIT=1` asks for plain Python throughout."""
+    return bool(numba.config.DISABLE_JIT)
+
+
+class Stateful:
+    """Base of everything that the engine compiles: attribute storage, change tracking, the tree of owners."""
+
+    framework_base = True
+    jit = True
+    entry_points: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()  # settings that each plan chooses for itself
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for name in cls.entry_points:
+            method = vars(cls).get(name)
+            if inspect.isfunction(method) and not hasattr(method, "__wrapped__"):
+                setattr(cls, name, _door(name, method))
+
+    def __init__(self):
+        hidden = vars(self)
+        hidden["_dtype"] = np.dtype(np.float32)
+        hidden["_states"] = {}  # StateType -> State: the blocks of compiled code
+        hidden["_state"] = None  # the block that ran last
+        hidden["_initial"] = {}  # first values of the attributes that compiled code stores
+        hidden["_version"] = 0  # counts changes that outdate a plan
+        hidden["_parent"] = None
+        hidden["_running"] = None  # the plan that touched this object, or a part of it, last
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The floating point type of parameters and data: float32, or float64 after `to("float64")`."""
+        return self._dtype
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_states" not in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__}: call super().__init__() before assigning self.{name}"
+            )
+        if not name.startswith("_"):
+            if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not in_plain_python():
+                value = value.astype(self._dtype, copy=False)
+            if self._states and not self._pass_on(name, value):
+                self.changed()
+        object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str):
+        state = vars(self).get("_state")
+        if state is not None and name in state.kind.types:
+            value = state.read(name)
+            return self._initial.get(name) if value is None else value
+        initial = vars(self).get("_initial", {})
+        if name in initial:
+            return initial[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def _pass_on(self, name: str, value: Any) -> bool:
+        """Hand a new setting to the compiled code; False if it does not fit there."""
+        if name in self._initial or name not in vars(self):
+            return False
+        if type(value) is not type(vars(self)[name]) or not isinstance(value, bool | int | float):
+            return value is vars(self)[name]
+        for state in self._states.values():
+            if name in state.kind.types:
+                state.write(name, value)
+        return True
+
+    def changed(self) -> None:
+        """Forget compiled plans: the structure or the type of an attribute has changed."""
+        stored = {name: getattr(self, name) for name in self._initial}
+        hidden = vars(self)
+        hidden.update(_states={}, _state=None, _initial={})
+        for name, value in stored.items():
+            hidden[name] = value
+        owner: Stateful | None = self
+        while owner is not None:
+            vars(owner)["_version"] += 1
+            owner = owner.parent
+
+    @property
+    def parent(self) -> "Stateful | None":
+        """The module that this one stands in, or None."""
+        reference = vars(self)["_parent"]
+        return reference() if reference is not None else None
+
+    def activate(self, state: State) -> None:
+        """Make `state` the block that attributes are read from; scalars stored in the last one move along."""
+        last = self._state
+        if last is state:
+            return
+        if last is not None:
+            for name in self._initial:
+                value = last.read(name) if name in last.kind.types else None
+                if isinstance(value, bool | int | float) and name in state.kind.types:
+                    state.write(name, value)
+        vars(self)["_state"] = state
+
+    def bind(self, kind) -> State:
+        """The state block of type `kind`, made and filled from the attributes if there is none."""
+        if kind in self._states:
+            return self._states[kind]
+        state = State(kind)
+        stored = stored_names(type(self))
+        hidden = vars(self)
+        for name in [
+            name for name in hidden if name in stored and name in kind.types and name not in kind.fixed
+        ]:
+            self._initial[name] = hidden.pop(name)
+        for name in kind.types:
+            value = self._initial.get(name, hidden.get(name))
+            if fits(value, kind.types[name]):
+                state.write(name, value)
+        self._states[kind] = state
+        return state
+
+    # -- what a plan asks; modules say more -----------------------------------------------------------------------
+
+    def children_inside(self) -> dict[str, "Stateful"]:
+        """Children that this object's own methods call."""
+        return {}
+
+    def all_inside(self) -> "Iterator[Stateful]":
+        for child in self.children_inside().values():
+            yield child
+            yield from child.all_inside()
+
+    def fixed_names(self) -> set[str]:
+        """Attributes whose memory never moves."""
+        return set()
+
+    def gradient_names(self) -> list[str]:
+        return []
+
+    def overwrites_gradients(self) -> bool:
+        return True
+
+    def extra_repr(self) -> str:
+        """What stands between the parentheses of the repr."""
+        return ""
+
+    def label(self) -> str:
+        """The object in one line, as error messages name it."""
+        return f"{type(self).__name__}({self.extra_repr()})"
+
+    def add_place(self, error: BaseException) -> None:
+        """Note on an error where in a net this object stands."""
+
+    def overtaken(self) -> None:
+        """Called when a plan starts to use this object: what another one stored is gone."""
+
+    def copied(self) -> None:
+        """Called on a copy, whose compiled state is gone."""
+
+    def copy(self):
+        """An object like this one with memory of its own, outside any net."""
+        return copy_tree(self)
+
+    def __repr__(self) -> str:
+        return self.label()
+
+    def __deepcopy__(self, memo):
+        return copy_tree(self)
+
+    def __getstate__(self):
+        raise TypeError(f"{type(self).__name__}: pickling would execute code when loaded; use state_dict()")
+
+
+def fits(value, kind) -> bool:
+    """Whether `value` may be written into a state field of type `kind` (an array must have its type and layout)."""
+    if isinstance(kind, numba.types.Array):
+        if (
+            not isinstance(value, np.ndarray)
+            or value.ndim != kind.ndim
+            or str(value.dtype) != str(kind.dtype)
+        ):
+            return False
+        flags = value.flags
+        return kind.layout == "A" or (flags.c_contiguous if kind.layout == "C" else flags.f_contiguous)
+    if isinstance(kind, numba.types.Number | numba.types.Boolean):
+        return isinstance(value, bool | int | float | np.generic)
+    return False
+
+
+def _door(name: str, raw):
+    """The public method: in plain Python the raw one, otherwise through `self._enter_<name>`."""
+    enter = f"_enter_{name}"
+
+    @functools.wraps(raw)
+    def method(self, *args):
+        if getattr(_plain, "depth", 0):
+            return raw(self, *args)
+        return getattr(self, enter)(raw, *args)
+
+    return method
+
+
+def raw_method(cls: type, name: str):
+    """The method as its author wrote it."""
+    return inspect.unwrap(getattr(cls, name))
+
+
+@functools.cache
+def method_names(cls: type) -> dict[str, Any]:
+    """The author's methods of a class: all but those of the framework's bases and Python's own."""
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        if base is object or vars(base).get("framework_base", False):
+            continue
+        for name, value in vars(base).items():
+            function = inspect.unwrap(value) if callable(value) else value
+            if inspect.isfunction(function) and not name.startswith("__"):
+                found[name] = function
+    return found
+
+
+@functools.cache
+def stored_names(cls: type) -> frozenset[str]:
+    """Attributes that a class's methods (not its `__init__`) assign."""
+    return frozenset(
+        instruction.argval
+        for function in method_names(cls).values()
+        for instruction in dis.get_instructions(function)
+        if instruction.opname == "STORE_ATTR"
+    )
+
+
+def copy_tree(root):
+    """A copy of a module tree: own arrays, own children, no compiled state."""
+    copy = object.__new__(type(root))
+    hidden = vars(copy)
+    for name, value in vars(root).items():
+        hidden[name] = _copy_value(value, copy)
+    hidden.update(_states={}, _state=None, _version=0, _parent=None, _initial={}, _running=None)
+    for name, value in root._initial.items():
+        current = getattr(root, name)
+        hidden[name] = _copy_value(value if current is None else current, copy)
+    copy.copied()
+    return copy
+
+
+def _copy_value(value, owner):
+    if isinstance(value, Stateful):
+        child = copy_tree(value)
+        vars(child)["_parent"] = weakref.ref(owner)
+        return child
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if type(value) in (list, tuple):
+        return type(value)(_copy_value(item, owner) for item in value)
+    if type(value) is dict:
+        return {key: _copy_value(item, owner) for key, item in value.items()}
+    return value

@@ -1,0 +1,57 @@
+"""The training step: forward, loss, backward and update of a net as one compiled function.
+
+After a step the gradients of its minibatch can be read: they are overwritten by the next step, never cleared by this one.
+A step whose loss is not finite stops before the backward pass, so the parameters are those that gave the loss.
+"""
+
+import numpy as np
+
+from .operations import Operations, prune
+from .plan import Function, Plan
+
+
+class StepPlan:
+    """The compiled step of `net`, `loss` and `optimizer` for minibatches of these types."""
+
+    def __init__(self, net, loss, optimizer, x, target):
+        operations = Operations()
+        self.inputs = ("parameters", "gradients", "x", "target")
+        y = operations.fprop(net, "x")
+        value = operations.call(loss, "fprop", y, "target")
+        operations.bprop(net, operations.call(loss, "bprop"))
+        operations.call(optimizer, "update", "parameters", "gradients")
+        kept, unread = prune(operations.items, {value})
+        kept = (
+            [o for o in kept if not (o.module is loss and o.method == "bprop")]
+            if not net.parameter_count
+            else kept
+        )
+        self.function = Function("step", kept, self.inputs, (value, y), step=True)
+        parameters, gradients = net.flat_parameters, net.flat_gradients
+        samples = dict(zip(self.inputs, (parameters, gradients, x, target), strict=True))
+        title = f"Training step of\n{net!r}\nwith {loss!r} and {optimizer!r}"
+        self.plan = Plan(title, [self.function], samples)
+        self.whole = len(self.function.parts()) == 1
+        self.vectors = (parameters, gradients)
+        self.plan.flags = {(module, "accumulate"): False for module in self.plan.modules}
+        self.plan.flags |= {(module, "needs_grad_x"): False for module in unread}
+        self._entry = None
+
+    def step(self, x: np.ndarray, target: np.ndarray) -> float:
+        """Train on one minibatch; returns its loss."""
+        self.plan.activate()
+        if self._entry is None:
+            if not self.whole:
+                return float(self.call(x, target)[0])
+            self._entry = self.plan.entry("step", self.plan.address, *self.vectors, x, target)
+        return self._entry(self.plan.address, *self.vectors, x, target)
+
+    def call(self, x: np.ndarray, target: np.ndarray):
+        """Train on one minibatch, part by part if need be; returns its loss and the net's output."""
+        return self.plan.call(self.function, *self.vectors, x, target)
+
+    def steps(self, *arguments):
+        """The compiled loop over minibatches; see `steps` in the plan's source."""
+        self.plan.activate()
+        arguments = (self.plan.address, *self.vectors, *arguments)
+        return self.plan.entry("steps", *arguments)(*arguments)

@@ -1,0 +1,33 @@
+"""Softmax of the rows of a matrix, and its relatives, each with the row's maximum taken off first."""
+
+import numpy as np
+
+
+def row_max(row):
+    """The largest element; NaN if there is one."""
+    largest = row[0]
+    for k in range(1, row.size):
+        if not row[k] <= largest:
+            largest = row[k]
+    return largest
+
+
+def softmax_rows(x, y):
+    """y[n, k] = exp(x[n, k]) / Σⱼ exp(x[n, j]); returns nothing. x, y (N, K)."""
+    for n in range(x.shape[0]):
+        largest = row_max(x[n])
+        total = x.dtype.type(0)
+        for k in range(x.shape[1]):
+            y[n, k] = np.exp(x[n, k] - largest)
+            total += y[n, k]
+        for k in range(x.shape[1]):
+            y[n, k] /= total
+
+
+def log_sum_exp(row):
+    """log Σₖ exp(row[k])."""
+    largest = row_max(row)
+    total = row.dtype.type(0)
+    for k in range(row.size):
+        total += np.exp(row[k] - largest)
+    return np.log(total) + largest

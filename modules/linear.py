@@ -1,0 +1,73 @@
+"""The affine layer: all of a multilayer perceptron's parameters are in layers like this one."""
+
+import numpy as np
+
+from .initializers import Initializer, PyTorchUniform
+from .kernels.buffers import as_rows, reuse, reuse_like
+from .kernels.products import add_to_rows, product, sum_rows
+from .module import Module
+from .parameter import Parameter
+
+
+class Linear(Module):
+    """Affine map of the last axis.
+
+        y           = x Wᵀ + b
+        grad_x      = grad_y W
+        grad_weight += grad_yᵀ x
+        grad_bias   += Σₙ grad_y[n]
+
+    Shapes: x (N, ..., in), y (N, ..., out), weight (out, in), bias (out,).
+    Args: in_features, out_features: sizes, at least 1; bias: add b; weight_init, bias_init: initial values, by default
+        PyTorch's, both uniform in ±1/√in.
+    Errors: ValueError for sizes below 1 and for an x whose last axis is not `in`.
+    Source: Goodfellow et al., Deep Learning, algorithms 6.3 and 6.4.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+    ):
+        super().__init__()
+        for name, size in (("in_features", in_features), ("out_features", out_features)):
+            if size < 1:
+                raise ValueError(f"Linear: {name} is {size}, expected at least 1")
+        self.in_features, self.out_features = in_features, out_features
+        default = PyTorchUniform(in_features)
+        self.weight = Parameter((weight_init or default).sample((out_features, in_features)))
+        self.bias = Parameter((bias_init or default).sample((out_features,))) if bias else None
+        self.y = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        self.x = x
+        self.y = reuse(self.y, x.shape[:-1] + (self.out_features,), x.dtype)
+        y = as_rows(self.y)
+        product(as_rows(x), self.weight.T, y)
+        if self.bias is not None:
+            add_to_rows(y, self.bias)
+        return self.y
+
+    def bprop(self, grad_y):
+        grad_y, x = as_rows(grad_y), as_rows(self.x)
+        product(grad_y.T, x, self.grad_weight, self.accumulate)
+        if self.bias is not None:
+            sum_rows(grad_y, self.grad_bias, self.accumulate)
+        if self.needs_grad_x:
+            self.grad_x = reuse_like(self.grad_x, self.x)
+            product(grad_y, self.weight, as_rows(self.grad_x))
+        return self.grad_x
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(input_shape) < 2 or input_shape[-1] != self.in_features:
+            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, {self.in_features})")
+        return (*input_shape[:-1], self.out_features)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features} -> {self.out_features}" + (
+            "" if self.bias is not None else ", bias=False"
+        )

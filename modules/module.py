@@ -1,0 +1,346 @@
+"""The base class of every layer, container and loss.
+
+A module's author writes `fprop` and `bprop`; this class gives them parameters with gradients, a place in a net, and the
+doors through which Python calls the compiled methods: checked shapes, paired calls, arrays that are the caller's own.
+"""
+
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .engine.stateful import Stateful, in_plain_python, jit_disabled, method_names, plain_python
+from .parameter import Parameter, flatten
+
+FLAGS = ("accumulate", "needs_grad_x")
+
+
+class Module(Stateful):
+    """A differentiable function with a hand-written backward pass.
+
+        fprop(x) -> y             store on self what bprop needs
+        bprop(grad_y) -> grad_x   add to self.grad_<parameter>
+
+    Settings on self that compiled methods may read: `training` (see `train`, `eval`), `needs_grad_x` (false where nobody
+    uses grad_x) and `accumulate` (false where bprop may overwrite the gradients; a bprop that never reads it adds).
+    Set `jit = False` on a class that numba cannot compile: it then runs as Python between compiled parts.
+
+    Shapes: the first axis of x, y and their gradients is the minibatch.
+    Source: the fprop/bprop contract of Goodfellow et al., Deep Learning, section 6.5.6.
+    """
+
+    framework_base = True
+    entry_points = ("fprop", "bprop")
+    flags = FLAGS
+    label_arguments: tuple[int, ...] = ()  # positions of fprop's arguments that stay whole numbers
+    takes_gradient = True  # bprop(grad_y); a loss has bprop()
+
+    def __init__(self):
+        super().__init__()
+        hidden = vars(self)
+        hidden["_modules"] = {}
+        hidden["_parameters"] = []
+        hidden["_flat"] = None
+        hidden["_plans"] = {}
+        hidden["_pending"] = None
+        hidden["_checked"] = {}
+        hidden.update(training=True, accumulate=True, needs_grad_x=True)
+
+    # -- what the author of a module writes ------------------------------------------------------------------------
+
+    def fprop(self, x):
+        """y = f(x); stores on self what `bprop` needs."""
+        raise NotImplementedError(f"{type(self).__name__} has no fprop: write `def fprop(self, x)`")
+
+    def bprop(self, grad_y):
+        """grad_x = (dy/dx)ᵀ grad_y; adds to the gradients of the parameters."""
+        raise NotImplementedError(f"{type(self).__name__} has no bprop: write `def bprop(self, grad_y)`")
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of y for an x of shape `input_shape`, both with the batch axis; ValueError if x does not fit.
+
+        A module that does not define it is tried on zeros.
+        """
+        x = np.zeros(input_shape, self.dtype)
+        with plain_python():
+            return self.copy().fprop(x).shape
+
+    def check_arguments(self, *shapes):
+        """ValueError unless arguments of these shapes fit; returns the shape of the result."""
+        return self.output_shape(*shapes)
+
+    # -- calling -------------------------------------------------------------------------------------------------
+
+    def __call__(self, x):
+        """`fprop`."""
+        return self.fprop(x)
+
+    def _enter_fprop(self, raw, *arguments):
+        from .engine.calls import fprop
+
+        return fprop(self, raw, arguments)
+
+    def _enter_bprop(self, raw, *arguments):
+        from .engine.calls import bprop
+
+        return bprop(self, raw, arguments)
+
+    def write_fprop(self, operations, *arguments):
+        """Append this module's forward pass to a plan; containers append their children's."""
+        return operations.call(self, "fprop", *arguments)
+
+    def write_bprop(self, operations, *arguments):
+        """Append this module's backward pass to a plan."""
+        return operations.call(self, "bprop", *arguments)
+
+    # -- attributes ----------------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        hidden = vars(self)
+        if isinstance(value, Parameter):
+            self._add_parameter(name, value)
+        elif isinstance(value, Module):
+            self._add_module(name, value)
+        elif isinstance(value, list | tuple) and any(isinstance(item, Module) for item in value):
+            raise TypeError(
+                f"{self.label()}: self.{name} is a list of modules, expected a Sequential of them"
+            )
+        elif name in self.fixed_names() if "_parameters" in hidden else False:
+            self._write_array(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def __getattr__(self, name: str):
+        children = vars(self).get("_modules")
+        if children is not None and name in children:
+            return children[name]
+        return super().__getattr__(name)
+
+    def _add_parameter(self, name: str, parameter: Parameter) -> None:
+        super().__setattr__(name, None)
+        hidden = vars(self)
+        hidden[name] = np.array(parameter.data, self.dtype, order="C")
+        hidden[f"grad_{name}"] = np.zeros_like(hidden[name])
+        if name not in self._parameters:
+            self._parameters.append(name)
+        self.changed()
+
+    def _write_array(self, name: str, value) -> None:
+        """Assign to a parameter or gradient: its memory stays where it is."""
+        array = vars(self)[name]
+        if value is array:
+            return
+        if np.shape(value) != array.shape:
+            raise ValueError(f"{self.label()}: {name} has shape {array.shape}, got {np.shape(value)}")
+        array[...] = value
+
+    def _add_module(self, name: str, module: "Module") -> None:
+        """Take a module in as child `name`, once."""
+        if module.parent is not None or any(module is other for other in self.all_modules()):
+            raise ValueError(
+                f"{module.label()} stands in a net already, at {module.path()}: its stored input would be overwritten; "
+                "use module.copy() for one like it"
+            )
+        if module is self or any(self is other for other in module.all_modules()):
+            raise ValueError(f"{self.label()}: a module cannot contain itself")
+        vars(module)["_parent"] = weakref.ref(self)
+        self._modules[name] = module
+        if module.dtype != self.dtype:
+            module.to(self.dtype)
+        self.changed()
+
+    def changed(self) -> None:
+        super().changed()
+        owner: Module | None = self
+        while owner is not None:
+            vars(owner).update(_flat=None, _plans={}, _pending=None, _checked={})
+            owner = owner.parent  # type: ignore[assignment]
+
+    # -- the tree ------------------------------------------------------------------------------------------------
+
+    def children(self) -> dict[str, "Module"]:
+        """The modules directly inside this one, by name."""
+        return dict(self._modules)
+
+    def children_inside(self) -> dict[str, "Module"]:
+        """Children that this module's own methods call (a container that writes its plan itself has none)."""
+        return self._modules
+
+    def all_modules(self) -> Iterator["Module"]:
+        """This module and all inside it, parents first."""
+        yield self
+        for child in self._modules.values():
+            yield from child.all_modules()
+
+    def path(self) -> str:
+        """Where this module stands: `model`, `model[2]`, `model[2].inner`."""
+        parent = self.parent
+        if parent is None:
+            return "model"
+        name = next(name for name, child in parent._modules.items() if child is self)
+        return parent.path() + (f"[{name}]" if name.isdigit() else f".{name}")
+
+    def add_place(self, error: BaseException) -> None:
+        """Note on an error where in the net this module stands."""
+        if self.parent is not None:
+            error.add_note(f"in {self.path()}")
+
+    # -- parameters ----------------------------------------------------------------------------------------------
+
+    def fixed_names(self) -> set[str]:
+        """Attributes whose memory never moves: parameters and their gradients."""
+        return {*self._parameters, *self.gradient_names()}
+
+    def gradient_names(self) -> list[str]:
+        return [f"grad_{name}" for name in self._parameters]
+
+    def overwrites_gradients(self) -> bool:
+        """Whether bprop honours `accumulate`, so that nobody need clear the gradients before it."""
+        functions = method_names(type(self)).values()
+        return not self._parameters or any(
+            "accumulate" in function.__code__.co_names for function in functions
+        )
+
+    def _owners(self) -> list[tuple["Module", str]]:
+        return [(module, name) for module in self.all_modules() for name in module._parameters]
+
+    def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
+        """(name, array) for each parameter, the names as in PyTorch: `0.weight`, `2.inner.bias`."""
+        for prefix, module in self.named_modules():
+            for name in module._parameters:
+                yield f"{prefix}.{name}" if prefix else name, vars(module)[name]
+
+    def named_gradients(self) -> Iterator[tuple[str, np.ndarray]]:
+        """(name, array) for each parameter's gradient, under the parameter's name."""
+        for prefix, module in self.named_modules():
+            for name in module._parameters:
+                yield f"{prefix}.{name}" if prefix else name, vars(module)[f"grad_{name}"]
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
+        """(name, module) for this module and all inside it."""
+        yield prefix, self
+        for name, child in self._modules.items():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    @property
+    def flat_parameters(self) -> np.ndarray:
+        """All parameters as one vector (P,) that they are views of; twice gives the same memory."""
+        return self._vectors()[0]
+
+    @property
+    def flat_gradients(self) -> np.ndarray:
+        """All gradients as one vector (P,), in the order of `flat_parameters`."""
+        return self._vectors()[1]
+
+    def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        if self._flat is None:
+            root: Module = self
+            while root.parent is not None:
+                root = root.parent  # type: ignore[assignment]
+            if root._flat is None:
+                vars(root)["_flat"] = flatten(root._owners(), root.dtype)
+                root.renew_states()
+            if root is not self:
+                vars(self)["_flat"] = self._slice_of(root)
+        return self._flat
+
+    def _slice_of(self, root: "Module") -> tuple[np.ndarray, np.ndarray]:
+        """This module's stretch of the root's vectors."""
+        owners, mine = root._owners(), self._owners()
+        if not mine:
+            return np.empty(0, self.dtype), np.empty(0, self.dtype)
+        sizes = [vars(module)[name].size for module, name in owners]
+        first = next(
+            k for k, (module, name) in enumerate(owners) if module is mine[0][0] and name == mine[0][1]
+        )
+        start, length = sum(sizes[:first]), sum(sizes[first : first + len(mine)])
+        values, gradients = root._flat
+        return values[start : start + length], gradients[start : start + length]
+
+    def renew_states(self) -> None:
+        """Tell the compiled code where parameters and gradients lie now."""
+        for module in self.all_modules():
+            for state in module._states.values():
+                for name in module.fixed_names():
+                    state.write(name, vars(module)[name])
+
+    def zero_grad(self) -> None:
+        """Set all gradients to zero."""
+        self._vectors()[1].fill(0)
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers are learnt."""
+        return sum(array.size for _, array in self.named_parameters())
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters under PyTorch's names and shapes."""
+        return {name: array.copy() for name, array in self.named_parameters()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Copy values in; ValueError (and nothing changed) if names or shapes differ."""
+        own = dict(self.named_parameters())
+        wrong = [f"missing {name}" for name in own if name not in state]
+        wrong += [f"unexpected {name}" for name in state if name not in own]
+        wrong += [
+            f"{name} has shape {np.shape(state[name])}, expected {array.shape}"
+            for name, array in own.items()
+            if name in state and np.shape(state[name]) != array.shape
+        ]
+        if wrong:
+            raise ValueError(f"{type(self).__name__}: cannot load the state: {'; '.join(wrong)}")
+        for name, array in own.items():
+            array[...] = np.asarray(state[name])
+
+    # -- modes ---------------------------------------------------------------------------------------------------
+
+    def train(self, mode: bool = True):
+        """Set `training` on this module and all inside it; returns self."""
+        for module in self.all_modules():
+            if module.training != mode:
+                module.training = mode
+        return self
+
+    def eval(self):
+        """`train(False)`."""
+        return self.train(False)
+
+    def to(self, dtype):
+        """Convert parameters, gradients and floating arrays to float32 or float64; returns self."""
+        dtype = np.dtype(dtype)
+        if dtype not in (np.float32, np.float64):
+            raise TypeError(f"{type(self).__name__}: dtype {dtype}, expected float32 or float64")
+        for module in self.all_modules():
+            module.changed()
+            hidden = vars(module)
+            hidden["_dtype"] = dtype
+            for name, value in hidden.items():
+                if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not name.startswith("_"):
+                    hidden[name] = value.astype(dtype)
+        return self
+
+    def overtaken(self) -> None:
+        vars(self)["_pending"] = None
+
+    def copied(self) -> None:
+        vars(self).update(_flat=None, _plans={}, _pending=None, _checked={})
+
+    # -- showing -------------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        if not self._modules:
+            return self.label()
+        lines = [f"{type(self).__name__}({self.extra_repr()}"]
+        for name, child in self._modules.items():
+            text = repr(child).replace("\n", "\n  ")
+            count = (
+                f"  # {child.parameter_count:,} parameters"
+                if child.parameter_count and not child._modules
+                else ""
+            )
+            lines.append(f"  ({name}): {text}{count}")
+        return "\n".join([*lines, f")  # {self.parameter_count:,} parameters"])
+
+
+__all__ = ["Module", "in_plain_python", "jit_disabled"]

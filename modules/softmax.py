@@ -1,0 +1,88 @@
+"""Softmax and its logarithm as units, for outputs that are wanted as probabilities."""
+
+import numpy as np
+
+from .kernels.buffers import as_rows, reuse_like
+from .kernels.softmax import log_sum_exp, softmax_rows
+from .module import Module
+
+
+class Softmax(Module):
+    """Probabilities over the last axis.
+
+        y[k]      = exp(x[k]) / Σⱼ exp(x[j])
+        grad_x[k] = y[k] (grad_y[k] - Σⱼ grad_y[j] y[j])
+
+    Shapes: x and y (N, ..., K).
+    Numerics: the largest x is taken off first, so exp never overflows.
+    Source: Goodfellow et al., Deep Learning, eq. 6.29 and 6.33.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.y = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        self.y = reuse_like(self.y, x)
+        softmax_rows(as_rows(x), as_rows(self.y))
+        return self.y
+
+    def bprop(self, grad_y):
+        self.grad_x = reuse_like(self.grad_x, self.y)
+        y, grad_y, grad_x = as_rows(self.y), as_rows(grad_y), as_rows(self.grad_x)
+        for n in range(y.shape[0]):
+            mean = y.dtype.type(0)
+            for k in range(y.shape[1]):
+                mean += grad_y[n, k] * y[n, k]
+            for k in range(y.shape[1]):
+                grad_x[n, k] = y[n, k] * (grad_y[n, k] - mean)
+        return self.grad_x
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return checked(self, input_shape)
+
+
+class LogSoftmax(Module):
+    """Logarithm of the softmax over the last axis.
+
+        y[k]      = x[k] - log Σⱼ exp(x[j])
+        grad_x[k] = grad_y[k] - exp(y[k]) Σⱼ grad_y[j]
+
+    Shapes: x and y (N, ..., K).
+    Numerics: log-sum-exp with the largest x taken off, so y is finite wherever x is.
+    Source: Goodfellow et al., Deep Learning, eq. 6.30.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.y = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        self.y = reuse_like(self.y, x)
+        x, y = as_rows(x), as_rows(self.y)
+        for n in range(x.shape[0]):
+            shift = log_sum_exp(x[n])
+            for k in range(x.shape[1]):
+                y[n, k] = x[n, k] - shift
+        return self.y
+
+    def bprop(self, grad_y):
+        self.grad_x = reuse_like(self.grad_x, self.y)
+        y, grad_y, grad_x = as_rows(self.y), as_rows(grad_y), as_rows(self.grad_x)
+        for n in range(y.shape[0]):
+            total = y.dtype.type(0)
+            for k in range(y.shape[1]):
+                total += grad_y[n, k]
+            for k in range(y.shape[1]):
+                grad_x[n, k] = grad_y[n, k] - np.exp(y[n, k]) * total
+        return self.grad_x
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return checked(self, input_shape)
+
+
+def checked(module: Module, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """`shape`, refused if it has no axis beside the batch."""
+    if len(shape) < 2:
+        raise ValueError(f"{module.label()}: x has shape {shape}, expected (N, ..., K)")
+    return tuple(shape)

@@ -1,0 +1,76 @@
+"""A training step for a loop of one's own, still one compiled function."""
+
+import numpy as np
+
+from ..modules.engine.calls import as_input
+from ..modules.engine.stateful import jit_disabled
+from ..modules.engine.step import StepPlan
+from ..modules.loss import Loss
+from ..modules.module import Module
+from .optimizers import Optimizer
+
+
+class CompiledStep:
+    """`step(x, target)` trains a net on one minibatch and returns its loss before the update, a float.
+
+    Errors: ValueError for an empty minibatch and for shapes that do not fit the net or the loss.
+    """
+
+    def __init__(self, net: Module, loss: Loss, optimizer: Optimizer):
+        self.net, self.loss, self.optimizer = net, loss, optimizer
+        self._plans: dict[tuple, StepPlan | None] = {}
+        self._versions: tuple[int, ...] = ()
+
+    def __call__(self, x, target) -> float:
+        x, target = as_input(self.net, 0, x), as_input(self.loss, 1, target)
+        plan = self.plan(x, target)
+        return plan.step(x, target) if plan is not None else self._by_hand(x, target)[0]
+
+    def call(self, x, target) -> tuple[float, np.ndarray]:
+        """Like `step(x, target)`, but returns the net's output too."""
+        x, target = as_input(self.net, 0, x), as_input(self.loss, 1, target)
+        plan = self.plan(x, target)
+        return plan.call(x, target) if plan is not None else self._by_hand(x, target)
+
+    def plan(self, x: np.ndarray, target: np.ndarray) -> StepPlan | None:
+        """The plan for minibatches of these types and shapes; None if numba is switched off."""
+        if self._versions != (self.net._version, self.loss._version, self.optimizer._version):
+            self._plans = {}
+        key = (x.shape, target.shape, target.dtype.char)
+        if key not in self._plans:
+            self._check(x, target)
+            self._plans[key] = None if jit_disabled() else self._plan_of_types(x, target)
+            self._versions = (self.net._version, self.loss._version, self.optimizer._version)
+        return self._plans[key]
+
+    def _plan_of_types(self, x, target) -> StepPlan:
+        kinds = (x.ndim, target.ndim, target.dtype.char)
+        if kinds not in self._plans:
+            self._plans[kinds] = StepPlan(self.net, self.loss, self.optimizer, x, target)
+        return self._plans[kinds]  # type: ignore[return-value]
+
+    def _check(self, x: np.ndarray, target: np.ndarray) -> None:
+        if len(x) == 0:
+            raise ValueError("step: the minibatch is empty, expected at least one sample")
+        self.loss.check_arguments(self.net.output_shape(x.shape), target.shape)
+        if self.loss.dtype != self.net.dtype:
+            self.loss.to(self.net.dtype)
+        self.optimizer.attach(self.net)
+
+    def _by_hand(self, x, target) -> tuple[float, np.ndarray]:
+        net, loss = self.net, self.loss
+        net.zero_grad()
+        y = net.fprop(x)
+        value = loss.fprop(y, target)
+        if np.isfinite(value):
+            net.bprop(loss.bprop())
+            self.optimizer.update(net)
+        return float(value), y
+
+
+def compile_step(net: Module, loss: Loss, optimizer: Optimizer) -> CompiledStep:
+    """The training step of `net`, `loss` and `optimizer` as one function, compiled at its first call.
+
+    step = compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1)); value = step(x, target)
+    """
+    return CompiledStep(net, loss, optimizer)
