@@ -1,0 +1,1 @@
+"""Experiments that come with bprop: `bprop train digits_mlp` finds them by name from anywhere."""

@@ -20,3 +20,29 @@ from .parameter import Parameter
 from .sequential import Sequential
 from .softmax import LogSoftmax, Softmax
 from .softmax_cross_entropy import SoftmaxCrossEntropy
+
+__all__ = [
+    "Constant",
+    "Elementwise",
+    "Flatten",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Identity",
+    "Initializer",
+    "Linear",
+    "LogSoftmax",
+    "Loss",
+    "MeanSquaredError",
+    "Module",
+    "Parameter",
+    "PyTorchUniform",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "SoftmaxCrossEntropy",
+    "Tanh",
+    "manual_seed",
+]

@@ -14,6 +14,7 @@ class Loss(Module):
 
     framework_base = True
     takes_gradient = False
+    metrics: tuple[str, ...] = ()  # figures that a training with this loss reports by default
 
     def __call__(self, y, target):
         """`fprop`."""

@@ -16,6 +16,8 @@ class MeanSquaredError(Loss):
     Source: Goodfellow et al., Deep Learning, eq. 6.1; PyTorch's MSELoss.
     """
 
+    metrics = ("rmse",)
+
     def __init__(self):
         super().__init__()
         self.grad_y = np.empty((0, 0))

@@ -22,6 +22,7 @@ class SoftmaxCrossEntropy(Loss):
     """
 
     label_arguments = (1,)
+    metrics = ("accuracy",)
 
     def __init__(self):
         super().__init__()

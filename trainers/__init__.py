@@ -1,0 +1,31 @@
+"""Training: the loop, optimizers, callbacks, configs and the command line.
+
+Names are imported when they are first used, so that `bprop --help` answers at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .callbacks import Callback, EarlyStopping
+    from .optimizers import SGD, Optimizer
+    from .step import CompiledStep, compile_step
+    from .trainer import Trainer, TrainingError
+
+_PLACES = {
+    "Callback": "callbacks",
+    "CompiledStep": "step",
+    "EarlyStopping": "callbacks",
+    "Optimizer": "optimizers",
+    "SGD": "optimizers",
+    "Trainer": "trainer",
+    "TrainingError": "trainer",
+    "compile_step": "step",
+}
+__all__ = ["SGD", "Callback", "CompiledStep", "EarlyStopping", "Optimizer", "Trainer", "TrainingError", "compile_step"]
+
+
+def __getattr__(name: str):
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_PLACES[name]}", __name__), name)

@@ -1,0 +1,179 @@
+"""The command line: what it prints, its exit status, and what it imports."""
+
+import subprocess
+import sys
+import types
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from bprop.trainers import TrainingError, cli
+from bprop.trainers.configs import ConfigError, Place, Problem
+
+
+@pytest.fixture
+def train(monkeypatch):
+    """`train(outcome)` replaces configs and training: the run returns or raises `outcome`."""
+    calls = []
+
+    def install(outcome):
+        def train_config(config, **options):
+            calls.append((config, options))
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
+
+        runs = types.SimpleNamespace(train_config=train_config)
+        monkeypatch.setitem(sys.modules, "bprop.trainers.runs", runs)
+        monkeypatch.setattr("bprop.trainers.configs.load_config", lambda source, overrides: (source, overrides))
+        return calls
+
+    return install
+
+
+def test_prints_the_final_figures(train, capsys):
+    calls = train({"test_accuracy": 0.9712345678, "epochs": 30, "run": "runs/x", "versions": {"numpy": "2"}})
+    assert cli.main(["train", "x"]) == 0
+    assert calls == [(("x", []), {"run": None, "quiet": False})]
+    assert capsys.readouterr().out == "test_accuracy  0.971235\nepochs         30\nrun            runs/x\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["x", "a=1", "b.c=2", "--run", "runs/y", "--quiet"],
+        ["--quiet", "x", "a=1", "--run", "runs/y", "b.c=2"],
+        ["--run", "runs/y", "--quiet", "x", "a=1", "b.c=2"],
+    ],
+)
+def test_options_and_overrides_in_any_order(train, arguments):
+    calls = train({})
+    assert cli.main(["train", *arguments]) == 0
+    assert calls == [(("x", ["a=1", "b.c=2"]), {"run": Path("runs/y"), "quiet": True})]
+
+
+def raised_in(module, error):
+    """The error as if a line of that module had raised it."""
+    namespace = {"__name__": module, "error": error}
+    exec("def fail():\n    raise error", namespace)
+    try:
+        namespace["fail"]()
+    except Exception as caught:
+        return caught
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (TrainingError("the loss is nan"), 1, "bprop: error: the loss is nan\n"),
+        (
+            FileNotFoundError(2, "No such file", "data/x"),
+            2,
+            "bprop: error: [Errno 2] No such file: 'data/x'\n",
+        ),
+        (raised_in("bprop.datasets.idx", ValueError("magic number")), 2, "bprop: error: magic number\n"),
+        (raised_in("bprop.trainers.trainer", ValueError("epochs is 0")), 2, "bprop: error: epochs is 0\n"),
+        (
+            ConfigError.at(Place("c.yaml", 1, 2), ("seed",), "is wrong"),
+            2,
+            "bprop: error: c.yaml:1:2: seed: is wrong\n",
+        ),
+        (KeyboardInterrupt(), 130, "bprop: interrupted\n"),
+    ],
+)
+def test_known_errors_have_no_traceback(train, capsys, error, status, message):
+    train(error)
+    assert cli.main(["train", "x"]) == status
+    assert capsys.readouterr() == ("", message)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (TrainingError("stopped"), 1, "bprop: error: stopped\n  the run folder is runs/x\n"),
+        (KeyboardInterrupt(), 130, "bprop: interrupted\n  the run folder is runs/x\n"),
+    ],
+)
+def test_notes_are_printed(train, capsys, error, status, message):
+    error.add_note("the run folder is runs/x")
+    train(error)
+    assert cli.main(["train", "x"]) == status
+    assert capsys.readouterr().err == message
+
+
+def test_several_errors_start_on_a_new_line(train, capsys):
+    problems = [Problem(Place("c.yaml", line, 1), (), "is wrong") for line in (1, 2)]
+    train(ConfigError(problems))
+    assert cli.main(["train", "x"]) == 2
+    assert capsys.readouterr().err == "bprop: error: \nc.yaml:1:1: is wrong\nc.yaml:2:1: is wrong\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        raised_in("my_modules", ValueError("mine")),
+        raised_in("bprop.modules.x", ValueError("a bug")),
+        KeyError("x"),
+    ],
+)
+def test_other_exceptions_keep_their_traceback(train, error):
+    train(error)
+    with pytest.raises(type(error)):
+        cli.main(["train", "x"])
+
+
+def test_config_errors_of_a_real_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("seed: 1\nsed: [\n")
+    assert cli.main(["train", "c.yaml"]) == 2
+    assert capsys.readouterr().err.startswith("bprop: error: c.yaml:")
+    assert cli.main(["train", "missing.yaml"]) == 2
+    assert capsys.readouterr().err.startswith("bprop: error: missing.yaml: there is no such file")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train"], "error: the following arguments are required: CONFIG"),
+        (["train", "x", "--fast"], "error: unknown option: --fast"),
+        (["fit"], "invalid choice: 'fit'"),
+    ],
+)
+def test_wrong_usage(arguments, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_no_command_shows_the_help(capsys):
+    assert cli.main([]) == 2
+    assert "usage: bprop" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
+def test_help_gives_an_example(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 0
+    assert "  bprop train digits_mlp\n" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"bprop {version('bprop')}\n"
+
+
+def test_help_imports_nothing_slow():
+    code = (
+        "import sys\n"
+        "from bprop.trainers.cli import main\n"
+        "try: main(['train', '--help'])\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    assert "argparse" in imported
+    assert not imported & {"numpy", "numba", "scipy", "pydantic", "ruamel"}

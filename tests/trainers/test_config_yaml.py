@@ -1,0 +1,231 @@
+"""The text of configs: YAML 1.2 with places, overrides, and files found by path or by name."""
+
+import pytest
+from bprop.trainers.configs import ConfigError, load_config, packaged_configs, parse_config
+from bprop.trainers.configs.locating import find_config, read_text
+from bprop.trainers.configs.nodes import plain, read_yaml
+from bprop.trainers.configs.overrides import apply_override
+
+
+def read(text):
+    problems = []
+    node = read_yaml(text, "c.yaml", problems)
+    if problems:
+        raise ConfigError(problems)
+    return node
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("1e-3", 1e-3),
+        ("1E5", 1e5),
+        ("5.", 5.0),
+        ("-.5", -0.5),
+        ("+12", 12),
+        ("017", 17),
+        ("0o17", 15),
+        ("0x1F", 31),
+        (".inf", float("inf")),
+        ("-.INF", float("-inf")),
+        ("true", True),
+        ("False", False),
+        ("~", None),
+        ("null", None),
+        ("", None),
+        ("no", "no"),
+        ("on", "on"),
+        ("1_000", "1_000"),
+        ("12:30", "12:30"),
+        ("2020-01-01", "2020-01-01"),
+        ("'1'", "1"),
+        ('"null"', "null"),
+        ("1.2.3", "1.2.3"),
+        ("inf", "inf"),
+    ],
+)
+def test_words_of_yaml_1_2(word, value):
+    (got,) = plain(read(f"[{word}]" if word else "- "))
+    assert (got, type(got)) == (value, type(value))
+
+
+def test_nan():
+    (got,) = plain(read("- .nan"))
+    assert got != got
+
+
+def test_a_version_directive_changes_no_word():
+    assert plain(read("%YAML 1.1\n---\na: [no, 1e-3]")) == {"a": ["no", 1e-3]}
+
+
+def test_places_count_from_one():
+    node = read("# comment\na:\n  - {bé: x, c: y}\n")
+    inner = node.nodes["a"].nodes[0]
+    assert str(node.places["a"]) == "c.yaml:2:1"
+    assert str(inner.places["c"]) == "c.yaml:3:13"
+    assert str(inner.nodes["c"].place) == "c.yaml:3:16"
+
+
+def test_anchors_repeat_a_value():
+    assert plain(read("a: &x [1, {b: 2}]\nc: *x")) == {"a": [1, {"b": 2}], "c": [1, {"b": 2}]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a: 1\nb: [1",
+            "c.yaml:2:6: while parsing a flow sequence, expected ',' or ']', but got '<stream end>'",
+        ),
+        ("a: b: c", "c.yaml:1:5: mapping values are not allowed here"),
+        (
+            "a:\n\t- b",
+            "c.yaml:2:1: while scanning for the next token, found character '\\t' that cannot start any token",
+        ),
+        ("a: 'b", "c.yaml:1:6: while scanning a quoted scalar, found unexpected end of stream"),
+        ("%YAML 3.0\n---\na: 1", "c.yaml:1:1: found incompatible YAML document (version 1.* is required)"),
+        ("a: 1\nb: \x01", "c.yaml:2:4: the character '\\x01' is not allowed"),
+        ("a: 1\n---\nb: 2", "c.yaml:3:1: a second document starts here"),
+        ("a: *b", "c.yaml:1:4: a: no '&b' is complete before this '*b'"),
+        ("a: &b [*b]", "c.yaml:1:8: a.0: no '&b' is complete before this '*b'"),
+        ("? [a, b]\n: 1", "c.yaml:1:3: a key is one word, got a list or a mapping"),
+        (
+            "a: !!python/object:os.system x",
+            "c.yaml:1:4: a: a config has no tags, got 'tag:yaml.org,2002:python/object:os.system'",
+        ),
+        ("a: !!str 5", "c.yaml:1:4: a: a config has no tags, got 'tag:yaml.org,2002:str'"),
+        ("a: !b {c: 1}", "c.yaml:1:4: a: a config has no tags, got '!b'"),
+        ("a:\n  b: 1\n  c: 2\n  b: 3", "c.yaml:4:3: a.b: duplicate key (first on line 2)"),
+        ("[" * 1200, "c.yaml: nested too deeply"),
+    ],
+)
+def test_messages(text, message):
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    assert str(caught.value) == message
+
+
+def override(text, *overrides):
+    node = read(text)
+    for one in overrides:
+        node = apply_override(node, one, addable=["trainer"])
+    return plain(node)
+
+
+OPTIMIZER = "optimizer:\n  SGD: {lr: 0.1}\nmodel:\n- Tanh\n- my.Scale: {features: 3}\ndataset: Digits\nseed:"
+
+
+@pytest.mark.parametrize(
+    ("one", "key", "value"),
+    [
+        ("optimizer.SGD.lr=0.01", "optimizer", {"SGD": {"lr": 0.01}}),
+        ("optimizer.SGD.momentum=1e-1", "optimizer", {"SGD": {"lr": 0.1, "momentum": 0.1}}),
+        ("optimizer.SGD={}", "optimizer", {"SGD": {}}),
+        ("optimizer={Adam: {lr: 1}}", "optimizer", {"Adam": {"lr": 1}}),
+        ("optimizer=Adam", "optimizer", "Adam"),
+        ("dataset.Digits.seed=1", "dataset", {"Digits": {"seed": 1}}),
+        ("model.0.Tanh.x=1", "model", [{"Tanh": {"x": 1}}, {"my.Scale": {"features": 3}}]),
+        ("model.1.my.Scale.features=4", "model", ["Tanh", {"my.Scale": {"features": 4}}]),
+        ("model.1=Tanh", "model", ["Tanh", "Tanh"]),
+        ("trainer.epochs=2", "trainer", {"epochs": 2}),
+        ("seed=3", "seed", 3),
+        (" seed =", "seed", None),
+        ("name=a=b", "name", "a=b"),
+    ],
+)
+def test_override(one, key, value):
+    before = override(OPTIMIZER)
+    assert override(OPTIMIZER, one) == {**before, key: value}
+
+
+def test_an_override_takes_the_longest_key():
+    assert override("a: {x: 1}\na.b: {x: 1}", "a.b.x=2") == {"a": {"x": 1}, "a.b": {"x": 2}}
+
+
+def test_the_last_override_wins():
+    assert override(OPTIMIZER, "trainer.a=1", "trainer.b=2", "trainer.a=3")["trainer"] == {"a": 3, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("one", "message"),
+    [
+        ("seed", "expected key.path=value, such as optimizer.SGD.lr=0.01"),
+        ("=3", "expected key.path=value, such as optimizer.SGD.lr=0.01"),
+        ("optimiser.SGD.lr=1", "optimiser: there is no 'optimiser'; did you mean 'optimizer'?"),
+        ("zzz.SGD.lr=1", "zzz: there is no 'zzz'; here stands optimizer, model, dataset, seed"),
+        ("optimizer.Adam.lr=1", "optimizer.Adam: there is no 'Adam' in optimizer; here stands SGD"),
+        (
+            "dataset.Digit.seed=1",
+            "dataset.Digit: dataset is 'Digits', which holds no 'Digit'; did you mean 'Digits'?",
+        ),
+        ("model.2.Tanh=1", "model.2: model is a list with positions 0 to 1"),
+        ("model.Tanh=1", "model.Tanh: model is a list with positions 0 to 1"),
+        ("optimizer.SGD.lr.x=1", "optimizer.SGD.lr.x: optimizer.SGD.lr is 0.1, which holds no 'x'"),
+        ("seed=[", "seed: while parsing a flow node, expected the node content, but found '<stream end>'"),
+        ("seed={a: 1, a: 2}", "seed.a: duplicate key"),
+        ("seed=!!int 3", "seed: a config has no tags, got 'tag:yaml.org,2002:int'"),
+    ],
+)
+def test_override_messages(one, message):
+    with pytest.raises(ConfigError) as caught:
+        override(OPTIMIZER, one)
+    assert str(caught.value) == f"override {one!r}: {message}"
+
+
+def test_override_of_an_empty_list():
+    with pytest.raises(ConfigError, match=r"model.0: model is a list with positions none, it is empty"):
+        override("model: []", "model.0=Tanh")
+
+
+def test_find_config_by_path_then_by_name(tmp_path, monkeypatch):
+    import bprop.trainers.configs.locating as locating
+
+    packaged = tmp_path / "packaged"
+    packaged.mkdir()
+    (packaged / "digits_mlp.yaml").write_text("seed: 1")
+    monkeypatch.setattr(locating.importlib.resources, "files", lambda package: packaged)
+    monkeypatch.chdir(tmp_path)
+    assert packaged_configs() == {"digits_mlp": packaged / "digits_mlp.yaml"}
+    assert find_config("digits_mlp") == packaged / "digits_mlp.yaml"
+    assert find_config("digits_mlp.yaml") == packaged / "digits_mlp.yaml"
+    (tmp_path / "digits_mlp").mkdir()
+    assert find_config("digits_mlp") == packaged / "digits_mlp.yaml"
+    (tmp_path / "digits_mlp.yaml").write_text("seed: 2")
+    assert str(find_config("digits_mlp.yaml")) == "digits_mlp.yaml"
+    with pytest.raises(ConfigError) as caught:
+        find_config("configs/digit_mlp.yaml")
+    assert str(caught.value) == (
+        "configs/digit_mlp.yaml: there is no such file; did you mean 'digits_mlp'?; packaged configs: digits_mlp"
+    )
+    with pytest.raises(ConfigError, match="packaged: this is a folder, expected a file; packaged configs: digits_mlp"):
+        find_config("packaged")
+
+
+def test_the_package_lists_its_own_configs():
+    assert all(path.suffix == ".yaml" and path.is_file() for path in packaged_configs().values())
+
+
+def test_bytes_that_are_no_utf8(tmp_path):
+    (tmp_path / "c.yaml").write_bytes(b"seed: 1\n# caf\xe9\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "c.yaml")
+    assert str(caught.value) == f"{tmp_path / 'c.yaml'}:2:6: the byte 0xe9 is not UTF-8"
+
+
+def test_byte_order_mark_is_no_part_of_the_text(tmp_path):
+    (tmp_path / "c.yaml").write_bytes(b"\xef\xbb\xbfseed: 1\n")
+    assert read_text(tmp_path / "c.yaml") == "seed: 1\n"
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(ConfigError, match=": cannot be read: Is a directory"):
+        read_text(tmp_path)
+
+
+def test_errors_can_be_pickled():
+    import pickle
+
+    with pytest.raises(ConfigError) as caught:
+        parse_config("a: [", packages=[])
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.errors) == (str(caught.value), caught.value.errors)

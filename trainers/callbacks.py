@@ -1,0 +1,56 @@
+"""Things that happen between epochs. Callbacks run in the order in which they are given."""
+
+import numpy as np
+
+
+class Callback:
+    """Base of callbacks; each method may be left out.
+
+    `row` is the epoch's line of figures, a dict such as {"epoch": 1, "train_loss": ..., "valid_loss": ...}; what a
+    callback adds to it is seen by those after it. `trainer.stop(reason)` ends the training after this epoch.
+    """
+
+    def on_fit_start(self, trainer) -> None:
+        """Before the first epoch."""
+
+    def on_epoch_end(self, trainer, row: dict) -> None:
+        """After each epoch, with its figures."""
+
+    def on_fit_end(self, trainer) -> None:
+        """After the last epoch, however the training ends."""
+
+
+class EarlyStopping(Callback):
+    """Stop when a figure has not improved for `patience` epochs, and go back to the best weights.
+
+    Args: monitor: a column of the figures, such as valid_loss; patience: epochs without improvement, at least 1;
+        min_delta: the least change that counts; restore_best: put the best epoch's weights back.
+    Figures named accuracy are better when larger, all others when smaller.
+    Errors: ValueError for a patience below 1, and for a figure that the training does not give.
+    Source: Goodfellow et al., Deep Learning, algorithm 7.1.
+    """
+
+    def __init__(
+        self, monitor: str = "valid_loss", patience: int = 5, min_delta: float = 0.0, restore_best: bool = True
+    ):
+        if patience < 1:
+            raise ValueError(f"EarlyStopping: patience is {patience}, expected at least 1")
+        self.monitor, self.patience, self.min_delta, self.restore_best = monitor, patience, min_delta, restore_best
+
+    def on_fit_start(self, trainer) -> None:
+        self.best, self.best_epoch, self.weights = np.inf, 0, None
+
+    def on_epoch_end(self, trainer, row: dict) -> None:
+        if self.monitor not in row:
+            known = ", ".join(name for name in row if name != "epoch")
+            raise ValueError(f"EarlyStopping: there is no figure {self.monitor!r}, expected one of {known}")
+        value = -row[self.monitor] if self.monitor.endswith("accuracy") else row[self.monitor]
+        if value < self.best - self.min_delta:
+            self.best, self.best_epoch = value, row["epoch"]
+            self.weights = trainer.model.flat_parameters.copy()
+        elif row["epoch"] - self.best_epoch >= self.patience:
+            trainer.stop(f"{self.monitor} has not improved since epoch {self.best_epoch}")
+
+    def on_fit_end(self, trainer) -> None:
+        if self.restore_best and self.weights is not None:
+            trainer.model.flat_parameters[:] = self.weights

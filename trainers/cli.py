@@ -1,0 +1,150 @@
+"""The command line, `bprop`: trains what a config describes.
+
+Everything slow to import is imported by the command that needs it, so that help appears at once.
+"""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["main"]
+
+OK, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+DESCRIPTION = "Train neural nets whose backward pass is written by hand and compiled."
+OVERVIEW = """\
+example:
+  bprop train digits_mlp
+      trains a small net on handwritten digits, in seconds and without downloads
+
+'bprop train --help' says more.
+"""
+TRAIN = """\
+Train the net that a config describes.
+
+A config is a YAML file that names a data set, a model, a loss and an optimizer. The run is written
+to a folder: the config with every default, figures per epoch, the final figures, and the weights.
+"""
+TRAIN_MORE = """\
+examples:
+  bprop train digits_mlp
+      a config that comes with bprop
+  bprop train my.yaml optimizer.SGD.lr=0.01 trainer.epochs=5
+      a file of your own, with two values changed; a path is written as it stands in the file:
+        optimizer:
+          SGD: {lr: 0.1, momentum: 0.9}
+        trainer: {epochs: 30}
+  bprop train my.yaml model.0.Linear.out_features=32 --run runs/small
+      positions in a list count from 0
+
+exit status:
+  0 trained, 1 training failed, 2 the command, the config or the data is wrong, 130 interrupted
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status (argparse exits by itself after help and wrong usage)."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if arguments.command is None:
+        parser.print_help(sys.stderr)
+        return BAD_USAGE
+    unknown = [word for word in rest if word.startswith("-")]
+    if unknown:
+        arguments.parser.error(f"unknown option: {' '.join(unknown)}")
+    arguments.overrides += rest  # argparse leaves the ones that follow an option
+    try:
+        return _train(arguments)
+    except KeyboardInterrupt as error:
+        print("bprop:", _message("interrupted", error), file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        status = _status(error)
+        if status is None:
+            raise
+        print("bprop: error:", _message(str(error) or type(error).__name__, error), file=sys.stderr)
+        return status
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from .configs import load_config
+
+    config = load_config(arguments.config, arguments.overrides)
+    from .runs import train_config
+
+    summary = train_config(config, run=arguments.run, quiet=arguments.quiet)
+    _print_summary(summary)
+    return OK
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    """The final figures, one a line; records such as versions stay in the run folder."""
+    figures = {
+        name: value
+        for name, value in summary.items()
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+    }
+    width = max(map(len, figures), default=0)
+    for name, value in figures.items():
+        print(f"{name:<{width}}  {f'{value:.6g}' if isinstance(value, float) else value}")
+
+
+def _status(error: Exception) -> int | None:
+    """The exit status for a mistake of the user's, None for a bug, which should keep its traceback."""
+    from .configs import ConfigError
+
+    if isinstance(error, ConfigError | OSError):
+        return BAD_USAGE
+    if isinstance(error, ValueError) and _raised_in(error).startswith(("bprop.datasets", "bprop.trainers")):
+        return BAD_USAGE
+    from .trainer import TrainingError
+
+    return FAILED if isinstance(error, TrainingError) else None
+
+
+def _raised_in(error: Exception) -> str:
+    """Name of the module whose line raised the error."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _message(text: str, error: BaseException) -> str:
+    """The text and below it the notes; a text of several lines starts on a line of its own."""
+    lines = [f"\n{text}" if "\n" in text else text, *getattr(error, "__notes__", [])]
+    return "\n  ".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("bprop", description=DESCRIPTION, epilog=OVERVIEW, formatter_class=raw)
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    train = commands.add_parser(
+        "train",
+        help="train what a config describes",
+        description=TRAIN,
+        epilog=TRAIN_MORE,
+        formatter_class=raw,
+    )
+    train.add_argument("config", metavar="CONFIG", help="path of a YAML file, or name of a config of bprop")
+    train.add_argument("overrides", metavar="key=value", nargs="*", help="a value to use in place of the config's")
+    train.add_argument("--run", type=Path, metavar="DIR", help="folder to write to (default: runs/NAME-TIME)")
+    train.add_argument("--quiet", action="store_true", help="print the final figures only")
+    train.set_defaults(parser=train)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"bprop {version('bprop')}")
+        parser.exit()

@@ -1,0 +1,21 @@
+"""YAML configs: read, checked against the signatures of the classes they name, and built."""
+
+from .config import Config as Config
+from .config import Experiment as Experiment
+from .config import load_config as load_config
+from .config import parse_config as parse_config
+from .errors import ConfigError as ConfigError
+from .errors import Place as Place
+from .errors import Problem as Problem
+from .locating import packaged_configs as packaged_configs
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Experiment",
+    "Place",
+    "Problem",
+    "load_config",
+    "packaged_configs",
+    "parse_config",
+]

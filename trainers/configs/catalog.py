@@ -1,0 +1,129 @@
+"""Which class a name in a config stands for, and where it may stand.
+
+A name is configurable exactly if one of three packages exports it; a dotted name is imported.
+"""
+
+import importlib
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from .errors import did_you_mean
+from .importing import import_from, own_file
+
+__all__ = ["BASES", "PACKAGES", "Catalog", "Role", "is_dotted", "is_loss"]
+
+PACKAGES = ("bprop.modules", "bprop.trainers", "bprop.datasets")
+BASES = (
+    "Module",
+    "Elementwise",
+    "Loss",
+    "Initializer",
+    "Dataset",
+    "Optimizer",
+    "Schedule",
+    "Callback",
+    "Metric",
+)
+
+
+def is_loss(cls: Any) -> bool:
+    """A loss is a module whose fprop takes a target."""
+    fprop = getattr(cls, "fprop", None)
+    return fprop is not None and "target" in inspect.signature(fprop).parameters
+
+
+def is_dotted(name: str) -> bool:
+    """Whether a name is `module.Class`."""
+    return "." in name and all(part.isidentifier() for part in name.split("."))
+
+
+@dataclass(frozen=True)
+class Role:
+    """What is expected at one place: a class derived from one of `bases`, and what such a class is called."""
+
+    bases: tuple[type, ...]
+    expected: str
+    loss: bool = False
+
+    def fits(self, cls: type) -> bool:
+        return issubclass(cls, self.bases) and (is_loss(cls) or not self.loss)
+
+
+class Catalog:
+    """The names that `packages` export, and classes that are imported by dotted names.
+
+    `sources` are the files of modules of one's own that were imported so far.
+
+    Args: packages: names of packages; folder: where modules of one's own are found.
+    """
+
+    def __init__(self, packages: Sequence[str] = PACKAGES, folder: Path | None = None) -> None:
+        self.folder = folder
+        self.sources: list[Path] = []
+        self.exported: dict[str, Any] = {}
+        for package in map(importlib.import_module, packages):
+            for name in getattr(package, "__all__", vars(package)):
+                self.exported.setdefault(name, getattr(package, name))
+        self.classes = {name: value for name, value in self.exported.items() if inspect.isclass(value)}
+        self._homes = set(packages)
+
+    def find(self, name: str, role: Role) -> type:
+        """The class of that name.
+
+        Errors: LookupError whose message says why there is none that fits the role.
+        """
+        known = self.names(role)
+        listed = f"; known: {', '.join(known)}" if known else ""
+        if is_dotted(name):
+            cls = self._imported(name)
+        elif name in self.classes:
+            cls = self.classes[name]
+        else:
+            guess = did_you_mean(name, known) or did_you_mean(name, self.classes) or listed
+            raise LookupError(f"unknown class {name!r}, expected {role.expected}{guess}")
+        if not role.fits(cls):
+            raise LookupError(f"{name} is no {role.expected}{listed}")
+        if self.is_only_base(cls):
+            raise LookupError(f"{name} is only a base of other classes{listed}")
+        return cls
+
+    def names(self, role: Role) -> list[str]:
+        """Names of the exported classes that fit a role; losses are not listed among the modules."""
+        fitting = {name for name, cls in self.classes.items() if role.fits(cls) and not self.is_only_base(cls)}
+        if self.classes.get("Module") in role.bases and not role.loss:
+            fitting = {name for name in fitting if not is_loss(self.classes[name])}
+        return sorted(fitting)
+
+    def is_base(self, annotation: Any) -> bool:
+        """Whether an argument of this type is written as an object: a class of these packages."""
+        if not inspect.isclass(annotation) or issubclass(annotation, Enum):
+            return False
+        if getattr(annotation, "_is_protocol", False):
+            return False
+        return any(f"{annotation.__module__}.".startswith(f"{home}.") for home in self._homes)
+
+    def is_only_base(self, cls: type) -> bool:
+        """Whether a class is there to be derived from, not to be used itself."""
+        return inspect.isabstract(cls) or cls in [self.classes.get(name) for name in BASES]
+
+    def _imported(self, dotted: str) -> type:
+        """The class that a name such as `my_modules.Scale` stands for."""
+        name, _, class_name = dotted.rpartition(".")
+        try:
+            module = import_from(self.folder, name)
+        except ImportError as error:
+            raise LookupError(str(error)) from error
+        cls = getattr(module, class_name, None)
+        if not inspect.isclass(cls):
+            classes = [key for key, value in vars(module).items() if inspect.isclass(value)]
+            raise LookupError(f"the module {name!r} has no class {class_name!r}{did_you_mean(class_name, classes)}")
+        if any(map(self.is_base, cls.__mro__)):  # its module may define further bases
+            self._homes.add(name)
+        own = own_file(self.folder, name)
+        if own is not None and own not in self.sources:
+            self.sources.append(own)
+        return cls

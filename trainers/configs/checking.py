@@ -1,0 +1,164 @@
+"""Checks the tree of a config against the signatures of the classes it names, and gives what is to be built.
+
+One rule holds everywhere: an object is a class name, or a class name with its arguments. Each mistake is
+added to `problems` and the check goes on, so a config's mistakes are all shown at once.
+"""
+
+from inspect import Parameter
+from typing import Any, Union, get_args, get_origin
+
+from .catalog import Catalog, Role, is_dotted
+from .errors import Path, Place, Problem, did_you_mean
+from .nodes import Entries, Items, Node, Scalar, plain
+from .signatures import LISTS, MAPPINGS, Accepted, item_type, type_name, union_members
+from .specs import Spec
+from .values import Refused, checked, described
+
+__all__ = ["Checker"]
+
+
+class Checker:
+    """Args: catalog: finds classes; problems: what is wrong is added to it."""
+
+    def __init__(self, catalog: Catalog, problems: list[Problem]) -> None:
+        self.catalog = catalog
+        self.problems = problems
+
+    def object(self, node: Node, role: Role, path: Path) -> Spec | None:
+        """The node as an object that fits the role."""
+        name, arguments, place = _named(node)
+        if name is None:
+            self._report(node.place, path, f"expected {role.expected}, {_nameless(node)}")
+            return None
+        try:
+            cls = self.catalog.find(name, role)
+            accepted = Accepted.of(cls, self.catalog.exported)
+        except (LookupError, ValueError) as error:  # ValueError: a class written in C may have no signature
+            self._report(place, path, str(error))
+            return None
+        path = (*path, name)
+        given = self.arguments(arguments, accepted, place, path)
+        return Spec(cls, name, accepted, given, place, path, _overrides(arguments, place))
+
+    def arguments(self, node: Node | None, accepted: Accepted, place: Place, path: Path) -> dict[str, Any]:
+        """The node as arguments: by name, or a list for a class that takes any number of them by position."""
+        given: dict[str, Any] = {}
+        if isinstance(node, Items) and accepted.varargs is not None:
+            given[accepted.varargs.name] = self._positional(node, accepted.varargs, path)
+        elif isinstance(node, Entries):
+            given = self._by_name(node, accepted, path)
+        elif node is not None and not _is_null(node):
+            wanted = "arguments as {name: value}" + (" or a list" if accepted.varargs else "")
+            self._report(node.place, path, f"expected {wanted}, got {described(plain(node))}", accepted)
+            return {}
+        written = node.nodes if isinstance(node, Entries) else ()
+        missing = [repr(name) for name in accepted.required if name not in written]
+        if missing:
+            self._report(place, path, f"missing {', '.join(missing)}", accepted)
+        return given
+
+    def value(self, node: Node, annotation: Any, path: Path) -> Any:
+        """The node as a value of this type: plain, a Spec, or a list or mapping of either."""
+        if annotation is Any:
+            return self._unannotated(node, path)
+        options = union_members(annotation)
+        for option in filter(self._holds_objects, options):
+            origin, inner = get_origin(option), get_args(option)
+            if isinstance(node, Items) and origin in LISTS:
+                return [self.value(item, item_type(inner, i), (*path, i)) for i, item in enumerate(node.nodes)]
+            if isinstance(node, Entries) and origin in MAPPINGS:
+                return {key: self.value(item, inner[1], (*path, key)) for key, item in node.nodes.items()}
+        bases = tuple(filter(self.catalog.is_base, options))
+        others = tuple(option for option in options if option not in bases and not self._holds_objects(option))
+        if others and not (bases and self._names_class(node)):
+            try:
+                return checked(plain(node), Union[others])  # noqa: UP007
+            except Refused as error:
+                if others == options:
+                    return self._report(node.place, path, str(error))
+        if bases and (isinstance(node, Entries) or isinstance(plain(node), str)):
+            return self.object(node, Role(bases, type_name(annotation)), path)
+        return self._report(node.place, path, f"expected {type_name(annotation)}, got {described(plain(node))}")
+
+    def _by_name(self, node: Entries, accepted: Accepted, path: Path) -> dict[str, Any]:
+        given = {}
+        for key, value in node.nodes.items():
+            inner = (*path, key)
+            if accepted.varargs is not None and key == accepted.varargs.name:
+                given[key] = self._positional(value, accepted.varargs, inner)
+            elif parameter := accepted.named.get(key) or accepted.varkw:
+                given[key] = self._argument(value, parameter, inner)
+            else:
+                message = f"unknown argument{did_you_mean(key, accepted.names)}"
+                self._report(node.places[key], inner, message, accepted)
+        return given
+
+    def _argument(self, node: Node, parameter: Parameter, path: Path) -> Any:
+        """The node as this argument; its default may be written out whatever the annotation says."""
+        value = plain(node)
+        if type(value) is type(parameter.default) and value == parameter.default:
+            return value
+        return self.value(node, parameter.annotation, path)
+
+    def _positional(self, node: Node, varargs: Parameter, path: Path) -> list[Any]:
+        """The node as the values of *args."""
+        if not isinstance(node, Items):
+            self._report(node.place, path, f"expected a list, got {described(plain(node))}")
+            return []
+        return [self.value(item, varargs.annotation, (*path, i)) for i, item in enumerate(node.nodes)]
+
+    def _unannotated(self, node: Node, path: Path) -> Any:
+        """Where a class does not say what it takes, what looks like an object is one; all else is plain."""
+        if self._names_class(node):
+            return self.object(node, Role((object,), "a class"), path)
+        if isinstance(node, Items):
+            return [self._unannotated(item, (*path, i)) for i, item in enumerate(node.nodes)]
+        if isinstance(node, Entries):
+            return {key: self._unannotated(item, (*path, key)) for key, item in node.nodes.items()}
+        return node.value
+
+    def _names_class(self, node: Node) -> bool:
+        """Whether this is an object beyond doubt: an exported name, or a dotted one with arguments."""
+        name, arguments, _ = _named(node)
+        return name is not None and (name in self.catalog.classes or (arguments is not None and is_dotted(name)))
+
+    def _holds_objects(self, option: Any) -> bool:
+        """Whether this is the type of a list or mapping whose values may be objects."""
+        if get_origin(option) not in (*LISTS, *MAPPINGS):
+            return False
+        members = [member for inner in get_args(option) for member in union_members(inner)]
+        return any(self.catalog.is_base(member) or self._holds_objects(member) for member in members)
+
+    def _report(self, place: Place, path: Path, message: str, accepted: Accepted | None = None) -> None:
+        hint = f"accepted: {accepted.line()}" if accepted else ""
+        self.problems.append(Problem(place, path, message, hint))
+
+
+def _named(node: Node) -> tuple[str | None, Node | None, Place]:
+    """An object's class name, its arguments if any are written, and the place of the name."""
+    if isinstance(node, Scalar) and isinstance(node.value, str):
+        return node.value, None, node.place
+    if isinstance(node, Entries) and len(node.nodes) == 1:
+        ((name, arguments),) = node.nodes.items()
+        if isinstance(name, str):
+            return name, arguments, node.places[name]
+    return None, None, node.place
+
+
+def _overrides(arguments: Node | None, place: Place) -> tuple[str, ...]:
+    """The overrides that changed arguments of an object that stands in the file."""
+    if place.line is None or not isinstance(arguments, Entries):
+        return ()
+    return tuple(str(node.place) for node in arguments.nodes.values() if node.place.line is None)
+
+
+def _nameless(node: Node) -> str:
+    """What is wrong with something that should be a class name, alone or with its arguments."""
+    if isinstance(node, Entries) and len(node.nodes) > 1:
+        keys = ", ".join(map(str, node.nodes))
+        return f"got the keys {keys}; write one class name with its arguments indented below it"
+    return f"got {described(plain(node))}; write a class name, alone or with its arguments"
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.value is None

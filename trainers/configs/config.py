@@ -1,0 +1,131 @@
+"""A checked config: what to train on what and how, from a YAML file and overrides.
+
+Reading a config checks all of it without making any object; `build` makes the objects; neither reads data.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .catalog import PACKAGES, Catalog
+from .errors import ConfigError, Problem
+from .fitting import check_fit
+from .locating import find_config, read_text
+from .nodes import read_yaml
+from .overrides import apply_override
+from .signatures import Accepted
+from .specs import build
+from .toplevel import KEYS, TopLevel
+from .writing import with_defaults, written
+
+__all__ = ["Config", "Experiment", "load_config", "parse_config"]
+
+OBJECTS = ("model", "loss", "optimizer", "dataset", "callbacks")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The objects of a config; `settings` are keyword arguments of `Trainer.fit`."""
+
+    dataset: Any
+    model: Any
+    loss: Any
+    optimizer: Any
+    callbacks: list[Any]
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Config:
+    """A config without mistakes that reading can find.
+
+    `path` is its file, None for a config from a string; `specs` describes the objects and `settings` the
+    keyword arguments of `Trainer.fit`.
+    """
+
+    path: Path | None
+    seed: int
+    dtype: str
+    specs: dict[str, Any]
+    settings: dict[str, Any]
+    accepted_settings: Accepted
+    catalog: Catalog
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The files of the modules of one's own that the config names."""
+        return tuple(self.catalog.sources)
+
+    def build(self) -> Experiment:
+        """New objects, in the config's dtype, from the config's seed: alike at every call.
+
+        Errors: ConfigError, with the line of the config, for arguments that a class refuses, for layers that
+            do not fit each other, and for a net that does not fit its data set or loss. Other exceptions than
+            those for bad values come from a mistake in a class and keep their traceback.
+        """
+        self.catalog.exported["manual_seed"](self.seed)
+        problems: list[Problem] = []
+        made = {key: build(self.specs[key], problems) for key in OBJECTS}
+        settings = build(self.settings, problems)
+        if problems:
+            raise ConfigError(problems)
+        for module in (made["model"], made["loss"]):
+            module.to(self.dtype)
+        check_fit(made["dataset"], made["model"], made["loss"], self.specs)
+        return Experiment(**made, settings=settings)
+
+    def resolved(self) -> str:
+        """The config as YAML with every override and default; reading that gives the same text."""
+        model = self.specs["model"]
+        entries = {
+            "seed": self.seed,
+            "dtype": self.dtype,
+            **self.specs,
+            "model": model.varargs if model.path == ("model",) else model,
+            "trainer": with_defaults(self.settings, self.accepted_settings),
+        }
+        return written({key: entries[key] for key in KEYS})
+
+
+def load_config(source: str | Path, overrides: Iterable[str] = (), *, packages: Sequence[str] = PACKAGES) -> Config:
+    """The config in a file.
+
+    Args: source: path of the file, or name of a packaged config; overrides: `key.path=value` each;
+        packages: those whose exported names a config may use.
+    Errors: ConfigError with everything that is wrong.
+    """
+    path = find_config(source)
+    config = parse_config(read_text(path), overrides, source=str(path), folder=path.parent, packages=packages)
+    return replace(config, path=path)
+
+
+def parse_config(
+    text: str,
+    overrides: Iterable[str] = (),
+    *,
+    source: str = "config",
+    folder: Path | None = None,
+    packages: Sequence[str] = PACKAGES,
+) -> Config:
+    """The config in a string; `source` names it in messages, `folder` holds modules of one's own."""
+    problems: list[Problem] = []
+    root = read_yaml(text, source, problems)
+    for override in overrides:
+        try:
+            root = apply_override(root, override, addable=["trainer"])
+        except ConfigError as error:
+            problems.extend(error.errors)
+    catalog = Catalog(packages, folder)
+    top = TopLevel(root, catalog, problems)
+    if problems:
+        raise ConfigError(problems)
+    return Config(
+        path=None,
+        seed=top.seed,
+        dtype=top.dtype,
+        specs={key: getattr(top, key) for key in OBJECTS},
+        settings=top.trainer,
+        accepted_settings=top.accepted_settings,
+        catalog=catalog,
+    )

@@ -1,0 +1,73 @@
+"""What is wrong with a config, and where.
+
+Problems are collected while a config is read, so that all of them are shown at once.
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+__all__ = ["ConfigError", "Path", "Place", "Problem", "did_you_mean", "join"]
+
+Path = tuple[str | int, ...]
+"""The way from the top of the config to a value: ("model", 0, "Linear", "bias")."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A position in a file (line and column count from 1), or an override as a whole."""
+
+    source: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        return self.source if self.line is None else f"{self.source}:{self.line}:{self.column}"
+
+    @property
+    def order(self) -> tuple[bool, int, int]:
+        """Sorts by line and column; overrides come after the file."""
+        return (self.line is None, self.line or 0, self.column or 0)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One sentence about one place; `hint` may add a line, such as the arguments that a class accepts."""
+
+    place: Place
+    path: Path
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.place}: {join(self.path)}: " if self.path else f"{self.place}: "
+        return where + self.message + (f"\n    {self.hint}" if self.hint else "")
+
+
+class ConfigError(ValueError):
+    """A config that cannot be used; `errors` holds every problem found, in the order of the file."""
+
+    def __init__(self, errors: Iterable[Problem]) -> None:
+        self.errors = sorted(errors, key=lambda problem: problem.place.order)
+        super().__init__("\n".join(map(str, self.errors)))
+
+    def __reduce__(self) -> tuple[type[Self], tuple[list[Problem]]]:
+        return type(self), (self.errors,)
+
+    @classmethod
+    def at(cls, place: Place, path: Path, message: str, hint: str = "") -> Self:
+        """The error that holds one problem."""
+        return cls([Problem(place, path, message, hint)])
+
+
+def join(path: Path) -> str:
+    """The path as it is written in an override."""
+    return ".".join(map(str, path))
+
+
+def did_you_mean(word: object, known: Iterable[object]) -> str:
+    """`; did you mean 'momentum'?`, or nothing when no known word is close."""
+    by_lower = {str(name).lower(): str(name) for name in known}
+    close = difflib.get_close_matches(str(word).lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""

@@ -1,0 +1,49 @@
+"""Finds the file of a config: a path, or the name of a packaged config, and reads its text."""
+
+import importlib.resources
+from pathlib import Path
+
+from .errors import ConfigError, Place, did_you_mean
+
+__all__ = ["find_config", "packaged_configs", "read_text"]
+
+
+def packaged_configs() -> dict[str, Path]:
+    """The configs that come with the package: name and file."""
+    folder = Path(str(importlib.resources.files("bprop.configs")))
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+
+
+def find_config(source: str | Path) -> Path:
+    """The file at that path, or the packaged config of that name.
+
+    Errors: ConfigError that lists the packaged configs.
+    """
+    path = Path(source)
+    if path.is_file():
+        return path
+    packaged = packaged_configs()
+    if str(source).removesuffix(".yaml") in packaged:
+        return packaged[path.stem]
+    what = "this is a folder, expected a file" if path.is_dir() else "there is no such file"
+    names = ", ".join(packaged) or "none"
+    message = f"{what}{did_you_mean(path.stem, packaged)}; packaged configs: {names}"
+    raise ConfigError.at(Place(str(source)), (), message)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8.
+
+    Errors: ConfigError for a file that cannot be read, and with line and column for a byte that is not UTF-8.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError.at(Place(str(path)), (), f"cannot be read: {error.strerror}") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8-sig")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        message = f"the byte 0x{data[error.start]:02x} is not UTF-8"
+        raise ConfigError.at(Place(str(path), line, column), (), message) from None

@@ -1,0 +1,165 @@
+"""YAML text as a tree whose every value knows its line and column.
+
+The library splits the text into events; plain words become values by the core schema of YAML 1.2 (so `1e-3`
+is a number and `no` a string), and no tag constructs anything.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, MappingStartEvent, ScalarEvent, SequenceStartEvent
+from ruamel.yaml.reader import ReaderError
+
+from .errors import ConfigError, Path, Place, Problem
+
+__all__ = ["Entries", "Items", "Node", "Scalar", "core_value", "plain", "read_yaml"]
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A string, a number, true, false or null."""
+
+    place: Place
+    value: Any
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list."""
+
+    place: Place
+    nodes: tuple["Node", ...]
+
+
+@dataclass(frozen=True)
+class Entries:
+    """A mapping; `places` are those of its keys."""
+
+    place: Place
+    nodes: dict[Any, "Node"]
+    places: dict[Any, Place]
+
+
+Node = Scalar | Items | Entries
+
+
+def plain(node: Node) -> Any:
+    """The node as Python values."""
+    match node:
+        case Scalar():
+            return node.value
+        case Items():
+            return [plain(item) for item in node.nodes]
+        case Entries():
+            return {key: plain(value) for key, value in node.nodes.items()}
+
+
+def core_value(word: str) -> Any:
+    """The value of an unquoted word (YAML 1.2.2, section 10.3.2)."""
+    if re.fullmatch("|~|null|Null|NULL", word):
+        return None
+    if re.fullmatch("true|True|TRUE|false|False|FALSE", word):
+        return word.lower() == "true"
+    if re.fullmatch("[-+]?[0-9]+", word) and len(word) < 1000:
+        return int(word)
+    if re.fullmatch("0o[0-7]+|0x[0-9a-fA-F]+", word):
+        return int(word, 0)
+    if re.fullmatch(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", word):
+        return float(word)
+    if re.fullmatch(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", word):
+        return float(word.replace(".", ""))
+    return word
+
+
+def read_yaml(text: str, source: str, problems: list[Problem], *, path: Path = (), lines: bool = True) -> Node:
+    """The tree of one YAML document; `source` names it in messages, with line and column if `lines`.
+
+    Duplicate keys and tags are added to `problems`; a syntax error raises ConfigError.
+    """
+    reader = _Reader(text, source, problems, lines)
+    try:
+        return reader.document(path)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        message = ", ".join(part for part in (error.context, error.problem) if part)
+        raise ConfigError.at(reader.place(mark), path, message) from None
+    except ReaderError as error:
+        before = text[: error.position]
+        place = Place(source, before.count("\n") + 1, len(before) - before.rfind("\n")) if lines else Place(source)
+        character = ascii(text[error.position])
+        raise ConfigError.at(place, path, f"the character {character} is not allowed") from None
+    except YAMLError as error:
+        raise ConfigError.at(Place(source), path, str(error)) from None
+    except RecursionError:
+        raise ConfigError.at(Place(source), path, "nested too deeply") from None
+
+
+class _Reader:
+    """Consumes the events of one text; `anchors` maps `&name` to the finished node."""
+
+    def __init__(self, text: str, source: str, problems: list[Problem], lines: bool) -> None:
+        self.events: Iterator[Any] = YAML(typ="safe", pure=True).parse(text)
+        self.source = source
+        self.problems = problems
+        self.lines = lines
+        self.anchors: dict[str, Node] = {}
+
+    def place(self, mark: Any) -> Place:
+        return Place(self.source, mark.line + 1, mark.column + 1) if self.lines and mark else Place(self.source)
+
+    def document(self, path: Path) -> Node:
+        node: Node = Scalar(Place(self.source, 1, 1) if self.lines else Place(self.source), None)
+        found = False
+        for event in self.events:
+            if isinstance(event, ScalarEvent | AliasEvent | SequenceStartEvent | MappingStartEvent):
+                if found:
+                    raise ConfigError.at(self.place(event.start_mark), path, "a second document starts here")
+                node, found = self.node(event, path), True
+        return node
+
+    def node(self, event: Any, path: Path) -> Node:
+        place = self.place(event.start_mark)
+        if isinstance(event, AliasEvent):
+            if event.anchor not in self.anchors:
+                raise ConfigError.at(place, path, f"no '&{event.anchor}' is complete before this '*{event.anchor}'")
+            return self.anchors[event.anchor]
+        if event.tag is not None:
+            self.problems.append(Problem(place, path, f"a config has no tags, got '{event.tag}'"))
+        node: Node
+        if isinstance(event, ScalarEvent):
+            node = Scalar(place, core_value(event.value) if event.style is None else event.value)
+        elif isinstance(event, SequenceStartEvent):
+            node = Items(place, tuple(self.node(item, (*path, i)) for i, item in enumerate(self.until_end())))
+        else:
+            node = self.mapping(place, path)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+        return node
+
+    def mapping(self, place: Place, path: Path) -> Entries:
+        entries = Entries(place, {}, {})
+        for event in self.until_end():
+            key = self.node(event, path)
+            if not isinstance(key, Scalar):
+                raise ConfigError.at(key.place, path, "a key is one word, got a list or a mapping")
+            inner = (*path, str(key.value))
+            value = self.node(next(self.events), inner)
+            if key.value in entries.nodes:
+                first = entries.places[key.value]
+                where = f" (first on line {first.line})" if first.line else ""
+                self.problems.append(Problem(key.place, inner, f"duplicate key{where}"))
+            else:
+                entries.nodes[key.value] = value
+                entries.places[key.value] = key.place
+        return entries
+
+    def until_end(self) -> Iterator[Any]:
+        """The events that open each child, up to the end of the collection."""
+        for event in self.events:
+            if type(event).__name__ in ("SequenceEndEvent", "MappingEndEvent"):
+                return
+            yield event

@@ -1,0 +1,79 @@
+"""Overrides such as `optimizer.SGD.lr=0.01`: a path as it stands in the file, and a value in YAML.
+
+They change the tree before it is checked, so an override is checked like the file.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from .errors import ConfigError, Path, Place, did_you_mean, join
+from .nodes import Entries, Items, Node, Scalar, read_yaml
+
+__all__ = ["apply_override"]
+
+
+def apply_override(root: Node, override: str, addable: Sequence[str]) -> Node:
+    """The tree with one value replaced or added.
+
+    Args: addable: keys of the root whose mapping is made when the file has none.
+    Errors: ConfigError that names the override.
+    """
+    key, equals, text = override.partition("=")
+    place = Place(f"override {override!r}")
+    key = key.strip()
+    if not equals or not key:
+        raise ConfigError.at(place, (), "expected key.path=value, such as optimizer.SGD.lr=0.01")
+    problems: list[Any] = []
+    value = read_yaml(text, str(place), problems, path=(key,), lines=False)
+    if problems:
+        raise ConfigError(problems)
+    if isinstance(root, Entries) and (first := key.split(".")[0]) in addable and first not in root.nodes:
+        root = _with(root, first, Entries(place, {}, {}), place)
+    return _replaced(root, key, value, place, ())
+
+
+def _replaced(node: Node, key: str, value: Node, place: Place, path: Path) -> Node:
+    """The node with `value` at `key`, the rest of the path; `path` is the part that led here."""
+    if isinstance(node, Scalar) and isinstance(node.value, str) and _starts(key, node.value):
+        node = Entries(node.place, {node.value: Scalar(place, None)}, {node.value: node.place})
+    if isinstance(node, Scalar) and node.value is None and path:
+        node = Entries(place, {}, {})
+    if isinstance(node, Entries):
+        return _in_mapping(node, key, value, place, path)
+    step, _, rest = key.partition(".")
+    if isinstance(node, Items):
+        if not step.isdecimal() or int(step) >= len(node.nodes):
+            positions = f"0 to {len(node.nodes) - 1}" if node.nodes else "none, it is empty"
+            raise ConfigError.at(place, (*path, step), f"{join(path)} is a list with positions {positions}")
+        child = node.nodes[int(step)]
+        new = _replaced(child, rest, value, place, (*path, int(step))) if rest else value
+        return replace(node, nodes=(*node.nodes[: int(step)], new, *node.nodes[int(step) + 1 :]))
+    guess = did_you_mean(step, [node.value]) if isinstance(node.value, str) else ""
+    raise ConfigError.at(place, (*path, step), f"{join(path)} is {node.value!r}, which holds no {step!r}{guess}")
+
+
+def _in_mapping(node: Entries, key: str, value: Node, place: Place, path: Path) -> Entries:
+    """A key may hold dots (`my_modules.Scale`), so the longest key that the path starts with is taken."""
+    known = [name for name in node.nodes if _starts(key, str(name))]
+    if known:
+        name = max(known, key=lambda name: len(str(name)))
+        rest = key[len(str(name)) + 1 :]
+        new = _replaced(node.nodes[name], rest, value, place, (*path, name)) if rest else value
+        return _with(node, name, new, place)
+    step, _, rest = key.partition(".")
+    if rest:
+        here = ", ".join(map(str, node.nodes)) or "nothing"
+        guess = did_you_mean(step, node.nodes) or f"; here stands {here}"
+        where = f" in {join(path)}" if path else ""
+        raise ConfigError.at(place, (*path, step), f"there is no {step!r}{where}{guess}")
+    return _with(node, step, value, place)
+
+
+def _starts(key: str, name: str) -> bool:
+    return key == name or key.startswith(name + ".")
+
+
+def _with(node: Entries, key: Any, value: Node, place: Place) -> Entries:
+    """The mapping with one value changed; only a new key has the override's place."""
+    return replace(node, nodes={**node.nodes, key: value}, places={key: place, **node.places})

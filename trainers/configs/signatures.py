@@ -1,0 +1,123 @@
+"""What a class or function accepts, as its signature says: names, types and defaults.
+
+The types check a config, and the whole line is shown when a config names an argument that does not exist.
+"""
+
+import collections.abc
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from inspect import Parameter
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
+
+__all__ = ["LISTS", "MAPPINGS", "Accepted", "item_type", "type_name", "union_members"]
+
+Annotation: TypeAlias = Any
+LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
+MAPPINGS = (dict, collections.abc.Mapping)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The named parameters of something callable; `varargs` and `varkw` are its *args and **kwargs."""
+
+    name: str
+    named: dict[str, Parameter]
+    varargs: Parameter | None
+    varkw: Parameter | None
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], names: Mapping[str, Any]) -> "Accepted":
+        """Args: names: for annotations whose names the function's module imports only for type checkers."""
+        named, varargs, varkw = {}, None, None
+        for parameter in inspect.signature(function).parameters.values():
+            parameter = parameter.replace(annotation=_evaluated(parameter.annotation, function, names))
+            if parameter.kind is Parameter.VAR_POSITIONAL:
+                varargs = parameter
+            elif parameter.kind is Parameter.VAR_KEYWORD:
+                varkw = parameter
+            else:
+                named[parameter.name] = parameter
+        return cls(function.__name__, named, varargs, varkw)
+
+    def settings(self, name: str, without: set[str]) -> "Accepted":
+        """The keyword-only parameters alone, under another name."""
+        kept = {
+            key: parameter
+            for key, parameter in self.named.items()
+            if parameter.kind is Parameter.KEYWORD_ONLY and key not in without
+        }
+        return Accepted(name, kept, None, None)
+
+    @property
+    def required(self) -> list[str]:
+        return [name for name, parameter in self.named.items() if parameter.default is Parameter.empty]
+
+    @property
+    def names(self) -> list[str]:
+        return [*self.named, *([self.varargs.name] if self.varargs else [])]
+
+    def line(self) -> str:
+        """`SGD(lr: float, momentum: float = 0.0)`."""
+        everything = [*self.named.values(), self.varargs, self.varkw]
+        parts = [_written(parameter) for parameter in everything if parameter is not None]
+        return f"{self.name}({', '.join(parts)})"
+
+
+def union_members(annotation: Annotation) -> tuple[Annotation, ...]:
+    """`float | None` as (float, None); any other type alone."""
+    if get_origin(annotation) in (Union, UnionType):
+        return tuple(member for option in get_args(annotation) for member in union_members(option))
+    return (annotation,)
+
+
+def item_type(inner: tuple[Annotation, ...], i: int) -> Annotation:
+    """The type of item i in `list[inner]`, `tuple[inner, ...]` or `tuple[inner]`."""
+    types = [option for option in inner if option is not ...]
+    return types[min(i, len(types) - 1)]
+
+
+def type_name(annotation: Annotation) -> str:
+    """The type as one would write it, without the modules that its parts come from."""
+    if annotation is Any:
+        return "anything"
+    if annotation in (None, NoneType):
+        return "None"
+    if len(members := union_members(annotation)) > 1:
+        return " | ".join(map(type_name, members))
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " | ".join(map(repr, arguments))
+    if origin is Annotated:
+        return type_name(arguments[0])
+    if origin is collections.abc.Callable:
+        return "Callable"
+    if origin is not None and arguments:
+        inner = ", ".join("..." if argument is ... else type_name(argument) for argument in arguments)
+        return f"{origin.__name__}[{inner}]"
+    return str(getattr(annotation, "__name__", annotation))
+
+
+def _evaluated(annotation: Annotation, function: Callable[..., Any], names: Mapping[str, Any]) -> Annotation:
+    """The type itself; anything goes where there is none, or where its name cannot be found."""
+    if annotation is Parameter.empty:
+        return Any
+    if not isinstance(annotation, str):
+        return annotation
+    owner = getattr(function, "__init__", function) if inspect.isclass(function) else function
+    own = getattr(inspect.unwrap(owner), "__globals__", None) or vars(sys.modules[function.__module__])
+    try:
+        return eval(annotation, {**names, **own})
+    except Exception:
+        return Any
+
+
+def _written(parameter: Parameter) -> str:
+    stars = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}.get(parameter.kind.name, "")
+    typed = "" if parameter.annotation is Any else f": {type_name(parameter.annotation)}"
+    default = ""
+    if parameter.default is not Parameter.empty:
+        default = f" = {parameter.default!r}" if typed else f"={parameter.default!r}"
+    return f"{stars}{parameter.name}{typed}{default}"

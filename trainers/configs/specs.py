@@ -1,0 +1,96 @@
+"""An object as a config describes it, checked but not made: a class and arguments, maybe objects too."""
+
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from inspect import Parameter
+from typing import Any
+
+from .errors import ConfigError, Path, Place, Problem, join
+from .signatures import Accepted
+
+__all__ = ["Spec", "build", "specs_in"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One object; `name` is its class as written, `arguments` are those that the config names.
+
+    `overrides` are those that changed its arguments.
+    """
+
+    cls: Callable[..., Any]
+    name: str
+    accepted: Accepted
+    arguments: dict[str, Any]
+    place: Place
+    path: Path
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def varargs(self) -> list[Any]:
+        """The values for *args."""
+        return self.arguments.get(self.accepted.varargs.name, []) if self.accepted.varargs else []
+
+    def problem(self, error: Exception, hint: str = "") -> Problem:
+        """What an exception says, on the line of this object."""
+        because = f" ({', '.join(self.overrides)})" if self.overrides else ""
+        return Problem(self.place, self.path, sentence(error) + because, hint)
+
+
+def specs_in(value: Any) -> Iterator[Spec]:
+    """Every object in a value, itself included, outermost first."""
+    if isinstance(value, Spec):
+        yield value
+        value = value.arguments
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    for child in children:
+        yield from specs_in(child)
+
+
+def build(value: Any, problems: list[Problem]) -> Any:
+    """The value with every Spec in it replaced by the object.
+
+    What a constructor refuses is added to `problems` and the object becomes None, so one call finds it all.
+    """
+    if isinstance(value, dict):
+        return {key: build(item, problems) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(build(item, problems) for item in value)
+    if not isinstance(value, Spec):
+        return value
+    before = len(problems)
+    arguments = build(value.arguments, problems)
+    if len(problems) > before:
+        return None
+    try:
+        return _construct(value, arguments)
+    except ConfigError as error:  # from a config that the object itself reads
+        problems.extend(error.errors)
+    except (ValueError, TypeError, ArithmeticError, MemoryError, OSError) as error:
+        problems.append(value.problem(error, f"accepted: {value.accepted.line()}"))
+    except Exception as error:  # more likely a mistake in the class than in the config: keep the traceback
+        error.add_note(f"while making {join(value.path)} of {value.place}")
+        raise
+    return None
+
+
+def sentence(error: Exception) -> str:
+    """The message of an exception with its notes; its type and line too, unless it is a ValueError."""
+    text = str(error)
+    if type(error) is not ValueError:
+        *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+        text = f"{type(error).__name__}: {error} ({frame.f_code.co_filename}, line {line})"
+    return "; ".join([text, *getattr(error, "__notes__", [])])
+
+
+def _construct(spec: Spec, arguments: dict[str, Any]) -> Any:
+    """Call the class; what its signature has before *args goes by position, as Python wants it."""
+    first: list[Any] = []
+    if spec.accepted.varargs is not None:
+        more = arguments.pop(spec.accepted.varargs.name, [])
+        if more:
+            before = (p for p in spec.accepted.named.values() if p.kind is not Parameter.KEYWORD_ONLY)
+            first = [arguments.pop(parameter.name, parameter.default) for parameter in before]
+        first.extend(more)
+    return spec.cls(*first, **arguments)

@@ -1,0 +1,100 @@
+"""The keys that stand at the top of a config, and what each of them holds."""
+
+from types import GenericAlias
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from .catalog import Catalog, Role, is_loss
+from .checking import Checker
+from .errors import ConfigError, Problem, did_you_mean
+from .nodes import Entries, Items, Node, Scalar, plain
+from .signatures import Accepted
+from .specs import Spec, specs_in
+from .values import described
+
+__all__ = ["KEYS", "TopLevel"]
+
+KEYS = ("seed", "dtype", "dataset", "model", "loss", "optimizer", "trainer", "callbacks")
+REQUIRED = ("dataset", "model", "loss", "optimizer")
+GIVEN_ELSEWHERE = {*KEYS, "valid"}
+
+
+class TopLevel:
+    """Checks a whole config; the attributes are named like its keys.
+
+    Args: root: the tree; catalog: finds classes; problems: what is wrong is added to it.
+    Errors: ConfigError if the root is no mapping.
+    """
+
+    def __init__(self, root: Node, catalog: Catalog, problems: list[Problem]) -> None:
+        if not isinstance(root, Entries):
+            empty = isinstance(root, Scalar) and root.value is None
+            got = "it is empty" if empty else f"got {described(plain(root))}"
+            message = f"a config is a mapping with the keys {', '.join(KEYS)}; {got}"
+            raise ConfigError([*problems, Problem(root.place, (), message)])
+        self.root = root
+        self.catalog = catalog
+        self.problems = problems
+        self.check = Checker(catalog, problems)
+        fit = Accepted.of(catalog.exported["Trainer"].fit, catalog.exported)
+        self.accepted_settings = fit.settings("trainer", without=GIVEN_ELSEWHERE)
+        self._keys()
+        self.seed: int = self._plain("seed", Annotated[int, Field(ge=0, lt=2**64)], default=0)
+        self.dtype: str = self._plain("dtype", Literal["float32", "float64"], default="float32")
+        self.dataset = self._object("dataset", "Dataset")
+        self.model = self._model()
+        self.loss = self._object("loss", "Module", loss=True)
+        self.optimizer = self._object("optimizer", "Optimizer")
+        self.trainer = self._settings()
+        self.callbacks = self._callbacks()
+
+    def _keys(self) -> None:
+        for key, place in self.root.places.items():
+            if key not in KEYS:
+                guess = did_you_mean(key, KEYS) or f"; known: {', '.join(KEYS)}"
+                self.problems.append(Problem(place, (key,), f"unknown key{guess}"))
+        for key in REQUIRED:
+            if key not in self.root.nodes:
+                self.problems.append(Problem(self.root.place, (), f"the key {key!r} is missing"))
+
+    def _plain(self, key: str, annotation: Any, default: Any) -> Any:
+        node = self.root.nodes.get(key)
+        return default if node is None else self.check.value(node, annotation, (key,))
+
+    def _role(self, base: str, *, loss: bool = False) -> Role:
+        return Role((self.catalog.exported[base],), "loss" if loss else base, loss)
+
+    def _object(self, key: str, base: str, *, loss: bool = False) -> Spec | None:
+        node = self.root.nodes.get(key)
+        return None if node is None else self.check.object(node, self._role(base, loss=loss), (key,))
+
+    def _model(self) -> Spec | None:
+        """One object, or a list that stands for a Sequential; a loss has no place in it."""
+        model: Spec | None
+        node = self.root.nodes.get("model")
+        if isinstance(node, Items):
+            sequential = self.catalog.exported["Sequential"]
+            accepted = Accepted.of(sequential, self.catalog.exported)
+            given = self.check.arguments(node, accepted, node.place, ("model",))
+            model = Spec(sequential, "Sequential", accepted, given, node.place, ("model",))
+        else:
+            model = self._object("model", "Module")
+        for spec in specs_in(model):
+            if is_loss(spec.cls):
+                message = f"{spec.name} is a loss, which stands under 'loss' and not in the model"
+                self.problems.append(Problem(spec.place, spec.path, message))
+        return model
+
+    def _settings(self) -> dict[str, Any]:
+        """Keyword arguments of `Trainer.fit`."""
+        node = self.root.nodes.get("trainer")
+        place = self.root.places.get("trainer", self.root.place)
+        return self.check.arguments(node, self.accepted_settings, place, ("trainer",))
+
+    def _callbacks(self) -> list[Spec | None]:
+        node = self.root.nodes.get("callbacks")
+        if node is None or (isinstance(node, Scalar) and node.value is None):
+            return []
+        annotation = GenericAlias(list, self.catalog.exported["Callback"])
+        return self.check.value(node, annotation, ("callbacks",))

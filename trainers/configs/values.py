@@ -1,0 +1,78 @@
+"""Checks that a plain value has the type that an annotation asks for, without turning one type into another.
+
+pydantic does the checking, as it does for JSON: 1.5 is no int, true is no number, a list may be a tuple. An
+int stays an int where a float is expected, because some arguments tell a count from a fraction by that.
+"""
+
+import collections.abc
+import json
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from .errors import did_you_mean
+from .signatures import type_name, union_members
+
+__all__ = ["Refused", "checked", "described"]
+
+
+class Refused(ValueError):
+    """The value has another type; the message says which one was expected."""
+
+
+def checked(value: Any, annotation: Any) -> Any:
+    """The value as the annotation has it: lists may become tuples, strings may become paths.
+
+    Errors: Refused.
+    """
+    if annotation is Any:
+        return value
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(_for_json(annotation), config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticUserError:  # a type that pydantic cannot check is left to the class itself
+        return value
+    try:
+        return adapter.validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        raise Refused(_message(value, annotation, error)) from None
+
+
+def described(value: Any) -> str:
+    """The value with its type, as a message shows it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f"the string {value!r}"
+        case list():
+            return f"the list {value!r}"
+        case dict():
+            return f"the mapping {value!r}"
+        case _:
+            return f"the {type(value).__name__} {value!r}"
+
+
+def _message(value: Any, annotation: Any, error: ValidationError) -> str:
+    """Names the expected type, or the condition that the value of the right type does not meet."""
+    problem = error.errors()[0]
+    if not problem["type"].endswith(("_type", "_parsing", "literal_error", "needs_python_object")):
+        return f"got {described(value)}: {problem['msg'].lower()}"
+    words = [word for option in union_members(annotation) if get_origin(option) is Literal for word in get_args(option)]
+    return f"expected {type_name(annotation)}, got {described(value)}{did_you_mean(value, words)}"
+
+
+def _for_json(annotation: Any) -> Any:
+    """The annotation with `float` widened to int and float, and `Iterable` read as a list."""
+    if annotation is float:
+        return int | float
+    if len(members := union_members(annotation)) > 1:
+        return Union[tuple(map(_for_json, members))]  # noqa: UP007
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if not arguments or origin in (Literal, collections.abc.Callable):
+        return annotation
+    if origin is Annotated:
+        return Annotated[_for_json(arguments[0]), *arguments[1:]]
+    inner = tuple(argument if argument is ... else _for_json(argument) for argument in arguments)
+    return list[inner[0]] if origin is collections.abc.Iterable else origin[inner]  # type: ignore[valid-type]

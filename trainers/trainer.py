@@ -1,0 +1,210 @@
+"""The training loop: epochs of minibatches, figures on the training and validation sets, callbacks between them."""
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ..datasets import ArrayDataset, Dataset, epoch_order
+from ..modules.loss import Loss
+from ..modules.module import Module
+from .callbacks import Callback
+from .loop import Epoch, NotFinite
+from .metrics import Metric, find_metrics
+from .optimizers import Optimizer
+from .step import compile_step
+
+EVALUATION_BATCH = 1000
+Data = Dataset | ArrayDataset | tuple
+
+
+class TrainingError(RuntimeError):
+    """The training cannot go on; the message says where it stopped, and the model has its last good weights."""
+
+
+class Trainer:
+    """Trains a net by minibatches.
+
+    Args: model, loss, optimizer: what is trained, on what and how; callbacks: run after each epoch, in order; seed: the
+        order of the samples is a function of it alone; quiet: no progress bar, no lines.
+    `history` holds one dict of figures for each epoch; `stopped` says why the training ended early, or is None.
+    Source: Goodfellow et al., Deep Learning, section 8.1.3 and algorithm 8.1.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        loss: Loss,
+        optimizer: Optimizer,
+        *,
+        callbacks: Sequence[Callback] = (),
+        seed: int = 0,
+        quiet: bool = False,
+    ):
+        for name, value, kind in (("model", model, Module), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
+            if not isinstance(value, kind):
+                hint = f"; write {value.__name__}(...)" if isinstance(value, type) else ""
+                raise TypeError(f"Trainer: {name} is {value!r}, expected a {kind.__name__}{hint}")
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.callbacks, self.seed, self.quiet = list(callbacks), seed, quiet
+        self.history: list[dict[str, Any]] = []
+        self.stopped: str | None = None
+        self.epoch = 0
+        self._step = compile_step(model, loss, optimizer)
+
+    def fit(
+        self,
+        train: Data,
+        valid: Data | None = None,
+        *,
+        epochs: int = 10,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        metrics: list[str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Train for some epochs; returns `history`.
+
+        Args: train: a Dataset (its train and valid parts are used), an ArrayDataset or a pair (x, y) of arrays; valid:
+            likewise, or None; epochs: at least 0; batch_size: at most the number of samples; shuffle: a new order each
+            epoch; drop_last: leave out a last minibatch that is smaller; metrics: of accuracy, error, rmse; by
+            default those of the loss.
+        Errors: ValueError for settings or data that do not fit; TrainingError for a loss that is not finite.
+        """
+        train, valid = training_parts(train, valid)
+        if epochs < 0:
+            raise ValueError(f"Trainer: epochs is {epochs}, expected at least 0")
+        if not 1 <= batch_size <= len(train):
+            raise ValueError(f"Trainer: batch_size is {batch_size}, expected 1 to {len(train)}, the number of samples")
+        self._check(train)
+        if valid is not None:
+            self._check(valid)
+        chosen = find_metrics(self.loss.metrics if metrics is None else metrics)
+        self.stopped = None
+        self.model.train()
+        for callback in self.callbacks:
+            callback.on_fit_start(self)
+        try:
+            for _ in range(epochs):
+                self._epoch(train, valid, batch_size, shuffle, drop_last, chosen)
+                if self.stopped is not None:
+                    break
+        finally:
+            for callback in self.callbacks:
+                callback.on_fit_end(self)
+        return self.history
+
+    def stop(self, reason: str) -> None:
+        """End the training after this epoch."""
+        self.stopped = reason
+
+    def evaluate(self, data: Data, *, metrics: list[str] | None = None) -> dict[str, float]:
+        """Mean loss and metrics of a data set, in evaluation mode. A Dataset stands for its test part."""
+        data = one_part(data, "test")
+        self._check(data)
+        return self._evaluate(data, find_metrics(self.loss.metrics if metrics is None else metrics))
+
+    def predict(self, x) -> np.ndarray:
+        """The net's outputs (N, ...) in evaluation mode, for inputs (N, ...) or a data set (its test part, if any)."""
+        data = x if isinstance(x, np.ndarray | list | tuple) else one_part(x, "test")
+        if not isinstance(data, ArrayDataset):
+            x = np.asarray(data)
+            data = ArrayDataset(x, np.zeros(len(x), np.float32))
+        return self._outputs(data)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _check(self, data: ArrayDataset) -> None:
+        output_shape = self.model.output_shape((1, *data.input_shape))
+        self.loss.check_shapes(output_shape, (1, *data.target_shape), None)
+        self.loss.check_targets(data.y, output_shape)
+
+    def _epoch(self, train, valid, batch_size, shuffle, drop_last, metrics: dict[str, Metric]) -> None:
+        start = time.perf_counter()
+        n = len(train) - len(train) % batch_size if drop_last else len(train)
+        order = epoch_order(len(train), seed=self.seed, epoch=self.epoch) if shuffle else np.arange(len(train))
+        shape = self.model.output_shape((n, *train.input_shape))
+        outputs = np.empty(shape if metrics else (0, *shape[1:]), self.model.dtype)
+        epoch = Epoch(train, order[:n], batch_size, outputs)
+        good = self.model.flat_parameters.copy()
+        total, done = 0.0, 0
+        with self._bar(n) as bar:
+            try:
+                for count, loss in epoch.run(self._step):
+                    total, done = total + loss, done + count
+                    bar.update(count)
+                    bar.set_postfix(loss=f"{total / done:.4f}", refresh=False)
+            except NotFinite as problem:
+                self.model.flat_parameters[:] = good
+                raise TrainingError(self._diverged(problem, batch_size)) from None
+        self.epoch += 1
+        row = {"epoch": self.epoch, "train_loss": total / n}
+        row |= {f"train_{name}": metric(outputs, train.y[order[:n]]) for name, metric in metrics.items()}
+        if valid is not None:
+            row |= {f"valid_{name}": value for name, value in self._evaluate(valid, metrics).items()}
+        row["seconds"] = time.perf_counter() - start
+        self.history.append(row)
+        self._say(row)
+        for callback in self.callbacks:
+            callback.on_epoch_end(self, row)
+
+    def _diverged(self, problem: NotFinite, batch_size: int) -> str:
+        return (
+            f"the loss is {problem.value} in epoch {self.epoch + 1}, step {problem.position // batch_size + 1}; "
+            f"the model has its weights of the end of epoch {self.epoch} again. A smaller learning rate may help"
+        )
+
+    def _evaluate(self, data: ArrayDataset, metrics: dict[str, Metric]) -> dict[str, float]:
+        y = self._outputs(data)
+        total = 0.0
+        for first in range(0, len(data), EVALUATION_BATCH):
+            rows = slice(first, first + EVALUATION_BATCH)
+            total += float(self.loss.fprop(y[rows], data.y[rows])) * len(y[rows])
+        return {"loss": total / len(data)} | {name: metric(y, data.y) for name, metric in metrics.items()}
+
+    def _outputs(self, data: ArrayDataset) -> np.ndarray:
+        training = self.model.training
+        self.model.eval()
+        batches = [slice(first, first + EVALUATION_BATCH) for first in range(0, len(data), EVALUATION_BATCH)]
+        y = np.concatenate([self.model.fprop(data[rows][0]) for rows in batches])
+        self.model.train(training)
+        return y
+
+    def _bar(self, n: int) -> tqdm:
+        return tqdm(
+            total=n,
+            desc=f"epoch {self.epoch + 1}",
+            unit=" samples",
+            unit_scale=True,
+            leave=False,
+            disable=True if self.quiet else None,
+        )
+
+    def _say(self, row: dict[str, Any]) -> None:
+        if not self.quiet:
+            figures = "  ".join(f"{k} {v:.4f}" for k, v in row.items() if k not in ("epoch", "seconds"))
+            print(f"epoch {row['epoch']:3d}  {figures}  {row['seconds']:.2f} s", file=sys.stderr)
+
+
+def training_parts(train: Data, valid: Data | None) -> tuple[ArrayDataset, ArrayDataset | None]:
+    """The training and the validation part of what a caller may give."""
+    if valid is None and isinstance(train, Dataset):
+        valid = train.valid
+    return one_part(train, "train"), None if valid is None else one_part(valid, "valid")
+
+
+def one_part(data: Data, part: str) -> ArrayDataset:
+    """`data` as one pair of arrays: the named part of a Dataset."""
+    if isinstance(data, ArrayDataset):
+        return data
+    if isinstance(data, Dataset):
+        chosen = getattr(data, part)
+        if chosen is None:
+            raise ValueError(f"Trainer: {type(data).__name__} has no {part} part")
+        return chosen
+    if isinstance(data, tuple | list) and len(data) == 2:
+        return ArrayDataset(*data)
+    raise TypeError(f"Trainer: data is {type(data).__name__}, expected a Dataset, an ArrayDataset or a pair of arrays")
