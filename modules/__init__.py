@@ -2,6 +2,8 @@
 
 from .elementwise import Elementwise, Identity, ReLU, Sigmoid, Tanh
 from .flatten import Flatten
+from .gradient_check import check_gradients
+from .gradient_report import GradientError, GradientReport
 from .initializers import (
     Constant,
     GlorotNormal,

@@ -6,12 +6,15 @@ doors through which Python calls the compiled methods: checked shapes, paired ca
 
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .engine.stateful import Stateful, in_plain_python, jit_disabled, method_names, plain_python
 from .parameter import Parameter, flatten
+
+if TYPE_CHECKING:
+    from .summary import Summary
 
 FLAGS = ("accumulate", "needs_grad_x")
 
@@ -327,6 +330,12 @@ class Module(Stateful):
         vars(self).update(_flat=None, _plans={}, _pending=None, _checked={})
 
     # -- showing -------------------------------------------------------------------------------------------------
+
+    def summary(self, input_shape: tuple[int, ...]) -> "Summary":
+        """A table of path, module, output shape and parameters for inputs of this shape (with the batch axis)."""
+        from .summary import summary
+
+        return summary(self, input_shape)
 
     def __repr__(self) -> str:
         if not self._modules:

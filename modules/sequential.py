@@ -13,7 +13,8 @@ class Sequential(Module):
         grad_x = J₁ᵀ J₂ᵀ ... Jₖᵀ grad_y
 
     Args: modules: at least none; each may stand in one net only.
-    `net[i]` is a module, `net[i:j]` a Sequential of copies, `len(net)` their number, `net.append(module)` adds one.
+    `net[i]` is a module, `net[i:j]` a Sequential of copies, `len(net)` their number, `net.append(module)` adds one,
+    `net.summary(input_shape)` is a table of all of them.
     Source: Goodfellow et al., Deep Learning, section 6.5.2 (the chain rule for vectors, eq. 6.46).
     """
 

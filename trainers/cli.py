@@ -59,13 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _train(arguments)
     except KeyboardInterrupt as error:
-        print("bprop:", _message("interrupted", error), file=sys.stderr)
+        print(_message("bprop:", "interrupted", error), file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         status = _status(error)
         if status is None:
             raise
-        print("bprop: error:", _message(str(error) or type(error).__name__, error), file=sys.stderr)
+        print(_message("bprop: error:", str(error) or type(error).__name__, error), file=sys.stderr)
         return status
 
 
@@ -111,10 +111,10 @@ def _raised_in(error: Exception) -> str:
     return str(frame.f_globals.get("__name__", ""))
 
 
-def _message(text: str, error: BaseException) -> str:
+def _message(start: str, text: str, error: BaseException) -> str:
     """The text and below it the notes; a text of several lines starts on a line of its own."""
-    lines = [f"\n{text}" if "\n" in text else text, *getattr(error, "__notes__", [])]
-    return "\n  ".join(lines)
+    first = f"{start}\n{text}" if "\n" in text else f"{start} {text}"
+    return "\n  ".join([first, *getattr(error, "__notes__", [])])
 
 
 def _parser() -> argparse.ArgumentParser:

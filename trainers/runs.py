@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import platform
+import shutil
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -53,6 +54,8 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
     train = experiment.dataset.train  # read the data before a folder is made
     folder = new_folder(run, config)
     (folder / "config.yaml").write_text(config.resolved(), encoding="utf-8")
+    for source in config.sources:  # so that the folder's config finds the modules that it names
+        shutil.copyfile(source, folder / source.name)
     callbacks = [CsvLog(folder / "metrics.csv"), *experiment.callbacks]
     trainer = Trainer(
         experiment.model, experiment.loss, experiment.optimizer, callbacks=callbacks, seed=config.seed, quiet=quiet

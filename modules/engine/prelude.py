@@ -18,14 +18,14 @@ from numba.core.types import (
     uint64,
 )
 
-from ..kernels.gather import gather as plain_gather
-from ..kernels.gather import gather_scaled as plain_gather_scaled
+from ..kernels import gather as kernels
 from .compiler import OPTIONS, compiled
 from .state import StateType, state_at
 from .stateful import raw_method
 
 tuple_of = BaseTuple.from_types
-gather, gather_scaled = compiled(plain_gather), compiled(plain_gather_scaled)
+gather, gather_scaled = compiled(kernels.gather), compiled(kernels.gather_scaled)
+copy_rows = compiled(kernels.copy_rows)
 
 
 def entry(function):
@@ -44,6 +44,6 @@ def method(cls, name):
 
 
 __all__ = [
-    "StateType", "array", "boolean", "entry", "float32", "float64", "gather", "gather_scaled", "inner", "int16",
+    "StateType", "array", "boolean", "copy_rows", "entry", "float32", "float64", "gather", "gather_scaled", "inner", "int16",
     "int32", "int64", "int8", "method", "np", "state_at", "tuple_of", "uint16", "uint32", "uint64", "uint8",
 ]  # fmt: skip

@@ -95,7 +95,7 @@ def steps(states, parameters, gradients, data, scale, shift, targets, order, fir
             return value, begin
         total += value * rows.size
         if outputs.shape[0]:
-            outputs[begin : begin + rows.size] = y
+            copy_rows(y, outputs, begin)
     return total, last'''.split("\n")
 
 

@@ -157,18 +157,30 @@ def _write_through(context, builder, state, block, name, value, given):
     `self.grad_weight += g` ends here too, with the array itself: then there is nothing to copy.
     """
     kind = state.types[name]
-    if given.dtype != kind.dtype:
-        raise TypingError(f"self.{name} becomes {describe(given)}, where plain Python makes {describe(kind)}")
     target = state_getattr(context, builder, state, block, name)
-    target_data = context.make_array(kind)(context, builder, target).data
-    value_data = context.make_array(given)(context, builder, value).data
-
-    def copy(target, value):
-        target[...] = value
-
-    with builder.if_then(builder.icmp_unsigned("!=", target_data, value_data)):
-        context.compile_internal(builder, copy, types.void(kind, given), (target, value))
+    if not isinstance(given, types.Array):
+        context.compile_internal(builder, fill, types.void(kind, given), (target, value))
+    elif given.dtype != kind.dtype or given.ndim != kind.ndim:
+        raise TypingError(f"self.{name} becomes {describe(given)}, where plain Python makes {describe(kind)}")
+    else:
+        target_data = context.make_array(kind)(context, builder, target).data
+        value_data = context.make_array(given)(context, builder, value).data
+        with builder.if_then(builder.icmp_unsigned("!=", target_data, value_data)):
+            context.compile_internal(builder, copy, types.void(kind, given), (target, value))
     context.nrt.decref(builder, kind, target)
+
+
+def copy(target, value):
+    """target = value, element by element (numba's slice assignment takes seconds to compile)."""
+    if target.shape != value.shape:
+        raise ValueError("a parameter or gradient is assigned an array of another shape")
+    for i in range(target.size):
+        target.flat[i] = value.flat[i]
+
+
+def fill(target, value):
+    for i in range(target.size):
+        target.flat[i] = value
 
 
 @intrinsic

@@ -5,14 +5,25 @@ def gather_scaled(data, rows, scale, shift, out):
     """out[k] = data[rows[k]] * scale + shift, in the type of `out`; data (N, ...), rows (n,), out (at least n, ...)."""
     size = data.size // data.shape[0]
     source, target = data.reshape((data.shape[0], size)), out.reshape((out.shape[0], size))
-    scale, shift = out.dtype.type(scale), out.dtype.type(shift)
     for k in range(rows.size):
         row = rows[k]
         for j in range(size):
-            target[k, j] = source[row, j] * scale + shift
+            target[k, j] = out.dtype.type(source[row, j]) * scale + shift
 
 
 def gather(data, rows, out):
     """out[k] = data[rows[k]]; data (N, ...), rows (n,), out (at least n, ...)."""
+    size = data.size // data.shape[0]
+    source, target = data.reshape((data.shape[0], size)), out.reshape((out.shape[0], size))
     for k in range(rows.size):
-        out[k] = data[rows[k]]
+        for j in range(size):
+            target[k, j] = source[rows[k], j]
+
+
+def copy_rows(y, out, first):
+    """out[first + n] = y[n]; y (N, ...), out (at least first + N, ...)."""
+    size = y.size // y.shape[0]
+    source, target = y.reshape((y.shape[0], size)), out.reshape((out.shape[0], size))
+    for n in range(y.shape[0]):
+        for j in range(size):
+            target[first + n, j] = source[n, j]

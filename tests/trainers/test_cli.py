@@ -105,7 +105,7 @@ def test_several_errors_start_on_a_new_line(train, capsys):
     problems = [Problem(Place("c.yaml", line, 1), (), "is wrong") for line in (1, 2)]
     train(ConfigError(problems))
     assert cli.main(["train", "x"]) == 2
-    assert capsys.readouterr().err == "bprop: error: \nc.yaml:1:1: is wrong\nc.yaml:2:1: is wrong\n"
+    assert capsys.readouterr().err == "bprop: error:\nc.yaml:1:1: is wrong\nc.yaml:2:1: is wrong\n"
 
 
 @pytest.mark.parametrize(
@@ -177,3 +177,14 @@ def test_help_imports_nothing_slow():
     imported = {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
     assert "argparse" in imported
     assert not imported & {"numpy", "numba", "scipy", "pydantic", "ruamel"}
+
+
+def test_a_real_run(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert cli.main(["train", "digits_mlp", "trainer.epochs=1", "--run", str(run), "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    figures = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert float(figures["test_accuracy"]) > 0.6
+    assert figures["run"] == str(run)
+    assert err == ""
+    assert "trainer: {epochs: 1," in (run / "config.yaml").read_text()

@@ -1,0 +1,82 @@
+"""Is a hand-written bprop right? Its gradients against central differences of fprop, in float64.
+
+Random directions come first: three comparisons judge an array of any size. Only where one fails are single elements
+looked at, to name the worst.
+"""
+
+import numpy as np
+
+from .gradient_report import GradientEntry, GradientReport, hint
+from .gradient_subject import STEP, Subject
+from .loss import Loss
+from .module import Module
+
+ELEMENTS = 1024  # looked at one by one; a larger array is halved first, towards the greater discrepancy
+
+
+def check_gradients(
+    module: Module, x, target=None, *, directions: int = 3, tolerance: float = 1e-6, seed: int = 0
+) -> GradientReport:
+    """Compare the gradients of `module` at `x` with central differences, on a float64 copy; the module is untouched.
+
+        <grad_p, v>   against   <grad_y, y(p + h v) - y(p - h v)> / 2h
+
+    for p the input and each parameter, grad_y random and v random unit directions. It also checks that grad_x has the
+    shape of x, that bprop adds to the gradients of parameters (run twice, they double), that both runs agree, and that
+    x, grad_y and the parameters keep their values.
+
+    Args: x: the input, which must give a finite y; whole numbers that are labels are not differentiated.
+        target: for a loss, and only for a loss, whose x is the net's output y.
+        directions: random directions for each array; tolerance: largest relative error, where 1e-9 is usual.
+    Returns a GradientReport: print it, ask `.ok`, or call `.raise_if_wrong()` in a test. The same arguments give the
+    same report. Dropout and its like are checked with the same random numbers in every run.
+    Numerics: a step across a kink (ReLU at 0) is repeated with a smaller step, so a random x is not accused; an x with
+        an element exactly on a kink is, since there no derivative exists.
+    Source: Goodfellow et al., Deep Learning, section 11.5 (eq. 11.5 to 11.8), the checkers of torch/nn and autograd.
+    """
+    if not isinstance(module, Module):
+        raise TypeError(f"check_gradients: got {module!r}, expected a Module")
+    if isinstance(module, Loss) != (target is not None):
+        wanted = "a loss needs a target" if target is None else "only a loss takes a target"
+        raise TypeError(f"check_gradients: {module.label()} with target={target!r:.20}: {wanted}")
+    arguments = (x,) if target is None else (x, target)
+    subject = Subject(module, arguments, np.random.default_rng(seed))
+    problems, wrong_shape = subject.run()
+    entries = [wrong_shape] if wrong_shape else []
+    for name, array, gradient in subject.pairs:
+        entries.append(check_array(subject, name, array, gradient, directions, tolerance))
+    inside = f", {len(module.children())} modules" if module.children() else ""
+    title = f"{module.label()}{inside}, {' and '.join(str(np.shape(a)) for a in arguments)} in float64"
+    return GradientReport(title, tolerance, tuple(entries), tuple(problems))
+
+
+def check_array(subject: Subject, name, array, gradient, directions, tolerance) -> GradientEntry:
+    """The entry of one array: along random directions and, should one fail, element by element."""
+    if array.size == 0:
+        return GradientEntry(name, array.shape, None, 0.0, 0.0, 0.0, True)
+    tried = [subject.compare(array, gradient, subject.direction(array.shape), tolerance) for _ in range(directions)]
+    error, analytic, numeric = max(tried)
+    if error <= tolerance:
+        return GradientEntry(name, array.shape, None, analytic, numeric, error, True)
+    return worst_element(subject, name, array, gradient, tolerance)
+
+
+def worst_element(subject: Subject, name, array, gradient, tolerance) -> GradientEntry:
+    """The entry of an array that failed, with its worst element."""
+    indices = np.arange(array.size)
+    while indices.size > ELEMENTS:
+        halves = np.array_split(indices, 2)
+        found = [subject.derivatives(array, gradient, subject.direction(array.shape, h), STEP) for h in halves]
+        indices = halves[int(np.argmax([abs(analytic - numeric) for analytic, numeric in found]))]
+    results = []
+    for index in indices:
+        unit = np.zeros(array.size)
+        unit[index] = 1
+        results.append(subject.compare(array, gradient, unit.reshape(array.shape), tolerance))
+    k = int(np.argmax([error for error, _, _ in results]))
+    error, analytic, numeric = results[k]
+    place = tuple(int(i) for i in np.unravel_index(indices[k], array.shape))
+    whole = indices.size == array.size
+    text = hint(gradient, np.array([n for _, _, n in results]).reshape(array.shape)) if whole else ""
+    ok = whole and error <= tolerance
+    return GradientEntry(name, array.shape, place, analytic, numeric, error, ok, "" if ok else text)

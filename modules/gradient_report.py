@@ -1,0 +1,107 @@
+"""What a gradient check found, as a table to read, and what a wrong gradient looks like."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+HEAD = ("gradient", "shape", "worst at", "bprop", "numeric", "relative error", "")
+
+
+class GradientError(AssertionError):
+    """A module's bprop is wrong; the text is the report."""
+
+
+@dataclass(frozen=True)
+class GradientEntry:
+    """One gradient against its numeric value.
+
+    `name` is `x` (`y` for a loss) or a parameter's name, `index` the worst element; None where random directions all
+    agree, `analytic` and `numeric` then being the derivatives along the worst of them.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    index: tuple[int, ...] | None
+    analytic: float
+    numeric: float
+    error: float
+    ok: bool
+    hint: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        index = "-" if self.index is None else str(tuple(int(k) for k in self.index))
+        numbers = (f"{self.analytic:.8g}", f"{self.numeric:.8g}", f"{self.error:.1e}")
+        return (self.name, str(self.shape), index, *numbers, "ok" if self.ok else f"WRONG {self.hint}".rstrip())
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """The outcome of `check_gradients`: `ok`, the `entries`, and `problems` with the rest of the contract, in words."""
+
+    title: str
+    tolerance: float
+    entries: tuple[GradientEntry, ...]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether every gradient agrees and nothing else is wrong."""
+        return not self.problems and all(entry.ok for entry in self.entries)
+
+    def raise_if_wrong(self) -> "GradientReport":
+        """This report if all is right, else GradientError (an AssertionError) with it as text."""
+        if not self.ok:
+            raise GradientError(str(self))
+        return self
+
+    def verdict(self) -> str:
+        """The last line: right, or which gradients and how many other problems."""
+        wrong = [entry.name for entry in self.entries if not entry.ok]
+        said = [f"wrong: {', '.join(wrong)}"] if wrong else []
+        said += [plural(len(self.problems), "other problem")] if self.problems else []
+        if said:
+            return "; ".join(said)
+        if not self.entries:
+            return "nothing to check: no floating input, no parameters"
+        return f"right: {plural(len(self.entries), 'gradient')} within {self.tolerance:g}"
+
+    def __str__(self) -> str:
+        rows = [HEAD, *(entry.cells() for entry in self.entries)] if self.entries else []
+        lines = [f"Gradients of {self.title}", *(f"  {line}" for line in table(rows))]
+        return "\n".join([*lines, *(f"  problem: {text}" for text in self.problems), self.verdict()])
+
+    __repr__ = __str__
+
+
+def plural(count: int, word: str) -> str:
+    """`1 word`, `2 words`."""
+    return f"{count} {word}" + ("s" if count != 1 else "")
+
+
+def table(rows) -> list[str]:
+    """Rows of cells as lines, the columns aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def hint(analytic: np.ndarray, numeric: np.ndarray) -> str:
+    """What a wrong gradient looks like beside the right one, in a few words."""
+    if not np.isfinite(analytic).all():
+        return "(not finite)"
+    if not analytic.any():
+        return "(bprop leaves it at zero)"
+
+    def equal(a, b):
+        return np.allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(numeric).max())
+
+    ratio = float(np.vdot(analytic, numeric) / max(np.vdot(numeric, numeric), 1e-300))
+    if equal(analytic, -numeric):
+        return "(the sign is flipped)"
+    if analytic.size > 1 and equal(analytic, ratio * numeric):
+        return f"({ratio:.4g} times the right one)"
+    if analytic.ndim == 2 and analytic.shape[0] == analytic.shape[1] and equal(analytic.T, numeric):
+        return "(transposed)"
+    if analytic.size > 1 and np.ptp(analytic) == 0:
+        return "(one number throughout: was a smaller array broadcast into it?)"
+    count = int((~np.isclose(analytic, numeric, rtol=1e-4, atol=1e-5 * np.abs(numeric).max())).sum())
+    return f"({count} of {analytic.size} elements differ)" if count else ""
