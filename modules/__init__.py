@@ -29,6 +29,8 @@ __all__ = [
     "Flatten",
     "GlorotNormal",
     "GlorotUniform",
+    "GradientError",
+    "GradientReport",
     "HeNormal",
     "HeUniform",
     "Identity",
@@ -46,5 +48,6 @@ __all__ = [
     "Softmax",
     "SoftmaxCrossEntropy",
     "Tanh",
+    "check_gradients",
     "manual_seed",
 ]

@@ -58,7 +58,7 @@ class ReLU(Elementwise):
     """
 
     def function(self, x):
-        return x if not x <= 0 else x * 0  # NaN stays NaN
+        return 0 if x <= 0 else x  # NaN stays NaN
 
     def derivative(self, x, y):
         return 1 if x > 0 else 0

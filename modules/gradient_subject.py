@@ -39,7 +39,7 @@ class Subject:
         return np.asarray(self.module.fprop(*self.arguments))
 
     def run(self) -> tuple[list[str], GradientEntry | None]:
-        """Forward and backward, twice; fills `pairs`. Returns what breaks the contract, and an entry for a wrong shape."""
+        """Forward and backward, twice; fills `pairs`. Returns broken rules, and the entry of a misshapen grad_x."""
         y = self.y()
         self.size = float(np.linalg.norm(y))
         self.grad_y = self.random.standard_normal(y.shape) if y.ndim else np.ones(())

@@ -47,7 +47,7 @@ class Linear(Module):
         self.x = x
         self.y = reuse(self.y, x.shape[:-1] + (self.out_features,), x.dtype)
         y = as_rows(self.y)
-        product(as_rows(x), self.weight.T, y)
+        product(as_rows(x), self.weight.T, y, False)
         if self.bias is not None:
             add_to_rows(y, self.bias)
         return self.y
@@ -59,7 +59,7 @@ class Linear(Module):
             sum_rows(grad_y, self.grad_bias, self.accumulate)
         if self.needs_grad_x:
             self.grad_x = reuse_like(self.grad_x, self.x)
-            product(grad_y, self.weight, as_rows(self.grad_x))
+            product(grad_y, self.weight, as_rows(self.grad_x), False)
         return self.grad_x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:

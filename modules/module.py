@@ -25,7 +25,7 @@ class Module(Stateful):
         fprop(x) -> y             store on self what bprop needs
         bprop(grad_y) -> grad_x   add to self.grad_<parameter>
 
-    Settings on self that compiled methods may read: `training` (see `train`, `eval`), `needs_grad_x` (false where nobody
+    Settings on self that methods may read: `training` (see `train`, `eval`), `needs_grad_x` (false where nobody
     uses grad_x) and `accumulate` (false where bprop may overwrite the gradients; a bprop that never reads it adds).
     Set `jit = False` on a class that numba cannot compile: it then runs as Python between compiled parts.
 
@@ -140,13 +140,13 @@ class Module(Stateful):
 
     def _add_module(self, name: str, module: "Module") -> None:
         """Take a module in as child `name`, once."""
+        if module is self or any(self is other for other in module.all_modules()):
+            raise ValueError(f"{self.label()}: a module cannot contain itself")
         if module.parent is not None or any(module is other for other in self.all_modules()):
             raise ValueError(
                 f"{module.label()} stands in a net already, at {module.path()}: its stored input would be overwritten; "
                 "use module.copy() for one like it"
             )
-        if module is self or any(self is other for other in module.all_modules()):
-            raise ValueError(f"{self.label()}: a module cannot contain itself")
         vars(module)["_parent"] = weakref.ref(self)
         self._modules[name] = module
         if module.dtype != self.dtype:

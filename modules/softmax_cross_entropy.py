@@ -85,7 +85,8 @@ def against_distribution(y, target, grad_y):
         shift = log_sum_exp(y[n])
         mass = y.dtype.type(0)
         for k in range(y.shape[1]):
-            total += target[n, k] * (shift - y[n, k])
+            if target[n, k] != 0:  # 0 log 0 = 0: a masked score, -inf, may have no probability
+                total += target[n, k] * (shift - y[n, k])
             mass += target[n, k]
         for k in range(y.shape[1]):
             grad_y[n, k] = (np.exp(y[n, k] - shift) * mass - target[n, k]) / y.shape[0]

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..datasets import ArrayDataset
+from ..modules.engine.step import StepPlan
 from .step import CompiledStep
 
 CHUNK_SECONDS = 0.1  # how long compiled code runs before Python may draw the bar or hear Ctrl-C
 
 
 class NotFinite(ArithmeticError):
-    """The loss of a minibatch is NaN or infinite; `position` is its first place in the epoch's order."""
+    """A loss or a weight is NaN or infinite; `position` is the minibatch's first place in the epoch's order."""
 
-    def __init__(self, value: float, position: int):
-        super().__init__(f"the loss is {value}")
-        self.value, self.position = value, position
+    def __init__(self, text: str, position: int):
+        super().__init__(text)
+        self.position = position
 
 
 @dataclass
@@ -32,14 +33,18 @@ class Epoch:
     batch_size: int
     outputs: np.ndarray
 
-    def run(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
-        """Train; after each chunk, how many samples it took and the sum of their losses. NotFinite stops it."""
+    def prepare(self, step: CompiledStep) -> tuple[StepPlan | None, np.ndarray, np.ndarray, np.ndarray]:
+        """The plan of the step, all targets in its type, and a first minibatch (x, target); compiles what is new."""
         net, loss = step.net, step.loss
         labels = self.data.y.dtype.kind == "i" and 1 in loss.label_arguments
         targets = self.data.y if labels else self.data.y.astype(net.dtype, copy=False)
         x, _ = self.data[self.order[: self.batch_size]]
         x, target = x.astype(net.dtype, copy=False), targets[self.order[: self.batch_size]]
-        plan = step.plan(x, target)
+        return step.plan(x, target), targets, x, target
+
+    def run(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
+        """Train; after each chunk, how many samples it took and the sum of their losses. NotFinite stops it."""
+        plan, targets, x, target = self.prepare(step)
         if plan is None or not plan.whole:
             yield from self._step_by_step(step)
         else:
@@ -48,9 +53,9 @@ class Epoch:
     def _step_by_step(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
         for first in range(0, len(self.order), self.batch_size):
             rows = self.order[first : first + self.batch_size]
-            value, y = step.call(*self.data[rows])
+            value, y = step.by_parts(*self.data[rows])
             if not np.isfinite(value):
-                raise NotFinite(value, first)
+                raise NotFinite(f"the loss is {value}", first)
             if len(self.outputs):
                 self.outputs[first : first + len(rows)] = y
             yield len(rows), value * len(rows)
@@ -65,7 +70,7 @@ class Epoch:
                 self.data.x, scale, shift, targets, self.order, first, last, self.batch_size, x, target, self.outputs
             )
             if reached < last:
-                raise NotFinite(total, reached)
+                raise NotFinite(f"the loss is {total}", reached)
             yield last - first, total
             seconds = time.perf_counter() - start
             steps = max(1, min(steps * 8, int(steps * CHUNK_SECONDS / max(seconds, 1e-6))))

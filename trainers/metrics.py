@@ -8,7 +8,9 @@ Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
 def accuracy(y: np.ndarray, target: np.ndarray) -> float:
-    """Share of samples whose largest score stands at the label. y (N, ..., K); target labels, or (N, ..., K) one-hot."""
+    """Share of samples whose largest score is at the label. y (N, ..., K); target labels, or (N, ..., K) one-hot."""
+    if target.shape not in (y.shape, y.shape[:-1]) or y.shape[-1] < 2:
+        raise ValueError(f"accuracy: y has shape {y.shape} and target {target.shape}, expected a score for each class")
     labels = target.argmax(axis=-1) if target.ndim == y.ndim else target
     return float(np.mean(y.argmax(axis=-1) == labels))
 
@@ -20,6 +22,8 @@ def error(y: np.ndarray, target: np.ndarray) -> float:
 
 def rmse(y: np.ndarray, target: np.ndarray) -> float:
     """Root of the mean squared difference; y and target of one shape."""
+    if y.shape != target.shape:
+        raise ValueError(f"rmse: y has shape {y.shape} and target {target.shape}, expected the same shape")
     return float(np.sqrt(np.mean(np.square(y - target, dtype=np.float64))))
 
 

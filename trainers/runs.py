@@ -1,7 +1,7 @@
 """The run folder: what a training was told, what it gave, and the weights, in files that execute nothing when read.
 
-config.yaml (resolved, with every default), metrics.csv (a row an epoch), summary.json (final figures, versions, seed) and
-model.safetensors (weights under PyTorch's names).
+config.yaml (resolved, with every default), metrics.csv (a row an epoch), summary.json (final figures, versions, seed)
+and model.safetensors (weights under PyTorch's names).
 """
 
 import csv
@@ -26,7 +26,10 @@ PACKAGES = ("bprop", "numpy", "numba", "scipy")
 
 
 class CsvLog(Callback):
-    """Writes each epoch's figures to a CSV file as soon as they are known. Args: path: the file, replaced if it exists."""
+    """Writes each epoch's figures to a CSV file as soon as they are known.
+
+    Args: path: the file, replaced if it exists.
+    """
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)

@@ -22,15 +22,20 @@ class CompiledStep:
         self._versions: tuple[int, ...] = ()
 
     def __call__(self, x, target) -> float:
-        x, target = as_input(self.net, 0, x), as_input(self.loss, 1, target)
+        x, target = self._arrays(x, target)
         plan = self.plan(x, target)
         return plan.step(x, target) if plan is not None else self._by_hand(x, target)[0]
 
-    def call(self, x, target) -> tuple[float, np.ndarray]:
-        """Like `step(x, target)`, but returns the net's output too."""
-        x, target = as_input(self.net, 0, x), as_input(self.loss, 1, target)
+    def by_parts(self, x, target) -> tuple[float, np.ndarray]:
+        """A step that is not one compiled function, because a part of it runs as Python: its loss and the net's output."""
+        x, target = self._arrays(x, target)
         plan = self.plan(x, target)
         return plan.call(x, target) if plan is not None else self._by_hand(x, target)
+
+    def _arrays(self, x, target) -> tuple[np.ndarray, np.ndarray]:
+        if self.loss.dtype != self.net.dtype:
+            self.loss.to(self.net.dtype)
+        return as_input(self.net, 0, x), as_input(self.loss, 1, target)
 
     def plan(self, x: np.ndarray, target: np.ndarray) -> StepPlan | None:
         """The plan for minibatches of these types and shapes; None if numba is switched off."""
@@ -53,18 +58,16 @@ class CompiledStep:
         if len(x) == 0:
             raise ValueError("step: the minibatch is empty, expected at least one sample")
         self.loss.check_arguments(self.net.output_shape(x.shape), target.shape)
-        if self.loss.dtype != self.net.dtype:
-            self.loss.to(self.net.dtype)
         self.optimizer.attach(self.net)
 
     def _by_hand(self, x, target) -> tuple[float, np.ndarray]:
         net, loss = self.net, self.loss
         net.zero_grad()
         y = net.fprop(x)
-        value = loss.fprop(y, target)
+        value = loss(y, target)
         if np.isfinite(value):
-            net.bprop(loss.bprop())
-            self.optimizer.update(net)
+            net.bprop(loss.bprop())  # type: ignore[call-arg]
+            self.optimizer.update(net)  # type: ignore[call-arg]
         return float(value), y
 
 

@@ -14,10 +14,12 @@ from ..modules.module import Module
 from .callbacks import Callback
 from .loop import Epoch, NotFinite
 from .metrics import Metric, find_metrics
+from .notice import said_if_slow
 from .optimizers import Optimizer
 from .step import compile_step
 
 EVALUATION_BATCH = 1000
+COMPILING = "compiling the training step; the next run finds it in the cache"
 Data = Dataset | ArrayDataset | tuple
 
 
@@ -48,11 +50,16 @@ class Trainer:
             if not isinstance(value, kind):
                 hint = f"; write {value.__name__}(...)" if isinstance(value, type) else ""
                 raise TypeError(f"Trainer: {name} is {value!r}, expected a {kind.__name__}{hint}")
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                hint = f"; write {callback.__name__}(...)" if isinstance(callback, type) else ""
+                raise TypeError(f"Trainer: a callback is {callback!r}, expected a Callback{hint}")
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.callbacks, self.seed, self.quiet = list(callbacks), seed, quiet
         self.history: list[dict[str, Any]] = []
         self.stopped: str | None = None
         self.epoch = 0
+        self._good: np.ndarray | None = None  # weights that are known to have given a finite loss
         self._step = compile_step(model, loss, optimizer)
 
     def fit(
@@ -75,15 +82,15 @@ class Trainer:
         Errors: ValueError for settings or data that do not fit; TrainingError for a loss that is not finite.
         """
         train, valid = training_parts(train, valid)
-        if epochs < 0:
-            raise ValueError(f"Trainer: epochs is {epochs}, expected at least 0")
-        if not 1 <= batch_size <= len(train):
+        if not whole(epochs) or epochs < 0:
+            raise ValueError(f"Trainer: epochs is {epochs}, expected a whole number of at least 0")
+        if not whole(batch_size) or not 1 <= batch_size <= len(train):
             raise ValueError(f"Trainer: batch_size is {batch_size}, expected 1 to {len(train)}, the number of samples")
-        self._check(train)
-        if valid is not None:
-            self._check(valid)
         chosen = find_metrics(self.loss.metrics if metrics is None else metrics)
-        self.stopped = None
+        self._check(train, chosen)
+        if valid is not None:
+            self._check(valid, chosen)
+        self.stopped, self._good = None, None
         self.model.train()
         for callback in self.callbacks:
             callback.on_fit_start(self)
@@ -103,24 +110,28 @@ class Trainer:
 
     def evaluate(self, data: Data, *, metrics: list[str] | None = None) -> dict[str, float]:
         """Mean loss and metrics of a data set, in evaluation mode. A Dataset stands for its test part."""
-        data = one_part(data, "test")
-        self._check(data)
-        return self._evaluate(data, find_metrics(self.loss.metrics if metrics is None else metrics))
+        data, chosen = one_part(data, "test"), find_metrics(self.loss.metrics if metrics is None else metrics)
+        self._check(data, chosen)
+        return self._evaluate(data, chosen)
 
     def predict(self, x) -> np.ndarray:
-        """The net's outputs (N, ...) in evaluation mode, for inputs (N, ...) or a data set (its test part, if any)."""
-        data = x if isinstance(x, np.ndarray | list | tuple) else one_part(x, "test")
-        if not isinstance(data, ArrayDataset):
-            x = np.asarray(data)
-            data = ArrayDataset(x, np.zeros(len(x), np.float32))
-        return self._outputs(data)
+        """The net's outputs (N, ...) in evaluation mode, for an array of inputs (N, ...), or for `evaluate`'s data."""
+        if isinstance(x, Dataset | ArrayDataset | tuple):
+            return self._outputs(one_part(x, "test"))
+        x = np.atleast_1d(x)
+        return self._outputs(ArrayDataset(x, np.zeros(len(x), np.float32)))
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _check(self, data: ArrayDataset) -> None:
+    def _check(self, data: ArrayDataset, metrics: dict[str, Metric]) -> None:
+        """Refuse data that do not fit the net, the loss or a metric, before anything is trained."""
         output_shape = self.model.output_shape((1, *data.input_shape))
         self.loss.check_shapes(output_shape, (1, *data.target_shape), None)
         self.loss.check_targets(data.y, output_shape)
+        for metric in metrics.values():
+            metric(np.zeros(output_shape), data.y[:1])
+        if self.loss.dtype != self.model.dtype:
+            self.loss.to(self.model.dtype)
 
     def _epoch(self, train, valid, batch_size, shuffle, drop_last, metrics: dict[str, Metric]) -> None:
         start = time.perf_counter()
@@ -129,7 +140,9 @@ class Trainer:
         shape = self.model.output_shape((n, *train.input_shape))
         outputs = np.empty(shape if metrics else (0, *shape[1:]), self.model.dtype)
         epoch = Epoch(train, order[:n], batch_size, outputs)
-        good = self.model.flat_parameters.copy()
+        with said_if_slow(COMPILING, quiet=self.quiet):
+            epoch.prepare(self._step)
+        weights = self.model.flat_parameters.copy()
         total, done = 0.0, 0
         with self._bar(n) as bar:
             try:
@@ -137,9 +150,11 @@ class Trainer:
                     total, done = total + loss, done + count
                     bar.update(count)
                     bar.set_postfix(loss=f"{total / done:.4f}", refresh=False)
+                if not np.isfinite(self.model.flat_parameters).all():
+                    raise NotFinite("a weight is not finite", n - 1)
             except NotFinite as problem:
-                self.model.flat_parameters[:] = good
-                raise TrainingError(self._diverged(problem, batch_size)) from None
+                raise TrainingError(self._go_back(problem, weights, batch_size)) from None
+        self._good = weights
         self.epoch += 1
         row = {"epoch": self.epoch, "train_loss": total / n}
         row |= {f"train_{name}": metric(outputs, train.y[order[:n]]) for name, metric in metrics.items()}
@@ -151,10 +166,15 @@ class Trainer:
         for callback in self.callbacks:
             callback.on_epoch_end(self, row)
 
-    def _diverged(self, problem: NotFinite, batch_size: int) -> str:
+    def _go_back(self, problem: NotFinite, weights: np.ndarray, batch_size: int) -> str:
+        """Restore the last weights that gave a finite loss: the epoch's first, if its first step was one; says so."""
+        good, epoch = weights, self.epoch
+        if problem.position == 0 and self._good is not None:
+            good, epoch = self._good, self.epoch - 1
+        self.model.flat_parameters[:] = good
         return (
-            f"the loss is {problem.value} in epoch {self.epoch + 1}, step {problem.position // batch_size + 1}; "
-            f"the model has its weights of the end of epoch {self.epoch} again. A smaller learning rate may help"
+            f"{problem} in epoch {self.epoch + 1}, step {problem.position // batch_size + 1}; "
+            f"the model has its weights of the end of epoch {epoch} again. A smaller learning rate may help"
         )
 
     def _evaluate(self, data: ArrayDataset, metrics: dict[str, Metric]) -> dict[str, float]:
@@ -162,16 +182,17 @@ class Trainer:
         total = 0.0
         for first in range(0, len(data), EVALUATION_BATCH):
             rows = slice(first, first + EVALUATION_BATCH)
-            total += float(self.loss.fprop(y[rows], data.y[rows])) * len(y[rows])
+            total += float(self.loss(y[rows], data.y[rows])) * len(y[rows])
         return {"loss": total / len(data)} | {name: metric(y, data.y) for name, metric in metrics.items()}
 
     def _outputs(self, data: ArrayDataset) -> np.ndarray:
         training = self.model.training
         self.model.eval()
         batches = [slice(first, first + EVALUATION_BATCH) for first in range(0, len(data), EVALUATION_BATCH)]
-        y = np.concatenate([self.model.fprop(data[rows][0]) for rows in batches])
-        self.model.train(training)
-        return y
+        try:
+            return np.concatenate([self.model.fprop(data[rows][0]) for rows in batches])
+        finally:
+            self.model.train(training)
 
     def _bar(self, n: int) -> tqdm:
         return tqdm(
@@ -187,6 +208,11 @@ class Trainer:
         if not self.quiet:
             figures = "  ".join(f"{k} {v:.4f}" for k, v in row.items() if k not in ("epoch", "seconds"))
             print(f"epoch {row['epoch']:3d}  {figures}  {row['seconds']:.2f} s", file=sys.stderr)
+
+
+def whole(value: Any) -> bool:
+    """Whether a setting is a whole number."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def training_parts(train: Data, valid: Data | None) -> tuple[ArrayDataset, ArrayDataset | None]:

@@ -18,6 +18,7 @@ from numba.core.extending import intrinsic
 from numba.core.registry import cpu_target
 from numba.core.untyped_passes import IRProcessing
 
+from ..kernels.kernel import keep_apart
 from .state import StateType
 
 ARITHMETIC = {
@@ -99,6 +100,8 @@ def _redefine(function_ir, statement, value):
 
 
 def _compiled_reference(value):
+    if hasattr(value.value, "compiled_form"):
+        return type(value)(*_names(value), value.value.compiled_form, value.loc)
     if isinstance(value.value, python_types.FunctionType) and not _has_overload(value.value):
         return type(value)(*_names(value), compiled(value.value), value.loc)
     return value
@@ -196,19 +199,33 @@ class Compiler(CompilerBase):
         return [pipeline]
 
 
+class MethodCompiler(Compiler):
+    """The same, ending in a function of its own that is called, not copied into the plan."""
+
+    def define_pipelines(self):
+        (pipeline,) = super().define_pipelines()
+        keep_apart(pipeline)
+        return [pipeline]
+
+
 _compiled: dict = {}
 
 
-def compiled(function):
+def compiled(function, pipeline=Compiler):
     """The compiled form of a plain Python function, to be called from other compiled code only."""
     if numba.config.DISABLE_JIT:
         return function
-    if function not in _compiled:
+    if (function, pipeline) not in _compiled:
         options = OPTIONS | getattr(function, "jit_options", {})
-        _compiled[function] = numba.njit(
-            function, pipeline_class=Compiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options
+        _compiled[function, pipeline] = numba.njit(
+            function, pipeline_class=pipeline, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options
         )
-    return _compiled[function]
+    return _compiled[function, pipeline]
+
+
+def compiled_method(function):
+    """The compiled form of a module's method."""
+    return compiled(function, MethodCompiler)
 
 
 def jit_options(**options):

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from . import cache
-from .compiler import compiled
+from .compiler import compiled, compiled_method
 from .errors import cannot_compile, pass_on_layout
 from .operations import Operation, Part, modules_of, parts
 from .printer import print_plan
@@ -164,7 +164,7 @@ class Plan:
             module = operation.module
             if not module.jit:
                 continue
-            function = compiled(raw_method(type(module), operation.method))
+            function = compiled_method(raw_method(type(module), operation.method))
             signature = (kinds[module], *(types[name] for name in operation.arguments))
             try:
                 function.compile(signature)

@@ -19,7 +19,7 @@ from numba.core.types import (
 )
 
 from ..kernels import gather as kernels
-from .compiler import OPTIONS, compiled
+from .compiler import OPTIONS, compiled, compiled_method
 from .state import StateType, state_at
 from .stateful import raw_method
 
@@ -33,17 +33,12 @@ def entry(function):
     return numba.njit(function, cache=True, no_cfunc_wrapper=True, **OPTIONS)
 
 
-def inner(function):
-    """A function that only compiled code calls."""
-    return numba.njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
-
-
 def method(cls, name):
     """A module's method, compiled."""
-    return compiled(raw_method(cls, name))
+    return compiled_method(raw_method(cls, name))
 
 
 __all__ = [
-    "StateType", "array", "boolean", "copy_rows", "entry", "float32", "float64", "gather", "gather_scaled", "inner", "int16",
+    "StateType", "array", "boolean", "copy_rows", "entry", "float32", "float64", "gather", "gather_scaled", "int16",
     "int32", "int64", "int8", "method", "np", "state_at", "tuple_of", "uint16", "uint32", "uint64", "uint8",
 ]  # fmt: skip

@@ -40,12 +40,10 @@ def print_part(name, part, function, index, spelled, names, kinds, whole) -> lis
     ]
     for operation in part.operations:
         lines += print_operation(operation, function, index, names, whole)
+    if function.step and whole:
+        return step_functions(lines, results, head)
     result = ", ".join(results) if whole else f"({''.join(f'{name}, ' for name in results)})"
-    inner = name if not (function.step and whole) else "body"
-    out = ["@inner" if inner == "body" else "@entry", f"def {inner}({head}):", *lines, f"    return {result}"]
-    if inner == "body":
-        out += step_functions(head)
-    return out
+    return ["@entry", f"def {name}({head}):", *lines, f"    return {result}"]
 
 
 def print_operation(operation, function, index, names, whole) -> list[str]:
@@ -58,7 +56,7 @@ def print_operation(operation, function, index, names, whole) -> list[str]:
     if function.step and whole and operation.target == function.results[0]:
         lines += [
             f"    if not np.isfinite({operation.target}):",
-            f"        return {', '.join(function.results)}",
+            f"        return {operation.target}",
         ]
     return lines
 
@@ -73,30 +71,36 @@ def gradients_to_clear(module, name: str) -> list[str]:
     return lines
 
 
-def step_functions(head: str) -> list[str]:
-    """A training step for one minibatch, and the loop that takes many of them from a data set."""
-    return f'''
-
-@entry
-def step({head}):
-    return body({head})[0]
-
-
-@entry
-def steps(states, parameters, gradients, data, scale, shift, targets, order, first, last, size, x, target, outputs):
-    """Train on rows order[first:last], `size` at a time; the sum of the samples' losses, and how many were used."""
-    total = 0.0
-    for begin in range(first, last, size):
-        rows = order[begin : min(begin + size, last)]
-        gather_scaled(data, rows, scale, shift, x)
-        gather(targets, rows, target)
-        value, y = body(states, parameters, gradients, x[: rows.size], target[: rows.size])
-        if not np.isfinite(value):
-            return value, begin
-        total += value * rows.size
-        if outputs.shape[0]:
-            copy_rows(y, outputs, begin)
-    return total, last'''.split("\n")
+def step_functions(lines: list[str], results, head: str) -> list[str]:
+    """A training step for one minibatch; and a loop of such steps over a data set, its lines the same."""
+    value, y = results
+    states = [line for line in lines if "= state_at(" in line]
+    inside = [f"    {line}" for line in lines if line not in states]
+    inside = [line.replace(f"return {value}", f"return {value}, begin") for line in inside]
+    return [
+        "@entry",
+        f"def step({head}):",
+        *lines,
+        f"    return {value}",
+        "",
+        "",
+        "@entry",
+        "def steps(states, parameters, gradients, data, scale, shift, targets, order, first, last, size, "
+        "x_buffer, target_buffer, outputs):",
+        '    """Train on rows order[first:last], `size` at a time; the sum of the samples\' losses, and the row reached."""',
+        *states,
+        "    total = 0.0",
+        "    for begin in range(first, last, size):",
+        "        rows = order[begin : min(begin + size, last)]",
+        "        gather_scaled(data, rows, scale, shift, x_buffer)",
+        "        gather(targets, rows, target_buffer)",
+        "        x, target = x_buffer[: rows.size], target_buffer[: rows.size]",
+        *inside,
+        f"        total += {value} * rows.size",
+        "        if outputs.shape[0]:",
+        f"            copy_rows({y}, outputs, begin)",
+        "    return total, last",
+    ]
 
 
 def spell_state(kind: StateType, spelled: dict[StateType, str]) -> list[str]:

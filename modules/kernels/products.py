@@ -1,18 +1,22 @@
-"""Matrix products into memory that is there already, added to it or not: BLAS `gemm` with its own beta.
+"""Matrix products into memory that is there already, added to it or not.
 
-NumPy's `dot(a, b, out)` cannot add, so a gradient would need a temporary and a second pass. The plain Python function and
-the compiled one have the same meaning; the compiled one calls the BLAS that numba uses (SciPy's).
+Small products are made of tiles (see tiles.py), large ones by the BLAS that numba uses (SciPy's), called with a beta of
+its own, since NumPy's `dot(a, b, out)` cannot add. The plain Python function and the compiled one mean the same.
 """
 
-import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, overload
 from numba.np.linalg import check_blas_return, ensure_blas, get_blas_kind, ll_char, ll_void_p
 
+from .kernel import kernel
+from .tiles import dot_products, lanes, row_sums
 
-def product(a, b, out, add=False):
+TILED_BYTES = 400_000  # of the left operand, which is read once for each strip of the right one: up to the L2 cache
+
+
+def product(a, b, out, add):
     """out = a @ b, or out += a @ b; a (m, k), b (k, n), out (m, n), each C- or F-contiguous, of one float type."""
     if add:
         out += a @ b
@@ -20,18 +24,88 @@ def product(a, b, out, add=False):
         out[...] = a @ b
 
 
-@overload(product, jit_options={"error_model": "numpy"})
-def compiled_product(a, b, out, add=False):
+DOT_4_3, DOT_1_3 = dot_products(4, 3), dot_products(1, 3)
+SUM_4_2, SUM_1_2 = row_sums(4, 2), row_sums(1, 2)
+
+
+@kernel
+def dot_form(a, b, out, add):
+    """The product of a C-contiguous and an F-contiguous b: dot products of rows of both."""
+    m, k, n = a.shape[0], a.shape[1], b.shape[1]
+    if a.size * a.itemsize > TILED_BYTES:
+        gemm(a, b, out, add)
+    elif m == 1:
+        for j in range(0, n, 3):
+            DOT_1_3(a, 0, k, b, j * k, k, out, j, n, 1, min(3, n - j), k, add)
+    else:
+        for j in range(0, n, 3):
+            for i in range(0, m, 4):
+                DOT_4_3(a, i * k, k, b, j * k, k, out, i * n + j, n, min(4, m - i), min(3, n - j), k, add)
+
+
+@kernel
+def sum_form(a, b, out, add):
+    """The product with a C-contiguous b: rows of b, weighted by elements of a, summed into rows of out."""
+    m, k, n = a.shape[0], a.shape[1], b.shape[1]
+    strip = strip_width(a)
+    if n < strip or a.size * a.itemsize > TILED_BYTES:
+        gemm(a, b, out, add)
+        return
+    a_i, a_k = strides(a)
+    for first in range(0, n, strip):
+        j = min(first, n - strip)  # the last strip may overlap the one before it
+        if m == 1:
+            SUM_1_2(a, 0, a_i, a_k, b, j, n, out, j, n, 1, k, add, first - j)
+        else:
+            for i in range(0, m, 4):
+                SUM_4_2(a, i * a_i, a_i, a_k, b, j, n, out, i * n + j, n, min(4, m - i), k, add, first - j)
+
+
+@intrinsic
+def strip_width(typing_context, a):
+    """Columns of a tile of `sum_form`."""
+    return types.intp(a), lambda context, builder, signature, args: cgutils.intp_t(2 * lanes(a.dtype))
+
+
+def strides(a):
+    """Elements from one row of the contiguous matrix a to the next, and from one column to the next."""
+
+
+@overload(strides, inline="always")
+def compiled_strides(a):
+    if a.layout == "C":
+        return lambda a: (a.shape[1], 1)
+    return lambda a: (1, a.shape[0])
+
+
+@intrinsic
+def compiled_product(typing_context, a, b, out, add):
+    """`product`, by the kernel for these layouts."""
     kinds = [a, b, out]
     if not all(isinstance(kind, types.Array) and kind.ndim == 2 and kind.layout in "CF" for kind in kinds):
         return None
     if len({kind.dtype for kind in kinds}) > 1:
         raise TypingError(f"product of {a.dtype} and {b.dtype} into {out.dtype}: expected one type")
+    form = {"CFC": dot_form, "CCC": sum_form, "FCC": sum_form}.get("".join(k.layout for k in kinds), plain_gemm)
+    kernel_type = types.Dispatcher(form)
+    signature = kernel_type.get_call_type(typing_context, (a, b, out, add), {})
 
-    def call(a, b, out, add=False):
-        gemm(a, b, out, add)
+    def generate(context, builder, _, args):
+        implementation = context.get_function(kernel_type, signature)
+        implementation(builder, args)
+        context.add_linking_libs(implementation.libs)
+        return context.get_dummy_value()
 
-    return call
+    return types.none(a, b, out, add), generate
+
+
+product.compiled_form = compiled_product
+
+
+@kernel
+def plain_gemm(a, b, out, add):
+    """Any layouts: BLAS."""
+    gemm(a, b, out, add)
 
 
 @intrinsic
@@ -119,6 +193,3 @@ def sum_rows(grad_y, out, add=False):
     for n in range(grad_y.shape[0]):
         for k in range(grad_y.shape[1]):
             out[k] += grad_y[n, k]
-
-
-__all__ = ["add_to_rows", "np", "product", "sum_rows"]

@@ -4,10 +4,10 @@ import numpy as np
 
 
 def row_max(row):
-    """The largest element; NaN if there is one."""
+    """The largest element; any in a row with NaN, whose sums below are NaN whatever is taken off."""
     largest = row[0]
     for k in range(1, row.size):
-        if not row[k] <= largest:
+        if row[k] > largest:
             largest = row[k]
     return largest
 

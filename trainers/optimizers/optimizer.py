@@ -17,7 +17,7 @@ class Optimizer(Stateful):
     `update(self, parameters, gradients)`, compiled, changes the flat vectors (P,) in place. From outside,
     `optimizer.update(net)` applies it to a net by hand.
 
-    An optimizer serves one net at a time; given another, or one whose parameters have changed in number, it starts anew.
+    An optimizer serves one net at a time; given another, or one with more or fewer parameters, it starts anew.
     """
 
     framework_base = True

@@ -30,7 +30,8 @@ class SGD(Optimizer):
         not_negative("SGD", lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay)
         if nesterov and (momentum == 0 or dampening != 0):
             raise ValueError(
-                f"SGD: nesterov with momentum {momentum} and dampening {dampening}, expected momentum > 0 and no dampening"
+                f"SGD: nesterov with momentum {momentum} and dampening {dampening}, "
+                "expected momentum > 0 and no dampening"
             )
         self.lr, self.momentum, self.dampening = float(lr), float(momentum), float(dampening)
         self.weight_decay, self.nesterov = float(weight_decay), nesterov

@@ -1,0 +1,199 @@
+"""Small tiles of matrix products, written in LLVM's vectors so that the sums stay in registers.
+
+BLAS packs its operands first; for the matrices of small nets that costs more than the product. A tile here reads them
+where they lie. Two forms cover the three products of a linear layer: sums over rows of the right operand (grad_x and
+grad_weight), and dot products of rows (y = x Wᵀ).
+"""
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+VECTOR_BYTES = 64 if llvm.get_host_cpu_features().get("avx512f") else 32
+
+
+def lanes(dtype) -> int:
+    """Numbers of type `dtype` in one vector."""
+    return VECTOR_BYTES // (dtype.bitwidth // 8)
+
+
+class _Tile:
+    """What both forms share: pointers, vectors, sums in registers."""
+
+    def __init__(self, context, builder, dtype, width):
+        self.builder = builder
+        self.scalar = context.get_value_type(dtype)
+        self.vector = ir.VectorType(self.scalar, width) if width > 1 else self.scalar
+        self.width, self.align = width, dtype.bitwidth // 8
+
+    def pointer(self, base, *offsets):
+        for offset in offsets:
+            base = self.builder.gep(base, [offset])
+        return base
+
+    def load(self, pointer):
+        return self.builder.load(self.builder.bitcast(pointer, self.vector.as_pointer()), align=self.align)
+
+    def store(self, value, pointer):
+        self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer()), align=self.align)
+
+    def broadcast(self, number):
+        if self.width == 1:
+            return number
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        one = self.builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), self.width), [0] * self.width)
+        return self.builder.shuffle_vector(one, undefined, mask)
+
+    def sums(self, count):
+        slots = [cgutils.alloca_once(self.builder, self.vector) for _ in range(count)]
+        for slot in slots:
+            self.builder.store(self.broadcast(ir.Constant(self.scalar, 0.0)), slot)
+        return slots
+
+    def add_product(self, slot, a, b):
+        name = f"f{self.align * 8}" if self.width == 1 else f"v{self.width}f{self.align * 8}"
+        kind = ir.FunctionType(self.vector, [self.vector] * 3)
+        fma = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.fma.{name}")
+        self.builder.store(self.builder.call(fma, [a, b, self.builder.load(slot)]), slot)
+
+    def total(self, value):
+        """The sum of a vector's elements, by halves."""
+        width = self.width
+        while width > 1:
+            half = width // 2
+            low, high = ([*range(k * half, k * half + half)] for k in (0, 1))
+            kind = ir.VectorType(ir.IntType(32), half)
+            parts = [self.builder.shuffle_vector(value, value, ir.Constant(kind, part)) for part in (low, high)]
+            value, width = self.builder.fadd(*parts), half
+        if self.width > 1:
+            value = self.builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+        return value
+
+
+    def mask_from(self, first, base: int):
+        """The vector that is true in lanes whose column, counted from `base`, is at least `first`."""
+        columns = ir.Constant(ir.VectorType(cgutils.intp_t, self.width), [base + k for k in range(self.width)])
+        undefined = ir.Constant(columns.type, ir.Undefined)
+        one = self.builder.insert_element(undefined, first, ir.Constant(ir.IntType(32), 0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.width), [0] * self.width)
+        return self.builder.icmp_signed(">=", columns, self.builder.shuffle_vector(one, undefined, zeros))
+
+    def rows(self, base, stride, count, real):
+        """Pointers to `count` rows; those from `real` on stand for the last real one."""
+        last = self.builder.sub(real, cgutils.intp_t(1))
+        pointers = []
+        for i in range(count):
+            inside = self.builder.icmp_signed("<", cgutils.intp_t(i), real)
+            row = self.builder.select(inside, cgutils.intp_t(i), last)
+            pointers.append(self.builder.gep(base, [self.builder.mul(row, stride)]))
+        return pointers
+
+
+def row_sums(rows: int, vectors: int):
+    """Make the tile c[i, j] (+)= Σₖ a[i, k] b[k, j] of `rows` rows and `vectors` vectors of columns.
+
+    Its arguments: a (offset, strides of i and k), b (offset, stride of k), c (offset, stride of i), the number of rows
+    that are there (the others repeat the last), the number of k, whether to add to c, and how many of the first columns
+    to leave as they are when adding (another tile has been there).
+    """
+
+    @intrinsic
+    def tile(typing_context, a, a_at, a_i, a_k, b, b_at, b_k, c, c_at, c_i, real, count, add, skip):
+        def generate(context, builder, signature, args):
+            data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (4, b), (7, c))]
+            _, a_at, a_i, a_k, _, b_at, b_k, _, c_at, c_i, real, count, add_to, skip = args
+            width = lanes(a.dtype)
+            t = _Tile(context, builder, a.dtype, width)
+            a0, b0, c0 = (builder.gep(base, [at]) for base, at in zip(data, (a_at, b_at, c_at), strict=True))
+            step = [cgutils.intp_t(v * width) for v in range(vectors)]
+            left, result = t.rows(a0, a_i, rows, real), t.rows(c0, c_i, rows, real)
+            slots = t.sums(rows * vectors)
+            with cgutils.for_range(builder, count) as loop:
+                b_row = builder.gep(b0, [builder.mul(loop.index, b_k)])
+                at = builder.mul(loop.index, a_k)
+                right = [t.load(builder.gep(b_row, [s])) for s in step]
+                for i in range(rows):
+                    number = t.broadcast(builder.load(builder.gep(left[i], [at])))
+                    for v in range(vectors):
+                        t.add_product(slots[i * vectors + v], number, right[v])
+            places = [(builder.gep(result[i], [step[v]]), slots[i * vectors + v], v) for i in range(rows) for v in range(vectors)]
+            with builder.if_else(add_to) as (adding, setting):
+                with adding:
+                    masks = [t.mask_from(skip, v * width) for v in range(vectors)]
+                    zero = t.broadcast(ir.Constant(t.scalar, 0.0))
+                    new = [
+                        builder.fadd(t.load(pointer), builder.select(masks[v], builder.load(slot), zero))
+                        for pointer, slot, v in places
+                    ]
+                    for (pointer, _, _), value in zip(places, new, strict=True):
+                        t.store(value, pointer)
+                with setting:
+                    for pointer, slot, _ in places:
+                        t.store(builder.load(slot), pointer)
+            return context.get_dummy_value()
+
+        n = types.intp
+        return types.none(a, n, n, n, b, n, n, c, n, n, n, n, types.boolean, n), generate
+
+    return tile
+
+
+def dot_products(rows: int, columns: int):
+    """Make the tile c[i, j] (+)= Σₖ a[i, k] b[j, k] of `rows` rows of a and `columns` rows of b, both contiguous in k.
+
+    Its arguments: a (offset, stride of i), b (offset, stride of j), c (offset, stride of i), the numbers of rows and of
+    columns that are there (the others repeat the last), the number of k, and whether to add to c.
+    """
+
+    @intrinsic
+    def tile(typing_context, a, a_at, a_i, b, b_at, b_j, c, c_at, c_i, real, real_columns, count, add):
+        def generate(context, builder, signature, args):
+            data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b), (6, c))]
+            _, a_at, a_i, _, b_at, b_j, _, c_at, c_i, real, real_columns, count, add_to = args
+            width = lanes(a.dtype)
+            t, rest = _Tile(context, builder, a.dtype, width), _Tile(context, builder, a.dtype, 1)
+            a0, b0, c0 = (builder.gep(base, [at]) for base, at in zip(data, (a_at, b_at, c_at), strict=True))
+            left, right = t.rows(a0, a_i, rows, real), t.rows(b0, b_j, columns, real_columns)
+            slots = t.sums(rows * columns)
+            whole = builder.sdiv(count, cgutils.intp_t(width))
+            with cgutils.for_range(builder, whole) as loop:
+                at = builder.mul(loop.index, cgutils.intp_t(width))
+                b_vectors = [t.load(builder.gep(pointer, [at])) for pointer in right]
+                for i in range(rows):
+                    a_vector = t.load(builder.gep(left[i], [at]))
+                    for j in range(columns):
+                        t.add_product(slots[i * columns + j], a_vector, b_vectors[j])
+            totals = [cgutils.alloca_once(builder, t.scalar) for _ in slots]
+            for slot, total in zip(slots, totals, strict=True):
+                builder.store(t.total(builder.load(slot)), total)
+            with cgutils.for_range_slice(
+                builder, builder.mul(whole, cgutils.intp_t(width)), count, cgutils.intp_t(1), cgutils.intp_t
+            ) as (k, _):
+                b_numbers = [builder.load(builder.gep(pointer, [k])) for pointer in right]
+                for i in range(rows):
+                    a_number = builder.load(builder.gep(left[i], [k]))
+                    for j in range(columns):
+                        rest.add_product(totals[i * columns + j], a_number, b_numbers[j])
+            across = t.rows(c0, cgutils.intp_t(1), columns, real_columns)
+            offsets = [builder.sub(builder.ptrtoint(p, cgutils.intp_t), builder.ptrtoint(c0, cgutils.intp_t)) for p in across]
+            size = cgutils.intp_t(a.dtype.bitwidth // 8)
+            places = [
+                (builder.gep(row, [builder.sdiv(offset, size)]), totals[i * columns + j])
+                for i, row in enumerate(t.rows(c0, c_i, rows, real))
+                for j, offset in enumerate(offsets)
+            ]
+            zero = ir.Constant(t.scalar, 0.0)
+            new = [
+                builder.fadd(builder.load(total), builder.select(add_to, builder.load(pointer), zero))
+                for pointer, total in places
+            ]
+            for (pointer, _), value in zip(places, new, strict=True):
+                builder.store(value, pointer)
+            return context.get_dummy_value()
+
+        n = types.intp
+        return types.none(a, n, n, b, n, n, c, n, n, n, n, n, types.boolean), generate
+
+    return tile

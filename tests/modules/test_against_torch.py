@@ -1,0 +1,118 @@
+"""Values, gradients and weights against PyTorch, in float32."""
+
+import numpy as np
+import pytest
+
+from bprop.modules import (
+    Flatten,
+    Identity,
+    Linear,
+    LogSoftmax,
+    MeanSquaredError,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    SoftmaxCrossEntropy,
+    Tanh,
+)
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+MODULES = [
+    ("Identity", Identity, nn.Identity, (5, 4)),
+    ("ReLU", ReLU, nn.ReLU, (5, 4)),
+    ("Tanh", Tanh, nn.Tanh, (5, 4)),
+    ("Sigmoid", Sigmoid, nn.Sigmoid, (5, 4)),
+    ("Flatten", Flatten, nn.Flatten, (5, 2, 3, 2)),
+    ("Softmax", Softmax, lambda: nn.Softmax(dim=-1), (5, 4)),
+    ("LogSoftmax", LogSoftmax, lambda: nn.LogSoftmax(dim=-1), (5, 4)),
+    ("Linear", lambda: Linear(4, 3), lambda: nn.Linear(4, 3), (5, 4)),
+    ("Linear without bias", lambda: Linear(4, 3, bias=False), lambda: nn.Linear(4, 3, bias=False), (5, 4)),
+    ("Linear of sequences", lambda: Linear(4, 3), lambda: nn.Linear(4, 3), (5, 2, 4)),
+    (
+        "Sequential",
+        lambda: Sequential(Linear(4, 6), Tanh(), Sequential(Linear(6, 6), ReLU()), Linear(6, 3)),
+        lambda: nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Sequential(nn.Linear(6, 6), nn.ReLU()), nn.Linear(6, 3)),
+        (5, 4),
+    ),
+]
+
+LOSSES = [
+    ("MeanSquaredError", MeanSquaredError, nn.MSELoss, (5, 4), (5, 4)),
+    ("labels", SoftmaxCrossEntropy, nn.CrossEntropyLoss, (5, 4), (5,)),
+    ("distributions", SoftmaxCrossEntropy, nn.CrossEntropyLoss, (5, 4), (5, 4)),
+]
+
+
+def close(a, b):
+    np.testing.assert_allclose(a, b.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "ours", "theirs", "shape"), MODULES, ids=[row[0] for row in MODULES])
+def test_module(random, name, ours, theirs, shape):
+    module, other = ours(), theirs()
+    module.load_state_dict({name: value.numpy() for name, value in other.state_dict().items()})
+    x = random.standard_normal(shape).astype(np.float32)
+    x_there = torch.tensor(x, requires_grad=True)
+    y, y_there = module.fprop(x), other(x_there)
+    close(y, y_there)
+    grad_y = random.standard_normal(y.shape).astype(np.float32)
+    y_there.backward(torch.tensor(grad_y))
+    close(module.bprop(grad_y), x_there.grad)
+    gradients = dict(module.named_gradients())
+    for name, parameter in other.named_parameters():
+        close(gradients.pop(name), parameter.grad)
+    assert not gradients
+
+
+@pytest.mark.parametrize(("name", "ours", "theirs", "shape", "target_shape"), LOSSES, ids=[row[0] for row in LOSSES])
+def test_loss(random, name, ours, theirs, shape, target_shape):
+    loss, other = ours(), theirs()
+    y = random.standard_normal(shape).astype(np.float32)
+    if name == "labels":
+        target = random.integers(0, shape[1], target_shape)
+    elif name == "distributions":
+        target = random.dirichlet(np.ones(shape[1]), shape[0]).astype(np.float32)
+    else:
+        target = random.standard_normal(target_shape).astype(np.float32)
+    y_there = torch.tensor(y, requires_grad=True)
+    value = other(y_there, torch.tensor(target))
+    value.backward()
+    close(loss.fprop(y, target), value)
+    close(loss.bprop(), y_there.grad)
+
+
+def test_cross_entropy_of_sequences(random):
+    loss, y, target = SoftmaxCrossEntropy(), random.standard_normal((5, 3, 4)), random.integers(0, 4, (5, 3))
+    y_there = torch.tensor(y, dtype=torch.float32, requires_grad=True)
+    value = nn.CrossEntropyLoss()(y_there.movedim(-1, 1), torch.tensor(target))
+    value.backward()
+    close(loss.fprop(y, target), value)
+    close(loss.bprop(), y_there.grad)
+
+
+def test_weights_move_both_ways():
+    net, other = Sequential(Linear(4, 6), Tanh(), Linear(6, 3)), nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+    assert list(net.state_dict()) == list(other.state_dict())
+    other.load_state_dict({name: torch.tensor(value) for name, value in net.state_dict().items()})
+    x = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
+    close(net.fprop(x), other(torch.tensor(x)))
+
+
+def test_masked_scores_as_in_pytorch():
+    scores, labels = np.array([[0.5, -np.inf, 0.1]], np.float32), np.array([2])
+    y_there = torch.tensor(scores, requires_grad=True)
+    nn.CrossEntropyLoss()(y_there, torch.tensor(labels)).backward()
+    loss = SoftmaxCrossEntropy()
+    loss.fprop(scores, labels)
+    close(loss.bprop(), y_there.grad)
+
+
+def test_linear_starts_like_pytorchs():
+    ours, theirs = Linear(300, 200), nn.Linear(300, 200)
+    for mine, other in ((ours.weight, theirs.weight), (ours.bias, theirs.bias)):
+        other = other.detach().numpy()
+        assert mine.std() == pytest.approx(other.std(), rel=0.1)
+        assert np.abs(mine).max() == pytest.approx(np.abs(other).max(), rel=0.05)

@@ -1,0 +1,135 @@
+"""Each kernel, compiled and as plain Python, against its slow twin."""
+
+import numba
+import numpy as np
+import pytest
+
+from bprop.modules.engine.compiler import compiled
+from bprop.modules.kernels import buffers, gather, products, softmax
+
+from .. import references
+
+
+@pytest.fixture(params=["plain", pytest.param("compiled", marks=pytest.mark.jit)])
+def door(request):
+    """Calls a kernel as plain Python, or compiled."""
+
+    def through(function):
+        if request.param == "plain":
+            return function
+        inner = compiled(function)
+        count = function.__code__.co_argcount
+        names = ", ".join(f"a{k}" for k in range(count))
+        space = {"inner": inner}
+        exec(f"def call({names}): return inner({names})", space)
+        return numba.njit(space["call"])
+
+    return through
+
+
+LAYOUTS = [(a, b, out) for a in "CF" for b in "CF" for out in "CF"]
+
+
+@pytest.mark.parametrize("add", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_product(door, random, dtype, add):
+    kernel = door(products.product)
+    for layouts in LAYOUTS:
+        a, b, out = (
+            np.array(random.standard_normal(shape), dtype, order=order)
+            for shape, order in zip([(4, 3), (3, 5), (4, 5)], layouts, strict=True)
+        )
+        wanted = references.product(a, b, out, add)
+        kernel(a, b, out, add)
+        np.testing.assert_allclose(out, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 3, 5), (4, 1, 5), (4, 3, 1)])
+def test_product_of_thin_matrices(door, random, sizes):
+    m, k, n = sizes
+    kernel = door(products.product)
+    for a, b in [
+        (random.standard_normal((m, k)), random.standard_normal((k, n))),
+        (random.standard_normal((k, m)).T, random.standard_normal((n, k)).T),
+    ]:
+        out = np.zeros((m, n))
+        kernel(a, b, out, False)
+        np.testing.assert_allclose(out, references.product(a, b, out, False), rtol=1e-12)
+
+
+def test_product_overwrites_what_is_not_a_number(door):
+    out = np.full((2, 2), np.nan)
+    door(products.product)(np.eye(2), np.eye(2), out, False)
+    np.testing.assert_array_equal(out, np.eye(2))
+
+
+def test_product_keeps_nan_and_infinity(door):
+    a, out = np.array([[np.nan, 1.0], [np.inf, 1.0]]), np.zeros((2, 1))
+    door(products.product)(a, np.ones((2, 1)), out, False)
+    np.testing.assert_array_equal(out, [[np.nan], [np.inf]])
+
+
+def test_add_to_rows(door, random):
+    y, bias = random.standard_normal((4, 3)), random.standard_normal(3)
+    wanted = references.add_to_rows(y, bias)
+    door(products.add_to_rows)(y, bias)
+    np.testing.assert_array_equal(y, wanted)
+
+
+@pytest.mark.parametrize("add", [False, True])
+def test_sum_rows(door, random, add):
+    grad_y, out = random.standard_normal((4, 3)), random.standard_normal(3)
+    wanted = references.sum_rows(grad_y, out, add)
+    door(products.sum_rows)(grad_y, out, add)
+    np.testing.assert_allclose(out, wanted, rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_softmax(door, random, dtype):
+    x = random.standard_normal((4, 3)).astype(dtype)
+    y = np.empty_like(x)
+    door(softmax.softmax_rows)(x, y)
+    np.testing.assert_allclose(y, references.softmax_rows(x), rtol=1e-6)
+    assert door(softmax.log_sum_exp)(x[0]) == pytest.approx(references.log_sum_exp(x[0]), rel=1e-6)
+
+
+def test_row_max(door):
+    kernel = door(softmax.row_max)
+    assert kernel(np.array([1.0, 3.0, 2.0])) == 3
+    assert kernel(np.array([-np.inf, -2.0])) == -2
+
+
+def test_log_sum_exp_of_extremes(door):
+    kernel = door(softmax.log_sum_exp)
+    assert kernel(np.array([1e4, 1e4])) == pytest.approx(1e4 + np.log(2))
+    assert kernel(np.array([-1e4, -1e4])) == pytest.approx(-1e4 + np.log(2))
+    assert kernel(np.array([-np.inf, 2.0])) == 2
+
+
+def test_gather(door, random):
+    data = random.integers(0, 255, (6, 2, 3)).astype(np.uint8)
+    rows = np.array([4, 0, 4])
+    out = np.empty((3, 2, 3), np.uint8)
+    door(gather.gather)(data, rows, out)
+    np.testing.assert_array_equal(out, references.gather(data, rows))
+    scaled = np.empty((3, 2, 3), np.float32)
+    door(gather.gather_scaled)(data, rows, 1 / 255, -0.5, scaled)
+    np.testing.assert_allclose(scaled, references.gather_scaled(data, rows, 1 / 255, -0.5), atol=1e-6)
+
+
+def test_buffers_are_used_again(door):
+    old = np.empty((2, 3), np.float32)
+    for kernel, shape in ((door(buffers.reuse_like), old), (door(buffers.reuse_like), np.empty((3, 2), np.float32))):
+        new = kernel(old, shape)
+        assert new.shape == shape.shape
+        assert new.dtype == np.float32
+        assert (new.ctypes.data == old.ctypes.data) == (shape.shape == old.shape)
+
+
+def test_rows_and_flat_are_views_of_contiguous_arrays(door, random):
+    x = random.standard_normal((2, 3, 4))
+    for kernel, shape in ((door(buffers.as_rows), (6, 4)), (door(buffers.flat), (24,))):
+        view = kernel(x)
+        assert view.shape == shape
+        assert view.ctypes.data == x.ctypes.data
+        np.testing.assert_array_equal(view, x.reshape(shape))

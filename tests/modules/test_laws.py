@@ -1,0 +1,270 @@
+"""Every exported module and loss obeys these laws: the table of cases, run through each of them."""
+
+import inspect
+import re
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from numba import config
+
+import bprop.modules
+from bprop.modules import Loss, Module, check_gradients, manual_seed
+from bprop.modules.engine.stateful import plain_python
+
+from .cases import LOSSES, MODULES
+
+modules = pytest.mark.parametrize("case", MODULES, ids=lambda case: case.name)
+losses = pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
+
+
+def close(a, b, tolerance):
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def run(module, *arguments):
+    """y (or a loss's value), the gradient of the first argument, and those of the parameters."""
+    module.zero_grad()
+    y = module.fprop(*arguments)
+    if not module.takes_gradient:
+        return y, module.bprop(), module.flat_gradients.copy()
+    grad_y = np.random.default_rng(9).standard_normal(y.shape)
+    return y, module.bprop(grad_y), module.flat_gradients.copy()
+
+
+# -- the table is complete ---------------------------------------------------------------------------------------
+
+
+def test_every_exported_module_and_loss_has_a_row():
+    exported = [value for value in vars(bprop.modules).values() if inspect.isclass(value) and issubclass(value, Module)]
+    concrete = {
+        cls.__name__
+        for cls in exported
+        if cls not in (Module, Loss) and not any(sub is not cls and issubclass(sub, cls) for sub in exported)
+    }
+    tried = {type(case.make()).__name__ for case in [*MODULES, *LOSSES]}
+    assert concrete - tried == set(), "give these a row in cases.py"
+
+
+def test_exports_are_complete():
+    package = bprop.modules
+    public = {name for name, value in vars(package).items() if not name.startswith("_") and not inspect.ismodule(value)}
+    assert set(package.__all__) == public
+    for path in sorted(package.__path__):
+        for cls in defined_classes(path):
+            assert cls in package.__all__ or cls in INTERNAL, f"{cls} is not exported by bprop.modules"
+
+
+INTERNAL = {"GradientEntry", "Subject", "Summary"}
+
+
+def defined_classes(folder):
+    from pathlib import Path
+
+    for file in Path(folder).glob("*.py"):
+        yield from re.findall(r"^class ([A-Z]\w*)", file.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("case", [*MODULES, *LOSSES], ids=lambda case: case.name)
+def test_docstring_has_the_backward_equation_and_a_source(case):
+    text = inspect.getdoc(type(case.make()))
+    assert "grad_" in text, "write the backward equation"
+    assert "Source:" in text or type(case.make()).__name__ in ("Identity", "Flatten")
+
+
+# -- gradients ---------------------------------------------------------------------------------------------------
+
+
+@modules
+def test_gradients(case):
+    report = check_gradients(case.make(), case.x())
+    report.raise_if_wrong()
+    names = [name for name, _ in case.make().named_parameters()]
+    assert [entry.name for entry in report.entries] == ["x", *names]
+
+
+@losses
+def test_gradients_of_losses(case):
+    report = check_gradients(case.make(), *case.arguments()).raise_if_wrong()
+    assert [entry.name for entry in report.entries] == ["y"]
+
+
+@modules
+def test_gradients_of_one_sample(case):
+    check_gradients(case.make(), case.x(1)).raise_if_wrong()
+
+
+@modules
+def test_second_bprop_adds(case):
+    module, x = case.make(), case.x()
+    _, grad_x, gradients = run(module, x)
+    y = module.fprop(x)
+    again = module.bprop(np.random.default_rng(9).standard_normal(y.shape))
+    close(module.flat_gradients, 2 * gradients, 1e-6)
+    close(again, grad_x, 0)
+
+
+# -- values ------------------------------------------------------------------------------------------------------
+
+
+@modules
+def test_value(case):
+    module = case.make().to("float64")
+    close(module.fprop(case.x()), case.reference(module, case.x()), 1e-12)
+
+
+@losses
+def test_value_of_losses(case):
+    loss, (y, target) = case.make().to("float64"), case.arguments()
+    value = loss.fprop(y, target)
+    assert np.ndim(value) == 0
+    close(value, case.reference(loss, y, target), 1e-12)
+    assert loss.bprop().shape == y.shape
+
+
+@modules
+def test_float32_is_float64_rounded(case):
+    single = case.make()
+    double = single.copy().to("float64")
+    found, wanted = run(single, case.x()), run(double, case.x())
+    for a, b in zip(found, wanted, strict=True):
+        assert (a.dtype, b.dtype) == (np.float32, np.float64)
+        close(a, b, 1e-5)
+
+
+@losses
+def test_float32_is_float64_rounded_of_losses(case):
+    found, wanted = run(case.make(), *case.arguments()), run(case.make().to("float64"), *case.arguments())
+    assert (found[1].dtype, wanted[1].dtype) == (np.float32, np.float64)
+    for a, b in zip(found, wanted, strict=True):
+        close(a, b, 1e-5)
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("case", [*MODULES, *LOSSES], ids=lambda case: case.name)
+def test_compiled_is_plain_python(case):
+    arguments = case.arguments() if isinstance(case.make(), Loss) else (case.x(),)
+    compiled = case.make().to("float64")
+    plain = compiled.copy()
+    found = run(compiled, *arguments)
+    with plain_python():
+        wanted = run(plain, *arguments)
+    for a, b in zip(found, wanted, strict=True):
+        close(a, b, 1e-12)
+
+
+# -- inputs ------------------------------------------------------------------------------------------------------
+
+
+@modules
+def test_shape_is_inferred(case):
+    for samples in (1, 5):
+        x = case.x(samples)
+        assert case.make().output_shape(x.shape) == case.make().fprop(x).shape
+
+
+@pytest.mark.parametrize("case", [case for case in MODULES if case.refused], ids=lambda case: case.name)
+def test_wrong_shape_is_refused(case):
+    for ask in (case.make().output_shape, lambda shape: case.make().fprop(np.zeros(shape))):
+        with pytest.raises(ValueError, match=f"^{re.escape(case.message)}$"):
+            ask(case.refused)
+
+
+@losses
+def test_wrong_shapes_are_refused_by_losses(case):
+    y, target = case.refused
+    with pytest.raises(ValueError, match=f"^{re.escape(case.message)}$"):
+        case.make().fprop(np.zeros(y), np.zeros(target, np.int64))
+    case.make().check_shapes(case.shape, case.arguments()[1].shape)
+
+
+@modules
+def test_inputs_are_not_changed(case):
+    module, x = case.make(), case.x().astype(module_dtype := np.float32)
+    kept = x.copy()
+    y = module.fprop(x)
+    grad_y = np.ones_like(y)
+    module.bprop(grad_y)
+    assert x.dtype == module_dtype
+    np.testing.assert_array_equal(x, kept)
+    np.testing.assert_array_equal(grad_y, np.ones_like(y))
+
+
+@modules
+def test_memory_layout_does_not_matter(case):
+    wanted = run(case.make(), x := case.x())
+    manual_seed(0)
+    strided = np.repeat(x, 2, axis=-1)[..., ::2]
+    fortran = np.asfortranarray(x)
+    for other in (strided, fortran, x[::-1].copy()[::-1], x.tolist()):
+        manual_seed(0)
+        for a, b in zip(run(case.make(), other), wanted, strict=True):
+            close(a, b, 1e-6)
+
+
+@modules
+def test_gradient_layout_does_not_matter(case):
+    manual_seed(0)
+    first, second = case.make(), None
+    manual_seed(0)
+    second = case.make()
+    y = first.fprop(case.x())
+    second.fprop(case.x())
+    grad_y = np.random.default_rng(9).standard_normal(y.shape)
+    close(first.bprop(grad_y), second.bprop(np.asfortranarray(grad_y)), 1e-6)
+
+
+@modules
+def test_batch_sizes_may_change(case):
+    manual_seed(0)
+    module = case.make().to("float64")
+    for samples in (4, 1, 6, 2):
+        close(module.fprop(case.x(samples)), case.reference(module, case.x(samples)), 1e-12)
+        assert module.bprop(np.ones(module.output_shape(case.x(samples).shape))).shape == case.x(samples).shape
+
+
+@modules
+def test_samples_do_not_see_each_other(case):
+    module = case.make().to("float64")
+    whole = module.fprop(case.x())
+    for n in range(len(whole)):
+        close(module.fprop(case.x()[n : n + 1]), whole[n : n + 1], 1e-12)
+
+
+# -- reproducing -------------------------------------------------------------------------------------------------
+
+
+@modules
+def test_a_seed_decides_everything(case):
+    results = []
+    for _ in range(2):
+        manual_seed(3)
+        results.append(run(case.make(), case.x()))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@modules
+def test_state_is_saved_and_loaded(case):
+    module = case.make()
+    other = case.make()
+    other.flat_parameters[...] += 1
+    bytes_ = safetensors.numpy.save(module.state_dict())
+    other.load_state_dict(safetensors.numpy.load(bytes_))
+    np.testing.assert_array_equal(other.flat_parameters, module.flat_parameters)
+    np.testing.assert_array_equal(other.fprop(case.x()), module.fprop(case.x()))
+
+
+@modules
+def test_copy_is_alike_and_apart(case):
+    module = case.make()
+    y = module.fprop(case.x())
+    copy = module.copy()
+    np.testing.assert_array_equal(copy.fprop(case.x()), y)
+    copy.flat_parameters[...] += 1
+    np.testing.assert_array_equal(module.fprop(case.x()), y)
+    assert repr(copy) == repr(module)
+
+
+def test_jit_setting_is_what_the_run_asks_for():
+    assert bprop.modules.engine.stateful.jit_disabled() == bool(config.DISABLE_JIT)

@@ -1,0 +1,212 @@
+"""`Trainer.fit`: what it learns, in which order, and that the seed alone decides."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from bprop.datasets import ArrayDataset, Dataset, epoch_order
+from bprop.modules import Linear, Module, Parameter, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed
+from bprop.trainers import SGD, Callback, Trainer, compile_step
+
+
+class Shift(Module):
+    """y = x + weight: a module of a user's own."""
+
+    def __init__(self, features):
+        super().__init__()
+        self.weight = Parameter(np.zeros(features))
+
+    def fprop(self, x):
+        return x + self.weight
+
+    def bprop(self, grad_y):
+        self.grad_weight += grad_y.sum(axis=0)
+        return grad_y
+
+
+def three_corners(n=50, seed=0):
+    """Points around three corners of a square, and the corner's number; n is no multiple of the batch sizes below."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 3, n)
+    corners = np.array([[0, 0, 1, 1], [1, 0, 0, 1], [0, 1, 1, 0]])
+    return (corners[labels] + 0.3 * random.normal(size=(n, 4))).astype(np.float32), labels
+
+
+class Corners(Dataset):
+    """The points as a data set with all three parts."""
+
+    input_shape, target_shape, classes = (4,), (), 3
+    train = property(lambda self: ArrayDataset(*three_corners(50, 0)))
+    valid = property(lambda self: ArrayDataset(*three_corners(20, 1)))
+    test = property(lambda self: ArrayDataset(*three_corners(30, 2)))
+
+
+def trainer(lr=0.1, seed=0, callbacks=(), net=None, dtype="float32"):
+    manual_seed(0)
+    net = net or Sequential(Linear(4, 5), Tanh(), Shift(5), Linear(5, 3))
+    sgd = SGD(lr=0.1, momentum=0.9)
+    sgd.lr = lr
+    return Trainer(net.to(dtype), SoftmaxCrossEntropy(), sgd, seed=seed, callbacks=callbacks, quiet=True)
+
+
+def test_it_learns():
+    made = trainer()
+    history = made.fit(Corners(), epochs=10, batch_size=8)
+    assert history is made.history
+    assert [row["epoch"] for row in history] == list(range(1, 11))
+    assert history[-1]["train_loss"] < 0.3 < 0.8 < history[0]["train_loss"]
+    assert made.evaluate(Corners())["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("data", [Corners(), Corners().train, three_corners(), list(three_corners())])
+def test_a_dataset_an_array_dataset_and_a_pair_are_alike(data):
+    made, wanted = trainer(), trainer()
+    made.fit(data, epochs=1, batch_size=8)
+    wanted.fit(Corners().train, epochs=1, batch_size=8)
+    assert np.array_equal(made.model.flat_parameters, wanted.model.flat_parameters)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("batch_size", [8, 50])
+def test_an_epoch_is_a_loop_over_minibatches_in_epoch_order(batch_size, drop_last):
+    made, x, t = trainer(seed=7), *three_corners()
+    net, values = made.model.copy(), []
+    step = compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1, momentum=0.9))
+    for epoch in range(2):
+        order = epoch_order(50, seed=7, epoch=epoch)
+        pieces = [order[first : first + batch_size] for first in range(0, 50, batch_size)]
+        pieces = [rows for rows in pieces if len(rows) == batch_size or not drop_last]
+        values.append([step(x[rows], t[rows]) * len(rows) for rows in pieces])
+    history = made.fit((x, t), epochs=2, batch_size=batch_size, drop_last=drop_last)
+    assert np.array_equal(made.model.flat_parameters, net.flat_parameters)
+    used = 48 if drop_last and batch_size == 8 else 50
+    assert [row["train_loss"] for row in history] == pytest.approx([sum(sums) / used for sums in values], rel=1e-6)
+
+
+def test_without_shuffle_rows_come_as_they_are():
+    made, x, t = trainer(), *three_corners()
+    net = made.model.copy()
+    step = compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1, momentum=0.9))
+    for first in range(0, 50, 8):
+        step(x[first : first + 8], t[first : first + 8])
+    made.fit((x, t), epochs=1, batch_size=8, shuffle=False)
+    assert np.array_equal(made.model.flat_parameters, net.flat_parameters)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
+    runs = [trainer(seed=seed) for seed in (3, 3, 4)]
+    for made in runs:
+        made.fit(Corners(), epochs=3, batch_size=8)
+    first, again, other = [made.model.flat_parameters for made in runs]
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.jit
+def test_the_order_depends_on_the_seed_alone():
+    class Recorder(Module):
+        """y = x; remembers what it saw."""
+
+        jit = False
+        seen: list
+
+        def fprop(self, x):
+            Recorder.seen += x[:, 0].tolist()
+            return x
+
+        def bprop(self, grad_y):
+            return grad_y
+
+    orders = []
+    x = np.arange(50.0).reshape(50, 1)
+    for batch_size, outputs, lr in ((8, 3, 0.0), (50, 4, 0.1)):
+        Recorder.seen = []
+        made = trainer(lr, seed=5, net=Sequential(Recorder(), Linear(1, outputs)))
+        with pytest.warns(UserWarning, match="jit = False") if not orders else pytest.MonkeyPatch.context():
+            made.fit((x, three_corners()[1]), epochs=2, batch_size=batch_size)
+        orders.append([int(value) for value in Recorder.seen[-100:]])
+    assert orders[0] == orders[1]
+    assert orders[0] == [*epoch_order(50, seed=5, epoch=0), *epoch_order(50, seed=5, epoch=1)]
+
+
+def test_fit_goes_on_where_it_stopped():
+    once, twice = trainer(), trainer()
+    once.fit(Corners(), epochs=4, batch_size=8)
+    twice.fit(Corners(), epochs=3, batch_size=8)
+    history = twice.fit(Corners(), epochs=1, batch_size=8)
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4]
+    assert np.array_equal(once.model.flat_parameters, twice.model.flat_parameters)
+
+
+def test_no_epochs_change_nothing():
+    made = trainer()
+    before = made.model.flat_parameters.copy()
+    assert made.fit(Corners(), epochs=0) == []
+    assert np.array_equal(made.model.flat_parameters, before)
+
+
+def test_two_processes_give_the_same_weights(tmp_path):
+    for name in ("a", "b"):
+        command = [sys.executable, "-m", "bprop.trainers.cli", "train", "iris", "trainer.epochs=3"]
+        code = f"from bprop.trainers.cli import main; raise SystemExit(main({command[3:]!r}))"
+        subprocess.run([sys.executable, "-c", code, "--run", name], check=True, cwd=tmp_path, capture_output=True)
+    first, second = sorted((tmp_path / "runs").iterdir())
+    assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
+
+
+def test_scaled_bytes_are_equal_to_floats():
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 4)).astype(np.uint8)
+    labels = (pixels[:, 0] > 128).astype(int)
+    runs = trainer(), trainer()
+    runs[0].fit(ArrayDataset(pixels, labels, scale=1 / 256, shift=-0.5), epochs=2, batch_size=8)
+    runs[1].fit((pixels.astype(np.float32) / 256 - 0.5, labels), epochs=2, batch_size=8)
+    assert np.array_equal(runs[0].model.flat_parameters, runs[1].model.flat_parameters)
+    assert runs[0].history[-1]["train_accuracy"] == runs[1].history[-1]["train_accuracy"]
+
+
+def test_float64():
+    runs = trainer(dtype="float64"), trainer()
+    for made in runs:
+        made.fit(Corners(), epochs=2, batch_size=8)
+    wide, narrow = (made.model.flat_parameters for made in runs)
+    assert wide.dtype == np.float64
+    np.testing.assert_allclose(wide, narrow, atol=1e-5)
+    assert not np.array_equal(wide, narrow)
+
+
+class Halve(Callback):
+    """Halves the learning rate after each epoch."""
+
+    def on_epoch_end(self, trainer, row):
+        trainer.optimizer.lr /= 2
+
+
+def test_a_callback_may_change_the_learning_rate():
+    made, (x, t) = trainer(callbacks=[Halve()]), three_corners()
+    net, sgd = made.model.copy(), SGD(lr=0.1, momentum=0.9)
+    step = compile_step(net, SoftmaxCrossEntropy(), sgd)
+    for epoch in range(3):
+        step(x, t)
+        sgd.lr = 0.1 / 2 ** (epoch + 1)
+    made.fit((x, t), epochs=3, batch_size=50, shuffle=False)
+    np.testing.assert_allclose(made.model.flat_parameters, net.flat_parameters, rtol=1e-6)
+    assert made.optimizer.lr == 0.1 / 8
+
+
+def test_a_net_with_a_module_in_python():
+    class PythonShift(Shift):
+        """The same, but never compiled."""
+
+        jit = False
+
+    made, compiled = trainer(net=Sequential(Linear(4, 5), Tanh(), PythonShift(5), Linear(5, 3))), trainer()
+    made.model.load_state_dict(compiled.model.state_dict())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bprop.modules.engine.plan._told", {PythonShift})
+        made.fit(Corners(), epochs=2, batch_size=8)
+    compiled.fit(Corners(), epochs=2, batch_size=8)
+    np.testing.assert_allclose(made.model.flat_parameters, compiled.model.flat_parameters, atol=1e-5)
+    for row, wanted in zip(made.history, compiled.history, strict=True):
+        assert row["train_loss"] == pytest.approx(wanted["train_loss"], abs=1e-5)
+        assert row["train_accuracy"] == wanted["train_accuracy"]
