@@ -3,6 +3,7 @@
 import numpy as np
 
 from .kernels.buffers import flat, reuse_like
+from .kernels.elementary import sigmoid
 from .module import Module
 
 
@@ -86,12 +87,12 @@ class Sigmoid(Elementwise):
         y      = 1 / (1 + exp(-x))
         grad_x = grad_y y (1 - y)
 
-    Numerics: 1 / (1 + exp(-x)) reaches 0 through 1 / infinity, so it never is NaN for a number.
+    Numerics: computed from exp(-|x|), which never overflows.
     Source: Goodfellow et al., Deep Learning, section 6.3.2, eq. 3.30.
     """
 
     def function(self, x):
-        return 1 / (1 + np.exp(-x))
+        return sigmoid(x)
 
     def derivative(self, x, y):
         return y * (1 - y)

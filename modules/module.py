@@ -67,7 +67,10 @@ class Module(Stateful):
         """
         x = np.zeros(input_shape, self.dtype)
         with plain_python():
-            return self.copy().fprop(x).shape
+            y = self.copy().fprop(x)
+        if not isinstance(y, np.ndarray):
+            raise TypeError(f"{self.label()}: fprop returns {type(y).__name__}, expected one array")
+        return y.shape
 
     def check_arguments(self, *shapes):
         """ValueError unless arguments of these shapes fit; returns the shape of the result."""
@@ -82,6 +85,10 @@ class Module(Stateful):
     def _enter_fprop(self, raw, *arguments):
         from .engine.calls import fprop
 
+        owner = self.parent
+        while owner is not None:  # run by itself, it overwrites what the net around it has stored
+            vars(owner)["_pending"] = None
+            owner = owner.parent
         return fprop(self, raw, arguments)
 
     def _enter_bprop(self, raw, *arguments):

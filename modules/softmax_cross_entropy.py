@@ -3,7 +3,7 @@
 import numpy as np
 
 from .kernels.buffers import as_rows, flat, reuse_like
-from .kernels.softmax import log_sum_exp
+from .kernels.softmax import exp_row, log_sum_exp
 from .loss import Loss
 
 
@@ -70,10 +70,10 @@ def against_labels(y, labels, grad_y):
         label = labels[n]
         if label < 0 or label >= y.shape[1]:
             raise ValueError("SoftmaxCrossEntropy: a label lies outside 0..K-1, K the number of scores")
-        shift = log_sum_exp(y[n])
-        total += shift - y[n, label]
+        largest, mass = exp_row(y[n], grad_y[n])
+        total += np.log(mass) + largest - y[n, label]
         for k in range(y.shape[1]):
-            grad_y[n, k] = np.exp(y[n, k] - shift) / y.shape[0]
+            grad_y[n, k] /= mass * y.shape[0]
         grad_y[n, label] -= 1 / y.shape[0]
     return total / y.shape[0]
 

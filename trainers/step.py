@@ -27,7 +27,7 @@ class CompiledStep:
         return plan.step(x, target) if plan is not None else self._by_hand(x, target)[0]
 
     def by_parts(self, x, target) -> tuple[float, np.ndarray]:
-        """A step that is not one compiled function, because a part of it runs as Python: its loss and the net's output."""
+        """A step that is not one function, as a part of it runs as Python; returns its loss and the net's output."""
         x, target = self._arrays(x, target)
         plan = self.plan(x, target)
         return plan.call(x, target) if plan is not None else self._by_hand(x, target)

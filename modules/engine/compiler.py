@@ -18,6 +18,7 @@ from numba.core.extending import intrinsic
 from numba.core.registry import cpu_target
 from numba.core.untyped_passes import IRProcessing
 
+from ..kernels.elementary import REPLACED
 from ..kernels.kernel import keep_apart
 from .state import StateType
 
@@ -100,8 +101,9 @@ def _redefine(function_ir, statement, value):
 
 
 def _compiled_reference(value):
-    if hasattr(value.value, "compiled_form"):
-        return type(value)(*_names(value), value.value.compiled_form, value.loc)
+    form = _own_form(value.value)
+    if form is not None:
+        return type(value)(*_names(value), form, value.loc)
     if isinstance(value.value, python_types.FunctionType) and not _has_overload(value.value):
         return type(value)(*_names(value), compiled(value.value), value.loc)
     return value
@@ -110,6 +112,12 @@ def _compiled_reference(value):
 def _has_overload(function) -> bool:
     """Whether numba knows this Python function already, by `numba.extending.overload` or `register_jitable`."""
     return cpu_target.typing_context._lookup_global(function) is not None
+
+
+def _own_form(function):
+    """What this package computes in place of a function: its own kernels, and np.exp, np.log and np.tanh."""
+    known = isinstance(function, python_types.FunctionType | np.ufunc)
+    return getattr(REPLACED.get(function, function), "compiled_form", None) if known else None
 
 
 def _names(value):
@@ -134,6 +142,9 @@ def _module_attribute(function_ir, value):
     owner = _definition(function_ir, value.value)
     if isinstance(owner, ir.Global | ir.FreeVar) and isinstance(owner.value, python_types.ModuleType):
         function = getattr(owner.value, value.attr, None)
+        form = _own_form(function)
+        if form is not None:
+            return ir.Global(value.attr, form, value.loc)
         if isinstance(function, python_types.FunctionType) and not _has_overload(function):
             return ir.Global(value.attr, compiled(function), value.loc)
     return None

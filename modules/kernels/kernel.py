@@ -50,6 +50,7 @@ def kernel(function):
         function,
         pipeline_class=KernelCompiler,
         error_model="numpy",
+        fastmath=False,  # said, not left out: numba would take over the flags of the caller
         nogil=True,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,

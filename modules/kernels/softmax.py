@@ -12,14 +12,20 @@ def row_max(row):
     return largest
 
 
+def exp_row(row, out):
+    """out[k] = exp(row[k] - m), m the largest element; returns m and the sum of out."""
+    largest = row_max(row)
+    total = row.dtype.type(0)
+    for k in range(row.size):
+        out[k] = np.exp(row[k] - largest)
+        total += out[k]
+    return largest, total
+
+
 def softmax_rows(x, y):
     """y[n, k] = exp(x[n, k]) / Σⱼ exp(x[n, j]); returns nothing. x, y (N, K)."""
     for n in range(x.shape[0]):
-        largest = row_max(x[n])
-        total = x.dtype.type(0)
-        for k in range(x.shape[1]):
-            y[n, k] = np.exp(x[n, k] - largest)
-            total += y[n, k]
+        _, total = exp_row(x[n], y[n])
         for k in range(x.shape[1]):
             y[n, k] /= total
 

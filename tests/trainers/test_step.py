@@ -71,7 +71,7 @@ def test_gradients_are_those_of_the_last_minibatch(made):
 
 
 def test_the_value_is_the_loss_before_the_update(made):
-    net, step, twin = made
+    _, step, twin = made
     x, t = minibatch()
     assert step(x, t) == pytest.approx(float(SoftmaxCrossEntropy().fprop(twin.fprop(x), t)), rel=1e-6)
     assert step(x, t) < float(SoftmaxCrossEntropy().fprop(twin.fprop(x), t))

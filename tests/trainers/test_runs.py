@@ -1,0 +1,190 @@
+"""The run folder: what is in it, whatever way the training ends, and that it can be trained again."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bprop.trainers import runs
+from bprop.trainers.cli import main
+from bprop.trainers.configs import load_config
+from bprop.trainers.runs import finite, new_folder, train_config
+from safetensors.numpy import load_file
+
+FILES = {"config.yaml", "metrics.csv", "summary.json", "model.safetensors"}
+OWN_MODULE = """\
+import numpy as np
+from bprop.modules import Module, Parameter
+
+
+class Scale(Module):
+    def __init__(self, features: int):
+        super().__init__()
+        self.weight = Parameter(np.ones(features))
+
+    def fprop(self, x):
+        self.x = x
+        return x * self.weight
+
+    def bprop(self, grad_y):
+        self.grad_weight += (grad_y * self.x).sum(axis=0)
+        return grad_y * self.weight
+"""
+OWN_CONFIG = """\
+dataset: Iris
+model:
+  - my_scale.Scale: {features: 4}
+  - Linear: {in_features: 4, out_features: 3}
+loss: SoftmaxCrossEntropy
+optimizer:
+  SGD: {lr: 0.1, momentum: 0.9}
+trainer: {epochs: 2}
+"""
+
+
+def rows(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def summary(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
+def test_files_of_a_run(tmp_path):
+    returned = train_config(load_config("iris", ["trainer.epochs=3"]), run=tmp_path, quiet=True)
+    assert {file.name for file in tmp_path.iterdir()} == FILES
+    assert [row["epoch"] for row in rows(tmp_path)] == ["1", "2", "3"]
+    figures = summary(tmp_path)
+    assert figures == returned
+    assert float(rows(tmp_path)[-1]["valid_loss"]) == figures["valid_loss"]
+    assert 0 < figures["test_accuracy"] <= 1
+    assert figures["seed"] == 0
+    assert figures["epochs"] == 3
+    assert figures["parameters"] == 4 * 16 + 16 + 16 * 3 + 3
+    assert figures["seconds"] > 0
+    assert figures["versions"]["bprop"] == version("bprop")
+    weights = load_file(tmp_path / "model.safetensors")
+    shapes = {name: array.shape for name, array in weights.items()}
+    assert shapes == {"0.weight": (16, 4), "0.bias": (16,), "2.weight": (3, 16), "2.bias": (3,)}
+
+
+def test_the_weights_give_the_figures(tmp_path):
+    config = load_config("iris", ["trainer.epochs=3"])
+    figures = train_config(config, run=tmp_path, quiet=True)
+    made = config.build()
+    made.model.load_state_dict(load_file(tmp_path / "model.safetensors"))
+    x, t = made.dataset.test[:]
+    assert float(made.loss(made.model(x), t)) == pytest.approx(figures["test_loss"], rel=1e-6)
+
+
+def test_the_resolved_config_trains_the_same_weights(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    train_config(load_config("iris", ["trainer.epochs=2", "seed=5"]), run=first, quiet=True)
+    train_config(load_config(first / "config.yaml"), run=second, quiet=True)
+    assert (second / "config.yaml").read_text() == (first / "config.yaml").read_text()
+    assert (second / "model.safetensors").read_bytes() == (first / "model.safetensors").read_bytes()
+
+
+def test_modules_of_ones_own_are_kept(tmp_path):
+    (tmp_path / "my_scale.py").write_text(OWN_MODULE)
+    (tmp_path / "c.yaml").write_text(OWN_CONFIG)
+    train_config(load_config(tmp_path / "c.yaml"), run=tmp_path / "run", quiet=True)
+    assert (tmp_path / "run" / "my_scale.py").read_text() == OWN_MODULE
+    assert "0.weight" in load_file(tmp_path / "run" / "model.safetensors")
+
+
+def test_early_stopping_is_in_the_summary(tmp_path):
+    stopping = "callbacks=[{EarlyStopping: {monitor: valid_accuracy, patience: 1}}]"
+    figures = train_config(load_config("iris", [stopping]), run=tmp_path, quiet=True)
+    assert figures["stopped"].startswith("valid_accuracy has not improved since epoch ")
+    assert figures["epochs"] == len(rows(tmp_path)) < 60
+
+
+def test_a_training_that_diverges(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["train", "diabetes", "optimizer.SGD.lr=1e25", "--run", str(run), "--quiet"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "bprop: error: the loss is inf in epoch 1, step 2; the model has its weights of the end of epoch 0" in err
+    assert err.endswith(f"\n  the run folder is {run}\n")
+    assert {file.name for file in run.iterdir()} == FILES
+    figures = summary(run)
+    assert figures["stopped"].startswith("the loss is inf in epoch 1, step 2")
+    assert "test_loss" not in figures
+    assert all(np.isfinite(array).all() for array in load_file(run / "model.safetensors").values())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent to processes in another way")
+def test_ctrl_c(tmp_path):
+    run = tmp_path / "run"
+    command = ["train", "iris", "trainer.epochs=10000000", "--run", str(run)]
+    code = (  # a shell may have started the tests with SIGINT ignored
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"from bprop.trainers.cli import main; raise SystemExit(main({command!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        until = time.monotonic() + 120
+        while not (run / "metrics.csv").exists() or len(rows(run)) < 3:
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert out == ""
+    assert err.endswith(f"bprop: interrupted\n  the run folder is {run}\n")
+    assert {file.name for file in run.iterdir()} == FILES
+    figures = summary(run)
+    assert figures["stopped"] == "interrupted"
+    assert figures["epochs"] == len(rows(run)) >= 3
+    assert load_file(run / "model.safetensors")["2.weight"].shape == (3, 16)
+
+
+def test_a_folder_in_use_is_refused(tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main(["train", "iris", "--run", str(tmp_path)]) == 2
+    message = f"bprop: error: the run folder {tmp_path} is not empty; give another with --run\n"
+    assert capsys.readouterr().err == message
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_config_that_does_not_fit_makes_no_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "iris", "model.0.Linear.in_features=5"]) == 2
+    assert "model.0.Linear" in capsys.readouterr().err
+    assert main(["train", "mnist_mlp", "dataset.MNIST.download=false"]) == 2
+    assert "is not in data/mnist" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_are_named_after_config_and_time(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs.time, "strftime", lambda format: "20300102-030405")
+    config = load_config("iris")
+    names = [str(new_folder(None, config)) for _ in range(3)]
+    assert names == [f"runs/iris-20300102-030405{end}" for end in ("", "-2", "-3")]
+    monkeypatch.setattr(Path, "mkdir", lambda self, **options: (_ for _ in ()).throw(FileExistsError))
+    with pytest.raises(FileExistsError, match=r"^runs/iris-20300102-030405 and 999 like it exist already$"):
+        new_folder(None, config)
+
+
+def test_versions_of_what_is_not_installed(monkeypatch):
+    monkeypatch.setattr(runs, "PACKAGES", ("numpy", "a-package-that-is-not-there"))
+    found = runs.versions()
+    assert found["numpy"] == np.__version__
+    assert found["a-package-that-is-not-there"] == "unknown"
+
+
+def test_json_has_words_for_what_is_not_finite():
+    made = {"a": {"b": float("nan")}, "c": -np.inf, "d": 1.5, "e": "x"}
+    assert finite(made) == {"a": {"b": "nan"}, "c": "-inf", "d": 1.5, "e": "x"}

@@ -1,0 +1,206 @@
+"""What a training refuses, in which words; and what remains when it cannot go on."""
+
+import numpy as np
+import pytest
+from bprop import trainers
+from bprop.datasets import ArrayDataset, Dataset
+from bprop.modules import Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy
+from bprop.trainers import SGD, Callback, EarlyStopping, Trainer, TrainingError
+from bprop.trainers import trainer as module
+from bprop.trainers.notice import said_if_slow
+
+
+def pairs(n=50, outputs=None):
+    """Inputs (n, 4), and labels (n,) or, given a number of outputs, targets (n, outputs)."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(n, 4)).astype(np.float32)
+    return x, random.integers(0, 3, n) if outputs is None else random.normal(size=(n, outputs)).astype(np.float32)
+
+
+@pytest.fixture
+def classifier():
+    return Trainer(Sequential(Linear(4, 3)), SoftmaxCrossEntropy(), SGD(lr=0.1, momentum=0.9), quiet=True)
+
+
+@pytest.fixture
+def regression():
+    return Trainer(Sequential(Linear(4, 3)), MeanSquaredError(), SGD(lr=0.1, momentum=0.9), quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"model": Linear}, r"^Trainer: model is <class .*Linear'>, expected a Module; write Linear\(\.\.\.\)$"),
+        ({"loss": Linear(4, 3)}, r"^Trainer: loss is Linear\(4 -> 3\), expected a Loss$"),
+        ({"optimizer": "SGD"}, r"^Trainer: optimizer is 'SGD', expected a Optimizer$"),
+        ({"callbacks": [EarlyStopping]}, r"^Trainer: a callback is <class .*>, expected a Callback; write EarlySt"),
+        ({"callbacks": [print]}, r"^Trainer: a callback is <built-in function print>, expected a Callback$"),
+    ],
+)
+def test_parts_of_another_kind(wrong, message):
+    given = {"model": Linear(4, 3), "loss": MeanSquaredError(), "optimizer": SGD(lr=0.1), **wrong}
+    with pytest.raises(TypeError, match=message):
+        Trainer(given.pop("model"), given.pop("loss"), given.pop("optimizer"), **given)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 51, 2.5, True])
+def test_batch_size(classifier, batch_size):
+    message = rf"^Trainer: batch_size is {batch_size}, expected 1 to 50, the number of samples$"
+    with pytest.raises(ValueError, match=message):
+        classifier.fit(pairs(), batch_size=batch_size)
+
+
+@pytest.mark.parametrize("epochs", [-1, 1.5])
+def test_epochs(classifier, epochs):
+    with pytest.raises(ValueError, match=rf"^Trainer: epochs is {epochs}, expected a whole number of at least 0$"):
+        classifier.fit(pairs(), epochs=epochs)
+
+
+@pytest.mark.parametrize("call", ["fit", "evaluate", "predict"])
+def test_an_empty_set(classifier, call):
+    with pytest.raises(ValueError, match=r"^ArrayDataset: x has shape \(0, 4\), expected at least one sample$"):
+        getattr(classifier, call)((np.zeros((0, 4)), np.zeros(0, int)))
+
+
+def test_predicting_nothing(classifier):
+    with pytest.raises(ValueError, match=r"^ArrayDataset: x has shape \(0,\), expected at least one sample$"):
+        classifier.predict([])
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_data_that_are_not_finite(regression, poison, name):
+    x, y = pairs(outputs=3)
+    {"x": x, "y": y}[name][13, 2] = poison
+    message = rf"^ArrayDataset: row 13 of {name} holds NaN or infinity, expected finite numbers$"
+    with pytest.raises(ValueError, match=message):
+        regression.fit((x, y))
+    with pytest.raises(ValueError, match=message):
+        regression.fit(pairs(outputs=3), (x, y))
+
+
+@pytest.mark.parametrize("call", ["fit", "evaluate"])
+def test_inputs_of_another_shape(classifier, call):
+    with pytest.raises(ValueError, match=r"^Linear\(4 -> 3\): x has shape \(1, 5\), expected \(N, 4\)\nin model\[0\]$"):
+        getattr(classifier, call)((np.zeros((50, 5)), np.zeros(50, int)))
+
+
+def test_n_1_against_n():
+    made = Trainer(Sequential(Linear(4, 1)), MeanSquaredError(), SGD(lr=0.1), quiet=True)
+    for call in (made.fit, made.evaluate):
+        with pytest.raises(ValueError, match=r"y has shape \(1, 1\) and target \(1,\), expected the same shape$"):
+            call((np.zeros((50, 4)), np.zeros(50)))
+
+
+@pytest.mark.parametrize("part", ["train", "valid"])
+def test_a_label_outside_the_classes(classifier, part):
+    x, labels = pairs()
+    labels[17] = 3
+    data = {"train": pairs(), "valid": pairs(), part: (x, labels)}
+    before = classifier.model.flat_parameters.copy()
+    with pytest.raises(ValueError, match=r"^SoftmaxCrossEntropy\(\): label 3 in row 17, expected 0\.\.2$"):
+        classifier.fit(data["train"], data["valid"])
+    assert np.array_equal(classifier.model.flat_parameters, before)
+
+
+@pytest.mark.parametrize("data", [np.zeros((50, 4)), (np.zeros(3),) * 3, "Digits", None])
+def test_data_of_another_kind(classifier, data):
+    message = rf"^Trainer: data is {type(data).__name__}, expected a Dataset, an ArrayDataset or a pair of arrays$"
+    with pytest.raises(TypeError, match=message):
+        classifier.fit(data)
+
+
+class TrainingPart(Dataset):
+    """A data set without validation and test."""
+
+    input_shape, target_shape, classes = (4,), (), 3
+    train = property(lambda self: ArrayDataset(*pairs()))
+
+
+def test_a_part_that_is_not_there(classifier):
+    with pytest.raises(ValueError, match=r"^Trainer: TrainingPart has no test part$"):
+        classifier.evaluate(TrainingPart())
+    with pytest.raises(ValueError, match=r"^Trainer: TrainingPart has no valid part$"):
+        classifier.fit(pairs(), TrainingPart())
+
+
+def test_metrics_that_do_not_fit_are_refused_before_training(classifier, regression):
+    calls = []
+    vars(classifier)["_epoch"] = vars(regression)["_epoch"] = lambda *args: calls.append(args)
+    with pytest.raises(ValueError, match=r"^Trainer: there is no metric 'f1', expected some of accuracy, error, rmse$"):
+        classifier.fit(pairs(), metrics=["f1"])
+    with pytest.raises(ValueError, match=r"^rmse: y has shape \(1, 3\) and target \(1,\), expected the same shape$"):
+        classifier.fit(pairs(), metrics=["rmse"])
+    assert calls == []
+
+
+class LargeStep(Callback):
+    """Keeps each epoch's weights, and makes the learning rate far too large at the end of an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch, self.kept, self.ended = epoch, {}, 0
+
+    def on_fit_start(self, trainer):
+        self.kept[0] = trainer.model.flat_parameters.copy()
+
+    def on_epoch_end(self, trainer, row):
+        self.kept[row["epoch"]] = trainer.model.flat_parameters.copy()
+        if row["epoch"] == self.epoch:
+            trainer.optimizer.lr = 1e25
+
+    def on_fit_end(self, trainer):
+        self.ended += 1
+
+
+@pytest.mark.parametrize(
+    ("epoch", "batch_size", "place", "good"),
+    [
+        (2, 8, "the loss is inf in epoch 3, step 2", 2),
+        (2, 50, "the loss is inf in epoch 4, step 1", 2),  # its weights, those of epoch 3, are worthless
+    ],
+)
+def test_a_loss_that_is_not_finite(regression, epoch, batch_size, place, good):
+    large = LargeStep(epoch)
+    regression.callbacks = [large]
+    message = rf"^{place}; the model has its weights of the end of epoch {good} again\. A smaller learning rate may"
+    with pytest.raises(TrainingError, match=message):
+        regression.fit(pairs(outputs=3), epochs=9, batch_size=batch_size)
+    assert np.array_equal(regression.model.flat_parameters, large.kept[good])
+    assert large.ended == 1
+    assert np.isfinite(regression.evaluate(pairs(outputs=3))["loss"])
+
+
+@pytest.mark.jit
+def test_weights_that_overflow_in_the_last_step(regression):
+    regression.optimizer.lr = 3e38
+    x, y = pairs(outputs=3)
+    before = regression.model.flat_parameters.copy()
+    message = r"^a weight is not finite in epoch 1, step 1; the model has its weights of the end of epoch 0 again"
+    with pytest.raises(TrainingError, match=message):
+        regression.fit((x, 1000 * y), epochs=1, batch_size=50)
+    assert np.array_equal(regression.model.flat_parameters, before)
+    assert regression.history == []
+
+
+@pytest.mark.jit
+def test_a_first_compilation_is_announced(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("BPROP_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("bprop.trainers.notice.PATIENCE", 0.01)
+    for quiet in (True, False):
+        net = Sequential(Linear(4, 3, bias=quiet))  # two nets: each is compiled here for the first time
+        made = Trainer(net, MeanSquaredError(), SGD(lr=0.1, momentum=0.9), quiet=quiet)
+        made.fit(pairs(outputs=3), epochs=1)
+        assert (module.COMPILING in capsys.readouterr().err) != quiet
+
+
+def test_what_is_quick_is_not_announced(capsys):
+    with said_if_slow("one moment") as nothing:
+        pass
+    assert nothing is None
+    assert capsys.readouterr() == ("", "")
+
+
+def test_names_of_the_package():
+    assert all(hasattr(trainers, name) for name in trainers.__all__)
+    with pytest.raises(AttributeError, match=r"^module 'bprop\.trainers' has no attribute 'Adma'$"):
+        _ = trainers.Adma
