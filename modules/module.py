@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .engine import calls
 from .engine.stateful import Stateful, in_plain_python, jit_disabled, method_names, plain_python
 from .parameter import Parameter, flatten
 
@@ -92,9 +93,7 @@ class Module(Stateful):
         return fprop(self, raw, arguments)
 
     def _enter_bprop(self, raw, *arguments):
-        from .engine.calls import bprop
-
-        return bprop(self, raw, arguments)
+        return calls.bprop(self, raw, arguments)
 
     def write_fprop(self, operations, *arguments):
         """Append this module's forward pass to a plan; containers append their children's."""

@@ -4,9 +4,8 @@ import os
 
 import numpy as np
 import pytest
-from numba import config
-
 from bprop.modules import manual_seed
+from numba import config
 
 
 @pytest.fixture(autouse=True, scope="session")

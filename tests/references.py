@@ -1,7 +1,7 @@
 """Slow, obvious twins of everything that computes: each is its equation, in NumPy and in float64.
 
-A twin of a module takes the module, for its parameters and settings, and x. A twin of a kernel takes the kernel's inputs
-and returns what the kernel writes.
+A twin of a module takes the module, for its parameters and settings, and x. A twin of a kernel takes the kernel's
+inputs and returns what the kernel writes.
 """
 
 import numpy as np
@@ -80,7 +80,9 @@ LOSSES = {"MeanSquaredError": mean_squared_error, "SoftmaxCrossEntropy": softmax
 
 
 def product(a, b, out, add):
-    result = np.array([[sum(a[i, k] * b[k, j] for k in range(len(b))) for j in range(b.shape[1])] for i in range(len(a))])
+    result = np.array(
+        [[sum(a[i, k] * b[k, j] for k in range(len(b))) for j in range(b.shape[1])] for i in range(len(a))]
+    )
     return out + result if add else result
 
 

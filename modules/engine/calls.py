@@ -9,6 +9,8 @@ from .operations import Operations
 from .plan import Function, Plan
 from .stateful import jit_disabled
 
+INT64 = np.dtype(np.int64)
+
 
 def fprop(module, raw, arguments):
     """Run a module forward on the caller's arrays; the result is the caller's own."""
@@ -21,7 +23,7 @@ def fprop(module, raw, arguments):
     else:
         plan = module_plan(module, arguments)
         y = plan.fprop(*arguments)
-    vars(module)["_pending"] = (plan, np.shape(y))
+    vars(module)["_pending"] = (plan, y.shape if isinstance(y, np.ndarray) else ())
     return y
 
 
@@ -46,18 +48,19 @@ def bprop(module, raw, arguments):
 
 def as_input(module, position, value) -> np.ndarray:
     """An array of numbers in the module's floating type, contiguous; labels stay whole numbers."""
+    wanted = INT64 if position in module.label_arguments else module._dtype
+    if type(value) is np.ndarray and value.dtype == wanted and value.flags.c_contiguous:
+        return value
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{module.label()}: got an array of dtype {array.dtype}, expected numbers")
-    dtype = (
-        np.dtype(np.int64) if array.dtype.kind != "f" and position in module.label_arguments else module.dtype
-    )
+    dtype = module._dtype if array.dtype.kind == "f" else wanted
     return np.ascontiguousarray(array, dtype).reshape(array.shape)
 
 
 def check_input(module, arguments) -> None:
     """Refuse a shape that does not fit, once for each new shape."""
-    shapes = tuple(argument.shape for argument in arguments)
+    shapes = tuple([argument.shape for argument in arguments])
     if shapes not in module._checked:
         if not shapes[0] or shapes[0][0] == 0:
             raise ValueError(f"{module.label()}: x has shape {shapes[0]}, expected at least one sample")
@@ -77,7 +80,7 @@ class ModulePlan:
         self.forward = Function("fprop", forward.items, inputs, (y,))
         self.backward = Function("bprop", backward.items[len(forward.items) :], seeds, (grad_x,))
         self.samples, self.seeds = dict(zip(inputs, arguments, strict=True)), dict.fromkeys(seeds, y)
-        self.broken = False
+        self.broken, self._entries = False, {}
         try:
             self.plan = self._plan(module, [self.forward, self.backward])
         except Exception:  # is it fprop that fails, or only bprop? Then fprop shall work all the same.
@@ -96,13 +99,17 @@ class ModulePlan:
         return self._call(self.backward, arguments)
 
     def _call(self, function, arguments):
-        result = self.plan.call(function, *arguments)
+        entry = self._entries.get(function.name)
+        if entry is None:
+            entry = self._entries[function.name] = self.plan.caller(function, *arguments)
+        self.plan.activate()
+        result = entry(*arguments)
         return result.copy() if isinstance(result, np.ndarray) else result
 
 
 def module_plan(module, arguments) -> ModulePlan:
     """The plan of a module for arguments of these types."""
-    key = tuple((argument.dtype.char, argument.ndim) for argument in arguments)
+    key = tuple([(argument.dtype.char, argument.ndim) for argument in arguments])
     plan = module._plans.get(key)
     if plan is None:
         plan = module._plans[key] = ModulePlan(module, arguments)

@@ -7,6 +7,7 @@ of the modules' structure and settings, of the argument types, and of every sour
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from types import ModuleType
 
 import numba
@@ -33,7 +34,9 @@ class Function:
     results: tuple[str, ...]
     step: bool = False
 
+    @cached_property
     def parts(self) -> list[Part]:
+        """Where to cut it, if modules in Python stand in it."""
         return parts(self.operations, set(self.results), self.results[0] if self.step else "")
 
 
@@ -54,6 +57,7 @@ class Plan:
         self.table = np.array([state.address for state in self.states], np.int64)
         self.address = int(self.table.ctypes.data)
         self.roots = tuple(dict.fromkeys(lineage(module)[-1] for module in modules_of(operations)))
+        self._hidden_of_roots = [vars(root) for root in self.roots]
         self._entries: dict = {}
 
     def _bound(self):
@@ -61,8 +65,8 @@ class Plan:
 
     def activate(self) -> None:
         """Make this plan's blocks the ones that attributes are read from, with this plan's flags."""
-        for root in self.roots:
-            if vars(root)["_running"] is not self:
+        for hidden in self._hidden_of_roots:
+            if hidden["_running"] is not self:
                 break
         else:
             return
@@ -90,12 +94,18 @@ class Plan:
             self._entries[key] = function.get_overload(types)
         return self._entries[key]
 
+    def caller(self, function: Function, *arguments):
+        """What `call(function, ...)` does for arguments of these types, as a function of the arguments alone."""
+        if len(function.parts) > 1 or not function.parts[0].compiled:
+            return partial(self.call, function)
+        return partial(self.entry(function.name, self.address, *arguments), self.address)
+
     def call(self, function: Function, *arguments):
         """Run a function: in one go, or part by part where modules in Python stand between."""
         self.activate()
-        cut = function.parts()
+        cut = function.parts
         if len(cut) == 1 and cut[0].compiled:
-            return self.entry(function.name, self.address, *arguments)(self.address, *arguments)
+            return self.caller(function, *arguments)(*arguments)
         values = dict(zip(function.inputs, arguments, strict=True))
         for k, part in enumerate(cut):
             given = [values[name] for name in part.reads]

@@ -19,7 +19,7 @@ def print_plan(title, functions, modules, kinds, names) -> str:
         out += spell_state(kind, spelled)
     out += ["", f"STATES = [{', '.join(spelled[kind] for kind in kinds)}]"]
     for function in functions:
-        cut = function.parts()
+        cut = function.parts
         for k, part in enumerate(cut):
             if part.compiled:
                 name = function.name if len(cut) == 1 else f"{function.name}{k}"

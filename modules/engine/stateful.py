@@ -17,21 +17,26 @@ import numpy as np
 
 from .state import State
 
-_plain = threading.local()
+
+class _Depth(threading.local):
+    depth = 0
+
+
+_plain = _Depth()
 
 
 class plain_python:
     """Within this context, methods run as plain Python: no compiled code, no checks at the door."""
 
     def __enter__(self):
-        _plain.depth = getattr(_plain, "depth", 0) + 1
+        _plain.depth += 1
 
     def __exit__(self, *exception):
         _plain.depth -= 1
 
 
 def in_plain_python() -> bool:
-    return getattr(_plain, "depth", 0) > 0
+    return _plain.depth > 0
 
 
 def jit_disabled() -> bool:
@@ -224,7 +229,7 @@ def _door(name: str, raw):
 
     @functools.wraps(raw)
     def method(self, *args):
-        if getattr(_plain, "depth", 0):
+        if _plain.depth:
             return raw(self, *args)
         return getattr(self, enter)(raw, *args)
 

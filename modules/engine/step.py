@@ -4,6 +4,8 @@ After a step the gradients of its minibatch can be read: they are overwritten by
 A step whose loss is not finite stops before the backward pass, so the parameters are those that gave the loss.
 """
 
+from functools import partial
+
 import numpy as np
 
 from .operations import Operations, prune
@@ -31,7 +33,7 @@ class StepPlan:
         samples = dict(zip(self.inputs, (parameters, gradients, x, target), strict=True))
         title = f"Training step of\n{net!r}\nwith {loss!r} and {optimizer!r}"
         self.plan = Plan(title, [self.function], samples)
-        self.whole = len(self.function.parts()) == 1
+        self.whole = len(self.function.parts) == 1
         self.vectors = (parameters, gradients)
         self.plan.flags = {(module, "accumulate"): False for module in self.plan.modules}
         self.plan.flags |= {(module, "needs_grad_x"): False for module in unread}
@@ -43,8 +45,9 @@ class StepPlan:
         if self._entry is None:
             if not self.whole:
                 return float(self.call(x, target)[0])
-            self._entry = self.plan.entry("step", self.plan.address, *self.vectors, x, target)
-        return self._entry(self.plan.address, *self.vectors, x, target)
+            entry = self.plan.entry("step", self.plan.address, *self.vectors, x, target)
+            self._entry = partial(entry, self.plan.address, *self.vectors)
+        return self._entry(x, target)
 
     def call(self, x: np.ndarray, target: np.ndarray):
         """Train on one minibatch, part by part if need be; returns its loss and the net's output."""

@@ -1,7 +1,6 @@
 """Modules as a user would write them, for the tests of the contract and of the compiler."""
 
 import numpy as np
-
 from bprop.modules import Linear, Module, Parameter, Sequential, Tanh
 
 

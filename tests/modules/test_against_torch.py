@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from bprop.modules import (
     Flatten,
     Identity,
@@ -94,7 +93,10 @@ def test_cross_entropy_of_sequences(random):
 
 
 def test_weights_move_both_ways():
-    net, other = Sequential(Linear(4, 6), Tanh(), Linear(6, 3)), nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+    net, other = (
+        Sequential(Linear(4, 6), Tanh(), Linear(6, 3)),
+        nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)),
+    )
     assert list(net.state_dict()) == list(other.state_dict())
     other.load_state_dict({name: torch.tensor(value) for name, value in net.state_dict().items()})
     x = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)

@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-
 from bprop.modules import (
     Identity,
     Linear,
@@ -293,12 +292,14 @@ def test_a_list_of_modules_is_refused():
             super().__init__()
             self.parts = [Tanh(), Tanh()]
 
-    with pytest.raises(TypeError, match=r"^Listing\(\): self\.parts is a list of modules, expected a Sequential of them$"):
+    with pytest.raises(
+        TypeError, match=r"^Listing\(\): self\.parts is a list of modules, expected a Sequential of them$"
+    ):
         Listing()
 
 
 def test_an_unknown_attribute_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="^Linear has no attribute 'weights'$"):
+    with pytest.raises(AttributeError, match=r"^Linear has no attribute 'weights'$"):
         Linear(3, 2).weights  # noqa: B018
     assert not hasattr(Tanh(), "weight")
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from bprop.modules import (
     LogSoftmax,
     MeanSquaredError,

@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-
 from bprop.modules import (
     Flatten,
     GradientError,
@@ -404,7 +403,9 @@ def test_a_wrong_loss_is_accused():
 
 
 def test_targets_belong_to_losses():
-    with pytest.raises(TypeError, match=r"^check_gradients: MeanSquaredError\(\) with target=None: a loss needs a target$"):
+    with pytest.raises(
+        TypeError, match=r"^check_gradients: MeanSquaredError\(\) with target=None: a loss needs a target$"
+    ):
         check_gradients(MeanSquaredError(), X)
     with pytest.raises(TypeError, match=r"^check_gradients: Tanh\(\) with target=.*: only a loss takes a target$"):
         check_gradients(Tanh(), X, X)

@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-
 from bprop.modules import (
     Constant,
     GlorotNormal,

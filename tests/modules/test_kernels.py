@@ -3,7 +3,6 @@
 import numba
 import numpy as np
 import pytest
-
 from bprop.modules.engine.compiler import compiled
 from bprop.modules.kernels import buffers, gather, products, softmax
 

@@ -3,14 +3,13 @@
 import inspect
 import re
 
+import bprop.modules
 import numpy as np
 import pytest
 import safetensors.numpy
-from numba import config
-
-import bprop.modules
 from bprop.modules import Loss, Module, check_gradients, manual_seed
 from bprop.modules.engine.stateful import plain_python
+from numba import config
 
 from .cases import LOSSES, MODULES
 

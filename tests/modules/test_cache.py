@@ -1,0 +1,199 @@
+"""Compiled plans on disk: found again, made anew when any source changes, shared by processes, moved if need be."""
+
+import os
+import re
+import stat
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from bprop.modules import Tanh
+from bprop.modules.engine import cache
+
+from .custom import x
+
+pytestmark = pytest.mark.jit
+
+SCRIPT = """
+    import numpy as np
+    from bprop.modules import Linear, Module, Sequential
+    from helpers import shifted, Base
+    import constants
+
+    class Shift(Base):
+        def fprop(self, x):
+            return shifted(x) * constants.SCALE
+
+        def bprop(self, grad_y):
+            return grad_y * constants.SCALE
+
+    from bprop.modules import engine
+    import bprop.modules.engine.plan as plan
+    traced = []
+    trace = plan.Plan._trace
+    plan.Plan._trace = lambda *args: traced.append(1) or trace(*args)
+    y = Shift().fprop(np.zeros((2, 3)))
+    print(y[0, 0], len(traced))
+"""
+HELPERS = """
+    from bprop.modules import Module
+    from deeper import amount
+
+    def shifted(x):
+        return x + amount()
+
+    class Base(Module):
+        pass
+"""
+DEEPER = """
+    def amount():
+        return 1.0
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with a script, two helper files and a file of constants; call it to run the script, in its own cache."""
+
+    def write(name, text):
+        (tmp_path / name).write_text(textwrap.dedent(text))
+
+    def start(script="script.py", **environment):
+        environment = {**os.environ, "BPROP_CACHE_DIR": str(tmp_path / "cache"), **environment}
+        return subprocess.Popen(
+            [sys.executable, "-W", "error", script],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(**environment):
+        process = start(**environment)
+        out, err = process.communicate()
+        assert process.returncode == 0, err
+        return out.split()
+
+    for name, text in (("script.py", SCRIPT), ("helpers.py", HELPERS), ("deeper.py", DEEPER)):
+        write(name, text)
+    write("constants.py", "SCALE = 1.0")
+    run.write, run.start, run.folder = write, start, tmp_path
+    return run
+
+
+def test_a_plan_is_found_again_and_any_edit_makes_another(project):
+    assert project() == ["1.0", "1"]
+    assert project() == ["1.0", "0"], "found again"
+    project.write("deeper.py", DEEPER.replace("1.0", "2.5"))
+    assert project() == ["2.5", "1"], "a function in a file two imports away"
+    project.write("constants.py", "SCALE = 3.0")
+    assert project() == ["7.5", "1"], "a constant of a module"
+    project.write("helpers.py", HELPERS.replace("amount()", "2 * amount()"))
+    assert project() == ["15.0", "1"], "a helper function"
+    project.write("constants.py", "SCALE = 1.0")
+    project.write("helpers.py", HELPERS)
+    project.write("deeper.py", DEEPER)
+    assert project() == ["1.0", "0"], "back to the first: its plan is there still"
+
+
+def test_processes_share_an_empty_cache(project):
+    processes = [project.start() for _ in range(3)]
+    for process in processes:
+        out, err = process.communicate()
+        assert process.returncode == 0, err
+        assert out.split()[0] == "1.0"
+    plans = list((project.folder / "cache").glob("plan_*.py"))
+    assert len(plans) == 1
+    assert not list((project.folder / "cache").glob("*.tmp"))
+    assert project() == ["1.0", "0"]
+
+
+def test_a_plan_is_readable_source(tmp_path, monkeypatch):
+    monkeypatch.setenv("BPROP_CACHE_DIR", str(tmp_path))
+    Tanh().fprop(x())
+    (plan,) = tmp_path.glob("plan_*.py")
+    text = plan.read_text()
+    assert text.startswith('"""Tanh()"""\n')
+    assert re.search(r"^def fprop\(states, x\):$", text, re.MULTILINE)
+    assert "Tanh_fprop(m0, x)" in text
+
+
+# -- where it stands ---------------------------------------------------------------------------------------------
+
+
+def test_the_folder_is_the_one_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("BPROP_CACHE_DIR", str(tmp_path / "a" / "b"))
+    assert cache.cache_folder() == tmp_path / "a" / "b"
+    assert cache.cache_folder().is_dir()
+
+
+def test_the_folder_is_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.delenv("BPROP_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache.cache_folder() == tmp_path / "xdg" / "bprop"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache.cache_folder() == tmp_path / "home" / ".cache" / "bprop"
+
+
+def test_an_unwritable_home_moves_it_to_the_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.delenv("BPROP_CACHE_DIR")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    (tmp_path / "home").write_text("a file, so that no folder can be made in it")
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    folder = cache.cache_folder()
+    assert folder.parent == tmp_path / "tmp"
+    assert folder.name.startswith("bprop-")
+    assert folder.is_dir()
+
+
+def test_an_unwritable_folder_is_left_for_the_temporary_one(tmp_path, monkeypatch):
+    read_only = tmp_path / "read_only"
+    read_only.mkdir()
+    monkeypatch.setenv("BPROP_CACHE_DIR", str(read_only))
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path))
+    access = os.access
+    monkeypatch.setattr(cache.os, "access", lambda path, mode: path != read_only and access(path, mode))
+    assert cache.cache_folder().parent == tmp_path
+    assert cache.cache_folder().name.startswith("bprop-")
+
+
+def test_no_writable_folder_at_all_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("BPROP_CACHE_DIR", str(tmp_path / "wanted"))
+    monkeypatch.setattr(cache.os, "access", lambda path, mode: False)
+    message = f"no writable folder for compiled plans: set BPROP_CACHE_DIR ({tmp_path / 'wanted'} cannot be written)"
+    with pytest.raises(OSError, match=f"^{re.escape(message)}$"):
+        cache.cache_folder()
+
+
+def test_a_run_with_an_unwritable_home_works(project):
+    (project.folder / "home").write_text("not a folder")
+    (project.folder / "tmp").mkdir()
+    moved = {"BPROP_CACHE_DIR": "", "XDG_CACHE_HOME": "", "HOME": str(project.folder / "home")}
+    assert project(TMPDIR=str(project.folder / "tmp"), **moved) == ["1.0", "1"]
+    (folder,) = (project.folder / "tmp").glob("bprop-*")
+    assert list(folder.glob("plan_*.py"))
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="modes of folders are POSIX")
+def test_the_temporary_folder_is_nobody_elses(tmp_path, monkeypatch):
+    monkeypatch.delenv("BPROP_CACHE_DIR")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    (tmp_path / "home").write_text("not a folder")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path))
+    mode = stat.S_IMODE(cache.cache_folder().stat().st_mode)
+    assert mode & 0o022 == 0, "others could put code there that this user would run"
+
+
+def test_a_plan_is_written_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("BPROP_CACHE_DIR", str(tmp_path))
+    cache.write_plan("plan_x", "first = 1\n")
+    cache.write_plan("plan_x", "second = 2\n")
+    assert cache.plan_path("plan_x").read_text() == "first = 1\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["plan_x.py"]
+    assert cache.load_plan("plan_x", {"given": 3}).first == 1

@@ -1,0 +1,218 @@
+"""What is refused before compiled code runs, and how: one sentence with the module, the file and the line."""
+
+import inspect
+import re
+
+import numpy as np
+import pytest
+from bprop.modules import Module, Sequential, Tanh
+from bprop.modules.engine.errors import CompileError
+from bprop.modules.engine.trace import PrecisionError
+
+from .custom import x
+
+pytestmark = pytest.mark.jit
+
+
+class Passing(Module):
+    """grad_x = grad_y; fprop is what each class below gets wrong."""
+
+    def bprop(self, grad_y):
+        return grad_y
+
+
+class WithDictionary(Passing):
+    def __init__(self):
+        super().__init__()
+        self.table = {"scale": 2.0}
+
+    def fprop(self, x):
+        y = 1 * x
+        return y * self.table["scale"]  # here
+
+
+class WithMissingFunction(Passing):
+    def fprop(self, x):
+        y = x + 1
+        return np.apply_along_axis(np.cumsum, 0, y)  # here
+
+
+class WithMissingArgument(Passing):
+    def fprop(self, x):
+        total = np.sum(x, axis=1, keepdims=True)  # here
+        return x - total
+
+
+class WithTwoTypes(Passing):
+    def fprop(self, x):
+        if x[0, 0] > 1e9:
+            y = 1
+        else:
+            y = x
+        return y  # here
+
+
+class WithFunctionAttribute(Passing):
+    def __init__(self):
+        super().__init__()
+        self.activation = np.tanh
+
+    def fprop(self, x):
+        return self.activation(x)  # here
+
+
+class WithContext(Passing):
+    def fprop(self, x):
+        with np.errstate(all="ignore"):  # here
+            return 2 * x
+
+
+CASES = [
+    (WithDictionary, "self.table cannot be used in compiled code (it is a dict)"),
+    (WithMissingFunction, "numba has no numpy.apply_along_axis"),
+    (WithMissingArgument, "numba has no sum("),
+    (WithTwoTypes, "y is "),
+    (WithFunctionAttribute, "self.activation cannot be used in compiled code (it is a ufunc)"),
+    (WithContext, "Unsupported context manager"),
+]
+
+
+def line_of(cls, mark="# here"):
+    lines, first = inspect.getsourcelines(cls)
+    return first + next(k for k, line in enumerate(lines) if mark in line)
+
+
+@pytest.mark.parametrize(("cls", "said"), CASES, ids=[cls.__name__ for cls, _ in CASES])
+def test_a_refusal_names_the_module_the_line_and_the_reason(cls, said):
+    with pytest.raises(CompileError) as caught:
+        Sequential(Tanh(), Sequential(cls())).fprop(x())
+    text = str(caught.value)
+    assert text.startswith(f"{cls.__name__}(): numba cannot compile fprop ({__file__}:{line_of(cls)}): {said}")
+    assert text.endswith("; rewrite the line, or set jit = False on the class to run it as Python")
+    assert "\n" not in text
+    assert caught.value.__notes__[-1] == "in model[1][0]"
+    assert caught.value.__notes__[0].startswith("numba says: ")
+
+
+@pytest.mark.parametrize("cls", [cls for cls, _ in CASES], ids=[cls.__name__ for cls, _ in CASES])
+def test_what_is_refused_runs_with_jit_false(cls):
+    class InPython(cls):
+        jit = False
+
+    assert InPython().fprop(x()).shape == x().shape
+
+
+def test_a_refused_bprop_does_not_stop_fprop():
+    class Backward(Module):
+        def fprop(self, x):
+            return 2 * x
+
+        def bprop(self, grad_y):
+            return np.einsum("ij->ij", grad_y)
+
+    module = Backward()
+    y = module.fprop(x())
+    np.testing.assert_array_equal(y, 2 * x())
+    with pytest.raises(CompileError, match=r"^Backward\(\): numba cannot compile bprop \(.*numba has no numpy\.einsum"):
+        module.bprop(y)
+
+
+# -- what plain Python finds first -------------------------------------------------------------------------------
+
+
+class Mistaken(Passing):
+    def fprop(self, x):
+        y = x + 1
+        return y.reshape(7, -1)
+
+
+def test_a_mistake_in_python_shows_as_an_ordinary_traceback():
+    with pytest.raises(ValueError, match="cannot reshape array") as caught:
+        Sequential(Tanh(), Mistaken()).fprop(x())
+    assert caught.traceback[-1].path.name == "test_compile_errors.py"
+    assert str(caught.traceback[-1].statement).strip() == "return y.reshape(7, -1)"
+    assert caught.value.__notes__[0] == "in model[1]"
+
+
+def test_an_attribute_that_is_not_there():
+    class Misspelt(Passing):
+        def fprop(self, x):
+            return x * self.wieght
+
+    with pytest.raises(AttributeError, match=r"^Misspelt has no attribute 'wieght'") as caught:
+        Sequential(Misspelt()).fprop(x())
+    assert "in model[0]" in caught.value.__notes__
+
+
+def test_more_than_one_output_is_refused():
+    class Two(Passing):
+        def fprop(self, x):
+            return x, x
+
+    with pytest.raises(TypeError, match=r"^Two\(\): fprop returns tuple, expected one array$"):
+        Two().fprop(x())
+
+
+# -- precision ---------------------------------------------------------------------------------------------------
+
+
+class LeakingBuffer(Passing):
+    def fprop(self, x):
+        y = np.zeros(x.shape)  # here
+        y[:] = x
+        return y
+
+
+class LeakingScalar(Passing):
+    def fprop(self, x):
+        y = 2 * x
+        z = y * np.float64(2)  # here
+        return z + 1
+
+
+class LeakingHelper(Passing):
+    def fprop(self, x):
+        y = self.widened(x)
+        return y + 1
+
+    def widened(self, x):
+        return x.astype(np.float64)  # here
+
+
+@pytest.mark.parametrize("cls", [LeakingBuffer, LeakingScalar, LeakingHelper])
+def test_a_step_to_float64_is_refused_with_its_line(cls):
+    message = (
+        f"{cls.__name__}(): fprop returns float64 in a float32 net, from {__file__}:{line_of(cls)} on; "
+        "take the type from the data (np.zeros_like(x), np.empty(shape, x.dtype), array.astype(x.dtype))"
+    )
+    with pytest.raises(PrecisionError) as caught:
+        Sequential(Tanh(), cls()).fprop(x())
+    assert str(caught.value) == message
+    assert "in model[1]" in caught.value.__notes__
+
+
+def test_the_same_module_is_fine_in_a_float64_net():
+    np.testing.assert_array_equal(LeakingBuffer().to("float64").fprop(x()), x())
+
+
+def test_a_step_to_float32_in_a_float64_net_is_refused():
+    class Narrowing(Passing):
+        def fprop(self, x):
+            return x.astype(np.float32)
+
+    with pytest.raises(PrecisionError, match=r"^Narrowing\(\): fprop returns float32 in a float64 net, from "):
+        Narrowing().to("float64").fprop(x())
+
+
+def test_a_leak_in_bprop_is_refused():
+    class Backward(Passing):
+        def fprop(self, x):
+            return 2 * x
+
+        def bprop(self, grad_y):
+            return np.ones(grad_y.shape) * grad_y
+
+    module = Backward()
+    y = module.fprop(x())
+    with pytest.raises(PrecisionError, match=re.escape("Backward(): bprop returns float64 in a float32 net, from ")):
+        module.bprop(y)

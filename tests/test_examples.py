@@ -1,0 +1,84 @@
+"""Each example runs as its first lines say, and learns."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bprop.modules import check_gradients
+from bprop.trainers.configs import load_config
+from bprop.trainers.runs import train_config
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of the examples: running them leaves nothing behind."""
+    return shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def run(name, folder):
+    done = subprocess.run(
+        [sys.executable, name],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_own_loop(folder):
+    output = run("own_loop.py", folder)
+    assert output.count("epoch") == 20
+    assert float(re.search(r"test accuracy (\S+)", output)[1]) > 0.95
+
+
+def test_by_hand(folder):
+    output = run("by_hand.py", folder)
+    losses = [float(value) for value in re.findall(r"loss (\S+)", output)]
+    assert losses[0] > 0.1
+    assert losses[-1] < 0.001
+    assert output.count("|gradient of 0.weight|") == 4
+
+
+def test_swish_checks_its_gradients(folder):
+    assert run("swish.py", folder).endswith("right: 2 gradients within 1e-06\n")
+
+
+@pytest.mark.parametrize("slope", [0.5, 2.0])
+def test_swish(slope):
+    spec = spec_from_file_location("swish_of_the_examples", EXAMPLES / "swish.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    swish, x = module.Swish(5).to("float64"), np.random.default_rng(0).normal(size=(8, 5))
+    swish.slope = np.full(5, slope)
+    check_gradients(swish, x).raise_if_wrong()
+    np.testing.assert_allclose(swish.fprop(x), x / (1 + np.exp(-slope * x)), rtol=1e-12)
+
+
+def test_digits_with_swish(folder, tmp_path):
+    figures = train_config(
+        load_config(folder / "digits_swish.yaml", ["trainer.epochs=10"]), tmp_path / "run", quiet=True
+    )
+    sys.modules.pop("swish")
+    assert figures["test_accuracy"] > 0.95
+    assert figures["parameters"] == 64 * 72 + 72 + 72 + 72 * 10 + 10
+    assert (tmp_path / "run" / "swish.py").read_text() == (EXAMPLES / "swish.py").read_text()
+
+
+def test_every_example_is_here():
+    assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".yaml")} == {
+        "by_hand.py",
+        "digits_swish.yaml",
+        "own_loop.py",
+        "swish.py",
+    }

@@ -1,0 +1,181 @@
+"""What is installed, what a run writes where, and the house rules over the syntax tree of every file."""
+
+import ast
+import hashlib
+import importlib
+import inspect
+import os
+import pkgutil
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("modules", "trainers", "datasets")
+FILES = sorted(path for folder in (*FOLDERS, "configs") for path in (ROOT / folder).rglob("*.py"))
+EVALUATED = "eval(annotation, {**names, **own})"  # the one allowed: an annotation of a class that is imported anyway
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def installed(package, least):
+    """Whether a package is installed, in this version or a later one."""
+    try:
+        return int(version(package).split(".")[0]) >= least
+    except PackageNotFoundError:
+        return False
+
+
+def copy_sources(target):
+    """What a build reads, copied: building leaves folders behind."""
+    leave = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for folder in (*FOLDERS, "configs"):
+        shutil.copytree(ROOT / folder, target / folder, ignore=leave)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, target)
+    return target
+
+
+# -- the wheel ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_package_is_listed():
+    found = {path.parent.relative_to(ROOT) for path in (ROOT / f for f in FILES) if path.name == "__init__.py"}
+    listed = PROJECT["tool"]["setuptools"]["package-dir"]
+    assert {Path(folder) for folder in listed.values()} == found
+    assert sorted(PROJECT["tool"]["setuptools"]["packages"]) == sorted(listed)
+    assert all(name == "bprop." + folder.replace("/", ".") for name, folder in listed.items())
+
+
+@pytest.mark.skipif(not installed("setuptools", 77), reason="setuptools 77, which builds the wheel, is not installed")
+def test_the_wheel_is_complete(tmp_path):
+    sources = copy_sources(tmp_path / "sources")
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
+    subprocess.run([*command, str(sources)], check=True, capture_output=True, text=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        names = set(file.namelist())
+    kept = [path for folder in (*FOLDERS, "configs") for path in (ROOT / folder).rglob("*")]
+    kept = [path for path in kept if path.suffix in (".py", ".yaml", ".typed") and "__pycache__" not in path.parts]
+    assert {f"bprop/{path.relative_to(ROOT).as_posix()}" for path in kept} == {
+        n for n in names if n.startswith("bprop/")
+    }
+    assert {f"bprop/{folder}/py.typed" for folder in FOLDERS} <= names
+    assert "bprop/configs/digits_mlp.yaml" in names
+
+
+def digests(folder):
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_installation_is_never_written(tmp_path):
+    """A copy of the packages without leave to write: training works, and compiled code goes to the cache folder."""
+    packages = copy_sources(tmp_path / "install" / "bprop")
+    for path in [packages, *packages.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = digests(packages)
+    code = (
+        "import bprop.modules; assert bprop.modules.__file__.startswith(sys.argv[1]), bprop.modules.__file__\n"
+        "from bprop.trainers.cli import main; raise SystemExit(main(['train', 'iris', 'trainer.epochs=1']))"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(packages.parent),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "BPROP_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    command = [sys.executable, "-c", f"import sys\n{code}", str(packages)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert digests(packages) == before
+    if os.environ.get("NUMBA_DISABLE_JIT") != "1":
+        assert list((tmp_path / "cache").glob("plan_*.py"))
+
+
+# -- house rules -------------------------------------------------------------------------------------------------------
+
+
+def imported(path):
+    """Full names of what a file imports; relative imports as `bprop.`"""
+    package = ("bprop", *path.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            yield ".".join([*base, *(node.module or "").split(".")]).strip(".")
+
+
+def names(paths):
+    return [path.relative_to(ROOT).as_posix() for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("folder", "others"),
+    [("modules", ("trainers", "datasets")), ("datasets", ("trainers", "modules"))],
+)
+def test_who_imports_whom(folder, others):
+    forbidden = tuple(f"bprop.{other}" for other in (*others, "configs"))
+    for path in (ROOT / folder).rglob("*.py"):
+        assert not [name for name in imported(path) if name.startswith(forbidden)], path
+
+
+def test_the_packages_import_each_other_relatively():
+    for path in FILES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        absolute = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]
+        assert not [name for name in absolute if name.split(".")[0] == "bprop"], path
+
+
+def test_kernels_stand_alone():
+    allowed = ("numpy", "numba", "llvmlite", "bprop.modules.kernels", "__future__", "math")
+    for path in (ROOT / "modules" / "kernels").rglob("*.py"):
+        assert not [name for name in imported(path) if not name.startswith(allowed)], path
+
+
+@pytest.mark.parametrize("path", FILES, ids=names(FILES))
+def test_reading_a_file_executes_nothing(path):
+    forbidden = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"}
+    assert not {name.split(".")[0] for name in imported(path)} & forbidden
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in ("exec", "compile", "__import__", "yaml.load"), node.lineno
+            assert called != "eval" or ast.unparse(node) == EVALUATED, node.lineno
+            assert not any(keyword.arg == "allow_pickle" for keyword in node.keywords), node.lineno
+
+
+@pytest.mark.parametrize("path", FILES, ids=names(FILES))
+def test_every_file_says_why_it_is_there(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree) or not tree.body
+
+
+def public():
+    """(place, object) of all public classes and functions that the three packages define, and their methods."""
+    for folder in FOLDERS:
+        package = importlib.import_module(f"bprop.{folder}")
+        for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            module = importlib.import_module(info.name)
+            for name, value in vars(module).items():
+                here = getattr(value, "__module__", None) == module.__name__
+                if here and not name.startswith("_") and (inspect.isclass(value) or inspect.isroutine(value)):
+                    yield f"{module.__name__}.{name}", value
+
+
+def test_everything_public_is_explained():
+    assert [place for place, value in public() if not (value.__doc__ or "").strip()] == []
+
+
+def test_what_is_exported_is_there():
+    for folder in FOLDERS:
+        package = importlib.import_module(f"bprop.{folder}")
+        assert list(package.__all__) == sorted(
+            package.__all__, key=lambda name: (not name.isupper(), name[0].islower(), name)
+        )
+        assert all((getattr(package, name).__doc__ or "").strip() for name in package.__all__)
