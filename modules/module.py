@@ -67,7 +67,7 @@ class Module(Stateful):
         A module that does not define it is tried on zeros.
         """
         x = np.zeros(input_shape, self.dtype)
-        with plain_python():
+        with plain_python(), np.errstate(all="ignore"):
             y = self.copy().fprop(x)
         if not isinstance(y, np.ndarray):
             raise TypeError(f"{self.label()}: fprop returns {type(y).__name__}, expected one array")

@@ -35,14 +35,23 @@ class CsvLog(Callback):
         self.path = Path(path)
 
     def on_fit_start(self, trainer) -> None:
-        self.path.write_text("", encoding="utf-8")
+        self._first = len(trainer.history)
+        self._write("w", [], [])
 
     def on_epoch_end(self, trainer, row: dict) -> None:
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            if file.tell() == 0:
+        self._write("a", list(trainer.history[self._first]), [row])
+
+    def on_fit_end(self, trainer) -> None:
+        """Write all rows anew: Ctrl-C may have come before the last one, and a figure may have come up late."""
+        rows = trainer.history[self._first :]
+        self._write("w", list(dict.fromkeys(name for row in rows for name in row)), rows)
+
+    def _write(self, mode: str, names: list[str], rows: list[dict[str, Any]]) -> None:
+        with self.path.open(mode, newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names, extrasaction="ignore")
+            if names and file.tell() == 0:
                 writer.writeheader()
-            writer.writerow(row)
+            writer.writerows(rows)
 
 
 def train_config(config: Config, run: Path | None = None, quiet: bool = False) -> dict[str, Any]:
@@ -59,7 +68,7 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
     (folder / "config.yaml").write_text(config.resolved(), encoding="utf-8")
     for source in config.sources:  # so that the folder's config finds the modules that it names
         shutil.copyfile(source, folder / source.name)
-    callbacks = [CsvLog(folder / "metrics.csv"), *experiment.callbacks]
+    callbacks = [*experiment.callbacks, CsvLog(folder / "metrics.csv")]  # last, so that it sees their figures
     trainer = Trainer(
         experiment.model, experiment.loss, experiment.optimizer, callbacks=callbacks, seed=config.seed, quiet=quiet
     )

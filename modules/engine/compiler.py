@@ -20,6 +20,7 @@ from numba.core.untyped_passes import IRProcessing
 
 from ..kernels.elementary import REPLACED
 from ..kernels.kernel import keep_apart
+from ..kernels.reductions import NAMES, reduction
 from .state import StateType
 
 ARITHMETIC = {
@@ -90,8 +91,9 @@ def _rewrite(function_ir, statement, constants, body) -> None:
                 statement.value = _redefine(function_ir, statement, helper)
     elif isinstance(value, ir.Expr) and value.op in ("binop", "inplace_binop") and value.fn in ARITHMETIC:
         _weaken_operands(function_ir, statement, body)
-    elif isinstance(value, ir.Expr) and value.op == "call" and not value.kws:
-        _weaken_arguments(function_ir, statement, body)
+    elif isinstance(value, ir.Expr) and value.op == "call":
+        if not _own_reduction(function_ir, statement, body) and not value.kws:
+            _weaken_arguments(function_ir, statement, body)
 
 
 def _redefine(function_ir, statement, value):
@@ -176,6 +178,37 @@ def _weaken_arguments(function_ir, statement, body):
     value.args = tuple(args)
 
 
+def _own_reduction(function_ir, statement, body) -> bool:
+    """Replace `x.mean(axis=0)`, `np.max(x, axis=1, keepdims=True)` and their like; True if this was one."""
+    call = statement.value
+    method = _definition(function_ir, call.func)
+    if not (isinstance(method, ir.Expr) and method.op == "getattr" and method.attr in NAMES):
+        return False
+    owner = _definition(function_ir, method.value)
+    of_numpy = isinstance(owner, ir.Global | ir.FreeVar) and owner.value is np
+    arguments = list(call.args) if of_numpy else [method.value, *call.args]
+    settings = dict(call.kws) | dict(zip(("axis",), arguments[1:], strict=False))
+    constants = {name: _definition(function_ir, variable) for name, variable in settings.items()}
+    known = all(isinstance(constant, ir.Const) for constant in constants.values())
+    if len(arguments) > 2 or not known or "axis" not in settings or not set(settings) <= {"axis", "keepdims"}:
+        return False
+    axis, keepdims = constants["axis"].value, "keepdims" in constants and bool(constants["keepdims"].value)
+    if not isinstance(axis, int):
+        return False
+    function = statement.target.scope.redefine("$reduction", loc=statement.loc)
+    _define(function_ir, function, ir.Global(method.attr, reduction(method.attr, axis, keepdims), statement.loc), body)
+    statement.value = _redefine(
+        function_ir, statement, ir.Expr.call(function, [arguments[0]], (), statement.loc)
+    )
+    return True
+
+
+def _define(function_ir, target, value, body) -> None:
+    """Put `target = value` before the statement that is being rewritten."""
+    body.append(ir.Assign(value, target, value.loc))
+    function_ir._definitions[target.name].append(value)
+
+
 def _called(function_ir, variable):
     definition = _definition(function_ir, variable)
     if isinstance(definition, ir.Global | ir.FreeVar):
@@ -191,12 +224,8 @@ def _weakened(function_ir, variable, other, statement, body):
     scope, loc = statement.target.scope, statement.loc
     function = scope.redefine("$weak", loc=loc)
     result = scope.redefine("$weakened", loc=loc)
-    for target, value in (
-        (function, ir.Global("weak", weak, loc)),
-        (result, ir.Expr.call(function, [variable, other], (), loc)),
-    ):
-        body.append(ir.Assign(value, target, loc))
-        function_ir._definitions[target.name].append(value)
+    _define(function_ir, function, ir.Global("weak", weak, loc), body)
+    _define(function_ir, result, ir.Expr.call(function, [variable, other], (), loc), body)
     return result
 
 

@@ -90,7 +90,7 @@ class Plan:
             try:
                 function.compile(types)
             except numba.core.errors.NumbaError as error:
-                raise cannot_compile(None, name, error) from error
+                raise cannot_compile(None, name, error) from None
             self._entries[key] = function.get_overload(types)
         return self._entries[key]
 
@@ -182,7 +182,7 @@ class Plan:
                 attribute = pass_on_layout(error)
                 if attribute is not None:
                     return module, attribute
-                raise cannot_compile(module, operation.method, error) from error
+                raise cannot_compile(module, operation.method, error) from None
             result = function.overloads[signature].signature.return_type
             wanted = types.get(operation.target)
             if isinstance(result, numba.types.Array) and str(result.dtype) != str(

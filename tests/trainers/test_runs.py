@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from bprop.trainers import runs
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
-from bprop.trainers.runs import finite, new_folder, train_config
+from bprop.trainers.runs import CsvLog, finite, new_folder, train_config
 from safetensors.numpy import load_file
 
 FILES = {"config.yaml", "metrics.csv", "summary.json", "model.safetensors"}
@@ -98,6 +99,19 @@ def test_modules_of_ones_own_are_kept(tmp_path):
     train_config(load_config(tmp_path / "c.yaml"), run=tmp_path / "run", quiet=True)
     assert (tmp_path / "run" / "my_scale.py").read_text() == OWN_MODULE
     assert "0.weight" in load_file(tmp_path / "run" / "model.safetensors")
+
+
+def test_rows_are_complete_in_the_end(tmp_path):
+    """A figure that comes up late, and a last row that Ctrl-C kept from the file."""
+    log, trainer = CsvLog(tmp_path / "m.csv"), types.SimpleNamespace(history=[{"epoch": 7}])
+    log.on_fit_start(trainer)
+    for row in ({"epoch": 8, "a": 1}, {"epoch": 9, "a": 2, "b": 3}, {"epoch": 10}):
+        trainer.history.append(row)
+        if row["epoch"] < 10:
+            log.on_epoch_end(trainer, row)
+    assert (tmp_path / "m.csv").read_text().split() == ["epoch,a", "8,1", "9,2"]
+    log.on_fit_end(trainer)
+    assert (tmp_path / "m.csv").read_text().split() == ["epoch,a,b", "8,1,", "9,2,3", "10,,"]
 
 
 def test_early_stopping_is_in_the_summary(tmp_path):

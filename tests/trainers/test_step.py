@@ -116,6 +116,7 @@ def test_float64_net():
     np.testing.assert_allclose(net.flat_parameters, twin.flat_parameters, rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, when it runs as plain Python
 def test_a_loss_that_is_not_finite_changes_nothing(made):
     net, step, _ = made
     x, t = minibatch()

@@ -152,6 +152,7 @@ class LargeStep(Callback):
         self.ended += 1
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, when it runs as plain Python
 @pytest.mark.parametrize(
     ("epoch", "batch_size", "place", "good"),
     [
