@@ -190,6 +190,10 @@ class Module(Stateful):
         name = next(name for name, child in parent._modules.items() if child is self)
         return parent.path() + (f"[{name}]" if name.isdigit() else f".{name}")
 
+    def outline(self) -> str:
+        inside = ", ".join(child.outline() for child in self._modules.values())
+        return f"{type(self).__name__}({inside})" if inside else type(self).__name__
+
     def add_place(self, error: BaseException) -> None:
         """Note on an error where in the net this module stands."""
         if self.parent is not None:

@@ -52,7 +52,9 @@ def write_plan(name: str, source: str) -> None:
 
 
 def load_plan(name: str, bindings: dict) -> ModuleType:
-    """Import a plan's source with `bindings` (the modules' classes) as its globals."""
+    """Import a plan's source, once, with `bindings` (the modules' classes) as its globals."""
+    if name in sys.modules:
+        return sys.modules[name]
     spec = util.spec_from_file_location(name, plan_path(name))
     assert spec is not None
     assert spec.loader is not None

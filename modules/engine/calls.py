@@ -88,7 +88,7 @@ class ModulePlan:
             self.broken = True
 
     def _plan(self, module, functions) -> Plan:
-        return Plan(repr(module), functions, self.samples, self.seeds)
+        return Plan(f"Forward and backward pass of {module.outline()}.", functions, self.samples, self.seeds)
 
     def fprop(self, *arguments):
         return self._call(self.forward, arguments)

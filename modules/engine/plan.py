@@ -96,7 +96,7 @@ class Plan:
 
     def caller(self, function: Function, *arguments):
         """What `call(function, ...)` does for arguments of these types, as a function of the arguments alone."""
-        if len(function.parts) > 1 or not function.parts[0].compiled:
+        if [part.compiled for part in function.parts] != [True]:
             return partial(self.call, function)
         return partial(self.entry(function.name, self.address, *arguments), self.address)
 
@@ -104,7 +104,7 @@ class Plan:
         """Run a function: in one go, or part by part where modules in Python stand between."""
         self.activate()
         cut = function.parts
-        if len(cut) == 1 and cut[0].compiled:
+        if [part.compiled for part in cut] == [True]:
             return self.caller(function, *arguments)(*arguments)
         values = dict(zip(function.inputs, arguments, strict=True))
         for k, part in enumerate(cut):
@@ -209,7 +209,7 @@ def argument_type(value):
 def run(operation: Operation, module: Stateful, arguments):
     """One operation as plain Python, its errors marked with the module's place, its result checked."""
     try:
-        with plain_python():
+        with plain_python(), np.errstate(all="ignore"):  # compiled code warns of nothing
             result = getattr(module, operation.method)(*arguments)
         check_precision(module, operation.method, result, arguments)
     except Exception as error:

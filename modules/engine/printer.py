@@ -35,7 +35,7 @@ def print_part(name, part, function, index, spelled, names, kinds, whole) -> lis
     results = function.results if whole else part.makes
     head = ", ".join(["states", *inputs])
     lines = [
-        f"    m{index[m]} = state_at({spelled[kinds[index[m]]]}, states, {index[m]})  # {m.label()}"
+        f"    m{index[m]} = state_at({spelled[kinds[index[m]]]}, states, {index[m]})  # {m.outline()}"
         for m in used
     ]
     for operation in part.operations:

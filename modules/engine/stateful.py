@@ -82,6 +82,8 @@ class Stateful:
         if not name.startswith("_"):
             if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not in_plain_python():
                 value = value.astype(self._dtype, copy=False)
+            elif type(vars(self).get(name)) is float and isinstance(value, int | np.floating):
+                value = float(value)  # a setting that is a float stays one
             if self._states and not self._pass_on(name, value):
                 self.changed()
         object.__setattr__(self, name, value)
@@ -183,6 +185,10 @@ class Stateful:
     def label(self) -> str:
         """The object in one line, as error messages name it."""
         return f"{type(self).__name__}({self.extra_repr()})"
+
+    def outline(self) -> str:
+        """The classes of the object and of what is in it, without sizes: what a plan is made for."""
+        return type(self).__name__
 
     def add_place(self, error: BaseException) -> None:
         """Note on an error where in a net this object stands."""

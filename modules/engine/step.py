@@ -31,7 +31,7 @@ class StepPlan:
         self.function = Function("step", kept, self.inputs, (value, y), step=True)
         parameters, gradients = net.flat_parameters, net.flat_gradients
         samples = dict(zip(self.inputs, (parameters, gradients, x, target), strict=True))
-        title = f"Training step of\n{net!r}\nwith {loss!r} and {optimizer!r}"
+        title = f"Training step of {net.outline()} with {loss.outline()} and {optimizer.outline()}."
         self.plan = Plan(title, [self.function], samples)
         self.whole = len(self.function.parts) == 1
         self.vectors = (parameters, gradients)

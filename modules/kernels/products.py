@@ -13,7 +13,7 @@ from numba.np.linalg import check_blas_return, ensure_blas, get_blas_kind, ll_ch
 from .kernel import kernel
 from .tiles import dot_products, lanes, row_sums
 
-TILED_BYTES = 400_000  # of the left operand, which is read once for each strip of the right one: up to the L2 cache
+TILED_BYTES = 450_000  # of the left operand, which is read once for each strip of the right one: up to the L2 cache
 
 
 def product(a, b, out, add):

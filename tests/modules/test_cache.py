@@ -115,7 +115,7 @@ def test_a_plan_is_readable_source(tmp_path, monkeypatch):
     Tanh().fprop(x())
     (plan,) = tmp_path.glob("plan_*.py")
     text = plan.read_text()
-    assert text.startswith('"""Tanh()"""\n')
+    assert text.startswith('"""Forward and backward pass of Tanh.')
     assert re.search(r"^def fprop\(states, x\):$", text, re.MULTILINE)
     assert "Tanh_fprop(m0, x)" in text
 

@@ -18,7 +18,25 @@ CASES = [
     (tanh, np.tanh, 2.0, {np.float32: (-12, 12), np.float64: (-25, 25)}),
     (sigmoid, sigmoid_reference, 2.5, {np.float32: (-87, 40), np.float64: (-700, 60)}),
 ]
-SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 1e-310, 88.7, 88.73, -104, 709.7, 710, -746, 1, 0.625, 1e30]
+SPECIAL = [
+    0.0,
+    -0.0,
+    np.inf,
+    -np.inf,
+    np.nan,
+    1e-40,
+    -1e-40,
+    1e-310,
+    88.7,
+    88.73,
+    -104,
+    709.7,
+    710,
+    -746,
+    1,
+    0.625,
+    1e30,
+]
 
 
 def over(function):

@@ -117,6 +117,8 @@ def test_small_and_large_scales_pass():
 
 def test_training_mode_is_kept():
     class OnlyInTraining(Scale):
+        jit = False
+
         def bprop(self, grad_y):
             self.grad_weight += (grad_y * self.x).sum(axis=0)
             self.grad_shift += grad_y.sum(axis=0)
@@ -130,34 +132,40 @@ def test_training_mode_is_kept():
 # -- wrong ones --------------------------------------------------------------------------------------------------
 
 
-class Flipped(Scale):
+class InPython(Scale):
+    """The base of wrong modules: what the checker says does not depend on the compiler, which takes its time."""
+
+    jit = False
+
+
+class Flipped(InPython):
     def bprop(self, grad_y):
         self.grad_weight += (grad_y * self.x).sum(axis=0)
         self.grad_shift += grad_y.sum(axis=0)
         return -grad_y * self.weight
 
 
-class Averaged(Scale):
+class Averaged(InPython):
     def bprop(self, grad_y):
         self.grad_weight += (grad_y * self.x).sum(axis=0) / len(grad_y)
         self.grad_shift += grad_y.sum(axis=0)
         return grad_y * self.weight
 
 
-class Forgotten(Scale):
+class Forgotten(InPython):
     def bprop(self, grad_y):
         self.grad_weight += (grad_y * self.x).sum(axis=0)
         return grad_y * self.weight
 
 
-class Broadcast(Scale):
+class Broadcast(InPython):
     def bprop(self, grad_y):
         self.grad_weight += (grad_y * self.x).sum(axis=0)
         self.grad_shift += grad_y.sum()
         return grad_y * self.weight
 
 
-class OneElement(Scale):
+class OneElement(InPython):
     def bprop(self, grad_y):
         self.grad_weight += (grad_y * self.x).sum(axis=0)
         self.grad_weight[1] += 1e-3
@@ -165,7 +173,7 @@ class OneElement(Scale):
         return grad_y * self.weight
 
 
-class NotFinite(Scale):
+class NotFinite(InPython):
     def bprop(self, grad_y):
         self.grad_weight += (grad_y * self.x).sum(axis=0)
         self.grad_shift += grad_y.sum(axis=0)
@@ -193,6 +201,25 @@ def test_a_wrong_gradient_is_accused_alone(module, name, said):
         report.raise_if_wrong()
 
 
+def test_compiled_modules_are_accused_too():
+    class Compiled(Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = Parameter(np.ones(1))
+
+        def fprop(self, x):
+            self.x = x
+            return x * self.weight[0]
+
+        def bprop(self, grad_y):
+            self.grad_weight[0] = 2 * (grad_y * self.x).sum()
+            return -grad_y
+
+    report = check_gradients(Compiled(), X)
+    assert report.problems == ("bprop overwrites the gradient of weight, expected +=",)
+    assert [entry.ok for entry in report.entries] == [False, False]
+
+
 def test_the_worst_element_is_named():
     entry = entries(OneElement())["weight"]
     assert entry.index == (1,)
@@ -202,6 +229,8 @@ def test_the_worst_element_is_named():
 
 class Product(Module):
     """y = x weight"""
+
+    jit = False
 
     def __init__(self, size, wrong):
         super().__init__()
@@ -232,7 +261,7 @@ def test_one_wrong_element_of_many_is_found():
     assert entry.index == (17, 59)
 
 
-class Summed(Scale):
+class Summed(InPython):
     def bprop(self, grad_y):
         self.grad_weight += (grad_y * self.x).sum(axis=0)
         self.grad_shift += grad_y.sum(axis=0)
@@ -270,28 +299,28 @@ def test_assigning_a_gradient_of_another_shape_is_an_error():
         check_gradients(Misshapen(), X)
 
 
-class Overwriting(Scale):
+class Overwriting(InPython):
     def bprop(self, grad_y):
         self.grad_weight[:] = (grad_y * self.x).sum(axis=0)
         self.grad_shift += grad_y.sum(axis=0)
         return grad_y * self.weight
 
 
-class Damping(Scale):
+class Damping(InPython):
     def bprop(self, grad_y):
         self.grad_weight[:] = 0.5 * self.grad_weight + (grad_y * self.x).sum(axis=0)
         self.grad_shift += grad_y.sum(axis=0)
         return grad_y * self.weight
 
 
-class ChangingX(Scale):
+class ChangingX(InPython):
     def fprop(self, x):
         x *= 2
         self.x = x
         return x * self.weight + self.shift
 
 
-class ChangingGradY(Scale):
+class ChangingGradY(InPython):
     def bprop(self, grad_y):
         self.grad_weight += (grad_y * self.x).sum(axis=0)
         self.grad_shift += grad_y.sum(axis=0)
@@ -299,7 +328,7 @@ class ChangingGradY(Scale):
         return grad_y
 
 
-class Learning(Scale):
+class Learning(InPython):
     def bprop(self, grad_y):
         grad_x = grad_y * self.weight
         self.grad_weight += (grad_y * self.x).sum(axis=0)
@@ -308,7 +337,7 @@ class Learning(Scale):
         return grad_x
 
 
-class Remembering(Scale):
+class Remembering(InPython):
     def __init__(self):
         super().__init__()
         self.total = np.zeros(3)

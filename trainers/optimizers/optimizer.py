@@ -59,7 +59,7 @@ class Optimizer(Stateful):
             operations = Operations()
             target = operations.call(self, "update", "parameters", "gradients")
             function = Function("update", operations.items, ("parameters", "gradients"), (target,))
-            plan = Plan(f"Update by {self!r}", [function], dict(zip(function.inputs, vectors, strict=True)))
+            plan = Plan(f"Update by {self.outline()}.", [function], dict(zip(function.inputs, vectors, strict=True)))
             vars(self)["_plan"] = (self._version, plan, function)
         _, plan, function = self._plan
         plan.call(function, *vectors)
