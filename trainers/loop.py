@@ -1,15 +1,15 @@
 """One epoch of minibatches: a chunk of compiled steps at a time, or step by step where Python must run in between."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..datasets import ArrayDataset
-from ..modules.engine.step import StepPlan
 from .step import CompiledStep
 
+Steps = Callable[[int, int], tuple[float, int]]  # (first, last) to the sum of the losses, and the place reached
 CHUNK_SECONDS = 0.1  # how long compiled code runs before Python may draw the bar or hear Ctrl-C
 
 
@@ -33,22 +33,33 @@ class Epoch:
     batch_size: int
     outputs: np.ndarray
 
-    def prepare(self, step: CompiledStep) -> tuple[StepPlan | None, np.ndarray, np.ndarray, np.ndarray]:
-        """The plan of the step, all targets in its type, and a first minibatch (x, target); compiles what is new."""
+    def prepare(self, step: CompiledStep) -> Steps | None:
+        """The compiled loop over places first to last in the order; compiles it if it is new.
+
+        None where a step is not one compiled function.
+        """
         net, loss = step.net, step.loss
         labels = self.data.y.dtype.kind == "i" and 1 in loss.label_arguments
         targets = self.data.y if labels else self.data.y.astype(net.dtype, copy=False)
         x, _ = self.data[self.order[: self.batch_size]]
         x, target = x.astype(net.dtype, copy=False), targets[self.order[: self.batch_size]]
-        return step.plan(x, target), targets, x, target
+        scale, shift = x.dtype.type(self.data.scale), x.dtype.type(self.data.shift)
+        plan = step.plan(x, target)
+        if plan is None or not plan.whole:
+            return None
+
+        def steps(first: int, last: int) -> tuple[float, int]:
+            return plan.steps(
+                self.data.x, scale, shift, targets, self.order, first, last, self.batch_size, x, target, self.outputs
+            )
+
+        steps(0, 0)  # takes no step, but is compiled now
+        return steps
 
     def run(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
         """Train; after each chunk, how many samples it took and the sum of their losses. NotFinite stops it."""
-        plan, targets, x, target = self.prepare(step)
-        if plan is None or not plan.whole:
-            yield from self._step_by_step(step)
-        else:
-            yield from self._chunks(plan, x, targets, target)
+        steps = self.prepare(step)
+        return self._step_by_step(step) if steps is None else self._chunks(steps)
 
     def _step_by_step(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
         for first in range(0, len(self.order), self.batch_size):
@@ -60,18 +71,15 @@ class Epoch:
                 self.outputs[first : first + len(rows)] = y
             yield len(rows), value * len(rows)
 
-    def _chunks(self, plan, x, targets, target) -> Iterator[tuple[int, float]]:
-        scale, shift = x.dtype.type(self.data.scale), x.dtype.type(self.data.shift)
-        first, steps = 0, 1
+    def _chunks(self, steps: Steps) -> Iterator[tuple[int, float]]:
+        first, count = 0, 1
         while first < len(self.order):
-            last = min(len(self.order), first + steps * self.batch_size)
+            last = min(len(self.order), first + count * self.batch_size)
             start = time.perf_counter()
-            total, reached = plan.steps(
-                self.data.x, scale, shift, targets, self.order, first, last, self.batch_size, x, target, self.outputs
-            )
+            total, reached = steps(first, last)
             if reached < last:
                 raise NotFinite(f"the loss is {total}", reached)
             yield last - first, total
             seconds = time.perf_counter() - start
-            steps = max(1, min(steps * 8, int(steps * CHUNK_SECONDS / max(seconds, 1e-6))))
+            count = max(1, min(count * 8, int(count * CHUNK_SECONDS / max(seconds, 1e-6))))
             first = last
