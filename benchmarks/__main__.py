@@ -3,7 +3,7 @@
 python -m benchmarks [--threads 1 2] [--only TEXT] [--sides bprop torch jax] [--rounds 7] [--json FILE]
 
 Each contestant is a process; a round measures each once, in turn. A figure is the median over rounds of the median of a
-call; the spread is the smallest and the largest of a round's medians. A contestant whose package is missing is left out.
+call; the spread is the smallest and the largest of a round's medians. A missing package is left out.
 """
 
 import argparse

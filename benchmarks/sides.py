@@ -41,7 +41,6 @@ def products(work: Workload) -> Callable[[], object]:
     import time
 
     import numba
-
     from bprop.modules.kernels.products import plain_gemm
     from bprop.modules.kernels.products import product as own
 

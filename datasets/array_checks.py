@@ -17,9 +17,7 @@ def real_numbers(name: str, values: ArrayLike) -> np.ndarray:
     """`values` as an array of real numbers with at least one sample."""
     array = np.asarray(values)
     if array.dtype.kind not in "buif":
-        raise TypeError(
-            f"ArrayDataset: {name} has dtype {array.dtype}, expected whole or floating point numbers"
-        )
+        raise TypeError(f"ArrayDataset: {name} has dtype {array.dtype}, expected whole or floating point numbers")
     if array.ndim == 0 or array.size == 0:
         raise ValueError(f"ArrayDataset: {name} has shape {array.shape}, expected at least one sample")
     return array
@@ -45,9 +43,7 @@ def count_classes(labels: np.ndarray, classes: int | None) -> int:
     """Number of classes, after a look at every label: int64, 1-D, in 0..classes-1."""
     if labels.ndim != 1:
         n, shape = len(labels), labels.shape
-        raise ValueError(
-            f"ArrayDataset: whole-number y has shape {shape}, expected class labels of shape ({n},)"
-        )
+        raise ValueError(f"ArrayDataset: whole-number y has shape {shape}, expected class labels of shape ({n},)")
     if classes is None:
         classes = max(int(labels.max()) + 1, 1)
     classes = whole_number("ArrayDataset", "classes", classes, least=1)

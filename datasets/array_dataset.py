@@ -51,9 +51,7 @@ class ArrayDataset:
         self.dtype = float_type(self.x)
         self.classes = count_classes(self.y, classes) if labels else None
         if classes is not None and not labels:
-            raise ValueError(
-                f"ArrayDataset: classes is {classes} but y has dtype {y.dtype}, expected whole numbers"
-            )
+            raise ValueError(f"ArrayDataset: classes is {classes} but y has dtype {y.dtype}, expected whole numbers")
         check_finite("x", self.x)
         check_finite("y", self.y)
 
@@ -71,9 +69,7 @@ class ArrayDataset:
         return len(self.x)
 
     def __repr__(self) -> str:
-        target = (
-            f"y {self.target_shape} {self.y.dtype}" if self.classes is None else f"{self.classes} classes"
-        )
+        target = f"y {self.target_shape} {self.y.dtype}" if self.classes is None else f"{self.classes} classes"
         return f"ArrayDataset({len(self)} samples, x {self.input_shape} {self.x.dtype}, {target})"
 
     def __getitem__(self, rows: Rows) -> Pair:
@@ -90,9 +86,7 @@ class ArrayDataset:
     def take(self, rows: Rows) -> ArrayDataset:
         """The samples of a slice (its memory is shared) or of a 1-D index array (copied), as a data set."""
         rows = checked_rows(rows)
-        return ArrayDataset(
-            self.x[rows], self.y[rows], scale=self.scale, shift=self.shift, classes=self.classes
-        )
+        return ArrayDataset(self.x[rows], self.y[rows], scale=self.scale, shift=self.shift, classes=self.classes)
 
     def minibatches(
         self,

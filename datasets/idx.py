@@ -32,9 +32,7 @@ def read_idx(path: str | Path, *, shape: tuple[int, ...] | None = None) -> np.nd
         raise ValueError(f"{path}: magic number is {magic}, expected {wanted} (an IDX file of bytes)")
     header = 4 + 4 * axes
     if len(data) < header:
-        raise ValueError(
-            f"{path}: holds {len(data)} bytes, expected at least the {header} bytes of its header"
-        )
+        raise ValueError(f"{path}: holds {len(data)} bytes, expected at least the {header} bytes of its header")
     found = tuple(int(size) for size in np.frombuffer(data, dtype=">u4", count=axes, offset=4))
     if shape is not None and found != shape:
         raise ValueError(f"{path}: holds shape {found}, expected {shape}")

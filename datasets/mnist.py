@@ -39,9 +39,7 @@ class IdxImages(Dataset):
         self.root = Path(root).expanduser()
         self.valid_size = valid_size
         self.download = download
-        self._kept = self.train_count - part_size(
-            type(self).__name__, "valid_size", valid_size, self.train_count
-        )
+        self._kept = self.train_count - part_size(type(self).__name__, "valid_size", valid_size, self.train_count)
 
     @cached_property
     def train(self) -> ArrayDataset:
@@ -113,9 +111,7 @@ class MNIST(IdxImages):
         "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
     }
 
-    def __init__(
-        self, root: str | Path = "data/mnist", *, valid_size: float = 5000, download: bool = True
-    ) -> None:
+    def __init__(self, root: str | Path = "data/mnist", *, valid_size: float = 5000, download: bool = True) -> None:
         super().__init__(root, valid_size=valid_size, download=download)
 
 

@@ -19,14 +19,10 @@ def data_file(name: str) -> Path:
     """
     spec = find_spec("sklearn")
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(
-            f"scikit-learn is not installed, but packs {name}: run 'pip install scikit-learn'"
-        )
+        raise ModuleNotFoundError(f"scikit-learn is not installed, but packs {name}: run 'pip install scikit-learn'")
     path = Path(spec.submodule_search_locations[0], "datasets", "data", name)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"the installed scikit-learn has no file {path}, expected one of release 1.5 or later"
-        )
+        raise FileNotFoundError(f"the installed scikit-learn has no file {path}, expected one of release 1.5 or later")
     return path
 
 

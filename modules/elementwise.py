@@ -26,9 +26,7 @@ class Elementwise(Module):
 
     def derivative(self, x, y):
         """f'(x) of one number, where y is f(x)."""
-        raise NotImplementedError(
-            f"{type(self).__name__} has no derivative: write `def derivative(self, x, y)`"
-        )
+        raise NotImplementedError(f"{type(self).__name__} has no derivative: write `def derivative(self, x, y)`")
 
     def fprop(self, x):
         self.x = x

@@ -17,7 +17,7 @@ def manual_seed(seed: int) -> None:
 
 
 class Initializer:
-    """Draws initial values: `sample(shape)` is a float64 array. The fans of a weight (out, in, ...) follow PyTorch's."""
+    """Draws initial values: `sample(shape)` is a float64 array. Fans of a weight (out, in, ...) are PyTorch's."""
 
     def sample(self, shape: tuple[int, ...]) -> np.ndarray:
         """Initial values (float64) of a parameter of this shape."""
@@ -27,9 +27,7 @@ class Initializer:
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """(fan_in, fan_out) of a weight (out, in, ...); ValueError for fewer than two axes."""
     if len(shape) < 2:
-        raise ValueError(
-            f"a parameter of shape {shape} has no fan-in and fan-out, expected at least two axes"
-        )
+        raise ValueError(f"a parameter of shape {shape} has no fan-in and fan-out, expected at least two axes")
     area = math.prod(shape[2:])
     return shape[1] * area, shape[0] * area
 

@@ -45,7 +45,7 @@ class Linear(Module):
 
     def fprop(self, x):
         self.x = x
-        self.y = reuse(self.y, x.shape[:-1] + (self.out_features,), x.dtype)
+        self.y = reuse(self.y, x.shape[:-1] + (self.out_features,), x.dtype)  # noqa: RUF005 - numba has no starred tuples
         y = as_rows(self.y)
         product(as_rows(x), self.weight.T, y, False)
         if self.bias is not None:
@@ -68,6 +68,4 @@ class Linear(Module):
         return (*input_shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
-        return f"{self.in_features} -> {self.out_features}" + (
-            "" if self.bias is not None else ", bias=False"
-        )
+        return f"{self.in_features} -> {self.out_features}" + ("" if self.bias is not None else ", bias=False")

@@ -112,9 +112,7 @@ class Module(Stateful):
         elif isinstance(value, Module):
             self._add_module(name, value)
         elif isinstance(value, list | tuple) and any(isinstance(item, Module) for item in value):
-            raise TypeError(
-                f"{self.label()}: self.{name} is a list of modules, expected a Sequential of them"
-            )
+            raise TypeError(f"{self.label()}: self.{name} is a list of modules, expected a Sequential of them")
         elif name in self.fixed_names() if "_parameters" in hidden else False:
             self._write_array(name, value)
         else:
@@ -211,9 +209,7 @@ class Module(Stateful):
     def overwrites_gradients(self) -> bool:
         """Whether bprop honours `accumulate`, so that nobody need clear the gradients before it."""
         functions = method_names(type(self)).values()
-        return not self._parameters or any(
-            "accumulate" in function.__code__.co_names for function in functions
-        )
+        return not self._parameters or any("accumulate" in function.__code__.co_names for function in functions)
 
     def _owners(self) -> list[tuple["Module", str]]:
         return [(module, name) for module in self.all_modules() for name in module._parameters]
@@ -264,9 +260,7 @@ class Module(Stateful):
         if not mine:
             return np.empty(0, self.dtype), np.empty(0, self.dtype)
         sizes = [vars(module)[name].size for module, name in owners]
-        first = next(
-            k for k, (module, name) in enumerate(owners) if module is mine[0][0] and name == mine[0][1]
-        )
+        first = next(k for k, (module, name) in enumerate(owners) if module is mine[0][0] and name == mine[0][1])
         start, length = sum(sizes[:first]), sum(sizes[first : first + len(mine)])
         values, gradients = root._flat
         return values[start : start + length], gradients[start : start + length]
@@ -353,11 +347,7 @@ class Module(Stateful):
         lines = [f"{type(self).__name__}({self.extra_repr()}"]
         for name, child in self._modules.items():
             text = repr(child).replace("\n", "\n  ")
-            count = (
-                f"  # {child.parameter_count:,} parameters"
-                if child.parameter_count and not child._modules
-                else ""
-            )
+            count = f"  # {child.parameter_count:,} parameters" if child.parameter_count and not child._modules else ""
             lines.append(f"  ({name}): {text}{count}")
         return "\n".join([*lines, f")  # {self.parameter_count:,} parameters"])
 

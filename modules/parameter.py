@@ -3,6 +3,8 @@
 One vector of values and one of gradients: a single loop updates a net, a single write saves it.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -19,7 +21,7 @@ class Parameter:
             raise TypeError(f"Parameter: data has dtype {self.data.dtype}, expected real numbers")
 
 
-def flatten(owners: list[tuple[object, str]], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+def flatten(owners: Sequence[tuple[object, str]], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Move parameters and gradients into one new vector each; `owners` are (module, name) pairs.
 
     Returns both vectors (P,). Afterwards `module.name` and `module.grad_name` are views into them.

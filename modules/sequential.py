@@ -1,5 +1,6 @@
 """The chain of modules: forward through the list, backward through it in reverse."""
 
+import functools
 from collections.abc import Iterator
 from typing import overload
 
@@ -54,7 +55,12 @@ class Sequential(Module):
         return grad_y
 
     def children_inside(self):
-        return {}
+        return {f"m{name}": module for name, module in self._modules.items()}
+
+    def compiled_methods(self):
+        """The chain as two functions, for a module whose methods call a Sequential of its own."""
+        names = tuple(self.children_inside())
+        return {"fprop": fprop_chain(names), "bprop": bprop_chain(names)}
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         for module in self:
@@ -82,3 +88,21 @@ class Sequential(Module):
         if not -len(self) <= index < len(self):
             raise IndexError(f"Sequential: index {index} of {len(self)} modules")
         return self._modules[str(index % len(self))]
+
+
+@functools.cache
+def fprop_chain(names: tuple[str, ...]):
+    """The function (self, x) that sends x forward through the children of these names."""
+    if not names:
+        return lambda self, x: x
+    before, last = fprop_chain(names[:-1]), names[-1]
+    return lambda self, x: getattr(self, last).fprop(before(self, x))
+
+
+@functools.cache
+def bprop_chain(names: tuple[str, ...]):
+    """The function (self, grad_y) that sends grad_y backward through the children of these names."""
+    if not names:
+        return lambda self, grad_y: grad_y
+    before, last = bprop_chain(names[:-1]), names[-1]
+    return lambda self, grad_y: before(self, getattr(self, last).bprop(grad_y))

@@ -48,9 +48,7 @@ class SoftmaxCrossEntropy(Loss):
     def check_shapes(self, output_shape, target_shape, classes=None) -> None:
         self.check_arguments(output_shape, target_shape)
         if classes is not None and output_shape[-1] != classes:
-            raise ValueError(
-                f"{self.label()}: the net has {output_shape[-1]} outputs, the data {classes} classes"
-            )
+            raise ValueError(f"{self.label()}: the net has {output_shape[-1]} outputs, the data {classes} classes")
 
     def check_targets(self, target, output_shape) -> None:
         if target.dtype.kind not in "iu":
@@ -58,9 +56,7 @@ class SoftmaxCrossEntropy(Loss):
         wrong = np.flatnonzero((target < 0) | (target >= output_shape[-1]))
         if wrong.size:
             label = target.reshape(-1)[wrong[0]]
-            raise ValueError(
-                f"{self.label()}: label {label} in row {wrong[0]}, expected 0..{output_shape[-1] - 1}"
-            )
+            raise ValueError(f"{self.label()}: label {label} in row {wrong[0]}, expected 0..{output_shape[-1] - 1}")
 
 
 def against_labels(y, labels, grad_y):

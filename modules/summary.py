@@ -23,7 +23,8 @@ def summary(module: "Module", input_shape: tuple[int, ...]) -> Summary:
     A shape is `-` where a container's own `output_shape` does not ask the modules inside.
     Errors: ValueError that names the module whose input does not fit.
     """
-    copy, shapes = module.copy(), {}
+    copy = module.copy()
+    shapes: dict[str, tuple[int, ...]] = {}
     for inside in copy.all_modules():
         note_shapes(inside, shapes)
     copy.output_shape(tuple(input_shape))

@@ -92,8 +92,12 @@ def _rewrite(function_ir, statement, constants, body) -> None:
     elif isinstance(value, ir.Expr) and value.op in ("binop", "inplace_binop") and value.fn in ARITHMETIC:
         _weaken_operands(function_ir, statement, body)
     elif isinstance(value, ir.Expr) and value.op == "call":
-        if not _own_reduction(function_ir, statement, body) and not value.kws:
-            _weaken_arguments(function_ir, statement, body)
+        _rewrite_call(function_ir, statement, body)
+
+
+def _rewrite_call(function_ir, statement, body) -> None:
+    if not _own_reduction(function_ir, statement, body) and not statement.value.kws:
+        _weaken_arguments(function_ir, statement, body)
 
 
 def _redefine(function_ir, statement, value):
@@ -154,9 +158,7 @@ def _module_attribute(function_ir, value):
 
 def _weaken_operands(function_ir, statement, body):
     value = statement.value
-    if value.fn in (operator.pow, operator.ipow) and isinstance(
-        _definition(function_ir, value.rhs), ir.Const
-    ):
+    if value.fn in (operator.pow, operator.ipow) and isinstance(_definition(function_ir, value.rhs), ir.Const):
         return  # numba expands x ** 2 itself
     left, right = value.lhs, value.rhs
     value.lhs = _weakened(function_ir, left, right, statement, body)
@@ -197,9 +199,7 @@ def _own_reduction(function_ir, statement, body) -> bool:
         return False
     function = statement.target.scope.redefine("$reduction", loc=statement.loc)
     _define(function_ir, function, ir.Global(method.attr, reduction(method.attr, axis, keepdims), statement.loc), body)
-    statement.value = _redefine(
-        function_ir, statement, ir.Expr.call(function, [arguments[0]], (), statement.loc)
-    )
+    statement.value = _redefine(function_ir, statement, ir.Expr.call(function, [arguments[0]], (), statement.loc))
     return True
 
 

@@ -10,6 +10,10 @@ ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 USER_LINE = re.compile(r'File "([^"]+)", line (\d+)')
 REASONS = (
     (
+        re.compile(r"Cannot resolve setattr: .*\)\.(\w+) = (\w+)"),
+        "self.{0} becomes a {1}, and compiled code stores numbers, arrays and tuples of them",
+    ),
+    (
         re.compile(r"Unknown attribute '?(\w+)'? of type (?:bprop\S*)?State\["),
         "self.{0} cannot be used in compiled code",
     ),
@@ -77,5 +81,10 @@ def reason(text: str, module: Stateful) -> str:
 
 
 def why(name: str, module: Stateful) -> str:
+    """What kind of thing the attribute `name` is, in parentheses, if it is one."""
+    if name.startswith("_"):
+        return " (names that begin with an underscore are for Python alone)"
+    if hasattr(type(module), name):
+        return " (it belongs to the class: assign it to self in __init__)"
     value = vars(module).get(name)
     return f" (it is a {type(value).__name__})" if value is not None else ""

@@ -1,7 +1,7 @@
 """A plan as a list of operations: `x1 = model[0].fprop(x0)` and so on, one line each.
 
-Containers write their children's operations straight into the list, so a net of any depth becomes straight-line code. The
-same list is interpreted once as plain Python (to learn the types) and then printed as the source of the compiled step.
+Containers write their children's operations straight into the list, so a net of any depth becomes straight-line code.
+The same list is interpreted once as plain Python, to learn the types, and then printed as the compiled step's source.
 """
 
 from dataclasses import dataclass, field
@@ -51,9 +51,7 @@ def prune(operations: list[Operation], results: set[str]) -> tuple[list[Operatio
     for operation in reversed(operations):
         backward = operation.method == "bprop"
         if backward and operation.target not in needed:
-            if not any(
-                module.gradient_names() for module in (operation.module, *operation.module.all_inside())
-            ):
+            if not any(module.gradient_names() for module in (operation.module, *operation.module.all_inside())):
                 continue
             unread.add(operation.module)
         needed.update(operation.arguments)

@@ -1,9 +1,10 @@
 """From operations to a compiled function: trace, check, print the source, compile, keep.
 
-A plan's source is a small Python file of straight-line calls that anyone can read. It is found again by its name: a digest
-of the modules' structure and settings, of the argument types, and of every source that the methods reach.
+A plan's source is a small Python file of straight-line calls that anyone can read. It is found again by its name: a
+digest of the modules' structure and settings, of the argument types, and of every source that the methods reach.
 """
 
+import contextlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +19,9 @@ from .compiler import compiled, compiled_method
 from .errors import cannot_compile, pass_on_layout
 from .operations import Operation, Part, modules_of, parts
 from .printer import print_plan
-from .sources import digest
+from .sources import digest, names
 from .state import StateType, offer_method
-from .stateful import Stateful, copy_tree, in_plain_python, method_names, plain_python, raw_method
+from .stateful import Stateful, copy_tree, in_plain_python, plain_python, raw_method
 from .trace import check_precision, first_samples, numba_type, owner_key, state_type
 
 
@@ -43,9 +44,7 @@ class Function:
 class Plan:
     """Functions over one set of modules, compiled together with the modules' state blocks."""
 
-    def __init__(
-        self, title: str, functions: Sequence[Function], samples: dict, seeds: dict[str, str] | None = None
-    ):
+    def __init__(self, title: str, functions: Sequence[Function], samples: dict, seeds: dict[str, str] | None = None):
         self.seeds = seeds or {}
         self.functions = {function.name: function for function in functions}
         operations = [operation for function in functions for operation in function.operations]
@@ -121,22 +120,19 @@ class Plan:
                 values[operation.target] = run_python(operation, given)
             if function.step and not np.isfinite(values.get(function.results[0], 0.0)):
                 break
-        return (
-            tuple(values[name] for name in function.results) if function.step else values[function.results[0]]
-        )
+        return tuple(values[name] for name in function.results) if function.step else values[function.results[0]]
 
     def _load(self, title, operations, samples) -> tuple[ModuleType, list[StateType]]:
-        names = class_names(self.modules)
-        bindings = {alias: cls for cls, alias in names.items()}
+        aliases = class_names(self.modules)
+        bindings = {alias: cls for cls, alias in aliases.items()}
         name = "plan_" + digest(title, self._signature(operations, samples))
-        for cls in names:
-            for method, function in method_names(cls).items():
-                offer_method(owner_key(cls), method, compiled(function))
+        for root in self.modules:
+            for each in (root, *root.all_inside()):
+                for method, function in each.compiled_methods().items():
+                    offer_method(owner_key(each), method, compiled(function))
         if not cache.plan_path(name).exists():
             kinds = self._trace(operations, samples)
-            cache.write_plan(
-                name, print_plan(title, list(self.functions.values()), self.modules, kinds, names)
-            )
+            cache.write_plan(name, print_plan(title, list(self.functions.values()), self.modules, kinds, aliases))
         module = cache.load_plan(name, bindings)
         return module, module.STATES
 
@@ -153,12 +149,10 @@ class Plan:
         """Run the operations once as plain Python, on copies of the modules, then check that numba compiles them."""
         copies = copy_modules([*self.modules, *self.python_modules])
         values = {name: first_samples(value) for name, value in samples.items()}
-        for operation in operations:
-            for name in operation.arguments:
-                if name in self.seeds:  # a gradient from outside: ones like its output will do
-                    values[name] = np.ones_like(values[self.seeds[name]])
-            arguments = [values[name] for name in operation.arguments]
-            values[operation.target] = run(operation, copies[operation.module], arguments)
+        if any("training" in names(function.__code__) for m in copies for function in m.compiled_methods().values()):
+            with contextlib.suppress(Exception):  # what the other mode stores; its errors are for another day
+                self._run(operations, dict(values), copies, other_mode=True)
+        self._run(operations, values, copies)
         wider: dict[Stateful, frozenset[str]] = {}
         while True:
             kinds = {m: tree_type(copies[m], wider.get(m, frozenset())) for m in self.modules}
@@ -166,6 +160,25 @@ class Plan:
             if module is None:
                 return [kinds[module] for module in self.modules]
             wider[module] = wider.get(module, frozenset()) | {attribute}
+
+    def _run(self, operations, values, copies, other_mode=False) -> None:
+        """Run the operations as plain Python; `values` takes their results."""
+        shapes: dict[Stateful, tuple] = {}
+        flip_modes(copies, other_mode)
+        try:
+            for operation in operations:
+                module = operation.module
+                for name in operation.arguments:
+                    if name in self.seeds:  # a gradient from outside: ones like its output will do
+                        values[name] = np.ones_like(values[self.seeds[name]])
+                arguments = [values[name] for name in operation.arguments]
+                values[operation.target] = result = run(operation, copies[module], arguments)
+                if operation.method == "fprop":
+                    shapes[module] = np.shape(arguments[0])
+                elif module in shapes and arguments and len(self.modules) > 1 and np.shape(result) != shapes[module]:
+                    raise wrong_shape(module, np.shape(result), shapes[module])
+        finally:
+            flip_modes(copies, other_mode)
 
     def _check(self, operations, kinds, values, copies):
         """Compile each method by itself, so that a refusal names its module; a changed layout is given back."""
@@ -178,16 +191,14 @@ class Plan:
             signature = (kinds[module], *(types[name] for name in operation.arguments))
             try:
                 function.compile(signature)
-            except numba.core.errors.NumbaError as error:
+            except Exception as error:  # numba's own kinds, and what it lets through
                 attribute = pass_on_layout(error)
                 if attribute is not None:
                     return module, attribute
                 raise cannot_compile(module, operation.method, error) from None
             result = function.overloads[signature].signature.return_type
             wanted = types.get(operation.target)
-            if isinstance(result, numba.types.Array) and str(result.dtype) != str(
-                getattr(wanted, "dtype", result)
-            ):
+            if isinstance(result, numba.types.Array) and str(result.dtype) != str(getattr(wanted, "dtype", result)):
                 raise cannot_compile(
                     module,
                     operation.method,
@@ -218,6 +229,21 @@ def run(operation: Operation, module: Stateful, arguments):
     return result
 
 
+def flip_modes(copies, flip: bool) -> None:
+    """Switch the copies, and what is in them, between training and evaluation, if `flip`."""
+    for copy in copies.values():
+        for each in (copy, *copy.all_inside()):
+            if flip and "training" in vars(each):
+                vars(each)["training"] = not vars(each)["training"]
+
+
+def wrong_shape(module: Stateful, shape, expected) -> ValueError:
+    """The error for a bprop whose result has not the shape of x."""
+    error = ValueError(f"{module.label()}: bprop returns a grad_x of shape {shape}, expected {expected}, that of x")
+    module.add_place(error)
+    return error
+
+
 def lineage(module: Stateful) -> list[Stateful]:
     """A module and those it stands in, up to the whole net."""
     line = [module]
@@ -231,9 +257,7 @@ def run_python(operation: Operation, arguments):
     module = operation.module
     if type(module) not in _told:
         _told.add(type(module))
-        warnings.warn(
-            f"{module.label()} has jit = False: it runs as Python between compiled parts", stacklevel=2
-        )
+        warnings.warn(f"{module.label()} has jit = False: it runs as Python between compiled parts", stacklevel=2)
     return getattr(module, operation.method)(*arguments)
 
 
@@ -273,7 +297,7 @@ def class_names(modules) -> dict[type, str]:
 
 def description(module: Stateful) -> str:
     """A module's class and the types of its settings, as text."""
-    lines = [owner_key(type(module)), str(module.dtype), str(module.jit)]
+    lines = [owner_key(module), str(module.dtype), str(module.jit)]
     for name, value in sorted({**vars(module), **module._initial}.items()):
         if not name.startswith("_"):
             literal = value is None or isinstance(value, str)

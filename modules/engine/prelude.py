@@ -39,6 +39,25 @@ def method(cls, name):
 
 
 __all__ = [
-    "StateType", "array", "boolean", "copy_rows", "entry", "float32", "float64", "gather", "gather_scaled", "int16",
-    "int32", "int64", "int8", "method", "np", "state_at", "tuple_of", "uint16", "uint32", "uint64", "uint8",
+    "StateType",
+    "array",
+    "boolean",
+    "copy_rows",
+    "entry",
+    "float32",
+    "float64",
+    "gather",
+    "gather_scaled",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "method",
+    "np",
+    "state_at",
+    "tuple_of",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
 ]  # fmt: skip

@@ -10,9 +10,7 @@ def print_plan(title, functions, modules, kinds, names) -> str:
     engine = __name__.rsplit(".", 1)[0]
     out = [f'"""{title}"""', "", f"from {engine}.prelude import *", ""]
     index = {module: k for k, module in enumerate(modules)}
-    used = dict.fromkeys(
-        (names[type(o.module)], o.method) for f in functions for o in f.operations if o.module.jit
-    )
+    used = dict.fromkeys((names[type(o.module)], o.method) for f in functions for o in f.operations if o.module.jit)
     out += [f"{alias}_{method} = method({alias}, {method!r})" for alias, method in used]
     spelled: dict[StateType, str] = {}
     for kind in kinds:
@@ -35,8 +33,7 @@ def print_part(name, part, function, index, spelled, names, kinds, whole) -> lis
     results = function.results if whole else part.makes
     head = ", ".join(["states", *inputs])
     lines = [
-        f"    m{index[m]} = state_at({spelled[kinds[index[m]]]}, states, {index[m]})  # {m.outline()}"
-        for m in used
+        f"    m{index[m]} = state_at({spelled[kinds[index[m]]]}, states, {index[m]})  # {m.outline()}" for m in used
     ]
     for operation in part.operations:
         lines += print_operation(operation, function, index, names, whole)
@@ -47,6 +44,7 @@ def print_part(name, part, function, index, spelled, names, kinds, whole) -> lis
 
 
 def print_operation(operation, function, index, names, whole) -> list[str]:
+    """The lines of one operation: gradients to clear, the call, and the check of a loss."""
     module, alias = operation.module, names[type(operation.module)]
     arguments = ", ".join([f"m{index[module]}", *operation.arguments])
     lines = []
@@ -87,7 +85,7 @@ def step_functions(lines: list[str], results, head: str) -> list[str]:
         "@entry",
         "def steps(states, parameters, gradients, data, scale, shift, targets, order, first, last, size, "
         "x_buffer, target_buffer, outputs):",
-        '    """Train on rows order[first:last], `size` at a time; the sum of the samples\' losses, and the row reached."""',
+        '    """Train on rows order[first:last], `size` at a time; the sum of the losses, and the row reached."""',
         *states,
         "    total = 0.0",
         "    for begin in range(first, last, size):",
@@ -122,7 +120,7 @@ def spell(kind, spelled: dict[StateType, str]) -> str:
     if isinstance(kind, StateType):
         return spelled[kind]
     if isinstance(kind, types.Array):
-        return f"array({kind.dtype}, {kind.ndim}, {kind.layout!r})"
+        return f"array({spell(kind.dtype, spelled)}, {kind.ndim}, {kind.layout!r})"
     if isinstance(kind, types.BaseTuple):
         return f"tuple_of([{', '.join(spell(item, spelled) for item in kind.types)}])"
     return "boolean" if isinstance(kind, types.Boolean) else str(kind)

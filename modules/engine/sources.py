@@ -1,8 +1,8 @@
 """What a compiled plan depends on: a digest over every source file and constant that its methods can reach.
 
-numba's own on-disk cache notices edits in one file only. So a plan's name carries this digest: it covers the files of the
-modules' classes, of their base classes, and of each helper function and constant that their methods name, in whatever
-file they stand, and this package itself.
+numba's own on-disk cache notices edits in one file only. So a plan's name carries this digest: it covers the files of
+the modules' classes, of their base classes, and of each helper function and constant that their methods name, wherever
+they stand, and this package itself.
 """
 
 import functools
@@ -94,9 +94,7 @@ def _reached(function):
         value = function.__globals__.get(name)
         if isinstance(value, types.ModuleType):
             if not value.__name__.startswith(("numpy", "numba", "math")):
-                yield from (
-                    getattr(value, attribute) for attribute in sorted(used) if hasattr(value, attribute)
-                )
+                yield from (getattr(value, attribute) for attribute in sorted(used) if hasattr(value, attribute))
         elif name in function.__globals__:
             yield value
     for cell in function.__closure__ or ():

@@ -88,6 +88,8 @@ class StateModel(models.OpaqueModel):
 
 @infer_getattr
 class StateAttributes(AttributeTemplate):
+    """Types of `state.name`."""
+
     key = StateType
 
     def generic_resolve(self, state, name):
@@ -103,6 +105,7 @@ def _field_pointer(context, builder, state, block, name):
 
 @lower_getattr_generic(StateType)
 def state_getattr(context, builder, state, block, name):
+    """Code for `state.name`."""
     model, pointer = _field_pointer(context, builder, state, block, name)
     value = model.load_from_data_pointer(builder, pointer)
     return imputils.impl_ret_borrowed(context, builder, state.types[name], value)
@@ -110,6 +113,7 @@ def state_getattr(context, builder, state, block, name):
 
 @lower_setattr_generic(StateType)
 def state_setattr(context, builder, sig, args, name):
+    """Code for `state.name = value`."""
     state, given = sig.args
     block, value = args
     kind = state.types[name]
@@ -138,9 +142,7 @@ def convert(context, builder, value, given, wanted, what):
         if given.dtype == wanted.dtype and given.ndim == wanted.ndim and wanted.layout != "A":
             raise WrongLayout(what)
         if not given.dtype == wanted.dtype or given.ndim != wanted.ndim:
-            raise TypingError(
-                f"{what} becomes {describe(given)}, where plain Python makes {describe(wanted)}"
-            )
+            raise TypingError(f"{what} becomes {describe(given)}, where plain Python makes {describe(wanted)}")
     return context.cast(builder, value, given, wanted)
 
 
@@ -179,6 +181,7 @@ def copy(target, value):
 
 
 def fill(target, value):
+    """target = value, the same number everywhere."""
     for i in range(target.size):
         target.flat[i] = value
 
@@ -222,12 +225,14 @@ class State:
 
 
 def _words(address: int, count: int) -> np.ndarray:
-    return np.frombuffer((ctypes.c_int64 * count).from_address(address), np.int64)
+    memory: Any = (ctypes.c_int64 * count).from_address(address)
+    return np.frombuffer(memory, np.int64)
 
 
 def _scalar(kind, address: int) -> np.ndarray:
     dtype = np.dtype(bool) if isinstance(kind, types.Boolean) else as_dtype(kind)
-    return np.frombuffer((ctypes.c_char * dtype.itemsize).from_address(address), dtype)
+    memory: Any = (ctypes.c_char * dtype.itemsize).from_address(address)
+    return np.frombuffer(memory, dtype)
 
 
 def _read(kind, address: int):
@@ -245,7 +250,7 @@ def _read(kind, address: int):
     low = sum(min(0, int(step) * (int(size) - 1)) for size, step in zip(shape, strides, strict=True))
     high = sum(max(0, int(step) * (int(size) - 1)) for size, step in zip(shape, strides, strict=True))
     span = high - low + int(words[3])
-    raw = (ctypes.c_char * span).from_address(data + low)
+    raw: Any = (ctypes.c_char * span).from_address(data + low)
     return np.ndarray(tuple(shape), as_dtype(kind.dtype), raw, -low, tuple(strides)).copy()
 
 

@@ -9,8 +9,8 @@ import functools
 import inspect
 import threading
 import weakref
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -36,6 +36,7 @@ class plain_python:
 
 
 def in_plain_python() -> bool:
+    """Whether methods run as plain Python just now."""
     return _plain.depth > 0
 
 
@@ -76,9 +77,7 @@ class Stateful:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "_states" not in vars(self):
-            raise AttributeError(
-                f"{type(self).__name__}: call super().__init__() before assigning self.{name}"
-            )
+            raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning self.{name}")
         if not name.startswith("_"):
             if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not in_plain_python():
                 value = value.astype(self._dtype, copy=False)
@@ -146,9 +145,7 @@ class Stateful:
         state = State(kind)
         stored = stored_names(type(self))
         hidden = vars(self)
-        for name in [
-            name for name in hidden if name in stored and name in kind.types and name not in kind.fixed
-        ]:
+        for name in [name for name in hidden if name in stored and name in kind.types and name not in kind.fixed]:
             self._initial[name] = hidden.pop(name)
         for name in kind.types:
             value = self._initial.get(name, hidden.get(name))
@@ -157,13 +154,17 @@ class Stateful:
         self._states[kind] = state
         return state
 
+    def compiled_methods(self) -> dict[str, Any]:
+        """The plain functions that compiled code finds under `state.name(...)`."""
+        return method_names(type(self))
+
     # -- what a plan asks; modules say more -----------------------------------------------------------------------
 
-    def children_inside(self) -> dict[str, "Stateful"]:
+    def children_inside(self) -> dict[str, Any]:
         """Children that this object's own methods call."""
         return {}
 
-    def all_inside(self) -> "Iterator[Stateful]":
+    def all_inside(self) -> "Iterator[Any]":
         for child in self.children_inside().values():
             yield child
             yield from child.all_inside()
@@ -213,17 +214,25 @@ class Stateful:
         raise TypeError(f"{type(self).__name__}: pickling would execute code when loaded; use state_dict()")
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def remembered(function: F) -> F:
+    """`functools.cache`, with the function's own types."""
+    return cast(F, functools.cache(function))
+
+
 def fits(value, kind) -> bool:
     """Whether `value` may be written into a state field of type `kind` (an array must have its type and layout)."""
     if isinstance(kind, numba.types.Array):
-        if (
-            not isinstance(value, np.ndarray)
-            or value.ndim != kind.ndim
-            or str(value.dtype) != str(kind.dtype)
-        ):
+        if not isinstance(value, np.ndarray) or value.ndim != kind.ndim or str(value.dtype) != str(kind.dtype):
             return False
         flags = value.flags
         return kind.layout == "A" or (flags.c_contiguous if kind.layout == "C" else flags.f_contiguous)
+    if isinstance(kind, numba.types.BaseTuple):
+        if not isinstance(value, tuple) or len(value) != len(kind.types):
+            return False
+        return all(fits(item, inner) for item, inner in zip(value, kind.types, strict=True))
     if isinstance(kind, numba.types.Number | numba.types.Boolean):
         return isinstance(value, bool | int | float | np.generic)
     return False
@@ -247,7 +256,7 @@ def raw_method(cls: type, name: str):
     return inspect.unwrap(getattr(cls, name))
 
 
-@functools.cache
+@remembered
 def method_names(cls: type) -> dict[str, Any]:
     """The author's methods of a class: all but those of the framework's bases and Python's own."""
     found: dict[str, Any] = {}
@@ -261,7 +270,7 @@ def method_names(cls: type) -> dict[str, Any]:
     return found
 
 
-@functools.cache
+@remembered
 def stored_names(cls: type) -> frozenset[str]:
     """Attributes that a class's methods (not its `__init__`) assign."""
     return frozenset(

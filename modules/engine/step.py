@@ -1,7 +1,7 @@
 """The training step: forward, loss, backward and update of a net as one compiled function.
 
-After a step the gradients of its minibatch can be read: they are overwritten by the next step, never cleared by this one.
-A step whose loss is not finite stops before the backward pass, so the parameters are those that gave the loss.
+After a step the gradients of its minibatch can be read: they are overwritten by the next step, never cleared by this
+one. A step whose loss is not finite stops before the backward pass, so the parameters are those that gave the loss.
 """
 
 from functools import partial
@@ -23,11 +23,7 @@ class StepPlan:
         operations.bprop(net, operations.call(loss, "bprop"))
         operations.call(optimizer, "update", "parameters", "gradients")
         kept, unread = prune(operations.items, {value})
-        kept = (
-            [o for o in kept if not (o.module is loss and o.method == "bprop")]
-            if not net.parameter_count
-            else kept
-        )
+        kept = [o for o in kept if not (o.module is loss and o.method == "bprop")] if not net.parameter_count else kept
         self.function = Function("step", kept, self.inputs, (value, y), step=True)
         parameters, gradients = net.flat_parameters, net.flat_gradients
         samples = dict(zip(self.inputs, (parameters, gradients, x, target), strict=True))

@@ -1,7 +1,7 @@
 """What types do a module's attributes have? Run its methods once as plain Python on two samples, and look.
 
-So a mistake in a method shows first as an ordinary Python traceback at its line. The run works on a copy of the modules:
-nothing of the real ones changes.
+So a mistake in a method shows first as an ordinary Python traceback at its line. The run works on a copy of the
+modules: nothing of the real ones changes.
 """
 
 import sys
@@ -41,9 +41,10 @@ def numba_type(value, dtype: np.dtype):
     return None
 
 
-def owner_key(cls: type) -> str:
-    """Name of a class in the state types of its instances; another source, another name."""
-    return f"{cls.__qualname__}@{class_digest(cls)}"
+def owner_key(module: Stateful) -> str:
+    """Name of an object's class in its state type; another source or another number of children, another name."""
+    cls, inside = type(module), len(module.children_inside())
+    return f"{cls.__qualname__}@{class_digest(cls)}" + (f"x{inside}" if inside else "")
 
 
 def state_type(module: Stateful, children: dict[str, StateType], wider: frozenset[str]) -> StateType:
@@ -59,7 +60,7 @@ def state_type(module: Stateful, children: dict[str, StateType], wider: frozense
                 kind = types.Array(kind.dtype, kind.ndim, "A")
             fields.append((name, kind))
     fields += sorted(children.items())
-    return StateType(owner_key(type(module)), fields, constants, module.fixed_names())
+    return StateType(owner_key(module), fields, constants, module.fixed_names())
 
 
 def check_precision(module: Stateful, method: str, result, args) -> None:

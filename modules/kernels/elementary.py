@@ -9,6 +9,8 @@ Source: Moshier, Methods and Programs for Mathematical Functions (1989), the Cep
 reduction of Cody and Waite, Software Manual for the Elementary Functions (1980).
 """
 
+from typing import Any
+
 import numba
 import numpy as np
 from llvmlite import ir
@@ -19,7 +21,7 @@ from .kernel import kernel
 
 LN2_HIGH = 0.693359375
 LN2_LOW = -2.121944400546905827679e-4
-TABLES = {
+TABLES: dict[int, dict[str, Any]] = {
     32: {
         "exp": [1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1],
         "tanh": [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1],

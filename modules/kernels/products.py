@@ -73,6 +73,7 @@ def strides(a):
 
 @overload(strides, inline="always")
 def compiled_strides(a):
+    """The layout decides, while compiling."""
     if a.layout == "C":
         return lambda a: (a.shape[1], 1)
     return lambda a: (1, a.shape[0])
@@ -99,7 +100,7 @@ def compiled_product(typing_context, a, b, out, add):
     return types.none(a, b, out, add), generate
 
 
-product.compiled_form = compiled_product
+product.compiled_form = compiled_product  # type: ignore[attr-defined]
 
 
 @kernel
@@ -116,7 +117,7 @@ def gemm(typing_context, a, b, out, add):
     def generate(context, builder, signature, args):
         dtype = out.dtype
         left, right, result = (
-            context.make_array(kind)(context, builder, arg) for kind, arg in zip((a, b, out), args)
+            context.make_array(kind)(context, builder, arg) for kind, arg in zip((a, b, out), args, strict=False)
         )
         (m, k), (_, n) = (cgutils.unpack_tuple(builder, array.shape, 2) for array in (left, right))
         rows, columns = cgutils.unpack_tuple(builder, result.shape, 2)

@@ -45,7 +45,10 @@ def reduction(name: str, axis: int, keepdims: bool):
             for k in range(after, x.ndim):
                 rest *= x.shape[k]
             out = np.empty(shape, dtype)
-            kernel(np.ascontiguousarray(x).reshape((x.size // (n * rest), n, rest)), out.reshape((x.size // (n * rest), rest)))
+            kernel(
+                np.ascontiguousarray(x).reshape((x.size // (n * rest), n, rest)),
+                out.reshape((x.size // (n * rest), rest)),
+            )
             return out
 
         return run

@@ -71,7 +71,6 @@ class _Tile:
             value = self.builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
         return value
 
-
     def mask_from(self, first, base: int):
         """The vector that is true in lanes whose column, counted from `base`, is at least `first`."""
         columns = ir.Constant(ir.VectorType(cgutils.intp_t, self.width), [base + k for k in range(self.width)])
@@ -118,7 +117,11 @@ def row_sums(rows: int, vectors: int):
                     number = t.broadcast(builder.load(builder.gep(left[i], [at])))
                     for v in range(vectors):
                         t.add_product(slots[i * vectors + v], number, right[v])
-            places = [(builder.gep(result[i], [step[v]]), slots[i * vectors + v], v) for i in range(rows) for v in range(vectors)]
+            places = [
+                (builder.gep(result[i], [step[v]]), slots[i * vectors + v], v)
+                for i in range(rows)
+                for v in range(vectors)
+            ]
             with builder.if_else(add_to) as (adding, setting):
                 with adding:
                     masks = [t.mask_from(skip, v * width) for v in range(vectors)]
@@ -177,7 +180,9 @@ def dot_products(rows: int, columns: int):
                     for j in range(columns):
                         rest.add_product(totals[i * columns + j], a_number, b_numbers[j])
             across = t.rows(c0, cgutils.intp_t(1), columns, real_columns)
-            offsets = [builder.sub(builder.ptrtoint(p, cgutils.intp_t), builder.ptrtoint(c0, cgutils.intp_t)) for p in across]
+            offsets = [
+                builder.sub(builder.ptrtoint(p, cgutils.intp_t), builder.ptrtoint(c0, cgutils.intp_t)) for p in across
+            ]
             size = cgutils.intp_t(a.dtype.bitwidth // 8)
             places = [
                 (builder.gep(row, [builder.sdiv(offset, size)]), totals[i * columns + j])

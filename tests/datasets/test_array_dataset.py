@@ -70,9 +70,7 @@ def test_arrays_that_fit_are_not_copied_and_others_become_contiguous():
     assert ds.y.flags.c_contiguous
 
 
-@pytest.mark.parametrize(
-    "rows", [slice(2, 7), slice(None, None, 3), [3, 1, 1], np.array([9, 0]), LABELS == 1]
-)
+@pytest.mark.parametrize("rows", [slice(2, 7), slice(None, None, 3), [3, 1, 1], np.array([9, 0]), LABELS == 1])
 def test_rows_are_gathered_and_scaled(rows):
     ds = ArrayDataset(IMAGES, LABELS, scale=1 / 255, shift=-0.5)
     x, y = ds[rows]
@@ -84,9 +82,7 @@ def test_rows_are_gathered_and_scaled(rows):
 
 def test_float64_is_scaled_in_float64():
     values = np.linspace(0, 1, 10)
-    np.testing.assert_array_equal(
-        ArrayDataset(values, LABELS, scale=0.1, shift=0.2)[:][0], values * 0.1 + 0.2
-    )
+    np.testing.assert_array_equal(ArrayDataset(values, LABELS, scale=0.1, shift=0.2)[:][0], values * 0.1 + 0.2)
 
 
 @pytest.mark.parametrize("x", [IMAGES, np.ones((10, 2), "f4"), np.ones((10, 2), "f8")])

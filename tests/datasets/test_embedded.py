@@ -159,9 +159,7 @@ def test_names_what_is_missing(monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"has no file .*nothing\.csv, expected one of release 1\.5"):
         reader.data_file("nothing.csv")
     monkeypatch.setattr(reader, "find_spec", lambda name: None)
-    with pytest.raises(
-        ModuleNotFoundError, match=r"^scikit-learn is not installed, but packs iris\.csv: run"
-    ):
+    with pytest.raises(ModuleNotFoundError, match=r"^scikit-learn is not installed, but packs iris\.csv: run"):
         Iris().train  # noqa: B018
 
 

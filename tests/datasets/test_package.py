@@ -38,11 +38,7 @@ def test_reexports_are_complete():
         module = importlib.import_module(f"bprop.datasets.{path.stem}")
         for name, value in vars(module).items():
             defined_here = getattr(value, "__module__", None) == module.__name__
-            if (
-                defined_here
-                and not name.startswith("_")
-                and (inspect.isclass(value) or inspect.isfunction(value))
-            ):
+            if defined_here and not name.startswith("_") and (inspect.isclass(value) or inspect.isfunction(value)):
                 public.add(name)
     assert public - FAMILIES == set(bprop.datasets.__all__)
     assert public >= FAMILIES
@@ -61,9 +57,7 @@ def test_every_file_and_everything_public_is_explained(path):
     tree = ast.parse(path.read_text())
     assert ast.get_docstring(tree)
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) or (
-            isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
-        ):
+        if isinstance(node, ast.ClassDef) or (isinstance(node, ast.FunctionDef) and not node.name.startswith("_")):
             assert ast.get_docstring(node), f"{path.name}: {node.name}"
 
 

@@ -35,9 +35,7 @@ def test_sizes(n, valid_size, test_size, lengths):
 
 
 @pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize(
-    "names", [np.array([0, 1, 2]), np.array(["cat", "dog", "owl"]), np.array([-5, 7, 1000])]
-)
+@pytest.mark.parametrize("names", [np.array([0, 1, 2]), np.array(["cat", "dog", "owl"]), np.array([-5, 7, 1000])])
 def test_classes_are_in_proportion(seed, names):
     labels = names[LABELS]
     for part, size in zip(split_rows(100, seed=seed, labels=labels), (65, 15, 20), strict=True):

@@ -1,0 +1,104 @@
+"""What modules may keep on self: booleans, tuples, other modules, and what only one mode stores."""
+
+import numpy as np
+import pytest
+from bprop.modules import Linear, Module, Sequential, Tanh, check_gradients
+
+from tests.modules.custom import x
+from tests.modules.test_compiling import same_as_plain_python
+
+
+class Masked(Module):
+    """y = x where it is positive; stores booleans."""
+
+    def fprop(self, x):
+        self.mask = x > 0
+        return x * self.mask
+
+    def bprop(self, grad_y):
+        return grad_y * self.mask
+
+
+def test_boolean_arrays_can_be_stored():
+    module = Masked()
+    same_as_plain_python(module)
+    assert module.mask.dtype == bool
+
+
+class Branches(Module):
+    """y = net(x) + x, with a Sequential inside that its methods call."""
+
+    def __init__(self, features):
+        super().__init__()
+        self.net = Sequential(Linear(features, features), Tanh())
+
+    def fprop(self, x):
+        return x + self.net.fprop(x)
+
+    def bprop(self, grad_y):
+        return grad_y + self.net.bprop(grad_y)
+
+
+def test_a_sequential_called_inside_methods():
+    module = Branches(3)
+    same_as_plain_python(module)
+    check_gradients(module, x()).raise_if_wrong()
+
+
+class Scales(Module):
+    def __init__(self):
+        super().__init__()
+        self.scales = (1.5, 2.0)
+
+    def fprop(self, x):
+        return x * self.scales[0] + self.scales[1]
+
+    def bprop(self, grad_y):
+        return grad_y * self.scales[0]
+
+
+def test_tuples_are_settings():
+    module = Scales()
+    same_as_plain_python(module)
+    module.scales = (3.0, 1.0)
+    same_as_plain_python(module)
+
+
+class OnlyInTraining(Module):
+    """Stores its input in training mode alone."""
+
+    def fprop(self, x):
+        if self.training:
+            self.x = x
+        return x
+
+    def bprop(self, grad_y):
+        return grad_y + self.x * 0 if self.training else grad_y
+
+
+def test_attributes_of_one_mode():
+    module = OnlyInTraining().eval()
+    module.fprop(x())
+    module.train()
+    module.fprop(x())
+    assert np.array_equal(module.x, x().astype(np.float32))
+
+
+class Summed(Module):
+    """Its gradient lacks the batch axis."""
+
+    def fprop(self, x):
+        return x * 2
+
+    def bprop(self, grad_y):
+        return grad_y.sum(axis=0) * 2
+
+
+def test_a_gradient_of_another_shape_is_refused_where_it_is_made():
+    net = Sequential(Linear(3, 3), Summed())
+    net.fprop(x())
+    with pytest.raises(
+        ValueError, match=r"Summed\(\): bprop returns a grad_x of shape \(3,\), expected \(2, 3\)"
+    ) as caught:
+        net.bprop(np.ones_like(net.fprop(x())))
+    assert caught.value.__notes__ == ["in model[1]"]
