@@ -27,9 +27,35 @@ class ApartLowering(NativeLowering):
         return _Apart
 
 
-def keep_apart(pipeline) -> None:
+class _Linked(Lower):
+    def lower_normal_function(self, fndesc):
+        super().lower_normal_function(fndesc)
+        self.library._optimize_final_module = lambda: None
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class LinkedLowering(NativeLowering):
+    """numba's lowering, for a function that only calls others: what it links is optimised already, and left so."""
+
+    _name = "bprop_linked_lowering"
+
+    @property
+    def lowering_class(self):
+        return _Linked
+
+
+class EntryCompiler(CompilerBase):
+    """numba's nopython pipeline for the entries of a plan, which are straight lines of calls."""
+
+    def define_pipelines(self):
+        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        keep_apart(pipeline, LinkedLowering)
+        return [pipeline]
+
+
+def keep_apart(pipeline, lowering=ApartLowering) -> None:
     """Make a pipeline end in a function that is never inlined."""
-    pipeline.add_pass_after(ApartLowering, NativeLowering)
+    pipeline.add_pass_after(lowering, NativeLowering)
     pipeline.passes = [entry for entry in pipeline.passes if entry[0] is not NativeLowering]
     pipeline._finalized = False
     pipeline.finalize()
