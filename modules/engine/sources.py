@@ -70,12 +70,14 @@ def _visit(value, seen: dict[int, str]) -> None:
 
 
 def function_text(function) -> str:
-    """The text that stands for a function: its whole source file, else its bytecode."""
-    code = function.__code__
-    lines = linecache.getlines(code.co_filename)
-    if lines:
-        return "".join(lines)
-    return repr((code.co_code, code.co_names, code.co_varnames, [str(item) for item in code.co_consts]))
+    """The text that stands for a function: its whole source file, if there is one, and its bytecode."""
+    return "".join(linecache.getlines(function.__code__.co_filename)) + code_text(function.__code__)
+
+
+def code_text(code) -> str:
+    """A code object as text: two functions of one name in one file are two."""
+    constants = [code_text(item) if isinstance(item, types.CodeType) else repr(item) for item in code.co_consts]
+    return repr((code.co_code, code.co_names, code.co_varnames, code.co_firstlineno, constants))
 
 
 def names(code) -> set[str]:

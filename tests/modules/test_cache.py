@@ -7,8 +7,9 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
-from bprop.modules import Tanh
+from bprop.modules import Module, Tanh
 from bprop.modules.engine import cache
 
 from .custom import x
@@ -197,3 +198,32 @@ def test_a_plan_is_written_once(tmp_path, monkeypatch):
     assert cache.plan_path("plan_x").read_text() == "first = 1\n"
     assert [path.name for path in tmp_path.iterdir()] == ["plan_x.py"]
     assert cache.load_plan("plan_x", {"given": 3}).first == 1
+
+
+def doubled():
+    class Factor(Module):
+        def fprop(self, x):
+            return x * 2
+
+        def bprop(self, grad_y):
+            return grad_y * 2
+
+    return Factor()
+
+
+def tripled():
+    class Factor(Module):
+        def fprop(self, x):
+            return x * 3
+
+        def bprop(self, grad_y):
+            return grad_y * 3
+
+    return Factor()
+
+
+def test_two_classes_of_one_name_in_one_file_are_two():
+    first, second = doubled(), tripled()
+    type(first).__qualname__ = type(second).__qualname__ = "Factor"
+    assert np.array_equal(first.fprop(np.ones((2, 2))), np.full((2, 2), 2))
+    assert np.array_equal(second.fprop(np.ones((2, 2))), np.full((2, 2), 3))
