@@ -6,7 +6,7 @@ Here, once, arguments are converted, shapes are checked and calls are paired, so
 import numpy as np
 
 from .operations import Operations
-from .plan import Function, Plan
+from .plan import Function, Plan, wrong_shape
 from .stateful import jit_disabled
 
 INT64 = np.dtype(np.int64)
@@ -23,7 +23,7 @@ def fprop(module, raw, arguments):
     else:
         plan = module_plan(module, arguments)
         y = plan.fprop(*arguments)
-    vars(module)["_pending"] = (plan, y.shape if isinstance(y, np.ndarray) else ())
+    vars(module)["_pending"] = (plan, y.shape if isinstance(y, np.ndarray) else (), arguments[0].shape)
     return y
 
 
@@ -33,7 +33,7 @@ def bprop(module, raw, arguments):
         error = RuntimeError(f"{module.label()}: bprop without a matching fprop; call fprop(x) first")
         module.add_place(error)
         raise error
-    plan, shape = module._pending
+    plan, shape, input_shape = module._pending
     arguments = [as_input(module, None, argument) for argument in arguments]
     if arguments and arguments[0].shape != shape:
         error = ValueError(f"{module.label()}: grad_y has shape {arguments[0].shape}, expected {shape}")
@@ -42,6 +42,8 @@ def bprop(module, raw, arguments):
     vars(module)["_pending"] = None
     if plan is None:
         grad_x = raw(module, *arguments)
+        if arguments and module.parent is not None and np.shape(grad_x) != input_shape:
+            raise wrong_shape(module, np.shape(grad_x), input_shape)
         return grad_x.copy() if isinstance(grad_x, np.ndarray) else grad_x
     return plan.bprop(module, *arguments)
 

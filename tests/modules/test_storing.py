@@ -98,7 +98,7 @@ def test_a_gradient_of_another_shape_is_refused_where_it_is_made():
     net = Sequential(Linear(3, 3), Summed())
     net.fprop(x())
     with pytest.raises(
-        ValueError, match=r"Summed\(\): bprop returns a grad_x of shape \(3,\), expected \(2, 3\)"
+        ValueError, match=r"Summed\(\): bprop returns a grad_x of shape \(3,\), expected \(\d, 3\)"
     ) as caught:
         net.bprop(np.ones_like(net.fprop(x())))
     assert caught.value.__notes__ == ["in model[1]"]
