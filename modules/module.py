@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .engine import calls
-from .engine.stateful import Stateful, in_plain_python, jit_disabled, method_names, plain_python
+from .engine.stateful import Stateful, method_names, plain_python
 from .parameter import Parameter, flatten
 
 if TYPE_CHECKING:
@@ -350,6 +350,3 @@ class Module(Stateful):
             count = f"  # {child.parameter_count:,} parameters" if child.parameter_count and not child._modules else ""
             lines.append(f"  ({name}): {text}{count}")
         return "\n".join([*lines, f")  # {self.parameter_count:,} parameters"])
-
-
-__all__ = ["Module", "in_plain_python", "jit_disabled"]

@@ -256,9 +256,8 @@ def compiled(function, pipeline=Compiler):
     if numba.config.DISABLE_JIT:
         return function
     if (function, pipeline) not in _compiled:
-        options = OPTIONS | getattr(function, "jit_options", {})
         _compiled[function, pipeline] = numba.njit(
-            function, pipeline_class=pipeline, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options
+            function, pipeline_class=pipeline, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS
         )
     return _compiled[function, pipeline]
 
@@ -266,13 +265,3 @@ def compiled(function, pipeline=Compiler):
 def compiled_method(function):
     """The compiled form of a module's method."""
     return compiled(function, MethodCompiler)
-
-
-def jit_options(**options):
-    """Compile the decorated helper with these numba options; the function itself stays plain Python."""
-
-    def mark(function):
-        function.jit_options = options
-        return function
-
-    return mark

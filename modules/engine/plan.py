@@ -21,7 +21,7 @@ from .operations import Operation, Part, modules_of, parts
 from .printer import print_plan
 from .sources import digest, names
 from .state import StateType, offer_method
-from .stateful import Stateful, copy_tree, in_plain_python, plain_python, raw_method
+from .stateful import Stateful, copy_tree, plain_python, raw_method
 from .trace import check_precision, first_samples, numba_type, owner_key, state_type
 
 
@@ -304,6 +304,3 @@ def description(module: Stateful) -> str:
             lines.append(f"{name}={value!r}" if literal else f"{name}: {numba_type(value, module.dtype)}")
     lines += [f"{name}=({description(child)})" for name, child in module.children_inside().items()]
     return "; ".join(lines)
-
-
-__all__ = ["Function", "Plan", "in_plain_python"]
