@@ -19,7 +19,7 @@ from numba.core.registry import cpu_target
 from numba.core.untyped_passes import IRProcessing
 
 from ..kernels.elementary import REPLACED
-from ..kernels.kernel import keep_apart
+from ..kernels.kernel import ApartLowering, lower_by
 from ..kernels.reductions import NAMES, reduction
 from .state import StateType
 
@@ -244,7 +244,7 @@ class MethodCompiler(Compiler):
 
     def define_pipelines(self):
         (pipeline,) = super().define_pipelines()
-        keep_apart(pipeline)
+        lower_by(pipeline, ApartLowering)
         return [pipeline]
 
 

@@ -23,7 +23,6 @@ class StepPlan:
         operations.bprop(net, operations.call(loss, "bprop"))
         operations.call(optimizer, "update", "parameters", "gradients")
         kept, unread = prune(operations.items, {value})
-        kept = [o for o in kept if not (o.module is loss and o.method == "bprop")] if not net.parameter_count else kept
         self.function = Function("step", kept, self.inputs, (value, y), step=True)
         parameters, gradients = net.flat_parameters, net.flat_gradients
         samples = dict(zip(self.inputs, (parameters, gradients, x, target), strict=True))

@@ -49,12 +49,12 @@ class EntryCompiler(CompilerBase):
 
     def define_pipelines(self):
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        keep_apart(pipeline, LinkedLowering)
+        lower_by(pipeline, LinkedLowering)
         return [pipeline]
 
 
-def keep_apart(pipeline, lowering=ApartLowering) -> None:
-    """Make a pipeline end in a function that is never inlined."""
+def lower_by(pipeline, lowering) -> None:
+    """Put `lowering` in the place of numba's own."""
     pipeline.add_pass_after(lowering, NativeLowering)
     pipeline.passes = [entry for entry in pipeline.passes if entry[0] is not NativeLowering]
     pipeline._finalized = False
@@ -66,7 +66,7 @@ class KernelCompiler(CompilerBase):
 
     def define_pipelines(self):
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        keep_apart(pipeline)
+        lower_by(pipeline, ApartLowering)
         return [pipeline]
 
 

@@ -25,7 +25,6 @@ class Optimizer(Stateful):
 
     def __init__(self):
         super().__init__()
-        vars(self)["_net"] = None
         vars(self)["_vector"] = None
         vars(self)["_plan"] = None
 
@@ -43,7 +42,7 @@ class Optimizer(Stateful):
         vector = net.flat_parameters
         if self._vector is not None and self._vector() is vector:
             return
-        vars(self).update(_dtype=net.dtype, _net=weakref.ref(net), _vector=weakref.ref(vector), _plan=None)
+        vars(self).update(_dtype=net.dtype, _vector=weakref.ref(vector), _plan=None)
         self.changed()
         self.start(vector)
 
