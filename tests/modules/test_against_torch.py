@@ -2,58 +2,31 @@
 
 import numpy as np
 import pytest
-from bprop.modules import (
-    Flatten,
-    Identity,
-    Linear,
-    LogSoftmax,
-    MeanSquaredError,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    Softmax,
-    SoftmaxCrossEntropy,
-    Tanh,
-)
+from bprop.modules import Linear, Sequential, SoftmaxCrossEntropy, Tanh
+
+from .cases import LOSSES, MODULES
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-MODULES = [
-    ("Identity", Identity, nn.Identity, (5, 4)),
-    ("ReLU", ReLU, nn.ReLU, (5, 4)),
-    ("Tanh", Tanh, nn.Tanh, (5, 4)),
-    ("Sigmoid", Sigmoid, nn.Sigmoid, (5, 4)),
-    ("Flatten", Flatten, nn.Flatten, (5, 2, 3, 2)),
-    ("Softmax", Softmax, lambda: nn.Softmax(dim=-1), (5, 4)),
-    ("LogSoftmax", LogSoftmax, lambda: nn.LogSoftmax(dim=-1), (5, 4)),
-    ("Linear", lambda: Linear(4, 3), lambda: nn.Linear(4, 3), (5, 4)),
-    ("Linear without bias", lambda: Linear(4, 3, bias=False), lambda: nn.Linear(4, 3, bias=False), (5, 4)),
-    ("Linear of sequences", lambda: Linear(4, 3), lambda: nn.Linear(4, 3), (5, 2, 4)),
-    (
-        "Sequential",
-        lambda: Sequential(Linear(4, 6), Tanh(), Sequential(Linear(6, 6), ReLU()), Linear(6, 3)),
-        lambda: nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Sequential(nn.Linear(6, 6), nn.ReLU()), nn.Linear(6, 3)),
-        (5, 4),
-    ),
-]
+modules = pytest.mark.parametrize("case", [case for case in MODULES if case.torch], ids=lambda case: case.name)
+losses = pytest.mark.parametrize("case", [case for case in LOSSES if case.torch], ids=lambda case: case.name)
 
-LOSSES = [
-    ("MeanSquaredError", MeanSquaredError, nn.MSELoss, (5, 4), (5, 4)),
-    ("labels", SoftmaxCrossEntropy, nn.CrossEntropyLoss, (5, 4), (5,)),
-    ("distributions", SoftmaxCrossEntropy, nn.CrossEntropyLoss, (5, 4), (5, 4)),
-]
+
+def twin(case):
+    """PyTorch's module or loss of a case."""
+    return getattr(nn, case.torch)() if isinstance(case.torch, str) else case.torch(nn)
 
 
 def close(a, b):
     np.testing.assert_allclose(a, b.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "ours", "theirs", "shape"), MODULES, ids=[row[0] for row in MODULES])
-def test_module(random, name, ours, theirs, shape):
-    module, other = ours(), theirs()
+@modules
+def test_module(random, case):
+    module, other = case.make(), twin(case)
     module.load_state_dict({name: value.numpy() for name, value in other.state_dict().items()})
-    x = random.standard_normal(shape).astype(np.float32)
+    x = case.x().astype(np.float32)
     x_there = torch.tensor(x, requires_grad=True)
     y, y_there = module.fprop(x), other(x_there)
     close(y, y_there)
@@ -66,16 +39,12 @@ def test_module(random, name, ours, theirs, shape):
     assert not gradients
 
 
-@pytest.mark.parametrize(("name", "ours", "theirs", "shape", "target_shape"), LOSSES, ids=[row[0] for row in LOSSES])
-def test_loss(random, name, ours, theirs, shape, target_shape):
-    loss, other = ours(), theirs()
-    y = random.standard_normal(shape).astype(np.float32)
-    if name == "labels":
-        target = random.integers(0, shape[1], target_shape)
-    elif name == "distributions":
-        target = random.dirichlet(np.ones(shape[1]), shape[0]).astype(np.float32)
-    else:
-        target = random.standard_normal(target_shape).astype(np.float32)
+@losses
+def test_loss(case):
+    loss, other = case.make(), twin(case)
+    y, target = case.arguments()
+    y = y.astype(np.float32)
+    target = target.astype(np.float32) if target.dtype.kind == "f" else target
     y_there = torch.tensor(y, requires_grad=True)
     value = other(y_there, torch.tensor(target))
     value.backward()

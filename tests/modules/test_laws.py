@@ -222,7 +222,7 @@ def test_batch_sizes_may_change(case):
         assert module.bprop(np.ones(module.output_shape(case.x(samples).shape))).shape == case.x(samples).shape
 
 
-@modules
+@pytest.mark.parametrize("case", [case for case in MODULES if case.samples_apart], ids=lambda case: case.name)
 def test_samples_do_not_see_each_other(case):
     module = case.make().to("float64")
     whole = module.fprop(case.x())
