@@ -5,6 +5,7 @@ from .array_dataset import ArrayDataset as ArrayDataset
 from .dataset import Dataset as Dataset
 from .digits import Digits as Digits
 from .idx import read_idx as read_idx
+from .inverse_problem import InverseProblem as InverseProblem
 from .mnist import MNIST as MNIST
 from .mnist import FashionMNIST as FashionMNIST
 from .order import epoch_order as epoch_order
@@ -22,6 +23,7 @@ __all__ = [
     "Diabetes",
     "Digits",
     "FashionMNIST",
+    "InverseProblem",
     "Iris",
     "Wine",
     "epoch_order",

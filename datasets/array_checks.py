@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from .checks import whole_number
 
 Rows: TypeAlias = slice | np.ndarray | list[int]
+CHECKED_AT_ONCE = 1 << 22  # numbers; the array may lie in a file that is larger than memory
 
 
 def real_numbers(name: str, values: ArrayLike) -> np.ndarray:
@@ -32,11 +33,12 @@ def check_finite(name: str, array: np.ndarray) -> None:
     """Refuse an array that holds NaN or infinity, and name the first row that does."""
     if array.dtype.kind != "f":
         return
-    finite = np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
-    if not finite.all():
-        raise ValueError(
-            f"ArrayDataset: row {finite.argmin()} of {name} holds NaN or infinity, expected finite numbers"
-        )
+    rows = max(1, CHECKED_AT_ONCE // (array.size // len(array)))
+    for first in range(0, len(array), rows):
+        finite = np.isfinite(array[first : first + rows]).all(axis=tuple(range(1, array.ndim)))
+        if not finite.all():
+            row = first + finite.argmin()
+            raise ValueError(f"ArrayDataset: row {row} of {name} holds NaN or infinity, expected finite numbers")
 
 
 def count_classes(labels: np.ndarray, classes: int | None) -> int:
@@ -52,6 +54,20 @@ def count_classes(labels: np.ndarray, classes: int | None) -> int:
         row = wrong.argmax()
         raise ValueError(f"ArrayDataset: row {row} of y has label {labels[row]}, expected 0 to {classes - 1}")
     return classes
+
+
+def checked_weights(values: ArrayLike, n: int) -> np.ndarray:
+    """`values` as n weights, of which none is negative and one is positive: (n,) float32 or float64."""
+    array = real_numbers("sample_weight", values)
+    if array.shape != (n,):
+        raise ValueError(f"ArrayDataset: sample_weight has shape {array.shape}, expected ({n},)")
+    check_finite("sample_weight", array)
+    if (array < 0).any():
+        row = (array < 0).argmax()
+        raise ValueError(f"ArrayDataset: row {row} of sample_weight is {array[row]}, expected at least 0")
+    if not array.any():
+        raise ValueError("ArrayDataset: sample_weight is 0 for every sample, expected a positive one")
+    return np.ascontiguousarray(array, dtype=float_type(array))
 
 
 def checked_rows(rows: Rows) -> slice | np.ndarray:

@@ -3,13 +3,22 @@ without a Python loop over samples."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .array_checks import Rows, check_finite, checked_rows, count_classes, float_type, real_numbers
+from .array_checks import (
+    Rows,
+    check_finite,
+    checked_rows,
+    checked_weights,
+    count_classes,
+    float_type,
+    real_numbers,
+)
 from .checks import finite_number, whole_number
 from .order import epoch_order
 
@@ -23,22 +32,27 @@ class ArrayDataset:
 
     Shapes: x (N, ...), kept as uint8, float32 or float64 (other numbers become float32); y (N,) whole
         numbers are class labels, kept as int64; y (N, ...) floating point is kept as float32 or float64.
-        An array that already has its dtype and is C-contiguous is not copied.
-    Args: scale, shift: applied to every minibatch, so that images stay uint8 in memory; classes: number
-        of classes, default the largest label plus one; None with floating point y.
+        An array that already has its dtype and is C-contiguous is not copied, so it may lie in a file.
+    Args: sample_weight (N,): how much each sample counts, kept as float32 or float64; scale, shift:
+        applied to every minibatch, so that images stay uint8 in memory; classes: number of classes,
+        default the largest label plus one; None with floating point y; target_mean, target_std: what was
+        done to y, which y * target_std + target_mean undoes, for figures in the units of the source.
     Errors: TypeError for arrays that do not hold real numbers; ValueError for different lengths, an
         empty set, NaN or infinity (names the first such row), labels that are not in 0..classes-1 (names
-        row and label).
+        row and label), weights that are negative or all 0.
     """
 
     def __init__(
         self,
         x: ArrayLike,
         y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
         scale: float = 1.0,
         shift: float = 0.0,
         classes: int | None = None,
+        target_mean: float = 0.0,
+        target_std: float = 1.0,
     ) -> None:
         x, y = real_numbers("x", x), real_numbers("y", y)
         if len(x) != len(y):
@@ -52,8 +66,11 @@ class ArrayDataset:
         self.classes = count_classes(self.y, classes) if labels else None
         if classes is not None and not labels:
             raise ValueError(f"ArrayDataset: classes is {classes} but y has dtype {y.dtype}, expected whole numbers")
+        self.target_mean = finite_number("ArrayDataset", "target_mean", target_mean)
+        self.target_std = finite_number("ArrayDataset", "target_std", target_std)
         check_finite("x", self.x)
         check_finite("y", self.y)
+        self.sample_weight = None if sample_weight is None else checked_weights(sample_weight, len(self.x))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -86,7 +103,11 @@ class ArrayDataset:
     def take(self, rows: Rows) -> ArrayDataset:
         """The samples of a slice (its memory is shared) or of a 1-D index array (copied), as a data set."""
         rows = checked_rows(rows)
-        return ArrayDataset(self.x[rows], self.y[rows], scale=self.scale, shift=self.shift, classes=self.classes)
+        taken = copy.copy(self)  # its values are checked already
+        taken.x, taken.y = np.ascontiguousarray(real_numbers("x", self.x[rows])), np.ascontiguousarray(self.y[rows])
+        if self.sample_weight is not None:
+            taken.sample_weight = checked_weights(self.sample_weight[rows], len(taken))
+        return taken
 
     def minibatches(
         self,

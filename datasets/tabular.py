@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .array_dataset import Pair
+from .array_dataset import ArrayDataset, Pair
 from .embedded import EmbeddedDataset, mean_and_std
 from .scikit_learn import read_labelled_table, read_table
 
@@ -68,7 +68,7 @@ class Diabetes(EmbeddedDataset):
     """442 patients: 10 measurements, and how far the disease went in a year (25 to 346). A regression.
 
     With `standardize` the target is standardised too; `y * target_std + target_mean` is in the units of
-    the table.
+    the table, and so are the trainer's figures such as rmse.
 
     Shapes: x (N, 10) float32, y (N, 1) float32.
     Args, Errors: as of every embedded set; the split is not stratified.
@@ -99,6 +99,10 @@ class Diabetes(EmbeddedDataset):
             return 0.0, 1.0
         mean, std = mean_and_std(self._whole[1][self._rows[0]])
         return mean.item(), std.item()
+
+    def _part(self, rows: np.ndarray) -> ArrayDataset:
+        part = super()._part(rows)
+        return ArrayDataset(part.x, part.y, target_mean=self.target_mean, target_std=self.target_std)
 
     def _targets(self, y: np.ndarray) -> np.ndarray:
         return ((y - self.target_mean) / self.target_std).astype(np.float32)

@@ -104,6 +104,55 @@ def test_take():
     assert (some.scale, some.shift, some.classes) == (0.5, 2.0, 7)
     assert not np.shares_memory(some.x, IMAGES)
     assert np.shares_memory(ds.take(slice(3, 6)).x, IMAGES)
+    every_other = ds.take(slice(None, None, 2))
+    assert every_other.x.flags.c_contiguous
+    np.testing.assert_array_equal(every_other.x, IMAGES[::2])
+    with pytest.raises(ValueError, match=r"^ArrayDataset: x has shape \(0, 1, 4, 6\), expected at least one sample$"):
+        ds.take(LABELS > 5)
+
+
+def test_weights_are_kept_and_taken():
+    weights = np.arange(10, dtype=np.float32)
+    ds = ArrayDataset(IMAGES, LABELS, weights)
+    assert ds.sample_weight.dtype == np.float32
+    np.testing.assert_array_equal(ds.take([4, 2]).sample_weight, [4, 2])
+    np.testing.assert_array_equal(ds.take(slice(8, None)).sample_weight, [8, 9])
+    assert ArrayDataset(IMAGES, LABELS, np.ones(10, int)).sample_weight.dtype == np.float32
+    assert ArrayDataset(IMAGES, LABELS).sample_weight is None
+    with pytest.raises(ValueError, match=r"^ArrayDataset: sample_weight is 0 for every sample, expected a positive"):
+        ds.take([0, 0])
+
+
+@pytest.mark.parametrize(
+    ("weights", "error", "message"),
+    [
+        (np.ones(9), ValueError, "sample_weight has shape (9,), expected (10,)"),
+        (np.ones((10, 1)), ValueError, "sample_weight has shape (10, 1), expected (10,)"),
+        ([1] * 9 + [np.nan], ValueError, "row 9 of sample_weight holds NaN or infinity, expected finite numbers"),
+        ([1, -2] * 5, ValueError, "row 1 of sample_weight is -2, expected at least 0"),
+        (np.zeros(10), ValueError, "sample_weight is 0 for every sample, expected a positive one"),
+        (["a"] * 10, TypeError, "sample_weight has dtype <U1, expected whole or floating point numbers"),
+    ],
+)
+def test_refuses_weights(weights, error, message):
+    with pytest.raises(error, match=f"^ArrayDataset: {re.escape(message)}$"):
+        ArrayDataset(IMAGES, LABELS, weights)
+
+
+def test_values_are_checked_a_piece_at_a_time(monkeypatch):
+    monkeypatch.setattr("bprop.datasets.array_checks.CHECKED_AT_ONCE", 12)
+    x = np.ones((50, 2, 2))
+    ArrayDataset(x, np.zeros(50))
+    x[37, 1, 1] = np.inf
+    with pytest.raises(ValueError, match=r"^ArrayDataset: row 37 of x holds NaN or infinity, expected finite numbers$"):
+        ArrayDataset(x, np.zeros(50))
+
+
+def test_units_of_the_target_are_kept():
+    ds = ArrayDataset(IMAGES, np.ones(10), target_mean=3, target_std=2.5)
+    assert (ds.take([1]).target_mean, ds.take([1]).target_std) == (3.0, 2.5)
+    with pytest.raises(ValueError, match=r"^ArrayDataset: target_std is nan, expected a finite number$"):
+        ArrayDataset(IMAGES, np.ones(10), target_std=np.nan)
 
 
 WITH_NAN = np.ones((5, 3, 2))
