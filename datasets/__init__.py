@@ -2,6 +2,7 @@
 Fashion-MNIST. Importing this package reads no data and imports nothing but NumPy."""
 
 from .array_dataset import ArrayDataset as ArrayDataset
+from .csv_dataset import CsvDataset as CsvDataset
 from .dataset import Dataset as Dataset
 from .digits import Digits as Digits
 from .idx import read_idx as read_idx
@@ -9,6 +10,7 @@ from .inverse_problem import InverseProblem as InverseProblem
 from .mnist import MNIST as MNIST
 from .mnist import FashionMNIST as FashionMNIST
 from .order import epoch_order as epoch_order
+from .preprocessing import Preprocessing as Preprocessing
 from .split import split_rows as split_rows
 from .tabular import BreastCancer as BreastCancer
 from .tabular import Diabetes as Diabetes
@@ -19,12 +21,14 @@ __all__ = [
     "MNIST",
     "ArrayDataset",
     "BreastCancer",
+    "CsvDataset",
     "Dataset",
     "Diabetes",
     "Digits",
     "FashionMNIST",
     "InverseProblem",
     "Iris",
+    "Preprocessing",
     "Wine",
     "epoch_order",
     "read_idx",

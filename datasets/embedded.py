@@ -11,11 +11,11 @@ import numpy as np
 
 from .array_dataset import ArrayDataset, Pair
 from .checks import whole_number
-from .dataset import Dataset
 from .split import split_rows, split_sizes
+from .split_dataset import SplitDataset, ThreeParts
 
 
-class EmbeddedDataset(Dataset):
+class EmbeddedDataset(SplitDataset):
     """Family base of `Digits`, `Iris`, `Wine`, `BreastCancer` and `Diabetes`.
 
     Args: valid_size, test_size: a fraction of the set (float) or a number of samples (int), 0 for none;
@@ -26,6 +26,7 @@ class EmbeddedDataset(Dataset):
 
     samples: ClassVar[int]
     scale: ClassVar[float] = 1.0
+    kept = ("_whole",)
 
     def __init__(
         self,
@@ -47,18 +48,6 @@ class EmbeddedDataset(Dataset):
         """The whole set: x (samples, *input_shape) uint8 or float64, y (samples, *target_shape) int64 or
         float64."""
 
-    @cached_property
-    def train(self) -> ArrayDataset:
-        return self._part(self._rows[0])
-
-    @cached_property
-    def valid(self) -> ArrayDataset | None:
-        return self._part(self._rows[1]) if self._rows[1].size else None
-
-    @cached_property
-    def test(self) -> ArrayDataset | None:
-        return self._part(self._rows[2]) if self._rows[2].size else None
-
     @property
     def feature_mean(self) -> np.ndarray:
         """What was subtracted from each input, float64 of input_shape: zeros without `standardize`."""
@@ -74,7 +63,7 @@ class EmbeddedDataset(Dataset):
         return self.read()
 
     @cached_property
-    def _rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _rows(self) -> ThreeParts:
         labels = None if self.classes is None else self._whole[1]
         return split_rows(
             self.samples, valid_size=self.valid_size, test_size=self.test_size, seed=self.seed, labels=labels
@@ -101,5 +90,5 @@ class EmbeddedDataset(Dataset):
 
 def mean_and_std(x: np.ndarray) -> Pair:
     """Mean and standard deviation of x (N, ...) over its first axis; std is 1 where all samples are equal."""
-    constant = x.max(axis=0) == x.min(axis=0)
-    return x.mean(axis=0), np.where(constant, 1.0, x.std(axis=0))
+    std = x.std(axis=0)
+    return x.mean(axis=0), np.where((x.max(axis=0) == x.min(axis=0)) | (std == 0), 1.0, std)

@@ -1,7 +1,7 @@
 """The run folder: what a training was told, what it gave, and the weights, in files that execute nothing when read.
 
-config.yaml (resolved, with every default), metrics.csv (a row an epoch), summary.json (final figures, versions, seed)
-and model.safetensors (weights under PyTorch's names).
+config.yaml (resolved, with every default), metrics.csv (a row an epoch), summary.json (final figures, versions, seed),
+model.safetensors (weights under PyTorch's names), and preprocessing.json (how a table becomes numbers).
 """
 
 import csv
@@ -68,6 +68,8 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
     (folder / "config.yaml").write_text(config.resolved(), encoding="utf-8")
     for source in config.sources:  # so that the folder's config finds the modules that it names
         shutil.copyfile(source, folder / source.name)
+    if hasattr(experiment.dataset, "preprocessing"):  # of a table, which new rows need, too
+        experiment.dataset.preprocessing.save(folder / "preprocessing.json")
     callbacks = [*experiment.callbacks, CsvLog(folder / "metrics.csv")]  # last, so that it sees their figures
     trainer = Trainer(
         experiment.model, experiment.loss, experiment.optimizer, callbacks=callbacks, seed=config.seed, quiet=quiet

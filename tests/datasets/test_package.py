@@ -12,10 +12,23 @@ import pytest
 from bprop.datasets import ArrayDataset, Dataset
 
 FILES = sorted(Path(bprop.datasets.__file__).parent.glob("*.py"))
-INTERNAL = {"array_checks", "checks", "download", "scikit_learn"}  # helpers of the other files
+INTERNAL = {
+    "array_checks",
+    "checks",
+    "column_kinds",
+    "columns",
+    "csv_table",
+    "download",
+    "scikit_learn",
+}  # helpers of the other files
 FAMILIES = {
+    "ClassTarget",
     "EmbeddedDataset",
     "IdxImages",
+    "NumberTarget",
+    "SplitDataset",
+    "is_cached",
+    "one_of",
     "mean_and_std",
     "split_sizes",
 }  # shared by leaves in several files

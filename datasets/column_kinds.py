@@ -1,0 +1,55 @@
+"""What a column of text holds: numbers or words, classes or amounts. What cannot be told is refused, not guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .csv_table import Table, number
+
+MOST_CATEGORIES = 100  # more different words are names or free text, unless the user says otherwise
+
+
+def is_categorical(table: Table, name: str, missing: Sequence[str], stated: bool) -> bool:
+    """Whether an input is a column of words, as the user stated or the cells say."""
+    given = given_cells(table, name, missing)
+    if len(given) < 2:
+        raise ValueError(f"{table.source}: column {name!r} has one value only, which says nothing; drop it")
+    return stated or holds_words(table, name, given, "name the column under categorical")
+
+
+def guessed_task(table: Table, name: str, missing: Sequence[str]) -> str:
+    """`classification` or `regression`, as the target's cells say."""
+    given = given_cells(table, name, missing)
+    if holds_words(table, name, given, "state the task"):
+        return "classification"
+    if len(given) > MOST_CATEGORIES or not all(cell.lstrip("+-").isdecimal() for cell in given):
+        return "regression"
+    raise ValueError(
+        f"{table.source}: column {name!r} holds whole numbers, which may be classes or amounts; "
+        f"expected task to be classification or regression"
+    )
+
+
+def given_cells(table: Table, name: str, missing: Sequence[str]) -> dict[str, int]:
+    """The different cells that are not missing, each with its first row."""
+    given: dict[str, int] = {}
+    for n, cell in enumerate(table.column(name)):
+        if cell not in missing:
+            given.setdefault(cell, n)
+    return given
+
+
+def holds_words(table: Table, name: str, given: dict[str, int], remedy: str) -> bool:
+    """Whether no cell is a number; ValueError if only some are, or if there are too many different words."""
+    odd = [cell for cell in given if number(cell) is None]
+    if odd and len(odd) < len(given):
+        raise ValueError(
+            f"{table.place(given[odd[0]], name)}: got {odd[0]!r}, expected a number below 1e30 as in other rows; "
+            f"or list the word under missing_values, or {remedy}"
+        )
+    if len(odd) > MOST_CATEGORIES:
+        raise ValueError(
+            f"{table.source}: column {name!r} has {len(odd)} different words, expected at most {MOST_CATEGORIES}; "
+            f"drop it, or {remedy}"
+        )
+    return bool(odd)

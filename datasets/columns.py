@@ -1,0 +1,99 @@
+"""A column of a table as numbers: what is fitted to it, and how its cells are read. A cell that does not fit is
+refused by file, line and column."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from .csv_table import Table, number
+from .embedded import mean_and_std
+
+MISSING_VALUES = ("", "NA", "N/A", "NaN", "nan", "null", "?")
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A column of numbers: (value - mean) / std; `fill` stands for a missing value, None refuses it."""
+
+    kind: Literal["numeric"]
+    name: str
+    mean: float
+    std: float
+    fill: float | None
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A column of words: one-hot in the order of `categories`; `fill` stands for a missing one, None refuses it."""
+
+    kind: Literal["categorical"]
+    name: str
+    categories: tuple[str, ...]
+    fill: str | None
+
+
+def numbers(table: Table, name: str, missing: Sequence[str], fill: float | None) -> np.ndarray:
+    """A column as float64, missing values filled."""
+    values = np.empty(len(table))
+    for n, cell in enumerate(table.column(name)):
+        value = fill if cell in missing else number(cell)
+        if value is None:
+            raise ValueError(f"{table.place(n, name)}: {odd(cell, missing)}, expected a number below 1e30")
+        values[n] = value
+    return values
+
+
+def words(table: Table, name: str, missing: Sequence[str], fill: str | None) -> list[str]:
+    """A column of words, missing ones filled; a word that is a number is spelled in one way (3, 3.0 and 03 as 3)."""
+    found = []
+    for n, cell in enumerate(table.column(name)):
+        word = fill if cell in missing else one_spelling(cell)
+        if word is None:
+            raise ValueError(f"{table.place(n, name)}: {odd(cell, missing)}, expected a word")
+        found.append(word)
+    return found
+
+
+def one_spelling(cell: str) -> str:
+    """`3` for 3, 3.0 and 03; any other word as it is."""
+    value = number(cell)
+    return cell if value is None else repr(int(value)) if value.is_integer() else repr(value)
+
+
+def numeric(table: Table, name: str, missing: Sequence[str], how: str, standardize: bool) -> Numeric:
+    """A column of numbers fitted to a table."""
+    given = np.array([number(cell) for cell in table.column(name) if cell not in missing], dtype=float)
+    if not given.size:
+        raise ValueError(f"{table.source}: column {name!r} has no value in the training rows; drop it")
+    fill = {"mean": float(given.mean()), "median": float(np.median(given))}.get(how)
+    filled = numbers(table, name, missing, fill)
+    mean, std = map(float, mean_and_std(filled)) if standardize else (0.0, 1.0)
+    return Numeric("numeric", name, mean, std, fill)
+
+
+def categorical(table: Table, name: str, missing: Sequence[str], how: str) -> Categorical:
+    """A column of words fitted to a table."""
+    counts = Counter(one_spelling(cell) for cell in table.column(name) if cell not in missing)
+    if not counts:
+        raise ValueError(f"{table.source}: column {name!r} has no value in the training rows; drop it")
+    categories = in_order(counts)
+    fill = max(categories, key=lambda word: counts[word]) if how in ("mean", "median") else None
+    return Categorical("categorical", name, categories, fill)
+
+
+def in_order(found: Iterable[str]) -> tuple[str, ...]:
+    """Words in the order of the alphabet; numbers in theirs."""
+    found = set(found)
+    if all(number(word) is not None for word in found):
+        return tuple(sorted(found, key=float))
+    return tuple(sorted(found))
+
+
+def odd(cell: str, missing: Sequence[str]) -> str:
+    """What is wrong with a cell that cannot be used."""
+    return f"got {cell!r}, which means a missing value" if cell in missing else f"got {cell!r}"
