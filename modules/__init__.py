@@ -14,6 +14,7 @@ from .initializers import (
     PyTorchUniform,
     manual_seed,
 )
+from .kernels.elementary import erf, sigmoid, softplus
 from .linear import Linear
 from .loss import Loss
 from .mean_squared_error import MeanSquaredError
@@ -49,5 +50,8 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Tanh",
     "check_gradients",
+    "erf",
     "manual_seed",
+    "sigmoid",
+    "softplus",
 ]

@@ -1,9 +1,10 @@
-"""exp, log, tanh and sigmoid against NumPy's in extended precision, over the whole range, with all special values."""
+"""The elementary functions against NumPy's in extended precision, over the whole range, with all special values."""
 
 import numba
 import numpy as np
 import pytest
-from bprop.modules.kernels.elementary import exp, log, sigmoid, tanh
+from bprop.modules import Module
+from bprop.modules.kernels.elementary import FORMULAE, erf, exp, expm1, log, log1p, sigmoid, softplus, tanh
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiled code")
 
@@ -12,11 +13,31 @@ def sigmoid_reference(x):
     return 1 / (1 + np.exp(-x))
 
 
+def softplus_reference(x):
+    return np.logaddexp(x, np.longdouble(0))
+
+
+def erf_reference(x):
+    """2/√π exp(-x²) Σₙ 2ⁿ x²ⁿ⁺¹ / (2n + 1)!!, whose terms all have one sign; beyond 7 it is ±1."""
+    near = np.where(np.abs(x) < 7, x, 0)
+    term = near
+    total = np.zeros_like(near)
+    for n in range(250):
+        total += term
+        term = term * 2 * near * near / (2 * n + 3)
+    root = np.sqrt(np.arctan(np.longdouble(1)) * 4)
+    return np.where(np.abs(x) < 7, 2 / root * np.exp(-near * near) * total, np.sign(x))
+
+
 CASES = [
     (exp, np.exp, 2.0, {np.float32: (-104, 88.7), np.float64: (-745, 709.7)}),
     (log, np.log, 2.0, {np.float32: (0, 1e3), np.float64: (0, 1e3)}),
     (tanh, np.tanh, 2.0, {np.float32: (-12, 12), np.float64: (-25, 25)}),
     (sigmoid, sigmoid_reference, 2.5, {np.float32: (-87, 40), np.float64: (-700, 60)}),
+    (expm1, np.expm1, 2.0, {np.float32: (-104, 88.7), np.float64: (-745, 709.7)}),
+    (log1p, np.log1p, 2.0, {np.float32: (-0.9999, 1e3), np.float64: (-0.9999, 1e3)}),
+    (softplus, softplus_reference, 2.0, {np.float32: (-87, 100), np.float64: (-700, 100)}),
+    (erf, erf_reference, 2.0, {np.float32: (-5, 5), np.float64: (-6.5, 6.5)}),
 ]
 SPECIAL = [
     0.0,
@@ -35,6 +56,9 @@ SPECIAL = [
     -746,
     1,
     0.625,
+    -1,
+    -0.9999,
+    3.9,
     1e30,
 ]
 
@@ -52,7 +76,7 @@ def over(function):
 
 def samples(low, high, dtype):
     random = np.random.default_rng(0)
-    sizes = (10.0 ** random.uniform(-30, 2, 20_000)).clip(0, high)
+    sizes = (10.0 ** random.uniform(-37, 2, 20_000)).clip(0, high)
     x = np.concatenate([random.uniform(low, high, 200_000), sizes, -sizes.clip(0, -low) if low < 0 else sizes])
     return x.astype(dtype)
 
@@ -81,7 +105,7 @@ def test_special_values(function, reference, bound, ranges, dtype):
     assert np.all(close | (y == right) | (np.isnan(y) & np.isnan(right)))
 
 
-@pytest.mark.parametrize("function", [exp, log, tanh, sigmoid])
+@pytest.mark.parametrize("function", FORMULAE, ids=lambda function: function.__name__)
 def test_arrays_of_any_layout(function):
     compute = function.compiled_form
 
@@ -91,3 +115,33 @@ def test_arrays_of_any_layout(function):
 
     x = np.random.default_rng(0).random((4, 6))[:, ::2]
     assert np.allclose(whole(x), function(x), rtol=1e-14)
+
+
+@pytest.mark.parametrize("function", FORMULAE, ids=lambda function: function.__name__)
+def test_plain_form_is_the_same_function(function):
+    compute, x = function.compiled_form, np.linspace(0.1, 3, 50)
+
+    @numba.njit
+    def whole(x):
+        return compute(x)
+
+    for dtype in (np.float32, np.float64):
+        plain = function(x.astype(dtype))
+        assert plain.dtype == dtype
+        np.testing.assert_allclose(plain, whole(x.astype(dtype)), rtol=4 * np.finfo(dtype).eps)
+        assert function(dtype(0.5)) == pytest.approx(whole(dtype(0.5)), rel=1e-6)
+
+
+class Bell(Module):
+    """y = erf(x) + log1p(exp x) + expm1(x), with each function as a user's method names it."""
+
+    def fprop(self, x):
+        return erf(x) + np.log1p(sigmoid(x)) + np.expm1(x) + softplus(x)
+
+
+def test_methods_name_them_as_functions_of_numpy_and_of_this_package():
+    x = np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)
+    right = erf(x) + np.log1p(sigmoid(x)) + np.expm1(x) + softplus(x)
+    y = Bell().fprop(x)
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y, right, rtol=1e-6)

@@ -1,0 +1,151 @@
+"""Formulae of one floating point number, written with Python's operators and emitted as LLVM code.
+
+`compiled_form` makes of such a formula what compiled code calls: for a number the formula in line, so LLVM computes
+a vector of them at a time; for an array a loop of it.
+"""
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from .kernel import kernel
+
+
+class Number:
+    """A floating point value of LLVM with Python's operators: what follows reads as formulae."""
+
+    def __init__(self, builder, value):
+        self.builder, self.value = builder, value
+        self.bits = 64 if isinstance(value.type, ir.DoubleType) else 32
+        self.integer = ir.IntType(self.bits)
+
+    def new(self, value):
+        return Number(self.builder, value)
+
+    def constant(self, number: float):
+        return self.new(ir.Constant(self.value.type, number))
+
+    def _other(self, other):
+        return other if isinstance(other, Number) else self.constant(float(other))
+
+    def __add__(self, other):
+        return self.new(self.builder.fadd(self.value, self._other(other).value))
+
+    def __sub__(self, other):
+        return self.new(self.builder.fsub(self.value, self._other(other).value))
+
+    def __mul__(self, other):
+        return self.new(self.builder.fmul(self.value, self._other(other).value))
+
+    def __truediv__(self, other):
+        return self.new(self.builder.fdiv(self.value, self._other(other).value))
+
+    def times_plus(self, factor, term):
+        """self factor + term, rounded once."""
+        return self._call("fma", self._other(factor), self._other(term))
+
+    def _call(self, name, *others):
+        values = [self.value, *(other.value for other in others)]
+        kind = ir.FunctionType(self.value.type, [self.value.type] * len(values))
+        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.{name}.f{self.bits}")
+        return self.new(self.builder.call(function, values))
+
+    def rounded(self):
+        """The nearest whole number."""
+        return self._call("rint")
+
+    def magnitude(self):
+        return self._call("fabs")
+
+    def with_sign_of(self, other):
+        return self._call("copysign", other)
+
+    def compare(self, sign: str, other):
+        """An LLVM bit; false for NaN."""
+        return self.builder.fcmp_ordered(sign, self.value, self._other(other).value)
+
+    def is_number(self):
+        """An LLVM bit; false for NaN."""
+        return self.builder.fcmp_ordered("ord", self.value, self.value)
+
+    def within(self, low: float, high: float):
+        """self, cut off at both bounds; 0 for NaN."""
+        inside = self.constant(high).choose(self.compare(">", high), self)
+        inside = self.constant(low).choose(inside.compare("<", low), inside)
+        return inside.choose(self.is_number(), 0.0)
+
+    def choose(self, condition, other):
+        """self where the bit `condition` is set, else other."""
+        return self.new(self.builder.select(condition, self.value, self._other(other).value))
+
+    def as_integer(self):
+        return self.builder.fptosi(self.value, self.integer)
+
+    def as_bits(self):
+        return self.builder.bitcast(self.value, self.integer)
+
+    def from_bits(self, bits):
+        return self.new(self.builder.bitcast(bits, self.value.type))
+
+    def polynomial(self, coefficients):
+        """Horner's rule, the highest power first."""
+        result = self.constant(coefficients[0])
+        for coefficient in coefficients[1:]:
+            result = result.times_plus(self, coefficient)
+        return result
+
+
+MANTISSA = {32: 23, 64: 52}  # bits of the fraction
+
+
+def power_of_two(x: Number, exponent):
+    """2 ** exponent for an LLVM integer within the range of normal numbers."""
+    mantissa = MANTISSA[x.bits]
+    bias = ir.Constant(x.integer, (1 << (x.bits - mantissa - 2)) - 1)
+    return x.from_bits(x.builder.shl(x.builder.add(exponent, bias), ir.Constant(x.integer, mantissa)))
+
+
+def compiled_form(formula, plain):
+    """Give `plain` its compiled form: the formula for a number, a loop of it for an array.
+
+    The formula becomes a function of its own, without fastmath (its caller's flags would undo the two-step scaling of
+    `exp_of`), that LLVM always inlines.
+    """
+
+    @intrinsic
+    def evaluate(typing_context, x):
+        def generate(context, builder, signature, args):
+            return formula(Number(builder, args[0])).value
+
+        return x(x), generate
+
+    @numba.njit(fastmath=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    def of_number(x):
+        return evaluate(x)
+
+    @kernel
+    def of_array(x):
+        y = np.empty(x.shape, x.dtype)
+        numbers, results = np.ascontiguousarray(x).reshape(x.size), y.reshape(x.size)
+        for i in range(numbers.size):
+            results[i] = of_number(numbers[i])
+        return y
+
+    @intrinsic
+    def compute(typing_context, x):
+        array = isinstance(x, types.Array)
+        given = x if array or isinstance(x, types.Float) else types.float64
+        function = types.Dispatcher(of_array if array else of_number)
+        signature = function.get_call_type(typing_context, (given,), {})
+
+        def generate(context, builder, outer, args):
+            implementation = context.get_function(function, signature)
+            result = implementation(builder, [context.cast(builder, args[0], outer.args[0], given)])
+            context.add_linking_libs(implementation.libs)
+            return result
+
+        return signature.return_type(x), generate
+
+    plain.compiled_form = compute
