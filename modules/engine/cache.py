@@ -4,7 +4,6 @@ A plan is written once, whole, under a name that no other content can have; so a
 folder, and a read-only installation never matters. `BPROP_CACHE_DIR` moves the folder.
 """
 
-import contextlib
 import os
 import sys
 import tempfile
@@ -36,19 +35,27 @@ def plan_path(name: str) -> Path:
 
 
 def write_plan(name: str, source: str) -> None:
-    """Store a plan's source; a plan that is there already is left alone."""
+    """Store a plan's source, whole: nobody ever reads a part of it."""
     path = plan_path(name)
-    if path.exists():
-        return
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(source)
-    with contextlib.suppress(FileExistsError, OSError):
-        os.link(temporary, path)  # unlike a rename, never replaces the file that another process just wrote
-    if not path.exists():
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(source)
         os.replace(temporary, path)
-        return
-    os.unlink(temporary)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def find_plan(name: str, bindings: dict) -> ModuleType | None:
+    """A plan as `load_plan` gives it; None if its file is missing or damaged."""
+    path = plan_path(name)
+    try:
+        if name in sys.modules or is_whole(path.read_text(encoding="utf-8")):
+            return load_plan(name, bindings)
+    except Exception:  # garbage may be any kind of Python
+        Path(util.cache_from_source(str(path))).unlink(missing_ok=True)  # it may be Python's own copy that is damaged
+    return None
 
 
 def load_plan(name: str, bindings: dict) -> ModuleType:
@@ -61,5 +68,14 @@ def load_plan(name: str, bindings: dict) -> ModuleType:
     module = util.module_from_spec(spec)
     vars(module).update(bindings)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
+
+
+def is_whole(source: str) -> bool:
+    """Whether a plan's source goes to its end, which is the return of its last function."""
+    return source.endswith("\n") and source.splitlines()[-1].startswith("    return ")

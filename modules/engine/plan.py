@@ -130,10 +130,11 @@ class Plan:
             for each in (root, *root.all_inside()):
                 for method, function in each.compiled_methods().items():
                     offer_method(owner_key(each), method, compiled(function))
-        if not cache.plan_path(name).exists():
+        module = cache.find_plan(name, bindings)
+        if module is None:
             kinds = self._trace(operations, samples)
             cache.write_plan(name, print_plan(title, list(self.functions.values()), self.modules, kinds, aliases))
-        module = cache.load_plan(name, bindings)
+            module = cache.load_plan(name, bindings)
         return module, module.STATES
 
     def _signature(self, operations, samples) -> str:

@@ -1,6 +1,5 @@
 """The names that a plan's source uses."""
 
-import numba
 import numpy as np
 from numba.core.types import Array as array
 from numba.core.types import (
@@ -21,6 +20,7 @@ from numba.core.types import (
 from ..kernels import gather as kernels
 from ..kernels.kernel import EntryCompiler
 from .compiler import OPTIONS, compiled, compiled_method
+from .kept_code import kept
 from .state import StateType, state_at
 from .stateful import raw_method
 
@@ -31,7 +31,7 @@ copy_rows = compiled(kernels.copy_rows)
 
 def entry(function):
     """A function that Python calls: its compiled code is kept on disk."""
-    return numba.njit(function, cache=True, no_cfunc_wrapper=True, pipeline_class=EntryCompiler, **OPTIONS)
+    return kept(function, no_cfunc_wrapper=True, pipeline_class=EntryCompiler, **OPTIONS)
 
 
 def method(cls, name):
