@@ -1,5 +1,6 @@
 """Layers, containers, losses, initialisers and gradient checks."""
 
+from .dropout import AlphaDropout, Dropout, GaussianDropout
 from .elementwise import Elementwise, Identity, ReLU, Sigmoid, Tanh
 from .flatten import Flatten
 from .gradient_check import check_gradients
@@ -13,21 +14,29 @@ from .initializers import (
     Initializer,
     PyTorchUniform,
     manual_seed,
+    new_key,
 )
 from .kernels.elementary import erf, sigmoid, softplus
 from .linear import Linear
 from .loss import Loss
 from .mean_squared_error import MeanSquaredError
 from .module import Module
-from .parameter import Parameter
+from .noise import GaussianNoise, Noise, RReLU
+from .parameter import Buffer, Counter, Parameter
 from .sequential import Sequential
 from .softmax import LogSoftmax, Softmax
 from .softmax_cross_entropy import SoftmaxCrossEntropy
 
 __all__ = [
+    "AlphaDropout",
+    "Buffer",
     "Constant",
+    "Counter",
+    "Dropout",
     "Elementwise",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlorotNormal",
     "GlorotUniform",
     "GradientError",
@@ -41,8 +50,10 @@ __all__ = [
     "Loss",
     "MeanSquaredError",
     "Module",
+    "Noise",
     "Parameter",
     "PyTorchUniform",
+    "RReLU",
     "ReLU",
     "Sequential",
     "Sigmoid",
@@ -52,6 +63,7 @@ __all__ = [
     "check_gradients",
     "erf",
     "manual_seed",
+    "new_key",
     "sigmoid",
     "softplus",
 ]

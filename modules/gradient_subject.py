@@ -26,16 +26,15 @@ class Subject:
             for name in stored_names(type(inside))
             if isinstance(value := getattr(inside, name, None), int | float)
         ]
+        self.buffers = [(array, array.copy()) for _, array in self.module.named_buffers()]
         self.pairs: list[tuple[str, np.ndarray, np.ndarray]] = []
 
     def y(self) -> np.ndarray:
-        """y, with counters (such as the place in a stream of random numbers) as they were at first."""
+        """y, with counters (such as the place in a stream of random numbers) and buffers as they were at first."""
         for module, name, value in self.counters:
-            for state in module._states.values():
-                if name in state.kind.types:
-                    state.write(name, value)
-            if name in vars(module):
-                vars(module)[name] = value
+            module.write_number(name, value)
+        for array, value in self.buffers:
+            array[...] = value
         return np.asarray(self.module.fprop(*self.arguments))
 
     def run(self) -> tuple[list[str], GradientEntry | None]:

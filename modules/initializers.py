@@ -16,6 +16,11 @@ def manual_seed(seed: int) -> None:
     _stream = np.random.Generator(np.random.Philox(seed))
 
 
+def new_key() -> int:
+    """A key for a module's random numbers, from the stream."""
+    return int(_stream.integers(2**63))
+
+
 class Initializer:
     """Draws initial values: `sample(shape)` is a float64 array. Fans of a weight (out, in, ...) are PyTorch's."""
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .engine import calls
-from .engine.stateful import Stateful, method_names, plain_python
-from .parameter import Parameter, flatten
+from .engine.stateful import Stateful, in_plain_python, method_names, plain_python
+from .parameter import Buffer, Counter, Parameter, flatten
 
 if TYPE_CHECKING:
     from .summary import Summary
@@ -45,6 +45,8 @@ class Module(Stateful):
         hidden = vars(self)
         hidden["_modules"] = {}
         hidden["_parameters"] = []
+        hidden["_buffers"] = []
+        hidden["_counters"] = []
         hidden["_flat"] = None
         hidden["_plans"] = {}
         hidden["_pending"] = None
@@ -109,12 +111,19 @@ class Module(Stateful):
         hidden = vars(self)
         if isinstance(value, Parameter):
             self._add_parameter(name, value)
+        elif isinstance(value, Buffer):
+            self._add_buffer(name, value)
+        elif isinstance(value, Counter):
+            self._counters.append(name)
+            super().__setattr__(name, value.value)
         elif isinstance(value, Module):
             self._add_module(name, value)
         elif isinstance(value, list | tuple) and any(isinstance(item, Module) for item in value):
             raise TypeError(f"{self.label()}: self.{name} is a list of modules, expected a Sequential of them")
         elif name in self.fixed_names() if "_parameters" in hidden else False:
             self._write_array(name, value)
+        elif name in hidden.get("_counters", ()) and not in_plain_python():
+            self.write_number(name, int(value))
         else:
             super().__setattr__(name, value)
 
@@ -131,6 +140,14 @@ class Module(Stateful):
         hidden[f"grad_{name}"] = np.zeros_like(hidden[name])
         if name not in self._parameters:
             self._parameters.append(name)
+        self.changed()
+
+    def _add_buffer(self, name: str, buffer: Buffer) -> None:
+        super().__setattr__(name, None)
+        dtype = self.dtype if buffer.data.dtype.kind == "f" else np.int64
+        vars(self)[name] = np.array(buffer.data, dtype, order="C")
+        if name not in self._buffers:
+            self._buffers.append(name)
         self.changed()
 
     def _write_array(self, name: str, value) -> None:
@@ -200,8 +217,8 @@ class Module(Stateful):
     # -- parameters ----------------------------------------------------------------------------------------------
 
     def fixed_names(self) -> set[str]:
-        """Attributes whose memory never moves: parameters and their gradients."""
-        return {*self._parameters, *self.gradient_names()}
+        """Attributes whose memory never moves: parameters, their gradients, and buffers."""
+        return {*self._parameters, *self.gradient_names(), *self._buffers}
 
     def gradient_names(self) -> list[str]:
         return [f"grad_{name}" for name in self._parameters]
@@ -225,6 +242,31 @@ class Module(Stateful):
         for prefix, module in self.named_modules():
             for name in module._parameters:
                 yield f"{prefix}.{name}" if prefix else name, vars(module)[f"grad_{name}"]
+
+    def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
+        """(name, array) for each buffer, the names as in PyTorch: `1.running_mean`."""
+        for prefix, module in self.named_modules():
+            for name in module._buffers:
+                yield f"{prefix}.{name}" if prefix else name, vars(module)[name]
+
+    def counters(self) -> dict[str, int]:
+        """The counters of this module and all inside it, such as `2.step`; a resumed training needs them."""
+        return {
+            f"{prefix}.{name}" if prefix else name: getattr(module, name)
+            for prefix, module in self.named_modules()
+            for name in module._counters
+        }
+
+    def load_counters(self, counters: dict[str, int]) -> None:
+        """Set the counters to those of `counters()`; ValueError (and nothing changed) if the names differ."""
+        own, given = self.counters(), {name: int(value) for name, value in counters.items()}
+        wrong = [f"missing {name}" for name in own if name not in given]
+        wrong += [f"unexpected {name}" for name in given if name not in own]
+        if wrong:
+            raise ValueError(f"{type(self).__name__}: cannot load the counters: {'; '.join(wrong)}")
+        for prefix, module in self.named_modules():
+            for name in module._counters:
+                module.write_number(name, given[f"{prefix}.{name}" if prefix else name])
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
         """(name, module) for this module and all inside it."""
@@ -281,13 +323,21 @@ class Module(Stateful):
         """How many numbers are learnt."""
         return sum(array.size for _, array in self.named_parameters())
 
+    def _saved(self) -> dict[str, np.ndarray]:
+        """Parameters and buffers, those of one module together, as in PyTorch."""
+        arrays = {}
+        for prefix, module in self.named_modules():
+            for name in (*module._parameters, *module._buffers):
+                arrays[f"{prefix}.{name}" if prefix else name] = vars(module)[name]
+        return arrays
+
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters under PyTorch's names and shapes."""
-        return {name: array.copy() for name, array in self.named_parameters()}
+        """Copies of all parameters and buffers under PyTorch's names and shapes."""
+        return {name: array.copy() for name, array in self._saved().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Copy values in; ValueError (and nothing changed) if names or shapes differ."""
-        own = dict(self.named_parameters())
+        own = self._saved()
         wrong = [f"missing {name}" for name in own if name not in state]
         wrong += [f"unexpected {name}" for name in state if name not in own]
         wrong += [

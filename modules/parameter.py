@@ -1,6 +1,6 @@
-"""Parameters, and the two flat vectors in which those of a whole net lie.
+"""What a module keeps: parameters, which are learnt, and the buffers and counters that are saved beside them.
 
-One vector of values and one of gradients: a single loop updates a net, a single write saves it.
+The parameters of a net lie in one vector of values and one of gradients: a single loop updates a net.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,32 @@ class Parameter:
         self.data = np.asarray(data)
         if self.data.dtype.kind not in "fiu":
             raise TypeError(f"Parameter: data has dtype {self.data.dtype}, expected real numbers")
+
+
+class Buffer:
+    """An array that is saved with the parameters, but not learnt: `self.running_mean = Buffer(array)`.
+
+    Its memory stays where it is: methods write into it, `self.running_mean[:] = ...` or `self.running_mean += ...`.
+
+    Args: data: initial values, of any shape; floats are kept in the module's dtype, whole numbers as int64.
+    Errors: TypeError if data are not real numbers.
+    """
+
+    def __init__(self, data):
+        self.data = np.asarray(data)
+        if self.data.dtype.kind not in "fiu":
+            raise TypeError(f"Buffer: data has dtype {self.data.dtype}, expected real numbers")
+
+
+class Counter:
+    """A whole number that a resumed training must know, such as the place in a stream of random numbers.
+
+    `self.step = Counter()` makes the number `self.step`, which methods may count up; `module.counters()` tells the
+    counters of a net, `module.load_counters(...)` sets them.
+    """
+
+    def __init__(self, value: int = 0):
+        self.value = int(value)
 
 
 def flatten(owners: Sequence[tuple[object, str]], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:

@@ -37,3 +37,25 @@ def gather(data, rows):
 
 def gather_scaled(data, rows, scale, shift):
     return data[rows].astype(np.float64) * scale + shift
+
+
+# -- random numbers ---------------------------------------------------------------------------------------------------
+
+
+def philox(counter, key):
+    """Philox4x32-10 of four words and two, in Python's whole numbers."""
+    (a, b, c, d), (k, m) = counter, key
+    for _ in range(10):
+        left, right = 0xD2511F53 * a, 0xCD9E8D57 * c
+        a, b, c, d = right >> 32 ^ b ^ k, right % 2**32, left >> 32 ^ d ^ m, left % 2**32
+        k, m = (k + 0x9E3779B9) % 2**32, (m + 0xBB67AE85) % 2**32
+    return [a, b, c, d]
+
+
+def uniform(key, step, position):
+    """The float64 number of [0, 1) at a position: 32 bits of stream 0, then 21 of stream 1."""
+    words = [
+        philox([position // 4, stream, step % 2**32, step >> 32], [key % 2**32, key >> 32])[position % 4]
+        for stream in (0, 1)
+    ]
+    return words[0] / 2**32 + (words[1] >> 11) / 2**53

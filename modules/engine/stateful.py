@@ -108,6 +108,13 @@ class Stateful:
                 state.write(name, value)
         return True
 
+    def write_number(self, name: str, value: float) -> None:
+        """Set a number that methods assign, in compiled code too; what is compiled stays."""
+        for state in self._states.values():
+            if name in state.kind.types:
+                state.write(name, value)
+        (self._initial if name in self._initial else vars(self))[name] = value
+
     def changed(self) -> None:
         """Forget compiled plans: the structure or the type of an attribute has changed."""
         stored = {name: getattr(self, name) for name in self._initial}

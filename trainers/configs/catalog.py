@@ -21,6 +21,7 @@ BASES = (
     "Module",
     "Elementwise",
     "Loss",
+    "Noise",
     "Initializer",
     "Dataset",
     "Optimizer",
