@@ -83,7 +83,8 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
     summary = final_figures(trainer, experiment.dataset, experiment.settings, tested=trouble is None)
     summary |= {"seconds": time.perf_counter() - start, "run": str(folder)}
     summary |= {"seed": config.seed, "dtype": config.dtype, "versions": versions()}
-    save_file(experiment.model.state_dict(), folder / "model.safetensors")
+    with experiment.optimizer.evaluated_weights(experiment.model):
+        save_file(experiment.model.state_dict(), folder / "model.safetensors")
     (folder / "summary.json").write_text(json.dumps(finite(summary), indent=2) + "\n", encoding="utf-8")
     if trouble is not None:
         trouble.add_note(f"the run folder is {folder}")

@@ -190,7 +190,8 @@ class Trainer:
         self.model.eval()
         batches = [slice(first, first + EVALUATION_BATCH) for first in range(0, len(data), EVALUATION_BATCH)]
         try:
-            return np.concatenate([self.model.fprop(data[rows][0]) for rows in batches])
+            with self.optimizer.evaluated_weights(self.model):
+                return np.concatenate([self.model.fprop(data[rows][0]) for rows in batches])
         finally:
             self.model.train(training)
 

@@ -21,7 +21,7 @@ class StepPlan:
         y = operations.fprop(net, "x")
         value = operations.call(loss, "fprop", y, "target")
         operations.bprop(net, operations.call(loss, "bprop"))
-        operations.call(optimizer, "update", "parameters", "gradients")
+        optimizer.write_update(operations, "parameters", "gradients")
         kept, unread = prune(operations.items, {value})
         self.function = Function("step", kept, self.inputs, (value, y), step=True)
         parameters, gradients = net.flat_parameters, net.flat_gradients

@@ -76,7 +76,7 @@ def check(train, settings, other):
     """Ten steps by `train` end where those by `other` do."""
     net = Sequential(Linear(4, 3))
     start = [net[0].weight.astype(np.float64), net[0].bias.astype(np.float64)]
-    values = train(net, SGD(lr=0.1, **settings))
+    values = train(net, SGD(lr=0.1, decay="all", **settings))
     weight, bias, wanted = other(*start, 0.1, **settings)
     assert not np.allclose(weight, start[0], atol=1e-2)
     np.testing.assert_allclose(values, wanted, atol=1e-5)

@@ -40,6 +40,8 @@ class Accepted:
                 varkw = parameter
             else:
                 named[parameter.name] = parameter
+        if varkw is not None and (handed_on := _keywords_of_parent(function, names)):
+            named, varkw = {**named, **{k: v for k, v in handed_on.items() if k not in named}}, None
         return cls(function.__name__, named, varargs, varkw)
 
     def settings(self, name: str, without: set[str]) -> "Accepted":
@@ -112,6 +114,14 @@ def _evaluated(annotation: Annotation, function: Callable[..., Any], names: Mapp
         return eval(annotation, {**names, **own})
     except Exception:
         return Any
+
+
+def _keywords_of_parent(function: Callable[..., Any], names: Mapping[str, Any]) -> dict[str, Parameter]:
+    """The keyword-only parameters of the next class whose `__init__` gets the **keywords of this one."""
+    owners = [cls for cls in inspect.getmro(function) if "__init__" in vars(cls)] if inspect.isclass(function) else []
+    if len(owners) < 2 or owners[1] is object:
+        return {}
+    return Accepted.of(owners[1], names).settings("", without=set()).named
 
 
 def _written(parameter: Parameter) -> str:

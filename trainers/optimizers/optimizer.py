@@ -1,32 +1,34 @@
 """The base class of optimizers: like modules, they are methods that the engine compiles into the step."""
 
+import inspect
 import weakref
+from typing import Any
 
 import numpy as np
 
 from ...modules.engine.operations import Operations
 from ...modules.engine.plan import Function, Plan
-from ...modules.engine.stateful import Stateful, jit_disabled
+from ...modules.engine.stateful import jit_disabled, stored_names
+from ...modules.gradient_report import table
 from ...modules.module import Module
+from ...modules.summary import Summary
+from .extras import IDLE, Extras
+from .groups import OWN, rules
 
 
-class Optimizer(Stateful):
+class Optimizer(Extras):
     """A rule that changes parameters by their gradients.
 
     A subclass writes two methods: `start(self, parameters)` makes its arrays, as attributes; and
-    `update(self, parameters, gradients)`, compiled, changes the flat vectors (P,) in place. From outside,
-    `optimizer.update(net)` applies it to a net by hand.
+    `update(self, parameters, gradients)`, compiled, changes the flat vectors (P,) in place. If its `__init__` takes
+    `**common` and hands it to `super().__init__`, it has the settings of all optimizers: see `Extras`.
 
-    An optimizer serves one net at a time; given another, or one with more or fewer parameters, it starts anew.
+    From outside, `optimizer.update(net)` applies it to a net by hand. An optimizer serves one net at a time; given
+    another, or one with more or fewer parameters, it starts anew.
     """
 
     framework_base = True
     entry_points = ("update",)
-
-    def __init__(self):
-        super().__init__()
-        vars(self)["_vector"] = None
-        vars(self)["_plan"] = None
 
     def start(self, parameters: np.ndarray) -> None:
         """Make the arrays that `update` keeps between steps."""
@@ -42,30 +44,102 @@ class Optimizer(Stateful):
         vector = net.flat_parameters
         if self._vector is not None and self._vector() is vector:
             return
-        vars(self).update(_dtype=net.dtype, _vector=weakref.ref(vector), _plan=None)
+        parameters = tuple(rules(type(self).__name__, net, self._groups, self._decay))
+        if self._decoupled and not hasattr(self, "lr"):
+            raise ValueError(f"{type(self).__name__}: it has no lr, which decoupled weight decay needs")
+        vars(self).update(_dtype=net.dtype, _vector=weakref.ref(vector), _plan=None, _rules=parameters)
         self.changed()
+        self._lay_out(vector)
         self.start(vector)
+        if self._loaded is not None:
+            state, vars(self)["_loaded"] = self._loaded, None
+            self.load_state_dict(state)
 
-    def _enter_update(self, raw, net: Module):
+    def _enter_update(self, raw, *arguments):
+        if len(arguments) == 2:  # from a step in which this class runs as plain Python
+            return raw(self, *arguments)
+        (net,) = arguments
         if not isinstance(net, Module):
             raise TypeError(f"{type(self).__name__}: update got {type(net).__name__}, expected a Module")
         self.attach(net)
         vectors = net.flat_parameters, net.flat_gradients
-        if not self.jit or jit_disabled():
-            raw(self, *vectors)
-            return
         if self._plan is None or self._plan[0] != self._version:
-            operations = Operations()
-            target = operations.call(self, "update", "parameters", "gradients")
-            function = Function("update", operations.items, ("parameters", "gradients"), (target,))
-            plan = Plan(f"Update by {self.outline()}.", [function], dict(zip(function.inputs, vectors, strict=True)))
-            vars(self)["_plan"] = (self._version, plan, function)
+            vars(self)["_plan"] = (self._version, *self._plan_of(*vectors))
         _, plan, function = self._plan
-        plan.call(function, *vectors)
+        if plan is not None:
+            plan.call(function, *vectors)
+            return None
+        values = dict(zip(function.inputs, vectors, strict=True))
+        for operation in function.operations:
+            with np.errstate(all="ignore"):  # compiled code warns of nothing
+                result = getattr(self, operation.method)(*[values[name] for name in operation.arguments])
+            values[operation.target] = result
+        return None
 
+    def _plan_of(self, *vectors: np.ndarray) -> tuple[Plan | None, Function]:
+        operations = Operations()
+        target = self.write_update(operations, "parameters", "gradients")
+        function = Function("update", operations.items, ("parameters", "gradients"), (target,))
+        if not self.jit or jit_disabled():
+            return None, function
+        samples = dict(zip(function.inputs, vectors, strict=True))
+        return Plan(f"Update by {self.outline()}.", [function], samples), function
 
-def not_negative(owner: str, **settings: float) -> None:
-    """ValueError unless each setting is a number of at least zero."""
-    for name, value in settings.items():
-        if not value >= 0:
-            raise ValueError(f"{owner}: {name} is {value}, expected at least 0")
+    def _state_names(self) -> list[str]:
+        own = {name for name in stored_names(type(self)) if hasattr(self, name)}
+        return sorted(own | ({"averages", "averaged"} if "averages" in vars(self) and self._in_use("ema") else set()))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the optimizer has gathered: copies of its arrays, and its counters, by name. Settings are not state."""
+        if self._loaded is not None:
+            return dict(self._loaded)
+        values = {name: getattr(self, name) for name in self._state_names()}
+        return {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave; before the first net is known, it waits for it.
+
+        Errors: ValueError (and nothing changed) if names or shapes differ.
+        """
+        if self._vector is None:
+            vars(self)["_loaded"] = dict(state)
+            return
+        own = self.state_dict()
+        wrong = [f"missing {name}" for name in own if name not in state]
+        wrong += [f"unexpected {name}" for name in state if name not in own]
+        wrong += [
+            f"{name} has shape {np.shape(state[name])}, expected {np.shape(value)}"
+            for name, value in own.items()
+            if name in state and np.shape(state[name]) != np.shape(value)
+        ]
+        if wrong:
+            raise ValueError(f"{type(self).__name__}: cannot load the state: {'; '.join(wrong)}")
+        for name, value in own.items():
+            kind = value.dtype if isinstance(value, np.ndarray) else type(value)
+            setattr(self, name, np.array(state[name], kind) if isinstance(value, np.ndarray) else kind(state[name]))
+
+    def extra_repr(self) -> str:
+        """lr, and the other settings of the constructor where they are not the default."""
+        shown = []
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            if hasattr(self, name) and name not in IDLE:
+                value = getattr(self, name)
+                if parameter.default is parameter.empty or name == "lr" or value != parameter.default:
+                    shown.append(f"{name}={value}")
+        return ", ".join(shown)
+
+    def label(self) -> str:
+        common = [f"{name}={getattr(self, name)}" for name, idle in IDLE.items() if getattr(self, name) != idle]
+        common += [f"decay={self._decay!r}"] if self._decay != "weights" else []
+        common += [f"groups={list(self._groups)}"] if self._groups else []
+        return f"{type(self).__name__}({', '.join(filter(None, [self.extra_repr(), *common]))})"
+
+    def summary(self, net: Module) -> Summary:
+        """A table of the settings that hold for each parameter of a net."""
+        rows: list[tuple[str, ...]] = [("parameter", "shape", "lr factor", "weight decay", "l1", "max norm")]
+        for name, shape, rule in rules(type(self).__name__, net, self._groups, self._decay):
+            own = [getattr(self, key) if value == OWN else value for key, value in vars(rule).items() if key in IDLE]
+            factor = "frozen" if rule.frozen else f"{rule.lr_factor:g}"
+            numbers = ["-" if value in (0, np.inf) else f"{value:g}" for value in own]
+            rows.append((name, str(shape), factor, *numbers))
+        return Summary("\n".join([self.label(), *table(rows)]))

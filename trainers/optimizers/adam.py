@@ -1,0 +1,96 @@
+"""Adam and AdamW: running averages of the gradient and of its square, both corrected for their start at zero."""
+
+from typing import Any
+
+import numpy as np
+
+from .checks import not_negative, pair_of_shares
+from .optimizer import Optimizer
+
+
+class Adam(Optimizer):
+    """Adaptive moments.
+
+        mean       = β₁ mean + (1 - β₁) gradient
+        square     = β₂ square + (1 - β₂) gradient²
+        parameter -= lr mean / (1 - β₁ᵗ) / (√(square / (1 - β₂ᵗ)) + eps)      (t = 1, 2, ...)
+
+    With amsgrad, the largest `square` so far stands in its place in the last line.
+
+    Args: lr: learning rate; betas: (β₁, β₂), 0 to below 1; eps: at least 0; amsgrad: see above; common: the settings
+        of all optimizers.
+    Errors: ValueError for settings out of range.
+    Source: Goodfellow et al., Deep Learning, algorithm 8.7; Kingma & Ba 2015; Reddi et al. 2018 (amsgrad);
+        PyTorch's torch.optim.Adam.
+    """
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        amsgrad: bool = False,
+        **common: Any,
+    ):
+        super().__init__(**common)
+        not_negative(type(self).__name__, lr=lr, eps=eps)
+        pair_of_shares(type(self).__name__, betas=betas)
+        self.lr, self.eps, self.amsgrad = float(lr), float(eps), amsgrad
+        self.beta1, self.beta2 = map(float, betas)
+        self.steps = 0
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        return self.beta1, self.beta2
+
+    def start(self, parameters: np.ndarray) -> None:
+        self.steps = 0
+        self.mean, self.square = np.zeros_like(parameters), np.zeros_like(parameters)
+        self.largest = np.zeros(parameters.size if self.amsgrad else 0, parameters.dtype)
+
+    def update(self, parameters, gradients):
+        mean, square, beta1, beta2, eps = self.mean, self.square, self.beta1, self.beta2, self.eps
+        self.steps += 1
+        step = self.lr / (1 - np.float64(beta1) ** self.steps)
+        root = 1 / np.sqrt(1 - np.float64(beta2) ** self.steps)
+        if self.amsgrad:
+            self.update_by_largest(parameters, gradients, step, root)
+        else:
+            for i in range(parameters.size):
+                mean[i] = beta1 * mean[i] + (1 - beta1) * gradients[i]
+                square[i] = beta2 * square[i] + (1 - beta2) * gradients[i] * gradients[i]
+                parameters[i] -= step * mean[i] / (root * np.sqrt(square[i]) + eps)
+
+    def update_by_largest(self, parameters, gradients, step, root):
+        mean, square, largest = self.mean, self.square, self.largest
+        beta1, beta2, eps = self.beta1, self.beta2, self.eps
+        for i in range(parameters.size):
+            square[i] = beta2 * square[i] + (1 - beta2) * gradients[i] * gradients[i]
+            largest[i] = max(largest[i], square[i])
+        for i in range(parameters.size):
+            mean[i] = beta1 * mean[i] + (1 - beta1) * gradients[i]
+            parameters[i] -= step * mean[i] / (root * np.sqrt(largest[i]) + eps)
+
+
+class AdamW(Adam):
+    """Adam whose weight decay does not pass through the averages.
+
+        parameter -= lr weight_decay parameter      before Adam's update
+
+    Args: as for Adam.
+    Source: Loshchilov & Hutter 2019, algorithm 2; PyTorch's torch.optim.AdamW.
+    """
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        amsgrad: bool = False,
+        *,
+        weight_decay: float = 0.01,
+        decoupled_weight_decay: bool = True,
+        **common: Any,
+    ):
+        decay = {"weight_decay": weight_decay, "decoupled_weight_decay": decoupled_weight_decay}
+        super().__init__(lr, betas, eps, amsgrad, **decay, **common)

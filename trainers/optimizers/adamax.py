@@ -1,0 +1,46 @@
+"""Adamax: Adam with the largest of the recent gradients in the place of their mean square."""
+
+from typing import Any
+
+import numpy as np
+
+from .checks import not_negative, pair_of_shares
+from .optimizer import Optimizer
+
+
+class Adamax(Optimizer):
+    """Adam by the infinity norm.
+
+        mean       = β₁ mean + (1 - β₁) gradient
+        largest    = max(β₂ largest, |gradient| + eps)
+        parameter -= lr / (1 - β₁ᵗ) mean / largest      (t = 1, 2, ...)
+
+    Args: lr: learning rate; betas: (β₁, β₂), 0 to below 1; eps: more than 0; common: the settings of all optimizers.
+    Errors: ValueError for settings out of range.
+    Source: Kingma & Ba 2015, algorithm 2; PyTorch's torch.optim.Adamax.
+    """
+
+    def __init__(self, lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, **common: Any):
+        super().__init__(**common)
+        not_negative("Adamax", lr=lr, eps=eps)
+        pair_of_shares("Adamax", betas=betas)
+        self.lr, self.eps = float(lr), float(eps)
+        self.beta1, self.beta2 = map(float, betas)
+        self.steps = 0
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        return self.beta1, self.beta2
+
+    def start(self, parameters: np.ndarray) -> None:
+        self.steps = 0
+        self.mean, self.largest = np.zeros_like(parameters), np.zeros_like(parameters)
+
+    def update(self, parameters, gradients):
+        mean, largest, beta1, beta2, eps = self.mean, self.largest, self.beta1, self.beta2, self.eps
+        self.steps += 1
+        step = self.lr / (1 - np.float64(beta1) ** self.steps)
+        for i in range(parameters.size):
+            mean[i] = beta1 * mean[i] + (1 - beta1) * gradients[i]
+            largest[i] = max(beta2 * largest[i], abs(gradients[i]) + eps)
+            parameters[i] -= step * mean[i] / largest[i]

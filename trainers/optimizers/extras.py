@@ -1,0 +1,206 @@
+"""What every optimizer can do around its update: penalties, clipping, settings for some parameters, averaged weights.
+
+Each is one more line of the compiled step where it is used, and nothing where it is not.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+
+from ...modules.engine.operations import Operations
+from ...modules.engine.stateful import Stateful
+from ...modules.module import Module
+from .checks import not_negative, positive, share
+from .groups import Group, Layout
+from .vectors import clamp, length
+
+IDLE = {"weight_decay": 0.0, "l1": 0.0, "clip_value": np.inf, "clip_norm": np.inf, "max_norm": np.inf, "ema": 0.0}
+
+
+class Extras(Stateful):
+    """The settings that all optimizers have. A step with all of them is, in this order:
+
+        g          = c clip(gradient) + weight_decay parameter + l1 sign(parameter)
+        parameter -= lr weight_decay parameter                   (in place of the term above, if decoupled)
+        parameter  = update(parameter, g)
+        row       *= max_norm / |row|                            (rows of weights that are longer)
+        average    = ema average + (1 - ema) parameter
+
+    Args: weight_decay, l1: penalties; decoupled_weight_decay: see above; decay: whether weight_decay is for "weights",
+        which have two or more axes, or for "all" parameters, as in PyTorch; clip_value: largest size of an element of
+        the gradient; clip_norm: largest norm c |gradient| of the whole gradient; max_norm: of the weights that come in
+        at a unit; ema: keeps averaged weights, which evaluation uses; groups: other settings for some parameters.
+    Errors: ValueError for settings out of range, and for groups that do not fit the net.
+    Source: Goodfellow et al., Deep Learning, sections 7.1, 7.2 and 10.11.1; Srivastava et al. 2014 (max-norm);
+        torch.nn.utils.clip_grad_norm_; torch.optim.swa_utils (averaged weights).
+    """
+
+    framework_base = True
+    lr: float
+
+    def __init__(
+        self,
+        *,
+        weight_decay: float = 0.0,
+        decoupled_weight_decay: bool = False,
+        decay: Literal["weights", "all"] = "weights",
+        l1: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        max_norm: float | None = None,
+        ema: float | None = None,
+        groups: Sequence[Group] = (),
+    ):
+        super().__init__()
+        vars(self).update(_vector=None, _plan=None, _loaded=None, _scheduled=frozenset(), _groups=tuple(groups))
+        vars(self).update(_rules=(), _decoupled=bool(decoupled_weight_decay), _decay=decay)
+        owner = type(self).__name__
+        not_negative(owner, weight_decay=weight_decay, l1=l1)
+        limits = {"clip_value": clip_value, "clip_norm": clip_norm, "max_norm": max_norm}
+        positive(owner, **{name: value for name, value in limits.items() if value is not None})
+        share(owner, ema=ema or 0.0)
+        if decay not in ("weights", "all"):
+            raise ValueError(f"{owner}: decay is {decay!r}, expected 'weights' or 'all'")
+        for group in groups:
+            if not isinstance(group, Group):
+                raise TypeError(f"{owner}: groups holds {group!r}, expected Groups")
+        self.weight_decay, self.l1, self.ema = float(weight_decay), float(l1), float(ema or 0)
+        for name, limit in limits.items():
+            setattr(self, name, np.inf if limit is None else float(limit))
+
+    # -- compiled; only arrays are written here, in place ----------------------------------------------------------
+
+    def remember(self, parameters):
+        """Keep the parameters, for `rescale`."""
+        for i in range(parameters.size):
+            self.before[i] = parameters[i]
+
+    def shrink(self, parameters):
+        """Decoupled weight decay."""
+        for s in range(self.factors.size):
+            part = parameters[self.bounds[s] : min(self.bounds[s + 1], parameters.size)]
+            decay = self.weight_decay if self.decays[s] < 0 else self.decays[s]
+            kept = 1 - self.lr * decay
+            for i in range(part.size):
+                part[i] *= kept
+
+    def adjust(self, parameters, gradients):
+        """The g of the class's docstring: the gradient clipped, penalties added; zero for frozen parameters."""
+        scale, limit = gradients.dtype.type(1), self.clip_value
+        if self.clip_norm < np.inf:
+            norm = gradients.dtype.type(0)
+            for s in range(self.factors.size):
+                if self.factors[s] > 0:
+                    part = gradients[self.bounds[s] : min(self.bounds[s + 1], parameters.size)]
+                    norm = np.hypot(norm, length(part, limit))
+            scale = min(scale, self.clip_norm / (norm + 1e-6))
+        for s in range(self.factors.size):
+            begin, end = self.bounds[s], min(self.bounds[s + 1], parameters.size)
+            p, g, adjusted = parameters[begin:end], gradients[begin:end], self.adjusted[begin:end]
+            decay = self.coupled * (self.weight_decay if self.decays[s] < 0 else self.decays[s])
+            l1 = self.l1 if self.l1s[s] < 0 else self.l1s[s]
+            if self.factors[s] == 0:
+                adjusted[:] = 0
+            else:
+                for i in range(p.size):
+                    adjusted[i] = scale * clamp(g[i], limit) + decay * p[i] + l1 * np.sign(p[i])
+        return self.adjusted
+
+    def rescale(self, parameters):
+        """Multiply the step just taken by each parameter's lr_factor."""
+        for s in range(self.factors.size):
+            begin, end = self.bounds[s], min(self.bounds[s + 1], parameters.size)
+            p, before, factor = parameters[begin:end], self.before[begin:end], self.factors[s]
+            if factor != 1:
+                for i in range(p.size):
+                    p[i] = before[i] + factor * (p[i] - before[i])
+
+    def shorten(self, parameters):
+        """Bring rows that are longer than max_norm back to that length."""
+        for k in range(self.caps.size):
+            begin, columns = self.blocks[k, 0], self.blocks[k, 2]
+            cap = self.max_norm if self.caps[k] < 0 else self.caps[k]
+            for r in range(self.blocks[k, 1]):
+                first = begin + r * columns
+                row = parameters[first : min(first + columns, parameters.size)]
+                norm = length(row, parameters.dtype.type(np.inf))
+                if norm > cap:
+                    for i in range(row.size):
+                        row[i] *= cap / norm
+
+    def average(self, parameters):
+        """Move the averaged weights towards the parameters; the first time, onto them."""
+        kept = self.ema if self.averaged[0] > 0 else 0 * self.ema
+        self.averaged[0] += 1
+        for i in range(parameters.size):
+            self.averages[i] = kept * self.averages[i] + (1 - kept) * parameters[i]
+
+    def write_update(self, operations: Operations, parameters: str, gradients: str) -> str:
+        """Append the update, and around it what is in use, to a plan."""
+        factors = any(rule.lr_factor != 1 or rule.frozen for _, _, rule in self._rules)
+        decays = self._in_use("weight_decay")
+        if factors:
+            operations.call(self, "remember", parameters)
+        if decays and self._decoupled:
+            operations.call(self, "shrink", parameters)
+        if (decays and not self._decoupled) or factors or any(map(self._in_use, ("l1", "clip_value", "clip_norm"))):
+            gradients = operations.call(self, "adjust", parameters, gradients)
+        target = operations.call(self, "update", parameters, gradients)
+        if factors:
+            target = operations.call(self, "rescale", parameters)
+        if self._in_use("max_norm"):
+            target = operations.call(self, "shorten", parameters)
+        if self._in_use("ema"):
+            target = operations.call(self, "average", parameters)
+        return target
+
+    def _in_use(self, name: str) -> bool:
+        in_groups = any(name in group.settings for group in self._groups)
+        return in_groups or name in self._scheduled or getattr(self, name) != IDLE[name]
+
+    # -- beginning and ending ------------------------------------------------------------------------------------
+
+    def _lay_out(self, vector: np.ndarray) -> None:
+        """Make the arrays of those methods of the base that are in use."""
+        if not self._groups and not any(map(self._in_use, IDLE)):
+            return
+        for name, array in vars(Layout.of(self._rules)).items():
+            setattr(self, name, array)
+        self.coupled = 0.0 if self._decoupled else 1.0
+        self.before, self.adjusted, self.averages = (np.zeros(vector.size, vector.dtype) for _ in range(3))
+        self.averaged = np.zeros(1, np.int64)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        begins = name in IDLE and name in vars(self) and (value == IDLE[name]) != (getattr(self, name) == IDLE[name])
+        super().__setattr__(name, value)
+        if begins:
+            self._begin()
+
+    def schedule(self, names: Sequence[str]) -> None:
+        """Be ready for settings of these names to change within compiled code."""
+        if not self._scheduled >= (new := frozenset(names) & frozenset(IDLE)):
+            vars(self)["_scheduled"] = self._scheduled | new
+            self._begin()
+
+    def _begin(self) -> None:
+        """Something is in use that was not, or the other way round: another plan, and its arrays if there are none."""
+        self.changed()
+        if self._vector is not None and self._vector() is not None and "bounds" not in vars(self):
+            self._lay_out(self._vector())
+
+    @contextmanager
+    def evaluated_weights(self, net: Module) -> Iterator[None]:
+        """Within this context the net has its averaged weights, if this optimizer keeps them for it."""
+        vector = net.flat_parameters
+        ours = self._vector is not None and self._vector() is vector
+        if not ours or not self._in_use("ema") or self.averaged[0] == 0:
+            yield
+            return
+        kept = vector.copy()
+        vector[:] = self.averages
+        try:
+            yield
+        finally:
+            vector[:] = kept

@@ -1,0 +1,66 @@
+"""NAdam: Adam with Nesterov's momentum."""
+
+from typing import Any
+
+import numpy as np
+
+from .checks import not_negative, pair_of_shares
+from .optimizer import Optimizer
+
+
+class NAdam(Optimizer):
+    """Adam that looks one step of momentum ahead.
+
+        μₜ         = β₁ (1 - 0.96^(t momentum_decay) / 2)
+        mean       = β₁ mean + (1 - β₁) gradient
+        square     = β₂ square + (1 - β₂) gradient²
+        m          = μₜ₊₁ mean / (1 - μ₁ ⋯ μₜ₊₁) + (1 - μₜ) gradient / (1 - μ₁ ⋯ μₜ)
+        parameter -= lr m / (√(square / (1 - β₂ᵗ)) + eps)      (t = 1, 2, ...)
+
+    Args: lr: learning rate; betas: (β₁, β₂), 0 to below 1; eps, momentum_decay: at least 0; common: the settings of all
+        optimizers.
+    Errors: ValueError for settings out of range.
+    Source: Dozat 2016, algorithm 2; PyTorch's torch.optim.NAdam.
+    """
+
+    def __init__(
+        self,
+        lr: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        momentum_decay: float = 4e-3,
+        **common: Any,
+    ):
+        super().__init__(**common)
+        not_negative("NAdam", lr=lr, eps=eps, momentum_decay=momentum_decay)
+        pair_of_shares("NAdam", betas=betas)
+        self.lr, self.eps, self.momentum_decay = float(lr), float(eps), float(momentum_decay)
+        self.beta1, self.beta2 = map(float, betas)
+        self.steps, self.product = 0, 1.0
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        return self.beta1, self.beta2
+
+    def start(self, parameters: np.ndarray) -> None:
+        self.steps, self.product = 0, 1.0
+        self.mean, self.square = np.zeros_like(parameters), np.zeros_like(parameters)
+
+    def update(self, parameters, gradients):
+        mean, square, beta1, beta2, eps = self.mean, self.square, self.beta1, self.beta2, self.eps
+        self.steps += 1
+        mu = momentum_at(self.steps, beta1, self.momentum_decay)
+        mu_next = momentum_at(self.steps + 1, beta1, self.momentum_decay)
+        self.product = self.product * mu
+        root = 1 / np.sqrt(1 - np.float64(beta2) ** self.steps)
+        now = self.lr * (1 - mu) / (1 - self.product)
+        ahead = self.lr * mu_next / (1 - self.product * mu_next)
+        for i in range(parameters.size):
+            mean[i] = beta1 * mean[i] + (1 - beta1) * gradients[i]
+            square[i] = beta2 * square[i] + (1 - beta2) * gradients[i] * gradients[i]
+            parameters[i] -= (now * gradients[i] + ahead * mean[i]) / (root * np.sqrt(square[i]) + eps)
+
+
+def momentum_at(t, beta1, momentum_decay):
+    """μₜ of NAdam's equations."""
+    return beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
