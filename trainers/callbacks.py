@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .metrics import larger_is_better
+
 
 class Callback:
     """Base of callbacks; each method may be left out.
@@ -25,7 +27,7 @@ class EarlyStopping(Callback):
 
     Args: monitor: a column of the figures, such as valid_loss; patience: epochs without improvement, at least 1;
         min_delta: the least change that counts; restore_best: put the best epoch's weights back.
-    Figures named accuracy are better when larger, all others when smaller.
+    Each metric says whether it is better when larger; a loss, and what no metric says, is better when smaller.
     Errors: ValueError for a patience below 1, and for a figure that the training does not give.
     Source: Goodfellow et al., Deep Learning, algorithm 7.1.
     """
@@ -44,7 +46,8 @@ class EarlyStopping(Callback):
         if self.monitor not in row:
             known = ", ".join(name for name in row if name != "epoch")
             raise ValueError(f"EarlyStopping: there is no figure {self.monitor!r}, expected one of {known}")
-        value = -row[self.monitor] if self.monitor.endswith("accuracy") else row[self.monitor]
+        larger = larger_is_better(self.monitor, getattr(trainer, "metrics", {}))
+        value = -row[self.monitor] if larger else row[self.monitor]
         if value < self.best - self.min_delta:
             self.best, self.best_epoch = value, row["epoch"]
             self.weights = trainer.model.flat_parameters.copy()

@@ -140,6 +140,8 @@ def finite(value: Any) -> Any:
     """`value` with NaN and infinity as words, which JSON lacks."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
     if isinstance(value, float) and not np.isfinite(value):
         return str(value)
     return value

@@ -13,7 +13,7 @@ from ..modules.loss import Loss
 from ..modules.module import Module
 from .callbacks import Callback
 from .loop import Epoch, NotFinite
-from .metrics import Metric, find_metrics
+from .metrics import Metric, MetricLike, figures, find_metrics
 from .notice import said_if_slow
 from .optimizers import Optimizer
 from .step import compile_step
@@ -59,6 +59,7 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.stopped: str | None = None
         self.epoch = 0
+        self.metrics: dict[str, Metric] = {}  # those of the last training
         self._good: np.ndarray | None = None  # weights that are known to have given a finite loss
         self._step = compile_step(model, loss, optimizer)
 
@@ -71,14 +72,14 @@ class Trainer:
         batch_size: int = 32,
         shuffle: bool = True,
         drop_last: bool = False,
-        metrics: list[str] | None = None,
+        metrics: list[MetricLike] | None = None,
     ) -> list[dict[str, Any]]:
         """Train for some epochs; returns `history`.
 
         Args: train: a Dataset (its train and valid parts are used), an ArrayDataset or a pair (x, y) of arrays; valid:
             likewise, or None; epochs: at least 0; batch_size: at most the number of samples; shuffle: a new order each
-            epoch; drop_last: leave out a last minibatch that is smaller; metrics: of accuracy, error, rmse; by
-            default those of the loss.
+            epoch; drop_last: leave out a last minibatch that is smaller; metrics: names such as f1_macro, objects such
+            as TopK(3), or functions (y, target) -> float; by default those of the loss.
         Errors: ValueError for settings or data that do not fit; TrainingError for a loss that is not finite.
         """
         train, valid = training_parts(train, valid)
@@ -90,7 +91,7 @@ class Trainer:
         self._check(train, chosen)
         if valid is not None:
             self._check(valid, chosen)
-        self.stopped, self._good = None, None
+        self.stopped, self._good, self.metrics = None, None, chosen
         self.model.train()
         for callback in self.callbacks:
             callback.on_fit_start(self)
@@ -108,7 +109,7 @@ class Trainer:
         """End the training after this epoch."""
         self.stopped = reason
 
-    def evaluate(self, data: Data, *, metrics: list[str] | None = None) -> dict[str, float]:
+    def evaluate(self, data: Data, *, metrics: list[MetricLike] | None = None) -> dict[str, Any]:
         """Mean loss and metrics of a data set, in evaluation mode. A Dataset stands for its test part."""
         data, chosen = one_part(data, "test"), find_metrics(self.loss.metrics if metrics is None else metrics)
         self._check(data, chosen)
@@ -128,15 +129,15 @@ class Trainer:
         output_shape = self.model.output_shape((1, *data.input_shape))
         self.loss.check_shapes(output_shape, (1, *data.target_shape), None)
         self.loss.check_targets(data.y, output_shape)
-        for metric in metrics.values():
-            metric(np.zeros(output_shape), data.y[:1])
         if self.loss.dtype != self.model.dtype:
             self.loss.to(self.model.dtype)
+        figures(metrics, self.loss, np.zeros(output_shape, self.model.dtype), data.y[:1], data)
 
     def _epoch(self, train, valid, batch_size, shuffle, drop_last, metrics: dict[str, Metric]) -> None:
         start = time.perf_counter()
         n = len(train) - len(train) % batch_size if drop_last else len(train)
         order = epoch_order(len(train), seed=self.seed, epoch=self.epoch) if shuffle else np.arange(len(train))
+        metrics = {name: metric for name, metric in metrics.items() if metric.number}
         shape = self.model.output_shape((n, *train.input_shape))
         outputs = np.empty(shape if metrics else (0, *shape[1:]), self.model.dtype)
         epoch = Epoch(train, order[:n], batch_size, outputs)
@@ -157,7 +158,8 @@ class Trainer:
         self._good = weights
         self.epoch += 1
         row = {"epoch": self.epoch, "train_loss": total / n}
-        row |= {f"train_{name}": metric(outputs, train.y[order[:n]]) for name, metric in metrics.items()}
+        found = figures(metrics, self.loss, outputs, train.y[order[:n]], train) if metrics else {}
+        row |= {f"train_{name}": value for name, value in found.items()}
         if valid is not None:
             row |= {f"valid_{name}": value for name, value in self._evaluate(valid, metrics).items()}
         row["seconds"] = time.perf_counter() - start
@@ -177,13 +179,13 @@ class Trainer:
             f"the model has its weights of the end of epoch {epoch} again. A smaller learning rate may help"
         )
 
-    def _evaluate(self, data: ArrayDataset, metrics: dict[str, Metric]) -> dict[str, float]:
+    def _evaluate(self, data: ArrayDataset, metrics: dict[str, Metric]) -> dict[str, Any]:
         y = self._outputs(data)
         total = 0.0
         for first in range(0, len(data), EVALUATION_BATCH):
             rows = slice(first, first + EVALUATION_BATCH)
             total += float(self.loss(y[rows], data.y[rows])) * len(y[rows])
-        return {"loss": total / len(data)} | {name: metric(y, data.y) for name, metric in metrics.items()}
+        return {"loss": total / len(data)} | figures(metrics, self.loss, y, data.y, data)
 
     def _outputs(self, data: ArrayDataset) -> np.ndarray:
         training = self.model.training

@@ -5,7 +5,7 @@ A name is configurable exactly if one of three packages exports it; a dotted nam
 
 import importlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -111,20 +111,29 @@ class Catalog:
         """Whether a class is there to be derived from, not to be used itself."""
         return inspect.isabstract(cls) or cls in [self.classes.get(name) for name in BASES]
 
+    def function(self, dotted: str) -> Any:
+        """The function or class that a name such as `my_metrics.cost` stands for; LookupError if there is none."""
+        return self._member(dotted, "function", callable)
+
     def _imported(self, dotted: str) -> type:
         """The class that a name such as `my_modules.Scale` stands for."""
-        name, _, class_name = dotted.rpartition(".")
+        cls = self._member(dotted, "class", inspect.isclass)
+        if any(map(self.is_base, cls.__mro__)):  # its module may define further bases
+            self._homes.add(dotted.rpartition(".")[0])
+        return cls
+
+    def _member(self, dotted: str, kind: str, fits: Callable[[Any], bool]) -> Any:
+        """What a module of one's own, or an installed one, has under a name."""
+        name, _, member_name = dotted.rpartition(".")
         try:
             module = import_from(self.folder, name)
         except ImportError as error:
             raise LookupError(str(error)) from error
-        cls = getattr(module, class_name, None)
-        if not inspect.isclass(cls):
-            classes = [key for key, value in vars(module).items() if inspect.isclass(value)]
-            raise LookupError(f"the module {name!r} has no class {class_name!r}{did_you_mean(class_name, classes)}")
-        if any(map(self.is_base, cls.__mro__)):  # its module may define further bases
-            self._homes.add(name)
+        member = getattr(module, member_name, None)
+        if not fits(member):
+            known = [key for key, value in vars(module).items() if fits(value)]
+            raise LookupError(f"the module {name!r} has no {kind} {member_name!r}{did_you_mean(member_name, known)}")
         own = own_file(self.folder, name)
         if own is not None and own not in self.sources:
             self.sources.append(own)
-        return cls
+        return member

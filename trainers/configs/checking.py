@@ -4,6 +4,7 @@ One rule holds everywhere: an object is a class name, or a class name with its a
 added to `problems` and the check goes on, so a config's mistakes are all shown at once.
 """
 
+from collections.abc import Callable
 from inspect import Parameter
 from typing import Any, Union, get_args, get_origin
 
@@ -68,6 +69,8 @@ class Checker:
                 return [self.value(item, item_type(inner, i), (*path, i)) for i, item in enumerate(node.nodes)]
             if isinstance(node, Entries) and origin in MAPPINGS:
                 return {key: self.value(item, inner[1], (*path, key)) for key, item in node.nodes.items()}
+        if any(get_origin(option) is Callable for option in options) and is_dotted(str(plain(node))):
+            return self._function(node, options, path)
         bases = tuple(filter(self.catalog.is_base, options))
         others = tuple(option for option in options if option not in bases and not self._holds_objects(option))
         if others and not (bases and self._names_class(node)):
@@ -79,6 +82,19 @@ class Checker:
         if bases and (isinstance(node, Entries) or isinstance(plain(node), str)):
             return self.object(node, Role(bases, type_name(annotation)), path)
         return self._report(node.place, path, f"expected {type_name(annotation)}, got {described(plain(node))}")
+
+    def _function(self, node: Node, options: tuple[Any, ...], path: Path) -> Spec | None:
+        """A dotted name as the function that it stands for, or as an object of the class."""
+        name = str(plain(node))
+        try:
+            function = self.catalog.function(name)
+        except LookupError as error:
+            self._report(node.place, path, str(error))
+            return None
+        bases = tuple(filter(self.catalog.is_base, options))
+        if isinstance(function, type) and bases:
+            return self.object(node, Role(bases, type_name(Union[bases])), path)  # noqa: UP007
+        return Spec(lambda: function, name, Accepted(name, {}, None, None), {}, node.place, path)
 
     def _by_name(self, node: Entries, accepted: Accepted, path: Path) -> dict[str, Any]:
         given = {}

@@ -1,0 +1,80 @@
+"""Figures of merit of a whole set of predictions, computed once an epoch, by name or as objects. They are written
+in NumPy, since importing scikit-learn takes longer than many a training; the tests compare them with scikit-learn's."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .classification import F1, ConfusionMatrix, Precision, Recall, TopK, accuracy, error
+from .metric import FunctionMetric, Metric, MetricLike
+from .probabilistic import CalibrationError, brier, log_loss, roc_auc
+from .probabilities import probabilities
+from .regression import mae, r2, rmse
+
+__all__ = [
+    "F1",
+    "METRICS",
+    "CalibrationError",
+    "ConfusionMatrix",
+    "Metric",
+    "MetricLike",
+    "Precision",
+    "Recall",
+    "TopK",
+    "accuracy",
+    "brier",
+    "error",
+    "figures",
+    "find_metrics",
+    "larger_is_better",
+    "log_loss",
+    "mae",
+    "r2",
+    "rmse",
+    "roc_auc",
+]
+
+_AVERAGED = [kind(average) for kind in (Precision, Recall, F1) for average in ("macro", "micro", "binary")]
+_SINGLE = [accuracy, error, TopK(5), ConfusionMatrix(), roc_auc, log_loss, brier, CalibrationError(), rmse, mae, r2]
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_SINGLE, *_AVERAGED)}
+
+
+def find_metrics(wanted: Iterable[MetricLike]) -> dict[str, Metric]:
+    """The metrics of these names, objects and functions, by name; ValueError for a name that there is not."""
+    found: dict[str, Metric] = {}
+    for item in wanted:
+        metric = METRICS.get(item) if isinstance(item, str) else item
+        if metric is None:
+            raise ValueError(f"Trainer: there is no metric {item!r}, expected some of {', '.join(METRICS)}")
+        if isinstance(metric, type) or not callable(metric):
+            hint = f"; write {metric.__name__}(...)" if isinstance(metric, type) else ""
+            raise ValueError(f"Trainer: a metric is {metric!r}, expected a name, a Metric or a function{hint}")
+        metric = metric if isinstance(metric, Metric) else FunctionMetric(metric)
+        if metric.name in found:
+            raise ValueError(f"Trainer: two metrics have the name {metric.name!r}, expected different ones")
+        found[metric.name] = metric
+    return found
+
+
+def figures(metrics: Mapping[str, Metric], loss: Any, y: np.ndarray, target: np.ndarray, data: Any) -> dict[str, Any]:
+    """What each metric says of outputs and targets; `data` knows the units of the targets, `loss` the probabilities."""
+    found = {}
+    single = y.ndim == 1 or (y.shape[-1] == 1 and y.shape == target.shape)  # one score a sample: two classes
+    for name, metric in metrics.items():
+        if metric.of_probabilities or (metric.of_classes and single and hasattr(loss, "distribution")):
+            p = probabilities(name, loss, y)
+            found[name] = metric(p.reshape(-1), target.reshape(-1)) if single else metric(p, target)
+        elif metric.in_units and (data.target_mean, data.target_std) != (0, 1):
+            units = [np.asarray(a, np.float64) * data.target_std + data.target_mean for a in (y, target)]
+            found[name] = metric(*units)
+        else:
+            found[name] = metric(y, target)
+    return found
+
+
+def larger_is_better(column: str, metrics: Mapping[str, Metric]) -> bool:
+    """Whether a column of figures such as valid_accuracy improves as it grows; a loss does not."""
+    name = column.removeprefix("train_").removeprefix("valid_")
+    metric = metrics.get(name) or METRICS.get(name)
+    return name.endswith("accuracy") if metric is None else metric.better == "max"

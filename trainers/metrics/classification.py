@@ -1,0 +1,153 @@
+"""Metrics that compare the predicted class, that of the largest score, with the label."""
+
+from typing import Literal
+
+import numpy as np
+
+from .metric import Metric, figure
+
+
+def classified(who: str, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (M, K) and labels (M,) of what a metric may be given.
+
+    Args: y (N, ..., K) with target (N, ...) labels or (N, ..., K) one-hot; or y (N,), the probability of class 1, with
+        target (N,) of 0 and 1.
+    """
+    if y.ndim == 1 and target.shape == y.shape:
+        labels = target.astype(np.int64)
+        if (labels != target).any() or labels.min() < 0 or labels.max() > 1:
+            raise ValueError(f"{who}: a target is neither 0 nor 1, expected one of two classes")
+        return np.stack([1 - y, y], axis=-1), labels
+    if target.shape not in (y.shape, y.shape[:-1]) or y.shape[-1] < 2:
+        raise ValueError(f"{who}: y has shape {y.shape} and target {target.shape}, expected a score for each class")
+    labels = target.argmax(axis=-1) if target.ndim == y.ndim else target
+    return y.reshape(-1, y.shape[-1]), labels.reshape(-1).astype(np.int64)
+
+
+@figure(better="max", of_classes=True)
+def accuracy(y: np.ndarray, target: np.ndarray) -> float:
+    """Share of samples whose largest score is at the label. y (N, ..., K); target labels, or (N, ..., K) one-hot."""
+    scores, labels = classified("accuracy", y, target)
+    return np.mean(scores.argmax(axis=-1) == labels)
+
+
+@figure(of_classes=True)
+def error(y: np.ndarray, target: np.ndarray) -> float:
+    """1 - accuracy."""
+    return 1 - accuracy(y, target)
+
+
+class TopK(Metric):
+    """Share of samples whose label is among the k largest scores; of equal scores the first counts as larger.
+
+    Args: k: at least 1, and below the number of classes.
+    """
+
+    better = "max"
+
+    def __init__(self, k: int = 5):
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+            raise ValueError(f"TopK: k is {k!r}, expected a whole number of at least 1")
+        self.k = k
+
+    @property
+    def name(self) -> str:
+        return f"top_{self.k}"
+
+    def value(self, y: np.ndarray, target: np.ndarray) -> float:
+        scores, labels = classified(self.name, y, target)
+        if self.k >= scores.shape[1]:
+            raise ValueError(f"{self.name}: there are {scores.shape[1]} classes, expected more than {self.k}")
+        own = scores[np.arange(len(labels)), labels][:, None]
+        earlier = np.arange(scores.shape[1]) < labels[:, None]
+        ahead = (scores > own) | ((scores == own) & earlier)
+        return np.mean(ahead.sum(axis=1) < self.k)
+
+
+class ConfusionMatrix(Metric):
+    """Counts of samples, a row for each label and a column for each predicted class, as lists; for the end only."""
+
+    of_classes = True
+    number = False
+    name = "confusion_matrix"  # type: ignore[assignment]
+
+    def value(self, y: np.ndarray, target: np.ndarray) -> list[list[int]]:
+        return confusion(self.name, y, target).tolist()
+
+
+def confusion(who: str, y: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Counts (K, K): [label, predicted class]."""
+    scores, labels = classified(who, y, target)
+    k = scores.shape[1]
+    return np.bincount(labels * k + scores.argmax(axis=-1), minlength=k * k).reshape(k, k)
+
+
+class Averaged(Metric):
+    """Family base of `Precision`, `Recall` and `F1`: a ratio for each class, averaged.
+
+    Args: average: macro is the mean over the classes that occur among labels or predictions; micro adds up the counts
+        of all classes first; binary is the ratio of class 1 of two. 0 / 0 counts as 0.
+    """
+
+    better = "max"
+    of_classes = True
+
+    def __init__(self, average: Literal["macro", "micro", "binary"] = "macro"):
+        if average not in ("macro", "micro", "binary"):
+            raise ValueError(f"{type(self).__name__}: average is {average!r}, expected macro, micro or binary")
+        self.average = average
+
+    @property
+    def name(self) -> str:
+        return f"{type(self).__name__.lower()}_{self.average}"
+
+    def ratio(self, hits: np.ndarray, labels: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numerator and denominator, from the counts of right predictions, of labels and of predictions."""
+        raise NotImplementedError
+
+    def value(self, y: np.ndarray, target: np.ndarray) -> float:
+        matrix = confusion(self.name, y, target)
+        if self.average == "binary" and len(matrix) != 2:
+            raise ValueError(f"{self.name}: there are {len(matrix)} classes, expected 2")
+        counts = np.stack([np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)])
+        if self.average == "micro":
+            counts = counts.sum(axis=1, keepdims=True)
+        elif self.average == "binary":
+            counts = counts[:, 1:]
+        else:
+            counts = counts[:, (counts > 0).any(axis=0)]
+        above, below = self.ratio(*counts)
+        return np.mean(above / np.maximum(below, 1))
+
+
+class Precision(Averaged):
+    """Of the predictions of a class, how many are right: TP / (TP + FP).
+
+    Args: average: macro, micro, or binary for class 1 of two; 0 / 0 counts as 0.
+    Source: Goodfellow et al., Deep Learning, section 11.1; scikit-learn's precision_score.
+    """
+
+    def ratio(self, hits, labels, predicted):
+        return hits, predicted
+
+
+class Recall(Averaged):
+    """Of the samples of a class, how many are found: TP / (TP + FN).
+
+    Args: average: macro, micro, or binary for class 1 of two; 0 / 0 counts as 0.
+    Source: Goodfellow et al., Deep Learning, section 11.1; scikit-learn's recall_score.
+    """
+
+    def ratio(self, hits, labels, predicted):
+        return hits, labels
+
+
+class F1(Averaged):
+    """Harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN).
+
+    Args: average: macro, micro, or binary for class 1 of two; 0 / 0 counts as 0.
+    Source: Goodfellow et al., Deep Learning, eq. 11.1; scikit-learn's f1_score.
+    """
+
+    def ratio(self, hits, labels, predicted):
+        return 2 * hits, labels + predicted

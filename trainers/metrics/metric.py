@@ -1,0 +1,71 @@
+"""What a metric is: a function of all outputs and targets of a set, which says how it wants to be called and read."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+
+class Metric:
+    """Base of metrics: a leaf defines `value(y, target)`, and `name` if it is not to be that of its class.
+
+    better: max or min; of_probabilities: y are the probabilities that the loss gives to the classes, (N, ..., K), or
+    (N,) of class 1; of_classes: so they are where the net has one score a sample; in_units: y and target are in the
+    units of the data set's source, before any standardising; number: false for what fits no column of figures, which is
+    computed only at the end and by `Trainer.evaluate`.
+    Outputs that hold NaN give NaN.
+    """
+
+    better: Literal["max", "min"] = "min"
+    of_probabilities: bool = False
+    of_classes: bool = False
+    in_units: bool = False
+    number: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """What the figure is called in tables, after train_, valid_ or test_."""
+        return type(self).__name__.lower()
+
+    def value(self, y: np.ndarray, target: np.ndarray) -> Any:
+        """The figure; y and target as the attributes say."""
+        raise NotImplementedError(f"{type(self).__name__}: value(y, target) is not defined")
+
+    def __call__(self, y: np.ndarray, target: np.ndarray) -> Any:
+        value = self.value(y, target)  # first of all, so that shapes that do not fit are refused
+        if np.isnan(y).any():
+            return float("nan")
+        if not self.number:
+            return value
+        if np.ndim(value) != 0 or not np.isreal(value):
+            raise ValueError(f"{self.name}: the value is {value!r}, expected a number")
+        return float(value)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class FunctionMetric(Metric):
+    """A function (y, target) -> number as a metric; attributes of the function such as `better` count."""
+
+    def __init__(self, function: Callable[[np.ndarray, np.ndarray], Any], **attributes: Any):
+        self.function = function
+        for name in ("better", "of_probabilities", "of_classes", "in_units"):
+            setattr(self, name, attributes.get(name, getattr(function, name, getattr(Metric, name))))
+        if self.better not in ("max", "min"):
+            raise ValueError(f"{self.name}: better is {self.better!r}, expected max or min")
+
+    @property
+    def name(self) -> str:
+        return getattr(self.function, "__name__", type(self.function).__name__).strip("<>")
+
+    def value(self, y: np.ndarray, target: np.ndarray) -> Any:
+        return self.function(y, target)
+
+
+MetricLike = str | Metric | Callable[[np.ndarray, np.ndarray], Any]
+
+
+def figure(**attributes: Any) -> Callable[[Callable], Metric]:
+    """Makes a metric of a function."""
+    return lambda function: FunctionMetric(function, **attributes)

@@ -1,0 +1,74 @@
+"""Metrics of the probabilities that a classifier gives: how well they rank, and how far they may be trusted."""
+
+import numpy as np
+
+from .classification import classified
+from .metric import Metric, figure
+
+
+@figure(better="max", of_probabilities=True)
+def roc_auc(y: np.ndarray, target: np.ndarray) -> float:
+    """The chance that a sample of a class gets a higher probability of it than one of another class; ties count half.
+
+    Of class 1 where there are two, else the mean over the classes, each against the rest. Classes without samples, and
+    those that all samples have, are left out; NaN if none remains.
+    Source: Fawcett, An introduction to ROC analysis (2006), section 7; scikit-learn's roc_auc_score.
+    """
+    p, labels = classified("roc_auc", y, target)
+    areas = [area(p[:, k], labels == k) for k in ([1] if p.shape[1] == 2 else range(p.shape[1]))]
+    areas = [value for value in areas if not np.isnan(value)]
+    return float(np.mean(areas)) if areas else np.nan
+
+
+def area(score: np.ndarray, positive: np.ndarray) -> float:
+    """Mann and Whitney's statistic, from the mean ranks of equal scores."""
+    n, m = int(positive.sum()), int((~positive).sum())
+    if n == 0 or m == 0:
+        return np.nan
+    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return (ranks[positive].sum() - n * (n + 1) / 2) / (n * m)
+
+
+@figure(of_probabilities=True)
+def log_loss(y: np.ndarray, target: np.ndarray) -> float:
+    """Mean of -log p[label]; a probability counts as at least the spacing of numbers at 1, so that it is finite."""
+    p, labels = classified("log_loss", y, target)
+    own = np.maximum(p[np.arange(len(labels)), labels], np.finfo(p.dtype).eps)
+    return -np.mean(np.log(own, dtype=np.float64))
+
+
+@figure(of_probabilities=True)
+def brier(y: np.ndarray, target: np.ndarray) -> float:
+    """Mean over samples of Σₖ (p[k] - one_hot[k])², half of it for two classes.
+
+    Source: Brier, Verification of forecasts expressed in terms of probability (1950).
+    """
+    p, labels = classified("brier", y, target)
+    squares = np.square(p - np.eye(p.shape[1])[labels], dtype=np.float64).sum(axis=1)
+    return np.mean(squares) / (2 if p.shape[1] == 2 else 1)
+
+
+class CalibrationError(Metric):
+    """How far confidence and accuracy lie apart: Σ_b n_b / N |accuracy_b - confidence_b|.
+
+    The confidence of a sample is its largest probability; the bins b are equally wide, from 0 to 1.
+
+    Args: bins: how many, at least 1.
+    Source: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks (2017), eq. 3.
+    """
+
+    of_probabilities = True
+    name = "calibration_error"  # type: ignore[assignment]
+
+    def __init__(self, bins: int = 15):
+        if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
+            raise ValueError(f"CalibrationError: bins is {bins!r}, expected a whole number of at least 1")
+        self.bins = bins
+
+    def value(self, y: np.ndarray, target: np.ndarray) -> float:
+        p, labels = classified(self.name, y, target)
+        confidence, right = p.max(axis=1).astype(np.float64), p.argmax(axis=1) == labels
+        place = np.clip(np.nan_to_num(np.ceil(confidence * self.bins)) - 1, 0, self.bins - 1).astype(np.int64)
+        gaps = np.bincount(place, weights=right - confidence, minlength=self.bins)
+        return np.abs(gaps).sum() / len(labels)

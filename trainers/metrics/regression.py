@@ -1,0 +1,37 @@
+"""Metrics of predicted numbers, added up in float64, in the units of the data set's source."""
+
+import numpy as np
+
+from .metric import figure
+
+
+def differences(who: str, y: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """y - target (N, outputs) in float64; nothing broadcasts."""
+    if y.shape != target.shape:
+        raise ValueError(f"{who}: y has shape {y.shape} and target {target.shape}, expected the same shape")
+    with np.errstate(invalid="ignore"):  # inf - inf is NaN
+        return np.subtract(y, target, dtype=np.float64).reshape(len(y), -1)
+
+
+@figure(in_units=True)
+def rmse(y: np.ndarray, target: np.ndarray) -> float:
+    """Root of the mean squared difference; y and target of one shape."""
+    return np.sqrt(np.mean(np.square(differences("rmse", y, target))))
+
+
+@figure(in_units=True)
+def mae(y: np.ndarray, target: np.ndarray) -> float:
+    """Mean of the differences without their sign; y and target of one shape."""
+    return np.mean(np.abs(differences("mae", y, target)))
+
+
+@figure(better="max")
+def r2(y: np.ndarray, target: np.ndarray) -> float:
+    """Share of the target's variance that is explained: 1 - Σ (y - t)² / Σ (t - mean t)², averaged over outputs.
+
+    NaN where a target does not vary.
+    """
+    residual = np.square(differences("r2", y, target)).sum(axis=0)
+    target = target.reshape(len(target), -1).astype(np.float64)
+    total = np.square(target - target.mean(axis=0)).sum(axis=0)
+    return np.mean(1 - residual / total) if (total > 0).all() else np.nan
