@@ -43,6 +43,18 @@ examples:
 exit status:
   0 trained, 1 training failed, 2 the command, the config or the data is wrong, 130 interrupted
 """
+WARMUP = """\
+Compile all that training a config will need, and keep it, so that 'bprop train' starts at once.
+
+Nothing is trained or written but compiled code: in $BPROP_CACHE_DIR, or in the user's cache folder.
+"""
+WARMUP_MORE = """\
+example:
+  bprop warmup digits_mlp
+
+exit status:
+  0 compiled, 1 the first loss is not finite, 2 the command, the config or the data is wrong
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.parser.error(f"unknown option: {' '.join(unknown)}")
     arguments.overrides += rest  # argparse leaves the ones that follow an option
     try:
-        return _train(arguments)
+        return arguments.function(arguments)
     except KeyboardInterrupt as error:
         print(_message("bprop:", "interrupted", error), file=sys.stderr)
         return INTERRUPTED
@@ -77,6 +89,16 @@ def _train(arguments: argparse.Namespace) -> int:
 
     summary = train_config(config, run=arguments.run, quiet=arguments.quiet)
     _print_summary(summary)
+    return OK
+
+
+def _warmup(arguments: argparse.Namespace) -> int:
+    from .configs import load_config
+
+    config = load_config(arguments.config, arguments.overrides)
+    from .warmup import warm_up
+
+    print(warm_up(config))
     return OK
 
 
@@ -122,18 +144,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("bprop", description=DESCRIPTION, epilog=OVERVIEW, formatter_class=raw)
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
-    train = commands.add_parser(
-        "train",
-        help="train what a config describes",
-        description=TRAIN,
-        epilog=TRAIN_MORE,
-        formatter_class=raw,
-    )
-    train.add_argument("config", metavar="CONFIG", help="path of a YAML file, or name of a config of bprop")
-    train.add_argument("overrides", metavar="key=value", nargs="*", help="a value to use in place of the config's")
+    train = _command(commands, "train", _train, "train what a config describes", TRAIN, TRAIN_MORE)
     train.add_argument("--run", type=Path, metavar="DIR", help="folder to write to (default: runs/NAME-TIME)")
     train.add_argument("--quiet", action="store_true", help="print the final figures only")
-    train.set_defaults(parser=train)
+    _command(commands, "warmup", _warmup, "compile what a training will need", WARMUP, WARMUP_MORE)
+    return parser
+
+
+def _command(commands, name: str, function, line: str, description: str, more: str) -> argparse.ArgumentParser:
+    """A command that takes a config and overrides of its values."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = commands.add_parser(name, help=line, description=description, epilog=more, formatter_class=raw)
+    parser.add_argument("config", metavar="CONFIG", help="path of a YAML file, or name of a config of bprop")
+    parser.add_argument("overrides", metavar="key=value", nargs="*", help="a value to use in place of the config's")
+    parser.set_defaults(parser=parser, function=function)
     return parser
 
 

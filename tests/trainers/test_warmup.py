@@ -1,0 +1,89 @@
+"""Compiling beforehand: what is said, that nothing is written but code, and that the training then compiles nothing."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from bprop.trainers.cli import main
+
+CONFIG = """
+    dataset: Iris
+    model:
+      - {layer}: {{in_features: 4, out_features: 5}}
+      - ReLU
+      - Linear: {{in_features: 5, out_features: 3}}
+    loss: SoftmaxCrossEntropy
+    optimizer:
+      SGD: {{lr: 0.1}}
+    trainer: {{epochs: 2, batch_size: 50}}
+"""
+IN_PYTHON = """
+    from bprop.modules import Linear
+
+
+    class Slow(Linear):
+        jit = False
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BPROP_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "c.yaml").write_text(textwrap.dedent(CONFIG.format(layer="Linear")))
+    (tmp_path / "slow.yaml").write_text(textwrap.dedent(CONFIG.format(layer="own.Slow")))
+    (tmp_path / "own.py").write_text(textwrap.dedent(IN_PYTHON))
+    return tmp_path
+
+
+def command(*arguments):
+    code = "import sys; from bprop.trainers.cli import main; raise SystemExit(main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("config", ["c", "slow"])
+def test_training_compiles_nothing_after_it(folder, config):
+    said = command("warmup", f"{config}.yaml", "trainer.batch_size=30")
+    assert all(line.startswith("compiled  ") for line in said[:-1])
+    assert f"{len(said) - 1} compiled, 0 found in {folder / 'cache'}, " in said[-1]
+    assert {path.name for path in folder.iterdir()} - {"__pycache__"} == {"c.yaml", "slow.yaml", "own.py", "cache"}
+    code = {path: path.read_bytes() for path in (folder / "cache").rglob("*.nbc")}
+    assert len(code) == len(said) - 1 >= 3
+    command("train", f"{config}.yaml", "--quiet")
+    assert {path: path.read_bytes() for path in (folder / "cache").rglob("*.nbc")} == code
+    again = command("warmup", f"{config}.yaml")
+    assert all(line.startswith("found     ") for line in again[:-1])
+    assert f"0 compiled, {len(code)} found in" in again[-1]
+
+
+@pytest.mark.jit
+def test_it_says_what_it_compiled(folder, capsys):
+    assert main(["warmup", "c.yaml", "model.0.Linear.out_features=7", "model.2.Linear.in_features=7"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    step = "Training step of Sequential(Linear, ReLU, Linear) with SoftmaxCrossEntropy and SGD."
+    assert f"compiled  steps   {step}" in lines
+    assert "compiled  fprop   Forward and backward pass of Sequential(Linear, ReLU, Linear)." in lines
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["c.yaml", "trainer.batch_size=900"], 2, "batch_size is 900, expected 1 to "),
+        (["c.yaml", "model.2.Linear.in_features=9"], 2, "x has shape"),
+        (["missing.yaml"], 2, "missing.yaml: there is no such file"),
+    ],
+)
+def test_exit_status_is_that_of_training(folder, capsys, arguments, status, message):
+    assert main(["warmup", *arguments]) == status
+    assert message in capsys.readouterr().err
+
+
+def test_without_numba_there_is_nothing_to_do(folder, capsys, monkeypatch):
+    monkeypatch.setattr("bprop.trainers.warmup.jit_disabled", lambda: True)
+    assert main(["warmup", "c.yaml"]) == 0
+    assert capsys.readouterr().out == "nothing to compile: NUMBA_DISABLE_JIT is set\n"

@@ -1,0 +1,88 @@
+"""Compile beforehand: all that training what a config describes will need, so that the training itself starts at once.
+
+It takes the training's own way, with nets of its own that nobody sees: one minibatch, one evaluation of each part.
+"""
+
+import inspect
+import sys
+import time
+from typing import NamedTuple
+
+from ..datasets import ArrayDataset
+from ..modules.engine.cache import cache_folder
+from ..modules.engine.stateful import jit_disabled
+from .callbacks import Callback
+from .configs import Config
+from .trainer import Trainer
+
+BATCH_SIZE = inspect.signature(Trainer.fit).parameters["batch_size"].default
+
+
+class Entry(NamedTuple):
+    """A compiled function: its plan's title, its name, and whether it was found on disk."""
+
+    title: str
+    name: str
+    found: bool
+
+    def __str__(self) -> str:
+        return f"{'found' if self.found else 'compiled':8}  {self.name:6}  {self.title}"
+
+
+class OneEpoch(Callback):
+    """Ends the training after its first epoch, whatever the settings say."""
+
+    def on_epoch_end(self, trainer, row: dict) -> None:
+        trainer.stop("compiled")
+
+
+def warm_up(config: Config) -> str:
+    """Compile what `train_config` will run, and say in a few lines what that was; nothing is trained or written.
+
+    Errors: those of the training: ConfigError, ValueError for data that do not fit, TrainingError.
+    """
+    start = time.perf_counter()
+    if jit_disabled():
+        return "nothing to compile: NUMBA_DISABLE_JIT is set"
+    before = counts()
+    experiment = config.build()
+    size = experiment.settings.get("batch_size", BATCH_SIZE)
+    data = experiment.dataset
+    train, valid, test = (first_of(part, size) for part in (data.train, data.valid, data.test))
+    trainer = Trainer(
+        experiment.model, experiment.loss, experiment.optimizer, callbacks=[OneEpoch()], seed=config.seed, quiet=True
+    )
+    trainer.fit(train, valid, **experiment.settings)
+    trainer.evaluate(test or train, metrics=experiment.settings.get("metrics"))
+    used = used_since(before)
+    compiled = sum(not entry.found for entry in used)
+    return "\n".join([
+        *map(str, used),
+        f"{compiled} compiled, {len(used) - compiled} found in {cache_folder()}, {time.perf_counter() - start:.1f} s",
+    ])  # fmt: skip
+
+
+def first_of(part: ArrayDataset | None, size: int) -> ArrayDataset | None:
+    """The first minibatch of a part; the whole part if it has fewer samples."""
+    return part.take(slice(size)) if part is not None and len(part) > size else part
+
+
+def counts() -> dict[tuple[str, str], tuple[int, int]]:
+    """How often code was found on disk, and how often compiled, by plan and function."""
+    found = {}
+    for plan, module in list(sys.modules.items()):
+        for name, value in vars(module).items() if plan.startswith("plan_") else ():
+            if hasattr(value, "stats") and value.__module__ == plan:
+                stats = value.stats
+                found[plan, name] = sum(stats.cache_hits.values()), sum(stats.cache_misses.values())
+    return found
+
+
+def used_since(before: dict[tuple[str, str], tuple[int, int]]) -> list[Entry]:
+    """The functions that were found or compiled since then."""
+    entries = []
+    for (plan, name), (hits, misses) in counts().items():
+        old_hits, old_misses = before.get((plan, name), (0, 0))
+        title = (sys.modules[plan].__doc__ or "").strip()
+        entries += [Entry(title, name, True)] * (hits - old_hits) + [Entry(title, name, False)] * (misses - old_misses)
+    return entries
