@@ -8,7 +8,6 @@ import sys
 import time
 from typing import NamedTuple
 
-from ..datasets import ArrayDataset
 from ..modules.engine.cache import cache_folder
 from ..modules.engine.stateful import jit_disabled
 from .callbacks import Callback
@@ -48,7 +47,8 @@ def warm_up(config: Config) -> str:
     experiment = config.build()
     size = experiment.settings.get("batch_size", BATCH_SIZE)
     data = experiment.dataset
-    train, valid, test = (first_of(part, size) for part in (data.train, data.valid, data.test))
+    train = data.train.take(slice(size)) if size < len(data.train) else data.train
+    valid, test = (part.take(slice(size)) if part else None for part in (data.valid, data.test))
     trainer = Trainer(
         experiment.model, experiment.loss, experiment.optimizer, callbacks=[OneEpoch()], seed=config.seed, quiet=True
     )
@@ -60,11 +60,6 @@ def warm_up(config: Config) -> str:
         *map(str, used),
         f"{compiled} compiled, {len(used) - compiled} found in {cache_folder()}, {time.perf_counter() - start:.1f} s",
     ])  # fmt: skip
-
-
-def first_of(part: ArrayDataset | None, size: int) -> ArrayDataset | None:
-    """The first minibatch of a part; the whole part if it has fewer samples."""
-    return part.take(slice(size)) if part is not None and len(part) > size else part
 
 
 def counts() -> dict[tuple[str, str], tuple[int, int]]:
