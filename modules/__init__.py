@@ -1,5 +1,6 @@
 """Layers, containers, losses, initialisers and gradient checks."""
 
+from .batch_norm import BatchNorm1d
 from .dropout import AlphaDropout, Dropout, GaussianDropout
 from .elementwise import Elementwise, Identity, ReLU, Sigmoid, Tanh
 from .flatten import Flatten
@@ -17,6 +18,7 @@ from .initializers import (
     new_key,
 )
 from .kernels.elementary import erf, sigmoid, softplus
+from .layer_norm import LayerNorm, RMSNorm
 from .linear import Linear
 from .loss import Loss
 from .mean_squared_error import MeanSquaredError
@@ -29,6 +31,7 @@ from .softmax_cross_entropy import SoftmaxCrossEntropy
 
 __all__ = [
     "AlphaDropout",
+    "BatchNorm1d",
     "Buffer",
     "Constant",
     "Counter",
@@ -45,6 +48,7 @@ __all__ = [
     "HeUniform",
     "Identity",
     "Initializer",
+    "LayerNorm",
     "Linear",
     "LogSoftmax",
     "Loss",
@@ -53,6 +57,7 @@ __all__ = [
     "Noise",
     "Parameter",
     "PyTorchUniform",
+    "RMSNorm",
     "RReLU",
     "ReLU",
     "Sequential",

@@ -27,9 +27,10 @@ class Case:
     torch: str | Callable[[Any], Any] | None = None
     domain: Callable[[np.ndarray], np.ndarray] | None = None
     samples_apart: bool = True  # a sample's output depends on that sample alone
+    least: int = 1  # samples in a minibatch
 
     def x(self, samples: int | None = None) -> np.ndarray:
-        shape = self.shape if samples is None else (samples, *self.shape[1:])
+        shape = self.shape if samples is None else (max(samples, self.least), *self.shape[1:])
         x = np.random.default_rng(len(self.name)).standard_normal(shape)
         return x if self.domain is None else self.domain(x)
 

@@ -1,0 +1,76 @@
+"""Means and variances of the rows or columns of a matrix, with the mean taken off before anything is squared.
+
+Means are sums of differences from a first number, so that one far from zero costs no digits.
+"""
+
+import numpy as np
+
+
+def mean_of(row):
+    """Σₖ row[k] / K."""
+    total = row.dtype.type(0)
+    for k in range(row.size):
+        total += row[k] - row[0]
+    return row[0] + total / row.size
+
+
+def dot(a, b):
+    """Σₖ a[k] b[k]."""
+    total = a.dtype.type(0)
+    for k in range(a.size):
+        total += a[k] * b[k]
+    return total
+
+
+def column_means(x, out):
+    """out[k] = Σₙ x[n, k] / N; x (N, K)."""
+    out[:] = 0
+    for n in range(1, x.shape[0]):
+        for k in range(x.shape[1]):
+            out[k] += x[n, k] - x[0, k]
+    for k in range(x.shape[1]):
+        out[k] = x[0, k] + out[k] / x.shape[0]
+
+
+def column_products(a, b, out, add):
+    """out[k] = Σₙ a[n, k] b[n, k], or out += it; a, b (N, K), out (K,)."""
+    if not add:
+        out[:] = 0
+    for n in range(a.shape[0]):
+        for k in range(a.shape[1]):
+            out[k] += a[n, k] * b[n, k]
+
+
+def channel_means(columns, out):
+    """out[c] = the mean of the channel's stretch of columns; columns (C L,), out (C,)."""
+    length = columns.size // out.size
+    for c in range(out.size):
+        out[c] = mean_of(columns[c * length : (c + 1) * length])
+
+
+def spread(channels, columns):
+    """columns[k] = the number of its channel; channels (C,), columns (C L,)."""
+    length = columns.size // channels.size
+    for c in range(channels.size):
+        for k in range(c * length, (c + 1) * length):
+            columns[k] = channels[c]
+
+
+def centred(x, mean, out):
+    """out[n, k] = x[n, k] - mean[k]."""
+    for n in range(x.shape[0]):
+        for k in range(x.shape[1]):
+            out[n, k] = x[n, k] - mean[k]
+
+
+def scaled(x, scale, out):
+    """out[n, k] = scale[k] x[n, k]."""
+    for n in range(x.shape[0]):
+        for k in range(x.shape[1]):
+            out[n, k] = scale[k] * x[n, k]
+
+
+def inverse_root(variance, eps, out):
+    """out[c] = 1 / √(variance[c] + eps)."""
+    for c in range(variance.size):
+        out[c] = 1 / np.sqrt(variance[c] + eps)

@@ -1,0 +1,183 @@
+"""Normalisation of each sample by itself: to mean 0 and variance 1, or to a root mean square of 1.
+
+Both are about rows: the elements that are normalised together stand beside each other.
+"""
+
+import math
+
+import numpy as np
+
+from .kernels.buffers import flat, reuse
+from .kernels.products import add_to_rows, sum_rows
+from .kernels.statistics import column_products, dot, mean_of, scaled
+from .module import Module
+from .parameter import Parameter
+
+
+class LayerNorm(Module):
+    """Normalises the last axes of each sample, and then scales and shifts.
+
+        x̂           = (x - μ) / √(σ² + eps)
+        y           = weight x̂ + bias
+        grad_bias   += Σₙ grad_y[n]
+        grad_weight += Σₙ grad_y[n] x̂[n]
+        grad_x      = (g - mean(g) - x̂ mean(g x̂)) / √(σ² + eps),   g = weight grad_y
+
+    with μ, σ² and means over the elements of `normalized_shape`.
+
+    Shapes: x and y (N, ..., *normalized_shape); weight, bias normalized_shape.
+    Args: normalized_shape: sizes of the last axes, or one size; eps: at least 0; elementwise_affine: with weight; bias:
+        and with bias.
+    Errors: ValueError for other shapes and settings.
+    Numerics: the variance in a second pass, from x - μ.
+    Source: Ba, Kiros and Hinton, Layer normalization (2016); PyTorch's LayerNorm.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | list[int] | tuple[int, ...],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+    ):
+        super().__init__()
+        self.normalized_shape, self.eps = checked_shape(self, normalized_shape), checked_eps(self, eps)
+        self.size = math.prod(self.normalized_shape)
+        self.weight = Parameter(np.ones(self.normalized_shape)) if elementwise_affine else None
+        self.bias = Parameter(np.zeros(self.normalized_shape)) if elementwise_affine and bias else None
+        self.inverse = np.empty(0)
+        self.normal = self.y = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        rows = flat(x).reshape((x.size // self.size, self.size))
+        self.inverse = reuse(self.inverse, rows.shape[:1], x.dtype)
+        self.normal = reuse(self.normal, rows.shape, x.dtype)
+        for n in range(rows.shape[0]):
+            row, normal = rows[n], self.normal[n]
+            mean = mean_of(row)
+            for k in range(row.size):
+                normal[k] = row[k] - mean
+            self.inverse[n] = 1 / np.sqrt(dot(normal, normal) / row.size + self.eps)
+            for k in range(row.size):
+                normal[k] *= self.inverse[n]
+        if self.weight is None:
+            return self.normal.reshape(x.shape)
+        self.y = reuse(self.y, rows.shape, x.dtype)
+        scaled(self.normal, flat(self.weight), self.y)
+        if self.bias is not None:
+            add_to_rows(self.y, flat(self.bias))
+        return self.y.reshape(x.shape)
+
+    def bprop(self, grad_y):
+        rows = flat(grad_y).reshape(self.normal.shape)
+        self.grad_x = reuse(self.grad_x, rows.shape, rows.dtype)
+        g = rows
+        if self.weight is not None:
+            column_products(rows, self.normal, flat(self.grad_weight), self.accumulate)
+            scaled(rows, flat(self.weight), self.grad_x)
+            g = self.grad_x
+        if self.bias is not None:
+            sum_rows(rows, flat(self.grad_bias), self.accumulate)
+        for n in range(rows.shape[0]):
+            normal = self.normal[n]
+            mean, product = mean_of(g[n]), dot(g[n], normal) / normal.size
+            for k in range(normal.size):
+                self.grad_x[n, k] = self.inverse[n] * (g[n, k] - mean - product * normal[k])
+        return self.grad_x.reshape(grad_y.shape)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return checked_input(self, input_shape)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps:g}"
+
+
+class RMSNorm(Module):
+    """Divides the last axes of each sample by their root mean square, and then scales.
+
+        x̂           = x / √(mean(x²) + eps)
+        y           = weight x̂
+        grad_weight += Σₙ grad_y[n] x̂[n]
+        grad_x      = (g - x̂ mean(g x̂)) / √(mean(x²) + eps),   g = weight grad_y
+
+    Shapes: x and y (N, ..., *normalized_shape); weight normalized_shape.
+    Args: normalized_shape: sizes of the last axes, or one size; eps: at least 0, None for the distance of 1 to the next
+        number of the data's type; elementwise_affine: with weight.
+    Errors: ValueError for other shapes and settings.
+    Source: Zhang and Sennrich, Root mean square layer normalization (2019); PyTorch's RMSNorm.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | list[int] | tuple[int, ...],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+    ):
+        super().__init__()
+        self.normalized_shape = checked_shape(self, normalized_shape)
+        self.eps = None if eps is None else checked_eps(self, eps)
+        self.size = math.prod(self.normalized_shape)
+        self.weight = Parameter(np.ones(self.normalized_shape)) if elementwise_affine else None
+        self.inverse = np.empty(0)
+        self.normal = self.y = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        rows = flat(x).reshape((x.size // self.size, self.size))
+        self.inverse = reuse(self.inverse, rows.shape[:1], x.dtype)
+        self.normal = reuse(self.normal, rows.shape, x.dtype)
+        eps = 2.0 ** (-23 if x.itemsize == 4 else -52) if self.eps is None else self.eps
+        for n in range(rows.shape[0]):
+            row = rows[n]
+            self.inverse[n] = 1 / np.sqrt(dot(row, row) / row.size + eps)
+            for k in range(row.size):
+                self.normal[n, k] = row[k] * self.inverse[n]
+        if self.weight is None:
+            return self.normal.reshape(x.shape)
+        self.y = reuse(self.y, rows.shape, x.dtype)
+        scaled(self.normal, flat(self.weight), self.y)
+        return self.y.reshape(x.shape)
+
+    def bprop(self, grad_y):
+        rows = flat(grad_y).reshape(self.normal.shape)
+        self.grad_x = reuse(self.grad_x, rows.shape, rows.dtype)
+        g = rows
+        if self.weight is not None:
+            column_products(rows, self.normal, flat(self.grad_weight), self.accumulate)
+            scaled(rows, flat(self.weight), self.grad_x)
+            g = self.grad_x
+        for n in range(rows.shape[0]):
+            normal = self.normal[n]
+            product = dot(g[n], normal) / normal.size
+            for k in range(normal.size):
+                self.grad_x[n, k] = self.inverse[n] * (g[n, k] - product * normal[k])
+        return self.grad_x.reshape(grad_y.shape)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return checked_input(self, input_shape)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}" + ("" if self.eps is None else f", eps={self.eps:g}")
+
+
+def checked_shape(module: Module, shape: int | list[int] | tuple[int, ...]) -> tuple[int, ...]:
+    """A normalized_shape as a tuple; ValueError unless it is sizes of at least 1."""
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"{type(module).__name__}: normalized_shape is {shape}, expected sizes of at least 1")
+    return sizes
+
+
+def checked_eps(module: Module, eps: float) -> float:
+    """eps as a float; ValueError if it is negative."""
+    if not eps >= 0:
+        raise ValueError(f"{type(module).__name__}: eps is {eps}, expected at least 0")
+    return float(eps)
+
+
+def checked_input(module: LayerNorm | RMSNorm, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of y; ValueError unless an x of this shape ends in normalized_shape."""
+    count = len(module.normalized_shape)
+    if len(shape) <= count or tuple(shape[-count:]) != module.normalized_shape:
+        wanted = ", ".join(map(str, ("N", "...", *module.normalized_shape)))
+        raise ValueError(f"{module.label()}: x has shape {shape}, expected ({wanted})")
+    return tuple(shape)
