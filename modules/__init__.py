@@ -1,9 +1,12 @@
 """Layers, containers, losses, initialisers and gradient checks."""
 
 from .batch_norm import BatchNorm1d
+from .binary_losses import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Focal
+from .distributions import Bernoulli, Categorical, Gaussian, Mixture, Poisson
 from .dropout import AlphaDropout, Dropout, GaussianDropout
 from .elementwise import Elementwise, Identity, ReLU, Sigmoid, Tanh
 from .flatten import Flatten
+from .gaussian_nll import GaussianNLL, LearntPrecision
 from .gradient_check import check_gradients
 from .gradient_report import GradientError, GradientReport
 from .initializers import (
@@ -18,13 +21,19 @@ from .initializers import (
     new_key,
 )
 from .kernels.elementary import erf, sigmoid, softplus
+from .label_loss import LabelLoss
 from .layer_norm import LayerNorm, RMSNorm
 from .linear import Linear
+from .log_likelihoods import KLDivergence, NegativeLogLikelihood, PoissonNLL
 from .loss import Loss
-from .mean_squared_error import MeanSquaredError
+from .loss_bases import ElementwiseLoss, SampleLoss
+from .margin_losses import Hinge, HingeEmbedding, MultiMargin, SoftMargin, SquaredHinge
+from .mixture_density import MixtureDensity
 from .module import Module
 from .noise import GaussianNoise, Noise, RReLU
+from .pair_losses import CosineEmbedding, MarginRanking, Triplet
 from .parameter import Buffer, Counter, Parameter
+from .regression_losses import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, SmoothL1
 from .sequential import Sequential
 from .softmax import LogSoftmax, Softmax
 from .softmax_cross_entropy import SoftmaxCrossEntropy
@@ -32,13 +41,22 @@ from .softmax_cross_entropy import SoftmaxCrossEntropy
 __all__ = [
     "AlphaDropout",
     "BatchNorm1d",
+    "Bernoulli",
+    "BinaryCrossEntropy",
+    "BinaryCrossEntropyWithLogits",
     "Buffer",
+    "Categorical",
     "Constant",
+    "CosineEmbedding",
     "Counter",
     "Dropout",
     "Elementwise",
+    "ElementwiseLoss",
     "Flatten",
+    "Focal",
+    "Gaussian",
     "GaussianDropout",
+    "GaussianNLL",
     "GaussianNoise",
     "GlorotNormal",
     "GlorotUniform",
@@ -46,25 +64,45 @@ __all__ = [
     "GradientReport",
     "HeNormal",
     "HeUniform",
+    "Hinge",
+    "HingeEmbedding",
+    "Huber",
     "Identity",
     "Initializer",
+    "KLDivergence",
+    "LabelLoss",
     "LayerNorm",
+    "LearntPrecision",
     "Linear",
+    "LogCosh",
     "LogSoftmax",
     "Loss",
+    "MarginRanking",
+    "MeanAbsoluteError",
     "MeanSquaredError",
+    "Mixture",
+    "MixtureDensity",
     "Module",
+    "MultiMargin",
+    "NegativeLogLikelihood",
     "Noise",
     "Parameter",
+    "Poisson",
+    "PoissonNLL",
     "PyTorchUniform",
     "RMSNorm",
     "RReLU",
     "ReLU",
+    "SampleLoss",
     "Sequential",
     "Sigmoid",
+    "SmoothL1",
+    "SoftMargin",
     "Softmax",
     "SoftmaxCrossEntropy",
+    "SquaredHinge",
     "Tanh",
+    "Triplet",
     "check_gradients",
     "erf",
     "manual_seed",

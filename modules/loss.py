@@ -1,26 +1,64 @@
 """The base class of losses: modules of two arguments whose value is one number."""
 
+import inspect
+from typing import Literal
+
+import numpy as np
+
 from .module import Module
+
+Reduction = Literal["mean", "sum"]
 
 
 class Loss(Module):
     """A scalar function of a net's output and a target, averaged over the batch.
 
         fprop(y, target) -> float
+        fprop(y, target, sample_weight) -> float, by losses that set `takes_sample_weight = True`
         bprop() -> grad_y
 
+    A weighted mean is Σ w l / Σ w: weights (N,) need not sum to 1, and a sample of weight 0 is not looked at. A mean
+    over nothing (all weights 0, all samples ignored) is 0, and so is its gradient.
+
     Subclasses define `check_arguments(y_shape, target_shape)`, so that nothing broadcasts silently.
+
+    Args: reduction: mean, or the sum, whose gradient grows with the batch; for losses that offer it.
     """
 
     framework_base = True
     takes_gradient = False
+    takes_sample_weight = False
     metrics: tuple[str, ...] = ()  # figures that a training with this loss reports by default
 
-    def __call__(self, y, target):
-        """`fprop`."""
-        return self.fprop(y, target)
+    def __init__(self, reduction: Reduction = "mean"):
+        super().__init__()
+        if reduction not in ("mean", "sum"):
+            raise ValueError(f"{type(self).__name__}: reduction is {reduction!r}, expected 'mean' or 'sum'")
+        self.averages = reduction == "mean"
 
-    def check_arguments(self, y_shape, target_shape):
+    @property
+    def reduction(self) -> str:
+        """`mean` or `sum`."""
+        return "mean" if self.averages else "sum"
+
+    def __call__(self, y, target, sample_weight=None):
+        """`fprop`."""
+        return self.fprop(y, target) if sample_weight is None else self.fprop(y, target, sample_weight)
+
+    def _enter_fprop(self, raw, y, target, sample_weight=None):
+        if sample_weight is None:
+            return super()._enter_fprop(raw, y, target)
+        self.check_weights(np.shape(y), np.shape(sample_weight))
+        return super()._enter_fprop(raw, y, target, sample_weight)
+
+    def check_weights(self, y_shape, weight_shape) -> None:
+        """ValueError unless this loss takes weights, and these are one for each sample."""
+        if not self.takes_sample_weight:
+            raise ValueError(f"{self.label()}: takes no sample_weight")
+        if tuple(weight_shape) != tuple(y_shape[:1]):
+            raise ValueError(f"{self.label()}: sample_weight has shape {weight_shape}, expected {tuple(y_shape[:1])}")
+
+    def check_arguments(self, y_shape, target_shape, weight_shape=None):
         """ValueError unless output and target fit; by default they must have one shape."""
         if tuple(y_shape) != tuple(target_shape):
             raise ValueError(
@@ -34,3 +72,49 @@ class Loss(Module):
 
     def check_targets(self, target, output_shape) -> None:
         """ValueError if a target's values are not allowed for outputs of this shape; names the first such row."""
+
+    def distribution(self, y):
+        """The distribution of the target that an output y stands for, where the loss is a negative log-likelihood."""
+        raise ValueError(f"{self.label()}: is not the likelihood of a distribution")
+
+    def extra_repr(self) -> str:
+        settings = inspect.signature(type(self)).parameters.values()
+        return ", ".join(
+            f"{each.name}={shown(value)}"
+            for each in settings
+            if each.kind is not each.VAR_POSITIONAL
+            and (value := getattr(self, each.name, each.default)) is not each.default
+            and not (np.ndim(value) == 0 and value == each.default)
+        )
+
+
+def shown(value) -> str:
+    """A setting, short."""
+    return f"[{', '.join(f'{number:g}' for number in value)}]" if isinstance(value, np.ndarray) else repr(value)
+
+
+def refuse_targets(loss: Loss, target: np.ndarray, allowed: np.ndarray, wanted: str, name: str = "target") -> None:
+    """ValueError that names the first row of `target` with a value that is not allowed."""
+    wrong = np.argwhere(~np.asarray(allowed))
+    if wrong.size:
+        first = tuple(wrong[0])
+        value = np.asarray(target)[first]
+        raise ValueError(f"{loss.label()}: {name} {value:g} in row {first[0] if first else 0}, expected {wanted}")
+
+
+def at_least(who: str, name: str, value: float, lowest: float, *, strictly: bool = False) -> float:
+    """A setting that is a number, as a float; ValueError if it is too small or not finite."""
+    if not (np.isfinite(value) and (value > lowest or (value == lowest and not strictly))):
+        wanted = "a number above" if strictly else "a number of at least"
+        raise ValueError(f"{who}: {name} is {value}, expected {wanted} {lowest:g}")
+    return float(value)
+
+
+def weights_of_classes(who: str, name: str, weights) -> np.ndarray | None:
+    """A list of weights as an array (K,), or None; ValueError unless they are finite and not negative."""
+    if weights is None:
+        return None
+    array = np.asarray(weights, np.float64)
+    if array.ndim != 1 or not array.size or not (np.isfinite(array) & (array >= 0)).all():
+        raise ValueError(f"{who}: {name} is {weights}, expected a list of numbers of at least 0")
+    return array

@@ -2,88 +2,120 @@
 
 import numpy as np
 
-from .kernels.buffers import as_rows, flat, reuse_like
+from .distributions import Categorical
+from .kernels.buffers import as_rows, flat, reuse, reuse_like
 from .kernels.softmax import exp_row, log_sum_exp
-from .loss import Loss
+from .kernels.weights import fill_label_scales, fill_scales, weight_of
+from .label_loss import LabelLoss
+from .loss import Reduction
 
 
-class SoftmaxCrossEntropy(Loss):
+class SoftmaxCrossEntropy(LabelLoss):
     """Negative log-likelihood of the target under the softmax of the scores, averaged over samples.
 
         value     = -Σₙₖ t[n, k] log p[n, k] / N,   log p[n, k] = y[n, k] - log Σⱼ exp(y[n, j])
         grad_y    = (p Σₖ t[n, k] - t) / N
 
-    where t is the one-hot vector of an integer label, or a given distribution over the classes.
+    where t is the one-hot vector of an integer label, or a given distribution over the classes. Smoothing mixes t with
+    the uniform distribution, t (1 - ε) + ε / K; class weights v then make it t[n, k] v[k].
 
-    Shapes: y (N, ..., K); target (N, ...) whole numbers 0..K-1, or (N, ..., K) floats. N counts all rows.
+    Shapes: y (N, ..., K); target (N, ...) whole numbers 0..K-1, or (N, ..., K) floats; sample_weight (N,). N counts all
+        rows; with weights it is Σₙ w[n] v[label n] for labels and Σₙ w[n] for distributions.
+    Args: class_weights: K numbers of at least 0; label_smoothing: ε from 0 to 1, or None; ignore_index: a label whose
+        rows count nothing; reduction: mean or sum.
     Numerics: log-sum-exp with the row's largest score taken off.
     Errors: ValueError for shapes that do not fit and for a label outside 0..K-1.
-    Source: Goodfellow et al., Deep Learning, eq. 6.30; PyTorch's CrossEntropyLoss.
+    Source: Goodfellow et al., Deep Learning, eq. 6.30 and section 7.5.1; PyTorch's CrossEntropyLoss.
     """
 
-    label_arguments = (1,)
     metrics = ("accuracy",)
 
-    def __init__(self):
-        super().__init__()
-        self.grad_y = np.empty((0, 0))
+    def __init__(
+        self,
+        class_weights: list[float] | None = None,
+        label_smoothing: float | None = None,
+        ignore_index: int | None = None,
+        reduction: Reduction = "mean",
+    ):
+        super().__init__(class_weights, ignore_index, reduction)
+        if label_smoothing is not None and not 0 <= label_smoothing <= 1:
+            raise ValueError(f"SoftmaxCrossEntropy: label_smoothing is {label_smoothing}, expected 0 to 1")
+        self.label_smoothing = float(label_smoothing) if label_smoothing else None  # None: compiled without it
 
-    def fprop(self, y, target):
+    def fprop(self, y, target, sample_weight=None):
         self.grad_y = reuse_like(self.grad_y, y)
+        rows, grad_rows = as_rows(y), as_rows(self.grad_y)
+        self.scales = scales = reuse(self.scales, (rows.shape[0],), y.dtype)
+        weights, smoothing = self.class_weights, self.label_smoothing
         if target.ndim == y.ndim:
-            return against_distribution(as_rows(y), as_rows(target), as_rows(self.grad_y))
-        return against_labels(as_rows(y), flat(target), as_rows(self.grad_y))
+            fill_scales(scales, y.shape[0], sample_weight, self.averages)
+            return against_distribution(rows, as_rows(target), scales, weights, smoothing, grad_rows)
+        labels = flat(target)
+        fill_label_scales(
+            scales, labels, y.shape[0], sample_weight, weights, self.ignore_index, y.shape[-1], self.averages
+        )
+        return against_labels(rows, labels, scales, weights, smoothing, grad_rows)
 
-    def bprop(self):
-        return self.grad_y
-
-    def check_arguments(self, y_shape, target_shape):
+    def check_arguments(self, y_shape, target_shape, weight_shape=None):
         if len(y_shape) < 2 or tuple(target_shape) not in (tuple(y_shape), tuple(y_shape[:-1])):
             raise ValueError(
                 f"{self.label()}: y has shape {y_shape} and target {target_shape}, "
                 f"expected target {tuple(y_shape[:-1])} (labels) or {tuple(y_shape)} (distributions)"
             )
+        self.check_class_weights(y_shape)
         return ()
 
-    def check_shapes(self, output_shape, target_shape, classes=None) -> None:
-        self.check_arguments(output_shape, target_shape)
-        if classes is not None and output_shape[-1] != classes:
-            raise ValueError(f"{self.label()}: the net has {output_shape[-1]} outputs, the data {classes} classes")
-
-    def check_targets(self, target, output_shape) -> None:
-        if target.dtype.kind not in "iu":
-            return
-        wrong = np.flatnonzero((target < 0) | (target >= output_shape[-1]))
-        if wrong.size:
-            label = target.reshape(-1)[wrong[0]]
-            raise ValueError(f"{self.label()}: label {label} in row {wrong[0]}, expected 0..{output_shape[-1] - 1}")
+    def distribution(self, y) -> Categorical:
+        return Categorical(y)
 
 
-def against_labels(y, labels, grad_y):
-    """Mean cross-entropy of scores y (N, K) and labels (N,); writes grad_y (N, K)."""
+def against_labels(y, labels, scales, class_weights, smoothing, grad_y):
+    """Σₙ scales[n] lₙ of scores y (N, K) and labels (N,); writes grad_y (N, K)."""
     total = y.dtype.type(0)
     for n in range(y.shape[0]):
-        label = labels[n]
-        if label < 0 or label >= y.shape[1]:
-            raise ValueError("SoftmaxCrossEntropy: a label lies outside 0..K-1, K the number of scores")
+        label, scale = labels[n], scales[n]
+        if scale == 0:
+            grad_y[n].fill(0)
+            continue
         largest, mass = exp_row(y[n], grad_y[n])
-        total += np.log(mass) + largest - y[n, label]
+        shift = largest + np.log(mass)
+        at_label = scale * weight_of(class_weights, label)
+        if smoothing is not None:
+            at_label *= 1 - smoothing
+        total += at_label * (shift - y[n, label])
+        sum_of_targets = at_label
+        if smoothing is not None:
+            for k in range(y.shape[1]):
+                part = scale * smoothing / y.shape[1] * weight_of(class_weights, k)
+                total += part * (shift - y[n, k])
+                sum_of_targets += part
         for k in range(y.shape[1]):
-            grad_y[n, k] /= mass * y.shape[0]
-        grad_y[n, label] -= 1 / y.shape[0]
-    return total / y.shape[0]
+            grad_y[n, k] *= sum_of_targets / mass
+        if smoothing is not None:
+            for k in range(y.shape[1]):
+                grad_y[n, k] -= scale * smoothing / y.shape[1] * weight_of(class_weights, k)
+        grad_y[n, label] -= at_label
+    return total
 
 
-def against_distribution(y, target, grad_y):
-    """Mean cross-entropy of scores y (N, K) and distributions (N, K); writes grad_y (N, K)."""
+def against_distribution(y, target, scales, class_weights, smoothing, grad_y):
+    """Σₙ scales[n] lₙ of scores y (N, K) and distributions (N, K); writes grad_y (N, K)."""
     total = y.dtype.type(0)
     for n in range(y.shape[0]):
+        scale = scales[n]
+        if scale == 0:
+            grad_y[n].fill(0)
+            continue
         shift = log_sum_exp(y[n])
         mass = y.dtype.type(0)
         for k in range(y.shape[1]):
-            if target[n, k] != 0:  # 0 log 0 = 0: a masked score, -inf, may have no probability
-                total += target[n, k] * (shift - y[n, k])
-            mass += target[n, k]
+            part = target[n, k] * weight_of(class_weights, k)
+            if smoothing is not None:
+                part = (target[n, k] * (1 - smoothing) + smoothing / y.shape[1]) * weight_of(class_weights, k)
+            if part != 0:  # 0 log 0 = 0: a masked score, -inf, may have no probability
+                total += scale * part * (shift - y[n, k])
+            mass += part
+            grad_y[n, k] = part
         for k in range(y.shape[1]):
-            grad_y[n, k] = (np.exp(y[n, k] - shift) * mass - target[n, k]) / y.shape[0]
-    return total / y.shape[0]
+            grad_y[n, k] = scale * (np.exp(y[n, k] - shift) * mass - grad_y[n, k])
+    return total

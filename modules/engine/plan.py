@@ -5,6 +5,7 @@ digest of the modules' structure and settings, of the argument types, and of eve
 """
 
 import contextlib
+import inspect
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -190,6 +191,7 @@ class Plan:
                 continue
             function = compiled_method(raw_method(type(module), operation.method))
             signature = (kinds[module], *(types[name] for name in operation.arguments))
+            signature += omitted(function.py_func, len(signature))
             try:
                 function.compile(signature)
             except Exception as error:  # numba's own kinds, and what it lets through
@@ -216,6 +218,12 @@ def argument_type(value):
     if value is None:
         return numba.types.none
     return numba_type(value, np.dtype(np.float64))
+
+
+def omitted(function, given: int) -> tuple:
+    """The types of the arguments that a call with `given` ones leaves to their defaults."""
+    left = list(inspect.signature(function).parameters.values())[given:]
+    return tuple(numba.types.Omitted(each.default) for each in left if each.default is not each.empty)
 
 
 def run(operation: Operation, module: Stateful, arguments):

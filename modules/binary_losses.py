@@ -1,0 +1,141 @@
+"""Losses of yes and no: targets 0 and 1 (or probabilities between), one for each output."""
+
+import numpy as np
+
+from .distributions import Bernoulli
+from .kernels.buffers import flat, reuse, reuse_like
+from .kernels.elementary import sigmoid, softplus
+from .kernels.weights import fill_scales
+from .loss import Loss, Reduction, at_least, refuse_targets, weights_of_classes
+from .loss_bases import ElementwiseLoss
+
+
+class BinaryCrossEntropy(ElementwiseLoss):
+    """Negative log-likelihood of targets t under probabilities y; the net must end in a Sigmoid.
+
+        value  = -Σ (t log y + (1 - t) log(1 - y)) / size
+        grad_y = (y - t) / (y (1 - y)) / size
+
+    Shapes: y (in 0..1) and target (in 0..1) of one and the same shape, sample_weight (N,).
+    Args: reduction: mean or sum.
+    Numerics: each logarithm is at least -100 and y (1 - y) at least 1e-12, so that 0 and 1 give finite numbers;
+        BinaryCrossEntropyWithLogits needs neither.
+    Source: Goodfellow et al., Deep Learning, section 6.2.2.2; PyTorch's BCELoss.
+    """
+
+    def function(self, y, target):
+        return -(target * max(np.log(y), -100) + (1 - target) * max(np.log1p(-y), -100))
+
+    def derivative(self, y, target):
+        return (y - target) / max(y * (1 - y), 1e-12)
+
+    def check_targets(self, target, output_shape) -> None:
+        refuse_targets(self, target, (target >= 0) & (target <= 1), "0 to 1")
+
+    def distribution(self, y) -> Bernoulli:
+        return Bernoulli(probabilities=y)
+
+
+class BinaryCrossEntropyWithLogits(Loss):
+    """Negative log-likelihood of targets t under the sigmoid of the scores y.
+
+        value  = Σ (v t softplus(-y) + (1 - t) softplus(y)) / size,   softplus(y) = log(1 + exp y)
+        grad_y = ((1 - t) σ(y) - v t σ(-y)) / size
+
+    Shapes: y and target (in 0..1) of one and the same shape (N, ..., K), sample_weight (N,).
+    Args: pos_weight: v, what a 1 counts: a number, or one for each of the K columns; reduction: mean or sum.
+    Numerics: softplus(y) = max(y, 0) + log(1 + exp(-|y|)), so scores of any size cost at most their size.
+    Source: Goodfellow et al., Deep Learning, eq. 6.26; PyTorch's BCEWithLogitsLoss.
+    """
+
+    takes_sample_weight = True
+
+    def __init__(self, pos_weight: float | list[float] | None = None, reduction: Reduction = "mean"):
+        super().__init__(reduction)
+        listed = [pos_weight] if isinstance(pos_weight, int | float) else pos_weight
+        self.pos_weight = weights_of_classes("BinaryCrossEntropyWithLogits", "pos_weight", listed)
+        self.grad_y, self.scales = np.empty((0, 0)), np.empty(0)
+
+    def fprop(self, y, target, sample_weight=None):
+        self.grad_y = reuse_like(self.grad_y, y)
+        self.scales = reuse(self.scales, (y.size // y.shape[-1],), y.dtype)
+        fill_scales(self.scales, y.shape[0], sample_weight, self.averages)
+        scale = y.dtype.type(1)
+        if self.averages:
+            scale = scale / y.shape[-1]
+        columns, total = y.shape[-1], y.dtype.type(0)
+        y, target, grad_y = flat(y), flat(target), flat(self.grad_y)
+        for n in range(self.scales.size):
+            rows = slice(n * columns, (n + 1) * columns)
+            if self.scales[n] == 0:
+                grad_y[rows].fill(0)
+            else:
+                total += self.row(y[rows], target[rows], grad_y[rows], scale * self.scales[n])
+        return total
+
+    def row(self, y, target, grad_y, scale):
+        """scale Σₖ l(y[k], target[k]); writes grad_y."""
+        total = y.dtype.type(0)
+        for k in range(y.size):
+            yes, no = target[k], 1 - target[k]
+            if self.pos_weight is not None:
+                yes *= self.pos_weight[k % self.pos_weight.size]
+            total += yes * softplus(-y[k]) + no * softplus(y[k])
+            grad_y[k] = scale * (no * sigmoid(y[k]) - yes * sigmoid(-y[k]))
+        return scale * total
+
+    def bprop(self):
+        return self.grad_y
+
+    def check_arguments(self, y_shape, target_shape, weight_shape=None):
+        if self.pos_weight is not None and len(self.pos_weight) not in (1, *y_shape[-1:]):
+            raise ValueError(f"{self.label()}: y has {y_shape[-1]} columns, pos_weight {len(self.pos_weight)}")
+        return super().check_arguments(y_shape, target_shape)
+
+    def check_targets(self, target, output_shape) -> None:
+        refuse_targets(self, target, (target >= 0) & (target <= 1), "0 to 1")
+
+    def distribution(self, y) -> Bernoulli:
+        return Bernoulli(y)
+
+
+class Focal(ElementwiseLoss):
+    """Binary cross-entropy that forgets what is right already, for classes of very different sizes.
+
+        value  = Σ a (1 - p)ᵞ (-log p) / size,   p = σ(s), s = y where t = 1, -y where t = 0: the target's probability
+        grad_y = ± a (1 - p)ᵞ (γ p log p - (1 - p)) / size, + where t = 1
+
+    Shapes: y (scores) and target (0 or 1) of one and the same shape, sample_weight (N,).
+    Args: gamma: γ, at least 0, where 0 is plain cross-entropy; alpha: a of the ones, 1 - alpha that of the zeros, or
+        None for 1; reduction: mean or sum.
+    Numerics: -log p = softplus(-s) and (1 - p)ᵞ = exp(-γ softplus(s)).
+    Source: Lin et al., Focal Loss for Dense Object Detection (2017), eq. 5; torchvision's sigmoid_focal_loss.
+    """
+
+    def __init__(self, gamma: float = 2.0, alpha: float | None = 0.25, reduction: Reduction = "mean"):
+        super().__init__(reduction)
+        self.gamma = at_least("Focal", "gamma", gamma, 0)
+        if alpha is not None and not 0 <= alpha <= 1:
+            raise ValueError(f"Focal: alpha is {alpha}, expected 0 to 1 or None")
+        self.alpha = None if alpha is None else float(alpha)
+
+    def weight(self, target):
+        if self.alpha is None:
+            return 1
+        return self.alpha * target + (1 - self.alpha) * (1 - target)
+
+    def function(self, y, target):
+        score = (2 * target - 1) * y
+        return self.weight(target) * np.exp(-self.gamma * softplus(score)) * softplus(-score)
+
+    def derivative(self, y, target):
+        sign = 2 * target - 1
+        score = sign * y
+        slope = self.gamma * sigmoid(score) * softplus(-score) + sigmoid(-score)
+        return -sign * self.weight(target) * np.exp(-self.gamma * softplus(score)) * slope
+
+    def check_targets(self, target, output_shape) -> None:
+        refuse_targets(self, target, (target == 0) | (target == 1), "0 or 1")
+
+    def distribution(self, y) -> Bernoulli:
+        return Bernoulli(y)

@@ -1,0 +1,140 @@
+"""Regression by maximum likelihood: a Gaussian whose precision is fixed, learnt, or itself an output of the net."""
+
+import numpy as np
+
+from .distributions import Gaussian
+from .kernels.buffers import as_rows, reuse, reuse_like
+from .kernels.elementary import softplus
+from .kernels.precision import log_softplus, softplus_ratio
+from .kernels.weights import fill_scales
+from .loss import Loss, Reduction, at_least
+from .module import Module
+from .parameter import Parameter
+
+
+class GaussianNLL(Loss):
+    """Negative log-likelihood of real targets t under Gaussians of mean m and precision (1 / variance) p.
+
+        value  = Σ (p (m - t)² - log p + log 2π) / 2 size
+        grad_m = p (m - t) / size
+        grad_r = σ(r) ((m - t)² - 1 / p) / 2 size,   p = softplus(r)
+
+    With `variance` a number, y is the means alone. Without it y is the means m and beside them as many raw precisions
+    r: outputs of the net that depend on x, or one learnt for all x by a LearntPrecision at the net's end.
+
+    Shapes: y (N, ..., D) with a variance, else (N, ..., 2D): first all means; target (N, ..., D); sample_weight (N,).
+    Args: variance: above 0, or None; full: with log 2π / 2, so that the value is -log density (PyTorch leaves it out
+        by default); reduction: mean or sum.
+    Numerics: for a very negative r, log p = r - exp(r) / 2 + ..., so that no raw precision gives an infinite value.
+    Source: Goodfellow et al., Deep Learning, section 6.2.2.4 (why the precision); PyTorch's GaussianNLLLoss.
+    """
+
+    takes_sample_weight = True
+    metrics = ()
+
+    def __init__(self, variance: float | None = None, full: bool = True, reduction: Reduction = "mean"):
+        super().__init__(reduction)
+        self.variance = None if variance is None else at_least("GaussianNLL", "variance", variance, 0, strictly=True)
+        self.full = full
+        self.grad_y, self.scales = np.empty((0, 0)), np.empty(0)
+
+    def fprop(self, y, target, sample_weight=None):
+        self.grad_y = reuse_like(self.grad_y, y)
+        rows, targets, grad_rows = as_rows(y), as_rows(target), as_rows(self.grad_y)
+        self.scales = reuse(self.scales, (rows.shape[0],), y.dtype)
+        fill_scales(self.scales, y.shape[0], sample_weight, self.averages)
+        total = y.dtype.type(0)
+        for n in range(rows.shape[0]):
+            scale = self.scales[n]
+            if self.averages:
+                scale /= targets.shape[1]
+            if scale == 0:
+                grad_rows[n].fill(0)
+            else:
+                total += scale * self.row(rows[n], targets[n], grad_rows[n], scale)
+        return total
+
+    def row(self, y, target, grad_y, scale):
+        """-Σ log density of one row; writes grad_y, times the scale."""
+        features, total = target.size, y.dtype.type(0)
+        if self.full:
+            total += features * 0.9189385332046727  # log 2π / 2
+        for i in range(features):
+            difference = y[i] - target[i]
+            if self.variance is None:
+                raw = y[features + i]
+                p = softplus(raw)
+                total += (p * difference * difference - log_softplus(raw)) / 2
+                slope = p * softplus_ratio(raw) * difference * difference - softplus_ratio(raw)
+                grad_y[features + i] = scale * slope / 2
+                grad_y[i] = scale * p * difference
+            else:
+                total += (difference * difference / self.variance + np.log(self.variance)) / 2
+                grad_y[i] = scale * difference / self.variance
+        return total
+
+    def bprop(self):
+        return self.grad_y
+
+    def check_arguments(self, y_shape, target_shape, weight_shape=None):
+        width = 2 if self.variance is None else 1
+        if len(y_shape) < 2 or tuple(y_shape) != (*target_shape[:-1], width * target_shape[-1] if target_shape else 0):
+            wanted = "y (N, 2D): means, raw precisions; target (N, D)" if width == 2 else "the same shape"
+            raise ValueError(f"{self.label()}: y has shape {y_shape} and target {target_shape}, expected {wanted}")
+        return ()
+
+    def distribution(self, y) -> Gaussian:
+        y = np.asarray(y, np.float64)
+        if self.variance is not None:
+            return Gaussian(y, np.log(self.variance) / 2)
+        mean, raw = np.split(y, 2, axis=-1)
+        return Gaussian(mean, -log_softplus(raw) / 2)
+
+
+class LearntPrecision(Module):
+    """Puts a learnt raw precision beside each mean, the same for every sample: the end of a net with GaussianNLL.
+
+        y        = [x, r]
+        grad_x   = grad_y[:, :features]
+        grad_raw += Σₙ grad_y[n, features:]
+
+    Shapes: x (N, ..., features), y (N, ..., 2 features), raw (features,).
+    Args: features: at least 1; precision: the initial softplus(r), above 0.
+    Errors: ValueError for sizes below 1 and for an x whose last axis is not `features`.
+    Source: Goodfellow et al., Deep Learning, section 6.2.2.4: a precision that does not depend on x.
+    """
+
+    def __init__(self, features: int, precision: float = 1.0):
+        super().__init__()
+        if features < 1:
+            raise ValueError(f"LearntPrecision: features is {features}, expected at least 1")
+        precision = at_least("LearntPrecision", "precision", precision, 0, strictly=True)
+        self.features = features
+        self.raw = Parameter(np.full(features, precision + np.log(-np.expm1(-precision))))  # the inverse of softplus
+        self.y = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        self.x = x
+        self.y = reuse(self.y, x.shape[:-1] + (2 * self.features,), x.dtype)  # noqa: RUF005 - numba has no starred tuples
+        x, y = as_rows(x), as_rows(self.y)
+        for n in range(x.shape[0]):
+            for i in range(self.features):
+                y[n, i], y[n, self.features + i] = x[n, i], self.raw[i]
+        return self.y
+
+    def bprop(self, grad_y):
+        self.grad_x = reuse_like(self.grad_x, self.x)
+        grad_x, grad_y = as_rows(self.grad_x), as_rows(grad_y)
+        for n in range(grad_x.shape[0]):
+            for i in range(self.features):
+                grad_x[n, i] = grad_y[n, i]
+                self.grad_raw[i] += grad_y[n, self.features + i]
+        return self.grad_x
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(input_shape) < 2 or input_shape[-1] != self.features:
+            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, {self.features})")
+        return (*input_shape[:-1], 2 * self.features)
+
+    def extra_repr(self) -> str:
+        return f"{self.features}"

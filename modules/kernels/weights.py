@@ -1,0 +1,50 @@
+"""What each sample counts in a loss: 1/N, its weight's share, or its weight where losses are summed."""
+
+
+def weight_of(weights, n):
+    """weights[n], or 1 where there are none."""
+    if weights is None:
+        return 1
+    return weights[n]
+
+
+def fill_scales(scales, samples, sample_weight, averages):
+    """scales[r] = w / Σ w, one for each row, or w where losses are summed; 0 where Σ w is 0. scales (rows,).
+
+    `rows` is a multiple of `samples`: a sample of a sequence has several rows, each with its weight.
+    """
+    rows = scales.size // samples
+    total = scales.dtype.type(0)
+    for r in range(scales.size):
+        scales[r] = weight_of(sample_weight, r // rows)
+        total += scales[r]
+    share(scales, total, averages)
+
+
+def fill_label_scales(scales, labels, samples, sample_weight, class_weights, ignore_index, classes, averages):
+    """scales[r] = w / Σ w v[label] for class weights v; 0 where the label is ignored. scales, labels (rows,)."""
+    rows = scales.size // samples
+    total = scales.dtype.type(0)
+    for r in range(scales.size):
+        label = labels[r]
+        scales[r] = weight_of(sample_weight, r // rows)
+        if is_ignored(label, ignore_index):
+            scales[r] = 0
+        elif label < 0 or label >= classes:
+            raise ValueError("a label lies outside 0..K-1, K the number of scores")
+        else:
+            total += scales[r] * weight_of(class_weights, label)
+    share(scales, total, averages)
+
+
+def is_ignored(label, ignore_index):
+    if ignore_index is None:
+        return False
+    return label == ignore_index
+
+
+def share(scales, total, averages):
+    """Divide by the total, if it is a mean; a mean over nothing is 0."""
+    if averages:
+        for r in range(scales.size):
+            scales[r] = scales[r] / total if total != 0 else 0

@@ -1,0 +1,120 @@
+"""Losses of outputs that are logarithms already: of probabilities, or of expected counts."""
+
+import math
+
+import numpy as np
+
+from .distributions import Categorical, Poisson
+from .kernels.buffers import as_rows, flat, reuse, reuse_like
+from .kernels.weights import fill_label_scales, weight_of
+from .label_loss import LabelLoss
+from .loss import Reduction, at_least, refuse_targets
+from .loss_bases import ElementwiseLoss, SampleLoss
+
+
+class NegativeLogLikelihood(LabelLoss):
+    """The log-probability of the right class, negative; the net must end in a LogSoftmax.
+
+        value             = -Σₙ v[t[n]] y[n, t[n]] / Σₙ v[t[n]]
+        grad_y[n, t[n]]   = -v[t[n]] / Σₙ v[t[n]], all others 0
+
+    Shapes: y (N, ..., K), target (N, ...) whole numbers 0..K-1, sample_weight (N,).
+    Args: class_weights: v, K numbers of at least 0; ignore_index: a label whose rows count nothing; reduction: mean or
+        sum.
+    Errors: ValueError for shapes that do not fit and for a label outside 0..K-1.
+    Source: Goodfellow et al., Deep Learning, eq. 6.12; PyTorch's NLLLoss.
+    """
+
+    metrics = ("accuracy",)
+
+    def fprop(self, y, target, sample_weight=None):
+        self.grad_y = reuse_like(self.grad_y, y)
+        rows, grad_rows, labels = as_rows(y), as_rows(self.grad_y), flat(target)
+        self.scales = scales = reuse(self.scales, (labels.size,), y.dtype)
+        weights = self.class_weights
+        fill_label_scales(
+            scales, labels, y.shape[0], sample_weight, weights, self.ignore_index, y.shape[-1], self.averages
+        )
+        total = y.dtype.type(0)
+        for n in range(labels.size):
+            grad_rows[n].fill(0)
+            if scales[n] != 0:
+                scale = scales[n] * weight_of(weights, labels[n])
+                total -= scale * rows[n, labels[n]]
+                grad_rows[n, labels[n]] = -scale
+        return total
+
+    def distribution(self, y) -> Categorical:
+        return Categorical(y)
+
+
+class KLDivergence(SampleLoss):
+    """How much the target's distribution t differs from the one whose log-probabilities are y.
+
+        value  = Σₙₖ t[n, k] (log t[n, k] - y[n, k]) / N
+        grad_y = -t / N
+
+    Shapes: y and target of one and the same shape (N, ..., K), sample_weight (N,). N counts the first axis.
+    Args: log_target: targets are log-probabilities, too; reduction: mean (PyTorch's batchmean) or sum.
+    Numerics: 0 log 0 = 0, and a y of -inf costs nothing where t is 0.
+    Source: Goodfellow et al., Deep Learning, eq. 3.50; PyTorch's KLDivLoss.
+    """
+
+    def __init__(self, log_target: bool = False, reduction: Reduction = "mean"):
+        super().__init__(reduction)
+        self.log_target = log_target
+
+    def of_sample(self, y, target, grad_y):
+        y, target, grad_y = flat(y), flat(target), flat(grad_y)
+        total = y.dtype.type(0)
+        for k in range(y.size):
+            t = np.exp(target[k]) if self.log_target else target[k]
+            grad_y[k] = -t
+            if t != 0:
+                log_t = target[k] if self.log_target else np.log(target[k])
+                total += t * (log_t - y[k])
+        return total
+
+    def check_targets(self, target, output_shape) -> None:
+        if not self.log_target:
+            refuse_targets(self, target, (target >= 0) & (target <= 1), "0 to 1")
+
+    def distribution(self, y) -> Categorical:
+        return Categorical(y)
+
+
+class PoissonNLL(ElementwiseLoss):
+    """Negative log-likelihood of counts t; y is the logarithm of the expected count.
+
+        value  = Σ (exp(y) - t y + log t!) / size
+        grad_y = (exp(y) - t) / size
+
+    Without log_input y is the expected count itself: value = Σ (y - t log(y + eps) + log t!) / size,
+    grad_y = (1 - t / (y + eps)) / size.
+
+    Shapes: y and target (counts of at least 0) of one and the same shape, sample_weight (N,).
+    Args: log_input: see above; full: with log t!, which does not depend on y (PyTorch leaves it out by default, and
+        approximates it); eps: at least 0; reduction: mean or sum.
+    Numerics: an expected count beyond the range of the data's type (log 88 in float32) costs infinitely much.
+    Source: Bishop and Bishop, Deep Learning, section 3.4 (exponential family); PyTorch's PoissonNLLLoss.
+    """
+
+    def __init__(self, log_input: bool = True, full: bool = True, eps: float = 1e-8, reduction: Reduction = "mean"):
+        super().__init__(reduction)
+        self.log_input, self.full, self.eps = log_input, full, at_least("PoissonNLL", "eps", eps, 0)
+
+    def function(self, y, target):
+        constant = math.lgamma(target + 1) if self.full else 0 * target
+        if self.log_input:
+            return np.exp(y) - target * y + constant
+        return y - target * np.log(y + self.eps) + constant
+
+    def derivative(self, y, target):
+        return np.exp(y) - target if self.log_input else 1 - target / (y + self.eps)
+
+    def check_targets(self, target, output_shape) -> None:
+        refuse_targets(self, target, target >= 0, "a count of at least 0")
+
+    def distribution(self, y) -> Poisson:
+        y = np.asarray(y, np.float64)
+        return Poisson(y if self.log_input else np.log(y + self.eps))

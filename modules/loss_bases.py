@@ -1,0 +1,102 @@
+"""Two ways to write a loss in a few lines: by a function of each element, or by a function of each sample."""
+
+import numpy as np
+
+from .kernels.buffers import flat, reuse, reuse_like
+from .kernels.weights import fill_scales
+from .loss import Loss, Reduction
+
+
+class ElementwiseLoss(Loss):
+    """Base of losses that are a mean over elements: value = Σᵢ l(yᵢ, tᵢ) / size, grad_y[i] = l'(yᵢ, tᵢ) / size.
+
+    A loss defines two methods of scalars, compiled into the loops below:
+    `function(self, y, target) -> l` and `derivative(self, y, target) -> dl/dy`.
+
+    Shapes: y and target of one and the same shape (N, ...); sample_weight (N,).
+    """
+
+    takes_sample_weight = True
+
+    def __init__(self, reduction: Reduction = "mean"):
+        super().__init__(reduction)
+        self.grad_y, self.scales = np.empty((0, 0)), np.empty(0)
+
+    def function(self, y, target):
+        """l(y, target) of one element."""
+        raise NotImplementedError(f"{type(self).__name__} has no function: write `def function(self, y, target)`")
+
+    def derivative(self, y, target):
+        """dl/dy of one element."""
+        raise NotImplementedError(f"{type(self).__name__} has no derivative: write `def derivative(self, y, target)`")
+
+    def fprop(self, y, target, sample_weight=None):
+        self.grad_y = reuse_like(self.grad_y, y)
+        if sample_weight is None:
+            scale = y.dtype.type(1)
+            if self.averages:
+                scale /= y.size
+            return scale * self.sum_over(flat(y), flat(target), flat(self.grad_y), scale)
+        samples, total = y.shape[0], y.dtype.type(0)
+        self.scales = reuse(self.scales, (y.size,), y.dtype)
+        fill_scales(self.scales, samples, sample_weight, self.averages)
+        y, target, grad_y = flat(y), flat(target), flat(self.grad_y)
+        size = y.size // samples
+        for i in range(0, y.size, size):
+            scale, end = self.scales[i], i + size
+            if scale == 0:
+                grad_y[i:end].fill(0)
+            else:
+                total += scale * self.sum_over(y[i:end], target[i:end], grad_y[i:end], scale)
+        return total
+
+    def sum_over(self, y, target, grad_y, scale):
+        """Σᵢ l(yᵢ, tᵢ) of vectors; writes grad_y[i] = scale l'(yᵢ, tᵢ)."""
+        total = y.dtype.type(0)
+        for i in range(y.size):
+            total += self.function(y[i], target[i])
+            grad_y[i] = scale * self.derivative(y[i], target[i])
+        return total
+
+    def bprop(self):
+        return self.grad_y
+
+
+class SampleLoss(Loss):
+    """Base of losses that are a mean over samples: value = Σₙ l(y[n], t[n]) / N.
+
+    A loss defines one method, compiled into the loop below:
+    `of_sample(self, y, target, grad_y) -> l`, which writes dl/dy of one sample into grad_y.
+
+    Shapes: y (N, ...) of at least two axes, target (N, ...), sample_weight (N,); `of_sample` sees y[n] and target[n].
+    """
+
+    takes_sample_weight = True
+
+    def __init__(self, reduction: Reduction = "mean"):
+        super().__init__(reduction)
+        self.grad_y, self.scales = np.empty((0, 0)), np.empty(0)
+
+    def of_sample(self, y, target, grad_y):
+        """l of one sample; writes dl/dy into grad_y."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no of_sample: write `def of_sample(self, y, target, grad_y)`"
+        )
+
+    def fprop(self, y, target, sample_weight=None):
+        self.grad_y = reuse_like(self.grad_y, y)
+        self.scales = reuse(self.scales, (y.shape[0],), y.dtype)
+        fill_scales(self.scales, y.shape[0], sample_weight, self.averages)
+        rows, total = self.grad_y.reshape((y.shape[0], y.size // y.shape[0])), y.dtype.type(0)
+        for n in range(y.shape[0]):
+            scale = self.scales[n]
+            if scale == 0:
+                rows[n].fill(0)
+            else:
+                total += scale * self.of_sample(y[n], target[n], self.grad_y[n])
+                for i in range(rows.shape[1]):
+                    rows[n, i] *= scale
+        return total
+
+    def bprop(self):
+        return self.grad_y

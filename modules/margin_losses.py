@@ -1,0 +1,160 @@
+"""Losses of scores that should be on the right side with a margin: the hinge family."""
+
+import numpy as np
+
+from .kernels.buffers import as_rows, flat, reuse, reuse_like
+from .kernels.elementary import sigmoid, softplus
+from .kernels.weights import fill_label_scales, weight_of
+from .label_loss import LabelLoss
+from .loss import Reduction, at_least, refuse_targets
+from .loss_bases import ElementwiseLoss
+
+
+class MarginLoss(ElementwiseLoss):
+    """Base of the losses of scores y with targets -1 or 1, one for each score."""
+
+    def check_targets(self, target, output_shape) -> None:
+        refuse_targets(self, target, np.abs(target) == 1, "-1 or 1")
+
+
+class Hinge(MarginLoss):
+    """How far each score is from being right by the margin: the loss of support vector machines.
+
+        value  = Σ max(0, margin - t y) / size
+        grad_y = -t / size where t y < margin, else 0
+
+    Shapes: y and target (-1 or 1) of one and the same shape, sample_weight (N,).
+    Args: margin: a finite number, 0 for the perceptron's loss; reduction: mean or sum.
+    Source: Bishop, Pattern Recognition and Machine Learning, eq. 7.45; scikit-learn's hinge_loss.
+    """
+
+    def __init__(self, margin: float = 1.0, reduction: Reduction = "mean"):
+        super().__init__(reduction)
+        self.margin = at_least("Hinge", "margin", margin, 0)
+
+    def function(self, y, target):
+        return max(self.margin - target * y, 0)
+
+    def derivative(self, y, target):
+        return -target if target * y < self.margin else 0 * target
+
+
+class SquaredHinge(MarginLoss):
+    """The square of the hinge: smooth where the margin is reached.
+
+        value  = Σ max(0, margin - t y)² / size
+        grad_y = -2 t max(0, margin - t y) / size
+
+    Shapes: y and target (-1 or 1) of one and the same shape, sample_weight (N,).
+    Args: margin: at least 0; reduction: mean or sum.
+    Source: Tang, Deep Learning using Linear Support Vector Machines (2013), eq. 5.
+    """
+
+    def __init__(self, margin: float = 1.0, reduction: Reduction = "mean"):
+        super().__init__(reduction)
+        self.margin = at_least("SquaredHinge", "margin", margin, 0)
+
+    def function(self, y, target):
+        short = max(self.margin - target * y, 0)
+        return short * short
+
+    def derivative(self, y, target):
+        return -2 * target * max(self.margin - target * y, 0)
+
+
+class SoftMargin(MarginLoss):
+    """The hinge without a corner: logistic regression with targets -1 and 1.
+
+        value  = Σ log(1 + exp(-t y)) / size
+        grad_y = -t σ(-t y) / size
+
+    Shapes: y and target (-1 or 1) of one and the same shape, sample_weight (N,).
+    Args: reduction: mean or sum.
+    Numerics: softplus, which never overflows.
+    Source: Bishop, Pattern Recognition and Machine Learning, eq. 7.47; PyTorch's SoftMarginLoss.
+    """
+
+    def function(self, y, target):
+        return softplus(-target * y)
+
+    def derivative(self, y, target):
+        return -target * sigmoid(-target * y)
+
+
+class HingeEmbedding(MarginLoss):
+    """Distances y: small where the pair is alike (1), beyond the margin where it is not (-1).
+
+        value  = Σ (y where t = 1, else max(0, margin - y)) / size
+        grad_y = (1 where t = 1, else -1 where y < margin, else 0) / size
+
+    Shapes: y (a distance each) and target (-1 or 1) of one and the same shape, sample_weight (N,).
+    Args: margin: a finite number of at least 0; reduction: mean or sum.
+    Source: PyTorch's HingeEmbeddingLoss.
+    """
+
+    def __init__(self, margin: float = 1.0, reduction: Reduction = "mean"):
+        super().__init__(reduction)
+        self.margin = at_least("HingeEmbedding", "margin", margin, 0)
+
+    def function(self, y, target):
+        return y if target == 1 else max(self.margin - y, 0)
+
+    def derivative(self, y, target):
+        return target if target == 1 or y < self.margin else 0 * target
+
+
+class MultiMargin(LabelLoss):
+    """The right class's score should lead every other one by the margin.
+
+        value     = Σₙ Σ_{k≠t} v[t] max(0, margin - y[n, t] + y[n, k])ᵖ / K / N
+        grad_y[k] = v[t] p max(0, margin - y[t] + y[k])ᵖ⁻¹ / K / N for k ≠ t; grad_y[t] = -Σ_{k≠t} grad_y[k]
+
+    Shapes: y (N, ..., K), target (N, ...) whole numbers 0..K-1, sample_weight (N,). N counts all rows.
+    Args: p: 1 or 2; margin: at least 0; class_weights: v, K numbers of at least 0; ignore_index: a label whose rows
+        count nothing; reduction: mean or sum.
+    Errors: ValueError for shapes that do not fit and for a label outside 0..K-1.
+    Source: Weston and Watkins, Support Vector Machines for Multi-Class Pattern Recognition (1999); PyTorch's
+        MultiMarginLoss.
+    """
+
+    metrics = ("accuracy",)
+
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        class_weights: list[float] | None = None,
+        ignore_index: int | None = None,
+        reduction: Reduction = "mean",
+    ):
+        super().__init__(class_weights, ignore_index, reduction)
+        if p not in (1, 2):
+            raise ValueError(f"MultiMargin: p is {p}, expected 1 or 2")
+        self.p, self.margin = p, at_least("MultiMargin", "margin", margin, 0)
+
+    def fprop(self, y, target, sample_weight=None):
+        self.grad_y = reuse_like(self.grad_y, y)
+        rows, grad_rows, labels = as_rows(y), as_rows(self.grad_y), flat(target)
+        self.scales = reuse(self.scales, (labels.size,), y.dtype)
+        fill_label_scales(
+            self.scales, labels, y.shape[0], sample_weight, None, self.ignore_index, y.shape[-1], self.averages
+        )
+        total = y.dtype.type(0)
+        for n in range(labels.size):
+            grad_rows[n].fill(0)
+            if self.scales[n] != 0:
+                scale = self.scales[n] * weight_of(self.class_weights, labels[n]) / y.shape[-1]
+                total += self.row(rows[n], labels[n], grad_rows[n], scale)
+        return total
+
+    def row(self, y, label, grad_y, scale):
+        """scale Σ_{k≠label} max(0, margin - y[label] + y[k])ᵖ; writes grad_y."""
+        total, pull = y.dtype.type(0), y.dtype.type(0)
+        for k in range(y.size):
+            short = self.margin - y[label] + y[k]
+            if k != label and not short <= 0:  # NaN is not hidden
+                total += short if self.p == 1 else short * short
+                grad_y[k] = scale if self.p == 1 else 2 * scale * short
+                pull += grad_y[k]
+        grad_y[label] = -pull
+        return scale * total

@@ -1,0 +1,144 @@
+"""Losses of several outputs compared with each other: ranking pairs, similar pairs, triplets.
+
+A loss has one output y, so that the outputs to compare are the rows of each sample: a net that maps x (N, 2, features)
+to y (N, 2, D) sends both through the same weights.
+"""
+
+import numpy as np
+
+from .loss import Reduction, at_least, refuse_targets
+from .loss_bases import SampleLoss
+
+
+class PairLoss(SampleLoss):
+    """Base of losses of y (N, rows, D) with targets (N,) that are -1 or 1."""
+
+    def __init__(self, shape: tuple, reduction: Reduction):
+        super().__init__(reduction)
+        self.row_shape = shape
+
+    def check_arguments(self, y_shape, target_shape, weight_shape=None):
+        fits = len(y_shape) == 1 + len(self.row_shape) and all(
+            wanted is None or size == wanted for size, wanted in zip(y_shape[1:], self.row_shape, strict=True)
+        )
+        if not fits or tuple(target_shape) != tuple(y_shape[:1]):
+            wanted = ", ".join("D" if size is None else str(size) for size in self.row_shape)
+            wanted = f"y (N, {wanted}) and target (N,)"
+            raise ValueError(f"{self.label()}: y has shape {y_shape} and target {target_shape}, expected {wanted}")
+        return ()
+
+    def check_targets(self, target, output_shape) -> None:
+        refuse_targets(self, target, np.abs(target) == 1, "-1 or 1")
+
+
+class MarginRanking(PairLoss):
+    """Which of two scores should be larger: the first where the target is 1, the second where it is -1.
+
+        value     = Σₙ max(0, margin - t (y[n, 0] - y[n, 1])) / N
+        grad_y[0] = -t / N where that is above 0, else 0;   grad_y[1] = -grad_y[0]
+
+    Shapes: y (N, 2), target (N,) of -1 or 1, sample_weight (N,).
+    Args: margin: at least 0; reduction: mean or sum.
+    Source: PyTorch's MarginRankingLoss, whose input1 and input2 are the columns of y.
+    """
+
+    def __init__(self, margin: float = 0.0, reduction: Reduction = "mean"):
+        super().__init__((2,), reduction)
+        self.margin = at_least("MarginRanking", "margin", margin, 0)
+
+    def of_sample(self, y, target, grad_y):
+        short = self.margin - target * (y[0] - y[1])
+        if short <= 0:
+            grad_y[0] = grad_y[1] = 0
+            return y.dtype.type(0)
+        grad_y[0], grad_y[1] = -target, target
+        return short
+
+
+class CosineEmbedding(PairLoss):
+    """The cosine of two vectors: 1 where they belong together (1), at most the margin where they do not (-1).
+
+        c         = a·b / |a| |b|,   a = y[n, 0], b = y[n, 1]
+        value     = Σₙ (1 - c where t = 1, else max(0, c - margin)) / N
+        grad_y[0] = ∓ (b / |a| |b| - c a / |a|²) / N, - where t = 1;   grad_y[1] likewise; 0 where the value is
+
+    Shapes: y (N, 2, D), target (N,) of -1 or 1, sample_weight (N,).
+    Args: margin: -1 to 1; reduction: mean or sum.
+    Numerics: 1e-12 is added to the squared lengths, so that zero vectors have the cosine 0.
+    Source: PyTorch's CosineEmbeddingLoss, whose input1 and input2 are the rows of each sample.
+    """
+
+    def __init__(self, margin: float = 0.0, reduction: Reduction = "mean"):
+        super().__init__((2, None), reduction)
+        if not -1 <= margin <= 1:
+            raise ValueError(f"CosineEmbedding: margin is {margin}, expected -1 to 1")
+        self.margin = float(margin)
+
+    def of_sample(self, y, target, grad_y):
+        zero = y.dtype.type(0)
+        aa, ab, bb = zero + 1e-12, zero, zero + 1e-12
+        for i in range(y.shape[1]):
+            aa += y[0, i] * y[0, i]
+            ab += y[0, i] * y[1, i]
+            bb += y[1, i] * y[1, i]
+        lengths = np.sqrt(aa) * np.sqrt(bb)
+        cosine = ab / lengths
+        if target != 1 and cosine <= self.margin:
+            grad_y[:] = 0
+            return zero
+        for i in range(y.shape[1]):
+            grad_y[0, i] = -target * (y[1, i] / lengths - cosine * y[0, i] / aa)
+            grad_y[1, i] = -target * (y[0, i] / lengths - cosine * y[1, i] / bb)
+        return 1 - cosine if target == 1 else cosine - self.margin
+
+
+class Triplet(PairLoss):
+    """An anchor should be nearer to the first of two others than to the second, by the margin.
+
+        value  = Σₙ max(0, margin + d(a, b) - d(a, c)) / N,   d(u, v) = (Σᵢ |uᵢ - vᵢ + eps|ᵖ)^(1/p)
+        grad_b = -∂d(a, b), grad_c = ∂d(a, c), grad_a = -grad_b - grad_c, over N; 0 where the value is
+        ∂d[i]  = sign(zᵢ) (|zᵢ| / d)ᵖ⁻¹,   zᵢ = uᵢ - vᵢ + eps
+
+    The rows of a sample are the anchor a, then b and c; where the target is -1, b and c change places.
+
+    Shapes: y (N, 3, D), target (N,) of -1 or 1, sample_weight (N,).
+    Args: margin: at least 0; p: norm, at least 1; eps: keeps equal points apart; reduction: mean or sum.
+    Source: Balntas et al., Learning shallow convolutional feature descriptors with triplet losses (2016); PyTorch's
+        TripletMarginLoss (anchor, positive, negative) where all targets are 1.
+    """
+
+    def __init__(self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, reduction: Reduction = "mean"):
+        super().__init__((3, None), reduction)
+        self.margin = at_least("Triplet", "margin", margin, 0)
+        self.p, self.eps = at_least("Triplet", "p", p, 1), at_least("Triplet", "eps", eps, 0)
+
+    def of_sample(self, y, target, grad_y):
+        b, c = (1, 2) if target == 1 else (2, 1)
+        near, far = self.distance(y[0], y[b]), self.distance(y[0], y[c])
+        short = self.margin + near - far
+        grad_y[:] = 0
+        if short <= 0:
+            return y.dtype.type(0)
+        for i in range(y.shape[1]):
+            pull, push = self.slope(y[0, i] - y[b, i], near), self.slope(y[0, i] - y[c, i], far)
+            grad_y[0, i], grad_y[b, i], grad_y[c, i] = pull - push, -pull, push
+        return short
+
+    def distance(self, u, v):
+        """The p-norm of u - v, from their largest difference, so that no power overflows."""
+        largest = u.dtype.type(0)
+        for i in range(u.size):
+            largest = max(largest, abs(u[i] - v[i] + self.eps))
+        if largest == 0:
+            return largest
+        total = u.dtype.type(0)
+        for i in range(u.size):
+            total += (abs(u[i] - v[i] + self.eps) / largest) ** self.p
+        return largest * total ** (1 / self.p)
+
+    def slope(self, difference, distance):
+        """∂d[i]; 0 between equal points."""
+        z = difference + self.eps
+        if distance == 0:
+            return 0 * distance
+        return np.sign(z) * (abs(z) / distance) ** (self.p - 1)

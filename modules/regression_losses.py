@@ -1,0 +1,121 @@
+"""Losses of regression: functions of the difference between output and target."""
+
+import numpy as np
+
+from .loss import Reduction, at_least
+from .loss_bases import ElementwiseLoss
+
+
+class MeanSquaredError(ElementwiseLoss):
+    """Mean of the squared differences over all elements.
+
+        value  = Σ (y - target)² / size
+        grad_y = 2 (y - target) / size
+
+    Shapes: y and target of one and the same shape; (n, 1) against (n,) is an error. sample_weight (N,).
+    Args: reduction: mean or sum.
+    Source: Goodfellow et al., Deep Learning, eq. 6.1; PyTorch's MSELoss.
+    """
+
+    metrics = ("rmse",)
+
+    def function(self, y, target):
+        return (y - target) * (y - target)
+
+    def derivative(self, y, target):
+        return 2 * (y - target)
+
+
+class MeanAbsoluteError(ElementwiseLoss):
+    """Mean of the absolute differences over all elements: the median is its best constant.
+
+        value  = Σ |y - target| / size
+        grad_y = sign(y - target) / size, 0 where they are equal
+
+    Shapes: y and target of one and the same shape, sample_weight (N,).
+    Args: reduction: mean or sum.
+    Source: Goodfellow et al., Deep Learning, eq. 6.16; PyTorch's L1Loss.
+    """
+
+    metrics = ("rmse",)
+
+    def function(self, y, target):
+        return abs(y - target)
+
+    def derivative(self, y, target):
+        return np.sign(y - target)
+
+
+class SmoothL1(ElementwiseLoss):
+    """A parabola of width beta at the bottom of the absolute difference d = y - target.
+
+        value  = Σ d² / 2 beta where |d| < beta, else |d| - beta / 2, over size
+        grad_y = (d / beta where |d| < beta, else sign(d)) / size
+
+    Shapes: y and target of one and the same shape, sample_weight (N,).
+    Args: beta: half the parabola's width, at least 0 (which gives the absolute difference); reduction: mean or sum.
+    Source: Girshick, Fast R-CNN (2015), eq. 3; PyTorch's SmoothL1Loss.
+    """
+
+    metrics = ("rmse",)
+
+    def __init__(self, beta: float = 1.0, reduction: Reduction = "mean"):
+        super().__init__(reduction)
+        self.beta = at_least("SmoothL1", "beta", beta, 0)
+
+    def function(self, y, target):
+        d = abs(y - target)
+        return d * d / (2 * self.beta) if d < self.beta else d - self.beta / 2
+
+    def derivative(self, y, target):
+        d = y - target
+        return d / self.beta if abs(d) < self.beta else np.sign(d)
+
+
+class Huber(ElementwiseLoss):
+    """Squared difference near zero, absolute difference beyond delta: outliers pull with a constant force.
+
+        value  = Σ d² / 2 where |d| <= delta, else delta (|d| - delta / 2), over size, d = y - target
+        grad_y = max(-delta, min(delta, d)) / size
+
+    Shapes: y and target of one and the same shape, sample_weight (N,).
+    Args: delta: where the parabola ends, above 0; reduction: mean or sum.
+    Source: Huber, Robust Estimation of a Location Parameter (1964); PyTorch's HuberLoss.
+    """
+
+    metrics = ("rmse",)
+
+    def __init__(self, delta: float = 1.0, reduction: Reduction = "mean"):
+        super().__init__(reduction)
+        self.delta = at_least("Huber", "delta", delta, 0, strictly=True)
+
+    def function(self, y, target):
+        d = abs(y - target)
+        return d * d / 2 if d <= self.delta else self.delta * (d - self.delta / 2)
+
+    def derivative(self, y, target):
+        d = y - target
+        return d if abs(d) <= self.delta else self.delta * np.sign(d)
+
+
+class LogCosh(ElementwiseLoss):
+    """Logarithm of the hyperbolic cosine of the difference: smooth everywhere, linear far out.
+
+        value  = Σ log cosh(y - target) / size
+        grad_y = tanh(y - target) / size
+
+    Shapes: y and target of one and the same shape, sample_weight (N,).
+    Args: reduction: mean or sum.
+    Numerics: log cosh d = |d| + log(1 + exp(-2 |d|)) - log 2, which never overflows.
+    Source: Green, Bayesian reconstructions from emission tomography data (1990); it is the likelihood of the
+        hyperbolic secant distribution.
+    """
+
+    metrics = ("rmse",)
+
+    def function(self, y, target):
+        d = abs(y - target)
+        return d + np.log1p(np.exp(-2 * d)) - 0.6931471805599453
+
+    def derivative(self, y, target):
+        return np.tanh(y - target)
