@@ -223,6 +223,7 @@ def gaussian_log_density(difference, log_std):
 
 
 def checked_probability(who: str, name: str, q: float) -> float:
+    """q; ValueError unless it lies between 0 and 1."""
     if not 0 < q < 1:
         raise ValueError(f"{who}: {name} is {q}, expected a number between 0 and 1")
     return q

@@ -37,6 +37,7 @@ class LabelLoss(Loss):
         return ()
 
     def check_class_weights(self, y_shape) -> None:
+        """ValueError unless there is a class weight for each score."""
         if self.class_weights is not None and len(self.class_weights) != y_shape[-1]:
             raise ValueError(f"{self.label()}: y has {y_shape[-1]} scores, class_weights {len(self.class_weights)}")
 

@@ -38,6 +38,7 @@ def fill_label_scales(scales, labels, samples, sample_weight, class_weights, ign
 
 
 def is_ignored(label, ignore_index):
+    """Whether the label is the one that counts nothing, if there is one."""
     if ignore_index is None:
         return False
     return label == ignore_index
