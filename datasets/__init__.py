@@ -2,6 +2,8 @@
 Fashion-MNIST. Importing this package reads no data and imports nothing but NumPy."""
 
 from .array_dataset import ArrayDataset as ArrayDataset
+from .array_files import NpyDataset as NpyDataset
+from .array_files import NpzDataset as NpzDataset
 from .csv_dataset import CsvDataset as CsvDataset
 from .dataset import Dataset as Dataset
 from .digits import Digits as Digits
@@ -28,6 +30,8 @@ __all__ = [
     "FashionMNIST",
     "InverseProblem",
     "Iris",
+    "NpyDataset",
+    "NpzDataset",
     "Preprocessing",
     "Wine",
     "epoch_order",

@@ -17,7 +17,7 @@ from .columns import MISSING_VALUES, Categorical, Numeric, categorical, in_order
 from .csv_table import Table, read_csv
 from .embedded import mean_and_std
 from .preprocessing import ClassTarget, NumberTarget, Preprocessing
-from .split import split_rows
+from .split import split_rows, split_sizes
 from .split_dataset import SplitDataset, ThreeParts
 
 
@@ -168,8 +168,9 @@ class CsvDataset(SplitDataset):
     def _rows(self) -> ThreeParts:
         values = self._target_values
         labels = values if isinstance(values, list) else None
-        n = len(self._table)
-        return split_rows(n, valid_size=self.valid_size, test_size=self.test_size, seed=self.seed, labels=labels)
+        n, sizes = len(self._table), (self.valid_size, self.test_size)
+        split_sizes(str(self.path), n, *sizes)
+        return split_rows(n, valid_size=sizes[0], test_size=sizes[1], seed=self.seed, labels=labels)
 
     def _fitted(self, train: Table, name: str) -> Numeric | Categorical:
         if is_categorical(self._table, name, self.missing_values, name in self.categorical):

@@ -40,9 +40,11 @@ class Epoch:
         """
         net, loss = step.net, step.loss
         labels = self.data.y.dtype.kind == "i" and 1 in loss.label_arguments
-        targets = self.data.y if labels else self.data.y.astype(net.dtype, copy=False)
+        as_they_are = labels or self.data.y.dtype.kind == "f"  # they may lie in a file: a minibatch is converted
+        targets = self.data.y if as_they_are else self.data.y.astype(net.dtype)
         x, _ = self.data[self.order[: self.batch_size]]
         x, target = x.astype(net.dtype, copy=False), targets[self.order[: self.batch_size]]
+        target = target if labels else target.astype(net.dtype, copy=False)
         scale, shift = x.dtype.type(self.data.scale), x.dtype.type(self.data.shift)
         plan = step.plan(x, target)
         if plan is None or not plan.whole:

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -180,20 +181,27 @@ class Trainer:
         )
 
     def _evaluate(self, data: ArrayDataset, metrics: dict[str, Metric]) -> dict[str, Any]:
-        y = self._outputs(data)
-        total = 0.0
-        for first in range(0, len(data), EVALUATION_BATCH):
-            rows = slice(first, first + EVALUATION_BATCH)
-            total += float(self.loss(y[rows], data.y[rows])) * len(y[rows])
-        return {"loss": total / len(data)} | figures(metrics, self.loss, y, data.y, data)
+        total, outputs = 0.0, []
+        with self._evaluating():
+            for rows in pieces(len(data)):
+                y = self.model.fprop(data[rows][0])
+                total += float(self.loss(y, data.y[rows])) * len(y)
+                outputs += [y] if metrics else []  # which may be larger than memory, as the data may
+        found = figures(metrics, self.loss, np.concatenate(outputs), data.y, data) if metrics else {}
+        return {"loss": total / len(data)} | found
 
     def _outputs(self, data: ArrayDataset) -> np.ndarray:
+        with self._evaluating():
+            return np.concatenate([self.model.fprop(data[rows][0]) for rows in pieces(len(data))])
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Evaluation mode, with the weights that the optimizer evaluates."""
         training = self.model.training
         self.model.eval()
-        batches = [slice(first, first + EVALUATION_BATCH) for first in range(0, len(data), EVALUATION_BATCH)]
         try:
             with self.optimizer.evaluated_weights(self.model):
-                return np.concatenate([self.model.fprop(data[rows][0]) for rows in batches])
+                yield
         finally:
             self.model.train(training)
 
@@ -211,6 +219,11 @@ class Trainer:
         if not self.quiet:
             figures = "  ".join(f"{k} {v:.4f}" for k, v in row.items() if k not in ("epoch", "seconds"))
             print(f"epoch {row['epoch']:3d}  {figures}  {row['seconds']:.2f} s", file=sys.stderr)
+
+
+def pieces(n: int) -> Iterator[slice]:
+    """The rows 0 to n, EVALUATION_BATCH at a time."""
+    return (slice(first, first + EVALUATION_BATCH) for first in range(0, n, EVALUATION_BATCH))
 
 
 def whole(value: Any) -> bool:

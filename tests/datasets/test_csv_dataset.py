@@ -296,3 +296,9 @@ def test_changed_preprocessing(path, tmp_path, old, new):
     saved.write_text(saved.read_text().replace(old, new, 1))
     with pytest.raises(ValueError, match=r"p\.json: .*, expected what Preprocessing.save writes$"):
         Preprocessing.load(saved)
+
+
+def test_sizes_that_leave_nothing(path):
+    message = "valid_size 20 and test_size 20 take 40 of 40 samples, expected at least one to be left for training"
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{path}: {message}')}$"):
+        _ = CsvDataset(path, target="price", valid_size=20, test_size=20).train

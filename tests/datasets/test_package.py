@@ -19,9 +19,11 @@ INTERNAL = {
     "columns",
     "csv_table",
     "download",
+    "npy",
     "scikit_learn",
 }  # helpers of the other files
 FAMILIES = {
+    "ArrayFiles",
     "ClassTarget",
     "EmbeddedDataset",
     "IdxImages",
