@@ -1,12 +1,13 @@
 """One epoch of minibatches: a chunk of compiled steps at a time, or step by step where Python must run in between."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..datasets import ArrayDataset
+from .schedules.setting import Setting
 from .step import CompiledStep
 
 Steps = Callable[[int, int], tuple[float, int]]  # (first, last) to the sum of the losses, and the place reached
@@ -25,13 +26,16 @@ class NotFinite(ArithmeticError):
 class Epoch:
     """The minibatches of one epoch: a data set, the order of its samples, and where the net's outputs go.
 
-    `outputs` has a row for each place in the order, or no rows if nobody wants them.
+    `outputs` has a row for each place in the order, or no rows if nobody wants them. `settings` have a schedule per
+    step: their values are the columns of `table`, which has a row for each step.
     """
 
     data: ArrayDataset
     order: np.ndarray
     batch_size: int
     outputs: np.ndarray
+    settings: Sequence[Setting] = ()
+    table: np.ndarray | None = None
 
     def prepare(self, step: CompiledStep) -> Steps | None:
         """The compiled loop over places first to last in the order; compiles it if it is new.
@@ -50,10 +54,11 @@ class Epoch:
         if plan is None or not plan.whole:
             return None
 
+        table = [] if self.table is None else [self.table.astype(net.dtype)]
+
         def steps(first: int, last: int) -> tuple[float, int]:
-            return plan.steps(
-                self.data.x, scale, shift, targets, self.order, first, last, self.batch_size, x, target, self.outputs
-            )
+            place = (self.data.x, scale, shift, targets, self.order, first, last, self.batch_size)
+            return plan.steps(*place, x, target, self.outputs, *table)
 
         steps(0, 0)  # takes no step, but is compiled now
         return steps
@@ -63,9 +68,16 @@ class Epoch:
         steps = self.prepare(step)
         return self._step_by_step(step) if steps is None else self._chunks(steps)
 
+    def _set(self, place: int) -> None:
+        """Give the settings, as Python sees them, their values at a place in the order."""
+        for k, setting in enumerate(self.settings):
+            if self.table is not None and place >= 0:
+                setting.write(float(self.table[place // self.batch_size, k]))
+
     def _step_by_step(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
         for first in range(0, len(self.order), self.batch_size):
             rows = self.order[first : first + self.batch_size]
+            self._set(first)
             value, y = step.by_parts(*self.data[rows])
             if not np.isfinite(value):
                 raise NotFinite(f"the loss is {value}", first)
@@ -79,6 +91,7 @@ class Epoch:
             last = min(len(self.order), first + count * self.batch_size)
             start = time.perf_counter()
             total, reached = steps(first, last)
+            self._set(reached - 1 if reached == last else reached)
             if reached < last:
                 raise NotFinite(f"the loss is {total}", reached)
             yield last - first, total

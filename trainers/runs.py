@@ -72,7 +72,13 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
         experiment.dataset.preprocessing.save(folder / "preprocessing.json")
     callbacks = [*experiment.callbacks, CsvLog(folder / "metrics.csv")]  # last, so that it sees their figures
     trainer = Trainer(
-        experiment.model, experiment.loss, experiment.optimizer, callbacks=callbacks, seed=config.seed, quiet=quiet
+        experiment.model,
+        experiment.loss,
+        experiment.optimizer,
+        callbacks=callbacks,
+        schedules=experiment.schedules,
+        seed=config.seed,
+        quiet=quiet,
     )
     trouble: BaseException | None = None
     try:

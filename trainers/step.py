@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..modules.engine.calls import as_input
-from ..modules.engine.stateful import jit_disabled
+from ..modules.engine.stateful import Stateful, jit_disabled
 from ..modules.engine.step import StepPlan
 from ..modules.loss import Loss
 from ..modules.module import Module
@@ -16,8 +16,9 @@ class CompiledStep:
     Errors: ValueError for an empty minibatch and for shapes that do not fit the net or the loss.
     """
 
-    def __init__(self, net: Module, loss: Loss, optimizer: Optimizer):
-        self.net, self.loss, self.optimizer = net, loss, optimizer
+    def __init__(self, net: Module, loss: Loss, optimizer: Optimizer, scheduled: tuple[tuple[Stateful, str], ...] = ()):
+        self.net, self.loss, self.optimizer, self.scheduled = net, loss, optimizer, scheduled
+        optimizer.schedule([name for owner, name in scheduled if owner is optimizer])
         self._plans: dict[tuple, StepPlan | None] = {}
         self._versions: tuple[int, ...] = ()
 
@@ -51,7 +52,7 @@ class CompiledStep:
     def _plan_of_types(self, x, target) -> StepPlan:
         kinds = (x.ndim, target.ndim, target.dtype.char)
         if kinds not in self._plans:
-            self._plans[kinds] = StepPlan(self.net, self.loss, self.optimizer, x, target)
+            self._plans[kinds] = StepPlan(self.net, self.loss, self.optimizer, x, target, self.scheduled)
         return self._plans[kinds]  # type: ignore[return-value]
 
     def _check(self, x: np.ndarray, target: np.ndarray) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,9 @@ from .loop import Epoch, NotFinite
 from .metrics import Metric, MetricLike, figures, find_metrics
 from .notice import said_if_slow
 from .optimizers import Optimizer
-from .step import compile_step
+from .schedules import Schedule
+from .schedules.timetable import Timetable
+from .step import CompiledStep
 
 EVALUATION_BATCH = 1000
 COMPILING = "compiling the training step; the next run finds it in the cache"
@@ -31,8 +33,9 @@ class TrainingError(RuntimeError):
 class Trainer:
     """Trains a net by minibatches.
 
-    Args: model, loss, optimizer: what is trained, on what and how; callbacks: run after each epoch, in order; seed: the
-        order of the samples is a function of it alone; quiet: no progress bar, no lines.
+    Args: model, loss, optimizer: what is trained, on what and how; callbacks: run after each epoch, in order;
+        schedules: settings that change, such as {"optimizer.lr": CosineSchedule(), "model.2.p": ...}, or "batch_size";
+        seed: the order of the samples is a function of it alone; quiet: no progress bar, no lines.
     `history` holds one dict of figures for each epoch; `stopped` says why the training ended early, or is None.
     Source: Goodfellow et al., Deep Learning, section 8.1.3 and algorithm 8.1.
     """
@@ -44,6 +47,7 @@ class Trainer:
         optimizer: Optimizer,
         *,
         callbacks: Sequence[Callback] = (),
+        schedules: Mapping[str, Schedule] | None = None,
         seed: int = 0,
         quiet: bool = False,
     ):
@@ -61,8 +65,11 @@ class Trainer:
         self.stopped: str | None = None
         self.epoch = 0
         self.metrics: dict[str, Metric] = {}  # those of the last training
+        self._epochs = 0  # the number of epochs after this fit
         self._good: np.ndarray | None = None  # weights that are known to have given a finite loss
-        self._step = compile_step(model, loss, optimizer)
+        self.timetable = Timetable(schedules or {}, {"optimizer": optimizer, "model": model, "loss": loss})
+        scheduled = tuple((setting.owner, setting.name) for setting in self.timetable.by_step)
+        self._step = CompiledStep(model, loss, optimizer, scheduled)
 
     def fit(
         self,
@@ -92,7 +99,7 @@ class Trainer:
         self._check(train, chosen)
         if valid is not None:
             self._check(valid, chosen)
-        self.stopped, self._good, self.metrics = None, None, chosen
+        self.stopped, self._good, self.metrics, self._epochs = None, None, chosen, self.epoch + epochs
         self.model.train()
         for callback in self.callbacks:
             callback.on_fit_start(self)
@@ -102,6 +109,7 @@ class Trainer:
                 if self.stopped is not None:
                     break
         finally:
+            self.timetable.restore()
             for callback in self.callbacks:
                 callback.on_fit_end(self)
         return self.history
@@ -136,12 +144,14 @@ class Trainer:
 
     def _epoch(self, train, valid, batch_size, shuffle, drop_last, metrics: dict[str, Metric]) -> None:
         start = time.perf_counter()
+        table = self.timetable.begin_epoch(self.epoch, self._epochs, batch_size, len(train), drop_last)
+        batch_size = self.timetable.batch_size(batch_size, self.epoch, self._epochs, len(train))
         n = len(train) - len(train) % batch_size if drop_last else len(train)
         order = epoch_order(len(train), seed=self.seed, epoch=self.epoch) if shuffle else np.arange(len(train))
         metrics = {name: metric for name, metric in metrics.items() if metric.number}
         shape = self.model.output_shape((n, *train.input_shape))
         outputs = np.empty(shape if metrics else (0, *shape[1:]), self.model.dtype)
-        epoch = Epoch(train, order[:n], batch_size, outputs)
+        epoch = Epoch(train, order[:n], batch_size, outputs, self.timetable.by_step, table)
         with said_if_slow(COMPILING, quiet=self.quiet):
             epoch.prepare(self._step)
         weights = self.model.flat_parameters.copy()
@@ -163,8 +173,10 @@ class Trainer:
         row |= {f"train_{name}": value for name, value in found.items()}
         if valid is not None:
             row |= {f"valid_{name}": value for name, value in self._evaluate(valid, metrics).items()}
+        row |= self.timetable.row(batch_size)
         row["seconds"] = time.perf_counter() - start
         self.history.append(row)
+        self.timetable.observe(row)
         self._say(row)
         for callback in self.callbacks:
             callback.on_epoch_end(self, row)
@@ -217,7 +229,8 @@ class Trainer:
 
     def _say(self, row: dict[str, Any]) -> None:
         if not self.quiet:
-            figures = "  ".join(f"{k} {v:.4f}" for k, v in row.items() if k not in ("epoch", "seconds"))
+            figures = "  ".join(f"{k} {v:.4f}" for k, v in row.items() if k.startswith(("train_", "valid_")))
+            figures += "".join(f"  {k} {v:.4g}" for k, v in self.timetable.row(row.get("batch_size", 0)).items())
             print(f"epoch {row['epoch']:3d}  {figures}  {row['seconds']:.2f} s", file=sys.stderr)
 
 

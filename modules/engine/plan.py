@@ -19,7 +19,7 @@ from . import cache
 from .compiler import compiled, compiled_method
 from .errors import cannot_compile, pass_on_layout
 from .operations import Operation, Part, modules_of, parts
-from .printer import print_plan
+from .printer import attributes, print_plan
 from .sources import digest, names
 from .state import StateType, offer_method
 from .stateful import Stateful, copy_tree, plain_python, raw_method
@@ -28,13 +28,17 @@ from .trace import check_precision, first_samples, numba_type, owner_key, state_
 
 @dataclass
 class Function:
-    """One function of a plan: operations from the named `inputs` to `results`; a loop over minibatches if `loops`."""
+    """One function of a plan: operations from the named `inputs` to `results`.
+
+    A `step` is printed as a loop over minibatches, too, in which the `scheduled` settings, (module, name), change.
+    """
 
     name: str
     operations: list[Operation]
     inputs: tuple[str, ...]
     results: tuple[str, ...]
     step: bool = False
+    scheduled: tuple[tuple[Stateful, str], ...] = ()
 
     @cached_property
     def parts(self) -> list[Part]:
@@ -142,7 +146,10 @@ class Plan:
         """All that the plan's source is made from, as text."""
         index = {module: k for k, module in enumerate(modules_of(operations))}
         calls = [(o.target, index[o.module], o.method, o.arguments) for o in operations]
-        shape = [(f.name, f.inputs, f.results, f.step, len(f.operations)) for f in self.functions.values()]
+        shape = [
+            (f.name, f.inputs, f.results, f.step, len(f.operations), attributes(f.scheduled, index))
+            for f in self.functions.values()
+        ]
         texts = [description(module) for module in index]
         kinds = {name: str(argument_type(value)) for name, value in samples.items()}
         return repr((calls, shape, texts, kinds))

@@ -1,5 +1,7 @@
 """The source text of a plan: straight-line calls of the modules' compiled methods, to be read as well as compiled."""
 
+from typing import Any
+
 from numba.core import types
 
 from .state import StateType
@@ -38,7 +40,7 @@ def print_part(name, part, function, index, spelled, names, kinds, whole) -> lis
     for operation in part.operations:
         lines += print_operation(operation, function, index, names, whole)
     if function.step and whole:
-        return step_functions(lines, results, head)
+        return step_functions(lines, results, head, attributes(function.scheduled, index))
     result = ", ".join(results) if whole else f"({''.join(f'{name}, ' for name in results)})"
     return ["@entry", f"def {name}({head}):", *lines, f"    return {result}"]
 
@@ -69,7 +71,22 @@ def gradients_to_clear(module, name: str) -> list[str]:
     return lines
 
 
-def step_functions(lines: list[str], results, head: str) -> list[str]:
+def attributes(scheduled, index) -> list[str]:
+    """How the plan's source names settings: `m3.lr`, or `m3.child.p` for modules that others call."""
+    places: dict[Any, str] = {}
+    for module, k in index.items():
+        places |= {inner: f"m{k}{path}" for inner, path in inside(module)}
+    return [f"{places[module]}.{name}" for module, name in scheduled]
+
+
+def inside(module, path: str = ""):
+    """A module and those that it calls, each with its path."""
+    yield module, path
+    for name, child in module.children_inside().items():
+        yield from inside(child, f"{path}.{name}")
+
+
+def step_functions(lines: list[str], results, head: str, scheduled: list[str]) -> list[str]:
     """A training step for one minibatch; and a loop of such steps over a data set, its lines the same."""
     value, y = results
     states = [line for line in lines if "= state_at(" in line]
@@ -84,11 +101,12 @@ def step_functions(lines: list[str], results, head: str) -> list[str]:
         "",
         "@entry",
         "def steps(states, parameters, gradients, data, scale, shift, targets, order, first, last, size, "
-        "x_buffer, target_buffer, outputs):",
+        f"x_buffer, target_buffer, outputs{', schedule' if scheduled else ''}):",
         '    """Train on rows order[first:last], `size` at a time; the sum of the losses, and the row reached."""',
         *states,
         "    total = 0.0",
         "    for begin in range(first, last, size):",
+        *[f"        {setting} = schedule[begin // size, {k}]" for k, setting in enumerate(scheduled)],
         "        rows = order[begin : min(begin + size, last)]",
         "        gather_scaled(data, rows, scale, shift, x_buffer)",
         "        gather(targets, rows, target_buffer)",

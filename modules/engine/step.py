@@ -13,9 +13,12 @@ from .plan import Function, Plan
 
 
 class StepPlan:
-    """The compiled step of `net`, `loss` and `optimizer` for minibatches of these types."""
+    """The compiled step of `net`, `loss` and `optimizer` for minibatches of these types.
 
-    def __init__(self, net, loss, optimizer, x, target):
+    In its loop over minibatches the `scheduled` settings, (module, name) pairs, follow a table.
+    """
+
+    def __init__(self, net, loss, optimizer, x, target, scheduled=()):
         operations = Operations()
         self.inputs = ("parameters", "gradients", "x", "target")
         y = operations.fprop(net, "x")
@@ -23,7 +26,7 @@ class StepPlan:
         operations.bprop(net, operations.call(loss, "bprop"))
         optimizer.write_update(operations, "parameters", "gradients")
         kept, unread = prune(operations.items, {value})
-        self.function = Function("step", kept, self.inputs, (value, y), step=True)
+        self.function = Function("step", kept, self.inputs, (value, y), True, scheduled)
         parameters, gradients = net.flat_parameters, net.flat_gradients
         samples = dict(zip(self.inputs, (parameters, gradients, x, target), strict=True))
         title = f"Training step of {net.outline()} with {loss.outline()} and {optimizer.outline()}."

@@ -219,7 +219,7 @@ trainer: {epochs: 30}
 callbacks:
   - EarlyStopping: {patience: 5}
 """
-KEYS = "seed, dtype, dataset, model, loss, optimizer, trainer, callbacks"
+KEYS = "seed, dtype, dataset, model, loss, optimizer, trainer, schedules, callbacks"
 SGD_LINE = "\n    accepted: SGD(lr: float | Schedule, momentum: float = 0.0, nesterov: bool = False)"
 LINEAR_LINE = (
     "\n    accepted: Linear(in_features: int, out_features: int, bias: bool = True, "
@@ -642,6 +642,7 @@ def test_resolved_writes_every_default():
         "optimizer:\n"
         "  SGD: {lr: 0.1, momentum: 0.5, nesterov: false}\n"
         "trainer: {epochs: 30, batch_size: 32}\n"
+        "schedules: {}\n"
         "callbacks:\n"
         "  - EarlyStopping: {monitor: valid_loss, patience: 5}\n"
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from .catalog import PACKAGES, Catalog
 from .errors import ConfigError, Problem
-from .fitting import check_fit
+from .fitting import check_fit, check_schedules
 from .locating import find_config, read_text
 from .nodes import read_yaml
 from .overrides import apply_override
@@ -21,7 +21,7 @@ from .writing import with_defaults, written
 
 __all__ = ["Config", "Experiment", "load_config", "parse_config"]
 
-OBJECTS = ("model", "loss", "optimizer", "dataset", "callbacks")
+OBJECTS = ("model", "loss", "optimizer", "dataset", "schedules", "callbacks")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Experiment:
     model: Any
     loss: Any
     optimizer: Any
+    schedules: dict[str, Any]
     callbacks: list[Any]
     settings: dict[str, Any]
 
@@ -73,6 +74,7 @@ class Config:
         for module in (made["model"], made["loss"]):
             module.to(self.dtype)
         check_fit(made["dataset"], made["model"], made["loss"], self.specs)
+        check_schedules(made, self.specs["schedules"])
         return Experiment(**made, settings=settings)
 
     def resolved(self) -> str:

@@ -7,10 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ..schedules.setting import find_settings
 from .errors import ConfigError
 from .specs import Spec
 
-__all__ = ["check_fit"]
+__all__ = ["check_fit", "check_schedules"]
 
 
 def check_fit(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> None:
@@ -31,6 +32,18 @@ def check_fit(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> Non
         loss.check_shapes(outputs, (1, *dataset.target_shape), dataset.classes)
     except ValueError as error:
         raise ConfigError([specs["loss"].problem(error)]) from error
+
+
+def check_schedules(made: dict[str, Any], specs: dict[str, Spec]) -> None:
+    """ConfigError for each schedule whose path names no setting of the objects `made`."""
+    problems = []
+    for path, schedule in made["schedules"].items():
+        try:
+            find_settings({path: schedule}, {root: made[root] for root in ("optimizer", "model", "loss")})
+        except ValueError as error:
+            problems.append(specs[path].problem(error))
+    if problems:
+        raise ConfigError(problems)
 
 
 def _named_by(notes: Sequence[str], model: Spec) -> Spec:

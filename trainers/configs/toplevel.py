@@ -15,7 +15,7 @@ from .values import described
 
 __all__ = ["KEYS", "TopLevel"]
 
-KEYS = ("seed", "dtype", "dataset", "model", "loss", "optimizer", "trainer", "callbacks")
+KEYS = ("seed", "dtype", "dataset", "model", "loss", "optimizer", "trainer", "schedules", "callbacks")
 REQUIRED = ("dataset", "model", "loss", "optimizer")
 GIVEN_ELSEWHERE = {*KEYS, "valid"}
 
@@ -47,6 +47,7 @@ class TopLevel:
         self.loss = self._object("loss", "Module", loss=True)
         self.optimizer = self._object("optimizer", "Optimizer")
         self.trainer = self._settings()
+        self.schedules = self._schedules()
         self.callbacks = self._callbacks()
 
     def _keys(self) -> None:
@@ -91,6 +92,17 @@ class TopLevel:
         node = self.root.nodes.get("trainer")
         place = self.root.places.get("trainer", self.root.place)
         return self.check.arguments(node, self.accepted_settings, place, ("trainer",))
+
+    def _schedules(self) -> dict[str, Spec | None]:
+        """A schedule for each path of a setting."""
+        node = self.root.nodes.get("schedules")
+        if node is None or (isinstance(node, Scalar) and node.value is None):
+            return {}
+        if not isinstance(node, Entries):
+            message = f"expected settings and their schedules, got {described(plain(node))}"
+            self.problems.append(Problem(node.place, ("schedules",), message))
+            return {}
+        return self.check.value(node, GenericAlias(dict, (str, self.catalog.exported["Schedule"])), ("schedules",))
 
     def _callbacks(self) -> list[Spec | None]:
         node = self.root.nodes.get("callbacks")

@@ -27,3 +27,10 @@ def pair_of_shares(owner: str, **settings: tuple[float, float]) -> None:
     for name, values in settings.items():
         if len(values) != 2 or not all(0 <= value < 1 for value in values):
             raise ValueError(f"{owner}: {name} is {tuple(values)}, expected two numbers from 0 to below 1")
+
+
+def count(owner: str, least: int, **settings: int) -> None:
+    """ValueError unless each setting is a whole number of at least `least`."""
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{owner}: {name} is {value}, expected a whole number of at least {least}")

@@ -1,0 +1,83 @@
+"""A setting that a schedule moves: where it stands, and what it was before."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...modules.engine.stateful import Stateful, stored_names
+from ...modules.module import Module
+from .schedule import Schedule
+
+BATCH_SIZE = "batch_size"
+
+
+@dataclass
+class Setting:
+    """`owner.name` follows `schedule` from `base` on; `path` is what the user calls it."""
+
+    path: str
+    owner: Stateful
+    name: str
+    schedule: Schedule
+    base: float
+
+    def at(self, t: int, total: int) -> float:
+        """The value at time t."""
+        value = self.schedule.value(self.base, t, total)
+        if not np.isfinite(value):
+            raise ValueError(f"schedules: {self.path} would be {value} at {self.schedule.per} {t}, expected a number")
+        return float(value)
+
+    def write(self, value: float) -> None:
+        setattr(self.owner, self.name, value)
+
+
+def find_settings(schedules: Mapping[str, Schedule], roots: dict[str, Stateful]) -> list[Setting]:
+    """The settings of these paths, in alphabetical order, batch_size left out.
+
+    Errors: TypeError for what is no schedule, ValueError for a path at which no number stands, and for numbers that
+        no factor moves.
+    """
+    found = []
+    for path in sorted(schedules):
+        schedule = schedules[path]
+        if not isinstance(schedule, Schedule):
+            hint = f"; write {schedule.__name__}(...)" if isinstance(schedule, type) else ""
+            raise TypeError(f"schedules: {path} is {schedule!r}, expected a Schedule{hint}")
+        if path == BATCH_SIZE:
+            if schedule.per == "step":
+                raise ValueError("schedules: batch_size has a schedule per step, expected one per epoch")
+            continue
+        known = dict(numbers(roots))
+        if path not in known:
+            raise ValueError(
+                f"schedules: there is no {path!r}, expected some of {', '.join(sorted([*known, BATCH_SIZE]))}"
+            )
+        owner, name = known[path]
+        base = getattr(owner, name)
+        if base == 0 or not np.isfinite(base):
+            raise ValueError(f"schedules: {path} is {base}, expected another number, as schedules multiply it")
+        found.append(Setting(path, owner, name, schedule, base))
+    with_state = [id(setting.schedule) for setting in found if setting.schedule.state_dict()]
+    if len(set(with_state)) < len(with_state):
+        raise ValueError("schedules: one schedule with state serves two settings, expected one for each")
+    return found
+
+
+def numbers(roots: dict[str, Stateful]) -> Iterator[tuple[str, tuple[Stateful, str]]]:
+    """(path, (owner, name)) of every number that is a setting: `optimizer.lr`, `model.2.p`."""
+    for root, stateful in roots.items():
+        owners = stateful.named_modules() if isinstance(stateful, Module) else [("", stateful)]
+        for prefix, owner in owners:
+            place = f"{root}.{prefix}" if prefix else root
+            for name, value in vars(owner).items():
+                own = not name.startswith("_") and name not in stored_names(type(owner))
+                if own and type(value) is float:
+                    yield f"{place}.{name}", (owner, name)
+
+
+def short_names(settings: list[Setting]) -> dict[str, str]:
+    """Column names by path: the setting's own name, or the whole path where two have one."""
+    names = [setting.name for setting in settings]
+    return {s.path: s.name if names.count(s.name) == 1 and s.name != BATCH_SIZE else s.path for s in settings}

@@ -1,0 +1,82 @@
+"""All schedules of a training: which setting has which value in which epoch and step."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...modules.engine.stateful import Stateful
+from .schedule import Schedule
+from .setting import BATCH_SIZE, find_settings, short_names
+
+
+class Timetable:
+    """Moves the settings of `schedules`, a mapping such as {"optimizer.lr": CosineSchedule(), "batch_size": ...}.
+
+    Args: schedules: by path; roots: what paths start from, such as the optimizer.
+    Errors: ValueError and TypeError for what is no setting or no schedule.
+    """
+
+    def __init__(self, schedules: Mapping[str, Schedule], roots: dict[str, Stateful]):
+        self.schedules = dict(schedules)
+        self.settings = find_settings(schedules, roots)
+        self.by_epoch = [setting for setting in self.settings if setting.schedule.per == "epoch"]
+        self.by_step = [setting for setting in self.settings if setting.schedule.per == "step"]
+        self.names = short_names(self.settings)
+
+    def batch_size(self, base: int, epoch: int, epochs: int, samples: int) -> int:
+        """The batch size of an epoch."""
+        if BATCH_SIZE not in self.schedules:
+            return base
+        size = round(self.schedules[BATCH_SIZE].value(base, epoch, epochs))
+        if not 1 <= size <= samples:
+            message = f"schedules: batch_size would be {size} in epoch {epoch + 1}, expected 1 to {samples}"
+            raise ValueError(f"{message}, the number of samples")
+        return size
+
+    def begin_epoch(self, epoch: int, epochs: int, base: int, samples: int, drop_last: bool) -> np.ndarray | None:
+        """Set what changes by epochs; returns values (steps, settings) of what changes by steps, or None."""
+        for setting in self.by_epoch:
+            setting.write(setting.at(epoch, epochs))
+        if not self.by_step:
+            return None
+        if BATCH_SIZE in self.schedules and self.schedules[BATCH_SIZE].state_dict():
+            raise ValueError("schedules: batch_size depends on the figures, so other schedules cannot count steps")
+        counts = []
+        for each in range(epochs):
+            size = self.batch_size(base, each, epochs, samples)
+            counts.append(samples // size if drop_last else -(-samples // size))
+        first, total = sum(counts[:epoch]), sum(counts)
+        times = range(first, first + counts[epoch])
+        return np.array([[setting.at(t, total) for setting in self.by_step] for t in times])
+
+    def row(self, batch_size: int) -> dict[str, float]:
+        """The settings as they are now, by the names of their columns."""
+        values = {self.names[s.path]: float(getattr(s.owner, s.name)) for s in self.settings}
+        return values | ({BATCH_SIZE: batch_size} if BATCH_SIZE in self.schedules else {})
+
+    def observe(self, row: dict[str, Any]) -> None:
+        """Tell all schedules an epoch's figures."""
+        for schedule in {id(schedule): schedule for schedule in self.schedules.values()}.values():
+            schedule.observe(row)
+
+    def restore(self) -> None:
+        """Give the settings the values that they had when the trainer was made."""
+        for setting in self.settings:
+            setting.write(setting.base)
+
+    def state_dict(self) -> dict[str, dict[str, float]]:
+        """The numbers of those schedules that have any, by path."""
+        return {path: state for path, state in self._states() if state}
+
+    def load_state_dict(self, state: Mapping[str, dict[str, float]]) -> None:
+        """Take over what `state_dict` gave; ValueError if the paths or the names of numbers differ."""
+        own = self.state_dict()
+        if set(state) != set(own):
+            raise ValueError(f"schedules: the state has {sorted(state)}, expected {sorted(own)}")
+        for path, numbers in state.items():
+            self.schedules[path].load_state_dict(numbers)
+
+    def _states(self) -> Iterator[tuple[str, dict[str, float]]]:
+        for path in sorted(self.schedules):
+            yield path, self.schedules[path].state_dict()
