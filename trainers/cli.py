@@ -55,6 +55,21 @@ example:
 exit status:
   0 compiled, 1 the first loss is not finite, 2 the command, the config or the data is wrong
 """
+PROFILE = """\
+Show where the time of a training step goes: each module forward and backward, loss, update, gathering.
+
+The training runs for about two seconds and is thrown away. A table appears, and a picture is written as PNG (with
+matplotlib: pip install 'bprop[plot]').
+"""
+PROFILE_MORE = """\
+examples:
+  bprop profile digits_mlp
+  bprop profile digits_mlp trainer.batch_size=128 --run profiles --json
+
+exit status:
+  0 measured, 1 the loss is not finite, or there is no compiled code to measure,
+  2 the command, the config or the data is wrong
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,6 +114,33 @@ def _warmup(arguments: argparse.Namespace) -> int:
     from .warmup import warm_up
 
     print(warm_up(config))
+    return OK
+
+
+def _profile(arguments: argparse.Namespace) -> int:
+    from .configs import load_config
+
+    config = load_config(arguments.config, arguments.overrides)
+    from .profile import profile_config
+
+    found = profile_config(config)
+    if arguments.json:
+        import json
+
+        print(json.dumps(found.as_dict(), indent=2))
+    else:
+        print(found)
+    from .profile_picture import draw_profile
+
+    folder = arguments.run or Path(".")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ("profile.png" if arguments.run else f"{Path(arguments.config).stem}-profile.png")
+    try:
+        draw_profile(found, path)
+    except ImportError as error:
+        print(f"bprop: no picture: {error}", file=sys.stderr)
+    else:
+        print(f"the picture is {path}", file=sys.stderr)
     return OK
 
 
@@ -148,6 +190,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--run", type=Path, metavar="DIR", help="folder to write to (default: runs/NAME-TIME)")
     train.add_argument("--quiet", action="store_true", help="print the final figures only")
     _command(commands, "warmup", _warmup, "compile what a training will need", WARMUP, WARMUP_MORE)
+    profile = _command(commands, "profile", _profile, "show where a training step's time goes", PROFILE, PROFILE_MORE)
+    profile.add_argument(
+        "--run", type=Path, metavar="DIR", help="folder for the picture (default: NAME-profile.png here)"
+    )
+    profile.add_argument("--json", action="store_true", help="print the figures as JSON, times in seconds")
     return parser
 
 

@@ -1,0 +1,165 @@
+"""Where a plan's time goes: its own source once more, with a clock read after each line.
+
+The lines run in the order, on the data and with the caches of the real step, so that their times add up to its time.
+"""
+
+import ast
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.extending import intrinsic
+
+from . import cache
+from .plan import Plan, class_names
+from .sources import digest
+from .stateful import Stateful
+
+MONOTONIC = getattr(time, "CLOCK_MONOTONIC", None)  # None where there is no clock_gettime to call
+CALIBRATION = 100_000
+
+
+def _read_clock(builder):
+    """Code for the time in nanoseconds, by POSIX's clock_gettime."""
+    word, module = cgutils.intp_t, builder.module
+    kind = ir.FunctionType(ir.IntType(32), [ir.IntType(32), word.as_pointer()])
+    function = cgutils.get_or_insert_function(module, kind, "clock_gettime")
+    seconds = cgutils.alloca_once(builder, word, 2)
+    builder.call(function, [ir.IntType(32)(MONOTONIC), seconds])
+    nanoseconds = builder.load(builder.gep(seconds, [ir.IntType(32)(1)]))
+    return builder.add(builder.mul(builder.load(seconds), word(1_000_000_000)), nanoseconds)
+
+
+@intrinsic
+def now(typing_context):
+    """The time in nanoseconds."""
+    return types.int64(), lambda context, builder, signature, args: _read_clock(builder)
+
+
+@intrinsic
+def lap(typing_context, states, index, place, since):
+    """Add the time since `since` to number `place` of the array at entry `index` of the table; the time now."""
+
+    def generate(context, builder, signature, args):
+        table, index, place, since = args
+        word = cgutils.intp_t
+        entry = builder.gep(builder.inttoptr(table, word.as_pointer()), [index])
+        sum_ = builder.gep(builder.inttoptr(builder.load(entry), word.as_pointer()), [place])
+        time = _read_clock(builder)
+        builder.store(builder.add(builder.load(sum_), builder.sub(time, since)), sum_)
+        return time
+
+    return types.int64(types.int64, types.int64, types.int64, types.int64), generate
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a plan: the modules it calls (none: the loop's own work), and whether it is of the backward pass."""
+
+    text: str
+    modules: tuple[Stateful, ...]
+    backward: bool
+
+
+class Stopwatch:
+    """Puts a timed copy in the place of a plan's compiled functions.
+
+    `lines[k]` took `seconds(rounds)[k]` a round since the last `clear()`. Needs a system that has MONOTONIC.
+    """
+
+    def __init__(self, plan: Plan):
+        source = cache.plan_path(plan.module.__name__).read_text(encoding="utf-8")
+        text, self.lines = timed(source, plan.modules)
+        self.times = np.zeros(len(self.lines) + 1, np.int64)
+        plan.table = np.append(plan.table, np.int64(self.times.ctypes.data))
+        plan.address = int(plan.table.ctypes.data)
+        plan._entries = {}
+        name = "plan_" + digest(plan.module.__name__, text)
+        bindings = {alias: cls for cls, alias in class_names(plan.modules).items()}
+        if cache.find_plan(name, bindings) is None:
+            cache.write_plan(name, text)
+        plan.module = cache.load_plan(name, bindings)
+        self._in_python(plan)
+        plan.module.laps(plan.address, 10)
+        self.clear()
+        plan.module.laps(plan.address, CALIBRATION)
+        self.reading = self.times[-1] / CALIBRATION * 1e-9  # seconds that a reading of the clock takes
+
+    def _in_python(self, plan: Plan) -> None:
+        """Modules that run as Python are timed from there."""
+        for module in plan.python_modules:
+            for method, backward in (("fprop", False), ("bprop", True)):
+                place = len(self.lines)
+                self.lines.append(Line(f"{type(module).__name__}.{method}, in Python", (module,), backward))
+                vars(module)[method] = self._timed_method(getattr(module, method), place)
+        self.python = np.zeros(len(self.lines))
+
+    def _timed_method(self, method, place: int):
+        def timed_method(*arguments):
+            start = time.perf_counter()
+            result = method(*arguments)
+            self.python[place] += time.perf_counter() - start
+            return result
+
+        return timed_method
+
+    def clear(self) -> None:
+        """Start from zero."""
+        self.times[:] = 0
+        self.python[:] = 0
+
+    def seconds(self, rounds: int) -> np.ndarray:
+        """Seconds that each line took in one of `rounds` rounds, the clock's own time taken off."""
+        compiled = self.times[:-1] * 1e-9 / rounds
+        result = self.python / rounds
+        result[: len(compiled)] += np.where(compiled > 0, np.maximum(compiled - self.reading, 0), 0)
+        return result
+
+
+def timed(source: str, modules: list[Stateful]) -> tuple[str, list[Line]]:
+    """A plan's source with a reading of the clock after each line, and what the lines are."""
+    tree = ast.parse(source)
+    lines: list[Line] = []
+    for function in tree.body:
+        if isinstance(function, ast.FunctionDef):
+            loop = next((node for node in function.body if isinstance(node, ast.For)), None)
+            body = function.body if loop is None else loop.body
+            timed_body = _with_laps(body, lines, modules)
+            start = _statement("since = now()")
+            if loop is None:
+                function.body = [start, *timed_body]
+            else:
+                loop.body = timed_body
+                function.body.insert(function.body.index(loop), start)
+    engine = __name__.rsplit(".", 1)[0]
+    laps = f"since = lap(states, {len(modules)}, {len(lines)}, since)"
+    return "\n".join([
+        f"from {engine}.stopwatch import lap, now",
+        ast.unparse(tree),
+        "", "@entry", "def laps(states, count):", "    since = now()", "    for _ in range(count):", f"        {laps}",
+        "    return since", "",
+    ]), lines  # fmt: skip
+
+
+def _with_laps(body, lines: list[Line], modules) -> list:
+    result = []
+    for node in body:
+        result.append(node)
+        text = ast.unparse(node)
+        if not isinstance(node, ast.Return) and "state_at(" not in text and not text.endswith('"""'):
+            result.append(_statement(f"since = lap(states, {len(modules)}, {len(lines)}, since)"))
+            lines.append(_line(node, text, modules))
+    return result
+
+
+def _line(node, text: str, modules) -> Line:
+    names = [each.id for each in ast.walk(node) if isinstance(each, ast.Name)]
+    called = dict.fromkeys(name for name in names if name[0] == "m" and name[1:].isdigit())
+    backward = any(name.startswith("grad") and name[4:].isdigit() for name in names) or "grad_" in text
+    return Line(text, tuple(modules[int(name[1:])] for name in called), backward)
+
+
+def _statement(text: str) -> ast.stmt:
+    return ast.parse(text).body[0]

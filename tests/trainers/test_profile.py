@@ -1,0 +1,216 @@
+"""The profile: what it lists, that its lines add up, its counts, and the picture."""
+
+import json
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from bprop.datasets import ArrayDataset
+from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy
+from bprop.modules.costs import bytes_moved, flops, product_of, shapes_inside
+from bprop.modules.engine.stopwatch import timed
+from bprop.trainers import SGD, TrainingError, compile_step
+from bprop.trainers.cli import main
+from bprop.trainers.product_limit import product_seconds
+from bprop.trainers.profile import profile, unit
+
+from ..modules.custom import InPython, Residual
+
+
+def data(samples=200, features=6):
+    random = np.random.default_rng(0)
+    return ArrayDataset(random.random((samples, features), np.float32), random.integers(0, 3, samples))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr("bprop.trainers.profile.ROUNDS", 2)
+    monkeypatch.setattr("bprop.trainers.profile.ROUND_SECONDS", 0.01)
+
+
+@pytest.mark.jit
+def test_every_module_has_its_line(quick):
+    net = Sequential(Linear(6, 40), ReLU(), Sequential(Linear(40, 3)))
+    found = profile(compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1)), data(), 20, outputs=True)
+    assert [(row.name, row.kind) for row in found.rows] == [
+        ("[0] Linear(6 -> 40)", "module"),
+        ("[1] ReLU()", "module"),
+        ("[2][0] Linear(40 -> 3)", "module"),
+        ("SoftmaxCrossEntropy()", "loss"),
+        ("SGD(lr=0.1)", "optimizer"),
+        ("gather, copy, loop", "loop"),
+    ]
+    linear, relu = found.rows[:2]
+    assert linear.flops == 2 * (2 * 20 * 6 * 40), "the first module is not asked for grad_x"
+    assert relu.flops == 2 * 20 * 40
+    assert min(linear.forward, linear.backward, relu.forward, relu.backward) > 0
+    assert found.products > 0
+    assert found.sum == pytest.approx(sum(row.forward + row.backward for row in found.rows))
+
+
+@pytest.mark.jit
+def test_the_lines_add_up_to_the_step():
+    """A wide margin: that each line is counted once, not how well this machine keeps time."""
+    net = Sequential(Linear(300, 300), ReLU(), Linear(300, 3))
+    found = profile(compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.01)), data(600, 300), 100)
+    assert 0.5 < found.sum / found.step < 2
+    assert found.rows[0].seconds > found.rows[1].seconds
+
+
+@pytest.mark.jit
+@pytest.mark.filterwarnings("ignore:InPython")
+def test_custom_modules_and_modules_in_python(quick):
+    net = Sequential(Linear(6, 6), InPython(), Residual(6), Linear(6, 3))
+    found = profile(compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.01)), data(), 50, outputs=True)
+    rows = {row.name: row for row in found.rows}
+    assert rows["[1] InPython()"].forward > 1e-6
+    assert rows["[1] InPython()"].backward > 1e-6
+    inside = 3 * 2 * 50 * 6 * 6 + 2 * 50 * 6
+    assert rows["[2] Residual()"].flops == inside, "those of the Linear and the Tanh that it calls"
+
+
+@pytest.mark.jit
+def test_a_loss_that_is_not_finite_is_an_error(quick):
+    net = Sequential(Linear(6, 3))
+    net[0].weight[:] = np.nan
+    with pytest.raises(TrainingError, match="profile: the loss is nan; a smaller learning rate may help"):
+        profile(compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.01)), data(), 50)
+
+
+def test_without_numba_it_says_so(monkeypatch):
+    monkeypatch.setattr("bprop.trainers.profile.jit_disabled", lambda: True)
+    with pytest.raises(TrainingError, match="NUMBA_DISABLE_JIT is set, and there is no compiled code to measure"):
+        profile(compile_step(Linear(6, 3), SoftmaxCrossEntropy(), SGD(lr=0.01)), data(), 50)
+
+
+@pytest.mark.jit
+def test_without_a_clock_it_says_so(monkeypatch, quick):
+    monkeypatch.setattr("bprop.modules.engine.stopwatch.MONOTONIC", None)
+    with pytest.raises(TrainingError, match="this system has no clock_gettime"):
+        profile(compile_step(Linear(6, 3), SoftmaxCrossEntropy(), SGD(lr=0.01)), data(), 50)
+
+
+SOURCE = '''
+"""A plan."""
+
+@entry
+def steps(states, first, last, size):
+    """Train."""
+    m0 = state_at(S0, states, 0)  # Linear
+    m1 = state_at(S1, states, 1)  # ReLU
+    total = 0.0
+    for begin in range(first, last, size):
+        x0 = Linear_fprop(m0, x)
+        m0.grad_weight[:] = 0
+        grad1 = fused_bprop(m0, m1, x0)
+        if not np.isfinite(x0):
+            return x0, begin
+    return total, last
+'''
+
+
+def test_a_clock_after_each_line():
+    first, second = Linear(2, 2), ReLU()
+    text, lines = timed(SOURCE, [first, second])
+    assert [(line.text, line.modules, line.backward) for line in lines[-4:]] == [
+        ("x0 = Linear_fprop(m0, x)", (first,), False),
+        ("m0.grad_weight[:] = 0", (first,), True),
+        ("grad1 = fused_bprop(m0, m1, x0)", (first, second), True),
+        ("if not np.isfinite(x0):\n    return (x0, begin)", (), False),
+    ]
+    assert text.count("since = lap(states, 2, ") == len(lines) + 1
+    assert text.count("since = now()") == 2
+
+
+class Counted(Module):
+    """A module that says what it computes."""
+
+    def fprop(self, x):
+        return x + 1
+
+    def bprop(self, grad_y):
+        return grad_y
+
+    def flops(self, input_shape):
+        return 7, 8
+
+
+def test_counts():
+    linear, relu = Linear(3, 5), ReLU()
+    assert product_of(linear, (4, 2, 5)) == (8, 3, 5)
+    assert product_of(relu, (4, 5)) is None
+    assert flops(linear, (4, 3), (4, 5)) == (2 * 60, 4 * 60)
+    assert flops(linear, (4, 3), (4, 5), wants_grad_x=False) == (2 * 60, 2 * 60)
+    assert flops(relu, (4, 5), (4, 5)) == (20, 20)
+    assert flops(Counted(), (4, 5), (4, 5)) == (7, 8)
+    assert bytes_moved(linear, (4, 3), (4, 5)) == (4 * (12 + 20 + 20), 4 * (20 + 12 + 20 + 20 + 12))
+    net = Sequential(linear, relu)
+    shapes = shapes_inside(net, np.zeros((4, 3), np.float32))
+    assert shapes == {net: ((4, 3), (4, 5)), linear: ((4, 3), (4, 5)), relu: ((4, 5), (4, 5))}
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_limit_is_measured(dtype):
+    small, large = product_seconds((4, 8, 8), dtype, True, 1e-4), product_seconds((64, 256, 256), dtype, True, 1e-4)
+    assert all(0 < a < b for a, b in zip(small, large, strict=True))
+    assert product_seconds((64, 256, 256), dtype, False, 1e-4)[1] < large[1]
+
+
+def test_units():
+    assert [unit(0), unit(1.5e-6), unit(2.5e-3)] == ["", "1.50 us", "2.50 ms"]
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+
+CONFIG = """
+    dataset: Iris
+    model:
+      - Linear: {in_features: 4, out_features: 5}
+      - ReLU
+      - Linear: {in_features: 5, out_features: 3}
+    loss: SoftmaxCrossEntropy
+    optimizer:
+      SGD: {lr: 0.1}
+    trainer: {batch_size: 30}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text(textwrap.dedent(CONFIG))
+    return tmp_path
+
+
+@pytest.mark.jit
+def test_the_command_prints_a_table_and_draws(folder, capsys):
+    assert main(["profile", "c.yaml", "trainer.batch_size=20"]) == 0
+    out, err = capsys.readouterr()
+    head = "One step of Sequential(Linear, ReLU, Linear) with SoftmaxCrossEntropy and SGD, minibatches of 20"
+    lines = out.splitlines()
+    assert lines[0] == head
+    assert lines[1].split() == ["forward", "backward", "share", "GFLOP/s", "GB/s"]
+    assert lines[2].startswith("[0] Linear(4 -> 5)")
+    assert max(map(len, lines)) <= 100
+    assert err == "the picture is c-profile.png\n"
+    assert (folder / "c-profile.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.jit
+def test_the_command_gives_json(folder, capsys):
+    assert main(["profile", "c.yaml", "--json", "--run", "a/b"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["batch_size"] == 30
+    assert figures["sum"] == pytest.approx(sum(row["forward"] + row["backward"] for row in figures["rows"]))
+    assert figures["limit"] == pytest.approx(figures["products"] / figures["step"])
+    assert (folder / "a" / "b" / "profile.png").exists()
+
+
+@pytest.mark.jit
+def test_without_matplotlib_there_is_no_picture(folder, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert main(["profile", "c.yaml"]) == 0
+    assert capsys.readouterr().err == "bprop: no picture: the picture needs matplotlib: pip install 'bprop[plot]'\n"
+    assert not (folder / "c-profile.png").exists()

@@ -1,0 +1,72 @@
+"""The limit of a training step: the time of its matrix products alone, by the same kernels, in compiled code."""
+
+import time
+
+import numpy as np
+
+from ..modules.costs import Product
+from ..modules.engine import cache
+from ..modules.engine.sources import digest, package_digest
+
+ENGINE = cache.__name__.rsplit(".", 1)[0]
+KERNELS = ENGINE.rsplit(".", 1)[0] + ".kernels"
+SOURCE = f'''"""The products of one layer: forward, of the weights' gradient, of the input's gradient."""
+
+from {ENGINE}.prelude import *
+from {KERNELS}.products import product
+
+product = product.compiled_form
+
+
+@entry
+def forward(x, weight, y, grad_y, grad_weight, grad_x, count):
+    for _ in range(count):
+        product(x, weight.T, y, False)
+    return y
+
+
+@entry
+def backward(x, weight, y, grad_y, grad_weight, grad_x, count):
+    for _ in range(count):
+        product(grad_y.T, x, grad_weight, False)
+    return grad_weight
+
+
+@entry
+def input_gradient(x, weight, y, grad_y, grad_weight, grad_x, count):
+    for _ in range(count):
+        product(grad_y, weight, grad_x, False)
+    return grad_x
+'''
+
+
+def product_seconds(product: Product, dtype, wants_grad_x: bool, seconds: float = 0.03) -> tuple[float, float]:
+    """Times of a layer's forward and backward products, each the least of several runs of about `seconds`."""
+    module = compiled_products()
+    rows, inner, columns = product
+    shapes = ((rows, inner), (columns, inner), (rows, columns), (rows, columns), (columns, inner), (rows, inner))
+    random = np.random.default_rng(0)
+    arrays = [random.random(shape).astype(dtype) for shape in shapes]
+    forward, backward = (least_time(function, arrays, seconds) for function in (module.forward, module.backward))
+    return forward, backward + (least_time(module.input_gradient, arrays, seconds) if wants_grad_x else 0.0)
+
+
+def compiled_products():
+    """The plan of SOURCE, from the cache folder."""
+    name = "plan_" + digest(package_digest(), SOURCE)
+    if cache.find_plan(name, {}) is None:
+        cache.write_plan(name, SOURCE)
+    return cache.load_plan(name, {})
+
+
+def least_time(function, arrays, seconds: float, runs: int = 5) -> float:
+    """Seconds of one product: repeated in compiled code for about `seconds` a run, the fastest run."""
+    function(*arrays, 1)
+    count, least = 1, float("inf")
+    for _ in range(runs):
+        start = time.perf_counter()
+        function(*arrays, count)
+        took = time.perf_counter() - start
+        least = min(least, took / count)
+        count = max(1, int(seconds / least))
+    return least

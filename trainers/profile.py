@@ -1,0 +1,251 @@
+"""Where a training step's time goes: module by module, forward and backward, and what lies outside the modules.
+
+The training runs for some tenths of a second on its own data, in turn as it is and with a clock read after each line of
+its plan, so the table's lines add up to the real step's time; how nearly they do is said below it.
+"""
+
+import time
+from dataclasses import asdict, dataclass
+from math import prod
+
+import numpy as np
+
+from ..datasets import ArrayDataset, epoch_order
+from ..modules.costs import Shapes, bytes_moved, flops, product_of, shapes_inside
+from ..modules.engine import stopwatch
+from ..modules.engine.stateful import Stateful, jit_disabled
+from ..modules.engine.step import StepPlan
+from ..modules.engine.stopwatch import Line, Stopwatch
+from ..modules.gradient_report import table
+from .configs import Config
+from .loop import Epoch
+from .product_limit import product_seconds
+from .step import CompiledStep, compile_step
+from .trainer import Trainer, TrainingError
+from .warmup import BATCH_SIZE
+
+ROUNDS = 7
+ROUND_SECONDS = 0.1
+
+
+@dataclass
+class Row:
+    """A line of the table. `kind` is module, loss, optimizer or loop; counts are those of one minibatch."""
+
+    name: str
+    kind: str
+    forward: float = 0.0
+    backward: float = 0.0
+    flops: int = 0
+    bytes: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Both passes."""
+        return self.forward + self.backward
+
+
+@dataclass
+class Profile:
+    """The times of one training step, in seconds. `step` is measured as a whole and without a clock inside."""
+
+    title: str
+    batch_size: int
+    step: float
+    call: float
+    products: float
+    rows: list[Row]
+
+    @property
+    def sum(self) -> float:
+        """What the lines of the table add up to."""
+        return sum(row.seconds for row in self.rows)
+
+    def as_dict(self) -> dict:
+        """Everything as plain data, for JSON."""
+        return asdict(self) | {"sum": self.sum, "limit": self.products / self.step}
+
+    def __str__(self) -> str:
+        rows: list[tuple[str, ...]] = [("", "forward", "backward", "share", "GFLOP/s", "GB/s")]
+        for row in self.rows:
+            seconds = max(row.seconds, 1e-12)
+            share = f"{100 * row.seconds / self.sum:5.1f} %"
+            rates = [f"{count / seconds / 1e9:7.2f}" if count else "" for count in (row.flops, row.bytes)]
+            rows.append((row.name, unit(row.forward), unit(row.backward), share, *rates))
+        head = f"One step of {self.title}, minibatches of {self.batch_size}"
+        return "\n".join([head, *table(rows), *self.conclusions()])
+
+    def conclusions(self) -> list[str]:
+        """What stands below the table."""
+        lines = [f"sum {unit(self.sum)}; the whole step, without clocks in it, {unit(self.step)}"]
+        if self.call > 0:
+            lines.append(f"`step(x, target)` called from Python, without gathering: {unit(self.call)}")
+        if self.products > 0:
+            share = 100 * self.products / self.step
+            lines.append(f"its matrix products alone take {unit(self.products)}: {share:.0f} % of the limit is reached")
+        return lines
+
+
+def unit(seconds: float) -> str:
+    """A time in the unit that suits it; nothing for none."""
+    if seconds <= 0:
+        return ""
+    return f"{seconds * 1e6:.2f} us" if seconds < 1e-3 else f"{seconds * 1e3:.2f} ms"
+
+
+def profile_config(config: Config) -> Profile:
+    """The profile of what a config describes: trains it for about two seconds, and throws that away.
+
+    Errors: those of `profile`, and ConfigError or ValueError for data that do not fit.
+    """
+    experiment = config.build()
+    data, settings = experiment.dataset.train, experiment.settings
+    batch_size, metrics = settings.get("batch_size", BATCH_SIZE), settings.get("metrics")
+    trainer = Trainer(experiment.model, experiment.loss, experiment.optimizer, seed=config.seed, quiet=True)
+    trainer.fit(data, epochs=0, batch_size=batch_size, metrics=metrics)  # refuses what does not fit
+    step = compile_step(experiment.model, experiment.loss, experiment.optimizer)
+    wanted = experiment.loss.metrics if metrics is None else metrics
+    return profile(step, data, batch_size, outputs=bool(wanted), seed=config.seed)
+
+
+def profile(
+    step: CompiledStep, data: ArrayDataset, batch_size: int, *, outputs: bool = False, seed: int = 0
+) -> Profile:
+    """The profile of a step on minibatches of a data set; it goes on training the net for about two seconds.
+
+    Args: outputs: keep the net's outputs, as a training with metrics does.
+    Errors: TrainingError for a loss that is not finite, if numba is switched off, and on a system without a clock that
+        compiled code can read.
+    """
+    if jit_disabled():
+        raise TrainingError("profile: NUMBA_DISABLE_JIT is set, and there is no compiled code to measure")
+    if stopwatch.MONOTONIC is None:
+        raise TrainingError("profile: this system has no clock_gettime, by which compiled code reads the time")
+    order = epoch_order(len(data), seed=seed, epoch=0)
+    order = order[: len(order) - len(order) % batch_size]
+    sizes = step.net.output_shape((1, *data.input_shape))[1:]
+    repeats = min(2000 * batch_size, 2**24 // prod(sizes)) // max(1, len(order))
+    order = np.tile(order, max(1, repeats))  # so that compiled code is seldom left
+    shape = (len(order), *sizes)
+    room = np.empty(shape if outputs else (0, *shape[1:]), step.net.dtype)
+    epoch = Epoch(data, order, batch_size, room)
+    x, target = step._arrays(*data[order[:batch_size]])
+    step(x, target)  # refuses shapes that do not fit
+    plain = StepPlan(step.net, step.loss, step.optimizer, x, target)
+    watched = StepPlan(step.net, step.loss, step.optimizer, x, target)
+    watch = Stopwatch(watched.plan)
+    whole, lines = measure(Training(epoch, step, plain), Training(epoch, step, watched), watch)
+    call = float(np.median([time_of(lambda: step(x, target)) for _ in range(100)]))
+    unread = {module for (module, flag), value in plain.plan.flags.items() if flag == "needs_grad_x" and not value}
+    counted = shapes_inside(step.net, x)
+    rows = rows_of(step, counted, unread, watch.lines, lines)
+    return Profile(title_of(step), batch_size, whole, call, limit_of(counted, unread), rows)
+
+
+class GivenPlan(CompiledStep):
+    """A step with a plan of the caller's choice."""
+
+    def __init__(self, step: CompiledStep, plan: StepPlan):
+        super().__init__(step.net, step.loss, step.optimizer)
+        self.given = plan
+
+    def plan(self, x, target) -> StepPlan:
+        return self.given
+
+
+class Training:
+    """A training that goes on for as many minibatches as one asks for, round and round an epoch."""
+
+    def __init__(self, epoch: Epoch, step: CompiledStep, plan: StepPlan):
+        self.epoch, self.step, self.place = epoch, GivenPlan(step, plan), 0
+        self.steps = epoch.prepare(self.step)
+
+    def run(self, count: int) -> float:
+        """Train on `count` minibatches; returns the seconds that one took."""
+        size, end, left = self.epoch.batch_size, len(self.epoch.order), count
+        start = time.perf_counter()
+        while left:
+            last = min(end, self.place + left * size)
+            self._train(self.place, last)
+            left -= (last - self.place) // size
+            self.place = last % end
+        return (time.perf_counter() - start) / count
+
+    def _train(self, first: int, last: int) -> None:
+        if self.steps is not None:
+            total, reached = self.steps(first, last)
+            if reached < last:
+                raise TrainingError(f"profile: the loss is {total}; a smaller learning rate may help")
+            return
+        for begin in range(first, last, self.epoch.batch_size):
+            rows = self.epoch.order[begin : begin + self.epoch.batch_size]
+            value, y = self.step.by_parts(*self.epoch.data[rows])
+            if not np.isfinite(value):
+                raise TrainingError(f"profile: the loss is {value}; a smaller learning rate may help")
+            if len(self.epoch.outputs):
+                self.epoch.outputs[begin : begin + len(rows)] = y
+
+
+def measure(plain: Training, watched: Training, watch: Stopwatch) -> tuple[float, np.ndarray]:
+    """Seconds of a step as it is and of each line, medians over rounds that alternate between the two."""
+    for training in (plain, watched):
+        training.run(1)  # compiles
+    count = max(1, int(ROUND_SECONDS / plain.run(3)))
+    whole, lines = [], []
+    for _ in range(ROUNDS):
+        whole.append(plain.run(count))
+        watch.clear()
+        watched.run(count)
+        lines.append(watch.seconds(count))
+    return float(np.median(whole)), np.median(lines, axis=0)
+
+
+def time_of(function) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def rows_of(step: CompiledStep, shapes: Shapes, unread: set, lines: list[Line], seconds: np.ndarray) -> list[Row]:
+    """The lines of a plan gathered by module, in the order of the forward pass; then loss, optimizer and loop."""
+    rows: dict[tuple[Stateful, ...], Row] = {}
+    in_net = set(step.net.all_modules())
+    for line, took in zip(lines, seconds, strict=True):
+        if took > 0 or line.modules:
+            row = rows.setdefault(line.modules, Row(*name_of(line.modules, step, in_net)))
+            row.backward += took if line.backward else 0
+            row.forward += 0 if line.backward else took
+    for modules, row in rows.items():
+        for module in modules:
+            for inside in (module, *module.all_inside()):
+                if inside in shapes and not inside.children_inside():
+                    wanted = inside not in unread
+                    row.flops += sum(flops(inside, *shapes[inside], wanted))
+                    row.bytes += sum(bytes_moved(inside, *shapes[inside], wanted))
+    kinds = ["module", "loss", "optimizer", "loop"]
+    return sorted((row for row in rows.values() if row.seconds > 0), key=lambda row: kinds.index(row.kind))
+
+
+def name_of(modules: tuple[Stateful, ...], step: CompiledStep, in_net: set) -> tuple[str, str]:
+    """What a row is called, and its kind."""
+    if not modules:
+        return "gather, copy, loop", "loop"
+    if modules[0] in in_net:
+        return " + ".join(f"{m.path().removeprefix('model')} {m.label()}".strip() for m in modules), "module"
+    return modules[0].label(), "loss" if modules[0] is step.loss else "optimizer"
+
+
+def title_of(step: CompiledStep) -> str:
+    """Net, loss and optimizer in a few words."""
+    return f"{step.net.outline()} with {step.loss.outline()} and {step.optimizer.outline()}"
+
+
+def limit_of(shapes: Shapes, unread: set) -> float:
+    """Seconds of the net's matrix products alone."""
+    total = 0.0
+    for module, (_, output_shape) in shapes.items():
+        product = product_of(module, output_shape)
+        if product is not None:
+            total += sum(product_seconds(product, module.dtype, module not in unread))
+    return total
