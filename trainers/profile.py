@@ -212,10 +212,9 @@ def rows_of(step: CompiledStep, shapes: Shapes, unread: set, lines: list[Line], 
     rows: dict[tuple[Stateful, ...], Row] = {}
     in_net = set(step.net.all_modules())
     for line, took in zip(lines, seconds, strict=True):
-        if took > 0 or line.modules:
-            row = rows.setdefault(line.modules, Row(*name_of(line.modules, step, in_net)))
-            row.backward += took if line.backward else 0
-            row.forward += 0 if line.backward else took
+        row = rows.setdefault(line.modules, Row(*name_of(line.modules, step, in_net)))
+        row.backward += took if line.backward else 0
+        row.forward += 0 if line.backward else took
     for modules, row in rows.items():
         for module in modules:
             for inside in (module, *module.all_inside()):
@@ -224,7 +223,7 @@ def rows_of(step: CompiledStep, shapes: Shapes, unread: set, lines: list[Line], 
                     row.flops += sum(flops(inside, *shapes[inside], wanted))
                     row.bytes += sum(bytes_moved(inside, *shapes[inside], wanted))
     kinds = ["module", "loss", "optimizer", "loop"]
-    return sorted((row for row in rows.values() if row.seconds > 0), key=lambda row: kinds.index(row.kind))
+    return sorted(rows.values(), key=lambda row: kinds.index(row.kind))
 
 
 def name_of(modules: tuple[Stateful, ...], step: CompiledStep, in_net: set) -> tuple[str, str]:
