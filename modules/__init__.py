@@ -1,12 +1,16 @@
 """Layers, containers, losses, initialisers and gradient checks."""
 
 from .batch_norm import BatchNorm1d
+from .bilinear import Bilinear
 from .binary_losses import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Focal
+from .directions import Cosine, LinearWeightNorm
+from .distances import Euclidean, RadialBasis
 from .distributions import Bernoulli, Categorical, Gaussian, Mixture, Poisson
 from .dropout import AlphaDropout, Dropout, GaussianDropout
 from .elementwise import Elementwise, Identity, ReLU, Sigmoid, Tanh
 from .flatten import Flatten
 from .gaussian_nll import GaussianNLL, LearntPrecision
+from .glu import GLU
 from .gradient_check import check_gradients
 from .gradient_report import GradientError, GradientReport
 from .initializers import (
@@ -28,30 +32,40 @@ from .log_likelihoods import KLDivergence, NegativeLogLikelihood, PoissonNLL
 from .loss import Loss
 from .loss_bases import ElementwiseLoss, SampleLoss
 from .margin_losses import Hinge, HingeEmbedding, MultiMargin, SoftMargin, SquaredHinge
+from .maxout import Maxout
+from .mean_squared_error import MeanSquaredError
 from .mixture_density import MixtureDensity
 from .module import Module
 from .noise import GaussianNoise, Noise, RReLU
+from .normalize import Normalize
 from .pair_losses import CosineEmbedding, MarginRanking, Triplet
 from .parameter import Buffer, Counter, Parameter
 from .regression_losses import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, SmoothL1
+from .scalings import Add, CMul, Mul
 from .sequential import Sequential
-from .softmax import LogSoftmax, Softmax
+from .softmax import LogSoftmax, Softmax, Softmin
 from .softmax_cross_entropy import SoftmaxCrossEntropy
 
 __all__ = [
+    "GLU",
+    "Add",
     "AlphaDropout",
     "BatchNorm1d",
     "Bernoulli",
+    "Bilinear",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyWithLogits",
     "Buffer",
+    "CMul",
     "Categorical",
     "Constant",
+    "Cosine",
     "CosineEmbedding",
     "Counter",
     "Dropout",
     "Elementwise",
     "ElementwiseLoss",
+    "Euclidean",
     "Flatten",
     "Focal",
     "Gaussian",
@@ -74,24 +88,29 @@ __all__ = [
     "LayerNorm",
     "LearntPrecision",
     "Linear",
+    "LinearWeightNorm",
     "LogCosh",
     "LogSoftmax",
     "Loss",
     "MarginRanking",
+    "Maxout",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Mixture",
     "MixtureDensity",
     "Module",
+    "Mul",
     "MultiMargin",
     "NegativeLogLikelihood",
     "Noise",
+    "Normalize",
     "Parameter",
     "Poisson",
     "PoissonNLL",
     "PyTorchUniform",
     "RMSNorm",
     "RReLU",
+    "RadialBasis",
     "ReLU",
     "SampleLoss",
     "Sequential",
@@ -100,6 +119,7 @@ __all__ = [
     "SoftMargin",
     "Softmax",
     "SoftmaxCrossEntropy",
+    "Softmin",
     "SquaredHinge",
     "Tanh",
     "Triplet",

@@ -18,6 +18,7 @@ from .kernels.statistics import (
 )
 from .module import Module
 from .parameter import Buffer, Parameter
+from .sizes import check_sizes
 
 
 class BatchNorm1d(Module):
@@ -52,8 +53,7 @@ class BatchNorm1d(Module):
         track_running_stats: bool = True,
     ):
         super().__init__()
-        if num_features < 1:
-            raise ValueError(f"BatchNorm1d: num_features is {num_features}, expected at least 1")
+        check_sizes(self, num_features=num_features)
         if not eps >= 0:
             raise ValueError(f"BatchNorm1d: eps is {eps}, expected at least 0")
         if momentum is not None and not 0 <= momentum <= 1:

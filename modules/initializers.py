@@ -16,6 +16,11 @@ def manual_seed(seed: int) -> None:
     _stream = np.random.Generator(np.random.Philox(seed))
 
 
+def stream() -> np.random.Generator:
+    """The stream of initial values."""
+    return _stream
+
+
 def new_key() -> int:
     """A key for a module's random numbers, from the stream."""
     return int(_stream.integers(2**63))

@@ -12,6 +12,7 @@ from .kernels.products import add_to_rows, sum_rows
 from .kernels.statistics import column_products, dot, mean_of, scaled
 from .module import Module
 from .parameter import Parameter
+from .sizes import element_sizes, ending_shape
 
 
 class LayerNorm(Module):
@@ -41,7 +42,8 @@ class LayerNorm(Module):
         bias: bool = True,
     ):
         super().__init__()
-        self.normalized_shape, self.eps = checked_shape(self, normalized_shape), checked_eps(self, eps)
+        self.normalized_shape = element_sizes(self, "normalized_shape", normalized_shape)
+        self.eps = checked_eps(self, eps)
         self.size = math.prod(self.normalized_shape)
         self.weight = Parameter(np.ones(self.normalized_shape)) if elementwise_affine else None
         self.bias = Parameter(np.zeros(self.normalized_shape)) if elementwise_affine and bias else None
@@ -86,7 +88,7 @@ class LayerNorm(Module):
         return self.grad_x.reshape(grad_y.shape)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return checked_input(self, input_shape)
+        return ending_shape(self, input_shape, self.normalized_shape)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps:g}"
@@ -114,7 +116,7 @@ class RMSNorm(Module):
         elementwise_affine: bool = True,
     ):
         super().__init__()
-        self.normalized_shape = checked_shape(self, normalized_shape)
+        self.normalized_shape = element_sizes(self, "normalized_shape", normalized_shape)
         self.eps = None if eps is None else checked_eps(self, eps)
         self.size = math.prod(self.normalized_shape)
         self.weight = Parameter(np.ones(self.normalized_shape)) if elementwise_affine else None
@@ -153,18 +155,10 @@ class RMSNorm(Module):
         return self.grad_x.reshape(grad_y.shape)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return checked_input(self, input_shape)
+        return ending_shape(self, input_shape, self.normalized_shape)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}" + ("" if self.eps is None else f", eps={self.eps:g}")
-
-
-def checked_shape(module: Module, shape: int | list[int] | tuple[int, ...]) -> tuple[int, ...]:
-    """A normalized_shape as a tuple; ValueError unless it is sizes of at least 1."""
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    if not sizes or min(sizes) < 1:
-        raise ValueError(f"{type(module).__name__}: normalized_shape is {shape}, expected sizes of at least 1")
-    return sizes
 
 
 def checked_eps(module: Module, eps: float) -> float:
@@ -172,12 +166,3 @@ def checked_eps(module: Module, eps: float) -> float:
     if not eps >= 0:
         raise ValueError(f"{type(module).__name__}: eps is {eps}, expected at least 0")
     return float(eps)
-
-
-def checked_input(module: LayerNorm | RMSNorm, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of y; ValueError unless an x of this shape ends in normalized_shape."""
-    count = len(module.normalized_shape)
-    if len(shape) <= count or tuple(shape[-count:]) != module.normalized_shape:
-        wanted = ", ".join(map(str, ("N", "...", *module.normalized_shape)))
-        raise ValueError(f"{module.label()}: x has shape {shape}, expected ({wanted})")
-    return tuple(shape)

@@ -7,6 +7,7 @@ from .kernels.buffers import as_rows, reuse, reuse_like
 from .kernels.products import add_to_rows, product, sum_rows
 from .module import Module
 from .parameter import Parameter
+from .sizes import check_sizes, mapped_shape
 
 
 class Linear(Module):
@@ -34,9 +35,7 @@ class Linear(Module):
         bias_init: Initializer | None = None,
     ):
         super().__init__()
-        for name, size in (("in_features", in_features), ("out_features", out_features)):
-            if size < 1:
-                raise ValueError(f"Linear: {name} is {size}, expected at least 1")
+        check_sizes(self, in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         default = PyTorchUniform(in_features)
         self.weight = Parameter((weight_init or default).sample((out_features, in_features)))
@@ -63,9 +62,7 @@ class Linear(Module):
         return self.grad_x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        if len(input_shape) < 2 or input_shape[-1] != self.in_features:
-            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, {self.in_features})")
-        return (*input_shape[:-1], self.out_features)
+        return mapped_shape(self, input_shape, self.in_features, self.out_features)
 
     def extra_repr(self) -> str:
         return f"{self.in_features} -> {self.out_features}" + ("" if self.bias is not None else ", bias=False")

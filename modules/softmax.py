@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .kernels.buffers import as_rows, reuse_like
+from .kernels.buffers import as_rows, flat, reuse_like
 from .kernels.softmax import log_sum_exp, softmax_rows
 from .module import Module
 
@@ -29,13 +29,38 @@ class Softmax(Module):
 
     def bprop(self, grad_y):
         self.grad_x = reuse_like(self.grad_x, self.y)
-        y, grad_y, grad_x = as_rows(self.y), as_rows(grad_y), as_rows(self.grad_x)
-        for n in range(y.shape[0]):
-            mean = y.dtype.type(0)
-            for k in range(y.shape[1]):
-                mean += grad_y[n, k] * y[n, k]
-            for k in range(y.shape[1]):
-                grad_x[n, k] = y[n, k] * (grad_y[n, k] - mean)
+        softmax_rows_bprop(as_rows(self.y), as_rows(grad_y), as_rows(self.grad_x))
+        return self.grad_x
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return checked(self, input_shape)
+
+
+class Softmin(Module):
+    """Softmax of -x over the last axis: the smallest x gets the largest probability.
+
+        y[k]      = exp(-x[k]) / Σⱼ exp(-x[j])
+        grad_x[k] = -y[k] (grad_y[k] - Σⱼ grad_y[j] y[j])
+
+    Shapes: x and y (N, ..., K).
+    Numerics: the smallest x is taken off first, so exp never overflows.
+    Source: PyTorch's Softmin.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.y = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        self.y = reuse_like(self.y, x)
+        negate(flat(x), flat(self.y))
+        softmax_rows(as_rows(self.y), as_rows(self.y))
+        return self.y
+
+    def bprop(self, grad_y):
+        self.grad_x = reuse_like(self.grad_x, self.y)
+        softmax_rows_bprop(as_rows(self.y), as_rows(grad_y), as_rows(self.grad_x))
+        negate(flat(self.grad_x), flat(self.grad_x))
         return self.grad_x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -79,6 +104,22 @@ class LogSoftmax(Module):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return checked(self, input_shape)
+
+
+def softmax_rows_bprop(y, grad_y, grad_x):
+    """The gradient of the softmax of each row, all (N, K)."""
+    for n in range(y.shape[0]):
+        mean = y.dtype.type(0)
+        for k in range(y.shape[1]):
+            mean += grad_y[n, k] * y[n, k]
+        for k in range(y.shape[1]):
+            grad_x[n, k] = y[n, k] * (grad_y[n, k] - mean)
+
+
+def negate(x, out):
+    """out = -x, both vectors."""
+    for i in range(x.size):
+        out[i] = -x[i]
 
 
 def checked(module: Module, shape: tuple[int, ...]) -> tuple[int, ...]:

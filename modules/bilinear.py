@@ -1,0 +1,103 @@
+"""Products of two inputs, weighted: the layer in which one half of x multiplies the other."""
+
+import numpy as np
+
+from .initializers import Initializer, PyTorchUniform
+from .kernels.buffers import as_rows, reuse, reuse_like
+from .kernels.products import add_to_rows, product, sum_rows
+from .module import Module
+from .parameter import Parameter
+from .sizes import check_sizes, mapped_shape
+
+
+class Bilinear(Module):
+    """Bilinear form of the two parts of the last axis.
+
+        y[n, j]        = uᵀ W[j] v + b[j],   x[n] = [u, v]
+        grad_u         = Σⱼ grad_y[n, j] W[j] v
+        grad_v         = Σⱼ grad_y[n, j] W[j]ᵀ u
+        grad_x[n]      = [grad_u, grad_v]
+        grad_weight[j] += Σₙ grad_y[n, j] u vᵀ
+        grad_bias      += Σₙ grad_y[n]
+
+    PyTorch's Bilinear takes u and v as two arguments; here they stand side by side in one.
+
+    Shapes: x (N, ..., in1 + in2), y (N, ..., out), weight (out, in1, in2), bias (out,).
+    Args: in1_features, in2_features, out_features: sizes, at least 1; bias: add b; weight_init: initial values, by
+        default PyTorch's, uniform in ±1/√in1.
+    Errors: ValueError for sizes below 1 and for an x whose last axis is not in1 + in2.
+    Source: PyTorch's Bilinear; Bishop and Bishop, Deep Learning, section 4.1 (outer products as features).
+    """
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        weight_init: Initializer | None = None,
+    ):
+        super().__init__()
+        check_sizes(self, in1_features=in1_features, in2_features=in2_features, out_features=out_features)
+        self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
+        default = PyTorchUniform(in1_features)
+        self.weight = Parameter((weight_init or default).sample((out_features, in1_features, in2_features)))
+        self.bias = Parameter(default.sample((out_features,))) if bias else None
+        self.v = self.grad_v = self.mapped = self.outer = self.y = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        self.x = x
+        self.y = reuse(self.y, x.shape[:-1] + (self.out_features,), x.dtype)  # noqa: RUF005 - numba has no starred tuples
+        x, y, size = as_rows(x), as_rows(self.y), self.in1_features
+        self.v = reuse(self.v, (x.shape[0], self.in2_features), x.dtype)
+        for n in range(x.shape[0]):
+            for k in range(self.in2_features):
+                self.v[n, k] = x[n, size + k]
+        self.mapped = reuse(self.mapped, (x.shape[0], self.out_features * size), x.dtype)  # W[j] v for all j
+        product(self.v, as_rows(self.weight).T, self.mapped, False)
+        for n in range(x.shape[0]):
+            for j in range(self.out_features):
+                total = x.dtype.type(0)
+                for i in range(size):
+                    total += x[n, i] * self.mapped[n, j * size + i]
+                y[n, j] = total
+        if self.bias is not None:
+            add_to_rows(y, self.bias)
+        return self.y
+
+    def bprop(self, grad_y):
+        grad_y, x, size = as_rows(grad_y), as_rows(self.x), self.in1_features
+        self.outer = reuse_like(self.outer, self.mapped)  # grad_y[n, j] u for all j
+        for n in range(x.shape[0]):
+            for j in range(self.out_features):
+                for i in range(size):
+                    self.outer[n, j * size + i] = grad_y[n, j] * x[n, i]
+        product(self.outer.T, self.v, as_rows(self.grad_weight), self.accumulate)
+        if self.bias is not None:
+            sum_rows(grad_y, self.grad_bias, self.accumulate)
+        self.grad_x = reuse_like(self.grad_x, self.x)
+        if self.needs_grad_x:
+            self.write_grad_x(grad_y, as_rows(self.grad_x))
+        return self.grad_x
+
+    def write_grad_x(self, grad_y, grad_x):
+        """Both parts of grad_x."""
+        size = self.in1_features
+        self.grad_v = reuse_like(self.grad_v, self.v)
+        product(self.outer, as_rows(self.weight), self.grad_v, False)
+        grad_x[:] = 0
+        for n in range(grad_y.shape[0]):
+            for j in range(self.out_features):
+                for i in range(size):
+                    grad_x[n, i] += grad_y[n, j] * self.mapped[n, j * size + i]
+            for k in range(self.in2_features):
+                grad_x[n, size + k] = self.grad_v[n, k]
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return mapped_shape(self, input_shape, self.in1_features + self.in2_features, self.out_features)
+
+    def extra_repr(self) -> str:
+        return f"{self.in1_features} + {self.in2_features} -> {self.out_features}" + (
+            "" if self.bias is not None else ", bias=False"
+        )

@@ -1,0 +1,180 @@
+"""Layers of distances to learnt points: the distance itself, and a Gaussian bump around each point.
+
+For both, the gradients are those of the squared distances q[n, j] = |x[n] - w[j]|²: a pull c = -2 grad_q along each.
+"""
+
+import numpy as np
+
+from .initializers import Initializer, PyTorchUniform, stream
+from .kernels.buffers import as_rows, reuse, reuse_like
+from .kernels.products import product
+from .module import Module
+from .parameter import Parameter
+from .sizes import check_sizes, mapped_shape
+
+
+class Euclidean(Module):
+    """Distances of x to the learnt weight rows.
+
+        y[n, j]     = |x[n] - weight[j]|
+        grad_x      = Σⱼ c[n, j] (weight[j] - x[n]),   c = -grad_y / y
+        grad_weight += Σₙ c[n, j] (x[n] - weight[j])
+
+    Shapes: x (N, ..., in), y (N, ..., out), weight (out, in).
+    Args: in_features, out_features: sizes, at least 1; weight_init: initial values, by default those of Linear.
+    Errors: ValueError for sizes below 1 and for an x whose last axis is not `in`.
+    Numerics: at a distance of 0, where there is no derivative, c is 0.
+    Source: torch/nn's Euclidean; torch.cdist.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, weight_init: Initializer | None = None):
+        super().__init__()
+        check_sizes(self, in_features=in_features, out_features=out_features)
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = Parameter((weight_init or PyTorchUniform(in_features)).sample((out_features, in_features)))
+        self.y = self.grad_x = self.c = np.empty((0, 0))
+
+    def fprop(self, x):
+        self.x = x
+        self.y = reuse(self.y, x.shape[:-1] + (self.out_features,), x.dtype)  # noqa: RUF005 - numba has no starred tuples
+        y = as_rows(self.y)
+        squared_distances(as_rows(x), self.weight, y)
+        for n in range(y.shape[0]):
+            for j in range(y.shape[1]):
+                y[n, j] = np.sqrt(y[n, j])
+        return self.y
+
+    def bprop(self, grad_y):
+        y, grad_y, x = as_rows(self.y), as_rows(grad_y), as_rows(self.x)
+        self.c = reuse_like(self.c, y)
+        zero = y.dtype.type(0)
+        for n in range(y.shape[0]):
+            for j in range(y.shape[1]):
+                self.c[n, j] = -grad_y[n, j] / y[n, j] if y[n, j] != 0 else zero
+        points_bprop(self.c, x, self.weight, self.grad_weight, self.accumulate)
+        self.grad_x = reuse_like(self.grad_x, self.x)
+        if self.needs_grad_x:
+            inputs_bprop(self.c, x, self.weight, as_rows(self.grad_x))
+        return self.grad_x
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return mapped_shape(self, input_shape, self.in_features, self.out_features)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features} -> {self.out_features}"
+
+
+class RadialBasis(Module):
+    """Gaussian bumps of learnt width around learnt centres.
+
+        y[n, j]        = exp(-q[n, j] / 2 s[j]²),   q[n, j] = |x[n] - centers[j]|², s = exp(log_width)
+        grad_x         = Σⱼ c[n, j] (centers[j] - x[n]),   c = grad_y y / s²
+        grad_centers   += Σₙ c[n, j] (x[n] - centers[j])
+        grad_log_width += Σₙ grad_y y q / s²
+
+    Shapes: x (N, ..., in), y (N, ..., out), centers (out, in), log_width (out,).
+    Args: in_features, out_features: sizes, at least 1. Centres start normal, and widths at √in: see `initialize_from`.
+    Errors: ValueError for sizes below 1 and for an x whose last axis is not `in`.
+    Numerics: the logarithm of a width is learnt, so the width stays positive.
+    Source: Bishop, Pattern Recognition and Machine Learning, sections 3.1 (eq. 3.4) and 6.3; Broomhead and Lowe (1988).
+    """
+
+    def __init__(self, in_features: int, out_features: int):
+        super().__init__()
+        check_sizes(self, in_features=in_features, out_features=out_features)
+        self.in_features, self.out_features = in_features, out_features
+        self.centers = Parameter(stream().standard_normal((out_features, in_features)))
+        self.log_width = Parameter(np.full(out_features, np.log(in_features) / 2))
+        self.precision = np.empty(out_features)  # 1 / s²
+        self.q = self.c = self.y = self.grad_x = np.empty((0, 0))
+
+    def initialize_from(self, x) -> "RadialBasis":
+        """Put the centres on different rows of x (N, in), drawn at random; returns self.
+
+        A width becomes the root mean square distance to the two nearest other centres.
+
+        Errors: ValueError for rows of another size, and for fewer different rows than centres.
+        Source: Moody and Darken, Fast learning in networks of locally-tuned processing units (1989).
+        """
+        x = np.asarray(x, np.float64)
+        mapped_shape(self, x.shape, self.in_features, self.out_features)
+        rows = np.unique(x.reshape(-1, self.in_features), axis=0)
+        if len(rows) < self.out_features:
+            raise ValueError(f"{self.label()}: x has {len(rows)} different rows, expected at least {self.out_features}")
+        centers = rows[stream().choice(len(rows), self.out_features, replace=False)]
+        state = {**self.state_dict(), "centers": centers}
+        if self.out_features > 1:
+            q = np.sort(((centers[:, None] - centers[None]) ** 2).sum(axis=-1), axis=1)[:, 1:3]
+            state["log_width"] = np.log(q.mean(axis=1)) / 2
+        self.load_state_dict(state)
+        return self
+
+    def fprop(self, x):
+        self.x = x
+        self.y = reuse(self.y, x.shape[:-1] + (self.out_features,), x.dtype)  # noqa: RUF005 - numba has no starred tuples
+        y, x = as_rows(self.y), as_rows(x)
+        self.q = reuse_like(self.q, y)
+        squared_distances(x, self.centers, self.q)
+        self.precision = reuse_like(self.precision, self.log_width)
+        for j in range(self.precision.size):
+            self.precision[j] = np.exp(-2 * self.log_width[j])
+        for n in range(y.shape[0]):
+            for j in range(y.shape[1]):
+                self.q[n, j] *= self.precision[j]
+                y[n, j] = np.exp(-self.q[n, j] / 2)
+        return self.y
+
+    def bprop(self, grad_y):
+        y, grad_y, x = as_rows(self.y), as_rows(grad_y), as_rows(self.x)
+        self.c = reuse_like(self.c, y)
+        if not self.accumulate:
+            self.grad_log_width[:] = 0
+        for n in range(y.shape[0]):
+            for j in range(y.shape[1]):
+                self.c[n, j] = grad_y[n, j] * y[n, j] * self.precision[j]
+                if y[n, j] != 0:  # far away, q may be infinite
+                    self.grad_log_width[j] += grad_y[n, j] * y[n, j] * self.q[n, j]
+        points_bprop(self.c, x, self.centers, self.grad_centers, self.accumulate)
+        self.grad_x = reuse_like(self.grad_x, self.x)
+        if self.needs_grad_x:
+            inputs_bprop(self.c, x, self.centers, as_rows(self.grad_x))
+        return self.grad_x
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return mapped_shape(self, input_shape, self.in_features, self.out_features)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features} -> {self.out_features}"
+
+
+def squared_distances(x, points, q):
+    """q[n, j] = Σₖ (x[n, k] - points[j, k])²."""
+    for n in range(x.shape[0]):
+        for j in range(points.shape[0]):
+            total = q.dtype.type(0)
+            for k in range(x.shape[1]):
+                difference = x[n, k] - points[j, k]
+                total += difference * difference
+            q[n, j] = total
+
+
+def points_bprop(c, x, points, grad_points, add):
+    """grad_points[j] = Σₙ c[n, j] (x[n] - points[j]), or += it, as a product and a sum."""
+    product(c.T, x, grad_points, add)
+    for j in range(c.shape[1]):
+        total = c.dtype.type(0)
+        for n in range(c.shape[0]):
+            total += c[n, j]
+        for k in range(points.shape[1]):
+            grad_points[j, k] -= total * points[j, k]
+
+
+def inputs_bprop(c, x, points, grad_x):
+    """grad_x[n] = Σⱼ c[n, j] (points[j] - x[n]), as a product and a sum."""
+    product(c, points, grad_x, False)
+    for n in range(c.shape[0]):
+        total = c.dtype.type(0)
+        for j in range(c.shape[1]):
+            total += c[n, j]
+        for k in range(x.shape[1]):
+            grad_x[n, k] -= total * x[n, k]

@@ -1,0 +1,48 @@
+"""Lengths of rows, and rows divided by them, for any finite numbers: nothing is squared before it is scaled.
+
+A row no longer than TINY has no direction: it counts as zero, and so does its gradient.
+"""
+
+import numpy as np
+
+from .statistics import dot
+
+TINY = 1e-12
+
+
+def largest_size(row):
+    """maxₖ |row[k]|."""
+    largest = row.dtype.type(0)
+    for k in range(row.size):
+        if abs(row[k]) > largest:
+            largest = abs(row[k])
+    return largest
+
+
+def norm_of(row):
+    """√Σₖ row[k]², with the largest element taken out of the root."""
+    largest = largest_size(row)
+    total = row.dtype.type(0)
+    if largest == 0:
+        return total
+    for k in range(row.size):
+        part = row[k] / largest
+        total += part * part
+    return largest * np.sqrt(total)
+
+
+def unit_rows(x, inverse, out):
+    """out[n] = x[n] / |x[n]| and inverse[n] = 1 / |x[n]|, both zero where |x[n]| is tiny; x, out (N, K)."""
+    for n in range(x.shape[0]):
+        norm = norm_of(x[n])
+        inverse[n] = 1 / norm if norm > TINY else 0
+        for k in range(x.shape[1]):
+            out[n, k] = x[n, k] * inverse[n]
+
+
+def unit_rows_bprop(grad, unit, inverse, out):
+    """out[n] = (grad[n] - unit[n] <unit[n], grad[n]>) / |x[n]|, the gradient of x for that of its unit rows."""
+    for n in range(grad.shape[0]):
+        along = dot(unit[n], grad[n])
+        for k in range(grad.shape[1]):
+            out[n, k] = inverse[n] * (grad[n, k] - along * unit[n, k])

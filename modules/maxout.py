@@ -1,0 +1,88 @@
+"""A layer that learns its own nonlinearity: each unit is the largest of several affine maps."""
+
+import numpy as np
+
+from .initializers import Initializer, PyTorchUniform
+from .kernels.buffers import as_rows, reuse, reuse_like
+from .kernels.products import add_to_rows, product, sum_rows
+from .module import Module
+from .parameter import Parameter
+from .sizes import check_sizes, mapped_shape
+
+
+class Maxout(Module):
+    """Largest of `pieces` affine maps for each output.
+
+        z           = x Wᵀ + b
+        y[n, j]     = maxₚ z[n, j pieces + p]
+        grad_z      = grad_y at the largest piece, 0 at the others
+        grad_x      = grad_z W
+        grad_weight += grad_zᵀ x
+        grad_bias   += Σₙ grad_z[n]
+
+    Shapes: x (N, ..., in), y (N, ..., out), weight (out pieces, in), bias (out pieces,).
+    Args: in_features, out_features, pieces: sizes, at least 1; weight_init, bias_init: as of Linear.
+    Errors: ValueError for sizes below 1 and for an x whose last axis is not `in`.
+    Numerics: of equal pieces the first counts; a piece that is NaN counts as the largest.
+    Source: Goodfellow et al., Maxout networks (2013), eq. 1; Deep Learning, section 6.3.1 (eq. 6.37).
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        pieces: int = 2,
+        *,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+    ):
+        super().__init__()
+        check_sizes(self, in_features=in_features, out_features=out_features, pieces=pieces)
+        self.in_features, self.out_features, self.pieces = in_features, out_features, pieces
+        default = PyTorchUniform(in_features)
+        self.weight = Parameter((weight_init or default).sample((out_features * pieces, in_features)))
+        self.bias = Parameter((bias_init or default).sample((out_features * pieces,)))
+        self.largest = np.empty((0, 0), np.int64)  # the column of z that y is
+        self.z = self.y = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        self.x = x
+        self.y = reuse(self.y, x.shape[:-1] + (self.out_features,), x.dtype)  # noqa: RUF005 - numba has no starred tuples
+        x, y = as_rows(x), as_rows(self.y)
+        self.z = reuse(self.z, (x.shape[0], self.bias.size), x.dtype)
+        self.largest = reuse(self.largest, y.shape, np.int64)
+        product(x, self.weight.T, self.z, False)
+        add_to_rows(self.z, self.bias)
+        for n in range(y.shape[0]):
+            for j in range(y.shape[1]):
+                self.largest[n, j] = first_largest(self.z[n], j * self.pieces, self.pieces)
+                y[n, j] = self.z[n, self.largest[n, j]]
+        return self.y
+
+    def bprop(self, grad_y):
+        grad_y, x, grad_z = as_rows(grad_y), as_rows(self.x), self.z  # whose values are not needed any more
+        grad_z[:] = 0
+        for n in range(grad_y.shape[0]):
+            for j in range(grad_y.shape[1]):
+                grad_z[n, self.largest[n, j]] = grad_y[n, j]
+        product(grad_z.T, x, self.grad_weight, self.accumulate)
+        sum_rows(grad_z, self.grad_bias, self.accumulate)
+        self.grad_x = reuse_like(self.grad_x, self.x)
+        if self.needs_grad_x:
+            product(grad_z, self.weight, as_rows(self.grad_x), False)
+        return self.grad_x
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return mapped_shape(self, input_shape, self.in_features, self.out_features)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features} -> {self.out_features}, pieces={self.pieces}"
+
+
+def first_largest(row, start, count):
+    """The index of the largest of row[start : start + count], or of a NaN."""
+    best = start
+    for k in range(start + 1, start + count):
+        if row[k] > row[best] or row[k] != row[k]:
+            best = k
+    return best

@@ -1,0 +1,81 @@
+"""Rows of unit length, for any of the p-norms."""
+
+import numpy as np
+
+from .kernels.buffers import as_rows, reuse, reuse_like
+from .kernels.norms import TINY, largest_size, unit_rows, unit_rows_bprop
+from .kernels.statistics import dot
+from .module import Module
+
+
+class Normalize(Module):
+    """Divides the last axis by its p-norm.
+
+        y      = x / |x|,   |x| = (Σₖ |x[k]|ᵖ)^(1/p)
+        grad_x = (grad_y - d Σₖ grad_y[k] y[k]) / |x|,   d[k] = sign(y[k]) |y[k]|^(p - 1)
+
+    Shapes: x and y (N, ..., K).
+    Args: p: at least 1; inf for the largest absolute value.
+    Errors: ValueError for a smaller p, and for an x without an axis beside the batch.
+    Numerics: the largest |x[k]| is taken out of the sum; a row with a norm of at most 1e-12 gives zeros.
+    Source: torch/nn's Normalize; torch.nn.functional.normalize.
+    """
+
+    def __init__(self, p: float = 2.0):
+        super().__init__()
+        if not p >= 1:
+            raise ValueError(f"Normalize: p is {p}, expected at least 1")
+        self.p = float(p)
+        self.inverse = np.empty(0)
+        self.y = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        self.y = reuse_like(self.y, x)
+        x, y = as_rows(x), as_rows(self.y)
+        self.inverse = reuse(self.inverse, x.shape[:1], x.dtype)
+        if self.p == 2:
+            unit_rows(x, self.inverse, y)
+            return self.y
+        for n in range(x.shape[0]):
+            norm = p_norm(x[n], self.p)
+            self.inverse[n] = 1 / norm if norm > TINY else 0
+            for k in range(x.shape[1]):
+                y[n, k] = x[n, k] * self.inverse[n]
+        return self.y
+
+    def bprop(self, grad_y):
+        self.grad_x = reuse_like(self.grad_x, self.y)
+        y, grad_y, grad_x = as_rows(self.y), as_rows(grad_y), as_rows(self.grad_x)
+        if self.p == 2:
+            unit_rows_bprop(grad_y, y, self.inverse, grad_x)
+            return self.grad_x
+        for n in range(y.shape[0]):
+            along = dot(grad_y[n], y[n])
+            for k in range(y.shape[1]):
+                slope = np.sign(y[n, k]) * size_to_power(y[n, k], self.p - 1)
+                grad_x[n, k] = self.inverse[n] * (grad_y[n, k] - along * slope)
+        return self.grad_x
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(input_shape) < 2:
+            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, ..., K)")
+        return tuple(input_shape)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p:g}"
+
+
+def p_norm(row, p):
+    """(Σₖ |row[k]|ᵖ)^(1/p), with the largest element taken out."""
+    largest = largest_size(row)
+    total = row.dtype.type(0)
+    if largest == 0:
+        return total
+    for k in range(row.size):
+        total += size_to_power(row[k] / largest, p)
+    return largest * size_to_power(total, 1 / p)
+
+
+def size_to_power(x, p):
+    """|x|ᵖ; |x| is at most 1, so an infinite p gives 0 or 1."""
+    return abs(x) ** p

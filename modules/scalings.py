@@ -1,0 +1,128 @@
+"""Learnt shifts and scales: a number for each element of a sample, or one for all."""
+
+import numpy as np
+
+from .kernels.buffers import flat, reuse, reuse_like
+from .kernels.products import sum_rows
+from .kernels.statistics import column_products, dot, scaled
+from .module import Module
+from .parameter import Parameter
+from .sizes import element_sizes, ending_shape
+
+
+class Add(Module):
+    """Adds a learnt array, at first zero, to each sample.
+
+        y         = x + bias
+        grad_x    = grad_y
+        grad_bias += Σₙ grad_y[n]
+
+    Shapes: x and y (N, ..., *size); bias size.
+    Args: size: the shape of bias, or one size.
+    Errors: ValueError for sizes below 1 and for an x that does not end in `size`.
+    Source: torch/nn's Add.
+    """
+
+    def __init__(self, size: int | list[int] | tuple[int, ...]):
+        super().__init__()
+        self.size = element_sizes(self, "size", size)
+        self.bias = Parameter(np.zeros(self.size))
+        self.y = np.empty((0, 0))
+
+    def fprop(self, x):
+        bias = flat(self.bias)
+        rows = flat(x).reshape((x.size // bias.size, bias.size))
+        self.y = reuse_like(self.y, rows)
+        for n in range(rows.shape[0]):
+            for k in range(bias.size):
+                self.y[n, k] = rows[n, k] + bias[k]
+        return self.y.reshape(x.shape)
+
+    def bprop(self, grad_y):
+        sum_rows(flat(grad_y).reshape(self.y.shape), flat(self.grad_bias), self.accumulate)
+        return grad_y
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return ending_shape(self, input_shape, self.size)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}"
+
+
+class CMul(Module):
+    """Multiplies each sample by a learnt array, at first one, element by element.
+
+        y           = x weight
+        grad_x      = grad_y weight
+        grad_weight += Σₙ grad_y[n] x[n]
+
+    Shapes: x and y (N, ..., *size); weight size.
+    Args: size: the shape of weight, or one size.
+    Errors: ValueError for sizes below 1 and for an x that does not end in `size`.
+    Source: torch/nn's CMul.
+    """
+
+    def __init__(self, size: int | list[int] | tuple[int, ...]):
+        super().__init__()
+        self.size = element_sizes(self, "size", size)
+        self.weight = Parameter(np.ones(self.size))
+        self.y = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        self.x = x
+        weight = flat(self.weight)
+        self.y = reuse(self.y, (x.size // weight.size, weight.size), x.dtype)
+        scaled(flat(x).reshape(self.y.shape), weight, self.y)
+        return self.y.reshape(x.shape)
+
+    def bprop(self, grad_y):
+        grad_rows, rows = flat(grad_y).reshape(self.y.shape), flat(self.x).reshape(self.y.shape)
+        column_products(grad_rows, rows, flat(self.grad_weight), self.accumulate)
+        self.grad_x = reuse_like(self.grad_x, rows)
+        scaled(grad_rows, flat(self.weight), self.grad_x)
+        return self.grad_x.reshape(grad_y.shape)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return ending_shape(self, input_shape, self.size)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}"
+
+
+class Mul(Module):
+    """Multiplies everything by one learnt number, at first 1.
+
+        y           = weight x
+        grad_x      = weight grad_y
+        grad_weight += Σ grad_y x
+
+    Shapes: x and y of any one shape; weight (1,).
+    Source: torch/nn's Mul.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.weight = Parameter(np.ones(1))
+        self.y = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        self.x = x
+        self.y = reuse_like(self.y, x)
+        multiplied(flat(x), self.weight[0], flat(self.y))
+        return self.y
+
+    def bprop(self, grad_y):
+        product = dot(flat(grad_y), flat(self.x))
+        self.grad_weight[0] = self.grad_weight[0] + product if self.accumulate else product
+        self.grad_x = reuse_like(self.grad_x, self.x)
+        multiplied(flat(grad_y), self.weight[0], flat(self.grad_x))
+        return self.grad_x
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(input_shape)
+
+
+def multiplied(x, factor, out):
+    """out = factor x, both vectors."""
+    for i in range(x.size):
+        out[i] = factor * x[i]
