@@ -33,7 +33,6 @@ from .loss import Loss
 from .loss_bases import ElementwiseLoss, SampleLoss
 from .margin_losses import Hinge, HingeEmbedding, MultiMargin, SoftMargin, SquaredHinge
 from .maxout import Maxout
-from .mean_squared_error import MeanSquaredError
 from .mixture_density import MixtureDensity
 from .module import Module
 from .noise import GaussianNoise, Noise, RReLU
@@ -47,7 +46,6 @@ from .softmax import LogSoftmax, Softmax, Softmin
 from .softmax_cross_entropy import SoftmaxCrossEntropy
 
 __all__ = [
-    "GLU",
     "Add",
     "AlphaDropout",
     "BatchNorm1d",
@@ -68,6 +66,7 @@ __all__ = [
     "Euclidean",
     "Flatten",
     "Focal",
+    "GLU",
     "Gaussian",
     "GaussianDropout",
     "GaussianNLL",
