@@ -46,6 +46,7 @@ from .softmax import LogSoftmax, Softmax, Softmin
 from .softmax_cross_entropy import SoftmaxCrossEntropy
 
 __all__ = [
+    "GLU",
     "Add",
     "AlphaDropout",
     "BatchNorm1d",
@@ -66,7 +67,6 @@ __all__ = [
     "Euclidean",
     "Flatten",
     "Focal",
-    "GLU",
     "Gaussian",
     "GaussianDropout",
     "GaussianNLL",
