@@ -35,6 +35,7 @@ from .margin_losses import Hinge, HingeEmbedding, MultiMargin, SoftMargin, Squar
 from .maxout import Maxout
 from .mixture_density import MixtureDensity
 from .module import Module
+from .multi_loss import LossPart, MultiLoss
 from .noise import GaussianNoise, Noise, RReLU
 from .normalize import Normalize
 from .pair_losses import CosineEmbedding, MarginRanking, Triplet
@@ -91,6 +92,7 @@ __all__ = [
     "LogCosh",
     "LogSoftmax",
     "Loss",
+    "LossPart",
     "MarginRanking",
     "Maxout",
     "MeanAbsoluteError",
@@ -99,6 +101,7 @@ __all__ = [
     "MixtureDensity",
     "Module",
     "Mul",
+    "MultiLoss",
     "MultiMargin",
     "NegativeLogLikelihood",
     "Noise",

@@ -90,7 +90,11 @@ class Loss(Module):
 
 def shown(value) -> str:
     """A setting, short."""
-    return f"[{', '.join(f'{number:g}' for number in value)}]" if isinstance(value, np.ndarray) else repr(value)
+    if isinstance(value, np.ndarray):
+        return f"[{', '.join(f'{number:g}' for number in value)}]"
+    if isinstance(value, list):
+        return f"[{', '.join(map(shown, value))}]"
+    return value.label() if isinstance(value, Module) else repr(value)
 
 
 def refuse_targets(loss: Loss, target: np.ndarray, allowed: np.ndarray, wanted: str, name: str = "target") -> None:

@@ -15,10 +15,12 @@ from bprop.modules import (
     KLDivergence,
     LearntPrecision,
     LogCosh,
+    LossPart,
     MarginRanking,
     MeanAbsoluteError,
     MeanSquaredError,
     MixtureDensity,
+    MultiLoss,
     MultiMargin,
     NegativeLogLikelihood,
     PoissonNLL,
@@ -567,4 +569,58 @@ SAMPLES = [
     ),
 ]
 
-LOSSES = [*ELEMENTWISE, *CLASSES, *SAMPLES]
+
+def parts_target(random, shape):
+    return np.column_stack([random.integers(0, 3, shape[0]), random.standard_normal((shape[0], 3))])
+
+
+def loss_part(loss, y, target):
+    log_p = log_softmax(None, y[:, [1, 2, 4]])
+    return -loss.weight * sum(log_p[n, int(t)] for n, t in enumerate(target[:, 0])) / len(y)
+
+
+def multi_loss(loss, y, target):
+    return (
+        loss_part(loss.parts[0], y, target)
+        + np.mean((y[:, 3:5] - target[:, [2, 1]]) ** 2)
+        + np.mean(abs(y[:, 0] - target[:, 3]))
+    )
+
+
+def multi_loss_of_torch(nn):
+    def loss(y, target):
+        first = 0.5 * nn.CrossEntropyLoss()(y[:, [1, 2, 4]], target[:, 0].long())
+        return first + nn.MSELoss()(y[:, 3:5], target[:, [2, 1]]) + nn.L1Loss()(y[:, 0], target[:, 3])
+
+    return loss
+
+
+def part():
+    return LossPart(SoftmaxCrossEntropy(), [1, 2, 4], 0, 0.5)
+
+
+PARTS = [
+    LossCase(
+        "LossPart",
+        part,
+        (4, 5),
+        parts_target,
+        ((4, 4), (4, 4)),
+        "LossPart(loss=SoftmaxCrossEntropy(), outputs=[1, 2, 4], targets=0, weight=0.5): "
+        "y has shape (4, 4), expected (N, 5 or more)",
+        reference=loss_part,
+    ),
+    LossCase(
+        "MultiLoss",
+        lambda: MultiLoss([part(), LossPart(MeanSquaredError(), "3:5", [2, 1]), LossPart(MeanAbsoluteError(), 0, 3)]),
+        (4, 5),
+        parts_target,
+        ((4, 5), (4, 2)),
+        "LossPart(loss=MeanSquaredError(), outputs='3:5', targets=[2, 1]): "
+        "target has shape (4, 2), expected (N, 3 or more)\nin parts[1]",
+        reference=multi_loss,
+        torch=multi_loss_of_torch,
+    ),
+]
+
+LOSSES = [*ELEMENTWISE, *CLASSES, *SAMPLES, *PARTS]

@@ -1,0 +1,234 @@
+"""Several losses trained together: each on columns of one output and one target, added up with weights."""
+
+import functools
+
+import numpy as np
+
+from .engine.stateful import method_names
+from .kernels.buffers import reuse, reuse_like
+from .loss import Loss, at_least, refuse_targets
+
+Columns = int | str | list[int]
+
+
+class LossPart(Loss):
+    """A loss of some columns of the output and of the target, times a weight.
+
+        value                = weight loss(y[:, outputs], target[:, targets])
+        grad_y[:, outputs]   = weight (the loss's own gradient), all others 0
+
+    Shapes: y (N, M), target (N, T), sample_weight (N,) if the loss takes it.
+    Args: loss: any loss; outputs, targets: columns as a list `[0, 2]`, as a range `"0:10"`, both giving (N, k), or as
+        one number, which gives (N,): labels are one column of whole numbers; weight: at least 0, may be changed.
+    Errors: ValueError for columns that are not there, and for what the loss itself refuses.
+    Source: Caruana, Multitask Learning (1997); Goodfellow et al., Deep Learning, section 7.7.
+    """
+
+    def __init__(self, loss: Loss, outputs: Columns, targets: Columns, weight: float = 1.0):
+        super().__init__()
+        if not isinstance(loss, Loss):
+            raise TypeError(f"LossPart: loss is {loss!r}, expected a Loss")
+        self.loss, self.outputs, self.targets = loss, outputs, targets
+        self.weight = at_least("LossPart", "weight", weight, 0)
+        self.takes_sample_weight = loss.takes_sample_weight
+        self.jit = loss.jit
+        self.output_columns, self.target_columns = columns_of("outputs", outputs), columns_of("targets", targets)
+        self.one_output = "(N,)" if isinstance(outputs, int) else None  # strings and None are decided while compiling
+        self.one_target = "(N,)" if isinstance(targets, int) else None
+        self.labels = "(N,)" if self.one_target and 1 in loss.label_arguments else None
+        self.y = self.target = self.grad_y = np.empty((0, 0))
+
+    def fprop(self, y, target, sample_weight=None):
+        self.grad_y = reuse_like(self.grad_y, y)
+        self.y = reuse(self.y, (y.shape[0], self.output_columns.size), y.dtype)
+        self.target = reuse(self.target, (y.shape[0], self.target_columns.size), target.dtype)
+        take(y, self.output_columns, self.y)
+        take(target, self.target_columns, self.target)
+        return self.weight * fprop_of(self.loss, self.chosen_y(), self.chosen_target(), sample_weight)
+
+    def chosen_y(self):
+        """The loss's y: (N,) or (N, k)."""
+        if self.one_output is not None:
+            return self.y[:, 0].copy()
+        return self.y
+
+    def chosen_target(self):
+        """The loss's target: labels (N,), (N,) or (N, k)."""
+        if self.labels is not None:
+            return self.target[:, 0].astype(np.int64)
+        if self.one_target is not None:
+            return self.target[:, 0].copy()
+        return self.target
+
+    def bprop(self):
+        grad_part = self.loss.bprop()
+        rows = np.ascontiguousarray(grad_part).reshape(self.y.shape)
+        self.grad_y[:] = 0
+        for n in range(rows.shape[0]):
+            for k in range(rows.shape[1]):
+                self.grad_y[n, self.output_columns[k]] = self.weight * rows[n, k]
+        return self.grad_y
+
+    def part_shapes(self, y_shape, target_shape):
+        """The shapes of the loss's y and target; ValueError where a column is missing."""
+        sides = ("y", y_shape, self.output_columns), ("target", target_shape, self.target_columns)
+        for name, shape, columns in sides:
+            if len(shape) != 2 or columns.max() >= shape[1]:
+                raise ValueError(f"{self.label()}: {name} has shape {shape}, expected (N, {columns.max() + 1} or more)")
+        y_part, target_part = (y_shape[0], self.output_columns.size), (target_shape[0], self.target_columns.size)
+        return y_part[:1] if self.one_output else y_part, target_part[:1] if self.one_target else target_part
+
+    def check_arguments(self, y_shape, target_shape, weight_shape=None):
+        self.loss.check_arguments(*self.part_shapes(y_shape, target_shape))
+        return ()
+
+    def check_targets(self, target, output_shape) -> None:
+        _, shape = output_shape, target.shape
+        target = np.asarray(target)[:, self.target_columns]
+        if self.one_target:
+            target = target[:, 0]
+        if self.labels:
+            refuse_targets(self, target, target == np.floor(target), "a label, a whole number")
+            target = target.astype(np.int64)
+        self.loss.check_targets(target, self.part_shapes(output_shape, shape)[0])
+
+
+class MultiLoss(Loss):
+    """The sum of several losses of one output and one target; most often each is a LossPart.
+
+        value  = Σᵢ lossᵢ(y, target)
+        grad_y = Σᵢ ∂lossᵢ/∂y
+
+    Shapes: those that all parts take; sample_weight (N,) if all take it.
+    Args: parts: at least one loss; `loss.parts` are they.
+    Errors: ValueError for no parts, for parts of which some want labels where others want numbers, and for what a part
+        refuses.
+    Source: Goodfellow et al., Deep Learning, section 7.7.
+    """
+
+    def __init__(self, parts: list[Loss]):
+        super().__init__()
+        if not parts:
+            raise ValueError("MultiLoss: parts is empty, expected at least one loss")
+        for i, part in enumerate(parts):
+            if not isinstance(part, Loss):
+                raise TypeError(f"MultiLoss: parts[{i}] is {part!r}, expected a Loss")
+            self._add_module(f"part{i}", part)
+        kinds = {part.label_arguments for part in parts}
+        if len(kinds) > 1:
+            raise ValueError("MultiLoss: some parts want labels, others numbers, expected a LossPart for each")
+        self.label_arguments = parts[0].label_arguments
+        self.takes_sample_weight = all(part.takes_sample_weight for part in parts)
+        self.jit = all(part.jit for part in parts)
+        self.grad_y = np.empty((0, 0))
+
+    @property
+    def parts(self) -> list[Loss]:
+        """The losses that are added up."""
+        return list(self.children().values())  # type: ignore[arg-type]
+
+    def fprop(self, y, target, sample_weight=None):
+        self.grad_y = reuse_like(self.grad_y, y)
+        return self.sum_parts(y, target, sample_weight)
+
+    def bprop(self):
+        self.grad_y[:] = 0
+        self.add_gradients(self.grad_y)
+        return self.grad_y
+
+    def sum_parts(self, y, target, sample_weight):
+        """The sum of the parts' values; `compiled_methods` has it without a loop."""
+        return sum_chain(tuple(self.children()))(self, y, target, sample_weight)
+
+    def add_gradients(self, grad_y):
+        """Add each part's gradient to grad_y."""
+        add_chain(tuple(self.children()))(self, grad_y)
+
+    def compiled_methods(self):
+        names = tuple(self.children())
+        chains = {"sum_parts": sum_chain(names), "add_gradients": add_chain(names)}
+        return {**method_names(type(self)), **chains}
+
+    def check_arguments(self, y_shape, target_shape, weight_shape=None):
+        self._ask_parts(lambda part: part.check_arguments(y_shape, target_shape))
+        return ()
+
+    def check_shapes(self, output_shape, target_shape, classes=None) -> None:
+        self._ask_parts(lambda part: part.check_shapes(output_shape, target_shape))
+
+    def check_targets(self, target, output_shape) -> None:
+        self._ask_parts(lambda part: part.check_targets(target, output_shape))
+
+    def extra_repr(self) -> str:
+        return f"{len(self.parts)} parts"
+
+    def _ask_parts(self, question) -> None:
+        for i, part in enumerate(self.parts):
+            try:
+                question(part)
+            except ValueError as error:
+                error.add_note(f"in parts[{i}]")
+                raise
+
+
+def columns_of(name: str, columns: Columns) -> np.ndarray:
+    """Columns as an array of whole numbers; ValueError if they are none."""
+    found: list[int] = []
+    if isinstance(columns, str) and columns.count(":") == 1 and columns.replace(":", "").isdecimal():
+        first, last = columns.split(":")
+        found = list(range(int(first or 0), int(last))) if last else []
+    elif isinstance(columns, int) and not isinstance(columns, bool):
+        found = [columns]
+    elif isinstance(columns, list | tuple):
+        found = [column for column in columns if isinstance(column, int)]
+    if not found or min(found) < 0 or len(set(found)) < len(found) or len(found) < np.size(columns):
+        raise ValueError(f"LossPart: {name} is {columns!r}, expected columns such as 0, [0, 2] or '0:3', each once")
+    return np.array(found)
+
+
+def take(x, columns, out):
+    """out[n, k] = x[n, columns[k]]."""
+    for n in range(out.shape[0]):
+        for k in range(columns.size):
+            out[n, k] = x[n, columns[k]]
+
+
+def fprop_of(loss, y, target, sample_weight):
+    """The value of a loss, with weights if there are any."""
+    if sample_weight is None:
+        return loss.fprop(y, target)
+    return loss.fprop(y, target, sample_weight)
+
+
+@functools.cache
+def sum_chain(names: tuple[str, ...]):
+    """The function (self, y, target, sample_weight) that adds up the values of the children of these names."""
+    last = names[-1]
+    if len(names) == 1:
+        return lambda self, y, target, weight: fprop_of(getattr(self, last), y, target, weight)
+    before = sum_chain(names[:-1])
+    return lambda self, y, target, weight: (
+        before(self, y, target, weight) + fprop_of(getattr(self, last), y, target, weight)
+    )
+
+
+@functools.cache
+def add_chain(names: tuple[str, ...]):
+    """The function (self, grad_y) that adds the gradients of the children of these names to grad_y."""
+    last = names[-1]
+    if len(names) == 1:
+        return lambda self, grad_y: add(getattr(self, last).bprop(), grad_y)
+    before = add_chain(names[:-1])
+
+    def both(self, grad_y):
+        before(self, grad_y)
+        add(getattr(self, last).bprop(), grad_y)
+
+    return both
+
+
+def add(part, grad_y):
+    """grad_y += part, of any shape."""
+    a, b = part.reshape(part.size), grad_y.reshape(grad_y.size)
+    for i in range(b.size):
+        b[i] += a[i]
