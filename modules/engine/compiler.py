@@ -19,7 +19,7 @@ from numba.core.registry import cpu_target
 from numba.core.untyped_passes import IRProcessing
 
 from ..kernels.elementary import REPLACED
-from ..kernels.kernel import ApartLowering, lower_by
+from ..kernels.kernel import ApartLowering, InnerLowering, lower_by
 from ..kernels.reductions import NAMES, reduction
 from .state import StateType
 
@@ -232,20 +232,19 @@ def _weakened(function_ir, variable, other, statement, body):
 class Compiler(CompilerBase):
     """numba's nopython pipeline with `PythonMeaning` in it."""
 
+    lowering: type = InnerLowering
+
     def define_pipelines(self):
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
         pipeline.add_pass_after(PythonMeaning, IRProcessing)
-        pipeline.finalize()
+        lower_by(pipeline, self.lowering)
         return [pipeline]
 
 
 class MethodCompiler(Compiler):
-    """The same, ending in a function of its own that is called, not copied into the plan."""
+    """The same, for a function of its own that is called, not copied into the plan."""
 
-    def define_pipelines(self):
-        (pipeline,) = super().define_pipelines()
-        lower_by(pipeline, ApartLowering)
-        return [pipeline]
+    lowering = ApartLowering
 
 
 _compiled: dict = {}

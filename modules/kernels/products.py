@@ -1,19 +1,22 @@
 """Matrix products into memory that is there already, added to it or not.
 
-Small products are made of tiles (see tiles.py), large ones by the BLAS that numba uses (SciPy's), called with a beta of
-its own, since NumPy's `dot(a, b, out)` cannot add. The plain Python function and the compiled one mean the same.
+All are sums of small tiles kept in registers (see tiles.py). Where many rows meet the right operand, it is first copied,
+a strip of columns at a time, to where the cache holds it together: the packing of Goto and van de Geijn, Anatomy of
+High-Performance Matrix Multiplication (2008), which BLAS has too; but small products are spared it. Large ones are shared
+among threads. The plain Python function and the compiled one mean the same.
 """
 
-from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
-from numba.extending import intrinsic, overload
-from numba.np.linalg import check_blas_return, ensure_blas, get_blas_kind, ll_char, ll_void_p
+from numba.extending import intrinsic
 
 from .kernel import kernel
-from .tiles import dot_products, lanes, row_sums
+from .threads import parts_of, share
+from .tiles import copied, dot_products, lanes, on_stack, row_sums, transposed, vector_of
 
-TILED_BYTES = 450_000  # of the left operand, which is read once for each strip of the right one: up to the L2 cache
+ROWS, DEPTH, STRIPS = 128, 256, 8  # of a block at most: rows of the left operand, terms of a sum, strips of the right one
+FEW_ROWS = 12  # up to so many rows of the left operand, the right one is read where it lies
+NEAR_NUMBERS = 8192  # a right operand of up to so many numbers is, too, if its rows lie together
 
 
 def product(a, b, out, add):
@@ -26,158 +29,178 @@ def product(a, b, out, add):
 
 DOT_4_3, DOT_1_3 = dot_products(4, 3), dot_products(1, 3)
 SUM_4_2, SUM_1_2 = row_sums(4, 2), row_sums(1, 2)
+TRANSPOSED, COPY, COPY_4 = transposed(), copied(lambda lanes: lanes), copied(lambda lanes: 4)
+PANEL = on_stack(lambda lanes: DEPTH * 2 * lanes)  # a strip of b
+LEFT = on_stack(lambda lanes: ROWS * DEPTH)  # rows of a, where their numbers lie apart
+CORNER = on_stack(lambda lanes: 4 * 2 * lanes)  # a tile that is wider than out
 
 
 @kernel
-def dot_form(a, b, out, add):
-    """The product of a C-contiguous and an F-contiguous b: dot products of rows of both."""
-    m, k, n = a.shape[0], a.shape[1], b.shape[1]
-    if a.size * a.itemsize > TILED_BYTES:
-        gemm(a, b, out, add)
-    elif m == 1:
-        for j in range(0, n, 3):
-            DOT_1_3(a, 0, k, b, j * k, k, out, j, n, 1, min(3, n - j), k, add)
-    else:
-        for j in range(0, n, 3):
-            for i in range(0, m, 4):
-                DOT_4_3(a, i * k, k, b, j * k, k, out, i * n + j, n, min(4, m - i), min(3, n - j), k, add)
-
-
-@kernel
-def sum_form(a, b, out, add):
-    """The product with a C-contiguous b: rows of b, weighted by elements of a, summed into rows of out."""
-    m, k, n = a.shape[0], a.shape[1], b.shape[1]
-    strip = strip_width(a)
-    if n < strip or a.size * a.itemsize > TILED_BYTES:
-        gemm(a, b, out, add)
-        return
-    a_i, a_k = strides(a)
-    for first in range(0, n, strip):
-        j = min(first, n - strip)  # the last strip may overlap the one before it
+def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
+    """out[i, j] (+)= Σₖ a[i, k] b[k, j], the matrices given as vectors with the strides of their indices; out by rows."""
+    strip = strip_width(out)
+    parts = parts_of(2 * m * k * n)
+    if b_k == 1 and a_k == 1 and (m <= FEW_ROWS or n < strip):
         if m == 1:
-            SUM_1_2(a, 0, a_i, a_k, b, j, n, out, j, n, 1, k, add, first - j)
+            for j in range(0, n, 3):
+                DOT_1_3(a, 0, k, b, j * b_j, b_j, out, j, n, 1, min(3, n - j), k, add)
         else:
-            for i in range(0, m, 4):
-                SUM_4_2(a, i * a_i, a_i, a_k, b, j, n, out, i * n + j, n, min(4, m - i), k, add, first - j)
+            share(dot_tiles, ((m + 3) // 4) * ((n + 2) // 3), parts, a, a_i, b, b_j, out, m, k, n, add)
+    elif b_j == 1 and n >= strip and (m <= FEW_ROWS or k * n <= NEAR_NUMBERS):
+        if m == 1:
+            for start in range(0, n, strip):
+                j = min(start, n - strip)
+                SUM_1_2(a, 0, a_i, a_k, b, j, b_k, out, j, n, 1, k, add, start - j)
+        else:
+            tiles = ((m + 3) // 4) * ((n + strip - 1) // strip)
+            share(sum_tiles, tiles, parts, a, a_i, a_k, b, b_k, out, m, k, n, add)
+    else:
+        wide = strip * max(2, min(STRIPS, n // (6 * strip)))  # so that there are some blocks to share
+        blocks = ((m + ROWS - 1) // ROWS) * ((n + wide - 1) // wide)
+        share(packed_blocks, blocks, min(blocks, parts), a, a_i, a_k, b, b_k, b_j, out, m, k, n, wide, add)
+
+
+@kernel
+def dot_tiles(first, last, a, a_i, b, b_j, out, m, k, n, add):
+    """Tiles of 4 rows and 3 columns: dot products of rows of a and columns of b. The larger of them is read once."""
+    down, across = (m + 3) // 4, (n + 2) // 3
+    for tile in range(first, last):
+        i, j = (tile % down, tile // down) if m < n else (tile // across, tile % across)
+        i, j = 4 * i, 3 * j
+        DOT_4_3(a, i * a_i, a_i, b, j * b_j, b_j, out, i * n + j, n, min(4, m - i), min(3, n - j), k, add)
+
+
+@kernel
+def sum_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
+    """Tiles of 4 rows and a strip of columns: rows of b, weighted by numbers of a, summed into rows of out.
+
+    The last strip may overlap the one before it.
+    """
+    strip = strip_width(out)
+    down = (m + 3) // 4
+    for tile in range(first, last):
+        i, start = 4 * (tile % down), strip * (tile // down)
+        j = min(start, n - strip)
+        SUM_4_2(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, min(4, m - i), k, add, start - j)
+
+
+@kernel
+def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, wide, add):
+    """Blocks of rows and columns of out: for each, strips of b are copied, then met by all of the block's rows."""
+    strip = strip_width(out)
+    panel, left, corner = PANEL(out), LEFT(out), CORNER(out)
+    down, together, narrow = (m + ROWS - 1) // ROWS, a_k == 1, n < strip
+    rows_of_a, rows_of_out = a if together else left, corner if narrow else out
+    for block in range(first, last):
+        top, begin = ROWS * (block % down), wide * (block // down)
+        rows = min(ROWS, m - top)
+        for k0 in range(0, k, DEPTH):
+            depth, more = min(DEPTH, k - k0), add or k0 > 0
+            if not together:
+                pack_rows(a, top * a_i + k0 * a_k, a_i, a_k, rows, depth, left)
+            for start in range(begin, min(begin + wide, n), strip):
+                j = max(0, min(start, n - strip))
+                pack_strip(b, k0 * b_k + j * b_j, b_k, b_j, depth, min(n, strip), strip, panel)
+                for i in range(0, rows, 4):
+                    real, to = min(4, rows - i), 0 if narrow else (top + i) * n + j
+                    at, step, step_k = ((top + i) * a_i + k0, a_i, 1) if together else (i * depth, 1, 4)
+                    SUM_4_2(
+                        rows_of_a, at, step, step_k, panel, 0, strip, rows_of_out, to, strip if narrow else n,
+                        real, depth, more and not narrow, start - j,
+                    )  # fmt: skip
+                    if narrow:
+                        take_corner(corner, strip, real, n, out, (top + i) * n, more)
+
+
+@kernel
+def pack_rows(a, at, a_i, a_k, rows, depth, left):
+    """left[i, k, r] = a[4 i + r, k]: four rows' numbers side by side."""
+    whole = rows - rows % 4 if a_i == 1 else 0
+    for k in range(depth):
+        for i in range(0, whole, 4):
+            COPY_4(a, at + i + k * a_k, left, i * depth + 4 * k)
+        for i in range(whole, rows):
+            left[(i // 4) * 4 * depth + 4 * k + i % 4] = a[at + i * a_i + k * a_k]
+
+
+@kernel
+def pack_strip(b, at, b_k, b_j, depth, columns, strip, panel):
+    """panel[k, c] = b[k, c]; columns that b lacks repeat its last."""
+    half = strip // 2
+    if b_j == 1 and columns == strip:
+        for k in range(depth):
+            COPY(b, at + k * b_k, panel, k * strip)
+            COPY(b, at + k * b_k + half, panel, k * strip + half)
+    else:
+        whole = depth - depth % half if b_k == 1 and columns == strip else 0
+        for c in range(0, strip, half):
+            for k in range(0, whole, half):
+                TRANSPOSED(b, at + c * b_j + k, b_j, panel, k * strip + c, strip)
+        for k in range(whole, depth):
+            for c in range(strip):
+                panel[k * strip + c] = b[at + k * b_k + min(c, columns - 1) * b_j]
+
+
+@kernel
+def take_corner(corner, strip, rows, n, out, to, add):
+    """The first n columns of a tile that is wider than out."""
+    for i in range(rows):
+        for j in range(n):
+            number = corner[i * strip + j]
+            out[to + i * n + j] = out[to + i * n + j] + number if add else number
 
 
 @intrinsic
 def strip_width(typing_context, a):
-    """Columns of a tile of `sum_form`."""
+    """Columns of a tile of sums: two vectors."""
     return types.intp(a), lambda context, builder, signature, args: cgutils.intp_t(2 * lanes(a.dtype))
-
-
-def strides(a):
-    """Elements from one row of the contiguous matrix a to the next, and from one column to the next."""
-
-
-@overload(strides, inline="always")
-def compiled_strides(a):
-    """The layout decides, while compiling."""
-    if a.layout == "C":
-        return lambda a: (a.shape[1], 1)
-    return lambda a: (1, a.shape[0])
 
 
 @intrinsic
 def compiled_product(typing_context, a, b, out, add):
-    """`product`, by the kernel for these layouts."""
+    """`product`, for matrices of any contiguous layout; with an F-contiguous out, its transpose is computed."""
     kinds = [a, b, out]
     if not all(isinstance(kind, types.Array) and kind.ndim == 2 and kind.layout in "CF" for kind in kinds):
         return None
     if len({kind.dtype for kind in kinds}) > 1:
         raise TypingError(f"product of {a.dtype} and {b.dtype} into {out.dtype}: expected one type")
-    form = {"CFC": dot_form, "CCC": sum_form, "FCC": sum_form}.get("".join(k.layout for k in kinds), plain_gemm)
-    kernel_type = types.Dispatcher(form)
-    signature = kernel_type.get_call_type(typing_context, (a, b, out, add), {})
+    vector, number = types.Array(out.dtype, 1, "C"), types.intp
+    operand = (vector, number, number)
+    kernel_type = types.Dispatcher(multiply)
+    wanted = (*operand, *operand, vector, number, number, number, types.boolean)
+    signature = kernel_type.get_call_type(typing_context, wanted, {})
 
-    def generate(context, builder, _, args):
+    def generate(context, builder, outer, args):
+        views = [view(context, builder, *item) for item in zip(kinds, args[:3], strict=True)]
+        left, right, (result, _, _, (m, n)) = views
+        k = left[3][1]
+        if out.layout == "F":
+            left, right, m, n = (flipped(right), flipped(left), n, m)
+        adding = context.cast(builder, args[3], add, types.boolean)
         implementation = context.get_function(kernel_type, signature)
-        implementation(builder, args)
+        implementation(builder, [*left[:3], *right[:3], result, m, k, n, adding])
         context.add_linking_libs(implementation.libs)
         return context.get_dummy_value()
 
     return types.none(a, b, out, add), generate
 
 
+def view(context, builder, kind, value):
+    """(vector of a matrix's numbers, stride of its rows, stride of its columns, its shape), all LLVM values."""
+    array = context.make_array(kind)(context, builder, value)
+    rows, columns = cgutils.unpack_tuple(builder, array.shape, 2)
+    one = cgutils.intp_t(1)
+    strides = (columns, one) if kind.layout == "C" else (one, rows)
+    return vector_of(context, builder, kind, value), *strides, (rows, columns)
+
+
+def flipped(matrix):
+    """The view of the transpose."""
+    numbers, rows, columns, shape = matrix
+    return numbers, columns, rows, shape[::-1]
+
+
 product.compiled_form = compiled_product  # type: ignore[attr-defined]
-
-
-@kernel
-def plain_gemm(a, b, out, add):
-    """Any layouts: BLAS."""
-    gemm(a, b, out, add)
-
-
-@intrinsic
-def gemm(typing_context, a, b, out, add):
-    """The call of BLAS: column-major out' = b' a', so that a C-contiguous matrix counts as its transpose."""
-    ensure_blas()
-
-    def generate(context, builder, signature, args):
-        dtype = out.dtype
-        left, right, result = (
-            context.make_array(kind)(context, builder, arg) for kind, arg in zip((a, b, out), args, strict=False)
-        )
-        (m, k), (_, n) = (cgutils.unpack_tuple(builder, array.shape, 2) for array in (left, right))
-        rows, columns = cgutils.unpack_tuple(builder, result.shape, 2)
-        kind = context.get_value_type(dtype)
-        alpha, beta = cgutils.alloca_once(builder, kind), cgutils.alloca_once(builder, kind)
-        one, zero = ir.Constant(kind, 1.0), ir.Constant(kind, 0.0)
-        builder.store(one, alpha)
-        adding = context.cast(builder, args[3], add, types.boolean)
-        builder.store(builder.select(adding, one, zero), beta)
-
-        def operand(array_type, array, shape):
-            """(transposed?, leading dimension, data) as column-major BLAS wants it, for a C-contiguous result."""
-            same = array_type.layout == out.layout
-            leading = shape[1] if array_type.layout == "C" else shape[0]
-            return (
-                ir.Constant(ll_char, ord("n" if same else "t")),
-                leading,
-                builder.bitcast(array.data, ll_void_p),
-            )
-
-        first, second = (a, left, (m, k)), (b, right, (k, n))
-        sizes = (m, n)
-        if out.layout == "C":
-            first, second, sizes = second, first, (n, m)
-        trans_first, lead_first, data_first = operand(*first)
-        trans_second, lead_second, data_second = operand(*second)
-        intp = cgutils.intp_t
-        signature_type = ir.FunctionType(
-            ir.IntType(32),
-            [
-                ll_char,
-                ll_char,
-                ll_char,
-                intp,
-                intp,
-                intp,
-                ll_void_p,
-                ll_void_p,
-                intp,
-                ll_void_p,
-                intp,
-                ll_void_p,
-                ll_void_p,
-                intp,
-            ],
-        )
-        function = cgutils.get_or_insert_function(builder.module, signature_type, "numba_xxgemm")
-        letter = ir.Constant(ll_char, ord(get_blas_kind(dtype)))
-        status = builder.call(
-            function,
-            [
-                letter, trans_first, trans_second, *sizes, k, builder.bitcast(alpha, ll_void_p), data_first, lead_first,
-                data_second, lead_second, builder.bitcast(beta, ll_void_p), builder.bitcast(result.data, ll_void_p),
-                columns if out.layout == "C" else rows,
-            ],
-        )  # fmt: skip
-        check_blas_return(context, builder, status)
-        return context.get_dummy_value()
-
-    return types.none(a, b, out, add), generate
 
 
 def add_to_rows(y, bias):

@@ -9,6 +9,7 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 VECTOR_BYTES = 64 if llvm.get_host_cpu_features().get("avx512f") else 32
 
@@ -202,3 +203,89 @@ def dot_products(rows: int, columns: int):
         return types.none(a, n, n, b, n, n, c, n, n, n, n, n, types.boolean), generate
 
     return tile
+
+
+def copied(width):
+    """Make the copy of `width(lanes)` numbers from a at an offset to b at an offset."""
+
+    @intrinsic
+    def copy(typing_context, a, a_at, b, b_at):
+        def generate(context, builder, signature, args):
+            source, target = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (2, b)))
+            t = _Tile(context, builder, a.dtype, width(lanes(a.dtype)))
+            t.store(t.load(builder.gep(source, [args[1]])), builder.gep(target, [args[3]]))
+            return context.get_dummy_value()
+
+        return types.none(a, types.intp, b, types.intp), generate
+
+    return copy
+
+
+def transposed():
+    """Make the copy b[r, c] = a[c, r] of a square of one vector's size; a and b at offsets, with strides of rows."""
+
+    @intrinsic
+    def square(typing_context, a, a_at, a_i, b, b_at, b_i):
+        def generate(context, builder, signature, args):
+            source, target = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b)))
+            width = lanes(a.dtype)
+            t = _Tile(context, builder, a.dtype, width)
+            rows = [
+                t.load(builder.gep(source, [builder.add(args[1], builder.mul(args[2], cgutils.intp_t(i)))]))
+                for i in range(width)
+            ]
+            distance = width // 2
+            while distance:
+                for i in (i for i in range(width) if not i & distance):
+                    rows[i], rows[i + distance] = _exchange(builder, rows[i], rows[i + distance], width, distance)
+                distance //= 2
+            for i, row in enumerate(rows):
+                t.store(row, builder.gep(target, [builder.add(args[4], builder.mul(args[5], cgutils.intp_t(i)))]))
+            return context.get_dummy_value()
+
+        n = types.intp
+        return types.none(a, n, n, b, n, n), generate
+
+    return square
+
+
+def _exchange(builder, low, high, width: int, distance: int):
+    """Two rows with the off-diagonal blocks of size `distance` exchanged."""
+    index = ir.VectorType(ir.IntType(32), width)
+    first = [c if not c & distance else width + c - distance for c in range(width)]
+    second = [c + distance if not c & distance else width + c for c in range(width)]
+    return tuple(builder.shuffle_vector(low, high, ir.Constant(index, mask)) for mask in (first, second))
+
+
+def vector_of(context, builder, kind, value):
+    """The numbers of a contiguous array as one vector, in the order in which they lie; nothing is copied."""
+    array = context.make_array(kind)(context, builder, value)
+    vector = types.Array(kind.dtype, 1, "C")
+    return _vector(context, builder, vector, array.data, array.nitems, array.meminfo, array.parent)
+
+
+def on_stack(size):
+    """Make a vector like `a`, of `size(lanes)` elements on the stack: its contents are not defined."""
+
+    @intrinsic
+    def memory(typing_context, a):
+        vector = types.Array(a.dtype, 1, "C")
+
+        def generate(context, builder, signature, args):
+            scalar, count = context.get_value_type(a.dtype), size(lanes(a.dtype))
+            with builder.goto_entry_block():  # not cgutils.alloca_once, which clears it
+                slot = builder.alloca(ir.ArrayType(scalar, count))
+            slot.align = VECTOR_BYTES
+            return _vector(context, builder, vector, builder.bitcast(slot, scalar.as_pointer()), cgutils.intp_t(count))
+
+        return vector(a), generate
+
+    return memory
+
+
+def _vector(context, builder, vector, data, count, meminfo=None, parent=None):
+    """A one-dimensional array of `count` numbers at `data`."""
+    array, size = context.make_array(vector)(context, builder), cgutils.intp_t(vector.dtype.bitwidth // 8)
+    shape, strides = (cgutils.pack_array(builder, [value]) for value in (count, size))
+    populate_array(array, data, shape, strides, size, meminfo, parent)
+    return array._getvalue()

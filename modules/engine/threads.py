@@ -1,0 +1,104 @@
+"""Threads that Python lends to compiled code: see kernels/threads.py for what they do there.
+
+`with lent(4):` keeps three threads of this process ready, spinning in compiled code without the interpreter's lock, so
+that the products computed meanwhile by the calling thread are shared among four. Results do not depend on it.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+
+import numba
+
+from ..kernels import threads as kernels
+from . import cache
+from .sources import digest, package_digest
+
+NO_END = 1 << 62  # of a helper's patience: it goes when the session ends
+
+SERVE = '''"""What a lent thread runs."""
+
+from bprop.modules.engine.prelude import *
+from bprop.modules.engine.compiler import compiled
+from bprop.modules.kernels import threads
+
+body = compiled(threads.serve)
+
+
+@entry
+def serve(session, patience):
+    body(session, patience)
+'''
+
+
+class _Helpers:
+    """The threads, each asleep until it is lent."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.process = 0
+        self.wakes: list[threading.Semaphore] = []
+        self.session = 0
+
+    def lend(self, count: int) -> None:
+        """Wake `count` threads for a new session."""
+        if self.process != os.getpid():  # a fork has no threads but its own
+            self.process, self.wakes = os.getpid(), []
+            kernels.CONTROL[:] = 0
+        serve = compiled_serve()
+        while len(self.wakes) < count:
+            wake = threading.Semaphore(0)
+            threading.Thread(target=self._serve, args=(wake, serve), name="bprop", daemon=True).start()
+            self.wakes.append(wake)
+        self.session += 1
+        kernels.CONTROL[kernels.SESSION] = self.session
+        for wake in self.wakes[:count]:
+            wake.release()
+
+    def take_back(self) -> None:
+        """End the session."""
+        self.session += 1
+        kernels.CONTROL[kernels.SESSION] = self.session
+
+    def _serve(self, wake: threading.Semaphore, serve) -> None:
+        while True:
+            wake.acquire()
+            serve(self.session, NO_END)
+
+
+_helpers = _Helpers()
+_compiled: list = []
+
+
+def compiled_serve():
+    """`serve`, compiled once and kept in the folder of plans."""
+    if not _compiled:
+        name = "threads_" + digest("threads", package_digest())
+        cache.write_plan(name, SERVE)
+        function = cache.load_plan(name, {}).serve
+        function.compile((numba.types.intp, numba.types.intp))
+        _compiled.append(function)
+    return _compiled[0]
+
+
+def available() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def lent(threads: int) -> Iterator[None]:
+    """Let `threads` threads, this one included, share the work of compiled code; one: this one does it alone.
+
+    Where they are lent already, or numba is switched off, nothing changes.
+    """
+    if threads < 2 or numba.config.DISABLE_JIT or not _helpers.lock.acquire(blocking=False):
+        yield
+        return
+    try:
+        _helpers.lend(threads - 1)
+        yield
+    finally:
+        _helpers.take_back()
+        _helpers.lock.release()
