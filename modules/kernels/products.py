@@ -1,9 +1,9 @@
 """Matrix products into memory that is there already, added to it or not.
 
-All are sums of small tiles kept in registers (see tiles.py). Where many rows meet the right operand, it is first copied,
-a strip of columns at a time, to where the cache holds it together: the packing of Goto and van de Geijn, Anatomy of
-High-Performance Matrix Multiplication (2008), which BLAS has too; but small products are spared it. Large ones are shared
-among threads. The plain Python function and the compiled one mean the same.
+All are sums of small tiles kept in registers (see tiles.py). Where many rows meet the right operand, it is first
+copied, strips of columns at a time, to where the cache holds it together: the packing of Goto and van de Geijn, Anatomy
+of High-Performance Matrix Multiplication (2008), which BLAS has too; but small products are spared it. Large ones are
+shared among threads. The plain Python function and the compiled one mean the same.
 """
 
 from numba.core import cgutils, types
@@ -14,9 +14,10 @@ from .kernel import kernel
 from .threads import parts_of, share
 from .tiles import copied, dot_products, lanes, on_stack, row_sums, transposed, vector_of
 
-ROWS, DEPTH, STRIPS = 128, 256, 8  # of a block at most: rows of the left operand, terms of a sum, strips of the right one
-FEW_ROWS = 12  # up to so many rows of the left operand, the right one is read where it lies
-NEAR_NUMBERS = 8192  # a right operand of up to so many numbers is, too, if its rows lie together
+# A block at most: rows of the left operand, terms of a sum, strips of the right operand.
+ROWS, DEPTH, STRIPS = 128, 256, 8
+# The right operand is read where it lies if few rows meet it, if some rows meet strips of few terms, or if it is small.
+FEW_ROWS, SOME_ROWS, FEW_TERMS, FEW_NUMBERS = 12, 256, 128, 8192
 
 
 def product(a, b, out, add):
@@ -30,14 +31,14 @@ def product(a, b, out, add):
 DOT_4_3, DOT_1_3 = dot_products(4, 3), dot_products(1, 3)
 SUM_4_2, SUM_1_2 = row_sums(4, 2), row_sums(1, 2)
 TRANSPOSED, COPY, COPY_4 = transposed(), copied(lambda lanes: lanes), copied(lambda lanes: 4)
-PANEL = on_stack(lambda lanes: DEPTH * 2 * lanes)  # a strip of b
+PANEL = on_stack(lambda lanes: DEPTH * STRIPS * 2 * lanes)  # strips of b
 LEFT = on_stack(lambda lanes: ROWS * DEPTH)  # rows of a, where their numbers lie apart
 CORNER = on_stack(lambda lanes: 4 * 2 * lanes)  # a tile that is wider than out
 
 
 @kernel
 def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
-    """out[i, j] (+)= Σₖ a[i, k] b[k, j], the matrices given as vectors with the strides of their indices; out by rows."""
+    """out[i, j] (+)= Σₖ a[i, k] b[k, j]; matrices are vectors with the strides of their indices, out lies by rows."""
     strip = strip_width(out)
     parts = parts_of(2 * m * k * n)
     if b_k == 1 and a_k == 1 and (m <= FEW_ROWS or n < strip):
@@ -46,17 +47,17 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
                 DOT_1_3(a, 0, k, b, j * b_j, b_j, out, j, n, 1, min(3, n - j), k, add)
         else:
             share(dot_tiles, ((m + 3) // 4) * ((n + 2) // 3), parts, a, a_i, b, b_j, out, m, k, n, add)
-    elif b_j == 1 and n >= strip and (m <= FEW_ROWS or k * n <= NEAR_NUMBERS):
+    elif b_j == 1 and n >= strip and (m <= FEW_ROWS or (m <= SOME_ROWS and k <= FEW_TERMS) or k * n <= FEW_NUMBERS):
         if m == 1:
             for start in range(0, n, strip):
                 j = min(start, n - strip)
                 SUM_1_2(a, 0, a_i, a_k, b, j, b_k, out, j, n, 1, k, add, start - j)
         else:
-            tiles = ((m + 3) // 4) * ((n + strip - 1) // strip)
-            share(sum_tiles, tiles, parts, a, a_i, a_k, b, b_k, out, m, k, n, add)
+            share(sum_tiles, (m + 3) // 4, parts, a, a_i, a_k, b, b_k, out, m, k, n, add)
     else:
-        wide = strip * max(2, min(STRIPS, n // (6 * strip)))  # so that there are some blocks to share
-        blocks = ((m + ROWS - 1) // ROWS) * ((n + wide - 1) // wide)
+        down = (m + ROWS - 1) // ROWS
+        wide = strip * max(2, min(STRIPS, down * n // (8 * strip)))  # so that there are some blocks to share
+        blocks = down * ((n + wide - 1) // wide)
         share(packed_blocks, blocks, min(blocks, parts), a, a_i, a_k, b, b_k, b_j, out, m, k, n, wide, add)
 
 
@@ -72,16 +73,15 @@ def dot_tiles(first, last, a, a_i, b, b_j, out, m, k, n, add):
 
 @kernel
 def sum_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
-    """Tiles of 4 rows and a strip of columns: rows of b, weighted by numbers of a, summed into rows of out.
+    """Groups of 4 rows, by strips of columns: rows of b, weighted by numbers of a, summed into rows of out.
 
-    The last strip may overlap the one before it.
+    The last strip may overlap the one before it: so a group is one thread's.
     """
     strip = strip_width(out)
-    down = (m + 3) // 4
-    for tile in range(first, last):
-        i, start = 4 * (tile % down), strip * (tile // down)
+    for start in range(0, n, strip):
         j = min(start, n - strip)
-        SUM_4_2(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, min(4, m - i), k, add, start - j)
+        for i in range(4 * first, min(4 * last, m), 4):
+            SUM_4_2(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, min(4, m - i), k, add, start - j)
 
 
 @kernel
@@ -89,8 +89,8 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, wide, add
     """Blocks of rows and columns of out: for each, strips of b are copied, then met by all of the block's rows."""
     strip = strip_width(out)
     panel, left, corner = PANEL(out), LEFT(out), CORNER(out)
-    down, together, narrow = (m + ROWS - 1) // ROWS, a_k == 1, n < strip
-    rows_of_a, rows_of_out = a if together else left, corner if narrow else out
+    down, together = (m + ROWS - 1) // ROWS, a_k == 1
+    rows_of_a = a if together else left
     for block in range(first, last):
         top, begin = ROWS * (block % down), wide * (block // down)
         rows = min(ROWS, m - top)
@@ -98,18 +98,21 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, wide, add
             depth, more = min(DEPTH, k - k0), add or k0 > 0
             if not together:
                 pack_rows(a, top * a_i + k0 * a_k, a_i, a_k, rows, depth, left)
-            for start in range(begin, min(begin + wide, n), strip):
-                j = max(0, min(start, n - strip))
-                pack_strip(b, k0 * b_k + j * b_j, b_k, b_j, depth, min(n, strip), strip, panel)
-                for i in range(0, rows, 4):
-                    real, to = min(4, rows - i), 0 if narrow else (top + i) * n + j
-                    at, step, step_k = ((top + i) * a_i + k0, a_i, 1) if together else (i * depth, 1, 4)
-                    SUM_4_2(
-                        rows_of_a, at, step, step_k, panel, 0, strip, rows_of_out, to, strip if narrow else n,
-                        real, depth, more and not narrow, start - j,
-                    )  # fmt: skip
-                    if narrow:
-                        take_corner(corner, strip, real, n, out, (top + i) * n, more)
+            end = min(begin + wide, n)
+            for j in range(begin, end, strip):
+                pack_strip(b, k0 * b_k + j * b_j, b_k, b_j, depth, min(strip, n - j), strip, panel, (j - begin) * depth)
+            for i in range(0, rows, 4):
+                real = min(4, rows - i)
+                at, step, step_k = ((top + i) * a_i + k0, a_i, 1) if together else (i * depth, 1, 4)
+                for j in range(begin, end, strip):
+                    columns, to, there = min(strip, n - j), (top + i) * n + j, (j - begin) * depth
+                    if columns < strip:
+                        SUM_4_2(
+                            rows_of_a, at, step, step_k, panel, there, strip, corner, 0, strip, real, depth, False, 0
+                        )
+                        take_corner(corner, strip, real, columns, out, to, n, more)
+                    else:
+                        SUM_4_2(rows_of_a, at, step, step_k, panel, there, strip, out, to, n, real, depth, more, 0)
 
 
 @kernel
@@ -124,28 +127,28 @@ def pack_rows(a, at, a_i, a_k, rows, depth, left):
 
 
 @kernel
-def pack_strip(b, at, b_k, b_j, depth, columns, strip, panel):
+def pack_strip(b, at, b_k, b_j, depth, columns, strip, panel, to):
     """panel[k, c] = b[k, c]; columns that b lacks repeat its last."""
     half = strip // 2
     if b_j == 1 and columns == strip:
         for k in range(depth):
-            COPY(b, at + k * b_k, panel, k * strip)
-            COPY(b, at + k * b_k + half, panel, k * strip + half)
+            COPY(b, at + k * b_k, panel, to + k * strip)
+            COPY(b, at + k * b_k + half, panel, to + k * strip + half)
     else:
         whole = depth - depth % half if b_k == 1 and columns == strip else 0
         for c in range(0, strip, half):
             for k in range(0, whole, half):
-                TRANSPOSED(b, at + c * b_j + k, b_j, panel, k * strip + c, strip)
+                TRANSPOSED(b, at + c * b_j + k, b_j, panel, to + k * strip + c, strip)
         for k in range(whole, depth):
             for c in range(strip):
-                panel[k * strip + c] = b[at + k * b_k + min(c, columns - 1) * b_j]
+                panel[to + k * strip + c] = b[at + k * b_k + min(c, columns - 1) * b_j]
 
 
 @kernel
-def take_corner(corner, strip, rows, n, out, to, add):
-    """The first n columns of a tile that is wider than out."""
+def take_corner(corner, strip, rows, columns, out, to, n, add):
+    """The first columns of a tile that is wider than what is left of out, whose rows are n apart."""
     for i in range(rows):
-        for j in range(n):
+        for j in range(columns):
             number = corner[i * strip + j]
             out[to + i * n + j] = out[to + i * n + j] + number if add else number
 
