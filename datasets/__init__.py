@@ -9,8 +9,10 @@ from .dataset import Dataset as Dataset
 from .digits import Digits as Digits
 from .idx import read_idx as read_idx
 from .inverse_problem import InverseProblem as InverseProblem
+from .k_folds import k_folds as k_folds
 from .mnist import MNIST as MNIST
 from .mnist import FashionMNIST as FashionMNIST
+from .order import balanced_order as balanced_order
 from .order import epoch_order as epoch_order
 from .preprocessing import Preprocessing as Preprocessing
 from .split import split_rows as split_rows
@@ -34,7 +36,9 @@ __all__ = [
     "NpzDataset",
     "Preprocessing",
     "Wine",
+    "balanced_order",
     "epoch_order",
+    "k_folds",
     "read_idx",
     "split_rows",
 ]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -166,11 +166,18 @@ class CsvDataset(SplitDataset):
 
     @cached_property
     def _rows(self) -> ThreeParts:
-        values = self._target_values
-        labels = values if isinstance(values, list) else None
         n, sizes = len(self._table), (self.valid_size, self.test_size)
         split_sizes(str(self.path), n, *sizes)
-        return split_rows(n, valid_size=sizes[0], test_size=sizes[1], seed=self.seed, labels=labels)
+        return split_rows(n, valid_size=sizes[0], test_size=sizes[1], seed=self.seed, labels=self._labels)
+
+    @property
+    def _labels(self) -> list[str] | None:
+        return self._target_values if isinstance(self._target_values, list) else None
+
+    def with_rows(self, train: np.ndarray, valid: np.ndarray) -> CsvDataset:
+        other = cast(CsvDataset, super().with_rows(train, valid))
+        other.valid_path = None  # the rows take its place
+        return other
 
     def _fitted(self, train: Table, name: str) -> Numeric | Categorical:
         if is_categorical(self._table, name, self.missing_values, name in self.categorical):

@@ -64,10 +64,13 @@ class EmbeddedDataset(SplitDataset):
 
     @cached_property
     def _rows(self) -> ThreeParts:
-        labels = None if self.classes is None else self._whole[1]
         return split_rows(
-            self.samples, valid_size=self.valid_size, test_size=self.test_size, seed=self.seed, labels=labels
+            self.samples, valid_size=self.valid_size, test_size=self.test_size, seed=self.seed, labels=self._labels
         )
+
+    @property
+    def _labels(self) -> np.ndarray | None:
+        return None if self.classes is None else self._whole[1]
 
     @cached_property
     def _feature_mean_and_std(self) -> Pair:

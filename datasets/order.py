@@ -29,3 +29,24 @@ def epoch_order(n: int, *, seed: int, epoch: int) -> np.ndarray:
     words = (words & ~index_bits) | np.arange(n, dtype=np.uint64)
     words.sort()
     return (words & index_bits).astype(np.int64)
+
+
+def balanced_order(labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
+    """Row numbers (n,) of an epoch that shows each class equally often, a function of (labels, seed, epoch) alone.
+
+    With K classes among the n labels, each is shown n / K times (some once more): the samples of a small class are
+    repeated, each as often as the others or once more, and a large class shows other samples in each epoch.
+
+    Args: labels (n,): whole numbers; seed, epoch: as of `epoch_order`, epoch below 2**63.
+    Errors: ValueError for labels that are no whole numbers of one axis.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "bui":
+        raise ValueError(f"balanced_order: labels is {labels.dtype} {labels.shape}, expected class labels (n,)")
+    n = len(labels)
+    order = epoch_order(n, seed=seed, epoch=epoch)
+    places, classes = np.unique(labels[order], return_inverse=True)[1], np.unique(labels)
+    shares = [n // len(classes) + (k < n % len(classes)) for k in range(len(classes))]
+    drawn = [np.resize(order[places == k], share) for k, share in enumerate(shares)]
+    again = epoch_order(n, seed=seed, epoch=whole_number("balanced_order", "epoch", epoch, most=2**63 - 1) + 2**63 - 1)
+    return np.concatenate(drawn)[again]

@@ -52,8 +52,13 @@ def split_rows(
         labels = np.asarray(labels)
         if labels.shape != (n,):
             raise ValueError(f"split_rows: labels has shape {labels.shape}, expected ({n},)")
-        order = order[np.argsort(_position_in_class(labels[order]), kind="stable")]
+        order = in_proportion(order, labels)
     return order[test + valid :], order[test : test + valid], order[:test]
+
+
+def in_proportion(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The row numbers in an order of which every stretch holds the classes in the proportions of all."""
+    return order[np.argsort(_position_in_class(labels[order]), kind="stable")]
 
 
 def _position_in_class(labels: np.ndarray) -> np.ndarray:

@@ -27,6 +27,11 @@ class SplitDataset(Dataset):
     def _rows(self) -> ThreeParts:
         """Row numbers (train, valid, test)."""
 
+    @property
+    @abstractmethod
+    def _labels(self) -> np.ndarray | list[str] | None:
+        """The class of each row, None for a regression."""
+
     @abstractmethod
     def _part(self, rows: np.ndarray) -> ArrayDataset:
         """The samples of these rows."""

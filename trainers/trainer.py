@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..datasets import ArrayDataset, Dataset, epoch_order
+from ..datasets import ArrayDataset, Dataset, balanced_order, epoch_order
 from ..modules.loss import Loss
 from ..modules.module import Module
 from .callbacks import Callback
@@ -80,14 +80,16 @@ class Trainer:
         batch_size: int = 32,
         shuffle: bool = True,
         drop_last: bool = False,
+        balance: bool = False,
         metrics: list[MetricLike] | None = None,
     ) -> list[dict[str, Any]]:
         """Train for some epochs; returns `history`.
 
         Args: train: a Dataset (its train and valid parts are used), an ArrayDataset or a pair (x, y) of arrays; valid:
             likewise, or None; epochs: at least 0; batch_size: at most the number of samples; shuffle: a new order each
-            epoch; drop_last: leave out a last minibatch that is smaller; metrics: names such as f1_macro, objects such
-            as TopK(3), or functions (y, target) -> float; by default those of the loss.
+            epoch; drop_last: leave out a last minibatch that is smaller; balance: show each class equally often, in the
+            `balanced_order` of each epoch; metrics: names such as f1_macro, objects such as TopK(3), or functions (y,
+            target) -> float; by default those of the loss.
         Errors: ValueError for settings or data that do not fit; TrainingError for a loss that is not finite.
         """
         train, valid = training_parts(train, valid)
@@ -95,6 +97,8 @@ class Trainer:
             raise ValueError(f"Trainer: epochs is {epochs}, expected a whole number of at least 0")
         if not whole(batch_size) or not 1 <= batch_size <= len(train):
             raise ValueError(f"Trainer: batch_size is {batch_size}, expected 1 to {len(train)}, the number of samples")
+        if balance and (train.classes is None or not shuffle):
+            raise ValueError("Trainer: balance is true, expected class labels, and shuffle to be true")
         chosen = find_metrics(self.loss.metrics if metrics is None else metrics)
         self._check(train, chosen)
         if valid is not None:
@@ -105,7 +109,7 @@ class Trainer:
             callback.on_fit_start(self)
         try:
             for _ in range(epochs):
-                self._epoch(train, valid, batch_size, shuffle, drop_last, chosen)
+                self._epoch(train, valid, batch_size, shuffle, balance, drop_last, chosen)
                 if self.stopped is not None:
                     break
         finally:
@@ -142,12 +146,12 @@ class Trainer:
             self.loss.to(self.model.dtype)
         figures(metrics, self.loss, np.zeros(output_shape, self.model.dtype), data.y[:1], data)
 
-    def _epoch(self, train, valid, batch_size, shuffle, drop_last, metrics: dict[str, Metric]) -> None:
+    def _epoch(self, train, valid, batch_size, shuffle, balance, drop_last, metrics: dict[str, Metric]) -> None:
         start = time.perf_counter()
         table = self.timetable.begin_epoch(self.epoch, self._epochs, batch_size, len(train), drop_last)
         batch_size = self.timetable.batch_size(batch_size, self.epoch, self._epochs, len(train))
         n = len(train) - len(train) % batch_size if drop_last else len(train)
-        order = epoch_order(len(train), seed=self.seed, epoch=self.epoch) if shuffle else np.arange(len(train))
+        order = self._order(train, shuffle, balance)
         metrics = {name: metric for name, metric in metrics.items() if metric.number}
         shape = self.model.output_shape((n, *train.input_shape))
         outputs = np.empty(shape if metrics else (0, *shape[1:]), self.model.dtype)
@@ -180,6 +184,12 @@ class Trainer:
         self._say(row)
         for callback in self.callbacks:
             callback.on_epoch_end(self, row)
+
+    def _order(self, train: ArrayDataset, shuffle: bool, balance: bool) -> np.ndarray:
+        """The samples of this epoch in the order in which they are visited."""
+        if balance:
+            return balanced_order(train.y, seed=self.seed, epoch=self.epoch)
+        return epoch_order(len(train), seed=self.seed, epoch=self.epoch) if shuffle else np.arange(len(train))
 
     def _go_back(self, problem: NotFinite, weights: np.ndarray, batch_size: int) -> str:
         """Restore the last weights that gave a finite loss: the epoch's first, if its first step was one; says so."""

@@ -23,6 +23,10 @@ INTERNAL = {
     "scikit_learn",
 }  # helpers of the other files
 FAMILIES = {
+    "Fold",
+    "fold_rows",
+    "in_proportion",
+    "joined",
     "ArrayFiles",
     "ClassTarget",
     "EmbeddedDataset",

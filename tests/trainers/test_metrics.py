@@ -7,12 +7,24 @@ import sys
 import numpy as np
 import pytest
 from bprop.datasets import ArrayDataset
-from bprop.modules import Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy
+from bprop.modules import (
+    BinaryCrossEntropy,
+    BinaryCrossEntropyWithLogits,
+    Linear,
+    MeanSquaredError,
+    Sequential,
+    SoftmaxCrossEntropy,
+)
 from bprop.trainers import F1, SGD, CalibrationError, ConfusionMatrix, Metric, Precision, Recall, TopK, Trainer
 from bprop.trainers.cli import main
 from bprop.trainers.metrics import METRICS, accuracy, error, figures, find_metrics, larger_is_better, rmse
-from bprop.trainers.metrics.probabilities import softmax
+from scipy.special import softmax as scipy_softmax
 from sklearn import metrics as sklearn
+
+
+def softmax(y):
+    """Of each row."""
+    return scipy_softmax(y, axis=-1)
 
 
 @pytest.fixture
@@ -265,22 +277,40 @@ def test_figures_are_in_the_units_of_the_table():
     assert row["valid_loss"] == pytest.approx((row["valid_rmse"] / 20) ** 2, rel=1e-5)
 
 
-class Distribution:
-    """Of a loss for two classes and one score, as losses may give it."""
-
-    def __init__(self, y):
-        self.probabilities = 1 / (1 + np.exp(-y))
-
-
-@pytest.mark.parametrize("shape", [(50, 1), (50,)])
-def test_one_score_for_two_classes(shape):
+@pytest.mark.parametrize("loss", [BinaryCrossEntropyWithLogits(), BinaryCrossEntropy()])
+@pytest.mark.parametrize("shape", [(50, 1), (50, 3)])
+def test_losses_of_yes_and_no(loss, shape):
+    """Each output counts by itself, also where there are several."""
     random = np.random.default_rng(0)
     y, target = random.normal(size=shape), random.integers(0, 2, shape).astype(np.float32)
-    loss = type("Binary", (), {"distribution": lambda self, y: Distribution(y)})()
-    found = figures(find_metrics(["accuracy", "roc_auc", "f1_binary"]), loss, y, target, ArrayDataset(y, target))
+    p = 1 / (1 + np.exp(-y))
+    given = p if isinstance(loss, BinaryCrossEntropy) else y
+    names = ["accuracy", "roc_auc", "f1_binary", "confusion_matrix", "log_loss", "calibration_error"]
+    found = figures(find_metrics(names), loss, given, target, ArrayDataset(y, target))
     assert found["accuracy"] == pytest.approx(np.mean((y > 0) == target))
     assert found["roc_auc"] == pytest.approx(sklearn.roc_auc_score(target.ravel(), y.ravel()))
     assert found["f1_binary"] == pytest.approx(sklearn.f1_score(target.ravel(), y.ravel() > 0))
+    assert found["confusion_matrix"] == sklearn.confusion_matrix(target.ravel(), y.ravel() > 0).tolist()
+    assert found["log_loss"] == pytest.approx(sklearn.log_loss(target.ravel(), p.ravel()))
+
+
+def test_one_hot_targets_of_softmax(scored):
+    y, labels = scored
+    data, one_hot = ArrayDataset(y, labels), np.eye(4)[labels]
+    chosen = find_metrics(["accuracy", "log_loss", "f1_macro"])
+    found = figures(chosen, SoftmaxCrossEntropy(), y, one_hot, data)
+    assert found == figures(chosen, SoftmaxCrossEntropy(), y, labels, data)
+    assert found["log_loss"] == pytest.approx(SoftmaxCrossEntropy()(y, labels), rel=1e-5)
+
+
+def test_ignored_labels_are_left_out(scored):
+    y, labels = scored
+    some = labels.copy()
+    some[::3] = -1
+    chosen, loss = find_metrics(["accuracy", "confusion_matrix", "roc_auc"]), SoftmaxCrossEntropy(ignore_index=-1)
+    data = ArrayDataset(y, labels)
+    assert figures(chosen, loss, y, some, data) == figures(chosen, loss, y[some >= 0], labels[some >= 0], data)
+    assert np.isnan(list(figures(chosen, loss, y, labels * 0 - 1, data).values())).all()
 
 
 def test_a_loss_without_probabilities():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from bprop.datasets import ArrayDataset, Dataset
+from bprop.datasets import ArrayDataset, Dataset, balanced_order
 from bprop.modules import Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy
 from bprop.trainers import SGD, Trainer
 from bprop.trainers import trainer as module
@@ -156,3 +156,22 @@ def test_the_bar_goes_to_stderr(classifier, capsys):
     assert out == ""
     assert "epoch 1:" in err
     assert "50.0/50.0" in err or "0.00/50.0" in err
+
+
+def test_balance_shows_each_class_equally_often(classifier):
+    """With a learning rate of 0, the loss of training is that of the balanced order."""
+    classifier.optimizer.lr = 0.0
+    x, _ = classified(50)
+    labels = np.repeat([0, 1, 2], [40, 7, 3])
+    row = classifier.fit((x, labels), epochs=1, batch_size=8, balance=True)[0]
+    shown = balanced_order(labels, seed=0, epoch=0)
+    assert row["train_loss"] == pytest.approx(classifier.evaluate((x[shown], labels[shown]))["loss"], rel=1e-5)
+    assert abs(row["train_loss"] - classifier.evaluate((x, labels))["loss"]) > 1e-3
+
+
+def test_balance_needs_labels_and_shuffling(classifier, regression):
+    message = r"^Trainer: balance is true, expected class labels, and shuffle to be true$"
+    with pytest.raises(ValueError, match=message):
+        regression.fit(measured(50), balance=True)
+    with pytest.raises(ValueError, match=message):
+        classifier.fit(classified(50), balance=True, shuffle=False)

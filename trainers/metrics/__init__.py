@@ -9,7 +9,7 @@ import numpy as np
 from .classification import F1, ConfusionMatrix, Precision, Recall, TopK, accuracy, error
 from .metric import FunctionMetric, Metric, MetricLike
 from .probabilistic import CalibrationError, brier, log_loss, roc_auc
-from .probabilities import probabilities
+from .probabilities import scores, without_ignored
 from .regression import mae, r2, rmse
 
 __all__ = [
@@ -58,18 +58,20 @@ def find_metrics(wanted: Iterable[MetricLike]) -> dict[str, Metric]:
 
 
 def figures(metrics: Mapping[str, Metric], loss: Any, y: np.ndarray, target: np.ndarray, data: Any) -> dict[str, Any]:
-    """What each metric says of outputs and targets; `data` knows the units of the targets, `loss` the probabilities."""
+    """What each metric says of outputs and targets; `data` knows the units of the targets, `loss` the probabilities.
+
+    Rows whose label the loss ignores are left out; NaN where none remains.
+    """
+    y, target = without_ignored(loss, y, target)
     found = {}
-    single = y.ndim == 1 or (y.shape[-1] == 1 and y.shape == target.shape)  # one score a sample: two classes
     for name, metric in metrics.items():
-        if metric.of_probabilities or (metric.of_classes and single and hasattr(loss, "distribution")):
-            p = probabilities(name, loss, y)
-            found[name] = metric(p.reshape(-1), target.reshape(-1)) if single else metric(p, target)
+        if not len(y):
+            found[name] = np.nan
         elif metric.in_units and (data.target_mean, data.target_std) != (0, 1):
             units = [np.asarray(a, np.float64) * data.target_std + data.target_mean for a in (y, target)]
             found[name] = metric(*units)
         else:
-            found[name] = metric(y, target)
+            found[name] = metric(*scores(metric, loss, y, target))
     return found
 
 

@@ -10,9 +10,9 @@ class Metric:
     """Base of metrics: a leaf defines `value(y, target)`, and `name` if it is not to be that of its class.
 
     better: max or min; of_probabilities: y are the probabilities that the loss gives to the classes, (N, ..., K), or
-    (N,) of class 1; of_classes: so they are where the net has one score a sample; in_units: y and target are in the
-    units of the data set's source, before any standardising; number: false for what fits no column of figures, which is
-    computed only at the end and by `Trainer.evaluate`.
+    (N,) of class 1 for a loss of yes and no, whose outputs count one by one; of_classes: so they are for such a loss,
+    else scores; in_units: y and target are in the units of the data set's source, before any standardising; number:
+    false for what fits no column of figures, which is computed only at the end and by `Trainer.evaluate`.
     Outputs that hold NaN give NaN.
     """
 

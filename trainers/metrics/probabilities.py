@@ -1,24 +1,42 @@
-"""The probabilities that a loss reads into a net's outputs."""
+"""What a metric is given of a net's outputs: the rows that count, as scores or as probabilities."""
 
 import numpy as np
 
+from ...modules.distributions import Bernoulli, Categorical
 from ...modules.loss import Loss
-from ...modules.softmax_cross_entropy import SoftmaxCrossEntropy
+from .metric import Metric
 
 
-def probabilities(who: str, loss: Loss, y: np.ndarray) -> np.ndarray:
-    """Of the classes (N, ..., K), or (N, ...) of class 1; ValueError for a loss that is not about classes."""
-    if hasattr(loss, "distribution"):
-        p = getattr(loss.distribution(y), "probabilities", None)
-    else:
-        p = softmax(y) if isinstance(loss, SoftmaxCrossEntropy) else None
-    if p is None:
-        raise ValueError(f"{who}: {loss} gives no probabilities of classes, which this metric needs")
-    return p
+def without_ignored(loss: Loss, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs and labels without the rows whose label the loss ignores."""
+    ignored = getattr(loss, "ignore_index", None)
+    if ignored is None or target.ndim != y.ndim - 1:
+        return y, target
+    kept = target != ignored
+    return y[kept], target[kept]
 
 
-def softmax(y: np.ndarray) -> np.ndarray:
-    """exp(y) / Σ exp(y) over the last axis."""
-    with np.errstate(invalid="ignore"):  # inf - inf is NaN
-        p = np.exp(y - y.max(axis=-1, keepdims=True))
-    return p / p.sum(axis=-1, keepdims=True)
+def scores(metric: Metric, loss: Loss, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores or probabilities of classes, and targets; those of losses of yes and no are flat, an element a sample.
+
+    Errors: ValueError for a metric of probabilities and a loss that gives none.
+    """
+    if not metric.of_probabilities and not (metric.of_classes and y.shape == target.shape):
+        return y, target
+    distribution = distribution_of(loss, y)
+    if isinstance(distribution, Bernoulli):
+        return distribution.probabilities.reshape(-1), target.reshape(-1)
+    if not metric.of_probabilities:
+        return y, target
+    if not isinstance(distribution, Categorical):
+        raise ValueError(f"{metric.name}: {loss} gives no probabilities of classes, which this metric needs")
+    return distribution.probabilities, target
+
+
+def distribution_of(loss: Loss, y: np.ndarray) -> object:
+    """What the loss reads into the outputs, or None."""
+    try:
+        with np.errstate(all="ignore"):  # NaN stays NaN
+            return loss.distribution(y)
+    except ValueError:
+        return None
