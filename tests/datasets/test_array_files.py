@@ -1,6 +1,7 @@
 """`NpyDataset` and `NpzDataset`: mapped, not copied; trained as from memory; damaged files are refused by name."""
 
 import re
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -181,3 +182,22 @@ def test_damaged_npz(tmp_path):
         archive.writestr("x.npy", b"\x93NUMPY\x01\x00 no header")
     with pytest.raises(ValueError, match=r", expected a whole \.npz file$"):
         _ = NpzDataset(path).train
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_large_file_is_never_read_as_a_whole(tmp_path, dtype):
+    """A file of 128 MB, most of it holes, against what NumPy reserves at any time."""
+    shape, path = (128 * 2**20 // np.dtype(dtype).itemsize // 1024, 1024), tmp_path / "x.npy"
+    np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
+    np.save(tmp_path / "y.npy", np.zeros((shape[0], 1), np.float32))
+    trainer = Trainer(Sequential(Linear(1024, 1)), MeanSquaredError(), SGD(lr=0.1, momentum=0.9), quiet=True)
+    trainer.evaluate((np.zeros((2, 1024)), np.zeros((2, 1))))  # compiles
+    tracemalloc.start()
+    data = NpyDataset(path, tmp_path / "y.npy", valid_size=0.5)
+    figures = trainer.evaluate(data.valid, metrics=[])
+    for _ in zip(range(3), data.train.minibatches(32, shuffle=True), strict=False):
+        pass
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert figures["loss"] == pytest.approx(float(trainer.model[0].bias[0]) ** 2)
+    assert most < 32 * 2**20

@@ -213,7 +213,7 @@ def test_names():
     [
         ("valid_accuracy", True), ("train_f1_macro", True), ("valid_roc_auc", True), ("valid_r2", True),
         ("valid_error", False), ("valid_rmse", False), ("valid_log_loss", False), ("valid_loss", False),
-        ("valid_cost", False), ("valid_gain", True), ("my_accuracy", True), ("seconds", False),
+        ("valid_cost", False), ("valid_gain", True), ("valid_top_3", True), ("my_accuracy", True), ("seconds", False),
     ],
 )  # fmt: skip
 def test_which_direction_is_better(column, larger):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bprop.datasets import Preprocessing
+from bprop.modules import Linear, Sequential
 from bprop.trainers import runs
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
@@ -202,3 +204,42 @@ def test_versions_of_what_is_not_installed(monkeypatch):
 def test_json_has_words_for_what_is_not_finite():
     made = {"a": {"b": float("nan")}, "c": -np.inf, "d": 1.5, "e": "x"}
     assert finite(made) == {"a": {"b": "nan"}, "c": "-inf", "d": 1.5, "e": "x"}
+
+
+TABLE_CONFIG = """\
+dataset:
+  CsvDataset: {path: PATH, target: price, missing: mean}
+model:
+  - Linear: {in_features: 3, out_features: 1}
+loss: MeanSquaredError
+optimizer:
+  SGD: {lr: 0.1}
+trainer: {epochs: 60, batch_size: 8, metrics: [rmse, r2]}
+"""
+
+
+def test_a_table_leaves_its_preprocessing(tmp_path):
+    """Prices of 1000 + 10 size, and 50 more for what is red: the figures are in the table's units, new rows too."""
+    price = [1000 + 10 * i + 50 * (i % 2) for i in range(40)]
+    lines = [f"{i},{'red' if i % 2 else 'blue'},{price[i]}.0" for i in range(40)]
+    (tmp_path / "t.csv").write_text("size,colour,price\n" + "\n".join(lines))
+    (tmp_path / "c.yaml").write_text(TABLE_CONFIG.replace("PATH", str(tmp_path / "t.csv")))
+    run = tmp_path / "run"
+    assert main(["train", str(tmp_path / "c.yaml"), "--run", str(run), "--quiet"]) == 0
+    assert summary(run)["test_rmse"] < 5
+    assert summary(run)["test_rmse"] == pytest.approx(summary(run)["test_loss"] ** 0.5 * np.std(price), rel=0.2)
+    preprocessing = Preprocessing.load(run / "preprocessing.json")
+    net = Sequential(Linear(3, 1))
+    net.load_state_dict(load_file(run / "model.safetensors"))
+    new = [{"size": 20, "colour": "red"}, {"size": 3.5, "colour": "blue"}]
+    y = preprocessing.restore(net.fprop(preprocessing.transform(new)))
+    assert y == pytest.approx(np.array([[1250], [1035]]), abs=10)
+
+
+def test_a_damaged_table_is_a_wrong_input(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("size,colour,price\n1,red,2.5\n1,red\n")
+    (tmp_path / "c.yaml").write_text(TABLE_CONFIG.replace("PATH", str(tmp_path / "t.csv")))
+    assert main(["train", str(tmp_path / "c.yaml"), "--run", str(tmp_path / "run"), "--quiet"]) == 2
+    wanted = f"bprop: error: {tmp_path / 't.csv'}, line 3: there are 2 cells, expected 3 as in the first row\n"
+    assert capsys.readouterr().err == wanted
+    assert not (tmp_path / "run").exists()

@@ -112,9 +112,9 @@ def test_plateau_like_torch(torch, mode):
     again = PlateauSchedule("valid_loss", 0.5, 2, 0.01, mode, cooldown=1)
     again.load_state_dict(ours.state_dict())
     assert again.state_dict() == ours.state_dict()
-    accuracy = PlateauSchedule("valid_accuracy", 0.5, 0)
+    accuracy = PlateauSchedule("valid_f1_macro", 0.5, 0)
     for figure in (0.1, 0.5, 0.4):
-        accuracy.observe({"valid_accuracy": figure})
+        accuracy.observe({"valid_f1_macro": figure})
     assert accuracy.scale == 0.5
 
 

@@ -75,8 +75,11 @@ def figures(metrics: Mapping[str, Metric], loss: Any, y: np.ndarray, target: np.
     return found
 
 
-def larger_is_better(column: str, metrics: Mapping[str, Metric]) -> bool:
-    """Whether a column of figures such as valid_accuracy improves as it grows; a loss does not."""
+def larger_is_better(column: str, metrics: Mapping[str, Metric] = METRICS) -> bool:
+    """Whether a column of figures such as valid_accuracy improves as it grows; a loss does not.
+
+    Args: metrics: those that the figures may be of; of others, whose name ends in accuracy or begins with top_ does.
+    """
     name = column.removeprefix("train_").removeprefix("valid_")
     metric = metrics.get(name) or METRICS.get(name)
-    return name.endswith("accuracy") if metric is None else metric.better == "max"
+    return name.endswith("accuracy") or name.startswith("top_") if metric is None else metric.better == "max"

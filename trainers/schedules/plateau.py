@@ -3,6 +3,7 @@
 import math
 from typing import Literal
 
+from ..metrics import larger_is_better
 from ..optimizers.checks import count, not_negative
 from .schedule import Schedule
 
@@ -13,8 +14,9 @@ class PlateauSchedule(Schedule):
     An improvement is a figure below (1 - threshold) best, or below best - threshold if threshold_mode is "abs".
     Its state is `best`, `waited`, `cooling` and `scale`.
 
-    Args: monitor: a column of the figures; those named accuracy are better when larger; factor: above 0, below 1;
-        patience, cooldown: epochs to wait, and epochs after a change in which none count; min_scale: the least scale.
+    Args: monitor: a column of the figures, of which some metrics are better when larger, and what is named accuracy;
+        factor: above 0, below 1; patience, cooldown: epochs to wait, and epochs after a change in which none count;
+        min_scale: the least scale.
     Errors: ValueError for settings out of range, and for a figure that the training does not give.
     Source: torch.optim.lr_scheduler.ReduceLROnPlateau.
     """
@@ -47,7 +49,7 @@ class PlateauSchedule(Schedule):
         if self.monitor not in row:
             known = ", ".join(name for name in row if name != "epoch")
             raise ValueError(f"PlateauSchedule: there is no figure {self.monitor!r}, expected one of {known}")
-        figure = -row[self.monitor] if self.monitor.endswith("accuracy") else row[self.monitor]
+        figure = -row[self.monitor] if larger_is_better(self.monitor) else row[self.monitor]
         if figure < self._goal():
             self.best, self.waited = figure, 0
         else:
