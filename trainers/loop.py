@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..datasets import ArrayDataset
+from .optimizers.full_batch import FullBatch
 from .schedules.setting import Setting
 from .step import CompiledStep
 
@@ -67,6 +68,35 @@ class Epoch:
         """Train; after each chunk, how many samples it took and the sum of their losses. NotFinite stops it."""
         steps = self.prepare(step)
         return self._step_by_step(step) if steps is None else self._chunks(steps)
+
+    def train(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
+        """`run`, or what an optimizer that looks at all samples at once does in its place."""
+        full = isinstance(step.optimizer, FullBatch)
+        return self._whole(step, step.optimizer) if full else self.run(step)  # type: ignore[arg-type]
+
+    def objective(self, step: CompiledStep, optimizer: FullBatch) -> float:
+        """The mean loss of all samples, or infinity; leaves its gradient in the net's, and changes no parameter."""
+        n, total = len(self.order), 0.0
+        whole = n - n % self.batch_size
+        optimizer.total[:] = 0
+        for first, last, size in ((0, whole, self.batch_size), (whole, n, n - whole)):
+            part = Epoch(self.data, self.order[first:last], size, self.outputs[first:last])
+            optimizer.share = size / n  # of a minibatch among all samples
+            try:
+                total += sum(loss for _, loss in part.run(step)) if first < last else 0.0
+            except NotFinite:
+                return np.inf
+        step.net.flat_gradients[:] = optimizer.total
+        return total / n
+
+    def _whole(self, step: CompiledStep, optimizer: FullBatch) -> Iterator[tuple[int, float]]:
+        value = optimizer.minimize(step.net, lambda: self.objective(step, optimizer))
+        if not np.isfinite(value):
+            raise NotFinite(f"the loss is {value}", 0)
+        if len(self.outputs):  # they are of the last point that was tried
+            with optimizer.gathering():
+                self.objective(step, optimizer)
+        yield len(self.order), value * len(self.order)
 
     def _set(self, place: int) -> None:
         """Give the settings, as Python sees them, their values at a place in the order."""

@@ -8,6 +8,7 @@ from ..modules.engine.step import StepPlan
 from ..modules.loss import Loss
 from ..modules.module import Module
 from .optimizers import Optimizer
+from .optimizers.full_batch import FullBatch
 
 
 class CompiledStep:
@@ -77,4 +78,7 @@ def compile_step(net: Module, loss: Loss, optimizer: Optimizer) -> CompiledStep:
 
     step = compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1)); value = step(x, target)
     """
+    if isinstance(optimizer, FullBatch):
+        name = type(optimizer).__name__
+        raise TypeError(f"compile_step: {name} needs all samples at once; use a Trainer, or its minimize(net, closure)")
     return CompiledStep(net, loss, optimizer)

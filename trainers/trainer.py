@@ -17,6 +17,7 @@ from .loop import Epoch, NotFinite
 from .metrics import Metric, MetricLike, figures, find_metrics
 from .notice import said_if_slow
 from .optimizers import Optimizer
+from .optimizers.full_batch import FullBatch
 from .schedules import Schedule
 from .schedules.timetable import Timetable
 from .step import CompiledStep
@@ -68,6 +69,9 @@ class Trainer:
         self._epochs = 0  # the number of epochs after this fit
         self._good: np.ndarray | None = None  # weights that are known to have given a finite loss
         self.timetable = Timetable(schedules or {}, {"optimizer": optimizer, "model": model, "loss": loss})
+        if isinstance(optimizer, FullBatch) and self.timetable.by_step:
+            path = self.timetable.by_step[0].path
+            raise ValueError(f"schedules: {path} has a schedule per step, but {type(optimizer).__name__} has no steps")
         scheduled = tuple((setting.owner, setting.name) for setting in self.timetable.by_step)
         self._step = CompiledStep(model, loss, optimizer, scheduled)
 
@@ -162,7 +166,7 @@ class Trainer:
         total, done = 0.0, 0
         with self._bar(n) as bar:
             try:
-                for count, loss in epoch.run(self._step):
+                for count, loss in epoch.train(self._step):
                     total, done = total + loss, done + count
                     bar.update(count)
                     bar.set_postfix(loss=f"{total / done:.4f}", refresh=False)
@@ -182,6 +186,8 @@ class Trainer:
         self.history.append(row)
         self.timetable.observe(row)
         self._say(row)
+        if isinstance(self.optimizer, FullBatch) and self.optimizer.converged:
+            self.stop(f"{type(self.optimizer).__name__} has converged")
         for callback in self.callbacks:
             callback.on_epoch_end(self, row)
 

@@ -18,6 +18,7 @@ from bprop.trainers import (
     Adam,
     Adamax,
     AdamW,
+    FullBatch,
     Lion,
     NAdam,
     Optimizer,
@@ -55,7 +56,11 @@ CASES = [
 ]
 NAMES = [f"{cls.__name__} {' '.join(settings)}" for cls, settings in CASES]
 CONCRETE = sorted(
-    (cls for cls in vars(trainers.optimizers).values() if inspect.isclass(cls) and issubclass(cls, Optimizer)),
+    (
+        cls
+        for cls in vars(trainers.optimizers).values()
+        if inspect.isclass(cls) and issubclass(cls, Optimizer) and not issubclass(cls, FullBatch)
+    ),
     key=lambda cls: cls.__name__,
 )
 

@@ -28,6 +28,7 @@ BASES = (
     "Initializer",
     "Dataset",
     "Optimizer",
+    "FullBatch",
     "Schedule",
     "Callback",
     "Metric",

@@ -5,7 +5,10 @@ from .adagrad import Adagrad
 from .adam import Adam, AdamW
 from .adamax import Adamax
 from .asgd import ASGD
+from .conjugate_gradient import ConjugateGradient
+from .full_batch import FullBatch
 from .groups import Group
+from .lbfgs import LBFGS
 from .lion import Lion
 from .nadam import NAdam
 from .optimizer import Optimizer
@@ -16,12 +19,15 @@ from .sgd import SGD
 
 __all__ = [
     "ASGD",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "ConjugateGradient",
+    "FullBatch",
     "Group",
     "Lion",
     "NAdam",

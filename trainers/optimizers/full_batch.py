@@ -1,0 +1,148 @@
+"""The base of optimizers that look at the whole training set for each step, and so can search along a line."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ...modules.module import Module
+from .checks import count, not_negative
+from .line_search import LineSearch, Point
+from .optimizer import Optimizer
+
+
+class FullBatch(Optimizer):
+    """A descent along directions of its own choice, on the loss of all samples.
+
+        parameter += a direction      a: a step that satisfies the strong Wolfe conditions
+
+    In a Trainer an epoch is `max_iter` such iterations, and the batch size is how many samples are in memory at a
+    time; by hand, `minimize(net, closure)` does them. A subclass writes `direction`, and the rest if it needs it.
+
+    Args: max_iter: iterations of one `minimize`; tolerance_grad: largest gradient, and tolerance_change: largest change
+        of a parameter, at which it has converged.
+    Errors: ValueError for settings out of range.
+    """
+
+    framework_base = True
+    c2 = 0.9
+
+    def __init__(self, max_iter: int, tolerance_grad: float, tolerance_change: float):
+        super().__init__()
+        owner = type(self).__name__
+        count(owner, 1, max_iter=max_iter)
+        not_negative(owner, tolerance_grad=tolerance_grad, tolerance_change=tolerance_change)
+        self.max_iter, self.tolerance_grad, self.tolerance_change = max_iter, tolerance_grad, tolerance_change
+        self.share = 1.0
+        vars(self).update(_memory={}, _converged=False, _gathering=False)
+
+    def direction(self, gradient: np.ndarray) -> np.ndarray:
+        """Where to go from here; it may use and change `self._memory`."""
+        raise NotImplementedError(f"{type(self).__name__} has no direction: write `def direction(self, gradient)`")
+
+    def learn(self, step: np.ndarray, change: np.ndarray) -> None:
+        """Hear of the step just taken, and by how much it has changed the gradient."""
+
+    def first_step(self, gradient: np.ndarray, slope: float) -> float:
+        """The first step that the line search tries."""
+        return 1.0 if self._memory else min(1.0, 1 / float(np.abs(gradient).sum()))
+
+    @property
+    def converged(self) -> bool:
+        """Whether the last `minimize` ended since there was nothing left to gain."""
+        return self._converged
+
+    # -- adding up the gradients of all minibatches, compiled ----------------------------------------------------------
+
+    def start(self, parameters: np.ndarray) -> None:
+        self.total = np.zeros_like(parameters)
+        vars(self)["_memory"] = {}
+
+    def update(self, parameters, gradients):
+        for i in range(parameters.size):
+            self.total[i] += self.share * gradients[i]
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Within this context `update` adds up gradients; elsewhere it is refused."""
+        vars(self)["_gathering"] = True
+        try:
+            yield
+        finally:
+            vars(self)["_gathering"] = False
+
+    def _enter_update(self, raw, *arguments):
+        if not self._gathering:
+            raise RuntimeError(f"{self.label()}: update needs all samples; use a Trainer, or minimize(net, closure)")
+        return super()._enter_update(raw, *arguments)
+
+    # -- the iterations -----------------------------------------------------------------------------------------------
+
+    def minimize(self, net: Module, closure: Callable[[], float]) -> float:
+        """Lower the loss by up to max_iter iterations; returns it.
+
+        Args: closure: gives the loss of the net as it is, and leaves its gradient in `net.flat_gradients`.
+        """
+        self.attach(net)
+        x, gradients = net.flat_parameters, net.flat_gradients
+        vars(self)["_converged"] = False
+        with self.gathering():
+            value, gradient = float(closure()), gradients.copy()
+            for _ in range(self.max_iter):
+                if self._converged or not np.isfinite(value):
+                    break
+                value, gradient = self._iterate(x, gradients, closure, value, gradient)
+        gradients[:] = gradient
+        return value
+
+    def _iterate(self, x, gradients, closure, value: float, gradient: np.ndarray) -> tuple[float, np.ndarray]:
+        """One iteration from x; returns the loss and the gradient at the new x."""
+        if np.abs(gradient).max(initial=0) <= self.tolerance_grad:
+            vars(self)["_converged"] = True
+            return value, gradient
+        fresh = not self._memory
+        direction = self.direction(gradient)
+        if not np.dot(gradient, direction) < 0:
+            fresh, vars(self)["_memory"] = True, {}
+            direction = self.direction(gradient)
+        slope, before, seen = float(np.dot(gradient, direction)), x.copy(), {0.0: gradient}
+
+        def evaluate(a: float) -> Point:
+            x[:] = before + x.dtype.type(a) * direction
+            found = float(closure())
+            seen[a] = gradients.copy()
+            return Point(a, found, float(np.dot(seen[a], direction)))
+
+        search = LineSearch(evaluate, Point(0.0, value, slope), self.c2, 10 * float(np.finfo(x.dtype).eps))
+        point = search.run(self.first_step(gradient, slope))
+        x[:] = before + x.dtype.type(point.a) * direction
+        step = x - before
+        if point.a > 0:
+            self.learn(step, seen[point.a] - gradient)
+        else:
+            vars(self)["_memory"] = {}
+        if np.abs(step).max(initial=0) <= self.tolerance_change and (fresh or point.a > 0):
+            vars(self)["_converged"] = True
+        return point.value, seen[point.a]
+
+    # -- state --------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the directions depend on: copies of arrays, and numbers, by name; empty before the first iteration."""
+        state = self._memory if self._loaded is None else self._loaded
+        return {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in state.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if self._vector is None:
+            vars(self)["_loaded"] = dict(state)
+            return
+        size = self.total.size
+        for name, value in state.items():
+            if isinstance(value, np.ndarray) and value.shape[-1] != size:
+                message = f"{name} has shape {value.shape}, expected {size} numbers"
+                raise ValueError(f"{type(self).__name__}: cannot load the state: {message}")
+        vars(self)["_memory"] = {
+            name: np.array(value, self.dtype) if isinstance(value, np.ndarray) else value
+            for name, value in state.items()
+        }
