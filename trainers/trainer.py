@@ -67,7 +67,7 @@ class Trainer:
         self.epoch = 0
         self.metrics: dict[str, Metric] = {}  # those of the last training
         self._epochs = 0  # the number of epochs after this fit
-        self._good: np.ndarray | None = None  # weights that are known to have given a finite loss
+        self._good: dict[str, np.ndarray] | None = None  # weights that are known to have given a finite loss
         self.timetable = Timetable(schedules or {}, {"optimizer": optimizer, "model": model, "loss": loss})
         if isinstance(optimizer, FullBatch) and self.timetable.by_step:
             path = self.timetable.by_step[0].path
@@ -162,7 +162,7 @@ class Trainer:
         epoch = Epoch(train, order[:n], batch_size, outputs, self.timetable.by_step, table)
         with said_if_slow(COMPILING, quiet=self.quiet):
             epoch.prepare(self._step)
-        weights = self.model.flat_parameters.copy()
+        weights = self.model.state_dict()
         total, done = 0.0, 0
         with self._bar(n) as bar:
             try:
@@ -197,12 +197,12 @@ class Trainer:
             return balanced_order(train.y, seed=self.seed, epoch=self.epoch)
         return epoch_order(len(train), seed=self.seed, epoch=self.epoch) if shuffle else np.arange(len(train))
 
-    def _go_back(self, problem: NotFinite, weights: np.ndarray, batch_size: int) -> str:
+    def _go_back(self, problem: NotFinite, weights: dict[str, np.ndarray], batch_size: int) -> str:
         """Restore the last weights that gave a finite loss: the epoch's first, if its first step was one; says so."""
         good, epoch = weights, self.epoch
         if problem.position == 0 and self._good is not None:
             good, epoch = self._good, self.epoch - 1
-        self.model.flat_parameters[:] = good
+        self.model.load_state_dict(good)
         return (
             f"{problem} in epoch {self.epoch + 1}, step {problem.position // batch_size + 1}; "
             f"the model has its weights of the end of epoch {epoch} again. A smaller learning rate may help"

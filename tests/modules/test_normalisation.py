@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from bprop.modules import BatchNorm1d, LayerNorm, Linear, MeanSquaredError, RMSNorm, Sequential
-from bprop.trainers import SGD, compile_step
+from bprop.trainers import SGD, Trainer, TrainingError, compile_step
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -41,6 +41,15 @@ def test_a_training_step_is_pytorchs(random):
         assert value == pytest.approx(loss.item(), rel=1e-4)
     for name, array in net.state_dict().items():
         np.testing.assert_allclose(array, other.state_dict()[name], 1e-3, 1e-5, err_msg=name)
+
+
+def test_a_training_that_diverges_gives_back_finite_statistics(random):
+    net = Sequential(Linear(4, 3), BatchNorm1d(3), Linear(3, 3), BatchNorm1d(3, affine=False), Linear(3, 1))
+    trainer = Trainer(net, MeanSquaredError(), SGD(lr=1e12), quiet=True)
+    data = random.standard_normal((32, 4)), random.standard_normal((32, 1))
+    with pytest.raises(TrainingError, match=r"not finite|is nan|is inf"), np.errstate(all="ignore"):
+        trainer.fit(data, epochs=20, batch_size=8)
+    assert all(np.isfinite(array).all() for array in net.state_dict().values())
 
 
 @pytest.mark.parametrize("make", [lambda: BatchNorm1d(3), lambda: BatchNorm1d(3, track_running_stats=False).eval()])
