@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from .csv_table import Table, number
 
 MOST_CATEGORIES = 100  # more different words are names or free text, unless the user says otherwise
 
 
-def is_categorical(table: Table, name: str, missing: Sequence[str], stated: bool) -> bool:
+def is_categorical(table: Table, name: str, missing: Collection[str], stated: bool) -> bool:
     """Whether an input is a column of words, as the user stated or the cells say."""
     given = given_cells(table, name, missing)
     if len(given) < 2:
@@ -17,7 +17,7 @@ def is_categorical(table: Table, name: str, missing: Sequence[str], stated: bool
     return stated or holds_words(table, name, given, "name the column under categorical")
 
 
-def guessed_task(table: Table, name: str, missing: Sequence[str]) -> str:
+def guessed_task(table: Table, name: str, missing: Collection[str]) -> str:
     """`classification` or `regression`, as the target's cells say."""
     given = given_cells(table, name, missing)
     if holds_words(table, name, given, "state the task"):
@@ -30,9 +30,10 @@ def guessed_task(table: Table, name: str, missing: Sequence[str]) -> str:
     )
 
 
-def given_cells(table: Table, name: str, missing: Sequence[str]) -> dict[str, int]:
+def given_cells(table: Table, name: str, missing: Collection[str]) -> dict[str, int]:
     """The different cells that are not missing, each with its first row."""
     given: dict[str, int] = {}
+    missing = frozenset(missing)
     for n, cell in enumerate(table.column(name)):
         if cell not in missing:
             given.setdefault(cell, n)

@@ -4,7 +4,7 @@ refused by file, line and column."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,9 +37,9 @@ class Categorical:
     fill: str | None
 
 
-def numbers(table: Table, name: str, missing: Sequence[str], fill: float | None) -> np.ndarray:
+def numbers(table: Table, name: str, missing: Collection[str], fill: float | None) -> np.ndarray:
     """A column as float64, missing values filled."""
-    values = np.empty(len(table))
+    values, missing = np.empty(len(table)), frozenset(missing)
     for n, cell in enumerate(table.column(name)):
         value = fill if cell in missing else number(cell)
         if value is None:
@@ -48,9 +48,9 @@ def numbers(table: Table, name: str, missing: Sequence[str], fill: float | None)
     return values
 
 
-def words(table: Table, name: str, missing: Sequence[str], fill: str | None) -> list[str]:
+def words(table: Table, name: str, missing: Collection[str], fill: str | None) -> list[str]:
     """A column of words, missing ones filled; a word that is a number is spelled in one way (3, 3.0 and 03 as 3)."""
-    found = []
+    found, missing = [], frozenset(missing)
     for n, cell in enumerate(table.column(name)):
         word = fill if cell in missing else one_spelling(cell)
         if word is None:
@@ -65,18 +65,19 @@ def one_spelling(cell: str) -> str:
     return cell if value is None else repr(int(value)) if value.is_integer() else repr(value)
 
 
-def numeric(table: Table, name: str, missing: Sequence[str], how: str, standardize: bool) -> Numeric:
+def numeric(table: Table, name: str, missing: Collection[str], how: str, standardize: bool) -> Numeric:
     """A column of numbers fitted to a table."""
-    given = np.array([number(cell) for cell in table.column(name) if cell not in missing], dtype=float)
+    values = numbers(table, name, missing, None if how == "refuse" else np.nan)
+    given = values[~np.isnan(values)]
     if not given.size:
         raise ValueError(f"{table.source}: column {name!r} has no value in the training rows; drop it")
     fill = {"mean": float(given.mean()), "median": float(np.median(given))}.get(how)
-    filled = numbers(table, name, missing, fill)
+    filled = values if fill is None else np.nan_to_num(values, nan=fill)
     mean, std = map(float, mean_and_std(filled)) if standardize else (0.0, 1.0)
     return Numeric("numeric", name, mean, std, fill)
 
 
-def categorical(table: Table, name: str, missing: Sequence[str], how: str) -> Categorical:
+def categorical(table: Table, name: str, missing: Collection[str], how: str) -> Categorical:
     """A column of words fitted to a table."""
     counts = Counter(one_spelling(cell) for cell in table.column(name) if cell not in missing)
     if not counts:
@@ -94,6 +95,6 @@ def in_order(found: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def odd(cell: str, missing: Sequence[str]) -> str:
+def odd(cell: str, missing: Collection[str]) -> str:
     """What is wrong with a cell that cannot be used."""
     return f"got {cell!r}, which means a missing value" if cell in missing else f"got {cell!r}"

@@ -8,13 +8,14 @@ import difflib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns of text: `rows[i]` has a cell for each name and ends on line `lines[i]` of `source`."""
+    """Named columns of text: `rows[i]` has a cell for each name and ends on line `lines[i]` of the file `source`."""
 
     source: str
     names: list[str]
@@ -24,10 +25,13 @@ class Table:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def column(self, name: str) -> list[str]:
+    def column(self, name: str) -> tuple[str, ...]:
         """The cells of a column; ValueError if there is none of that name."""
-        i = self.position(name)
-        return [row[i] for row in self.rows]
+        return self._columns[self.position(name)]
+
+    @cached_property
+    def _columns(self) -> list[tuple[str, ...]]:
+        return list(zip(*self.rows, strict=True)) or [()] * len(self.names)
 
     def position(self, name: str) -> int:
         """Where a column stands, from 0."""
@@ -39,7 +43,11 @@ class Table:
 
     def place(self, row: int, name: str) -> str:
         """`wine.csv, line 3, column 'ash'`."""
-        return f"{self.source}, line {self.lines[row]}, column {name!r}"
+        return f"{self.line(row)}, column {name!r}"
+
+    def line(self, row: int) -> str:
+        """`wine.csv, line 3`, or `row 3` for rows that are in no file."""
+        return f"{self.source}, line {self.lines[row]}" if self.source else f"row {self.lines[row]}"
 
     def take(self, rows: Iterable[int]) -> Table:
         """The rows of these numbers."""
@@ -86,7 +94,7 @@ def table_of(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> Table:
             raise ValueError(f"row {i}: {absent[0]!r} is missing, expected {', '.join(names)}")
         values = [row[name] for name in names]
         cells.append(["" if value is None or value != value else str(value).strip() for value in values])
-    return Table("rows", list(names), cells, list(range(len(cells))))
+    return Table("", list(names), cells, list(range(len(cells))))
 
 
 def number(cell: str) -> float | None:

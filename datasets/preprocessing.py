@@ -71,7 +71,7 @@ class Preprocessing:
             x = np.hstack(parts).astype(np.float32)
         if not np.isfinite(x).all():
             n, k = np.argwhere(~np.isfinite(x))[0]
-            raise ValueError(f"{table.source}, line {table.lines[n]}: {self.features[k]} is too large for float32")
+            raise ValueError(f"{table.line(n)}: {self.features[k]} is too large for float32")
         return x
 
     def targets(self, table: Table) -> np.ndarray:

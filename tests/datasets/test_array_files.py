@@ -199,5 +199,5 @@ def test_a_large_file_is_never_read_as_a_whole(tmp_path, dtype):
         pass
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert figures["loss"] == pytest.approx(float(trainer.model[0].bias[0]) ** 2)
+    assert figures["loss"] == pytest.approx(float(trainer.model[0].bias[0]) ** 2, rel=1e-4)
     assert most < 32 * 2**20

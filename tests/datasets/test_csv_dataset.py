@@ -241,10 +241,10 @@ def test_transform_refuses_rows(path):
     fitted = CsvDataset(path, target="price").preprocessing
     good = {"size": 1, "weight": 2, "colour": "red"}
     for wrong, message in [
-        ({"size": "big"}, "rows, line 1, column 'size': got 'big', expected a number below 1e30"),
-        ({"size": None}, "rows, line 1, column 'size': got '', which means a missing value, expected a number"),
-        ({"colour": float("nan")}, "rows, line 1, column 'colour': got '', which means a missing value"),
-        ({"colour": "pink"}, "rows, line 1, column 'colour': 'pink' is not a category of the training rows"),
+        ({"size": "big"}, "row 1, column 'size': got 'big', expected a number below 1e30"),
+        ({"size": None}, "row 1, column 'size': got '', which means a missing value, expected a number"),
+        ({"colour": float("nan")}, "row 1, column 'colour': got '', which means a missing value"),
+        ({"colour": "pink"}, "row 1, column 'colour': 'pink' is not a category of the training rows"),
     ]:  # fmt: skip
         with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
             fitted.transform([good, {**good, **wrong}])
@@ -255,7 +255,7 @@ def test_transform_refuses_rows(path):
 def test_numbers_too_large_for_float32(write):
     path = write(["a,t", "1e-20,1.5", "2e-20,2.5", "3e-20,3.5"])
     fitted = CsvDataset(path, target="t", valid_size=0, test_size=0).preprocessing
-    with pytest.raises(ValueError, match=r"^rows, line 0: a is too large for float32$"):
+    with pytest.raises(ValueError, match=r"^row 0: a is too large for float32$"):
         fitted.transform([{"a": 1e29}])
 
 
