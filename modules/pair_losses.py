@@ -128,7 +128,9 @@ class Triplet(PairLoss):
         """The p-norm of u - v, from their largest difference, so that no power overflows."""
         largest = u.dtype.type(0)
         for i in range(u.size):
-            largest = max(largest, abs(u[i] - v[i] + self.eps))
+            size = abs(u[i] - v[i] + self.eps)
+            if not size <= largest:  # NaN is not hidden
+                largest = size
         if largest == 0:
             return largest
         total = u.dtype.type(0)

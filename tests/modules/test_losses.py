@@ -31,6 +31,7 @@ from bprop.modules import (
     Triplet,
     check_gradients,
 )
+from bprop.trainers.configs import ConfigError, parse_config
 
 from .cases import LOSSES
 
@@ -263,3 +264,28 @@ def test_labels_outside_are_refused_while_running(loss):
     for label in (-1, 3):
         with pytest.raises(ValueError, match=r"a label lies outside 0\.\.K-1"):
             loss.fprop(np.zeros((2, 3)), [0, label])
+
+
+def test_options_come_from_yaml():
+    text = """\
+dataset: Digits
+model:
+  - Flatten
+  - Linear: {in_features: 64, out_features: 10}
+loss:
+  SoftmaxCrossEntropy:
+    class_weights: [1, 2, 1, 1, 1, 1, 1, 1, 1, 0.5]
+    label_smoothing: 0.1
+    ignore_index: 3
+optimizer: {SGD: {lr: 0.1}}
+trainer: {epochs: 1}
+"""
+    loss = parse_config(text).build().loss
+    assert repr(loss).startswith(
+        "SoftmaxCrossEntropy(class_weights=[1, 2, 1, 1, 1, 1, 1, 1, 1, 0.5], label_smoothing=0.1"
+    )
+    text = text.replace("[1, 2, 1, 1, 1, 1, 1, 1, 1, 0.5]", "[1, 2]")
+    with pytest.raises(ConfigError, match=r"c.yaml:6:3: loss.SoftmaxCrossEntropy: .*y has 10 scores, class_weights 2"):
+        parse_config(text, source="c.yaml").build()
+    with pytest.raises(ConfigError, match="reduction"):
+        parse_config(text.replace("ignore_index: 3", "reduction: average")).build()
