@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .elementwise import Elementwise
+from .engine.stateful import written_by
 from .initializers import Initializer, PyTorchUniform
 from .kernels.buffers import as_rows, reuse, reuse_like
 from .kernels.products import add_to_rows, product, sum_rows
@@ -59,6 +61,43 @@ class Linear(Module):
         if self.needs_grad_x:
             self.grad_x = reuse_like(self.grad_x, self.x)
             product(grad_y, self.weight, as_rows(self.grad_x), False)
+        return self.grad_x
+
+    def fuses_with(self, unit) -> bool:
+        """Whether the loops below do the same as both modules' own methods."""
+        return written_by(self, Linear) and written_by(unit, Elementwise)
+
+    def fprop_then(self, unit, x):
+        """fprop of this layer and of the elementwise unit after it: bias and unit in one pass."""
+        self.x = x
+        self.y = reuse(self.y, x.shape[:-1] + (self.out_features,), x.dtype)  # noqa: RUF005
+        unit.x = self.y
+        unit.y = reuse_like(unit.y, self.y)
+        between, y = as_rows(self.y), as_rows(unit.y)
+        product(as_rows(x), self.weight.T, between, False)
+        for n in range(y.shape[0]):
+            for k in range(y.shape[1]):
+                if self.bias is not None:
+                    between[n, k] += self.bias[k]
+                y[n, k] = unit.function(between[n, k])
+        return unit.y
+
+    def bprop_after(self, unit, grad_y):
+        """bprop of the elementwise unit after this layer, then of this layer: derivative and bias gradient in one pass."""
+        unit.grad_x = reuse_like(unit.grad_x, unit.x)
+        unit_x, unit_y, grad_y = as_rows(unit.x), as_rows(unit.y), as_rows(grad_y)
+        between, x = as_rows(unit.grad_x), as_rows(self.x)
+        if self.bias is not None and not self.accumulate:
+            self.grad_bias[:] = 0
+        for n in range(between.shape[0]):
+            for k in range(between.shape[1]):
+                between[n, k] = grad_y[n, k] * unit.derivative(unit_x[n, k], unit_y[n, k])
+                if self.bias is not None:
+                    self.grad_bias[k] += between[n, k]
+        product(between.T, x, self.grad_weight, self.accumulate)
+        if self.needs_grad_x:
+            self.grad_x = reuse_like(self.grad_x, self.x)
+            product(between, self.weight, as_rows(self.grad_x), False)
         return self.grad_x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -11,12 +11,21 @@ from .stateful import Stateful
 
 @dataclass(frozen=True)
 class Operation:
-    """`target = module.method(*arguments)`; the arguments are names of earlier targets or of the plan's inputs."""
+    """`target = module.method(*arguments)`; the arguments are names of earlier targets or of the plan's inputs.
+
+    A fused operation stands for two: `module.method(partner, *arguments)`.
+    """
 
     target: str
     module: Stateful
     method: str
     arguments: tuple[str, ...]
+    fused: tuple["Operation", ...] = ()
+
+    @property
+    def partner(self) -> Stateful | None:
+        """The other module of a fused operation."""
+        return next((operation.module for operation in self.fused if operation.module is not self.module), None)
 
 
 @dataclass
@@ -57,6 +66,26 @@ def prune(operations: list[Operation], results: set[str]) -> tuple[list[Operatio
         needed.update(operation.arguments)
         kept.append(operation)
     return kept[::-1], unread
+
+
+FUSED = {"fprop": "fprop_then", "bprop": "bprop_after"}
+
+
+def fuse(operations: list[Operation], results: set[str]) -> list[Operation]:
+    """Put a layer and the elementwise unit after it into one operation, where only they use what passes between them."""
+    read = [name for operation in operations for name in operation.arguments]
+    fused: list[Operation] = []
+    for operation in operations:
+        before = fused[-1] if fused else None
+        if before is not None and operation.method in FUSED and before.method == operation.method:
+            between = operation.arguments == (before.target,) and read.count(before.target) == 1
+            layer, unit = (before, operation) if operation.method == "fprop" else (operation, before)
+            if between and before.target not in results and layer.module.fuses_with(unit.module):
+                target, method = operation.target, FUSED[operation.method]
+                fused[-1] = Operation(target, layer.module, method, before.arguments, (before, operation))
+                continue
+        fused.append(operation)
+    return fused
 
 
 def parts(operations: list[Operation], results: set[str], cut_after: str = "") -> list["Part"]:

@@ -18,7 +18,7 @@ import numpy as np
 from . import cache
 from .compiler import compiled, compiled_method
 from .errors import cannot_compile, pass_on_layout
-from .operations import Operation, Part, modules_of, parts
+from .operations import Operation, Part, fuse, modules_of, parts
 from .printer import attributes, print_plan
 from .sources import digest, names
 from .state import StateType, offer_method
@@ -42,8 +42,9 @@ class Function:
 
     @cached_property
     def parts(self) -> list[Part]:
-        """Where to cut it, if modules in Python stand in it."""
-        return parts(self.operations, set(self.results), self.results[0] if self.step else "")
+        """Its operations, fused where that saves time, and cut where modules in Python stand between."""
+        fused = fuse(self.operations, set(self.results))
+        return parts(fused, set(self.results), self.results[0] if self.step else "")
 
 
 class Plan:
@@ -165,7 +166,7 @@ class Plan:
         wider: dict[Stateful, frozenset[str]] = {}
         while True:
             kinds = {m: tree_type(copies[m], wider.get(m, frozenset())) for m in self.modules}
-            module, attribute = self._check(operations, kinds, values, copies)
+            module, attribute = self._check(kinds, values)
             if module is None:
                 return [kinds[module] for module in self.modules]
             wider[module] = wider.get(module, frozenset()) | {attribute}
@@ -189,33 +190,42 @@ class Plan:
         finally:
             flip_modes(copies, other_mode)
 
-    def _check(self, operations, kinds, values, copies):
+    def _check(self, kinds, values):
         """Compile each method by itself, so that a refusal names its module; a changed layout is given back."""
         types = {name: argument_type(value) for name, value in values.items()}
-        for operation in operations:
-            module = operation.module
-            if not module.jit:
-                continue
-            function = compiled_method(raw_method(type(module), operation.method))
-            signature = (kinds[module], *(types[name] for name in operation.arguments))
-            signature += omitted(function.py_func, len(signature))
+        todo = [o for f in self.functions.values() for part in f.parts if part.compiled for o in part.operations]
+        for operation in todo:
             try:
-                function.compile(signature)
-            except Exception as error:  # numba's own kinds, and what it lets through
-                attribute = pass_on_layout(error)
-                if attribute is not None:
-                    return module, attribute
-                raise cannot_compile(module, operation.method, error) from None
-            result = function.overloads[signature].signature.return_type
-            wanted = types.get(operation.target)
-            if isinstance(result, numba.types.Array) and str(result.dtype) != str(getattr(wanted, "dtype", result)):
-                raise cannot_compile(
-                    module,
-                    operation.method,
-                    f"it returns {result.dtype} where plain Python returns {wanted.dtype}",
-                )
-            types[operation.target] = result
+                types[operation.target] = compiled_result(operation, kinds, types)
+            except Exception:  # of which of the two, if it is a fused one?
+                for single in operation.fused or (operation,):
+                    try:
+                        types[single.target] = compiled_result(single, kinds, types)
+                    except Exception as error:  # numba's own kinds, and what it lets through
+                        attribute = pass_on_layout(error)
+                        if attribute is not None:
+                            return single.module, attribute
+                        raise cannot_compile(single.module, single.method, error) from None
+                raise
         return None, None
+
+
+def compiled_result(operation: Operation, kinds, types):
+    """Compile an operation's method; the type of its result."""
+    function = compiled_method(raw_method(type(operation.module), operation.method))
+    modules = [operation.module] if operation.partner is None else [operation.module, operation.partner]
+    signature = (*(kinds[module] for module in modules), *(types[name] for name in operation.arguments))
+    signature += omitted(function.py_func, len(signature))
+    function.compile(signature)
+    result = function.overloads[signature].signature.return_type
+    wanted = types.get(operation.target)
+    if isinstance(result, numba.types.Array) and str(result.dtype) != str(getattr(wanted, "dtype", result)):
+        raise WrongResult(f"it returns {result.dtype} where plain Python returns {wanted.dtype}")
+    return result
+
+
+class WrongResult(Exception):
+    """A compiled method returns another type than the same method as plain Python."""
 
 
 def argument_type(value):

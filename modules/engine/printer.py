@@ -12,7 +12,8 @@ def print_plan(title, functions, modules, kinds, names) -> str:
     engine = __name__.rsplit(".", 1)[0]
     out = [f'"""{title}"""', "", f"from {engine}.prelude import *", ""]
     index = {module: k for k, module in enumerate(modules)}
-    used = dict.fromkeys((names[type(o.module)], o.method) for f in functions for o in f.operations if o.module.jit)
+    compiled = [o for f in functions for part in f.parts if part.compiled for o in part.operations]
+    used = dict.fromkeys((names[type(o.module)], o.method) for o in compiled)
     out += [f"{alias}_{method} = method({alias}, {method!r})" for alias, method in used]
     spelled: dict[StateType, str] = {}
     for kind in kinds:
@@ -30,7 +31,7 @@ def print_plan(title, functions, modules, kinds, names) -> str:
 
 def print_part(name, part, function, index, spelled, names, kinds, whole) -> list[str]:
     """One compiled function: the states it uses, then a line for each operation."""
-    used = [module for module in index if any(o.module is module for o in part.operations)]
+    used = [module for module in index if any(module in (o.module, o.partner) for o in part.operations)]
     inputs = function.inputs if whole else part.reads
     results = function.results if whole else part.makes
     head = ", ".join(["states", *inputs])
@@ -48,9 +49,10 @@ def print_part(name, part, function, index, spelled, names, kinds, whole) -> lis
 def print_operation(operation, function, index, names, whole) -> list[str]:
     """The lines of one operation: gradients to clear, the call, and the check of a loss."""
     module, alias = operation.module, names[type(operation.module)]
-    arguments = ", ".join([f"m{index[module]}", *operation.arguments])
+    partner = [] if operation.partner is None else [f"m{index[operation.partner]}"]
+    arguments = ", ".join([f"m{index[module]}", *partner, *operation.arguments])
     lines = []
-    if function.step and operation.method == "bprop":
+    if function.step and operation.method in ("bprop", "bprop_after"):
         lines += [f"    {name}[:] = 0" for name in gradients_to_clear(module, f"m{index[module]}")]
     lines.append(f"    {operation.target} = {alias}_{operation.method}({arguments})")
     if function.step and whole and operation.target == function.results[0]:

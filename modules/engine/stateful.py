@@ -183,6 +183,10 @@ class Stateful:
     def gradient_names(self) -> list[str]:
         return []
 
+    def fuses_with(self, unit: "Stateful") -> bool:
+        """Whether `fprop_then(unit, x)` and `bprop_after(unit, grad_y)` do what both do one after the other."""
+        return False
+
     def overwrites_gradients(self) -> bool:
         return True
 
@@ -261,6 +265,13 @@ def _door(name: str, raw):
 def raw_method(cls: type, name: str):
     """The method as its author wrote it."""
     return inspect.unwrap(getattr(cls, name))
+
+
+def written_by(module, cls: type) -> bool:
+    """Whether a module's fprop and bprop are those of the class `cls`."""
+    return isinstance(module, cls) and all(
+        raw_method(type(module), name) is raw_method(cls, name) for name in ("fprop", "bprop")
+    )
 
 
 @remembered
