@@ -133,8 +133,8 @@ class BatchNorm1d(Module):
         if self.weight is not None:
             add_means(self.mean_grad, count, self.grad_bias, self.accumulate)
             add_means(self.mean_product, count, self.grad_weight, self.accumulate)
+        self.grad_x = reuse_like(self.grad_x, rows)
         if self.needs_grad_x:
-            self.grad_x = reuse_like(self.grad_x, rows)
             self.write_grad_x(rows)
         return self.grad_x.reshape(grad_y.shape)
 

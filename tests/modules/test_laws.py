@@ -105,6 +105,16 @@ def test_second_bprop_adds(case):
     close(again, grad_x, 0)
 
 
+@pytest.mark.parametrize("case", [case for case in MODULES if not case.make().children()], ids=lambda case: case.name)
+def test_the_first_module_of_a_net_needs_no_grad_x(case):
+    module = case.make()
+    first = module.copy()
+    first.needs_grad_x = False
+    wanted = run(module, case.x())[2]
+    with plain_python():
+        close(run(first, case.x().astype(np.float32))[2], wanted, 1e-5)
+
+
 # -- values ------------------------------------------------------------------------------------------------------
 
 

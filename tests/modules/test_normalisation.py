@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from bprop.modules import BatchNorm1d, LayerNorm, Linear, MeanSquaredError, RMSNorm, Sequential
-from bprop.trainers import SGD, Trainer, TrainingError, compile_step
+from bprop.trainers import SGD, Callback, EarlyStopping, Trainer, TrainingError, compile_step
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -50,6 +50,24 @@ def test_a_training_that_diverges_gives_back_finite_statistics(random):
     with pytest.raises(TrainingError, match=r"not finite|is nan|is inf"), np.errstate(all="ignore"):
         trainer.fit(data, epochs=20, batch_size=8)
     assert all(np.isfinite(array).all() for array in net.state_dict().values())
+
+
+def test_the_best_epoch_comes_back_with_its_statistics(random):
+    net = Sequential(BatchNorm1d(4), Linear(4, 1))
+    x, target = random.standard_normal((2, 32, 4))
+    kept = []
+
+    class Keep(Callback):
+        def on_epoch_end(self, trainer, row):
+            kept.append(trainer.model.state_dict())
+
+    stopping = EarlyStopping(monitor="train_loss", patience=3, min_delta=1e9)  # so that the first epoch stays the best
+    callbacks = [Keep(), stopping]
+    trainer = Trainer(net, MeanSquaredError(), SGD(lr=0.1), callbacks=callbacks, quiet=True)
+    trainer.fit((x, target[:, :1]), epochs=3, batch_size=8)
+    assert not np.array_equal(kept[0]["0.running_mean"], kept[-1]["0.running_mean"])
+    for name, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, kept[0][name], err_msg=name)
 
 
 @pytest.mark.parametrize("make", [lambda: BatchNorm1d(3), lambda: BatchNorm1d(3, track_running_stats=False).eval()])
