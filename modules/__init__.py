@@ -8,7 +8,9 @@ from .distances import Euclidean, RadialBasis
 from .distributions import Bernoulli, Categorical, Gaussian, Mixture, Poisson
 from .dropout import AlphaDropout, Dropout, GaussianDropout
 from .elementwise import Elementwise, Identity, ReLU, Sigmoid, Tanh
+from .exponential_units import CELU, ELU, SELU, LogSigmoid, Softplus
 from .flatten import Flatten
+from .gated_units import GELU, Mish, SiLU
 from .gaussian_nll import GaussianNLL, LearntPrecision
 from .glu import GLU
 from .gradient_check import check_gradients
@@ -27,6 +29,7 @@ from .initializers import (
 from .kernels.elementary import erf, sigmoid, softplus
 from .label_loss import LabelLoss
 from .layer_norm import LayerNorm, RMSNorm
+from .learnt_units import LearntElementwise, PReLU
 from .linear import Linear
 from .log_likelihoods import KLDivergence, NegativeLogLikelihood, PoissonNLL
 from .loss import Loss
@@ -40,14 +43,22 @@ from .noise import GaussianNoise, Noise, RReLU
 from .normalize import Normalize
 from .pair_losses import CosineEmbedding, MarginRanking, Triplet
 from .parameter import Buffer, Counter, Parameter
+from .piecewise_units import Clamp, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, ReLU6, Threshold
+from .power_units import Abs, Exp, Log, Power, Sqrt, Square
 from .regression_losses import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, SmoothL1
 from .scalings import Add, CMul, Mul
 from .sequential import Sequential
+from .shrinkage_units import Hardshrink, Softshrink, Softsign, Tanhshrink
 from .softmax import LogSoftmax, Softmax, Softmin
 from .softmax_cross_entropy import SoftmaxCrossEntropy
 
 __all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
     "GLU",
+    "SELU",
+    "Abs",
     "Add",
     "AlphaDropout",
     "BatchNorm1d",
@@ -58,6 +69,7 @@ __all__ = [
     "Buffer",
     "CMul",
     "Categorical",
+    "Clamp",
     "Constant",
     "Cosine",
     "CosineEmbedding",
@@ -66,6 +78,7 @@ __all__ = [
     "Elementwise",
     "ElementwiseLoss",
     "Euclidean",
+    "Exp",
     "Flatten",
     "Focal",
     "Gaussian",
@@ -76,6 +89,10 @@ __all__ = [
     "GlorotUniform",
     "GradientError",
     "GradientReport",
+    "Hardshrink",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
     "HeNormal",
     "HeUniform",
     "Hinge",
@@ -86,10 +103,14 @@ __all__ = [
     "KLDivergence",
     "LabelLoss",
     "LayerNorm",
+    "LeakyReLU",
+    "LearntElementwise",
     "LearntPrecision",
     "Linear",
     "LinearWeightNorm",
+    "Log",
     "LogCosh",
+    "LogSigmoid",
     "LogSoftmax",
     "Loss",
     "LossPart",
@@ -97,6 +118,7 @@ __all__ = [
     "Maxout",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "Mish",
     "Mixture",
     "MixtureDensity",
     "Module",
@@ -106,24 +128,35 @@ __all__ = [
     "NegativeLogLikelihood",
     "Noise",
     "Normalize",
+    "PReLU",
     "Parameter",
     "Poisson",
     "PoissonNLL",
+    "Power",
     "PyTorchUniform",
     "RMSNorm",
     "RReLU",
     "RadialBasis",
     "ReLU",
+    "ReLU6",
     "SampleLoss",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "SmoothL1",
     "SoftMargin",
     "Softmax",
     "SoftmaxCrossEntropy",
     "Softmin",
+    "Softplus",
+    "Softshrink",
+    "Softsign",
+    "Sqrt",
+    "Square",
     "SquaredHinge",
     "Tanh",
+    "Tanhshrink",
+    "Threshold",
     "Triplet",
     "check_gradients",
     "erf",

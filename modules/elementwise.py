@@ -47,6 +47,12 @@ class Elementwise(Module):
         return tuple(input_shape)
 
 
+def require(fits: bool, unit: str, name: str, value, wanted: str) -> None:
+    """ValueError unless a unit's setting fits."""
+    if not fits:
+        raise ValueError(f"{unit}: {name} is {value}, expected {wanted}")
+
+
 class ReLU(Elementwise):
     """Rectified linear unit.
 

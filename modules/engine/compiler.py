@@ -28,7 +28,7 @@ ARITHMETIC = {
     operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ifloordiv, operator.imod, operator.ipow,
 }  # fmt: skip
 FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}  # all of fastmath that leaves NaN and infinity alone
-OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FAST}
+OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FAST, "forceinline": False}
 
 
 @intrinsic

@@ -289,7 +289,7 @@ def offer_method(owner: str, name: str, function) -> None:
         return
     _overloaded.add(name)
 
-    @overload_method(StateType, name)
+    @overload_method(StateType, name, jit_options={"forceinline": True})
     def call(self, *args):
         method = METHODS.get((self.owner, name))
         if method is None:

@@ -15,28 +15,28 @@ import numpy as np
 from llvmlite import ir
 
 from .coefficients import LN2_HIGH, LN2_LOW, TABLES
-from .number import MANTISSA, Number, compiled_form, power_of_two
+from .number import MANTISSA, Number, compiled_form, from_integer, power_of_two
 
 
 def reduced_exp(x: Number):
-    """p and whole n, so that exp x = 2ⁿ (1 + p): n is x / log 2 rounded, and p = exp r - 1 with r = x - n log 2."""
+    """p and n, so that exp x = 2ⁿ (1 + p): n is x / log 2 rounded, and p = exp r - 1 with r = x - n log 2."""
     table = TABLES[x.bits]
     n = (x * 1.4426950408889634).rounded()
     r = n.times_plus(-LN2_LOW, n.times_plus(-LN2_HIGH, x))
     square = r * r
     if x.bits == 32:
-        return r.polynomial(table["exp"]).times_plus(square, r), n.as_integer()
+        return r.polynomial(table["exp"]).times_plus(square, r), n
     odd = r * square.polynomial(table["exp"])
     ratio = square.polynomial(table["exp_above"]).times_plus(square, odd)
-    return r.times_plus(ratio / (square.polynomial(table["exp_below"]) - odd), r), n.as_integer()
+    return r.times_plus(ratio / (square.polynomial(table["exp_below"]) - odd), r), n
 
 
 def exp_of(x: Number) -> Number:
     """exp x = 2ⁿ exp r."""
     table = TABLES[x.bits]
-    p, whole = reduced_exp(x.within(table["smallest"], table["largest"]))
-    half = x.builder.ashr(whole, ir.Constant(x.integer, 1))  # in two factors, so that neither leaves the range
-    value = (p + 1.0) * power_of_two(x, half) * power_of_two(x, x.builder.sub(whole, half))
+    p, n = reduced_exp(x.within(table["smallest"], table["largest"]))
+    half = (n * 0.5).rounded()  # in two factors, so that neither leaves the range
+    value = (p + 1.0) * power_of_two(half) * power_of_two(n - half)
     value = x.constant(float("inf")).choose(x.compare(">", table["largest"]), value)
     value = x.constant(0.0).choose(x.compare("<", table["smallest"]), value)
     return value.choose(x.is_number(), x)
@@ -45,8 +45,8 @@ def exp_of(x: Number) -> Number:
 def expm1_of(x: Number) -> Number:
     """exp x - 1 = 2 (h p + (h - ½)) with h = 2ⁿ⁻¹, which is a normal number where 2ⁿ is not."""
     table = TABLES[x.bits]
-    p, whole = reduced_exp(x.within(-float(MANTISSA[x.bits]), table["largest"]))
-    half = power_of_two(x, x.builder.sub(whole, ir.Constant(x.integer, 1)))
+    p, n = reduced_exp(x.within(-float(MANTISSA[x.bits]), table["largest"]))
+    half = power_of_two(n - 1.0)
     value = half.times_plus(p, half - 0.5) * 2.0
     value = x.constant(float("inf")).choose(x.compare(">", table["largest"]), value)
     value = x.constant(-1.0).choose(x.compare("<", -float(MANTISSA[x.bits])), value)
@@ -61,10 +61,9 @@ def log_of(x: Number) -> Number:
     scaled = (x * 2.0**mantissa).choose(tiny, x)
     bits = scaled.as_bits()
     bias = (1 << (x.bits - mantissa - 2)) - 2
-    exponent = builder.sub(builder.lshr(bits, ir.Constant(x.integer, mantissa)), ir.Constant(x.integer, bias))
     fraction = builder.and_(bits, ir.Constant(x.integer, (1 << mantissa) - 1))
     m = x.from_bits(builder.or_(fraction, ir.Constant(x.integer, bias << mantissa)))  # between ½ and 1
-    e = x.new(builder.sitofp(exponent, x.value.type))
+    e = from_integer(x, builder.lshr(bits, ir.Constant(x.integer, mantissa))) - float(bias)
     e = (e - float(mantissa)).choose(tiny, e)
     low = m.compare("<", 0.70710678118654752440)
     e, m = (e - 1.0).choose(low, e), (m + m).choose(low, m) - 1.0

@@ -8,6 +8,7 @@ it, and nothing more is done to it until an entry of a plan, which Python calls,
 import types as python_types
 
 import numba
+from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
@@ -101,6 +102,16 @@ class _Apart(Lower):
         self.function.attributes.add("noinline")
 
 
+class _InLine(Lower):
+    """A function of numbers is always copied into its caller, whose loop can then be vectorised."""
+
+    def lower_normal_function(self, fndesc):
+        super().lower_normal_function(fndesc)
+        values = (fndesc.restype, *fndesc.argtypes)
+        if not any(isinstance(kind, types.Buffer | types.BaseTuple | types.NoneType) for kind in values):
+            self.function.attributes.add("alwaysinline")
+
+
 class _Lowering(NativeLowering):
     """numba's lowering, into a library of another class."""
 
@@ -118,6 +129,10 @@ class InnerLowering(_Lowering):
 
     _name = "bprop_inner_lowering"
     library = InnerLibrary
+
+    @property
+    def lowering_class(self):
+        return _InLine
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -172,7 +187,8 @@ def kernel(function):
         function,
         pipeline_class=KernelCompiler,
         error_model="numpy",
-        fastmath=False,  # said, not left out: numba would take over the flags of the caller
+        fastmath=False,  # said, not left out, as the next: numba would take over the flags of the caller
+        forceinline=False,
         nogil=True,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,

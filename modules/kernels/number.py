@@ -80,9 +80,6 @@ class Number:
         """self where the bit `condition` is set, else other."""
         return self.new(self.builder.select(condition, self.value, self._other(other).value))
 
-    def as_integer(self):
-        return self.builder.fptosi(self.value, self.integer)
-
     def as_bits(self):
         return self.builder.bitcast(self.value, self.integer)
 
@@ -100,11 +97,21 @@ class Number:
 MANTISSA = {32: 23, 64: 52}  # bits of the fraction
 
 
-def power_of_two(x: Number, exponent):
-    """2 ** exponent for an LLVM integer within the range of normal numbers."""
-    mantissa = MANTISSA[x.bits]
-    bias = ir.Constant(x.integer, (1 << (x.bits - mantissa - 2)) - 1)
-    return x.from_bits(x.builder.shl(x.builder.add(exponent, bias), ir.Constant(x.integer, mantissa)))
+def power_of_two(n: Number):
+    """2ⁿ for a whole number n within the range of normal numbers.
+
+    Added to 1½ 2ᵐ, m the bits of the fraction, n stands in the lowest bits: a conversion is slower.
+    """
+    mantissa = MANTISSA[n.bits]
+    bias = ir.Constant(n.integer, (1 << (n.bits - mantissa - 2)) - 1)
+    low_bits = n.builder.add((n + 1.5 * 2.0**mantissa).as_bits(), bias)
+    return n.from_bits(n.builder.shl(low_bits, ir.Constant(n.integer, mantissa)))
+
+
+def from_integer(x: Number, integer):
+    """An LLVM integer from 0 to 2ᵐ as a Number like x, by the same trick."""
+    power = 2.0 ** MANTISSA[x.bits]
+    return x.from_bits(x.builder.or_(integer, x.constant(power).as_bits())) - power
 
 
 def compiled_form(formula, plain):

@@ -20,6 +20,7 @@ PACKAGES = ("bprop.modules", "bprop.trainers", "bprop.datasets")
 BASES = (
     "Module",
     "Elementwise",
+    "LearntElementwise",
     "Loss",
     "Noise",
     "ElementwiseLoss",

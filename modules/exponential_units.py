@@ -1,0 +1,137 @@
+"""Units with an exponential where x is negative: the smooth relatives of the rectified linear unit.
+
+Their derivatives follow from the stored y with little or no further work.
+"""
+
+import math
+
+import numpy as np
+
+from .elementwise import Elementwise, require
+from .kernels.elementary import softplus
+
+
+class ELU(Elementwise):
+    """Exponential linear unit.
+
+        y      = x where x > 0, else alpha (exp(x) - 1)
+        grad_x = grad_y where x > 0, else grad_y (y + alpha)
+
+    Args: alpha: a finite number above 0; the kink at 0 has the derivative of the left.
+    Numerics: exp(x) - 1 by expm1, accurate near zero.
+    Source: Clevert, Unterthiner and Hochreiter (2016), eq. 16.
+    """
+
+    def __init__(self, alpha: float = 1.0):
+        super().__init__()
+        require(0 < alpha < math.inf, "ELU", "alpha", alpha, "a finite number above 0")
+        self.alpha = float(alpha)
+
+    def function(self, x):
+        below = self.alpha * np.expm1(x)
+        return x if x > 0 else below
+
+    def derivative(self, x, y):
+        return 1 if x > 0 else y + self.alpha
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha:g}"
+
+
+class SELU(Elementwise):
+    """Self-normalising linear unit, whose constants keep mean 0 and variance 1 from layer to layer.
+
+        y      = scale x where x > 0, else scale alpha (exp(x) - 1)
+        grad_x = scale grad_y where x > 0, else grad_y (y + scale alpha)
+
+    with alpha = 1.6732632... and scale = 1.0507009...
+
+    Numerics: exp(x) - 1 by expm1, accurate near zero.
+    Source: Klambauer et al., Self-normalizing neural networks (2017), eq. 2 and 14.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.scale = 1.0507009873554804934193349852946
+        self.lowest = self.scale * 1.6732632423543772848170429916717
+
+    def function(self, x):
+        below = self.lowest * np.expm1(x)
+        return self.scale * x if x > 0 else below
+
+    def derivative(self, x, y):
+        return self.scale if x > 0 else y + self.lowest
+
+
+class CELU(Elementwise):
+    """Exponential linear unit without a kink.
+
+        y      = x where x > 0, else alpha (exp(x / alpha) - 1)
+        grad_x = grad_y where x > 0, else grad_y (y / alpha + 1)
+
+    Args: alpha: a finite number above 0.
+    Numerics: exp(x) - 1 by expm1, accurate near zero.
+    Source: Barron, Continuously differentiable exponential linear units (2017), eq. 2.
+    """
+
+    def __init__(self, alpha: float = 1.0):
+        super().__init__()
+        require(0 < alpha < math.inf, "CELU", "alpha", alpha, "a finite number above 0")
+        self.alpha = float(alpha)
+
+    def function(self, x):
+        below = self.alpha * np.expm1(x / self.alpha)
+        return x if x > 0 else below
+
+    def derivative(self, x, y):
+        return 1 if x > 0 else y / self.alpha + 1
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha:g}"
+
+
+class Softplus(Elementwise):
+    """Smooth rectified linear unit, whose derivative is the sigmoid.
+
+        y      = log(1 + exp(beta x)) / beta, but x where beta x > threshold
+        grad_x = grad_y (1 - exp(-beta y)), but grad_y where beta x > threshold
+
+    Args: beta: a finite number above 0; threshold: a number.
+    Numerics: max(z, 0) + log1p(exp(-|z|)) for z = beta x, and expm1 backward: nothing overflows or cancels.
+    Source: Dugas et al. (2001); Goodfellow et al., Deep Learning, eq. 3.31 and section 6.3.3; PyTorch's Softplus.
+    """
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0):
+        super().__init__()
+        require(0 < beta < math.inf, "Softplus", "beta", beta, "a finite number above 0")
+        require(not math.isnan(threshold), "Softplus", "threshold", threshold, "a number")
+        self.beta, self.threshold = float(beta), float(threshold)
+
+    def function(self, x):
+        z = self.beta * x
+        smooth = softplus(z) / self.beta
+        return x if z > self.threshold else smooth
+
+    def derivative(self, x, y):
+        smooth = -np.expm1(-self.beta * y)
+        return 1 if self.beta * x > self.threshold else smooth
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta:g}, threshold={self.threshold:g}"
+
+
+class LogSigmoid(Elementwise):
+    """Logarithm of the logistic sigmoid.
+
+        y      = log(1 / (1 + exp(-x))) = -softplus(-x)
+        grad_x = grad_y (1 - exp(y))
+
+    Numerics: softplus as in Softplus, and expm1 backward: nothing overflows or cancels.
+    Source: Goodfellow et al., Deep Learning, eq. 3.35; PyTorch's LogSigmoid.
+    """
+
+    def function(self, x):
+        return -softplus(-x)
+
+    def derivative(self, x, y):
+        return -np.expm1(y)

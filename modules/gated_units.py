@@ -1,0 +1,101 @@
+"""Units that multiply x with a gate between 0 and 1, which opens smoothly as x grows.
+
+At ±infinity they give their limits (PyTorch gives NaN at -infinity): x is cut off where the gate has long closed.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from .elementwise import Elementwise, require
+from .kernels.elementary import erf, sigmoid
+
+FAR = 1e3  # where all gates are 0 or 1
+
+
+def gate_of(x, y):
+    """g from y = x g(x), for gates with g(0) = ½."""
+    return y / x if abs(x) > 2.0**-100 else x + 0.5
+
+
+class SiLU(Elementwise):
+    """Sigmoid linear unit, also called swish.
+
+        y      = x s,   s = 1 / (1 + exp(-x))
+        grad_x = grad_y (s + y (1 - s))
+
+    Numerics: s = y / x in the backward pass.
+    Source: Elfwing, Uchibe and Doya (2018), eq. 11; Ramachandran, Zoph and Le (2017); PyTorch's SiLU.
+    """
+
+    def function(self, x):
+        return max(x, -FAR) * sigmoid(x)
+
+    def derivative(self, x, y):
+        x, y = min(x, FAR), min(y, FAR)
+        gate = gate_of(x, y)
+        return gate + y * (1 - gate)
+
+
+class GELU(Elementwise):
+    """Gaussian error linear unit: x times the probability that a standard normal number lies below x.
+
+        y      = x Φ(x),   Φ(x) = ½ (1 + erf(x / √2))
+        grad_x = grad_y (Φ(x) + x exp(-x² / 2) / √(2π))
+
+    or, with approximate="tanh", Φ(x) = ½ (1 + tanh u) = s(2u) for u = √(2/π) (x + 0.044715 x³) and the sigmoid s:
+
+        grad_x = grad_y (s + y (1 - s) 2u'),   u' = √(2/π) (1 + 0.134145 x²)
+
+    Args: approximate: "none" or "tanh".
+    Numerics: Φ = y / x in the backward pass.
+    Source: Hendrycks and Gimpel, Gaussian error linear units (2016), section 2; PyTorch's GELU.
+    """
+
+    def __init__(self, approximate: Literal["none", "tanh"] = "none"):
+        super().__init__()
+        require(approximate in ("none", "tanh"), "GELU", "approximate", repr(approximate), "'none' or 'tanh'")
+        self.approximate = approximate
+
+    def function(self, x):
+        if self.approximate == "tanh":
+            x_far = min(max(x, -FAR), FAR)
+            return max(x, -FAR) * sigmoid(ROOT_8_OVER_PI * x_far * (0.044715 * x_far * x_far + 1))
+        return max(x, -FAR) * (0.5 * erf(ROOT_HALF * x) + 0.5)
+
+    def derivative(self, x, y):
+        x, y = min(max(x, -FAR), FAR), min(y, FAR)
+        gate = gate_of(x, y)
+        if self.approximate == "tanh":
+            return gate + y * (1 - gate) * (ROOT_8_OVER_PI * (0.134145 * x * x + 1))
+        return gate + x * np.exp(-0.5 * x * x) * NORMAL_AT_0
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+ROOT_HALF, NORMAL_AT_0, ROOT_8_OVER_PI = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi), math.sqrt(8 / math.pi)
+
+
+class Mish(Elementwise):
+    """x times the hyperbolic tangent of its softplus.
+
+        y      = x tanh(log(1 + e)) = x n / (n + 2),   e = exp(x), n = e (e + 2)
+        grad_x = grad_y (n + 4 x e (1 + e) / (n + 2)) / (n + 2)
+
+    Numerics: one exponential, of min(x, 20): beyond, y = x and grad_x = grad_y to the last digit.
+    Source: Misra, Mish (2019), eq. 1; PyTorch's Mish.
+    """
+
+    def function(self, x):
+        e = np.exp(min(x, 20))
+        n = e * (e + 2)
+        return max(x, -FAR) * (n / (n + 2))
+
+    def derivative(self, x, y):
+        x = min(max(x, -FAR), 20)
+        e = np.exp(x)
+        n = e * (e + 2)
+        r = 1 / (n + 2)
+        return (n + 4 * x * e * (1 + e) * r) * r

@@ -1,0 +1,161 @@
+"""Units made of straight lines: rectifiers with another slope or an upper end, and hard forms of smooth units.
+
+At a kink each takes the derivative that PyTorch takes, which is said with the unit.
+"""
+
+import math
+
+from .elementwise import Elementwise, require
+
+
+class LeakyReLU(Elementwise):
+    """Rectified linear unit that lets a little of what is negative through.
+
+        y      = x where x > 0, else negative_slope x
+        grad_x = grad_y where x > 0, else negative_slope grad_y
+
+    Args: negative_slope: a finite number.
+    Source: Maas, Hannun and Ng (2013); Goodfellow et al., Deep Learning, section 6.3.1.
+    """
+
+    def __init__(self, negative_slope: float = 0.01):
+        super().__init__()
+        require(math.isfinite(negative_slope), "LeakyReLU", "negative_slope", negative_slope, "a finite number")
+        self.negative_slope = float(negative_slope)
+
+    def function(self, x):
+        return x if x > 0 else self.negative_slope * x
+
+    def derivative(self, x, y):
+        return 1 if x > 0 else self.negative_slope
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope:g}"
+
+
+class Hardtanh(Elementwise):
+    """x, cut off at two bounds.
+
+        y      = min(max(x, min_val), max_val)
+        grad_x = grad_y where min_val < x < max_val, else 0
+
+    Args: min_val, max_val: the bounds, min_val below max_val.
+    Source: Collobert, Large scale machine learning (2004); PyTorch's Hardtanh.
+    """
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0):
+        super().__init__()
+        require(min_val < max_val, type(self).__name__, "min_val", min_val, f"a number below max_val = {max_val}")
+        self.min_val, self.max_val = float(min_val), float(max_val)
+
+    def function(self, x):
+        return min(max(x, self.min_val), self.max_val)
+
+    def derivative(self, x, y):
+        return 1 if x > self.min_val and x < self.max_val else 0
+
+    def extra_repr(self) -> str:
+        return f"min_val={self.min_val:g}, max_val={self.max_val:g}"
+
+
+class ReLU6(Hardtanh):
+    """Rectified linear unit that ends at 6.
+
+        y      = min(max(x, 0), 6)
+        grad_x = grad_y where 0 < x < 6, else 0
+
+    Source: Krizhevsky, Convolutional deep belief networks on CIFAR-10 (2010); PyTorch's ReLU6.
+    """
+
+    def __init__(self):
+        super().__init__(0.0, 6.0)
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+class Clamp(Elementwise):
+    """x, cut off at one bound or both; unlike Hardtanh, the gradient passes at the bounds themselves.
+
+        y      = min(max(x, min), max)
+        grad_x = grad_y where min ≤ x ≤ max, else 0
+
+    Args: min, max: the bounds, min not above max; None: no bound, but not for both.
+    Source: PyTorch's torch.clamp.
+    """
+
+    def __init__(self, min: float | None = None, max: float | None = None):
+        super().__init__()
+        low = -math.inf if min is None else float(min)
+        high = math.inf if max is None else float(max)
+        require(min is not None or max is not None, "Clamp", "min", min, "a number for min, for max or for both")
+        require(low <= high, "Clamp", "min", min, f"at most max = {max}")
+        self.low, self.high = low, high
+
+    def function(self, x):
+        return min(max(x, self.low), self.high)
+
+    def derivative(self, x, y):
+        return 1 if x >= self.low and x <= self.high else 0
+
+    def extra_repr(self) -> str:
+        bounds = {"min": self.low, "max": self.high}
+        return ", ".join(f"{name}={bound:g}" for name, bound in bounds.items() if math.isfinite(bound))
+
+
+class Threshold(Elementwise):
+    """x above a threshold, a constant below it.
+
+        y      = x where x > threshold, else value
+        grad_x = grad_y where x > threshold, else 0
+
+    Args: threshold, value: finite numbers.
+    Source: PyTorch's Threshold.
+    """
+
+    def __init__(self, threshold: float, value: float):
+        super().__init__()
+        require(math.isfinite(threshold), "Threshold", "threshold", threshold, "a finite number")
+        require(math.isfinite(value), "Threshold", "value", value, "a finite number")
+        self.threshold, self.value = float(threshold), float(value)
+
+    def function(self, x):
+        return self.value if x <= self.threshold else x  # NaN stays NaN
+
+    def derivative(self, x, y):
+        return 1 if x > self.threshold else 0
+
+    def extra_repr(self) -> str:
+        return f"threshold={self.threshold:g}, value={self.value:g}"
+
+
+class Hardsigmoid(Elementwise):
+    """A straight line in the place of the sigmoid.
+
+        y      = min(max(x + 3, 0), 6) / 6
+        grad_x = grad_y / 6 where -3 < x < 3, else 0
+
+    Source: Courbariaux, Bengio and David, BinaryConnect (2015); PyTorch's Hardsigmoid.
+    """
+
+    def function(self, x):
+        return min(max(x + 3, 0), 6) / 6
+
+    def derivative(self, x, y):
+        return 1 / 6 if abs(x) < 3 else 0
+
+
+class Hardswish(Elementwise):
+    """x times the hard sigmoid.
+
+        y      = x min(max(x + 3, 0), 6) / 6
+        grad_x = grad_y (x / 3 + ½) where -3 < x < 3, grad_y above, 0 below
+
+    Source: Howard et al., Searching for MobileNetV3 (2019), section 5.2; PyTorch's Hardswish.
+    """
+
+    def function(self, x):
+        return max(x, -3) * (min(max(x + 3, 0), 6) / 6)
+
+    def derivative(self, x, y):
+        return x / 3 + 0.5 if abs(x) < 3 else min(max(x, 0), 1)

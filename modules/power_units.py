@@ -1,0 +1,108 @@
+"""Powers, exponential and logarithm as units: each gives what NumPy gives, infinity and NaN outside its domain too."""
+
+import math
+
+import numpy as np
+
+from .elementwise import Elementwise, require
+
+
+class Abs(Elementwise):
+    """y = |x|, grad_x = grad_y sign(x), 0 at 0. Source: Goodfellow et al., Deep Learning, section 6.3.1."""
+
+    def function(self, x):
+        return abs(x)
+
+    def derivative(self, x, y):
+        return 1 if x > 0 else -1 if x < 0 else 0
+
+
+class Square(Elementwise):
+    """y = x², grad_x = 2 x grad_y. Source: PyTorch's torch.square."""
+
+    def function(self, x):
+        return x * x
+
+    def derivative(self, x, y):
+        return 2 * x
+
+
+class Sqrt(Elementwise):
+    """y = √x, grad_x = grad_y / (2 y): infinite at 0, NaN below. Source: PyTorch's torch.sqrt."""
+
+    def function(self, x):
+        return np.sqrt(x)
+
+    def derivative(self, x, y):
+        return 0.5 / y
+
+
+class Exp(Elementwise):
+    """y = exp(x), grad_x = grad_y y. Source: PyTorch's torch.exp."""
+
+    def function(self, x):
+        return np.exp(x)
+
+    def derivative(self, x, y):
+        return y
+
+
+class Log(Elementwise):
+    """y = log(x), grad_x = grad_y / x: -infinity and infinity at 0, y NaN below. Source: PyTorch's torch.log."""
+
+    def function(self, x):
+        return np.log(x)
+
+    def derivative(self, x, y):
+        return 1 / x
+
+
+class Power(Elementwise):
+    """x to a fixed power.
+
+        y      = xᵖ
+        grad_x = grad_y p xᵖ⁻¹
+
+    Args: exponent: p, a finite number other than 0. A negative x has powers with whole p only: else y is NaN.
+    Numerics: whole p from -14 to 15 by repeated squaring, others by exp(p log |x|) in float64: for float32 that is
+        right but for its rounding, for float64 within |p log x| units in the last place. There, -0 counts as 0.
+    Source: Knuth, The Art of Computer Programming, volume 2, section 4.6.3, algorithm A; PyTorch's torch.pow.
+    """
+
+    def __init__(self, exponent: float):
+        super().__init__()
+        require(math.isfinite(exponent) and exponent != 0, "Power", "exponent", exponent, "a finite number, not 0")
+        self.exponent, self.one = float(exponent), 1.0
+        whole = float(exponent).is_integer()
+        self.method = "squaring" if whole and -15 < exponent <= 15 else "logarithm"
+        self.whole = int(exponent) if self.method == "squaring" else 0
+        self.sign = (1.0 - 2.0 * (exponent % 2)) if whole else math.nan  # of xᵖ for negative x
+
+    def function(self, x):
+        if self.method == "squaring":
+            return whole_power(x, self.whole, self.one)
+        return real_power(x, self.exponent, self.sign)
+
+    def derivative(self, x, y):
+        if self.method == "squaring":
+            return self.exponent * whole_power(x, self.whole - 1, self.one)
+        return self.exponent * real_power(x, self.exponent - 1, -self.sign)
+
+    def extra_repr(self) -> str:
+        return f"{self.exponent:g}"
+
+
+def whole_power(x, n, one):
+    """xⁿ for -16 < n < 16, without branches; `one` is 1 of x's type."""
+    size = abs(n)
+    y = x if size & 1 else one
+    for bit in (2, 4, 8):
+        x = x * x
+        y = y * (x if size & bit else one)
+    return one / y if n < 0 else y
+
+
+def real_power(x, exponent, sign):
+    """|x| to the power of `exponent`, times `sign` where x is negative."""
+    size = np.exp(np.float64(exponent) * np.log(abs(np.float64(x))))
+    return sign * size if x < 0 else size
