@@ -17,12 +17,11 @@ from .gradient_check import check_gradients
 from .gradient_report import GradientError, GradientReport
 from .initializers import (
     Constant,
-    GlorotNormal,
-    GlorotUniform,
-    HeNormal,
-    HeUniform,
     Initializer,
+    Normal,
     PyTorchUniform,
+    TruncatedNormal,
+    Uniform,
     manual_seed,
     new_key,
 )
@@ -35,6 +34,7 @@ from .log_likelihoods import KLDivergence, NegativeLogLikelihood, PoissonNLL
 from .loss import Loss
 from .loss_bases import ElementwiseLoss, SampleLoss
 from .margin_losses import Hinge, HingeEmbedding, MultiMargin, SoftMargin, SquaredHinge
+from .matrix_initializers import Eye, Orthogonal, Sparse, initialize
 from .maxout import Maxout
 from .mixture_density import MixtureDensity
 from .module import Module
@@ -46,6 +46,15 @@ from .parameter import Buffer, Counter, Parameter
 from .piecewise_units import Clamp, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, ReLU6, Threshold
 from .power_units import Abs, Exp, Log, Power, Sqrt, Square
 from .regression_losses import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, SmoothL1
+from .scaled_initializers import (
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    LeCunNormal,
+    LeCunUniform,
+    calculate_gain,
+)
 from .scalings import Add, CMul, Mul
 from .sequential import Sequential
 from .shrinkage_units import Hardshrink, Softshrink, Softsign, Tanhshrink
@@ -79,6 +88,7 @@ __all__ = [
     "ElementwiseLoss",
     "Euclidean",
     "Exp",
+    "Eye",
     "Flatten",
     "Focal",
     "Gaussian",
@@ -103,6 +113,8 @@ __all__ = [
     "KLDivergence",
     "LabelLoss",
     "LayerNorm",
+    "LeCunNormal",
+    "LeCunUniform",
     "LeakyReLU",
     "LearntElementwise",
     "LearntPrecision",
@@ -127,7 +139,9 @@ __all__ = [
     "MultiMargin",
     "NegativeLogLikelihood",
     "Noise",
+    "Normal",
     "Normalize",
+    "Orthogonal",
     "PReLU",
     "Parameter",
     "Poisson",
@@ -151,6 +165,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "Sparse",
     "Sqrt",
     "Square",
     "SquaredHinge",
@@ -158,8 +173,12 @@ __all__ = [
     "Tanhshrink",
     "Threshold",
     "Triplet",
+    "TruncatedNormal",
+    "Uniform",
+    "calculate_gain",
     "check_gradients",
     "erf",
+    "initialize",
     "manual_seed",
     "new_key",
     "sigmoid",

@@ -6,6 +6,7 @@
 import math
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 _stream = np.random.Generator(np.random.Philox(0))
 
@@ -34,6 +35,12 @@ class Initializer:
         raise NotImplementedError(f"{type(self).__name__} has no sample: write `def sample(self, shape)`")
 
 
+def refuse_unless(fits: bool, owner: object, name: str, value: object, wanted: str) -> None:
+    """ValueError unless an initialiser's setting fits."""
+    if not fits:
+        raise ValueError(f"{type(owner).__name__}: {name} is {value}, expected {wanted}")
+
+
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """(fan_in, fan_out) of a weight (out, in, ...); ValueError for fewer than two axes."""
     if len(shape) < 2:
@@ -42,8 +49,66 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[1] * area, shape[0] * area
 
 
-def _uniform(bound: float, shape) -> np.ndarray:
-    return _stream.uniform(-bound, bound, shape)
+class Constant(Initializer):
+    """The same value everywhere; a small positive one, such as 0.1, as a bias starts rectified units active.
+
+    Args: value: a finite number. Source: Goodfellow et al., Deep Learning, sections 6.3.1 and 8.4.
+    """
+
+    def __init__(self, value: float = 0.0):
+        refuse_unless(math.isfinite(value), self, "value", value, "a finite number")
+        self.value = value
+
+    def sample(self, shape):
+        return np.full(shape, float(self.value))
+
+
+class Uniform(Initializer):
+    """Uniform between a and b. Args: a, b: finite numbers, a not above b. Source: PyTorch's uniform_."""
+
+    def __init__(self, a: float = 0.0, b: float = 1.0):
+        refuse_unless(-math.inf < a <= b < math.inf, self, "a", a, f"a finite number, at most b = {b}")
+        self.a, self.b = a, b
+
+    def sample(self, shape):
+        return _stream.uniform(self.a, self.b, shape)
+
+
+class Normal(Initializer):
+    """Normal. Args: mean: a finite number; std: the deviation, at least 0. Source: PyTorch's normal_."""
+
+    def __init__(self, mean: float = 0.0, std: float = 1.0):
+        refuse_unless(math.isfinite(mean), self, "mean", mean, "a finite number")
+        refuse_unless(0 <= std < math.inf, self, "std", std, "a finite number, at least 0")
+        self.mean, self.std = mean, std
+
+    def sample(self, shape):
+        return _stream.normal(self.mean, self.std, shape)
+
+
+class TruncatedNormal(Initializer):
+    """Normal, given that it lies between a and b.
+
+    Args: mean: a finite number; std: the deviation before cutting, above 0; a, b: the bounds, a below b.
+    Numerics: the inverse of the distribution function, in the lower tail, where no digits are lost.
+    Source: PyTorch's trunc_normal_.
+    """
+
+    def __init__(self, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0):
+        refuse_unless(math.isfinite(mean), self, "mean", mean, "a finite number")
+        refuse_unless(0 < std < math.inf, self, "std", std, "a finite number above 0")
+        refuse_unless(a < b, self, "a", a, f"a number below b = {b}")
+        self.mean, self.std, self.a, self.b = mean, std, a, b
+        low, high = ndtr([(a - mean) / std, (b - mean) / std])
+        upper = ndtr(-(a - mean) / std) - ndtr(-(b - mean) / std)
+        refuse_unless(max(high - low, upper) > 0, self, "a", a, "bounds nearer to the mean: none would be drawn there")
+
+    def sample(self, shape):
+        low, high = (self.a - self.mean) / self.std, (self.b - self.mean) / self.std
+        sign = 1 if low + high <= 0 else -1  # the mirror image of an upper tail
+        low, high = min(sign * low, sign * high), max(sign * low, sign * high)
+        z = sign * ndtri(_stream.uniform(ndtr(low), ndtr(high), shape))
+        return np.clip(self.mean + self.std * z, self.a, self.b)
 
 
 class PyTorchUniform(Initializer):
@@ -54,51 +119,9 @@ class PyTorchUniform(Initializer):
     """
 
     def __init__(self, fan_in: int):
+        refuse_unless(fan_in >= 1, self, "fan_in", fan_in, "at least 1")
         self.fan_in = fan_in
 
     def sample(self, shape):
-        return _uniform(1 / math.sqrt(self.fan_in), shape)
-
-
-class GlorotUniform(Initializer):
-    """Uniform in ±gain √(6 / (fan_in + fan_out)). Source: Glorot and Bengio (2010), eq. 16; Deep Learning, eq. 8.23."""
-
-    def __init__(self, gain: float = 1.0):
-        self.gain = gain
-
-    def sample(self, shape):
-        return _uniform(self.gain * math.sqrt(6 / sum(fans(shape))), shape)
-
-
-class GlorotNormal(Initializer):
-    """Normal with deviation gain √(2 / (fan_in + fan_out)). Source: Glorot and Bengio (2010), eq. 12."""
-
-    def __init__(self, gain: float = 1.0):
-        self.gain = gain
-
-    def sample(self, shape):
-        return _stream.normal(0, self.gain * math.sqrt(2 / sum(fans(shape))), shape)
-
-
-class HeUniform(Initializer):
-    """Uniform in ±√(6 / fan_in), for rectified units. Source: He et al. (2015), eq. 10."""
-
-    def sample(self, shape):
-        return _uniform(math.sqrt(6 / fans(shape)[0]), shape)
-
-
-class HeNormal(Initializer):
-    """Normal with deviation √(2 / fan_in), for rectified units. Source: He et al. (2015), eq. 10."""
-
-    def sample(self, shape):
-        return _stream.normal(0, math.sqrt(2 / fans(shape)[0]), shape)
-
-
-class Constant(Initializer):
-    """The same value everywhere. Args: value: a finite number."""
-
-    def __init__(self, value: float = 0.0):
-        self.value = value
-
-    def sample(self, shape):
-        return np.full(shape, float(self.value))
+        bound = 1 / math.sqrt(self.fan_in)
+        return _stream.uniform(-bound, bound, shape)

@@ -1,0 +1,82 @@
+"""Initial weights with a structure: orthogonal, the identity, sparse; and new initial values for a whole net."""
+
+import math
+
+import numpy as np
+
+from .initializers import Initializer, refuse_unless, stream
+from .module import Module
+from .scaled_initializers import gain_of
+
+
+class Orthogonal(Initializer):
+    """Rows or columns, whichever are fewer, orthogonal and of length gain; further axes count with the second.
+
+    Args: gain: a number above 0, or the name of a unit.
+    Errors: ValueError for fewer than two axes.
+    Source: Saxe, McClelland and Ganguli (2014), section 3; PyTorch's orthogonal_.
+    """
+
+    def __init__(self, gain: float | str = 1.0):
+        self.gain = gain_of(self, gain)
+
+    def sample(self, shape):
+        refuse_unless(len(shape) > 1, self, "the parameter's shape", shape, "at least two axes")
+        rows, columns = shape[0], math.prod(shape[1:])
+        q, r = np.linalg.qr(stream().normal(size=(max(rows, columns), min(rows, columns))))
+        q *= np.where(np.diag(r) < 0, -1.0, 1.0)  # without it, q is not uniformly distributed
+        return self.gain * (q if rows >= columns else q.T).reshape(shape)
+
+
+class Eye(Initializer):
+    """Gain times the identity matrix. Args: gain: a number above 0, or the name of a unit. Source: PyTorch's eye_."""
+
+    def __init__(self, gain: float | str = 1.0):
+        self.gain = gain_of(self, gain)
+
+    def sample(self, shape):
+        refuse_unless(len(shape) == 2, self, "the parameter's shape", shape, "two axes")
+        return self.gain * np.eye(*shape)
+
+
+class Sparse(Initializer):
+    """Normal, with a share of each column, rounded up, zero.
+
+    Args: sparsity: the share of zeros, from 0 to 1; std: the deviation of the others, at least 0.
+    Source: Martens, Deep learning via Hessian-free optimization (2010), section 5; PyTorch's sparse_.
+    """
+
+    def __init__(self, sparsity: float, std: float = 0.01):
+        refuse_unless(0 <= sparsity <= 1, self, "sparsity", sparsity, "a number from 0 to 1")
+        refuse_unless(0 <= std < math.inf, self, "std", std, "a finite number, at least 0")
+        self.sparsity, self.std = sparsity, std
+
+    def sample(self, shape):
+        refuse_unless(len(shape) == 2, self, "the parameter's shape", shape, "two axes")
+        values = stream().normal(0, self.std, shape)
+        zeros = math.ceil(self.sparsity * shape[0])
+        order = stream().random(shape).argsort(axis=0)
+        np.put_along_axis(values, order[:zeros], 0.0, axis=0)
+        return values
+
+
+def initialize(net: Module, only: type[Module] | None = None, **initial: Initializer) -> Module:
+    """Draw new initial values: `initialize(net, Linear, weight=HeNormal(), bias=Constant(0.1))`; returns the net.
+
+    Args: net: changed in place; only: the class of the modules that are meant, None for all; initial: an initialiser
+        for each name of a parameter.
+    Errors: ValueError for a name that no such module has, and for a parameter whose shape does not fit.
+    """
+    chosen = [module for module in net.all_modules() if only is None or isinstance(module, only)]
+    for name, initializer in initial.items():
+        owners = [module for module in chosen if name in module._parameters]
+        if not owners:
+            what = "module" if only is None else only.__name__
+            raise ValueError(f"initialize: {name} is a parameter of no {what} in {net.outline()}")
+        for module in owners:
+            try:
+                setattr(module, name, initializer.sample(getattr(module, name).shape))
+            except ValueError as error:
+                error.add_note(f"in {name} of {module.path()}")
+                raise
+    return net
