@@ -50,10 +50,12 @@ class EarlyStopping(Callback):
         value = -row[self.monitor] if larger else row[self.monitor]
         if value < self.best - self.min_delta:
             self.best, self.best_epoch = value, row["epoch"]
-            self.weights = trainer.model.state_dict()
+            with trainer.optimizer.evaluated_weights(trainer.model):
+                self.weights = trainer.model.state_dict()
         elif row["epoch"] - self.best_epoch >= self.patience:
             trainer.stop(f"{self.monitor} has not improved since epoch {self.best_epoch}")
 
     def on_fit_end(self, trainer) -> None:
         if self.restore_best and self.weights is not None:
             trainer.model.load_state_dict(self.weights)
+            trainer.optimizer.forget_averages()

@@ -203,6 +203,7 @@ class Trainer:
         if problem.position == 0 and self._good is not None:
             good, epoch = self._good, self.epoch - 1
         self.model.load_state_dict(good)
+        self.optimizer.forget_averages()
         return (
             f"{problem} in epoch {self.epoch + 1}, step {problem.position // batch_size + 1}; "
             f"the model has its weights of the end of epoch {epoch} again. A smaller learning rate may help"

@@ -50,7 +50,13 @@ def warm_up(config: Config) -> str:
     train = data.train.take(slice(size)) if size < len(data.train) else data.train
     valid, test = (part.take(slice(size)) if part else None for part in (data.valid, data.test))
     trainer = Trainer(
-        experiment.model, experiment.loss, experiment.optimizer, callbacks=[OneEpoch()], seed=config.seed, quiet=True
+        experiment.model,
+        experiment.loss,
+        experiment.optimizer,
+        callbacks=[OneEpoch()],
+        schedules={path: schedule for path, schedule in experiment.schedules.items() if path != "batch_size"},
+        seed=config.seed,
+        quiet=True,
     )
     trainer.fit(train, valid, **experiment.settings)
     trainer.evaluate(test or train, metrics=experiment.settings.get("metrics"))

@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 from bprop.modules import Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy, Tanh
-from bprop.trainers import SGD, Adam, AdamW, Group, Optimizer, Rprop, Trainer, compile_step
+from bprop.trainers import (
+    SGD,
+    Adam,
+    AdamW,
+    EarlyStopping,
+    Group,
+    Optimizer,
+    Rprop,
+    Trainer,
+    TrainingError,
+    compile_step,
+)
 
 STEPS = 6
 
@@ -185,6 +196,27 @@ def test_the_trainer_evaluates_averaged_weights():
     assert row["valid_loss"] == pytest.approx(float(SoftmaxCrossEntropy()(twin(x), t)), rel=1e-5)
     np.testing.assert_allclose(trainer.predict(x), twin.eval()(x), atol=1e-6)
     assert np.array_equal(trainer.model.flat_parameters, last)
+
+
+def test_early_stopping_goes_back_to_the_best_averaged_weights():
+    random = np.random.default_rng(0)
+    x, t = random.normal(size=(40, 4)), random.integers(0, 3, 40)
+    stopping = EarlyStopping(patience=2)
+    trainer = Trainer(network(), SoftmaxCrossEntropy(), SGD(lr=1.0, ema=0.9), callbacks=[stopping], quiet=True)
+    history = trainer.fit((x[:20], t[:20]), (x[20:], t[20:]), epochs=30, batch_size=5)
+    best = min(row["valid_loss"] for row in history)
+    assert history[-1]["valid_loss"] > best
+    assert trainer.evaluate((x[20:], t[20:]))["loss"] == pytest.approx(best, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_weights_that_are_not_finite_leave_no_trace_in_the_average():
+    random = np.random.default_rng(0)
+    x, t = random.normal(size=(40, 4)).astype(np.float32), random.normal(size=(40, 3)).astype(np.float32)
+    trainer = Trainer(network(), MeanSquaredError(), SGD(lr=1e30, ema=0.9), quiet=True)
+    with pytest.raises(TrainingError, match=r"is not finite|the loss is"):
+        trainer.fit((x, 1e6 * t), epochs=3, batch_size=8)
+    assert np.isfinite(trainer.evaluate((x, t))["loss"])
 
 
 def test_averaged_weights_are_state():

@@ -190,6 +190,11 @@ class Extras(Stateful):
         if self._vector is not None and self._vector() is not None and "bounds" not in vars(self):
             self._lay_out(self._vector())
 
+    def forget_averages(self) -> None:
+        """Begin to average anew, since the weights have been replaced."""
+        if "averaged" in vars(self):
+            self.averaged[0] = 0
+
     @contextmanager
     def evaluated_weights(self, net: Module) -> Iterator[None]:
         """Within this context the net has its averaged weights, if this optimizer keeps them for it."""
