@@ -151,6 +151,12 @@ def test_settings_are_checked():
         LossPart(MeanSquaredError(), 0, 0, -1)
     with pytest.raises(ValueError, match=r"^MultiLoss: parts is empty, expected at least one loss$"):
         MultiLoss([])
+    with pytest.raises(
+        ValueError, match=r"^LossPart: loss is a LossPart, expected parts side by side in one MultiLoss$"
+    ):
+        LossPart(LossPart(MeanSquaredError(), 0, 0), 0, 0)
+    with pytest.raises(ValueError, match=r"^MultiLoss: parts\[0\] is a MultiLoss, expected parts side by side"):
+        MultiLoss([losses()])
     with pytest.raises(TypeError, match=r"^MultiLoss: parts\[0\] is .*, expected a Loss$"):
         MultiLoss([Linear(2, 2)])
     with pytest.raises(ValueError, match=r"^MultiLoss: some parts want labels, others numbers, expected a LossPart"):
