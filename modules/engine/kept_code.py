@@ -13,6 +13,8 @@ from numba.core.runtime import rtsys
 
 from .sources import digest, package_digest
 
+UNRESOLVED = ".numba.unresolved$"
+
 
 class CodeFiles(caching.IndexDataCacheFile):
     """One file for each signature, and no index."""
@@ -55,9 +57,15 @@ class KeptCode(caching.FunctionCache):
             return None
 
     def save_overload(self, sig, data) -> None:
-        """Store a compiled function; without room or leave to write there is no file."""
-        with contextlib.suppress(OSError):
-            self._save_overload(sig, data)
+        """Store a compiled function; without room or leave to write there is no file.
+
+        Where a method calls itself, on a module within its own, numba's code points at the compiled code of this
+        process, and another process would call into nothing: that is not stored.
+        """
+        module = data.library._final_module
+        if not any(variable.name.startswith(UNRESOLVED) for variable in module.global_variables):
+            with contextlib.suppress(OSError):
+                self._save_overload(sig, data)
 
 
 def kept(function, **options):

@@ -4,14 +4,16 @@ import numpy as np
 
 from .elementary import softplus
 
+EDGE = 3.059023205018258e-07  # exp(-15)
+
 
 def log_softplus(x):
     """log softplus(x): x - exp(x) / 2 to first order below -15, where softplus is exp x."""
-    low = np.minimum(x, -15)
-    return np.where(x < -15, low - np.exp(low) / 2, np.log(softplus(np.maximum(x, -15))))
+    low = np.minimum(x, -15)  # two terms, one of them constant: np.where would make an array of each number
+    return np.log(softplus(np.maximum(x, -15))) + (low + 15) - (np.exp(low) - EDGE) / 2
 
 
 def softplus_ratio(x):
     """softplus'(x) / softplus(x) = σ(x) / softplus(x), the derivative of log_softplus: 1 - exp(x) / 2 below -15."""
     high = np.maximum(x, -15)
-    return np.where(x < -15, 1 - np.exp(np.minimum(x, -15)) / 2, 1 / ((1 + np.exp(-high)) * softplus(high)))
+    return 1 / ((1 + np.exp(-high)) * softplus(high)) - (np.exp(np.minimum(x, -15)) - EDGE) / 2
