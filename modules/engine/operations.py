@@ -80,7 +80,8 @@ def fuse(operations: list[Operation], results: set[str]) -> list[Operation]:
         if before is not None and operation.method in FUSED and before.method == operation.method:
             between = operation.arguments == (before.target,) and read.count(before.target) == 1
             layer, unit = (before, operation) if operation.method == "fprop" else (operation, before)
-            if between and before.target not in results and layer.module.fuses_with(unit.module):
+            compiled = layer.module.jit and unit.module.jit
+            if compiled and between and before.target not in results and layer.module.fuses_with(unit.module):
                 target, method = operation.target, FUSED[operation.method]
                 fused[-1] = Operation(target, layer.module, method, before.arguments, (before, operation))
                 continue
