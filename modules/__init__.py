@@ -8,6 +8,7 @@ from .distances import Euclidean, RadialBasis
 from .distributions import Bernoulli, Categorical, Gaussian, Mixture, Poisson
 from .dropout import AlphaDropout, Dropout, GaussianDropout
 from .elementwise import Elementwise, Identity, ReLU, Sigmoid, Tanh
+from .engine.threads import num_threads
 from .exponential_units import CELU, ELU, SELU, LogSigmoid, Softplus
 from .flatten import Flatten
 from .gated_units import GELU, Mish, SiLU
@@ -181,6 +182,7 @@ __all__ = [
     "initialize",
     "manual_seed",
     "new_key",
+    "num_threads",
     "sigmoid",
     "softplus",
 ]

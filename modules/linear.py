@@ -75,25 +75,29 @@ class Linear(Module):
         unit.y = reuse_like(unit.y, self.y)
         between, y = as_rows(self.y), as_rows(unit.y)
         product(as_rows(x), self.weight.T, between, False)
+        bias = self.bias
         for n in range(y.shape[0]):
-            for k in range(y.shape[1]):
-                if self.bias is not None:
-                    between[n, k] += self.bias[k]
-                y[n, k] = unit.function(between[n, k])
+            row, out = between[n], y[n]
+            for k in range(row.size):
+                if bias is not None:
+                    row[k] += bias[k]
+                out[k] = unit.function(row[k])
         return unit.y
 
     def bprop_after(self, unit, grad_y):
-        """bprop of the elementwise unit after this layer, then of this layer: derivative and bias gradient in one pass."""
+        """bprop of the unit after this layer, then of this layer: derivative and bias gradient in one pass."""
         unit.grad_x = reuse_like(unit.grad_x, unit.x)
         unit_x, unit_y, grad_y = as_rows(unit.x), as_rows(unit.y), as_rows(grad_y)
         between, x = as_rows(unit.grad_x), as_rows(self.x)
         if self.bias is not None and not self.accumulate:
             self.grad_bias[:] = 0
+        grad_bias = self.grad_bias if self.bias is not None else between[0]
         for n in range(between.shape[0]):
-            for k in range(between.shape[1]):
-                between[n, k] = grad_y[n, k] * unit.derivative(unit_x[n, k], unit_y[n, k])
+            row, row_x, row_y, row_grad = between[n], unit_x[n], unit_y[n], grad_y[n]
+            for k in range(row.size):
+                row[k] = row_grad[k] * unit.derivative(row_x[k], row_y[k])
                 if self.bias is not None:
-                    self.grad_bias[k] += between[n, k]
+                    grad_bias[k] += row[k]
         product(between.T, x, self.grad_weight, self.accumulate)
         if self.needs_grad_x:
             self.grad_x = reuse_like(self.grad_x, self.x)

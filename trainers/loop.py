@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..datasets import ArrayDataset
+from ..modules.engine.step import StepPlan
 from .optimizers.full_batch import FullBatch
 from .schedules.setting import Setting
 from .step import CompiledStep
@@ -38,24 +39,35 @@ class Epoch:
     settings: Sequence[Setting] = ()
     table: np.ndarray | None = None
 
+    def plan(self, step: CompiledStep) -> StepPlan | None:
+        """The compiled step for minibatches like these."""
+        return step.plan(*self._first(step))
+
+    def _targets(self, step: CompiledStep) -> np.ndarray:
+        labels = self.data.y.dtype.kind == "i" and 1 in step.loss.label_arguments
+        as_they_are = labels or self.data.y.dtype.kind == "f"  # they may lie in a file: a minibatch is converted
+        return self.data.y if as_they_are else self.data.y.astype(step.net.dtype)
+
+    def _first(self, step: CompiledStep) -> tuple[np.ndarray, np.ndarray]:
+        """The first minibatch, in the types that the step takes."""
+        rows = self.order[: self.batch_size]
+        x, _ = self.data[rows]
+        target = self._targets(step)[rows]
+        labels = target.dtype.kind == "i"
+        return x.astype(step.net.dtype, copy=False), target if labels else target.astype(step.net.dtype, copy=False)
+
     def prepare(self, step: CompiledStep) -> Steps | None:
         """The compiled loop over places first to last in the order; compiles it if it is new.
 
         None where a step is not one compiled function.
         """
-        net, loss = step.net, step.loss
-        labels = self.data.y.dtype.kind == "i" and 1 in loss.label_arguments
-        as_they_are = labels or self.data.y.dtype.kind == "f"  # they may lie in a file: a minibatch is converted
-        targets = self.data.y if as_they_are else self.data.y.astype(net.dtype)
-        x, _ = self.data[self.order[: self.batch_size]]
-        x, target = x.astype(net.dtype, copy=False), targets[self.order[: self.batch_size]]
-        target = target if labels else target.astype(net.dtype, copy=False)
-        scale, shift = x.dtype.type(self.data.scale), x.dtype.type(self.data.shift)
+        x, target = self._first(step)
         plan = step.plan(x, target)
         if plan is None or not plan.whole:
             return None
-
-        table = [] if self.table is None else [self.table.astype(net.dtype)]
+        targets = self._targets(step)
+        scale, shift = x.dtype.type(self.data.scale), x.dtype.type(self.data.shift)
+        table = [] if self.table is None else [self.table.astype(step.net.dtype)]
 
         def steps(first: int, last: int) -> tuple[float, int]:
             place = (self.data.x, scale, shift, targets, self.order, first, last, self.batch_size)

@@ -126,6 +126,7 @@ def final_figures(trainer: Trainer, dataset, settings: dict[str, Any], tested: b
     last = trainer.history[-1] if trainer.history else {}
     summary |= {name: value for name, value in last.items() if name.startswith(("train_", "valid_"))}
     summary |= {"epochs": len(trainer.history), "parameters": trainer.model.parameter_count}
+    summary |= {"threads": trainer.threads}
     if trainer.stopped is not None:
         summary["stopped"] = trainer.stopped
     return summary

@@ -35,12 +35,16 @@ def plan_path(name: str) -> Path:
 
 
 def write_plan(name: str, source: str) -> None:
-    """Store a plan's source, whole: nobody ever reads a part of it."""
-    path = plan_path(name)
+    """Store a plan's source."""
+    write_whole(plan_path(name), source)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that nobody ever reads a part of."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(source)
+            file.write(text)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -72,7 +72,7 @@ FUSED = {"fprop": "fprop_then", "bprop": "bprop_after"}
 
 
 def fuse(operations: list[Operation], results: set[str]) -> list[Operation]:
-    """Put a layer and the elementwise unit after it into one operation, where only they use what passes between them."""
+    """Make one operation of a layer and the elementwise unit after it, where nobody else reads what is between them."""
     read = [name for operation in operations for name in operation.arguments]
     fused: list[Operation] = []
     for operation in operations:

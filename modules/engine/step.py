@@ -37,6 +37,11 @@ class StepPlan:
         self.plan.flags |= {(module, "needs_grad_x"): False for module in unread}
         self._entry = None
 
+    @property
+    def name(self) -> str:
+        """The plan's name in the folder of plans."""
+        return self.plan.module.__name__
+
     def step(self, x: np.ndarray, target: np.ndarray) -> float:
         """Train on one minibatch; returns its loss."""
         self.plan.activate()

@@ -1,7 +1,6 @@
 """Threads that Python lends to compiled code: see kernels/threads.py for what they do there.
 
-`with lent(4):` keeps three threads of this process ready, spinning in compiled code without the interpreter's lock, so
-that the products computed meanwhile by the calling thread are shared among four. Results do not depend on it.
+They spin in compiled code, without the interpreter's lock, until they are taken back.
 """
 
 import contextlib
@@ -87,12 +86,23 @@ def available() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@contextlib.contextmanager
-def lent(threads: int) -> Iterator[None]:
-    """Let `threads` threads, this one included, share the work of compiled code; one: this one does it alone.
+def shared_jobs() -> int:
+    """A number that changes with each job that was shared."""
+    return int(kernels.CONTROL[kernels.NUMBER])
 
-    Where they are lent already, or numba is switched off, nothing changes.
+
+@contextlib.contextmanager
+def num_threads(threads: int) -> Iterator[None]:
+    """Within this context, the large products of this thread are shared among `threads` threads, itself included.
+
+    with num_threads(4): value = step(x, target)
+
+    The results are the same bits for any number. Contexts do not nest: within one, another changes nothing. Threads
+    wait by spinning, so keep the context around many calls, and use no more threads than there are cores.
+    Errors: ValueError for fewer than 1.
     """
+    if threads < 1:
+        raise ValueError(f"num_threads: got {threads}, expected at least 1")
     if threads < 2 or numba.config.DISABLE_JIT or not _helpers.lock.acquire(blocking=False):
         yield
         return

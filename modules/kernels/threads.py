@@ -31,7 +31,7 @@ llvm.add_symbol("bprop_threads", CONTROL.ctypes.data)  # so that code kept on di
 
 WORD = cgutils.intp_t
 TASK_TYPE = ir.FunctionType(ir.VoidType(), [WORD, WORD, WORD])  # arguments, first tile, last tile
-PAUSE = {"x86_64": ("llvm.x86.sse2.pause", []), "AMD64": ("llvm.x86.sse2.pause", [])}
+PAUSE: dict[str, tuple[str, list]] = {"x86_64": ("llvm.x86.sse2.pause", []), "AMD64": ("llvm.x86.sse2.pause", [])}
 PAUSE |= dict.fromkeys(("aarch64", "arm64"), ("llvm.aarch64.hint", [ir.Constant(ir.IntType(32), 1)]))
 
 

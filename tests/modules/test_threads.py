@@ -1,0 +1,70 @@
+"""Products shared among threads: the same bits, however many; and nothing breaks when calls come together."""
+
+import threading
+
+import numpy as np
+import pytest
+from bprop.modules import Linear, ReLU, Sequential, manual_seed, num_threads
+from bprop.modules.engine.threads import shared_jobs
+
+pytestmark = pytest.mark.jit
+
+
+def make(sizes=(300, 200, 90)):
+    manual_seed(0)
+    return Sequential(Linear(sizes[0], sizes[1]), ReLU(), Linear(sizes[1], sizes[2]))
+
+
+def results(threads, sizes=(300, 200, 90), samples=150, net=None):
+    net = make(sizes) if net is None else net
+    random = np.random.default_rng(0)
+    x, grad_y = random.standard_normal((samples, sizes[0])), random.standard_normal((samples, sizes[2]))
+    with num_threads(threads):
+        for _ in range(20):
+            y, grad_x = net.fprop(x), net.bprop(grad_y)
+    return y, grad_x, net.flat_gradients.copy()
+
+
+@pytest.mark.parametrize("sizes", [(300, 200, 90), (1000, 33, 70), (64, 1100, 10)])
+@pytest.mark.parametrize("threads", [2, 3, 7])
+def test_same_bits_for_any_number(sizes, threads):
+    before = shared_jobs()
+    for found, wanted in zip(results(threads, sizes), results(1, sizes), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert shared_jobs() != before
+
+
+def test_alone_without_the_context():
+    before = shared_jobs()
+    results(1)
+    assert shared_jobs() == before
+
+
+def test_calls_from_several_threads_at_once():
+    wanted, found = results(1), {}
+
+    def run(k):
+        found[k] = results(1, net=nets[k])
+
+    nets = [make() for _ in range(3)]
+    with num_threads(2):
+        workers = [threading.Thread(target=run, args=(k,)) for k in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    for each in found.values():
+        for a, b in zip(each, wanted, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_contexts_do_not_nest():
+    with num_threads(2), num_threads(3):
+        found = results(1)
+    for a, b in zip(found, results(1), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_fewer_than_one_is_refused():
+    with pytest.raises(ValueError, match=r"^num_threads: got 0, expected at least 1$"), num_threads(0):
+        pass

@@ -1,0 +1,62 @@
+"""The number of threads of a training: chosen by a probe that leaves no trace, remembered, and of no consequence."""
+
+import json
+
+import numpy as np
+import pytest
+from bprop.modules import BatchNorm1d, Dropout, Linear, ReLU, Sequential, SoftmaxCrossEntropy, manual_seed
+from bprop.modules.engine import cache
+from bprop.trainers import SGD, Trainer, threads
+
+
+def train(number, loss=None):
+    manual_seed(0)
+    random = np.random.default_rng(0)
+    x, labels = random.standard_normal((640, 200)).astype(np.float32), random.integers(0, 10, 640)
+    net = Sequential(Linear(200, 160), BatchNorm1d(160), ReLU(), Dropout(0.3), Linear(160, 10))
+    trainer = Trainer(net, SoftmaxCrossEntropy(), SGD(lr=0.05, momentum=0.9), quiet=True)
+    trainer.fit((x, labels), epochs=3, batch_size=128, threads=number)
+    return trainer
+
+
+@pytest.mark.jit
+def test_weights_do_not_depend_on_it():
+    wanted = train(1).model.state_dict()
+    for number in (2, None):
+        for name, array in train(number).model.state_dict().items():
+            np.testing.assert_array_equal(array, wanted[name])
+
+
+@pytest.mark.jit
+def test_the_choice_is_remembered(monkeypatch):
+    monkeypatch.setattr(threads, "available", lambda: 2)
+    for path in cache.cache_folder().glob("threads_*.json"):
+        path.unlink()
+    monkeypatch.setattr(threads, "fastest", lambda *arguments: 2)
+    assert train(None).threads == 2
+    monkeypatch.setattr(threads, "fastest", lambda *arguments: pytest.fail("measured again"))
+    assert train(None).threads == 2
+    (path,) = cache.cache_folder().glob("threads_*.json")
+    assert json.loads(path.read_text()) == {"threads": 2}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"threads": "two"}', '{"threads": 0}', '{"threads": 1000000}'])
+def test_a_damaged_note_is_not_believed(tmp_path, text):
+    (tmp_path / "note").write_text(text)
+    assert threads.remembered(tmp_path / "note") is None
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize(("shared", "wanted"), [({1: 8.0, 2: 5.0}, 2), ({1: 8.0, 2: 7.9}, 1), ({1: 8.0, 2: 9.0}, 1)])
+def test_more_threads_only_where_they_gain(monkeypatch, shared, wanted):
+    jobs = iter(range(100))
+    monkeypatch.setattr(threads, "available", lambda: 2)
+    monkeypatch.setattr(threads, "shared_jobs", lambda: next(jobs))
+    monkeypatch.setattr(threads, "timed", lambda steps, last, number: shared[number])
+    assert threads.fastest(lambda first, last: (0.0, last), 1000, 10) == wanted
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, True])
+def test_a_wrong_number_is_refused(number):
+    with pytest.raises(ValueError, match=f"^Trainer: threads is {number}, expected a whole number of at least 1$"):
+        train(number)

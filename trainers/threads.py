@@ -1,0 +1,90 @@
+"""How many threads a training uses: measured once for a net, its data's shape and the machine, and remembered.
+
+Results do not depend on it: see modules/kernels/threads.py.
+"""
+
+import json
+import time
+from pathlib import Path
+
+from ..modules.engine import cache
+from ..modules.engine.sources import digest
+from ..modules.engine.threads import available, num_threads, shared_jobs
+from .loop import Epoch, Steps
+from .optimizers.full_batch import FullBatch
+from .step import CompiledStep
+
+BLOCK_SECONDS = 0.004  # of a measurement, at least one step
+ROUNDS = 4
+GAIN = 0.95  # of the time with fewer threads, at most, for more threads to be chosen
+
+
+def choose_threads(step: CompiledStep, epoch: Epoch) -> int:
+    """The number of threads, 1 to the number of cores, that trains fastest; as found before, if it was.
+
+    The probe takes some steps on a copy of the net: nothing of the training changes.
+    """
+    if available() == 1:
+        return 1
+    plan = epoch.plan(step)
+    if plan is None or not plan.whole:
+        return 1
+    sizes = [array.shape for _, array in step.net.named_parameters()]
+    key = digest(plan.name, repr((sizes, epoch.batch_size, epoch.data.input_shape, available())))
+    path = cache.cache_folder() / f"threads_{key}.json"
+    known = remembered(path)
+    if known is None:
+        known = fastest(probe_of(step, epoch), len(epoch.order), epoch.batch_size)
+        cache.write_whole(path, json.dumps({"threads": known}) + "\n")
+    return known
+
+
+def remembered(path: Path) -> int | None:
+    """What a file says, if it is there, whole, and possible here."""
+    try:
+        threads = json.loads(path.read_text(encoding="utf-8"))["threads"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return threads if isinstance(threads, int) and 1 <= threads <= available() else None
+
+
+def probe_of(step: CompiledStep, epoch: Epoch) -> Steps:
+    """The compiled loop for a copy of the net, its loss and its optimizer."""
+    copy = CompiledStep(step.net.copy(), step.loss.copy(), step.optimizer.copy(), ())
+    first = Epoch(epoch.data, epoch.order, epoch.batch_size, epoch.outputs[:0])
+    if isinstance(copy.optimizer, FullBatch):
+        copy.optimizer.share = 0.0
+    steps = first.prepare(copy)
+    assert steps is not None
+    return steps
+
+
+def fastest(steps: Steps, samples: int, batch_size: int) -> int:
+    """The number of threads with the least time for a block of steps; the fewest of those that hardly differ."""
+    seconds = timed(steps, min(batch_size, samples), 1)
+    most = max(1, samples // batch_size)
+    last = min(samples, batch_size * min(most, max(1, int(BLOCK_SECONDS / max(seconds, 1e-7)))))
+    before = shared_jobs()
+    timed(steps, last, 2)
+    if shared_jobs() == before:  # no product is large enough to be shared
+        return 1
+    cores = available()
+    candidates = sorted({1, 2, cores // 2, cores} - {0})
+    times = {threads: float("inf") for threads in candidates}
+    for _ in range(ROUNDS):
+        for threads in candidates:
+            times[threads] = min(times[threads], timed(steps, last, threads))
+    best = 1
+    for threads in candidates[1:]:
+        if times[threads] < GAIN * times[best]:
+            best = threads
+    return best
+
+
+def timed(steps: Steps, last: int, threads: int) -> float:
+    """Seconds for the steps on the first `last` samples."""
+    with num_threads(threads):
+        steps(0, 0)
+        start = time.perf_counter()
+        steps(0, last)
+        return time.perf_counter() - start
