@@ -385,11 +385,11 @@ class Module(Stateful):
 
     # -- showing -------------------------------------------------------------------------------------------------
 
-    def summary(self, input_shape: tuple[int, ...]) -> "Summary":
-        """A table of path, module, output shape and parameters for inputs of this shape (with the batch axis)."""
+    def summary(self, input_shape: tuple[int, ...], optimizer=None) -> "Summary":
+        """A table of path, module, output shape, parameters and memory for inputs of this shape (batch axis too)."""
         from .summary import summary
 
-        return summary(self, input_shape)
+        return summary(self, input_shape, optimizer)
 
     def __repr__(self) -> str:
         if not self._modules:

@@ -4,7 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from bprop.modules import Linear, Module, ReLU, Sequential
+from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy, Tanh
+from bprop.modules.summary import memory
+from bprop.trainers import SGD, compile_step
+from numba.core import types
 
 
 class Residual(Module):
@@ -33,16 +36,43 @@ def test_summary_lists_every_module():
     text = net.summary((32, 784))
     assert str(text) == repr(text)
     assert text.splitlines() == [
-        "path            module                        output shape  parameters",
+        "path            module                        output shape  parameters  kept     grad_x",
         "model           Sequential()                  (32, 10)      0",
-        "model[0]        Linear(784 -> 72)             (32, 72)      56,520",
+        "model[0]        Linear(784 -> 72)             (32, 72)      56,520      9.0 KiB",
         "model[1]        Sequential()                  (32, 10)      0",
-        "model[1][0]     ReLU()                        (32, 72)      0",
-        "model[1][1]     Linear(72 -> 10, bias=False)  (32, 10)      720",
+        "model[1][0]     ReLU()                        (32, 72)      0           9.0 KiB  9.0 KiB",
+        "model[1][1]     Linear(72 -> 10, bias=False)  (32, 10)      720         1.2 KiB  9.0 KiB",
         "model[2]        Residual()                    (32, 10)      0",
-        "model[2].inner  Linear(10 -> 10)              (32, 10)      110",
+        "model[2].inner  Linear(10 -> 10)              (32, 10)      110         1.2 KiB  1.2 KiB",
         "57,350 parameters, 0.22 MiB in float32",
+        "memory of a training step 487.8 KiB:",
+        "  parameters 224.0 KiB, gradients 224.0 KiB, kept for bprop 20.5 KiB, gradients of inputs 19.2 KiB",
     ]
+
+
+@pytest.mark.jit
+def test_memory_is_that_of_the_real_state():
+    net = Sequential(Linear(6, 40), Tanh(), Residual(40), Linear(40, 3))
+    x, target = np.ones((50, 6), np.float32), np.zeros(50, np.int64)
+    compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1))(x, target)
+    held = {}
+    for module in net.all_modules():
+        state = module._state
+        for name, kind in state.kind.fields if state is not None else ():
+            if isinstance(kind, types.Array) and name not in module.fixed_names():
+                start = state.kind.offsets[name] // 8
+                count, itemsize, data = state.memory[start + 2 : start + 5]
+                if count and data:
+                    held[int(data)] = int(count * itemsize)
+    held.pop(x.ctypes.data, None)
+    kept, grads = memory(net, x.shape)
+    assert sum(kept.values()) + sum(grads.values()) == sum(held.values())
+
+
+def test_memory_of_an_optimizer():
+    net, sgd = Linear(3, 2), SGD(lr=0.1, momentum=0.9)
+    sgd.attach(net)
+    assert "optimizer 32 B" in net.summary((5, 3), sgd)
 
 
 def test_summary_of_a_container_that_does_not_ask():
@@ -50,7 +80,7 @@ def test_summary_of_a_container_that_does_not_ask():
 
 
 def test_summary_of_a_single_module():
-    assert Linear(3, 2).to("float64").summary((5, 3)).splitlines()[-1] == "8 parameters, 0.00 MiB in float64"
+    assert Linear(3, 2).to("float64").summary((5, 3)).splitlines()[2] == "8 parameters, 0.00 MiB in float64"
 
 
 def test_summary_refuses_a_shape_that_does_not_fit():
