@@ -43,8 +43,8 @@ def summary(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> S
     total = module.parameter_count
     size = total * module.dtype.itemsize
     state = 0 if optimizer is None else array_bytes(optimizer)
-    parts = {"parameters": size, "gradients": size, "kept for bprop": sum(kept.values())}
-    parts |= {"gradients of inputs": sum(grads.values())} | ({"optimizer": state} if optimizer is not None else {})
+    parts = {"parameters": size, "gradients": size, "kept": sum(kept.values())}
+    parts |= {"grad_x": sum(grads.values())} | ({"optimizer": state} if optimizer is not None else {})
     said = ", ".join(f"{name} {size_text(count)}" for name, count in parts.items())
     lines = [f"{total:,} parameters, {size / 2**20:.2f} MiB in {module.dtype}"]
     if kept or grads:
@@ -91,19 +91,23 @@ def held(module: "Module", shape: tuple[int, ...]) -> dict[tuple[str, str, int],
     found: dict[tuple[str, str, int], np.ndarray] = {}
     seen: list[np.ndarray] = []
     operations = Operations()
-    operations.bprop(copy, operations.fprop(copy, "x"))
-    asked, unread = prune(operations.items, set())  # of the first modules nobody wants grad_x
+    y = operations.fprop(copy, "x")
+    operations.bprop(copy, "grad_y")
+    asked, unread = prune(operations.items, {y})  # of the first modules nobody wants grad_x
     for each in unread:
         vars(each)["needs_grad_x"] = False
     earlier = {id(value): value for inside in copy.all_modules() for value in vars(inside).values()}
+    x = np.zeros(shape, np.int64 if 0 in asked[0].module.label_arguments else copy.dtype)
+    values = {"x": x}
     with plain_python(), np.errstate(all="ignore"):
-        x = np.zeros(shape, np.int64 if 0 in copy.label_arguments else copy.dtype)
-        y = copy.fprop(x)
-        note_arrays(copy, x, earlier, seen, found, 0)
-        copy.bprop(np.zeros_like(y))
-        note_arrays(copy, x, earlier, seen, found, 1)
-    backward = {inner.path() for o in asked if o.method == "bprop" for inner in o.module.all_modules()}
-    return {key: array for key, array in found.items() if key[2] == 0 or key[0] in backward}
+        for late, method in enumerate(("fprop", "bprop")):
+            for operation in asked:
+                if operation.method == method:
+                    arguments = [values[name] for name in operation.arguments]
+                    values[operation.target] = getattr(operation.module, method)(*arguments)
+            values["grad_y"] = np.zeros_like(values[y])
+            note_arrays(copy, x, earlier, seen, found, late)
+    return found
 
 
 def note_arrays(copy, x, earlier, seen, found, late: int) -> None:

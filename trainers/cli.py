@@ -55,6 +55,13 @@ example:
 exit status:
   0 compiled, 1 the first loss is not finite, 2 the command, the config or the data is wrong
 """
+SUMMARY = """\
+Show the net of a config as a table: output shapes for a minibatch, parameters, and the memory of a training step.
+"""
+SUMMARY_MORE = """\
+example:
+  bprop summary mnist_mlp trainer.batch_size=128
+"""
 PROFILE = """\
 Show where the time of a training step goes: each module forward and backward, loss, update, gathering.
 
@@ -114,6 +121,19 @@ def _warmup(arguments: argparse.Namespace) -> int:
     from .warmup import warm_up
 
     print(warm_up(config))
+    return OK
+
+
+def _summary(arguments: argparse.Namespace) -> int:
+    from .configs import load_config
+
+    config = load_config(arguments.config, arguments.overrides)
+    from .warmup import BATCH_SIZE
+
+    experiment = config.build()
+    batch_size = experiment.settings.get("batch_size", BATCH_SIZE)
+    experiment.optimizer.attach(experiment.model)
+    print(experiment.model.summary((batch_size, *experiment.dataset.input_shape), experiment.optimizer))
     return OK
 
 
@@ -190,6 +210,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--run", type=Path, metavar="DIR", help="folder to write to (default: runs/NAME-TIME)")
     train.add_argument("--quiet", action="store_true", help="print the final figures only")
     _command(commands, "warmup", _warmup, "compile what a training will need", WARMUP, WARMUP_MORE)
+    _command(commands, "summary", _summary, "show a net's layers and what they hold in memory", SUMMARY, SUMMARY_MORE)
     profile = _command(commands, "profile", _profile, "show where a training step's time goes", PROFILE, PROFILE_MORE)
     profile.add_argument(
         "--run", type=Path, metavar="DIR", help="folder for the picture (default: NAME-profile.png here)"

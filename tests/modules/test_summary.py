@@ -46,7 +46,7 @@ def test_summary_lists_every_module():
         "model[2].inner  Linear(10 -> 10)              (32, 10)      110         1.2 KiB  1.2 KiB",
         "57,350 parameters, 0.22 MiB in float32",
         "memory of a training step 487.8 KiB:",
-        "  parameters 224.0 KiB, gradients 224.0 KiB, kept for bprop 20.5 KiB, gradients of inputs 19.2 KiB",
+        "  parameters 224.0 KiB, gradients 224.0 KiB, kept 20.5 KiB, grad_x 19.2 KiB",
     ]
 
 

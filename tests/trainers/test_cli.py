@@ -188,3 +188,11 @@ def test_a_real_run(tmp_path, capsys):
     assert figures["run"] == str(run)
     assert err == ""
     assert "trainer: {epochs: 1," in (run / "config.yaml").read_text()
+
+
+def test_summary_of_a_config(capsys):
+    assert cli.main(["summary", "digits_mlp", "trainer.batch_size=50"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3].split() == ["model[1]", "Linear(64", "->", "72)", "(50,", "72)", "4,680", "14.1", "KiB"]
+    assert lines[-3:-1] == ["5,410 parameters, 0.02 MiB in float32", "memory of a training step 121.6 KiB:"]
+    assert lines[-1].endswith("optimizer 21.1 KiB")
