@@ -34,17 +34,16 @@ def test_every_module_has_its_line(quick):
     net = Sequential(Linear(6, 40), ReLU(), Sequential(Linear(40, 3)))
     found = profile(compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1)), data(), 20, outputs=True)
     assert [(row.name, row.kind) for row in found.rows] == [
-        ("[0] Linear(6 -> 40)", "module"),
-        ("[1] ReLU()", "module"),
+        ("[0] Linear(6 -> 40) + [1] ReLU()", "module"),
         ("[2][0] Linear(40 -> 3)", "module"),
         ("SoftmaxCrossEntropy()", "loss"),
         ("SGD(lr=0.1)", "optimizer"),
         ("gather, copy, loop", "loop"),
     ]
-    linear, relu = found.rows[:2]
-    assert linear.flops == 2 * (2 * 20 * 6 * 40), "the first module is not asked for grad_x"
-    assert relu.flops == 2 * 20 * 40
-    assert linear.forward > 0
+    fused = found.rows[0]
+    products, elements = 2 * (2 * 20 * 6 * 40), 2 * 20 * 40
+    assert fused.flops == products + elements, "the first module is not asked for grad_x"
+    assert fused.forward > 0
     assert found.products > 0
     assert found.sum == pytest.approx(sum(row.forward + row.backward for row in found.rows))
 
@@ -192,7 +191,7 @@ def test_the_command_prints_a_table_and_draws(folder, capsys):
     lines = out.splitlines()
     assert lines[0] == head
     assert lines[1].split() == ["forward", "backward", "share", "GFLOP/s", "GB/s"]
-    assert lines[2].startswith("[0] Linear(4 -> 5)")
+    assert lines[2].startswith("[0] Linear(4 -> 5) + [1] ReLU()")
     assert max(map(len, lines)) <= 100
     assert err == "the picture is c-profile.png\n"
     assert (folder / "c-profile.png").read_bytes().startswith(b"\x89PNG")
