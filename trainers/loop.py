@@ -12,7 +12,7 @@ from .optimizers.full_batch import FullBatch
 from .schedules.setting import Setting
 from .step import CompiledStep
 
-Steps = Callable[[int, int], tuple[float, int]]  # (first, last) to the sum of the losses, and the place reached
+Steps = Callable[[int, int, float], tuple[float, int]]  # (first, last, total) to the new total, and the place reached
 CHUNK_SECONDS = 0.1  # how long compiled code runs before Python may draw the bar or hear Ctrl-C
 
 
@@ -29,7 +29,8 @@ class Epoch:
     """The minibatches of one epoch: a data set, the order of its samples, and where the net's outputs go.
 
     `outputs` has a row for each place in the order, or no rows if nobody wants them. `settings` have a schedule per
-    step: their values are the columns of `table`, which has a row for each step.
+    step: their values are the columns of `table`, which has a row for each step. `first` is the place to begin at, and
+    `total` the sum of the losses before it: it is carried on, so that no sum depends on where an epoch was cut.
     """
 
     data: ArrayDataset
@@ -38,6 +39,8 @@ class Epoch:
     outputs: np.ndarray
     settings: Sequence[Setting] = ()
     table: np.ndarray | None = None
+    first: int = 0
+    total: float = 0.0
 
     def plan(self, step: CompiledStep) -> StepPlan | None:
         """The compiled step for minibatches like these."""
@@ -69,15 +72,15 @@ class Epoch:
         scale, shift = x.dtype.type(self.data.scale), x.dtype.type(self.data.shift)
         table = [] if self.table is None else [self.table.astype(step.net.dtype)]
 
-        def steps(first: int, last: int) -> tuple[float, int]:
-            place = (self.data.x, scale, shift, targets, self.order, first, last, self.batch_size)
+        def steps(first: int, last: int, total: float) -> tuple[float, int]:
+            place = (self.data.x, scale, shift, targets, self.order, first, last, self.batch_size, total)
             return plan.steps(*place, x, target, self.outputs, *table)
 
-        steps(0, 0)  # takes no step, but is compiled now
+        steps(0, 0, 0.0)  # takes no step, but is compiled now
         return steps
 
     def run(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
-        """Train; after each chunk, how many samples it took and the sum of their losses. NotFinite stops it."""
+        """Train; after each chunk, the place reached and the sum of the losses so far. NotFinite stops it."""
         steps = self.prepare(step)
         return self._step_by_step(step) if steps is None else self._chunks(steps)
 
@@ -92,10 +95,11 @@ class Epoch:
         whole = n - n % self.batch_size
         optimizer.total[:] = 0
         for first, last, size in ((0, whole, self.batch_size), (whole, n, n - whole)):
-            part = Epoch(self.data, self.order[first:last], size, self.outputs[first:last])
+            part = Epoch(self.data, self.order[first:last], size, self.outputs[first:last], total=total)
             optimizer.share = size / n  # of a minibatch among all samples
             try:
-                total += sum(loss for _, loss in part.run(step)) if first < last else 0.0
+                for _, so_far in part.run(step) if first < last else ():
+                    total = so_far
             except NotFinite:
                 return np.inf
         step.net.flat_gradients[:] = optimizer.total
@@ -117,7 +121,8 @@ class Epoch:
                 setting.write(float(self.table[place // self.batch_size, k]))
 
     def _step_by_step(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
-        for first in range(0, len(self.order), self.batch_size):
+        total = self.total
+        for first in range(self.first, len(self.order), self.batch_size):
             rows = self.order[first : first + self.batch_size]
             self._set(first)
             value, y = step.by_parts(*self.data[rows])
@@ -125,18 +130,19 @@ class Epoch:
                 raise NotFinite(f"the loss is {value}", first)
             if len(self.outputs):
                 self.outputs[first : first + len(rows)] = y
-            yield len(rows), value * len(rows)
+            total += value * len(rows)
+            yield first + len(rows), total
 
     def _chunks(self, steps: Steps) -> Iterator[tuple[int, float]]:
-        first, count = 0, 1
+        first, total, count = self.first, self.total, 1
         while first < len(self.order):
             last = min(len(self.order), first + count * self.batch_size)
             start = time.perf_counter()
-            total, reached = steps(first, last)
+            total, reached = steps(first, last, total)
             self._set(reached - 1 if reached == last else reached)
             if reached < last:
                 raise NotFinite(f"the loss is {total}", reached)
-            yield last - first, total
             seconds = time.perf_counter() - start
+            yield last, total
             count = max(1, min(count * 8, int(count * CHUNK_SECONDS / max(seconds, 1e-6))))
             first = last

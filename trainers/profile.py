@@ -173,7 +173,7 @@ class Training:
 
     def _train(self, first: int, last: int) -> None:
         if self.steps is not None:
-            total, reached = self.steps(first, last)
+            total, reached = self.steps(first, last, 0.0)
             if reached < last:
                 raise TrainingError(f"profile: the loss is {total}; a smaller learning rate may help")
             return

@@ -84,7 +84,7 @@ def fastest(steps: Steps, samples: int, batch_size: int) -> int:
 def timed(steps: Steps, last: int, threads: int) -> float:
     """Seconds for the steps on the first `last` samples."""
     with num_threads(threads):
-        steps(0, 0)
+        steps(0, 0, 0.0)
         start = time.perf_counter()
-        steps(0, last)
+        steps(0, last, 0.0)
         return time.perf_counter() - start

@@ -173,12 +173,11 @@ class Trainer:
             if self.threads is None:
                 self.threads = choose_threads(self._step, epoch)
         weights = self.model.state_dict()
-        total, done = 0.0, 0
+        total = 0.0
         with num_threads(self.threads), self._bar(n) as bar:
             try:
-                for count, loss in epoch.train(self._step):
-                    total, done = total + loss, done + count
-                    bar.update(count)
+                for done, total in epoch.train(self._step):
+                    bar.update(done - bar.n)
                     bar.set_postfix(loss=f"{total / done:.4f}", refresh=False)
                 if not np.isfinite(self.model.flat_parameters).all():
                     raise NotFinite("a weight is not finite", n - 1)

@@ -103,10 +103,9 @@ def step_functions(lines: list[str], results, head: str, scheduled: list[str]) -
         "",
         "@entry",
         "def steps(states, parameters, gradients, data, scale, shift, targets, order, first, last, size, "
-        f"x_buffer, target_buffer, outputs{', schedule' if scheduled else ''}):",
-        '    """Train on rows order[first:last], `size` at a time; the sum of the losses, and the row reached."""',
+        f"total, x_buffer, target_buffer, outputs{', schedule' if scheduled else ''}):",
+        '    """Train on rows order[first:last], `size` at a time; `total` and their losses, and the row reached."""',
         *states,
-        "    total = 0.0",
         "    for begin in range(first, last, size):",
         *[f"        {setting} = schedule[begin // size, {k}]" for k, setting in enumerate(scheduled)],
         "        rows = order[begin : min(begin + size, last)]",
