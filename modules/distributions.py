@@ -137,6 +137,7 @@ class Mixture:
         with np.errstate(over="ignore"):
             return np.exp(self._log_scales)
 
+    @property
     def mean(self) -> np.ndarray:
         """Σₖ weights[k] means[k], (N, D): between two branches it may be a value that never occurs."""
         return np.einsum("nk,nkd->nd", self.weights, self.means)
@@ -198,6 +199,11 @@ class Poisson:
     def rate(self) -> np.ndarray:
         """The expected number, which is the variance too."""
         return np.exp(self._log_rate)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The expected number."""
+        return self.rate
 
     def sample(self, random: np.random.Generator, n: int) -> np.ndarray:
         """n draws, (n, N, ...)."""

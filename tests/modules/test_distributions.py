@@ -125,7 +125,7 @@ def test_mixture_moments_and_samples(random):
     mixture = mixtures(random, 2)
     drawn = mixture.sample(random, 40000)
     assert drawn.shape == (40000, 4, 2)
-    np.testing.assert_allclose(drawn.mean(axis=0), mixture.mean(), atol=0.08)
+    np.testing.assert_allclose(drawn.mean(axis=0), mixture.mean, atol=0.08)
 
 
 def test_mixture_quantiles_are_those_of_its_samples(random):

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from bprop.datasets import ArrayDataset
 from bprop.modules import (
     BinaryCrossEntropy,
     BinaryCrossEntropyWithLogits,
+    GaussianNLL,
     Linear,
     MeanSquaredError,
+    MixtureDensity,
     Sequential,
     SoftmaxCrossEntropy,
 )
@@ -404,3 +407,17 @@ def test_mistakes_in_a_config(folder, capsys, chosen, message):
     (folder / "c.yaml").write_text(CONFIG.replace("METRICS", chosen))
     assert main(["train", str(folder / "c.yaml"), "--run", str(folder / "run"), "--quiet"]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_numbers_are_the_means_of_the_distributions():
+    data = SimpleNamespace(target_mean=10.0, target_std=2.0)
+    target = np.array([[1.0], [2.0]])
+    found = figures(
+        find_metrics(["rmse", "mae", "r2"]), GaussianNLL(), np.array([[1.0, 5.0], [4.0, -3.0]]), target, data
+    )
+    assert found["rmse"] == pytest.approx(2 * np.sqrt(2))
+    assert found["mae"] == pytest.approx(2.0)
+    assert found["r2"] == pytest.approx(-7.0)
+    y = np.array([[0.0, 0.0, 1.0, 3.0, 0.0, 0.0], [0.0, 0.0, 2.0, 2.0, 0.0, 0.0]])
+    found = figures(find_metrics(["mae"]), MixtureDensity(components=2, dims=1), y, target, data)
+    assert found["mae"] == pytest.approx(1.0)

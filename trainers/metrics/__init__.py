@@ -9,7 +9,7 @@ import numpy as np
 from .classification import F1, ConfusionMatrix, Precision, Recall, TopK, accuracy, error
 from .metric import FunctionMetric, Metric, MetricLike
 from .probabilistic import CalibrationError, brier, log_loss, roc_auc
-from .probabilities import scores, without_ignored
+from .probabilities import numbers, scores, without_ignored
 from .regression import mae, r2, rmse
 
 __all__ = [
@@ -63,15 +63,17 @@ def figures(metrics: Mapping[str, Metric], loss: Any, y: np.ndarray, target: np.
     Rows whose label the loss ignores are left out; NaN where none remains.
     """
     y, target = without_ignored(loss, y, target)
+    expected = numbers(loss, y) if any(metric.of_numbers for metric in metrics.values()) else y
     found = {}
     for name, metric in metrics.items():
+        given = expected if metric.of_numbers else y
         if not len(y):
             found[name] = np.nan
         elif metric.in_units and (data.target_mean, data.target_std) != (0, 1):
-            units = [np.asarray(a, np.float64) * data.target_std + data.target_mean for a in (y, target)]
+            units = [np.asarray(a, np.float64) * data.target_std + data.target_mean for a in (given, target)]
             found[name] = metric(*units)
         else:
-            found[name] = metric(*scores(metric, loss, y, target))
+            found[name] = metric(*scores(metric, loss, given, target))
     return found
 
 

@@ -11,14 +11,16 @@ class Metric:
 
     better: max or min; of_probabilities: y are the probabilities that the loss gives to the classes, (N, ..., K), or
     (N,) of class 1 for a loss of yes and no, whose outputs count one by one; of_classes: so they are for such a loss,
-    else scores; in_units: y and target are in the units of the data set's source, before any standardising; number:
-    false for what fits no column of figures, which is computed only at the end and by `Trainer.evaluate`.
+    else scores; of_numbers: y are the numbers that the loss expects, the means of its distributions; in_units: y and
+    target are in the units of the data set's source, before any standardising; number: false for what fits no column
+    of figures, which is computed only at the end and by `Trainer.evaluate`.
     Outputs that hold NaN give NaN.
     """
 
     better: Literal["max", "min"] = "min"
     of_probabilities: bool = False
     of_classes: bool = False
+    of_numbers: bool = False
     in_units: bool = False
     number: ClassVar[bool] = True
 
@@ -50,7 +52,7 @@ class FunctionMetric(Metric):
 
     def __init__(self, function: Callable[[np.ndarray, np.ndarray], Any], **attributes: Any):
         self.function = function
-        for name in ("better", "of_probabilities", "of_classes", "in_units"):
+        for name in ("better", "of_probabilities", "of_classes", "of_numbers", "in_units"):
             setattr(self, name, attributes.get(name, getattr(function, name, getattr(Metric, name))))
         if self.better not in ("max", "min"):
             raise ValueError(f"{self.name}: better is {self.better!r}, expected max or min")

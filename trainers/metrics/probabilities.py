@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...modules.distributions import Bernoulli, Categorical
+from ...modules.distributions import Bernoulli, Categorical, Gaussian, Mixture, Poisson
 from ...modules.loss import Loss
 from .metric import Metric
 
@@ -14,6 +14,12 @@ def without_ignored(loss: Loss, y: np.ndarray, target: np.ndarray) -> tuple[np.n
         return y, target
     kept = target != ignored
     return y[kept], target[kept]
+
+
+def numbers(loss: Loss, y: np.ndarray) -> np.ndarray:
+    """The numbers that outputs stand for: the means, where the loss reads distributions of numbers into them."""
+    distribution = distribution_of(loss, y)
+    return distribution.mean if isinstance(distribution, Gaussian | Mixture | Poisson) else y
 
 
 def scores(metric: Metric, loss: Loss, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,19 +13,19 @@ def differences(who: str, y: np.ndarray, target: np.ndarray) -> np.ndarray:
         return np.subtract(y, target, dtype=np.float64).reshape(len(y), -1)
 
 
-@figure(in_units=True)
+@figure(of_numbers=True, in_units=True)
 def rmse(y: np.ndarray, target: np.ndarray) -> float:
     """Root of the mean squared difference; y and target of one shape."""
     return np.sqrt(np.mean(np.square(differences("rmse", y, target))))
 
 
-@figure(in_units=True)
+@figure(of_numbers=True, in_units=True)
 def mae(y: np.ndarray, target: np.ndarray) -> float:
     """Mean of the differences without their sign; y and target of one shape."""
     return np.mean(np.abs(differences("mae", y, target)))
 
 
-@figure(better="max")
+@figure(better="max", of_numbers=True)
 def r2(y: np.ndarray, target: np.ndarray) -> float:
     """Share of the target's variance that is explained: 1 - Σ (y - t)² / Σ (t - mean t)², averaged over outputs.
 
