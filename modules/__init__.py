@@ -39,6 +39,7 @@ from .matrix_initializers import Eye, Orthogonal, Sparse, initialize
 from .maxout import Maxout
 from .mixture_density import MixtureDensity
 from .module import Module
+from .module_check import ModuleReport, check_module
 from .multi_loss import LossPart, MultiLoss
 from .noise import GaussianNoise, Noise, RReLU
 from .normalize import Normalize
@@ -135,6 +136,7 @@ __all__ = [
     "Mixture",
     "MixtureDensity",
     "Module",
+    "ModuleReport",
     "Mul",
     "MultiLoss",
     "MultiMargin",
@@ -178,6 +180,7 @@ __all__ = [
     "Uniform",
     "calculate_gain",
     "check_gradients",
+    "check_module",
     "erf",
     "initialize",
     "manual_seed",

@@ -6,7 +6,8 @@ looked at, to name the worst.
 
 import numpy as np
 
-from .gradient_report import GradientEntry, GradientReport, hint
+from .checked import remember
+from .gradient_report import GradientEntry, GradientReport, looks
 from .gradient_subject import STEP, Subject
 from .loss import Loss
 from .module import Module
@@ -35,12 +36,27 @@ def check_gradients(
         an element exactly on a kink is, since there no derivative exists.
     Source: Goodfellow et al., Deep Learning, section 11.5 (eq. 11.5 to 11.8), the checkers of torch/nn and autograd.
     """
+    arguments = arguments_of("check_gradients", module, x, target)
+    report = compare(module, arguments, directions=directions, tolerance=tolerance, seed=seed)
+    if report.ok:
+        remember(module)
+    return report
+
+
+def arguments_of(who: str, module: Module, x, target) -> tuple:
+    """The arguments of the module's fprop; TypeError for what is no module, and for a target without a loss."""
     if not isinstance(module, Module):
-        raise TypeError(f"check_gradients: got {module!r}, expected a Module")
+        raise TypeError(f"{who}: got {module!r}, expected a Module")
     if isinstance(module, Loss) != (target is not None):
         wanted = "a loss needs a target" if target is None else "only a loss takes a target"
-        raise TypeError(f"check_gradients: {module.label()} with target={target!r:.20}: {wanted}")
-    arguments = (x,) if target is None else (x, target)
+        raise TypeError(f"{who}: {module.label()} with target={target!r:.20}: {wanted}")
+    return (x,) if target is None else (x, target)
+
+
+def compare(
+    module: Module, arguments: tuple, *, directions: int = 3, tolerance: float = 1e-6, seed: int = 0
+) -> GradientReport:
+    """The report of `check_gradients` for the arguments of fprop."""
     subject = Subject(module, arguments, np.random.default_rng((STREAM, seed)))
     problems, wrong_shape = subject.run()
     entries = [wrong_shape] if wrong_shape else []
@@ -67,8 +83,8 @@ def worst_element(subject: Subject, name, array, gradient, tolerance) -> Gradien
     indices = np.arange(array.size)
     while indices.size > ELEMENTS:
         halves = np.array_split(indices, 2)
-        found = [subject.derivatives(array, gradient, subject.direction(array.shape, h), STEP) for h in halves]
-        indices = halves[int(np.argmax([abs(analytic - numeric) for analytic, numeric in found]))]
+        tried = [subject.derivatives(array, gradient, subject.direction(array.shape, h), STEP) for h in halves]
+        indices = halves[int(np.argmax([abs(analytic - numeric) for analytic, numeric in tried]))]
     results = []
     for index in indices:
         unit = np.zeros(array.size)
@@ -77,7 +93,8 @@ def worst_element(subject: Subject, name, array, gradient, tolerance) -> Gradien
     k = int(np.argmax([error for error, _, _ in results]))
     error, analytic, numeric = results[k]
     place = tuple(int(i) for i in np.unravel_index(indices[k], array.shape))
-    whole = indices.size == array.size
-    text = hint(gradient, np.array([n for _, _, n in results]).reshape(array.shape)) if whole else ""
-    ok = whole and error <= tolerance
-    return GradientEntry(name, array.shape, place, analytic, numeric, error, ok, "" if ok else text)
+    ok = indices.size == array.size and error <= tolerance
+    across = gradient.reshape(array.shape[::-1]).T.ravel()[indices] if array.ndim == 2 else None
+    found = None if ok else looks(gradient.ravel()[indices], np.array([n for _, _, n in results]), across)
+    text = str(found) if found and (found.kind != "elements" or indices.size == array.size) else ""
+    return GradientEntry(name, array.shape, place, analytic, numeric, error, ok, text, found)

@@ -27,6 +27,7 @@ class GradientEntry:
     error: float
     ok: bool
     hint: str = ""
+    looks: "Looks | None" = None
 
     def cells(self) -> tuple[str, ...]:
         index = "-" if self.index is None else str(tuple(int(k) for k in self.index))
@@ -84,24 +85,48 @@ def table(rows) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def hint(analytic: np.ndarray, numeric: np.ndarray) -> str:
-    """What a wrong gradient looks like beside the right one, in a few words."""
+@dataclass(frozen=True)
+class Looks:
+    """What a wrong gradient looks like beside the right one: one of the names in TEXTS, and how many times it is it."""
+
+    kind: str
+    factor: float
+    differing: int
+    size: int
+
+    def __str__(self) -> str:
+        return TEXTS[self.kind].format(**vars(self))
+
+
+TEXTS = {
+    "not finite": "(not finite)",
+    "zero": "(bprop leaves it at zero)",
+    "sign": "(the sign is flipped)",
+    "factor": "({factor:.4g} times the right one)",
+    "transposed": "(transposed)",
+    "one number": "(one number throughout: was a smaller array broadcast into it?)",
+    "elements": "({differing} of {size} elements differ)",
+}
+
+
+def looks(analytic: np.ndarray, numeric: np.ndarray, transposed: np.ndarray | None = None) -> Looks | None:
+    """How `analytic` differs from `numeric`, None if it does not; `transposed` is analytic read across its rows."""
+    size = analytic.size
     if not np.isfinite(analytic).all():
-        return "(not finite)"
+        return Looks("not finite", np.nan, size, size)
     if not analytic.any():
-        return "(bprop leaves it at zero)"
-
-    def equal(a, b):
-        return np.allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(numeric).max())
-
-    ratio = float(np.vdot(analytic, numeric) / max(np.vdot(numeric, numeric), 1e-300))
-    if equal(analytic, -numeric):
-        return "(the sign is flipped)"
-    if analytic.size > 1 and equal(analytic, ratio * numeric):
-        return f"({ratio:.4g} times the right one)"
-    if analytic.ndim == 2 and analytic.shape[0] == analytic.shape[1] and equal(analytic.T, numeric):
-        return "(transposed)"
-    if analytic.size > 1 and np.ptp(analytic) == 0:
-        return "(one number throughout: was a smaller array broadcast into it?)"
-    count = int((~np.isclose(analytic, numeric, rtol=1e-4, atol=1e-5 * np.abs(numeric).max())).sum())
-    return f"({count} of {analytic.size} elements differ)" if count else ""
+        return Looks("zero", 0.0, size, size)
+    close = {"rtol": 1e-4, "atol": 1e-5 * np.abs(numeric).max()}
+    factor = float(np.vdot(analytic, numeric) / max(np.vdot(numeric, numeric), 1e-300))
+    differing = int((~np.isclose(analytic, numeric, **close)).sum())
+    if np.allclose(analytic, -numeric, **close):
+        kind = "sign"
+    elif size > 1 and np.allclose(analytic, factor * numeric, **close):
+        kind = "factor"
+    elif transposed is not None and np.allclose(transposed, numeric, **close):
+        kind = "transposed"
+    elif size > 1 and np.ptp(analytic) == 0:
+        kind = "one number"
+    else:
+        kind = "elements"
+    return Looks(kind, factor, differing, size) if differing else None

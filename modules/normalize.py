@@ -50,9 +50,9 @@ class Normalize(Module):
             unit_rows_bprop(grad_y, y, self.inverse, grad_x)
             return self.grad_x
         for n in range(y.shape[0]):
-            along = dot(grad_y[n], y[n])
+            along, largest = dot(grad_y[n], y[n]), largest_size(y[n])
             for k in range(y.shape[1]):
-                slope = np.sign(y[n, k]) * size_to_power(y[n, k], self.p - 1)
+                slope = np.sign(y[n, k]) * norm_slope(y[n, k], largest, self.p)
                 grad_x[n, k] = self.inverse[n] * (grad_y[n, k] - along * slope)
         return self.grad_x
 
@@ -79,3 +79,10 @@ def p_norm(row, p):
 def size_to_power(x, p):
     """|x|ᵖ; |x| is at most 1, so an infinite p gives 0 or 1."""
     return abs(x) ** p
+
+
+def norm_slope(y, largest, p):
+    """|y|^(p - 1); for an infinite p 1 at the row's largest element, which rounding may leave just below 1."""
+    if p < np.inf:
+        return size_to_power(y, p - 1)
+    return abs(y) if abs(y) == largest else 0 * y

@@ -36,7 +36,7 @@ def class_digest(cls: type) -> str:
     """Digest of a class: its methods, and all that they name, directly or through helper functions."""
     seen: dict[int, str] = {}
     for base in cls.__mro__[:-1]:
-        if _is_ours(base.__module__):
+        if is_ours(base.__module__):
             continue
         for value in vars(base).values():
             function = inspect.unwrap(value) if callable(value) else value
@@ -47,12 +47,13 @@ def class_digest(cls: type) -> str:
     return digest(package_digest(), cls.__qualname__, *sorted(set(seen.values())))
 
 
-def _is_ours(name: str) -> bool:
+def is_ours(name: str) -> bool:
+    """Whether a Python module belongs to `bprop.modules`, or to Python itself."""
     return name.startswith(__name__.rsplit(".", 2)[0] + ".") or name == "builtins"
 
 
 def _visit_function(function, seen: dict[int, str]) -> None:
-    if id(function) in seen or _is_ours(function.__module__ or "builtins"):
+    if id(function) in seen or is_ours(function.__module__ or "builtins"):
         return
     seen[id(function)] = function_text(function)
     for value in _reached(function):

@@ -1,0 +1,195 @@
+"""What is wrong with a bprop whose gradients fail the check: the mistakes that everybody makes, recognised.
+
+Each is tried out rather than guessed: a factor is compared at two batch sizes, a sample is left out, another step's
+random numbers are drawn.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from .engine.stateful import method_names, plain_python
+from .gradient_check import STREAM
+from .gradient_report import GradientEntry, GradientReport
+from .gradient_subject import Subject
+from .laws import Trial
+
+SIDES = 1e-6  # how far beside a kink its two derivatives are taken
+ROOTS = ("y is not finite", "fprop changes x", "fprop(x) gives another y")
+TEXTS = {
+    "sign": "has its sign flipped: a minus is missing, or one too many",
+    "zero": "stays at zero: bprop never adds to it",
+    "transposed": "is transposed: exchange the factors, grad_weight += grad_yᵀ x for a weight (out, in)",
+    "one number": "is one number throughout: summed over every axis, expected over the batch alone",
+    "not finite": "is not finite",
+}
+
+
+def diagnoses(trial: Trial, report: GradientReport) -> list[str]:
+    """What a report means, one sentence for each thing that is wrong."""
+    first = [text for text in report.problems if text.startswith(ROOTS)]
+    if first:
+        return [explained(trial, first[0])]  # the rest follows: differences of such an fprop mean nothing
+    problems = [explained(trial, text) for text in report.problems]
+    wrong = [entry for entry in report.entries if not entry.ok]
+    if wrong and redraws(trial):
+        return [*problems, "bprop draws its random numbers anew: store in fprop what it drew (the mask)"]
+    return problems + [f"grad_{entry.name} {diagnosis(trial, entry)}" for entry in wrong]
+
+
+def explained(trial: Trial, problem: str) -> str:
+    """A breach of the contract with its likely cause."""
+    if problem == "fprop changes x":
+        module, arguments = trial.copy(), tuple(a.copy() for a in trial.arguments)
+        with plain_python():
+            aliased = np.shares_memory(module.fprop(*arguments), arguments[0])
+        cause = "its output is the input's own memory, expected an array of its own" if aliased else "work on a copy"
+        return f"{problem}: {cause}"
+    if problem.startswith("fprop(x) gives another y"):
+        return f"{problem}: it draws numbers that no counter decides (see Noise), or keeps what an earlier run stored"
+    if problem.startswith("bprop gives another"):
+        return f"{problem}: it adds to a stored array, or draws random numbers anew"
+    return problem
+
+
+def diagnosis(trial: Trial, entry: GradientEntry) -> str:
+    """What one wrong gradient looks like."""
+    if entry.hint.startswith("(grad_"):
+        return entry.hint.strip("()").partition(" ")[2]
+    if entry.looks is None:
+        return f"is wrong at {entry.index}: {entry.analytic:.6g}, expected {entry.numeric:.6g}"
+    kind = entry.looks.kind
+    if kind == "factor":
+        return factor_of(trial, entry)
+    if kind != "zero" and (alone := only_sample(trial, entry.name)) is not None:
+        return f"counts sample {alone} alone, expected the sum over the batch"
+    return TEXTS.get(kind, f"differs, at {entry.index} most: {entry.analytic:.6g}, expected {entry.numeric:.6g}")
+
+
+def factor_of(trial: Trial, entry: GradientEntry) -> str:
+    """Where a factor comes from: the batch size, the size of a sample, or nothing but a slip."""
+    assert entry.looks is not None
+    factor, n = entry.looks.factor, len(trial.x)
+    other = trial.other_rows()
+    again = next((e.looks for e in trial.gradients(other).entries if e.name == entry.name), None)
+    if again is not None and not np.isclose(again.factor, factor, rtol=1e-3):
+        if np.isclose(factor * n, again.factor * (n + 1), rtol=1e-3):
+            return f"is divided by the batch size once too often ({factor:.4g}): {SUM if not is_loss(trial) else MEAN}"
+        if np.isclose(factor / n, again.factor / (n + 1), rtol=1e-3):
+            return f"lacks 1/n, n the batch size ({factor:.4g} times the right one): {MEAN if is_loss(trial) else SUM}"
+    if np.isclose(factor, 2, rtol=1e-3) or np.isclose(factor, 0.5, rtol=1e-3):
+        return f"is {factor:.4g} times the right one: a 2 is {'too many' if factor > 1 else 'missing'} (of a square?)"
+    return f"is {factor:.4g} times the right one"
+
+
+SUM = "bprop sums over the batch, only the loss averages"
+MEAN = "bprop divides by what fprop divides by"
+
+
+def is_loss(trial: Trial) -> bool:
+    return not trial.module.takes_gradient
+
+
+def only_sample(trial: Trial, name: str) -> int | None:
+    """The sample on which the gradient of a parameter depends alone, None if on several."""
+    if len(trial.x) < 2 or name == "x" or is_loss(trial):
+        return None
+    module = trial.copy()
+    start = module.counters()
+    whole = trial.run(module)
+    for chosen in (0, len(trial.x) - 1):
+        module.load_counters(start)
+        module.zero_grad()
+        grad_y = trial.grad_y(module.fprop(*trial.arguments))
+        if len(grad_y) != len(trial.x):
+            return None
+        grad_y[np.arange(len(grad_y)) != chosen] = 0
+        module.bprop(grad_y)
+        alone = dict(module.named_gradients())[name]
+        if alone.any() and np.allclose(alone, whole[f"grad_{name}"], 1e-12):
+            return chosen
+    return None
+
+
+def redraws(trial: Trial) -> bool:
+    """Whether the gradient is right for the random numbers of another step, or differs from call to call."""
+    if is_loss(trial) or trial.x.dtype.kind != "f":
+        return False
+    module = trial.copy()
+    with plain_python():
+        y = module.fprop(*trial.arguments)
+        first, second = (np.array(module.bprop(trial.grad_y(y)), copy=True) for _ in range(2))
+        if draws(module) and not np.array_equal(first, second):
+            return True
+    used = trial.copy()
+    if np.array_equal(used.fprop(*trial.arguments), used.fprop(*trial.arguments)):
+        return False
+    one = trial.copy()
+    one.fprop(*trial.arguments)
+    now, later = (Subject(m, trial.arguments, np.random.default_rng((STREAM, trial.seed))) for m in (trial.copy(), one))
+    now.run()
+    later.run()
+    return all(
+        later.compare(later.arguments[0], now.pairs[0][2], later.direction(trial.x.shape), trial.tolerance)[0]
+        <= trial.tolerance
+        for _ in range(2)
+    )
+
+
+def draws(module) -> bool:
+    """Whether a bprop names what draws random numbers, or moves a counter."""
+    words = {
+        "random",
+        "uniform",
+        "normal",
+        "standard_normal",
+        "rand",
+        "randn",
+        "draw_mask",
+        *map(last_part, module.counters()),
+    }
+    methods = [method_names(type(inside)).get("bprop") for inside in module.all_modules()]
+    return any(words & set(method.__code__.co_names) for method in methods if method is not None)
+
+
+def last_part(name: str) -> str:
+    """`step` of `2.inner.step`."""
+    return name.rpartition(".")[2]
+
+
+def at_kink(trial: Trial, report: GradientReport) -> bool:
+    """Whether no derivative exists here and all is right beside it: then bprop may choose between both sides."""
+    wrong = [entry for entry in report.entries if not entry.ok]
+    if report.problems or any(entry.index is None for entry in wrong):
+        return False
+    subject = Subject(trial.module, trial.arguments, np.random.default_rng((STREAM, trial.seed)))
+    subject.run()
+    arrays = {name: array for name, array, _ in subject.pairs}
+    if not all(between_sides(subject, arrays[entry.name], entry) for entry in wrong):
+        return False
+    random, module = np.random.default_rng((STREAM, trial.seed, 1)), trial.copy()
+    module.flat_parameters[...] = beside(module.flat_parameters, random)
+    return replace(trial, module=module).gradients((beside(subject.arguments[0], random), *trial.arguments[1:])).ok
+
+
+def between_sides(subject: Subject, array: np.ndarray, entry: GradientEntry) -> bool:
+    """Whether the derivatives to the left and to the right of an element differ, and bprop's is one between them.
+
+    A net may meet several kinks at once, of which its units choose sides each for itself: then they need but differ.
+    """
+    middle, y, sides = array[entry.index], subject.y(), []
+    step = SIDES * max(1.0, float(np.abs(array).max()))
+    for side in (-step, step):
+        array[entry.index] = middle + side
+        sides.append(float(np.vdot(subject.grad_y, subject.y() - y)) / side)
+    array[entry.index] = middle
+    gap = abs(sides[1] - sides[0])
+    between = min(sides) - 1e-3 * gap <= entry.analytic <= max(sides) + 1e-3 * gap
+    return gap > 1e-3 * max(map(abs, sides)) and (between or bool(subject.module.children()))
+
+
+def beside(array: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """An array nearby, off every kink."""
+    if array.size == 0 or array.dtype.kind != "f":
+        return array
+    return array + 1e-2 * np.sqrt(np.mean(array**2) + 1e-4) * random.standard_normal(array.shape)

@@ -1,0 +1,200 @@
+"""The laws that every module obeys, each a function of a Trial that says what is wrong, or nothing.
+
+They run copies of the module under trial, so that it is untouched; `check_module` and the tests' table call them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .engine.stateful import jit_disabled, plain_python
+from .gradient_check import compare
+from .gradient_report import GradientReport
+from .loss import Loss
+from .module import Module
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A module with arguments to try it on: x (N, ...), and for a loss y and a target."""
+
+    module: Module
+    arguments: tuple[np.ndarray, ...]
+    seed: int = 0
+    tolerance: float = 1e-6
+
+    @property
+    def x(self) -> np.ndarray:
+        """The first argument."""
+        return self.arguments[0]
+
+    def copy(self, dtype="float64") -> Module:
+        """A module like the one under trial."""
+        return self.module.copy().to(dtype)
+
+    def rows(self, chosen) -> tuple[np.ndarray, ...]:
+        """The arguments of some samples."""
+        return tuple(np.ascontiguousarray(argument[chosen]) for argument in self.arguments)
+
+    def other_rows(self) -> tuple[np.ndarray, ...]:
+        """The samples in another order, and one more of them."""
+        return self.rows([*range(len(self.x))[::-1], 0])
+
+    def gradients(self, arguments=None) -> GradientReport:
+        """The gradient check."""
+        arguments = self.arguments if arguments is None else arguments
+        return compare(self.module, arguments, seed=self.seed, tolerance=self.tolerance)
+
+    def run(self, module: Module, arguments=None) -> dict[str, np.ndarray]:
+        """y, grad_x and the gradients of parameters, of one run forward and backward."""
+        module.zero_grad()
+        y = module.fprop(*(self.arguments if arguments is None else arguments))
+        grad_x = module.bprop(*([self.grad_y(y)] if module.takes_gradient else []))
+        named = {f"grad_{name}": gradient.copy() for name, gradient in module.named_gradients()}
+        return {"y": np.array(y), "grad_x": np.array(grad_x, copy=True)} | named
+
+    def grad_y(self, y: np.ndarray) -> np.ndarray:
+        """A random gradient for an output, of its dtype."""
+        return np.random.default_rng((9, self.seed)).standard_normal(y.shape).astype(y.dtype)
+
+
+Law = Callable[[Trial], str]
+
+
+def differing(found: dict, wanted: dict, tolerance: float) -> str:
+    """The names of arrays that differ by more than `tolerance` of their largest element."""
+    return ", ".join(name for name in wanted if not close(found[name], wanted[name], tolerance))
+
+
+def close(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
+    """Whether two arrays agree in shape and, up to `tolerance` of the largest element, in value."""
+    if a.shape != b.shape:
+        return False
+    if a.dtype == object:  # no gradient at all
+        return bool((a == b).all())
+    size = float(np.abs(b[np.isfinite(b)]).max(initial=0.0))
+    return np.allclose(a, b, rtol=tolerance, atol=tolerance * size, equal_nan=True)
+
+
+# -- the laws ----------------------------------------------------------------------------------------------------
+
+
+def earlier_runs(trial: Trial) -> str:
+    """other minibatches leave nothing behind"""
+    wanted = trial.run(trial.copy())
+    for earlier in (trial.other_rows(), trial.rows(slice(None, None, -1))):
+        module = trial.copy()
+        start, state = module.counters(), module.state_dict()
+        trial.run(module, earlier)
+        module.load_counters(start)
+        module.load_state_dict(state)
+        if wrong := differing(trial.run(module), wanted, 1e-9):
+            return f"after another minibatch: {wrong} as if of that one (stored once and kept?)"
+    return ""
+
+
+def float32(trial: Trial) -> str:
+    """float32 in gives float32 out, which is float64 rounded"""
+    arguments = tuple(a.astype(np.float32) if a.dtype.kind == "f" else a for a in trial.arguments)
+    with np.errstate(all="ignore"):
+        single, double = trial.run(trial.copy("float32"), arguments), trial.run(trial.copy(), arguments)
+    leaks = [name for name, a in single.items() if a.dtype == np.float64 and (a.ndim or trial.module.takes_gradient)]
+    if leaks:
+        return f"{' and '.join(leaks)} in float64 for an x in float32: a constant or an array in float64 widens it"
+    wrong = differing(single, double, 1e-4)
+    return f"{wrong} in float32 is far from that in float64" if wrong else ""
+
+
+def layout(trial: Trial) -> str:
+    """how the input lies in memory does not matter"""
+    wanted, (x, *more) = trial.run(trial.copy()), trial.arguments
+    strided = np.repeat(x, 2, axis=-1)[..., ::2]
+    for name, other in (("strided", strided), ("Fortran-ordered", np.asfortranarray(x))):
+        wrong = differing(trial.run(trial.copy(), (other, *more)), wanted, 1e-9)
+        if wrong:
+            return f"with a {name} x: other {wrong}"
+    return ""
+
+
+def shape(trial: Trial) -> str:
+    """output_shape says what fprop gives"""
+    if isinstance(trial.module, Loss):
+        return ""
+    for arguments in (trial.arguments, trial.other_rows()):
+        said, found = trial.copy().output_shape(arguments[0].shape), trial.copy().fprop(*arguments).shape
+        if tuple(said) != found:
+            return f"output_shape({arguments[0].shape}) is {tuple(said)}, fprop gives {found}"
+    return ""
+
+
+def reproducible(trial: Trial) -> str:
+    """copies give the same: randomness comes from counters alone"""
+    wrong = differing(trial.run(trial.copy()), trial.run(trial.copy()), 0)
+    return f"two copies give different {wrong} (random numbers from no counter? see Noise)" if wrong else ""
+
+
+def saved(trial: Trial) -> str:
+    """state_dict holds all that was learnt"""
+    used, fresh = trial.copy(), trial.copy()
+    for arguments in (trial.other_rows(), trial.arguments):
+        trial.run(used, arguments)
+    used.flat_parameters[...] *= 1.25
+    fresh.load_state_dict(used.state_dict())
+    fresh.load_counters(used.counters())
+    if close(np.asarray(fresh.eval().fprop(*trial.arguments)), np.asarray(used.eval().fprop(*trial.arguments)), 1e-12):
+        return ""
+    return "a module that loads the state_dict of a used one gives another y (keep in a Buffer what runs change)"
+
+
+def compiled(trial: Trial) -> str:
+    """compiled equals plain Python"""
+    if jit_disabled():
+        return ""
+    found = trial.run(trial.copy())
+    with plain_python():
+        wanted = trial.run(trial.copy())
+    wrong = differing(found, wanted, 1e-9)
+    return f"{wrong} compiled is not that of plain Python" if wrong else ""
+
+
+def first_in_net(trial: Trial) -> str:
+    """without needs_grad_x, the gradients of parameters stay"""
+    module = trial.copy()
+    if module.children() or isinstance(module, Loss):
+        return ""
+    wanted = trial.run(module.copy())
+    module.needs_grad_x = False
+    with plain_python():
+        found = trial.run(module)
+    wrong = differing(found | {"grad_x": wanted["grad_x"]}, wanted, 1e-9)
+    return f"other {wrong} where needs_grad_x is False" if wrong else ""
+
+
+def overwriting(trial: Trial) -> str:
+    """without accumulate, nothing of earlier gradients is left"""
+    module = trial.copy()
+    if module.children() or not module.overwrites_gradients() or not module._parameters:
+        return ""
+    wanted = trial.run(module.copy())
+    module.accumulate = False
+    with plain_python():
+        y = module.fprop(*trial.arguments)
+        module.flat_gradients[...] = 7
+        module.bprop(trial.grad_y(y))
+    found = {f"grad_{name}": gradient for name, gradient in module.named_gradients()}
+    wrong = differing(found, {name: wanted[name] for name in found}, 1e-9)
+    return f"{wrong} keeps what was there before, where accumulate is False" if wrong else ""
+
+
+LAWS: tuple[Law, ...] = (
+    earlier_runs,
+    float32,
+    layout,
+    shape,
+    reproducible,
+    saved,
+    compiled,
+    first_in_net,
+    overwriting,
+)

@@ -1,0 +1,159 @@
+"""Does a module keep the whole contract? The laws that the layers of this package obey, tried on one of your own."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .checked import remember
+from .diagnosis import at_kink, diagnoses
+from .engine.stateful import method_names
+from .gradient_check import arguments_of
+from .gradient_report import GradientError, plural, table
+from .laws import LAWS, Law, Trial
+from .module import Module
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One law and what was found: `problems` in words, and `notes` that are no mistakes."""
+
+    law: str
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModuleReport:
+    """The outcome of `check_module`: `ok`, and a Finding for each law."""
+
+    title: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every law holds."""
+        return not self.problems
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, in sentences."""
+        return tuple(problem for finding in self.findings for problem in finding.problems)
+
+    def raise_if_wrong(self) -> "ModuleReport":
+        """This report if all is right, else GradientError (an AssertionError) with it as text."""
+        if not self.ok:
+            raise GradientError(str(self))
+        return self
+
+    def __str__(self) -> str:
+        rows = [(finding.law, "WRONG" if finding.problems else "ok") for finding in self.findings]
+        lines = [f"Laws of {self.title}", *(f"  {line}" for line in table(rows))]
+        lines += [f"  problem: {text}" for text in self.problems]
+        lines += [f"  note: {note}" for finding in self.findings for note in finding.notes]
+        broken = sum(bool(finding.problems) for finding in self.findings)
+        return "\n".join(
+            [*lines, f"wrong: {plural(broken, 'law')}" if broken else f"right: {plural(len(rows), 'law')}"]
+        )
+
+    __repr__ = __str__
+
+
+def check_module(module: Module, x, target=None, *, seed: int = 0, tolerance: float = 1e-6) -> ModuleReport:
+    """Try every law of the module contract on `module` at `x`; the module is untouched.
+
+    Gradients against differences, in training and in evaluation mode, with what a wrong one looks like; arguments and
+    parameters that keep their values; minibatches of one and of other sizes; float32 and float64; memory layout;
+    output_shape; random numbers; saving; compiled and plain Python; the flags needs_grad_x and accumulate.
+
+    Args: x: the input, real data or random numbers; at least 3 samples tell most. target: for a loss, and only for a
+        loss, whose x is the net's output y. tolerance: largest relative error of a gradient.
+    Returns a ModuleReport: print it, ask `.ok`, or call `.raise_if_wrong()` in a test.
+    Numerics: an x where no derivative exists is a note and no mistake, if bprop gives a value between both sides.
+    """
+    arguments = arguments_of("check_module", module, x, target)
+    report = examine(module, arguments, seed=seed, tolerance=tolerance)
+    if report.ok:
+        remember(module)
+    return report
+
+
+def examine(
+    module: Module, arguments: tuple, *, laws: tuple[Law, ...] = LAWS, seed: int = 0, tolerance: float = 1e-6
+) -> ModuleReport:
+    """The report of `check_module` for the arguments of fprop: the gradients and, if they are right, some laws."""
+    trial = Trial(module, tuple(np.array(argument) for argument in arguments), seed, tolerance)
+    findings = list(gradient_findings(trial))
+    if not any(finding.problems for finding in findings):  # the others would only say it again
+        findings += [law_finding(trial, law) for law in laws]
+    shapes = " and ".join(str(a.shape) for a in trial.arguments)
+    return ModuleReport(f"{module.label()}, {shapes}", tuple(findings))
+
+
+def law_finding(trial: Trial, law: Law) -> Finding:
+    """What a law says of the module."""
+    return Finding(law.__doc__ or law.__name__, *found(lambda: [law(trial)]))
+
+
+def found(ask: Callable[[], list[str]]) -> tuple[tuple[str, ...]]:
+    """What a question finds wrong; an exception of the module's is an answer, too."""
+    try:
+        return (tuple(text for text in ask() if text),)
+    except Exception as error:
+        return ((raised(error),),)
+
+
+def raised(error: Exception) -> str:
+    """An exception as a sentence, and what it looks like."""
+    text = f"raises {type(error).__name__}: {error}"
+    if "broadcast" in str(error) or ("has shape" in str(error) and "grad_" in str(error)):
+        text += " (is a gradient not summed over the batch, or transposed?)"
+    elif "float64" in str(error):
+        text += " (float64 leaks into a float32 step)"
+    return text
+
+
+def gradient_findings(trial: Trial) -> Iterator[Finding]:
+    """The gradients in training; if they are right, those of one sample, and in evaluation if code asks for it."""
+    training = replace(trial, module=trial.module.copy().train())
+    first = gradient_finding(training, "gradients in training")
+    yield first
+    if first.problems:
+        return
+    if not refused(alone := replace(training, arguments=trial.rows([0]))):
+        yield gradient_finding(alone, "gradients of a minibatch of one sample", "with one sample only: ")
+    if any(reads_training(inside) for inside in trial.module.all_modules()):
+        evaluation = replace(trial, module=trial.module.copy().eval())
+        yield gradient_finding(evaluation, "gradients in evaluation", "in evaluation mode only: ")
+
+
+def refused(trial: Trial) -> bool:
+    """Whether the module refuses these arguments."""
+    try:
+        trial.copy().fprop(*trial.arguments)
+    except ValueError:
+        return True
+    except Exception:  # which the check will meet again, and report
+        return False
+    return False
+
+
+def gradient_finding(trial: Trial, name: str, when: str = "") -> Finding:
+    """What the gradient check finds, in words."""
+    notes: list[str] = []
+
+    def ask() -> list[str]:
+        report = trial.gradients()
+        if report.ok:
+            return []
+        if at_kink(trial, report):
+            notes.append("no derivative exists at this x; beside it all is right")
+            return []
+        return [when + text for text in diagnoses(trial, report)]
+
+    return Finding(name, *found(ask), tuple(notes))
+
+
+def reads_training(module: Module) -> bool:
+    """Whether a method of the module asks for the mode."""
+    return any("training" in function.__code__.co_names for function in method_names(type(module)).values())
