@@ -7,16 +7,8 @@ import statistics
 import sys
 import time
 
-from .sides import SIDES
-from .workloads import WORKLOADS
-
-
-def set_threads(side: str, threads: int) -> None:
-    """Pin the number of threads of the libraries that take it at run time; the rest is in the environment."""
-    if side.startswith("torch"):
-        import torch
-
-        torch.set_num_threads(threads)
+from .sides import make
+from .workloads import GROUPS
 
 
 def measure(function, seconds: float) -> dict[str, float]:
@@ -33,17 +25,14 @@ def measure(function, seconds: float) -> dict[str, float]:
 def main() -> None:
     side, threads = sys.argv[1], int(sys.argv[2])
     answers = sys.stdout
-    set_threads(side, threads)
     function = None
     for line in sys.stdin:
         command = json.loads(line)
         with contextlib.redirect_stdout(io.StringIO()):
-            if "workload" in command:
-                function = SIDES[side](WORKLOADS[command["workload"]])
-                start = time.perf_counter()
-                function()
-                answer = {"first": time.perf_counter() - start}
+            if "group" in command:
+                function = make(side, GROUPS[command["group"]][command["number"]], threads)
                 measure(function, command["warm_up"])
+                answer = {}
             else:
                 answer = measure(function, command["seconds"])
         print(json.dumps(answer), file=answers, flush=True)

@@ -1,17 +1,22 @@
 """What is timed: names, sizes, and the data, the same for every side."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
+OURS_ALONE = ("products",)
+
 
 @dataclass(frozen=True)
-class Workload:
+class Net:
     """A net of linear layers with `activation` between them, trained with momentum SGD on softmax cross-entropy.
 
     `kind` is "step" (one minibatch), "epoch" (all samples, shuffled and gathered) or "predict" (one sample).
     """
 
+    group: ClassVar[str] = "nets"
     name: str
     sizes: tuple[int, ...]
     batch: int
@@ -26,22 +31,94 @@ class Workload:
         x = random.random((n, self.sizes[0]), np.float32)
         return x, random.integers(0, self.sizes[-1], n)
 
-    def products(self) -> list[tuple[int, int, int, bool]]:
-        """(batch, in, out, whether grad_x is wanted) of each layer."""
-        pairs = list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
-        return [(self.batch, i, o, k > 0) for k, (i, o) in enumerate(pairs)]
+    def layers(self) -> list[tuple[int, int]]:
+        """(in, out) of each linear layer."""
+        return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
+
+    def takes(self, side: str) -> bool:
+        """Whether a side has this."""
+        if self.kind != "epoch" and side == "torch DataLoader":
+            return False
+        return self.kind != "predict" or side not in ("products", "torch.compile")
 
 
-WORKLOADS = [
-    Workload("784-32-32-10, batch 16", (784, 32, 32, 10), 16),
-    Workload("784-128-128-10, batch 32", (784, 128, 128, 10), 32),
-    Workload("784-256-256-10, batch 128", (784, 256, 256, 10), 128),
-    Workload("784-1200-1200-10, batch 128", (784, 1200, 1200, 10), 128),
-    Workload("20 x 64, batch 32", (64, *(64,) * 20, 10), 32),
-    Workload("20 x 64, batch 1", (64, *(64,) * 20, 10), 1),
-    Workload("784-128-10, batch 1", (784, 128, 10), 1),
-    Workload("20000-64-10, batch 64", (20000, 64, 10), 64),
-    Workload("784-128-128-10, predict one", (784, 128, 128, 10), 1, kind="predict"),
-    Workload("MNIST epoch 784-72-10, batch 32", (784, 72, 10), 32, "tanh", "epoch", 60000),
-    Workload("MNIST epoch 784-256-10, batch 128", (784, 256, 10), 128, "relu", "epoch", 60000),
+@dataclass(frozen=True)
+class Unit:
+    """An elementwise unit, forward and backward on 128 x 1024 numbers, by its own name and PyTorch's."""
+
+    group: ClassVar[str] = "units"
+    name: str
+    torch: str = ""
+    arguments: tuple[float, ...] = ()
+    positive: bool = False  # whether the numbers are
+    kind: ClassVar[str] = "unit"
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """x and grad_y, float32."""
+        random = np.random.default_rng(0)
+        x, grad_y = random.normal(0, 2, (2, 128, 1024)).astype(np.float32)
+        return np.abs(x) + np.float32(0.1) if self.positive else x, grad_y
+
+    def takes(self, side: str) -> bool:
+        return side in ("bprop", "torch")
+
+
+@dataclass(frozen=True)
+class Update:
+    """An optimizer's update of 1,001,000 parameters, gradients given, by the same name everywhere.
+
+    PyTorch runs each way it has (a loop over tensors, over lists of them, fused), and the fastest counts.
+    """
+
+    group: ClassVar[str] = "optimizers"
+    name: str
+    settings: Sequence[tuple[str, Any]] = ()
+    torch: bool = True  # whether it has it
+    kind: ClassVar[str] = "update"
+
+    def takes(self, side: str) -> bool:
+        return side == "bprop" or (side == "torch" and self.torch)
+
+
+NETS = [
+    Net("784-32-32-10, batch 16", (784, 32, 32, 10), 16),
+    Net("784-128-128-10, batch 32", (784, 128, 128, 10), 32),
+    Net("784-256-256-10, batch 128", (784, 256, 256, 10), 128),
+    Net("784-1200-1200-10, batch 128", (784, 1200, 1200, 10), 128),
+    Net("20 x 64, batch 32", (64, *(64,) * 20, 10), 32),
+    Net("20 x 64, batch 1", (64, *(64,) * 20, 10), 1),
+    Net("784-128-10, batch 1", (784, 128, 10), 1),
+    Net("20000-64-10, batch 64", (20000, 64, 10), 64),
+    Net("784-128-128-10, predict one", (784, 128, 128, 10), 1, kind="predict"),
+    Net("MNIST epoch 784-72-10, batch 32", (784, 72, 10), 32, "tanh", "epoch", 60000),
+    Net("MNIST epoch 784-256-10, batch 128", (784, 256, 10), 128, "relu", "epoch", 60000),
 ]
+UNITS = [
+    *(Unit(name) for name in ("ReLU", "Tanh", "Sigmoid", "LeakyReLU", "ReLU6", "ELU", "SELU", "CELU", "SiLU", "Mish")),
+    *(Unit(name) for name in ("Softplus", "Softsign", "Hardtanh", "Hardsigmoid", "Hardswish", "Hardshrink")),
+    *(Unit(name) for name in ("Softshrink", "Tanhshrink", "LogSigmoid", "PReLU")),
+    Unit("GELU"),
+    Unit("Threshold", arguments=(0.5, 0.1)),
+    Unit("Clamp", "clamp", (-1.0, 1.0)),
+    Unit("Abs", "abs"),
+    Unit("Square", "square"),
+    Unit("Exp", "exp"),
+    Unit("Sqrt", "sqrt", positive=True),
+    Unit("Log", "log", positive=True),
+    Unit("Power", "pow", (2.5,), positive=True),
+]
+UPDATES = [
+    Update("SGD", (("lr", 0.01),)),
+    Update("SGD", (("lr", 0.01), ("momentum", 0.9))),
+    Update("SGD", (("lr", 0.01), ("momentum", 0.9), ("nesterov", True))),
+    *(Update(name, (("lr", 0.001),)) for name in ("Adagrad", "Adadelta", "RMSprop", "Adam", "AdamW", "Adamax")),
+    *(Update(name, (("lr", 0.001),)) for name in ("NAdam", "RAdam", "ASGD", "Rprop")),
+    Update("Lion", (("lr", 0.001),), torch=False),
+]
+GROUPS: dict[str, list] = {"nets": NETS, "units": UNITS, "optimizers": UPDATES}
+
+
+def title(work) -> str:
+    """What a line of the table begins with."""
+    settings = getattr(work, "settings", None)
+    return f"{work.name}({', '.join(f'{k}={v}' for k, v in settings)})" if settings else work.name

@@ -12,7 +12,9 @@ from numba import config
 def plans(tmp_path_factory):
     """Keep compiled plans apart from the user's, and share them between tests; $BPROP_CACHE_DIR wins if it is set."""
     if "BPROP_CACHE_DIR" not in os.environ:
-        os.environ["BPROP_CACHE_DIR"] = str(tmp_path_factory.mktemp("plans"))
+        folder = tmp_path_factory.getbasetemp()
+        together = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+        os.environ["BPROP_CACHE_DIR"] = str(together / "plans")
 
 
 @pytest.fixture(autouse=True)

@@ -91,11 +91,11 @@ def test_an_epoch_allocates_no_more_for_more_minibatches(allocations):
     step, _, _ = prepared(6, 8, 3)
     data = ArrayDataset(*minibatch(samples=3200))
     steps = Epoch(data, np.arange(3200), 16, np.empty((3200, 3), np.float32)).prepare(step)
-    steps(0, 32)
+    steps(0, 32, 0.0)
     counts = []
     for last in (160, 3200):
         before = allocations()
-        steps(0, last)
+        steps(0, last, 0.0)
         counts.append(allocations() - before)
     assert counts[0] == counts[1]
 
@@ -149,8 +149,8 @@ def test_a_chunk_of_an_epoch_runs_no_python_for_each_minibatch():
     step, _, _ = prepared(6, 8, 3)
     data = ArrayDataset(*minibatch(samples=3200))
     steps = Epoch(data, np.arange(3200), 16, np.empty((0, 3), np.float32)).prepare(step)
-    steps(0, 16)
-    few, many = (calls(lambda last=last: steps(0, last)) for last in (16, 3200))
+    steps(0, 16, 0.0)
+    few, many = (calls(lambda last=last: steps(0, last, 0.0)) for last in (16, 3200))
     assert len(few) == len(many)
 
 

@@ -92,7 +92,7 @@ def test_yaml_is_what_the_shell_trains():
 def test_the_first_command_trains_and_the_second_tests():
     first, second = [block.text for block in BLOCKS if "pip install" in block.text]
     assert first == "python3 -m venv .venv && .venv/bin/pip install -q -e . && .venv/bin/bprop train digits_mlp\n"
-    assert second == "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/pytest\n"
+    assert second == "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/pytest -n auto\n"
 
 
 def test_what_the_first_command_prints(folder):

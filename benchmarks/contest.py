@@ -1,0 +1,74 @@
+"""Processes that play in turn: a round measures each contestant once."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from .sides import PLACES
+from .workloads import GROUPS
+
+ROOT = Path(__file__).resolve().parents[1]
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+PINNED = (
+    "import os, runpy, sys; os.sched_setaffinity(0, {max(os.sched_getaffinity(0))}); "
+    "sys.argv = sys.argv[2:]; runpy.run_module('benchmarks.worker', run_name='__main__')"
+)
+
+
+class Contestant:
+    """A worker process; with one thread, it stays on one core."""
+
+    def __init__(self, side: str, threads: int, settings: dict[str, str | None]):
+        self.side = side
+        environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
+        environment |= {name: value for name, value in settings.items() if value is not None}
+        for name in [name for name, value in settings.items() if value is None]:
+            environment.pop(name, None)
+        if threads == 1:
+            environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        command = [sys.executable, "-m", "benchmarks.worker", side, str(threads)]
+        if threads == 1 and hasattr(os, "sched_setaffinity"):
+            command = [sys.executable, "-c", PINNED, *command[1:]]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
+
+    def ask(self, **command) -> dict:
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the process of {self.side} has died")
+        return json.loads(answer)
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def available(wanted: list[str], work) -> list[str]:
+    """The sides that can run this workload here."""
+    return [side for side in wanted if find_spec(PLACES[side][1]) and work.takes(side)]
+
+
+def run(work, sides: list[str], threads: int, rounds: int, seconds: float, settings: dict) -> dict:
+    """All rounds of one workload; for each side its figure and spread in seconds."""
+    medians: dict[str, list[float]] = {side: [] for side in sides}
+    playing = [Contestant(side, threads, settings) for side in sides]
+    try:
+        for contestant in playing:
+            number = GROUPS[work.group].index(work)
+            contestant.ask(group=work.group, number=number, warm_up=seconds)
+        for _ in range(rounds):
+            for contestant in playing:
+                medians[contestant.side].append(contestant.ask(seconds=seconds)["median"])
+    finally:
+        for contestant in playing:
+            contestant.close()
+    return {
+        side: {"seconds": statistics.median(times), "least": min(times), "most": max(times)}
+        for side, times in medians.items()
+    }

@@ -1,0 +1,62 @@
+"""This project, through its public interface."""
+
+from collections.abc import Callable
+
+import bprop.modules
+import bprop.trainers
+from bprop.datasets import ArrayDataset
+from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed, num_threads
+from bprop.trainers import SGD, Trainer, compile_step
+
+from ..workloads import Net, Unit, Update
+
+
+def set_threads(threads: int) -> None:
+    """For the rest of the process; a training chooses for itself among what there is."""
+    num_threads(threads).__enter__()
+
+
+def made(work: Net) -> tuple[Module, SoftmaxCrossEntropy, SGD]:
+    """The net, its loss and its optimizer."""
+    manual_seed(0)
+    unit = {"relu": ReLU, "tanh": Tanh}[work.activation]
+    net = Sequential()
+    for k, (i, o) in enumerate(work.layers()):
+        if k:
+            net.append(unit())
+        net.append(Linear(i, o))
+    return net, SoftmaxCrossEntropy(), SGD(lr=0.01, momentum=0.9)
+
+
+def step(work: Net) -> Callable[[], object]:
+    compiled, (x, t) = compile_step(*made(work)), work.data()
+    return lambda: compiled(x, t)
+
+
+def epoch(work: Net) -> Callable[[], object]:
+    trainer, data = Trainer(*made(work), quiet=True), ArrayDataset(*work.data())
+    return lambda: trainer.fit(data, epochs=1, batch_size=work.batch, metrics=[])
+
+
+def predict(work: Net) -> Callable[[], object]:
+    net, (x, _) = made(work)[0], work.data()
+    net.eval()
+    return lambda: net.fprop(x)
+
+
+def unit(work: Unit) -> Callable[[], object]:
+    module, (x, grad_y) = getattr(bprop.modules, work.name)(*work.arguments), work.data()
+    Sequential(Linear(4, 4), module)  # not the first of its net: its grad_x is wanted
+
+    def both():
+        module.fprop(x)
+        return module.bprop(grad_y)
+
+    return both
+
+
+def update(work: Update) -> Callable[[], object]:
+    net, rule = Linear(1000, 1000), getattr(bprop.trainers, work.name)(**dict(work.settings))
+    _, gradients = net.flat_parameters, net.flat_gradients
+    gradients[:] = 1e-3
+    return lambda: rule.update(net)

@@ -1,0 +1,101 @@
+"""PyTorch: eager, with torch.compile on forward and loss, and with its DataLoader."""
+
+import time
+from collections.abc import Callable
+
+import torch as t
+
+from ..workloads import Net, Unit, Update
+
+
+def set_threads(threads: int) -> None:
+    t.set_num_threads(threads)
+
+
+def made(work: Net) -> tuple[t.nn.Module, Callable, t.optim.Optimizer]:
+    """The net, its loss and its optimizer."""
+    t.manual_seed(0)
+    unit = {"relu": t.nn.ReLU, "tanh": t.nn.Tanh}[work.activation]
+    layers = []
+    for k, (i, o) in enumerate(work.layers()):
+        layers += ([unit()] if k else []) + [t.nn.Linear(i, o)]
+    net = t.nn.Sequential(*layers)
+    return net, t.nn.CrossEntropyLoss(), t.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+
+
+def stepper(work: Net, compiled: bool) -> Callable:
+    """One training step on tensors."""
+    net, loss, sgd = made(work)
+    value_of = t.compile(lambda x, y: loss(net(x), y)) if compiled else lambda x, y: loss(net(x), y)
+
+    def one(x, y):
+        sgd.zero_grad()
+        value = value_of(x, y)
+        value.backward()
+        sgd.step()
+        return value
+
+    return one
+
+
+def step(work: Net, loader: bool = False, compiled: bool = False) -> Callable[[], object]:
+    one, (x, target) = stepper(work, compiled), map(t.from_numpy, work.data())
+    return lambda: one(x, target).item()
+
+
+def epoch(work: Net, loader: bool = False, compiled: bool = False) -> Callable[[], object]:
+    one, (x, target) = stepper(work, compiled), map(t.from_numpy, work.data())
+
+    def by_hand():
+        total = t.zeros(())
+        order = t.randperm(len(x))
+        for first in range(0, len(x), work.batch):
+            rows = order[first : first + work.batch]
+            total += one(x[rows], target[rows]).detach() * len(rows)
+        return total.item()
+
+    data = t.utils.data.TensorDataset(x, target)
+    batches = t.utils.data.DataLoader(data, batch_size=work.batch, shuffle=True)
+    return (lambda: sum(one(xb, yb).item() for xb, yb in batches)) if loader else by_hand
+
+
+def predict(work: Net) -> Callable[[], object]:
+    net, (x, _) = made(work)[0].eval(), map(t.from_numpy, work.data())
+
+    def one():
+        with t.inference_mode():
+            return net(x).numpy()
+
+    return one
+
+
+def unit(work: Unit) -> Callable[[], object]:
+    x, grad_y = map(t.from_numpy, work.data())
+    x.requires_grad_(True)
+    name = work.torch or work.name
+    if hasattr(t.nn, name):
+        function = getattr(t.nn, name)(*work.arguments)
+        wanted = [x, *function.parameters()]
+    else:
+        wanted = [x]
+        function = lambda x: getattr(t, name)(x, *work.arguments)  # noqa: E731
+    return lambda: t.autograd.grad(function(x), wanted, grad_y)
+
+
+def update(work: Update) -> Callable[[], object]:
+    """The fastest of its ways here: a loop over tensors, over lists of them, one kernel for all."""
+    ways = []
+    for way in ({"foreach": False}, {"foreach": True}, {"fused": True}):
+        parameters = [t.nn.Parameter(t.randn(1000, 1000)), t.nn.Parameter(t.randn(1000))]
+        for parameter in parameters:
+            parameter.grad = t.full_like(parameter, 1e-3)
+        try:
+            rule = getattr(t.optim, work.name)(parameters, **dict(work.settings), **way)
+            rule.step()
+        except (TypeError, RuntimeError):  # it has no such way
+            continue
+        start = time.perf_counter()
+        for _ in range(20):
+            rule.step()
+        ways.append((time.perf_counter() - start, len(ways), rule.step))
+    return min(ways)[2]
