@@ -3,6 +3,8 @@
 from .batch_norm import BatchNorm1d
 from .bilinear import Bilinear
 from .binary_losses import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Focal
+from .conv import Conv2d
+from .convolution import Convolution
 from .directions import Cosine, LinearWeightNorm
 from .distances import Euclidean, RadialBasis
 from .distributions import Bernoulli, Categorical, Gaussian, Mixture, Poisson
@@ -82,6 +84,8 @@ __all__ = [
     "Categorical",
     "Clamp",
     "Constant",
+    "Conv2d",
+    "Convolution",
     "Cosine",
     "CosineEmbedding",
     "Counter",

@@ -2,6 +2,8 @@
 
 from .module import Module
 
+Sizes = int | list[int] | tuple[int, ...]
+
 
 def check_sizes(owner: Module, **sizes: int) -> None:
     """ValueError that names the first argument below 1."""
@@ -31,3 +33,33 @@ def ending_shape(module: Module, shape: tuple[int, ...], ending: tuple[int, ...]
         wanted = ", ".join(map(str, ("N", "...", *ending)))
         raise ValueError(f"{module.label()}: x has shape {shape}, expected ({wanted})")
     return tuple(shape)
+
+
+def image_sizes(owner: Module, name: str, given: Sizes, axes: int = 2) -> tuple[int, int]:
+    """A setting as two numbers, one for each axis of an image; a signal is an image of one row.
+
+    Errors: ValueError unless each is at least 1; a padding at least 0.
+    """
+    numbers = (given,) * axes if isinstance(given, int) else tuple(given)
+    missing = 0 if "padding" in name else 1
+    if len(numbers) != axes or not all(isinstance(n, int) and n >= missing for n in numbers):
+        wanted = "one size" if axes == 1 else f"one size or {axes}"
+        raise ValueError(f"{type(owner).__name__}: {name} is {given}, expected {wanted} of at least {missing}")
+    return (missing, *numbers)[-2:]  # type: ignore[return-value]
+
+
+def plain(sizes: tuple[int, ...], axes: int = 2):
+    """What `image_sizes` was given: a size that all axes share as one number."""
+    sizes = sizes[2 - axes :]
+    return sizes[0] if len(set(sizes)) == 1 else sizes
+
+
+def image_shape(module: Module, shape: tuple[int, ...], channels: int | None = None, axes: int = 2) -> tuple[int, ...]:
+    """The shape (N, C, H, W) of an x of this shape; a signal is an image of one row.
+
+    Errors: ValueError unless it has so many channels (None: any number), and is not empty.
+    """
+    if len(shape) != 2 + axes or (channels is not None and shape[1] != channels) or min(shape[1:]) < 1:
+        places = "H, W" if axes == 2 else "L"
+        raise ValueError(f"{module.label()}: x has shape {shape}, expected (N, {channels or 'C'}, {places})")
+    return shape if axes == 2 else (*shape[:2], 1, shape[2])

@@ -24,6 +24,8 @@ from numba.core.runtime import _nrt_python
 from numba.core.typing.templates import AttributeTemplate
 from numba.np.numpy_support import as_dtype
 
+from ..kernels.kernel import InnerCompiler
+
 WORD = 8
 
 
@@ -282,6 +284,9 @@ METHODS: dict[tuple[str, str], Any] = {}
 _overloaded: set[str] = set()
 
 
+INLINED = {"forceinline": True, "pipeline_class": InnerCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
 def offer_method(owner: str, name: str, function) -> None:
     """Let compiled code call `state.name(...)` on states of class `owner`."""
     METHODS[owner, name] = function
@@ -289,7 +294,7 @@ def offer_method(owner: str, name: str, function) -> None:
         return
     _overloaded.add(name)
 
-    @overload_method(StateType, name, jit_options={"forceinline": True})
+    @overload_method(StateType, name, jit_options=INLINED)
     def call(self, *args):
         method = METHODS.get((self.owner, name))
         if method is None:

@@ -172,6 +172,15 @@ class EntryCompiler(CompilerBase):
         return [pipeline]
 
 
+class InnerCompiler(CompilerBase):
+    """numba's nopython pipeline for what is copied into compiled code."""
+
+    def define_pipelines(self):
+        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        lower_by(pipeline, InnerLowering)
+        return [pipeline]
+
+
 class KernelCompiler(CompilerBase):
     """numba's nopython pipeline for kernels."""
 
@@ -193,3 +202,9 @@ def kernel(function):
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
     )
+
+
+def apart(function):
+    """Let compiled code call a plain function of arrays and numbers as a kernel, not copy it into its callers."""
+    function.compiled_form = kernel(function)
+    return function

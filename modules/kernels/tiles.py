@@ -81,26 +81,42 @@ class _Tile:
         return self.builder.icmp_signed(">=", columns, self.builder.shuffle_vector(one, undefined, zeros))
 
     def rows(self, base, stride, count, real):
-        """Pointers to `count` rows; those from `real` on stand for the last real one."""
+        """Pointers to `count` rows, by their stride or a table; those from `real` on stand for the last real one."""
         last = self.builder.sub(real, cgutils.intp_t(1))
         pointers = []
         for i in range(count):
             inside = self.builder.icmp_signed("<", cgutils.intp_t(i), real)
             row = self.builder.select(inside, cgutils.intp_t(i), last)
-            pointers.append(self.builder.gep(base, [self.builder.mul(row, stride)]))
+            offset = stride(row) if callable(stride) else self.builder.mul(row, stride)
+            pointers.append(self.builder.gep(base, [offset]))
         return pointers
+
+
+def stride_type(kind):
+    """The type of an argument that is a stride, or a table of the offsets of each row."""
+    return kind if isinstance(kind, types.Array) else types.intp
+
+
+def table(context, builder, kind, value):
+    """A stride as it is; a table as the function that looks a row's offset up."""
+    if not isinstance(kind, types.Array):
+        return value
+    data = context.make_array(kind)(context, builder, value).data
+    return lambda index: builder.load(builder.gep(data, [index]))
 
 
 def row_sums(rows: int, vectors: int):
     """Make the tile c[i, j] (+)= Σₖ a[i, k] b[k, j] of `rows` rows and `vectors` vectors of columns.
 
-    Its arguments: a (offset, strides of i and k), b (offset, stride of k), c (offset, stride of i), the number of rows
-    that are there (the others repeat the last), the number of k, whether to add to c, and how many of the first columns
-    to leave as they are when adding (another tile has been there).
+    Its arguments: a (offset, strides of i and k), b (offset, stride of k or a table of row k's offsets), c (offset,
+    stride of i), the number of rows that are there (the others repeat the last), the number of k, whether to add to c,
+    and how many of the first columns to leave as they are when adding (another tile has been there).
     """
 
     @intrinsic
     def tile(typing_context, a, a_at, a_i, a_k, b, b_at, b_k, c, c_at, c_i, real, count, add, skip):
+        kind = stride_type(b_k)
+
         def generate(context, builder, signature, args):
             data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (4, b), (7, c))]
             _, a_at, a_i, a_k, _, b_at, b_k, _, c_at, c_i, real, count, add_to, skip = args
@@ -110,8 +126,10 @@ def row_sums(rows: int, vectors: int):
             step = [cgutils.intp_t(v * width) for v in range(vectors)]
             left, result = t.rows(a0, a_i, rows, real), t.rows(c0, c_i, rows, real)
             slots = t.sums(rows * vectors)
+            offsets = table(context, builder, kind, b_k)
             with cgutils.for_range(builder, count) as loop:
-                b_row = builder.gep(b0, [builder.mul(loop.index, b_k)])
+                offset = offsets(loop.index) if callable(offsets) else builder.mul(loop.index, b_k)
+                b_row = builder.gep(b0, [offset])
                 at = builder.mul(loop.index, a_k)
                 right = [t.load(builder.gep(b_row, [s])) for s in step]
                 for i in range(rows):
@@ -139,7 +157,7 @@ def row_sums(rows: int, vectors: int):
             return context.get_dummy_value()
 
         n = types.intp
-        return types.none(a, n, n, n, b, n, n, c, n, n, n, n, types.boolean, n), generate
+        return types.none(a, n, n, n, b, n, kind, c, n, n, n, n, types.boolean, n), generate
 
     return tile
 
@@ -147,19 +165,23 @@ def row_sums(rows: int, vectors: int):
 def dot_products(rows: int, columns: int):
     """Make the tile c[i, j] (+)= Σₖ a[i, k] b[j, k] of `rows` rows of a and `columns` rows of b, both contiguous in k.
 
-    Its arguments: a (offset, stride of i), b (offset, stride of j), c (offset, stride of i), the numbers of rows and of
-    columns that are there (the others repeat the last), the number of k, and whether to add to c.
+    Its arguments: a (offset, stride of i), b (offset, stride of j or a table of row j's offsets), c (offset, stride of
+    i), the numbers of rows and of columns that are there (the others repeat the last), the number of k, and whether to
+    add to c.
     """
 
     @intrinsic
     def tile(typing_context, a, a_at, a_i, b, b_at, b_j, c, c_at, c_i, real, real_columns, count, add):
+        kind = stride_type(b_j)
+
         def generate(context, builder, signature, args):
             data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b), (6, c))]
             _, a_at, a_i, _, b_at, b_j, _, c_at, c_i, real, real_columns, count, add_to = args
             width = lanes(a.dtype)
             t, rest = _Tile(context, builder, a.dtype, width), _Tile(context, builder, a.dtype, 1)
             a0, b0, c0 = (builder.gep(base, [at]) for base, at in zip(data, (a_at, b_at, c_at), strict=True))
-            left, right = t.rows(a0, a_i, rows, real), t.rows(b0, b_j, columns, real_columns)
+            left = t.rows(a0, a_i, rows, real)
+            right = t.rows(b0, table(context, builder, kind, b_j), columns, real_columns)
             slots = t.sums(rows * columns)
             whole = builder.sdiv(count, cgutils.intp_t(width))
             with cgutils.for_range(builder, whole) as loop:
@@ -200,7 +222,7 @@ def dot_products(rows: int, columns: int):
             return context.get_dummy_value()
 
         n = types.intp
-        return types.none(a, n, n, b, n, n, c, n, n, n, n, n, types.boolean), generate
+        return types.none(a, n, n, b, n, kind, c, n, n, n, n, n, types.boolean), generate
 
     return tile
 
@@ -219,6 +241,37 @@ def copied(width):
         return types.none(a, types.intp, b, types.intp), generate
 
     return copy
+
+
+@intrinsic
+def copy_line(typing_context, a, a_at, a_step, b, b_at, b_step, count):
+    """Copy `count` numbers from vector a to vector b, each from an offset on, so many places apart."""
+
+    def generate(context, builder, signature, args):
+        source, target = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b)))
+        from_, to = builder.gep(source, [args[1]]), builder.gep(target, [args[4]])
+        with cgutils.for_range(builder, args[6]) as loop:
+            number = builder.load(builder.gep(from_, [builder.mul(loop.index, args[2])]))
+            builder.store(number, builder.gep(to, [builder.mul(loop.index, args[5])]))
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.none(a, n, n, b, n, n, n), generate
+
+
+@intrinsic
+def clear_line(typing_context, a, at, step, count):
+    """Set `count` numbers of vector a to zero, from an offset on, so many places apart."""
+
+    def generate(context, builder, signature, args):
+        first = builder.gep(context.make_array(a)(context, builder, args[0]).data, [args[1]])
+        zero = ir.Constant(context.get_value_type(a.dtype), 0)
+        with cgutils.for_range(builder, args[3]) as loop:
+            builder.store(zero, builder.gep(first, [builder.mul(loop.index, args[2])]))
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.none(a, n, n, n), generate
 
 
 def transposed():

@@ -23,6 +23,7 @@ BASES = (
     "LearntElementwise",
     "Loss",
     "Noise",
+    "Convolution",
     "ElementwiseLoss",
     "LabelLoss",
     "SampleLoss",

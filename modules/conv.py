@@ -1,0 +1,143 @@
+"""Convolutional layers: the same small affine map at every place of an image or of a signal."""
+
+import numpy as np
+
+from .convolution import Convolution, Padding, check_groups
+from .elementwise import Elementwise
+from .engine.stateful import written_by
+from .initializers import Initializer
+from .kernels.buffers import flat, reuse, reuse_like
+from .kernels.planes import add_to_channels, join, split, sum_channels
+from .sizes import Sizes, image_shape
+
+
+class Conv2d(Convolution):
+    """Cross-correlation of an image with learnt kernels.
+
+        y[n, o, p]              = Σ weight[o, c, i, j] x[n, c, s p + d (i, j) - padding] + bias[o]
+        grad_x[n, c, q]         = Σ weight[o, c, i, j] grad_y[n, o, p]   over p, i, j with s p + d (i, j) - padding = q
+        grad_weight[o, c, i, j] += Σₙ Σₚ grad_y[n, o, p] x[n, c, s p + d (i, j) - padding]
+        grad_bias[o]            += Σₙ Σₚ grad_y[n, o, p]
+
+    with s the stride, d the dilation, and x zero outside. Of G groups, each sees in / G channels and makes out / G.
+
+    Shapes: x (N, in, H, W), y (N, out, H', W'), weight (out, in / groups, *kernel_size), bias (out,), with
+        H' = ⌊(H + 2 padding - d (kernel_size - 1) - 1) / s⌋ + 1.
+    Args: in_channels, out_channels; kernel_size, stride, padding, dilation: one size, or one for each axis; padding:
+        also "same" (as many places as x; stride 1 only) or "valid" (none); groups: divides both numbers of channels
+        (in_channels groups: each channel by itself); bias: add b; weight_init, bias_init: as of Linear.
+    Errors: ValueError for wrong settings, wrong channels, and an image that is smaller than the kernel.
+    Source: Goodfellow et al., Deep Learning, sections 9.1 (eq. 9.6) and 9.5 (eq. 9.9 to 9.13); PyTorch's Conv2d.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: Padding = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+    ):
+        super().__init__(out_channels, in_channels, kernel_size, stride, padding, dilation, groups)
+        check_groups(self, groups, in_channels=in_channels, out_channels=out_channels)
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.start(bias, out_channels, weight_init, bias_init)
+        self.y = self.grad_x = np.empty((0,) * (2 + self.axes))
+
+    def fprop(self, x):
+        self.convolve(x)
+        if self.bias is not None:
+            add_to_channels(self.bias, self.y)
+        return self.y
+
+    def bprop(self, grad_y):
+        grad_y = np.ascontiguousarray(grad_y)
+        if self.bias is not None:
+            sum_channels(grad_y, self.grad_bias, self.accumulate)
+        self.convolve_back(grad_y)
+        return self.grad_x
+
+    def convolve(self, x):
+        """y without the bias."""
+        n, height, width = x.shape[0], x.shape[2], x.shape[3]
+        rows, columns = self.image_of(height, width)
+        self.x, self.y = x, reuse(self.y, (n, self.out_channels, rows, columns), x.dtype)
+        self.lay_out(n, rows, columns, height, width, x.dtype)
+        split(flat(x), x.shape, self.before, self.stride, self.tall, self.wide, 0, self.row, self.fine)
+        self.to_coarse(n, rows, columns)
+        join(self.coarse, self.margin, self.row, (0, 0), (1, 1), self.tall, self.wide, flat(self.y), self.y.shape)
+
+    def convolve_back(self, grad_y):
+        """The gradients of weight and x."""
+        tall, wide, shape = self.tall, self.wide, self.x.shape
+        split(flat(grad_y), grad_y.shape, (0, 0), (1, 1), tall, wide, self.margin, self.row, self.coarse)
+        self.add_weight_gradient(grad_y.shape[0], grad_y.shape[2], grad_y.shape[3])
+        self.grad_x = reuse_like(self.grad_x, self.x)
+        if self.needs_grad_x:
+            self.to_fine(grad_y.shape[0])
+            join(self.fine, 0, self.row, self.before, self.stride, tall, wide, flat(self.grad_x), shape)
+
+    def image_of(self, height, width):
+        """Height and width of y."""
+        return (
+            (height + self.padded_by[0] - self.reach[0] - 1) // self.stride[0] + 1,
+            (width + self.padded_by[1] - self.reach[1] - 1) // self.stride[1] + 1,
+        )
+
+    def fuses_with(self, unit) -> bool:
+        return written_by(self, Conv2d) and written_by(unit, Elementwise)
+
+    def fprop_then(self, unit, x):
+        """fprop of this layer and of the elementwise unit after it: bias and unit in one pass."""
+        self.convolve(x)
+        unit.x = self.y
+        unit.y = reuse_like(unit.y, self.y)
+        for n in range(unit.y.shape[0]):
+            for o in range(unit.y.shape[1]):
+                between, y = flat(self.y[n, o]), flat(unit.y[n, o])
+                for p in range(y.size):
+                    if self.bias is not None:
+                        between[p] += self.bias[o]
+                    y[p] = unit.function(between[p])
+        return unit.y
+
+    def bprop_after(self, unit, grad_y):
+        """bprop of the unit after this layer, then of this layer: derivative and bias gradient in one pass."""
+        unit.grad_x = reuse_like(unit.grad_x, unit.x)
+        if self.bias is not None and not self.accumulate:
+            self.grad_bias[:] = 0
+        for n in range(grad_y.shape[0]):
+            for o in range(grad_y.shape[1]):
+                x, y, grad, between = (
+                    flat(unit.x[n, o]),
+                    flat(unit.y[n, o]),
+                    flat(grad_y[n, o]),
+                    flat(unit.grad_x[n, o]),
+                )
+                total = between.dtype.type(0)
+                for p in range(between.size):
+                    between[p] = grad[p] * unit.derivative(x[p], y[p])
+                    total += between[p]
+                if self.bias is not None:
+                    self.grad_bias[o] += total
+        self.convolve_back(unit.grad_x)
+        return self.grad_x
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        n, _, height, width = image_shape(self, tuple(input_shape), self.in_channels)
+        rows, columns = self.image_of(height, width)
+        if rows < 1 or columns < 1:
+            least = [1 + reach - padded for reach, padded in zip(self.reach, self.padded_by, strict=True)]
+            raise ValueError(
+                f"{self.label()}: x has shape {input_shape}, expected at least {least[0]} by {least[1]} places"
+            )
+        return (n, self.out_channels, rows, columns)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_channels} -> {self.out_channels}{self.settings()}"

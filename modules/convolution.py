@@ -1,0 +1,137 @@
+"""What the convolutions have in common: the two maps between a fine image and a coarse one, and the weights' gradient.
+
+A convolution takes the fine image to the coarse one, a transposed convolution the coarse one to the fine one; the
+backward pass of each is the other's forward pass.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from .initializers import Initializer, PyTorchUniform
+from .kernels.buffers import flat, reuse
+from .kernels.planes import plane_size
+from .kernels.shifts import fill_fine_terms, fill_terms, shifted_dots, shifted_sums
+from .module import Module
+from .parameter import Parameter
+from .sizes import check_sizes, image_sizes, plain
+
+Padding = int | list[int] | tuple[int, ...] | Literal["same", "valid"]
+
+
+class Convolution(Module):
+    """Base of the convolutions: equations are in the leaves, loops in kernels/planes.py and kernels/shifts.py.
+
+        coarse[n, o, p] = Σ weight[o, c, i, j] fine[n, c, s p + d (i, j) - padding]
+        fine            = the transposed map
+        grad_weight     += Σₙ Σₚ coarse[n, o, p] fine[n, c, s p + d (i, j) - padding]
+
+    Shapes: weight (coarse channels, fine channels / groups, *kernel_size).
+    """
+
+    axes = 2
+
+    def __init__(self, coarse: int, fine: int, kernel_size, stride, padding, dilation, groups: int):
+        super().__init__()
+        self.coarse_channels, self.fine_channels, self.groups = coarse, fine, groups
+        self.kernel_size = image_sizes(self, "kernel_size", kernel_size, self.axes)
+        self.stride = image_sizes(self, "stride", stride, self.axes)
+        self.dilation = image_sizes(self, "dilation", dilation, self.axes)
+        self.reach = tuple(d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True))
+        self.before, self.padded_by = self.paddings(padding)
+        self._padding = padding if isinstance(padding, str) else self.before
+        self.coarse = self.fine = self.left = np.empty(0)
+        self.terms = np.empty(0, np.int64)
+        self.margin = self.row = self.tall = self.wide = 0
+
+    def start(self, bias: bool, out: int, weight_init: Initializer | None, bias_init: Initializer | None) -> None:
+        """Make the parameters."""
+        kernel = self.kernel_size[2 - self.axes :]
+        shape = (self.coarse_channels, self.fine_channels // self.groups, *kernel)
+        default = PyTorchUniform(math.prod(shape[1:]))
+        self.weight = Parameter((weight_init or default).sample(shape))
+        self.bias = Parameter((bias_init or default).sample((out,))) if bias else None
+
+    def lay_out(self, n, rows, columns, height, width, dtype):
+        """Memory for the planes of a coarse and a fine image of these sizes."""
+        (s, t), (k, m) = self.stride, self.kernel_size
+        self.tall = plane_size(rows, height, self.before[0], self.reach[0], s)
+        self.wide = plane_size(columns, width, self.before[1], self.reach[1], t)
+        self.row = (n * self.tall * self.wide + 31) // 32 * 32
+        self.margin = self.reach[0] // s * self.wide + self.reach[1] // t
+        self.coarse = reuse(self.coarse, (self.margin + self.coarse_channels * self.row,), dtype)
+        self.fine = reuse(self.fine, (self.fine_channels * s * t * self.row + self.margin + 32,), dtype)
+        self.terms = reuse(
+            self.terms, (max(self.coarse_channels, self.fine_channels) // self.groups * k * m,), np.int64
+        )
+        self.left = reuse(self.left, (self.weight.size,), dtype)
+
+    def to_coarse(self, n, rows, columns):
+        """The coarse image's planes from the fine one's."""
+        inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
+        fill_terms(inner, self.kernel_size, self.stride, self.dilation, self.row, self.wide, self.terms)
+        shifted_sums(
+            flat(self.weight), self.coarse_channels // self.groups, self.groups,
+            self.fine, inner * phases * self.row, self.terms, self.weight.size // self.coarse_channels,
+            self.coarse, self.margin, self.row, self.places(n, rows, columns),
+        )  # fmt: skip
+
+    def add_weight_gradient(self, n, rows, columns):
+        """Add to grad_weight from both images' planes, of which one is a gradient."""
+        inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
+        fill_terms(inner, self.kernel_size, self.stride, self.dilation, self.row, self.wide, self.terms)
+        shifted_dots(
+            self.coarse, self.margin, self.row, self.coarse_channels // self.groups, self.groups,
+            self.fine, inner * phases * self.row, self.terms, self.weight.size // self.coarse_channels,
+            self.places(n, rows, columns), flat(self.grad_weight), self.accumulate,
+        )  # fmt: skip
+
+    def to_fine(self, n):
+        """The fine image's planes from the coarse one's: for each remainder, the terms of the kernel that reach it."""
+        inner, outer = self.fine_channels // self.groups, self.coarse_channels // self.groups
+        phases = self.stride[0] * self.stride[1]
+        for phase in range(phases):
+            count = fill_fine_terms(
+                flat(self.weight), outer, inner, self.groups, self.kernel_size, self.stride, self.dilation,
+                phase, self.margin, self.row, self.wide, self.terms, self.left,
+            )  # fmt: skip
+            shifted_sums(
+                self.left, inner, self.groups, self.coarse, outer * self.row, self.terms, count,
+                self.fine, phase * self.row, phases * self.row, n * self.tall * self.wide,
+            )  # fmt: skip
+
+    def places(self, n, rows, columns):
+        """How far it is from a coarse row's first to its last pixel."""
+        return (n - 1) * self.tall * self.wide + (rows - 1) * self.wide + columns
+
+    # -- settings ----------------------------------------------------------------------------------------------------
+
+    def paddings(self, padding) -> tuple[tuple[int, ...], ...]:
+        """Zeros before the image, and before and after it together, for each axis."""
+        if padding == "same":
+            if max(self.stride) > 1:
+                raise ValueError(f"{type(self).__name__}: padding is 'same' with a stride above 1, expected stride 1")
+            return (self.reach[0] // 2, self.reach[1] // 2), self.reach
+        if isinstance(padding, str) and padding != "valid":
+            raise ValueError(f"{type(self).__name__}: padding is {padding!r}, expected sizes, 'same' or 'valid'")
+        before = image_sizes(self, "padding", 0 if padding == "valid" else padding, self.axes)
+        return before, (2 * before[0], 2 * before[1])
+
+    def settings(self) -> str:
+        """What differs from the defaults, for the repr."""
+        values = {"stride": (self.stride, 1), "padding": (self._padding, 0), "dilation": (self.dilation, 1)}
+        text = f", kernel_size={plain(self.kernel_size, self.axes)}"
+        for name, (value, default) in values.items():
+            value = value if isinstance(value, str) else plain(value, self.axes)
+            text += f", {name}={value}" if value != default else ""
+        text += f", groups={self.groups}" if self.groups > 1 else ""
+        return text + ("" if self.bias is not None else ", bias=False")
+
+
+def check_groups(owner: Module, groups: int, **channels: int) -> None:
+    """ValueError unless all sizes are at least 1 and `groups` divides the channels."""
+    check_sizes(owner, **channels, groups=groups)
+    for name, count in channels.items():
+        if count % groups:
+            raise ValueError(f"{type(owner).__name__}: {name} is {count}, expected a multiple of groups, {groups}")

@@ -1,0 +1,143 @@
+"""Sums of shifted rows: the matrix products of a convolution, with operands that are read where they lie.
+
+Row k of the right operand is a vector from place terms[k] on (see planes.py), so nothing is copied into the columns of
+a matrix of patches; the tiles of tiles.py do the rest. Large jobs are shared among threads. Each plain Python function
+is the meaning of the compiled one below it.
+"""
+
+from .kernel import apart, kernel
+from .products import strip_width
+from .threads import parts_of, share
+from .tiles import dot_products, row_sums
+
+SUM_4_2, SUM_1_2 = row_sums(4, 2), row_sums(1, 2)
+DOT_4_3, DOT_1_3 = dot_products(4, 3), dot_products(1, 3)
+STRETCH = 1024  # numbers of a row that are met by all others before the next ones are looked at
+
+
+def shifted_sums(left, rows, groups, source, source_group, terms, size, out, at, out_row, count):
+    """out[at + (g rows + i) out_row + q] = Σₖ left[g rows + i, k] source[g source_group + terms[k] + q] for q < count.
+
+    Args: left: (groups rows, size) as a vector; size: how many terms there are; out: numbers of its rows after the
+        first `count` may be written, too, up to a multiple of 32.
+    """
+    for g in range(groups):
+        for i in range(g * rows, (g + 1) * rows):
+            row = out[at + i * out_row : at + i * out_row + count]
+            row[:] = 0
+            for k, term in enumerate(terms[:size]):
+                first = g * source_group + term
+                row += left[i * size + k] * source[first : first + count]
+
+
+@kernel
+def compiled_shifted_sums(left, rows, groups, source, source_group, terms, size, out, at, out_row, count):
+    """The same, by strips of places."""
+    strip = strip_width(out)
+    strips = groups * ((count + strip - 1) // strip)
+    parts = min(strips, parts_of(2 * rows * size * groups * count))
+    share(sum_strips, strips, parts, left, rows, groups, source, source_group, terms, size, out, at, out_row)
+
+
+@kernel
+def sum_strips(first, last, left, rows, groups, source, source_group, terms, size, out, at, out_row):
+    """Strips of places, each group's in turn: all rows meet a strip while the cache holds what it is made from."""
+    strip = strip_width(out)
+    for tile in range(first, last):
+        g, q = tile % groups, tile // groups * strip
+        begin, to, weights = g * source_group + q, at + g * rows * out_row + q, g * rows * size
+        if rows == 1:
+            SUM_1_2(left, weights, size, 1, source, begin, terms, out, to, out_row, 1, size, False, 0)
+        else:
+            for i in range(0, rows, 4):
+                SUM_4_2(
+                    left, weights + i * size, size, 1, source, begin, terms,
+                    out, to + i * out_row, out_row, min(4, rows - i), size, False, 0,
+                )  # fmt: skip
+
+
+shifted_sums.compiled_form = compiled_shifted_sums  # type: ignore[attr-defined]
+
+
+def shifted_dots(grad, at, grad_row, rows, groups, source, source_group, terms, size, count, out, add):
+    """out[g rows + i, k] (+)= Σ grad[at + (g rows + i) grad_row + q] source[g source_group + terms[k] + q], q < count.
+
+    Args: size: how many terms there are; out: (groups rows, size) as a vector.
+    """
+    for g in range(groups):
+        for i in range(g * rows, (g + 1) * rows):
+            row = grad[at + i * grad_row : at + i * grad_row + count]
+            for k, term in enumerate(terms[:size]):
+                first = g * source_group + term
+                total = row @ source[first : first + count]
+                out[i * size + k] = out[i * size + k] + total if add else total
+
+
+@kernel
+def compiled_shifted_dots(grad, at, grad_row, rows, groups, source, source_group, terms, size, count, out, add):
+    """The same, in tiles of 4 rows and 3 terms."""
+    tiles = groups * ((rows + 3) // 4) * ((size + 2) // 3)
+    parts = min(tiles, parts_of(2 * rows * size * groups * count))
+    share(dot_stretches, tiles, parts, grad, at, grad_row, rows, source, source_group, terms, size, count, out, add)
+
+
+@kernel
+def dot_stretches(first, last, grad, at, grad_row, rows, source, source_group, terms, size, count, out, add):
+    """Tiles of rows and terms, a stretch of places at a time."""
+    down, across = (rows + 3) // 4, (size + 2) // 3
+    for q in range(0, count, STRETCH):
+        length, more = min(STRETCH, count - q), add or q > 0
+        for tile in range(first, last):
+            g, i, k = tile // (down * across), 4 * (tile // across % down), 3 * (tile % across)
+            begin, to = g * source_group + q, (g * rows + i) * size + k
+            real, columns, from_ = min(4, rows - i), min(3, size - k), at + (g * rows + i) * grad_row + q
+            if rows == 1:
+                DOT_1_3(grad, from_, grad_row, source, begin, terms[k:], out, to, size, 1, columns, length, more)
+            else:
+                DOT_4_3(
+                    grad, from_, grad_row, source, begin, terms[k:],
+                    out, to, size, real, columns, length, more,
+                )  # fmt: skip
+
+
+shifted_dots.compiled_form = compiled_shifted_dots  # type: ignore[attr-defined]
+
+
+@apart
+def fill_terms(channels, kernel_size, stride, dilation, row, wide, terms):
+    """terms[c, i, j]: where term (i, j) of a patch lies in the fine image's planes, less where the patch begins."""
+    (s, t), (d, e), taps = stride, dilation, kernel_size[0] * kernel_size[1]
+    for tap in range(taps):
+        i, j = d * (tap // kernel_size[1]), e * (tap % kernel_size[1])
+        place = (i % s * t + j % t) * row + i // s * wide + j // t
+        for c in range(channels):
+            terms[c * taps + tap] = c * s * t * row + place
+
+
+@apart
+def fill_fine_terms(
+    weight, outer, inner, groups, kernel_size, stride, dilation, phase, start, row, wide, terms, left
+):  # fmt: skip
+    """The terms by which the coarse image's planes reach one plane of the fine one, and left[g c, term], their weights.
+
+    Args: weight: (groups outer, inner, *kernel_size) as a vector; phase: which plane;
+        start: where the coarse planes begin.
+    Returns how many terms there are.
+    """
+    (s, t), (d, e), taps, count = stride, dilation, kernel_size[0] * kernel_size[1], 0
+    for tap in range(taps):
+        i, j = d * (tap // kernel_size[1]), e * (tap % kernel_size[1])
+        if i % s * t + j % t == phase:
+            for o in range(outer):
+                terms[count * outer + o] = start + o * row - i // s * wide - j // t
+            count += 1
+    size, found = count * outer, 0
+    for tap in range(taps):
+        i, j = d * (tap // kernel_size[1]), e * (tap % kernel_size[1])
+        if i % s * t + j % t == phase:
+            for c in range(groups * inner):
+                at, to = (c // inner * outer * inner + c % inner) * taps + tap, c * size + found * outer
+                for o in range(outer):
+                    left[to + o] = weight[at + o * inner * taps]
+            found += 1
+    return size

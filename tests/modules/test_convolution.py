@@ -1,0 +1,113 @@
+"""Convolutions over a grid of settings, odd and tiny sizes, threads, fusion and wrong settings."""
+
+import itertools
+
+import numpy as np
+import pytest
+from bprop.modules import Conv2d, ReLU, Sequential, Tanh, check_gradients, manual_seed, num_threads
+from bprop.modules.engine.threads import shared_jobs
+
+from .cases.images import conv
+from .test_fusion import methods
+
+# kernel_size, stride, padding, dilation, groups; then height and width
+GRID = [
+    *((k, s, p, d, g, (7, 8)) for k, s, p, d, g in itertools.product([1, 3], [1, 2], [0, 1], [1, 2], [1, 2])),
+    (1, 5, 3, 1, 1, (1, 1)),
+    (1, 3, 0, 1, 1, (5, 7)),
+    (2, 4, 3, 1, 2, (1, 1)),
+    ((5, 1), (1, 3), (4, 0), (1, 1), 4, (1, 9)),
+    (5, 2, 2, 1, 1, (5, 4)),
+    ((2, 3), (3, 2), (5, 1), (4, 3), 2, (3, 8)),
+    (7, 1, 3, 1, 4, (3, 2)),
+    (4, 1, "same", 1, 1, (5, 6)),
+    ((2, 3), 1, "same", (2, 3), 2, (4, 5)),
+    (3, 2, "valid", 1, 1, (9, 3)),
+]
+
+
+@pytest.mark.parametrize("settings", GRID, ids=str)
+def test_grid_of_settings(random, settings):
+    module, x = Conv2d(4, 4, *settings[:5]).to("float64"), random.standard_normal((3, 4, *settings[5]))
+    y = module.fprop(x)
+    np.testing.assert_allclose(y, conv(module, x), rtol=1e-12, atol=1e-12)
+    assert module.output_shape(x.shape) == y.shape
+    check_gradients(module, x).raise_if_wrong()
+
+
+@pytest.mark.parametrize("settings", [(17, 33, 3, 1, 1), (8, 24, 5, 2, 2, 1, 4), (40, 40, 3, 1, 1, 1, 40)], ids=str)
+def test_many_channels(random, settings):
+    module, x = Conv2d(*settings).to("float64"), random.standard_normal((5, settings[0], 19, 23))
+    np.testing.assert_allclose(module.fprop(x), conv(module, x), rtol=1e-11, atol=1e-11)
+    check_gradients(module, x).raise_if_wrong()
+
+
+def run(threads, x):
+    manual_seed(0)
+    net = Sequential(Conv2d(3, 20, 5, 2, 2), ReLU(), Conv2d(20, 24, 3, groups=2))
+    with num_threads(threads):
+        y = net.fprop(x)
+        return y, net.bprop(y), net.flat_gradients.copy()
+
+
+@pytest.mark.jit
+def test_same_bits_with_any_number_of_threads(random):
+    x, before = random.standard_normal((30, 3, 41, 37)).astype(np.float32), shared_jobs()
+    wanted = run(1, x)
+    assert shared_jobs() == before
+    for threads in (2, 3):
+        for a, b in zip(run(threads, x), wanted, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert shared_jobs() != before
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("bias", [True, False])
+def test_fused_with_a_unit_it_computes_the_same(random, bias):
+    net = Sequential(Conv2d(2, 3, 3, bias=bias), Tanh(), Conv2d(3, 4, 2, 2, bias=bias), ReLU())
+    assert methods(net) == ["fprop_then", "fprop_then", "bprop_after", "bprop_after"]
+    apart, x = net.copy(), random.standard_normal((5, 2, 8, 9)).astype(np.float32)
+    for _ in range(2):  # the second time gradients add
+        y = value = net.fprop(x)
+        grad_x = net.bprop(y)
+        value, grad = x, y
+        for module in apart:
+            value = module.fprop(value)
+        for module in list(apart)[::-1]:
+            grad = module.bprop(grad)
+    np.testing.assert_array_equal(y, value)
+    np.testing.assert_allclose(grad_x, grad, 1e-5, 1e-7)
+    np.testing.assert_allclose(net.flat_gradients, apart.flat_gradients, 1e-5, 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Conv2d(0, 2, 3), "^Conv2d: in_channels is 0, expected at least 1$"),
+        (lambda: Conv2d(2, 2, 0), "^Conv2d: kernel_size is 0, expected one size or 2 of at least 1$"),
+        (lambda: Conv2d(2, 2, (3,)), r"^Conv2d: kernel_size is \(3,\), expected one size or 2 of at least 1$"),
+        (lambda: Conv2d(2, 2, 3, stride=0), "^Conv2d: stride is 0, expected one size or 2 of at least 1$"),
+        (lambda: Conv2d(2, 2, 3, padding=-1), "^Conv2d: padding is -1, expected one size or 2 of at least 0$"),
+        (
+            lambda: Conv2d(2, 2, 3, dilation=[1, 0]),
+            r"^Conv2d: dilation is \[1, 0\], expected one size or 2 of at least 1$",
+        ),
+        (lambda: Conv2d(2, 2, 3, 2, "same"), "^Conv2d: padding is 'same' with a stride above 1, expected stride 1$"),
+        (lambda: Conv2d(2, 2, 3, padding="full"), "^Conv2d: padding is 'full', expected sizes, 'same' or 'valid'$"),
+        (lambda: Conv2d(3, 4, 3, groups=2), "^Conv2d: in_channels is 3, expected a multiple of groups, 2$"),
+        (lambda: Conv2d(4, 3, 3, groups=2), "^Conv2d: out_channels is 3, expected a multiple of groups, 2$"),
+    ],
+)
+def test_wrong_settings_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_the_repr_shows_what_differs_from_the_defaults():
+    module = Conv2d(4, 6, (3, 5), 1, "same", (1, 2), 2, False)
+    assert repr(module) == "Conv2d(4 -> 6, kernel_size=(3, 5), padding=same, dilation=(1, 2), groups=2, bias=False)"
+
+
+def test_an_empty_image_is_refused():
+    with pytest.raises(ValueError, match=r"x has shape \(2, 3, 0, 4\), expected \(N, 3, H, W\)$"):
+        Conv2d(3, 2, 1, padding=1).fprop(np.zeros((2, 3, 0, 4)))
