@@ -33,10 +33,11 @@ class ArrayDataset:
     Shapes: x (N, ...), kept as uint8, float32 or float64 (other numbers become float32); y (N,) whole
         numbers are class labels, kept as int64; y (N, ...) floating point is kept as float32 or float64.
         An array that already has its dtype and is C-contiguous is not copied, so it may lie in a file.
-    Args: sample_weight (N,): how much each sample counts, kept as float32 or float64; scale, shift:
-        applied to every minibatch, so that images stay uint8 in memory; classes: number of classes,
-        default the largest label plus one; None with floating point y; target_mean, target_std: what was
-        done to y, which y * target_std + target_mean undoes, for figures in the units of the source.
+    Args: sample_weight (N,): how much each sample counts in losses and metrics, kept as float32 or float64;
+        scale, shift: applied to every minibatch, so that images stay uint8 in memory; classes: number of
+        classes, default the largest label plus one; None with floating point y; target_mean, target_std:
+        what was done to y, which y * target_std + target_mean undoes, for figures in the units of the
+        source.
     Errors: TypeError for arrays that do not hold real numbers; ValueError for different lengths, an
         empty set, NaN or infinity (names the first such row), labels that are not in 0..classes-1 (names
         row and label), weights that are negative or all 0.
@@ -117,8 +118,8 @@ class ArrayDataset:
         seed: int = 0,
         epoch: int = 0,
         drop_last: bool = False,
-    ) -> Iterator[Pair]:
-        """Pairs `self[rows]` of `batch_size` samples that visit the set once.
+    ) -> Iterator[tuple[np.ndarray, ...]]:
+        """Pairs `self[rows]` of `batch_size` samples that visit the set once; (x, y, sample_weight) if it has weights.
 
         Args: batch_size: from 1 to len(self); shuffle: visit in `epoch_order(len(self), seed=seed,
             epoch=epoch)` instead of row by row; drop_last: leave out a last minibatch of fewer samples.
@@ -131,4 +132,8 @@ class ArrayDataset:
         order = epoch_order(n, seed=seed, epoch=epoch) if shuffle else None
         starts = range(0, n - batch_size + 1 if drop_last else n, batch_size)
         pieces = (slice(start, start + batch_size) for start in starts)
-        return (self[piece if order is None else order[piece]] for piece in pieces)
+        chosen = (piece if order is None else order[piece] for piece in pieces)
+        if self.sample_weight is None:
+            return (self[rows] for rows in chosen)
+        weights = self.sample_weight
+        return ((*self[rows], weights[rows].copy()) for rows in chosen)

@@ -22,7 +22,7 @@ from .split_dataset import SplitDataset, ThreeParts
 
 
 class CsvDataset(SplitDataset):
-    """Rows of a table: one column is the target, the others are the inputs.
+    """Rows of a table: one column is the target, one may hold weights, the others are the inputs.
 
     A column whose values are numbers is numeric, one without any number is categorical; a mixture is refused, as it is
     most often a mistake in one cell. `preprocessing` is what was fitted: it encodes new rows, and is saved with a run.
@@ -32,13 +32,14 @@ class CsvDataset(SplitDataset):
     Args: path: of the file; target: name or position of the column to predict; task: None says by the column: words are
         classes, numbers with fractions or of more than 100 values a regression, other whole numbers need the word;
         header: false for a file without names, or a list of names for it; delimiter: one character; inputs: the columns
-        to use, or drop: those not to; categorical: columns of numbers that mean categories; missing: refuse a missing
-        value, drop its row, or fill in the mean or median of the column (its most frequent word, if it is categorical);
-        missing_values: what stands for one; unseen: refuse a category that the training part lacks, or encode it as
-        zeros; standardize: take off the mean of numeric inputs and divide by their standard deviation;
-        standardize_target: the same for a number to predict, while figures such as rmse stay in the table's units;
-        valid_path, test_path: files of their own in place of parts of the first; valid_size, test_size: a fraction or a
-        number of rows, by default 0.15 and 0.2, 0 for none; seed: of the split, which is stratified by class.
+        to use, or drop: those not to; sample_weight: the column that says how much each row counts; categorical:
+        columns of numbers that mean categories; missing: refuse a missing value, drop its row, or fill in the mean or
+        median of the column (its most frequent word, if it is categorical); missing_values: what stands for one;
+        unseen: refuse a category that the training part lacks, or encode it as zeros; standardize: take off the mean of
+        numeric inputs and divide by their standard deviation; standardize_target: the same for a number to predict,
+        while figures such as rmse stay in the table's units; valid_path, test_path: files of their own in place of
+        parts of the first; valid_size, test_size: a fraction or a number of rows, by default 0.15 and 0.2, 0 for none;
+        seed: of the split, which is stratified by class.
     Errors: ValueError for settings and cells that are no such thing; FileNotFoundError.
     """
 
@@ -54,6 +55,7 @@ class CsvDataset(SplitDataset):
         delimiter: str = ",",
         inputs: list[str] | None = None,
         drop: list[str] | None = None,
+        sample_weight: str | None = None,
         categorical: list[str] | None = None,
         missing: Literal["refuse", "drop", "mean", "median"] = "refuse",
         missing_values: Sequence[str] = MISSING_VALUES,
@@ -78,6 +80,7 @@ class CsvDataset(SplitDataset):
                 raise ValueError(f"CsvDataset: both {part}_path and {part}_size are given, expected one of them")
         self.path, self.target, self.task, self.header, self.delimiter = path, target, task, header, delimiter
         self.inputs, self.drop, self.categorical = inputs, drop, categorical or []
+        self.sample_weight = sample_weight
         self.missing, self.missing_values, self.unseen = missing, tuple(missing_values), unseen
         self.standardize, self.standardize_target = standardize, standardize_target
         self.valid_path, self.test_path, self.seed = valid_path, test_path, whole_number("CsvDataset", "seed", seed)
@@ -124,7 +127,8 @@ class CsvDataset(SplitDataset):
             raise ValueError(f"{path}: there is one column, expected more; is the delimiter {self.delimiter!r}?")
         if self.missing != "drop":
             return table
-        used = [table.position(name) for name in (*self._names(table)[1], self._names(table)[0])]
+        weight = [] if self.sample_weight is None else [self.sample_weight]
+        used = [table.position(name) for name in (*self._names(table)[1], self._names(table)[0], *weight)]
         kept = [n for n, row in enumerate(table.rows) if not any(row[i] in self.missing_values for i in used)]
         if not kept:
             raise ValueError(f"{path}: each row has a missing value, expected some that have none")
@@ -138,12 +142,16 @@ class CsvDataset(SplitDataset):
             target = table.names[self.target]
         else:
             raise ValueError(f"{table.source}: target is {self.target}, expected a position among {len(table.names)}")
-        for name in (*(self.inputs or ()), *(self.drop or ()), *self.categorical):
+        weight = [] if self.sample_weight is None else [self.sample_weight]
+        for name in (*(self.inputs or ()), *(self.drop or ()), *self.categorical, *weight):
             table.position(name)
-        if target in (self.inputs or ()):
-            raise ValueError(f"{table.source}: column {target!r} is the target, expected no input of that name")
+        for name, what in ((target, "the target"), *((name, "sample_weight") for name in weight)):
+            if name in (self.inputs or ()):
+                raise ValueError(f"{table.source}: column {name!r} is {what}, expected no input of that name")
+        if target in weight:
+            raise ValueError(f"{table.source}: column {target!r} is the target, expected another as sample_weight")
         wanted = table.names if self.inputs is None else self.inputs
-        inputs = [name for name in wanted if name != target and name not in (self.drop or ())]
+        inputs = [name for name in wanted if name not in (target, *weight, *(self.drop or ()))]
         if not inputs:
             raise ValueError(f"{table.source}: no column is left as input, expected at least one")
         return target, inputs
@@ -199,9 +207,17 @@ class CsvDataset(SplitDataset):
     def _encoded(self, table: Table) -> ArrayDataset:
         fitted, target = self.preprocessing, self.preprocessing.target
         x, y = fitted.transform(table), fitted.targets(table)
+        weights = None if self.sample_weight is None else self._weights(table, self.sample_weight)
         if isinstance(target, ClassTarget):
-            return ArrayDataset(x, y, classes=len(target.classes))
-        return ArrayDataset(x, y, target_mean=target.mean, target_std=target.std)
+            return ArrayDataset(x, y, weights, classes=len(target.classes))
+        return ArrayDataset(x, y, weights, target_mean=target.mean, target_std=target.std)
+
+    def _weights(self, table: Table, name: str) -> np.ndarray:
+        weights = numbers(table, name, self.missing_values, None)
+        if (weights < 0).any():
+            n = int((weights < 0).argmax())
+            raise ValueError(f"{table.place(n, name)}: got {weights[n]:g}, expected a weight of at least 0")
+        return weights.astype(np.float32)
 
 
 def one_of(name: str, value: str | None, known: Sequence[str | None]) -> None:

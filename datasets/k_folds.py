@@ -50,11 +50,12 @@ def joined(train: ArrayDataset, valid: ArrayDataset | None) -> ArrayDataset:
     """The samples of both, copied."""
     if valid is None:
         return train
-    weights = [part.sample_weight for part in (train, valid) if part.sample_weight is not None]
+    weights = [np.ones(len(part)) if part.sample_weight is None else part.sample_weight for part in (train, valid)]
+    weighted = train.sample_weight is not None or valid.sample_weight is not None
     return ArrayDataset(
         np.concatenate([train.x, valid.x]),
         np.concatenate([train.y, valid.y]),
-        np.concatenate(weights) if len(weights) == 2 else None,
+        np.concatenate(weights) if weighted else None,
         scale=train.scale,
         shift=train.shift,
         classes=train.classes,

@@ -8,7 +8,9 @@ import numpy as np
 
 from ..datasets import ArrayDataset
 from ..modules.engine.step import StepPlan
+from ..modules.loss import Loss
 from .optimizers.full_batch import FullBatch
+from .schedules.schedule import Schedule
 from .schedules.setting import Setting
 from .step import CompiledStep
 
@@ -29,8 +31,9 @@ class Epoch:
     """The minibatches of one epoch: a data set, the order of its samples, and where the net's outputs go.
 
     `outputs` has a row for each place in the order, or no rows if nobody wants them. `settings` have a schedule per
-    step: their values are the columns of `table`, which has a row for each step. `first` is the place to begin at, and
-    `total` the sum of the losses before it: it is carried on, so that no sum depends on where an epoch was cut.
+    step: their values are the columns of `table`, which has a row for each step. `weights` are those of the data's
+    samples, if they have any. `first` is the place to begin at, and `total` the sum of the losses before it, each times
+    the samples, or the weight, of its minibatch: it is carried on, so that no sum depends on where an epoch was cut.
     """
 
     data: ArrayDataset
@@ -39,6 +42,7 @@ class Epoch:
     outputs: np.ndarray
     settings: Sequence[Setting] = ()
     table: np.ndarray | None = None
+    weights: np.ndarray | None = None
     first: int = 0
     total: float = 0.0
 
@@ -46,35 +50,52 @@ class Epoch:
         """The compiled step for minibatches like these."""
         return step.plan(*self._first(step))
 
+    def mass(self, last: int) -> float:
+        """What the samples before the place `last` count, all together."""
+        return last if self.weights is None else float(self.weights[self.order[:last]].sum(dtype=np.float64))
+
+    def give_shares(self, optimizer: FullBatch) -> None:
+        """Let `optimizer.share` be, at each step, the share of the minibatch among all samples."""
+        counts = np.ones(len(self.order)) if self.weights is None else self.weights[self.order].astype(np.float64)
+        sums = np.add.reduceat(counts, np.arange(0, len(counts), self.batch_size))
+        self.settings = [Setting("share", optimizer, "share", Schedule("step"), 1.0)]
+        self.table = (sums / counts.sum())[:, None]
+
     def _targets(self, step: CompiledStep) -> np.ndarray:
         labels = self.data.y.dtype.kind == "i" and 1 in step.loss.label_arguments
         as_they_are = labels or self.data.y.dtype.kind == "f"  # they may lie in a file: a minibatch is converted
         return self.data.y if as_they_are else self.data.y.astype(step.net.dtype)
 
-    def _first(self, step: CompiledStep) -> tuple[np.ndarray, np.ndarray]:
+    def _first(self, step: CompiledStep) -> tuple[np.ndarray, ...]:
         """The first minibatch, in the types that the step takes."""
         rows = self.order[: self.batch_size]
         x, _ = self.data[rows]
-        target = self._targets(step)[rows]
-        labels = target.dtype.kind == "i"
-        return x.astype(step.net.dtype, copy=False), target if labels else target.astype(step.net.dtype, copy=False)
+        return step.arrays(x, self._targets(step)[rows], *self._weights(rows))
+
+    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """A minibatch: x, y, and weights if there are any."""
+        return (*self.data[rows], *self._weights(rows))
+
+    def _weights(self, rows: np.ndarray) -> list[np.ndarray]:
+        return [] if self.weights is None else [self.weights[rows]]
 
     def prepare(self, step: CompiledStep) -> Steps | None:
         """The compiled loop over places first to last in the order; compiles it if it is new.
 
         None where a step is not one compiled function.
         """
-        x, target = self._first(step)
-        plan = step.plan(x, target)
+        x, target, *weight = self._first(step)
+        plan = step.plan(x, target, *weight)
         if plan is None or not plan.whole:
             return None
         targets = self._targets(step)
         scale, shift = x.dtype.type(self.data.scale), x.dtype.type(self.data.shift)
-        table = [] if self.table is None else [self.table.astype(step.net.dtype)]
+        more = [] if self.weights is None else [self.weights, *weight]
+        more += [] if self.table is None else [self.table.astype(step.net.dtype)]
 
         def steps(first: int, last: int, total: float) -> tuple[float, int]:
             place = (self.data.x, scale, shift, targets, self.order, first, last, self.batch_size, total)
-            return plan.steps(*place, x, target, self.outputs, *table)
+            return plan.steps(*place, x, target, self.outputs, *more)
 
         steps(0, 0, 0.0)  # takes no step, but is compiled now
         return steps
@@ -91,19 +112,15 @@ class Epoch:
 
     def objective(self, step: CompiledStep, optimizer: FullBatch) -> float:
         """The mean loss of all samples, or infinity; leaves its gradient in the net's, and changes no parameter."""
-        n, total = len(self.order), 0.0
-        whole = n - n % self.batch_size
+        total = 0.0
         optimizer.total[:] = 0
-        for first, last, size in ((0, whole, self.batch_size), (whole, n, n - whole)):
-            part = Epoch(self.data, self.order[first:last], size, self.outputs[first:last], total=total)
-            optimizer.share = size / n  # of a minibatch among all samples
-            try:
-                for _, so_far in part.run(step) if first < last else ():
-                    total = so_far
-            except NotFinite:
-                return np.inf
+        try:
+            for _, so_far in self.run(step):
+                total = so_far
+        except NotFinite:
+            return np.inf
         step.net.flat_gradients[:] = optimizer.total
-        return total / n
+        return total / self.mass(len(self.order))
 
     def _whole(self, step: CompiledStep, optimizer: FullBatch) -> Iterator[tuple[int, float]]:
         value = optimizer.minimize(step.net, lambda: self.objective(step, optimizer))
@@ -112,7 +129,7 @@ class Epoch:
         if len(self.outputs):  # they are of the last point that was tried
             with optimizer.gathering():
                 self.objective(step, optimizer)
-        yield len(self.order), value * len(self.order)
+        yield len(self.order), value * self.mass(len(self.order))
 
     def _set(self, place: int) -> None:
         """Give the settings, as Python sees them, their values at a place in the order."""
@@ -125,12 +142,12 @@ class Epoch:
         for first in range(self.first, len(self.order), self.batch_size):
             rows = self.order[first : first + self.batch_size]
             self._set(first)
-            value, y = step.by_parts(*self.data[rows])
+            value, y = step.by_parts(*self.batch(rows))
             if not np.isfinite(value):
                 raise NotFinite(f"the loss is {value}", first)
             if len(self.outputs):
                 self.outputs[first : first + len(rows)] = y
-            total += value * len(rows)
+            total += value * (len(rows) if self.weights is None else float(self.weights[rows].sum()))
             yield first + len(rows), total
 
     def _chunks(self, steps: Steps) -> Iterator[tuple[int, float]]:
@@ -146,3 +163,13 @@ class Epoch:
             yield last, total
             count = max(1, min(count * 8, int(count * CHUNK_SECONDS / max(seconds, 1e-6))))
             first = last
+
+
+def weights_of(data: ArrayDataset, loss: Loss) -> np.ndarray | None:
+    """The weights of a data set's samples in the loss's type; None where all are alike, and so change no mean."""
+    weights = data.sample_weight
+    if weights is None:
+        return None
+    alike = (weights == weights[0]).all()
+    averages = all(part.averages for part in loss.all_modules() if isinstance(part, Loss))
+    return None if alike and (averages or weights[0] == 1) else weights.astype(loss.dtype)

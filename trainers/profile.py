@@ -18,7 +18,7 @@ from ..modules.engine.step import StepPlan
 from ..modules.engine.stopwatch import Line, Stopwatch
 from ..modules.gradient_report import table
 from .configs import Config
-from .loop import Epoch
+from .loop import Epoch, weights_of
 from .product_limit import product_seconds
 from .step import CompiledStep, compile_step
 from .trainer import Trainer, TrainingError
@@ -128,16 +128,18 @@ def profile(
     order = np.tile(order, max(1, repeats))  # so that compiled code is seldom left
     shape = (len(order), *sizes)
     room = np.empty(shape if outputs else (0, *shape[1:]), step.net.dtype)
-    epoch = Epoch(data, order, batch_size, room)
-    x, target = step._arrays(*data[order[:batch_size]])
-    step(x, target)  # refuses shapes that do not fit
-    plain = StepPlan(step.net, step.loss, step.optimizer, x, target)
-    watched = StepPlan(step.net, step.loss, step.optimizer, x, target)
+    weights = weights_of(data, step.loss)
+    epoch = Epoch(data, order, batch_size, room, weights=weights)
+    first = order[:batch_size]
+    batch = step.arrays(*data[first], None if weights is None else weights[first])
+    step(*batch)  # refuses shapes that do not fit
+    plain = StepPlan(step.net, step.loss, step.optimizer, batch)
+    watched = StepPlan(step.net, step.loss, step.optimizer, batch)
     watch = Stopwatch(watched.plan)
     whole, lines = measure(Training(epoch, step, plain), Training(epoch, step, watched), watch)
-    call = float(np.median([time_of(lambda: step(x, target)) for _ in range(100)]))
+    call = float(np.median([time_of(lambda: step(*batch)) for _ in range(100)]))
     unread = {module for (module, flag), value in plain.plan.flags.items() if flag == "needs_grad_x" and not value}
-    counted = shapes_inside(step.net, x)
+    counted = shapes_inside(step.net, batch[0])
     rows = rows_of(step, counted, unread, watch.lines, lines)
     return Profile(title_of(step), batch_size, whole, call, limit_of(counted, unread), rows)
 
@@ -149,7 +151,7 @@ class GivenPlan(CompiledStep):
         super().__init__(step.net, step.loss, step.optimizer)
         self.given = plan
 
-    def plan(self, x, target) -> StepPlan:
+    def plan(self, *batch) -> StepPlan:
         return self.given
 
 
@@ -179,7 +181,7 @@ class Training:
             return
         for begin in range(first, last, self.epoch.batch_size):
             rows = self.epoch.order[begin : begin + self.epoch.batch_size]
-            value, y = self.step.by_parts(*self.epoch.data[rows])
+            value, y = self.step.by_parts(*self.epoch.batch(rows))
             if not np.isfinite(value):
                 raise TrainingError(f"profile: the loss is {value}; a smaller learning rate may help")
             if len(self.epoch.outputs):

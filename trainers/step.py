@@ -14,59 +14,69 @@ from .optimizers.full_batch import FullBatch
 class CompiledStep:
     """`step(x, target)` trains a net on one minibatch and returns its loss before the update, a float.
 
-    Errors: ValueError for an empty minibatch and for shapes that do not fit the net or the loss.
+    `step(x, target, sample_weight)` does so with weights (N,), for losses that take them.
+
+    Errors: ValueError for an empty minibatch, for shapes that do not fit the net or the loss, for weights that it does
+        not take.
     """
 
     def __init__(self, net: Module, loss: Loss, optimizer: Optimizer, scheduled: tuple[tuple[Stateful, str], ...] = ()):
+        if isinstance(optimizer, FullBatch):
+            scheduled = ((optimizer, "share"),)  # of a minibatch among all samples
         self.net, self.loss, self.optimizer, self.scheduled = net, loss, optimizer, scheduled
         optimizer.schedule([name for owner, name in scheduled if owner is optimizer])
         self._plans: dict[tuple, StepPlan | None] = {}
         self._versions: tuple[int, ...] = ()
 
-    def __call__(self, x, target) -> float:
-        x, target = self._arrays(x, target)
-        plan = self.plan(x, target)
-        return plan.step(x, target) if plan is not None else self._by_hand(x, target)[0]
+    def __call__(self, x, target, sample_weight=None) -> float:
+        batch = self.arrays(x, target, sample_weight)
+        plan = self.plan(*batch)
+        return plan.step(*batch) if plan is not None else self._by_hand(*batch)[0]
 
-    def by_parts(self, x, target) -> tuple[float, np.ndarray]:
+    def by_parts(self, x, target, sample_weight=None) -> tuple[float, np.ndarray]:
         """A step that is not one function, as a part of it runs as Python; returns its loss and the net's output."""
-        x, target = self._arrays(x, target)
-        plan = self.plan(x, target)
-        return plan.call(x, target) if plan is not None else self._by_hand(x, target)
+        batch = self.arrays(x, target, sample_weight)
+        plan = self.plan(*batch)
+        return plan.call(*batch) if plan is not None else self._by_hand(*batch)
 
-    def _arrays(self, x, target) -> tuple[np.ndarray, np.ndarray]:
+    def arrays(self, x, target, sample_weight=None) -> tuple[np.ndarray, ...]:
+        """A minibatch in the types that the step takes; two arrays, or three if there are weights."""
         if self.loss.dtype != self.net.dtype:
             self.loss.to(self.net.dtype)
-        return as_input(self.net, 0, x), as_input(self.loss, 1, target)
+        pair = as_input(self.net, 0, x), as_input(self.loss, 1, target)
+        return pair if sample_weight is None else (*pair, as_input(self.loss, 2, sample_weight))
 
-    def plan(self, x: np.ndarray, target: np.ndarray) -> StepPlan | None:
+    def plan(self, *batch: np.ndarray) -> StepPlan | None:
         """The plan for minibatches of these types and shapes; None if numba is switched off."""
         if self._versions != (self.net._version, self.loss._version, self.optimizer._version):
             self._plans = {}
-        key = (x.shape, target.shape, target.dtype.char)
+        key = (batch[0].shape, batch[1].shape, batch[-1].shape, len(batch), batch[1].dtype.char)
         if key not in self._plans:
-            self._check(x, target)
-            self._plans[key] = None if jit_disabled() else self._plan_of_types(x, target)
+            self._check(*batch)
+            self._plans[key] = None if jit_disabled() else self._plan_of_types(*batch)
             self._versions = (self.net._version, self.loss._version, self.optimizer._version)
         return self._plans[key]
 
-    def _plan_of_types(self, x, target) -> StepPlan:
-        kinds = (x.ndim, target.ndim, target.dtype.char)
+    def _plan_of_types(self, *batch) -> StepPlan:
+        kinds = (*[array.ndim for array in batch], batch[1].dtype.char)
         if kinds not in self._plans:
-            self._plans[kinds] = StepPlan(self.net, self.loss, self.optimizer, x, target, self.scheduled)
+            self._plans[kinds] = StepPlan(self.net, self.loss, self.optimizer, batch, self.scheduled)
         return self._plans[kinds]  # type: ignore[return-value]
 
-    def _check(self, x: np.ndarray, target: np.ndarray) -> None:
+    def _check(self, x: np.ndarray, target: np.ndarray, *weight: np.ndarray) -> None:
         if len(x) == 0:
             raise ValueError("step: the minibatch is empty, expected at least one sample")
-        self.loss.check_arguments(self.net.output_shape(x.shape), target.shape)
+        y_shape = self.net.output_shape(x.shape)
+        self.loss.check_arguments(y_shape, target.shape)
+        for each in weight:
+            self.loss.check_weights(y_shape, each.shape)
         self.optimizer.attach(self.net)
 
-    def _by_hand(self, x, target) -> tuple[float, np.ndarray]:
+    def _by_hand(self, x, target, *weight) -> tuple[float, np.ndarray]:
         net, loss = self.net, self.loss
         net.zero_grad()
         y = net.fprop(x)
-        value = loss(y, target)
+        value = loss(y, target, *weight)
         if np.isfinite(value):
             net.bprop(loss.bprop())  # type: ignore[call-arg]
             self.optimizer.update(net)  # type: ignore[call-arg]

@@ -51,9 +51,9 @@ def remembered(path: Path) -> int | None:
 def probe_of(step: CompiledStep, epoch: Epoch) -> Steps:
     """The compiled loop for a copy of the net, its loss and its optimizer."""
     copy = CompiledStep(step.net.copy(), step.loss.copy(), step.optimizer.copy(), ())
-    first = Epoch(epoch.data, epoch.order, epoch.batch_size, epoch.outputs[:0])
+    first = Epoch(epoch.data, epoch.order, epoch.batch_size, epoch.outputs[:0], weights=epoch.weights)
     if isinstance(copy.optimizer, FullBatch):
-        copy.optimizer.share = 0.0
+        first.give_shares(copy.optimizer)
     steps = first.prepare(copy)
     assert steps is not None
     return steps

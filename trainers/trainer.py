@@ -14,7 +14,7 @@ from ..modules.engine.threads import num_threads
 from ..modules.loss import Loss
 from ..modules.module import Module
 from .callbacks import Callback
-from .loop import Epoch, NotFinite
+from .loop import Epoch, NotFinite, weights_of
 from .metrics import Metric, MetricLike, figures, find_metrics
 from .notice import said_if_slow
 from .optimizers import Optimizer
@@ -93,12 +93,14 @@ class Trainer:
     ) -> list[dict[str, Any]]:
         """Train for some epochs; returns `history`.
 
-        Args: train: a Dataset (its train and valid parts are used), an ArrayDataset or a pair (x, y) of arrays; valid:
-            likewise, or None; epochs: at least 0; batch_size: at most the number of samples; shuffle: a new order each
-            epoch; drop_last: leave out a last minibatch that is smaller; balance: show each class equally often, in the
-            `balanced_order` of each epoch; metrics: names such as f1_macro, objects such as TopK(3), or functions (y,
-            target) -> float; by default those of the loss; threads: how many share the products, by default as many as
-            train fastest, which is measured once. The results are the same bits for any number.
+        Args: train: a Dataset (its train and valid parts are used), an ArrayDataset or arrays (x, y) or (x, y,
+            sample_weight); valid: likewise, or None; epochs: at least 0; batch_size: at most the number of samples;
+            shuffle: a new order each epoch; drop_last: leave out a last minibatch that is smaller; balance: show each
+            class equally often, in the `balanced_order` of each epoch; metrics: names such as f1_macro, objects such as
+            TopK(3), or functions (y, target) -> float; by default those of the loss; threads: how many share the
+            products, by default as many as train fastest, which is measured once. The results are the same bits for any
+            number.
+        With weights, losses and metrics are the weighted ones; weights that are all alike change nothing.
         Errors: ValueError for settings or data that do not fit; TrainingError for a loss that is not finite.
         """
         train, valid = training_parts(train, valid)
@@ -147,6 +149,28 @@ class Trainer:
         x = np.atleast_1d(x)
         return self._outputs(ArrayDataset(x, np.zeros(len(x), np.float32)))
 
+    def distribution(self, x):
+        """What the fitted net says of the targets of x: the distribution that the loss reads into `predict(x)`.
+
+        Probabilities, samples and quantiles are one call away:
+
+            trainer = Trainer(net, SoftmaxCrossEntropy(), SGD(lr=0.1))
+            trainer.fit(digits)
+            trainer.distribution(x).probabilities               # (N, 10); .classes() are the most probable ones
+            trainer.distribution(x).sample(random, 5)           # (5, N), random = np.random.default_rng(0)
+
+        and of a regression with GaussianNLL or MixtureDensity
+
+            trainer.distribution(x).mean                        # (N, ...)
+            trainer.distribution(x).quantile(0.95)              # below it lie 95 % of the targets
+            trainer.distribution(x).log_density(target)         # of each sample
+
+        Where the data set standardises its targets, numbers are in those units.
+
+        Errors: ValueError for a loss that is no likelihood.
+        """
+        return self.loss.distribution(self.predict(x))
+
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _check(self, data: ArrayDataset, metrics: dict[str, Metric]) -> None:
@@ -154,6 +178,8 @@ class Trainer:
         output_shape = self.model.output_shape((1, *data.input_shape))
         self.loss.check_shapes(output_shape, (1, *data.target_shape), None)
         self.loss.check_targets(data.y, output_shape)
+        if data.sample_weight is not None:
+            self.loss.check_weights(output_shape, (1,))
         if self.loss.dtype != self.model.dtype:
             self.loss.to(self.model.dtype)
         figures(metrics, self.loss, np.zeros(output_shape, self.model.dtype), data.y[:1], data)
@@ -167,26 +193,30 @@ class Trainer:
         metrics = {name: metric for name, metric in metrics.items() if metric.number}
         shape = self.model.output_shape((n, *train.input_shape))
         outputs = np.empty(shape if metrics else (0, *shape[1:]), self.model.dtype)
-        epoch = Epoch(train, order[:n], batch_size, outputs, self.timetable.by_step, table)
+        weights = weights_of(train, self.loss)
+        epoch = Epoch(train, order[:n], batch_size, outputs, self.timetable.by_step, table, weights)
+        if isinstance(self.optimizer, FullBatch):
+            epoch.give_shares(self.optimizer)
         with said_if_slow(COMPILING, quiet=self.quiet):
             epoch.prepare(self._step)
             if self.threads is None:
                 self.threads = choose_threads(self._step, epoch)
-        weights = self.model.state_dict()
+        before = self.model.state_dict()
         total = 0.0
         with num_threads(self.threads), self._bar(n) as bar:
             try:
                 for done, total in epoch.train(self._step):
                     bar.update(done - bar.n)
-                    bar.set_postfix(loss=f"{total / done:.4f}", refresh=False)
+                    bar.set_postfix(loss=f"{mean(total, epoch.mass(done)):.4f}", refresh=False)
                 if not np.isfinite(self.model.flat_parameters).all():
                     raise NotFinite("a weight is not finite", n - 1)
             except NotFinite as problem:
-                raise TrainingError(self._go_back(problem, weights, batch_size)) from None
-        self._good = weights
+                raise TrainingError(self._go_back(problem, before, batch_size)) from None
+        self._good = before
         self.epoch += 1
-        row = {"epoch": self.epoch, "train_loss": total / n}
-        found = figures(metrics, self.loss, outputs, train.y[order[:n]], train) if metrics else {}
+        row = {"epoch": self.epoch, "train_loss": mean(total, epoch.mass(n))}
+        counts = None if weights is None else weights[order[:n]]
+        found = figures(metrics, self.loss, outputs, train.y[order[:n]], train, counts) if metrics else {}
         row |= {f"train_{name}": value for name, value in found.items()}
         if valid is not None:
             row |= {f"valid_{name}": value for name, value in self._evaluate(valid, metrics).items()}
@@ -219,14 +249,17 @@ class Trainer:
         )
 
     def _evaluate(self, data: ArrayDataset, metrics: dict[str, Metric]) -> dict[str, Any]:
-        total, outputs = 0.0, []
+        total, mass, outputs, weights = 0.0, 0.0, [], weights_of(data, self.loss)
         with self._evaluating():
             for rows in pieces(len(data)):
                 y = self.model.fprop(data[rows][0])
-                total += float(self.loss(y, data.y[rows])) * len(y)
+                weight = None if weights is None else weights[rows]
+                counts = len(y) if weight is None else float(weight.sum(dtype=np.float64))
+                total += float(self.loss(y, data.y[rows], weight)) * counts
+                mass += counts
                 outputs += [y] if metrics else []  # which may be larger than memory, as the data may
-        found = figures(metrics, self.loss, np.concatenate(outputs), data.y, data) if metrics else {}
-        return {"loss": total / len(data)} | found
+        found = figures(metrics, self.loss, np.concatenate(outputs), data.y, data, weights) if metrics else {}
+        return {"loss": mean(total, mass)} | found
 
     def _outputs(self, data: ArrayDataset) -> np.ndarray:
         with self._evaluating():
@@ -265,6 +298,11 @@ def pieces(n: int) -> Iterator[slice]:
     return (slice(first, first + EVALUATION_BATCH) for first in range(0, n, EVALUATION_BATCH))
 
 
+def mean(total: float, mass: float) -> float:
+    """total / mass; a mean over nothing is 0."""
+    return total / mass if mass else 0.0
+
+
 def whole(value: Any) -> bool:
     """Whether a setting is a whole number."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
@@ -278,7 +316,7 @@ def training_parts(train: Data, valid: Data | None) -> tuple[ArrayDataset, Array
 
 
 def one_part(data: Data, part: str) -> ArrayDataset:
-    """`data` as one pair of arrays: the named part of a Dataset."""
+    """`data` as one ArrayDataset: the named part of a Dataset."""
     if isinstance(data, ArrayDataset):
         return data
     if isinstance(data, Dataset):
@@ -286,6 +324,7 @@ def one_part(data: Data, part: str) -> ArrayDataset:
         if chosen is None:
             raise ValueError(f"Trainer: {type(data).__name__} has no {part} part")
         return chosen
-    if isinstance(data, tuple | list) and len(data) == 2:
+    if isinstance(data, tuple | list) and len(data) in (2, 3):
         return ArrayDataset(*data)
-    raise TypeError(f"Trainer: data is {type(data).__name__}, expected a Dataset, an ArrayDataset or a pair of arrays")
+    wanted = "a Dataset, an ArrayDataset or arrays (x, y) or (x, y, sample_weight)"
+    raise TypeError(f"Trainer: data is {type(data).__name__}, expected {wanted}")

@@ -26,7 +26,7 @@ from .stateful import raw_method
 
 tuple_of = BaseTuple.from_types
 gather, gather_scaled = compiled(kernels.gather), compiled(kernels.gather_scaled)
-copy_rows = compiled(kernels.copy_rows)
+copy_rows, sum_of = compiled(kernels.copy_rows), compiled(kernels.sum_of)
 
 
 def entry(function):
@@ -56,6 +56,7 @@ __all__ = [
     "method",
     "np",
     "state_at",
+    "sum_of",
     "tuple_of",
     "uint8",
     "uint16",

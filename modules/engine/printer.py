@@ -41,7 +41,7 @@ def print_part(name, part, function, index, spelled, names, kinds, whole) -> lis
     for operation in part.operations:
         lines += print_operation(operation, function, index, names, whole)
     if function.step and whole:
-        return step_functions(lines, results, head, attributes(function.scheduled, index))
+        return step_functions(lines, results, head, attributes(function.scheduled, index), "weight" in function.inputs)
     result = ", ".join(results) if whole else f"({''.join(f'{name}, ' for name in results)})"
     return ["@entry", f"def {name}({head}):", *lines, f"    return {result}"]
 
@@ -88,12 +88,18 @@ def inside(module, path: str = ""):
         yield from inside(child, f"{path}.{name}")
 
 
-def step_functions(lines: list[str], results, head: str, scheduled: list[str]) -> list[str]:
+def step_functions(lines: list[str], results, head: str, scheduled: list[str], weighted: bool) -> list[str]:
     """A training step for one minibatch; and a loop of such steps over a data set, its lines the same."""
     value, y = results
     states = [line for line in lines if "= state_at(" in line]
     inside = [f"    {line}" for line in lines if line not in states]
     inside = [line.replace(f"return {value}", f"return {value}, begin") for line in inside]
+    more = ", weights, weight_buffer" if weighted else ""
+    more += ", schedule" if scheduled else ""
+    gather_weights = [
+        "        gather(weights, rows, weight_buffer)",
+        "        weight = weight_buffer[: rows.size]",
+    ]
     return [
         "@entry",
         f"def step({head}):",
@@ -103,7 +109,7 @@ def step_functions(lines: list[str], results, head: str, scheduled: list[str]) -
         "",
         "@entry",
         "def steps(states, parameters, gradients, data, scale, shift, targets, order, first, last, size, "
-        f"total, x_buffer, target_buffer, outputs{', schedule' if scheduled else ''}):",
+        f"total, x_buffer, target_buffer, outputs{more}):",
         '    """Train on rows order[first:last], `size` at a time; `total` and their losses, and the row reached."""',
         *states,
         "    for begin in range(first, last, size):",
@@ -112,8 +118,9 @@ def step_functions(lines: list[str], results, head: str, scheduled: list[str]) -
         "        gather_scaled(data, rows, scale, shift, x_buffer)",
         "        gather(targets, rows, target_buffer)",
         "        x, target = x_buffer[: rows.size], target_buffer[: rows.size]",
+        *(gather_weights if weighted else []),
         *inside,
-        f"        total += {value} * rows.size",
+        f"        total += {value} * {'sum_of(weight)' if weighted else 'rows.size'}",
         "        if outputs.shape[0]:",
         f"            copy_rows({y}, outputs, begin)",
         "    return total, last",

@@ -13,22 +13,23 @@ from .plan import Function, Plan
 
 
 class StepPlan:
-    """The compiled step of `net`, `loss` and `optimizer` for minibatches of these types.
+    """The compiled step of `net`, `loss` and `optimizer` for minibatches of these types: (x, target), or with weights.
 
     In its loop over minibatches the `scheduled` settings, (module, name) pairs, follow a table.
     """
 
-    def __init__(self, net, loss, optimizer, x, target, scheduled=()):
+    def __init__(self, net, loss, optimizer, batch, scheduled=()):
         operations = Operations()
-        self.inputs = ("parameters", "gradients", "x", "target")
+        names = ("x", "target", "weight")[: len(batch)]
+        self.inputs = ("parameters", "gradients", *names)
         y = operations.fprop(net, "x")
-        value = operations.call(loss, "fprop", y, "target")
+        value = operations.call(loss, "fprop", y, *names[1:])
         operations.bprop(net, operations.call(loss, "bprop"))
         optimizer.write_update(operations, "parameters", "gradients")
         kept, unread = prune(operations.items, {value})
         self.function = Function("step", kept, self.inputs, (value, y), True, scheduled)
         parameters, gradients = net.flat_parameters, net.flat_gradients
-        samples = dict(zip(self.inputs, (parameters, gradients, x, target), strict=True))
+        samples = dict(zip(self.inputs, (parameters, gradients, *batch), strict=True))
         title = f"Training step of {net.outline()} with {loss.outline()} and {optimizer.outline()}."
         self.plan = Plan(title, [self.function], samples)
         self.whole = len(self.function.parts) == 1
@@ -42,19 +43,19 @@ class StepPlan:
         """The plan's name in the folder of plans."""
         return self.plan.module.__name__
 
-    def step(self, x: np.ndarray, target: np.ndarray) -> float:
+    def step(self, *batch: np.ndarray) -> float:
         """Train on one minibatch; returns its loss."""
         self.plan.activate()
         if self._entry is None:
             if not self.whole:
-                return float(self.call(x, target)[0])
-            entry = self.plan.entry("step", self.plan.address, *self.vectors, x, target)
+                return float(self.call(*batch)[0])
+            entry = self.plan.entry("step", self.plan.address, *self.vectors, *batch)
             self._entry = partial(entry, self.plan.address, *self.vectors)
-        return self._entry(x, target)
+        return self._entry(*batch)
 
-    def call(self, x: np.ndarray, target: np.ndarray):
+    def call(self, *batch: np.ndarray):
         """Train on one minibatch, part by part if need be; returns its loss and the net's output."""
-        return self.plan.call(self.function, *self.vectors, x, target)
+        return self.plan.call(self.function, *self.vectors, *batch)
 
     def steps(self, *arguments):
         """The compiled loop over minibatches; see `steps` in the plan's source."""

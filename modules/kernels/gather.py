@@ -27,3 +27,11 @@ def copy_rows(y, out, first):
     for n in range(y.shape[0]):
         for j in range(size):
             target[first + n, j] = source[n, j]
+
+
+def sum_of(weights):
+    """Σₙ weights[n]; weights (N,)."""
+    total = weights.dtype.type(0)
+    for n in range(weights.size):
+        total += weights[n]
+    return total

@@ -302,3 +302,35 @@ def test_sizes_that_leave_nothing(path):
     message = "valid_size 20 and test_size 20 take 40 of 40 samples, expected at least one to be left for training"
     with pytest.raises(ValueError, match=f"^{re.escape(f'{path}: {message}')}$"):
         _ = CsvDataset(path, target="price", valid_size=20, test_size=20).train
+
+
+# -- weights -----------------------------------------------------------------------------------------------------
+
+
+def weighted(tmp_path, weights, **settings):
+    rows = [f"{n},{n % 3},{'no' if n % 2 else 'yes'},{weight}" for n, weight in enumerate(weights)]
+    (tmp_path / "w.csv").write_text("a,b,kind,count\n" + "\n".join(rows) + "\n")
+    return CsvDataset(tmp_path / "w.csv", **{"target": "kind", "sample_weight": "count"} | settings)
+
+
+def test_a_column_of_weights(tmp_path):
+    data = weighted(tmp_path, range(40), standardize=False)
+    assert data.preprocessing.features == ["a", "b"]
+    for part in (data.train, data.valid, data.test):
+        np.testing.assert_array_equal(part.sample_weight, part.x[:, 0])
+    assert weighted(tmp_path, ["", *range(39)], missing="drop").train.sample_weight is not None
+
+
+@pytest.mark.parametrize(
+    ("weights", "settings", "message"),
+    [
+        ([-1] * 40, {}, "column 'count': got -1, expected a weight of at least 0"),
+        (["x"] * 40, {}, "column 'count': got 'x', expected a number below 1e30"),
+        ([1] * 40, {"sample_weight": "kind"}, "column 'kind' is the target, expected another as sample_weight"),
+        ([1] * 40, {"inputs": ["count"]}, "column 'count' is sample_weight, expected no input of that name"),
+    ],
+)
+def test_weights_that_are_none(tmp_path, weights, settings, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        weighted(tmp_path, weights, test_size=0, valid_size=0, **settings).train  # noqa: B018
+    assert "w.csv" in str(error.value)

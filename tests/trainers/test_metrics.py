@@ -421,3 +421,85 @@ def test_numbers_are_the_means_of_the_distributions():
     y = np.array([[0.0, 0.0, 1.0, 3.0, 0.0, 0.0], [0.0, 0.0, 2.0, 2.0, 0.0, 0.0]])
     found = figures(find_metrics(["mae"]), MixtureDensity(components=2, dims=1), y, target, data)
     assert found["mae"] == pytest.approx(1.0)
+
+
+# -- weights -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def weights():
+    return np.random.default_rng(1).choice([0.0, 0.2, 1.0, 3.0], 90)
+
+
+def found(name, y, target, w, loss=None):
+    """The figure as a training finds it."""
+    return figures({name: METRICS[name]}, loss or SoftmaxCrossEntropy(), y, target, UNITS, w)[name]
+
+
+UNITS = SimpleNamespace(target_mean=0.0, target_std=1.0)
+
+
+def test_weighted_metrics_of_classes(scored, weights):
+    y, labels = scored
+    p, chosen, w = softmax(y.astype(np.float64)), y.argmax(axis=1), {"sample_weight": weights}
+    expected = {
+        "accuracy": sklearn.accuracy_score(labels, chosen, **w),
+        "error": 1 - sklearn.accuracy_score(labels, chosen, **w),
+        "precision_macro": sklearn.precision_score(labels, chosen, average="macro", **w),
+        "recall_macro": sklearn.recall_score(labels, chosen, average="macro", **w),
+        "f1_macro": sklearn.f1_score(labels, chosen, average="macro", **w),
+        "f1_micro": sklearn.f1_score(labels, chosen, average="micro", **w),
+        "log_loss": sklearn.log_loss(labels, p, labels=range(4), **w),
+        "brier": np.average(np.square(p - np.eye(4)[labels]).sum(axis=1), weights=weights),
+        "roc_auc": np.mean([sklearn.roc_auc_score(labels == k, p[:, k], **w) for k in range(4)]),
+    }
+    for name, value in expected.items():
+        assert found(name, y.astype(np.float64), labels, weights) == pytest.approx(value, rel=1e-12), name
+    matrix = sklearn.confusion_matrix(labels, chosen, **w)
+    np.testing.assert_allclose(found("confusion_matrix", y, labels, weights), matrix)
+    assert TopK(2)(y, labels, weights) == pytest.approx(sklearn.top_k_accuracy_score(labels, y, k=2, **w))
+
+
+def test_whole_weights_count_like_copies(scored, weights):
+    """Also for the calibration error, which scikit-learn lacks."""
+    y, labels = scored
+    counts = np.round(weights * 5).astype(int)
+    copies = np.repeat(np.arange(90), counts)
+    for name in METRICS:
+        if name not in ("top_5", "rmse", "mae", "r2") and "binary" not in name:
+            expected = found(name, y[copies], labels[copies], None)
+            np.testing.assert_allclose(found(name, y, labels, counts), expected, rtol=1e-6, err_msg=name)
+
+
+def test_weighted_metrics_of_numbers(weights):
+    y, target = np.random.default_rng(0).normal(size=(2, 90, 3))
+    w, loss = {"sample_weight": weights}, MeanSquaredError()
+    assert found("rmse", y, target, weights, loss) == pytest.approx(sklearn.mean_squared_error(target, y, **w) ** 0.5)
+    assert found("mae", y, target, weights, loss) == pytest.approx(sklearn.mean_absolute_error(target, y, **w))
+    assert found("r2", y, target, weights, loss) == pytest.approx(sklearn.r2_score(target, y, **w))
+
+
+def test_weights_of_sequences_and_of_losses_of_yes_and_no(scored, weights):
+    y, labels = scored
+    y, labels, w = y[:, :3].reshape(30, 3, 3), labels.reshape(30, 3) % 3, weights[:30]
+    expected = np.average((y.argmax(axis=-1) == labels).mean(axis=1), weights=w)
+    assert found("accuracy", y, labels, w) == pytest.approx(expected)
+    kept = labels != 2
+    expected = np.average((y.argmax(axis=-1) == labels)[kept], weights=np.repeat(w, 3).reshape(30, 3)[kept])
+    assert found("accuracy", y, labels, w, SoftmaxCrossEntropy(ignore_index=2)) == pytest.approx(expected)
+    score, target = y[..., 0], (labels == 0).astype(np.float32)
+    expected = np.average(((score > 0) == target).mean(axis=1), weights=w)
+    assert found("accuracy", score, target, w, BinaryCrossEntropyWithLogits()) == pytest.approx(expected)
+
+
+def test_functions_of_ones_own_may_ask_for_weights(weights):
+    def plain(y, target):
+        return np.mean(y)
+
+    def weighted(y, target, sample_weight=None):
+        return np.average(y, weights=sample_weight)
+
+    y, chosen = np.arange(90.0), find_metrics([plain, weighted])
+    values = figures(chosen, MeanSquaredError(), y, y, UNITS, weights)
+    assert values == pytest.approx({"plain": y[weights > 0].mean(), "weighted": np.average(y, weights=weights)})
+    assert figures(chosen, MeanSquaredError(), y, y, UNITS) == {"plain": y.mean(), "weighted": y.mean()}

@@ -1,5 +1,7 @@
 """What a training refuses, in which words; and what remains when it cannot go on."""
 
+import re
+
 import numpy as np
 import pytest
 from bprop import trainers
@@ -103,10 +105,11 @@ def test_a_label_outside_the_classes(classifier, part):
     assert np.array_equal(classifier.model.flat_parameters, before)
 
 
-@pytest.mark.parametrize("data", [np.zeros((50, 4)), (np.zeros(3),) * 3, "Digits", None])
+@pytest.mark.parametrize("data", [np.zeros((50, 4)), (np.zeros(3),) * 4, "Digits", None])
 def test_data_of_another_kind(classifier, data):
-    message = rf"^Trainer: data is {type(data).__name__}, expected a Dataset, an ArrayDataset or a pair of arrays$"
-    with pytest.raises(TypeError, match=message):
+    wanted = "a Dataset, an ArrayDataset or arrays (x, y) or (x, y, sample_weight)"
+    message = f"Trainer: data is {type(data).__name__}, expected {wanted}"
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         classifier.fit(data)
 
 

@@ -57,12 +57,19 @@ def find_metrics(wanted: Iterable[MetricLike]) -> dict[str, Metric]:
     return found
 
 
-def figures(metrics: Mapping[str, Metric], loss: Any, y: np.ndarray, target: np.ndarray, data: Any) -> dict[str, Any]:
+def figures(
+    metrics: Mapping[str, Metric],
+    loss: Any,
+    y: np.ndarray,
+    target: np.ndarray,
+    data: Any,
+    weights: np.ndarray | None = None,
+) -> dict[str, Any]:
     """What each metric says of outputs and targets; `data` knows the units of the targets, `loss` the probabilities.
 
-    Rows whose label the loss ignores are left out; NaN where none remains.
+    Rows whose label the loss ignores, and samples of weight 0, are left out; NaN where none remains.
     """
-    y, target = without_ignored(loss, y, target)
+    y, target, weights = without_ignored(loss, y, target, weights)
     expected = numbers(loss, y) if any(metric.of_numbers for metric in metrics.values()) else y
     found = {}
     for name, metric in metrics.items():
@@ -70,10 +77,10 @@ def figures(metrics: Mapping[str, Metric], loss: Any, y: np.ndarray, target: np.
         if not len(y):
             found[name] = np.nan
         elif metric.in_units and (data.target_mean, data.target_std) != (0, 1):
-            units = [np.asarray(a, np.float64) * data.target_std + data.target_mean for a in (given, target)]
-            found[name] = metric(*units)
+            own, wanted = (np.asarray(a, np.float64) * data.target_std + data.target_mean for a in (given, target))
+            found[name] = metric(own, wanted, weights)
         else:
-            found[name] = metric(*scores(metric, loss, given, target))
+            found[name] = metric(*scores(metric, loss, given, target), weights)
     return found
 
 

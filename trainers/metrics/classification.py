@@ -1,10 +1,15 @@
-"""Metrics that compare the predicted class, that of the largest score, with the label."""
+"""Metrics that compare the predicted class, that of the largest score, with the label.
+
+`sample_weight` (N,) says what each sample counts; a sample of several labels counts as much for each.
+"""
 
 from typing import Literal
 
 import numpy as np
 
 from .metric import Metric, figure
+
+Weights = np.ndarray | None
 
 
 def classified(who: str, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -24,17 +29,29 @@ def classified(who: str, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray,
     return y.reshape(-1, y.shape[-1]), labels.reshape(-1).astype(np.int64)
 
 
+def average(values: np.ndarray, sample_weight: Weights) -> float:
+    """Mean of values (M,), each of which counts what its sample does; M is a multiple of the number of weights."""
+    return np.mean(values) if sample_weight is None else np.average(values, weights=each(values, sample_weight))
+
+
+def each(values: np.ndarray, sample_weight: Weights) -> np.ndarray:
+    """What each of the values (M,) counts, float64."""
+    if sample_weight is None:
+        return np.ones(len(values))
+    return np.repeat(np.asarray(sample_weight, np.float64), len(values) // len(sample_weight))
+
+
 @figure(better="max", of_classes=True)
-def accuracy(y: np.ndarray, target: np.ndarray) -> float:
+def accuracy(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
     """Share of samples whose largest score is at the label. y (N, ..., K); target labels, or (N, ..., K) one-hot."""
     scores, labels = classified("accuracy", y, target)
-    return np.mean(scores.argmax(axis=-1) == labels)
+    return average(scores.argmax(axis=-1) == labels, sample_weight)
 
 
 @figure(of_classes=True)
-def error(y: np.ndarray, target: np.ndarray) -> float:
+def error(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
     """1 - accuracy."""
-    return 1 - accuracy(y, target)
+    return 1 - accuracy(y, target, sample_weight)
 
 
 class TopK(Metric):
@@ -54,32 +71,36 @@ class TopK(Metric):
     def name(self) -> str:
         return f"top_{self.k}"
 
-    def value(self, y: np.ndarray, target: np.ndarray) -> float:
+    def value(self, y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
         scores, labels = classified(self.name, y, target)
         if self.k >= scores.shape[1]:
             raise ValueError(f"{self.name}: there are {scores.shape[1]} classes, expected more than {self.k}")
         own = scores[np.arange(len(labels)), labels][:, None]
         earlier = np.arange(scores.shape[1]) < labels[:, None]
         ahead = (scores > own) | ((scores == own) & earlier)
-        return np.mean(ahead.sum(axis=1) < self.k)
+        return average(ahead.sum(axis=1) < self.k, sample_weight)
 
 
 class ConfusionMatrix(Metric):
-    """Counts of samples, a row for each label and a column for each predicted class, as lists; for the end only."""
+    """Counts of samples, or sums of their weights, as lists, for the end only.
+
+    It has a row for each label and a column for each predicted class.
+    """
 
     of_classes = True
     number = False
     name = "confusion_matrix"  # type: ignore[assignment]
 
-    def value(self, y: np.ndarray, target: np.ndarray) -> list[list[int]]:
-        return confusion(self.name, y, target).tolist()
+    def value(self, y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> list[list[float]]:
+        return confusion(self.name, y, target, sample_weight).tolist()
 
 
-def confusion(who: str, y: np.ndarray, target: np.ndarray) -> np.ndarray:
+def confusion(who: str, y: np.ndarray, target: np.ndarray, sample_weight: Weights) -> np.ndarray:
     """Counts (K, K): [label, predicted class]."""
     scores, labels = classified(who, y, target)
     k = scores.shape[1]
-    return np.bincount(labels * k + scores.argmax(axis=-1), minlength=k * k).reshape(k, k)
+    weights = None if sample_weight is None else each(labels, sample_weight)
+    return np.bincount(labels * k + scores.argmax(axis=-1), weights, minlength=k * k).reshape(k, k)
 
 
 class Averaged(Metric):
@@ -105,8 +126,8 @@ class Averaged(Metric):
         """Numerator and denominator, from the counts of right predictions, of labels and of predictions."""
         raise NotImplementedError
 
-    def value(self, y: np.ndarray, target: np.ndarray) -> float:
-        matrix = confusion(self.name, y, target)
+    def value(self, y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
+        matrix = confusion(self.name, y, target, sample_weight)
         if self.average == "binary" and len(matrix) != 2:
             raise ValueError(f"{self.name}: there are {len(matrix)} classes, expected 2")
         counts = np.stack([np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)])
@@ -117,7 +138,7 @@ class Averaged(Metric):
         else:
             counts = counts[:, (counts > 0).any(axis=0)]
         above, below = self.ratio(*counts)
-        return np.mean(above / np.maximum(below, 1))
+        return np.mean(np.divide(above, below, out=np.zeros(len(above)), where=below > 0))
 
 
 class Precision(Averaged):

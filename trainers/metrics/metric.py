@@ -1,5 +1,6 @@
 """What a metric is: a function of all outputs and targets of a set, which says how it wants to be called and read."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
@@ -8,6 +9,9 @@ import numpy as np
 
 class Metric:
     """Base of metrics: a leaf defines `value(y, target)`, and `name` if it is not to be that of its class.
+
+    If it is `value(y, target, sample_weight)`, it is given what each sample counts, (N,), or None; a metric that does
+    not ask for it counts all samples alike.
 
     better: max or min; of_probabilities: y are the probabilities that the loss gives to the classes, (N, ..., K), or
     (N,) of class 1 for a loss of yes and no, whose outputs count one by one; of_classes: so they are for such a loss,
@@ -33,8 +37,14 @@ class Metric:
         """The figure; y and target as the attributes say."""
         raise NotImplementedError(f"{type(self).__name__}: value(y, target) is not defined")
 
-    def __call__(self, y: np.ndarray, target: np.ndarray) -> Any:
-        value = self.value(y, target)  # first of all, so that shapes that do not fit are refused
+    def function_of(self) -> Callable[..., Any]:
+        """What computes the figure, and says by its signature whether it wants weights."""
+        return self.value
+
+    def __call__(self, y: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None) -> Any:
+        function = self.function_of()
+        weights = {"sample_weight": sample_weight} if takes_weights(function) else {}
+        value = function(y, target, **weights)  # first of all, so that shapes that do not fit are refused
         if np.isnan(y).any():
             return float("nan")
         if not self.number:
@@ -48,7 +58,7 @@ class Metric:
 
 
 class FunctionMetric(Metric):
-    """A function (y, target) -> number as a metric; attributes of the function such as `better` count."""
+    """A function (y, target) or (y, target, sample_weight) as a metric; its attributes such as `better` count."""
 
     def __init__(self, function: Callable[[np.ndarray, np.ndarray], Any], **attributes: Any):
         self.function = function
@@ -61,11 +71,19 @@ class FunctionMetric(Metric):
     def name(self) -> str:
         return getattr(self.function, "__name__", type(self.function).__name__).strip("<>")
 
-    def value(self, y: np.ndarray, target: np.ndarray) -> Any:
-        return self.function(y, target)
+    def function_of(self) -> Callable[..., Any]:
+        return self.function
 
 
 MetricLike = str | Metric | Callable[[np.ndarray, np.ndarray], Any]
+
+
+def takes_weights(function: Callable[..., Any]) -> bool:
+    """Whether a function asks for the weights of samples."""
+    try:
+        return "sample_weight" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # what is written in C may have no signature
+        return False
 
 
 def figure(**attributes: Any) -> Callable[[Callable], Metric]:

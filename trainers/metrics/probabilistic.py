@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from .classification import classified
+from .classification import Weights, average, classified, each
 from .metric import Metric, figure
 
 
 @figure(better="max", of_probabilities=True)
-def roc_auc(y: np.ndarray, target: np.ndarray) -> float:
+def roc_auc(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
     """The chance that a sample of a class gets a higher probability of it than one of another class; ties count half.
 
     Of class 1 where there are two, else the mean over the classes, each against the rest. Classes without samples, and
@@ -15,38 +15,38 @@ def roc_auc(y: np.ndarray, target: np.ndarray) -> float:
     Source: Fawcett, An introduction to ROC analysis (2006), section 7; scikit-learn's roc_auc_score.
     """
     p, labels = classified("roc_auc", y, target)
-    areas = [area(p[:, k], labels == k) for k in ([1] if p.shape[1] == 2 else range(p.shape[1]))]
+    weights = each(labels, sample_weight)
+    areas = [area(p[:, k], labels == k, weights) for k in ([1] if p.shape[1] == 2 else range(p.shape[1]))]
     areas = [value for value in areas if not np.isnan(value)]
     return float(np.mean(areas)) if areas else np.nan
 
 
-def area(score: np.ndarray, positive: np.ndarray) -> float:
-    """Mann and Whitney's statistic, from the mean ranks of equal scores."""
-    n, m = int(positive.sum()), int((~positive).sum())
-    if n == 0 or m == 0:
+def area(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
+    """Mann and Whitney's statistic: for each score, what is below it and half of what equals it."""
+    _, place = np.unique(score, return_inverse=True)
+    yes, no = np.bincount(place, weights * positive), np.bincount(place, weights * ~positive)
+    if yes.sum() == 0 or no.sum() == 0:
         return np.nan
-    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    return (ranks[positive].sum() - n * (n + 1) / 2) / (n * m)
+    return yes @ (np.cumsum(no) - no / 2) / (yes.sum() * no.sum())
 
 
 @figure(of_probabilities=True)
-def log_loss(y: np.ndarray, target: np.ndarray) -> float:
+def log_loss(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
     """Mean of -log p[label]; a probability counts as at least the spacing of numbers at 1, so that it is finite."""
     p, labels = classified("log_loss", y, target)
     own = np.maximum(p[np.arange(len(labels)), labels], np.finfo(p.dtype).eps)
-    return -np.mean(np.log(own, dtype=np.float64))
+    return -average(np.log(own, dtype=np.float64), sample_weight)
 
 
 @figure(of_probabilities=True)
-def brier(y: np.ndarray, target: np.ndarray) -> float:
+def brier(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
     """Mean over samples of Σₖ (p[k] - one_hot[k])², half of it for two classes.
 
     Source: Brier, Verification of forecasts expressed in terms of probability (1950).
     """
     p, labels = classified("brier", y, target)
     squares = np.square(p - np.eye(p.shape[1])[labels], dtype=np.float64).sum(axis=1)
-    return np.mean(squares) / (2 if p.shape[1] == 2 else 1)
+    return average(squares, sample_weight) / (2 if p.shape[1] == 2 else 1)
 
 
 class CalibrationError(Metric):
@@ -66,9 +66,10 @@ class CalibrationError(Metric):
             raise ValueError(f"CalibrationError: bins is {bins!r}, expected a whole number of at least 1")
         self.bins = bins
 
-    def value(self, y: np.ndarray, target: np.ndarray) -> float:
+    def value(self, y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
         p, labels = classified(self.name, y, target)
         confidence, right = p.max(axis=1).astype(np.float64), p.argmax(axis=1) == labels
         place = np.clip(np.nan_to_num(np.ceil(confidence * self.bins)) - 1, 0, self.bins - 1).astype(np.int64)
-        gaps = np.bincount(place, weights=right - confidence, minlength=self.bins)
-        return np.abs(gaps).sum() / len(labels)
+        weights = each(labels, sample_weight)
+        gaps = np.bincount(place, weights * (right - confidence), minlength=self.bins)
+        return np.abs(gaps).sum() / weights.sum()

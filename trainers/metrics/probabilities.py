@@ -7,13 +7,19 @@ from ...modules.loss import Loss
 from .metric import Metric
 
 
-def without_ignored(loss: Loss, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs and labels without the rows whose label the loss ignores."""
+def without_ignored(
+    loss: Loss, y: np.ndarray, target: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Outputs, labels and weights without samples of weight 0 and the rows whose label the loss ignores."""
+    if weights is not None:
+        y, target, weights = y[weights > 0], target[weights > 0], weights[weights > 0]
     ignored = getattr(loss, "ignore_index", None)
     if ignored is None or target.ndim != y.ndim - 1:
-        return y, target
+        return y, target, weights
     kept = target != ignored
-    return y[kept], target[kept]
+    if weights is not None:
+        weights = np.repeat(weights, kept[:1].size).reshape(kept.shape)[kept]
+    return y[kept], target[kept], weights
 
 
 def numbers(loss: Loss, y: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .classification import Weights, average
 from .metric import figure
 
 
@@ -14,24 +15,25 @@ def differences(who: str, y: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 @figure(of_numbers=True, in_units=True)
-def rmse(y: np.ndarray, target: np.ndarray) -> float:
+def rmse(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
     """Root of the mean squared difference; y and target of one shape."""
-    return np.sqrt(np.mean(np.square(differences("rmse", y, target))))
+    return np.sqrt(average(np.square(differences("rmse", y, target)).reshape(-1), sample_weight))
 
 
 @figure(of_numbers=True, in_units=True)
-def mae(y: np.ndarray, target: np.ndarray) -> float:
+def mae(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
     """Mean of the differences without their sign; y and target of one shape."""
-    return np.mean(np.abs(differences("mae", y, target)))
+    return average(np.abs(differences("mae", y, target)).reshape(-1), sample_weight)
 
 
 @figure(better="max", of_numbers=True)
-def r2(y: np.ndarray, target: np.ndarray) -> float:
+def r2(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
     """Share of the target's variance that is explained: 1 - Σ (y - t)² / Σ (t - mean t)², averaged over outputs.
 
     NaN where a target does not vary.
     """
-    residual = np.square(differences("r2", y, target)).sum(axis=0)
+    w = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    residual = w @ np.square(differences("r2", y, target))
     target = target.reshape(len(target), -1).astype(np.float64)
-    total = np.square(target - target.mean(axis=0)).sum(axis=0)
+    total = w @ np.square(target - np.average(target, axis=0, weights=w))
     return np.mean(1 - residual / total) if (total > 0).all() else np.nan
