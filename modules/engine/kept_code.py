@@ -11,9 +11,8 @@ import numba
 from numba.core import caching
 from numba.core.runtime import rtsys
 
+from ..kernels.kernel import MACHINE_CODE, load_machine_code, refers_to_this_process
 from .sources import digest, package_digest
-
-UNRESOLVED = ".numba.unresolved$"
 
 
 class CodeFiles(caching.IndexDataCacheFile):
@@ -56,16 +55,25 @@ class KeptCode(caching.FunctionCache):
         except Exception:  # missing, cut off, garbage, of another Python: numba's reader may raise anything
             return None
 
-    def save_overload(self, sig, data) -> None:
-        """Store a compiled function; without room or leave to write there is no file.
+    def _load_overload(self, sig, target_context):
+        key = self._index_key(sig, target_context.codegen())
+        apart, entry = self._cache_file.load(key)
+        for name, code in apart.items():
+            load_machine_code(name, code)
+        return self._impl.rebuild(target_context, entry)
 
-        Where a method calls itself, on a module within its own, numba's code points at the compiled code of this
-        process, and another process would call into nothing: that is not stored.
+    def save_overload(self, sig, data) -> None:
+        """Store a compiled function and the machine code of all that it calls; without room or leave there is no file.
+
+        Code that refers to this process would call into nothing in another, and is not stored.
         """
-        module = data.library._final_module
-        if not any(variable.name.startswith(UNRESOLVED) for variable in module.global_variables):
-            with contextlib.suppress(OSError):
-                self._save_overload(sig, data)
+        library = data.library
+        if refers_to_this_process(library._final_module) or not self._impl.check_cachable(data):
+            return
+        apart = {name: bytes(MACHINE_CODE[name]()) for name in library.needs}
+        with contextlib.suppress(OSError):
+            self._impl.locator.ensure_cache_path()
+            self._cache_file.save(self._index_key(sig, data.codegen), (apart, self._impl.reduce(data)))
 
 
 def kept(function, **options):

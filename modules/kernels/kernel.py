@@ -1,19 +1,26 @@
 """How inner functions are compiled: each once, then only linked.
 
 numba optimises and translates a function again with each function that calls it, however deep; a plan of some layers
-would take half a minute. Here a kernel or a method is optimised by itself, with the small helpers that are copied into
-it, and nothing more is done to it until an entry of a plan, which Python calls, links all that it reaches.
+would take half a minute. Here a kernel or a method is optimised and translated by itself, with the small helpers that
+are copied into it; an entry of a plan, which Python calls, only finds what it reaches by name.
 """
 
+import contextlib
+import hashlib
 import types as python_types
+import weakref
+from collections.abc import Callable
 
 import numba
-from numba.core import types
+from llvmlite.binding import ObjectFileRef
+from numba.core import registry, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
+
+UNRESOLVED = ".numba.unresolved$"
 
 
 class InnerLibrary(JITCodeLibrary):
@@ -45,6 +52,14 @@ class InnerLibrary(JITCodeLibrary):
         """The function's own code, to be linked."""
         return super()._get_module_for_linking()
 
+    def called(self) -> dict:
+        """The libraries that stay apart and that this code calls directly."""
+        found: dict = {}
+        for library in unique(self._linking_libraries):
+            if isinstance(library, InnerLibrary):
+                found |= {library: True} if library.apart else library.called()
+        return found
+
     def reached(self, seen: dict) -> dict:
         """The libraries that stay apart and that this code calls, directly or not."""
         for library in unique(self._linking_libraries):
@@ -67,28 +82,80 @@ class InnerLibrary(JITCodeLibrary):
 
 
 class ApartLibrary(InnerLibrary):
-    """The code of a kernel or a method."""
+    """The code of a kernel or a method, which is translated once, under a name that is a digest of it."""
 
     apart = True
+    symbol = ""  # by which callers know it
+    public = ""  # by which the linker does
+
+    def load(self) -> str:
+        """Hand the code, and all that it calls, to the engine if they are not there; the public name."""
+        if not self.public:
+            module = self._final_module.clone()
+            call_by_public_names(module, self.called())
+            for each in module.functions:
+                if not each.is_declaration:
+                    each.linkage = "internal"
+            function = module.get_function(self.symbol)
+            function.linkage, function.name = "external", "it"
+            self.public = function.name = f"bprop.{hashlib.sha256(module.as_bitcode()).hexdigest()[:24]}"
+            if self.public not in MACHINE_CODE:
+                MACHINE_CODE[self.public] = self._get_compiled_object
+                module._CPUCodeLibrary__library = weakref.proxy(self)  # where numba leaves the machine code
+                self._codegen._add_module(module)
+        return self.public
 
 
 class EntryLibrary(JITCodeLibrary):
-    """The code of a plan's entry: straight lines of calls, linked with all that they reach, which is optimised."""
+    """The code of a plan's entry: straight lines of calls, linked with all that they reach, which is optimised.
+
+    `needs` are the public names of what lies apart.
+    """
+
+    needs: tuple[str, ...] = ()
 
     def finalize(self):
         """Link and translate."""
         self._raise_if_finalized()
-        inner: dict = {}
+        apart: dict = {}
         for library in unique(self._linking_libraries):
-            if isinstance(library, InnerLibrary):
-                inner[library] = True
-                library.reached(inner)
+            if isinstance(library, ApartLibrary):
+                apart |= {library: True} | library.reached({})
+            elif isinstance(library, InnerLibrary):
+                self._final_module.link_in(library.own_module(), preserve=True)
+                apart |= library.reached({})
             else:
                 self._final_module.link_in(library._get_module_for_linking(), preserve=True)
-        for library in inner:
-            self._final_module.link_in(library.own_module(), preserve=True)
+        if any(refers_to_this_process(library._final_module) for library in apart):
+            for library in apart:
+                self._final_module.link_in(library.own_module(), preserve=True)
+        else:
+            self.needs = tuple(library.load() for library in apart)
+            call_by_public_names(self._final_module, apart)
         self._final_module.verify()
         self._finalize_final_module()
+
+
+MACHINE_CODE: dict[str, Callable[[], bytes]] = {}  # what the engine has under a public name
+
+
+def load_machine_code(name: str, code: bytes) -> None:
+    """Hand machine code of another process to the engine, unless it has that already."""
+    if name not in MACHINE_CODE:
+        registry.cpu_target.target_context.codegen()._engine._ee.add_object_file(ObjectFileRef.from_data(code))
+        MACHINE_CODE[name] = lambda: code
+
+
+def call_by_public_names(module, libraries) -> None:
+    """Let a module's calls of what lies apart go to the public names."""
+    for library in libraries:
+        with contextlib.suppress(NameError):  # of a function that it does not call
+            module.get_function(library.symbol).name = library.load()
+
+
+def refers_to_this_process(module) -> bool:
+    """Whether code calls, by its address, what is compiled later: itself, on a module within its own."""
+    return any(variable.name.startswith(UNRESOLVED) for variable in module.global_variables)
 
 
 def unique(items) -> dict:
@@ -100,6 +167,7 @@ class _Apart(Lower):
     def lower_normal_function(self, fndesc):
         super().lower_normal_function(fndesc)
         self.function.attributes.add("noinline")
+        self.library.symbol = fndesc.llvm_func_name
 
 
 class _InLine(Lower):
