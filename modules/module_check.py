@@ -40,6 +40,11 @@ class ModuleReport:
         """What is wrong, in sentences."""
         return tuple(problem for finding in self.findings for problem in finding.problems)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is no mistake, but good to know."""
+        return tuple(note for finding in self.findings for note in finding.notes)
+
     def raise_if_wrong(self) -> "ModuleReport":
         """This report if all is right, else GradientError (an AssertionError) with it as text."""
         if not self.ok:
@@ -50,7 +55,7 @@ class ModuleReport:
         rows = [(finding.law, "WRONG" if finding.problems else "ok") for finding in self.findings]
         lines = [f"Laws of {self.title}", *(f"  {line}" for line in table(rows))]
         lines += [f"  problem: {text}" for text in self.problems]
-        lines += [f"  note: {note}" for finding in self.findings for note in finding.notes]
+        lines += [f"  note: {note}" for note in self.notes]
         broken = sum(bool(finding.problems) for finding in self.findings)
         return "\n".join(
             [*lines, f"wrong: {plural(broken, 'law')}" if broken else f"right: {plural(len(rows), 'law')}"]

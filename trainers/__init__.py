@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .callbacks import Callback, EarlyStopping
+    from .check import ConfigReport, check_config
     from .metrics import F1, CalibrationError, ConfusionMatrix, Metric, Precision, Recall, TopK
     from .optimizers import (
         ASGD,
@@ -58,6 +59,7 @@ _PLACES = {
     "CalibrationError": "metrics",
     "Callback": "callbacks",
     "CompiledStep": "step",
+    "ConfigReport": "check",
     "ConfusionMatrix": "metrics",
     "ConjugateGradient": "optimizers",
     "ConstantSchedule": "schedules",
@@ -89,6 +91,7 @@ _PLACES = {
     "Trainer": "trainer",
     "TrainingError": "trainer",
     "WarmupSchedule": "schedules",
+    "check_config": "check",
     "compile_step": "step",
 }
 __all__ = [
@@ -104,6 +107,7 @@ __all__ = [
     "CalibrationError",
     "Callback",
     "CompiledStep",
+    "ConfigReport",
     "ConfusionMatrix",
     "ConjugateGradient",
     "ConstantSchedule",
@@ -134,6 +138,7 @@ __all__ = [
     "Trainer",
     "TrainingError",
     "WarmupSchedule",
+    "check_config",
     "compile_step",
 ]
 

@@ -62,6 +62,19 @@ SUMMARY_MORE = """\
 example:
   bprop summary mnist_mlp trainer.batch_size=128
 """
+CHECK = """\
+Check every gradient of a config's net against differences, and say what is wrong.
+
+Each module gets the input that it has in the net, in float64; those of your own are tried on the whole contract of a
+module. A wrong gradient is named with its likely cause: a factor, a sign, a transposed product, a missing sum...
+"""
+CHECK_MORE = """\
+example:
+  bprop check my.yaml
+
+exit status:
+  0 all is right, 1 something is wrong, 2 the command, the config or the data is wrong
+"""
 PROFILE = """\
 Show where the time of a training step goes: each module forward and backward, loss, update, gathering.
 
@@ -135,6 +148,17 @@ def _summary(arguments: argparse.Namespace) -> int:
     experiment.optimizer.attach(experiment.model)
     print(experiment.model.summary((batch_size, *experiment.dataset.input_shape), experiment.optimizer))
     return OK
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from .configs import load_config
+
+    config = load_config(arguments.config, arguments.overrides)
+    from .check import check_config
+
+    report = check_config(config)
+    print(report)
+    return OK if report.ok else FAILED
 
 
 def _profile(arguments: argparse.Namespace) -> int:
@@ -211,6 +235,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--quiet", action="store_true", help="print the final figures only")
     _command(commands, "warmup", _warmup, "compile what a training will need", WARMUP, WARMUP_MORE)
     _command(commands, "summary", _summary, "show a net's layers and what they hold in memory", SUMMARY, SUMMARY_MORE)
+    _command(commands, "check", _check, "check every gradient, and say what is wrong", CHECK, CHECK_MORE)
     profile = _command(commands, "profile", _profile, "show where a training step's time goes", PROFILE, PROFILE_MORE)
     profile.add_argument(
         "--run", type=Path, metavar="DIR", help="folder for the picture (default: NAME-profile.png here)"

@@ -19,6 +19,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from .callbacks import Callback
+from .check import unchecked_notice
 from .configs import Config
 from .trainer import Trainer, TrainingError
 
@@ -63,6 +64,8 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
     """
     start = time.perf_counter()
     experiment = config.build()
+    if not quiet and (notice := unchecked_notice(config, experiment.model, experiment.loss)):
+        print(notice, file=sys.stderr)
     train = experiment.dataset.train  # read the data before a folder is made
     folder = new_folder(run, config)
     (folder / "config.yaml").write_text(config.resolved(), encoding="utf-8")

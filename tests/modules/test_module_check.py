@@ -66,6 +66,7 @@ def test_kinks_in_a_parameter_are_notes_too():
     assert "note: no derivative" in str(report)
 
 
+@pytest.mark.filterwarnings("ignore:.*jit = False:UserWarning")
 def test_nets_are_checked():
     check_module(Sequential(Linear(4, 3), Tanh(), Affine(3, 2)), X).raise_if_wrong()
     (problem,) = check_module(Sequential(Linear(4, 4), WrongKink()), X).problems[:1]

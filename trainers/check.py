@@ -1,0 +1,160 @@
+"""The gradient doctor of a config: each module on the data that it really gets, then the whole net, in float64.
+
+Modules of one's own come first and are tried on the whole contract, those of this package on their gradients.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..datasets import epoch_order
+from ..modules.checked import own_classes, remember, unchecked
+from ..modules.engine.calls import as_input
+from ..modules.engine.stateful import plain_python
+from ..modules.gradient_report import GradientError, plural, table
+from ..modules.laws import LAWS, close
+from ..modules.loss import Loss
+from ..modules.module import Module
+from ..modules.module_check import Finding, ModuleReport, examine, found
+from ..modules.sequential import Sequential
+from .configs import Config
+from .optimizers import SGD
+from .step import CompiledStep
+from .warmup import BATCH_SIZE
+
+ROWS = 32  # samples at most: differences need many runs
+
+
+@dataclass(frozen=True)
+class ConfigReport:
+    """The outcome of `check_config`: `ok`, and a ModuleReport by place (`model[1]`, `loss`, `the whole net`...)."""
+
+    title: str
+    reports: dict[str, ModuleReport]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return all(report.ok for report in self.reports.values())
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, in sentences that begin with the place."""
+        return tuple(f"{place}: {text}" for place, report in self.reports.items() for text in report.problems)
+
+    def raise_if_wrong(self) -> "ConfigReport":
+        """This report if all is right, else GradientError (an AssertionError) with it as text."""
+        if not self.ok:
+            raise GradientError(str(self))
+        return self
+
+    def __str__(self) -> str:
+        rows = [
+            (place, report.title, f"right: {plural(len(report.findings), 'law')}" if report.ok else "WRONG")
+            for place, report in self.reports.items()
+        ]
+        notes = [f"{place}: {text}" for place, report in self.reports.items() for text in report.notes]
+        wrong = [place for place, report in self.reports.items() if not report.ok]
+        return "\n".join([
+            f"Check of {self.title}",
+            *(f"  {line}" for line in table(rows)),
+            *(f"  problem: {text}" for text in self.problems),
+            *(f"  note: {text}" for text in notes),
+            f"wrong: {', '.join(wrong)}" if wrong else "right: every module, the whole net, and its training step",
+        ])  # fmt: skip
+
+    __repr__ = __str__
+
+
+def check_config(config: Config, *, seed: int = 0, tolerance: float = 1e-6) -> ConfigReport:
+    """Check what a config describes on a minibatch of its training data, and say what is wrong.
+
+    The net is built anew in float64. Each module is tried on the input that it gets there; then the net as a whole, and
+    the compiled training step, whose gradients must be those of the modules called by hand. Where a module is wrong,
+    the rest would only say so again, and is not tried.
+
+    Args: config: from `load_config` or `parse_config`; tolerance: largest relative error of a gradient.
+    Errors: ConfigError, FileNotFoundError: those of building the config and of reading its data.
+    """
+    experiment = config.build()
+    net, loss = experiment.model.to("float64"), experiment.loss.to("float64")
+    arguments = minibatch(experiment, net, loss, config.seed)
+    title = f"{config.path or 'the config'}: {len(arguments[0])} samples of {type(experiment.dataset).__name__}"
+    reports = {}
+    for place, module, given in recorded(net, loss, arguments):
+        laws = LAWS if own_classes(module) else ()
+        reports[place] = examine(module, given, laws=laws, seed=seed, tolerance=tolerance)
+    if all(report.ok for report in reports.values()):
+        reports["the whole net"] = examine(net, arguments[:1], laws=(), seed=seed, tolerance=tolerance)
+        reports["a training step"] = step_report(net.to(config.dtype), loss.to(config.dtype), arguments)
+    report = ConfigReport(title, reports)
+    if report.ok:
+        remember(net)
+        remember(loss)
+    return report
+
+
+def minibatch(experiment, net: Module, loss: Loss, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first minibatch of a training, or as many rows of it as are enough."""
+    train = experiment.dataset.train
+    size = min(experiment.settings.get("batch_size", BATCH_SIZE), ROWS, len(train))
+    x, target = train[epoch_order(len(train), seed=seed, epoch=0)[:size]]
+    return as_input(net, 0, x), as_input(loss, 1, target)
+
+
+def recorded(net: Module, loss: Loss, arguments) -> list[tuple[str, Module, tuple]]:
+    """(place, module, its arguments) of each module that a forward pass runs, those of one's own first.
+
+    A Sequential is no more than what is in it.
+    """
+    runs: dict[str, tuple] = {}
+    modules: dict[str, Module] = {}
+    copies = net.copy(), loss.copy()
+    for root, original, copy in zip(("model", "loss"), (net, loss), copies, strict=True):
+        for inside, twin in zip(original.all_modules(), copy.all_modules(), strict=True):
+            place = root + twin.path().removeprefix("model")
+            modules[place] = inside
+            listen(twin, place, runs)
+    with plain_python(), np.errstate(all="ignore"), suppress(Exception):  # a module that fails will fail its check
+        copies[1].fprop(copies[0].fprop(arguments[0]), arguments[1])
+    tried = [(place, modules[place], given) for place, given in runs.items()]
+    own = {id(module) for module in modules.values() if type(module) in own_classes(module)}
+    tried = [each for each in tried if not isinstance(each[1], Sequential) or id(each[1]) in own]
+    return sorted(tried, key=lambda each: id(each[1]) not in own)
+
+
+def listen(module: Module, place: str, runs: dict[str, tuple]) -> None:
+    """Make a module, a copy that nobody else sees, note the arguments of its first fprop."""
+    fprop = module.fprop
+
+    def noting(*arguments):
+        runs.setdefault(place, tuple(np.array(argument) for argument in arguments))
+        return fprop(*arguments)
+
+    vars(module)["fprop"] = noting
+
+
+def step_report(net: Module, loss: Loss, arguments) -> ModuleReport:
+    """Whether the compiled step has the gradients that the modules have when they are called by hand."""
+    finding = Finding("its gradients are those of the modules", *found(lambda: [step_problem(net, loss, arguments)]))
+    return ModuleReport(f"{net.outline()} and {loss.outline()}", (finding,))
+
+
+def step_problem(net: Module, loss: Loss, arguments) -> str:
+    """The gradients that differ, in words."""
+    hand, compiled, judge = net.copy(), net.copy(), loss.copy()
+    hand.zero_grad()
+    judge.fprop(hand.fprop(arguments[0]), arguments[1])
+    hand.bprop(judge.bprop())  # type: ignore[call-arg]
+    CompiledStep(compiled, loss.copy(), SGD(lr=0.1))(*arguments)
+    pairs = zip(compiled.named_gradients(), hand.named_gradients(), strict=True)
+    wrong = [name for (name, a), (_, b) in pairs if not close(a, b, 1e-4)]
+    return f"other gradients than by hand of {', '.join(wrong)}" if wrong else ""
+
+
+def unchecked_notice(config: Config, net: Module, loss: Loss) -> str:
+    """One line if modules of one's own have passed no check as they are now, else nothing."""
+    names = list(dict.fromkeys(f"{cls.__module__}.{cls.__name__}" for part in (net, loss) for cls in unchecked(part)))
+    hint = f": bprop check {config.path}" if config.path is not None else ""
+    return f"bprop: no check has been passed by {' and '.join(names)} as written now{hint}" if names else ""
