@@ -1,6 +1,7 @@
 """Layers, containers, losses, initialisers and gradient checks."""
 
-from .batch_norm import BatchNorm1d
+from .avg_pool import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d
+from .batch_norm import BatchNorm1d, BatchNorm2d
 from .bilinear import Bilinear
 from .binary_losses import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Focal
 from .conv import Conv2d
@@ -38,6 +39,7 @@ from .loss import Loss
 from .loss_bases import ElementwiseLoss, SampleLoss
 from .margin_losses import Hinge, HingeEmbedding, MultiMargin, SoftMargin, SquaredHinge
 from .matrix_initializers import Eye, Orthogonal, Sparse, initialize
+from .max_pool import MaxPool1d, MaxPool2d
 from .maxout import Maxout
 from .mixture_density import MixtureDensity
 from .module import Module
@@ -48,6 +50,7 @@ from .normalize import Normalize
 from .pair_losses import CosineEmbedding, MarginRanking, Triplet
 from .parameter import Buffer, Counter, Parameter
 from .piecewise_units import Clamp, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, ReLU6, Threshold
+from .pooling import Pooling
 from .power_units import Abs, Exp, Log, Power, Sqrt, Square
 from .regression_losses import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, SmoothL1
 from .scaled_initializers import (
@@ -72,9 +75,13 @@ __all__ = [
     "GLU",
     "SELU",
     "Abs",
+    "AdaptiveAvgPool2d",
     "Add",
     "AlphaDropout",
+    "AvgPool1d",
+    "AvgPool2d",
     "BatchNorm1d",
+    "BatchNorm2d",
     "Bernoulli",
     "Bilinear",
     "BinaryCrossEntropy",
@@ -133,6 +140,8 @@ __all__ = [
     "Loss",
     "LossPart",
     "MarginRanking",
+    "MaxPool1d",
+    "MaxPool2d",
     "Maxout",
     "MeanAbsoluteError",
     "MeanSquaredError",
@@ -153,6 +162,7 @@ __all__ = [
     "Parameter",
     "Poisson",
     "PoissonNLL",
+    "Pooling",
     "Power",
     "PyTorchUniform",
     "RMSNorm",

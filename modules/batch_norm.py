@@ -18,7 +18,7 @@ from .kernels.statistics import (
 )
 from .module import Module
 from .parameter import Buffer, Parameter
-from .sizes import check_sizes
+from .sizes import check_sizes, image_shape
 
 
 class BatchNorm1d(Module):
@@ -55,9 +55,9 @@ class BatchNorm1d(Module):
         super().__init__()
         check_sizes(self, num_features=num_features)
         if not eps >= 0:
-            raise ValueError(f"BatchNorm1d: eps is {eps}, expected at least 0")
+            raise ValueError(f"{type(self).__name__}: eps is {eps}, expected at least 0")
         if momentum is not None and not 0 <= momentum <= 1:
-            raise ValueError(f"BatchNorm1d: momentum is {momentum}, expected 0 to 1 or None")
+            raise ValueError(f"{type(self).__name__}: momentum is {momentum}, expected 0 to 1 or None")
         self.num_features, self.eps = num_features, float(eps)
         self.momentum = None if momentum is None else float(momentum)
         self.weight = Parameter(np.ones(num_features)) if affine else None
@@ -98,7 +98,7 @@ class BatchNorm1d(Module):
     def centre_by_batch(self, rows):
         """The rows less the minibatch's mean, and its variance."""
         if rows.size < 2 * self.num_features:
-            raise ValueError("BatchNorm1d: one value a channel, expected more in training (drop_last leaves it out)")
+            raise ValueError("BatchNorm: one value a channel, expected more in training (drop_last leaves it out)")
         self.mean = reuse(self.mean, (self.num_features,), rows.dtype)
         self.var = reuse(self.var, (self.num_features,), rows.dtype)
         column_means(rows, self.columns)
@@ -162,6 +162,26 @@ class BatchNorm1d(Module):
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps:g}, momentum={self.momentum}"
+
+
+class BatchNorm2d(BatchNorm1d):
+    """Normalises each channel over the minibatch and all places of the images.
+
+        x̂           = (x - μ) / √(σ² + eps)
+        y           = weight x̂ + bias
+        grad_bias   += Σ grad_y
+        grad_weight += Σ grad_y x̂
+        grad_x      = weight / √(σ² + eps) (grad_y - mean(grad_y) - x̂ mean(grad_y x̂))
+
+    with everything else as of BatchNorm1d, n = N H W.
+
+    Shapes: x and y (N, C, H, W); weight, bias, running_mean, running_var (C,).
+    Args, Errors, Numerics: as of BatchNorm1d.
+    Source: Ioffe and Szegedy, Batch normalization (2015), section 3.2; PyTorch's BatchNorm2d.
+    """
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return image_shape(self, tuple(input_shape), self.num_features)
 
 
 def add_means(means, count, out, add):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from bprop.modules import BatchNorm1d, LayerNorm, Linear, MeanSquaredError, RMSNorm, Sequential
+from bprop.modules import BatchNorm1d, BatchNorm2d, LayerNorm, Linear, MeanSquaredError, RMSNorm, Sequential
 from bprop.trainers import SGD, Callback, EarlyStopping, Trainer, TrainingError, compile_step
 
 torch = pytest.importorskip("torch")
@@ -10,9 +10,10 @@ nn = torch.nn
 
 
 @pytest.mark.parametrize("momentum", [0.1, None, 1.0])
-@pytest.mark.parametrize("shape", [(5, 3), (5, 3, 4)])
+@pytest.mark.parametrize("shape", [(5, 3), (5, 3, 4), (5, 3, 2, 4)])
 def test_running_statistics_are_pytorchs(random, shape, momentum):
-    module, other = BatchNorm1d(3, momentum=momentum), nn.BatchNorm1d(3, momentum=momentum)
+    ours, theirs = (BatchNorm2d, nn.BatchNorm2d) if len(shape) == 4 else (BatchNorm1d, nn.BatchNorm1d)
+    module, other = ours(3, momentum=momentum), theirs(3, momentum=momentum)
     for count in range(1, 5):
         x = (random.standard_normal(shape) * 3 + 2).astype(np.float32)
         np.testing.assert_allclose(module.fprop(x), other(torch.tensor(x)).detach(), 1e-5, 1e-5)
@@ -73,7 +74,7 @@ def test_the_best_epoch_comes_back_with_its_statistics(random):
 @pytest.mark.parametrize("make", [lambda: BatchNorm1d(3), lambda: BatchNorm1d(3, track_running_stats=False).eval()])
 def test_one_value_a_channel_has_no_variance(make):
     module = make()
-    with pytest.raises(ValueError, match=r"BatchNorm1d: one value a channel, expected more in training"):
+    with pytest.raises(ValueError, match=r"BatchNorm: one value a channel, expected more in training"):
         module.fprop(np.ones((1, 3)))
     assert module.fprop(np.ones((2, 3))).shape == (2, 3)
     assert module.fprop(np.ones((1, 3, 2))).shape == (1, 3, 2)
@@ -84,6 +85,7 @@ def test_one_value_a_channel_has_no_variance(make):
     ("make", "message"),
     [
         (lambda: BatchNorm1d(0), "^BatchNorm1d: num_features is 0, expected at least 1$"),
+        (lambda: BatchNorm2d(0), "^BatchNorm2d: num_features is 0, expected at least 1$"),
         (lambda: BatchNorm1d(3, eps=-1), "^BatchNorm1d: eps is -1, expected at least 0$"),
         (lambda: BatchNorm1d(3, momentum=2), "^BatchNorm1d: momentum is 2, expected 0 to 1 or None$"),
         (lambda: LayerNorm(0), "^LayerNorm: normalized_shape is 0, expected sizes of at least 1$"),

@@ -24,6 +24,7 @@ BASES = (
     "Loss",
     "Noise",
     "Convolution",
+    "Pooling",
     "ElementwiseLoss",
     "LabelLoss",
     "SampleLoss",

@@ -1,7 +1,7 @@
 """Normalisation over the minibatch and over a sample's own elements."""
 
 import numpy as np
-from bprop.modules import BatchNorm1d, LayerNorm, RMSNorm
+from bprop.modules import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 
 from .case import Case
 
@@ -48,13 +48,13 @@ def moved_there(module):
     return module.eval()
 
 
-def batch_row(name, make, shape, training=True, torch=None):
+def batch_row(name, make, shape, training=True, torch=None, expected="(N, 3) or (N, 3, L)"):
     return Case(
         name,
         lambda: moved(make()).train(training),
         shape,
         (4, 5),
-        f"{make().label()}: x has shape (4, 5), expected (N, 3) or (N, 3, L)",
+        f"{make().label()}: x has shape (4, 5), expected {expected}",
         reference=batch_norm,
         torch=torch,
         samples_apart=not training,
@@ -92,6 +92,21 @@ MODULES = [
         (4, 3, 5),
         False,
         lambda nn: moved_there(nn.BatchNorm1d(3, affine=False)),
+    ),
+    batch_row(
+        "BatchNorm2d",
+        lambda: BatchNorm2d(3),
+        (4, 3, 2, 3),
+        torch=lambda nn: nn.BatchNorm2d(3),
+        expected="(N, 3, H, W)",
+    ),
+    batch_row(
+        "BatchNorm2d in evaluation",
+        lambda: BatchNorm2d(3),
+        (4, 3, 2, 3),
+        False,
+        lambda nn: moved_there(nn.BatchNorm2d(3)),
+        "(N, 3, H, W)",
     ),
     Case(
         "LayerNorm",

@@ -1,0 +1,153 @@
+"""Average pooling: the mean of each window; over the whole image it makes a vector of features of an image."""
+
+import numpy as np
+
+from .kernels.buffers import flat, reuse, reuse_like
+from .kernels.windows import fill_even_windows, means_of, spread_means
+from .module import Module
+from .pooling import Pooling
+from .sizes import Sizes, image_shape, image_sizes, plain
+
+
+class AvgPool2d(Pooling):
+    """Mean of each window.
+
+        y[n, c, p]      = Σᵢ x[n, c, s p + i - padding] / size
+        grad_x[n, c, q] = Σ grad_y[n, c, p] / size over the windows p that hold q
+
+    with s the stride, x zero outside, and size the number of the window's places.
+
+    Shapes: x (N, C, H, W), y (N, C, H', W') with H' = ⌊(H + 2 padding - kernel_size) / s⌋ + 1.
+    Args: kernel_size; stride: by default kernel_size; padding: at most half of the window; ceil_mode: as of MaxPool2d;
+        count_include_pad: size counts the padding's places, too; divisor_override: the size of all windows instead.
+    Errors: ValueError for wrong settings, and for an image that leaves a window empty.
+    Source: Goodfellow et al., Deep Learning, section 9.3; PyTorch's AvgPool2d.
+    """
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ):
+        super().__init__(kernel_size, stride, padding, 1, ceil_mode)
+        if divisor_override is not None and divisor_override < 1:
+            raise ValueError(f"{type(self).__name__}: divisor_override is {divisor_override}, expected at least 1")
+        self.count_include_pad = count_include_pad
+        self.divisor_override = 0 if divisor_override is None else divisor_override
+
+    def fprop(self, x):
+        self.x = x
+        self.lay_out(x.shape[2], x.shape[3])
+        self.y = reuse(self.y, (x.shape[0], x.shape[1], self.down.shape[0], self.across.shape[0]), x.dtype)
+        self.pool(flat(x).reshape((x.shape[0] * x.shape[1], x.shape[2], x.shape[3])))
+        return self.y
+
+    def pool(self, planes):
+        """Fill y."""
+        if not self.count_include_pad:
+            for table in (self.down, self.across):
+                for r in range(table.shape[0]):
+                    table[r, 2] = table[r, 1] - table[r, 0]
+        y = flat(self.y).reshape((planes.shape[0], self.down.shape[0], self.across.shape[0]))
+        means_of(planes, self.down, self.across, self.divisor_override, y)
+
+    def bprop(self, grad_y):
+        self.grad_x = reuse_like(self.grad_x, self.x)
+        spread(self, grad_y, self.divisor_override)
+        return self.grad_x
+
+    def extra_repr(self) -> str:
+        text = super().extra_repr() + ("" if self.count_include_pad else ", count_include_pad=False")
+        return text + (f", divisor_override={self.divisor_override}" if self.divisor_override else "")
+
+
+def spread(layer, grad_y, divisor):
+    """Fill grad_x of a layer of means."""
+    planes, width = grad_y.shape[0] * grad_y.shape[1], layer.x.shape[-1]
+    grad_x = flat(layer.grad_x).reshape((planes, layer.x.size // (planes * width), width))
+    grad = flat(grad_y).reshape((planes, layer.down.shape[0], layer.across.shape[0]))
+    spread_means(grad, layer.down, layer.across, divisor, grad_x)
+
+
+class AvgPool1d(AvgPool2d):
+    """Mean of each window of a signal.
+
+        y[n, c, p]      = Σᵢ x[n, c, s p + i - padding] / size
+        grad_x[n, c, q] = Σ grad_y[n, c, p] / size over the windows p that hold q
+
+    Shapes: x (N, C, L), y (N, C, L') with L' as AvgPool2d's H'.
+    Args, Errors: as of AvgPool2d, with one size each.
+    Source: Goodfellow et al., Deep Learning, section 9.3; PyTorch's AvgPool1d.
+    """
+
+    axes = 1
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ):
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+
+    def fprop(self, x):
+        self.x = x
+        self.lay_out(1, x.shape[2])
+        self.y = reuse(self.y, (x.shape[0], x.shape[1], self.across.shape[0]), x.dtype)
+        self.pool(flat(x).reshape((x.shape[0] * x.shape[1], 1, x.shape[2])))
+        return self.y
+
+
+class AdaptiveAvgPool2d(Module):
+    """Means of windows that cover the image evenly, for images of any size.
+
+        y[n, c, p]      = mean of x[n, c, q] over ⌊p H / H'⌋ <= q < ⌈(p + 1) H / H'⌉
+        grad_x[n, c, q] = Σ grad_y[n, c, p] / size over the windows p that hold q
+
+    Shapes: x (N, C, H, W), y (N, C, H', W').
+    Args: output_size: H' and W', one size or two; None stands for that of x.
+    Errors: ValueError for sizes below 1, and for an x that is no image.
+    Source: PyTorch's AdaptiveAvgPool2d.
+    """
+
+    def __init__(self, output_size: int | list[int | None] | tuple[int | None, ...]):
+        super().__init__()
+        sizes: tuple[int | None, ...] = (output_size,) * 2 if isinstance(output_size, int) else tuple(output_size)
+        image_sizes(self, "output_size", tuple(1 if size is None else size for size in sizes))
+        self.output_size = tuple(0 if size is None else size for size in sizes)
+        self.down = self.across = np.empty((0, 3), np.int64)
+        self.y = self.grad_x = np.empty((0, 0, 0, 0))
+
+    def fprop(self, x):
+        self.x = x
+        rows, columns = self.size_of(x.shape[2], x.shape[3])
+        self.down, self.across = reuse(self.down, (rows, 3), np.int64), reuse(self.across, (columns, 3), np.int64)
+        fill_even_windows(x.shape[2], self.down)
+        fill_even_windows(x.shape[3], self.across)
+        self.y = reuse(self.y, (x.shape[0], x.shape[1], rows, columns), x.dtype)
+        planes = x.shape[0] * x.shape[1]
+        x, y = flat(x).reshape((planes, x.shape[2], x.shape[3])), flat(self.y).reshape((planes, rows, columns))
+        means_of(x, self.down, self.across, 0, y)
+        return self.y
+
+    def bprop(self, grad_y):
+        self.grad_x = reuse_like(self.grad_x, self.x)
+        spread(self, grad_y, 0)
+        return self.grad_x
+
+    def size_of(self, height, width):
+        """Rows and columns of y."""
+        return self.output_size[0] or height, self.output_size[1] or width
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        n, channels, height, width = image_shape(self, tuple(input_shape))
+        return (n, channels, *self.size_of(height, width))
+
+    def extra_repr(self) -> str:
+        return str(plain(tuple(size or None for size in self.output_size)))

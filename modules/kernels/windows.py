@@ -1,0 +1,120 @@
+"""Pooling: one number from each window of an image, and back.
+
+A table says for each row (and another for each column) of the result where its window begins, where it ends, and how
+many places it counts, so the same loops serve any stride, padding, dilation, and windows that fill an image evenly.
+Each plain Python function is the meaning of the compiled one below it.
+"""
+
+from .kernel import apart, kernel
+
+
+@apart
+def fill_windows(size, kernel, stride, padding, dilation, table):
+    """table[r] = (first place inside, end, places counted with the padding) of the window that begins at s r - p."""
+    for r in range(table.shape[0]):
+        begin = stride * r - padding
+        first, end = begin, begin + dilation * (kernel - 1) + 1
+        while first < 0:
+            first += dilation
+        table[r, 0], table[r, 1], table[r, 2] = first, min(end, size), min(end, size + padding) - begin
+
+
+@apart
+def fill_even_windows(size, table):
+    """table[r] = (first place, end, places counted) of R windows that cover `size` places evenly."""
+    count = table.shape[0]
+    for r in range(count):
+        first, end = r * size // count, -(-(r + 1) * size // count)
+        table[r, 0], table[r, 1], table[r, 2] = first, end, end - first
+
+
+def largest_of(x, down, across, step, y, largest):
+    """y[m, r, c] = the largest number of the window, or a NaN in it; largest[m, r, c]: where it stands in x[m].
+
+    Args: x: (M, H, W); down, across: tables of R rows and C columns; step: distances inside a window.
+    """
+    width = x.shape[2]
+    for r, (top, bottom, _) in enumerate(down):
+        for c, (left, right, _) in enumerate(across):
+            patch = x[:, top : bottom : step[0], left : right : step[1]]
+            place = patch.reshape((len(x), -1)).argmax(axis=1)
+            row, column = top + step[0] * (place // patch.shape[2]), left + step[1] * (place % patch.shape[2])
+            largest[:, r, c] = row * width + column
+            y[:, r, c] = patch.reshape((len(x), -1)).max(axis=1)
+
+
+@kernel
+def compiled_largest_of(x, down, across, step, y, largest):
+    """The same, number by number; of equal ones the first counts."""
+    width = x.shape[2]
+    for m in range(y.shape[0]):
+        for r in range(y.shape[1]):
+            for c in range(y.shape[2]):
+                place = down[r, 0] * width + across[c, 0]
+                best = x[m, down[r, 0], across[c, 0]]
+                for i in range(down[r, 0], down[r, 1], step[0]):
+                    for j in range(across[c, 0], across[c, 1], step[1]):
+                        number = x[m, i, j]
+                        if number > best or (number != number and best == best):
+                            best, place = number, i * width + j
+                y[m, r, c], largest[m, r, c] = best, place
+
+
+largest_of.compiled_form = compiled_largest_of  # type: ignore[attr-defined]
+
+
+@apart
+def add_at(grad, places, planes, out):
+    """out[m, places[m, k]] += grad[m, k], after out is cleared: all are vectors of so many planes."""
+    out[:] = 0
+    count, size = grad.size // planes, out.size // planes
+    for m in range(planes):
+        for k in range(m * count, (m + 1) * count):
+            out[m * size + places[k]] += grad[k]
+
+
+def means_of(x, down, across, divisor, y):
+    """y[m, r, c] = the window's sum over `divisor`, or over the places that it counts if that is 0; x (M, H, W)."""
+    for r, (top, bottom, tall) in enumerate(down):
+        for c, (left, right, wide) in enumerate(across):
+            y[:, r, c] = x[:, top:bottom, left:right].sum(axis=(1, 2)) / (divisor or tall * wide)
+
+
+@kernel
+def compiled_means_of(x, down, across, divisor, y):
+    """The same, number by number."""
+    for m in range(y.shape[0]):
+        for r in range(y.shape[1]):
+            for c in range(y.shape[2]):
+                total = y.dtype.type(0)
+                for i in range(down[r, 0], down[r, 1]):
+                    for j in range(across[c, 0], across[c, 1]):
+                        total += x[m, i, j]
+                y[m, r, c] = total / y.dtype.type(divisor if divisor > 0 else down[r, 2] * across[c, 2])
+
+
+means_of.compiled_form = compiled_means_of  # type: ignore[attr-defined]
+
+
+def spread_means(grad, down, across, divisor, out):
+    """out[m, i, j] = Σ grad[m, r, c] / divisor over the windows that hold place (i, j): the transpose of `means_of`."""
+    out[:] = 0
+    for r, (top, bottom, tall) in enumerate(down):
+        for c, (left, right, wide) in enumerate(across):
+            out[:, top:bottom, left:right] += (grad[:, r, c] / (divisor or tall * wide))[:, None, None]
+
+
+@kernel
+def compiled_spread_means(grad, down, across, divisor, out):
+    """The same, number by number."""
+    out[:] = 0
+    for m in range(grad.shape[0]):
+        for r in range(grad.shape[1]):
+            for c in range(grad.shape[2]):
+                share = grad[m, r, c] / out.dtype.type(divisor if divisor > 0 else down[r, 2] * across[c, 2])
+                for i in range(down[r, 0], down[r, 1]):
+                    for j in range(across[c, 0], across[c, 1]):
+                        out[m, i, j] += share
+
+
+spread_means.compiled_form = compiled_spread_means  # type: ignore[attr-defined]

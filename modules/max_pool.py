@@ -1,0 +1,76 @@
+"""Max pooling: the strongest response around each place, so that small shifts of the image change little."""
+
+import numpy as np
+
+from .kernels.buffers import flat, reuse, reuse_like
+from .kernels.windows import add_at, largest_of
+from .pooling import Pooling
+from .sizes import Sizes
+
+
+class MaxPool2d(Pooling):
+    """Largest number of each window.
+
+        y[n, c, p]      = maxᵢ x[n, c, s p + d i - padding]
+        grad_x[n, c, q] = Σ grad_y[n, c, p] over the windows p whose largest number is at q
+
+    with s the stride, d the dilation; places outside the image do not count.
+
+    Shapes: x (N, C, H, W), y (N, C, H', W') with H' = ⌊(H + 2 padding - d (kernel_size - 1) - 1) / s⌋ + 1.
+    Args: kernel_size; stride: by default kernel_size; padding: at most half of the window; dilation: one size each, or
+        one for each axis; ceil_mode: round H' and W' up, for windows that begin inside the image and end outside.
+    Errors: ValueError for wrong settings, and for an image that leaves a window empty.
+    Numerics: of equal numbers the first counts; a NaN counts as the largest.
+    Source: Goodfellow et al., Deep Learning, section 9.3; PyTorch's MaxPool2d.
+    """
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
+        *,
+        ceil_mode: bool = False,
+    ):
+        super().__init__(kernel_size, stride, padding, dilation, ceil_mode)
+        self.largest = np.empty((0, 0, 0), np.int64)  # where in its plane each number of y stands
+
+    def fprop(self, x):
+        self.x = x
+        self.lay_out(x.shape[2], x.shape[3])
+        self.y = reuse(self.y, (x.shape[0], x.shape[1], self.down.shape[0], self.across.shape[0]), x.dtype)
+        self.pool(flat(x).reshape((x.shape[0] * x.shape[1], x.shape[2], x.shape[3])))
+        return self.y
+
+    def pool(self, planes):
+        """Fill y and the places of its numbers."""
+        self.largest = reuse(self.largest, (planes.shape[0], self.down.shape[0], self.across.shape[0]), np.int64)
+        y = flat(self.y).reshape(self.largest.shape)
+        largest_of(planes, self.down, self.across, self.dilation, y, self.largest)
+
+    def bprop(self, grad_y):
+        self.grad_x = reuse_like(self.grad_x, self.x)
+        add_at(flat(grad_y), flat(self.largest), self.largest.shape[0], flat(self.grad_x))
+        return self.grad_x
+
+
+class MaxPool1d(MaxPool2d):
+    """Largest number of each window of a signal.
+
+        y[n, c, p]      = maxᵢ x[n, c, s p + d i - padding]
+        grad_x[n, c, q] = Σ grad_y[n, c, p] over the windows p whose largest number is at q
+
+    Shapes: x (N, C, L), y (N, C, L') with L' as MaxPool2d's H'.
+    Args, Errors, Numerics: as of MaxPool2d, with one size each.
+    Source: Goodfellow et al., Deep Learning, section 9.3; PyTorch's MaxPool1d.
+    """
+
+    axes = 1
+
+    def fprop(self, x):
+        self.x = x
+        self.lay_out(1, x.shape[2])
+        self.y = reuse(self.y, (x.shape[0], x.shape[1], self.across.shape[0]), x.dtype)
+        self.pool(flat(x).reshape((x.shape[0] * x.shape[1], 1, x.shape[2])))
+        return self.y

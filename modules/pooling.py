@@ -1,0 +1,68 @@
+"""What the pooling layers have in common: where their windows lie."""
+
+import numpy as np
+
+from .kernels.buffers import reuse
+from .kernels.windows import fill_windows
+from .module import Module
+from .sizes import Sizes, image_shape, image_sizes, plain
+
+
+class Pooling(Module):
+    """Base of the pooling layers: equations are in the leaves, loops in kernels/windows.py.
+
+    Window r of an axis begins at s r - padding; s is the stride.
+    """
+
+    axes = 2
+
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes, ceil_mode: bool):
+        super().__init__()
+        self.kernel_size = image_sizes(self, "kernel_size", kernel_size, self.axes)
+        self.stride = self.kernel_size if stride is None else image_sizes(self, "stride", stride, self.axes)
+        self.padding = image_sizes(self, "padding", padding, self.axes)
+        self.dilation = image_sizes(self, "dilation", dilation, self.axes)
+        self.ceil_mode = ceil_mode
+        most = tuple((d * (k - 1) + 1) // 2 for d, k in zip(self.dilation, self.kernel_size, strict=True))
+        if any(p > m for p, m in zip(self.padding, most, strict=True)):
+            wanted = f"at most {plain(most, self.axes)}, half of the window"
+            raise ValueError(f"{type(self).__name__}: padding is {plain(self.padding, self.axes)}, expected {wanted}")
+        self.down = self.across = np.empty((0, 3), np.int64)
+        self.y = self.grad_x = np.empty((0,) * (2 + self.axes))
+
+    def lay_out(self, height, width):
+        """The tables of windows for images of this size."""
+        k, s, p, d = self.kernel_size, self.stride, self.padding, self.dilation
+        rows = window_count(height, k[0], s[0], p[0], d[0], self.ceil_mode)
+        columns = window_count(width, k[1], s[1], p[1], d[1], self.ceil_mode)
+        self.down, self.across = reuse(self.down, (rows, 3), np.int64), reuse(self.across, (columns, 3), np.int64)
+        fill_windows(height, k[0], s[0], p[0], d[0], self.down)
+        fill_windows(width, k[1], s[1], p[1], d[1], self.across)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        n, channels, *sizes = image_shape(self, tuple(input_shape), None, self.axes)
+        settings = list(zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True))
+        counts = [window_count(size, *axis, self.ceil_mode) for size, axis in zip(sizes, settings, strict=True)]
+        for size, count, (k, s, p, d) in zip(sizes, counts, settings, strict=True):
+            table = np.empty((max(count, 0), 3), np.int64)
+            fill_windows(size, k, s, p, d, table)
+            if count < 1 or (table[:, 0] >= size).any():
+                raise ValueError(f"{self.label()}: x has shape {input_shape}, expected an image that fills each window")
+        return (n, channels, *counts[2 - self.axes :])
+
+    def extra_repr(self) -> str:
+        text = f"kernel_size={plain(self.kernel_size, self.axes)}"
+        defaults = {"stride": self.kernel_size, "padding": (0, 0), "dilation": (1, 1)}
+        for name, default in defaults.items():
+            value = getattr(self, name)
+            text += f", {name}={plain(value, self.axes)}" if value[2 - self.axes :] != default[2 - self.axes :] else ""
+        return text + (", ceil_mode=True" if self.ceil_mode else "")
+
+
+def window_count(size, kernel, stride, padding, dilation, ceil_mode):
+    """How many windows an axis has; with ceil_mode, the last one may end outside, but begins inside."""
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    if not ceil_mode:
+        return room // stride + 1
+    count = (room + stride - 1) // stride + 1
+    return count - 1 if (count - 1) * stride >= size + padding else count
