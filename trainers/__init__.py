@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .callbacks import Callback, EarlyStopping
+    from .callbacks import Callback, Checkpoint, EarlyStopping
     from .check import ConfigReport, check_config
     from .metrics import F1, CalibrationError, ConfusionMatrix, Metric, Precision, Recall, TopK
     from .optimizers import (
@@ -58,6 +58,7 @@ _PLACES = {
     "Adamax": "optimizers",
     "CalibrationError": "metrics",
     "Callback": "callbacks",
+    "Checkpoint": "callbacks",
     "CompiledStep": "step",
     "ConfigReport": "check",
     "ConfusionMatrix": "metrics",
@@ -106,6 +107,7 @@ __all__ = [
     "Adamax",
     "CalibrationError",
     "Callback",
+    "Checkpoint",
     "CompiledStep",
     "ConfigReport",
     "ConfusionMatrix",

@@ -1,29 +1,34 @@
 """The run folder: what a training was told, what it gave, and the weights, in files that execute nothing when read.
 
 config.yaml (resolved, with every default), metrics.csv (a row an epoch), summary.json (final figures, versions, seed),
-model.safetensors (weights under PyTorch's names), and preprocessing.json (how a table becomes numbers).
+model.safetensors (weights under PyTorch's names), checkpoint/ (all that `resume` needs), and preprocessing.json (how a
+table becomes numbers). Each is written whole, so a run may be killed at any moment.
 """
 
 import csv
+import io
 import json
 import os
-import platform
 import shutil
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
-from .callbacks import Callback
+from .callbacks import Callback, Checkpoint
 from .check import unchecked_notice
-from .configs import Config
+from .checkpoints import CheckpointError, numbered, read_checkpoint
+from .configs import Config, Experiment, load_config, parse_config
+from .durable import locked, write_durably, write_json
+from .resuming import restore
 from .trainer import Trainer, TrainingError
+from .versions import versions
 
-PACKAGES = ("bprop", "numpy", "numba", "scipy")
+CHANGEABLE = ("trainer.epochs=", "trainer.threads=")  # by overrides of a run that goes on
 
 
 class CsvLog(Callback):
@@ -36,23 +41,37 @@ class CsvLog(Callback):
         self.path = Path(path)
 
     def on_fit_start(self, trainer) -> None:
-        self._first = len(trainer.history)
-        self._write("w", [], [])
+        self._history, self._first = trainer.history, len(trainer.history)
+        self._rewrite()
 
     def on_epoch_end(self, trainer, row: dict) -> None:
-        self._write("a", list(trainer.history[self._first]), [row])
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            file.write(lines(list(self._history[self._first]), [row], header=file.tell() == 0))
 
     def on_fit_end(self, trainer) -> None:
         """Write all rows anew: Ctrl-C may have come before the last one, and a figure may have come up late."""
-        rows = trainer.history[self._first :]
-        self._write("w", list(dict.fromkeys(name for row in rows for name in row)), rows)
+        self._rewrite()
 
-    def _write(self, mode: str, names: list[str], rows: list[dict[str, Any]]) -> None:
-        with self.path.open(mode, newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, names, extrasaction="ignore")
-            if names and file.tell() == 0:
-                writer.writeheader()
-            writer.writerows(rows)
+    def state_dict(self) -> dict[str, Any]:
+        return {"first": self._first}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._first = state["first"]
+        self._rewrite()
+
+    def _rewrite(self) -> None:
+        rows = self._history[self._first :]
+        write_durably(self.path, lines(list(dict.fromkeys(name for row in rows for name in row)), rows, header=True))
+
+
+def lines(names: list[str], rows: list[dict[str, Any]], header: bool) -> str:
+    """Rows as the text of a CSV file, with the columns `names`."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names, extrasaction="ignore")
+    if names and header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def train_config(config: Config, run: Path | None = None, quiet: bool = False) -> dict[str, Any]:
@@ -66,35 +85,130 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
     experiment = config.build()
     if not quiet and (notice := unchecked_notice(config, experiment.model, experiment.loss)):
         print(notice, file=sys.stderr)
-    train = experiment.dataset.train  # read the data before a folder is made
+    experiment.dataset.train  # noqa: B018  # read the data before a folder is made
     folder = new_folder(run, config)
-    (folder / "config.yaml").write_text(config.resolved(), encoding="utf-8")
-    for source in config.sources:  # so that the folder's config finds the modules that it names
-        shutil.copyfile(source, folder / source.name)
-    if hasattr(experiment.dataset, "preprocessing"):  # of a table, which new rows need, too
-        experiment.dataset.preprocessing.save(folder / "preprocessing.json")
-    callbacks = [*experiment.callbacks, CsvLog(folder / "metrics.csv")]  # last, so that it sees their figures
+    with locked(folder):
+        refuse_files_in(folder)
+        for source in config.sources:  # so that the folder's config finds the modules that it names
+            shutil.copyfile(source, folder / source.name)
+        if hasattr(experiment.dataset, "preprocessing"):  # of a table, which new rows need, too
+            experiment.dataset.preprocessing.save(folder / "preprocessing.json")
+        write_durably(folder / "config.yaml", config.resolved())  # last: a folder that has it can be resumed
+        return finish(trainer_of(config, experiment, folder, quiet), config, experiment, start)
+
+
+def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False) -> tuple[dict[str, Any], bool]:
+    """Go on with a run that was stopped, exactly as if it had not been; returns its summary, and whether it was over.
+
+    A run that was stopped before its first checkpoint starts anew.
+
+    Args: overrides: trainer.epochs=N and trainer.threads=N alone, as others would make another training of it.
+    Errors: FileNotFoundError for a folder without a run; BlockingIOError while it is being trained; ValueError for
+        other overrides, an edited config, and checkpoints that do not fit; and those of `train_config`.
+    """
+    start = time.perf_counter()
+    wrong = [override for override in overrides if not override.startswith(CHANGEABLE)]
+    if wrong:
+        raise ValueError(f"resume: {wrong[0]} would make it another training, expected trainer.epochs=N alone")
+    config = load_config(config_of(folder), overrides)
+    with locked(folder):
+        checkpoint = folder / "checkpoint"
+        state = read_checkpoint(checkpoint, tidy=True) if numbered(checkpoint) else None
+        if state is not None:
+            check_same(config, state["notes"]["config"], folder)
+            summary = summary_of(folder)
+            if summary is not None and is_over(state, config):
+                return summary, True
+        experiment = config.build()
+        trainer = trainer_of(config, experiment, folder, quiet)
+        if state is not None:
+            restore(trainer, state)
+            start -= state["seconds"]
+        (folder / "summary.json").unlink(missing_ok=True)  # of an end that is none any more
+        write_durably(folder / "config.yaml", config.resolved())
+        trainer.notes["config"] = config.resolved()
+        return finish(trainer, config, experiment, start), False
+
+
+def config_of(folder: Path) -> Path:
+    """The config of a run; FileNotFoundError if the folder has none."""
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is no run folder: there is no {path}")
+    return path
+
+
+def check_same(config: Config, found: str, folder: Path) -> None:
+    """ValueError if a run's config is another than that of its checkpoint, in more than what may change."""
+    same = [f"{key.removesuffix('=')}={written_setting(config, key)}" for key in CHANGEABLE]
+    before = parse_config(found, same, source="the checkpoint's config", folder=folder)
+    if before.resolved() != config.resolved():
+        raise CheckpointError(
+            f"{folder / 'config.yaml'} is not the config with which the run began: it has been edited"
+        )
+
+
+def written_setting(config: Config, key: str) -> str:
+    """A setting of the trainer, as an override would say it."""
+    name = key.removeprefix("trainer.").removesuffix("=")
+    value = config.settings.get(name, config.accepted_settings.named[name].default)
+    return "null" if value is None else str(value)
+
+
+def is_over(state: dict[str, Any], config: Config) -> bool:
+    """Whether nothing is left to be trained."""
+    wanted = int(written_setting(config, "trainer.epochs="))
+    return state["fit"]["stopped"] is not None or state["epoch"] >= wanted
+
+
+def summary_of(folder: Path) -> dict[str, Any] | None:
+    """The summary of a run that has come to its end."""
+    try:
+        return json.loads((folder / "summary.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def trainer_of(config: Config, experiment: Experiment, folder: Path, quiet: bool) -> Trainer:
+    """The trainer of a run, with the callbacks that keep its files."""
+    saves = any(isinstance(callback, Checkpoint) and callback.folder is None for callback in experiment.callbacks)
+    log = CsvLog(folder / "metrics.csv")  # after the config's callbacks, so that it sees their figures
     trainer = Trainer(
         experiment.model,
         experiment.loss,
         experiment.optimizer,
-        callbacks=callbacks,
+        callbacks=[*experiment.callbacks, log, *([] if saves else [Checkpoint()])],
         schedules=experiment.schedules,
         seed=config.seed,
         quiet=quiet,
+        folder=folder,
     )
+    trainer.notes["config"] = config.resolved()
+    return trainer
+
+
+def finish(trainer: Trainer, config: Config, experiment: Experiment, start: float) -> dict[str, Any]:
+    """Train to the end, and write weights and summary, whatever way it ends."""
+    folder, data = trainer.folder, experiment.dataset
+    assert folder is not None
     trouble: BaseException | None = None
     try:
-        trainer.fit(train, experiment.dataset.valid, **experiment.settings)
+        trainer.fit(data.train, data.valid, **experiment.settings)
+    except BrokenPipeError:
+        raise
     except (TrainingError, KeyboardInterrupt) as error:
         trouble = error
         trainer.stop(str(error) or "interrupted")
-    summary = final_figures(trainer, experiment.dataset, experiment.settings, tested=trouble is None)
+    except OSError as error:  # such as a full disk
+        failure = TrainingError(f"the training cannot go on: {error}")
+        failure.add_note(f"'bprop resume {folder}' goes on from the last checkpoint")
+        raise failure from error
+    summary = final_figures(trainer, data, experiment.settings, tested=trouble is None)
     summary |= {"seconds": time.perf_counter() - start, "run": str(folder)}
     summary |= {"seed": config.seed, "dtype": config.dtype, "versions": versions()}
-    with experiment.optimizer.evaluated_weights(experiment.model):
-        save_file(experiment.model.state_dict(), folder / "model.safetensors")
-    (folder / "summary.json").write_text(json.dumps(finite(summary), indent=2) + "\n", encoding="utf-8")
+    with trainer.optimizer.evaluated_weights(trainer.model):
+        write_durably(folder / "model.safetensors", save(trainer.model.state_dict()))
+    write_json(folder / "summary.json", finite(summary))
     if trouble is not None:
         trouble.add_note(f"the run folder is {folder}")
         raise trouble
@@ -105,8 +219,7 @@ def new_folder(run: Path | None, config: Config) -> Path:
     """Make the run folder; one that holds something already is refused."""
     if run is not None:
         run.mkdir(parents=True, exist_ok=True)
-        if any(run.iterdir()):
-            raise FileExistsError(f"the run folder {run} is not empty; give another with --run")
+        refuse_files_in(run)
         return run
     name = config.path.stem if config.path is not None else "run"
     stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -118,6 +231,12 @@ def new_folder(run: Path | None, config: Config) -> Path:
             continue
         return folder
     raise FileExistsError(f"runs/{name}-{stamp} and 999 like it exist already")
+
+
+def refuse_files_in(folder: Path) -> None:
+    """FileExistsError for a folder that is not empty."""
+    if any(folder.iterdir()):
+        raise FileExistsError(f"the run folder {folder} is not empty; give another with --run")
 
 
 def final_figures(trainer: Trainer, dataset, settings: dict[str, Any], tested: bool) -> dict[str, Any]:
@@ -133,17 +252,6 @@ def final_figures(trainer: Trainer, dataset, settings: dict[str, Any], tested: b
     if trainer.stopped is not None:
         summary["stopped"] = trainer.stopped
     return summary
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, the platform and the packages that the figures depend on."""
-    found = {"python": platform.python_version(), "platform": sys.platform}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "unknown"
-    return found
 
 
 def finite(value: Any) -> Any:

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,13 @@ from ..modules.engine.threads import num_threads
 from ..modules.loss import Loss
 from ..modules.module import Module
 from .callbacks import Callback
+from .checkpoints import read_checkpoint, write_checkpoint
 from .loop import Epoch, NotFinite, weights_of
 from .metrics import Metric, MetricLike, figures, find_metrics
 from .notice import said_if_slow
 from .optimizers import Optimizer
 from .optimizers.full_batch import FullBatch
+from .resuming import check_settings, fingerprint, restore, state_of
 from .schedules import Schedule
 from .schedules.timetable import Timetable
 from .step import CompiledStep
@@ -38,8 +41,11 @@ class Trainer:
 
     Args: model, loss, optimizer: what is trained, on what and how; callbacks: run after each epoch, in order;
         schedules: settings that change, such as {"optimizer.lr": CosineSchedule(), "model.2.p": ...}, or "batch_size";
-        seed: the order of the samples is a function of it alone; quiet: no progress bar, no lines.
-    `history` holds one dict of figures for each epoch; `stopped` says why the training ended early, or is None.
+        seed: the order of the samples is a function of it alone; quiet: no progress bar, no lines; folder: that of the
+        run, into which callbacks write.
+    `history` holds one dict of figures for each epoch; `stopped` says why the training ended early, or is None;
+    `epoch` is the number of epochs done, `position` that of samples in the epoch that runs; `seconds` is the time in
+    `fit`; `notes` are values for a caller's own use, saved with the rest.
     Source: Goodfellow et al., Deep Learning, section 8.1.3 and algorithm 8.1.
     """
 
@@ -53,6 +59,7 @@ class Trainer:
         schedules: Mapping[str, Schedule] | None = None,
         seed: int = 0,
         quiet: bool = False,
+        folder: str | Path | None = None,
     ):
         for name, value, kind in (("model", model, Module), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
             if not isinstance(value, kind):
@@ -64,13 +71,19 @@ class Trainer:
                 raise TypeError(f"Trainer: a callback is {callback!r}, expected a Callback{hint}")
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.callbacks, self.seed, self.quiet = list(callbacks), seed, quiet
+        self.folder = None if folder is None else Path(folder)
         self.history: list[dict[str, Any]] = []
+        self.notes: dict[str, Any] = {}
         self.stopped: str | None = None
-        self.epoch = 0
+        self.resumed = False  # whether this fit, or the last, is one that was loaded
+        self.epoch, self.seconds = 0, 0.0
         self.threads: int | None = None  # that the last training used
         self.metrics: dict[str, Metric] = {}  # those of the last training
-        self._epochs = 0  # the number of epochs after this fit
         self._good: dict[str, np.ndarray] | None = None  # weights that are known to have given a finite loss
+        self._fit: dict[str, Any] | None = None  # while it runs: its first epoch, the epochs after it, its settings
+        self._place: dict[str, Any] | None = None  # within an epoch: how far it is, and what it has gathered
+        self._pending: dict[str, Any] | None = None  # a fit that was loaded, for the next one to finish
+        self._for_now = False  # whether the training stops only for now
         self.timetable = Timetable(schedules or {}, {"optimizer": optimizer, "model": model, "loss": loss})
         if isinstance(optimizer, FullBatch) and self.timetable.by_step:
             path = self.timetable.by_step[0].path
@@ -91,7 +104,7 @@ class Trainer:
         metrics: list[MetricLike] | None = None,
         threads: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Train for some epochs; returns `history`.
+        """Train for some epochs; returns `history`. After `load` it finishes the fit that was saved, with its settings.
 
         Args: train: a Dataset (its train and valid parts are used), an ArrayDataset or arrays (x, y) or (x, y,
             sample_weight); valid: likewise, or None; epochs: at least 0; batch_size: at most the number of samples;
@@ -116,25 +129,55 @@ class Trainer:
         self._check(train, chosen)
         if valid is not None:
             self._check(valid, chosen)
-        self.stopped, self._good, self.metrics, self._epochs = None, None, chosen, self.epoch + epochs
-        self.threads = threads
+        how = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last, "balance": balance}
+        what = {"metrics": list(chosen), "train": fingerprint(train), "valid": fingerprint(valid)}
+        self._begin(epochs, how | what, len(train))
+        self.metrics, self.threads = chosen, threads
         self.model.train()
-        for callback in self.callbacks:
-            callback.on_fit_start(self)
         try:
-            for _ in range(epochs):
-                self._epoch(train, valid, batch_size, shuffle, balance, drop_last, chosen)
-                if self.stopped is not None:
-                    break
+            self._start_callbacks()
+            try:
+                while not self.ended:
+                    self._epoch(train, valid, batch_size, shuffle, balance, drop_last, chosen)
+                    self._pause(None)
+            finally:
+                self.timetable.restore()
+                for callback in self.callbacks:
+                    callback.on_fit_end(self)
         finally:
-            self.timetable.restore()
-            for callback in self.callbacks:
-                callback.on_fit_end(self)
+            self._fit = self._place = None
         return self.history
 
-    def stop(self, reason: str) -> None:
-        """End the training after this epoch."""
-        self.stopped = reason
+    def stop(self, reason: str, *, for_now: bool = False) -> None:
+        """End the training after this epoch; for_now: if it is resumed it goes on."""
+        self.stopped, self._for_now = reason, for_now
+
+    @property
+    def ended(self) -> bool:
+        """Whether the fit that runs has done its last epoch."""
+        return self._fit is not None and (self.stopped is not None or self.epoch >= self._fit["epochs"])
+
+    @property
+    def position(self) -> int:
+        """How many samples of the present epoch are done; 0 between epochs."""
+        return 0 if self._place is None else self._place["done"]
+
+    def save(self, folder: str | Path) -> None:
+        """Write a checkpoint: all that `load` needs for the training to go on as if it had not been interrupted.
+
+        Args: folder: made if missing; it keeps this checkpoint and the one before. Call it outside `fit` or from a
+            callback's `on_pause`.
+        Errors: OSError if it cannot be written; the one before is then as it was.
+        """
+        write_checkpoint(Path(folder), state_of(self))
+
+    def load(self, folder: str | Path) -> None:
+        """Take over the newest whole checkpoint of a folder, saved by a trainer like this one; nothing is executed.
+
+        If it was saved within a `fit`, the next `fit`, with the same data and settings, finishes that one.
+        Errors: FileNotFoundError if there is none; ValueError if none is whole, or if it does not fit this trainer.
+        """
+        restore(self, read_checkpoint(Path(folder)))
 
     def evaluate(self, data: Data, *, metrics: list[MetricLike] | None = None) -> dict[str, Any]:
         """Mean loss and metrics of a data set, in evaluation mode. A Dataset stands for its test part."""
@@ -173,6 +216,39 @@ class Trainer:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
+    def _begin(self, epochs: int, settings: dict[str, Any], samples: int) -> None:
+        """Start a fit, or go on with the one that was loaded; refuses settings that would make it another one."""
+        pending = self._pending
+        self.resumed, begun = pending is not None, self.epoch
+        if pending is not None:
+            check_settings(pending["settings"], settings)
+            begun = pending["begun"]
+            until = self.epoch + (pending["place"] is not None)
+            if begun + epochs < until:
+                raise ValueError(
+                    f"Trainer: epochs is {epochs}, expected at least {until - begun}, as so many have begun"
+                )
+            rest = settings["batch_size"], samples, settings["drop_last"]
+            self.timetable.check_so_far(until, pending["epochs"], begun + epochs, *rest)
+        self._fit = {"begun": begun, "epochs": begun + epochs, "settings": settings}
+        self.stopped, self._good, self._place, self._for_now = None, None, None, False
+        if pending is not None:
+            self.stopped, self._good, self._place = pending["stopped"], pending["good"], pending["place"]
+
+    def _start_callbacks(self) -> None:
+        for callback in self.callbacks:
+            callback.on_fit_start(self)
+        if self._pending is not None:
+            for callback, state in zip(self.callbacks, self._pending["callbacks"], strict=True):
+                callback.load_state_dict(state)
+            self._pending = None
+
+    def _pause(self, place: dict[str, Any] | None) -> None:
+        """A moment in which all is consistent and may be saved."""
+        self._place = place
+        for callback in self.callbacks:
+            callback.on_pause(self)
+
     def _check(self, data: ArrayDataset, metrics: dict[str, Metric]) -> None:
         """Refuse data that do not fit the net, the loss or a metric, before anything is trained."""
         output_shape = self.model.output_shape((1, *data.input_shape))
@@ -185,9 +261,13 @@ class Trainer:
         figures(metrics, self.loss, np.zeros(output_shape, self.model.dtype), data.y[:1], data)
 
     def _epoch(self, train, valid, batch_size, shuffle, balance, drop_last, metrics: dict[str, Metric]) -> None:
-        start = time.perf_counter()
-        table = self.timetable.begin_epoch(self.epoch, self._epochs, batch_size, len(train), drop_last)
-        batch_size = self.timetable.batch_size(batch_size, self.epoch, self._epochs, len(train))
+        place, self._place = self._place, None  # of an epoch that was begun before
+        passed = place["seconds"] if place else 0.0
+        start, earlier = time.perf_counter() - passed, self.seconds - passed
+        assert self._fit is not None
+        epochs = self._fit["epochs"]
+        table = self.timetable.begin_epoch(self.epoch, epochs, batch_size, len(train), drop_last)
+        batch_size = self.timetable.batch_size(batch_size, self.epoch, epochs, len(train))
         n = len(train) - len(train) % batch_size if drop_last else len(train)
         order = self._order(train, shuffle, balance)
         metrics = {name: metric for name, metric in metrics.items() if metric.number}
@@ -197,17 +277,25 @@ class Trainer:
         epoch = Epoch(train, order[:n], batch_size, outputs, self.timetable.by_step, table, weights)
         if isinstance(self.optimizer, FullBatch):
             epoch.give_shares(self.optimizer)
+        before, total = self.model.state_dict(), 0.0
+        if place is not None:
+            before, total = place["before"], place["total"]
+            epoch.first, epoch.total = place["done"], total
+            outputs[: place["done"]] = place["outputs"]
         with said_if_slow(COMPILING, quiet=self.quiet):
             epoch.prepare(self._step)
             if self.threads is None:
                 self.threads = choose_threads(self._step, epoch)
-        before = self.model.state_dict()
-        total = 0.0
         with num_threads(self.threads), self._bar(n) as bar:
             try:
                 for done, total in epoch.train(self._step):
                     bar.update(done - bar.n)
                     bar.set_postfix(loss=f"{mean(total, epoch.mass(done)):.4f}", refresh=False)
+                    if done < n:
+                        place = {"done": done, "total": total, "outputs": outputs[:done], "before": before}
+                        seconds = time.perf_counter() - start
+                        self.seconds = earlier + seconds
+                        self._pause(place | {"seconds": seconds})
                 if not np.isfinite(self.model.flat_parameters).all():
                     raise NotFinite("a weight is not finite", n - 1)
             except NotFinite as problem:
@@ -222,6 +310,7 @@ class Trainer:
             row |= {f"valid_{name}": value for name, value in self._evaluate(valid, metrics).items()}
         row |= self.timetable.row(batch_size)
         row["seconds"] = time.perf_counter() - start
+        self.seconds, self._place = earlier + row["seconds"], None
         self.history.append(row)
         self.timetable.observe(row)
         self._say(row)

@@ -38,17 +38,37 @@ class Timetable:
         """Set what changes by epochs; returns values (steps, settings) of what changes by steps, or None."""
         for setting in self.by_epoch:
             setting.write(setting.at(epoch, epochs))
-        if not self.by_step:
-            return None
+        return self._table(range(epoch, epoch + 1), epochs, base, samples, drop_last) if self.by_step else None
+
+    def _table(self, which: range, epochs: int, base: int, samples: int, drop_last: bool) -> np.ndarray:
+        """Values (steps, settings) in the steps of some epochs."""
         if BATCH_SIZE in self.schedules and self.schedules[BATCH_SIZE].state_dict():
             raise ValueError("schedules: batch_size depends on the figures, so other schedules cannot count steps")
         counts = []
         for each in range(epochs):
             size = self.batch_size(base, each, epochs, samples)
             counts.append(samples // size if drop_last else -(-samples // size))
-        first, total = sum(counts[:epoch]), sum(counts)
-        times = range(first, first + counts[epoch])
-        return np.array([[setting.at(t, total) for setting in self.by_step] for t in times])
+        first, last, total = sum(counts[: which.start]), sum(counts[: which.stop]), sum(counts)
+        return np.array([[setting.at(t, total) for setting in self.by_step] for t in range(first, last)])
+
+    def check_so_far(self, until: int, old: int, new: int, base: int, samples: int, drop_last: bool) -> None:
+        """ValueError unless the first `until` epochs are the same, whether there are `old` epochs in all or `new`."""
+        changed = [
+            setting.path
+            for setting in self.by_epoch
+            if any(setting.at(each, old) != setting.at(each, new) for each in range(until))
+        ]
+        sizes = [[self.batch_size(base, each, epochs, samples) for each in range(until)] for epochs in (old, new)]
+        changed += [BATCH_SIZE] if sizes[0] != sizes[1] else []
+        if self.by_step and old != new:
+            tables = [self._table(range(until), epochs, base, samples, drop_last) for epochs in (old, new)]
+            if not np.array_equal(tables[0], tables[1]):
+                changed += [setting.path for setting in self.by_step]
+        if changed:
+            raise ValueError(
+                f"schedules: with {new} epochs, not {old}, {', '.join(changed)} would have been different until now, "
+                "so such a training must start anew"
+            )
 
     def row(self, batch_size: int) -> dict[str, float]:
         """The settings as they are now, by the names of their columns."""

@@ -1,25 +1,11 @@
-"""Things that happen between epochs. Callbacks run in the order in which they are given."""
+"""Early stopping: a training ends when a figure of the validation set has stopped improving."""
+
+from typing import Any
 
 import numpy as np
 
-from .metrics import larger_is_better
-
-
-class Callback:
-    """Base of callbacks; each method may be left out.
-
-    `row` is the epoch's line of figures, a dict such as {"epoch": 1, "train_loss": ..., "valid_loss": ...}; what a
-    callback adds to it is seen by those after it. `trainer.stop(reason)` ends the training after this epoch.
-    """
-
-    def on_fit_start(self, trainer) -> None:
-        """Before the first epoch."""
-
-    def on_epoch_end(self, trainer, row: dict) -> None:
-        """After each epoch, with its figures."""
-
-    def on_fit_end(self, trainer) -> None:
-        """After the last epoch, however the training ends."""
+from ..metrics import larger_is_better
+from .callback import Callback
 
 
 class EarlyStopping(Callback):
@@ -59,3 +45,9 @@ class EarlyStopping(Callback):
         if self.restore_best and self.weights is not None:
             trainer.model.load_state_dict(self.weights)
             trainer.optimizer.forget_averages()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch, "weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self.best_epoch, self.weights = state["best"], state["best_epoch"], state["weights"]

@@ -1,0 +1,439 @@
+"""A training that was stopped goes on as if it had not been: to the same bits, from any moment."""
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bprop.modules import BatchNorm1d, Dropout, Linear, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed
+from bprop.trainers import (
+    LBFGS,
+    SGD,
+    Adam,
+    Callback,
+    Checkpoint,
+    CosineSchedule,
+    EarlyStopping,
+    ExponentialSchedule,
+    Trainer,
+    TrainingError,
+    loop,
+    runs,
+)
+from bprop.trainers.cli import main
+from bprop.trainers.configs import load_config
+from bprop.trainers.durable import locked
+from safetensors.numpy import load_file
+
+KILL_MANY = Path(__file__).parents[1] / "kill_many.py"
+
+
+class Stopping(Callback):
+    """Stands for Ctrl-C, at the pause of this number."""
+
+    def __init__(self, at=0):
+        self.at, self.pauses = at, 0
+
+    def on_pause(self, trainer):
+        self.pauses += 1
+        if self.pauses == self.at:
+            raise KeyboardInterrupt
+
+
+class Always(Checkpoint):
+    """Saves at each pause."""
+
+    def __init__(self, folder, **settings):
+        super().__init__(str(folder), seconds=0, minutes=0, **settings)
+
+
+@pytest.fixture
+def short_chunks(monkeypatch):
+    """A pause after each step."""
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
+
+
+def pairs(n=40, seed=0):
+    random = np.random.default_rng(seed)
+    return random.normal(size=(n, 4)).astype(np.float32), random.integers(0, 3, n)
+
+
+def trainer(*callbacks, optimizer=None, schedules=None, seed=0, net=None):
+    manual_seed(0)
+    net = net or Sequential(Linear(4, 8), BatchNorm1d(8), Tanh(), Dropout(0.3), Linear(8, 3))
+    optimizer = optimizer or Adam(lr=0.01, ema=0.9)
+    schedules = {"optimizer.lr": CosineSchedule(per="step")} if schedules is None else schedules
+    return Trainer(
+        net, SoftmaxCrossEntropy(), optimizer, callbacks=callbacks, schedules=schedules, seed=seed, quiet=True
+    )
+
+
+def fit(made, **settings):
+    return made.fit(pairs(), pairs(20, 1), **{"epochs": 4, "batch_size": 10, **settings})
+
+
+def figures(history):
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
+
+
+def stopped(made, at, **settings):
+    made.callbacks.append(Stopping(at))
+    with pytest.raises(KeyboardInterrupt):
+        fit(made, **settings)
+
+
+@pytest.mark.parametrize("at", [1, 3, 4, 5, 10, 16])
+def test_from_any_pause(tmp_path, short_chunks, at):
+    """Four pauses an epoch: after each of three steps, and after the epoch."""
+    wanted = trainer(EarlyStopping(patience=2), Stopping(), Stopping())
+    fit(wanted)
+    stopped(trainer(EarlyStopping(patience=2), Always(tmp_path)), at)
+    made = trainer(EarlyStopping(patience=2), Always(tmp_path), Stopping())
+    made.load(tmp_path)
+    assert made.epoch == at // 4
+    fit(made)
+    assert np.array_equal(made.model.flat_parameters, wanted.model.flat_parameters)
+    assert all(
+        np.array_equal(a, b) for a, b in zip(*(t.model.state_dict().values() for t in (made, wanted)), strict=True)
+    )
+    assert made.model.counters() == wanted.model.counters()
+    assert figures(made.history) == figures(wanted.history)
+    assert (made.stopped, made.epoch) == (wanted.stopped, wanted.epoch)
+
+
+def test_the_state_of_early_stopping(tmp_path):
+    """Its best weights are of before the stop, and the patience runs on."""
+    net = Sequential(Linear(4, 3))
+    made = [trainer(EarlyStopping(patience=3), net=net.copy(), optimizer=SGD(lr=0.5), schedules={}) for _ in range(3)]
+    wanted = fit(made[0], epochs=99)
+    made[1].callbacks += [Always(tmp_path)]
+    stopped(made[1], len(wanted) - 1, epochs=99)
+    made[2].callbacks += [Always(tmp_path), Stopping()]
+    made[2].load(tmp_path)
+    fit(made[2], epochs=99)
+    assert made[2].stopped == made[0].stopped is not None
+    assert np.array_equal(made[2].model.flat_parameters, made[0].model.flat_parameters)
+    assert made[2].evaluate(pairs(20, 1))["loss"] == min(row["valid_loss"] for row in wanted)
+
+
+def test_a_loss_that_is_not_finite_goes_back_to_the_same_weights(tmp_path, short_chunks):
+    def diverging(*callbacks):
+        made = trainer(*callbacks, optimizer=SGD(lr=1.0), net=Sequential(Linear(4, 5), Linear(5, 3)), schedules={})
+        made.optimizer.lr = 1e25
+        return made
+
+    messages, weights = [], []
+    stopped(diverging(Always(tmp_path)), 1)
+    for made in (diverging(Stopping(), Stopping()), diverging(Always(tmp_path), Stopping())):
+        if made.callbacks[0].__class__ is Always:
+            made.load(tmp_path)
+        with pytest.raises(TrainingError) as caught:
+            fit(made)
+        messages.append(str(caught.value))
+        weights.append(made.model.flat_parameters.copy())
+    assert messages[0] == messages[1]
+    assert np.array_equal(*weights)
+
+
+def test_outside_a_fit(tmp_path):
+    """After a fit the next one goes on, as it would have in the same process."""
+    wanted, first, second = (trainer(schedules={}) for _ in range(3))
+    fit(wanted)
+    fit(first)
+    first.notes["mine"] = [1, "two"]
+    first.save(tmp_path)
+    second.load(tmp_path)
+    assert second.notes == {"mine": [1, "two"]}
+    fit(wanted)
+    assert len(fit(second)) == 8
+    assert not second.resumed
+    assert np.array_equal(second.model.flat_parameters, wanted.model.flat_parameters)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 8}, r"^Trainer: batch_size is 8, expected 10 as in the training that is resumed$"),
+        ({"shuffle": False}, r"^Trainer: shuffle is False, expected True as in"),
+        ({"metrics": []}, r"^Trainer: metrics is \[\], expected \['accuracy'\] as in"),
+        ({"epochs": 1}, r"^Trainer: epochs is 1, expected at least 3, as so many have begun$"),
+        ({"epochs": 9}, r"^schedules: with 9 epochs, not 4, optimizer.lr would have been different until now"),
+    ],
+)
+def test_another_fit_is_refused(tmp_path, change, message):
+    made = trainer(Always(tmp_path))
+    stopped(made, 5)
+    again = trainer(Always(tmp_path), Stopping())
+    again.load(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        fit(again, **change)
+    assert len(fit(again)) == 4  # it still waits
+
+
+def test_other_data_are_refused(tmp_path):
+    stopped(trainer(Always(tmp_path)), 1)
+    made = trainer(Always(tmp_path), Stopping())
+    made.load(tmp_path)
+    for train, valid, which in ((pairs(40, 2), pairs(20, 1), "train"), (pairs(), pairs(20, 2), "valid")):
+        with pytest.raises(
+            ValueError, match=rf"^Trainer: the {which} data are others, expected \w+ as in the training"
+        ):
+            made.fit(train, valid, epochs=4, batch_size=10)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: trainer(Checkpoint("x"), optimizer=SGD(lr=0.1)), "has the optimizer Adam, this trainer SGD$"),
+        (lambda: trainer(Checkpoint("x"), seed=1), "has the seed 0, this trainer 1$"),
+        (lambda: trainer(), r"has the callbacks \['Always', 'Stopping'\], this trainer \[\]$"),
+        (lambda: trainer(schedules={}), "has the schedules {'optimizer.lr': .*}, this trainer {}$"),
+        (
+            lambda: trainer(net=Sequential(Linear(4, 3))),
+            r"has the model Sequential\(Linear, .*, this trainer Sequential",
+        ),
+        (lambda: trainer(net=Sequential(Linear(4, 3)).to("float64")), "the checkpoint has the model"),
+    ],
+)
+def test_another_trainer_is_refused(tmp_path, made, message):
+    stopped(trainer(Always(tmp_path)), 1)
+    with pytest.raises(ValueError, match=message):
+        made().load(tmp_path)
+
+
+def test_another_width_is_refused(tmp_path):
+    trainer(net=Sequential(Linear(4, 3))).save(tmp_path)
+    with pytest.raises(ValueError, match=r"0.weight has shape \(3, 4\), expected \(5, 4\)"):
+        trainer(net=Sequential(Linear(4, 5))).load(tmp_path)
+
+
+def test_other_versions_are_told(tmp_path, monkeypatch):
+    trainer().save(tmp_path)
+    monkeypatch.setattr("bprop.trainers.resuming.versions", lambda: {"numpy": "1.0"})
+    monkeypatch.setattr("bprop.trainers.resuming.sources_digest", lambda: "x")
+    message = (
+        r"^the checkpoint was written with numpy [\d.]+ in place of 1.0, other sources of bprop; the results may differ"
+    )
+    with pytest.warns(UserWarning, match=message):
+        trainer().load(tmp_path)
+
+
+def test_more_epochs_where_that_is_exact(tmp_path):
+    """A rate that falls by epochs does not depend on their number, a cosine does."""
+    falling = {"optimizer.lr": ExponentialSchedule(gamma=0.9)}
+    wanted, first, more = (trainer(schedules=dict(falling)) for _ in range(3))
+    fit(wanted, epochs=7)
+    first.callbacks.append(Always(tmp_path))
+    fit(first, epochs=3)
+    more.callbacks.append(Always(tmp_path))
+    more.load(tmp_path)
+    fit(more, epochs=7)
+    assert figures(more.history) == figures(wanted.history)
+
+
+# -- the callback ------------------------------------------------------------------------------------------------------
+
+
+def numbers(folder):
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def test_every_few_epochs_and_the_last(tmp_path):
+    saved = []
+
+    class Noting(Checkpoint):
+        """Writes down when it saves."""
+
+    made = trainer(Noting(str(tmp_path), epochs=3, seconds=0))
+    made.save = lambda folder: saved.append(made.epoch)
+    fit(made, epochs=8)
+    assert saved == [3, 6, 8]
+
+
+def test_it_takes_little_time(tmp_path):
+    """Epochs of milliseconds: only the last one is saved, as each would take longer than the epoch."""
+    made = trainer(Checkpoint(str(tmp_path)))
+    fit(made, epochs=5)
+    assert numbers(tmp_path) == ["000001"]
+
+
+def test_the_best_are_kept(tmp_path):
+    made = trainer(Checkpoint(str(tmp_path), best=2, monitor="valid_accuracy"), schedules={})
+    history = fit(made, epochs=6)
+    order = sorted(history, key=lambda row: -row["valid_accuracy"])  # of equal ones the first
+    best = {row["epoch"] for row in order[:2]}
+    assert {path.name for path in (tmp_path / "best").iterdir()} == {f"epoch-{n}.safetensors" for n in best}
+    net = trainer(optimizer=SGD(lr=0.1))
+    net.model.load_state_dict(load_file(tmp_path / "best" / f"epoch-{order[0]['epoch']}.safetensors"))
+    assert net.evaluate(pairs(20, 1))["accuracy"] == order[0]["valid_accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "^Checkpoint: epochs is 0, expected at least 1$"),
+        ({"minutes": -1}, "^Checkpoint: minutes is -1, expected at least 0$"),
+        ({"seconds": float("nan")}, "^Checkpoint: seconds is nan, expected at least 0$"),
+        ({"best": -1}, "^Checkpoint: best is -1, expected at least 0$"),
+    ],
+)
+def test_settings_out_of_range(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Checkpoint(**settings)
+
+
+def test_a_folder_is_needed(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"^Checkpoint: there is no run folder, expected a folder: Checkpoint\(folder\)$"
+    ):
+        fit(trainer(Checkpoint()))
+    with pytest.raises(ValueError, match=r"^Checkpoint: there is no figure 'valid_f1', expected one of train_loss, "):
+        fit(trainer(Checkpoint(str(tmp_path), best=1, monitor="valid_f1")))
+
+
+def test_checkpoints_of_another_training_are_not_overwritten(tmp_path):
+    made = trainer(Always(tmp_path), schedules={})
+    fit(made, epochs=1)
+    fit(made, epochs=1)  # the same one goes on
+    with pytest.raises(FileExistsError, match=r"^Checkpoint: .* has checkpoints of another training; go on by "):
+        fit(trainer(Always(tmp_path)))
+
+
+def test_state_for_a_callback_without():
+    with pytest.raises(ValueError, match=r"^Stopping: the state has \['a'\], expected none$"):
+        Stopping().load_state_dict({"a": 1})
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+@pytest.mark.jit
+def test_killed_at_random_moments():
+    """Twenty times: Adam with dropout, SGD with momentum, L-BFGS; `tests/kill_many.py 200` does it more often."""
+    done = subprocess.run([sys.executable, str(KILL_MANY), "20"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("all as if never stopped") == 3
+
+
+def iris(folder, *overrides, **options):
+    return runs.train_config(load_config("iris", ["trainer.epochs=3", *overrides]), run=folder, quiet=True, **options)
+
+
+def files(folder):
+    table = [line.rpartition(",")[0] for line in (folder / "metrics.csv").read_text().splitlines()]
+    summary = json.loads((folder / "summary.json").read_text())
+    kept = {name: value for name, value in summary.items() if name not in ("seconds", "run", "threads")}
+    return kept, table, (folder / "model.safetensors").read_bytes(), (folder / "config.yaml").read_text()
+
+
+def test_a_finished_run_says_so_and_may_go_on(tmp_path, capsys):
+    run, longer = tmp_path / "run", tmp_path / "longer"
+    iris(run)
+    iris(longer, "trainer.epochs=5")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert main(["resume", str(run)]) == 0
+    out, err = capsys.readouterr()
+    assert err == f"{run} is finished: all 3 epochs are done; trainer.epochs=N adds more\n"
+    assert "test_accuracy" in out
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert main(["resume", str(run), "trainer.epochs=5", "--quiet"]) == 0
+    assert files(run) == files(longer)
+    seconds = [
+        json.loads(before[run / "summary.json"])["seconds"],
+        json.loads((run / "summary.json").read_text())["seconds"],
+    ]
+    assert seconds[0] < seconds[1]
+
+
+def test_a_run_that_stopped_early_is_finished(tmp_path, capsys):
+    run = tmp_path / "run"
+    stopping = "callbacks=[{EarlyStopping: {monitor: valid_accuracy, patience: 1}}]"
+    iris(run, stopping, "trainer.epochs=60")
+    assert main(["resume", str(run), "trainer.epochs=90"]) == 0
+    assert f"{run} is finished: valid_accuracy has not improved since epoch " in capsys.readouterr().err
+
+
+def test_a_run_without_a_checkpoint_starts_anew(tmp_path):
+    run, wanted = tmp_path / "run", tmp_path / "wanted"
+    iris(wanted)
+    run.mkdir()
+    (run / "config.yaml").write_text((wanted / "config.yaml").read_text())
+    (run / "metrics.csv").write_text("epoch,train_lo")
+    assert main(["resume", str(run), "--quiet"]) == 0
+    assert files(run) == files(wanted)
+
+
+def test_what_cannot_be_resumed(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["resume", str(run)]) == 2
+    assert capsys.readouterr().err == f"bprop: error: {run} is no run folder: there is no {run / 'config.yaml'}\n"
+    iris(run)
+    assert main(["resume", str(run), "seed=1"]) == 2
+    wanted = "bprop: error: resume: seed=1 would make it another training, expected trainer.epochs=N alone\n"
+    assert capsys.readouterr().err == wanted
+    with locked(run):
+        assert main(["resume", str(run)]) == 2
+    assert capsys.readouterr().err == f"bprop: error: the run folder {run} is in use by another process\n"
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("lr: 0.05", "lr: 0.5"))
+    assert main(["resume", str(run)]) == 2
+    assert "is not the config with which the run began: it has been edited" in capsys.readouterr().err
+
+
+def test_a_damaged_checkpoint_is_told(tmp_path, capsys):
+    run = tmp_path / "run"
+    iris(run, "callbacks=[{Checkpoint: {seconds: 0}}]")
+    iris(tmp_path / "wanted", "callbacks=[{Checkpoint: {seconds: 0}}]")
+    newest = max((run / "checkpoint").glob("*.safetensors"))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["resume", str(run), "--quiet"]) == 0
+    assert "bprop: warning: " in capsys.readouterr().err
+    assert files(run) == files(tmp_path / "wanted")
+
+
+LIMITED = """
+import resource, signal, sys
+from bprop.trainers import runs
+from bprop.trainers.cli import main
+plain = runs.Trainer._pause
+def pause(trainer, place):
+    if trainer.epoch == 2:  # from now on no file may become longer than this
+        resource.setrlimit(resource.RLIMIT_FSIZE, (600, resource.RLIM_INFINITY))
+    plain(trainer, place)
+runs.Trainer._pause = pause
+overrides = ["trainer.epochs=3", "callbacks=[{Checkpoint: {seconds: 0}}]"]
+raise SystemExit(main(["train", "iris", *overrides, "--run", sys.argv[1]]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no limits there")
+def test_a_disk_that_fills_up(tmp_path):
+    """The system itself refuses to write, as it does when a disk is full."""
+    run, wanted = tmp_path / "run", tmp_path / "wanted"
+    done = subprocess.run([sys.executable, "-c", LIMITED, str(run)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "bprop: error: the training cannot go on: [Errno 27] File too large" in done.stderr
+    assert f"'bprop resume {run}' goes on from the last checkpoint" in done.stderr
+    assert numbers(run / "checkpoint") == ["000001"]
+    assert main(["resume", str(run), "--quiet"]) == 0
+    iris(wanted, "callbacks=[{Checkpoint: {seconds: 0}}]")
+    assert files(run) == files(wanted)
+
+
+def test_lbfgs_by_hand(tmp_path):
+    net = Sequential(Linear(4, 5), Tanh(), Linear(5, 3)).to("float64")
+    wanted, first, second = (trainer(optimizer=LBFGS(max_iter=2), net=net.copy(), schedules={}) for _ in range(3))
+    fit(wanted, epochs=6)
+    first.callbacks.append(Always(tmp_path))
+    stopped(first, 3, epochs=6)
+    second.callbacks += [Always(tmp_path), Stopping()]
+    second.load(tmp_path)
+    fit(second, epochs=6)
+    assert np.array_equal(second.model.flat_parameters, wanted.model.flat_parameters)

@@ -1,0 +1,44 @@
+"""The base class of callbacks: what a training tells them, when, and what they must remember."""
+
+from typing import Any
+
+
+class Callback:
+    """Base of callbacks; each method may be left out. Callbacks run in the order in which they are given.
+
+        on_fit_start      before the first epoch
+        load_state_dict   only if the training is resumed: takes back what state_dict gave
+        on_pause          between compiled stretches of an epoch, about ten times a second
+        on_epoch_end      after each epoch, with its figures
+        on_pause          after the on_epoch_end of all callbacks
+        on_fit_end        after the last epoch, however the training ends
+
+    `row` is the epoch's line of figures, a dict such as {"epoch": 1, "train_loss": ..., "valid_loss": ...}; what a
+    callback adds to it is seen by those after it. `trainer.stop(reason)` ends the training after this epoch.
+
+    How often pauses come depends on the machine's speed, so nothing that the results depend on may happen there; but
+    all that a training needs to go on exactly can be saved then, by `trainer.save(folder)`. What a callback must know
+    after that, `state_dict` gives: numbers, strings, None, arrays, and lists and dicts of them.
+    `trainer.folder` is the folder of the run, or None.
+    """
+
+    def on_fit_start(self, trainer) -> None:
+        """Before the first epoch."""
+
+    def on_epoch_end(self, trainer, row: dict) -> None:
+        """After each epoch, with its figures."""
+
+    def on_pause(self, trainer) -> None:
+        """After each epoch, and now and then within one: then `trainer.position` is above 0."""
+
+    def on_fit_end(self, trainer) -> None:
+        """After the last epoch, however the training ends."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed training must give back to this callback."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        if state:
+            raise ValueError(f"{type(self).__name__}: the state has {sorted(state)}, expected none")

@@ -1,0 +1,101 @@
+"""Saves a training as it goes on, so that it may be killed at any moment and go on later as if it had not been."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from safetensors.numpy import save
+
+from ..checkpoints import numbered
+from ..durable import write_durably
+from ..metrics import larger_is_better
+from .callback import Callback
+
+REST = 30  # times as long as saving takes, at least, from one checkpoint to the next
+
+
+class Checkpoint(Callback):
+    """Saves all of the training after epochs and within long ones; `bprop resume` or `Trainer.load` reads the last.
+
+    Args: folder: where to; by default `checkpoint` in the run folder; epochs: after every so many epochs, and after the
+        last; minutes: within an epoch, too, when so many have passed since the last one (None: never); seconds: from
+        one to the next, at least, and at least 30 times as long as saving took, except after the last epoch (0: none is
+        left out); best: also keep the weights of that many of the best epochs, in `best/epoch-N.safetensors`;
+        monitor: the figure that says which are best.
+    Errors: ValueError for settings out of range, without a folder, and for a figure that the training does not give;
+        FileExistsError for a folder with checkpoints of another training; OSError if it cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: str | None = None,
+        epochs: int = 1,
+        minutes: float | None = 10.0,
+        seconds: float = 1.0,
+        best: int = 0,
+        monitor: str = "valid_loss",
+    ):
+        if epochs < 1:
+            raise ValueError(f"Checkpoint: epochs is {epochs}, expected at least 1")
+        for name, value in (("minutes", minutes), ("seconds", seconds), ("best", best)):
+            if value is not None and not value >= 0:
+                raise ValueError(f"Checkpoint: {name} is {value}, expected at least 0")
+        self.folder, self.epochs, self.minutes, self.seconds = folder, epochs, minutes, seconds
+        self.best, self.monitor = best, monitor
+        self._own: Path | None = None  # a folder that this callback has written to
+
+    def on_fit_start(self, trainer) -> None:
+        if self.folder is None and trainer.folder is None:
+            raise ValueError("Checkpoint: there is no run folder, expected a folder: Checkpoint(folder)")
+        self.path = Path(self.folder) if self.folder is not None else Path(trainer.folder) / "checkpoint"
+        if numbered(self.path) and not trainer.resumed and self._own != self.path:
+            raise FileExistsError(
+                f"Checkpoint: {self.path} has checkpoints of another training; go on by Trainer.load, or remove them"
+            )
+        self.kept: list[list[Any]] = []  # [figure, epoch] of the best
+        self._saved, self._took = time.perf_counter(), 0.0
+
+    def on_epoch_end(self, trainer, row: dict) -> None:
+        if self.best == 0:
+            return
+        if self.monitor not in row:
+            known = ", ".join(name for name in row if name != "epoch")
+            raise ValueError(f"Checkpoint: there is no figure {self.monitor!r}, expected one of {known}")
+        sign = -1 if larger_is_better(self.monitor, trainer.metrics) else 1
+        self.kept.append([sign * float(row[self.monitor]), row["epoch"]])
+        self.kept = sorted(each for each in self.kept if each[0] == each[0])[: self.best]
+        if row["epoch"] in [epoch for _, epoch in self.kept]:
+            (self.path / "best").mkdir(parents=True, exist_ok=True)
+            with trainer.optimizer.evaluated_weights(trainer.model):
+                write_durably(self._best_file(row["epoch"]), save(trainer.model.state_dict()))
+        self._remove_others()
+
+    def on_pause(self, trainer) -> None:
+        now = time.perf_counter()
+        passed = now - self._saved
+        if trainer.position > 0:
+            due = self.minutes is not None and passed >= 60 * self.minutes
+        else:
+            due = trainer.epoch % self.epochs == 0
+        if self.seconds > 0 and passed < max(self.seconds, REST * self._took):
+            due = False
+        if due or trainer.ended:
+            trainer.save(self.path)
+            self._own, self._saved = self.path, time.perf_counter()
+            self._took = self._saved - now
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"kept": self.kept}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.kept = state["kept"]
+        self._remove_others()
+
+    def _best_file(self, epoch: int) -> Path:
+        return self.path / "best" / f"epoch-{epoch}.safetensors"
+
+    def _remove_others(self) -> None:
+        wanted = [self._best_file(epoch) for _, epoch in self.kept]
+        for path in (self.path / "best").glob("epoch-*"):
+            if path not in wanted:
+                path.unlink()

@@ -1,0 +1,171 @@
+"""Checkpoints on disk: a folder of numbered pairs of files, arrays as safetensors and all else as JSON.
+
+The JSON file is written last and holds checksums of both, so a pair is whole or it does not count.
+"""
+
+import hashlib
+import json
+import re
+import warnings
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from .durable import write_durably
+
+FORMAT, VERSION = "bprop checkpoint", 1
+KEPT = 2  # the newest and the one before
+
+
+class CheckpointError(ValueError):
+    """There is no checkpoint that can be read; the message says which file is wrong, and how."""
+
+
+def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Add a checkpoint to a folder, made if missing; the one before is kept, older ones are removed.
+
+    Args: state: dicts, lists, strings, numbers, None and arrays.
+    Errors: TypeError for anything else; OSError if it cannot be written: then those before are as they were.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    packed = pack(state, arrays, "state")
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = numbered(folder)
+    number = max(numbers, default=0) + 1
+    data = save({name: np.array(array, order="C") for name, array in arrays.items()})
+    write_durably(arrays_of(folder, number), data)
+    content = {"format": FORMAT, "version": VERSION, "arrays": sha256(data), "state": packed}
+    try:
+        write_durably(json_of(folder, number), json.dumps(content | {"sha256": sha256_of_json(content)}))
+    except BaseException:
+        if not json_of(folder, number).exists():
+            arrays_of(folder, number).unlink(missing_ok=True)
+        raise
+    for old in sorted(numbers)[: len(numbers) + 1 - KEPT]:
+        remove(folder, old)
+
+
+def read_checkpoint(folder: Path, *, tidy: bool = False) -> dict[str, Any]:
+    """The newest whole checkpoint of a folder, with a warning for each newer one that is damaged.
+
+    Args: tidy: remove those, so that they do not count as the one before the next.
+    Errors: FileNotFoundError if there is none; CheckpointError if none is whole, and for one of another format.
+    """
+    damaged: dict[int, str] = {}
+    for number in sorted(numbered(folder), reverse=True):
+        try:
+            state = read_pair(folder, number)
+        except Damaged as error:
+            damaged[number] = f"{json_of(folder, number)} is damaged ({error})"
+            continue
+        for later, what in damaged.items():
+            warnings.warn(f"{what}; the checkpoint before it is used", stacklevel=2)
+            if tidy:
+                remove(folder, later)
+        return state
+    if damaged:
+        raise CheckpointError(f"there is no whole checkpoint: {'; '.join(damaged.values())}")
+    raise FileNotFoundError(f"there is no checkpoint in {folder}")
+
+
+def numbered(folder: Path) -> list[int]:
+    """The numbers of the checkpoints in a folder, whole or not."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return [int(name.removesuffix(".json")) for name in names if re.fullmatch(r"\d{6,}\.json", name)]
+
+
+def json_of(folder: Path, number: int) -> Path:
+    """The file of a checkpoint's values."""
+    return folder / f"{number:06}.json"
+
+
+def arrays_of(folder: Path, number: int) -> Path:
+    """The file of a checkpoint's arrays."""
+    return folder / f"{number:06}.safetensors"
+
+
+def remove(folder: Path, number: int) -> None:
+    """Remove a checkpoint: first the file that makes it count."""
+    json_of(folder, number).unlink(missing_ok=True)
+    arrays_of(folder, number).unlink(missing_ok=True)
+
+
+# -- inside ------------------------------------------------------------------------------------------------------------
+
+
+class Damaged(Exception):
+    """A pair of files is not what was written."""
+
+
+def read_pair(folder: Path, number: int) -> dict[str, Any]:
+    """One checkpoint; Damaged if it is not as it was written, CheckpointError for one of another format."""
+    path = json_of(folder, number)
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        raise Damaged("it is no JSON") from None
+    given = content.pop("sha256", None) if isinstance(content, dict) else None
+    if given is None or given != sha256_of_json(content):
+        raise Damaged("its checksum is wrong")
+    if content.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is a {content.get('format')!r}, expected a {FORMAT!r}")
+    if content.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path} has version {content.get('version')!r} of the format, this bprop reads {VERSION}"
+        )
+    try:
+        data = arrays_of(folder, number).read_bytes()
+    except FileNotFoundError:
+        raise Damaged("its arrays are missing") from None
+    if sha256(data) != content["arrays"]:
+        raise Damaged("the checksum of its arrays is wrong")
+    return unpack(content["state"], load(data))
+
+
+def sha256(data: bytes) -> str:
+    """Checksum of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_json(content: Any) -> str:
+    """Checksum of a value, however its JSON is laid out."""
+    return sha256(json.dumps(content, sort_keys=True).encode())
+
+
+def pack(value: Any, arrays: dict[str, np.ndarray], path: str) -> Any:
+    """The value with words where JSON has none, and with names where arrays stand, which are added to `arrays`."""
+    if isinstance(value, np.ndarray | np.generic):
+        while path in arrays:  # keys may hold dots
+            path += "'"
+        arrays[path] = np.asarray(value)
+        return {"$array" if isinstance(value, np.ndarray) else "$scalar": path}
+    if isinstance(value, float) and not isfinite(value):
+        return {"$float": repr(value)}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [pack(item, arrays, f"{path}.{k}") for k, item in enumerate(value)]
+    if isinstance(value, dict) and all(isinstance(key, str) and not key.startswith("$") for key in value):
+        return {key: pack(item, arrays, f"{path}.{key}") for key, item in value.items()}
+    raise TypeError(
+        f"checkpoint: {path} is {value!r}, expected numbers, strings, arrays, lists, or dicts whose keys are strings"
+    )
+
+
+def unpack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """What `pack` was given."""
+    if isinstance(value, list):
+        return [unpack(item, arrays) for item in value]
+    if not isinstance(value, dict):
+        return value
+    for mark, name in value.items():
+        if mark == "$array":
+            return arrays[name].copy()  # a view of the file's bytes cannot be written
+        if mark == "$scalar":
+            return arrays[name][()]
+        if mark == "$float":
+            return float(name)
+    return {key: unpack(item, arrays) for key, item in value.items()}

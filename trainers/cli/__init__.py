@@ -1,0 +1,120 @@
+"""The command line, `bprop`: trains what a config describes, and looks at what became of it.
+
+A file a command. Everything slow to import is imported by the command that needs it, so that help appears at once.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED
+
+__all__ = ["main"]
+
+COMMANDS = ("train", "resume", "warmup", "summary", "check", "profile")
+DESCRIPTION = "Train neural nets whose backward pass is written by hand and compiled."
+OVERVIEW = """\
+example:
+  bprop train digits_mlp
+      trains a small net on handwritten digits, in seconds and without downloads
+
+'bprop train --help' says more.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status (argparse exits by itself after help and wrong usage)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this process
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if arguments.command is None:
+        parser.print_help(sys.stderr)
+        return BAD_USAGE
+    unknown = [word for word in rest if word.startswith("-") or not hasattr(arguments, "overrides")]
+    if unknown:
+        arguments.parser.error(f"unknown option: {' '.join(unknown)}")
+    if rest:
+        arguments.overrides += rest  # argparse leaves the ones that follow an option
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        return _guarded(arguments)
+
+
+def _guarded(arguments: argparse.Namespace) -> int:
+    """Run the command; what is no bug is told in a line."""
+    try:
+        status = arguments.function(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader has gone, such as `head`: so does this, without a word
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except KeyboardInterrupt as error:
+        print(_message("bprop:", "interrupted", error), file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        status = _status(error)
+        if status is None:
+            raise
+        print(_message("bprop: error:", str(error) or type(error).__name__, error), file=sys.stderr)
+        return status
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    print(f"bprop: warning: {message}", file=sys.stderr)
+
+
+def _status(error: Exception) -> int | None:
+    """The exit status for a mistake of the user's, None for a bug, which should keep its traceback."""
+    from ..configs import ConfigError
+
+    if isinstance(error, ConfigError | OSError):
+        return BAD_USAGE
+    if isinstance(error, ValueError) and _raised_in(error).startswith(("bprop.datasets", "bprop.trainers")):
+        return BAD_USAGE
+    from ..trainer import TrainingError
+
+    return FAILED if isinstance(error, TrainingError) else None
+
+
+def _raised_in(error: Exception) -> str:
+    """Name of the module whose line raised the error."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _message(start: str, text: str, error: BaseException) -> str:
+    """The text and below it the notes; a text of several lines starts on a line of its own."""
+    first = f"{start}\n{text}" if "\n" in text else f"{start} {text}"
+    return "\n  ".join([first, *getattr(error, "__notes__", [])])
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("bprop", description=DESCRIPTION, epilog=OVERVIEW, formatter_class=raw)
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    for name in COMMANDS:
+        import_module(f".{name}", __name__).add_to(commands)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"bprop {version('bprop')}")
+        parser.exit()

@@ -1,0 +1,53 @@
+"""What the commands share: exit statuses, their arguments, and how figures are printed."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+OK, FAILED, BAD_USAGE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+
+
+def command(commands, name: str, function: Callable, line: str, description: str, more: str):
+    """A command's parser; `function` gets the arguments and returns the exit status."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = commands.add_parser(name, help=line, description=description, epilog=more, formatter_class=raw)
+    parser.set_defaults(parser=parser, function=function)
+    return parser
+
+
+def takes_config(parser: argparse.ArgumentParser) -> None:
+    """The command takes a config and overrides of its values."""
+    parser.add_argument("config", metavar="CONFIG", help="path of a YAML file, or name of a config of bprop")
+    takes_overrides(parser)
+
+
+def takes_run(parser: argparse.ArgumentParser) -> None:
+    """The command takes a run folder."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder, such as runs/NAME-TIME")
+
+
+def takes_overrides(parser: argparse.ArgumentParser) -> None:
+    """The command takes overrides of a config's values."""
+    parser.add_argument("overrides", metavar="key=value", nargs="*", help="a value to use in place of the config's")
+
+
+def print_figures(found: dict[str, Any], as_json: bool = False) -> None:
+    """The figures, one a line; records such as versions stay in the run folder. Or all of it as JSON."""
+    if as_json:
+        import json
+
+        from ..runs import finite
+
+        json.dump(finite(found), sys.stdout, indent=2)
+        print()
+        return
+    figures = {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+    }
+    width = max(map(len, figures), default=0)
+    for name, value in figures.items():
+        print(f"{name:<{width}}  {f'{value:.6g}' if isinstance(value, float) else value}")

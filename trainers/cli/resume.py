@@ -1,0 +1,42 @@
+"""`bprop resume`: go on with a training that was stopped."""
+
+import argparse
+import sys
+
+from .command import OK, command, print_figures, takes_overrides, takes_run
+
+DESCRIPTION = """\
+Go on with a training that was stopped, by Ctrl-C, a full disk or a loss of power, from its last checkpoint.
+
+The weights and figures become, to the last bit, what they would have been without the stop. A training that was
+stopped before its first checkpoint starts anew. One that is finished stays as it is, unless it is given more epochs.
+"""
+MORE = """\
+examples:
+  bprop resume runs/digits_mlp-20300102-030405
+  bprop resume runs/digits_mlp-20300102-030405 trainer.epochs=50
+      go on to 50 epochs; refused if a schedule of the epochs so far would have been another one
+
+exit status:
+  0 trained, 1 training failed, 2 the command, the folder or the data is wrong, 130 interrupted
+"""
+
+
+def add_to(commands) -> None:
+    """Add the command to the parser's."""
+    parser = command(commands, "resume", run, "go on with a training that was stopped", DESCRIPTION, MORE)
+    takes_run(parser)
+    takes_overrides(parser)
+    parser.add_argument("--quiet", action="store_true", help="print the final figures only")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Resume a run, or say that it is finished."""
+    from ..runs import resume_run
+
+    summary, over = resume_run(arguments.run, arguments.overrides, quiet=arguments.quiet)
+    if over:
+        why = summary.get("stopped") or f"all {summary['epochs']} epochs are done; trainer.epochs=N adds more"
+        print(f"{arguments.run} is finished: {why}", file=sys.stderr)
+    print_figures(summary)
+    return OK

@@ -1,0 +1,33 @@
+"""`bprop summary`: the table of a config's net."""
+
+import argparse
+
+from .command import OK, command, takes_config
+
+DESCRIPTION = """\
+Show the net of a config as a table: output shapes for a minibatch, parameters, and the memory of a training step.
+"""
+MORE = """\
+example:
+  bprop summary mnist_mlp trainer.batch_size=128
+"""
+
+
+def add_to(commands) -> None:
+    """Add the command to the parser's."""
+    line = "show a net's layers and what they hold in memory"
+    takes_config(command(commands, "summary", run, line, DESCRIPTION, MORE))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table."""
+    from ..configs import load_config
+
+    config = load_config(arguments.config, arguments.overrides)
+    from ..warmup import BATCH_SIZE
+
+    experiment = config.build()
+    batch_size = experiment.settings.get("batch_size", BATCH_SIZE)
+    experiment.optimizer.attach(experiment.model)
+    print(experiment.model.summary((batch_size, *experiment.dataset.input_shape), experiment.optimizer))
+    return OK

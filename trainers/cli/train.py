@@ -1,0 +1,48 @@
+"""`bprop train`: train the net that a config describes."""
+
+import argparse
+from pathlib import Path
+
+from .command import OK, command, print_figures, takes_config
+
+DESCRIPTION = """\
+Train the net that a config describes.
+
+A config is a YAML file that names a data set, a model, a loss and an optimizer. The run is written
+to a folder: the config with every default, figures per epoch, the final figures, and the weights.
+A training that was stopped goes on by 'bprop resume'.
+"""
+MORE = """\
+examples:
+  bprop train digits_mlp
+      a config that comes with bprop
+  bprop train my.yaml optimizer.SGD.lr=0.01 trainer.epochs=5
+      a file of your own, with two values changed; a path is written as it stands in the file:
+        optimizer:
+          SGD: {lr: 0.1, momentum: 0.9}
+        trainer: {epochs: 30}
+  bprop train my.yaml model.0.Linear.out_features=32 --run runs/small
+      positions in a list count from 0
+
+exit status:
+  0 trained, 1 training failed, 2 the command, the config or the data is wrong, 130 interrupted
+"""
+
+
+def add_to(commands) -> None:
+    """Add the command to the parser's."""
+    parser = command(commands, "train", run, "train what a config describes", DESCRIPTION, MORE)
+    takes_config(parser)
+    parser.add_argument("--run", type=Path, metavar="DIR", help="folder to write to (default: runs/NAME-TIME)")
+    parser.add_argument("--quiet", action="store_true", help="print the final figures only")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train."""
+    from ..configs import load_config
+
+    config = load_config(arguments.config, arguments.overrides)
+    from ..runs import train_config
+
+    print_figures(train_config(config, run=arguments.run, quiet=arguments.quiet))
+    return OK

@@ -1,0 +1,133 @@
+"""All that a training needs to go on exactly, gathered from a trainer as one tree of values, and given back."""
+
+import functools
+import hashlib
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..datasets import ArrayDataset
+from .checkpoints import CheckpointError
+from .versions import versions
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+SAMPLED = 64  # rows that stand for a data set
+PACKAGES = Path(__file__).resolve().parents[1]
+
+
+def state_of(trainer: "Trainer") -> dict[str, Any]:
+    """What `restore` needs: weights, counters, optimizer, schedules, callbacks, figures, and the place in the data."""
+    trainer.optimizer.attach(trainer.model)
+    return {
+        "written_by": written_by(),
+        "parts": parts(trainer),
+        "model": {"arrays": trainer.model.state_dict(), "counters": trainer.model.counters()},
+        "loss": {"arrays": trainer.loss.state_dict(), "counters": trainer.loss.counters()},
+        "optimizer": trainer.optimizer.state_dict(),
+        "schedules": trainer.timetable.state_dict(),
+        "epoch": trainer.epoch,
+        "history": trainer.history,
+        "notes": trainer.notes,
+        "seconds": trainer.seconds,
+        "fit": fit_of(trainer),
+    }
+
+
+def fit_of(trainer: "Trainer") -> dict[str, Any] | None:
+    """The `fit` that runs, None outside one; the order of the samples is a function of seed and epoch."""
+    if trainer._fit is None:
+        return None
+    return trainer._fit | {
+        "stopped": None if trainer._for_now else trainer.stopped,
+        "good": trainer._good,
+        "place": trainer._place,
+        "callbacks": [callback.state_dict() for callback in trainer.callbacks],
+    }
+
+
+def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
+    """Give a trainer what `state_of` has gathered from one like it; its next `fit` finishes the one that ran.
+
+    Errors: CheckpointError, and nothing changed, for a trainer of other parts; ValueError for one of other sizes.
+    """
+    found, own = state["parts"], parts(trainer)
+    if state["fit"] is None:
+        found, own = ({name: part for name, part in each.items() if name != "callbacks"} for each in (found, own))
+    if found != own:
+        name = next(name for name in own if found.get(name) != own[name])
+        raise CheckpointError(f"the checkpoint has the {name} {found.get(name)}, this trainer {own[name]}")
+    warn_of_changes(state["written_by"])
+    trainer.optimizer.attach(trainer.model)
+    for module, saved in ((trainer.model, state["model"]), (trainer.loss, state["loss"])):
+        module.load_state_dict(saved["arrays"])
+        module.load_counters(saved["counters"])
+    trainer.optimizer.load_state_dict(state["optimizer"])
+    trainer.timetable.load_state_dict(state["schedules"])
+    trainer.history[:] = state["history"]
+    trainer.notes.update(state["notes"])
+    trainer.epoch, trainer.seconds, trainer._pending = state["epoch"], state["seconds"], state["fit"]
+
+
+def parts(trainer: "Trainer") -> dict[str, Any]:
+    """What must be alike in a trainer that goes on."""
+    return {
+        "model": trainer.model.outline(),
+        "dtype": str(trainer.model.dtype),
+        "loss": trainer.loss.outline(),
+        "optimizer": type(trainer.optimizer).__name__,
+        "seed": trainer.seed,
+        "schedules": {path: repr(schedule) for path, schedule in sorted(trainer.timetable.schedules.items())},
+        "callbacks": [type(callback).__name__ for callback in trainer.callbacks],
+    }
+
+
+def check_settings(found: dict[str, Any], own: dict[str, Any]) -> None:
+    """ValueError unless a fit has the settings and the data of the one that it is to finish."""
+    for name, value in own.items():
+        if found.get(name) != value:
+            what = f"{name} is {value}" if name not in ("train", "valid") else f"the {name} data are others"
+            raise ValueError(f"Trainer: {what}, expected {found.get(name)} as in the training that is resumed")
+
+
+def fingerprint(data: ArrayDataset | None) -> str | None:
+    """A short name for a data set: its shapes, and some of its rows."""
+    if data is None:
+        return None
+    rows = np.unique(np.linspace(0, len(data) - 1, SAMPLED).astype(np.int64))
+    texts = [repr((len(data), data.x.shape, data.x.dtype.str, data.y.shape, data.y.dtype.str, data.scale, data.shift))]
+    weights = getattr(data, "sample_weight", None)
+    arrays = [data.x, data.y, *([] if weights is None else [weights])]
+    content = [np.ascontiguousarray(array[rows]).tobytes() for array in arrays]
+    return hashlib.sha256(b"".join([texts[0].encode(), *content])).hexdigest()[:16]
+
+
+def written_by() -> dict[str, Any]:
+    """Versions, and a digest of the sources, on which the bits of the results may depend."""
+    return {"versions": versions(), "sources": sources_digest()}
+
+
+@functools.cache
+def sources_digest() -> str:
+    """Digest of the sources of all three packages."""
+    files = sorted(file for folder in ("modules", "trainers", "datasets") for file in (PACKAGES / folder).rglob("*.py"))
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def warn_of_changes(found: dict[str, Any]) -> None:
+    """A warning if a checkpoint comes from other versions or sources."""
+    own = written_by()
+    changed = [
+        f"{name} {found['versions'].get(name)} in place of {now}"
+        for name, now in own["versions"].items()
+        if found["versions"].get(name) != now
+    ]
+    changed += ["other sources of bprop"] if found["sources"] != own["sources"] else []
+    if changed:
+        warnings.warn(
+            f"the checkpoint was written with {', '.join(changed)}; the results may differ in their last digits",
+            stacklevel=2,
+        )
