@@ -4,6 +4,8 @@
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -15,6 +17,18 @@ def manual_seed(seed: int) -> None:
     """Start the stream of initial values anew. Args: seed: a whole number, at least 0."""
     global _stream
     _stream = np.random.Generator(np.random.Philox(seed))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within this context the stream starts from `seed`; afterwards it goes on where it was."""
+    global _stream
+    kept = _stream
+    manual_seed(seed)
+    try:
+        yield
+    finally:
+        _stream = kept
 
 
 def stream() -> np.random.Generator:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .callbacks import Callback, Checkpoint, EarlyStopping
     from .check import ConfigReport, check_config
+    from .estimators import BpropClassifier as BpropClassifier  # not in __all__, which configs import to the full:
+    from .estimators import BpropRegressor as BpropRegressor  # scikit-learn takes its time
     from .metrics import F1, CalibrationError, ConfusionMatrix, Metric, Precision, Recall, TopK
     from .optimizers import (
         ASGD,
@@ -56,6 +58,8 @@ _PLACES = {
     "Adam": "optimizers",
     "AdamW": "optimizers",
     "Adamax": "optimizers",
+    "BpropClassifier": "estimators",
+    "BpropRegressor": "estimators",
     "CalibrationError": "metrics",
     "Callback": "callbacks",
     "Checkpoint": "callbacks",

@@ -9,6 +9,8 @@ from bprop.modules.checked import unchecked
 
 from .broken import BROKEN, BROKEN_LOSSES, TARGET, Affine, Kink, Squares, WrongKink, X
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*jit = False:UserWarning")
+
 
 @pytest.mark.parametrize(("module", "said"), BROKEN, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_mistake_is_named(module, said):
@@ -66,7 +68,6 @@ def test_kinks_in_a_parameter_are_notes_too():
     assert "note: no derivative" in str(report)
 
 
-@pytest.mark.filterwarnings("ignore:.*jit = False:UserWarning")
 def test_nets_are_checked():
     check_module(Sequential(Linear(4, 3), Tanh(), Affine(3, 2)), X).raise_if_wrong()
     (problem,) = check_module(Sequential(Linear(4, 4), WrongKink()), X).problems[:1]

@@ -1,0 +1,230 @@
+"""Nets as scikit-learn estimators: for pipelines, cross-validation and searches over settings.
+
+Layer sizes make a multilayer perceptron; any other net is given as a module, or as a function that makes one.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from .. import modules
+from ..modules import Linear, Loss, Module, Sequential, Softmax
+from ..modules.initializers import seeded
+from . import optimizers
+from .optimizers import Optimizer
+from .trainer import Trainer, pieces
+
+Maker = Callable[[int, int], Module]
+
+
+class BpropEstimator(BaseEstimator):
+    """What both estimators share: the net, its training, and its outputs."""
+
+    default_loss = ""
+    net_: Module
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Sequence[int] = (100,),
+        *,
+        activation: str = "ReLU",
+        model: Module | Maker | None = None,
+        loss: str | Loss | None = None,
+        optimizer: str | Optimizer = "Adam",
+        lr: float = 1e-3,
+        epochs: int = 100,
+        batch_size: int = 32,
+        dtype: str = "float32",
+        random_state=None,
+        verbose: bool = False,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.model = model
+        self.loss = loss
+        self.optimizer = optimizer
+        self.lr = lr
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.dtype = dtype
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # -- the parts of a training -----------------------------------------------------------------------------------
+
+    def _new_net(self, inputs: int, outputs: int) -> Module:
+        if isinstance(self.model, Module):
+            return self.model.copy().to(self.dtype)
+        if self.model is not None:
+            return self.model(inputs, outputs).to(self.dtype)
+        sizes = [inputs, *np.atleast_1d(self.hidden_layer_sizes).astype(int).tolist(), outputs]
+        unit = self._named(modules, self.activation, Module, "activation")
+        layers = [layer for pair in pairwise(sizes) for layer in (Linear(*pair), unit())]
+        return Sequential(*layers[:-1]).to(self.dtype)
+
+    def _new_loss(self) -> Loss:
+        if isinstance(self.loss, Loss):
+            return self.loss.copy().to(self.dtype)
+        return self._named(modules, self.loss or self.default_loss, Loss, "loss")().to(self.dtype)
+
+    def _new_optimizer(self) -> Optimizer:
+        if isinstance(self.optimizer, Optimizer):
+            return self.optimizer.copy()
+        return self._named(optimizers, self.optimizer, Optimizer, "optimizer")(lr=self.lr)
+
+    def _named(self, package, name, kind: type, setting: str) -> Any:
+        """The class of that name, as in a config; ValueError if there is none."""
+        found = getattr(package, name, None) if isinstance(name, str) and name in package.__all__ else None
+        if not (isinstance(found, type) and issubclass(found, kind)):
+            wanted = f"the name of {'an' if kind is Optimizer else 'a'} {kind.__name__}"
+            wanted += "" if setting == "activation" else " or an object"
+            raise ValueError(f"{type(self).__name__}: {setting} is {name!r}, expected {wanted}")
+        return found
+
+    def _new_trainer(self, net: Module, seed: int) -> Trainer:
+        return Trainer(net, self._new_loss(), self._new_optimizer(), seed=seed, quiet=not self.verbose)
+
+    def _train(self, x, y, outputs: int, epochs: int, *, anew: bool) -> None:
+        """Train for some epochs, from new weights or on from those that are there."""
+        if anew or not hasattr(self, "net_"):
+            seed = int(check_random_state(self.random_state).randint(2**31))
+            with seeded(seed):
+                self._trainer = self._new_trainer(self._new_net(x.shape[1], outputs), seed)
+        elif not hasattr(self, "_trainer"):  # loaded from a file: the weights go on, the optimizer starts anew
+            self._trainer = self._new_trainer(self.net_.copy(), 0)
+        trainer = self._trainer
+        trainer.fit((x, y), epochs=epochs, batch_size=min(self.batch_size, len(x)), metrics=[])
+        with trainer.optimizer.evaluated_weights(trainer.model):
+            self.net_ = trainer.model.copy().eval()
+        self.loss_curve_ = [row["train_loss"] for row in trainer.history]
+
+    def _outputs(self, x) -> np.ndarray:
+        """The net's outputs for checked inputs."""
+        check_is_fitted(self)
+        x = validate_data(self, x, dtype=[np.float64, np.float32], reset=False).astype(self.dtype, copy=False)
+        return np.concatenate([self.net_.fprop(x[rows]) for rows in pieces(len(x))])
+
+    # -- copies and files ------------------------------------------------------------------------------------------
+
+    def __getstate__(self):
+        """Settings and arrays alone: a net that was made from layer sizes or by a function is made anew."""
+        state = dict(super().__getstate__())
+        state.pop("_trainer", None)
+        if (net := state.pop("net_", None)) is not None:
+            state["_weights"] = net.state_dict(), self._sizes()
+        return state
+
+    def __setstate__(self, state) -> None:
+        state = dict(state)
+        saved = state.pop("_weights", None)
+        super().__setstate__(state)
+        if saved is not None:
+            self.net_ = self._new_net(*saved[1]).eval()
+            self.net_.load_state_dict(saved[0])
+
+    def _sizes(self) -> tuple[int, int]:
+        return self.n_features_in_, self._n_outputs()
+
+
+class BpropClassifier(ClassifierMixin, BpropEstimator):
+    """A net as a scikit-learn classifier.
+
+    Args: hidden_layer_sizes: units of each hidden layer; activation: a unit by its name in bprop.modules; model: in
+        place of both, a module from (N, features) to (N, outputs), or a function (features, outputs) -> module; loss:
+        a name or a Loss, by default SoftmaxCrossEntropy; optimizer: a name, made with `lr`, or an Optimizer; lr: the
+        learning rate of an optimizer that is named; epochs, batch_size: as for Trainer.fit; dtype: float32 or float64;
+        random_state: decides initial weights and the order of samples; verbose: show progress.
+    After fit: net_ is the trained module, in evaluation mode; loss_curve_ the training loss of each epoch.
+    Pickling, by which scikit-learn shares work among processes, takes settings and weights, no modules: for that, give
+    a `model` as a function, and a loss and an optimizer by name. Inputs should be of the size of 1 (StandardScaler).
+    Errors: ValueError for names that do not exist and data that do not fit; TrainingError if the loss is not finite.
+    Source: Goodfellow et al., Deep Learning, section 6.2.2.3; scikit-learn's MLPClassifier.
+    """
+
+    default_loss = "SoftmaxCrossEntropy"
+
+    def fit(self, X, y) -> "BpropClassifier":
+        """Train from new weights. Args: X (N, features); y (N,): labels of any kind."""
+        X, y = self._checked(X, y, reset=True)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        self._train(X, labels, self._n_outputs(), self.epochs, anew=True)
+        return self
+
+    def partial_fit(self, X, y, classes=None) -> "BpropClassifier":
+        """Train for one epoch, on from the weights that are there. Args: classes: all labels, at the first call."""
+        first = not hasattr(self, "net_")
+        X, y = self._checked(X, y, reset=first)
+        if first and classes is None:
+            raise ValueError(f"{type(self).__name__}: classes is None, expected all labels at the first partial_fit")
+        if first:
+            self.classes_ = np.unique(classes)
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(f"{type(self).__name__}: classes are {list(classes)}, expected {list(self.classes_)}")
+        unknown = np.setdiff1d(y, self.classes_)
+        if unknown.size:
+            raise ValueError(f"{type(self).__name__}: y has {list(unknown)}, expected some of {list(self.classes_)}")
+        self._train(X, np.searchsorted(self.classes_, y), self._n_outputs(), 1, anew=first)
+        return self
+
+    def predict_proba(self, X) -> np.ndarray:
+        """Probabilities (N, classes), in the order of `classes_`."""
+        return Softmax().to(self.dtype).fprop(self._outputs(X))
+
+    def predict(self, X) -> np.ndarray:
+        """The most probable labels (N,)."""
+        y = self._outputs(X)
+        return self.classes_[y.argmax(axis=1)]
+
+    def _checked(self, X, y, reset: bool):
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], reset=reset)
+        check_classification_targets(y)
+        return X.astype(self.dtype, copy=False), column_or_1d(y)
+
+    def _n_outputs(self) -> int:
+        return len(self.classes_)
+
+
+class BpropRegressor(RegressorMixin, BpropEstimator):
+    """A net as a scikit-learn regressor.
+
+    Args, attributes and errors are those of BpropClassifier; the loss is by default MeanSquaredError. Targets (N,) or
+    (N, K) are learnt as they are: those far from the size of 1 want a TransformedTargetRegressor.
+    Source: Goodfellow et al., Deep Learning, section 6.2.2.1; scikit-learn's MLPRegressor.
+    """
+
+    default_loss = "MeanSquaredError"
+
+    def fit(self, X, y) -> "BpropRegressor":
+        """Train from new weights. Args: X (N, features); y (N,) or (N, K)."""
+        return self._fit(X, y, self.epochs, anew=True)
+
+    def partial_fit(self, X, y) -> "BpropRegressor":
+        """Train for one epoch, on from the weights that are there."""
+        return self._fit(X, y, 1, anew=not hasattr(self, "net_"))
+
+    def predict(self, X) -> np.ndarray:
+        """Predictions, of the shape of the targets."""
+        y = self._outputs(X).astype(np.float64)
+        return y if self.target_ndim_ == 2 else y[:, 0]
+
+    def _fit(self, X, y, epochs: int, *, anew: bool) -> "BpropRegressor":
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True, reset=anew)
+        self.target_ndim_ = y.ndim
+        y = y.reshape(len(y), -1).astype(self.dtype)
+        self._train(X.astype(self.dtype, copy=False), y, y.shape[1], epochs, anew=anew)
+        self.n_outputs_ = y.shape[1]
+        return self
+
+    def _n_outputs(self) -> int:
+        return self.n_outputs_
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
