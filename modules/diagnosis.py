@@ -87,6 +87,7 @@ MEAN = "bprop divides by what fprop divides by"
 
 
 def is_loss(trial: Trial) -> bool:
+    """Whether a loss is under trial."""
     return not trial.module.takes_gradient
 
 

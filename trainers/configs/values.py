@@ -28,7 +28,7 @@ def checked(value: Any, annotation: Any) -> Any:
     if annotation is Any:
         return value
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(_for_json(annotation), config=ConfigDict(arbitrary_types_allowed=True))
+        adapter: TypeAdapter[Any] = TypeAdapter(for_json(annotation), config=ConfigDict(arbitrary_types_allowed=True))
     except PydanticUserError:  # a type that pydantic cannot check is left to the class itself
         return value
     try:
@@ -63,16 +63,16 @@ def _message(value: Any, annotation: Any, error: ValidationError) -> str:
     return f"expected {type_name(annotation)}, got {described(value)}{did_you_mean(value, words)}"
 
 
-def _for_json(annotation: Any) -> Any:
+def for_json(annotation: Any) -> Any:
     """The annotation with `float` widened to int and float, and `Iterable` read as a list."""
     if annotation is float:
         return int | float
     if len(members := union_members(annotation)) > 1:
-        return Union[tuple(map(_for_json, members))]  # noqa: UP007
+        return Union[tuple(map(for_json, members))]  # noqa: UP007
     origin, arguments = get_origin(annotation), get_args(annotation)
     if not arguments or origin in (Literal, collections.abc.Callable):
         return annotation
     if origin is Annotated:
-        return Annotated[_for_json(arguments[0]), *arguments[1:]]
-    inner = tuple(argument if argument is ... else _for_json(argument) for argument in arguments)
+        return Annotated[for_json(arguments[0]), *arguments[1:]]
+    inner = tuple(argument if argument is ... else for_json(argument) for argument in arguments)
     return list[inner[0]] if origin is collections.abc.Iterable else origin[inner]  # type: ignore[valid-type]

@@ -1,0 +1,93 @@
+"""`bprop new module`: what it writes fails its test until bprop is written, and then passes."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from bprop.trainers import check_config, cli
+from bprop.trainers.configs import load_config
+from bprop.trainers.new_module import new_module, snake_case
+
+TODO = "        return np.zeros_like(self.x)  # TODO: the test fails until this is right\n"
+WRITTEN = "        self.grad_weight += (grad_y * self.x).sum(axis=0)\n        return grad_y * self.weight\n"
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """What the doctor says does not depend on the compiler, which takes its time."""
+    monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
+
+
+def finish(path):
+    text = path.read_text()
+    assert TODO in text
+    path.write_text(text.replace(TODO, WRITTEN))
+
+
+def run_test(path):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path.name]
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    return subprocess.run(command, cwd=path.parent, capture_output=True, text=True, env=environment)
+
+
+def test_the_gradient_test_fails_until_bprop_is_written(tmp_path, capsys):
+    assert cli.main(["new", "module", "PowerUnit", "--folder", str(tmp_path / "new")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    module, test, config = (
+        tmp_path / "new" / file for file in ("power_unit.py", "test_power_unit.py", "power_unit.yaml")
+    )
+    assert lines == [
+        f"{module}  the module: write its bprop",
+        f"{test}  its gradient test, which fails until then: pytest {test}",
+        f"{config}  a config with it: bprop check {config}",
+    ]
+    done = run_test(test)
+    assert done.returncode == 1
+    assert "grad_weight stays at zero: bprop never adds to it" in done.stdout
+    finish(module)
+    done = run_test(test)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_config_is_checked_and_fits(tmp_path, plain):
+    new_module("OtherUnit", tmp_path)
+    report = check_config(load_config(tmp_path / "other_unit.yaml"))
+    assert report.problems == (
+        "model[2]: grad_x stays at zero: bprop never adds to it",
+        "model[2]: grad_weight stays at zero: bprop never adds to it",
+    )
+    new_module("ThirdUnit", tmp_path)
+    finish(tmp_path / "third_unit.py")
+    check_config(load_config(tmp_path / "third_unit.yaml")).raise_if_wrong()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("power_unit", "new module: the name is 'power_unit', expected a class name in capitals, such as PowerUnit"),
+        ("Power-Unit", "new module: the name is 'Power-Unit', expected a class name"),
+        ("Random", "new module: 'random' is the name of a Python module already; choose another than 'Random'"),
+        ("Bprop", "new module: 'bprop' is the name of a Python module already"),
+    ],
+)
+def test_names_that_cannot_be_used_are_refused(tmp_path, capsys, name, message):
+    assert cli.main(["new", "module", name, "--folder", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_there_are_kept(tmp_path, capsys):
+    (tmp_path / "power_unit.yaml").write_text("mine")
+    assert cli.main(["new", "module", "PowerUnit", "--folder", str(tmp_path)]) == 2
+    assert "power_unit.yaml exists already" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["power_unit.yaml"]
+
+
+def test_names_of_files():
+    assert [snake_case(name) for name in ("Scale", "PowerUnit", "MyReLU6", "GLUUnit")] == [
+        "scale",
+        "power_unit",
+        "my_re_lu6",
+        "glu_unit",
+    ]

@@ -1,0 +1,40 @@
+"""`bprop new`: the beginning of a module of one's own."""
+
+import argparse
+from pathlib import Path
+
+from .command import OK, command
+
+DESCRIPTION = """\
+Begin a module of your own: a file with the class, a gradient test that fails until bprop is written, and a config.
+"""
+MORE = """\
+example:
+  bprop new module PowerUnit
+      writes power_unit.py, test_power_unit.py and power_unit.yaml here; then
+  pytest test_power_unit.py
+  bprop check power_unit.yaml
+  bprop train power_unit.yaml
+
+exit status:
+  0 written, 2 the name cannot be used, or a file of that name is there already
+"""
+
+
+def add_to(commands) -> None:
+    """Add the command to the parser's."""
+    parser = command(commands, "new", run, "begin a module of your own, with its test and a config", DESCRIPTION, MORE)
+    parser.add_argument("kind", choices=["module"], help="what to begin")
+    parser.add_argument("name", metavar="NAME", help="the name of its class, such as PowerUnit")
+    parser.add_argument("--folder", type=Path, default=Path("."), metavar="DIR", help="where to write (default: here)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the files and say what each is for."""
+    from ..new_module import new_module
+
+    module, test, config = new_module(arguments.name, arguments.folder)
+    print(f"{module}  the module: write its bprop")
+    print(f"{test}  its gradient test, which fails until then: pytest {test}")
+    print(f"{config}  a config with it: bprop check {config}")
+    return OK

@@ -1,0 +1,30 @@
+"""`bprop schema`: the JSON Schema of configs, for editors."""
+
+import argparse
+
+from .command import OK, command
+
+DESCRIPTION = """\
+Print the JSON Schema of configs, by which an editor completes and checks them while they are written.
+"""
+MORE = """\
+example:
+  bprop schema > bprop.schema.json
+      and as the first line of a config, for editors with the YAML language server (VS Code, Neovim, Emacs...):
+        # yaml-language-server: $schema=bprop.schema.json
+"""
+
+
+def add_to(commands) -> None:
+    """Add the command to the parser's."""
+    command(commands, "schema", run, "print the JSON Schema of configs, for editors", DESCRIPTION, MORE)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print it."""
+    import json
+
+    from ..configs.schema import config_schema
+
+    print(json.dumps(config_schema(), indent=2, ensure_ascii=False))
+    return OK
