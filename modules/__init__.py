@@ -4,6 +4,7 @@ from .avg_pool import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d
 from .batch_norm import BatchNorm1d, BatchNorm2d
 from .bilinear import Bilinear
 from .binary_losses import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Focal
+from .concat import Concat
 from .conv import Conv2d
 from .convolution import Convolution
 from .directions import Cosine, LinearWeightNorm
@@ -53,6 +54,7 @@ from .piecewise_units import Clamp, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU,
 from .pooling import Pooling
 from .power_units import Abs, Exp, Log, Power, Sqrt, Square
 from .regression_losses import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, SmoothL1
+from .residual import Residual
 from .scaled_initializers import (
     GlorotNormal,
     GlorotUniform,
@@ -90,6 +92,7 @@ __all__ = [
     "CMul",
     "Categorical",
     "Clamp",
+    "Concat",
     "Constant",
     "Conv2d",
     "Convolution",
@@ -170,6 +173,7 @@ __all__ = [
     "RadialBasis",
     "ReLU",
     "ReLU6",
+    "Residual",
     "SampleLoss",
     "Sequential",
     "SiLU",

@@ -214,6 +214,11 @@ class Module(Stateful):
         if self.parent is not None:
             error.add_note(f"in {self.path()}")
 
+    def place_once(self, error: BaseException) -> None:
+        """The same, unless a module inside this one has noted its own place."""
+        if not getattr(error, "__notes__", ()):
+            self.add_place(error)
+
     # -- parameters ----------------------------------------------------------------------------------------------
 
     def fixed_names(self) -> set[str]:
@@ -392,10 +397,11 @@ class Module(Stateful):
         return summary(self, input_shape, optimizer)
 
     def __repr__(self) -> str:
-        if not self._modules:
+        shown = {name: child for name, child in self._modules.items() if not name.startswith("_")}
+        if not shown:
             return self.label()
         lines = [f"{type(self).__name__}({self.extra_repr()}"]
-        for name, child in self._modules.items():
+        for name, child in shown.items():
             text = repr(child).replace("\n", "\n  ")
             count = f"  # {child.parameter_count:,} parameters" if child.parameter_count and not child._modules else ""
             lines.append(f"  ({name}): {text}{count}")

@@ -67,16 +67,15 @@ class Sequential(Module):
             try:
                 input_shape = module.output_shape(tuple(input_shape))
             except Exception as error:
-                if not isinstance(module, Sequential):
-                    module.add_place(error)
+                module.place_once(error)
                 raise
         return tuple(input_shape)
 
     def __len__(self) -> int:
-        return len(self._modules)
+        return sum(name.isdigit() for name in self._modules)
 
     def __iter__(self) -> Iterator[Module]:
-        return iter(list(self._modules.values()))
+        return iter([module for name, module in self._modules.items() if name.isdigit()])
 
     @overload
     def __getitem__(self, index: int) -> Module: ...
