@@ -1,9 +1,10 @@
-"""Data sets and minibatches: arrays in memory, the small sets that come with scikit-learn, MNIST and
-Fashion-MNIST. Importing this package reads no data and imports nothing but NumPy."""
+"""Data sets and minibatches: arrays in memory, the small sets that come with scikit-learn, MNIST,
+Fashion-MNIST and CIFAR-10. Importing this package reads no data and imports nothing but NumPy."""
 
 from .array_dataset import ArrayDataset as ArrayDataset
 from .array_files import NpyDataset as NpyDataset
 from .array_files import NpzDataset as NpzDataset
+from .cifar10 import CIFAR10 as CIFAR10
 from .csv_dataset import CsvDataset as CsvDataset
 from .dataset import Dataset as Dataset
 from .digits import Digits as Digits
@@ -22,6 +23,7 @@ from .tabular import Iris as Iris
 from .tabular import Wine as Wine
 
 __all__ = [
+    "CIFAR10",
     "MNIST",
     "ArrayDataset",
     "BreastCancer",

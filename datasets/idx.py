@@ -24,7 +24,7 @@ def read_idx(path: str | Path, *, shape: tuple[int, ...] | None = None) -> np.nd
     Source: LeCun, Cortes and Burges, The MNIST database of handwritten digits, "file formats".
     """
     path = Path(path)
-    data = _read_bytes(path)
+    data = read_bytes(path)
     magic = int.from_bytes(data[:4], "big")
     axes = magic - BYTES
     if not (1 <= axes <= 255 if shape is None else axes == len(shape)):
@@ -42,7 +42,7 @@ def read_idx(path: str | Path, *, shape: tuple[int, ...] | None = None) -> np.nd
     return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(found).copy()
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Content of a file, unpacked if it begins like a gzip stream."""
     data = path.read_bytes()
     if not data.startswith(b"\x1f\x8b"):

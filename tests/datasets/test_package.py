@@ -23,6 +23,7 @@ INTERNAL = {
     "scikit_learn",
 }  # helpers of the other files
 FAMILIES = {
+    "read_bytes",
     "Fold",
     "fold_rows",
     "in_proportion",
