@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .callbacks import Callback, Checkpoint, EarlyStopping
+    from .callbacks import Callback, Checkpoint, EarlyStopping, NanGuard, TimeBudget
     from .check import ConfigReport, check_config
     from .estimators import BpropClassifier as BpropClassifier  # not in __all__, which configs import to the full:
     from .estimators import BpropRegressor as BpropRegressor  # scikit-learn takes its time
@@ -81,6 +81,7 @@ _PLACES = {
     "Metric": "metrics",
     "MultiStepSchedule": "schedules",
     "NAdam": "optimizers",
+    "NanGuard": "callbacks",
     "OneCycleSchedule": "schedules",
     "Optimizer": "optimizers",
     "PlateauSchedule": "schedules",
@@ -92,6 +93,7 @@ _PLACES = {
     "Rprop": "optimizers",
     "Schedule": "schedules",
     "StepSchedule": "schedules",
+    "TimeBudget": "callbacks",
     "TopK": "metrics",
     "Trainer": "trainer",
     "TrainingError": "trainer",
@@ -129,6 +131,7 @@ __all__ = [
     "Metric",
     "MultiStepSchedule",
     "NAdam",
+    "NanGuard",
     "OneCycleSchedule",
     "Optimizer",
     "PlateauSchedule",
@@ -140,6 +143,7 @@ __all__ = [
     "Rprop",
     "Schedule",
     "StepSchedule",
+    "TimeBudget",
     "TopK",
     "Trainer",
     "TrainingError",

@@ -131,7 +131,7 @@ class Epoch:
                 self.objective(step, optimizer)
         yield len(self.order), value * self.mass(len(self.order))
 
-    def _set(self, place: int) -> None:
+    def set_schedules(self, place: int) -> None:
         """Give the settings, as Python sees them, their values at a place in the order."""
         for k, setting in enumerate(self.settings):
             if self.table is not None and place >= 0:
@@ -141,7 +141,7 @@ class Epoch:
         total = self.total
         for first in range(self.first, len(self.order), self.batch_size):
             rows = self.order[first : first + self.batch_size]
-            self._set(first)
+            self.set_schedules(first)
             value, y = step.by_parts(*self.batch(rows))
             if not np.isfinite(value):
                 raise NotFinite(f"the loss is {value}", first)
@@ -156,7 +156,7 @@ class Epoch:
             last = min(len(self.order), first + count * self.batch_size)
             start = time.perf_counter()
             total, reached = steps(first, last, total)
-            self._set(reached - 1 if reached == last else reached)
+            self.set_schedules(reached - 1 if reached == last else reached)
             if reached < last:
                 raise NotFinite(f"the loss is {total}", reached)
             seconds = time.perf_counter() - start

@@ -19,7 +19,10 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
+from .by_hand import Step
 from .callbacks import Callback, Checkpoint
+from .callbacks.nan_guard import FOLDER as FAILURE
+from .callbacks.nan_guard import replay
 from .check import unchecked_notice
 from .checkpoints import CheckpointError, numbered, read_checkpoint
 from .configs import Config, Experiment, load_config, parse_config
@@ -128,6 +131,19 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
         write_durably(folder / "config.yaml", config.resolved())
         trainer.notes["config"] = config.resolved()
         return finish(trainer, config, experiment, start), False
+
+
+def replay_run(folder: Path) -> tuple[Step, str | None]:
+    """Repeat the step that a run's NanGuard has saved; returns it, and what was wrong then.
+
+    Errors: FileNotFoundError for a folder without a run, or where nothing is saved.
+    """
+    config = load_config(config_of(folder))
+    saved = folder / FAILURE
+    if not numbered(saved):
+        raise FileNotFoundError(f"there is no failed step in {saved}: the callback NanGuard saves it")
+    state = read_checkpoint(saved)
+    return replay(trainer_of(config, config.build(), folder, quiet=True), state), state["trouble"]
 
 
 def config_of(folder: Path) -> Path:

@@ -138,7 +138,8 @@ class Trainer:
             self._start_callbacks()
             try:
                 while not self.ended:
-                    self._epoch(train, valid, batch_size, shuffle, balance, drop_last, chosen)
+                    if not self._epoch(train, valid, batch_size, shuffle, balance, drop_last, chosen):
+                        break
                     self._pause(None)
             finally:
                 self.timetable.restore()
@@ -149,7 +150,7 @@ class Trainer:
         return self.history
 
     def stop(self, reason: str, *, for_now: bool = False) -> None:
-        """End the training after this epoch; for_now: if it is resumed it goes on."""
+        """End the training after this epoch; for_now: at this pause, and if it is resumed it goes on."""
         self.stopped, self._for_now = reason, for_now
 
     @property
@@ -260,7 +261,8 @@ class Trainer:
             self.loss.to(self.model.dtype)
         figures(metrics, self.loss, np.zeros(output_shape, self.model.dtype), data.y[:1], data)
 
-    def _epoch(self, train, valid, batch_size, shuffle, balance, drop_last, metrics: dict[str, Metric]) -> None:
+    def _epoch(self, train, valid, batch_size, shuffle, balance, drop_last, metrics: dict[str, Metric]) -> bool:
+        """Train for an epoch; False if the training is to stop within it."""
         place, self._place = self._place, None  # of an epoch that was begun before
         passed = place["seconds"] if place else 0.0
         start, earlier = time.perf_counter() - passed, self.seconds - passed
@@ -296,10 +298,16 @@ class Trainer:
                         seconds = time.perf_counter() - start
                         self.seconds = earlier + seconds
                         self._pause(place | {"seconds": seconds})
+                        if self._for_now:
+                            return False
                 if not np.isfinite(self.model.flat_parameters).all():
                     raise NotFinite("a weight is not finite", n - 1)
             except NotFinite as problem:
-                raise TrainingError(self._go_back(problem, before, batch_size)) from None
+                notes = [callback.on_not_finite(self, epoch, problem.position) for callback in self.callbacks]
+                error = TrainingError(self._go_back(problem, before, batch_size))
+                for note in filter(None, notes):
+                    error.add_note(note)
+                raise error from None
         self._good = before
         self.epoch += 1
         row = {"epoch": self.epoch, "train_loss": mean(total, epoch.mass(n))}
@@ -318,6 +326,7 @@ class Trainer:
             self.stop(f"{type(self.optimizer).__name__} has converged")
         for callback in self.callbacks:
             callback.on_epoch_end(self, row)
+        return True
 
     def _order(self, train: ArrayDataset, shuffle: bool, balance: bool) -> np.ndarray:
         """The samples of this epoch in the order in which they are visited."""

@@ -3,5 +3,7 @@
 from .callback import Callback
 from .checkpoint import Checkpoint
 from .early_stopping import EarlyStopping
+from .nan_guard import NanGuard
+from .time_budget import TimeBudget
 
-__all__ = ["Callback", "Checkpoint", "EarlyStopping"]
+__all__ = ["Callback", "Checkpoint", "EarlyStopping", "NanGuard", "TimeBudget"]

@@ -11,6 +11,7 @@ class Callback:
         on_pause          between compiled stretches of an epoch, about ten times a second
         on_epoch_end      after each epoch, with its figures
         on_pause          after the on_epoch_end of all callbacks
+        on_not_finite     when the loss or a weight is NaN or infinite, before the weights go back
         on_fit_end        after the last epoch, however the training ends
 
     `row` is the epoch's line of figures, a dict such as {"epoch": 1, "train_loss": ..., "valid_loss": ...}; what a
@@ -30,6 +31,9 @@ class Callback:
 
     def on_pause(self, trainer) -> None:
         """After each epoch, and now and then within one: then `trainer.position` is above 0."""
+
+    def on_not_finite(self, trainer, epoch, position: int) -> str | None:
+        """The `Epoch` that fails, and the place in its order; what this says is added to the TrainingError."""
 
     def on_fit_end(self, trainer) -> None:
         """After the last epoch, however the training ends."""

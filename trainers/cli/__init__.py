@@ -16,7 +16,7 @@ from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED
 
 __all__ = ["main"]
 
-COMMANDS = ("train", "resume", "warmup", "summary", "check", "profile", "new", "schema")
+COMMANDS = ("train", "resume", "replay", "warmup", "summary", "check", "profile", "new", "schema")
 DESCRIPTION = "Train neural nets whose backward pass is written by hand and compiled."
 OVERVIEW = """\
 example:

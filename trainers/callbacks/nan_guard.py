@@ -1,0 +1,92 @@
+"""Finds out where a value that is not finite comes from, and keeps the minibatch for `bprop replay`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..by_hand import Step, step_by_hand
+from ..checkpoints import write_checkpoint
+from ..optimizers import FullBatch
+from .callback import Callback
+
+FOLDER = "failure"  # in the run folder
+
+
+class NanGuard(Callback):
+    """If the loss or a weight becomes NaN or infinite, names the module in which that began, and saves the minibatch.
+
+    It remembers weights and the optimizer's arrays of the last two pauses. When the training fails, the steps since are
+    repeated, the last two module by module: outputs, gradients and updates, each is looked at. `bprop replay RUN`
+    repeats the step in which it began.
+
+    Args: folder: where the minibatch is saved; by default `failure` in the run folder.
+    Errors: ValueError without a folder, and for an optimizer that looks at all samples at once.
+    """
+
+    def __init__(self, folder: str | None = None):
+        self.folder = folder
+
+    def on_fit_start(self, trainer) -> None:
+        if isinstance(trainer.optimizer, FullBatch):
+            name = type(trainer.optimizer).__name__
+            raise ValueError(f"NanGuard: {name} looks at all samples at once, expected an optimizer of minibatches")
+        if self.folder is None and trainer.folder is None:
+            raise ValueError("NanGuard: there is no run folder, expected a folder: NanGuard(folder)")
+        self.path = Path(self.folder) if self.folder is not None else Path(trainer.folder) / FOLDER
+        trainer.optimizer.attach(trainer.model)
+        self._seen: list[tuple[int, int, dict[str, Any]]] = []  # epoch, place in it, and what a step depends on
+        self.on_pause(trainer)
+
+    def on_pause(self, trainer) -> None:
+        self._seen = [*self._seen[-1:], (trainer.epoch, trainer.position, snapshot(trainer))]
+
+    def on_not_finite(self, trainer, epoch, position: int) -> str:
+        """The sentence about where it began; `epoch` is the `Epoch` that failed at this place in its order."""
+        after = snapshot(trainer)
+        first, start = next((place, state) for number, place, state in self._seen if number == trainer.epoch)
+        size = epoch.batch_size
+        found, last = Step(), position // size * size
+        for place in [each for each in (last - size, last) if each >= first]:
+            go_back(trainer, start)
+            for _ in replace(epoch, order=epoch.order[:place], first=first).run(trainer._step) if place > first else ():
+                pass
+            epoch.set_schedules(place)
+            before, batch = snapshot(trainer), epoch.batch(epoch.order[place : place + size])
+            found = step_by_hand(trainer.model, trainer.loss, trainer.optimizer, *batch)
+            if found.trouble is not None:
+                break
+        go_back(trainer, after)
+        number = place // size + 1
+        content = {"batch": list(batch), "epoch": trainer.epoch + 1, "step": number, "trouble": found.trouble}
+        write_checkpoint(self.path, content | before)
+        return f"{found.trouble or 'a repetition by hand stays finite'}, in step {number}; it is saved in {self.path}"
+
+
+def snapshot(trainer) -> dict[str, Any]:
+    """What a step depends on."""
+    return {
+        "model": trainer.model.state_dict(),
+        "counters": trainer.model.counters(),
+        "optimizer": trainer.optimizer.state_dict(),
+        "settings": {s.path: float(getattr(s.owner, s.name)) for s in trainer.timetable.settings},
+    }
+
+
+def go_back(trainer, state: dict[str, Any]) -> None:
+    """Give the trainer what `snapshot` gave."""
+    trainer.model.load_state_dict(state["model"])
+    trainer.model.load_counters(state["counters"])
+    trainer.optimizer.load_state_dict(state["optimizer"])
+
+
+def replay(trainer, state: dict[str, Any]) -> Step:
+    """Repeat the step that a guard has saved, on a trainer like the one that failed."""
+    trainer.optimizer.attach(trainer.model)
+    go_back(trainer, state)
+    for setting in trainer.timetable.settings:
+        setting.write(state["settings"][setting.path])
+    trainer.model.train()
+    x, target, *weight = (np.asarray(array) for array in state["batch"])
+    return step_by_hand(trainer.model, trainer.loss, trainer.optimizer, x, target, *weight)
