@@ -72,7 +72,7 @@ def counts() -> dict[tuple[str, str], tuple[int, int]]:
     """How often code was found on disk, and how often compiled, by plan and function."""
     found = {}
     for plan, module in list(sys.modules.items()):
-        for name, value in vars(module).items() if plan.startswith("plan_") else ():
+        for name, value in vars(module).items() if plan.startswith(("plan_", "threads_")) else ():
             if hasattr(value, "stats") and value.__module__ == plan:
                 stats = value.stats
                 found[plan, name] = sum(stats.cache_hits.values()), sum(stats.cache_misses.values())

@@ -8,22 +8,25 @@ file that cannot be read is compiled again.
 import contextlib
 
 import numba
+from numba._dynfunc import Environment
 from numba.core import caching
+from numba.core.compiler import compile_result
 from numba.core.runtime import rtsys
 
-from ..kernels.kernel import MACHINE_CODE, load_machine_code, refers_to_this_process
+from ..kernels.kernel import KERNELS, MACHINE_CODE, KeptLibrary, load_machine_code, refers_to_this_process
+from . import cache
 from .sources import digest, package_digest
 
 
 class CodeFiles(caching.IndexDataCacheFile):
     """One file for each signature, and no index."""
 
-    def __init__(self, folder: str, base: str):
+    def __init__(self, folder: str, base: str, ending: str = "nbc"):
         super().__init__(folder, base, None)
-        self._base = base
+        self._base, self._ending = base, ending
 
     def name(self, key) -> str:
-        return f"{self._base}.{digest(repr(key), package_digest())}.nbc"
+        return f"{self._base}.{digest(repr(key), package_digest())}.{self._ending}"
 
     def save(self, key, data) -> None:
         self._save_data(self.name(key), data)  # whole, under another name, then renamed
@@ -74,6 +77,64 @@ class KeptCode(caching.FunctionCache):
         with contextlib.suppress(OSError):
             self._impl.locator.ensure_cache_path()
             self._cache_file.save(self._index_key(sig, data.codegen), (apart, self._impl.reduce(data)))
+
+
+class KeptKernel:
+    """The machine code of a kernel, for plans that are compiled later in whatever process."""
+
+    def __init__(self, function):
+        self._base = f"kernel_{function.__module__.rpartition('.')[2]}.{function.__name__}"
+
+    def _place(self, sig, target_context) -> tuple[CodeFiles, tuple]:
+        return CodeFiles(str(cache.cache_folder()), self._base, "nbk"), (sig, target_context.codegen().magic_tuple())
+
+    def load_overload(self, sig, target_context):
+        """The compiled kernel, or None where there is no sound file."""
+        files, key = self._place(sig, target_context)
+        try:
+            code, names, bitcode, description, signature = files.load(key)
+        except Exception:  # as above
+            return None
+        rtsys.initialize(target_context)
+        for name in names:
+            load_machine_code(name, code[name])
+        library = KeptLibrary(target_context.codegen(), description.llvm_func_name, names, bitcode)
+        environment = Environment(description.lookup_globals())
+        return compile_result(
+            target_context=target_context,
+            typing_context=target_context.typing_context,
+            library=library,
+            fndesc=description,
+            signature=signature,
+            entry_point=target_context.get_executable(library, description, environment),
+            environment=environment,
+            objectmode=False,
+            lifted=(),
+            reload_init=[],
+            referenced_envs=[],
+        )
+
+    def save_overload(self, sig, data) -> None:
+        """Store a compiled kernel; without room or leave to write there is no file."""
+        library, description = data.library, data.fndesc
+        if refers_to_this_process(library._final_module):
+            return
+        names = library.names()
+        library._codegen._engine.finalize_object()  # the machine code is made only now
+        description.typemap = description.calltypes = None  # what numba's own cache leaves out, too
+        bitcode = library._get_module_for_linking().as_bitcode()
+        code = {name: bytes(MACHINE_CODE[name]()) for name in names}
+        files, key = self._place(sig, data.target_context)
+        with contextlib.suppress(OSError):
+            files.save(key, (code, names, bitcode, description, data.signature))
+
+
+def keep_kernels() -> None:
+    """From now on, kernels are looked for in the cache before they are compiled."""
+    while KERNELS:
+        dispatcher = KERNELS.pop()
+        if dispatcher.py_func.__closure__ is None:  # else its code depends on more than its source
+            dispatcher._cache = KeptKernel(dispatcher.py_func)
 
 
 def kept(function, **options):

@@ -18,6 +18,7 @@ import numpy as np
 from . import cache
 from .compiler import compiled, compiled_method
 from .errors import cannot_compile, pass_on_layout
+from .kept_code import keep_kernels
 from .operations import Operation, Part, fuse, modules_of, parts
 from .printer import attributes, print_plan
 from .sources import digest, names
@@ -138,6 +139,7 @@ class Plan:
                     offer_method(owner_key(each), method, compiled(function))
         module = cache.find_plan(name, bindings)
         if module is None:
+            keep_kernels()
             kinds = self._trace(operations, samples)
             cache.write_plan(name, print_plan(title, list(self.functions.values()), self.modules, kinds, aliases))
             module = cache.load_plan(name, bindings)

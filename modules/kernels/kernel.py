@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 
 import numba
-from llvmlite.binding import ObjectFileRef
+from llvmlite.binding import ObjectFileRef, parse_bitcode
 from numba.core import registry, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
@@ -91,6 +91,7 @@ class ApartLibrary(InnerLibrary):
     def load(self) -> str:
         """Hand the code, and all that it calls, to the engine if they are not there; the public name."""
         if not self.public:
+            self._ensure_finalized()
             module = self._final_module.clone()
             call_by_public_names(module, self.called())
             for each in module.functions:
@@ -104,6 +105,26 @@ class ApartLibrary(InnerLibrary):
                 module._CPUCodeLibrary__library = weakref.proxy(self)  # where numba leaves the machine code
                 self._codegen._add_module(module)
         return self.public
+
+    def names(self) -> list[str]:
+        """The public names of this and of all that it reaches, which the engine then has."""
+        return [library.load() for library in {self: True} | self.reached({})]
+
+
+class KeptLibrary(ApartLibrary):
+    """A kernel of another process: names of its machine code and of all that this needs; bitcode for numba's own."""
+
+    def __init__(self, codegen, symbol: str, names: list[str], bitcode: bytes):
+        super().__init__(codegen, symbol)
+        self.symbol, self.public, self._names, self.bitcode = symbol, names[0], names, bitcode
+        self._finalized = True
+
+    def names(self) -> list[str]:
+        return self._names
+
+    def own_module(self):
+        """All in one."""
+        return parse_bitcode(self.bitcode)
 
 
 class EntryLibrary(JITCodeLibrary):
@@ -130,7 +151,7 @@ class EntryLibrary(JITCodeLibrary):
             for library in apart:
                 self._final_module.link_in(library.own_module(), preserve=True)
         else:
-            self.needs = tuple(library.load() for library in apart)
+            self.needs = tuple(unique(name for library in apart for name in library.names()))
             call_by_public_names(self._final_module, apart)
         self._final_module.verify()
         self._finalize_final_module()
@@ -258,9 +279,12 @@ class KernelCompiler(CompilerBase):
         return [pipeline]
 
 
+KERNELS: list = []
+
+
 def kernel(function):
     """Compile a function for use by compiled code only."""
-    return numba.njit(
+    dispatcher = numba.njit(
         function,
         pipeline_class=KernelCompiler,
         error_model="numpy",
@@ -270,6 +294,8 @@ def kernel(function):
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
     )
+    KERNELS.append(dispatcher)
+    return dispatcher
 
 
 def apart(function):
