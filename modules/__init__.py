@@ -5,7 +5,8 @@ from .batch_norm import BatchNorm1d, BatchNorm2d
 from .bilinear import Bilinear
 from .binary_losses import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Focal
 from .concat import Concat
-from .conv import Conv2d
+from .conv import Conv1d, Conv2d
+from .conv_transpose import ConvTranspose2d
 from .convolution import Convolution
 from .directions import Cosine, LinearWeightNorm
 from .distances import Euclidean, RadialBasis
@@ -94,7 +95,9 @@ __all__ = [
     "Clamp",
     "Concat",
     "Constant",
+    "Conv1d",
     "Conv2d",
+    "ConvTranspose2d",
     "Convolution",
     "Cosine",
     "CosineEmbedding",

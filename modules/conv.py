@@ -48,7 +48,7 @@ class Conv2d(Convolution):
         check_groups(self, groups, in_channels=in_channels, out_channels=out_channels)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.start(bias, out_channels, weight_init, bias_init)
-        self.y = self.grad_x = np.empty((0,) * (2 + self.axes))
+        self.y = self.grad_x = np.empty((0, 0, 0, 0))
 
     def fprop(self, x):
         self.convolve(x)
@@ -130,14 +130,42 @@ class Conv2d(Convolution):
         return self.grad_x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        n, _, height, width = image_shape(self, tuple(input_shape), self.in_channels)
-        rows, columns = self.image_of(height, width)
-        if rows < 1 or columns < 1:
+        n, _, height, width = image_shape(self, tuple(input_shape), self.in_channels, self.axes)
+        sizes = self.image_of(height, width)[2 - self.axes :]
+        if min(sizes) < 1:
             least = [1 + reach - padded for reach, padded in zip(self.reach, self.padded_by, strict=True)]
-            raise ValueError(
-                f"{self.label()}: x has shape {input_shape}, expected at least {least[0]} by {least[1]} places"
-            )
-        return (n, self.out_channels, rows, columns)
+            wanted = " by ".join(map(str, least[2 - self.axes :]))
+            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected at least {wanted} places")
+        return (n, self.out_channels, *sizes)
 
     def extra_repr(self) -> str:
         return f"{self.in_channels} -> {self.out_channels}{self.settings()}"
+
+
+class Conv1d(Conv2d):
+    """Cross-correlation of a signal with learnt kernels.
+
+        y[n, o, p]           = Σ weight[o, c, i] x[n, c, s p + d i - padding] + bias[o]
+        grad_x[n, c, q]      = Σ weight[o, c, i] grad_y[n, o, p]   over p, i with s p + d i - padding = q
+        grad_weight[o, c, i] += Σₙ Σₚ grad_y[n, o, p] x[n, c, s p + d i - padding]
+        grad_bias[o]         += Σₙ Σₚ grad_y[n, o, p]
+
+    Shapes: x (N, in, L), y (N, out, L'), weight (out, in / groups, kernel_size), bias (out,); L' as Conv2d's H'.
+    Args, Errors: as of Conv2d, with one size each.
+    Source: Goodfellow et al., Deep Learning, section 9.1 (eq. 9.3); PyTorch's Conv1d.
+    """
+
+    axes = 1
+
+    def fprop(self, x):
+        self.convolve(flat(x).reshape((x.shape[0], x.shape[1], 1, x.shape[2])))
+        if self.bias is not None:
+            add_to_channels(self.bias, self.y)
+        return self.y.reshape((x.shape[0], self.out_channels, self.y.shape[3]))
+
+    def bprop(self, grad_y):
+        grad_y = flat(grad_y).reshape(self.y.shape)
+        if self.bias is not None:
+            sum_channels(grad_y, self.grad_bias, self.accumulate)
+        self.convolve_back(grad_y)
+        return self.grad_x.reshape((grad_y.shape[0], self.in_channels, self.grad_x.shape[3]))

@@ -4,10 +4,20 @@ import itertools
 
 import numpy as np
 import pytest
-from bprop.modules import Conv2d, ReLU, Sequential, Tanh, check_gradients, manual_seed, num_threads
+from bprop.modules import (
+    Conv1d,
+    Conv2d,
+    ConvTranspose2d,
+    ReLU,
+    Sequential,
+    Tanh,
+    check_gradients,
+    manual_seed,
+    num_threads,
+)
 from bprop.modules.engine.threads import shared_jobs
 
-from .cases.images import conv
+from .cases.images import conv, conv_transpose
 from .test_fusion import methods
 
 # kernel_size, stride, padding, dilation, groups; then height and width
@@ -33,6 +43,32 @@ def test_grid_of_settings(random, settings):
     np.testing.assert_allclose(y, conv(module, x), rtol=1e-12, atol=1e-12)
     assert module.output_shape(x.shape) == y.shape
     check_gradients(module, x).raise_if_wrong()
+
+
+# kernel_size, stride, padding, output_padding, groups, bias, dilation; then height and width
+TRANSPOSED = [
+    *((k, s, p, 0, 2, True, d, (3, 4)) for k, s, p, d in itertools.product([1, 3], [1, 2], [0, 1], [1, 2])),
+    (2, 4, 0, 3, 1, True, 1, (1, 1)),
+    ((1, 4), (3, 2), (0, 2), (2, 0), 4, True, (1, 3), (2, 5)),
+    (1, 1, 2, 4, 1, True, 5, (4, 5)),
+    (5, 2, 2, 1, 1, True, 1, (4, 3)),
+]
+
+
+@pytest.mark.parametrize("settings", TRANSPOSED, ids=str)
+def test_grid_of_transposed_settings(random, settings):
+    module, x = ConvTranspose2d(4, 4, *settings[:7]).to("float64"), random.standard_normal((3, 4, *settings[7]))
+    y = module.fprop(x)
+    np.testing.assert_allclose(y, conv_transpose(module, x), rtol=1e-12, atol=1e-12)
+    assert module.output_shape(x.shape) == y.shape
+    check_gradients(module, x).raise_if_wrong()
+
+
+def test_it_is_the_transpose_of_the_convolution(random):
+    conv2d, transposed = Conv2d(3, 5, 4, 3, 2, bias=False), ConvTranspose2d(5, 3, 4, 3, 2, 1, bias=False)
+    transposed.weight = conv2d.weight
+    x, y = random.standard_normal((2, 3, 10, 13)), random.standard_normal((2, 5, 4, 5))
+    assert np.vdot(conv2d.fprop(x), y) == pytest.approx(np.vdot(x, transposed.fprop(y)), rel=1e-4)
 
 
 @pytest.mark.parametrize("settings", [(17, 33, 3, 1, 1), (8, 24, 5, 2, 2, 1, 4), (40, 40, 3, 1, 1, 1, 40)], ids=str)
@@ -94,6 +130,15 @@ def test_fused_with_a_unit_it_computes_the_same(random, bias):
         ),
         (lambda: Conv2d(2, 2, 3, 2, "same"), "^Conv2d: padding is 'same' with a stride above 1, expected stride 1$"),
         (lambda: Conv2d(2, 2, 3, padding="full"), "^Conv2d: padding is 'full', expected sizes, 'same' or 'valid'$"),
+        (lambda: Conv1d(2, 2, (3, 3)), r"^Conv1d: kernel_size is \(3, 3\), expected one size of at least 1$"),
+        (
+            lambda: ConvTranspose2d(2, 2, 3, 2, output_padding=2),
+            "^ConvTranspose2d: output_padding is 2, expected less than 2, the stride or the dilation$",
+        ),
+        (
+            lambda: ConvTranspose2d(2, 3, 3, groups=2),
+            "^ConvTranspose2d: out_channels is 3, expected a multiple of groups",
+        ),
         (lambda: Conv2d(3, 4, 3, groups=2), "^Conv2d: in_channels is 3, expected a multiple of groups, 2$"),
         (lambda: Conv2d(4, 3, 3, groups=2), "^Conv2d: out_channels is 3, expected a multiple of groups, 2$"),
     ],
@@ -106,6 +151,12 @@ def test_wrong_settings_are_refused(make, message):
 def test_the_repr_shows_what_differs_from_the_defaults():
     module = Conv2d(4, 6, (3, 5), 1, "same", (1, 2), 2, False)
     assert repr(module) == "Conv2d(4 -> 6, kernel_size=(3, 5), padding=same, dilation=(1, 2), groups=2, bias=False)"
+
+
+def test_a_padding_that_leaves_nothing_is_refused():
+    message = r"^ConvTranspose2d\(1 -> 1, kernel_size=1, padding=1\): x has shape \(1, 1, 2, 3\), of which the padding"
+    with pytest.raises(ValueError, match=rf"{message} leaves \(0, 1\) places$"):
+        ConvTranspose2d(1, 1, 1, padding=1).fprop(np.zeros((1, 1, 2, 3)))
 
 
 def test_an_empty_image_is_refused():

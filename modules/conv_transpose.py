@@ -1,0 +1,96 @@
+"""Transposed convolution: the map that carries a convolution's gradients back, as a layer that makes images larger."""
+
+import numpy as np
+
+from .convolution import Convolution, check_groups
+from .initializers import Initializer
+from .kernels.buffers import flat, reuse, reuse_like
+from .kernels.planes import add_to_channels, join, split, sum_channels
+from .sizes import Sizes, image_shape, image_sizes, plain
+
+
+class ConvTranspose2d(Convolution):
+    """Transpose of the cross-correlation of an image with learnt kernels.
+
+        y[n, o, q]              = Σ weight[c, o, i, j] x[n, c, p] + bias[o]   where s p + d (i, j) - padding = q
+        grad_x[n, c, p]         = Σ weight[c, o, i, j] grad_y[n, o, s p + d (i, j) - padding]
+        grad_weight[c, o, i, j] += Σₙ Σₚ x[n, c, p] grad_y[n, o, s p + d (i, j) - padding]
+        grad_bias[o]            += Σₙ Σ_q grad_y[n, o, q]
+
+    with s the stride and d the dilation; what falls outside y is left out.
+
+    Shapes: x (N, in, H, W), y (N, out, H', W'), weight (in, out / groups, *kernel_size), bias (out,), with
+        H' = (H - 1) s - 2 padding + d (kernel_size - 1) + output_padding + 1.
+    Args: in_channels, out_channels; kernel_size, stride, padding, dilation: one size, or one for each axis;
+        output_padding: rows and columns more at the end, less than the stride or the dilation; groups: divides both
+        numbers of channels; bias: add b; weight_init, bias_init: as of Linear.
+    Errors: ValueError for wrong settings, wrong channels, and an x of which nothing would be left.
+    Source: Goodfellow et al., Deep Learning, section 9.5 (eq. 9.13); PyTorch's ConvTranspose2d.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: Sizes = 0,
+        output_padding: Sizes = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Sizes = 1,
+        *,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+    ):
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
+        check_groups(self, groups, in_channels=in_channels, out_channels=out_channels)
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.output_padding = image_sizes(self, "output_padding", output_padding)
+        limits = tuple(max(pair) for pair in zip(self.stride, self.dilation, strict=True))
+        if any(size >= limit for size, limit in zip(self.output_padding, limits, strict=True)):
+            wanted = f"less than {plain(limits)}, the stride or the dilation"
+            raise ValueError(f"ConvTranspose2d: output_padding is {plain(self.output_padding)}, expected {wanted}")
+        self.start(bias, out_channels, weight_init, bias_init)
+        self.y = self.grad_x = np.empty((0, 0, 0, 0))
+
+    def fprop(self, x):
+        n, rows, columns = x.shape[0], x.shape[2], x.shape[3]
+        height, width = self.image_of(rows, columns)
+        self.x, self.y = x, reuse(self.y, (n, self.out_channels, height, width), x.dtype)
+        self.lay_out(n, rows, columns, height, width, x.dtype)
+        split(flat(x), x.shape, (0, 0), (1, 1), self.tall, self.wide, self.margin, self.row, self.coarse)
+        self.to_fine(n)
+        join(self.fine, 0, self.row, self.before, self.stride, self.tall, self.wide, flat(self.y), self.y.shape)
+        if self.bias is not None:
+            add_to_channels(self.bias, self.y)
+        return self.y
+
+    def bprop(self, grad_y):
+        grad_y, shape, tall, wide = np.ascontiguousarray(grad_y), self.x.shape, self.tall, self.wide
+        if self.bias is not None:
+            sum_channels(grad_y, self.grad_bias, self.accumulate)
+        split(flat(grad_y), grad_y.shape, self.before, self.stride, tall, wide, 0, self.row, self.fine)
+        self.add_weight_gradient(shape[0], shape[2], shape[3])
+        self.grad_x = reuse_like(self.grad_x, self.x)
+        if self.needs_grad_x:
+            self.to_coarse(shape[0], shape[2], shape[3])
+            join(self.coarse, self.margin, self.row, (0, 0), (1, 1), tall, wide, flat(self.grad_x), shape)
+        return self.grad_x
+
+    def image_of(self, rows, columns):
+        """Height and width of y."""
+        (s, t), (p, q), (a, b) = self.stride, self.padded_by, self.output_padding
+        return (rows - 1) * s - p + self.reach[0] + a + 1, (columns - 1) * t - q + self.reach[1] + b + 1
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        n, _, rows, columns = image_shape(self, tuple(input_shape), self.in_channels)
+        sizes = self.image_of(rows, columns)
+        if min(sizes) < 1:
+            raise ValueError(f"{self.label()}: x has shape {input_shape}, of which the padding leaves {sizes} places")
+        return (n, self.out_channels, *sizes)
+
+    def extra_repr(self) -> str:
+        more = plain(self.output_padding)
+        text = f"{self.in_channels} -> {self.out_channels}{self.settings()}"
+        return text + (f", output_padding={more}" if more != 0 else "")
