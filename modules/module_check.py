@@ -1,12 +1,15 @@
 """Does a module keep the whole contract? The laws that the layers of this package obey, tried on one of your own."""
 
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from .checked import remember
 from .diagnosis import at_kink, diagnoses
+from .engine.sources import PACKAGE
 from .engine.stateful import method_names
 from .gradient_check import arguments_of
 from .gradient_report import GradientError, plural, table
@@ -111,11 +114,20 @@ def found(ask: Callable[[], list[str]]) -> tuple[tuple[str, ...]]:
 def raised(error: Exception) -> str:
     """An exception as a sentence, and what it looks like."""
     text = f"raises {type(error).__name__}: {error}"
+    if own := [frame for frame in traceback.extract_tb(error.__traceback__) if is_own_file(frame.filename)]:
+        text += f" ({Path(own[-1].filename).name}, line {own[-1].lineno})"
     if "broadcast" in str(error) or ("has shape" in str(error) and "grad_" in str(error)):
         text += " (is a gradient not summed over the batch, or transposed?)"
     elif "float64" in str(error):
         text += " (float64 leaks into a float32 step)"
     return text
+
+
+def is_own_file(name: str) -> bool:
+    """Whether a file belongs neither to this package nor to an installed one, nor is a compiled plan."""
+    path = Path(name)
+    others = PACKAGE in path.parents or "site-packages" in path.parts or path.stem.startswith("plan_")
+    return path.is_file() and not others
 
 
 def gradient_findings(trial: Trial) -> Iterator[Finding]:

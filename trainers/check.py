@@ -138,7 +138,7 @@ def listen(module: Module, place: str, runs: dict[str, tuple]) -> None:
 def step_report(net: Module, loss: Loss, arguments) -> ModuleReport:
     """Whether the compiled step has the gradients that the modules have when they are called by hand."""
     finding = Finding("its gradients are those of the modules", *found(lambda: [step_problem(net, loss, arguments)]))
-    return ModuleReport(f"{net.outline()} and {loss.outline()}", (finding,))
+    return ModuleReport(f"{net.label()} and {loss.label()}", (finding,))
 
 
 def step_problem(net: Module, loss: Loss, arguments) -> str:

@@ -30,7 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     config = load_config(arguments.config, arguments.overrides)
     from ..check import check_config
+    from ..notice import said_if_slow
 
-    report = check_config(config)
+    with said_if_slow("checking each module in float64; what is compiled for it is kept"):
+        report = check_config(config)
     print(report)
     return OK if report.ok else FAILED
