@@ -187,6 +187,22 @@ def overwriting(trial: Trial) -> str:
     return f"{wrong} keeps what was there before, where accumulate is False" if wrong else ""
 
 
+def weighted(trial: Trial) -> str:
+    """equal weights of samples change nothing, and a weight of 0 leaves a sample out"""
+    if not (isinstance(trial.module, Loss) and trial.module.takes_sample_weight) or len(trial.x) < 2:
+        return ""
+    ones, most = np.ones(len(trial.x)), np.arange(len(trial.x)) > 0
+    with plain_python():
+        wrong = differing(trial.run(trial.copy(), (*trial.arguments, ones)), trial.run(trial.copy()), 1e-9)
+        if wrong:
+            return f"{wrong} with weights of 1 is not that without weights"
+        found = trial.run(trial.copy(), (*trial.arguments, ones * most))
+        wanted = trial.run(trial.copy(), trial.rows(most))
+    left_out = not found["grad_x"][0].any()
+    wrong = differing(found | {"grad_x": found["grad_x"][1:]}, wanted, 1e-9) or ("" if left_out else "grad_x")
+    return f"{wrong} is not that without the sample whose weight is 0" if wrong else ""
+
+
 LAWS: tuple[Law, ...] = (
     earlier_runs,
     float32,
@@ -197,4 +213,5 @@ LAWS: tuple[Law, ...] = (
     compiled,
     first_in_net,
     overwriting,
+    weighted,
 )

@@ -112,6 +112,20 @@ class OneElement(Affine):
         return gradient
 
 
+class Rounded(Affine):
+    def weight_gradient(self, grad_y):
+        gradient = np.dot(grad_y.T, self.x)
+        gradient[1, 2] *= 1 + 2e-5
+        return gradient
+
+
+class SummedInput(Affine):
+    def bprop(self, grad_y):
+        self.grad_weight += self.weight_gradient(grad_y)
+        self.grad_bias += self.bias_gradient(grad_y)
+        return np.dot(grad_y, self.weight).sum(axis=0)
+
+
 class NotANumber(Affine):
     def bias_gradient(self, grad_y):
         return grad_y.sum(axis=0) + np.nan
@@ -356,6 +370,32 @@ class WrongSide(Squares):
         return -2 * self.difference / len(self.difference)
 
 
+class Weighted(Squares):
+    """The weighted mean of squares, right."""
+
+    takes_sample_weight = True
+
+    def fprop(self, y, target, sample_weight=None):
+        self.difference = y - target
+        self.weights = np.ones(len(y)) if sample_weight is None else sample_weight / sample_weight.mean()
+        return (self.weights[:, None] * self.difference**2).sum() / len(y)
+
+    def bprop(self):
+        return 2 * self.weights[:, None] * self.difference / len(self.difference)
+
+
+class WeightsForgotten(Weighted):
+    def bprop(self):
+        return 2 * self.difference / len(self.difference)
+
+
+class WeightsNotDivided(Weighted):
+    def fprop(self, y, target, sample_weight=None):
+        self.difference = y - target
+        self.weights = np.ones(len(y)) if sample_weight is None else 2 * sample_weight
+        return (self.weights[:, None] * self.difference**2).sum() / len(y)
+
+
 class Kink(Module):
     """y = |x|"""
 
@@ -389,6 +429,8 @@ BROKEN = [
     (SummedOverAll, "grad_bias is one number throughout: summed over every axis, expected over the batch alone"),
     (Forgotten, "grad_bias stays at zero: bprop never adds to it"),
     (OneElement, "grad_weight differs, at (1, 2) most"),
+    (Rounded, "grad_weight is wrong at (1, 2): "),
+    (SummedInput, "grad_x has shape (4,), expected (5, 4)"),
     (NotANumber, "grad_bias is not finite"),
     (Stale, "as if of that one (stored once and kept?)"),
     (KeptSize, "as if of that one (stored once and kept?)"),
@@ -412,5 +454,7 @@ BROKEN_LOSSES = [
     (NotAveraged, "grad_y lacks 1/n"),
     (AveragedTwice, "grad_y is divided by the batch size once too often (0.2): bprop divides by what fprop divides by"),
     (WithoutTwo, "grad_y is 0.5 times the right one: a 2 is missing (of a square?)"),
+    (WeightsForgotten, "grad_x is not that without the sample whose weight is 0"),
+    (WeightsNotDivided, "with weights of 1 is not that without weights"),
     (WrongSide, "grad_y has its sign flipped"),
 ]

@@ -7,7 +7,7 @@ import pytest
 from bprop.modules import GradientError, Linear, Module, ReLU, Sequential, Tanh, check_gradients, check_module
 from bprop.modules.checked import unchecked
 
-from .broken import BROKEN, BROKEN_LOSSES, TARGET, Affine, Kink, Squares, WrongKink, X
+from .broken import BROKEN, BROKEN_LOSSES, TARGET, Affine, Kink, Squares, Weighted, WrongKink, X
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*jit = False:UserWarning")
 
@@ -30,7 +30,8 @@ def test_a_mistake_of_a_loss_is_named(loss, said):
 def test_a_right_module_of_ones_own():
     report = check_module(module := Affine(), X)
     assert report.raise_if_wrong() is report
-    check_module(Squares(), X, TARGET).raise_if_wrong()
+    for loss in (Squares(), Weighted()):
+        check_module(loss, X, TARGET).raise_if_wrong()
     assert not module.grad_weight.any()
     with pytest.raises(RuntimeError, match="bprop without a matching fprop"):
         module.bprop(X)
@@ -41,7 +42,7 @@ def test_the_report_reads_as_a_list_of_laws():
     assert lines[0] == "Laws of Affine(), (5, 4)"
     assert all(re.match(r"  \w.*  ok$", line) for line in lines[1:-1])
     assert lines[1].startswith("  gradients in training")
-    assert lines[-1] == "right: 11 laws"
+    assert lines[-1] == "right: 12 laws"
     lines = repr(check_module(WrongKink(), X)).splitlines()
     assert lines[1:2] == ["  gradients in training  WRONG"]
     assert lines[2].startswith("  problem: grad_x differs")
