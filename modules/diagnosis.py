@@ -55,7 +55,7 @@ def explained(trial: Trial, problem: str) -> str:
 def diagnosis(trial: Trial, entry: GradientEntry) -> str:
     """What one wrong gradient looks like."""
     if entry.hint.startswith("(grad_"):
-        return entry.hint.strip("()").partition(" ")[2]
+        return entry.hint[1:-1].partition(" ")[2]
     if entry.looks is None:
         return f"is wrong at {entry.index}: {entry.analytic:.6g}, expected {entry.numeric:.6g}"
     kind = entry.looks.kind
