@@ -29,8 +29,10 @@ from .configs import Config, Experiment, load_config, parse_config
 from .durable import locked, write_durably, write_json
 from .resuming import restore
 from .trainer import Trainer, TrainingError
+from .units import Units
 from .versions import versions
 
+WEIGHTS = "model.safetensors"
 CHANGEABLE = ("trainer.epochs=", "trainer.threads=")  # by overrides of a run that goes on
 
 
@@ -223,7 +225,8 @@ def finish(trainer: Trainer, config: Config, experiment: Experiment, start: floa
     summary |= {"seconds": time.perf_counter() - start, "run": str(folder)}
     summary |= {"seed": config.seed, "dtype": config.dtype, "versions": versions()}
     with trainer.optimizer.evaluated_weights(trainer.model):
-        write_durably(folder / "model.safetensors", save(trainer.model.state_dict()))
+        units = Units.of(data, data.train).metadata()
+        write_durably(folder / WEIGHTS, save(trainer.model.state_dict(), units))
     write_json(folder / "summary.json", finite(summary))
     if trouble is not None:
         trouble.add_note(f"the run folder is {folder}")

@@ -16,7 +16,20 @@ from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED
 
 __all__ = ["main"]
 
-COMMANDS = ("train", "resume", "replay", "warmup", "summary", "check", "profile", "new", "schema")
+COMMANDS = (
+    "train",
+    "resume",
+    "evaluate",
+    "predict",
+    "compare",
+    "replay",
+    "warmup",
+    "summary",
+    "check",
+    "profile",
+    "new",
+    "schema",
+)
 DESCRIPTION = "Train neural nets whose backward pass is written by hand and compiled."
 OVERVIEW = """\
 example:

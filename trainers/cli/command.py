@@ -1,7 +1,6 @@
 """What the commands share: exit statuses, their arguments, and how figures are printed."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,15 +32,24 @@ def takes_overrides(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="a value to use in place of the config's")
 
 
+def takes_json(parser: argparse.ArgumentParser) -> None:
+    """The command can print JSON."""
+    parser.add_argument("--json", action="store_true", help="print all of it as JSON")
+
+
+def print_json(value: Any) -> None:
+    """A value as indented JSON, with words for NaN and infinity."""
+    import json
+
+    from ..runs import finite
+
+    print(json.dumps(finite(value), indent=2))
+
+
 def print_figures(found: dict[str, Any], as_json: bool = False) -> None:
     """The figures, one a line; records such as versions stay in the run folder. Or all of it as JSON."""
     if as_json:
-        import json
-
-        from ..runs import finite
-
-        json.dump(finite(found), sys.stdout, indent=2)
-        print()
+        print_json(found)
         return
     figures = {
         name: value

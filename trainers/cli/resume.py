@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from .command import OK, command, print_figures, takes_overrides, takes_run
+from .command import OK, command, print_figures, takes_json, takes_overrides, takes_run
 
 DESCRIPTION = """\
 Go on with a training that was stopped, by Ctrl-C, a full disk or a loss of power, from its last checkpoint.
@@ -28,6 +28,7 @@ def add_to(commands) -> None:
     takes_run(parser)
     takes_overrides(parser)
     parser.add_argument("--quiet", action="store_true", help="print the final figures only")
+    takes_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,5 +39,5 @@ def run(arguments: argparse.Namespace) -> int:
     if over:
         why = summary.get("stopped") or f"all {summary['epochs']} epochs are done; trainer.epochs=N adds more"
         print(f"{arguments.run} is finished: {why}", file=sys.stderr)
-    print_figures(summary)
+    print_figures(summary, arguments.json)
     return OK

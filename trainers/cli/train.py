@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .command import OK, command, print_figures, takes_config
+from .command import OK, command, print_figures, takes_config, takes_json
 
 DESCRIPTION = """\
 Train the net that a config describes.
@@ -35,6 +35,7 @@ def add_to(commands) -> None:
     takes_config(parser)
     parser.add_argument("--run", type=Path, metavar="DIR", help="folder to write to (default: runs/NAME-TIME)")
     parser.add_argument("--quiet", action="store_true", help="print the final figures only")
+    takes_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,5 +45,5 @@ def run(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config, arguments.overrides)
     from ..runs import train_config
 
-    print_figures(train_config(config, run=arguments.run, quiet=arguments.quiet))
+    print_figures(train_config(config, run=arguments.run, quiet=arguments.quiet), arguments.json)
     return OK

@@ -58,9 +58,10 @@ class Config:
         """The files of the modules of one's own that the config names."""
         return tuple(self.catalog.sources)
 
-    def build(self) -> Experiment:
+    def build(self, preprocessing: Any = None) -> Experiment:
         """New objects, in the config's dtype, from the config's seed: alike at every call.
 
+        Args: preprocessing: of a table, in place of the one that the data set would fit to it.
         Errors: ConfigError, with the line of the config, for arguments that a class refuses, for layers that
             do not fit each other, and for a net that does not fit its data set or loss. Other exceptions than
             those for bad values come from a mistake in a class and keep their traceback.
@@ -71,11 +72,21 @@ class Config:
         settings = build(self.settings, problems)
         if problems:
             raise ConfigError(problems)
+        if preprocessing is not None:
+            vars(made["dataset"])["preprocessing"] = preprocessing
         for module in (made["model"], made["loss"]):
             module.to(self.dtype)
         check_fit(made["dataset"], made["model"], made["loss"], self.specs)
         check_schedules(made, self.specs["schedules"])
         return Experiment(**made, settings=settings)
+
+    def build_net(self) -> tuple[Any, Any]:
+        """The model and the loss alone, for which the data set need not be there. Errors: as of `build`."""
+        problems: list[Problem] = []
+        model, loss = (build(self.specs[key], problems) for key in ("model", "loss"))
+        if problems:
+            raise ConfigError(problems)
+        return model.to(self.dtype), loss.to(self.dtype)
 
     def resolved(self) -> str:
         """The config as YAML with every override and default; reading that gives the same text."""

@@ -1,0 +1,40 @@
+"""`bprop evaluate`: the figures of a run's weights."""
+
+import argparse
+from pathlib import Path
+
+from .command import OK, command, print_figures, takes_json, takes_overrides, takes_run
+
+DESCRIPTION = """\
+Print loss and metrics of a run's weights on the test part of its data, or on other data.
+"""
+MORE = """\
+examples:
+  bprop evaluate runs/x
+  bprop evaluate runs/x --part valid --json
+  bprop evaluate runs/x dataset.CsvDataset.test_path=new.csv
+      rows of another table, encoded as in the training
+  bprop evaluate runs/x --weights runs/x/checkpoint/best/epoch-12.safetensors
+
+exit status:
+  0 evaluated, 2 the command, the folder or the data is wrong, 130 interrupted
+"""
+
+
+def add_to(commands) -> None:
+    """Add the command to the parser's."""
+    parser = command(commands, "evaluate", run, "print the figures of a run's weights", DESCRIPTION, MORE)
+    takes_run(parser)
+    takes_overrides(parser)
+    parser.add_argument("--part", choices=["train", "valid", "test"], help="of the data (default: test)")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="other weights than model.safetensors")
+    takes_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate."""
+    from ..inference import evaluate_run
+
+    figures = evaluate_run(arguments.run, arguments.overrides, arguments.part, arguments.weights)
+    print_figures(figures, arguments.json)
+    return OK

@@ -1,0 +1,55 @@
+"""`bprop predict`: what a run's net says of new inputs."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from .command import OK, command, takes_run
+
+DESCRIPTION = """\
+Predict by a run's net: classes and their probabilities, or numbers in the units of the data, as a table in CSV.
+
+The input is an .npy array of samples in the units of the data set's source, a table in CSV (encoded as in the training
+if it was trained on one, otherwise rows of numbers), or an image (with Pillow: pip install pillow).
+"""
+MORE = """\
+examples:
+  bprop predict runs/x new.csv
+  bprop predict runs/x digit.png
+  bprop predict runs/x x.npy --out y.npy
+      the net's outputs as they are
+  cat new.csv | bprop predict runs/x - > predictions.csv
+
+exit status:
+  0 predicted, 2 the command, the folder or the input is wrong, 130 interrupted
+"""
+
+
+def add_to(commands) -> None:
+    """Add the command to the parser's."""
+    parser = command(commands, "predict", run, "predict by a run's net", DESCRIPTION, MORE)
+    takes_run(parser)
+    parser.add_argument("input", metavar="INPUT", help="an .npy, .csv or image file, or - for what comes in")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="write a .csv, or the outputs as .npy, in place of printing"
+    )
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="other weights than model.safetensors")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict."""
+    from ..inference import predict_run
+    from ..runs import config_of
+
+    config_of(arguments.run)  # before it waits for what comes in
+    source = sys.stdin.buffer.read() if arguments.input == "-" else Path(arguments.input)
+    found = predict_run(arguments.run, source, arguments.weights)
+    if arguments.out is None:
+        print(found.csv(), end="")
+    elif arguments.out.suffix == ".npy":
+        import numpy as np
+
+        np.save(arguments.out, found.outputs)
+    else:
+        arguments.out.write_text(found.csv(), encoding="utf-8", newline="")
+    return OK

@@ -1,0 +1,77 @@
+"""What differs between runs: in their configs, and in what became of them."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..modules.gradient_report import table
+from .configs.locating import read_text
+from .configs.nodes import plain, read_yaml
+from .runs import config_of, summary_of
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows by name, a value a run, None where a run has none: `config` where the runs differ, and `results`."""
+
+    runs: list[str]
+    config: dict[str, list[Any]]
+    results: dict[str, list[Any]]
+
+    def __str__(self) -> str:
+        rows = [("", *self.runs)]
+        for part in (self.config, self.results):
+            rows += [(name, *map(cell, values)) for name, values in part.items()]
+        return "\n".join(table(rows))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"runs": self.runs, "config": self.config, "results": self.results}
+
+
+def compare_runs(folders: Sequence[Path]) -> Comparison:
+    """Compare the run folders; nothing of them is executed.
+
+    Errors: FileNotFoundError for a folder without a run; ConfigError for a config that cannot be read.
+    """
+    configs = []
+    for folder in folders:
+        path = config_of(folder)
+        configs.append(dict(leaves(plain(read_yaml(read_text(path), str(path), [])))))
+    summaries = [dict(leaves(summary_of(folder) or {})) for folder in folders]
+    everything = rows_of(configs)
+    differing = {name: row for name, row in everything.items() if any(value != row[0] for value in row)}
+    results = {name: row for name, row in rows_of(summaries).items() if name not in ("run", "seed", "dtype")}
+    versions = {name for name, row in results.items() if name.startswith("versions.") and len({*row} - {None}) == 1}
+    return Comparison(
+        [str(folder) for folder in folders],
+        differing,
+        {name: row for name, row in results.items() if name not in versions},
+    )
+
+
+def rows_of(columns: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Rows by name from columns by name."""
+    names = dict.fromkeys(name for column in columns for name in column)
+    return {name: [column.get(name) for column in columns] for name in names}
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """(path, value) of all plain values: `model.0.Linear.out_features`."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None or not value:
+        yield path, value
+        return
+    for key, item in items:
+        yield from leaves(item, f"{path}.{key}" if path else str(key))
+
+
+def cell(value: Any) -> str:
+    """A value in a table."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,192 @@
+"""A trained run, put to use: its figures on data, and its predictions for new inputs."""
+
+import io
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from ..datasets import Preprocessing
+from ..datasets.csv_table import read_csv
+from ..datasets.npy import damage_named
+from ..datasets.preprocessing import ClassTarget
+from ..modules.distributions import Bernoulli, Categorical
+from .configs import Config, load_config
+from .metrics.probabilities import distribution_of, numbers
+from .optimizers import SGD
+from .runs import WEIGHTS, config_of, lines
+from .trainer import Trainer
+from .units import Units
+
+Part = Literal["train", "valid", "test"]
+NPY, IMAGES = b"\x93NUMPY", (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")  # how such files begin
+
+
+def evaluate_run(
+    folder: Path, overrides: Iterable[str] = (), part: Part | None = None, weights: Path | None = None
+) -> dict[str, Any]:
+    """Loss and metrics of a run's weights on a part of its data.
+
+    Args: overrides: of the data set alone; rows of a table are encoded as in the training; part: by default test, or
+        valid where there is no test part; weights: another file of weights than the run's.
+    Errors: FileNotFoundError for a folder without a run or weights; ValueError for other overrides, a part that is not
+        there, and weights that do not fit.
+    """
+    wrong = [override for override in overrides if not override.startswith("dataset")]
+    if wrong:
+        raise ValueError(f"evaluate: {wrong[0]} is not about the data, expected dataset.NAME.key=value alone")
+    config = load_config(config_of(folder), overrides)
+    fitted = folder / "preprocessing.json"
+    experiment = config.build(Preprocessing.load(fitted) if fitted.exists() else None)
+    data = experiment.dataset
+    name = part or ("test" if data.test is not None else "valid")
+    if getattr(data, name) is None:
+        raise ValueError(f"evaluate: {type(data).__name__} has no {name} part")
+    trainer = Trainer(experiment.model, experiment.loss, SGD(lr=0.0), quiet=True)
+    load_weights(experiment.model, folder, weights)
+    figures = trainer.evaluate(getattr(data, name), metrics=experiment.settings.get("metrics"))
+    return {f"{name}_{figure}": value for figure, value in figures.items()} | {"samples": len(getattr(data, name))}
+
+
+def load_weights(model, folder: Path, weights: Path | None = None) -> None:
+    """Give a model a run's weights; FileNotFoundError if there are none yet."""
+    path = weights or folder / WEIGHTS
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {path}; 'bprop resume {folder}' ends a training that was stopped")
+    model.load_state_dict(load_file(path))
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A net's outputs for some inputs, and what they say: named columns, a row a sample."""
+
+    outputs: np.ndarray
+    columns: dict[str, list]
+
+    def csv(self) -> str:
+        """The columns as a table."""
+        rows = [dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
+        return lines(list(self.columns), rows, header=True)
+
+
+def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None) -> Predictions:
+    """What a run's net says of new inputs; its data set is not read.
+
+    Args: source: a file or its content: an .npy array (N, ...) in the units of the data set's source, a table in CSV
+        that is encoded by the run's preprocessing (without one: a sample of numbers a row), or an image by Pillow.
+    Errors: FileNotFoundError; ValueError for inputs that do not fit.
+    """
+    config = load_config(config_of(folder))
+    content = source if isinstance(source, bytes) else source.read_bytes()
+    model, loss = config.build_net()
+    load_weights(model, folder, weights)
+    fitted = folder / "preprocessing.json"
+    preprocessing = Preprocessing.load(fitted) if fitted.exists() else None
+    units = Units.read(folder / WEIGHTS)
+    name = "the input" if isinstance(source, bytes) else str(source)
+    x = read_inputs(content, name, config, preprocessing, units)
+    shape = fitting_shape(model, x)
+    outputs = Trainer(model, loss, SGD(lr=0.0), quiet=True).predict(x.reshape(shape))
+    return Predictions(outputs, columns_of(loss, outputs, preprocessing, units))
+
+
+def read_inputs(content: bytes, name: str, config: Config, preprocessing, units: Units) -> np.ndarray:
+    """The inputs (N, ...) that the content of a file spells, as the net sees them."""
+    if content.startswith(NPY):
+        with damage_named(name, ".npy"):
+            array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+        if array.dtype.kind not in "biuf" or array.ndim < 1:
+            raise ValueError(f"{name}: an array of {array.dtype} {array.shape}, expected numbers (N, ...)")
+        return units.inputs(array)
+    if content.startswith(IMAGES):
+        return image(content, name, units)
+    with as_file(content) as path:
+        table = config.specs["dataset"].arguments
+        if preprocessing is not None:
+            options = {key: table[key] for key in ("header", "delimiter") if key in table}
+            rows = read_csv(path, **options)
+            return preprocessing.transform(type(rows)(name, rows.names, rows.rows, rows.lines))
+    return units.inputs(plain_table(content, name))
+
+
+@contextmanager
+def as_file(content: bytes) -> Iterator[Path]:
+    """The content under a path."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        yield Path(file.name)
+
+
+def plain_table(content: bytes, name: str) -> np.ndarray:
+    """Rows of numbers (N, features); a first row of words names the columns."""
+    try:
+        rows = [line.split(",") for line in content.decode("utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError:
+        raise ValueError(f"{name}: expected an .npy array, an image, or a table in CSV") from None
+    table = []
+    for n, row in enumerate(rows):
+        try:
+            table.append([float(cell) for cell in row])
+        except ValueError:
+            if n > 0:
+                raise ValueError(f"{name}, line {n + 1}: {','.join(row)!r}, expected numbers") from None
+    if not table or len({len(row) for row in table}) > 1:
+        raise ValueError(f"{name}: expected at least one row of numbers, and as many in each")
+    return np.array(table)
+
+
+def image(content: bytes, name: str, units: Units) -> np.ndarray:
+    """One image (1, C, H, W): brightness as the data set's bytes, or 0 to 1 where that has no bytes."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ValueError(f"{name}: an image needs Pillow: pip install pillow") from None
+    with Image.open(io.BytesIO(content)) as opened:
+        pixels = np.array(opened.convert("L" if opened.mode in ("1", "L", "LA", "I;16") else "RGB"), np.float32)
+    pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    return units.inputs(pixels[None]) if units.of_bytes and units.scale == 1 / 255 else (pixels / 255)[None]
+
+
+def fitting_shape(model, x: np.ndarray) -> tuple[int, ...]:
+    """A shape of the same numbers that the net takes: as it is, flat, or one sample without its axis."""
+    shapes = [x.shape, (1, *x.shape), (len(x), int(np.prod(x.shape[1:])))]
+    problem: ValueError | None = None
+    for shape in shapes:
+        try:
+            model.output_shape(shape)
+        except ValueError as error:
+            problem = problem or error
+        else:
+            return shape
+    assert problem is not None
+    raise ValueError(f"predict: {problem}") from None
+
+
+def columns_of(loss, outputs: np.ndarray, preprocessing, units: Units) -> dict[str, list]:
+    """Named columns of what the outputs say: the class and the probabilities, or numbers in the source's units."""
+    found = distribution_of(loss, outputs)
+    if isinstance(found, Bernoulli):
+        p = found.probabilities.reshape(len(outputs), -1)
+        classes = np.asarray(found.classes()).reshape(p.shape)
+        ends = [""] if p.shape[1] == 1 else range(p.shape[1])
+        columns = {f"class{end}": classes[:, k].tolist() for k, end in enumerate(ends)}
+        return columns | {f"p{end}": texts(p[:, k]) for k, end in enumerate(ends)}
+    if isinstance(found, Categorical) and outputs.ndim == 2:
+        p, target = found.probabilities, getattr(preprocessing, "target", None)
+        names = list(target.classes) if isinstance(target, ClassTarget) else list(range(p.shape[1]))
+        columns = {"class": [names[k] for k in found.classes()]}
+        return columns | {f"p_{name}": texts(p[:, k]) for k, name in enumerate(names)}
+    y = numbers(loss, outputs).reshape(len(outputs), -1).astype(np.float64)
+    y = np.asarray(preprocessing.restore(y)) if preprocessing else y * units.target_std + units.target_mean
+    return {f"y{k}" if y.shape[1] > 1 else "y": texts(y[:, k]) for k in range(y.shape[1])}
+
+
+def texts(values: np.ndarray) -> list[str]:
+    """Numbers in as many digits as float32 has."""
+    return [str(value) for value in values.astype(np.float32)]

@@ -1,0 +1,53 @@
+"""The units of a data set's source and those that the net sees; they are written with the weights."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+
+from ..datasets import ArrayDataset
+
+
+@dataclass(frozen=True)
+class Units:
+    """From numbers as the data set's source has them to those that the net sees, and back for its targets.
+
+    x = ((x - mean) / std) scale + shift,   target = y target_std + target_mean
+    """
+
+    mean: float | list = 0.0
+    std: float | list = 1.0
+    scale: float = 1.0
+    shift: float = 0.0
+    target_mean: float = 0.0
+    target_std: float = 1.0
+    of_bytes: bool = False  # whether the source has whole numbers from 0 to 255
+
+    @classmethod
+    def of(cls, dataset: Any, train: ArrayDataset) -> "Units":
+        """Those of a data set; what a table becomes is said by its preprocessing."""
+        found = {name: np.asarray(getattr(dataset, f"feature_{name}", None)) for name in ("mean", "std")}
+        inputs = {name: value.tolist() for name, value in found.items() if value.dtype != object}
+        targets = {"target_mean": train.target_mean, "target_std": train.target_std}
+        return cls(**inputs, scale=train.scale, shift=train.shift, **targets, of_bytes=train.x.dtype == np.uint8)
+
+    @classmethod
+    def read(cls, path: Path) -> "Units":
+        """Those that were written with the weights."""
+        with safe_open(path, "numpy") as file:
+            return cls(**json.loads((file.metadata() or {}).get("units", "{}")))
+
+    def metadata(self) -> dict[str, str]:
+        """For a file of weights."""
+        return {"units": json.dumps(asdict(self))}
+
+    def inputs(self, x: np.ndarray) -> np.ndarray:
+        """What the net sees of x (N, ...)."""
+        x = x[None] if x.shape == np.shape(self.mean) else x
+        if np.shape(self.mean) not in ((), x.shape[1:]):
+            raise ValueError(f"predict: a sample has shape {x.shape[1:]}, expected {np.shape(self.mean)}")
+        x = ((x - np.asarray(self.mean)) / np.asarray(self.std)).astype(np.float32)
+        return x * np.float32(self.scale) + np.float32(self.shift)
