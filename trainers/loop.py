@@ -34,6 +34,7 @@ class Epoch:
     step: their values are the columns of `table`, which has a row for each step. `weights` are those of the data's
     samples, if they have any. `first` is the place to begin at, and `total` the sum of the losses before it, each times
     the samples, or the weight, of its minibatch: it is carried on, so that no sum depends on where an epoch was cut.
+    `singly` asks for a chunk to be one minibatch.
     """
 
     data: ArrayDataset
@@ -45,6 +46,7 @@ class Epoch:
     weights: np.ndarray | None = None
     first: int = 0
     total: float = 0.0
+    singly: bool = False
 
     def plan(self, step: CompiledStep) -> StepPlan | None:
         """The compiled step for minibatches like these."""
@@ -161,7 +163,8 @@ class Epoch:
                 raise NotFinite(f"the loss is {total}", reached)
             seconds = time.perf_counter() - start
             yield last, total
-            count = max(1, min(count * 8, int(count * CHUNK_SECONDS / max(seconds, 1e-6))))
+            longer = max(1, min(count * 8, int(count * CHUNK_SECONDS / max(seconds, 1e-6))))
+            count = 1 if self.singly else longer
             first = last
 
 

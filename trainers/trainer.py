@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -284,13 +284,15 @@ class Trainer:
             before, total = place["before"], place["total"]
             epoch.first, epoch.total = place["done"], total
             outputs[: place["done"]] = place["outputs"]
+        watching = [c for c in self.callbacks if type(c).on_batch_end is not Callback.on_batch_end]
+        epoch.singly = bool(watching)
         with said_if_slow(COMPILING, quiet=self.quiet):
             epoch.prepare(self._step)
             if self.threads is None:
                 self.threads = choose_threads(self._step, epoch)
         with num_threads(self.threads), self._bar(n) as bar:
             try:
-                for done, total in epoch.train(self._step):
+                for done, total in self._told(watching, epoch, epoch.train(self._step)):
                     bar.update(done - bar.n)
                     bar.set_postfix(loss=f"{mean(total, epoch.mass(done)):.4f}", refresh=False)
                     if done < n:
@@ -327,6 +329,18 @@ class Trainer:
         for callback in self.callbacks:
             callback.on_epoch_end(self, row)
         return True
+
+    def _told(self, watching: list[Callback], epoch: Epoch, places: Iterable[tuple[int, float]]) -> Iterator:
+        """The same places, each told to the callbacks that want to hear of every minibatch."""
+        first, before = epoch.first, epoch.total
+        for done, total in places:
+            if watching:
+                loss = mean(total - before, epoch.mass(done) - epoch.mass(first))
+                row = {"epoch": self.epoch + 1, "done": done, "samples": done - first, "loss": loss}
+                for callback in watching:
+                    callback.on_batch_end(self, row)
+            yield done, total
+            first, before = done, total
 
     def _order(self, train: ArrayDataset, shuffle: bool, balance: bool) -> np.ndarray:
         """The samples of this epoch in the order in which they are visited."""

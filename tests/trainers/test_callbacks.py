@@ -43,6 +43,30 @@ def test_callbacks_run_in_their_order():
     assert history[0]["a"] == history[0]["b"] == 1
 
 
+@pytest.mark.parametrize("jit", [True, False])
+@pytest.mark.filterwarnings("ignore:Linear.* has jit = False")
+def test_every_minibatch_is_told_and_nothing_changes(jit, monkeypatch):
+    class Watching(Callback):
+        """Keeps the rows."""
+
+        def __init__(self):
+            self.rows = []
+
+        def on_batch_end(self, trainer, row):
+            self.rows.append(row)
+
+    monkeypatch.setattr(Linear, "jit", jit)
+    watching, alone = Watching(), trainer()
+    made = trainer(watching)
+    made.model.load_state_dict(alone.model.state_dict())
+    (row,) = made.fit(pairs(), epochs=1, batch_size=16)
+    assert [(r["epoch"], r["done"], r["samples"]) for r in watching.rows] == [(1, 16, 16), (1, 32, 16), (1, 40, 8)]
+    assert sum(r["loss"] * r["samples"] for r in watching.rows) / 40 == pytest.approx(row["train_loss"])
+    (other,) = alone.fit(pairs(), epochs=1, batch_size=16)
+    assert other["train_loss"] == row["train_loss"]
+    assert made.model.flat_parameters.tobytes() == alone.model.flat_parameters.tobytes()
+
+
 def test_the_end_is_told_whatever_happens():
     class Failing(Callback):
         """Stands for Ctrl-C."""
