@@ -4,8 +4,6 @@ Each is tried out rather than guessed: a factor is compared at two batch sizes, 
 random numbers are drawn.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from .engine.stateful import method_names, plain_python
@@ -14,8 +12,10 @@ from .gradient_report import GradientEntry, GradientReport
 from .gradient_subject import Subject
 from .laws import Trial
 
-SIDES = 1e-6  # how far beside a kink its two derivatives are taken
 ROOTS = ("y is not finite", "fprop changes x", "fprop(x) gives another y")
+SUM = "bprop sums over the batch, only the loss averages"
+MEAN = "bprop divides by what fprop divides by"
+DRAWING = ("random", "uniform", "normal", "standard_normal", "rand", "randn", "draw_mask")
 TEXTS = {
     "sign": "has its sign flipped: a minus is missing, or one too many",
     "zero": "stays at zero: bprop never adds to it",
@@ -82,10 +82,6 @@ def factor_of(trial: Trial, entry: GradientEntry) -> str:
     return f"is {factor:.4g} times the right one"
 
 
-SUM = "bprop sums over the batch, only the loss averages"
-MEAN = "bprop divides by what fprop divides by"
-
-
 def is_loss(trial: Trial) -> bool:
     """Whether a loss is under trial."""
     return not trial.module.takes_gradient
@@ -130,6 +126,8 @@ def redraws(trial: Trial) -> bool:
     now, later = (Subject(m, trial.arguments, np.random.default_rng((STREAM, trial.seed))) for m in (trial.copy(), one))
     now.run()
     later.run()
+    if not now.pairs:  # grad_x is misshapen
+        return False
     return all(
         later.compare(later.arguments[0], now.pairs[0][2], later.direction(trial.x.shape), trial.tolerance)[0]
         <= trial.tolerance
@@ -139,16 +137,7 @@ def redraws(trial: Trial) -> bool:
 
 def draws(module) -> bool:
     """Whether a bprop names what draws random numbers, or moves a counter."""
-    words = {
-        "random",
-        "uniform",
-        "normal",
-        "standard_normal",
-        "rand",
-        "randn",
-        "draw_mask",
-        *map(last_part, module.counters()),
-    }
+    words = {*DRAWING, *map(last_part, module.counters())}
     methods = [method_names(type(inside)).get("bprop") for inside in module.all_modules()]
     return any(words & set(method.__code__.co_names) for method in methods if method is not None)
 
@@ -156,41 +145,3 @@ def draws(module) -> bool:
 def last_part(name: str) -> str:
     """`step` of `2.inner.step`."""
     return name.rpartition(".")[2]
-
-
-def at_kink(trial: Trial, report: GradientReport) -> bool:
-    """Whether no derivative exists here and all is right beside it: then bprop may choose between both sides."""
-    wrong = [entry for entry in report.entries if not entry.ok]
-    if report.problems or any(entry.index is None for entry in wrong):
-        return False
-    subject = Subject(trial.module, trial.arguments, np.random.default_rng((STREAM, trial.seed)))
-    subject.run()
-    arrays = {name: array for name, array, _ in subject.pairs}
-    if not all(between_sides(subject, arrays[entry.name], entry) for entry in wrong):
-        return False
-    random, module = np.random.default_rng((STREAM, trial.seed, 1)), trial.copy()
-    module.flat_parameters[...] = beside(module.flat_parameters, random)
-    return replace(trial, module=module).gradients((beside(subject.arguments[0], random), *trial.arguments[1:])).ok
-
-
-def between_sides(subject: Subject, array: np.ndarray, entry: GradientEntry) -> bool:
-    """Whether the derivatives to the left and to the right of an element differ, and bprop's is one between them.
-
-    A net may meet several kinks at once, of which its units choose sides each for itself: then they need but differ.
-    """
-    middle, y, sides = array[entry.index], subject.y(), []
-    step = SIDES * max(1.0, float(np.abs(array).max()))
-    for side in (-step, step):
-        array[entry.index] = middle + side
-        sides.append(float(np.vdot(subject.grad_y, subject.y() - y)) / side)
-    array[entry.index] = middle
-    gap = abs(sides[1] - sides[0])
-    between = min(sides) - 1e-3 * gap <= entry.analytic <= max(sides) + 1e-3 * gap
-    return gap > 1e-3 * max(map(abs, sides)) and (between or bool(subject.module.children()))
-
-
-def beside(array: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """An array nearby, off every kink."""
-    if array.size == 0 or array.dtype.kind != "f":
-        return array
-    return array + 1e-2 * np.sqrt(np.mean(array**2) + 1e-4) * random.standard_normal(array.shape)

@@ -102,7 +102,7 @@ def float32(trial: Trial) -> str:
     leaks = [name for name, a in single.items() if a.dtype == np.float64 and (a.ndim or trial.module.takes_gradient)]
     if leaks:
         return f"{' and '.join(leaks)} in float64 for an x in float32: a constant or an array in float64 widens it"
-    wrong = differing(single, double, 1e-4)
+    wrong = differing(single, double, 1e-3)
     return f"{wrong} in float32 is far from that in float64" if wrong else ""
 
 

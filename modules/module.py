@@ -29,6 +29,7 @@ class Module(Stateful):
     Settings on self that methods may read: `training` (see `train`, `eval`), `needs_grad_x` (false where nobody
     uses grad_x) and `accumulate` (false where bprop may overwrite the gradients; a bprop that never reads it adds).
     Set `jit = False` on a class that numba cannot compile: it then runs as Python between compiled parts.
+    `check_module(module, x)` tells whether a module keeps this contract, and if not, what is wrong.
 
     Shapes: the first axis of x, y and their gradients is the minibatch.
     Source: the fprop/bprop contract of Goodfellow et al., Deep Learning, section 6.5.6.

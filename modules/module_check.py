@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from .checked import remember
-from .diagnosis import at_kink, diagnoses
+from .diagnosis import diagnoses
 from .engine.sources import PACKAGE
 from .engine.stateful import method_names
 from .gradient_check import arguments_of
 from .gradient_report import GradientError, plural, table
+from .kinks import at_kink
 from .laws import LAWS, Law, Trial
 from .module import Module
 

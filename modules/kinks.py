@@ -1,0 +1,50 @@
+"""Points where no derivative exists, such as 0 for |x|: no bprop can be right there, and none is wrong."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from .gradient_check import STREAM
+from .gradient_report import GradientEntry, GradientReport
+from .gradient_subject import Subject
+from .laws import Trial
+
+SIDES = 1e-6  # how far beside a kink its two derivatives are taken
+
+
+def at_kink(trial: Trial, report: GradientReport) -> bool:
+    """Whether no derivative exists here and all is right beside it: then bprop may choose between both sides."""
+    wrong = [entry for entry in report.entries if not entry.ok]
+    if report.problems or any(entry.index is None for entry in wrong):
+        return False
+    subject = Subject(trial.module, trial.arguments, np.random.default_rng((STREAM, trial.seed)))
+    subject.run()
+    arrays = {name: array for name, array, _ in subject.pairs}
+    if not all(between_sides(subject, arrays[entry.name], entry) for entry in wrong):
+        return False
+    random, module = np.random.default_rng((STREAM, trial.seed, 1)), trial.copy()
+    module.flat_parameters[...] = beside(module.flat_parameters, random)
+    return replace(trial, module=module).gradients((beside(subject.arguments[0], random), *trial.arguments[1:])).ok
+
+
+def between_sides(subject: Subject, array: np.ndarray, entry: GradientEntry) -> bool:
+    """Whether the derivatives to the left and to the right of an element differ, and bprop's is one between them.
+
+    A net may meet several kinks at once, of which its units choose sides each for itself: then they need but differ.
+    """
+    middle, y, sides = array[entry.index], subject.y(), []
+    step = SIDES * max(1.0, float(np.abs(array).max()))
+    for side in (-step, step):
+        array[entry.index] = middle + side
+        sides.append(float(np.vdot(subject.grad_y, subject.y() - y)) / side)
+    array[entry.index] = middle
+    gap = abs(sides[1] - sides[0])
+    between = min(sides) - 1e-3 * gap <= entry.analytic <= max(sides) + 1e-3 * gap
+    return gap > 1e-3 * max(map(abs, sides)) and (between or bool(subject.module.children()))
+
+
+def beside(array: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """An array nearby, off every kink."""
+    if array.size == 0 or array.dtype.kind != "f":
+        return array
+    return array + 1e-2 * np.sqrt(np.mean(array**2) + 1e-4) * random.standard_normal(array.shape)
