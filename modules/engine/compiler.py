@@ -6,6 +6,7 @@ that are None or a string become literals, so that `if self.bias is not None` is
 Python functions that a method calls are compiled with it.
 """
 
+import itertools
 import operator
 import types as python_types
 
@@ -80,7 +81,8 @@ def _rewrite(function_ir, statement, constants, body) -> None:
     """Change `statement` in place; statements that must stand before it go into `body`."""
     value = statement.value
     if isinstance(value, ir.Global | ir.FreeVar):
-        statement.value = _redefine(function_ir, statement, _compiled_reference(value))
+        itself = value.value is function_ir.func_id.func
+        statement.value = _redefine(function_ir, statement, _compiled_reference(value, itself))
     elif isinstance(value, ir.Expr) and value.op == "getattr":
         literal = _literal_attribute(function_ir, value, constants)
         if literal is not None:
@@ -106,12 +108,13 @@ def _redefine(function_ir, statement, value):
     return value
 
 
-def _compiled_reference(value):
+def _compiled_reference(value, itself: bool):
     form = _own_form(value.value)
     if form is not None:
         return type(value)(*_names(value), form, value.loc)
     if isinstance(value.value, python_types.FunctionType) and not _has_overload(value.value):
-        return type(value)(*_names(value), compiled(value.value), value.loc)
+        form = compiled(value.value) if itself else free(value.value)
+        return type(value)(*_names(value), form, value.loc)
     return value
 
 
@@ -152,7 +155,7 @@ def _module_attribute(function_ir, value):
         if form is not None:
             return ir.Global(value.attr, form, value.loc)
         if isinstance(function, python_types.FunctionType) and not _has_overload(function):
-            return ir.Global(value.attr, compiled(function), value.loc)
+            return ir.Global(value.attr, free(function), value.loc)
     return None
 
 
@@ -250,15 +253,26 @@ class MethodCompiler(Compiler):
 _compiled: dict = {}
 
 
-def compiled(function, pipeline=Compiler):
-    """The compiled form of a plain Python function, to be called from other compiled code only."""
+def compiled(function, pipeline=Compiler, depth=0):
+    """The compiled form of a plain Python function, to be called from other compiled code only; see `free`."""
     if numba.config.DISABLE_JIT:
         return function
-    if (function, pipeline) not in _compiled:
-        _compiled[function, pipeline] = numba.njit(
+    key = (function, pipeline, depth)
+    if key not in _compiled:
+        _compiled[key] = numba.njit(
             function, pipeline_class=pipeline, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS
         )
-    return _compiled[function, pipeline]
+    return _compiled[key]
+
+
+def free(function):
+    """The compiled form of a function that is not being compiled just now.
+
+    A module's method may call the same method of a module of its class inside it. numba would take that for a function
+    that calls itself, which it can link only where both have the same types; so the inner one is compiled anew.
+    """
+    forms = (compiled(function, depth=depth) for depth in itertools.count())
+    return next(form for form in forms if not getattr(form, "is_compiling", False))
 
 
 def compiled_method(function):

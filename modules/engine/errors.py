@@ -35,9 +35,9 @@ class CompileError(TypeError):
     """A method runs as plain Python, but numba cannot compile it."""
 
 
-def pass_on_layout(error) -> str | None:
-    """The attribute whose layout differs from the traced one, if that is what `error` says."""
-    return error.name.removeprefix("self.") if isinstance(error, WrongLayout) else None
+def pass_on_layout(error) -> tuple[str, str] | None:
+    """The class and the attribute whose layout differs from the traced one, if that is what `error` says."""
+    return (error.owner, error.name) if isinstance(error, WrongLayout) else None
 
 
 def cannot_compile(module: Stateful | None, method: str, error) -> CompileError:

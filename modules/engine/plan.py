@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 from . import cache
-from .compiler import compiled, compiled_method
+from .compiler import compiled_method, free
 from .errors import cannot_compile, pass_on_layout
 from .kept_code import keep_kernels
 from .operations import Operation, Part, fuse, modules_of, parts
@@ -136,7 +136,7 @@ class Plan:
         for root in self.modules:
             for each in (root, *root.all_inside()):
                 for method, function in each.compiled_methods().items():
-                    offer_method(owner_key(each), method, compiled(function))
+                    offer_method(owner_key(each), method, partial(free, function))
         module = cache.find_plan(name, bindings)
         if module is None:
             keep_kernels()
@@ -165,13 +165,13 @@ class Plan:
             with contextlib.suppress(Exception):  # what the other mode stores; its errors are for another day
                 self._run(operations, dict(values), copies, other_mode=True)
         self._run(operations, values, copies)
-        wider: dict[Stateful, frozenset[str]] = {}
+        wider: set[tuple[str, str]] = set()  # classes and attributes whose arrays need not be contiguous
         while True:
-            kinds = {m: tree_type(copies[m], wider.get(m, frozenset())) for m in self.modules}
-            module, attribute = self._check(kinds, values)
-            if module is None:
+            kinds = {m: tree_type(copies[m], wider) for m in self.modules}
+            found = self._check(kinds, values)
+            if found is None:
                 return [kinds[module] for module in self.modules]
-            wider[module] = wider.get(module, frozenset()) | {attribute}
+            wider.add(found)
 
     def _run(self, operations, values, copies, other_mode=False) -> None:
         """Run the operations as plain Python; `values` takes their results."""
@@ -192,7 +192,7 @@ class Plan:
         finally:
             flip_modes(copies, other_mode)
 
-    def _check(self, kinds, values):
+    def _check(self, kinds, values) -> tuple[str, str] | None:
         """Compile each method by itself, so that a refusal names its module; a changed layout is given back."""
         types = {name: argument_type(value) for name, value in values.items()}
         todo = [o for f in self.functions.values() for part in f.parts if part.compiled for o in part.operations]
@@ -206,10 +206,10 @@ class Plan:
                     except Exception as error:  # numba's own kinds, and what it lets through
                         attribute = pass_on_layout(error)
                         if attribute is not None:
-                            return single.module, attribute
+                            return attribute
                         raise cannot_compile(single.module, single.method, error) from None
                 raise
-        return None, None
+        return None
 
 
 def compiled_result(operation: Operation, kinds, types):
@@ -297,9 +297,9 @@ def copy_modules(modules) -> dict[Stateful, Stateful]:
     return {module: copy_tree(module) for module in modules}
 
 
-def tree_type(module: Stateful, wider: frozenset[str] = frozenset()) -> StateType:
+def tree_type(module: Stateful, wider: set[tuple[str, str]]) -> StateType:
     """The state type of a module and of the modules inside it."""
-    children = {name: tree_type(child) for name, child in module.children_inside().items()}
+    children = {name: tree_type(child, wider) for name, child in module.children_inside().items()}
     return state_type(module, children, wider)
 
 

@@ -122,7 +122,7 @@ def state_setattr(context, builder, sig, args, name):
     if name in state.fixed:
         _write_through(context, builder, state, block, name, value, given)
         return
-    value = convert(context, builder, value, given, kind, f"self.{name}")
+    value = convert(context, builder, value, given, state, name)
     model, pointer = _field_pointer(context, builder, state, block, name)
     old = model.load_from_data_pointer(builder, pointer)
     context.nrt.incref(builder, kind, value)
@@ -130,19 +130,23 @@ def state_setattr(context, builder, sig, args, name):
     builder.store(model.as_data(builder, value), pointer)
 
 
-class WrongLayout(TypingError):
-    """An attribute is assigned an array of another memory layout than the traced one; `name` says which."""
+class WrongLayout(AssertionError):
+    """An attribute is assigned an array of another memory layout than the traced one: `name`, of class `owner`.
 
-    def __init__(self, name: str):
-        super().__init__(f"{name} changes its memory layout")
-        self.name = name
+    numba passes on assertions as they are, from however deep a call.
+    """
+
+    def __init__(self, owner: str, name: str):
+        super().__init__(f"self.{name} changes its memory layout")
+        self.owner, self.name = owner, name
 
 
-def convert(context, builder, value, given, wanted, what):
+def convert(context, builder, value, given, state, name):
     """Cast `value`, but never an array of one number type to another: that would hide a float64 step."""
+    wanted, what = state.types[name], f"self.{name}"
     if isinstance(given, types.Array) and isinstance(wanted, types.Array) and given != wanted:
-        if given.dtype == wanted.dtype and given.ndim == wanted.ndim and wanted.layout != "A":
-            raise WrongLayout(what)
+        if given.dtype == wanted.dtype and given.ndim == wanted.ndim and wanted.layout not in ("A", given.layout):
+            raise WrongLayout(state.owner, name)
         if not given.dtype == wanted.dtype or given.ndim != wanted.ndim:
             raise TypingError(f"{what} becomes {describe(given)}, where plain Python makes {describe(wanted)}")
     return context.cast(builder, value, given, wanted)
@@ -287,16 +291,17 @@ _overloaded: set[str] = set()
 INLINED = {"forceinline": True, "pipeline_class": InnerCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-def offer_method(owner: str, name: str, function) -> None:
-    """Let compiled code call `state.name(...)` on states of class `owner`."""
-    METHODS[owner, name] = function
+def offer_method(owner: str, name: str, compiled_form) -> None:
+    """Let compiled code call `state.name(...)` on states of class `owner`; `compiled_form()` is what is called."""
+    METHODS[owner, name] = compiled_form
     if name in _overloaded:
         return
     _overloaded.add(name)
 
     @overload_method(StateType, name, jit_options=INLINED)
     def call(self, *args):
-        method = METHODS.get((self.owner, name))
-        if method is None:
+        compiled_form = METHODS.get((self.owner, name))
+        if compiled_form is None:
             return None
+        method = compiled_form()
         return lambda self, *args: method(self, *args)

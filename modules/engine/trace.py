@@ -47,20 +47,20 @@ def owner_key(module: Stateful) -> str:
     return f"{cls.__qualname__}@{class_digest(cls)}" + (f"x{inside}" if inside else "")
 
 
-def state_type(module: Stateful, children: dict[str, StateType], wider: frozenset[str]) -> StateType:
+def state_type(module: Stateful, children: dict[str, StateType], wider: set[tuple[str, str]]) -> StateType:
     """The state type that holds a module's attributes as they are now (all that compiled code can hold)."""
-    fields, constants = [], []
+    fields, constants, owner = [], [], owner_key(module)
     for name, value in sorted(vars(module).items()):
         if name.startswith("_"):
             continue
         if value is None or isinstance(value, str):
             constants.append((name, value))
         elif (kind := numba_type(value, module.dtype)) is not None:
-            if name in wider and isinstance(kind, types.Array):
+            if (owner, name) in wider and isinstance(kind, types.Array):
                 kind = types.Array(kind.dtype, kind.ndim, "A")
             fields.append((name, kind))
     fields += sorted(children.items())
-    return StateType(owner_key(module), fields, constants, module.fixed_names())
+    return StateType(owner, fields, constants, module.fixed_names())
 
 
 def check_precision(module: Stateful, method: str, result, args) -> None:

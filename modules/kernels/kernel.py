@@ -13,12 +13,13 @@ from collections.abc import Callable
 
 import numba
 from llvmlite.binding import ObjectFileRef, parse_bitcode
-from numba.core import registry, types
+from numba.core import ir, registry, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
+from numba.core.typing import signature
 
 UNRESOLVED = ".numba.unresolved$"
 
@@ -184,14 +185,25 @@ def unique(items) -> dict:
     return dict.fromkeys(items)
 
 
-class _Apart(Lower):
+class _Lower(Lower):
+    """Assigns attributes as they come: who owns them says what fits, and in which words."""
+
+    def lower_inst(self, inst):
+        if isinstance(inst, ir.SetAttr):
+            target, value = self.typeof(inst.target.name), self.typeof(inst.value.name)
+            del self.fndesc.calltypes[inst]
+            self.fndesc.calltypes[inst] = signature(types.void, target, value)
+        return super().lower_inst(inst)
+
+
+class _Apart(_Lower):
     def lower_normal_function(self, fndesc):
         super().lower_normal_function(fndesc)
         self.function.attributes.add("noinline")
         self.library.symbol = fndesc.llvm_func_name
 
 
-class _InLine(Lower):
+class _InLine(_Lower):
     """A function of numbers is always copied into its caller, whose loop can then be vectorised."""
 
     def lower_normal_function(self, fndesc):

@@ -81,3 +81,12 @@ def test_packaged_configs_build(name, monkeypatch):
     config = load_config(name)
     config.build()
     assert parse_config(config.resolved(), folder=config.path.parent).resolved() == config.resolved()
+
+
+def test_a_schedule_comes_and_changes_by_overrides():
+    new = load_config("digits_mlp", ['schedules."optimizer.lr"={CosineSchedule: {per: step}}']).build().schedules
+    assert new["optimizer.lr"].per == "step"
+    text = load_config("digits_mlp", ['schedules."optimizer.lr"={CosineSchedule: {per: step}}']).resolved()
+    for path in ("optimizer.lr", '"optimizer.lr"'):
+        changed = parse_config(text, [f"schedules.{path}.CosineSchedule.per=epoch"]).build().schedules
+        assert changed["optimizer.lr"].per == "epoch"

@@ -108,7 +108,7 @@ def test_messages(text, message):
 def override(text, *overrides):
     node = read(text)
     for one in overrides:
-        node = apply_override(node, one, addable=["trainer"])
+        node = apply_override(node, one, addable=["trainer", "schedules"])
     return plain(node)
 
 
@@ -131,6 +131,9 @@ OPTIMIZER = "optimizer:\n  SGD: {lr: 0.1}\nmodel:\n- Tanh\n- my.Scale: {features
         ("seed=3", "seed", 3),
         (" seed =", "seed", None),
         ("name=a=b", "name", "a=b"),
+        ('schedules."optimizer.lr"=Cosine', "schedules", {"optimizer.lr": "Cosine"}),
+        ("schedules.'optimizer.lr'={Cosine: {per: step}}", "schedules", {"optimizer.lr": {"Cosine": {"per": "step"}}}),
+        ('"model"."1"."my.Scale".features=4', "model", ["Tanh", {"my.Scale": {"features": 4}}]),
     ],
 )
 def test_override(one, key, value):
@@ -140,6 +143,16 @@ def test_override(one, key, value):
 
 def test_an_override_takes_the_longest_key():
     assert override("a: {x: 1}\na.b: {x: 1}", "a.b.x=2") == {"a": {"x": 1}, "a.b": {"x": 2}}
+
+
+def test_a_key_in_quotes_is_taken_as_it_stands():
+    text = "schedules: {optimizer.lr: {Cosine: {per: epoch}}}"
+    changed = {"schedules": {"optimizer.lr": {"Cosine": {"per": "step"}}}}
+    for key in ("optimizer.lr", '"optimizer.lr"', "'optimizer.lr'"):
+        assert override(text, f"schedules.{key}.Cosine.per=step") == changed
+    both = {"optimizer.lr": {"Cosine": {"per": "epoch"}}, "model.0.p": "Linear"}
+    assert override(text, "schedules.'model.0.p'=Linear") == {"schedules": both}
+    assert override("a: {x: 1}\na.x: {x: 1}", "'a'.x=2") == {"a": {"x": 2}, "a.x": {"x": 1}}
 
 
 def test_the_last_override_wins():
@@ -163,6 +176,10 @@ def test_the_last_override_wins():
         ("optimizer.SGD.lr.x=1", "optimizer.SGD.lr.x: optimizer.SGD.lr is 0.1, which holds no 'x'"),
         ("seed=[", "seed: while parsing a flow node, expected the node content, but found '<stream end>'"),
         ("seed={a: 1, a: 2}", "seed.a: duplicate key"),
+        ("'optimizer.SGD=1", "'optimizer.SGD: expected '...', then a dot and the rest of the path"),
+        ("'optimizer'SGD=1", "'optimizer'SGD: expected '...', then a dot and the rest of the path"),
+        ("'optimizer'.=1", "'optimizer'.: expected '...', then a dot and the rest of the path"),
+        ("''=1", "'': expected '...', then a dot and the rest of the path"),
         ("seed=!!int 3", "seed: a config has no tags, got 'tag:yaml.org,2002:int'"),
     ],
 )

@@ -23,6 +23,8 @@ examples:
         trainer: {epochs: 30}
   bprop train my.yaml model.0.Linear.out_features=32 --run runs/small
       positions in a list count from 0
+  bprop train my.yaml 'schedules."optimizer.lr"={CosineSchedule: {per: step}}'
+      a new key that holds dots stands in quotes, and the whole in the shell's
 
 exit status:
   0 trained, 1 training failed, 2 the command, the config or the data is wrong, 130 interrupted

@@ -126,7 +126,7 @@ def parse_config(
     root = read_yaml(text, source, problems)
     for override in overrides:
         try:
-            root = apply_override(root, override, addable=["trainer"])
+            root = apply_override(root, override, addable=["trainer", "schedules"])
         except ConfigError as error:
             problems.extend(error.errors)
     catalog = Catalog(packages, folder)

@@ -1,6 +1,7 @@
 """Overrides such as `optimizer.SGD.lr=0.01`: a path as it stands in the file, and a value in YAML.
 
-They change the tree before it is checked, so an override is checked like the file.
+They change the tree before it is checked, so an override is checked like the file. A key that holds dots is found as it
+stands (`schedules.optimizer.lr`); a new one is put in quotes: `schedules."optimizer.lr"={CosineSchedule: {per: step}}`.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from .errors import ConfigError, Path, Place, did_you_mean, join
 from .nodes import Entries, Items, Node, Scalar, read_yaml
 
 __all__ = ["apply_override"]
+
+QUOTES = "\"'"
 
 
 def apply_override(root: Node, override: str, addable: Sequence[str]) -> Node:
@@ -28,7 +31,7 @@ def apply_override(root: Node, override: str, addable: Sequence[str]) -> Node:
     value = read_yaml(text, str(place), problems, path=(key,), lines=False)
     if problems:
         raise ConfigError(problems)
-    if isinstance(root, Entries) and (first := key.split(".")[0]) in addable and first not in root.nodes:
+    if isinstance(root, Entries) and (first := _cut(key, place, ())[0]) in addable and first not in root.nodes:
         root = _with(root, first, Entries(place, {}, {}), place)
     return _replaced(root, key, value, place, ())
 
@@ -41,7 +44,7 @@ def _replaced(node: Node, key: str, value: Node, place: Place, path: Path) -> No
         node = Entries(place, {}, {})
     if isinstance(node, Entries):
         return _in_mapping(node, key, value, place, path)
-    step, _, rest = key.partition(".")
+    step, rest = _cut(key, place, path)
     if isinstance(node, Items):
         if not step.isdecimal() or int(step) >= len(node.nodes):
             positions = f"0 to {len(node.nodes) - 1}" if node.nodes else "none, it is empty"
@@ -55,19 +58,30 @@ def _replaced(node: Node, key: str, value: Node, place: Place, path: Path) -> No
 
 def _in_mapping(node: Entries, key: str, value: Node, place: Place, path: Path) -> Entries:
     """A key may hold dots (`my_modules.Scale`), so the longest key that the path starts with is taken."""
-    known = [name for name in node.nodes if _starts(key, str(name))]
+    step, rest = _cut(key, place, path)
+    known = [name for name in node.nodes if (step == name if key[0] in QUOTES else _starts(key, str(name)))]
     if known:
         name = max(known, key=lambda name: len(str(name)))
-        rest = key[len(str(name)) + 1 :]
+        rest = rest if key[0] in QUOTES else key[len(str(name)) + 1 :]
         new = _replaced(node.nodes[name], rest, value, place, (*path, name)) if rest else value
         return _with(node, name, new, place)
-    step, _, rest = key.partition(".")
     if rest:
         here = ", ".join(map(str, node.nodes)) or "nothing"
         guess = did_you_mean(step, node.nodes) or f"; here stands {here}"
         where = f" in {join(path)}" if path else ""
         raise ConfigError.at(place, (*path, step), f"there is no {step!r}{where}{guess}")
     return _with(node, step, value, place)
+
+
+def _cut(key: str, place: Place, path: Path) -> tuple[str, str]:
+    """The first step of a path and the rest of it; a step in quotes may hold dots."""
+    if key[0] not in QUOTES:
+        step, _, rest = key.partition(".")
+        return step, rest
+    step, closed, rest = key[1:].partition(key[0])
+    if not closed or not step or (rest and (rest[0] != "." or rest == ".")):
+        raise ConfigError.at(place, (*path, key), f"expected {key[0]}...{key[0]}, then a dot and the rest of the path")
+    return step, rest[1:]
 
 
 def _starts(key: str, name: str) -> bool:
