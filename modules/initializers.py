@@ -66,15 +66,21 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 class Constant(Initializer):
     """The same value everywhere; a small positive one, such as 0.1, as a bias starts rectified units active.
 
-    Args: value: a finite number. Source: Goodfellow et al., Deep Learning, sections 6.3.1 and 8.4.
+    Args: value: a finite number, or a list of one for each element of a vector, such as the bias of outputs that mean
+        different things.
+    Source: Goodfellow et al., Deep Learning, sections 6.3.1 and 8.4.
     """
 
-    def __init__(self, value: float = 0.0):
-        refuse_unless(math.isfinite(value), self, "value", value, "a finite number")
+    def __init__(self, value: float | list[float] = 0.0):
+        refuse_unless(bool(np.isfinite(value).all()), self, "value", value, "a finite number")
         self.value = value
 
     def sample(self, shape):
-        return np.full(shape, float(self.value))
+        size = np.shape(self.value)
+        refuse_unless(
+            size in ((), shape), self, "value", self.value, f"one number, or as many as the shape {shape} has"
+        )
+        return np.full(shape, self.value, np.float64)
 
 
 class Uniform(Initializer):

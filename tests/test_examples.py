@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,16 @@ def test_swish_checks_its_gradients(folder):
     assert run("swish.py", folder).endswith("right: 2 gradients within 1e-06\n")
 
 
+@pytest.mark.jit
+def test_a_mixture_beats_one_gaussian(folder):
+    output = run("inverse_density.py", folder)
+    one, three = (float(value) for value in re.findall(r"test loss (\S+)", output))
+    assert three < one - 0.4
+    drawn = find_spec("matplotlib") is not None
+    assert (folder / "inverse_density.png").exists() == drawn
+    assert ("no picture" in output) != drawn
+
+
 @pytest.mark.parametrize("slope", [0.5, 2.0])
 def test_swish(slope):
     spec = spec_from_file_location("swish_of_the_examples", EXAMPLES / "swish.py")
@@ -79,6 +89,7 @@ def test_every_example_is_here():
     assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".yaml")} == {
         "by_hand.py",
         "digits_swish.yaml",
+        "inverse_density.py",
         "own_loop.py",
         "swish.py",
     }

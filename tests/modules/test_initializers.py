@@ -82,6 +82,10 @@ def test_normal(initializer, deviation):
 def test_constant():
     np.testing.assert_array_equal(Constant(2.5).sample((2, 3)), np.full((2, 3), 2.5))
     np.testing.assert_array_equal(Constant().sample((3,)), np.zeros(3))
+    np.testing.assert_array_equal(Constant([1, 2, 3]).sample((3,)), [1, 2, 3])
+    message = r"^Constant: value is \[1, 2\], expected one number, or as many as the shape \(3,\) has$"
+    with pytest.raises(ValueError, match=message):
+        Constant([1, 2]).sample((3,))
 
 
 def test_fans_count_the_area_of_a_filter():

@@ -1,0 +1,63 @@
+"""One input, up to three answers: a mixture of Gaussians against the best single Gaussian on the inverse problem.
+
+Both nets are alike but for their outputs, and learn by maximum likelihood (Bishop and Bishop, Deep Learning, section
+6.5). With matplotlib the predicted densities are drawn into inverse_density.png, or the file that is named.
+"""
+
+import sys
+
+import numpy as np
+from bprop.datasets import InverseProblem
+from bprop.modules import Constant, GaussianNLL, Linear, MixtureDensity, Sequential, Tanh, manual_seed
+from bprop.trainers import Adam, CosineSchedule, Trainer
+
+data = InverseProblem()
+
+
+def fitted(loss, outputs):
+    """A trainer whose net gives the parameters of a density of t for each x, and begins with those that are given."""
+    manual_seed(0)
+    net = Sequential(Linear(1, 32), Tanh(), Linear(32, len(outputs), bias_init=Constant(outputs)))
+    schedules = {"optimizer.lr": CosineSchedule(per="step")}
+    trainer = Trainer(net, loss, Adam(lr=0.03), schedules=schedules, quiet=True)
+    trainer.fit(data, epochs=300, batch_size=64)
+    return trainer
+
+
+def density(trainer, x, t):
+    """p(t | x) on a grid: (len(t), len(x))."""
+    found = trainer.distribution(np.repeat(x, len(t)).reshape(-1, 1)).log_density(np.tile(t, len(x)).reshape(-1, 1))
+    return np.exp(found).reshape(len(x), len(t)).T
+
+
+def draw(trainers, path):
+    """A panel for each trainer: the density that it predicts, and the test samples."""
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    x, t = np.linspace(-0.15, 1.15, 400), np.linspace(-0.15, 1.15, 400)
+    figure = Figure(figsize=(9.6, 4.9), layout="constrained")
+    for axes, (title, trainer) in zip(figure.subplots(1, 2, sharey=True), trainers.items(), strict=True):
+        p = np.minimum(density(trainer, x, t), 8) ** 0.5  # the root shows faint parts, too
+        axes.imshow(p, origin="lower", extent=(-0.15, 1.15, -0.15, 1.15), cmap=colormaps["Blues"], vmin=0, vmax=8**0.5)
+        axes.plot(data.test.x[:400], data.test.y[:400], ".", color="#d1495b", markersize=2.6, alpha=0.8)
+        if trainer is trainers["one Gaussian"]:
+            axes.plot(x, trainer.distribution(x.reshape(-1, 1)).mean, color="#1b3a5c", linewidth=1.4)
+        axes.set_title(f"{title}, test loss {trainer.evaluate(data)['loss']:.3f} nats", fontsize=11)
+        axes.set(xlabel="x", xlim=(-0.15, 1.15), ylim=(-0.15, 1.15), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("t")
+    figure.suptitle("Predicted density p(t | x) and test samples", fontsize=12)
+    figure.savefig(path, dpi=150)
+
+
+trainers = {
+    "one Gaussian": fitted(GaussianNLL(), [0.5, 100]),  # a mean, a raw precision
+    "three Gaussians": fitted(MixtureDensity(3, dims=1), [0, 0, 0, 0.2, 0.5, 0.8, 100, 100, 100]),  # scores come first
+}
+for title, trainer in trainers.items():
+    print(f"{title:15}  test loss {trainer.evaluate(data)['loss']:.4f}")
+try:
+    draw(trainers, sys.argv[1] if len(sys.argv) > 1 else "inverse_density.png")
+except ImportError:
+    print("no picture: pip install 'bprop[plot]' brings matplotlib")
