@@ -11,16 +11,17 @@ from .convolution import Convolution
 from .directions import Cosine, LinearWeightNorm
 from .distances import Euclidean, RadialBasis
 from .distributions import Bernoulli, Categorical, Gaussian, Mixture, Poisson
-from .dropout import AlphaDropout, Dropout, GaussianDropout
+from .dropout import AlphaDropout, Dropout, Dropout2d, GaussianDropout
 from .elementwise import Elementwise, Identity, ReLU, Sigmoid, Tanh
 from .engine.threads import num_threads
 from .exponential_units import CELU, ELU, SELU, LogSigmoid, Softplus
-from .flatten import Flatten
+from .flatten import Flatten, Reshape
 from .gated_units import GELU, Mish, SiLU
 from .gaussian_nll import GaussianNLL, LearntPrecision
 from .glu import GLU
 from .gradient_check import check_gradients
 from .gradient_report import GradientError, GradientReport
+from .group_norm import GroupNorm, InstanceNorm2d
 from .initializers import (
     Constant,
     Initializer,
@@ -36,13 +37,14 @@ from .label_loss import LabelLoss
 from .layer_norm import LayerNorm, RMSNorm
 from .learnt_units import LearntElementwise, PReLU
 from .linear import Linear
+from .local_response_norm import LocalResponseNorm
 from .log_likelihoods import KLDivergence, NegativeLogLikelihood, PoissonNLL
 from .loss import Loss
 from .loss_bases import ElementwiseLoss, SampleLoss
 from .margin_losses import Hinge, HingeEmbedding, MultiMargin, SoftMargin, SquaredHinge
 from .matrix_initializers import Eye, Orthogonal, Sparse, initialize
 from .max_pool import MaxPool1d, MaxPool2d
-from .maxout import Maxout
+from .maxout import Maxout, MaxoutChannels
 from .mixture_density import MixtureDensity
 from .module import Module
 from .module_check import ModuleReport, check_module
@@ -55,6 +57,7 @@ from .piecewise_units import Clamp, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU,
 from .pooling import Pooling
 from .power_units import Abs, Exp, Log, Power, Sqrt, Square
 from .regression_losses import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, SmoothL1
+from .resampling import PixelShuffle, Upsample, ZeroPad2d
 from .residual import Residual
 from .scaled_initializers import (
     GlorotNormal,
@@ -103,6 +106,7 @@ __all__ = [
     "CosineEmbedding",
     "Counter",
     "Dropout",
+    "Dropout2d",
     "Elementwise",
     "ElementwiseLoss",
     "Euclidean",
@@ -118,6 +122,7 @@ __all__ = [
     "GlorotUniform",
     "GradientError",
     "GradientReport",
+    "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
@@ -129,6 +134,7 @@ __all__ = [
     "Huber",
     "Identity",
     "Initializer",
+    "InstanceNorm2d",
     "KLDivergence",
     "LabelLoss",
     "LayerNorm",
@@ -139,6 +145,7 @@ __all__ = [
     "LearntPrecision",
     "Linear",
     "LinearWeightNorm",
+    "LocalResponseNorm",
     "Log",
     "LogCosh",
     "LogSigmoid",
@@ -149,6 +156,7 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "Maxout",
+    "MaxoutChannels",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Mish",
@@ -166,6 +174,7 @@ __all__ = [
     "Orthogonal",
     "PReLU",
     "Parameter",
+    "PixelShuffle",
     "Poisson",
     "PoissonNLL",
     "Pooling",
@@ -176,6 +185,7 @@ __all__ = [
     "RadialBasis",
     "ReLU",
     "ReLU6",
+    "Reshape",
     "Residual",
     "SampleLoss",
     "Sequential",
@@ -199,6 +209,8 @@ __all__ = [
     "Triplet",
     "TruncatedNormal",
     "Uniform",
+    "Upsample",
+    "ZeroPad2d",
     "calculate_gain",
     "check_gradients",
     "check_module",

@@ -8,6 +8,7 @@ import numpy as np
 from .kernels.buffers import flat, reuse, reuse_like
 from .kernels.philox import normal, uniform
 from .noise import Noise
+from .sizes import image_shape
 
 SATURATION = -1.7580993408473766  # where SELU ends on the left: -1.0507 x 1.6733
 
@@ -63,6 +64,56 @@ class Dropout(Noise):
 
     def extra_repr(self) -> str:
         return f"p={self.p:g}"
+
+
+class Dropout2d(Noise):
+    """Leaves whole channels out at random in training, and scales the others up; the identity in evaluation.
+
+        y[n, c]      = m[n, c] x[n, c],   m[n, c] = 1 / (1 - p) with probability 1 - p, else 0
+        grad_x[n, c] = m[n, c] grad_y[n, c]
+
+    Neighbouring pixels are alike, so that leaving out one by one would take little away.
+
+    Shapes: x and y (N, C, H, W).
+    Args: p: probability of leaving a channel of a sample out, 0 to 1; it may change between steps.
+    Errors: ValueError for an x that is no image.
+    Source: Tompson et al., Efficient object localization using convolutional networks (2015); PyTorch's Dropout2d.
+    """
+
+    def __init__(self, p: float = 0.5):
+        super().__init__()
+        self.p = float(p)
+        self.mask, self.y, self.grad_x = np.empty(0), np.empty((0, 0, 0, 0)), np.empty((0, 0, 0, 0))
+
+    def fprop(self, x):
+        if not self.training:
+            return x
+        self.mask, self.y = reuse(self.mask, (x.shape[0] * x.shape[1],), x.dtype), reuse_like(self.y, x)
+        draw_mask(self.key, self.step, self.p, 1 / (1 - self.p) if self.p < 1 else 1.0, self.mask)
+        self.step += 1
+        masked_planes(flat(x), self.mask, flat(self.y))
+        return self.y
+
+    def bprop(self, grad_y):
+        if not self.training:
+            return grad_y
+        self.grad_x = reuse_like(self.grad_x, grad_y)
+        masked_planes(flat(grad_y), self.mask, flat(self.grad_x))
+        return self.grad_x
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return image_shape(self, tuple(input_shape))
+
+    def extra_repr(self) -> str:
+        return f"p={self.p:g}"
+
+
+def masked_planes(x, mask, out):
+    """out[m] = mask[m] x[m] for planes m, and zero where the mask is zero, even if x is infinite there."""
+    zero, size = x.dtype.type(0), x.size // mask.size
+    for m in range(mask.size):
+        for i in range(m * size, (m + 1) * size):
+            out[i] = mask[m] * x[i] if mask[m] != 0 else zero
 
 
 class AlphaDropout(Noise):

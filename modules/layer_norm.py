@@ -9,7 +9,7 @@ import numpy as np
 
 from .kernels.buffers import flat, reuse
 from .kernels.products import add_to_rows, sum_rows
-from .kernels.statistics import column_products, dot, mean_of, scaled
+from .kernels.statistics import column_products, dot, normal_rows, normal_rows_bprop, scaled
 from .module import Module
 from .parameter import Parameter
 from .sizes import element_sizes, ending_shape
@@ -54,14 +54,7 @@ class LayerNorm(Module):
         rows = flat(x).reshape((x.size // self.size, self.size))
         self.inverse = reuse(self.inverse, rows.shape[:1], x.dtype)
         self.normal = reuse(self.normal, rows.shape, x.dtype)
-        for n in range(rows.shape[0]):
-            row, normal = rows[n], self.normal[n]
-            mean = mean_of(row)
-            for k in range(row.size):
-                normal[k] = row[k] - mean
-            self.inverse[n] = 1 / np.sqrt(dot(normal, normal) / row.size + self.eps)
-            for k in range(row.size):
-                normal[k] *= self.inverse[n]
+        normal_rows(rows, self.eps, self.normal, self.inverse)
         if self.weight is None:
             return self.normal.reshape(x.shape)
         self.y = reuse(self.y, rows.shape, x.dtype)
@@ -80,11 +73,7 @@ class LayerNorm(Module):
             g = self.grad_x
         if self.bias is not None:
             sum_rows(rows, flat(self.grad_bias), self.accumulate)
-        for n in range(rows.shape[0]):
-            normal = self.normal[n]
-            mean, product = mean_of(g[n]), dot(g[n], normal) / normal.size
-            for k in range(normal.size):
-                self.grad_x[n, k] = self.inverse[n] * (g[n, k] - mean - product * normal[k])
+        normal_rows_bprop(g, self.normal, self.inverse, self.grad_x)
         return self.grad_x.reshape(grad_y.shape)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .initializers import Initializer, PyTorchUniform
-from .kernels.buffers import as_rows, reuse, reuse_like
+from .kernels.buffers import as_rows, flat, reuse, reuse_like
 from .kernels.products import add_to_rows, product, sum_rows
 from .module import Module
 from .parameter import Parameter
@@ -77,6 +77,64 @@ class Maxout(Module):
 
     def extra_repr(self) -> str:
         return f"{self.in_features} -> {self.out_features}, pieces={self.pieces}"
+
+
+class MaxoutChannels(Module):
+    """Largest of `pieces` channels at each place: after a convolution, maxout for images.
+
+        y[n, c]                  = maxₚ x[n, c pieces + p]
+        grad_x[n, c pieces + p]  = grad_y[n, c] where that piece is the largest, 0 at the others
+
+    Shapes: x (N, C pieces, ...), y (N, C, ...).
+    Args: pieces: at least 1.
+    Errors: ValueError for pieces below 1, and for channels that they do not divide.
+    Numerics: of equal pieces the first counts; a piece that is NaN counts as the largest.
+    Source: Goodfellow et al., Maxout networks (2013), section 2.
+    """
+
+    def __init__(self, pieces: int = 2):
+        super().__init__()
+        check_sizes(self, pieces=pieces)
+        self.pieces = pieces
+        self.largest = np.empty((0, 0), np.int64)  # which piece each number of y is
+        self.y = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        self.x = x
+        planes, size = x.shape[0] * x.shape[1] // self.pieces, x.size // (x.shape[0] * x.shape[1])
+        x = flat(x).reshape((planes, self.pieces, size))
+        shape = self.x.shape[:1] + (self.x.shape[1] // self.pieces,) + self.x.shape[2:]  # noqa: RUF005
+        self.y = reuse(self.y, shape, x.dtype)
+        self.largest = reuse(self.largest, (planes, size), np.int64)
+        y = flat(self.y).reshape((planes, size))
+        for m in range(planes):
+            for i in range(size):
+                best = 0
+                for p in range(1, self.pieces):
+                    if x[m, p, i] > x[m, best, i] or x[m, p, i] != x[m, p, i]:
+                        best = p
+                self.largest[m, i], y[m, i] = best, x[m, best, i]
+        return self.y
+
+    def bprop(self, grad_y):
+        self.grad_x = reuse_like(self.grad_x, self.x)
+        planes, size = self.largest.shape
+        grad_x, grad_y = flat(self.grad_x).reshape((planes, self.pieces, size)), flat(grad_y).reshape((planes, size))
+        grad_x[:] = 0
+        for m in range(planes):
+            for i in range(size):
+                grad_x[m, self.largest[m, i], i] = grad_y[m, i]
+        return self.grad_x
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        shape = tuple(input_shape)
+        if len(shape) < 2 or shape[1] % self.pieces:
+            wanted = f"(N, C, ...) with C a multiple of {self.pieces}"
+            raise ValueError(f"{self.label()}: x has shape {shape}, expected {wanted}")
+        return (shape[0], shape[1] // self.pieces, *shape[2:])
+
+    def extra_repr(self) -> str:
+        return f"pieces={self.pieces}"
 
 
 def first_largest(row, start, count):

@@ -48,7 +48,7 @@ def image_sizes(owner: Module, name: str, given: Sizes, axes: int = 2) -> tuple[
     return (missing, *numbers)[-2:]  # type: ignore[return-value]
 
 
-def plain(sizes: tuple[int | None, ...], axes: int = 2):
+def plain(sizes: tuple[float | None, ...], axes: int = 2):
     """What `image_sizes` was given: a size that all axes share as one number."""
     sizes = sizes[2 - axes :]
     return sizes[0] if len(set(sizes)) == 1 else sizes

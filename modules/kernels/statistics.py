@@ -74,3 +74,24 @@ def inverse_root(variance, eps, out):
     """out[c] = 1 / √(variance[c] + eps)."""
     for c in range(variance.size):
         out[c] = 1 / np.sqrt(variance[c] + eps)
+
+
+def normal_rows(rows, eps, normal, inverse):
+    """normal[n] = (rows[n] - μ) inverse[n], inverse[n] = 1 / √(σ² + eps), with the row's own μ and σ²."""
+    for n in range(rows.shape[0]):
+        row, out = rows[n], normal[n]
+        mean = mean_of(row)
+        for k in range(row.size):
+            out[k] = row[k] - mean
+        inverse[n] = 1 / np.sqrt(dot(out, out) / row.size + eps)
+        for k in range(row.size):
+            out[k] *= inverse[n]
+
+
+def normal_rows_bprop(grad, normal, inverse, out):
+    """out = (grad - mean(grad) - normal mean(grad normal)) inverse, row by row: the gradient through `normal_rows`."""
+    for n in range(grad.shape[0]):
+        row = normal[n]
+        mean, product = mean_of(grad[n]), dot(grad[n], row) / row.size
+        for k in range(row.size):
+            out[n, k] = inverse[n] * (grad[n, k] - mean - product * row[k])

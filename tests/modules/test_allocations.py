@@ -5,9 +5,9 @@ import pytest
 from bprop.modules import Module
 from numba.core.runtime import _nrt_python, rtsys
 
-from .cases import images, noise, normalisation, pooling, vectors
+from .cases import images, noise, normalisation, pooling, resampling, vectors
 
-ROWS = [case for family in (images, noise, normalisation, pooling, vectors) for case in family.MODULES]
+ROWS = [case for family in (images, noise, normalisation, pooling, resampling, vectors) for case in family.MODULES]
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Modules that draw random numbers: their twins draw them one by one, in Python's whole numbers."""
 
 import numpy as np
-from bprop.modules import AlphaDropout, Dropout, GaussianDropout, GaussianNoise, RReLU
+from bprop.modules import AlphaDropout, Dropout, Dropout2d, GaussianDropout, GaussianNoise, RReLU
 
 from ... import references
 from .case import Case
@@ -25,6 +25,13 @@ def dropout(module, x):
     if not module.training:
         return x
     return np.where(uniform(module, x.size).reshape(x.shape) >= module.p, x / (1 - module.p), 0)
+
+
+def dropout_of_channels(module, x):
+    if not module.training:
+        return x
+    kept = uniform(module, x.shape[0] * x.shape[1]).reshape((*x.shape[:2], 1, 1)) >= module.p
+    return np.where(kept, x / (1 - module.p), 0)
 
 
 def alpha_dropout(module, x):
@@ -59,6 +66,22 @@ def evaluated(name, make, reference, torch=None):
 
 
 MODULES = [
+    Case(
+        "Dropout2d",
+        lambda: Dropout2d(0.4),
+        (4, 3, 2, 3),
+        (4, 3),
+        "Dropout2d(p=0.4): x has shape (4, 3), expected (N, C, H, W)",
+        reference=dropout_of_channels,
+        samples_apart=False,
+    ),
+    Case(
+        "Dropout2d in evaluation",
+        lambda: Dropout2d().eval(),
+        (4, 3, 2, 3),
+        reference=dropout_of_channels,
+        torch=lambda nn: nn.Dropout2d().eval(),
+    ),
     row("Dropout", lambda: Dropout(0.3), dropout),
     row("Dropout of images", lambda: Dropout(0.6), dropout, (4, 3, 5, 3)),
     row("Dropout of nothing", lambda: Dropout(0), dropout),

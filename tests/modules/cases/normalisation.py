@@ -1,7 +1,7 @@
 """Normalisation over the minibatch and over a sample's own elements."""
 
 import numpy as np
-from bprop.modules import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
+from bprop.modules import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm, LocalResponseNorm, RMSNorm
 
 from .case import Case
 
@@ -32,6 +32,22 @@ def rms_norm(module, x):
     axes = tuple(range(-len(module.normalized_shape), 0))
     eps = np.finfo(np.float64).eps if module.eps is None else module.eps
     return affine(module, x / np.sqrt((x**2).mean(axis=axes, keepdims=True) + eps), module.normalized_shape)
+
+
+def group_norm(module, x):
+    groups = x.reshape((len(x), module.num_groups, -1))
+    centred = groups - groups.mean(axis=2, keepdims=True)
+    normal = centred / np.sqrt((centred**2).mean(axis=2, keepdims=True) + module.eps)
+    return affine(module, normal.reshape(x.shape), (-1, *[1] * (x.ndim - 2)))
+
+
+def local_response_norm(module, x):
+    y = np.empty_like(x)
+    for c in range(x.shape[1]):
+        near = x[:, max(0, c - module.size // 2) : c + (module.size - 1) // 2 + 1]
+        energy = module.k + module.alpha / module.size * (near**2).sum(axis=1)
+        y[:, c] = x[:, c] / energy**module.beta
+    return y
 
 
 def moved(module):
@@ -155,5 +171,46 @@ MODULES = [
         (4, 2, 3),
         reference=rms_norm,
         torch=lambda nn: nn.RMSNorm((2, 3), 0.1, False),
+    ),
+    Case(
+        "GroupNorm",
+        lambda: moved(GroupNorm(2, 4)),
+        (4, 4, 3, 2),
+        (4, 3, 3, 2),
+        "GroupNorm(2, 4, eps=1e-05): x has shape (4, 3, 3, 2), expected (N, 4, ...)",
+        reference=group_norm,
+        torch=lambda nn: nn.GroupNorm(2, 4),
+    ),
+    Case(
+        "GroupNorm without parameters",
+        lambda: GroupNorm(1, 4, 0.1, False),
+        (4, 4),
+        reference=group_norm,
+        torch=lambda nn: nn.GroupNorm(1, 4, 0.1, False),
+    ),
+    Case(
+        "InstanceNorm2d",
+        lambda: moved(InstanceNorm2d(3, affine=True)),
+        (4, 3, 3, 2),
+        (4, 3, 3),
+        "InstanceNorm2d(3, eps=1e-05, affine=True): x has shape (4, 3, 3), expected (N, 3, H, W)",
+        reference=group_norm,
+        torch=lambda nn: nn.InstanceNorm2d(3, affine=True),
+    ),
+    Case(
+        "LocalResponseNorm",
+        lambda: LocalResponseNorm(3, 0.5, 0.75, 2.0),
+        (4, 5, 2, 3),
+        (4, 5),
+        "LocalResponseNorm(3, alpha=0.5, beta=0.75, k=2): x has shape (4, 5), expected (N, C, ...)",
+        reference=local_response_norm,
+        torch=lambda nn: nn.LocalResponseNorm(3, 0.5, 0.75, 2.0),
+    ),
+    Case(
+        "LocalResponseNorm of an even size",
+        lambda: LocalResponseNorm(4, 1.0),
+        (4, 3, 5),
+        reference=local_response_norm,
+        torch=lambda nn: nn.LocalResponseNorm(4, 1.0),
     ),
 ]

@@ -1,0 +1,126 @@
+"""Normalisation of each sample by itself, over groups of its channels and all places."""
+
+import numpy as np
+
+from .kernels.buffers import flat, reuse
+from .kernels.statistics import normal_rows, normal_rows_bprop
+from .layer_norm import checked_eps
+from .module import Module
+from .parameter import Parameter
+from .sizes import check_sizes, image_shape
+
+
+class GroupNorm(Module):
+    """Normalises groups of channels of each sample, and then scales and shifts each channel.
+
+        x̂           = (x - μ) / √(σ² + eps)
+        y           = weight x̂ + bias
+        grad_bias   += Σ grad_y
+        grad_weight += Σ grad_y x̂
+        grad_x      = (g - mean(g) - x̂ mean(g x̂)) / √(σ² + eps),   g = weight grad_y
+
+    with μ, σ² and means over the channels of a group and their places, sums over the samples and places of a channel.
+
+    Shapes: x and y (N, C, ...); weight, bias (C,).
+    Args: num_groups: divides num_channels; num_channels: C; eps: at least 0; affine: with weight and bias.
+    Errors: ValueError for other shapes and settings, and for groups of one number.
+    Numerics: the variance in a second pass, from x - μ.
+    Source: Wu and He, Group normalization (2018), eq. 1 to 7; PyTorch's GroupNorm.
+    """
+
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True):
+        super().__init__()
+        check_sizes(self, num_groups=num_groups, num_channels=num_channels)
+        if num_channels % num_groups:
+            wanted = f"a multiple of num_groups, {num_groups}"
+            raise ValueError(f"{type(self).__name__}: num_channels is {num_channels}, expected {wanted}")
+        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, checked_eps(self, eps)
+        self.weight = Parameter(np.ones(num_channels)) if affine else None
+        self.bias = Parameter(np.zeros(num_channels)) if affine else None
+        self.inverse = np.empty(0)
+        self.normal = self.y = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        groups = x.shape[0] * self.num_groups
+        rows = flat(x).reshape((groups, x.size // groups))
+        self.inverse = reuse(self.inverse, (groups,), x.dtype)
+        self.normal = reuse(self.normal, rows.shape, x.dtype)
+        normal_rows(rows, self.eps, self.normal, self.inverse)
+        if self.weight is None:
+            return self.normal.reshape(x.shape)
+        self.y = reuse(self.y, rows.shape, x.dtype)
+        normal, y = self.planes(self.normal), self.planes(self.y)
+        for m in range(y.shape[0]):
+            scale, shift = self.weight[m % self.num_channels], self.bias[m % self.num_channels]
+            for p in range(y.shape[1]):
+                y[m, p] = scale * normal[m, p] + shift
+        return self.y.reshape(x.shape)
+
+    def bprop(self, grad_y):
+        rows = flat(grad_y).reshape(self.normal.shape)
+        self.grad_x = reuse(self.grad_x, rows.shape, rows.dtype)
+        if self.weight is None:
+            normal_rows_bprop(rows, self.normal, self.inverse, self.grad_x)
+        else:
+            self.through_channels(self.planes(rows), self.planes(self.normal), self.planes(self.grad_x))
+            normal_rows_bprop(self.grad_x, self.normal, self.inverse, self.grad_x)
+        return self.grad_x.reshape(grad_y.shape)
+
+    def through_channels(self, grad_y, normal, out):
+        """out = weight grad_y, and the gradients of weight and bias; all (N C, P)."""
+        if not self.accumulate:
+            self.grad_weight[:] = 0
+            self.grad_bias[:] = 0
+        for m in range(out.shape[0]):
+            c = m % self.num_channels
+            total = product = out.dtype.type(0)
+            for p in range(out.shape[1]):
+                total += grad_y[m, p]
+                product += grad_y[m, p] * normal[m, p]
+                out[m, p] = self.weight[c] * grad_y[m, p]
+            self.grad_bias[c] += total
+            self.grad_weight[c] += product
+
+    def planes(self, rows):
+        """Groups' rows as channels' rows, (N C, P)."""
+        channels = rows.shape[0] // self.num_groups * self.num_channels
+        return rows.reshape((channels, rows.size // channels))
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        shape = tuple(input_shape)
+        if len(shape) < 2 or shape[1] != self.num_channels:
+            raise ValueError(f"{self.label()}: x has shape {shape}, expected (N, {self.num_channels}, ...)")
+        if np.prod(shape[1:]) == self.num_groups:
+            raise ValueError(f"{self.label()}: x has shape {shape}, expected more than one number in a group")
+        return shape
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps:g}"
+
+
+class InstanceNorm2d(GroupNorm):
+    """Normalises each channel of each image over its places: contrast and brightness are taken out.
+
+        x̂           = (x - μ) / √(σ² + eps)
+        y           = weight x̂ + bias
+        grad_bias   += Σ grad_y
+        grad_weight += Σ grad_y x̂
+        grad_x      = (g - mean(g) - x̂ mean(g x̂)) / √(σ² + eps),   g = weight grad_y
+
+    with μ, σ² and means over the places of a channel of a sample: GroupNorm with a group for each channel.
+
+    Shapes: x and y (N, C, H, W); weight, bias (C,).
+    Args: num_features: C; eps: at least 0; affine: with weight and bias.
+    Errors, Numerics: as of GroupNorm.
+    Source: Ulyanov, Vedaldi and Lempitsky, Instance normalization (2016); PyTorch's InstanceNorm2d.
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-5, *, affine: bool = False):
+        check_sizes(self, num_features=num_features)
+        super().__init__(num_features, num_features, eps, affine)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return super().output_shape(image_shape(self, tuple(input_shape), self.num_channels))
+
+    def extra_repr(self) -> str:
+        return f"{self.num_channels}, eps={self.eps:g}" + (", affine=True" if self.weight is not None else "")

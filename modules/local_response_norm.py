@@ -1,0 +1,80 @@
+"""Local response normalisation: strong responses damp their neighbours among the channels."""
+
+import numpy as np
+
+from .kernels.buffers import flat, reuse_like
+from .module import Module
+from .sizes import check_sizes
+
+
+class LocalResponseNorm(Module):
+    """Divides each number by a power of its neighbouring channels' energy.
+
+        s[c]      = k + alpha / size Σ x[j]² over the channels c - ⌊size/2⌋ <= j <= c + ⌊(size - 1)/2⌋
+        y[c]      = x[c] s[c]^-beta
+        grad_x[c] = grad_y[c] s[c]^-beta - 2 alpha beta / size x[c] Σ grad_y[j] y[j] / s[j] over the j that count c
+
+    at each place of each sample by itself; channels that are not there count 0.
+
+    Shapes: x and y (N, C, ...).
+    Args: size: how many channels are neighbours; alpha, beta: at least 0; k: above 0.
+    Errors: ValueError for other settings, and for an x without channels and places.
+    Source: Krizhevsky, Sutskever and Hinton, ImageNet classification (2012), section 3.3; PyTorch's LocalResponseNorm.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0):
+        super().__init__()
+        check_sizes(self, size=size)
+        for name, value, fits, wanted in (
+            ("alpha", alpha, alpha >= 0, "at least 0"),
+            ("beta", beta, beta >= 0, "at least 0"),
+            ("k", k, k > 0, "above 0"),
+        ):
+            if not fits:
+                raise ValueError(f"LocalResponseNorm: {name} is {value}, expected {wanted}")
+        self.size, self.alpha, self.beta, self.k = size, float(alpha), float(beta), float(k)
+        self.sums = self.y = self.grad_x = np.empty((0, 0, 0))
+
+    def fprop(self, x):
+        self.x = x
+        x = self.planes(flat(x), x.shape[0], x.shape[1])
+        self.sums, self.y = reuse_like(self.sums, x), reuse_like(self.y, x)
+        self.sums[:] = 0
+        for n in range(x.shape[0]):
+            for c in range(x.shape[1]):
+                total, y = self.sums[n, c], self.y[n, c]
+                for j in range(max(0, c - self.size // 2), min(x.shape[1], c + (self.size - 1) // 2 + 1)):
+                    for p in range(x.shape[2]):
+                        total[p] += x[n, j, p] * x[n, j, p]
+                for p in range(x.shape[2]):
+                    total[p] = self.k + self.alpha / self.size * total[p]
+                    y[p] = x[n, c, p] * total[p] ** -self.beta
+        return self.y.reshape(self.x.shape)
+
+    def bprop(self, grad_y):
+        x, grad_y = self.planes(flat(self.x), grad_y.shape[0], grad_y.shape[1]), flat(grad_y).reshape(self.y.shape)
+        self.grad_x = reuse_like(self.grad_x, x)
+        self.grad_x[:] = 0
+        factor = 2 * self.alpha * self.beta / self.size
+        for n in range(x.shape[0]):
+            for c in range(x.shape[1]):
+                out = self.grad_x[n, c]
+                for j in range(max(0, c - (self.size - 1) // 2), min(x.shape[1], c + self.size // 2 + 1)):
+                    for p in range(x.shape[2]):
+                        out[p] += grad_y[n, j, p] * self.y[n, j, p] / self.sums[n, j, p]
+                for p in range(x.shape[2]):
+                    power = self.sums[n, c, p] ** -self.beta
+                    out[p] = grad_y[n, c, p] * power - factor * x[n, c, p] * out[p]
+        return self.grad_x.reshape(self.x.shape)
+
+    def planes(self, x, samples, channels):
+        """The vector of all numbers as (N, C, P)."""
+        return x.reshape((samples, channels, x.size // (samples * channels)))
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(input_shape) < 3:
+            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, C, ...)")
+        return tuple(input_shape)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha:g}, beta={self.beta:g}, k={self.k:g}"
