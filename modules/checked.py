@@ -1,6 +1,6 @@
 """Which modules of one's own have passed a check in their present form: an empty file for each in the cache folder.
 
-Its name is the digest that names compiled plans, too: of all sources that the module's methods depend on.
+Its name is a digest of all sources that the module's methods depend on, as it names compiled plans.
 """
 
 from pathlib import Path
@@ -28,4 +28,4 @@ def unchecked(module: Module) -> list[type[Module]]:
 
 def note_of(cls: type[Module]) -> Path:
     """The file that says so."""
-    return cache_folder() / f"checked_{class_digest(cls)}"
+    return cache_folder() / f"checked_{class_digest(cls, place=False)}"

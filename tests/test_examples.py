@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bprop.modules import check_gradients
+from bprop.trainers.check import unchecked_notice
 from bprop.trainers.configs import load_config
 from bprop.trainers.runs import train_config
 
@@ -50,8 +51,16 @@ def test_by_hand(folder):
     assert output.count("|gradient of 0.weight|") == 4
 
 
-def test_swish_checks_its_gradients(folder):
+def test_swish_checks_its_gradients(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("BPROP_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    config = load_config(folder / "digits_swish.yaml")
+    experiment = config.build()
+    net, loss = experiment.model, experiment.loss
+    assert unchecked_notice(config, net, loss).startswith("bprop: no check has been passed by swish.Swish as written")
     assert run("swish.py", folder).endswith("right: 2 gradients within 1e-06\n")
+    assert unchecked_notice(config, net, loss) == ""
+    sys.modules.pop("swish")
 
 
 @pytest.mark.jit

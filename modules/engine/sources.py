@@ -32,13 +32,18 @@ def package_digest() -> str:
     return digest(numba.__version__, np.__version__, *texts)
 
 
-def class_digest(cls: type) -> str:
-    """Digest of a class: its methods, and all that they name, directly or through helper functions."""
+def class_digest(cls: type, *, place: bool = True) -> str:
+    """Digest of a class: its methods, and all that they name, directly or through helper functions.
+
+    Without `place` it is the same for a class of a script and for that class imported.
+    """
     seen: dict[int, str] = {}
     for base in cls.__mro__[:-1]:
         if is_ours(base.__module__):
             continue
-        for value in vars(base).values():
+        for name, value in vars(base).items():
+            if name == "__module__" and not place:
+                continue
             function = inspect.unwrap(value) if callable(value) else value
             if isinstance(function, types.FunctionType):
                 _visit_function(function, seen)
