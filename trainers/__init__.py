@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .callbacks import Callback, Checkpoint, EarlyStopping, NanGuard, TimeBudget
+    from .callbacks import Callback, Checkpoint, EarlyStopping, NanGuard, Statistics, TensorBoard, TimeBudget
     from .check import ConfigReport, check_config
     from .estimators import BpropClassifier as BpropClassifier  # not in __all__, which configs import to the full:
     from .estimators import BpropRegressor as BpropRegressor  # scikit-learn takes its time
@@ -93,6 +93,8 @@ _PLACES = {
     "Rprop": "optimizers",
     "Schedule": "schedules",
     "StepSchedule": "schedules",
+    "Statistics": "callbacks",
+    "TensorBoard": "callbacks",
     "TimeBudget": "callbacks",
     "TopK": "metrics",
     "Trainer": "trainer",
@@ -142,7 +144,9 @@ __all__ = [
     "Recall",
     "Rprop",
     "Schedule",
+    "Statistics",
     "StepSchedule",
+    "TensorBoard",
     "TimeBudget",
     "TopK",
     "Trainer",

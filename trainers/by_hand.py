@@ -15,13 +15,15 @@ from .optimizers import Optimizer
 class Stage:
     """What a module has made in a step: its output, the gradient of that, and its parameters and their gradients.
 
-    `changes` are those of the parameters by the update. What the step did not reach is None.
+    `before` and `changes` are the parameters before the update, and by how much it has changed them. What the step did
+    not reach is None.
     """
 
     path: str
     module: Module
     y: np.ndarray
     parameters: dict[str, np.ndarray]
+    before: dict[str, np.ndarray]
     grad_y: np.ndarray | None = None
     gradients: dict[str, np.ndarray] | None = None
     changes: dict[str, np.ndarray] | None = None
@@ -58,8 +60,11 @@ def leaves(net: Module) -> list[Module]:
     return [leaf for module in net for leaf in leaves(module)]
 
 
-def step_by_hand(net: Module, loss: Loss, optimizer: Optimizer, *batch: np.ndarray) -> Step:
-    """Train on one minibatch (x, target), or with weights, module by module; it ends at what is not finite."""
+def step_by_hand(net: Module, loss: Loss, optimizer: Optimizer | None, *batch: np.ndarray) -> Step:
+    """Train on one minibatch (x, target), or with weights, module by module; it ends at what is not finite.
+
+    Without an optimizer there is no update.
+    """
     step = Step()
     for name, array in net.named_parameters():
         if not np.isfinite(array).all():
@@ -69,7 +74,9 @@ def step_by_hand(net: Module, loss: Loss, optimizer: Optimizer, *batch: np.ndarr
     net.zero_grad()
     for module in leaves(net):
         x = module.fprop(x)
-        step.stages.append(Stage(module.path(), module, x, dict(module.named_parameters())))
+        parameters = dict(module.named_parameters())
+        before = {name: array.copy() for name, array in parameters.items()}
+        step.stages.append(Stage(module.path(), module, x, parameters, before))
         if troubled(step, x, f"the output of {step.stages[-1].path} {module.label()}"):
             return step
     step.loss = float(loss(x, *others))
@@ -78,7 +85,7 @@ def step_by_hand(net: Module, loss: Loss, optimizer: Optimizer, *batch: np.ndarr
     gradient = loss.bprop()  # type: ignore[call-arg]
     if not troubled(step, gradient, f"the gradient of {loss.label()}"):
         backward(step, gradient)
-    if step.trouble is None:
+    if step.trouble is None and optimizer is not None:
         update(step, net, optimizer)
     return step
 
@@ -98,10 +105,9 @@ def backward(step: Step, gradient: np.ndarray) -> None:
 
 def update(step: Step, net: Module, optimizer: Optimizer) -> None:
     """The update, and how much it has changed."""
-    before = [{name: array.copy() for name, array in stage.parameters.items()} for stage in step.stages]
     optimizer.update(net)  # type: ignore[call-arg]
-    for stage, old in zip(step.stages, before, strict=True):
-        stage.changes = {name: array - old[name] for name, array in stage.parameters.items()}
+    for stage in step.stages:
+        stage.changes = {name: array - stage.before[name] for name, array in stage.parameters.items()}
         for name, array in stage.parameters.items():
             if troubled(step, array, f"{name} of {stage.path} {stage.module.label()} after the update"):
                 return

@@ -79,6 +79,7 @@ class Trainer:
         self.epoch, self.seconds = 0, 0.0
         self.threads: int | None = None  # that the last training used
         self.metrics: dict[str, Metric] = {}  # those of the last training
+        self.data: ArrayDataset | None = None  # that the last training was on
         self._good: dict[str, np.ndarray] | None = None  # weights that are known to have given a finite loss
         self._fit: dict[str, Any] | None = None  # while it runs: its first epoch, the epochs after it, its settings
         self._place: dict[str, Any] | None = None  # within an epoch: how far it is, and what it has gathered
@@ -132,7 +133,7 @@ class Trainer:
         how = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last, "balance": balance}
         what = {"metrics": list(chosen), "train": fingerprint(train), "valid": fingerprint(valid)}
         self._begin(epochs, how | what, len(train))
-        self.metrics, self.threads = chosen, threads
+        self.metrics, self.threads, self.data = chosen, threads, train
         self.model.train()
         try:
             self._start_callbacks()

@@ -91,7 +91,9 @@ def _status(error: Exception) -> int | None:
 
     if isinstance(error, ConfigError | OSError):
         return BAD_USAGE
-    if isinstance(error, ValueError) and _raised_in(error).startswith(("bprop.datasets", "bprop.trainers")):
+    if isinstance(error, ValueError | ImportError) and _raised_in(error).startswith(
+        ("bprop.datasets", "bprop.trainers")
+    ):
         return BAD_USAGE
     from ..trainer import TrainingError
 

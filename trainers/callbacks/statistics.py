@@ -1,0 +1,92 @@
+"""How each module fares while a net learns: sizes of outputs, gradients and updates, and units that are dead."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...datasets import epoch_order
+from ..by_hand import Stage, step_by_hand
+from ..durable import write_durably
+from ..loop import weights_of
+from ..optimizers import FullBatch
+from .callback import Callback
+
+COLUMNS = ("epoch", "module", "output", "dead", "grad_output", "weight", "grad_weight", "update_ratio")
+
+
+class Statistics(Callback):
+    """Writes a row for each epoch and module into `statistics.csv` of the run folder.
+
+        output         √mean y²                         of the module's output y
+        dead           share of y's units that are the same for all samples
+        grad_output    √mean grad_y²
+        weight         |w|                              of all its parameters w, as one vector
+        grad_weight    |grad_w|
+        update_ratio   |w_new - w| / |w|                of a step; 1e-3 is usual, 1e-1 too much
+
+    They are of one training step on copies of net, loss and optimizer, so nothing of the training changes.
+
+    Args: samples: of the training data, that this step takes, at least 2; epochs: after every so many; folder: where to
+        write; by default the run folder.
+    Errors: ValueError for settings out of range, and without a folder.
+    Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks (2010).
+    """
+
+    def __init__(self, samples: int = 256, epochs: int = 1, folder: str | None = None):
+        for name, value, least in (("samples", samples, 2), ("epochs", epochs, 1)):
+            if value < least:
+                raise ValueError(f"Statistics: {name} is {value}, expected at least {least}")
+        self.samples, self.epochs, self.folder = samples, epochs, folder
+
+    def on_fit_start(self, trainer) -> None:
+        if self.folder is None and trainer.folder is None:
+            raise ValueError("Statistics: there is no run folder, expected a folder: Statistics(folder=...)")
+        folder = Path(self.folder) if self.folder is not None else Path(trainer.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path, kept = folder / "statistics.csv", []
+        if trainer.resumed and self.path.exists():
+            with self.path.open(newline="", encoding="utf-8") as file:  # the last row may have been cut
+                kept = [row for row in list(csv.reader(file))[1:] if len(row) == len(COLUMNS)]
+        done = [",".join(row) for row in kept if int(row[0]) <= trainer.epoch]
+        write_durably(self.path, "\n".join([",".join(COLUMNS), *done, ""]))
+
+    def on_epoch_end(self, trainer, row: dict) -> None:
+        if row["epoch"] % self.epochs == 0:
+            found = [[row["epoch"], *figures_of(stage)] for stage in probe(trainer, self.samples)]
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                csv.writer(file, lineterminator="\n").writerows(found)
+
+
+def probe(trainer, samples: int) -> list[Stage]:
+    """The stages of a training step on copies of what a trainer trains."""
+    net, loss, optimizer = trainer.model.copy(), trainer.loss.copy(), None
+    if not isinstance(trainer.optimizer, FullBatch):
+        optimizer = trainer.optimizer.copy()
+        optimizer.attach(net)
+        optimizer.load_state_dict(trainer.optimizer.state_dict())
+    data, weights = trainer.data, weights_of(trainer.data, loss)
+    rows = epoch_order(len(data), seed=trainer.seed, epoch=0)[:samples]
+    batch = (*data[rows], *([] if weights is None else [weights[rows]]))
+    return step_by_hand(net.train(), loss, optimizer, *batch).stages
+
+
+def figures_of(stage: Stage) -> list[Any]:
+    """The figures of a module, from its path on; None for what the step did not reach, and where it has no weights."""
+    units = stage.y.reshape(len(stage.y), -1)
+    dead = float(np.mean(units.max(axis=0) == units.min(axis=0)))
+    weight, change = length(stage.before), length(stage.changes)
+    ratio = change / weight if weight and change is not None else None
+    grad_output = None if stage.grad_y is None else mean_size(stage.grad_y)
+    return [stage.path, mean_size(stage.y), dead, grad_output, weight, length(stage.gradients), ratio]
+
+
+def mean_size(array: np.ndarray) -> float:
+    """√mean a²."""
+    return float(np.sqrt(np.mean(np.square(array, dtype=np.float64))))
+
+
+def length(arrays: dict[str, np.ndarray] | None) -> float | None:
+    """The length of some arrays as one vector, None if there are none."""
+    return float(np.sqrt(sum(np.square(a, dtype=np.float64).sum() for a in arrays.values()))) if arrays else None

@@ -1,0 +1,36 @@
+"""Each epoch's figures for TensorBoard, if that is installed."""
+
+from pathlib import Path
+from typing import Any
+
+from .callback import Callback
+
+
+class TensorBoard(Callback):
+    """Writes each epoch's figures as scalars; `tensorboard --logdir runs` shows them.
+
+    Args: folder: where to write; by default `tensorboard` in the run folder.
+    Errors: ImportError without the package; ValueError without a folder.
+    """
+
+    def __init__(self, folder: str | None = None):
+        self.folder = folder
+
+    def on_fit_start(self, trainer) -> None:
+        if self.folder is None and trainer.folder is None:
+            raise ValueError("TensorBoard: there is no run folder, expected a folder: TensorBoard(folder)")
+        try:
+            from tensorboard.summary import Writer
+        except ImportError:
+            raise ImportError("TensorBoard: the package is missing: pip install 'bprop[tensorboard]'") from None
+        folder = Path(self.folder) if self.folder is not None else Path(trainer.folder) / "tensorboard"
+        self.writer = Writer(str(folder))
+
+    def on_epoch_end(self, trainer, row: dict[str, Any]) -> None:
+        for name, value in row.items():
+            if name != "epoch" and isinstance(value, int | float):
+                self.writer.add_scalar(name, value, step=row["epoch"])
+        self.writer.flush()
+
+    def on_fit_end(self, trainer) -> None:
+        self.writer.close()
