@@ -8,6 +8,9 @@ import sys
 import time
 from typing import NamedTuple
 
+import numpy as np
+
+from ..datasets import ArrayDataset
 from ..modules.engine.cache import cache_folder
 from ..modules.engine.stateful import jit_disabled
 from .callbacks import Callback
@@ -47,8 +50,8 @@ def warm_up(config: Config) -> str:
     experiment = config.build()
     size = experiment.settings.get("batch_size", BATCH_SIZE)
     data = experiment.dataset
-    train = data.train.take(slice(size)) if size < len(data.train) else data.train
-    valid, test = (part.take(slice(size)) if part else None for part in (data.valid, data.test))
+    train = few(data.train, size)
+    valid, test = (few(part, size) if part else None for part in (data.valid, data.test))
     trainer = Trainer(
         experiment.model,
         experiment.loss,
@@ -66,6 +69,14 @@ def warm_up(config: Config) -> str:
         *map(str, used),
         f"{compiled} compiled, {len(used) - compiled} found in {cache_folder()}, {time.perf_counter() - start:.1f} s",
     ])  # fmt: skip
+
+
+def few(part: ArrayDataset, size: int) -> ArrayDataset:
+    """As many samples of a part as a minibatch has; if they have weights, some with the largest and some with less."""
+    if part.sample_weight is None or size >= len(part):
+        return part.take(slice(size))
+    rows = np.argsort(part.sample_weight)
+    return part.take(np.concatenate([rows[: size // 2], rows[len(rows) - (size - size // 2) :]]))
 
 
 def counts() -> dict[tuple[str, str], tuple[int, int]]:

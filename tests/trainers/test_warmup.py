@@ -4,8 +4,11 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
+from bprop.datasets import ArrayDataset
 from bprop.trainers.cli import main
+from bprop.trainers.warmup import few
 
 CONFIG = """
     dataset: Iris
@@ -88,3 +91,12 @@ def test_without_numba_there_is_nothing_to_do(folder, capsys, monkeypatch):
     monkeypatch.setattr("bprop.trainers.warmup.jit_disabled", lambda: True)
     assert main(["warmup", "c.yaml"]) == 0
     assert capsys.readouterr().out == "nothing to compile: NUMBA_DISABLE_JIT is set\n"
+
+
+def test_a_few_samples_with_weights_that_differ():
+    """Weights that are alike, or all 0, would make another step than the training's."""
+    x, weights = np.zeros((100, 1)), np.r_[np.zeros(90), np.ones(10)]
+    assert sorted(few(ArrayDataset(x, x, weights), 4).sample_weight) == [0, 0, 1, 1]
+    assert list(few(ArrayDataset(x, x, weights), 1).sample_weight) == [1]
+    assert len(few(ArrayDataset(x, x, weights), 100)) == 100
+    assert len(few(ArrayDataset(x, x), 8)) == 8
