@@ -31,6 +31,20 @@ class Scale(Module):
         self.grad_weight += (grad_y * self.x).sum(axis=0)
         return grad_y * self.weight
 '''
+SQUARES = """
+from bprop.modules import Loss
+
+
+class Squares(Loss):
+    jit = False
+
+    def fprop(self, y, target):
+        self.difference = y - target
+        return (self.difference**2).sum() / len(y)
+
+    def bprop(self):
+        return 2 * self.difference
+"""
 CONFIG = """
 dataset: Iris
 model:
@@ -120,6 +134,14 @@ def test_other_gradients_of_the_step_are_named(plain, monkeypatch):
     assert step_problem(net, SoftmaxCrossEntropy(), (x, target)) == ""
     monkeypatch.setattr("bprop.trainers.check.CompiledStep.__call__", lambda *arguments: 0.0)
     assert step_problem(net, SoftmaxCrossEntropy(), (x, target)) == "other gradients than by hand of weight, bias"
+
+
+def test_a_wrong_loss_is_named_with_its_mistake(tmp_path, plain):
+    (tmp_path / "squares.py").write_text(SQUARES)
+    text = "{dataset: Diabetes, model: [Linear: {in_features: 10, out_features: 1}], loss: squares.Squares, "
+    config = parse_config(text + "optimizer: {SGD: {lr: 0.1}}}", folder=tmp_path)
+    (problem,) = check_config(config).problems
+    assert problem.startswith("loss: grad_y lacks 1/n, n the batch size (32 times the right one)")
 
 
 def test_losses_inside_a_loss_are_checked(plain):
