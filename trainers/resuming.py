@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,15 +106,15 @@ def fingerprint(data: ArrayDataset | None) -> str | None:
     return hashlib.sha256(b"".join([texts[0].encode(), *content])).hexdigest()[:16]
 
 
+@functools.cache
 def written_by() -> dict[str, Any]:
     """Versions, and a digest of the sources, on which the bits of the results may depend."""
-    return {"versions": versions(), "sources": sources_digest()}
-
-
-@functools.cache
-def sources_digest() -> str:
-    """Digest of the sources of all three packages."""
     files = sorted(file for folder in ("modules", "trainers", "datasets") for file in (PACKAGES / folder).rglob("*.py"))
+    return {"versions": versions(), "sources": sources_digest(files)}
+
+
+def sources_digest(files: Iterable[Path]) -> str:
+    """Digest of what stands in some files."""
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from .check import unchecked_notice
 from .checkpoints import CheckpointError, numbered, read_checkpoint
 from .configs import Config, Experiment, load_config, parse_config
 from .durable import locked, write_durably, write_json
-from .resuming import restore
+from .resuming import restore, sources_digest
 from .trainer import Trainer, TrainingError
 from .units import Units
 from .versions import versions
@@ -120,10 +121,10 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
         checkpoint = folder / "checkpoint"
         state = read_checkpoint(checkpoint, tidy=True) if numbered(checkpoint) else None
         if state is not None:
-            check_same(config, state["notes"]["config"], folder)
-            summary = summary_of(folder)
-            if summary is not None and is_over(state, config):
-                return summary, True
+            check_same(config, state["notes"], folder)
+        summary = summary_of(folder)
+        if summary is not None and is_over(state, summary, config):
+            return summary, True
         experiment = config.build()
         trainer = trainer_of(config, experiment, folder, quiet)
         if state is not None:
@@ -131,7 +132,7 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
             start -= state["seconds"]
         (folder / "summary.json").unlink(missing_ok=True)  # of an end that is none any more
         write_durably(folder / "config.yaml", config.resolved())
-        trainer.notes["config"] = config.resolved()
+        trainer.notes.update(notes_of(config))
         return finish(trainer, config, experiment, start), False
 
 
@@ -156,10 +157,19 @@ def config_of(folder: Path) -> Path:
     return path
 
 
-def check_same(config: Config, found: str, folder: Path) -> None:
+def notes_of(config: Config) -> dict[str, str]:
+    """What a checkpoint says of the config: its text, and a digest of the modules of one's own."""
+    return {"config": config.resolved(), "modules": sources_digest(sorted(config.sources, key=lambda file: file.name))}
+
+
+def check_same(config: Config, notes: dict[str, str], folder: Path) -> None:
     """ValueError if a run's config is another than that of its checkpoint, in more than what may change."""
+    if notes_of(config)["modules"] != notes["modules"]:
+        warnings.warn(
+            f"the modules in {folder} have been edited since its last checkpoint; the results may differ", stacklevel=2
+        )
     same = [f"{key.removesuffix('=')}={written_setting(config, key)}" for key in CHANGEABLE]
-    before = parse_config(found, same, source="the checkpoint's config", folder=folder)
+    before = parse_config(notes["config"], same, source="the checkpoint's config", folder=folder)
     if before.resolved() != config.resolved():
         raise CheckpointError(
             f"{folder / 'config.yaml'} is not the config with which the run began: it has been edited"
@@ -173,9 +183,11 @@ def written_setting(config: Config, key: str) -> str:
     return "null" if value is None else str(value)
 
 
-def is_over(state: dict[str, Any], config: Config) -> bool:
-    """Whether nothing is left to be trained."""
+def is_over(state: dict[str, Any] | None, summary: dict[str, Any], config: Config) -> bool:
+    """Whether nothing is left to be trained; `state` is None where the checkpoints have been removed."""
     wanted = int(written_setting(config, "trainer.epochs="))
+    if state is None:
+        return summary.get("stopped") is None and summary["epochs"] >= wanted
     return state["fit"]["stopped"] is not None or state["epoch"] >= wanted
 
 
@@ -201,7 +213,7 @@ def trainer_of(config: Config, experiment: Experiment, folder: Path, quiet: bool
         quiet=quiet,
         folder=folder,
     )
-    trainer.notes["config"] = config.resolved()
+    trainer.notes.update(notes_of(config))
     return trainer
 
 
@@ -230,6 +242,8 @@ def finish(trainer: Trainer, config: Config, experiment: Experiment, start: floa
     write_json(folder / "summary.json", finite(summary))
     if trouble is not None:
         trouble.add_note(f"the run folder is {folder}")
+        if isinstance(trouble, KeyboardInterrupt):
+            trouble.add_note(f"'bprop resume {folder}' goes on")
         raise trouble
     return summary
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -213,8 +214,8 @@ def test_another_width_is_refused(tmp_path):
 
 def test_other_versions_are_told(tmp_path, monkeypatch):
     trainer().save(tmp_path)
-    monkeypatch.setattr("bprop.trainers.resuming.versions", lambda: {"numpy": "1.0"})
-    monkeypatch.setattr("bprop.trainers.resuming.sources_digest", lambda: "x")
+    now = {"versions": {"numpy": "1.0"}, "sources": "x"}
+    monkeypatch.setattr("bprop.trainers.resuming.written_by", lambda: now)
     message = (
         r"^the checkpoint was written with numpy [\d.]+ in place of 1.0, other sources of bprop; the results may differ"
     )
@@ -366,6 +367,54 @@ def test_a_run_without_a_checkpoint_starts_anew(tmp_path):
     (run / "metrics.csv").write_text("epoch,train_lo")
     assert main(["resume", str(run), "--quiet"]) == 0
     assert files(run) == files(wanted)
+
+
+def test_a_finished_run_without_its_checkpoints(tmp_path, capsys):
+    """It is not trained anew, unless for more epochs."""
+    run, longer = tmp_path / "run", tmp_path / "longer"
+    iris(run)
+    iris(longer, "trainer.epochs=4")
+    shutil.rmtree(run / "checkpoint")
+    before = files(run)
+    assert main(["resume", str(run)]) == 0
+    assert " is finished: all 3 epochs are done" in capsys.readouterr().err
+    assert files(run) == before
+    assert main(["resume", str(run), "trainer.epochs=4", "--quiet"]) == 0
+    assert files(run) == files(longer)
+
+
+OWN = """\
+import numpy as np
+from bprop.modules import Module
+
+
+class Twice(Module):
+    jit = False
+
+    def fprop(self, x):
+        return 2 * x
+
+    def bprop(self, grad_y):
+        return 2 * grad_y
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.* has jit = False")
+def test_modules_of_ones_own_that_were_edited(tmp_path, capsys):
+    (tmp_path / "twice_module.py").write_text(OWN)
+    (tmp_path / "c.yaml").write_text(
+        "dataset: Iris\nmodel: [twice_module.Twice, {Linear: {in_features: 4, out_features: 3}}]\n"
+        "loss: SoftmaxCrossEntropy\noptimizer: {SGD: {lr: 0.1}}\ntrainer: {epochs: 1}\n"
+    )
+    run = tmp_path / "run"
+    runs.train_config(load_config(tmp_path / "c.yaml"), run=run, quiet=True)
+    with (run / "twice_module.py").open("a") as file:
+        file.write("# a thought\n")
+    del sys.modules["twice_module"]
+    with pytest.warns(
+        UserWarning, match=r"^the modules in .* have been edited since its last checkpoint; the results "
+    ):
+        runs.resume_run(run)
 
 
 def test_what_cannot_be_resumed(tmp_path, capsys):

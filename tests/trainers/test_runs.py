@@ -17,6 +17,7 @@ from bprop.modules import Linear, Sequential
 from bprop.trainers import runs, versions
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
+from bprop.trainers.durable import locked
 from bprop.trainers.runs import CsvLog, finite, new_folder, train_config
 from safetensors.numpy import load_file
 
@@ -158,7 +159,7 @@ def test_ctrl_c(tmp_path):
         process.kill()
     assert process.returncode == 130
     assert out == ""
-    assert err.endswith(f"bprop: interrupted\n  the run folder is {run}\n")
+    assert err.endswith(f"bprop: interrupted\n  the run folder is {run}\n  'bprop resume {run}' goes on\n")
     assert {file.name for file in run.iterdir()} >= FILES
     figures = summary(run)
     assert figures["stopped"] == "interrupted"
@@ -172,6 +173,15 @@ def test_a_folder_in_use_is_refused(tmp_path, capsys):
     message = f"bprop: error: the run folder {tmp_path} is not empty; give another with --run\n"
     assert capsys.readouterr().err == message
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be locked there")
+def test_two_trainings_into_one_folder(tmp_path, capsys):
+    """Both have found it empty; the second one comes when the first has it."""
+    with locked(tmp_path):
+        assert main(["train", "iris", "--run", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"bprop: error: the run folder {tmp_path} is in use by another process\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_config_that_does_not_fit_makes_no_folder(tmp_path, monkeypatch, capsys):
