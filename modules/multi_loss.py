@@ -28,7 +28,6 @@ class LossPart(Loss):
         super().__init__()
         if not isinstance(loss, Loss):
             raise TypeError(f"LossPart: loss is {loss!r}, expected a Loss")
-        refuse_nested("LossPart: loss", loss)
         self.loss, self.outputs, self.targets = loss, outputs, targets
         self.weight = at_least("LossPart", "weight", weight, 0)
         self.takes_sample_weight = loss.takes_sample_weight
@@ -116,8 +115,6 @@ class MultiLoss(Loss):
         for i, part in enumerate(parts):
             if not isinstance(part, Loss):
                 raise TypeError(f"MultiLoss: parts[{i}] is {part!r}, expected a Loss")
-            if isinstance(part, MultiLoss):
-                refuse_nested(f"MultiLoss: parts[{i}]", part)
             self._add_module(f"part{i}", part)
         kinds = {part.label_arguments for part in parts}
         if len(kinds) > 1:
@@ -174,12 +171,6 @@ class MultiLoss(Loss):
             except ValueError as error:
                 error.add_note(f"in parts[{i}]")
                 raise
-
-
-def refuse_nested(who: str, loss: Loss) -> None:
-    """ValueError for losses inside losses of parts: compiled methods cannot call themselves."""
-    if isinstance(loss, LossPart | MultiLoss):
-        raise ValueError(f"{who} is a {type(loss).__name__}, expected parts side by side in one MultiLoss")
 
 
 def columns_of(name: str, columns: Columns) -> np.ndarray:

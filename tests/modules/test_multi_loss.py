@@ -80,6 +80,17 @@ def test_overlapping_columns_add_up(random):
     np.testing.assert_allclose(twice.bprop(), 2 * once.bprop(), rtol=1e-6)
 
 
+def test_losses_of_parts_inside_losses_of_parts(random):
+    inner = MultiLoss([LossPart(MeanSquaredError(), "0:2", "0:2"), LossPart(MeanSquaredError(), 1, 1, 0.5)])
+    other = MultiLoss([LossPart(MeanSquaredError(), 2, 2), LossPart(MeanSquaredError(), [0], [0])])
+    loss = MultiLoss([LossPart(inner, [0, 1], [0, 1], 2.0), other]).to("float64")
+    y, target = random.standard_normal((2, 5, 3))
+    a, b, c = np.square(y - target).T
+    expected = np.mean(a + b) + np.mean(b) + np.mean(c) + np.mean(a)
+    assert loss.fprop(y, target) == pytest.approx(expected, rel=1e-12)
+    assert check_gradients(loss, y, target).ok
+
+
 def test_a_weight_may_be_changed(random):
     y, (_, target) = random.standard_normal((6, 6)), data(random)
     loss = losses()
@@ -151,12 +162,6 @@ def test_settings_are_checked():
         LossPart(MeanSquaredError(), 0, 0, -1)
     with pytest.raises(ValueError, match=r"^MultiLoss: parts is empty, expected at least one loss$"):
         MultiLoss([])
-    with pytest.raises(
-        ValueError, match=r"^LossPart: loss is a LossPart, expected parts side by side in one MultiLoss$"
-    ):
-        LossPart(LossPart(MeanSquaredError(), 0, 0), 0, 0)
-    with pytest.raises(ValueError, match=r"^MultiLoss: parts\[0\] is a MultiLoss, expected parts side by side"):
-        MultiLoss([losses()])
     with pytest.raises(TypeError, match=r"^MultiLoss: parts\[0\] is .*, expected a Loss$"):
         MultiLoss([Linear(2, 2)])
     with pytest.raises(ValueError, match=r"^MultiLoss: some parts want labels, others numbers, expected a LossPart"):
