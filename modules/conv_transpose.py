@@ -1,5 +1,7 @@
 """Transposed convolution: the map that carries a convolution's gradients back, as a layer that makes images larger."""
 
+import math
+
 import numpy as np
 
 from .convolution import Convolution, check_groups
@@ -82,6 +84,11 @@ class ConvTranspose2d(Convolution):
         """Height and width of y."""
         (s, t), (p, q), (a, b) = self.stride, self.padded_by, self.output_padding
         return (rows - 1) * s - p + self.reach[0] + a + 1, (columns - 1) * t - q + self.reach[1] + b + 1
+
+    def flops(self, input_shape: tuple[int, ...]) -> tuple[int, int]:
+        """Operations of the forward and of the backward pass: each number of x meets all its kernels."""
+        forward = 2 * math.prod(input_shape) * self.weight[0].size
+        return forward, 2 * forward
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         n, _, rows, columns = image_shape(self, tuple(input_shape), self.in_channels)

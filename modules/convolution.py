@@ -58,7 +58,8 @@ class Convolution(Module):
         (s, t), (k, m) = self.stride, self.kernel_size
         self.tall = plane_size(rows, height, self.before[0], self.reach[0], s)
         self.wide = plane_size(columns, width, self.before[1], self.reach[1], t)
-        self.row = (n * self.tall * self.wide + 31) // 32 * 32
+        whole = (n * self.tall * self.wide + 31) // 32 * 32
+        self.row = whole + 64 // self.weight.itemsize  # an odd number of cache lines: rows do not share their sets
         self.margin = self.reach[0] // s * self.wide + self.reach[1] // t
         self.coarse = reuse(self.coarse, (self.margin + self.coarse_channels * self.row,), dtype)
         self.fine = reuse(self.fine, (self.fine_channels * s * t * self.row + self.margin + 32,), dtype)

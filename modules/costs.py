@@ -29,8 +29,8 @@ def shapes_inside(module: Module, x: np.ndarray) -> Shapes:
 def _note(own: Module, copy: Module, found: Shapes) -> None:
     fprop = copy.fprop
 
-    def noted(x):
-        y = fprop(x)
+    def noted(x, *others):
+        y = fprop(x, *others)
         if not np.shares_memory(x, y):  # a view costs nothing
             found[own] = (x.shape, y.shape)
         return y

@@ -34,7 +34,7 @@ class MaxPool2d(Pooling):
         ceil_mode: bool = False,
     ):
         super().__init__(kernel_size, stride, padding, dilation, ceil_mode)
-        self.largest = np.empty((0, 0, 0), np.int64)  # where in its plane each number of y stands
+        self.largest = np.empty((0, 0, 0), np.int32)  # where in its plane each number of y stands
 
     def fprop(self, x):
         self.x = x
@@ -45,9 +45,10 @@ class MaxPool2d(Pooling):
 
     def pool(self, planes):
         """Fill y and the places of its numbers."""
-        self.largest = reuse(self.largest, (planes.shape[0], self.down.shape[0], self.across.shape[0]), np.int64)
+        self.largest = reuse(self.largest, (planes.shape[0], self.down.shape[0], self.across.shape[0]), np.int32)
         y = flat(self.y).reshape(self.largest.shape)
-        largest_of(planes, self.down, self.across, self.dilation, y, self.largest)
+        k, s, p, d = self.kernel_size, self.stride, self.padding, self.dilation
+        largest_of(planes, self.down, self.across, k, s, p, d, y, self.largest)
 
     def bprop(self, grad_y):
         self.grad_x = reuse_like(self.grad_x, self.x)

@@ -129,8 +129,8 @@ def note_shapes(module: "Module", shapes: dict[str, tuple[int, ...]]) -> None:
         shapes[path] = output_shape(input_shape)
         return shapes[path]
 
-    def noted_fprop(x):
-        y = fprop(x)
+    def noted_fprop(x, *others):
+        y = fprop(x, *others)
         shapes[path] = y.shape
         return y
 

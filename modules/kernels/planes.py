@@ -8,7 +8,7 @@ dilation, term (i, j) of a patch lies at one fixed distance from where the patch
 import numpy as np
 
 from .kernel import apart, kernel
-from .tiles import clear_line, copy_line
+from .lines import clear_line, copy_line
 
 
 def split(image, shape, before, stride, tall, wide, start, row, planes):

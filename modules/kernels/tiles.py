@@ -243,37 +243,6 @@ def copied(width):
     return copy
 
 
-@intrinsic
-def copy_line(typing_context, a, a_at, a_step, b, b_at, b_step, count):
-    """Copy `count` numbers from vector a to vector b, each from an offset on, so many places apart."""
-
-    def generate(context, builder, signature, args):
-        source, target = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b)))
-        from_, to = builder.gep(source, [args[1]]), builder.gep(target, [args[4]])
-        with cgutils.for_range(builder, args[6]) as loop:
-            number = builder.load(builder.gep(from_, [builder.mul(loop.index, args[2])]))
-            builder.store(number, builder.gep(to, [builder.mul(loop.index, args[5])]))
-        return context.get_dummy_value()
-
-    n = types.intp
-    return types.none(a, n, n, b, n, n, n), generate
-
-
-@intrinsic
-def clear_line(typing_context, a, at, step, count):
-    """Set `count` numbers of vector a to zero, from an offset on, so many places apart."""
-
-    def generate(context, builder, signature, args):
-        first = builder.gep(context.make_array(a)(context, builder, args[0]).data, [args[1]])
-        zero = ir.Constant(context.get_value_type(a.dtype), 0)
-        with cgutils.for_range(builder, args[3]) as loop:
-            builder.store(zero, builder.gep(first, [builder.mul(loop.index, args[2])]))
-        return context.get_dummy_value()
-
-    n = types.intp
-    return types.none(a, n, n, n), generate
-
-
 def transposed():
     """Make the copy b[r, c] = a[c, r] of a square of one vector's size; a and b at offsets, with strides of rows."""
 

@@ -6,6 +6,7 @@ Each plain Python function is the meaning of the compiled one below it.
 """
 
 from .kernel import apart, kernel
+from .lines import max_line
 
 
 @apart
@@ -28,10 +29,11 @@ def fill_even_windows(size, table):
         table[r, 0], table[r, 1], table[r, 2] = first, end, end - first
 
 
-def largest_of(x, down, across, step, y, largest):
+def largest_of(x, down, across, kernel_size, stride, padding, step, y, largest):
     """y[m, r, c] = the largest number of the window, or a NaN in it; largest[m, r, c]: where it stands in x[m].
 
-    Args: x: (M, H, W); down, across: tables of R rows and C columns; step: distances inside a window.
+    Args: x: (M, H, W); down, across: tables of R rows and C columns, for windows of `kernel_size` that begin `stride`
+        apart, the first one `padding` outside; step: distances inside a window.
     """
     width = x.shape[2]
     for r, (top, bottom, _) in enumerate(down):
@@ -44,20 +46,27 @@ def largest_of(x, down, across, step, y, largest):
 
 
 @kernel
-def compiled_largest_of(x, down, across, step, y, largest):
-    """The same, number by number; of equal ones the first counts."""
-    width = x.shape[2]
-    for m in range(y.shape[0]):
-        for r in range(y.shape[1]):
-            for c in range(y.shape[2]):
-                place = down[r, 0] * width + across[c, 0]
-                best = x[m, down[r, 0], across[c, 0]]
-                for i in range(down[r, 0], down[r, 1], step[0]):
-                    for j in range(across[c, 0], across[c, 1], step[1]):
-                        number = x[m, i, j]
-                        if number > best or (number != number and best == best):
-                            best, place = number, i * width + j
-                y[m, r, c], largest[m, r, c] = best, place
+def compiled_largest_of(x, down, across, kernel_size, stride, padding, step, y, largest):
+    """The same, a line of windows at a time: one place of each window after the other; of equal numbers the first."""
+    planes, height, width = x.shape
+    rows, columns = down.shape[0], across.shape[0]
+    numbers, best, places = x.reshape(x.size), y.reshape(y.size), largest.reshape(largest.size)
+    for m in range(planes):
+        for r in range(rows):
+            for c in range(columns):
+                largest[m, r, c] = down[r, 0] * width + across[c, 0]
+                y[m, r, c] = x[m, down[r, 0], across[c, 0]]
+        for i in range(kernel_size[0]):
+            for j in range(kernel_size[1]):
+                left = step[1] * j - padding[1]  # of the first window's place
+                first = max(0, (stride[1] - 1 - left) // stride[1])
+                count = min(columns, (width - left + stride[1] - 1) // stride[1]) - first
+                for r in range(rows):
+                    row = stride[0] * r + step[0] * i - padding[0]
+                    if row >= 0 and row < height:
+                        place = row * width + left + stride[1] * first
+                        to = (m * rows + r) * columns + first
+                        max_line(numbers, m * height * width + place, stride[1], best, places, to, place, count)
 
 
 largest_of.compiled_form = compiled_largest_of  # type: ignore[attr-defined]

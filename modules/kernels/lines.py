@@ -1,0 +1,77 @@
+"""Loops over lines of numbers so many places apart, written for LLVM, which can make vectors of them.
+
+An index that numba cannot prove to be positive costs a comparison for each number, and keeps a loop from becoming one
+of vectors; here nothing is compared.
+"""
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+
+@intrinsic
+def copy_line(typing_context, a, a_at, a_step, b, b_at, b_step, count):
+    """Copy `count` numbers from vector a to vector b, each from an offset on, so many places apart."""
+
+    def generate(context, builder, signature, args):
+        source, target = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b)))
+        from_, to = builder.gep(source, [args[1]]), builder.gep(target, [args[4]])
+        with cgutils.for_range(builder, args[6]) as loop:
+            number = builder.load(builder.gep(from_, [builder.mul(loop.index, args[2])]))
+            builder.store(number, builder.gep(to, [builder.mul(loop.index, args[5])]))
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.none(a, n, n, b, n, n, n), generate
+
+
+@intrinsic
+def clear_line(typing_context, a, at, step, count):
+    """Set `count` numbers of vector a to zero, from an offset on, so many places apart."""
+
+    def generate(context, builder, signature, args):
+        first = builder.gep(context.make_array(a)(context, builder, args[0]).data, [args[1]])
+        zero = ir.Constant(context.get_value_type(a.dtype), 0)
+        with cgutils.for_range(builder, args[3]) as loop:
+            builder.store(zero, builder.gep(first, [builder.mul(loop.index, args[2])]))
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.none(a, n, n, n), generate
+
+
+@intrinsic
+def max_line(typing_context, x, x_at, x_step, y, places, y_at, place, count):
+    """Where a number of x (from an offset on, so many places apart) exceeds that of y, it and its place go there.
+
+    The first number's place is `place`, the next one's `x_step` more. NaN exceeds all numbers, and nothing exceeds it.
+    """
+
+    def generate(context, builder, signature, args):
+        arrays = ((0, x, args[1]), (3, y, args[5]), (4, places, args[5]))
+        source, best, where = (
+            builder.gep(context.make_array(kind)(context, builder, args[k]).data, [at]) for k, kind, at in arrays
+        )
+        integer = context.get_value_type(places.dtype)
+
+        def compare(step):
+            with cgutils.for_range(builder, args[7]) as loop:
+                number = builder.load(builder.gep(source, [builder.mul(loop.index, step)]))
+                best_at, where_at = builder.gep(best, [loop.index]), builder.gep(where, [loop.index])
+                old, old_place = builder.load(best_at), builder.load(where_at)
+                new_place = builder.trunc(builder.add(args[6], builder.mul(loop.index, step)), integer)
+                exceeds = builder.fcmp_unordered(">", number, old)  # or one of the two is NaN
+                exceeds = builder.and_(exceeds, builder.fcmp_ordered("ord", old, old))
+                builder.store(builder.select(exceeds, number, old), best_at)
+                builder.store(builder.select(exceeds, new_place, old_place), where_at)
+
+        two = cgutils.intp_t(2)
+        with builder.if_else(builder.icmp_signed("==", args[2], two)) as (pairs, others):
+            with pairs:  # a known step, so that vectors are made by shuffling
+                compare(two)
+            with others:
+                compare(args[2])
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.none(x, n, n, y, places, n, n, n), generate
