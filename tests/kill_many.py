@@ -18,7 +18,7 @@ import time
 import traceback
 from pathlib import Path
 
-from bprop.trainers import runs
+from bprop.trainers import resumed_runs, runs
 from bprop.trainers.configs import load_config
 
 HEAD = "dataset: Iris\nloss: SoftmaxCrossEntropy\n"
@@ -59,7 +59,7 @@ callbacks: [{OFTEN}]
 def train(folder: Path, config: Path) -> None:
     """What one process does: train, or resume if there is a run already."""
     if (folder / "config.yaml").exists():
-        runs.resume_run(folder, quiet=True)
+        resumed_runs.resume_run(folder, quiet=True)
     else:
         runs.train_config(load_config(config), run=folder, quiet=True)
 

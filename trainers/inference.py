@@ -16,10 +16,11 @@ from ..datasets.csv_table import read_csv
 from ..datasets.npy import damage_named
 from ..datasets.preprocessing import ClassTarget
 from ..modules.distributions import Bernoulli, Categorical
+from .callbacks.csv_log import lines
 from .configs import Config, load_config
 from .metrics.probabilities import distribution_of, numbers
 from .optimizers import SGD
-from .runs import WEIGHTS, config_of, lines
+from .runs import WEIGHTS, config_of
 from .trainer import Trainer
 from .units import Units
 

@@ -23,6 +23,7 @@ from bprop.trainers import (
     Trainer,
     TrainingError,
     loop,
+    resumed_runs,
     runs,
 )
 from bprop.trainers.cli import main
@@ -414,7 +415,7 @@ def test_modules_of_ones_own_that_were_edited(tmp_path, capsys):
     with pytest.warns(
         UserWarning, match=r"^the modules in .* have been edited since its last checkpoint; the results "
     ):
-        runs.resume_run(run)
+        resumed_runs.resume_run(run)
 
 
 def test_what_cannot_be_resumed(tmp_path, capsys):

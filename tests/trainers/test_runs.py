@@ -15,10 +15,11 @@ import pytest
 from bprop.datasets import Preprocessing
 from bprop.modules import Linear, Sequential
 from bprop.trainers import runs, versions
+from bprop.trainers.callbacks.csv_log import CsvLog
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
 from bprop.trainers.durable import locked
-from bprop.trainers.runs import CsvLog, finite, new_folder, train_config
+from bprop.trainers.runs import finite, new_folder, train_config
 from safetensors.numpy import load_file
 
 FILES = {"config.yaml", "metrics.csv", "summary.json", "model.safetensors"}

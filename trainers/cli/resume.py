@@ -33,7 +33,7 @@ def add_to(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Resume a run, or say that it is finished."""
-    from ..runs import resume_run
+    from ..resumed_runs import resume_run
 
     summary, over = resume_run(arguments.run, arguments.overrides, quiet=arguments.quiet)
     if over:

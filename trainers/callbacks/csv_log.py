@@ -1,0 +1,53 @@
+"""A training's figures as a table that grows with it."""
+
+import csv
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+from ..durable import write_durably
+from .callback import Callback
+
+
+class CsvLog(Callback):
+    """Writes each epoch's figures to a CSV file as soon as they are known.
+
+    Args: path: the file, replaced if it exists.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+
+    def on_fit_start(self, trainer) -> None:
+        self._history, self._first = trainer.history, len(trainer.history)
+        self._rewrite()
+
+    def on_epoch_end(self, trainer, row: dict) -> None:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            file.write(lines(list(self._history[self._first]), [row], header=file.tell() == 0))
+
+    def on_fit_end(self, trainer) -> None:
+        """Write all rows anew: Ctrl-C may have come before the last one, and a figure may have come up late."""
+        self._rewrite()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"first": self._first}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._first = state["first"]
+        self._rewrite()
+
+    def _rewrite(self) -> None:
+        rows = self._history[self._first :]
+        write_durably(self.path, lines(list(dict.fromkeys(name for row in rows for name in row)), rows, header=True))
+
+
+def lines(names: list[str], rows: list[dict[str, Any]], header: bool) -> str:
+    """Rows as the text of a CSV file, with the columns `names`."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names, extrasaction="ignore")
+    if names and header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,93 @@
+"""Runs that go on: exactly as if they had not been stopped, or the one step in which they failed."""
+
+import time
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .by_hand import Step
+from .callbacks.nan_guard import FOLDER as FAILURE
+from .callbacks.nan_guard import replay
+from .checkpoints import CheckpointError, numbered, read_checkpoint
+from .configs import Config, load_config, parse_config
+from .durable import locked, write_durably
+from .resuming import restore
+from .runs import config_of, finish, notes_of, summary_of, trainer_of
+
+CHANGEABLE = ("trainer.epochs=", "trainer.threads=")  # by overrides of a run that goes on
+
+
+def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False) -> tuple[dict[str, Any], bool]:
+    """Go on with a run that was stopped, exactly as if it had not been; returns its summary, and whether it was over.
+
+    A run that was stopped before its first checkpoint starts anew.
+
+    Args: overrides: trainer.epochs=N and trainer.threads=N alone, as others would make another training of it.
+    Errors: FileNotFoundError for a folder without a run; BlockingIOError while it is being trained; ValueError for
+        other overrides, an edited config, and checkpoints that do not fit; and those of `train_config`.
+    """
+    start = time.perf_counter()
+    wrong = [override for override in overrides if not override.startswith(CHANGEABLE)]
+    if wrong:
+        raise ValueError(f"resume: {wrong[0]} would make it another training, expected trainer.epochs=N alone")
+    config = load_config(config_of(folder), overrides)
+    with locked(folder):
+        checkpoint = folder / "checkpoint"
+        state = read_checkpoint(checkpoint, tidy=True) if numbered(checkpoint) else None
+        if state is not None:
+            check_same(config, state["notes"], folder)
+        summary = summary_of(folder)
+        if summary is not None and is_over(state, summary, config):
+            return summary, True
+        experiment = config.build()
+        trainer = trainer_of(config, experiment, folder, quiet)
+        if state is not None:
+            restore(trainer, state)
+            start -= state["seconds"]
+        (folder / "summary.json").unlink(missing_ok=True)  # of an end that is none any more
+        write_durably(folder / "config.yaml", config.resolved())
+        trainer.notes.update(notes_of(config))
+        return finish(trainer, config, experiment, start), False
+
+
+def replay_run(folder: Path) -> tuple[Step, str | None]:
+    """Repeat the step that a run's NanGuard has saved; returns it, and what was wrong then.
+
+    Errors: FileNotFoundError for a folder without a run, or where nothing is saved.
+    """
+    config = load_config(config_of(folder))
+    saved = folder / FAILURE
+    if not numbered(saved):
+        raise FileNotFoundError(f"there is no failed step in {saved}: the callback NanGuard saves it")
+    state = read_checkpoint(saved)
+    return replay(trainer_of(config, config.build(), folder, quiet=True), state), state["trouble"]
+
+
+def check_same(config: Config, notes: dict[str, str], folder: Path) -> None:
+    """ValueError if a run's config is another than that of its checkpoint, in more than what may change."""
+    if notes_of(config)["modules"] != notes["modules"]:
+        warnings.warn(
+            f"the modules in {folder} have been edited since its last checkpoint; the results may differ", stacklevel=2
+        )
+    same = [f"{key.removesuffix('=')}={written_setting(config, key)}" for key in CHANGEABLE]
+    before = parse_config(notes["config"], same, source="the checkpoint's config", folder=folder)
+    if before.resolved() != config.resolved():
+        raise CheckpointError(
+            f"{folder / 'config.yaml'} is not the config with which the run began: it has been edited"
+        )
+
+
+def written_setting(config: Config, key: str) -> str:
+    """A setting of the trainer, as an override would say it."""
+    name = key.removeprefix("trainer.").removesuffix("=")
+    value = config.settings.get(name, config.accepted_settings.named[name].default)
+    return "null" if value is None else str(value)
+
+
+def is_over(state: dict[str, Any] | None, summary: dict[str, Any], config: Config) -> bool:
+    """Whether nothing is left to be trained; `state` is None where the checkpoints have been removed."""
+    wanted = int(written_setting(config, "trainer.epochs="))
+    if state is None:
+        return summary.get("stopped") is None and summary["epochs"] >= wanted
+    return state["fit"]["stopped"] is not None or state["epoch"] >= wanted
