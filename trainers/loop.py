@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -54,7 +55,12 @@ class Epoch:
 
     def mass(self, last: int) -> float:
         """What the samples before the place `last` count, all together."""
-        return last if self.weights is None else float(self.weights[self.order[:last]].sum(dtype=np.float64))
+        return last if self.weights is None else float(self._masses[last])
+
+    @cached_property
+    def _masses(self) -> np.ndarray:
+        assert self.weights is not None
+        return np.append(0, np.cumsum(self.weights[self.order], dtype=np.float64))
 
     def give_shares(self, optimizer: FullBatch) -> None:
         """Let `optimizer.share` be, at each step, the share of the minibatch among all samples."""
