@@ -247,9 +247,12 @@ class Trainer:
 
     def _pause(self, place: dict[str, Any] | None) -> None:
         """A moment in which all is consistent and may be saved."""
-        self._place = place
-        for callback in self.callbacks:
-            callback.on_pause(self)
+        self._place, going_on = place, not self.ended
+        for _ in range(2):
+            for callback in self.callbacks:
+                callback.on_pause(self)
+            if not (going_on and self.ended):
+                break  # otherwise one of them has ended it, and those before have not heard of that
 
     def _check(self, data: ArrayDataset, metrics: dict[str, Metric]) -> None:
         """Refuse data that do not fit the net, the loss or a metric, before anything is trained."""

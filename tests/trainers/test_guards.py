@@ -66,18 +66,19 @@ def trainer(*callbacks, net=None, optimizer=None, schedules=None):
 # -- time budget -------------------------------------------------------------------------------------------------------
 
 
-def test_the_time_is_up(tmp_path, monkeypatch):
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_time_is_up(tmp_path, monkeypatch, order):
     """It stops within an epoch, and goes on there with as much time again, to the same weights as without a budget."""
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     wanted = trainer(Callback(), Callback())
     wanted.fit(pairs(), epochs=3, batch_size=10)
-    made = trainer(TimeBudget(1e-9), Checkpoint(str(tmp_path)))
+    made = trainer(*[TimeBudget(1e-9), Checkpoint(str(tmp_path))][::order])
     made.fit(pairs(), epochs=3, batch_size=10)
     assert made.stopped == "the time of 1e-09 s is up"
     assert (made.epoch, made.history) == (0, [])
     sessions = 1
     while made.stopped is not None:
-        made = trainer(TimeBudget(1e-9), Checkpoint(str(tmp_path)))
+        made = trainer(*[TimeBudget(1e-9), Checkpoint(str(tmp_path))][::order])
         made.load(tmp_path)
         made.fit(pairs(), epochs=3, batch_size=10)
         sessions += 1

@@ -11,7 +11,7 @@ class Callback:
         on_batch_end      after each minibatch, with its loss; at a price: see there
         on_pause          between compiled stretches of an epoch, about ten times a second
         on_epoch_end      after each epoch, with its figures
-        on_pause          after the on_epoch_end of all callbacks
+        on_pause          after the on_epoch_end of all callbacks; all pauses: twice if one of them stops the training
         on_not_finite     when the loss or a weight is NaN or infinite, before the weights go back
         on_fit_end        after the last epoch, however the training ends
 

@@ -54,6 +54,7 @@ class Checkpoint(Callback):
             )
         self.kept: list[list[Any]] = []  # [figure, epoch] of the best
         self._saved, self._took = time.perf_counter(), 0.0
+        self._where: tuple[int, int] | None = None  # epoch and position of the last one
 
     def on_epoch_end(self, trainer, row: dict) -> None:
         if self.best == 0:
@@ -79,9 +80,10 @@ class Checkpoint(Callback):
             due = trainer.epoch % self.epochs == 0
         if self.seconds > 0 and passed < max(self.seconds, REST * self._took):
             due = False
-        if due or trainer.ended:
+        where = trainer.epoch, trainer.position
+        if (due or trainer.ended) and where != self._where:
             trainer.save(self.path)
-            self._own, self._saved = self.path, time.perf_counter()
+            self._where, self._own, self._saved = where, self.path, time.perf_counter()
             self._took = self._saved - now
 
     def state_dict(self) -> dict[str, Any]:
