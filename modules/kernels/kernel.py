@@ -109,7 +109,10 @@ class ApartLibrary(InnerLibrary):
 
     def names(self) -> list[str]:
         """The public names of this and of all that it reaches, which the engine then has."""
-        return [library.load() for library in {self: True} | self.reached({})]
+        found = [self.load()]
+        for library in self.reached({}):  # one of another process knows by name alone what it calls itself
+            found += library.names() if isinstance(library, KeptLibrary) else [library.load()]
+        return list(unique(found))
 
 
 class KeptLibrary(ApartLibrary):

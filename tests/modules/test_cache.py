@@ -322,3 +322,17 @@ def test_two_classes_of_one_name_in_one_file_are_two():
     type(first).__qualname__ = type(second).__qualname__ = "Factor"
     assert np.array_equal(first.fprop(np.ones((2, 2))), np.full((2, 2), 2))
     assert np.array_equal(second.fprop(np.ones((2, 2))), np.full((2, 2), 3))
+
+
+LINEAR = "import numpy as np; from bprop.modules import Linear; print(Linear(4, 3).fprop(np.ones((2, 4))).shape)"
+
+
+def test_a_kernel_made_on_top_of_kept_ones_is_kept_with_all_of_them(tmp_path):
+    """The second process compiles the product, which calls kernels that it finds; the third finds the product."""
+    environment = {**os.environ, "BPROP_CACHE_DIR": str(tmp_path)}
+    for made_anew in ("kernel_products.multiply*", "nothing", "nothing"):
+        done = subprocess.run([sys.executable, "-c", LINEAR], env=environment, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (0, "(2, 3)\n"), done.stderr
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        for file in [*tmp_path.glob("plan_*"), *tmp_path.glob(made_anew)]:
+            file.unlink(missing_ok=True)
