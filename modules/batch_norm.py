@@ -13,6 +13,9 @@ from .kernels.statistics import (
     column_means,
     column_products,
     inverse_root,
+    normal_planes,
+    plane_gradient_means,
+    plane_moments,
     scaled,
     spread,
 )
@@ -179,6 +182,62 @@ class BatchNorm2d(BatchNorm1d):
     Args, Errors, Numerics: as of BatchNorm1d.
     Source: Ioffe and Szegedy, Batch normalization (2015), section 3.2; PyTorch's BatchNorm2d.
     """
+
+    def fprop(self, x):
+        planes = flat(x).reshape((x.shape[0], x.shape[1], x.size // (x.shape[0] * x.shape[1])))
+        self.normal, self.y = reuse_like(self.normal, planes), reuse_like(self.y, planes)
+        self.inverse = reuse(self.inverse, (self.num_features,), x.dtype)
+        self.mean = reuse(self.mean, (self.num_features,), x.dtype)
+        self.var = reuse(self.var, (self.num_features,), x.dtype)
+        if self.running_mean is None:
+            self.measure(planes)
+        elif self.training:
+            self.measure(planes)
+            self.track(x.size // self.num_features)
+        else:
+            for c in range(self.num_features):
+                self.mean[c], self.var[c] = self.running_mean[c], self.running_var[c]
+        inverse_root(self.var, self.eps, self.inverse)
+        normal_planes(planes, self.mean, self.inverse, self.weight, self.bias, self.normal, self.y)
+        if self.weight is None:
+            return self.normal.reshape(x.shape)
+        return self.y.reshape(x.shape)
+
+    def measure(self, planes):
+        """The minibatch's mean and variance."""
+        if planes.size < 2 * self.num_features:
+            raise ValueError("BatchNorm: one value a channel, expected more in training (drop_last leaves it out)")
+        plane_moments(planes, self.mean, self.var)
+
+    def bprop(self, grad_y):
+        planes, count = flat(grad_y).reshape(self.normal.shape), grad_y.size // self.num_features
+        self.mean_grad = reuse_like(self.mean_grad, self.inverse)
+        self.mean_product = reuse_like(self.mean_product, self.inverse)
+        plane_gradient_means(planes, self.normal, self.mean_grad, self.mean_product)
+        if self.weight is not None:
+            add_means(self.mean_grad, count, self.grad_bias, self.accumulate)
+            add_means(self.mean_product, count, self.grad_weight, self.accumulate)
+        self.grad_x = reuse_like(self.grad_x, planes)
+        if self.needs_grad_x:
+            self.write_grad_x(planes)
+        return self.grad_x.reshape(grad_y.shape)
+
+    def write_grad_x(self, grad_y):
+        """grad_x of the planes of grad_y: centred where the statistics are the minibatch's, and scaled."""
+        centre = self.training or self.running_mean is None
+        for c in range(self.num_features):
+            scale = self.inverse[c]
+            if self.weight is not None:
+                scale *= self.weight[c]
+            for n in range(grad_y.shape[0]):
+                grad, normal, out = grad_y[n, c], self.normal[n, c], self.grad_x[n, c]
+                if centre:
+                    mean, product = self.mean_grad[c], self.mean_product[c]
+                    for p in range(out.size):
+                        out[p] = scale * (grad[p] - mean - normal[p] * product)
+                else:
+                    for p in range(out.size):
+                        out[p] = scale * grad[p]
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return image_shape(self, tuple(input_shape), self.num_features)

@@ -87,7 +87,7 @@ class ConvTranspose2d(Convolution):
 
     def flops(self, input_shape: tuple[int, ...]) -> tuple[int, int]:
         """Operations of the forward and of the backward pass: each number of x meets all its kernels."""
-        forward = 2 * math.prod(input_shape) * self.weight[0].size
+        forward = 2 * math.prod(input_shape) * self.out_channels // self.groups * math.prod(self.kernel_size)
         return forward, 2 * forward
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -95,3 +95,47 @@ def normal_rows_bprop(grad, normal, inverse, out):
         mean, product = mean_of(grad[n]), dot(grad[n], row) / row.size
         for k in range(row.size):
             out[n, k] = inverse[n] * (grad[n, k] - mean - product * row[k])
+
+
+def plane_moments(x, mean, var):
+    """mean[c] and var[c] of a channel's planes; x (N, C, P)."""
+    count = x.shape[0] * x.shape[2]
+    for c in range(mean.size):
+        total = square = x.dtype.type(0)
+        first = x[0, c, 0]
+        for n in range(x.shape[0]):
+            row = x[n, c]
+            for p in range(row.size):
+                total += row[p] - first
+        mean[c] = first + total / count
+        for n in range(x.shape[0]):
+            row = x[n, c]
+            for p in range(row.size):
+                square += (row[p] - mean[c]) * (row[p] - mean[c])
+        var[c] = square / count
+
+
+def normal_planes(x, mean, inverse, weight, bias, normal, y):
+    """normal = (x - mean[c]) inverse[c], and y = weight[c] normal + bias[c] unless weight is None; all (N, C, P)."""
+    for c in range(mean.size):
+        for n in range(x.shape[0]):
+            row, out = x[n, c], normal[n, c]
+            for p in range(row.size):
+                out[p] = (row[p] - mean[c]) * inverse[c]
+            if weight is not None:
+                result = y[n, c]
+                for p in range(row.size):
+                    result[p] = weight[c] * out[p] + bias[c]
+
+
+def plane_gradient_means(grad, normal, mean_grad, mean_product):
+    """The means of grad and of grad normal over a channel's planes; grad, normal (N, C, P)."""
+    count = grad.shape[0] * grad.shape[2]
+    for c in range(mean_grad.size):
+        total = product = grad.dtype.type(0)
+        for n in range(grad.shape[0]):
+            row, other = grad[n, c], normal[n, c]
+            for p in range(row.size):
+                total += row[p]
+                product += row[p] * other[p]
+        mean_grad[c], mean_product[c] = total / count, product / count
