@@ -267,4 +267,5 @@ def test_loops_over_the_parameters_are_vectorised(cls):
     function = compiled_method(raw_method(cls, "update"))
     signature = (next(iter(optimizer._states)), *[numba.types.Array(numba.float32, 1, "C")] * 2)
     function.compile(signature)
+    function.overloads[signature].library._ensure_finalized()  # optimised, also where nothing has called it yet
     assert re.search(r"= f(add|sub|mul) .*<\d+ x float>", function.inspect_llvm(signature))

@@ -36,8 +36,8 @@ def test_the_choice_is_remembered(monkeypatch):
     assert train(None).threads == 2
     monkeypatch.setattr(threads, "fastest", lambda *arguments: pytest.fail("measured again"))
     assert train(None).threads == 2
-    (path,) = cache.cache_folder().glob("threads_*.json")
-    assert json.loads(path.read_text()) == {"threads": 2}
+    notes = [json.loads(path.read_text()) for path in cache.cache_folder().glob("threads_*.json")]
+    assert {"threads": 2} in notes, "other tests may write theirs at the same time"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"threads": "two"}', '{"threads": 0}', '{"threads": 1000000}'])
