@@ -31,6 +31,7 @@ class CIFAR10(Dataset):
     input_shape = (3, 32, 32)
     target_shape = ()
     classes = 10
+    class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
     batch_count: ClassVar[int] = 10000
     address = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 

@@ -100,6 +100,11 @@ class CsvDataset(SplitDataset):
         target = self.preprocessing.target
         return len(target.classes) if isinstance(target, ClassTarget) else None
 
+    @property
+    def class_names(self) -> tuple[str, ...] | None:  # type: ignore[override]
+        target = self.preprocessing.target
+        return target.classes if isinstance(target, ClassTarget) else None
+
     @cached_property
     def valid(self) -> ArrayDataset | None:
         return super().valid if self.valid_path is None else self._encoded(self._read(self.valid_path))

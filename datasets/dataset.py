@@ -39,6 +39,11 @@ class Dataset(ABC):
         """Number of classes, None for regression; must not load data."""
 
     @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """What class k is called, None where classes are numbers."""
+        return None
+
+    @property
     @abstractmethod
     def train(self) -> ArrayDataset:
         """The part the net learns from; loaded when first asked for, like the other parts."""

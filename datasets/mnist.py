@@ -123,6 +123,18 @@ class FashionMNIST(IdxImages):
     Source: Xiao, Rasul and Vollgraf, Fashion-MNIST: a novel image dataset (2017).
     """
 
+    class_names = (
+        "T-shirt",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle boot",
+    )
     mirrors = (
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
         # plain http, which the checksums make safe

@@ -24,6 +24,7 @@ class Iris(EmbeddedDataset):
     target_shape = ()
     classes = 3
     samples = 150
+    class_names = ("setosa", "versicolor", "virginica")
 
     def read(self) -> Pair:
         return read_labelled_table("iris.csv")
@@ -59,6 +60,7 @@ class BreastCancer(EmbeddedDataset):
     target_shape = ()
     classes = 2
     samples = 569
+    class_names = ("malignant", "benign")
 
     def read(self) -> Pair:
         return read_labelled_table("breast_cancer.csv")

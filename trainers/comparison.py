@@ -36,13 +36,9 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
 
     Errors: FileNotFoundError for a folder without a run; ConfigError for a config that cannot be read.
     """
-    configs = []
-    for folder in folders:
-        path = config_of(folder)
-        configs.append(dict(leaves(plain(read_yaml(read_text(path), str(path), [])))))
+    configs = [config_values(folder) for folder in folders]
     summaries = [dict(leaves(summary_of(folder) or {})) for folder in folders]
-    everything = rows_of(configs)
-    differing = {name: row for name, row in everything.items() if any(value != row[0] for value in row)}
+    differing = {name: row for name, row in rows_of(configs).items() if any(value != row[0] for value in row)}
     results = {name: row for name, row in rows_of(summaries).items() if name not in ("run", "seed", "dtype")}
     versions = {name for name, row in results.items() if name.startswith("versions.") and len({*row} - {None}) == 1}
     return Comparison(
@@ -50,6 +46,12 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
         differing,
         {name: row for name, row in results.items() if name not in versions},
     )
+
+
+def config_values(folder: Path) -> dict[str, Any]:
+    """All plain values of a run's config, by their paths."""
+    path = config_of(folder)
+    return dict(leaves(plain(read_yaml(read_text(path), str(path), []))))
 
 
 def rows_of(columns: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -11,13 +11,13 @@ from typing import Any, Literal
 import numpy as np
 from safetensors.numpy import load_file
 
-from ..datasets import Preprocessing
+from ..datasets import Dataset, Preprocessing
 from ..datasets.csv_table import read_csv
 from ..datasets.npy import damage_named
 from ..datasets.preprocessing import ClassTarget
 from ..modules.distributions import Bernoulli, Categorical
 from .callbacks.csv_log import lines
-from .configs import Config, load_config
+from .configs import Config, Experiment, load_config
 from .metrics.probabilities import distribution_of, numbers
 from .optimizers import SGD
 from .runs import WEIGHTS, config_of
@@ -38,20 +38,32 @@ def evaluate_run(
     Errors: FileNotFoundError for a folder without a run or weights; ValueError for other overrides, a part that is not
         there, and weights that do not fit.
     """
+    experiment = rebuild_run("evaluate", folder, overrides, weights)
+    data = experiment.dataset
+    name = part_of("evaluate", data, part)
+    trainer = Trainer(experiment.model, experiment.loss, SGD(lr=0.0), quiet=True)
+    figures = trainer.evaluate(getattr(data, name), metrics=experiment.settings.get("metrics"))
+    return {f"{name}_{figure}": value for figure, value in figures.items()} | {"samples": len(getattr(data, name))}
+
+
+def rebuild_run(who: str, folder: Path, overrides: Iterable[str] = (), weights: Path | None = None) -> Experiment:
+    """What a run's config describes, its model with the run's weights; errors as of `evaluate_run`."""
     wrong = [override for override in overrides if not override.startswith("dataset")]
     if wrong:
-        raise ValueError(f"evaluate: {wrong[0]} is not about the data, expected dataset.NAME.key=value alone")
+        raise ValueError(f"{who}: {wrong[0]} is not about the data, expected dataset.NAME.key=value alone")
     config = load_config(config_of(folder), overrides)
     fitted = folder / "preprocessing.json"
     experiment = config.build(Preprocessing.load(fitted) if fitted.exists() else None)
-    data = experiment.dataset
+    load_weights(experiment.model, folder, weights)
+    return experiment
+
+
+def part_of(who: str, data: Dataset, part: Part | None) -> str:
+    """The name of a part that a data set has: by default test, or valid where there is no test part."""
     name = part or ("test" if data.test is not None else "valid")
     if getattr(data, name) is None:
-        raise ValueError(f"evaluate: {type(data).__name__} has no {name} part")
-    trainer = Trainer(experiment.model, experiment.loss, SGD(lr=0.0), quiet=True)
-    load_weights(experiment.model, folder, weights)
-    figures = trainer.evaluate(getattr(data, name), metrics=experiment.settings.get("metrics"))
-    return {f"{name}_{figure}": value for figure, value in figures.items()} | {"samples": len(getattr(data, name))}
+        raise ValueError(f"{who}: {type(data).__name__} has no {name} part")
+    return name
 
 
 def load_weights(model, folder: Path, weights: Path | None = None) -> None:

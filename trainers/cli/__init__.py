@@ -22,6 +22,7 @@ COMMANDS = (
     "evaluate",
     "predict",
     "compare",
+    "plot",
     "replay",
     "warmup",
     "summary",

@@ -1,0 +1,132 @@
+"""Pictures of runs: what is drawn in each of them, in numbers and words, and which fit which net."""
+
+import sys
+
+import numpy as np
+import pytest
+from bprop.trainers.cli import main
+from bprop.trainers.configs import load_config
+from bprop.trainers.runs import train_config
+
+pytest.importorskip("matplotlib")
+
+from bprop.trainers.plots import PICTURES, Unfit, plot_runs
+from bprop.trainers.plots.curves import Curves, draw_curves, run_names
+
+
+def trained(folder, config, *overrides):
+    train_config(load_config(config, ["trainer.epochs=2", *overrides]), run=folder, quiet=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def digits(runs):
+    return trained(runs / "digits", "digits_mlp")
+
+
+@pytest.fixture(scope="module")
+def iris(runs):
+    return trained(runs / "iris", "iris")
+
+
+def written_run(folder, rows, lr=0.1, **changes):
+    """A run folder without weights, whose metrics.csv has these lines."""
+    folder.mkdir()
+    overrides = [f"optimizer.SGD.lr={lr}", *(f"{key}={value}" for key, value in changes.items())]
+    (folder / "config.yaml").write_text(load_config("iris", overrides).resolved())
+    (folder / "metrics.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+HEAD = "epoch,train_loss,train_accuracy,valid_loss,valid_accuracy,seconds"
+
+
+# -- learning curves ---------------------------------------------------------------------------------------------------
+
+
+def test_curves_of_a_run(tmp_path):
+    folder = written_run(tmp_path / "a", [HEAD, "1,2,0.5,1.5,0.6,0", "2,1,0.7,0.02,0.9,0", "3,0.5,0.8,0.9,0.8,0"])
+    loss, accuracy = draw_curves([folder]).axes
+    assert [axes.get_title("left") for axes in (loss, accuracy)] == ["loss", "accuracy"]
+    assert [axes.get_title("right") for axes in (loss, accuracy)] == ["best 0.02, epoch 2", "best 0.9, epoch 2"]
+    train, valid, best = loss.lines
+    assert train.get_ydata().tolist() == [2, 1, 0.5]
+    assert valid.get_ydata().tolist() == [1.5, 0.02, 0.9]
+    assert best.get_xydata().tolist() == [[2, 0.02]]
+    assert (loss.get_yscale(), accuracy.get_yscale()) == ("log", "linear")
+
+
+def test_a_rate_that_changes_is_drawn_below(tmp_path):
+    falls = written_run(tmp_path / "a", ["epoch,train_loss,lr", "1,2,1", "2,1,0.001", "3,0.9,0.00001"])
+    stays = written_run(tmp_path / "b", ["epoch,train_loss", "1,2"], lr=0.25)
+    loss, rate = draw_curves([falls, stays]).axes
+    assert rate.get_title("left") == "learning rate"
+    assert [line.get_ydata().tolist() for line in rate.lines] == [[1, 0.001, 0.00001], [0.25]]
+    assert len(loss.lines) == 4  # a curve and a best epoch each
+    assert draw_curves([stays]).axes[0].get_title("right") == "best 2, epoch 1"
+
+
+def test_several_runs_are_named_by_what_differs(tmp_path):
+    row = [HEAD, "1,2,0.5,1.5,0.6,0"]
+    a, b = written_run(tmp_path / "a", row), written_run(tmp_path / "b", row, lr=0.3)
+    c = written_run(tmp_path / "c", row, lr=0.3, seed=1)
+    assert run_names([a]) == ["a"]
+    assert run_names([a, b]) == ["lr 0.1", "lr 0.3"]
+    assert run_names([a, b, c]) == ["seed 0, lr 0.1", "seed 0, lr 0.3", "seed 1, lr 0.3"]
+    figure = draw_curves([a, b])
+    colours = [line.get_color() for line in figure.axes[0].lines]
+    assert len(set(colours[:3])) == len(set(colours[3:])) == 1
+    assert colours[0] != colours[3]
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words == ["lr 0.1", "lr 0.3", "training", "validation", "best epoch"]
+    same = written_run(tmp_path / "same", row)
+    assert run_names([a, same]) == ["a", "same"]
+
+
+def test_a_table_that_is_being_written(tmp_path):
+    columns = Curves.read(written_run(tmp_path / "a", [HEAD, "1,2,0.5,1.5,0.6,0", "2,1,0."]), "a").columns
+    assert columns["train_accuracy"].tolist() == [0.5, 0]
+    assert np.isnan(columns["valid_loss"]).tolist() == [False, True]
+    empty = written_run(tmp_path / "empty", [HEAD])
+    with pytest.raises(Unfit, match=r"metrics\.csv has no epoch yet$"):
+        draw_curves([empty])
+    (empty / "metrics.csv").unlink()
+    with pytest.raises(Unfit, match=r"^there is no .*metrics\.csv$"):
+        draw_curves([empty])
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_draws_several_runs(tmp_path, capsys, monkeypatch):
+    row = [HEAD, "1,2,0.5,1.5,0.6,0"]
+    words = [str(written_run(tmp_path / name, row, lr=lr)) for name, lr in (("a", 0.1), ("b", 0.2))]
+    assert main(["plot", *words, "--out", str(tmp_path / "out"), "curves"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out' / 'curves.png'}\n"
+    assert (tmp_path / "out" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    monkeypatch.chdir(tmp_path)
+    assert plot_runs([tmp_path / "a", tmp_path / "b"], dpi=20)[0] == [(tmp_path / "curves.png").relative_to(tmp_path)]
+
+
+def test_what_the_command_refuses(tmp_path, capsys):
+    (tmp_path / "x").mkdir()
+    for words, message in (
+        (["none"], f"there is neither a folder nor a picture none; pictures: {', '.join(PICTURES)}"),
+        ([str(tmp_path / "x")], f"{tmp_path / 'x'} is no run folder: there is no {tmp_path / 'x' / 'config.yaml'}"),
+    ):
+        assert main(["plot", *words]) == 2
+        assert capsys.readouterr().err == f"bprop: error: {message}\n"
+    with pytest.raises(SystemExit, match="2"):
+        main(["plot", "curves"])
+    assert "there is no run, expected a run folder before the names of pictures" in capsys.readouterr().err
+
+
+def test_without_matplotlib(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert main(["plot", str(written_run(tmp_path / "a", [HEAD, "1,2,0.5,1.5,0.6,0"]))]) == 2
+    assert capsys.readouterr().err == "bprop: error: pictures need matplotlib: pip install 'bprop[plot]'\n"

@@ -1,0 +1,70 @@
+"""`bprop plot`: pictures of runs."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from .command import OK, command
+
+DESCRIPTION = """\
+Draw runs as PNG files, into the run folder, with matplotlib (pip install 'bprop[plot]').
+
+pictures:
+  curves      loss and metrics by epoch, and the learning rate; of several runs, one over the other
+"""
+MORE = """\
+examples:
+  bprop plot runs/x
+      all pictures that fit the net and its data
+  bprop plot runs/x curves confusion
+  bprop plot runs/x features --sample 7
+  bprop plot runs/digits_mlp-* --out pictures
+      the learning curves of several runs, named by what differs in their configs
+
+exit status:
+  0 drawn, 2 the command or a folder is wrong, or a picture that was named does not fit the net
+"""
+
+
+def add_to(commands) -> None:
+    """Add the command to the parser's."""
+    parser = command(commands, "plot", run, "draw learning curves, weights, features, mistakes", DESCRIPTION, MORE)
+    what = "run folders, then names of pictures (default: all that fit), or dataset.NAME.key=value"
+    parser.add_argument("words", nargs="+", metavar="RUN|PICTURE", help=what)
+    parser.add_argument("--sample", type=int, default=0, metavar="N", help="whose features are drawn (default: 0)")
+    parser.add_argument("--part", choices=["train", "valid", "test"], help="of the data (default: test)")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="other weights than model.safetensors")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: the run's)")
+    parser.set_defaults(overrides=[])  # words that follow an option
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Draw, and print the names of the files."""
+    from ..plots import PICTURES, plot_runs
+
+    words = [*arguments.words, *arguments.overrides]
+    pictures = [word for word in words if word in PICTURES]
+    overrides = [word for word in words if word.startswith("dataset") and "=" in word]
+    folders = [Path(word) for word in words if word not in pictures and word not in overrides]
+    if not folders:
+        arguments.parser.error("there is no run, expected a run folder before the names of pictures")
+    for folder in folders:
+        if not folder.exists():
+            raise FileNotFoundError(
+                f"there is neither a folder nor a picture {folder}; pictures: {', '.join(PICTURES)}"
+            )
+    drawn, left = plot_runs(
+        folders,
+        pictures,
+        arguments.out,
+        sample=arguments.sample,
+        part=arguments.part,
+        weights=arguments.weights,
+        overrides=overrides,
+    )
+    for path in drawn:
+        print(path)
+    for reason in dict.fromkeys(left.values()):
+        names = ", ".join(name for name in left if left[name] == reason)
+        print(f"left out {names}: {reason}", file=sys.stderr)
+    return OK

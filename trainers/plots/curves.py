@@ -1,0 +1,191 @@
+"""How runs have learnt: loss and metrics by epoch, with the best epoch, and the learning rate below."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..comparison import cell, compare_runs, config_values
+from ..metrics import larger_is_better
+from .style import BLUE, NORMAL, RUN_COLOURS, SMALL, VERMILION, new_figure, plain_axes, shortened
+from .trained_run import Unfit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STEEP = 10  # a positive curve is drawn on a logarithmic scale if its largest value is this many times its smallest
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The columns of a run's metrics.csv; NaN where a row has no number."""
+
+    name: str
+    columns: dict[str, np.ndarray]
+
+    @classmethod
+    def read(cls, folder: Path, name: str) -> Curves:
+        """Those of a run folder so far; with the learning rate of the config where none is logged."""
+        rate = [value for key, value in config_values(folder).items() if key.endswith(".lr") and key.count(".") == 2]
+        path = folder / "metrics.csv"
+        if not path.is_file():
+            raise Unfit(f"there is no {path}")
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        if not rows:
+            raise Unfit(f"{path} has no epoch yet")
+        columns = {key: np.array([number(row[key]) for row in rows]) for key in rows[0] if key}
+        if "lr" not in columns and len(rate) == 1 and isinstance(rate[0], int | float):
+            columns["lr"] = np.full(len(rows), float(rate[0]))
+        return cls(name, columns)
+
+    def best(self, figure: str) -> tuple[int, float] | None:
+        """The best epoch of a figure, validated if it can be, and its value there."""
+        values = self.columns.get(f"valid_{figure}", self.columns.get(f"train_{figure}"))
+        if values is None or np.isnan(values).all():
+            return None
+        k = int(np.nanargmax(values) if larger_is_better(figure) else np.nanargmin(values))
+        return int(self.columns["epoch"][k]), float(values[k])
+
+
+def draw_curves(folders: list[Path]) -> Figure:
+    """Training and validation figures of one run or of several."""
+    runs = [Curves.read(folder, name) for folder, name in zip(folders, run_names(folders), strict=True)]
+    figures = list(dict.fromkeys(key.split("_", 1)[1] for run in runs for key in run.columns if is_figure(key)))
+    rates = any(len(np.unique(run.columns["lr"])) > 1 for run in runs if "lr" in run.columns)
+    wide = 1 if len(figures) == 1 else 2
+    rows = -(-len(figures) // wide)
+    title = f"{folders[0].resolve().name}: learning curves" if len(runs) == 1 else f"{len(runs)} runs: learning curves"
+    figure = new_figure(5.4 * wide + 0.6 * (wide == 1), 3.1 * rows + 1.3 * rates + 0.9, title)
+    grid = figure.add_gridspec(rows + rates, wide, height_ratios=[1] * rows + [0.4] * rates)
+    first = None
+    for k, name in enumerate(figures):
+        last_alone = k == len(figures) - 1 and k % wide == 0
+        axes = figure.add_subplot(grid[k // wide, :] if last_alone else grid[k // wide, k % wide], sharex=first)
+        first = first or axes
+        draw_figure(axes, runs, name)
+    if rates:
+        draw_rates(figure.add_subplot(grid[rows, :], sharex=first), runs)
+    for axes in figure.axes:
+        axes.set_xlabel("epoch", fontsize=NORMAL)
+    add_legend(figure, runs)
+    return figure
+
+
+def draw_figure(axes: Any, runs: list[Curves], name: str) -> None:
+    """One figure of all runs."""
+    shown = []
+    for k, run in enumerate(runs):
+        for part, style in (("train", "--"), ("valid", "-")):
+            values = run.columns.get(f"{part}_{name}")
+            if values is not None:
+                colour, style = (colour_of(k), style) if len(runs) > 1 else ((BLUE, VERMILION)[part == "valid"], "-")
+                marker = "o" if len(values) == 1 else None
+                width = 1.8 if part == "valid" else 1.4
+                axes.plot(run.columns["epoch"], values, style, color=colour, lw=width, marker=marker, ms=4)
+                shown.append(values)
+        if (best := run.best(name)) is not None:
+            colour = colour_of(k) if len(runs) > 1 else VERMILION if f"valid_{name}" in run.columns else BLUE
+            axes.plot(*best, "o", ms=7, color=colour, mec="white", mew=1.2, zorder=5)
+    plain_axes(axes)
+    axes.set_title(name.replace("_", " "), fontsize=NORMAL + 1, loc="left")
+    if len(runs) == 1 and (best := runs[0].best(name)) is not None:
+        axes.set_title(f"best {best[1]:.4g}, epoch {best[0]}", fontsize=NORMAL, loc="right", color="#444444")
+    if not larger_is_better(name):
+        log_if_steep(axes, np.concatenate(shown))
+    whole_epochs(axes)
+
+
+def draw_rates(axes: Any, runs: list[Curves]) -> None:
+    """The learning rates."""
+    for k, run in enumerate(runs):
+        if "lr" in run.columns:
+            axes.plot(
+                run.columns["epoch"], run.columns["lr"], color=colour_of(k) if len(runs) > 1 else "#444444", lw=1.6
+            )
+    plain_axes(axes)
+    axes.set_title("learning rate", fontsize=NORMAL + 1, loc="left")
+    rates = np.concatenate([run.columns["lr"] for run in runs if "lr" in run.columns])
+    if np.max(rates) > STEEP * np.median(rates):  # not for one that merely ends near 0
+        log_if_steep(axes, rates)
+    whole_epochs(axes)
+
+
+def log_if_steep(axes: Any, values: np.ndarray) -> None:
+    """A logarithmic scale for positive values that are far apart."""
+    values = values[np.isfinite(values)]
+    if values.size and values.min() > 0 and values.max() > STEEP * values.min():
+        from matplotlib.ticker import LogLocator, NullLocator
+
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if values.max() < 300 * values.min() else (1,)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def whole_epochs(axes: Any) -> None:
+    """No tick at half an epoch."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
+
+
+def add_legend(figure: Any, runs: list[Curves]) -> None:
+    """Below the panels: what the colours and the dashes mean."""
+    from matplotlib.lines import Line2D
+
+    validated = any(key.startswith("valid_") for run in runs for key in run.columns)
+    parts = ["training", "validation"] if validated else ["training"]
+    if len(runs) == 1:
+        handles = [Line2D([], [], color=(BLUE, VERMILION)[k], lw=1.8, label=part) for k, part in enumerate(parts)]
+    else:
+        handles = [Line2D([], [], color=colour_of(k), lw=2.5, label=run.name) for k, run in enumerate(runs)]
+        handles += [Line2D([], [], color="#444444", ls=("--", "-")[k], label=part) for k, part in enumerate(parts)]
+    handles.append(Line2D([], [], color="#444444", marker="o", ls="", mec="white", ms=7, label="best epoch"))
+    size = NORMAL if len(runs) <= 4 else SMALL
+    widest = max(len(str(handle.get_label())) for handle in handles)
+    columns = max(1, min(len(handles), int(figure.get_figwidth() * 11 / (widest + 6))))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=size, frameon=False)
+
+
+def run_names(folders: list[Path]) -> list[str]:
+    """What to call each run: the settings in which it differs from the others, or its folder."""
+    own = [folder.resolve().name for folder in folders]
+    if len(folders) == 1:
+        return own
+    rows: dict[str, list[Any]] = {}
+    for path, values in compare_runs(folders).config.items():
+        if values not in rows.values():  # of settings that change together, the first says it
+            rows[path] = values
+    names = [", ".join(f"{short(path, rows)} {cell(row[k])}" for path, row in rows.items()) for k in range(len(own))]
+    clear = len(set(names)) == len(names) and len(rows) <= 3
+    return [shortened(name, 60) for name in (names if clear else own)]
+
+
+def short(path: str, paths: Any) -> str:
+    """The last word of a setting's path, or the last three where that is not clear."""
+    words = path.split(".")
+    alike = [other for other in paths if other.split(".")[-1] == words[-1]]
+    return words[-1] if len(alike) == 1 else ".".join(words[-3:])
+
+
+def colour_of(k: int) -> str:
+    """The colour of run k."""
+    return RUN_COLOURS[k % len(RUN_COLOURS)]
+
+
+def is_figure(column: str) -> bool:
+    """Whether a column is a loss or a metric."""
+    return column.startswith(("train_", "valid_"))
+
+
+def number(text: str | None) -> float:
+    """A cell of the table, NaN if it has no number, as in a row that is being written."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return np.nan

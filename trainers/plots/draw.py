@@ -1,0 +1,80 @@
+"""Which pictures there are, and the files that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..inference import Part
+from ..runs import config_of
+from .curves import draw_curves
+from .style import need_matplotlib, save_figure
+from .trained_run import TrainedRun, Unfit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A kind of picture of one run: what it shows, and the function that draws it."""
+
+    shows: str
+    draw: Callable[[TrainedRun, int], Figure]
+
+
+PICTURES: dict[str, Picture] = {
+    "curves": Picture("loss, metrics and learning rate by epoch", lambda run, sample: draw_curves([run.folder])),
+}
+
+
+def plot_runs(
+    folders: Sequence[Path],
+    pictures: Sequence[str] = (),
+    out: Path | None = None,
+    *,
+    sample: int = 0,
+    part: Part | None = None,
+    weights: Path | None = None,
+    overrides: Sequence[str] = (),
+    dpi: int = 150,
+) -> tuple[list[Path], dict[str, str]]:
+    """Draw runs as PNG files; returns their paths, and why pictures that nobody named have been left out.
+
+    Args: folders: run folders, of several the curves alone; pictures: names of `PICTURES`, by default all that fit;
+        out: a folder, by default that of the run, or the present one for several runs; sample: number of the sample
+        whose features are drawn; part, weights, overrides: as of `evaluate_run`.
+    Errors: ImportError without matplotlib; Unfit, a ValueError, for a named picture that does not fit the net or the
+        data; FileNotFoundError and ConfigError for folders without a run.
+    """
+    need_matplotlib()
+    for folder in folders:
+        config_of(folder)
+    if len(folders) > 1:
+        if wrong := [name for name in pictures if name != "curves"]:
+            raise ValueError(f"plot: {wrong[0]} of {len(folders)} runs, expected one run; curves alone take several")
+        return written({"curves": draw_curves(list(folders))}, out or Path("."), dpi), {}
+    run = TrainedRun(folders[0], part, weights, tuple(overrides))
+    drawn: dict[str, Figure] = {}
+    left: dict[str, str] = {}
+    for name in pictures or PICTURES:
+        try:
+            drawn[name if name != "features" else f"features-{sample}"] = PICTURES[name].draw(run, sample)
+        except (Unfit, FileNotFoundError) as error:
+            if pictures:
+                raise type(error)(f"{name}: {error}") from None
+            left[name] = str(error)
+    if not drawn:
+        raise Unfit(f"plot: there is nothing to draw: {next(iter(left.values()))}")
+    return written(drawn, out or run.folder, dpi), left
+
+
+def written(drawn: dict[str, Figure], folder: Path, dpi: int) -> list[Path]:
+    """Write the figures; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.png" for name in drawn]
+    for figure, path in zip(drawn.values(), paths, strict=True):
+        save_figure(figure, path, dpi)
+    return paths

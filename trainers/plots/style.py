@@ -1,0 +1,103 @@
+"""What all pictures share: colours that the colour-blind can tell apart, sizes of letters, mosaics of small images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# the palette of Okabe and Ito
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY = [
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#888888",
+]
+RUN_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+SIGNED, SCALAR = "RdBu_r", "Blues"  # colours of numbers around 0, and of numbers from 0 on
+SMALL, NORMAL, LARGE = 8, 9, 11
+
+
+def need_matplotlib() -> None:
+    """ImportError, saying what to install, without matplotlib."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise ImportError("pictures need matplotlib: pip install 'bprop[plot]'") from error
+
+
+def new_figure(width: float, height: float, title: str) -> Figure:
+    """An empty figure, its size in inches."""
+    need_matplotlib()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure.suptitle(title, fontsize=LARGE, fontweight="bold")
+    return figure
+
+
+def save_figure(figure: Figure, path: Path, dpi: int) -> None:
+    """Write a figure as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(dpi)
+    FigureCanvasAgg(figure).print_png(str(path))
+
+
+def plain_axes(axes: Any) -> None:
+    """Axes of a diagram: no frame above and on the right, small numbers."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=NORMAL)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def no_ticks(axes: Any) -> None:
+    """Axes of an image: nothing but the image."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def mosaic(tiles: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """Tiles (K, H, W) or (K, H, W, 3) row by row in one image, as square as it goes, with lines of NaN between."""
+    count, height, width = tiles.shape[:3]
+    columns = columns or min(count, int(np.ceil(np.sqrt(count * (height + 1) / (width + 1)))))
+    rows = -(-count // columns)
+    image = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, *tiles.shape[3:]), np.nan)
+    for k, tile in enumerate(tiles):
+        top, left = k // columns * (height + 1), k % columns * (width + 1)
+        image[top : top + height, left : left + width] = tile
+    return image
+
+
+def show_signed(axes: Any, image: np.ndarray, bar: bool = True) -> Any:
+    """An image of numbers around 0: blue below, white at 0, red above, on one symmetric scale; NaN is left blank."""
+    finite = np.abs(image[np.isfinite(image)])
+    largest = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+    shown = axes.imshow(image, cmap=SIGNED, vmin=-largest, vmax=largest, interpolation="nearest")
+    no_ticks(axes)
+    if bar:
+        add_bar(axes, shown)
+    return shown
+
+
+def add_bar(axes: Any, shown: Any, label: str = "") -> None:
+    """The scale of an image's colours."""
+    bar = axes.figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.03, label=label)
+    bar.ax.tick_params(labelsize=SMALL)
+    bar.ax.locator_params(nbins=5)
+    bar.outline.set_visible(False)
+
+
+def shortened(name: str, letters: int = 40) -> str:
+    """A name that leaves room for the picture."""
+    return name if len(name) <= letters else name[: letters - 1] + "…"

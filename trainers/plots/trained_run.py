@@ -1,0 +1,110 @@
+"""A run as its pictures need it: the net with its weights, the data, and what the net says of them."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...datasets import ArrayDataset
+from ...modules.distributions import Bernoulli, Categorical
+from ..inference import Part, part_of, rebuild_run
+from ..metrics.probabilities import distribution_of
+from ..optimizers import SGD
+from ..trainer import Trainer
+from ..units import Units
+
+
+class Unfit(ValueError):
+    """A picture is none of such a net or such data; the message says why."""
+
+
+class TrainedRun:
+    """A run folder, read as far as a picture asks for it.
+
+    Args: part: of the data, by default test, or valid where there is no test part; weights: another file of weights
+        than the run's; overrides: of the data set alone.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        part: Part | None = None,
+        weights: Path | None = None,
+        overrides: tuple[str, ...] = (),
+    ):
+        self.folder, self.wanted_part, self.weights, self.overrides = folder, part, weights, overrides
+
+    @cached_property
+    def experiment(self) -> Any:
+        """Net, loss and data set; the net has the run's weights."""
+        return rebuild_run("plot", self.folder, self.overrides, self.weights)
+
+    @property
+    def model(self) -> Any:
+        return self.experiment.model.eval()
+
+    @property
+    def loss(self) -> Any:
+        return self.experiment.loss
+
+    @cached_property
+    def part(self) -> str:
+        """Name of the part of the data that is looked at."""
+        return part_of("plot", self.experiment.dataset, self.wanted_part)
+
+    @cached_property
+    def data(self) -> ArrayDataset:
+        return getattr(self.experiment.dataset, self.part)
+
+    @cached_property
+    def outputs(self) -> np.ndarray:
+        """What the net says of `data`."""
+        return Trainer(self.model, self.loss, SGD(lr=0.0), quiet=True).predict(self.data)
+
+    @cached_property
+    def distribution(self) -> object:
+        """What the loss reads into the outputs, or None."""
+        return distribution_of(self.loss, self.outputs)
+
+    @cached_property
+    def is_classification(self) -> bool:
+        """Whether the outputs are scores of classes."""
+        if self.distribution is None and self.outputs.ndim > 1:
+            return self.data.classes == self.outputs.shape[-1]
+        return isinstance(self.distribution, Categorical | Bernoulli)
+
+    def class_names(self, count: int) -> list[str]:
+        """A name for each class, its number where the data set has no names."""
+        names = self.experiment.dataset.class_names
+        return [str(k) for k in range(count)] if names is None or len(names) != count else list(names)
+
+    @property
+    def target_name(self) -> str:
+        """What a regression predicts."""
+        preprocessing = getattr(self.experiment.dataset, "preprocessing", None)
+        return "target" if preprocessing is None else preprocessing.target.name
+
+    @cached_property
+    def units(self) -> Units:
+        return Units.of(self.experiment.dataset, self.data)
+
+    @property
+    def title(self) -> str:
+        """For the head of a picture: the folder, and which part of the data."""
+        return f"{self.folder.resolve().name}, {len(self.data)} {self.part} samples"
+
+
+def picture_shape(run: TrainedRun) -> tuple[int, int, int]:
+    """The shape (C, H, W) of inputs that are pictures, grey or in colours."""
+    shape = tuple(run.experiment.dataset.input_shape)
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise Unfit(f"an input has shape {shape}, expected a picture (C, H, W) of 1 or 3 channels")
+    return shape
+
+
+def show_picture(axes: Any, x: np.ndarray) -> None:
+    """One input (C, H, W): grey, or colours; from its smallest value to its largest."""
+    x = x.astype(np.float64)
+    x = (x - x.min()) / (np.ptp(x) or 1)
+    axes.imshow(x[0] if len(x) == 1 else x.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
