@@ -30,7 +30,8 @@ def at_kink(trial: Trial, report: GradientReport) -> bool:
 def between_sides(subject: Subject, array: np.ndarray, entry: GradientEntry) -> bool:
     """Whether the derivatives to the left and to the right of an element differ, and bprop's is one between them.
 
-    A net may meet several kinks at once, of which its units choose sides each for itself: then they need but differ.
+    A net, or a module whose windows overlap, may meet several kinks at once, and choose a side at each for itself: then
+    they need but differ.
     """
     middle, y, sides = array[entry.index], subject.y(), []
     step = SIDES * max(1.0, float(np.abs(array).max()))
@@ -40,7 +41,8 @@ def between_sides(subject: Subject, array: np.ndarray, entry: GradientEntry) -> 
     array[entry.index] = middle
     gap = abs(sides[1] - sides[0])
     between = min(sides) - 1e-3 * gap <= entry.analytic <= max(sides) + 1e-3 * gap
-    return gap > 1e-3 * max(map(abs, sides)) and (between or bool(subject.module.children()))
+    several = bool(subject.module.children()) or subject.module.kinks_meet
+    return gap > 1e-3 * max(map(abs, sides)) and (between or several)
 
 
 def beside(array: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -24,6 +24,8 @@ class MaxPool2d(Pooling):
     Source: Goodfellow et al., Deep Learning, section 9.3; PyTorch's MaxPool2d.
     """
 
+    kinks_meet = True  # a number may be as large as another in one window, and in the next one, too
+
     def __init__(
         self,
         kernel_size: Sizes,

@@ -40,6 +40,7 @@ class Module(Stateful):
     flags = FLAGS
     label_arguments: tuple[int, ...] = ()  # positions of fprop's arguments that stay whole numbers
     takes_gradient = True  # bprop(grad_y); a loss has bprop()
+    kinks_meet = False  # whether one number of x may stand at several kinks at once
 
     def __init__(self):
         super().__init__()

@@ -13,6 +13,7 @@ from ..modules.checked import own_classes, remember, unchecked
 from ..modules.engine.calls import as_input
 from ..modules.engine.stateful import plain_python
 from ..modules.gradient_report import GradientError, plural, table
+from ..modules.joints import Joint
 from ..modules.laws import LAWS, close
 from ..modules.loss import Loss
 from ..modules.module import Module
@@ -106,7 +107,7 @@ def minibatch(experiment, net: Module, loss: Loss, seed: int) -> tuple[np.ndarra
 def recorded(net: Module, loss: Loss, arguments) -> list[tuple[str, Module, tuple]]:
     """(place, module, its arguments) of each module that a forward pass runs, those of one's own first.
 
-    A Sequential is no more than what is in it.
+    A Sequential is no more than what is in it; the joints of other containers are tried with these.
     """
     runs: dict[str, tuple] = {}
     modules: dict[str, Module] = {}
@@ -120,7 +121,7 @@ def recorded(net: Module, loss: Loss, arguments) -> list[tuple[str, Module, tupl
         copies[1].fprop(copies[0].fprop(arguments[0]), arguments[1])
     tried = [(place, modules[place], given) for place, given in runs.items()]
     own = {id(module) for module in modules.values() if type(module) in own_classes(module)}
-    tried = [each for each in tried if not isinstance(each[1], Sequential) or id(each[1]) in own]
+    tried = [each for each in tried if not isinstance(each[1], Sequential | Joint) or id(each[1]) in own]
     return sorted(tried, key=lambda each: id(each[1]) not in own)
 
 

@@ -162,3 +162,19 @@ def test_a_padding_that_leaves_nothing_is_refused():
 def test_an_empty_image_is_refused():
     with pytest.raises(ValueError, match=r"x has shape \(2, 3, 0, 4\), expected \(N, 3, H, W\)$"):
         Conv2d(3, 2, 1, padding=1).fprop(np.zeros((2, 3, 0, 4)))
+
+
+@pytest.mark.parametrize("make", [lambda: Conv2d(2, 3, 3, 2, 1), lambda: ConvTranspose2d(2, 3, 3, 2, 1)])
+def test_nan_stays_where_it_is_seen(random, make):
+    module, x = make(), random.standard_normal((3, 2, 5, 5))
+    clean = module.fprop(x)
+    grad_y = random.standard_normal(clean.shape)
+    clean_grad_x = module.bprop(grad_y)
+    x[1, 0, 2, 2], grad_y[1, 0, 0, 0] = np.nan, np.nan
+    y, grad_x = module.fprop(x), module.bprop(grad_y)
+    assert np.isnan(y[1]).any()
+    assert np.isnan(grad_x[1]).any()
+    assert not np.isnan(y[1]).all()
+    assert not np.isnan(grad_x[1]).all()
+    np.testing.assert_array_equal(y[::2], clean[::2])
+    np.testing.assert_array_equal(grad_x[::2], clean_grad_x[::2])

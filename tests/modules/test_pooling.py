@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from bprop.modules import AdaptiveAvgPool2d, AvgPool2d, MaxPool1d, MaxPool2d, check_gradients
+from bprop.modules import AdaptiveAvgPool2d, AvgPool2d, MaxPool1d, MaxPool2d, check_gradients, check_module
 
 from .cases.pooling import adaptive, avg_pool, max_pool
 
@@ -90,3 +90,10 @@ def test_the_repr_shows_what_differs_from_the_defaults():
         "AvgPool2d(kernel_size=2, count_include_pad=False, divisor_override=3)"
     )
     assert repr(AdaptiveAvgPool2d((None, 2))) == "AdaptiveAvgPool2d((None, 2))"
+
+
+def test_ties_in_overlapping_windows_are_kinks_and_no_mistake(random):
+    x = np.maximum(random.standard_normal((4, 3, 8, 8)), 0)  # as behind a ReLU: zeros beside zeros
+    report = check_module(MaxPool2d(3, 2, 1), x)
+    assert report.ok, str(report)
+    assert "no derivative exists at this x; beside it all is right" in str(report)

@@ -23,6 +23,8 @@ from bprop.modules import (
 from bprop.modules.costs import flops, shapes_inside
 from bprop.modules.engine.operations import Operations, prune
 from bprop.trainers import SGD, compile_step
+from bprop.trainers.check import check_config
+from bprop.trainers.configs import load_config
 
 
 def image_net():
@@ -142,3 +144,18 @@ def test_a_module_of_ones_own_may_call_them(random):
     module, x = Inside(), random.standard_normal((4, 3))
     np.testing.assert_allclose(module.fprop(x), 2 * module.ways.copy().fprop(x), 1e-6)
     check_gradients(module, x).raise_if_wrong()
+
+
+def test_a_check_of_a_config_tries_the_layers_and_not_the_joints(tmp_path):
+    path = tmp_path / "ways.yaml"
+    path.write_text(
+        "dataset: Iris\nmodel:\n  - Residual: [Linear: {in_features: 4, out_features: 4}]\n"
+        "  - Concat: [Identity, Linear: {in_features: 4, out_features: 3}]\n"
+        "  - Linear: {in_features: 7, out_features: 3}\n"
+        "loss: SoftmaxCrossEntropy\noptimizer: {SGD: {lr: 0.1}}\n",
+        encoding="utf-8",
+    )
+    report = check_config(load_config(path))
+    assert report.ok, str(report)
+    assert {"model[0][0]", "model[1]", "model[1][1]", "the whole net"} <= set(report.reports)
+    assert not any("_" in place for place in report.reports)
