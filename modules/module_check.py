@@ -96,7 +96,12 @@ def examine(
     if not any(finding.problems for finding in findings):  # the others would only say it again
         findings += [law_finding(trial, law) for law in laws]
     shapes = " and ".join(str(a.shape) for a in trial.arguments)
-    return ModuleReport(f"{module.label()}, {shapes}", tuple(findings))
+    return ModuleReport(f"{one_line(module)}, {shapes}", tuple(findings))
+
+
+def one_line(module: Module) -> str:
+    """The module as a line; one that says nothing of itself by what is in it."""
+    return module.outline() if module._modules and not module.extra_repr() else module.label()
 
 
 def law_finding(trial: Trial, law: Law) -> Finding:

@@ -17,7 +17,7 @@ from ..modules.joints import Joint
 from ..modules.laws import LAWS, close
 from ..modules.loss import Loss
 from ..modules.module import Module
-from ..modules.module_check import Finding, ModuleReport, examine, found
+from ..modules.module_check import Finding, ModuleReport, examine, found, one_line
 from ..modules.sequential import Sequential
 from .configs import Config
 from .optimizers import SGD
@@ -139,7 +139,7 @@ def listen(module: Module, place: str, runs: dict[str, tuple]) -> None:
 def step_report(net: Module, loss: Loss, arguments) -> ModuleReport:
     """Whether the compiled step has the gradients that the modules have when they are called by hand."""
     finding = Finding("its gradients are those of the modules", *found(lambda: [step_problem(net, loss, arguments)]))
-    return ModuleReport(f"{net.label()} and {loss.label()}", (finding,))
+    return ModuleReport(f"{one_line(net)} and {loss.label()}", (finding,))
 
 
 def step_problem(net: Module, loss: Loss, arguments) -> str:

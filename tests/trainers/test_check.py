@@ -85,8 +85,9 @@ def test_a_right_net_passes(written, plain, capsys):
     assert lines[0] == f"Check of {path}: 30 samples of Iris"
     assert lines[1].split() == ["model[1]", "Scale(),", "(30,", "5)", "right:", "12", "laws"]
     assert [line.split()[0] for line in lines[2:6]] == ["model[0]", "model[2]", "model[3]", "loss"]
-    assert lines[6].startswith("  the whole net")
-    assert lines[7].startswith("  a training step")
+    net = "Sequential(Linear, Scale, Tanh, Linear)"
+    assert lines[6].split(maxsplit=3)[3].startswith(net)
+    assert lines[7].split(maxsplit=3)[3].startswith(f"{net} and ")
     assert lines[8] == "right: every module, the whole net, and its training step"
 
 

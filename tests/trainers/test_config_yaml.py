@@ -96,7 +96,7 @@ def test_anchors_repeat_a_value():
         ("a: !!str 5", "c.yaml:1:4: a: a config has no tags, got 'tag:yaml.org,2002:str'"),
         ("a: !b {c: 1}", "c.yaml:1:4: a: a config has no tags, got '!b'"),
         ("a:\n  b: 1\n  c: 2\n  b: 3", "c.yaml:4:3: a.b: duplicate key (first on line 2)"),
-        ("[" * 1200, "c.yaml: nested too deeply"),
+        ("[" * 1200, "c.yaml:1:101: nested too deeply, expected at most 100 levels"),
     ],
 )
 def test_messages(text, message):

@@ -4,6 +4,7 @@ A file a command. Everything slow to import is imported by the command that need
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import traceback
@@ -64,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _guarded(arguments: argparse.Namespace) -> int:
     """Run the command; what is no bug is told in a line."""
     try:
-        status = arguments.function(arguments)
+        with _imports(arguments):
+            status = arguments.function(arguments)
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # the reader has gone, such as `head`: so does this, without a word
@@ -80,6 +82,15 @@ def _guarded(arguments: argparse.Namespace) -> int:
             raise
         print(_message("bprop: error:", str(error) or type(error).__name__, error), file=sys.stderr)
         return status
+
+
+def _imports(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+    """The context in which configs import nothing, if that is asked for."""
+    if not getattr(arguments, "no_imports", False):
+        return contextlib.nullcontext()
+    from ..configs import no_imports
+
+    return no_imports()
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

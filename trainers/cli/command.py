@@ -20,11 +20,18 @@ def takes_config(parser: argparse.ArgumentParser) -> None:
     """The command takes a config and overrides of its values."""
     parser.add_argument("config", metavar="CONFIG", help="path of a YAML file, or name of a config of bprop")
     takes_overrides(parser)
+    takes_no_imports(parser)
 
 
 def takes_run(parser: argparse.ArgumentParser) -> None:
     """The command takes a run folder."""
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder, such as runs/NAME-TIME")
+    takes_no_imports(parser)
+
+
+def takes_no_imports(parser: argparse.ArgumentParser) -> None:
+    """The command can refuse configs that name code of the user's own."""
+    parser.add_argument("--no-imports", action="store_true", help="refuse a config that names a module of one's own")
 
 
 def takes_overrides(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,8 @@ examples:
         optimizer:
           SGD: {lr: 0.1, momentum: 0.9}
         trainer: {epochs: 30}
+  bprop train my.yaml --dry-run
+      builds the net, reads the data, says what would be trained, and writes nothing
   bprop train my.yaml model.0.Linear.out_features=32 --run runs/small
       positions in a list count from 0
   bprop train my.yaml 'schedules."optimizer.lr"={CosineSchedule: {per: step}}'
@@ -36,6 +38,9 @@ def add_to(commands) -> None:
     parser = command(commands, "train", run, "train what a config describes", DESCRIPTION, MORE)
     takes_config(parser)
     parser.add_argument("--run", type=Path, metavar="DIR", help="folder to write to (default: runs/NAME-TIME)")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--print-config", action="store_true", help="print the config with every default, and no more")
+    only.add_argument("--dry-run", action="store_true", help="build and check all, read the data, and write nothing")
     parser.add_argument("--quiet", action="store_true", help="print the final figures only")
     takes_json(parser)
 
@@ -45,6 +50,14 @@ def run(arguments: argparse.Namespace) -> int:
     from ..configs import load_config
 
     config = load_config(arguments.config, arguments.overrides)
+    if arguments.print_config:
+        print(config.resolved(), end="")
+        return OK
+    if arguments.dry_run:
+        from ..dry_run import dry_run
+
+        print_figures(dry_run(config, arguments.run), arguments.json)
+        return OK
     from ..runs import train_config
 
     print_figures(train_config(config, run=arguments.run, quiet=arguments.quiet), arguments.json)

@@ -7,6 +7,7 @@ from .config import parse_config as parse_config
 from .errors import ConfigError as ConfigError
 from .errors import Place as Place
 from .errors import Problem as Problem
+from .importing import no_imports as no_imports
 from .locating import packaged_configs as packaged_configs
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Place",
     "Problem",
     "load_config",
+    "no_imports",
     "packaged_configs",
     "parse_config",
 ]

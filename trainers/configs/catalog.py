@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import did_you_mean
-from .importing import import_from, own_file
+from .importing import import_from, imports_allowed, own_file
 
 __all__ = ["BASES", "PACKAGES", "Catalog", "Role", "is_dotted", "is_loss"]
 
@@ -131,6 +131,8 @@ class Catalog:
 
     def _member(self, dotted: str, kind: str, fits: Callable[[Any], bool]) -> Any:
         """What a module of one's own, or an installed one, has under a name."""
+        if not imports_allowed():
+            raise LookupError(f"{dotted!r} would be imported, which --no-imports forbids")
         name, _, member_name = dotted.rpartition(".")
         try:
             module = import_from(self.folder, name)

@@ -11,9 +11,11 @@ from typing import Any
 from .catalog import PACKAGES, Catalog
 from .errors import ConfigError, Problem
 from .fitting import check_fit, check_schedules
+from .including import with_includes
 from .locating import find_config, read_text
-from .nodes import read_yaml
+from .nodes import Node, read_yaml
 from .overrides import apply_override
+from .references import resolved_references
 from .signatures import Accepted
 from .specs import build
 from .toplevel import KEYS, TopLevel
@@ -22,6 +24,7 @@ from .writing import with_defaults, written
 __all__ = ["Config", "Experiment", "load_config", "parse_config"]
 
 OBJECTS = ("model", "loss", "optimizer", "dataset", "schedules", "callbacks")
+ADDABLE = ("trainer", "schedules")  # by overrides, where the file has none
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,10 @@ def load_config(source: str | Path, overrides: Iterable[str] = (), *, packages: 
     Errors: ConfigError with everything that is wrong.
     """
     path = find_config(source)
-    config = parse_config(read_text(path), overrides, source=str(path), folder=path.parent, packages=packages)
-    return replace(config, path=path)
+    problems: list[Problem] = []
+    root = read_yaml(read_text(path), str(path), problems)
+    root = with_includes(root, path.parent, problems, (path.resolve(),))
+    return replace(_checked(root, overrides, path.parent, packages, problems), path=path)
 
 
 def parse_config(
@@ -121,14 +126,25 @@ def parse_config(
     folder: Path | None = None,
     packages: Sequence[str] = PACKAGES,
 ) -> Config:
-    """The config in a string; `source` names it in messages, `folder` holds modules of one's own."""
+    """The config in a string; `source` names it in messages, `folder` holds modules of one's own and included files."""
     problems: list[Problem] = []
-    root = read_yaml(text, source, problems)
+    root = with_includes(read_yaml(text, source, problems), folder or Path(), problems)
+    return _checked(root, overrides, folder, packages, problems)
+
+
+def _checked(
+    root: Node, overrides: Iterable[str], folder: Path | None, packages: Sequence[str], problems: list[Problem]
+) -> Config:
+    """The config of a tree; ConfigError with these problems and all others."""
     for override in overrides:
         try:
-            root = apply_override(root, override, addable=["trainer", "schedules"])
+            root = apply_override(root, override, addable=ADDABLE)
         except ConfigError as error:
             problems.extend(error.errors)
+    before = len(problems)
+    root = resolved_references(root, problems)
+    if len(problems) > before:  # what the references stand for is not known
+        raise ConfigError(problems)
     catalog = Catalog(packages, folder)
     top = TopLevel(root, catalog, problems)
     if problems:

@@ -26,9 +26,9 @@ class Place:
         return self.source if self.line is None else f"{self.source}:{self.line}:{self.column}"
 
     @property
-    def order(self) -> tuple[bool, int, int]:
-        """Sorts by line and column; overrides come after the file."""
-        return (self.line is None, self.line or 0, self.column or 0)
+    def order(self) -> tuple[bool, str, int, int]:
+        """Sorts by file, line and column; overrides come after the files, as they were given."""
+        return (self.line is None, self.source if self.line else "", self.line or 0, self.column or 0)
 
 
 @dataclass(frozen=True)

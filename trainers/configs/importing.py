@@ -8,10 +8,28 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["import_from", "own_file"]
+__all__ = ["import_from", "imports_allowed", "no_imports", "own_file"]
+
+_allowed = ContextVar("imports_allowed", default=True)
+
+
+def imports_allowed() -> bool:
+    """Whether a config may name code that is to be imported."""
+    return _allowed.get()
+
+
+@contextmanager
+def no_imports() -> Iterator[None]:
+    """Within this context configs that name code of one's own are refused: reading them runs nothing of others."""
+    token = _allowed.set(False)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
 
 
 def import_from(folder: Path | None, name: str) -> ModuleType:

@@ -16,7 +16,9 @@ from ruamel.yaml.reader import ReaderError
 
 from .errors import ConfigError, Path, Place, Problem
 
-__all__ = ["Entries", "Items", "Node", "Scalar", "core_value", "plain", "read_yaml"]
+__all__ = ["LARGEST", "Entries", "Items", "Node", "Scalar", "core_value", "measured", "plain", "read_yaml"]
+
+DEEPEST, LARGEST = 100, 100_000  # levels and values of a config
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,13 @@ def plain(node: Node) -> Any:
             return {key: plain(value) for key, value in node.nodes.items()}
 
 
+def measured(node: Node) -> tuple[int, int]:
+    """How many values a tree has, and how many levels."""
+    children = node.nodes.values() if isinstance(node, Entries) else node.nodes if isinstance(node, Items) else ()
+    sizes = [measured(child) for child in children]
+    return 1 + sum(size for size, _ in sizes), 1 + max((levels for _, levels in sizes), default=0)
+
+
 def core_value(word: str) -> Any:
     """The value of an unquoted word (YAML 1.2.2, section 10.3.2)."""
     if re.fullmatch("|~|null|Null|NULL", word):
@@ -86,6 +95,8 @@ def read_yaml(text: str, source: str, problems: list[Problem], *, path: Path = (
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = ", ".join(part for part in (error.context, error.problem) if part)
+        if mark and any("${" in line for line in text.split("\n")[mark.line : mark.line + 1]):
+            message += "; within [] and {} a reference stands in quotes: '${...}'"
         raise ConfigError.at(reader.place(mark), path, message) from None
     except ReaderError as error:
         before = text[: error.position]
@@ -107,6 +118,7 @@ class _Reader:
         self.problems = problems
         self.lines = lines
         self.anchors: dict[str, Node] = {}
+        self.count = 0
 
     def place(self, mark: Any) -> Place:
         return Place(self.source, mark.line + 1, mark.column + 1) if self.lines and mark else Place(self.source)
@@ -126,7 +138,9 @@ class _Reader:
         if isinstance(event, AliasEvent):
             if event.anchor not in self.anchors:
                 raise ConfigError.at(place, path, f"no '&{event.anchor}' is complete before this '*{event.anchor}'")
+            self._grow(*measured(self.anchors[event.anchor]), place, path)
             return self.anchors[event.anchor]
+        self._grow(1, 1, place, path)
         if event.tag is not None:
             self.problems.append(Problem(place, path, f"a config has no tags, got '{event.tag}'"))
         node: Node
@@ -139,6 +153,14 @@ class _Reader:
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         return node
+
+    def _grow(self, count: int, levels: int, place: Place, path: Path) -> None:
+        """Refuse what is too large, or too deep for the functions that walk through it."""
+        self.count += count
+        if self.count > LARGEST:
+            raise ConfigError.at(place, (), f"a config has at most {LARGEST:,} values")
+        if len(path) + levels > DEEPEST:
+            raise ConfigError.at(place, (), f"nested too deeply, expected at most {DEEPEST} levels")
 
     def mapping(self, place: Place, path: Path) -> Entries:
         entries = Entries(place, {}, {})

@@ -11,7 +11,7 @@ from typing import Any
 from .errors import ConfigError, Path, Place, did_you_mean, join
 from .nodes import Entries, Items, Node, Scalar, read_yaml
 
-__all__ = ["apply_override"]
+__all__ = ["apply_override", "cut", "set_value", "starts"]
 
 QUOTES = "\"'"
 
@@ -31,20 +31,25 @@ def apply_override(root: Node, override: str, addable: Sequence[str]) -> Node:
     value = read_yaml(text, str(place), problems, path=(key,), lines=False)
     if problems:
         raise ConfigError(problems)
-    if isinstance(root, Entries) and (first := _cut(key, place, ())[0]) in addable and first not in root.nodes:
+    return set_value(root, key, value, place, addable)
+
+
+def set_value(root: Node, key: str, value: Node, place: Place, addable: Sequence[str]) -> Node:
+    """The tree with `value` at a path; errors name `place`."""
+    if isinstance(root, Entries) and (first := cut(key, place, ())[0]) in addable and first not in root.nodes:
         root = _with(root, first, Entries(place, {}, {}), place)
     return _replaced(root, key, value, place, ())
 
 
 def _replaced(node: Node, key: str, value: Node, place: Place, path: Path) -> Node:
     """The node with `value` at `key`, the rest of the path; `path` is the part that led here."""
-    if isinstance(node, Scalar) and isinstance(node.value, str) and _starts(key, node.value):
+    if isinstance(node, Scalar) and isinstance(node.value, str) and starts(key, node.value):
         node = Entries(node.place, {node.value: Scalar(place, None)}, {node.value: node.place})
     if isinstance(node, Scalar) and node.value is None and path:
         node = Entries(place, {}, {})
     if isinstance(node, Entries):
         return _in_mapping(node, key, value, place, path)
-    step, rest = _cut(key, place, path)
+    step, rest = cut(key, place, path)
     if isinstance(node, Items):
         if not step.isdecimal() or int(step) >= len(node.nodes):
             positions = f"0 to {len(node.nodes) - 1}" if node.nodes else "none, it is empty"
@@ -58,8 +63,8 @@ def _replaced(node: Node, key: str, value: Node, place: Place, path: Path) -> No
 
 def _in_mapping(node: Entries, key: str, value: Node, place: Place, path: Path) -> Entries:
     """A key may hold dots (`my_modules.Scale`), so the longest key that the path starts with is taken."""
-    step, rest = _cut(key, place, path)
-    known = [name for name in node.nodes if (step == name if key[0] in QUOTES else _starts(key, str(name)))]
+    step, rest = cut(key, place, path)
+    known = [name for name in node.nodes if (step == name if key[0] in QUOTES else starts(key, str(name)))]
     if known:
         name = max(known, key=lambda name: len(str(name)))
         rest = rest if key[0] in QUOTES else key[len(str(name)) + 1 :]
@@ -73,7 +78,7 @@ def _in_mapping(node: Entries, key: str, value: Node, place: Place, path: Path) 
     return _with(node, step, value, place)
 
 
-def _cut(key: str, place: Place, path: Path) -> tuple[str, str]:
+def cut(key: str, place: Place, path: Path) -> tuple[str, str]:
     """The first step of a path and the rest of it; a step in quotes may hold dots."""
     if key[0] not in QUOTES:
         step, _, rest = key.partition(".")
@@ -84,7 +89,8 @@ def _cut(key: str, place: Place, path: Path) -> tuple[str, str]:
     return step, rest[1:]
 
 
-def _starts(key: str, name: str) -> bool:
+def starts(key: str, name: str) -> bool:
+    """Whether a path begins with a name."""
     return key == name or key.startswith(name + ".")
 
 

@@ -38,6 +38,7 @@ class SchemaOfConfigs:
         exported, module = self.catalog.exported, self.role("Module")
         fit = Accepted.of(exported["Trainer"].fit, exported).settings("trainer", without=GIVEN_ELSEWHERE)
         keys = {
+            "include": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
             "seed": self.value(Annotated[int, Field(ge=0, lt=2**64)]),
             "dtype": self.value(Literal["float32", "float64"]),
             "dataset": self.role("Dataset"),
@@ -48,7 +49,8 @@ class SchemaOfConfigs:
             "schedules": {"type": ["object", "null"], "additionalProperties": self.role("Schedule")},
             "callbacks": {"type": ["array", "null"], "items": self.role("Callback")},
         }
-        top = {"type": "object", "properties": keys, "required": list(REQUIRED), "additionalProperties": False}
+        top = {"type": "object", "properties": keys, "additionalProperties": False}
+        top["anyOf"] = [{"required": list(REQUIRED)}, {"required": ["include"]}]
         return {"$schema": DRAFT, "title": "a config of bprop", **top, "definitions": self.definitions}
 
     def role(self, *bases: str) -> Schema:

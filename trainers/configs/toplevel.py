@@ -52,7 +52,10 @@ class TopLevel:
 
     def _keys(self) -> None:
         for key, place in self.root.places.items():
-            if key not in KEYS:
+            if key == "include":
+                message = "stands in a file alone, not in an override"
+                self.problems.append(Problem(place, (key,), message))
+            elif key not in KEYS:
                 guess = did_you_mean(key, KEYS) or f"; known: {', '.join(KEYS)}"
                 self.problems.append(Problem(place, (key,), f"unknown key{guess}"))
         for key in REQUIRED:

@@ -56,6 +56,7 @@ def _node(value: Any) -> Any:
         case PurePath():
             return _node(str(value))
         case str():
+            value = value.replace("${", "$${")
             return value if core_value(value) == value else DoubleQuotedScalarString(value)
         case _:
             return value

@@ -1,0 +1,86 @@
+"""Configs that include others: what several experiments share stands in one file.
+
+The included files come first, the file that includes them has the last word: mappings are merged key by key, and all
+else is replaced, also an object of another class (`SGD: {...}` by `Adam: {...}`).
+"""
+
+from pathlib import Path
+from typing import Any
+
+from .errors import ConfigError, Place, Problem, did_you_mean
+from .locating import packaged_configs, read_text
+from .nodes import Entries, Items, Node, Scalar, plain, read_yaml
+from .values import described
+
+__all__ = ["with_includes"]
+
+
+def with_includes(root: Node, folder: Path, problems: list[Problem], within: tuple[Path, ...] = ()) -> Node:
+    """The tree with what its key `include` names below it.
+
+    Args: folder: where the named files are looked for; packaged configs are found by name; within: the files that lead
+        here, which cannot be included again; problems: what is wrong is added to it.
+    """
+    if not isinstance(root, Entries) or "include" not in root.nodes:
+        return root
+    own = Entries(root.place, dict(root.nodes), dict(root.places))
+    del own.nodes["include"], own.places["include"]
+    base: Node = Entries(root.place, {}, {})
+    for place, name in _names(root.nodes["include"], problems):
+        try:
+            base = merged(base, _included(place, name, folder, problems, within))
+        except ConfigError as error:
+            problems.extend(error.errors)
+    return merged(base, own)
+
+
+def merged(below: Node, above: Node) -> Node:
+    """Mappings key by key, with the places of the last word; all else is that of `above`."""
+    if not (isinstance(below, Entries) and isinstance(above, Entries)) or _other_class(below, above):
+        return above
+    both = {key: merged(below.nodes[key], node) for key, node in above.nodes.items() if key in below.nodes}
+    return Entries(above.place, {**below.nodes, **above.nodes, **both}, {**below.places, **above.places})
+
+
+def _other_class(below: Entries, above: Entries) -> bool:
+    """Whether both are objects, of different classes."""
+    names = [next(iter(each.nodes)) if len(each.nodes) == 1 else None for each in (below, above)]
+    return names[0] != names[1] and all(str(name or "").rpartition(".")[2][:1].isupper() for name in names)
+
+
+def _names(node: Node, problems: list[Problem]) -> list[tuple[Place, str]]:
+    """The files that an include names, and where."""
+    found = []
+    for item in node.nodes if isinstance(node, Items) else (node,):
+        if isinstance(item, Scalar) and isinstance(item.value, str) and item.value:
+            found.append((item.place, item.value))
+        else:
+            message = f"expected the name of a file, or a list of them, got {described(plain(item))}"
+            problems.append(Problem(item.place, ("include",), message))
+    return found
+
+
+def _included(place: Place, name: str, folder: Path, problems: list[Problem], within: tuple[Path, ...]) -> Node:
+    """The tree of an included file, with what it includes itself."""
+    packaged: dict[str, Any] = packaged_configs()
+    path = folder / name
+    if not _is_file(path):
+        if name not in packaged:
+            guess = did_you_mean(name, packaged)
+            raise ConfigError.at(place, ("include",), f"there is no file {str(path)!r}{guess}")
+        path = packaged[name]
+    if path.resolve() in within:
+        way = " -> ".join(file.name for file in (*within[within.index(path.resolve()) :], path))
+        raise ConfigError.at(place, ("include",), f"{str(path)!r} includes itself: {way}")
+    root = read_yaml(read_text(path), str(path), problems)
+    if not isinstance(root, Entries):
+        raise ConfigError.at(root.place, (), f"an included config is a mapping, got {described(plain(root))}")
+    return with_includes(root, path.parent, problems, (*within, path.resolve()))
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that the system cannot have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,128 @@
+"""References such as `${model.1.Linear.out_features}` to other values of the same config.
+
+A value that is nothing but a reference keeps its type, and may be a list or a mapping; within a text a plain value is
+written out. The path is the one of an override; `$${` stands for `${` itself.
+"""
+
+import json
+import re
+from dataclasses import replace
+
+from .errors import ConfigError, Place, Problem, did_you_mean
+from .nodes import DEEPEST, LARGEST, Entries, Items, Node, Scalar, measured
+from .overrides import cut, starts
+
+__all__ = ["resolved_references"]
+
+REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
+LONGEST = 10_000  # characters of a text with references
+
+
+def resolved_references(root: Node, problems: list[Problem]) -> Node:
+    """The tree with each reference replaced by what it stands for; those that cannot be are added to `problems`."""
+    return _References(root, problems).of(root)
+
+
+class _References:
+    """`active` are the scalars that are being resolved, from the outermost in; `known` what others stand for, by id.
+
+    `count` is how many values the references have added.
+    """
+
+    def __init__(self, root: Node, problems: list[Problem]) -> None:
+        self.root = root
+        self.problems = problems
+        self.active: list[Scalar] = []
+        self.known: dict[int, Node] = {}
+        self.count = 0
+        self.problem_places: set[Place] = set()
+
+    def of(self, node: Node) -> Node:
+        """The node without references."""
+        match node:
+            case Items():
+                return replace(node, nodes=tuple(map(self.of, node.nodes)))
+            case Entries():
+                return replace(node, nodes={key: self.of(value) for key, value in node.nodes.items()})
+        if not isinstance(node.value, str) or "${" not in node.value:
+            return node
+        try:
+            return self.scalar(node)
+        except ConfigError as error:
+            if node.place not in self.problem_places:  # a value may be reached in several ways
+                self.problem_places.add(node.place)
+                self.problems.extend(error.errors)
+            return Scalar(node.place, None)
+
+    def scalar(self, node: Scalar) -> Node:
+        """What a text with references stands for; ConfigError at its place."""
+        if id(node) in self.known:
+            return self.known[id(node)]
+        if any(node is other for other in self.active):
+            raise ConfigError.at(node.place, (), f"the reference {node.value!r} leads back to itself")
+        if len(self.active) > DEEPEST:
+            raise ConfigError.at(node.place, (), f"references lead more than {DEEPEST} levels deep")
+        self.active.append(node)
+        try:
+            if "${" in REFERENCE.sub("", node.value):
+                raise ConfigError.at(node.place, (), "a '${' without its '}'; '$${' stands for the characters")
+            whole = REFERENCE.fullmatch(node.value)
+            if whole and whole[1] is not None:
+                found = self.target(whole[1], node.place)
+                self.known[id(node)] = replace(found, place=node.place) if isinstance(found, Scalar) else found
+                return self.known[id(node)]
+            text = REFERENCE.sub(lambda match: self.text(match, node.place), node.value)
+            if len(text) > LONGEST:
+                raise ConfigError.at(node.place, (), f"the text has {len(text):,} characters, expected {LONGEST:,}")
+            self.known[id(node)] = replace(node, value=text)
+            return self.known[id(node)]
+        finally:
+            self.active.pop()
+
+    def text(self, match: re.Match[str], place: Place) -> str:
+        """What a reference within a text is written as."""
+        if match[1] is None:
+            return "${"
+        found = self.target(match[1], place)
+        if not isinstance(found, Scalar):
+            raise ConfigError.at(place, (), f"{match[0]} is a list or a mapping, which has no place within a text")
+        return found.value if isinstance(found.value, str) else json.dumps(found.value)
+
+    def target(self, key: str, place: Place) -> Node:
+        """The value at a path, without references."""
+        node, rest = self.root, key.strip()
+        while rest:
+            if isinstance(node, Scalar) and isinstance(node.value, str) and REFERENCE.fullmatch(node.value):
+                node = self.scalar(node)
+            node, rest = _child(node, rest, key, place)
+        if node is self.root:
+            raise ConfigError.at(place, (), "a reference names a value, such as ${optimizer.SGD.lr}")
+        found = node if self.count > LARGEST else self.without(node)
+        size, levels = measured(found)
+        self.count += size
+        if self.count > LARGEST:
+            raise ConfigError.at(place, (), f"with its references the config has more than {LARGEST:,} values")
+        if levels > DEEPEST:
+            raise ConfigError.at(place, (), f"references lead more than {DEEPEST} levels deep")
+        return found
+
+    def without(self, node: Node) -> Node:
+        """As `of`, but what is wrong with a scalar is told where it is used, too."""
+        return self.scalar(node) if isinstance(node, Scalar) and "${" in str(node.value) else self.of(node)
+
+
+def _child(node: Node, rest: str, key: str, place: Place) -> tuple[Node, str]:
+    """The value one step down a path, and the rest of the path."""
+    step, after = cut(rest, place, ())
+    if isinstance(node, Entries):
+        quoted = rest[0] in "\"'"
+        known = [name for name in node.nodes if (step == name if quoted else starts(rest, str(name)))]
+        if known:
+            name = max(known, key=lambda name: len(str(name)))
+            return node.nodes[name], after if quoted else rest[len(str(name)) + 1 :]
+        guess = did_you_mean(step, node.nodes) or f"; here stands {', '.join(map(str, node.nodes)) or 'nothing'}"
+        raise ConfigError.at(place, (), f"${{{key}}}: there is no {step!r}{guess}")
+    if isinstance(node, Items) and step.isdecimal() and len(step) < 10 and int(step) < len(node.nodes):
+        return node.nodes[int(step)], after
+    what = f"a list of {len(node.nodes)}" if isinstance(node, Items) else repr(node.value)
+    raise ConfigError.at(place, (), f"${{{key}}}: {what} holds no {step!r}")

@@ -1,0 +1,46 @@
+"""A training up to its first step: everything is built and checked, the data are read, and nothing is written."""
+
+from pathlib import Path
+from typing import Any
+
+from ..modules.module_check import one_line
+from .configs import Config
+from .runs import refuse_files_in
+from .trainer import Trainer
+
+
+def dry_run(config: Config, run: Path | None = None) -> dict[str, Any]:
+    """What `train_config` would train, in a few figures.
+
+    Errors: all those with which the training would end before its first step.
+    """
+    experiment = config.build()
+    data = experiment.dataset
+    default = {name: parameter.default for name, parameter in config.accepted_settings.named.items()}
+    settings = default | experiment.settings
+    trainer = Trainer(
+        experiment.model,
+        experiment.loss,
+        experiment.optimizer,
+        callbacks=experiment.callbacks,
+        schedules=experiment.schedules,
+        seed=config.seed,
+        quiet=True,
+    )
+    trainer.callbacks.clear()  # they have been looked at, and might write
+    trainer.fit(data.train, data.valid, **(settings | {"epochs": min(0, settings["epochs"])}))
+    if run is not None and run.exists():
+        refuse_files_in(run)
+    parts = {name: getattr(data, name) for name in ("train", "valid", "test")}
+    batch_size = settings["batch_size"]
+    steps = len(data.train) // batch_size if settings["drop_last"] else -(-len(data.train) // batch_size)
+    return {
+        "model": one_line(experiment.model),
+        "parameters": experiment.model.parameter_count,
+        "loss": type(experiment.loss).__name__,
+        "optimizer": type(experiment.optimizer).__name__,
+        "data": type(data).__name__,
+        **{f"{name}_samples": len(part) for name, part in parts.items() if part is not None},
+        "epochs": settings["epochs"],
+        "steps_an_epoch": steps,
+    }
