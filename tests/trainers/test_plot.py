@@ -4,14 +4,20 @@ import sys
 
 import numpy as np
 import pytest
+from bprop.modules import Conv2d, Flatten, Linear, Sequential, Tanh
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
 from bprop.trainers.runs import train_config
+from safetensors.numpy import load_file
 
 pytest.importorskip("matplotlib")
 
 from bprop.trainers.plots import PICTURES, Unfit, plot_runs
 from bprop.trainers.plots.curves import Curves, draw_curves, run_names
+from bprop.trainers.plots.features import draw_features, features, show_layer, square
+from bprop.trainers.plots.style import mosaic
+from bprop.trainers.plots.trained_run import TrainedRun
+from bprop.trainers.plots.weights import draw_weights, first_layer, images_of, strongest
 
 
 def trained(folder, config, *overrides):
@@ -98,6 +104,81 @@ def test_a_table_that_is_being_written(tmp_path):
     (empty / "metrics.csv").unlink()
     with pytest.raises(Unfit, match=r"^there is no .*metrics\.csv$"):
         draw_curves([empty])
+
+
+# -- weights and features ----------------------------------------------------------------------------------------------
+
+
+def test_the_first_layers_weights(digits):
+    weight = load_file(digits / "model.safetensors")["1.weight"]
+    (axes,) = draw_weights(TrainedRun(digits)).axes
+    (image,) = axes.images
+    shown = image.get_array().filled(np.nan)
+    assert shown.shape == (8 * 25 - 1, 9 * 25 - 1)  # 8 x 9 tiles of 24 pixels, as each is drawn as 3 x 3
+    assert shown[25:49:3, 0:24:3] == pytest.approx(weight[9].reshape(8, 8))
+    assert np.isnan(shown[24]).all()
+    low, high = image.get_clim()
+    assert low == -high
+    assert "Linear(64 -> 72)" in axes.get_title()
+
+
+def test_filters_and_large_layers():
+    random = np.random.default_rng(0)
+    conv = Conv2d(3, 2, 5)
+    assert np.array_equal(images_of(conv, (3, 9, 9)), conv.weight)
+    images = random.normal(size=(200, 1, 2, 2)) * np.arange(1, 201).reshape(200, 1, 1, 1)
+    shown = strongest(images)
+    assert len(shown) == 144
+    assert (np.diff(shown) > 0).all()
+    assert np.abs(images[shown]).sum() > 0.9 * np.abs(images).sum()
+    with pytest.raises(
+        Unfit, match=r"^the weights of Linear\(5 -> 2\) have shape \(2, 5\), expected some for each of "
+    ):
+        images_of(Linear(5, 2), (1, 3, 3))
+    for net, message in (
+        (
+            Sequential(Tanh(), Linear(9, 2)),
+            r"^the net begins with Tanh\(\), expected a layer whose weights see the pic",
+        ),
+        (Sequential(Flatten()), "^no layer of the net has weights$"),
+    ):
+        with pytest.raises(Unfit, match=message):
+            first_layer(net)
+
+
+def test_tables_have_no_weights_as_images(iris):
+    with pytest.raises(Unfit, match=r"^an input has shape \(4,\), expected a picture \(C, H, W\) of 1 or 3 channels$"):
+        draw_weights(TrainedRun(iris))
+
+
+def test_a_sample_in_every_layer(digits):
+    run = TrainedRun(digits)
+    x, _ = run.data[3:4]
+    before, hidden, after, output = draw_features(run, 3).axes
+    titles = [axes.get_title() for axes in (before, hidden, after)]
+    assert titles == ["input", "Linear(64 -> 72)", "Tanh()"]  # Flatten passes on what it gets
+    assert np.asarray(before.images[0].get_array()) == pytest.approx(x[0, 0] / x.max())
+    hiddens, y = features(run.model, x)
+    assert after.images[0].get_array().filled(np.nan) == pytest.approx(np.tanh(hiddens[0][1]).reshape(8, 9), abs=1e-6)
+    assert [bar.get_width() for bar in output.patches] == pytest.approx(y[0])
+    assert [text.get_text() for text in output.get_yticklabels()] == [str(k) for k in range(10)]
+    assert output.get_title().endswith(f"label {run.data.y[3]}")
+    with pytest.raises(Unfit, match=r"^the sample is 359, expected 0 to 358 of the test part$"):
+        draw_features(run, 359)
+
+
+def test_shapes_of_layers():
+    from matplotlib.figure import Figure
+
+    assert square(np.arange(72)).shape == (8, 9)
+    assert square(np.arange(7))[-1, -2:] == pytest.approx([np.nan] * 2, nan_ok=True)
+    axes = Figure().subplots()
+    show_layer(axes, np.zeros((70, 30, 30)), "Conv2d")
+    assert axes.get_title() == "Conv2d, 64 of 70 maps"
+    assert axes.images[0].get_array().shape == (8 * 31 - 1, 8 * 31 - 1)
+    coloured = mosaic(np.ones((3, 28, 30, 3)))
+    assert coloured.shape == (2 * 29 - 1, 2 * 31 - 1, 3)
+    assert np.isnan(coloured[-1, -1]).all()
 
 
 # -- the command -------------------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ Draw runs as PNG files, into the run folder, with matplotlib (pip install 'bprop
 
 pictures:
   curves      loss and metrics by epoch, and the learning rate; of several runs, one over the other
+  weights     the first layer's weights as images, for nets on pictures
+  features    one sample: the input, what every layer makes of it, and the output
 """
 MORE = """\
 examples:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from ..inference import Part
 from ..runs import config_of
 from .curves import draw_curves
+from .features import draw_features
 from .style import need_matplotlib, save_figure
 from .trained_run import TrainedRun, Unfit
+from .weights import draw_weights
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +29,8 @@ class Picture:
 
 PICTURES: dict[str, Picture] = {
     "curves": Picture("loss, metrics and learning rate by epoch", lambda run, sample: draw_curves([run.folder])),
+    "weights": Picture("the first layer's weights as images", lambda run, sample: draw_weights(run)),
+    "features": Picture("one sample in every layer, and the output", draw_features),
 }
 
 

@@ -23,7 +23,8 @@ BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY = [
 ]
 RUN_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 SIGNED, SCALAR = "RdBu_r", "Blues"  # colours of numbers around 0, and of numbers from 0 on
-SMALL, NORMAL, LARGE = 8, 9, 11
+SMALL, NORMAL, LARGE = 8, 9, 11  # letters
+SMALL_TILE = 28  # pixels
 
 
 def need_matplotlib() -> None:
@@ -38,8 +39,9 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     """An empty figure, its size in inches."""
     need_matplotlib()
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08), facecolor="white")
     figure.suptitle(title, fontsize=LARGE, fontweight="bold")
     return figure
 
@@ -61,16 +63,22 @@ def plain_axes(axes: Any) -> None:
 
 
 def no_ticks(axes: Any) -> None:
-    """Axes of an image: nothing but the image."""
+    """Axes of an image: nothing but the image, at the top of its place."""
+    axes.set_anchor("N")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
 
 
-def mosaic(tiles: np.ndarray, columns: int | None = None) -> np.ndarray:
-    """Tiles (K, H, W) or (K, H, W, 3) row by row in one image, as square as it goes, with lines of NaN between."""
+def mosaic(tiles: np.ndarray) -> np.ndarray:
+    """Tiles (K, H, W) or (K, H, W, 3) row by row in one image, as square as it goes, with lines of NaN between.
+
+    The pixels of small tiles become squares of pixels, so that the lines stay thin.
+    """
+    zoom = max(1, SMALL_TILE // max(tiles.shape[1:3]))
+    tiles = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
     count, height, width = tiles.shape[:3]
-    columns = columns or min(count, int(np.ceil(np.sqrt(count * (height + 1) / (width + 1)))))
+    columns = min(count, int(np.ceil(np.sqrt(count * (height + 1) / (width + 1)))))
     rows = -(-count // columns)
     image = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, *tiles.shape[3:]), np.nan)
     for k, tile in enumerate(tiles):
@@ -79,20 +87,22 @@ def mosaic(tiles: np.ndarray, columns: int | None = None) -> np.ndarray:
     return image
 
 
-def show_signed(axes: Any, image: np.ndarray, bar: bool = True) -> Any:
-    """An image of numbers around 0: blue below, white at 0, red above, on one symmetric scale; NaN is left blank."""
+def show_signed(axes: Any, image: np.ndarray, largest: float = 0.0) -> None:
+    """An image of numbers around 0: blue below, white at 0, red above, on one symmetric scale; NaN is left blank.
+
+    Args: largest: where the scale ends, by default at the largest number.
+    """
     finite = np.abs(image[np.isfinite(image)])
-    largest = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
-    shown = axes.imshow(image, cmap=SIGNED, vmin=-largest, vmax=largest, interpolation="nearest")
+    top = float(finite.max()) if finite.size else 0.0
+    end = largest or top or 1.0
+    shown = axes.imshow(image, cmap=SIGNED, vmin=-end, vmax=end, interpolation="nearest")
     no_ticks(axes)
-    if bar:
-        add_bar(axes, shown)
-    return shown
+    add_bar(axes, shown, extend="both" if top > end else "neither")
 
 
-def add_bar(axes: Any, shown: Any, label: str = "") -> None:
-    """The scale of an image's colours."""
-    bar = axes.figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.03, label=label)
+def add_bar(axes: Any, shown: Any, label: str = "", extend: str = "neither") -> None:
+    """The scale of an image's colours, as high as the image."""
+    bar = axes.figure.colorbar(shown, cax=axes.inset_axes([1.03, 0, 0.045, 1]), label=label, extend=extend)
     bar.ax.tick_params(labelsize=SMALL)
     bar.ax.locator_params(nbins=5)
     bar.outline.set_visible(False)

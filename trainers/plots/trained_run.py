@@ -80,6 +80,12 @@ class TrainedRun:
         return [str(k) for k in range(count)] if names is None or len(names) != count else list(names)
 
     @property
+    def feature_names(self) -> list[str]:
+        """A name for each input of a table, its number where the data set has no names."""
+        preprocessing = getattr(self.experiment.dataset, "preprocessing", None)
+        return [str(k) for k in range(self.data.x[0].size)] if preprocessing is None else preprocessing.features
+
+    @property
     def target_name(self) -> str:
         """What a regression predicts."""
         preprocessing = getattr(self.experiment.dataset, "preprocessing", None)
@@ -95,10 +101,15 @@ class TrainedRun:
         return f"{self.folder.resolve().name}, {len(self.data)} {self.part} samples"
 
 
+def is_picture(shape: tuple[int, ...]) -> bool:
+    """Whether an input of this shape is a picture (C, H, W), grey or in colours."""
+    return len(shape) == 3 and shape[0] in (1, 3)
+
+
 def picture_shape(run: TrainedRun) -> tuple[int, int, int]:
-    """The shape (C, H, W) of inputs that are pictures, grey or in colours."""
+    """The shape of inputs that are pictures; Unfit if they are none."""
     shape = tuple(run.experiment.dataset.input_shape)
-    if len(shape) != 3 or shape[0] not in (1, 3):
+    if not is_picture(shape):
         raise Unfit(f"an input has shape {shape}, expected a picture (C, H, W) of 1 or 3 channels")
     return shape
 

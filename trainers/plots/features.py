@@ -1,0 +1,147 @@
+"""One sample on its way through the net: the input, what every layer makes of it, and the output.
+
+Source: Domke, Automatic Differentiation and Neural Networks, whose figures show nets on MNIST in this way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...modules.distributions import Bernoulli, Categorical
+from ..by_hand import leaves
+from ..metrics.probabilities import distribution_of
+from .style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    NORMAL,
+    SMALL,
+    VERMILION,
+    mosaic,
+    new_figure,
+    no_ticks,
+    plain_axes,
+    shortened,
+    show_signed,
+)
+from .trained_run import TrainedRun, Unfit, is_picture, show_picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_MAPS, MOST_BARS = 64, 40
+
+
+def draw_features(run: TrainedRun, sample: int) -> Figure:
+    """The panels of one sample."""
+    if not 0 <= sample < len(run.data):
+        raise Unfit(f"the sample is {sample}, expected 0 to {len(run.data) - 1} of the {run.part} part")
+    x, target = run.data[sample : sample + 1]
+    stages, output = features(run.model, x)
+    count = len(stages) + 2
+    wide = count if count <= 4 else min((4, 5, 6), key=lambda n: -count % n)
+    rows = -(-count // wide)
+    figure = new_figure(3.1 * wide, 3.1 * rows + 0.5, f"{run.folder.resolve().name}: {run.part} sample {sample}")
+    panels = figure.subplots(rows, wide, squeeze=False).ravel()
+    show_input(panels[0], x[0], run.feature_names)
+    for axes, (label, y) in zip(panels[1:], stages, strict=False):
+        show_layer(axes, y, shortened(label, 34))
+    show_output(panels[count - 1], run, output, target)
+    for axes in panels[count:]:
+        axes.set_axis_off()
+    return figure
+
+
+def features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndarray]], np.ndarray]:
+    """What each hidden layer makes of one sample, with its name, and the net's output (1, ...).
+
+    Layers that pass on what they get are left out.
+    """
+    stages = []
+    for module in leaves(model):
+        y = module.fprop(x)
+        if y.size != x.size or not np.array_equal(y.ravel(), x.ravel()):
+            stages.append((module.label(), y[0]))
+        x = y
+    return stages[:-1], x
+
+
+def show_input(axes: Any, x: np.ndarray, names: list[str]) -> None:
+    """The sample as it enters the net: a picture, or a bar for each feature."""
+    axes.set_title("input", fontsize=NORMAL)
+    if is_picture(x.shape):
+        show_picture(axes, x)
+        no_ticks(axes)
+    elif x.ndim == 1 and len(x) <= MOST_BARS:
+        show_bars(axes, x, names, [BLUE] * len(x))
+    else:
+        show_layer(axes, x, "input")
+
+
+def show_layer(axes: Any, y: np.ndarray, label: str) -> None:
+    """One layer's output: units as a square of pixels, or maps as a mosaic."""
+    if y.ndim == 3:
+        label += f", {MOST_MAPS} of {len(y)} maps" if len(y) > MOST_MAPS else ""
+        image = mosaic(y[:MOST_MAPS])
+    else:
+        image = y if y.ndim == 2 else square(y.ravel())
+    show_signed(axes, image)
+    axes.set_title(label, fontsize=NORMAL)
+
+
+def square(y: np.ndarray) -> np.ndarray:
+    """A vector as rows of pixels, as square as its size allows, or with NaN at the end."""
+    height = next((n for n in range(int(np.sqrt(y.size)), 0, -1) if y.size % n == 0), 1)
+    if y.size > 3 * height * height:
+        height = int(np.ceil(np.sqrt(y.size)))
+    width = -(-y.size // height)
+    return np.append(y, np.full(height * width - y.size, np.nan)).reshape(height, width)
+
+
+def show_output(axes: Any, run: TrainedRun, output: np.ndarray, target: np.ndarray) -> None:
+    """The output as bars, and what it should have been."""
+    if output.ndim != 2 or output.shape[1] > MOST_BARS:
+        show_layer(axes, output[0], "output")
+        return
+    values, colours = output[0].astype(np.float64), [BLUE] * output.shape[1]
+    names, title = [str(k) for k in range(len(values))], "output"
+    said = distribution_of(run.loss, output)
+    if isinstance(said, Categorical) and target.shape == (1,):
+        names = run.class_names(len(values))
+        guess, label = int(values.argmax()), int(target[0])
+        colours[label] = GREEN
+        colours[guess] = GREEN if guess == label else VERMILION
+        title = f"scores: {names[guess]} with {said.probabilities[0, guess]:.0%}, label {names[label]}"
+        for k, p in enumerate(said.probabilities[0]):
+            if p < 0.005:
+                continue
+            side = "left" if values[k] >= 0 else "right"
+            axes.annotate(
+                f"{p:.0%}",
+                (values[k], k),
+                (3 if side == "left" else -3, 0),
+                textcoords="offset points",
+                ha=side,
+                va="center",
+                fontsize=SMALL,
+            )
+        axes.margins(x=0.15)
+    elif target.shape == output.shape:
+        axes.plot(target[0], range(len(values)), "|", color=BLACK, ms=14, mew=2.5, zorder=5)
+        title = "output, and the target in black"
+        if isinstance(said, Bernoulli):
+            values, title = said.probabilities[0], "probability, and the target in black"
+    show_bars(axes, values, names, colours)
+    axes.set_title(title, fontsize=NORMAL)
+
+
+def show_bars(axes: Any, values: np.ndarray, names: list[str], colours: list[str]) -> None:
+    """Named numbers from top to bottom."""
+    axes.barh(range(len(values)), values, color=colours, height=0.75)
+    axes.axvline(0, color=BLACK, lw=0.8)
+    axes.set_yticks(range(len(values)), [shortened(name, 12) for name in names], fontsize=SMALL)
+    axes.set_ylim(len(values) - 0.4, -0.6)
+    plain_axes(axes)
+    axes.tick_params(axis="y", labelsize=SMALL if len(values) <= 20 else 5)
