@@ -5,7 +5,7 @@ from typing import Any
 
 from ..modules.module_check import one_line
 from .configs import Config
-from .runs import refuse_files_in
+from .runs import refuse_files_in, refuse_sweep
 from .trainer import Trainer
 
 
@@ -14,6 +14,7 @@ def dry_run(config: Config, run: Path | None = None) -> dict[str, Any]:
 
     Errors: all those with which the training would end before its first step.
     """
+    refuse_sweep(config)
     experiment = config.build()
     data = experiment.dataset
     default = {name: parameter.default for name, parameter in config.accepted_settings.named.items()}

@@ -36,6 +36,7 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
         TrainingError and KeyboardInterrupt after the folder is complete with the last good weights.
     """
     start = time.perf_counter()
+    refuse_sweep(config)
     experiment = config.build()
     if not quiet and (notice := unchecked_notice(config, experiment.model, experiment.loss)):
         print(notice, file=sys.stderr)
@@ -49,6 +50,13 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
             experiment.dataset.preprocessing.save(folder / "preprocessing.json")
         write_durably(folder / "config.yaml", config.resolved())  # last: a folder that has it can be resumed
         return finish(trainer_of(config, experiment, folder, quiet), config, experiment, start)
+
+
+def refuse_sweep(config: Config) -> None:
+    """ValueError for a config of several runs."""
+    if config.sweep is not None:
+        path = config.path or "CONFIG"
+        raise ValueError(f"{path} has a sweep: 'bprop sweep {path}' trains its runs, and sweep=null leaves it out")
 
 
 def config_of(folder: Path) -> Path:

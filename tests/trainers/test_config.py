@@ -327,7 +327,7 @@ def test_int_stays_int_where_float_is_expected():
         (
             "seed: 3",
             "zzz: 3",
-            "c.yaml:1:1: zzz: unknown key; known: " + KEYS,
+            "c.yaml:1:1: zzz: unknown key; known: " + KEYS + ", sweep, include",
         ),
         ("dataset: Digits\n", "", "c.yaml:1:1: the key 'dataset' is missing"),
         ("seed: 3", "seed: 1.5", "c.yaml:1:7: seed: expected int, got the float 1.5"),

@@ -19,6 +19,7 @@ __all__ = ["main"]
 
 COMMANDS = (
     "train",
+    "sweep",
     "resume",
     "evaluate",
     "predict",

@@ -52,6 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config, arguments.overrides)
     if arguments.print_config:
         print(config.resolved(), end="")
+        if config.sweep is not None:
+            from ..configs.writing import written
+
+            print(written({"sweep": config.sweep.written}), end="")
         return OK
     if arguments.dry_run:
         from ..dry_run import dry_run

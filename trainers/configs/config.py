@@ -18,13 +18,13 @@ from .overrides import apply_override
 from .references import resolved_references
 from .signatures import Accepted
 from .specs import build
-from .toplevel import KEYS, TopLevel
+from .sweeping import Sweep
+from .toplevel import ADDABLE, KEYS, TopLevel
 from .writing import with_defaults, written
 
 __all__ = ["Config", "Experiment", "load_config", "parse_config"]
 
 OBJECTS = ("model", "loss", "optimizer", "dataset", "schedules", "callbacks")
-ADDABLE = ("trainer", "schedules")  # by overrides, where the file has none
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Config:
     """A config without mistakes that reading can find.
 
     `path` is its file, None for a config from a string; `specs` describes the objects and `settings` the
-    keyword arguments of `Trainer.fit`.
+    keyword arguments of `Trainer.fit`; `sweep` is what `bprop sweep` trains.
     """
 
     path: Path | None
@@ -55,6 +55,7 @@ class Config:
     settings: dict[str, Any]
     accepted_settings: Accepted
     catalog: Catalog
+    sweep: Sweep | None = None
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -92,7 +93,7 @@ class Config:
         return model.to(self.dtype), loss.to(self.dtype)
 
     def resolved(self) -> str:
-        """The config as YAML with every override and default; reading that gives the same text."""
+        """The config as YAML with every override and default, without its sweep; reading that gives the same text."""
         model = self.specs["model"]
         entries = {
             "seed": self.seed,
@@ -157,4 +158,5 @@ def _checked(
         settings=top.trainer,
         accepted_settings=top.accepted_settings,
         catalog=catalog,
+        sweep=top.sweep,
     )

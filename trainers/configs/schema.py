@@ -11,6 +11,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from .catalog import Catalog, Role
 from .signatures import LISTS, MAPPINGS, Accepted, item_type, union_members
+from .sweeping import WAYS
 from .toplevel import GIVEN_ELSEWHERE, REQUIRED
 from .values import for_json
 
@@ -39,6 +40,7 @@ class SchemaOfConfigs:
         fit = Accepted.of(exported["Trainer"].fit, exported).settings("trainer", without=GIVEN_ELSEWHERE)
         keys = {
             "include": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+            "sweep": {"type": ["object", "null"], "properties": {way: {"type": "object"} for way in WAYS}},
             "seed": self.value(Annotated[int, Field(ge=0, lt=2**64)]),
             "dtype": self.value(Literal["float32", "float64"]),
             "dataset": self.role("Dataset"),

@@ -11,11 +11,13 @@ from .errors import ConfigError, Problem, did_you_mean
 from .nodes import Entries, Items, Node, Scalar, plain
 from .signatures import Accepted
 from .specs import Spec, specs_in
+from .sweeping import sweep_of
 from .values import described
 
-__all__ = ["KEYS", "TopLevel"]
+__all__ = ["ADDABLE", "KEYS", "TopLevel"]
 
 KEYS = ("seed", "dtype", "dataset", "model", "loss", "optimizer", "trainer", "schedules", "callbacks")
+ADDABLE = ("trainer", "schedules")  # by overrides and sweeps, where the file has none
 REQUIRED = ("dataset", "model", "loss", "optimizer")
 GIVEN_ELSEWHERE = {*KEYS, "valid"}
 
@@ -49,14 +51,15 @@ class TopLevel:
         self.trainer = self._settings()
         self.schedules = self._schedules()
         self.callbacks = self._callbacks()
+        self.sweep = sweep_of(root.nodes.get("sweep"), root, ADDABLE, problems)
 
     def _keys(self) -> None:
         for key, place in self.root.places.items():
             if key == "include":
                 message = "stands in a file alone, not in an override"
                 self.problems.append(Problem(place, (key,), message))
-            elif key not in KEYS:
-                guess = did_you_mean(key, KEYS) or f"; known: {', '.join(KEYS)}"
+            elif key not in (known := (*KEYS, "sweep", "include")):
+                guess = did_you_mean(key, known) or f"; known: {', '.join(known)}"
                 self.problems.append(Problem(place, (key,), f"unknown key{guess}"))
         for key in REQUIRED:
             if key not in self.root.nodes:

@@ -1,0 +1,7 @@
+"""`python -m bprop.trainers.cli` is `bprop`."""
+
+import sys
+
+from . import main
+
+sys.exit(main())

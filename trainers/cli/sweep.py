@@ -1,0 +1,60 @@
+"""`bprop sweep`: train a config with many values."""
+
+import argparse
+from pathlib import Path
+
+from .command import FAILED, OK, command, print_json, takes_config, takes_json
+
+DESCRIPTION = """\
+Train the runs that the key 'sweep' of a config describes, side by side, and show their figures in one table.
+
+Each run is a process with cores of its own and has a folder in that of the sweep, where results.csv is the table of
+all. One that fails is told and stops no other. The same command with the same --run goes on with a sweep that was
+stopped: runs that are done stay as they are, others go on where they were.
+"""
+MORE = """\
+example:
+  bprop sweep my.yaml --run runs/lr --jobs 4
+      where my.yaml has, beside all that 'bprop train' needs, some of
+        sweep:
+          grid: {optimizer.SGD.lr: [0.1, 0.01], seed: [0, 1, 2]}        every combination
+          zip: {model.0.Linear.out_features: [8, 16], model.2.Linear.in_features: [8, 16]}
+          random:                                                       20 draws
+            n: 20
+            keys:
+              optimizer.SGD.momentum: {uniform: [0.5, 0.99]}
+              optimizer.SGD.weight_decay: {log_uniform: [1e-6, 1e-2]}
+              trainer.batch_size: {choice: [16, 32, 64]}
+              seed: {integers: [0, 1000]}
+  bprop sweep my.yaml 'sweep={grid: {seed: [0, 1, 2, 3, 4]}}'
+  bprop sweep my.yaml --dry-run
+"""
+
+
+def add_to(commands) -> None:
+    """Add the command to the parser's."""
+    parser = command(commands, "sweep", run, "train a config with many values, side by side", DESCRIPTION, MORE)
+    takes_config(parser)
+    parser.add_argument("--run", type=Path, metavar="DIR", help="folder of the sweep (default: runs/NAME-TIME)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: as many as there are cores)")
+    parser.add_argument(
+        "--sort", metavar="FIGURE", help="the best by this come first (default: valid_loss or train_loss)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="check and show the runs, and write nothing")
+    parser.add_argument("--quiet", action="store_true", help="print the table, and failures, only")
+    takes_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train them all, and print the table."""
+    from ..sweeps import DONE, ranked, results_table, runs_of, train_sweep
+
+    config, runs = runs_of(arguments.config, arguments.overrides)
+    if not arguments.dry_run:
+        train_sweep(config, runs, arguments.run, arguments.jobs, quiet=arguments.quiet)
+    found = ranked(runs, arguments.sort)
+    if arguments.json:
+        print_json([run.row() for run in found])
+    else:
+        print(results_table(found))
+    return OK if arguments.dry_run or all(run.status == DONE for run in runs) else FAILED

@@ -1,0 +1,262 @@
+"""A sweep: the runs of a config side by side, each a process of its own with cores of its own, and one table of all.
+
+The folder of a sweep holds sweep.yaml (what it consists of), results.csv, and for each run its folder and what it said:
+000/ and 000.log. Begun anew with the same folder, a sweep goes on.
+"""
+
+import contextlib
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..modules.engine.threads import available
+from ..modules.gradient_report import table
+from .callbacks.csv_log import lines
+from .comparison import cell
+from .configs import Config, ConfigError, load_config
+from .configs.sweeping import overrides_of
+from .configs.writing import written
+from .durable import locked, write_durably
+from .metrics import larger_is_better
+from .runs import new_folder, refuse_files_in, summary_of
+
+RESULTS, WHAT = "results.csv", "sweep.yaml"
+DONE, FAILED, STOPPED, WAITING = "done", "failed", "stopped", "waiting"
+LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+PATIENCE = 0.05  # seconds between two looks at the processes
+
+
+@dataclass
+class Run:
+    """One run of a sweep: the values of its keys, where it is, and what has become of it."""
+
+    values: dict[str, Any]
+    overrides: list[str]
+    config: str
+    folder: Path
+    status: str = WAITING
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def log(self) -> Path:
+        """What it says."""
+        return self.folder.with_name(self.folder.name + ".log")
+
+    def row(self) -> dict[str, Any]:
+        """The line of it in the table."""
+        texts = {key: cell(value) if isinstance(value, list | dict) else value for key, value in self.values.items()}
+        return {"run": self.folder.name, "status": self.status, **texts, **self.figures}
+
+    def __str__(self) -> str:
+        return " ".join([self.folder.name, *(f"{key}={cell(value)}" for key, value in self.values.items())])
+
+
+def runs_of(source: str | Path, overrides: Sequence[str] = ()) -> tuple[Config, list[Run]]:
+    """A config and the runs of its sweep, each checked and built once, so that none fails for what can be known before.
+
+    Errors: ConfigError with what is wrong with any of them; ValueError for a config without a sweep.
+    """
+    config = load_config(source, overrides)
+    if config.sweep is None:
+        raise ValueError(f"{config.path} has no sweep: 'bprop train {config.path}' trains it")
+    runs, problems = [], []
+    for number, values in enumerate(config.sweep.runs):
+        own = [*overrides, *overrides_of(values), "sweep=null"]
+        try:
+            one = load_config(source, own)
+            one.build()
+        except ConfigError as error:
+            problems += [problem for problem in error.errors if problem not in problems]
+        else:
+            runs.append(Run(values, own, one.resolved(), Path(f"{number:03}")))
+    if problems:
+        raise ConfigError(problems)
+    return config, runs
+
+
+def train_sweep(
+    config: Config, runs: list[Run], folder: Path | None = None, jobs: int | None = None, *, quiet: bool = False
+) -> Path:
+    """Train the runs that are not done yet; returns the folder, and leaves what became of them in `runs`.
+
+    Args: folder: new, empty, or that of the same sweep, which then goes on; jobs: how many runs at a time, by default
+        one for each core, or for each `trainer.threads` of them.
+    Errors: FileExistsError for a folder of something else; ValueError for jobs below 1. KeyboardInterrupt, which ends
+        the processes first. A run that fails is told, and stops no other.
+    """
+    assert config.path is not None
+    assert config.sweep is not None
+    threads = config.settings.get("threads")
+    jobs = max(1, min(available() // (threads or 1), len(runs))) if jobs is None else jobs
+    if jobs < 1:
+        raise ValueError(f"sweep: jobs is {jobs}, expected at least 1")
+    what = config.resolved() + written({"sweep": [run.values for run in runs]})
+    if folder is None or not (folder / WHAT).is_file():
+        folder = new_folder(folder, config)
+    elif (folder / WHAT).read_text(encoding="utf-8") != what:
+        raise FileExistsError(f"{folder} is the folder of another sweep, see {folder / WHAT}; give another with --run")
+    with locked(folder):
+        if not (folder / WHAT).is_file():
+            refuse_files_in(folder)
+            write_durably(folder / WHAT, what)
+        for run in runs:
+            run.folder = folder / run.folder.name
+        remember(folder, runs)
+        sharing = Sharing(threads or max(1, available() // jobs), jobs)
+        try:
+            train_waiting(config.path, runs, sharing, quiet)
+        except KeyboardInterrupt as error:
+            error.add_note(f"the same command with --run {folder} goes on")
+            raise
+        finally:
+            write_results(folder, runs)
+    return folder
+
+
+@dataclass
+class Sharing:
+    """Which cores each of the jobs has, in turns where there are too few."""
+
+    threads: int
+    jobs: int
+
+    def cores(self, job: int) -> set[int]:
+        """Those of one job."""
+        all_cores = sorted(os.sched_getaffinity(0))
+        return {all_cores[(job * self.threads + k) % len(all_cores)] for k in range(self.threads)}
+
+    def start(self, job: int, command: list[str], log: Path) -> subprocess.Popen:
+        """A process on the cores of a job; Ctrl-C at the terminal does not reach it by itself."""
+        environment = {**dict.fromkeys(LIBRARIES, str(self.threads)), **os.environ}
+        with log.open("ab") as file:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, start_new_session=True
+            )
+        if hasattr(os, "sched_setaffinity"):
+            with contextlib.suppress(OSError):  # it is over already
+                os.sched_setaffinity(process.pid, self.cores(job))
+        return process
+
+
+def command_of(path: Path, run: Run) -> list[str]:
+    """The command that trains a run, or goes on with it."""
+    bprop = [sys.executable, "-P", "-m", "bprop.trainers.cli"]
+    if (run.folder / "config.yaml").is_file():
+        return [*bprop, "resume", str(run.folder), "--quiet"]
+    if run.folder.exists():  # stopped before it had begun
+        shutil.rmtree(run.folder)
+    return [*bprop, "train", str(path), *run.overrides, "--run", str(run.folder), "--quiet"]
+
+
+def train_waiting(path: Path, runs: list[Run], sharing: Sharing, quiet: bool) -> None:
+    """Train the runs that are not done, so many at a time; on Ctrl-C end their processes, and wait for them."""
+    waiting = deque(run for run in runs if run.status != DONE)
+    active: dict[int, tuple[subprocess.Popen, Run]] = {}
+    try:
+        while waiting or active:
+            for job in range(sharing.jobs):
+                if waiting and job not in active:
+                    run = waiting.popleft()
+                    active[job] = sharing.start(job, command_of(path, run), run.log), run
+            time.sleep(PATIENCE)
+            for job, (process, run) in list(active.items()):
+                if process.poll() is not None:
+                    del active[job]
+                    finish(run, process.returncode)
+                    write_results(run.folder.parent, runs)
+                    over = sum(run.status in (DONE, FAILED) for run in runs)
+                    if not quiet or run.status == FAILED:
+                        print(f"{over}/{len(runs)}  {told(run)}", file=sys.stderr)
+    finally:
+        end(active)
+
+
+def end(active: dict[int, tuple[subprocess.Popen, Run]]) -> None:
+    """Interrupt processes, so that they leave complete folders; a second Ctrl-C does not wait for that."""
+    for process, _ in active.values():
+        process.send_signal(signal.SIGINT) if os.name == "posix" else process.terminate()
+    try:
+        for process, run in active.values():
+            finish(run, process.wait())
+    finally:
+        for process, _ in active.values():
+            process.kill()
+
+
+def finish(run: Run, returncode: int) -> None:
+    """What has become of a run."""
+    run.status = {0: DONE, 130: STOPPED}.get(returncode, FAILED)
+    if run.status == DONE and (run.folder / "config.yaml").read_text(encoding="utf-8") != run.config:
+        run.status = FAILED
+        with run.log.open("a", encoding="utf-8") as file:
+            file.write("bprop: error: the config or a file that it includes has been edited during the sweep\n")
+    numbers = (summary_of(run.folder) or {}).items()
+    run.figures = {name: value for name, value in numbers if type(value) in (int, float) and name not in run.values}
+
+
+def told(run: Run) -> str:
+    """A line about a run that is over."""
+    if run.status == DONE:
+        name = default_figure([run])
+        return f"{run}: {f'{name} {cell(run.figures[name])}' if name else DONE}"
+    said = [line for line in run.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    errors = [line.removeprefix("bprop: error: ") for line in said if line.startswith("bprop: error: ")]
+    return f"{run}: {run.status}: {(errors or said or ['without a word'])[-1]} ({run.log})"
+
+
+def remember(folder: Path, runs: Iterable[Run]) -> None:
+    """Take over from the table which runs are done."""
+    try:
+        text = (folder / RESULTS).read_text(encoding="utf-8")
+    except OSError:
+        return
+    done = {row.get("run") for row in csv.DictReader(text.splitlines()) if row.get("status") == DONE}
+    for run in runs:
+        if run.folder.name in done and summary_of(run.folder) is not None:
+            finish(run, 0)
+
+
+def write_results(folder: Path, runs: list[Run]) -> None:
+    """The table of all runs and figures, in the order of the runs."""
+    rows = [run.row() for run in runs]
+    write_durably(folder / RESULTS, lines(list(dict.fromkeys(name for row in rows for name in row)), rows, header=True))
+
+
+def default_figure(runs: Iterable[Run]) -> str | None:
+    """The figure by which runs are judged, if nothing is said."""
+    known = {name for run in runs for name in run.figures}
+    return next((name for name in ("valid_loss", "train_loss") if name in known), None)
+
+
+def ranked(runs: Sequence[Run], figure: str | None = None) -> list[Run]:
+    """The runs from the best to the worst by a figure; those that have none come last.
+
+    Errors: ValueError for a figure that no run has, though some are done.
+    """
+    known = list(dict.fromkeys(name for run in runs for name in run.figures))
+    if figure is not None and known and figure not in known:
+        raise ValueError(f"sweep: there is no figure {figure!r}, expected one of {', '.join(known)}")
+    name = figure or default_figure(runs) or ""
+    sign = -1 if larger_is_better(name.removeprefix("test_")) else 1
+
+    def place(run: Run) -> tuple[bool, float]:
+        value = run.figures.get(name)
+        return (run.status != DONE or value is None or value != value, sign * (value or 0))
+
+    return sorted(runs, key=place)
+
+
+def results_table(runs: Sequence[Run]) -> str:
+    """The runs as a table for the terminal: keys and the figures of losses and metrics."""
+    shown = [name for run in runs for name in run.figures if name.startswith(("train_", "valid_", "test_"))]
+    names = ["run", "status", *runs[0].values, *dict.fromkeys(shown)]
+    return "\n".join(table([tuple(names), *(tuple(cell(run.row().get(name)) for name in names) for run in runs)]))
