@@ -1,10 +1,22 @@
 """Pictures of runs: what is drawn in each of them, in numbers and words, and which fit which net."""
 
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bprop.modules import Conv2d, Flatten, Linear, Sequential, Tanh
+from bprop.datasets import ArrayDataset, BreastCancer, Digits
+from bprop.modules import (
+    BinaryCrossEntropyWithLogits,
+    Conv2d,
+    Flatten,
+    Linear,
+    MeanSquaredError,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Tanh,
+)
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
 from bprop.trainers.runs import train_config
@@ -13,6 +25,7 @@ from safetensors.numpy import load_file
 pytest.importorskip("matplotlib")
 
 from bprop.trainers.plots import PICTURES, Unfit, plot_runs
+from bprop.trainers.plots.classes import confusion_of, draw_confusion, draw_mistakes, mistakes
 from bprop.trainers.plots.curves import Curves, draw_curves, run_names
 from bprop.trainers.plots.features import draw_features, features, show_layer, square
 from bprop.trainers.plots.style import mosaic
@@ -162,7 +175,7 @@ def test_a_sample_in_every_layer(digits):
     assert after.images[0].get_array().filled(np.nan) == pytest.approx(np.tanh(hiddens[0][1]).reshape(8, 9), abs=1e-6)
     assert [bar.get_width() for bar in output.patches] == pytest.approx(y[0])
     assert [text.get_text() for text in output.get_yticklabels()] == [str(k) for k in range(10)]
-    assert output.get_title().endswith(f"label {run.data.y[3]}")
+    assert output.get_title().endswith("right" if y.argmax() == run.data.y[3] else f"is {run.data.y[3]}")
     with pytest.raises(Unfit, match=r"^the sample is 359, expected 0 to 358 of the test part$"):
         draw_features(run, 359)
 
@@ -179,6 +192,72 @@ def test_shapes_of_layers():
     coloured = mosaic(np.ones((3, 28, 30, 3)))
     assert coloured.shape == (2 * 29 - 1, 2 * 31 - 1, 3)
     assert np.isnan(coloured[-1, -1]).all()
+
+
+# -- classes -----------------------------------------------------------------------------------------------------------
+
+
+def made_run(outputs, x, y, loss, class_names=None, **options):
+    """A run without a folder, of a net that gives these outputs."""
+    run = TrainedRun(Path("run"))
+    dataset = SimpleNamespace(class_names=class_names, input_shape=np.shape(x)[1:])
+    data = ArrayDataset(x, y, **options)
+    experiment = SimpleNamespace(dataset=dataset, loss=loss, model=None)
+    vars(run).update(outputs=np.asarray(outputs, np.float32), data=data, part="test", experiment=experiment)
+    return run
+
+
+def test_the_confusion_matrix(digits):
+    run = TrainedRun(digits)
+    (axes,) = draw_confusion(run).axes
+    guesses, labels = run.outputs.argmax(axis=1), run.data.y
+    written = {(round(t.get_position()[1]), round(t.get_position()[0])): t.get_text() for t in axes.texts}
+    for i, j in np.ndindex(10, 10):
+        count = int(((labels == i) & (guesses == j)).sum())
+        assert int(written.get((i, j), "0").split("\n")[0]) == count
+    own = (labels == 3).sum()
+    assert float(written[3, 3].split("\n")[1][:-1]) == pytest.approx(
+        100 * ((labels == 3) & (guesses == 3)).sum() / own, abs=1
+    )
+    assert axes.get_title().startswith(f"{(guesses == labels).mean():.2%} are right")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "label")
+
+
+def test_class_names_and_weights():
+    scores, labels = [[1, 0], [0, 1], [0, 1]], [0, 0, 1]
+    run = made_run(
+        scores, np.zeros((3, 1)), labels, SoftmaxCrossEntropy(), ("malignant", "benign"), sample_weight=[1, 3, 4]
+    )
+    assert confusion_of(run).tolist() == [[1, 3], [0, 4]]
+    (axes,) = draw_confusion(run).axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["malignant", "benign"]
+    assert sorted(text.get_text() for text in axes.texts) == ["1\n25%", "3\n75%", "4\n100%"]
+    yes = made_run([[2.0], [-1.0]], np.zeros((2, 1)), np.ones((2, 1), np.float32), BinaryCrossEntropyWithLogits())
+    assert confusion_of(yes).tolist() == [[0, 0], [1, 1]]
+    assert [BreastCancer().class_names, Digits().class_names] == [("malignant", "benign"), None]
+
+
+def test_mistakes_come_worst_first(random):
+    scores = [[0, 5, 0], [9, 0, 0], [1, 0, 0], [0, 0, 4]]  # said 1, 0, 0, 2
+    x = random.random((4, 3, 6, 6))
+    run = made_run(scores, x, [1, 2, 1, 0], SoftmaxCrossEntropy(), ("cat", "dog", "owl"))
+    assert mistakes(run)[0].tolist() == [1, 3, 2]
+    figure = draw_mistakes(run)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["said cat (100%)\nis owl", "said owl (96%)\nis cat", "said cat (58%)\nis dog"]
+    assert figure.axes[0].images[0].get_array().shape == (6, 6, 3)
+    assert figure.get_suptitle() == "run, 4 test samples: 3 mistakes"
+    assert mistakes(made_run(scores, x, [1, 2, 1, 0], SoftmaxCrossEntropy(ignore_index=2)))[0].tolist() == [3, 2]
+    with pytest.raises(Unfit, match=r"^there is no mistake among the 4 samples of the test part$"):
+        draw_mistakes(made_run(scores, x, [1, 0, 0, 2], SoftmaxCrossEntropy()))
+
+
+def test_a_regression_has_no_classes():
+    run = made_run(np.zeros((2, 3)), np.zeros((2, 1, 2, 2)), np.zeros((2, 3), np.float32), MeanSquaredError())
+    with pytest.raises(Unfit, match=r"^the net's outputs are no scores of classes, expected a classification$"):
+        draw_confusion(run)
+    with pytest.raises(Unfit, match=r"^the net's outputs are no scores of classes, a row a sample$"):
+        draw_mistakes(run)
 
 
 # -- the command -------------------------------------------------------------------------------------------------------

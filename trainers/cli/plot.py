@@ -13,6 +13,8 @@ pictures:
   curves      loss and metrics by epoch, and the learning rate; of several runs, one over the other
   weights     the first layer's weights as images, for nets on pictures
   features    one sample: the input, what every layer makes of it, and the output
+  confusion   which classes are taken for which: counts and shares
+  mistakes    the pictures that are classified most wrongly
 """
 MORE = """\
 examples:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..inference import Part
 from ..runs import config_of
+from .classes import draw_confusion, draw_mistakes
 from .curves import draw_curves
 from .features import draw_features
 from .style import need_matplotlib, save_figure
@@ -31,6 +32,8 @@ PICTURES: dict[str, Picture] = {
     "curves": Picture("loss, metrics and learning rate by epoch", lambda run, sample: draw_curves([run.folder])),
     "weights": Picture("the first layer's weights as images", lambda run, sample: draw_weights(run)),
     "features": Picture("one sample in every layer, and the output", draw_features),
+    "confusion": Picture("which classes are taken for which", lambda run, sample: draw_confusion(run)),
+    "mistakes": Picture("the pictures that are classified most wrongly", lambda run, sample: draw_mistakes(run)),
 }
 
 

@@ -41,7 +41,7 @@ def draw_features(run: TrainedRun, sample: int) -> Figure:
     x, target = run.data[sample : sample + 1]
     stages, output = features(run.model, x)
     count = len(stages) + 2
-    wide = count if count <= 4 else min((4, 5, 6), key=lambda n: -count % n)
+    wide = count if count <= 4 else min((4, 5, 3), key=lambda n: -count % n)
     rows = -(-count // wide)
     figure = new_figure(3.1 * wide, 3.1 * rows + 0.5, f"{run.folder.resolve().name}: {run.part} sample {sample}")
     panels = figure.subplots(rows, wide, squeeze=False).ravel()
@@ -113,7 +113,8 @@ def show_output(axes: Any, run: TrainedRun, output: np.ndarray, target: np.ndarr
         guess, label = int(values.argmax()), int(target[0])
         colours[label] = GREEN
         colours[guess] = GREEN if guess == label else VERMILION
-        title = f"scores: {names[guess]} with {said.probabilities[0, guess]:.0%}, label {names[label]}"
+        verdict = "right" if guess == label else f"is {shortened(names[label], 12)}"
+        title = f"says {shortened(names[guess], 12)} ({said.probabilities[0, guess]:.0%}): {verdict}"
         for k, p in enumerate(said.probabilities[0]):
             if p < 0.005:
                 continue

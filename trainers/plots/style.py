@@ -102,7 +102,9 @@ def show_signed(axes: Any, image: np.ndarray, largest: float = 0.0) -> None:
 
 def add_bar(axes: Any, shown: Any, label: str = "", extend: str = "neither") -> None:
     """The scale of an image's colours, as high as the image."""
-    bar = axes.figure.colorbar(shown, cax=axes.inset_axes([1.03, 0, 0.045, 1]), label=label, extend=extend)
+    bar = axes.figure.colorbar(
+        shown, cax=axes.inset_axes([1.03, 0, 0.045, 1]), label=label, extend=extend, extendfrac=0.02
+    )
     bar.ax.tick_params(labelsize=SMALL)
     bar.ax.locator_params(nbins=5)
     bar.outline.set_visible(False)
