@@ -563,14 +563,16 @@ def test_no_mapping(text, message):
     assert errors(text) == message.format(keys=KEYS)
 
 
-def test_a_mistake_inside_a_class_keeps_its_traceback(monkeypatch):
-    def broken(self):
+@pytest.mark.parametrize("method", ["__init__", "output_shape"])
+def test_a_mistake_inside_a_class_is_told_with_its_line(monkeypatch, method):
+    def broken(self, *shape):
         raise KeyError("gone")
 
-    monkeypatch.setattr(Tanh, "__init__", broken)
-    with pytest.raises(KeyError, match="gone") as caught:
-        parse(CONFIG).build()
-    assert caught.value.__notes__ == ["while making model.1.Tanh of c.yaml:5:5"]
+    monkeypatch.setattr(Tanh, method, broken)
+    message = errors(CONFIG).splitlines()[0]
+    line = broken.__code__.co_firstlineno + 1
+    assert message.startswith("c.yaml:5:5: model.1.Tanh: " if method == "__init__" else "c.yaml:4:3: model: ")
+    assert message.endswith(f"KeyError: 'gone' ({__file__}, line {line})")
 
 
 def test_what_a_constructor_raises_is_shown_with_its_place(monkeypatch):

@@ -67,8 +67,8 @@ class Config:
 
         Args: preprocessing: of a table, in place of the one that the data set would fit to it.
         Errors: ConfigError, with the line of the config, for arguments that a class refuses, for layers that
-            do not fit each other, and for a net that does not fit its data set or loss. Other exceptions than
-            those for bad values come from a mistake in a class and keep their traceback.
+            do not fit each other, for a net that does not fit its data set or loss, and for what else a class
+            raises, with its line.
         """
         self.catalog.exported["manual_seed"](self.seed)
         problems: list[Problem] = []

@@ -22,7 +22,7 @@ def check_fit(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> Non
     inputs = (1, *dataset.input_shape)
     try:
         outputs = model.output_shape(inputs)
-    except ValueError as error:
+    except Exception as error:  # a ValueError for a shape; of a module of one's own, anything
         spec = _named_by(getattr(error, "__notes__", ()), specs["model"])
         hint = f"a sample of the data set has shape {tuple(dataset.input_shape)}"
         raise ConfigError([spec.problem(error, hint)]) from error
@@ -30,7 +30,7 @@ def check_fit(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> Non
         return
     try:
         loss.check_shapes(outputs, (1, *dataset.target_shape), dataset.classes)
-    except ValueError as error:
+    except Exception as error:
         raise ConfigError([specs["loss"].problem(error)]) from error
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any
 
-from .errors import ConfigError, Path, Place, Problem, join
+from ...modules.module_check import is_own_file
+from .errors import ConfigError, Path, Place, Problem
 from .signatures import Accepted
 
 __all__ = ["Spec", "build", "specs_in"]
@@ -67,11 +68,8 @@ def build(value: Any, problems: list[Problem]) -> Any:
         return _construct(value, arguments)
     except ConfigError as error:  # from a config that the object itself reads
         problems.extend(error.errors)
-    except (ValueError, TypeError, ArithmeticError, MemoryError, OSError) as error:
+    except Exception as error:  # a bad value, or a mistake in the class: its line is told, too
         problems.append(value.problem(error, f"accepted: {value.accepted.line()}"))
-    except Exception as error:  # more likely a mistake in the class than in the config: keep the traceback
-        error.add_note(f"while making {join(value.path)} of {value.place}")
-        raise
     return None
 
 
@@ -79,8 +77,9 @@ def sentence(error: Exception) -> str:
     """The message of an exception with its notes; its type and line too, unless it is a ValueError."""
     text = str(error)
     if type(error) is not ValueError:
-        *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-        text = f"{type(error).__name__}: {error} ({frame.f_code.co_filename}, line {line})"
+        frames = traceback.extract_tb(error.__traceback__)
+        at = ([frame for frame in frames if is_own_file(frame.filename)] or frames)[-1]
+        text = f"{type(error).__name__}: {error} ({at.filename}, line {at.lineno})"
     return "; ".join([text, *getattr(error, "__notes__", [])])
 
 
