@@ -11,8 +11,10 @@ from bprop.modules import (
     BinaryCrossEntropyWithLogits,
     Conv2d,
     Flatten,
+    GaussianNLL,
     Linear,
     MeanSquaredError,
+    MixtureDensity,
     Sequential,
     SoftmaxCrossEntropy,
     Tanh,
@@ -27,7 +29,9 @@ pytest.importorskip("matplotlib")
 from bprop.trainers.plots import PICTURES, Unfit, plot_runs
 from bprop.trainers.plots.classes import confusion_of, draw_confusion, draw_mistakes, mistakes
 from bprop.trainers.plots.curves import Curves, draw_curves, run_names
+from bprop.trainers.plots.density import draw_density
 from bprop.trainers.plots.features import draw_features, features, show_layer, square
+from bprop.trainers.plots.numbers import draw_regression, predicted_and_wanted
 from bprop.trainers.plots.style import mosaic
 from bprop.trainers.plots.trained_run import TrainedRun
 from bprop.trainers.plots.weights import draw_weights, first_layer, images_of, strongest
@@ -252,12 +256,73 @@ def test_mistakes_come_worst_first(random):
         draw_mistakes(made_run(scores, x, [1, 0, 0, 2], SoftmaxCrossEntropy()))
 
 
+def test_a_data_set_of_one_part(iris):
+    whole = ("dataset.Iris.test_size=0", "dataset.Iris.valid_size=0")
+    run = TrainedRun(iris, overrides=whole)
+    assert (run.part, confusion_of(run).sum()) == ("train", 150)
+    assert run.title == "iris, 150 train samples"
+
+
 def test_a_regression_has_no_classes():
     run = made_run(np.zeros((2, 3)), np.zeros((2, 1, 2, 2)), np.zeros((2, 3), np.float32), MeanSquaredError())
     with pytest.raises(Unfit, match=r"^the net's outputs are no scores of classes, expected a classification$"):
         draw_confusion(run)
     with pytest.raises(Unfit, match=r"^the net's outputs are no scores of classes, a row a sample$"):
         draw_mistakes(run)
+
+
+# -- numbers -----------------------------------------------------------------------------------------------------------
+
+
+def test_predictions_and_residuals_are_in_the_units_of_the_source():
+    y, target = np.array([[0.0], [1], [2]]), np.array([[0.0], [1], [4]], np.float32)
+    run = made_run(y, np.zeros((3, 2)), target, MeanSquaredError(), target_mean=10.0, target_std=2.0)
+    near, left = draw_regression(run).axes
+    assert near.collections[0].get_offsets().tolist() == [[10, 10], [12, 12], [18, 14]]
+    assert left.collections[0].get_offsets().tolist() == [[10, 0], [12, 0], [14, 4]]
+    assert near.get_title().startswith("predictions, R² 0.538")
+    assert left.get_title() == "residuals: rmse 2.309"
+    assert (near.get_xlabel(), near.get_ylabel()) == ("target", "predicted target")
+
+
+def test_regressions_that_are_drawn():
+    x, zeros = np.zeros((2, 3)), np.zeros((2, 2), np.float32)
+    assert len(draw_regression(made_run(zeros, x, zeros, MeanSquaredError())).axes) == 4
+    means = made_run([[1, 9], [2, 9]], x, zeros[:, :1], GaussianNLL())
+    assert predicted_and_wanted(means)[0].tolist() == [[1], [2]]
+    wide = np.zeros((2, 5), np.float32)
+    with pytest.raises(Unfit, match=r"^a target has 5 numbers, expected at most 4$"):
+        draw_regression(made_run(wide, x, wide, MeanSquaredError()))
+    with pytest.raises(Unfit, match=r"^the net's outputs are no numbers like the targets, expected a regression$"):
+        draw_regression(made_run(zeros, x, [0, 1], SoftmaxCrossEntropy()))
+
+
+@pytest.mark.parametrize("loss", [GaussianNLL(), MixtureDensity(1, 1)])
+def test_a_density(loss, random):
+    """A net that gives the mean x, or with a mixture 3 x, and the precision 1 or softplus(0)."""
+    x = random.random((50, 1)).astype(np.float32)
+    net = Linear(1, 2 if isinstance(loss, GaussianNLL) else 3)
+    net.weight[:], net.bias[:] = 0, 0
+    net.weight[-2] = 2
+    net.bias[-1] = np.log(np.e - 1)
+    run = made_run(net.fprop(x), x, 2 * x, loss, target_std=10.0, target_mean=1.0)
+    run.experiment.model, run.experiment.dataset.feature_mean, run.experiment.dataset.feature_std = net, [5.0], [2.0]
+    (axes,) = draw_density(run).axes
+    mesh, points = axes.collections
+    grid, mean = axes.lines[0].get_xdata(), axes.lines[0].get_ydata()
+    assert np.asarray(points.get_offsets()) == pytest.approx(np.hstack([x * 2 + 5, 2 * x * 10 + 1]), rel=1e-5)
+    assert mean == pytest.approx(2 * (grid - 5) / 2 * 10 + 1, rel=1e-4, abs=1e-4)
+    density = mesh.get_array().reshape(300, 300)
+    assert density.max() == pytest.approx(np.exp(-0.5 * np.log(2 * np.pi)) / 10, rel=1e-3)
+    assert density.argmax(axis=0)[[0, -1]].tolist() == sorted(density.argmax(axis=0)[[0, -1]])
+
+
+def test_what_has_no_density(iris):
+    x, y = np.zeros((2, 1)), np.zeros((2, 1), np.float32)
+    with pytest.raises(Unfit, match=r"^an input has shape \(4,\), expected one number, \(1,\)$"):
+        draw_density(TrainedRun(iris))
+    with pytest.raises(Unfit, match=r"^the loss reads no density of one number into the outputs, expected such as Mix"):
+        draw_density(made_run(y, x, y, MeanSquaredError()))
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
@@ -271,6 +336,43 @@ def test_the_command_draws_several_runs(tmp_path, capsys, monkeypatch):
     assert (tmp_path / "out" / "curves.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.chdir(tmp_path)
     assert plot_runs([tmp_path / "a", tmp_path / "b"], dpi=20)[0] == [(tmp_path / "curves.png").relative_to(tmp_path)]
+
+
+def test_all_that_fit(digits, iris, tmp_path, capsys):
+    drawn, left = plot_runs([digits], dpi=20)
+    assert [path.name for path in drawn] == [
+        *("curves.png", "weights.png", "features-0.png", "confusion.png", "mistakes.png")
+    ]
+    assert all(path.parent == digits and path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+    assert list(left) == ["regression", "density"]
+    assert main(["plot", str(iris), "--out", str(tmp_path), "confusion", "curves", "--part", "valid"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [str(tmp_path / "confusion.png"), str(tmp_path / "curves.png")]
+    assert err == ""
+    assert main(["plot", str(iris), "weights"]) == 2
+    wanted = "bprop: error: weights: an input has shape (4,), expected a picture (C, H, W) of 1 or 3 channels\n"
+    assert capsys.readouterr().err == wanted
+    assert main(["plot", str(iris), str(digits), "confusion"]) == 2
+    wanted = "bprop: error: plot: confusion of 2 runs, expected one run; curves alone take several\n"
+    assert capsys.readouterr().err == wanted
+    assert main(["plot", str(iris), "dataset.Iris.valid_size=0", "confusion", "--part", "valid"]) == 2
+    assert capsys.readouterr().err == "bprop: error: plot: Iris has no valid part\n"
+
+
+def test_a_training_that_is_going_on(tmp_path, capsys):
+    """It has no weights yet: its curves are drawn, and what else there is gets a line."""
+    folder = written_run(tmp_path / "a", [HEAD, "1,2,0.5,1.5,0.6,0"])
+    assert main(["plot", str(folder)]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{folder / 'curves.png'}\n"
+    reason = f"there is no {folder / 'model.safetensors'}; 'bprop resume {folder}' ends a training that was stopped"
+    assert err == f"left out weights, features, confusion, mistakes, regression, density: {reason}\n"
+    (folder / "metrics.csv").unlink()
+    assert main(["plot", str(folder)]) == 2
+    assert (
+        capsys.readouterr().err
+        == f"bprop: error: plot: there is nothing to draw: there is no {folder / 'metrics.csv'}\n"
+    )
 
 
 def test_what_the_command_refuses(tmp_path, capsys):

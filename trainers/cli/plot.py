@@ -15,6 +15,8 @@ pictures:
   features    one sample: the input, what every layer makes of it, and the output
   confusion   which classes are taken for which: counts and shares
   mistakes    the pictures that are classified most wrongly
+  regression  predictions against targets, and residuals
+  density     the density that MixtureDensity or GaussianNLL predict, over one input
 """
 MORE = """\
 examples:

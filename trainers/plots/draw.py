@@ -11,7 +11,9 @@ from ..inference import Part
 from ..runs import config_of
 from .classes import draw_confusion, draw_mistakes
 from .curves import draw_curves
+from .density import draw_density
 from .features import draw_features
+from .numbers import draw_regression
 from .style import need_matplotlib, save_figure
 from .trained_run import TrainedRun, Unfit
 from .weights import draw_weights
@@ -34,6 +36,8 @@ PICTURES: dict[str, Picture] = {
     "features": Picture("one sample in every layer, and the output", draw_features),
     "confusion": Picture("which classes are taken for which", lambda run, sample: draw_confusion(run)),
     "mistakes": Picture("the pictures that are classified most wrongly", lambda run, sample: draw_mistakes(run)),
+    "regression": Picture("predictions against targets, and residuals", lambda run, sample: draw_regression(run)),
+    "density": Picture("the predicted density over one input", lambda run, sample: draw_density(run)),
 }
 
 

@@ -143,6 +143,7 @@ def show_bars(axes: Any, values: np.ndarray, names: list[str], colours: list[str
     axes.barh(range(len(values)), values, color=colours, height=0.75)
     axes.axvline(0, color=BLACK, lw=0.8)
     axes.set_yticks(range(len(values)), [shortened(name, 12) for name in names], fontsize=SMALL)
-    axes.set_ylim(len(values) - 0.4, -0.6)
+    spare = max(0.0, (5 - len(values)) / 2)  # so that few bars are not too thick
+    axes.set_ylim(len(values) - 0.4 + spare, -0.6 - spare)
     plain_axes(axes)
     axes.tick_params(axis="y", labelsize=SMALL if len(values) <= 20 else 5)

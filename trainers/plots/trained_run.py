@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...datasets import ArrayDataset
+from ...datasets.columns import Numeric
 from ...modules.distributions import Bernoulli, Categorical
 from ..inference import Part, part_of, rebuild_run
 from ..metrics.probabilities import distribution_of
@@ -22,7 +23,7 @@ class Unfit(ValueError):
 class TrainedRun:
     """A run folder, read as far as a picture asks for it.
 
-    Args: part: of the data, by default test, or valid where there is no test part; weights: another file of weights
+    Args: part: of the data, by default test, or valid where there is no test part, or train; weights: another file of weights
         than the run's; overrides: of the data set alone.
     """
 
@@ -50,8 +51,10 @@ class TrainedRun:
 
     @cached_property
     def part(self) -> str:
-        """Name of the part of the data that is looked at."""
-        return part_of("plot", self.experiment.dataset, self.wanted_part)
+        """Name of the part of the data that is looked at; train where there is no other."""
+        data = self.experiment.dataset
+        alone = data.test is None and data.valid is None
+        return part_of("plot", data, self.wanted_part or ("train" if alone else None))
 
     @cached_property
     def data(self) -> ArrayDataset:
@@ -91,9 +94,22 @@ class TrainedRun:
         preprocessing = getattr(self.experiment.dataset, "preprocessing", None)
         return "target" if preprocessing is None else preprocessing.target.name
 
-    @cached_property
-    def units(self) -> Units:
-        return Units.of(self.experiment.dataset, self.data)
+    @property
+    def input_name(self) -> str:
+        """What a regression on one number starts from."""
+        preprocessing = getattr(self.experiment.dataset, "preprocessing", None)
+        return "x" if preprocessing is None else preprocessing.features[0]
+
+    @property
+    def source_input(self) -> tuple[float, float]:
+        """(a, b): a x + b is the one input x in the units of the data set's source."""
+        preprocessing = getattr(self.experiment.dataset, "preprocessing", None)
+        if preprocessing is not None:
+            (column,) = preprocessing.columns
+            return (column.std, column.mean) if isinstance(column, Numeric) else (1.0, 0.0)
+        units = Units.of(self.experiment.dataset, self.data)
+        mean, std = (float(np.ravel(value)[0]) for value in (units.mean, units.std))
+        return std / units.scale, mean - std * units.shift / units.scale
 
     @property
     def title(self) -> str:

@@ -1,0 +1,72 @@
+"""What a net says of its target, where it says how probable each value is: the density over the input."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...modules.distributions import Gaussian, Mixture
+from ..metrics.probabilities import distribution_of
+from ..optimizers import SGD
+from ..trainer import Trainer
+from .style import BLACK, NORMAL, VERMILION, add_bar, new_figure, plain_axes
+from .trained_run import TrainedRun, Unfit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PLACES = 300  # of the grid, along each axis
+MOST_DOTS = 2000
+STRONGEST = 0.99  # the share of the densities that the scale of colours reaches
+
+
+def draw_density(run: TrainedRun) -> Figure:
+    """The density as a picture over the input, with the data and the mean; in the units of the data set's source."""
+    if tuple(run.experiment.dataset.input_shape) != (1,):
+        raise Unfit(f"an input has shape {tuple(run.experiment.dataset.input_shape)}, expected one number, (1,)")
+    if not isinstance(run.distribution, Gaussian | Mixture) or run.data.y[0].size != 1:
+        raise Unfit("the loss reads no density of one number into the outputs, expected such as MixtureDensity")
+    data = run.data
+    x, target = data[:][0][:, 0].astype(np.float64), data.y.reshape(-1).astype(np.float64)
+    grid, places = widened(x), widened(target)
+    density, mean = densities(run, grid, places)
+    factor, offset = run.source_input
+    std, middle = data.target_std, data.target_mean
+    grid, places, x = grid * factor + offset, places * std + middle, x * factor + offset
+    figure = new_figure(7.6, 5.2, run.title)
+    from matplotlib.colors import PowerNorm
+
+    axes = figure.subplots()
+    density = density / std
+    scale = PowerNorm(0.5, 0, np.quantile(density, STRONGEST) or 1)  # so that broad branches show beside narrow ones
+    shown = axes.pcolormesh(grid, places, density, cmap="Blues", norm=scale, rasterized=True)
+    dots = slice(None, None, max(1, len(x) // MOST_DOTS))
+    axes.scatter(x[dots], target[dots] * std + middle, s=5, color=BLACK, alpha=0.45, linewidths=0, label="data")
+    axes.plot(grid, mean * std + middle, color=VERMILION, lw=1.8, label="mean")
+    axes.set_xlim(grid[0], grid[-1])
+    axes.set_ylim(places[0], places[-1])
+    plain_axes(axes)
+    axes.set_xlabel(run.input_name, fontsize=NORMAL)
+    axes.set_ylabel(run.target_name, fontsize=NORMAL)
+    axes.set_title(f"density of {run.target_name}, given {run.input_name}", fontsize=NORMAL + 1)
+    add_bar(axes, shown, "density", extend="max")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=NORMAL, frameon=False)
+    return figure
+
+
+def densities(run: TrainedRun, grid: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """p(place | x) for x of the grid, (places, grid), and the mean for each x."""
+    x = grid.astype(run.model.dtype)[:, None]
+    y = Trainer(run.model, run.loss, SGD(lr=0.0), quiet=True).predict(x)
+    said = distribution_of(run.loss, y)
+    assert isinstance(said, Gaussian | Mixture)
+    logs = [said.log_density(np.full((len(grid), 1), place)).reshape(-1) for place in places]
+    return np.exp(np.array(logs)), said.mean.reshape(-1)
+
+
+def widened(values: np.ndarray) -> np.ndarray:
+    """Places from the smallest value to the largest, and a little beyond."""
+    low, high = values.min(), values.max()
+    edge = 0.05 * (high - low) or 1.0
+    return np.linspace(low - edge, high + edge, PLACES)
