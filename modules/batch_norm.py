@@ -68,8 +68,8 @@ class BatchNorm1d(Module):
         self.running_mean = Buffer(np.zeros(num_features)) if track_running_stats else None
         self.running_var = Buffer(np.ones(num_features)) if track_running_stats else None
         self.num_batches_tracked = Buffer(0) if track_running_stats else None
-        self.mean = self.var = self.inverse = np.empty(num_features)
-        self.mean_grad = self.mean_product = np.empty(num_features)
+        self.mean, self.var, self.inverse = (np.zeros(num_features) for _ in range(3))
+        self.mean_grad, self.mean_product = np.zeros(num_features), np.zeros(num_features)
         self.columns = self.scale = np.empty(0)
         self.normal = self.y = self.grad_x = np.empty((0, 0))
 

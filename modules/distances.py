@@ -85,7 +85,7 @@ class RadialBasis(Module):
         self.in_features, self.out_features = in_features, out_features
         self.centers = Parameter(stream().standard_normal((out_features, in_features)))
         self.log_width = Parameter(np.full(out_features, np.log(in_features) / 2))
-        self.precision = np.empty(out_features)  # 1 / s²
+        self.precision = np.zeros(out_features)  # 1 / s²
         self.q = self.c = self.y = self.grad_x = np.empty((0, 0))
 
     def initialize_from(self, x) -> "RadialBasis":
