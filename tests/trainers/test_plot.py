@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bprop.datasets import ArrayDataset, BreastCancer, Digits
+from bprop.datasets import CIFAR10, ArrayDataset, BreastCancer, Digits, FashionMNIST, Iris
 from bprop.modules import (
     BinaryCrossEntropyWithLogits,
     Conv2d,
@@ -28,9 +28,10 @@ pytest.importorskip("matplotlib")
 
 from bprop.trainers.plots import PICTURES, Unfit, plot_runs
 from bprop.trainers.plots.classes import confusion_of, draw_confusion, draw_mistakes, mistakes
-from bprop.trainers.plots.curves import Curves, draw_curves, run_names
+from bprop.trainers.plots.curves import colour_of, draw_curves
 from bprop.trainers.plots.density import draw_density
 from bprop.trainers.plots.features import draw_features, features, show_layer, square
+from bprop.trainers.plots.histories import Curves, run_names
 from bprop.trainers.plots.numbers import draw_regression, predicted_and_wanted
 from bprop.trainers.plots.style import mosaic
 from bprop.trainers.plots.trained_run import TrainedRun
@@ -109,6 +110,11 @@ def test_several_runs_are_named_by_what_differs(tmp_path):
     assert words == ["lr 0.1", "lr 0.3", "training", "validation", "best epoch"]
     same = written_run(tmp_path / "same", row)
     assert run_names([a, same]) == ["a", "same"]
+
+
+def test_each_run_has_a_colour_of_its_own():
+    for count in (2, 7, 8, 30):
+        assert len({colour_of(k, count) for k in range(count)}) == count
 
 
 def test_a_table_that_is_being_written(tmp_path):
@@ -239,6 +245,7 @@ def test_class_names_and_weights():
     yes = made_run([[2.0], [-1.0]], np.zeros((2, 1)), np.ones((2, 1), np.float32), BinaryCrossEntropyWithLogits())
     assert confusion_of(yes).tolist() == [[0, 0], [1, 1]]
     assert [BreastCancer().class_names, Digits().class_names] == [("malignant", "benign"), None]
+    assert all(len(set(data.class_names)) == data.classes for data in (CIFAR10, FashionMNIST, Iris, BreastCancer))
 
 
 def test_mistakes_come_worst_first(random):
@@ -349,6 +356,8 @@ def test_all_that_fit(digits, iris, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out.splitlines() == [str(tmp_path / "confusion.png"), str(tmp_path / "curves.png")]
     assert err == ""
+    assert main(["plot", str(digits), "--sample", "9", "--out", str(tmp_path), "features"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'features-9.png'}\n"
     assert main(["plot", str(iris), "weights"]) == 2
     wanted = "bprop: error: weights: an input has shape (4,), expected a picture (C, H, W) of 1 or 3 channels\n"
     assert capsys.readouterr().err == wanted

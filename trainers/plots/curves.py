@@ -2,54 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..comparison import cell, compare_runs, config_values
 from ..metrics import larger_is_better
-from .style import BLUE, NORMAL, RUN_COLOURS, SMALL, VERMILION, new_figure, plain_axes, shortened
-from .trained_run import Unfit
+from .histories import Curves, run_names
+from .style import BLUE, NORMAL, RUN_COLOURS, SMALL, VERMILION, new_figure, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STEEP = 10  # a positive curve is drawn on a logarithmic scale if its largest value is this many times its smallest
-
-
-@dataclass(frozen=True)
-class Curves:
-    """The columns of a run's metrics.csv; NaN where a row has no number."""
-
-    name: str
-    columns: dict[str, np.ndarray]
-
-    @classmethod
-    def read(cls, folder: Path, name: str) -> Curves:
-        """Those of a run folder so far; with the learning rate of the config where none is logged."""
-        rate = [value for key, value in config_values(folder).items() if key.endswith(".lr") and key.count(".") == 2]
-        path = folder / "metrics.csv"
-        if not path.is_file():
-            raise Unfit(f"there is no {path}")
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        if not rows:
-            raise Unfit(f"{path} has no epoch yet")
-        columns = {key: np.array([number(row[key]) for row in rows]) for key in rows[0] if key}
-        if "lr" not in columns and len(rate) == 1 and isinstance(rate[0], int | float):
-            columns["lr"] = np.full(len(rows), float(rate[0]))
-        return cls(name, columns)
-
-    def best(self, figure: str) -> tuple[int, float] | None:
-        """The best epoch of a figure, validated if it can be, and its value there."""
-        values = self.columns.get(f"valid_{figure}", self.columns.get(f"train_{figure}"))
-        if values is None or np.isnan(values).all():
-            return None
-        k = int(np.nanargmax(values) if larger_is_better(figure) else np.nanargmin(values))
-        return int(self.columns["epoch"][k]), float(values[k])
 
 
 def draw_curves(folders: list[Path]) -> Figure:
@@ -83,13 +48,15 @@ def draw_figure(axes: Any, runs: list[Curves], name: str) -> None:
         for part, style in (("train", "--"), ("valid", "-")):
             values = run.columns.get(f"{part}_{name}")
             if values is not None:
-                colour, style = (colour_of(k), style) if len(runs) > 1 else ((BLUE, VERMILION)[part == "valid"], "-")
+                colour, style = (
+                    (colour_of(k, len(runs)), style) if len(runs) > 1 else ((BLUE, VERMILION)[part == "valid"], "-")
+                )
                 marker = "o" if len(values) == 1 else None
                 width = 1.8 if part == "valid" else 1.4
                 axes.plot(run.columns["epoch"], values, style, color=colour, lw=width, marker=marker, ms=4)
                 shown.append(values)
         if (best := run.best(name)) is not None:
-            colour = colour_of(k) if len(runs) > 1 else VERMILION if f"valid_{name}" in run.columns else BLUE
+            colour = colour_of(k, len(runs)) if len(runs) > 1 else VERMILION if f"valid_{name}" in run.columns else BLUE
             axes.plot(*best, "o", ms=7, color=colour, mec="white", mew=1.2, zorder=5)
     plain_axes(axes)
     axes.set_title(name.replace("_", " "), fontsize=NORMAL + 1, loc="left")
@@ -105,7 +72,10 @@ def draw_rates(axes: Any, runs: list[Curves]) -> None:
     for k, run in enumerate(runs):
         if "lr" in run.columns:
             axes.plot(
-                run.columns["epoch"], run.columns["lr"], color=colour_of(k) if len(runs) > 1 else "#444444", lw=1.6
+                run.columns["epoch"],
+                run.columns["lr"],
+                color=colour_of(k, len(runs)) if len(runs) > 1 else "#444444",
+                lw=1.6,
             )
     plain_axes(axes)
     axes.set_title("learning rate", fontsize=NORMAL + 1, loc="left")
@@ -143,7 +113,7 @@ def add_legend(figure: Any, runs: list[Curves]) -> None:
     if len(runs) == 1:
         handles = [Line2D([], [], color=(BLUE, VERMILION)[k], lw=1.8, label=part) for k, part in enumerate(parts)]
     else:
-        handles = [Line2D([], [], color=colour_of(k), lw=2.5, label=run.name) for k, run in enumerate(runs)]
+        handles = [Line2D([], [], color=colour_of(k, len(runs)), lw=2.5, label=run.name) for k, run in enumerate(runs)]
         handles += [Line2D([], [], color="#444444", ls=("--", "-")[k], label=part) for k, part in enumerate(parts)]
     handles.append(Line2D([], [], color="#444444", marker="o", ls="", mec="white", ms=7, label="best epoch"))
     size = NORMAL if len(runs) <= 4 else SMALL
@@ -152,40 +122,15 @@ def add_legend(figure: Any, runs: list[Curves]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=size, frameon=False)
 
 
-def run_names(folders: list[Path]) -> list[str]:
-    """What to call each run: the settings in which it differs from the others, or its folder."""
-    own = [folder.resolve().name for folder in folders]
-    if len(folders) == 1:
-        return own
-    rows: dict[str, list[Any]] = {}
-    for path, values in compare_runs(folders).config.items():
-        if values not in rows.values():  # of settings that change together, the first says it
-            rows[path] = values
-    names = [", ".join(f"{short(path, rows)} {cell(row[k])}" for path, row in rows.items()) for k in range(len(own))]
-    clear = len(set(names)) == len(names) and len(rows) <= 3
-    return [shortened(name, 60) for name in (names if clear else own)]
+def colour_of(k: int, count: int) -> Any:
+    """The colour of run k; of more runs than there are clear colours, from dark to light in their order."""
+    if count <= len(RUN_COLOURS):
+        return RUN_COLOURS[k]
+    from matplotlib import colormaps
 
-
-def short(path: str, paths: Any) -> str:
-    """The last word of a setting's path, or the last three where that is not clear."""
-    words = path.split(".")
-    alike = [other for other in paths if other.split(".")[-1] == words[-1]]
-    return words[-1] if len(alike) == 1 else ".".join(words[-3:])
-
-
-def colour_of(k: int) -> str:
-    """The colour of run k."""
-    return RUN_COLOURS[k % len(RUN_COLOURS)]
+    return colormaps["viridis"](0.95 * k / (count - 1))
 
 
 def is_figure(column: str) -> bool:
     """Whether a column is a loss or a metric."""
     return column.startswith(("train_", "valid_"))
-
-
-def number(text: str | None) -> float:
-    """A cell of the table, NaN if it has no number, as in a row that is being written."""
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return np.nan

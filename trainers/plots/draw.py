@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,22 +21,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A kind of picture of one run: what it shows, and the function that draws it."""
-
-    shows: str
-    draw: Callable[[TrainedRun, int], Figure]
-
-
-PICTURES: dict[str, Picture] = {
-    "curves": Picture("loss, metrics and learning rate by epoch", lambda run, sample: draw_curves([run.folder])),
-    "weights": Picture("the first layer's weights as images", lambda run, sample: draw_weights(run)),
-    "features": Picture("one sample in every layer, and the output", draw_features),
-    "confusion": Picture("which classes are taken for which", lambda run, sample: draw_confusion(run)),
-    "mistakes": Picture("the pictures that are classified most wrongly", lambda run, sample: draw_mistakes(run)),
-    "regression": Picture("predictions against targets, and residuals", lambda run, sample: draw_regression(run)),
-    "density": Picture("the predicted density over one input", lambda run, sample: draw_density(run)),
+PICTURES: dict[str, Callable[[TrainedRun, int], Figure]] = {  # of a run and the number of a sample
+    "curves": lambda run, sample: draw_curves([run.folder]),
+    "weights": lambda run, sample: draw_weights(run),
+    "features": draw_features,
+    "confusion": lambda run, sample: draw_confusion(run),
+    "mistakes": lambda run, sample: draw_mistakes(run),
+    "regression": lambda run, sample: draw_regression(run),
+    "density": lambda run, sample: draw_density(run),
 }
 
 
@@ -72,7 +63,7 @@ def plot_runs(
     left: dict[str, str] = {}
     for name in pictures or PICTURES:
         try:
-            drawn[name if name != "features" else f"features-{sample}"] = PICTURES[name].draw(run, sample)
+            drawn[name if name != "features" else f"features-{sample}"] = PICTURES[name](run, sample)
         except (Unfit, FileNotFoundError) as error:
             if pictures:
                 raise type(error)(f"{name}: {error}") from None

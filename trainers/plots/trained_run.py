@@ -23,8 +23,8 @@ class Unfit(ValueError):
 class TrainedRun:
     """A run folder, read as far as a picture asks for it.
 
-    Args: part: of the data, by default test, or valid where there is no test part, or train; weights: another file of weights
-        than the run's; overrides: of the data set alone.
+    Args: part: of the data, by default test, or valid where there is no test part, or train; weights: another file of
+        weights than the run's; overrides: of the data set alone.
     """
 
     def __init__(

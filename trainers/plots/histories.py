@@ -1,0 +1,76 @@
+"""The table that a training writes, as curves, and what to call a run among others."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..comparison import cell, compare_runs, config_values
+from ..metrics import larger_is_better
+from .style import shortened
+from .trained_run import Unfit
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The columns of a run's metrics.csv; NaN where a row has no number."""
+
+    name: str
+    columns: dict[str, np.ndarray]
+
+    @classmethod
+    def read(cls, folder: Path, name: str) -> Curves:
+        """Those of a run folder so far; with the learning rate of the config where none is logged."""
+        rate = [value for key, value in config_values(folder).items() if key.endswith(".lr") and key.count(".") == 2]
+        path = folder / "metrics.csv"
+        if not path.is_file():
+            raise Unfit(f"there is no {path}")
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        if not rows:
+            raise Unfit(f"{path} has no epoch yet")
+        columns = {key: np.array([number(row[key]) for row in rows]) for key in rows[0] if key}
+        if "lr" not in columns and len(rate) == 1 and isinstance(rate[0], int | float):
+            columns["lr"] = np.full(len(rows), float(rate[0]))
+        return cls(name, columns)
+
+    def best(self, figure: str) -> tuple[int, float] | None:
+        """The best epoch of a figure, validated if it can be, and its value there."""
+        values = self.columns.get(f"valid_{figure}", self.columns.get(f"train_{figure}"))
+        if values is None or np.isnan(values).all():
+            return None
+        k = int(np.nanargmax(values) if larger_is_better(figure) else np.nanargmin(values))
+        return int(self.columns["epoch"][k]), float(values[k])
+
+
+def number(text: str | None) -> float:
+    """A cell of the table, NaN if it has no number, as in a row that is being written."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return np.nan
+
+
+def run_names(folders: list[Path]) -> list[str]:
+    """What to call each run: the settings in which it differs from the others, or its folder."""
+    own = [folder.resolve().name for folder in folders]
+    if len(folders) == 1:
+        return own
+    rows: dict[str, list[Any]] = {}
+    for path, values in compare_runs(folders).config.items():
+        if values not in rows.values():  # of settings that change together, the first says it
+            rows[path] = values
+    names = [", ".join(f"{short(path, rows)} {cell(row[k])}" for path, row in rows.items()) for k in range(len(own))]
+    clear = len(set(names)) == len(names) and len(rows) <= 3
+    return [shortened(name, 60) for name in (names if clear else own)]
+
+
+def short(path: str, paths: Any) -> str:
+    """The last word of a setting's path, or the last three where that is not clear."""
+    words = path.split(".")
+    alike = [other for other in paths if other.split(".")[-1] == words[-1]]
+    return words[-1] if len(alike) == 1 else ".".join(words[-3:])
