@@ -1,7 +1,7 @@
 """A net as a table: where each module stands, the shape of its output, and how many numbers it learns."""
 
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,27 +29,43 @@ def summary(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> S
     is `-` where a container's own `output_shape` does not ask the modules inside.
     Errors: ValueError that names the module whose input does not fit.
     """
+    found = summary_figures(module, input_shape, optimizer)
+    rows = [("path", "module", "output shape", "parameters", "kept", "grad_x")]
+    for each in found["modules"]:
+        sizes = ["" if each[name] is None else size_text(each[name]) for name in ("kept", "grad_x")]
+        shape = "-" if each["output_shape"] is None else str(each["output_shape"])
+        rows.append((each["path"], each["module"], shape, f"{each['parameters']:,}", *sizes))
+    parts, size = found["bytes"], found["bytes"]["parameters"]
+    lines = [f"{found['parameters']:,} parameters, {size / 2**20:.2f} MiB in {module.dtype}"]
+    if any(each["kept"] is not None or each["grad_x"] is not None for each in found["modules"]):
+        lines += [f"memory of a training step {size_text(sum(parts.values()))}:"]
+        lines += ["  " + ", ".join(f"{name} {size_text(count)}" for name, count in parts.items())]
+    return Summary("\n".join([*table(rows), *lines]))
+
+
+def summary_figures(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> dict[str, Any]:
+    """What `summary` shows, as values: sizes in bytes, None where nothing is known."""
     copy = module.copy()
     shapes: dict[str, tuple[int, ...]] = {}
     for inside in copy.all_modules():
         note_shapes(inside, shapes)
     copy.output_shape(tuple(input_shape))
     kept, grads = memory(module, tuple(input_shape))
-    rows = [("path", "module", "output shape", "parameters", "kept", "grad_x")]
-    for inside in copy.all_modules():
-        path, count = inside.path(), sum(getattr(inside, name).size for name in inside._parameters)
-        cells = [size_text(sizes[path]) if path in sizes else "" for sizes in (kept, grads)]
-        rows.append((path, inside.label(), str(shapes.get(path, "-")), f"{count:,}", *cells))
-    total = module.parameter_count
-    size = total * module.dtype.itemsize
-    state = 0 if optimizer is None else array_bytes(optimizer)
-    parts = {"parameters": size, "gradients": size, "kept": sum(kept.values())}
-    parts |= {"grad_x": sum(grads.values())} | ({"optimizer": state} if optimizer is not None else {})
-    said = ", ".join(f"{name} {size_text(count)}" for name, count in parts.items())
-    lines = [f"{total:,} parameters, {size / 2**20:.2f} MiB in {module.dtype}"]
-    if kept or grads:
-        lines += [f"memory of a training step {size_text(sum(parts.values()))}:", f"  {said}"]
-    return Summary("\n".join([*table(rows), *lines]))
+    modules = [
+        {
+            "path": inside.path(),
+            "module": inside.label(),
+            "output_shape": shapes.get(inside.path()),
+            "parameters": sum(getattr(inside, name).size for name in inside._parameters),
+            "kept": kept.get(inside.path()),
+            "grad_x": grads.get(inside.path()),
+        }
+        for inside in copy.all_modules()
+    ]
+    size = module.parameter_count * module.dtype.itemsize
+    parts = {"parameters": size, "gradients": size, "kept": sum(kept.values()), "grad_x": sum(grads.values())}
+    parts |= {"optimizer": array_bytes(optimizer)} if optimizer is not None else {}
+    return {"modules": modules, "parameters": module.parameter_count, "dtype": str(module.dtype), "bytes": parts}
 
 
 def size_text(count: int) -> str:

@@ -1,6 +1,7 @@
 """One training step module by module, so that what each makes of its input and of its gradient can be looked at."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from ..modules.loss import Loss
 from ..modules.module import Module
 from ..modules.sequential import Sequential
 from .optimizers import Optimizer
+
+COLUMNS = ("path", "module", "output", "grad_output", "parameters", "gradients")
 
 
 @dataclass
@@ -37,12 +40,22 @@ class Step:
     loss: float | None = None
     trouble: str | None = None
 
-    def __str__(self) -> str:
-        rows: list[tuple[str, ...]] = [("module", "", "largest output", "gradient of it", "parameter", "its gradient")]
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: the sizes of the largest elements are texts, `-` where there is nothing."""
+        modules = [dict(zip(COLUMNS, row, strict=True)) for row in self.rows()]
+        return {"modules": modules, "loss": self.loss, "trouble": self.trouble}
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """A module a row: how large outputs, gradients and parameters are."""
+        rows: list[tuple[str, ...]] = []
         for stage in self.stages:
             grads, values = (stage.gradients or {}).values(), stage.parameters.values()
             sizes = [largest([stage.y]), largest([] if stage.grad_y is None else [stage.grad_y])]
             rows.append((stage.path, stage.module.label(), *sizes, largest(values), largest(grads)))
+        return rows
+
+    def __str__(self) -> str:
+        rows = [("module", "", "largest output", "gradient of it", "parameter", "its gradient"), *self.rows()]
         loss = "not reached" if self.loss is None else f"{self.loss:g}"
         return "\n".join([*table(rows), f"loss {loss}", self.trouble or "all values are finite"])
 

@@ -5,6 +5,7 @@ Modules of one's own come first and are tried on the whole contract, those of th
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,14 @@ class ConfigReport:
         if not self.ok:
             raise GradientError(str(self))
         return self
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        places = {
+            place: {"title": report.title, "ok": report.ok, "problems": report.problems, "notes": report.notes}
+            for place, report in self.reports.items()
+        }
+        return {"title": self.title, "ok": self.ok, "places": places}
 
     def __str__(self) -> str:
         rows = [

@@ -1,5 +1,8 @@
 """The command line: what it prints, its exit status, and what it imports."""
 
+import json
+import os
+import shutil
 import subprocess
 import sys
 import types
@@ -196,3 +199,107 @@ def test_summary_of_a_config(capsys):
     assert lines[3].split() == ["model[1]", "Linear(64", "->", "72)", "(50,", "72)", "4,680", "14.1", "KiB"]
     assert lines[-3:-1] == ["5,410 parameters, 0.02 MiB in float32", "memory of a training step 121.6 KiB:"]
     assert lines[-1].endswith("optimizer 21.1 KiB")
+
+
+def parsers():
+    return cli._parser()._subparsers._group_actions[0].choices
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_says_its_exit_status_in_the_same_words(name):
+    found = parsers()[name].format_help().partition("exit status:\n")[2].splitlines()
+    assert [line for line in found if not line.startswith("  1 ")] == [
+        "  0 done",
+        "  2 the command, a file or the data is wrong",
+        "  130 interrupted",
+        "  141 nobody reads what is printed",
+    ]
+
+
+def test_every_command_that_reads_a_config_can_be_kept_from_importing():
+    for name, parser in parsers().items():
+        about = {action.dest for action in parser._actions}
+        assert ("no_imports" in about) == bool(about & {"config", "run"} - ({"run"} if name == "completion" else set()))
+
+
+def test_json(tmp_path, capsys):
+    assert cli.main(["summary", "iris", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["parameters"] == 131
+    assert found["bytes"]["parameters"] == 4 * 131
+    assert [(each["path"], each["output_shape"]) for each in found["modules"]][1] == ("model[0]", [16, 16])
+    assert cli.main(["train", "iris", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] == 131
+
+
+def test_check_as_json_and_quiet(capsys, monkeypatch):
+    monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
+    assert cli.main(["check", "iris", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ok"]
+    assert found["places"]["model[2]"] == {
+        "title": "Linear(16 -> 3), (16, 16)",
+        "ok": True,
+        "problems": [],
+        "notes": [],
+    }
+    assert cli.main(["check", "iris", "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+BASH = """\
+eval "$(cat completion.bash)"
+complete_words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _bprop; (IFS=,; echo "${COMPREPLY[*]}"); }
+complete_words bprop tr
+complete_words bprop check digi
+complete_words bprop train x.yaml --dry
+complete_words bprop train "my c"
+complete_words bprop evaluate runs/x --part va
+"""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_completion_in_bash(tmp_path, capsys):
+    assert cli.main(["completion", "bash"]) == 0
+    (tmp_path / "completion.bash").write_text(capsys.readouterr().out)
+    (tmp_path / "my config.yaml").write_text("")
+    done = subprocess.run(["bash", "-c", BASH], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["train", "digits_mlp", "--dry-run", "my config.yaml", "valid"]
+    assert done.stderr == ""
+
+
+def test_completion_in_other_shells(capsys):
+    assert cli.main(["completion", "zsh"]) == 0
+    assert capsys.readouterr().out.startswith("autoload -Uz bashcompinit && bashcompinit\n_bprop() {\n")
+    assert cli.main(["completion", "fish"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "complete -c bprop -n __fish_use_subcommand -f -a train" in lines
+    seen = "complete -c bprop -n '__fish_seen_subcommand_from evaluate'"
+    assert f"{seen} -l part -r -a 'train valid test' -d 'of the data (default: test)'" in lines
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no closed pipes there")
+@pytest.mark.parametrize("words", [["completion", "bash"], ["compare", "x"]])
+def test_a_closed_pipe(tmp_path, words):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "config.yaml").write_text("seed: 0\n")
+    read, write = os.pipe()
+    os.close(read)
+    code = "import sys; from bprop.trainers.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_places_that_cannot_be_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    for words in (["train", "iris", "--run", "file/x"], ["new", "module", "Unit", "--folder", "file/x"]):
+        assert cli.main(words) == 2
+        assert capsys.readouterr().err.startswith("bprop: error: ")
+    Path("run").mkdir()
+    Path("run/config.yaml").write_text("seed: 0\n")
+    monkeypatch.setattr(sys, "stdin", None)
+    assert cli.main(["predict", "run", "-"]) == 2
+    assert "predict: the input is -, but nothing can come in" in capsys.readouterr().err

@@ -32,6 +32,7 @@ COMMANDS = (
     "profile",
     "new",
     "schema",
+    "completion",
 )
 DESCRIPTION = "Train neural nets whose backward pass is written by hand and compiled."
 OVERVIEW = """\

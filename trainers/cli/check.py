@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import FAILED, OK, command, takes_config
+from .command import FAILED, OK, command, print_json, takes_config, takes_json, takes_quiet
 
 DESCRIPTION = """\
 Check every gradient of a config's net against differences, and say what is wrong.
@@ -13,15 +13,16 @@ module. A wrong gradient is named with its likely cause: a factor, a sign, a tra
 MORE = """\
 example:
   bprop check my.yaml
-
-exit status:
-  0 all is right, 1 something is wrong, 2 the command, the config or the data is wrong
 """
 
 
 def add_to(commands) -> None:
     """Add the command to the parser's."""
-    takes_config(command(commands, "check", run, "check every gradient, and say what is wrong", DESCRIPTION, MORE))
+    what = "check every gradient, and say what is wrong"
+    parser = command(commands, "check", run, what, DESCRIPTION, MORE, failed="something is wrong")
+    takes_config(parser)
+    takes_quiet(parser, "print what is wrong only")
+    takes_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,7 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
     from ..check import check_config
     from ..notice import said_if_slow
 
-    with said_if_slow("checking each module in float64; what is compiled for it is kept"):
+    with said_if_slow("checking each module in float64; what is compiled for it is kept", quiet=arguments.quiet):
         report = check_config(config)
-    print(report)
+    if arguments.json:
+        print_json(report.as_dict())
+    else:
+        print(
+            "\n".join(report.problems) if arguments.quiet else report, end="" if arguments.quiet and report.ok else "\n"
+        )
     return OK if report.ok else FAILED

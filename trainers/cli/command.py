@@ -6,10 +6,18 @@ from pathlib import Path
 from typing import Any
 
 OK, FAILED, BAD_USAGE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+EXITS = f"""
+exit status:
+  {OK} done
+  {{}}{BAD_USAGE} the command, a file or the data is wrong
+  {INTERRUPTED} interrupted
+  {PIPE_CLOSED} nobody reads what is printed
+"""
 
 
-def command(commands, name: str, function: Callable, line: str, description: str, more: str):
-    """A command's parser; `function` gets the arguments and returns the exit status."""
+def command(commands, name: str, function: Callable, line: str, description: str, more: str, failed: str = ""):
+    """A command's parser; `function` gets the arguments and returns the exit status; `failed`: what 1 means."""
+    more += EXITS.format(f"{FAILED} {failed}\n  " if failed else "")
     raw = argparse.RawDescriptionHelpFormatter
     parser = commands.add_parser(name, help=line, description=description, epilog=more, formatter_class=raw)
     parser.set_defaults(parser=parser, function=function)
@@ -39,7 +47,12 @@ def takes_overrides(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="a value to use in place of the config's")
 
 
-def takes_json(parser: argparse.ArgumentParser) -> None:
+def takes_quiet(parser: argparse.ArgumentParser, what: str = "print the final figures only") -> None:
+    """The command can say less."""
+    parser.add_argument("--quiet", action="store_true", help=what)
+
+
+def takes_json(parser: argparse._ActionsContainer) -> None:
     """The command can print JSON."""
     parser.add_argument("--json", action="store_true", help="print all of it as JSON")
 

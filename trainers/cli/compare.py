@@ -11,9 +11,6 @@ Compare runs: a table of the values in which their configs differ, and of their 
 MORE = """\
 example:
   bprop compare runs/digits_mlp-*
-
-exit status:
-  0 compared, 2 the command or a folder is wrong
 """
 
 

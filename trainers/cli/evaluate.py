@@ -15,9 +15,6 @@ examples:
   bprop evaluate runs/x dataset.CsvDataset.test_path=new.csv
       rows of another table, encoded as in the training
   bprop evaluate runs/x --weights runs/x/checkpoint/best/epoch-12.safetensors
-
-exit status:
-  0 evaluated, 2 the command, the folder or the data is wrong, 130 interrupted
 """
 
 

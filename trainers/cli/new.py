@@ -15,9 +15,6 @@ example:
   pytest test_power_unit.py
   bprop check power_unit.yaml
   bprop train power_unit.yaml
-
-exit status:
-  0 written, 2 the name cannot be used, or a file of that name is there already
 """
 
 

@@ -26,9 +26,6 @@ examples:
   bprop plot runs/x features --sample 7
   bprop plot runs/digits_mlp-* --out pictures
       the learning curves of several runs, named by what differs in their configs
-
-exit status:
-  0 drawn, 2 the command or a folder is wrong, or a picture that was named does not fit the net
 """
 
 

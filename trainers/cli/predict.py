@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .command import OK, command, takes_run
+from .command import OK, command, print_json, takes_json, takes_run
 
 DESCRIPTION = """\
 Predict by a run's net: classes and their probabilities, or numbers in the units of the data, as a table in CSV.
@@ -19,9 +19,6 @@ examples:
   bprop predict runs/x x.npy --out y.npy
       the net's outputs as they are
   cat new.csv | bprop predict runs/x - > predictions.csv
-
-exit status:
-  0 predicted, 2 the command, the folder or the input is wrong, 130 interrupted
 """
 
 
@@ -30,7 +27,9 @@ def add_to(commands) -> None:
     parser = command(commands, "predict", run, "predict by a run's net", DESCRIPTION, MORE)
     takes_run(parser)
     parser.add_argument("input", metavar="INPUT", help="an .npy, .csv or image file, or - for what comes in")
-    parser.add_argument(
+    where = parser.add_mutually_exclusive_group()
+    takes_json(where)
+    where.add_argument(
         "--out", type=Path, metavar="FILE", help="write a .csv, or the outputs as .npy, in place of printing"
     )
     parser.add_argument("--weights", type=Path, metavar="FILE", help="other weights than model.safetensors")
@@ -42,9 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
     from ..runs import config_of
 
     config_of(arguments.run)  # before it waits for what comes in
+    if arguments.input == "-" and sys.stdin is None:  # closed by whoever started this process
+        raise ValueError("predict: the input is -, but nothing can come in")
     source = sys.stdin.buffer.read() if arguments.input == "-" else Path(arguments.input)
     found = predict_run(arguments.run, source, arguments.weights)
-    if arguments.out is None:
+    if arguments.json:
+        print_json([dict(zip(found.columns, row, strict=True)) for row in zip(*found.columns.values(), strict=True)])
+    elif arguments.out is None:
         print(found.csv(), end="")
     elif arguments.out.suffix == ".npy":
         import numpy as np

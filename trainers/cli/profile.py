@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .command import OK, command, takes_config
+from .command import OK, command, takes_config, takes_quiet
 
 DESCRIPTION = """\
 Show where the time of a training step goes: each module forward and backward, loss, update, gathering.
@@ -16,20 +16,25 @@ MORE = """\
 examples:
   bprop profile digits_mlp
   bprop profile digits_mlp trainer.batch_size=128 --run profiles --json
-
-exit status:
-  0 measured, 1 the loss is not finite, or there is no compiled code to measure,
-  2 the command, the config or the data is wrong
 """
 
 
 def add_to(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(commands, "profile", run, "show where a training step's time goes", DESCRIPTION, MORE)
+    parser = command(
+        commands,
+        "profile",
+        run,
+        "show where a training step's time goes",
+        DESCRIPTION,
+        MORE,
+        failed="the loss is not finite, or there is no compiled code to measure",
+    )
     takes_config(parser)
     parser.add_argument(
         "--run", type=Path, metavar="DIR", help="folder for the picture (default: NAME-profile.png here)"
     )
+    takes_quiet(parser, "do not say where the picture is")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON, times in seconds")
 
 
@@ -57,5 +62,6 @@ def run(arguments: argparse.Namespace) -> int:
     except ImportError as error:
         print(f"bprop: no picture: {error}", file=sys.stderr)
     else:
-        print(f"the picture is {path}", file=sys.stderr)
+        if not arguments.quiet:
+            print(f"the picture is {path}", file=sys.stderr)
     return OK

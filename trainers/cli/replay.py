@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import FAILED, OK, command, takes_run
+from .command import FAILED, OK, command, print_json, takes_json, takes_run
 
 DESCRIPTION = """\
 Repeat the step in which a training failed, module by module, on the minibatch that the callback NanGuard has saved.
@@ -13,15 +13,15 @@ MORE = """\
 example:
   bprop train my.yaml 'callbacks=[NanGuard]' --run runs/x
   bprop replay runs/x
-
-exit status:
-  0 it fails in the same way again, 1 it does not, 2 the command or the folder is wrong
 """
 
 
 def add_to(commands) -> None:
     """Add the command to the parser's."""
-    takes_run(command(commands, "replay", run, "repeat the step in which a training failed", DESCRIPTION, MORE))
+    what, failed = "repeat the step in which a training failed", "the step does not fail in the same way again"
+    parser = command(commands, "replay", run, what, DESCRIPTION, MORE, failed=failed)
+    takes_run(parser)
+    takes_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,6 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..resumed_runs import replay_run
 
     step, expected = replay_run(arguments.run)
+    if arguments.json:
+        print_json({**step.as_dict(), "trouble_when_saved": expected})
+        return OK if step.trouble == expected else FAILED
     print(step)
     if step.trouble != expected:
         print(f"when it was saved: {expected or 'all values were finite'}")

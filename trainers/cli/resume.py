@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from .command import OK, command, print_figures, takes_json, takes_overrides, takes_run
+from .command import OK, command, print_figures, takes_json, takes_overrides, takes_quiet, takes_run
 
 DESCRIPTION = """\
 Go on with a training that was stopped, by Ctrl-C, a full disk or a loss of power, from its last checkpoint.
@@ -16,18 +16,23 @@ examples:
   bprop resume runs/digits_mlp-20300102-030405
   bprop resume runs/digits_mlp-20300102-030405 trainer.epochs=50
       go on to 50 epochs; refused if a schedule of the epochs so far would have been another one
-
-exit status:
-  0 trained, 1 training failed, 2 the command, the folder or the data is wrong, 130 interrupted
 """
 
 
 def add_to(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(commands, "resume", run, "go on with a training that was stopped", DESCRIPTION, MORE)
+    parser = command(
+        commands,
+        "resume",
+        run,
+        "go on with a training that was stopped",
+        DESCRIPTION,
+        MORE,
+        failed="the training failed",
+    )
     takes_run(parser)
     takes_overrides(parser)
-    parser.add_argument("--quiet", action="store_true", help="print the final figures only")
+    takes_quiet(parser)
     takes_json(parser)
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import OK, command, takes_config
+from .command import OK, command, print_json, takes_config, takes_json
 
 DESCRIPTION = """\
 Show the net of a config as a table: output shapes for a minibatch, parameters, and the memory of a training step.
@@ -16,7 +16,9 @@ example:
 def add_to(commands) -> None:
     """Add the command to the parser's."""
     line = "show a net's layers and what they hold in memory"
-    takes_config(command(commands, "summary", run, line, DESCRIPTION, MORE))
+    parser = command(commands, "summary", run, line, DESCRIPTION, MORE)
+    takes_config(parser)
+    takes_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,5 +31,11 @@ def run(arguments: argparse.Namespace) -> int:
     experiment = config.build()
     batch_size = experiment.settings.get("batch_size", BATCH_SIZE)
     experiment.optimizer.attach(experiment.model)
-    print(experiment.model.summary((batch_size, *experiment.dataset.input_shape), experiment.optimizer))
+    shape = (batch_size, *experiment.dataset.input_shape)
+    if arguments.json:
+        from ...modules.summary import summary_figures
+
+        print_json(summary_figures(experiment.model, shape, experiment.optimizer))
+    else:
+        print(experiment.model.summary(shape, experiment.optimizer))
     return OK

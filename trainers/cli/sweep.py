@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .command import FAILED, OK, command, print_json, takes_config, takes_json
+from .command import FAILED, OK, command, print_json, takes_config, takes_json, takes_quiet
 
 DESCRIPTION = """\
 Train the runs that the key 'sweep' of a config describes, side by side, and show their figures in one table.
@@ -33,7 +33,15 @@ example:
 
 def add_to(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(commands, "sweep", run, "train a config with many values, side by side", DESCRIPTION, MORE)
+    parser = command(
+        commands,
+        "sweep",
+        run,
+        "train a config with many values, side by side",
+        DESCRIPTION,
+        MORE,
+        failed="a run failed",
+    )
     takes_config(parser)
     parser.add_argument("--run", type=Path, metavar="DIR", help="folder of the sweep (default: runs/NAME-TIME)")
     parser.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: as many as there are cores)")
@@ -41,7 +49,7 @@ def add_to(commands) -> None:
         "--sort", metavar="FIGURE", help="the best by this come first (default: valid_loss or train_loss)"
     )
     parser.add_argument("--dry-run", action="store_true", help="check and show the runs, and write nothing")
-    parser.add_argument("--quiet", action="store_true", help="print the table, and failures, only")
+    takes_quiet(parser, "print the table, and failures, only")
     takes_json(parser)
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .command import OK, command, print_figures, takes_config, takes_json
+from .command import OK, command, print_figures, takes_config, takes_json, takes_quiet
 
 DESCRIPTION = """\
 Train the net that a config describes.
@@ -27,21 +27,20 @@ examples:
       positions in a list count from 0
   bprop train my.yaml 'schedules."optimizer.lr"={CosineSchedule: {per: step}}'
       a new key that holds dots stands in quotes, and the whole in the shell's
-
-exit status:
-  0 trained, 1 training failed, 2 the command, the config or the data is wrong, 130 interrupted
 """
 
 
 def add_to(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(commands, "train", run, "train what a config describes", DESCRIPTION, MORE)
+    parser = command(
+        commands, "train", run, "train what a config describes", DESCRIPTION, MORE, failed="the training failed"
+    )
     takes_config(parser)
     parser.add_argument("--run", type=Path, metavar="DIR", help="folder to write to (default: runs/NAME-TIME)")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--print-config", action="store_true", help="print the config with every default, and no more")
     only.add_argument("--dry-run", action="store_true", help="build and check all, read the data, and write nothing")
-    parser.add_argument("--quiet", action="store_true", help="print the final figures only")
+    takes_quiet(parser)
     takes_json(parser)
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import OK, command, takes_config
+from .command import OK, command, takes_config, takes_quiet
 
 DESCRIPTION = """\
 Compile all that training a config will need, and keep it, so that 'bprop train' starts at once.
@@ -12,15 +12,15 @@ Nothing is trained or written but compiled code: in $BPROP_CACHE_DIR, or in the 
 MORE = """\
 example:
   bprop warmup digits_mlp
-
-exit status:
-  0 compiled, 1 the first loss is not finite, 2 the command, the config or the data is wrong
 """
 
 
 def add_to(commands) -> None:
     """Add the command to the parser's."""
-    takes_config(command(commands, "warmup", run, "compile what a training will need", DESCRIPTION, MORE))
+    what, failed = "compile what a training will need", "the first loss is not finite"
+    parser = command(commands, "warmup", run, what, DESCRIPTION, MORE, failed=failed)
+    takes_config(parser)
+    takes_quiet(parser, "print nothing")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,5 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config, arguments.overrides)
     from ..warmup import warm_up
 
-    print(warm_up(config))
+    said = warm_up(config)
+    if not arguments.quiet:
+        print(said)
     return OK

@@ -9,7 +9,7 @@ from inspect import Parameter
 from typing import Any, Union, get_args, get_origin
 
 from .catalog import Catalog, Role, is_dotted
-from .errors import Path, Place, Problem, did_you_mean
+from .errors import Path, Place, Problem, did_you_mean, shown
 from .nodes import Entries, Items, Node, Scalar, plain
 from .signatures import LISTS, MAPPINGS, Accepted, item_type, type_name, union_members
 from .specs import Spec
@@ -171,7 +171,7 @@ def _overrides(arguments: Node | None, place: Place) -> tuple[str, ...]:
 def _nameless(node: Node) -> str:
     """What is wrong with something that should be a class name, alone or with its arguments."""
     if isinstance(node, Entries) and len(node.nodes) > 1:
-        keys = ", ".join(map(str, node.nodes))
+        keys = ", ".join(map(shown, node.nodes))
         return f"got the keys {keys}; write one class name with its arguments indented below it"
     return f"got {described(plain(node))}; write a class name, alone or with its arguments"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-__all__ = ["ConfigError", "Path", "Place", "Problem", "did_you_mean", "join"]
+__all__ = ["ConfigError", "Path", "Place", "Problem", "did_you_mean", "join", "shown"]
 
 Path = tuple[str | int, ...]
 """The way from the top of the config to a value: ("model", 0, "Linear", "bias")."""
@@ -63,7 +63,13 @@ class ConfigError(ValueError):
 
 def join(path: Path) -> str:
     """The path as it is written in an override."""
-    return ".".join(map(str, path))
+    return ".".join(map(shown, path))
+
+
+def shown(key: object) -> str:
+    """A key on one line, whatever characters it has."""
+    text = str(key)
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def did_you_mean(word: object, known: Iterable[object]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from .errors import ConfigError, Path, Place, did_you_mean, join
+from .errors import ConfigError, Path, Place, did_you_mean, join, shown
 from .nodes import Entries, Items, Node, Scalar, read_yaml
 
 __all__ = ["apply_override", "cut", "set_value", "starts"]
@@ -71,7 +71,7 @@ def _in_mapping(node: Entries, key: str, value: Node, place: Place, path: Path) 
         new = _replaced(node.nodes[name], rest, value, place, (*path, name)) if rest else value
         return _with(node, name, new, place)
     if rest:
-        here = ", ".join(map(str, node.nodes)) or "nothing"
+        here = ", ".join(map(shown, node.nodes)) or "nothing"
         guess = did_you_mean(step, node.nodes) or f"; here stands {here}"
         where = f" in {join(path)}" if path else ""
         raise ConfigError.at(place, (*path, step), f"there is no {step!r}{where}{guess}")
