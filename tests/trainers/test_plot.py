@@ -30,10 +30,10 @@ from bprop.trainers.plots import PICTURES, Unfit, plot_runs
 from bprop.trainers.plots.classes import confusion_of, draw_confusion, draw_mistakes, mistakes
 from bprop.trainers.plots.curves import colour_of, draw_curves
 from bprop.trainers.plots.density import draw_density
-from bprop.trainers.plots.features import draw_features, features, show_layer, square
+from bprop.trainers.plots.features import draw_features, features, show_layer, show_output, square
 from bprop.trainers.plots.histories import Curves, run_names
 from bprop.trainers.plots.numbers import draw_regression, predicted_and_wanted
-from bprop.trainers.plots.style import mosaic
+from bprop.trainers.plots.style import in_digits, mosaic, shortened_inside
 from bprop.trainers.plots.trained_run import TrainedRun
 from bprop.trainers.plots.weights import draw_weights, first_layer, images_of, strongest
 
@@ -202,6 +202,34 @@ def test_shapes_of_layers():
     coloured = mosaic(np.ones((3, 28, 30, 3)))
     assert coloured.shape == (2 * 29 - 1, 2 * 31 - 1, 3)
     assert np.isnan(coloured[-1, -1]).all()
+
+
+def test_outputs_beside_targets():
+    from matplotlib.figure import Figure
+
+    def shown(outputs, target, loss, **options):
+        axes = Figure().subplots()
+        run = made_run(outputs, np.zeros((1, 3)), np.array(target, np.float32), loss, **options)
+        show_output(axes, run, run.outputs, run.data.y)
+        return axes
+
+    axes = shown([[1.0, -2.0]], [[0.5, 3.0]], MeanSquaredError())
+    assert [bar.get_width() for bar in axes.patches] == [1, -2]
+    assert axes.lines[0].get_xdata().tolist() == [0.5, 3]
+    axes = shown([[0.0]], [[1.0]], BinaryCrossEntropyWithLogits())
+    assert [bar.get_width() for bar in axes.patches] == [0.5]
+    axes = shown([[1.0, 0.0]], [[4.0]], GaussianNLL(), target_mean=10.0, target_std=2.0)
+    places, density = axes.lines[0].get_data()
+    assert places[density.argmax()] == pytest.approx(12, abs=0.1)
+    assert np.trapezoid(density, places) == pytest.approx(1, abs=0.01)
+    assert axes.lines[1].get_xdata()[0] == 18
+
+
+def test_names_and_figures():
+    assert [shortened_inside(f"ocean_proximity={word}") for word in ("INLAND", "BAY")] == [
+        *("ocean_…mity=INLAND", "ocean_…oximity=BAY")
+    ]
+    assert [in_digits(value) for value in (0.123456, 59885.7, -1e5, 1e12)] == ["0.1235", "59,886", "-100,000", "1e+12"]
 
 
 # -- classes -----------------------------------------------------------------------------------------------------------

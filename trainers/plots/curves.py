@@ -9,7 +9,7 @@ import numpy as np
 
 from ..metrics import larger_is_better
 from .histories import Curves, run_names
-from .style import BLUE, NORMAL, RUN_COLOURS, SMALL, VERMILION, new_figure, plain_axes
+from .style import BLUE, NORMAL, RUN_COLOURS, SMALL, VERMILION, in_digits, new_figure, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +61,7 @@ def draw_figure(axes: Any, runs: list[Curves], name: str) -> None:
     plain_axes(axes)
     axes.set_title(name.replace("_", " "), fontsize=NORMAL + 1, loc="left")
     if len(runs) == 1 and (best := runs[0].best(name)) is not None:
-        axes.set_title(f"best {best[1]:.4g}, epoch {best[0]}", fontsize=NORMAL, loc="right", color="#444444")
+        axes.set_title(f"best {in_digits(best[1])}, epoch {best[0]}", fontsize=NORMAL, loc="right", color="#444444")
     if not larger_is_better(name):
         log_if_steep(axes, np.concatenate(shown))
     whole_epochs(axes)

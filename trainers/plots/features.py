@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...modules.distributions import Bernoulli, Categorical
+from ...modules.distributions import Bernoulli, Categorical, Gaussian, Mixture
 from ..by_hand import leaves
 from ..metrics.probabilities import distribution_of
 from .style import (
@@ -24,6 +24,7 @@ from .style import (
     no_ticks,
     plain_axes,
     shortened,
+    shortened_inside,
     show_signed,
 )
 from .trained_run import TrainedRun, Unfit, is_picture, show_picture
@@ -108,6 +109,9 @@ def show_output(axes: Any, run: TrainedRun, output: np.ndarray, target: np.ndarr
     values, colours = output[0].astype(np.float64), [BLUE] * output.shape[1]
     names, title = [str(k) for k in range(len(values))], "output"
     said = distribution_of(run.loss, output)
+    if isinstance(said, Gaussian | Mixture) and target.size == 1:
+        show_density(axes, run, said, target.item())
+        return
     if isinstance(said, Categorical) and target.shape == (1,):
         names = run.class_names(len(values))
         guess, label = int(values.argmax()), int(target[0])
@@ -138,11 +142,26 @@ def show_output(axes: Any, run: TrainedRun, output: np.ndarray, target: np.ndarr
     axes.set_title(title, fontsize=NORMAL)
 
 
+def show_density(axes: Any, run: TrainedRun, said: Gaussian | Mixture, target: float) -> None:
+    """How probable each value of the target is, and the target, in the units of the data set's source."""
+    std, middle = run.data.target_std, run.data.target_mean
+    edges = [target, *(said.quantile(q).item() for q in (0.001, 0.999))]
+    places = np.linspace(min(edges), max(edges), 300)
+    logs = np.array([said.log_density(np.full((1, 1), place)).item() for place in places])
+    axes.fill_between(places * std + middle, np.exp(logs) / std, color=BLUE, alpha=0.35, linewidth=0)
+    axes.plot(places * std + middle, np.exp(logs) / std, color=BLUE, lw=1.5)
+    axes.axvline(target * std + middle, color=BLACK, lw=2.5)
+    axes.set_ylim(0)
+    plain_axes(axes)
+    axes.set_xlabel(run.target_name, fontsize=NORMAL)
+    axes.set_title("output: a density, and the target in black", fontsize=NORMAL)
+
+
 def show_bars(axes: Any, values: np.ndarray, names: list[str], colours: list[str]) -> None:
     """Named numbers from top to bottom."""
     axes.barh(range(len(values)), values, color=colours, height=0.75)
     axes.axvline(0, color=BLACK, lw=0.8)
-    axes.set_yticks(range(len(values)), [shortened(name, 12) for name in names], fontsize=SMALL)
+    axes.set_yticks(range(len(values)), [shortened_inside(name) for name in names], fontsize=SMALL)
     spare = max(0.0, (5 - len(values)) / 2)  # so that few bars are not too thick
     axes.set_ylim(len(values) - 0.4 + spare, -0.6 - spare)
     plain_axes(axes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..metrics.probabilities import numbers
-from .style import BLACK, BLUE, NORMAL, VERMILION, new_figure, plain_axes
+from .style import BLACK, BLUE, NORMAL, VERMILION, in_digits, new_figure, plain_axes
 from .trained_run import TrainedRun, Unfit
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def draw_residuals(axes: Any, predicted: np.ndarray, wanted: np.ndarray, name: s
     plain_axes(axes)
     axes.set_xlabel(f"predicted {name}", fontsize=NORMAL)
     axes.set_ylabel(f"{name}, less predicted", fontsize=NORMAL)
-    axes.set_title(f"residuals: rmse {np.sqrt((residuals**2).mean()):.4g}", fontsize=NORMAL + 1)
+    axes.set_title(f"residuals: rmse {in_digits(np.sqrt((residuals**2).mean()))}", fontsize=NORMAL + 1)
     beside = axes.inset_axes([1.02, 0, 0.16, 1], sharey=axes)
     beside.hist(residuals, bins=int(np.clip(np.sqrt(len(residuals)), 5, 40)), orientation="horizontal", color=VERMILION)
     beside.set_axis_off()

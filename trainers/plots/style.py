@@ -113,3 +113,13 @@ def add_bar(axes: Any, shown: Any, label: str = "", extend: str = "neither") -> 
 def shortened(name: str, letters: int = 40) -> str:
     """A name that leaves room for the picture."""
     return name if len(name) <= letters else name[: letters - 1] + "…"
+
+
+def shortened_inside(name: str, letters: int = 18) -> str:
+    """The same, with its end, by which names such as `colour=red` differ."""
+    return name if len(name) <= letters else name[: letters // 3] + "…" + name[letters // 3 + 1 - letters :]
+
+
+def in_digits(value: float) -> str:
+    """A figure in four digits, or as a whole number."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
