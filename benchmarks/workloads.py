@@ -6,8 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-OURS_ALONE = ("products",)
-
 
 @dataclass(frozen=True)
 class Net:
@@ -37,7 +35,7 @@ class Net:
 
     def takes(self, side: str) -> bool:
         """Whether a side has this."""
-        if self.kind != "epoch" and side == "torch DataLoader":
+        if side == "torch channels_last" or (self.kind != "epoch" and side == "torch DataLoader"):
             return False
         return self.kind != "predict" or side not in ("products", "torch.compile")
 
@@ -80,6 +78,70 @@ class Update:
         return side == "bprop" or (side == "torch" and self.torch)
 
 
+Layers = tuple[tuple, ...]
+
+
+@dataclass(frozen=True)
+class Images:
+    """A net of images, (kind, sizes...) for each layer. `kind` is "images" (a training step) or "seen" (fprop).
+
+    A lone layer is trained on the sum of its outputs times given numbers: forward and both gradients.
+    """
+
+    group: ClassVar[str] = "images"
+    name: str
+    layers: Layers
+    shape: tuple[int, int, int]
+    batch: int
+    kind: str = "images"
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images float32 and labels int64."""
+        random = np.random.default_rng(0)
+        return random.random((self.batch, *self.shape), np.float32), random.integers(0, 10, self.batch)
+
+    def takes(self, side: str) -> bool:
+        if len(self.layers) == 1 and side == "jax":
+            return False
+        return side in ("bprop", "torch", "torch channels_last", "jax")
+
+
+def convolution(*sizes: int) -> Layers:
+    """in, out, kernel_size, stride, padding: with batch normalisation after it."""
+    return (("conv", *sizes), ("norm", sizes[1]))
+
+
+def block(i: int, o: int, stride: int) -> Layers:
+    """Two convolutions with a shortcut around them."""
+    ways = (*convolution(i, o, 3, stride, 1), ("relu",), *convolution(o, o, 3, 1, 1))
+    return (("residual", ways, () if i == o else convolution(i, o, 1, stride, 0)), ("relu",))
+
+
+LENET: Layers = (
+    *(("conv", 1, 6, 5, 1, 2), ("relu",), ("pool", 2), ("conv", 6, 16, 5, 1, 0), ("relu",), ("pool", 2), ("flatten",)),
+    *(("linear", 400, 120), ("relu",), ("linear", 120, 84), ("relu",), ("linear", 84, 10)),
+)
+CNN: Layers = (
+    *(("conv", 1, 32, 3, 1, 0), ("relu",), ("conv", 32, 64, 3, 1, 0), ("relu",), ("pool", 2), ("dropout", 0.25)),
+    *(("flatten",), ("linear", 9216, 128), ("relu",), ("dropout", 0.5), ("linear", 128, 10)),
+)
+RESNET_8: Layers = (
+    *(*convolution(3, 16, 3, 1, 1), ("relu",)),
+    *(*block(16, 16, 1), *block(16, 32, 2), *block(32, 64, 2)),
+    *(("mean",), ("linear", 64, 10)),
+)
+MNIST, CIFAR, MIDDLE = (1, 28, 28), (3, 32, 32), (64, 14, 14)
+IMAGES = [
+    *(Images(f"LeNet-5, batch {n}", LENET, MNIST, n) for n in (1, 32, 128)),
+    *(Images(f"LeNet-5, batch {n}, forward", LENET, MNIST, n, "seen") for n in (1, 128)),
+    Images("MNIST CNN 32-64, batch 64", CNN, MNIST, 64),
+    Images("ResNet-8 16-32-64, batch 64", RESNET_8, CIFAR, 64),
+    Images("layer 1->32 3x3, 28x28", (("conv", 1, 32, 3, 1, 1),), MNIST, 32),
+    Images("layer 32->64 3x3, 28x28", (("conv", 32, 64, 3, 1, 1),), (32, 28, 28), 32),
+    Images("layer 64->64 3x3, 14x14", (("conv", 64, 64, 3, 1, 1),), MIDDLE, 32),
+    Images("layer depthwise 64 3x3, 14x14", (("conv", 64, 64, 3, 1, 1, 64),), MIDDLE, 32),
+    Images("layer 64->256 1x1, 14x14", (("conv", 64, 256, 1, 1, 0),), MIDDLE, 32),
+]
 NETS = [
     Net("784-32-32-10, batch 16", (784, 32, 32, 10), 16),
     Net("784-128-128-10, batch 32", (784, 128, 128, 10), 32),
@@ -115,7 +177,7 @@ UPDATES = [
     *(Update(name, (("lr", 0.001),)) for name in ("NAdam", "RAdam", "ASGD", "Rprop")),
     Update("Lion", (("lr", 0.001),), torch=False),
 ]
-GROUPS: dict[str, list] = {"nets": NETS, "units": UNITS, "optimizers": UPDATES}
+GROUPS: dict[str, list] = {"nets": NETS, "images": IMAGES, "units": UNITS, "optimizers": UPDATES}
 
 
 def title(work) -> str:

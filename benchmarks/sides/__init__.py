@@ -9,6 +9,7 @@ from importlib import import_module
 PLACES = {  # the module here, the package it needs, and what is bound beforehand
     "bprop": ("ours", "bprop.modules", {}),
     "torch": ("torch", "torch", {}),
+    "torch channels_last": ("torch", "torch", {"last": True}),
     "torch.compile": ("torch", "torch", {"compiled": True}),
     "torch DataLoader": ("torch", "torch", {"loader": True}),
     "jax": ("jax", "jax", {}),

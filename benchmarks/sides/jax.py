@@ -6,7 +6,7 @@ import jax as j
 import jax.numpy as jnp
 import numpy as np
 
-from ..workloads import Net
+from ..workloads import Images, Net
 
 
 def set_threads(threads: int) -> None:
@@ -77,4 +77,79 @@ def epoch(work: Net) -> Callable[[], object]:
 def predict(work: Net) -> Callable[[], object]:
     weights, (x, _) = weights_of(work, np.random.default_rng(0)), work.data()
     function = j.jit(forward_of(work))
+    return lambda: np.asarray(function(weights, x))
+
+
+def start(random, kind: str, *sizes):
+    """The parameters of a layer of a net of images; a filter is (out, in, height, width)."""
+    if kind == "conv":
+        i, o, kernel, *_ = sizes
+        deviation = (i * kernel * kernel) ** -0.5
+        return jnp.asarray(random.normal(0, deviation, (o, i, kernel, kernel)), "float32"), jnp.zeros((o, 1, 1))
+    if kind == "linear":
+        return jnp.asarray(random.normal(0, sizes[0] ** -0.5, sizes), "float32"), jnp.zeros(sizes[1])
+    if kind == "norm":
+        return jnp.ones((sizes[0], 1, 1)), jnp.zeros((sizes[0], 1, 1))
+    return [[start(random, *each) for each in part] for part in sizes] if kind == "residual" else ()
+
+
+def apply(x, key, parameters, kind: str, *sizes):
+    """A layer of a net of images; batch normalisation by the minibatch's own statistics."""
+    if kind == "conv":
+        _, _, _, stride, padding = sizes
+        dimensions = ("NCHW", "OIHW", "NCHW")
+        margin = [(padding, padding)] * 2
+        y = j.lax.conv_general_dilated(x, parameters[0], (stride, stride), margin, dimension_numbers=dimensions)
+        return y + parameters[1]
+    if kind == "linear":
+        return x @ parameters[0] + parameters[1]
+    if kind == "norm":
+        mean, var = x.mean((0, 2, 3), keepdims=True), x.var((0, 2, 3), keepdims=True)
+        return (x - mean) * j.lax.rsqrt(var + 1e-5) * parameters[0] + parameters[1]
+    if kind == "pool":
+        window = (1, 1, sizes[0], sizes[0])
+        return j.lax.reduce_window(x, -jnp.inf, j.lax.max, window, window, "VALID")
+    if kind == "dropout":
+        return jnp.where(j.random.bernoulli(key, 1 - sizes[0], x.shape), x / (1 - sizes[0]), 0)
+    if kind == "residual":
+        return sum(run(x, key, given, part) for given, part in zip(parameters, sizes, strict=True))
+    simple = {"relu": j.nn.relu, "flatten": lambda x: x.reshape((len(x), -1)), "mean": lambda x: x.mean((2, 3))}
+    return simple[kind](x)
+
+
+def run(x, key, parameters, layers):
+    """Layer after layer."""
+    for k, (given, layer) in enumerate(zip(parameters, layers, strict=True)):
+        x = apply(x, j.random.fold_in(key, k), given, *layer)
+    return x
+
+
+def images(work: Images) -> Callable[[], object]:
+    random, (x, target) = np.random.default_rng(0), work.data()
+    weights = [start(random, *layer) for layer in work.layers]
+    state = [weights, j.tree.map(jnp.zeros_like, weights), j.random.key(0)]
+
+    def value(weights, key, x, target):
+        y = j.nn.log_softmax(run(x, key, weights, work.layers))
+        return -jnp.take_along_axis(y, target[:, None], 1).mean()
+
+    def both(weights, speed, key, x, target):
+        key, now = j.random.split(key)
+        loss, grads = j.value_and_grad(value)(weights, now, x, target)
+        speed = j.tree.map(lambda v, g: 0.9 * v + g, speed, grads)
+        return j.tree.map(lambda w, v: w - 0.001 * v, weights, speed), speed, key, loss
+
+    jitted = j.jit(both, donate_argnums=(0, 1))
+
+    def one():
+        *state[:], loss = jitted(*state, x, target)
+        return float(loss)
+
+    return one
+
+
+def seen(work: Images) -> Callable[[], object]:
+    random, (x, _) = np.random.default_rng(0), work.data()
+    weights = [start(random, *layer) for layer in work.layers]
+    function = j.jit(lambda weights, x: run(x, j.random.key(0), weights, work.layers))
     return lambda: np.asarray(function(weights, x))

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-import bprop.modules
+import bprop.modules as m
 import bprop.trainers
+import numpy as np
 from bprop.datasets import ArrayDataset
 from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed, num_threads
 from bprop.trainers import SGD, Trainer, compile_step
 
-from ..workloads import Net, Unit, Update
+from ..workloads import Images, Net, Unit, Update
 
 
 def set_threads(threads: int) -> None:
@@ -44,8 +45,38 @@ def predict(work: Net) -> Callable[[], object]:
     return lambda: net.fprop(x)
 
 
+def layer(kind: str, *sizes) -> Module:
+    """A layer of a net of images."""
+    if kind == "conv":
+        i, o, kernel, stride, padding, *groups = sizes
+        return m.Conv2d(i, o, kernel, stride=stride, padding=padding, groups=groups[0] if groups else 1)
+    if kind == "residual":
+        ways, shortcut = (tuple(layer(*each) for each in part) for part in sizes)
+        return m.Residual(*ways, shortcut=Sequential(*shortcut) if shortcut else None)
+    if kind == "mean":
+        return Sequential(m.AdaptiveAvgPool2d(1), m.Flatten())
+    made = {"relu": ReLU, "pool": m.MaxPool2d, "flatten": m.Flatten, "norm": m.BatchNorm2d, "dropout": m.Dropout}
+    return (made | {"linear": Linear})[kind](*sizes)
+
+
+def images(work: Images) -> Callable[[], object]:
+    manual_seed(0)
+    net, (x, t) = Sequential(*(layer(*each) for each in work.layers)), work.data()
+    if len(work.layers) == 1:
+        Sequential(m.Identity(), net)  # not the first of its net: its grad_x is wanted
+        grad_y = np.random.default_rng(1).random(net.output_shape(x.shape), np.float32)
+        return lambda: (net.fprop(x), net.bprop(grad_y))
+    compiled = compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.001, momentum=0.9))
+    return lambda: compiled(x, t)
+
+
+def seen(work: Images) -> Callable[[], object]:
+    net, (x, _) = Sequential(*(layer(*each) for each in work.layers)).eval(), work.data()
+    return lambda: net.fprop(x)
+
+
 def unit(work: Unit) -> Callable[[], object]:
-    module, (x, grad_y) = getattr(bprop.modules, work.name)(*work.arguments), work.data()
+    module, (x, grad_y) = getattr(m, work.name)(*work.arguments), work.data()
     Sequential(Linear(4, 4), module)  # not the first of its net: its grad_x is wanted
 
     def both():

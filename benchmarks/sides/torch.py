@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch as t
 
-from ..workloads import Net, Unit, Update
+from ..workloads import Images, Net, Unit, Update
 
 
 def set_threads(threads: int) -> None:
@@ -65,6 +65,67 @@ def predict(work: Net) -> Callable[[], object]:
     def one():
         with t.inference_mode():
             return net(x).numpy()
+
+    return one
+
+
+class Residual(t.nn.Module):
+    """Two ways, summed."""
+
+    def __init__(self, way, shortcut):
+        super().__init__()
+        self.way, self.shortcut = t.nn.Sequential(*way), t.nn.Sequential(*shortcut)
+
+    def forward(self, x):
+        return self.way(x) + self.shortcut(x)
+
+
+def layer(kind: str, *sizes) -> t.nn.Module:
+    """A layer of a net of images."""
+    if kind == "conv":
+        i, o, kernel, stride, padding, *groups = sizes
+        return t.nn.Conv2d(i, o, kernel, stride, padding, groups=groups[0] if groups else 1)
+    if kind == "residual":
+        return Residual(*([layer(*each) for each in part] for part in sizes))
+    if kind == "mean":
+        return t.nn.Sequential(t.nn.AdaptiveAvgPool2d(1), t.nn.Flatten())
+    made = {"relu": "ReLU", "pool": "MaxPool2d", "flatten": "Flatten", "norm": "BatchNorm2d", "dropout": "Dropout"}
+    return getattr(t.nn, (made | {"linear": "Linear"})[kind])(*sizes)
+
+
+def pictures(work: Images, last: bool) -> tuple[t.nn.Module, t.Tensor, t.Tensor]:
+    """The net, its images and their labels, in the wanted layout."""
+    t.manual_seed(0)
+    layout = {"memory_format": t.channels_last} if last else {}
+    x, target = map(t.from_numpy, work.data())
+    return t.nn.Sequential(*(layer(*each) for each in work.layers)).to(**layout), x.contiguous(**layout), target
+
+
+def images(work: Images, last: bool = False) -> Callable[[], object]:
+    net, x, target = pictures(work, last)
+    if len(work.layers) == 1:
+        x.requires_grad_(True)
+        grad_y, wanted = t.rand_like(net(x)), [x, *net.parameters()]
+        return lambda: t.autograd.grad(net(x), wanted, grad_y)
+    loss, sgd = t.nn.CrossEntropyLoss(), t.optim.SGD(net.parameters(), lr=0.001, momentum=0.9)
+
+    def one():
+        sgd.zero_grad()
+        value = loss(net(x), target)
+        value.backward()
+        sgd.step()
+        return value.item()
+
+    return one
+
+
+def seen(work: Images, last: bool = False) -> Callable[[], object]:
+    net, x, _ = pictures(work, last)
+    net.eval()
+
+    def one():
+        with t.inference_mode():
+            return net(x)
 
     return one
 
