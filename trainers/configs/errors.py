@@ -42,7 +42,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.place}: {join(self.path)}: " if self.path else f"{self.place}: "
-        return where + self.message + (f"\n    {self.hint}" if self.hint else "")
+        message = "\n    ".join(map(shown, self.message.split("\n")))
+        return where + message + (f"\n    {self.hint}" if self.hint else "")
 
 
 class ConfigError(ValueError):
