@@ -5,6 +5,7 @@ BPROP_EXAMPLES=2000 tries more of them.
 
 import json
 import os
+import re
 from itertools import count
 
 import pytest
@@ -151,7 +152,7 @@ def folder(tmp_path_factory):
     os.chdir(before)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, derandomize=EXAMPLES == 200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(mutations, min_size=1, max_size=3))
 def test_a_mutated_config_is_built_or_refused(folder, capsys, chosen):
     config = keyed(CONFIG)
@@ -168,7 +169,7 @@ def test_a_mutated_config_is_built_or_refused(folder, capsys, chosen):
     problems = [line for line in err.removeprefix("bprop: error:").splitlines() if line and line[:2] != "  "]
     assert problems
     for line in problems:
-        assert line.strip().startswith(("c.yaml:", "Trainer: ", "schedules: ")) or ": got " in line, err
+        assert re.match(r" ?(c\.yaml:\d+:\d+: |[\w.]+(\(.*\))?: )", line), err  # the data are refused by who reads them
     assert "Traceback" not in err
 
 
