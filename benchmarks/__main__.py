@@ -2,10 +2,10 @@
 
 python -m benchmarks [GROUP ...] [--threads 1 2] [--only TEXT] [--sides bprop torch jax] [--rounds 7] [--json FILE]
 
-GROUP: nets, images, units, optimizers, starting; nets if none is named. Each contestant is a process; a round measures
-each once, in turn. A figure is the median over rounds of the median of a call; the spread is the smallest and the largest of
-a round's medians. A missing package is left out. With --coretype, each workload runs twice: with OpenBLAS's own choice
-of kernels, and with OPENBLAS_CORETYPE as given.
+GROUP: nets, images, units, optimizers, starting; nets if none is named. Each contestant is a process; a round
+measures each once, in turn. A figure is the median over rounds of the median of a call; the spread is the smallest
+and the largest of a round's medians. A missing package is left out. With --coretype, each workload runs twice: with
+OpenBLAS's own choice of kernels, and with OPENBLAS_CORETYPE as given.
 """
 
 import argparse
