@@ -18,6 +18,8 @@ from .tiles import copied, dot_products, lanes, on_stack, row_sums, transposed, 
 ROWS, DEPTH, STRIPS = 128, 256, 8
 # The right operand is read where it lies if few rows meet it, if some rows meet strips of few terms, or if it is small.
 FEW_ROWS, SOME_ROWS, FEW_TERMS, FEW_NUMBERS = 12, 256, 128, 8192
+# Dot products waste no columns where the last strip would be half empty; the smaller operand then is read many times.
+SOME_TERMS, CACHED = 128, 131072
 
 
 def product(a, b, out, add):
@@ -41,7 +43,8 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
     """out[i, j] (+)= Σₖ a[i, k] b[k, j]; matrices are vectors with the strides of their indices, out lies by rows."""
     strip = strip_width(out)
     parts = parts_of(2 * m * k * n)
-    if b_k == 1 and a_k == 1 and (m <= FEW_ROWS or n < strip):
+    ragged = 16 * ((n + strip - 1) // strip * strip - n) > n and k >= SOME_TERMS and k * min(m, n) <= CACHED
+    if b_k == 1 and a_k == 1 and (m <= FEW_ROWS or n < strip or ragged):
         if m == 1:
             for j in range(0, n, 3):
                 DOT_1_3(a, 0, k, b, j * b_j, b_j, out, j, n, 1, min(3, n - j), k, add)
