@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .contest import ROOT
+from .sides import PLACES
 
 IMPORTS = {
     "bprop": "import bprop.modules, bprop.trainers",
@@ -23,6 +24,7 @@ IMPORTS = {
 STEP = """
 import json, resource, sys, time
 {imports}
+import benchmarks.sides.{place}
 from benchmarks.sides import make
 from benchmarks.workloads import Net
 import numpy
@@ -46,7 +48,7 @@ def process(command: list[str], **environment: str) -> tuple[float, str]:
 
 def first_step(side: str, cache: str, sizes=(784, 128, 128, 10), batch=32, steps=1) -> list[float]:
     """Seconds and CPU seconds to the first step, after the imports, and MiB at most."""
-    code = STEP.format(imports=IMPORTS[side], side=side, sizes=sizes, batch=batch, steps=steps)
+    code = STEP.format(imports=IMPORTS[side], place=PLACES[side][0], side=side, sizes=sizes, batch=batch, steps=steps)
     return [
         float(part) for part in process([sys.executable, "-c", code], BPROP_CACHE_DIR=cache)[1].strip("[]\n").split(",")
     ]

@@ -24,10 +24,12 @@ class LeakyReLU(Elementwise):
         self.negative_slope = float(negative_slope)
 
     def function(self, x):
-        return x if x > 0 else self.negative_slope * x
+        slope = self.negative_slope  # read on both sides of the choice, so that the loop can be vectorised
+        return x if x > 0 else slope * x
 
     def derivative(self, x, y):
-        return 1 if x > 0 else self.negative_slope
+        slope = self.negative_slope
+        return 1 if x > 0 else slope
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope:g}"
@@ -49,10 +51,12 @@ class Hardtanh(Elementwise):
         self.min_val, self.max_val = float(min_val), float(max_val)
 
     def function(self, x):
-        return min(max(x, self.min_val), self.max_val)
+        low, high = self.min_val, self.max_val
+        return min(max(x, low), high)
 
     def derivative(self, x, y):
-        return 1 if x > self.min_val and x < self.max_val else 0
+        low, high = self.min_val, self.max_val
+        return 1 if x > low and x < high else 0
 
     def extra_repr(self) -> str:
         return f"min_val={self.min_val:g}, max_val={self.max_val:g}"
@@ -93,10 +97,12 @@ class Clamp(Elementwise):
         self.low, self.high = low, high
 
     def function(self, x):
-        return min(max(x, self.low), self.high)
+        low, high = self.low, self.high
+        return min(max(x, low), high)
 
     def derivative(self, x, y):
-        return 1 if x >= self.low and x <= self.high else 0
+        low, high = self.low, self.high
+        return 1 if x >= low and x <= high else 0
 
     def extra_repr(self) -> str:
         bounds = {"min": self.low, "max": self.high}
@@ -120,7 +126,8 @@ class Threshold(Elementwise):
         self.threshold, self.value = float(threshold), float(value)
 
     def function(self, x):
-        return self.value if x <= self.threshold else x  # NaN stays NaN
+        value = self.value
+        return value if x <= self.threshold else x  # NaN stays NaN
 
     def derivative(self, x, y):
         return 1 if x > self.threshold else 0

@@ -36,6 +36,16 @@ class _Tile:
     def load(self, pointer):
         return self.builder.load(self.builder.bitcast(pointer, self.vector.as_pointer()), align=self.align)
 
+    def load_some(self, pointer, mask):
+        """A vector of which only the lanes of the mask are read; the others are zero."""
+        name = f"v{self.width}f{self.align * 8}"
+        pointer = self.builder.bitcast(pointer, self.vector.as_pointer())
+        masks = ir.VectorType(ir.IntType(1), self.width)
+        kind = ir.FunctionType(self.vector, [pointer.type, ir.IntType(32), masks, self.vector])
+        load = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.load.{name}.p0")
+        zero = self.broadcast(ir.Constant(self.scalar, 0.0))
+        return self.builder.call(load, [pointer, ir.Constant(ir.IntType(32), self.align), mask, zero])
+
     def store(self, value, pointer):
         self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer()), align=self.align)
 
@@ -178,7 +188,7 @@ def dot_products(rows: int, columns: int):
             data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b), (6, c))]
             _, a_at, a_i, _, b_at, b_j, _, c_at, c_i, real, real_columns, count, add_to = args
             width = lanes(a.dtype)
-            t, rest = _Tile(context, builder, a.dtype, width), _Tile(context, builder, a.dtype, 1)
+            t = _Tile(context, builder, a.dtype, width)
             a0, b0, c0 = (builder.gep(base, [at]) for base, at in zip(data, (a_at, b_at, c_at), strict=True))
             left = t.rows(a0, a_i, rows, real)
             right = t.rows(b0, table(context, builder, kind, b_j), columns, real_columns)
@@ -191,17 +201,15 @@ def dot_products(rows: int, columns: int):
                     a_vector = t.load(builder.gep(left[i], [at]))
                     for j in range(columns):
                         t.add_product(slots[i * columns + j], a_vector, b_vectors[j])
-            totals = [cgutils.alloca_once(builder, t.scalar) for _ in slots]
-            for slot, total in zip(slots, totals, strict=True):
-                builder.store(t.total(builder.load(slot)), total)
-            with cgutils.for_range_slice(
-                builder, builder.mul(whole, cgutils.intp_t(width)), count, cgutils.intp_t(1), cgutils.intp_t
-            ) as (k, _):
-                b_numbers = [builder.load(builder.gep(pointer, [k])) for pointer in right]
+            done = builder.mul(whole, cgutils.intp_t(width))
+            with builder.if_then(builder.icmp_signed("<", done, count)):
+                mask = builder.not_(t.mask_from(builder.sub(count, done), 0))
+                b_vectors = [t.load_some(builder.gep(pointer, [done]), mask) for pointer in right]
                 for i in range(rows):
-                    a_number = builder.load(builder.gep(left[i], [k]))
+                    a_vector = t.load_some(builder.gep(left[i], [done]), mask)
                     for j in range(columns):
-                        rest.add_product(totals[i * columns + j], a_number, b_numbers[j])
+                        t.add_product(slots[i * columns + j], a_vector, b_vectors[j])
+            totals = [t.total(builder.load(slot)) for slot in slots]
             across = t.rows(c0, cgutils.intp_t(1), columns, real_columns)
             offsets = [
                 builder.sub(builder.ptrtoint(p, cgutils.intp_t), builder.ptrtoint(c0, cgutils.intp_t)) for p in across
@@ -214,8 +222,7 @@ def dot_products(rows: int, columns: int):
             ]
             zero = ir.Constant(t.scalar, 0.0)
             new = [
-                builder.fadd(builder.load(total), builder.select(add_to, builder.load(pointer), zero))
-                for pointer, total in places
+                builder.fadd(total, builder.select(add_to, builder.load(pointer), zero)) for pointer, total in places
             ]
             for (pointer, _), value in zip(places, new, strict=True):
                 builder.store(value, pointer)
