@@ -61,7 +61,7 @@ def run(work, sides: list[str], threads: int, rounds: int, seconds: float, setti
     try:
         for contestant in playing:
             number = GROUPS[work.group].index(work)
-            contestant.ask(group=work.group, number=number, warm_up=seconds)
+            contestant.ask(group=work.group, number=number, seconds=seconds)
         for _ in range(rounds):
             for contestant in playing:
                 medians[contestant.side].append(contestant.ask(seconds=seconds)["median"])

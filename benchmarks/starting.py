@@ -29,7 +29,7 @@ from benchmarks.sides import make
 from benchmarks.workloads import Net
 import numpy
 start, cpu = time.perf_counter(), time.process_time()
-function = make({side!r}, Net("", {sizes}, {batch}), 1)
+function = make({side!r}, Net("", {sizes}, {batch}))
 for _ in range({steps}):
     function()
 seconds, cpu = time.perf_counter() - start, time.process_time() - cpu

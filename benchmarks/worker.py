@@ -7,7 +7,7 @@ import statistics
 import sys
 import time
 
-from .sides import make
+from .sides import make, using
 from .workloads import GROUPS
 
 
@@ -30,10 +30,8 @@ def main() -> None:
         command = json.loads(line)
         with contextlib.redirect_stdout(io.StringIO()):
             if "group" in command:
-                function = make(side, GROUPS[command["group"]][command["number"]], threads)
-                measure(function, command["warm_up"])
-                answer = {}
-            else:
+                function = make(side, GROUPS[command["group"]][command["number"]])
+            with using(side, threads):
                 answer = measure(function, command["seconds"])
         print(json.dumps(answer), file=answers, flush=True)
 

@@ -17,9 +17,12 @@ PLACES = {  # the module here, the package it needs, and what is bound beforehan
 }
 
 
-def make(side: str, work, threads: int):
-    """The function of a side for a workload; the number of threads is set in its process."""
+def make(side: str, work):
+    """The function of a side for a workload."""
     place, _, settings = PLACES[side]
-    module = import_module(f".{place}", __package__)
-    module.set_threads(threads)
-    return getattr(module, work.kind)(work, **settings)
+    return getattr(import_module(f".{place}", __package__), work.kind)(work, **settings)
+
+
+def using(side: str, threads: int):
+    """A context with that many threads; outside of it none of them is busy, so that others can be measured."""
+    return import_module(f".{PLACES[side][0]}", __package__).using(threads)

@@ -13,8 +13,7 @@ from ..workloads import Net
 own = product.compiled_form
 
 
-def set_threads(threads: int) -> None:
-    num_threads(threads).__enter__()
+using = num_threads
 
 
 @numba.njit

@@ -11,10 +11,7 @@ from bprop.trainers import SGD, Trainer, compile_step
 
 from ..workloads import Images, Net, Unit, Update
 
-
-def set_threads(threads: int) -> None:
-    """For the rest of the process; a training chooses for itself among what there is."""
-    num_threads(threads).__enter__()
+using = num_threads  # for a step; a training chooses for itself among what there is
 
 
 def made(work: Net) -> tuple[Module, SoftmaxCrossEntropy, SGD]:

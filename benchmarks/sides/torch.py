@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch as t
 
 from ..workloads import Images, Net, Unit, Update
 
 
-def set_threads(threads: int) -> None:
+def using(threads: int):
     t.set_num_threads(threads)
+    return nullcontext()
 
 
 def made(work: Net) -> tuple[t.nn.Module, Callable, t.optim.Optimizer]:
