@@ -141,7 +141,10 @@ def unit(work: Unit) -> Callable[[], object]:
         wanted = [x, *function.parameters()]
     else:
         wanted = [x]
-        function = lambda x: getattr(t, name)(x, *work.arguments)  # noqa: E731
+
+        def function(x):
+            return getattr(t, name)(x, *work.arguments)
+
     return lambda: t.autograd.grad(function(x), wanted, grad_y)
 
 

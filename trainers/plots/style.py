@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # the palette of Okabe and Ito
-BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY = [
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = [
     "#0072B2",
     "#D55E00",
     "#009E73",
@@ -19,10 +19,9 @@ BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY = [
     "#E69F00",
     "#56B4E9",
     "#000000",
-    "#888888",
 ]
 RUN_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
-SIGNED, SCALAR = "RdBu_r", "Blues"  # colours of numbers around 0, and of numbers from 0 on
+SIGNED = "RdBu_r"  # colours of numbers around 0
 SMALL, NORMAL, LARGE = 8, 9, 11  # letters
 SMALL_TILE = 28  # pixels
 
