@@ -14,8 +14,6 @@ from ..kernels import threads as kernels
 from . import cache
 from .sources import digest, package_digest
 
-NO_END = 1 << 62  # of a helper's patience: it goes when the session ends
-
 SERVE = '''"""What a lent thread runs."""
 
 from bprop.modules.engine.prelude import *
@@ -26,8 +24,8 @@ body = compiled(threads.serve)
 
 
 @entry
-def serve(session, patience):
-    body(session, patience)
+def serve(session):
+    body(session)
 '''
 
 
@@ -63,7 +61,7 @@ class _Helpers:
     def _serve(self, wake: threading.Semaphore, serve) -> None:
         while True:
             wake.acquire()
-            serve(self.session, NO_END)
+            serve(self.session)
 
 
 _helpers = _Helpers()
@@ -76,7 +74,7 @@ def compiled_serve():
         name = "threads_" + digest("threads", package_digest())
         cache.write_plan(name, SERVE)
         function = cache.load_plan(name, {}).serve
-        function.compile((numba.types.intp, numba.types.intp))
+        function.compile((numba.types.intp,))
         _compiled.append(function)
     return _compiled[0]
 

@@ -138,11 +138,11 @@ def run(task, arguments, total, parts):
         store(OWNER, 0)
 
 
-def serve(session, patience):
-    """What a lent thread does: help with jobs until the session ends, or there was none for `patience` pauses."""
+def serve(session):
+    """What a lent thread does: help with jobs until the session ends."""
     fetch_add(HELPERS, 1)
     idle = 0
-    while load(SESSION) == session and idle < patience:
+    while load(SESSION) == session:
         place, limit = load(NEXT), load(LIMIT)
         if place >> 32 == limit >> 32 and place < limit:
             work()
