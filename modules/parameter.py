@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .memory import zeros
+
 
 class Parameter:
     """An array that is learnt: `self.weight = Parameter(array)` makes `self.weight` and `self.grad_weight`.
@@ -53,7 +55,7 @@ def flatten(owners: Sequence[tuple[object, str]], dtype: np.dtype) -> tuple[np.n
     Returns both vectors (P,). Afterwards `module.name` and `module.grad_name` are views into them.
     """
     size = sum(vars(module)[name].size for module, name in owners)
-    values, gradients = np.empty(size, dtype), np.zeros(size, dtype)
+    values, gradients = zeros(size, dtype), zeros(size, dtype)
     start = 0
     for module, name in owners:
         for vector, attribute in ((values, name), (gradients, f"grad_{name}")):

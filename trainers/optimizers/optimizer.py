@@ -10,6 +10,7 @@ from ...modules.engine.operations import Operations
 from ...modules.engine.plan import Function, Plan
 from ...modules.engine.stateful import jit_disabled, stored_names
 from ...modules.gradient_report import table
+from ...modules.memory import placed
 from ...modules.module import Module
 from ...modules.summary import Summary
 from .extras import IDLE, Extras
@@ -51,9 +52,17 @@ class Optimizer(Extras):
         self.changed()
         self._lay_out(vector)
         self.start(vector)
+        vars(self).update((name, self._laid(value)) for name, value in list(vars(self).items()))
         if self._loaded is not None:
             state, vars(self)["_loaded"] = self._loaded, None
             self.load_state_dict(state)
+
+    def _laid(self, value):
+        """The value; if it is a number for each parameter, a copy that lies well in memory."""
+        vector = self._vector() if self._vector is not None else None
+        if vector is None or not isinstance(value, np.ndarray) or value.shape != vector.shape:
+            return value
+        return placed(value)
 
     def _enter_update(self, raw, *arguments):
         if len(arguments) == 2:  # from a step in which this class runs as plain Python
@@ -115,8 +124,10 @@ class Optimizer(Extras):
         if wrong:
             raise ValueError(f"{type(self).__name__}: cannot load the state: {'; '.join(wrong)}")
         for name, value in own.items():
-            kind = value.dtype if isinstance(value, np.ndarray) else type(value)
-            setattr(self, name, np.array(state[name], kind) if isinstance(value, np.ndarray) else kind(state[name]))
+            if isinstance(value, np.ndarray):
+                setattr(self, name, self._laid(np.array(state[name], value.dtype)))
+            else:
+                setattr(self, name, type(value)(state[name]))
 
     def extra_repr(self) -> str:
         """lr, and the other settings of the constructor where they are not the default."""
