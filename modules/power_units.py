@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from .elementwise import Elementwise, require
+from .kernels.elementary import power
 
 
 class Abs(Elementwise):
@@ -104,5 +105,5 @@ def whole_power(x, n, one):
 
 def real_power(x, exponent, sign):
     """|x| to the power of `exponent`, times `sign` where x is negative."""
-    size = np.exp(np.float64(exponent) * np.log(abs(np.float64(x))))
+    size = power(x, exponent)
     return sign * size if x < 0 else size

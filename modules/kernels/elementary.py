@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 
 from .coefficients import LN2_HIGH, LN2_LOW, TABLES
-from .number import MANTISSA, Number, compiled_form, from_integer, power_of_two
+from .number import MANTISSA, Number, compiled_form, compiled_with_setting, from_integer, power_of_two
 
 
 def reduced_exp(x: Number):
@@ -40,6 +40,13 @@ def exp_of(x: Number) -> Number:
     value = x.constant(float("inf")).choose(x.compare(">", table["largest"]), value)
     value = x.constant(0.0).choose(x.compare("<", table["smallest"]), value)
     return value.choose(x.is_number(), x)
+
+
+def exp_below_of(x: Number) -> Number:
+    """exp x of x <= 0, or NaN: no bound above, and one power of two, lifted so far that it is a normal number."""
+    lowest, lift = {32: (-110.0, 64), 64: (-760.0, 200)}[x.bits]
+    p, n = reduced_exp(x.constant(lowest).choose(x.compare("<", lowest), x))
+    return (p + 1.0) * power_of_two(n + float(lift)) * 2.0**-lift
 
 
 def expm1_of(x: Number) -> Number:
@@ -79,6 +86,36 @@ def log_of(x: Number) -> Number:
     return value.choose(x.compare(">=", 0.0), x.constant(float("nan")))
 
 
+def power_of(x: Number, exponent: Number) -> Number:
+    """|x| to a power, exp(p log |x|), in float64: for float32 by series that are short, as 1e-11 is enough."""
+    size = x.magnitude()
+    if x.bits == 64:
+        return exp_of(exponent * log_of(size))
+    log = log_by_series(size.widened())
+    log = log.constant(float("-inf")).choose(size.compare("==", 0.0), log)
+    log = log.constant(float("inf")).choose(size.compare("==", float("inf")), log)
+    product = (exponent * log).within(-110.0, 100.0)
+    n = (product * 1.4426950408889634).rounded()
+    r = n.times_plus(-0.6931471805599453, product)
+    value = r.polynomial([1 / math.factorial(k) for k in range(9, -1, -1)]) * power_of_two(n)
+    return value.narrowed().choose(x.is_number(), x)
+
+
+def log_by_series(x: Number) -> Number:
+    """log x of a normal number: e log 2 + 2 artanh t, with x = 2ᵉ m, m between √½ and √2, and t = (m - 1) / (m + 1)."""
+    builder, mantissa = x.builder, MANTISSA[x.bits]
+    bias = (1 << (x.bits - mantissa - 2)) - 1
+    root = int.from_bytes(np.sqrt(0.5).tobytes(), "little")
+    above = builder.sub(x.as_bits(), ir.Constant(x.integer, root - (bias << mantissa)))
+    e = builder.lshr(above, width := ir.Constant(x.integer, mantissa))
+    scale = builder.shl(builder.sub(e, ir.Constant(x.integer, bias)), width)
+    m = x.from_bits(builder.sub(x.as_bits(), scale))
+    t = (m - 1.0) / (m + 1.0)
+    square = t * t
+    series = square.polynomial([2 / k for k in range(13, 0, -2)]) * t
+    return (from_integer(x, e) - float(bias)).times_plus(0.6931471805599453, series)
+
+
 def log1p_of(x: Number) -> Number:
     """log(1 + x) = log u + (x - (u - 1)) / u, where u is 1 + x rounded."""
     u = x + 1.0
@@ -102,14 +139,14 @@ def tanh_of(x: Number) -> Number:
 
 def sigmoid_of(x: Number) -> Number:
     """1 / (1 + exp(-x)) with the exponential of -|x|, which never overflows."""
-    small = exp_of(x.constant(0.0) - x.magnitude())
+    small = exp_below_of(x.constant(0.0) - x.magnitude())
     above = x.constant(1.0).choose(x.compare(">=", 0.0), small)
     return above / (small + 1.0)
 
 
 def softplus_of(x: Number) -> Number:
     """log(1 + exp x) = max(x, 0) + log(1 + exp(-|x|))."""
-    return x.choose(x.compare(">", 0.0), 0.0) + log1p_of(exp_of(x.constant(0.0) - x.magnitude()))
+    return x.choose(x.compare(">", 0.0), 0.0) + log1p_of(exp_below_of(x.constant(0.0) - x.magnitude()))
 
 
 def erf_of(x: Number) -> Number:
@@ -170,6 +207,11 @@ def erf(x):
     return np.vectorize(math.erf, otypes=[x.dtype if x.dtype.kind == "f" else np.float64])(x)[()]
 
 
+def power(x, exponent):
+    """|x| to a power; a float64 exponent."""
+    return np.abs(x) ** exponent
+
+
 FORMULAE = {
     exp: exp_of,
     expm1: expm1_of,
@@ -182,5 +224,6 @@ FORMULAE = {
 }
 for plain, formula in FORMULAE.items():
     compiled_form(formula, plain)
+compiled_with_setting(power_of, power)
 
 REPLACED = {np.exp: exp, np.expm1: expm1, np.log: log, np.log1p: log1p, np.tanh: tanh}

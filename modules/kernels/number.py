@@ -86,6 +86,14 @@ class Number:
     def from_bits(self, bits):
         return self.new(self.builder.bitcast(bits, self.value.type))
 
+    def widened(self):
+        """As float64."""
+        return self.new(self.builder.fpext(self.value, ir.DoubleType()))
+
+    def narrowed(self):
+        """As float32, rounded."""
+        return self.new(self.builder.fptrunc(self.value, ir.FloatType()))
+
     def polynomial(self, coefficients):
         """Horner's rule, the highest power first."""
         result = self.constant(coefficients[0])
@@ -156,3 +164,20 @@ def compiled_form(formula, plain):
         return signature.return_type(x), generate
 
     plain.compiled_form = compute
+
+
+def compiled_with_setting(formula, plain):
+    """Give `plain(x, setting)` its compiled form, for a number x and a float64."""
+
+    @intrinsic
+    def evaluate(typing_context, x, setting):
+        def generate(context, builder, signature, args):
+            return formula(*(Number(builder, value) for value in args)).value
+
+        return x(x, types.float64), generate
+
+    @numba.njit(fastmath=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    def of_number(x, setting):
+        return evaluate(x, setting)
+
+    plain.compiled_form = of_number

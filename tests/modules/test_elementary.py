@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 from bprop.modules import Module
-from bprop.modules.kernels.elementary import FORMULAE, erf, exp, expm1, log, log1p, sigmoid, softplus, tanh
+from bprop.modules.kernels.elementary import FORMULAE, erf, exp, expm1, log, log1p, power, sigmoid, softplus, tanh
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiled code")
 
@@ -103,6 +103,26 @@ def test_special_values(function, reference, bound, ranges, dtype):
         right = reference(x.astype(np.longdouble)).astype(dtype)
         close = np.abs(y - right) <= 2.5 * np.spacing(np.abs(right))
     assert np.all(close | (y == right) | (np.isnan(y) & np.isnan(right)))
+
+
+@pytest.mark.parametrize("exponent", [2.5, -0.3, 1e-3, 17.0, -300.25])
+def test_power_of_float32_is_right_but_for_its_rounding(exponent):
+    compute = power.compiled_form
+
+    @numba.njit
+    def loop(x, y, exponent):
+        for i in range(x.size):
+            y[i] = compute(x[i], exponent)
+
+    special = np.array([0, -0.0, np.inf, np.nan, 1e-40, 1.1754944e-38, 3.4e38, 1, 0.99999994, 1.0000001], np.float32)
+    x = np.concatenate([special, np.exp(np.random.default_rng(0).uniform(-87, 88, 100_000)).astype(np.float32)])
+    y = np.empty_like(x)
+    loop(x, y, exponent)
+    with np.errstate(all="ignore"):
+        exact = np.abs(x.astype(np.float64)) ** exponent
+        right = exact.astype(np.float32)
+        near = np.abs(y - exact) <= 0.501 * np.spacing(np.abs(right))
+    assert np.all(near | (y == right) | (np.isnan(y) & np.isnan(right)))
 
 
 @pytest.mark.parametrize("function", FORMULAE, ids=lambda function: function.__name__)
