@@ -100,7 +100,7 @@ class Normal(Initializer):
     def __init__(self, mean: float = 0.0, std: float = 1.0):
         refuse_unless(math.isfinite(mean), self, "mean", mean, "a finite number")
         refuse_unless(0 <= std < math.inf, self, "std", std, "a finite number, at least 0")
-        self.mean, self.std = mean, std
+        self.mean, self.std = mean, std + 0.0  # no -0.0, which NumPy refuses
 
     def sample(self, shape):
         return _stream.normal(self.mean, self.std, shape)

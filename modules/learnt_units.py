@@ -26,6 +26,7 @@ class LearntElementwise(Module):
     def __init__(self, num_parameters: int = 1, init: float = 0.25):
         super().__init__()
         require(num_parameters >= 1, type(self).__name__, "num_parameters", num_parameters, "at least 1")
+        require(np.isfinite(init), type(self).__name__, "init", init, "a finite number")
         self.num_parameters = num_parameters
         self.weight = Parameter(np.full(num_parameters, float(init)))
         self.y = self.grad_x = np.empty((0, 0))

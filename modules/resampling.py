@@ -1,5 +1,6 @@
 """Images of another size: zeros around them, pixels between pixels, and channels laid out as pixels."""
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -141,7 +142,7 @@ class Upsample(Module):
             wanted = "'nearest' or 'bilinear', and align_corners with the latter alone"
             raise ValueError(f"Upsample: mode is {mode!r} with align_corners {align_corners}, expected {wanted}")
         factors = (scale_factor,) * 2 if isinstance(scale_factor, int | float) else tuple(scale_factor or (0.0, 0.0))
-        if scale_factor is not None and (len(factors) != 2 or not min(factors) > 0):
+        if scale_factor is not None and (len(factors) != 2 or not all(0 < factor < math.inf for factor in factors)):
             raise ValueError(f"Upsample: scale_factor is {scale_factor}, expected one factor or 2 above 0")
         self.size = (0, 0) if size is None else image_sizes(self, "size", size)
         self.factors = (float(factors[0]), float(factors[1]))

@@ -45,11 +45,7 @@ def summary(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> S
 
 def summary_figures(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> dict[str, Any]:
     """What `summary` shows, as values: sizes in bytes, None where nothing is known."""
-    copy = module.copy()
-    shapes: dict[str, tuple[int, ...]] = {}
-    for inside in copy.all_modules():
-        note_shapes(inside, shapes)
-    copy.output_shape(tuple(input_shape))
+    shapes = output_shapes(module, tuple(input_shape))
     kept, grads = memory(module, tuple(input_shape))
     modules = [
         {
@@ -60,7 +56,7 @@ def summary_figures(module: "Module", input_shape: tuple[int, ...], optimizer=No
             "kept": kept.get(inside.path()),
             "grad_x": grads.get(inside.path()),
         }
-        for inside in copy.all_modules()
+        for inside in module.all_modules()
     ]
     size = module.parameter_count * module.dtype.itemsize
     parts = {"parameters": size, "gradients": size, "kept": sum(kept.values()), "grad_x": sum(grads.values())}
@@ -68,9 +64,19 @@ def summary_figures(module: "Module", input_shape: tuple[int, ...], optimizer=No
     return {"modules": modules, "parameters": module.parameter_count, "dtype": str(module.dtype), "bytes": parts}
 
 
+def output_shapes(module: "Module", input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """The shape of the output of each module, by path, as far as `output_shape` asks them."""
+    copy = module.copy()
+    shapes: dict[str, tuple[int, ...]] = {}
+    for inside in copy.all_modules():
+        note_shapes(inside, shapes)
+    copy.output_shape(input_shape)
+    return shapes
+
+
 def size_text(count: int) -> str:
     """Bytes in the unit that suits them."""
-    for unit, factor in (("MiB", 2**20), ("KiB", 2**10)):
+    for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
     return f"{count} B"

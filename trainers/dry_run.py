@@ -5,8 +5,7 @@ from typing import Any
 
 from ..modules.module_check import one_line
 from .configs import Config
-from .runs import refuse_files_in, refuse_sweep
-from .trainer import Trainer
+from .runs import refuse_files_in, refuse_sweep, refuse_what_fails
 
 
 def dry_run(config: Config, run: Path | None = None) -> dict[str, Any]:
@@ -19,17 +18,7 @@ def dry_run(config: Config, run: Path | None = None) -> dict[str, Any]:
     data = experiment.dataset
     default = {name: parameter.default for name, parameter in config.accepted_settings.named.items()}
     settings = default | experiment.settings
-    trainer = Trainer(
-        experiment.model,
-        experiment.loss,
-        experiment.optimizer,
-        callbacks=experiment.callbacks,
-        schedules=experiment.schedules,
-        seed=config.seed,
-        quiet=True,
-    )
-    trainer.callbacks.clear()  # they have been looked at, and might write
-    trainer.fit(data.train, data.valid, **(settings | {"epochs": min(0, settings["epochs"])}))
+    refuse_what_fails(experiment)
     if run is not None and run.exists():
         refuse_files_in(run)
     parts = {name: getattr(data, name) for name in ("train", "valid", "test")}

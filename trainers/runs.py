@@ -20,6 +20,7 @@ from .callbacks.csv_log import CsvLog
 from .check import unchecked_notice
 from .configs import Config, Experiment
 from .durable import locked, write_durably, write_json
+from .memory import told
 from .resuming import sources_digest
 from .trainer import Trainer, TrainingError
 from .units import Units
@@ -40,7 +41,7 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
     experiment = config.build()
     if not quiet and (notice := unchecked_notice(config, experiment.model, experiment.loss)):
         print(notice, file=sys.stderr)
-    experiment.dataset.train  # noqa: B018  # read the data before a folder is made
+    refuse_what_fails(experiment)  # before a folder is made
     folder = new_folder(run, config)
     with locked(folder):
         refuse_files_in(folder)
@@ -57,6 +58,13 @@ def refuse_sweep(config: Config) -> None:
     if config.sweep is not None:
         path = config.path or "CONFIG"
         raise ValueError(f"{path} has a sweep: 'bprop sweep {path}' trains its runs, and sweep=null leaves it out")
+
+
+def refuse_what_fails(experiment: Experiment) -> None:
+    """Read the data, and refuse what a training would refuse before its first step."""
+    callbacks, schedules = experiment.callbacks, experiment.schedules
+    trainer = Trainer(experiment.model, experiment.loss, experiment.optimizer, callbacks=callbacks, schedules=schedules)
+    trainer.check(experiment.dataset.train, experiment.dataset.valid, **experiment.settings)
 
 
 def config_of(folder: Path) -> Path:
@@ -110,8 +118,8 @@ def finish(trainer: Trainer, config: Config, experiment: Experiment, start: floa
     except (TrainingError, KeyboardInterrupt) as error:
         trouble = error
         trainer.stop(str(error) or "interrupted")
-    except OSError as error:  # such as a full disk
-        failure = TrainingError(f"the training cannot go on: {error}")
+    except (OSError, MemoryError) as error:  # such as a full disk
+        failure = TrainingError(f"the training cannot go on: {told(error)}")
         failure.add_note(f"'bprop resume {folder}' goes on from the last checkpoint")
         raise failure from error
     summary = final_figures(trainer, data, experiment.settings, tested=trouble is None)

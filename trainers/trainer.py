@@ -1,5 +1,7 @@
 """The training loop: epochs of minibatches, figures on the training and validation sets, callbacks between them."""
 
+import inspect
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,8 +14,10 @@ from tqdm import tqdm
 
 from ..datasets import ArrayDataset, Dataset, balanced_order, epoch_order
 from ..modules.engine.threads import num_threads
+from ..modules.kernels.threads import MOST_PARTS
 from ..modules.loss import Loss
 from ..modules.module import Module
+from ..modules.summary import output_shapes
 from .callbacks import Callback
 from .checkpoints import read_checkpoint, write_checkpoint
 from .loop import Epoch, NotFinite, weights_of
@@ -27,8 +31,10 @@ from .schedules.timetable import Timetable
 from .step import CompiledStep
 from .threads import choose_threads
 
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 1000  # samples at a time, fewer if
+EVALUATION_BYTES = 2**26  # one output of a module would be larger
 COMPILING = "compiling the training step; the next run finds it in the cache"
+CHECKED = ("epochs", "batch_size", "shuffle", "balance", "metrics", "threads")
 Data = Dataset | ArrayDataset | tuple
 
 
@@ -80,6 +86,10 @@ class Trainer:
         self.threads: int | None = None  # that the last training used
         self.metrics: dict[str, Metric] = {}  # those of the last training
         self.data: ArrayDataset | None = None  # that the last training was on
+        self._largest: tuple[tuple[int, ...] | None, int] = (
+            None,
+            0,
+        )  # elements of the largest output for a sample of a shape
         self._good: dict[str, np.ndarray] | None = None  # weights that are known to have given a finite loss
         self._fit: dict[str, Any] | None = None  # while it runs: its first epoch, the epochs after it, its settings
         self._place: dict[str, Any] | None = None  # within an epoch: how far it is, and what it has gathered
@@ -117,19 +127,7 @@ class Trainer:
         With weights, losses and metrics are the weighted ones; weights that are all alike change nothing.
         Errors: ValueError for settings or data that do not fit; TrainingError for a loss that is not finite.
         """
-        train, valid = training_parts(train, valid)
-        if not whole(epochs) or epochs < 0:
-            raise ValueError(f"Trainer: epochs is {epochs}, expected a whole number of at least 0")
-        if not whole(batch_size) or not 1 <= batch_size <= len(train):
-            raise ValueError(f"Trainer: batch_size is {batch_size}, expected 1 to {len(train)}, the number of samples")
-        if balance and (train.classes is None or not shuffle):
-            raise ValueError("Trainer: balance is true, expected class labels, and shuffle to be true")
-        if threads is not None and (not whole(threads) or threads < 1):
-            raise ValueError(f"Trainer: threads is {threads}, expected a whole number of at least 1")
-        chosen = find_metrics(self.loss.metrics if metrics is None else metrics)
-        self._check(train, chosen)
-        if valid is not None:
-            self._check(valid, chosen)
+        train, valid, chosen = self._checked(train, valid, epochs, batch_size, shuffle, balance, metrics, threads)
         how = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last, "balance": balance}
         what = {"metrics": list(chosen), "train": fingerprint(train), "valid": fingerprint(valid)}
         self._begin(epochs, how | what, len(train))
@@ -149,6 +147,49 @@ class Trainer:
         finally:
             self._fit = self._place = None
         return self.history
+
+    def check(self, train: Data, valid: Data | None = None, **settings: Any) -> None:
+        """Refuse what `fit` with the same arguments would refuse before its first step; nothing is trained.
+
+        Errors: those of `fit`.
+        """
+        defaults = {name: setting.default for name, setting in inspect.signature(self.fit).parameters.items()}
+        chosen = {name: settings.get(name, defaults[name]) for name in CHECKED}
+        self._checked(train, valid, **chosen)
+        self.optimizer.attach(self.model)
+
+    def _checked(
+        self, train: Data, valid: Data | None, epochs, batch_size, shuffle, balance, metrics, threads
+    ) -> tuple[ArrayDataset, ArrayDataset | None, dict[str, Metric]]:
+        """The parts of the data and the metrics; ValueError for what does not fit."""
+        train, valid = training_parts(train, valid)
+        if not whole(epochs) or epochs < 0:
+            raise ValueError(f"Trainer: epochs is {epochs}, expected a whole number of at least 0")
+        if not whole(batch_size) or not 1 <= batch_size <= len(train):
+            raise ValueError(f"Trainer: batch_size is {batch_size}, expected 1 to {len(train)}, the number of samples")
+        if balance and (train.classes is None or not shuffle):
+            raise ValueError("Trainer: balance is true, expected class labels, and shuffle to be true")
+        if threads is not None and (not whole(threads) or not 1 <= threads <= MOST_PARTS):
+            raise ValueError(f"Trainer: threads is {threads}, expected a whole number from 1 to {MOST_PARTS}")
+        chosen = find_metrics(self.loss.metrics if metrics is None else metrics)
+        self._check(train, chosen)
+        if valid is not None:
+            self._check(valid, chosen)
+        self._check_monitors(valid is not None, chosen)
+        return train, valid, chosen
+
+    def _check_monitors(self, valid: bool, metrics: dict[str, Metric]) -> None:
+        """ValueError for a callback or a schedule that watches a figure which there will not be."""
+        if not all(type(callback).__module__.startswith(__package__) for callback in self.callbacks):
+            return  # one of the user's own may add figures
+        parts = {"train": [name for name, metric in metrics.items() if metric.number], "valid": list(metrics)}
+        known = [f"{part}_{name}" for part in parts if part == "train" or valid for name in ("loss", *parts[part])]
+        known += [*self.timetable.row(0), "seconds"]
+        watching: list[Any] = [*self.callbacks, *self.timetable.schedules.values()]
+        for who in watching:
+            if who.monitored is not None and who.monitored not in known:
+                what = f"there is no figure {who.monitored!r}"
+                raise ValueError(f"{type(who).__name__}: {what}, expected one of {', '.join(known)}")
 
     def stop(self, reason: str, *, for_now: bool = False) -> None:
         """End the training after this epoch; for_now: at this pause, and if it is resumed it goes on."""
@@ -367,7 +408,7 @@ class Trainer:
     def _evaluate(self, data: ArrayDataset, metrics: dict[str, Metric]) -> dict[str, Any]:
         total, mass, outputs, weights = 0.0, 0.0, [], weights_of(data, self.loss)
         with self._evaluating():
-            for rows in pieces(len(data)):
+            for rows in self._pieces(data):
                 y = self.model.fprop(data[rows][0])
                 weight = None if weights is None else weights[rows]
                 counts = len(y) if weight is None else float(weight.sum(dtype=np.float64))
@@ -379,7 +420,15 @@ class Trainer:
 
     def _outputs(self, data: ArrayDataset) -> np.ndarray:
         with self._evaluating():
-            return np.concatenate([self.model.fprop(data[rows][0]) for rows in pieces(len(data))])
+            return np.concatenate([self.model.fprop(data[rows][0]) for rows in self._pieces(data)])
+
+    def _pieces(self, data: ArrayDataset) -> Iterator[slice]:
+        """The rows of a data set, as many at a time as give outputs of moderate size."""
+        if self._largest[0] != data.input_shape:
+            shapes = output_shapes(self.model, (1, *data.input_shape))
+            self._largest = data.input_shape, max(map(math.prod, shapes.values()), default=1)
+        size = max(1, self._largest[1] * self.model.dtype.itemsize)
+        return pieces(len(data), max(1, min(EVALUATION_BATCH, EVALUATION_BYTES // size)))
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -409,9 +458,9 @@ class Trainer:
             print(f"epoch {row['epoch']:3d}  {figures}  {row['seconds']:.2f} s", file=sys.stderr)
 
 
-def pieces(n: int) -> Iterator[slice]:
-    """The rows 0 to n, EVALUATION_BATCH at a time."""
-    return (slice(first, first + EVALUATION_BATCH) for first in range(0, n, EVALUATION_BATCH))
+def pieces(n: int, size: int = EVALUATION_BATCH) -> Iterator[slice]:
+    """The rows 0 to n, `size` at a time."""
+    return (slice(first, first + size) for first in range(0, n, size))
 
 
 def mean(total: float, mass: float) -> float:

@@ -24,6 +24,11 @@ class Callback:
     `trainer.folder` is the folder of the run, or None.
     """
 
+    @property
+    def monitored(self) -> str | None:
+        """The figure that this callback watches; one that there will not be is refused before the training."""
+        return None
+
     def on_fit_start(self, trainer) -> None:
         """Before the first epoch."""
 

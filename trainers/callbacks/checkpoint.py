@@ -44,6 +44,10 @@ class Checkpoint(Callback):
         self.best, self.monitor = best, monitor
         self._own: Path | None = None  # a folder that this callback has written to
 
+    @property
+    def monitored(self) -> str | None:
+        return self.monitor if self.best else None
+
     def on_fit_start(self, trainer) -> None:
         if self.folder is None and trainer.folder is None:
             raise ValueError("Checkpoint: there is no run folder, expected a folder: Checkpoint(folder)")

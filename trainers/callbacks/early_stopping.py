@@ -23,7 +23,13 @@ class EarlyStopping(Callback):
     ):
         if patience < 1:
             raise ValueError(f"EarlyStopping: patience is {patience}, expected at least 1")
+        if not np.isfinite(min_delta):
+            raise ValueError(f"EarlyStopping: min_delta is {min_delta}, expected a finite number")
         self.monitor, self.patience, self.min_delta, self.restore_best = monitor, patience, min_delta, restore_best
+
+    @property
+    def monitored(self) -> str | None:
+        return self.monitor
 
     def on_fit_start(self, trainer) -> None:
         self.best, self.best_epoch, self.weights = np.inf, 0, None

@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _guarded(arguments: argparse.Namespace) -> int:
     """Run the command; what is no bug is told in a line."""
     try:
-        with _imports(arguments):
+        with _imports(arguments), _memory(arguments):
             status = arguments.function(arguments)
         sys.stdout.flush()
         return status
@@ -82,7 +82,9 @@ def _guarded(arguments: argparse.Namespace) -> int:
         status = _status(error)
         if status is None:
             raise
-        print(_message("bprop: error:", str(error) or type(error).__name__, error), file=sys.stderr)
+        from ..memory import told
+
+        print(_message("bprop: error:", told(error) or type(error).__name__, error), file=sys.stderr)
         return status
 
 
@@ -95,6 +97,15 @@ def _imports(arguments: argparse.Namespace) -> contextlib.AbstractContextManager
     return no_imports()
 
 
+def _memory(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+    """The context in which no more memory is taken than is left, for the commands that build nets and read data."""
+    if arguments.command in ("new", "schema", "completion"):
+        return contextlib.nullcontext()
+    from ..memory import within_free_memory
+
+    return within_free_memory()
+
+
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
     print(f"bprop: warning: {message}", file=sys.stderr)
 
@@ -103,7 +114,7 @@ def _status(error: Exception) -> int | None:
     """The exit status for a mistake of the user's, None for a bug, which should keep its traceback."""
     from ..configs import ConfigError
 
-    if isinstance(error, ConfigError | OSError):
+    if isinstance(error, ConfigError | OSError | MemoryError):
         return BAD_USAGE
     if isinstance(error, ValueError | ImportError) and _raised_in(error).startswith(
         ("bprop.datasets", "bprop.trainers")

@@ -10,7 +10,7 @@ from typing import Any
 
 from .catalog import PACKAGES, Catalog
 from .errors import ConfigError, Problem
-from .fitting import check_fit, check_schedules
+from .fitting import check_fit, check_memory, check_schedules
 from .including import with_includes
 from .locating import find_config, read_text
 from .nodes import Node, read_yaml
@@ -81,6 +81,8 @@ class Config:
         for module in (made["model"], made["loss"]):
             module.to(self.dtype)
         check_fit(made["dataset"], made["model"], made["loss"], self.specs)
+        batch_size = settings.get("batch_size", self.accepted_settings.named["batch_size"].default)
+        check_memory(made["dataset"], made["model"], self.specs, batch_size)
         check_schedules(made, self.specs["schedules"])
         return Experiment(**made, settings=settings)
 

@@ -1,17 +1,24 @@
 """Refuses a net whose layers do not fit each other, its data set or its loss, on the line that is wrong.
 
-It runs before any data is read: the data set knows the shape of a sample, every module that of its output.
+It runs before any data is read: the data set knows the shape of a sample, every module that of its output. A net that
+cannot fit into memory is refused there, too.
 """
 
 import re
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
+from ...modules.summary import output_shapes, size_text
+from ..memory import free_memory
 from ..schedules.setting import find_settings
 from .errors import ConfigError
 from .specs import Spec
 
-__all__ = ["check_fit", "check_schedules"]
+__all__ = ["check_fit", "check_memory", "check_schedules"]
+
+
+LARGE = 1000  # samples of a minibatch that a data set may not have
 
 
 def check_fit(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> None:
@@ -32,6 +39,27 @@ def check_fit(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> Non
         loss.check_shapes(outputs, (1, *dataset.target_shape), dataset.classes)
     except Exception as error:
         raise ConfigError([specs["loss"].problem(error)]) from error
+
+
+def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: int) -> None:
+    """ConfigError for a net that cannot be trained in the memory that is left, as what it needs at least is more.
+
+    That is one output for a minibatch, or one more copy of the parameters and their gradients.
+    """
+    if (free := free_memory()) is None or not hasattr(model, "all_modules"):
+        return
+    shapes = output_shapes(model, (min(batch_size, LARGE), *dataset.input_shape))
+    path, shape = max(shapes.items(), key=lambda item: prod(item[1]), default=("model", ()))
+    needs = {
+        path: (prod(shape) * model.dtype.itemsize, f"an output of shape {shape}"),
+        "model": (2 * model.parameter_count * model.dtype.itemsize, f"{model.parameter_count:,} parameters"),
+    }
+    for place, (size, what) in needs.items():
+        if size > free:
+            error = ValueError(
+                f"{what} need{'s' if what[0] == 'a' else ''} {size_text(size)} at least, and {size_text(free)} are free"
+            )
+            raise ConfigError([_named_by([f"in {place}"], specs["model"]).problem(error)])
 
 
 def check_schedules(made: dict[str, Any], specs: dict[str, Spec]) -> None:

@@ -19,6 +19,8 @@ from .errors import ConfigError, Path, Place, Problem
 __all__ = ["LARGEST", "Entries", "Items", "Node", "Scalar", "core_value", "measured", "plain", "read_yaml"]
 
 DEEPEST, LARGEST = 100, 100_000  # levels and values of a config
+LONGEST = 1000  # characters of a word
+CHARACTERS = 2_000_000  # of a file, which is read in seconds
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def core_value(word: str) -> Any:
         return None
     if re.fullmatch("true|True|TRUE|false|False|FALSE", word):
         return word.lower() == "true"
-    if re.fullmatch("[-+]?[0-9]+", word) and len(word) < 1000:
+    if re.fullmatch("[-+]?[0-9]+", word):
         return int(word)
     if re.fullmatch("0o[0-7]+|0x[0-9a-fA-F]+", word):
         return int(word, 0)
@@ -89,6 +91,8 @@ def read_yaml(text: str, source: str, problems: list[Problem], *, path: Path = (
 
     Duplicate keys and tags are added to `problems`; a syntax error raises ConfigError.
     """
+    if len(text) > CHARACTERS:
+        raise ConfigError.at(Place(source), path, f"a config has at most {CHARACTERS:,} characters, got {len(text):,}")
     reader = _Reader(text, source, problems, lines)
     try:
         return reader.document(path)
@@ -145,7 +149,7 @@ class _Reader:
             self.problems.append(Problem(place, path, f"a config has no tags, got '{event.tag}'"))
         node: Node
         if isinstance(event, ScalarEvent):
-            node = Scalar(place, core_value(event.value) if event.style is None else event.value)
+            node = Scalar(place, self.scalar(event, place, path))
         elif isinstance(event, SequenceStartEvent):
             node = Items(place, tuple(self.node(item, (*path, i)) for i, item in enumerate(self.until_end())))
         else:
@@ -153,6 +157,16 @@ class _Reader:
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         return node
+
+    def scalar(self, event: ScalarEvent, place: Place, path: Path) -> Any:
+        """The value of a word; one that is longer than any class could want is refused."""
+        if len(event.value) > LONGEST:
+            raise ConfigError.at(place, path, f"a word has at most {LONGEST:,} characters, got {len(event.value):,}")
+        value = core_value(event.value) if event.style is None else event.value
+        if isinstance(value, int) and abs(value) >= 2**64:
+            shown = event.value if len(event.value) < 30 else f"{event.value[:25]}..."
+            self.problems.append(Problem(place, path, f"{shown} is a whole number of more than 64 bits"))
+        return value
 
     def _grow(self, count: int, levels: int, place: Place, path: Path) -> None:
         """Refuse what is too large, or too deep for the functions that walk through it."""

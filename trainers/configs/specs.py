@@ -7,6 +7,7 @@ from inspect import Parameter
 from typing import Any
 
 from ...modules.module_check import is_own_file
+from ..memory import too_large
 from .errors import ConfigError, Path, Place, Problem
 from .signatures import Accepted
 
@@ -76,6 +77,8 @@ def build(value: Any, problems: list[Problem]) -> Any:
 def sentence(error: Exception) -> str:
     """The message of an exception with its notes; its type and line too, unless it is a ValueError."""
     text = str(error)
+    if needs := too_large(error):
+        return "; ".join([needs, *getattr(error, "__notes__", [])])
     if type(error) is not ValueError:
         frames = traceback.extract_tb(error.__traceback__)
         at = ([frame for frame in frames if is_own_file(frame.filename)] or frames)[-1]

@@ -1,11 +1,13 @@
 """Refusals that the constructors of optimizers and schedules share."""
 
+from math import inf
+
 
 def not_negative(owner: str, **settings: float) -> None:
-    """ValueError unless each setting is a number of at least zero."""
+    """ValueError unless each setting is a finite number of at least zero."""
     for name, value in settings.items():
-        if not value >= 0:
-            raise ValueError(f"{owner}: {name} is {value}, expected at least 0")
+        if not 0 <= value < inf:
+            raise ValueError(f"{owner}: {name} is {value}, expected {'a finite number' if value > 0 else 'at least 0'}")
 
 
 def positive(owner: str, **settings: float) -> None:

@@ -42,6 +42,10 @@ class PlateauSchedule(Schedule):
         self.threshold_mode, self.cooldown, self.min_scale = threshold_mode, cooldown, min_scale
         self.best, self.waited, self.cooling, self.scale = math.inf, 0, 0, 1.0
 
+    @property
+    def monitored(self) -> str | None:
+        return self.monitor
+
     def value(self, base: float, t: int, total: int) -> float:
         return base * self.scale
 

@@ -21,6 +21,11 @@ class Schedule:
             raise ValueError(f"{type(self).__name__}: per is {per!r}, expected 'epoch' or 'step'")
         self.per = per
 
+    @property
+    def monitored(self) -> str | None:
+        """The figure that this schedule depends on."""
+        return None
+
     def value(self, base: float, t: int, total: int) -> float:
         """The setting at time t of `total`."""
         raise NotImplementedError(f"{type(self).__name__} has no value: write `def value(self, base, t, total)`")

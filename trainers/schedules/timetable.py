@@ -44,11 +44,15 @@ class Timetable:
         """Values (steps, settings) in the steps of some epochs."""
         if BATCH_SIZE in self.schedules and self.schedules[BATCH_SIZE].state_dict():
             raise ValueError("schedules: batch_size depends on the figures, so other schedules cannot count steps")
-        counts = []
-        for each in range(epochs):
-            size = self.batch_size(base, each, epochs, samples)
-            counts.append(samples // size if drop_last else -(-samples // size))
-        first, last, total = sum(counts[: which.start]), sum(counts[: which.stop]), sum(counts)
+
+        def steps(until: int) -> int:
+            """How many there are in the first epochs."""
+            alike = BATCH_SIZE not in self.schedules
+            sizes = [self.batch_size(base, each, epochs, samples) for each in range(1 if alike else until)]
+            counts = [samples // size if drop_last else -(-samples // size) for size in sizes]
+            return counts[0] * until if alike else sum(counts)
+
+        first, last, total = steps(which.start), steps(which.stop), steps(epochs)
         return np.array([[setting.at(t, total) for setting in self.by_step] for t in range(first, last)])
 
     def check_so_far(self, until: int, old: int, new: int, base: int, samples: int, drop_last: bool) -> None:

@@ -1,0 +1,78 @@
+"""How much memory is left, so that what cannot fit is refused in a sentence, before the system ends the process."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..modules.summary import size_text
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
+MACHINE = "/proc/meminfo"
+GROUPS = (  # of control groups, version 2 and 1: a container's limit, what it uses, and what of that are cached files
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat", "file"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory/memory.stat",
+        "cache",
+    ),
+)
+
+
+def free_memory() -> int | None:
+    """Bytes that this process may still take: of the machine, or of its container; None where the system is silent."""
+    machine = [number(MACHINE, name) for name in ("MemAvailable:", "SwapFree:")]
+    found = [] if machine[0] is None else [1024 * (machine[0] + (machine[1] or 0))]
+    for limit, used, parts, cached in GROUPS:
+        most, now = number(limit), number(used)
+        if most is not None and now is not None:
+            found.append(max(0, most - now + (number(parts, cached) or 0)))
+    return min(found, default=None)
+
+
+def number(file: str, name: str = "") -> int | None:
+    """The whole number after a name at the beginning of a line; None if there is none."""
+    try:
+        match = re.search(rf"^{name}\s*(\d+)", Path(file).read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(match[1]) if match else None
+
+
+@contextlib.contextmanager
+def within_free_memory() -> Iterator[None]:
+    """Within this context more memory than is left now cannot be taken: MemoryError, also where none is touched yet."""
+    free, used = free_memory(), number("/proc/self/status", "VmData:")
+    if resource is None or free is None or used is None:
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    known = [limit for limit in before if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min([1024 * used + free, *known]), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def told(error: Exception) -> str:
+    """An exception of the system as the end of a sentence."""
+    return f"it {needs}" if (needs := too_large(error)) else str(error)
+
+
+def too_large(error: Exception) -> str:
+    """What an exception says of an array that cannot be, as the end of a sentence; empty for any other exception."""
+    text = str(error)
+    unsaid = isinstance(error, ValueError) and text.startswith(("array is too big", "Maximum allowed dimension"))
+    if not isinstance(error, MemoryError) and not unsaid:
+        return ""
+    size = re.search(r"allocate (.*) for", text)
+    free = free_memory()
+    left = f"the {size_text(free)} that are free" if free is not None else "there is"
+    what = f"an array of {size[1].replace('. ', ' ')}, more" if size else "an array larger" if unsaid else "more memory"
+    return f"needs {what} than {left}"
