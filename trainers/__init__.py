@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .augments import Augment, Flip, Shift
     from .callbacks import Callback, Checkpoint, EarlyStopping, NanGuard, Statistics, TensorBoard, TimeBudget
     from .check import ConfigReport, check_config
     from .estimators import BpropClassifier as BpropClassifier  # not in __all__, which configs import to the full:
@@ -51,13 +52,12 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "ASGD": "optimizers",
-    "LBFGS": "optimizers",
-    "SGD": "optimizers",
     "Adadelta": "optimizers",
     "Adagrad": "optimizers",
     "Adam": "optimizers",
     "AdamW": "optimizers",
     "Adamax": "optimizers",
+    "Augment": "augments",
     "BpropClassifier": "estimators",
     "BpropRegressor": "estimators",
     "CalibrationError": "metrics",
@@ -73,9 +73,11 @@ _PLACES = {
     "EarlyStopping": "callbacks",
     "ExponentialSchedule": "schedules",
     "F1": "metrics",
+    "Flip": "augments",
     "FullBatch": "optimizers",
     "Group": "optimizers",
     "InverseTimeSchedule": "schedules",
+    "LBFGS": "optimizers",
     "LinearSchedule": "schedules",
     "Lion": "optimizers",
     "Metric": "metrics",
@@ -91,9 +93,11 @@ _PLACES = {
     "RMSprop": "optimizers",
     "Recall": "metrics",
     "Rprop": "optimizers",
+    "SGD": "optimizers",
     "Schedule": "schedules",
-    "StepSchedule": "schedules",
+    "Shift": "augments",
     "Statistics": "callbacks",
+    "StepSchedule": "schedules",
     "TensorBoard": "callbacks",
     "TimeBudget": "callbacks",
     "TopK": "metrics",
@@ -113,6 +117,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "Augment",
     "CalibrationError",
     "Callback",
     "Checkpoint",
@@ -125,6 +130,7 @@ __all__ = [
     "CosineSchedule",
     "EarlyStopping",
     "ExponentialSchedule",
+    "Flip",
     "FullBatch",
     "Group",
     "InverseTimeSchedule",
@@ -144,6 +150,7 @@ __all__ = [
     "Recall",
     "Rprop",
     "Schedule",
+    "Shift",
     "Statistics",
     "StepSchedule",
     "TensorBoard",

@@ -80,9 +80,11 @@ class Epoch:
         x, _ = self.data[rows]
         return step.arrays(x, self._targets(step)[rows], *self._weights(rows))
 
-    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        """A minibatch: x, y, and weights if there are any."""
-        return (*self.data[rows], *self._weights(rows))
+    def batch(self, step: CompiledStep, first: int) -> tuple[np.ndarray, ...]:
+        """The minibatch at a place in the order, as the net sees it: x, y, and weights if there are any."""
+        rows = self.order[first : first + self.batch_size]
+        x, y = self.data[rows]
+        return (step.augmentation(x, first), y, *self._weights(rows))
 
     def _weights(self, rows: np.ndarray) -> list[np.ndarray]:
         return [] if self.weights is None else [self.weights[rows]]
@@ -150,7 +152,7 @@ class Epoch:
         for first in range(self.first, len(self.order), self.batch_size):
             rows = self.order[first : first + self.batch_size]
             self.set_schedules(first)
-            value, y = step.by_parts(*self.batch(rows))
+            value, y = step.by_parts(*self.batch(step, first))
             if not np.isfinite(value):
                 raise NotFinite(f"the loss is {value}", first)
             if len(self.outputs):

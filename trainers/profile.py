@@ -30,7 +30,7 @@ ROUND_SECONDS = 0.1
 
 @dataclass
 class Row:
-    """A line of the table. `kind` is module, loss, optimizer or loop; counts are those of one minibatch."""
+    """A line of the table. `kind` is augment, module, loss, optimizer or loop; counts are those of one minibatch."""
 
     name: str
     kind: str
@@ -101,9 +101,11 @@ def profile_config(config: Config) -> Profile:
     experiment = config.build()
     data, settings = experiment.dataset.train, experiment.settings
     batch_size, metrics = settings.get("batch_size", BATCH_SIZE), settings.get("metrics")
-    trainer = Trainer(experiment.model, experiment.loss, experiment.optimizer, seed=config.seed, quiet=True)
+    parts, augment = (experiment.model, experiment.loss, experiment.optimizer), experiment.augment
+    trainer = Trainer(*parts, augment=augment, seed=config.seed, quiet=True)
     trainer.fit(data, epochs=0, batch_size=batch_size, metrics=metrics)  # refuses what does not fit
-    step = compile_step(experiment.model, experiment.loss, experiment.optimizer)
+    compile_step(*parts)  # refuses an optimizer that looks at all samples at once
+    step = CompiledStep(*parts, augmentation=trainer.augmentation)
     wanted = experiment.loss.metrics if metrics is None else metrics
     return profile(step, data, batch_size, outputs=bool(wanted), seed=config.seed)
 
@@ -133,8 +135,8 @@ def profile(
     first = order[:batch_size]
     batch = step.arrays(*data[first], None if weights is None else weights[first])
     step(*batch)  # refuses shapes that do not fit
-    plain = StepPlan(step.net, step.loss, step.optimizer, batch)
-    watched = StepPlan(step.net, step.loss, step.optimizer, batch)
+    step.augmentation.begin(0, step.net.dtype)
+    plain, watched = step.new_plan(*batch), step.new_plan(*batch)
     watch = Stopwatch(watched.plan)
     whole, lines = measure(Training(epoch, step, plain), Training(epoch, step, watched), watch)
     call = float(np.median([time_of(lambda: step(*batch)) for _ in range(100)]))
@@ -148,7 +150,7 @@ class GivenPlan(CompiledStep):
     """A step with a plan of the caller's choice."""
 
     def __init__(self, step: CompiledStep, plan: StepPlan):
-        super().__init__(step.net, step.loss, step.optimizer)
+        super().__init__(step.net, step.loss, step.optimizer, augmentation=step.augmentation)
         self.given = plan
 
     def plan(self, *batch) -> StepPlan:
@@ -181,7 +183,7 @@ class Training:
             return
         for begin in range(first, last, self.epoch.batch_size):
             rows = self.epoch.order[begin : begin + self.epoch.batch_size]
-            value, y = self.step.by_parts(*self.epoch.batch(rows))
+            value, y = self.step.by_parts(*self.epoch.batch(self.step, begin))
             if not np.isfinite(value):
                 raise TrainingError(f"profile: the loss is {value}; a smaller learning rate may help")
             if len(self.epoch.outputs):
@@ -224,7 +226,7 @@ def rows_of(step: CompiledStep, shapes: Shapes, unread: set, lines: list[Line], 
                     wanted = inside not in unread
                     row.flops += sum(flops(inside, *shapes[inside], wanted))
                     row.bytes += sum(bytes_moved(inside, *shapes[inside], wanted))
-    kinds = ["module", "loss", "optimizer", "loop"]
+    kinds = ["augment", "module", "loss", "optimizer", "loop"]
     return sorted(rows.values(), key=lambda row: kinds.index(row.kind))
 
 
@@ -234,6 +236,8 @@ def name_of(modules: tuple[Stateful, ...], step: CompiledStep, in_net: set) -> t
         return "gather, copy, loop", "loop"
     if modules[0] in in_net:
         return " + ".join(f"{m.path().removeprefix('model')} {m.label()}".strip() for m in modules), "module"
+    if modules[0] in step.augmentation.augments:
+        return modules[0].label(), "augment"
     return modules[0].label(), "loss" if modules[0] is step.loss else "optimizer"
 
 

@@ -81,6 +81,7 @@ def parts(trainer: "Trainer") -> dict[str, Any]:
         "loss": trainer.loss.outline(),
         "optimizer": type(trainer.optimizer).__name__,
         "seed": trainer.seed,
+        "augment": [augment.label() for augment in trainer.augmentation.augments],
         "schedules": {path: repr(schedule) for path, schedule in sorted(trainer.timetable.schedules.items())},
         "callbacks": [type(callback).__name__ for callback in trainer.callbacks],
     }

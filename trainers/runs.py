@@ -62,8 +62,8 @@ def refuse_sweep(config: Config) -> None:
 
 def refuse_what_fails(experiment: Experiment) -> None:
     """Read the data, and refuse what a training would refuse before its first step."""
-    callbacks, schedules = experiment.callbacks, experiment.schedules
-    trainer = Trainer(experiment.model, experiment.loss, experiment.optimizer, callbacks=callbacks, schedules=schedules)
+    parts, callbacks = (experiment.model, experiment.loss, experiment.optimizer), experiment.callbacks
+    trainer = Trainer(*parts, callbacks=callbacks, schedules=experiment.schedules, augment=experiment.augment)
     trainer.check(experiment.dataset.train, experiment.dataset.valid, **experiment.settings)
 
 
@@ -98,6 +98,7 @@ def trainer_of(config: Config, experiment: Experiment, folder: Path, quiet: bool
         experiment.optimizer,
         callbacks=[*experiment.callbacks, log, *([] if saves else [Checkpoint()])],
         schedules=experiment.schedules,
+        augment=experiment.augment,
         seed=config.seed,
         quiet=quiet,
         folder=folder,

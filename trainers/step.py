@@ -7,6 +7,7 @@ from ..modules.engine.stateful import Stateful, jit_disabled
 from ..modules.engine.step import StepPlan
 from ..modules.loss import Loss
 from ..modules.module import Module
+from .augments import Augmentation
 from .optimizers import Optimizer
 from .optimizers.full_batch import FullBatch
 
@@ -20,10 +21,18 @@ class CompiledStep:
         not take.
     """
 
-    def __init__(self, net: Module, loss: Loss, optimizer: Optimizer, scheduled: tuple[tuple[Stateful, str], ...] = ()):
+    def __init__(
+        self,
+        net: Module,
+        loss: Loss,
+        optimizer: Optimizer,
+        scheduled: tuple[tuple[Stateful, str], ...] = (),
+        augmentation: Augmentation | None = None,  # of the loop over an epoch alone
+    ):
         if isinstance(optimizer, FullBatch):
             scheduled = ((optimizer, "share"),)  # of a minibatch among all samples
         self.net, self.loss, self.optimizer, self.scheduled = net, loss, optimizer, scheduled
+        self.augmentation = augmentation or Augmentation(())
         optimizer.schedule([name for owner, name in scheduled if owner is optimizer])
         self._plans: dict[tuple, StepPlan | None] = {}
         self._versions: tuple[int, ...] = ()
@@ -60,8 +69,13 @@ class CompiledStep:
     def _plan_of_types(self, *batch) -> StepPlan:
         kinds = (*[array.ndim for array in batch], batch[1].dtype.char)
         if kinds not in self._plans:
-            self._plans[kinds] = StepPlan(self.net, self.loss, self.optimizer, batch, self.scheduled)
+            self._plans[kinds] = self.new_plan(*batch)
         return self._plans[kinds]  # type: ignore[return-value]
+
+    def new_plan(self, *batch: np.ndarray) -> StepPlan:
+        """A plan for minibatches like this one."""
+        before = self.augmentation.operations("begin")
+        return StepPlan(self.net, self.loss, self.optimizer, batch, self.scheduled, before)
 
     def _check(self, x: np.ndarray, target: np.ndarray, *weight: np.ndarray) -> None:
         if len(x) == 0:

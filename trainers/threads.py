@@ -50,7 +50,7 @@ def remembered(path: Path) -> int | None:
 
 def probe_of(step: CompiledStep, epoch: Epoch) -> Steps:
     """The compiled loop for a copy of the net, its loss and its optimizer."""
-    copy = CompiledStep(step.net.copy(), step.loss.copy(), step.optimizer.copy(), ())
+    copy = CompiledStep(step.net.copy(), step.loss.copy(), step.optimizer.copy(), (), step.augmentation)
     first = Epoch(epoch.data, epoch.order, epoch.batch_size, epoch.outputs[:0], weights=epoch.weights)
     if isinstance(copy.optimizer, FullBatch):
         first.give_shares(copy.optimizer)

@@ -18,6 +18,7 @@ from ..modules.kernels.threads import MOST_PARTS
 from ..modules.loss import Loss
 from ..modules.module import Module
 from ..modules.summary import output_shapes
+from .augments import Augment, Augmentation
 from .callbacks import Callback
 from .checkpoints import read_checkpoint, write_checkpoint
 from .loop import Epoch, NotFinite, weights_of
@@ -47,6 +48,7 @@ class Trainer:
 
     Args: model, loss, optimizer: what is trained, on what and how; callbacks: run after each epoch, in order;
         schedules: settings that change, such as {"optimizer.lr": CosineSchedule(), "model.2.p": ...}, or "batch_size";
+        augment: random changes of the training pictures, in order, such as [Shift(2), Flip()];
         seed: the order of the samples is a function of it alone; quiet: no progress bar, no lines; folder: that of the
         run, into which callbacks write.
     `history` holds one dict of figures for each epoch; `stopped` says why the training ended early, or is None;
@@ -63,6 +65,7 @@ class Trainer:
         *,
         callbacks: Sequence[Callback] = (),
         schedules: Mapping[str, Schedule] | None = None,
+        augment: Sequence[Augment] = (),
         seed: int = 0,
         quiet: bool = False,
         folder: str | Path | None = None,
@@ -75,7 +78,12 @@ class Trainer:
             if not isinstance(callback, Callback):
                 hint = f"; write {callback.__name__}(...)" if isinstance(callback, type) else ""
                 raise TypeError(f"Trainer: a callback is {callback!r}, expected a Callback{hint}")
+        for each in augment:
+            if not isinstance(each, Augment):
+                hint = f"; write {each.__name__}(...)" if isinstance(each, type) else ""
+                raise TypeError(f"Trainer: augment has {each!r}, expected an Augment{hint}")
         self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.augmentation = Augmentation(augment, seed)
         self.callbacks, self.seed, self.quiet = list(callbacks), seed, quiet
         self.folder = None if folder is None else Path(folder)
         self.history: list[dict[str, Any]] = []
@@ -100,7 +108,7 @@ class Trainer:
             path = self.timetable.by_step[0].path
             raise ValueError(f"schedules: {path} has a schedule per step, but {type(optimizer).__name__} has no steps")
         scheduled = tuple((setting.owner, setting.name) for setting in self.timetable.by_step)
-        self._step = CompiledStep(model, loss, optimizer, scheduled)
+        self._step = CompiledStep(model, loss, optimizer, scheduled, self.augmentation)
 
     def fit(
         self,
@@ -173,6 +181,7 @@ class Trainer:
             raise ValueError(f"Trainer: threads is {threads}, expected a whole number from 1 to {MOST_PARTS}")
         chosen = find_metrics(self.loss.metrics if metrics is None else metrics)
         self._check(train, chosen)
+        self.augmentation.check(train.input_shape)
         if valid is not None:
             self._check(valid, chosen)
         self._check_monitors(valid is not None, chosen)
@@ -331,6 +340,7 @@ class Trainer:
             outputs[: place["done"]] = place["outputs"]
         watching = [c for c in self.callbacks if type(c).on_batch_end is not Callback.on_batch_end]
         epoch.singly = bool(watching)
+        self.augmentation.begin(self.epoch, self.model.dtype)
         with said_if_slow(COMPILING, quiet=self.quiet):
             epoch.prepare(self._step)
             if self.threads is None:

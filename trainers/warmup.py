@@ -58,6 +58,7 @@ def warm_up(config: Config) -> str:
         experiment.optimizer,
         callbacks=[OneEpoch()],
         schedules={path: schedule for path, schedule in experiment.schedules.items() if path != "batch_size"},
+        augment=experiment.augment,
         seed=config.seed,
         quiet=True,
     )

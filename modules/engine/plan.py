@@ -31,7 +31,8 @@ from .trace import check_precision, first_samples, numba_type, owner_key, state_
 class Function:
     """One function of a plan: operations from the named `inputs` to `results`.
 
-    A `step` is printed as a loop over minibatches, too, in which the `scheduled` settings, (module, name), change.
+    A `step` is printed as a loop over minibatches, too, in which the `scheduled` settings, (module, name), change, and
+    the operations `before` come first.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Function:
     results: tuple[str, ...]
     step: bool = False
     scheduled: tuple[tuple[Stateful, str], ...] = ()
+    before: tuple[Operation, ...] = ()
 
     @cached_property
     def parts(self) -> list[Part]:
@@ -54,7 +56,7 @@ class Plan:
     def __init__(self, title: str, functions: Sequence[Function], samples: dict, seeds: dict[str, str] | None = None):
         self.seeds = seeds or {}
         self.functions = {function.name: function for function in functions}
-        operations = [operation for function in functions for operation in function.operations]
+        operations = [o for function in functions for o in (*function.before, *function.operations)]
         self.modules = modules_of([operation for operation in operations if operation.module.jit])
         self.python_modules = [m for m in modules_of(operations) if not m.jit]
         self.flags: dict[tuple[Stateful, str], bool] = {}
@@ -195,7 +197,8 @@ class Plan:
     def _check(self, kinds, values) -> tuple[str, str] | None:
         """Compile each method by itself, so that a refusal names its module; a changed layout is given back."""
         types = {name: argument_type(value) for name, value in values.items()}
-        todo = [o for f in self.functions.values() for part in f.parts if part.compiled for o in part.operations]
+        todo = [o for f in self.functions.values() for o in f.before]
+        todo += [o for f in self.functions.values() for part in f.parts if part.compiled for o in part.operations]
         for operation in todo:
             try:
                 types[operation.target] = compiled_result(operation, kinds, types)

@@ -12,7 +12,8 @@ def print_plan(title, functions, modules, kinds, names) -> str:
     engine = __name__.rsplit(".", 1)[0]
     out = [f'"""{title}"""', "", f"from {engine}.prelude import *", ""]
     index = {module: k for k, module in enumerate(modules)}
-    compiled = [o for f in functions for part in f.parts if part.compiled for o in part.operations]
+    compiled = [o for f in functions for o in f.before]
+    compiled += [o for f in functions for part in f.parts if part.compiled for o in part.operations]
     used = dict.fromkeys((names[type(o.module)], o.method) for o in compiled)
     out += [f"{alias}_{method} = method({alias}, {method!r})" for alias, method in used]
     spelled: dict[StateType, str] = {}
@@ -31,7 +32,8 @@ def print_plan(title, functions, modules, kinds, names) -> str:
 
 def print_part(name, part, function, index, spelled, names, kinds, whole) -> list[str]:
     """One compiled function: the states it uses, then a line for each operation."""
-    used = [module for module in index if any(module in (o.module, o.partner) for o in part.operations)]
+    needed = [*(function.before if whole else ()), *part.operations]
+    used = [module for module in index if any(module in (o.module, o.partner) for o in needed)]
     inputs = function.inputs if whole else part.reads
     results = function.results if whole else part.makes
     head = ", ".join(["states", *inputs])
@@ -41,7 +43,9 @@ def print_part(name, part, function, index, spelled, names, kinds, whole) -> lis
     for operation in part.operations:
         lines += print_operation(operation, function, index, names, whole)
     if function.step and whole:
-        return step_functions(lines, results, head, attributes(function.scheduled, index), "weight" in function.inputs)
+        before = [line for o in function.before for line in print_operation(o, function, index, names, whole)]
+        settings = attributes(function.scheduled, index)
+        return step_functions(lines, results, head, settings, "weight" in function.inputs, before)
     result = ", ".join(results) if whole else f"({''.join(f'{name}, ' for name in results)})"
     return ["@entry", f"def {name}({head}):", *lines, f"    return {result}"]
 
@@ -88,7 +92,7 @@ def inside(module, path: str = ""):
         yield from inside(child, f"{path}.{name}")
 
 
-def step_functions(lines: list[str], results, head: str, scheduled: list[str], weighted: bool) -> list[str]:
+def step_functions(lines: list[str], results, head: str, scheduled: list[str], weighted: bool, before) -> list[str]:
     """A training step for one minibatch; and a loop of such steps over a data set, its lines the same."""
     value, y = results
     states = [line for line in lines if "= state_at(" in line]
@@ -119,6 +123,7 @@ def step_functions(lines: list[str], results, head: str, scheduled: list[str], w
         "        gather(targets, rows, target_buffer)",
         "        x, target = x_buffer[: rows.size], target_buffer[: rows.size]",
         *(gather_weights if weighted else []),
+        *[f"    {line}" for line in before],
         *inside,
         f"        total += {value} * {'sum_of(weight)' if weighted else 'rows.size'}",
         "        if outputs.shape[0]:",

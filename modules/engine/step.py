@@ -15,10 +15,11 @@ from .plan import Function, Plan
 class StepPlan:
     """The compiled step of `net`, `loss` and `optimizer` for minibatches of these types: (x, target), or with weights.
 
-    In its loop over minibatches the `scheduled` settings, (module, name) pairs, follow a table.
+    In its loop over minibatches the `scheduled` settings, (module, name) pairs, follow a table; and there `before`,
+    operations on `x`, stand before the net's. `begin` is the place of the minibatch in the order.
     """
 
-    def __init__(self, net, loss, optimizer, batch, scheduled=()):
+    def __init__(self, net, loss, optimizer, batch, scheduled=(), before=()):
         operations = Operations()
         names = ("x", "target", "weight")[: len(batch)]
         self.inputs = ("parameters", "gradients", *names)
@@ -27,9 +28,10 @@ class StepPlan:
         operations.bprop(net, operations.call(loss, "bprop"))
         optimizer.write_update(operations, "parameters", "gradients")
         kept, unread = prune(operations.items, {value})
-        self.function = Function("step", kept, self.inputs, (value, y), True, scheduled)
+        self.function = Function("step", kept, self.inputs, (value, y), True, scheduled, tuple(before))
         parameters, gradients = net.flat_parameters, net.flat_gradients
         samples = dict(zip(self.inputs, (parameters, gradients, *batch), strict=True))
+        samples |= {"begin": 0} if before else {}
         title = f"Training step of {net.outline()} with {loss.outline()} and {optimizer.outline()}."
         self.plan = Plan(title, [self.function], samples)
         self.whole = len(self.function.parts) == 1

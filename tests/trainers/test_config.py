@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 __all__ = [
     "SGD",
+    "Augment",
     "Callback",
     "Cosine",
     "Dataset",
@@ -191,6 +192,10 @@ class SGD(Optimizer):
         self.lr, self.momentum, self.nesterov = lr, momentum, nesterov
 
 
+class Augment:
+    pass
+
+
 class Callback:
     pass
 
@@ -219,7 +224,7 @@ trainer: {epochs: 30}
 callbacks:
   - EarlyStopping: {patience: 5}
 """
-KEYS = "seed, dtype, dataset, model, loss, optimizer, trainer, schedules, callbacks"
+KEYS = "seed, dtype, dataset, augment, model, loss, optimizer, trainer, schedules, callbacks"
 SGD_LINE = "\n    accepted: SGD(lr: float | Schedule, momentum: float = 0.0, nesterov: bool = False)"
 LINEAR_LINE = (
     "\n    accepted: Linear(in_features: int, out_features: int, bias: bool = True, "
@@ -636,6 +641,7 @@ def test_resolved_writes_every_default():
         "dtype: float32\n"
         "dataset:\n"
         "  Digits: {root: data, valid_size: 0.15, seed: 0}\n"
+        "augment: []\n"
         "model:\n"
         "  - Linear: {in_features: 64, out_features: 72, bias: true, weight_init: null}\n"
         "  - Tanh\n"

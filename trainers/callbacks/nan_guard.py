@@ -53,7 +53,7 @@ class NanGuard(Callback):
             for _ in replace(epoch, order=epoch.order[:place], first=first).run(trainer._step) if place > first else ():
                 pass
             epoch.set_schedules(place)
-            before, batch = snapshot(trainer), epoch.batch(epoch.order[place : place + size])
+            before, batch = snapshot(trainer), epoch.batch(trainer._step, place)
             found = step_by_hand(trainer.model, trainer.loss, trainer.optimizer, *batch)
             if found.trouble is not None:
                 break

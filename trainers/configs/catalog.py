@@ -33,6 +33,7 @@ BASES = (
     "Optimizer",
     "FullBatch",
     "Schedule",
+    "Augment",
     "Callback",
     "Metric",
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from .catalog import PACKAGES, Catalog
 from .errors import ConfigError, Problem
-from .fitting import check_fit, check_memory, check_schedules
+from .fitting import check_augment, check_fit, check_memory, check_schedules
 from .including import with_includes
 from .locating import find_config, read_text
 from .nodes import Node, read_yaml
@@ -24,7 +24,7 @@ from .writing import with_defaults, written
 
 __all__ = ["Config", "Experiment", "load_config", "parse_config"]
 
-OBJECTS = ("model", "loss", "optimizer", "dataset", "schedules", "callbacks")
+OBJECTS = ("model", "loss", "optimizer", "dataset", "augment", "schedules", "callbacks")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Experiment:
     model: Any
     loss: Any
     optimizer: Any
+    augment: list[Any]
     schedules: dict[str, Any]
     callbacks: list[Any]
     settings: dict[str, Any]
@@ -83,6 +84,7 @@ class Config:
         check_fit(made["dataset"], made["model"], made["loss"], self.specs)
         batch_size = settings.get("batch_size", self.accepted_settings.named["batch_size"].default)
         check_memory(made["dataset"], made["model"], self.specs, batch_size)
+        check_augment(made, self.specs["augment"])
         check_schedules(made, self.specs["schedules"])
         return Experiment(**made, settings=settings)
 

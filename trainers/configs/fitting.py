@@ -15,7 +15,7 @@ from ..schedules.setting import find_settings
 from .errors import ConfigError
 from .specs import Spec
 
-__all__ = ["check_fit", "check_memory", "check_schedules"]
+__all__ = ["check_augment", "check_fit", "check_memory", "check_schedules"]
 
 
 LARGE = 1000  # samples of a minibatch that a data set may not have
@@ -60,6 +60,18 @@ def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: in
                 f"{what} need{'s' if what[0] == 'a' else ''} {size_text(size)} at least, and {size_text(free)} are free"
             )
             raise ConfigError([_named_by([f"in {place}"], specs["model"]).problem(error)])
+
+
+def check_augment(made: dict[str, Any], specs: Sequence[Spec]) -> None:
+    """ConfigError for each augmentation that refuses the data set's samples."""
+    problems = []
+    for augment, spec in zip(made["augment"], specs, strict=True):
+        try:
+            augment.check(tuple(made["dataset"].input_shape))
+        except ValueError as error:
+            problems.append(spec.problem(error))
+    if problems:
+        raise ConfigError(problems)
 
 
 def check_schedules(made: dict[str, Any], specs: dict[str, Spec]) -> None:

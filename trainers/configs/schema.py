@@ -44,6 +44,7 @@ class SchemaOfConfigs:
             "seed": self.value(Annotated[int, Field(ge=0, lt=2**64)]),
             "dtype": self.value(Literal["float32", "float64"]),
             "dataset": self.role("Dataset"),
+            "augment": {"type": ["array", "null"], "items": self.role("Augment")},
             "model": {"anyOf": [{"type": "array", "items": module}, module]},
             "loss": self.role("Loss"),
             "optimizer": self.role("Optimizer"),

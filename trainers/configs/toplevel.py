@@ -16,7 +16,7 @@ from .values import described
 
 __all__ = ["ADDABLE", "KEYS", "TopLevel"]
 
-KEYS = ("seed", "dtype", "dataset", "model", "loss", "optimizer", "trainer", "schedules", "callbacks")
+KEYS = ("seed", "dtype", "dataset", "augment", "model", "loss", "optimizer", "trainer", "schedules", "callbacks")
 ADDABLE = ("trainer", "schedules")  # by overrides and sweeps, where the file has none
 REQUIRED = ("dataset", "model", "loss", "optimizer")
 GIVEN_ELSEWHERE = {*KEYS, "valid"}
@@ -50,7 +50,8 @@ class TopLevel:
         self.optimizer = self._object("optimizer", "Optimizer")
         self.trainer = self._settings()
         self.schedules = self._schedules()
-        self.callbacks = self._callbacks()
+        self.augment = self._objects("augment", "Augment")
+        self.callbacks = self._objects("callbacks", "Callback")
         self.sweep = sweep_of(root.nodes.get("sweep"), root, ADDABLE, problems)
 
     def _keys(self) -> None:
@@ -110,9 +111,9 @@ class TopLevel:
             return {}
         return self.check.value(node, GenericAlias(dict, (str, self.catalog.exported["Schedule"])), ("schedules",))
 
-    def _callbacks(self) -> list[Spec | None]:
-        node = self.root.nodes.get("callbacks")
+    def _objects(self, key: str, base: str) -> list[Spec | None]:
+        """A list of objects, which may be left out."""
+        node = self.root.nodes.get(key)
         if node is None or (isinstance(node, Scalar) and node.value is None):
             return []
-        annotation = GenericAlias(list, self.catalog.exported["Callback"])
-        return self.check.value(node, annotation, ("callbacks",))
+        return self.check.value(node, GenericAlias(list, self.catalog.exported[base]), (key,))

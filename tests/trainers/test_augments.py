@@ -1,0 +1,284 @@
+"""Augmentation: each kind against a slow twin, and in trainings: by seed, off in evaluation, the same when resumed."""
+
+import numpy as np
+import pytest
+from bprop.datasets import ArrayDataset
+from bprop.modules import Flatten, Linear, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed
+from bprop.modules.kernels.philox import uniform
+from bprop.trainers import LBFGS, SGD, Augment, Callback, Checkpoint, Flip, Shift, TimeBudget, Trainer, loop
+from bprop.trainers.augments import Augmentation
+from bprop.trainers.augments.augment import EPOCH
+from bprop.trainers.configs import ConfigError, parse_config
+
+SHAPE = (3, 9, 8)
+
+
+def shifted(augment, x, u):
+    """The picture in a frame, and a window of it."""
+    p = augment.pixels
+    framed = np.pad(x, ((0, 0), (p, p), (p, p)), constant_values=augment.fill)
+    top, left = (int(number * (2 * p + 1)) for number in u)
+    return framed[:, top : top + x.shape[1], left : left + x.shape[2]]
+
+
+def flipped(augment, x, u):
+    return x[:, :, ::-1] if u[0] < augment.p else x
+
+
+TWINS = [
+    (Shift(1), 2, shifted),
+    (Shift(3, fill=0.5), 2, shifted),
+    (Flip(), 1, flipped),
+    (Flip(0.2), 1, flipped),
+]
+
+
+def pictures(n=40, shape=SHAPE, dtype=np.float64):
+    return np.random.default_rng(0).random((n, *shape)).astype(dtype)
+
+
+def drawn(augment, place, count, dtype):
+    """The random numbers of the picture at a place."""
+    u = np.empty(count, dtype)
+    uniform(augment.key, augment.epoch * EPOCH + place, u)
+    return u
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("augment", "count", "twin"), TWINS, ids=lambda value: getattr(value, "label", str)())
+def test_each_kind_is_its_twin(augment, count, twin, dtype):
+    for shape in (SHAPE, (1, 5, 12)):
+        x = pictures(shape=shape, dtype=dtype)
+        both = Augmentation([augment, augment], seed=5)
+        both.begin(3, np.dtype(dtype))
+        wanted = x
+        for copy in both.augments:
+            numbers = count(shape) if callable(count) else count
+            wanted = np.stack([twin(copy, p, drawn(copy, 7 + n, numbers, dtype)) for n, p in enumerate(wanted)])
+        found = both(x, 7)
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, wanted, atol=1e-12 if dtype == "float64" else 1e-4)
+        assert not np.allclose(found, x)
+
+
+def test_numbers_are_of_seed_epoch_place_and_kind():
+    x = np.repeat(pictures(1, (1, 20, 20)), 30, axis=0)
+    made = {}
+    for seed, epoch, place in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 30)):
+        augmentation = Augmentation([Shift(8)], seed)
+        augmentation.begin(epoch, np.dtype("float64"))
+        made[seed, epoch, place] = augmentation(x, place)
+    assert len({array.tobytes() for array in made.values()}) == 4
+    pair = Augmentation([Shift(8), Shift(8)])
+    assert pair.augments[0].key != pair.augments[1].key
+    again = Augmentation([Shift(8)], 0)
+    again.begin(0, np.dtype("float64"))
+    cut = np.concatenate([again(x[:7], 0), again(x[7:], 7)])
+    assert np.array_equal(cut, made[0, 0, 0])
+    assert len({picture.tobytes() for picture in cut}) > 20, "each picture has numbers of its own"
+
+
+def test_all_shifts_are_as_likely():
+    shift = Augmentation([Shift(2)])
+    shift.begin(0, np.dtype("float32"))
+    x = np.zeros((2500, 1, 9, 9), np.float32)
+    x[:, 0, 4, 4] = 1
+    places = np.argwhere(shift(x)[:, 0])[:, 1:] - 2
+    counts = np.bincount(places @ [5, 1], minlength=25)
+    assert counts.sum() == 2500
+    assert counts.min() > 60
+    assert counts.max() < 140
+
+
+# -- trainings ---------------------------------------------------------------------------------------------------------
+
+
+USUAL = (Shift(1), Flip())
+
+
+class Watching(Callback):
+    """Has every minibatch in a compiled call of its own."""
+
+    def on_batch_end(self, trainer, row):
+        pass
+
+
+def data(dtype="uint8", channels=1):
+    random = np.random.default_rng(1)
+    x, y = random.integers(0, 256, (60, channels, 6, 6), np.uint8), random.integers(0, 3, 60)
+    return ArrayDataset(x, y, scale=1 / 255) if dtype == "uint8" else ArrayDataset((x / 255).astype(dtype), y)
+
+
+def trainer(*callbacks, augment=USUAL, channels=1, seed=0, optimizer=None):
+    manual_seed(0)
+    net = Sequential(Flatten(), Linear(36 * channels, 8), Tanh(), Linear(8, 3))
+    optimizer = optimizer or SGD(lr=0.1, momentum=0.9)
+    settings = {"callbacks": callbacks, "augment": augment, "seed": seed, "quiet": True}
+    return Trainer(net, SoftmaxCrossEntropy(), optimizer, **settings)
+
+
+def trained(made, given=None, **settings):
+    made.fit(given or data(), **{"epochs": 3, "batch_size": 16, "threads": 1, **settings})
+    return made.model.flat_parameters.copy()
+
+
+def test_a_training_sees_changed_pictures_and_an_evaluation_does_not():
+    plain, changed = trainer(augment=()), trainer()
+    assert not np.array_equal(trained(plain), trained(changed))
+    changed.model.load_state_dict(plain.model.state_dict())
+    assert changed.evaluate(data()) == plain.evaluate(data())
+    assert np.array_equal(changed.predict(data()), plain.predict(data()))
+
+
+def test_a_training_by_hand_on_the_same_pictures():
+    made, given, net = trainer(), data(), trainer().model
+    augmentation, loss, sgd = Augmentation([Shift(1), Flip()], 0), SoftmaxCrossEntropy(), SGD(lr=0.1, momentum=0.9)
+    for epoch in range(2):
+        augmentation.begin(epoch, np.dtype("float32"))
+        for first in range(0, 60, 16):
+            x, y = given[slice(first, first + 16)]
+            net.zero_grad()
+            loss.fprop(net.fprop(augmentation(x, first)), y)
+            net.bprop(loss.bprop())
+            sgd.update(net)
+    found = trained(made, given, epochs=2, shuffle=False)
+    np.testing.assert_allclose(found, net.flat_parameters, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_bytes_and_floats_in_grey_and_in_colours(channels):
+    found = [trained(trainer(channels=channels), data(dtype, channels)) for dtype in ("uint8", "float32")]
+    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-5)
+    assert np.isfinite(found).all()
+
+
+def test_bits_depend_on_the_seed_alone():
+    wanted = trained(trainer())
+    assert np.array_equal(trained(trainer()), wanted)
+    assert np.array_equal(trained(trainer(Watching())), wanted), "cut into minibatches"
+    assert np.array_equal(trained(trainer(), threads=2), wanted)
+    plain, other = (trained(trainer(seed=seed), shuffle=False) for seed in (0, 1))
+    assert not np.array_equal(plain, other)
+
+
+def test_a_resumed_training_has_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
+    wanted = trained(trainer())
+    made, sessions = trainer(TimeBudget(1e-9), Checkpoint(str(tmp_path))), 1
+    found = trained(made)
+    while made.stopped is not None:
+        made = trainer(TimeBudget(1e-9), Checkpoint(str(tmp_path)))
+        made.load(tmp_path)
+        found, sessions = trained(made), sessions + 1
+    assert sessions == 12, "it stopped after each minibatch"
+    assert np.array_equal(found, wanted)
+    other = trainer(TimeBudget(1e-9), Checkpoint(str(tmp_path)), augment=[Shift(2), Flip()])
+    with pytest.raises(
+        ValueError, match=r"^the checkpoint has the augment \['Shift\(pixels=1\)', 'Flip\(p=0.5\)'\], this"
+    ):
+        other.load(tmp_path)
+
+
+def test_one_object_may_stand_in_two_trainings():
+    shift = Shift(1)
+    found = [trained(trainer(augment=[shift, shift], seed=seed)) for seed in (0, 1, 0)]
+    assert np.array_equal(found[0], found[2])
+    assert not np.array_equal(found[0], found[1])
+    assert shift.key == 0
+
+
+def test_an_optimizer_that_looks_at_all_samples():
+    """Within an epoch the pictures stay as they are, or its line search could not trust its objective."""
+    made = trainer(optimizer=LBFGS(max_iter=3))
+    assert np.isfinite(trained(made, epochs=2)).all()
+    assert made.history[1]["train_loss"] < 1.2
+
+
+class Negative(Augment):
+    """One of one's own, as the docstring of Augment has it."""
+
+    def numbers(self, shape):
+        return 1
+
+    def transform(self, x, y, u):
+        for i in range(x.size):
+            y.flat[i] = 1 - x.flat[i] if u[0] < 0.5 else x.flat[i]
+
+
+def test_one_of_ones_own():
+    x, made = pictures(40, dtype=np.float32), Augmentation([Negative()])
+    negative = np.isclose(made(x), 1 - x).all(axis=(1, 2, 3))
+    assert 10 < negative.sum() < 30
+    assert np.array_equal(made(x)[~negative], x[~negative])
+    assert np.isfinite(trained(trainer(augment=[Negative()]))).all()
+
+
+# -- errors and configs ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Shift(0), "Shift: pixels is 0, expected at least 1"),
+        (lambda: Flip(1.5), "Flip: p is 1.5, expected 0 to 1"),
+        (lambda: Flip(float("nan")), "Flip: p is nan, expected 0 to 1"),
+        (lambda: Augment().numbers((1, 2, 2)), "Augment has no numbers: write `def numbers(self, shape)`"),
+        (lambda: Augment().transform(0, 0, 0), "Augment has no transform: write `def transform(self, x, y, u)`"),
+    ],
+)
+def test_wrong_settings(make, message):
+    with pytest.raises((ValueError, NotImplementedError)) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+def test_samples_that_are_no_pictures():
+    flat = np.zeros((20, 36), np.float32), np.zeros(20, np.int64)
+    with pytest.raises(
+        ValueError, match=r"^Shift\(pixels=1\): a sample has shape \(36,\), expected a picture \(C, H, W\)$"
+    ):
+        trainer().fit(flat, batch_size=10)
+    with pytest.raises(
+        ValueError, match=r"^Shift\(pixels=6\): a picture has shape \(1, 6, 6\), expected more than pixels$"
+    ):
+        trainer(augment=[Shift(6)]).fit(data())
+    with pytest.raises(
+        TypeError, match=r"^Trainer: augment has <class .*Flip'>, expected an Augment; write Flip\(...\)$"
+    ):
+        trainer(augment=[Flip])
+
+
+CONFIG = """\
+dataset: Digits
+augment:
+  - Shift: {pixels: 1}
+  - Flip
+model: [Flatten, Linear: {in_features: 64, out_features: 10}]
+loss: SoftmaxCrossEntropy
+optimizer: {SGD: {lr: 0.1}}
+trainer: {epochs: 1}
+"""
+
+
+def test_in_a_config():
+    config = parse_config(CONFIG)
+    assert [augment.label() for augment in config.build().augment] == ["Shift(pixels=1)", "Flip(p=0.5)"]
+    assert "augment:\n  - Shift: {pixels: 1, fill: 0.0}\n  - Flip: {p: 0.5}\n" in config.resolved()
+    assert parse_config(config.resolved()).resolved() == config.resolved()
+    assert [a.pixels for a in parse_config(CONFIG, ["augment.0.Shift.pixels=2"]).build().augment[:1]] == [2]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("Flip", "Flap", "c.yaml:4:5: augment.1: unknown class 'Flap', expected Augment; did you mean 'Flip'?"),
+        ("Flip", "Tanh", "c.yaml:4:5: augment.1: Tanh is no Augment; known: "),
+        ("pixels: 1", "pixel: 1", "c.yaml:3:13: augment.0.Shift.pixel: unknown argument; did you mean 'pixels'?"),
+        ("pixels: 1", "pixels: 0", "c.yaml:3:5: augment.0.Shift: Shift: pixels is 0, expected at least 1"),
+        ("pixels: 1", "pixels: 8", "c.yaml:3:5: augment.0.Shift: Shift(pixels=8): a picture has shape (1, 8, 8)"),
+    ],
+)
+def test_mistakes_in_a_config(old, new, message):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(CONFIG.replace(old, new), source="c.yaml").build()
+    assert str(caught.value).startswith(message)
