@@ -1,12 +1,14 @@
-"""Is a hand-written bprop right? Its gradients against central differences of fprop, in float64.
+"""Is a hand-written bprop right? Its gradients against the derivative of fprop, in float64.
 
-Random directions come first: three comparisons judge an array of any size. Only where one fails are single elements
-looked at, to name the worst.
+That comes from the evaluation trace of fprop, or from central differences where fprop cannot be traced or the trace
+does not agree. Of differences, random directions come first: three comparisons judge an array of any size. Only where
+one fails are single elements looked at, to name the worst.
 """
 
 import numpy as np
 
 from .checked import remember
+from .gradient_reference import Reference, reference_of
 from .gradient_report import GradientEntry, GradientReport, looks
 from .gradient_subject import STEP, Subject
 from .loss import Loss
@@ -19,22 +21,24 @@ ELEMENTS = 1024  # looked at one by one; a larger array is halved first, towards
 def check_gradients(
     module: Module, x, target=None, *, directions: int = 3, tolerance: float = 1e-6, seed: int = 0
 ) -> GradientReport:
-    """Compare the gradients of `module` at `x` with central differences, on a float64 copy; the module is untouched.
+    """Compare the gradients of `module` at `x` with those of fprop, on a float64 copy; the module is untouched.
 
+        grad_p        against   ∂<grad_y, y>/∂p by the evaluation trace of fprop, to rounding error (1e-10), or else
         <grad_p, v>   against   <grad_y, y(p + h v) - y(p - h v)> / 2h
 
-    for p the input and each parameter, grad_y random and v random unit directions. It also checks that grad_x has the
-    shape of x, that bprop adds to the gradients of parameters (run twice, they double), that both runs agree, and that
-    x, grad_y and the parameters keep their values.
+    for p the input and each parameter, grad_y random and v random unit directions; the report says which. It also
+    checks that grad_x has the shape of x, that bprop adds to the gradients of parameters (run twice, they double), that
+    both runs agree, and that x, grad_y and the parameters keep their values.
 
     Args: x: the input, which must give a finite y; whole numbers that are labels are not differentiated.
         target: for a loss, and only for a loss, whose x is the net's output y.
-        directions: random directions for each array; tolerance: largest relative error, where 1e-9 is usual.
+        directions, tolerance: of differences, how many for each array and the largest relative error (1e-9 is usual).
     Returns a GradientReport: print it, ask `.ok`, or call `.raise_if_wrong()` in a test. The same arguments give the
     same report. Dropout and its like are checked with the same random numbers in every run.
-    Numerics: a step across a kink (ReLU at 0) is repeated with a smaller step, so a random x is not accused; an x with
-        an element exactly on a kink is, since there no derivative exists.
-    Source: Goodfellow et al., Deep Learning, section 11.5 (eq. 11.5 to 11.8), the checkers of torch/nn and autograd.
+    Numerics: a step across a kink (ReLU at 0) is repeated with a smaller step, so a random x is not accused. With an
+        element exactly on a kink, where no derivative exists, bprop must take the branch that fprop takes.
+    Source: Goodfellow et al., Deep Learning, section 11.5 (eq. 11.5 to 11.8), the checkers of torch/nn and autograd;
+        Bishop and Bishop, Deep Learning, section 8.2.
     """
     arguments = arguments_of("check_gradients", module, x, target)
     report = compare(module, arguments, directions=directions, tolerance=tolerance, seed=seed)
@@ -60,21 +64,26 @@ def compare(
     subject = Subject(module, arguments, np.random.default_rng((STREAM, seed)))
     problems, wrong_shape = subject.run()
     entries = [wrong_shape] if wrong_shape else []
+    reference = reference_of(subject)
     for name, array, gradient in subject.pairs:
-        entries.append(check_array(subject, name, array, gradient, directions, tolerance))
+        entries.append(check_array(subject, reference, name, array, gradient, directions, tolerance))
     inside = f", {len(module.children())} modules" if module.children() else ""
     title = f"{module.label()}{inside}, {' and '.join(str(np.shape(a)) for a in arguments)} in float64"
-    return GradientReport(title, tolerance, tuple(entries), tuple(problems))
+    return GradientReport(title, tolerance, tuple(entries), tuple(problems), reference.said if entries else "")
 
 
-def check_array(subject: Subject, name, array, gradient, directions, tolerance) -> GradientEntry:
-    """The entry of one array: along random directions and, should one fail, element by element."""
+def check_array(subject: Subject, reference: Reference, name, array, gradient, directions, tolerance) -> GradientEntry:
+    """The entry of one array: beside the trace or, should that fail, along random directions, then by elements."""
     if array.size == 0:
         return GradientEntry(name, array.shape, None, 0.0, 0.0, 0.0, True)
+    beside_trace = reference.error(subject, name, array, gradient)
+    if beside_trace is not None and beside_trace.ok:
+        return beside_trace
     tried = [subject.compare(array, gradient, subject.direction(array.shape), tolerance) for _ in range(directions)]
     error, analytic, numeric = max(tried)
     if error <= tolerance:
-        return GradientEntry(name, array.shape, None, analytic, numeric, error, True)
+        hint = "" if beside_trace is None else f"(by differences; {beside_trace.error:.1e} from the trace)"
+        return GradientEntry(name, array.shape, None, analytic, numeric, error, True, hint)
     return worst_element(subject, name, array, gradient, tolerance)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-HEAD = ("gradient", "shape", "worst at", "bprop", "numeric", "relative error", "")
+HEAD = ("gradient", "shape", "worst at", "bprop", "expected", "relative error", "")
 
 
 class GradientError(AssertionError):
@@ -13,10 +13,10 @@ class GradientError(AssertionError):
 
 @dataclass(frozen=True)
 class GradientEntry:
-    """One gradient against its numeric value.
+    """One gradient against its expected value.
 
-    `name` is `x` (`y` for a loss) or a parameter's name, `index` the worst element; None where random directions all
-    agree, `analytic` and `numeric` then being the derivatives along the worst of them.
+    `name` is `x` (`y` for a loss) or a parameter's name, `index` the worst element; None where differences along random
+    directions all agree, `analytic` and `numeric` then being the derivatives along the worst of them.
     """
 
     name: str
@@ -32,17 +32,21 @@ class GradientEntry:
     def cells(self) -> tuple[str, ...]:
         index = "-" if self.index is None else str(tuple(int(k) for k in self.index))
         numbers = (f"{self.analytic:.8g}", f"{self.numeric:.8g}", f"{self.error:.1e}")
-        return (self.name, str(self.shape), index, *numbers, "ok" if self.ok else f"WRONG {self.hint}".rstrip())
+        return (self.name, str(self.shape), index, *numbers, f"{'ok' if self.ok else 'WRONG'} {self.hint}".rstrip())
 
 
 @dataclass(frozen=True)
 class GradientReport:
-    """The outcome of `check_gradients`: `ok`, the `entries`, and `problems` with the rest of the contract, in words."""
+    """The outcome of `check_gradients`: `ok`, the `entries`, and `problems` with the rest of the contract, in words.
+
+    `reference` says what bprop was compared with: the trace of fprop, or differences and why.
+    """
 
     title: str
     tolerance: float
     entries: tuple[GradientEntry, ...]
     problems: tuple[str, ...] = ()
+    reference: str = ""
 
     @property
     def ok(self) -> bool:
@@ -69,6 +73,7 @@ class GradientReport:
     def __str__(self) -> str:
         rows = [HEAD, *(entry.cells() for entry in self.entries)] if self.entries else []
         lines = [f"Gradients of {self.title}", *(f"  {line}" for line in table(rows))]
+        lines += [f"  beside {self.reference}"] if self.reference else []
         return "\n".join([*lines, *(f"  problem: {text}" for text in self.problems), self.verdict()])
 
     __repr__ = __str__

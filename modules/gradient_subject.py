@@ -29,12 +29,16 @@ class Subject:
         self.buffers = [(array, array.copy()) for _, array in self.module.named_buffers()]
         self.pairs: list[tuple[str, np.ndarray, np.ndarray]] = []
 
-    def y(self) -> np.ndarray:
-        """y, with counters (such as the place in a stream of random numbers) and buffers as they were at first."""
+    def rewind(self) -> None:
+        """Set counters (such as the place in a stream of random numbers) and buffers to what they were at first."""
         for module, name, value in self.counters:
             module.write_number(name, value)
         for array, value in self.buffers:
             array[...] = value
+
+    def y(self) -> np.ndarray:
+        """y, after a rewind."""
+        self.rewind()
         return np.asarray(self.module.fprop(*self.arguments))
 
     def run(self) -> tuple[list[str], GradientEntry | None]:

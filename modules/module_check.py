@@ -20,11 +20,15 @@ from .module import Module
 
 @dataclass(frozen=True)
 class Finding:
-    """One law and what was found: `problems` in words, and `notes` that are no mistakes."""
+    """One law and what was found: `problems` in words, and `notes` that are no mistakes.
+
+    Right gradients have in `reference` what they were compared with: `the trace of fprop` or `differences`.
+    """
 
     law: str
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    reference: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,12 @@ class ModuleReport:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is no mistake, but good to know."""
-        return tuple(note for finding in self.findings for note in finding.notes)
+        return tuple(dict.fromkeys(note for finding in self.findings for note in finding.notes))
+
+    @property
+    def reference(self) -> str:
+        """What right gradients were compared with: `the trace of fprop`, `differences`, or both."""
+        return " and ".join(dict.fromkeys(finding.reference for finding in self.findings if finding.reference))
 
     def raise_if_wrong(self) -> "ModuleReport":
         """This report if all is right, else GradientError (an AssertionError) with it as text."""
@@ -56,7 +65,13 @@ class ModuleReport:
         return self
 
     def __str__(self) -> str:
-        rows = [(finding.law, "WRONG" if finding.problems else "ok") for finding in self.findings]
+        rows = [
+            (
+                f"{finding.law}, beside {finding.reference}" if finding.reference else finding.law,
+                "WRONG" if finding.problems else "ok",
+            )
+            for finding in self.findings
+        ]
         lines = [f"Laws of {self.title}", *(f"  {line}" for line in table(rows))]
         lines += [f"  problem: {text}" for text in self.problems]
         lines += [f"  note: {note}" for note in self.notes]
@@ -71,9 +86,9 @@ class ModuleReport:
 def check_module(module: Module, x, target=None, *, seed: int = 0, tolerance: float = 1e-6) -> ModuleReport:
     """Try every law of the module contract on `module` at `x`; the module is untouched.
 
-    Gradients against differences, in training and in evaluation mode, with what a wrong one looks like; arguments and
-    parameters that keep their values; minibatches of one and of other sizes; float32 and float64; memory layout;
-    output_shape; random numbers; saving; compiled and plain Python; the flags needs_grad_x and accumulate.
+    Gradients against the trace of fprop or differences, in training and in evaluation mode, with what a wrong one looks
+    like; arguments and parameters that keep their values; minibatches of one and of other sizes; float32 and float64;
+    memory layout; output_shape; random numbers; saving; compiled and plain Python; needs_grad_x and accumulate.
 
     Args: x: the input, real data or random numbers; at least 3 samples tell most. target: for a loss, and only for a
         loss, whose x is the net's output y. tolerance: largest relative error of a gradient.
@@ -164,17 +179,22 @@ def refused(trial: Trial) -> bool:
 def gradient_finding(trial: Trial, name: str, when: str = "") -> Finding:
     """What the gradient check finds, in words."""
     notes: list[str] = []
+    references: list[str] = []
 
     def ask() -> list[str]:
         report = trial.gradients()
         if report.ok:
+            if report.entries:
+                references.append("differences" if report.reference.startswith("differences") else "the trace of fprop")
+            if report.reference.startswith("differences"):
+                notes.append(f"gradients beside {report.reference}")
             return []
         if at_kink(trial, report):
             notes.append("no derivative exists at this x; beside it all is right")
             return []
         return [when + text for text in diagnoses(trial, report)]
 
-    return Finding(name, *found(ask), tuple(notes))
+    return Finding(name, *found(ask), tuple(notes), "".join(references))
 
 
 def reads_training(module: Module) -> bool:

@@ -54,14 +54,25 @@ class ConfigReport:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         places = {
-            place: {"title": report.title, "ok": report.ok, "problems": report.problems, "notes": report.notes}
+            place: {
+                "title": report.title,
+                "ok": report.ok,
+                "problems": report.problems,
+                "notes": report.notes,
+                "beside": report.reference,
+            }
             for place, report in self.reports.items()
         }
         return {"title": self.title, "ok": self.ok, "places": places}
 
     def __str__(self) -> str:
         rows = [
-            (place, report.title, f"right: {plural(len(report.findings), 'law')}" if report.ok else "WRONG")
+            (
+                place,
+                report.title,
+                f"right: {plural(len(report.findings), 'law')}" if report.ok else "WRONG",
+                report.reference and f"beside {report.reference}",
+            )
             for place, report in self.reports.items()
         ]
         notes = [f"{place}: {text}" for place, report in self.reports.items() for text in report.notes]

@@ -204,7 +204,12 @@ def softplus(x):
 def erf(x):
     """The error function 2/√π ∫₀ˣ exp(-t²) dt of a number or array."""
     x = np.asarray(x)
-    return np.vectorize(math.erf, otypes=[x.dtype if x.dtype.kind == "f" else np.float64])(x)[()]
+    return np.vectorize(erf_or_own, otypes=[x.dtype if x.dtype.kind in "fO" else np.float64])(x)[()]
+
+
+def erf_or_own(x):
+    """erf of a float; of an object what its own method says, as with NumPy's functions."""
+    return x.erf() if hasattr(x, "erf") else math.erf(x)
 
 
 def power(x, exponent):

@@ -57,9 +57,10 @@ def test_a_right_module_passes_far_below_the_tolerance():
 def test_the_report_reads_as_a_table():
     lines = str(check_gradients(Scale(), X)).splitlines()
     assert lines[0] == "Gradients of Scale(), (4, 3) in float64"
-    assert lines[1].split() == ["gradient", "shape", "worst", "at", "bprop", "numeric", "relative", "error"]
-    assert [line.split()[0] for line in lines[2:-1]] == ["x", "weight", "shift"]
-    assert all(line.endswith("ok") for line in lines[2:-1])
+    assert lines[1].split() == ["gradient", "shape", "worst", "at", "bprop", "expected", "relative", "error"]
+    assert [line.split()[0] for line in lines[2:-2]] == ["x", "weight", "shift"]
+    assert all(line.endswith("ok") for line in lines[2:-2])
+    assert lines[-2] == "  beside the trace of fprop"
     assert lines[-1] == "right: 3 gradients within 1e-06"
     assert repr(check_gradients(Scale(), X)) == "\n".join(lines)
 

@@ -53,7 +53,7 @@ def test_exports_are_complete():
             assert cls in package.__all__ or cls in INTERNAL, f"{cls} is not exported by bprop.modules"
 
 
-INTERNAL = {"Finding", "GradientEntry", "Looks", "MarginLoss", "PairLoss", "Subject", "Summary", "Trial"}
+INTERNAL = {"Finding", "GradientEntry", "Looks", "MarginLoss", "PairLoss", "Reference", "Subject", "Summary", "Trial"}
 INTERNAL |= {"Joint", "Slot", "Sum"}
 
 

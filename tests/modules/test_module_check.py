@@ -49,18 +49,26 @@ def test_the_report_reads_as_a_list_of_laws():
     assert lines[-1] == "wrong: 1 law"
 
 
+class OtherSide(ReLU):
+    """At 0 it takes the derivative on the right, where the code of fprop takes that on the left."""
+
+    def derivative(self, x, y):
+        return 1 if x >= 0 else 0
+
+
 def test_a_kink_is_a_note_and_no_mistake():
     x = X.copy()
     x[0, :2] = 0
     for module in (ReLU(), Kink(), Sequential(ReLU(), Linear(4, 2))):
         check_module(module, x).raise_if_wrong()
-    report = check_module(ReLU(), x)
+    assert not check_module(ReLU(), x).notes
+    report = check_module(OtherSide(), x)
     assert "  note: no derivative exists at this x; beside it all is right" in str(report)
     assert not check_module(WrongKink(), x).ok
 
 
 def test_kinks_in_a_parameter_are_notes_too():
-    net = Sequential(Linear(4, 3), ReLU())
+    net = Sequential(Linear(4, 3), OtherSide())
     net[0].bias = np.zeros(3)
     x = X.copy()
     x[1] = 0

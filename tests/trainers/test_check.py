@@ -83,7 +83,13 @@ def test_a_right_net_passes(written, plain, capsys):
     assert cli.main(["check", path]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"Check of {path}: 30 samples of Iris"
-    assert lines[1].split() == ["model[1]", "Scale(),", "(30,", "5)", "right:", "12", "laws"]
+    assert lines[1].split(maxsplit=4) == [
+        "model[1]",
+        "Scale(),",
+        "(30,",
+        "5)",
+        "right: 12 laws  beside the trace of fprop",
+    ]
     assert [line.split()[0] for line in lines[2:6]] == ["model[0]", "model[2]", "model[3]", "loss"]
     net = "Sequential(Linear, Scale, Tanh, Linear)"
     assert lines[6].split(maxsplit=3)[3].startswith(net)
@@ -123,6 +129,7 @@ def test_a_module_that_fails_is_named(written, plain):
 def test_packaged_configs_pass(name, plain):
     report = check_config(load_config(name)).raise_if_wrong()
     assert repr(report) == str(report)
+    assert report.as_dict()["places"]["the whole net"]["beside"] == "the trace of fprop"
 
 
 @pytest.mark.jit

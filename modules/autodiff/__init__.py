@@ -1,0 +1,12 @@
+"""Automatic differentiation of plain NumPy code, to teach and to check with; training never uses it.
+
+`derive` takes the derivative of an fprop by an evaluation trace, `Dual` numbers carry one along, `differences` has the
+numerical ways.
+"""
+
+from .derive import Derivation, derive
+from .derived import derived
+from .dual import Dual, derivative, duals, tangents_of
+from .rules import Untraceable
+
+__all__ = ["Derivation", "Dual", "Untraceable", "derivative", "derive", "derived", "duals", "tangents_of"]

@@ -1,0 +1,157 @@
+"""A backward pass from fprop alone: what a hand-written bprop can be compared with, to rounding error."""
+
+import inspect
+import linecache
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..engine.calls import as_input
+from ..engine.stateful import plain_python, stored_names
+from ..module import Module
+from .rules import Untraceable
+from .scalar import Scalar, values_of
+from .table import trace_table
+from .trace import Trace
+
+HERE = Path(__file__).resolve().parent
+NUMPY = Path(np.__file__).resolve().parent
+
+
+class Derivation:
+    """A function's value and evaluation trace at one place; `bprop` differentiates it backward, `tangent` forward.
+
+    y: the value, a number or array in float64. `print` shows the trace, with the adjoints of the last bprop and the
+    tangents of the last `tangent`.
+    """
+
+    def __init__(self, trace: Trace, y):
+        self.trace, self._y = trace, y
+        self.y = np.array(values_of(y), np.float64)[()]
+        self._tangents: np.ndarray | None = None
+        self._adjoints: np.ndarray | None = None
+
+    def bprop(self, grad_y=1.0) -> dict[str, Any]:
+        """The gradients of <grad_y, y> with respect to all inputs, by name."""
+        if np.shape(grad_y) not in ((), np.shape(self.y)):
+            raise ValueError(f"derive: grad_y has shape {np.shape(grad_y)}, expected {np.shape(self.y)}")
+        with np.errstate(all="ignore"):
+            self._adjoints = self.trace.adjoints(self._y, grad_y)
+        return {
+            name: self._adjoints[places] if np.ndim(places) else float(self._adjoints[places])
+            for name, places in self.trace.inputs.items()
+        }
+
+    def tangent(self, **directions) -> Any:
+        """The derivative of y along a direction: one array for each input that moves, by name."""
+        for name, direction in directions.items():
+            if name not in self.trace.inputs:
+                raise ValueError(f"derive: there is no input {name}, only {', '.join(self.trace.inputs)}")
+            if np.shape(direction) != np.shape(self.trace.inputs[name]):
+                wanted = np.shape(self.trace.inputs[name])
+                raise ValueError(f"derive: {name} has a direction of shape {np.shape(direction)}, expected {wanted}")
+        with np.errstate(all="ignore"):
+            self._tangents = self.trace.tangents(directions)
+        return self.trace.tangents_at(self._y, self._tangents)
+
+    def __str__(self) -> str:
+        return trace_table(self.trace, self._tangents, self._adjoints)
+
+    __repr__ = __str__
+
+
+def derive(function: Callable[..., Any] | Module, *arguments) -> Derivation:
+    """Run a function, or a module's fprop, on traced numbers: gives its value, and from there every derivative.
+
+        derived = derive(lambda x, y: x**2 * y + y + 2, 3.0, 4.0)
+        derived.y, derived.bprop()     42.0, {"x": 24.0, "y": 10.0}
+        derive(module, x).bprop(grad_y)     {"x": ..., "weight": ...}: what its bprop should give
+
+    The function is plain Python and NumPy and stays as it is. A module is copied, its inputs are x (y for a loss) and
+    the parameters under their names; random numbers are those of its next run.
+
+    Args: arguments: numbers or arrays; a function's inputs carry its parameters' names.
+    Errors: Untraceable (a TypeError), with the line, for an operation whose derivative is not known.
+    Numerics: float64. At a kink such as relu(0) it gives the derivative of the branch that the code takes.
+    Source: Bishop and Bishop, Deep Learning, section 8.2; Domke, Automatic Differentiation and Neural Networks.
+    """
+    trace = Trace()
+    if isinstance(function, Module):
+        return Derivation(trace, run_module(trace, function, arguments))
+    names = argument_names(function, len(arguments))
+    given = [trace.enter(name, argument) for name, argument in zip(names, arguments, strict=True)]
+    return Derivation(trace, guarded(getattr(function, "__name__", "the function"), function, given))
+
+
+def argument_names(function, count: int) -> list[str]:
+    """The names of a function's parameters; x1, x2, ... where it has none."""
+    names: list[str] = []
+    for each in inspect.signature(function).parameters.values():
+        if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
+            names.append(each.name)
+    return names[:count] if len(names) >= count else [f"x{k}" for k in range(1, count + 1)]
+
+
+def run_module(trace: Trace, module: Module, arguments):
+    """A copy's fprop with x and all parameters in the trace, as plain Python."""
+    copy = module.copy().to(np.float64)
+    return run_traced(trace, copy, copy.fprop, [as_input(copy, k, argument) for k, argument in enumerate(arguments)])
+
+
+def run_traced(trace: Trace, module: Module, fprop, arguments):
+    """fprop(*arguments) as plain Python, with the first argument and the module's parameters in the trace."""
+    x, *others = arguments
+    if x.dtype.kind == "f":
+        x = trace.enter("x" if module.takes_gradient else "y", x)
+    with traced_attributes(trace, module), plain_python():
+        return guarded(module.label(), fprop, (x, *others))
+
+
+@contextmanager
+def traced_attributes(trace: Trace, module: Module) -> Iterator[None]:
+    """Within it, parameters are inputs of the trace under their names, buffers and stored arrays constants of it."""
+    replaced = []
+    for prefix, inside in module.named_modules():
+        hidden, start = vars(inside), f"{prefix}." if prefix else ""
+        for name in inside._parameters:
+            replaced.append((hidden, name, hidden[name], False))
+            hidden[name] = trace.enter(start + name, hidden[name])
+        for name in {*inside._buffers, *stored_names(type(inside))}:
+            if isinstance(array := hidden.get(name), np.ndarray) and array.dtype.kind == "f":
+                if name in inside._buffers:
+                    replaced.append((hidden, name, array, True))
+                hidden[name] = trace.constant(array)
+    try:
+        yield
+    finally:
+        for hidden, name, array, changed in replaced:
+            if changed:
+                array[...] = values_of(hidden[name])
+            hidden[name] = array
+        for inside in module.all_modules():
+            for name, value in vars(inside).items():
+                if isinstance(value, Scalar) or (isinstance(value, np.ndarray) and value.dtype == object):
+                    vars(inside)[name] = np.array(values_of(value), inside.dtype)[()]
+
+
+def guarded(who: str, function, arguments):
+    """The function's result; what cannot be traced is refused with its line."""
+    try:
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+    except TypeError as error:
+        raise Untraceable(f"{who} cannot be traced: {error}{line_of(error)}") from error
+
+
+def line_of(error: Exception) -> str:
+    """`, in FILE line N: CODE`: the innermost line that belongs neither to NumPy nor to this folder."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        folders = Path(frame.filename).resolve().parents
+        if HERE not in folders and NUMPY not in folders:
+            code = linecache.getline(frame.filename, frame.lineno or 0).strip()
+            return f", in {Path(frame.filename).name} line {frame.lineno}: {code}"
+    return ""

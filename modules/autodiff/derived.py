@@ -1,0 +1,50 @@
+"""A module without a bprop, for the time until its author has written one: the trace of fprop serves in its place."""
+
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..engine.stateful import raw_method
+from ..module import Module
+from .derive import Derivation, run_traced
+from .trace import Trace
+
+M = TypeVar("M", bound=type[Module])
+
+
+def derived(cls: M) -> M:
+    """Class decorator: gives a module whose author wrote fprop alone a bprop, from the evaluation trace of each fprop.
+
+        @derived
+        class Swish(Module):
+            def fprop(self, x):
+                return x / (1 + np.exp(-self.slope * x))
+
+    It trains, saves and is checked as any module, as plain Python in float64 between compiled parts, which is slow.
+    Once a bprop is written, take the decorator away: nothing else changes.
+
+    Errors: TypeError for a class with a bprop; Untraceable, with the line, for an operation of unknown derivative.
+    Source: Bishop and Bishop, Deep Learning, section 8.2.
+    """
+    if raw_method(cls, "bprop") is not raw_method(Module, "bprop"):
+        raise TypeError(f"derived: {cls.__name__} has a bprop of its own, expected none")
+    author = raw_method(cls, "fprop")
+
+    def fprop(self, *arguments):
+        if arguments[0].dtype == object:  # it stands in a net that is traced as a whole
+            return author(self, *arguments)
+        trace = Trace()
+        y = run_traced(trace, self, lambda *given: author(self, *given), arguments)
+        vars(self)["_derivation"] = derivation = Derivation(trace, y)
+        return np.array(derivation.y, self.dtype)[()]
+
+    def bprop(self, *grad_y):
+        gradients = self._derivation.bprop(*grad_y)
+        for name, gradient in self.named_gradients():
+            gradient += gradients[name].astype(self.dtype)
+        grad_x = gradients.get("x" if self.takes_gradient else "y")
+        return None if grad_x is None else grad_x.astype(self.dtype)
+
+    members: dict[str, Any] = {"__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": cls.__qualname__}
+    members |= {"jit": False, "fprop": fprop, "bprop": bprop, "fprop_of_author": author}
+    return type(cls.__name__, (cls,), members)  # type: ignore[return-value]

@@ -1,0 +1,280 @@
+"""Reverse mode: the evaluation trace of a function, a list of its elementary operations with their local derivatives.
+
+From first to last it gives tangents, from last to first adjoints: the two modes read the same list in two directions.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .rules import FLAT, RULES, SYMBOLS, Untraceable, full_name, rules_of
+from .scalar import Scalar, value_of, values_of
+
+MOST_OPERATIONS, MOST_EDGES = 50_000, 5_000_000  # a second, some hundred megabytes
+CONSTANT = -1  # the place of a number that depends on nothing
+
+
+class Operation(NamedTuple):
+    """A line of a trace: the places of its results, and for each input (places, places of results, derivatives).
+
+    In an array operation these are arrays of one shape: target[i] depends on source[i] with derivative partial[i].
+    """
+
+    symbol: str
+    inputs: tuple[Any, ...]  # places (whole numbers), or values (floats) of what depends on nothing
+    value: Any
+    target: Any
+    edges: tuple[tuple[Any, ...], ...]
+
+
+class Trace:
+    """The operations of a function's run, in order, on numbers that have places 0, 1, 2... in it.
+
+        tangent[target] += partial tangent[source]     from the first line to the last
+        adjoint[source] += partial adjoint[target]     from the last line to the first
+
+    Errors: Untraceable for an operation whose derivative is not known, and for a run of too many operations.
+    Source: Bishop and Bishop, Deep Learning, section 8.2; Domke, Automatic Differentiation and Neural Networks.
+    """
+
+    def __init__(self):
+        self.operations: list[Operation] = []
+        self.inputs: dict[str, Any] = {}  # places by name
+        self.size = self.edges = 0
+
+    def enter(self, name: str, values):
+        """An input under its name: a number of this trace, or an array of such numbers."""
+        result = self.numbered(np.asarray(values, np.float64), self.places(np.shape(values)))
+        self.inputs[name] = places_of(result)
+        self.operations.append(Operation(name, (), np.array(values, np.float64), self.inputs[name], ()))
+        return result
+
+    def constant(self, values: np.ndarray) -> "Traced":
+        """An array that stays constant until something is written into it."""
+        return self.numbered(values, np.full(values.shape, CONSTANT))
+
+    def places(self, shape: tuple[int, ...]):
+        """New places for results of this shape."""
+        first, self.size = self.size, self.size + int(np.prod(shape))
+        return np.arange(first, self.size).reshape(shape) if shape else first
+
+    def numbered(self, values, places):
+        """Numbers with these values at these places."""
+        if not np.ndim(values):
+            return Number(self, int(places), float(values))
+        array = np.empty(values.size, object)
+        for i, (place, value) in enumerate(zip(places.ravel().tolist(), values.ravel().tolist(), strict=True)):
+            array[i] = Number(self, place, value)
+        array = array.reshape(values.shape).view(Traced)
+        array.owner = self
+        return array
+
+    def note(self, symbol: str, inputs, y, edges_to):
+        """Append an operation with result y; `edges_to(target)` gives its edges. Returns y as traced numbers.
+
+        Args: symbol: how a table shows it; inputs: places or, of what depends on nothing, values.
+        """
+        target = self.places(np.shape(y))
+        edges = tuple(tuple(np.broadcast_arrays(*edge)) for edge in edges_to(target))
+        self.edges += sum(source.size for source, _, _ in edges)
+        self.append(Operation(symbol, tuple(inputs), y, target, edges))
+        return self.numbered(y, target)
+
+    def append(self, operation: Operation) -> None:
+        """Add a line; Untraceable if there are too many."""
+        if self.edges > MOST_EDGES or len(self.operations) >= MOST_OPERATIONS:
+            raise Untraceable(f"it takes more than {MOST_OPERATIONS:,} operations or {MOST_EDGES:,} derivatives")
+        self.operations.append(operation)
+
+    # -- the operations ------------------------------------------------------------------------------------------
+
+    def elementwise(self, operation, inputs):
+        """An operation of arrays, element by element."""
+        values, places = [values_of(each) for each in inputs], [places_of(each) for each in inputs]
+        y = operation(*values)
+        if operation in FLAT or all(place is None for place in places):
+            return y
+        rules = rules_of(operation)
+        partials = [rule(*values, y) if p is not None else None for rule, p in zip(rules, places, strict=True)]
+
+        def edges_to(target):
+            pairs = zip(places, partials, strict=True)
+            return [(place, target, partial) for place, partial in pairs if place is not None]
+
+        operands = [np.float64(v) if place is None else place for v, place in zip(values, places, strict=True)]
+        return self.note(symbol_of(operation), operands, y, edges_to)
+
+    def sum(self, array, axis=None, keepdims=False):
+        """Σ over an axis, some axes, or all of them."""
+        values, places = values_of(array), places_of(array)
+        y = values.sum(axis=axis, keepdims=keepdims)
+        kept = values.sum(axis=axis, keepdims=True).shape
+        if places is None:
+            return y
+        return self.note("sum({})", (places,), y, lambda target: [(places, np.reshape(target, kept), 1.0)])
+
+    def matmul(self, a, b):
+        """Σₖ a[..., i, k] b[..., k, j]; a vector on the left is a row, on the right a column."""
+        left, right, from_a, from_b = values_of(a), values_of(b), places_of(a), places_of(b)
+        if from_a is None and from_b is None:
+            return left @ right
+        rows, columns = (left if left.ndim > 1 else left[None]), (right if right.ndim > 1 else right[:, None])
+        whole = (*np.broadcast_shapes(rows.shape[:-2], columns.shape[:-2]), rows.shape[-2], columns.shape[-1])
+
+        def edges_to(target):
+            place = np.reshape(target, whole)[..., :, None, :]
+            edges = []
+            if from_a is not None:
+                edges.append((from_a.reshape(rows.shape)[..., :, :, None], place, columns[..., None, :, :]))
+            if from_b is not None:
+                edges.append((from_b.reshape(columns.shape)[..., None, :, :], place, rows[..., :, :, None]))
+            return edges
+
+        operands = (np.float64(left) if from_a is None else from_a, np.float64(right) if from_b is None else from_b)
+        return self.note(SYMBOLS[np.matmul], operands, left @ right, edges_to)
+
+    # -- the two modes -------------------------------------------------------------------------------------------
+
+    def tangents(self, directions: dict[str, Any]) -> np.ndarray:
+        """Forward: the tangent at each place, for tangents of the inputs by name (0 for those that are not given)."""
+        tangents = np.zeros(self.size + 1)  # the last one is that of constants
+        for name, direction in directions.items():
+            tangents[self.inputs[name]] = direction
+        for operation in self.operations:
+            for source, target, partial in operation.edges:
+                add_at(tangents, target, partial * tangents[source])
+        return tangents[:-1]
+
+    def tangents_at(self, y, tangents: np.ndarray):
+        """The tangents of a result of this trace, 0 where it depends on nothing."""
+        places = places_of(y)
+        return np.zeros(np.shape(y))[()] if places is None else np.append(tangents, 0.0)[places]
+
+    def adjoints(self, y, grad_y) -> np.ndarray:
+        """Backward: the adjoint of each place, the derivative of <grad_y, y>, for an output y of this trace."""
+        adjoints = np.zeros(self.size + 1)  # the last one gathers what constants would get, and nobody reads it
+        places = places_of(y)
+        if places is not None:
+            add_at(adjoints, places, np.broadcast_to(grad_y, np.shape(places)))
+        for operation in reversed(self.operations):
+            for source, target, partial in operation.edges:
+                add_at(adjoints, source, partial * adjoints[target])
+        return adjoints[:-1]
+
+
+def symbol_of(operation) -> str:
+    """How a table shows an operation, with {} for the operands."""
+    return SYMBOLS.get(operation) or f"{operation.__name__}({', '.join(['{}'] * operation.nin)})"
+
+
+def add_at(array: np.ndarray, places, values) -> None:
+    """array[places] += values, where a place may come up more than once."""
+    if isinstance(places, int):
+        array[places] += values
+    else:
+        np.add.at(array, places, values)
+
+
+class Number(Scalar):
+    """A number of a trace: its value, and its place there."""
+
+    __slots__ = ("owner", "place")
+
+    def __init__(self, trace: Trace, place: int, value: float):
+        self.owner, self.place, self.value = trace, place, value
+
+    def combine(self, operation, inputs):
+        trace, values, rules = self.owner, [value_of(each) for each in inputs], rules_of(operation)
+        y, target, edges, operands = float(operation(*values)), trace.size, [], []
+        for rule, each, value in zip(rules, inputs, values, strict=True):
+            if isinstance(each, Number) and each.place != CONSTANT:
+                edges.append((each.place, target, float(rule(*values, y))))
+                operands.append(each.place)
+            else:
+                operands.append(float(value))
+        if not edges:
+            return y
+        trace.size += 1
+        trace.append(Operation(symbol_of(operation), tuple(operands), y, target, tuple(edges)))
+        return Number(trace, target, y)
+
+    def __float__(self) -> float:
+        return self.value if self.place == CONSTANT else super().__float__()
+
+    def __repr__(self) -> str:
+        return f"Number({self.value})"
+
+
+class Traced(np.ndarray):
+    """An array of numbers of a trace. Its operations become one line each; without this class, one for each element."""
+
+    owner: Trace | None  # not `trace`, the name of the sum of a diagonal
+
+    def __array_finalize__(self, source):
+        self.owner = getattr(source, "owner", None)
+
+    def __array_ufunc__(self, operation, method, *inputs, out=None, **settings):
+        trace = self.owner or next(each.owner for each in inputs if getattr(each, "owner", None) is not None)
+        if method == "__call__" and not settings.keys() - {"casting", "subok"}:
+            if operation is np.matmul:
+                result = trace.matmul(*inputs)
+            elif operation in RULES or operation in FLAT:
+                result = trace.elementwise(operation, inputs)
+            else:
+                raise Untraceable(f"the derivative of {full_name(operation)} is not known")
+        elif operation is np.add and method == "reduce" and not settings.keys() - {"axis", "keepdims", "dtype"}:
+            result = trace.sum(inputs[0], settings.get("axis", 0), settings.get("keepdims", False))
+        else:
+            plain = [np.asarray(each) if isinstance(each, np.ndarray) else each for each in inputs]
+            result = traced(getattr(operation, method)(*plain, **settings), trace)
+        return result if out is None else written(out[0], result)
+
+    def __array_function__(self, function, types, arguments, settings):
+        if function is np.dot:
+            return arguments[0] @ arguments[1]
+        try:
+            result = super().__array_function__(function, types, arguments, settings)
+        except TypeError as error:
+            if isinstance(error, Untraceable):
+                raise
+            raise Untraceable(f"np.{function.__name__} of traced numbers is not known: {error}") from error
+        return traced(result, self.owner)
+
+    def dot(self, other, out=None):
+        result = self @ other
+        return result if out is None else written(out, result)
+
+    def astype(self, dtype, *_, **__):
+        """A copy: traced numbers are float64 by nature."""
+        if places_of(self) is None:
+            return values_of(self).astype(dtype)
+        if np.dtype(dtype).kind != "f":
+            raise Untraceable(f"astype({np.dtype(dtype)}) forgets the derivative")
+        return self.copy()
+
+
+def traced(result, trace):
+    """An array of objects as one of the trace."""
+    if isinstance(result, np.ndarray) and result.dtype == object:
+        result = result.view(Traced)
+        result.owner = trace
+    return result
+
+
+def written(out, result):
+    """`out` with the result in it."""
+    if out.dtype != object and places_of(result) is not None:
+        raise Untraceable(f"traced numbers are written into an array of {out.dtype}; make it with np.empty_like(x)")
+    out[...] = result
+    return out
+
+
+def places_of(array) -> Any:
+    """The places of a number or array of numbers, CONSTANT for those that have none; None for no traced ones at all."""
+    if isinstance(array, Number):
+        return array.place if array.place != CONSTANT else None
+    if not isinstance(array, np.ndarray) or array.dtype != object:
+        return None
+    places = [each.place if isinstance(each, Number) else CONSTANT for each in array.flat]
+    found = np.array(places, np.int64).reshape(array.shape)
+    return found if (found != CONSTANT).any() else None

@@ -1,0 +1,52 @@
+"""What a hand-written gradient is compared with first: the derivative of fprop by its evaluation trace.
+
+That is exact to rounding, where it exists; what it does not confirm is left to differences, so that code which cannot
+be traced, or whose derivative is badly conditioned as it is written, is not accused.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .gradient_report import GradientEntry
+from .gradient_subject import FLOOR, Subject
+
+ROUNDING = 1e-10  # of a gradient's largest element: farther from the trace than this, differences decide
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The gradients of a trace by name, and in words what the module is compared with: `the trace of fprop`, or
+    `differences: ` and why."""
+
+    gradients: dict[str, np.ndarray]
+    said: str
+
+    def error(self, subject: Subject, name: str, array: np.ndarray, gradient: np.ndarray) -> GradientEntry | None:
+        """The entry of an array with its worst element; None where the trace has nothing finite to say."""
+        wanted = self.gradients.get(name)
+        if wanted is None or not array.size or not np.isfinite(wanted).all():
+            return None
+        scale = max(1.0, float(np.sqrt(np.mean(array**2))))
+        size = max(float(np.abs(wanted).max()), FLOOR * subject.size / scale, 1e-300)
+        errors = np.nan_to_num(np.abs(gradient - wanted) / size, nan=np.inf, posinf=np.inf)
+        worst = tuple(int(k) for k in np.unravel_index(int(errors.argmax()), array.shape))
+        error = float(errors[worst])
+        analytic, expected = float(gradient[worst]), float(wanted[worst])
+        return GradientEntry(name, array.shape, worst, analytic, expected, error, error <= ROUNDING)
+
+
+def reference_of(subject: Subject) -> Reference:
+    """The derivative of the subject's fprop; without gradients, and with the reason, where it cannot be traced."""
+    from .autodiff import derive
+
+    subject.rewind()
+    try:
+        derived = derive(subject.module, *subject.arguments)
+    except Exception as error:  # whatever an fprop does with numbers that are no floats, differences can do without
+        return Reference({}, f"differences: {error}")
+    y = subject.y()
+    largest = float(np.abs(y[np.isfinite(y)]).max(initial=0.0))
+    if not np.allclose(derived.y, y, rtol=1e-9, atol=1e-9 * largest, equal_nan=True):
+        return Reference({}, "differences: fprop in plain Python gives another y")
+    return Reference(derived.bprop(subject.grad_y), "the trace of fprop")
