@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .augments import Augment, Flip, Shift
+    from .augments import Affine, Augment, Cutout, Elastic, Flip, Shift
     from .callbacks import Callback, Checkpoint, EarlyStopping, NanGuard, Statistics, TensorBoard, TimeBudget
     from .check import ConfigReport, check_config
     from .estimators import BpropClassifier as BpropClassifier  # not in __all__, which configs import to the full:
@@ -57,6 +57,7 @@ _PLACES = {
     "Adam": "optimizers",
     "AdamW": "optimizers",
     "Adamax": "optimizers",
+    "Affine": "augments",
     "Augment": "augments",
     "BpropClassifier": "estimators",
     "BpropRegressor": "estimators",
@@ -70,7 +71,9 @@ _PLACES = {
     "ConstantSchedule": "schedules",
     "CosineRestartsSchedule": "schedules",
     "CosineSchedule": "schedules",
+    "Cutout": "augments",
     "EarlyStopping": "callbacks",
+    "Elastic": "augments",
     "ExponentialSchedule": "schedules",
     "F1": "metrics",
     "Flip": "augments",
@@ -117,6 +120,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "Affine",
     "Augment",
     "CalibrationError",
     "Callback",
@@ -128,7 +132,9 @@ __all__ = [
     "ConstantSchedule",
     "CosineRestartsSchedule",
     "CosineSchedule",
+    "Cutout",
     "EarlyStopping",
+    "Elastic",
     "ExponentialSchedule",
     "Flip",
     "FullBatch",

@@ -30,6 +30,7 @@ def dry_run(config: Config, run: Path | None = None) -> dict[str, Any]:
         "loss": type(experiment.loss).__name__,
         "optimizer": type(experiment.optimizer).__name__,
         "data": type(data).__name__,
+        **({"augment": ", ".join(augment.label() for augment in experiment.augment)} if experiment.augment else {}),
         **{f"{name}_samples": len(part) for name, part in parts.items() if part is not None},
         "epochs": settings["epochs"],
         "steps_an_epoch": steps,

@@ -1,14 +1,35 @@
 """Augmentation: each kind against a slow twin, and in trainings: by seed, off in evaluation, the same when resumed."""
 
+import json
+import re
+
 import numpy as np
 import pytest
+import scipy.ndimage
 from bprop.datasets import ArrayDataset
 from bprop.modules import Flatten, Linear, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed
 from bprop.modules.kernels.philox import uniform
-from bprop.trainers import LBFGS, SGD, Augment, Callback, Checkpoint, Flip, Shift, TimeBudget, Trainer, loop
+from bprop.trainers import (
+    LBFGS,
+    SGD,
+    Affine,
+    Augment,
+    Callback,
+    Checkpoint,
+    Cutout,
+    Elastic,
+    Flip,
+    Shift,
+    TimeBudget,
+    Trainer,
+    loop,
+)
 from bprop.trainers.augments import Augmentation
 from bprop.trainers.augments.augment import EPOCH
-from bprop.trainers.configs import ConfigError, parse_config
+from bprop.trainers.cli import main
+from bprop.trainers.configs import ConfigError, load_config, parse_config
+from bprop.trainers.inference import evaluate_run
+from bprop.trainers.runs import train_config
 
 SHAPE = (3, 9, 8)
 
@@ -25,11 +46,45 @@ def flipped(augment, x, u):
     return x[:, :, ::-1] if u[0] < augment.p else x
 
 
+def covered(augment, x, u):
+    y, k = x.copy(), augment.size
+    top, left = (int(number * size) - k // 2 for number, size in zip(u, x.shape[1:], strict=True))
+    y[:, max(0, top) : max(0, top + k), max(0, left) : max(0, left + k)] = augment.fill
+    return y
+
+
+def turned(augment, x, u):
+    """By matrices, on a picture with a wide frame, in which SciPy interpolates."""
+    angle, shear = np.deg2rad((2 * u[:2] - 1) * [augment.degrees, augment.shear])
+    s = augment.least + (augment.largest - augment.least) * u[2]
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])  # of (row, column)
+    back = np.linalg.inv(s * rotation @ np.array([[1, 0], [np.tan(shear), 1]]))
+    middle, sizes = (np.array(x.shape[1:]) - 1) / 2, np.array(x.shape[1:])
+    shift = (2 * u[3:] - 1) * augment.translate * sizes
+    offset = middle - back @ (middle + shift)
+    settings = {"order": 1, "mode": "grid-constant", "cval": augment.fill}
+    return np.stack([scipy.ndimage.affine_transform(plane, back, offset, **settings) for plane in x])
+
+
+def bent(augment, x, u):
+    fields = 2 * u.reshape(2, *x.shape[1:]).astype(np.float64) - 1
+    moves = [augment.alpha * scipy.ndimage.gaussian_filter(f, augment.sigma, mode="constant") for f in fields]
+    places = [grid + move for grid, move in zip(np.indices(x.shape[1:]), moves, strict=True)]
+    settings = {"order": 1, "mode": "grid-constant", "cval": augment.fill}
+    return np.stack([scipy.ndimage.map_coordinates(plane, places, **settings) for plane in x])
+
+
 TWINS = [
     (Shift(1), 2, shifted),
     (Shift(3, fill=0.5), 2, shifted),
     (Flip(), 1, flipped),
     (Flip(0.2), 1, flipped),
+    (Cutout(4), 2, covered),
+    (Cutout(5, fill=0.5), 2, covered),
+    (Affine(degrees=30), 5, turned),
+    (Affine(degrees=180, translate=0.2, scale=(0.7, 1.2), shear=20, fill=0.5), 5, turned),
+    (Elastic(alpha=8, sigma=2), lambda shape: 2 * shape[1] * shape[2], bent),
+    (Elastic(alpha=34, sigma=4, fill=0.5), lambda shape: 2 * shape[1] * shape[2], bent),
 ]
 
 
@@ -219,7 +274,16 @@ def test_one_of_ones_own():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Shift(0), "Shift: pixels is 0, expected at least 1"),
+        (lambda: Shift(0), "Shift: pixels is 0, expected a whole number of at least 1"),
+        (lambda: Shift(1.5), "Shift: pixels is 1.5, expected a whole number of at least 1"),
+        (lambda: Cutout(0), "Cutout: size is 0, expected a whole number of at least 1"),
+        (lambda: Affine(degrees=-1), "Affine: degrees is -1, expected 0 to 180"),
+        (lambda: Affine(shear=90), "Affine: shear is 90, expected 0 to 89"),
+        (lambda: Affine(translate=float("nan")), "Affine: translate is nan, expected 0 to 1"),
+        (lambda: Affine(scale=(2, 1)), "Affine: scale is (2, 1), expected two factors above 0, the smaller one first"),
+        (lambda: Affine(scale=(0, 1)), "Affine: scale is (0, 1), expected two factors above 0, the smaller one first"),
+        (lambda: Elastic(alpha=0), "Elastic: alpha is 0, expected more than 0"),
+        (lambda: Elastic(sigma=float("inf")), "Elastic: sigma is inf, expected a finite number"),
         (lambda: Flip(1.5), "Flip: p is 1.5, expected 0 to 1"),
         (lambda: Flip(float("nan")), "Flip: p is nan, expected 0 to 1"),
         (lambda: Augment().numbers((1, 2, 2)), "Augment has no numbers: write `def numbers(self, shape)`"),
@@ -268,13 +332,54 @@ def test_in_a_config():
     assert [a.pixels for a in parse_config(CONFIG, ["augment.0.Shift.pixels=2"]).build().augment[:1]] == [2]
 
 
+def test_commands_know_it(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG)
+    assert main(["summary", str(path)]) == 0
+    assert capsys.readouterr().out.endswith("\npictures are augmented by Shift(pixels=1), Flip(p=0.5)\n")
+    assert main(["summary", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["augment"] == ["Shift(pixels=1)", "Flip(p=0.5)"]
+    assert main(["train", str(path), "--dry-run"]) == 0
+    assert re.search(r"\naugment +Shift\(pixels=1\), Flip\(p=0.5\)\n", capsys.readouterr().out)
+    figures = train_config(load_config(path), run=tmp_path / "run", quiet=True)
+    again = evaluate_run(tmp_path / "run")
+    assert again["test_loss"] == pytest.approx(figures["test_loss"], rel=1e-6)
+    changed = (tmp_path / "run" / "config.yaml").read_text().replace("pixels: 1", "pixels: 2")
+    (tmp_path / "run" / "config.yaml").write_text(changed)
+    assert main(["resume", str(tmp_path / "run"), "trainer.epochs=2"]) == 2
+    assert "is not the config with which the run began: it has been edited" in capsys.readouterr().err
+
+
+def test_its_picture(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("matplotlib")
+    from bprop.trainers.plots import Unfit
+    from bprop.trainers.plots.augments import draw_augment
+
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    config = load_config(tmp_path / "c.yaml", ["augment=[{Flip: {p: 1.0}}]"])
+    figure, x = draw_augment(config), config.build().dataset.train[slice(8)][0]
+    assert figure.get_suptitle() == "c: Flip(p=1)"
+    shown = np.stack([np.asarray(axes.images[0].get_array()) for axes in figure.axes]).reshape(8, 10, 8, 8)
+    np.testing.assert_allclose(shown[:, 0], x[:, 0] / x.max())
+    np.testing.assert_allclose(shown[:, 1:], np.repeat(shown[:, :1, :, ::-1], 9, axis=1))
+    monkeypatch.chdir(tmp_path)
+    assert main(["plot", "--augment", "c.yaml", "seed=1"]) == 0
+    assert capsys.readouterr().out == "c-augment.png\n"
+    assert (tmp_path / "c-augment.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(Unfit, match=r"c\.yaml has no augment, expected such as augment: \[Shift: \{pixels: 2\}\]$"):
+        draw_augment(load_config(tmp_path / "c.yaml", ["augment=[]"]))
+    with pytest.raises(SystemExit):
+        main(["plot", "--augment", "c.yaml", "curves"])
+    assert "--augment takes a config and overrides of it alone, not curves" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("Flip", "Flap", "c.yaml:4:5: augment.1: unknown class 'Flap', expected Augment; did you mean 'Flip'?"),
         ("Flip", "Tanh", "c.yaml:4:5: augment.1: Tanh is no Augment; known: "),
         ("pixels: 1", "pixel: 1", "c.yaml:3:13: augment.0.Shift.pixel: unknown argument; did you mean 'pixels'?"),
-        ("pixels: 1", "pixels: 0", "c.yaml:3:5: augment.0.Shift: Shift: pixels is 0, expected at least 1"),
+        ("pixels: 1", "pixels: 0", "c.yaml:3:5: augment.0.Shift: Shift: pixels is 0, expected a whole"),
         ("pixels: 1", "pixels: 8", "c.yaml:3:5: augment.0.Shift: Shift(pixels=8): a picture has shape (1, 8, 8)"),
     ],
 )

@@ -2,7 +2,10 @@
 
 from .augment import Augment as Augment
 from .augmentation import Augmentation as Augmentation
+from .cutout import Cutout as Cutout
 from .moves import Flip as Flip
 from .moves import Shift as Shift
+from .warps import Affine as Affine
+from .warps import Elastic as Elastic
 
-__all__ = ["Augment", "Augmentation", "Flip", "Shift"]
+__all__ = ["Affine", "Augment", "Augmentation", "Cutout", "Elastic", "Flip", "Shift"]

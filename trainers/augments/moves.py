@@ -1,5 +1,6 @@
 """Augmentations that move whole pixels: shifts and mirror images."""
 
+from ..optimizers.checks import count
 from .augment import Augment
 
 
@@ -15,9 +16,8 @@ class Shift(Augment):
 
     def __init__(self, pixels: int = 2, fill: float = 0.0):
         super().__init__()
-        if pixels < 1:
-            raise ValueError(f"Shift: pixels is {pixels}, expected at least 1")
-        self.pixels, self.fill = int(pixels), float(fill)
+        count("Shift", 1, pixels=pixels)
+        self.pixels, self.fill = pixels, float(fill)
 
     def numbers(self, shape):
         return 2

@@ -26,6 +26,8 @@ examples:
   bprop plot runs/x features --sample 7
   bprop plot runs/digits_mlp-* --out pictures
       the learning curves of several runs, named by what differs in their configs
+  bprop plot --augment mnist_cnn 'augment=[{Elastic: {alpha: 20}}]'
+      what the augmentation of a config makes of its pictures
 """
 
 
@@ -33,7 +35,8 @@ def add_to(commands) -> None:
     """Add the command to the parser's."""
     parser = command(commands, "plot", run, "draw learning curves, weights, features, mistakes", DESCRIPTION, MORE)
     what = "run folders, then names of pictures (default: all that fit), or dataset.NAME.key=value"
-    parser.add_argument("words", nargs="+", metavar="RUN|PICTURE", help=what)
+    parser.add_argument("words", nargs="*", metavar="RUN|PICTURE", help=what)
+    parser.add_argument("--augment", metavar="CONFIG", help="draw the augmentation of a config, with its overrides")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="whose features are drawn (default: 0)")
     parser.add_argument("--part", choices=["train", "valid", "test"], help="of the data (default: test)")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="other weights than model.safetensors")
@@ -43,9 +46,14 @@ def add_to(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Draw, and print the names of the files."""
-    from ..plots import PICTURES, plot_runs
+    from ..plots import PICTURES, plot_augment, plot_runs
 
     words = [*arguments.words, *arguments.overrides]
+    if arguments.augment is not None:
+        if wrong := [word for word in words if "=" not in word]:
+            arguments.parser.error(f"--augment takes a config and overrides of it alone, not {wrong[0]}")
+        print(plot_augment(arguments.augment, words, arguments.out))
+        return OK
     pictures = [word for word in words if word in PICTURES]
     overrides = [word for word in words if word.startswith("dataset") and "=" in word]
     folders = [Path(word) for word in words if word not in pictures and word not in overrides]

@@ -35,7 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         from ...modules.summary import summary_figures
 
-        print_json(summary_figures(experiment.model, shape, experiment.optimizer))
+        figures = summary_figures(experiment.model, shape, experiment.optimizer)
+        print_json(figures | {"augment": [augment.label() for augment in experiment.augment]})
     else:
         print(experiment.model.summary(shape, experiment.optimizer))
+        if experiment.augment:
+            print(f"pictures are augmented by {', '.join(augment.label() for augment in experiment.augment)}")
     return OK

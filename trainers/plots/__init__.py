@@ -4,6 +4,6 @@ A file a kind of picture; each function takes a `TrainedRun` and returns a matpl
 the reason, where the picture is none of such a net.
 """
 
-from .draw import PICTURES, Unfit, plot_runs
+from .draw import PICTURES, Unfit, plot_augment, plot_runs
 
-__all__ = ["PICTURES", "Unfit", "plot_runs"]
+__all__ = ["PICTURES", "Unfit", "plot_augment", "plot_runs"]

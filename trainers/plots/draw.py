@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..configs import load_config
 from ..inference import Part
 from ..runs import config_of
+from .augments import draw_augment
 from .classes import draw_confusion, draw_mistakes
 from .curves import draw_curves
 from .density import draw_density
@@ -71,6 +73,17 @@ def plot_runs(
     if not drawn:
         raise Unfit(f"plot: there is nothing to draw: {next(iter(left.values()))}")
     return written(drawn, out or run.folder, dpi), left
+
+
+def plot_augment(source: str, overrides: Sequence[str] = (), out: Path | None = None, dpi: int = 150) -> Path:
+    """Draw what a config's augmentation makes of its pictures; returns the path, by default NAME-augment.png here.
+
+    Errors: ImportError without matplotlib; ConfigError; Unfit for a config without augmentation.
+    """
+    need_matplotlib()
+    config = load_config(source, overrides)
+    assert config.path is not None
+    return written({f"{config.path.stem}-augment": draw_augment(config)}, out or Path("."), dpi)[0]
 
 
 def written(drawn: dict[str, Figure], folder: Path, dpi: int) -> list[Path]:
