@@ -39,7 +39,11 @@ class Reference:
 def reference_of(subject: Subject) -> Reference:
     """The derivative of the subject's fprop; without gradients, and with the reason, where it cannot be traced."""
     from .autodiff import derive
+    from .autodiff.derived import is_derived
 
+    without = [inside.label() for inside in subject.module.all_modules() if is_derived(inside)]
+    if without:
+        return Reference({}, f"differences: the trace is what {' and '.join(without)} has for a bprop")
     subject.rewind()
     try:
         derived = derive(subject.module, *subject.arguments)

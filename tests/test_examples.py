@@ -73,6 +73,28 @@ def test_a_mixture_beats_one_gaussian(folder):
     assert ("no picture" in output) != drawn
 
 
+def test_an_evaluation_trace(folder):
+    output = run("evaluation_trace.py", folder)
+    assert "\nv7  v5 + v6    8.47976   16.7781  1\n" in output
+    assert "the derivative for x1: 16.77811219786" in output
+    assert float(output.split()[-1]) < 1e-14
+
+
+def test_numerical_derivatives(folder):
+    output = run("numerical_derivatives.py", folder)
+    rows = {line.split()[0]: [float(word) for word in line.split()[1:]] for line in output.splitlines()[6:]}
+    assert rows["1e-08"][0] < 1e-7 < rows["1e-02"][0]
+    assert rows["1e-05"][1] < 1e-9 < min(rows["1e-02"][1], rows["1e-10"][1])
+    assert max(rows[step][2] for step in ("1e-08", "1e-14")) < 1e-15
+
+
+@pytest.mark.jit
+def test_a_module_without_bprop_learns(folder):
+    output = run("without_bprop.py", folder)
+    assert "beside differences: the trace is what Swish() has for a bprop" in output
+    assert float(output.split()[-1]) < 0.002
+
+
 @pytest.mark.parametrize("slope", [0.5, 2.0])
 def test_swish(slope):
     spec = spec_from_file_location("swish_of_the_examples", EXAMPLES / "swish.py")
@@ -98,7 +120,10 @@ def test_every_example_is_here():
     assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".yaml")} == {
         "by_hand.py",
         "digits_swish.yaml",
+        "evaluation_trace.py",
         "inverse_density.py",
+        "numerical_derivatives.py",
         "own_loop.py",
         "swish.py",
+        "without_bprop.py",
     }

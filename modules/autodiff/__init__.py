@@ -6,7 +6,21 @@ numerical ways.
 
 from .derive import Derivation, derive
 from .derived import derived
+from .differences import central_difference, complex_step, difference_errors, forward_difference
 from .dual import Dual, derivative, duals, tangents_of
 from .rules import Untraceable
 
-__all__ = ["Derivation", "Dual", "Untraceable", "derivative", "derive", "derived", "duals", "tangents_of"]
+__all__ = [
+    "Derivation",
+    "Dual",
+    "Untraceable",
+    "central_difference",
+    "complex_step",
+    "derivative",
+    "derive",
+    "derived",
+    "difference_errors",
+    "duals",
+    "forward_difference",
+    "tangents_of",
+]

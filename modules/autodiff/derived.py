@@ -48,3 +48,8 @@ def derived(cls: M) -> M:
     members: dict[str, Any] = {"__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": cls.__qualname__}
     members |= {"jit": False, "fprop": fprop, "bprop": bprop, "fprop_of_author": author}
     return type(cls.__name__, (cls,), members)  # type: ignore[return-value]
+
+
+def is_derived(module: Module) -> bool:
+    """Whether a module's bprop is the trace of its fprop."""
+    return hasattr(type(module), "fprop_of_author")

@@ -29,6 +29,7 @@ COMMANDS = (
     "warmup",
     "summary",
     "check",
+    "differences",
     "profile",
     "new",
     "schema",

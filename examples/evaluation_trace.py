@@ -1,0 +1,27 @@
+"""Automatic differentiation in the open: the evaluation trace of Bishop and Bishop, section 8.2, and dual numbers."""
+
+import numpy as np
+from bprop.modules import Linear
+from bprop.modules.autodiff import Dual, derive
+
+
+def f(x1, x2):
+    v3 = x1 * x2
+    v4 = np.sin(x2)
+    v5 = np.exp(v3)
+    v6 = v3 - v4
+    return v5 + v6
+
+
+trace = derive(f, 1.0, 2.0)
+trace.tangent(x1=1.0)  # forward: from the first line to the last
+trace.bprop()  # backward: from the last line to the first
+print(trace)
+
+print("\nby dual numbers, the derivative for x1:", f(Dual(1.0, 1.0), Dual(2.0)).tangent)
+
+layer, x, grad_y = Linear(3, 2).to("float64"), np.ones((4, 3)), np.ones((4, 2))
+layer.fprop(x)
+layer.bprop(grad_y)
+wanted = derive(layer, x).bprop(grad_y)["weight"]
+print("bprop of Linear by hand, less that of its trace:", abs(layer.grad_weight - wanted).max())

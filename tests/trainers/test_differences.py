@@ -1,0 +1,51 @@
+"""`bprop differences`: the slope is the gradient's, the errors have their valleys, and the picture is written."""
+
+import json
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from bprop.trainers import cli
+from bprop.trainers.configs import load_config, parse_config
+from bprop.trainers.differences import differences_of
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch):
+    """What is found does not depend on the compiler, which takes its time."""
+    monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
+
+
+def test_differences_of_a_config(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["differences", "iris", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    forward, central = (np.array(found["errors"][f"{method} float64"]) for method in ("forward", "central"))
+    assert found["steps"][4] == pytest.approx(1e-4)
+    assert central.min() < 1e-8 < forward.min() < 1e-5
+    assert forward[:4].max() > 10 * forward[5]
+    assert min(found["errors"]["central float32"]) > central.min()
+    assert (tmp_path / "iris-differences.png").exists() == (find_spec("matplotlib") is not None)
+
+
+def test_the_table_and_dropout(tmp_path, capsys):
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "{dataset: Iris, model: [Linear: {in_features: 4, out_features: 5}, Dropout, Tanh, "
+        "Linear: {in_features: 5, out_features: 3}], loss: SoftmaxCrossEntropy, optimizer: {SGD: {lr: 0.1}}}"
+    )
+    assert cli.main(["differences", str(path), "--run", str(tmp_path / "pictures"), "--quiet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"Errors of differences for {path}, 32 samples of Iris: a slope of ")
+    assert lines[1].split()[0] == "step"
+    assert len(lines) == 1 + 16 + 4
+    assert lines[-3].startswith("central differences in float64 come within ")
+    found = differences_of(load_config(path))
+    assert found.best("central", "float64")[1] < 1e-8, "the random numbers of dropout are the same in each run"
+    assert repr(found.as_dict()["title"]) in repr(found.title)
+
+
+def test_a_loss_without_a_slope_is_refused():
+    text = "{dataset: InverseProblem, model: [Identity], loss: MeanSquaredError, optimizer: {SGD: {lr: 0.1}}}"
+    with pytest.raises(ValueError, match=r"the loss does not depend on any parameter here, so there is no slope"):
+        differences_of(parse_config(text))

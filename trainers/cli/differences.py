@@ -1,0 +1,58 @@
+"""`bprop differences`: how far numerical derivatives are from a net's gradient."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from .command import OK, command, print_json, takes_config, takes_json, takes_quiet
+
+DESCRIPTION = """\
+Show how far differences of a net's loss are from its gradient, for steps from 1 down to 1e-14, in float64 and float32.
+
+Large steps are wrong by the curvature, small ones by rounding (Bishop and Bishop, Deep Learning, figure 8.2). A table
+appears, and a picture is written as PNG (with matplotlib: pip install 'bprop[plot]').
+"""
+MORE = """\
+examples:
+  bprop differences digits_mlp
+  bprop differences iris --run pictures --json
+"""
+
+
+def add_to(commands) -> None:
+    """Add the command to the parser's."""
+    line = "show how far numerical derivatives are from the gradient"
+    parser = command(commands, "differences", run, line, DESCRIPTION, MORE)
+    takes_config(parser)
+    parser.add_argument(
+        "--run", type=Path, metavar="DIR", help="folder for the picture (default: NAME-differences.png here)"
+    )
+    takes_quiet(parser, "do not say where the picture is")
+    takes_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare, print the table, draw the picture."""
+    from ..configs import load_config
+
+    config = load_config(arguments.config, arguments.overrides)
+    from ..differences import differences_of, draw_differences
+    from ..notice import said_if_slow
+
+    with said_if_slow("compiling the net in float64 and in float32", quiet=arguments.quiet):
+        found = differences_of(config)
+    if arguments.json:
+        print_json(found.as_dict())
+    else:
+        print(found)
+    folder = arguments.run or Path(".")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ("differences.png" if arguments.run else f"{Path(arguments.config).stem}-differences.png")
+    try:
+        draw_differences(found, path)
+    except ImportError as error:
+        print(f"bprop: no picture: {error}", file=sys.stderr)
+    else:
+        if not arguments.quiet:
+            print(path, file=sys.stderr if arguments.json else sys.stdout)
+    return OK
