@@ -1,24 +1,29 @@
 """Kill trainings at random moments, resume them, kill those, too, and compare what they become with one left alone.
 
-    python tests/kill_many.py 200            # so many kills, spread over all configs
-    python tests/kill_many.py 20 --seed 3
+    python tests/kill_many.py 200            # so many kills, spread over all configs and a sweep
+    python tests/kill_many.py 20 --seed 3 --only images sweep
 
-A server process has imported everything; each training is a process forked from it, so a kill costs no start.
+A server process has imported everything; each training is a process forked from it, so a kill costs no start. A sweep
+is started as a user does it; its kills hit the sweep itself, one of its processes, or all of them.
 """
 
 import argparse
+import contextlib
 import csv
 import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
 from pathlib import Path
 
+import numpy as np
 from bprop.trainers import resumed_runs, runs
+from bprop.trainers.checkpoints import read_checkpoint
 from bprop.trainers.configs import load_config
 
 HEAD = "dataset: Iris\nloss: SoftmaxCrossEntropy\n"
@@ -29,6 +34,21 @@ model:
   - Tanh
   - Dropout: {p: 0.2}
   - Linear: {in_features: 8, out_features: 3}
+"""
+IMAGES = """\
+dataset: Digits
+loss: {SoftmaxCrossEntropy: {label_smoothing: 0.1}}
+model:
+  - Conv2d: {in_channels: 1, out_channels: 4, kernel_size: 3, padding: 1}
+  - BatchNorm2d: {num_features: 4}
+  - ReLU
+  - MaxPool2d: {kernel_size: 2}
+  - Dropout2d: {p: 0.1}
+  - Conv2d: {in_channels: 4, out_channels: 6, kernel_size: 3, bias: false}
+  - GroupNorm: {num_groups: 2, num_channels: 6}
+  - GELU
+  - Flatten
+  - Linear: {in_features: 24, out_features: 10}
 """
 OFTEN = "Checkpoint: {seconds: 0, minutes: 0, best: 2}"
 CONFIGS = {
@@ -46,6 +66,12 @@ schedules:
 trainer: {{epochs: 30, batch_size: 4, balance: true, drop_last: true}}
 callbacks: [{{EarlyStopping: {{monitor: valid_accuracy, patience: 6}}}}, {OFTEN}]
 """,
+    "images": f"""{IMAGES}
+optimizer: {{AdamW: {{lr: 0.01, groups: [{{Group: {{match: "*.bias", lr_factor: 0.5}}}}]}}}}
+schedules: {{optimizer.lr: {{WarmupSchedule: {{total_iters: 30, then: {{CosineSchedule: {{per: step}}}}}}}}}}
+trainer: {{epochs: 8, batch_size: 64, metrics: [accuracy, f1_macro]}}
+callbacks: [{{EarlyStopping: {{patience: 1, min_delta: 0.02}}}}, {OFTEN}, Statistics]
+""",
     "lbfgs": f"""{HEAD}
 dtype: float64
 model: [{{Linear: {{in_features: 4, out_features: 8}}}}, Tanh, {{Linear: {{in_features: 8, out_features: 3}}}}]
@@ -54,6 +80,12 @@ trainer: {{epochs: 30, batch_size: 60}}
 callbacks: [{OFTEN}]
 """,
 }
+SWEEP = f"""{HEAD}{NET}
+optimizer: {{SGD: {{lr: 0.1, momentum: 0.9}}}}
+trainer: {{epochs: 150, batch_size: 4, drop_last: true}}
+callbacks: [{OFTEN}]
+sweep: {{grid: {{seed: [0, 1, 2]}}}}
+"""
 
 
 def train(folder: Path, config: Path) -> None:
@@ -83,13 +115,25 @@ def started(folder: Path, config: Path) -> int:
 def result(folder: Path) -> tuple:
     """All that a run leaves, but for times."""
     summary = json.loads((folder / "summary.json").read_text())
+    statistics = folder / "statistics.csv"
     with (folder / "metrics.csv").open(newline="") as file:
         rows = [{**row, "seconds": ""} for row in csv.DictReader(file)]
     weights = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*[!0-9].safetensors")}
     weights = {path: data for path, data in weights.items() if not path.stem.isdigit()}  # checkpoints hold times
     for name in ("seconds", "run", "threads"):
         del summary[name]
-    return summary, rows, weights, (folder / "config.yaml").read_text()
+    state = timeless(read_checkpoint(folder / "checkpoint"))
+    texts = [path.read_text() for path in (folder / "config.yaml", statistics) if path.exists()]
+    return summary, rows, weights, texts, state
+
+
+def timeless(value):
+    """A tree of values without times, its arrays as bytes."""
+    if isinstance(value, dict):
+        return {key: timeless(item) for key, item in value.items() if key != "seconds"}
+    if isinstance(value, list):
+        return [timeless(item) for item in value]
+    return (value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
 
 
 def kill_and_compare(name: str, kills: int, folder: Path, chance: random.Random) -> int:
@@ -120,18 +164,77 @@ def kill_and_compare(name: str, kills: int, folder: Path, chance: random.Random)
     return sequences
 
 
+def sweep(folder: Path, config: Path) -> subprocess.Popen:
+    """Start a sweep, or go on with it."""
+    command = [sys.executable, "-m", "bprop.trainers.cli", "sweep", str(config), "--run", str(folder), "--jobs", "2"]
+    return subprocess.Popen([*command, "--quiet"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def children(parent: int) -> list[int]:
+    """The processes that another one has started and that still run."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it is over
+            state, owner = (process / "stat").read_text().rpartition(")")[2].split()[:2]
+            found += [int(process.name)] if int(owner) == parent and state != "Z" else []
+    return found
+
+
+def table_of(folder: Path) -> list[dict]:
+    """The one table of a sweep, but for times."""
+    with (folder / "results.csv").open(newline="") as file:
+        return [{**row, "seconds": "", "threads": ""} for row in csv.DictReader(file)]
+
+
+def sweep_result(folder: Path) -> tuple:
+    """All that a sweep leaves."""
+    return table_of(folder), [result(run) for run in sorted(folder.glob("[0-9][0-9][0-9]"))]
+
+
+def kill_sweeps(kills: int, folder: Path, chance: random.Random) -> int:
+    """Kill sweeps, their processes, or both; returns in how many sequences."""
+    config = folder / "sweep.yaml"
+    config.write_text(SWEEP)
+    assert sweep(folder / "wanted", config).wait() == 0
+    wanted, done, sequences = sweep_result(folder / "wanted"), 0, 0
+    while done < kills:
+        run, status = folder / f"sweep-{sequences}", -1
+        while status != 0:
+            process, until = sweep(run, config), time.monotonic() + chance.uniform(1.5, 6)
+            while process.poll() is None and time.monotonic() < until:
+                time.sleep(0.02)
+            if done < kills and process.poll() is None:
+                workers = children(process.pid)
+                which = chance.choice(["the sweep", "a process", "all"])
+                victims = [process.pid] * (which != "a process") + workers[: {"a process": 1, "all": 9}.get(which, 0)]
+                for victim in victims:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(victim, signal.SIGKILL)
+                done += bool(victims)
+            said = process.communicate()[1].decode()
+            status = process.returncode
+            assert status in (0, 1, -signal.SIGKILL), said  # 1: one of its runs was killed
+        assert sweep_result(run) == wanted, f"after kills the results of {run} are others"
+        sequences += 1
+    return sequences
+
+
 def main() -> None:
     """Kill as often as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kills", type=int)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", choices=[*CONFIGS, "sweep"], default=[*CONFIGS, "sweep"])
     arguments = parser.parse_args()
-    chance = random.Random(arguments.seed)
-    for k, name in enumerate(CONFIGS):
-        kills = arguments.kills * (k + 1) // len(CONFIGS) - arguments.kills * k // len(CONFIGS)
+    chance, names = random.Random(arguments.seed), arguments.only
+    for k, name in enumerate(names):
+        kills = arguments.kills * (k + 1) // len(names) - arguments.kills * k // len(names)
         with tempfile.TemporaryDirectory() as folder:
-            sequences = kill_and_compare(name, kills, Path(folder), chance)
-        print(f"{name}: {kills} kills in {sequences} runs, all as if never stopped")
+            if name == "sweep":
+                sequences = kill_sweeps(kills, Path(folder), chance)
+            else:
+                sequences = kill_and_compare(name, kills, Path(folder), chance)
+        print(f"{name}: {kills} kills in {sequences} runs, all as if never stopped", flush=True)
 
 
 if __name__ == "__main__":

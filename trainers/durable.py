@@ -47,6 +47,17 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def in_use(folder: Path) -> bool:
+    """Whether another process has a folder."""
+    try:
+        with locked(folder):
+            return False
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Within this context no other process has the folder; the system frees it even if this one is killed.

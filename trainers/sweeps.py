@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,8 @@ from .comparison import cell
 from .configs import Config, ConfigError, load_config
 from .configs.sweeping import overrides_of
 from .configs.writing import written
-from .durable import locked, write_durably
+from .durable import ASIDE, in_use, locked, write_durably
+from .following import PARENT
 from .metrics import larger_is_better
 from .runs import new_folder, refuse_files_in, summary_of
 
@@ -101,6 +101,8 @@ def train_sweep(
         raise ValueError(f"sweep: jobs is {jobs}, expected at least 1")
     what = config.resolved() + written({"sweep": [run.values for run in runs]})
     if folder is None or not (folder / WHAT).is_file():
+        if folder is not None:  # of a sweep that was killed as it began
+            (folder / (WHAT + ASIDE)).unlink(missing_ok=True)
         folder = new_folder(folder, config)
     elif (folder / WHAT).read_text(encoding="utf-8") != what:
         raise FileExistsError(f"{folder} is the folder of another sweep, see {folder / WHAT}; give another with --run")
@@ -136,7 +138,7 @@ class Sharing:
 
     def start(self, job: int, command: list[str], log: Path) -> subprocess.Popen:
         """A process on the cores of a job; Ctrl-C at the terminal does not reach it by itself."""
-        environment = {**dict.fromkeys(LIBRARIES, str(self.threads)), **os.environ}
+        environment = {**dict.fromkeys(LIBRARIES, str(self.threads)), **os.environ, PARENT: str(os.getpid())}
         with log.open("ab") as file:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, start_new_session=True
@@ -158,14 +160,18 @@ def command_of(path: Path, run: Run) -> list[str]:
 
 
 def train_waiting(path: Path, runs: list[Run], sharing: Sharing, quiet: bool) -> None:
-    """Train the runs that are not done, so many at a time; on Ctrl-C end their processes, and wait for them."""
-    waiting = deque(run for run in runs if run.status != DONE)
+    """Train the runs that are not done, so many at a time; on Ctrl-C end their processes, and wait for them.
+
+    A run that a process of a killed sweep still has waits until that is over.
+    """
+    waiting = [run for run in runs if run.status != DONE]
     active: dict[int, tuple[subprocess.Popen, Run]] = {}
     try:
         while waiting or active:
             for job in range(sharing.jobs):
-                if waiting and job not in active:
-                    run = waiting.popleft()
+                run = None if job in active else next((run for run in waiting if not in_use(run.folder)), None)
+                if run is not None:
+                    waiting.remove(run)
                     active[job] = sharing.start(job, command_of(path, run), run.log), run
             time.sleep(PATIENCE)
             for job, (process, run) in list(active.items()):

@@ -1,11 +1,12 @@
 """Configs damaged in many ways: each is built, or refused with a message that names the place, and nothing is written.
 
-BPROP_EXAMPLES=2000 tries more of them.
+BPROP_EXAMPLES=2000 tries more of them, and trains those that are not refused.
 """
 
 import json
 import os
 import re
+import shutil
 from itertools import count
 
 import pytest
@@ -47,8 +48,10 @@ NUMBERS = [
     1e300,
     1e-320,
     float("inf"),
+    float("-inf"),
     float("nan"),
     0.5,
+    -0.0,
 ]
 TEXTS = [
     "",
@@ -65,8 +68,11 @@ TEXTS = [
     "1",
     "null",
     "\x07",
+    "\x1b[31m",
+    "\u202e",
     "a.B",
     "-",
+    "x" * 1001,
 ]
 OTHERS = [None, True, False, [], {}, [[]], {"Tanh": None}, ["Tanh"], {"": 1}, {"seed": 1, "Tanh": 2}]
 JUNK = [*NUMBERS, *TEXTS, *OTHERS]
@@ -164,6 +170,8 @@ def test_a_mutated_config_is_built_or_refused(folder, capsys, chosen):
     assert [path.name for path in folder.iterdir()] == ["c.yaml"]
     if status == 0:
         assert out.startswith("model ")
+        if EXAMPLES > 200:
+            trained(config, folder, capsys)
         return
     assert status == 2
     problems = [line for line in err.removeprefix("bprop: error:").splitlines() if line and line[:2] != "  "]
@@ -171,6 +179,23 @@ def test_a_mutated_config_is_built_or_refused(folder, capsys, chosen):
     for line in problems:
         assert re.match(r" ?(c\.yaml:\d+:\d+: |[\w.]+(\(.*\))?: )", line), err  # the data are refused by who reads them
     assert "Traceback" not in err
+
+
+def trained(config, folder, capsys):
+    """What a dry run takes is trained, or fails with a reason; never for more than two epochs."""
+    epochs = next((value for key, value in (config.get("trainer") or {}).items() if key == "epochs"), 2)
+    more = [f"trainer.epochs={min(epochs, 2)}"] if isinstance(epochs, int) else []
+    status = cli.main(["train", "c.yaml", "--no-imports", "--quiet", "--run", str(folder / "run"), *more])
+    err = capsys.readouterr().err
+    files = {path.name for path in (folder / "run").iterdir()}
+    shutil.rmtree(folder / "run")
+    if status == 0:
+        assert {"config.yaml", "summary.json", "model.safetensors"} <= files
+        return
+    assert status in (1, 2)
+    assert err.startswith("bprop: error: ")
+    assert "Traceback" not in err
+    assert status == 2 or "summary.json" in files, err
 
 
 def test_the_config_is_right_as_it_is(folder, capsys):

@@ -1,8 +1,11 @@
 """Sweeps: which runs a config describes, and what becomes of them, as processes side by side."""
 
+import contextlib
 import csv
 import json
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,8 @@ from bprop.trainers import cli, sweeps
 from bprop.trainers.configs import ConfigError, parse_config
 from bprop.trainers.configs.nodes import plain, read_yaml
 from bprop.trainers.configs.sweeping import overrides_of
+from bprop.trainers.configs.writing import written
+from bprop.trainers.durable import locked
 from bprop.trainers.sweeps import DONE, FAILED, STOPPED, WAITING, Run, ranked, runs_of, told, train_sweep
 from hypothesis import given
 from hypothesis import strategies as st
@@ -238,6 +243,69 @@ def test_interrupted_sweeps_end_their_processes(config, monkeypatch):
     assert [run.status for run in runs] == [STOPPED, STOPPED, WAITING]
     assert [row["status"] for row in table_of(Path("sweep"))] == [STOPPED, STOPPED, WAITING]
     assert {path.name for path in Path("sweep").glob("*.said")} == {"000.said", "001.said"}
+
+
+ORPHAN = """\
+import os, pathlib, subprocess, sys, time
+from bprop.trainers.following import PARENT, follow_parent
+if sys.argv[1] == "sweep":
+    os.environ[PARENT] = str(os.getpid())
+    subprocess.Popen([sys.executable, "-c", sys.argv[2], "run", ""], start_new_session=True)
+    time.sleep(60)
+follow_parent()
+assert PARENT not in os.environ
+pathlib.Path("begun").write_text("")
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    pathlib.Path("interrupted").write_text("")
+"""
+
+
+def until(happened):
+    end = time.monotonic() + 30
+    while not happened() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert happened()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process does not learn there that its parent is gone")
+def test_the_processes_of_a_killed_sweep_end_with_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sweep = subprocess.Popen([sys.executable, "-c", ORPHAN, "sweep", ORPHAN])
+    until(Path("begun").exists)
+    time.sleep(0.5)
+    assert not Path("interrupted").exists()
+    sweep.kill()
+    sweep.wait()
+    until(Path("interrupted").exists)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked there")
+def test_a_run_that_another_process_has_waits(config, monkeypatch):
+    found, runs = runs_of(config, ["sweep={grid: {seed: [0, 1]}}"])
+    started, held = [], contextlib.ExitStack()
+    (Path("sweep") / "000").mkdir(parents=True)
+    (Path("sweep") / "sweep.yaml").write_text(found.resolved() + written({"sweep": [run.values for run in runs]}))
+    held.enter_context(locked(Path("sweep/000")))
+
+    def command(path, run):
+        started.append(run.folder.name)
+        held.close()
+        return [sys.executable, "-c", ""]
+
+    monkeypatch.setattr(sweeps, "command_of", command)
+    monkeypatch.setattr(sweeps, "finish", lambda run, returncode: setattr(run, "status", DONE))
+    train_sweep(found, runs, Path("sweep"), jobs=2, quiet=True)
+    assert started == ["001", "000"]
+
+
+def test_a_sweep_that_was_killed_as_it_began(config, monkeypatch):
+    found, _ = runs_of(config)
+    Path("sweep").mkdir()
+    (Path("sweep") / "sweep.yaml.tmp").write_text("half")
+    train_sweep(found, [], Path("sweep"), quiet=True)
+    assert sorted(path.name for path in Path("sweep").iterdir()) == ["results.csv", "sweep.yaml"]
 
 
 def test_runs_go_on_by_resume(config):

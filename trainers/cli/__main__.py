@@ -2,7 +2,9 @@
 
 import sys
 
+from ..following import follow_parent
 from . import main
 
 if __name__ == "__main__":
+    follow_parent()
     sys.exit(main())

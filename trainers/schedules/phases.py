@@ -24,6 +24,10 @@ class WarmupSchedule(Schedule):
         not_negative("WarmupSchedule", start_factor=start_factor)
         self.total_iters, self.then, self.start_factor = total_iters, then, start_factor
 
+    @property
+    def monitored(self) -> str | None:
+        return self.then.monitored
+
     def value(self, base: float, t: int, total: int) -> float:
         if t < self.total_iters:
             return base * (self.start_factor + (1 - self.start_factor) * t / self.total_iters)
