@@ -4,6 +4,7 @@ from .avg_pool import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d
 from .batch_norm import BatchNorm1d, BatchNorm2d
 from .bilinear import Bilinear
 from .binary_losses import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Focal
+from .combinations import CAddTable, CDivTable, CMaxTable, CMinTable, CMulTable, CSubTable
 from .concat import Concat
 from .conv import Conv1d, Conv2d
 from .conv_transpose import ConvTranspose2d
@@ -21,6 +22,7 @@ from .gaussian_nll import GaussianNLL, LearntPrecision
 from .glu import GLU
 from .gradient_check import check_gradients
 from .gradient_report import GradientError, GradientReport
+from .graph import Graph, Share
 from .group_norm import GroupNorm, InstanceNorm2d
 from .initializers import (
     Constant,
@@ -32,6 +34,7 @@ from .initializers import (
     manual_seed,
     new_key,
 )
+from .joining import JoinTable, NarrowTable, SplitTable, StackTable
 from .kernels.elementary import erf, sigmoid, softplus
 from .label_loss import LabelLoss
 from .layer_norm import LayerNorm, RMSNorm
@@ -73,6 +76,7 @@ from .sequential import Sequential
 from .shrinkage_units import Hardshrink, Softshrink, Softsign, Tanhshrink
 from .softmax import LogSoftmax, Softmax, Softmin
 from .softmax_cross_entropy import SoftmaxCrossEntropy
+from .tables import ConcatTable, MapTable, ParallelTable
 
 __all__ = [
     "CELU",
@@ -93,10 +97,17 @@ __all__ = [
     "BinaryCrossEntropy",
     "BinaryCrossEntropyWithLogits",
     "Buffer",
+    "CAddTable",
+    "CDivTable",
+    "CMaxTable",
+    "CMinTable",
     "CMul",
+    "CMulTable",
+    "CSubTable",
     "Categorical",
     "Clamp",
     "Concat",
+    "ConcatTable",
     "Constant",
     "Conv1d",
     "Conv2d",
@@ -122,6 +133,7 @@ __all__ = [
     "GlorotUniform",
     "GradientError",
     "GradientReport",
+    "Graph",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
@@ -135,6 +147,7 @@ __all__ = [
     "Identity",
     "Initializer",
     "InstanceNorm2d",
+    "JoinTable",
     "KLDivergence",
     "LabelLoss",
     "LayerNorm",
@@ -152,6 +165,7 @@ __all__ = [
     "LogSoftmax",
     "Loss",
     "LossPart",
+    "MapTable",
     "MarginRanking",
     "MaxPool1d",
     "MaxPool2d",
@@ -167,12 +181,14 @@ __all__ = [
     "Mul",
     "MultiLoss",
     "MultiMargin",
+    "NarrowTable",
     "NegativeLogLikelihood",
     "Noise",
     "Normal",
     "Normalize",
     "Orthogonal",
     "PReLU",
+    "ParallelTable",
     "Parameter",
     "PixelShuffle",
     "Poisson",
@@ -189,6 +205,7 @@ __all__ = [
     "Residual",
     "SampleLoss",
     "Sequential",
+    "Share",
     "SiLU",
     "Sigmoid",
     "SmoothL1",
@@ -200,9 +217,11 @@ __all__ = [
     "Softshrink",
     "Softsign",
     "Sparse",
+    "SplitTable",
     "Sqrt",
     "Square",
     "SquaredHinge",
+    "StackTable",
     "Tanh",
     "Tanhshrink",
     "Threshold",

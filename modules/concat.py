@@ -1,12 +1,39 @@
 """Several ways through a net side by side: what they make are the channels of one result."""
 
-import functools
-
-from .joints import Slot, Sum
+from .joints import Slot
 from .module import Module
+from .wiring import Shape, Wired, plain_shape, tell_shape
 
 
-class Concat(Module):
+class Branches(Wired):
+    """Family base of containers of some modules side by side, `net[k]` each, `len(net)` of them."""
+
+    framework_base = True
+
+    def __init__(self, *branches: Module):
+        super().__init__()
+        if not branches:
+            raise ValueError(f"{type(self).__name__}: got no branches, expected at least one module")
+        for k, branch in enumerate(branches):
+            if not isinstance(branch, Module):
+                raise TypeError(f"{type(self).__name__}: element {k} is {branch!r}, expected a Module")
+            self._add_module(str(k), branch)
+
+    @property
+    def branches(self) -> list[Module]:
+        """The modules side by side."""
+        return [self[k] for k in range(len(self))]
+
+    def __len__(self) -> int:
+        return sum(name.isdigit() for name in self._modules)
+
+    def __getitem__(self, k: int) -> Module:
+        if not -len(self) <= k < len(self):
+            raise IndexError(f"{type(self).__name__}: index {k} of {len(self)} branches")
+        return self._modules[str(k % len(self))]
+
+
+class Concat(Branches):
     """Branches that all get x, and whose results are laid side by side along axis 1.
 
         y      = [f₁(x), f₂(x), ... fₖ(x)]
@@ -22,87 +49,42 @@ class Concat(Module):
 
     framework_base = True
 
-    def __init__(self, *branches: Module):
-        super().__init__()
-        if not branches:
-            raise ValueError("Concat: got no branches, expected at least one module")
-        for k, branch in enumerate(branches):
-            if not isinstance(branch, Module):
-                raise TypeError(f"Concat: element {k} is {branch!r}, expected a Module")
-            self._add_module(str(k), branch)
-        for k in range(len(branches)):
-            self._add_module(f"_slot{k}", Slot())
-            if k:
-                self._add_module(f"_sum{k}", Sum())
+    def wire(self, call, x):
+        return join(self, call, tuple(call(branch, "fprop", x) for branch in self.branches))
 
-    def __len__(self) -> int:
-        return sum(name.isdigit() for name in self._modules)
-
-    def __getitem__(self, k: int) -> Module:
-        if not -len(self) <= k < len(self):
-            raise IndexError(f"Concat: index {k} of {len(self)} branches")
-        return self._modules[str(k % len(self))]
-
-    def fprop(self, x):
-        return fprop_ways(len(self))(self, x)
-
-    def bprop(self, grad_y):
-        return bprop_ways(len(self))(self, grad_y)
-
-    def write_fprop(self, operations, x):
-        y: tuple[str, ...] = ()
-        for k in range(len(self)):
-            way = operations.fprop(self[k], x)
-            y = (operations.call(self._modules[f"_slot{k}"], "fprop", way, *y),)
-        return y[0]
-
-    def write_bprop(self, operations, grad_y):
-        grad_x = ""
-        for k in range(len(self)):
-            grad_way = operations.call(self._modules[f"_slot{k}"], "bprop", grad_y)
-            grad = operations.bprop(self[k], grad_way)
-            grad_x = operations.call(self._modules[f"_sum{k}"], "bprop", grad_x, grad) if k else grad
-        return grad_x
-
-    def children_inside(self):
-        return {f"m{name}": module for name, module in self._modules.items()}
-
-    def compiled_methods(self):
-        return {"fprop": fprop_ways(len(self), "m"), "bprop": bprop_ways(len(self), "m")}
+    def wire_back(self, call, grad_y):
+        parts = part(self, call, grad_y, len(self))
+        return self.sum_of(call, "_sum", [call(self[k], "bprop", parts[k]) for k in range(len(self))])
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        shapes = []
-        for k in range(len(self)):
-            try:
-                shapes.append(tuple(self[k].output_shape(tuple(input_shape))))
-            except Exception as error:
-                self[k].place_once(error)
-                raise
-        for k, shape in enumerate(shapes):
-            if len(shape) < 2 or (*shape[:1], *shape[2:]) != (*shapes[0][:1], *shapes[0][2:]):
-                wanted = (*shapes[0][:1], "any", *shapes[0][2:]) if len(shapes[0]) > 1 else ("N", "any", "...")
-                expected = f"({', '.join(map(str, wanted))})"
-                raise ValueError(f"{self.label()}: branch {k} makes shape {shape}, expected {expected}")
-        return (shapes[0][0], sum(shape[1] for shape in shapes), *shapes[0][2:])
+        x = Shape.of(input_shape)
+        shapes = [plain_shape(tell_shape(branch, "fprop", x)) for branch in self.branches]
+        return joined_shape(self, shapes, 1, "branch {} makes shape")
 
 
-@functools.cache
-def fprop_ways(count: int, prefix: str = ""):
-    """The function (self, x) that lays the results of the first `count` branches side by side."""
-    slot, branch = f"{prefix}_slot{count - 1}", f"{prefix}{count - 1}"
-    if count == 1:
-        return lambda self, x: getattr(self, slot).fprop(getattr(self, branch).fprop(x))
-    before = fprop_ways(count - 1, prefix)
-    return lambda self, x: getattr(self, slot).fprop(getattr(self, branch).fprop(x), before(self, x))
+def join(owner: Wired, call, ways, axis: int = 1):
+    """The ways side by side along an axis, laid there by the owner's slots."""
+    slots = [owner.joint(f"_slot{k}", lambda: Slot(axis)) for k in range(len(ways))]
+    end: tuple = ()
+    for slot, way in zip(slots, ways, strict=True):
+        end = (call(slot, "measure", way, *end),)
+    y = call(slots[-1], "fprop", ways[-1])
+    for slot, way in zip(slots[:-1], ways[:-1], strict=True):
+        y = call(slot, "fprop", way, y)
+    return y
 
 
-@functools.cache
-def bprop_ways(count: int, prefix: str = ""):
-    """The function (self, grad_y) that sums the gradients of x of the first `count` branches."""
-    slot, branch, total = f"{prefix}_slot{count - 1}", f"{prefix}{count - 1}", f"{prefix}_sum{count - 1}"
-    if count == 1:
-        return lambda self, grad_y: getattr(self, branch).bprop(getattr(self, slot).bprop(grad_y))
-    before = bprop_ways(count - 1, prefix)
-    return lambda self, grad_y: getattr(self, total).bprop(
-        before(self, grad_y), getattr(self, branch).bprop(getattr(self, slot).bprop(grad_y))
-    )
+def part(owner: Wired, call, grad_y, count: int):
+    """The gradient of each of the ways that were joined."""
+    return tuple(call(owner.joint(f"_slot{k}", Slot), "bprop", grad_y) for k in range(count))
+
+
+def joined_shape(owner: Module, shapes, axis: int, said: str) -> tuple[int, ...]:
+    """The shape of arrays of these shapes side by side; ValueError that says which does not fit."""
+    first = shapes[0]
+    for k, shape in enumerate(shapes):
+        if len(shape) <= axis or (*shape[:axis], *shape[axis + 1 :]) != (*first[:axis], *first[axis + 1 :]):
+            wanted = (*first[:axis], "any", *first[axis + 1 :]) if len(first) > axis else ("N", "any", "...")
+            expected = f"({', '.join(map(str, wanted))})"
+            raise ValueError(f"{owner.label()}: {said.format(k)} {shape}, expected {expected}")
+    return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])

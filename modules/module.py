@@ -12,7 +12,10 @@ import numpy as np
 
 from .engine import calls
 from .engine.stateful import Stateful, in_plain_python, method_names, plain_python
+from .engine.tables import is_table_of_shapes
+from .initializers import new_key
 from .parameter import Buffer, Counter, Parameter, flatten
+from .sharing import first_of, part, refuse_ties_between_nets, retie, tie, untied
 
 if TYPE_CHECKING:
     from .summary import Summary
@@ -53,6 +56,7 @@ class Module(Stateful):
         hidden["_plans"] = {}
         hidden["_pending"] = None
         hidden["_checked"] = {}
+        hidden["_tie"] = None  # with the modules that share its parameters
         hidden.update(training=True, accumulate=True, needs_grad_x=True)
 
     # -- what the author of a module writes ------------------------------------------------------------------------
@@ -79,6 +83,9 @@ class Module(Stateful):
 
     def check_arguments(self, *shapes):
         """ValueError unless arguments of these shapes fit; returns the shape of the result."""
+        if is_table_of_shapes(shapes[0]):
+            said = " and ".join(map(str, shapes[0]))
+            raise ValueError(f"{self.label()}: x is a table of arrays of shapes {said}, expected one array")
         return self.output_shape(*shapes)
 
     # -- calling -------------------------------------------------------------------------------------------------
@@ -168,12 +175,13 @@ class Module(Stateful):
         if module.parent is not None or any(module is other for other in self.all_modules()):
             raise ValueError(
                 f"{module.label()} stands in a net already, at {module.path()}: its stored input would be overwritten; "
-                "use module.copy() for one like it"
+                "use module.copy() for one like it, module.share() for one with the same weights"
             )
         vars(module)["_parent"] = weakref.ref(self)
         self._modules[name] = module
         if module.dtype != self.dtype:
             module.to(self.dtype)
+        retie(self.root())
         self.changed()
 
     def changed(self) -> None:
@@ -207,6 +215,13 @@ class Module(Stateful):
         name = next(name for name, child in parent._modules.items() if child is self)
         return parent.path() + (f"[{name}]" if name.isdigit() else f".{name}")
 
+    def root(self) -> "Module":
+        """The whole net that this module stands in."""
+        root: Module = self
+        while root.parent is not None:
+            root = root.parent  # type: ignore[assignment]
+        return root
+
     def outline(self) -> str:
         inside = ", ".join(child.outline() for child in self._modules.values())
         return f"{type(self).__name__}({inside})" if inside else type(self).__name__
@@ -236,23 +251,23 @@ class Module(Stateful):
         return not self._parameters or any("accumulate" in function.__code__.co_names for function in functions)
 
     def _owners(self) -> list[tuple["Module", str]]:
-        return [(module, name) for module in self.all_modules() for name in module._parameters]
+        return [(module, name) for _, module in untied(self) for name in module._parameters]
 
     def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
-        """(name, array) for each parameter, the names as in PyTorch: `0.weight`, `2.inner.bias`."""
-        for prefix, module in self.named_modules():
+        """(name, array) for each parameter, the names as in PyTorch: `0.weight`, `2.inner.bias`; shared ones once."""
+        for prefix, module in untied(self):
             for name in module._parameters:
                 yield f"{prefix}.{name}" if prefix else name, vars(module)[name]
 
     def named_gradients(self) -> Iterator[tuple[str, np.ndarray]]:
         """(name, array) for each parameter's gradient, under the parameter's name."""
-        for prefix, module in self.named_modules():
+        for prefix, module in untied(self):
             for name in module._parameters:
                 yield f"{prefix}.{name}" if prefix else name, vars(module)[f"grad_{name}"]
 
     def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
-        """(name, array) for each buffer, the names as in PyTorch: `1.running_mean`."""
-        for prefix, module in self.named_modules():
+        """(name, array) for each buffer, the names as in PyTorch: `1.running_mean`; shared ones once."""
+        for prefix, module in untied(self):
             for name in module._buffers:
                 yield f"{prefix}.{name}" if prefix else name, vars(module)[name]
 
@@ -293,11 +308,11 @@ class Module(Stateful):
 
     def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
         if self._flat is None:
-            root: Module = self
-            while root.parent is not None:
-                root = root.parent  # type: ignore[assignment]
+            root = self.root()
             if root._flat is None:
+                refuse_ties_between_nets(root)
                 vars(root)["_flat"] = flatten(root._owners(), root.dtype)
+                retie(root)
                 root.renew_states()
             if root is not self:
                 vars(self)["_flat"] = self._slice_of(root)
@@ -382,7 +397,31 @@ class Module(Stateful):
             for name, value in hidden.items():
                 if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not name.startswith("_"):
                     hidden[name] = value.astype(dtype)
+        retie(self)
         return self
+
+    def share(self) -> "Module":
+        """A module like this one, and so is all inside it, with the same parameters, gradients and buffers.
+
+        In one net, both add to the same gradients, and an optimizer updates their weights once: a siamese net is
+        `ParallelTable(tower, tower.share())`. `state_dict` has them under both names, as PyTorch has.
+        Errors: ValueError where both are trained in different nets.
+        """
+        twin = self.copy()
+        for own, other in zip(self.all_modules(), twin.all_modules(), strict=True):
+            tie(own, other)
+            if "key" in own._counters:
+                other.key = new_key()  # of random numbers, which are not shared
+        return twin
+
+    def copy(self):
+        """A module like this one with memory of its own, outside any net; what shares weights inside it still does."""
+        copy = super().copy()
+        part(copy)
+        return copy
+
+    def __deepcopy__(self, memo):
+        return self.copy()
 
     def overtaken(self) -> None:
         vars(self)["_pending"] = None
@@ -398,6 +437,14 @@ class Module(Stateful):
 
         return summary(self, input_shape, optimizer)
 
+    def comment_on(self, name: str) -> list[str]:
+        """What the repr says of a child beside its own."""
+        child = self._modules[name]
+        if child._modules or not child.parameter_count:
+            return []
+        first = first_of(child)
+        return [f"the weights of {first.path()}" if first else f"{child.parameter_count:,} parameters"]
+
     def __repr__(self) -> str:
         shown = {name: child for name, child in self._modules.items() if not name.startswith("_")}
         if not shown:
@@ -405,6 +452,7 @@ class Module(Stateful):
         lines = [f"{type(self).__name__}({self.extra_repr()}"]
         for name, child in shown.items():
             text = repr(child).replace("\n", "\n  ")
-            count = f"  # {child.parameter_count:,} parameters" if child.parameter_count and not child._modules else ""
-            lines.append(f"  ({name}): {text}{count}")
+            comment = ", ".join(self.comment_on(name))
+            first, *rest = text.split("\n") if child._modules else [text]
+            lines += [f"  ({name}): {first}" + (f"  # {comment}" if comment else ""), *rest]
         return "\n".join([*lines, f")  # {self.parameter_count:,} parameters"])

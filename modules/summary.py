@@ -7,6 +7,7 @@ import numpy as np
 
 from .engine.operations import Operations, prune
 from .engine.stateful import plain_python
+from .engine.tables import changed, leaves, shape_of
 from .gradient_report import table
 
 if TYPE_CHECKING:
@@ -114,20 +115,21 @@ def held(module: "Module", shape: tuple[int, ...]) -> dict[tuple[str, str, int],
     seen: list[np.ndarray] = []
     operations = Operations()
     y = operations.fprop(copy, "x")
-    operations.bprop(copy, "grad_y")
-    asked, unread = prune(operations.items, {y})  # of the first modules nobody wants grad_x
+    grad_y = changed("grad_{}".format, y)
+    operations.bprop(copy, grad_y)
+    asked, unread = prune(operations.items, {*leaves(y)})  # of the first modules nobody wants grad_x
     for each in unread:
         vars(each)["needs_grad_x"] = False
     earlier = {id(value): value for inside in copy.all_modules() for value in vars(inside).values()}
     x = np.zeros(shape, np.int64 if 0 in asked[0].module.label_arguments else copy.dtype)
     values = {"x": x}
     with plain_python(), np.errstate(all="ignore"):
-        for late, method in enumerate(("fprop", "bprop")):
+        for late in (0, 1):
             for operation in asked:
-                if operation.method == method:
+                if operation.backward == late:
                     arguments = [values[name] for name in operation.arguments]
-                    values[operation.target] = getattr(operation.module, method)(*arguments)
-            values["grad_y"] = np.zeros_like(values[y])
+                    values[operation.target] = getattr(operation.module, operation.method)(*arguments)
+            values |= {grad: np.zeros_like(values[name]) for grad, name in zip(leaves(grad_y), leaves(y), strict=True)}
             note_arrays(copy, x, earlier, seen, found, late)
     return found
 
@@ -153,7 +155,7 @@ def note_shapes(module: "Module", shapes: dict[str, tuple[int, ...]]) -> None:
 
     def noted_fprop(x, *others):
         y = fprop(x, *others)
-        shapes[path] = y.shape
+        shapes[path] = shape_of(y)
         return y
 
     vars(module).update(output_shape=noted_shape, fprop=noted_fprop)

@@ -8,6 +8,7 @@ import numpy as np
 from .operations import Operations
 from .plan import Function, Plan, wrong_shape
 from .stateful import jit_disabled
+from .tables import changed, is_table, leaves, like, shape_of
 
 INT64 = np.dtype(np.int64)
 
@@ -17,13 +18,13 @@ def fprop(module, raw, arguments):
     arguments = [as_input(module, k, argument) for k, argument in enumerate(arguments)]
     check_input(module, arguments)
     if not module.jit or jit_disabled():
-        y, plan = raw(module, *arguments), None
-        if isinstance(y, np.ndarray):
-            y = y.copy()
+        y, plan = changed(own_copy, raw(module, *arguments)), None
     else:
         plan = module_plan(module, arguments)
         y = plan.fprop(*arguments)
-    vars(module)["_pending"] = (plan, y.shape if isinstance(y, np.ndarray) else (), arguments[0].shape)
+    x = arguments[0]
+    y_shape, x_shape = (y.shape, x.shape) if type(x) is type(y) is np.ndarray else (shape_of(y), shape_of(x))
+    vars(module)["_pending"] = (plan, y_shape, x_shape)
     return y
 
 
@@ -35,24 +36,31 @@ def bprop(module, raw, arguments):
         raise error
     plan, shape, input_shape = module._pending
     arguments = [as_input(module, None, argument) for argument in arguments]
-    if arguments and arguments[0].shape != shape:
-        error = ValueError(f"{module.label()}: grad_y has shape {arguments[0].shape}, expected {shape}")
+    if arguments and shape_of(arguments[0]) != shape:
+        error = ValueError(f"{module.label()}: grad_y has shape {shape_of(arguments[0])}, expected {shape}")
         module.add_place(error)
         raise error
     vars(module)["_pending"] = None
     if plan is None:
         grad_x = raw(module, *arguments)
-        if arguments and module.parent is not None and np.shape(grad_x) != input_shape:
-            raise wrong_shape(module, np.shape(grad_x), input_shape)
-        return grad_x.copy() if isinstance(grad_x, np.ndarray) else grad_x
+        if arguments and module.parent is not None and shape_of(grad_x) != input_shape:
+            raise wrong_shape(module, shape_of(grad_x), input_shape)
+        return changed(own_copy, grad_x)
     return plan.bprop(module, *arguments)
 
 
-def as_input(module, position, value) -> np.ndarray:
-    """An array of numbers in the module's floating type, contiguous; labels stay whole numbers."""
+def own_copy(value):
+    """An array of the caller's own; what is none as it is."""
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def as_input(module, position, value):
+    """An array of numbers in the module's floating type, contiguous; labels stay whole numbers; likewise a table."""
     wanted = INT64 if position in module.label_arguments else module._dtype
     if type(value) is np.ndarray and value.dtype == wanted and value.flags.c_contiguous:
         return value
+    if is_table(value):
+        return tuple(as_input(module, position, item) for item in value)
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{module.label()}: got an array of dtype {array.dtype}, expected numbers")
@@ -62,9 +70,9 @@ def as_input(module, position, value) -> np.ndarray:
 
 def check_input(module, arguments) -> None:
     """Refuse a shape that does not fit, once for each new shape."""
-    shapes = tuple([argument.shape for argument in arguments])
+    shapes = tuple([a.shape if type(a) is np.ndarray else shape_of(a) for a in arguments])
     if shapes not in module._checked:
-        if not shapes[0] or shapes[0][0] == 0:
+        if any(not leaf.ndim or not len(leaf) for leaf in leaves(arguments[0])):
             raise ValueError(f"{module.label()}: x has shape {shapes[0]}, expected at least one sample")
         module._checked[shapes] = module.check_arguments(*shapes)
 
@@ -74,15 +82,18 @@ class ModulePlan:
 
     def __init__(self, module, arguments):
         forward, backward = Operations(), Operations()
-        inputs = tuple(f"x_{k}" if k else "x" for k in range(len(arguments)))
-        y = forward.fprop(module, *inputs)
+        inputs = named("x", arguments := tuple(arguments))
+        self.y = forward.fprop(module, *inputs)
         backward.items += forward.items
-        seeds = ("grad_y",) if module.takes_gradient else ()
-        grad_x = backward.bprop(module, *seeds)
-        self.forward = Function("fprop", forward.items, inputs, (y,))
-        self.backward = Function("bprop", backward.items[len(forward.items) :], seeds, (grad_x,))
-        self.samples, self.seeds = dict(zip(inputs, arguments, strict=True)), dict.fromkeys(seeds, y)
+        seeds = (named("grad_y", self.y),) if module.takes_gradient else ()
+        self.grad_x = backward.bprop(module, *seeds)
+        self.forward = Function("fprop", forward.items, tuple(leaves(inputs)), tuple(leaves(self.y)))
+        later = backward.items[len(forward.items) :]
+        self.backward = Function("bprop", later, tuple(leaves(seeds)), tuple(leaves(self.grad_x)))
+        self.samples = dict(zip(leaves(inputs), leaves(arguments), strict=True))
+        self.seeds = dict(zip(leaves(seeds), leaves(self.y), strict=True)) if seeds else {}
         self.broken, self._entries = False, {}
+        self.tables = any(type(each) is tuple for each in (*inputs, self.y))
         try:
             self.plan = self._plan(module, [self.forward, self.backward])
         except Exception:  # is it fprop that fails, or only bprop? Then fprop shall work all the same.
@@ -93,25 +104,40 @@ class ModulePlan:
         return Plan(f"Forward and backward pass of {module.outline()}.", functions, self.samples, self.seeds)
 
     def fprop(self, *arguments):
-        return self._call(self.forward, arguments)
+        return self._call(self.forward, self.y, arguments)
 
     def bprop(self, module, *arguments):
         if self.broken:
             self._plan(module, [self.forward, self.backward])  # raises what is wrong
-        return self._call(self.backward, arguments)
+        return self._call(self.backward, self.grad_x, arguments)
 
-    def _call(self, function, arguments):
+    def _call(self, function, like_names, arguments):
+        if self.tables:
+            arguments = leaves(arguments)
         entry = self._entries.get(function.name)
         if entry is None:
             entry = self._entries[function.name] = self.plan.caller(function, *arguments)
         self.plan.activate()
         result = entry(*arguments)
+        if type(like_names) is tuple:
+            result = like(like_names, list(result) if len(function.results) > 1 else [result])
+            return changed(own_copy, result)
         return result.copy() if isinstance(result, np.ndarray) else result
+
+
+def named(name: str, values):
+    """A name for each leaf: `x`, `x_1`, `x_2`."""
+    return like(values, [f"{name}_{k}" if k else name for k in range(len(leaves(values)))])
+
+
+def kind_of(array: np.ndarray) -> tuple[str, int]:
+    """What a plan depends on in an array."""
+    return array.dtype.char, array.ndim
 
 
 def module_plan(module, arguments) -> ModulePlan:
     """The plan of a module for arguments of these types."""
-    key = tuple([(argument.dtype.char, argument.ndim) for argument in arguments])
+    key = tuple([(a.dtype.char, a.ndim) if type(a) is np.ndarray else changed(kind_of, a) for a in arguments])
     plan = module._plans.get(key)
     if plan is None:
         plan = module._plans[key] = ModulePlan(module, arguments)

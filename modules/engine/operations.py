@@ -5,6 +5,7 @@ The same list is interpreted once as plain Python, to learn the types, and then 
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from .stateful import Stateful
 
@@ -23,6 +24,11 @@ class Operation:
     fused: tuple["Operation", ...] = ()
 
     @property
+    def backward(self) -> bool:
+        """Whether it is of the backward pass."""
+        return self.method.startswith("bprop")
+
+    @property
     def partner(self) -> Stateful | None:
         """The other module of a fused operation."""
         return next((operation.module for operation in self.fused if operation.module is not self.module), None)
@@ -36,15 +42,15 @@ class Operations:
 
     def call(self, module: Stateful, method: str, *arguments: str) -> str:
         """Append a call and return the name of its result."""
-        target = f"{'grad' if method == 'bprop' else 'x'}{len(self.items)}"
+        target = f"{'grad' if method.startswith('bprop') else 'x'}{len(self.items)}"
         self.items.append(Operation(target, module, method, arguments))
         return target
 
-    def fprop(self, module, *arguments: str) -> str:
-        """Append the forward pass of a module, or of a container's children."""
+    def fprop(self, module, *arguments) -> Any:
+        """Append the forward pass of a module, or of a container's children; several arrays are a tuple of names."""
         return module.write_fprop(self, *arguments)
 
-    def bprop(self, module, *arguments: str) -> str:
+    def bprop(self, module, *arguments) -> Any:
         """Append the backward pass of a module, or of a container's children."""
         return module.write_bprop(self, *arguments)
 
@@ -58,8 +64,7 @@ def prune(operations: list[Operation], results: set[str]) -> tuple[list[Operatio
     """Drop backward passes that reach no parameter; and tell whose grad_x nobody reads."""
     needed, kept, unread = set(results), [], set()
     for operation in reversed(operations):
-        backward = operation.method == "bprop"
-        if backward and operation.target not in needed:
+        if operation.backward and operation.target not in needed:
             if not any(module.gradient_names() for module in (operation.module, *operation.module.all_inside())):
                 continue
             unread.add(operation.module)

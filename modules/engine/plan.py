@@ -42,6 +42,7 @@ class Function:
     step: bool = False
     scheduled: tuple[tuple[Stateful, str], ...] = ()
     before: tuple[Operation, ...] = ()
+    later: frozenset[Stateful] = frozenset()  # those whose gradients are begun by others
 
     @cached_property
     def parts(self) -> list[Part]:
@@ -123,13 +124,14 @@ class Plan:
                 values.update(zip(part.makes, made, strict=True))
             else:
                 operation = part.operations[0]
-                if function.step and operation.method == "bprop":
+                if function.step and operation.method == "bprop" and operation.module not in function.later:
                     for gradient in operation.module.gradient_names():
                         vars(operation.module)[gradient].fill(0)
                 values[operation.target] = run_python(operation, given)
             if function.step and not np.isfinite(values.get(function.results[0], 0.0)):
                 break
-        return tuple(values[name] for name in function.results) if function.step else values[function.results[0]]
+        results = tuple(values[name] for name in function.results)
+        return results if function.step or len(results) > 1 else results[0]
 
     def _load(self, title, operations, samples) -> tuple[ModuleType, list[StateType]]:
         aliases = class_names(self.modules)
@@ -156,8 +158,9 @@ class Plan:
             for f in self.functions.values()
         ]
         texts = [description(module) for module in index]
+        later = [[each in f.later for m in index for each in (m, *m.all_inside())] for f in self.functions.values()]
         kinds = {name: str(argument_type(value)) for name, value in samples.items()}
-        return repr((calls, shape, texts, kinds))
+        return repr((calls, shape, later, texts, kinds))
 
     def _trace(self, operations, samples) -> list[StateType]:
         """Run the operations once as plain Python, on copies of the modules, then check that numba compiles them."""
@@ -189,7 +192,13 @@ class Plan:
                 values[operation.target] = result = run(operation, copies[module], arguments)
                 if operation.method == "fprop":
                     shapes[module] = np.shape(arguments[0])
-                elif module in shapes and arguments and len(self.modules) > 1 and np.shape(result) != shapes[module]:
+                elif (
+                    operation.method == "bprop"
+                    and module in shapes
+                    and arguments
+                    and len(self.modules) > 1
+                    and np.shape(result) != shapes[module]
+                ):
                     raise wrong_shape(module, np.shape(result), shapes[module])
         finally:
             flip_modes(copies, other_mode)

@@ -57,7 +57,7 @@ def print_operation(operation, function, index, names, whole) -> list[str]:
     arguments = ", ".join([f"m{index[module]}", *partner, *operation.arguments])
     lines = []
     if function.step and operation.method in ("bprop", "bprop_after"):
-        lines += [f"    {name}[:] = 0" for name in gradients_to_clear(module, f"m{index[module]}")]
+        lines += [f"    {name}[:] = 0" for name in gradients_to_clear(module, f"m{index[module]}", function.later)]
     lines.append(f"    {operation.target} = {alias}_{operation.method}({arguments})")
     if function.step and whole and operation.target == function.results[0]:
         lines += [
@@ -67,13 +67,13 @@ def print_operation(operation, function, index, names, whole) -> list[str]:
     return lines
 
 
-def gradients_to_clear(module, name: str) -> list[str]:
-    """The gradients that a bprop adds to; modules inside others always add."""
-    own = [] if module.overwrites_gradients() else module.gradient_names()
+def gradients_to_clear(module, name: str, later) -> list[str]:
+    """The gradients that a bprop adds to, and no `later` one; modules inside others always add."""
+    own = [] if module.overwrites_gradients() or module in later else module.gradient_names()
     lines = [f"{name}.{gradient}" for gradient in own]
     for child_name, child in module.children_inside().items():
-        lines += [f"{name}.{child_name}.{gradient}" for gradient in child.gradient_names()]
-        lines += [line for line in gradients_to_clear(child, f"{name}.{child_name}") if line not in lines]
+        lines += [f"{name}.{child_name}.{gradient}" for gradient in child.gradient_names() if child not in later]
+        lines += [line for line in gradients_to_clear(child, f"{name}.{child_name}", later) if line not in lines]
     return lines
 
 

@@ -171,6 +171,11 @@ class Stateful:
         """Children that this object's own methods call."""
         return {}
 
+    def layout(self) -> str:
+        """What tells objects of one class apart whose compiled methods differ."""
+        inside = len(self.children_inside())
+        return f"x{inside}" if inside else ""
+
     def all_inside(self) -> "Iterator[Any]":
         for child in self.children_inside().values():
             yield child

@@ -28,7 +28,8 @@ class StepPlan:
         operations.bprop(net, operations.call(loss, "bprop"))
         optimizer.write_update(operations, "parameters", "gradients")
         kept, unread = prune(operations.items, {value})
-        self.function = Function("step", kept, self.inputs, (value, y), True, scheduled, tuple(before))
+        later = readded(kept)
+        self.function = Function("step", kept, self.inputs, (value, y), True, scheduled, tuple(before), later)
         parameters, gradients = net.flat_parameters, net.flat_gradients
         samples = dict(zip(self.inputs, (parameters, gradients, *batch), strict=True))
         samples |= {"begin": 0} if before else {}
@@ -36,7 +37,7 @@ class StepPlan:
         self.plan = Plan(title, [self.function], samples)
         self.whole = len(self.function.parts) == 1
         self.vectors = (parameters, gradients)
-        self.plan.flags = {(module, "accumulate"): False for module in self.plan.modules}
+        self.plan.flags = {(module, "accumulate"): module in later for module in self.plan.modules}
         self.plan.flags |= {(module, "needs_grad_x"): False for module in unread}
         self._entry = None
 
@@ -64,3 +65,15 @@ class StepPlan:
         self.plan.activate()
         arguments = (self.plan.address, *self.vectors, *arguments)
         return self.plan.entry("steps", *arguments)(*arguments)
+
+
+def readded(operations) -> frozenset:
+    """Modules whose gradients another one, earlier in the backward pass, has begun: they add, and clear nothing."""
+    seen: set = set()
+    later: set = set()
+    for operation in operations:
+        if operation.backward:
+            tied = [module for module in (operation.module, *operation.module.all_inside()) if module._tie is not None]
+            later.update(module for module in tied if module._tie in seen)
+            seen.update(module._tie for module in tied)
+    return frozenset(later)

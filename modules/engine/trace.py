@@ -43,8 +43,7 @@ def numba_type(value, dtype: np.dtype):
 
 def owner_key(module: Stateful) -> str:
     """Name of an object's class in its state type; another source or another number of children, another name."""
-    cls, inside = type(module), len(module.children_inside())
-    return f"{cls.__qualname__}@{class_digest(cls)}" + (f"x{inside}" if inside else "")
+    return f"{type(module).__qualname__}@{class_digest(type(module))}{module.layout()}"
 
 
 def state_type(module: Stateful, children: dict[str, StateType], wider: set[tuple[str, str]]) -> StateType:

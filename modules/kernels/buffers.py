@@ -1,6 +1,8 @@
 """Memory that is used again: a result goes where the last one of its size went."""
 
 import numpy as np
+from numba.cpython.unsafe.tuple import tuple_setitem
+from numba.extending import overload
 
 
 def reuse(buffer, shape, dtype):
@@ -25,3 +27,14 @@ def as_rows(x):
 def flat(x):
     """All elements of x as one vector, C-contiguous; a view where possible."""
     return np.ascontiguousarray(x).reshape(x.size)
+
+
+def resized(shape, axis, size):
+    """The shape with another size along one axis."""
+    return (*shape[:axis], size, *shape[axis + 1 :])
+
+
+@overload(resized)
+def compiled_resized(shape, axis, size):
+    """The same, where numba knows a tuple's length but not the axis."""
+    return lambda shape, axis, size: tuple_setitem(shape, axis, size)

@@ -67,7 +67,7 @@ def test_a_module_stands_in_one_net_once():
     tanh = Tanh()
     message = (
         "Tanh() stands in a net already, at model[0]: its stored input would be overwritten; "
-        "use module.copy() for one like it"
+        "use module.copy() for one like it, module.share() for one with the same weights"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Sequential(tanh, Linear(3, 3), tanh)

@@ -39,7 +39,7 @@ class Checker:
             return None
         path = (*path, name)
         given = self.arguments(arguments, accepted, place, path)
-        return Spec(cls, name, accepted, given, place, path, _overrides(arguments, place))
+        return Spec(cls, name, accepted, given, place, path, _overrides(arguments, place), arguments)
 
     def arguments(self, node: Node | None, accepted: Accepted, place: Place, path: Path) -> dict[str, Any]:
         """The node as arguments: by name, or a list for a class that takes any number of them by position."""

@@ -89,10 +89,18 @@ def check_schedules(made: dict[str, Any], specs: dict[str, Spec]) -> None:
 def _named_by(notes: Sequence[str], model: Spec) -> Spec:
     """The part that notes such as `in model[2].inner` name, as far as the config describes it."""
     found = [match for note in notes for match in re.findall(r"in model((?:\[\d+\]|\.\w+)*)", note)]
+    place: Any = model
     for index, name in re.findall(r"\[(\d+)\]|\.(\w+)", max(found, key=len, default="")):
-        children = {str(i): child for i, child in enumerate(model.varargs)} if index else model.arguments
-        child = children.get(index or name)
-        if not isinstance(child, Spec):
-            break
-        model = child
+        place = _part(place, index, name)
+        model = place if isinstance(place, Spec) else model
     return model
+
+
+def _part(place: Any, index: str, name: str) -> Any:
+    """What stands at `[index]` or `.name` of an object or of a list of layers; None for nothing in the config."""
+    if index:
+        items = place.varargs if isinstance(place, Spec) else place if isinstance(place, list) else []
+        return items[int(index)] if int(index) < len(items) else None
+    arguments = place.arguments if isinstance(place, Spec) else {}
+    nodes = [value[name] for value in arguments.values() if isinstance(value, dict) and name in value]
+    return nodes[0][0] if nodes and isinstance(nodes[0], list) else arguments.get(name)

@@ -133,7 +133,11 @@ class SchemaOfConfigs:
             return self._object([annotation])
         origin, inner = get_origin(annotation), get_args(annotation)
         if origin in LISTS and self._holds_objects(inner):
-            return {"type": "array", "items": self.value(item_type(inner, 0))}
+            fixed = origin is tuple and ... not in inner
+            items = [self.value(each) for each in inner] if fixed else self.value(item_type(inner, 0))
+            return {"type": "array", "items": items} | (
+                {"minItems": len(inner), "maxItems": len(inner)} if fixed else {}
+            )
         if origin in MAPPINGS and self._holds_objects(inner):
             return {"type": "object", "additionalProperties": self.value(inner[1])}
         return plain_schema(annotation)

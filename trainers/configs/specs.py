@@ -9,6 +9,7 @@ from typing import Any
 from ...modules.module_check import is_own_file
 from ..memory import too_large
 from .errors import ConfigError, Path, Place, Problem
+from .nodes import Entries, Items, Node
 from .signatures import Accepted
 
 __all__ = ["Spec", "build", "specs_in"]
@@ -28,6 +29,7 @@ class Spec:
     place: Place
     path: Path
     overrides: tuple[str, ...] = ()
+    node: Node | None = None
 
     @property
     def varargs(self) -> list[Any]:
@@ -37,7 +39,22 @@ class Spec:
     def problem(self, error: Exception, hint: str = "") -> Problem:
         """What an exception says, on the line of this object."""
         because = f" ({', '.join(self.overrides)})" if self.overrides else ""
-        return Problem(self.place, self.path, sentence(error) + because, hint)
+        place, path = self.within(getattr(error, "argument", ()))
+        return Problem(place, path, sentence(error) + because, hint)
+
+    def within(self, argument: Path) -> tuple[Place, Path]:
+        """Where something stands in the arguments, as far as they are written in the config."""
+        place, path, node = self.place, self.path, self.node
+        for key in argument:
+            if isinstance(node, Entries) and key in node.nodes:
+                place, node = node.places[key], node.nodes[key]
+            elif isinstance(node, Items) and isinstance(key, int) and key < len(node.nodes):
+                node = node.nodes[key]
+                place = node.place
+            else:
+                break
+            path = (*path, key)
+        return place, path
 
 
 def specs_in(value: Any) -> Iterator[Spec]:

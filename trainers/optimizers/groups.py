@@ -71,8 +71,9 @@ def rules(owner: str, net: Module, groups: Sequence[Group], decay: str) -> Itera
 
     Errors: ValueError for a group that matches nothing, and for a max_norm of something that has no rows.
     """
-    owners = [(module, name) for module in net.all_modules() for name in module._parameters]
-    named = [(name, array, module) for (name, array), (module, _) in zip(net.named_parameters(), owners, strict=True)]
+    named = [
+        (name, array, module) for (name, array), (module, _) in zip(net.named_parameters(), net._owners(), strict=True)
+    ]
     for group in groups:
         if not any(group.fits(name, module) for name, _, module in named):
             known = ", ".join(f"{name} of {type(module).__name__}" for name, _, module in named[:8])

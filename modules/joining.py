@@ -1,0 +1,165 @@
+"""One array of a table's arrays, and a table of one array's stretches."""
+
+from .concat import join, joined_shape, part
+from .engine.tables import is_table_of_shapes
+from .joints import Layer, Part, Pick
+from .wiring import Wired, check_table
+
+
+class JoinTable(Wired):
+    """The arrays of a table side by side along an axis.
+
+        y       = [x₁, ... xₖ]
+        grad_xᵢ = the part of grad_y that stands where xᵢ does
+
+    Shapes: xᵢ (N, Cᵢ, ...), y (N, ΣCᵢ, ...) for axis 1, all sizes but the Cᵢ the same.
+    Args: axis: at least 1.
+    Errors: ValueError for another axis, and for shapes that do not fit.
+    Source: torch/nn's JoinTable; PyTorch's cat.
+    """
+
+    framework_base = True
+
+    def __init__(self, axis: int = 1):
+        super().__init__()
+        self.axis = checked_axis(self, axis)
+
+    def wire(self, call, x):
+        check_table(self, x)
+        vars(self)["_count"] = len(x)
+        return join(self, call, x, self.axis)
+
+    def wire_back(self, call, grad_y):
+        return part(self, call, grad_y, self._count)
+
+    def output_shape(self, input_shape):
+        check_table(self, input_shape)
+        return joined_shape(self, input_shape, self.axis, "array {} has shape")
+
+    def extra_repr(self) -> str:
+        return f"axis={self.axis}"
+
+
+class StackTable(Wired):
+    """The arrays of a table as the layers of one array.
+
+        y[:, k] = xₖ
+        grad_xₖ = grad_y[:, k]
+
+    Shapes: xₖ (N, ...), all the same; y (N, K, ...).
+    Errors: ValueError for shapes that differ.
+    Source: PyTorch's stack.
+    """
+
+    framework_base = True
+
+    def wire(self, call, x):
+        check_table(self, x)
+        count = vars(self)["_count"] = len(x)
+        layers = [self.joint(f"_layer{count}_{k}", lambda k=k: Layer(k, count)) for k in range(count)]  # type: ignore[misc]
+        y: tuple = ()
+        for layer, way in zip(layers, x, strict=True):
+            y = (call(layer, "fprop", way, *y),)
+        return y[0]
+
+    def wire_back(self, call, grad_y):
+        return tuple(call(self._modules[f"_layer{self._count}_{k}"], "bprop", grad_y) for k in range(self._count))
+
+    def output_shape(self, input_shape):
+        check_table(self, input_shape)
+        if len(set(map(tuple, input_shape))) > 1:
+            said = " and ".join(map(str, input_shape))
+            raise ValueError(f"{self.label()}: got arrays of shapes {said}, expected the same shape")
+        return (input_shape[0][0], len(input_shape), *input_shape[0][1:])
+
+
+class NarrowTable(Wired):
+    """Stretches of an axis of one array as a table: the opposite of JoinTable.
+
+        yₖ            = x[:, Cₖ]
+        grad_x[:, Cₖ] = grad_yₖ
+
+    with Cₖ the k-th stretch of the axis.
+
+    Shapes: x (N, ΣCₖ, ...), y a table of arrays (N, Cₖ, ...), for axis 1.
+    Args: sizes: the Cₖ, at least 1 each; axis: at least 1.
+    Errors: ValueError for other settings, and for an x whose axis has another size.
+    Source: PyTorch's split; torch/nn's Narrow.
+    """
+
+    framework_base = True
+
+    def __init__(self, sizes: list[int], axis: int = 1):
+        super().__init__()
+        if not sizes or min(sizes) < 1:
+            raise ValueError(f"NarrowTable: sizes is {sizes}, expected sizes of at least 1")
+        self.sizes, self.axis = tuple(sizes), checked_axis(self, axis)
+        for k, size in enumerate(sizes):
+            self._add_module(f"_part{k}", Part(sum(sizes[:k]), size, axis))
+
+    def wire(self, call, x):
+        return tuple(call(self._modules[f"_part{k}"], "fprop", x) for k in range(len(self.sizes)))
+
+    def wire_back(self, call, grad_y):
+        return gathered(call, [self._modules[f"_part{k}"] for k in range(len(self.sizes))], grad_y)
+
+    def output_shape(self, input_shape):
+        x, k, total = tuple(input_shape), self.axis, sum(self.sizes)
+        if is_table_of_shapes(x) or len(x) <= k or x[k] != total:
+            raise ValueError(f"{self.label()}: x has shape {x}, expected size {total} along axis {k}")
+        return tuple((*x[:k], size, *x[k + 1 :]) for size in self.sizes)
+
+    def extra_repr(self) -> str:
+        return f"{list(self.sizes)}, axis={self.axis}"
+
+
+class SplitTable(Wired):
+    """The layers of one array as a table: the opposite of StackTable.
+
+        yₖ           = x[:, k]
+        grad_x[:, k] = grad_yₖ
+
+    Shapes: x (N, K, ...), y a table of K arrays (N, ...).
+    Args: count: K, at least 1.
+    Errors: ValueError for a count below 1, and for an x whose second axis has another size.
+    Source: torch/nn's SplitTable; PyTorch's unbind.
+    """
+
+    framework_base = True
+
+    def __init__(self, count: int):
+        super().__init__()
+        if count < 1:
+            raise ValueError(f"SplitTable: count is {count}, expected at least 1")
+        self.count = count
+        for k in range(count):
+            self._add_module(f"_pick{k}", Pick(k))
+
+    def wire(self, call, x):
+        return tuple(call(self._modules[f"_pick{k}"], "fprop", x) for k in range(self.count))
+
+    def wire_back(self, call, grad_y):
+        return gathered(call, [self._modules[f"_pick{k}"] for k in range(self.count)], grad_y)
+
+    def output_shape(self, input_shape):
+        if is_table_of_shapes(input_shape) or len(input_shape) < 2 or input_shape[1] != self.count:
+            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, {self.count}, ...)")
+        return (tuple(input_shape[:1] + input_shape[2:]),) * self.count
+
+    def extra_repr(self) -> str:
+        return f"{self.count}"
+
+
+def gathered(call, joints, grad_y):
+    """The one grad_x that each of the joints writes its part of."""
+    grad_x: tuple = ()
+    for joint, grad in zip(joints, grad_y, strict=True):
+        grad_x = (call(joint, "bprop", grad, *grad_x),)
+    return grad_x[0]
+
+
+def checked_axis(owner: Wired, axis: int) -> int:
+    """The axis; ValueError for that of the minibatch, and for those counted from the end."""
+    if axis < 1:
+        raise ValueError(f"{type(owner).__name__}: axis is {axis}, expected at least 1")
+    return axis

@@ -1,0 +1,75 @@
+"""Containers of tables, in Torch7's names: several arrays that travel through a net together, as a tuple.
+
+`net.fprop((a, b))` gives a table to a net whose first module takes one; what makes a table returns a tuple. Tables are
+taken apart when a net is compiled: only what joins or splits arrays moves numbers.
+"""
+
+from .concat import Branches
+from .module import Module
+from .sequential import Sequential
+from .wiring import check_table
+
+
+class ConcatTable(Branches):
+    """Branches that all get x; their results are a table.
+
+        y      = (f₁(x), f₂(x), ... fₖ(x))
+        grad_x = J₁ᵀ grad_y₁ + ... + Jₖᵀ grad_yₖ
+
+    Shapes: x of any one shape; y a table of what the branches make.
+    Args: branches: at least one module; a branch of several layers is a Sequential.
+    Errors: ValueError for no branches.
+    Source: torch/nn's ConcatTable; Goodfellow et al., Deep Learning, algorithm 6.4 (the sum of the gradients).
+    """
+
+    framework_base = True
+
+    def wire(self, call, x):
+        return tuple(call(branch, "fprop", x) for branch in self.branches)
+
+    def wire_back(self, call, grad_y):
+        return self.sum_of(call, "_sum", [call(self[k], "bprop", grad_y[k]) for k in range(len(self))])
+
+
+class ParallelTable(Branches):
+    """Branches that get an array of a table each; their results are a table.
+
+        yᵢ      = fᵢ(xᵢ)
+        grad_xᵢ = Jᵢᵀ grad_yᵢ
+
+    Shapes: x a table of as many arrays as there are branches, y a table of what they make.
+    Args: branches: at least one module; `tower.share()` is one with the same weights as `tower`.
+    Errors: ValueError for no branches, and for a table of another length.
+    Source: torch/nn's ParallelTable.
+    """
+
+    framework_base = True
+
+    def wire(self, call, x):
+        check_table(self, x, len(self))
+        return tuple(call(self[k], "fprop", x[k]) for k in range(len(self)))
+
+    def wire_back(self, call, grad_y):
+        return tuple(call(self[k], "bprop", grad_y[k]) for k in reversed(range(len(self))))[::-1]
+
+
+class MapTable(ParallelTable):
+    """The same layers, with the same weights, for each array of a table.
+
+        yᵢ          = f(xᵢ)
+        grad_xᵢ     = Jᵢᵀ grad_yᵢ
+        grad_weight += Σᵢ that of array i
+
+    Shapes: x a table of `count` arrays, y a table of what the layers make of each.
+    Args: count: how many arrays, at least 1; layers: at least one module.
+    Errors: ValueError for no layers, for a count below 1, and for a table of another length.
+    Source: torch/nn's MapTable; Bromley et al., Signature verification using a siamese network (1993).
+    """
+
+    framework_base = True
+
+    def __init__(self, count: int, *layers: Module):
+        if count < 1 or not layers:
+            raise ValueError(f"MapTable: count is {count} for {len(layers)} layers, expected at least 1 of each")
+        tower = layers[0] if len(layers) == 1 else Sequential(*layers)
+        super().__init__(tower, *(tower.share() for _ in range(count - 1)))
