@@ -115,16 +115,21 @@ def run_traced(trace: Trace, module: Module, fprop, arguments):
 def traced_attributes(trace: Trace, module: Module) -> Iterator[None]:
     """Within it, parameters are inputs of the trace under their names, buffers and stored arrays constants of it."""
     replaced = []
+    shared: dict[Any, Any] = {}  # by tie: what modules with the same weights have in common
     for prefix, inside in module.named_modules():
-        hidden, start = vars(inside), f"{prefix}." if prefix else ""
+        hidden, start, owner = vars(inside), f"{prefix}." if prefix else "", inside._tie or inside
         for name in inside._parameters:
             replaced.append((hidden, name, hidden[name], False))
-            hidden[name] = trace.enter(start + name, hidden[name])
+            if (owner, name) not in shared:
+                shared[owner, name] = trace.enter(start + name, hidden[name])
+            hidden[name] = shared[owner, name]
         for name in {*inside._buffers, *stored_names(type(inside))}:
             if isinstance(array := hidden.get(name), np.ndarray) and array.dtype.kind == "f":
+                constant = trace.constant(array)
                 if name in inside._buffers:
                     replaced.append((hidden, name, array, True))
-                hidden[name] = trace.constant(array)
+                    constant = shared.setdefault((owner, name), constant)
+                hidden[name] = constant
     try:
         yield
     finally:
