@@ -1,5 +1,5 @@
 """Data sets and minibatches: arrays in memory, the small sets that come with scikit-learn, MNIST,
-Fashion-MNIST and CIFAR-10. Importing this package reads no data and imports nothing but NumPy."""
+Fashion-MNIST and CIFAR-10, folders of pictures. Importing this package reads no data and imports nothing but NumPy."""
 
 from .array_dataset import ArrayDataset as ArrayDataset
 from .array_files import NpyDataset as NpyDataset
@@ -9,6 +9,7 @@ from .csv_dataset import CsvDataset as CsvDataset
 from .dataset import Dataset as Dataset
 from .digits import Digits as Digits
 from .idx import read_idx as read_idx
+from .image_folder import ImageFolder as ImageFolder
 from .inverse_problem import InverseProblem as InverseProblem
 from .k_folds import k_folds as k_folds
 from .mnist import MNIST as MNIST
@@ -32,6 +33,7 @@ __all__ = [
     "Diabetes",
     "Digits",
     "FashionMNIST",
+    "ImageFolder",
     "InverseProblem",
     "Iris",
     "NpyDataset",
