@@ -17,6 +17,7 @@ from .mnist import FashionMNIST as FashionMNIST
 from .order import balanced_order as balanced_order
 from .order import epoch_order as epoch_order
 from .preprocessing import Preprocessing as Preprocessing
+from .reconstruction import Reconstruction as Reconstruction
 from .split import split_rows as split_rows
 from .tabular import BreastCancer as BreastCancer
 from .tabular import Diabetes as Diabetes
@@ -39,6 +40,7 @@ __all__ = [
     "NpyDataset",
     "NpzDataset",
     "Preprocessing",
+    "Reconstruction",
     "Wine",
     "balanced_order",
     "epoch_order",

@@ -19,6 +19,7 @@ from .exponential_units import CELU, ELU, SELU, LogSigmoid, Softplus
 from .flatten import Flatten, Reshape
 from .gated_units import GELU, Mish, SiLU
 from .gaussian_nll import GaussianNLL, LearntPrecision
+from .gaussian_sample import GaussianSample
 from .glu import GLU
 from .gradient_check import check_gradients
 from .gradient_report import GradientError, GradientReport
@@ -77,6 +78,7 @@ from .shrinkage_units import Hardshrink, Softshrink, Softsign, Tanhshrink
 from .softmax import LogSoftmax, Softmax, Softmin
 from .softmax_cross_entropy import SoftmaxCrossEntropy
 from .tables import ConcatTable, MapTable, ParallelTable
+from .variational_bound import VariationalBound
 
 __all__ = [
     "CELU",
@@ -129,6 +131,7 @@ __all__ = [
     "GaussianDropout",
     "GaussianNLL",
     "GaussianNoise",
+    "GaussianSample",
     "GlorotNormal",
     "GlorotUniform",
     "GradientError",
@@ -229,6 +232,7 @@ __all__ = [
     "TruncatedNormal",
     "Uniform",
     "Upsample",
+    "VariationalBound",
     "ZeroPad2d",
     "calculate_gain",
     "check_gradients",

@@ -73,6 +73,16 @@ def test_a_mixture_beats_one_gaussian(folder):
     assert ("no picture" in output) != drawn
 
 
+@pytest.mark.jit
+def test_a_variational_autoencoder_beats_pixels_apart(folder):
+    output = run("vae_digits.py", folder)
+    apart, bound = (float(value) for value in re.findall(r"(\S+) nats", output))
+    assert bound < apart - 20
+    lines = output.splitlines()[2:]
+    assert (len(lines), {len(line) for line in lines}) == (8, {6 * 16 + 5 * 2})
+    assert "@" in "".join(lines) or "%" in "".join(lines)
+
+
 def test_an_evaluation_trace(folder):
     output = run("evaluation_trace.py", folder)
     assert "\nv7  v5 + v6    8.47976   16.7781  1\n" in output
@@ -125,5 +135,6 @@ def test_every_example_is_here():
         "numerical_derivatives.py",
         "own_loop.py",
         "swish.py",
+        "vae_digits.py",
         "without_bprop.py",
     }

@@ -1,0 +1,98 @@
+"""The loss of variational autoencoders: how badly the input is rebuilt, and how much its code says of it."""
+
+from typing import Literal
+
+import numpy as np
+
+from .distributions import Bernoulli, Gaussian
+from .gaussian_sample import HIGHEST, Scale, check_word
+from .kernels.buffers import flat
+from .kernels.elementary import sigmoid, softplus
+from .kernels.precision import log_softplus, softplus_ratio
+from .loss import Reduction, at_least, refuse_targets
+from .loss_bases import SampleLoss
+
+
+class VariationalBound(SampleLoss):
+    """The negative of the evidence lower bound of each sample: -log p(t) is at most its mean over the noise.
+
+        value    = Σₙ (-log p(t[n] | y[n]) + beta KL(q[n])) / N
+        KL(q)    = Σₖ (m[k]² + s[k]² - 1) / 2 - log s[k]          of N(m, s²) from N(0, 1)
+        grad_m   = beta m / N
+        grad_r   = beta (s - 1 / s) ds/dr / N,   which for a log-variance is beta (s² - 1) / 2N
+        grad_out = (σ(out) - t) / N for Bernoulli,   (out - t) / variance N for Gaussian
+
+    y = [out, m, r] is what a decoder makes of a sample, beside the means and scales that it was drawn with:
+    `Concat(Sequential(GaussianSample(), decoder), Identity())`. The constants of log p are in the value, in nats.
+
+    Shapes: y (N, M + 2 latent), target (N, ...) of M numbers, for Bernoulli from 0 to 1; sample_weight (N,).
+    Args: latent: numbers of a code; likelihood: bernoulli (out are scores) or gaussian (out are means); variance: of
+        the Gaussian; scale: as that of GaussianSample; beta: how much the second term counts, at least 0, and may
+        change between steps; reduction: mean or sum.
+    Errors: ValueError for such settings, shapes and targets.
+    Numerics: beyond a log-variance of 60, s² goes on as its tangent; log(1 + exp(out)) never overflows.
+    Source: Kingma and Welling, Auto-encoding variational Bayes (2014), eq. 10; Higgins et al., beta-VAE (2017);
+        Goodfellow et al., Deep Learning, section 20.10.3.
+    """
+
+    def __init__(
+        self,
+        latent: int,
+        likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+        variance: float = 1.0,
+        scale: Scale = "log_variance",
+        beta: float = 1.0,
+        reduction: Reduction = "mean",
+    ):
+        super().__init__(reduction)
+        if latent < 1:
+            raise ValueError(f"VariationalBound: latent is {latent}, expected at least 1")
+        check_word(self, "likelihood", likelihood, ("bernoulli", "gaussian"))
+        check_word(self, "scale", scale, ("log_variance", "softplus"))
+        self.latent, self.likelihood, self.scale = latent, likelihood, scale
+        self.variance = at_least("VariationalBound", "variance", variance, 0, strictly=True)
+        self.beta = at_least("VariationalBound", "beta", beta, 0)
+
+    def of_sample(self, y, target, grad_y):
+        target = flat(target)
+        outputs, total = target.size, y.dtype.type(0)
+        for i in range(outputs):
+            t = target[i]
+            if self.likelihood == "bernoulli":
+                total += softplus(y[i]) - t * y[i]
+                grad_y[i] = sigmoid(y[i]) - t
+            else:
+                total += ((y[i] - t) * (y[i] - t) / self.variance + np.log(6.283185307179586 * self.variance)) / 2
+                grad_y[i] = (y[i] - t) / self.variance
+        return total + self.beta * self.divergence(y[outputs:], grad_y[outputs:])
+
+    def divergence(self, code, grad):
+        """KL of [m, r]; writes its gradient, times beta."""
+        total = code.dtype.type(0)
+        for k in range(self.latent):
+            m, r = code[k], code[self.latent + k]
+            grad[k] = self.beta * m
+            if self.scale == "softplus":
+                s = softplus(r)
+                total += (m * m + s * s - 1) / 2 - log_softplus(r)
+                grad[self.latent + k] = self.beta * (s * sigmoid(r) - softplus_ratio(r))
+            else:
+                variance = np.exp(np.minimum(r, HIGHEST))
+                total += (m * m + variance * (1 + np.maximum(r - HIGHEST, 0)) - 1 - r) / 2
+                grad[self.latent + k] = self.beta * (variance - 1) / 2
+        return total
+
+    def check_arguments(self, y_shape, target_shape, weight_shape=None):
+        numbers = int(np.prod(target_shape[1:]))
+        if len(y_shape) != 2 or y_shape[:1] != target_shape[:1] or y_shape[1] != numbers + 2 * self.latent:
+            wanted = f"y (N, {numbers} + {2 * self.latent})"
+            raise ValueError(f"{self.label()}: y has shape {y_shape} and target {target_shape}, expected {wanted}")
+        return ()
+
+    def check_targets(self, target, output_shape) -> None:
+        if self.likelihood == "bernoulli":
+            refuse_targets(self, target, (np.asarray(target) >= 0) & (np.asarray(target) <= 1), "a number from 0 to 1")
+
+    def distribution(self, y) -> Bernoulli | Gaussian:
+        outputs = np.asarray(y, np.float64)[:, : -2 * self.latent]
+        return Bernoulli(outputs) if self.likelihood == "bernoulli" else Gaussian(outputs, np.log(self.variance) / 2)

@@ -1,0 +1,92 @@
+"""Stochastic units and the losses that go with them."""
+
+import numpy as np
+from bprop.modules import GaussianSample, VariationalBound
+
+from .case import Case, LossCase
+from .noise import normal
+
+
+def gaussian_sample(module, x):
+    mean, r = np.split(x, 2, axis=-1)
+    scale = np.exp(r / 2) if module.scale == "log_variance" else np.log(1 + np.exp(r))
+    if module.training:
+        return mean + scale * normal(module, mean.shape)
+    if module.evaluation == "mean":
+        return mean
+    module.step += 1  # evaluation draws the numbers of the next step, and does not count it
+    y = mean + scale * normal(module, mean.shape)
+    module.step -= 1
+    return y
+
+
+def variational_bound(loss, y, target):
+    t = target.reshape(len(target), -1)
+    out, mean, r = np.split(y, [t.shape[1], t.shape[1] + loss.latent], axis=1)
+    if loss.likelihood == "bernoulli":
+        p = 1 / (1 + np.exp(-out))
+        error = -(t * np.log(p) + (1 - t) * np.log(1 - p))
+    else:
+        error = (out - t) ** 2 / (2 * loss.variance) + np.log(2 * np.pi * loss.variance) / 2
+    variance = np.exp(r) if loss.scale == "log_variance" else np.log(1 + np.exp(r)) ** 2
+    divergence = (mean**2 + variance - 1 - np.log(variance)) / 2
+    return (error.sum() + loss.beta * divergence.sum()) / len(y)
+
+
+def parts(random, shape):
+    """Targets for a bound of a code of two numbers."""
+    return random.random((shape[0], shape[1] - 4))
+
+
+def pictures(random, shape):
+    return parts(random, shape).reshape(shape[0], 1, 3, 2)
+
+
+REFUSED = "GaussianSample(): x has shape (4, 7), expected (N, ..., 2D): means, then scales"
+
+MODULES = [
+    Case("GaussianSample", GaussianSample, (4, 6), (4, 7), REFUSED, reference=gaussian_sample, samples_apart=False),
+    Case(
+        "GaussianSample by softplus",
+        lambda: GaussianSample("softplus"),
+        (3, 2, 6),
+        reference=gaussian_sample,
+        samples_apart=False,
+    ),
+    Case(
+        "GaussianSample in evaluation",
+        lambda: GaussianSample().eval(),
+        (4, 6),
+        reference=gaussian_sample,
+        samples_apart=False,
+    ),
+    Case(
+        "GaussianSample, its mean in evaluation",
+        lambda: GaussianSample(evaluation="mean").eval(),
+        (4, 6),
+        reference=gaussian_sample,
+        samples_apart=False,
+    ),
+]
+
+LOSSES = [
+    LossCase(
+        "VariationalBound",
+        lambda: VariationalBound(2),
+        (4, 10),
+        parts,
+        ((4, 10), (4, 5)),
+        "VariationalBound(latent=2): y has shape (4, 10) and target (4, 5), expected y (N, 5 + 4)",
+        reference=variational_bound,
+    ),
+    LossCase(
+        "VariationalBound of pictures",
+        lambda: VariationalBound(2, "gaussian", variance=0.25, scale="softplus", beta=0.5),
+        (4, 10),
+        pictures,
+        ((4, 10), (3, 1, 3, 2)),
+        "VariationalBound(latent=2, likelihood='gaussian', variance=0.25, scale='softplus', beta=0.5): "
+        "y has shape (4, 10) and target (3, 1, 3, 2), expected y (N, 6 + 4)",
+        reference=variational_bound,
+    ),
+]
