@@ -7,7 +7,7 @@ from .elementwise import Elementwise
 from .engine.stateful import written_by
 from .initializers import Initializer
 from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.planes import add_to_channels, join, split, sum_channels
+from .kernels.planes import add_to_channels, sum_channels
 from .sizes import Sizes, image_shape
 
 
@@ -69,19 +69,18 @@ class Conv2d(Convolution):
         rows, columns = self.image_of(height, width)
         self.x, self.y = x, reuse(self.y, (n, self.out_channels, rows, columns), x.dtype)
         self.lay_out(n, rows, columns, height, width, x.dtype)
-        split(flat(x), x.shape, self.before, self.stride, self.tall, self.wide, 0, self.row, self.fine)
-        self.to_coarse(n, rows, columns)
-        join(self.coarse, self.margin, self.row, (0, 0), (1, 1), self.tall, self.wide, flat(self.y), self.y.shape)
+        self.read_fine(x)
+        self.to_coarse(rows, columns)
+        self.write_coarse(self.y)
 
     def convolve_back(self, grad_y):
         """The gradients of weight and x."""
-        tall, wide, shape = self.tall, self.wide, self.x.shape
-        split(flat(grad_y), grad_y.shape, (0, 0), (1, 1), tall, wide, self.margin, self.row, self.coarse)
-        self.add_weight_gradient(grad_y.shape[0], grad_y.shape[2], grad_y.shape[3])
+        self.read_coarse(grad_y)
+        self.add_weight_gradient(grad_y.shape[2], grad_y.shape[3])
         self.grad_x = reuse_like(self.grad_x, self.x)
         if self.needs_grad_x:
-            self.to_fine(grad_y.shape[0])
-            join(self.fine, 0, self.row, self.before, self.stride, tall, wide, flat(self.grad_x), shape)
+            self.to_fine(self.x.shape[2], self.x.shape[3])
+            self.write_fine(self.grad_x)
 
     def image_of(self, height, width):
         """Height and width of y."""

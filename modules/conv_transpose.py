@@ -6,8 +6,8 @@ import numpy as np
 
 from .convolution import Convolution, check_groups
 from .initializers import Initializer
-from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.planes import add_to_channels, join, split, sum_channels
+from .kernels.buffers import reuse, reuse_like
+from .kernels.planes import add_to_channels, sum_channels
 from .sizes import Sizes, image_shape, image_sizes, plain
 
 
@@ -61,23 +61,23 @@ class ConvTranspose2d(Convolution):
         height, width = self.image_of(rows, columns)
         self.x, self.y = x, reuse(self.y, (n, self.out_channels, height, width), x.dtype)
         self.lay_out(n, rows, columns, height, width, x.dtype)
-        split(flat(x), x.shape, (0, 0), (1, 1), self.tall, self.wide, self.margin, self.row, self.coarse)
-        self.to_fine(n)
-        join(self.fine, 0, self.row, self.before, self.stride, self.tall, self.wide, flat(self.y), self.y.shape)
+        self.read_coarse(x)
+        self.to_fine(height, width)
+        self.write_fine(self.y)
         if self.bias is not None:
             add_to_channels(self.bias, self.y)
         return self.y
 
     def bprop(self, grad_y):
-        grad_y, shape, tall, wide = np.ascontiguousarray(grad_y), self.x.shape, self.tall, self.wide
+        grad_y = np.ascontiguousarray(grad_y)
         if self.bias is not None:
             sum_channels(grad_y, self.grad_bias, self.accumulate)
-        split(flat(grad_y), grad_y.shape, self.before, self.stride, tall, wide, 0, self.row, self.fine)
-        self.add_weight_gradient(shape[0], shape[2], shape[3])
+        self.read_fine(grad_y)
+        self.add_weight_gradient(self.x.shape[2], self.x.shape[3])
         self.grad_x = reuse_like(self.grad_x, self.x)
         if self.needs_grad_x:
-            self.to_coarse(shape[0], shape[2], shape[3])
-            join(self.coarse, self.margin, self.row, (0, 0), (1, 1), tall, wide, flat(self.grad_x), shape)
+            self.to_coarse(self.x.shape[2], self.x.shape[3])
+            self.write_coarse(self.grad_x)
         return self.grad_x
 
     def image_of(self, rows, columns):

@@ -11,7 +11,7 @@ import numpy as np
 
 from .initializers import Initializer, PyTorchUniform
 from .kernels.buffers import flat, reuse
-from .kernels.planes import plane_size
+from .kernels.planes import fill_places, inside, join, plane_size, runs_of, split
 from .kernels.shifts import fill_fine_terms, fill_terms, shifted_dots, shifted_sums
 from .module import Module
 from .parameter import Parameter
@@ -43,7 +43,8 @@ class Convolution(Module):
         self._padding = padding if isinstance(padding, str) else self.before
         self.coarse = self.fine = self.left = np.empty(0)
         self.terms = np.empty(0, np.int64)
-        self.margin = self.row = self.tall = self.wide = 0
+        self.places = self.gaps = self.coarse_places = self.coarse_gaps = np.empty(0, np.int64)
+        self.margin = self.row = self.end = self.tall = self.wide = self.samples = 0
 
     def start(self, bias: bool, out: int, weight_init: Initializer | None, bias_init: Initializer | None) -> None:
         """Make the parameters."""
@@ -54,57 +55,87 @@ class Convolution(Module):
         self.bias = Parameter((bias_init or default).sample((out,))) if bias else None
 
     def lay_out(self, n, rows, columns, height, width, dtype):
-        """Memory for the planes of a coarse and a fine image of these sizes."""
+        """Memory for the planes of a coarse and a fine image of these sizes, and where their pixels lie."""
         (s, t), (k, m) = self.stride, self.kernel_size
-        self.tall = plane_size(rows, height, self.before[0], self.reach[0], s)
-        self.wide = plane_size(columns, width, self.before[1], self.reach[1], t)
-        whole = (n * self.tall * self.wide + 31) // 32 * 32
-        self.row = whole + 64 // self.weight.itemsize  # an odd number of cache lines: rows do not share their sets
-        self.margin = self.reach[0] // s * self.wide + self.reach[1] // t
+        tall = plane_size(rows, height, self.before[0], self.reach[0], s)
+        wide = plane_size(columns, width, self.before[1], self.reach[1], t)
+        self.samples, self.tall, self.wide, self.end = n, tall, wide, n * tall * wide
+        self.row = (self.end + 31) // 32 * 32 + 64 // self.weight.itemsize  # odd: rows do not share their cache sets
+        self.margin = n * (self.reach[0] // s * wide + self.reach[1] // t)
         self.coarse = reuse(self.coarse, (self.margin + self.coarse_channels * self.row,), dtype)
         self.fine = reuse(self.fine, (self.fine_channels * s * t * self.row + self.margin + 32,), dtype)
         self.terms = reuse(
             self.terms, (max(self.coarse_channels, self.fine_channels) // self.groups * k * m,), np.int64
         )
         self.left = reuse(self.left, (self.weight.size,), dtype)
+        self.places = reuse(self.places, (height * width,), np.int64)
+        self.gaps = reuse(self.gaps, (s * t * tall * wide - height * width,), np.int64)
+        self.coarse_places = reuse(self.coarse_places, (rows * columns,), np.int64)
+        self.coarse_gaps = reuse(self.coarse_gaps, (tall * wide - rows * columns,), np.int64)
+        fill_places(height, width, self.before, self.stride, tall, wide, self.row, n, self.places, self.gaps)
+        fill_places(rows, columns, (0, 0), (1, 1), tall, wide, self.row, n, self.coarse_places, self.coarse_gaps)
 
-    def to_coarse(self, n, rows, columns):
+    def read_fine(self, image):
+        """Lay the fine image out in its planes."""
+        phases = self.stride[0] * self.stride[1]
+        split(flat(image), image.shape, self.places, self.gaps, phases, 0, self.row, self.end, self.fine)
+
+    def read_coarse(self, image):
+        """Lay the coarse image out in its planes."""
+        split(
+            flat(image), image.shape, self.coarse_places, self.coarse_gaps, 1, self.margin, self.row, self.end,
+            self.coarse,
+        )  # fmt: skip
+
+    def write_fine(self, image):
+        """Make the fine image of its planes."""
+        join(self.fine, 0, self.row, self.places, self.stride[0] * self.stride[1], flat(image), image.shape)
+
+    def write_coarse(self, image):
+        """Make the coarse image of its planes."""
+        join(self.coarse, self.margin, self.row, self.coarse_places, 1, flat(image), image.shape)
+
+    def to_coarse(self, rows, columns):
         """The coarse image's planes from the fine one's."""
         inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
-        fill_terms(inner, self.kernel_size, self.stride, self.dilation, self.row, self.wide, self.terms)
+        self.fill_terms(inner)
+        runs, count = runs_of(rows, columns, self.wide, self.samples)
         shifted_sums(
             flat(self.weight), self.coarse_channels // self.groups, self.groups,
             self.fine, inner * phases * self.row, self.terms, self.weight.size // self.coarse_channels,
-            self.coarse, self.margin, self.row, self.places(n, rows, columns),
+            self.coarse, self.margin, self.row, runs, self.wide * self.samples, count,
         )  # fmt: skip
 
-    def add_weight_gradient(self, n, rows, columns):
+    def add_weight_gradient(self, rows, columns):
         """Add to grad_weight from both images' planes, of which one is a gradient."""
         inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
-        fill_terms(inner, self.kernel_size, self.stride, self.dilation, self.row, self.wide, self.terms)
+        self.fill_terms(inner)
         shifted_dots(
             self.coarse, self.margin, self.row, self.coarse_channels // self.groups, self.groups,
             self.fine, inner * phases * self.row, self.terms, self.weight.size // self.coarse_channels,
-            self.places(n, rows, columns), flat(self.grad_weight), self.accumulate,
+            ((rows - 1) * self.wide + columns) * self.samples, flat(self.grad_weight), self.accumulate,
         )  # fmt: skip
 
-    def to_fine(self, n):
+    def to_fine(self, height, width):
         """The fine image's planes from the coarse one's: for each remainder, the terms of the kernel that reach it."""
-        inner, outer = self.fine_channels // self.groups, self.coarse_channels // self.groups
-        phases = self.stride[0] * self.stride[1]
-        for phase in range(phases):
-            count = fill_fine_terms(
+        inner, outer, (s, t) = self.fine_channels // self.groups, self.coarse_channels // self.groups, self.stride
+        for phase in range(s * t):
+            size = fill_fine_terms(
                 flat(self.weight), outer, inner, self.groups, self.kernel_size, self.stride, self.dilation,
-                phase, self.margin, self.row, self.wide, self.terms, self.left,
+                phase, self.margin, self.row, self.wide, self.samples, self.terms, self.left,
             )  # fmt: skip
+            top, bottom = inside(height, self.before[0], s, phase // t)
+            begin, end = inside(width, self.before[1], t, phase % t)
+            runs, count = runs_of(bottom - top, end - begin, self.wide, self.samples)
+            first = (top * self.wide + begin) * self.samples
             shifted_sums(
-                self.left, inner, self.groups, self.coarse, outer * self.row, self.terms, count,
-                self.fine, phase * self.row, phases * self.row, n * self.tall * self.wide,
+                self.left, inner, self.groups, self.coarse[first:], outer * self.row, self.terms, size,
+                self.fine, phase * self.row + first, s * t * self.row, runs, self.wide * self.samples, count,
             )  # fmt: skip
 
-    def places(self, n, rows, columns):
-        """How far it is from a coarse row's first to its last pixel."""
-        return (n - 1) * self.tall * self.wide + (rows - 1) * self.wide + columns
+    def fill_terms(self, inner):
+        """Where the terms of a patch lie."""
+        fill_terms(inner, self.kernel_size, self.stride, self.dilation, self.row, self.wide, self.samples, self.terms)
 
     # -- settings ----------------------------------------------------------------------------------------------------
 

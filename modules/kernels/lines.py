@@ -10,19 +10,35 @@ from numba.extending import intrinsic
 
 
 @intrinsic
-def copy_line(typing_context, a, a_at, a_step, b, b_at, b_step, count):
-    """Copy `count` numbers from vector a to vector b, each from an offset on, so many places apart."""
+def scatter_line(typing_context, a, a_at, b, b_at, places, count):
+    """b[b_at + places[k]] = a[a_at + k] for k < count; all are vectors."""
 
     def generate(context, builder, signature, args):
-        source, target = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b)))
-        from_, to = builder.gep(source, [args[1]]), builder.gep(target, [args[4]])
-        with cgutils.for_range(builder, args[6]) as loop:
-            number = builder.load(builder.gep(from_, [builder.mul(loop.index, args[2])]))
-            builder.store(number, builder.gep(to, [builder.mul(loop.index, args[5])]))
+        data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (2, b), (4, places))]
+        from_, to = builder.gep(data[0], [args[1]]), builder.gep(data[1], [args[3]])
+        with cgutils.for_range(builder, args[5]) as loop:
+            place = builder.load(builder.gep(data[2], [loop.index]))
+            builder.store(builder.load(builder.gep(from_, [loop.index])), builder.gep(to, [place]))
         return context.get_dummy_value()
 
     n = types.intp
-    return types.none(a, n, n, b, n, n, n), generate
+    return types.none(a, n, b, n, places, n), generate
+
+
+@intrinsic
+def gather_line(typing_context, a, a_at, places, b, b_at, count):
+    """b[b_at + k] = a[a_at + places[k]] for k < count; all are vectors."""
+
+    def generate(context, builder, signature, args):
+        data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (2, places), (3, b))]
+        from_, to = builder.gep(data[0], [args[1]]), builder.gep(data[2], [args[4]])
+        with cgutils.for_range(builder, args[5]) as loop:
+            place = builder.load(builder.gep(data[1], [loop.index]))
+            builder.store(builder.load(builder.gep(from_, [place])), builder.gep(to, [loop.index]))
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.none(a, n, places, b, n, n), generate
 
 
 @intrinsic

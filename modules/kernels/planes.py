@@ -1,82 +1,19 @@
 """Images as planes in which a convolution is nothing but sums of shifted rows.
 
-The images of one channel, with zeros around each, lie one after the other in one long row; with strides (s, t), the
-pixels (s r + a, t c + b) have a row of their own for each remainder (a, b). So whatever the padding, stride or
-dilation, term (i, j) of a patch lies at one fixed distance from where the patch begins, for all pixels of all images.
+A plane holds one channel of all images, with zeros around: place (i, j) is N numbers, that pixel in each of N images,
+and the places lie one after the other in one long row. With strides (s, t), the pixels (s i + a, t j + b) have a plane
+of their own for each remainder (a, b). So whatever the padding, stride or dilation, term (i, j) of a patch lies at one
+fixed distance from where the patch begins, for all pixels of all images.
 """
 
-import numpy as np
-
 from .kernel import apart, kernel
-from .lines import clear_line, copy_line
+from .lines import clear_line, gather_line, scatter_line
+from .products import strip_width
+from .threads import parts_of, share
+from .tiles import transposed
 
-
-def split(image, shape, before, stride, tall, wide, start, row, planes):
-    """planes[c, a, b, n, i, j] = image[n, c, s i + a - before, t j + b - before], and 0 where the image has no pixel.
-
-    Args: image: a vector of shape (N, C, H, W); tall, wide: sizes of a plane; planes: a vector that begins with `start`
-        zeros, then has rows of `row` numbers, one for each (c, a, b), with zeros after the N planes.
-    """
-    (samples, channels, height, width), (s, t) = shape, stride
-    padded = np.zeros((samples, channels, tall * s + before[0] + height, wide * t + before[1] + width), image.dtype)
-    padded[:, :, before[0] : before[0] + height, before[1] : before[1] + width] = image.reshape(shape)
-    padded = padded[:, :, : tall * s, : wide * t].reshape((samples, channels, tall, s, wide, t))
-    planes[:] = 0
-    rows = planes[start : start + channels * s * t * row].reshape((channels * s * t, row))
-    rows[:, : samples * tall * wide] = padded.transpose((1, 3, 5, 0, 2, 4)).reshape((len(rows), -1))
-
-
-@kernel
-def compiled_split(image, shape, before, stride, tall, wide, start, row, planes):
-    """The same, line by line."""
-    (samples, channels, height, width), (s, t) = shape, stride
-    clear_line(planes, 0, 1, start)
-    for line in range(channels * s * t):
-        c, a, b = line // (s * t), line // t % s, line % t
-        at, size = start + line * row, samples * tall * wide
-        first, last = inside(width, before[1], t, b)
-        for n in range(samples):
-            for i in range(tall):
-                y, to = s * i + a - before[0], at + (n * tall + i) * wide
-                if y < 0 or y >= height:
-                    clear_line(planes, to, 1, wide)
-                else:
-                    clear_line(planes, to, 1, first)
-                    from_ = ((n * channels + c) * height + y) * width + t * first + b - before[1]
-                    copy_line(image, from_, t, planes, to + first, 1, last - first)
-                    clear_line(planes, to + last, 1, wide - last)
-        clear_line(planes, at + size, 1, row - size)
-
-
-split.compiled_form = compiled_split  # type: ignore[attr-defined]
-
-
-def join(planes, start, row, before, stride, tall, wide, image, shape):
-    """image[n, c, s i + a - before, t j + b - before] = planes[c, a, b, n, i, j].
-
-    Args: as of `split`, which this undoes; the planes hold all pixels of the image.
-    """
-    (samples, channels, height, width), (s, t) = shape, stride
-    rows = planes[start : start + channels * s * t * row].reshape((channels * s * t, row))[:, : samples * tall * wide]
-    padded = rows.reshape((channels, s, t, samples, tall, wide)).transpose((3, 0, 4, 1, 5, 2))
-    padded = padded.reshape((samples, channels, tall * s, wide * t))
-    image.reshape(shape)[:] = padded[:, :, before[0] : before[0] + height, before[1] : before[1] + width]
-
-
-@kernel
-def compiled_join(planes, start, row, before, stride, tall, wide, image, shape):
-    """The same, line by line."""
-    (samples, channels, height, width), (s, t) = shape, stride
-    for b in range(t):
-        first, last = inside(width, before[1], t, b)
-        for line in range(samples * channels * height):
-            n, c, y = line // (channels * height), line // height % channels, line % height
-            a, i = (y + before[0]) % s, (y + before[0]) // s
-            at, to = start + ((c * s + a) * t + b) * row + (n * tall + i) * wide, line * width + b - before[1]
-            copy_line(planes, at + first, 1, image, to + t * first, t, last - first)
-
-
-join.compiled_form = compiled_join  # type: ignore[attr-defined]
+SQUARE = transposed()
+MOVE_FLOPS = 8  # what moving a number counts for when work is shared
 
 
 def plane_size(coarse, fine, before, reach, stride):
@@ -84,11 +21,135 @@ def plane_size(coarse, fine, before, reach, stride):
     return max(coarse + reach // stride, (fine + before + stride - 1) // stride)
 
 
-@kernel
+@apart
+def fill_places(height, width, before, stride, tall, wide, row, samples, places, gaps):
+    """places[H y + x]: where in its channel's planes a pixel lies; gaps: the places at which there is none.
+
+    Args: before: zeros above and to the left of the image; tall, wide: sizes of a plane; row: numbers from one plane
+        to the next.
+    """
+    found = 0
+    for a in range(stride[0]):
+        for b in range(stride[1]):
+            for i in range(tall):
+                for j in range(wide):
+                    y, x = stride[0] * i + a - before[0], stride[1] * j + b - before[1]
+                    at = (a * stride[1] + b) * row + (i * wide + j) * samples
+                    if 0 <= y < height and 0 <= x < width:
+                        places[y * width + x] = at
+                    else:
+                        gaps[found] = at
+                        found += 1
+
+
+@apart
 def inside(width, before, stride, remainder):
     """Of a plane's columns, the first one that is a pixel of the image, and the one after the last."""
     first = max(0, (before - remainder + stride - 1) // stride)
     return first, max(first, (width + before - remainder + stride - 1) // stride)
+
+
+@apart
+def runs_of(rows, columns, wide, samples):
+    """The places of an image's pixels as (runs, numbers of a run): a run a row, or one with all that is in between.
+
+    One run is taken where rows are short, or fill their strips of 32 numbers badly.
+    """
+    whole, row = ((rows - 1) * wide + columns) * samples, columns * samples
+    if rows < 1 or columns < 1:
+        return 0, 0
+    if row < 32 or (row + 31) // 32 * rows >= (whole + 31) // 32:
+        return 1, whole
+    return rows, row
+
+
+def split(image, shape, places, gaps, phases, start, row, end, planes):
+    """planes[start + c phases row + places[p] + n] = image[n, c, p], and 0 elsewhere.
+
+    Args: image: a vector of shape (N, C, H, W); phases: planes of a channel; planes: a vector that begins with `start`
+        zeros, then has rows of `row` numbers, one for each plane; end: numbers of a row that belong to places.
+    """
+    samples, channels = shape[:2]
+    planes[:] = 0
+    for c, pixels in enumerate(image.reshape(shape).transpose(1, 2, 3, 0).reshape(channels, -1, samples)):
+        for n in range(samples):
+            planes[start + c * phases * row + places + n] = pixels[:, n]
+
+
+@kernel
+def compiled_split(image, shape, places, gaps, phases, start, row, end, planes):
+    """The same, by squares of pixels and samples."""
+    channels = shape[1]
+    clear_line(planes, 0, 1, start)
+    last = start + channels * phases * row
+    clear_line(planes, last, 1, planes.size - last)
+    parts = min(channels, parts_of(MOVE_FLOPS * image.size))
+    share(split_channels, channels, parts, image, shape, places, gaps, phases, start, row, end, planes)
+
+
+@kernel
+def split_channels(first, last, image, shape, places, gaps, phases, start, row, end, planes):
+    """Some channels' planes."""
+    samples, channels = shape[0], shape[1]
+    size, side = places.size, strip_width(planes) // 2
+    for c in range(first, last):
+        to, from_ = start + c * phases * row, c * size
+        for k in range(gaps.size):
+            clear_line(planes, to + gaps[k], 1, samples)
+        for phase in range(phases):
+            clear_line(planes, to + phase * row + end, 1, row - end)
+        if samples < side or size < side:
+            for n in range(samples):
+                scatter_line(image, from_ + n * channels * size, planes, to + n, places, size)
+            continue
+        for p in range(0, size, side):
+            at = min(p, size - side)
+            for n in range(0, samples, side):
+                m = min(n, samples - side)
+                SQUARE(image, m * channels * size + from_ + at, channels * size, planes, to + m, places[at:])
+
+
+split.compiled_form = compiled_split  # type: ignore[attr-defined]
+
+
+def join(planes, start, row, places, phases, image, shape):
+    """image[n, c, p] = planes[start + c phases row + places[p] + n].
+
+    Args: as of `split`, which this undoes.
+    """
+    samples, channels = shape[:2]
+    pixels = image.reshape((samples, channels, len(places)))
+    for c in range(channels):
+        for n in range(samples):
+            pixels[n, c] = planes[start + c * phases * row + places + n]
+
+
+@kernel
+def compiled_join(planes, start, row, places, phases, image, shape):
+    """The same, by squares of pixels and samples."""
+    parts = min(shape[1], parts_of(MOVE_FLOPS * image.size))
+    share(join_channels, shape[1], parts, planes, start, row, places, phases, image, shape)
+
+
+@kernel
+def join_channels(first, last, planes, start, row, places, phases, image, shape):
+    """Some channels' images."""
+    samples, channels = shape[0], shape[1]
+    size, side = places.size, strip_width(planes) // 2
+    for c in range(first, last):
+        from_, to = start + c * phases * row, c * size
+        if samples < side or size < side:
+            for n in range(samples):
+                gather_line(planes, from_ + n, places, image, to + n * channels * size, size)
+            continue
+        for p in range(0, size, side):
+            at = min(p, size - side)
+            for n in range(0, samples, side):
+                m = min(n, samples - side)
+                SQUARE(planes, from_ + m, places[at:], image, m * channels * size + to + at, channels * size)
+
+
+join.compiled_form = compiled_join  # type: ignore[attr-defined]
 
 
 @apart

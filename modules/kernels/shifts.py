@@ -15,36 +15,45 @@ DOT_4_3, DOT_1_3 = dot_products(4, 3), dot_products(1, 3)
 STRETCH = 1024  # numbers of a row that are met by all others before the next ones are looked at
 
 
-def shifted_sums(left, rows, groups, source, source_group, terms, size, out, at, out_row, count):
-    """out[at + (g rows + i) out_row + q] = Σₖ left[g rows + i, k] source[g source_group + terms[k] + q] for q < count.
+def shifted_sums(left, rows, groups, source, source_group, terms, size, out, at, out_row, runs, pitch, count):
+    """out[at + (g rows + i) out_row + q] = Σₖ left[g rows + i, k] source[g source_group + terms[k] + q], of all places
+    q = r pitch + p of `runs` runs r and p < count.
 
-    Args: left: (groups rows, size) as a vector; size: how many terms there are; out: numbers of its rows after the
-        first `count` may be written, too, up to a multiple of 32.
+    Args: left: (groups rows, size) as a vector; size: how many terms there are; out: where count is less than a strip,
+        numbers of its rows after the first `count` are written, too.
     """
     for g in range(groups):
         for i in range(g * rows, (g + 1) * rows):
-            row = out[at + i * out_row : at + i * out_row + count]
-            row[:] = 0
-            for k, term in enumerate(terms[:size]):
-                first = g * source_group + term
-                row += left[i * size + k] * source[first : first + count]
+            for q in range(0, runs * pitch, pitch):
+                row = out[at + i * out_row + q : at + i * out_row + q + count]
+                row[:] = 0
+                for k, term in enumerate(terms[:size]):
+                    first = g * source_group + term + q
+                    row += left[i * size + k] * source[first : first + count]
 
 
 @kernel
-def compiled_shifted_sums(left, rows, groups, source, source_group, terms, size, out, at, out_row, count):
+def compiled_shifted_sums(left, rows, groups, source, source_group, terms, size, out, at, out_row, runs, pitch, count):
     """The same, by strips of places."""
     strip = strip_width(out)
-    strips = groups * ((count + strip - 1) // strip)
-    parts = min(strips, parts_of(2 * rows * size * groups * count))
-    share(sum_strips, strips, parts, left, rows, groups, source, source_group, terms, size, out, at, out_row)
+    strips = groups * runs * ((count + strip - 1) // strip)
+    parts = max(1, min(strips, parts_of(2 * rows * size * groups * runs * count)))
+    share(
+        sum_strips, strips, parts, left, rows, groups, source, source_group, terms, size,
+        out, at, out_row, pitch, count,
+    )  # fmt: skip
 
 
 @kernel
-def sum_strips(first, last, left, rows, groups, source, source_group, terms, size, out, at, out_row):
+def sum_strips(
+    first, last, left, rows, groups, source, source_group, terms, size, out, at, out_row, pitch, count
+):  # fmt: skip
     """Strips of places, each group's in turn: all rows meet a strip while the cache holds what it is made from."""
     strip = strip_width(out)
+    of_run = (count + strip - 1) // strip
     for tile in range(first, last):
-        g, q = tile % groups, tile // groups * strip
+        g, run, k = tile % groups, tile // groups // of_run, tile // groups % of_run
+        q = run * pitch + max(0, min(k * strip, count - strip))  # the last strip of a run overlaps
         begin, to, weights = g * source_group + q, at + g * rows * out_row + q, g * rows * size
         if rows == 1:
             SUM_1_2(left, weights, size, 1, source, begin, terms, out, to, out_row, 1, size, False, 0)
@@ -104,19 +113,19 @@ shifted_dots.compiled_form = compiled_shifted_dots  # type: ignore[attr-defined]
 
 
 @apart
-def fill_terms(channels, kernel_size, stride, dilation, row, wide, terms):
+def fill_terms(channels, kernel_size, stride, dilation, row, wide, samples, terms):
     """terms[c, i, j]: where term (i, j) of a patch lies in the fine image's planes, less where the patch begins."""
     (s, t), (d, e), taps = stride, dilation, kernel_size[0] * kernel_size[1]
     for tap in range(taps):
         i, j = d * (tap // kernel_size[1]), e * (tap % kernel_size[1])
-        place = (i % s * t + j % t) * row + i // s * wide + j // t
+        place = (i % s * t + j % t) * row + (i // s * wide + j // t) * samples
         for c in range(channels):
             terms[c * taps + tap] = c * s * t * row + place
 
 
 @apart
 def fill_fine_terms(
-    weight, outer, inner, groups, kernel_size, stride, dilation, phase, start, row, wide, terms, left
+    weight, outer, inner, groups, kernel_size, stride, dilation, phase, start, row, wide, samples, terms, left
 ):  # fmt: skip
     """The terms by which the coarse image's planes reach one plane of the fine one, and left[g c, term], their weights.
 
@@ -129,7 +138,7 @@ def fill_fine_terms(
         i, j = d * (tap // kernel_size[1]), e * (tap % kernel_size[1])
         if i % s * t + j % t == phase:
             for o in range(outer):
-                terms[count * outer + o] = start + o * row - i // s * wide - j // t
+                terms[count * outer + o] = start + o * row - (i // s * wide + j // t) * samples
             count += 1
     size, found = count * outer, 0
     for tap in range(taps):

@@ -251,29 +251,34 @@ def copied(width):
 
 
 def transposed():
-    """Make the copy b[r, c] = a[c, r] of a square of one vector's size; a and b at offsets, with strides of rows."""
+    """Make the copy b[r, c] = a[c, r] of a square of one vector's size.
+
+    Its arguments: a (offset, stride of rows or a table of their offsets), b likewise.
+    """
 
     @intrinsic
     def square(typing_context, a, a_at, a_i, b, b_at, b_i):
+        kinds = stride_type(a_i), stride_type(b_i)
+
         def generate(context, builder, signature, args):
             source, target = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b)))
             width = lanes(a.dtype)
-            t = _Tile(context, builder, a.dtype, width)
-            rows = [
-                t.load(builder.gep(source, [builder.add(args[1], builder.mul(args[2], cgutils.intp_t(i)))]))
-                for i in range(width)
-            ]
+            t, side = _Tile(context, builder, a.dtype, width), cgutils.intp_t(width)
+            strides = [table(context, builder, kind, args[k]) for kind, k in zip(kinds, (2, 5), strict=True)]
+            from_ = t.rows(builder.gep(source, [args[1]]), strides[0], width, side)
+            to = t.rows(builder.gep(target, [args[4]]), strides[1], width, side)
+            rows = [t.load(pointer) for pointer in from_]
             distance = width // 2
             while distance:
                 for i in (i for i in range(width) if not i & distance):
                     rows[i], rows[i + distance] = _exchange(builder, rows[i], rows[i + distance], width, distance)
                 distance //= 2
-            for i, row in enumerate(rows):
-                t.store(row, builder.gep(target, [builder.add(args[4], builder.mul(args[5], cgutils.intp_t(i)))]))
+            for row, pointer in zip(rows, to, strict=True):
+                t.store(row, pointer)
             return context.get_dummy_value()
 
         n = types.intp
-        return types.none(a, n, n, b, n, n), generate
+        return types.none(a, n, kinds[0], b, n, kinds[1]), generate
 
     return square
 
