@@ -67,11 +67,16 @@ def part_of(who: str, data: Dataset, part: Part | None) -> str:
 
 
 def load_weights(model, folder: Path, weights: Path | None = None) -> None:
-    """Give a model a run's weights; FileNotFoundError if there are none yet."""
+    """Give a model a run's weights; FileNotFoundError if there are none yet, ValueError for those of another net."""
     path = weights or folder / WEIGHTS
     if not path.is_file():
         raise FileNotFoundError(f"there is no {path}; 'bprop resume {folder}' ends a training that was stopped")
-    model.load_state_dict(load_file(path))
+    with damage_named(path, ".safetensors"):
+        arrays = load_file(path)
+    try:
+        model.load_state_dict(arrays)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,8 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
     load_weights(model, folder, weights)
     fitted = folder / "preprocessing.json"
     preprocessing = Preprocessing.load(fitted) if fitted.exists() else None
-    units = Units.read(folder / WEIGHTS)
+    with damage_named(folder / WEIGHTS, ".safetensors"):
+        units = Units.read(folder / WEIGHTS)
     name = "the input" if isinstance(source, bytes) else str(source)
     x = read_inputs(content, name, config, preprocessing, units)
     shape = fitting_shape(model, x)
@@ -122,7 +128,10 @@ def read_inputs(content: bytes, name: str, config: Config, preprocessing, units:
         table = config.specs["dataset"].arguments
         if preprocessing is not None:
             options = {key: table[key] for key in ("header", "delimiter") if key in table}
-            rows = read_csv(path, **options)
+            try:
+                rows = read_csv(path, **options)
+            except ValueError as error:
+                raise ValueError(str(error).replace(str(path), name, 1)) from None
             return preprocessing.transform(type(rows)(name, rows.names, rows.rows, rows.lines))
     return units.inputs(plain_table(content, name))
 
@@ -160,7 +169,7 @@ def image(content: bytes, name: str, units: Units) -> np.ndarray:
         from PIL import Image
     except ImportError:
         raise ValueError(f"{name}: an image needs Pillow: pip install pillow") from None
-    with Image.open(io.BytesIO(content)) as opened:
+    with damage_named(name, "image"), Image.open(io.BytesIO(content)) as opened:
         pixels = np.array(opened.convert("L" if opened.mode in ("1", "L", "LA", "I;16") else "RGB"), np.float32)
     pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     return units.inputs(pixels[None]) if units.of_bytes and units.scale == 1 / 255 else (pixels / 255)[None]

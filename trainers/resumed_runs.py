@@ -34,7 +34,11 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
     config = load_config(config_of(folder), overrides)
     with locked(folder):
         checkpoint = folder / "checkpoint"
-        state = read_checkpoint(checkpoint, tidy=True) if numbered(checkpoint) else None
+        try:
+            state = read_checkpoint(checkpoint, tidy=True) if numbered(checkpoint) else None
+        except CheckpointError as error:
+            error.add_note(f"the training starts anew if {checkpoint} is removed")
+            raise
         if state is not None:
             check_same(config, state["notes"], folder)
         summary = summary_of(folder)
@@ -89,5 +93,5 @@ def is_over(state: dict[str, Any] | None, summary: dict[str, Any], config: Confi
     """Whether nothing is left to be trained; `state` is None where the checkpoints have been removed."""
     wanted = int(written_setting(config, "trainer.epochs="))
     if state is None:
-        return summary.get("stopped") is None and summary["epochs"] >= wanted
+        return summary.get("stopped") is None and summary.get("epochs", 0) >= wanted
     return state["fit"]["stopped"] is not None or state["epoch"] >= wanted

@@ -45,12 +45,22 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
     folder = new_folder(run, config)
     with locked(folder):
         refuse_files_in(folder)
-        for source in config.sources:  # so that the folder's config finds the modules that it names
-            shutil.copyfile(source, folder / source.name)
-        if hasattr(experiment.dataset, "preprocessing"):  # of a table, which new rows need, too
-            experiment.dataset.preprocessing.save(folder / "preprocessing.json")
-        write_durably(folder / "config.yaml", config.resolved())  # last: a folder that has it can be resumed
+        try:
+            fill(folder, config, experiment)
+        except BaseException:  # such as a full disk: the folder is empty again
+            for file in folder.iterdir():
+                file.unlink()
+            raise
         return finish(trainer_of(config, experiment, folder, quiet), config, experiment, start)
+
+
+def fill(folder: Path, config: Config, experiment: Experiment) -> None:
+    """Write what a run begins with."""
+    for source in config.sources:  # so that the folder's config finds the modules that it names
+        shutil.copyfile(source, folder / source.name)
+    if hasattr(experiment.dataset, "preprocessing"):  # of a table, which new rows need, too
+        experiment.dataset.preprocessing.save(folder / "preprocessing.json")
+    write_durably(folder / "config.yaml", config.resolved())  # last: a folder that has it can be resumed
 
 
 def refuse_sweep(config: Config) -> None:
@@ -65,6 +75,7 @@ def refuse_what_fails(experiment: Experiment) -> None:
     parts, callbacks = (experiment.model, experiment.loss, experiment.optimizer), experiment.callbacks
     trainer = Trainer(*parts, callbacks=callbacks, schedules=experiment.schedules, augment=experiment.augment)
     trainer.check(experiment.dataset.train, experiment.dataset.valid, **experiment.settings)
+    experiment.dataset.test  # noqa: B018  # which is read after the training only, and may be missing
 
 
 def config_of(folder: Path) -> Path:
@@ -83,9 +94,10 @@ def notes_of(config: Config) -> dict[str, str]:
 def summary_of(folder: Path) -> dict[str, Any] | None:
     """The summary of a run that has come to its end."""
     try:
-        return json.loads((folder / "summary.json").read_bytes())
+        found = json.loads((folder / "summary.json").read_bytes())
     except (OSError, ValueError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 def trainer_of(config: Config, experiment: Experiment, folder: Path, quiet: bool) -> Trainer:
@@ -108,21 +120,27 @@ def trainer_of(config: Config, experiment: Experiment, folder: Path, quiet: bool
 
 
 def finish(trainer: Trainer, config: Config, experiment: Experiment, start: float) -> dict[str, Any]:
-    """Train to the end, and write weights and summary, whatever way it ends."""
+    """Train to the end, and write weights and summary, whatever way it ends; TrainingError where that is impossible."""
+    try:
+        return trained(trainer, config, experiment, start)
+    except BrokenPipeError:
+        raise
+    except (OSError, MemoryError) as error:  # such as a full disk
+        failure = TrainingError(f"the training cannot go on: {told(error)}")
+        failure.add_note(f"'bprop resume {trainer.folder}' goes on from the last checkpoint")
+        raise failure from error
+
+
+def trained(trainer: Trainer, config: Config, experiment: Experiment, start: float) -> dict[str, Any]:
+    """The summary of the training, after the rest of the folder is written."""
     folder, data = trainer.folder, experiment.dataset
     assert folder is not None
     trouble: BaseException | None = None
     try:
         trainer.fit(data.train, data.valid, **experiment.settings)
-    except BrokenPipeError:
-        raise
     except (TrainingError, KeyboardInterrupt) as error:
         trouble = error
         trainer.stop(str(error) or "interrupted")
-    except (OSError, MemoryError) as error:  # such as a full disk
-        failure = TrainingError(f"the training cannot go on: {told(error)}")
-        failure.add_note(f"'bprop resume {folder}' goes on from the last checkpoint")
-        raise failure from error
     summary = final_figures(trainer, data, experiment.settings, tested=trouble is None)
     summary |= {"seconds": time.perf_counter() - start, "run": str(folder)}
     summary |= {"seed": config.seed, "dtype": config.dtype, "versions": versions()}

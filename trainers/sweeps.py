@@ -104,7 +104,7 @@ def train_sweep(
         if folder is not None:  # of a sweep that was killed as it began
             (folder / (WHAT + ASIDE)).unlink(missing_ok=True)
         folder = new_folder(folder, config)
-    elif (folder / WHAT).read_text(encoding="utf-8") != what:
+    elif (folder / WHAT).read_bytes() != what.encode():
         raise FileExistsError(f"{folder} is the folder of another sweep, see {folder / WHAT}; give another with --run")
     with locked(folder):
         if not (folder / WHAT).is_file():
@@ -201,7 +201,7 @@ def end(active: dict[int, tuple[subprocess.Popen, Run]]) -> None:
 def finish(run: Run, returncode: int) -> None:
     """What has become of a run."""
     run.status = {0: DONE, 130: STOPPED}.get(returncode, FAILED)
-    if run.status == DONE and (run.folder / "config.yaml").read_text(encoding="utf-8") != run.config:
+    if run.status == DONE and (run.folder / "config.yaml").read_bytes() != run.config.encode():
         run.status = FAILED
         with run.log.open("a", encoding="utf-8") as file:
             file.write("bprop: error: the config or a file that it includes has been edited during the sweep\n")
@@ -222,7 +222,7 @@ def told(run: Run) -> str:
 def remember(folder: Path, runs: Iterable[Run]) -> None:
     """Take over from the table which runs are done."""
     try:
-        text = (folder / RESULTS).read_text(encoding="utf-8")
+        text = (folder / RESULTS).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return
     done = {row.get("run") for row in csv.DictReader(text.splitlines()) if row.get("status") == DONE}

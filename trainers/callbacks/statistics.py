@@ -47,8 +47,10 @@ class Statistics(Callback):
         folder.mkdir(parents=True, exist_ok=True)
         self.path, kept = folder / "statistics.csv", []
         if trainer.resumed and self.path.exists():
-            with self.path.open(newline="", encoding="utf-8") as file:  # the last row may have been cut
-                kept = [row for row in list(csv.reader(file))[1:] if len(row) == len(COLUMNS)]
+            with self.path.open(
+                newline="", encoding="utf-8", errors="replace"
+            ) as file:  # the last row may have been cut
+                kept = [row for row in list(csv.reader(file))[1:] if len(row) == len(COLUMNS) and row[0].isdecimal()]
         done = [",".join(row) for row in kept if int(row[0]) <= trainer.epoch]
         write_durably(self.path, "\n".join([",".join(COLUMNS), *done, ""]))
 

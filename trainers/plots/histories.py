@@ -29,10 +29,12 @@ class Curves:
         path = folder / "metrics.csv"
         if not path.is_file():
             raise Unfit(f"there is no {path}")
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
             rows = list(csv.DictReader(file))
         if not rows:
             raise Unfit(f"{path} has no epoch yet")
+        if not all(np.isfinite(number(row.get("epoch"))) for row in rows):
+            raise Unfit(f"{path} is damaged: a row has no epoch")
         columns = {key: np.array([number(row[key]) for row in rows]) for key in rows[0] if key}
         if "lr" not in columns and len(rate) == 1 and isinstance(rate[0], int | float):
             columns["lr"] = np.full(len(rows), float(rate[0]))

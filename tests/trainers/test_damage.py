@@ -1,0 +1,217 @@
+"""Runs that something went wrong with: damaged files, full disks. What can be saved is, what is lost is said.
+
+BPROP_DAMAGES=50 tries as many of each kind.
+"""
+
+import errno
+import os
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bprop.datasets import CsvDataset
+from bprop.trainers import runs
+from bprop.trainers.cli import main
+from bprop.trainers.configs import load_config, parse_config
+from bprop.trainers.inference import read_inputs
+from bprop.trainers.units import Units
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+TRIALS = int(os.environ.get("BPROP_DAMAGES", "6"))
+OVERRIDES = ["trainer.epochs=4", "callbacks=[{Checkpoint: {seconds: 0, best: 1}}, Statistics]"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing has happened to."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    runs.train_config(load_config("iris", OVERRIDES), run=folder, quiet=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stopped(whole):
+    """The same run, stopped after its third epoch, with two checkpoints."""
+    folder = whole.with_name("stopped")
+    runs.train_config(load_config("iris", ["trainer.epochs=3", *OVERRIDES[1:]]), run=folder, quiet=True)
+    (folder / "summary.json").unlink()
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("epochs: 3,", "epochs: 4,"))
+    return folder
+
+
+def results(folder):
+    table = [line.rpartition(",")[0] for line in (folder / "metrics.csv").read_text().splitlines()]
+    return table, *((folder / name).read_bytes() for name in ("model.safetensors", "config.yaml", "statistics.csv"))
+
+
+def damage(path, chance):
+    """Cut a file off, or change it somewhere."""
+    data = bytearray(path.read_bytes())
+    place, way = chance.randrange(len(data)), chance.choice(["cut", "flip", "zero", "lose", "double"])
+    if way == "cut":
+        del data[place:]
+    elif way == "flip":
+        data[place] ^= 1 << chance.randrange(8)
+    elif way == "zero":
+        data[place : place + 512] = bytes(len(data[place : place + 512]))
+    elif way == "lose":
+        del data[place : place + chance.randrange(1, 99)]
+    else:
+        data[place:place] = data[max(0, place - 50) : place + 1]
+    path.write_bytes(data)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("seed", range(TRIALS))
+def test_a_damaged_newest_checkpoint(tmp_path, whole, stopped, capsys, seed):
+    """The one before is used, and all becomes as if nothing had happened."""
+    chance, run = random.Random(seed), tmp_path / "run"
+    shutil.copytree(stopped, run)
+    newest = max((run / "checkpoint").glob("*.json"))
+    damage(chance.choice([newest, newest.with_suffix(".safetensors")]), chance)
+    assert main(["resume", str(run), "--quiet"]) == 0
+    assert f"bprop: warning: {newest} is damaged (" in capsys.readouterr().err
+    assert results(run) == results(whole)
+
+
+def test_no_checkpoint_is_left(tmp_path, whole, stopped, capsys):
+    """It is said which are damaged, and how to go on."""
+    chance, run = random.Random(0), tmp_path / "run"
+    shutil.copytree(stopped, run)
+    for file in (run / "checkpoint").glob("*.safetensors"):
+        damage(file, chance)
+    assert main(["resume", str(run), "--quiet"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("bprop: error: there is no whole checkpoint: ")
+    assert err.count(".json is damaged (the checksum of its arrays is wrong)") == 2
+    assert err.endswith(f"\n  the training starts anew if {run / 'checkpoint'} is removed\n")
+    shutil.rmtree(run / "checkpoint")
+    assert main(["resume", str(run), "--quiet"]) == 0
+    assert results(run) == results(whole)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("seed", range(2 * TRIALS))
+def test_any_damaged_file(tmp_path, whole, capsys, seed):
+    """Each command does its work or refuses in a sentence."""
+    chance, run = random.Random(seed), tmp_path / "run"
+    shutil.copytree(whole, run)
+    damage(chance.choice(sorted(path for path in run.rglob("*") if path.is_file())), chance)
+    np.save(tmp_path / "x.npy", np.ones((3, 4), np.float32))
+    commands = ["resume", "evaluate", "predict", "compare", "resume"]
+    more = {"predict": [str(tmp_path / "x.npy")], "compare": [str(whole)]}
+    for command in commands:
+        status = main([command, str(run), *more.get(command, [])])
+        err = capsys.readouterr().err
+        assert status in (0, 2), err
+        assert status == 0 or "bprop: error: " in err
+
+
+class FullDisk:
+    """Files that take so many bytes, all together, and then no more, as on a disk that is full."""
+
+    def __init__(self, monkeypatch, space):
+        self.space, self.open = space, Path.open
+        monkeypatch.setattr(Path, "open", lambda path, mode="r", *more, **named: self.opened(path, mode, more, named))
+
+    def opened(self, path, mode, more, named):
+        file = self.open(path, mode, *more, **named)
+        if "w" in mode or "a" in mode:
+            write = file.write
+            file = Wrapped(file, lambda data: self.write(write, data))
+        return file
+
+    def write(self, write, data):
+        taken = data[: max(0, self.space)]
+        self.space -= len(data)
+        write(taken)
+        if len(taken) < len(data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return len(data)
+
+
+class Wrapped:
+    """A file with another `write`."""
+
+    def __init__(self, file, write):
+        self.file, self.write = file, write
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
+
+
+@pytest.mark.parametrize("seed", range(TRIALS))
+def test_a_disk_that_is_full(tmp_path, whole, capsys, seed):
+    """From any byte on: with more space it goes on, to the same results."""
+    run = tmp_path / "run"
+    words = ["train", "iris", *OVERRIDES, "--run", str(run), "--quiet"]
+    with pytest.MonkeyPatch.context() as patch:
+        disk = FullDisk(patch, random.Random(seed).randrange(500, 20_000))
+        status = main(words)
+    assert disk.space < 0
+    err = capsys.readouterr().err
+    assert "[Errno 28] No space left on device" in err
+    if status == 2:  # it had not begun
+        assert list(run.iterdir()) == []
+        assert main(words) == 0
+    else:
+        assert status == 1
+        assert err.endswith(f"\n  'bprop resume {run}' goes on from the last checkpoint\n")
+        assert main(["resume", str(run), "--quiet"]) == 0
+    assert results(run) == results(whole)
+
+
+def test_weights_that_cannot_be_read(tmp_path, whole, capsys):
+    run, other = tmp_path / "run", tmp_path / "other.safetensors"
+    shutil.copytree(whole, run)
+    np.save(tmp_path / "x.npy", np.ones((3, 4), np.float32))
+    save_file({"0.weight": np.ones((2, 2), np.float32)}, other)
+    assert main(["evaluate", str(run), "--weights", str(other)]) == 2
+    assert f"bprop: error: {other}: Sequential: cannot load the state: missing " in capsys.readouterr().err
+    assert "0.weight" in load_file(run / "model.safetensors")
+    (run / "model.safetensors").write_bytes(b"\xff" * 100)
+    for command in (["evaluate", str(run)], ["predict", str(run), str(tmp_path / "x.npy")]):
+        assert main(command) == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"bprop: error: {run / 'model.safetensors'}: Error while deserializing header: ")
+        assert err.endswith(", expected a whole .safetensors file\n")
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "bmp"])
+def test_a_damaged_image(tmp_path, whole, capsys, kind):
+    """It is named, whatever Pillow says; an undamaged one that does not fit, too."""
+    path = tmp_path / f"a.{kind}"
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(path, kind)
+    data = path.read_bytes()
+    assert main(["predict", str(whole), str(path)]) == 2
+    assert "predict: Linear(4 -> 16): x has shape (1, 1, 8, 8), expected (N, 4)" in capsys.readouterr().err
+    for end in (12, len(data) // 2):
+        path.write_bytes(data[:end])
+        assert main(["predict", str(whole), str(path)]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"bprop: error: {path}: ")
+        assert err.endswith(", expected a whole image file\n")
+        assert "BytesIO" not in err
+
+
+def test_a_damaged_table_is_named(tmp_path):
+    """Not the file in which it lies while it is read."""
+    table = tmp_path / "t.csv"
+    table.write_text("a,y\n" + "".join(f"{i}.5,{i}\n" for i in range(20)))
+    config = parse_config(
+        f"dataset: {{CsvDataset: {{path: {table}, target: y, task: regression}}}}\n"
+        "model: [{Linear: {in_features: 1, out_features: 1}}]\nloss: MeanSquaredError\noptimizer: {SGD: {lr: 0.1}}\n"
+    )
+    preprocessing = CsvDataset(table, target="y", task="regression").preprocessing
+    with pytest.raises(ValueError, match=r"^the input, line 3: there are 1 cells, expected 2 as in the first row$"):
+        read_inputs(b"a,y\n1,2\n3\n", "the input", config, preprocessing, Units())
