@@ -7,6 +7,7 @@ from .array_files import NpzDataset as NpzDataset
 from .cifar10 import CIFAR10 as CIFAR10
 from .csv_dataset import CsvDataset as CsvDataset
 from .dataset import Dataset as Dataset
+from .digit_pairs import DigitPairs as DigitPairs
 from .digits import Digits as Digits
 from .idx import read_idx as read_idx
 from .image_folder import ImageFolder as ImageFolder
@@ -32,6 +33,7 @@ __all__ = [
     "CsvDataset",
     "Dataset",
     "Diabetes",
+    "DigitPairs",
     "Digits",
     "FashionMNIST",
     "ImageFolder",

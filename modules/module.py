@@ -223,7 +223,8 @@ class Module(Stateful):
         return root
 
     def outline(self) -> str:
-        inside = ", ".join(child.outline() for child in self._modules.values())
+        shown = [child.outline() for name, child in self._modules.items() if not name.startswith("_")]
+        inside = ", ".join(shown)
         return f"{type(self).__name__}({inside})" if inside else type(self).__name__
 
     def add_place(self, error: BaseException) -> None:

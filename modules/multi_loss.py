@@ -19,16 +19,19 @@ class LossPart(Loss):
 
     Shapes: y (N, M), target (N, T), sample_weight (N,) if the loss takes it.
     Args: loss: any loss; outputs, targets: columns as a list `[0, 2]`, as a range `"0:10"`, both giving (N, k), or as
-        one number, which gives (N,): labels are one column of whole numbers; weight: at least 0, may be changed.
+        one number, which gives (N,): labels are one column of whole numbers; weight: at least 0, may be changed;
+        name: of the part in figures, such as `digit` of `digit_accuracy`.
     Errors: ValueError for columns that are not there, and for what the loss itself refuses.
     Source: Caruana, Multitask Learning (1997); Goodfellow et al., Deep Learning, section 7.7.
     """
 
-    def __init__(self, loss: Loss, outputs: Columns, targets: Columns, weight: float = 1.0):
+    def __init__(self, loss: Loss, outputs: Columns, targets: Columns, weight: float = 1.0, name: str | None = None):
         super().__init__()
         if not isinstance(loss, Loss):
             raise TypeError(f"LossPart: loss is {loss!r}, expected a Loss")
-        self.loss, self.outputs, self.targets = loss, outputs, targets
+        if name is not None and not name.isidentifier():
+            raise ValueError(f"LossPart: name is {name!r}, expected a word")
+        self.loss, self.outputs, self.targets, self._name = loss, outputs, targets, name
         self.weight = at_least("LossPart", "weight", weight, 0)
         self.takes_sample_weight = loss.takes_sample_weight
         self.jit = loss.jit
@@ -37,6 +40,20 @@ class LossPart(Loss):
         self.one_target = "(N,)" if isinstance(targets, int) else None
         self.labels = "(N,)" if self.one_target and 1 in loss.label_arguments else None
         self.y = self.target = self.grad_y = np.empty((0, 0))
+
+    @property
+    def name(self) -> str | None:
+        """What the part is called in figures."""
+        return self._name
+
+    def outputs_in(self, y: np.ndarray) -> np.ndarray:
+        """The loss's own outputs among those of all."""
+        return y[:, self.output_columns[0]] if self.one_output else y[:, self.output_columns]
+
+    def targets_in(self, target: np.ndarray) -> np.ndarray:
+        """The loss's own targets among those of all."""
+        target = target[:, self.target_columns[0]] if self.one_target else target[:, self.target_columns]
+        return target.astype(np.int64) if self.labels else target
 
     def fprop(self, y, target, sample_weight=None):
         self.grad_y = reuse_like(self.grad_y, y)
@@ -116,6 +133,9 @@ class MultiLoss(Loss):
             if not isinstance(part, Loss):
                 raise TypeError(f"MultiLoss: parts[{i}] is {part!r}, expected a Loss")
             self._add_module(f"part{i}", part)
+        names = [part.name for part in parts if isinstance(part, LossPart) and part.name is not None]
+        if len(set(names)) < len(names):
+            raise ValueError(f"MultiLoss: parts are called {', '.join(names)}, expected different names")
         kinds = {part.label_arguments for part in parts}
         if len(kinds) > 1:
             raise ValueError("MultiLoss: some parts want labels, others numbers, expected a LossPart for each")
@@ -123,6 +143,15 @@ class MultiLoss(Loss):
         self.takes_sample_weight = all(part.takes_sample_weight for part in parts)
         self.jit = all(part.jit for part in parts)
         self.grad_y = np.empty((0, 0))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the parts that have a name, which stands before: `digit_accuracy`."""
+        return tuple(f"{name}_{metric}" for name, part in self.named_parts().items() for metric in part.loss.metrics)
+
+    def named_parts(self) -> dict[str, LossPart]:
+        """The parts that have a name."""
+        return {part.name: part for part in self.parts if isinstance(part, LossPart) and part.name is not None}
 
     @property
     def parts(self) -> list[Loss]:

@@ -9,6 +9,7 @@ from .engine.operations import Operations, prune
 from .engine.stateful import plain_python
 from .engine.tables import changed, leaves, shape_of
 from .gradient_report import table
+from .joints import Joint
 
 if TYPE_CHECKING:
     from .module import Module
@@ -58,6 +59,7 @@ def summary_figures(module: "Module", input_shape: tuple[int, ...], optimizer=No
             "grad_x": grads.get(inside.path()),
         }
         for inside in module.all_modules()
+        if not isinstance(inside, Joint)  # what joints hold is their container's
     ]
     size = module.parameter_count * module.dtype.itemsize
     parts = {"parameters": size, "gradients": size, "kept": sum(kept.values()), "grad_x": sum(grads.values())}
@@ -142,7 +144,7 @@ def note_arrays(copy, x, earlier, seen, found, late: int) -> None:
                 counted = name in inside.fixed_names() or any(np.shares_memory(value, other) for other in (x, *seen))
                 if not counted:
                     seen.append(value)
-                    found[inside.path(), name, late] = value
+                    found[inside.path().partition("._")[0], f"{inside.path()} {name}", late] = value
 
 
 def note_shapes(module: "Module", shapes: dict[str, tuple[int, ...]]) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bprop.modules import check_gradients
+from bprop.trainers import SGD, Trainer
 from bprop.trainers.check import unchecked_notice
 from bprop.trainers.configs import load_config
+from bprop.trainers.inference import evaluate_run, load_weights, predict_run
 from bprop.trainers.runs import train_config
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -126,15 +128,59 @@ def test_digits_with_swish(folder, tmp_path):
     assert (tmp_path / "run" / "swish.py").read_text() == (EXAMPLES / "swish.py").read_text()
 
 
+@pytest.mark.jit
+@pytest.mark.parametrize(("name", "epochs"), [("resnet", 5), ("inception", 3)])
+def test_graphs_of_images_learn(folder, tmp_path, name, epochs):
+    config = load_config(folder / f"{name}.yaml", [f"trainer.epochs={epochs}"])
+    assert train_config(config, tmp_path / "run", quiet=True)["test_accuracy"] > 0.9
+
+
+@pytest.mark.jit
+def test_a_siamese_net_tells_pairs_apart(folder, tmp_path):
+    config = load_config(folder / "siamese.yaml")
+    figures = train_config(config, tmp_path / "run", quiet=True)
+    assert figures["test_loss"] < 0.1
+    assert figures["parameters"] == 64 * 64 + 64 + 64 * 16 + 16
+    experiment = config.build()
+    model, pairs = experiment.model, experiment.dataset.test
+    load_weights(model, tmp_path / "run")
+    a, b = np.moveaxis(Trainer(model, experiment.loss, SGD(lr=0.0), quiet=True).predict(pairs[:][0]), 1, 0)
+    cosine = (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert np.mean((cosine > 0.6) == (pairs.y > 0)) > 0.9
+    state = model.state_dict()
+    np.testing.assert_array_equal(state["1.tower.1.weight"], state["1.twin.1.weight"])
+
+
+@pytest.mark.jit
+def test_a_net_of_two_heads_answers_twice(folder, tmp_path):
+    figures = train_config(load_config(folder / "two_heads.yaml"), tmp_path / "run", quiet=True)
+    assert figures["test_digit_accuracy"] > 0.95
+    assert figures["test_slant_r2"] > 0.95
+    sys.modules.pop("digit_slant")  # the run has a copy of its own
+    assert evaluate_run(tmp_path / "run")["test_slant_rmse"] == pytest.approx(figures["test_slant_rmse"])
+    images = load_config(tmp_path / "run" / "config.yaml").build().dataset.test
+    np.save(tmp_path / "images.npy", images.x[:5])
+    said = predict_run(tmp_path / "run", tmp_path / "images.npy").columns
+    assert {"digit_class", "digit_p_0", "slant_y"} <= set(said)
+    assert np.mean(said["digit_class"] == images.y[:5, 0]) >= 0.8
+    np.testing.assert_allclose(np.array(said["slant_y"], float), images.y[:5, 1], atol=0.6)
+    sys.modules.pop("digit_slant")
+
+
 def test_every_example_is_here():
     assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".yaml")} == {
         "by_hand.py",
+        "digit_slant.py",
         "digits_swish.yaml",
         "evaluation_trace.py",
+        "inception.yaml",
         "inverse_density.py",
         "numerical_derivatives.py",
         "own_loop.py",
+        "resnet.yaml",
+        "siamese.yaml",
         "swish.py",
         "vae_digits.py",
+        "two_heads.yaml",
         "without_bprop.py",
     }

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..modules.engine.operations import Operations
 from ..modules.gradient_report import table
 from ..modules.loss import Loss
 from ..modules.module import Module
@@ -67,10 +68,16 @@ def largest(arrays) -> str:
 
 
 def leaves(net: Module) -> list[Module]:
-    """The modules that data pass through one after the other; containers of one's own count as one."""
-    if not isinstance(net, Sequential):
+    """The modules that data pass through one after the other; others count as one, and so does what makes tables."""
+    if type(net) is not Sequential or makes_tables(net):
         return [net]
     return [leaf for module in net for leaf in leaves(module)]
+
+
+def makes_tables(net: Sequential) -> bool:
+    """Whether a module passes several arrays on to the next."""
+    x = "x"
+    return any(type(x := Operations().fprop(module, x)) is tuple for module in net)
 
 
 def step_by_hand(net: Module, loss: Loss, optimizer: Optimizer | None, *batch: np.ndarray) -> Step:

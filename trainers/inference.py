@@ -16,6 +16,7 @@ from ..datasets.csv_table import read_csv
 from ..datasets.npy import damage_named
 from ..datasets.preprocessing import ClassTarget
 from ..modules.distributions import Bernoulli, Categorical
+from ..modules.multi_loss import MultiLoss
 from .callbacks.csv_log import lines
 from .configs import Config, Experiment, load_config
 from .metrics.probabilities import distribution_of, numbers
@@ -191,7 +192,14 @@ def fitting_shape(model, x: np.ndarray) -> tuple[int, ...]:
 
 
 def columns_of(loss, outputs: np.ndarray, preprocessing, units: Units) -> dict[str, list]:
-    """Named columns of what the outputs say: the class and the probabilities, or numbers in the source's units."""
+    """Named columns of what the outputs say: the class and the probabilities, or numbers in the source's units.
+
+    Of a MultiLoss whose parts have names, what each part says, its name in front.
+    """
+    parts = loss.named_parts() if isinstance(loss, MultiLoss) and outputs.ndim == 2 else {}
+    if parts:
+        said = {name: columns_of(part.loss, part.outputs_in(outputs), None, Units()) for name, part in parts.items()}
+        return {f"{name}_{column}": values for name, found in said.items() for column, values in found.items()}
     found = distribution_of(loss, outputs)
     if isinstance(found, Bernoulli):
         p = found.probabilities.reshape(len(outputs), -1)

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..datasets import ArrayDataset, Dataset, balanced_order, epoch_order
+from ..modules.engine.tables import shapes_in
 from ..modules.engine.threads import num_threads
 from ..modules.kernels.threads import MOST_PARTS
 from ..modules.loss import Loss
@@ -179,7 +180,7 @@ class Trainer:
             raise ValueError("Trainer: balance is true, expected class labels, and shuffle to be true")
         if threads is not None and (not whole(threads) or not 1 <= threads <= MOST_PARTS):
             raise ValueError(f"Trainer: threads is {threads}, expected a whole number from 1 to {MOST_PARTS}")
-        chosen = find_metrics(self.loss.metrics if metrics is None else metrics)
+        chosen = find_metrics(self.loss.metrics if metrics is None else metrics, self.loss)
         self._check(train, chosen)
         self.augmentation.check(train.input_shape)
         if valid is not None:
@@ -233,7 +234,10 @@ class Trainer:
 
     def evaluate(self, data: Data, *, metrics: list[MetricLike] | None = None) -> dict[str, Any]:
         """Mean loss and metrics of a data set, in evaluation mode. A Dataset stands for its test part."""
-        data, chosen = one_part(data, "test"), find_metrics(self.loss.metrics if metrics is None else metrics)
+        data, chosen = (
+            one_part(data, "test"),
+            find_metrics(self.loss.metrics if metrics is None else metrics, self.loss),
+        )
         self._check(data, chosen)
         return self._evaluate(data, chosen)
 
@@ -436,7 +440,10 @@ class Trainer:
         """The rows of a data set, as many at a time as give outputs of moderate size."""
         if self._largest[0] != data.input_shape:
             shapes = output_shapes(self.model, (1, *data.input_shape))
-            self._largest = data.input_shape, max(map(math.prod, shapes.values()), default=1)
+            self._largest = (
+                data.input_shape,
+                max((math.prod(shape) for each in shapes.values() for shape in shapes_in(each)), default=1),
+            )
         size = max(1, self._largest[1] * self.model.dtype.itemsize)
         return pieces(len(data), max(1, min(EVALUATION_BATCH, EVALUATION_BYTES // size)))
 

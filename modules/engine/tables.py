@@ -42,3 +42,8 @@ def shape_of(value: Any) -> tuple:
     if type(value) is tuple:
         return tuple(shape_of(item) for item in value)
     return value.shape if isinstance(value, np.ndarray) else ()
+
+
+def shapes_in(shape: Any) -> list[tuple[int, ...]]:
+    """The shapes of all arrays in a table of them, or the one shape that this is."""
+    return [leaf for item in shape for leaf in shapes_in(item)] if is_table_of_shapes(shape) else [tuple(shape)]

@@ -37,6 +37,7 @@ FAMILIES = {
     "SplitDataset",
     "is_cached",
     "one_of",
+    "partners",
     "mean_and_std",
     "split_sizes",
 }  # shared by leaves in several files

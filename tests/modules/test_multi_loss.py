@@ -166,3 +166,37 @@ def test_settings_are_checked():
         MultiLoss([Linear(2, 2)])
     with pytest.raises(ValueError, match=r"^MultiLoss: some parts want labels, others numbers, expected a LossPart"):
         MultiLoss([MeanSquaredError(), SoftmaxCrossEntropy()])
+
+
+def named():
+    return MultiLoss(
+        [
+            LossPart(SoftmaxCrossEntropy(), "0:3", 0, name="kind"),
+            LossPart(MeanSquaredError(), 3, 1, name="size"),
+        ]
+    )
+
+
+def test_parts_with_names_have_metrics(random):
+    x, target = random.standard_normal((40, 4)), np.zeros((40, 2))
+    target[:, 0], target[:, 1] = x[:, 0] > 0, x[:, 1]
+    trainer = Trainer(Linear(4, 4), named(), SGD(lr=0.3), quiet=True)
+    row = trainer.fit((x, target), epochs=3, batch_size=8)[-1]
+    assert {"train_kind_accuracy", "train_size_rmse"} <= set(row)
+    y = trainer.predict(x)
+    figures = trainer.evaluate((x, target), metrics=["kind_accuracy", "size_mae", "kind_log_loss"])
+    assert figures["kind_accuracy"] == np.mean(y[:, :3].argmax(axis=1) == target[:, 0])
+    assert figures["size_mae"] == pytest.approx(np.abs(y[:, 3] - target[:, 1]).mean(), rel=1e-5)
+    p = np.exp(y[:, :3]) / np.exp(y[:, :3]).sum(axis=1, keepdims=True)
+    wanted = -np.log(p[np.arange(40), target[:, 0].astype(int)]).mean()
+    assert figures["kind_log_loss"] == pytest.approx(wanted, rel=1e-4)
+    for wrong in ("kind_acuracy", "kin_accuracy"):
+        with pytest.raises(ValueError, match=f"^Trainer: there is no metric '{wrong}'"):
+            trainer.evaluate((x, target), metrics=[wrong])
+
+
+def test_names_of_parts_are_words_and_differ():
+    with pytest.raises(ValueError, match=r"^LossPart: name is 'a b', expected a word$"):
+        LossPart(MeanSquaredError(), 0, 0, name="a b")
+    with pytest.raises(ValueError, match=r"^MultiLoss: parts are called a, a, expected different names$"):
+        MultiLoss([LossPart(MeanSquaredError(), 0, 0, name="a"), LossPart(MeanSquaredError(), 1, 1, name="a")])

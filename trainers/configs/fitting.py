@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+from ...modules.engine.tables import shapes_in
 from ...modules.summary import output_shapes, size_text
 from ..memory import free_memory
 from ..schedules.setting import find_settings
@@ -49,7 +50,8 @@ def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: in
     if (free := free_memory()) is None or not hasattr(model, "all_modules"):
         return
     shapes = output_shapes(model, (min(batch_size, LARGE), *dataset.input_shape))
-    path, shape = max(shapes.items(), key=lambda item: prod(item[1]), default=("model", ()))
+    arrays = [(place, shape) for place, found in shapes.items() for shape in shapes_in(found)]
+    path, shape = max(arrays, key=lambda item: prod(item[1]), default=("model", ()))
     needs = {
         path: (prod(shape) * model.dtype.itemsize, f"an output of shape {shape}"),
         "model": (2 * model.parameter_count * model.dtype.itemsize, f"{model.parameter_count:,} parameters"),

@@ -2,10 +2,12 @@
 in NumPy, since importing scikit-learn takes longer than many a training; the tests compare them with scikit-learn's."""
 
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from ...modules.multi_loss import LossPart, MultiLoss
 from .classification import F1, ConfusionMatrix, Precision, Recall, TopK, accuracy, error
 from .metric import FunctionMetric, Metric, MetricLike
 from .probabilistic import CalibrationError, brier, log_loss, roc_auc
@@ -40,11 +42,43 @@ _SINGLE = [accuracy, error, TopK(5), ConfusionMatrix(), roc_auc, log_loss, brier
 METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_SINGLE, *_AVERAGED)}
 
 
-def find_metrics(wanted: Iterable[MetricLike]) -> dict[str, Metric]:
-    """The metrics of these names, objects and functions, by name; ValueError for a name that there is not."""
+class PartMetric(Metric):
+    """A metric of one part of a MultiLoss: of the outputs and targets that this part is about."""
+
+    def __init__(self, part: LossPart, metric: Metric):
+        self.part, self.metric = part, metric
+        self.better, self.number = metric.better, metric.number  # type: ignore[misc]
+
+    @property
+    def name(self) -> str:
+        return f"{self.part.name}_{self.metric.name}"
+
+    def value(self, y: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None) -> Any:
+        y, target = self.part.outputs_in(y), self.part.targets_in(target)
+        found = figures({"": self.metric}, self.part.loss, y, target, _OWN_UNITS, sample_weight)
+        return found[""]
+
+
+_OWN_UNITS = SimpleNamespace(target_mean=0, target_std=1)
+
+
+def metric_of_part(name: str, loss: Any) -> Metric | None:
+    """The metric `digit_accuracy` of the part `digit` of a MultiLoss; None if there is no such part or metric."""
+    for part_name, part in loss.named_parts().items() if isinstance(loss, MultiLoss) else ():
+        inner = name.removeprefix(f"{part_name}_")
+        if inner != name and inner in METRICS:
+            return PartMetric(part, METRICS[inner])
+    return None
+
+
+def find_metrics(wanted: Iterable[MetricLike], loss: Any = None) -> dict[str, Metric]:
+    """The metrics of these names, objects and functions, by name; ValueError for a name that there is not.
+
+    Args: loss: if it is a MultiLoss, a metric of one of its parts has that part's name in front.
+    """
     found: dict[str, Metric] = {}
     for item in wanted:
-        metric = METRICS.get(item) if isinstance(item, str) else item
+        metric = METRICS.get(item) or metric_of_part(item, loss) if isinstance(item, str) else item
         if metric is None:
             raise ValueError(f"Trainer: there is no metric {item!r}, expected some of {', '.join(METRICS)}")
         if isinstance(metric, type) or not callable(metric):
