@@ -24,6 +24,8 @@ class AvgPool2d(Pooling):
     Source: Goodfellow et al., Deep Learning, section 9.3; PyTorch's AvgPool2d.
     """
 
+    locally_linear = True
+
     def __init__(
         self,
         kernel_size: Sizes,
@@ -60,9 +62,23 @@ class AvgPool2d(Pooling):
         spread(self, grad_y, self.divisor_override)
         return self.grad_x
 
+    def jvp(self, v):
+        """Means of v: the layer is linear."""
+        return means(self, v, self.divisor_override)
+
     def extra_repr(self) -> str:
         text = super().extra_repr() + ("" if self.count_include_pad else ", count_include_pad=False")
         return text + (f", divisor_override={self.divisor_override}" if self.divisor_override else "")
+
+
+def means(layer, v, divisor):
+    """What a layer of means makes of v, with the windows of its last x."""
+    out = np.empty(layer.y.shape, v.dtype)
+    planes, width = v.shape[0] * v.shape[1], v.shape[-1]
+    images = flat(v).reshape((planes, v.size // (planes * width), width))
+    y = flat(out).reshape((planes, layer.down.shape[0], layer.across.shape[0]))
+    means_of(images, layer.down, layer.across, divisor, y)
+    return out
 
 
 def spread(layer, grad_y, divisor):
@@ -84,6 +100,7 @@ class AvgPool1d(AvgPool2d):
     Source: Goodfellow et al., Deep Learning, section 9.3; PyTorch's AvgPool1d.
     """
 
+    locally_linear = True
     axes = 1
 
     def __init__(
@@ -103,6 +120,8 @@ class AvgPool1d(AvgPool2d):
         self.pool(flat(x).reshape((x.shape[0] * x.shape[1], 1, x.shape[2])))
         return self.y
 
+    jvp = AvgPool2d.jvp
+
 
 class AdaptiveAvgPool2d(Module):
     """Means of windows that cover the image evenly, for images of any size.
@@ -115,6 +134,8 @@ class AdaptiveAvgPool2d(Module):
     Errors: ValueError for sizes below 1, and for an x that is no image.
     Source: PyTorch's AdaptiveAvgPool2d.
     """
+
+    locally_linear = True
 
     def __init__(self, output_size: int | list[int | None] | tuple[int | None, ...]):
         super().__init__()
@@ -140,6 +161,10 @@ class AdaptiveAvgPool2d(Module):
         self.grad_x = reuse_like(self.grad_x, self.x)
         spread(self, grad_y, 0)
         return self.grad_x
+
+    def jvp(self, v):
+        """Means of v: the layer is linear."""
+        return means(self, v, 0)
 
     def size_of(self, height, width):
         """Rows and columns of y."""

@@ -8,6 +8,7 @@ import numpy as np
 from .kernels.buffers import flat, reuse, reuse_like
 from .kernels.products import add_to_rows
 from .kernels.statistics import (
+    add_directions,
     centred,
     channel_means,
     column_means,
@@ -125,6 +126,17 @@ class BatchNorm1d(Module):
     def bprop(self, grad_y):
         rows = flat(grad_y).reshape(self.normal.shape)
         count = rows.size // self.num_features
+        self.measure_gradient(rows)
+        if self.weight is not None:
+            add_means(self.mean_grad, count, self.grad_bias, self.accumulate)
+            add_means(self.mean_product, count, self.grad_weight, self.accumulate)
+        self.grad_x = reuse_like(self.grad_x, rows)
+        if self.needs_grad_x:
+            self.write_grad_x(rows)
+        return self.grad_x.reshape(grad_y.shape)
+
+    def measure_gradient(self, rows):
+        """The means of a gradient, and of its products with x̂."""
         self.mean_grad = reuse_like(self.mean_grad, self.inverse)
         self.mean_product = reuse_like(self.mean_product, self.inverse)
         column_means(rows, self.columns)
@@ -133,13 +145,19 @@ class BatchNorm1d(Module):
         channel_means(self.columns, self.mean_product)
         for c in range(self.num_features):
             self.mean_product[c] /= rows.shape[0]
-        if self.weight is not None:
-            add_means(self.mean_grad, count, self.grad_bias, self.accumulate)
-            add_means(self.mean_product, count, self.grad_weight, self.accumulate)
+
+    def jvp(self, v):
+        """J v + v_weight x̂ + v_b, where J v = Jᵀ v, since a channel's J is symmetric."""
+        rows = flat(v).reshape(self.normal.shape)
+        self.measure_gradient(rows)
         self.grad_x = reuse_like(self.grad_x, rows)
-        if self.needs_grad_x:
-            self.write_grad_x(rows)
-        return self.grad_x.reshape(grad_y.shape)
+        self.write_grad_x(rows)
+        if self.weight is not None:
+            spread(self.v_weight, self.scale)
+            add_directions(self.normal, self.scale, self.grad_x)
+            spread(self.v_bias, self.columns)
+            add_to_rows(self.grad_x, self.columns)
+        return self.grad_x.reshape(v.shape).copy()
 
     def write_grad_x(self, grad_y):
         """grad_x of the rows of grad_y: centred where the statistics are the minibatch's, and scaled."""
@@ -211,9 +229,7 @@ class BatchNorm2d(BatchNorm1d):
 
     def bprop(self, grad_y):
         planes, count = flat(grad_y).reshape(self.normal.shape), grad_y.size // self.num_features
-        self.mean_grad = reuse_like(self.mean_grad, self.inverse)
-        self.mean_product = reuse_like(self.mean_product, self.inverse)
-        plane_gradient_means(planes, self.normal, self.mean_grad, self.mean_product)
+        self.measure_gradient(planes)
         if self.weight is not None:
             add_means(self.mean_grad, count, self.grad_bias, self.accumulate)
             add_means(self.mean_product, count, self.grad_weight, self.accumulate)
@@ -221,6 +237,26 @@ class BatchNorm2d(BatchNorm1d):
         if self.needs_grad_x:
             self.write_grad_x(planes)
         return self.grad_x.reshape(grad_y.shape)
+
+    def measure_gradient(self, planes):
+        """The means of a gradient, and of its products with x̂."""
+        self.mean_grad = reuse_like(self.mean_grad, self.inverse)
+        self.mean_product = reuse_like(self.mean_product, self.inverse)
+        plane_gradient_means(planes, self.normal, self.mean_grad, self.mean_product)
+
+    def jvp(self, v):
+        """J v + v_weight x̂ + v_b, where J v = Jᵀ v, since a channel's J is symmetric."""
+        planes = flat(v).reshape(self.normal.shape)
+        self.measure_gradient(planes)
+        self.grad_x = reuse_like(self.grad_x, planes)
+        self.write_grad_x(planes)
+        if self.weight is not None:
+            for n in range(planes.shape[0]):
+                for c in range(self.num_features):
+                    normal, out = self.normal[n, c], self.grad_x[n, c]
+                    for p in range(out.size):
+                        out[p] += self.v_weight[c] * normal[p] + self.v_bias[c]
+        return self.grad_x.reshape(v.shape).copy()
 
     def write_grad_x(self, grad_y):
         """grad_x of the planes of grad_y: centred where the statistics are the minibatch's, and scaled."""

@@ -94,6 +94,26 @@ class Bilinear(Module):
             for k in range(self.in2_features):
                 grad_x[n, size + k] = self.grad_v[n, k]
 
+    def jvp(self, v):
+        """v_uᵀ W[j] v + uᵀ (W[j] v_v + V_W[j] v) + v_b[j]"""
+        out, v_x, x, size = np.empty(self.y.shape, v.dtype), as_rows(v), as_rows(self.x), self.in1_features
+        y, second = as_rows(out), np.empty(self.v.shape, v.dtype)
+        for n in range(x.shape[0]):
+            for k in range(self.in2_features):
+                second[n, k] = v_x[n, size + k]
+        mapped = np.empty(self.mapped.shape, v.dtype)
+        product(second, as_rows(self.weight).T, mapped, False)
+        product(self.v, as_rows(self.v_weight).T, mapped, True)
+        for n in range(x.shape[0]):
+            for j in range(self.out_features):
+                total = v_x.dtype.type(0)
+                for i in range(size):
+                    total += v_x[n, i] * self.mapped[n, j * size + i] + x[n, i] * mapped[n, j * size + i]
+                y[n, j] = total
+        if self.bias is not None:
+            add_to_rows(y, self.v_bias)
+        return out
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return mapped_shape(self, input_shape, self.in1_features + self.in2_features, self.out_features)
 

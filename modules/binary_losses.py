@@ -29,6 +29,10 @@ class BinaryCrossEntropy(ElementwiseLoss):
     def derivative(self, y, target):
         return (y - target) / max(y * (1 - y), 1e-12)
 
+    def second_derivative(self, y, target):
+        spread = max(y * (1 - y), 1e-12)
+        return (spread - (y - target) * (1 - 2 * y)) / (spread * spread)
+
     def check_targets(self, target, output_shape) -> None:
         refuse_targets(self, target, (target >= 0) & (target <= 1), "0 to 1")
 
@@ -83,6 +87,20 @@ class BinaryCrossEntropyWithLogits(Loss):
             total += yes * softplus(-y[k]) + no * softplus(y[k])
             grad_y[k] = scale * (no * sigmoid(y[k]) - yes * sigmoid(-y[k]))
         return scale * total
+
+    def hessian_times(self, y, target, v):
+        """(v t + 1 - t) σ(y) σ(-y) times the direction, over size: the change of grad_y along it, without weights."""
+        out, columns = np.empty(v.shape, v.dtype), y.shape[-1]
+        scale = self.scales[0]
+        if self.averages:
+            scale = scale / columns
+        y, target, v, change = flat(y), flat(target), flat(v), flat(out)
+        for i in range(y.size):
+            yes = target[i]
+            if self.pos_weight is not None:
+                yes *= self.pos_weight[i % columns % self.pos_weight.size]
+            change[i] = scale * (yes + 1 - target[i]) * sigmoid(y[i]) * sigmoid(-y[i]) * v[i]
+        return out
 
     def bprop(self):
         return self.grad_y

@@ -7,7 +7,7 @@ from .elementwise import Elementwise
 from .engine.stateful import written_by
 from .initializers import Initializer
 from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.planes import add_to_channels, sum_channels
+from .kernels.planes import add_image, add_to_channels, sum_channels
 from .sizes import Sizes, image_shape
 
 
@@ -70,17 +70,59 @@ class Conv2d(Convolution):
         self.x, self.y = x, reuse(self.y, (n, self.out_channels, rows, columns), x.dtype)
         self.lay_out(n, rows, columns, height, width, x.dtype)
         self.read_fine(x)
-        self.to_coarse(rows, columns)
+        self.to_coarse(rows, columns, self.weight)
         self.write_coarse(self.y)
 
     def convolve_back(self, grad_y):
         """The gradients of weight and x."""
         self.read_coarse(grad_y)
-        self.add_weight_gradient(grad_y.shape[2], grad_y.shape[3])
+        self.add_weight_gradient(grad_y.shape[2], grad_y.shape[3], self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
         if self.needs_grad_x:
-            self.to_fine(self.x.shape[2], self.x.shape[3])
+            self.to_fine(self.x.shape[2], self.x.shape[3], self.weight)
             self.write_fine(self.grad_x)
+
+    def jvp(self, v):
+        """The convolution of v with W, that of x with V_W, and v_b."""
+        return self.convolve_directions(np.ascontiguousarray(v))
+
+    def convolve_directions(self, v):
+        """Directional derivative; the fine image's planes are again those of x when it is done."""
+        out, other = np.empty(self.y.shape, v.dtype), np.empty(self.y.shape, v.dtype)
+        self.to_coarse(out.shape[2], out.shape[3], self.v_weight)
+        self.write_coarse(other)
+        self.read_fine(v)
+        self.to_coarse(out.shape[2], out.shape[3], self.weight)
+        self.write_coarse(out)
+        self.read_fine(self.x)
+        add_image(flat(other), flat(out))
+        if self.bias is not None:
+            add_to_channels(self.v_bias, out)
+        return out
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """bprop of r_grad_y with x and W, plus bprop of grad_y with v and V_W."""
+        return self.directions_back(
+            np.ascontiguousarray(v), np.ascontiguousarray(grad_y), np.ascontiguousarray(r_grad_y)
+        )
+
+    def directions_back(self, v, grad_y, r_grad_y):
+        """The change of what `convolve_back` and the bias's gradient are."""
+        out, other = np.empty(v.shape, v.dtype), np.empty(v.shape, v.dtype)
+        if self.bias is not None:
+            sum_channels(r_grad_y, self.grad_bias, True)
+        self.read_fine(v)
+        self.read_coarse(grad_y)
+        self.add_weight_gradient(grad_y.shape[2], grad_y.shape[3], True)
+        self.to_fine(v.shape[2], v.shape[3], self.v_weight)
+        self.write_fine(other)
+        self.read_fine(self.x)
+        self.read_coarse(r_grad_y)
+        self.add_weight_gradient(grad_y.shape[2], grad_y.shape[3], True)
+        self.to_fine(v.shape[2], v.shape[3], self.weight)
+        self.write_fine(out)
+        add_image(flat(other), flat(out))
+        return out
 
     def image_of(self, height, width):
         """Height and width of y."""
@@ -168,3 +210,12 @@ class Conv1d(Conv2d):
             sum_channels(grad_y, self.grad_bias, self.accumulate)
         self.convolve_back(grad_y)
         return self.grad_x.reshape((grad_y.shape[0], self.in_channels, self.grad_x.shape[3]))
+
+    def jvp(self, v):
+        y = self.convolve_directions(flat(v).reshape(self.x.shape))
+        return y.reshape((y.shape[0], self.out_channels, y.shape[3]))
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        shape = self.y.shape
+        grad_y, r_grad_y = flat(grad_y).reshape(shape), flat(r_grad_y).reshape(shape)
+        return self.directions_back(flat(v).reshape(self.x.shape), grad_y, r_grad_y).reshape(v.shape)

@@ -6,8 +6,8 @@ import numpy as np
 
 from .convolution import Convolution, check_groups
 from .initializers import Initializer
-from .kernels.buffers import reuse, reuse_like
-from .kernels.planes import add_to_channels, sum_channels
+from .kernels.buffers import flat, reuse, reuse_like
+from .kernels.planes import add_image, add_to_channels, sum_channels
 from .sizes import Sizes, image_shape, image_sizes, plain
 
 
@@ -62,7 +62,7 @@ class ConvTranspose2d(Convolution):
         self.x, self.y = x, reuse(self.y, (n, self.out_channels, height, width), x.dtype)
         self.lay_out(n, rows, columns, height, width, x.dtype)
         self.read_coarse(x)
-        self.to_fine(height, width)
+        self.to_fine(height, width, self.weight)
         self.write_fine(self.y)
         if self.bias is not None:
             add_to_channels(self.bias, self.y)
@@ -73,12 +73,45 @@ class ConvTranspose2d(Convolution):
         if self.bias is not None:
             sum_channels(grad_y, self.grad_bias, self.accumulate)
         self.read_fine(grad_y)
-        self.add_weight_gradient(self.x.shape[2], self.x.shape[3])
+        self.add_weight_gradient(self.x.shape[2], self.x.shape[3], self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
         if self.needs_grad_x:
-            self.to_coarse(self.x.shape[2], self.x.shape[3])
+            self.to_coarse(self.x.shape[2], self.x.shape[3], self.weight)
             self.write_coarse(self.grad_x)
         return self.grad_x
+
+    def jvp(self, v):
+        """The transposed convolution of v with W, that of x with V_W, and v_b."""
+        out, other = np.empty(self.y.shape, v.dtype), np.empty(self.y.shape, v.dtype)
+        self.to_fine(out.shape[2], out.shape[3], self.v_weight)
+        self.write_fine(other)
+        self.read_coarse(np.ascontiguousarray(v))
+        self.to_fine(out.shape[2], out.shape[3], self.weight)
+        self.write_fine(out)
+        self.read_coarse(self.x)
+        add_image(flat(other), flat(out))
+        if self.bias is not None:
+            add_to_channels(self.v_bias, out)
+        return out
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """bprop of r_grad_y with x and W, plus bprop of grad_y with v and V_W."""
+        out, other = np.empty(v.shape, v.dtype), np.empty(v.shape, v.dtype)
+        r_grad_y = np.ascontiguousarray(r_grad_y)
+        if self.bias is not None:
+            sum_channels(r_grad_y, self.grad_bias, True)
+        self.read_coarse(np.ascontiguousarray(v))
+        self.read_fine(np.ascontiguousarray(grad_y))
+        self.add_weight_gradient(v.shape[2], v.shape[3], True)
+        self.to_coarse(v.shape[2], v.shape[3], self.v_weight)
+        self.write_coarse(other)
+        self.read_coarse(self.x)
+        self.read_fine(r_grad_y)
+        self.add_weight_gradient(v.shape[2], v.shape[3], True)
+        self.to_coarse(v.shape[2], v.shape[3], self.weight)
+        self.write_coarse(out)
+        add_image(flat(other), flat(out))
+        return out
 
     def image_of(self, rows, columns):
         """Height and width of y."""

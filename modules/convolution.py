@@ -95,33 +95,33 @@ class Convolution(Module):
         """Make the coarse image of its planes."""
         join(self.coarse, self.margin, self.row, self.coarse_places, 1, flat(image), image.shape)
 
-    def to_coarse(self, rows, columns):
+    def to_coarse(self, rows, columns, weight):
         """The coarse image's planes from the fine one's."""
         inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
         self.fill_terms(inner)
         runs, count = runs_of(rows, columns, self.wide, self.samples)
         shifted_sums(
-            flat(self.weight), self.coarse_channels // self.groups, self.groups,
+            flat(weight), self.coarse_channels // self.groups, self.groups,
             self.fine, inner * phases * self.row, self.terms, self.weight.size // self.coarse_channels,
             self.coarse, self.margin, self.row, runs, self.wide * self.samples, count,
         )  # fmt: skip
 
-    def add_weight_gradient(self, rows, columns):
-        """Add to grad_weight from both images' planes, of which one is a gradient."""
+    def add_weight_gradient(self, rows, columns, add):
+        """grad_weight, or what is added to it, from both images' planes, of which one is a gradient."""
         inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
         self.fill_terms(inner)
         shifted_dots(
             self.coarse, self.margin, self.row, self.coarse_channels // self.groups, self.groups,
             self.fine, inner * phases * self.row, self.terms, self.weight.size // self.coarse_channels,
-            ((rows - 1) * self.wide + columns) * self.samples, flat(self.grad_weight), self.accumulate,
+            ((rows - 1) * self.wide + columns) * self.samples, flat(self.grad_weight), add,
         )  # fmt: skip
 
-    def to_fine(self, height, width):
+    def to_fine(self, height, width, weight):
         """The fine image's planes from the coarse one's: for each remainder, the terms of the kernel that reach it."""
         inner, outer, (s, t) = self.fine_channels // self.groups, self.coarse_channels // self.groups, self.stride
         for phase in range(s * t):
             size = fill_fine_terms(
-                flat(self.weight), outer, inner, self.groups, self.kernel_size, self.stride, self.dilation,
+                flat(weight), outer, inner, self.groups, self.kernel_size, self.stride, self.dilation,
                 phase, self.margin, self.row, self.wide, self.samples, self.terms, self.left,
             )  # fmt: skip
             top, bottom = inside(height, self.before[0], s, phase // t)

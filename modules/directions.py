@@ -60,6 +60,16 @@ class Cosine(Module):
             unit_rows_bprop(self.grad_unit, self.unit, self.inverse, grad_x)
         return self.grad_x
 
+    def jvp(self, v):
+        """û ŵᵀ + x̂ ω̂ᵀ, with û and ω̂ the changes of x̂ and ŵ."""
+        out = np.empty(self.y.shape, v.dtype)
+        unit, unit_weight = np.empty(self.unit.shape, v.dtype), np.empty(self.weight.shape, v.dtype)
+        unit_rows_bprop(as_rows(v), self.unit, self.inverse, unit)
+        unit_rows_bprop(self.v_weight, self.unit_weight, self.weight_inverse, unit_weight)
+        product(unit, self.unit_weight.T, as_rows(out), False)
+        product(self.unit, unit_weight.T, as_rows(out), True)
+        return out
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return mapped_shape(self, input_shape, self.in_features, self.out_features)
 
@@ -127,6 +137,19 @@ class LinearWeightNorm(Module):
             self.grad_x = reuse_like(self.grad_x, self.x)
             product(grad_y, self.weight, as_rows(self.grad_x), False)
         return self.grad_x
+
+    def jvp(self, v):
+        """v weightᵀ + x V_Wᵀ + v_b, with V_W the change of weight."""
+        out, change = np.empty(self.y.shape, v.dtype), np.empty(self.weight.shape, v.dtype)
+        unit_rows_bprop(self.v_weight_v, self.unit, self.inverse, change)
+        for j in range(change.shape[0]):
+            for k in range(change.shape[1]):
+                change[j, k] = self.weight_g[j, 0] * change[j, k] + self.v_weight_g[j, 0] * self.unit[j, k]
+        product(as_rows(v), self.weight.T, as_rows(out), False)
+        product(as_rows(self.x), change.T, as_rows(out), True)
+        if self.bias is not None:
+            add_to_rows(as_rows(out), self.v_bias)
+        return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return mapped_shape(self, input_shape, self.in_features, self.out_features)

@@ -57,6 +57,16 @@ class Euclidean(Module):
             inputs_bprop(self.c, x, self.weight, as_rows(self.grad_x))
         return self.grad_x
 
+    def jvp(self, v):
+        """<x - weight, v - v_weight> / y"""
+        out = np.empty(self.y.shape, v.dtype)
+        y, rows = as_rows(self.y), as_rows(out)
+        along_differences(as_rows(self.x), self.weight, as_rows(v), self.v_weight, rows)
+        for n in range(y.shape[0]):
+            for j in range(y.shape[1]):
+                rows[n, j] = rows[n, j] / y[n, j] if y[n, j] != 0 else y[n, j]
+        return out
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return mapped_shape(self, input_shape, self.in_features, self.out_features)
 
@@ -140,6 +150,20 @@ class RadialBasis(Module):
             inputs_bprop(self.c, x, self.centers, as_rows(self.grad_x))
         return self.grad_x
 
+    def jvp(self, v):
+        """y (v_log_width q - <x - centers, v - v_centers>) / s²"""
+        out = np.empty(self.y.shape, v.dtype)
+        y, rows = as_rows(self.y), as_rows(out)
+        along_differences(as_rows(self.x), self.centers, as_rows(v), self.v_centers, rows)
+        for n in range(y.shape[0]):
+            for j in range(y.shape[1]):
+                if y[n, j] != 0:  # far away, q may be infinite
+                    slope = self.v_log_width[j] * self.q[n, j] - self.precision[j] * rows[n, j]
+                    rows[n, j] = y[n, j] * slope
+                else:
+                    rows[n, j] = y[n, j]
+        return out
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return mapped_shape(self, input_shape, self.in_features, self.out_features)
 
@@ -156,6 +180,16 @@ def squared_distances(x, points, q):
                 difference = x[n, k] - points[j, k]
                 total += difference * difference
             q[n, j] = total
+
+
+def along_differences(x, points, v, v_points, out):
+    """out[n, j] = <x[n] - points[j], v[n] - v_points[j]>: half of how a squared distance changes."""
+    for n in range(x.shape[0]):
+        for j in range(points.shape[0]):
+            total = out.dtype.type(0)
+            for k in range(x.shape[1]):
+                total += (x[n, k] - points[j, k]) * (v[n, k] - v_points[j, k])
+            out[n, j] = total
 
 
 def points_bprop(c, x, points, grad_points, add):

@@ -40,6 +40,8 @@ class Dropout(Noise):
     Source: Srivastava et al., Dropout (2014); Goodfellow et al., Deep Learning, section 7.12; PyTorch's Dropout.
     """
 
+    locally_linear = True
+
     def __init__(self, p: float = 0.5):
         super().__init__()
         self.p = float(p)
@@ -62,6 +64,10 @@ class Dropout(Noise):
         masked(flat(grad_y), flat(self.mask), flat(self.grad_x))
         return self.grad_x
 
+    def jvp(self, v):
+        """J v = Jᵀ v, since J is diagonal."""
+        return self.bprop(v).copy()
+
     def extra_repr(self) -> str:
         return f"p={self.p:g}"
 
@@ -79,6 +85,8 @@ class Dropout2d(Noise):
     Errors: ValueError for an x that is no image.
     Source: Tompson et al., Efficient object localization using convolutional networks (2015); PyTorch's Dropout2d.
     """
+
+    locally_linear = True
 
     def __init__(self, p: float = 0.5):
         super().__init__()
@@ -100,6 +108,10 @@ class Dropout2d(Noise):
         self.grad_x = reuse_like(self.grad_x, grad_y)
         masked_planes(flat(grad_y), self.mask, flat(self.grad_x))
         return self.grad_x
+
+    def jvp(self, v):
+        """J v = Jᵀ v, since J is diagonal."""
+        return self.bprop(v).copy()
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return image_shape(self, tuple(input_shape))
@@ -128,6 +140,8 @@ class AlphaDropout(Noise):
     Source: Klambauer et al., Self-normalizing neural networks (2017); PyTorch's AlphaDropout.
     """
 
+    locally_linear = True
+
     def __init__(self, p: float = 0.5):
         super().__init__()
         self.p = float(p)
@@ -154,6 +168,10 @@ class AlphaDropout(Noise):
         masked(flat(grad_y), flat(self.mask), flat(self.grad_x))
         return self.grad_x
 
+    def jvp(self, v):
+        """J v = Jᵀ v, since J is diagonal."""
+        return self.bprop(v).copy()
+
     def extra_repr(self) -> str:
         return f"p={self.p:g}"
 
@@ -178,6 +196,7 @@ class GaussianDropout(Noise):
     Source: Srivastava et al., Dropout (2014), section 10; Keras' GaussianDropout.
     """
 
+    locally_linear = True
     limits: ClassVar = {"p": (0.0, 0.999)}
 
     def __init__(self, p: float = 0.5):
@@ -206,6 +225,10 @@ class GaussianDropout(Noise):
         for i in range(grad_y.size):
             grad_x[i] = mask[i] * grad_y[i]
         return self.grad_x
+
+    def jvp(self, v):
+        """J v = Jᵀ v, since J is diagonal."""
+        return self.bprop(v).copy()
 
     def extra_repr(self) -> str:
         return f"p={self.p:g}"

@@ -11,7 +11,8 @@ class Elementwise(Module):
     """Base of the elementwise units: y = f(x), grad_x = f'(x) grad_y.
 
     A unit defines two methods of scalars, compiled into the loops below:
-    `function(self, x) -> y` and `derivative(self, x, y) -> dy/dx`, where y is the stored f(x).
+    `function(self, x) -> y` and `derivative(self, x, y) -> dy/dx`, where y is the stored f(x). With a third,
+    `second_derivative(self, x, y)`, products with the Hessian of a net (see `hvp`) are exact.
 
     Shapes: x, y and their gradients of any one shape.
     """
@@ -43,6 +44,19 @@ class Elementwise(Module):
             grad_x[i] = grad_y[i] * self.derivative(x[i], y[i])
         return self.grad_x
 
+    def jvp(self, v):
+        """J v = Jᵀ v, since J is diagonal."""
+        return self.bprop(v).copy()
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """r_grad_y f'(x) + grad_y f''(x) v, by a third method of scalars: `second_derivative(self, x, y)`."""
+        out = np.empty(v.shape, v.dtype)
+        x, y, v, grad_y, r_grad_y, r = flat(self.x), flat(self.y), flat(v), flat(grad_y), flat(r_grad_y), flat(out)
+        for i in range(x.size):
+            r[i] = r_grad_y[i] * self.derivative(x[i], y[i])
+            r[i] += grad_y[i] * v[i] * self.second_derivative(x[i], y[i])
+        return out
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(input_shape)
 
@@ -68,6 +82,9 @@ class ReLU(Elementwise):
     def derivative(self, x, y):
         return 1 if x > 0 else 0
 
+    def second_derivative(self, x, y):
+        return 0
+
 
 class Tanh(Elementwise):
     """Hyperbolic tangent.
@@ -83,6 +100,9 @@ class Tanh(Elementwise):
 
     def derivative(self, x, y):
         return 1 - y * y
+
+    def second_derivative(self, x, y):
+        return -2 * y * (1 - y * y)
 
 
 class Sigmoid(Elementwise):
@@ -101,15 +121,23 @@ class Sigmoid(Elementwise):
     def derivative(self, x, y):
         return y * (1 - y)
 
+    def second_derivative(self, x, y):
+        return y * (1 - y) * (1 - 2 * y)
+
 
 class Identity(Module):
     """y = x, grad_x = grad_y: a place holder."""
+
+    locally_linear = True
 
     def fprop(self, x):
         return x
 
     def bprop(self, grad_y):
         return grad_y
+
+    def jvp(self, v):
+        return v
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(input_shape)

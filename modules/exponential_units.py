@@ -34,6 +34,9 @@ class ELU(Elementwise):
     def derivative(self, x, y):
         return 1 if x > 0 else y + self.alpha
 
+    def second_derivative(self, x, y):
+        return 0 if x > 0 else y + self.alpha
+
     def extra_repr(self) -> str:
         return f"alpha={self.alpha:g}"
 
@@ -62,6 +65,9 @@ class SELU(Elementwise):
     def derivative(self, x, y):
         return self.scale if x > 0 else y + self.lowest
 
+    def second_derivative(self, x, y):
+        return 0 if x > 0 else y + self.lowest
+
 
 class CELU(Elementwise):
     """Exponential linear unit without a kink.
@@ -85,6 +91,9 @@ class CELU(Elementwise):
 
     def derivative(self, x, y):
         return 1 if x > 0 else y / self.alpha + 1
+
+    def second_derivative(self, x, y):
+        return 0 if x > 0 else (y / self.alpha + 1) / self.alpha
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha:g}"
@@ -116,6 +125,10 @@ class Softplus(Elementwise):
         smooth = -np.expm1(-self.beta * y)
         return 1 if self.beta * x > self.threshold else smooth
 
+    def second_derivative(self, x, y):
+        smooth = -np.expm1(-self.beta * y)
+        return 0 if self.beta * x > self.threshold else self.beta * smooth * (1 - smooth)
+
     def extra_repr(self) -> str:
         return f"beta={self.beta:g}, threshold={self.threshold:g}"
 
@@ -135,3 +148,6 @@ class LogSigmoid(Elementwise):
 
     def derivative(self, x, y):
         return -np.expm1(y)
+
+    def second_derivative(self, x, y):
+        return np.exp(y) * np.expm1(y)

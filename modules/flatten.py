@@ -16,12 +16,17 @@ class Flatten(Module):
     Shapes: x (N, ...), y (N, product of the rest).
     """
 
+    locally_linear = True
+
     def fprop(self, x):
         self.x = x
         return x.reshape((x.shape[0], x.size // x.shape[0]))
 
     def bprop(self, grad_y):
         return grad_y.reshape(self.x.shape)
+
+    def jvp(self, v):
+        return v.reshape((v.shape[0], v.size // v.shape[0]))
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (input_shape[0], math.prod(input_shape[1:]))
@@ -39,6 +44,8 @@ class Reshape(Module):
     Source: torch/nn's Reshape; PyTorch's Unflatten.
     """
 
+    locally_linear = True
+
     def __init__(self, shape: int | list[int] | tuple[int, ...]):
         super().__init__()
         self.shape = element_sizes(self, "shape", shape)
@@ -49,6 +56,9 @@ class Reshape(Module):
 
     def bprop(self, grad_y):
         return flat(grad_y).reshape(self.x.shape)
+
+    def jvp(self, v):
+        return flat(v).reshape((v.shape[0],) + self.shape)  # noqa: RUF005
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if math.prod(input_shape[1:]) != math.prod(self.shape):

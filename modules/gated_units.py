@@ -37,6 +37,11 @@ class SiLU(Elementwise):
         gate = gate_of(x, y)
         return gate + y * (1 - gate)
 
+    def second_derivative(self, x, y):
+        x, y = min(max(x, -FAR), FAR), min(y, FAR)
+        gate = gate_of(x, y)
+        return gate * (1 - gate) * (2 + x * (1 - 2 * gate))
+
 
 class GELU(Elementwise):
     """Gaussian error linear unit: x times the probability that a standard normal number lies below x.
@@ -71,6 +76,14 @@ class GELU(Elementwise):
             return gate + y * (1 - gate) * (ROOT_8_OVER_PI * (0.134145 * x * x + 1))
         return gate + x * np.exp(-0.5 * x * x) * NORMAL_AT_0
 
+    def second_derivative(self, x, y):
+        x, y = min(max(x, -FAR), FAR), min(y, FAR)
+        if self.approximate == "tanh":
+            gate = gate_of(x, y)
+            slope, bend = ROOT_8_OVER_PI * (0.134145 * x * x + 1), ROOT_8_OVER_PI * 0.26829 * x
+            return gate * (1 - gate) * (2 * slope + x * ((1 - 2 * gate) * slope * slope + bend))
+        return np.exp(-0.5 * x * x) * NORMAL_AT_0 * (2 - x * x)
+
     def extra_repr(self) -> str:
         return f"approximate={self.approximate!r}"
 
@@ -99,3 +112,10 @@ class Mish(Elementwise):
         n = e * (e + 2)
         r = 1 / (n + 2)
         return (n + 4 * x * e * (1 + e) * r) * r
+
+    def second_derivative(self, x, y):
+        x = min(max(x, -FAR), 20)
+        e = np.exp(x)
+        t, s = e * (e + 2) / (e * (e + 2) + 2), e / (1 + e)
+        slope = (1 - t * t) * s
+        return slope * (2 + x * (1 - s - 2 * t * s))

@@ -131,6 +131,15 @@ class LearntPrecision(Module):
                 self.grad_raw[i] += grad_y[n, self.features + i]
         return self.grad_x
 
+    def jvp(self, v):
+        """[v, v_raw]"""
+        out = np.empty(self.y.shape, v.dtype)
+        rows, v = as_rows(out), as_rows(v)
+        for n in range(v.shape[0]):
+            for i in range(self.features):
+                rows[n, i], rows[n, self.features + i] = v[n, i], self.v_raw[i]
+        return out
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) < 2 or input_shape[-1] != self.features:
             raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, {self.features})")

@@ -46,6 +46,16 @@ class GLU(Module):
                 grad_x[n, half + k] = grad_x[n, k] * x[n, k] * (1 - gate[n, k])
         return self.grad_x
 
+    def jvp(self, v):
+        """v_a σ(b) + a σ(b) (1 - σ(b)) v_b"""
+        out = np.empty(self.y.shape, v.dtype)
+        x, gate, v, rows = as_rows(self.x), as_rows(self.gate), as_rows(v), as_rows(out)
+        half = gate.shape[1]
+        for n in range(gate.shape[0]):
+            for k in range(half):
+                rows[n, k] = gate[n, k] * (v[n, k] + x[n, k] * (1 - gate[n, k]) * v[n, half + k])
+        return out
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) < 2 or input_shape[-1] % 2:
             raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, ..., 2K)")

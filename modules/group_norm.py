@@ -66,6 +66,18 @@ class GroupNorm(Module):
             normal_rows_bprop(self.grad_x, self.normal, self.inverse, self.grad_x)
         return self.grad_x.reshape(grad_y.shape)
 
+    def jvp(self, v):
+        """weight S v + v_weight x̂ + v_b, with S = dx̂/dx, which is symmetric."""
+        out = np.empty(self.normal.shape, v.dtype)
+        normal_rows_bprop(flat(v).reshape(self.normal.shape), self.normal, self.inverse, out)
+        if self.weight is not None:
+            y, normal = self.planes(out), self.planes(self.normal)
+            for m in range(y.shape[0]):
+                c = m % self.num_channels
+                for p in range(y.shape[1]):
+                    y[m, p] = self.weight[c] * y[m, p] + self.v_weight[c] * normal[m, p] + self.v_bias[c]
+        return out.reshape(v.shape)
+
     def through_channels(self, grad_y, normal, out):
         """out = weight grad_y, and the gradients of weight and bias; all (N C, P)."""
         if not self.accumulate:

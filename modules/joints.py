@@ -36,6 +36,8 @@ class Joint(Module):
 class Sum(Joint):
     """The sum of what comes out of two ways, y = a + b; or, where one x went into both, of their two grad_x."""
 
+    locally_linear = True
+
     def __init__(self):
         super().__init__()
         self.y = self.grad_x = np.empty((0, 0))
@@ -50,11 +52,17 @@ class Sum(Joint):
         add(flat(a), flat(b), flat(self.grad_x))
         return self.grad_x
 
+    def jvp(self, a, b):
+        total = np.empty(a.shape, a.dtype)
+        add(flat(a), flat(b), flat(total))
+        return total
+
 
 class Meeting(Joint):
     """Base of functions of two arrays, element by element, with a gradient for each: `bprop` and `bprop_other`.
 
-    `function(self, a, b)` and the derivatives `slope(self, a, b)` and `slope_other(self, a, b)` are of one element.
+    `function(self, a, b)` and the derivatives `slope(self, a, b)` and `slope_other(self, a, b)` are of one element; so
+    are, unless these are constant, their changes along a direction, `bend(self, a, b, v_a, v_b)` and `bend_other`.
     """
 
     def __init__(self):
@@ -83,9 +91,51 @@ class Meeting(Joint):
             grad_b[i] = grad_y[i] * self.slope_other(a[i], b[i])
         return self.grad_b
 
+    def jvp(self, v_a, v_b):
+        """slope v_a + slope_other v_b"""
+        out = np.empty(v_a.shape, v_a.dtype)
+        a, b, v_a, v_b, v_y = flat(self.a), flat(self.b), flat(v_a), flat(v_b), flat(out)
+        for i in range(v_y.size):
+            v_y[i] = v_a[i] * self.slope(a[i], b[i]) + v_b[i] * self.slope_other(a[i], b[i])
+        return out
+
+    def rbprop(self, v_a, v_b, grad_y, r_grad_y):
+        """r_grad_y slope + grad_y R{slope}"""
+        out = np.empty(v_a.shape, v_a.dtype)
+        a, b, v_a, v_b, g, r, change = (
+            flat(self.a),
+            flat(self.b),
+            flat(v_a),
+            flat(v_b),
+            flat(grad_y),
+            flat(r_grad_y),
+            flat(out),
+        )
+        for i in range(change.size):
+            change[i] = r[i] * self.slope(a[i], b[i]) + g[i] * self.bend(a[i], b[i], v_a[i], v_b[i])
+        return out
+
+    def rbprop_other(self, v_a, v_b, grad_y, r_grad_y):
+        """r_grad_y slope_other + grad_y R{slope_other}"""
+        out = np.empty(v_a.shape, v_a.dtype)
+        a, b, v_a, v_b, g, r, change = (
+            flat(self.a),
+            flat(self.b),
+            flat(v_a),
+            flat(v_b),
+            flat(grad_y),
+            flat(r_grad_y),
+            flat(out),
+        )
+        for i in range(change.size):
+            change[i] = r[i] * self.slope_other(a[i], b[i]) + g[i] * self.bend_other(a[i], b[i], v_a[i], v_b[i])
+        return out
+
 
 class Difference(Meeting):
     """y = a - b, grad_a = grad_y, grad_b = -grad_y."""
+
+    locally_linear = True
 
     def function(self, a, b):
         return a - b
@@ -93,8 +143,13 @@ class Difference(Meeting):
     def bprop(self, grad_y):
         return grad_y
 
+    def slope(self, a, b):
+        return 1
+
     def slope_other(self, a, b):
         return -1
+
+    jvp = Meeting.jvp
 
 
 class Product(Meeting):
@@ -109,6 +164,12 @@ class Product(Meeting):
     def slope_other(self, a, b):
         return a
 
+    def bend(self, a, b, v_a, v_b):
+        return v_b
+
+    def bend_other(self, a, b, v_a, v_b):
+        return v_a
+
 
 class Quotient(Meeting):
     """y = a / b, grad_a = grad_y / b, grad_b = -grad_y a / b²."""
@@ -122,9 +183,17 @@ class Quotient(Meeting):
     def slope_other(self, a, b):
         return -a / b / b
 
+    def bend(self, a, b, v_a, v_b):
+        return -v_b / b / b
+
+    def bend_other(self, a, b, v_a, v_b):
+        return (2 * a * v_b / b - v_a) / b / b
+
 
 class Larger(Meeting):
     """y = max(a, b); the gradient goes to the larger one, half of it to each where they are equal."""
+
+    locally_linear = True
 
     def function(self, a, b):
         return a if a > b or a != a else b
@@ -138,6 +207,8 @@ class Larger(Meeting):
 
 class Smaller(Meeting):
     """y = min(a, b); the gradient goes to the smaller one, half of it to each where they are equal."""
+
+    locally_linear = True
 
     def function(self, a, b):
         return a if a < b or a != a else b
@@ -157,6 +228,8 @@ class Slot(Joint):
 
     All are measured before the last one makes y, into which the others go.
     """
+
+    locally_linear = True
 
     def __init__(self, axis: int = 1):
         super().__init__()
@@ -182,9 +255,16 @@ class Slot(Joint):
         take(flat(grad_y), self.first * inner(grad_y, self.axis), flat(self.grad_way), outer(grad_y, self.axis))
         return self.grad_way
 
+    def jvp(self, way, y=None):
+        out = np.empty(resized(way.shape, self.axis, self.first + self.count), way.dtype) if y is None else y
+        put(flat(way), flat(out), self.first * inner(out, self.axis), outer(way, self.axis))
+        return out
+
 
 class Layer(Joint):
     """One array among several of one shape, all together an array with one more axis: y[:, k] = way."""
+
+    locally_linear = True
 
     def __init__(self, k: int, count: int):
         super().__init__()
@@ -205,9 +285,17 @@ class Layer(Joint):
         take(flat(grad_y), self.k * (self.grad_way.size // grad_y.shape[0]), flat(self.grad_way), grad_y.shape[0])
         return self.grad_way
 
+    def jvp(self, way, y=None):
+        shape = way.shape[:1] + (self.count,) + way.shape[1:]  # noqa: RUF005
+        out = np.empty(shape, way.dtype) if y is None else y
+        put(flat(way), flat(out), self.k * (way.size // way.shape[0]), way.shape[0])
+        return out
+
 
 class Part(Joint):
     """A stretch of an axis: y[..., c, ...] = x[..., first + c, ...]; the gradients of all parts meet in one grad_x."""
+
+    locally_linear = True
 
     def __init__(self, first: int, count: int, axis: int):
         super().__init__()
@@ -229,9 +317,16 @@ class Part(Joint):
         put(flat(grad_y), flat(grad_x), self.first * inner(grad_x, self.axis), outer(grad_x, self.axis))
         return grad_x
 
+    def jvp(self, v):
+        out = np.empty(self.y.shape, v.dtype)
+        take(flat(v), self.first * inner(v, self.axis), flat(out), outer(v, self.axis))
+        return out
+
 
 class Pick(Joint):
     """One of the arrays that lie along the second axis: y = x[:, k]; the gradients of all meet in one grad_x."""
+
+    locally_linear = True
 
     def __init__(self, k: int):
         super().__init__()
@@ -252,6 +347,11 @@ class Pick(Joint):
         self.grad_x = grad_x
         put(flat(grad_y), flat(grad_x), self.k * (grad_y.size // grad_y.shape[0]), grad_y.shape[0])
         return grad_x
+
+    def jvp(self, v):
+        out = np.empty(self.y.shape, v.dtype)
+        take(flat(v), self.k * (out.size // v.shape[0]), flat(out), v.shape[0])
+        return out
 
 
 def add(a, b, out):

@@ -9,7 +9,15 @@ import numpy as np
 
 from .kernels.buffers import flat, reuse
 from .kernels.products import add_to_rows, sum_rows
-from .kernels.statistics import column_products, dot, normal_rows, normal_rows_bprop, scaled
+from .kernels.statistics import (
+    add_directions,
+    column_products,
+    dot,
+    normal_rows,
+    normal_rows_bprop,
+    normal_rows_rbprop,
+    scaled,
+)
 from .module import Module
 from .parameter import Parameter
 from .sizes import element_sizes, ending_shape
@@ -76,6 +84,41 @@ class LayerNorm(Module):
         normal_rows_bprop(g, self.normal, self.inverse, self.grad_x)
         return self.grad_x.reshape(grad_y.shape)
 
+    def jvp(self, v):
+        """weight S v + v_weight x̂ + v_b, with S = dx̂/dx, which is symmetric."""
+        out = np.empty(self.normal.shape, v.dtype)
+        normal_rows_bprop(flat(v).reshape(self.normal.shape), self.normal, self.inverse, out)
+        if self.weight is not None:
+            scaled(out, flat(self.weight), out)
+            add_directions(self.normal, flat(self.v_weight), out)
+        if self.bias is not None:
+            add_to_rows(out, flat(self.v_bias))
+        return out.reshape(v.shape)
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """R{grad_x} from g, R{g} = weight r_grad_y + v_weight grad_y; R{grad_weight} += Σ r_grad_y x̂ + grad_y R{x̂}"""
+        shape = self.normal.shape
+        out, q, g, r = (
+            np.empty(shape, v.dtype),
+            np.empty(shape, v.dtype),
+            np.empty(shape, v.dtype),
+            np.empty(shape, v.dtype),
+        )
+        v_rows, grad, r_grad = flat(v).reshape(shape), flat(grad_y).reshape(shape), flat(r_grad_y).reshape(shape)
+        if self.weight is None:
+            normal_rows_rbprop(v_rows, grad, r_grad, self.normal, self.inverse, out)
+        else:
+            normal_rows_bprop(v_rows, self.normal, self.inverse, q)
+            column_products(r_grad, self.normal, flat(self.grad_weight), True)
+            column_products(grad, q, flat(self.grad_weight), True)
+            scaled(grad, flat(self.weight), g)
+            scaled(r_grad, flat(self.weight), r)
+            add_directions(grad, flat(self.v_weight), r)
+            normal_rows_rbprop(v_rows, g, r, self.normal, self.inverse, out)
+        if self.bias is not None:
+            sum_rows(r_grad, flat(self.grad_bias), True)
+        return out.reshape(v.shape)
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return ending_shape(self, input_shape, self.normalized_shape)
 
@@ -136,18 +179,32 @@ class RMSNorm(Module):
             column_products(rows, self.normal, flat(self.grad_weight), self.accumulate)
             scaled(rows, flat(self.weight), self.grad_x)
             g = self.grad_x
-        for n in range(rows.shape[0]):
-            normal = self.normal[n]
-            product = dot(g[n], normal) / normal.size
-            for k in range(normal.size):
-                self.grad_x[n, k] = self.inverse[n] * (g[n, k] - product * normal[k])
+        root_rows_bprop(g, self.normal, self.inverse, self.grad_x)
         return self.grad_x.reshape(grad_y.shape)
+
+    def jvp(self, v):
+        """weight S v + v_weight x̂, with S = dx̂/dx, which is symmetric."""
+        out = np.empty(self.normal.shape, v.dtype)
+        root_rows_bprop(flat(v).reshape(self.normal.shape), self.normal, self.inverse, out)
+        if self.weight is not None:
+            scaled(out, flat(self.weight), out)
+            add_directions(self.normal, flat(self.v_weight), out)
+        return out.reshape(v.shape)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return ending_shape(self, input_shape, self.normalized_shape)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}" + ("" if self.eps is None else f", eps={self.eps:g}")
+
+
+def root_rows_bprop(grad, normal, inverse, out):
+    """out = (grad - normal mean(grad normal)) inverse, row by row: the gradient through the root mean square."""
+    for n in range(grad.shape[0]):
+        row = normal[n]
+        product = dot(grad[n], row) / row.size
+        for k in range(row.size):
+            out[n, k] = inverse[n] * (grad[n, k] - product * row[k])
 
 
 def checked_eps(module: Module, eps: float) -> float:

@@ -69,6 +69,17 @@ class LearntElementwise(Module):
         gather(grad_w, self.grad_weight)
         return self.grad_x
 
+    def jvp(self, v):
+        """v ∂f/∂x + v_w ∂f/∂w"""
+        out, v_w = np.empty(v.shape, v.dtype), np.empty(self.w.shape, v.dtype)
+        x, y, v, rows, w = samples(self.x), samples(self.y), samples(v), samples(out), self.w
+        spread(self.v_weight, v_w)
+        for n in range(x.shape[0]):
+            for k in range(x.shape[1]):
+                rows[n, k] = v[n, k] * self.derivative(x[n, k], y[n, k], w[k])
+                rows[n, k] += v_w[k] * self.weight_derivative(x[n, k], y[n, k], w[k])
+        return out
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         channels = input_shape[1] if len(input_shape) > 1 else 1
         if self.num_parameters not in (1, channels):

@@ -67,6 +67,22 @@ class LocalResponseNorm(Module):
                     out[p] = grad_y[n, c, p] * power - factor * x[n, c, p] * out[p]
         return self.grad_x.reshape(self.x.shape)
 
+    def jvp(self, v):
+        """v[c] s[c]^-beta - 2 alpha beta / size y[c] / s[c] Σ x[j] v[j] over the neighbours j of c"""
+        x, v_planes = flat(self.x).reshape(self.y.shape), flat(v).reshape(self.y.shape)
+        out = np.zeros(self.y.shape, v.dtype)
+        factor = 2 * self.alpha * self.beta / self.size
+        for n in range(x.shape[0]):
+            for c in range(x.shape[1]):
+                row = out[n, c]
+                for j in range(max(0, c - self.size // 2), min(x.shape[1], c + (self.size - 1) // 2 + 1)):
+                    for p in range(x.shape[2]):
+                        row[p] += x[n, j, p] * v_planes[n, j, p]
+                for p in range(x.shape[2]):
+                    s = self.sums[n, c, p]
+                    row[p] = v_planes[n, c, p] * s**-self.beta - factor * self.y[n, c, p] / s * row[p]
+        return out.reshape(v.shape)
+
     def planes(self, x, samples, channels):
         """The vector of all numbers as (N, C, P)."""
         return x.reshape((samples, channels, x.size // (samples * channels)))

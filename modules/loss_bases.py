@@ -11,7 +11,8 @@ class ElementwiseLoss(Loss):
     """Base of losses that are a mean over elements: value = Σᵢ l(yᵢ, tᵢ) / size, grad_y[i] = l'(yᵢ, tᵢ) / size.
 
     A loss defines two methods of scalars, compiled into the loops below:
-    `function(self, y, target) -> l` and `derivative(self, y, target) -> dl/dy`.
+    `function(self, y, target) -> l` and `derivative(self, y, target) -> dl/dy`; with a third,
+    `second_derivative(self, y, target)`, products with the Hessian of a net (see `hvp`) are exact.
 
     Shapes: y and target of one and the same shape (N, ...); sample_weight (N,).
     """
@@ -57,6 +58,16 @@ class ElementwiseLoss(Loss):
             total += self.function(y[i], target[i])
             grad_y[i] = scale * self.derivative(y[i], target[i])
         return total
+
+    def hessian_times(self, y, target, v):
+        """l''(yᵢ, tᵢ) vᵢ / size: the change of grad_y along v, without weights."""
+        out, scale = np.empty(v.shape, v.dtype), y.dtype.type(1)
+        if self.averages:
+            scale /= y.size
+        y, target, v, change = flat(y), flat(target), flat(v), flat(out)
+        for i in range(y.size):
+            change[i] = scale * self.second_derivative(y[i], target[i]) * v[i]
+        return out
 
     def bprop(self):
         return self.grad_y

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.windows import add_at, largest_of
+from .kernels.windows import add_at, largest_of, take_at
 from .pooling import Pooling
 from .sizes import Sizes
 
@@ -24,6 +24,7 @@ class MaxPool2d(Pooling):
     Source: Goodfellow et al., Deep Learning, section 9.3; PyTorch's MaxPool2d.
     """
 
+    locally_linear = True
     kinks_meet = True  # a number may be as large as another in one window, and in the next one, too
 
     def __init__(
@@ -57,6 +58,12 @@ class MaxPool2d(Pooling):
         add_at(flat(grad_y), flat(self.largest), self.largest.shape[0], flat(self.grad_x))
         return self.grad_x
 
+    def jvp(self, v):
+        """v at the largest numbers."""
+        out = np.empty(self.y.shape, v.dtype)
+        take_at(flat(v), flat(self.largest), self.largest.shape[0], flat(out))
+        return out
+
 
 class MaxPool1d(MaxPool2d):
     """Largest number of each window of a signal.
@@ -69,6 +76,7 @@ class MaxPool1d(MaxPool2d):
     Source: Goodfellow et al., Deep Learning, section 9.3; PyTorch's MaxPool1d.
     """
 
+    locally_linear = True
     axes = 1
 
     def fprop(self, x):
@@ -77,3 +85,5 @@ class MaxPool1d(MaxPool2d):
         self.y = reuse(self.y, (x.shape[0], x.shape[1], self.across.shape[0]), x.dtype)
         self.pool(flat(x).reshape((x.shape[0] * x.shape[1], 1, x.shape[2])))
         return self.y
+
+    jvp = MaxPool2d.jvp

@@ -72,6 +72,18 @@ class Maxout(Module):
             product(grad_z, self.weight, as_rows(self.grad_x), False)
         return self.grad_x
 
+    def jvp(self, v):
+        """v Wᵀ + x V_Wᵀ + v_b, of the largest piece alone."""
+        out, z = np.empty(self.y.shape, v.dtype), np.empty(self.z.shape, v.dtype)
+        product(as_rows(v), self.weight.T, z, False)
+        product(as_rows(self.x), self.v_weight.T, z, True)
+        add_to_rows(z, self.v_bias)
+        y = as_rows(out)
+        for n in range(y.shape[0]):
+            for j in range(y.shape[1]):
+                y[n, j] = z[n, self.largest[n, j]]
+        return out
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return mapped_shape(self, input_shape, self.in_features, self.out_features)
 
@@ -91,6 +103,8 @@ class MaxoutChannels(Module):
     Numerics: of equal pieces the first counts; a piece that is NaN counts as the largest.
     Source: Goodfellow et al., Maxout networks (2013), section 2.
     """
+
+    locally_linear = True
 
     def __init__(self, pieces: int = 2):
         super().__init__()
@@ -125,6 +139,15 @@ class MaxoutChannels(Module):
             for i in range(size):
                 grad_x[m, self.largest[m, i], i] = grad_y[m, i]
         return self.grad_x
+
+    def jvp(self, v):
+        """v of the largest piece."""
+        out, (planes, size) = np.empty(self.y.shape, v.dtype), self.largest.shape
+        y, v = flat(out).reshape((planes, size)), flat(v).reshape((planes, self.pieces, size))
+        for m in range(planes):
+            for i in range(size):
+                y[m, i] = v[m, self.largest[m, i], i]
+        return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         shape = tuple(input_shape)

@@ -43,6 +43,7 @@ class Module(Stateful):
     flags = FLAGS
     label_arguments: tuple[int, ...] = ()  # positions of fprop's arguments that stay whole numbers
     takes_gradient = True  # bprop(grad_y); a loss has bprop()
+    locally_linear = False  # whether dy/dx is constant near almost all x, and there are no parameters
     kinks_meet = False  # whether one number of x may stand at several kinks at once
 
     def __init__(self):
@@ -147,6 +148,8 @@ class Module(Stateful):
         hidden = vars(self)
         hidden[name] = np.array(parameter.data, self.dtype, order="C")
         hidden[f"grad_{name}"] = np.zeros_like(hidden[name])
+        if hasattr(self, "jvp"):  # the direction of a derivative: no memory before one is asked for
+            hidden[f"v_{name}"] = np.zeros((0,) * hidden[name].ndim, self.dtype)
         if name not in self._parameters:
             self._parameters.append(name)
         self.changed()
@@ -241,7 +244,8 @@ class Module(Stateful):
 
     def fixed_names(self) -> set[str]:
         """Attributes whose memory never moves: parameters, their gradients, and buffers."""
-        return {*self._parameters, *self.gradient_names(), *self._buffers}
+        directions = [f"v_{name}" for name in self._parameters if hasattr(self, "jvp")]
+        return {*self._parameters, *self.gradient_names(), *directions, *self._buffers}
 
     def gradient_names(self) -> list[str]:
         return [f"grad_{name}" for name in self._parameters]

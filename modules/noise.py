@@ -53,6 +53,8 @@ class GaussianNoise(Noise):
         regularization (1995).
     """
 
+    locally_linear = True
+
     def __init__(self, std: float = 0.1):
         super().__init__()
         self.std = float(std)
@@ -73,6 +75,9 @@ class GaussianNoise(Noise):
     def bprop(self, grad_y):
         return grad_y
 
+    def jvp(self, v):
+        return v
+
     def extra_repr(self) -> str:
         return f"std={self.std:g}"
 
@@ -90,6 +95,8 @@ class RReLU(Noise):
     Errors: ValueError unless lower <= upper, both finite.
     Source: Xu et al., Empirical evaluation of rectified activations (2015); PyTorch's RReLU.
     """
+
+    locally_linear = True
 
     def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3):
         super().__init__()
@@ -118,6 +125,10 @@ class RReLU(Noise):
         for i in range(grad_y.size):
             grad_x[i] = slope[i] * grad_y[i]
         return self.grad_x
+
+    def jvp(self, v):
+        """J v = Jᵀ v, since J is diagonal."""
+        return self.bprop(v).copy()
 
     def extra_repr(self) -> str:
         return f"lower={self.lower:.4g}, upper={self.upper:.4g}"

@@ -56,6 +56,18 @@ class Normalize(Module):
                 grad_x[n, k] = self.inverse[n] * (grad_y[n, k] - along * slope)
         return self.grad_x
 
+    def jvp(self, v):
+        """(v - y Σₖ d[k] v[k]) / |x|"""
+        out = np.empty(self.y.shape, v.dtype)
+        y, v, rows = as_rows(self.y), as_rows(v), as_rows(out)
+        for n in range(y.shape[0]):
+            along, largest = y.dtype.type(0), largest_size(y[n])
+            for k in range(y.shape[1]):
+                along += np.sign(y[n, k]) * norm_slope(y[n, k], largest, self.p) * v[n, k]
+            for k in range(y.shape[1]):
+                rows[n, k] = self.inverse[n] * (v[n, k] - along * y[n, k])
+        return out
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) < 2:
             raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, ..., K)")

@@ -31,6 +31,9 @@ class LeakyReLU(Elementwise):
         slope = self.negative_slope
         return 1 if x > 0 else slope
 
+    def second_derivative(self, x, y):
+        return 0
+
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope:g}"
 
@@ -57,6 +60,9 @@ class Hardtanh(Elementwise):
     def derivative(self, x, y):
         low, high = self.min_val, self.max_val
         return 1 if x > low and x < high else 0
+
+    def second_derivative(self, x, y):
+        return 0
 
     def extra_repr(self) -> str:
         return f"min_val={self.min_val:g}, max_val={self.max_val:g}"
@@ -104,6 +110,9 @@ class Clamp(Elementwise):
         low, high = self.low, self.high
         return 1 if x >= low and x <= high else 0
 
+    def second_derivative(self, x, y):
+        return 0
+
     def extra_repr(self) -> str:
         bounds = {"min": self.low, "max": self.high}
         return ", ".join(f"{name}={bound:g}" for name, bound in bounds.items() if math.isfinite(bound))
@@ -132,6 +141,9 @@ class Threshold(Elementwise):
     def derivative(self, x, y):
         return 1 if x > self.threshold else 0
 
+    def second_derivative(self, x, y):
+        return 0
+
     def extra_repr(self) -> str:
         return f"threshold={self.threshold:g}, value={self.value:g}"
 
@@ -151,6 +163,9 @@ class Hardsigmoid(Elementwise):
     def derivative(self, x, y):
         return 1 / 6 if abs(x) < 3 else 0
 
+    def second_derivative(self, x, y):
+        return 0
+
 
 class Hardswish(Elementwise):
     """x times the hard sigmoid.
@@ -166,3 +181,6 @@ class Hardswish(Elementwise):
 
     def derivative(self, x, y):
         return x / 3 + 0.5 if abs(x) < 3 else min(max(x, 0), 1)
+
+    def second_derivative(self, x, y):
+        return 1 / 3 if abs(x) < 3 else 0

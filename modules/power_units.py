@@ -17,6 +17,9 @@ class Abs(Elementwise):
     def derivative(self, x, y):
         return 1 if x > 0 else -1 if x < 0 else 0
 
+    def second_derivative(self, x, y):
+        return 0
+
 
 class Square(Elementwise):
     """y = x², grad_x = 2 x grad_y. Source: PyTorch's torch.square."""
@@ -26,6 +29,9 @@ class Square(Elementwise):
 
     def derivative(self, x, y):
         return 2 * x
+
+    def second_derivative(self, x, y):
+        return 2
 
 
 class Sqrt(Elementwise):
@@ -37,6 +43,9 @@ class Sqrt(Elementwise):
     def derivative(self, x, y):
         return 0.5 / y
 
+    def second_derivative(self, x, y):
+        return -0.25 / (x * y)
+
 
 class Exp(Elementwise):
     """y = exp(x), grad_x = grad_y y. Source: PyTorch's torch.exp."""
@@ -45,6 +54,9 @@ class Exp(Elementwise):
         return np.exp(x)
 
     def derivative(self, x, y):
+        return y
+
+    def second_derivative(self, x, y):
         return y
 
 
@@ -56,6 +68,9 @@ class Log(Elementwise):
 
     def derivative(self, x, y):
         return 1 / x
+
+    def second_derivative(self, x, y):
+        return -1 / (x * x)
 
 
 class Power(Elementwise):
@@ -88,6 +103,13 @@ class Power(Elementwise):
         if self.method == "squaring":
             return self.exponent * whole_power(x, self.whole - 1, self.one)
         return self.exponent * real_power(x, self.exponent - 1, -self.sign)
+
+    def second_derivative(self, x, y):
+        factor = self.exponent * (self.exponent - 1)
+        if self.method == "squaring":
+            lower = whole_power(x, self.whole - 1, self.one)
+            return factor * (lower / x if self.whole < 0 else whole_power(x, max(self.whole - 2, 0), self.one))
+        return factor * real_power(x, self.exponent - 2, self.sign)
 
     def extra_repr(self) -> str:
         return f"{self.exponent:g}"

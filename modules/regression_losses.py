@@ -25,6 +25,9 @@ class MeanSquaredError(ElementwiseLoss):
     def derivative(self, y, target):
         return 2 * (y - target)
 
+    def second_derivative(self, y, target):
+        return 2
+
 
 class MeanAbsoluteError(ElementwiseLoss):
     """Mean of the absolute differences over all elements: the median is its best constant.
@@ -44,6 +47,9 @@ class MeanAbsoluteError(ElementwiseLoss):
 
     def derivative(self, y, target):
         return np.sign(y - target)
+
+    def second_derivative(self, y, target):
+        return 0
 
 
 class SmoothL1(ElementwiseLoss):
@@ -71,6 +77,9 @@ class SmoothL1(ElementwiseLoss):
         d = y - target
         return d / self.beta if abs(d) < self.beta else np.sign(d)
 
+    def second_derivative(self, y, target):
+        return 1 / self.beta if abs(y - target) < self.beta else 0
+
 
 class Huber(ElementwiseLoss):
     """Squared difference near zero, absolute difference beyond delta: outliers pull with a constant force.
@@ -97,6 +106,9 @@ class Huber(ElementwiseLoss):
         d = y - target
         return d if abs(d) <= self.delta else self.delta * np.sign(d)
 
+    def second_derivative(self, y, target):
+        return 1 if abs(y - target) <= self.delta else 0
+
 
 class LogCosh(ElementwiseLoss):
     """Logarithm of the hyperbolic cosine of the difference: smooth everywhere, linear far out.
@@ -119,3 +131,7 @@ class LogCosh(ElementwiseLoss):
 
     def derivative(self, y, target):
         return np.tanh(y - target)
+
+    def second_derivative(self, y, target):
+        t = np.tanh(y - target)
+        return 1 - t * t

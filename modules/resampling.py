@@ -22,6 +22,8 @@ class ZeroPad2d(Module):
     Source: Goodfellow et al., Deep Learning, section 9.5; PyTorch's ZeroPad2d.
     """
 
+    locally_linear = True
+
     def __init__(self, padding: Sizes):
         super().__init__()
         sides = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
@@ -34,14 +36,24 @@ class ZeroPad2d(Module):
         self.x = x
         height, width = x.shape[2] + self.top + self.bottom, x.shape[3] + self.left + self.right
         self.y = reuse(self.y, (x.shape[0], x.shape[1], height, width), x.dtype)
-        self.y[:] = 0
+        self.pad(x, self.y)
+        return self.y
+
+    def pad(self, x, y):
+        """y = x with zeros around it."""
+        y[:] = 0
         for n in range(x.shape[0]):
             for c in range(x.shape[1]):
                 for i in range(x.shape[2]):
-                    row = self.y[n, c, i + self.top]
+                    row = y[n, c, i + self.top]
                     for j in range(x.shape[3]):
                         row[j + self.left] = x[n, c, i, j]
-        return self.y
+
+    def jvp(self, v):
+        """Zeros around v: the layer is linear."""
+        out = np.empty(self.y.shape, v.dtype)
+        self.pad(v, out)
+        return out
 
     def bprop(self, grad_y):
         self.grad_x = reuse_like(self.grad_x, self.x)
@@ -74,6 +86,8 @@ class PixelShuffle(Module):
     Source: Shi et al., Real-time single image super-resolution (2016), eq. 4; PyTorch's PixelShuffle.
     """
 
+    locally_linear = True
+
     def __init__(self, upscale_factor: int):
         super().__init__()
         check_sizes(self, upscale_factor=upscale_factor)
@@ -83,13 +97,24 @@ class PixelShuffle(Module):
     def fprop(self, x):
         self.x, r = x, self.upscale_factor
         self.y = reuse(self.y, (x.shape[0], x.shape[1] // (r * r), r * x.shape[2], r * x.shape[3]), x.dtype)
+        self.shuffle(x, self.y)
+        return self.y
+
+    def shuffle(self, x, y):
+        """The channels of x as the pixels of y."""
+        r = self.upscale_factor
         for n in range(x.shape[0]):
             for m in range(x.shape[1]):
                 c, a, b = m // (r * r), m // r % r, m % r
                 for i in range(x.shape[2]):
                     for j in range(x.shape[3]):
-                        self.y[n, c, r * i + a, r * j + b] = x[n, m, i, j]
-        return self.y
+                        y[n, c, r * i + a, r * j + b] = x[n, m, i, j]
+
+    def jvp(self, v):
+        """The channels of v as pixels: the layer is linear."""
+        out = np.empty(self.y.shape, v.dtype)
+        self.shuffle(v, out)
+        return out
 
     def bprop(self, grad_y):
         self.grad_x, r = reuse_like(self.grad_x, self.x), self.upscale_factor
@@ -128,6 +153,8 @@ class Upsample(Module):
     Source: PyTorch's Upsample.
     """
 
+    locally_linear = True
+
     def __init__(
         self,
         size: Sizes | None = None,
@@ -159,15 +186,25 @@ class Upsample(Module):
         fill_pixels(x.shape[2], self.factors[0], self.nearest, self.align_corners, self.rows, self.down)
         fill_pixels(x.shape[3], self.factors[1], self.nearest, self.align_corners, self.columns, self.across)
         self.y = reuse(self.y, (x.shape[0], x.shape[1], height, width), x.dtype)
+        self.resample(x, self.y)
+        return self.y
+
+    def resample(self, x, y):
+        """y's pixels between those of x."""
         for n in range(x.shape[0]):
             for c in range(x.shape[1]):
-                for i in range(height):
+                for i in range(y.shape[2]):
                     above, below, u = x[n, c, self.rows[i, 0]], x[n, c, self.rows[i, 1]], self.down[i]
-                    for j in range(width):
+                    for j in range(y.shape[3]):
                         first, second, v = self.columns[j, 0], self.columns[j, 1], self.across[j]
                         upper, lower = between(above[first], above[second], v), between(below[first], below[second], v)
-                        self.y[n, c, i, j] = between(upper, lower, u)
-        return self.y
+                        y[n, c, i, j] = between(upper, lower, u)
+
+    def jvp(self, v):
+        """Pixels between those of v: the layer is linear."""
+        out = np.empty(self.y.shape, v.dtype)
+        self.resample(v, out)
+        return out
 
     def bprop(self, grad_y):
         self.grad_x = reuse_like(self.grad_x, self.x)

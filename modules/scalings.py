@@ -42,6 +42,20 @@ class Add(Module):
         sum_rows(flat(grad_y).reshape(self.y.shape), flat(self.grad_bias), self.accumulate)
         return grad_y
 
+    def jvp(self, v):
+        """v + v_b"""
+        out = np.empty(self.y.shape, v.dtype)
+        rows, v_bias = flat(v).reshape(self.y.shape), flat(self.v_bias)
+        for n in range(rows.shape[0]):
+            for k in range(v_bias.size):
+                out[n, k] = rows[n, k] + v_bias[k]
+        return out.reshape(v.shape)
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """R{grad_x} = r_grad_y,   R{grad_bias} += Σ r_grad_y"""
+        sum_rows(flat(r_grad_y).reshape(self.y.shape), flat(self.grad_bias), True)
+        return r_grad_y.copy()
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return ending_shape(self, input_shape, self.size)
 
@@ -82,6 +96,28 @@ class CMul(Module):
         scaled(grad_rows, flat(self.weight), self.grad_x)
         return self.grad_x.reshape(grad_y.shape)
 
+    def jvp(self, v):
+        """v weight + x v_weight"""
+        out = np.empty(self.y.shape, v.dtype)
+        rows, x = flat(v).reshape(self.y.shape), flat(self.x).reshape(self.y.shape)
+        weight, v_weight = flat(self.weight), flat(self.v_weight)
+        for n in range(rows.shape[0]):
+            for k in range(weight.size):
+                out[n, k] = rows[n, k] * weight[k] + x[n, k] * v_weight[k]
+        return out.reshape(v.shape)
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """R{grad_x} = r_grad_y weight + grad_y v_weight,   R{grad_weight} += Σ r_grad_y x + grad_y v"""
+        shape, out = self.y.shape, np.empty(self.y.shape, v.dtype)
+        grad, r, rows = flat(grad_y).reshape(shape), flat(r_grad_y).reshape(shape), flat(v).reshape(shape)
+        column_products(r, flat(self.x).reshape(shape), flat(self.grad_weight), True)
+        column_products(grad, rows, flat(self.grad_weight), True)
+        weight, v_weight = flat(self.weight), flat(self.v_weight)
+        for n in range(out.shape[0]):
+            for k in range(weight.size):
+                out[n, k] = r[n, k] * weight[k] + grad[n, k] * v_weight[k]
+        return out.reshape(v.shape)
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return ending_shape(self, input_shape, self.size)
 
@@ -117,6 +153,23 @@ class Mul(Module):
         self.grad_x = reuse_like(self.grad_x, self.x)
         multiplied(flat(grad_y), self.weight[0], flat(self.grad_x))
         return self.grad_x
+
+    def jvp(self, v):
+        """weight v + v_weight x"""
+        out = np.empty(v.shape, v.dtype)
+        x, v, y = flat(self.x), flat(v), flat(out)
+        for i in range(y.size):
+            y[i] = self.weight[0] * v[i] + self.v_weight[0] * x[i]
+        return out
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """R{grad_x} = weight r_grad_y + v_weight grad_y,   R{grad_weight} += Σ r_grad_y x + grad_y v"""
+        out, weight, v_weight = np.empty(v.shape, v.dtype), self.weight[0], self.v_weight[0]
+        self.grad_weight[0] += dot(flat(r_grad_y), flat(self.x)) + dot(flat(grad_y), flat(v))
+        grad_y, r_grad_y, r = flat(grad_y), flat(r_grad_y), flat(out)
+        for i in range(r.size):
+            r[i] = weight * r_grad_y[i] + v_weight * grad_y[i]
+        return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(input_shape)

@@ -28,6 +28,9 @@ class Hardshrink(Elementwise):
     def derivative(self, x, y):
         return 0 if abs(x) <= self.lambd else 1
 
+    def second_derivative(self, x, y):
+        return 0
+
     def extra_repr(self) -> str:
         return f"lambd={self.lambd:g}"
 
@@ -53,6 +56,9 @@ class Softshrink(Elementwise):
     def derivative(self, x, y):
         return 0 if abs(x) <= self.lambd else 1
 
+    def second_derivative(self, x, y):
+        return 0
+
     def extra_repr(self) -> str:
         return f"lambd={self.lambd:g}"
 
@@ -73,6 +79,10 @@ class Tanhshrink(Elementwise):
         t = np.tanh(x)
         return t * t
 
+    def second_derivative(self, x, y):
+        t = np.tanh(x)
+        return 2 * t * (1 - t * t)
+
 
 class Softsign(Elementwise):
     """A sigmoid with slowly falling tails.
@@ -92,3 +102,7 @@ class Softsign(Elementwise):
     def derivative(self, x, y):
         r = 1 / (1 + abs(x))
         return r * r
+
+    def second_derivative(self, x, y):
+        r = 1 / (1 + abs(x))
+        return -2 * np.sign(x) * r * r * r

@@ -4,6 +4,7 @@ import numpy as np
 
 from .kernels.buffers import as_rows, flat, reuse_like
 from .kernels.softmax import log_sum_exp, softmax_rows
+from .kernels.statistics import dot
 from .module import Module
 
 
@@ -31,6 +32,21 @@ class Softmax(Module):
         self.grad_x = reuse_like(self.grad_x, self.y)
         softmax_rows_bprop(as_rows(self.y), as_rows(grad_y), as_rows(self.grad_x))
         return self.grad_x
+
+    def jvp(self, v):
+        """J v = Jᵀ v, since J = diag(y) - y yᵀ is symmetric."""
+        return self.bprop(v).copy()
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """q (g - Σ g y) + y (r - Σ r y - Σ g q), with q = J v, g = grad_y and r = r_grad_y."""
+        out, y = np.empty(v.shape, v.dtype), as_rows(self.y)
+        q, g, r, rows = np.empty(y.shape, v.dtype), as_rows(grad_y), as_rows(r_grad_y), as_rows(out)
+        softmax_rows_bprop(y, as_rows(v), q)
+        for n in range(y.shape[0]):
+            mean, change = dot(g[n], y[n]), dot(r[n], y[n]) + dot(g[n], q[n])
+            for k in range(y.shape[1]):
+                rows[n, k] = q[n, k] * (g[n, k] - mean) + y[n, k] * (r[n, k] - change)
+        return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return checked(self, input_shape)
@@ -62,6 +78,10 @@ class Softmin(Module):
         softmax_rows_bprop(as_rows(self.y), as_rows(grad_y), as_rows(self.grad_x))
         negate(flat(self.grad_x), flat(self.grad_x))
         return self.grad_x
+
+    def jvp(self, v):
+        """J v = Jᵀ v, since J = y yᵀ - diag(y) is symmetric."""
+        return self.bprop(v).copy()
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return checked(self, input_shape)
@@ -101,6 +121,32 @@ class LogSoftmax(Module):
             for k in range(y.shape[1]):
                 grad_x[n, k] = grad_y[n, k] - np.exp(y[n, k]) * total
         return self.grad_x
+
+    def jvp(self, v):
+        """v[k] - Σⱼ exp(y[j]) v[j]"""
+        out = np.empty(v.shape, v.dtype)
+        y, v, rows = as_rows(self.y), as_rows(v), as_rows(out)
+        for n in range(y.shape[0]):
+            mean = y.dtype.type(0)
+            for k in range(y.shape[1]):
+                mean += np.exp(y[n, k]) * v[n, k]
+            for k in range(y.shape[1]):
+                rows[n, k] = v[n, k] - mean
+        return out
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """r - p (Σ r + (v - Σ p v) Σ g), with p = exp(y), g = grad_y and r = r_grad_y."""
+        out = np.empty(v.shape, v.dtype)
+        y, v, g, r, rows = as_rows(self.y), as_rows(v), as_rows(grad_y), as_rows(r_grad_y), as_rows(out)
+        for n in range(y.shape[0]):
+            mean = sum_g = sum_r = y.dtype.type(0)
+            for k in range(y.shape[1]):
+                mean += np.exp(y[n, k]) * v[n, k]
+                sum_g += g[n, k]
+                sum_r += r[n, k]
+            for k in range(y.shape[1]):
+                rows[n, k] = r[n, k] - np.exp(y[n, k]) * (sum_r + (v[n, k] - mean) * sum_g)
+        return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return checked(self, input_shape)

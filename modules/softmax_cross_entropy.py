@@ -56,6 +56,26 @@ class SoftmaxCrossEntropy(LabelLoss):
         )
         return against_labels(rows, labels, scales, weights, smoothing, grad_rows)
 
+    def hessian_times(self, y, target, v):
+        """mₙ (p v - p <p, v>), mₙ = Σₖ t[n, k] / N: the change of grad_y along v, row by row, without weights."""
+        out = np.empty(v.shape, v.dtype)
+        rows, v_rows, change = as_rows(y), as_rows(v), as_rows(out)
+        weights, smoothing = self.class_weights, self.label_smoothing
+        for n in range(rows.shape[0]):
+            if target.ndim == y.ndim:
+                targets = as_rows(target)[n]
+                mass = mass_of(targets, weights, smoothing, y.dtype.type(0))
+            else:
+                mass = mass_of_label(flat(target)[n], rows.shape[1], weights, smoothing, y.dtype.type(0))
+            _, total = exp_row(rows[n], change[n])
+            mean = y.dtype.type(0)
+            for k in range(rows.shape[1]):
+                change[n, k] /= total
+                mean += change[n, k] * v_rows[n, k]
+            for k in range(rows.shape[1]):
+                change[n, k] *= self.scales[n] * mass * (v_rows[n, k] - mean)
+        return out
+
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
         if len(y_shape) < 2 or tuple(target_shape) not in (tuple(y_shape), tuple(y_shape[:-1])):
             raise ValueError(
@@ -67,6 +87,30 @@ class SoftmaxCrossEntropy(LabelLoss):
 
     def distribution(self, y) -> Categorical:
         return Categorical(y)
+
+
+def mass_of(target, class_weights, smoothing, zero):
+    """Σₖ of a smoothed and weighted distribution."""
+    mass = zero
+    for k in range(target.size):
+        part = target[k]
+        if smoothing is not None:
+            part = part * (1 - smoothing) + smoothing / target.size
+        mass += part * weight_of(class_weights, k)
+    return mass
+
+
+def mass_of_label(label, classes, class_weights, smoothing, zero):
+    """The same, of a label; 0 outside the classes (such a label is ignored)."""
+    mass = zero
+    if label < 0 or label >= classes:
+        return mass
+    if smoothing is None:
+        return mass + weight_of(class_weights, label)
+    mass += (1 - smoothing) * weight_of(class_weights, label)
+    for k in range(classes):
+        mass += smoothing / classes * weight_of(class_weights, k)
+    return mass
 
 
 def against_labels(y, labels, scales, class_weights, smoothing, grad_y):

@@ -26,7 +26,7 @@ class Operation:
     @property
     def backward(self) -> bool:
         """Whether it is of the backward pass."""
-        return self.method.startswith("bprop")
+        return self.method.startswith(("bprop", "rbprop"))
 
     @property
     def partner(self) -> Stateful | None:

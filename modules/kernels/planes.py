@@ -153,6 +153,13 @@ join.compiled_form = compiled_join  # type: ignore[attr-defined]
 
 
 @apart
+def add_image(image, out):
+    """out += image; vectors."""
+    for i in range(out.size):
+        out[i] += image[i]
+
+
+@apart
 def add_to_channels(bias, y):
     """y[n, c, i, j] += bias[c]."""
     for n in range(y.shape[0]):

@@ -97,6 +97,31 @@ def normal_rows_bprop(grad, normal, inverse, out):
             out[n, k] = inverse[n] * (grad[n, k] - mean - product * row[k])
 
 
+def normal_rows_rbprop(v, grad, r_grad, normal, inverse, out):
+    """The change of `normal_rows_bprop` along v in the rows and r_grad in the gradient, row by row.
+
+    With q = normal_rows' change along v, and -inverse mean(v normal) the relative change of `inverse`.
+    """
+    for n in range(grad.shape[0]):
+        row, q, g, r = normal[n], np.empty(normal.shape[1], v.dtype), grad[n], r_grad[n]
+        mean_v, along = mean_of(v[n]), dot(v[n], row) / row.size
+        for k in range(row.size):
+            q[k] = inverse[n] * (v[n, k] - mean_v - along * row[k])
+        mean_g, product = mean_of(g), dot(g, row) / row.size
+        mean_r, change = mean_of(r), (dot(r, row) + dot(g, q)) / row.size
+        for k in range(row.size):
+            before = g[k] - mean_g - product * row[k]
+            after = r[k] - mean_r - change * row[k] - product * q[k]
+            out[n, k] = inverse[n] * (after - inverse[n] * along * before)
+
+
+def add_directions(normal, v_weight, out):
+    """out[n, k] += v_weight[k] normal[n, k]."""
+    for n in range(out.shape[0]):
+        for k in range(out.shape[1]):
+            out[n, k] += v_weight[k] * normal[n, k]
+
+
 def plane_moments(x, mean, var):
     """mean[c] and var[c] of a channel's planes; x (N, C, P)."""
     count = x.shape[0] * x.shape[2]

@@ -82,6 +82,15 @@ def add_at(grad, places, planes, out):
             out[m * size + places[k]] += grad[k]
 
 
+@apart
+def take_at(numbers, places, planes, out):
+    """out[m, k] = numbers[m, places[m, k]]: all are vectors of so many planes; the transpose of `add_at`."""
+    count, size = out.size // planes, numbers.size // planes
+    for m in range(planes):
+        for k in range(m * count, (m + 1) * count):
+            out[k] = numbers[m * size + places[k]]
+
+
 def means_of(x, down, across, divisor, y):
     """y[m, r, c] = the window's sum over `divisor`, or over the places that it counts if that is 0; x (M, H, W)."""
     for r, (top, bottom, tall) in enumerate(down):

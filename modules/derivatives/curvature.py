@@ -1,0 +1,138 @@
+"""The second derivatives of a loss in a net's parameters, as products with vectors: no matrix is stored.
+
+The change of a gradient along a direction costs three gradients, whatever the number of parameters: each operation of
+the forward and backward pass is followed by its own change (see passes.py).
+"""
+
+import numpy as np
+
+from ..engine.calls import as_input, check_input
+from ..loss import Loss
+from ..module import Module
+from .passes import Passes
+from .tangent import Program, kept, place_direction, shaped
+
+
+class Curvature:
+    """A loss as a function of a net's parameters w near where they are now, on given samples.
+
+        gradient()        g = ∂L/∂w
+        hvp(v)            H v,   H = ∂²L/∂w²
+        gauss_newton(v)   Jᵀ H_L J v,   J = ∂y/∂w, H_L = ∂²L/∂y²
+        fisher(v)         Σₙ gₙ (gₙᵀ v) / N,   gₙ the gradient of N times sample n's share of L
+
+    It works on copies of net and loss in float64; `at(parameters)` moves it. Random numbers, such as dropout's masks,
+    are the same in each product; a net in training mode is taken as it trains, else `net.eval()` first.
+
+    Shapes: x and target as in training; vectors (P,) as `net.flat_parameters`.
+    Args: net, loss: left as they are; x, target: the samples.
+    Errors: ValueError for shapes that do not fit.
+    Numerics: hvp is exact to rounding where each module has `rbprop` or is locally linear, and the loss has
+        `hessian_times`; the part of another one is made of differences of its own bprop, to about 1e-9. At a kink, as
+        of ReLU, the second derivative counts 0, as in PyTorch.
+    Source: Pearlmutter, Fast exact multiplication by the Hessian (1994); Bishop and Bishop, Deep Learning, section
+        8.1.6 (eq. 8.38 to 8.41); Schraudolph, Fast curvature matrix-vector products (2002).
+    """
+
+    def __init__(self, net: Module, loss: Loss, x, target):
+        self.net, self.loss = net.copy().to("float64"), loss.copy().to("float64")
+        self.x, self.target = as_input(self.net, 0, x), as_input(self.loss, 1, target)
+        check_input(self.net, [self.x])
+        self.loss.check_arguments(self.net.output_shape(self.x.shape), self.target.shape)
+        self._start = self.net.counters()
+        self.value = float("nan")
+
+    @property
+    def size(self) -> int:
+        """P, the number of parameters."""
+        return self.net.flat_parameters.size
+
+    def at(self, parameters) -> "Curvature":
+        """Move to other parameters (P,); returns self."""
+        self.net.flat_parameters[...] = shaped(self.net, "parameters", parameters, (self.size,))
+        return self
+
+    def gradient(self) -> np.ndarray:
+        """∂L/∂w (P,); `value` is then the loss."""
+        return self._run("gradient", None)
+
+    def hvp(self, v) -> np.ndarray:
+        """H v (P,)."""
+        return self._run("hvp", v)
+
+    def gauss_newton(self, v) -> np.ndarray:
+        """Jᵀ H_L J v (P,): H without the net's own second derivatives; never negative where the loss is convex."""
+        return self._run("gauss_newton", v)
+
+    def fisher(self, v) -> np.ndarray:
+        """Σₙ gₙ (gₙᵀ v) / N (P,), the empirical Fisher matrix times v."""
+        v = shaped(self.net, "v", v, (self.size,))
+        gradients = self.sample_gradients()
+        return gradients.T @ (gradients @ v) / len(gradients)
+
+    def sample_gradients(self) -> np.ndarray:
+        """Each sample's gradient (N, P): that of the loss of it alone, as if it were the whole minibatch."""
+        x, target, rows = self.x, self.target, np.empty((len(self.x), self.size))
+        try:
+            for n in range(len(x)):
+                self.x, self.target = x[n : n + 1], target[n : n + 1]
+                rows[n] = self.gradient()
+        finally:
+            self.x, self.target = x, target
+        return rows
+
+    def _run(self, name: str, v) -> np.ndarray:
+        self.net.load_counters(self._start)
+        self.value = run(name, self.net, self.loss, self.x, self.target, v)
+        return self.net.flat_gradients.copy()
+
+
+def run(name: str, net: Module, loss: Loss, x: np.ndarray, target: np.ndarray, v=None) -> float:
+    """The loss; the gradients of the net become the `gradient`, or `hvp` or `gauss_newton` of v, in the net's dtype."""
+    if name not in PROGRAMS:
+        raise ValueError(f"Curvature: got {name!r}, expected one of {', '.join(PROGRAMS)}")
+    if name != "gradient":
+        place_direction(net, shaped(net, "v", v, (net.flat_parameters.size,)))
+    data = (x, target) if name == "gradient" else (x, target, np.zeros_like(x), net.flat_gradients)
+    net.zero_grad()
+    return float(
+        kept(net, (name, loss, loss._version), data, lambda net, *data: PROGRAMS[name](net, loss, data))(*data)
+    )
+
+
+def gradient_program(net: Module, loss: Loss, data) -> Program:
+    """fprop, the loss, bprop."""
+    passes = Passes(net, loss)
+    items = [*passes.fprop, *passes.loss_passes(), *passes.backward("loss_grad")]
+    return program("Gradient", net, loss, items, data)
+
+
+def hvp_program(net: Module, loss: Loss, data) -> Program:
+    """fprop and its change, the loss, bprop and its change."""
+    passes = Passes(net, loss)
+    tangents, v_y = passes.tangents()
+    items = [*passes.fprop, *tangents, *passes.loss_passes(), passes.loss_curvature(v_y), *passes.changes()]
+    return program("Product with the Hessian", net, loss, items, data)
+
+
+def gauss_newton_program(net: Module, loss: Loss, data) -> Program:
+    """fprop and its change, the Hessian of the loss, bprop."""
+    passes = Passes(net, loss)
+    tangents, v_y = passes.tangents()
+    items = [*passes.fprop, *tangents, *passes.loss_passes(), passes.loss_curvature(v_y)]
+    items += passes.backward("loss_change")
+    return program("Product with the Gauss-Newton matrix", net, loss, items, data)
+
+
+def program(title: str, net: Module, loss: Loss, items, data) -> Program:
+    """The operations as one, with the loss as their result."""
+    samples = dict(zip(("x", "target", "v", "gradients"), data, strict=False))
+    return Program(f"{title} of {net.outline()} with {loss.outline()}.", items, samples, "value")
+
+
+PROGRAMS = {"gradient": gradient_program, "hvp": hvp_program, "gauss_newton": gauss_newton_program}
+
+
+def hvp(net: Module, loss: Loss, x, target, v) -> np.ndarray:
+    """The Hessian of a loss in a net's parameters, times v (P,): `Curvature(net, loss, x, target).hvp(v)`."""
+    return Curvature(net, loss, x, target).hvp(v)

@@ -1,0 +1,154 @@
+"""Derivatives of a module that has none by hand: differences of its own fprop or bprop, in float64.
+
+Each element is taken from two estimates: Richardson's, from longer steps, is right to about 1e-12 where the function is
+smooth there; the plain central difference of short steps, to about 1e-9, where a kink lies within the longer ones.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..engine import plan
+from ..module import Module
+
+SHORT, LONG = 2e-6, 4e-4
+AGREE = 1e-7  # of the largest element: up to here the short steps' estimate confirms the long ones'
+
+
+@dataclass
+class Held:
+    """A module and the copy that is moved; not children of what holds them, which copies of it share."""
+
+    subject: Module
+    twin: Module
+    start: dict[str, int] = field(default_factory=dict)
+    state: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class Differences(Module):
+    """Stands in a plan for a module's `jvp`, `rbprop` or `hessian_times`; runs as Python.
+
+        d/dε f(ε) = (4 D(h) - D(2h)) / 3 or D(h'),   D(h) = (f(h) - f(-h)) / 2h
+
+    Args: subject: the module; it stays as it is, a copy of it in float64 is moved.
+    Source: Press et al., Numerical Recipes, section 5.7; Bishop and Bishop, Deep Learning, eq. 8.39.
+    """
+
+    jit = False
+    framework_base = True
+
+    def __init__(self, subject: Module):
+        super().__init__()
+        vars(self).update(_held=Held(subject, subject.copy().to("float64")), _dtype=subject.dtype)
+
+    @property
+    def subject(self) -> Module:
+        """The module whose derivatives these are."""
+        return self._held.subject
+
+    def gradient_names(self) -> list[str]:
+        return [name for module, name in self._held.subject._owners()] if "_held" in vars(self) else []
+
+    def prepare(self) -> None:
+        """Before a forward pass: take over the state that it will start from."""
+        twin, subject = self._held.twin, self.subject
+        twin.train(subject.training)
+        for mine, theirs in zip(twin.all_modules(), subject.all_modules(), strict=True):
+            mine.training = theirs.training
+        self._held.start = subject.counters()
+        twin.load_state_dict(subject.state_dict())
+        self._held.state = twin.state_dict()
+
+    def jvp(self, *given):
+        """dy/dx v + dy/dw v_w."""
+        x, v = halves(given)
+        change = derivative(lambda h: self.run(x, v, h)[0], self.size(x, v))
+        return change.astype(self.dtype)
+
+    def rbprop(self, *given):
+        """R{grad_x}; adds R{gradient} to the gradients of the parameters."""
+        x, v = halves(given[:-2])
+        grad_y, r_grad_y = given[-2:]
+        linear = self.run(x, v, 0.0, r_grad_y)[1]  # bprop is linear in its argument
+        change = derivative(lambda h: self.run(x, v, h, grad_y)[1], self.size(x, v)) + linear
+        count = change.size - x[0].size
+        self.subject.flat_gradients[...] += change[:count]
+        return change[count:].reshape(x[0].shape).astype(self.dtype)
+
+    def hessian_times(self, y, target, v):
+        """The change of a loss's gradient along v."""
+        twin = self._held.twin
+
+        def gradient(h):
+            return evaluate(twin, (y + h * v, target), True)[1]
+
+        size = largest(v) / (1 + largest(y))
+        return derivative(gradient, size).reshape(y.shape).astype(self.dtype)
+
+    def size(self, x, v) -> float:
+        """How large the direction is, compared with where it starts."""
+        pairs = [*zip(x, v, strict=True), (self._held.twin.flat_parameters, direction_of(self.subject))]
+        return max(largest(step) / (1 + largest(start)) for start, step in pairs)
+
+    def run(self, x, v, h: float, grad_y=None):
+        """y and, for a grad_y, the gradients of parameters and x as one vector, at x + h v and w + h v_w."""
+        twin = self._held.twin
+        twin.load_state_dict(self._held.state)
+        twin.load_counters(self._held.start)
+        twin.flat_parameters[...] += h * direction_of(self.subject)
+        return evaluate(twin, [a + h * b for a, b in zip(x, v, strict=True)], grad_y)
+
+
+plan._told.add(Differences)
+
+
+def evaluate(module: Any, arguments, grad_y=None):
+    """y, and the gradients of parameters and the first argument as one vector."""
+    module.zero_grad()
+    arguments = [np.asarray(a, np.float64) if np.asarray(a).dtype.kind == "f" else a for a in arguments]
+    if not module.takes_gradient:
+        value = module.fprop(*arguments)
+        return value, np.array(module.bprop()).ravel()
+    y = np.array(module.fprop(*arguments))
+    if grad_y is None:
+        return y, None
+    grad_x = np.array(module.bprop(np.asarray(grad_y, np.float64)))
+    return y, np.concatenate([module.flat_gradients, grad_x.ravel()])
+
+
+def derivative(function, size: float) -> np.ndarray:
+    """df/dε at 0 of an array-valued function, along a direction of relative size `size`."""
+    if size == 0:
+        return np.zeros_like(function(0.0))
+    short, long = SHORT / size, LONG / size
+    near, far, farther = (central(function, h) for h in (short, long, 2 * long))
+    smooth = (4 * far - farther) / 3
+    return np.where(np.abs(smooth - near) <= AGREE * max(largest(near), 1e-300), smooth, near)
+
+
+def central(function, h: float) -> np.ndarray:
+    """(f(h) - f(-h)) / 2h."""
+    return (function(h) - function(-h)) / (2 * h)
+
+
+def halves(given):
+    """Arguments and their directions."""
+    count = len(given) // 2
+    return given[:count], given[count:]
+
+
+def largest(array) -> float:
+    """The largest absolute value."""
+    return float(np.abs(array).max(initial=0.0))
+
+
+def direction_of(module: Module) -> np.ndarray:
+    """A module's part of the direction in the parameters, as one vector (P,)."""
+    parts = [np.ravel(vars(each)[place_of(each, name)]) for each, name in module._owners()]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def place_of(module: Module, name: str) -> str:
+    """Where a parameter's direction is: with a jvp of its own, where compiled code finds it."""
+    return f"v_{name}" if f"v_{name}" in vars(module) else f"_v_{name}"

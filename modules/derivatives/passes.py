@@ -1,0 +1,127 @@
+"""Forward mode, and the change of the backward pass along a direction, derived from the operations of both passes.
+
+Pearlmutter's operator R{·} is d/dε at x + ε v and w + ε v_w. Applied to each operation of a plan, it gives
+R{fprop} = jvp for each fprop, and rbprop, R{bprop}, for each bprop. So containers need no code of their own here.
+"""
+
+from typing import Any
+
+from ..engine.operations import Operation, Operations
+from ..joints import Joint
+from ..loss import Loss
+from ..module import Module
+from .differences import Differences
+from .supported import has_method, is_locally_linear
+
+
+class Passes:
+    """The operations of a net, and of a loss after it, in the order in which they run.
+
+    `x` stands for the input, `y` for the output's name; `v` for a direction in x; `seed` for a gradient of y.
+    """
+
+    def __init__(self, net: Module, loss: Loss | None = None):
+        operations = Operations()
+        self.net, self.loss = net, loss
+        self.y = operations.fprop(net, "x")
+        if not isinstance(self.y, str):
+            raise TypeError(f"{net.label()}: its output is a table, expected one array")
+        self.fprop = list(operations.items)
+        self.inputs = {each.module: each.arguments for each in self.fprop if each.method == "fprop"}
+        operations.bprop(net, "seed")
+        self.bprop = operations.items[len(self.fprop) :]
+        self.differences: list[Differences] = []
+
+    def tangents(self) -> tuple[list[Operation], str]:
+        """R{fprop}: jvp after jvp; and the name of R{y}."""
+        self.directions = {"x": "v"}
+        items = []
+        for operation in self.fprop:
+            if operation.method == "fprop":  # and not a joint's measuring
+                given = tuple(self.directions[name] for name in operation.arguments)
+                module, arguments = self.with_method(operation.module, "jvp", operation.arguments, given)
+                self.directions[operation.target] = target = f"v_{operation.target}"
+                items.append(Operation(target, module, "jvp", arguments))
+        return items, self.directions[self.y]
+
+    def loss_passes(self) -> list[Operation]:
+        """The loss of y and its gradient."""
+        assert self.loss is not None
+        value = Operation("value", self.loss, "fprop", (self.y, "target"))
+        return [value, Operation("loss_grad", self.loss, "bprop", ())]
+
+    def loss_curvature(self, v_y: str) -> Operation:
+        """The Hessian of the loss in y, times R{y}."""
+        assert self.loss is not None
+        loss: Module = self.loss
+        if not has_method(type(loss), "hessian_times"):
+            loss = self.differing(loss)
+        return Operation("loss_change", loss, "hessian_times", (self.y, "target", v_y))
+
+    def backward(self, seed: str) -> list[Operation]:
+        """bprop of the gradient named `seed`."""
+        return [replaced(operation, {"seed": seed}) for operation in self.bprop]
+
+    def changes(self) -> list[Operation]:
+        """bprop, and R{bprop} after it: then the gradients are R{gradient}."""
+        items, names = [], {"seed": "loss_grad"}
+        for operation in self.bprop:
+            items += self.copied(replaced(operation, names), names)
+        items.append(Operation("cleared", Cleared().to(self.net.dtype), "fprop", ("gradients",)))
+        change = {"seed": "loss_change"}
+        for operation in self.bprop:
+            moved = replaced(operation, change, "r_")
+            if is_locally_linear(type(operation.module)):
+                items += self.copied(moved, change, operation.target)
+                continue
+            x = self.inputs[operation.module]
+            v = tuple(self.directions[name] for name in x)
+            grads = replaced(operation, names).arguments
+            method = f"r{operation.method}"
+            module, arguments = self.with_method(operation.module, method, x, (*v, *grads, *moved.arguments))
+            items.append(Operation(moved.target, module, method, arguments))
+            change[operation.target] = moved.target
+        return items
+
+    def copied(self, operation: Operation, names: dict[str, str], target: str = "") -> list[Operation]:
+        """An operation and, if its memory is used again by R{bprop}, a copy of its result; notes the result's name."""
+        target = target or operation.target
+        if not is_locally_linear(type(operation.module)):
+            return [operation]
+        names[target] = f"{operation.target}_kept"
+        return [operation, Operation(names[target], Kept().to(self.net.dtype), "bprop", (operation.target,))]
+
+    def with_method(self, module: Any, method: str, x, given) -> tuple[Module, tuple[str, ...]]:
+        """The module and its arguments; or, if it has no such method, differences of it, which need its x, too."""
+        if has_method(type(module), method):
+            return module, given
+        return self.differing(module), (*x, *given)
+
+    def differing(self, module: Module) -> Differences:
+        """The differences of a module, made once."""
+        found = next((each for each in self.differences if each.subject is module), None)
+        if found is None:
+            found = Differences(module)
+            self.differences.append(found)
+        return found
+
+
+def replaced(operation: Operation, names: dict[str, str], prefix: str = "") -> Operation:
+    """An operation with other names for its arguments."""
+    given = tuple(names.get(name, name) for name in operation.arguments)
+    return Operation(prefix + operation.target, operation.module, operation.method, given)
+
+
+class Kept(Joint):
+    """A copy of a gradient, whose memory is about to be used again."""
+
+    def bprop(self, grad_y):
+        return grad_y.copy()
+
+
+class Cleared(Joint):
+    """The vector of gradients, set to zero between bprop and R{bprop}, which both add to it."""
+
+    def fprop(self, gradients):
+        gradients[:] = 0
+        return gradients

@@ -1,0 +1,380 @@
+"""Derivatives beyond the gradient: forward mode, products with Hessians, and what is made of them."""
+
+import numpy as np
+import pytest
+from bprop.modules import (
+    GELU,
+    Add,
+    AvgPool2d,
+    BatchNorm1d,
+    BatchNorm2d,
+    Bilinear,
+    BinaryCrossEntropyWithLogits,
+    Concat,
+    Conv2d,
+    ConvTranspose2d,
+    Dropout,
+    Flatten,
+    LayerNorm,
+    Linear,
+    Maxout,
+    MaxPool2d,
+    MeanSquaredError,
+    PReLU,
+    ReLU,
+    Residual,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Tanh,
+    manual_seed,
+)
+from bprop.modules.derivatives import (
+    Curvature,
+    fisher_diagonal,
+    fisher_matrix,
+    gauss_newton_matrix,
+    hessian,
+    hessian_diagonal,
+    hvp,
+    jacobian,
+    jvp,
+    lacking,
+    linear_operator,
+    output_variance,
+    sample_jacobians,
+    top_eigenvalues,
+    vjp,
+)
+from bprop.modules.derivatives.supported import has_method, is_locally_linear
+from bprop.modules.engine.stateful import plain_python
+from scipy.sparse.linalg import cg
+
+from .cases import LOSSES, MODULES
+from .custom import Leaky, Scale
+
+modules = pytest.mark.parametrize("case", MODULES, ids=lambda case: case.name)
+losses = pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
+
+
+def directions(net, x, seed=0):
+    """Random directions in x and in the parameters."""
+    random = np.random.default_rng(seed)
+    return random.standard_normal(x.shape), random.standard_normal(net.flat_parameters.size)
+
+
+def adjoint_error(net, x):
+    """|<g, J v> - <Jᵀ g, v>|, relative to the terms."""
+    start = net.counters()
+    v, direction = directions(net, x)
+    change = jvp(net, x, v, direction)
+    grad_y = np.random.default_rng(1).standard_normal(change.shape)
+    net.load_counters(start)
+    grad_x, gradient = vjp(net, x, grad_y)
+    terms = [grad_y * change, -grad_x * v, -gradient * direction]
+    return abs(sum(float(term.sum()) for term in terms)) / max(float(np.abs(term).sum()) for term in terms)
+
+
+def difference(function, at, v, h=1e-5):
+    """The change of a function along v: Richardson's estimate from central differences."""
+
+    def central(h):
+        return (function(at + h * v) - function(at - h * v)) / (2 * h)
+
+    return (4 * central(h) - central(2 * h)) / 3
+
+
+def close(a, b, tolerance):
+    np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(np.abs(b).max(), 1e-3))
+
+
+# -- every module, as plain Python -------------------------------------------------------------------------------------
+
+
+@modules
+def test_forward_mode_is_the_transpose_of_backward_mode(case):
+    module = case.make().to("float64")
+    with plain_python():
+        assert adjoint_error(module, case.x()) < (1e-8 if lacking(module) else 1e-12)
+
+
+@modules
+def test_hessian_products_are_differences_of_gradients(case):
+    x = case.x()
+    net = Sequential(Add(x.shape[1:]), case.make())
+    with plain_python():
+        target = np.random.default_rng(3).standard_normal(net.copy().to("float64").fprop(x).shape)
+        curvature = Curvature(net, MeanSquaredError(), x, target)
+        at, (_, v) = curvature.net.flat_parameters.copy(), directions(net, x)
+        found = curvature.hvp(v)
+        wanted = difference(lambda w: curvature.at(w).gradient(), at, v)
+    close(found, wanted, 1e-6)
+
+
+@losses
+def test_the_hessian_of_every_loss_in_its_output(case):
+    y, target = case.arguments()
+    net = Add(y.shape[1:]).to("float64")
+    with plain_python():
+        curvature = Curvature(net, case.make(), y, target)
+        _, v = directions(net, y)
+        wanted = difference(lambda b: curvature.at(b).gradient(), np.zeros(v.size), v)
+        curvature.at(np.zeros(v.size))
+        close(curvature.hvp(v), wanted, 1e-6)
+        close(curvature.gauss_newton(v), wanted, 1e-6)  # the net is linear in its bias
+
+
+# -- compiled ----------------------------------------------------------------------------------------------------------
+
+
+def dense():
+    manual_seed(1)
+    wide = Concat(Linear(6, 2), Sequential(Linear(6, 4), Bilinear(2, 2, 3)))
+    return Sequential(Linear(4, 8), Tanh(), LayerNorm(8), Maxout(8, 6), Residual(Linear(6, 6), GELU()), wide, PReLU())
+
+
+def image():
+    manual_seed(2)
+    body = [Conv2d(2, 4, 3, padding=1), BatchNorm2d(4), ReLU(), MaxPool2d(2), ConvTranspose2d(4, 3, 2, 2), Dropout(0.2)]
+    return Sequential(*body, AvgPool2d(2), Flatten(), Linear(12, 5))
+
+
+@pytest.mark.parametrize(("make", "shape"), [(dense, (7, 4)), (image, (6, 2, 4, 4))], ids=["dense", "image"])
+def test_compiled_products(make, shape):
+    net, random = make().to("float64"), np.random.default_rng(0)
+    x, target = random.standard_normal(shape), random.integers(0, 5, shape[0])
+    assert adjoint_error(net, x) < 1e-12
+    curvature = Curvature(net, SoftmaxCrossEntropy(label_smoothing=0.1), x, target)
+    at, (_, v), (_, u) = curvature.net.flat_parameters.copy(), directions(net, x), directions(net, x, 1)
+    found = curvature.hvp(v)
+    exact = not lacking(net, "rbprop")
+    assert abs(u @ found - v @ curvature.hvp(u)) < (1e-12 if exact else 1e-8) * np.abs(u * found).sum()
+    close(found, difference(lambda w: curvature.at(w).gradient(), at, v), 1e-7)
+    close(curvature.at(at).gauss_newton(v), gauss_newton_by_hand(curvature, v), 1e-9)
+    assert v @ curvature.gauss_newton(v) > 0
+    np.testing.assert_array_equal(curvature.net.flat_parameters, at)
+
+
+def gauss_newton_by_hand(curvature, v):
+    """Jᵀ H_L J v by forward mode, differences of the loss's gradient, and backward mode."""
+    net, loss, (x, target) = curvature.net, curvature.loss, (curvature.x, curvature.target)
+    start = net.counters()
+    net.load_counters(curvature._start)
+    y_change = jvp(net, x, direction=v)
+    net.load_counters(curvature._start)
+    y = net.fprop(x)
+
+    def gradient(y):
+        loss.fprop(y, target)
+        return loss.bprop()
+
+    change = difference(gradient, y, y_change, 1e-4)
+    net.load_counters(curvature._start)
+    found = vjp(net, x, change)[1]
+    net.load_counters(start)
+    return found
+
+
+# -- Jacobians and matrices, as plain Python ---------------------------------------------------------------------------
+
+
+def small():
+    manual_seed(3)
+    return Sequential(Linear(3, 4), Tanh(), Linear(4, 2)).to("float64")
+
+
+def output_of(net):
+    return lambda x: net.fprop(x).copy()
+
+
+def samples(count=5, outputs=2, seed=0):
+    random = np.random.default_rng(seed)
+    return random.standard_normal((count, 3)), random.standard_normal((count, outputs))
+
+
+@pytest.mark.parametrize("make", [small, lambda: Linear(3, 7).to("float64")], ids=["rows", "columns"])
+def test_jacobian(make):
+    net, (x, _) = make(), samples(2)
+    with plain_python():
+        found, in_parameters = jacobian(net, x), jacobian(net, x, "parameters")
+        apart = sample_jacobians(net, x)
+        y = net.fprop(x)
+        w = net.flat_parameters.copy()
+        for place in np.ndindex(x.shape):
+            unit = np.zeros_like(x)
+            unit[place] = 1
+            close(found[(..., *place)], difference(output_of(net), x, unit, 1e-3), 1e-9)
+        for i in range(w.size):
+
+            def moved(w):
+                net.flat_parameters[...] = w
+                return output_of(net)(x)
+
+            close(in_parameters[..., i], difference(moved, w, np.eye(w.size)[i], 1e-3), 1e-9)
+    assert found.shape == y.shape + x.shape
+    for n in range(len(x)):
+        close(apart[n], found[n, :, n], 1e-14)
+
+
+def test_errors_of_the_input_come_out():
+    net, (x, _) = small(), samples(4)
+    with plain_python():
+        variance = np.random.default_rng(1).uniform(0, 1e-6, x.shape)
+        found = output_variance(net, x, variance)
+        drawn = np.random.default_rng(2).standard_normal((4000, *x.shape)) * np.sqrt(variance)
+        y = np.stack([output_of(net)(x + each) for each in drawn])
+        np.testing.assert_allclose(found, y.var(axis=0), rtol=0.15)
+        np.testing.assert_allclose(output_variance(net, x, 2.0), output_variance(net, x, np.full(x.shape, 2.0)))
+
+
+def test_matrices_are_those_of_explicit_jacobians():
+    net, (x, target) = small(), samples()
+    with plain_python():
+        J = jacobian(net, x, "parameters")
+        y = net.fprop(x)
+        squared = Curvature(net, MeanSquaredError(), x, target)
+        close(gauss_newton_matrix(squared), 2 / y.size * np.einsum("nkp,nkq->pq", J, J), 1e-13)
+        residual = 2 * (y - target) / y.size
+        gradients = len(x) * np.einsum("nkp,nk->np", J, residual)
+        close(squared.sample_gradients(), gradients, 1e-13)
+        close(squared.gradient(), gradients.mean(axis=0), 1e-13)
+        close(fisher_matrix(squared), gradients.T @ gradients / len(x), 1e-13)
+        close(fisher_diagonal(squared), np.diag(fisher_matrix(squared)), 1e-13)
+        v = np.random.default_rng(5).standard_normal(squared.size)
+        close(squared.fisher(v), fisher_matrix(squared) @ v, 1e-13)
+
+        logistic = Curvature(net, BinaryCrossEntropyWithLogits(), x, np.round(1 / (1 + np.exp(-target))))
+        p = 1 / (1 + np.exp(-y))
+        close(gauss_newton_matrix(logistic), np.einsum("nk,nkp,nkq->pq", p * (1 - p), J, J) / y.size, 1e-13)
+
+        softmax = Curvature(net, SoftmaxCrossEntropy(), x, np.arange(5) % 2)
+        p = np.exp(y) / np.exp(y).sum(axis=1, keepdims=True)
+        H = np.einsum("nk,kl->nkl", p, np.eye(2)) - np.einsum("nk,nl->nkl", p, p)
+        close(gauss_newton_matrix(softmax), np.einsum("nkp,nkl,nlq->pq", J, H, J) / len(x), 1e-13)
+
+
+def test_hessian_its_diagonal_and_its_eigenvalues():
+    net, (x, target) = small(), samples()
+    with plain_python():
+        curvature = Curvature(net, MeanSquaredError(), x, target)
+        H = hessian(curvature)
+        close(H, H.T, 1e-14)
+        close(hessian_diagonal(curvature), np.diag(H), 1e-14)
+        estimate = hessian_diagonal(curvature, probes=600)
+        assert np.abs(estimate - np.diag(H)).max() < 0.2 * np.abs(H).max()
+        values, vectors = top_eigenvalues(curvature, 2, tolerance=1e-10)
+        wanted = sorted(np.linalg.eigvalsh(H), key=abs)[::-1][:2]
+        close(values, wanted, 1e-8)
+        close(H @ vectors, vectors * values, 1e-6)
+        b = curvature.gradient()
+        solved, info = cg(linear_operator(curvature, "gauss_newton", damping=0.1), b, rtol=1e-10)
+        assert info == 0
+        close(gauss_newton_matrix(curvature) @ solved + 0.1 * solved, b, 1e-8)
+
+
+def test_hessian_is_that_of_pytorch():
+    torch = pytest.importorskip("torch")
+    manual_seed(4)
+    net = Sequential(Linear(3, 5), Tanh(), Linear(5, 6), ReLU(), Linear(6, 3)).to("float64")
+    x, labels = np.random.default_rng(0).standard_normal((8, 3)), np.arange(8) % 3
+    weights = [torch.tensor(w, requires_grad=True) for _, w in net.named_parameters()]
+
+    def loss(*w):
+        h = torch.tanh(torch.tensor(x) @ w[0].T + w[1])
+        h = torch.relu(h @ w[2].T + w[3])
+        return torch.nn.functional.cross_entropy(h @ w[4].T + w[5], torch.tensor(labels))
+
+    rows = zip(weights, torch.autograd.functional.hessian(loss, tuple(weights)), strict=True)
+    wanted = np.block([[block.numpy().reshape(w.numel(), -1) for block in row] for w, row in rows])
+    with plain_python():
+        curvature = Curvature(net, SoftmaxCrossEntropy(), x, labels)
+        close(hessian(curvature), wanted, 1e-12)
+        close(hvp(net, SoftmaxCrossEntropy(), x, labels, wanted[0]), wanted @ wanted[0], 1e-12)
+
+
+# -- what users write, and mistakes ------------------------------------------------------------------------------------
+
+
+def test_modules_with_fprop_and_bprop_alone():
+    net, x = Sequential(Linear(3, 3), Leaky(), Scale(3)), np.random.default_rng(0).standard_normal((4, 3))
+    assert [type(each) for each in lacking(net)] == [Leaky, Scale]
+    found = hvp(net, MeanSquaredError(), x, x, np.ones(15))  # compiled, with Python in between
+    with plain_python():
+        assert jvp(net, x, x).dtype == np.float32
+        assert adjoint_error(net.to("float64"), x) < 1e-10
+        curvature = Curvature(net, MeanSquaredError(), x, x)
+        at = curvature.net.flat_parameters.copy()
+        close(found, difference(lambda w: curvature.at(w).gradient(), at, np.ones(15)), 1e-8)
+
+
+class Doubled(Tanh):
+    """Inherits a jvp that is not that of its own fprop."""
+
+    def function(self, x):
+        return 2 * np.tanh(x)
+
+    def derivative(self, x, y):
+        return 2 - y * y / 2
+
+
+class Cubed(Linear):
+    """The same, of a layer."""
+
+    def fprop(self, x):
+        return super().fprop(x) ** 3
+
+
+def test_an_inherited_derivative_of_another_function_is_not_used():
+    assert has_method(Doubled, "jvp")  # that of Elementwise, by the new derivative
+    assert not has_method(Doubled, "rbprop")
+    assert not has_method(Cubed, "jvp")
+    assert has_method(Linear, "rbprop")
+    assert is_locally_linear(Flatten)
+    assert not is_locally_linear(type("Odd", (Flatten,), {"fprop": lambda self, x: x}))
+    with plain_python():
+        assert adjoint_error(Doubled().to("float64"), np.ones((2, 3))) < 1e-12
+
+
+def test_products_leave_the_net_alone_and_repeat():
+    net = Sequential(Linear(3, 4), Dropout(0.5), Linear(4, 2))
+    x, target = samples()
+    before, counters = net.flat_parameters.copy(), net.counters()
+    with plain_python():
+        curvature = Curvature(net, MeanSquaredError(), x, target)
+        v = np.ones(curvature.size)
+        np.testing.assert_array_equal(curvature.hvp(v), curvature.hvp(v))
+    np.testing.assert_array_equal(net.flat_parameters, before)
+    assert net.counters() == counters
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda n, x, t: jvp(n, x, x[:1]), r"v has shape \(1, 3\), expected \(5, 3\)"),
+        (lambda n, x, t: jvp(n, x, direction=np.ones(3)), r"direction has shape \(3,\), expected \(26,\)"),
+        (lambda n, x, t: vjp(n, x, x), r"grad_y has shape \(5, 3\), expected \(5, 2\)"),
+        (lambda n, x, t: jvp(n, t, t), r"x has shape \(5, 2\), expected \(N, 3\)"),
+        (lambda n, x, t: jacobian(n, x, "y"), "of is 'y', expected 'x' or 'parameters'"),
+        (lambda n, x, t: output_variance(n, x, -1.0), "variance has a negative number, expected at least 0"),
+        (lambda n, x, t: output_variance(n, x, t), r"variance has shape \(5, 2\), expected \(5, 3\)"),
+        (lambda n, x, t: Curvature(n, MeanSquaredError(), x, x), r"y has shape \(5, 2\) and target \(5, 3\)"),
+        (lambda n, x, t: Curvature(n, MeanSquaredError(), x, t).hvp(t), r"v has shape \(5, 2\), expected \(26,\)"),
+        (lambda n, x, t: Curvature(n, MeanSquaredError(), x, t).at(t), r"parameters has shape \(5, 2\)"),
+        (lambda n, x, t: top_eigenvalues(Curvature(n, MeanSquaredError(), x, t), 26), "k is 26, expected 1 to 25"),
+        (lambda n, x, t: linear_operator(Curvature(n, MeanSquaredError(), x, t), "x"), "kind is 'x', expected one of"),
+        (
+            lambda n, x, t: hessian_diagonal(Curvature(n, MeanSquaredError(), x, t), 0),
+            "probes is 0, expected at least 1",
+        ),
+    ],
+)
+def test_mistakes_are_refused(call, message):
+    with plain_python(), pytest.raises(ValueError, match=message):
+        call(small(), *samples())
+
+
+def test_samples_that_see_each_other_are_refused():
+    net = Sequential(Linear(3, 2), BatchNorm1d(2)).to("float64")
+    with plain_python():
+        with pytest.raises(ValueError, match="its samples see each other, expected a net"):
+            sample_jacobians(net, samples()[0])
+        assert sample_jacobians(net.eval(), samples()[0]).shape == (5, 2, 3)
