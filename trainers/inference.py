@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from ..datasets import Dataset, Preprocessing
 from ..datasets.csv_table import read_csv
 from ..datasets.npy import damage_named
+from ..datasets.pictures import SUFFIXES, read_picture
 from ..datasets.preprocessing import ClassTarget
 from ..modules.distributions import Bernoulli, Categorical
 from ..modules.multi_loss import MultiLoss
@@ -26,7 +27,10 @@ from .trainer import Trainer
 from .units import Units
 
 Part = Literal["train", "valid", "test"]
-NPY, IMAGES = b"\x93NUMPY", (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")  # how such files begin
+NPY, IMAGES = (
+    b"\x93NUMPY",
+    (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*"),
+)  # their beginnings
 
 
 def evaluate_run(
@@ -123,7 +127,7 @@ def read_inputs(content: bytes, name: str, config: Config, preprocessing, units:
         if array.dtype.kind not in "biuf" or array.ndim < 1:
             raise ValueError(f"{name}: an array of {array.dtype} {array.shape}, expected numbers (N, ...)")
         return units.inputs(array)
-    if content.startswith(IMAGES):
+    if content.startswith(IMAGES) or Path(name).suffix.lower() in SUFFIXES:
         return image(content, name, units)
     with as_file(content) as path:
         table = config.specs["dataset"].arguments
@@ -165,15 +169,23 @@ def plain_table(content: bytes, name: str) -> np.ndarray:
 
 
 def image(content: bytes, name: str, units: Units) -> np.ndarray:
-    """One image (1, C, H, W): brightness as the data set's bytes, or 0 to 1 where that has no bytes."""
-    try:
-        from PIL import Image
-    except ImportError:
-        raise ValueError(f"{name}: an image needs Pillow: pip install pillow") from None
-    with damage_named(name, "image"), Image.open(io.BytesIO(content)) as opened:
-        pixels = np.array(opened.convert("L" if opened.mode in ("1", "L", "LA", "I;16") else "RGB"), np.float32)
-    pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return units.inputs(pixels[None]) if units.of_bytes and units.scale == 1 / 255 else (pixels / 255)[None]
+    """One picture (1, C, H, W) as the data set would read it: brightness as its bytes, or 0 to 1 where it has none.
+
+    It is grey or coloured as those of the training, and scaled to their size if they were.
+    """
+    shape = tuple(units.shape or ())
+    if np.ndim(units.mean) and (np.any(units.mean) or not np.all(np.equal(units.std, 1))):
+        raise ValueError(f"{name}: a picture, but the inputs of this run are standardised, expected an .npy array")
+    if len(shape) == 3 and shape[0] not in (1, 3):
+        raise ValueError(f"{name}: a picture, but this net's inputs have shape {shape}, expected an .npy array")
+    fits = len(shape) == 3
+    size = (shape[1], shape[2]) if fits and units.scales_pictures else None
+    pixels = read_picture(content, name, shape[0] if fits else None, size)
+    if fits and pixels.shape != shape:
+        found, wanted = (" x ".join(map(str, sizes[1:])) for sizes in (pixels.shape, shape))
+        raise ValueError(f"{name}: a picture of {found} pixels, expected {wanted} as in the training")
+    x = pixels[None].astype(np.float32)
+    return units.inputs(x) if units.of_bytes and units.scale == 1 / 255 else x / 255
 
 
 def fitting_shape(model, x: np.ndarray) -> tuple[int, ...]:
@@ -209,7 +221,8 @@ def columns_of(loss, outputs: np.ndarray, preprocessing, units: Units) -> dict[s
         return columns | {f"p{end}": texts(p[:, k]) for k, end in enumerate(ends)}
     if isinstance(found, Categorical) and outputs.ndim == 2:
         p, target = found.probabilities, getattr(preprocessing, "target", None)
-        names = list(target.classes) if isinstance(target, ClassTarget) else list(range(p.shape[1]))
+        names = list(target.classes) if isinstance(target, ClassTarget) else units.class_names
+        names = list(range(p.shape[1])) if names is None or len(names) != p.shape[1] else names
         columns = {"class": [names[k] for k in found.classes()]}
         return columns | {f"p_{name}": texts(p[:, k]) for k, name in enumerate(names)}
     y = numbers(loss, outputs).reshape(len(outputs), -1).astype(np.float64)

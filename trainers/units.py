@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
-from ..datasets import ArrayDataset
+from ..datasets import ArrayDataset, ImageFolder
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,8 @@ class Units:
     """From numbers as the data set's source has them to those that the net sees, and back for its targets.
 
     x = ((x - mean) / std) scale + shift,   target = y target_std + target_mean
+
+    And what new inputs need beside that: the shape of one, and what classes are called.
     """
 
     mean: float | list = 0.0
@@ -25,6 +27,9 @@ class Units:
     target_mean: float = 0.0
     target_std: float = 1.0
     of_bytes: bool = False  # whether the source has whole numbers from 0 to 255
+    shape: list | None = None
+    scales_pictures: bool = False  # to that shape
+    class_names: list | None = None
 
     @classmethod
     def of(cls, dataset: Any, train: ArrayDataset) -> "Units":
@@ -32,7 +37,17 @@ class Units:
         found = {name: np.asarray(getattr(dataset, f"feature_{name}", None)) for name in ("mean", "std")}
         inputs = {name: value.tolist() for name, value in found.items() if value.dtype != object}
         targets = {"target_mean": train.target_mean, "target_std": train.target_std}
-        return cls(**inputs, scale=train.scale, shift=train.shift, **targets, of_bytes=train.x.dtype == np.uint8)
+        names = getattr(dataset, "class_names", None)
+        return cls(
+            **inputs,
+            scale=train.scale,
+            shift=train.shift,
+            **targets,
+            of_bytes=train.x.dtype == np.uint8,
+            shape=list(train.input_shape),
+            scales_pictures=isinstance(dataset, ImageFolder) and dataset.size is not None,
+            class_names=None if names is None else list(names),
+        )
 
     @classmethod
     def read(cls, path: Path) -> "Units":

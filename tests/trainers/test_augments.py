@@ -19,17 +19,23 @@ from bprop.trainers import (
     Cutout,
     Elastic,
     Flip,
+    NanGuard,
     Shift,
     TimeBudget,
     Trainer,
+    TrainingError,
     loop,
 )
 from bprop.trainers.augments import Augmentation
 from bprop.trainers.augments.augment import EPOCH
+from bprop.trainers.checkpoints import read_checkpoint
 from bprop.trainers.cli import main
 from bprop.trainers.configs import ConfigError, load_config, parse_config
 from bprop.trainers.inference import evaluate_run
+from bprop.trainers.loop import Epoch
+from bprop.trainers.profile import profile_config
 from bprop.trainers.runs import train_config
+from numba.core.runtime import _nrt_python, rtsys
 
 SHAPE = (3, 9, 8)
 
@@ -88,32 +94,44 @@ TWINS = [
 ]
 
 
-def pictures(n=40, shape=SHAPE, dtype=np.float64):
-    return np.random.default_rng(0).random((n, *shape)).astype(dtype)
+USUAL = (Shift(1), Flip())
+ALL = (*USUAL, Cutout(2), Affine(degrees=20, shear=5), Elastic(alpha=3, sigma=1))
 
 
-def drawn(augment, place, count, dtype):
+def pictures(n=40, shape=SHAPE):
+    return np.random.default_rng(0).random((n, *shape))
+
+
+def drawn(augment, place, count):
     """The random numbers of the picture at a place."""
-    u = np.empty(count, dtype)
+    u = np.empty(count)
     uniform(augment.key, augment.epoch * EPOCH + place, u)
     return u
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("augment", "count", "twin"), TWINS, ids=lambda value: getattr(value, "label", str)())
-def test_each_kind_is_its_twin(augment, count, twin, dtype):
+def test_each_kind_is_its_twin(augment, count, twin):
     for shape in (SHAPE, (1, 5, 12)):
-        x = pictures(shape=shape, dtype=dtype)
+        x = pictures(shape=shape)
         both = Augmentation([augment, augment], seed=5)
-        both.begin(3, np.dtype(dtype))
+        both.begin(3, x.dtype)
         wanted = x
         for copy in both.augments:
             numbers = count(shape) if callable(count) else count
-            wanted = np.stack([twin(copy, p, drawn(copy, 7 + n, numbers, dtype)) for n, p in enumerate(wanted)])
+            wanted = np.stack([twin(copy, p, drawn(copy, 7 + n, numbers)) for n, p in enumerate(wanted)])
         found = both(x, 7)
-        assert found.dtype == dtype
-        np.testing.assert_allclose(found, wanted, atol=1e-12 if dtype == "float64" else 1e-4)
+        np.testing.assert_allclose(found, wanted, atol=1e-12)
         assert not np.allclose(found, x)
+
+
+def test_float32_is_float64():
+    found = []
+    for dtype in ("float32", "float64"):
+        augmentation = Augmentation(ALL)
+        augmentation.begin(1, np.dtype(dtype))
+        found.append(augmentation(pictures(shape=(3, 6, 6))))
+        assert found[-1].dtype == dtype
+    np.testing.assert_allclose(*found, atol=1e-5)
 
 
 def test_numbers_are_of_seed_epoch_place_and_kind():
@@ -146,9 +164,6 @@ def test_all_shifts_are_as_likely():
 
 
 # -- trainings ---------------------------------------------------------------------------------------------------------
-
-
-USUAL = (Shift(1), Flip())
 
 
 class Watching(Callback):
@@ -234,6 +249,59 @@ def test_a_resumed_training_has_the_same_bits(tmp_path, monkeypatch):
         other.load(tmp_path)
 
 
+@pytest.mark.jit
+def test_more_minibatches_allocate_no_more():
+    made, given = trainer(augment=ALL), data()
+    made.augmentation.begin(0, np.dtype("float32"))
+    steps = Epoch(given, np.tile(np.arange(60), 20), 20, np.empty((0, 3), np.float32)).prepare(made._step)
+    steps(0, 20, 0.0)
+    counts = []
+    _nrt_python.memsys_enable_stats()
+    try:
+        for last in (40, 1200):
+            before = rtsys.get_allocation_stats().mi_alloc
+            steps(0, last, 0.0)
+            counts.append(rtsys.get_allocation_stats().mi_alloc - before)
+    finally:
+        _nrt_python.memsys_disable_stats()
+    assert counts[0] == counts[1]
+
+
+class InPython(Tanh):
+    """Cuts the step into parts, between which it runs as Python."""
+
+    jit = False
+
+
+@pytest.mark.filterwarnings("ignore:.*jit = False")
+def test_a_step_in_parts_sees_the_same_pictures():
+    whole, parts = trainer(augment=ALL), trainer(augment=ALL)
+    net = Sequential(Flatten(), Linear(36, 8), InPython(), Linear(8, 3))
+    net.load_state_dict(parts.model.state_dict())
+    parts = Trainer(net, SoftmaxCrossEntropy(), SGD(lr=0.1, momentum=0.9), augment=ALL, quiet=True)
+    np.testing.assert_allclose(trained(parts), trained(whole), rtol=1e-4, atol=1e-5)
+
+
+def test_a_failed_step_is_saved_as_the_net_saw_it(tmp_path):
+    made, given = trainer(NanGuard(str(tmp_path)), optimizer=SGD(lr=1e38)), data()
+    with pytest.raises(TrainingError):
+        trained(made, given, shuffle=False)
+    state = read_checkpoint(tmp_path)
+    first = (state["step"] - 1) * 16
+    again = Augmentation(USUAL, 0)
+    again.begin(state["epoch"] - 1, np.dtype("float32"))
+    assert np.array_equal(state["batch"][0], again(given[slice(first, first + 16)][0], first))
+    assert state["batch"][0].std() > 0.1
+
+
+@pytest.mark.jit
+def test_a_profile_has_its_time():
+    rows = profile_config(parse_config(CONFIG)).rows
+    assert [(row.kind, row.name) for row in rows[:2]] == [("augment", "Shift(pixels=1)"), ("augment", "Flip(p=0.5)")]
+    assert rows[0].forward > 0
+    assert rows[0].backward == 0
+
+
 def test_one_object_may_stand_in_two_trainings():
     shift = Shift(1)
     found = [trained(trainer(augment=[shift, shift], seed=seed)) for seed in (0, 1, 0)]
@@ -261,7 +329,7 @@ class Negative(Augment):
 
 
 def test_one_of_ones_own():
-    x, made = pictures(40, dtype=np.float32), Augmentation([Negative()])
+    x, made = pictures().astype(np.float32), Augmentation([Negative()])
     negative = np.isclose(made(x), 1 - x).all(axis=(1, 2, 3))
     assert 10 < negative.sum() < 30
     assert np.array_equal(made(x)[~negative], x[~negative])
@@ -284,6 +352,10 @@ def test_one_of_ones_own():
         (lambda: Affine(scale=(0, 1)), "Affine: scale is (0, 1), expected two factors above 0, the smaller one first"),
         (lambda: Elastic(alpha=0), "Elastic: alpha is 0, expected more than 0"),
         (lambda: Elastic(sigma=float("inf")), "Elastic: sigma is inf, expected a finite number"),
+        *(
+            (lambda make=make: make(fill=np.nan), f"{make.__name__}: fill is nan, expected a finite number")
+            for make in (Shift, Cutout, Affine, Elastic)
+        ),
         (lambda: Flip(1.5), "Flip: p is 1.5, expected 0 to 1"),
         (lambda: Flip(float("nan")), "Flip: p is nan, expected 0 to 1"),
         (lambda: Augment().numbers((1, 2, 2)), "Augment has no numbers: write `def numbers(self, shape)`"),
@@ -303,7 +375,7 @@ def test_samples_that_are_no_pictures():
     ):
         trainer().fit(flat, batch_size=10)
     with pytest.raises(
-        ValueError, match=r"^Shift\(pixels=6\): a picture has shape \(1, 6, 6\), expected more than pixels$"
+        ValueError, match=r"^Shift\(pixels=6\): a picture has 6 x 6 pixels, expected more than its shift$"
     ):
         trainer(augment=[Shift(6)]).fit(data())
     with pytest.raises(
@@ -359,9 +431,12 @@ def test_its_picture(tmp_path, capsys, monkeypatch):
     config = load_config(tmp_path / "c.yaml", ["augment=[{Flip: {p: 1.0}}]"])
     figure, x = draw_augment(config), config.build().dataset.train[slice(8)][0]
     assert figure.get_suptitle() == "c: Flip(p=1)"
-    shown = np.stack([np.asarray(axes.images[0].get_array()) for axes in figure.axes]).reshape(8, 10, 8, 8)
-    np.testing.assert_allclose(shown[:, 0], x[:, 0] / x.max())
-    np.testing.assert_allclose(shown[:, 1:], np.repeat(shown[:, :1, :, ::-1], 9, axis=1))
+    shown = np.stack([np.asarray(axes.images[0].get_array()) for axes in figure.axes])
+    assert shown.shape == (10, 8 * 10 - 2, 8)
+    for n in range(8):
+        rows = slice(10 * n, 10 * n + 8)
+        np.testing.assert_allclose(shown[0, rows], x[n, 0] / x.max())
+        np.testing.assert_allclose(shown[1:, rows], np.repeat(shown[:1, rows, ::-1], 9, axis=0))
     monkeypatch.chdir(tmp_path)
     assert main(["plot", "--augment", "c.yaml", "seed=1"]) == 0
     assert capsys.readouterr().out == "c-augment.png\n"
@@ -380,7 +455,7 @@ def test_its_picture(tmp_path, capsys, monkeypatch):
         ("Flip", "Tanh", "c.yaml:4:5: augment.1: Tanh is no Augment; known: "),
         ("pixels: 1", "pixel: 1", "c.yaml:3:13: augment.0.Shift.pixel: unknown argument; did you mean 'pixels'?"),
         ("pixels: 1", "pixels: 0", "c.yaml:3:5: augment.0.Shift: Shift: pixels is 0, expected a whole"),
-        ("pixels: 1", "pixels: 8", "c.yaml:3:5: augment.0.Shift: Shift(pixels=8): a picture has shape (1, 8, 8)"),
+        ("pixels: 1", "pixels: 8", "c.yaml:3:5: augment.0.Shift: Shift(pixels=8): a picture has 8 x 8 pixels"),
     ],
 )
 def test_mistakes_in_a_config(old, new, message):

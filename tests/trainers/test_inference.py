@@ -103,11 +103,10 @@ def test_arrays_are_in_the_units_of_the_source(digits, iris, tmp_path, capsys):
         experiment = load_config(folder / "config.yaml").build()
         experiment.model.load_state_dict(load_file(folder / "model.safetensors"))
         y = experiment.model.eval().fprop(data.test[:][0])
-        assert [int(row["class"]) for row in table] == y.argmax(axis=1).tolist()
         p = experiment.loss.distribution(y).probabilities
-        assert np.array([[float(row[f"p_{k}"]) for k in range(p.shape[1])] for row in table]) == pytest.approx(
-            p, abs=1e-5
-        )
+        names = data.class_names or [str(k) for k in range(p.shape[1])]
+        assert [row["class"] for row in table] == [names[k] for k in y.argmax(axis=1)]
+        assert np.array([[float(row[f"p_{k}"]) for k in names] for row in table]) == pytest.approx(p, abs=1e-5)
         words = ["predict", str(folder), str(tmp_path / "x.npy"), "--out", str(tmp_path / "y.npy")]
         assert printed(capsys, *words) == ""
         assert np.load(tmp_path / "y.npy") == pytest.approx(y, abs=1e-4)
@@ -133,12 +132,16 @@ def test_an_image(digits, tmp_path, capsys):
     assert found[0]["class"] == found[1]["class"]
     image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "large.png")
     assert main(["predict", str(digits), str(tmp_path / "large.png")]) == 2
-    assert capsys.readouterr().err.startswith("bprop: error: predict: Linear(64 -> ")
+    wanted = f"bprop: error: {tmp_path / 'large.png'}: a picture of 9 x 9 pixels, expected 8 x 8 as in the training\n"
+    assert capsys.readouterr().err == wanted
+    (tmp_path / "none.png").write_text("1,2,3")
+    assert main(["predict", str(digits), str(tmp_path / "none.png")]) == 2
+    assert capsys.readouterr().err.endswith("none.png: is no picture that Pillow knows, expected a whole picture\n")
 
 
 def test_an_image_without_pillow(digits, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ValueError, match=r"^the input: an image needs Pillow: pip install pillow$"):
+    with pytest.raises(ImportError, match=r"^the input: pictures need Pillow: pip install 'bprop\[image\]'$"):
         predict_run(digits, b"\x89PNG...")
 
 
@@ -146,7 +149,7 @@ def test_rows_of_numbers(iris, tmp_path):
     folder, _ = iris
     with_names = predict_run(folder, b"\xef\xbb\xbfa,b,c,d\n5.1,3.5,1.4,0.2\n\n6.5,3,5.8,2.2\n")
     assert np.array_equal(with_names.outputs, predict_run(folder, b"5.1,3.5,1.4,0.2\r\n6.5,3.0,5.8,2.2").outputs)
-    assert with_names.columns["class"][0] == 0
+    assert with_names.columns["class"][0] == "setosa"
 
 
 @pytest.mark.parametrize(
@@ -291,7 +294,7 @@ def test_without_any_terminal(iris, tmp_path):
 def test_predictions_of_what_comes_in(iris):
     done = subprocess.run(command("predict", str(iris[0]), "-"), input=b"5.1,3.5,1.4,0.2\n", capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.startswith(b"class,p_0,p_1,p_2\r\n0,0.")
+    assert done.stdout.startswith(b"class,p_setosa,p_versicolor,p_virginica\r\nsetosa,0.")
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, capsys):

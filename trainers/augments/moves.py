@@ -1,5 +1,6 @@
 """Augmentations that move whole pixels: shifts and mirror images."""
 
+from ...datasets.checks import finite_number
 from ..optimizers.checks import count
 from .augment import Augment
 
@@ -17,7 +18,7 @@ class Shift(Augment):
     def __init__(self, pixels: int = 2, fill: float = 0.0):
         super().__init__()
         count("Shift", 1, pixels=pixels)
-        self.pixels, self.fill = pixels, float(fill)
+        self.pixels, self.fill = pixels, finite_number("Shift", "fill", fill)
 
     def numbers(self, shape):
         return 2
@@ -35,7 +36,8 @@ class Shift(Augment):
     def check(self, input_shape: tuple[int, ...]) -> None:
         Augment.check(self, input_shape)
         if self.pixels >= min(input_shape[1:]):
-            raise ValueError(f"{self.label()}: a picture has shape {input_shape}, expected more than pixels")
+            height, width = input_shape[1:]
+            raise ValueError(f"{self.label()}: a picture has {height} x {width} pixels, expected more than its shift")
 
     def extra_repr(self) -> str:
         return f"pixels={self.pixels}" + (f", fill={self.fill:g}" if self.fill else "")

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ...datasets.checks import finite_number
 from ...modules.kernels.buffers import reuse
 from ...modules.kernels.philox import circle
 from ..optimizers.checks import not_negative, positive
@@ -37,12 +38,8 @@ class Affine(Augment):
                 raise ValueError(f"Affine: {name} is {value}, expected 0 to {most}")
         if len(scale) != 2 or not 0 < scale[0] <= scale[1] < math.inf:
             raise ValueError(f"Affine: scale is {scale}, expected two factors above 0, the smaller one first")
-        self.degrees, self.translate, self.shear, self.fill = (
-            float(degrees),
-            float(translate),
-            float(shear),
-            float(fill),
-        )
+        self.degrees, self.translate, self.shear = float(degrees), float(translate), float(shear)
+        self.fill = finite_number("Affine", "fill", fill)
         self.least, self.largest = float(scale[0]), float(scale[1])
 
     def numbers(self, shape):
@@ -87,7 +84,7 @@ class Elastic(Augment):
         super().__init__()
         positive("Elastic", alpha=alpha, sigma=sigma)
         not_negative("Elastic", alpha=alpha, sigma=sigma)
-        self.alpha, self.sigma, self.fill = float(alpha), float(sigma), float(fill)
+        self.alpha, self.sigma, self.fill = float(alpha), float(sigma), finite_number("Elastic", "fill", fill)
         self.bell, self.rows, self.field = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
 
     def numbers(self, shape):

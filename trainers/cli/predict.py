@@ -10,7 +10,8 @@ DESCRIPTION = """\
 Predict by a run's net: classes and their probabilities, or numbers in the units of the data, as a table in CSV.
 
 The input is an .npy array of samples in the units of the data set's source, a table in CSV (encoded as in the training
-if it was trained on one, otherwise rows of numbers), or an image (with Pillow: pip install pillow).
+if it was trained on one, otherwise rows of numbers), or a picture (with Pillow: pip install 'bprop[image]'), which is
+made grey or coloured as those of the training, and scaled as they were if their data set scales them.
 """
 MORE = """\
 examples:

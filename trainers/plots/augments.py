@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SAMPLES, EPOCHS = 8, 9
+GAP = 2  # pixels between pictures
 
 
 def draw_augment(config: Config) -> Figure:
@@ -33,23 +34,30 @@ def draw_augment(config: Config) -> Figure:
     x, labels = train[slice(0, min(SAMPLES, len(train)))]
     variants = [x, *variants_of(x, Augmentation(experiment.augment, config.seed))]
     what = ", then ".join(augment.label() for augment in experiment.augment)
-    count, size = len(x), 0.9
-    figure = new_figure(size * (EPOCHS + 1) + 1.2, size * count * shape[1] / shape[2] + 1.1, "")
+    figure = new_figure(0.95 * len(variants) + 1.2, 0.95 * len(x) * shape[1] / shape[2] + 1.1, "")
     figure.suptitle(shortened(f"{name}: {what}", 100), fontsize=NORMAL + 1, fontweight="bold")
     low, high = float(x.min()), float(x.max())
-    names = experiment.dataset.class_names
-    panels: Any = figure.subplots(count, EPOCHS + 1, squeeze=False)
-    for n, k in np.ndindex(count, EPOCHS + 1):
-        axes, picture = panels[n, k], (variants[k][n].astype(np.float64) - low) / ((high - low) or 1)
-        picture = np.clip(picture[0] if shape[0] == 1 else picture.transpose(1, 2, 0), 0, 1)
-        axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    panels: Any = figure.subplots(1, len(variants))
+    for epoch, (axes, pictures) in enumerate(zip(panels, variants, strict=True)):
+        axes.imshow(
+            column((pictures - low) / ((high - low) or 1)), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+        )
         no_ticks(axes)
-        if n == 0:
-            axes.set_title("as it is" if k == 0 else f"epoch {k}", fontsize=SMALL)
-        if k == 0 and labels.ndim == 1 and train.classes is not None:
-            label = str(labels[n]) if names is None else names[labels[n]]
-            axes.set_ylabel(shortened(label, 12), fontsize=SMALL, rotation=0, ha="right", va="center")
+        axes.set_title(f"epoch {epoch}" if epoch else "as it is", fontsize=SMALL)
+    if labels.ndim == 1 and train.classes is not None:
+        names = experiment.dataset.class_names or [str(k) for k in range(train.classes)]
+        middles = (shape[1] - 1) / 2 + (shape[1] + GAP) * np.arange(len(x))
+        panels[0].set_yticks(middles, [shortened(names[label], 12) for label in labels], fontsize=SMALL)
+        panels[0].tick_params(length=0)
     return figure
+
+
+def column(pictures: np.ndarray) -> np.ndarray:
+    """Pictures (N, C, H, W) one below the other, with white between them."""
+    white = np.ones((*pictures.shape[:2], GAP, pictures.shape[3]))
+    tall = np.concatenate([pictures.astype(np.float64), white], axis=2).transpose(1, 0, 2, 3)
+    tall = np.clip(tall.reshape(len(tall), -1, pictures.shape[3])[:, :-GAP], 0, 1)
+    return tall[0] if len(tall) == 1 else tall.transpose(1, 2, 0)
 
 
 def variants_of(x: np.ndarray, augmentation: Augmentation) -> list[np.ndarray]:
