@@ -63,7 +63,8 @@ class Affine(Augment):
     def extra_repr(self) -> str:
         found = {"degrees": self.degrees, "translate": self.translate, "shear": self.shear, "fill": self.fill}
         parts = [f"{name}={value:g}" for name, value in found.items() if value]
-        return ", ".join([*parts, f"scale=({self.least:g}, {self.largest:g})"])
+        scale = [f"scale=({self.least:g}, {self.largest:g})"] if (self.least, self.largest) != (1, 1) else []
+        return ", ".join([*parts, *scale])
 
 
 class Elastic(Augment):

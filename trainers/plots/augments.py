@@ -34,7 +34,7 @@ def draw_augment(config: Config) -> Figure:
     x, labels = train[slice(0, min(SAMPLES, len(train)))]
     variants = [x, *variants_of(x, Augmentation(experiment.augment, config.seed))]
     what = ", then ".join(augment.label() for augment in experiment.augment)
-    figure = new_figure(0.95 * len(variants) + 1.2, 0.95 * len(x) * shape[1] / shape[2] + 1.1, "")
+    figure = new_figure(0.95 * len(variants) + 1.2, 0.86 * len(x) * shape[1] / shape[2] + 0.75, "")
     figure.suptitle(shortened(f"{name}: {what}", 100), fontsize=NORMAL + 1, fontweight="bold")
     low, high = float(x.min()), float(x.max())
     panels: Any = figure.subplots(1, len(variants))
