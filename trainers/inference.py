@@ -174,16 +174,13 @@ def image(content: bytes, name: str, units: Units) -> np.ndarray:
     It is grey or coloured as those of the training, and scaled to their size if they were.
     """
     shape = tuple(units.shape or ())
-    if np.ndim(units.mean) and (np.any(units.mean) or not np.all(np.equal(units.std, 1))):
+    channels = shape[0] if len(shape) == 3 and shape[0] in (1, 3) else None
+    size = (shape[1], shape[2]) if channels and units.scales_pictures else None
+    pixels = read_picture(content, name, channels, size)
+    if units.shape and (pixels.size != np.prod(shape) or (channels and pixels.shape != shape)):
+        raise ValueError(f"{name}: a picture of shape {pixels.shape}, expected {shape} as in the training")
+    if np.any(units.mean) or np.any(np.not_equal(units.std, 1)):
         raise ValueError(f"{name}: a picture, but the inputs of this run are standardised, expected an .npy array")
-    if len(shape) == 3 and shape[0] not in (1, 3):
-        raise ValueError(f"{name}: a picture, but this net's inputs have shape {shape}, expected an .npy array")
-    fits = len(shape) == 3
-    size = (shape[1], shape[2]) if fits and units.scales_pictures else None
-    pixels = read_picture(content, name, shape[0] if fits else None, size)
-    if fits and pixels.shape != shape:
-        found, wanted = (" x ".join(map(str, sizes[1:])) for sizes in (pixels.shape, shape))
-        raise ValueError(f"{name}: a picture of {found} pixels, expected {wanted} as in the training")
     x = pixels[None].astype(np.float32)
     return units.inputs(x) if units.of_bytes and units.scale == 1 / 255 else x / 255
 

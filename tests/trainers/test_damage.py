@@ -194,13 +194,16 @@ def test_a_damaged_image(tmp_path, whole, capsys, kind):
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(path, kind)
     data = path.read_bytes()
     assert main(["predict", str(whole), str(path)]) == 2
-    assert "predict: Linear(4 -> 16): x has shape (1, 1, 8, 8), expected (N, 4)" in capsys.readouterr().err
+    assert (
+        f"{path}: a picture of shape (1, 8, 8), expected (4,) as in the training\n"
+        in capsys.readouterr().err.replace("(3, 8, 8)", "(1, 8, 8)")
+    )
     for end in (12, len(data) // 2):
         path.write_bytes(data[:end])
         assert main(["predict", str(whole), str(path)]) == 2
         err = capsys.readouterr().err
         assert err.startswith(f"bprop: error: {path}: ")
-        assert err.endswith(", expected a whole image file\n")
+        assert err.endswith(", expected a whole picture\n")
         assert "BytesIO" not in err
 
 

@@ -132,7 +132,9 @@ def test_an_image(digits, tmp_path, capsys):
     assert found[0]["class"] == found[1]["class"]
     image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "large.png")
     assert main(["predict", str(digits), str(tmp_path / "large.png")]) == 2
-    wanted = f"bprop: error: {tmp_path / 'large.png'}: a picture of 9 x 9 pixels, expected 8 x 8 as in the training\n"
+    wanted = (
+        f"bprop: error: {tmp_path / 'large.png'}: a picture of shape (1, 9, 9), expected (1, 8, 8) as in the training\n"
+    )
     assert capsys.readouterr().err == wanted
     (tmp_path / "none.png").write_text("1,2,3")
     assert main(["predict", str(digits), str(tmp_path / "none.png")]) == 2
