@@ -6,7 +6,8 @@ It takes the training's own way, with nets of its own that nobody sees: one mini
 import inspect
 import sys
 import time
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,26 @@ class Entry(NamedTuple):
         return f"{'found' if self.found else 'compiled':8}  {self.name:6}  {self.title}"
 
 
+@dataclass(frozen=True)
+class Warmup:
+    """What was compiled, or found to be so, in how many seconds."""
+
+    entries: tuple[Entry, ...]
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        entries = [entry._asdict() for entry in self.entries]
+        return {"entries": entries, "folder": str(cache_folder()), "seconds": self.seconds}
+
+    def __str__(self) -> str:
+        if jit_disabled():
+            return "nothing to compile: NUMBA_DISABLE_JIT is set"
+        compiled = sum(not entry.found for entry in self.entries)
+        counts = f"{compiled} compiled, {len(self.entries) - compiled} found in {cache_folder()}"
+        return "\n".join([*map(str, self.entries), f"{counts}, {self.seconds:.1f} s"])
+
+
 class OneEpoch(Callback):
     """Ends the training after its first epoch, whatever the settings say."""
 
@@ -38,14 +59,14 @@ class OneEpoch(Callback):
         trainer.stop("compiled")
 
 
-def warm_up(config: Config) -> str:
-    """Compile what `train_config` will run, and say in a few lines what that was; nothing is trained or written.
+def warm_up(config: Config) -> Warmup:
+    """Compile what `train_config` will run, and say what that was; nothing is trained or written.
 
     Errors: those of the training: ConfigError, ValueError for data that do not fit, TrainingError.
     """
     start = time.perf_counter()
     if jit_disabled():
-        return "nothing to compile: NUMBA_DISABLE_JIT is set"
+        return Warmup((), 0.0)
     before = counts()
     experiment = config.build()
     size = experiment.settings.get("batch_size", BATCH_SIZE)
@@ -64,12 +85,7 @@ def warm_up(config: Config) -> str:
     )
     trainer.fit(train, valid, **experiment.settings)
     trainer.evaluate(test or train, metrics=experiment.settings.get("metrics"))
-    used = used_since(before)
-    compiled = sum(not entry.found for entry in used)
-    return "\n".join([
-        *map(str, used),
-        f"{compiled} compiled, {len(used) - compiled} found in {cache_folder()}, {time.perf_counter() - start:.1f} s",
-    ])  # fmt: skip
+    return Warmup(tuple(used_since(before)), time.perf_counter() - start)
 
 
 def few(part: ArrayDataset, size: int) -> ArrayDataset:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from bprop.trainers import TrainingError, cli
+from bprop.trainers.cli import command
 from bprop.trainers.configs import ConfigError, Place, Problem
 
 
@@ -219,7 +221,34 @@ def test_every_command_says_its_exit_status_in_the_same_words(name):
 def test_every_command_that_reads_a_config_can_be_kept_from_importing():
     for name, parser in parsers().items():
         about = {action.dest for action in parser._actions}
-        assert ("no_imports" in about) == bool(about & {"config", "run"} - ({"run"} if name == "completion" else set()))
+        assert ("no_imports" in about) == bool(about & {"config", "run", "words"}), name
+
+
+def test_the_help_says_what_an_exit_status_means():
+    text = cli._parser().format_help()
+    statuses = (command.OK, command.FAILED, command.BAD_USAGE, command.INTERRUPTED, command.PIPE_CLOSED)
+    assert re.findall(r"^  (\d+) ", text, re.MULTILINE) == [str(status) for status in statuses]
+
+
+def test_every_command_that_tells_something_tells_it_as_json():
+    assert [name for name, parser in parsers().items() if "--json" not in parser.format_help()] == [
+        "schema",  # which is JSON
+        "completion",
+    ]
+
+
+def test_new_as_json(tmp_path, capsys):
+    assert cli.main(["new", "module", "Unit", "--folder", str(tmp_path), "--json"]) == 0
+    names = {"module": "unit.py", "test": "test_unit.py", "config": "unit.yaml"}
+    assert json.loads(capsys.readouterr().out) == {what: str(tmp_path / name) for what, name in names.items()}
+
+
+def test_nothing_is_printed_in_colours(tmp_path, capsys, monkeypatch):
+    """So NO_COLOR has nothing to do, and a log is text."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    for words in (["summary", "iris"], ["train", "iris", "trainer.epochs=1", "--run", str(tmp_path / "run")]):
+        assert cli.main(words) == 0
+        assert "\x1b" not in "".join(capsys.readouterr())
 
 
 def test_json(tmp_path, capsys):
@@ -239,6 +268,7 @@ def test_check_as_json_and_quiet(capsys, monkeypatch):
     assert found["ok"]
     assert found["places"]["model[2]"] == {
         "title": "Linear(16 -> 3), (16, 16)",
+        "beside": "the trace of fprop",
         "ok": True,
         "problems": [],
         "notes": [],
@@ -251,7 +281,7 @@ BASH = """\
 eval "$(cat completion.bash)"
 complete_words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _bprop; (IFS=,; echo "${COMPREPLY[*]}"); }
 complete_words bprop tr
-complete_words bprop check digi
+complete_words bprop check digits_ml
 complete_words bprop train x.yaml --dry
 complete_words bprop train "my c"
 complete_words bprop evaluate runs/x --part va

@@ -1,5 +1,6 @@
 """Pictures of runs: what is drawn in each of them, in numbers and words, and which fit which net."""
 
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -366,8 +367,11 @@ def test_what_has_no_density(iris):
 def test_the_command_draws_several_runs(tmp_path, capsys, monkeypatch):
     row = [HEAD, "1,2,0.5,1.5,0.6,0"]
     words = [str(written_run(tmp_path / name, row, lr=lr)) for name, lr in (("a", 0.1), ("b", 0.2))]
+    curves = tmp_path / "out" / "curves.png"
     assert main(["plot", *words, "--out", str(tmp_path / "out"), "curves"]) == 0
-    assert capsys.readouterr().out == f"{tmp_path / 'out' / 'curves.png'}\n"
+    assert capsys.readouterr().out == f"{curves}\n"
+    assert main(["plot", *words, "--out", str(tmp_path / "out"), "curves", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"drawn": [str(curves)], "left_out": {}}
     assert (tmp_path / "out" / "curves.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.chdir(tmp_path)
     assert plot_runs([tmp_path / "a", tmp_path / "b"], dpi=20)[0] == [(tmp_path / "curves.png").relative_to(tmp_path)]

@@ -1,5 +1,6 @@
 """Compiling beforehand: what is said, that nothing is written but code, and that the training then compiles nothing."""
 
+import json
 import subprocess
 import sys
 import textwrap
@@ -71,6 +72,9 @@ def test_it_says_what_it_compiled(folder):
     step = "Training step of Sequential(Linear, ReLU, Linear) with SoftmaxCrossEntropy and SGD."
     assert f"compiled  steps   {step}" in lines
     assert "compiled  fprop   Forward and backward pass of Sequential(Linear, ReLU, Linear)." in lines
+    found = json.loads("\n".join(command("warmup", "c.yaml", "--json")))
+    assert {"title": step, "name": "steps", "found": True} in found["entries"]
+    assert found["folder"] == str(folder / "cache")
 
 
 @pytest.mark.jit
@@ -91,6 +95,8 @@ def test_without_numba_there_is_nothing_to_do(folder, capsys, monkeypatch):
     monkeypatch.setattr("bprop.trainers.warmup.jit_disabled", lambda: True)
     assert main(["warmup", "c.yaml"]) == 0
     assert capsys.readouterr().out == "nothing to compile: NUMBA_DISABLE_JIT is set\n"
+    assert main(["warmup", "c.yaml", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["entries"] == []
 
 
 def test_a_few_samples_with_weights_that_differ():

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED
+from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED, exits
 
 __all__ = ["main"]
 
@@ -36,13 +36,13 @@ COMMANDS = (
     "completion",
 )
 DESCRIPTION = "Train neural nets whose backward pass is written by hand and compiled."
-OVERVIEW = """\
+OVERVIEW = f"""\
 example:
   bprop train digits_mlp
       trains a small net on handwritten digits, in seconds and without downloads
 
 'bprop train --help' says more.
-"""
+{exits("the training failed, a check found something wrong, and the like: see each command's help")}"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

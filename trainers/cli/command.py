@@ -15,9 +15,14 @@ exit status:
 """
 
 
+def exits(failed: str) -> str:
+    """The exit statuses as lines of a help; `failed`: what 1 means, if a command has it."""
+    return EXITS.format(f"{FAILED} {failed}\n  " if failed else "")
+
+
 def command(commands, name: str, function: Callable, line: str, description: str, more: str, failed: str = ""):
     """A command's parser; `function` gets the arguments and returns the exit status; `failed`: what 1 means."""
-    more += EXITS.format(f"{FAILED} {failed}\n  " if failed else "")
+    more += exits(failed)
     raw = argparse.RawDescriptionHelpFormatter
     parser = commands.add_parser(name, help=line, description=description, epilog=more, formatter_class=raw)
     parser.set_defaults(parser=parser, function=function)

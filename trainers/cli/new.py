@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .command import OK, command
+from .command import OK, command, print_json, takes_json
 
 DESCRIPTION = """\
 Begin a module of your own: a file with the class, a gradient test that fails until bprop is written, and a config.
@@ -24,6 +24,7 @@ def add_to(commands) -> None:
     parser.add_argument("kind", choices=["module"], help="what to begin")
     parser.add_argument("name", metavar="NAME", help="the name of its class, such as PowerUnit")
     parser.add_argument("--folder", type=Path, default=Path("."), metavar="DIR", help="where to write (default: here)")
+    takes_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,6 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..new_module import new_module
 
     module, test, config = new_module(arguments.name, arguments.folder)
+    if arguments.json:
+        print_json({"module": str(module), "test": str(test), "config": str(config)})
+        return OK
     print(f"{module}  the module: write its bprop")
     print(f"{test}  its gradient test, which fails until then: pytest {test}")
     print(f"{config}  a config with it: bprop check {config}")

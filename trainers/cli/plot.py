@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .command import OK, command
+from .command import OK, command, print_json, takes_json, takes_no_imports
 
 DESCRIPTION = """\
 Draw runs as PNG files, into the run folder, with matplotlib (pip install 'bprop[plot]').
@@ -41,6 +41,8 @@ def add_to(commands) -> None:
     parser.add_argument("--part", choices=["train", "valid", "test"], help="of the data (default: test)")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="other weights than model.safetensors")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: the run's)")
+    takes_no_imports(parser)
+    takes_json(parser)
     parser.set_defaults(overrides=[])  # words that follow an option
 
 
@@ -52,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.augment is not None:
         if wrong := [word for word in words if "=" not in word]:
             arguments.parser.error(f"--augment takes a config and overrides of it alone, not {wrong[0]}")
-        print(plot_augment(arguments.augment, words, arguments.out))
+        told(arguments, [plot_augment(arguments.augment, words, arguments.out)], {})
         return OK
     pictures = [word for word in words if word in PICTURES]
     overrides = [word for word in words if word.startswith("dataset") and "=" in word]
@@ -73,9 +75,17 @@ def run(arguments: argparse.Namespace) -> int:
         weights=arguments.weights,
         overrides=overrides,
     )
+    told(arguments, drawn, left)
+    return OK
+
+
+def told(arguments: argparse.Namespace, drawn: list[Path], left: dict[str, str]) -> None:
+    """Print which files were drawn, and what was left out, and why."""
+    if arguments.json:
+        print_json({"drawn": [str(path) for path in drawn], "left_out": left})
+        return
     for path in drawn:
         print(path)
     for reason in dict.fromkeys(left.values()):
         names = ", ".join(name for name in left if left[name] == reason)
         print(f"left out {names}: {reason}", file=sys.stderr)
-    return OK

@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import OK, command, takes_config, takes_quiet
+from .command import OK, command, print_json, takes_config, takes_json, takes_quiet
 
 DESCRIPTION = """\
 Compile all that training a config will need, and keep it, so that 'bprop train' starts at once.
@@ -21,6 +21,7 @@ def add_to(commands) -> None:
     parser = command(commands, "warmup", run, what, DESCRIPTION, MORE, failed=failed)
     takes_config(parser)
     takes_quiet(parser, "print nothing")
+    takes_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,7 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config, arguments.overrides)
     from ..warmup import warm_up
 
-    said = warm_up(config)
-    if not arguments.quiet:
-        print(said)
+    found = warm_up(config)
+    if arguments.json:
+        print_json(found.as_dict())
+    elif not arguments.quiet:
+        print(found)
     return OK
