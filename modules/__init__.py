@@ -2,6 +2,7 @@
 
 from .avg_pool import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d
 from .batch_norm import BatchNorm1d, BatchNorm2d
+from .bernoulli_units import BernoulliUnits
 from .bilinear import Bilinear
 from .binary_losses import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Focal
 from .combinations import CAddTable, CDivTable, CMaxTable, CMinTable, CMulTable, CSubTable
@@ -61,6 +62,7 @@ from .piecewise_units import Clamp, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU,
 from .pooling import Pooling
 from .power_units import Abs, Exp, Log, Power, Sqrt, Square
 from .regression_losses import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, SmoothL1
+from .reinforce import Reinforce
 from .resampling import PixelShuffle, Upsample, ZeroPad2d
 from .residual import Residual
 from .scaled_initializers import (
@@ -95,6 +97,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Bernoulli",
+    "BernoulliUnits",
     "Bilinear",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyWithLogits",
@@ -204,6 +207,7 @@ __all__ = [
     "RadialBasis",
     "ReLU",
     "ReLU6",
+    "Reinforce",
     "Reshape",
     "Residual",
     "SampleLoss",

@@ -65,11 +65,13 @@ def compare(
     problems, wrong_shape = subject.run()
     entries = [wrong_shape] if wrong_shape else []
     reference = reference_of(subject)
-    for name, array, gradient in subject.pairs:
+    for name, array, gradient in subject.pairs if reference.judges else []:
         entries.append(check_array(subject, reference, name, array, gradient, directions, tolerance))
     inside = f", {len(module.children())} modules" if module.children() else ""
     title = f"{module.label()}{inside}, {' and '.join(str(np.shape(a)) for a in arguments)} in float64"
-    return GradientReport(title, tolerance, tuple(entries), tuple(problems), reference.said if entries else "")
+    return GradientReport(
+        title, tolerance, tuple(entries), tuple(problems), reference.said if entries or not reference.judges else ""
+    )
 
 
 def check_array(subject: Subject, reference: Reference, name, array, gradient, directions, tolerance) -> GradientEntry:

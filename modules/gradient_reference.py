@@ -17,10 +17,11 @@ ROUNDING = 1e-10  # of a gradient's largest element: farther from the trace than
 @dataclass(frozen=True)
 class Reference:
     """The gradients of a trace by name, and in words what the module is compared with: `the trace of fprop`, or
-    `differences: ` and why."""
+    `differences: ` and why; `judges` is False for an estimate, which is to be compared with neither."""
 
     gradients: dict[str, np.ndarray]
     said: str
+    judges: bool = True
 
     def error(self, subject: Subject, name: str, array: np.ndarray, gradient: np.ndarray) -> GradientEntry | None:
         """The entry of an array with its worst element; None where the trace has nothing finite to say."""
@@ -41,6 +42,9 @@ def reference_of(subject: Subject) -> Reference:
     from .autodiff import derive
     from .autodiff.derived import is_derived
 
+    estimates = [inside.label() for inside in subject.module.all_modules() if inside.estimates]
+    if estimates:
+        return Reference({}, f"nothing: {' and '.join(estimates)} estimates the gradient by design", judges=False)
     without = [inside.label() for inside in subject.module.all_modules() if is_derived(inside)]
     if without:
         return Reference({}, f"differences: the trace is what {' and '.join(without)} has for a bprop")

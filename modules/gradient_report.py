@@ -67,7 +67,7 @@ class GradientReport:
         if said:
             return "; ".join(said)
         if not self.entries:
-            return "nothing to check: no floating input, no parameters"
+            return "nothing to check: " + ("an estimate" if self.reference else "no floating input, no parameters")
         return f"right: {plural(len(self.entries), 'gradient')} within {self.tolerance:g}"
 
     def __str__(self) -> str:

@@ -44,6 +44,7 @@ class Module(Stateful):
     label_arguments: tuple[int, ...] = ()  # positions of fprop's arguments that stay whole numbers
     takes_gradient = True  # bprop(grad_y); a loss has bprop()
     locally_linear = False  # whether dy/dx is constant near almost all x, and there are no parameters
+    estimates = False  # whether bprop is an estimate by design, which no derivative of fprop confirms
     kinks_meet = False  # whether one number of x may stand at several kinks at once
 
     def __init__(self):

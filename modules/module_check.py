@@ -186,7 +186,7 @@ def gradient_finding(trial: Trial, name: str, when: str = "") -> Finding:
         if report.ok:
             if report.entries:
                 references.append("differences" if report.reference.startswith("differences") else "the trace of fprop")
-            if report.reference.startswith("differences"):
+            if report.reference.startswith(("differences", "nothing")):
                 notes.append(f"gradients beside {report.reference}")
             return []
         if at_kink(trial, report):

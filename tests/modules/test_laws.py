@@ -55,7 +55,19 @@ def test_exports_are_complete():
 
 INTERNAL = {"Finding", "GradientEntry", "Looks", "MarginLoss", "PairLoss", "Reference", "Subject", "Summary", "Trial"}
 INTERNAL |= {"Branches", "Combination", "Wired", "Place", "Shape", "Tape", "Tie"}
-INTERNAL |= {"Joint", "Slot", "Sum", "Meeting", "Difference", "Product", "Quotient", "Larger", "Smaller"}
+INTERNAL |= {
+    "Draw",
+    "Joint",
+    "LogProbability",
+    "Slot",
+    "Sum",
+    "Meeting",
+    "Difference",
+    "Product",
+    "Quotient",
+    "Larger",
+    "Smaller",
+}
 INTERNAL |= {"Layer", "Part", "Pick"}
 
 

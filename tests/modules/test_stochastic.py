@@ -1,10 +1,30 @@
 """Stochastic units: their numbers have the moments that they should, and bounds are bounds."""
 
+import itertools
 import re
 
 import numpy as np
 import pytest
-from bprop.modules import GaussianSample, VariationalBound
+from bprop.modules import (
+    BernoulliUnits,
+    GaussianSample,
+    Identity,
+    Linear,
+    MeanSquaredError,
+    Module,
+    Reinforce,
+    Softmax,
+    SoftmaxCrossEntropy,
+    Tanh,
+    VariationalBound,
+    check_gradients,
+    check_module,
+    manual_seed,
+)
+from bprop.modules.autodiff import derive
+from bprop.trainers.check import check_config
+from bprop.trainers.configs import parse_config
+from bprop.trainers.runs import train_config
 
 N = 40_000
 
@@ -75,7 +95,162 @@ def test_distributions_of_what_is_rebuilt():
     np.testing.assert_allclose(VariationalBound(1, "gaussian", variance=4).distribution(y).std, [[2, 2]])
 
 
+# -- units of 0 and 1 --------------------------------------------------------------------------------------------------
+
+SCORES, TARGET = np.array([0.4, -0.8, 1.1]), np.array([1.3, -1.6])
+STATES = np.array(list(itertools.product((0.0, 1.0), repeat=3)))
+
+
+def rest():
+    return [Linear(3, 2), Tanh()]
+
+
+def exact_gradient(rest):
+    """The gradient of the mean cost with respect to the scores, by a sum over all states."""
+    y = rest.copy().fprop(STATES)
+    costs = ((y - TARGET) ** 2).mean(axis=1)
+
+    def mean_cost(x):
+        p = 1 / (1 + np.exp(-x))
+        return sum(cost * np.prod(np.where(s == 1, p, 1 - p)) for s, cost in zip(STATES, costs, strict=True))
+
+    return derive(mean_cost, SCORES).bprop()["x"], derive(mean_cost, SCORES).y
+
+
+def estimates(loss, rows, steps_before=0):
+    """(draws, each row's estimate of the gradient, the loss's value) for as many rows of the same scores."""
+    manual_seed(0)
+    units, x = BernoulliUnits(*rest()).to("float64"), np.tile(SCORES, (rows, 1))
+    loss.to("float64")
+    for _ in range(steps_before + 1):
+        y = units.fprop(x)
+        extra = [np.full((rows, 1), 0.23)] if loss.columns == 2 else []  # an input's baseline, the same for all
+        value = loss.fprop(np.concatenate([y, *extra], axis=1), np.tile(TARGET, (rows, 1)))
+        grad_y = loss.bprop()
+        grad_x = units.bprop(np.ascontiguousarray(grad_y[:, :3]))
+    return units, units._modules["_draw"].y.copy(), rows * grad_x, value, grad_y
+
+
+@pytest.mark.parametrize("baseline", ["none", "running", "input"])
+def test_the_mean_of_the_estimate_over_all_states_is_the_gradient(baseline):
+    units, draws, each, _, _ = estimates(Reinforce(MeanSquaredError(), baseline, normalize=False), 2000, steps_before=3)
+    wanted, _ = exact_gradient(units.rest)
+    total, p = np.zeros(3), 1 / (1 + np.exp(-SCORES))
+    for s in STATES:
+        mine = each[(draws == s).all(axis=1)]
+        np.testing.assert_allclose(mine - mine[0], 0, atol=1e-12)  # the estimate is a function of the state
+        total += np.prod(np.where(s == 1, p, 1 - p)) * mine[0]
+    np.testing.assert_allclose(total, wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("baseline", ["none", "running", "input"])
+def test_the_mean_of_the_estimate_over_draws_is_near_the_gradient(baseline):
+    """Within 4 standard errors, for one seed."""
+    units, _, each, value, _ = estimates(Reinforce(MeanSquaredError(), baseline), N, steps_before=2)
+    wanted, cost = exact_gradient(units.rest)
+    assert (abs(each.mean(axis=0) - wanted) < 4 * each.std(axis=0) / np.sqrt(N)).all()
+    assert value == pytest.approx(cost, rel=0.02)
+
+
+def test_a_baseline_takes_variance_away():
+    spread = {}
+    for baseline in ("none", "running"):
+        _, _, each, _, _ = estimates(Reinforce(MeanSquaredError(), baseline), 4000, steps_before=30)
+        spread[baseline] = each.var(axis=0).sum()
+    assert spread["running"] < 0.6 * spread["none"]
+
+
+def test_estimates_are_divided_by_a_large_deviation_alone():
+    for factor, divided in ((1.0, False), (100.0, True)):
+        loss = Reinforce(MeanSquaredError(), "none", momentum=1.0).to("float64")
+        y, target = np.array([[factor, 0.0], [3 * factor, 0.0]]), np.zeros((2, 1))
+        costs = factor**2 * np.array([1.0, 9.0])
+        for _ in range(2):
+            loss.fprop(y, target)
+            grad_y = loss.bprop()
+        scale = max(1.0, np.sqrt((costs**2).mean()))
+        assert (scale > 10) == divided
+        np.testing.assert_allclose(grad_y[:, 1], costs / (2 * scale))
+
+
+def test_the_inputs_baseline_learns_by_squared_error():
+    loss = Reinforce(MeanSquaredError(), "input").to("float64")
+    y, target = np.array([[2.0, -0.7, 1.5], [1.0, -0.2, 0.0]]), np.zeros((2, 1))
+    assert loss.fprop(y, target) == pytest.approx(2.5)
+    grad_y = loss.bprop()
+    np.testing.assert_allclose(grad_y, [[2.0, 1.25, -2.5], [1.0, 0.5, -1.0]])
+    assert loss.running_mean[0] == pytest.approx(0.25)
+
+
+def test_straight_through_takes_the_mean_for_the_draw():
+    units, x = BernoulliUnits(Identity(), estimator="straight_through").to("float64"), np.tile(SCORES, (N, 1))
+    y, p = units.fprop(x), 1 / (1 + np.exp(-SCORES))
+    assert set(y.ravel()) == {0, 1}
+    assert (abs(y.mean(axis=0) - p) < 4 * np.sqrt(p * (1 - p) / N)).all()
+    grad_y = np.random.default_rng(0).standard_normal(y.shape)
+    np.testing.assert_allclose(units.bprop(grad_y), grad_y * p * (1 - p))
+
+
+def test_checks_leave_estimates_out_and_say_so():
+    units = BernoulliUnits(Linear(3, 2), estimator="straight_through")
+    report = check_gradients(units, np.ones((4, 3)))
+    assert report.ok
+    assert report.verdict() == "nothing to check: an estimate"
+    assert report.reference == "nothing: BernoulliUnits(straight-through) estimates the gradient by design"
+    found = check_module(units, np.ones((4, 3))).raise_if_wrong()
+    assert found.notes == (
+        "gradients beside nothing: BernoulliUnits(straight-through) estimates the gradient by design",
+    )
+
+    class Changing(Module):
+        jit, estimates = False, True
+
+        def fprop(self, x):
+            return 2 * x
+
+        def bprop(self, grad_y):
+            grad_y *= 2
+            return grad_y
+
+    assert check_gradients(Changing(), np.ones((4, 3))).problems == ("bprop changes grad_y",)
+
+
+IRIS = """
+dataset: {Iris: {standardize: true}}
+model:
+  - Concat:
+      - Sequential:
+          - Linear: {in_features: 4, out_features: 16}
+          - BernoulliUnits:
+              - Linear: {in_features: 16, out_features: 3}
+      - Linear: {in_features: 4, out_features: 1}
+loss: {Reinforce: {loss: SoftmaxCrossEntropy, baseline: input}}
+optimizer: {Adam: {lr: 0.02}}
+trainer: {epochs: 60, batch_size: 16}
+"""
+
+
+@pytest.mark.jit
+def test_random_units_learn_from_a_config(tmp_path):
+    config = parse_config(IRIS)
+    figures = train_config(config, tmp_path / "run", quiet=True)
+    assert figures["test_loss"] < 0.35
+    report = check_config(config).raise_if_wrong()
+    assert any("Reinforce" in note for note in report.reports["loss"].notes)
+
+
 REFUSED = [
+    (lambda: BernoulliUnits(), "BernoulliUnits: got no layers, expected at least one module after the units"),
+    (lambda: BernoulliUnits(Tanh(), estimator="gumbel"), "estimator is 'gumbel', expected 'reinforce' or"),
+    (
+        lambda: BernoulliUnits(Linear(4, 2)).fprop(np.ones((2, 3))),
+        "Linear(4 -> 2): x has shape (2, 3), expected (N, 4)",
+    ),
+    (lambda: BernoulliUnits(Spread()).fprop(np.ones((2, 3))), "the layers make (2, 1, 3), expected (N, M)"),
+    (lambda: Reinforce(MeanSquaredError(), "mean"), "Reinforce: baseline is 'mean', expected 'none', 'running' or"),
+    (lambda: Reinforce(MeanSquaredError(), momentum=0), "Reinforce: momentum is 0, expected a number above 0"),
+    (lambda: Reinforce(MeanSquaredError(), momentum=2), "Reinforce: momentum is 2, expected a number of at most 1"),
+    (lambda: Reinforce(SoftmaxCrossEntropy()).check_targets(np.array([7]), (1, 4)), "7"),
     (lambda: GaussianSample("std"), "GaussianSample: scale is 'std', expected 'log_variance' or 'softplus'"),
     (lambda: GaussianSample(evaluation="mode"), "GaussianSample: evaluation is 'mode', expected 'sample' or 'mean'"),
     (lambda: VariationalBound(0), "VariationalBound: latent is 0, expected at least 1"),
@@ -85,6 +260,22 @@ REFUSED = [
     (lambda: VariationalBound(2, variance=0.0), "VariationalBound: variance is 0.0, expected a number above 0"),
     (lambda: VariationalBound(1).check_targets(np.array([[2.0]]), (1, 3)), "target 2 in row 0, expected a number from"),
 ]
+
+
+class Spread(Module):
+    def output_shape(self, input_shape):
+        return (input_shape[0], 1, *input_shape[1:])
+
+
+def test_what_is_no_loss_is_refused():
+    with pytest.raises(TypeError, match=r"^Reinforce: loss is Tanh\(\), expected a Loss$"):
+        Reinforce(Tanh())
+
+
+def test_the_distribution_is_that_of_the_other_loss():
+    y = np.array([[0.1, 0.2, 0.7, -5.0]])
+    p = Reinforce(SoftmaxCrossEntropy()).distribution(y).probabilities
+    np.testing.assert_allclose(p, Softmax().to("float64").fprop(y[:, :3]))
 
 
 @pytest.mark.parametrize(("make", "said"), REFUSED)

@@ -1,10 +1,20 @@
 """Stochastic units and the losses that go with them."""
 
 import numpy as np
-from bprop.modules import GaussianSample, VariationalBound
+from bprop.modules import (
+    BernoulliUnits,
+    GaussianSample,
+    Linear,
+    MeanSquaredError,
+    Reinforce,
+    SoftmaxCrossEntropy,
+    Tanh,
+    VariationalBound,
+)
 
 from .case import Case, LossCase
-from .noise import normal
+from .core import labels, linear, mean_squared_error, numbers, softmax_cross_entropy
+from .noise import normal, uniform
 
 
 def gaussian_sample(module, x):
@@ -42,6 +52,29 @@ def pictures(random, shape):
     return parts(random, shape).reshape(shape[0], 1, 3, 2)
 
 
+def bernoulli_units(module, x):
+    p = 1 / (1 + np.exp(-x))
+    s = (uniform(module._modules["_draw"], x.size).reshape(x.shape) < p).astype(float)
+    log_p = np.log(np.where(s == 1, p, 1 - p)).sum(axis=1, keepdims=True)
+    return np.concatenate([np.tanh(linear(module.rest[0], s)), log_p], axis=1)
+
+
+def cost_of_labels(loss, y, target):
+    return softmax_cross_entropy(None, y[:, : -loss.columns], target)
+
+
+def cost_of_numbers(loss, y, target):
+    return mean_squared_error(None, y[:, : -loss.columns], target)
+
+
+def narrower(random, shape):
+    return numbers(random, (shape[0], shape[1] - 2))
+
+
+def labels_beside_log_p(random, shape):
+    return labels(random, (shape[0], shape[1] - 1))
+
+
 REFUSED = "GaussianSample(): x has shape (4, 7), expected (N, ..., 2D): means, then scales"
 
 MODULES = [
@@ -67,6 +100,15 @@ MODULES = [
         reference=gaussian_sample,
         samples_apart=False,
     ),
+    Case(
+        "BernoulliUnits",
+        lambda: BernoulliUnits(Linear(3, 2), Tanh()),
+        (4, 3),
+        (4, 3, 2),
+        "BernoulliUnits(): x has shape (4, 3, 2), expected (N, D)",
+        reference=bernoulli_units,
+        samples_apart=False,
+    ),
 ]
 
 LOSSES = [
@@ -88,5 +130,24 @@ LOSSES = [
         "VariationalBound(latent=2, likelihood='gaussian', variance=0.25, scale='softplus', beta=0.5): "
         "y has shape (4, 10) and target (3, 1, 3, 2), expected y (N, 6 + 4)",
         reference=variational_bound,
+    ),
+    LossCase(
+        "Reinforce",
+        lambda: Reinforce(SoftmaxCrossEntropy()),
+        (4, 4),
+        labels_beside_log_p,
+        ((4, 1), (4,)),
+        "Reinforce(loss=SoftmaxCrossEntropy()): y has shape (4, 1), expected (N, M + 1)",
+        reference=cost_of_labels,
+    ),
+    LossCase(
+        "Reinforce with a baseline of the input's",
+        lambda: Reinforce(MeanSquaredError(), baseline="input", normalize=False),
+        (4, 5),
+        narrower,
+        ((4, 2), (4,)),
+        "Reinforce(loss=MeanSquaredError(), baseline='input', normalize=False): "
+        "y has shape (4, 2), expected (N, M + 2)",
+        reference=cost_of_numbers,
     ),
 ]

@@ -1,0 +1,133 @@
+"""Units inside a net that are 0 or 1 at random. No derivative passes through them, so their gradient is an estimate.
+
+By REINFORCE the loss of each sample says how good its draws were; straight-through pretends that the mean was drawn.
+"""
+
+from typing import Literal
+
+import numpy as np
+
+from .concat import join, joined_shape, part
+from .gaussian_sample import check_word
+from .joints import Joint
+from .kernels.buffers import flat, reuse, reuse_like
+from .kernels.elementary import sigmoid, softplus
+from .kernels.philox import uniform
+from .module import Module
+from .noise import Noise
+from .sequential import Sequential
+from .wiring import Wired, plain_shape, tell_shape
+
+
+class Draw(Noise, Joint):
+    """y[i] = 1 with probability σ(x[i]), else 0; straight-through, grad_x = grad_y σ(x) (1 - σ(x))."""
+
+    def __init__(self):
+        super().__init__()
+        self.y = self.slope = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        self.y, self.slope = reuse_like(self.y, x), reuse_like(self.slope, x)
+        x, y, slope = flat(x), flat(self.y), flat(self.slope)
+        uniform(self.key, self.step, y)
+        if self.training:
+            self.step += 1
+        for i in range(x.size):
+            p = sigmoid(x[i])
+            slope[i] = p * (1 - p)
+            y[i] = 1 if y[i] < p else 0 * p  # NaN stays NaN
+        return self.y
+
+    def bprop(self, grad_y):
+        self.grad_x = reuse_like(self.grad_x, grad_y)
+        grad_y, slope, grad_x = flat(grad_y), flat(self.slope), flat(self.grad_x)
+        for i in range(grad_x.size):
+            grad_x[i] = grad_y[i] * slope[i]
+        return self.grad_x
+
+
+class LogProbability(Joint):
+    """log p(s | x) = Σₖ s[k] x[k] - log(1 + exp x[k]) of draws s (N, D), as a column; grad_x = grad_y (s - σ(x))."""
+
+    def __init__(self):
+        super().__init__()
+        self.y = self.slope = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x, s):  # type: ignore[override]
+        self.y, self.slope = reuse(self.y, (x.shape[0], 1), x.dtype), reuse_like(self.slope, x)
+        for n in range(x.shape[0]):
+            total = x.dtype.type(0)
+            for k in range(x.shape[1]):
+                total += s[n, k] * x[n, k] - softplus(x[n, k])
+                self.slope[n, k] = s[n, k] - sigmoid(x[n, k])
+            self.y[n, 0] = total
+        return self.y
+
+    def bprop(self, grad_y):
+        self.grad_x = reuse_like(self.grad_x, self.slope)
+        for n in range(self.slope.shape[0]):
+            for k in range(self.slope.shape[1]):
+                self.grad_x[n, k] = grad_y[n, 0] * self.slope[n, k]
+        return self.grad_x
+
+    def check_arguments(self, *shapes):
+        return (shapes[0][0], 1)
+
+
+class BernoulliUnits(Wired):
+    """Units that are 1 with probability σ(x), else 0, and the layers after them.
+
+        s[i]   = 1 where u[i] < σ(x[i]), else 0,   u[i] ~ U(0, 1)
+        y      = [rest(s), log p(s)],   log p(s) = Σₖ s[k] x[k] - log(1 + exp x[k])
+        grad_x = grad_log_p (s - σ(x))                                    by REINFORCE
+        grad_x = σ(x) (1 - σ(x)) grad_s,   y = rest(s)                    straight-through
+
+    By REINFORCE the last column of y is for the loss of that name, which gives it the gradient (cost - baseline). Then
+    the mean of grad_x over all draws is the gradient of the mean cost. The other estimate is biased: its grad_x is no
+    derivative of y, and checks leave it out.
+
+    Shapes: x (N, D); y (N, M + 1), or (N, M) straight-through, with rest(s) (N, M).
+    Args: layers: those after the units, at least one module; estimator: reinforce or straight_through. Evaluation draws
+        the numbers of the next step in training, and does not count it.
+    Errors: ValueError for no layers, another estimator, and an x or a rest(s) that is no matrix.
+    Source: Williams, Simple statistical gradient-following algorithms (1992); Bengio, Léonard and Courville, Estimating
+        or propagating gradients through stochastic neurons (2013); Goodfellow et al., Deep Learning, section 20.9.1.
+    """
+
+    framework_base = True
+
+    def __init__(self, *layers: Module, estimator: Literal["reinforce", "straight_through"] = "reinforce"):
+        super().__init__()
+        check_word(self, "estimator", estimator, ("reinforce", "straight_through"))
+        if not layers:
+            raise ValueError("BernoulliUnits: got no layers, expected at least one module after the units")
+        self.estimator = estimator
+        self.estimates = estimator == "straight_through"
+        self._add_module("_draw", Draw())
+        self._add_module("_score", LogProbability())
+        self.rest = Sequential(*layers)
+
+    def wire(self, call, x):
+        s = call(self._modules["_draw"], "fprop", x)
+        y = call(self.rest, "fprop", s)
+        if self.estimates:
+            return y
+        return join(self, call, (y, call(self._modules["_score"], "fprop", x, s)))
+
+    def wire_back(self, call, grad_y):
+        if self.estimates:
+            return call(self._modules["_draw"], "bprop", call(self.rest, "bprop", grad_y))
+        grad_rest, grad_log_p = part(self, call, grad_y, 2)
+        call(self.rest, "bprop", grad_rest)
+        return call(self._modules["_score"], "bprop", grad_log_p)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(input_shape) != 2:
+            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, D)")
+        shape = plain_shape(tell_shape(self.rest, "fprop", input_shape))
+        if len(shape) != 2:
+            raise ValueError(f"{self.label()}: the layers make {shape}, expected (N, M)")
+        return shape if self.estimates else joined_shape(self, [shape, (shape[0], 1)], 1, "part {} has shape")
+
+    def extra_repr(self) -> str:
+        return "straight-through" if self.estimates else ""
