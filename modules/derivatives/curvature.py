@@ -26,7 +26,7 @@ class Curvature:
 
     Shapes: x and target as in training; vectors (P,) as `net.flat_parameters`.
     Args: net, loss: left as they are; x, target: the samples.
-    Errors: ValueError for shapes that do not fit.
+    Errors: ValueError for shapes that do not fit, and for a module whose bprop is an estimate (`estimates`).
     Numerics: hvp is exact to rounding where each module has `rbprop` or is locally linear, and the loss has
         `hessian_times`; the part of another one is made of differences of its own bprop, to about 1e-9. At a kink, as
         of ReLU, the second derivative counts 0, as in PyTorch.
@@ -35,6 +35,9 @@ class Curvature:
     """
 
     def __init__(self, net: Module, loss: Loss, x, target):
+        for module in (*net.all_modules(), *loss.all_modules()):
+            if module.estimates:
+                raise ValueError(f"Curvature: {module.label()} estimates the gradient, whose changes mean nothing")
         self.net, self.loss = net.copy().to("float64"), loss.copy().to("float64")
         self.x, self.target = as_input(self.net, 0, x), as_input(self.loss, 1, target)
         check_input(self.net, [self.x])
