@@ -75,7 +75,8 @@ def load_weights(model, folder: Path, weights: Path | None = None) -> None:
     """Give a model a run's weights; FileNotFoundError if there are none yet, ValueError for those of another net."""
     path = weights or folder / WEIGHTS
     if not path.is_file():
-        raise FileNotFoundError(f"there is no {path}; 'bprop resume {folder}' ends a training that was stopped")
+        hint = "" if weights else f"; 'bprop resume {folder}' ends a training that was stopped"
+        raise FileNotFoundError(f"there is no {path}{hint}")
     with damage_named(path, ".safetensors"):
         arrays = load_file(path)
     try:

@@ -139,15 +139,53 @@ def test_config_errors_of_a_real_file(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train"], "error: the following arguments are required: CONFIG"),
-        (["train", "x", "--fast"], "error: unknown option: --fast"),
+        (["train"], "error: the following arguments are required: CONFIG\n"),
+        (["train", "x", "--fast"], "error: unknown option: --fast\n"),
+        (["train", "x", "--runn", "y"], "error: unknown option: --runn; did you mean '--run'?\n"),
         (["fit"], "invalid choice: 'fit'"),
+        (["trian"], "; did you mean 'train'?\n"),
+        (["completion", "bsh"], "; did you mean 'bash'?\n"),
     ],
 )
 def test_wrong_usage(arguments, message, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
     assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+MISTAKES = {
+    "near.yaml": """\
+dataset: Iris
+model: [{Linear: {in_features: 4, out_features: 3}}]
+loss: SoftmaxCrossEntropy
+optimizer: {SGD: {lr: 0.1}}
+""",
+    "tabs.yaml": "model:\n\t- Tanh\n",
+    "comma.yaml": "dataset: Iris\nmodel: Tanh\nloss: Huber\noptimizer: {SGD: {lr: 0,1}}\n",
+    "run/config.yaml": "seed: 0\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "naer.yaml"], "naer.yaml: there is no such file; did you mean 'near.yaml'?; packaged configs: "),
+        (["check", "run"], f"this is a folder, expected a file; the config of this run is {Path('run/config.yaml')}; "),
+        (["train", "tabs.yaml"], "tabs.yaml:2:1: while scanning for the next token, found character '\\t' that cannot"),
+        (["train", "tabs.yaml"], "start any token; lines are indented by spaces"),
+        (["train", "comma.yaml"], "comma.yaml:4:25: optimizer.SGD.1: unknown argument; a decimal point is a dot"),
+        (["train", "near.yaml", "optimizer.lr=1"], "here stands the class SGD; did you mean 'optimizer.SGD.lr'?"),
+        (["train", "near.yaml", "trainer.metrics=[acuracy]"], "; did you mean 'accuracy'?"),
+        (["summary", "near.yaml", "trainer.batch_size=0"], "summary: batch_size is 0, expected at least 1"),
+    ],
+)
+def test_what_a_new_user_mistypes(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    for name, text in MISTAKES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert cli.main(words) == 2
     assert message in capsys.readouterr().err
 
 

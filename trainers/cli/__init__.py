@@ -6,13 +6,15 @@ A file a command. Everything slow to import is imported by the command that need
 import argparse
 import contextlib
 import os
+import re
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
+from ..guess import did_you_mean
 from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED, exits
 
 __all__ = ["main"]
@@ -57,9 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BAD_USAGE
     unknown = [word for word in rest if word.startswith("-") or not hasattr(arguments, "overrides")]
     if unknown:
-        arguments.parser.error(f"unknown option: {' '.join(unknown)}")
+        guess = did_you_mean(unknown[0], arguments.parser._option_string_actions)
+        arguments.parser.error(f"unknown option: {' '.join(unknown)}{guess}")
     if rest:
-        arguments.overrides += rest  # argparse leaves the ones that follow an option
+        arguments.overrides = [*arguments.overrides, *rest]  # argparse leaves the ones that follow an option
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         return _guarded(arguments)
@@ -140,12 +143,20 @@ def _message(start: str, text: str, error: BaseException) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("bprop", description=DESCRIPTION, epilog=OVERVIEW, formatter_class=raw)
+    parser = _Parser("bprop", description=DESCRIPTION, epilog=OVERVIEW, formatter_class=raw)
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for name in COMMANDS:
         import_module(f".{name}", __name__).add_to(commands)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that guesses which of its choices was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        super().error(message + (did_you_mean(wrong[1], re.findall(r"[\w-]+", wrong[2])) if wrong else ""))
 
 
 class _Version(argparse.Action):

@@ -49,7 +49,9 @@ def takes_no_imports(parser: argparse.ArgumentParser) -> None:
 
 def takes_overrides(parser: argparse.ArgumentParser) -> None:
     """The command takes overrides of a config's values."""
-    parser.add_argument("overrides", metavar="key=value", nargs="*", help="a value to use in place of the config's")
+    parser.add_argument(
+        "overrides", metavar="key=value", nargs="*", default=[], help="a value to use in place of the config's"
+    )
 
 
 def takes_quiet(parser: argparse.ArgumentParser, what: str = "print the final figures only") -> None:

@@ -30,6 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     experiment = config.build()
     batch_size = experiment.settings.get("batch_size", BATCH_SIZE)
+    if batch_size < 1:
+        raise ValueError(f"summary: batch_size is {batch_size}, expected at least 1")
     experiment.optimizer.attach(experiment.model)
     shape = (batch_size, *experiment.dataset.input_shape)
     if arguments.json:

@@ -105,7 +105,8 @@ class Checker:
             elif parameter := accepted.named.get(key) or accepted.varkw:
                 given[key] = self._argument(value, parameter, inner)
             else:
-                message = f"unknown argument{did_you_mean(key, accepted.names)}"
+                comma = "; a decimal point is a dot" if isinstance(key, int) else ""  # lr: 0,1 is two keys
+                message = f"unknown argument{comma or did_you_mean(key, accepted.names)}"
                 self._report(node.places[key], inner, message, accepted)
         return given
 

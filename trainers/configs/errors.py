@@ -3,10 +3,11 @@
 Problems are collected while a config is read, so that all of them are shown at once.
 """
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
+
+from ..guess import did_you_mean
 
 __all__ = ["ConfigError", "Path", "Place", "Problem", "did_you_mean", "join", "shown"]
 
@@ -71,10 +72,3 @@ def shown(key: object) -> str:
     """A key on one line, whatever characters it has."""
     text = str(key)
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def did_you_mean(word: object, known: Iterable[object]) -> str:
-    """`; did you mean 'momentum'?`, or nothing when no known word is close."""
-    by_lower = {str(name).lower(): str(name) for name in known}
-    close = difflib.get_close_matches(str(word).lower(), by_lower, n=1)
-    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""

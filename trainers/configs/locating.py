@@ -26,8 +26,11 @@ def find_config(source: str | Path) -> Path:
     if str(source).removesuffix(".yaml") in packaged:
         return packaged[path.stem]
     what = "this is a folder, expected a file" if path.is_dir() else "there is no such file"
-    names = ", ".join(packaged) or "none"
-    message = f"{what}{did_you_mean(path.stem, packaged)}; packaged configs: {names}"
+    if (path / "config.yaml").is_file():
+        what += f"; the config of this run is {path / 'config.yaml'}"
+    near = [str(file) for file in path.parent.glob("*.yaml")]
+    guess = did_you_mean(source, near) or did_you_mean(path.stem, packaged)
+    message = f"{what}{guess}; packaged configs: {', '.join(packaged) or 'none'}"
     raise ConfigError.at(Place(str(source)), (), message)
 
 

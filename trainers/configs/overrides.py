@@ -75,7 +75,17 @@ def _in_mapping(node: Entries, key: str, value: Node, place: Place, path: Path) 
         guess = did_you_mean(step, node.nodes) or f"; here stands {here}"
         where = f" in {join(path)}" if path else ""
         raise ConfigError.at(place, (*path, step), f"there is no {step!r}{where}{guess}")
+    if path and (name := _class_name(node)) and not step[0].isupper():
+        meant = join((*path, name, step))
+        raise ConfigError.at(place, (*path, step), f"here stands the class {name}; did you mean {meant!r}?")
     return _with(node, step, value, place)
+
+
+def _class_name(node: Entries) -> str:
+    """The name of the class if the mapping looks like an object: one key in capitals, with arguments."""
+    (name, *more), (value, *_) = (*node.nodes, ""), (*node.nodes.values(), None)
+    arguments = isinstance(value, Entries) or (isinstance(value, Scalar) and value.value is None)
+    return str(name) if more == [""] and arguments and str(name).rpartition(".")[2][:1].isupper() else ""
 
 
 def cut(key: str, place: Place, path: Path) -> tuple[str, str]:

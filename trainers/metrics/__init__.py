@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...modules.multi_loss import LossPart, MultiLoss
+from ..guess import did_you_mean
 from .classification import F1, ConfusionMatrix, Precision, Recall, TopK, accuracy, error
 from .metric import FunctionMetric, Metric, MetricLike
 from .probabilistic import CalibrationError, brier, log_loss, roc_auc
@@ -80,7 +81,10 @@ def find_metrics(wanted: Iterable[MetricLike], loss: Any = None) -> dict[str, Me
     for item in wanted:
         metric = METRICS.get(item) or metric_of_part(item, loss) if isinstance(item, str) else item
         if metric is None:
-            raise ValueError(f"Trainer: there is no metric {item!r}, expected some of {', '.join(METRICS)}")
+            known = ", ".join(METRICS)
+            raise ValueError(
+                f"Trainer: there is no metric {item!r}, expected some of {known}{did_you_mean(item, METRICS)}"
+            )
         if isinstance(metric, type) or not callable(metric):
             hint = f"; write {metric.__name__}(...)" if isinstance(metric, type) else ""
             raise ValueError(f"Trainer: a metric is {metric!r}, expected a name, a Metric or a function{hint}")

@@ -1,0 +1,11 @@
+"""What was probably meant by a word that is not known."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(word: object, known: Iterable[object]) -> str:
+    """`; did you mean 'momentum'?`, or nothing when no known word is close."""
+    by_lower = {str(name).lower(): str(name) for name in known}
+    close = difflib.get_close_matches(str(word).lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
