@@ -18,6 +18,7 @@ from .parameter import Buffer, Counter, Parameter, flatten
 from .sharing import first_of, part, refuse_ties_between_nets, retie, tie, untied
 
 if TYPE_CHECKING:
+    from .drawing import Drawing, Format
     from .summary import Summary
 
 FLAGS = ("accumulate", "needs_grad_x")
@@ -442,6 +443,17 @@ class Module(Stateful):
         from .summary import summary
 
         return summary(self, input_shape, optimizer)
+
+    def graph(self, format: "Format" = "svg", input_shape=None) -> "Drawing":
+        """A picture of the net, forward and backward, as the text of an SVG, or of dot or mermaid.
+
+        Args: input_shape: with the batch axis; the shapes of all arrays then stand on the arrows.
+        `net.graph("svg", (32, 1, 28, 28)).save("net.svg")` writes it; a notebook shows it.
+        Errors: ValueError for another format, and where the modules do not fit each other.
+        """
+        from .drawing import draw
+
+        return draw(self, format, input_shape)
 
     def comment_on(self, name: str) -> list[str]:
         """What the repr says of a child beside its own."""

@@ -30,6 +30,7 @@ COMMANDS = (
     "replay",
     "warmup",
     "summary",
+    "graph",
     "check",
     "differences",
     "profile",

@@ -1,0 +1,185 @@
+"""A net as a picture: what each module reads and makes, with the shapes on the arrows, forward and backward.
+
+The containers say once more in which order they call what is in them; here a call is noted as a node and its arrows.
+"""
+
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+from .engine.operations import Operations
+from .engine.tables import changed, leaves, like
+from .joints import Joint, Slot
+from .module import Module
+from .sharing import first_of
+from .wiring import Shape, Wired
+
+Format = Literal["svg", "dot", "mermaid"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """An array: which node makes it, and its shape, if that is known."""
+
+    source: int
+    shape: tuple[int, ...] | None = None
+    item: int = 0  # which of the arrays that the node makes
+
+
+@dataclass
+class Node:
+    """A module, or an input or output, which has none; `title` is its place in the net, `text` what it is."""
+
+    title: str
+    text: str
+    note: str = ""
+
+
+@dataclass
+class Arrow:
+    """An array on its way from one node to another."""
+
+    source: int
+    target: int
+    shape: tuple[int, ...] | None
+    item: int = 0
+
+    @property
+    def label(self) -> str:
+        """The shape, of N samples."""
+        return "" if self.shape is None else f"({', '.join(['N', *map(str, self.shape[1:])])})"
+
+
+@dataclass
+class Picture:
+    """Nodes and arrows, in the order of the forward pass."""
+
+    nodes: list[Node] = field(default_factory=list)
+    arrows: list[Arrow] = field(default_factory=list)
+    joins: dict[Module, int] = field(default_factory=dict)
+
+    def add(self, node: Node, *inputs: Value) -> int:
+        """A new node that reads some arrays; its number."""
+        self.nodes.append(node)
+        self.arrows += [Arrow(each.source, len(self.nodes) - 1, each.shape, each.item) for each in inputs]
+        return len(self.nodes) - 1
+
+    def summed(self, node: int) -> bool:
+        """Whether the backward pass adds up the gradients that several readers have of an array that a node makes."""
+        read = [arrow.item for arrow in self.arrows if arrow.source == node]
+        return len(set(read)) < len(read)
+
+    def call(self, child: Module, method: str, *arguments):
+        """Note a call of a container's; what it makes."""
+        if isinstance(child, Joint):
+            return self._meet(child, method, *arguments)
+        if isinstance(child, Wired) and any(not isinstance(inside, Joint) for inside in child.children().values()):
+            return child.wire(self.call, *arguments)
+        first = first_of(child)
+        note = f"{child.parameter_count:,} parameters" if child.parameter_count else ""
+        note = f"the weights of {short_path(first)}" if first is not None else note
+        node = self.add(Node(short_path(child), child.label(), note), *leaves(arguments[0]))
+        made = Operations().fprop(child, changed(lambda value: "x", arguments[0]))
+        if any(value.shape is None for value in leaves(arguments[0])):
+            return like(made, [Value(node, None, k) for k, _ in enumerate(leaves(made))])
+        shape = Shape.of(child.check_arguments(changed(lambda value: Shape(value.shape), arguments[0])))
+        return like(made, [Value(node, tuple(each), k) for k, each in enumerate(leaves(shape))])
+
+    def _meet(self, joint: Joint, method: str, *arguments):
+        """Note where the ways of a container meet: one node for all of its slots, or one for a sum."""
+        owner, way = joint.parent, arguments[0]
+        assert isinstance(owner, Module)
+        if not isinstance(joint, Slot):
+            return Value(self.add(Node(short_path(owner), f"{type(owner).__name__}: sum"), *arguments), way.shape)
+        if owner not in self.joins:
+            self.joins[owner] = self.add(Node(short_path(owner), f"{type(owner).__name__}: side by side"))
+        node = self.joins[owner]
+        if method == "measure":
+            self.arrows.append(Arrow(way.source, node, way.shape, way.item))
+            return None
+        shapes = [arrow.shape for arrow in self.arrows if arrow.target == node]
+        sizes = [shape[joint.axis] for shape in shapes if shape is not None]
+        known = len(sizes) == len(shapes)
+        shape = (*way.shape[: joint.axis], sum(sizes), *way.shape[joint.axis + 1 :]) if known else None
+        return Value(node, shape)
+
+
+def short_path(module: Module) -> str:
+    """A module's place in the net, without the word that all of them begin with."""
+    return module.path().removeprefix("model").removeprefix(".") or "net"
+
+
+def picture(net: Module, input_shape=None) -> Picture:
+    """The picture of a net; ValueError if its modules do not fit an x of shape `input_shape`, batch axis and all."""
+    if input_shape is not None:
+        net.check_arguments(plain := tuple(input_shape))
+        shapes: Any = Shape.of(plain)
+    else:
+        shapes = changed(lambda _: None, vars(net).get("_input"))
+    made, names = Picture(), vars(net).get("_given", [])
+    count = len(leaves(shapes)) if type(shapes) is tuple else 1
+    titles = names if len(names) == count else [f"x{k}" for k in range(count)] if count > 1 else ["x"]
+    values = []
+    for title, shape in zip(titles, leaves(shapes) if type(shapes) is tuple else [shapes], strict=True):
+        values.append(Value(made.add(Node(title, "input")), None if shape is None else tuple(shape)))
+    y = made.call(net, "fprop", like(shapes, values) if type(shapes) is tuple else values[0])
+    wanted = vars(net).get("_wanted", [])
+    for k, value in enumerate(leaves(y)):
+        title = wanted[k] if len(wanted) == len(leaves(y)) > 1 else f"y{k}" if len(leaves(y)) > 1 else "y"
+        made.add(Node(title, "output"), value)
+    return made
+
+
+class Drawing(str):
+    """The text of a picture; a notebook shows an SVG as such, and `save(path)` writes it."""
+
+    __slots__ = ()
+
+    def save(self, path: str | Path) -> None:
+        """Write it into a file."""
+        Path(path).write_text(self, encoding="utf-8")
+
+    def _repr_svg_(self) -> str | None:
+        return str(self) if self.startswith("<svg") else None
+
+
+def draw(net: Module, format: Format = "svg", input_shape=None) -> Drawing:
+    """The picture as text; ValueError for another format."""
+    from .drawing_svg import as_svg
+
+    writers = {"svg": as_svg, "dot": as_dot, "mermaid": as_mermaid}
+    if format not in writers:
+        raise ValueError(f"graph: format is {format!r}, expected svg, dot or mermaid")
+    return Drawing(writers[format](picture(net, input_shape)))
+
+
+def lines_of(node: Node) -> list[str]:
+    """What stands in a node's box."""
+    return [line for line in (node.title, node.text, node.note) if line]
+
+
+def as_dot(made: Picture) -> str:
+    """Graphviz's language; the backward pass is dashed."""
+    lines = ["digraph net {", "  node [shape=box, style=rounded, fontname=Helvetica]", "  edge [fontname=Helvetica]"]
+    for k, node in enumerate(made.nodes):
+        text = "\\n".join(lines_of(node)).replace('"', '\\"')
+        lines.append(f'  n{k} [label="{text}"]')
+    for arrow in made.arrows:
+        lines.append(f'  n{arrow.source} -> n{arrow.target} [label="{arrow.label}"]')
+        sign = "Σ grad" if made.summed(arrow.source) else "grad"
+        back = f'label="{sign}", style=dashed, color="#b04a2f", fontcolor="#b04a2f", constraint=false'
+        lines.append(f"  n{arrow.target} -> n{arrow.source} [{back}]")
+    return "\n".join([*lines, "}", ""])
+
+
+def as_mermaid(made: Picture) -> str:
+    """Mermaid's language, which many pages of text show as a picture; the backward pass is dotted."""
+    lines = ["flowchart TD"]
+    for k, node in enumerate(made.nodes):
+        lines.append(f'  n{k}["{"<br>".join(escape(line) for line in lines_of(node))}"]')
+    for arrow in made.arrows:
+        forward = f'-->|"{arrow.label}"|' if arrow.label else "-->"
+        sign = "Σ grad" if made.summed(arrow.source) else "grad"
+        lines += [f"  n{arrow.source} {forward} n{arrow.target}", f'  n{arrow.target} -.->|"{sign}"| n{arrow.source}']
+    return "\n".join([*lines, ""])

@@ -1,0 +1,158 @@
+"""A small layered layout: each node below all that it reads, long arrows bent around what stands between.
+
+Source: Sugiyama, Tagawa and Toda, Methods for visual understanding of hierarchical system structures (1981).
+"""
+
+from collections import defaultdict
+from html import escape
+from itertools import pairwise
+
+from .drawing import Picture, lines_of
+
+LETTER, LINE, GAP, ROW, MARGIN = 6.7, 16, 26, 46, 24  # of 12 pixel letters; between boxes, between rows, around all
+FORWARD, BACKWARD = "#2b6cb0", "#b04a2f"
+STYLE = """
+  text { font-family: Helvetica, Arial, "DejaVu Sans", sans-serif; font-size: 12px; fill: #222; text-anchor: middle; }
+  .title { font-weight: bold; } .head { font-size: 14px; font-weight: bold; }
+  .shape { font-size: 11px; } .halo { font-size: 11px; stroke: white; stroke-width: 4px; stroke-linejoin: round; }
+  rect { fill: #f7f7f4; stroke: #777; } .end { fill: #e4ecf5; } path { fill: none; stroke-width: 1.5; }
+"""
+
+
+def layers(made: Picture) -> list[int]:
+    """The row of each node: one below the lowest that it reads."""
+    row = [0] * len(made.nodes)
+    for k in range(len(made.nodes)):  # nodes stand after what they read
+        row[k] = max((row[arrow.source] + 1 for arrow in made.arrows if arrow.target == k), default=0)
+    return row
+
+
+def routes(made: Picture, row: list[int]) -> tuple[list[list[int]], list[list[int]]]:
+    """The rows of points, nodes and the bends of long arrows, and for each arrow the points that it passes."""
+    rows: list[list[int]] = [[] for _ in range(max(row) + 1)]
+    for k, r in enumerate(row):
+        rows[r].append(k)
+    ways, points = [], len(row)
+    for arrow in made.arrows:
+        way = [arrow.source]
+        for r in range(row[arrow.source] + 1, row[arrow.target]):
+            rows[r].append(points)
+            way.append(points)
+            points += 1
+        ways.append([*way, arrow.target])
+    return rows, ways
+
+
+def sorted_rows(rows: list[list[int]], ways: list[list[int]]) -> None:
+    """Order each row by where its neighbours stand, downwards and upwards, a few times."""
+    above, below = defaultdict(list), defaultdict(list)
+    for way in ways:
+        for a, b in pairwise(way):
+            above[b].append(a)
+            below[a].append(b)
+    for sweep in range(8):
+        neighbours, order = (above, rows[1:]) if sweep % 2 == 0 else (below, rows[-2::-1])
+        place = {point: k - len(row) / 2 for row in rows for k, point in enumerate(row)}
+        for row in order:
+            mean = {p: sum(place[q] for q in neighbours[p]) / max(1, len(neighbours[p])) for p in row}
+            row.sort(key=lambda p: mean[p] if neighbours[p] else place[p])
+            place |= {point: k - len(row) / 2 for k, point in enumerate(row)}
+
+
+def columns(rows: list[list[int]], ways: list[list[int]], width: dict[int, float]) -> dict[int, float]:
+    """The middle of each point: as near to those of its neighbours as the boxes beside it allow."""
+    x: dict[int, float] = {}
+    near = defaultdict(list)
+    for way in ways:
+        for a, b in pairwise(way):
+            near[a].append(b)
+            near[b].append(a)
+    for row in rows:
+        start = -sum(width[p] + GAP for p in row) / 2
+        for p in row:
+            x[p] = start + width[p] / 2
+            start += width[p] + GAP
+    for _ in range(30):
+        for row in rows:
+            wanted = {p: sum(x[q] for q in near[p]) / len(near[p]) if near[p] else x[p] for p in row}
+            middle = sum(wanted[p] for p in row) / len(row)
+            spread(row, wanted, width)
+            shift = middle - sum(wanted[p] for p in row) / len(row)
+            x |= {p: wanted[p] + shift for p in row}
+    left = min(x[p] - width[p] / 2 for row in rows for p in row)
+    return {p: value - left for p, value in x.items()}
+
+
+def spread(row: list[int], x: dict[int, float], width: dict[int, float]) -> None:
+    """Move points of a row to the right until none overlaps the one before."""
+    for a, b in pairwise(row):
+        x[b] = max(x[b], x[a] + (width[a] + width[b]) / 2 + GAP)
+
+
+def as_svg(made: Picture) -> str:
+    """The forward and the backward pass side by side."""
+    row = layers(made)
+    rows, ways = routes(made, row)
+    texts = [lines_of(node) for node in made.nodes]
+    size = {k: max(len(line) for line in lines) * LETTER + 20 for k, lines in enumerate(texts)}
+    labels = {p: len(a.label) * LETTER for a, way in zip(made.arrows, ways, strict=True) for p in way[1:-1]}
+    width = {p: size.get(p, labels.get(p, 0) + 10) for row in rows for p in row}
+    sorted_rows(rows, ways)
+    x = columns(rows, ways, width)
+    heights = [max([len(texts[p]) * LINE + 12 for p in row if p < len(texts)], default=20) for row in rows]
+    tops = [sum(heights[:r]) + r * ROW for r in range(len(rows))]
+    y = {p: tops[r] + heights[r] / 2 for r, row in enumerate(rows) for p in row}
+    wide, high = max(x[p] + width[p] / 2 for p in x), tops[-1] + heights[-1]
+    half = {p: (len(texts[p]) * LINE + 12) / 2 if p < len(texts) else 0 for p in x}
+    panels = []
+    for k, (head, colour) in enumerate((("forward", FORWARD), ("backward", BACKWARD))):
+        inside = [f'<text class="head" x="{wide / 2:.0f}" y="-8" style="fill:{colour}">{head}</text>']
+        inside += [arrow_svg(made, n, way, x, y, half, bool(k)) for n, way in enumerate(ways)]
+        inside += [box_svg(lines, x[p], y[p], size[p], half[p], made, p, bool(k)) for p, lines in enumerate(texts)]
+        shift = MARGIN + k * (wide + 3 * MARGIN)
+        panels.append(f'<g transform="translate({shift:.0f} {MARGIN + 16})">' + "\n".join(inside) + "</g>")
+    whole, tall = 2 * wide + 5 * MARGIN, high + 2 * MARGIN + 16
+    heads = "".join(
+        f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        f'<path d="M0 0L8 4L0 8z" style="fill:{colour}"/></marker>'
+        for name, colour in (("f", FORWARD), ("b", BACKWARD))
+    )
+    view = f'viewBox="0 0 {whole:.0f} {tall:.0f}" width="{whole:.0f}" height="{tall:.0f}"'
+    ground = f'<rect width="{whole:.0f}" height="{tall:.0f}" style="fill:white;stroke:none"/>'
+    parts = [f"<style>{STYLE}</style>", f"<defs>{heads}</defs>", ground, *panels]
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {view}>\n' + "\n".join(parts) + "\n</svg>\n"
+
+
+def box_svg(lines, x, y, width, half, made: Picture, k: int, backward: bool) -> str:
+    """A node's box; in the backward pass with a sign where gradients are summed."""
+    kind = ' class="end"' if made.nodes[k].text in ("input", "output") else ""
+    out = [
+        f'<rect{kind} x="{x - width / 2:.1f}" y="{y - half:.1f}" width="{width:.1f}" height="{2 * half:.1f}" rx="6"/>'
+    ]
+    for n, line in enumerate(lines):
+        style = ' class="title"' if n == 0 else ""
+        out.append(f'<text{style} x="{x:.1f}" y="{y - half + 17 + n * LINE:.1f}">{escape(line)}</text>')
+    if backward and made.summed(k):
+        out.append(f'<circle cx="{x:.1f}" cy="{y + half:.1f}" r="9" style="fill:white;stroke:{BACKWARD}"/>')
+        out.append(f'<text x="{x:.1f}" y="{y + half + 4.5:.1f}" style="fill:{BACKWARD}">Σ</text>')
+    return "".join(out)
+
+
+def arrow_svg(made: Picture, n: int, way: list[int], x, y, half, backward: bool) -> str:
+    """An arrow through the points of its way, from above or from below, with its shape in the middle of it."""
+    points = [(x[p], y[p] + (half[p] if k == 0 else -half[p] if k == len(way) - 1 else 0)) for k, p in enumerate(way)]
+    if backward and made.summed(way[0]):
+        points[0] = points[0][0], points[0][1] + 9
+    a, b = points[0], points[1]
+    label = ((a[0] + b[0]) / 2, (a[1] + b[1]) / 2 + 4) if len(points) == 2 else (points[1][0], points[1][1] + 4)
+    if backward:
+        points = points[::-1]
+    text = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
+    for (x0, y0), (x1, y1) in pairwise(points):
+        bend = (y1 - y0) / 2
+        text += f"C{x0:.1f} {y0 + bend:.1f} {x1:.1f} {y1 - bend:.1f} {x1:.1f} {y1:.1f}"
+    colour, head = (BACKWARD, "b") if backward else (FORWARD, "f")
+    shape = made.arrows[n].label
+    path = f'<path d="{text}" style="stroke:{colour}" marker-end="url(#{head})"/>'
+    place = f'x="{label[0]:.1f}" y="{label[1]:.1f}">{escape(shape)}</text>'
+    return path + (f'<text class="halo" {place}<text class="shape" {place}' if shape else "")

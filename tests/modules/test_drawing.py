@@ -1,0 +1,152 @@
+"""Nets as pictures: the nodes, the arrows with their shapes, what is summed, and a layout without overlaps."""
+
+import itertools
+import re
+from xml.etree import ElementTree
+
+import pytest
+from bprop.modules import (
+    CAddTable,
+    Concat,
+    Graph,
+    Identity,
+    JoinTable,
+    Linear,
+    MapTable,
+    Residual,
+    Sequential,
+    Share,
+    SplitTable,
+    Tanh,
+)
+from bprop.modules.drawing import picture
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def net():
+    return Graph(
+        {
+            "one": (Linear(3, 4), "x"),
+            "two": (Tanh(), "one"),
+            "sum": (CAddTable(), ["two", "one"]),
+        },
+        outputs="sum",
+    )
+
+
+def test_dot():
+    assert net().graph("dot", (5, 3)).splitlines()[3:10] == [
+        '  n0 [label="x\\ninput"]',
+        '  n1 [label="one\\nLinear(3 -> 4)\\n16 parameters"]',
+        '  n2 [label="two\\nTanh()"]',
+        '  n3 [label="sum\\nCAddTable()"]',
+        '  n4 [label="y\\noutput"]',
+        '  n0 -> n1 [label="(N, 3)"]',
+        '  n1 -> n0 [label="grad", style=dashed, color="#b04a2f", fontcolor="#b04a2f", constraint=false]',
+    ]
+
+
+def test_mermaid():
+    assert net().graph("mermaid", (5, 3)) == (
+        "flowchart TD\n"
+        '  n0["x<br>input"]\n'
+        '  n1["one<br>Linear(3 -&gt; 4)<br>16 parameters"]\n'
+        '  n2["two<br>Tanh()"]\n'
+        '  n3["sum<br>CAddTable()"]\n'
+        '  n4["y<br>output"]\n'
+        '  n0 -->|"(N, 3)"| n1\n'
+        '  n1 -.->|"grad"| n0\n'
+        '  n1 -->|"(N, 4)"| n2\n'
+        '  n2 -.->|"Σ grad"| n1\n'
+        '  n2 -->|"(N, 4)"| n3\n'
+        '  n3 -.->|"grad"| n2\n'
+        '  n1 -->|"(N, 4)"| n3\n'
+        '  n3 -.->|"Σ grad"| n1\n'
+        '  n3 -->|"(N, 4)"| n4\n'
+        '  n4 -.->|"grad"| n3\n'
+    )
+    assert '-->|"' not in net().graph("mermaid")  # no shapes where none is given
+
+
+def boxes(svg):
+    """The boxes of the forward panel as (left, top, right, bottom)."""
+    panel = ElementTree.fromstring(svg).find(f"{SVG}g")
+    found = []
+    for rect in panel.iter(f"{SVG}rect"):
+        x, y, width, height = (float(rect.get(name)) for name in ("x", "y", "width", "height"))
+        found.append((x, y, x + width, y + height))
+    return found
+
+
+def test_svg_has_both_passes():
+    svg = net().graph("svg", (5, 3))
+    assert svg._repr_svg_() == svg
+    assert net().graph("dot")._repr_svg_() is None
+    panels = ElementTree.fromstring(svg).findall(f"{SVG}g")
+    texts = [[text.text for text in panel.iter(f"{SVG}text")] for panel in panels]
+    assert [found[0] for found in texts] == ["forward", "backward"]
+    assert [found.count("Σ") for found in texts] == [0, 1]
+    for panel, found in zip(panels, texts, strict=True):
+        assert len(list(panel.iter(f"{SVG}rect"))) == 5
+        assert len(list(panel.iter(f"{SVG}path"))) == 5
+        assert {"Linear(3 -> 4)", "(N, 3)", "(N, 4)", "16 parameters"} <= set(found)
+
+
+def test_boxes_do_not_overlap_and_stand_below_what_they_read():
+    wide = Sequential(Concat(*(Sequential(Linear(3, 3), *(Tanh() for _ in range(k))) for k in range(5))), Linear(15, 2))
+    deep = Sequential(Linear(3, 3), Residual(Linear(3, 3), Tanh(), Linear(3, 3)), Concat(Identity(), Linear(3, 1)))
+    for made in (wide, deep):
+        for (a, b, c, d), (e, f, g, h) in itertools.combinations(boxes(made.graph("svg", (5, 3))), 2):
+            assert c < e or g < a or d < f or h < b
+        found = boxes(made.graph("svg", (5, 3)))
+        for arrow in picture(made).arrows:
+            assert found[arrow.source][3] < found[arrow.target][1]
+
+
+def test_what_containers_do_is_seen():
+    made = Sequential(Residual(Linear(3, 3)), Concat(Linear(3, 2), Tanh()))
+    shown = picture(made, (5, 3))
+    assert [f"{node.title} {node.text}" for node in shown.nodes] == [
+        "x input",
+        "[0][0] Linear(3 -> 3)",
+        "[0] Residual: sum",
+        "[1][0] Linear(3 -> 2)",
+        "[1][1] Tanh()",
+        "[1] Concat: side by side",
+        "y output",
+    ]
+    assert [(a.source, a.target, a.label) for a in shown.arrows] == [
+        (0, 1, "(N, 3)"),
+        (1, 2, "(N, 3)"),
+        (0, 2, "(N, 3)"),
+        (2, 3, "(N, 3)"),
+        (2, 4, "(N, 3)"),
+        (3, 5, "(N, 2)"),
+        (4, 5, "(N, 3)"),
+        (5, 6, "(N, 5)"),
+    ]
+
+
+def test_arrays_of_a_table_are_told_apart():
+    shown = picture(Sequential(SplitTable(2), MapTable(2, Linear(3, 2)), JoinTable()), (5, 2, 3))
+    assert not any(shown.summed(k) for k in range(len(shown.nodes)))
+    assert [node.note for node in shown.nodes if node.text.startswith("Linear")] == [
+        "8 parameters",
+        "the weights of [1][0]",
+    ]
+    several = Graph({"a": (Linear(3, 2), "l"), "b": (Share("a"), "r")}, ["b", "a"], ["l", "r"])
+    assert [n.title for n in picture(several, ((5, 3), (5, 3))).nodes] == ["l", "r", "a", "b", "b", "a"]
+    assert [n.title for n in picture(several).nodes] == ["l", "r", "a", "b", "b", "a"]
+
+
+def test_a_picture_is_written(tmp_path):
+    net().graph("svg", (5, 3)).save(tmp_path / "net.svg")
+    assert ElementTree.parse(tmp_path / "net.svg").getroot().tag == f"{SVG}svg"
+
+
+def test_mistakes_are_refused():
+    with pytest.raises(ValueError, match=r"^graph: format is 'png', expected svg, dot or mermaid$"):
+        net().graph("png")
+    with pytest.raises(ValueError, match=re.escape("Linear(3 -> 4): x has shape (5, 7), expected (N, 3)")):
+        net().graph("svg", (5, 7))

@@ -1,0 +1,39 @@
+"""`bprop graph`: a config's net as a picture."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from .command import OK, command, takes_config
+
+DESCRIPTION = """\
+Draw the net of a config, forward and backward, shapes on the arrows: as an SVG, which browsers show,
+or in the language of Graphviz or of Mermaid.
+"""
+MORE = """\
+examples:
+  bprop graph examples/resnet.yaml --output resnet.svg
+  bprop graph digits_mlp --format mermaid
+  bprop graph digits_mlp --format dot | dot -Tpdf > net.pdf
+"""
+
+
+def add_to(commands) -> None:
+    """Add the command to the parser's."""
+    parser = command(commands, "graph", run, "draw a net, forward and backward", DESCRIPTION, MORE)
+    takes_config(parser)
+    parser.add_argument("--format", choices=["svg", "dot", "mermaid"], default="svg", help="svg if not given")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write it there instead of printing it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print or write the picture."""
+    from ..configs import load_config
+
+    experiment = load_config(arguments.config, arguments.overrides).build()
+    drawing = experiment.model.graph(arguments.format, (1, *experiment.dataset.input_shape))
+    if arguments.output is None:
+        sys.stdout.write(drawing)
+    else:
+        drawing.save(arguments.output)
+    return OK
