@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -132,8 +132,23 @@ class Epoch:
         step.net.flat_gradients[:] = optimizer.total
         return total / self.mass(len(self.order))
 
+    def product(self, step: CompiledStep, kind: str, v: np.ndarray) -> np.ndarray:
+        """The matrix of the mean loss's curvature, "hvp" or "gauss_newton", times v; see modules/derivatives."""
+        from ..modules.derivatives.curvature import run
+
+        if self.weights is not None:
+            raise ValueError(f"{step.optimizer.label()}: takes no sample_weight")
+        net, total = step.net, np.zeros_like(v)
+        start = net.counters()
+        for first in range(0, len(self.order), self.batch_size):
+            x, target = step.arrays(*self.batch(step, first))
+            run(kind, net, step.loss, x, target, v)
+            total += len(x) / len(self.order) * net.flat_gradients
+        net.load_counters(start)
+        return total
+
     def _whole(self, step: CompiledStep, optimizer: FullBatch) -> Iterator[tuple[int, float]]:
-        value = optimizer.minimize(step.net, lambda: self.objective(step, optimizer))
+        value = optimizer.minimize(step.net, lambda: self.objective(step, optimizer), partial(self.product, step))
         if not np.isfinite(value):
             raise NotFinite(f"the loss is {value}", 0)
         if len(self.outputs):  # they are of the last point that was tried

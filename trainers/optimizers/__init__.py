@@ -11,6 +11,7 @@ from .groups import Group
 from .lbfgs import LBFGS
 from .lion import Lion
 from .nadam import NAdam
+from .newton_cg import NewtonCG
 from .optimizer import Optimizer
 from .radam import RAdam
 from .rmsprop import RMSprop
@@ -31,6 +32,7 @@ __all__ = [
     "Group",
     "Lion",
     "NAdam",
+    "NewtonCG",
     "Optimizer",
     "RAdam",
     "RMSprop",

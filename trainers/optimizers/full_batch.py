@@ -11,6 +11,8 @@ from .checks import count, not_negative
 from .line_search import LineSearch, Point
 from .optimizer import Optimizer
 
+Product = Callable[[str, np.ndarray], np.ndarray]
+
 
 class FullBatch(Optimizer):
     """A descent along directions of its own choice, on the loss of all samples.
@@ -35,7 +37,7 @@ class FullBatch(Optimizer):
         not_negative(owner, tolerance_grad=tolerance_grad, tolerance_change=tolerance_change)
         self.max_iter, self.tolerance_grad, self.tolerance_change = max_iter, tolerance_grad, tolerance_change
         self.share = 1.0
-        vars(self).update(_memory={}, _converged=False, _gathering=False)
+        vars(self).update(_memory={}, _converged=False, _gathering=False, _product=None)
 
     def direction(self, gradient: np.ndarray) -> np.ndarray:
         """Where to go from here; it may use and change `self._memory`."""
@@ -79,11 +81,13 @@ class FullBatch(Optimizer):
 
     # -- the iterations -----------------------------------------------------------------------------------------------
 
-    def minimize(self, net: Module, closure: Callable[[], float]) -> float:
+    def minimize(self, net: Module, closure: Callable[[], float], product: Product | None = None) -> float:
         """Lower the loss by up to max_iter iterations; returns it.
 
-        Args: closure: gives the loss of the net as it is, and leaves its gradient in `net.flat_gradients`.
+        Args: closure: gives the loss of the net as it is, and leaves its gradient in `net.flat_gradients`; product:
+            gives a matrix of curvature, "hvp" or "gauss_newton", times a vector, to directions that ask for it.
         """
+        vars(self)["_product"] = product
         self.attach(net)
         x, gradients = net.flat_parameters, net.flat_gradients
         vars(self)["_converged"] = False
