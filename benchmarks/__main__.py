@@ -2,10 +2,10 @@
 
 python -m benchmarks [GROUP ...] [--threads 1 2] [--only TEXT] [--sides bprop torch jax] [--rounds 7] [--json FILE]
 
-GROUP: nets, images, units, optimizers, starting; nets if none is named. Each contestant is a process; a round
-measures each once, in turn. A figure is the median over rounds of the median of a call; the spread is the smallest
-and the largest of a round's medians. A missing package is left out. With --coretype, each workload runs twice: with
-OpenBLAS's own choice of kernels, and with OPENBLAS_CORETYPE as given.
+GROUP: nets, images, units, optimizers, derivatives, starting; nets if none is named.
+Each contestant is a process; a round measures each once, in turn. A figure is the median over rounds of the median of a
+call; the spread is the smallest and the largest of a round's medians. A missing package is left out. With --coretype,
+each workload runs twice: with OpenBLAS's own choice of kernels, and with OPENBLAS_CORETYPE as given.
 """
 
 import argparse
@@ -14,10 +14,15 @@ import os
 import platform
 from pathlib import Path
 
-from . import starting
+from . import derivatives, starting
 from .contest import available, run
 from .sides import PLACES
 from .workloads import GROUPS, title
+
+TABLES = {
+    "derivatives": lambda given: derivatives.run(given.rounds, given.seconds, given.only),
+    "starting": lambda given: starting.run(given.rounds),
+}
 
 
 def line(work, threads: int, label: str, result: dict) -> str:
@@ -53,8 +58,8 @@ def processor() -> str:
 
 def group(name: str) -> str:
     """The name of a group, or argparse's error."""
-    if name not in (*GROUPS, "starting"):
-        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(GROUPS)}, starting")
+    if name not in (*GROUPS, *TABLES):
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join((*GROUPS, *TABLES))}")
     return name
 
 
@@ -80,8 +85,8 @@ def main() -> None:
     print("times of a call: bprop, then the others with their ratio to it; `products` is the limit")
     records: list[dict] = []
     for chosen in arguments.groups:
-        if chosen == "starting":
-            for what, row in starting.run(arguments.rounds).items():
+        if chosen in TABLES:
+            for what, row in TABLES[chosen](arguments).items():
                 print(f"{what:48s} " + "  ".join(f"{side} {value:.3f}" for side, value in row.items()), flush=True)
                 records.append({"group": chosen, "workload": what, "sides": row})
             continue

@@ -28,7 +28,7 @@ def folder(tmp_path):
 
 def run(name, folder):
     done = subprocess.run(
-        [sys.executable, name],
+        [sys.executable, *name.split()],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -167,12 +167,31 @@ def test_a_net_of_two_heads_answers_twice(folder, tmp_path):
     sys.modules.pop("digit_slant")
 
 
+def test_derivatives(folder, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    output = run("derivatives.py", folder)
+    assert abs(float(re.search(r"symmetric: (\S+)", output)[1])) < 1e-10
+    before, after = (float(value) for value in re.search(r"loss: (\S+) before the step, (\S+) after", output).groups())
+    assert after < before - 0.05
+    largest, found = re.search(r"largest eigenvalues: \[\s*(\S+).*\] (\S+)", output).groups()
+    assert float(largest) == pytest.approx(float(found), rel=1e-6)
+
+
+def test_cost_of_gradients(folder, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    output = run("gradient_cost.py 400", folder)
+    assert output.count("W = ") == 2
+    assert "drawn: gradient_cost.png" in output or "no picture" in output
+
+
 def test_every_example_is_here():
     assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".yaml")} == {
         "by_hand.py",
+        "derivatives.py",
         "digit_slant.py",
         "digits_swish.yaml",
         "evaluation_trace.py",
+        "gradient_cost.py",
         "inception.yaml",
         "inverse_density.py",
         "numerical_derivatives.py",

@@ -1,0 +1,140 @@
+"""What derivatives beyond the gradient cost, counted in gradients: loss, gradient, jvp, products with the curvature.
+
+Each side runs in a process of its own, float64, one thread, in turn; figures are medians over rounds.
+Memory is how much the process grew from its gradients to its products with the Hessian, compiled code included.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from importlib.util import find_spec
+
+from .contest import ROOT
+
+NETS = {
+    "784-128-128-10, batch 32": ((784, 128, 128, 10), 32),
+    "784-256-256-10, batch 128": ((784, 256, 256, 10), 128),
+    "784-1200-1200-10, batch 128": ((784, 1200, 1200, 10), 128),
+}
+COMMON = """
+import json, resource, statistics, time
+import numpy as np
+
+sizes, batch = {sizes}, {batch}
+random = np.random.default_rng(0)
+x, target = random.random((batch, sizes[0])), random.integers(0, sizes[-1], batch)
+pairs = list(zip(sizes[:-1], sizes[1:]))
+
+
+def median(function, seconds={seconds}):
+    function()
+    times, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < 3:
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+"""
+BPROP = """
+from bprop.modules import Linear, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed, num_threads
+from bprop.modules.derivatives import Curvature, jvp
+
+manual_seed(0)
+net = Sequential()
+for i, o in pairs:
+    net.append(Linear(i, o))
+    net.append(Tanh())
+net = Sequential(*[module.copy() for module in list(net)[:-1]])
+loss = SoftmaxCrossEntropy().to("float64")
+with num_threads(1):
+    c = Curvature(net, loss, x, target)
+    v = random.standard_normal(c.size)
+    found = {"loss": median(lambda: loss.fprop(c.net.fprop(x), target)), "gradient": median(c.gradient)}
+    before = peak()
+    found["hvp"] = median(lambda: c.hvp(v))
+    found["grown"] = peak() - before
+    found["gauss_newton"] = median(lambda: c.gauss_newton(v))
+    found["jvp"] = median(lambda: jvp(c.net, x, direction=v))
+print(json.dumps(found | {"parameters": c.size * 8 / 2**20}))
+"""
+TORCH = """
+import torch
+from torch.func import functional_call, jvp
+
+torch.manual_seed(0)
+torch.set_num_threads(1)
+layers = [layer for i, o in pairs for layer in (torch.nn.Linear(i, o), torch.nn.Tanh())][:-1]
+net = torch.nn.Sequential(*layers).double()
+x, target = torch.tensor(x), torch.tensor(target)
+weights = list(net.parameters())
+v = [torch.randn_like(w) for w in weights]
+named = {name: w.detach() for name, w in net.named_parameters()}
+along = dict(zip(named, v))
+
+
+def loss():
+    return torch.nn.functional.cross_entropy(net(x), target)
+
+
+def gradient():
+    return torch.autograd.grad(loss(), weights)
+
+
+def hvp():
+    g = torch.autograd.grad(loss(), weights, create_graph=True)
+    return torch.autograd.grad(sum((a * b).sum() for a, b in zip(g, v)), weights)
+
+
+def alone():
+    with torch.no_grad():
+        return loss()
+
+
+found = {"loss": median(alone), "gradient": median(gradient)}
+before = peak()
+found["hvp"] = median(hvp)
+found["grown"] = peak() - before
+found["jvp"] = median(lambda: jvp(lambda w: functional_call(net, w, (x,)), (named,), (along,)))
+print(json.dumps(found | {"parameters": sum(w.numel() for w in weights) * 8 / 2**20}))
+"""
+SIDES = {"bprop": ("bprop.modules", BPROP), "torch": ("torch", TORCH)}
+RATIOS = (("gradient", "loss"), ("jvp", "gradient"), ("hvp", "gradient"), ("gauss_newton", "gradient"))
+
+
+def measure(side: str, sizes, batch: int, seconds: float) -> dict[str, float]:
+    """The figures of one process."""
+    code = COMMON.format(sizes=sizes, batch=batch, seconds=seconds) + SIDES[side][1]
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | one, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run(rounds: int, seconds: float = 0.3, only: str = "") -> dict[str, dict[str, float]]:
+    """For each net, figure and side, the median: ratios of times, and memory."""
+    rows: dict[str, dict[str, float]] = {}
+    sides = [side for side, (package, _) in SIDES.items() if find_spec(package)]
+    for name, (sizes, batch) in NETS.items():
+        if only not in name:
+            continue
+        found: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
+        for _ in range(rounds):
+            for side in sides:
+                found[side].append(measure(side, sizes, batch, seconds))
+        middle = {
+            side: {key: statistics.median(each[key] for each in runs) for key in runs[0]}
+            for side, runs in found.items()
+        }
+        for above, below in RATIOS:
+            row = {side: times[above] / times[below] for side, times in middle.items() if above in times}
+            rows[f"{name}: {above} / {below}"] = row
+        rows[f"{name}: gradient, ms"] = {side: 1e3 * times["gradient"] for side, times in middle.items()}
+        rows[f"{name}: MiB that hvp adds, with its code"] = {side: times["grown"] for side, times in middle.items()}
+        rows[f"{name}: MiB of parameters"] = {side: times["parameters"] for side, times in middle.items()}
+    return rows
