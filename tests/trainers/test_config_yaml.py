@@ -80,7 +80,8 @@ def test_anchors_repeat_a_value():
         ("a: b: c", "c.yaml:1:5: mapping values are not allowed here"),
         (
             "a:\n\t- b",
-            "c.yaml:2:1: while scanning for the next token, found character '\\t' that cannot start any token; lines are indented by spaces",
+            "c.yaml:2:1: while scanning for the next token, found character '\\t' that cannot start any "
+            "token; lines are indented by spaces",
         ),
         ("a: 'b", "c.yaml:1:6: while scanning a quoted scalar, found unexpected end of stream"),
         ("%YAML 3.0\n---\na: 1", "c.yaml:1:1: found incompatible YAML document (version 1.* is required)"),
