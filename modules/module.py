@@ -5,7 +5,7 @@ doors through which Python calls the compiled methods: checked shapes, paired ca
 """
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -296,6 +296,31 @@ class Module(Stateful):
         for prefix, module in self.named_modules():
             for name in module._counters:
                 module.write_number(name, given[f"{prefix}.{name}" if prefix else name])
+
+    def find(self, what: "str | type[Module]") -> dict[str, "Module"]:
+        """The modules inside this one, by name, of a class, or whose names match a pattern such as `*.conv?`."""
+        from .editing import find
+
+        return find(self, what)
+
+    def replace(self, what: "str | type[Module]", new: "Module | Callable[[Module], Module]") -> "Module":
+        """Put a module in the place of the one that `find` finds, or `new(old)` in the place of each; returns self.
+
+        Modules with the same weights are replaced by modules with the same weights. What was compiled is made anew.
+        Errors: ValueError where nothing is found, or several for one module; TypeError for what is no module.
+        """
+        from .editing import replace
+
+        replace(self, what, new)
+        return self
+
+    def apply(self, function: "Callable[[Module], object]") -> "Module":
+        """Call a function of each module inside, then of this one; returns self."""
+        for name, child in self._modules.items():
+            if not name.startswith("_"):
+                child.apply(function)
+        function(self)
+        return self
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
         """(name, module) for this module and all inside it."""

@@ -21,8 +21,6 @@ class Tie:
 
 def tie(own: "Module", other: "Module") -> None:
     """Give `other` the arrays of `own`, from now on."""
-    if not own.fixed_names():
-        return
     if own._tie is None:
         bind(own, Tie())
     bind(other, own._tie)

@@ -1,0 +1,78 @@
+"""Finding modules in a net by name or by class, and putting others in their place."""
+
+import difflib
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+from .joints import Joint
+from .module import Module
+
+What = str | type[Module]
+New = Module | Callable[[Module], Module]
+
+
+def find(net: Module, what: What) -> dict[str, Module]:
+    """The modules inside a net of a class, or whose names match a pattern; by name."""
+    inside = {name: module for name, module in net.named_modules() if name and not isinstance(module, Joint)}
+    if isinstance(what, str):
+        return {name: module for name, module in inside.items() if fnmatchcase(name, what)}
+    if not (isinstance(what, type) and issubclass(what, Module)):
+        raise TypeError(f"{net.label()}: find got {what!r}, expected a pattern of names or a class of modules")
+    return {name: module for name, module in inside.items() if isinstance(module, what)}
+
+
+def replace(net: Module, what: What, new: New) -> None:
+    """Put `new`, or what `new(old)` makes, in the place of each module that `find` finds; all at once or none."""
+    found = find(net, what)
+    if not found:
+        raise ValueError(f"{net.label()}: there is no {said(what)} to replace{like(net, what)}")
+    if isinstance(new, Module) and len(found) > 1:
+        wanted = "expected one, or a function that makes a module for each"
+        raise ValueError(f"{net.label()}: {said(what)} is {', '.join(found)}, {wanted}")
+    made: dict[str, Module] = {}
+    of_tie: dict = {}
+    for name, old in found.items():
+        if any(name.startswith(f"{other}.") for other in made):
+            continue  # it has gone with what it stood in
+        if old._tie in of_tie:  # so it stays one with the same weights
+            made[name] = of_tie[old._tie].share()
+            continue
+        made[name] = new if isinstance(new, Module) else new(old)
+        if not isinstance(made[name], Module):
+            raise TypeError(f"{net.label()}: replace got {made[name]!r} for {name}, expected a Module")
+        if old._tie is not None:
+            of_tie[old._tie] = made[name]
+    for k, module in enumerate(made.values()):
+        if module.parent is not None or any(module is other for other in list(made.values())[:k]):
+            raise ValueError(f"{module.label()} stands in a net already, at {module.path()}; use module.copy()")
+    for name, module in made.items():
+        put(found[name], module)
+
+
+def put(old: Module, new: Module) -> None:
+    """Let a module stand where another stood, which then stands in no net."""
+    owner = old.parent
+    assert isinstance(owner, Module)
+    names = list(owner._modules)
+    name = next(name for name in names if owner._modules[name] is old)
+    del owner._modules[name]
+    try:
+        owner._add_module(name, new)
+        vars(old)["_parent"] = None
+    except ValueError:
+        owner._modules[name] = old
+        raise
+    finally:
+        vars(owner)["_modules"] = {name: owner._modules[name] for name in [*names, *owner._modules]}
+
+
+def said(what: What) -> str:
+    """What is looked for, in words."""
+    return repr(what) if isinstance(what, str) else what.__name__
+
+
+def like(net: Module, what: What) -> str:
+    """The names that a pattern may have been meant to be."""
+    names = [name for name, module in net.named_modules() if name and not isinstance(module, Joint)]
+    close = difflib.get_close_matches(what, names, n=1) if isinstance(what, str) else []
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names[:20])}"
