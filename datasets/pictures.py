@@ -77,18 +77,18 @@ def class_folders(root: Path) -> list[Path]:
 
 def listed(root: Path) -> Listing:
     """The pictures of all classes; refuses a class without any, and files that are none."""
-    found: Listing = []
-    for label, folder in enumerate(class_folders(root)):
-        paths = sorted(path for path in folder.rglob("*") if path.is_file() and not hidden(path.relative_to(folder)))
-        for path in paths:
-            if path.suffix.lower() not in SUFFIXES:
-                raise ValueError(f"ImageFolder: {path} is no picture by its name, expected {', '.join(SUFFIXES)}")
-        if not paths:
-            raise ValueError(
-                f"ImageFolder: {folder} holds no picture, expected at least one of the class {folder.name}"
-            )
-        found += [(path, label) for path in paths]
-    return found
+    return [(path, label) for label, folder in enumerate(class_folders(root)) for path in pictures_in(folder)]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, and of those in it, in the order of their names."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not hidden(path.relative_to(folder)))
+    for path in paths:
+        if path.suffix.lower() not in SUFFIXES:
+            raise ValueError(f"{path} is no picture by its name, expected {', '.join(SUFFIXES)}")
+    if not paths:
+        raise ValueError(f"{folder} holds no picture, expected at least one")
+    return paths
 
 
 def hidden(path: Path) -> bool:

@@ -79,6 +79,7 @@ from .sequential import Sequential
 from .shrinkage_units import Hardshrink, Softshrink, Softsign, Tanhshrink
 from .softmax import LogSoftmax, Softmax, Softmin
 from .softmax_cross_entropy import SoftmaxCrossEntropy
+from .standardize import Standardize
 from .tables import ConcatTable, MapTable, ParallelTable
 from .variational_bound import VariationalBound
 
@@ -229,6 +230,7 @@ __all__ = [
     "Square",
     "SquaredHinge",
     "StackTable",
+    "Standardize",
     "Tanh",
     "Tanhshrink",
     "Threshold",

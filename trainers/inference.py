@@ -11,10 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from safetensors.numpy import load_file
 
-from ..datasets import Dataset, Preprocessing
+from ..datasets import Dataset, ImageFolder, Preprocessing
 from ..datasets.csv_table import read_csv
 from ..datasets.npy import damage_named
-from ..datasets.pictures import SUFFIXES, read_picture
+from ..datasets.pictures import SUFFIXES, pictures_in, read_picture
 from ..datasets.preprocessing import ClassTarget
 from ..modules.distributions import Bernoulli, Categorical
 from ..modules.multi_loss import MultiLoss
@@ -60,7 +60,17 @@ def rebuild_run(who: str, folder: Path, overrides: Iterable[str] = (), weights: 
     fitted = folder / "preprocessing.json"
     experiment = config.build(Preprocessing.load(fitted) if fitted.exists() else None)
     load_weights(experiment.model, folder, weights)
+    check_classes(who, experiment.dataset, folder)
     return experiment
+
+
+def check_classes(who: str, data: Dataset, folder: Path) -> None:
+    """ValueError for folders of pictures whose classes are not those of the training, in their order."""
+    known = Units.read(folder / WEIGHTS).class_names if isinstance(data, ImageFolder) else None
+    if known is not None and isinstance(data, ImageFolder) and list(data.class_names) != known:
+        raise ValueError(
+            f"{who}: {data.root} has the classes {', '.join(data.class_names)}, expected {', '.join(known)}"
+        )
 
 
 def part_of(who: str, data: Dataset, part: Part | None) -> str:
@@ -102,22 +112,28 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
     """What a run's net says of new inputs; its data set is not read.
 
     Args: source: a file or its content: an .npy array (N, ...) in the units of the data set's source, a table in CSV
-        that is encoded by the run's preprocessing (without one: a sample of numbers a row), or an image by Pillow.
+        that is encoded by the run's preprocessing (without one: a sample of numbers a row), or a picture by Pillow; or
+        a folder of pictures, whose names are then a column.
     Errors: FileNotFoundError; ValueError for inputs that do not fit.
     """
     config = load_config(config_of(folder))
-    content = source if isinstance(source, bytes) else source.read_bytes()
     model, loss = config.build_net()
     load_weights(model, folder, weights)
     fitted = folder / "preprocessing.json"
     preprocessing = Preprocessing.load(fitted) if fitted.exists() else None
     with damage_named(folder / WEIGHTS, ".safetensors"):
         units = Units.read(folder / WEIGHTS)
-    name = "the input" if isinstance(source, bytes) else str(source)
-    x = read_inputs(content, name, config, preprocessing, units)
+    files: dict[str, list] = {}
+    if isinstance(source, Path) and source.is_dir():
+        paths = pictures_in(source)
+        x = np.concatenate([image(path.read_bytes(), str(path), units) for path in paths])
+        files = {"file": [path.relative_to(source).as_posix() for path in paths]}
+    else:
+        name, content = ("the input", source) if isinstance(source, bytes) else (str(source), source.read_bytes())
+        x = read_inputs(content, name, config, preprocessing, units)
     shape = fitting_shape(model, x)
     outputs = Trainer(model, loss, SGD(lr=0.0), quiet=True).predict(x.reshape(shape))
-    return Predictions(outputs, columns_of(loss, outputs, preprocessing, units))
+    return Predictions(outputs, files | columns_of(loss, outputs, preprocessing, units))
 
 
 def read_inputs(content: bytes, name: str, config: Config, preprocessing, units: Units) -> np.ndarray:

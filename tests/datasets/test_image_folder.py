@@ -198,7 +198,7 @@ def test_folders_that_are_none(root, tmp_path):
     with pytest.raises(ValueError, match=r"none holds no folders, expected at least two, one for each class$"):
         load(ImageFolder(tmp_path / "none"))
     (tmp_path / "one" / "dog").mkdir()
-    with pytest.raises(ValueError, match=r"dog holds no picture, expected at least one of the class dog$"):
+    with pytest.raises(ValueError, match=r"dog holds no picture, expected at least one$"):
         load(ImageFolder(tmp_path / "one"))
     picture(root / "stray.png", np.zeros((4, 5)))
     with pytest.raises(ValueError, match=r"stray\.png lies in no class's folder, expected .*/CLASS/stray\.png$"):

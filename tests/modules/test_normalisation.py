@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from bprop.modules import BatchNorm1d, BatchNorm2d, LayerNorm, Linear, MeanSquaredError, RMSNorm, Sequential
+from bprop.modules import (
+    BatchNorm1d,
+    BatchNorm2d,
+    LayerNorm,
+    Linear,
+    MeanSquaredError,
+    RMSNorm,
+    Sequential,
+    Standardize,
+)
 from bprop.trainers import SGD, Callback, EarlyStopping, Trainer, TrainingError, compile_step
 
 torch = pytest.importorskip("torch")
@@ -88,6 +97,13 @@ def test_one_value_a_channel_has_no_variance(make):
         (lambda: BatchNorm2d(0), "^BatchNorm2d: num_features is 0, expected at least 1$"),
         (lambda: BatchNorm1d(3, eps=-1), "^BatchNorm1d: eps is -1, expected at least 0$"),
         (lambda: BatchNorm1d(3, momentum=2), "^BatchNorm1d: momentum is 2, expected 0 to 1 or None$"),
+        (lambda: Standardize([], []), "^Standardize: mean has 0 numbers and std 0, expected as many, at least 1$"),
+        (
+            lambda: Standardize([0.0], [1.0, 1]),
+            "^Standardize: mean has 1 numbers and std 2, expected as many, at least 1$",
+        ),
+        (lambda: Standardize([0.0], [0.0]), r"^Standardize: std is \[0.0\], expected finite numbers above 0$"),
+        (lambda: Standardize([np.inf], [1.0]), r"^Standardize: mean is \[inf\], expected finite numbers$"),
         (lambda: LayerNorm(0), "^LayerNorm: normalized_shape is 0, expected sizes of at least 1$"),
         (lambda: RMSNorm([]), r"^RMSNorm: normalized_shape is \[\], expected sizes of at least 1$"),
         (lambda: RMSNorm(3, eps=-0.1), "^RMSNorm: eps is -0.1, expected at least 0$"),

@@ -84,6 +84,35 @@ def test_an_array_of_bytes_is_the_same(run, folder, tmp_path, capsys):
     assert predicted(capsys, run, tmp_path / "new.png") == predicted(capsys, run, tmp_path / "new.npy")
 
 
+def test_a_folder_of_pictures(run, tmp_path, capsys):
+    random = np.random.default_rng(3)
+    (tmp_path / "more").mkdir()
+    for name, upper in (("a.png", True), ("more/b.jpg", False), ("z.bmp", True)):
+        flag(20, 30, upper, random).save(tmp_path / name)
+    rows = predicted(capsys, run, tmp_path)
+    assert [(row["file"], row["class"]) for row in rows] == [
+        ("a.png", "upper"),
+        ("more/b.jpg", "lower"),
+        ("z.bmp", "upper"),
+    ]
+    (tmp_path / "notes.txt").write_text("x")
+    assert "notes.txt is no picture by its name, expected .png" in refused(capsys, "predict", run, tmp_path)
+
+
+def test_figures_on_another_folder(run, folder, tmp_path, capsys):
+    random = np.random.default_rng(4)
+    for name in ("lower", "upper"):
+        (tmp_path / name).mkdir()
+        for n in range(5):
+            flag(20, 30, name == "upper", random).save(tmp_path / name / f"{n}.png")
+    words = ["evaluate", run, f"dataset.ImageFolder.root={tmp_path}", "dataset.ImageFolder.test_size=5"]
+    assert main([*map(str, words)]) == 0
+    assert "test_accuracy  1\n" in capsys.readouterr().out
+    (tmp_path / "lower").rename(tmp_path / "below")
+    wanted = f"evaluate: {tmp_path} has the classes below, upper, expected lower, upper"
+    assert wanted in refused(capsys, *words)
+
+
 def test_damaged_folders(folder, tmp_path, capsys):
     config, override = folder / "c.yaml", "dataset.ImageFolder.root="
     place = f"{config}:2:3: dataset.ImageFolder: "
@@ -94,9 +123,7 @@ def test_damaged_folders(folder, tmp_path, capsys):
         capsys, *words, f"{override}{tmp_path / 'x'}"
     )
     (tmp_path / "x" / "upper").mkdir()
-    assert "lower holds no picture, expected at least one of the class" in refused(
-        capsys, *words, f"{override}{tmp_path / 'x'}"
-    )
+    assert "lower holds no picture, expected at least one" in refused(capsys, *words, f"{override}{tmp_path / 'x'}")
     for name in ("lower", "upper"):
         flag(9, 9, True, np.random.default_rng(0)).save(tmp_path / "x" / name / "1.png")
         (tmp_path / "x" / name / "2.png").write_bytes(b"\x89PNG no more")

@@ -17,6 +17,8 @@ MORE = """\
 examples:
   bprop predict runs/x new.csv
   bprop predict runs/x digit.png
+  bprop predict runs/x pictures/
+      a row for each picture of a folder
   bprop predict runs/x x.npy --out y.npy
       the net's outputs as they are
   cat new.csv | bprop predict runs/x - > predictions.csv
@@ -27,7 +29,9 @@ def add_to(commands) -> None:
     """Add the command to the parser's."""
     parser = command(commands, "predict", run, "predict by a run's net", DESCRIPTION, MORE)
     takes_run(parser)
-    parser.add_argument("input", metavar="INPUT", help="an .npy, .csv or image file, or - for what comes in")
+    parser.add_argument(
+        "input", metavar="INPUT", help="an .npy, .csv or image file, a folder of images, or - for what comes in"
+    )
     where = parser.add_mutually_exclusive_group()
     takes_json(where)
     where.add_argument(
