@@ -77,7 +77,7 @@ def test_bishops_function_by_dual_numbers():
 
 
 def domke(x):
-    """Domke, Automatic Differentiation and Neural Networks, eq. 1."""
+    """Domke, Automatic Differentiation and Neural Networks, eq. 2.1."""
     return np.exp(np.exp(x) + np.exp(x) ** 2) + np.sin(np.exp(x) + np.exp(x) ** 2)
 
 
