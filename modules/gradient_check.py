@@ -8,6 +8,7 @@ one fails are single elements looked at, to name the worst.
 import numpy as np
 
 from .checked import remember
+from .engine.tables import changed, shape_of
 from .gradient_reference import Reference, reference_of
 from .gradient_report import GradientEntry, GradientReport, looks
 from .gradient_subject import STEP, Subject
@@ -30,7 +31,8 @@ def check_gradients(
     checks that grad_x has the shape of x, that bprop adds to the gradients of parameters (run twice, they double), that
     both runs agree, and that x, grad_y and the parameters keep their values.
 
-    Args: x: the input, which must give a finite y; whole numbers that are labels are not differentiated.
+    Args: x: the input, or a table of inputs, which must give a finite y; whole numbers that are labels are not
+            differentiated.
         target: for a loss, and only for a loss, whose x is the net's output y.
         directions, tolerance: of differences, how many for each array and the largest relative error (1e-9 is usual).
     Returns a GradientReport: print it, ask `.ok`, or call `.raise_if_wrong()` in a test. The same arguments give the
@@ -68,7 +70,9 @@ def compare(
     for name, array, gradient in subject.pairs if reference.judges else []:
         entries.append(check_array(subject, reference, name, array, gradient, directions, tolerance))
     inside = f", {len(module.children())} modules" if module.children() else ""
-    title = f"{module.label()}{inside}, {' and '.join(str(np.shape(a)) for a in arguments)} in float64"
+    title = (
+        f"{module.label()}{inside}, {' and '.join(str(shape_of(changed(np.asarray, a))) for a in arguments)} in float64"
+    )
     return GradientReport(
         title, tolerance, tuple(entries), tuple(problems), reference.said if entries or not reference.judges else ""
     )

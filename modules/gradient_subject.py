@@ -4,6 +4,7 @@ import numpy as np
 
 from .engine.calls import as_input
 from .engine.stateful import stored_names
+from .engine.tables import changed, is_table, leaves, like, shape_of
 from .gradient_report import GradientEntry
 from .module import Module
 
@@ -18,8 +19,9 @@ class Subject:
     def __init__(self, module: Module, arguments, random: np.random.Generator):
         self.module, self.random = module.copy().to(np.float64), random
         self.module.zero_grad()
-        self.arguments = [as_input(self.module, k, value).copy() for k, value in enumerate(arguments)]
-        self.x = self.arguments[0].copy()
+        given = [as_input(self.module, k, value) for k, value in enumerate(arguments)]
+        self.arguments = [changed(np.copy, value) for value in given]
+        self.x = changed(np.copy, self.arguments[0])
         self.counters = [
             (inside, name, value)
             for inside in self.module.all_modules()
@@ -37,9 +39,10 @@ class Subject:
             array[...] = value
 
     def y(self) -> np.ndarray:
-        """y, after a rewind."""
+        """y, after a rewind; all numbers of a table as one vector."""
         self.rewind()
-        return np.asarray(self.module.fprop(*self.arguments))
+        self.made = y = self.module.fprop(*self.arguments)
+        return np.concatenate([array.ravel() for array in leaves(y)]) if is_table(y) else np.asarray(y)
 
     def run(self) -> tuple[list[str], GradientEntry | None]:
         """Forward and backward, twice; fills `pairs`. Returns broken rules, and the entry of a misshapen grad_x."""
@@ -47,9 +50,11 @@ class Subject:
         self.size = float(np.linalg.norm(y))
         self.grad_y = self.random.standard_normal(y.shape) if y.ndim else np.ones(())
         self.grad_y /= np.linalg.norm(self.grad_y)
-        kept = {"x": self.arguments[0], "grad_y": self.grad_y, **dict(self.module.named_parameters())}
+        self.seed = arranged(self.grad_y, self.made) if is_table(self.made) else self.grad_y
+        inputs = named("x", self.arguments[0])
+        kept = {**inputs, "grad_y": self.grad_y, **dict(self.module.named_parameters())}
         problems = [] if np.isfinite(y).all() else ["y is not finite at this x"]
-        problems += [f"fprop changes {name}" for name in self._restore({"x": kept["x"]}, {"x": self.x})]
+        problems += [f"fprop changes {name}" for name in self._restore(inputs, named("x", self.x))]
         before = {name: array.copy() for name, array in kept.items()}
         grad_x = self._backward()
         gradients = {name: gradient.copy() for name, gradient in self.module.named_gradients()}
@@ -63,26 +68,30 @@ class Subject:
 
     def _restore(self, arrays, before) -> list[str]:
         """Give arrays their values of before; returns the names of those that had changed."""
-        changed = [name for name, array in arrays.items() if not np.array_equal(array, before[name], True)]
-        for name in changed:
+        other = [name for name, array in arrays.items() if not np.array_equal(array, before[name], True)]
+        for name in other:
             arrays[name][...] = before[name]
-        return changed
+        return other
 
     def _backward(self):
-        return self.module.bprop(*([self.grad_y] if self.module.takes_gradient else []))
+        return self.module.bprop(*([self.seed] if self.module.takes_gradient else []))
 
     def _fill(self, grad_x, again, gradients, problems) -> GradientEntry | None:
         """Pair arrays with their gradients; an input gradient of another shape gets an entry that says so."""
         x, wrong = self.arguments[0], None
         name = "x" if self.module.takes_gradient else "y"
-        if x.dtype.kind == "f" and np.shape(grad_x) != x.shape:
-            got = f"has shape {np.shape(grad_x)}" if isinstance(grad_x, np.ndarray) else f"is {grad_x!r:.40}"
-            text = f"(grad_{name} {got}, expected {x.shape})"
-            wrong = GradientEntry(name, x.shape, None, np.nan, np.nan, np.inf, False, text)
-        elif x.dtype.kind == "f":
-            self.pairs.append((name, x, grad_x))
-            if not np.allclose(again, grad_x, 1e-9, 0, equal_nan=True):
-                problems.append(f"bprop gives another grad_{name} in a second run")
+        whole = all(array.dtype.kind != "f" for array in leaves(x))
+        if not whole and shape_of(grad_x) != shape_of(x):
+            got = f"has shape {shape_of(grad_x)}" if isinstance(grad_x, np.ndarray | tuple) else f"is {grad_x!r:.40}"
+            text = f"(grad_{name} {got}, expected {shape_of(x)})"
+            wrong = GradientEntry(name, shape_of(x), None, np.nan, np.nan, np.inf, False, text)
+        elif not whole:
+            pairs = zip(named(name, x).items(), leaves(grad_x), leaves(again), strict=True)
+            for (place, array), gradient, second in pairs:
+                if array.dtype.kind == "f":
+                    self.pairs.append((place, array, gradient))
+                    if not np.allclose(second, gradient, 1e-9, 0, equal_nan=True):
+                        problems.append(f"bprop gives another grad_{place} in a second run")
         self.pairs += [(name, array, gradients[name]) for name, array in self.module.named_parameters()]
         return wrong
 
@@ -118,6 +127,20 @@ class Subject:
             kept[indices] = True
             direction *= kept.reshape(shape)
         return direction / np.linalg.norm(direction)
+
+
+def named(name: str, value) -> dict[str, np.ndarray]:
+    """An array under a name; those of a table as `x.0`, `x.1`, and `x.1.0` in a table within it."""
+    if type(value) is not tuple:
+        return {name: value}
+    return {place: leaf for k, item in enumerate(value) for place, leaf in named(f"{name}.{k}", item).items()}
+
+
+def arranged(numbers: np.ndarray, table):
+    """Stretches of a vector as the arrays of a table like this one."""
+    arrays = leaves(table)
+    parts = np.split(numbers, np.cumsum([array.size for array in arrays])[:-1])
+    return like(table, [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)])
 
 
 def added(name: str, twice: np.ndarray, once: np.ndarray) -> list[str]:

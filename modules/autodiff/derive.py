@@ -12,6 +12,8 @@ import numpy as np
 
 from ..engine.calls import as_input
 from ..engine.stateful import plain_python, stored_names
+from ..engine.tables import changed, leaves, like, shape_of
+from ..gradient_subject import named
 from ..module import Module
 from .rules import Untraceable
 from .scalar import Scalar, values_of
@@ -25,22 +27,26 @@ NUMPY = Path(np.__file__).resolve().parent
 class Derivation:
     """A function's value and evaluation trace at one place; `bprop` differentiates it backward, `tangent` forward.
 
-    y: the value, a number or array in float64. `print` shows the trace, with the adjoints of the last bprop and the
-    tangents of the last `tangent`.
+    y: the value, a number or array in float64, or a table of them. `print` shows the trace, with the adjoints of the
+    last bprop and the tangents of the last `tangent`.
     """
 
     def __init__(self, trace: Trace, y):
         self.trace, self._y = trace, y
-        self.y = np.array(values_of(y), np.float64)[()]
+        self.y = changed(lambda each: np.array(values_of(each), np.float64)[()], y)
         self._tangents: np.ndarray | None = None
         self._adjoints: np.ndarray | None = None
 
     def bprop(self, grad_y=1.0) -> dict[str, Any]:
         """The gradients of <grad_y, y> with respect to all inputs, by name."""
-        if np.shape(grad_y) not in ((), np.shape(self.y)):
-            raise ValueError(f"derive: grad_y has shape {np.shape(grad_y)}, expected {np.shape(self.y)}")
+        shape = shape_of(changed(np.asarray, self.y))
+        given = shape_of(changed(np.asarray, grad_y))
+        if given not in ((), shape):
+            raise ValueError(f"derive: grad_y has shape {given}, expected {shape}")
+        outputs = leaves(self._y)
+        seeds = zip(outputs, leaves(grad_y) if given else [grad_y] * len(outputs), strict=True)
         with np.errstate(all="ignore"):
-            self._adjoints = self.trace.adjoints(self._y, grad_y)
+            self._adjoints = self.trace.adjoints(list(seeds))
         return {
             name: self._adjoints[places] if np.ndim(places) else float(self._adjoints[places])
             for name, places in self.trace.inputs.items()
@@ -56,7 +62,8 @@ class Derivation:
                 raise ValueError(f"derive: {name} has a direction of shape {np.shape(direction)}, expected {wanted}")
         with np.errstate(all="ignore"):
             self._tangents = self.trace.tangents(directions)
-        return self.trace.tangents_at(self._y, self._tangents)
+        tangents = self._tangents
+        return changed(lambda each: self.trace.tangents_at(each, tangents), self._y)
 
     def __str__(self) -> str:
         return trace_table(self.trace, self._tangents, self._adjoints)
@@ -105,8 +112,8 @@ def run_module(trace: Trace, module: Module, arguments):
 def run_traced(trace: Trace, module: Module, fprop, arguments):
     """fprop(*arguments) as plain Python, with the first argument and the module's parameters in the trace."""
     x, *others = arguments
-    if x.dtype.kind == "f":
-        x = trace.enter("x" if module.takes_gradient else "y", x)
+    inputs = named("x" if module.takes_gradient else "y", x)
+    x = like(x, [trace.enter(name, a) if a.dtype.kind == "f" else a for name, a in inputs.items()])
     with traced_attributes(trace, module), plain_python():
         return guarded(module.label(), fprop, (x, *others))
 

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..engine.stateful import raw_method
+from ..engine.tables import changed, leaves, like
+from ..gradient_subject import named
 from ..module import Module
 from .derive import Derivation, run_traced
 from .trace import Trace
@@ -31,19 +33,21 @@ def derived(cls: M) -> M:
     author = raw_method(cls, "fprop")
 
     def fprop(self, *arguments):
-        if arguments[0].dtype == object:  # it stands in a net that is traced as a whole
+        if leaves(arguments[0])[0].dtype == object:  # it stands in a net that is traced as a whole
             return author(self, *arguments)
         trace = Trace()
         y = run_traced(trace, self, lambda *given: author(self, *given), arguments)
-        vars(self)["_derivation"] = derivation = Derivation(trace, y)
-        return np.array(derivation.y, self.dtype)[()]
+        derivation = Derivation(trace, y)
+        vars(self).update(_derivation=derivation, _form=changed(lambda _: None, arguments[0]))
+        return changed(lambda each: np.array(each, self.dtype)[()], derivation.y)
 
     def bprop(self, *grad_y):
         gradients = self._derivation.bprop(*grad_y)
         for name, gradient in self.named_gradients():
             gradient += gradients[name].astype(self.dtype)
-        grad_x = gradients.get("x" if self.takes_gradient else "y")
-        return None if grad_x is None else grad_x.astype(self.dtype)
+        inputs = named("x" if self.takes_gradient else "y", self._form)
+        found = [gradients.get(name) for name in inputs]  # labels have none
+        return like(self._form, [None if g is None else g.astype(self.dtype) for g in found])
 
     members: dict[str, Any] = {"__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": cls.__qualname__}
     members |= {"jit": False, "fprop": fprop, "bprop": bprop, "fprop_of_author": author}

@@ -150,12 +150,13 @@ class Trace:
         places = places_of(y)
         return np.zeros(np.shape(y))[()] if places is None else np.append(tangents, 0.0)[places]
 
-    def adjoints(self, y, grad_y) -> np.ndarray:
-        """Backward: the adjoint of each place, the derivative of <grad_y, y>, for an output y of this trace."""
+    def adjoints(self, seeds) -> np.ndarray:
+        """Backward: the adjoint of each place, the derivative of Σ <grad_y, y>, for pairs (y, grad_y)."""
         adjoints = np.zeros(self.size + 1)  # the last one gathers what constants would get, and nobody reads it
-        places = places_of(y)
-        if places is not None:
-            add_at(adjoints, places, np.broadcast_to(grad_y, np.shape(places)))
+        for y, grad_y in seeds:
+            places = places_of(y)
+            if places is not None:
+                add_at(adjoints, places, np.broadcast_to(grad_y, np.shape(places)))
         for operation in reversed(self.operations):
             for source, target, partial in operation.edges:
                 add_at(adjoints, source, partial * adjoints[target])

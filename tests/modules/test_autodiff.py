@@ -413,6 +413,27 @@ def test_a_module_without_bprop():
     assert net[1].x.dtype == net[1].slope.dtype == np.float32
 
 
+def test_tables_go_in_and_come_out():
+    @derived
+    class Both(Module):
+        def fprop(self, x):
+            return x[0] * x[1], x[0].sum(axis=1)
+
+        def check_arguments(self, *shapes):
+            return shapes
+
+    module, (a, b) = Both().to("float64"), (X, X + 1)
+    y = module.fprop((a, b))
+    grad_a, grad_b = module.bprop((np.ones_like(a), np.full(4, 2.0)))
+    np.testing.assert_allclose(y[1], a.sum(axis=1))
+    np.testing.assert_allclose(grad_a, b + 2)
+    np.testing.assert_allclose(grad_b, a)
+    found = derive(module, (a, b))
+    np.testing.assert_array_equal(found.bprop((np.ones_like(a), np.full(4, 2.0)))["x.0"], grad_a)
+    with pytest.raises(ValueError, match=r"^derive: grad_y has shape \(4, 3\), expected \(\(4, 3\), \(4,\)\)$"):
+        found.bprop(a)
+
+
 def test_a_module_with_bprop_needs_none():
     with pytest.raises(TypeError, match=r"^derived: Linear has a bprop of its own, expected none$"):
         derived(Linear)

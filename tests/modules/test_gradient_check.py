@@ -5,11 +5,14 @@ import re
 import numpy as np
 import pytest
 from bprop.modules import (
+    CMulTable,
+    ConcatTable,
     Flatten,
     GradientError,
     Linear,
     MeanSquaredError,
     Module,
+    ParallelTable,
     Parameter,
     ReLU,
     Sequential,
@@ -413,6 +416,27 @@ def test_counters_of_random_numbers_are_rewound():
     module = Noisy()
     assert check_gradients(module, X).ok
     assert module.step == 0
+
+
+# -- tables ------------------------------------------------------------------------------------------------------
+
+
+class Swapped(CMulTable):
+    """Gives each of two factors the gradient of the other."""
+
+    def wire_back(self, call, grad_y):
+        return super().wire_back(call, grad_y)[::-1]
+
+
+def test_tables_are_checked_array_by_array():
+    report = check_gradients(CMulTable(), (X, X[::-1])).raise_if_wrong()
+    assert [entry.name for entry in report.entries] == ["x.0", "x.1"]
+    assert str(report).startswith("Gradients of CMulTable(), ((4, 3), (4, 3)) in float64")
+    assert not any(entry.ok for entry in check_gradients(Swapped(), (X, X[::-1])).entries)
+    net = ParallelTable(Linear(3, 2), ConcatTable(Tanh(), Linear(3, 4)))
+    report = check_gradients(net, (X, 2 * X)).raise_if_wrong()
+    assert [entry.name for entry in report.entries] == ["x.0", "x.1", "0.weight", "0.bias", "1.1.weight", "1.1.bias"]
+    assert report.reference == "the trace of fprop"
 
 
 # -- losses ------------------------------------------------------------------------------------------------------
