@@ -2,7 +2,7 @@
 
 python -m benchmarks [GROUP ...] [--threads 1 2] [--only TEXT] [--sides bprop torch jax] [--rounds 7] [--json FILE]
 
-GROUP: nets, images, units, optimizers, derivatives, starting; nets if none is named.
+GROUP: nets, graphs, images, units, optimizers, derivatives, starting; nets if none is named.
 Each contestant is a process; a round measures each once, in turn. A figure is the median over rounds of the median of a
 call; the spread is the smallest and the largest of a round's medians. A missing package is left out. With --coretype,
 each workload runs twice: with OpenBLAS's own choice of kernels, and with OPENBLAS_CORETYPE as given.
@@ -69,7 +69,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, os.cpu_count() or 1])
     parser.add_argument("--only", default="", help="workloads whose name holds this text")
     parser.add_argument(
-        "--sides", nargs="+", default=["bprop", "torch", "torch channels_last", "torch DataLoader", "jax", "products"]
+        "--sides",
+        nargs="+",
+        default=["bprop", "by hand", "torch", "torch channels_last", "torch DataLoader", "jax", "products"],
     )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3, help="time for a side in a round")

@@ -35,7 +35,7 @@ class Net:
 
     def takes(self, side: str) -> bool:
         """Whether a side has this."""
-        if side == "torch channels_last" or (self.kind != "epoch" and side == "torch DataLoader"):
+        if side in ("torch channels_last", "by hand") or (self.kind != "epoch" and side == "torch DataLoader"):
             return False
         return self.kind != "predict" or side not in ("products", "torch.compile")
 
@@ -76,6 +76,27 @@ class Update:
 
     def takes(self, side: str) -> bool:
         return side == "bprop" or (side == "torch" and self.torch)
+
+
+@dataclass(frozen=True)
+class Ways:
+    """A training step of a net of several ways, as a Graph and by hand; what the side "by hand" takes is to compare."""
+
+    group: ClassVar[str] = "graphs"
+    name: str
+    shape: str
+    sample: tuple[int, ...]
+    batch: int
+    kind: ClassVar[str] = "ways"
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs float32; labels int64, or two columns of targets."""
+        random = np.random.default_rng(0)
+        x, labels = random.random((self.batch, *self.sample), np.float32), random.integers(0, 2, self.batch)
+        return x, np.stack([labels, x[:, 0]], axis=1).astype(np.float32) if self.shape == "two heads" else labels
+
+    def takes(self, side: str) -> bool:
+        return side in ("bprop", "by hand")
 
 
 Layers = tuple[tuple, ...]
@@ -142,6 +163,13 @@ IMAGES = [
     Images("layer depthwise 64 3x3, 14x14", (("conv", 64, 64, 3, 1, 1, 64),), MIDDLE, 32),
     Images("layer 64->256 1x1, 14x14", (("conv", 64, 256, 1, 1, 0),), MIDDLE, 32),
 ]
+GRAPHS = [
+    Ways("residual 64, 3 blocks, batch 32", "residual", (64,), 32),
+    Ways("residual 64, 3 blocks, batch 1", "residual", (64,), 1),
+    Ways("three ways 8 x 16 x 16, batch 32", "inception", (8, 16, 16), 32),
+    Ways("siamese 64-64-16, batch 32", "siamese", (2, 64), 32),
+    Ways("two heads 64-64, batch 32", "two heads", (64,), 32),
+]
 NETS = [
     Net("784-32-32-10, batch 16", (784, 32, 32, 10), 16),
     Net("784-128-128-10, batch 32", (784, 128, 128, 10), 32),
@@ -177,7 +205,7 @@ UPDATES = [
     *(Update(name, (("lr", 0.001),)) for name in ("NAdam", "RAdam", "ASGD", "Rprop")),
     Update("Lion", (("lr", 0.001),), torch=False),
 ]
-GROUPS: dict[str, list] = {"nets": NETS, "images": IMAGES, "units": UNITS, "optimizers": UPDATES}
+GROUPS: dict[str, list] = {"nets": NETS, "graphs": GRAPHS, "images": IMAGES, "units": UNITS, "optimizers": UPDATES}
 
 
 def title(work) -> str:

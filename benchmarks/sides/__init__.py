@@ -8,6 +8,7 @@ from importlib import import_module
 
 PLACES = {  # the module here, the package it needs, and what is bound beforehand
     "bprop": ("ours", "bprop.modules", {}),
+    "by hand": ("ours", "bprop.modules", {"by_hand": True}),
     "torch": ("torch", "torch", {}),
     "torch channels_last": ("torch", "torch", {"last": True}),
     "torch.compile": ("torch", "torch", {"compiled": True}),

@@ -9,7 +9,8 @@ from bprop.datasets import ArrayDataset
 from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed, num_threads
 from bprop.trainers import SGD, Trainer, compile_step
 
-from ..workloads import Images, Net, Unit, Update
+from ..workloads import Images, Net, Unit, Update, Ways
+from .graphs import SHAPES
 
 using = num_threads  # for a step; a training chooses for itself among what there is
 
@@ -70,6 +71,14 @@ def images(work: Images) -> Callable[[], object]:
 def seen(work: Images) -> Callable[[], object]:
     net, (x, _) = Sequential(*(layer(*each) for each in work.layers)).eval(), work.data()
     return lambda: net.fprop(x)
+
+
+def ways(work: Ways, by_hand: bool = False) -> Callable[[], object]:
+    manual_seed(0)
+    shape, (x, t) = SHAPES[work.shape], work.data()
+    net = shape[by_hand]()
+    compiled = compile_step(net, shape[2](), SGD(lr=0.001, momentum=0.9))
+    return lambda: compiled(x, t)
 
 
 def unit(work: Unit) -> Callable[[], object]:
