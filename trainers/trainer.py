@@ -34,7 +34,7 @@ from .step import CompiledStep
 from .threads import choose_threads
 
 EVALUATION_BATCH = 1000  # samples at a time, fewer if
-EVALUATION_BYTES = 2**26  # one output of a module would be larger
+EVALUATION_BYTES = 2**22  # one output of a module would be larger: what fits a cache is soon done
 COMPILING = "compiling the training step; the next run finds it in the cache"
 CHECKED = ("epochs", "batch_size", "shuffle", "balance", "metrics", "threads")
 Data = Dataset | ArrayDataset | tuple
