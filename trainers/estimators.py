@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from .. import modules
 from ..modules import Linear, Loss, Module, Sequential, Softmax
@@ -40,7 +40,7 @@ class BpropEstimator(BaseEstimator):
         lr: float = 1e-3,
         epochs: int = 100,
         batch_size: int = 32,
-        dtype: str = "float32",
+        dtype: str | None = None,
         random_state=None,
         verbose: bool = False,
     ):
@@ -60,18 +60,18 @@ class BpropEstimator(BaseEstimator):
 
     def _new_net(self, inputs: int, outputs: int) -> Module:
         if isinstance(self.model, Module):
-            return self.model.copy().to(self.dtype)
+            return self.model.copy().to(self.dtype_)
         if self.model is not None:
-            return self.model(inputs, outputs).to(self.dtype)
+            return self.model(inputs, outputs).to(self.dtype_)
         sizes = [inputs, *np.atleast_1d(self.hidden_layer_sizes).astype(int).tolist(), outputs]
         unit = self._named(modules, self.activation, Module, "activation")
         layers = [layer for pair in pairwise(sizes) for layer in (Linear(*pair), unit())]
-        return Sequential(*layers[:-1]).to(self.dtype)
+        return Sequential(*layers[:-1]).to(self.dtype_)
 
     def _new_loss(self) -> Loss:
         if isinstance(self.loss, Loss):
-            return self.loss.copy().to(self.dtype)
-        return self._named(modules, self.loss or self.default_loss, Loss, "loss")().to(self.dtype)
+            return self.loss.copy().to(self.dtype_)
+        return self._named(modules, self.loss or self.default_loss, Loss, "loss")().to(self.dtype_)
 
     def _new_optimizer(self) -> Optimizer:
         if isinstance(self.optimizer, Optimizer):
@@ -90,16 +90,23 @@ class BpropEstimator(BaseEstimator):
     def _new_trainer(self, net: Module, seed: int) -> Trainer:
         return Trainer(net, self._new_loss(), self._new_optimizer(), seed=seed, quiet=not self.verbose)
 
-    def _train(self, x, y, outputs: int, epochs: int, *, anew: bool) -> None:
-        """Train for some epochs, from new weights or on from those that are there."""
+    def _train(self, x, y, outputs: int, epochs: int, weights, *, anew: bool) -> None:
+        """Train for some epochs, from new weights or on from those that are there; samples of weight 0 are left out."""
+        if weights is not None:
+            weights = _check_sample_weight(weights, x, dtype=x.dtype, ensure_non_negative=True)
+            kept = weights > 0
+            x, y, weights = x[kept], y[kept], weights[kept]
         if anew or not hasattr(self, "net_"):
+            self.dtype_ = str(np.dtype(self.dtype or x.dtype))
             seed = int(check_random_state(self.random_state).randint(2**31))
             with seeded(seed):
                 self._trainer = self._new_trainer(self._new_net(x.shape[1], outputs), seed)
         elif not hasattr(self, "_trainer"):  # loaded from a file: the weights go on, the optimizer starts anew
             self._trainer = self._new_trainer(self.net_.copy(), 0)
-        trainer = self._trainer
-        trainer.fit((x, y), epochs=epochs, batch_size=min(self.batch_size, len(x)), metrics=[])
+        trainer, x = self._trainer, x.astype(self.dtype_, copy=False)
+        y = y if y.dtype.kind == "i" else y.astype(self.dtype_)
+        data = (x, y) if weights is None else (x, y, weights)
+        trainer.fit(data, epochs=epochs, batch_size=min(self.batch_size, len(x)), metrics=[])
         with trainer.optimizer.evaluated_weights(trainer.model):
             self.net_ = trainer.model.copy().eval()
         self.loss_curve_ = [row["train_loss"] for row in trainer.history]
@@ -107,7 +114,7 @@ class BpropEstimator(BaseEstimator):
     def _outputs(self, x) -> np.ndarray:
         """The net's outputs for checked inputs."""
         check_is_fitted(self)
-        x = validate_data(self, x, dtype=[np.float64, np.float32], reset=False).astype(self.dtype, copy=False)
+        x = validate_data(self, x, dtype=[np.float64, np.float32], reset=False).astype(self.dtype_, copy=False)
         return np.concatenate([self.net_.fprop(x[rows]) for rows in pieces(len(x))])
 
     # -- copies and files ------------------------------------------------------------------------------------------
@@ -138,8 +145,9 @@ class BpropClassifier(ClassifierMixin, BpropEstimator):
     Args: hidden_layer_sizes: units of each hidden layer; activation: a unit by its name in bprop.modules; model: in
         place of both, a module from (N, features) to (N, outputs), or a function (features, outputs) -> module; loss:
         a name or a Loss, by default SoftmaxCrossEntropy; optimizer: a name, made with `lr`, or an Optimizer; lr: the
-        learning rate of an optimizer that is named; epochs, batch_size: as for Trainer.fit; dtype: float32 or float64;
-        random_state: decides initial weights and the order of samples; verbose: show progress.
+        learning rate of an optimizer that is named; epochs, batch_size: as for Trainer.fit; dtype: float32, which
+        trains faster, or float64, by default that of X; random_state: decides initial weights and the order of samples;
+        verbose: show progress.
     After fit: net_ is the trained module, in evaluation mode; loss_curve_ the training loss of each epoch.
     Pickling, by which scikit-learn shares work among processes, takes settings and weights, no modules: for that, give
     a `model` as a function, and a loss and an optimizer by name. Inputs should be of the size of 1 (StandardScaler).
@@ -149,14 +157,14 @@ class BpropClassifier(ClassifierMixin, BpropEstimator):
 
     default_loss = "SoftmaxCrossEntropy"
 
-    def fit(self, X, y) -> "BpropClassifier":
-        """Train from new weights. Args: X (N, features); y (N,): labels of any kind."""
+    def fit(self, X, y, sample_weight=None) -> "BpropClassifier":
+        """Train from new weights. Args: X (N, features); y (N,): labels of any kind; sample_weight (N,): at least 0."""
         X, y = self._checked(X, y, reset=True)
         self.classes_, labels = np.unique(y, return_inverse=True)
-        self._train(X, labels, self._n_outputs(), self.epochs, anew=True)
+        self._train(X, labels, self._n_outputs(), self.epochs, sample_weight, anew=True)
         return self
 
-    def partial_fit(self, X, y, classes=None) -> "BpropClassifier":
+    def partial_fit(self, X, y, classes=None, sample_weight=None) -> "BpropClassifier":
         """Train for one epoch, on from the weights that are there. Args: classes: all labels, at the first call."""
         first = not hasattr(self, "net_")
         X, y = self._checked(X, y, reset=first)
@@ -169,12 +177,13 @@ class BpropClassifier(ClassifierMixin, BpropEstimator):
         unknown = np.setdiff1d(y, self.classes_)
         if unknown.size:
             raise ValueError(f"{type(self).__name__}: y has {list(unknown)}, expected some of {list(self.classes_)}")
-        self._train(X, np.searchsorted(self.classes_, y), self._n_outputs(), 1, anew=first)
+        self._train(X, np.searchsorted(self.classes_, y), self._n_outputs(), 1, sample_weight, anew=first)
         return self
 
     def predict_proba(self, X) -> np.ndarray:
         """Probabilities (N, classes), in the order of `classes_`."""
-        return Softmax().to(self.dtype).fprop(self._outputs(X))
+        y = self._outputs(X)
+        return Softmax().to(self.dtype_).fprop(y)
 
     def predict(self, X) -> np.ndarray:
         """The most probable labels (N,)."""
@@ -184,7 +193,7 @@ class BpropClassifier(ClassifierMixin, BpropEstimator):
     def _checked(self, X, y, reset: bool):
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], reset=reset)
         check_classification_targets(y)
-        return X.astype(self.dtype, copy=False), column_or_1d(y)
+        return X, column_or_1d(y)
 
     def _n_outputs(self) -> int:
         return len(self.classes_)
@@ -200,24 +209,24 @@ class BpropRegressor(RegressorMixin, BpropEstimator):
 
     default_loss = "MeanSquaredError"
 
-    def fit(self, X, y) -> "BpropRegressor":
-        """Train from new weights. Args: X (N, features); y (N,) or (N, K)."""
-        return self._fit(X, y, self.epochs, anew=True)
+    def fit(self, X, y, sample_weight=None) -> "BpropRegressor":
+        """Train from new weights. Args: X (N, features); y (N,) or (N, K); sample_weight (N,): at least 0."""
+        return self._fit(X, y, self.epochs, sample_weight, anew=True)
 
-    def partial_fit(self, X, y) -> "BpropRegressor":
+    def partial_fit(self, X, y, sample_weight=None) -> "BpropRegressor":
         """Train for one epoch, on from the weights that are there."""
-        return self._fit(X, y, 1, anew=not hasattr(self, "net_"))
+        return self._fit(X, y, 1, sample_weight, anew=not hasattr(self, "net_"))
 
     def predict(self, X) -> np.ndarray:
         """Predictions, of the shape of the targets."""
         y = self._outputs(X).astype(np.float64)
         return y if self.target_ndim_ == 2 else y[:, 0]
 
-    def _fit(self, X, y, epochs: int, *, anew: bool) -> "BpropRegressor":
+    def _fit(self, X, y, epochs: int, weights, *, anew: bool) -> "BpropRegressor":
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True, reset=anew)
         self.target_ndim_ = y.ndim
-        y = y.reshape(len(y), -1).astype(self.dtype)
-        self._train(X.astype(self.dtype, copy=False), y, y.shape[1], epochs, anew=anew)
+        y = y.reshape(len(y), -1).astype(np.float64)
+        self._train(X, y, y.shape[1], epochs, weights, anew=anew)
         self.n_outputs_ = y.shape[1]
         return self
 

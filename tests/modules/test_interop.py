@@ -3,7 +3,19 @@
 import numpy as np
 import pytest
 import safetensors.numpy
-from bprop.modules import BatchNorm1d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, SoftmaxCrossEntropy, Tanh
+from bprop.modules import (
+    AvgPool2d,
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Tanh,
+)
 from bprop.trainers import SGD, Trainer
 
 torch = pytest.importorskip("torch")
@@ -26,10 +38,34 @@ def perceptron_there():
     return nn.Sequential(nn.Linear(72, 16), nn.BatchNorm1d(16), nn.Tanh(), nn.Linear(16, 3))
 
 
-def test_a_net_trained_by_pytorch_gives_the_same_outputs(data, tmp_path):
-    _, x, target = data
+def convolutional():
+    return Sequential(
+        Conv2d(2, 4, 3, padding=1, bias=False), BatchNorm2d(4), ReLU(), MaxPool2d(2), Conv2d(4, 6, 2, padding="same"),
+        Tanh(), AvgPool2d(3, stride=1, padding=1), Flatten(), Linear(54, 3),
+    )  # fmt: skip
+
+
+def convolutional_there():
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(4, 6, 2, padding="same"), nn.Tanh(), nn.AvgPool2d(3, stride=1, padding=1), nn.Flatten(),
+        nn.Linear(54, 3),
+    )  # fmt: skip
+
+
+NETS = pytest.mark.parametrize(
+    ("made", "made_there", "images"),
+    [(perceptron, perceptron_there, False), (convolutional, convolutional_there, True)],
+    ids=["perceptron", "convolutional"],
+)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # PyTorch's own
+@NETS
+def test_a_net_trained_by_pytorch_gives_the_same_outputs(data, tmp_path, made, made_there, images):
+    x, target = data[0] if images else data[1], data[2]
     torch.manual_seed(0)
-    there = perceptron_there()
+    there = made_there()
     optimizer = torch.optim.SGD(there.parameters(), lr=0.1, momentum=0.9)
     for _ in range(20):
         optimizer.zero_grad()
@@ -37,7 +73,7 @@ def test_a_net_trained_by_pytorch_gives_the_same_outputs(data, tmp_path):
         optimizer.step()
     safetensors_torch.save_file(there.state_dict(), tmp_path / "there.safetensors")
 
-    net = perceptron()
+    net = made()
     net.load_state_dict(safetensors.numpy.load_file(tmp_path / "there.safetensors"))
     with torch.no_grad():
         wanted = there.eval()(torch.tensor(x)).numpy()
@@ -45,13 +81,15 @@ def test_a_net_trained_by_pytorch_gives_the_same_outputs(data, tmp_path):
     assert net[1].running_mean.any()
 
 
-def test_a_net_trained_here_gives_the_same_outputs_in_pytorch(data, tmp_path):
-    _, x, target = data
-    net = perceptron()
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@NETS
+def test_a_net_trained_here_gives_the_same_outputs_in_pytorch(data, tmp_path, made, made_there, images):
+    x, target = data[0] if images else data[1], data[2]
+    net = made()
     Trainer(net, SoftmaxCrossEntropy(), SGD(lr=0.1, momentum=0.9), quiet=True).fit((x, target), epochs=5, batch_size=16)
     safetensors.numpy.save_file(net.state_dict(), tmp_path / "here.safetensors")
 
-    there = perceptron_there()
+    there = made_there()
     there.load_state_dict(safetensors_torch.load_file(tmp_path / "here.safetensors"))
     with torch.no_grad():
         found = there.eval()(torch.tensor(x)).numpy()

@@ -127,6 +127,44 @@ def test_partial_fit_goes_on():
     assert regressor.score(X, X[:, 0]) > 0.9
 
 
+def test_a_sample_without_weight_is_as_if_it_were_not_there():
+    some = np.arange(len(X)) % 5 > 0
+    made = [BpropClassifier((8,), epochs=3, batch_size=30, random_state=0) for _ in range(4)]
+    made[0].fit(X[some], Y[some])
+    made[1].fit(X, Y, sample_weight=some.astype(float))
+    made[2].fit(X[some], Y[some], sample_weight=np.full(some.sum(), 3.0))
+    made[3].fit(X, Y, sample_weight=1 + 9 * (Y == 2))
+    first, left_out, alike, other = (each.predict_proba(X) for each in made)
+    np.testing.assert_array_equal(first, left_out)
+    np.testing.assert_array_equal(first, alike)  # equal weights change nothing
+    assert (other[:, 2] > first[:, 2]).mean() > 0.9  # heavy ones pull
+    assert made[0].score(X, Y, sample_weight=some) == made[0].score(X[some], Y[some])
+
+
+def test_weights_of_samples_in_regression_and_by_parts():
+    weights, y = 1.0 + 9 * (X[:, 0] > 0), X[:, 0] ** 2
+    plain, weighted = (BpropRegressor((), lr=0.05, epochs=20, random_state=0) for _ in range(2))
+    plain.fit(X, y)
+    weighted.fit(X, y, sample_weight=weights)
+    assert weighted.score(X, y, sample_weight=weights) > plain.score(X, y, sample_weight=weights)
+    parts = [BpropClassifier((), lr=0.05, random_state=0) for _ in range(2)]
+    for _ in range(3):
+        parts[0].partial_fit(X, Y, classes=[0, 1, 2], sample_weight=1 + (Y == 1))
+        parts[1].partial_fit(X, Y, classes=[0, 1, 2])
+    assert (parts[0].predict_proba(X)[:, 1] > parts[1].predict_proba(X)[:, 1]).mean() > 0.9
+    assert BpropRegressor((), random_state=0).partial_fit(X, y, sample_weight=weights).loss_curve_[0] > 0
+
+
+def test_wrong_weights_of_samples_are_refused():
+    for estimator, y in ((BpropClassifier((), epochs=1), Y), (BpropRegressor((), epochs=1), X[:, 0])):
+        with pytest.raises(ValueError, match=r"non-zero|expected 1 to 0"):
+            estimator.fit(X, y, sample_weight=np.zeros(len(X)))
+        with pytest.raises(ValueError, match=r"(?i)negative values"):
+            estimator.fit(X, y, sample_weight=-np.ones(len(X)))
+        with pytest.raises(ValueError, match="sample_weight"):
+            estimator.fit(X, y, sample_weight=np.ones(3))
+
+
 def test_pickles_hold_settings_and_arrays_alone():
     model = BpropClassifier((8,), epochs=2, random_state=0).fit(X, Y)
     text = pickle.dumps(model)
