@@ -22,6 +22,8 @@ from .wiring import Wired, plain_shape, tell_shape
 class Draw(Noise, Joint):
     """y[i] = 1 with probability σ(x[i]), else 0; straight-through, grad_x = grad_y σ(x) (1 - σ(x))."""
 
+    locally_linear = True
+
     def __init__(self):
         super().__init__()
         self.y = self.slope = self.grad_x = np.empty((0, 0))
@@ -45,6 +47,10 @@ class Draw(Noise, Joint):
             grad_x[i] = grad_y[i] * slope[i]
         return self.grad_x
 
+    def jvp(self, v):
+        """0: a draw stays what it is"""
+        return np.zeros_like(v)
+
 
 class LogProbability(Joint):
     """log p(s | x) = Σₖ s[k] x[k] - log(1 + exp x[k]) of draws s (N, D), as a column; grad_x = grad_y (s - σ(x))."""
@@ -54,6 +60,7 @@ class LogProbability(Joint):
         self.y = self.slope = self.grad_x = np.empty((0, 0))
 
     def fprop(self, x, s):  # type: ignore[override]
+        self.x = x
         self.y, self.slope = reuse(self.y, (x.shape[0], 1), x.dtype), reuse_like(self.slope, x)
         for n in range(x.shape[0]):
             total = x.dtype.type(0)
@@ -69,6 +76,24 @@ class LogProbability(Joint):
             for k in range(self.slope.shape[1]):
                 self.grad_x[n, k] = grad_y[n, 0] * self.slope[n, k]
         return self.grad_x
+
+    def jvp(self, v_x, v_s):
+        """Σₖ (s - σ) v_x + x v_s"""
+        out = np.zeros((v_x.shape[0], 1), v_x.dtype)
+        for n in range(v_x.shape[0]):
+            for k in range(v_x.shape[1]):
+                out[n, 0] += self.slope[n, k] * v_x[n, k] + self.x[n, k] * v_s[n, k]
+        return out
+
+    def rbprop(self, v_x, v_s, grad_y, r_grad_y):
+        """r_grad_y (s - σ) + grad_y (v_s - σ (1 - σ) v_x)"""
+        out = np.empty(v_x.shape, v_x.dtype)
+        for n in range(v_x.shape[0]):
+            for k in range(v_x.shape[1]):
+                p = sigmoid(self.x[n, k])
+                change = v_s[n, k] - p * (1 - p) * v_x[n, k]
+                out[n, k] = r_grad_y[n, 0] * self.slope[n, k] + grad_y[n, 0] * change
+        return out
 
     def check_arguments(self, *shapes):
         return (shapes[0][0], 1)

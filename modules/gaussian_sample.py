@@ -42,7 +42,7 @@ class GaussianSample(Noise):
         self.y = self.slope = self.grad_x = np.empty((0, 0))
 
     def fprop(self, x):
-        half = x.shape[-1] // 2
+        self.x, half = x, x.shape[-1] // 2
         self.y = reuse(self.y, x.shape[:-1] + (half,), x.dtype)  # noqa: RUF005 - numba has no starred tuples
         self.slope, self.grad_x = reuse_like(self.slope, self.y), reuse_like(self.grad_x, x)
         self.noise = reuse(self.noise, (self.y.size + self.y.size % 2,), x.dtype)
@@ -73,6 +73,31 @@ class GaussianSample(Noise):
                 grad_x[n, k] = grad_y[n, k]
                 grad_x[n, half + k] = grad_y[n, k] * slope[n, k]
         return self.grad_x
+
+    def jvp(self, v):
+        """v_m + z ds/dr v_r"""
+        out = np.empty(self.y.shape, v.dtype)
+        v, rows, slope = as_rows(v), as_rows(out), as_rows(self.slope)
+        half = slope.shape[1]
+        for n in range(slope.shape[0]):
+            for k in range(half):
+                rows[n, k] = v[n, k] + slope[n, k] * v[n, half + k]
+        return out
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """[r_grad_y, r_grad_y z ds/dr + grad_y z d²s/dr² v_r]"""
+        out = np.empty(v.shape, v.dtype)
+        x, v, rows, slope = as_rows(self.x), as_rows(v), as_rows(out), as_rows(self.slope)
+        grad_y, r_grad_y = as_rows(grad_y), as_rows(r_grad_y)
+        half = slope.shape[1]
+        for n in range(slope.shape[0]):
+            for k in range(half):
+                bend = slope[n, k] / 2
+                if self.scale == "softplus":
+                    bend = slope[n, k] * sigmoid(-x[n, half + k])
+                rows[n, k] = r_grad_y[n, k]
+                rows[n, half + k] = r_grad_y[n, k] * slope[n, k] + grad_y[n, k] * bend * v[n, half + k]
+        return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) < 2 or input_shape[-1] % 2:

@@ -70,7 +70,10 @@ class Module(Stateful):
 
     def bprop(self, grad_y):
         """grad_x = (dy/dx)ᵀ grad_y; adds to the gradients of the parameters."""
-        raise NotImplementedError(f"{type(self).__name__} has no bprop: write `def bprop(self, grad_y)`")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no bprop: write `def bprop(self, grad_y)`, "
+            "or put @derived of bprop.modules.autodiff above the class until you have"
+        )
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of y for an x of shape `input_shape`, both with the batch axis; ValueError if x does not fit.
