@@ -16,10 +16,8 @@ dataset:
   ImageFolder: {{root: {root}, size: 8, test_size: 0.2}}
 augment: [Flip, Shift: {{pixels: 1}}]
 model:
-  - Conv2d: {{in_channels: 3, out_channels: 4, kernel_size: 3}}
-  - ReLU
   - Flatten
-  - Linear: {{in_features: 144, out_features: 2}}
+  - Linear: {{in_features: 192, out_features: 2}}
 loss: SoftmaxCrossEntropy
 optimizer: {{SGD: {{lr: 0.05, momentum: 0.9}}}}
 trainer: {{epochs: 8, batch_size: 8}}
@@ -115,7 +113,6 @@ def test_figures_on_another_folder(run, folder, tmp_path, capsys):
 
 def test_damaged_folders(folder, tmp_path, capsys):
     config, override = folder / "c.yaml", "dataset.ImageFolder.root="
-    place = f"{config}:2:3: dataset.ImageFolder: "
     words = ["train", config, "--dry-run"]
     assert f"ImageFolder: there is no folder {tmp_path / 'x'}" in refused(capsys, *words, f"{override}{tmp_path / 'x'}")
     (tmp_path / "x" / "lower").mkdir(parents=True)
@@ -130,9 +127,13 @@ def test_damaged_folders(folder, tmp_path, capsys):
     message = refused(capsys, *words, f"{override}{tmp_path / 'x'}", "dataset.ImageFolder.test_size=0")
     assert "2.png: " in message
     assert "expected a whole picture" in message
+    conv = "model=[{Conv2d: {in_channels: 3, out_channels: 4, kernel_size: 9}}, Flatten]"
+    message = refused(capsys, *words, conv)
+    assert (
+        "model.0.Conv2d: Conv2d(3 -> 4, kernel_size=9): x has shape (1, 3, 8, 8), expected at least 9 by 9" in message
+    )
     message = refused(capsys, *words, "dataset.ImageFolder.size=2")
-    assert "model.0.Conv2d: " in message
-    assert place not in message
+    assert "a sample of the data set has shape (3, 2, 2)" in message
 
 
 def test_standardised_inputs_have_no_pictures(tmp_path, capsys):
