@@ -11,7 +11,7 @@ from typing import Any
 from .engine.operations import Operations
 from .module import Module
 from .sequential import Sequential
-from .wiring import Wired
+from .wiring import Wired, check_table
 
 
 class Share:
@@ -119,6 +119,8 @@ class Graph(Wired):
     # -- both passes ---------------------------------------------------------------------------------------------
 
     def wire(self, call, x):
+        if self._several[0]:
+            check_table(self, x, len(self._given))
         values = dict(zip(self._given, x if self._several[0] else (x,), strict=True))
         for name in self._order:
             sources = tuple(self._value(values, name, source) for source in self._sources[name])

@@ -15,7 +15,7 @@ from .engine.stateful import Stateful, in_plain_python, method_names, plain_pyth
 from .engine.tables import is_table_of_shapes
 from .initializers import new_key
 from .parameter import Buffer, Counter, Parameter, flatten
-from .sharing import first_of, part, refuse_ties_between_nets, retie, tie, untied
+from .sharing import first_of, part, point_at, refuse_ties_between_nets, retie, tie, untied
 
 if TYPE_CHECKING:
     from .drawing import Drawing, Format
@@ -87,6 +87,14 @@ class Module(Stateful):
             raise TypeError(f"{self.label()}: fprop returns {type(y).__name__}, expected one array")
         return y.shape
 
+    def one_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """`output_shape` of a net that is trained or asked for its outputs; ValueError if it makes a table."""
+        shape = self.output_shape(tuple(input_shape))
+        if is_table_of_shapes(shape):
+            said = f"{self.label()}: makes a table of {len(shape)} arrays, expected one"
+            raise ValueError(f"{said}; a JoinTable or StackTable after it makes one of them")
+        return shape
+
     def check_arguments(self, *shapes):
         """ValueError unless arguments of these shapes fit; returns the shape of the result."""
         if is_table_of_shapes(shapes[0]):
@@ -157,6 +165,10 @@ class Module(Stateful):
             hidden[f"v_{name}"] = np.zeros((0,) * hidden[name].ndim, self.dtype)
         if name not in self._parameters:
             self._parameters.append(name)
+        for other in self._tie.members if self._tie is not None else ():
+            if name in other._parameters:
+                point_at(self, other)
+                other.changed()
         self.changed()
 
     def _add_buffer(self, name: str, buffer: Buffer) -> None:

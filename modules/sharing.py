@@ -44,7 +44,7 @@ def part(copy: "Module") -> None:
 
 def point_at(own: "Module", other: "Module") -> None:
     """Let the attributes of `other`, in compiled code too, be the arrays of `own`."""
-    for name in own.fixed_names():
+    for name in own.fixed_names() & other.fixed_names():
         vars(other)[name] = vars(own)[name]
         for state in other._states.values():
             state.write(name, vars(own)[name])

@@ -5,6 +5,7 @@ which a module of one's own calls the container: only what `call` does with a ch
 """
 
 import functools
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -56,9 +57,11 @@ class Wired(Module):
         return self.output_shape(*shapes)
 
     def joint(self, name: str, make: Callable[[], Module]) -> Module:
-        """The joint of this name, which is made when it is first needed."""
+        """The joint of this name, which is made when it is first needed: nothing that is there already changes."""
         if name not in self._modules:
-            self._add_module(name, make())
+            joint = make().to(self.dtype)
+            vars(joint)["_parent"] = weakref.ref(self)
+            self._modules[name] = joint
         return self._modules[name]
 
     def sum_of(self, call: Call, name: str, grads: list):

@@ -80,7 +80,7 @@ class CompiledStep:
     def _check(self, x: np.ndarray, target: np.ndarray, *weight: np.ndarray) -> None:
         if len(x) == 0:
             raise ValueError("step: the minibatch is empty, expected at least one sample")
-        y_shape = self.net.output_shape(x.shape)
+        y_shape = self.net.one_output_shape(x.shape)
         self.loss.check_arguments(y_shape, target.shape)
         for each in weight:
             self.loss.check_weights(y_shape, each.shape)

@@ -310,7 +310,7 @@ class Trainer:
 
     def _check(self, data: ArrayDataset, metrics: dict[str, Metric]) -> None:
         """Refuse data that do not fit the net, the loss or a metric, before anything is trained."""
-        output_shape = self.model.output_shape((1, *data.input_shape))
+        output_shape = self.model.one_output_shape((1, *data.input_shape))
         self.loss.check_shapes(output_shape, (1, *data.target_shape), None)
         self.loss.check_targets(data.y, output_shape)
         if data.sample_weight is not None:

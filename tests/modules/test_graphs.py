@@ -19,6 +19,7 @@ from bprop.modules import (
     MeanSquaredError,
     NarrowTable,
     ParallelTable,
+    Parameter,
     Sequential,
     Share,
     SoftmaxCrossEntropy,
@@ -28,7 +29,7 @@ from bprop.modules import (
     check_gradients,
 )
 from bprop.modules.engine.operations import Operations
-from bprop.trainers import SGD, compile_step
+from bprop.trainers import SGD, Trainer, compile_step
 
 
 def diamond():
@@ -251,6 +252,45 @@ def test_shapes_that_do_not_fit_name_the_place(make, shape, message):
             ask(shape)
 
 
+def test_a_net_that_is_trained_takes_and_makes_one_array(random):
+    two = Sequential(ConcatTable(Linear(3, 2), Linear(3, 2)))
+    message = (
+        "Sequential(): makes a table of 2 arrays, expected one; a JoinTable or StackTable after it makes one of them"
+    )
+    x, labels = random.standard_normal((4, 3)), np.zeros(4, np.int64)
+    for train in (compile_step(two, SoftmaxCrossEntropy(), SGD(lr=0.1)), by_trainer(two)):
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            train(x, labels)
+    pair = Graph({"s": (CAddTable(), ["a", "b"])}, "s", ["a", "b"])
+    with pytest.raises(ValueError, match=r"^Graph\(a, b -> s\): x has shape \(1, 3\), expected a table of arrays$"):
+        by_trainer(pair)(x, labels)
+    with pytest.raises(ValueError, match=r"^Graph\(a, b -> s\): x is a table of 3 arrays, expected 2$"):
+        pair.fprop((x, x, x))
+
+
+def by_trainer(net):
+    trainer = Trainer(net, SoftmaxCrossEntropy(), SGD(lr=0.1), quiet=True)
+    return lambda x, labels: trainer.fit((x, labels), epochs=1, batch_size=2)
+
+
+def test_a_module_stands_at_one_node_only():
+    layer = Linear(3, 3)
+    with pytest.raises(ValueError, match=r"^Linear\(3 -> 3\) stands in a net already, at model.a: .* module.share\(\)"):
+        Graph({"a": (layer, "x"), "b": (layer, "a")}, "b")
+
+
+@pytest.mark.filterwarnings("ignore:.*has jit = False:UserWarning")
+def test_a_node_may_run_as_python(random):
+    from .custom import InPython
+
+    net = Graph({"a": (Linear(3, 3), "x"), "p": (InPython(), "a"), "s": (CAddTable(), ["a", "p", "x"])}, "s")
+    other, x, target = net.copy(), random.standard_normal((4, 3)), np.zeros((4, 3))
+    step, loss = compile_step(net, MeanSquaredError(), SGD(lr=0.0)), MeanSquaredError()
+    assert step(x, target) == pytest.approx(float(loss.fprop(other.fprop(x), target)), rel=1e-5)
+    other.bprop(loss.bprop())
+    np.testing.assert_allclose(net.flat_gradients, other.flat_gradients, 1e-4, 1e-6)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -314,6 +354,27 @@ def test_the_gradients_are_those_of_pytorch(random):
     y.square().sum().backward()
     net.bprop(2 * y.detach().numpy())
     np.testing.assert_allclose(net[1][0][0].grad_weight, linear.weight.grad, 1e-9)
+
+
+def test_a_new_parameter_is_shared_too():
+    first = Linear(3, 2)
+    net = Sequential(first, Linear(2, 3), first.share())
+    net[2].weight = Parameter(np.ones((2, 3)))
+    assert np.shares_memory(net[0].weight, net[2].weight)
+    assert net[0].weight.all()
+    assert net.flat_parameters.size == 8 + 9
+
+
+def test_it_goes_on_where_it_was_saved(random, tmp_path):
+    data, nets = (random.standard_normal((20, 2, 3)), random.standard_normal((20, 1))), [siamese()]
+    nets += [nets[0].copy(), nets[0].copy()]
+    trainers = [Trainer(net, MeanSquaredError(), SGD(lr=0.1, momentum=0.9), quiet=True) for net in nets]
+    trainers[0].fit(data, epochs=3, batch_size=5)
+    trainers[1].fit(data, epochs=2, batch_size=5)
+    trainers[1].save(tmp_path)
+    trainers[2].load(tmp_path)
+    trainers[2].fit(data, epochs=1, batch_size=5)
+    np.testing.assert_array_equal(nets[0].flat_parameters, nets[2].flat_parameters)
 
 
 def test_random_numbers_are_not_shared():

@@ -29,7 +29,7 @@ def check_fit(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> Non
     """
     inputs = (1, *dataset.input_shape)
     try:
-        outputs = model.output_shape(inputs)
+        outputs = getattr(model, "one_output_shape", model.output_shape)(inputs)
     except Exception as error:  # a ValueError for a shape; of a module of one's own, anything
         spec = _named_by(getattr(error, "__notes__", ()), specs["model"])
         hint = f"a sample of the data set has shape {tuple(dataset.input_shape)}"
