@@ -9,6 +9,7 @@ from .kernels.buffers import flat, reuse, reuse_like
 from .kernels.products import add_to_rows
 from .kernels.statistics import (
     add_directions,
+    batch_rbprop,
     centred,
     channel_means,
     column_means,
@@ -159,6 +160,22 @@ class BatchNorm1d(Module):
             add_to_rows(self.grad_x, self.columns)
         return self.grad_x.reshape(v.shape).copy()
 
+    def rbprop(self, v, grad_y, r_grad_y):
+        """The change of all gradients along v, v_weight and r_grad_y: see batch_rbprop."""
+        shape = (v.shape[0], self.num_features, v.size // (v.shape[0] * self.num_features))
+        out, by_batch = np.empty(shape, v.dtype), self.training or self.running_mean is None
+        images, grad, r_grad = flat(v).reshape(shape), flat(grad_y).reshape(shape), flat(r_grad_y).reshape(shape)
+        normal = self.normal.reshape(shape)
+        if self.weight is None:
+            none = self.inverse  # stands for vectors that there are not
+            batch_rbprop(images, grad, r_grad, normal, self.inverse, None, None, by_batch, none, none, out)
+        else:
+            batch_rbprop(
+                images, grad, r_grad, normal, self.inverse, self.weight, self.v_weight, by_batch,
+                self.grad_weight, self.grad_bias, out,
+            )  # fmt: skip
+        return out.reshape(v.shape)
+
     def write_grad_x(self, grad_y):
         """grad_x of the rows of grad_y: centred where the statistics are the minibatch's, and scaled."""
         if self.running_mean is None or self.training:
@@ -257,6 +274,8 @@ class BatchNorm2d(BatchNorm1d):
                     for p in range(out.size):
                         out[p] += self.v_weight[c] * normal[p] + self.v_bias[c]
         return self.grad_x.reshape(v.shape).copy()
+
+    rbprop = BatchNorm1d.rbprop
 
     def write_grad_x(self, grad_y):
         """grad_x of the planes of grad_y: centred where the statistics are the minibatch's, and scaled."""

@@ -140,6 +140,10 @@ class LearntPrecision(Module):
                 rows[n, i], rows[n, self.features + i] = v[n, i], self.v_raw[i]
         return out
 
+    def rbprop(self, v, grad_y, r_grad_y):
+        """The bprop of r_grad_y, since y is linear in x and r."""
+        return self.bprop(r_grad_y).copy()
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) < 2 or input_shape[-1] != self.features:
             raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, {self.features})")

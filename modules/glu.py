@@ -56,6 +56,22 @@ class GLU(Module):
                 rows[n, k] = gate[n, k] * (v[n, k] + x[n, k] * (1 - gate[n, k]) * v[n, half + k])
         return out
 
+    def rbprop(self, v, grad_y, r_grad_y):
+        """R{grad_a} = r σ + g R{σ},   R{grad_b} = r a σ (1 - σ) + g (v_a σ (1 - σ) + a (1 - 2σ) R{σ}),   g = grad_y"""
+        out = np.empty(v.shape, v.dtype)
+        x, gate, v, g, r, rows = (
+            as_rows(self.x), as_rows(self.gate), as_rows(v), as_rows(grad_y), as_rows(r_grad_y), as_rows(out)
+        )  # fmt: skip
+        half = gate.shape[1]
+        for n in range(gate.shape[0]):
+            for k in range(half):
+                s, a = gate[n, k], x[n, k]
+                slope = s * (1 - s)
+                change = slope * v[n, half + k]
+                rows[n, k] = r[n, k] * s + g[n, k] * change
+                rows[n, half + k] = r[n, k] * a * slope + g[n, k] * (v[n, k] * slope + a * (1 - 2 * s) * change)
+        return out
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) < 2 or input_shape[-1] % 2:
             raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, ..., 2K)")

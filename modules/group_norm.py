@@ -3,7 +3,7 @@
 import numpy as np
 
 from .kernels.buffers import flat, reuse
-from .kernels.statistics import normal_rows, normal_rows_bprop
+from .kernels.statistics import normal_rows, normal_rows_bprop, normal_rows_rbprop
 from .layer_norm import checked_eps
 from .module import Module
 from .parameter import Parameter
@@ -77,6 +77,30 @@ class GroupNorm(Module):
                 for p in range(y.shape[1]):
                     y[m, p] = self.weight[c] * y[m, p] + self.v_weight[c] * normal[m, p] + self.v_bias[c]
         return out.reshape(v.shape)
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """R{grad_x} from g, R{g} = weight r_grad_y + v_weight grad_y; R{grad_weight} += Σ r_grad_y x̂ + grad_y R{x̂}"""
+        shape, out = self.normal.shape, np.empty(self.normal.shape, v.dtype)
+        rows, g, r = flat(v).reshape(shape), flat(grad_y).reshape(shape), flat(r_grad_y).reshape(shape)
+        if self.weight is not None:
+            q = np.empty(shape, v.dtype)
+            normal_rows_bprop(rows, self.normal, self.inverse, q)
+            g, r = self.directions_through_channels(self.planes(g), self.planes(r), self.planes(q))
+            g, r = g.reshape(shape), r.reshape(shape)
+        normal_rows_rbprop(rows, g, r, self.normal, self.inverse, out)
+        return out.reshape(v.shape)
+
+    def directions_through_channels(self, grad_y, r_grad_y, q):
+        """g and R{g}, and the changes of the gradients of weight and bias; all (N C, P)."""
+        g, r, normal = np.empty(q.shape, q.dtype), np.empty(q.shape, q.dtype), self.planes(self.normal)
+        for m in range(q.shape[0]):
+            c = m % self.num_channels
+            for p in range(q.shape[1]):
+                self.grad_bias[c] += r_grad_y[m, p]
+                self.grad_weight[c] += r_grad_y[m, p] * normal[m, p] + grad_y[m, p] * q[m, p]
+                g[m, p] = self.weight[c] * grad_y[m, p]
+                r[m, p] = self.weight[c] * r_grad_y[m, p] + self.v_weight[c] * grad_y[m, p]
+        return g, r
 
     def through_channels(self, grad_y, normal, out):
         """out = weight grad_y, and the gradients of weight and bias; all (N C, P)."""

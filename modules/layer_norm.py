@@ -191,6 +191,28 @@ class RMSNorm(Module):
             add_directions(self.normal, flat(self.v_weight), out)
         return out.reshape(v.shape)
 
+    def rbprop(self, v, grad_y, r_grad_y):
+        """R{grad_x} from g, R{g} = weight r_grad_y + v_weight grad_y; R{grad_weight} += Σ r_grad_y x̂ + grad_y R{x̂}"""
+        shape, out = self.normal.shape, np.empty(self.normal.shape, v.dtype)
+        q, rows = np.empty(shape, v.dtype), flat(v).reshape(shape)
+        g, r = flat(grad_y).reshape(shape).copy(), flat(r_grad_y).reshape(shape).copy()
+        root_rows_bprop(rows, self.normal, self.inverse, q)
+        if self.weight is not None:
+            column_products(r, self.normal, flat(self.grad_weight), True)
+            column_products(g, q, flat(self.grad_weight), True)
+            scaled(r, flat(self.weight), r)
+            add_directions(g, flat(self.v_weight), r)
+            scaled(g, flat(self.weight), g)
+        for n in range(shape[0]):
+            row, size = self.normal[n], shape[1]
+            along, product = dot(rows[n], row) / size, dot(g[n], row) / size
+            change = (dot(r[n], row) + dot(g[n], q[n])) / size
+            for k in range(size):
+                after = r[n, k] - change * row[k] - product * q[n, k]
+                before = g[n, k] - product * row[k]
+                out[n, k] = self.inverse[n] * (after - self.inverse[n] * along * before)
+        return out.reshape(v.shape)
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return ending_shape(self, input_shape, self.normalized_shape)
 

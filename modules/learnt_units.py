@@ -133,3 +133,18 @@ class PReLU(LearntElementwise):
 
     def weight_derivative(self, x, y, w):
         return 0 if x > 0 else x
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """R{grad_x} = w r_grad_y + v_w grad_y, R{grad_weight} += Σ r_grad_y x + grad_y v where x ≤ 0"""
+        out, v_w, change = np.empty(v.shape, v.dtype), np.empty(self.w.shape, v.dtype), np.zeros(self.w.shape, v.dtype)
+        x, v, g, r, rows, w = samples(self.x), samples(v), samples(grad_y), samples(r_grad_y), samples(out), self.w
+        spread(self.v_weight, v_w)
+        for n in range(x.shape[0]):
+            for k in range(x.shape[1]):
+                if x[n, k] > 0:
+                    rows[n, k] = r[n, k]
+                else:
+                    rows[n, k] = w[k] * r[n, k] + v_w[k] * g[n, k]
+                    change[k] += r[n, k] * x[n, k] + g[n, k] * v[n, k]
+        gather(change, self.grad_weight)
+        return out

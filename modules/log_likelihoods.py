@@ -44,6 +44,10 @@ class NegativeLogLikelihood(LabelLoss):
                 grad_rows[n, labels[n]] = -scale
         return total
 
+    def hessian_times(self, y, target, v):
+        """0: the loss is linear in y."""
+        return np.zeros(v.shape, v.dtype)
+
     def distribution(self, y) -> Categorical:
         return Categorical(y)
 
@@ -111,6 +115,9 @@ class PoissonNLL(ElementwiseLoss):
 
     def derivative(self, y, target):
         return np.exp(y) - target if self.log_input else 1 - target / (y + self.eps)
+
+    def second_derivative(self, y, target):
+        return np.exp(y) if self.log_input else target / ((y + self.eps) * (y + self.eps))
 
     def check_targets(self, target, output_shape) -> None:
         refuse_targets(self, target, target >= 0, "a count of at least 0")

@@ -38,6 +38,9 @@ class Hinge(MarginLoss):
     def derivative(self, y, target):
         return -target if target * y < self.margin else 0 * target
 
+    def second_derivative(self, y, target):
+        return 0
+
 
 class SquaredHinge(MarginLoss):
     """The square of the hinge: smooth where the margin is reached.
@@ -61,6 +64,9 @@ class SquaredHinge(MarginLoss):
     def derivative(self, y, target):
         return -2 * target * max(self.margin - target * y, 0)
 
+    def second_derivative(self, y, target):
+        return 2 * target * target if target * y < self.margin else 0
+
 
 class SoftMargin(MarginLoss):
     """The hinge without a corner: logistic regression with targets -1 and 1.
@@ -79,6 +85,9 @@ class SoftMargin(MarginLoss):
 
     def derivative(self, y, target):
         return -target * sigmoid(-target * y)
+
+    def second_derivative(self, y, target):
+        return target * target * sigmoid(target * y) * sigmoid(-target * y)
 
 
 class HingeEmbedding(MarginLoss):
@@ -101,6 +110,9 @@ class HingeEmbedding(MarginLoss):
 
     def derivative(self, y, target):
         return target if target == 1 or y < self.margin else 0 * target
+
+    def second_derivative(self, y, target):
+        return 0
 
 
 class MultiMargin(LabelLoss):

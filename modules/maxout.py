@@ -84,6 +84,21 @@ class Maxout(Module):
                 y[n, j] = z[n, self.largest[n, j]]
         return out
 
+    def rbprop(self, v, grad_y, r_grad_y):
+        """As of Linear, with the gradients at the largest pieces."""
+        g, r = np.zeros(self.z.shape, v.dtype), np.zeros(self.z.shape, v.dtype)
+        grad_y, r_grad_y, out = as_rows(grad_y), as_rows(r_grad_y), np.empty(v.shape, v.dtype)
+        for n in range(grad_y.shape[0]):
+            for j in range(grad_y.shape[1]):
+                g[n, self.largest[n, j]], r[n, self.largest[n, j]] = grad_y[n, j], r_grad_y[n, j]
+        product(r.T, as_rows(self.x), self.grad_weight, True)
+        product(g.T, as_rows(v), self.grad_weight, True)
+        sum_rows(r, self.grad_bias, True)
+        if self.needs_grad_x:
+            product(r, self.weight, as_rows(out), False)
+            product(g, self.v_weight, as_rows(out), True)
+        return out
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return mapped_shape(self, input_shape, self.in_features, self.out_features)
 

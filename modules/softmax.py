@@ -83,6 +83,17 @@ class Softmin(Module):
         """J v = Jᵀ v, since J = y yᵀ - diag(y) is symmetric."""
         return self.bprop(v).copy()
 
+    def rbprop(self, v, grad_y, r_grad_y):
+        """-q (g - Σ g y) - y (r - Σ r y - Σ g q), with q = J v, g = grad_y and r = r_grad_y."""
+        out, y = np.empty(v.shape, v.dtype), as_rows(self.y)
+        q, g, r, rows = np.empty(y.shape, v.dtype), as_rows(grad_y), as_rows(r_grad_y), as_rows(out)
+        softmax_rows_bprop(y, as_rows(v), q)
+        for n in range(y.shape[0]):
+            mean, change = dot(g[n], y[n]), dot(r[n], y[n]) - dot(g[n], q[n])
+            for k in range(y.shape[1]):
+                rows[n, k] = q[n, k] * (g[n, k] - mean) - y[n, k] * (r[n, k] - change)
+        return out
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return checked(self, input_shape)
 

@@ -115,6 +115,43 @@ def normal_rows_rbprop(v, grad, r_grad, normal, inverse, out):
             out[n, k] = inverse[n] * (after - inverse[n] * along * before)
 
 
+def batch_rbprop(v, grad, r_grad, normal, inverse, weight, v_weight, by_batch, grad_weight, grad_bias, out):
+    """The change of batch normalisation's bprop along v, v_weight and r_grad; all but vectors (N, C, P).
+
+    q = R{x̂}, and -inverse along the relative change of `inverse`; neither changes by the running statistics.
+    """
+    count = normal.shape[0] * normal.shape[2]
+    for c in range(inverse.size):
+        mean_v = along = mean_g = product = mean_r = change = v.dtype.type(0)
+        scale, turn = inverse[c], v.dtype.type(0)
+        for n in range(normal.shape[0]):
+            for p in range(normal.shape[2]):
+                mean_v += v[n, c, p] / count
+                along += v[n, c, p] * normal[n, c, p] / count
+                mean_g += grad[n, c, p] / count
+                product += grad[n, c, p] * normal[n, c, p] / count
+                mean_r += r_grad[n, c, p] / count
+        if not by_batch:
+            mean_v = along = mean_g = product = v.dtype.type(0)
+        if weight is not None:
+            scale, turn = weight[c] * inverse[c], v_weight[c] * inverse[c]
+            grad_bias[c] += count * mean_r
+        for n in range(normal.shape[0]):
+            for p in range(normal.shape[2]):
+                q = inverse[c] * (v[n, c, p] - mean_v - along * normal[n, c, p])
+                change += (r_grad[n, c, p] * normal[n, c, p] + grad[n, c, p] * q) / count
+        if weight is not None:
+            grad_weight[c] += count * change
+        if not by_batch:
+            mean_r = change = v.dtype.type(0)
+        for n in range(normal.shape[0]):
+            for p in range(normal.shape[2]):
+                q = inverse[c] * (v[n, c, p] - mean_v - along * normal[n, c, p])
+                before = grad[n, c, p] - mean_g - product * normal[n, c, p]
+                after = r_grad[n, c, p] - mean_r - change * normal[n, c, p] - product * q
+                out[n, c, p] = scale * (after - inverse[c] * along * before) + turn * before
+
+
 def add_directions(normal, v_weight, out):
     """out[n, k] += v_weight[k] normal[n, k]."""
     for n in range(out.shape[0]):
