@@ -10,7 +10,7 @@ import numpy as np
 from .rules import FLAT, RULES, SYMBOLS, Untraceable, full_name, rules_of
 from .scalar import Scalar, value_of, values_of
 
-MOST_OPERATIONS, MOST_EDGES = 50_000, 5_000_000  # a second, some hundred megabytes
+MOST_OPERATIONS, MOST_NUMBERS, MOST_EDGES = 50_000, 500_000, 5_000_000  # a second, some hundred megabytes
 CONSTANT = -1  # the place of a number that depends on nothing
 
 
@@ -40,7 +40,7 @@ class Trace:
     def __init__(self):
         self.operations: list[Operation] = []
         self.inputs: dict[str, Any] = {}  # places by name
-        self.size = self.edges = 0
+        self.size = self.edges = self.numbers = 0
 
     def enter(self, name: str, values):
         """An input under its name: a number of this trace, or an array of such numbers."""
@@ -62,6 +62,8 @@ class Trace:
         """Numbers with these values at these places."""
         if not np.ndim(values):
             return Number(self, int(places), float(values))
+        self.numbers += values.size
+        self.check_length()
         array = np.empty(values.size, object)
         for i, (place, value) in enumerate(zip(places.ravel().tolist(), values.ravel().tolist(), strict=True)):
             array[i] = Number(self, place, value)
@@ -81,10 +83,15 @@ class Trace:
         return self.numbered(y, target)
 
     def append(self, operation: Operation) -> None:
-        """Add a line; Untraceable if there are too many."""
-        if self.edges > MOST_EDGES or len(self.operations) >= MOST_OPERATIONS:
-            raise Untraceable(f"it takes more than {MOST_OPERATIONS:,} operations or {MOST_EDGES:,} derivatives")
+        """Add a line."""
+        self.check_length()
         self.operations.append(operation)
+
+    def check_length(self) -> None:
+        """Untraceable for what would take too long."""
+        if self.edges > MOST_EDGES or self.numbers > MOST_NUMBERS or len(self.operations) >= MOST_OPERATIONS:
+            most = f"{MOST_OPERATIONS:,} operations, {MOST_NUMBERS:,} numbers in arrays or {MOST_EDGES:,} derivatives"
+            raise Untraceable(f"it takes more than {most}")
 
     # -- the operations ------------------------------------------------------------------------------------------
 
@@ -238,11 +245,17 @@ class Traced(np.ndarray):
         except TypeError as error:
             if isinstance(error, Untraceable):
                 raise
-            raise Untraceable(f"np.{function.__name__} of traced numbers is not known: {error}") from error
+            name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
+            raise Untraceable(f"{name} of traced numbers is not known: {error}") from error
         return traced(result, self.owner)
 
     def dot(self, other, out=None):
         result = self @ other
+        return result if out is None else written(out, result)
+
+    def clip(self, min=None, max=None, out=None):
+        low = self if min is None else np.maximum(self, min)
+        result = low if max is None else np.minimum(low, max)
         return result if out is None else written(out, result)
 
     def astype(self, dtype, *_, **__):

@@ -156,6 +156,13 @@ ARRAYS = [
     lambda x: 2.0 / (1 + np.exp(-x)) - x / np.array([1.0, 2.0, 3.0]),
     lambda x: np.logaddexp(x, 0) + np.log1p(np.square(x)),
     lambda x: np.sqrt(np.abs(x) + 1).astype(np.float64),
+    lambda x: np.tensordot(x, x, axes=([0], [0])) + np.trace(x @ x.T) * np.outer(x[0], x[1]),
+    lambda x: np.pad(x, ((1, 1), (0, 0))) ** 2 * np.repeat(x[:3], 2, axis=0),
+    lambda x: np.sort(x, axis=0) * np.flip(x) + np.take_along_axis(x, np.argsort(x, axis=1), axis=1),
+    lambda x: np.select([x > 0, x < -1], [x, x**2], 0.5 * x) + x.clip(-0.5, 0.5) + x % 0.7,
+    lambda x: np.median(x, axis=0) + np.average(x, axis=0, weights=[1.0, 2, 3, 4]) + np.diff(x, axis=0)[0],
+    lambda x: sum(x[0]) + max(x[1]) * x[x > 0].sum() + np.array([row.sum() for row in x]),
+    lambda x: 2.0**x + x**-1 + abs(x) ** 1.5,
     lambda x: in_loops(x),
     lambda x: in_place(x),
 ]
@@ -288,7 +295,7 @@ REFUSED = [
     (with_floats, np.ones(3), "np.zeros(shape, x.dtype) as buffers", "y[0] = x[0]"),
     (lambda x: np.spacing(x), 1.0, "the derivative of np.spacing is not known", "np.spacing"),
     (lambda x: np.spacing(x), np.ones(2), "the derivative of np.spacing is not known", "np.spacing"),
-    (lambda x: np.fft.fft(x), np.ones(2), "np.fft of traced numbers is not known", "np.fft.fft"),
+    (lambda x: np.fft.fft(x), np.ones(2), "np.fft.fft of traced numbers is not known", "np.fft.fft"),
     (lambda x: x.astype(int), np.ones(2), "astype(int64) forgets the derivative", "x.astype"),
     (lambda x: np.add(x, 1, out=np.empty(2)), np.ones(2), "written into an array of float64", "np.add"),
     (lambda x: np.add.at(x, [0], 1.0) or np.add.outer(x[0], 1.0), np.ones(2), "of a single number", "np.add.outer"),
@@ -315,8 +322,14 @@ def test_too_long_a_run_is_refused():
         while True:
             x = x * 1.0
 
-    with pytest.raises(Untraceable, match="it takes more than 50,000 operations or 5,000,000 derivatives"):
+    with pytest.raises(
+        Untraceable, match="it takes more than 50,000 operations, 500,000 numbers in arrays or 5,000,000"
+    ):
         derive(long, 1.0)
+    with pytest.raises(Untraceable, match="it takes more than 50,000 operations"):
+        derive(lambda x: x[:, None] * x, np.ones(800))
+    with pytest.raises(Untraceable, match="it takes more than 50,000 operations"):
+        derive(Linear(1000, 600), np.ones((2, 1000)))
 
 
 def test_wrong_shapes_are_refused():
