@@ -13,6 +13,7 @@ from .initializers import Initializer, PyTorchUniform
 from .kernels.buffers import flat, reuse
 from .kernels.planes import fill_places, inside, join, plane_size, runs_of, split
 from .kernels.shifts import fill_fine_terms, fill_terms, shifted_dots, shifted_sums
+from .kernels.winograd import MOST_CHANNELS, fill_filters, filter_gradient, filtered, sums_size
 from .module import Module
 from .parameter import Parameter
 from .sizes import check_sizes, image_sizes, plain
@@ -41,7 +42,9 @@ class Convolution(Module):
         self.reach = tuple(d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True))
         self.before, self.padded_by = self.paddings(padding)
         self._padding = padding if isinstance(padding, str) else self.before
-        self.coarse = self.fine = self.left = np.empty(0)
+        square = self.kernel_size == (3, 3) and (*self.stride, *self.dilation, groups) == (1,) * 5
+        self.method = "squares" if square and 16 <= min(coarse, fine) <= max(coarse, fine) <= MOST_CHANNELS else "sums"
+        self.coarse = self.fine = self.left = self.filters = self.sums = np.empty(0)
         self.terms = np.empty(0, np.int64)
         self.places = self.gaps = self.coarse_places = self.coarse_gaps = np.empty(0, np.int64)
         self.margin = self.row = self.end = self.tall = self.wide = self.samples = 0
@@ -62,12 +65,17 @@ class Convolution(Module):
         self.samples, self.tall, self.wide, self.end = n, tall, wide, n * tall * wide
         self.row = (self.end + 31) // 32 * 32 + 64 // self.weight.itemsize  # odd: rows do not share their cache sets
         self.margin = n * (self.reach[0] // s * wide + self.reach[1] // t)
-        self.coarse = reuse(self.coarse, (self.margin + self.coarse_channels * self.row,), dtype)
-        self.fine = reuse(self.fine, (self.fine_channels * s * t * self.row + self.margin + 32,), dtype)
+        beyond = n * (3 * wide + 4) + 32  # what is read past the last row
+        self.coarse = reuse(self.coarse, (self.margin + self.coarse_channels * self.row + beyond,), dtype)
+        self.fine = reuse(self.fine, (self.fine_channels * s * t * self.row + self.margin + beyond,), dtype)
         self.terms = reuse(
             self.terms, (max(self.coarse_channels, self.fine_channels) // self.groups * k * m,), np.int64
         )
         self.left = reuse(self.left, (self.weight.size,), dtype)
+        if self.method == "squares":
+            lanes = 64 // self.weight.itemsize
+            self.filters = reuse(self.filters, (self.weight.size // 9 * 16,), dtype)
+            self.sums = reuse(self.sums, (sums_size(self.coarse_channels, self.fine_channels, lanes),), dtype)
         self.places = reuse(self.places, (height * width,), np.int64)
         self.gaps = reuse(self.gaps, (s * t * tall * wide - height * width,), np.int64)
         self.coarse_places = reuse(self.coarse_places, (rows * columns,), np.int64)
@@ -97,6 +105,13 @@ class Convolution(Module):
 
     def to_coarse(self, rows, columns, weight):
         """The coarse image's planes from the fine one's."""
+        if self.method == "squares" and self.samples >= 64 // self.weight.itemsize:
+            fill_filters(flat(weight), self.coarse_channels, self.fine_channels, False, self.filters)
+            filtered(
+                self.filters, self.coarse_channels, self.fine_channels, self.fine, 0, self.row,
+                self.coarse, self.margin, self.row, rows, columns, self.wide, self.samples,
+            )  # fmt: skip
+            return
         inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
         self.fill_terms(inner)
         runs, count = runs_of(rows, columns, self.wide, self.samples)
@@ -108,6 +123,12 @@ class Convolution(Module):
 
     def add_weight_gradient(self, rows, columns, add):
         """grad_weight, or what is added to it, from both images' planes, of which one is a gradient."""
+        if self.method == "squares" and self.samples >= 64 // self.weight.itemsize:
+            filter_gradient(
+                self.coarse, self.margin, self.row, self.coarse_channels, self.fine, 0, self.row, self.fine_channels,
+                rows, columns, self.wide, self.samples, self.sums, flat(self.grad_weight), add,
+            )  # fmt: skip
+            return
         inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
         self.fill_terms(inner)
         shifted_dots(
@@ -118,6 +139,14 @@ class Convolution(Module):
 
     def to_fine(self, height, width, weight):
         """The fine image's planes from the coarse one's: for each remainder, the terms of the kernel that reach it."""
+        if self.method == "squares" and self.samples >= 64 // self.weight.itemsize:
+            fill_filters(flat(weight), self.coarse_channels, self.fine_channels, True, self.filters)
+            first = (self.before[0] * self.wide + self.before[1]) * self.samples
+            filtered(
+                self.filters, self.fine_channels, self.coarse_channels, self.coarse, first, self.row,
+                self.fine, first, self.row, height, width, self.wide, self.samples,
+            )  # fmt: skip
+            return
         inner, outer, (s, t) = self.fine_channels // self.groups, self.coarse_channels // self.groups, self.stride
         for phase in range(s * t):
             size = fill_fine_terms(

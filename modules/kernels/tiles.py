@@ -19,11 +19,11 @@ def lanes(dtype) -> int:
     return VECTOR_BYTES // (dtype.bitwidth // 8)
 
 
-class _Tile:
-    """What both forms share: pointers, vectors, sums in registers."""
+class Tile:
+    """What all tiles share: pointers, vectors, sums in registers."""
 
-    def __init__(self, context, builder, dtype, width):
-        self.builder = builder
+    def __init__(self, context, builder, dtype, width=None):
+        self.builder, width = builder, width or lanes(dtype)
         self.scalar = context.get_value_type(dtype)
         self.vector = ir.VectorType(self.scalar, width) if width > 1 else self.scalar
         self.width, self.align = width, dtype.bitwidth // 8
@@ -32,6 +32,9 @@ class _Tile:
         for offset in offsets:
             base = self.builder.gep(base, [offset])
         return base
+
+    def times(self, count: int, stride):
+        return self.builder.mul(cgutils.intp_t(count), stride)
 
     def load(self, pointer):
         return self.builder.load(self.builder.bitcast(pointer, self.vector.as_pointer()), align=self.align)
@@ -130,8 +133,8 @@ def row_sums(rows: int, vectors: int):
         def generate(context, builder, signature, args):
             data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (4, b), (7, c))]
             _, a_at, a_i, a_k, _, b_at, b_k, _, c_at, c_i, real, count, add_to, skip = args
-            width = lanes(a.dtype)
-            t = _Tile(context, builder, a.dtype, width)
+            t = Tile(context, builder, a.dtype)
+            width = t.width
             a0, b0, c0 = (builder.gep(base, [at]) for base, at in zip(data, (a_at, b_at, c_at), strict=True))
             step = [cgutils.intp_t(v * width) for v in range(vectors)]
             left, result = t.rows(a0, a_i, rows, real), t.rows(c0, c_i, rows, real)
@@ -187,8 +190,8 @@ def dot_products(rows: int, columns: int):
         def generate(context, builder, signature, args):
             data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b), (6, c))]
             _, a_at, a_i, _, b_at, b_j, _, c_at, c_i, real, real_columns, count, add_to = args
-            width = lanes(a.dtype)
-            t = _Tile(context, builder, a.dtype, width)
+            t = Tile(context, builder, a.dtype)
+            width = t.width
             a0, b0, c0 = (builder.gep(base, [at]) for base, at in zip(data, (a_at, b_at, c_at), strict=True))
             left = t.rows(a0, a_i, rows, real)
             right = t.rows(b0, table(context, builder, kind, b_j), columns, real_columns)
@@ -241,7 +244,7 @@ def copied(width):
     def copy(typing_context, a, a_at, b, b_at):
         def generate(context, builder, signature, args):
             source, target = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (2, b)))
-            t = _Tile(context, builder, a.dtype, width(lanes(a.dtype)))
+            t = Tile(context, builder, a.dtype, width(lanes(a.dtype)))
             t.store(t.load(builder.gep(source, [args[1]])), builder.gep(target, [args[3]]))
             return context.get_dummy_value()
 
@@ -262,8 +265,8 @@ def transposed():
 
         def generate(context, builder, signature, args):
             source, target = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b)))
-            width = lanes(a.dtype)
-            t, side = _Tile(context, builder, a.dtype, width), cgutils.intp_t(width)
+            t = Tile(context, builder, a.dtype)
+            width, side = t.width, cgutils.intp_t(t.width)
             strides = [table(context, builder, kind, args[k]) for kind, k in zip(kinds, (2, 5), strict=True)]
             from_ = t.rows(builder.gep(source, [args[1]]), strides[0], width, side)
             to = t.rows(builder.gep(target, [args[4]]), strides[1], width, side)

@@ -78,6 +78,62 @@ def test_many_channels(random, settings):
     check_gradients(module, x).raise_if_wrong()
 
 
+# samples, in_channels, out_channels, height, width, padding
+SQUARES = [
+    (16, 16, 16, 6, 6, 1),
+    (21, 16, 20, 7, 5, 1),
+    (33, 24, 40, 3, 9, 0),
+    (8, 17, 16, 1, 1, 1),
+    (40, 32, 16, 4, 5, 2),
+]
+
+
+@pytest.mark.parametrize("sizes", SQUARES, ids=str)
+def test_kernels_of_three_by_three_by_squares(random, sizes):
+    samples, inner, outer, height, width, padding = sizes
+    module = Conv2d(inner, outer, 3, padding=padding).to("float64")
+    assert module.method == "squares"
+    x = random.standard_normal((samples, inner, height, width))
+    y = module.fprop(x)
+    np.testing.assert_allclose(y, conv(module, x), rtol=1e-12, atol=1e-12)
+    check_gradients(module, x).raise_if_wrong()
+    back = ConvTranspose2d(outer, inner, 3, padding=padding).to("float64")
+    assert back.method == "squares"
+    np.testing.assert_allclose(back.fprop(y), conv_transpose(back, y), rtol=1e-12, atol=1e-12)
+    check_gradients(back, y).raise_if_wrong()
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("sizes", [(32, 64, 64, 14, 14, 1), (64, 16, 128, 7, 8, 0)], ids=str)
+def test_the_error_of_squares_in_float32(random, sizes):
+    samples, inner, outer, height, width, padding = sizes
+    manual_seed(0)
+    module, exact = (Conv2d(inner, outer, 3, padding=padding) for _ in range(2))
+    exact.to("float64").load_state_dict(module.state_dict())
+    x = random.standard_normal((samples, inner, height, width)).astype(np.float32)
+    y, wanted = module.fprop(x), exact.fprop(x.astype(np.float64))
+    grad_y = random.standard_normal(y.shape).astype(np.float32)
+    grad_x, wanted_grad_x = module.bprop(grad_y), exact.bprop(grad_y.astype(np.float64))
+    pairs = [(y, wanted, 1e-6), (grad_x, wanted_grad_x, 1e-6), (module.grad_weight, exact.grad_weight, 3e-6)]
+    for got, right, bound in pairs:
+        assert np.abs(got - right).max() < bound * np.abs(right).max()
+
+
+@pytest.mark.jit
+def test_squares_are_the_same_bits_with_any_number_of_threads(random):
+    x = random.standard_normal((48, 32, 20, 21)).astype(np.float32)
+    results = []
+    for threads in (1, 2, 3):
+        manual_seed(0)
+        net = Sequential(Conv2d(32, 48, 3), ReLU(), Conv2d(48, 16, 3, padding=1))
+        with num_threads(threads):
+            y = net.fprop(x)
+            results.append((y, net.bprop(y), net.flat_gradients.copy()))
+    for others in results[1:]:
+        for a, b in zip(others, results[0], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def run(threads, x):
     manual_seed(0)
     net = Sequential(Conv2d(3, 20, 5, 2, 2), ReLU(), Conv2d(20, 24, 3, groups=2))
