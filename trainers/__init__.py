@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .augments import Affine, Augment, Cutout, Elastic, Flip, Shift
+    from .augments import Affine, Augment, Augmentation, Cutout, Elastic, Flip, Shift
     from .callbacks import Callback, Checkpoint, EarlyStopping, NanGuard, Statistics, TensorBoard, TimeBudget
     from .check import ConfigReport, check_config
     from .estimators import BpropClassifier as BpropClassifier  # not in __all__, which configs import to the full:
@@ -60,6 +60,7 @@ _PLACES = {
     "Adamax": "optimizers",
     "Affine": "augments",
     "Augment": "augments",
+    "Augmentation": "augments",
     "BpropClassifier": "estimators",
     "BpropRegressor": "estimators",
     "CalibrationError": "metrics",
@@ -124,6 +125,7 @@ __all__ = [
     "Adamax",
     "Affine",
     "Augment",
+    "Augmentation",
     "CalibrationError",
     "Callback",
     "Checkpoint",

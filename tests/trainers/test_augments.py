@@ -14,6 +14,7 @@ from bprop.trainers import (
     SGD,
     Affine,
     Augment,
+    Augmentation,
     Callback,
     Checkpoint,
     Cutout,
@@ -26,7 +27,6 @@ from bprop.trainers import (
     TrainingError,
     loop,
 )
-from bprop.trainers.augments import Augmentation
 from bprop.trainers.augments.augment import EPOCH
 from bprop.trainers.checkpoints import read_checkpoint
 from bprop.trainers.cli import main
@@ -204,7 +204,7 @@ def test_a_training_by_hand_on_the_same_pictures():
     made, given, net = trainer(), data(), trainer().model
     augmentation, loss, sgd = Augmentation([Shift(1), Flip()], 0), SoftmaxCrossEntropy(), SGD(lr=0.1, momentum=0.9)
     for epoch in range(2):
-        augmentation.begin(epoch, np.dtype("float32"))
+        augmentation.begin(epoch)
         for first in range(0, 60, 16):
             x, y = given[slice(first, first + 16)]
             net.zero_grad()
@@ -452,6 +452,7 @@ def test_its_picture(tmp_path, capsys, monkeypatch):
     ("old", "new", "message"),
     [
         ("Flip", "Flap", "c.yaml:4:5: augment.1: unknown class 'Flap', expected Augment; did you mean 'Flip'?"),
+        ("Flip", "Augmentation", "c.yaml:4:5: augment.1: Augmentation is no Augment; known: Affine, Cutout, Elastic, "),
         ("Flip", "Tanh", "c.yaml:4:5: augment.1: Tanh is no Augment; known: "),
         ("pixels: 1", "pixel: 1", "c.yaml:3:13: augment.0.Shift.pixel: unknown argument; did you mean 'pixels'?"),
         ("pixels: 1", "pixels: 0", "c.yaml:3:5: augment.0.Shift: Shift: pixels is 0, expected a whole"),

@@ -15,6 +15,14 @@ SEEDS = 2**64 - 2  # an epoch that no training reaches, so that the keys have ra
 class Augmentation:
     """What a training does to its pictures: `augmentation(x, place)` are those (N, C, H, W) that the net sees.
 
+    A Trainer takes `augment=[Shift(2), Flip()]`; in a loop of one's own
+
+        augmentation, size = Augmentation([Shift(2), Flip()]), 32
+        for epoch in range(10):
+            augmentation.begin(epoch)
+            for k, (x, target) in enumerate(train.minibatches(size, shuffle=True, epoch=epoch)):
+                step(augmentation(x, k * size), target)
+
     Args: augments: copied, so that one object may stand in two trainings; seed: decides all that is drawn.
     """
 
@@ -25,11 +33,11 @@ class Augmentation:
             augment.key = int(word >> np.uint64(1))
         self._plan: tuple[Plan, Function] | None = None
 
-    def begin(self, epoch: int, dtype: np.dtype) -> None:
+    def begin(self, epoch: int, dtype: str | np.dtype = "float32") -> None:
         """Draw for this epoch, in the net's type."""
         for augment in self.augments:
             if augment.dtype != dtype:
-                vars(augment)["_dtype"] = dtype
+                vars(augment)["_dtype"] = np.dtype(dtype)
                 augment.changed()
                 self._plan = None
             augment.epoch = epoch
@@ -44,6 +52,7 @@ class Augmentation:
         return [Operation("x", augment, "apply", ("x", place)) for augment in self.augments]
 
     def __call__(self, x: np.ndarray, place: int = 0) -> np.ndarray:
+        """What becomes of the pictures x, whose first one has this place in the epoch's order."""
         if not self.augments:
             return x
         x = np.ascontiguousarray(x, self.augments[0].dtype)
