@@ -11,6 +11,7 @@ from .gradient_check import STREAM
 from .gradient_report import GradientEntry, GradientReport
 from .gradient_subject import Subject
 from .laws import Trial
+from .patterns import pattern
 
 ROOTS = ("y is not finite", "fprop changes x", "fprop(x) gives another y")
 SUM = "bprop sums over the batch, only the loss averages"
@@ -63,7 +64,19 @@ def diagnosis(trial: Trial, entry: GradientEntry) -> str:
         return factor_of(trial, entry)
     if kind != "zero" and (alone := only_sample(trial, entry.name)) is not None:
         return f"counts sample {alone} alone, expected the sum over the batch"
+    if kind == "elements" and (seen := seen_in(trial, entry)):
+        return seen
     return TEXTS.get(kind, f"differs, at {entry.index} most: {entry.analytic:.6g}, expected {entry.numeric:.6g}")
+
+
+def seen_in(trial: Trial, entry: GradientEntry) -> str:
+    """The pattern in which a gradient differs from the right one, if all of it is known and there is one."""
+    assert entry.looks is not None
+    found, right = entry.looks.found, entry.looks.right
+    if found is None or right is None:
+        return ""
+    y = np.asarray(trial.copy().fprop(*trial.arguments)) if entry.name == "x" else None
+    return pattern(found, right, y)
 
 
 def factor_of(trial: Trial, entry: GradientEntry) -> str:

@@ -5,6 +5,8 @@ does not agree. Of differences, random directions come first: three comparisons 
 one fails are single elements looked at, to name the worst.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from .checked import remember
@@ -110,6 +112,9 @@ def worst_element(subject: Subject, name, array, gradient, tolerance) -> Gradien
     place = tuple(int(i) for i in np.unravel_index(indices[k], array.shape))
     ok = indices.size == array.size and error <= tolerance
     across = gradient.reshape(array.shape[::-1]).T.ravel()[indices] if array.ndim == 2 else None
-    found = None if ok else looks(gradient.ravel()[indices], np.array([n for _, _, n in results]), across)
+    right = np.array([n for _, _, n in results])
+    found = None if ok else looks(gradient.ravel()[indices], right, across)
+    if found and indices.size == array.size:
+        found = replace(found, found=gradient.copy(), right=right.reshape(array.shape))
     text = str(found) if found and (found.kind != "elements" or indices.size == array.size) else ""
     return GradientEntry(name, array.shape, place, analytic, numeric, error, ok, text, found)

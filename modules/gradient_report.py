@@ -1,6 +1,6 @@
 """What a gradient check found, as a table to read, and what a wrong gradient looks like."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -92,12 +92,17 @@ def table(rows) -> list[str]:
 
 @dataclass(frozen=True)
 class Looks:
-    """What a wrong gradient looks like beside the right one: one of the names in TEXTS, and how many times it is it."""
+    """What a wrong gradient looks like beside the right one: one of the names in TEXTS, and how many times it is it.
+
+    `found` and `right` are both, if all elements were looked at.
+    """
 
     kind: str
     factor: float
     differing: int
     size: int
+    found: np.ndarray | None = field(default=None, repr=False, compare=False)
+    right: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         return TEXTS[self.kind].format(**vars(self))

@@ -90,8 +90,9 @@ def check_module(module: Module, x, target=None, *, seed: int = 0, tolerance: fl
     like; arguments and parameters that keep their values; minibatches of one and of other sizes; float32 and float64;
     memory layout; output_shape; random numbers; saving; compiled and plain Python; needs_grad_x and accumulate.
 
-    Args: x: the input, real data or random numbers; at least 3 samples tell most. target: for a loss, and only for a
-        loss, whose x is the net's output y. tolerance: largest relative error of a gradient.
+    Args: x: the input, real data or random numbers; at least 3 samples tell most, and an odd number of features whether
+        a loop reaches the last. target: for a loss, and only for a loss, whose x is the net's output y. tolerance:
+        largest relative error of a gradient.
     Returns a ModuleReport: print it, ask `.ok`, or call `.raise_if_wrong()` in a test.
     Numerics: an x where no derivative exists is a note and no mistake, if bprop gives a value between both sides.
     """

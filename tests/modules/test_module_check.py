@@ -8,6 +8,7 @@ from bprop.modules import GradientError, Linear, Module, ReLU, Sequential, Tanh,
 from bprop.modules.checked import unchecked
 
 from .broken import BROKEN, BROKEN_LOSSES, TARGET, Affine, Kink, Squares, Weighted, WrongKink, X
+from .broken_layers import BROKEN_LAYERS, IMAGES, ROWS, Convolved, Normalised
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*jit = False:UserWarning")
 
@@ -19,6 +20,17 @@ def test_a_mistake_is_named(module, said):
     assert any(said in problem for problem in report.problems), report
     with pytest.raises(GradientError, match=re.escape(said)):
         report.raise_if_wrong()
+
+
+@pytest.mark.parametrize(("module", "x", "said"), BROKEN_LAYERS, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_mistake_in_a_layer_is_named(module, x, said):
+    report = check_module(module(), x)
+    assert any(problem.startswith(said) for problem in report.problems), report
+
+
+@pytest.mark.parametrize(("module", "x"), [(Convolved, IMAGES), (Normalised, ROWS)])
+def test_right_layers_are_not_accused(module, x):
+    check_module(module(), x).raise_if_wrong()
 
 
 @pytest.mark.parametrize(("loss", "said"), BROKEN_LOSSES, ids=lambda value: getattr(value, "__name__", ""))

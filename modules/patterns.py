@@ -1,0 +1,84 @@
+"""How a gradient that is wrong in many places differs from the right one: moved, turned, or short of one term.
+
+Each pattern is tried on the numbers; the sentence says what they show, and asks for the mistake that usually does it.
+"""
+
+from collections.abc import Iterator
+from itertools import combinations, permutations
+
+import numpy as np
+
+PLACES = 1e-5  # of the largest element: what two equal arrays may differ by, where one comes from differences
+
+
+def pattern(found: np.ndarray, right: np.ndarray, y: np.ndarray | None = None) -> str:
+    """The first pattern that fits, as the end of a sentence about the gradient; empty if none does.
+
+    Args: found, right: what bprop gives and what it should; y: the output, for the gradient of an input of its shape.
+    """
+    for text, other in moved(found):
+        if close(other, right):
+            return text
+    wrong = ~np.isclose(found, right, 0, PLACES * largest(right))
+    if wrong.sum() == 1 and wrong.size > 2 and wrong.flat[-1]:
+        return "is right but for its last element: does a loop end too early?"
+    if y is None:
+        return ""
+    missing = found - right
+    terms = (text for text, term in missing_terms(missing, y) if close(missing, term, largest(missing)))
+    return next(terms, "")
+
+
+def close(a: np.ndarray, b: np.ndarray, size: float | None = None) -> bool:
+    """Whether two arrays are the same, up to what differences leave open."""
+    return bool(np.allclose(a, b, 0, PLACES * (largest(b) if size is None else size)))
+
+
+def largest(array: np.ndarray) -> float:
+    """The size of the largest element."""
+    return float(np.abs(array).max(initial=0.0))
+
+
+def moved(found: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """The gradient with its elements at other places, and what to say if they are right there."""
+    axes = range(found.ndim)
+    for order in permutations(axes):
+        if order != tuple(axes) and found.transpose(order).shape == found.shape:
+            exchanged = " and ".join(str(axis) for axis in axes if order[axis] != axis)
+            yield f"has its axes {exchanged} exchanged", found.transpose(order)
+    for count in range(1, min(found.ndim, 3) + 1):
+        for chosen in combinations(axes, count):
+            if all(found.shape[axis] > 1 for axis in chosen):
+                names = f"its {'axes' if count > 1 else 'axis'} {' and '.join(map(str, chosen))}"
+                yield f"is turned round along {names}: is an index k where n - 1 - k belongs?", np.flip(found, chosen)
+    for axis in axes:
+        for step in (1, -1) if found.shape[axis] > 2 else ():
+            yield f"is shifted by one along its axis {axis}: is an index off by one?", np.roll(found, step, axis)
+
+
+def missing_terms(missing: np.ndarray, y: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """The simplest terms that a gradient of x may lack, fitted to what it does lack, and what to say of each."""
+    rest = tuple(range(1, missing.ndim))
+    channels = (0, *range(2, missing.ndim))
+    if len(missing) > 1:
+        text = "lacks a term that is the same for all samples: is the path through a mean over the batch forgotten?"
+        for axes in dict.fromkeys(((0,), channels)):
+            yield text, np.broadcast_to(missing.mean(axis=axes, keepdims=True), missing.shape)
+    if missing[0].size > 1:
+        text = "lacks a number that each sample has throughout: is the path through a sum over the sample forgotten?"
+        yield text, np.broadcast_to(missing.mean(axis=rest, keepdims=True), missing.shape)
+    if y.shape != missing.shape:
+        return
+    if len(missing) > 2:
+        text = "lacks a multiple of y for each feature: is the path through a variance over the batch forgotten?"
+        for axes in dict.fromkeys(((0,), channels)):
+            yield text, fitted(missing, y - y.mean(axis=axes, keepdims=True), axes)
+    if missing[0].size > 2:
+        text = "lacks a multiple of y for each sample: is a term y Σ grad_y y forgotten, as of a softmax or a norm?"
+        yield text, fitted(missing, y, rest)
+
+
+def fitted(missing: np.ndarray, term: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """The multiples of `term`, one for all elements along `axes`, that are nearest to what is missing."""
+    square = (term * term).sum(axis=axes, keepdims=True)
+    return term * ((missing * term).sum(axis=axes, keepdims=True) / np.where(square > 0, square, 1))
