@@ -80,7 +80,7 @@ from .shrinkage_units import Hardshrink, Softshrink, Softsign, Tanhshrink
 from .softmax import LogSoftmax, Softmax, Softmin
 from .softmax_cross_entropy import SoftmaxCrossEntropy
 from .standardize import Standardize
-from .tables import ConcatTable, MapTable, ParallelTable
+from .tables import ConcatTable, MapTable, Parallel, ParallelTable
 from .variational_bound import VariationalBound
 
 __all__ = [
@@ -195,6 +195,7 @@ __all__ = [
     "Normalize",
     "Orthogonal",
     "PReLU",
+    "Parallel",
     "ParallelTable",
     "Parameter",
     "PixelShuffle",

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from .engine.operations import Operations
 from .engine.tables import changed, leaves, like
-from .joints import Joint, Slot
+from .joints import Joint, Pick, Slot
 from .module import Module
 from .sharing import first_of
 from .wiring import Shape, Wired
@@ -57,7 +57,7 @@ class Picture:
 
     nodes: list[Node] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
-    joins: dict[Module, int] = field(default_factory=dict)
+    joins: dict[tuple[Module, str], int] = field(default_factory=dict)
 
     def add(self, node: Node, *inputs: Value) -> int:
         """A new node that reads some arrays; its number."""
@@ -90,11 +90,16 @@ class Picture:
         """Note where the ways of a container meet: one node for all of its slots, or one for a sum."""
         owner, way = joint.parent, arguments[0]
         assert isinstance(owner, Module)
+        if isinstance(joint, Pick):
+            if (owner, "parts") not in self.joins:
+                self.joins[owner, "parts"] = self.add(Node(short_path(owner), f"{type(owner).__name__}: layers"), way)
+            shape = None if way.shape is None else (*way.shape[:1], *way.shape[2:])
+            return Value(self.joins[owner, "parts"], shape, joint.k)
         if not isinstance(joint, Slot):
             return Value(self.add(Node(short_path(owner), f"{type(owner).__name__}: sum"), *arguments), way.shape)
-        if owner not in self.joins:
-            self.joins[owner] = self.add(Node(short_path(owner), f"{type(owner).__name__}: side by side"))
-        node = self.joins[owner]
+        if (owner, "joined") not in self.joins:
+            self.joins[owner, "joined"] = self.add(Node(short_path(owner), f"{type(owner).__name__}: side by side"))
+        node = self.joins[owner, "joined"]
         if method == "measure":
             self.arrows.append(Arrow(way.source, node, way.shape, way.item))
             return None

@@ -4,10 +4,13 @@
 taken apart when a net is compiled: only what joins or splits arrays moves numbers.
 """
 
-from .concat import Branches
+from .concat import Branches, join, joined_shape, part
+from .engine.tables import is_table_of_shapes
+from .joining import gathered
+from .joints import Pick
 from .module import Module
 from .sequential import Sequential
-from .wiring import check_table
+from .wiring import Shape, check_table, plain_shape, tell_shape
 
 
 class ConcatTable(Branches):
@@ -51,6 +54,44 @@ class ParallelTable(Branches):
 
     def wire_back(self, call, grad_y):
         return tuple(call(self[k], "bprop", grad_y[k]) for k in reversed(range(len(self))))[::-1]
+
+
+class Parallel(Branches):
+    """Branches that get a layer of x each; their results are laid side by side along axis 1.
+
+        y            = [f₁(x[:, 0]), ... fₖ(x[:, k - 1])]
+        grad_x[:, i] = Jᵢᵀ grad_yᵢ
+
+    with grad_yᵢ the part of grad_y that stands where branch i's result does.
+
+    Shapes: x (N, K, ...) for K branches, yᵢ (N, Cᵢ, ...), y (N, ΣCᵢ, ...).
+    Args: branches: at least one module; a branch of several layers is a Sequential.
+    Errors: ValueError for no branches, for an x of another second axis, and for results that do not fit.
+    Source: torch/nn's Parallel, with both of its dimensions the second.
+    """
+
+    framework_base = True
+
+    @property
+    def picks(self) -> list[Module]:
+        """What takes the layers apart."""
+        return [self.joint(f"_pick{k}", lambda k=k: Pick(k)) for k in range(len(self))]  # type: ignore[misc]
+
+    def wire(self, call, x):
+        parts = [call(pick, "fprop", x) for pick in self.picks]
+        return join(self, call, [call(self[k], "fprop", parts[k]) for k in range(len(self))], 1)
+
+    def wire_back(self, call, grad_y):
+        parts = part(self, call, grad_y, len(self))
+        grads = [call(self[k], "bprop", parts[k]) for k in range(len(self))]
+        return gathered(call, self.picks, grads)
+
+    def output_shape(self, input_shape):
+        if is_table_of_shapes(input_shape) or len(input_shape) < 2 or input_shape[1] != len(self):
+            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, {len(self)}, ...)")
+        x = Shape((*input_shape[:1], *input_shape[2:]))
+        shapes = [plain_shape(tell_shape(branch, "fprop", x)) for branch in self.branches]
+        return joined_shape(self, shapes, 1, "branch {} makes shape")
 
 
 class MapTable(ParallelTable):

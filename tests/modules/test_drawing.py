@@ -13,6 +13,7 @@ from bprop.modules import (
     JoinTable,
     Linear,
     MapTable,
+    Parallel,
     Residual,
     Sequential,
     Share,
@@ -138,6 +139,17 @@ def test_arrays_of_a_table_are_told_apart():
     several = Graph({"a": (Linear(3, 2), "l"), "b": (Share("a"), "r")}, ["b", "a"], ["l", "r"])
     assert [n.title for n in picture(several, ((5, 3), (5, 3))).nodes] == ["l", "r", "a", "b", "b", "a"]
     assert [n.title for n in picture(several).nodes] == ["l", "r", "a", "b", "b", "a"]
+
+
+def test_layers_that_are_taken_apart():
+    shown = picture(Parallel(Linear(3, 2), Tanh()), (5, 2, 3))
+    assert [node.text for node in shown.nodes][1:-1] == [
+        "Parallel: layers",
+        "Linear(3 -> 2)",
+        "Tanh()",
+        "Parallel: side by side",
+    ]
+    assert [arrow.label for arrow in shown.arrows] == ["(N, 2, 3)", "(N, 3)", "(N, 3)", "(N, 2)", "(N, 3)", "(N, 5)"]
 
 
 def test_a_picture_is_written(tmp_path):

@@ -68,7 +68,7 @@ INTERNAL |= {
     "Larger",
     "Smaller",
 }
-INTERNAL |= {"Layer", "Part", "Pick"}
+INTERNAL |= {"Layer", "Part", "Pick", "Arrow", "Drawing", "Node", "Picture", "Value"}
 
 
 def defined_classes(folder):

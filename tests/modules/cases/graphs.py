@@ -14,6 +14,7 @@ from bprop.modules import (
     Linear,
     MapTable,
     NarrowTable,
+    Parallel,
     ParallelTable,
     Sequential,
     Share,
@@ -82,6 +83,14 @@ MODULES = [
         (4, 2, 7),
         "NarrowTable([1, 2], axis=2): x has shape (4, 2, 7), expected size 3 along axis 2\nin model[0]",
         reference=lambda net, x: np.concatenate([x, x], axis=1),
+    ),
+    Case(
+        "Parallel",
+        lambda: Parallel(Linear(3, 2), Tanh()),
+        (4, 2, 3),
+        (4, 3, 3),
+        "Parallel(): x has shape (4, 3, 3), expected (N, 2, ...)",
+        reference=lambda net, x: np.concatenate([linear(net[0], x[:, 0]), np.tanh(x[:, 1])], axis=1),
     ),
     Case(
         "ParallelTable",
