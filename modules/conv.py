@@ -90,12 +90,13 @@ class Conv2d(Convolution):
         """Directional derivative; the fine image's planes are again those of x when it is done."""
         out, other = np.empty(self.y.shape, v.dtype), np.empty(self.y.shape, v.dtype)
         self.to_coarse(out.shape[2], out.shape[3], self.v_weight)
-        self.write_coarse(other)
-        self.read_fine(v)
-        self.to_coarse(out.shape[2], out.shape[3], self.weight)
         self.write_coarse(out)
-        self.read_fine(self.x)
-        add_image(flat(other), flat(out))
+        if self.needs_grad_x:  # else nothing before this layer is learnt, and x stands still
+            self.read_fine(v)
+            self.to_coarse(out.shape[2], out.shape[3], self.weight)
+            self.write_coarse(other)
+            self.read_fine(self.x)
+            add_image(flat(other), flat(out))
         if self.bias is not None:
             add_to_channels(self.v_bias, out)
         return out
@@ -111,17 +112,19 @@ class Conv2d(Convolution):
         out, other = np.empty(v.shape, v.dtype), np.empty(v.shape, v.dtype)
         if self.bias is not None:
             sum_channels(r_grad_y, self.grad_bias, True)
-        self.read_fine(v)
-        self.read_coarse(grad_y)
-        self.add_weight_gradient(grad_y.shape[2], grad_y.shape[3], True)
-        self.to_fine(v.shape[2], v.shape[3], self.v_weight)
-        self.write_fine(other)
+        if self.needs_grad_x:
+            self.read_fine(v)
+            self.read_coarse(grad_y)
+            self.add_weight_gradient(grad_y.shape[2], grad_y.shape[3], True)
+            self.to_fine(v.shape[2], v.shape[3], self.v_weight)
+            self.write_fine(other)
         self.read_fine(self.x)
         self.read_coarse(r_grad_y)
         self.add_weight_gradient(grad_y.shape[2], grad_y.shape[3], True)
-        self.to_fine(v.shape[2], v.shape[3], self.weight)
-        self.write_fine(out)
-        add_image(flat(other), flat(out))
+        if self.needs_grad_x:
+            self.to_fine(v.shape[2], v.shape[3], self.weight)
+            self.write_fine(out)
+            add_image(flat(other), flat(out))
         return out
 
     def image_of(self, height, width):

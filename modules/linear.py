@@ -67,8 +67,9 @@ class Linear(Module):
         """v Wᵀ + x V_Wᵀ + v_b"""
         out = np.empty(self.y.shape, v.dtype)
         y = as_rows(out)
-        product(as_rows(v), self.weight.T, y, False)
-        product(as_rows(self.x), self.v_weight.T, y, True)
+        product(as_rows(self.x), self.v_weight.T, y, False)
+        if self.needs_grad_x:  # else nothing before this layer is learnt, and x stands still
+            product(as_rows(v), self.weight.T, y, True)
         if self.bias is not None:
             add_to_rows(y, self.v_bias)
         return out
@@ -77,10 +78,10 @@ class Linear(Module):
         """R{grad_x} = r_grad_y W + grad_y V_W, R{grad_weight} += r_grad_yᵀ x + grad_yᵀ v, R{grad_bias} += Σ r_grad_y"""
         grad_y, r, out = as_rows(grad_y), as_rows(r_grad_y), np.empty(v.shape, v.dtype)
         product(r.T, as_rows(self.x), self.grad_weight, True)
-        product(grad_y.T, as_rows(v), self.grad_weight, True)
         if self.bias is not None:
             sum_rows(r, self.grad_bias, True)
         if self.needs_grad_x:
+            product(grad_y.T, as_rows(v), self.grad_weight, True)
             product(r, self.weight, as_rows(out), False)
             product(grad_y, self.v_weight, as_rows(out), True)
         return out

@@ -65,8 +65,10 @@ class Passes:
     def changes(self) -> list[Operation]:
         """bprop, and R{bprop} after it: then the gradients are R{gradient}."""
         items, names = [], {"seed": "loss_grad"}
+        read = {name for operation in self.bprop for name in operation.arguments}
         for operation in self.bprop:
-            items += self.copied(replaced(operation, names), names)
+            if operation.target in read:  # else it only adds to gradients, which R{bprop} will overwrite
+                items += self.copied(replaced(operation, names), names)
         items.append(Operation("cleared", Cleared().to(self.net.dtype), "fprop", ("gradients",)))
         change = {"seed": "loss_change"}
         for operation in self.bprop:

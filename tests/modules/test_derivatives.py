@@ -3,16 +3,12 @@
 import numpy as np
 import pytest
 from bprop.modules import (
-    GELU,
     Add,
-    AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
-    Bilinear,
     BinaryCrossEntropyWithLogits,
     Concat,
     Conv2d,
-    ConvTranspose2d,
     Dropout,
     Flatten,
     LayerNorm,
@@ -20,7 +16,6 @@ from bprop.modules import (
     Maxout,
     MaxPool2d,
     MeanSquaredError,
-    PReLU,
     ReLU,
     Residual,
     Sequential,
@@ -132,14 +127,14 @@ def test_the_hessian_of_every_loss_in_its_output(case):
 
 def dense():
     manual_seed(1)
-    wide = Concat(Linear(6, 2), Sequential(Linear(6, 4), Bilinear(2, 2, 3)))
-    return Sequential(Linear(4, 8), Tanh(), LayerNorm(8), Maxout(8, 6), Residual(Linear(6, 6), GELU()), wide, PReLU())
+    ways = Concat(Linear(8, 2), Maxout(8, 3))
+    return Sequential(Linear(4, 8), Tanh(), LayerNorm(8), Residual(Linear(8, 8), ReLU()), ways)
 
 
 def image():
     manual_seed(2)
-    body = [Conv2d(2, 4, 3, padding=1), BatchNorm2d(4), ReLU(), MaxPool2d(2), ConvTranspose2d(4, 3, 2, 2), Dropout(0.2)]
-    return Sequential(*body, AvgPool2d(2), Flatten(), Linear(12, 5))
+    body = [Conv2d(2, 4, 3, padding=1), BatchNorm2d(4), ReLU(), MaxPool2d(2), Dropout(0.2)]
+    return Sequential(*body, Flatten(), Linear(16, 5))
 
 
 @pytest.mark.parametrize(("make", "shape"), [(dense, (7, 4)), (image, (6, 2, 4, 4))], ids=["dense", "image"])
@@ -150,8 +145,8 @@ def test_compiled_products(make, shape):
     curvature = Curvature(net, SoftmaxCrossEntropy(label_smoothing=0.1), x, target)
     at, (_, v), (_, u) = curvature.net.flat_parameters.copy(), directions(net, x), directions(net, x, 1)
     found = curvature.hvp(v)
-    exact = not lacking(net, "rbprop")
-    assert abs(u @ found - v @ curvature.hvp(u)) < (1e-12 if exact else 1e-8) * np.abs(u * found).sum()
+    assert lacking(net, "rbprop") == []
+    assert abs(u @ found - v @ curvature.hvp(u)) < 1e-12 * np.abs(u * found).sum()
     close(found, difference(lambda w: curvature.at(w).gradient(), at, v), 1e-7)
     close(curvature.at(at).gauss_newton(v), gauss_newton_by_hand(curvature, v), 1e-9)
     assert v @ curvature.gauss_newton(v) > 0
