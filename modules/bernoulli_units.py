@@ -14,7 +14,7 @@ from .kernels.buffers import flat, reuse, reuse_like
 from .kernels.elementary import sigmoid, softplus
 from .kernels.philox import uniform
 from .module import Module
-from .noise import Noise
+from .noise import EVALUATION, Noise
 from .sequential import Sequential
 from .wiring import Wired, plain_shape, tell_shape
 
@@ -31,7 +31,7 @@ class Draw(Noise, Joint):
     def fprop(self, x):
         self.y, self.slope = reuse_like(self.y, x), reuse_like(self.slope, x)
         x, y, slope = flat(x), flat(self.y), flat(self.slope)
-        uniform(self.key, self.step, y)
+        uniform(self.key, self.step if self.training else EVALUATION, y)
         if self.training:
             self.step += 1
         for i in range(x.size):
@@ -112,8 +112,8 @@ class BernoulliUnits(Wired):
     derivative of y, and checks leave it out.
 
     Shapes: x (N, D); y (N, M + 1), or (N, M) straight-through, with rest(s) (N, M).
-    Args: layers: those after the units, at least one module; estimator: reinforce or straight_through. Evaluation draws
-        the numbers of the next step in training, and does not count it.
+    Args: layers: those after the units, at least one module; estimator: reinforce or straight_through. Evaluation
+        draws, too, the same numbers in each run.
     Errors: ValueError for no layers, another estimator, and an x or a rest(s) that is no matrix.
     Source: Williams, Simple statistical gradient-following algorithms (1992); Bengio, Léonard and Courville, Estimating
         or propagating gradients through stochastic neurons (2013); Goodfellow et al., Deep Learning, section 20.9.1.

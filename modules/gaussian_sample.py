@@ -10,7 +10,7 @@ import numpy as np
 from .kernels.buffers import as_rows, reuse, reuse_like
 from .kernels.elementary import sigmoid, softplus
 from .kernels.philox import normal
-from .noise import Noise
+from .noise import EVALUATION, Noise
 
 Scale = Literal["log_variance", "softplus"]
 HIGHEST = 60.0  # of a log-variance: float32 ends near 88
@@ -25,8 +25,8 @@ class GaussianSample(Noise):
     Beside a VariationalBound it makes a variational autoencoder (configs/digits_vae.yaml).
 
     Shapes: x (N, ..., 2D): means, then scales; y (N, ..., D).
-    Args: scale: r is the log-variance, or s its softplus; evaluation: whether evaluation mode draws numbers, too, those
-        of the next step in training without counting it, or gives the mean.
+    Args: scale: r is the log-variance, or s its softplus; evaluation: whether evaluation mode draws numbers, too, the
+        same in each run, or gives the mean.
     Errors: ValueError for other words, and for an x whose last axis is not even.
     Numerics: a log-variance counts as 60 at most, so that a scale stays finite.
     Source: Kingma and Welling, Auto-encoding variational Bayes (2014), section 2.4; Goodfellow et al., Deep Learning,
@@ -47,7 +47,7 @@ class GaussianSample(Noise):
         self.slope, self.grad_x = reuse_like(self.slope, self.y), reuse_like(self.grad_x, x)
         self.noise = reuse(self.noise, (self.y.size + self.y.size % 2,), x.dtype)
         if self.training or self.evaluation == "sample":
-            normal(self.key, self.step, self.noise)
+            normal(self.key, self.step if self.training else EVALUATION, self.noise)
         else:
             self.noise[:] = 0
         if self.training:

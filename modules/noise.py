@@ -14,6 +14,8 @@ from .kernels.philox import normal, uniform
 from .module import Module
 from .parameter import Counter
 
+EVALUATION = 2**62  # the step whose numbers evaluation draws, where it draws any: the same in each run
+
 
 class Noise(Module):
     """Base of the modules with random numbers: a `key` from the stream of `manual_seed`, and `step`, the runs so far.

@@ -71,15 +71,19 @@ def test_moments_of_gaussian_units(scale):
     assert y.std() == pytest.approx(s, rel=0.02)
 
 
-def test_evaluation_draws_without_counting():
-    unit, x = GaussianSample(), np.zeros((3, 4))
+@pytest.mark.parametrize("make", [GaussianSample, lambda: BernoulliUnits(Identity())])
+def test_evaluation_draws_the_same_numbers_whatever_was_drawn_before(make):
+    unit, x = make(), np.zeros((30, 4))
     first = unit.eval().fprop(x)
-    np.testing.assert_array_equal(unit.fprop(x), first)
-    assert unit.step == 0
-    np.testing.assert_array_equal(unit.train().fprop(x), first)
-    assert unit.step == 1
-    assert (unit.fprop(x) != first).any()
-    assert not GaussianSample(evaluation="mean").eval().fprop(x).any()
+    drawn = [unit.train().fprop(x) for _ in range(3)]
+    assert all((a != b).any() for a, b in itertools.combinations([first, *drawn], 2))
+    assert list(unit.counters().values())[-1] == 3
+    np.testing.assert_array_equal(unit.eval().fprop(x), first)
+    assert list(unit.counters().values())[-1] == 3
+
+
+def test_evaluation_may_give_the_mean():
+    assert not GaussianSample(evaluation="mean").eval().fprop(np.zeros((3, 4))).any()
 
 
 def test_huge_log_variances_stay_finite():
