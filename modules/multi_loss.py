@@ -1,6 +1,8 @@
 """Several losses trained together: each on columns of one output and one target, added up with weights."""
 
+import contextlib
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -157,6 +159,16 @@ class MultiLoss(Loss):
     def parts(self) -> list[Loss]:
         """The losses that are added up."""
         return list(self.children().values())  # type: ignore[arg-type]
+
+    def distribution(self, y) -> dict[str, Any]:
+        """The distribution that each part reads into its outputs, by the parts' names; likelihoods alone have one."""
+        found = {}
+        for name, part in self.named_parts().items():
+            with contextlib.suppress(ValueError):
+                found[name] = part.loss.distribution(part.outputs_in(y))
+        if not found:
+            raise ValueError(f"{self.label()}: no part with a name is the likelihood of a distribution")
+        return found
 
     def fprop(self, y, target, sample_weight=None):
         self.grad_y = reuse_like(self.grad_y, y)

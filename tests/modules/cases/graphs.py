@@ -49,16 +49,15 @@ def graph_by_hand(net, x):
     return np.concatenate([linear(net["twin"], last), total, last], axis=1)
 
 
-def combined(kind, count, function):
-    """The row of a module that makes one array of `count`."""
-    return Case(
-        kind.__name__,
-        lambda: Sequential(SplitTable(count), kind()),
-        (4, count, 3),
-        (4, 7, 3),
-        f"SplitTable({count}): x has shape (4, 7, 3), expected (N, {count}, ...)\nin model[0]",
-        reference=lambda net, x: function(*np.moveaxis(x, 1, 0)),
+def of_three(net, x):
+    a, b, c = np.moveaxis(x, 1, 0)
+    return np.concatenate(
+        [a + b + c, a * b * c, np.maximum(np.maximum(a, b), c), np.minimum(np.minimum(a, b), c)], axis=1
     )
+
+
+def of_two(net, x):
+    return np.concatenate([x[:, 0] - x[:, 1], x[:, 0] / x[:, 1]], axis=1)
 
 
 MODULES = [
@@ -70,12 +69,21 @@ MODULES = [
         "NarrowTable([2, 1], axis=1): x has shape (4, 7), expected size 3 along axis 1\nin model.halves",
         reference=graph_by_hand,
     ),
-    combined(CAddTable, 3, lambda a, b, c: a + b + c),
-    combined(CMulTable, 3, lambda a, b, c: a * b * c),
-    combined(CSubTable, 2, lambda a, b: a - b),
-    combined(CDivTable, 2, lambda a, b: a / b),
-    combined(CMaxTable, 3, lambda a, b, c: np.maximum(np.maximum(a, b), c)),
-    combined(CMinTable, 3, lambda a, b, c: np.minimum(np.minimum(a, b), c)),
+    Case(
+        "CAddTable and its like",
+        lambda: Sequential(SplitTable(3), ConcatTable(CAddTable(), CMulTable(), CMaxTable(), CMinTable()), JoinTable()),
+        (4, 3, 2),
+        (4, 7, 2),
+        "SplitTable(3): x has shape (4, 7, 2), expected (N, 3, ...)\nin model[0]",
+        reference=of_three,
+    ),
+    Case(
+        "CSubTable and CDivTable",
+        lambda: Sequential(SplitTable(2), ConcatTable(CSubTable(), CDivTable()), JoinTable()),
+        (4, 2, 3),
+        reference=of_two,
+        domain=lambda x: x + np.sign(x),
+    ),
     Case(
         "JoinTable",
         lambda: Sequential(NarrowTable([1, 2], axis=2), ConcatTable(JoinTable(2), JoinTable(2)), JoinTable(1)),
