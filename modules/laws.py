@@ -203,6 +203,13 @@ def weighted(trial: Trial) -> str:
     return f"{wrong} is not that without the sample whose weight is 0" if wrong else ""
 
 
+def directions(trial: Trial) -> str:
+    """jvp and rbprop, where they are written, belong to fprop and bprop"""
+    from .derivatives.checks import wrong_directions
+
+    return "" if isinstance(trial.module, Loss) else wrong_directions(trial.copy(), trial.arguments[0], trial.seed)
+
+
 LAWS: tuple[Law, ...] = (
     earlier_runs,
     float32,
@@ -214,4 +221,5 @@ LAWS: tuple[Law, ...] = (
     first_in_net,
     overwriting,
     weighted,
+    directions,
 )

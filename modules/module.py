@@ -33,6 +33,9 @@ class Module(Stateful):
     Settings on self that methods may read: `training` (see `train`, `eval`), `needs_grad_x` (false where nobody
     uses grad_x) and `accumulate` (false where bprop may overwrite the gradients; a bprop that never reads it adds).
     Set `jit = False` on a class that numba cannot compile: it then runs as Python between compiled parts.
+    Two methods more are welcome, for derivatives beyond the gradient (see `bprop.modules.derivatives`), which else are
+    made of differences: `jvp(v) -> J v`, with the parameters' directions in self.v_<parameter>, and
+    `rbprop(v, grad_y, r_grad_y) -> R{grad_x}`, the change of bprop along them, which adds R{grad_<parameter>}.
     `check_module(module, x)` tells whether a module keeps this contract, and if not, what is wrong.
 
     Shapes: the first axis of x, y and their gradients is the minibatch.

@@ -31,15 +31,16 @@ class Differences(Module):
 
         d/dε f(ε) = (4 D(h) - D(2h)) / 3 or D(h'),   D(h) = (f(h) - f(-h)) / 2h
 
-    Args: subject: the module; it stays as it is, a copy of it in float64 is moved.
+    Args: subject: the module; it stays as it is, a copy of it in float64 is moved; stretch: how long all steps are.
     Source: Press et al., Numerical Recipes, section 5.7; Bishop and Bishop, Deep Learning, eq. 8.39.
     """
 
     jit = False
     framework_base = True
 
-    def __init__(self, subject: Module):
+    def __init__(self, subject: Module, stretch: float = 1.0):
         super().__init__()
+        self.stretch = stretch
         vars(self).update(_held=Held(subject, subject.copy().to("float64")), _dtype=subject.dtype)
 
     @property
@@ -89,7 +90,7 @@ class Differences(Module):
     def size(self, x, v) -> float:
         """How large the direction is, compared with where it starts."""
         pairs = [*zip(x, v, strict=True), (self._held.twin.flat_parameters, direction_of(self.subject))]
-        return max(largest(step) / (1 + largest(start)) for start, step in pairs)
+        return max(largest(step) / (1 + largest(start)) for start, step in pairs) / self.stretch
 
     def run(self, x, v, h: float, grad_y=None):
         """y and, for a grad_y, the gradients of parameters and x as one vector, at x + h v and w + h v_w."""

@@ -40,6 +40,7 @@ from bprop.modules.derivatives import (
     top_eigenvalues,
     vjp,
 )
+from bprop.modules.derivatives.checks import wrong_directions
 from bprop.modules.derivatives.supported import has_method, is_locally_linear
 from bprop.modules.engine.stateful import plain_python
 from scipy.sparse.linalg import cg
@@ -377,3 +378,32 @@ def test_samples_that_see_each_other_are_refused():
         with pytest.raises(ValueError, match="its samples see each other, expected a net"):
             sample_jacobians(net, samples()[0])
         assert sample_jacobians(net.eval(), samples()[0]).shape == (5, 2, 3)
+
+
+class WrongForward(Linear):
+    """Forgets the direction of the bias."""
+
+    fprop, bprop = Linear.fprop, Linear.bprop
+
+    def jvp(self, v):
+        return v @ self.weight.T + self.x @ self.v_weight.T
+
+
+class WrongChange(Tanh):
+    """A second derivative of the wrong sign."""
+
+    function, derivative = Tanh.function, Tanh.derivative
+
+    def second_derivative(self, x, y):
+        return 2 * y * (1 - y * y)
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [(WrongForward(3, 2), "jvp is not the transpose of bprop"), (WrongChange(), "rbprop is not the change of bprop")],
+)
+def test_check_module_tells_wrong_ones(module, said):
+    with plain_python():
+        assert said in wrong_directions(module.to("float64"), samples()[0])
+        for right in (Linear(3, 2), Tanh(), ReLU(), Scale(3)):
+            assert wrong_directions(right.to("float64"), np.zeros((2, 3))) == ""

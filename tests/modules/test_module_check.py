@@ -54,7 +54,7 @@ def test_the_report_reads_as_a_list_of_laws():
     assert lines[0] == "Laws of Affine(), (5, 4)"
     assert all(re.match(r"  \w.*  ok$", line) for line in lines[1:-1])
     assert lines[1].startswith("  gradients in training")
-    assert lines[-1] == "right: 12 laws"
+    assert lines[-1] == "right: 13 laws"
     lines = repr(check_module(WrongKink(), X)).splitlines()
     assert lines[1:2] == ["  gradients in training  WRONG"]
     assert lines[2].startswith("  problem: grad_x differs")

@@ -1,0 +1,56 @@
+"""Are a module's own jvp and rbprop right? The one against its bprop, the other against differences of it."""
+
+import numpy as np
+
+from ..engine.stateful import plain_python
+from ..module import Module
+from .differences import Differences, largest
+from .supported import has_method
+from .tangent import jvp, place_direction, vjp
+
+
+def wrong_directions(module: Module, x: np.ndarray, seed: int = 0) -> str:
+    """What is wrong with a module's jvp or rbprop at x, in float64; "" if nothing is, or it has none."""
+    if module.children() or not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+        return ""
+    random = np.random.default_rng((17, seed))
+    v, direction = random.standard_normal(x.shape), random.standard_normal(module.flat_parameters.size)
+    with plain_python(), np.errstate(all="ignore"):
+        if has_method(type(module), "jvp") and not is_transposed(module, x, v, direction, random):
+            return "jvp is not the transpose of bprop: <grad_y, J v> differs from <Jᵀ grad_y, v>"
+        if has_method(type(module), "rbprop") and not is_change_of_bprop(module, x, v, direction, random):
+            return "rbprop is not the change of bprop along v, v_<parameter> and r_grad_y"
+    return ""
+
+
+def is_transposed(module: Module, x, v, direction, random) -> bool:
+    """Whether <grad_y, J v> = <Jᵀ grad_y, v>, to 1e-9 of the terms."""
+    start = module.counters()
+    change = jvp(module, x, v, direction)
+    grad_y = random.standard_normal(change.shape)
+    module.load_counters(start)
+    grad_x, gradient = vjp(module, x, grad_y)
+    terms = [grad_y * change, -grad_x * v, -gradient * direction]
+    size = max(float(np.abs(term).sum()) for term in terms)
+    return not np.isfinite(size) or abs(sum(float(term.sum()) for term in terms)) <= 1e-9 * size
+
+
+def is_change_of_bprop(module: Module, x, v, direction, random) -> bool:
+    """Whether rbprop gives what differences do, to 1e-5, wherever these agree with longer ones: not at kinks."""
+    place_direction(module, direction)
+    references = [Differences(module.copy(), stretch) for stretch in (1.0, 2.0)]
+    for each in references:
+        place_direction(each.subject, direction)
+        each.prepare()
+    grad_y, r_grad_y = random.standard_normal((2, *np.shape(module.fprop(x))))
+    module.bprop(grad_y)
+    module.zero_grad()
+    found = np.concatenate([np.ravel(module.rbprop(v, grad_y, r_grad_y)), module.flat_gradients])  # type: ignore
+    estimates = []
+    for each in references:
+        each.subject.zero_grad()
+        change = np.ravel(each.rbprop(x, v, grad_y, r_grad_y))
+        estimates.append(np.concatenate([change, each.subject.flat_gradients]))
+    size = largest(estimates[0])
+    smooth = np.abs(estimates[0] - estimates[1]) <= 1e-6 * size
+    return not np.isfinite(size) or bool((np.abs(found - estimates[0])[smooth] <= 1e-5 * size).all())
