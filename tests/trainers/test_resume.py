@@ -316,12 +316,12 @@ def test_state_for_a_callback_without():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
 @pytest.mark.jit
 def test_killed_at_random_moments():
-    """Nine times: a convolutional net, SGD with momentum, L-BFGS; BPROP_KILLS=200 kills more, sweeps among them."""
+    """Six times: a convolutional net on changed pictures, and momentum; BPROP_KILLS=200 kills more, sweeps, too."""
     kills = os.environ.get("BPROP_KILLS")
-    words = [kills] if kills else ["9", "--only", "images", "momentum", "lbfgs"]
+    words = [kills] if kills else ["6", "--only", "images", "momentum"]
     done = subprocess.run([sys.executable, str(KILL_MANY), *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("all as if never stopped") == (5 if kills else 3)
+    assert done.stdout.count("all as if never stopped") == (5 if kills else 2)
 
 
 def iris(folder, *overrides, **options):
