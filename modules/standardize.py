@@ -23,6 +23,8 @@ class Standardize(Module):
     Source: PyTorch's transforms.Normalize; LeCun et al., Efficient backprop (1998), section 4.3.
     """
 
+    locally_linear = True
+
     def __init__(self, mean: list[float], std: list[float]):
         super().__init__()
         if not 1 <= len(mean) == len(std):
@@ -54,6 +56,10 @@ class Standardize(Module):
             for i in range(rows.shape[1]):
                 self.grad_x[r, i] = rows[r, i] / self.std[c]
         return self.grad_x.reshape(grad_y.shape)
+
+    def jvp(self, v):
+        """J v = Jᵀ v, since J is diagonal."""
+        return self.bprop(v).copy()
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) < 2 or input_shape[1] != self.channels:
