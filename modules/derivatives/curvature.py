@@ -6,11 +6,11 @@ the forward and backward pass is followed by its own change (see passes.py).
 
 import numpy as np
 
-from ..engine.calls import as_input, check_input
+from ..engine.calls import as_input
 from ..loss import Loss
 from ..module import Module
 from .passes import Passes
-from .tangent import Program, kept, place_direction, shaped
+from .tangent import Program, checked_input, kept, place_direction, shaped
 
 
 class Curvature:
@@ -39,8 +39,7 @@ class Curvature:
             if module.estimates:
                 raise ValueError(f"Curvature: {module.label()} estimates the gradient, whose changes mean nothing")
         self.net, self.loss = net.copy().to("float64"), loss.copy().to("float64")
-        self.x, self.target = as_input(self.net, 0, x), as_input(self.loss, 1, target)
-        check_input(self.net, [self.x])
+        self.x, self.target = checked_input(self.net, x), as_input(self.loss, 1, target)
         self.loss.check_arguments(self.net.output_shape(self.x.shape), self.target.shape)
         self._start = self.net.counters()
         self.value = float("nan")

@@ -74,6 +74,8 @@ def vjp(net: Module, x, grad_y) -> tuple[np.ndarray, np.ndarray]:
     """
     x = checked_input(net, x)
     y = net.fprop(x)
+    if not isinstance(y, np.ndarray):
+        raise TypeError(f"{net.label()}: its output is a table, expected one array")
     grad_y = shaped(net, "grad_y", grad_y, y.shape)
     net.zero_grad()
     grad_x = net.bprop(grad_y)

@@ -8,6 +8,7 @@ from bprop.modules import (
     BatchNorm2d,
     BinaryCrossEntropyWithLogits,
     Concat,
+    ConcatTable,
     Conv2d,
     Dropout,
     Flatten,
@@ -370,6 +371,18 @@ def test_products_leave_the_net_alone_and_repeat():
 def test_mistakes_are_refused(call, message):
     with plain_python(), pytest.raises(ValueError, match=message):
         call(small(), *samples())
+
+
+def test_tables_are_refused():
+    x = samples()[0]
+    with plain_python():
+        for call in (lambda n: jvp(n, (x, x)), lambda n: Curvature(n, MeanSquaredError(), (x, x), x)):
+            with pytest.raises(TypeError, match="x is a table of 2 arrays, expected one array"):
+                call(small())
+        two = ConcatTable(Linear(3, 2), Linear(3, 2)).to("float64")
+        for call in (jvp, lambda n, x: vjp(n, x, x)):
+            with pytest.raises(TypeError, match="its output is a table, expected one array"):
+                call(two, x)
 
 
 def test_samples_that_see_each_other_are_refused():
