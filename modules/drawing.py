@@ -76,7 +76,7 @@ class Picture:
             return self._meet(child, method, *arguments)
         if isinstance(child, Wired) and any(not isinstance(inside, Joint) for inside in child.children().values()):
             return child.wire(self.call, *arguments)
-        first = first_of(child)
+        first = first_of(child) if child.parameter_count else None
         note = f"{child.parameter_count:,} parameters" if child.parameter_count else ""
         note = f"the weights of {short_path(first)}" if first is not None else note
         node = self.add(Node(short_path(child), child.label(), note), *leaves(arguments[0]))

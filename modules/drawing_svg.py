@@ -9,12 +9,12 @@ from itertools import pairwise
 
 from .drawing import Picture, lines_of
 
-LETTER, LINE, GAP, ROW, MARGIN = 6.7, 16, 26, 46, 24  # of 12 pixel letters; between boxes, between rows, around all
+LETTER, LINE, GAP, ROW, MARGIN = 7.0, 16, 26, 46, 24  # of 12 pixel letters; between boxes, between rows, around all
 FORWARD, BACKWARD = "#2b6cb0", "#b04a2f"
 STYLE = """
   text { font-family: Helvetica, Arial, "DejaVu Sans", sans-serif; font-size: 12px; fill: #222; text-anchor: middle; }
   .title { font-weight: bold; } .head { font-size: 14px; font-weight: bold; }
-  .shape { font-size: 11px; } .halo { font-size: 11px; stroke: white; stroke-width: 4px; stroke-linejoin: round; }
+  .shape { font-size: 11px; } ellipse { fill: white; opacity: 0.85; }
   rect { fill: #f7f7f4; stroke: #777; } .end { fill: #e4ecf5; } path { fill: none; stroke-width: 1.5; }
 """
 
@@ -155,4 +155,5 @@ def arrow_svg(made: Picture, n: int, way: list[int], x, y, half, backward: bool)
     shape = made.arrows[n].label
     path = f'<path d="{text}" style="stroke:{colour}" marker-end="url(#{head})"/>'
     place = f'x="{label[0]:.1f}" y="{label[1]:.1f}">{escape(shape)}</text>'
-    return path + (f'<text class="halo" {place}<text class="shape" {place}' if shape else "")
+    ground = f'<ellipse cx="{label[0]:.1f}" cy="{label[1] - 4:.1f}" rx="{3.2 * len(shape):.1f}" ry="8"/>'
+    return path + (f'{ground}<text class="shape" {place}' if shape else "")

@@ -130,12 +130,9 @@ def test_what_containers_do_is_seen():
 
 
 def test_arrays_of_a_table_are_told_apart():
-    shown = picture(Sequential(SplitTable(2), MapTable(2, Linear(3, 2)), JoinTable()), (5, 2, 3))
+    shown = picture(Sequential(SplitTable(2), MapTable(2, Linear(3, 2), Tanh()), JoinTable()), (5, 2, 3))
     assert not any(shown.summed(k) for k in range(len(shown.nodes)))
-    assert [node.note for node in shown.nodes if node.text.startswith("Linear")] == [
-        "8 parameters",
-        "the weights of [1][0]",
-    ]
+    assert [node.note for node in shown.nodes if node.note] == ["8 parameters", "the weights of [1][0][0]"]
     several = Graph({"a": (Linear(3, 2), "l"), "b": (Share("a"), "r")}, ["b", "a"], ["l", "r"])
     assert [n.title for n in picture(several, ((5, 3), (5, 3))).nodes] == ["l", "r", "a", "b", "b", "a"]
     assert [n.title for n in picture(several).nodes] == ["l", "r", "a", "b", "b", "a"]
