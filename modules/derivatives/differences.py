@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import plan
-from ..module import Module
+from ..module import FLAGS, Module
 
 SHORT, LONG = 2e-6, 4e-4
 AGREE = 1e-7  # of the largest element: up to here the short steps' estimate confirms the long ones'
@@ -54,9 +54,11 @@ class Differences(Module):
     def prepare(self) -> None:
         """Before a forward pass: take over the state that it will start from."""
         twin, subject = self._held.twin, self.subject
-        twin.train(subject.training)
         for mine, theirs in zip(twin.all_modules(), subject.all_modules(), strict=True):
-            mine.training = theirs.training
+            for name, value in vars(theirs).items():
+                setting = isinstance(value, bool | int | float | str) and not name.startswith("_")
+                if setting and name not in FLAGS and getattr(mine, name, None) != value:
+                    setattr(mine, name, value)
         self._held.start = subject.counters()
         twin.load_state_dict(subject.state_dict())
         self._held.state = twin.state_dict()

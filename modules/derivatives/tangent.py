@@ -5,10 +5,10 @@ from functools import cached_property
 import numpy as np
 
 from ..engine.calls import as_input, check_input, kind_of
-from ..engine.operations import Operation, prune
+from ..engine.operations import Operation, modules_of, prune
 from ..engine.plan import Function, Plan
 from ..engine.stateful import in_plain_python, jit_disabled, plain_python
-from ..module import Module
+from ..module import FLAGS, Module
 from ..sharing import retie
 from .differences import Differences, place_of
 from .passes import Passes
@@ -41,9 +41,17 @@ class Program:
     def in_python(self, *arguments):
         """The same, operation by operation."""
         values = dict(zip(self.function.inputs, arguments, strict=True))
-        with plain_python():
-            for o in self.items:
-                values[o.target] = getattr(o.module, o.method)(*(values[name] for name in o.arguments))
+        modules = [vars(module) for module in modules_of(self.items)]
+        before = [{flag: hidden[flag] for flag in FLAGS} for hidden in modules]
+        for module, hidden in zip(modules_of(self.items), modules, strict=True):
+            hidden.update(accumulate=True, needs_grad_x=module not in self.unread)
+        try:
+            with plain_python():
+                for o in self.items:
+                    values[o.target] = getattr(o.module, o.method)(*(values[name] for name in o.arguments))
+        finally:
+            for hidden, flags in zip(modules, before, strict=True):
+                hidden.update(flags)
         return values[self.result]
 
 

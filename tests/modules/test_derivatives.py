@@ -305,6 +305,10 @@ def test_modules_with_fprop_and_bprop_alone():
         curvature = Curvature(net, MeanSquaredError(), x, x)
         at = curvature.net.flat_parameters.copy()
         close(found, difference(lambda w: curvature.at(w).gradient(), at, np.ones(15)), 1e-8)
+        before = jvp(net, x, x)
+        net[1].slope = 0.3  # the differences are of the module as it is now
+        assert np.abs(jvp(net, x, x) - before).max() > 0.01
+        assert adjoint_error(net, x) < 1e-10
 
 
 class Doubled(Tanh):
