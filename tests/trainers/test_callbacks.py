@@ -170,5 +170,23 @@ def test_patience_is_at_least_1():
 
 def test_a_figure_that_is_not_there():
     message = r"^EarlyStopping: there is no figure 'valid_loss', expected one of train_loss, train_accuracy, seconds$"
+    made = trainer(EarlyStopping())
     with pytest.raises(ValueError, match=message):
-        trainer(EarlyStopping()).fit(pairs(), epochs=2)
+        made.fit(pairs(), epochs=2)
+    assert made.history == []  # it is known before the first epoch
+
+
+def test_a_figure_of_a_callback_of_ones_own():
+    """It may come or not, so it is waited for."""
+    made = trainer(Noting("a", []), EarlyStopping("a", patience=1))
+    assert len(made.fit(pairs(), epochs=9)) == 2
+    assert made.stopped == "a has not improved since epoch 1"
+    made = trainer(Noting("a", []), EarlyStopping("b"))
+    with pytest.raises(ValueError, match=r"^EarlyStopping: there is no figure 'b', expected one of train_loss, .* a$"):
+        made.fit(pairs(), epochs=2)
+
+
+def test_a_change_that_counts_is_a_number():
+    for delta in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=rf"^EarlyStopping: min_delta is {delta}, expected a finite number$"):
+            EarlyStopping(min_delta=delta)

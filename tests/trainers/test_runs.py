@@ -194,6 +194,29 @@ def test_a_config_that_does_not_fit_makes_no_folder(tmp_path, monkeypatch, capsy
     assert list(tmp_path.iterdir()) == []
 
 
+CONFIG = """\
+dataset: {NpyDataset: {x: x.npy, y: y.npy, test_x: nowhere.npy, test_y: y.npy}}
+model: [{Linear: {in_features: 4, out_features: 3}}]
+loss: SoftmaxCrossEntropy
+optimizer: {SGD: {lr: 0.1, groups: [{Group: {match: "*.wieght", lr_factor: 2}}]}}
+trainer: {batch_size: 5}
+"""
+
+
+def test_what_would_fail_later_is_told_before(tmp_path, monkeypatch, capsys):
+    """A test part that is missing, a group of parameters that is empty, and no run folder is made for it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    np.save("x.npy", np.ones((20, 4), np.float32))
+    np.save("y.npy", np.arange(20) % 3)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert main(["train", "c.yaml", "optimizer.SGD.groups=[]"]) == 2
+    assert "nowhere.npy" in capsys.readouterr().err
+    assert main(["train", "c.yaml", "dataset.NpyDataset.test_x=null", "dataset.NpyDataset.test_y=null"]) == 2
+    assert "*.wieght" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
 def test_folders_are_named_after_config_and_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runs.time, "strftime", lambda format: "20300102-030405")
