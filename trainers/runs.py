@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from .callbacks import Checkpoint
+from .callbacks import Checkpoint, NanGuard
 from .callbacks.csv_log import CsvLog
 from .check import unchecked_notice
 from .configs import Config, Experiment
 from .durable import locked, write_durably, write_json
 from .memory import told
+from .optimizers.full_batch import FullBatch
 from .resuming import sources_digest
 from .trainer import Trainer, TrainingError
 from .units import Units
@@ -149,6 +150,9 @@ def trained(trainer: Trainer, config: Config, experiment: Experiment, start: flo
         write_durably(folder / WEIGHTS, save(trainer.model.state_dict(), units))
     write_json(folder / "summary.json", finite(summary))
     if trouble is not None:
+        guarded = any(isinstance(callback, NanGuard) for callback in trainer.callbacks)
+        if isinstance(trouble, TrainingError) and not guarded and not isinstance(trainer.optimizer, FullBatch):
+            trouble.add_note("trained again with callbacks=[NanGuard], it says in which module that began")
         trouble.add_note(f"the run folder is {folder}")
         if isinstance(trouble, KeyboardInterrupt):
             trouble.add_note(f"'bprop resume {folder}' goes on")

@@ -131,7 +131,8 @@ def test_a_training_that_diverges(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "bprop: error: the loss is inf in epoch 1, step 2; the model has its weights of the end of epoch 0" in err
-    assert err.endswith(f"\n  the run folder is {run}\n")
+    hint = "trained again with callbacks=[NanGuard], it says in which module that began"
+    assert err.endswith(f"\n  {hint}\n  the run folder is {run}\n")
     assert {file.name for file in run.iterdir()} == FILES
     figures = summary(run)
     assert figures["stopped"].startswith("the loss is inf in epoch 1, step 2")
