@@ -65,37 +65,33 @@ class Conv2d(Convolution):
 
     def convolve(self, x):
         """y without the bias."""
-        n, height, width = x.shape[0], x.shape[2], x.shape[3]
-        rows, columns = self.image_of(height, width)
-        self.x, self.y = x, reuse(self.y, (n, self.out_channels, rows, columns), x.dtype)
-        self.lay_out(n, rows, columns, height, width, x.dtype)
-        self.read_fine(x)
-        self.to_coarse(rows, columns, self.weight)
-        self.write_coarse(self.y)
+        rows, columns = self.image_of(x.shape[2], x.shape[3])
+        self.x, self.y = x, reuse(self.y, (len(x), self.out_channels, rows, columns), x.dtype)
+        self.coarse_of(x, self.weight, self.y)
 
     def convolve_back(self, grad_y):
         """The gradients of weight and x."""
-        self.read_coarse(grad_y)
-        self.add_weight_gradient(grad_y.shape[2], grad_y.shape[3], self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
-        if self.needs_grad_x:
-            self.to_fine(self.x.shape[2], self.x.shape[3], self.weight)
-            self.write_fine(self.grad_x)
+        x, (rows, columns), (height, width) = self.x, grad_y.shape[2:], self.x.shape[2:]
+        self.prepare(self.weight, True)
+        for k in range(0, len(x), self.samples):
+            self.read_fine(x[k : k + self.samples])
+            self.read_coarse(grad_y[k : k + self.samples])
+            self.add_weight_gradient(rows, columns, self.accumulate, k == 0, k + self.samples == len(x))
+            if self.needs_grad_x:
+                self.to_fine(height, width, self.weight)
+                self.write_fine(self.grad_x[k : k + self.samples])
 
     def jvp(self, v):
         """The convolution of v with W, that of x with V_W, and v_b."""
         return self.convolve_directions(np.ascontiguousarray(v))
 
     def convolve_directions(self, v):
-        """Directional derivative; the fine image's planes are again those of x when it is done."""
+        """Directional derivative."""
         out, other = np.empty(self.y.shape, v.dtype), np.empty(self.y.shape, v.dtype)
-        self.to_coarse(out.shape[2], out.shape[3], self.v_weight)
-        self.write_coarse(out)
+        self.coarse_of(self.x, self.v_weight, out)
         if self.needs_grad_x:  # else nothing before this layer is learnt, and x stands still
-            self.read_fine(v)
-            self.to_coarse(out.shape[2], out.shape[3], self.weight)
-            self.write_coarse(other)
-            self.read_fine(self.x)
+            self.coarse_of(v, self.weight, other)
             add_image(flat(other), flat(out))
         if self.bias is not None:
             add_to_channels(self.v_bias, out)
@@ -113,17 +109,11 @@ class Conv2d(Convolution):
         if self.bias is not None:
             sum_channels(r_grad_y, self.grad_bias, True)
         if self.needs_grad_x:
-            self.read_fine(v)
-            self.read_coarse(grad_y)
-            self.add_weight_gradient(grad_y.shape[2], grad_y.shape[3], True)
-            self.to_fine(v.shape[2], v.shape[3], self.v_weight)
-            self.write_fine(other)
-        self.read_fine(self.x)
-        self.read_coarse(r_grad_y)
-        self.add_weight_gradient(grad_y.shape[2], grad_y.shape[3], True)
+            self.gradient_of(v, grad_y, True)
+            self.fine_of(grad_y, self.v_weight, other)
+        self.gradient_of(self.x, r_grad_y, True)
         if self.needs_grad_x:
-            self.to_fine(v.shape[2], v.shape[3], self.weight)
-            self.write_fine(out)
+            self.fine_of(r_grad_y, self.weight, out)
             add_image(flat(other), flat(out))
         return out
 

@@ -57,13 +57,9 @@ class ConvTranspose2d(Convolution):
         self.y = self.grad_x = np.empty((0, 0, 0, 0))
 
     def fprop(self, x):
-        n, rows, columns = x.shape[0], x.shape[2], x.shape[3]
-        height, width = self.image_of(rows, columns)
-        self.x, self.y = x, reuse(self.y, (n, self.out_channels, height, width), x.dtype)
-        self.lay_out(n, rows, columns, height, width, x.dtype)
-        self.read_coarse(x)
-        self.to_fine(height, width, self.weight)
-        self.write_fine(self.y)
+        height, width = self.image_of(x.shape[2], x.shape[3])
+        self.x, self.y = x, reuse(self.y, (len(x), self.out_channels, height, width), x.dtype)
+        self.fine_of(x, self.weight, self.y)
         if self.bias is not None:
             add_to_channels(self.bias, self.y)
         return self.y
@@ -72,23 +68,23 @@ class ConvTranspose2d(Convolution):
         grad_y = np.ascontiguousarray(grad_y)
         if self.bias is not None:
             sum_channels(grad_y, self.grad_bias, self.accumulate)
-        self.read_fine(grad_y)
-        self.add_weight_gradient(self.x.shape[2], self.x.shape[3], self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
-        if self.needs_grad_x:
-            self.to_coarse(self.x.shape[2], self.x.shape[3], self.weight)
-            self.write_coarse(self.grad_x)
+        x, (rows, columns) = self.x, self.x.shape[2:]
+        self.prepare(self.weight, False)
+        for k in range(0, len(x), self.samples):
+            self.read_coarse(x[k : k + self.samples])
+            self.read_fine(grad_y[k : k + self.samples])
+            self.add_weight_gradient(rows, columns, self.accumulate, k == 0, k + self.samples == len(x))
+            if self.needs_grad_x:
+                self.to_coarse(rows, columns, self.weight)
+                self.write_coarse(self.grad_x[k : k + self.samples])
         return self.grad_x
 
     def jvp(self, v):
         """The transposed convolution of v with W, that of x with V_W, and v_b."""
         out, other = np.empty(self.y.shape, v.dtype), np.empty(self.y.shape, v.dtype)
-        self.to_fine(out.shape[2], out.shape[3], self.v_weight)
-        self.write_fine(other)
-        self.read_coarse(np.ascontiguousarray(v))
-        self.to_fine(out.shape[2], out.shape[3], self.weight)
-        self.write_fine(out)
-        self.read_coarse(self.x)
+        self.fine_of(self.x, self.v_weight, other)
+        self.fine_of(np.ascontiguousarray(v), self.weight, out)
         add_image(flat(other), flat(out))
         if self.bias is not None:
             add_to_channels(self.v_bias, out)
@@ -97,19 +93,13 @@ class ConvTranspose2d(Convolution):
     def rbprop(self, v, grad_y, r_grad_y):
         """bprop of r_grad_y with x and W, plus bprop of grad_y with v and V_W."""
         out, other = np.empty(v.shape, v.dtype), np.empty(v.shape, v.dtype)
-        r_grad_y = np.ascontiguousarray(r_grad_y)
+        v, grad_y, r_grad_y = np.ascontiguousarray(v), np.ascontiguousarray(grad_y), np.ascontiguousarray(r_grad_y)
         if self.bias is not None:
             sum_channels(r_grad_y, self.grad_bias, True)
-        self.read_coarse(np.ascontiguousarray(v))
-        self.read_fine(np.ascontiguousarray(grad_y))
-        self.add_weight_gradient(v.shape[2], v.shape[3], True)
-        self.to_coarse(v.shape[2], v.shape[3], self.v_weight)
-        self.write_coarse(other)
-        self.read_coarse(self.x)
-        self.read_fine(r_grad_y)
-        self.add_weight_gradient(v.shape[2], v.shape[3], True)
-        self.to_coarse(v.shape[2], v.shape[3], self.weight)
-        self.write_coarse(out)
+        self.gradient_of(grad_y, v, True)
+        self.coarse_of(grad_y, self.v_weight, other)
+        self.gradient_of(r_grad_y, self.x, True)
+        self.coarse_of(r_grad_y, self.weight, out)
         add_image(flat(other), flat(out))
         return out
 

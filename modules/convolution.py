@@ -11,7 +11,7 @@ import numpy as np
 
 from .initializers import Initializer, PyTorchUniform
 from .kernels.buffers import flat, reuse
-from .kernels.planes import fill_places, inside, join, plane_size, runs_of, split
+from .kernels.planes import fill_places, inside, join, plane_size, runs_of, samples_together, split
 from .kernels.shifts import fill_fine_terms, fill_terms, shifted_dots, shifted_sums
 from .kernels.winograd import MOST_CHANNELS, fill_filters, filter_gradient, filtered, sums_size
 from .module import Module
@@ -58,12 +58,14 @@ class Convolution(Module):
         self.bias = Parameter((bias_init or default).sample((out,))) if bias else None
 
     def lay_out(self, n, rows, columns, height, width, dtype):
-        """Memory for the planes of a coarse and a fine image of these sizes, and where their pixels lie."""
-        (s, t), (k, m) = self.stride, self.kernel_size
+        """Memory for the planes of some samples' coarse and fine images, and where their pixels lie."""
+        (s, t), (k, m), size = self.stride, self.kernel_size, self.weight.itemsize
         tall = plane_size(rows, height, self.before[0], self.reach[0], s)
         wide = plane_size(columns, width, self.before[1], self.reach[1], t)
-        self.samples, self.tall, self.wide, self.end = n, tall, wide, n * tall * wide
-        self.row = (self.end + 31) // 32 * 32 + 64 // self.weight.itemsize  # odd: rows do not share their cache sets
+        channels = self.fine_channels * s * t + self.coarse_channels
+        self.samples = n = samples_together(n, 64 // size, channels * tall * wide * size)
+        self.tall, self.wide, self.end = tall, wide, n * tall * wide
+        self.row = (self.end + 31) // 32 * 32 + 64 // size  # odd: rows do not share their cache sets
         self.margin = n * (self.reach[0] // s * wide + self.reach[1] // t)
         beyond = n * (3 * wide + 4) + 32  # what is read past the last row
         self.coarse = reuse(self.coarse, (self.margin + self.coarse_channels * self.row + beyond,), dtype)
@@ -73,15 +75,44 @@ class Convolution(Module):
         )
         self.left = reuse(self.left, (self.weight.size,), dtype)
         if self.method == "squares":
-            lanes = 64 // self.weight.itemsize
             self.filters = reuse(self.filters, (self.weight.size // 9 * 16,), dtype)
-            self.sums = reuse(self.sums, (sums_size(self.coarse_channels, self.fine_channels, lanes),), dtype)
+            self.sums = reuse(self.sums, (sums_size(self.coarse_channels, self.fine_channels, 64 // size),), dtype)
         self.places = reuse(self.places, (height * width,), np.int64)
         self.gaps = reuse(self.gaps, (s * t * tall * wide - height * width,), np.int64)
         self.coarse_places = reuse(self.coarse_places, (rows * columns,), np.int64)
         self.coarse_gaps = reuse(self.coarse_gaps, (tall * wide - rows * columns,), np.int64)
         fill_places(height, width, self.before, self.stride, tall, wide, self.row, n, self.places, self.gaps)
         fill_places(rows, columns, (0, 0), (1, 1), tall, wide, self.row, n, self.coarse_places, self.coarse_gaps)
+
+    # -- images --------------------------------------------------------------------------------------------------------
+
+    def coarse_of(self, fine, weight, coarse):
+        """Write the coarse image of a fine one, some samples at a time: their planes fit the cache."""
+        self.lay_out(len(fine), coarse.shape[2], coarse.shape[3], fine.shape[2], fine.shape[3], fine.dtype)
+        self.prepare(weight, False)
+        for k in range(0, len(fine), self.samples):
+            self.read_fine(fine[k : k + self.samples])
+            self.to_coarse(coarse.shape[2], coarse.shape[3], weight)
+            self.write_coarse(coarse[k : k + self.samples])
+
+    def fine_of(self, coarse, weight, fine):
+        """Write the fine image of a coarse one."""
+        self.lay_out(len(fine), coarse.shape[2], coarse.shape[3], fine.shape[2], fine.shape[3], fine.dtype)
+        self.prepare(weight, True)
+        for k in range(0, len(fine), self.samples):
+            self.read_coarse(coarse[k : k + self.samples])
+            self.to_fine(fine.shape[2], fine.shape[3], weight)
+            self.write_fine(fine[k : k + self.samples])
+
+    def gradient_of(self, fine, coarse, add):
+        """The weights' gradient from both images, of which one is a gradient; or add it."""
+        self.lay_out(len(fine), coarse.shape[2], coarse.shape[3], fine.shape[2], fine.shape[3], fine.dtype)
+        for k in range(0, len(fine), self.samples):
+            self.read_fine(fine[k : k + self.samples])
+            self.read_coarse(coarse[k : k + self.samples])
+            self.add_weight_gradient(coarse.shape[2], coarse.shape[3], add, k == 0, k + self.samples == len(fine))
+
+    # -- planes --------------------------------------------------------------------------------------------------------
 
     def read_fine(self, image):
         """Lay the fine image out in its planes."""
@@ -103,10 +134,18 @@ class Convolution(Module):
         """Make the coarse image of its planes."""
         join(self.coarse, self.margin, self.row, self.coarse_places, 1, flat(image), image.shape)
 
+    def by_squares(self):
+        """Whether a vector is full of samples."""
+        return self.samples >= 64 // self.weight.itemsize
+
+    def prepare(self, weight, back):
+        """Transform the kernels, for the map to the coarse image or for the one back."""
+        if self.method == "squares" and self.by_squares():
+            fill_filters(flat(weight), self.coarse_channels, self.fine_channels, back, self.filters)
+
     def to_coarse(self, rows, columns, weight):
         """The coarse image's planes from the fine one's."""
-        if self.method == "squares" and self.samples >= 64 // self.weight.itemsize:
-            fill_filters(flat(weight), self.coarse_channels, self.fine_channels, False, self.filters)
+        if self.method == "squares" and self.by_squares():
             filtered(
                 self.filters, self.coarse_channels, self.fine_channels, self.fine, 0, self.row,
                 self.coarse, self.margin, self.row, rows, columns, self.wide, self.samples,
@@ -121,12 +160,15 @@ class Convolution(Module):
             self.coarse, self.margin, self.row, runs, self.wide * self.samples, count,
         )  # fmt: skip
 
-    def add_weight_gradient(self, rows, columns, add):
-        """grad_weight, or what is added to it, from both images' planes, of which one is a gradient."""
-        if self.method == "squares" and self.samples >= 64 // self.weight.itemsize:
+    def add_weight_gradient(self, rows, columns, add, begins, ends):
+        """grad_weight, or what is added to it, from both images' planes, of which one is a gradient.
+
+        begins, ends: whether these are the first and the last of the samples.
+        """
+        if self.method == "squares" and self.by_squares():
             filter_gradient(
                 self.coarse, self.margin, self.row, self.coarse_channels, self.fine, 0, self.row, self.fine_channels,
-                rows, columns, self.wide, self.samples, self.sums, flat(self.grad_weight), add,
+                rows, columns, self.wide, self.samples, self.sums, flat(self.grad_weight), add, begins, ends,
             )  # fmt: skip
             return
         inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
@@ -134,13 +176,12 @@ class Convolution(Module):
         shifted_dots(
             self.coarse, self.margin, self.row, self.coarse_channels // self.groups, self.groups,
             self.fine, inner * phases * self.row, self.terms, self.weight.size // self.coarse_channels,
-            ((rows - 1) * self.wide + columns) * self.samples, flat(self.grad_weight), add,
+            ((rows - 1) * self.wide + columns) * self.samples, flat(self.grad_weight), add or not begins,
         )  # fmt: skip
 
     def to_fine(self, height, width, weight):
         """The fine image's planes from the coarse one's: for each remainder, the terms of the kernel that reach it."""
-        if self.method == "squares" and self.samples >= 64 // self.weight.itemsize:
-            fill_filters(flat(weight), self.coarse_channels, self.fine_channels, True, self.filters)
+        if self.method == "squares" and self.by_squares():
             first = (self.before[0] * self.wide + self.before[1]) * self.samples
             filtered(
                 self.filters, self.fine_channels, self.coarse_channels, self.coarse, first, self.row,

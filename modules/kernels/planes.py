@@ -21,6 +21,25 @@ def plane_size(coarse, fine, before, reach, stride):
     return max(coarse + reach // stride, (fine + before + stride - 1) // stride)
 
 
+CACHED = 3 << 19  # bytes of planes that stay in the cache while they are used
+
+
+@apart
+def samples_together(samples, lanes, size):
+    """How many samples' planes are made at a time, a divisor of `samples`: as many as fit the cache.
+
+    Args: lanes: numbers of a vector, which the samples should fill to four fifths at least; size: bytes of one
+        sample's planes.
+    """
+    best = samples
+    for count in range(samples, lanes - 1, -1):
+        if samples % count == 0 and (count + lanes - 1) // lanes * lanes * 4 <= 5 * count:
+            best = count
+            if count * size <= CACHED:
+                break
+    return best
+
+
 @apart
 def fill_places(height, width, before, stride, tall, wide, row, samples, places, gaps):
     """places[H y + x]: where in its channel's planes a pixel lies; gaps: the places at which there is none.

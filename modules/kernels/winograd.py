@@ -218,14 +218,16 @@ filtered.compiled_form = compiled_filtered  # type: ignore[attr-defined]
 
 
 def filter_gradient(
-    grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, out, add
+    grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, out, add,
+    begins, ends,
 ):  # fmt: skip
     """The gradient of the kernels, from that of `filtered`'s result.
 
         out[o, c, tap] (+)= Σ grad[at + o grad_row + p] source[from_ + c source_row + p + tap],   p = (i wide + j) N + n
 
     Args: grad: 0 beside and below the height x width places; sums: memory, `sums_size` numbers; out: (rows, inner, 3,
-        3) as a vector; the others as of `filtered`.
+        3) as a vector; begins, ends: whether these are the first and the last of the samples, else the sums go on;
+        the others as of `filtered`.
     """
     total = np.zeros((4, 4, rows, inner), out.dtype)
     for i in range(0, height, 2):
@@ -235,7 +237,7 @@ def filter_gradient(
                 "kuvn,cuvn->uvkc", left, patch(source, from_, source_row, inner, 4, i, j, wide, samples, B)
             )
     gradient = np.einsum("ui,vj,uvkc->kcij", G, G, total).reshape(out.shape)
-    out[:] = out + gradient if add else gradient
+    out[:] = out + gradient if add or not begins else gradient
 
 
 @apart
@@ -246,7 +248,8 @@ def sums_size(rows, inner, lanes):
 
 @kernel
 def compiled_filter_gradient(
-    grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, out, add
+    grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, out, add,
+    begins, ends,
 ):  # fmt: skip
     """The same, groups of blocks of squares; the groups' sums are added in their order."""
     lanes = strip_width(out) // 2
@@ -256,15 +259,17 @@ def compiled_filter_gradient(
     parts = min(groups, parts_of(32 * rows * inner * squares * lanes))
     share(
         gradient_groups, groups, parts, grad, at, grad_row, rows, source, from_, source_row, inner,
-        height, width, wide, samples, sums, groups,
+        height, width, wide, samples, sums, groups, begins,
     )  # fmt: skip
-    add_filters(sums, groups, rows, inner, (inner + lanes - 1) // lanes * lanes, out, add)
+    if ends:
+        add_filters(sums, groups, rows, inner, (inner + lanes - 1) // lanes * lanes, out, add)
 
 
 @kernel
 def gradient_groups(
-    first, last, grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, groups
-):
+    first, last, grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, groups,
+    begins,
+):  # fmt: skip
     """Groups of blocks: products of turned patches with spread gradients, added to the group's sums."""
     strip = strip_width(grad)
     lanes, down, across = strip // 2, wide * samples, (width + 1) // 2
@@ -274,7 +279,8 @@ def gradient_groups(
     blocks = (squares + together - 1) // together
     corner, turned, spread = CORNER(grad), TURNED(grad), RESULTS(grad)
     for group in range(first, last):
-        clear_line(sums, group * 16 * rows * columns, 1, 16 * rows * columns)
+        if begins:
+            clear_line(sums, group * 16 * rows * columns, 1, 16 * rows * columns)
         for block in range(group * blocks // groups, (group + 1) * blocks // groups):
             begin, end = block * together, min(squares, (block + 1) * together)
             for k in range(begin, end):
