@@ -270,6 +270,7 @@ def test_the_help_says_what_an_exit_status_means():
 
 def test_every_command_that_tells_something_tells_it_as_json():
     assert [name for name, parser in parsers().items() if "--json" not in parser.format_help()] == [
+        "graph",  # a picture
         "schema",  # which is JSON
         "completion",
     ]
