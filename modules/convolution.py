@@ -11,7 +11,7 @@ import numpy as np
 
 from .initializers import Initializer, PyTorchUniform
 from .kernels.buffers import flat, reuse
-from .kernels.planes import fill_places, inside, join, plane_size, runs_of, samples_together, split
+from .kernels.planes import fill_places, inside, join, plane_size, runs_of, samples_together, split, tables
 from .kernels.shifts import fill_fine_terms, fill_terms, shifted_dots, shifted_sums
 from .kernels.winograd import MOST_CHANNELS, fill_filters, filter_gradient, filtered, sums_size
 from .module import Module
@@ -77,10 +77,8 @@ class Convolution(Module):
         if self.method == "squares":
             self.filters = reuse(self.filters, (self.weight.size // 9 * 16,), dtype)
             self.sums = reuse(self.sums, (sums_size(self.coarse_channels, self.fine_channels, 64 // size),), dtype)
-        self.places = reuse(self.places, (height * width,), np.int64)
-        self.gaps = reuse(self.gaps, (s * t * tall * wide - height * width,), np.int64)
-        self.coarse_places = reuse(self.coarse_places, (rows * columns,), np.int64)
-        self.coarse_gaps = reuse(self.coarse_gaps, (tall * wide - rows * columns,), np.int64)
+        self.places, self.gaps = tables(self.places, self.gaps, height * width, s * t * tall * wide)
+        self.coarse_places, self.coarse_gaps = tables(self.coarse_places, self.coarse_gaps, rows * columns, tall * wide)
         fill_places(height, width, self.before, self.stride, tall, wide, self.row, n, self.places, self.gaps)
         fill_places(rows, columns, (0, 0), (1, 1), tall, wide, self.row, n, self.coarse_places, self.coarse_gaps)
 

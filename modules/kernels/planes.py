@@ -6,6 +6,8 @@ of their own for each remainder (a, b). So whatever the padding, stride or dilat
 fixed distance from where the patch begins, for all pixels of all images.
 """
 
+import numpy as np
+
 from .kernel import apart, kernel
 from .lines import clear_line, gather_line, scatter_line
 from .products import strip_width
@@ -21,6 +23,7 @@ def plane_size(coarse, fine, before, reach, stride):
     return max(coarse + reach // stride, (fine + before + stride - 1) // stride)
 
 
+TOLD = 5  # numbers behind the gaps
 CACHED = 3 << 19  # bytes of planes that stay in the cache while they are used
 
 
@@ -40,14 +43,26 @@ def samples_together(samples, lanes, size):
     return best
 
 
+def tables(places, gaps, pixels, size):
+    """Memory for the tables of `fill_places`: of so many pixels, and places in all."""
+    if places.size == pixels and gaps.size == size - pixels + TOLD:
+        return places, gaps
+    return np.empty(pixels, np.int64), np.full(size - pixels + TOLD, -1)
+
+
 @apart
 def fill_places(height, width, before, stride, tall, wide, row, samples, places, gaps):
-    """places[H y + x]: where in its channel's planes a pixel lies; gaps: the places at which there is none.
+    """places[W y + x]: where in its channel's planes a pixel lies; gaps: the places at which there is none.
 
     Args: before: zeros above and to the left of the image; tall, wide: sizes of a plane; row: numbers from one plane
-        to the next.
+        to the next; gaps: ends with TOLD numbers more, which tell what the tables are made for: -1 where they are new.
     """
-    found = 0
+    found, end, new = 0, gaps.size - TOLD, False
+    for k, number in enumerate((height, tall, wide, row, samples)):
+        new = new or gaps[end + k] != number
+        gaps[end + k] = number
+    if not new:
+        return
     for a in range(stride[0]):
         for b in range(stride[1]):
             for i in range(tall):
@@ -113,7 +128,7 @@ def split_channels(first, last, image, shape, places, gaps, phases, start, row, 
     size, side = places.size, strip_width(planes) // 2
     for c in range(first, last):
         to, from_ = start + c * phases * row, c * size
-        for k in range(gaps.size):
+        for k in range(gaps.size - TOLD):
             clear_line(planes, to + gaps[k], 1, samples)
         for phase in range(phases):
             clear_line(planes, to + phase * row + end, 1, row - end)

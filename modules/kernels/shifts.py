@@ -10,8 +10,8 @@ from .products import strip_width
 from .threads import parts_of, share
 from .tiles import dot_products, row_sums
 
-SUM_4_2, SUM_1_2 = row_sums(4, 2), row_sums(1, 2)
-DOT_4_3, DOT_1_3 = dot_products(4, 3), dot_products(1, 3)
+SUM_6_2, SUM_4_2, SUM_1_2, SUM_1_8 = row_sums(6, 2), row_sums(4, 2), row_sums(1, 2), row_sums(1, 8)
+DOT_4_3, DOT_1_9 = dot_products(4, 3), dot_products(1, 9)
 STRETCH = 1024  # numbers of a row that are met by all others before the next ones are looked at
 
 
@@ -35,7 +35,7 @@ def shifted_sums(left, rows, groups, source, source_group, terms, size, out, at,
 @kernel
 def compiled_shifted_sums(left, rows, groups, source, source_group, terms, size, out, at, out_row, runs, pitch, count):
     """The same, by strips of places."""
-    strip = strip_width(out)
+    strip = strip_of(rows, count, strip_width(out))
     strips = groups * runs * ((count + strip - 1) // strip)
     parts = max(1, min(strips, parts_of(2 * rows * size * groups * runs * count)))
     share(
@@ -45,18 +45,32 @@ def compiled_shifted_sums(left, rows, groups, source, source_group, terms, size,
 
 
 @kernel
+def strip_of(rows, count, width):
+    """Places of a tile: `width`; of one row by itself four times as many, if there are as many."""
+    return 4 * width if rows == 1 and count >= 4 * width else width
+
+
+@kernel
 def sum_strips(
     first, last, left, rows, groups, source, source_group, terms, size, out, at, out_row, pitch, count
 ):  # fmt: skip
     """Strips of places, each group's in turn: all rows meet a strip while the cache holds what it is made from."""
-    strip = strip_width(out)
+    strip = strip_of(rows, count, strip_width(out))
     of_run = (count + strip - 1) // strip
     for tile in range(first, last):
         g, run, k = tile % groups, tile // groups // of_run, tile // groups % of_run
         q = run * pitch + max(0, min(k * strip, count - strip))  # the last strip of a run overlaps
         begin, to, weights = g * source_group + q, at + g * rows * out_row + q, g * rows * size
-        if rows == 1:
+        if strip > strip_width(out):
+            SUM_1_8(left, weights, size, 1, source, begin, terms, out, to, out_row, 1, size, False, 0)
+        elif rows == 1:
             SUM_1_2(left, weights, size, 1, source, begin, terms, out, to, out_row, 1, size, False, 0)
+        elif rows % 6 == 0 and rows % 4:
+            for i in range(0, rows, 6):
+                SUM_6_2(
+                    left, weights + i * size, size, 1, source, begin, terms,
+                    out, to + i * out_row, out_row, 6, size, False, 0,
+                )  # fmt: skip
         else:
             for i in range(0, rows, 4):
                 SUM_4_2(
@@ -84,8 +98,8 @@ def shifted_dots(grad, at, grad_row, rows, groups, source, source_group, terms, 
 
 @kernel
 def compiled_shifted_dots(grad, at, grad_row, rows, groups, source, source_group, terms, size, count, out, add):
-    """The same, in tiles of 4 rows and 3 terms."""
-    tiles = groups * ((rows + 3) // 4) * ((size + 2) // 3)
+    """The same, in tiles of 4 rows and 3 terms, or of one row and 9 terms."""
+    tiles = groups * ((rows + 3) // 4) * ((size + 8) // 9 if rows == 1 else (size + 2) // 3)
     parts = min(tiles, parts_of(2 * rows * size * groups * count))
     share(dot_stretches, tiles, parts, grad, at, grad_row, rows, source, source_group, terms, size, count, out, add)
 
@@ -93,15 +107,16 @@ def compiled_shifted_dots(grad, at, grad_row, rows, groups, source, source_group
 @kernel
 def dot_stretches(first, last, grad, at, grad_row, rows, source, source_group, terms, size, count, out, add):
     """Tiles of rows and terms, a stretch of places at a time."""
-    down, across = (rows + 3) // 4, (size + 2) // 3
+    together = 9 if rows == 1 else 3
+    down, across = (rows + 3) // 4, (size + together - 1) // together
     for q in range(0, count, STRETCH):
         length, more = min(STRETCH, count - q), add or q > 0
         for tile in range(first, last):
-            g, i, k = tile // (down * across), 4 * (tile // across % down), 3 * (tile % across)
+            g, i, k = tile // (down * across), 4 * (tile // across % down), together * (tile % across)
             begin, to = g * source_group + q, (g * rows + i) * size + k
-            real, columns, from_ = min(4, rows - i), min(3, size - k), at + (g * rows + i) * grad_row + q
+            real, columns, from_ = min(4, rows - i), min(together, size - k), at + (g * rows + i) * grad_row + q
             if rows == 1:
-                DOT_1_3(grad, from_, grad_row, source, begin, terms[k:], out, to, size, 1, columns, length, more)
+                DOT_1_9(grad, from_, grad_row, source, begin, terms[k:], out, to, size, 1, columns, length, more)
             else:
                 DOT_4_3(
                     grad, from_, grad_row, source, begin, terms[k:],

@@ -234,3 +234,11 @@ def test_nan_stays_where_it_is_seen(random, make):
     assert not np.isnan(grad_x[1]).all()
     np.testing.assert_array_equal(y[::2], clean[::2])
     np.testing.assert_array_equal(grad_x[::2], clean_grad_x[::2])
+
+
+def test_sizes_and_dtypes_may_change_between_calls(random):
+    module = Conv2d(3, 4, 3, 2, 1)
+    for shape, dtype in [((5, 3, 4, 6), "float32"), ((5, 3, 6, 4), "float32"), ((7, 3, 6, 4), "float64")]:
+        x = random.standard_normal(shape).astype(dtype)
+        module.to(dtype)
+        np.testing.assert_allclose(module.fprop(x), conv(module, x), rtol=1e-4, atol=1e-5)
