@@ -188,6 +188,7 @@ UNITS = [
     *(Unit(name) for name in ("Softplus", "Softsign", "Hardtanh", "Hardsigmoid", "Hardswish", "Hardshrink")),
     *(Unit(name) for name in ("Softshrink", "Tanhshrink", "LogSigmoid", "PReLU")),
     Unit("GELU"),
+    Unit("RReLU"),
     Unit("Threshold", arguments=(0.5, 0.1)),
     Unit("Clamp", "clamp", (-1.0, 1.0)),
     Unit("Abs", "abs"),

@@ -73,7 +73,7 @@ def test_it_is_the_transpose_of_the_convolution(random):
 
 @pytest.mark.parametrize("settings", [(17, 33, 3, 1, 1), (8, 24, 5, 2, 2, 1, 4), (40, 40, 3, 1, 1, 1, 40)], ids=str)
 def test_many_channels(random, settings):
-    module, x = Conv2d(*settings).to("float64"), random.standard_normal((5, settings[0], 19, 23))
+    module, x = Conv2d(*settings).to("float64"), random.standard_normal((3, settings[0], 7, 9))
     np.testing.assert_allclose(module.fprop(x), conv(module, x), rtol=1e-11, atol=1e-11)
     check_gradients(module, x).raise_if_wrong()
 
@@ -104,13 +104,11 @@ def test_kernels_of_three_by_three_by_squares(random, sizes):
 
 
 @pytest.mark.jit
-@pytest.mark.parametrize("sizes", [(32, 64, 64, 14, 14, 1), (64, 16, 128, 7, 8, 0)], ids=str)
-def test_the_error_of_squares_in_float32(random, sizes):
-    samples, inner, outer, height, width, padding = sizes
+def test_the_error_of_squares_in_float32(random):
     manual_seed(0)
-    module, exact = (Conv2d(inner, outer, 3, padding=padding) for _ in range(2))
+    module, exact = (Conv2d(64, 32, 3, padding=1) for _ in range(2))
     exact.to("float64").load_state_dict(module.state_dict())
-    x = random.standard_normal((samples, inner, height, width)).astype(np.float32)
+    x = random.standard_normal((32, 64, 14, 14)).astype(np.float32)
     y, wanted = module.fprop(x), exact.fprop(x.astype(np.float64))
     grad_y = random.standard_normal(y.shape).astype(np.float32)
     grad_x, wanted_grad_x = module.bprop(grad_y), exact.bprop(grad_y.astype(np.float64))

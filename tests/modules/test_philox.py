@@ -108,6 +108,6 @@ def test_compiled_numbers_are_those_of_plain_python():
 
 @pytest.mark.jit
 def test_words_are_computed_a_vector_at_a_time():
-    out = np.empty(64, np.float32)
-    compiled_door(philox.uniform)(1, 2, out)
-    assert any(" x i64> " in text for text in philox.compiled_add_words.inspect_llvm().values())
+    compiled = numba.njit(philox.compiled_add_words.py_func)
+    compiled(1, 2, 0, 40, 2.0**-24, np.zeros(64, np.float32))
+    assert any(" x i64> " in text for text in compiled.inspect_llvm().values())
