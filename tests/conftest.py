@@ -30,6 +30,7 @@ def random():
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: compiles for ten seconds and more, so left out with -m 'not slow'")
     config.addinivalue_line("markers", "jit: about compilation, so skipped under NUMBA_DISABLE_JIT=1")
 
 

@@ -65,6 +65,7 @@ def test_swish_checks_its_gradients(folder, tmp_path, monkeypatch):
     sys.modules.pop("swish")
 
 
+@pytest.mark.slow
 @pytest.mark.jit
 def test_a_mixture_beats_one_gaussian(folder):
     output = run("inverse_density.py", folder)
@@ -75,6 +76,7 @@ def test_a_mixture_beats_one_gaussian(folder):
     assert ("no picture" in output) != drawn
 
 
+@pytest.mark.slow
 @pytest.mark.jit
 def test_a_variational_autoencoder_beats_pixels_apart(folder):
     output = run("vae_digits.py", folder)
@@ -128,6 +130,7 @@ def test_digits_with_swish(folder, tmp_path):
     assert (tmp_path / "run" / "swish.py").read_text() == (EXAMPLES / "swish.py").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.jit
 @pytest.mark.parametrize(("name", "epochs"), [("resnet", 5), ("inception", 3)])
 def test_graphs_of_images_learn(folder, tmp_path, name, epochs):
@@ -151,6 +154,7 @@ def test_a_siamese_net_tells_pairs_apart(folder, tmp_path):
     np.testing.assert_array_equal(state["1.tower.1.weight"], state["1.twin.1.weight"])
 
 
+@pytest.mark.slow
 @pytest.mark.jit
 def test_a_net_of_two_heads_answers_twice(folder, tmp_path):
     figures = train_config(load_config(folder / "two_heads.yaml"), tmp_path / "run", quiet=True)

@@ -102,6 +102,7 @@ def test_a_plan_is_found_again_and_any_edit_makes_another(project):
     assert project() == ["1.0", "0"], "back to the first: its plan is there still"
 
 
+@pytest.mark.slow
 def test_processes_share_an_empty_cache(project):
     for attempt in range(2):
         shutil.rmtree(project.folder / "cache", ignore_errors=True)
@@ -149,6 +150,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_made_anew(project):
     project()
     sound = files(project.folder / "cache")
@@ -327,6 +329,7 @@ def test_two_classes_of_one_name_in_one_file_are_two():
 LINEAR = "import numpy as np; from bprop.modules import Linear; print(Linear(4, 3).fprop(np.ones((2, 4))).shape)"
 
 
+@pytest.mark.slow
 def test_a_kernel_made_on_top_of_kept_ones_is_kept_with_all_of_them(tmp_path):
     """The second process compiles the product, which calls kernels that it finds; the third finds the product."""
     environment = {**os.environ, "BPROP_CACHE_DIR": str(tmp_path)}

@@ -316,6 +316,7 @@ def test_training_mode_is_seen_by_compiled_code():
 # -- modules in modules ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_modules_called_inside_methods():
     chain = Sequential(Leaky(), Residual(3))
     check_gradients(chain, x()).raise_if_wrong()
@@ -354,6 +355,7 @@ class Twice(Module):
         return self.first.bprop(self.second.bprop(grad_y))
 
 
+@pytest.mark.slow
 def test_containers_inside_containers():
     module = Twice()
     check_gradients(module, x()).raise_if_wrong()

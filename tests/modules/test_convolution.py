@@ -71,6 +71,7 @@ def test_it_is_the_transpose_of_the_convolution(random):
     assert np.vdot(conv2d.fprop(x), y) == pytest.approx(np.vdot(x, transposed.fprop(y)), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [(17, 33, 3, 1, 1), (8, 24, 5, 2, 2, 1, 4), (40, 40, 3, 1, 1, 1, 40)], ids=str)
 def test_many_channels(random, settings):
     module, x = Conv2d(*settings).to("float64"), random.standard_normal((3, settings[0], 7, 9))

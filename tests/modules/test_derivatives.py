@@ -134,6 +134,7 @@ def image():
     return Sequential(Conv2d(2, 4, 3, padding=1), ReLU(), MaxPool2d(2), Dropout(0.2), Flatten(), Linear(16, 5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "shape"), [(dense, (7, 4)), (image, (6, 2, 4, 4))], ids=["dense", "image"])
 def test_compiled_products_are_those_of_plain_python(make, shape):
     net, random = make().to("float64"), np.random.default_rng(0)

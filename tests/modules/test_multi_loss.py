@@ -67,6 +67,7 @@ def test_it_trains_as_by_hand(own, random):
     np.testing.assert_allclose(net.flat_parameters, other.flat_parameters, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_loss_of_ones_own_has_the_right_gradient(random):
     _, target = data(random)
     check_gradients(losses(), random.standard_normal((6, 6)), target).raise_if_wrong()
@@ -80,6 +81,7 @@ def test_overlapping_columns_add_up(random):
     np.testing.assert_allclose(twice.bprop(), 2 * once.bprop(), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_losses_of_parts_inside_losses_of_parts(random):
     inner = MultiLoss([LossPart(MeanSquaredError(), "0:2", "0:2"), LossPart(MeanSquaredError(), 1, 1, 0.5)])
     other = MultiLoss([LossPart(MeanSquaredError(), 2, 2), LossPart(MeanSquaredError(), [0], [0])])
@@ -177,6 +179,7 @@ def named():
     )
 
 
+@pytest.mark.slow
 def test_parts_with_names_have_metrics(random):
     x, target = random.standard_normal((40, 4)), np.zeros((40, 2))
     target[:, 0], target[:, 1] = x[:, 0] > 0, x[:, 1]

@@ -41,6 +41,7 @@ def plus(module, x, factor):
     return module.fprop(x) + factor * x
 
 
+@pytest.mark.slow
 def test_modules_of_one_class_inside_each_other():
     """In each other, in Sequentials of one length in each other, and called by a helper function."""
     inner = Sequential(Linear(3, 3), Residual(Sequential(Linear(3, 3), Tanh())))

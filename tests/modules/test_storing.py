@@ -39,6 +39,7 @@ class Branches(Module):
         return grad_y + self.net.bprop(grad_y)
 
 
+@pytest.mark.slow
 def test_a_sequential_called_inside_methods():
     module = Branches(3)
     same_as_plain_python(module)

@@ -140,6 +140,7 @@ class Inside(Module):
         return self.ways.bprop(2 * grad_y)
 
 
+@pytest.mark.slow
 def test_a_module_of_ones_own_may_call_them(random):
     module, x = Inside(), random.standard_normal((4, 3))
     np.testing.assert_allclose(module.fprop(x), 2 * module.ways.copy().fprop(x), 1e-6)

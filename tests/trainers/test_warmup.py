@@ -48,6 +48,7 @@ def command(*arguments):
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.jit
 @pytest.mark.parametrize("config", ["c", "slow"])
 def test_training_compiles_nothing_after_it(folder, config):
@@ -66,6 +67,7 @@ def test_training_compiles_nothing_after_it(folder, config):
     assert len(again) - 1 >= len(plans)
 
 
+@pytest.mark.slow
 @pytest.mark.jit
 def test_it_says_what_it_compiled(folder):
     lines = command("warmup", "c.yaml", "model.0.Linear.out_features=7", "model.2.Linear.in_features=7")
