@@ -63,9 +63,10 @@ class Convolution(Module):
         tall = plane_size(rows, height, self.before[0], self.reach[0], s)
         wide = plane_size(columns, width, self.before[1], self.reach[1], t)
         channels = self.fine_channels * s * t + self.coarse_channels
-        self.samples = n = samples_together(n, 64 // size, channels * tall * wide * size)
+        lanes = 64 // size  # at most, in one vector
+        self.samples = n = samples_together(n, lanes, channels * tall * wide * size)
         self.tall, self.wide, self.end = tall, wide, n * tall * wide
-        self.row = (self.end + 31) // 32 * 32 + 64 // size  # odd: rows do not share their cache sets
+        self.row = (self.end + 31) // 32 * 32 + lanes  # odd: rows do not share their cache sets
         self.margin = n * (self.reach[0] // s * wide + self.reach[1] // t)
         beyond = n * (3 * wide + 4) + 32  # what is read past the last row
         self.coarse = reuse(self.coarse, (self.margin + self.coarse_channels * self.row + beyond,), dtype)
@@ -76,7 +77,7 @@ class Convolution(Module):
         self.left = reuse(self.left, (self.weight.size,), dtype)
         if self.method == "squares":
             self.filters = reuse(self.filters, (self.weight.size // 9 * 16,), dtype)
-            self.sums = reuse(self.sums, (sums_size(self.coarse_channels, self.fine_channels, 64 // size),), dtype)
+            self.sums = reuse(self.sums, (sums_size(self.coarse_channels, self.fine_channels, lanes),), dtype)
         self.places, self.gaps = tables(self.places, self.gaps, height * width, s * t * tall * wide)
         self.coarse_places, self.coarse_gaps = tables(self.coarse_places, self.coarse_gaps, rows * columns, tall * wide)
         fill_places(height, width, self.before, self.stride, tall, wide, self.row, n, self.places, self.gaps)

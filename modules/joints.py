@@ -102,15 +102,8 @@ class Meeting(Joint):
     def rbprop(self, v_a, v_b, grad_y, r_grad_y):
         """r_grad_y slope + grad_y R{slope}"""
         out = np.empty(v_a.shape, v_a.dtype)
-        a, b, v_a, v_b, g, r, change = (
-            flat(self.a),
-            flat(self.b),
-            flat(v_a),
-            flat(v_b),
-            flat(grad_y),
-            flat(r_grad_y),
-            flat(out),
-        )
+        a, b, v_a, v_b = flat(self.a), flat(self.b), flat(v_a), flat(v_b)
+        g, r, change = flat(grad_y), flat(r_grad_y), flat(out)
         for i in range(change.size):
             change[i] = r[i] * self.slope(a[i], b[i]) + g[i] * self.bend(a[i], b[i], v_a[i], v_b[i])
         return out
@@ -118,15 +111,8 @@ class Meeting(Joint):
     def rbprop_other(self, v_a, v_b, grad_y, r_grad_y):
         """r_grad_y slope_other + grad_y R{slope_other}"""
         out = np.empty(v_a.shape, v_a.dtype)
-        a, b, v_a, v_b, g, r, change = (
-            flat(self.a),
-            flat(self.b),
-            flat(v_a),
-            flat(v_b),
-            flat(grad_y),
-            flat(r_grad_y),
-            flat(out),
-        )
+        a, b, v_a, v_b = flat(self.a), flat(self.b), flat(v_a), flat(v_b)
+        g, r, change = flat(grad_y), flat(r_grad_y), flat(out)
         for i in range(change.size):
             change[i] = r[i] * self.slope_other(a[i], b[i]) + g[i] * self.bend_other(a[i], b[i], v_a[i], v_b[i])
         return out
@@ -242,13 +228,10 @@ class Slot(Joint):
         return first + self.count
 
     def fprop(self, way, y=None):  # type: ignore[override]
-        if y is None:
-            self.y = reuse(self.y, resized(way.shape, self.axis, self.first + self.count), way.dtype)
-            put(flat(way), flat(self.y), self.first * inner(self.y, self.axis), outer(way, self.axis))
-            return self.y
-        self.y = y
-        put(flat(way), flat(y), self.first * inner(y, self.axis), outer(y, self.axis))
-        return y
+        shape = resized(way.shape, self.axis, self.first + self.count)
+        self.y = reuse(self.y, shape, way.dtype) if y is None else y
+        put(flat(way), flat(self.y), self.first * inner(self.y, self.axis), outer(way, self.axis))
+        return self.y
 
     def bprop(self, grad_y):
         self.grad_way = reuse(self.grad_way, resized(grad_y.shape, self.axis, self.count), grad_y.dtype)
@@ -272,13 +255,10 @@ class Layer(Joint):
         self.y = self.grad_way = np.empty((0, 0))
 
     def fprop(self, way, y=None):  # type: ignore[override]
-        if y is None:
-            self.y = reuse(self.y, way.shape[:1] + (self.count,) + way.shape[1:], way.dtype)  # noqa: RUF005
-            put(flat(way), flat(self.y), self.k * (way.size // way.shape[0]), way.shape[0])
-            return self.y
-        self.y = y
-        put(flat(way), flat(y), self.k * (way.size // way.shape[0]), way.shape[0])
-        return y
+        shape = way.shape[:1] + (self.count,) + way.shape[1:]  # noqa: RUF005
+        self.y = reuse(self.y, shape, way.dtype) if y is None else y
+        put(flat(way), flat(self.y), self.k * (way.size // way.shape[0]), way.shape[0])
+        return self.y
 
     def bprop(self, grad_y):
         self.grad_way = reuse(self.grad_way, grad_y.shape[:1] + grad_y.shape[2:], grad_y.dtype)
@@ -309,13 +289,9 @@ class Part(Joint):
         return self.y
 
     def bprop(self, grad_y, grad_x=None):  # type: ignore[override]
-        if grad_x is None:
-            self.grad_x = reuse_like(self.grad_x, self.x)
-            put(flat(grad_y), flat(self.grad_x), self.first * inner(self.x, self.axis), outer(self.x, self.axis))
-            return self.grad_x
-        self.grad_x = grad_x
-        put(flat(grad_y), flat(grad_x), self.first * inner(grad_x, self.axis), outer(grad_x, self.axis))
-        return grad_x
+        self.grad_x = reuse_like(self.grad_x, self.x) if grad_x is None else grad_x
+        put(flat(grad_y), flat(self.grad_x), self.first * inner(self.x, self.axis), outer(self.x, self.axis))
+        return self.grad_x
 
     def jvp(self, v):
         out = np.empty(self.y.shape, v.dtype)
@@ -340,13 +316,9 @@ class Pick(Joint):
         return self.y
 
     def bprop(self, grad_y, grad_x=None):  # type: ignore[override]
-        if grad_x is None:
-            self.grad_x = reuse_like(self.grad_x, self.x)
-            put(flat(grad_y), flat(self.grad_x), self.k * (grad_y.size // grad_y.shape[0]), grad_y.shape[0])
-            return self.grad_x
-        self.grad_x = grad_x
-        put(flat(grad_y), flat(grad_x), self.k * (grad_y.size // grad_y.shape[0]), grad_y.shape[0])
-        return grad_x
+        self.grad_x = reuse_like(self.grad_x, self.x) if grad_x is None else grad_x
+        put(flat(grad_y), flat(self.grad_x), self.k * (grad_y.size // grad_y.shape[0]), grad_y.shape[0])
+        return self.grad_x
 
     def jvp(self, v):
         out = np.empty(self.y.shape, v.dtype)

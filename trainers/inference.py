@@ -27,10 +27,8 @@ from .trainer import Trainer
 from .units import Units
 
 Part = Literal["train", "valid", "test"]
-NPY, IMAGES = (
-    b"\x93NUMPY",
-    (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*"),
-)  # their beginnings
+NPY = b"\x93NUMPY"  # how such files begin
+IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 
 
 def evaluate_run(

@@ -234,10 +234,8 @@ class Trainer:
 
     def evaluate(self, data: Data, *, metrics: list[MetricLike] | None = None) -> dict[str, Any]:
         """Mean loss and metrics of a data set, in evaluation mode. A Dataset stands for its test part."""
-        data, chosen = (
-            one_part(data, "test"),
-            find_metrics(self.loss.metrics if metrics is None else metrics, self.loss),
-        )
+        data = one_part(data, "test")
+        chosen = find_metrics(self.loss.metrics if metrics is None else metrics, self.loss)
         self._check(data, chosen)
         return self._evaluate(data, chosen)
 
