@@ -1,6 +1,7 @@
 """What the commands share: exit statuses, their arguments, and how figures are printed."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,31 @@ def takes_quiet(parser: argparse.ArgumentParser, what: str = "print the final fi
     parser.add_argument("--quiet", action="store_true", help=what)
 
 
-def takes_json(parser: argparse._ActionsContainer) -> None:
+def takes_json(parser: argparse._ActionsContainer, what: str = "print all of it as JSON") -> None:
     """The command can print JSON."""
-    parser.add_argument("--json", action="store_true", help="print all of it as JSON")
+    parser.add_argument("--json", action="store_true", help=what)
+
+
+def takes_picture(parser: argparse.ArgumentParser, name: str) -> None:
+    """The command draws a picture of a config, NAME-`name`.png."""
+    what = f"folder for the picture, which is {name}.png there (default: NAME-{name}.png here)"
+    parser.add_argument("--run", type=Path, metavar="DIR", help=what)
+    takes_quiet(parser, "do not say where the picture is")
+
+
+def write_picture(arguments: argparse.Namespace, name: str, draw: Callable[[Path], None]) -> None:
+    """Let `draw` write the picture where `takes_picture` says, and say so; without matplotlib, say what is missing."""
+    path = Path(f"{Path(arguments.config).stem}-{name}.png")
+    if arguments.run is not None:
+        arguments.run.mkdir(parents=True, exist_ok=True)
+        path = arguments.run / f"{name}.png"
+    try:
+        draw(path)
+    except ImportError as error:
+        print(f"bprop: no picture: {error}", file=sys.stderr)
+    else:
+        if not arguments.quiet:
+            print(f"the picture is {path}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

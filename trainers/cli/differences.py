@@ -1,10 +1,8 @@
 """`bprop differences`: how far numerical derivatives are from a net's gradient."""
 
 import argparse
-import sys
-from pathlib import Path
 
-from .command import OK, command, print_json, takes_config, takes_json, takes_quiet
+from .command import OK, command, print_json, takes_config, takes_json, takes_picture, write_picture
 
 DESCRIPTION = """\
 Show how far differences of a net's loss are from its gradient, for steps from 1 down to 1e-14, in float64 and float32.
@@ -24,10 +22,7 @@ def add_to(commands) -> None:
     line = "show how far numerical derivatives are from the gradient"
     parser = command(commands, "differences", run, line, DESCRIPTION, MORE)
     takes_config(parser)
-    parser.add_argument(
-        "--run", type=Path, metavar="DIR", help="folder for the picture (default: NAME-differences.png here)"
-    )
-    takes_quiet(parser, "do not say where the picture is")
+    takes_picture(parser, "differences")
     takes_json(parser)
 
 
@@ -45,14 +40,5 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(found.as_dict())
     else:
         print(found)
-    folder = arguments.run or Path(".")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ("differences.png" if arguments.run else f"{Path(arguments.config).stem}-differences.png")
-    try:
-        draw_differences(found, path)
-    except ImportError as error:
-        print(f"bprop: no picture: {error}", file=sys.stderr)
-    else:
-        if not arguments.quiet:
-            print(path, file=sys.stderr if arguments.json else sys.stdout)
+    write_picture(arguments, "differences", lambda path: draw_differences(found, path))
     return OK

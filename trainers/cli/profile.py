@@ -1,10 +1,8 @@
 """`bprop profile`: where the time of a training step goes."""
 
 import argparse
-import sys
-from pathlib import Path
 
-from .command import OK, command, takes_config, takes_quiet
+from .command import OK, command, print_json, takes_config, takes_json, takes_picture, write_picture
 
 DESCRIPTION = """\
 Show where the time of a training step goes: each module forward and backward, loss, update, gathering.
@@ -31,11 +29,8 @@ def add_to(commands) -> None:
         failed="the loss is not finite, or there is no compiled code to measure",
     )
     takes_config(parser)
-    parser.add_argument(
-        "--run", type=Path, metavar="DIR", help="folder for the picture (default: NAME-profile.png here)"
-    )
-    takes_quiet(parser, "do not say where the picture is")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON, times in seconds")
+    takes_picture(parser, "profile")
+    takes_json(parser, "print the figures as JSON, times in seconds")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,24 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     config = load_config(arguments.config, arguments.overrides)
     from ..profile import profile_config
+    from ..profile_picture import draw_profile
 
     found = profile_config(config)
     if arguments.json:
-        import json
-
-        print(json.dumps(found.as_dict(), indent=2))
+        print_json(found.as_dict())
     else:
         print(found)
-    from ..profile_picture import draw_profile
-
-    folder = arguments.run or Path(".")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ("profile.png" if arguments.run else f"{Path(arguments.config).stem}-profile.png")
-    try:
-        draw_profile(found, path)
-    except ImportError as error:
-        print(f"bprop: no picture: {error}", file=sys.stderr)
-    else:
-        if not arguments.quiet:
-            print(f"the picture is {path}", file=sys.stderr)
+    write_picture(arguments, "profile", lambda path: draw_profile(found, path))
     return OK
