@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .check import ConfigReport, check_config
     from .estimators import BpropClassifier as BpropClassifier  # not in __all__, which configs import to the full:
     from .estimators import BpropRegressor as BpropRegressor  # scikit-learn takes its time
+    from .loop import TrainingError
     from .metrics import F1, CalibrationError, ConfusionMatrix, Metric, Precision, Recall, TopK
     from .optimizers import (
         ASGD,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
         WarmupSchedule,
     )
     from .step import CompiledStep, compile_step
-    from .trainer import Trainer, TrainingError
+    from .trainer import Trainer
 
 _PLACES = {
     "ASGD": "optimizers",
@@ -108,7 +109,7 @@ _PLACES = {
     "TimeBudget": "callbacks",
     "TopK": "metrics",
     "Trainer": "trainer",
-    "TrainingError": "trainer",
+    "TrainingError": "loop",
     "WarmupSchedule": "schedules",
     "check_config": "check",
     "compile_step": "step",

@@ -17,8 +17,9 @@ from .. import modules
 from ..modules import Linear, Loss, Module, Sequential, Softmax
 from ..modules.initializers import seeded
 from . import optimizers
+from .evaluation import pieces
 from .optimizers import Optimizer
-from .trainer import Trainer, pieces
+from .trainer import Trainer
 
 Maker = Callable[[int, int], Module]
 

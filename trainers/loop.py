@@ -27,6 +27,10 @@ class NotFinite(ArithmeticError):
         self.position = position
 
 
+class TrainingError(RuntimeError):
+    """The training cannot go on; the message says where it stopped, and the model has its last good weights."""
+
+
 @dataclass
 class Epoch:
     """The minibatches of one epoch: a data set, the order of its samples, and where the net's outputs go.
@@ -199,3 +203,8 @@ def weights_of(data: ArrayDataset, loss: Loss) -> np.ndarray | None:
     alike = (weights == weights[0]).all()
     averages = all(part.averages for part in loss.all_modules() if isinstance(part, Loss))
     return None if alike and (averages or weights[0] == 1) else weights.astype(loss.dtype)
+
+
+def mean(total: float, mass: float) -> float:
+    """total / mass; a mean over nothing is 0."""
+    return total / mass if mass else 0.0

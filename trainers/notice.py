@@ -1,7 +1,9 @@
-"""A line for the user who waits: said only where something takes longer than it does as a rule."""
+"""What a training says while it runs: a bar, a line an epoch, and one where something takes longer than as a rule."""
 
 import sys
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 from tqdm import tqdm
 
@@ -25,3 +27,16 @@ class said_if_slow:
 
     def __exit__(self, *exception) -> None:
         self._timer.cancel()
+
+
+def bar_of_epoch(epoch: int, samples: int, *, quiet: bool = False) -> tqdm:
+    """How much of an epoch is done; on a terminal alone."""
+    disable = True if quiet else None
+    return tqdm(total=samples, desc=f"epoch {epoch}", unit=" samples", unit_scale=True, leave=False, disable=disable)
+
+
+def say_epoch(row: Mapping[str, Any], scheduled: Mapping[str, Any]) -> None:
+    """An epoch's figures, and the values of what has a schedule, on stderr."""
+    figures = "  ".join(f"{k} {v:.4f}" for k, v in row.items() if k.startswith(("train_", "valid_")))
+    figures += "".join(f"  {k} {v:.4g}" for k, v in scheduled.items())
+    print(f"epoch {row['epoch']:3d}  {figures}  {row['seconds']:.2f} s", file=sys.stderr)

@@ -18,10 +18,10 @@ from ..modules.engine.step import StepPlan
 from ..modules.engine.stopwatch import Line, Stopwatch
 from ..modules.gradient_report import table
 from .configs import Config
-from .loop import Epoch, weights_of
+from .loop import Epoch, TrainingError, weights_of
 from .product_limit import product_seconds
 from .step import CompiledStep, compile_step
-from .trainer import Trainer, TrainingError
+from .trainer import Trainer
 from .warmup import BATCH_SIZE
 
 ROUNDS = 7

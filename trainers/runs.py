@@ -20,10 +20,11 @@ from .callbacks.csv_log import CsvLog
 from .check import unchecked_notice
 from .configs import Config, Experiment
 from .durable import locked, write_durably, write_json
+from .loop import TrainingError
 from .memory import told
 from .optimizers.full_batch import FullBatch
 from .resuming import sources_digest
-from .trainer import Trainer, TrainingError
+from .trainer import Trainer
 from .units import Units
 from .versions import versions
 

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 from bprop.modules import Conv2d, Flatten, Linear, Sequential, SoftmaxCrossEntropy
-from bprop.trainers import SGD, Trainer, memory, trainer
+from bprop.trainers import SGD, Trainer, evaluation, memory
 from bprop.trainers.cli import main
 from bprop.trainers.configs import fitting
 
@@ -118,7 +118,7 @@ def test_large_outputs_are_evaluated_in_small_pieces(monkeypatch, random):
     x, t = random.standard_normal((10, 1, 6, 6)).astype(np.float32), random.integers(0, 3, 10)
     made = Trainer(net, SoftmaxCrossEntropy(), SGD(lr=0.1), quiet=True)
     wanted = made.evaluate((x, t)), made.predict(x)
-    monkeypatch.setattr(trainer, "EVALUATION_BYTES", 3 * 4 * 64 + 1)
+    monkeypatch.setattr(evaluation, "BYTES", 3 * 4 * 64 + 1)
     seen = []
     fprop = net.fprop
     monkeypatch.setitem(vars(net), "fprop", lambda x: seen.append(len(x)) or fprop(x))

@@ -7,8 +7,7 @@ import pytest
 from bprop import trainers
 from bprop.datasets import ArrayDataset, Dataset
 from bprop.modules import Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy
-from bprop.trainers import SGD, Callback, EarlyStopping, Trainer, TrainingError
-from bprop.trainers import trainer as module
+from bprop.trainers import SGD, Callback, EarlyStopping, Trainer, TrainingError, one_epoch
 from bprop.trainers.notice import said_if_slow
 
 
@@ -194,7 +193,7 @@ def test_a_first_compilation_is_announced(monkeypatch, tmp_path, capsys):
         net = Sequential(Linear(4, 3, bias=quiet))  # two nets: each is compiled here for the first time
         made = Trainer(net, MeanSquaredError(), SGD(lr=0.1, momentum=0.9), quiet=quiet)
         made.fit(pairs(outputs=3), epochs=1)
-        assert (module.COMPILING in capsys.readouterr().err) != quiet
+        assert (one_epoch.COMPILING in capsys.readouterr().err) != quiet
 
 
 def test_what_is_quick_is_not_announced(capsys):

@@ -1,11 +1,12 @@
 """The figures of a training: loss and metrics of each part, against NumPy."""
 
+import sys
+
 import numpy as np
 import pytest
 from bprop.datasets import ArrayDataset, Dataset, balanced_order
 from bprop.modules import Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy
-from bprop.trainers import SGD, Trainer
-from bprop.trainers import trainer as module
+from bprop.trainers import SGD, Trainer, evaluation
 
 
 def scores(net, x):
@@ -80,7 +81,7 @@ def test_no_metrics(classifier):
 def test_a_large_set_is_evaluated_in_pieces(classifier, monkeypatch):
     x, t = classified(50)
     whole, outputs = classifier.evaluate((x, t)), classifier.predict(x)
-    monkeypatch.setattr(module, "EVALUATION_BATCH", 8)
+    monkeypatch.setattr(evaluation, "SAMPLES", 8)
     assert classifier.evaluate((x, t))["loss"] == pytest.approx(whole["loss"], rel=1e-6)
     assert classifier.evaluate((x, t))["accuracy"] == whole["accuracy"]
     np.testing.assert_allclose(classifier.predict(x), outputs, rtol=1e-5)
@@ -150,7 +151,7 @@ def test_lines_go_to_stderr(classifier, capsys):
 def test_the_bar_goes_to_stderr(classifier, capsys):
     classifier.quiet = False
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.sys.stderr, "isatty", lambda: True, raising=False)
+        patch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
         classifier.fit(classified(50), epochs=1, batch_size=8)
     out, err = capsys.readouterr()
     assert out == ""

@@ -125,7 +125,7 @@ def _status(error: Exception) -> int | None:
         ("bprop.datasets", "bprop.trainers")
     ):
         return BAD_USAGE
-    from ..trainer import TrainingError
+    from ..loop import TrainingError
 
     return FAILED if isinstance(error, TrainingError) else None
 

@@ -1,0 +1,79 @@
+"""A net put to the test: its figures and its outputs on a data set, in evaluation mode, piece by piece."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..datasets import ArrayDataset
+from ..modules.engine.tables import shapes_in
+from ..modules.engine.threads import num_threads
+from ..modules.loss import Loss
+from ..modules.module import Module
+from ..modules.summary import output_shapes
+from .loop import mean, weights_of
+from .metrics import Metric, figures
+from .optimizers import Optimizer
+
+SAMPLES = 1000  # at a time, fewer if
+BYTES = 2**22  # one output of a module would be larger: what fits a cache is soon done
+
+
+class Evaluation:
+    """A net as `Trainer` evaluates it: with the weights that the optimizer says, which may be averaged ones.
+
+    Args: model, loss, optimizer: of a training.
+    """
+
+    def __init__(self, model: Module, loss: Loss, optimizer: Optimizer):
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self._sizes: dict[tuple[int, ...], int] = {}
+
+    def figures(self, data: ArrayDataset, metrics: dict[str, Metric], threads: int) -> dict[str, Any]:
+        """The mean loss and the metrics of a data set."""
+        total, mass, outputs, weights = 0.0, 0.0, [], weights_of(data, self.loss)
+        with self._evaluating(threads):
+            for rows in self._pieces(data):
+                y = self.model.fprop(data[rows][0])
+                weight = None if weights is None else weights[rows]
+                counts = len(y) if weight is None else float(weight.sum(dtype=np.float64))
+                total += float(self.loss(y, data.y[rows], weight)) * counts
+                mass += counts
+                outputs += [y] if metrics else []  # which may be larger than memory, as the data may
+        found = figures(metrics, self.loss, np.concatenate(outputs), data.y, data, weights) if metrics else {}
+        return {"loss": mean(total, mass)} | found
+
+    def outputs(self, data: ArrayDataset, threads: int) -> np.ndarray:
+        """What the net makes of the inputs of a data set (N, ...)."""
+        with self._evaluating(threads):
+            return np.concatenate([self.model.fprop(data[rows][0]) for rows in self._pieces(data)])
+
+    @contextmanager
+    def _evaluating(self, threads: int) -> Iterator[None]:
+        """Evaluation mode, with the weights that the optimizer evaluates."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            with num_threads(threads), self.optimizer.evaluated_weights(self.model):
+                yield
+        finally:
+            self.model.train(training)
+
+    def _pieces(self, data: ArrayDataset) -> Iterator[slice]:
+        """The rows of a data set, as many at a time as give outputs of moderate size."""
+        size = self._largest_output(data.input_shape) * self.model.dtype.itemsize
+        return pieces(len(data), max(1, min(SAMPLES, BYTES // max(1, size))))
+
+    def _largest_output(self, input_shape: tuple[int, ...]) -> int:
+        """How many numbers the largest output of a module has for a sample of this shape, found once."""
+        if input_shape not in self._sizes:
+            found = output_shapes(self.model, (1, *input_shape)).values()
+            self._sizes[input_shape] = max((math.prod(shape) for each in found for shape in shapes_in(each)), default=1)
+        return self._sizes[input_shape]
+
+
+def pieces(n: int, size: int = SAMPLES) -> Iterator[slice]:
+    """The rows 0 to n, `size` at a time."""
+    return (slice(first, first + size) for first in range(0, n, size))

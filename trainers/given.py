@@ -1,0 +1,87 @@
+"""What callers give to `Trainer.fit` and `evaluate`, as data sets and metrics; refused before anything is trained."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..datasets import ArrayDataset, Dataset
+from ..modules.kernels.threads import MOST_PARTS
+from .metrics import Metric, figures, find_metrics
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+Data = Dataset | ArrayDataset | tuple
+
+
+def training_parts(train: Data, valid: Data | None) -> tuple[ArrayDataset, ArrayDataset | None]:
+    """The training and the validation part of what a caller may give."""
+    if valid is None and isinstance(train, Dataset):
+        valid = train.valid
+    return one_part(train, "train"), None if valid is None else one_part(valid, "valid")
+
+
+def one_part(data: Data, part: str) -> ArrayDataset:
+    """`data` as one ArrayDataset: the named part of a Dataset."""
+    if isinstance(data, ArrayDataset):
+        return data
+    if isinstance(data, Dataset):
+        chosen = getattr(data, part)
+        if chosen is None:
+            raise ValueError(f"Trainer: {type(data).__name__} has no {part} part")
+        return chosen
+    if isinstance(data, tuple | list) and len(data) in (2, 3):
+        return ArrayDataset(*data)
+    wanted = "a Dataset, an ArrayDataset or arrays (x, y) or (x, y, sample_weight)"
+    raise TypeError(f"Trainer: data is {type(data).__name__}, expected {wanted}")
+
+
+def check_fit(train: ArrayDataset, epochs, batch_size, shuffle, balance, threads) -> None:
+    """ValueError for numbers out of range, and settings that exclude each other."""
+    if not whole(epochs) or epochs < 0:
+        raise ValueError(f"Trainer: epochs is {epochs}, expected a whole number of at least 0")
+    if not whole(batch_size) or not 1 <= batch_size <= len(train):
+        raise ValueError(f"Trainer: batch_size is {batch_size}, expected 1 to {len(train)}, the number of samples")
+    if balance and (train.classes is None or not shuffle):
+        raise ValueError("Trainer: balance is true, expected class labels, and shuffle to be true")
+    if threads is not None and (not whole(threads) or not 1 <= threads <= MOST_PARTS):
+        raise ValueError(f"Trainer: threads is {threads}, expected a whole number from 1 to {MOST_PARTS}")
+
+
+def metrics_for(trainer: "Trainer", data: ArrayDataset, metrics) -> dict[str, Metric]:
+    """The metrics that are asked for, by default those of the loss; errors as of `check_data`."""
+    chosen = find_metrics(trainer.loss.metrics if metrics is None else metrics, trainer.loss)
+    check_data(trainer, data, chosen)
+    return chosen
+
+
+def check_data(trainer: "Trainer", data: ArrayDataset, metrics: dict[str, Metric]) -> None:
+    """ValueError for data that do not fit the net, the loss or a metric."""
+    model, loss = trainer.model, trainer.loss
+    output_shape = model.one_output_shape((1, *data.input_shape))
+    loss.check_shapes(output_shape, (1, *data.target_shape), None)
+    loss.check_targets(data.y, output_shape)
+    if data.sample_weight is not None:
+        loss.check_weights(output_shape, (1,))
+    if loss.dtype != model.dtype:
+        loss.to(model.dtype)
+    figures(metrics, loss, np.zeros(output_shape, model.dtype), data.y[:1], data)
+
+
+def check_monitors(trainer: "Trainer", valid: bool, metrics: dict[str, Metric]) -> None:
+    """ValueError for a callback or a schedule that watches a figure which there will not be."""
+    if not all(type(callback).__module__.startswith(str(__package__)) for callback in trainer.callbacks):
+        return  # one of the user's own may add figures
+    parts = {"train": [name for name, metric in metrics.items() if metric.number], "valid": list(metrics)}
+    known = [f"{part}_{name}" for part in parts if part == "train" or valid for name in ("loss", *parts[part])]
+    known += [*trainer.timetable.row(0), "seconds"]
+    watching: list[Any] = [*trainer.callbacks, *trainer.timetable.schedules.values()]
+    for who in watching:
+        if who.monitored is not None and who.monitored not in known:
+            what = f"there is no figure {who.monitored!r}"
+            raise ValueError(f"{type(who).__name__}: {what}, expected one of {', '.join(known)}")
+
+
+def whole(value: Any) -> bool:
+    """Whether a setting is a whole number."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
