@@ -9,7 +9,7 @@ import numpy as np
 
 from .concat import join, joined_shape, part
 from .gaussian_sample import check_word
-from .joints import Joint
+from .joint import Joint
 from .kernels.buffers import flat, reuse, reuse_like
 from .kernels.elementary import sigmoid, softplus
 from .kernels.philox import uniform

@@ -1,6 +1,6 @@
 """Arrays of a table combined into one, element by element."""
 
-from .joints import Difference, Larger, Meeting, Product, Quotient, Smaller, Sum
+from .meetings import Difference, Larger, Meeting, Product, Quotient, Smaller, Sum
 from .wiring import Wired, check_table
 
 

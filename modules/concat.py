@@ -1,7 +1,7 @@
 """Several ways through a net side by side: what they make are the channels of one result."""
 
-from .joints import Slot
 from .module import Module
+from .stretches import Slot
 from .wiring import Shape, Wired, plain_shape, tell_shape
 
 

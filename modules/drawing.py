@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from .engine.operations import Operations
 from .engine.tables import changed, leaves, like
-from .joints import Joint, Pick, Slot
+from .joint import Joint
 from .module import Module
 from .sharing import first_of
+from .stretches import Pick, Slot
 from .wiring import Shape, Wired
 
 Format = Literal["svg", "dot", "mermaid"]

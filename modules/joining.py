@@ -2,7 +2,7 @@
 
 from .concat import join, joined_shape, part
 from .engine.tables import is_table_of_shapes
-from .joints import Layer, Part, Pick
+from .stretches import Layer, Part, Pick
 from .wiring import Wired, check_table
 
 

@@ -1,6 +1,6 @@
 """A stretch of a net with a way around it: what is learnt there is only the difference."""
 
-from .joints import Sum
+from .meetings import Sum
 from .module import Module
 from .sequential import Sequential
 from .wiring import Shape, plain_shape, tell_shape

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .holding import Holder
     from .module import Module
 
 
@@ -16,10 +17,10 @@ class Tie:
     """What binds modules with the same weights; `members` are those that are still in use."""
 
     def __init__(self):
-        self.members: weakref.WeakSet[Module] = weakref.WeakSet()
+        self.members: weakref.WeakSet[Holder] = weakref.WeakSet()
 
 
-def tie(own: "Module", other: "Module") -> None:
+def tie(own: "Holder", other: "Holder") -> None:
     """Give `other` the arrays of `own`, from now on."""
     if own._tie is None:
         bind(own, Tie())
@@ -27,7 +28,7 @@ def tie(own: "Module", other: "Module") -> None:
     point_at(own, other)
 
 
-def bind(module: "Module", tie: Tie) -> None:
+def bind(module: "Holder", tie: Tie) -> None:
     """Make a module a member of a tie."""
     vars(module)["_tie"] = tie
     tie.members.add(module)
@@ -42,7 +43,7 @@ def part(copy: "Module") -> None:
     retie(copy)
 
 
-def point_at(own: "Module", other: "Module") -> None:
+def point_at(own: "Holder", other: "Holder") -> None:
     """Let the attributes of `other`, in compiled code too, be the arrays of `own`."""
     for name in own.fixed_names() & other.fixed_names():
         vars(other)[name] = vars(own)[name]
@@ -50,7 +51,7 @@ def point_at(own: "Module", other: "Module") -> None:
             state.write(name, vars(own)[name])
 
 
-def untied(root: "Module") -> Iterator[tuple[str, "Module"]]:
+def untied(root: "Holder") -> Iterator[tuple[str, "Module"]]:
     """(name, module) for all in a net, of those that share weights the first only."""
     seen = set()
     for name, module in root.named_modules():
@@ -59,7 +60,7 @@ def untied(root: "Module") -> Iterator[tuple[str, "Module"]]:
             yield name, module
 
 
-def retie(root: "Module") -> None:
+def retie(root: "Holder") -> None:
     """Let tied modules have the arrays of the first of them in this net, which may have moved."""
     for _, own in untied(root):
         for other in own._tie.members if own._tie is not None else ():

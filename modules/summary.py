@@ -9,7 +9,7 @@ from .engine.operations import Operations, prune
 from .engine.stateful import plain_python
 from .engine.tables import changed, leaves, shape_of
 from .gradient_report import table
-from .joints import Joint
+from .joint import Joint
 
 if TYPE_CHECKING:
     from .module import Module

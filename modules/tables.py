@@ -7,9 +7,9 @@ taken apart when a net is compiled: only what joins or splits arrays moves numbe
 from .concat import Branches, join, joined_shape, part
 from .engine.tables import is_table_of_shapes
 from .joining import gathered
-from .joints import Pick
 from .module import Module
 from .sequential import Sequential
+from .stretches import Pick
 from .wiring import Shape, check_table, plain_shape, tell_shape
 
 

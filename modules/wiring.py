@@ -14,7 +14,7 @@ from typing import Any
 from .engine.operations import Operations
 from .engine.sources import digest
 from .engine.tables import changed, is_table_of_shapes
-from .joints import Sum
+from .meetings import Sum
 from .module import Module
 
 Call = Callable[..., Any]

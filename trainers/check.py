@@ -14,7 +14,7 @@ from ..modules.checked import own_classes, remember, unchecked
 from ..modules.engine.calls import as_input
 from ..modules.engine.stateful import plain_python
 from ..modules.gradient_report import GradientError, plural, table
-from ..modules.joints import Joint
+from ..modules.joint import Joint
 from ..modules.laws import LAWS, close
 from ..modules.loss import Loss
 from ..modules.module import Module

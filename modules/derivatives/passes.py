@@ -7,7 +7,7 @@ R{fprop} = jvp for each fprop, and rbprop, R{bprop}, for each bprop. So containe
 from typing import Any
 
 from ..engine.operations import Operation, Operations
-from ..joints import Joint
+from ..joint import Joint
 from ..loss import Loss
 from ..module import Module
 from .differences import Differences

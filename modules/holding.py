@@ -1,0 +1,259 @@
+"""What a module holds: parameters with gradients, buffers, counters; by name, and in one vector for a whole net."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .engine.stateful import in_plain_python, method_names
+from .initializers import new_key
+from .parameter import Buffer, Counter, Parameter, flatten
+from .sharing import part, point_at, refuse_ties_between_nets, retie, tie, untied
+from .tree import Tree
+
+if TYPE_CHECKING:
+    from .module import Module
+
+
+class Holder(Tree):
+    """The part of `Module` that keeps numbers: what is learnt, saved, counted, copied and shared."""
+
+    framework_base = True
+
+    def __init__(self):
+        super().__init__()
+        hidden = vars(self)
+        hidden["_parameters"] = []
+        hidden["_buffers"] = []
+        hidden["_counters"] = []
+        hidden["_flat"] = None
+        hidden["_tie"] = None  # with the modules that share its parameters
+
+    # -- attributes -------------------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        hidden = vars(self)
+        if isinstance(value, Parameter):
+            self._add_parameter(name, value)
+        elif isinstance(value, Buffer):
+            self._add_buffer(name, value)
+        elif isinstance(value, Counter):
+            self._counters.append(name)
+            super().__setattr__(name, value.value)
+        elif isinstance(value, Tree):
+            self._add_module(name, value)  # type: ignore[arg-type]
+        elif isinstance(value, list | tuple) and any(isinstance(item, Tree) for item in value):
+            raise TypeError(f"{self.label()}: self.{name} is a list of modules, expected a Sequential of them")
+        elif name in self.fixed_names() if "_parameters" in hidden else False:
+            self._write_array(name, value)
+        elif name in hidden.get("_counters", ()) and not in_plain_python():
+            self.write_number(name, int(value))
+        else:
+            super().__setattr__(name, value)
+
+    def _add_parameter(self, name: str, parameter: Parameter) -> None:
+        super().__setattr__(name, None)
+        hidden = vars(self)
+        hidden[name] = np.array(parameter.data, self.dtype, order="C")
+        hidden[f"grad_{name}"] = np.zeros_like(hidden[name])
+        if hasattr(self, "jvp"):  # the direction of a derivative: no memory before one is asked for
+            hidden[f"v_{name}"] = np.zeros((0,) * hidden[name].ndim, self.dtype)
+        if name not in self._parameters:
+            self._parameters.append(name)
+        for other in self._tie.members if self._tie is not None else ():
+            if name in other._parameters:
+                point_at(self, other)
+                other.changed()
+        self.changed()
+
+    def _add_buffer(self, name: str, buffer: Buffer) -> None:
+        super().__setattr__(name, None)
+        dtype = self.dtype if buffer.data.dtype.kind == "f" else np.int64
+        vars(self)[name] = np.array(buffer.data, dtype, order="C")
+        if name not in self._buffers:
+            self._buffers.append(name)
+        self.changed()
+
+    def _write_array(self, name: str, value) -> None:
+        """Assign to a parameter or gradient: its memory stays where it is."""
+        array = vars(self)[name]
+        if value is array:
+            return
+        if np.shape(value) != array.shape:
+            raise ValueError(f"{self.label()}: {name} has shape {array.shape}, got {np.shape(value)}")
+        array[...] = value
+
+    # -- by name ----------------------------------------------------------------------------------------------------
+
+    def fixed_names(self) -> set[str]:
+        """Attributes whose memory never moves: parameters, their gradients, and buffers."""
+        directions = [f"v_{name}" for name in self._parameters if hasattr(self, "jvp")]
+        return {*self._parameters, *self.gradient_names(), *directions, *self._buffers}
+
+    def gradient_names(self) -> list[str]:
+        return [f"grad_{name}" for name in self._parameters]
+
+    def overwrites_gradients(self) -> bool:
+        """Whether bprop honours `accumulate`, so that nobody need clear the gradients before it."""
+        functions = method_names(type(self)).values()
+        return not self._parameters or any("accumulate" in function.__code__.co_names for function in functions)
+
+    def _owners(self) -> list[tuple["Module", str]]:
+        return [(module, name) for _, module in untied(self) for name in module._parameters]
+
+    def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
+        """(name, array) for each parameter, the names as in PyTorch: `0.weight`, `2.inner.bias`; shared ones once."""
+        for prefix, module in untied(self):
+            for name in module._parameters:
+                yield f"{prefix}.{name}" if prefix else name, vars(module)[name]
+
+    def named_gradients(self) -> Iterator[tuple[str, np.ndarray]]:
+        """(name, array) for each parameter's gradient, under the parameter's name."""
+        for prefix, module in untied(self):
+            for name in module._parameters:
+                yield f"{prefix}.{name}" if prefix else name, vars(module)[f"grad_{name}"]
+
+    def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
+        """(name, array) for each buffer, the names as in PyTorch: `1.running_mean`; shared ones once."""
+        for prefix, module in untied(self):
+            for name in module._buffers:
+                yield f"{prefix}.{name}" if prefix else name, vars(module)[name]
+
+    def counters(self) -> dict[str, int]:
+        """The counters of this module and all inside it, such as `2.step`; a resumed training needs them."""
+        return {
+            f"{prefix}.{name}" if prefix else name: getattr(module, name)
+            for prefix, module in self.named_modules()
+            for name in module._counters
+        }
+
+    def load_counters(self, counters: dict[str, int]) -> None:
+        """Set the counters to those of `counters()`; ValueError (and nothing changed) if the names differ."""
+        own, given = self.counters(), {name: int(value) for name, value in counters.items()}
+        wrong = [f"missing {name}" for name in own if name not in given]
+        wrong += [f"unexpected {name}" for name in given if name not in own]
+        if wrong:
+            raise ValueError(f"{type(self).__name__}: cannot load the counters: {'; '.join(wrong)}")
+        for prefix, module in self.named_modules():
+            for name in module._counters:
+                module.write_number(name, given[f"{prefix}.{name}" if prefix else name])
+
+    # -- one vector for a net ---------------------------------------------------------------------------------------
+
+    @property
+    def flat_parameters(self) -> np.ndarray:
+        """All parameters as one vector (P,) that they are views of; twice gives the same memory."""
+        return self._vectors()[0]
+
+    @property
+    def flat_gradients(self) -> np.ndarray:
+        """All gradients as one vector (P,), in the order of `flat_parameters`."""
+        return self._vectors()[1]
+
+    def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        if self._flat is None:
+            root = self.root()
+            if root._flat is None:
+                refuse_ties_between_nets(root)
+                vars(root)["_flat"] = flatten(root._owners(), root.dtype)
+                retie(root)
+                root.renew_states()
+            if root is not self:
+                vars(self)["_flat"] = self._slice_of(root)
+        return self._flat
+
+    def _slice_of(self, root: "Module") -> tuple[np.ndarray, np.ndarray]:
+        """This module's stretch of the root's vectors."""
+        owners, mine = root._owners(), self._owners()
+        if not mine:
+            return np.empty(0, self.dtype), np.empty(0, self.dtype)
+        sizes = [vars(module)[name].size for module, name in owners]
+        first = next(k for k, (module, name) in enumerate(owners) if module is mine[0][0] and name == mine[0][1])
+        start, length = sum(sizes[:first]), sum(sizes[first : first + len(mine)])
+        values, gradients = root._flat
+        return values[start : start + length], gradients[start : start + length]
+
+    def renew_states(self) -> None:
+        """Tell the compiled code where parameters and gradients lie now."""
+        for module in self.all_modules():
+            for state in module._states.values():
+                for name in module.fixed_names():
+                    state.write(name, vars(module)[name])
+
+    def zero_grad(self) -> None:
+        """Set all gradients to zero."""
+        self._vectors()[1].fill(0)
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers are learnt."""
+        return sum(array.size for _, array in self.named_parameters())
+
+    # -- saving -----------------------------------------------------------------------------------------------------
+
+    def _saved(self) -> dict[str, np.ndarray]:
+        """Parameters and buffers, those of one module together, as in PyTorch."""
+        arrays = {}
+        for prefix, module in self.named_modules():
+            for name in (*module._parameters, *module._buffers):
+                arrays[f"{prefix}.{name}" if prefix else name] = vars(module)[name]
+        return arrays
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and buffers under PyTorch's names and shapes."""
+        return {name: array.copy() for name, array in self._saved().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Copy values in; ValueError (and nothing changed) if names or shapes differ."""
+        own = self._saved()
+        wrong = [f"missing {name}" for name in own if name not in state]
+        wrong += [f"unexpected {name}" for name in state if name not in own]
+        wrong += [
+            f"{name} has shape {np.shape(state[name])}, expected {array.shape}"
+            for name, array in own.items()
+            if name in state and np.shape(state[name]) != array.shape
+        ]
+        if wrong:
+            raise ValueError(f"{type(self).__name__}: cannot load the state: {'; '.join(wrong)}")
+        for name, array in own.items():
+            array[...] = np.asarray(state[name])
+
+    # -- others like it ---------------------------------------------------------------------------------------------
+
+    def to(self, dtype):
+        """Convert parameters, gradients and floating arrays to float32 or float64; returns self."""
+        dtype = np.dtype(dtype)
+        if dtype not in (np.float32, np.float64):
+            raise TypeError(f"{type(self).__name__}: dtype {dtype}, expected float32 or float64")
+        for module in self.all_modules():
+            module.changed()
+            hidden = vars(module)
+            hidden["_dtype"] = dtype
+            for name, value in hidden.items():
+                if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not name.startswith("_"):
+                    hidden[name] = value.astype(dtype)
+        retie(self)
+        return self
+
+    def share(self) -> "Module":
+        """A module like this one, and so is all inside it, with the same parameters, gradients and buffers.
+
+        In one net, both add to the same gradients, and an optimizer updates their weights once: a siamese net is
+        `ParallelTable(tower, tower.share())`. `state_dict` has them under both names, as PyTorch has.
+        Errors: ValueError where both are trained in different nets.
+        """
+        twin = self.copy()
+        for own, other in zip(self.all_modules(), twin.all_modules(), strict=True):
+            tie(own, other)
+            if "key" in own._counters:
+                other.key = new_key()  # of random numbers, which are not shared
+        return twin
+
+    def copy(self):
+        """A module like this one with memory of its own, outside any net; what shares weights inside it still does."""
+        copy = super().copy()
+        part(copy)
+        return copy
+
+    def __deepcopy__(self, memo):
+        return self.copy()

@@ -1,0 +1,93 @@
+"""Where a module stands in a net: what is inside it, and what it is inside of."""
+
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .engine.stateful import Stateful
+from .sharing import retie
+
+if TYPE_CHECKING:
+    from .module import Module
+
+
+class Tree(Stateful):
+    """The part of `Module` that knows its place: children by name, paths such as `model[2].inner`."""
+
+    framework_base = True
+
+    def __init__(self):
+        super().__init__()
+        vars(self)["_modules"] = {}
+
+    def _add_module(self, name: str, module: "Module") -> None:
+        """Take a module in as child `name`, once."""
+        if module is self or any(self is other for other in module.all_modules()):
+            raise ValueError(f"{self.label()}: a module cannot contain itself")
+        if module.parent is not None or any(module is other for other in self.all_modules()):
+            raise ValueError(
+                f"{module.label()} stands in a net already, at {module.path()}: its stored input would be overwritten; "
+                "use module.copy() for one like it, module.share() for one with the same weights"
+            )
+        vars(module)["_parent"] = weakref.ref(self)
+        self._modules[name] = module
+        if module.dtype != self.dtype:
+            module.to(self.dtype)
+        retie(self.root())
+        self.changed()
+
+    def __getattr__(self, name: str):
+        children = vars(self).get("_modules")
+        if children is not None and name in children:
+            return children[name]
+        return super().__getattr__(name)
+
+    def children(self) -> dict[str, "Module"]:
+        """The modules directly inside this one, by name."""
+        return dict(self._modules)
+
+    def children_inside(self) -> dict[str, "Module"]:
+        """Children that this module's own methods call (a container that writes its plan itself has none)."""
+        return self._modules
+
+    def all_modules(self) -> Iterator["Module"]:
+        """This module and all inside it, parents first."""
+        yield self  # type: ignore[misc]
+        for child in self._modules.values():
+            yield from child.all_modules()
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
+        """(name, module) for this module and all inside it."""
+        yield prefix, self  # type: ignore[misc]
+        for name, child in self._modules.items():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def path(self) -> str:
+        """Where this module stands: `model`, `model[2]`, `model[2].inner`."""
+        parent = self.parent
+        if parent is None:
+            return "model"
+        name = next(name for name, child in parent._modules.items() if child is self)
+        return parent.path() + (f"[{name}]" if name.isdigit() else f".{name}")
+
+    def root(self) -> "Module":
+        """The whole net that this module stands in."""
+        root: Module = self  # type: ignore[assignment]
+        while root.parent is not None:
+            root = root.parent  # type: ignore[assignment]
+        return root
+
+    def outline(self) -> str:
+        shown = [child.outline() for name, child in self._modules.items() if not name.startswith("_")]
+        inside = ", ".join(shown)
+        return f"{type(self).__name__}({inside})" if inside else type(self).__name__
+
+    def add_place(self, error: BaseException) -> None:
+        """Note on an error where in the net this module stands."""
+        if self.parent is not None:
+            error.add_note(f"in {self.path()}")
+
+    def place_once(self, error: BaseException) -> None:
+        """The same, unless a module inside this one has noted its own place."""
+        if not getattr(error, "__notes__", ()):
+            self.add_place(error)
