@@ -102,13 +102,11 @@ class Module(Holder):
         return self.fprop(x)
 
     def _enter_fprop(self, raw, *arguments):
-        from .engine.calls import fprop
-
         owner = self.parent
         while owner is not None:  # run by itself, it overwrites what the net around it has stored
             vars(owner)["_pending"] = None
             owner = owner.parent
-        return fprop(self, raw, arguments)
+        return calls.fprop(self, raw, arguments)
 
     def _enter_bprop(self, raw, *arguments):
         return calls.bprop(self, raw, arguments)

@@ -7,10 +7,12 @@ import numpy as np
 
 from .operations import Operations
 from .plan import Function, Plan, wrong_shape
+from .state import State
 from .stateful import jit_disabled
 from .tables import changed, is_table, leaves, like, shape_of
 
 INT64 = np.dtype(np.int64)
+LARGE = 65535
 
 
 def fprop(module, raw, arguments):
@@ -93,6 +95,7 @@ class ModulePlan:
         self.samples = dict(zip(leaves(inputs), leaves(arguments), strict=True))
         self.seeds = dict(zip(leaves(seeds), leaves(self.y), strict=True)) if seeds else {}
         self.broken, self._entries = False, {}
+        self._home: State | None = None  # of the grad_x that was handed out
         self.tables = any(type(each) is tuple for each in (*inputs, self.y))
         try:
             self.plan = self._plan(module, [self.forward, self.backward])
@@ -118,11 +121,25 @@ class ModulePlan:
         if entry is None:
             entry = self._entries[function.name] = self.plan.caller(function, *arguments)
         self.plan.activate()
+        if self._home is not None:
+            self._home.part("grad_x")
         result = entry(*arguments)
         if type(like_names) is tuple:
             result = like(like_names, list(result) if len(function.results) > 1 else [result])
             return changed(own_copy, result)
-        return result.copy() if isinstance(result, np.ndarray) else result
+        if function is self.backward and isinstance(result, np.ndarray) and result.nbytes > LARGE:
+            return self._handed_out(result)
+        return own_copy(result)
+
+    def _handed_out(self, grad_x: np.ndarray) -> np.ndarray:
+        """A module's large `self.grad_x` without copying it; any other array as a copy.
+
+        If the caller still holds it at the next call, the module goes on with memory of its own.
+        """
+        if self._home is None or not self._home.holds("grad_x", grad_x):
+            with_it = (state for state in self.plan.states if "grad_x" in state.kind.types)
+            self._home = next((state for state in with_it if state.holds("grad_x", grad_x)), None)
+        return grad_x.copy() if self._home is None else grad_x
 
 
 def named(name: str, values):

@@ -225,6 +225,25 @@ class State:
         self._keep[name] = value
         _write(kind, address, value)
 
+    def holds(self, name: str, array: np.ndarray) -> bool:
+        """Whether attribute `name` is this whole array, and only the two have a part in its memory."""
+        owner, word, first = array.base, self.memory.item, self.kind.offsets[name] // WORD
+        return (
+            isinstance(owner, _nrt_python._MemInfo)
+            and owner.refcount == 2
+            and word(first + 2) == array.size
+            and word(first + 4) == owner.data
+        )
+
+    def part(self, name: str) -> None:
+        """Give attribute `name` memory of its own, with the same numbers, where others have a part in what it has."""
+        first = self.kind.offsets[name] // WORD
+        owner = self.memory.item(first)
+        if owner and ctypes.c_size_t.from_address(owner).value > 1:  # numba counts there
+            own = self.read(name)
+            self.write(name, own)
+            self.memory[first] = _nrt_python.meminfo_new(own.ctypes.data, own)  # so that numba counts this one, too
+
     def __del__(self):
         for name, kind in self.kind.fields:
             _release(kind, self.address + self.kind.offsets[name])

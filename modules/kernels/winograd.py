@@ -7,8 +7,8 @@ summed over channels, so 16 matrix products for a block of squares; the images l
 vector is one pixel of so many samples. Each plain Python function is the meaning of the compiled one below it.
 
 Numerics: additions come before the products; in float32 y and grad_x are within 1e-6 of their largest number, and
-grad_weight within 3e-6 (tests/modules/test_convolution.py), where the sums themselves are within 5e-7 and 2e-6. NaN and
-infinity reach the whole square of four pixels, not only the pixels that depend on them.
+grad_weight within 3e-6 (tests/modules/test_convolution.py). NaN and infinity reach the whole square of four pixels, not
+only the pixels that depend on them.
 Source: Winograd, Arithmetic Complexity of Computations (1980); Lavin & Gray, Fast Algorithms for Convolutional Neural
 Networks (2016), section 4.1.
 """

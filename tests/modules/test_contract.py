@@ -3,9 +3,11 @@
 import pickle
 import re
 
+import numba
 import numpy as np
 import pytest
 from bprop.modules import (
+    Flatten,
     Identity,
     Linear,
     Loss,
@@ -180,6 +182,39 @@ def test_arrays_handed_out_are_the_callers_own(make):
     again[...] = 99
     np.testing.assert_array_equal(module.bprop(np.ones_like(kept)), kept_grad)
     np.testing.assert_array_equal(data, x())
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiled code")
+def test_a_large_grad_x_is_handed_out_without_a_copy_and_stays_the_callers():
+    """The module goes on with other memory where the caller still holds the last one, or a part of it."""
+    unit, data = Tanh(), np.random.default_rng(0).normal(size=(128, 256)).astype(np.float32)
+
+    def grad_x(scale):
+        unit.fprop(data)
+        return unit.bprop(np.full_like(data, scale))
+
+    place = grad_x(1).ctypes.data
+    first = grad_x(1)
+    assert first.ctypes.data == place  # nobody held it: the same memory
+    part, kept = first[3:5], first.copy()
+    second = grad_x(2)
+    assert second.ctypes.data != place
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_allclose(second, 2 * kept, rtol=1e-6)
+    np.testing.assert_array_equal(unit.grad_x, second)
+    del first, second
+    grad_x(3)
+    np.testing.assert_array_equal(part, kept[3:5])
+    np.testing.assert_allclose(unit.grad_x, 3 * kept, rtol=1e-6)
+
+
+def test_a_large_grad_x_that_is_a_view_is_copied():
+    flatten, data = Flatten(), np.ones((8, 64, 64), np.float32)
+    flatten.fprop(data)
+    grad_y = np.ones((8, 4096), np.float32)
+    grad_x = flatten.bprop(grad_y)
+    grad_x[...] = 5
+    assert (grad_y == 1).all()
 
 
 def test_gradients_of_a_loss_are_the_callers_own():
