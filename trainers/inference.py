@@ -28,6 +28,7 @@ from .units import Units
 
 Part = Literal["train", "valid", "test"]
 NPY = b"\x93NUMPY"  # how such files begin
+INPUTS = "an .npy array, a table in CSV or a picture"
 IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 
 
@@ -112,7 +113,7 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
     Args: source: a file or its content: an .npy array (N, ...) in the units of the data set's source, a table in CSV
         that is encoded by the run's preprocessing (without one: a sample of numbers a row), or a picture by Pillow; or
         a folder of pictures, whose names are then a column.
-    Errors: FileNotFoundError; ValueError for inputs that do not fit.
+    Errors: FileNotFoundError, with what was expected; ValueError for inputs that are empty or do not fit.
     """
     config = load_config(config_of(folder))
     model, loss = config.build_net()
@@ -127,22 +128,36 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
         x = np.concatenate([image(path.read_bytes(), str(path), units) for path in paths])
         files = {"file": [path.relative_to(source).as_posix() for path in paths]}
     else:
-        name, content = ("the input", source) if isinstance(source, bytes) else (str(source), source.read_bytes())
+        name, content = ("the input", source) if isinstance(source, bytes) else (str(source), content_of(source))
+        if not content:
+            raise ValueError(f"{name} is empty, expected {INPUTS}")
         x = read_inputs(content, name, config, preprocessing, units)
     shape = fitting_shape(model, x)
     outputs = Trainer(model, loss, SGD(lr=0.0), quiet=True).predict(x.reshape(shape))
     return Predictions(outputs, files | columns_of(loss, outputs, preprocessing, units))
 
 
+def content_of(path: Path) -> bytes:
+    """What is in a file of inputs; FileNotFoundError if there is none."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"there is no {path}, expected {INPUTS}, or a folder of pictures") from None
+
+
 def read_inputs(content: bytes, name: str, config: Config, preprocessing, units: Units) -> np.ndarray:
     """The inputs (N, ...) that the content of a file spells, as the net sees them."""
+    pictured = content.startswith(IMAGES) or Path(name).suffix.lower() in SUFFIXES
+    if preprocessing is not None and (pictured or content.startswith(NPY)):
+        columns = ", ".join(column.name for column in preprocessing.columns)
+        raise ValueError(f"{name}: the run was trained on a table, expected a CSV file with the columns {columns}")
     if content.startswith(NPY):
         with damage_named(name, ".npy"):
             array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
         if array.dtype.kind not in "biuf" or array.ndim < 1:
             raise ValueError(f"{name}: an array of {array.dtype} {array.shape}, expected numbers (N, ...)")
         return units.inputs(array)
-    if content.startswith(IMAGES) or Path(name).suffix.lower() in SUFFIXES:
+    if pictured:
         return image(content, name, units)
     with as_file(content) as path:
         table = config.specs["dataset"].arguments
@@ -170,7 +185,7 @@ def plain_table(content: bytes, name: str) -> np.ndarray:
     try:
         rows = [line.split(",") for line in content.decode("utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError:
-        raise ValueError(f"{name}: expected an .npy array, an image, or a table in CSV") from None
+        raise ValueError(f"{name}: expected {INPUTS}") from None
     table = []
     for n, row in enumerate(rows):
         try:

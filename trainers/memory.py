@@ -61,7 +61,9 @@ def within_free_memory() -> Iterator[None]:
 
 
 def told(error: Exception) -> str:
-    """An exception of the system as the end of a sentence."""
+    """An exception of the system as the end of a sentence: which file, and what is wrong with it."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return f"it {needs}" if (needs := too_large(error)) else str(error)
 
 

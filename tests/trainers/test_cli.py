@@ -74,7 +74,7 @@ def raised_in(module, error):
         (
             FileNotFoundError(2, "No such file", "data/x"),
             2,
-            "bprop: error: [Errno 2] No such file: 'data/x'\n",
+            "bprop: error: data/x: No such file\n",
         ),
         (raised_in("bprop.datasets.idx", ValueError("magic number")), 2, "bprop: error: magic number\n"),
         (raised_in("bprop.trainers.trainer", ValueError("epochs is 0")), 2, "bprop: error: epochs is 0\n"),

@@ -160,8 +160,9 @@ def test_rows_of_numbers(iris, tmp_path):
         (b"1,2,3\n", r"^predict: a sample has shape \(3,\), expected \(4,\)$"),
         (b"1,2,3,4\n1,2,x,4\n", r"^the input, line 2: '1,2,x,4', expected numbers$"),
         (b"1,2,3,4\n1,2\n", r"^the input: expected at least one row of numbers, and as many in each$"),
-        (b"", r"^the input: expected at least one row of numbers"),
-        (b"\xff\x00", r"^the input: expected an \.npy array, an image, or a table in CSV$"),
+        (b"", r"^the input is empty, expected an \.npy array, a table in CSV or a picture$"),
+        (b"a,b,c,d\n", r"^the input: expected at least one row of numbers"),
+        (b"\xff\x00", r"^the input: expected an \.npy array, a table in CSV or a picture$"),
         (b"\x93NUMPY\x01\x00", r"^the input: .*, expected a whole \.npy file$"),
     ],
 )
@@ -225,6 +226,33 @@ def test_a_table_by_the_preprocessing_of_its_training(tmp_path, capsys):
     assert main(["predict", str(run), str(tmp_path / "bad.csv")]) == 2
     wanted = f"bprop: error: {tmp_path / 'bad.csv'}, line 2, column 'colour': 'green' is not a category of the training"
     assert capsys.readouterr().err.startswith(wanted)
+    for name, content in (("x.npy", b"\x93NUMPY"), ("x.png", b"...")):  # which would go in unscaled
+        (tmp_path / name).write_bytes(content)
+        assert main(["predict", str(run), str(tmp_path / name)]) == 2
+        wanted = "the run was trained on a table, expected a CSV file with the columns size, colour, age"
+        assert capsys.readouterr().err == f"bprop: error: {tmp_path / name}: {wanted}\n"
+
+
+@pytest.mark.parametrize("name", ["new.csv", "x.npy", "digit.png", "pictures/", "x.npy/y.npy"])
+def test_inputs_that_are_not_there(iris, tmp_path, capsys, name):
+    for empty in {"new.csv", "x.npy", "digit.png"} - {name}:
+        (tmp_path / empty).touch()
+        assert main(["predict", str(iris[0]), str(tmp_path / empty)]) == 2
+        wanted = f"{tmp_path / empty} is empty, expected an .npy array, a table in CSV or a picture"
+        assert capsys.readouterr().err == f"bprop: error: {wanted}\n"
+    assert main(["predict", str(iris[0]), str(tmp_path / name)]) == 2
+    wanted = (
+        f"there is no {tmp_path / name}, expected an .npy array, a table in CSV or a picture, or a folder of pictures"
+    )
+    assert capsys.readouterr().err == f"bprop: error: {wanted}\n"
+
+
+def test_a_folder_without_pictures(iris, tmp_path, capsys):
+    for text in ("holds no picture, expected at least one", "is no picture by its name, expected .png, "):
+        assert main(["predict", str(iris[0]), str(tmp_path)]) == 2
+        path = tmp_path if "holds" in text else tmp_path / "x.npy"
+        assert capsys.readouterr().err.startswith(f"bprop: error: {path} {text}")
+        (tmp_path / "x.npy").touch()
 
 
 def test_columns_of_other_losses():
@@ -302,4 +330,4 @@ def test_predictions_of_what_comes_in(iris):
 def test_a_folder_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["train", "iris", "--run", str(tmp_path / "file" / "run")]) == 2
-    assert capsys.readouterr().err.startswith("bprop: error: [Errno 20] Not a directory: ")
+    assert capsys.readouterr().err.endswith(": Not a directory\n")
