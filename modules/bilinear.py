@@ -97,13 +97,7 @@ class Bilinear(Module):
     def jvp(self, v):
         """v_uᵀ W[j] v + uᵀ (W[j] v_v + V_W[j] v) + v_b[j]"""
         out, v_x, x, size = np.empty(self.y.shape, v.dtype), as_rows(v), as_rows(self.x), self.in1_features
-        y, second = as_rows(out), np.empty(self.v.shape, v.dtype)
-        for n in range(x.shape[0]):
-            for k in range(self.in2_features):
-                second[n, k] = v_x[n, size + k]
-        mapped = np.empty(self.mapped.shape, v.dtype)
-        product(second, as_rows(self.weight).T, mapped, False)
-        product(self.v, as_rows(self.v_weight).T, mapped, True)
+        y, (_, mapped) = as_rows(out), self.changes_of_mapped(v_x)
         for n in range(x.shape[0]):
             for j in range(self.out_features):
                 total = v_x.dtype.type(0)
@@ -113,6 +107,44 @@ class Bilinear(Module):
         if self.bias is not None:
             add_to_rows(y, self.v_bias)
         return out
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """bprop is linear in grad_y, in the weight and in each part of x: a term for the change of each
+
+        R{grad_x} = [Σⱼ r[j] W[j] v + g[j] (V_W[j] v + W[j] v_v),  Σⱼ (r[j] u + g[j] v_u)ᵀ W[j] + g[j] uᵀ V_W[j]],
+        R{grad_weight[j]} += Σₙ (r[j] u + g[j] v_u) vᵀ + g[j] u v_vᵀ,   R{grad_bias} += Σₙ r,   g = grad_y, r = R{g}
+        """
+        out, v_x, x, size = np.empty(v.shape, v.dtype), as_rows(v), as_rows(self.x), self.in1_features
+        grad, r, rows = as_rows(grad_y), as_rows(r_grad_y), as_rows(out)
+        second, mapped = self.changes_of_mapped(v_x)
+        outer, change = np.empty(mapped.shape, v.dtype), np.empty(mapped.shape, v.dtype)  # g u, and how it changes
+        rows[:] = 0
+        for n in range(x.shape[0]):
+            for j in range(self.out_features):
+                for i in range(size):
+                    outer[n, j * size + i] = grad[n, j] * x[n, i]
+                    change[n, j * size + i] = r[n, j] * x[n, i] + grad[n, j] * v_x[n, i]
+                    rows[n, i] += r[n, j] * self.mapped[n, j * size + i] + grad[n, j] * mapped[n, j * size + i]
+        product(change.T, self.v, as_rows(self.grad_weight), True)
+        product(outer.T, second, as_rows(self.grad_weight), True)
+        product(change, as_rows(self.weight), second, False)
+        product(outer, as_rows(self.v_weight), second, True)
+        for n in range(x.shape[0]):
+            for k in range(self.in2_features):
+                rows[n, size + k] = second[n, k]
+        if self.bias is not None:
+            sum_rows(r, self.grad_bias, True)
+        return out
+
+    def changes_of_mapped(self, v_x):
+        """The second part of the direction, v_v, and how W[j] v changes: W[j] v_v + V_W[j] v."""
+        second, mapped = np.empty(self.v.shape, v_x.dtype), np.empty(self.mapped.shape, v_x.dtype)
+        for n in range(second.shape[0]):
+            for k in range(self.in2_features):
+                second[n, k] = v_x[n, self.in1_features + k]
+        product(second, as_rows(self.weight).T, mapped, False)
+        product(self.v, as_rows(self.v_weight).T, mapped, True)
+        return second, mapped
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return mapped_shape(self, input_shape, self.in1_features + self.in2_features, self.out_features)

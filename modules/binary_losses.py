@@ -152,6 +152,13 @@ class Focal(ElementwiseLoss):
         slope = self.gamma * sigmoid(score) * softplus(-score) + sigmoid(-score)
         return -sign * self.weight(target) * np.exp(-self.gamma * softplus(score)) * slope
 
+    def second_derivative(self, y, target):
+        """a (1 - p)ᵞ (γ p A - p (1 - p) (γ (-log p) - γ - 1)), with A = γ p (-log p) + 1 - p"""
+        score = (2 * target - 1) * y
+        p, q, cost = sigmoid(score), sigmoid(-score), softplus(-score)
+        change = self.gamma * p * (self.gamma * p * cost + q) - p * q * (self.gamma * (cost - 1) - 1)
+        return self.weight(target) * np.exp(-self.gamma * softplus(score)) * change
+
     def check_targets(self, target, output_shape) -> None:
         refuse_targets(self, target, (target == 0) | (target == 1), "0 or 1")
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from .initializers import Initializer, PyTorchUniform
 from .kernels.buffers import as_rows, reuse, reuse_like
-from .kernels.norms import unit_rows, unit_rows_bprop
+from .kernels.norms import unit_rows, unit_rows_bprop, unit_rows_rbprop
 from .kernels.products import add_to_rows, product, sum_rows
 from .kernels.statistics import dot
 from .module import Module
@@ -63,12 +63,34 @@ class Cosine(Module):
     def jvp(self, v):
         """û ŵᵀ + x̂ ω̂ᵀ, with û and ω̂ the changes of x̂ and ŵ."""
         out = np.empty(self.y.shape, v.dtype)
-        unit, unit_weight = np.empty(self.unit.shape, v.dtype), np.empty(self.weight.shape, v.dtype)
-        unit_rows_bprop(as_rows(v), self.unit, self.inverse, unit)
-        unit_rows_bprop(self.v_weight, self.unit_weight, self.weight_inverse, unit_weight)
+        unit, unit_weight = self.changes_of_units(v)
         product(unit, self.unit_weight.T, as_rows(out), False)
         product(self.unit, unit_weight.T, as_rows(out), True)
         return out
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """Those of both gradients, with R{ĝ} = r_grad_y ŵ + grad_y ω̂ and R{ĥ} = r_grad_yᵀ x̂ + grad_yᵀ û"""
+        grad, r, v_rows, out = as_rows(grad_y), as_rows(r_grad_y), as_rows(v), np.empty(v.shape, v.dtype)
+        unit, unit_weight = self.changes_of_units(v)
+        g, r_g = np.empty(self.weight.shape, v.dtype), np.empty(self.weight.shape, v.dtype)
+        product(grad.T, self.unit, g, False)
+        product(r.T, self.unit, r_g, False)
+        product(grad.T, unit, r_g, True)
+        unit_rows_rbprop(self.v_weight, g, r_g, self.unit_weight, self.weight_inverse, r_g)
+        store(r_g, self.grad_weight, True)
+        g, r_g = np.empty(self.unit.shape, v.dtype), np.empty(self.unit.shape, v.dtype)
+        product(grad, self.unit_weight, g, False)
+        product(r, self.unit_weight, r_g, False)
+        product(grad, unit_weight, r_g, True)
+        unit_rows_rbprop(v_rows, g, r_g, self.unit, self.inverse, as_rows(out))
+        return out
+
+    def changes_of_units(self, v):
+        """The changes of x̂ and ŵ."""
+        unit, unit_weight = np.empty(self.unit.shape, v.dtype), np.empty(self.weight.shape, v.dtype)
+        unit_rows_bprop(as_rows(v), self.unit, self.inverse, unit)
+        unit_rows_bprop(self.v_weight, self.unit_weight, self.weight_inverse, unit_weight)
+        return unit, unit_weight
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return mapped_shape(self, input_shape, self.in_features, self.out_features)
@@ -140,16 +162,46 @@ class LinearWeightNorm(Module):
 
     def jvp(self, v):
         """v weightᵀ + x V_Wᵀ + v_b, with V_W the change of weight."""
-        out, change = np.empty(self.y.shape, v.dtype), np.empty(self.weight.shape, v.dtype)
-        unit_rows_bprop(self.v_weight_v, self.unit, self.inverse, change)
-        for j in range(change.shape[0]):
-            for k in range(change.shape[1]):
-                change[j, k] = self.weight_g[j, 0] * change[j, k] + self.v_weight_g[j, 0] * self.unit[j, k]
+        out, (_, change) = np.empty(self.y.shape, v.dtype), self.changes_of_weight()
         product(as_rows(v), self.weight.T, as_rows(out), False)
         product(as_rows(self.x), change.T, as_rows(out), True)
         if self.bias is not None:
             add_to_rows(as_rows(out), self.v_bias)
         return out
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """R{grad_x} = r_grad_y weight + grad_y V_W;   the others by the product rule, with û the change of v̂
+
+        R{ĝ} = r_grad_yᵀ x + grad_yᵀ v,   R{grad_weight_g} += <û, ĝ> + <v̂, R{ĝ}>
+        """
+        grad, r, out = as_rows(grad_y), as_rows(r_grad_y), np.empty(v.shape, v.dtype)
+        unit, change = self.changes_of_weight()
+        g, r_g = np.empty(change.shape, v.dtype), np.empty(change.shape, v.dtype)
+        product(grad.T, as_rows(self.x), g, False)
+        product(r.T, as_rows(self.x), r_g, False)
+        product(grad.T, as_rows(v), r_g, True)
+        for j in range(self.out_features):
+            self.grad_weight_g[j, 0] += dot(unit[j], g[j]) + dot(self.unit[j], r_g[j])
+        unit_rows_rbprop(self.v_weight_v, g, r_g, self.unit, self.inverse, r_g)
+        unit_rows_bprop(g, self.unit, self.inverse, g)
+        scale_rows(r_g, self.weight_g, r_g)
+        scale_rows(g, self.v_weight_g, g)
+        store(r_g, self.grad_weight_v, True)
+        store(g, self.grad_weight_v, True)
+        if self.bias is not None:
+            sum_rows(r, self.grad_bias, True)
+        product(r, self.weight, as_rows(out), False)
+        product(grad, change, as_rows(out), True)
+        return out
+
+    def changes_of_weight(self):
+        """The changes of v̂ and of weight."""
+        unit, change = np.empty(self.weight.shape, self.weight.dtype), np.empty(self.weight.shape, self.weight.dtype)
+        unit_rows_bprop(self.v_weight_v, self.unit, self.inverse, unit)
+        for j in range(change.shape[0]):
+            for k in range(change.shape[1]):
+                change[j, k] = self.weight_g[j, 0] * unit[j, k] + self.v_weight_g[j, 0] * self.unit[j, k]
+        return unit, change
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return mapped_shape(self, input_shape, self.in_features, self.out_features)

@@ -54,7 +54,7 @@ class Euclidean(Module):
         points_bprop(self.c, x, self.weight, self.grad_weight, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
         if self.needs_grad_x:
-            inputs_bprop(self.c, x, self.weight, as_rows(self.grad_x))
+            inputs_bprop(self.c, x, self.weight, as_rows(self.grad_x), False)
         return self.grad_x
 
     def jvp(self, v):
@@ -65,6 +65,22 @@ class Euclidean(Module):
         for n in range(y.shape[0]):
             for j in range(y.shape[1]):
                 rows[n, j] = rows[n, j] / y[n, j] if y[n, j] != 0 else y[n, j]
+        return out
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """R{grad_x} = Σⱼ R{c} (weight - x) + c (v_weight - v),   R{c} = -(r_grad_y + c R{y}) / y,   R{y} = jvp"""
+        moved, out = self.jvp(v), np.empty(v.shape, v.dtype)
+        y, turn, grad, r = as_rows(self.y), as_rows(moved), as_rows(grad_y), as_rows(r_grad_y)
+        x, v_rows, rows, zero = as_rows(self.x), as_rows(v), as_rows(out), v.dtype.type(0)
+        c = np.empty(y.shape, v.dtype)
+        for n in range(y.shape[0]):
+            for j in range(y.shape[1]):
+                c[n, j] = -grad[n, j] / y[n, j] if y[n, j] != 0 else zero
+                turn[n, j] = -(r[n, j] + c[n, j] * turn[n, j]) / y[n, j] if y[n, j] != 0 else zero
+        points_bprop(turn, x, self.weight, self.grad_weight, True)
+        points_bprop(c, v_rows, self.v_weight, self.grad_weight, True)
+        inputs_bprop(turn, x, self.weight, rows, False)
+        inputs_bprop(c, v_rows, self.v_weight, rows, True)
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -147,7 +163,7 @@ class RadialBasis(Module):
         points_bprop(self.c, x, self.centers, self.grad_centers, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
         if self.needs_grad_x:
-            inputs_bprop(self.c, x, self.centers, as_rows(self.grad_x))
+            inputs_bprop(self.c, x, self.centers, as_rows(self.grad_x), False)
         return self.grad_x
 
     def jvp(self, v):
@@ -162,6 +178,27 @@ class RadialBasis(Module):
                     rows[n, j] = y[n, j] * slope
                 else:
                     rows[n, j] = y[n, j]
+        return out
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """R{grad_x} = Σⱼ R{c} (centers - x) + c (v_centers - v), R{c} = R{g y} / s² - 2 v_log_width c
+
+        R{grad_log_width} += Σₙ R{g y} q / s² - 2 g R{y},   R{g y} = r_grad_y y + g R{y}, g = grad_y;   R{y} = jvp
+        """
+        moved, out = self.jvp(v), np.empty(v.shape, v.dtype)
+        y, turn, grad, r = as_rows(self.y), as_rows(moved), as_rows(grad_y), as_rows(r_grad_y)
+        x, v_rows, rows, c = as_rows(self.x), as_rows(v), as_rows(out), np.empty(self.q.shape, v.dtype)
+        for n in range(y.shape[0]):
+            for j in range(y.shape[1]):
+                c[n, j] = grad[n, j] * y[n, j] * self.precision[j]
+                change = r[n, j] * y[n, j] + grad[n, j] * turn[n, j]
+                if y[n, j] != 0:  # far away, q may be infinite
+                    self.grad_log_width[j] += change * self.q[n, j] - 2 * grad[n, j] * turn[n, j]
+                turn[n, j] = change * self.precision[j] - 2 * self.v_log_width[j] * c[n, j]
+        points_bprop(turn, x, self.centers, self.grad_centers, True)
+        points_bprop(c, v_rows, self.v_centers, self.grad_centers, True)
+        inputs_bprop(turn, x, self.centers, rows, False)
+        inputs_bprop(c, v_rows, self.v_centers, rows, True)
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -203,9 +240,9 @@ def points_bprop(c, x, points, grad_points, add):
             grad_points[j, k] -= total * points[j, k]
 
 
-def inputs_bprop(c, x, points, grad_x):
-    """grad_x[n] = Σⱼ c[n, j] (points[j] - x[n]), as a product and a sum."""
-    product(c, points, grad_x, False)
+def inputs_bprop(c, x, points, grad_x, add):
+    """grad_x[n] = Σⱼ c[n, j] (points[j] - x[n]), or += it, as a product and a sum."""
+    product(c, points, grad_x, add)
     for n in range(c.shape[0]):
         total = c.dtype.type(0)
         for j in range(c.shape[1]):

@@ -5,7 +5,7 @@ import numpy as np
 from .distributions import Gaussian
 from .kernels.buffers import as_rows, reuse, reuse_like
 from .kernels.elementary import softplus
-from .kernels.precision import log_softplus, softplus_ratio
+from .kernels.precision import gaussian_changes, log_softplus, softplus_ratio
 from .kernels.weights import fill_scales
 from .loss import Loss, Reduction, at_least
 from .module import Module
@@ -72,6 +72,23 @@ class GaussianNLL(Loss):
                 total += (difference * difference / self.variance + np.log(self.variance)) / 2
                 grad_y[i] = scale * difference / self.variance
         return total
+
+    def hessian_times(self, y, target, v):
+        """p v_m + σ(r) (m - t) v_r,   σ(r) (m - t) v_m + (σ' (m - t)² - (σ / p)') v_r / 2, over size"""
+        out, features = np.empty(v.shape, v.dtype), target.shape[-1]
+        rows, targets, v_rows, change = as_rows(y), as_rows(target), as_rows(v), as_rows(out)
+        for n in range(rows.shape[0]):
+            scale = self.scales[n]
+            if self.averages:
+                scale /= features
+            for i in range(features):
+                if self.variance is None:
+                    difference, raw = rows[n, i] - targets[n, i], rows[n, features + i]
+                    a, b = gaussian_changes(difference, raw, v_rows[n, i], v_rows[n, features + i])
+                    change[n, i], change[n, features + i] = scale * a, scale * b
+                else:
+                    change[n, i] = scale * v_rows[n, i] / self.variance
+        return out
 
     def bprop(self):
         return self.grad_y

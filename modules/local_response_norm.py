@@ -83,6 +83,42 @@ class LocalResponseNorm(Module):
                     row[p] = v_planes[n, c, p] * s**-self.beta - factor * self.y[n, c, p] / s * row[p]
         return out.reshape(v.shape)
 
+    def rbprop(self, v, grad_y, r_grad_y):
+        """The product rule, with t = grad_y y / s, R{s[c]} = 2 alpha / size Σ x[j] v[j], R{y} = jvp:
+
+        R{t}         = (r_grad_y y + grad_y R{y} - t R{s}) / s
+        R{grad_x[c]} = (r_grad_y[c] - beta grad_y[c] R{s[c]} / s[c]) s[c]^-beta
+                       - 2 alpha beta / size (v[c] Σ t[j] + x[c] Σ R{t[j]}) over the j that count c
+        """
+        shape, factor = self.y.shape, 2 * self.alpha / self.size
+        x, v_x, grad = flat(self.x).reshape(shape), flat(v).reshape(shape), flat(grad_y).reshape(shape)
+        r, moved = flat(r_grad_y).reshape(shape), flat(self.jvp(v)).reshape(shape)
+        t, r_t, r_s, out = (
+            np.empty(shape, v.dtype),
+            np.empty(shape, v.dtype),
+            np.zeros(shape, v.dtype),
+            np.empty(shape, v.dtype),
+        )
+        for n in range(shape[0]):
+            for c in range(shape[1]):
+                for j in range(max(0, c - self.size // 2), min(shape[1], c + (self.size - 1) // 2 + 1)):
+                    for p in range(shape[2]):
+                        r_s[n, c, p] += factor * x[n, j, p] * v_x[n, j, p]
+                for p in range(shape[2]):
+                    s = self.sums[n, c, p]
+                    t[n, c, p] = grad[n, c, p] * self.y[n, c, p] / s
+                    change = r[n, c, p] * self.y[n, c, p] + grad[n, c, p] * moved[n, c, p]
+                    r_t[n, c, p] = (change - t[n, c, p] * r_s[n, c, p]) / s
+            for c in range(shape[1]):
+                for p in range(shape[2]):
+                    s = self.sums[n, c, p]
+                    out[n, c, p] = (r[n, c, p] - self.beta * grad[n, c, p] * r_s[n, c, p] / s) * s**-self.beta
+                for j in range(max(0, c - (self.size - 1) // 2), min(shape[1], c + self.size // 2 + 1)):
+                    for p in range(shape[2]):
+                        change = v_x[n, c, p] * t[n, j, p] + x[n, c, p] * r_t[n, j, p]
+                        out[n, c, p] -= factor * self.beta * change
+        return out.reshape(v.shape)
+
     def planes(self, x, samples, channels):
         """The vector of all numbers as (N, C, P)."""
         return x.reshape((samples, channels, x.size // (samples * channels)))

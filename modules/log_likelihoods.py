@@ -79,6 +79,9 @@ class KLDivergence(SampleLoss):
                 total += t * (log_t - y[k])
         return total
 
+    def change_of_sample(self, y, target, v, change):
+        """0: the loss is linear in y."""
+
     def check_targets(self, target, output_shape) -> None:
         if not self.log_target:
             refuse_targets(self, target, (target >= 0) & (target <= 1), "0 to 1")

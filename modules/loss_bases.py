@@ -77,7 +77,9 @@ class SampleLoss(Loss):
     """Base of losses that are a mean over samples: value = Σₙ l(y[n], t[n]) / N.
 
     A loss defines one method, compiled into the loop below:
-    `of_sample(self, y, target, grad_y) -> l`, which writes dl/dy of one sample into grad_y.
+    `of_sample(self, y, target, grad_y) -> l`, which writes dl/dy of one sample into grad_y; with a second,
+    `change_of_sample(self, y, target, v, change)`, which writes how dl/dy changes along v into `change` (zeros
+    before), products with the Hessian of a net (see `hvp`) are exact.
 
     Shapes: y (N, ...) of at least two axes, target (N, ...), sample_weight (N,); `of_sample` sees y[n] and target[n].
     """
@@ -108,6 +110,17 @@ class SampleLoss(Loss):
                 for i in range(rows.shape[1]):
                     rows[n, i] *= scale
         return total
+
+    def hessian_times(self, y, target, v):
+        """The change of grad_y along v, sample by sample, by `change_of_sample`."""
+        out = np.zeros(v.shape, v.dtype)
+        rows = out.reshape((y.shape[0], y.size // y.shape[0]))
+        for n in range(y.shape[0]):
+            if self.scales[n] != 0:
+                self.change_of_sample(y[n], target[n], v[n], out[n])
+                for i in range(rows.shape[1]):
+                    rows[n, i] *= self.scales[n]
+        return out
 
     def bprop(self):
         return self.grad_y

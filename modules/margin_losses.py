@@ -170,3 +170,18 @@ class MultiMargin(LabelLoss):
                 pull += grad_y[k]
         grad_y[label] = -pull
         return scale * total
+
+    def hessian_times(self, y, target, v):
+        """2 v[t] (v_y[k] - v_y[t]) / K / N for each k short of the margin and p = 2; 0 for p = 1; without weights."""
+        out = np.zeros(v.shape, v.dtype)
+        rows, v_rows, change, labels = as_rows(y), as_rows(v), as_rows(out), flat(target)
+        for n in range(labels.size if self.p == 2 else 0):
+            label = labels[n]
+            if self.scales[n] != 0:
+                scale = 2 * self.scales[n] * weight_of(self.class_weights, label) / y.shape[-1]
+                for k in range(y.shape[-1]):
+                    if k != label and self.margin - rows[n, label] + rows[n, k] > 0:
+                        part = scale * (v_rows[n, k] - v_rows[n, label])
+                        change[n, k] += part
+                        change[n, label] -= part
+        return out

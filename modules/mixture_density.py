@@ -3,9 +3,9 @@
 import numpy as np
 
 from .distributions import Mixture
-from .kernels.buffers import reuse
+from .kernels.buffers import reuse, reuse_like
 from .kernels.elementary import softplus
-from .kernels.precision import log_softplus, softplus_ratio
+from .kernels.precision import gaussian_changes, log_softplus, softplus_ratio
 from .kernels.softmax import log_sum_exp
 from .loss import Reduction
 from .loss_bases import SampleLoss
@@ -35,7 +35,7 @@ class MixtureDensity(SampleLoss):
             if size < 1:
                 raise ValueError(f"MixtureDensity: {name} is {size}, expected at least 1")
         self.components, self.dims = components, dims
-        self.joint = np.empty(0)
+        self.joint = self.turns = np.empty(0)
 
     def of_sample(self, y, target, grad_y):
         self.joint = reuse(self.joint, (self.components,), y.dtype)
@@ -69,6 +69,47 @@ class MixtureDensity(SampleLoss):
             p, ratio = softplus(y[raws + i]), softplus_ratio(y[raws + i])
             grad_y[means + i] = responsibility * p * difference
             grad_y[raws + i] = responsibility * ratio * (p * difference * difference - 1) / 2
+
+    def change_of_sample(self, y, target, v, change):
+        """π' - γ', (γ p d)' and (γ σ (d² - 1 / p) / 2)' by the product rule: γ' = γ (l' - Σ γ l'), l = log π N."""
+        self.joint, self.turns = reuse(self.joint, (self.components,), y.dtype), reuse_like(self.turns, self.joint)
+        shift, mean = log_sum_exp(y[: self.components]), y.dtype.type(0)
+        for k in range(self.components):
+            mean += np.exp(y[k] - shift) * v[k]
+        for k in range(self.components):
+            self.joint[k] = y[k] - shift + self.log_density(y, target, k)
+            self.turns[k] = v[k] - mean
+            change[k] = np.exp(y[k] - shift) * self.turns[k]
+            self.turns[k] -= self.along_slopes(y, target, k, v)
+        total, mean = log_sum_exp(self.joint), y.dtype.type(0)
+        for k in range(self.components):
+            mean += np.exp(self.joint[k] - total) * self.turns[k]
+        for k in range(self.components):
+            responsibility = np.exp(self.joint[k] - total)
+            turn = responsibility * (self.turns[k] - mean)
+            change[k] -= turn
+            self.write_changes(y, target, k, responsibility, turn, v, change)
+
+    def along_slopes(self, y, target, k, v):
+        """How -log N of component k changes along v."""
+        means = self.components + k * self.dims
+        raws, total = means + self.components * self.dims, y.dtype.type(0)
+        for i in range(self.dims):
+            difference = y[means + i] - target[i]
+            p, ratio = softplus(y[raws + i]), softplus_ratio(y[raws + i])
+            total += p * difference * v[means + i] + ratio * (p * difference * difference - 1) / 2 * v[raws + i]
+        return total
+
+    def write_changes(self, y, target, k, responsibility, turn, v, change):
+        """The changes of component k's slopes, where `turn` is that of its responsibility."""
+        means = self.components + k * self.dims
+        raws = means + self.components * self.dims
+        self.write_slopes(y, target, k, turn, change)
+        for i in range(self.dims):
+            difference = y[means + i] - target[i]
+            a, b = gaussian_changes(difference, y[raws + i], v[means + i], v[raws + i])
+            change[means + i] += responsibility * a
+            change[raws + i] += responsibility * b
 
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
         width = self.components * (1 + 2 * self.dims)

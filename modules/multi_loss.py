@@ -90,6 +90,17 @@ class LossPart(Loss):
                 self.grad_y[n, self.output_columns[k]] = self.weight * rows[n, k]
         return self.grad_y
 
+    def hessian_times(self, y, target, v):
+        """weight (the loss's own) of the part's columns, all others 0."""
+        out, part = np.zeros(v.shape, v.dtype), np.empty(self.y.shape, v.dtype)
+        take(v, self.output_columns, part)
+        change = self.loss.hessian_times(self.chosen_y(), self.chosen_target(), part.reshape(self.chosen_y().shape))
+        rows = change.reshape(part.shape)
+        for n in range(part.shape[0]):
+            for k in range(part.shape[1]):
+                out[n, self.output_columns[k]] = self.weight * rows[n, k]
+        return out
+
     def part_shapes(self, y_shape, target_shape):
         """The shapes of the loss's y and target; ValueError where a column is missing."""
         sides = ("y", y_shape, self.output_columns), ("target", target_shape, self.target_columns)
@@ -179,6 +190,12 @@ class MultiLoss(Loss):
         self.add_gradients(self.grad_y)
         return self.grad_y
 
+    def hessian_times(self, y, target, v):
+        """Σᵢ that of each part."""
+        out = np.zeros(v.shape, v.dtype)
+        self.add_changes(y, target, v, out)
+        return out
+
     def sum_parts(self, y, target, sample_weight):
         """The sum of the parts' values; `compiled_methods` has it without a loop."""
         return sum_chain(tuple(self.children()))(self, y, target, sample_weight)
@@ -187,9 +204,13 @@ class MultiLoss(Loss):
         """Add each part's gradient to grad_y."""
         add_chain(tuple(self.children()))(self, grad_y)
 
+    def add_changes(self, y, target, v, change):
+        """Add the change of each part's gradient along v."""
+        change_chain(tuple(self.children()))(self, y, target, v, change)
+
     def compiled_methods(self):
         names = tuple(self.children())
-        chains = {"sum_parts": sum_chain(names), "add_gradients": add_chain(names)}
+        chains = {"sum_parts": sum_chain(names), "add_gradients": add_chain(names), "add_changes": change_chain(names)}
         return {**method_names(type(self)), **chains}
 
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
@@ -266,6 +287,21 @@ def add_chain(names: tuple[str, ...]):
     def both(self, grad_y):
         before(self, grad_y)
         add(getattr(self, last).bprop(), grad_y)
+
+    return both
+
+
+@functools.cache
+def change_chain(names: tuple[str, ...]):
+    """The function (self, y, target, v, change) that adds the changes of the gradients of the children to `change`."""
+    last = names[-1]
+    if len(names) == 1:
+        return lambda self, y, target, v, change: add(getattr(self, last).hessian_times(y, target, v), change)
+    before = change_chain(names[:-1])
+
+    def both(self, y, target, v, change):
+        before(self, y, target, v, change)
+        add(getattr(self, last).hessian_times(y, target, v), change)
 
     return both
 

@@ -68,6 +68,29 @@ class Normalize(Module):
                 rows[n, k] = self.inverse[n] * (v[n, k] - along * y[n, k])
         return out
 
+    def rbprop(self, v, grad_y, r_grad_y):
+        """(r_grad_y - R{d <grad_y, y>} - <d, v> grad_x) / |x|,   R{d[k]} = (p - 1) |y[k]|^(p - 2) R{y[k]}"""
+        moved, out = self.jvp(v), np.empty(v.shape, v.dtype)
+        y, v_rows, q, grad, r, rows = (
+            as_rows(self.y),
+            as_rows(v),
+            as_rows(moved),
+            as_rows(grad_y),
+            as_rows(r_grad_y),
+            as_rows(out),
+        )
+        for n in range(y.shape[0]):
+            largest, product, change = largest_size(y[n]), dot(grad[n], y[n]), dot(r[n], y[n]) + dot(grad[n], q[n])
+            along = y.dtype.type(0)
+            for k in range(y.shape[1]):
+                rows[n, k] = np.sign(y[n, k]) * norm_slope(y[n, k], largest, self.p)
+                along += rows[n, k] * v_rows[n, k]
+            for k in range(y.shape[1]):
+                before = self.inverse[n] * (grad[n, k] - product * rows[n, k])
+                after = r[n, k] - change * rows[n, k] - product * norm_bend(y[n, k], self.p) * q[n, k]
+                rows[n, k] = self.inverse[n] * (after - along * before)
+        return out
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) < 2:
             raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, ..., K)")
@@ -98,3 +121,10 @@ def norm_slope(y, largest, p):
     if p < np.inf:
         return size_to_power(y, p - 1)
     return abs(y) if abs(y) == largest else 0 * y
+
+
+def norm_bend(y, p):
+    """(p - 1) |y|^(p - 2); 0 for an infinite p, and at a y of 0 where the power has none."""
+    if p == np.inf or (y == 0 and p != 2):
+        return 0 * y
+    return (p - 1) * size_to_power(y, p - 2)

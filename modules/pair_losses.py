@@ -6,6 +6,7 @@ to y (N, 2, D) sends both through the same weights.
 
 import numpy as np
 
+from .kernels.statistics import dot
 from .loss import Reduction, at_least, refuse_targets
 from .loss_bases import SampleLoss
 
@@ -54,6 +55,9 @@ class MarginRanking(PairLoss):
         grad_y[0], grad_y[1] = -target, target
         return short
 
+    def change_of_sample(self, y, target, v, change):
+        """0: the loss is linear on both sides of the margin."""
+
 
 class CosineEmbedding(PairLoss):
     """The cosine of two vectors: 1 where they belong together (1), at most the margin where they do not (-1).
@@ -76,13 +80,9 @@ class CosineEmbedding(PairLoss):
 
     def of_sample(self, y, target, grad_y):
         zero = y.dtype.type(0)
-        aa, ab, bb = zero + 1e-12, zero, zero + 1e-12
-        for i in range(y.shape[1]):
-            aa += y[0, i] * y[0, i]
-            ab += y[0, i] * y[1, i]
-            bb += y[1, i] * y[1, i]
+        aa, bb = dot(y[0], y[0]) + 1e-12, dot(y[1], y[1]) + 1e-12
         lengths = np.sqrt(aa) * np.sqrt(bb)
-        cosine = ab / lengths
+        cosine = dot(y[0], y[1]) / lengths
         if target != 1 and cosine <= self.margin:
             grad_y[:] = 0
             return zero
@@ -90,6 +90,25 @@ class CosineEmbedding(PairLoss):
             grad_y[0, i] = -target * (y[1, i] / lengths - cosine * y[0, i] / aa)
             grad_y[1, i] = -target * (y[0, i] / lengths - cosine * y[1, i] / bb)
         return 1 - cosine if target == 1 else cosine - self.margin
+
+    def change_of_sample(self, y, target, v, change):
+        """∓ R{∂c/∂a}, R{∂c/∂a} = (v_b - (α + β) b) / |a| |b| - ((R{c} - 2 c α) a + c v_a) / |a|², α = a·v_a / |a|²
+
+        with R{c} = (a·v_b + b·v_a) / |a| |b| - c (α + β); b likewise, with β = b·v_b / |b|².
+        """
+        aa, bb = dot(y[0], y[0]) + 1e-12, dot(y[1], y[1]) + 1e-12
+        lengths = np.sqrt(aa) * np.sqrt(bb)
+        cosine = dot(y[0], y[1]) / lengths
+        if target != 1 and cosine <= self.margin:
+            return
+        alpha, beta = dot(y[0], v[0]) / aa, dot(y[1], v[1]) / bb
+        turn = (dot(y[0], v[1]) + dot(y[1], v[0])) / lengths - cosine * (alpha + beta)
+        for i in range(y.shape[1]):
+            a, b = y[0, i], y[1, i]
+            across = (v[1, i] - (alpha + beta) * b) / lengths
+            change[0, i] = -target * (across - ((turn - 2 * cosine * alpha) * a + cosine * v[0, i]) / aa)
+            across = (v[0, i] - (alpha + beta) * a) / lengths
+            change[1, i] = -target * (across - ((turn - 2 * cosine * beta) * b + cosine * v[1, i]) / bb)
 
 
 class Triplet(PairLoss):
@@ -123,6 +142,29 @@ class Triplet(PairLoss):
             pull, push = self.slope(y[0, i] - y[b, i], near), self.slope(y[0, i] - y[c, i], far)
             grad_y[0, i], grad_y[b, i], grad_y[c, i] = pull - push, -pull, push
         return short
+
+    def change_of_sample(self, y, target, v, change):
+        """That of ∂d(a, b) and ∂d(a, c): R{∂d[i]} = (p - 1) ((|zᵢ| / d)ᵖ⁻² R{zᵢ} - ∂d[i] Σⱼ ∂d[j] R{zⱼ}) / d"""
+        b, c = (1, 2) if target == 1 else (2, 1)
+        near, far = self.distance(y[0], y[b]), self.distance(y[0], y[c])
+        if self.margin + near - far > 0:
+            self.add_turn(y, v, b, near, 1, change)
+            self.add_turn(y, v, c, far, -1, change)
+
+    def add_turn(self, y, v, other, distance, sign, change):
+        """Add the change of ∂d(y[0], y[other]) along v, times the sign; 0 between equal points."""
+        if distance == 0:
+            return
+        moved = y.dtype.type(0)
+        for i in range(y.shape[1]):
+            moved += self.slope(y[0, i] - y[other, i], distance) * (v[0, i] - v[other, i])
+        for i in range(y.shape[1]):
+            size = abs(y[0, i] - y[other, i] + self.eps) / distance
+            bend = 0 * size if size == 0 and self.p != 2 else size ** (self.p - 2)
+            turn = bend * (v[0, i] - v[other, i]) - self.slope(y[0, i] - y[other, i], distance) * moved
+            turn *= sign * (self.p - 1) / distance
+            change[0, i] += turn
+            change[other, i] -= turn
 
     def distance(self, u, v):
         """The p-norm of u - v, from their largest difference, so that no power overflows."""

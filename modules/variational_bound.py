@@ -8,7 +8,7 @@ from .distributions import Bernoulli, Gaussian
 from .gaussian_sample import HIGHEST, Scale, check_word
 from .kernels.buffers import flat
 from .kernels.elementary import sigmoid, softplus
-from .kernels.precision import log_softplus, softplus_ratio
+from .kernels.precision import log_softplus, ratio_slope, softplus_ratio
 from .loss import Reduction, at_least, refuse_targets
 from .loss_bases import SampleLoss
 
@@ -81,6 +81,23 @@ class VariationalBound(SampleLoss):
                 total += (m * m + variance * (1 + np.maximum(r - HIGHEST, 0)) - 1 - r) / 2
                 grad[self.latent + k] = self.beta * (variance - 1) / 2
         return total
+
+    def change_of_sample(self, y, target, v, change):
+        """σ' v or v / variance;   beta v_m,   beta s² v_r / 2 or beta (σ² + s σ' - (σ / s)') v_r, σ' = σ(r) σ(-r)"""
+        outputs = target.size
+        for i in range(outputs):
+            if self.likelihood == "bernoulli":
+                change[i] = sigmoid(y[i]) * sigmoid(-y[i]) * v[i]
+            else:
+                change[i] = v[i] / self.variance
+        for k in range(outputs, outputs + self.latent):
+            r = y[self.latent + k]
+            change[k] = self.beta * v[k]
+            if self.scale == "softplus":
+                bend = sigmoid(r) * (sigmoid(r) + softplus(r) * sigmoid(-r)) - ratio_slope(r)
+            else:
+                bend = np.exp(r) / 2 if r < HIGHEST else 0 * r
+            change[self.latent + k] = self.beta * bend * v[self.latent + k]
 
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
         numbers = int(np.prod(target_shape[1:]))

@@ -28,8 +28,8 @@ class Curvature:
     Args: net, loss: left as they are; x, target: the samples.
     Errors: ValueError for shapes that do not fit, and for a module whose bprop is an estimate (`estimates`).
     Numerics: hvp is exact to rounding where each module has `rbprop` or is locally linear, and the loss has
-        `hessian_times`; the part of another one is made of differences of its own bprop, to about 1e-9. At a kink, as
-        of ReLU, the second derivative counts 0, as in PyTorch.
+        `hessian_times`, as all of this package do; the part of a custom one that has neither is made of differences of
+        its own bprop, to about 1e-9. At a kink, as of ReLU, the second derivative counts 0, as in PyTorch.
     Source: Pearlmutter, Fast exact multiplication by the Hessian (1994); Bishop and Bishop, Deep Learning, section
         8.1.6 (eq. 8.38 to 8.41); Schraudolph, Fast curvature matrix-vector products (2002).
     """

@@ -11,7 +11,7 @@ from ..joint import Joint
 from ..loss import Loss
 from ..module import Module
 from .differences import Differences
-from .supported import has_method, is_locally_linear
+from .supported import has_curvature, has_method, is_locally_linear
 
 
 class Passes:
@@ -54,7 +54,7 @@ class Passes:
         """The Hessian of the loss in y, times R{y}."""
         assert self.loss is not None
         loss: Module = self.loss
-        if not has_method(type(loss), "hessian_times"):
+        if not has_curvature(loss):
             loss = self.differing(loss)
         return Operation("loss_change", loss, "hessian_times", (self.y, "target", v_y))
 

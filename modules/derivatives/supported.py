@@ -3,12 +3,15 @@
 from typing import Any
 
 from ..elementwise import Elementwise
-from ..loss_bases import ElementwiseLoss
+from ..loss_bases import ElementwiseLoss, SampleLoss
 from ..module import Module
 
-SCALARS = {
-    "rbprop": (Elementwise, "second_derivative", ("function", "derivative")),
-    "hessian_times": (ElementwiseLoss, "second_derivative", ("function", "derivative")),
+PARTS: dict[str, list[tuple[type, str, tuple[str, ...]]]] = {  # what the bases' own methods are made of
+    "rbprop": [(Elementwise, "second_derivative", ("function", "derivative"))],
+    "hessian_times": [
+        (ElementwiseLoss, "second_derivative", ("function", "derivative")),
+        (SampleLoss, "change_of_sample", ("of_sample",)),
+    ],
 }
 
 
@@ -17,10 +20,15 @@ def has_method(cls: type, name: str) -> bool:
 
     One that it inherits, while it writes an fprop, bprop, function or derivative of its own, does not count.
     """
-    base, scalar, others = SCALARS.get(name, (None, "", ()))
-    if base is not None and issubclass(cls, base) and not belongs(cls, scalar, others):
-        return False
+    for base, part, others in PARTS.get(name, ()):
+        if issubclass(cls, base) and not belongs(cls, part, others):
+            return False
     return belongs(cls, name, ("fprop", "bprop"))
+
+
+def has_curvature(loss: Module) -> bool:
+    """Whether a loss, and each one inside it, has `hessian_times`."""
+    return all(has_method(type(each), "hessian_times") for each in loss.all_modules())
 
 
 def is_locally_linear(cls: type) -> bool:

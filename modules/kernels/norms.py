@@ -46,3 +46,19 @@ def unit_rows_bprop(grad, unit, inverse, out):
         along = dot(unit[n], grad[n])
         for k in range(grad.shape[1]):
             out[n, k] = inverse[n] * (grad[n, k] - along * unit[n, k])
+
+
+def unit_rows_rbprop(v, grad, r_grad, unit, inverse, out):
+    """The change of `unit_rows_bprop` along v in the rows and r_grad in the gradient, row by row.
+
+    With q the change of `unit` along v, and -inverse <unit, v> the relative change of `inverse`.
+    """
+    for n in range(grad.shape[0]):
+        q, u, g = np.empty(unit.shape[1], v.dtype), unit[n], grad[n]
+        along, product = dot(u, v[n]), dot(u, g)
+        for k in range(u.size):
+            q[k] = inverse[n] * (v[n, k] - along * u[k])
+        change = dot(u, r_grad[n]) + dot(q, g)
+        for k in range(u.size):
+            before, after = g[k] - product * u[k], r_grad[n, k] - change * u[k] - product * q[k]
+            out[n, k] = inverse[n] * (after - inverse[n] * along * before)

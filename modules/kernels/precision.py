@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .elementary import softplus
+from .elementary import sigmoid, softplus
 
 EDGE = 3.059023205018258e-07  # exp(-15)
 
@@ -17,3 +17,20 @@ def softplus_ratio(x):
     """softplus'(x) / softplus(x) = σ(x) / softplus(x), the derivative of log_softplus: 1 - exp(x) / 2 below -15."""
     high = np.maximum(x, -15)
     return 1 / ((1 + np.exp(-high)) * softplus(high)) - (np.exp(np.minimum(x, -15)) - EDGE) / 2
+
+
+def ratio_slope(x):
+    """The derivative of softplus_ratio: ratio (1 - σ(x) - ratio)."""
+    ratio = softplus_ratio(x)
+    return ratio * (sigmoid(-x) - ratio)
+
+
+def gaussian_changes(difference, raw, v_mean, v_raw):
+    """How d p and (σ d² - σ / p) / 2, the slopes of a Gaussian's -log density in its mean and raw precision r, change.
+
+    With p = softplus(r), σ = σ(r), d the mean less the target; along v_mean and v_raw.
+    """
+    slope = sigmoid(raw)
+    bend = slope * sigmoid(-raw) * difference * difference - ratio_slope(raw)
+    of_mean = softplus(raw) * v_mean + slope * difference * v_raw
+    return of_mean, slope * difference * v_mean + bend * v_raw / 2

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from bprop.modules import Linear, Sequential, SoftmaxCrossEntropy, Tanh
+from bprop.modules import Add, Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy, Tanh
+from bprop.modules.derivatives import hvp
+from bprop.modules.engine.stateful import plain_python
 
 from .cases import LOSSES, MODULES
 
@@ -50,6 +52,63 @@ def test_loss(case):
     value.backward()
     close(loss.fprop(y, target), value)
     close(loss.bprop(), y_there.grad)
+
+
+def numbers_of(net, vector):
+    """A vector of all parameters as PyTorch's tensors, by name."""
+    copy = net.copy()
+    copy.flat_parameters[...] = vector
+    return {name: torch.tensor(array) for name, array in copy.named_parameters()}
+
+
+def twice(cases):
+    """The cases whose PyTorch twin can be differentiated twice."""
+    lacking = ["Hardsigmoid", "MultiMargin", "MultiMargin, all options"]  # "derivative for ... is not implemented"
+    lacking += ["ConvTranspose2d(4, 6, (3, 2), (2, 3), 1, (1, 2), 2, False)"]  # asks a convolution for output_padding
+    return pytest.mark.parametrize(
+        "case", [case for case in cases if case.torch and case.name not in lacking], ids=lambda case: case.name
+    )
+
+
+@pytest.fixture
+def double():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@twice(MODULES)
+def test_products_with_the_hessian_of_modules(random, double, case):
+    net, other, x = Sequential(Add(case.shape[1:]), case.make()).to("float64"), twin(case), case.x()
+    net[1].load_state_dict({name: value.numpy() for name, value in other.state_dict().items()})
+    target = random.standard_normal(net.output_shape(x.shape))
+    at, v = net.flat_parameters, random.standard_normal(net.parameter_count)
+    starts, steps = numbers_of(net, at), numbers_of(net, v)
+    buffers = {name: value.clone() for name, value in other.named_buffers()}
+
+    def loss(bias, *parameters):
+        given = dict(zip((name.removeprefix("1.") for name in list(starts)[1:]), parameters, strict=True))
+        given |= {name: value.clone() for name, value in buffers.items()}
+        y = torch.func.functional_call(other, given, torch.tensor(x) + bias)
+        return nn.functional.mse_loss(y, torch.tensor(target))
+
+    wanted = torch.autograd.functional.hvp(loss, tuple(starts.values()), tuple(steps.values()))[1]
+    wanted = np.concatenate([part.numpy().ravel() for part in wanted])
+    with plain_python():
+        found = hvp(net, MeanSquaredError(), x, target, v)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-10 * max(np.abs(wanted).max(), 1e-3))
+
+
+@twice(LOSSES)
+def test_products_with_the_hessian_of_losses(random, double, case):
+    (y, target), other = case.arguments(), twin(case)
+    v, there = random.standard_normal(y.shape[1:]), torch.tensor(target)
+    wanted = torch.autograd.functional.hvp(
+        lambda bias: other(torch.tensor(y) + bias, there), torch.zeros(y.shape[1:]), torch.tensor(v)
+    )[1].numpy()
+    with plain_python():
+        found = hvp(Add(y.shape[1:]), case.make(), y, target, v.ravel())
+    np.testing.assert_allclose(found.reshape(v.shape), wanted, rtol=0, atol=1e-10 * max(np.abs(wanted).max(), 1e-3))
 
 
 def test_cross_entropy_of_sequences(random):

@@ -101,9 +101,7 @@ def cosine_there(functional, module, x):
 
 
 def weight_norm_there(functional, module, x):
-    import torch
-
-    return functional.linear(x, torch._weight_norm(module.weight_v, module.weight_g, 0), module.bias)
+    return functional.linear(x, module.weight_g * functional.normalize(module.weight_v), module.bias)
 
 
 def mapping(name, make, reference, forward=None, shape=(4, 3), **shapes):
