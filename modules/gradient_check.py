@@ -62,15 +62,21 @@ def arguments_of(who: str, module: Module, x, target) -> tuple:
 
 
 def compare(
-    module: Module, arguments: tuple, *, directions: int = 3, tolerance: float = 1e-6, seed: int = 0
+    module: Module,
+    arguments: tuple,
+    *,
+    directions: int = 3,
+    tolerance: float = 1e-6,
+    seed: int = 0,
+    elements: int = ELEMENTS,
 ) -> GradientReport:
-    """The report of `check_gradients` for the arguments of fprop."""
+    """The report of `check_gradients` for the arguments of fprop, which looks at `elements` of a wrong array."""
     subject = Subject(module, arguments, np.random.default_rng((STREAM, seed)))
     problems, wrong_shape = subject.run()
     entries = [wrong_shape] if wrong_shape else []
     reference = reference_of(subject)
     for name, array, gradient in subject.pairs if reference.judges else []:
-        entries.append(check_array(subject, reference, name, array, gradient, directions, tolerance))
+        entries.append(check_array(subject, reference, name, array, gradient, directions, tolerance, elements))
     inside = f", {len(module.children())} modules" if module.children() else ""
     title = (
         f"{module.label()}{inside}, {' and '.join(str(shape_of(changed(np.asarray, a))) for a in arguments)} in float64"
@@ -80,7 +86,9 @@ def compare(
     )
 
 
-def check_array(subject: Subject, reference: Reference, name, array, gradient, directions, tolerance) -> GradientEntry:
+def check_array(
+    subject: Subject, reference: Reference, name, array, gradient, directions, tolerance, elements
+) -> GradientEntry:
     """The entry of one array: beside the trace or, should that fail, along random directions, then by elements."""
     if array.size == 0:
         return GradientEntry(name, array.shape, None, 0.0, 0.0, 0.0, True)
@@ -92,13 +100,13 @@ def check_array(subject: Subject, reference: Reference, name, array, gradient, d
     if error <= tolerance:
         hint = "" if beside_trace is None else f"(by differences; {beside_trace.error:.1e} from the trace)"
         return GradientEntry(name, array.shape, None, analytic, numeric, error, True, hint)
-    return worst_element(subject, name, array, gradient, tolerance)
+    return worst_element(subject, name, array, gradient, tolerance, elements)
 
 
-def worst_element(subject: Subject, name, array, gradient, tolerance) -> GradientEntry:
+def worst_element(subject: Subject, name, array, gradient, tolerance, elements) -> GradientEntry:
     """The entry of an array that failed, with its worst element."""
     indices = np.arange(array.size)
-    while indices.size > ELEMENTS:
+    while indices.size > elements:
         halves = np.array_split(indices, 2)
         tried = [subject.derivatives(array, gradient, subject.direction(array.shape, h), STEP) for h in halves]
         indices = halves[int(np.argmax([abs(analytic - numeric) for analytic, numeric in tried]))]

@@ -12,8 +12,11 @@ from .laws import Trial
 SIDES = 1e-6  # how far beside a kink its two derivatives are taken
 
 
-def at_kink(trial: Trial, report: GradientReport) -> bool:
-    """Whether no derivative exists here and all is right beside it: then bprop may choose between both sides."""
+def at_kink(trial: Trial, report: GradientReport, elements: int) -> bool:
+    """Whether no derivative exists here and all is right beside it: then bprop may choose between both sides.
+
+    Args: report: of the trial; elements: how many of a wrong array were looked at for it.
+    """
     wrong = [entry for entry in report.entries if not entry.ok]
     if report.problems or any(entry.index is None for entry in wrong):
         return False
@@ -24,7 +27,8 @@ def at_kink(trial: Trial, report: GradientReport) -> bool:
         return False
     random, module = np.random.default_rng((STREAM, trial.seed, 1)), trial.copy()
     module.flat_parameters[...] = beside(module.flat_parameters, random)
-    return replace(trial, module=module).gradients((beside(subject.arguments[0], random), *trial.arguments[1:])).ok
+    arguments = (beside(subject.arguments[0], random), *trial.arguments[1:])
+    return replace(trial, module=module).gradients(arguments, elements=elements).ok
 
 
 def between_sides(subject: Subject, array: np.ndarray, entry: GradientEntry) -> bool:

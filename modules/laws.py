@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .engine.stateful import jit_disabled, plain_python
-from .gradient_check import compare
+from .gradient_check import ELEMENTS, compare
 from .gradient_report import GradientReport
 from .loss import Loss
 from .module import Module
@@ -41,10 +41,10 @@ class Trial:
         """The samples in another order, and one more of them."""
         return self.rows([*range(len(self.x))[::-1], 0])
 
-    def gradients(self, arguments=None) -> GradientReport:
-        """The gradient check."""
+    def gradients(self, arguments=None, *, elements: int = ELEMENTS) -> GradientReport:
+        """The gradient check; `elements`: of a wrong array, how many are looked at."""
         arguments = self.arguments if arguments is None else arguments
-        return compare(self.module, arguments, seed=self.seed, tolerance=self.tolerance)
+        return compare(self.module, arguments, seed=self.seed, tolerance=self.tolerance, elements=elements)
 
     def run(self, module: Module, arguments=None) -> dict[str, np.ndarray]:
         """y, grad_x and the gradients of parameters, of one run forward and backward."""

@@ -11,7 +11,7 @@ from .checked import remember
 from .diagnosis import diagnoses
 from .engine.sources import PACKAGE
 from .engine.stateful import method_names
-from .gradient_check import arguments_of
+from .gradient_check import ELEMENTS, arguments_of
 from .gradient_report import GradientError, plural, table
 from .kinks import at_kink
 from .laws import LAWS, Law, Trial
@@ -183,16 +183,18 @@ def gradient_finding(trial: Trial, name: str, when: str = "") -> Finding:
     references: list[str] = []
 
     def ask() -> list[str]:
-        report = trial.gradients()
-        if report.ok:
-            if report.entries:
-                references.append("differences" if report.reference.startswith("differences") else "the trace of fprop")
-            if report.reference.startswith(("differences", "nothing")):
-                notes.append(f"gradients beside {report.reference}")
-            return []
-        if at_kink(trial, report):
-            notes.append("no derivative exists at this x; beside it all is right")
-            return []
+        for elements in (1, ELEMENTS) if trial.module.children() else (ELEMENTS,):  # a net at a kink is soon known
+            report = trial.gradients(elements=elements)
+            if report.ok:
+                if report.entries:
+                    traced = not report.reference.startswith("differences")
+                    references.append("the trace of fprop" if traced else "differences")
+                if report.reference.startswith(("differences", "nothing")):
+                    notes.append(f"gradients beside {report.reference}")
+                return []
+            if at_kink(trial, report, elements):
+                notes.append("no derivative exists at this x; beside it all is right")
+                return []
         return [when + text for text in diagnoses(trial, report)]
 
     return Finding(name, *found(ask), tuple(notes), "".join(references))

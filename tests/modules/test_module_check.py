@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from bprop.modules import GradientError, Linear, Module, ReLU, Sequential, Tanh, check_gradients, check_module
 from bprop.modules.checked import unchecked
+from bprop.modules.gradient_subject import Subject
 
 from .broken import BROKEN, BROKEN_LOSSES, TARGET, Affine, Kink, Squares, Weighted, WrongKink, X
 from .broken_layers import BROKEN_LAYERS, IMAGES, ROWS, Convolved, Normalised
@@ -87,6 +88,16 @@ def test_kinks_in_a_parameter_are_notes_too():
     report = check_module(net, x)
     assert report.ok
     assert "note: no derivative" in str(report)
+
+
+def test_a_net_at_many_kinks_is_not_searched_one_by_one(monkeypatch, random):
+    x = np.maximum(random.standard_normal((4, 200)), 0)
+    runs, y = [], Subject.y
+    monkeypatch.setattr(Subject, "y", lambda self: runs.append(1) or y(self))
+    report = check_module(Sequential(OtherSide(), Linear(200, 2)), x)
+    assert "note: no derivative" in str(report.raise_if_wrong())
+    assert len(runs) < 400, "a search looks at each of 800 numbers from both sides"
+    assert not check_module(Sequential(WrongKink(), Linear(200, 2)), x + 1).ok
 
 
 def test_nets_are_checked():
