@@ -5,8 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from ..modules.engine.calls import as_input
 from ..modules.engine.operations import Operations
+from ..modules.engine.plan import Function, Plan
+from ..modules.engine.stateful import jit_disabled, plain_python
 from ..modules.gradient_report import table
+from ..modules.joint import Joint
 from ..modules.loss import Loss
 from ..modules.module import Module
 from ..modules.sequential import Sequential
@@ -80,10 +84,53 @@ def makes_tables(net: Sequential) -> bool:
     return any(type(x := Operations().fprop(module, x)) is tuple for module in net)
 
 
-def step_by_hand(net: Module, loss: Loss, optimizer: Optimizer | None, *batch: np.ndarray) -> Step:
-    """Train on one minibatch (x, target), or with weights, module by module; it ends at what is not finite.
+class Watched:
+    """A net's forward and backward pass, each one compiled function, of which every value can be looked at.
 
-    Without an optimizer there is no update.
+    `forward` and `backward` are the operations of both, `values` what each has made, by the names of their targets.
+    """
+
+    def __init__(self, net: Module, x: np.ndarray):
+        operations = Operations()
+        y = operations.fprop(net, "x")
+        if not isinstance(y, str):
+            raise TypeError(f"{net.label()}: its output is a table, expected one array")
+        self.y, self.forward, count = y, operations.items, len(operations.items)
+        operations.bprop(net, "grad_y")
+        self.forward, self.backward = operations.items[:count], operations.items[count:]
+        self.values: dict[str, Any] = {"x": x}
+        self.plan = None if jit_disabled() else self._plan(net)
+
+    def _plan(self, net: Module) -> Plan:
+        made = tuple(operation.target for operation in self.forward if operation.method == "fprop")
+        self.functions = {"fprop": Function("fprop", self.forward, ("x",), made or ("x",))}
+        samples = {"x": self.values["x"]}
+        if self.backward:
+            grads = tuple(operation.target for operation in self.backward)
+            self.functions["bprop"] = Function("bprop", self.backward, ("grad_y",), grads)
+        title = f"Both passes of {net.outline()}, with all that they make."
+        return Plan(title, list(self.functions.values()), samples, {"grad_y": self.y})
+
+    def run(self, method: str, name: str, value: np.ndarray) -> None:
+        """Run a pass from its first value on."""
+        self.values[name] = value
+        operations = self.forward if method == "fprop" else self.backward
+        if self.plan is None:
+            with plain_python():
+                for each in operations:
+                    given = [self.values[argument] for argument in each.arguments]
+                    self.values[each.target] = getattr(each.module, each.method)(*given)
+        elif operations:
+            function = self.functions[method]
+            made = self.plan.call(function, value)
+            self.values.update(zip(function.results, made if len(function.results) > 1 else (made,), strict=True))
+
+
+@np.errstate(all="ignore")  # as compiled code: what is not finite is told by name
+def step_by_hand(net: Module, loss: Loss, optimizer: Optimizer | None, *batch: np.ndarray) -> Step:
+    """Train on one minibatch (x, target), or with weights, and look at each module; it ends at what is not finite.
+
+    Modules inside containers of any kind are looked at one by one. Without an optimizer there is no update.
     """
     step = Step()
     for name, array in net.named_parameters():
@@ -92,35 +139,49 @@ def step_by_hand(net: Module, loss: Loss, optimizer: Optimizer | None, *batch: n
             return step
     x, *others = batch
     net.zero_grad()
-    for module in leaves(net):
-        x = module.fprop(x)
-        parameters = dict(module.named_parameters())
-        before = {name: array.copy() for name, array in parameters.items()}
-        step.stages.append(Stage(module.path(), module, x, parameters, before))
-        if troubled(step, x, f"the output of {step.stages[-1].path} {module.label()}"):
+    watched = Watched(net, as_input(net, 0, x))
+    watched.run("fprop", "x", watched.values["x"])
+    for operation in watched.forward:
+        if operation.method == "fprop" and forward(step, operation.module, watched.values[operation.target]):
             return step
-    step.loss = float(loss(x, *others))
+    step.loss = float(loss(watched.values[watched.y], *others))
     if troubled(step, np.array(step.loss), f"the value of {loss.label()}"):
         return step
     gradient = loss.bprop()  # type: ignore[call-arg]
     if not troubled(step, gradient, f"the gradient of {loss.label()}"):
-        backward(step, gradient)
+        watched.run("bprop", "grad_y", gradient)
+        backward(step, watched)
     if step.trouble is None and optimizer is not None:
         update(step, net, optimizer)
     return step
 
 
-def backward(step: Step, gradient: np.ndarray) -> None:
-    """The backward pass through the stages."""
-    for stage in reversed(step.stages):
-        stage.grad_y = gradient
-        gradient = stage.module.bprop(gradient)
-        stage.gradients = dict(stage.module.named_gradients())
-        made = [(f"grad_{name}", array) for name, array in stage.gradients.items()]
-        made += [("grad_x", gradient)] if stage is not step.stages[0] else []  # nobody uses the first one's
-        for name, array in made:
-            if troubled(step, array, f"{name} of {stage.path} {stage.module.label()}"):
-                return
+def forward(step: Step, module: Any, y: np.ndarray) -> bool:
+    """Note what a module has made; whether it is not finite. Where ways meet, the container answers for it."""
+    if isinstance(module, Joint):
+        return troubled(step, y, f"the output of {module.parent.path()} {module.parent.label()}")  # type: ignore
+    parameters = dict(module.named_parameters())
+    before = {name: array.copy() for name, array in parameters.items()}
+    step.stages.append(Stage(module.path(), module, y, parameters, before))
+    return troubled(step, y, f"the output of {module.path()} {module.label()}")
+
+
+def backward(step: Step, watched: Watched) -> None:
+    """Note what the backward pass has made."""
+    stages = {stage.module: stage for stage in step.stages}
+    read = {name for operation in watched.backward for name in operation.arguments}
+    for operation in watched.backward:
+        module: Any = operation.module
+        made = [("grad_x", watched.values[operation.target])] if operation.target in read else []  # not of the first
+        if isinstance(module, Joint):
+            module = module.parent
+        else:
+            stage = stages[module]
+            stage.grad_y = watched.values[operation.arguments[0]]
+            stage.gradients = dict(module.named_gradients())
+            made = [*((f"grad_{name}", array) for name, array in stage.gradients.items()), *made]
+        if any(troubled(step, array, f"{name} of {module.path()} {module.label()}") for name, array in made):
+            return
 
 
 def update(step: Step, net: Module, optimizer: Optimizer) -> None:

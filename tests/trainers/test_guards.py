@@ -5,7 +5,21 @@ import re
 
 import numpy as np
 import pytest
-from bprop.modules import Dropout, Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy, manual_seed
+from bprop.modules import (
+    CAddTable,
+    Concat,
+    Dropout,
+    Graph,
+    Identity,
+    Linear,
+    Module,
+    ReLU,
+    Residual,
+    Sequential,
+    Share,
+    SoftmaxCrossEntropy,
+    manual_seed,
+)
 from bprop.trainers import (
     LBFGS,
     SGD,
@@ -178,6 +192,57 @@ def test_a_step_by_hand_is_a_step():
     assert step.stages[0].gradients["weight"] == pytest.approx(other.model[0].grad_weight, abs=1e-6)
     assert step.stages[0].changes["weight"] == pytest.approx(-0.1 * other.model[0].grad_weight, abs=1e-6)
     assert str(step).endswith(f"loss {step.loss:g}\nall values are finite")
+
+
+def ways(*inside):
+    """A net with a graph, branches and a bypass."""
+    nodes = {
+        "a": ([Linear(4, 6), *inside], "x"),
+        "b": (Linear(4, 6), "x"),
+        "twin": (Share("b"), "x"),
+        "sum": (CAddTable(), ["a", "b", "twin"]),
+    }
+    return Sequential(Graph(nodes, "sum"), Concat(Linear(6, 2), ReLU()), Residual(Linear(8, 8), ReLU()), Linear(8, 3))
+
+
+def test_a_step_by_hand_looks_into_containers():
+    made, other = trainer(net=ways(ReLU())), trainer(net=ways(ReLU()))
+    x, t = pairs(10)
+    step = step_by_hand(made.model, made.loss, made.optimizer, x, t)
+    assert step.trouble is None
+    assert step.loss == pytest.approx(other._step(x, t), rel=1e-6)
+    assert made.model.flat_parameters == pytest.approx(other.model.flat_parameters, abs=1e-6)
+    inside = ["model[0].a[0]", "model[0].a[1]", "model[0].b", "model[0].twin", "model[1][0]", "model[1][1]"]
+    assert [stage.path for stage in step.stages] == [*inside, "model[2][0]", "model[2][1]", "model[3]"]
+    for stage, module in zip(step.stages, [other.model[0].a[0], other.model[0].a[1], other.model[0].b], strict=False):
+        for name, gradient in module.named_gradients():
+            assert stage.gradients[name] == pytest.approx(gradient, abs=1e-6)
+    assert all(stage.grad_y.shape == stage.y.shape for stage in step.stages)
+
+
+@pytest.mark.filterwarnings("ignore:.* has jit = False")
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        ({"forward": 1.5}, r"the output of model[0].a[1] Exploding()"),
+        ({"backward": 1.5}, r"grad_x of model[0].a[1] Exploding()"),
+    ],
+)
+def test_a_node_of_a_graph_is_named(settings, where):
+    made = trainer(net=ways(Exploding(**settings)))
+    x, t = pairs()
+    step = step_by_hand(made.model, made.loss, None, x, t)
+    assert step.trouble.startswith(f"the first value that is not finite is in {where}: ")
+    y = next(stage.y for stage in step.stages if stage.path == "model[0].a[1]")
+    assert np.isfinite(y).all() == ("backward" in settings)
+
+
+def test_a_sum_that_overflows_is_its_containers():
+    net, x = Sequential(Residual(Identity())), np.full((2, 4), 3e38)
+    step = step_by_hand(net, SoftmaxCrossEntropy(), None, x, np.array([0, 1]))
+    where = "the output of model[0] Residual(): 8 of 8, infinite"
+    assert step.trouble == f"the first value that is not finite is in {where}"
+    assert np.isfinite(step.stages[0].y).all()
 
 
 def test_where_the_guard_cannot_stand(tmp_path):
