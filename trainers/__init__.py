@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .augments import Affine, Augment, Augmentation, Cutout, Elastic, Flip, Shift
-    from .callbacks import Callback, Checkpoint, EarlyStopping, NanGuard, Statistics, TensorBoard, TimeBudget
+    from .callbacks import EMA, Callback, Checkpoint, EarlyStopping, NanGuard, Statistics, TensorBoard, TimeBudget
     from .check import ConfigReport, check_config
     from .estimators import BpropClassifier as BpropClassifier  # not in __all__, which configs import to the full:
     from .estimators import BpropRegressor as BpropRegressor  # scikit-learn takes its time
@@ -75,6 +75,7 @@ _PLACES = {
     "CosineRestartsSchedule": "schedules",
     "CosineSchedule": "schedules",
     "Cutout": "augments",
+    "EMA": "callbacks",
     "EarlyStopping": "callbacks",
     "Elastic": "augments",
     "ExponentialSchedule": "schedules",
@@ -116,6 +117,7 @@ _PLACES = {
 }
 __all__ = [
     "ASGD",
+    "EMA",
     "F1",
     "LBFGS",
     "SGD",

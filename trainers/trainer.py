@@ -70,6 +70,8 @@ class Trainer:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.augmentation = Augmentation(augment, seed)
         self.callbacks, self.seed, self.quiet = list(callbacks), seed, quiet
+        for callback in self.callbacks:
+            callback.prepare(optimizer)
         self.folder = None if folder is None else Path(folder)
         self.history: list[dict[str, Any]] = []
         self.notes: dict[str, Any] = {}

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 from bprop.modules import Linear, Sequential, SoftmaxCrossEntropy
-from bprop.trainers import SGD, Callback, EarlyStopping, Trainer
+from bprop.trainers import EMA, LBFGS, SGD, Callback, EarlyStopping, Trainer
+from bprop.trainers.configs import ConfigError, load_config
+from bprop.trainers.runs import train_config
+from safetensors.numpy import load_file
 
 
 class Noting(Callback):
@@ -190,3 +193,40 @@ def test_a_change_that_counts_is_a_number():
     for delta in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match=rf"^EarlyStopping: min_delta is {delta}, expected a finite number$"):
             EarlyStopping(min_delta=delta)
+
+
+# -- averaged weights --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: EMA(1.0), r"^EMA: decay is 1\.0, expected between 0 and 1$"),
+        (lambda: EMA(0.0), r"^EMA: decay is 0\.0, expected between 0 and 1$"),
+        (
+            lambda: EMA(0.9).prepare(SGD(lr=0.1, ema=0.5)),
+            r"^EMA: decay is 0\.9, but SGD has ema=0\.5 already, expected one of both$",
+        ),
+        (
+            lambda: Trainer(Linear(2, 2), SoftmaxCrossEntropy(), LBFGS(), callbacks=[EMA()]),
+            r"^EMA: LBFGS looks at all samples for each step, expected an optimizer of minibatches$",
+        ),
+    ],
+)
+def test_averages_that_cannot_be(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_run_keeps_averaged_weights(tmp_path):
+    """As the setting of the optimizer does, and in each thing that the config makes."""
+    config = load_config("iris", ["trainer.epochs=3", "callbacks=[{EMA: {decay: 0.9}}]"])
+    assert config.build().optimizer.ema == 0.9
+    found = train_config(config, tmp_path / "callback", quiet=True)
+    by_setting = load_config("iris", ["trainer.epochs=3", "callbacks=[]", "optimizer.SGD.ema=0.9"])
+    wanted = train_config(by_setting, tmp_path / "setting", quiet=True)
+    assert found["test_loss"] == wanted["test_loss"]
+    a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("callback", "setting"))
+    assert all(np.array_equal(a[name], b[name]) for name in b)
+    with pytest.raises(ConfigError, match=r": callbacks\.0\.EMA: EMA: decay is 0\.5, but SGD has ema=0\.9 already, "):
+        load_config("iris", ["optimizer.SGD.ema=0.9", "callbacks=[{EMA: {decay: 0.5}}]"]).build()

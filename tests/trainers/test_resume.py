@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from bprop.modules import BatchNorm1d, Dropout, Linear, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed
 from bprop.trainers import (
+    EMA,
     LBFGS,
     SGD,
     Adam,
@@ -105,6 +106,28 @@ def test_from_any_pause(tmp_path, short_chunks, at):
     assert made.model.counters() == wanted.model.counters()
     assert figures(made.history) == figures(wanted.history)
     assert (made.stopped, made.epoch) == (wanted.stopped, wanted.epoch)
+
+
+def test_an_average_of_weights_goes_on(tmp_path, short_chunks):
+    """Kept by the callback, which a trainer must have before it loads; it is what is evaluated and kept as the best."""
+
+    def averaging(*callbacks, ema=0.0):
+        before = [] if ema else [EMA(0.8)]
+        return trainer(*before, EarlyStopping(patience=3), *callbacks, optimizer=Adam(lr=0.05, ema=ema))
+
+    wanted, by_setting = averaging(Stopping(), Stopping()), averaging(ema=0.8)
+    fit(wanted)
+    fit(by_setting)
+    stopped(averaging(Always(tmp_path)), 7)
+    made = averaging(Always(tmp_path), Stopping())
+    made.load(tmp_path)
+    fit(made)
+    for other in (wanted, by_setting):
+        assert np.array_equal(made.model.flat_parameters, other.model.flat_parameters)
+        assert np.array_equal(made.optimizer.averages, other.optimizer.averages)
+        assert figures(made.history) == figures(other.history)
+    without = trainer(EarlyStopping(patience=3), optimizer=Adam(lr=0.05))
+    assert figures(fit(without)) != figures(made.history), "the figures are those of averaged weights"
 
 
 def test_the_state_of_early_stopping(tmp_path):

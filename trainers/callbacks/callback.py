@@ -6,6 +6,7 @@ from typing import Any
 class Callback:
     """Base of callbacks; each method may be left out. Callbacks run in the order in which they are given.
 
+        prepare           when a trainer is made
         on_fit_start      before the first epoch
         load_state_dict   only if the training is resumed: takes back what state_dict gave
         on_batch_end      after each minibatch, with its loss; at a price: see there
@@ -28,6 +29,9 @@ class Callback:
     def monitored(self) -> str | None:
         """The figure that this callback watches; one that there will not be is refused before the training."""
         return None
+
+    def prepare(self, optimizer) -> None:
+        """When a trainer is made: settings of its optimizer may be changed here. It may come again for the same one."""
 
     def on_fit_start(self, trainer) -> None:
         """Before the first epoch."""

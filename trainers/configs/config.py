@@ -10,7 +10,7 @@ from typing import Any
 
 from .catalog import PACKAGES, Catalog
 from .errors import ConfigError, Problem
-from .fitting import check_augment, check_fit, check_memory, check_schedules
+from .fitting import check_augment, check_fit, check_memory, check_schedules, prepare_callbacks
 from .including import with_includes
 from .locating import find_config, read_text
 from .nodes import Node, read_yaml
@@ -85,6 +85,7 @@ class Config:
         batch_size = settings.get("batch_size", self.accepted_settings.named["batch_size"].default)
         check_memory(made["dataset"], made["model"], self.specs, batch_size)
         check_augment(made, self.specs["augment"])
+        prepare_callbacks(made, self.specs["callbacks"])
         check_schedules(made, self.specs["schedules"])
         return Experiment(**made, settings=settings)
 

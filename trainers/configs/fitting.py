@@ -16,7 +16,7 @@ from ..schedules.setting import find_settings
 from .errors import ConfigError
 from .specs import Spec
 
-__all__ = ["check_augment", "check_fit", "check_memory", "check_schedules"]
+__all__ = ["check_augment", "check_fit", "check_memory", "check_schedules", "prepare_callbacks"]
 
 
 LARGE = 1000  # samples of a minibatch that a data set may not have
@@ -70,6 +70,18 @@ def check_augment(made: dict[str, Any], specs: Sequence[Spec]) -> None:
     for augment, spec in zip(made["augment"], specs, strict=True):
         try:
             augment.check(tuple(made["dataset"].input_shape))
+        except ValueError as error:
+            problems.append(spec.problem(error))
+    if problems:
+        raise ConfigError(problems)
+
+
+def prepare_callbacks(made: dict[str, Any], specs: Sequence[Spec]) -> None:
+    """Let callbacks change the optimizer; ConfigError for each that refuses it."""
+    problems = []
+    for callback, spec in zip(made["callbacks"], specs, strict=True):
+        try:
+            callback.prepare(made["optimizer"])
         except ValueError as error:
             problems.append(spec.problem(error))
     if problems:
