@@ -11,7 +11,9 @@ from typing import Any, Literal
 from .engine.operations import Operations
 from .engine.tables import changed, leaves, like
 from .joint import Joint
+from .loss import Loss
 from .module import Module
+from .multi_loss import LossPart, MultiLoss
 from .sharing import first_of
 from .stretches import Pick, Slot
 from .wiring import Shape, Wired
@@ -30,7 +32,7 @@ class Value:
 
 @dataclass
 class Node:
-    """A module, or an input or output, which has none; `title` is its place in the net, `text` what it is."""
+    """A module, or where something comes in or goes out; `title` is its place in the net, `text` what it is."""
 
     title: str
     text: str
@@ -39,17 +41,19 @@ class Node:
 
 @dataclass
 class Arrow:
-    """An array on its way from one node to another."""
+    """An array on its way from one node to another; nobody wants the gradient of a target."""
 
     source: int
     target: int
     shape: tuple[int, ...] | None
     item: int = 0
+    backward: bool = True
 
     @property
     def label(self) -> str:
-        """The shape, of N samples."""
-        return "" if self.shape is None else f"({', '.join(['N', *map(str, self.shape[1:])])})"
+        """The shape, of N samples; nothing for a number."""
+        sizes = ", ".join(map(str, self.shape[1:])) if self.shape else ""
+        return f"(N, {sizes})" if sizes else "(N,)" if self.shape else ""
 
 
 @dataclass
@@ -68,7 +72,7 @@ class Picture:
 
     def summed(self, node: int) -> bool:
         """Whether the backward pass adds up the gradients that several readers have of an array that a node makes."""
-        read = [arrow.item for arrow in self.arrows if arrow.source == node]
+        read = [arrow.item for arrow in self.arrows if arrow.source == node and arrow.backward]
         return len(set(read)) < len(read)
 
     def call(self, child: Module, method: str, *arguments):
@@ -116,8 +120,8 @@ def short_path(module: Module) -> str:
     return module.path().removeprefix("model").removeprefix(".") or "net"
 
 
-def picture(net: Module, input_shape=None) -> Picture:
-    """The picture of a net; ValueError if its modules do not fit an x of shape `input_shape`, batch axis and all."""
+def picture(net: Module, input_shape=None, loss: Loss | None = None, target_shape=None) -> Picture:
+    """The picture of a net, and of a loss after it; ValueError if they do not fit arrays of these shapes."""
     if input_shape is not None:
         net.check_arguments(plain := tuple(input_shape))
         shapes: Any = Shape.of(plain)
@@ -133,8 +137,39 @@ def picture(net: Module, input_shape=None) -> Picture:
     wanted = vars(net).get("_wanted", [])
     for k, value in enumerate(leaves(y)):
         title = wanted[k] if len(wanted) == len(leaves(y)) > 1 else f"y{k}" if len(leaves(y)) > 1 else "y"
-        made.add(Node(title, "output"), value)
+        last = Value(made.add(Node(title, "output"), value), value.shape)
+    if loss is not None:
+        if type(y) is tuple:
+            raise ValueError(f"graph: the net makes a table of {len(y)} arrays, expected one array for the loss")
+        add_loss(made, loss, last, None if target_shape is None else tuple(target_shape))
     return made
+
+
+def add_loss(made: Picture, loss: Loss, y: Value, target_shape: tuple[int, ...] | None) -> None:
+    """A node for a loss, or for each of its parts and for their sum."""
+    known = y.shape is not None and target_shape is not None
+    if known:
+        loss.check_arguments(y.shape, target_shape)
+    target = Value(made.add(Node("t", "target")), target_shape)
+    parts = loss.parts if isinstance(loss, MultiLoss) else [loss]
+    values = []
+    for k, part in enumerate(parts):
+        title, text, shapes = "loss" if part is loss else f"loss {k}", part.label(), (y.shape, target_shape)
+        note = ""
+        if isinstance(part, LossPart):
+            title, text = part.name or title, part.loss.label()
+            note = f"{part.weight:g} × loss(y[{said(part.outputs)}], target[{said(part.targets)}])"
+            shapes = part.part_shapes(*shapes) if known else (None, None)
+        node = made.add(Node(title, text, note), Value(y.source, shapes[0]), Value(target.source, shapes[1]))
+        made.arrows[-1].backward = False
+        values.append(Value(node, ()))
+    if isinstance(loss, MultiLoss):
+        made.add(Node("loss", "MultiLoss: sum"), *values)
+
+
+def said(columns) -> str:
+    """Columns as one would write them."""
+    return ", ".join(map(str, columns)) if isinstance(columns, list) else str(columns)
 
 
 class Drawing(str):
@@ -150,14 +185,14 @@ class Drawing(str):
         return str(self) if self.startswith("<svg") else None
 
 
-def draw(net: Module, format: Format = "svg", input_shape=None) -> Drawing:
+def draw(net: Module, format: Format = "svg", input_shape=None, loss=None, target_shape=None) -> Drawing:
     """The picture as text; ValueError for another format."""
     from .drawing_svg import as_svg
 
     writers = {"svg": as_svg, "dot": as_dot, "mermaid": as_mermaid}
     if format not in writers:
         raise ValueError(f"graph: format is {format!r}, expected svg, dot or mermaid")
-    return Drawing(writers[format](picture(net, input_shape)))
+    return Drawing(writers[format](picture(net, input_shape, loss, target_shape)))
 
 
 def lines_of(node: Node) -> list[str]:
@@ -173,6 +208,8 @@ def as_dot(made: Picture) -> str:
         lines.append(f'  n{k} [label="{text}"]')
     for arrow in made.arrows:
         lines.append(f'  n{arrow.source} -> n{arrow.target} [label="{arrow.label}"]')
+        if not arrow.backward:
+            continue
         sign = "Σ grad" if made.summed(arrow.source) else "grad"
         back = f'label="{sign}", style=dashed, color="#b04a2f", fontcolor="#b04a2f", constraint=false'
         lines.append(f"  n{arrow.target} -> n{arrow.source} [{back}]")
@@ -187,5 +224,6 @@ def as_mermaid(made: Picture) -> str:
     for arrow in made.arrows:
         forward = f'-->|"{arrow.label}"|' if arrow.label else "-->"
         sign = "Σ grad" if made.summed(arrow.source) else "grad"
-        lines += [f"  n{arrow.source} {forward} n{arrow.target}", f'  n{arrow.target} -.->|"{sign}"| n{arrow.source}']
+        lines.append(f"  n{arrow.source} {forward} n{arrow.target}")
+        lines += [f'  n{arrow.target} -.->|"{sign}"| n{arrow.source}'] if arrow.backward else []
     return "\n".join([*lines, ""])

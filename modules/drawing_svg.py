@@ -20,10 +20,11 @@ STYLE = """
 
 
 def layers(made: Picture) -> list[int]:
-    """The row of each node: one below the lowest that it reads."""
+    """The row of each node: one below the lowest that it reads; a target stands beside the output."""
     row = [0] * len(made.nodes)
-    for k in range(len(made.nodes)):  # nodes stand after what they read
+    for k, node in enumerate(made.nodes):  # nodes stand after what they read
         row[k] = max((row[arrow.source] + 1 for arrow in made.arrows if arrow.target == k), default=0)
+        row[k] = row[k - 1] if node.text == "target" else row[k]
     return row
 
 
@@ -107,7 +108,8 @@ def as_svg(made: Picture) -> str:
     panels = []
     for k, (head, colour) in enumerate((("forward", FORWARD), ("backward", BACKWARD))):
         inside = [f'<text class="head" x="{wide / 2:.0f}" y="-8" style="fill:{colour}">{head}</text>']
-        inside += [arrow_svg(made, n, way, x, y, half, bool(k)) for n, way in enumerate(ways)]
+        drawn = [(n, way) for n, way in enumerate(ways) if not k or made.arrows[n].backward]
+        inside += [arrow_svg(made, n, way, x, y, half, bool(k)) for n, way in drawn]
         inside += [box_svg(lines, x[p], y[p], size[p], half[p], made, p, bool(k)) for p, lines in enumerate(texts)]
         shift = MARGIN + k * (wide + 3 * MARGIN)
         panels.append(f'<g transform="translate({shift:.0f} {MARGIN + 16})">' + "\n".join(inside) + "</g>")
@@ -125,7 +127,8 @@ def as_svg(made: Picture) -> str:
 
 def box_svg(lines, x, y, width, half, made: Picture, k: int, backward: bool) -> str:
     """A node's box; in the backward pass with a sign where gradients are summed."""
-    kind = ' class="end"' if made.nodes[k].text in ("input", "output") else ""
+    end = made.nodes[k].text in ("input", "output", "target") or not any(arrow.source == k for arrow in made.arrows)
+    kind = ' class="end"' if end else ""
     out = [
         f'<rect{kind} x="{x - width / 2:.1f}" y="{y - half:.1f}" width="{width:.1f}" height="{2 * half:.1f}" rx="6"/>'
     ]

@@ -182,16 +182,17 @@ class Module(Holder):
 
         return summary(self, input_shape, optimizer)
 
-    def graph(self, format: "Format" = "svg", input_shape=None) -> "Drawing":
+    def graph(self, format: "Format" = "svg", input_shape=None, loss=None, target_shape=None) -> "Drawing":
         """A picture of the net, forward and backward, as the text of an SVG, or of dot or mermaid.
 
-        Args: input_shape: with the batch axis; the shapes of all arrays then stand on the arrows.
+        Args: input_shape: with the batch axis; the shapes of all arrays then stand on the arrows; loss: drawn after the
+            net, each part of a MultiLoss by itself; target_shape: of its targets, with the batch axis.
         `net.graph("svg", (32, 1, 28, 28)).save("net.svg")` writes it; a notebook shows it.
-        Errors: ValueError for another format, and where the modules do not fit each other.
+        Errors: ValueError for another format, and where the modules, or net and loss, do not fit each other.
         """
         from .drawing import draw
 
-        return draw(self, format, input_shape)
+        return draw(self, format, input_shape, loss, target_shape)
 
     def comment_on(self, name: str) -> list[str]:
         """What the repr says of a child beside its own."""

@@ -12,11 +12,15 @@ from bprop.modules import (
     Identity,
     JoinTable,
     Linear,
+    LossPart,
     MapTable,
+    MeanSquaredError,
+    MultiLoss,
     Parallel,
     Residual,
     Sequential,
     Share,
+    SoftmaxCrossEntropy,
     SplitTable,
     Tanh,
 )
@@ -149,6 +153,55 @@ def test_layers_that_are_taken_apart():
     assert [arrow.label for arrow in shown.arrows] == ["(N, 2, 3)", "(N, 3)", "(N, 3)", "(N, 2)", "(N, 3)", "(N, 5)"]
 
 
+def two_losses():
+    parts = [
+        LossPart(SoftmaxCrossEntropy(), "0:3", 0, name="kind"),
+        LossPart(MeanSquaredError(), [3], [1], weight=0.5),
+    ]
+    return MultiLoss(parts)
+
+
+def test_a_loss_is_drawn():
+    """After the net; a target has no gradient, and lies beside the output."""
+    shown = net().graph("mermaid", (5, 3), SoftmaxCrossEntropy(), (5,))
+    assert shown.endswith(
+        '  n5["t<br>target"]\n  n6["loss<br>SoftmaxCrossEntropy()"]\n' + shown[shown.index("  n0 -->") :]
+    )
+    after = ['  n4 -->|"(N, 4)"| n6', '  n6 -.->|"grad"| n4', '  n5 -->|"(N,)"| n6', ""]
+    assert shown.split("\n")[-4:] == after
+    assert '  n5 -> n6 [label="(N,)"]\n}' in net().graph("dot", (5, 3), SoftmaxCrossEntropy(), (5,))
+    found = boxes(net().graph("svg", (5, 3), SoftmaxCrossEntropy(), (5,)))
+    assert found[5][1] == found[4][1]
+    assert found[6][1] > found[5][3]
+
+
+def test_parts_of_a_loss_are_drawn():
+    shown = picture(net(), (5, 3), two_losses(), (5, 2))
+    assert [(node.title, node.text, node.note) for node in shown.nodes[5:]] == [
+        ("t", "target", ""),
+        ("kind", "SoftmaxCrossEntropy()", "1 × loss(y[0:3], target[0])"),
+        ("loss 1", "MeanSquaredError()", "0.5 × loss(y[3], target[1])"),
+        ("loss", "MultiLoss: sum", ""),
+    ]
+    assert [(a.source, a.target, a.label, a.backward) for a in shown.arrows[5:]] == [
+        (4, 6, "(N, 3)", True),
+        (5, 6, "(N,)", False),
+        (4, 7, "(N, 1)", True),
+        (5, 7, "(N, 1)", False),
+        (6, 8, "", True),
+        (7, 8, "", True),
+    ]
+    assert [k for k in range(9) if shown.summed(k)] == [1, 4]
+    svg = ElementTree.fromstring(net().graph("svg", (5, 3), two_losses(), (5, 2)))
+    forward, backward = (len(list(panel.iter(f"{SVG}path"))) for panel in svg.findall(f"{SVG}g"))
+    assert (forward, backward) == (11, 9)
+    dot = net().graph("dot", (5, 3), two_losses(), (5, 2))
+    assert dot.count("style=dashed") == 9
+    assert 'n6 [label="kind\\nSoftmaxCrossEntropy()\\n1 × loss(y[0:3], target[0])"]' in dot
+    mermaid = net().graph("mermaid", loss=two_losses())
+    assert mermaid.endswith('  n6 --> n8\n  n8 -.->|"grad"| n6\n  n7 --> n8\n  n8 -.->|"grad"| n7\n')
+
+
 def test_a_picture_is_written(tmp_path):
     net().graph("svg", (5, 3)).save(tmp_path / "net.svg")
     assert ElementTree.parse(tmp_path / "net.svg").getroot().tag == f"{SVG}svg"
@@ -159,3 +212,9 @@ def test_mistakes_are_refused():
         net().graph("png")
     with pytest.raises(ValueError, match=re.escape("Linear(3 -> 4): x has shape (5, 7), expected (N, 3)")):
         net().graph("svg", (5, 7))
+    with pytest.raises(ValueError, match=r"^SoftmaxCrossEntropy\(\): y has shape \(5, 4\) and target \(4,\)"):
+        net().graph("svg", (5, 3), SoftmaxCrossEntropy(), (4,))
+    with pytest.raises(
+        ValueError, match=r"^graph: the net makes a table of 2 arrays, expected one array for the loss$"
+    ):
+        Sequential(SplitTable(2)).graph("svg", (5, 2, 3), SoftmaxCrossEntropy())

@@ -1,4 +1,4 @@
-"""`bprop graph`: a config's net as a picture."""
+"""`bprop graph`: a config's net and loss as a picture."""
 
 import argparse
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 from .command import OK, command, takes_config
 
 DESCRIPTION = """\
-Draw the net of a config, forward and backward, shapes on the arrows: as an SVG, which browsers show,
-or in the language of Graphviz or of Mermaid.
+Draw the net of a config and its loss, forward and backward, shapes on the arrows: as an SVG, which
+browsers show, or in the language of Graphviz or of Mermaid.
 """
 MORE = """\
 examples:
@@ -31,7 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..configs import load_config
 
     experiment = load_config(arguments.config, arguments.overrides).build()
-    drawing = experiment.model.graph(arguments.format, (1, *experiment.dataset.input_shape))
+    dataset = experiment.dataset
+    shapes = (1, *dataset.input_shape), (1, *dataset.target_shape)
+    drawing = experiment.model.graph(arguments.format, shapes[0], experiment.loss, shapes[1])
     if arguments.output is None:
         sys.stdout.write(drawing)
     else:
