@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from ..datasets import Dataset, ImageFolder, Preprocessing
 from ..datasets.csv_table import read_csv
@@ -25,6 +24,7 @@ from .optimizers import SGD
 from .runs import WEIGHTS, config_of
 from .trainer import Trainer
 from .units import Units
+from .weights import read_weights
 
 Part = Literal["train", "valid", "test"]
 NPY = b"\x93NUMPY"  # how such files begin
@@ -65,7 +65,7 @@ def rebuild_run(who: str, folder: Path, overrides: Iterable[str] = (), weights: 
 
 def check_classes(who: str, data: Dataset, folder: Path) -> None:
     """ValueError for folders of pictures whose classes are not those of the training, in their order."""
-    known = Units.read(folder / WEIGHTS).class_names if isinstance(data, ImageFolder) else None
+    known = units_of(folder).class_names if isinstance(data, ImageFolder) else None
     if known is not None and isinstance(data, ImageFolder) and list(data.class_names) != known:
         raise ValueError(
             f"{who}: {data.root} has the classes {', '.join(data.class_names)}, expected {', '.join(known)}"
@@ -80,14 +80,23 @@ def part_of(who: str, data: Dataset, part: Part | None) -> str:
     return name
 
 
+def units_of(folder: Path) -> Units:
+    """The units of the data that a run was trained on."""
+    return Units.noted(read_weights(folder / WEIGHTS)[1])
+
+
 def load_weights(model, folder: Path, weights: Path | None = None) -> None:
     """Give a model a run's weights; FileNotFoundError if there are none yet, ValueError for those of another net."""
     path = weights or folder / WEIGHTS
     if not path.is_file():
         hint = "" if weights else f"; 'bprop resume {folder}' ends a training that was stopped"
         raise FileNotFoundError(f"there is no {path}{hint}")
-    with damage_named(path, ".safetensors"):
-        arrays = load_file(path)
+    try:
+        arrays, _ = read_weights(path)
+    except ValueError as error:
+        if weights is None:
+            error.add_note(f"'bprop resume {folder}' writes it again from the last checkpoint")
+        raise
     try:
         model.load_state_dict(arrays)
     except ValueError as error:
@@ -120,8 +129,7 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
     load_weights(model, folder, weights)
     fitted = folder / "preprocessing.json"
     preprocessing = Preprocessing.load(fitted) if fitted.exists() else None
-    with damage_named(folder / WEIGHTS, ".safetensors"):
-        units = Units.read(folder / WEIGHTS)
+    units = units_of(folder)
     files: dict[str, list] = {}
     if isinstance(source, Path) and source.is_dir():
         paths = pictures_in(source)

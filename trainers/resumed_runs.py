@@ -13,7 +13,8 @@ from .checkpoints import CheckpointError, numbered, read_checkpoint
 from .configs import Config, load_config, parse_config
 from .durable import locked, write_durably
 from .resuming import restore
-from .runs import config_of, finish, notes_of, summary_of, trainer_of
+from .runs import WEIGHTS, config_of, finish, notes_of, summary_of, trainer_of
+from .weights import read_weights
 
 CHANGEABLE = ("trainer.epochs=", "trainer.threads=")  # by overrides of a run that goes on
 
@@ -21,7 +22,8 @@ CHANGEABLE = ("trainer.epochs=", "trainer.threads=")  # by overrides of a run th
 def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False) -> tuple[dict[str, Any], bool]:
     """Go on with a run that was stopped, exactly as if it had not been; returns its summary, and whether it was over.
 
-    A run that was stopped before its first checkpoint starts anew.
+    A run that was stopped before its first checkpoint starts anew; one that is over, but whose weights are damaged, has
+    them written again.
 
     Args: overrides: trainer.epochs=N and trainer.threads=N alone, as others would make another training of it.
     Errors: FileNotFoundError for a folder without a run; BlockingIOError while it is being trained; ValueError for
@@ -42,7 +44,7 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
         if state is not None:
             check_same(config, state["notes"], folder)
         summary = summary_of(folder)
-        if summary is not None and is_over(state, summary, config):
+        if summary is not None and is_over(state, summary, config) and (state is None or has_weights(folder)):
             return summary, True
         experiment = config.build()
         trainer = trainer_of(config, experiment, folder, quiet)
@@ -87,6 +89,15 @@ def written_setting(config: Config, key: str) -> str:
     name = key.removeprefix("trainer.").removesuffix("=")
     value = config.settings.get(name, config.accepted_settings.named[name].default)
     return "null" if value is None else str(value)
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a run's weights are there, as they were written."""
+    try:
+        read_weights(folder / WEIGHTS)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def is_over(state: dict[str, Any] | None, summary: dict[str, Any], config: Config) -> bool:

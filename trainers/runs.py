@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save
 
 from .callbacks import Checkpoint, NanGuard
 from .callbacks.csv_log import CsvLog
@@ -27,6 +26,7 @@ from .resuming import sources_digest
 from .trainer import Trainer
 from .units import Units
 from .versions import versions
+from .weights import weights_file
 
 WEIGHTS = "model.safetensors"
 
@@ -147,8 +147,8 @@ def trained(trainer: Trainer, config: Config, experiment: Experiment, start: flo
     summary |= {"seconds": time.perf_counter() - start, "run": str(folder)}
     summary |= {"seed": config.seed, "dtype": config.dtype, "versions": versions()}
     with trainer.optimizer.evaluated_weights(trainer.model):
-        units = Units.of(data, data.train).metadata()
-        write_durably(folder / WEIGHTS, save(trainer.model.state_dict(), units))
+        units = Units.of(data, data.train).notes()
+        write_durably(folder / WEIGHTS, weights_file(trainer.model.state_dict(), units))
     write_json(folder / "summary.json", finite(summary))
     if trouble is not None:
         guarded = any(isinstance(callback, NanGuard) for callback in trainer.callbacks)

@@ -1,12 +1,9 @@
 """The units of a data set's source and those that the net sees; they are written with the weights."""
 
-import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
 
 from ..datasets import ArrayDataset, ImageFolder
 
@@ -50,14 +47,13 @@ class Units:
         )
 
     @classmethod
-    def read(cls, path: Path) -> "Units":
-        """Those that were written with the weights."""
-        with safe_open(path, "numpy") as file:
-            return cls(**json.loads((file.metadata() or {}).get("units", "{}")))
+    def noted(cls, notes: dict[str, Any]) -> "Units":
+        """Those in the notes of a file of weights."""
+        return cls(**notes.get("units", {}))
 
-    def metadata(self) -> dict[str, str]:
+    def notes(self) -> dict[str, Any]:
         """For a file of weights."""
-        return {"units": json.dumps(asdict(self))}
+        return {"units": asdict(self)}
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
         """What the net sees of x (N, ...)."""

@@ -17,6 +17,7 @@ from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config, parse_config
 from bprop.trainers.inference import read_inputs
 from bprop.trainers.units import Units
+from bprop.trainers.weights import read_weights
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
@@ -179,12 +180,49 @@ def test_weights_that_cannot_be_read(tmp_path, whole, capsys):
     assert main(["evaluate", str(run), "--weights", str(other)]) == 2
     assert f"bprop: error: {other}: Sequential: cannot load the state: missing " in capsys.readouterr().err
     assert "0.weight" in load_file(run / "model.safetensors")
-    (run / "model.safetensors").write_bytes(b"\xff" * 100)
-    for command in (["evaluate", str(run)], ["predict", str(run), str(tmp_path / "x.npy")]):
-        assert main(command) == 2
-        err = capsys.readouterr().err
-        assert err.startswith(f"bprop: error: {run / 'model.safetensors'}: Error while deserializing header: ")
-        assert err.endswith(", expected a whole .safetensors file\n")
+    own, written = run / "model.safetensors", (run / "model.safetensors").read_bytes()
+    whole_file, checksum = ", expected a whole .safetensors file", "its checksum is wrong, expected the weights as they"
+    for content, said in ((b"\xff" * 100, whole_file), (written[:-9], whole_file), (flipped(written, -9), checksum)):
+        own.write_bytes(content)
+        for command in (["evaluate", str(run)], ["predict", str(run), str(tmp_path / "x.npy")]):
+            assert main(command) == 2
+            first, note = capsys.readouterr().err.splitlines()
+            assert first.startswith(f"bprop: error: {own}: ")
+            assert said in first
+            assert note == f"  'bprop resume {run}' writes it again from the last checkpoint"
+        assert main(["resume", str(run), "--quiet"]) == 0
+        assert own.read_bytes() == written
+        assert results(run) == results(whole)
+        capsys.readouterr()
+    best = next((run / "checkpoint" / "best").iterdir())
+    best.write_bytes(flipped(best.read_bytes(), -9))
+    assert main(["evaluate", str(run), "--weights", str(best)]) == 2
+    assert capsys.readouterr().err == f"bprop: error: {best}: {checksum} were written\n"
+
+
+def flipped(content, place):
+    data = bytearray(content)
+    data[place] ^= 16
+    return bytes(data)
+
+
+def test_no_flipped_bit_is_believed(tmp_path, whole):
+    """Wherever it is in a file of weights: refused, or of no effect (the name under which the checksum stands)."""
+    path, content = tmp_path / "a.safetensors", (whole / "model.safetensors").read_bytes()
+    wanted, notes = read_weights(whole / "model.safetensors")
+    assert notes["units"]["shape"] == [4]
+    unharmed = 0
+    for place in range(len(content)):
+        path.write_bytes(flipped(content, place))
+        try:
+            found = read_weights(path)
+        except ValueError:
+            continue
+        assert found[1] == notes
+        assert found[0].keys() == wanted.keys()
+        assert all(np.array_equal(found[0][name], wanted[name]) for name in wanted)
+        unharmed += 1
+    assert unharmed <= len("bprop")
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "bmp"])

@@ -4,11 +4,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from safetensors.numpy import save
-
 from ..checkpoints import numbered
 from ..durable import write_durably
 from ..metrics import larger_is_better
+from ..weights import weights_file
 from .callback import Callback
 
 REST = 30  # times as long as saving takes, at least, from one checkpoint to the next
@@ -72,7 +71,7 @@ class Checkpoint(Callback):
         if row["epoch"] in [epoch for _, epoch in self.kept]:
             (self.path / "best").mkdir(parents=True, exist_ok=True)
             with trainer.optimizer.evaluated_weights(trainer.model):
-                write_durably(self._best_file(row["epoch"]), save(trainer.model.state_dict()))
+                write_durably(self._best_file(row["epoch"]), weights_file(trainer.model.state_dict()))
         self._remove_others()
 
     def on_pause(self, trainer) -> None:

@@ -1,0 +1,55 @@
+"""Files of weights, which PyTorch reads too: safetensors, with a checksum of all that is in them and notes on the data.
+
+What is not as it was written is refused: a changed weight would give other predictions, and nobody would notice.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from ..datasets.npy import damage_named
+
+KEY, CHECKSUM = "bprop", "sha256"  # of the metadata, and in what stands there
+
+
+def weights_file(arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any] | None = None) -> bytes:
+    """The content of a file of weights; `notes`: values for JSON."""
+    notes = dict(notes or {})
+    return save(dict(arrays), {KEY: json.dumps({CHECKSUM: checksum(arrays, notes), "notes": notes})})
+
+
+def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays of a file of weights, and its notes; it may be another program's, without any.
+
+    Errors: FileNotFoundError; ValueError for a file that is cut off or changed.
+    """
+    with damage_named(path, ".safetensors"), safe_open(path, "numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata() or {}
+    texts = [metadata[KEY]] if KEY in metadata else [text for text in metadata.values() if f'"{CHECKSUM}"' in text]
+    if not texts:
+        return arrays, {}
+    try:
+        said = json.loads(texts[0])
+        whole = said[CHECKSUM] == checksum(arrays, said["notes"])
+    except (ValueError, TypeError, KeyError):
+        whole = False
+    if not whole:
+        raise ValueError(f"{path}: its checksum is wrong, expected the weights as they were written")
+    return arrays, said["notes"]
+
+
+def checksum(arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> str:
+    """Of names, types, shapes and values, and of the notes."""
+    found = hashlib.sha256(json.dumps(notes, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        found.update(f"\0{name} {array.dtype.str} {arrays[name].shape}\0".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
