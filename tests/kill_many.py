@@ -49,7 +49,7 @@ model:
   - Linear: {in_features: 64, out_features: 10}
 """
 OFTEN = "Checkpoint: {seconds: 0, minutes: 0, best: 2}"
-CONFIGS = {
+CONFIGS = {  # dropout with schedules, early stopping of averaged weights, a convolutional net, all samples at once
     "adam": f"""{HEAD}{NET}
 optimizer: {{Adam: {{lr: 0.01, ema: 0.9, clip_norm: 1.0}}}}
 schedules: {{optimizer.lr: {{CosineSchedule: {{per: step}}}}, model.3.p: LinearSchedule}}
@@ -62,7 +62,7 @@ schedules:
   optimizer.lr: {{PlateauSchedule: {{patience: 1}}}}
   batch_size: {{StepSchedule: {{step_size: 8, gamma: 2}}}}
 trainer: {{epochs: 30, batch_size: 4, balance: true, drop_last: true}}
-callbacks: [{{EarlyStopping: {{monitor: valid_accuracy, patience: 6}}}}, {OFTEN}]
+callbacks: [{{EMA: {{decay: 0.9}}}}, {{EarlyStopping: {{monitor: valid_accuracy, patience: 6}}}}, {OFTEN}]
 """,
     "images": f"""{IMAGES}
 optimizer: {{AdamW: {{lr: 0.01, groups: [{{Group: {{match: "*.bias", lr_factor: 0.5}}}}]}}}}
