@@ -19,6 +19,7 @@ from .order import balanced_order as balanced_order
 from .order import epoch_order as epoch_order
 from .preprocessing import Preprocessing as Preprocessing
 from .reconstruction import Reconstruction as Reconstruction
+from .side_by_side import side_by_side as side_by_side
 from .split import split_rows as split_rows
 from .tabular import BreastCancer as BreastCancer
 from .tabular import Diabetes as Diabetes
@@ -48,5 +49,6 @@ __all__ = [
     "epoch_order",
     "k_folds",
     "read_idx",
+    "side_by_side",
     "split_rows",
 ]

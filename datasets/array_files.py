@@ -13,9 +13,10 @@ from .array_checks import count_classes
 from .array_dataset import ArrayDataset
 from .dataset import Dataset
 from .npy import read_npy, read_npz
+from .side_by_side import side_by_side
 from .split import split_sizes
 
-Names = tuple[str, str]
+Name = str | list[str]  # of one array, or of several that stand side by side
 
 
 class ArrayFiles(Dataset):
@@ -27,9 +28,9 @@ class ArrayFiles(Dataset):
 
     def __init__(
         self,
-        train: Names,
-        valid: tuple[str | None, str | None],
-        test: tuple[str | None, str | None],
+        train: tuple[Name, Name],
+        valid: tuple[Name | None, Name | None],
+        test: tuple[Name | None, Name | None],
         *,
         valid_size: float,
         test_size: float,
@@ -48,11 +49,11 @@ class ArrayFiles(Dataset):
         self.scale, self.shift, self.stated_classes = scale, shift, classes
 
     @abstractmethod
-    def read(self, name: str) -> np.ndarray:
-        """The array of that name."""
+    def read(self, name: Name) -> np.ndarray:
+        """The array of that name, or those of these names side by side."""
 
     @abstractmethod
-    def where(self, name: str) -> str:
+    def where(self, name: Name) -> str:
         """The file, and the place in it, of the array of that name."""
 
     @cached_property
@@ -137,8 +138,8 @@ class NpyDataset(ArrayFiles):
         super().__init__((str(x), str(y)), (names[0], names[1]), (names[2], names[3]), classes=classes, **options)
         self.memory_map = memory_map
 
-    def read(self, name: str) -> np.ndarray:
-        array = read_npy(name, memory_map=self.memory_map)
+    def read(self, name: Name) -> np.ndarray:
+        array = read_npy(name, memory_map=self.memory_map)  # type: ignore[arg-type]
         large = array.ndim != 1  # what has one axis may be copied
         if self.memory_map and large and array.dtype not in (np.uint8, np.float32, np.float64):
             kinds = "uint8, float32 or float64"
@@ -149,30 +150,34 @@ class NpyDataset(ArrayFiles):
             raise ValueError(f"{name}: is in Fortran's order, expected C's; 'memory_map: false' reads and reorders it")
         return array
 
-    def where(self, name: str) -> str:
-        return name
+    def where(self, name: Name) -> str:
+        return str(name)
 
 
 class NpzDataset(ArrayFiles):
     """Inputs and targets in one .npz file, read into memory.
 
-    Shapes: x (N, ...), y (N,) whole numbers are labels, (N, ...) floats a regression.
-    Args: path: of the file; x, y, valid_x, valid_y, test_x, test_y: names of its arrays; valid_size, test_size: or how
-        many of the last samples are these parts (int, or float for a fraction); scale, shift, classes: as of
-        `ArrayDataset`.
-    Errors: FileNotFoundError; ValueError that names a damaged file, and the arrays of one that lacks a name.
+    A net of several inputs or answers names several arrays for x or y, such as `x=["picture", "notes"]`: they stand
+    side by side, as by `side_by_side`, and the net takes them apart by NarrowTable, its loss by LossPart.
+
+    Shapes: x (N, ...), y (N,) whole numbers are labels, (N, ...) floats a regression; of several arrays (N, ΣK).
+    Args: path: of the file; x, y, valid_x, valid_y, test_x, test_y: names of its arrays, or lists of names; valid_size,
+        test_size: or how many of the last samples are these parts (int, or float for a fraction); scale, shift,
+        classes: as of `ArrayDataset`.
+    Errors: FileNotFoundError; ValueError that names a damaged file, the arrays of one that lacks a name, and arrays of
+        different lengths.
     """
 
     def __init__(
         self,
         path: str | Path,
         *,
-        x: str = "x",
-        y: str = "y",
-        valid_x: str | None = None,
-        valid_y: str | None = None,
-        test_x: str | None = None,
-        test_y: str | None = None,
+        x: str | list[str] = "x",
+        y: str | list[str] = "y",
+        valid_x: str | list[str] | None = None,
+        valid_y: str | list[str] | None = None,
+        test_x: str | list[str] | None = None,
+        test_y: str | list[str] | None = None,
         valid_size: float = 0,
         test_size: float = 0,
         scale: float = 1.0,
@@ -183,8 +188,13 @@ class NpzDataset(ArrayFiles):
         super().__init__((x, y), (valid_x, valid_y), (test_x, test_y), classes=classes, **options)
         self.path = path
 
-    def read(self, name: str) -> np.ndarray:
-        return read_npz(self.path, name)
+    def read(self, name: Name) -> np.ndarray:
+        if isinstance(name, str):
+            return read_npz(self.path, name)
+        try:
+            return side_by_side({each: read_npz(self.path, each) for each in name})
+        except TypeError as error:
+            raise ValueError(f"{error}; of {self.path}") from None
 
-    def where(self, name: str) -> str:
+    def where(self, name: Name) -> str:
         return f"{name!r} of {self.path}"

@@ -1,4 +1,4 @@
-"""README.md is run: its Python, YAML and shell, in one folder and in the order in which they stand.
+"""README.md is run: its Python, YAML and shell, in one folder and in the order in which they stand; and docs/.
 
 A block whose first line is a comment with a file's name is saved under that name. A text block after a Python block is
 what that prints, up to digits. Commands with pip are left to the continuous integration.
@@ -108,3 +108,24 @@ def test_links_lead_somewhere():
     links = re.findall(r"\]\(([^)]+)\)", README)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+# -- docs/: the Python of a page is one program ------------------------------------------------------------------------
+
+
+PAGES = {path.stem: path for path in sorted((ROOT / "docs").glob("*.md")) if "```python" in path.read_text("utf-8")}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # what is compiled is the matter of other tests
+    text = "\n".join(re.findall(r"^```python\n(.*?)^```$", PAGES[page].read_text("utf-8"), re.MULTILINE | re.DOTALL))
+    (tmp_path / "page.py").write_text(text, encoding="utf-8")
+    assert len(run([sys.executable, "page.py"], tmp_path).splitlines()) >= text.count("print(") > 0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_of_a_page_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)]+)\)", PAGES[page].read_text("utf-8"))
+    assert links
+    assert [link for link in links if not (PAGES[page].parent / link).exists()] == []

@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from bprop.datasets import ArrayDataset, NpyDataset, NpzDataset
+from bprop.datasets import ArrayDataset, NpyDataset, NpzDataset, side_by_side
 from bprop.modules import Flatten, Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy
 from bprop.trainers import SGD, Trainer
 
@@ -91,6 +91,31 @@ def test_npz(tmp_path):
     message = r"a\.npz: there is no array 'x', expected one of x_train, y_train, x_test, y_test$"
     with pytest.raises(ValueError, match=message):
         _ = NpzDataset(tmp_path / "a.npz").train
+
+
+def test_several_arrays_of_an_npz_stand_side_by_side(tmp_path):
+    np.savez(tmp_path / "a.npz", picture=IMAGES, told=TARGETS.astype(np.float32), kind=LABELS, size=TARGETS[:, 0])
+    ds = NpzDataset(tmp_path / "a.npz", x=["picture", "told"], y=["kind", "size"], valid_x="told", valid_y="kind")
+    assert (ds.input_shape, ds.target_shape, ds.classes) == ((22,), (2,), None)
+    np.testing.assert_array_equal(ds.train.x[:, :20], IMAGES.reshape(60, 20))
+    np.testing.assert_array_equal(ds.train.x[:, 20:], TARGETS.astype(np.float32))
+    np.testing.assert_array_equal(ds.train.y, np.stack([LABELS, TARGETS[:, 0]], axis=1))
+    assert (ds.train.x.dtype, ds.train.y.dtype, ds.valid.classes) == (np.float32, np.float64, 3)
+
+
+def test_what_cannot_stand_side_by_side(tmp_path):
+    assert side_by_side({"a": [1, 2], "b": [[3.5], [4.5]]}).tolist() == [[1, 3.5], [2, 4.5]]
+    assert side_by_side({"a": [2**24 + 1], "b": np.ones(1, np.float32)})[0, 0] == 2**24 + 1  # which float32 has not
+    message = "^side_by_side: there are 60 in 'x' and 3 in 'y', expected as many samples in each$"
+    with pytest.raises(ValueError, match=message):
+        side_by_side({"x": IMAGES, "y": LABELS[:3]})
+    with pytest.raises(ValueError, match=r"^side_by_side: got no arrays, expected at least one$"):
+        side_by_side({})
+    np.savez(tmp_path / "a.npz", x=IMAGES, names=np.array(["a"] * 60), y=LABELS)
+    with pytest.raises(
+        ValueError, match=r"names has dtype <U1, expected whole or floating point numbers; of .*a\.npz$"
+    ):
+        _ = NpzDataset(tmp_path / "a.npz", x=["x", "names"]).train
 
 
 @pytest.mark.parametrize(

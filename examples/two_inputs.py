@@ -1,0 +1,59 @@
+"""Two inputs and two answers: the upper half of a digit and whether it is odd; which digit it is, and its ink below.
+
+python examples/two_inputs.py writes both inputs and both targets into two_inputs.npz and trains in Python;
+`bprop train two_inputs.yaml` trains the same net from the file.
+"""
+
+import numpy as np
+from bprop.datasets import Digits, side_by_side
+from bprop.modules import (
+    Graph,
+    JoinTable,
+    Linear,
+    LossPart,
+    MeanSquaredError,
+    MultiLoss,
+    NarrowTable,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Tanh,
+    manual_seed,
+)
+from bprop.trainers import SGD, Trainer
+
+digits = Digits()
+pictures = np.concatenate([digits.train.x, digits.test.x]) / np.float32(16)
+digit = np.concatenate([digits.train.y, digits.test.y])
+upper, odd = pictures[:, :, :4], digit % 2
+ink = pictures[:, 0, 4:].sum(axis=(1, 2))
+np.savez("two_inputs.npz", upper=upper, odd=odd, digit=digit, ink=ink)
+
+manual_seed(0)
+net = Sequential(
+    NarrowTable([32, 1]),
+    Graph(
+        inputs=["upper", "odd"],
+        nodes={
+            "seen": ([Linear(32, 64), Tanh()], "upper"),
+            "both": (JoinTable(), ["seen", "odd"]),
+            "hidden": ([Linear(65, 32), Tanh()], "both"),
+            "digit": (Linear(32, 10), "hidden"),
+            "ink": (Linear(32, 1), "hidden"),
+        },
+        outputs=["digit", "ink"],
+    ),
+    JoinTable(),
+)
+loss = MultiLoss(
+    [
+        LossPart(SoftmaxCrossEntropy(), outputs="0:10", targets=0, name="digit"),
+        LossPart(MeanSquaredError(), outputs=10, targets=1, weight=0.1, name="ink"),
+    ]
+)
+
+x, target = side_by_side({"upper": upper, "odd": odd}), side_by_side({"digit": digit, "ink": ink})
+trainer = Trainer(net, loss, SGD(lr=0.1, momentum=0.9), quiet=True)
+trainer.fit((x[:1400], target[:1400]), epochs=30, batch_size=32)
+figures = trainer.evaluate((x[1400:], target[1400:]))
+print(f"digits right: {figures['digit_accuracy']:.3f}   ink: rmse {figures['ink_rmse']:.2f} of {ink.std():.2f}")
+net.graph("svg", (1, 33), loss, (1, 2)).save("two_inputs.svg")
