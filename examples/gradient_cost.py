@@ -1,6 +1,6 @@
-"""What a gradient costs as nets grow: O(W) by the backward pass, O(W²) by differences, one forward pass a parameter.
+"""What a gradient costs as nets grow: O(W) by the backward pass, O(W²) by central differences, two losses a parameter.
 
-Bishop and Bishop, Deep Learning, section 8.1.4. Draws gradient_cost.png, if matplotlib is there.
+Bishop and Bishop, Deep Learning, section 8.1.4. Prints a table, and draws gradient_cost.png if matplotlib is there.
 
 python examples/gradient_cost.py [largest number of parameters]
 """
@@ -11,62 +11,100 @@ import time
 import numpy as np
 from bprop.modules import Linear, MeanSquaredError, Sequential, Tanh, manual_seed
 
-BUDGET = 3.0  # seconds: differences that would take longer are extrapolated from single forward passes
+BUDGET = 6.0  # seconds: differences that would take longer are told from one evaluation of the loss, times 2 W
+SAMPLES, STEP = 32, 1e-2
 largest = float(sys.argv[1]) if len(sys.argv) > 1 else 1e7
 loss = MeanSquaredError()
 
 
-def seconds_of(function, least=0.05):
+def seconds_of(function, least=0.1):
     """The median time of a call."""
     function()
     times = []
-    while sum(times) < least or len(times) < 3:
+    while sum(times) < least or len(times) < 5:
         start = time.perf_counter()
         function()
         times.append(time.perf_counter() - start)
     return float(np.median(times))
 
 
-def by_differences(net, x, target):
-    """The gradient, each element from a forward pass of its own."""
-    w, before = net.flat_parameters, loss.fprop(net.fprop(x), target)
+def by_differences(evaluate, w):
+    """The gradient in w, two evaluations of the loss for each element."""
     gradient = np.empty(w.size)
     for i in range(w.size):
-        kept = w[i]
-        w[i] = kept + 1e-2
-        gradient[i] = (loss.fprop(net.fprop(x), target) - before) / 1e-2
+        kept, w[i] = w[i], w[i] + STEP
+        above = evaluate()
+        w[i] = kept - STEP
+        gradient[i] = (above - evaluate()) / (2 * STEP)
         w[i] = kept
     return gradient
 
 
-rows = []
-for count in 10.0 ** np.arange(2, np.log10(largest) + 0.01, 0.5):
+def measured(count):
+    """W, and the seconds of the gradient by bprop, of one loss, and of all differences, if they were run whole."""
     width = int((count / 2) ** 0.5)
     manual_seed(0)
     net = Sequential(Linear(width, width), Tanh(), Linear(width, width))
-    random = np.random.default_rng(0)
-    x, target = random.standard_normal((2, 4, width), np.float32)
+    x, target = np.random.default_rng(0).standard_normal((2, SAMPLES, width), np.float32)
 
-    def backward(net=net, x=x, target=target):
-        loss.fprop(net.fprop(x), target)
+    def evaluate():
+        return loss.fprop(net.fprop(x), target)
+
+    def backward():
+        evaluate()
         net.zero_grad()
         net.bprop(loss.bprop())
 
-    gradient = seconds_of(backward)
-    forward = seconds_of(lambda net=net, x=x, target=target: loss.fprop(net.fprop(x), target))
-    size = net.flat_parameters.size
-    measured = size * forward < BUDGET
-    if measured:
+    size, one = net.flat_parameters.size, seconds_of(evaluate)
+    whole = None
+    if 2 * size * one < BUDGET:
         start = time.perf_counter()
-        found = by_differences(net, x, target)
-        differences = time.perf_counter() - start
+        found = by_differences(evaluate, net.flat_parameters)
+        whole = time.perf_counter() - start
         backward()
         assert np.abs(found - net.flat_gradients).max() < 0.05 * np.abs(net.flat_gradients).max() + 1e-3
-    else:
-        differences = size * forward
-    rows.append((size, gradient, differences, measured))
-    note = "" if measured else "  (extrapolated from one forward pass)"
-    print(f"W = {size:9d}   bprop {gradient:9.2e} s   differences {differences:9.2e} s{note}")
+    return size, seconds_of(backward), one, whole
+
+
+print("        W       by bprop      one loss  by differences")
+rows = []
+for count in 10.0 ** np.arange(2, np.log10(largest) + 0.01, 0.5):
+    size, gradient, one, whole = measured(count)
+    rows.append((size, gradient, whole or 2 * size * one, whole is not None))
+    how = "measured whole" if whole else "2 W times one loss"
+    print(f"{size:9d}  {gradient:11.2e} s  {one:10.2e} s  {rows[-1][2]:12.2e} s  {how}", flush=True)
+
+
+def draw(sizes, gradient, differences, whole):
+    """Both lines, with how they grow and times that everyone knows."""
+    figure, axes = plt.subplots(figsize=(7.4, 4.8), dpi=150)
+    blue, red = "#2b6cb0", "#b04a2f"
+    axes.loglog(sizes, gradient, "o-", color=blue, ms=5)
+    axes.loglog(sizes, differences, "-", color=red)
+    axes.loglog(sizes[whole], differences[whole], "s", color=red, ms=5.5, label="measured whole")
+    axes.loglog(sizes[~whole], differences[~whole], "s", color=red, ms=5.5, mfc="white", label="2W times one loss")
+    for line, power, colour in ((gradient, 1, blue), (differences, 2, red)):
+        axes.loglog(sizes, line[-1] * (sizes / sizes[-1]) ** power, ":", color=colour, lw=1, zorder=0)
+    low, high = gradient.min() / 4, differences.max() * 6
+    axes.set_ylim(low, high)
+    for name, seconds in (("1 ms", 1e-3), ("1 s", 1), ("1 minute", 60), ("1 hour", 3600), ("1 day", 86400)):
+        if low < seconds < high:
+            axes.axhline(seconds, color="#ddd", lw=0.8, zorder=-1)
+            axes.text(1.01, seconds, name, transform=axes.get_yaxis_transform(), va="center", color="#777", fontsize=8)
+    middle = len(sizes) // 2
+    place = {"textcoords": "offset points", "fontsize": 10}
+    axes.annotate("backpropagation, O(W)", (sizes[middle], gradient[middle]), (6, -18), color=blue, **place)
+    axes.annotate(
+        "central differences, O(W²)", (sizes[middle], differences[middle]), (-8, 14), ha="right", color=red, **place
+    )
+    axes.set_xlabel("parameters W")
+    axes.set_ylabel("seconds for one gradient")
+    axes.set_title(f"What a gradient costs ({SAMPLES} samples, two layers; dotted: slopes 1 and 2)", fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper left", fontsize=9, facecolor="white", edgecolor="none", framealpha=1)
+    figure.tight_layout()
+    figure.savefig("gradient_cost.png")
+
 
 try:
     import matplotlib
@@ -76,17 +114,5 @@ try:
 except ImportError:
     print("no picture: matplotlib is not installed")
 else:
-    size, gradient, differences, measured = (np.array(column) for column in zip(*rows, strict=True))
-    plt.figure(figsize=(6, 4))
-    plt.loglog(size, gradient, "o-", label="bprop: O(W)")
-    plt.loglog(size, differences, "-", color="C1")
-    plt.loglog(size[measured], differences[measured], "s", color="C1", label="differences: O(W²)")
-    if not measured.all():
-        rest = ~measured
-        plt.loglog(size[rest], differences[rest], "s", color="C1", mfc="white", label="the same, extrapolated")
-    plt.xlabel("parameters W")
-    plt.ylabel("seconds for the gradient")
-    plt.legend()
-    plt.tight_layout()
-    plt.savefig("gradient_cost.png", dpi=120)
+    draw(*(np.array(column) for column in zip(*rows, strict=True)))
     print("drawn: gradient_cost.png")
