@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 
 from ..modules.engine.calls import as_input
-from ..modules.engine.operations import Operations
+from ..modules.engine.operations import Operation, Operations
 from ..modules.engine.plan import Function, Plan
 from ..modules.engine.stateful import jit_disabled, plain_python
 from ..modules.gradient_report import table
 from ..modules.joint import Joint
 from ..modules.loss import Loss
 from ..modules.module import Module
-from ..modules.sequential import Sequential
 from .optimizers import Optimizer
 
 COLUMNS = ("path", "module", "output", "grad_output", "parameters", "gradients")
@@ -72,16 +71,15 @@ def largest(arrays) -> str:
 
 
 def leaves(net: Module) -> list[Module]:
-    """The modules that data pass through one after the other; others count as one, and so does what makes tables."""
-    if type(net) is not Sequential or makes_tables(net):
-        return [net]
-    return [leaf for module in net for leaf in leaves(module)]
+    """The modules that data pass through, in the order in which they run; containers stand for what is in them."""
+    operations = Operations()
+    operations.fprop(net, "x")
+    return [each.module for each in operations.items if is_layer(each)]  # type: ignore[misc]
 
 
-def makes_tables(net: Sequential) -> bool:
-    """Whether a module passes several arrays on to the next."""
-    x = "x"
-    return any(type(x := Operations().fprop(module, x)) is tuple for module in net)
+def is_layer(operation: Operation) -> bool:
+    """Whether this is the forward pass of a module, and not of what joins the ways of a container."""
+    return operation.method == "fprop" and not isinstance(operation.module, Joint)
 
 
 class Watched:

@@ -10,9 +10,11 @@ import pytest
 from bprop.datasets import CIFAR10, ArrayDataset, BreastCancer, Digits, FashionMNIST, Iris
 from bprop.modules import (
     BinaryCrossEntropyWithLogits,
+    CAddTable,
     Conv2d,
     Flatten,
     GaussianNLL,
+    Graph,
     Linear,
     MeanSquaredError,
     MixtureDensity,
@@ -189,6 +191,16 @@ def test_a_sample_in_every_layer(digits):
     assert output.get_title().endswith("right" if y.argmax() == run.data.y[3] else f"is {run.data.y[3]}")
     with pytest.raises(Unfit, match=r"^the sample is 359, expected 0 to 358 of the test part$"):
         draw_features(run, 359)
+
+
+def test_a_sample_in_every_layer_of_a_graph():
+    nodes = {"a": (Linear(4, 3), "x"), "b": (Tanh(), "a"), "sum": (CAddTable(), ["a", "b"])}
+    net, x = Sequential(Flatten(), Graph(nodes, "sum"), Linear(3, 2)), np.ones((1, 1, 2, 2), np.float32)
+    stages, y = features(net, x)
+    assert [label for label, _ in stages] == ["Linear(4 -> 3)", "Tanh()"]
+    assert stages[1][1] == pytest.approx(np.tanh(stages[0][1]))
+    assert y == pytest.approx(net.fprop(x))
+    assert first_layer(net) is net[1].a
 
 
 def test_shapes_of_layers():

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...modules.distributions import Bernoulli, Categorical, Gaussian, Mixture
-from ..by_hand import leaves
+from ...modules.engine.calls import as_input
+from ..by_hand import Watched, is_layer
 from ..metrics.probabilities import distribution_of
 from .style import (
     BLACK,
@@ -58,15 +59,16 @@ def draw_features(run: TrainedRun, sample: int) -> Figure:
 def features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndarray]], np.ndarray]:
     """What each hidden layer makes of one sample, with its name, and the net's output (1, ...).
 
-    Layers that pass on what they get are left out.
+    Layers that pass on what they get are left out; those in graphs and branches are told as they run.
     """
-    stages = []
-    for module in leaves(model):
-        y = module.fprop(x)
-        if y.size != x.size or not np.array_equal(y.ravel(), x.ravel()):
-            stages.append((module.label(), y[0]))
-        x = y
-    return stages[:-1], x
+    watched = Watched(model, x := as_input(model, 0, x))
+    watched.run("fprop", "x", x)
+    output, stages = watched.values[watched.y], []
+    for operation in filter(is_layer, watched.forward):
+        y, given = (watched.values[name] for name in (operation.target, operation.arguments[0]))
+        if not any(y.size == other.size and np.array_equal(y.ravel(), other.ravel()) for other in (given, output)):
+            stages.append((operation.module.label(), y[0].copy()))
+    return stages, output.copy()
 
 
 def show_input(axes: Any, x: np.ndarray, names: list[str]) -> None:
