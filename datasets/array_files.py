@@ -12,8 +12,7 @@ import numpy as np
 from .array_checks import count_classes
 from .array_dataset import ArrayDataset
 from .dataset import Dataset
-from .npy import read_npy, read_npz
-from .side_by_side import side_by_side
+from .npy import read_named, read_npy
 from .split import split_sizes
 
 Name = str | list[str]  # of one array, or of several that stand side by side
@@ -189,12 +188,7 @@ class NpzDataset(ArrayFiles):
         self.path = path
 
     def read(self, name: Name) -> np.ndarray:
-        if isinstance(name, str):
-            return read_npz(self.path, name)
-        try:
-            return side_by_side({each: read_npz(self.path, each) for each in name})
-        except TypeError as error:
-            raise ValueError(f"{error}; of {self.path}") from None
+        return read_named(self.path, name)
 
     def where(self, name: Name) -> str:
         return f"{name!r} of {self.path}"

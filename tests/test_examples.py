@@ -184,6 +184,8 @@ def test_two_inputs_and_two_answers(folder, tmp_path, monkeypatch):
     assert figures["test_digit_accuracy"] > 0.87
     assert figures["test_ink_rmse"] < 0.85 * spread
     assert figures["parameters"] == 32 * 64 + 64 + 65 * 32 + 32 + 32 * 11 + 11
+    said = predict_run(tmp_path / "run", folder / "two_inputs.npz").columns
+    assert np.mean(said["digit_class"] == np.load("two_inputs.npz")["digit"]) > 0.9
 
 
 def test_derivatives(folder, monkeypatch):

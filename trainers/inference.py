@@ -12,7 +12,7 @@ import numpy as np
 
 from ..datasets import Dataset, ImageFolder, Preprocessing
 from ..datasets.csv_table import read_csv
-from ..datasets.npy import damage_named
+from ..datasets.npy import damage_named, read_named
 from ..datasets.pictures import SUFFIXES, pictures_in, read_picture
 from ..datasets.preprocessing import ClassTarget
 from ..modules.distributions import Bernoulli, Categorical
@@ -27,8 +27,8 @@ from .units import Units
 from .weights import read_weights
 
 Part = Literal["train", "valid", "test"]
-NPY = b"\x93NUMPY"  # how such files begin
-INPUTS = "an .npy array, a table in CSV or a picture"
+NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"  # how such files begin
+INPUTS = "an .npy array, named arrays in .npz, a table in CSV or a picture"
 IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 
 
@@ -119,9 +119,10 @@ class Predictions:
 def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None) -> Predictions:
     """What a run's net says of new inputs; its data set is not read.
 
-    Args: source: a file or its content: an .npy array (N, ...) in the units of the data set's source, a table in CSV
-        that is encoded by the run's preprocessing (without one: a sample of numbers a row), or a picture by Pillow; or
-        a folder of pictures, whose names are then a column.
+    Args: source: a file or its content: an .npy array (N, ...) in the units of the data set's source, an .npz file with
+        the arrays that the run's NpzDataset calls x (else one called x), a table in CSV that is encoded by the run's
+        preprocessing (without one: a sample of numbers a row), or a picture by Pillow; or a folder of pictures, whose
+        names are then a column.
     Errors: FileNotFoundError, with what was expected; ValueError for inputs that are empty or do not fit.
     """
     config = load_config(config_of(folder))
@@ -156,7 +157,7 @@ def content_of(path: Path) -> bytes:
 def read_inputs(content: bytes, name: str, config: Config, preprocessing, units: Units) -> np.ndarray:
     """The inputs (N, ...) that the content of a file spells, as the net sees them."""
     pictured = content.startswith(IMAGES) or Path(name).suffix.lower() in SUFFIXES
-    if preprocessing is not None and (pictured or content.startswith(NPY)):
+    if preprocessing is not None and (pictured or content.startswith((NPY, ZIP))):
         columns = ", ".join(column.name for column in preprocessing.columns)
         raise ValueError(f"{name}: the run was trained on a table, expected a CSV file with the columns {columns}")
     if content.startswith(NPY):
@@ -167,8 +168,13 @@ def read_inputs(content: bytes, name: str, config: Config, preprocessing, units:
         return units.inputs(array)
     if pictured:
         return image(content, name, units)
+    table = config.specs["dataset"].arguments
     with as_file(content) as path:
-        table = config.specs["dataset"].arguments
+        if content.startswith(ZIP):
+            try:
+                return units.inputs(read_named(path, table.get("x", "x")))
+            except ValueError as error:
+                raise ValueError(str(error).replace(str(path), name, 1)) from None
         if preprocessing is not None:
             options = {key: table[key] for key in ("header", "delimiter") if key in table}
             try:

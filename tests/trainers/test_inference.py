@@ -13,7 +13,7 @@ from bprop.datasets import Diabetes, Digits, Iris
 from bprop.modules import BinaryCrossEntropyWithLogits, MixtureDensity
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
-from bprop.trainers.inference import columns_of, plain_table, predict_run
+from bprop.trainers.inference import INPUTS, columns_of, plain_table, predict_run
 from bprop.trainers.runs import train_config
 from bprop.trainers.units import Units
 from safetensors.numpy import load_file, save_file
@@ -42,6 +42,13 @@ def digits(tmp_path_factory):
 def printed(capsys, *words):
     assert main(list(words)) == 0, capsys.readouterr().err
     return capsys.readouterr().out
+
+
+def npz(**arrays):
+    """The content of an .npz file."""
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
 
 
 def rows(text):
@@ -119,6 +126,8 @@ def test_one_sample_and_a_file_of_predictions(digits, tmp_path, capsys):
     assert printed(capsys, "predict", str(digits), str(tmp_path / "one.npy"), "--out", str(out)) == ""
     (row,) = rows(out.read_text())
     assert 0.99 < sum(float(row[f"p_{k}"]) for k in range(10)) < 1.01
+    (tmp_path / "one.npz").write_bytes(npz(x=x[None], y=3))
+    assert rows(printed(capsys, "predict", str(digits), str(tmp_path / "one.npz"))) == [row]
 
 
 def test_an_image(digits, tmp_path, capsys):
@@ -160,10 +169,12 @@ def test_rows_of_numbers(iris, tmp_path):
         (b"1,2,3\n", r"^predict: a sample has shape \(3,\), expected \(4,\)$"),
         (b"1,2,3,4\n1,2,x,4\n", r"^the input, line 2: '1,2,x,4', expected numbers$"),
         (b"1,2,3,4\n1,2\n", r"^the input: expected at least one row of numbers, and as many in each$"),
-        (b"", r"^the input is empty, expected an \.npy array, a table in CSV or a picture$"),
+        (b"", r"^the input is empty, expected an \.npy array, named arrays in \.npz, a table in CSV or a picture$"),
         (b"a,b,c,d\n", r"^the input: expected at least one row of numbers"),
-        (b"\xff\x00", r"^the input: expected an \.npy array, a table in CSV or a picture$"),
+        (b"\xff\x00", r"^the input: expected an \.npy array, named arrays in \.npz, a table in CSV or a picture$"),
         (b"\x93NUMPY\x01\x00", r"^the input: .*, expected a whole \.npy file$"),
+        (b"PK\x03\x04", r"^the input: .*, expected a whole \.npz file$"),
+        (npz(a=np.ones((2, 4))), r"^the input: there is no array 'x', expected one of a$"),
     ],
 )
 def test_inputs_that_are_none(iris, content, message):
@@ -238,12 +249,10 @@ def test_inputs_that_are_not_there(iris, tmp_path, capsys, name):
     for empty in {"new.csv", "x.npy", "digit.png"} - {name}:
         (tmp_path / empty).touch()
         assert main(["predict", str(iris[0]), str(tmp_path / empty)]) == 2
-        wanted = f"{tmp_path / empty} is empty, expected an .npy array, a table in CSV or a picture"
+        wanted = f"{tmp_path / empty} is empty, expected {INPUTS}"
         assert capsys.readouterr().err == f"bprop: error: {wanted}\n"
     assert main(["predict", str(iris[0]), str(tmp_path / name)]) == 2
-    wanted = (
-        f"there is no {tmp_path / name}, expected an .npy array, a table in CSV or a picture, or a folder of pictures"
-    )
+    wanted = f"there is no {tmp_path / name}, expected {INPUTS}, or a folder of pictures"
     assert capsys.readouterr().err == f"bprop: error: {wanted}\n"
 
 

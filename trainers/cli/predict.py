@@ -9,9 +9,10 @@ from .command import OK, command, print_json, takes_json, takes_run
 DESCRIPTION = """\
 Predict by a run's net: classes and their probabilities, or numbers in the units of the data, as a table in CSV.
 
-The input is an .npy array of samples in the units of the data set's source, a table in CSV (encoded as in the training
-if it was trained on one, otherwise rows of numbers), or a picture (with Pillow: pip install 'bprop[image]'), which is
-made grey or coloured as those of the training, and scaled as they were if their data set scales them.
+The input is an .npy array of samples in the units of the data set's source, an .npz file with the arrays that the
+run's NpzDataset calls x, a table in CSV (encoded as in the training if it was trained on one, otherwise rows of
+numbers), or a picture (with Pillow: pip install 'bprop[image]'), which is made grey or coloured as those of the
+training, and scaled as they were if their data set scales them.
 """
 MORE = """\
 examples:
@@ -30,7 +31,7 @@ def add_to(commands) -> None:
     parser = command(commands, "predict", run, "predict by a run's net", DESCRIPTION, MORE)
     takes_run(parser)
     parser.add_argument(
-        "input", metavar="INPUT", help="an .npy, .csv or image file, a folder of images, or - for what comes in"
+        "input", metavar="INPUT", help="an .npy, .npz, .csv or image file, a folder of images, or - for what comes in"
     )
     where = parser.add_mutually_exclusive_group()
     takes_json(where)
