@@ -16,6 +16,7 @@ def download(url: str, path: Path, *, sha256: str, timeout: float = 30.0) -> Non
         checksum. Neither leaves a file behind.
     """
     from http.client import HTTPException  # imported here: 30 ms that only a download should cost
+    from urllib.error import HTTPError, URLError
     from urllib.request import urlopen
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,6 +30,9 @@ def download(url: str, path: Path, *, sha256: str, timeout: float = 30.0) -> Non
         if digest.hexdigest() != sha256:
             raise ValueError(f"{url}: SHA-256 is {digest.hexdigest()}, expected {sha256}")
         partial.replace(path)
+    except URLError as error:  # whose text is "<urlopen error [Errno -2] ...>"
+        reason = str(error) if isinstance(error, HTTPError) else getattr(error.reason, "strerror", None) or error.reason
+        raise OSError(f"{url}: {reason}") from error
     except HTTPException as error:  # for example a connection that breaks off, which is no OSError
         raise OSError(f"{url}: {error!r}, expected a whole answer") from error
     finally:

@@ -85,7 +85,7 @@ class IdxImages(Dataset):
                 fetch(mirror + path.name, path, sha256=self.checksums[path.name])
                 return path
             except (OSError, ValueError) as error:
-                problems.append(f"{mirror}: {error}")
+                problems.append(str(error))
         reason = f"could not be downloaded ({'; '.join(problems)})" if problems else "download is off"
         raise FileNotFoundError(
             f"{type(self).__name__}: {path.name} is not in {path.parent} and {reason}; "

@@ -208,7 +208,7 @@ def plain_table(content: bytes, name: str) -> np.ndarray:
             if n > 0:
                 raise ValueError(f"{name}, line {n + 1}: {','.join(row)!r}, expected numbers") from None
     if not table or len({len(row) for row in table}) > 1:
-        raise ValueError(f"{name}: expected at least one row of numbers, and as many in each")
+        raise ValueError(f"{name}: expected at least one row of numbers between commas, and as many in each")
     return np.array(table)
 
 

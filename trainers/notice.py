@@ -37,6 +37,7 @@ def bar_of_epoch(epoch: int, samples: int, *, quiet: bool = False) -> tqdm:
 
 def say_epoch(row: Mapping[str, Any], scheduled: Mapping[str, Any]) -> None:
     """An epoch's figures, and the values of what has a schedule, on stderr."""
-    figures = "  ".join(f"{k} {v:.4f}" for k, v in row.items() if k.startswith(("train_", "valid_")))
+    shown = {name: value for name, value in row.items() if name.startswith(("train_", "valid_"))}
+    figures = "  ".join(f"{name} {value:{'.4f' if abs(value) < 1e6 else '.4g'}}" for name, value in shown.items())
     figures += "".join(f"  {k} {v:.4g}" for k, v in scheduled.items())
     print(f"epoch {row['epoch']:3d}  {figures}  {row['seconds']:.2f} s", file=sys.stderr)

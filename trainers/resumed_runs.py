@@ -32,7 +32,9 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
     start = time.perf_counter()
     wrong = [override for override in overrides if not override.startswith(CHANGEABLE)]
     if wrong:
-        raise ValueError(f"resume: {wrong[0]} would make it another training, expected trainer.epochs=N alone")
+        raise ValueError(
+            f"resume: {wrong[0]} would make it another training, expected trainer.epochs=N or trainer.threads=N"
+        )
     config = load_config(config_of(folder), overrides)
     with locked(folder):
         checkpoint = folder / "checkpoint"

@@ -83,6 +83,10 @@ def refuse_what_fails(experiment: Experiment) -> None:
 def config_of(folder: Path) -> Path:
     """The config of a run; FileNotFoundError if the folder has none."""
     path = folder / "config.yaml"
+    if (folder / "sweep.yaml").is_file():
+        raise FileNotFoundError(
+            f"{folder} is the folder of a sweep, expected one of its runs, such as {folder / '000'}"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is no run folder: there is no {path}")
     return path

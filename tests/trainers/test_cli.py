@@ -140,7 +140,11 @@ def test_config_errors_of_a_real_file(tmp_path, monkeypatch, capsys):
     ("arguments", "message"),
     [
         (["train"], "error: the following arguments are required: CONFIG\n"),
-        (["train", "x", "--fast"], "error: unknown option: --fast\n"),
+        (["compare", "x", "--fast"], "error: unknown option: --fast\n"),
+        (
+            ["train", "x", "--epochs", "3"],
+            "unknown option: --epochs; values of the config are given as key=value, such as trainer.epochs=3\n",
+        ),
         (["train", "x", "--runn", "y"], "error: unknown option: --runn; did you mean '--run'?\n"),
         (["fit"], "invalid choice: 'fit'"),
         (["trian"], "; did you mean 'train'?\n"),
@@ -164,6 +168,11 @@ optimizer: {SGD: {lr: 0.1}}
     "tabs.yaml": "model:\n\t- Tanh\n",
     "comma.yaml": "dataset: Iris\nmodel: Tanh\nloss: Huber\noptimizer: {SGD: {lr: 0,1}}\n",
     "run/config.yaml": "seed: 0\n",
+    "far.yaml": "dataset: Iris\n  model: Tanh\n",
+    "odd.yaml": "loss:\n  Huber: {delta: 1}\n   reduction: sum\n",
+    "top.yaml": "dataset: Iris\nmodel: Tanh\nloss: Huber\noptimizer: {SGD: {lr: 0.1}}\nepochs: 3\n",
+    "sweep/sweep.yaml": "",
+    "000.log": "",
 }
 
 
@@ -171,11 +180,26 @@ optimizer: {SGD: {lr: 0.1}}
     ("words", "message"),
     [
         (["train", "naer.yaml"], "naer.yaml: there is no such file; did you mean 'near.yaml'?; packaged configs: "),
-        (["check", "run"], f"this is a folder, expected a file; the config of this run is {Path('run/config.yaml')}; "),
+        (["check", "run"], f"this is a run folder, expected a config; that of the run is {Path('run/config.yaml')}\n"),
         (["train", "tabs.yaml"], "tabs.yaml:2:1: while scanning for the next token, found character '\\t' that cannot"),
         (["train", "tabs.yaml"], "start any token; lines are indented by spaces"),
         (["train", "comma.yaml"], "comma.yaml:4:25: optimizer.SGD.1: unknown argument; a decimal point is a dot"),
         (["train", "near.yaml", "optimizer.lr=1"], "here stands the class SGD; did you mean 'optimizer.SGD.lr'?"),
+        (["train", "near.yaml", "lr=1"], "override 'lr=1': lr: unknown key; did you mean 'optimizer.SGD.lr'?"),
+        (
+            ["train", "near.yaml", "epochs=1"],
+            "override 'epochs=1': epochs: unknown key; did you mean 'trainer.epochs'?",
+        ),
+        (["train", "top.yaml"], "top.yaml:5:1: epochs: unknown key; did you mean 'trainer.epochs'?"),
+        (["train", "near.yaml", "loss=MeanSquaredError"], "labels of 3 classes, which SoftmaxCrossEntropy takes"),
+        (["train", "far.yaml"], "far.yaml:2:8: mapping values are not allowed here; is the line indented like those "),
+        (["train", "odd.yaml"], "but found '<block mapping start>'; is the line indented like those beside it, "),
+        (
+            ["compare", "sweep"],
+            f"sweep is the folder of a sweep, expected one of its runs, such as {Path('sweep/000')}",
+        ),
+        (["compare", "000.log"], "000.log is no run folder: "),
+        (["plot", "run", "curvs"], "a picture curvs; did you mean 'curves'?; pictures: "),
         (["train", "near.yaml", "trainer.metrics=[acuracy]"], "; did you mean 'accuracy'?"),
         (["summary", "near.yaml", "trainer.batch_size=0"], "summary: batch_size is 0, expected at least 1"),
     ],
@@ -187,6 +211,15 @@ def test_what_a_new_user_mistypes(tmp_path, monkeypatch, capsys, words, message)
         (tmp_path / name).write_text(text)
     assert cli.main(words) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_help_has_its_commands_in_one_column(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    first = lines.index("  COMMAND") + 1
+    assert [line.split()[0] for line in lines[first : first + len(cli.COMMANDS)]] == list(cli.COMMANDS)
+    assert len({line.index(line.split(maxsplit=1)[1], 14) for line in lines[first : first + len(cli.COMMANDS)]}) == 1
 
 
 def test_no_command_shows_the_help(capsys):

@@ -145,6 +145,8 @@ class Table(Module):
 
 
 class SoftmaxCrossEntropy(Module):
+    label_arguments = (1,)
+
     def fprop(self, y, target):
         return 0.0
 
@@ -197,7 +199,8 @@ class Augment:
 
 
 class Callback:
-    pass
+    def prepare(self, optimizer):
+        pass
 
 
 class EarlyStopping(Callback):

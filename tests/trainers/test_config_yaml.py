@@ -77,7 +77,11 @@ def test_anchors_repeat_a_value():
             "a: 1\nb: [1",
             "c.yaml:2:6: while parsing a flow sequence, expected ',' or ']', but got '<stream end>'",
         ),
-        ("a: b: c", "c.yaml:1:5: mapping values are not allowed here"),
+        (
+            "a: b: c",
+            "c.yaml:1:5: mapping values are not allowed here; "
+            "is the line indented like those beside it, with one key in it?",
+        ),
         (
             "a:\n\t- b",
             "c.yaml:2:1: while scanning for the next token, found character '\\t' that cannot start any "
@@ -167,7 +171,11 @@ def test_the_last_override_wins():
         ("=3", "expected key.path=value, such as optimizer.SGD.lr=0.01"),
         ("optimiser.SGD.lr=1", "optimiser: there is no 'optimiser'; did you mean 'optimizer'?"),
         ("zzz.SGD.lr=1", "zzz: there is no 'zzz'; here stands optimizer, model, dataset, seed"),
-        ("optimizer.Adam.lr=1", "optimizer.Adam: there is no 'Adam' in optimizer; here stands SGD"),
+        (
+            "optimizer.Adam.lr=1",
+            "optimizer.Adam: there is no 'Adam' in optimizer; here stands SGD, and 'optimizer={Adam: {...}}' "
+            "puts another in its place",
+        ),
         (
             "dataset.Digit.seed=1",
             "dataset.Digit: dataset is 'Digits', which holds no 'Digit'; did you mean 'Digits'?",

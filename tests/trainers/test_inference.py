@@ -168,7 +168,7 @@ def test_rows_of_numbers(iris, tmp_path):
     [
         (b"1,2,3\n", r"^predict: a sample has shape \(3,\), expected \(4,\)$"),
         (b"1,2,3,4\n1,2,x,4\n", r"^the input, line 2: '1,2,x,4', expected numbers$"),
-        (b"1,2,3,4\n1,2\n", r"^the input: expected at least one row of numbers, and as many in each$"),
+        (b"1,2,3,4\n1,2\n", r"^the input: expected at least one row of numbers between commas, and as many in each$"),
         (b"", r"^the input is empty, expected an \.npy array, named arrays in \.npz, a table in CSV or a picture$"),
         (b"a,b,c,d\n", r"^the input: expected at least one row of numbers"),
         (b"\xff\x00", r"^the input: expected an \.npy array, named arrays in \.npz, a table in CSV or a picture$"),

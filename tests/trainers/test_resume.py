@@ -449,7 +449,9 @@ def test_what_cannot_be_resumed(tmp_path, capsys):
     assert capsys.readouterr().err == f"bprop: error: {run} is no run folder: there is no {run / 'config.yaml'}\n"
     iris(run)
     assert main(["resume", str(run), "seed=1"]) == 2
-    wanted = "bprop: error: resume: seed=1 would make it another training, expected trainer.epochs=N alone\n"
+    wanted = (
+        "bprop: error: resume: seed=1 would make it another training, expected trainer.epochs=N or trainer.threads=N\n"
+    )
     assert capsys.readouterr().err == wanted
     with locked(run):
         assert main(["resume", str(run)]) == 2

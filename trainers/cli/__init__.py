@@ -10,7 +10,7 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -61,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     unknown = [word for word in rest if word.startswith("-") or not hasattr(arguments, "overrides")]
     if unknown:
         guess = did_you_mean(unknown[0], arguments.parser._option_string_actions)
+        if not guess and hasattr(arguments, "config"):
+            guess = "; values of the config are given as key=value, such as trainer.epochs=3"
         arguments.parser.error(f"unknown option: {' '.join(unknown)}{guess}")
     if rest:
         arguments.overrides = [*arguments.overrides, *rest]  # argparse leaves the ones that follow an option
@@ -143,8 +145,7 @@ def _message(start: str, text: str, error: BaseException) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = _Parser("bprop", description=DESCRIPTION, epilog=OVERVIEW, formatter_class=raw)
+    parser = _Parser("bprop", description=DESCRIPTION, epilog=OVERVIEW, formatter_class=_Help)
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for name in COMMANDS:
@@ -158,6 +159,16 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
         super().error(message + (did_you_mean(wrong[1], re.findall(r"[\w-]+", wrong[2])) if wrong else ""))
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """With the commands in one column, of which argparse measures the longest as two shorter than it indents it."""
+
+    def _iter_indented_subactions(self, action: argparse.Action) -> Generator[argparse.Action, None, None]:
+        for each in super()._iter_indented_subactions(action):
+            self._dedent()
+            yield each
+            self._indent()
 
 
 class _Version(argparse.Action):

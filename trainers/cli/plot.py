@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..guess import did_you_mean
 from .command import OK, command, print_json, takes_json, takes_no_imports
 
 DESCRIPTION = """\
@@ -64,7 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     for folder in folders:
         if not folder.exists():
             raise FileNotFoundError(
-                f"there is neither a folder nor a picture {folder}; pictures: {', '.join(PICTURES)}"
+                f"there is neither a folder nor a picture {folder}{did_you_mean(folder, PICTURES)}; "
+                f"pictures: {', '.join(PICTURES)}"
             )
     drawn, left = plot_runs(
         folders,

@@ -39,7 +39,9 @@ def check_fit(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> Non
     try:
         loss.check_shapes(outputs, (1, *dataset.target_shape), dataset.classes)
     except Exception as error:
-        raise ConfigError([specs["loss"].problem(error)]) from error
+        labels = dataset.classes is not None and not loss.label_arguments
+        hint = f"the targets are labels of {dataset.classes} classes, which SoftmaxCrossEntropy takes" if labels else ""
+        raise ConfigError([specs["loss"].problem(error, hint)]) from error
 
 
 def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: int) -> None:

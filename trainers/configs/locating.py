@@ -25,9 +25,10 @@ def find_config(source: str | Path) -> Path:
     packaged = packaged_configs()
     if str(source).removesuffix(".yaml") in packaged:
         return packaged[path.stem]
-    what = "this is a folder, expected a file" if path.is_dir() else "there is no such file"
     if (path / "config.yaml").is_file():
-        what += f"; the config of this run is {path / 'config.yaml'}"
+        message = f"this is a run folder, expected a config; that of the run is {path / 'config.yaml'}"
+        raise ConfigError.at(Place(str(source)), (), message)
+    what = "this is a folder, expected a file" if path.is_dir() else "there is no such file"
     near = [str(file) for file in path.parent.glob("*.yaml")]
     guess = did_you_mean(source, near) or did_you_mean(path.stem, packaged)
     message = f"{what}{guess}; packaged configs: {', '.join(packaged) or 'none'}"

@@ -101,6 +101,8 @@ def read_yaml(text: str, source: str, problems: list[Problem], *, path: Path = (
         message = ", ".join(part for part in (error.context, error.problem) if part)
         if mark and any("${" in line for line in text.split("\n")[mark.line : mark.line + 1]):
             message += "; within [] and {} a reference stands in quotes: '${...}'"
+        if "expected <block end>" in message or "mapping values are not allowed" in message:
+            message += "; is the line indented like those beside it, with one key in it?"
         if "'\\t'" in message:
             message += "; lines are indented by spaces"
         raise ConfigError.at(reader.place(mark), path, message) from None

@@ -73,6 +73,8 @@ def _in_mapping(node: Entries, key: str, value: Node, place: Place, path: Path) 
     if rest:
         here = ", ".join(map(shown, node.nodes)) or "nothing"
         guess = did_you_mean(step, node.nodes) or f"; here stands {here}"
+        if path and _class_name(node) and step[0].isupper():
+            guess += f", and '{join(path)}={{{step}: {{...}}}}' puts another in its place"
         where = f" in {join(path)}" if path else ""
         raise ConfigError.at(place, (*path, step), f"there is no {step!r}{where}{guess}")
     if path and (name := _class_name(node)) and not step[0].isupper():

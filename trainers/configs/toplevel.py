@@ -60,11 +60,22 @@ class TopLevel:
                 message = "stands in a file alone, not in an override"
                 self.problems.append(Problem(place, (key,), message))
             elif key not in (known := (*KEYS, "sweep", "include")):
-                guess = did_you_mean(key, known) or f"; known: {', '.join(known)}"
+                guess = self._meant_inside(key) or did_you_mean(key, known) or f"; known: {', '.join(known)}"
                 self.problems.append(Problem(place, (key,), f"unknown key{guess}"))
         for key in REQUIRED:
             if key not in self.root.nodes:
                 self.problems.append(Problem(self.root.place, (), f"the key {key!r} is missing"))
+
+    def _meant_inside(self, key: str) -> str:
+        """A guess where a setting of the trainer or of the optimizer stands at the top, such as `lr`."""
+        optimizer = self.root.nodes.get("optimizer")
+        name = next(iter(optimizer.nodes), None) if isinstance(optimizer, Entries) else plain(optimizer or self.root)
+        cls = self.catalog.exported.get(name) if isinstance(name, str) else None
+        settings = Accepted.of(cls, self.catalog.exported).named if cls is not None else {}
+        paths = [f"trainer.{each}" for each in self.accepted_settings.named]
+        paths += [f"optimizer.{name}.{each}" for each in settings]
+        meant = [path for path in paths if path.rpartition(".")[2] == key]
+        return f"; did you mean {meant[0]!r}?" if meant else ""
 
     def _plain(self, key: str, annotation: Any, default: Any) -> Any:
         node = self.root.nodes.get(key)
