@@ -204,10 +204,14 @@ def weighted(trial: Trial) -> str:
 
 
 def directions(trial: Trial) -> str:
-    """jvp and rbprop, where they are written, belong to fprop and bprop"""
-    from .derivatives.checks import wrong_directions
+    """jvp, rbprop and hessian_times, where they are written, belong to fprop and bprop"""
+    from .derivatives.checks import wrong_curvature, wrong_directions
 
-    return "" if isinstance(trial.module, Loss) else wrong_directions(trial.copy(), trial.arguments[0], trial.seed)
+    module = trial.copy()
+    if isinstance(module, Loss):
+        y, target = trial.arguments
+        return wrong_curvature(module, y, target, trial.seed)
+    return wrong_directions(module, trial.arguments[0], trial.seed)
 
 
 LAWS: tuple[Law, ...] = (

@@ -1,11 +1,12 @@
-"""Are a module's own jvp and rbprop right? The one against its bprop, the other against differences of it."""
+"""Are a module's own jvp and rbprop right, and a loss's hessian_times? Against bprop, or against differences of it."""
 
 import numpy as np
 
 from ..engine.stateful import plain_python
+from ..loss import Loss
 from ..module import Module
-from .differences import Differences, largest
-from .supported import has_method
+from .differences import SHORT, Differences, evaluate, largest
+from .supported import has_curvature, has_method
 from .tangent import jvp, place_direction, vjp
 
 
@@ -54,3 +55,22 @@ def is_change_of_bprop(module: Module, x, v, direction, random) -> bool:
     size = largest(estimates[0])
     smooth = np.abs(estimates[0] - estimates[1]) <= 1e-6 * size
     return not np.isfinite(size) or bool((np.abs(found - estimates[0])[smooth] <= 1e-5 * size).all())
+
+
+def wrong_curvature(loss: Loss, y, target, seed: int = 0) -> str:
+    """What is wrong with a loss's hessian_times at y, in float64; "" if nothing is, or it has none."""
+    if loss.estimates or not has_curvature(loss):
+        return ""
+    v = np.random.default_rng((17, seed)).standard_normal(y.shape)
+    with plain_python(), np.errstate(all="ignore"):
+        loss.fprop(y, target)  # type: ignore[call-arg]
+        loss.bprop()  # type: ignore[call-arg]
+        found = loss.hessian_times(y, target, v)  # type: ignore[attr-defined]
+        wanted = Differences(loss.copy()).hessian_times(y, target, v)
+        step = SHORT * (1 + largest(y)) / largest(v)
+        below, here, above = (evaluate(loss, (y + h * v, target), True)[1].reshape(y.shape) for h in (-step, 0.0, step))
+    size = largest(wanted)
+    smooth = np.abs(above - 2 * here + below) <= 1e-3 * largest(above - below)  # at a kink both sides differ
+    if not np.isfinite(size) or (np.abs(found - wanted)[smooth] <= 1e-5 * size + 1e-12).all():
+        return ""
+    return "hessian_times is not the change of grad_y along v"

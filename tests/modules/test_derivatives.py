@@ -13,12 +13,14 @@ from bprop.modules import (
     Dropout,
     Euclidean,
     Flatten,
+    Huber,
     LayerNorm,
     Linear,
     LinearWeightNorm,
     LossPart,
     MarginRanking,
     MaxPool2d,
+    MeanAbsoluteError,
     MeanSquaredError,
     MixtureDensity,
     MultiLoss,
@@ -29,6 +31,7 @@ from bprop.modules import (
     Sequential,
     SoftmaxCrossEntropy,
     Tanh,
+    check_module,
     manual_seed,
 )
 from bprop.modules.derivatives import (
@@ -48,7 +51,7 @@ from bprop.modules.derivatives import (
     top_eigenvalues,
     vjp,
 )
-from bprop.modules.derivatives.checks import wrong_directions
+from bprop.modules.derivatives.checks import wrong_curvature, wrong_directions
 from bprop.modules.derivatives.supported import has_curvature, has_method, is_locally_linear
 from bprop.modules.engine.stateful import plain_python
 from scipy.sparse.linalg import cg
@@ -448,6 +451,24 @@ class WrongChange(Tanh):
 
     def second_derivative(self, x, y):
         return 2 * y * (1 - y * y)
+
+
+class WrongBend(Huber):
+    """Goes on to bend beyond delta."""
+
+    function, derivative = Huber.function, Huber.derivative
+
+    def second_derivative(self, y, target):
+        return 1
+
+
+def test_check_module_tells_a_wrong_curvature():
+    y, target = np.array([[0.3, -2.0], [5.0, 0.9]]), np.zeros((2, 2))
+    report = check_module(WrongBend(), y, target)
+    assert "hessian_times is not the change of grad_y along v" in report.problems
+    for right in (Huber(), MeanAbsoluteError(), MultiLoss([Huber(), Huber(0.5)])):
+        assert wrong_curvature(right.to("float64"), y, target) == ""
+    assert wrong_curvature(Huber().to("float64"), y[:, :1] * 0 + 1, target[:, :1]) == ""  # at the kink
 
 
 @pytest.mark.parametrize(
