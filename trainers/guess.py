@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Iterable
 
 
-def did_you_mean(word: object, known: Iterable[object]) -> str:
-    """`; did you mean 'momentum'?`, or nothing when no known word is close."""
+def did_you_mean(word: object, known: Iterable[object], *, least: float = 0.6) -> str:
+    """`; did you mean 'momentum'?`, or nothing when no known word is close; `least`: how alike, 0 to 1."""
     by_lower = {str(name).lower(): str(name) for name in known}
-    close = difflib.get_close_matches(str(word).lower(), by_lower, n=1)
+    close = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=least)
     return f"; did you mean {by_lower[close[0]]!r}?" if close else ""

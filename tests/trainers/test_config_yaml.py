@@ -180,6 +180,11 @@ def test_the_last_override_wins():
             "dataset.Digit.seed=1",
             "dataset.Digit: dataset is 'Digits', which holds no 'Digit'; did you mean 'Digits'?",
         ),
+        (
+            "schedules.optimizer.lr.StepSchedule.gamma=1",
+            "schedules.optimizer: there is no 'optimizer' in schedules; a new path stands in quotes: "
+            "'schedules.\"optimizer.lr\"={...}'",
+        ),
         ("model.2.Tanh=1", "model.2: model is a list with positions 0 to 1"),
         ("model.Tanh=1", "model.Tanh: model is a list with positions 0 to 1"),
         ("optimizer.SGD.lr.x=1", "optimizer.SGD.lr.x: optimizer.SGD.lr is 0.1, which holds no 'x'"),

@@ -354,6 +354,8 @@ def test_schedules_that_are_no_mapping():
             {"optimizer.rate": CosineSchedule()},
             r"^schedules: there is no 'optimizer\.rate', expected some of batch_size, optimizer",
         ),
+        ({"lr": CosineSchedule()}, r"^schedules: there is no 'lr'; did you mean 'optimizer\.lr'\?$"),
+        ({"optimizer.SGD.lrr": CosineSchedule()}, r"no 'optimizer\.SGD\.lrr'; did you mean 'optimizer\.lr'\?$"),
         (
             {"batch_size": CosineSchedule(per="step")},
             r"^schedules: batch_size has a schedule per step, expected one per epo",

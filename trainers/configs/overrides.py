@@ -4,6 +4,7 @@ They change the tree before it is checked, so an override is checked like the fi
 stands (`schedules.optimizer.lr`); a new one is put in quotes: `schedules."optimizer.lr"={CosineSchedule: {per: step}}`.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -73,14 +74,22 @@ def _in_mapping(node: Entries, key: str, value: Node, place: Place, path: Path) 
     if rest:
         here = ", ".join(map(shown, node.nodes)) or "nothing"
         guess = did_you_mean(step, node.nodes) or f"; here stands {here}"
-        if path and _class_name(node) and step[0].isupper():
+        if path and _class_name(node) and step[0].isupper() and not guess.endswith("?"):
             guess += f", and '{join(path)}={{{step}: {{...}}}}' puts another in its place"
+        if path == ("schedules",):
+            guess = f"""; a new path stands in quotes: 'schedules."{setting_in(key)}"={{...}}'"""
         where = f" in {join(path)}" if path else ""
         raise ConfigError.at(place, (*path, step), f"there is no {step!r}{where}{guess}")
     if path and (name := _class_name(node)) and not step[0].isupper():
         meant = join((*path, name, step))
         raise ConfigError.at(place, (*path, step), f"here stands the class {name}; did you mean {meant!r}?")
     return _with(node, step, value, place)
+
+
+def setting_in(key: str) -> str:
+    """What of a path below `schedules` is the setting: all before the class of the schedule."""
+    words = key.split(".")
+    return ".".join(itertools.takewhile(lambda word: not word[:1].isupper(), words)) or key
 
 
 def _class_name(node: Entries) -> str:

@@ -1,12 +1,14 @@
 """A setting that a schedule moves: where it stands, and what it was before."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 
 from ...modules.engine.stateful import Stateful, stored_names
 from ...modules.module import Module
+from ..guess import did_you_mean
 from .schedule import Schedule
 
 BATCH_SIZE = "batch_size"
@@ -51,9 +53,8 @@ def find_settings(schedules: Mapping[str, Schedule], roots: dict[str, Stateful])
             continue
         known = dict(numbers(roots))
         if path not in known:
-            raise ValueError(
-                f"schedules: there is no {path!r}, expected some of {', '.join(sorted([*known, BATCH_SIZE]))}"
-            )
+            expected = meant(path, known) or f", expected some of {', '.join(sorted([*known, BATCH_SIZE]))}"
+            raise ValueError(f"schedules: there is no {path!r}{expected}")
         owner, name = known[path]
         base = getattr(owner, name)
         if base == 0 or not np.isfinite(base):
@@ -63,6 +64,15 @@ def find_settings(schedules: Mapping[str, Schedule], roots: dict[str, Stateful])
     if len(set(with_state)) < len(with_state):
         raise ValueError("schedules: one schedule with state serves two settings, expected one for each")
     return found
+
+
+def meant(path: str, known: Iterable[str]) -> str:
+    """The known path whose last word is nearest to that of a path, as a question; nothing where none is near."""
+    by_word: dict[str, list[str]] = {}
+    for each in known:
+        by_word.setdefault(each.rpartition(".")[2], []).append(each)
+    words = get_close_matches(path.rpartition(".")[2], by_word, n=1)
+    return did_you_mean(path, by_word[words[0]], least=0.0) if words else ""
 
 
 def numbers(roots: dict[str, Stateful]) -> Iterator[tuple[str, tuple[Stateful, str]]]:
