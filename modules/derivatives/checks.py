@@ -46,14 +46,16 @@ def is_change_of_bprop(module: Module, x, v, direction, random) -> bool:
     grad_y, r_grad_y = random.standard_normal((2, *np.shape(module.fprop(x))))
     module.bprop(grad_y)
     module.zero_grad()
-    found = np.concatenate([np.ravel(module.rbprop(v, grad_y, r_grad_y)), module.flat_gradients])  # type: ignore
-    estimates = []
+    change = np.ravel(module.rbprop(v, grad_y, r_grad_y))  # type: ignore[attr-defined]
+    found, estimates = np.concatenate([module.flat_gradients, change]), []
     for each in references:
         each.subject.zero_grad()
         change = np.ravel(each.rbprop(x, v, grad_y, r_grad_y))
-        estimates.append(np.concatenate([change, each.subject.flat_gradients]))
-    size = largest(estimates[0])
+        estimates.append(np.concatenate([each.subject.flat_gradients, change]))
+    size, first = largest(estimates[0]), references[0]
     smooth = np.abs(estimates[0] - estimates[1]) <= 1e-6 * size
+    step = SHORT / (first.size((x,), (v,)) or 1)
+    smooth &= alike_on_both_sides(lambda h: first.run((x,), (v,), h, grad_y)[1], step)
     return not np.isfinite(size) or bool((np.abs(found - estimates[0])[smooth] <= 1e-5 * size).all())
 
 
@@ -68,9 +70,15 @@ def wrong_curvature(loss: Loss, y, target, seed: int = 0) -> str:
         found = loss.hessian_times(y, target, v)  # type: ignore[attr-defined]
         wanted = Differences(loss.copy()).hessian_times(y, target, v)
         step = SHORT * (1 + largest(y)) / largest(v)
-        below, here, above = (evaluate(loss, (y + h * v, target), True)[1].reshape(y.shape) for h in (-step, 0.0, step))
-    size = largest(wanted)
-    smooth = np.abs(above - 2 * here + below) <= 1e-3 * largest(above - below)  # at a kink both sides differ
-    if not np.isfinite(size) or (np.abs(found - wanted)[smooth] <= 1e-5 * size + 1e-12).all():
+        smooth = alike_on_both_sides(lambda h: evaluate(loss, (y + h * v, target), True)[1], step)
+    size, error = largest(wanted), np.ravel(np.abs(found - wanted))
+    if not np.isfinite(size) or (error[smooth] <= 1e-5 * size + 1e-12).all():
         return ""
     return "hessian_times is not the change of grad_y along v"
+
+
+def alike_on_both_sides(function, step: float) -> np.ndarray:
+    """Where a function's slopes on both sides of 0 are one: at a kink, a central difference is the mean of two."""
+    below, here, above = (function(h) for h in (-step, 0.0, step))
+    change = np.abs(above - below)
+    return np.abs(above - 2 * here + below) <= 1e-3 * change + 1e-6 * largest(change)

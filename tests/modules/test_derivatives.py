@@ -13,7 +13,9 @@ from bprop.modules import (
     Dropout,
     Euclidean,
     Flatten,
+    Graph,
     Huber,
+    JoinTable,
     LayerNorm,
     Linear,
     LinearWeightNorm,
@@ -24,6 +26,7 @@ from bprop.modules import (
     MeanSquaredError,
     MixtureDensity,
     MultiLoss,
+    NarrowTable,
     Normalize,
     RadialBasis,
     ReLU,
@@ -311,6 +314,25 @@ def test_hessian_is_that_of_pytorch():
         close(hvp(net, SoftmaxCrossEntropy(), x, labels, wanted[0]), wanted @ wanted[0], 1e-12)
 
 
+def test_products_through_a_graph_of_several_inputs_and_answers():
+    nodes = {
+        "seen": ([Linear(3, 4), Tanh()], "a"),
+        "both": (JoinTable(), ["seen", "b"]),
+        "kind": (Linear(5, 3), "both"),
+        "size": ([RadialBasis(5, 4), Cosine(4, 1)], "both"),
+    }
+    net = Sequential(NarrowTable([3, 1]), Graph(nodes, ["kind", "size"], ["a", "b"]), JoinTable())
+    parts = [LossPart(SoftmaxCrossEntropy(), "0:3", 0), LossPart(MeanSquaredError(), 3, 1, 0.5)]
+    random = np.random.default_rng(0)
+    x, target = random.standard_normal((6, 4)), np.stack([np.arange(6) % 3, random.standard_normal(6)], axis=1)
+    with plain_python():
+        curvature = Curvature(net, MultiLoss(parts), x, target)
+        at, (v, w) = curvature.net.flat_parameters.copy(), random.standard_normal((2, curvature.size))
+        found, other = curvature.hvp(v), curvature.hvp(w)
+        close(found, difference(lambda w: curvature.at(w).gradient(), at, v), 1e-9)
+    assert abs(w @ found - v @ other) < 1e-13
+
+
 # -- what users write, and mistakes ------------------------------------------------------------------------------------
 
 
@@ -471,6 +493,19 @@ def test_check_module_tells_a_wrong_curvature():
     assert wrong_curvature(Huber().to("float64"), y[:, :1] * 0 + 1, target[:, :1]) == ""  # at the kink
 
 
+class SquaredReLU(ReLU):
+    """Its second derivative jumps at 0, from 0 to 2."""
+
+    def function(self, x):
+        return x * x if x > 0 else 0 * x
+
+    def derivative(self, x, y):
+        return 2 * x if x > 0 else 0 * x
+
+    def second_derivative(self, x, y):
+        return 2 if x > 0 else 0
+
+
 @pytest.mark.parametrize(
     ("module", "said"),
     [(WrongForward(3, 2), "jvp is not the transpose of bprop"), (WrongChange(), "rbprop is not the change of bprop")],
@@ -478,5 +513,5 @@ def test_check_module_tells_a_wrong_curvature():
 def test_check_module_tells_wrong_ones(module, said):
     with plain_python():
         assert said in wrong_directions(module.to("float64"), samples()[0])
-        for right in (Linear(3, 2), Tanh(), ReLU(), Scale(3)):
+        for right in (Linear(3, 2), Tanh(), ReLU(), SquaredReLU(), Scale(3)):
             assert wrong_directions(right.to("float64"), np.zeros((2, 3))) == ""
