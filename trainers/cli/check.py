@@ -1,14 +1,15 @@
-"""`bprop check`: every gradient of a config's net against differences."""
+"""`bprop check`: every gradient of a config's net against the derivative of its fprop."""
 
 import argparse
 
 from .command import FAILED, OK, command, print_json, takes_config, takes_json, takes_quiet
 
 DESCRIPTION = """\
-Check every gradient of a config's net against differences, and say what is wrong.
+Check every gradient of a config's net against the derivative of its fprop, and say what is wrong.
 
 Each module gets the input that it has in the net, in float64; those of your own are tried on the whole contract of a
-module. A wrong gradient is named with its likely cause: a factor, a sign, a transposed product, a missing sum...
+module. The derivative is that of the evaluation trace, or differences where there is none. A wrong gradient is named
+with its likely cause: a factor, a sign, a transposed product, a missing sum...
 """
 MORE = """\
 example:
