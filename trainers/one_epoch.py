@@ -53,7 +53,7 @@ def train_epoch(
                     trainer.seconds = earlier + seconds
                     so_far = {"done": done, "total": total, "outputs": epoch.outputs[:done], "before": before}
                     trainer._pause(so_far | {"seconds": seconds})
-                    if trainer._for_now:
+                    if trainer.goes_on:
                         return None
             if not np.isfinite(trainer.model.flat_parameters).all():
                 raise NotFinite("a weight is not finite", n - 1)

@@ -43,7 +43,7 @@ def fit_of(trainer: "Trainer") -> dict[str, Any] | None:
     if trainer._fit is None:
         return None
     return trainer._fit | {
-        "stopped": None if trainer._for_now else trainer.stopped,
+        "stopped": None if trainer.goes_on else trainer.stopped,
         "good": trainer._good,
         "place": trainer._place,
         "callbacks": [callback.state_dict() for callback in trainer.callbacks],

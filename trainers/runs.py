@@ -162,6 +162,8 @@ def trained(trainer: Trainer, config: Config, experiment: Experiment, start: flo
         if isinstance(trouble, KeyboardInterrupt):
             trouble.add_note(f"'bprop resume {folder}' goes on")
         raise trouble
+    if trainer.goes_on and not trainer.quiet:
+        print(f"{trainer.stopped}: 'bprop resume {folder}' goes on", file=sys.stderr)
     return summary
 
 

@@ -162,6 +162,11 @@ class Trainer:
         return self._fit is not None and (self.stopped is not None or self.epoch >= self._fit["epochs"])
 
     @property
+    def goes_on(self) -> bool:
+        """Whether the training has stopped for now only."""
+        return self._for_now
+
+    @property
     def position(self) -> int:
         """How many samples of the present epoch are done; 0 between epochs."""
         return 0 if self._place is None else self._place["done"]

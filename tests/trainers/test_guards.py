@@ -105,6 +105,8 @@ def test_a_budget_in_a_run(tmp_path, capsys):
     budget = "callbacks=[{TimeBudget: {seconds: 0.000001}}]"
     figures = runs.train_config(load_config("iris", ["trainer.epochs=2", budget]), run=run, quiet=True)
     assert figures["stopped"] == "the time of 1e-06 s is up"
+    assert main(["resume", str(run)]) == 0
+    assert f"\nthe time of 1e-06 s is up: 'bprop resume {run}' goes on\n" in "\n" + capsys.readouterr().err
     while json.loads((run / "summary.json").read_text()).get("stopped"):
         assert main(["resume", str(run), "--quiet"]) == 0
     runs.train_config(load_config("iris", ["trainer.epochs=2"]), run=wanted, quiet=True)

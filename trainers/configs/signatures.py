@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import Parameter
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 __all__ = ["LISTS", "MAPPINGS", "Accepted", "item_type", "type_name", "union_members"]
 
@@ -110,8 +110,9 @@ def _evaluated(annotation: Annotation, function: Callable[..., Any], names: Mapp
         return annotation
     owner = getattr(function, "__init__", function) if inspect.isclass(function) else function
     own = getattr(inspect.unwrap(owner), "__globals__", None) or vars(sys.modules[function.__module__])
+    holder = type("holder", (), {"__annotations__": {"it": annotation}})
     try:
-        return eval(annotation, {**names, **own})
+        return get_type_hints(holder, {**names, **own}, {}, include_extras=True)["it"]
     except Exception:
         return Any
 
