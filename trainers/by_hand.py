@@ -6,14 +6,12 @@ from typing import Any
 import numpy as np
 
 from ..modules.engine.calls import as_input
-from ..modules.engine.operations import Operation, Operations
-from ..modules.engine.plan import Function, Plan
-from ..modules.engine.stateful import jit_disabled, plain_python
 from ..modules.gradient_report import table
 from ..modules.joint import Joint
 from ..modules.loss import Loss
 from ..modules.module import Module
 from .optimizers import Optimizer
+from .watched import Watched
 
 COLUMNS = ("path", "module", "output", "grad_output", "parameters", "gradients")
 
@@ -68,60 +66,6 @@ def largest(arrays) -> str:
     """The size of the largest element of some arrays, nan if one is NaN."""
     sizes = [float(np.max(np.abs(array))) for array in arrays if array.size]
     return f"{max(sizes) if not np.isnan(sizes).any() else np.nan:.3g}" if sizes else "-"
-
-
-def leaves(net: Module) -> list[Module]:
-    """The modules that data pass through, in the order in which they run; containers stand for what is in them."""
-    operations = Operations()
-    operations.fprop(net, "x")
-    return [each.module for each in operations.items if is_layer(each)]  # type: ignore[misc]
-
-
-def is_layer(operation: Operation) -> bool:
-    """Whether this is the forward pass of a module, and not of what joins the ways of a container."""
-    return operation.method == "fprop" and not isinstance(operation.module, Joint)
-
-
-class Watched:
-    """A net's forward and backward pass, each one compiled function, of which every value can be looked at.
-
-    `forward` and `backward` are the operations of both, `values` what each has made, by the names of their targets.
-    """
-
-    def __init__(self, net: Module, x: np.ndarray):
-        operations = Operations()
-        y = operations.fprop(net, "x")
-        if not isinstance(y, str):
-            raise TypeError(f"{net.label()}: its output is a table, expected one array")
-        self.y, self.forward, count = y, operations.items, len(operations.items)
-        operations.bprop(net, "grad_y")
-        self.forward, self.backward = operations.items[:count], operations.items[count:]
-        self.values: dict[str, Any] = {"x": x}
-        self.plan = None if jit_disabled() else self._plan(net)
-
-    def _plan(self, net: Module) -> Plan:
-        made = tuple(operation.target for operation in self.forward if operation.method == "fprop")
-        self.functions = {"fprop": Function("fprop", self.forward, ("x",), made or ("x",))}
-        samples = {"x": self.values["x"]}
-        if self.backward:
-            grads = tuple(operation.target for operation in self.backward)
-            self.functions["bprop"] = Function("bprop", self.backward, ("grad_y",), grads)
-        title = f"Both passes of {net.outline()}, with all that they make."
-        return Plan(title, list(self.functions.values()), samples, {"grad_y": self.y})
-
-    def run(self, method: str, name: str, value: np.ndarray) -> None:
-        """Run a pass from its first value on."""
-        self.values[name] = value
-        operations = self.forward if method == "fprop" else self.backward
-        if self.plan is None:
-            with plain_python():
-                for each in operations:
-                    given = [self.values[argument] for argument in each.arguments]
-                    self.values[each.target] = getattr(each.module, each.method)(*given)
-        elif operations:
-            function = self.functions[method]
-            made = self.plan.call(function, value)
-            self.values.update(zip(function.results, made if len(function.results) > 1 else (made,), strict=True))
 
 
 @np.errstate(all="ignore")  # as compiled code: what is not finite is told by name

@@ -18,6 +18,7 @@ from bprop.modules import (
     Sequential,
     Share,
     SoftmaxCrossEntropy,
+    SplitTable,
     manual_seed,
 )
 from bprop.trainers import (
@@ -237,6 +238,13 @@ def test_a_node_of_a_graph_is_named(settings, where):
     assert step.trouble.startswith(f"the first value that is not finite is in {where}: ")
     y = next(stage.y for stage in step.stages if stage.path == "model[0].a[1]")
     assert np.isfinite(y).all() == ("backward" in settings)
+
+
+def test_nets_of_nothing_and_of_tables():
+    step = step_by_hand(Sequential(), SoftmaxCrossEntropy(), None, *pairs(4))
+    assert (step.stages, step.trouble) == ([], None)
+    with pytest.raises(TypeError, match=r"^SplitTable\(4\): its output is a table, expected one array$"):
+        step_by_hand(SplitTable(4), SoftmaxCrossEntropy(), None, *pairs(4))
 
 
 def test_a_sum_that_overflows_is_its_containers():

@@ -11,8 +11,8 @@ import numpy as np
 
 from ...modules.distributions import Bernoulli, Categorical, Gaussian, Mixture
 from ...modules.engine.calls import as_input
-from ..by_hand import Watched, is_layer
 from ..metrics.probabilities import distribution_of
+from ..watched import Watched, is_layer
 from .style import (
     BLACK,
     BLUE,

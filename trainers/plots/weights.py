@@ -9,7 +9,7 @@ import numpy as np
 from ...modules.flatten import Flatten, Reshape
 from ...modules.module import Module
 from ...modules.noise import Noise
-from ..by_hand import leaves
+from ..watched import leaves
 from .style import NORMAL, mosaic, new_figure, no_ticks, shortened, show_signed
 from .trained_run import TrainedRun, Unfit, picture_shape
 
