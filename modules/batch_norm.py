@@ -11,13 +11,14 @@ from .kernels.statistics import (
     add_directions,
     batch_rbprop,
     centred,
+    channel_gradient_means,
     channel_means,
+    channel_moments,
     column_means,
     column_products,
     inverse_root,
-    normal_planes,
-    plane_gradient_means,
-    plane_moments,
+    normal_channel,
+    normal_channel_bprop,
     scaled,
     spread,
 )
@@ -165,7 +166,7 @@ class BatchNorm1d(Module):
         shape = (v.shape[0], self.num_features, v.size // (v.shape[0] * self.num_features))
         out, by_batch = np.empty(shape, v.dtype), self.training or self.running_mean is None
         images, grad, r_grad = flat(v).reshape(shape), flat(grad_y).reshape(shape), flat(r_grad_y).reshape(shape)
-        normal = self.normal.reshape(shape)
+        normal = self.x_hat().reshape(shape)
         if self.weight is None:
             none = self.inverse  # stands for vectors that there are not
             batch_rbprop(images, grad, r_grad, normal, self.inverse, None, None, by_batch, none, none, out)
@@ -175,6 +176,9 @@ class BatchNorm1d(Module):
                 self.grad_weight, self.grad_bias, out,
             )  # fmt: skip
         return out.reshape(v.shape)
+
+    def x_hat(self):
+        return self.normal
 
     def write_grad_x(self, grad_y):
         """grad_x of the rows of grad_y: centred where the statistics are the minibatch's, and scaled."""
@@ -219,80 +223,80 @@ class BatchNorm2d(BatchNorm1d):
     """
 
     def fprop(self, x):
-        planes = flat(x).reshape((x.shape[0], x.shape[1], x.size // (x.shape[0] * x.shape[1])))
-        self.normal, self.y = reuse_like(self.normal, planes), reuse_like(self.y, planes)
-        self.inverse = reuse(self.inverse, (self.num_features,), x.dtype)
-        self.mean = reuse(self.mean, (self.num_features,), x.dtype)
-        self.var = reuse(self.var, (self.num_features,), x.dtype)
-        if self.running_mean is None:
-            self.measure(planes)
-        elif self.training:
-            self.measure(planes)
-            self.track(x.size // self.num_features)
-        else:
-            for c in range(self.num_features):
-                self.mean[c], self.var[c] = self.running_mean[c], self.running_var[c]
-        inverse_root(self.var, self.eps, self.inverse)
-        normal_planes(planes, self.mean, self.inverse, self.weight, self.bias, self.normal, self.y)
-        if self.weight is None:
-            return self.normal.reshape(x.shape)
-        return self.y.reshape(x.shape)
-
-    def measure(self, planes):
-        """The minibatch's mean and variance."""
-        if planes.size < 2 * self.num_features:
+        self.x = x
+        self.y = reuse_like(self.y, x)
+        planes, y, channels = self.planes(x), self.planes(self.y), self.num_features
+        self.mean, self.var = reuse(self.mean, (channels,), x.dtype), reuse(self.var, (channels,), x.dtype)
+        self.inverse = reuse(self.inverse, (channels,), x.dtype)
+        by_batch = self.training or self.running_mean is None
+        if by_batch and x.size < 2 * channels:
             raise ValueError("BatchNorm: one value a channel, expected more in training (drop_last leaves it out)")
-        plane_moments(planes, self.mean, self.var)
+        for c in range(channels):
+            mean, var, scale, shift = self.zero(), self.zero(), self.zero() + 1, self.zero()
+            if by_batch:
+                mean, var = channel_moments(planes, c)
+            elif self.running_mean is not None:
+                mean, var = self.running_mean[c], self.running_var[c]
+            inverse = 1 / np.sqrt(var + self.eps)
+            if self.weight is not None:
+                scale, shift = self.weight[c], self.bias[c]
+            normal_channel(planes, c, mean, inverse, scale, shift, y)
+            self.mean[c], self.var[c], self.inverse[c] = mean, var, inverse
+        if self.running_mean is not None and self.training:
+            self.track(x.size // channels)
+        return self.y
+
+    def zero(self):
+        return self.x.dtype.type(0)
+
+    def planes(self, x):
+        """Images as (N, C, H W)."""
+        return flat(x).reshape((x.shape[0], x.shape[1], x.size // (x.shape[0] * x.shape[1])))
 
     def bprop(self, grad_y):
-        planes, count = flat(grad_y).reshape(self.normal.shape), grad_y.size // self.num_features
-        self.measure_gradient(planes)
+        self.propagate(grad_y, self.needs_grad_x)
         if self.weight is not None:
+            count = grad_y.size // self.num_features
             add_means(self.mean_grad, count, self.grad_bias, self.accumulate)
             add_means(self.mean_product, count, self.grad_weight, self.accumulate)
-        self.grad_x = reuse_like(self.grad_x, planes)
-        if self.needs_grad_x:
-            self.write_grad_x(planes)
-        return self.grad_x.reshape(grad_y.shape)
+        return self.grad_x
 
-    def measure_gradient(self, planes):
-        """The means of a gradient, and of its products with x̂."""
+    def propagate(self, grad_y, wanted):
+        """grad_x if it is wanted, and the means of the gradient and of its products with x̂, a channel at a time."""
         self.mean_grad = reuse_like(self.mean_grad, self.inverse)
         self.mean_product = reuse_like(self.mean_product, self.inverse)
-        plane_gradient_means(planes, self.normal, self.mean_grad, self.mean_product)
+        self.grad_x = reuse_like(self.grad_x, self.x)
+        grad, x, grad_x = self.planes(grad_y), self.planes(self.x), self.planes(self.grad_x)
+        by_batch = self.training or self.running_mean is None
+        for c in range(self.num_features):
+            mean, inverse, none = self.mean[c], self.inverse[c], self.zero()
+            scale = inverse if self.weight is None else inverse * self.weight[c]
+            mean_grad, mean_product = channel_gradient_means(grad, x, c, mean, inverse)
+            self.mean_grad[c], self.mean_product[c] = mean_grad, mean_product
+            if wanted and by_batch:
+                normal_channel_bprop(grad, x, c, mean, inverse, scale, mean_grad, mean_product, grad_x)
+            elif wanted:
+                normal_channel(grad, c, none, scale, none + 1, none, grad_x)
 
     def jvp(self, v):
         """J v + v_weight x̂ + v_b, where J v = Jᵀ v, since a channel's J is symmetric."""
-        planes = flat(v).reshape(self.normal.shape)
-        self.measure_gradient(planes)
-        self.grad_x = reuse_like(self.grad_x, planes)
-        self.write_grad_x(planes)
+        self.propagate(v, True)
+        out, normal = self.planes(self.grad_x), self.planes(self.x_hat())
         if self.weight is not None:
-            for n in range(planes.shape[0]):
+            for n in range(len(out)):
                 for c in range(self.num_features):
-                    normal, out = self.normal[n, c], self.grad_x[n, c]
-                    for p in range(out.size):
-                        out[p] += self.v_weight[c] * normal[p] + self.v_bias[c]
-        return self.grad_x.reshape(v.shape).copy()
+                    for p in range(out.shape[2]):
+                        out[n, c, p] += self.v_weight[c] * normal[n, c, p] + self.v_bias[c]
+        return self.grad_x.copy()
 
     rbprop = BatchNorm1d.rbprop
 
-    def write_grad_x(self, grad_y):
-        """grad_x of the planes of grad_y: centred where the statistics are the minibatch's, and scaled."""
-        centre = self.training or self.running_mean is None
+    def x_hat(self):
+        x = np.empty(self.x.shape, self.x.dtype)
         for c in range(self.num_features):
-            scale = self.inverse[c]
-            if self.weight is not None:
-                scale *= self.weight[c]
-            for n in range(grad_y.shape[0]):
-                grad, normal, out = grad_y[n, c], self.normal[n, c], self.grad_x[n, c]
-                if centre:
-                    mean, product = self.mean_grad[c], self.mean_product[c]
-                    for p in range(out.size):
-                        out[p] = scale * (grad[p] - mean - normal[p] * product)
-                else:
-                    for p in range(out.size):
-                        out[p] = scale * grad[p]
+            one = self.zero() + 1
+            normal_channel(self.planes(self.x), c, self.mean[c], self.inverse[c], one, self.zero(), self.planes(x))
+        return x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return image_shape(self, tuple(input_shape), self.num_features)

@@ -51,36 +51,56 @@ class Conv2d(Convolution):
         self.y = self.grad_x = np.empty((0, 0, 0, 0))
 
     def fprop(self, x):
-        self.convolve(x)
-        if self.bias is not None:
-            add_to_channels(self.bias, self.y)
-        return self.y
+        return self.images(x)
 
     def bprop(self, grad_y):
-        grad_y = np.ascontiguousarray(grad_y)
-        if self.bias is not None:
-            sum_channels(grad_y, self.grad_bias, self.accumulate)
-        self.convolve_back(grad_y)
+        return self.images_back(np.ascontiguousarray(grad_y))
+
+    def images(self, x):
+        """y, some samples at a time."""
+        self.begin(x)
+        for k in range(0, len(x), self.samples):
+            self.convolve(k)
+            if self.bias is not None:
+                add_to_channels(self.bias, self.y[k : k + self.samples])
+        return self.y
+
+    def images_back(self, grad_y):
+        """grad_x, and the gradients of the parameters."""
+        self.begin_back()
+        for k in range(0, len(grad_y), self.samples):
+            if self.bias is not None:
+                sum_channels(grad_y[k : k + self.samples], self.grad_bias, self.accumulate or k > 0)
+            self.convolve_back(grad_y, k)
         return self.grad_x
 
-    def convolve(self, x):
-        """y without the bias."""
+    def begin(self, x):
+        """Memory for y and for the planes."""
         rows, columns = self.image_of(x.shape[2], x.shape[3])
         self.x, self.y = x, reuse(self.y, (len(x), self.out_channels, rows, columns), x.dtype)
-        self.coarse_of(x, self.weight, self.y)
+        self.lay_out(len(x), rows, columns, x.shape[2], x.shape[3], x.dtype)
+        self.prepare(self.weight, False)
 
-    def convolve_back(self, grad_y):
-        """The gradients of weight and x."""
+    def convolve(self, k):
+        """y without the bias, of as many samples from k on as the cache holds planes of."""
+        self.read_fine(self.x[k : k + self.samples])
+        self.to_coarse(self.y.shape[2], self.y.shape[3], self.weight)
+        self.write_coarse(self.y[k : k + self.samples])
+
+    def begin_back(self):
+        """Memory for grad_x."""
         self.grad_x = reuse_like(self.grad_x, self.x)
-        x, (rows, columns), (height, width) = self.x, grad_y.shape[2:], self.x.shape[2:]
         self.prepare(self.weight, True)
-        for k in range(0, len(x), self.samples):
-            self.read_fine(x[k : k + self.samples])
-            self.read_coarse(grad_y[k : k + self.samples])
-            self.add_weight_gradient(rows, columns, self.accumulate, k == 0, k + self.samples == len(x))
-            if self.needs_grad_x:
-                self.to_fine(height, width, self.weight)
-                self.write_fine(self.grad_x[k : k + self.samples])
+
+    def convolve_back(self, grad_y, k):
+        """The gradients of weight and x, of as many samples from k on."""
+        (rows, columns), (height, width) = grad_y.shape[2:], self.x.shape[2:]
+        self.read_fine(self.x[k : k + self.samples])
+        self.read_coarse(grad_y[k : k + self.samples])
+        self.add_weight_gradient(rows, columns, self.accumulate, k == 0, k + self.samples == len(grad_y))
+        if self.needs_grad_x:
+            self.to_fine(rows, height, width, self.weight)
+            self.write_fine(self.grad_x[k : k + self.samples])
 
     def jvp(self, v):
         """The convolution of v with W, that of x with V_W, and v_b."""
@@ -129,16 +149,18 @@ class Conv2d(Convolution):
 
     def fprop_then(self, unit, x):
         """fprop of this layer and of the elementwise unit after it: bias and unit in one pass."""
-        self.convolve(x)
+        self.begin(x)
         unit.x = self.y
         unit.y = reuse_like(unit.y, self.y)
-        for n in range(unit.y.shape[0]):
-            for o in range(unit.y.shape[1]):
-                between, y = flat(self.y[n, o]), flat(unit.y[n, o])
-                for p in range(y.size):
-                    if self.bias is not None:
-                        between[p] += self.bias[o]
-                    y[p] = unit.function(between[p])
+        for k in range(0, len(x), self.samples):
+            self.convolve(k)
+            for n in range(k, k + self.samples):
+                for o in range(self.out_channels):
+                    between, y = flat(self.y[n, o]), flat(unit.y[n, o])
+                    bias = y.dtype.type(0) if self.bias is None else self.bias[o]
+                    for p in range(y.size):
+                        between[p] += bias
+                        y[p] = unit.function(between[p])
         return unit.y
 
     def bprop_after(self, unit, grad_y):
@@ -146,21 +168,19 @@ class Conv2d(Convolution):
         unit.grad_x = reuse_like(unit.grad_x, unit.x)
         if self.bias is not None and not self.accumulate:
             self.grad_bias[:] = 0
-        for n in range(grad_y.shape[0]):
-            for o in range(grad_y.shape[1]):
-                x, y, grad, between = (
-                    flat(unit.x[n, o]),
-                    flat(unit.y[n, o]),
-                    flat(grad_y[n, o]),
-                    flat(unit.grad_x[n, o]),
-                )
-                total = between.dtype.type(0)
-                for p in range(between.size):
-                    between[p] = grad[p] * unit.derivative(x[p], y[p])
-                    total += between[p]
-                if self.bias is not None:
-                    self.grad_bias[o] += total
-        self.convolve_back(unit.grad_x)
+        self.begin_back()
+        for k in range(0, len(grad_y), self.samples):
+            for n in range(k, k + self.samples):
+                for o in range(self.out_channels):
+                    x, y = flat(unit.x[n, o]), flat(unit.y[n, o])
+                    grad, between = flat(grad_y[n, o]), flat(unit.grad_x[n, o])
+                    total = between.dtype.type(0)
+                    for p in range(between.size):
+                        between[p] = grad[p] * unit.derivative(x[p], y[p])
+                        total += between[p]
+                    if self.bias is not None:
+                        self.grad_bias[o] += total
+            self.convolve_back(unit.grad_x, k)
         return self.grad_x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -192,17 +212,12 @@ class Conv1d(Conv2d):
     axes = 1
 
     def fprop(self, x):
-        self.convolve(flat(x).reshape((x.shape[0], x.shape[1], 1, x.shape[2])))
-        if self.bias is not None:
-            add_to_channels(self.bias, self.y)
-        return self.y.reshape((x.shape[0], self.out_channels, self.y.shape[3]))
+        y = self.images(flat(x).reshape((x.shape[0], x.shape[1], 1, x.shape[2])))
+        return y.reshape((x.shape[0], self.out_channels, y.shape[3]))
 
     def bprop(self, grad_y):
-        grad_y = flat(grad_y).reshape(self.y.shape)
-        if self.bias is not None:
-            sum_channels(grad_y, self.grad_bias, self.accumulate)
-        self.convolve_back(grad_y)
-        return self.grad_x.reshape((grad_y.shape[0], self.in_channels, self.grad_x.shape[3]))
+        grad_x = self.images_back(flat(grad_y).reshape(self.y.shape))
+        return grad_x.reshape((grad_y.shape[0], self.in_channels, grad_x.shape[3]))
 
     def jvp(self, v):
         y = self.convolve_directions(flat(v).reshape(self.x.shape))

@@ -12,7 +12,7 @@ import numpy as np
 from .initializers import Initializer, PyTorchUniform
 from .kernels.buffers import flat, reuse
 from .kernels.planes import fill_places, inside, join, plane_size, runs_of, samples_together, split, tables
-from .kernels.shifts import fill_fine_terms, fill_terms, shifted_dots, shifted_sums
+from .kernels.shifts import all_met, fill_fine_terms, fill_terms, shifted_dots, shifted_sums
 from .kernels.winograd import MOST_CHANNELS, fill_filters, filter_gradient, filtered, sums_size
 from .module import Module
 from .parameter import Parameter
@@ -45,7 +45,7 @@ class Convolution(Module):
         square = self.kernel_size == (3, 3) and (*self.stride, *self.dilation, groups) == (1,) * 5
         self.method = "squares" if square and 16 <= min(coarse, fine) <= max(coarse, fine) <= MOST_CHANNELS else "sums"
         self.coarse = self.fine = self.left = self.filters = self.sums = np.empty(0)
-        self.terms = np.empty(0, np.int64)
+        self.terms, self.met = np.empty(0, np.int64), np.empty((0, 2), np.int64)
         self.places = self.gaps = self.coarse_places = self.coarse_gaps = np.empty(0, np.int64)
         self.margin = self.row = self.end = self.tall = self.wide = self.samples = 0
 
@@ -100,7 +100,7 @@ class Convolution(Module):
         self.prepare(weight, True)
         for k in range(0, len(fine), self.samples):
             self.read_coarse(coarse[k : k + self.samples])
-            self.to_fine(fine.shape[2], fine.shape[3], weight)
+            self.to_fine(coarse.shape[2], fine.shape[2], fine.shape[3], weight)
             self.write_fine(fine[k : k + self.samples])
 
     def gradient_of(self, fine, coarse, add):
@@ -153,9 +153,11 @@ class Convolution(Module):
         inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
         self.fill_terms(inner)
         runs, count = runs_of(rows, columns, self.wide, self.samples)
+        self.met = reuse(self.met, (runs, 2), np.int64)
+        all_met(self.weight.size // self.coarse_channels, self.met)
         shifted_sums(
             flat(weight), self.coarse_channels // self.groups, self.groups,
-            self.fine, inner * phases * self.row, self.terms, self.weight.size // self.coarse_channels,
+            self.fine, inner * phases * self.row, self.terms, self.weight.size // self.coarse_channels, self.met,
             self.coarse, self.margin, self.row, runs, self.wide * self.samples, count,
         )  # fmt: skip
 
@@ -172,13 +174,14 @@ class Convolution(Module):
             return
         inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
         self.fill_terms(inner)
+        runs, count = runs_of(rows, columns, self.wide, self.samples)
         shifted_dots(
             self.coarse, self.margin, self.row, self.coarse_channels // self.groups, self.groups,
             self.fine, inner * phases * self.row, self.terms, self.weight.size // self.coarse_channels,
-            ((rows - 1) * self.wide + columns) * self.samples, flat(self.grad_weight), add or not begins,
+            runs, self.wide * self.samples, count, flat(self.grad_weight), add or not begins,
         )  # fmt: skip
 
-    def to_fine(self, height, width, weight):
+    def to_fine(self, rows, height, width, weight):
         """The fine image's planes from the coarse one's: for each remainder, the terms of the kernel that reach it."""
         if self.method == "squares" and self.by_squares():
             first = (self.before[0] * self.wide + self.before[1]) * self.samples
@@ -189,16 +192,18 @@ class Convolution(Module):
             return
         inner, outer, (s, t) = self.fine_channels // self.groups, self.coarse_channels // self.groups, self.stride
         for phase in range(s * t):
-            size = fill_fine_terms(
-                flat(weight), outer, inner, self.groups, self.kernel_size, self.stride, self.dilation,
-                phase, self.margin, self.row, self.wide, self.samples, self.terms, self.left,
-            )  # fmt: skip
             top, bottom = inside(height, self.before[0], s, phase // t)
             begin, end = inside(width, self.before[1], t, phase % t)
             runs, count = runs_of(bottom - top, end - begin, self.wide, self.samples)
+            self.met = reuse(self.met, (runs, 2), np.int64)
+            size = fill_fine_terms(
+                flat(weight), outer, inner, self.groups, self.kernel_size, self.stride, self.dilation,
+                phase, self.margin, self.row, self.wide, self.samples, rows, top, (bottom - top) // max(1, runs),
+                self.terms, self.left, self.met,
+            )  # fmt: skip
             first = (top * self.wide + begin) * self.samples
             shifted_sums(
-                self.left, inner, self.groups, self.coarse[first:], outer * self.row, self.terms, size,
+                self.left, inner, self.groups, self.coarse[first:], outer * self.row, self.terms, size, self.met,
                 self.fine, phase * self.row + first, s * t * self.row, runs, self.wide * self.samples, count,
             )  # fmt: skip
 

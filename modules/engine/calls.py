@@ -8,7 +8,7 @@ import numpy as np
 from .operations import Operations
 from .plan import Function, Plan, wrong_shape
 from .state import State
-from .stateful import jit_disabled
+from .stateful import jit_disabled, reads_later
 from .tables import changed, is_table, leaves, like, shape_of
 
 INT64 = np.dtype(np.int64)
@@ -95,7 +95,7 @@ class ModulePlan:
         self.samples = dict(zip(leaves(inputs), leaves(arguments), strict=True))
         self.seeds = dict(zip(leaves(seeds), leaves(self.y), strict=True)) if seeds else {}
         self.broken, self._entries = False, {}
-        self._home: State | None = None  # of the grad_x that was handed out
+        self._homes: dict[str, State] = {}  # of the last "y" and "grad_x" that were handed out
         self.tables = any(type(each) is tuple for each in (*inputs, self.y))
         try:
             self.plan = self._plan(module, [self.forward, self.backward])
@@ -121,25 +121,30 @@ class ModulePlan:
         if entry is None:
             entry = self._entries[function.name] = self.plan.caller(function, *arguments)
         self.plan.activate()
-        if self._home is not None:
-            self._home.part("grad_x")
+        for name, home in self._homes.items():
+            if name == "grad_x" or function is self.forward:
+                home.part(name)
         result = entry(*arguments)
         if type(like_names) is tuple:
             result = like(like_names, list(result) if len(function.results) > 1 else [result])
             return changed(own_copy, result)
-        if function is self.backward and isinstance(result, np.ndarray) and result.nbytes > LARGE:
-            return self._handed_out(result)
+        if isinstance(result, np.ndarray) and result.nbytes > LARGE:
+            return self._handed_out("y" if function is self.forward else "grad_x", result)
         return own_copy(result)
 
-    def _handed_out(self, grad_x: np.ndarray) -> np.ndarray:
-        """A module's large `self.grad_x` without copying it; any other array as a copy.
+    def _handed_out(self, name: str, result: np.ndarray) -> np.ndarray:
+        """A module's large `self.grad_x` without copying it, or its `self.y` where no `bprop` reads it; else a copy.
 
         If the caller still holds it at the next call, the module goes on with memory of its own.
         """
-        if self._home is None or not self._home.holds("grad_x", grad_x):
-            with_it = (state for state in self.plan.states if "grad_x" in state.kind.types)
-            self._home = next((state for state in with_it if state.holds("grad_x", grad_x)), None)
-        return grad_x.copy() if self._home is None else grad_x
+        home = self._homes.get(name)
+        if home is None or not home.holds(name, result):
+            self._homes.pop(name, None)
+            for module, state in zip(self.plan.modules, self.plan.states, strict=True):
+                holds = name in state.kind.types and state.holds(name, result)
+                if holds and (name == "grad_x" or not reads_later(type(module), name)):
+                    self._homes[name] = state
+        return result if name in self._homes else result.copy()
 
 
 def named(name: str, values):

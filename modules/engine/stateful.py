@@ -45,6 +45,10 @@ def jit_disabled() -> bool:
     return bool(numba.config.DISABLE_JIT)
 
 
+LATER = {"bprop", "bprop_after", "jvp", "rbprop"}  # what runs after fprop, on what it has stored
+LAYOUT = {"shape", "dtype", "size", "ndim"}
+
+
 class Stateful:
     """Base of everything that the engine compiles: attribute storage, change tracking, the tree of owners."""
 
@@ -302,6 +306,26 @@ def stored_names(cls: type) -> frozenset[str]:
         for instruction in dis.get_instructions(function)
         if instruction.opname == "STORE_ATTR"
     )
+
+
+@remembered
+def reads_later(cls: type, name: str) -> bool:
+    """Whether methods other than `fprop`, or those that they call, may read the numbers in `self.<name>`."""
+    methods = method_names(cls)
+    seen, to_see = {"fprop", "fprop_then"}, set(LATER & methods.keys())
+    while to_see:
+        seen.add(method := to_see.pop())
+        code = [step for step in dis.get_instructions(methods[method]) if step.opname not in ("CACHE", "PUSH_NULL")]
+        for first, second, third in zip(code, code[1:], [*code[2:], code[-1]], strict=False):
+            loaded = first.argval if isinstance(first.argval, tuple) else (first.argval,)
+            if not first.opname.startswith("LOAD_FAST") or "self" not in loaded:
+                continue
+            if "self" in loaded[:-1] or second.opname not in ("LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR"):
+                return True  # it is handed on as a whole
+            if second.argval == name and second.opname != "STORE_ATTR" and third.argval not in LAYOUT:
+                return True
+            to_see |= {second.argval} & methods.keys() - seen
+    return False
 
 
 def copy_tree(root):

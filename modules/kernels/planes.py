@@ -8,6 +8,7 @@ fixed distance from where the patch begins, for all pixels of all images.
 
 import numpy as np
 
+from .buffers import flat
 from .kernel import apart, kernel
 from .lines import clear_line, gather_line, scatter_line
 from .products import strip_width
@@ -92,7 +93,7 @@ def runs_of(rows, columns, wide, samples):
     whole, row = ((rows - 1) * wide + columns) * samples, columns * samples
     if rows < 1 or columns < 1:
         return 0, 0
-    if row < 32 or (row + 31) // 32 * rows >= (whole + 31) // 32:
+    if row < 32 or (row + 31) // 32 * rows > (whole + 31) // 32:
         return 1, whole
     return rows, row
 
@@ -193,25 +194,22 @@ def add_image(image, out):
         out[i] += image[i]
 
 
-@apart
 def add_to_channels(bias, y):
     """y[n, c, i, j] += bias[c]."""
     for n in range(y.shape[0]):
         for c in range(y.shape[1]):
-            for i in range(y.shape[2]):
-                for j in range(y.shape[3]):
-                    y[n, c, i, j] += bias[c]
+            line, number = flat(y[n, c]), bias[c]
+            for p in range(line.size):
+                line[p] += number
 
 
-@apart
 def sum_channels(y, out, add):
     """out[c] = Σ y[n, c, i, j], or out += it."""
     if not add:
         out[:] = 0
     for n in range(y.shape[0]):
         for c in range(y.shape[1]):
-            total = out.dtype.type(0)
-            for i in range(y.shape[2]):
-                for j in range(y.shape[3]):
-                    total += y[n, c, i, j]
+            line, total = flat(y[n, c]), out.dtype.type(0)
+            for p in range(line.size):
+                total += line[p]
             out[c] += total

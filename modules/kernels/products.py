@@ -47,7 +47,7 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
     if b_k == 1 and a_k == 1 and (m <= FEW_ROWS or n < strip or ragged):
         if m == 1:
             for j in range(0, n, 3):
-                DOT_1_3(a, 0, k, b, j * b_j, b_j, out, j, n, 1, min(3, n - j), k, add)
+                DOT_1_3(a, 0, k, b, j * b_j, b_j, out, j, n, 1, min(3, n - j), 1, 0, k, add)
         else:
             share(dot_tiles, ((m + 3) // 4) * ((n + 2) // 3), parts, a, a_i, b, b_j, out, m, k, n, add)
     elif b_j == 1 and n >= strip and (m <= FEW_ROWS or (m <= SOME_ROWS and k <= FEW_TERMS) or k * n <= FEW_NUMBERS):
@@ -71,7 +71,7 @@ def dot_tiles(first, last, a, a_i, b, b_j, out, m, k, n, add):
     for tile in range(first, last):
         i, j = (tile % down, tile // down) if m < n else (tile // across, tile % across)
         i, j = 4 * i, 3 * j
-        DOT_4_3(a, i * a_i, a_i, b, j * b_j, b_j, out, i * n + j, n, min(4, m - i), min(3, n - j), k, add)
+        DOT_4_3(a, i * a_i, a_i, b, j * b_j, b_j, out, i * n + j, n, min(4, m - i), min(3, n - j), 1, 0, k, add)
 
 
 @kernel

@@ -11,35 +11,41 @@ from .threads import parts_of, share
 from .tiles import dot_products, row_sums
 
 SUM_6_2, SUM_4_2, SUM_1_2, SUM_1_8 = row_sums(6, 2), row_sums(4, 2), row_sums(1, 2), row_sums(1, 8)
-DOT_4_3, DOT_1_9 = dot_products(4, 3), dot_products(1, 9)
-STRETCH = 1024  # numbers of a row that are met by all others before the next ones are looked at
+DOT_4_3, DOT_6_4, DOT_1_9 = dot_products(4, 3), dot_products(6, 4), dot_products(1, 9)
+STRETCH = 2048  # numbers of a row that are met by all others before the next ones are looked at
 
 
-def shifted_sums(left, rows, groups, source, source_group, terms, size, out, at, out_row, runs, pitch, count):
+def shifted_sums(
+    left, rows, groups, source, source_group, terms, size, met, out, at, out_row, runs, pitch, count
+):  # fmt: skip
     """out[at + (g rows + i) out_row + q] = Σₖ left[g rows + i, k] source[g source_group + terms[k] + q], of all places
     q = r pitch + p of `runs` runs r and p < count.
 
-    Args: left: (groups rows, size) as a vector; size: how many terms there are; out: where count is less than a strip,
-        numbers of its rows after the first `count` are written, too.
+    Args: left: (groups rows, size) as a vector; size: how many terms there are; met: (first, end) of each run's terms,
+        the others would add zeros; out: where count is less than a strip, numbers of its rows after the first `count`
+        are written, too.
     """
     for g in range(groups):
         for i in range(g * rows, (g + 1) * rows):
-            for q in range(0, runs * pitch, pitch):
-                row = out[at + i * out_row + q : at + i * out_row + q + count]
+            for r in range(runs):
+                begin = at + i * out_row + r * pitch
+                row = out[begin : begin + count]
                 row[:] = 0
-                for k, term in enumerate(terms[:size]):
-                    first = g * source_group + term + q
+                for k in range(met[r, 0], met[r, 1]):
+                    first = g * source_group + terms[k] + r * pitch
                     row += left[i * size + k] * source[first : first + count]
 
 
 @kernel
-def compiled_shifted_sums(left, rows, groups, source, source_group, terms, size, out, at, out_row, runs, pitch, count):
+def compiled_shifted_sums(
+    left, rows, groups, source, source_group, terms, size, met, out, at, out_row, runs, pitch, count
+):  # fmt: skip
     """The same, by strips of places."""
     strip = strip_of(rows, count, strip_width(out))
     strips = groups * runs * ((count + strip - 1) // strip)
     parts = max(1, min(strips, parts_of(2 * rows * size * groups * runs * count)))
     share(
-        sum_strips, strips, parts, left, rows, groups, source, source_group, terms, size,
+        sum_strips, strips, parts, left, rows, groups, source, source_group, terms, size, met,
         out, at, out_row, pitch, count,
     )  # fmt: skip
 
@@ -52,7 +58,7 @@ def strip_of(rows, count, width):
 
 @kernel
 def sum_strips(
-    first, last, left, rows, groups, source, source_group, terms, size, out, at, out_row, pitch, count
+    first, last, left, rows, groups, source, source_group, terms, size, met, out, at, out_row, pitch, count
 ):  # fmt: skip
     """Strips of places, each group's in turn: all rows meet a strip while the cache holds what it is made from."""
     strip = strip_of(rows, count, strip_width(out))
@@ -60,71 +66,109 @@ def sum_strips(
     for tile in range(first, last):
         g, run, k = tile % groups, tile // groups // of_run, tile // groups % of_run
         q = run * pitch + max(0, min(k * strip, count - strip))  # the last strip of a run overlaps
-        begin, to, weights = g * source_group + q, at + g * rows * out_row + q, g * rows * size
+        begin, to, weights = g * source_group + q, at + g * rows * out_row + q, g * rows * size + met[run, 0]
+        kept, terms_met = terms[met[run, 0] :], met[run, 1] - met[run, 0]
         if strip > strip_width(out):
-            SUM_1_8(left, weights, size, 1, source, begin, terms, out, to, out_row, 1, size, False, 0)
+            SUM_1_8(left, weights, size, 1, source, begin, kept, out, to, out_row, 1, terms_met, False, 0)
         elif rows == 1:
-            SUM_1_2(left, weights, size, 1, source, begin, terms, out, to, out_row, 1, size, False, 0)
+            SUM_1_2(left, weights, size, 1, source, begin, kept, out, to, out_row, 1, terms_met, False, 0)
         elif rows % 6 == 0 and rows % 4:
             for i in range(0, rows, 6):
                 SUM_6_2(
-                    left, weights + i * size, size, 1, source, begin, terms,
-                    out, to + i * out_row, out_row, 6, size, False, 0,
+                    left, weights + i * size, size, 1, source, begin, kept,
+                    out, to + i * out_row, out_row, 6, terms_met, False, 0,
                 )  # fmt: skip
         else:
             for i in range(0, rows, 4):
                 SUM_4_2(
-                    left, weights + i * size, size, 1, source, begin, terms,
-                    out, to + i * out_row, out_row, min(4, rows - i), size, False, 0,
+                    left, weights + i * size, size, 1, source, begin, kept,
+                    out, to + i * out_row, out_row, min(4, rows - i), terms_met, False, 0,
                 )  # fmt: skip
 
 
 shifted_sums.compiled_form = compiled_shifted_sums  # type: ignore[attr-defined]
 
 
-def shifted_dots(grad, at, grad_row, rows, groups, source, source_group, terms, size, count, out, add):
-    """out[g rows + i, k] (+)= Σ grad[at + (g rows + i) grad_row + q] source[g source_group + terms[k] + q], q < count.
+def shifted_dots(
+    grad, at, grad_row, rows, groups, source, source_group, terms, size, runs, pitch, count, out, add
+):  # fmt: skip
+    """out[g rows + i, k] (+)= Σ grad[at + (g rows + i) grad_row + q] source[g source_group + terms[k] + q], over all
+    places q = r pitch + p of `runs` runs r and p < count.
 
     Args: size: how many terms there are; out: (groups rows, size) as a vector.
     """
     for g in range(groups):
         for i in range(g * rows, (g + 1) * rows):
-            row = grad[at + i * grad_row : at + i * grad_row + count]
             for k, term in enumerate(terms[:size]):
-                first = g * source_group + term
-                total = row @ source[first : first + count]
-                out[i * size + k] = out[i * size + k] + total if add else total
+                total = out[i * size + k] if add else 0
+                for q in range(0, runs * pitch, pitch):
+                    row, other = at + i * grad_row + q, g * source_group + term + q
+                    total += grad[row : row + count] @ source[other : other + count]
+                out[i * size + k] = total
 
 
 @kernel
-def compiled_shifted_dots(grad, at, grad_row, rows, groups, source, source_group, terms, size, count, out, add):
-    """The same, in tiles of 4 rows and 3 terms, or of one row and 9 terms."""
-    tiles = groups * ((rows + 3) // 4) * ((size + 8) // 9 if rows == 1 else (size + 2) // 3)
-    parts = min(tiles, parts_of(2 * rows * size * groups * count))
-    share(dot_stretches, tiles, parts, grad, at, grad_row, rows, source, source_group, terms, size, count, out, add)
+def compiled_shifted_dots(
+    grad, at, grad_row, rows, groups, source, source_group, terms, size, runs, pitch, count, out, add
+):  # fmt: skip
+    """The same, in tiles of 4 rows and 3 terms, of 6 rows and 4 terms, or of one row and 9 terms."""
+    down, across = dot_tile(rows)
+    tiles = groups * ((rows + down - 1) // down) * ((size + across - 1) // across)
+    parts = min(tiles, parts_of(2 * rows * size * groups * runs * count))
+    share(
+        dot_stretches, tiles, parts, grad, at, grad_row, rows, source, source_group, terms, size,
+        runs, pitch, count, out, add,
+    )  # fmt: skip
 
 
 @kernel
-def dot_stretches(first, last, grad, at, grad_row, rows, source, source_group, terms, size, count, out, add):
-    """Tiles of rows and terms, a stretch of places at a time."""
-    together = 9 if rows == 1 else 3
-    down, across = (rows + 3) // 4, (size + together - 1) // together
-    for q in range(0, count, STRETCH):
-        length, more = min(STRETCH, count - q), add or q > 0
-        for tile in range(first, last):
-            g, i, k = tile // (down * across), 4 * (tile // across % down), together * (tile % across)
-            begin, to = g * source_group + q, (g * rows + i) * size + k
-            real, columns, from_ = min(4, rows - i), min(together, size - k), at + (g * rows + i) * grad_row + q
-            if rows == 1:
-                DOT_1_9(grad, from_, grad_row, source, begin, terms[k:], out, to, size, 1, columns, length, more)
-            else:
-                DOT_4_3(
-                    grad, from_, grad_row, source, begin, terms[k:],
-                    out, to, size, real, columns, length, more,
-                )  # fmt: skip
+def dot_tile(rows):
+    """Rows and terms of a tile."""
+    if rows == 1:
+        return 1, 9
+    return (6, 4) if rows % 6 == 0 and rows % 4 else (4, 3)
+
+
+@kernel
+def dot_stretches(
+    first, last, grad, at, grad_row, rows, source, source_group, terms, size, runs, pitch, count, out, add
+):  # fmt: skip
+    """Tiles of rows and terms, a stretch of places at a time: of one run, or of a few short ones."""
+    (tall, together), length = dot_tile(rows), min(STRETCH, count)
+    down, across, lines = (rows + tall - 1) // tall, (size + together - 1) // together, max(1, STRETCH // count)
+    for r in range(0, runs, lines):
+        for p in range(0, count, length):
+            at_once, numbers, more = min(lines, runs - r), min(length, count - p), add or r + p > 0
+            for tile in range(first, last):
+                g, i, k = tile // (down * across), tall * (tile // across % down), together * (tile % across)
+                begin, to = g * source_group + r * pitch + p, (g * rows + i) * size + k
+                real, columns = min(tall, rows - i), min(together, size - k)
+                from_ = at + (g * rows + i) * grad_row + r * pitch + p
+                if tall == 1:
+                    DOT_1_9(
+                        grad, from_, grad_row, source, begin, terms[k:],
+                        out, to, size, 1, columns, at_once, pitch, numbers, more,
+                    )  # fmt: skip
+                elif tall == 6:
+                    DOT_6_4(
+                        grad, from_, grad_row, source, begin, terms[k:],
+                        out, to, size, 6, columns, at_once, pitch, numbers, more,
+                    )  # fmt: skip
+                else:
+                    DOT_4_3(
+                        grad, from_, grad_row, source, begin, terms[k:],
+                        out, to, size, real, columns, at_once, pitch, numbers, more,
+                    )  # fmt: skip
 
 
 shifted_dots.compiled_form = compiled_shifted_dots  # type: ignore[attr-defined]
+
+
+@apart
+def all_met(size, met):
+    """met[r] = (0, size): each run meets all terms."""
+    for r in range(met.shape[0]):
+        met[r, 0], met[r, 1] = 0, size
 
 
 @apart
@@ -140,21 +184,29 @@ def fill_terms(channels, kernel_size, stride, dilation, row, wide, samples, term
 
 @apart
 def fill_fine_terms(
-    weight, outer, inner, groups, kernel_size, stride, dilation, phase, start, row, wide, samples, terms, left
+    weight, outer, inner, groups, kernel_size, stride, dilation, phase, start, row, wide, samples, rows,
+    top, together, terms, left, met,
 ):  # fmt: skip
     """The terms by which the coarse image's planes reach one plane of the fine one, and left[g c, term], their weights.
 
     Args: weight: (groups outer, inner, *kernel_size) as a vector; phase: which plane;
-        start: where the coarse planes begin.
+        start: where the coarse planes begin; rows: of the coarse image; met: to be filled, (first, end) of the terms
+        that run r meets, which is rows top + together r and so on of the fine plane.
     Returns how many terms there are.
     """
     (s, t), (d, e), taps, count = stride, dilation, kernel_size[0] * kernel_size[1], 0
+    met[:] = 0
     for tap in range(taps):
         i, j = d * (tap // kernel_size[1]), e * (tap % kernel_size[1])
         if i % s * t + j % t == phase:
             for o in range(outer):
                 terms[count * outer + o] = start + o * row - (i // s * wide + j // t) * samples
             count += 1
+            for r in range(met.shape[0]):  # fine row f meets coarse row f - i // s
+                if i // s <= top + together * r - rows:
+                    met[r, 0] = count * outer
+                if i // s < top + together * (r + 1):
+                    met[r, 1] = count * outer
     size, found = count * outer, 0
     for tap in range(taps):
         i, j = d * (tap // kernel_size[1]), e * (tap % kernel_size[1])

@@ -159,45 +159,45 @@ def add_directions(normal, v_weight, out):
             out[n, k] += v_weight[k] * normal[n, k]
 
 
-def plane_moments(x, mean, var):
-    """mean[c] and var[c] of a channel's planes; x (N, C, P)."""
-    count = x.shape[0] * x.shape[2]
-    for c in range(mean.size):
-        total = square = x.dtype.type(0)
-        first = x[0, c, 0]
-        for n in range(x.shape[0]):
-            row = x[n, c]
-            for p in range(row.size):
-                total += row[p] - first
-        mean[c] = first + total / count
-        for n in range(x.shape[0]):
-            row = x[n, c]
-            for p in range(row.size):
-                square += (row[p] - mean[c]) * (row[p] - mean[c])
-        var[c] = square / count
+def channel_moments(x, c):
+    """Mean and variance of channel c; x (N, C, P)."""
+    total = square = x.dtype.type(0)
+    count, first = x.shape[0] * x.shape[2], x[0, c, 0]
+    for n in range(x.shape[0]):
+        row = x[n, c]
+        for p in range(row.size):
+            total += row[p] - first
+    mean = first + total / count
+    for n in range(x.shape[0]):
+        row = x[n, c]
+        for p in range(row.size):
+            square += (row[p] - mean) * (row[p] - mean)
+    return mean, square / count
 
 
-def normal_planes(x, mean, inverse, weight, bias, normal, y):
-    """normal = (x - mean[c]) inverse[c], and y = weight[c] normal + bias[c] unless weight is None; all (N, C, P)."""
-    for c in range(mean.size):
-        for n in range(x.shape[0]):
-            row, out = x[n, c], normal[n, c]
-            for p in range(row.size):
-                out[p] = (row[p] - mean[c]) * inverse[c]
-            if weight is not None:
-                result = y[n, c]
-                for p in range(row.size):
-                    result[p] = weight[c] * out[p] + bias[c]
+def normal_channel(x, c, mean, inverse, scale, shift, y):
+    """y = scale (x - mean) inverse + shift in channel c; x, y (N, C, P)."""
+    for n in range(x.shape[0]):
+        row, out = x[n, c], y[n, c]
+        for p in range(row.size):
+            out[p] = scale * ((row[p] - mean) * inverse) + shift
 
 
-def plane_gradient_means(grad, normal, mean_grad, mean_product):
-    """The means of grad and of grad normal over a channel's planes; grad, normal (N, C, P)."""
+def channel_gradient_means(grad, x, c, mean, inverse):
+    """The means of grad and of grad x̂ in channel c, with x̂ = (x - mean) inverse; grad, x (N, C, P)."""
     count = grad.shape[0] * grad.shape[2]
-    for c in range(mean_grad.size):
-        total = product = grad.dtype.type(0)
-        for n in range(grad.shape[0]):
-            row, other = grad[n, c], normal[n, c]
-            for p in range(row.size):
-                total += row[p]
-                product += row[p] * other[p]
-        mean_grad[c], mean_product[c] = total / count, product / count
+    total = product = grad.dtype.type(0)
+    for n in range(grad.shape[0]):
+        row, other = grad[n, c], x[n, c]
+        for p in range(row.size):
+            total += row[p]
+            product += row[p] * ((other[p] - mean) * inverse)
+    return total / count, product / count
+
+
+def normal_channel_bprop(grad, x, c, mean, inverse, scale, mean_grad, mean_product, out):
+    """out = scale (grad - mean_grad - x̂ mean_product) in channel c, x̂ as above; all (N, C, P)."""
+    for n in range(grad.shape[0]):
+        row, other, result = grad[n, c], x[n, c], out[n, c]
+        for p in range(row.size):
+            result[p] = scale * (row[p] - mean_grad - (other[p] - mean) * inverse * mean_product)

@@ -176,42 +176,43 @@ def row_sums(rows: int, vectors: int):
 
 
 def dot_products(rows: int, columns: int):
-    """Make the tile c[i, j] (+)= Σₖ a[i, k] b[j, k] of `rows` rows of a and `columns` rows of b, both contiguous in k.
+    """Make the tile c[i, j] (+)= Σₖ a[i, k] b[j, k] of `rows` rows of a and `columns` rows of b.
 
     Its arguments: a (offset, stride of i), b (offset, stride of j or a table of row j's offsets), c (offset, stride of
-    i), the numbers of rows and of columns that are there (the others repeat the last), the number of k, and whether to
-    add to c.
+    i), the numbers of rows and of columns that are there (the others repeat the last), where the k lie: how many runs,
+    from one to the next, and how many in a row, and whether to add to c.
     """
 
     @intrinsic
-    def tile(typing_context, a, a_at, a_i, b, b_at, b_j, c, c_at, c_i, real, real_columns, count, add):
+    def tile(typing_context, a, a_at, a_i, b, b_at, b_j, c, c_at, c_i, real, real_columns, runs, pitch, count, add):
         kind = stride_type(b_j)
 
         def generate(context, builder, signature, args):
             data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b), (6, c))]
-            _, a_at, a_i, _, b_at, b_j, _, c_at, c_i, real, real_columns, count, add_to = args
+            _, a_at, a_i, _, b_at, b_j, _, c_at, c_i, real, real_columns, runs, pitch, count, add_to = args
             t = Tile(context, builder, a.dtype)
             width = t.width
             a0, b0, c0 = (builder.gep(base, [at]) for base, at in zip(data, (a_at, b_at, c_at), strict=True))
             left = t.rows(a0, a_i, rows, real)
             right = t.rows(b0, table(context, builder, kind, b_j), columns, real_columns)
             slots = t.sums(rows * columns)
+
+            def add_products(at, load):
+                b_vectors = [load(builder.gep(pointer, [at])) for pointer in right]
+                for i in range(rows):
+                    a_vector = load(builder.gep(left[i], [at]))
+                    for j in range(columns):
+                        t.add_product(slots[i * columns + j], a_vector, b_vectors[j])
+
             whole = builder.sdiv(count, cgutils.intp_t(width))
-            with cgutils.for_range(builder, whole) as loop:
-                at = builder.mul(loop.index, cgutils.intp_t(width))
-                b_vectors = [t.load(builder.gep(pointer, [at])) for pointer in right]
-                for i in range(rows):
-                    a_vector = t.load(builder.gep(left[i], [at]))
-                    for j in range(columns):
-                        t.add_product(slots[i * columns + j], a_vector, b_vectors[j])
             done = builder.mul(whole, cgutils.intp_t(width))
-            with builder.if_then(builder.icmp_signed("<", done, count)):
-                mask = builder.not_(t.mask_from(builder.sub(count, done), 0))
-                b_vectors = [t.load_some(builder.gep(pointer, [done]), mask) for pointer in right]
-                for i in range(rows):
-                    a_vector = t.load_some(builder.gep(left[i], [done]), mask)
-                    for j in range(columns):
-                        t.add_product(slots[i * columns + j], a_vector, b_vectors[j])
+            with cgutils.for_range(builder, runs) as run:
+                first = builder.mul(run.index, pitch)
+                with cgutils.for_range(builder, whole) as loop:
+                    add_products(builder.add(first, builder.mul(loop.index, cgutils.intp_t(width))), t.load)
+                with builder.if_then(builder.icmp_signed("<", done, count)):
+                    mask = builder.not_(t.mask_from(builder.sub(count, done), 0))
+                    add_products(builder.add(first, done), lambda pointer: t.load_some(pointer, mask))
             totals = [t.total(builder.load(slot)) for slot in slots]
             across = t.rows(c0, cgutils.intp_t(1), columns, real_columns)
             offsets = [
@@ -232,7 +233,7 @@ def dot_products(rows: int, columns: int):
             return context.get_dummy_value()
 
         n = types.intp
-        return types.none(a, n, n, b, n, kind, c, n, n, n, n, n, types.boolean), generate
+        return types.none(a, n, n, b, n, kind, c, n, n, n, n, n, n, n, types.boolean), generate
 
     return tile
 

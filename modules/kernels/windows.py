@@ -6,7 +6,10 @@ Each plain Python function is the meaning of the compiled one below it.
 """
 
 from .kernel import apart, kernel
-from .lines import max_line
+from .largest import largest_line
+from .threads import parts_of, share
+
+COMPARE_FLOPS = 4  # what a comparison counts for when work is shared
 
 
 @apart
@@ -47,26 +50,24 @@ def largest_of(x, down, across, kernel_size, stride, padding, step, y, largest):
 
 @kernel
 def compiled_largest_of(x, down, across, kernel_size, stride, padding, step, y, largest):
-    """The same, a line of windows at a time: one place of each window after the other; of equal numbers the first."""
-    planes, height, width = x.shape
-    rows, columns = down.shape[0], across.shape[0]
+    """The same, a line of windows at a time; some threads' planes each."""
+    parts = min(x.shape[0], parts_of(COMPARE_FLOPS * kernel_size[0] * kernel_size[1] * y.size))
+    share(largest_of_planes, x.shape[0], parts, x, down, kernel_size, stride, padding, step, y, largest)
+
+
+@kernel
+def largest_of_planes(begin, end, x, down, kernel_size, stride, padding, step, y, largest):
+    """Some planes."""
+    height, width = x.shape[1:]
+    rows, columns = y.shape[1:]
     numbers, best, places = x.reshape(x.size), y.reshape(y.size), largest.reshape(largest.size)
-    for m in range(planes):
+    for m in range(begin, end):
         for r in range(rows):
-            for c in range(columns):
-                largest[m, r, c] = down[r, 0] * width + across[c, 0]
-                y[m, r, c] = x[m, down[r, 0], across[c, 0]]
-        for i in range(kernel_size[0]):
-            for j in range(kernel_size[1]):
-                left = step[1] * j - padding[1]  # of the first window's place
-                first = max(0, (stride[1] - 1 - left) // stride[1])
-                count = min(columns, (width - left + stride[1] - 1) // stride[1]) - first
-                for r in range(rows):
-                    row = stride[0] * r + step[0] * i - padding[0]
-                    if row >= 0 and row < height:
-                        place = row * width + left + stride[1] * first
-                        to = (m * rows + r) * columns + first
-                        max_line(numbers, m * height * width + place, stride[1], best, places, to, place, count)
+            top, inside = down[r, 0], (down[r, 1] - down[r, 0] + step[0] - 1) // step[0]
+            largest_line(
+                numbers, (m * height + top) * width, step[0] * width, inside, kernel_size[1], step[1], stride[1],
+                -padding[1], width, best, (m * rows + r) * columns, places, top * width, columns,
+            )  # fmt: skip
 
 
 largest_of.compiled_form = compiled_largest_of  # type: ignore[attr-defined]
