@@ -60,18 +60,14 @@ class Conv2d(Convolution):
         """y, some samples at a time."""
         self.begin(x)
         for k in range(0, len(x), self.samples):
-            self.convolve(k)
-            if self.bias is not None:
-                add_to_channels(self.bias, self.y[k : k + self.samples])
+            self.convolve(k, self.none if self.bias is None else self.bias)
         return self.y
 
     def images_back(self, grad_y):
         """grad_x, and the gradients of the parameters."""
         self.begin_back()
         for k in range(0, len(grad_y), self.samples):
-            if self.bias is not None:
-                sum_channels(grad_y[k : k + self.samples], self.grad_bias, self.accumulate or k > 0)
-            self.convolve_back(grad_y, k)
+            self.convolve_back(grad_y, k, self.none if self.bias is None else self.grad_bias)
         return self.grad_x
 
     def begin(self, x):
@@ -81,24 +77,23 @@ class Conv2d(Convolution):
         self.lay_out(len(x), rows, columns, x.shape[2], x.shape[3], x.dtype)
         self.prepare(self.weight, False)
 
-    def convolve(self, k):
-        """y without the bias, of as many samples from k on as the cache holds planes of."""
-        self.read_fine(self.x[k : k + self.samples])
-        self.to_coarse(self.y.shape[2], self.y.shape[3], self.weight)
-        self.write_coarse(self.y[k : k + self.samples])
+    def convolve(self, k, bias):
+        """y of as many samples from k on as the cache holds planes of."""
+        self.some_coarse(self.x[k : k + self.samples], self.weight, bias, self.y[k : k + self.samples])
 
     def begin_back(self):
         """Memory for grad_x."""
         self.grad_x = reuse_like(self.grad_x, self.x)
         self.prepare(self.weight, True)
 
-    def convolve_back(self, grad_y, k):
-        """The gradients of weight and x, of as many samples from k on."""
-        (rows, columns), (height, width) = grad_y.shape[2:], self.x.shape[2:]
-        self.read_fine(self.x[k : k + self.samples])
-        self.read_coarse(grad_y[k : k + self.samples])
-        self.add_weight_gradient(rows, columns, self.accumulate, k == 0, k + self.samples == len(grad_y))
-        if self.needs_grad_x:
+    def convolve_back(self, grad_y, k, grad_bias):
+        """The gradients of weight, bias and x, of as many samples from k on."""
+        (rows, _), (height, width) = grad_y.shape[2:], self.x.shape[2:]
+        x, grad_y, ends = self.x[k : k + self.samples], grad_y[k : k + self.samples], k + self.samples == len(self.x)
+        self.some_gradient(x, grad_y, grad_bias, self.accumulate, k == 0, ends)
+        if self.needs_grad_x and self.together:
+            self.some_fine(grad_y, self.weight, self.grad_x)
+        elif self.needs_grad_x:  # the planes of grad_y are there
             self.to_fine(rows, height, width, self.weight)
             self.write_fine(self.grad_x[k : k + self.samples])
 
@@ -153,7 +148,7 @@ class Conv2d(Convolution):
         unit.x = self.y
         unit.y = reuse_like(unit.y, self.y)
         for k in range(0, len(x), self.samples):
-            self.convolve(k)
+            self.convolve(k, self.none)
             for n in range(k, k + self.samples):
                 for o in range(self.out_channels):
                     between, y = flat(self.y[n, o]), flat(unit.y[n, o])
@@ -180,7 +175,7 @@ class Conv2d(Convolution):
                         total += between[p]
                     if self.bias is not None:
                         self.grad_bias[o] += total
-            self.convolve_back(unit.grad_x, k)
+            self.convolve_back(unit.grad_x, k, self.none)
         return self.grad_x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:

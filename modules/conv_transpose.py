@@ -72,10 +72,12 @@ class ConvTranspose2d(Convolution):
         x, (rows, columns) = self.x, self.x.shape[2:]
         self.prepare(self.weight, False)
         for k in range(0, len(x), self.samples):
-            self.read_coarse(x[k : k + self.samples])
-            self.read_fine(grad_y[k : k + self.samples])
-            self.add_weight_gradient(rows, columns, self.accumulate, k == 0, k + self.samples == len(x))
-            if self.needs_grad_x:
+            ends = k + self.samples == len(x)
+            fine, coarse = grad_y[k : k + self.samples], x[k : k + self.samples]
+            self.some_gradient(fine, coarse, self.none, self.accumulate, k == 0, ends)
+            if self.needs_grad_x and self.together:
+                self.some_coarse(fine, self.weight, self.none, self.grad_x)
+            elif self.needs_grad_x:  # the planes of grad_y are there
                 self.to_coarse(rows, columns, self.weight)
                 self.write_coarse(self.grad_x[k : k + self.samples])
         return self.grad_x

@@ -11,7 +11,19 @@ import numpy as np
 
 from .initializers import Initializer, PyTorchUniform
 from .kernels.buffers import flat, reuse
-from .kernels.planes import fill_places, inside, join, plane_size, runs_of, samples_together, split, tables
+from .kernels.depthwise import channel_dots, channel_sums, samples_of_channel
+from .kernels.planes import (
+    add_to_planes,
+    fill_places,
+    inside,
+    join,
+    plane_size,
+    runs_of,
+    samples_together,
+    split,
+    sum_planes,
+    tables,
+)
 from .kernels.shifts import all_met, fill_fine_terms, fill_terms, shifted_dots, shifted_sums
 from .kernels.winograd import MOST_CHANNELS, fill_filters, filter_gradient, filtered, sums_size
 from .module import Module
@@ -44,10 +56,12 @@ class Convolution(Module):
         self._padding = padding if isinstance(padding, str) else self.before
         square = self.kernel_size == (3, 3) and (*self.stride, *self.dilation, groups) == (1,) * 5
         self.method = "squares" if square and 16 <= min(coarse, fine) <= max(coarse, fine) <= MOST_CHANNELS else "sums"
-        self.coarse = self.fine = self.left = self.filters = self.sums = np.empty(0)
+        if groups == coarse == fine and self.stride == (1, 1):
+            self.method = "channels"
+        self.coarse = self.fine = self.left = self.filters = self.sums = self.none = np.empty(0)
         self.terms, self.met = np.empty(0, np.int64), np.empty((0, 2), np.int64)
         self.places = self.gaps = self.coarse_places = self.coarse_gaps = np.empty(0, np.int64)
-        self.margin = self.row = self.end = self.tall = self.wide = self.samples = 0
+        self.margin = self.row = self.end = self.tall = self.wide = self.samples = self.together = 0
 
     def start(self, bias: bool, out: int, weight_init: Initializer | None, bias_init: Initializer | None) -> None:
         """Make the parameters."""
@@ -64,13 +78,19 @@ class Convolution(Module):
         wide = plane_size(columns, width, self.before[1], self.reach[1], t)
         channels = self.fine_channels * s * t + self.coarse_channels
         lanes = 64 // size  # at most, in one vector
-        self.samples = n = samples_together(n, lanes, channels * tall * wide * size)
+        self.together = 0
+        if self.method == "channels":  # of so many numbers each, with what is read around them
+            self.together = samples_of_channel(n, lanes, (tall + self.reach[0] + 3) * wide + self.reach[1] + 4)
+        self.samples = n if self.together else samples_together(n, lanes, channels * tall * wide * size)
+        n = self.together if self.together else self.samples
         self.tall, self.wide, self.end = tall, wide, n * tall * wide
         self.row = (self.end + 31) // 32 * 32 + lanes  # odd: rows do not share their cache sets
         self.margin = n * (self.reach[0] // s * wide + self.reach[1] // t)
         beyond = n * (3 * wide + 4) + 32  # what is read past the last row
-        self.coarse = reuse(self.coarse, (self.margin + self.coarse_channels * self.row + beyond,), dtype)
-        self.fine = reuse(self.fine, (self.fine_channels * s * t * self.row + self.margin + beyond,), dtype)
+        planes = 1 if self.together else self.coarse_channels
+        self.coarse = reuse(self.coarse, (self.margin + planes * self.row + beyond,), dtype)
+        planes = 1 if self.together else self.fine_channels * s * t
+        self.fine = reuse(self.fine, (planes * self.row + self.margin + beyond,), dtype)
         self.terms = reuse(
             self.terms, (max(self.coarse_channels, self.fine_channels) // self.groups * k * m,), np.int64
         )
@@ -90,26 +110,71 @@ class Convolution(Module):
         self.lay_out(len(fine), coarse.shape[2], coarse.shape[3], fine.shape[2], fine.shape[3], fine.dtype)
         self.prepare(weight, False)
         for k in range(0, len(fine), self.samples):
-            self.read_fine(fine[k : k + self.samples])
-            self.to_coarse(coarse.shape[2], coarse.shape[3], weight)
-            self.write_coarse(coarse[k : k + self.samples])
+            self.some_coarse(fine[k : k + self.samples], weight, self.none, coarse[k : k + self.samples])
 
     def fine_of(self, coarse, weight, fine):
         """Write the fine image of a coarse one."""
         self.lay_out(len(fine), coarse.shape[2], coarse.shape[3], fine.shape[2], fine.shape[3], fine.dtype)
         self.prepare(weight, True)
         for k in range(0, len(fine), self.samples):
-            self.read_coarse(coarse[k : k + self.samples])
-            self.to_fine(coarse.shape[2], fine.shape[2], fine.shape[3], weight)
-            self.write_fine(fine[k : k + self.samples])
+            self.some_fine(coarse[k : k + self.samples], weight, fine[k : k + self.samples])
 
     def gradient_of(self, fine, coarse, add):
         """The weights' gradient from both images, of which one is a gradient; or add it."""
         self.lay_out(len(fine), coarse.shape[2], coarse.shape[3], fine.shape[2], fine.shape[3], fine.dtype)
         for k in range(0, len(fine), self.samples):
-            self.read_fine(fine[k : k + self.samples])
-            self.read_coarse(coarse[k : k + self.samples])
-            self.add_weight_gradient(coarse.shape[2], coarse.shape[3], add, k == 0, k + self.samples == len(fine))
+            begins, ends = k == 0, k + self.samples == len(fine)
+            self.some_gradient(fine[k : k + self.samples], coarse[k : k + self.samples], self.none, add, begins, ends)
+
+    def some_coarse(self, fine, weight, bias, coarse):
+        """The coarse images of as many samples as there are planes for; bias: for each channel, or none."""
+        rows, columns = coarse.shape[2:]
+        if not self.together:
+            self.read_fine(fine)
+            self.to_coarse(rows, columns, weight)
+            add_to_planes(bias, self.coarse, self.margin, self.row, self.end)
+            self.write_coarse(coarse)
+            return
+        runs, count = self.meet_all(rows, columns)
+        channel_sums(
+            flat(fine), fine.shape, self.places, self.gaps, 0, flat(coarse), coarse.shape, self.coarse_places,
+            self.margin, flat(weight), bias, self.terms, self.met, self.together, self.row, self.end,
+            runs, self.wide * self.together, count, 0, self.fine.size,
+        )  # fmt: skip
+
+    def some_fine(self, coarse, weight, fine):
+        """The fine images of as many samples."""
+        (rows, _), (height, width) = coarse.shape[2:], fine.shape[2:]
+        if not self.together:
+            self.read_coarse(coarse)
+            self.to_fine(rows, height, width, weight)
+            self.write_fine(fine)
+            return
+        _, first, runs, count = self.meet_some(0, rows, height, width, weight)
+        channel_sums(
+            flat(coarse), coarse.shape, self.coarse_places, self.coarse_gaps, self.margin, flat(fine), fine.shape,
+            self.places, 0, self.left, self.none, self.terms, self.met, self.together, self.row, self.end,
+            runs, self.wide * self.together, count, first, self.coarse.size,
+        )  # fmt: skip
+
+    def some_gradient(self, fine, coarse, grad_bias, add, begins, ends):
+        """The weights' gradient from as many samples; begins, ends: whether these are the first and the last.
+
+        grad_bias: for the sums of the coarse image's channels, or none.
+        """
+        rows, columns = coarse.shape[2:]
+        if not self.together:
+            self.read_fine(fine)
+            self.read_coarse(coarse)
+            sum_planes(self.coarse, self.margin, self.row, self.end, grad_bias, add or not begins)
+            self.add_weight_gradient(rows, columns, add, begins, ends)
+            return
+        runs, count = self.meet_all(rows, columns)
+        channel_dots(
+            flat(fine), fine.shape, self.places, self.gaps, flat(coarse), coarse.shape, self.coarse_places,
+            self.coarse_gaps, self.margin, self.terms, self.together, self.row, self.end,
+            runs, self.wide * self.together, count, flat(self.grad_weight), grad_bias, add, self.coarse.size,
+        )  # fmt: skip
 
     # -- planes --------------------------------------------------------------------------------------------------------
 
@@ -151,10 +216,7 @@ class Convolution(Module):
             )  # fmt: skip
             return
         inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
-        self.fill_terms(inner)
-        runs, count = runs_of(rows, columns, self.wide, self.samples)
-        self.met = reuse(self.met, (runs, 2), np.int64)
-        all_met(self.weight.size // self.coarse_channels, self.met)
+        runs, count = self.meet_all(rows, columns)
         shifted_sums(
             flat(weight), self.coarse_channels // self.groups, self.groups,
             self.fine, inner * phases * self.row, self.terms, self.weight.size // self.coarse_channels, self.met,
@@ -173,8 +235,7 @@ class Convolution(Module):
             )  # fmt: skip
             return
         inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
-        self.fill_terms(inner)
-        runs, count = runs_of(rows, columns, self.wide, self.samples)
+        runs, count = self.meet_all(rows, columns)
         shifted_dots(
             self.coarse, self.margin, self.row, self.coarse_channels // self.groups, self.groups,
             self.fine, inner * phases * self.row, self.terms, self.weight.size // self.coarse_channels,
@@ -192,24 +253,41 @@ class Convolution(Module):
             return
         inner, outer, (s, t) = self.fine_channels // self.groups, self.coarse_channels // self.groups, self.stride
         for phase in range(s * t):
-            top, bottom = inside(height, self.before[0], s, phase // t)
-            begin, end = inside(width, self.before[1], t, phase % t)
-            runs, count = runs_of(bottom - top, end - begin, self.wide, self.samples)
-            self.met = reuse(self.met, (runs, 2), np.int64)
-            size = fill_fine_terms(
-                flat(weight), outer, inner, self.groups, self.kernel_size, self.stride, self.dilation,
-                phase, self.margin, self.row, self.wide, self.samples, rows, top, (bottom - top) // max(1, runs),
-                self.terms, self.left, self.met,
-            )  # fmt: skip
-            first = (top * self.wide + begin) * self.samples
+            size, first, runs, count = self.meet_some(phase, rows, height, width, weight)
             shifted_sums(
                 self.left, inner, self.groups, self.coarse[first:], outer * self.row, self.terms, size, self.met,
                 self.fine, phase * self.row + first, s * t * self.row, runs, self.wide * self.samples, count,
             )  # fmt: skip
 
-    def fill_terms(self, inner):
-        """Where the terms of a patch lie."""
-        fill_terms(inner, self.kernel_size, self.stride, self.dilation, self.row, self.wide, self.samples, self.terms)
+    def meet_all(self, rows, columns):
+        """Where the terms of a patch lie; the runs of a coarse plane, and how many numbers are in each."""
+        inner, samples = self.fine_channels // self.groups, self.samples_of_planes()
+        fill_terms(inner, self.kernel_size, self.stride, self.dilation, self.row, self.wide, samples, self.terms)
+        runs, count = runs_of(rows, columns, self.wide, samples)
+        self.met = reuse(self.met, (runs, 2), np.int64)
+        all_met(self.weight.size // self.coarse_channels, self.met)
+        return runs, count
+
+    def meet_some(self, phase, rows, height, width, weight):
+        """The terms by which `rows` rows of the coarse planes reach a plane of the fine image.
+
+        Returns how many there are, where the plane's pixels begin, its runs, and how many numbers are in each.
+        """
+        inner, outer, (s, t) = self.fine_channels // self.groups, self.coarse_channels // self.groups, self.stride
+        samples = self.samples_of_planes()
+        top, bottom = inside(height, self.before[0], s, phase // t)
+        begin, end = inside(width, self.before[1], t, phase % t)
+        runs, count = runs_of(bottom - top, end - begin, self.wide, samples)
+        self.met = reuse(self.met, (runs, 2), np.int64)
+        size = fill_fine_terms(
+            flat(weight), outer, inner, self.groups, self.kernel_size, self.stride, self.dilation,
+            phase, self.margin, self.row, self.wide, samples, rows, top, (bottom - top) // max(1, runs),
+            self.terms, self.left, self.met,
+        )  # fmt: skip
+        return size, (top * self.wide + begin) * samples, runs, count
+
+    def samples_of_planes(self):
+        return self.together if self.together else self.samples
 
     # -- settings ----------------------------------------------------------------------------------------------------
 

@@ -194,6 +194,23 @@ def add_image(image, out):
         out[i] += image[i]
 
 
+def add_to_planes(bias, planes, start, row, end):
+    """planes[start + c row + q] += bias[c] for q < end, as far as there are biases."""
+    for c in range(bias.size):
+        line, number = planes[start + c * row : start + c * row + end], bias[c]
+        for q in range(end):
+            line[q] += number
+
+
+def sum_planes(planes, start, row, end, out, add):
+    """out[c] (+)= Σ planes[start + c row + q], q < end, as far as out reaches."""
+    for c in range(out.size):
+        line, total = planes[start + c * row : start + c * row + end], out.dtype.type(0)
+        for q in range(end):
+            total += line[q]
+        out[c] = out[c] + total if add else total
+
+
 def add_to_channels(bias, y):
     """y[n, c, i, j] += bias[c]."""
     for n in range(y.shape[0]):

@@ -10,7 +10,7 @@ from .products import strip_width
 from .threads import parts_of, share
 from .tiles import dot_products, row_sums
 
-SUM_6_2, SUM_4_2, SUM_1_2, SUM_1_8 = row_sums(6, 2), row_sums(4, 2), row_sums(1, 2), row_sums(1, 8)
+SUM_6_2, SUM_4_2, SUM_1_2, SUM_1_7, SUM_1_8 = (row_sums(*tile) for tile in ((6, 2), (4, 2), (1, 2), (1, 7), (1, 8)))
 DOT_4_3, DOT_6_4, DOT_1_9 = dot_products(4, 3), dot_products(6, 4), dot_products(1, 9)
 STRETCH = 2048  # numbers of a row that are met by all others before the next ones are looked at
 
@@ -52,8 +52,11 @@ def compiled_shifted_sums(
 
 @kernel
 def strip_of(rows, count, width):
-    """Places of a tile: `width`; of one row by itself four times as many, if there are as many."""
-    return 4 * width if rows == 1 and count >= 4 * width else width
+    """Places of a tile: `width`; of one row by itself about four times as many, if there are as many."""
+    if rows > 1 or count < 4 * width:
+        return width
+    seven = 7 * width // 2
+    return seven if count % seven == 0 else 4 * width
 
 
 @kernel
@@ -68,7 +71,9 @@ def sum_strips(
         q = run * pitch + max(0, min(k * strip, count - strip))  # the last strip of a run overlaps
         begin, to, weights = g * source_group + q, at + g * rows * out_row + q, g * rows * size + met[run, 0]
         kept, terms_met = terms[met[run, 0] :], met[run, 1] - met[run, 0]
-        if strip > strip_width(out):
+        if strip == 7 * strip_width(out) // 2:
+            SUM_1_7(left, weights, size, 1, source, begin, kept, out, to, out_row, 1, terms_met, False, 0)
+        elif strip > strip_width(out):
             SUM_1_8(left, weights, size, 1, source, begin, kept, out, to, out_row, 1, terms_met, False, 0)
         elif rows == 1:
             SUM_1_2(left, weights, size, 1, source, begin, kept, out, to, out_row, 1, terms_met, False, 0)

@@ -238,6 +238,25 @@ def dot_products(rows: int, columns: int):
     return tile
 
 
+@intrinsic
+def line_sum(typing_context, a, at, count):
+    """Σₖ a[at + k], k < count; a is a vector."""
+
+    def generate(context, builder, signature, args):
+        t = Tile(context, builder, a.dtype)
+        first = builder.gep(context.make_array(a)(context, builder, args[0]).data, [args[1]])
+        (slot,), width = t.sums(1), cgutils.intp_t(t.width)
+        whole = builder.sdiv(args[2], width)
+        done = builder.mul(whole, width)
+        with cgutils.for_range(builder, whole) as loop:
+            numbers = t.load(builder.gep(first, [builder.mul(loop.index, width)]))
+            builder.store(builder.fadd(builder.load(slot), numbers), slot)
+        mask = builder.not_(t.mask_from(builder.sub(args[2], done), 0))
+        return t.total(builder.fadd(builder.load(slot), t.load_some(builder.gep(first, [done]), mask)))
+
+    return a.dtype(a, types.intp, types.intp), generate
+
+
 def copied(width):
     """Make the copy of `width(lanes)` numbers from a at an offset to b at an offset."""
 

@@ -104,6 +104,44 @@ def test_kernels_of_three_by_three_by_squares(random, sizes):
     check_gradients(back, y).raise_if_wrong()
 
 
+# samples, channels, kernel_size, padding, dilation; then height and width
+CHANNELS = [
+    (8, 3, 3, 1, 1, (5, 6)),
+    (24, 2, (5, 3), (2, 0), 1, (4, 9)),
+    (16, 2, 3, 2, 2, (3, 5)),
+    (14, 2, 1, 0, 1, (2, 2)),
+    (7, 3, 3, 1, 1, (4, 4)),  # too few samples for a vector
+]
+
+
+@pytest.mark.parametrize("sizes", CHANNELS, ids=str)
+def test_each_channel_by_itself(random, sizes):
+    samples, channels, kernel_size, padding, dilation, image = sizes
+    settings = {"padding": padding, "dilation": dilation, "groups": channels}
+    x = random.standard_normal((samples, channels, *image))
+    for layer, reference in ((Conv2d, conv), (ConvTranspose2d, conv_transpose)):
+        module = layer(channels, channels, kernel_size, **settings).to("float64")
+        np.testing.assert_allclose(module.fprop(x), reference(module, x), rtol=1e-12, atol=1e-12)
+        assert module.method == "channels"
+        assert (module.together > 0) == (samples > 7)
+        check_gradients(module, x).raise_if_wrong()
+
+
+@pytest.mark.jit
+def test_channels_are_the_same_bits_with_any_number_of_threads(random):
+    x = random.standard_normal((32, 40, 14, 14)).astype(np.float32)
+    results = []
+    for threads in (1, 2, 3):
+        manual_seed(0)
+        net = Sequential(Conv2d(40, 40, 3, padding=1, groups=40), Conv2d(40, 40, 3, groups=40))
+        with num_threads(threads):
+            y = net.fprop(x)
+            results.append((y, net.bprop(y), net.flat_gradients.copy()))
+    for others in results[1:]:
+        for got, wanted in zip(others, results[0], strict=True):
+            np.testing.assert_array_equal(got, wanted)
+
+
 @pytest.mark.jit
 def test_the_error_of_squares_in_float32(random):
     manual_seed(0)

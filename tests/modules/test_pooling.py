@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from bprop.modules import AdaptiveAvgPool2d, AvgPool2d, MaxPool1d, MaxPool2d, check_gradients, check_module
+from bprop.modules import AdaptiveAvgPool2d, AvgPool2d, MaxPool1d, MaxPool2d, check_gradients, check_module, num_threads
 
 from .cases.pooling import adaptive, avg_pool, max_pool
 
@@ -51,6 +51,32 @@ def test_of_equal_numbers_the_first_gets_the_gradient():
     module = MaxPool2d(2, 1)
     np.testing.assert_array_equal(module.fprop(np.ones((1, 1, 2, 3))), np.ones((1, 1, 1, 2)))
     np.testing.assert_array_equal(module.bprop([[[[1.0, 10.0]]]]), [[[[1, 10, 0], [0, 0, 0]]]])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_lines_of_several_vectors(random, dtype):
+    """With NaN, infinity and many equal numbers; places as PyTorch's."""
+    torch = pytest.importorskip("torch")
+    x = random.integers(-3, 3, (2, 3, 7, 83)).astype(dtype)
+    x[0, 0, 2, 5::9], x[1, 1], x[1, 2, :, 40:] = np.nan, -np.inf, np.inf
+    for k, s, p, d in [(2, 2, 0, 1), (3, 2, 1, 2), (3, 1, 1, 1), (3, 4, 1, 1), ((1, 4), (1, 3), (0, 2), 1)]:
+        module = MaxPool2d(k, s, p, d).to(dtype)
+        y, wanted = (
+            module.fprop(x),
+            torch.nn.functional.max_pool2d(torch.from_numpy(x), k, s, p, d, return_indices=True),
+        )
+        np.testing.assert_array_equal(y, wanted[0].numpy())
+        np.testing.assert_array_equal(module.largest.reshape(y.shape), wanted[1].numpy())
+
+
+@pytest.mark.jit
+def test_pooling_by_threads_is_the_same(random):
+    x = random.standard_normal((64, 16, 30, 30)).astype(np.float32)
+    results = []
+    for threads in (1, 2):
+        with num_threads(threads):
+            results.append(MaxPool2d(3, 2, 1).fprop(x))
+    np.testing.assert_array_equal(*results)
 
 
 def test_nan_and_infinity_are_not_hidden():
