@@ -364,6 +364,7 @@ def test_settings_out_of_range(settings, message):
         ({"weight_decay": -1.0}, r"^Group: weight_decay is -1.0, expected at least 0$"),
         ({"l1": -1.0}, r"^Group: l1 is -1.0, expected at least 0$"),
         ({"max_norm": 0.0}, r"^Group: max_norm is 0.0, expected more than 0$"),
+        ({"lr_factor": 1e300}, r"^Group: lr_factor is 1e\+300, expected at most 3.4e\+38, the largest float32$"),
     ],
 )
 def test_groups_out_of_range(settings, message):

@@ -15,6 +15,7 @@ from ...modules.module import Module
 from .checks import not_negative, positive
 
 OWN = -1.0  # in a layout: the optimizer's own setting holds
+LARGEST = float(np.finfo(np.float32).max)
 
 
 class Group:
@@ -25,7 +26,8 @@ class Group:
     Args: match: a pattern of names such as `0.weight`, in which * stands for anything; module: only parameters of
         modules of this class, such as `Linear`; lr_factor: multiplies the learning rate; weight_decay, l1, max_norm:
         as for optimizers; frozen: whether the parameters stay as they are.
-    Errors: ValueError for negative settings; an optimizer refuses a group that matches no parameter of its net.
+    Errors: ValueError for negative settings, and for finite ones that float32 does not hold; an optimizer refuses a
+        group that matches no parameter of its net.
     """
 
     def __init__(
@@ -42,6 +44,9 @@ class Group:
         not_negative("Group", **{name: value for name, value in given.items() if value is not None})
         if max_norm is not None:
             positive("Group", max_norm=max_norm)
+        for name, value in {**given, "max_norm": max_norm}.items():
+            if value is not None and LARGEST < value < np.inf:
+                raise ValueError(f"Group: {name} is {value}, expected at most {LARGEST:.2g}, the largest float32")
         self.match, self.module = match, module
         self.settings: dict[str, Any] = {**given, "max_norm": max_norm, "frozen": frozen}
         self.settings = {name: value for name, value in self.settings.items() if value is not None}
