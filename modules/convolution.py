@@ -132,7 +132,9 @@ class Convolution(Module):
         if not self.together:
             self.read_fine(fine)
             self.to_coarse(rows, columns, weight)
-            add_to_planes(bias, self.coarse, self.margin, self.row, self.end)
+            add_to_planes(
+                bias, self.coarse, self.margin, self.row, self.end, self.coarse_places, self.samples
+            )  # fmt: skip
             self.write_coarse(coarse)
             return
         runs, count = self.meet_all(rows, columns)

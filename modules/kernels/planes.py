@@ -194,12 +194,23 @@ def add_image(image, out):
         out[i] += image[i]
 
 
-def add_to_planes(bias, planes, start, row, end):
-    """planes[start + c row + q] += bias[c] for q < end, as far as there are biases."""
+def add_to_planes(bias, planes, start, row, end, places, samples):
+    """planes[start + c row + places[p] + n] += bias[c], n < samples, as far as there are biases; end: as of `split`."""
+    for c in range(bias.size):
+        for place in start + c * row + places:
+            planes[place : place + samples] += bias[c]
+
+
+@kernel
+def compiled_add_to_planes(bias, planes, start, row, end, places, samples):
+    """The same, and to what lies between the places, which nobody reads."""
     for c in range(bias.size):
         line, number = planes[start + c * row : start + c * row + end], bias[c]
         for q in range(end):
             line[q] += number
+
+
+add_to_planes.compiled_form = compiled_add_to_planes  # type: ignore[attr-defined]
 
 
 def sum_planes(planes, start, row, end, out, add):
