@@ -1,7 +1,8 @@
 """Layers, containers, losses, initialisers and gradient checks."""
 
 from .avg_pool import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d
-from .batch_norm import BatchNorm1d, BatchNorm2d
+from .batch_norm import BatchNorm1d
+from .batch_norm2d import BatchNorm2d
 from .bernoulli_units import BernoulliUnits
 from .bilinear import Bilinear
 from .binary_losses import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Focal

@@ -11,20 +11,16 @@ from .kernels.statistics import (
     add_directions,
     batch_rbprop,
     centred,
-    channel_gradient_means,
     channel_means,
-    channel_moments,
     column_means,
     column_products,
     inverse_root,
-    normal_channel,
-    normal_channel_bprop,
     scaled,
     spread,
 )
 from .module import Module
 from .parameter import Buffer, Parameter
-from .sizes import check_sizes, image_shape
+from .sizes import check_sizes
 
 
 class BatchNorm1d(Module):
@@ -204,102 +200,6 @@ class BatchNorm1d(Module):
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps:g}, momentum={self.momentum}"
-
-
-class BatchNorm2d(BatchNorm1d):
-    """Normalises each channel over the minibatch and all places of the images.
-
-        x̂           = (x - μ) / √(σ² + eps)
-        y           = weight x̂ + bias
-        grad_bias   += Σ grad_y
-        grad_weight += Σ grad_y x̂
-        grad_x      = weight / √(σ² + eps) (grad_y - mean(grad_y) - x̂ mean(grad_y x̂))
-
-    with everything else as of BatchNorm1d, n = N H W.
-
-    Shapes: x and y (N, C, H, W); weight, bias, running_mean, running_var (C,).
-    Args, Errors, Numerics: as of BatchNorm1d.
-    Source: Ioffe and Szegedy, Batch normalization (2015), section 3.2; PyTorch's BatchNorm2d.
-    """
-
-    def fprop(self, x):
-        self.x = x
-        self.y = reuse_like(self.y, x)
-        planes, y, channels = self.planes(x), self.planes(self.y), self.num_features
-        self.mean, self.var = reuse(self.mean, (channels,), x.dtype), reuse(self.var, (channels,), x.dtype)
-        self.inverse = reuse(self.inverse, (channels,), x.dtype)
-        by_batch = self.training or self.running_mean is None
-        if by_batch and x.size < 2 * channels:
-            raise ValueError("BatchNorm: one value a channel, expected more in training (drop_last leaves it out)")
-        for c in range(channels):
-            mean, var, scale, shift = self.zero(), self.zero(), self.zero() + 1, self.zero()
-            if by_batch:
-                mean, var = channel_moments(planes, c)
-            elif self.running_mean is not None:
-                mean, var = self.running_mean[c], self.running_var[c]
-            inverse = 1 / np.sqrt(var + self.eps)
-            if self.weight is not None:
-                scale, shift = self.weight[c], self.bias[c]
-            normal_channel(planes, c, mean, inverse, scale, shift, y)
-            self.mean[c], self.var[c], self.inverse[c] = mean, var, inverse
-        if self.running_mean is not None and self.training:
-            self.track(x.size // channels)
-        return self.y
-
-    def zero(self):
-        return self.x.dtype.type(0)
-
-    def planes(self, x):
-        """Images as (N, C, H W)."""
-        return flat(x).reshape((x.shape[0], x.shape[1], x.size // (x.shape[0] * x.shape[1])))
-
-    def bprop(self, grad_y):
-        self.propagate(grad_y, self.needs_grad_x)
-        if self.weight is not None:
-            count = grad_y.size // self.num_features
-            add_means(self.mean_grad, count, self.grad_bias, self.accumulate)
-            add_means(self.mean_product, count, self.grad_weight, self.accumulate)
-        return self.grad_x
-
-    def propagate(self, grad_y, wanted):
-        """grad_x if it is wanted, and the means of the gradient and of its products with x̂, a channel at a time."""
-        self.mean_grad = reuse_like(self.mean_grad, self.inverse)
-        self.mean_product = reuse_like(self.mean_product, self.inverse)
-        self.grad_x = reuse_like(self.grad_x, self.x)
-        grad, x, grad_x = self.planes(grad_y), self.planes(self.x), self.planes(self.grad_x)
-        by_batch = self.training or self.running_mean is None
-        for c in range(self.num_features):
-            mean, inverse, none = self.mean[c], self.inverse[c], self.zero()
-            scale = inverse if self.weight is None else inverse * self.weight[c]
-            mean_grad, mean_product = channel_gradient_means(grad, x, c, mean, inverse)
-            self.mean_grad[c], self.mean_product[c] = mean_grad, mean_product
-            if wanted and by_batch:
-                normal_channel_bprop(grad, x, c, mean, inverse, scale, mean_grad, mean_product, grad_x)
-            elif wanted:
-                normal_channel(grad, c, none, scale, none + 1, none, grad_x)
-
-    def jvp(self, v):
-        """J v + v_weight x̂ + v_b, where J v = Jᵀ v, since a channel's J is symmetric."""
-        self.propagate(v, True)
-        out, normal = self.planes(self.grad_x), self.planes(self.x_hat())
-        if self.weight is not None:
-            for n in range(len(out)):
-                for c in range(self.num_features):
-                    for p in range(out.shape[2]):
-                        out[n, c, p] += self.v_weight[c] * normal[n, c, p] + self.v_bias[c]
-        return self.grad_x.copy()
-
-    rbprop = BatchNorm1d.rbprop
-
-    def x_hat(self):
-        x = np.empty(self.x.shape, self.x.dtype)
-        for c in range(self.num_features):
-            one = self.zero() + 1
-            normal_channel(self.planes(self.x), c, self.mean[c], self.inverse[c], one, self.zero(), self.planes(x))
-        return x
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return image_shape(self, tuple(input_shape), self.num_features)
 
 
 def add_means(means, count, out, add):

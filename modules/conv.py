@@ -7,7 +7,7 @@ from .elementwise import Elementwise
 from .engine.stateful import written_by
 from .initializers import Initializer
 from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.planes import add_image, add_to_channels, sum_channels
+from .kernels.planes import add_image
 from .sizes import Sizes, image_shape
 
 
@@ -88,14 +88,10 @@ class Conv2d(Convolution):
 
     def convolve_back(self, grad_y, k, grad_bias):
         """The gradients of weight, bias and x, of as many samples from k on."""
-        (rows, _), (height, width) = grad_y.shape[2:], self.x.shape[2:]
         x, grad_y, ends = self.x[k : k + self.samples], grad_y[k : k + self.samples], k + self.samples == len(self.x)
         self.some_gradient(x, grad_y, grad_bias, self.accumulate, k == 0, ends)
-        if self.needs_grad_x and self.together:
-            self.some_fine(grad_y, self.weight, self.grad_x)
-        elif self.needs_grad_x:  # the planes of grad_y are there
-            self.to_fine(rows, height, width, self.weight)
-            self.write_fine(self.grad_x[k : k + self.samples])
+        if self.needs_grad_x:
+            self.some_fine_again(grad_y, self.weight, self.grad_x[k : k + self.samples])
 
     def jvp(self, v):
         """The convolution of v with W, that of x with V_W, and v_b."""
@@ -104,12 +100,10 @@ class Conv2d(Convolution):
     def convolve_directions(self, v):
         """Directional derivative."""
         out, other = np.empty(self.y.shape, v.dtype), np.empty(self.y.shape, v.dtype)
-        self.coarse_of(self.x, self.v_weight, out)
+        self.coarse_of(self.x, self.v_weight, self.none if self.bias is None else self.v_bias, out)
         if self.needs_grad_x:  # else nothing before this layer is learnt, and x stands still
-            self.coarse_of(v, self.weight, other)
+            self.coarse_of(v, self.weight, self.none, other)
             add_image(flat(other), flat(out))
-        if self.bias is not None:
-            add_to_channels(self.v_bias, out)
         return out
 
     def rbprop(self, v, grad_y, r_grad_y):
@@ -119,14 +113,12 @@ class Conv2d(Convolution):
         )
 
     def directions_back(self, v, grad_y, r_grad_y):
-        """The change of what `convolve_back` and the bias's gradient are."""
+        """The change of what `convolve_back` makes."""
         out, other = np.empty(v.shape, v.dtype), np.empty(v.shape, v.dtype)
-        if self.bias is not None:
-            sum_channels(r_grad_y, self.grad_bias, True)
         if self.needs_grad_x:
-            self.gradient_of(v, grad_y, True)
+            self.gradient_of(v, grad_y, self.none, True)
             self.fine_of(grad_y, self.v_weight, other)
-        self.gradient_of(self.x, r_grad_y, True)
+        self.gradient_of(self.x, r_grad_y, self.none if self.bias is None else self.grad_bias, True)
         if self.needs_grad_x:
             self.fine_of(r_grad_y, self.weight, out)
             add_image(flat(other), flat(out))
@@ -143,39 +135,27 @@ class Conv2d(Convolution):
         return written_by(self, Conv2d) and written_by(unit, Elementwise)
 
     def fprop_then(self, unit, x):
-        """fprop of this layer and of the elementwise unit after it: bias and unit in one pass."""
+        """fprop of this layer and of the elementwise unit after it, while the cache holds what lies between."""
         self.begin(x)
         unit.x = self.y
         unit.y = reuse_like(unit.y, self.y)
         for k in range(0, len(x), self.samples):
-            self.convolve(k, self.none)
-            for n in range(k, k + self.samples):
-                for o in range(self.out_channels):
-                    between, y = flat(self.y[n, o]), flat(unit.y[n, o])
-                    bias = y.dtype.type(0) if self.bias is None else self.bias[o]
-                    for p in range(y.size):
-                        between[p] += bias
-                        y[p] = unit.function(between[p])
+            self.convolve(k, self.none if self.bias is None else self.bias)
+            between, y = flat(self.y[k : k + self.samples]), flat(unit.y[k : k + self.samples])
+            for p in range(y.size):
+                y[p] = unit.function(between[p])
         return unit.y
 
     def bprop_after(self, unit, grad_y):
-        """bprop of the unit after this layer, then of this layer: derivative and bias gradient in one pass."""
+        """bprop of the unit after this layer, then of this layer, some samples at a time."""
         unit.grad_x = reuse_like(unit.grad_x, unit.x)
-        if self.bias is not None and not self.accumulate:
-            self.grad_bias[:] = 0
         self.begin_back()
         for k in range(0, len(grad_y), self.samples):
-            for n in range(k, k + self.samples):
-                for o in range(self.out_channels):
-                    x, y = flat(unit.x[n, o]), flat(unit.y[n, o])
-                    grad, between = flat(grad_y[n, o]), flat(unit.grad_x[n, o])
-                    total = between.dtype.type(0)
-                    for p in range(between.size):
-                        between[p] = grad[p] * unit.derivative(x[p], y[p])
-                        total += between[p]
-                    if self.bias is not None:
-                        self.grad_bias[o] += total
-            self.convolve_back(unit.grad_x, k, self.none)
+            x, y = flat(unit.x[k : k + self.samples]), flat(unit.y[k : k + self.samples])
+            grad, between = flat(grad_y[k : k + self.samples]), flat(unit.grad_x[k : k + self.samples])
+            for p in range(between.size):
+                between[p] = grad[p] * unit.derivative(x[p], y[p])
+            self.convolve_back(unit.grad_x, k, self.none if self.bias is None else self.grad_bias)
         return self.grad_x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:

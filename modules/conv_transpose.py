@@ -69,17 +69,14 @@ class ConvTranspose2d(Convolution):
         if self.bias is not None:
             sum_channels(grad_y, self.grad_bias, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
-        x, (rows, columns) = self.x, self.x.shape[2:]
+        x = self.x
         self.prepare(self.weight, False)
         for k in range(0, len(x), self.samples):
             ends = k + self.samples == len(x)
             fine, coarse = grad_y[k : k + self.samples], x[k : k + self.samples]
             self.some_gradient(fine, coarse, self.none, self.accumulate, k == 0, ends)
-            if self.needs_grad_x and self.together:
-                self.some_coarse(fine, self.weight, self.none, self.grad_x)
-            elif self.needs_grad_x:  # the planes of grad_y are there
-                self.to_coarse(rows, columns, self.weight)
-                self.write_coarse(self.grad_x[k : k + self.samples])
+            if self.needs_grad_x:
+                self.some_coarse_again(fine, self.weight, self.none, self.grad_x[k : k + self.samples])
         return self.grad_x
 
     def jvp(self, v):
@@ -98,10 +95,10 @@ class ConvTranspose2d(Convolution):
         v, grad_y, r_grad_y = np.ascontiguousarray(v), np.ascontiguousarray(grad_y), np.ascontiguousarray(r_grad_y)
         if self.bias is not None:
             sum_channels(r_grad_y, self.grad_bias, True)
-        self.gradient_of(grad_y, v, True)
-        self.coarse_of(grad_y, self.v_weight, other)
-        self.gradient_of(r_grad_y, self.x, True)
-        self.coarse_of(r_grad_y, self.weight, out)
+        self.gradient_of(grad_y, v, self.none, True)
+        self.coarse_of(grad_y, self.v_weight, self.none, other)
+        self.gradient_of(r_grad_y, self.x, self.none, True)
+        self.coarse_of(r_grad_y, self.weight, self.none, out)
         add_image(flat(other), flat(out))
         return out
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .initializers import Initializer, PyTorchUniform
 from .kernels.buffers import flat, reuse
-from .kernels.depthwise import channel_dots, channel_sums, samples_of_channel
+from .kernels.depthwise import SIDES, channel_dots, channel_sums, make_masks
 from .kernels.planes import (
     add_to_planes,
     fill_places,
@@ -24,6 +24,7 @@ from .kernels.planes import (
     sum_planes,
     tables,
 )
+from .kernels.pointwise import MOST_TERMS, point_dots, point_sums, samples_of_points
 from .kernels.shifts import all_met, fill_fine_terms, fill_terms, shifted_dots, shifted_sums
 from .kernels.winograd import MOST_CHANNELS, fill_filters, filter_gradient, filtered, sums_size
 from .module import Module
@@ -56,12 +57,17 @@ class Convolution(Module):
         self._padding = padding if isinstance(padding, str) else self.before
         square = self.kernel_size == (3, 3) and (*self.stride, *self.dilation, groups) == (1,) * 5
         self.method = "squares" if square and 16 <= min(coarse, fine) <= max(coarse, fine) <= MOST_CHANNELS else "sums"
-        if groups == coarse == fine and self.stride == (1, 1):
+        middle = self.kernel_size[0] // 2, self.kernel_size[1] // 2
+        as_large = (*self.stride, *self.dilation) == (1,) * 4 and self.before == middle and self.padded_by == self.reach
+        if groups == coarse == fine and as_large and self.kernel_size in [(side, side) for side in SIDES]:
             self.method = "channels"
+        if as_large and self.kernel_size == (1, 1) and groups == 1 and max(coarse, fine) <= MOST_TERMS:
+            self.method = "points"
         self.coarse = self.fine = self.left = self.filters = self.sums = self.none = np.empty(0)
         self.terms, self.met = np.empty(0, np.int64), np.empty((0, 2), np.int64)
         self.places = self.gaps = self.coarse_places = self.coarse_gaps = np.empty(0, np.int64)
-        self.margin = self.row = self.end = self.tall = self.wide = self.samples = self.together = 0
+        self.masks = np.empty(0, np.int64)
+        self.margin = self.row = self.end = self.tall = self.wide = self.samples = 0
 
     def start(self, bias: bool, out: int, weight_init: Initializer | None, bias_init: Initializer | None) -> None:
         """Make the parameters."""
@@ -74,23 +80,26 @@ class Convolution(Module):
     def lay_out(self, n, rows, columns, height, width, dtype):
         """Memory for the planes of some samples' coarse and fine images, and where their pixels lie."""
         (s, t), (k, m), size = self.stride, self.kernel_size, self.weight.itemsize
+        if self.method == "channels":
+            self.samples, self.masks = n, make_masks(self.masks, height, width, k, size)
+            return
+        if self.method == "points":
+            channels = self.fine_channels + self.coarse_channels
+            self.samples = samples_of_points(n, channels * height * width * size)
+            self.left = reuse(self.left, (self.weight.size + channels,), dtype)
+            return
         tall = plane_size(rows, height, self.before[0], self.reach[0], s)
         wide = plane_size(columns, width, self.before[1], self.reach[1], t)
         channels = self.fine_channels * s * t + self.coarse_channels
         lanes = 64 // size  # at most, in one vector
-        self.together = 0
-        if self.method == "channels":  # of so many numbers each, with what is read around them
-            self.together = samples_of_channel(n, lanes, (tall + self.reach[0] + 3) * wide + self.reach[1] + 4)
-        self.samples = n if self.together else samples_together(n, lanes, channels * tall * wide * size)
-        n = self.together if self.together else self.samples
+        self.samples = samples_together(n, lanes, channels * tall * wide * size)
+        n = self.samples
         self.tall, self.wide, self.end = tall, wide, n * tall * wide
         self.row = (self.end + 31) // 32 * 32 + lanes  # odd: rows do not share their cache sets
         self.margin = n * (self.reach[0] // s * wide + self.reach[1] // t)
         beyond = n * (3 * wide + 4) + 32  # what is read past the last row
-        planes = 1 if self.together else self.coarse_channels
-        self.coarse = reuse(self.coarse, (self.margin + planes * self.row + beyond,), dtype)
-        planes = 1 if self.together else self.fine_channels * s * t
-        self.fine = reuse(self.fine, (planes * self.row + self.margin + beyond,), dtype)
+        self.coarse = reuse(self.coarse, (self.margin + self.coarse_channels * self.row + beyond,), dtype)
+        self.fine = reuse(self.fine, (self.fine_channels * s * t * self.row + self.margin + beyond,), dtype)
         self.terms = reuse(
             self.terms, (max(self.coarse_channels, self.fine_channels) // self.groups * k * m,), np.int64
         )
@@ -105,12 +114,12 @@ class Convolution(Module):
 
     # -- images --------------------------------------------------------------------------------------------------------
 
-    def coarse_of(self, fine, weight, coarse):
-        """Write the coarse image of a fine one, some samples at a time: their planes fit the cache."""
+    def coarse_of(self, fine, weight, bias, coarse):
+        """Write the coarse image of a fine one, some samples at a time: their planes fit the cache; bias: or none."""
         self.lay_out(len(fine), coarse.shape[2], coarse.shape[3], fine.shape[2], fine.shape[3], fine.dtype)
         self.prepare(weight, False)
         for k in range(0, len(fine), self.samples):
-            self.some_coarse(fine[k : k + self.samples], weight, self.none, coarse[k : k + self.samples])
+            self.some_coarse(fine[k : k + self.samples], weight, bias, coarse[k : k + self.samples])
 
     def fine_of(self, coarse, weight, fine):
         """Write the fine image of a coarse one."""
@@ -119,64 +128,74 @@ class Convolution(Module):
         for k in range(0, len(fine), self.samples):
             self.some_fine(coarse[k : k + self.samples], weight, fine[k : k + self.samples])
 
-    def gradient_of(self, fine, coarse, add):
-        """The weights' gradient from both images, of which one is a gradient; or add it."""
+    def gradient_of(self, fine, coarse, grad_bias, add):
+        """The weights' gradient from both images, of which one is a gradient; or add it; grad_bias: or none."""
         self.lay_out(len(fine), coarse.shape[2], coarse.shape[3], fine.shape[2], fine.shape[3], fine.dtype)
         for k in range(0, len(fine), self.samples):
             begins, ends = k == 0, k + self.samples == len(fine)
-            self.some_gradient(fine[k : k + self.samples], coarse[k : k + self.samples], self.none, add, begins, ends)
+            self.some_gradient(fine[k : k + self.samples], coarse[k : k + self.samples], grad_bias, add, begins, ends)
 
     def some_coarse(self, fine, weight, bias, coarse):
         """The coarse images of as many samples as there are planes for; bias: for each channel, or none."""
-        rows, columns = coarse.shape[2:]
-        if not self.together:
+        if self.in_planes():
             self.read_fine(fine)
-            self.to_coarse(rows, columns, weight)
-            add_to_planes(
-                bias, self.coarse, self.margin, self.row, self.end, self.coarse_places, self.samples
-            )  # fmt: skip
-            self.write_coarse(coarse)
+        self.some_coarse_again(fine, weight, bias, coarse)
+
+    def some_coarse_again(self, fine, weight, bias, coarse):
+        """The same, where the fine images have been laid out in their planes."""
+        if self.method == "channels":
+            side = self.kernel_size[0]
+            channel_sums(flat(fine), fine.shape, side, flat(weight), bias, False, self.masks, flat(coarse))
             return
-        runs, count = self.meet_all(rows, columns)
-        channel_sums(
-            flat(fine), fine.shape, self.places, self.gaps, 0, flat(coarse), coarse.shape, self.coarse_places,
-            self.margin, flat(weight), bias, self.terms, self.met, self.together, self.row, self.end,
-            runs, self.wide * self.together, count, 0, self.fine.size,
-        )  # fmt: skip
+        if self.method == "points":
+            rows, terms = self.coarse_channels, self.fine_channels
+            point_sums(flat(weight), rows, terms, False, bias, self.left, flat(fine), len(fine), flat(coarse))
+            return
+        self.to_coarse(coarse.shape[2], coarse.shape[3], weight)
+        add_to_planes(bias, self.coarse, self.margin, self.row, self.end, self.coarse_places, self.samples)
+        self.write_coarse(coarse)
 
     def some_fine(self, coarse, weight, fine):
         """The fine images of as many samples."""
-        (rows, _), (height, width) = coarse.shape[2:], fine.shape[2:]
-        if not self.together:
+        if self.in_planes():
             self.read_coarse(coarse)
-            self.to_fine(rows, height, width, weight)
-            self.write_fine(fine)
+        self.some_fine_again(coarse, weight, fine)
+
+    def some_fine_again(self, coarse, weight, fine):
+        """The same, where the coarse images have been laid out in their planes."""
+        if self.method == "channels":
+            side = self.kernel_size[0]
+            channel_sums(flat(coarse), coarse.shape, side, flat(weight), self.none, True, self.masks, flat(fine))
             return
-        _, first, runs, count = self.meet_some(0, rows, height, width, weight)
-        channel_sums(
-            flat(coarse), coarse.shape, self.coarse_places, self.coarse_gaps, self.margin, flat(fine), fine.shape,
-            self.places, 0, self.left, self.none, self.terms, self.met, self.together, self.row, self.end,
-            runs, self.wide * self.together, count, first, self.coarse.size,
-        )  # fmt: skip
+        if self.method == "points":
+            rows, terms = self.fine_channels, self.coarse_channels
+            point_sums(flat(weight), rows, terms, True, self.none, self.left, flat(coarse), len(fine), flat(fine))
+            return
+        self.to_fine(coarse.shape[2], fine.shape[2], fine.shape[3], weight)
+        self.write_fine(fine)
 
     def some_gradient(self, fine, coarse, grad_bias, add, begins, ends):
         """The weights' gradient from as many samples; begins, ends: whether these are the first and the last.
 
         grad_bias: for the sums of the coarse image's channels, or none.
         """
-        rows, columns = coarse.shape[2:]
-        if not self.together:
-            self.read_fine(fine)
-            self.read_coarse(coarse)
-            sum_planes(self.coarse, self.margin, self.row, self.end, grad_bias, add or not begins)
-            self.add_weight_gradient(rows, columns, add, begins, ends)
+        add_bias = add or not begins
+        if self.method == "channels":
+            side, out = self.kernel_size[0], flat(self.grad_weight)
+            channel_dots(flat(coarse), flat(fine), fine.shape, side, self.masks, out, grad_bias, add_bias)
             return
-        runs, count = self.meet_all(rows, columns)
-        channel_dots(
-            flat(fine), fine.shape, self.places, self.gaps, flat(coarse), coarse.shape, self.coarse_places,
-            self.coarse_gaps, self.margin, self.terms, self.together, self.row, self.end,
-            runs, self.wide * self.together, count, flat(self.grad_weight), grad_bias, add, self.coarse.size,
-        )  # fmt: skip
+        if self.method == "points":
+            out, rows, terms = flat(self.grad_weight), self.coarse_channels, self.fine_channels
+            point_dots(flat(coarse), rows, flat(fine), terms, len(fine), out, grad_bias, add_bias)
+            return
+        self.read_fine(fine)
+        self.read_coarse(coarse)
+        sum_planes(self.coarse, self.margin, self.row, self.end, grad_bias, add_bias)
+        self.add_weight_gradient(coarse.shape[2], coarse.shape[3], add, begins, ends)
+
+    def in_planes(self):
+        """Whether images are laid out in planes."""
+        return self.method == "sums" or self.method == "squares"
 
     # -- planes --------------------------------------------------------------------------------------------------------
 
@@ -263,7 +282,7 @@ class Convolution(Module):
 
     def meet_all(self, rows, columns):
         """Where the terms of a patch lie; the runs of a coarse plane, and how many numbers are in each."""
-        inner, samples = self.fine_channels // self.groups, self.samples_of_planes()
+        inner, samples = self.fine_channels // self.groups, self.samples
         fill_terms(inner, self.kernel_size, self.stride, self.dilation, self.row, self.wide, samples, self.terms)
         runs, count = runs_of(rows, columns, self.wide, samples)
         self.met = reuse(self.met, (runs, 2), np.int64)
@@ -276,7 +295,7 @@ class Convolution(Module):
         Returns how many there are, where the plane's pixels begin, its runs, and how many numbers are in each.
         """
         inner, outer, (s, t) = self.fine_channels // self.groups, self.coarse_channels // self.groups, self.stride
-        samples = self.samples_of_planes()
+        samples = self.samples
         top, bottom = inside(height, self.before[0], s, phase // t)
         begin, end = inside(width, self.before[1], t, phase % t)
         runs, count = runs_of(bottom - top, end - begin, self.wide, samples)
@@ -287,9 +306,6 @@ class Convolution(Module):
             self.terms, self.left, self.met,
         )  # fmt: skip
         return size, (top * self.wide + begin) * samples, runs, count
-
-    def samples_of_planes(self):
-        return self.together if self.together else self.samples
 
     # -- settings ----------------------------------------------------------------------------------------------------
 

@@ -1,182 +1,271 @@
-"""Convolution of each channel by itself: its planes stay in the first cache from where they are made to where they go.
+"""Convolution of each channel by itself with a square kernel, answers as large as the images: nothing is laid out anew.
 
-The steps are those of planes.py and shifts.py, for one channel of so many samples after the other. Channels are shared
-among threads. Each plain Python function is the meaning of the compiled one below it.
+An image of width W is read as the vector it is. Column j of the kernel makes
+
+    Tⱼ[q] = Σᵢ weight[i, j] x[q + (i - s) W],     y[q] = Σⱼ Tⱼ[q + j - s],     s = ⌊side / 2⌋,
+
+without what is outside the image, and without what Tⱼ[q + j - s] holds of another row. Vectors of Tⱼ stay in registers,
+and a vector at q + j - s is taken from two that lie side by side. Channels are shared among threads. Each plain Python
+function is the meaning of the compiled one below it.
 """
 
-from .kernel import apart, kernel
-from .lines import clear_line
-from .planes import join, join_channels, split, split_channels
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from .kernel import kernel
 from .products import strip_width
-from .shifts import dot_stretches, dot_tile, shifted_dots, shifted_sums, strip_of, sum_strips
 from .threads import parts_of, share
-from .tiles import line_sum, on_stack
+from .tiles import VECTOR_BYTES, Tile
 
-ROOM = 1 << 15  # numbers of a channel's planes, with zeros around them, at most
-PLANE = on_stack(lambda lanes: ROOM)
-
-
-@apart
-def samples_of_channel(samples, lanes, size):
-    """How many samples a channel's planes hold, of `size` numbers each: a divisor of `samples`, or 0 if too few fit."""
-    for count in range(lanes, samples + 1):
-        if samples % count == 0 and (count + lanes - 1) // lanes * lanes * 4 <= 5 * count:
-            return count if count * size + 128 <= ROOM else 0
-    return 0
+SIDES = 3, 5  # of the kernels that there is code for
 
 
-def channel_sums(
-    source, source_shape, places, gaps, start, target, target_shape, target_places, target_start,
-    left, bias, terms, met, together, row, end, runs, pitch, count, first, work,
-):  # fmt: skip
-    """target[n, c, target_places[q]] = Σₖ left[c, k] planes[terms[k] + q + first] + bias[c] of the channel's planes.
+def make_masks(masks, height, width, side, itemsize):
+    """Memory for the masks of `fill_masks`."""
+    vectors = (height * width * itemsize + VECTOR_BYTES - 1) // VECTOR_BYTES
+    return masks if masks.size == 2 * side * vectors + 2 else np.full(2 * side * vectors + 2, -1)
 
-    Args: source, target: images as vectors, with their shapes; places, gaps, start, row, end: of `split`, for
-        `together` samples; left: (C, terms) as a vector; bias: (C,) or none; met, runs, pitch, count: of
-        `shifted_sums`; work: numbers of a channel's planes, at most.
+
+@kernel
+def fill_masks(height, width, side, lanes, masks):
+    """Which numbers of vector v at q are read: from q + (i - s) W in bits of masks[v, i], if they are of the image;
+    from q + j - s in bits of masks[v, side + j], if they are of the same row. The last two numbers: for which images.
     """
-    images, results = source.reshape(source_shape), target.reshape(target_shape)
-    size = left.size // source_shape[1]
-    planes, sums = source[:0].copy(), source[:0].copy()
-    planes.resize(work)
-    sums.resize(work)
-    for n in range(0, len(images), together):
-        for c in range(source_shape[1]):
-            image, result = images[n : n + together, c : c + 1], results[n : n + together, c : c + 1].copy()
-            split(image.ravel(), image.shape, places, gaps, 1, start, row, end, planes)
-            weights = left[c * size : (c + 1) * size]
-            shifted_sums(
-                weights, 1, 1, planes[first:], 0, terms, size, met, sums, target_start + first, row, runs, pitch, count
-            )
-            sums[target_start : target_start + end] += bias[c] if bias.size else 0
-            join(sums, target_start, row, target_places, 1, result.reshape(-1), result.shape)
-            results[n : n + together, c : c + 1] = result
+    end = masks.size - 2
+    if masks[end] == height and masks[end + 1] == width:
+        return
+    masks[end], masks[end + 1] = height, width
+    for k in range(end):
+        i, first, bits = k % (2 * side), k // (2 * side) * lanes, 0
+        for q in range(first, min(first + lanes, height * width)):
+            other = q // width + i - side // 2, q % width + i - side - side // 2
+            if (0 <= other[0] < height) if i < side else (0 <= other[1] < width):
+                bits |= 1 << (q - first)
+        masks[k] = bits
+
+
+class Images(Tile):
+    """A tile that reads images by masks."""
+
+    def __init__(self, context, builder, dtype, side, masks, width):
+        super().__init__(context, builder, dtype)
+        self.side, self.masks, self.row = side, masks, width
+
+    def place(self, base, vector, offset=0):
+        """Where vector `vector` of an image begins, or the one so many numbers after it."""
+        return self.pointer(base, self.builder.mul(vector, cgutils.intp_t(self.width)), cgutils.intp_t(offset))
+
+    def mask(self, vector, k):
+        """The mask of row k of the kernel, or of column k - side."""
+        at = self.builder.add(self.builder.mul(vector, cgutils.intp_t(2 * self.side)), cgutils.intp_t(k))
+        bits = self.builder.trunc(self.builder.load(self.builder.gep(self.masks, [at])), ir.IntType(self.width))
+        return self.builder.bitcast(bits, ir.VectorType(ir.IntType(1), self.width))
+
+    def lines(self, base, vector):
+        """The vectors at q + (i - s) W, for each i."""
+        first, reach = self.place(base, vector), range(self.side)
+        places = [self.pointer(first, self.times(i - self.side // 2, self.row)) for i in reach]
+        return [self.load_some(place, self.mask(vector, i)) for i, place in zip(reach, places, strict=True)]
+
+    def moved(self, first, second, places):
+        """The vector that begins so many places after the first of two that lie side by side."""
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), self.width), [places + k for k in range(self.width)])
+        return self.builder.shuffle_vector(first, second, lanes)
+
+    def fma(self, a, b, c):
+        kind = ir.FunctionType(self.vector, [self.vector] * 3)
+        name = f"llvm.fma.v{self.width}f{self.align * 8}"
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), [a, b, c])
+
+    def if_of_row(self, vector, j, value):
+        """The numbers of `value` that belong to the row, and 0 for the others."""
+        return self.builder.select(self.mask(vector, self.side + j), value, self.broadcast(self.zero()))
+
+    def zero(self):
+        return ir.Constant(self.scalar, 0.0)
+
+
+def image_sums(side: int):
+    """Make the sums y[q] = bias + Σ weight[i, j] x[q + (i - s) W + j - s] of one image.
+
+    Its arguments: x (offset), the kernel (offset, step from number to number), bias, the masks, y (offset), W, and how
+    many vectors there are.
+    """
+    middle = side // 2
+
+    @intrinsic
+    def sums(typing_context, x, x_at, weight, w_at, w_step, bias, masks, y, y_at, width, vectors):
+        def generate(context, builder, signature, args):
+            data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, x), (2, weight))]
+            kept, out = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((6, masks), (7, y)))
+            t = Images(context, builder, x.dtype, side, kept, args[9])
+            x0, w0, y0 = (builder.gep(base, [args[k]]) for base, k in zip((*data, out), (1, 3, 8), strict=True))
+            number = [builder.load(builder.gep(w0, [t.times(k, args[4])])) for k in range(side * side)]
+            weights, start = [t.broadcast(each) for each in number], t.broadcast(args[5])
+            before = dict(zip((j for j in range(side) if j != middle), t.sums(side - 1), strict=True))  # the last Tⱼ
+            (open_sum,) = t.sums(1)  # of the last vector, whose terms from the right are still to come
+            last = builder.sub(args[10], cgutils.intp_t(1))
+
+            def columns(v):
+                lines, made = t.lines(x0, v), []
+                for j in range(side):
+                    made.append(start if j == middle else builder.fmul(weights[j], lines[0]))
+                    for i in range(0 if j == middle else 1, side):
+                        made[j] = t.fma(weights[i * side + j], lines[i], made[j])
+                return made
+
+            def closed(v, following):
+                total = builder.load(open_sum)
+                for j in range(middle + 1, side):
+                    term = t.moved(builder.load(before[j]), following[j], j - middle)
+                    total = builder.fadd(total, t.if_of_row(v, j, term))
+                return total
+
+            with cgutils.for_range(builder, args[10]) as loop:
+                made = columns(loop.index)
+                with builder.if_then(builder.icmp_signed(">", loop.index, cgutils.intp_t(0)), likely=True):
+                    v = builder.sub(loop.index, cgutils.intp_t(1))
+                    t.store(closed(v, made), t.place(y0, v))
+                total = made[middle]
+                for j in range(middle):
+                    term = t.moved(builder.load(before[j]), made[j], t.width + j - middle)
+                    total = builder.fadd(total, t.if_of_row(loop.index, j, term))
+                builder.store(total, open_sum)
+                for j, slot in before.items():
+                    builder.store(made[j], slot)
+            nothing = [t.broadcast(t.zero())] * side
+            t.store_some(closed(last, nothing), t.place(y0, last), t.mask(last, middle))
+            return context.get_dummy_value()
+
+        n = types.intp
+        return types.none(x, n, weight, n, n, x.dtype, masks, y, n, n, n), generate
+
+    return sums
+
+
+def image_dots(side: int):
+    """Make the sums out[i, j] (+)= Σ grad_y[q] x[q + (i - s) W + j - s] of many images.
+
+    Its arguments: grad_y (offset), x (offset), from one image to the next, how many there are, the masks, out (offset),
+    whether to add, W, and how many vectors an image has. It returns Σ grad_y[q].
+    """
+    middle = side // 2
+
+    @intrinsic
+    def dots(typing_context, grad, grad_at, x, x_at, step, images, masks, out, out_at, add, width, vectors):
+        def generate(context, builder, signature, args):
+            data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, grad), (2, x))]
+            kept, to = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((6, masks), (7, out)))
+            t = Images(context, builder, x.dtype, side, kept, args[10])
+            grad0, x0, out0 = (builder.gep(base, [args[k]]) for base, k in zip((*data, to), (1, 3, 8), strict=True))
+            *slots, total = t.sums(side * side + 1)
+            with cgutils.for_range(builder, args[5]) as image:
+                at = builder.mul(image.index, args[4])
+                of_grad, of_x = builder.gep(grad0, [at]), builder.gep(x0, [at])
+                with cgutils.for_range(builder, args[11]) as loop:
+                    lines, v = t.lines(of_x, loop.index), loop.index
+                    others = [
+                        t.load_some(t.place(of_grad, v, middle - j), t.mask(v, 2 * side - 1 - j)) for j in range(side)
+                    ]
+                    for k, slot in enumerate(slots):
+                        t.add_product(slot, lines[k // side], others[k % side])
+                    builder.store(builder.fadd(builder.load(total), others[middle]), total)
+            for k, slot in enumerate(slots):
+                pointer = builder.gep(out0, [cgutils.intp_t(k)])
+                number = builder.select(args[9], builder.load(pointer), t.zero())
+                builder.store(builder.fadd(number, t.total(builder.load(slot))), pointer)
+            return t.total(builder.load(total))
+
+        n = types.intp
+        return x.dtype(grad, n, x, n, n, n, masks, out, n, types.boolean, n, n), generate
+
+    return dots
+
+
+SUMS_3, SUMS_5 = (image_sums(side) for side in SIDES)
+DOTS_3, DOTS_5 = (image_dots(side) for side in SIDES)
+
+
+def channel_sums(x, shape, side, weight, bias, back, masks, y):
+    """y[n, c, p] = Σ weight[c, i, j] x[n, c, p + (i, j) - s] + bias[c].
+
+    Args: x, y: images of one shape, as vectors; weight: (C, side, side) as a vector; bias: (C,) or none; back: with the
+        kernel turned by half a turn; masks: of `make_masks`.
+    """
+    images, kernels, s = x.reshape(shape), weight.reshape((shape[1], side, side)), side // 2
+    padded, out = np.pad(images, ((0, 0), (0, 0), (s, s), (s, s))), y.reshape(shape)
+    out[:] = bias.reshape((-1, 1, 1)) if bias.size else 0
+    for i in range(side):
+        for j in range(side):
+            numbers = kernels[:, -1 - i, -1 - j] if back else kernels[:, i, j]
+            out += numbers.reshape((-1, 1, 1)) * padded[:, :, i : i + shape[2], j : j + shape[3]]
 
 
 @kernel
-def compiled_channel_sums(
-    source, source_shape, places, gaps, start, target, target_shape, target_places, target_start,
-    left, bias, terms, met, together, row, end, runs, pitch, count, first, work,
-):  # fmt: skip
+def compiled_channel_sums(x, shape, side, weight, bias, back, masks, y):
     """The same."""
-    channels = source_shape[1]
-    parts = min(channels, parts_of(2 * left.size // channels * target.size))
-    share(
-        sums_of_channels, channels, parts, source, source_shape, places, gaps, start, target, target_shape,
-        target_places, target_start, left, bias, terms, met, together, row, end, runs, pitch, count, first,
-    )  # fmt: skip
+    fill_masks(shape[2], shape[3], side, strip_width(y) // 2, masks)
+    parts = min(shape[1], parts_of(2 * side * side * y.size))
+    share(sums_of_channels, shape[1], parts, x, shape, side, weight, bias, back, masks, y)
 
 
 @kernel
-def sums_of_channels(
-    begin, stop, source, source_shape, places, gaps, start, target, target_shape, target_places, target_start,
-    left, bias, terms, met, together, row, end, runs, pitch, count, first,
-):  # fmt: skip
+def sums_of_channels(begin, stop, x, shape, side, weight, bias, back, masks, y):
     """Some channels."""
-    planes, sums = PLANE(source), PLANE(source)
-    samples, channels, height, width = source_shape
-    size, rows, columns = left.size // channels, target_shape[2], target_shape[3]
-    strip = strip_of(1, count, strip_width(target))
-    strips = runs * ((count + strip - 1) // strip)
-    clear_line(planes, 0, 1, ROOM)
-    for n in range(0, samples, together):
-        image = source[n * channels * height * width :]
-        result = target[n * channels * rows * columns :]
+    (samples, channels, height, width), taps = shape, side * side
+    vectors = (masks.size - 2) // (2 * side)
+    for n in range(samples):
         for c in range(begin, stop):
-            split_channels(
-                c, c + 1, image, (together, channels, height, width), places, gaps, 1, start - c * row, row, end, planes
-            )
-            sum_strips(
-                0, strips, left[c * size :], 1, 1, planes[first:], 0, terms, size, met,
-                sums, target_start + first, row, pitch, count,
-            )  # fmt: skip
-            if bias.size > 0:
-                add_number(bias[c], sums, target_start, end)
-            join_channels(
-                c, c + 1, sums, target_start - c * row, row, target_places, 1, result,
-                (together, channels, rows, columns),
-            )  # fmt: skip
+            at, number = (n * channels + c) * height * width, bias[c] if bias.size > 0 else y.dtype.type(0)
+            first, step = ((c + 1) * taps - 1, -1) if back else (c * taps, 1)
+            if side == 3:
+                SUMS_3(x, at, weight, first, step, number, masks, y, at, width, vectors)
+            else:
+                SUMS_5(x, at, weight, first, step, number, masks, y, at, width, vectors)
 
 
 channel_sums.compiled_form = compiled_channel_sums  # type: ignore[attr-defined]
 
 
-@kernel
-def add_number(number, numbers, start, count):
-    """numbers[start + q] += number, q < count; a vector."""
-    line = numbers[start : start + count]
-    for q in range(count):
-        line[q] += number
+def channel_dots(grad_y, x, shape, side, masks, out, grad_bias, add):
+    """out[c, i, j] (+)= Σₙ Σₚ grad_y[n, c, p] x[n, c, p + (i, j) - s], and grad_bias[c] (+)= Σₙ Σₚ grad_y[n, c, p].
 
-
-def channel_dots(
-    fine, fine_shape, places, gaps, coarse, coarse_shape, coarse_places, coarse_gaps, start,
-    terms, together, row, end, runs, pitch, count, out, grad_bias, add, work,
-):  # fmt: skip
-    """out[c, k] (+)= Σₙ Σ coarse[start + q] fine[terms[k] + q] of the channel's planes.
-
-    Args: as of `channel_sums`; out: (C, terms) as a vector; grad_bias: (C,), for the coarse images' sums, or none.
+    Args: as of `channel_sums`; out: (C, side, side) as a vector; grad_bias: (C,) or none.
     """
-    images, others, size = fine.reshape(fine_shape), coarse.reshape(coarse_shape), out.size // fine_shape[1]
-    planes, grad = fine[:0].copy(), fine[:0].copy()
-    planes.resize(work)
-    grad.resize(work)
-    for n in range(0, len(images), together):
-        for c in range(fine_shape[1]):
-            image, other = images[n : n + together, c : c + 1], others[n : n + together, c : c + 1]
-            split(image.ravel(), image.shape, places, gaps, 1, 0, row, end, planes)
-            split(other.ravel(), other.shape, coarse_places, coarse_gaps, 1, start, row, end, grad)
-            if grad_bias.size:
-                grad_bias[c] = (grad_bias[c] if add or n > 0 else 0) + other.sum()
-            sums = out[c * size : (c + 1) * size]
-            shifted_dots(
-                grad, start, row, 1, 1, planes, 0, terms, size, runs, pitch, count, sums, add or n > 0
-            )  # fmt: skip
+    grads, kernels, s = grad_y.reshape(shape), out.reshape((shape[1], side, side)), side // 2
+    padded = np.pad(x.reshape(shape), ((0, 0), (0, 0), (s, s), (s, s)))
+    if not add:
+        out[:] = grad_bias[:] = 0
+    for i in range(side):
+        for j in range(side):
+            kernels[:, i, j] += (grads * padded[:, :, i : i + shape[2], j : j + shape[3]]).sum((0, 2, 3))
+    if grad_bias.size:
+        grad_bias += grads.sum((0, 2, 3))
 
 
 @kernel
-def compiled_channel_dots(
-    fine, fine_shape, places, gaps, coarse, coarse_shape, coarse_places, coarse_gaps, start,
-    terms, together, row, end, runs, pitch, count, out, grad_bias, add, work,
-):  # fmt: skip
+def compiled_channel_dots(grad_y, x, shape, side, masks, out, grad_bias, add):
     """The same."""
-    channels = fine_shape[1]
-    parts = min(channels, parts_of(2 * out.size // channels * coarse.size))
-    share(
-        dots_of_channels, channels, parts, fine, fine_shape, places, gaps, coarse, coarse_shape, coarse_places,
-        coarse_gaps, start, terms, together, row, end, runs, pitch, count, out, grad_bias, add,
-    )  # fmt: skip
+    fill_masks(shape[2], shape[3], side, strip_width(out) // 2, masks)
+    parts = min(shape[1], parts_of(2 * side * side * x.size))
+    share(dots_of_channels, shape[1], parts, grad_y, x, shape, side, masks, out, grad_bias, add)
 
 
 @kernel
-def dots_of_channels(
-    begin, stop, fine, fine_shape, places, gaps, coarse, coarse_shape, coarse_places, coarse_gaps, start,
-    terms, together, row, end, runs, pitch, count, out, grad_bias, add,
-):  # fmt: skip
+def dots_of_channels(begin, stop, grad_y, x, shape, side, masks, out, grad_bias, add):
     """Some channels."""
-    planes, grad = PLANE(fine), PLANE(fine)
-    samples, channels, height, width = fine_shape
-    size, rows, columns = out.size // channels, coarse_shape[2], coarse_shape[3]
-    across = dot_tile(1)[1]
-    clear_line(planes, 0, 1, ROOM)
-    clear_line(grad, 0, 1, ROOM)
-    for n in range(0, samples, together):
-        image, other = fine[n * channels * height * width :], coarse[n * channels * rows * columns :]
-        for c in range(begin, stop):
-            split_channels(
-                c, c + 1, image, (together, channels, height, width), places, gaps, 1, -c * row, row, end, planes
-            )
-            split_channels(
-                c, c + 1, other, (together, channels, rows, columns), coarse_places, coarse_gaps, 1, start - c * row,
-                row, end, grad,
-            )  # fmt: skip
-            if grad_bias.size > 0:
-                total = line_sum(grad, start, end)
-                grad_bias[c] = grad_bias[c] + total if add or n > 0 else total
-            dot_stretches(
-                0, (size + across - 1) // across, grad, start, row, 1, planes, 0, terms, size,
-                runs, pitch, count, out[c * size :], add or n > 0,
-            )  # fmt: skip
+    (samples, channels, height, width), taps = shape, side * side
+    vectors, step = (masks.size - 2) // (2 * side), channels * height * width
+    for c in range(begin, stop):
+        at = c * height * width
+        if side == 3:
+            total = DOTS_3(grad_y, at, x, at, step, samples, masks, out, c * taps, add, width, vectors)
+        else:
+            total = DOTS_5(grad_y, at, x, at, step, samples, masks, out, c * taps, add, width, vectors)
+        if grad_bias.size > 0:
+            grad_bias[c] = grad_bias[c] + total if add else total
 
 
 channel_dots.compiled_form = compiled_channel_dots  # type: ignore[attr-defined]

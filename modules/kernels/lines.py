@@ -54,3 +54,18 @@ def clear_line(typing_context, a, at, step, count):
 
     n = types.intp
     return types.none(a, n, n, n), generate
+
+
+@intrinsic
+def copy_line(typing_context, a, a_at, b, b_at, count):
+    """b[b_at + k] = a[a_at + k] for k < count; vectors that do not overlap."""
+
+    def generate(context, builder, signature, args):
+        data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (2, b))]
+        from_, to = builder.gep(data[0], [args[1]]), builder.gep(data[1], [args[3]])
+        with cgutils.for_range(builder, args[4]) as loop:
+            builder.store(builder.load(builder.gep(from_, [loop.index])), builder.gep(to, [loop.index]))
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.none(a, n, b, n, n), generate

@@ -13,7 +13,7 @@ from .kernel import apart, kernel
 from .lines import clear_line, gather_line, scatter_line
 from .products import strip_width
 from .threads import parts_of, share
-from .tiles import transposed
+from .tiles import line_sum, transposed
 
 SQUARE = transposed()
 MOVE_FLOPS = 8  # what moving a number counts for when work is shared
@@ -216,10 +216,19 @@ add_to_planes.compiled_form = compiled_add_to_planes  # type: ignore[attr-define
 def sum_planes(planes, start, row, end, out, add):
     """out[c] (+)= Σ planes[start + c row + q], q < end, as far as out reaches."""
     for c in range(out.size):
-        line, total = planes[start + c * row : start + c * row + end], out.dtype.type(0)
-        for q in range(end):
-            total += line[q]
+        total = planes[start + c * row : start + c * row + end].sum()
         out[c] = out[c] + total if add else total
+
+
+@kernel
+def compiled_sum_planes(planes, start, row, end, out, add):
+    """The same."""
+    for c in range(out.size):
+        total = line_sum(planes, start + c * row, end)
+        out[c] = out[c] + total if add else total
+
+
+sum_planes.compiled_form = compiled_sum_planes  # type: ignore[attr-defined]
 
 
 def add_to_channels(bias, y):
@@ -233,11 +242,6 @@ def add_to_channels(bias, y):
 
 def sum_channels(y, out, add):
     """out[c] = Σ y[n, c, i, j], or out += it."""
-    if not add:
-        out[:] = 0
+    size = y.shape[2] * y.shape[3]
     for n in range(y.shape[0]):
-        for c in range(y.shape[1]):
-            line, total = flat(y[n, c]), out.dtype.type(0)
-            for p in range(line.size):
-                total += line[p]
-            out[c] += total
+        sum_planes(flat(y), n * y.shape[1] * size, size, size, out, add or n > 0)

@@ -49,6 +49,14 @@ class Tile:
         zero = self.broadcast(ir.Constant(self.scalar, 0.0))
         return self.builder.call(load, [pointer, ir.Constant(ir.IntType(32), self.align), mask, zero])
 
+    def store_some(self, value, pointer, mask):
+        """Write the lanes of the mask."""
+        pointer = self.builder.bitcast(pointer, self.vector.as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [self.vector, pointer.type, ir.IntType(32), mask.type])
+        name = f"llvm.masked.store.v{self.width}f{self.align * 8}.p0"
+        write = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        self.builder.call(write, [value, pointer, ir.Constant(ir.IntType(32), self.align), mask])
+
     def store(self, value, pointer):
         self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer()), align=self.align)
 
@@ -271,6 +279,27 @@ def copied(width):
         return types.none(a, types.intp, b, types.intp), generate
 
     return copy
+
+
+def fetched(vectors: int, write: bool):
+    """Make the hint that `vectors` vectors of a, from an offset on, are read soon, or written."""
+
+    @intrinsic
+    def fetch(typing_context, a, at):
+        def generate(context, builder, signature, args):
+            first = builder.gep(context.make_array(a)(context, builder, args[0]).data, [args[1]])
+            whole = ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, whole, whole, whole])
+            hint = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            for k in range(vectors + 1):  # they need not begin with a line of the cache
+                place = builder.gep(first, [cgutils.intp_t(k * lanes(a.dtype))])
+                settings = [ir.Constant(whole, number) for number in (int(write), 3, 1)]
+                builder.call(hint, [builder.bitcast(place, cgutils.voidptr_t), *settings])
+            return context.get_dummy_value()
+
+        return types.none(a, types.intp), generate
+
+    return fetch
 
 
 def transposed():

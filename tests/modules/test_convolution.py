@@ -104,42 +104,46 @@ def test_kernels_of_three_by_three_by_squares(random, sizes):
     check_gradients(back, y).raise_if_wrong()
 
 
-# samples, channels, kernel_size, padding, dilation; then height and width
-CHANNELS = [
-    (8, 3, 3, 1, 1, (5, 6)),
-    (24, 2, (5, 3), (2, 0), 1, (4, 9)),
-    (16, 2, 3, 2, 2, (3, 5)),
-    (14, 2, 1, 0, 1, (2, 2)),
-    (7, 3, 3, 1, 1, (4, 4)),  # too few samples for a vector
-]
+# samples, channels, side of the kernel; then height and width: rows shorter and longer than a vector, or the kernel
+CHANNELS = [(3, 2, 3, (5, 6)), (2, 3, 5, (9, 11)), (1, 2, 3, (16, 8)), (2, 1, 5, (1, 3)), (2, 2, 3, (33, 1))]
 
 
 @pytest.mark.parametrize("sizes", CHANNELS, ids=str)
 def test_each_channel_by_itself(random, sizes):
-    samples, channels, kernel_size, padding, dilation, image = sizes
-    settings = {"padding": padding, "dilation": dilation, "groups": channels}
-    x = random.standard_normal((samples, channels, *image))
+    samples, channels, side, image = sizes
+    settings = {"padding": side // 2, "groups": channels}
+    for shape in (image, (image[0] + 1, image[1] + 1)):
+        x = random.standard_normal((samples, channels, *shape))
+        for layer, reference in ((Conv2d, conv), (ConvTranspose2d, conv_transpose)):
+            module = layer(channels, channels, side, **settings).to("float64")
+            assert module.method == "channels"
+            np.testing.assert_allclose(module.fprop(x), reference(module, x), rtol=1e-12, atol=1e-12)
+            check_gradients(module, x).raise_if_wrong()
+
+
+def test_what_lies_beyond_a_row_is_not_touched(random):
+    module, x = Conv2d(2, 2, 3, padding=1, groups=2), random.standard_normal((2, 2, 5, 7))
+    x[:, :, :, 0] = np.inf
+    y = module.fprop(x)
+    assert np.isfinite(y[:, :, :, 2:]).all()
+    assert not np.isfinite(y[:, :, :, :2]).any()
+    assert module.fprop(x[:, :, :3, 1:]).shape == (2, 2, 3, 6)  # of another size
+
+
+# samples, in_channels, out_channels; then height and width: strips of many samples, of one and a part, of a part
+POINTS = [(5, 3, 7, (1, 1)), (7, 9, 5, (3, 3)), (3, 5, 40, (9, 11)), (32, 33, 6, (5, 4)), (1, 2, 3, (2, 2))]
+
+
+@pytest.mark.parametrize("sizes", POINTS, ids=str)
+@pytest.mark.parametrize("bias", [True, False])
+def test_kernels_of_one_pixel(random, sizes, bias):
+    samples, inner, outer, image = sizes
+    x = random.standard_normal((samples, inner, *image))
     for layer, reference in ((Conv2d, conv), (ConvTranspose2d, conv_transpose)):
-        module = layer(channels, channels, kernel_size, **settings).to("float64")
+        module = layer(inner, outer, 1, bias=bias).to("float64")
+        assert module.method == "points"
         np.testing.assert_allclose(module.fprop(x), reference(module, x), rtol=1e-12, atol=1e-12)
-        assert module.method == "channels"
-        assert (module.together > 0) == (samples > 7)
         check_gradients(module, x).raise_if_wrong()
-
-
-@pytest.mark.jit
-def test_channels_are_the_same_bits_with_any_number_of_threads(random):
-    x = random.standard_normal((32, 40, 14, 14)).astype(np.float32)
-    results = []
-    for threads in (1, 2, 3):
-        manual_seed(0)
-        net = Sequential(Conv2d(40, 40, 3, padding=1, groups=40), Conv2d(40, 40, 3, groups=40))
-        with num_threads(threads):
-            y = net.fprop(x)
-            results.append((y, net.bprop(y), net.flat_gradients.copy()))
-    for others in results[1:]:
-        for got, wanted in zip(others, results[0], strict=True):
-            np.testing.assert_array_equal(got, wanted)
 
 
 @pytest.mark.jit
@@ -156,38 +160,31 @@ def test_the_error_of_squares_in_float32(random):
         assert np.abs(got - right).max() < bound * np.abs(right).max()
 
 
+# a net, and the shape of its minibatch
+SHARED = {
+    "sums": (lambda: [Conv2d(3, 20, 5, 2, 2), ReLU(), Conv2d(20, 24, 3, groups=2)], (30, 3, 41, 37)),
+    "squares": (lambda: [Conv2d(32, 48, 3), ReLU(), Conv2d(48, 16, 3, padding=1)], (48, 32, 20, 21)),
+    "channels": (lambda: [Conv2d(40, 40, 3, padding=1, groups=40), Conv2d(40, 40, 3, groups=40)], (32, 40, 14, 14)),
+    "points": (lambda: [Conv2d(24, 64, 1), Tanh(), Conv2d(64, 20, 1, bias=False)], (32, 24, 13, 11)),
+}
+
+
 @pytest.mark.jit
-def test_squares_are_the_same_bits_with_any_number_of_threads(random):
-    x = random.standard_normal((48, 32, 20, 21)).astype(np.float32)
-    results = []
+@pytest.mark.parametrize("name", SHARED)
+def test_same_bits_with_any_number_of_threads(random, name):
+    layers, shape = SHARED[name]
+    x, before, results = random.standard_normal(shape).astype(np.float32), shared_jobs(), []
     for threads in (1, 2, 3):
         manual_seed(0)
-        net = Sequential(Conv2d(32, 48, 3), ReLU(), Conv2d(48, 16, 3, padding=1))
+        net = Sequential(*layers())
+        assert name in [getattr(module, "method", "") for module in net]
         with num_threads(threads):
             y = net.fprop(x)
             results.append((y, net.bprop(y), net.flat_gradients.copy()))
+        assert (shared_jobs() != before) == (threads > 1)
     for others in results[1:]:
-        for a, b in zip(others, results[0], strict=True):
-            np.testing.assert_array_equal(a, b)
-
-
-def run(threads, x):
-    manual_seed(0)
-    net = Sequential(Conv2d(3, 20, 5, 2, 2), ReLU(), Conv2d(20, 24, 3, groups=2))
-    with num_threads(threads):
-        y = net.fprop(x)
-        return y, net.bprop(y), net.flat_gradients.copy()
-
-
-@pytest.mark.jit
-def test_same_bits_with_any_number_of_threads(random):
-    x, before = random.standard_normal((30, 3, 41, 37)).astype(np.float32), shared_jobs()
-    wanted = run(1, x)
-    assert shared_jobs() == before
-    for threads in (2, 3):
-        for a, b in zip(run(threads, x), wanted, strict=True):
-            np.testing.assert_array_equal(a, b)
-    assert shared_jobs() != before
+        for got, wanted in zip(others, results[0], strict=True):
+            np.testing.assert_array_equal(got, wanted)
 
 
 @pytest.mark.jit

@@ -1,0 +1,122 @@
+"""Convolution with a kernel of one pixel: a matrix product over the pixels of all samples, read where they lie.
+
+Pixels are taken in strips, which may begin in one sample and end in another. A strip of all channels is copied to where
+the cache holds it together, and all rows of weights meet it there; the bias is one more term, of a channel of ones.
+The plain Python function is the meaning of the compiled one below it.
+"""
+
+from .kernel import kernel
+from .lines import clear_line, copy_line
+from .planes import sum_planes
+from .products import product, strip_width
+from .threads import parts_of, share
+from .tiles import copied, fetched, on_stack, row_sums
+
+MOST_TERMS = 1024  # channels of a strip, at most
+NEAR = 1 << 21  # bytes of images that are still near when they are met again
+SUM_4_2, COPY = row_sums(4, 2), copied(lambda lanes: lanes)
+soon_read, soon_written = fetched(2, False), fetched(2, True)
+PANEL = on_stack(lambda lanes: (MOST_TERMS + 1) * 2 * lanes)
+CORNER = on_stack(lambda lanes: 4 * 2 * lanes)  # a tile that does not lie in one sample
+
+
+def samples_of_points(samples, size):
+    """How many samples, of `size` bytes each, are gone through before the next ones: a divisor of `samples`."""
+    count = max(1, min(samples, NEAR // size))
+    while samples % count:
+        count -= 1
+    return count
+
+
+def point_sums(weight, rows, terms, back, bias, left, x, samples, y):
+    """y[n, i, p] = Σₖ weight[i, k] x[n, k, p] + bias[i]; back: weight[k, i] instead.
+
+    Args: weight, x, y: as vectors; bias: (rows,) or none; left: memory for rows (terms + 1) numbers.
+    """
+    matrix = weight.reshape((terms, rows)).T if back else weight.reshape((rows, terms))
+    out = y.reshape((samples, rows, -1))
+    out[:] = matrix @ x.reshape((samples, terms, -1))
+    if bias.size:
+        out += bias.reshape((-1, 1))
+
+
+@kernel
+def compiled_point_sums(weight, rows, terms, back, bias, left, x, samples, y):
+    """The same, by strips."""
+    depth = terms + 1 if bias.size > 0 else terms
+    for i in range(rows):
+        for k in range(terms):
+            left[i * depth + k] = weight[k * rows + i] if back else weight[i * terms + k]
+        if bias.size > 0:
+            left[i * depth + terms] = bias[i]
+    size = y.size // (samples * rows)
+    strip = strip_width(y)
+    strips = (samples * size + strip - 1) // strip
+    parts = min(strips, parts_of(2 * terms * y.size))
+    share(strips_of_points, strips, parts, left, rows, depth, x, terms, samples, size, y)
+
+
+@kernel
+def strips_of_points(first, last, left, rows, depth, x, terms, samples, size, y):
+    """Some strips. While a tile is summed, the cache fetches where the next one goes, and a part of the next strip."""
+    strip, panel, corner, tiles = strip_width(y), PANEL(y), CORNER(y), (rows + 3) // 4
+    for c in range(strip if depth > terms else 0):
+        panel[terms * strip + c] = 1
+    for q in range(first * strip, last * strip, strip):
+        n, p = q // size, q % size
+        whole = p + strip <= size
+        for k in range(terms if whole else 0):
+            at = (n * terms + k) * size + p
+            COPY(x, at, panel, k * strip)
+            COPY(x, at + strip // 2, panel, k * strip + strip // 2)
+        if not whole:
+            gather_strip(x, terms, n, p, samples, size, panel, strip)
+        for tile in range(tiles):
+            i, real = 4 * tile, min(4, rows - 4 * tile)
+            if whole:
+                to = (n * rows + i) * size + p
+                for r in range(4, 8):
+                    soon_written(y, to + r * size)
+                for k in range(tile * terms // tiles, (tile + 1) * terms // tiles):
+                    soon_read(x, (n * terms + k) * size + p + strip)
+                SUM_4_2(left, i * depth, depth, 1, panel, 0, strip, y, to, size, real, depth, False, 0)
+            else:
+                SUM_4_2(left, i * depth, depth, 1, panel, 0, strip, corner, 0, strip, real, depth, False, 0)
+                scatter_corner(corner, strip, real, i, rows, n, p, samples, size, y)
+
+
+@kernel
+def gather_strip(x, terms, n, p, samples, size, panel, strip):
+    """A strip that begins at pixel p of sample n and ends in another sample, or after the last one."""
+    done = 0
+    while done < strip and n < samples:
+        count = min(strip - done, size - p)
+        for k in range(terms):
+            copy_line(x, (n * terms + k) * size + p, panel, k * strip + done, count)
+        done, n, p = done + count, n + 1, 0
+    for k in range(terms if done < strip else 0):
+        clear_line(panel, k * strip + done, 1, strip - done)
+
+
+@kernel
+def scatter_corner(corner, strip, real, i, rows, n, p, samples, size, y):
+    """Rows i and so on of such a strip's results."""
+    done = 0
+    while done < strip and n < samples:
+        count = min(strip - done, size - p)
+        for r in range(real):
+            copy_line(corner, r * strip + done, y, (n * rows + i + r) * size + p, count)
+        done, n, p = done + count, n + 1, 0
+
+
+point_sums.compiled_form = compiled_point_sums  # type: ignore[attr-defined]
+
+
+def point_dots(grad_y, rows, x, terms, samples, out, grad_bias, add):
+    """out[i, k] (+)= Σₙ Σₚ grad_y[n, i, p] x[n, k, p], grad_bias[i] (+)= Σₙ Σₚ grad_y[n, i, p]; grad_bias: or none."""
+    matrix, size = out.reshape((rows, terms)), grad_y.size // (samples * rows)
+    for n in range(samples):
+        left = grad_y[n * rows * size : (n + 1) * rows * size].reshape((rows, size))
+        right = x[n * terms * size : (n + 1) * terms * size].reshape((terms, size))
+        product(left, right.T, matrix, add or n > 0)
+        sum_planes(grad_y, n * rows * size, size, size, grad_bias, add or n > 0)
