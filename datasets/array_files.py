@@ -138,7 +138,7 @@ class NpyDataset(ArrayFiles):
         self.memory_map = memory_map
 
     def read(self, name: Name) -> np.ndarray:
-        array = read_npy(name, memory_map=self.memory_map)  # type: ignore[arg-type]
+        array = read_npy(str(name), memory_map=self.memory_map)
         large = array.ndim != 1  # what has one axis may be copied
         if self.memory_map and large and array.dtype not in (np.uint8, np.float32, np.float64):
             kinds = "uint8, float32 or float64"

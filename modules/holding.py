@@ -54,7 +54,7 @@ class Holder(Tree):
     def _add_parameter(self, name: str, parameter: Parameter) -> None:
         super().__setattr__(name, None)
         hidden = vars(self)
-        hidden[name] = np.array(parameter.data, self.dtype, order="C")
+        hidden[name] = np.array(self._in_type(name, np.asarray(parameter.data)), order="C")
         hidden[f"grad_{name}"] = np.zeros_like(hidden[name])
         if hasattr(self, "jvp"):  # the direction of a derivative: no memory before one is asked for
             hidden[f"v_{name}"] = np.zeros((0,) * hidden[name].ndim, self.dtype)
@@ -81,7 +81,11 @@ class Holder(Tree):
             return
         if np.shape(value) != array.shape:
             raise ValueError(f"{self.label()}: {name} has shape {array.shape}, got {np.shape(value)}")
-        array[...] = value
+        array[...] = self._as(array, name, value)
+
+    def _as(self, array: np.ndarray, name: str, value) -> np.ndarray:
+        """Values in the type of `array`, which is of this module or of one inside it."""
+        return self._in_type(name, np.asarray(value)) if array.dtype.kind == "f" else np.asarray(value)
 
     # -- by name ----------------------------------------------------------------------------------------------------
 
@@ -130,10 +134,7 @@ class Holder(Tree):
     def load_counters(self, counters: dict[str, int]) -> None:
         """Set the counters to those of `counters()`; ValueError (and nothing changed) if the names differ."""
         own, given = self.counters(), {name: int(value) for name, value in counters.items()}
-        wrong = [f"missing {name}" for name in own if name not in given]
-        wrong += [f"unexpected {name}" for name in given if name not in own]
-        if wrong:
-            raise ValueError(f"{type(self).__name__}: cannot load the counters: {'; '.join(wrong)}")
+        refuse_differences(type(self).__name__, "counters", own, given)
         for prefix, module in self.named_modules():
             for name in module._counters:
                 module.write_number(name, given[f"{prefix}.{name}" if prefix else name])
@@ -204,19 +205,12 @@ class Holder(Tree):
         return {name: array.copy() for name, array in self._saved().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Copy values in; ValueError (and nothing changed) if names or shapes differ."""
+        """Copy values in; ValueError (and nothing changed) if names or shapes differ, or numbers are too large."""
         own = self._saved()
-        wrong = [f"missing {name}" for name in own if name not in state]
-        wrong += [f"unexpected {name}" for name in state if name not in own]
-        wrong += [
-            f"{name} has shape {np.shape(state[name])}, expected {array.shape}"
-            for name, array in own.items()
-            if name in state and np.shape(state[name]) != array.shape
-        ]
-        if wrong:
-            raise ValueError(f"{type(self).__name__}: cannot load the state: {'; '.join(wrong)}")
+        refuse_differences(type(self).__name__, "state", own, state)
+        values = {name: self._as(array, name, state[name]) for name, array in own.items()}
         for name, array in own.items():
-            array[...] = np.asarray(state[name])
+            array[...] = values[name]
 
     # -- others like it ---------------------------------------------------------------------------------------------
 
@@ -257,3 +251,16 @@ class Holder(Tree):
 
     def __deepcopy__(self, memo):
         return self.copy()
+
+
+def refuse_differences(owner: str, what: str, own: dict[str, Any], given: dict[str, Any]) -> None:
+    """ValueError unless the names, and the shapes of what they name, are the same."""
+    wrong = [f"missing {name}" for name in own if name not in given]
+    wrong += [f"unexpected {name}" for name in given if name not in own]
+    wrong += [
+        f"{name} has shape {np.shape(given[name])}, expected {np.shape(value)}"
+        for name, value in own.items()
+        if name in given and np.shape(given[name]) != np.shape(value)
+    ]
+    if wrong:
+        raise ValueError(f"{owner}: cannot load the {what}: {'; '.join(wrong)}")

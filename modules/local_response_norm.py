@@ -93,12 +93,8 @@ class LocalResponseNorm(Module):
         shape, factor = self.y.shape, 2 * self.alpha / self.size
         x, v_x, grad = flat(self.x).reshape(shape), flat(v).reshape(shape), flat(grad_y).reshape(shape)
         r, moved = flat(r_grad_y).reshape(shape), flat(self.jvp(v)).reshape(shape)
-        t, r_t, r_s, out = (
-            np.empty(shape, v.dtype),
-            np.empty(shape, v.dtype),
-            np.zeros(shape, v.dtype),
-            np.empty(shape, v.dtype),
-        )
+        t, r_t, out = np.empty(shape, v.dtype), np.empty(shape, v.dtype), np.empty(shape, v.dtype)
+        r_s = np.zeros(shape, v.dtype)
         for n in range(shape[0]):
             for c in range(shape[1]):
                 for j in range(max(0, c - self.size // 2), min(shape[1], c + (self.size - 1) // 2 + 1)):

@@ -32,6 +32,7 @@ def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     with damage_named(path, ".safetensors"), safe_open(path, "numpy") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         metadata = file.metadata() or {}
+    # Another entry that tells of a checksum is ours, too: then a bit of the key has changed.
     texts = [metadata[KEY]] if KEY in metadata else [text for text in metadata.values() if f'"{CHECKSUM}"' in text]
     if not texts:
         return arrays, {}

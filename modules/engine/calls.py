@@ -12,7 +12,7 @@ from .stateful import jit_disabled, reads_later
 from .tables import changed, is_table, leaves, like, shape_of
 
 INT64 = np.dtype(np.int64)
-LARGE = 65535
+LARGE = 65535  # bytes: a copy of less costs no more than asking who holds it
 
 
 def fprop(module, raw, arguments):
@@ -133,18 +133,25 @@ class ModulePlan:
         return own_copy(result)
 
     def _handed_out(self, name: str, result: np.ndarray) -> np.ndarray:
-        """A module's large `self.grad_x` without copying it, or its `self.y` where no `bprop` reads it; else a copy.
+        """A large `self.grad_x` without copying it, or `self.y` where no `bprop` reads it; else a copy.
 
-        If the caller still holds it at the next call, the module goes on with memory of its own.
+        Of this package's modules only: what a user's module does with its arrays, nobody knows. If the caller still
+        holds it at the next call, the module goes on with memory of its own.
         """
         home = self._homes.get(name)
         if home is None or not home.holds(name, result):
             self._homes.pop(name, None)
             for module, state in zip(self.plan.modules, self.plan.states, strict=True):
                 holds = name in state.kind.types and state.holds(name, result)
-                if holds and (name == "grad_x" or not reads_later(type(module), name)):
+                if holds and may_hand_out(type(module), name):
                     self._homes[name] = state
         return result if name in self._homes else result.copy()
+
+
+def may_hand_out(cls: type, name: str) -> bool:
+    """Whether the caller may have the memory of `self.<name>`: of a class of this package, if no one reads it later."""
+    ours = cls.__module__.startswith(__name__.removesuffix("engine.calls"))
+    return ours and (name == "grad_x" or not reads_later(cls, name))
 
 
 def named(name: str, values):

@@ -84,12 +84,21 @@ class Stateful:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning self.{name}")
         if not name.startswith("_"):
             if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not in_plain_python():
-                value = value.astype(self._dtype, copy=False)
+                value = self._in_type(name, value)
             elif type(vars(self).get(name)) is float and isinstance(value, int | np.floating):
                 value = float(value)  # a setting that is a float stays one
             if self._states and not self._pass_on(name, value):
                 self.changed()
         object.__setattr__(self, name, value)
+
+    def _in_type(self, name: str, value: np.ndarray) -> np.ndarray:
+        """An array in the object's type; ValueError for finite numbers that are infinite there."""
+        with np.errstate(over="ignore"):
+            array = value.astype(self._dtype, copy=False)
+        if array is not value and (lost := np.isinf(array) & np.isfinite(value)).any():
+            limit = f"{float(np.finfo(self._dtype).max):.2g}, the largest {self._dtype}"
+            raise ValueError(f"{type(self).__name__}: {name} has {value[lost][0]}, expected at most {limit}")
+        return array
 
     def __getattr__(self, name: str):
         state = vars(self).get("_state")

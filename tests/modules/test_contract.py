@@ -7,6 +7,8 @@ import numba
 import numpy as np
 import pytest
 from bprop.modules import (
+    Constant,
+    Conv2d,
     Flatten,
     Identity,
     Linear,
@@ -21,6 +23,30 @@ from bprop.modules import (
 )
 
 from .custom import Residual, Scale, net, x
+
+
+class Trace(Module):
+    """A user's module, whose author does not say `self`: y = x, and grad_x = y grad_y."""
+
+    def __init__(self):
+        super().__init__()
+        self.y = np.zeros((0, 0))
+
+    def fprop(self, x):
+        if self.y.shape != x.shape:
+            self.y = np.zeros_like(x)
+        for n in range(x.shape[0]):
+            for k in range(x.shape[1]):
+                self.y[n, k] = x[n, k]
+        return self.y
+
+    def bprop(this, grad_y):
+        grad_x = np.empty_like(grad_y)
+        for n in range(grad_y.shape[0]):
+            for k in range(grad_y.shape[1]):
+                grad_x[n, k] = this.y[n, k] * grad_y[n, k]
+        return grad_x
+
 
 # -- flat vectors ------------------------------------------------------------------------------------------------
 
@@ -184,6 +210,23 @@ def test_arrays_handed_out_are_the_callers_own(make):
     np.testing.assert_array_equal(data, x())
 
 
+def test_numbers_that_the_type_does_not_hold_are_refused():
+    large, most = np.full((2, 2), 1e300), "has 1e\\+300, expected at most 3.4e\\+38, the largest float32$"
+    layer = Linear(2, 2)
+    with pytest.raises(ValueError, match=f"^SoftmaxCrossEntropy: class_weights {most}"):
+        SoftmaxCrossEntropy(class_weights=[1, 1e300])
+    with pytest.raises(ValueError, match=f"^Linear: weight {most}"):
+        Linear(2, 2, weight_init=Constant(1e300))
+    with pytest.raises(ValueError, match=f"^Linear: weight {most}"):
+        layer.weight = large
+    with pytest.raises(ValueError, match=f"^Sequential: 0.weight {most}"):
+        Sequential(layer).load_state_dict({"0.weight": large, "0.bias": np.ones(2)})
+    assert not (layer.bias == 1).all()
+    layer.weight = np.full((2, 2), np.inf)  # said on purpose
+    layer.to("float64").weight = large
+    assert (layer.weight == 1e300).all()
+
+
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiled code")
 def test_a_large_grad_x_is_handed_out_without_a_copy_and_stays_the_callers():
     """The module goes on with other memory where the caller still holds the last one, or a part of it."""
@@ -206,6 +249,32 @@ def test_a_large_grad_x_is_handed_out_without_a_copy_and_stays_the_callers():
     grad_x(3)
     np.testing.assert_array_equal(part, kept[3:5])
     np.testing.assert_allclose(unit.grad_x, 3 * kept, rtol=1e-6)
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiled code")
+@pytest.mark.parametrize("layer", [lambda: Linear(256, 160), lambda: Conv2d(1, 2, 3)])
+def test_a_large_y_that_no_bprop_reads_is_handed_out_without_a_copy(layer):
+    module, data = layer(), np.random.default_rng(0).normal(size=(128, 256)).astype(np.float32)
+    data = data if isinstance(module, Linear) else data.reshape((8, 1, 64, 64))
+    place = module.fprop(data).ctypes.data
+    y = module.fprop(data)
+    assert y.ctypes.data == place
+    kept = y.copy()
+    assert module.fprop(2 * data).ctypes.data != place
+    np.testing.assert_array_equal(y, kept)
+    y[...] = 99
+    np.testing.assert_array_equal(module.fprop(data), kept)
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiled code")
+@pytest.mark.parametrize("unit", [Tanh, Trace])
+def test_a_large_y_that_is_read_later_is_a_copy(unit):
+    module, data = unit(), np.random.default_rng(0).normal(size=(128, 256)).astype(np.float32)
+    y = module.fprop(data)
+    wanted = module.bprop(np.ones_like(y)).copy()
+    y = module.fprop(data)
+    y[...] = 99
+    np.testing.assert_array_equal(module.bprop(np.ones_like(y)), wanted)
 
 
 def test_a_large_grad_x_that_is_a_view_is_copied():

@@ -10,6 +10,7 @@ from ...modules.engine.operations import Operations
 from ...modules.engine.plan import Function, Plan
 from ...modules.engine.stateful import jit_disabled, stored_names
 from ...modules.gradient_report import table
+from ...modules.holding import refuse_differences
 from ...modules.memory import placed
 from ...modules.module import Module
 from ...modules.summary import Summary
@@ -114,15 +115,7 @@ class Optimizer(Extras):
             vars(self)["_loaded"] = dict(state)
             return
         own = self.state_dict()
-        wrong = [f"missing {name}" for name in own if name not in state]
-        wrong += [f"unexpected {name}" for name in state if name not in own]
-        wrong += [
-            f"{name} has shape {np.shape(state[name])}, expected {np.shape(value)}"
-            for name, value in own.items()
-            if name in state and np.shape(state[name]) != np.shape(value)
-        ]
-        if wrong:
-            raise ValueError(f"{type(self).__name__}: cannot load the state: {'; '.join(wrong)}")
+        refuse_differences(type(self).__name__, "state", own, state)
         for name, value in own.items():
             if isinstance(value, np.ndarray):
                 setattr(self, name, self._laid(np.array(state[name], value.dtype)))
