@@ -83,8 +83,10 @@ class Stateful:
         if "_states" not in vars(self):
             raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning self.{name}")
         if not name.startswith("_"):
-            if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not in_plain_python():
-                value = self._in_type(name, value)
+            if isinstance(value, np.ndarray) and not in_plain_python():
+                value = self._in_type(name, value) if value.dtype.kind == "f" else value
+                if self.jit and not jit_disabled() and not value.flags.c_contiguous:
+                    value = value.copy()  # compiled code finds what Python assigns in C's order
             elif type(vars(self).get(name)) is float and isinstance(value, int | np.floating):
                 value = float(value)  # a setting that is a float stays one
             if self._states and not self._pass_on(name, value):

@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 
 from .kernel import kernel
 from .threads import parts_of, share
-from .tiles import copied, dot_products, lanes, on_stack, row_sums, transposed, vector_of
+from .tiles import copied, dot_products, fetched, lanes, on_stack, row_sums, transposed, vector_of
 
 # A block at most: rows of the left operand, terms of a sum, strips of the right operand.
 ROWS, DEPTH, STRIPS = 128, 256, 8
@@ -33,6 +33,7 @@ def product(a, b, out, add):
 DOT_4_3, DOT_1_3 = dot_products(4, 3), dot_products(1, 3)
 SUM_4_2, SUM_1_2 = row_sums(4, 2), row_sums(1, 2)
 TRANSPOSED, COPY, COPY_4 = transposed(), copied(lambda lanes: lanes), copied(lambda lanes: 4)
+soon_read, soon_written = fetched(2, False), fetched(2, True)
 PANEL = on_stack(lambda lanes: DEPTH * STRIPS * 2 * lanes)  # strips of b
 LEFT = on_stack(lambda lanes: ROWS * DEPTH)  # rows of a, where their numbers lie apart
 CORNER = on_stack(lambda lanes: 4 * 2 * lanes)  # a tile that is wider than out
@@ -89,33 +90,51 @@ def sum_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
 
 @kernel
 def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, wide, add):
-    """Blocks of rows and columns of out: for each, strips of b are copied, then met by all of the block's rows."""
-    strip = strip_width(out)
+    """Blocks of rows and columns of out: for each, strips of b are copied, then met by all of the block's rows.
+
+    Meanwhile the cache fetches what the next block copies, where rows of b lie far apart, and where the next tile goes.
+    """
+    strip, deep = strip_width(out), evenly(k)
     panel, left, corner = PANEL(out), LEFT(out), CORNER(out)
-    down, together = (m + ROWS - 1) // ROWS, a_k == 1
+    down, across, together, packed = (m + ROWS - 1) // ROWS, (n + wide - 1) // wide, a_k == 1, -1
     rows_of_a = a if together else left
-    for block in range(first, last):
-        top, begin = ROWS * (block % down), wide * (block // down)
-        rows = min(ROWS, m - top)
-        for k0 in range(0, k, DEPTH):
-            depth, more = min(DEPTH, k - k0), add or k0 > 0
-            if not together:
+    for block in range(first, last):  # rows that are copied, too, are copied once
+        row, column = (block % down, block // down) if together else (block // across, block % across)
+        top, begin = ROWS * row, wide * column
+        rows, end = min(ROWS, m - top), min(begin + wide, n)
+        strips = (end - begin + strip - 1) // strip
+        tiles = (rows + 3) // 4 * strips
+        for k0 in range(0, k, deep):
+            depth, more = min(deep, k - k0), add or k0 > 0
+            if not together and (top != packed or deep < k):
+                packed = top
                 pack_rows(a, top * a_i + k0 * a_k, a_i, a_k, rows, depth, left)
-            end = min(begin + wide, n)
             for j in range(begin, end, strip):
                 pack_strip(b, k0 * b_k + j * b_j, b_k, b_j, depth, min(strip, n - j), strip, panel, (j - begin) * depth)
-            for i in range(0, rows, 4):
-                real = min(4, rows - i)
+            next_k, next_j = (k0 + deep, begin) if k0 + deep < k else (0, begin + wide)
+            ahead = min(deep, k - next_k) if b_j == 1 else 0
+            for tile in range(tiles):
+                for q in range(next_k + tile * ahead // tiles, next_k + (tile + 1) * ahead // tiles):
+                    for c in range(next_j, min(next_j + wide, n), strip):
+                        soon_read(b, q * b_k + c)
+                i, j = tile // strips * 4, begin + tile % strips * strip
+                real, columns = min(4, rows - i), min(strip, n - j)
                 at, step, step_k = ((top + i) * a_i + k0, a_i, 1) if together else (i * depth, 1, 4)
-                for j in range(begin, end, strip):
-                    columns, to, there = min(strip, n - j), (top + i) * n + j, (j - begin) * depth
-                    if columns < strip:
-                        SUM_4_2(
-                            rows_of_a, at, step, step_k, panel, there, strip, corner, 0, strip, real, depth, False, 0
-                        )
-                        take_corner(corner, strip, real, columns, out, to, n, more)
-                    else:
-                        SUM_4_2(rows_of_a, at, step, step_k, panel, there, strip, out, to, n, real, depth, more, 0)
+                to, there = (top + i) * n + j, (j - begin) * depth
+                if columns < strip:
+                    SUM_4_2(rows_of_a, at, step, step_k, panel, there, strip, corner, 0, strip, real, depth, False, 0)
+                    take_corner(corner, strip, real, columns, out, to, n, more)
+                else:
+                    for r in range(4):
+                        soon_written(out, to + strip + r * n)
+                    SUM_4_2(rows_of_a, at, step, step_k, panel, there, strip, out, to, n, real, depth, more, 0)
+
+
+@kernel
+def evenly(k):
+    """Terms of a block: as many in each, a multiple of 16."""
+    parts = (k + DEPTH - 1) // DEPTH
+    return ((k + parts - 1) // parts + 15) // 16 * 16
 
 
 @kernel

@@ -227,6 +227,34 @@ def test_numbers_that_the_type_does_not_hold_are_refused():
     assert (layer.weight == 1e300).all()
 
 
+class Weighted(Module):
+    """y[n, k] = table[n, k] x[n, k], with whatever array is given."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+
+    def fprop(self, x):
+        y = np.empty_like(x)
+        for n in range(x.shape[0]):
+            for k in range(x.shape[1]):
+                y[n, k] = self.table[n % 2, k] * x[n, k]
+        return y
+
+    def bprop(self, grad_y):
+        return self.fprop(grad_y)
+
+
+@pytest.mark.parametrize("order", ["rows", "columns", "strided", "whole numbers"])
+def test_arrays_of_any_layout_may_be_attributes(order):
+    large = np.arange(12, dtype=np.int64 if order == "whole numbers" else np.float32).reshape(2, 6)
+    table = {"rows": large[:, :3].copy(), "columns": np.asfortranarray(large[:, :3])}.get(order, large[:, ::2])
+    module = Weighted(table)
+    for _ in range(2):
+        np.testing.assert_array_equal(module.fprop(np.ones((4, 3))), np.tile(table, (2, 1)))
+        module.table = table = -table
+
+
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiled code")
 def test_a_large_grad_x_is_handed_out_without_a_copy_and_stays_the_callers():
     """The module goes on with other memory where the caller still holds the last one, or a part of it."""

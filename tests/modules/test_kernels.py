@@ -1,6 +1,7 @@
 """Each kernel, compiled and as plain Python, against its slow twin."""
 
 import functools
+import itertools
 
 import numba
 import numpy as np
@@ -27,6 +28,8 @@ def door(request):
     return compiled_door if request.param == "compiled" else lambda function: function
 
 
+# Rows, terms and columns: a tile, and blocks of both operands with what is left over.
+SIZES = [(4, 3, 5), (300, 257, 70), (131, 513, 299)]
 LAYOUTS = ["CFC", "FCC", "CCC", "FFF"]  # of a, b and out; the first three are those of Linear
 
 
@@ -34,14 +37,14 @@ LAYOUTS = ["CFC", "FCC", "CCC", "FFF"]  # of a, b and out; the first three are t
 @pytest.mark.parametrize(("dtype", "layouts"), [(np.float32, LAYOUTS), (np.float64, LAYOUTS[::2])])
 def test_product(door, random, dtype, layouts, add):
     kernel = door(products.product)
-    for layout in layouts:
+    for layout, (m, k, n) in itertools.product(layouts, SIZES):
         a, b, out = (
             np.array(random.standard_normal(shape), dtype, order=order)
-            for shape, order in zip([(4, 3), (3, 5), (4, 5)], layout, strict=True)
+            for shape, order in zip([(m, k), (k, n), (m, n)], layout, strict=True)
         )
-        wanted = references.product(a, b, out, add)
+        wanted = a.astype(np.float64) @ b + (out if add else 0)
         kernel(a, b, out, add)
-        np.testing.assert_allclose(out, wanted, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(out, wanted, rtol=1e-5, atol=1e-6 * k)
 
 
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 3, 5), (4, 1, 5), (4, 3, 1)])
