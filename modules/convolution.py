@@ -35,13 +35,15 @@ Padding = int | list[int] | tuple[int, ...] | Literal["same", "valid"]
 
 
 class Convolution(Module):
-    """Base of the convolutions: equations are in the leaves, loops in kernels/planes.py and kernels/shifts.py.
+    """Base of the convolutions: equations are in the leaves, loops in kernels/, by a method that the sizes decide.
 
         coarse[n, o, p] = Σ weight[o, c, i, j] fine[n, c, s p + d (i, j) - padding]
         fine            = the transposed map
         grad_weight     += Σₙ Σₚ coarse[n, o, p] fine[n, c, s p + d (i, j) - padding]
 
     Shapes: weight (coarse channels, fine channels / groups, *kernel_size).
+    Methods: "channels" (each by itself) and "points" (kernels of one pixel) read images where they lie; "squares"
+        (Winograd's, for kernels of 3 x 3 and 16 channels or more) and "sums" (all others) lay them out in planes.
     """
 
     axes = 2
