@@ -8,16 +8,13 @@ The plain Python function is the meaning of the compiled one below it.
 from .kernel import kernel
 from .lines import clear_line, copy_line
 from .planes import sum_planes
-from .products import product, strip_width
+from .products import COPY, CORNER, SUM_4_2, product, soon_read, soon_written, strip_width
 from .threads import parts_of, share
-from .tiles import copied, fetched, on_stack, row_sums
+from .tiles import on_stack
 
 MOST_TERMS = 1024  # channels of a strip, at most
 NEAR = 1 << 21  # bytes of images that are still near when they are met again
-SUM_4_2, COPY = row_sums(4, 2), copied(lambda lanes: lanes)
-soon_read, soon_written = fetched(2, False), fetched(2, True)
 PANEL = on_stack(lambda lanes: (MOST_TERMS + 1) * 2 * lanes)
-CORNER = on_stack(lambda lanes: 4 * 2 * lanes)  # a tile that does not lie in one sample
 
 
 def samples_of_points(samples, size):

@@ -3,7 +3,6 @@
 import pickle
 import re
 
-import numba
 import numpy as np
 import pytest
 from bprop.modules import (
@@ -255,7 +254,7 @@ def test_arrays_of_any_layout_may_be_attributes(order):
         module.table = table = -table
 
 
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiled code")
+@pytest.mark.jit
 def test_a_large_grad_x_is_handed_out_without_a_copy_and_stays_the_callers():
     """The module goes on with other memory where the caller still holds the last one, or a part of it."""
     unit, data = Tanh(), np.random.default_rng(0).normal(size=(128, 256)).astype(np.float32)
@@ -279,7 +278,7 @@ def test_a_large_grad_x_is_handed_out_without_a_copy_and_stays_the_callers():
     np.testing.assert_allclose(unit.grad_x, 3 * kept, rtol=1e-6)
 
 
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiled code")
+@pytest.mark.jit
 @pytest.mark.parametrize("layer", [lambda: Linear(256, 160), lambda: Conv2d(1, 2, 3)])
 def test_a_large_y_that_no_bprop_reads_is_handed_out_without_a_copy(layer):
     module, data = layer(), np.random.default_rng(0).normal(size=(128, 256)).astype(np.float32)
@@ -294,7 +293,7 @@ def test_a_large_y_that_no_bprop_reads_is_handed_out_without_a_copy(layer):
     np.testing.assert_array_equal(module.fprop(data), kept)
 
 
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiled code")
+@pytest.mark.jit
 @pytest.mark.parametrize("unit", [Tanh, Trace])
 def test_a_large_y_that_is_read_later_is_a_copy(unit):
     module, data = unit(), np.random.default_rng(0).normal(size=(128, 256)).astype(np.float32)
