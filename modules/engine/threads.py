@@ -54,9 +54,8 @@ class _Helpers:
             wake.release()
 
     def take_back(self) -> None:
-        """End the session."""
-        self.session += 1
-        kernels.CONTROL[kernels.SESSION] = self.session
+        """End the session: from now on nothing is shared, though a thread may take a while to leave."""
+        kernels.CONTROL[kernels.SESSION] = 0
 
     def _serve(self, wake: threading.Semaphore, serve) -> None:
         while True:

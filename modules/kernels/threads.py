@@ -119,7 +119,7 @@ def work():
 @kernel
 def run(task, arguments, total, parts):
     """Run all tiles of a task, with the threads that are lent; alone while another thread's job runs."""
-    if parts == 1 or load(HELPERS) == 0 or fetch_add(OWNER, 1) != 0:
+    if parts == 1 or load(SESSION) == 0 or load(HELPERS) == 0 or fetch_add(OWNER, 1) != 0:
         call_task(task, arguments, 0, total)
     else:
         number = (load(NUMBER) + 1) & 0x7FFFFFFF

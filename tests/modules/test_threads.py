@@ -1,11 +1,13 @@
 """Products shared among threads: the same bits, however many; and nothing breaks when calls come together."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
 from bprop.modules import Linear, ReLU, Sequential, manual_seed, num_threads
 from bprop.modules.engine.threads import shared_jobs
+from bprop.modules.kernels.threads import CONTROL, HELPERS
 
 pytestmark = pytest.mark.jit
 
@@ -37,6 +39,17 @@ def test_same_bits_for_any_number(sizes, threads):
 def test_alone_without_the_context():
     before = shared_jobs()
     results(1)
+    assert shared_jobs() == before
+
+
+def test_alone_while_a_thread_that_was_taken_back_has_not_left_yet():
+    results(2)  # compiles, and starts the thread
+    while CONTROL[HELPERS]:
+        time.sleep(0.001)
+    before = shared_jobs()
+    CONTROL[HELPERS] += 1
+    results(1)
+    CONTROL[HELPERS] -= 1
     assert shared_jobs() == before
 
 
