@@ -5,6 +5,7 @@ import numpy as np
 from .batch_norm import BatchNorm1d, add_means
 from .kernels.buffers import flat, reuse, reuse_like
 from .kernels.statistics import channel_gradient_means, channel_moments, normal_channel, normal_channel_bprop
+from .kernels.threads import MOVE_FLOPS, shared
 from .sizes import image_shape
 
 
@@ -24,6 +25,8 @@ class BatchNorm2d(BatchNorm1d):
     Source: Ioffe and Szegedy, Batch normalization (2015), section 3.2; PyTorch's BatchNorm2d.
     """
 
+    needs_y = False
+
     def fprop(self, x):
         self.x = x
         self.y = reuse_like(self.y, x)
@@ -33,21 +36,24 @@ class BatchNorm2d(BatchNorm1d):
         by_batch = self.training or self.running_mean is None
         if by_batch and x.size < 2 * channels:
             raise ValueError("BatchNorm: one value a channel, expected more in training (drop_last leaves it out)")
-        zero = x.dtype.type(0)
-        for c in range(channels):
-            mean, var, scale, shift = zero, zero, zero + 1, zero
-            if by_batch:
-                mean, var = channel_moments(planes, c)
-            elif self.running_mean is not None:
-                mean, var = self.running_mean[c], self.running_var[c]
-            inverse = 1 / np.sqrt(var + self.eps)
-            if self.weight is not None:
-                scale, shift = self.weight[c], self.bias[c]
-            normal_channel(planes, c, mean, inverse, scale, shift, y)
-            self.mean[c], self.var[c], self.inverse[c] = mean, var, inverse
+        shared(normalise, channels, 2 * MOVE_FLOPS * x.size, self, planes, y)
         if self.running_mean is not None and self.training:
             self.track(x.size // channels)
         return self.y
+
+    def normalise(self, c, planes, y):
+        """A channel of y, its mean and variance."""
+        zero = planes.dtype.type(0)
+        mean, var, scale, shift = zero, zero, zero + 1, zero
+        if self.training or self.running_mean is None:
+            mean, var = channel_moments(planes, c)
+        elif self.running_mean is not None:
+            mean, var = self.running_mean[c], self.running_var[c]
+        inverse = 1 / np.sqrt(var + self.eps)
+        if self.weight is not None:
+            scale, shift = self.weight[c], self.bias[c]
+        normal_channel(planes, c, mean, inverse, scale, shift, y)
+        self.mean[c], self.var[c], self.inverse[c] = mean, var, inverse
 
     def planes(self, x):
         """Images as (N, C, H W)."""
@@ -67,16 +73,18 @@ class BatchNorm2d(BatchNorm1d):
         self.mean_product = reuse_like(self.mean_product, self.inverse)
         self.grad_x = reuse_like(self.grad_x, self.x)
         grad, x, grad_x = self.planes(grad_y), self.planes(self.x), self.planes(self.grad_x)
-        by_batch, none = self.training or self.running_mean is None, self.x.dtype.type(0)
-        for c in range(self.num_features):
-            mean, inverse = self.mean[c], self.inverse[c]
-            scale = inverse if self.weight is None else inverse * self.weight[c]
-            mean_grad, mean_product = channel_gradient_means(grad, x, c, mean, inverse)
-            self.mean_grad[c], self.mean_product[c] = mean_grad, mean_product
-            if wanted and by_batch:
-                normal_channel_bprop(grad, x, c, mean, inverse, scale, mean_grad, mean_product, grad_x)
-            elif wanted:
-                normal_channel(grad, c, none, scale, none + 1, none, grad_x)
+        shared(normalise_back, self.num_features, 2 * MOVE_FLOPS * x.size, self, grad, x, wanted, grad_x)
+
+    def normalise_back(self, c, grad, x, wanted, grad_x):
+        """A channel of grad_x, if it is wanted, and the means."""
+        mean, inverse, none = self.mean[c], self.inverse[c], x.dtype.type(0)
+        scale = inverse if self.weight is None else inverse * self.weight[c]
+        mean_grad, mean_product = channel_gradient_means(grad, x, c, mean, inverse)
+        self.mean_grad[c], self.mean_product[c] = mean_grad, mean_product
+        if wanted and (self.training or self.running_mean is None):
+            normal_channel_bprop(grad, x, c, mean, inverse, scale, mean_grad, mean_product, grad_x)
+        elif wanted:
+            normal_channel(grad, c, none, scale, none + 1, none, grad_x)
 
     def jvp(self, v):
         """J v + v_weight x̂ + v_b, where J v = Jᵀ v, since a channel's J is symmetric."""
@@ -100,3 +108,15 @@ class BatchNorm2d(BatchNorm1d):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return image_shape(self, tuple(input_shape), self.num_features)
+
+
+def normalise(first, last, layer, x, y):
+    """Some channels of y."""
+    for c in range(first, last):
+        layer.normalise(c, x, y)
+
+
+def normalise_back(first, last, layer, grad, x, wanted, grad_x):
+    """Some channels of grad_x."""
+    for c in range(first, last):
+        layer.normalise_back(c, grad, x, wanted, grad_x)

@@ -3,11 +3,12 @@
 import numpy as np
 
 from .convolution import Convolution, Padding, check_groups
-from .elementwise import Elementwise
+from .elementwise import Elementwise, apply, apply_back, tiles_of
 from .engine.stateful import written_by
 from .initializers import Initializer
 from .kernels.buffers import flat, reuse, reuse_like
 from .kernels.planes import add_image
+from .kernels.threads import in_parts
 from .sizes import Sizes, image_shape
 
 
@@ -57,17 +58,16 @@ class Conv2d(Convolution):
         return self.images_back(np.ascontiguousarray(grad_y))
 
     def images(self, x):
-        """y, some samples at a time."""
+        """y, tile by tile."""
         self.begin(x)
-        for k in range(0, len(x), self.samples):
-            self.convolve(k, self.none if self.bias is None else self.bias)
+        in_parts(convolve, self.tiles, self.slots, self, self.none if self.bias is None else self.bias)
         return self.y
 
     def images_back(self, grad_y):
         """grad_x, and the gradients of the parameters."""
         self.begin_back()
-        for k in range(0, len(grad_y), self.samples):
-            self.convolve_back(grad_y, k, self.none if self.bias is None else self.grad_bias)
+        in_parts(convolve_back, self.tiles, self.slots, self, grad_y)
+        self.end_gradient(self.none if self.bias is None else self.grad_bias, self.accumulate)
         return self.grad_x
 
     def begin(self, x):
@@ -75,23 +75,24 @@ class Conv2d(Convolution):
         rows, columns = self.image_of(x.shape[2], x.shape[3])
         self.x, self.y = x, reuse(self.y, (len(x), self.out_channels, rows, columns), x.dtype)
         self.lay_out(len(x), rows, columns, x.shape[2], x.shape[3], x.dtype)
-        self.prepare(self.weight, False)
+        self.prepare(self.weight, self.none if self.bias is None else self.bias, False)
 
-    def convolve(self, k, bias):
-        """y of as many samples from k on as the cache holds planes of."""
-        self.some_coarse(self.x[k : k + self.samples], self.weight, bias, self.y[k : k + self.samples])
+    def convolve(self, slot, k, bias):
+        """y of the chunk of samples from k on."""
+        x, y = self.x[k : k + self.samples], self.y[k : k + self.samples]
+        self.some_coarse(slot, x, self.weight, bias, y, True)
 
     def begin_back(self):
         """Memory for grad_x."""
         self.grad_x = reuse_like(self.grad_x, self.x)
-        self.prepare(self.weight, True)
+        self.prepare(self.weight, self.none, True)
 
-    def convolve_back(self, grad_y, k, grad_bias):
-        """The gradients of weight, bias and x, of as many samples from k on."""
-        x, grad_y, ends = self.x[k : k + self.samples], grad_y[k : k + self.samples], k + self.samples == len(self.x)
-        self.some_gradient(x, grad_y, grad_bias, self.accumulate, k == 0, ends)
+    def convolve_back(self, tile, slot, k, grad_y):
+        """What the chunk of samples from k on adds to the tile's sums for weight and bias; its grad_x."""
+        x, grad_y, more = self.x[k : k + self.samples], grad_y[k : k + self.samples], k > self.start_of(tile)
+        self.some_gradient(tile, slot, x, grad_y, self.bias is not None, more)
         if self.needs_grad_x:
-            self.some_fine_again(grad_y, self.weight, self.grad_x[k : k + self.samples])
+            self.some_fine(slot, grad_y, self.weight, self.grad_x[k : k + self.samples], False)
 
     def jvp(self, v):
         """The convolution of v with W, that of x with V_W, and v_b."""
@@ -139,23 +140,16 @@ class Conv2d(Convolution):
         self.begin(x)
         unit.x = self.y
         unit.y = reuse_like(unit.y, self.y)
-        for k in range(0, len(x), self.samples):
-            self.convolve(k, self.none if self.bias is None else self.bias)
-            between, y = flat(self.y[k : k + self.samples]), flat(unit.y[k : k + self.samples])
-            for p in range(y.size):
-                y[p] = unit.function(between[p])
+        bias = self.none if self.bias is None else self.bias
+        in_parts(convolve_then, self.tiles, self.slots, self, unit, bias, self.y, unit.y)
         return unit.y
 
     def bprop_after(self, unit, grad_y):
         """bprop of the unit after this layer, then of this layer, some samples at a time."""
         unit.grad_x = reuse_like(unit.grad_x, unit.x)
         self.begin_back()
-        for k in range(0, len(grad_y), self.samples):
-            x, y = flat(unit.x[k : k + self.samples]), flat(unit.y[k : k + self.samples])
-            grad, between = flat(grad_y[k : k + self.samples]), flat(unit.grad_x[k : k + self.samples])
-            for p in range(between.size):
-                between[p] = grad[p] * unit.derivative(x[p], y[p])
-            self.convolve_back(unit.grad_x, k, self.none if self.bias is None else self.grad_bias)
+        in_parts(convolve_back_after, self.tiles, self.slots, self, unit, unit.x, unit.y, grad_y, unit.grad_x)
+        self.end_gradient(self.none if self.bias is None else self.grad_bias, self.accumulate)
         return self.grad_x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -169,6 +163,37 @@ class Conv2d(Convolution):
 
     def extra_repr(self) -> str:
         return f"{self.in_channels} -> {self.out_channels}{self.settings()}"
+
+
+def convolve(first, last, layer, bias):
+    """Some tiles of y."""
+    for k in range(layer.start_of(first), layer.start_of(last), layer.samples):
+        layer.convolve(layer.slot_of(first), k, bias)
+
+
+def convolve_then(first, last, layer, unit, bias, between, out):
+    """Some tiles of y, and of the unit after it."""
+    for k in range(layer.start_of(first), layer.start_of(last), layer.samples):
+        layer.convolve(layer.slot_of(first), k, bias)
+        x, y = flat(between[k : k + layer.samples]), flat(out[k : k + layer.samples])
+        apply(0, tiles_of(x), unit, x, y)
+
+
+def convolve_back(first, last, layer, grad_y):
+    """Some tiles of the backward pass."""
+    for tile in range(first, last):
+        for k in range(layer.start_of(tile), layer.start_of(tile + 1), layer.samples):
+            layer.convolve_back(tile, layer.slot_of(first), k, grad_y)
+
+
+def convolve_back_after(first, last, layer, unit, unit_x, unit_y, grad_y, between):
+    """Some tiles of the backward pass of the unit after the layer, then of the layer."""
+    for tile in range(first, last):
+        for k in range(layer.start_of(tile), layer.start_of(tile + 1), layer.samples):
+            x, y = flat(unit_x[k : k + layer.samples]), flat(unit_y[k : k + layer.samples])
+            grad, out = flat(grad_y[k : k + layer.samples]), flat(between[k : k + layer.samples])
+            apply_back(0, tiles_of(x), unit, x, y, grad, out)
+            layer.convolve_back(tile, layer.slot_of(first), k, between)
 
 
 class Conv1d(Conv2d):

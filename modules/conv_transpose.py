@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 
+from .conv import convolve_back
 from .convolution import Convolution, check_groups
 from .initializers import Initializer
 from .kernels.buffers import flat, reuse, reuse_like
 from .kernels.planes import add_image, add_to_channels, sum_channels
+from .kernels.threads import in_parts
 from .sizes import Sizes, image_shape, image_sizes, plain
 
 
@@ -69,15 +71,17 @@ class ConvTranspose2d(Convolution):
         if self.bias is not None:
             sum_channels(grad_y, self.grad_bias, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
-        x = self.x
-        self.prepare(self.weight, False)
-        for k in range(0, len(x), self.samples):
-            ends = k + self.samples == len(x)
-            fine, coarse = grad_y[k : k + self.samples], x[k : k + self.samples]
-            self.some_gradient(fine, coarse, self.none, self.accumulate, k == 0, ends)
-            if self.needs_grad_x:
-                self.some_coarse_again(fine, self.weight, self.none, self.grad_x[k : k + self.samples])
+        self.prepare(self.weight, self.none, False)
+        in_parts(convolve_back, self.tiles, self.slots, self, grad_y)
+        self.end_gradient(self.none, self.accumulate)
         return self.grad_x
+
+    def convolve_back(self, tile, slot, k, grad_y):
+        """What the chunk of samples from k on adds to the tile's sums for weight; its grad_x."""
+        x, fine, more = self.x[k : k + self.samples], grad_y[k : k + self.samples], k > self.start_of(tile)
+        self.some_gradient(tile, slot, fine, x, False, more)
+        if self.needs_grad_x:
+            self.some_coarse(slot, fine, self.weight, self.none, self.grad_x[k : k + self.samples], False)
 
     def jvp(self, v):
         """The transposed convolution of v with W, that of x with V_W, and v_b."""

@@ -4,7 +4,10 @@ import numpy as np
 
 from .kernels.buffers import flat, reuse_like
 from .kernels.elementary import sigmoid
+from .kernels.threads import MOVE_FLOPS, shared
 from .module import Module
+
+TILE = 1024  # numbers
 
 
 class Elementwise(Module):
@@ -33,15 +36,13 @@ class Elementwise(Module):
         self.x = x
         self.y = reuse_like(self.y, x)
         x, y = flat(x), flat(self.y)
-        for i in range(x.size):
-            y[i] = self.function(x[i])
+        shared(apply, tiles_of(x), MOVE_FLOPS * x.size, self, x, y)
         return self.y
 
     def bprop(self, grad_y):
         self.grad_x = reuse_like(self.grad_x, self.x)
         x, y, grad_y, grad_x = flat(self.x), flat(self.y), flat(grad_y), flat(self.grad_x)
-        for i in range(x.size):
-            grad_x[i] = grad_y[i] * self.derivative(x[i], y[i])
+        shared(apply_back, tiles_of(x), MOVE_FLOPS * x.size, self, x, y, grad_y, grad_x)
         return self.grad_x
 
     def jvp(self, v):
@@ -59,6 +60,26 @@ class Elementwise(Module):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(input_shape)
+
+
+def tiles_of(x):
+    """Tiles of so many numbers, so that the same numbers are computed together for any number of threads."""
+    return (x.size + TILE - 1) // TILE
+
+
+def apply(first, last, unit, x, y):
+    """Some tiles of y = f(x); vectors."""
+    x, y = x[first * TILE : last * TILE], y[first * TILE : last * TILE]
+    for i in range(x.size):
+        y[i] = unit.function(x[i])
+
+
+def apply_back(first, last, unit, x, y, grad_y, grad_x):
+    """Some tiles of grad_x = f'(x) grad_y; vectors."""
+    begin, end = first * TILE, last * TILE
+    x, y, grad_y, grad_x = x[begin:end], y[begin:end], grad_y[begin:end], grad_x[begin:end]
+    for i in range(x.size):
+        grad_x[i] = grad_y[i] * unit.derivative(x[i], y[i])
 
 
 def require(fits: bool, unit: str, name: str, value, wanted: str) -> None:

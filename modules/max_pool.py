@@ -3,6 +3,7 @@
 import numpy as np
 
 from .kernels.buffers import flat, reuse, reuse_like
+from .kernels.threads import MOVE_FLOPS, shared
 from .kernels.windows import add_at, largest_of, take_at
 from .pooling import Pooling
 from .sizes import Sizes
@@ -55,7 +56,8 @@ class MaxPool2d(Pooling):
 
     def bprop(self, grad_y):
         self.grad_x = reuse_like(self.grad_x, self.x)
-        add_at(flat(grad_y), flat(self.largest), self.largest.shape[0], flat(self.grad_x))
+        planes, grad_y = self.largest.shape[0], flat(grad_y)
+        shared(add_at, planes, MOVE_FLOPS * self.x.size, grad_y, flat(self.largest), planes, flat(self.grad_x))
         return self.grad_x
 
     def jvp(self, v):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..datasets import ArrayDataset, Dataset
-from ..modules.kernels.threads import MOST_PARTS
+from ..modules.kernels.threads import MOST_THREADS
 from .metrics import Metric, figures, find_metrics
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def check_fit(train: ArrayDataset, epochs, batch_size, shuffle, balance, threads
         raise ValueError(f"Trainer: batch_size is {batch_size}, expected 1 to {len(train)}, the number of samples")
     if balance and (train.classes is None or not shuffle):
         raise ValueError("Trainer: balance is true, expected class labels, and shuffle to be true")
-    if threads is not None and (not whole(threads) or not 1 <= threads <= MOST_PARTS):
-        raise ValueError(f"Trainer: threads is {threads}, expected a whole number from 1 to {MOST_PARTS}")
+    if threads is not None and (not whole(threads) or not 1 <= threads <= MOST_THREADS):
+        raise ValueError(f"Trainer: threads is {threads}, expected a whole number from 1 to {MOST_THREADS}")
 
 
 def metrics_for(trainer: "Trainer", data: ArrayDataset, metrics) -> dict[str, Metric]:

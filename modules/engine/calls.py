@@ -148,10 +148,10 @@ class ModulePlan:
         return result if name in self._homes else result.copy()
 
 
-def may_hand_out(cls: type, name: str) -> bool:
+def may_hand_out(cls, name: str) -> bool:
     """Whether the caller may have the memory of `self.<name>`: of a class of this package, if no one reads it later."""
     ours = cls.__module__.startswith(__name__.removesuffix("engine.calls"))
-    return ours and (name == "grad_x" or not reads_later(cls, name))
+    return ours and (name == "grad_x" or not (cls.needs_y and reads_later(cls, name)))
 
 
 def named(name: str, values):

@@ -24,8 +24,8 @@ body = compiled(threads.serve)
 
 
 @entry
-def serve(session):
-    body(session)
+def serve(session, thread):
+    body(session, thread)
 '''
 
 
@@ -46,21 +46,23 @@ class _Helpers:
         serve = compiled_serve()
         while len(self.wakes) < count:
             wake = threading.Semaphore(0)
-            threading.Thread(target=self._serve, args=(wake, serve), name="bprop", daemon=True).start()
             self.wakes.append(wake)
+            given = wake, serve, len(self.wakes)
+            threading.Thread(target=self._serve, args=given, name="bprop", daemon=True).start()
         self.session += 1
+        kernels.CONTROL[kernels.LENT] = count
         kernels.CONTROL[kernels.SESSION] = self.session
         for wake in self.wakes[:count]:
             wake.release()
 
     def take_back(self) -> None:
         """End the session: from now on nothing is shared, though a thread may take a while to leave."""
-        kernels.CONTROL[kernels.SESSION] = 0
+        kernels.CONTROL[kernels.SESSION] = kernels.CONTROL[kernels.LENT] = 0
 
-    def _serve(self, wake: threading.Semaphore, serve) -> None:
+    def _serve(self, wake: threading.Semaphore, serve, thread: int) -> None:
         while True:
             wake.acquire()
-            serve(self.session)
+            serve(self.session, thread)
 
 
 _helpers = _Helpers()
@@ -73,7 +75,7 @@ def compiled_serve():
         name = "threads_" + digest("threads", package_digest())
         cache.write_plan(name, SERVE)
         function = cache.load_plan(name, {}).serve
-        function.compile((numba.types.intp,))
+        function.compile((numba.types.intp, numba.types.intp))
         _compiled.append(function)
     return _compiled[0]
 
@@ -95,7 +97,8 @@ def num_threads(threads: int) -> Iterator[None]:
     with num_threads(4): value = step(x, target)
 
     The results are the same bits for any number. Contexts do not nest: within one, another changes nothing. Threads
-    wait by spinning, so keep the context around many calls, and use no more threads than there are cores.
+    wait by spinning, so keep the context around many calls, and use no more threads than there are cores; 64 at most
+    are used.
     Errors: ValueError for fewer than 1.
     """
     if threads < 1:
@@ -104,7 +107,7 @@ def num_threads(threads: int) -> Iterator[None]:
         yield
         return
     try:
-        _helpers.lend(threads - 1)
+        _helpers.lend(min(threads, kernels.MOST_THREADS) - 1)
         yield
     finally:
         _helpers.take_back()

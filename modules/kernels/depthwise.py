@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from .kernel import kernel
 from .products import strip_width
-from .threads import parts_of, share
+from .threads import share
 from .tiles import VECTOR_BYTES, Tile
 
 SIDES = 3, 5  # of the kernels that there is code for
@@ -207,8 +207,7 @@ def channel_sums(x, shape, side, weight, bias, back, masks, y):
 def compiled_channel_sums(x, shape, side, weight, bias, back, masks, y):
     """The same."""
     fill_masks(shape[2], shape[3], side, strip_width(y) // 2, masks)
-    parts = min(shape[1], parts_of(2 * side * side * y.size))
-    share(sums_of_channels, shape[1], parts, x, shape, side, weight, bias, back, masks, y)
+    share(sums_of_channels, shape[1], 2 * side * side * y.size, x, shape, side, weight, bias, back, masks, y)
 
 
 @kernel
@@ -249,8 +248,7 @@ def channel_dots(grad_y, x, shape, side, masks, out, grad_bias, add):
 def compiled_channel_dots(grad_y, x, shape, side, masks, out, grad_bias, add):
     """The same."""
     fill_masks(shape[2], shape[3], side, strip_width(out) // 2, masks)
-    parts = min(shape[1], parts_of(2 * side * side * x.size))
-    share(dots_of_channels, shape[1], parts, grad_y, x, shape, side, masks, out, grad_bias, add)
+    share(dots_of_channels, shape[1], 2 * side * side * x.size, grad_y, x, shape, side, masks, out, grad_bias, add)
 
 
 @kernel

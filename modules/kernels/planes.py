@@ -12,11 +12,10 @@ from .buffers import flat
 from .kernel import apart, kernel
 from .lines import clear_line, gather_line, scatter_line
 from .products import strip_width
-from .threads import parts_of, share
+from .threads import MOVE_FLOPS, share
 from .tiles import line_sum, transposed
 
 SQUARE = transposed()
-MOVE_FLOPS = 8  # what moving a number counts for when work is shared
 
 
 def plane_size(coarse, fine, before, reach, stride):
@@ -30,7 +29,7 @@ CACHED = 3 << 19  # bytes of planes that stay in the cache while they are used
 
 @apart
 def samples_together(samples, lanes, size):
-    """How many samples' planes are made at a time, a divisor of `samples`: as many as fit the cache.
+    """How many samples' planes are made at a time, a divisor of `samples`: as many as fit the cache, half at most.
 
     Args: lanes: numbers of a vector, which the samples should fill to four fifths at least; size: bytes of one
         sample's planes.
@@ -39,7 +38,7 @@ def samples_together(samples, lanes, size):
     for count in range(samples, lanes - 1, -1):
         if samples % count == 0 and (count + lanes - 1) // lanes * lanes * 4 <= 5 * count:
             best = count
-            if count * size <= CACHED:
+            if count * size <= CACHED and 2 * count <= samples:
                 break
     return best
 
@@ -118,8 +117,9 @@ def compiled_split(image, shape, places, gaps, phases, start, row, end, planes):
     clear_line(planes, 0, 1, start)
     last = start + channels * phases * row
     clear_line(planes, last, 1, planes.size - last)
-    parts = min(channels, parts_of(MOVE_FLOPS * image.size))
-    share(split_channels, channels, parts, image, shape, places, gaps, phases, start, row, end, planes)
+    share(
+        split_channels, channels, MOVE_FLOPS * image.size, image, shape, places, gaps, phases, start, row, end, planes
+    )  # fmt: skip
 
 
 @kernel
@@ -162,8 +162,7 @@ def join(planes, start, row, places, phases, image, shape):
 @kernel
 def compiled_join(planes, start, row, places, phases, image, shape):
     """The same, by squares of pixels and samples."""
-    parts = min(shape[1], parts_of(MOVE_FLOPS * image.size))
-    share(join_channels, shape[1], parts, planes, start, row, places, phases, image, shape)
+    share(join_channels, shape[1], MOVE_FLOPS * image.size, planes, start, row, places, phases, image, shape)
 
 
 @kernel
@@ -204,7 +203,13 @@ def add_to_planes(bias, planes, start, row, end, places, samples):
 @kernel
 def compiled_add_to_planes(bias, planes, start, row, end, places, samples):
     """The same, and to what lies between the places, which nobody reads."""
-    for c in range(bias.size):
+    share(add_to_some_planes, bias.size, MOVE_FLOPS * bias.size * end, bias, planes, start, row, end)
+
+
+@kernel
+def add_to_some_planes(first, last, bias, planes, start, row, end):
+    """Some channels."""
+    for c in range(first, last):
         line, number = planes[start + c * row : start + c * row + end], bias[c]
         for q in range(end):
             line[q] += number
@@ -223,12 +228,27 @@ def sum_planes(planes, start, row, end, out, add):
 @kernel
 def compiled_sum_planes(planes, start, row, end, out, add):
     """The same."""
-    for c in range(out.size):
+    share(sum_some_planes, out.size, MOVE_FLOPS * out.size * end, planes, start, row, end, out, add)
+
+
+@kernel
+def sum_some_planes(begin, stop, planes, start, row, end, out, add):
+    """Some channels."""
+    for c in range(begin, stop):
         total = line_sum(planes, start + c * row, end)
         out[c] = out[c] + total if add else total
 
 
 sum_planes.compiled_form = compiled_sum_planes  # type: ignore[attr-defined]
+
+
+@apart
+def add_sums(sums, at, out, add):
+    """out = Σₖ sums[k, at : at + out.size], or out += it: added up in the order of k."""
+    for k in range(sums.shape[0]):
+        row = sums[k]
+        for i in range(out.size):
+            out[i] = out[i] + row[at + i] if add or k > 0 else row[at + i]
 
 
 def add_to_channels(bias, y):

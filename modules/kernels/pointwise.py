@@ -5,11 +5,11 @@ the cache holds it together, and all rows of weights meet it there; the bias is 
 The plain Python function is the meaning of the compiled one below it.
 """
 
-from .kernel import kernel
+from .kernel import apart, kernel
 from .lines import clear_line, copy_line
 from .planes import sum_planes
 from .products import COPY, CORNER, SUM_4_2, product, soon_read, soon_written, strip_width
-from .threads import parts_of, share
+from .threads import share
 from .tiles import on_stack
 
 MOST_TERMS = 1024  # channels of a strip, at most
@@ -25,38 +25,41 @@ def samples_of_points(samples, size):
     return count
 
 
-def point_sums(weight, rows, terms, back, bias, left, x, samples, y):
-    """y[n, i, p] = Σₖ weight[i, k] x[n, k, p] + bias[i]; back: weight[k, i] instead.
+@apart
+def fill_points(weight, rows, terms, back, bias, left):
+    """left[i (terms + 1) + k] = weight[i, k], or weight[k, i] for the map back; bias[i] where k = terms.
 
-    Args: weight, x, y: as vectors; bias: (rows,) or none; left: memory for rows (terms + 1) numbers.
+    Args: weight: a vector; bias: (rows,) or none; left: memory for rows (terms + 1) numbers.
     """
-    matrix = weight.reshape((terms, rows)).T if back else weight.reshape((rows, terms))
-    out = y.reshape((samples, rows, -1))
-    out[:] = matrix @ x.reshape((samples, terms, -1))
-    if bias.size:
-        out += bias.reshape((-1, 1))
+    for i in range(rows):
+        for k in range(terms):
+            left[i * (terms + 1) + k] = weight[k * rows + i] if back else weight[i * terms + k]
+        if bias.size > 0:
+            left[i * (terms + 1) + terms] = bias[i]
+
+
+def point_sums(left, rows, terms, biased, x, samples, y):
+    """y[n, i, p] = Σₖ weight[i, k] x[n, k, p] + bias[i]; left: of `fill_points`; biased: with a bias; vectors all."""
+    matrix = left[: rows * (terms + 1)].reshape((rows, terms + 1))
+    y.reshape((samples, rows, -1))[:] = matrix[:, :terms] @ x.reshape((samples, terms, -1))
+    if biased:
+        y.reshape((samples, rows, -1))[:] += matrix[:, terms:]
 
 
 @kernel
-def compiled_point_sums(weight, rows, terms, back, bias, left, x, samples, y):
+def compiled_point_sums(left, rows, terms, biased, x, samples, y):
     """The same, by strips."""
-    depth = terms + 1 if bias.size > 0 else terms
-    for i in range(rows):
-        for k in range(terms):
-            left[i * depth + k] = weight[k * rows + i] if back else weight[i * terms + k]
-        if bias.size > 0:
-            left[i * depth + terms] = bias[i]
+    depth = terms + 1 if biased else terms
     size = y.size // (samples * rows)
     strip = strip_width(y)
     strips = (samples * size + strip - 1) // strip
-    parts = min(strips, parts_of(2 * terms * y.size))
-    share(strips_of_points, strips, parts, left, rows, depth, x, terms, samples, size, y)
+    share(strips_of_points, strips, 2 * terms * y.size, left, rows, depth, x, terms, samples, size, y)
 
 
 @kernel
 def strips_of_points(first, last, left, rows, depth, x, terms, samples, size, y):
     """Some strips. While a tile is summed, the cache fetches where the next one goes, and a part of the next strip."""
-    strip, panel, corner, tiles = strip_width(y), PANEL(y), CORNER(y), (rows + 3) // 4
+    strip, panel, corner, tiles, row = strip_width(y), PANEL(y), CORNER(y), (rows + 3) // 4, terms + 1
     for c in range(strip if depth > terms else 0):
         panel[terms * strip + c] = 1
     for q in range(first * strip, last * strip, strip):
@@ -76,9 +79,9 @@ def strips_of_points(first, last, left, rows, depth, x, terms, samples, size, y)
                     soon_written(y, to + r * size)
                 for k in range(tile * terms // tiles, (tile + 1) * terms // tiles):
                     soon_read(x, (n * terms + k) * size + p + strip)
-                SUM_4_2(left, i * depth, depth, 1, panel, 0, strip, y, to, size, real, depth, False, 0)
+                SUM_4_2(left, i * row, row, 1, panel, 0, strip, y, to, size, real, depth, False, 0)
             else:
-                SUM_4_2(left, i * depth, depth, 1, panel, 0, strip, corner, 0, strip, real, depth, False, 0)
+                SUM_4_2(left, i * row, row, 1, panel, 0, strip, corner, 0, strip, real, depth, False, 0)
                 scatter_corner(corner, strip, real, i, rows, n, p, samples, size, y)
 
 

@@ -11,7 +11,7 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from .kernel import kernel
-from .threads import parts_of, share
+from .threads import share
 from .tiles import copied, dot_products, fetched, lanes, on_stack, row_sums, transposed, vector_of
 
 # A block at most: rows of the left operand, terms of a sum, strips of the right operand.
@@ -43,26 +43,26 @@ CORNER = on_stack(lambda lanes: 4 * 2 * lanes)  # a tile that is wider than out
 def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
     """out[i, j] (+)= Σₖ a[i, k] b[k, j]; matrices are vectors with the strides of their indices, out lies by rows."""
     strip = strip_width(out)
-    parts = parts_of(2 * m * k * n)
+    flops = 2 * m * k * n
     ragged = 16 * ((n + strip - 1) // strip * strip - n) > n and k >= SOME_TERMS and k * min(m, n) <= CACHED
     if b_k == 1 and a_k == 1 and (m <= FEW_ROWS or n < strip or ragged):
         if m == 1:
             for j in range(0, n, 3):
                 DOT_1_3(a, 0, k, b, j * b_j, b_j, out, j, n, 1, min(3, n - j), 1, 0, k, add)
         else:
-            share(dot_tiles, ((m + 3) // 4) * ((n + 2) // 3), parts, a, a_i, b, b_j, out, m, k, n, add)
+            share(dot_tiles, ((m + 3) // 4) * ((n + 2) // 3), flops, a, a_i, b, b_j, out, m, k, n, add)
     elif b_j == 1 and n >= strip and (m <= FEW_ROWS or (m <= SOME_ROWS and k <= FEW_TERMS) or k * n <= FEW_NUMBERS):
         if m == 1:
             for start in range(0, n, strip):
                 j = min(start, n - strip)
                 SUM_1_2(a, 0, a_i, a_k, b, j, b_k, out, j, n, 1, k, add, start - j)
         else:
-            share(sum_tiles, (m + 3) // 4, parts, a, a_i, a_k, b, b_k, out, m, k, n, add)
+            share(sum_tiles, (m + 3) // 4, flops, a, a_i, a_k, b, b_k, out, m, k, n, add)
     else:
         down = (m + ROWS - 1) // ROWS
         wide = strip * max(2, min(STRIPS, down * n // (8 * strip)))  # so that there are some blocks to share
         blocks = down * ((n + wide - 1) // wide)
-        share(packed_blocks, blocks, min(blocks, parts), a, a_i, a_k, b, b_k, b_j, out, m, k, n, wide, add)
+        share(packed_blocks, blocks, flops, a, a_i, a_k, b, b_k, b_j, out, m, k, n, wide, add)
 
 
 @kernel

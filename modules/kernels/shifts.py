@@ -7,7 +7,7 @@ is the meaning of the compiled one below it.
 
 from .kernel import apart, kernel
 from .products import strip_width
-from .threads import parts_of, share
+from .threads import share
 from .tiles import dot_products, row_sums
 
 SUM_6_2, SUM_4_2, SUM_1_2, SUM_1_7, SUM_1_8 = (row_sums(*tile) for tile in ((6, 2), (4, 2), (1, 2), (1, 7), (1, 8)))
@@ -43,9 +43,9 @@ def compiled_shifted_sums(
     """The same, by strips of places."""
     strip = strip_of(rows, count, strip_width(out))
     strips = groups * runs * ((count + strip - 1) // strip)
-    parts = max(1, min(strips, parts_of(2 * rows * size * groups * runs * count)))
+    flops = 2 * rows * size * groups * runs * count
     share(
-        sum_strips, strips, parts, left, rows, groups, source, source_group, terms, size, met,
+        sum_strips, strips, flops, left, rows, groups, source, source_group, terms, size, met,
         out, at, out_row, pitch, count,
     )  # fmt: skip
 
@@ -119,9 +119,9 @@ def compiled_shifted_dots(
     """The same, in tiles of 4 rows and 3 terms, of 6 rows and 4 terms, or of one row and 9 terms."""
     down, across = dot_tile(rows)
     tiles = groups * ((rows + down - 1) // down) * ((size + across - 1) // across)
-    parts = min(tiles, parts_of(2 * rows * size * groups * runs * count))
+    flops = 2 * rows * size * groups * runs * count
     share(
-        dot_stretches, tiles, parts, grad, at, grad_row, rows, source, source_group, terms, size,
+        dot_stretches, tiles, flops, grad, at, grad_row, rows, source, source_group, terms, size,
         runs, pitch, count, out, add,
     )  # fmt: skip
 

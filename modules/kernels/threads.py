@@ -4,8 +4,10 @@ A kernel that is shared takes a range of its tiles, `kernel(first, last, ...)`, 
 whatever the range: so results are the same bits for any number of threads. The threads are lent by Python (see
 engine/threads.py), which has them run `serve`; without any, `share` is a call.
 
-The parts of a job are claimed by fetch-and-add on NEXT; the job's number in the upper half of NEXT and LIMIT keeps a
-thread that comes late away from the next job's parts.
+A job's tiles are cut into parts, and these into as many regions as there are threads. A thread takes the parts of its
+own region, so that from job to job it meets what its core's cache holds already, then what is left of the others.
+Parts are claimed by fetch-and-add on the region's word of NEXT; the job's number in its upper half, and in LIMIT, keeps
+a thread that comes late away from the next job's parts.
 """
 
 import os
@@ -20,13 +22,16 @@ from numba.extending import intrinsic
 from .kernel import kernel
 
 # Words of the control block; those that several threads write lie in cache lines of their own.
-HELPERS, SESSION, OWNER, NEXT, LIMIT, DONE = 0, 8, 16, 24, 32, 40
+LENT, HELPERS, SESSION, OWNER, LIMIT, DONE, NEXT = 0, 8, 16, 24, 32, 40, 64
 NUMBER, TASK, ARGUMENTS, TOTAL = 48, 49, 50, 51
+MOST_THREADS = 64
+LINE = 8  # words
 PART_FLOPS = 500_000  # what a part should hold at least: some microseconds
-MOST_PARTS = 64
+MOVE_FLOPS = 8  # what moving a number counts for
+PARTS = 4  # of a job for each thread, at most: enough that none waits long for another
 SPINS = 4_000  # pauses before a waiting thread offers its core to others
 
-CONTROL = np.zeros(64, np.int64)
+CONTROL = np.zeros(NEXT + LINE * MOST_THREADS, np.int64)
 llvm.add_symbol("bprop_threads", CONTROL.ctypes.data)  # so that code kept on disk finds it in every process
 
 WORD = cgutils.intp_t
@@ -104,33 +109,40 @@ def call_task(typing_context, task, arguments, first, last):
 
 
 @kernel
-def work():
-    """Claim and run parts of the present job until none is left."""
-    while True:
-        place = fetch_add(NEXT, 1)
-        limit = load(LIMIT)
-        if place >> 32 != limit >> 32 or place >= limit:
-            return
-        part, parts, total = place & 0xFFFFFFFF, limit & 0xFFFFFFFF, load(TOTAL)
-        call_task(load(TASK), load(ARGUMENTS), part * total // parts, (part + 1) * total // parts)
-        fetch_add(DONE, 1)
+def work(thread):
+    """Claim and run parts of the present job until none is left, first those of the thread's own region."""
+    threads = load(LIMIT) >> 16 & 0xFFFF
+    for k in range(threads):
+        region = (thread + k) % threads
+        while True:
+            place = fetch_add(NEXT + LINE * region, 1)
+            limit = load(LIMIT)
+            regions, parts = limit >> 16 & 0xFFFF, limit & 0xFFFF
+            part = region * parts // max(1, regions) + (place & 0xFFFFFFFF)
+            if place >> 32 != limit >> 32 or region >= regions or part >= (region + 1) * parts // regions:
+                break
+            total = load(TOTAL)
+            call_task(load(TASK), load(ARGUMENTS), part * total // parts, (part + 1) * total // parts)
+            fetch_add(DONE, 1)
 
 
 @kernel
-def run(task, arguments, total, parts):
-    """Run all tiles of a task, with the threads that are lent; alone while another thread's job runs."""
-    if parts == 1 or load(SESSION) == 0 or load(HELPERS) == 0 or fetch_add(OWNER, 1) != 0:
+def run_parts(task, arguments, total, parts):
+    """Run all tiles of a task in so many parts, with the threads that are lent; alone while another's job runs."""
+    helpers = load(HELPERS) if load(SESSION) != 0 else 0
+    if parts < 2 or helpers == 0 or fetch_add(OWNER, 1) != 0:
         call_task(task, arguments, 0, total)
     else:
-        number = (load(NUMBER) + 1) & 0x7FFFFFFF
+        number, threads = (load(NUMBER) + 1) & 0x7FFFFFFF, min(parts, helpers + 1)
         store(NUMBER, number)
         store(TASK, task)
         store(ARGUMENTS, arguments)
         store(TOTAL, total)
         store(DONE, 0)
-        store(LIMIT, number << 32 | parts)
-        store(NEXT, number << 32)
-        work()
+        store(LIMIT, number << 32 | threads << 16 | parts)
+        for region in range(threads):
+            store(NEXT + LINE * (threads - 1 - region), number << 32)
+        work(0)
         spins = 0
         while load(DONE) < parts:
             wait(spins)
@@ -138,50 +150,97 @@ def run(task, arguments, total, parts):
         store(OWNER, 0)
 
 
-def serve(session):
+@kernel
+def run(task, arguments, total, flops):
+    """Run all tiles of a task, which are so many operations, in parts."""
+    run_parts(task, arguments, total, min(total, PARTS * (load(LENT) + 1), flops // PART_FLOPS))
+
+
+def serve(session, thread):
     """What a lent thread does: help with jobs until the session ends."""
     fetch_add(HELPERS, 1)
-    idle = 0
+    idle, seen = 0, -1
     while load(SESSION) == session:
-        place, limit = load(NEXT), load(LIMIT)
-        if place >> 32 == limit >> 32 and place < limit:
-            work()
-            idle = 0
+        limit = load(LIMIT)
+        number, threads = limit >> 32, limit >> 16 & 0xFFFF
+        if number != seen and load(NEXT + LINE * (thread % max(1, threads))) >> 32 == number:
+            work(thread)
+            idle, seen = 0, number
         else:
             wait(idle)
             idle += 1
     fetch_add(HELPERS, -1)
 
 
+def shared(function, tiles, flops, *arguments):
+    """`function(first, last, *arguments)` over tiles 0 to `tiles`, in ranges for the threads that are lent.
+
+    flops: about how much work it is in all; small jobs are not shared.
+    """
+    function(0, tiles, *arguments)
+
+
+def in_parts(function, tiles, parts, *arguments):
+    """The same, in so many ranges; in one, the function itself may share its work."""
+    function(0, tiles, *arguments)
+
+
+def sharers(tiles):
+    """How many threads take the same number of so many tiles: all that there are, or one."""
+    return 1
+
+
 @kernel
-def parts_of(flops):
-    """How many parts a job of this size has; 1: not worth sharing."""
-    return max(1, min(MOST_PARTS, flops // PART_FLOPS))
+def compiled_sharers(tiles):
+    """The same, with those that are lent."""
+    threads = load(LENT) + 1
+    return threads if tiles % threads == 0 else 1
 
 
-@intrinsic
-def share(typing_context, shared, total, parts, *arguments):
-    """`shared(first, last, *arguments)` over tiles 0 to `total`, in `parts` ranges for the threads that are lent."""
-    signature = shared.get_call_type(typing_context, (types.intp, types.intp, *arguments), {})
-    runner = types.Dispatcher(run)
-    run_signature = runner.get_call_type(typing_context, (types.intp,) * 4, {})
+sharers.compiled_form = compiled_sharers  # type: ignore[attr-defined]
 
-    def generate(context, builder, outer, args):
-        compiled = shared.dispatcher.overloads[tuple(signature.args)]
-        context.add_linking_libs([compiled.library])
-        values = [
-            context.cast(builder, builder.extract_value(args[3], k), given, wanted)
-            for k, (given, wanted) in enumerate(zip(arguments, signature.args[2:], strict=True))
-        ]
-        packed = cgutils.alloca_once_value(builder, cgutils.make_anonymous_struct(builder, values))
-        task = _task(context, builder.module, compiled.fndesc, packed.type)
-        implementation = context.get_function(runner, run_signature)
-        addresses = [builder.ptrtoint(task, WORD), builder.ptrtoint(packed, WORD)]
-        implementation(builder, [*addresses, args[1], args[2]])
-        context.add_linking_libs(implementation.libs)
-        return context.get_dummy_value()
 
-    return types.none(shared, types.intp, types.intp, types.StarArgTuple.from_types(arguments)), generate
+def sharing(runner):
+    """`runner(task, arguments, total, how)` of a function's tiles, as compiled code calls it.
+
+    An error that the function raises in any thread is raised again: by the function, run once more by itself.
+    """
+
+    @intrinsic
+    def share(typing_context, shared, total, how, *arguments):
+        signature = shared.get_call_type(typing_context, (types.intp, types.intp, *arguments), {})
+        runner_type = types.Dispatcher(runner)
+        run_signature = runner_type.get_call_type(typing_context, (types.intp,) * 4, {})
+
+        def generate(context, builder, outer, args):
+            compiled = shared.dispatcher.overloads[tuple(signature.args)]
+            context.add_linking_libs([compiled.library])
+            values = [
+                context.cast(builder, builder.extract_value(args[3], k), given, wanted)
+                for k, (given, wanted) in enumerate(zip(arguments, signature.args[2:], strict=True))
+            ]
+            packed = cgutils.make_anonymous_struct(builder, [cgutils.false_byte, *values])
+            packed = cgutils.alloca_once_value(builder, packed)
+            task = _task(context, builder.module, compiled.fndesc, packed.type)
+            implementation = context.get_function(runner_type, run_signature)
+            addresses = [builder.ptrtoint(task, WORD), builder.ptrtoint(packed, WORD)]
+            implementation(builder, [*addresses, args[1], args[2]])
+            context.add_linking_libs(implementation.libs)
+            failed = builder.load(cgutils.gep_inbounds(builder, packed, 0, 0))
+            with builder.if_then(cgutils.is_not_null(builder, failed), likely=False):
+                again = context.get_function(shared, signature)
+                again(builder, [WORD(0), args[1], *values])
+                context.add_linking_libs(again.libs)
+            return context.get_dummy_value()
+
+        given = types.StarArgTuple.from_types(arguments)
+        return types.none(shared, types.intp, types.intp, given), generate
+
+    return share
+
+
+share, share_in_parts = sharing(run), sharing(run_parts)
+shared.compiled_form, in_parts.compiled_form = share, share_in_parts  # type: ignore[attr-defined]
 
 
 def _task(context, module, fndesc, packed):
@@ -194,9 +253,11 @@ def _task(context, module, fndesc, packed):
     builder = ir.IRBuilder(task.append_basic_block())
     address, *bounds = task.args
     pointer = builder.inttoptr(address, packed)
-    values = [cgutils.gep_inbounds(builder, pointer, 0, k) for k in range(len(packed.pointee.elements))]
+    failed, *values = [cgutils.gep_inbounds(builder, pointer, 0, k) for k in range(len(packed.pointee.elements))]
     callee = context.declare_function(module, fndesc)
     arguments = [*bounds, *(builder.load(value) for value in values)]
-    context.call_conv.call_function(builder, callee, fndesc.restype, fndesc.argtypes, arguments)
+    status, _ = context.call_conv.call_function(builder, callee, fndesc.restype, fndesc.argtypes, arguments)
+    with builder.if_then(status.is_error, likely=False):
+        builder.store(cgutils.true_byte, failed)
     builder.ret_void()
     return task

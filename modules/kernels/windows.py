@@ -7,7 +7,7 @@ Each plain Python function is the meaning of the compiled one below it.
 
 from .kernel import apart, kernel
 from .largest import largest_line
-from .threads import parts_of, share
+from .threads import share
 
 COMPARE_FLOPS = 4  # what a comparison counts for when work is shared
 
@@ -51,8 +51,8 @@ def largest_of(x, down, across, kernel_size, stride, padding, step, y, largest):
 @kernel
 def compiled_largest_of(x, down, across, kernel_size, stride, padding, step, y, largest):
     """The same, a line of windows at a time; some threads' planes each."""
-    parts = min(x.shape[0], parts_of(COMPARE_FLOPS * kernel_size[0] * kernel_size[1] * y.size))
-    share(largest_of_planes, x.shape[0], parts, x, down, kernel_size, stride, padding, step, y, largest)
+    flops = COMPARE_FLOPS * kernel_size[0] * kernel_size[1] * y.size
+    share(largest_of_planes, x.shape[0], flops, x, down, kernel_size, stride, padding, step, y, largest)
 
 
 @kernel
@@ -74,11 +74,11 @@ largest_of.compiled_form = compiled_largest_of  # type: ignore[attr-defined]
 
 
 @apart
-def add_at(grad, places, planes, out):
-    """out[m, places[m, k]] += grad[m, k], after out is cleared: all are vectors of so many planes."""
-    out[:] = 0
+def add_at(first, last, grad, places, planes, out):
+    """out[m, places[m, k]] += grad[m, k], after out is cleared, for some m: all are vectors of so many planes."""
     count, size = grad.size // planes, out.size // planes
-    for m in range(planes):
+    out[first * size : last * size] = 0
+    for m in range(first, last):
         for k in range(m * count, (m + 1) * count):
             out[m * size + places[k]] += grad[k]
 

@@ -22,7 +22,7 @@ from numba.extending import intrinsic
 from .kernel import apart, kernel
 from .lines import clear_line
 from .products import strip_width
-from .threads import parts_of, share
+from .threads import share
 from .tiles import Tile, on_stack, row_sums, transposed
 
 A = np.array([[1, 0], [1, 1], [1, -1], [0, -1]])
@@ -109,15 +109,15 @@ PATCH, SPREAD = transform(before_products, 4), transform(back, 2)
 
 
 @apart
-def fill_filters(weight, outer, inner, flip, filters):
+def fill_filters(first, last, weight, outer, inner, flip, filters):
     """filters[u, o, c] = (G g Gᵀ)[u] of the kernel g of weight[o, c], or flipped, for [c, o] in its place.
 
-    Args: weight: (outer, inner, 3, 3) as a vector; flip: for the map back: filters is [u, c, o], kernels are turned
-        by 180 degrees.
+    Args: first, last: of the rows, o or c, that are filled; weight: (outer, inner, 3, 3) as a vector; flip: for the map
+        back: filters is [u, c, o], kernels are turned by 180 degrees.
     """
     rows, columns = (inner, outer) if flip else (outer, inner)
     half = weight.dtype.type(0.5)
-    for row in range(rows):
+    for row in range(first, last):
         for column in range(columns):
             at, step = ((column * inner + row) * 9 + 8, -1) if flip else ((row * inner + column) * 9, 1)
             for j in range(3):
@@ -173,9 +173,9 @@ def compiled_filtered(filters, rows, inner, source, from_, source_row, out, at, 
     squares = ((height + 1) // 2) * ((width + 1) // 2) * ((samples + lanes - 1) // lanes)
     together = squares_together(max(rows, inner), lanes)
     blocks = (squares + together - 1) // together
-    parts = min(blocks, parts_of(32 * rows * inner * squares * lanes))
+    flops = 32 * rows * inner * squares * lanes
     share(
-        filter_blocks, blocks, parts, filters, rows, inner, source, from_, source_row,
+        filter_blocks, blocks, flops, filters, rows, inner, source, from_, source_row,
         out, at, out_row, height, width, wide, samples,
     )  # fmt: skip
 
@@ -218,57 +218,53 @@ filtered.compiled_form = compiled_filtered  # type: ignore[attr-defined]
 
 
 def filter_gradient(
-    grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, out, add,
-    begins, ends,
+    grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, tiles, more
 ):  # fmt: skip
-    """The gradient of the kernels, from that of `filtered`'s result.
+    """Sums for the gradient of the kernels, from that of `filtered`'s result; `end_filter_gradient` makes it of them.
 
-        out[o, c, tap] (+)= Σ grad[at + o grad_row + p] source[from_ + c source_row + p + tap],   p = (i wide + j) N + n
+        S[u, o, c] = Σ (A grad_y Aᵀ)[u, o] (Bᵀ d B)[u, c]   over all squares of 2 x 2 places
 
-    Args: grad: 0 beside and below the height x width places; sums: memory, `sums_size` numbers; out: (rows, inner, 3,
-        3) as a vector; begins, ends: whether these are the first and the last of the samples, else the sums go on;
-        the others as of `filtered`.
+    Args: grad: begins at `at`, 0 beside and below the height x width places; sums: `sums_size` numbers; tiles: how many
+        such sums there are; more: the sums go on, else they begin; the others as of `filtered`.
     """
-    total = np.zeros((4, 4, rows, inner), out.dtype)
+    total = np.zeros((4, 4, rows, inner), sums.dtype)
     for i in range(0, height, 2):
         for j in range(0, width, 2):
             left = patch(grad, at, grad_row, rows, 2, i, j, wide, samples, A.T)
             total += np.einsum(
                 "kuvn,cuvn->uvkc", left, patch(source, from_, source_row, inner, 4, i, j, wide, samples, B)
             )
-    gradient = np.einsum("ui,vj,uvkc->kcij", G, G, total).reshape(out.shape)
-    out[:] = out + gradient if add or not begins else gradient
+    held = sums.reshape((GROUPS // tiles, 4, 4, rows, -1))
+    if not more:
+        held[:] = 0
+    held[0, ..., :inner] += total
 
 
 @apart
-def sums_size(rows, inner, lanes):
-    """Numbers that the gradient's sums take."""
-    return GROUPS * 16 * rows * ((inner + lanes - 1) // lanes * lanes)
+def sums_size(tiles, rows, inner, lanes):
+    """Numbers that one of so many tiles' sums take: those of its groups, `GROUPS` or a few less in all."""
+    return GROUPS // tiles * 16 * rows * ((inner + lanes - 1) // lanes * lanes)
 
 
 @kernel
 def compiled_filter_gradient(
-    grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, out, add,
-    begins, ends,
+    grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, tiles, more
 ):  # fmt: skip
-    """The same, groups of blocks of squares; the groups' sums are added in their order."""
-    lanes = strip_width(out) // 2
+    """The same, groups of blocks of squares."""
+    lanes = strip_width(sums) // 2
     squares = ((height + 1) // 2) * ((width + 1) // 2) * ((samples + lanes - 1) // lanes)
-    together = squares_together(max(rows, (inner + lanes - 1) // lanes * lanes), lanes)
-    groups = min(GROUPS, (squares + together - 1) // together)
-    parts = min(groups, parts_of(32 * rows * inner * squares * lanes))
+    groups = GROUPS // tiles
+    flops = 32 * rows * inner * squares * lanes
     share(
-        gradient_groups, groups, parts, grad, at, grad_row, rows, source, from_, source_row, inner,
-        height, width, wide, samples, sums, groups, begins,
+        gradient_groups, groups, flops, grad, at, grad_row, rows, source, from_, source_row, inner,
+        height, width, wide, samples, sums, groups, more,
     )  # fmt: skip
-    if ends:
-        add_filters(sums, groups, rows, inner, (inner + lanes - 1) // lanes * lanes, out, add)
 
 
 @kernel
 def gradient_groups(
     first, last, grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, groups,
-    begins,
+    more,
 ):  # fmt: skip
     """Groups of blocks: products of turned patches with spread gradients, added to the group's sums."""
     strip = strip_width(grad)
@@ -279,7 +275,7 @@ def gradient_groups(
     blocks = (squares + together - 1) // together
     corner, turned, spread = CORNER(grad), TURNED(grad), RESULTS(grad)
     for group in range(first, last):
-        if begins:
+        if not more:
             clear_line(sums, group * 16 * rows * columns, 1, 16 * rows * columns)
         for block in range(group * blocks // groups, (group + 1) * blocks // groups):
             begin, end = block * together, min(squares, (block + 1) * together)
@@ -322,14 +318,34 @@ def gradient_groups(
                             )  # fmt: skip
 
 
+filter_gradient.compiled_form = compiled_filter_gradient  # type: ignore[attr-defined]
+
+
+def end_filter_gradient(sums, tiles, rows, inner, out, add):
+    """out[o, c] (+)= Gᵀ S G, where S is the sum of all tiles' sums; out: (rows, inner, 3, 3) as a vector."""
+    total = sums.reshape((tiles * (GROUPS // tiles), 4, 4, rows, -1))[..., :inner].sum(0)
+    gradient = np.einsum("ui,vj,uvkc->kcij", G, G, total).reshape(out.shape)
+    out[:] = out + gradient if add else gradient
+
+
 @kernel
-def add_filters(sums, groups, rows, inner, columns, out, add):
-    """out[o, c] (+)= Gᵀ S G, where S is the sum of the groups' sums; these are added up in the first group's place."""
-    half, size = out.dtype.type(0.5), rows * columns
-    for group in range(1, groups):
-        for k in range(16 * size):
-            sums[k] += sums[group * 16 * size + k]
-    for row in range(rows):
+def compiled_end_filter_gradient(sums, tiles, rows, inner, out, add):
+    """The same."""
+    share(end_rows, rows, 2 * sums.size, sums, tiles, rows, inner, out, add)
+
+
+@kernel
+def end_rows(first, last, sums, tiles, rows, inner, out, add):
+    """Some rows, the groups' sums in their order; they are added up in the first one's place."""
+    lanes, half, groups = strip_width(out) // 2, out.dtype.type(0.5), GROUPS // tiles
+    columns = (inner + lanes - 1) // lanes * lanes
+    size = rows * columns
+    for group in range(1, tiles * groups):
+        source = group // groups * (sums.size // tiles) + group % groups * 16 * size
+        for u in range(16):
+            for k in range(u * size + first * columns, u * size + last * columns):
+                sums[k] += sums[source + k]
+    for row in range(first, last):
         for column in range(inner):
             at, to = row * columns + column, (row * inner + column) * 9
             if not add:
@@ -346,4 +362,4 @@ def add_filters(sums, groups, rows, inner, columns, out, add):
                 out[step + 2] += both + sums[a + 3 * size]
 
 
-filter_gradient.compiled_form = compiled_filter_gradient  # type: ignore[attr-defined]
+end_filter_gradient.compiled_form = compiled_end_filter_gradient  # type: ignore[attr-defined]

@@ -5,9 +5,12 @@ import itertools
 import numpy as np
 import pytest
 from bprop.modules import (
+    BatchNorm2d,
     Conv1d,
     Conv2d,
     ConvTranspose2d,
+    Elementwise,
+    MaxPool2d,
     ReLU,
     Sequential,
     Tanh,
@@ -161,10 +164,13 @@ def test_the_error_of_squares_in_float32(random):
 
 # a net, and the shape of its minibatch
 SHARED = {
-    "sums": (lambda: [Conv2d(3, 20, 5, 2, 2), ReLU(), Conv2d(20, 24, 3, groups=2)], (30, 3, 41, 37)),
+    "sums": (
+        lambda: [Conv2d(3, 20, 5, 2, 2), BatchNorm2d(20), Tanh(), MaxPool2d(3, 2), Conv2d(20, 24, 3, groups=2), ReLU()],
+        (64, 3, 41, 37),
+    ),
     "squares": (lambda: [Conv2d(32, 48, 3), ReLU(), Conv2d(48, 16, 3, padding=1)], (48, 32, 20, 21)),
     "channels": (lambda: [Conv2d(40, 40, 3, padding=1, groups=40), Conv2d(40, 40, 3, groups=40)], (32, 40, 14, 14)),
-    "points": (lambda: [Conv2d(24, 64, 1), Tanh(), Conv2d(64, 20, 1, bias=False)], (32, 24, 13, 11)),
+    "points": (lambda: [Conv2d(24, 64, 1), Tanh(), Conv2d(64, 20, 1, bias=False)], (256, 24, 13, 11)),
 }
 
 
@@ -173,7 +179,7 @@ SHARED = {
 def test_same_bits_with_any_number_of_threads(random, name):
     layers, shape = SHARED[name]
     x, before, results = random.standard_normal(shape).astype(np.float32), shared_jobs(), []
-    for threads in (1, 2, 3):
+    for threads in (1, 2, 3, 4):
         manual_seed(0)
         net = Sequential(*layers())
         assert name in [getattr(module, "method", "") for module in net]
@@ -184,6 +190,35 @@ def test_same_bits_with_any_number_of_threads(random, name):
     for others in results[1:]:
         for got, wanted in zip(others, results[0], strict=True):
             np.testing.assert_array_equal(got, wanted)
+
+
+class Small(Elementwise):
+    """y = x, which must be small."""
+
+    def function(self, x):
+        if x > 20:
+            raise ValueError("a number is too large")
+        return x
+
+    def derivative(self, x, y):
+        return 1
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("fused", [True, False])
+def test_an_error_in_another_thread_is_raised(random, fused):
+    net = Sequential(Conv2d(8, 8, 3), *([] if fused else [BatchNorm2d(8)]), Small())
+    net[0].weight[:] = 0.1
+    x = random.standard_normal((64, 8, 30, 30)).astype(np.float32)
+    with num_threads(2):
+        net.fprop(x)
+        for sample in (0, 63):
+            wrong = x.copy()
+            wrong[sample, 0, 3, 3] = 1e6
+            for _ in range(20):  # whichever thread finds it
+                with pytest.raises(ValueError, match=r"^a number is too large$"):
+                    net.fprop(wrong)
+        np.testing.assert_array_equal(net.fprop(x), net.copy().fprop(x))
 
 
 @pytest.mark.jit

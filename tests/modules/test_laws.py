@@ -54,7 +54,7 @@ def test_exports_are_complete():
 
 
 INTERNAL = {"Finding", "GradientEntry", "Looks", "MarginLoss", "PairLoss", "Reference", "Subject", "Summary", "Trial"}
-INTERNAL |= {"Branches", "Combination", "Wired", "Place", "Shape", "Tape", "Tie", "Tree", "Holder"}
+INTERNAL |= {"Branches", "InPlanes", "Combination", "Wired", "Place", "Shape", "Tape", "Tie", "Tree", "Holder"}
 INTERNAL |= {
     "Draw",
     "Joint",

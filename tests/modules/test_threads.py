@@ -78,6 +78,11 @@ def test_contexts_do_not_nest():
         np.testing.assert_array_equal(a, b)
 
 
+def test_more_threads_than_can_be_used():
+    for a, b in zip(results(1000), results(1), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_fewer_than_one_is_refused():
     with pytest.raises(ValueError, match=r"^num_threads: got 0, expected at least 1$"), num_threads(0):
         pass

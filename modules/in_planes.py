@@ -1,0 +1,228 @@
+"""Convolutions in planes: images laid out so that a convolution is nothing but sums of shifted rows."""
+
+import numpy as np
+
+from .kernels.buffers import flat, reuse
+from .kernels.planes import (
+    add_to_planes,
+    fill_places,
+    inside,
+    join,
+    plane_size,
+    runs_of,
+    samples_together,
+    split,
+    sum_planes,
+    tables,
+)
+from .kernels.shifts import all_met, fill_fine_terms, fill_terms, shifted_dots, shifted_sums
+from .kernels.threads import shared
+from .kernels.winograd import end_filter_gradient, fill_filters, filter_gradient, filtered, sums_size
+from .module import Module
+from .parameter import Parameter
+
+
+class InPlanes(Module):
+    """Base of `Convolution`: the methods "sums" and "squares" (see there, kernels/planes.py and kernels/winograd.py).
+
+    Planes hold a chunk of samples. Whatever has a `slot` runs in several threads at once, each with its own planes, and
+    assigns no attribute.
+    """
+
+    weight: Parameter
+    method: str
+    coarse_channels: int
+    fine_channels: int
+    groups: int
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    reach: tuple[int, ...]
+    before: tuple[int, ...]
+    tiles: int
+    slots: int
+
+    def __init__(self):
+        super().__init__()
+        self.rows = self.columns = self.height = self.width = 0  # of the coarse and of the fine image
+        self.margin = self.row = self.end = self.tall = self.wide = self.samples = 0
+        self.coarse, self.fine, self.square_sums = np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0))
+        self.left, self.filters = np.empty(0), np.empty(0)
+        self.terms, self.fine_terms = np.empty(0, np.int64), np.empty(0, np.int64)
+        self.met, self.fine_met = np.empty((0, 2), np.int64), np.empty((0, 0, 2), np.int64)
+        self.phases = np.empty((0, 6), np.int64)
+        self.places = self.gaps = self.coarse_places = self.coarse_gaps = np.empty(0, np.int64)
+
+    def in_planes(self):
+        """Whether images are laid out in planes."""
+        return self.method == "sums" or self.method == "squares"
+
+    def by_squares(self):
+        """Whether a vector is full of samples."""
+        return self.samples >= 64 // self.weight.itemsize
+
+    def samples_together(self, n):
+        """Samples of a chunk."""
+        (s, t), size = self.stride, self.weight.itemsize
+        self.tall = plane_size(self.rows, self.height, self.before[0], self.reach[0], s)
+        self.wide = plane_size(self.columns, self.width, self.before[1], self.reach[1], t)
+        channels = self.fine_channels * s * t + self.coarse_channels
+        return samples_together(n, 64 // size, channels * self.tall * self.wide * size)
+
+    def lay_out_planes(self, dtype):
+        """Memory for the planes of a chunk's coarse and fine images, and where their pixels lie."""
+        (s, t), (k, m), size = self.stride, self.kernel_size, self.weight.itemsize
+        tall, wide, n = self.tall, self.wide, self.samples
+        self.end = n * tall * wide
+        lanes = 64 // size  # at most, in one vector
+        self.row = (self.end + 31) // 32 * 32 + lanes  # odd: rows do not share their cache sets
+        self.margin = n * (self.reach[0] // s * wide + self.reach[1] // t)
+        beyond = n * (3 * wide + 4) + 32  # what is read past the last row
+        coarse = self.margin + self.coarse_channels * self.row + beyond
+        fine = self.fine_channels * s * t * self.row + self.margin + beyond
+        self.coarse = reuse(self.coarse, (self.slots, coarse), dtype)
+        self.fine = reuse(self.fine, (self.slots, fine), dtype)
+        self.places, self.gaps = tables(self.places, self.gaps, self.height * self.width, s * t * tall * wide)
+        pixels = self.rows * self.columns
+        self.coarse_places, self.coarse_gaps = tables(self.coarse_places, self.coarse_gaps, pixels, tall * wide)
+        fill_places(self.height, self.width, self.before, self.stride, tall, wide, self.row, n, self.places, self.gaps)
+        fill_places(
+            self.rows, self.columns, (0, 0), (1, 1), tall, wide, self.row, n, self.coarse_places, self.coarse_gaps
+        )
+        if self.method == "squares" and self.by_squares():
+            self.filters = reuse(self.filters, (self.weight.size // 9 * 16,), dtype)
+            sums = sums_size(self.tiles, self.coarse_channels, self.fine_channels, lanes)
+            self.square_sums = reuse(self.square_sums, (self.tiles, sums), dtype)
+        else:
+            self.lay_out_terms(self.fine_channels // self.groups * k * m, dtype)
+
+    def lay_out_terms(self, size, dtype):
+        """Where the `size` terms of a patch lie, and which of them the rows of the coarse planes meet: all."""
+        inner, outer = self.fine_channels // self.groups, self.coarse_channels // self.groups
+        taps, phases = size // inner, self.stride[0] * self.stride[1]
+        self.left = reuse(self.left, (self.weight.size,), dtype)
+        self.terms = reuse(self.terms, (size,), np.int64)
+        fill_terms(inner, self.kernel_size, self.stride, self.dilation, self.row, self.wide, self.samples, self.terms)
+        runs, _ = runs_of(self.rows, self.columns, self.wide, self.samples)
+        self.met = reuse(self.met, (runs, 2), np.int64)
+        all_met(size, self.met)
+        self.fine_terms = reuse(self.fine_terms, (outer * taps,), np.int64)
+        self.fine_met = reuse(self.fine_met, (phases, self.tall, 2), np.int64)
+        self.phases = reuse(self.phases, (phases, 6), np.int64)
+
+    # -- images and their planes ---------------------------------------------------------------------------------------
+
+    def read_fine(self, slot, image):
+        """Lay the fine image out in its planes."""
+        phases = self.stride[0] * self.stride[1]
+        split(flat(image), image.shape, self.places, self.gaps, phases, 0, self.row, self.end, self.fine[slot])
+
+    def read_coarse(self, slot, image):
+        """Lay the coarse image out in its planes."""
+        split(
+            flat(image), image.shape, self.coarse_places, self.coarse_gaps, 1, self.margin, self.row, self.end,
+            self.coarse[slot],
+        )  # fmt: skip
+
+    def write_fine(self, slot, image):
+        """Make the fine image of its planes."""
+        join(self.fine[slot], 0, self.row, self.places, self.stride[0] * self.stride[1], flat(image), image.shape)
+
+    def write_coarse(self, slot, bias, image):
+        """Make the coarse image of its planes and the biases."""
+        add_to_planes(bias, self.coarse[slot], self.margin, self.row, self.end, self.coarse_places, self.samples)
+        join(self.coarse[slot], self.margin, self.row, self.coarse_places, 1, flat(image), image.shape)
+
+    # -- maps ----------------------------------------------------------------------------------------------------------
+
+    def prepare_planes(self, weight, back):
+        """Transform the kernels; or find the terms by which the coarse planes reach each plane of the fine image."""
+        if self.method == "squares" and self.by_squares():
+            rows = self.fine_channels if back else self.coarse_channels
+            shared(
+                fill_filters, rows, 10 * self.filters.size, flat(weight), self.coarse_channels, self.fine_channels,
+                back, self.filters,
+            )  # fmt: skip
+        elif back:
+            self.meet_phases(weight)
+
+    def meet_phases(self, weight):
+        """For each remainder of the stride, the terms of the kernel that reach its plane, and their weights in order.
+
+        phases[k]: how many terms, where they and their weights begin, where the plane's pixels begin, its runs, and how
+        many numbers are in each.
+        """
+        inner, outer, (s, t) = self.fine_channels // self.groups, self.coarse_channels // self.groups, self.stride
+        wide, samples, size, at = self.wide, self.samples, 0, 0
+        for phase in range(s * t):
+            top, bottom = inside(self.height, self.before[0], s, phase // t)
+            begin, end = inside(self.width, self.before[1], t, phase % t)
+            runs, count = runs_of(bottom - top, end - begin, wide, samples)
+            found = fill_fine_terms(
+                flat(weight), outer, inner, self.groups, self.kernel_size, self.stride, self.dilation,
+                phase, self.margin, self.row, wide, samples, self.rows, top, (bottom - top) // max(1, runs),
+                self.fine_terms[size:], self.left[at:], self.fine_met[phase][:runs],
+            )  # fmt: skip
+            of_phase = self.phases[phase]
+            of_phase[0], of_phase[1], of_phase[2] = found, size, at
+            of_phase[3], of_phase[4], of_phase[5] = (top * wide + begin) * samples, runs, count
+            size, at = size + found, at + found * inner * self.groups
+
+    def to_coarse(self, slot, weight):
+        """The coarse image's planes from the fine one's."""
+        if self.method == "squares" and self.by_squares():
+            filtered(
+                self.filters, self.coarse_channels, self.fine_channels, self.fine[slot], 0, self.row,
+                self.coarse[slot], self.margin, self.row, self.rows, self.columns, self.wide, self.samples,
+            )  # fmt: skip
+            return
+        inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
+        runs, count = runs_of(self.rows, self.columns, self.wide, self.samples)
+        shifted_sums(
+            flat(weight), self.coarse_channels // self.groups, self.groups,
+            self.fine[slot], inner * phases * self.row, self.terms, self.terms.size, self.met,
+            self.coarse[slot], self.margin, self.row, runs, self.wide * self.samples, count,
+        )  # fmt: skip
+
+    def to_fine(self, slot):
+        """The fine image's planes from the coarse one's: for each remainder, the terms of the kernel that reach it."""
+        if self.method == "squares" and self.by_squares():
+            first = (self.before[0] * self.wide + self.before[1]) * self.samples
+            filtered(
+                self.filters, self.fine_channels, self.coarse_channels, self.coarse[slot], first, self.row,
+                self.fine[slot], first, self.row, self.height, self.width, self.wide, self.samples,
+            )  # fmt: skip
+            return
+        inner, outer, (s, t) = self.fine_channels // self.groups, self.coarse_channels // self.groups, self.stride
+        for phase in range(s * t):
+            of_phase = self.phases[phase]
+            found, size, at, first, runs, count = (
+                of_phase[0], of_phase[1], of_phase[2], of_phase[3], of_phase[4], of_phase[5],
+            )  # fmt: skip
+            shifted_sums(
+                self.left[at:], inner, self.groups, self.coarse[slot][first:], outer * self.row,
+                self.fine_terms[size:], found, self.fine_met[phase],
+                self.fine[slot], phase * self.row + first, s * t * self.row, runs, self.wide * self.samples, count,
+            )  # fmt: skip
+
+    def gradient_in_planes(self, tile, slot, out, grad_bias, more):
+        """Sums of both images' planes for the weights' gradient, or square_sums; of the coarse planes for the bias."""
+        coarse, fine = self.coarse[slot], self.fine[slot]
+        sum_planes(coarse, self.margin, self.row, self.end, grad_bias, more)
+        if self.method == "squares" and self.by_squares():
+            filter_gradient(
+                coarse, self.margin, self.row, self.coarse_channels, fine, 0, self.row, self.fine_channels,
+                self.rows, self.columns, self.wide, self.samples, self.square_sums[tile], self.tiles, more,
+            )  # fmt: skip
+            return
+        inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
+        runs, count = runs_of(self.rows, self.columns, self.wide, self.samples)
+        shifted_dots(
+            coarse, self.margin, self.row, self.coarse_channels // self.groups, self.groups,
+            fine, inner * phases * self.row, self.terms, self.terms.size,
+            runs, self.wide * self.samples, count, out, more,
+        )  # fmt: skip
+
+    def end_squares(self, out, add):
+        """The weights' gradient from square_sums."""
+        end_filter_gradient(flat(self.square_sums), self.tiles, self.coarse_channels, self.fine_channels, out, add)
