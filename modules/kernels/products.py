@@ -96,9 +96,10 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, wide, add
     """
     strip, deep = strip_width(out), evenly(k)
     panel, left, corner = PANEL(out), LEFT(out), CORNER(out)
-    down, across, together, packed = (m + ROWS - 1) // ROWS, (n + wide - 1) // wide, a_k == 1, -1
+    down, across, together = (m + ROWS - 1) // ROWS, (n + wide - 1) // wide, a_k == 1
+    packed = held = -1  # which rows and columns are copied already
     rows_of_a = a if together else left
-    for block in range(first, last):  # rows that are copied, too, are copied once
+    for block in range(first, last):
         row, column = (block % down, block // down) if together else (block // across, block % across)
         top, begin = ROWS * row, wide * column
         rows, end = min(ROWS, m - top), min(begin + wide, n)
@@ -109,8 +110,9 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, wide, add
             if not together and (top != packed or deep < k):
                 packed = top
                 pack_rows(a, top * a_i + k0 * a_k, a_i, a_k, rows, depth, left)
-            for j in range(begin, end, strip):
+            for j in range(begin, end if begin != held or deep < k else begin, strip):
                 pack_strip(b, k0 * b_k + j * b_j, b_k, b_j, depth, min(strip, n - j), strip, panel, (j - begin) * depth)
+            held = begin
             next_k, next_j = (k0 + deep, begin) if k0 + deep < k else (0, begin + wide)
             ahead = min(deep, k - next_k) if b_j == 1 else 0
             for tile in range(tiles):
