@@ -58,9 +58,9 @@ class Conv2d(Convolution):
         return self.images_back(np.ascontiguousarray(grad_y))
 
     def images(self, x):
-        """y, tile by tile."""
+        """y."""
         self.begin(x)
-        in_parts(convolve, self.tiles, self.slots, self, self.none if self.bias is None else self.bias)
+        self.coarse_of(x, self.weight, self.none if self.bias is None else self.bias, self.y)
         return self.y
 
     def images_back(self, grad_y):
@@ -71,16 +71,9 @@ class Conv2d(Convolution):
         return self.grad_x
 
     def begin(self, x):
-        """Memory for y and for the planes."""
+        """Memory for y."""
         rows, columns = self.image_of(x.shape[2], x.shape[3])
         self.x, self.y = x, reuse(self.y, (len(x), self.out_channels, rows, columns), x.dtype)
-        self.lay_out(len(x), rows, columns, x.shape[2], x.shape[3], x.dtype)
-        self.prepare(self.weight, self.none if self.bias is None else self.bias, False)
-
-    def convolve(self, slot, k, bias):
-        """y of the chunk of samples from k on."""
-        x, y = self.x[k : k + self.samples], self.y[k : k + self.samples]
-        self.some_coarse(slot, x, self.weight, bias, y, True)
 
     def begin_back(self):
         """Memory for grad_x."""
@@ -141,7 +134,8 @@ class Conv2d(Convolution):
         unit.x = self.y
         unit.y = reuse_like(unit.y, self.y)
         bias = self.none if self.bias is None else self.bias
-        in_parts(convolve_then, self.tiles, self.slots, self, unit, bias, self.y, unit.y)
+        self.begin_coarse(x, self.weight, bias, self.y)
+        in_parts(convolve_then, self.tiles, self.slots, self, unit, x, self.weight, bias, self.y, unit.y)
         return unit.y
 
     def bprop_after(self, unit, grad_y):
@@ -165,18 +159,12 @@ class Conv2d(Convolution):
         return f"{self.in_channels} -> {self.out_channels}{self.settings()}"
 
 
-def convolve(first, last, layer, bias):
-    """Some tiles of y."""
+def convolve_then(first, last, layer, unit, x, weight, bias, between, y):
+    """Some tiles of the layer's y, and of the unit's after it."""
     for k in range(layer.start_of(first), layer.start_of(last), layer.samples):
-        layer.convolve(layer.slot_of(first), k, bias)
-
-
-def convolve_then(first, last, layer, unit, bias, between, out):
-    """Some tiles of y, and of the unit after it."""
-    for k in range(layer.start_of(first), layer.start_of(last), layer.samples):
-        layer.convolve(layer.slot_of(first), k, bias)
-        x, y = flat(between[k : k + layer.samples]), flat(out[k : k + layer.samples])
-        apply(0, tiles_of(x), unit, x, y)
+        some_x, some_y = between[k : k + layer.samples], flat(y[k : k + layer.samples])
+        layer.some_coarse(layer.slot_of(first), x[k : k + layer.samples], weight, bias, some_x, True)
+        apply(0, tiles_of(some_y), unit, flat(some_x), some_y)
 
 
 def convolve_back(first, last, layer, grad_y):

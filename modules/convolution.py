@@ -15,7 +15,7 @@ from .kernels.buffers import flat, reuse
 from .kernels.depthwise import SIDES, channel_dots, channel_sums, make_masks
 from .kernels.planes import add_sums
 from .kernels.pointwise import MOST_TERMS, fill_points, point_dots, point_sums, samples_of_points
-from .kernels.threads import sharers
+from .kernels.threads import in_parts, sharers
 from .kernels.winograd import GROUPS, MOST_CHANNELS
 from .module import Module
 from .parameter import Parameter
@@ -109,18 +109,20 @@ class Convolution(InPlanes):
     # -- images --------------------------------------------------------------------------------------------------------
 
     def coarse_of(self, fine, weight, bias, coarse):
-        """Write the coarse image of a fine one, some samples at a time: their planes fit the cache; bias: or none."""
+        """Write the coarse image of a fine one, tile by tile; bias: or none."""
+        self.begin_coarse(fine, weight, bias, coarse)
+        in_parts(coarse_tiles, self.tiles, self.slots, self, fine, weight, bias, coarse)
+
+    def begin_coarse(self, fine, weight, bias, coarse):
+        """Memory for that, and the weights in order."""
         self.lay_out(len(fine), coarse.shape[2], coarse.shape[3], fine.shape[2], fine.shape[3], fine.dtype)
         self.prepare(weight, bias, False)
-        for k in range(0, len(fine), self.samples):
-            self.some_coarse(0, fine[k : k + self.samples], weight, bias, coarse[k : k + self.samples], True)
 
     def fine_of(self, coarse, weight, fine):
         """Write the fine image of a coarse one."""
         self.lay_out(len(fine), coarse.shape[2], coarse.shape[3], fine.shape[2], fine.shape[3], fine.dtype)
         self.prepare(weight, self.none, True)
-        for k in range(0, len(fine), self.samples):
-            self.some_fine(0, coarse[k : k + self.samples], weight, fine[k : k + self.samples], True)
+        in_parts(fine_tiles, self.tiles, self.slots, self, coarse, weight, fine)
 
     def gradient_of(self, fine, coarse, grad_bias, add):
         """The weights' gradient from both images, of which one is a gradient; or add it; grad_bias: or none."""
@@ -211,6 +213,20 @@ class Convolution(InPlanes):
             text += f", {name}={value}" if value != default else ""
         text += f", groups={self.groups}" if self.groups > 1 else ""
         return text + ("" if self.bias is not None else ", bias=False")
+
+
+def coarse_tiles(first, last, layer, fine, weight, bias, coarse):
+    """Some tiles of the coarse image, a chunk at a time, whose planes the cache holds."""
+    for k in range(layer.start_of(first), layer.start_of(last), layer.samples):
+        chunk = slice(k, k + layer.samples)
+        layer.some_coarse(layer.slot_of(first), fine[chunk], weight, bias, coarse[chunk], True)
+
+
+def fine_tiles(first, last, layer, coarse, weight, fine):
+    """Some tiles of the fine image."""
+    for k in range(layer.start_of(first), layer.start_of(last), layer.samples):
+        chunk = slice(k, k + layer.samples)
+        layer.some_fine(layer.slot_of(first), coarse[chunk], weight, fine[chunk], True)
 
 
 def check_groups(owner: Module, groups: int, **channels: int) -> None:
