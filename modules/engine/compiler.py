@@ -13,14 +13,14 @@ import types as python_types
 import numba
 import numpy as np
 from numba.core import ir, types
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler import DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.extending import intrinsic
 from numba.core.registry import cpu_target
 from numba.core.untyped_passes import IRProcessing
 
 from ..kernels.elementary import REPLACED
-from ..kernels.kernel import ApartLowering, InnerLowering, lower_by
+from ..kernels.kernel import ApartLowering, InnerLowering, QuickCompiler, lower_by
 from ..kernels.reductions import NAMES, reduction
 from .state import StateType
 
@@ -232,7 +232,7 @@ def _weakened(function_ir, variable, other, statement, body):
     return result
 
 
-class Compiler(CompilerBase):
+class Compiler(QuickCompiler):
     """numba's nopython pipeline with `PythonMeaning` in it."""
 
     lowering: type = InnerLowering

@@ -1,8 +1,13 @@
 """Memory that is used again: a result goes where the last one of its size went."""
 
 import numpy as np
+from numba.core import cgutils, types
+from numba.core.imputils import impl_ret_borrowed
 from numba.cpython.unsafe.tuple import tuple_setitem
-from numba.extending import overload
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import populate_array
+
+from .kernel import kernel
 
 
 def reuse(buffer, shape, dtype):
@@ -27,6 +32,50 @@ def as_rows(x):
 def flat(x):
     """All elements of x as one vector, C-contiguous; a view where possible."""
     return np.ascontiguousarray(x).reshape(x.size)
+
+
+def viewing(plain, ndim: int):
+    """The compiled form of `as_rows` and `flat`: of an array that lies by rows a view, without a call.
+
+    numba's own reshape looks for a view of arrays of any layout and size, in a hundred lines.
+    """
+    copying = kernel(plain)
+
+    @intrinsic
+    def compiled(typing_context, x):
+        if not isinstance(x, types.Array):
+            return None
+        if x.layout == "C" and x.ndim > 0:
+            return types.Array(x.dtype, ndim, "C", readonly=not x.mutable, aligned=x.aligned)(x), view
+        function = types.Dispatcher(copying)
+        signature = function.get_call_type(typing_context, (x,), {})
+
+        def copy(context, builder, outer, args):
+            implementation = context.get_function(function, signature)
+            context.add_linking_libs(implementation.libs)
+            return implementation(builder, args)
+
+        return signature, copy
+
+    def view(context, builder, signature, args):
+        (kind,), result = signature.args, signature.return_type
+        array = context.make_array(kind)(context, builder, args[0])
+        shape, size = [array.nitems], array.itemsize
+        if ndim == 2:
+            last = cgutils.unpack_tuple(builder, array.shape, kind.ndim)[-1]
+            at_least_one = builder.select(cgutils.is_null(builder, last), cgutils.intp_t(1), last)
+            shape = [builder.sdiv(array.nitems, at_least_one), last]
+        strides = [builder.mul(number, size) for number in shape[1:]] + [size]
+        whole = context.make_array(result)(context, builder)
+        layout = cgutils.pack_array(builder, shape), cgutils.pack_array(builder, strides)
+        populate_array(whole, array.data, *layout, size, array.meminfo, array.parent)
+        return impl_ret_borrowed(context, builder, result, whole._getvalue())
+
+    return compiled
+
+
+as_rows.compiled_form = viewing(as_rows, 2)  # type: ignore[attr-defined]
+flat.compiled_form = viewing(flat, 1)  # type: ignore[attr-defined]
 
 
 def resized(shape, axis, size):

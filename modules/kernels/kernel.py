@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 
 import numba
-from llvmlite.binding import ObjectFileRef, parse_bitcode
+from llvmlite.binding import ObjectFileRef, create_new_module_pass_manager, parse_bitcode
 from numba.core import ir, registry, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
@@ -20,6 +20,8 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 from numba.core.typing import signature
+
+from .compiling import quickly
 
 UNRESOLVED = ".numba.unresolved$"
 
@@ -44,6 +46,21 @@ class InnerLibrary(JITCodeLibrary):
                 self._final_module.link_in(library.own_module(), preserve=True)
         self._optimize_final_module()
         self._finalized = True
+
+    def _optimize_functions(self, module):
+        """Optimise each function by itself; numba also prepares that for those that are only declared."""
+        module.data_layout = self._codegen._data_layout
+        for each in module.functions:
+            if not each.is_declaration:
+                passes, settings = self._codegen._function_pass_manager()
+                passes.run(each, settings)
+
+    def _optimize_final_module(self):
+        """Counts of references that cancel out away, then all of LLVM's -O3: numba does some of it once more before."""
+        first, (full, settings) = create_new_module_pass_manager(), self._codegen._module_pass_manager()
+        first.add_refprune_pass()
+        for passes in first, full:
+            passes.run(self._final_module, settings)
 
     def get_pointer_to_function(self, name):
         """None: there is no machine code yet."""
@@ -267,7 +284,17 @@ def lower_by(pipeline, lowering) -> None:
     pipeline.finalize()
 
 
-class EntryCompiler(CompilerBase):
+class QuickCompiler(CompilerBase):
+    """numba's compiler of functions, spared what takes time for nothing."""
+
+    def __init__(self, *arguments):
+        quickly(super().__init__, *arguments)
+
+    def compile_extra(self, func):
+        return quickly(super().compile_extra, func)
+
+
+class EntryCompiler(QuickCompiler):
     """numba's nopython pipeline for the entries of a plan."""
 
     def define_pipelines(self):
@@ -276,7 +303,7 @@ class EntryCompiler(CompilerBase):
         return [pipeline]
 
 
-class InnerCompiler(CompilerBase):
+class InnerCompiler(QuickCompiler):
     """numba's nopython pipeline for what is copied into compiled code."""
 
     def define_pipelines(self):
@@ -285,7 +312,7 @@ class InnerCompiler(CompilerBase):
         return [pipeline]
 
 
-class KernelCompiler(CompilerBase):
+class KernelCompiler(QuickCompiler):
     """numba's nopython pipeline for kernels."""
 
     def define_pipelines(self):
