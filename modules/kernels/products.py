@@ -2,8 +2,9 @@
 
 All are sums of small tiles kept in registers (see tiles.py). Where many rows meet the right operand, it is first
 copied, strips of columns at a time, to where the cache holds it together: the packing of Goto and van de Geijn, Anatomy
-of High-Performance Matrix Multiplication (2008), which BLAS has too; but small products are spared it. Large ones are
-shared among threads. The plain Python function and the compiled one mean the same.
+of High-Performance Matrix Multiplication (2008), which BLAS has too; but small products are spared it. A layer's weight
+meets few samples in its fprop, and it is the samples that are copied then. Large products are shared among threads. The
+plain Python function and the compiled one mean the same.
 """
 
 from numba.core import cgutils, types
@@ -12,7 +13,7 @@ from numba.extending import intrinsic
 
 from .kernel import kernel
 from .threads import share
-from .tiles import copied, dot_products, fetched, lanes, on_stack, row_sums, transposed, vector_of
+from .tiles import copied, dot_products, fetched, lanes, on_stack, row_sums, transposed, turned, vector_of
 
 # A block at most: rows of the left operand, terms of a sum, strips of the right operand.
 ROWS, DEPTH, STRIPS = 128, 256, 8
@@ -33,10 +34,11 @@ def product(a, b, out, add):
 DOT_4_3, DOT_1_3 = dot_products(4, 3), dot_products(1, 3)
 SUM_4_2, SUM_1_2 = row_sums(4, 2), row_sums(1, 2)
 TRANSPOSED, COPY, COPY_4 = transposed(), copied(lambda lanes: lanes), copied(lambda lanes: 4)
+TURNED = turned()
 soon_read, soon_written = fetched(2, False), fetched(2, True)
 PANEL = on_stack(lambda lanes: DEPTH * STRIPS * 2 * lanes)  # strips of b
 LEFT = on_stack(lambda lanes: ROWS * DEPTH)  # rows of a, where their numbers lie apart
-CORNER = on_stack(lambda lanes: 4 * 2 * lanes)  # a tile that is wider than out
+CORNER = on_stack(lambda lanes: 4 * 2 * lanes)  # a tile that is wider than out, or turned
 
 
 @kernel
@@ -44,8 +46,12 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
     """out[i, j] (+)= Σₖ a[i, k] b[k, j]; matrices are vectors with the strides of their indices, out lies by rows."""
     strip = strip_width(out)
     flops = 2 * m * k * n
-    ragged = 16 * ((n + strip - 1) // strip * strip - n) > n and k >= SOME_TERMS and k * min(m, n) <= CACHED
-    if b_k == 1 and a_k == 1 and (m <= FEW_ROWS or n < strip or ragged):
+    together, wasteful = a_k == 1 and b_k == 1, 16 * ((n + strip - 1) // strip * strip - n) > n
+    ragged = wasteful and k >= SOME_TERMS and k * min(m, n) <= CACHED
+    if together and 2 * m <= n and (k >= DEPTH or wasteful) and is_panel(m, k, strip):
+        tall = 32  # so that there are some blocks to share
+        share(packed_blocks, (n + 31) // 32, flops, b, b_j, b_k, a, a_k, a_i, out, n, k, m, tall, k, m, add, True)
+    elif together and (m <= FEW_ROWS or n < strip or ragged):
         if m == 1:
             for j in range(0, n, 3):
                 DOT_1_3(a, 0, k, b, j * b_j, b_j, out, j, n, 1, min(3, n - j), 1, 0, k, add)
@@ -62,7 +68,7 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
         down = (m + ROWS - 1) // ROWS
         wide = strip * max(2, min(STRIPS, down * n // (8 * strip)))  # so that there are some blocks to share
         blocks = down * ((n + wide - 1) // wide)
-        share(packed_blocks, blocks, flops, a, a_i, a_k, b, b_k, b_j, out, m, k, n, wide, add)
+        share(packed_blocks, blocks, flops, a, a_i, a_k, b, b_k, b_j, out, m, k, n, ROWS, evenly(k), wide, add, False)
 
 
 @kernel
@@ -89,20 +95,21 @@ def sum_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
 
 
 @kernel
-def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, wide, add):
+def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, deep, wide, add, turned):
     """Blocks of rows and columns of out: for each, strips of b are copied, then met by all of the block's rows.
 
+    A block: `tall` rows, `wide` columns, `deep` terms at a time. turned: out lies by columns.
     Meanwhile the cache fetches what the next block copies, where rows of b lie far apart, and where the next tile goes.
     """
-    strip, deep = strip_width(out), evenly(k)
+    strip, together = strip_width(out), a_k == 1
     panel, left, corner = PANEL(out), LEFT(out), CORNER(out)
-    down, across, together = (m + ROWS - 1) // ROWS, (n + wide - 1) // wide, a_k == 1
+    down, across = (m + tall - 1) // tall, (n + wide - 1) // wide
     packed = held = -1  # which rows and columns are copied already
     rows_of_a = a if together else left
     for block in range(first, last):
         row, column = (block % down, block // down) if together else (block // across, block % across)
-        top, begin = ROWS * row, wide * column
-        rows, end = min(ROWS, m - top), min(begin + wide, n)
+        top, begin = tall * row, wide * column
+        rows, end = min(tall, m - top), min(begin + wide, n)
         strips = (end - begin + strip - 1) // strip
         tiles = (rows + 3) // 4 * strips
         for k0 in range(0, k, deep):
@@ -123,9 +130,9 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, wide, add
                 real, columns = min(4, rows - i), min(strip, n - j)
                 at, step, step_k = ((top + i) * a_i + k0, a_i, 1) if together else (i * depth, 1, 4)
                 to, there = (top + i) * n + j, (j - begin) * depth
-                if columns < strip:
+                if columns < strip or turned:
                     SUM_4_2(rows_of_a, at, step, step_k, panel, there, strip, corner, 0, strip, real, depth, False, 0)
-                    take_corner(corner, strip, real, columns, out, to, n, more)
+                    take_corner(corner, strip, real, columns, out, top + i, j, m, n, turned, more)
                 else:
                     for r in range(4):
                         soon_written(out, to + strip + r * n)
@@ -169,12 +176,25 @@ def pack_strip(b, at, b_k, b_j, depth, columns, strip, panel, to):
 
 
 @kernel
-def take_corner(corner, strip, rows, columns, out, to, n, add):
-    """The first columns of a tile that is wider than what is left of out, whose rows are n apart."""
-    for i in range(rows):
-        for j in range(columns):
-            number = corner[i * strip + j]
-            out[to + i * n + j] = out[to + i * n + j] + number if add else number
+def take_corner(corner, strip, rows, columns, out, i, j, m, n, turned, add):
+    """The first rows and columns of a tile, to where out (m, n) has its row i and column j; turned: it is (n, m)."""
+    start, o_i, o_j = (j * m + i, 1, m) if turned else (i * n + j, n, 1)
+    half, whole = strip // 2, 0
+    if turned and rows == 4:
+        whole = columns - columns % half
+        for c in range(0, whole, half):
+            TURNED(corner, c, strip, out, start + c * o_j, o_j, add)
+    for c in range(whole, columns):
+        for r in range(rows):
+            place, number = start + r * o_i + c * o_j, corner[r * strip + c]
+            out[place] = out[place] + number if add else number
+
+
+@kernel
+def is_panel(columns, k, strip):
+    """Whether strips of so many columns are nearly full, and fit into a panel with all of their terms."""
+    strips = (columns + strip - 1) // strip
+    return 16 * (strips * strip - columns) <= columns and strips * k <= STRIPS * DEPTH
 
 
 @intrinsic

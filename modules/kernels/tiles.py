@@ -335,6 +335,46 @@ def transposed():
     return square
 
 
+def turned():
+    """Make the copy b[c, r] (+)= a[r, c] of 4 rows of one vector; the columns become runs of 4 numbers.
+
+    Its arguments: a (offset, stride of rows), b (offset, stride of runs), whether to add.
+    """
+
+    @intrinsic
+    def turn(typing_context, a, a_at, a_i, b, b_at, b_i, add):
+        def generate(context, builder, signature, args):
+            source, target = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b)))
+            t, run = Tile(context, builder, a.dtype), Tile(context, builder, b.dtype, 4)
+            rows = [t.load(t.pointer(source, args[1], t.times(r, args[2]))) for r in range(4)]
+            pairs = [_merge(builder, *rows[r : r + 2], half, 1) for half in (0, 2) for r in (0, 2)]
+            fours = [_merge(builder, *pairs[p : p + 2], half, 2) for p in (0, 2) for half in (0, 2)]
+            zero = run.broadcast(ir.Constant(t.scalar, 0.0))
+            for column in range(t.width):
+                first = column - column % 4
+                mask = ir.Constant(ir.VectorType(ir.IntType(32), 4), list(range(first, first + 4)))
+                place = t.pointer(target, args[4], t.times(column, args[5]))
+                new = builder.shuffle_vector(fours[column % 4], fours[column % 4], mask)
+                run.store(builder.fadd(new, builder.select(args[6], run.load(place), zero)), place)
+            return context.get_dummy_value()
+
+        n = types.intp
+        return types.none(a, n, n, b, n, n, types.boolean), generate
+
+    return turn
+
+
+def _merge(builder, low, high, half: int, together: int):
+    """Numbers `half` and next of each four of two vectors in turn, or both of each, if they go `together` in twos."""
+    width = low.type.count
+    mask = []
+    for first in range(0, width, 4):
+        here = [first + half, first + half + 1]
+        there = [width + number for number in here]
+        mask += [*here, *there] if together == 2 else [here[0], there[0], here[1], there[1]]
+    return builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(ir.IntType(32), width), mask))
+
+
 def _exchange(builder, low, high, width: int, distance: int):
     """Two rows with the off-diagonal blocks of size `distance` exchanged."""
     index = ir.VectorType(ir.IntType(32), width)

@@ -28,8 +28,8 @@ def door(request):
     return compiled_door if request.param == "compiled" else lambda function: function
 
 
-# Rows, terms and columns: a tile, and blocks of both operands with what is left over.
-SIZES = [(4, 3, 5), (300, 257, 70), (131, 513, 299)]
+# Rows, terms and columns: a tile, blocks of both operands with what is left over, and few rows, which are then copied.
+SIZES = [(4, 3, 5), (300, 257, 70), (131, 513, 299), (32, 300, 141), (62, 75, 142)]
 LAYOUTS = ["CFC", "FCC", "CCC", "FFF"]  # of a, b and out; the first three are those of Linear
 
 

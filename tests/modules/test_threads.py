@@ -27,11 +27,13 @@ def results(threads, sizes=(300, 200, 90), samples=150, net=None):
     return y, grad_x, net.flat_gradients.copy()
 
 
-@pytest.mark.parametrize("sizes", [(300, 200, 90), (1000, 33, 70), (64, 1100, 10)])
+@pytest.mark.parametrize(
+    ("sizes", "samples"), [((300, 200, 90), 150), ((1000, 33, 70), 150), ((64, 1100, 10), 150), ((784, 300, 10), 64)]
+)
 @pytest.mark.parametrize("threads", [2, 3, 7])
-def test_same_bits_for_any_number(sizes, threads):
+def test_same_bits_for_any_number(sizes, samples, threads):
     before = shared_jobs()
-    for found, wanted in zip(results(threads, sizes), results(1, sizes), strict=True):
+    for found, wanted in zip(results(threads, sizes, samples), results(1, sizes, samples), strict=True):
         np.testing.assert_array_equal(found, wanted)
     assert shared_jobs() != before
 
