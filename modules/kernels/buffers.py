@@ -2,26 +2,53 @@
 
 import numpy as np
 from numba.core import cgutils, types
-from numba.core.imputils import impl_ret_borrowed
+from numba.core.imputils import impl_ret_borrowed, impl_ret_new_ref
 from numba.cpython.unsafe.tuple import tuple_setitem
 from numba.extending import intrinsic, overload
-from numba.np.arrayobj import populate_array
+from numba.np.arrayobj import _empty_nd_impl, populate_array
 
 from .kernel import kernel
+
+LINE = 64  # bytes of a line of the cache
+
+
+def empty(shape, dtype):
+    """A new array, C-contiguous; the contents are not defined."""
+    return np.empty(shape, dtype)
+
+
+@intrinsic
+def compiled_empty(typing_context, shape, dtype):
+    """The same, beginning with a line of the cache; numba's own may begin in the middle of one."""
+    if not isinstance(shape, types.BaseTuple) or not isinstance(dtype, types.DType | types.NumberClass):
+        return None
+    kind = types.Array(dtype.dtype, len(shape), "C")
+
+    def generate(context, builder, signature, args):
+        sizes = zip(cgutils.unpack_tuple(builder, args[0]), shape, strict=True)
+        sizes = [context.cast(builder, size, given, types.intp) for size, given in sizes]
+        lined = context.subtarget(get_preferred_array_alignment=lambda kind: LINE)
+        array = _empty_nd_impl(lined, builder, kind, sizes)
+        return impl_ret_new_ref(context, builder, kind, array._getvalue())
+
+    return kind(shape, dtype), generate
+
+
+empty.compiled_form = compiled_empty  # type: ignore[attr-defined]
 
 
 def reuse(buffer, shape, dtype):
     """`buffer` if it has this shape, else a new array; the contents are not defined."""
     if buffer.shape == shape:
         return buffer
-    return np.empty(shape, dtype)
+    return empty(shape, dtype)
 
 
 def reuse_like(buffer, x):
     """`buffer` if it has the shape of `x`, else a new array like `x`; the contents are not defined."""
     if buffer.shape == x.shape:
         return buffer
-    return np.empty(x.shape, x.dtype)
+    return empty(x.shape, x.dtype)
 
 
 def as_rows(x):

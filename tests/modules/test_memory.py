@@ -2,10 +2,13 @@
 
 import mmap
 
+import numba
 import numpy as np
 import pytest
 from bprop.modules import Linear
-from bprop.modules.memory import HUGE_PAGE, PLACES, placed, zeros
+from bprop.modules.engine.compiler import compiled
+from bprop.modules.kernels import buffers
+from bprop.modules.memory import HUGE_PAGE, PAGE, PLACES, placed, zeros
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, HUGE_PAGE // 4 - 1, HUGE_PAGE // 4, 1_000_003])
@@ -17,6 +20,16 @@ def test_zeros_are_zeros_of_the_dtype_and_can_be_written(size):
         assert not vector.any()
         vector[:] = 1
         assert vector.sum() == size
+
+
+def test_short_vectors_begin_at_lines_of_their_pages_that_differ():
+    kept = [zeros(100, np.float32) for _ in range(2 * PLACES)]
+    starts = {vector.ctypes.data % PAGE for vector in kept}
+    assert len(starts) == PLACES
+    assert all(start % 64 == 0 for start in starts)
+    for k, vector in enumerate(kept):
+        vector[:] = k
+    assert [vector.tolist() for vector in kept] == [[k] * 100 for k in range(2 * PLACES)]
 
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="no huge pages here")
@@ -39,3 +52,25 @@ def test_parameters_of_a_large_net_lie_so():
     before = net.weight.copy()
     assert net.flat_parameters.ctypes.data % 64 == 0
     np.testing.assert_array_equal(net.weight, before)
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_compiled_code_makes_begins_at_a_line(dtype):
+    @numba.njit
+    def call(buffer, x):
+        return new(x.shape, x.dtype), of_shape(buffer, (3, 5), x.dtype), like(buffer, x)
+
+    new, of_shape, like = buffers.empty.compiled_form, compiled(buffers.reuse), compiled(buffers.reuse_like)
+    x, buffer = np.ones((7, 3), dtype), np.ones((2, 2), dtype)
+    kept = [call(buffer, x) for _ in range(20)]
+    for arrays in kept:
+        assert [array.shape for array in arrays] == [(7, 3), (3, 5), (7, 3)]
+        assert all(array.dtype == dtype and array.flags.c_contiguous for array in arrays)
+        assert all(array.ctypes.data % buffers.LINE == 0 for array in arrays)
+    for k, arrays in enumerate(kept):
+        for array in arrays:
+            array[:] = k
+    assert all((array == k).all() for k, arrays in enumerate(kept) for array in arrays)
+    same = np.ones((3, 5), dtype)
+    assert np.shares_memory(call(same, x)[1], same)
