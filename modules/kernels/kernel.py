@@ -287,9 +287,6 @@ def lower_by(pipeline, lowering) -> None:
 class QuickCompiler(CompilerBase):
     """numba's compiler of functions, spared what takes time for nothing."""
 
-    def __init__(self, *arguments):
-        quickly(super().__init__, *arguments)
-
     def compile_extra(self, func):
         return quickly(super().compile_extra, func)
 

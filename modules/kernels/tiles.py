@@ -320,11 +320,7 @@ def transposed():
             from_ = t.rows(builder.gep(source, [args[1]]), strides[0], width, side)
             to = t.rows(builder.gep(target, [args[4]]), strides[1], width, side)
             rows = [t.load(pointer) for pointer in from_]
-            distance = width // 2
-            while distance:
-                for i in (i for i in range(width) if not i & distance):
-                    rows[i], rows[i + distance] = _exchange(builder, rows[i], rows[i + distance], width, distance)
-                distance //= 2
+            _exchange_all(builder, rows)
             for row, pointer in zip(rows, to, strict=True):
                 t.store(row, pointer)
             return context.get_dummy_value()
@@ -347,14 +343,13 @@ def turned():
             source, target = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b)))
             t, run = Tile(context, builder, a.dtype), Tile(context, builder, b.dtype, 4)
             rows = [t.load(t.pointer(source, args[1], t.times(r, args[2]))) for r in range(4)]
-            pairs = [_merge(builder, *rows[r : r + 2], half, 1) for half in (0, 2) for r in (0, 2)]
-            fours = [_merge(builder, *pairs[p : p + 2], half, 2) for p in (0, 2) for half in (0, 2)]
+            _exchange_all(builder, rows)
             zero = run.broadcast(ir.Constant(t.scalar, 0.0))
             for column in range(t.width):
                 first = column - column % 4
                 mask = ir.Constant(ir.VectorType(ir.IntType(32), 4), list(range(first, first + 4)))
                 place = t.pointer(target, args[4], t.times(column, args[5]))
-                new = builder.shuffle_vector(fours[column % 4], fours[column % 4], mask)
+                new = builder.shuffle_vector(rows[column % 4], rows[column % 4], mask)
                 run.store(builder.fadd(new, builder.select(args[6], run.load(place), zero)), place)
             return context.get_dummy_value()
 
@@ -364,15 +359,13 @@ def turned():
     return turn
 
 
-def _merge(builder, low, high, half: int, together: int):
-    """Numbers `half` and next of each four of two vectors in turn, or both of each, if they go `together` in twos."""
-    width = low.type.count
-    mask = []
-    for first in range(0, width, 4):
-        here = [first + half, first + half + 1]
-        there = [width + number for number in here]
-        mask += [*here, *there] if together == 2 else [here[0], there[0], here[1], there[1]]
-    return builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(ir.IntType(32), width), mask))
+def _exchange_all(builder, rows: list) -> None:
+    """Transpose the rows, vectors, in place; those of fewer rows than lanes by squares side by side."""
+    distance = len(rows) // 2
+    while distance:
+        for i in (i for i in range(len(rows)) if not i & distance):
+            rows[i], rows[i + distance] = _exchange(builder, rows[i], rows[i + distance], rows[i].type.count, distance)
+        distance //= 2
 
 
 def _exchange(builder, low, high, width: int, distance: int):

@@ -1,4 +1,4 @@
-"""Long vectors begin at places of their pages that differ, and hold what they should."""
+"""Vectors begin at lines of their pages that differ, arrays at any line, and hold what they should."""
 
 import mmap
 

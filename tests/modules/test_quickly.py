@@ -6,38 +6,26 @@ import sys
 import numba
 import numpy as np
 import pytest
-from bprop.modules import Linear, Module, Tanh
-from bprop.modules.engine.stateful import jit_disabled
+from bprop.modules import Linear, Tanh
 from bprop.modules.kernels import compiling
 from bprop.modules.kernels.buffers import as_rows, flat
 from bprop.modules.kernels.compiling import quickly
-from bprop.modules.kernels.kernel import kernel
-from numba.core.registry import cpu_target
-from numba.extending import intrinsic, overload
-
-compiled_only = pytest.mark.skipif(jit_disabled(), reason="what is measured is the compiled code")
-CONTEXTS = cpu_target.target_context, cpu_target.typing_context
 
 
-def untouched():
-    return gc.isenabled() and not any("refresh" in vars(context) for context in CONTEXTS)
-
-
-def test_collector_and_registries_are_as_before():
+def test_the_collector_is_as_before():
     def inside():
         assert not gc.isenabled()
         assert quickly(gc.isenabled) is False  # within itself
-        assert not gc.isenabled()
-        return all("refresh" in vars(context) for context in CONTEXTS)
+        return not gc.isenabled()
 
-    assert quickly(inside) is True
-    assert untouched()
+    assert quickly(inside)
+    assert gc.isenabled()
     with pytest.raises(KeyError, match="nothing"):
         quickly({}.__getitem__, "nothing")
-    assert untouched()
+    assert gc.isenabled()
     gc.disable()
     try:
-        quickly(inside)
+        assert quickly(inside)
         assert not gc.isenabled()
     finally:
         gc.enable()
@@ -51,35 +39,7 @@ def test_frames_of_calls_inside_find_room():
     assert compiling._with_room.__code__.co_stacksize * 8 > 2**20
 
 
-@compiled_only
-def test_declarations_made_while_compiling_are_found():
-    def later(x):
-        raise NotImplementedError
-
-    @intrinsic
-    def declare(typing_context, x):
-        @overload(later)
-        def compiled_later(x):
-            return lambda x: x + 1
-
-        return x(x), lambda context, builder, signature, args: args[0]
-
-    @kernel
-    def last(x):
-        return later(x)
-
-    @kernel
-    def function(x):
-        return last(declare(x))
-
-    @numba.njit
-    def call(x):
-        return function(x)
-
-    assert call(2.0) == 3.0
-
-
-@compiled_only
+@pytest.mark.jit
 @pytest.mark.parametrize("shape", [(2, 3, 4), (5, 3), (4,), (0, 3), (2, 0, 4), (3, 0)])
 def test_rows_are_views(shape):
     @numba.njit
@@ -100,7 +60,7 @@ def test_rows_are_views(shape):
     assert line.flags.c_contiguous
 
 
-@compiled_only
+@pytest.mark.jit
 def test_views_keep_their_memory():
     @numba.njit
     def call(size):
@@ -110,18 +70,6 @@ def test_views_keep_their_memory():
     rows = as_rows.compiled_form
     kept = [call(4) for _ in range(100)]
     assert all((each == 7).all() for each in kept)
-
-
-def test_a_number_is_no_matrix():
-    class Wrong(Module):
-        def fprop(self, x):
-            return as_rows(3.0)
-
-        def bprop(self, grad_y):
-            return grad_y
-
-    with pytest.raises((TypeError, AttributeError)):
-        Wrong().fprop(np.ones((2, 2)))
 
 
 def test_nets_compile_with_the_collector_off():
