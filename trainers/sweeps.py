@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..modules.engine.threads import available
 from ..modules.gradient_report import table
+from ..modules.kernels.cores import available
 from .callbacks.csv_log import lines
 from .comparison import cell
 from .configs import Config, ConfigError, load_config

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..modules.engine import cache
 from ..modules.engine.sources import digest
-from ..modules.engine.threads import available, num_threads, shared_jobs
+from ..modules.engine.threads import num_threads, shared_jobs
+from ..modules.kernels.cores import available
 from .loop import Epoch, Steps
 from .optimizers.full_batch import FullBatch
 from .step import CompiledStep

@@ -6,6 +6,7 @@ file that cannot be read is compiled again.
 """
 
 import contextlib
+from functools import partial
 
 import numba
 from numba._dynfunc import Environment
@@ -13,7 +14,9 @@ from numba.core import caching
 from numba.core.compiler import compile_result
 from numba.core.runtime import rtsys
 
-from ..kernels.kernel import KERNELS, MACHINE_CODE, KeptLibrary, load_machine_code, refers_to_this_process
+from ..kernels.kernel import KERNELS
+from ..kernels.libraries import MACHINE_CODE, KeptLibrary, load_machine_code, refers_to_this_process
+from ..kernels.translation import translation
 from . import cache
 from .sources import digest, package_digest
 
@@ -73,7 +76,7 @@ class KeptCode(caching.FunctionCache):
         library = data.library
         if refers_to_this_process(library._final_module) or not self._impl.check_cachable(data):
             return
-        apart = {name: bytes(MACHINE_CODE[name]()) for name in library.needs}
+        apart = {name: MACHINE_CODE[name] for name in library.needs}
         with contextlib.suppress(OSError):
             self._impl.locator.ensure_cache_path()
             self._cache_file.save(self._index_key(sig, data.codegen), (apart, self._impl.reduce(data)))
@@ -92,13 +95,11 @@ class KeptKernel:
         """The compiled kernel, or None where there is no sound file."""
         files, key = self._place(sig, target_context)
         try:
-            code, names, bitcode, description, signature = files.load(key)
+            code, names, bitcodes, description, signature = files.load(key)
         except Exception:  # as above
             return None
         rtsys.initialize(target_context)
-        for name in names:
-            load_machine_code(name, code[name])
-        library = KeptLibrary(target_context.codegen(), description.llvm_func_name, names, bitcode)
+        library = KeptLibrary(target_context.codegen(), description.llvm_func_name, names, code, bitcodes)
         environment = Environment(description.lookup_globals())
         return compile_result(
             target_context=target_context,
@@ -115,18 +116,19 @@ class KeptKernel:
         )
 
     def save_overload(self, sig, data) -> None:
-        """Store a compiled kernel; without room or leave to write there is no file."""
+        """Store a compiled kernel when it is translated; without room or leave to write there is no file."""
+        data.library._ensure_finalized()
+        if not data.library.personal:
+            translation.afterwards(partial(self._save, sig, data))
+
+    def _save(self, sig, data) -> None:
         library, description = data.library, data.fndesc
-        if refers_to_this_process(library._final_module):
-            return
         names = library.names()
-        library._codegen._engine.finalize_object()  # the machine code is made only now
         description.typemap = description.calltypes = None  # what numba's own cache leaves out, too
-        bitcode = library._get_module_for_linking().as_bitcode()
-        code = {name: bytes(MACHINE_CODE[name]()) for name in names}
+        code = {name: MACHINE_CODE[name] for name in names}
         files, key = self._place(sig, data.target_context)
         with contextlib.suppress(OSError):
-            files.save(key, (code, names, bitcode, description, data.signature))
+            files.save(key, (code, names, library.bitcodes(), description, data.signature))
 
 
 def keep_kernels() -> None:

@@ -15,6 +15,7 @@ from types import ModuleType
 import numba
 import numpy as np
 
+from ..kernels.translation import translation
 from . import cache
 from .compiler import compiled_method, free
 from .errors import cannot_compile, pass_on_layout
@@ -97,7 +98,8 @@ class Plan:
         if key not in self._entries:
             function = getattr(self.module, name)
             try:
-                function.compile(types)
+                with translation.session(helped=True):
+                    function.compile(types)
             except numba.core.errors.NumbaError as error:
                 raise cannot_compile(None, name, error) from None
             self._entries[key] = function.get_overload(types)
@@ -144,7 +146,8 @@ class Plan:
         module = cache.find_plan(name, bindings)
         if module is None:
             keep_kernels()
-            kinds = self._trace(operations, samples)
+            with translation.session(helped=True):
+                kinds = self._trace(operations, samples)
             cache.write_plan(name, print_plan(title, list(self.functions.values()), self.modules, kinds, aliases))
             module = cache.load_plan(name, bindings)
         return module, module.STATES

@@ -80,11 +80,6 @@ def compiled_serve():
     return _compiled[0]
 
 
-def available() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def shared_jobs() -> int:
     """A number that changes with each job that was shared."""
     return int(kernels.CONTROL[kernels.NUMBER])

@@ -1,0 +1,220 @@
+"""Compiled code in pieces: each kernel and method optimised and translated once, then only linked."""
+
+import types as python_types
+import weakref
+from collections.abc import Iterable
+
+from llvmlite.binding import ObjectFileRef, parse_bitcode
+from numba.core import registry
+from numba.core.cgutils import normalize_ir_text
+from numba.core.codegen import CodeLibrary, JITCodeLibrary
+
+from .translation import NUMBERS, translation
+from .translator import Result, call_by_public_names
+
+UNRESOLVED = ".numba.unresolved$"
+
+
+class InnerLibrary(CodeLibrary):
+    """The code of a function that only compiled code calls; if `apart`, it is called, never copied into its caller."""
+
+    apart = False
+    symbol = ""  # by which callers know what lies apart
+
+    def __init__(self, codegen, name: str):
+        super().__init__(codegen, name)
+        self.number = next(NUMBERS)
+        self.texts: list[tuple[str, str]] = []
+        self.links: dict = {}
+        self.personal = False  # whether it, or what it calls, refers to this process
+        self.result: Result | None = None
+
+    @property
+    def codegen(self):
+        """Stands in for numba's, which would register the function with the Python interpreter."""
+        return python_types.SimpleNamespace(set_env=lambda name, environment: None)
+
+    def add_linking_library(self, library) -> None:
+        """Take what the function calls."""
+        library._ensure_finalized()
+        self.links[ours(library)] = None
+
+    def add_ir_module(self, ir_module) -> None:
+        """Take numba's draft."""
+        self.personal |= any(name.startswith(UNRESOLVED) for name in ir_module.globals)
+        self.texts.append((ir_module.name, normalize_ir_text(str(ir_module))))
+
+    def finalize(self) -> None:
+        """Have it optimised, with the code that may be copied in; what stays apart is linked by the entry."""
+        self._raise_if_finalized()
+        self.personal |= any(library.personal for library in self.links)
+        translation.order(self)
+        self._finalized = True
+
+    def copied(self) -> list["InnerLibrary"]:
+        """The code that is linked with it."""
+        return [library for library in self.links if not library.apart]
+
+    def called(self) -> dict["InnerLibrary", bool]:
+        """The libraries that stay apart and that this code calls directly."""
+        found: dict = {}
+        for library in self.links:
+            found |= {library: True} if library.apart else library.called()
+        return found
+
+    def reached(self, seen: dict) -> dict:
+        """The libraries that stay apart and that this code calls, directly or not."""
+        for library in self.links:
+            if library.apart:
+                if library in seen:
+                    continue
+                seen[library] = True
+            library.reached(seen)
+        return seen
+
+    def bitcode(self) -> list[bytes]:
+        """Its own code."""
+        return [translation.result(self)[0]]
+
+    def bitcodes(self) -> list[bytes]:
+        """Its own code, and that of all that it reaches."""
+        self._ensure_finalized()
+        return list(dict.fromkeys(code for library in (self, *self.reached({})) for code in library.bitcode()))
+
+    def _get_module_for_linking(self):
+        """All in one, for numba's own libraries."""
+        if not hasattr(self, "_whole"):
+            self._whole = linked(self.bitcodes())
+        return self._whole
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """None: there is no machine code yet."""
+        return 0
+
+    def get_function(self, name: str):
+        """A function, as LLVM has it."""
+        return self._get_module_for_linking().get_function(name)
+
+    def get_llvm_str(self) -> str:
+        """All in one, as LLVM's text."""
+        return str(self._get_module_for_linking())
+
+    def get_asm_str(self) -> str:
+        """All in one, as assembler."""
+        return str(self._codegen._tm.emit_assembly(self._get_module_for_linking()))
+
+
+class NumbaLibrary(InnerLibrary):
+    """Code of one of numba's own libraries, with all that it needs."""
+
+    def __init__(self, library):
+        super().__init__(library._codegen, library.name)
+        module = library._get_module_for_linking()
+        self.personal = refers_to_this_process(module)
+        self.result = module.as_bitcode(), "", b""
+        self._finalized = True
+
+
+class ApartLibrary(InnerLibrary):
+    """The code of a kernel or a method, which is translated once, under a name that is a digest of it."""
+
+    apart = True
+
+    def load(self) -> list[str]:
+        """Hand the machine code to the engine, if it is not there; the public name."""
+        _, public, code = translation.result(self)
+        load_machine_code(public, code)
+        return [public]
+
+    def names(self) -> list[str]:
+        """The public names of this and of all that it reaches, which the engine then has."""
+        self._ensure_finalized()
+        return list(dict.fromkeys(name for library in (self, *self.reached({})) for name in library.load()))
+
+
+class KeptLibrary(ApartLibrary):
+    """A kernel of another process: public names, machine code and bitcode, its own first, then of all it reaches."""
+
+    def __init__(self, codegen, symbol: str, names: list[str], code: dict[str, bytes], bitcodes: list[bytes]):
+        super().__init__(codegen, symbol)
+        self.symbol, self._names, self._bitcodes = symbol, names, bitcodes
+        self.result = bitcodes[0], names[0], code[names[0]]
+        self._finalized = True
+        for name in names:
+            load_machine_code(name, code[name])
+
+    def load(self) -> list[str]:
+        return self._names
+
+    def bitcode(self) -> list[bytes]:
+        return self._bitcodes
+
+
+class EntryLibrary(JITCodeLibrary):
+    """The code of a plan's entry: straight lines of calls, linked with all that they reach, which is optimised.
+
+    `needs` are the public names of what lies apart.
+    """
+
+    needs: tuple[str, ...] = ()
+
+    def finalize(self):
+        """Link and translate."""
+        self._raise_if_finalized()
+        inner = []
+        for library in dict.fromkeys(self._linking_libraries):
+            if isinstance(library, InnerLibrary):
+                inner.append(library)
+            else:
+                self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        apart: dict = {}
+        for library in inner:
+            apart |= library.reached({library: True} if library.apart else {})
+        if any(library.personal for library in inner):
+            self._link(code for library in inner for code in library.bitcodes())
+        else:
+            self._link(code for library in inner if not library.apart for code in library.bitcode())
+            self.needs = tuple(dict.fromkeys(name for library in apart for name in library.names()))
+            names = [(library.symbol, translation.result(library)[1]) for library in apart]
+            call_by_public_names(self._final_module, names)
+        self._final_module.verify()
+        self._finalize_final_module()
+
+    def _link(self, codes: Iterable[bytes]) -> None:
+        for code in dict.fromkeys(codes):
+            self._final_module.link_in(parse_bitcode(code))
+
+
+MACHINE_CODE: dict[str, bytes] = {}  # what the engine has under a public name
+
+
+def load_machine_code(name: str, code: bytes) -> None:
+    """Hand machine code to the engine, unless it has that already."""
+    if name not in MACHINE_CODE:
+        registry.cpu_target.target_context.codegen()._engine._ee.add_object_file(ObjectFileRef.from_data(code))
+        MACHINE_CODE[name] = code
+
+
+def ours(library) -> InnerLibrary:
+    """A library as ours are linked with it."""
+    if isinstance(library, InnerLibrary):
+        return library
+    if library not in NUMBA_LIBRARIES:
+        NUMBA_LIBRARIES[library] = NumbaLibrary(library)
+    return NUMBA_LIBRARIES[library]
+
+
+NUMBA_LIBRARIES: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def refers_to_this_process(module) -> bool:
+    """Whether code calls, by its address, what is compiled later: itself, on a module within its own."""
+    return any(variable.name.startswith(UNRESOLVED) for variable in module.global_variables)
+
+
+def linked(codes: Iterable[bytes]):
+    """One module of several."""
+    first, *others = (parse_bitcode(code) for code in codes)
+    for each in others:
+        first.link_in(each)
+    return first

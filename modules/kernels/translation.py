@@ -1,0 +1,252 @@
+"""LLVM's half of compiling goes on beside numba's: a helper translates what is read, while this process reads on.
+
+The helper is a process, as LLVM may only be called by one thread of a process at a time. It is started when the first
+plan is compiled, where there is a second core, and ends when nothing has been compiled for a second. Without it, or if
+it comes to harm, this process does the same work by the same `Translator`.
+"""
+
+import atexit
+import contextlib
+import io
+import itertools
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+from numba.core import config, registry
+from numba.core.codegen import _parse_refprune_flags
+from numba.core.compiler_lock import global_compiler_lock
+
+from . import translator
+from .cores import available
+from .translator import Result, Translator
+
+NUMBERS = itertools.count()
+IDLE = 1.0  # seconds after which the helper ends
+PROGRAM = (
+    "import sys; path = sys.argv.pop(1); sys.path[:] = sys.argv[1:]; exec(compile(open(path).read(), path, 'exec'))"
+)
+
+
+class Here:
+    """A translator in this process."""
+
+    def __init__(self, settings: dict):
+        self._translator = Translator(settings)
+
+    def tell(self, what: str, *arguments) -> None:
+        """Have the translator do something."""
+        getattr(self._translator, what)(*arguments)
+
+    def done(self) -> dict[int, Result]:
+        """The results of its tasks."""
+        return self._translator.done()
+
+    def end(self) -> None:
+        """There is nothing to end."""
+
+
+class Helper:
+    """A translator in a process of its own; a thread hands requests on, so that nobody waits until results are due."""
+
+    def __init__(self, settings: dict):
+        path = [entry for entry in sys.path if isinstance(entry, str)]
+        command = [sys.executable, "-I", "-S", "-c", PROGRAM, translator.__file__, *path]
+        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere, bufsize=0)
+        self._answers = io.BufferedReader(self._process.stdout)  # type: ignore[type-var]
+        self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._requests.put(pickle.dumps((settings, options())))
+        threading.Thread(target=self._hand_on, daemon=True).start()
+
+    def _hand_on(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # it is gone; who waits for its answer will see
+            while (request := self._requests.get()) is not None:
+                left = memoryview(request)
+                while left:
+                    left = left[self._process.stdin.write(left) :]  # type: ignore[union-attr]
+
+    def tell(self, what: str, *arguments) -> None:
+        """Have the translator do something, some time."""
+        self._requests.put(pickle.dumps((what, arguments)))
+
+    def done(self) -> dict[int, Result]:
+        """Wait for the results of its tasks. Errors: EOFError, OSError or UnpicklingError if it came to harm."""
+        self.tell("done")
+        return pickle.load(self._answers)
+
+    def end(self) -> None:
+        """Let it go, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        self.leave()
+
+    def leave(self) -> None:
+        """Close this process's ends of the pipes."""
+        self._requests.put(None)
+        self._process.returncode = 0
+        for end in (self._process.stdin, self._answers):
+            with contextlib.suppress(OSError):
+                end.close()  # type: ignore[union-attr]
+
+
+class Translation:
+    """What has been ordered, and who does it. A `library` is one of libraries.py."""
+
+    def __init__(self):
+        self._depth = 0
+        self.helped = False  # whether a helper works, or will as soon as there is something to do
+        self._side: Here | Helper | None = None
+        self._known: set[int] = set()  # the numbers of what the side has
+        self._pending: dict = {}
+        self._afterwards: list[Callable[[], None]] = []
+        self._timer = threading.Timer(IDLE, self._rest)
+
+    @contextlib.contextmanager
+    def session(self, helped: bool = False) -> Iterator[None]:
+        """Compile within this context; at its end all that was ordered is there. Sessions nest.
+
+        If `helped`, a helper may be started; it should pay for more than a function or two.
+        """
+        with global_compiler_lock:
+            self._timer.cancel()
+            self._depth += 1
+            self.helped |= helped and can_be_helped()
+            try:
+                yield
+            except Exception:
+                raise
+            except BaseException:  # such as Ctrl-C: nobody waits
+                self.end()
+                raise
+            finally:
+                self._depth -= 1
+                if not self._depth:
+                    self._finish()
+
+    def afterwards(self, action: Callable[[], None]) -> None:
+        """Do this when the session is over, or now."""
+        if self._depth:
+            self._afterwards.append(action)
+        else:
+            action()
+
+    def order(self, library) -> None:
+        """Have a library's code optimised and translated."""
+        self._tell(library)
+        self._pending[library.number] = library
+
+    def result(self, library) -> Result:
+        """What became of a library's code, once it is there."""
+        if library.result is None:
+            self._collect()
+        return library.result
+
+    def end(self) -> None:
+        """End the helper. What it has not done yet is done again when it is needed."""
+        if self._side is not None:
+            self._side.end()
+        self._side = None
+        self._known = set()
+
+    def _rest(self) -> None:
+        with global_compiler_lock:
+            if not self._depth:
+                self.end()
+
+    def forked(self) -> None:
+        """Leave the helper to the process that this one is a copy of."""
+        if isinstance(self._side, Helper):
+            self._side.leave()
+        self._side = None
+        self._known = set()
+
+    def _finish(self) -> None:
+        """Take in what was ordered, and store it."""
+        actions, self._afterwards, self.helped = self._afterwards, [], False
+        if self._side is None:
+            return
+        self._collect()
+        for action in actions:
+            action()
+        if isinstance(self._side, Helper):
+            self._timer = threading.Timer(IDLE, self._rest)
+            self._timer.daemon = True
+            self._timer.start()
+        else:
+            self.end()
+
+    def _tell(self, library) -> None:
+        side = self._side or self._start()
+        for each in library.copied():
+            if each.number not in self._known:
+                side.tell("know", each.number, each.result[0])
+                self._known.add(each.number)
+        copied = [each.number for each in library.copied()]
+        called = [(each.symbol, each.result[1] if each.result else each.number) for each in library.called()]
+        symbol = "" if library.personal else library.symbol
+        side.tell("do", library.number, library.name, library.texts, copied, called, symbol)
+        self._known.add(library.number)
+
+    def _collect(self) -> None:
+        """Wait for what is pending. If the helper came to harm, do all of it once more in this process."""
+        if not self._pending:
+            return
+        try:
+            results = (self._side or self._start()).done()
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self.end()
+            self.helped = False
+            results = self._start().done()
+        for number, library in self._pending.items():
+            library.result, library.texts = results[number], []
+        self._pending = {}
+
+    def _start(self) -> Here | Helper:
+        """Begin, with what another left undone."""
+        settings = settings_of(registry.cpu_target.target_context.codegen())
+        self._side = Here(settings)
+        if self.helped:
+            try:
+                self._side = Helper(settings)
+            except OSError:
+                self.helped = False
+        pending, self._pending = self._pending, {}
+        for library in pending.values():
+            self.order(library)
+        return self._side
+
+
+def can_be_helped() -> bool:
+    """Whether there are a core for a helper and a Python to run it."""
+    return available() > 1 and os.path.basename(sys.executable or "").startswith("python")
+
+
+def settings_of(codegen) -> dict:
+    """What decides about numba's code, besides the function."""
+    machine = {"opt": int(config.OPT)}
+    codegen._customize_tm_options(machine)
+    return {
+        "triple": codegen._llvm_module.triple,
+        "layout": codegen._data_layout,
+        "machine": machine,
+        "speed": int(config.OPT),
+        "loops": bool(config.LOOP_VECTORIZE),
+        "lines": bool(config.SLP_VECTORIZE),
+        "prune": int(_parse_refprune_flags()) if config.LLVM_REFPRUNE_PASS else None,
+    }
+
+
+def options() -> list[str]:
+    """What numba tells LLVM of a whole process."""
+    return ["-vector-library=SVML"] if config.USING_SVML else []
+
+
+translation = Translation()
+atexit.register(translation.end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=translation.forked)

@@ -1,0 +1,132 @@
+"""LLVM's part of compiling: from numba's text to optimised and translated code.
+
+It imports nothing of bprop and nothing of numba, for it also runs as a program of its own: the helper that translates
+one function while numba reads the next (see `translation`). Then requests come on its input, pickled; what is asked
+for goes to its output.
+"""
+
+import contextlib
+import hashlib
+import pickle
+import signal
+import sys
+from collections.abc import Iterable
+
+from llvmlite import binding as llvm
+
+Result = tuple[bytes, str, bytes]  # bitcode to link with others; of what was translated, the public name and the object
+
+
+class Translator:
+    """Does tasks in the order they come; each has a number, by which later ones know its code."""
+
+    def __init__(self, settings: dict):
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        self.settings = settings
+        self.machine = llvm.Target.from_triple(settings["triple"]).create_target_machine(**settings["machine"])
+        self.modules: dict[int, llvm.ModuleRef] = {}
+        self.names: dict[int, str] = {}
+        self.results: dict[int, Result] = {}
+
+    def know(self, number: int, bitcode: bytes) -> None:
+        """Take code that later tasks are linked with."""
+        self.modules[number] = llvm.parse_bitcode(bitcode)
+
+    def do(self, number: int, name: str, texts: list, copied: list[int], called: list, symbol: str) -> None:
+        """Optimise a function and, if it has a `symbol`, translate it by itself.
+
+        `texts` are its modules: what each is called, and what is in it. `copied` is the code that is linked with it
+        and may be copied into it; `called` what it only calls: the symbol, and the number or the public name.
+        """
+        self.modules[number] = module = self._optimised(name, texts, copied)
+        for each in module.functions:
+            if not each.is_declaration and each.linkage == llvm.Linkage.external:
+                each.linkage = "linkonce_odr"
+        public, code = "", b""
+        if symbol:
+            public, code = self._translated(module.clone(), symbol, called)
+            self.names[number] = public
+        self.results[number] = module.as_bitcode(), public, code
+
+    def done(self) -> dict[int, Result]:
+        """The results since this was asked last."""
+        results, self.results = self.results, {}
+        return results
+
+    def _optimised(self, name: str, texts: Iterable[tuple[str, str]], copied: Iterable[int]):
+        triple, layout = self.settings["triple"], self.settings["layout"]
+        whole = llvm.parse_assembly(f'target triple = "{triple}"\ntarget datalayout = "{layout}"')
+        whole.name = name
+        for part, text in texts:
+            module = llvm.parse_assembly(text)
+            module.name, module.data_layout = part, layout
+            module.verify()
+            for each in module.functions:
+                if not each.is_declaration:
+                    self._run(llvm.PassBuilder.getFunctionPassManager, each)
+            whole.link_in(module)
+        for number in copied:
+            whole.link_in(self.modules[number], preserve=True)
+        first = llvm.create_new_module_pass_manager()
+        self._add_pruning(first)
+        first.run(whole, self._builder())
+        self._run(llvm.PassBuilder.getModulePassManager, whole)
+        return whole
+
+    def _run(self, manager, code) -> None:
+        builder = self._builder()
+        passes = manager(builder)
+        self._add_pruning(passes)
+        passes.run(code, builder)
+
+    def _add_pruning(self, passes) -> None:
+        if self.settings["prune"] is not None:  # counts of references that cancel out
+            passes.add_refprune_pass(self.settings["prune"])
+
+    def _builder(self):
+        tuning = llvm.create_pipeline_tuning_options(self.settings["speed"])
+        tuning.loop_vectorization = self.settings["loops"]
+        tuning.slp_vectorization = self.settings["lines"]
+        return llvm.create_pass_builder(self.machine, tuning)
+
+    def _translated(self, module, symbol: str, called: Iterable[tuple[str, int | str]]) -> tuple[str, bytes]:
+        """The public name, a digest of the code, and the object."""
+        names = [(other, self.names[of] if isinstance(of, int) else of) for other, of in called]
+        call_by_public_names(module, names)
+        for each in module.functions:
+            if not each.is_declaration:
+                each.linkage = "internal"
+        function = module.get_function(symbol)
+        function.linkage, function.name = "external", "it"
+        public = function.name = f"bprop.{hashlib.sha256(module.as_bitcode()).hexdigest()[:24]}"
+        return public, self.machine.emit_object(module)
+
+
+def call_by_public_names(module, names: Iterable[tuple[str, str]]) -> None:
+    """Let a module's calls of what is translated by itself, by its symbol, go to the public name."""
+    for symbol, public in names:
+        with contextlib.suppress(NameError):  # of a function that it does not call
+            module.get_function(symbol).name = public
+
+
+def main() -> None:
+    """Answer requests until there are no more: (what to do, arguments)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the other's to stop
+    settings, options = pickle.load(sys.stdin.buffer)
+    for option in options:
+        llvm.set_option("bprop", option)
+    translator = Translator(settings)
+    while True:
+        try:
+            what, arguments = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        answer = getattr(translator, what)(*arguments)
+        if what == "done":
+            pickle.dump(answer, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

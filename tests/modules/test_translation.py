@@ -1,0 +1,221 @@
+"""Compiling goes on beside a helper; the code is the same without it, and nothing is lost with it."""
+
+import os
+import subprocess
+import sys
+import time
+
+import numba
+import numpy as np
+import pytest
+from bprop.modules import Linear, Sequential, Tanh, manual_seed
+from bprop.modules.kernels import translation
+from bprop.modules.kernels.kernel import kernel
+from bprop.modules.kernels.translation import Helper, Here
+from numba.core import registry
+
+pytestmark = pytest.mark.jit
+ours = translation.translation
+NET = """
+import numpy as np
+from bprop.modules import Linear, Sequential, Tanh, manual_seed
+from bprop.modules.kernels import translation
+translation.available = lambda: 2
+manual_seed(0)
+y = Sequential(Linear(3, 4), Tanh(), Linear(4, 2)).fprop(np.ones((5, 3), np.float32))
+print(type(translation.translation._side).__name__, y.tobytes().hex())
+"""
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    """A second core, or so it seems, and no helper yet."""
+    monkeypatch.setattr(translation, "available", lambda: 2)
+    ours.end()
+    yield
+    ours.end()
+
+
+@pytest.fixture
+def double_area():
+    """A kernel that calls another, both new."""
+
+    @kernel
+    def area(a, b):
+        return a * b
+
+    @kernel
+    def double_area(a, b):
+        return 2 * area(a, b)
+
+    return double_area
+
+
+def compile_for(dispatcher, kind=numba.float64):
+    dispatcher.compile((kind, kind))
+
+
+def call(dispatcher, a, b):
+    @numba.njit
+    def door(a, b):
+        return dispatcher(a, b)
+
+    return door(a, b)
+
+
+def test_the_same_code_with_a_helper(double_area, monkeypatch):
+    told, tell = [], Here.tell
+    monkeypatch.setattr(Here, "tell", lambda self, *request: told.append(request) or tell(self, *request))
+    compile_for(double_area)
+    (overload,) = double_area.overloads.values()
+    assert len(overload.library.names()) == 2
+    libraries = {each.number: each for each in (overload.library, *overload.library.reached({}))}
+    helper = Helper(translation.settings_of(registry.cpu_target.target_context.codegen()))
+    for request in told:
+        helper.tell(*request)
+    results = helper.done()
+    helper.end()
+    assert results == {number: library.result for number, library in libraries.items()}
+
+
+def test_a_process_ends_with_its_helper(tmp_path):
+    environment = os.environ | {"BPROP_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-W", "error", "-c", NET]
+    done = subprocess.run(command, env=environment, check=True, text=True, capture_output=True)
+    manual_seed(0)
+    y = Sequential(Linear(3, 4), Tanh(), Linear(4, 2)).fprop(np.ones((5, 3), np.float32))
+    assert done.stdout.split() == ["Helper", y.tobytes().hex()]
+    assert not done.stderr
+
+
+def test_the_last_session_waits_for_the_helper(double_area):
+    with ours.session(helped=True):
+        with ours.session():
+            compile_for(double_area)
+        assert isinstance(ours._side, Helper)
+        assert len(ours._pending) == 2
+    assert not ours._pending
+    assert call(double_area, 3.0, 4.0) == 24
+
+
+@pytest.mark.parametrize("executable", ["", None, "/usr/bin/editor", "/nowhere/python"])
+def test_without_a_helper_where_none_can_be_started(double_area, monkeypatch, executable):
+    monkeypatch.setattr(sys, "executable", executable)
+    with ours.session(helped=True):
+        compile_for(double_area)
+        assert isinstance(ours._side, Here)
+    assert call(double_area, 3.0, 4.0) == 24
+
+
+def test_a_helper_that_dies_is_not_missed(double_area):
+    with ours.session(helped=True):
+        compile_for(double_area)
+        ours._side._process.kill()
+        compile_for(double_area, numba.float32)
+    assert ours._side is None
+    assert call(double_area, 3.0, 4.0) == 24
+    assert call(double_area, numba.float32(3), numba.float32(5)) == 30
+
+
+def test_a_helper_that_cannot_begin_is_not_missed(double_area, monkeypatch):
+    monkeypatch.setattr(translation, "PROGRAM", "import nothing_of_this_name")
+    with ours.session(helped=True):
+        compile_for(double_area)
+    assert call(double_area, 3.0, 4.0) == 24
+
+
+def compile_and_raise(dispatcher, error):
+    with ours.session(helped=True):
+        compile_for(dispatcher)
+        raise error
+
+
+def test_an_error_leaves_what_was_compiled(double_area):
+    with pytest.raises(ZeroDivisionError):
+        compile_and_raise(double_area, ZeroDivisionError)
+    assert isinstance(ours._side, Helper)
+    assert not ours._pending
+    assert call(double_area, 3.0, 4.0) == 24
+
+
+def test_an_interrupt_does_not_wait(double_area):
+    with pytest.raises(KeyboardInterrupt):
+        compile_and_raise(double_area, KeyboardInterrupt)
+    assert ours._side is None
+    assert len(ours._pending) == 2
+    assert call(double_area, 3.0, 4.0) == 24
+    assert not ours._pending
+
+
+def test_what_an_interrupt_left_is_done_by_the_next_helper(double_area):
+    with pytest.raises(KeyboardInterrupt):
+        compile_and_raise(double_area, KeyboardInterrupt)
+
+    @kernel
+    def four_areas(a, b):
+        return 2 * double_area(a, b)
+
+    with ours.session(helped=True):
+        compile_for(four_areas)
+        assert isinstance(ours._side, Helper)
+    assert call(four_areas, 3.0, 4.0) == 48
+
+
+def test_what_one_helper_did_another_knows(double_area):
+    with ours.session(helped=True):
+        compile_for(double_area)
+    ours.end()
+
+    @kernel
+    def four_areas(a, b):
+        return 2 * double_area(a, b)
+
+    with ours.session(helped=True):
+        compile_for(four_areas)
+        assert len(ours._pending) == 1
+    assert call(four_areas, 3.0, 4.0) == 48
+
+
+def test_an_idle_helper_ends(double_area, monkeypatch):
+    monkeypatch.setattr(translation, "IDLE", 0.05)
+    with ours.session(helped=True):
+        compile_for(double_area)
+        process = ours._side._process
+    with ours.session(helped=True):  # which needs it no more than it needs another
+        time.sleep(0.2)
+        assert process.poll() is None
+    deadline = time.monotonic() + 60
+    while process.returncode is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert process.returncode is not None
+    assert ours._side is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_leaves_the_helper_to_its_parent(double_area):
+    with ours.session(helped=True):
+        compile_for(double_area)
+    child = os.fork()
+    if not child:
+        right = False
+        try:
+            with ours.session():
+                compile_for(double_area, numba.float32)
+                right = isinstance(ours._side, Here)
+            right = right and call(double_area, numba.float32(3), numba.float32(4)) == 24
+        finally:
+            os._exit(0 if right else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    with ours.session(helped=True):
+        compile_for(double_area, numba.float32)
+        assert isinstance(ours._side, Helper)
+    assert call(double_area, numba.float32(3), numba.float32(4)) == 24
+
+
+def test_code_can_be_read(double_area):
+    compile_for(double_area)
+    (overload,) = double_area.overloads.values()
+    assert "fmul double" in overload.library.get_llvm_str()
+    assert "mulsd" in overload.library.get_asm_str() or "fmul" in overload.library.get_asm_str()
+    assert "double" in str(overload.library.get_function(overload.library.symbol))
