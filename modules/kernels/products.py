@@ -13,14 +13,15 @@ from numba.extending import intrinsic
 
 from .kernel import kernel
 from .threads import share
-from .tiles import copied, dot_products, fetched, lanes, on_stack, row_sums, transposed, turned, vector_of
+from .tiles import VECTOR_BYTES, copied, dot_products, fetched, lanes, on_stack, row_sums, transposed, turned, vector_of
 
-# A block at most: rows of the left operand, terms of a sum, strips of the right operand.
+# A block at most: rows of the left operand (twice that of half the terms), terms of a sum, strips of the right operand.
 ROWS, DEPTH, STRIPS = 128, 256, 8
 # The right operand is read where it lies if few rows meet it, if some rows meet strips of few terms, or if it is small.
 FEW_ROWS, SOME_ROWS, FEW_TERMS, FEW_NUMBERS = 12, 256, 128, 8192
 # Dot products waste no columns where the last strip would be half empty; the smaller operand then is read many times.
 SOME_TERMS, CACHED = 128, 131072
+CLOSE = 262144  # as many numbers of the right operand are near the core from step to step
 
 
 def product(a, b, out, add):
@@ -32,13 +33,15 @@ def product(a, b, out, add):
 
 
 DOT_4_3, DOT_1_3 = dot_products(4, 3), dot_products(1, 3)
-SUM_4_2, SUM_1_2 = row_sums(4, 2), row_sums(1, 2)
-TRANSPOSED, COPY, COPY_4 = transposed(), copied(lambda lanes: lanes), copied(lambda lanes: 4)
+SUM_4_2, SUM_4_1, SUM_1_2 = row_sums(4, 2), row_sums(4, 1), row_sums(1, 2)
+TALL = 8 if VECTOR_BYTES == 64 else 4  # rows of a tile of packed operands: as many as there are registers for
+SUM_TALL_2, SUM_TALL_1 = row_sums(TALL, 2), row_sums(TALL, 1)
+TRANSPOSED, COPY, COPY_TALL = transposed(), copied(lambda lanes: lanes), copied(lambda lanes: TALL)
 TURNED = turned()
-soon_read, soon_written = fetched(2, False), fetched(2, True)
+soon_read, soon_written = fetched(1, False), fetched(2, True)
 PANEL = on_stack(lambda lanes: DEPTH * STRIPS * 2 * lanes)  # strips of b
 LEFT = on_stack(lambda lanes: ROWS * DEPTH)  # rows of a, where their numbers lie apart
-CORNER = on_stack(lambda lanes: 4 * 2 * lanes)  # a tile that is wider than out, or turned
+CORNER = on_stack(lambda lanes: TALL * 2 * lanes)  # a tile that is wider than out, or turned
 
 
 @kernel
@@ -48,7 +51,7 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
     flops = 2 * m * k * n
     together, wasteful = a_k == 1 and b_k == 1, 16 * ((n + strip - 1) // strip * strip - n) > n
     ragged = wasteful and k >= SOME_TERMS and k * min(m, n) <= CACHED
-    if together and 2 * m <= n and (k >= DEPTH or wasteful) and is_panel(m, k, strip):
+    if together and ((4 * m <= n and k >= DEPTH) or (2 * m <= n and wasteful)) and is_panel(m, k, strip):
         tall = 32  # so that there are some blocks to share
         share(packed_blocks, (n + 31) // 32, flops, b, b_j, b_k, a, a_k, a_i, out, n, k, m, tall, k, m, add, True)
     elif together and (m <= FEW_ROWS or n < strip or ragged):
@@ -65,10 +68,12 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
         else:
             share(sum_tiles, (m + 3) // 4, flops, a, a_i, a_k, b, b_k, out, m, k, n, add)
     else:
-        down = (m + ROWS - 1) // ROWS
+        deep = evenly(k)
+        tall = 2 * ROWS if 2 * deep <= DEPTH else ROWS
+        down = (m + tall - 1) // tall
         wide = strip * max(2, min(STRIPS, down * n // (8 * strip)))  # so that there are some blocks to share
         blocks = down * ((n + wide - 1) // wide)
-        share(packed_blocks, blocks, flops, a, a_i, a_k, b, b_k, b_j, out, m, k, n, ROWS, evenly(k), wide, add, False)
+        share(packed_blocks, blocks, flops, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, deep, wide, add, False)
 
 
 @kernel
@@ -89,6 +94,10 @@ def sum_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
     """
     strip = strip_width(out)
     for start in range(0, n, strip):
+        if n - start == strip // 2:
+            for i in range(4 * first, min(4 * last, m), 4):
+                SUM_4_1(a, i * a_i, a_i, a_k, b, start, b_k, out, i * n + start, n, min(4, m - i), k, add, 0)
+            break
         j = min(start, n - strip)
         for i in range(4 * first, min(4 * last, m), 4):
             SUM_4_2(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, min(4, m - i), k, add, start - j)
@@ -99,19 +108,19 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
     """Blocks of rows and columns of out: for each, strips of b are copied, then met by all of the block's rows.
 
     A block: `tall` rows, `wide` columns, `deep` terms at a time. turned: out lies by columns.
-    Meanwhile the cache fetches what the next block copies, where rows of b lie far apart, and where the next tile goes.
+    Meanwhile the cache fetches what the next block copies, if it comes from afar, and where the next tile goes.
     """
     strip, together = strip_width(out), a_k == 1
     panel, left, corner = PANEL(out), LEFT(out), CORNER(out)
     down, across = (m + tall - 1) // tall, (n + wide - 1) // wide
     packed = held = -1  # which rows and columns are copied already
-    rows_of_a = a if together else left
+    lines = a if together else left
     for block in range(first, last):
         row, column = (block % down, block // down) if together else (block // across, block % across)
         top, begin = tall * row, wide * column
         rows, end = min(tall, m - top), min(begin + wide, n)
         strips = (end - begin + strip - 1) // strip
-        tiles = (rows + 3) // 4 * strips
+        tiles = (rows + TALL - 1) // TALL * strips
         for k0 in range(0, k, deep):
             depth, more = min(deep, k - k0), add or k0 > 0
             if not together and (top != packed or deep < k):
@@ -121,22 +130,32 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
                 pack_strip(b, k0 * b_k + j * b_j, b_k, b_j, depth, min(strip, n - j), strip, panel, (j - begin) * depth)
             held = begin
             next_k, next_j = (k0 + deep, begin) if k0 + deep < k else (0, begin + wide)
-            ahead = min(deep, k - next_k) if b_j == 1 else 0
+            next_depth, next_width = min(deep, k - next_k), min(wide, n - next_j) if k * n > CLOSE else 0
+            runs, length, apart = (next_depth, next_width, b_k) if b_j == 1 else (next_width, next_depth, b_j)
             for tile in range(tiles):
-                for q in range(next_k + tile * ahead // tiles, next_k + (tile + 1) * ahead // tiles):
-                    for c in range(next_j, min(next_j + wide, n), strip):
-                        soon_read(b, q * b_k + c)
-                i, j = tile // strips * 4, begin + tile % strips * strip
-                real, columns = min(4, rows - i), min(strip, n - j)
-                at, step, step_k = ((top + i) * a_i + k0, a_i, 1) if together else (i * depth, 1, 4)
-                to, there = (top + i) * n + j, (j - begin) * depth
-                if columns < strip or turned:
-                    SUM_4_2(rows_of_a, at, step, step_k, panel, there, strip, corner, 0, strip, real, depth, False, 0)
-                    take_corner(corner, strip, real, columns, out, top + i, j, m, n, turned, more)
+                for run in range(tile * runs // tiles, (tile + 1) * runs // tiles):
+                    for q in range(0, length, strip):
+                        soon_read(b, next_k * b_k + next_j * b_j + run * apart + q)
+                i, j = tile // strips * TALL, begin + tile % strips * strip
+                real, columns = min(TALL, rows - i), min(strip, n - j)
+                at, step, step_k = ((top + i) * a_i + k0, a_i, 1) if together else (i * depth, 1, TALL)
+                to, b_at = (top + i) * n + j, (j - begin) * depth
+                if turned or (columns < strip and columns != strip // 2):
+                    if real > 4:
+                        SUM_TALL_2(lines, at, step, step_k, panel, b_at, strip, corner, 0, strip, real, depth, False, 0)
+                    else:
+                        SUM_4_2(lines, at, step, step_k, panel, b_at, strip, corner, 0, strip, real, depth, False, 0)
+                    for r in range(0, real, 4):
+                        take_corner(corner, r, strip, min(4, real - r), columns, out, top + i, j, m, n, turned, more)
+                    continue
+                for r in range(real):
+                    soon_written(out, to + strip + r * n)
+                if columns < strip:
+                    SUM_TALL_1(lines, at, step, step_k, panel, b_at, strip, out, to, n, real, depth, more, 0)
+                elif real > 4:
+                    SUM_TALL_2(lines, at, step, step_k, panel, b_at, strip, out, to, n, real, depth, more, 0)
                 else:
-                    for r in range(4):
-                        soon_written(out, to + strip + r * n)
-                    SUM_4_2(rows_of_a, at, step, step_k, panel, there, strip, out, to, n, real, depth, more, 0)
+                    SUM_4_2(lines, at, step, step_k, panel, b_at, strip, out, to, n, real, depth, more, 0)
 
 
 @kernel
@@ -148,26 +167,27 @@ def evenly(k):
 
 @kernel
 def pack_rows(a, at, a_i, a_k, rows, depth, left):
-    """left[i, k, r] = a[4 i + r, k]: four rows' numbers side by side."""
-    whole = rows - rows % 4 if a_i == 1 else 0
+    """left[i, k, r] = a[TALL i + r, k]: as many rows' numbers side by side as a tile has."""
+    whole = rows - rows % TALL if a_i == 1 else 0
     for k in range(depth):
-        for i in range(0, whole, 4):
-            COPY_4(a, at + i + k * a_k, left, i * depth + 4 * k)
+        for i in range(0, whole, TALL):
+            COPY_TALL(a, at + i + k * a_k, left, i * depth + TALL * k)
         for i in range(whole, rows):
-            left[(i // 4) * 4 * depth + 4 * k + i % 4] = a[at + i * a_i + k * a_k]
+            left[i // TALL * TALL * depth + TALL * k + i % TALL] = a[at + i * a_i + k * a_k]
 
 
 @kernel
 def pack_strip(b, at, b_k, b_j, depth, columns, strip, panel, to):
-    """panel[k, c] = b[k, c]; columns that b lacks repeat its last."""
+    """panel[k, c] = b[k, c]; columns that b lacks repeat its last, unless a whole vector of them is lacking."""
     half = strip // 2
-    if b_j == 1 and columns == strip:
+    full = columns in (strip, half)
+    if b_j == 1 and full:
         for k in range(depth):
-            COPY(b, at + k * b_k, panel, to + k * strip)
-            COPY(b, at + k * b_k + half, panel, to + k * strip + half)
+            for c in range(0, columns, half):
+                COPY(b, at + k * b_k + c, panel, to + k * strip + c)
     else:
-        whole = depth - depth % half if b_k == 1 and columns == strip else 0
-        for c in range(0, strip, half):
+        whole = depth - depth % half if b_k == 1 and full else 0
+        for c in range(0, columns, half):
             for k in range(0, whole, half):
                 TRANSPOSED(b, at + c * b_j + k, b_j, panel, to + k * strip + c, strip)
         for k in range(whole, depth):
@@ -176,17 +196,18 @@ def pack_strip(b, at, b_k, b_j, depth, columns, strip, panel, to):
 
 
 @kernel
-def take_corner(corner, strip, rows, columns, out, i, j, m, n, turned, add):
-    """The first rows and columns of a tile, to where out (m, n) has its row i and column j; turned: it is (n, m)."""
+def take_corner(corner, first, strip, rows, columns, out, i, j, m, n, turned, add):
+    """Some rows of a tile, four at most, to out (m, n), where the tile begins at (i, j); turned: out is (n, m)."""
+    i, at = i + first, first * strip
     start, o_i, o_j = (j * m + i, 1, m) if turned else (i * n + j, n, 1)
     half, whole = strip // 2, 0
     if turned and rows == 4:
         whole = columns - columns % half
         for c in range(0, whole, half):
-            TURNED(corner, c, strip, out, start + c * o_j, o_j, add)
+            TURNED(corner, at + c, strip, out, start + c * o_j, o_j, add)
     for c in range(whole, columns):
         for r in range(rows):
-            place, number = start + r * o_i + c * o_j, corner[r * strip + c]
+            place, number = start + r * o_i + c * o_j, corner[at + r * strip + c]
             out[place] = out[place] + number if add else number
 
 

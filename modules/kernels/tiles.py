@@ -282,7 +282,10 @@ def copied(width):
 
 
 def fetched(vectors: int, write: bool):
-    """Make the hint that `vectors` vectors of a, from an offset on, are read soon, or written."""
+    """Make the hint that `vectors` vectors of a, from an offset on, are read before long, or written at once.
+
+    What is read comes to the second level of the cache: the first is full of what is summed now.
+    """
 
     @intrinsic
     def fetch(typing_context, a, at):
@@ -293,7 +296,7 @@ def fetched(vectors: int, write: bool):
             hint = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
             for k in range(vectors + 1):  # they need not begin with a line of the cache
                 place = builder.gep(first, [cgutils.intp_t(k * lanes(a.dtype))])
-                settings = [ir.Constant(whole, number) for number in (int(write), 3, 1)]
+                settings = [ir.Constant(whole, number) for number in (int(write), 3 if write else 2, 1)]
                 builder.call(hint, [builder.bitcast(place, cgutils.voidptr_t), *settings])
             return context.get_dummy_value()
 

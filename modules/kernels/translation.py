@@ -202,6 +202,9 @@ class Translation:
             self.end()
             self.helped = False
             results = self._start().done()
+        except BaseException:  # half an answer is none
+            self.end()
+            raise
         for number, library in self._pending.items():
             library.result, library.texts = results[number], []
         self._pending = {}

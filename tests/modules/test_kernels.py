@@ -28,8 +28,10 @@ def door(request):
     return compiled_door if request.param == "compiled" else lambda function: function
 
 
-# Rows, terms and columns: a tile, blocks of both operands with what is left over, and few rows, which are then copied.
+# Rows, terms and columns: a tile, blocks of both operands with what is left over, and few rows, which are then copied;
+# half a strip is left over; a right operand that is fetched beforehand.
 SIZES = [(4, 3, 5), (300, 257, 70), (131, 513, 299), (32, 300, 141), (62, 75, 142)]
+SIZES += [(300, 129, 80), (301, 40, 24), (10, 20, 48), (10, 20, 24), (40, 600, 460)]
 LAYOUTS = ["CFC", "FCC", "CCC", "FFF"]  # of a, b and out; the first three are those of Linear
 
 

@@ -147,6 +147,17 @@ def test_an_interrupt_does_not_wait(double_area):
     assert not ours._pending
 
 
+def test_an_interrupt_while_waiting(double_area, monkeypatch):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Helper, "done", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compile_and_raise(double_area, ZeroDivisionError)
+    assert ours._side is None
+    assert call(double_area, 3.0, 4.0) == 24
+
+
 def test_what_an_interrupt_left_is_done_by_the_next_helper(double_area):
     with pytest.raises(KeyboardInterrupt):
         compile_and_raise(double_area, KeyboardInterrupt)
