@@ -28,7 +28,8 @@ from .translator import Result, Translator
 NUMBERS = itertools.count()
 IDLE = 1.0  # seconds after which the helper ends
 PROGRAM = (
-    "import sys; path = sys.argv.pop(1); sys.path[:] = sys.argv[1:]; exec(compile(open(path).read(), path, 'exec'))"
+    "import sys; path = sys.argv.pop(1); sys.path[:] = sys.argv[1:]; "
+    "exec(compile(open(path, 'rb').read(), path, 'exec'))"
 )
 
 

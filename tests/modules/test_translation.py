@@ -20,7 +20,7 @@ NET = """
 import numpy as np
 from bprop.modules import Linear, Sequential, Tanh, manual_seed
 from bprop.modules.kernels import translation
-translation.available = lambda: 2
+translation.available, translation.IDLE = lambda: 2, 60
 manual_seed(0)
 y = Sequential(Linear(3, 4), Tanh(), Linear(4, 2)).fprop(np.ones((5, 3), np.float32))
 print(type(translation.translation._side).__name__, y.tobytes().hex())
@@ -29,8 +29,9 @@ print(type(translation.translation._side).__name__, y.tobytes().hex())
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
-    """A second core, or so it seems, and no helper yet."""
+    """A second core, or so it seems, and no helper yet; one that rests does not end."""
     monkeypatch.setattr(translation, "available", lambda: 2)
+    monkeypatch.setattr(translation, "IDLE", 60)
     ours.end()
     yield
     ours.end()
@@ -188,18 +189,18 @@ def test_what_one_helper_did_another_knows(double_area):
 
 
 def test_an_idle_helper_ends(double_area, monkeypatch):
-    monkeypatch.setattr(translation, "IDLE", 0.05)
     with ours.session(helped=True):
         compile_for(double_area)
         process = ours._side._process
-    with ours.session(helped=True):  # which needs it no more than it needs another
-        time.sleep(0.2)
-        assert process.poll() is None
+    assert ours._timer.is_alive()
+    with ours.session():  # for which it stays
+        assert ours._timer.finished.is_set()
+        monkeypatch.setattr(translation, "IDLE", 0.01)
     deadline = time.monotonic() + 60
-    while process.returncode is None and time.monotonic() < deadline:
+    while ours._side is not None and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert process.returncode is not None
     assert ours._side is None
+    assert process.returncode is not None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
