@@ -10,7 +10,6 @@ import contextlib
 import io
 import itertools
 import os
-import pickle
 import queue
 import subprocess
 import sys
@@ -23,14 +22,10 @@ from numba.core.compiler_lock import global_compiler_lock
 
 from . import translator
 from .cores import available
-from .translator import Result, Translator
+from .translator import Result, Translator, from_line, to_line
 
 NUMBERS = itertools.count()
 IDLE = 1.0  # seconds after which the helper ends
-PROGRAM = (
-    "import sys; path = sys.argv.pop(1); sys.path[:] = sys.argv[1:]; "
-    "exec(compile(open(path, 'rb').read(), path, 'exec'))"
-)
 
 
 class Here:
@@ -55,13 +50,13 @@ class Helper:
     """A translator in a process of its own; a thread hands requests on, so that nobody waits until results are due."""
 
     def __init__(self, settings: dict):
-        path = [entry for entry in sys.path if isinstance(entry, str)]
-        command = [sys.executable, "-I", "-S", "-c", PROGRAM, translator.__file__, *path]
+        command = [sys.executable, "-S", "-P", translator.__file__]
+        path = os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if isinstance(entry, str))}
         pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere, bufsize=0)
+        self._process = subprocess.Popen(command, env=path, stdin=pipe, stdout=pipe, stderr=nowhere, bufsize=0)
         self._answers = io.BufferedReader(self._process.stdout)  # type: ignore[type-var]
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._requests.put(pickle.dumps((settings, options())))
+        self._requests.put(to_line((settings, options())))
         threading.Thread(target=self._hand_on, daemon=True).start()
 
     def _hand_on(self) -> None:
@@ -73,12 +68,12 @@ class Helper:
 
     def tell(self, what: str, *arguments) -> None:
         """Have the translator do something, some time."""
-        self._requests.put(pickle.dumps((what, arguments)))
+        self._requests.put(to_line((what, arguments)))
 
     def done(self) -> dict[int, Result]:
-        """Wait for the results of its tasks. Errors: EOFError, OSError or UnpicklingError if it came to harm."""
+        """Wait for the results of its tasks. Errors: EOFError, OSError or ValueError if it came to harm."""
         self.tell("done")
-        return pickle.load(self._answers)
+        return {number: tuple(result) for number, result in from_line(self._answers.readline())}
 
     def end(self) -> None:
         """Let it go, whatever it does."""
@@ -199,7 +194,7 @@ class Translation:
             return
         try:
             results = (self._side or self._start()).done()
-        except (EOFError, OSError, pickle.UnpicklingError):
+        except (EOFError, OSError, ValueError):
             self.end()
             self.helped = False
             results = self._start().done()

@@ -1,13 +1,14 @@
 """LLVM's part of compiling: from numba's text to optimised and translated code.
 
 It imports nothing of bprop and nothing of numba, for it also runs as a program of its own: the helper that translates
-one function while numba reads the next (see `translation`). Then requests come on its input, pickled; what is asked
-for goes to its output.
+one function while numba reads the next (see `translation`). Then requests come on its input, a line of JSON each; what
+is asked for goes to its output.
 """
 
+import base64
 import contextlib
 import hashlib
-import pickle
+import json
 import signal
 import sys
 from collections.abc import Iterable
@@ -110,21 +111,30 @@ def call_by_public_names(module, names: Iterable[tuple[str, str]]) -> None:
             module.get_function(symbol).name = public
 
 
+def to_line(message) -> bytes:
+    """Lists, texts, numbers and bytes as a line."""
+    return json.dumps(message, default=lambda code: {"base64": base64.b64encode(code).decode()}).encode() + b"\n"
+
+
+def from_line(line: bytes):
+    """What `to_line` was given, tuples as lists. Errors: EOFError for no line at all; ValueError for half a line."""
+    if not line:
+        raise EOFError
+    return json.loads(line, object_hook=lambda found: base64.b64decode(found["base64"]) if "base64" in found else found)
+
+
 def main() -> None:
     """Answer requests until there are no more: (what to do, arguments)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the other's to stop
-    settings, options = pickle.load(sys.stdin.buffer)
+    settings, options = from_line(sys.stdin.buffer.readline())
     for option in options:
         llvm.set_option("bprop", option)
     translator = Translator(settings)
-    while True:
-        try:
-            what, arguments = pickle.load(sys.stdin.buffer)
-        except EOFError:
-            return
+    for line in sys.stdin.buffer:
+        what, arguments = from_line(line)
         answer = getattr(translator, what)(*arguments)
         if what == "done":
-            pickle.dump(answer, sys.stdout.buffer)
+            sys.stdout.buffer.write(to_line(list(answer.items())))
             sys.stdout.buffer.flush()
 
 

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import pytest
 from bprop.modules import Linear, Sequential, Tanh, manual_seed
-from bprop.modules.kernels import translation
+from bprop.modules.kernels import translation, translator
 from bprop.modules.kernels.kernel import kernel
 from bprop.modules.kernels.translation import Helper, Here
 from numba.core import registry
@@ -19,7 +19,7 @@ ours = translation.translation
 NET = """
 import numpy as np
 from bprop.modules import Linear, Sequential, Tanh, manual_seed
-from bprop.modules.kernels import translation
+from bprop.modules.kernels import translation, translator
 translation.available, translation.IDLE = lambda: 2, 60
 manual_seed(0)
 y = Sequential(Linear(3, 4), Tanh(), Linear(4, 2)).fprop(np.ones((5, 3), np.float32))
@@ -119,7 +119,7 @@ def test_a_helper_that_dies_is_not_missed(double_area):
 
 
 def test_a_helper_that_cannot_begin_is_not_missed(double_area, monkeypatch):
-    monkeypatch.setattr(translation, "PROGRAM", "import nothing_of_this_name")
+    monkeypatch.setattr(translator, "__file__", "nothing_of_this_name.py")
     with ours.session(helped=True):
         compile_for(double_area)
     assert call(double_area, 3.0, 4.0) == 24
@@ -223,6 +223,18 @@ def test_a_fork_leaves_the_helper_to_its_parent(double_area):
         compile_for(double_area, numba.float32)
         assert isinstance(ours._side, Helper)
     assert call(double_area, numba.float32(3), numba.float32(4)) == 24
+
+
+def test_lines():
+    message = [1, 'two\n"lines"', b"\x00\xff\n", {"three": None}, [True]]
+    line = translator.to_line(message)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert translator.from_line(line) == message
+    with pytest.raises(EOFError):
+        translator.from_line(b"")
+    with pytest.raises(ValueError, match="Unterminated string"):
+        translator.from_line(line[:10])
 
 
 def test_code_can_be_read(double_area):
