@@ -62,7 +62,7 @@ class _Lowering(NativeLowering):
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class InnerLowering(_Lowering):
-    """For helpers, which may be copied into their callers."""
+    """For small functions, which may be copied into their callers."""
 
     _name = "bprop_inner_lowering"
     library = InnerLibrary
