@@ -114,9 +114,7 @@ class Translation:
             self.helped |= helped and can_be_helped()
             try:
                 yield
-            except Exception:
-                raise
-            except BaseException:  # such as Ctrl-C: nobody waits
+            except (KeyboardInterrupt, SystemExit):  # nobody waits
                 self.end()
                 raise
             finally:

@@ -19,7 +19,7 @@ ours = translation.translation
 NET = """
 import numpy as np
 from bprop.modules import Linear, Sequential, Tanh, manual_seed
-from bprop.modules.kernels import translation, translator
+from bprop.modules.kernels import translation
 translation.available, translation.IDLE = lambda: 2, 60
 manual_seed(0)
 y = Sequential(Linear(3, 4), Tanh(), Linear(4, 2)).fprop(np.ones((5, 3), np.float32))
