@@ -14,10 +14,12 @@ import zipfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import bprop
 import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("modules", "trainers", "datasets")
+TOPLEVEL = "trainers/toplevel"  # what is installed as bprop itself
 FILES = sorted(path for folder in (*FOLDERS, "configs") for path in (ROOT / folder).rglob("*.py"))
 EVALUATED = "eval(annotation, {**names, **own})"  # the one allowed: an annotation of a class that is imported anyway
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -49,6 +51,7 @@ def test_every_package_is_listed():
     listed = PROJECT["tool"]["setuptools"]["package-dir"]
     assert {Path(folder) for folder in listed.values()} == found
     assert sorted(PROJECT["tool"]["setuptools"]["packages"]) == sorted(listed)
+    assert listed.pop("bprop") == "trainers/toplevel"
     assert all(name == "bprop." + folder.replace("/", ".") for name, folder in listed.items())
 
 
@@ -62,9 +65,9 @@ def test_the_wheel_is_complete(tmp_path):
         names = set(file.namelist())
     kept = [path for folder in (*FOLDERS, "configs") for path in (ROOT / folder).rglob("*")]
     kept = [path for path in kept if path.suffix in (".py", ".yaml", ".typed") and "__pycache__" not in path.parts]
-    assert {f"bprop/{path.relative_to(ROOT).as_posix()}" for path in kept} == {
-        n for n in names if n.startswith("bprop/")
-    }
+    expected = {path.relative_to(ROOT).as_posix().removeprefix(f"{TOPLEVEL}/") for path in kept}
+    assert {f"bprop/{name}" for name in expected} == {n for n in names if n.startswith("bprop/")}
+    assert {"bprop/__init__.py", "bprop/__main__.py"} <= names
     assert {f"bprop/{folder}/py.typed" for folder in FOLDERS} <= names
     assert "bprop/configs/digits_mlp.yaml" in names
 
@@ -76,6 +79,7 @@ def digests(folder):
 def test_an_installation_is_never_written(tmp_path):
     """A copy of the packages without leave to write: training works, and compiled code goes to the cache folder."""
     packages = copy_sources(tmp_path / "install" / "bprop")
+    shutil.copytree(ROOT / TOPLEVEL, packages, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     for path in [packages, *packages.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = digests(packages)
@@ -95,6 +99,24 @@ def test_an_installation_is_never_written(tmp_path):
     assert digests(packages) == before
     if os.environ.get("NUMBA_DISABLE_JIT") != "1":
         assert list((tmp_path / "cache").glob("plan_*.py"))
+
+
+def test_bprop_itself(monkeypatch):
+    """Its version without importing anything slow, and `python -m bprop`, which is the command."""
+    code = "import sys, bprop; print(bprop.__version__); raise SystemExit('numba' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == version("bprop")
+    done = subprocess.run([sys.executable, "-m", "bprop", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"bprop {version('bprop')}\n"
+    assert "__version__" in dir(bprop)
+    with pytest.raises(AttributeError, match="module 'bprop' has no attribute 'nothing'"):
+        bprop.nothing  # noqa: B018
+
+    def unknown(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", unknown)  # sources that nobody has installed
+    assert bprop.__version__ == "unknown"
 
 
 # -- house rules -------------------------------------------------------------------------------------------------------
@@ -127,6 +149,8 @@ def test_who_imports_whom(folder, others):
 
 def test_the_packages_import_each_other_relatively():
     for path in FILES:
+        if path == ROOT / TOPLEVEL / "__main__.py":  # which is installed beside what it imports
+            continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         absolute = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]
         assert not [name for name in absolute if name.split(".")[0] == "bprop"], path

@@ -15,7 +15,7 @@ from ..modules.gradient_report import table
 from ..modules.module import Module
 from .check import minibatch
 from .configs import Config
-from .plots.style import BLUE, NORMAL, VERMILION, new_figure, plain_axes, save_figure
+from .plots.style import BLUE, NORMAL, VERMILION, drawable, new_figure, plain_axes, save_figure
 
 METHODS, PRECISIONS = ("forward", "central"), ("float64", "float32")
 LARGEST, SMALLEST = 0, -14  # powers of ten
@@ -111,7 +111,7 @@ class Values:
 
 def draw_differences(found: DifferenceErrors, path: Path) -> None:
     """Write the curves as a PNG file. ImportError, saying what to install, without matplotlib."""
-    figure = new_figure(7.2, 4.8, f"Errors of differences: {Path(found.title).name}")
+    figure = new_figure(7.2, 4.8, f"Errors of differences: {drawable(Path(found.title).name)}")
     axes = figure.subplots()
     for (method, dtype), errors in found.errors.items():
         shown = np.where(errors > 0, errors, np.nan)

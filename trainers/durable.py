@@ -1,8 +1,14 @@
-"""Files that survive whatever stops the process: each is whole, old or new, never half written; and folders in use."""
+"""Files that survive whatever stops the process: each is whole, old or new, never half written; and folders in use.
+
+Nothing is ever written through a link, since a folder may come from somebody else; and a file system that refuses to
+sync or to lock is warned of, not given up.
+"""
 
 import contextlib
+import errno
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,16 +19,26 @@ except ImportError:  # not on Windows, where a folder cannot be locked
     fcntl = None  # type: ignore[assignment]
 
 ASIDE = ".tmp"  # what a file is called while it is written
+LOCK = ".lock"  # the file that is locked where a folder cannot be
+LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)  # of a sync that tells that the content is not on the disk
+NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+DEEPEST = 50  # levels of a JSON file
+_warned: set[tuple[str, str]] = set()  # what was said of which folder
 
 
 def write_durably(path: Path, content: bytes | str) -> None:
-    """Write a file aside, make sure that it is on the disk, and only then give it its name."""
+    """Write a file aside, make sure that it is on the disk, and only then give it its name.
+
+    What has the name of either is replaced; if it is a link, what it points to stays as it is. Characters that UTF-8
+    lacks, as in names of files that are not UTF-8, are written as JSON and Python escape them.
+    """
     aside = path.with_name(path.name + ASIDE)
+    aside.unlink(missing_ok=True)  # of a process that was killed, or a link
     try:
-        with aside.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINKS, 0o666), "wb") as file:
+            file.write(encoded(content))
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno(), path)
         os.replace(aside, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -31,20 +47,90 @@ def write_durably(path: Path, content: bytes | str) -> None:
     sync_folder(path.parent)
 
 
+def encoded(content: bytes | str) -> bytes:
+    """Text in UTF-8."""
+    return content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+
+
+def append(path: Path, text: str) -> None:
+    """Add text to a file; OSError if it is a link."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_LINKS, 0o666), "ab") as file:
+        file.write(encoded(text))
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, durably."""
     write_durably(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def sync_folder(folder: Path) -> None:
-    """Make sure that the names in a folder are on the disk, where the system can do that."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
+def read_json(path: Path) -> Any:
+    """The value of a JSON file; OSError if there is none, ValueError if it is no JSON or nested beyond DEEPEST."""
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
+    try:
+        value = json.loads(path.read_bytes())
+    except RecursionError:
+        value = None
+        levels = DEEPEST + 1
+    else:
+        levels = depth(value)
+    if levels > DEEPEST:
+        raise ValueError(f"{path}: nested too deeply, expected at most {DEEPEST} levels")
+    return value
+
+
+def depth(value: Any) -> int:
+    """How many lists and dicts stand within each other; not by recursion, which is what this guards."""
+    levels, inside = 0, [value]
+    while inside and levels <= DEEPEST:
+        values = [each.values() if isinstance(each, dict) else each for each in inside if isinstance(each, dict | list)]
+        levels, inside = levels + bool(values), [item for each in values for item in each]
+        if not values:
+            break
+    return levels
+
+
+def make_folder(folder: Path, name: str) -> Path:
+    """The folder of that name in another, made if missing; OSError if it is a link, which may lead anywhere."""
+    inner = folder / name
+    if inner.is_symlink():
+        raise OSError(errno.ELOOP, "is a link, expected a folder: nothing is written through links", str(inner))
+    inner.mkdir(parents=True, exist_ok=True)
+    return inner
+
+
+def sync(handle: int, path: Path) -> None:
+    """Make sure that a file's content is on the disk; a warning where the file system refuses that."""
     try:
         os.fsync(handle)
-    finally:
-        os.close(handle)
+    except OSError as error:
+        if error.errno in LOST:
+            raise
+        warn_once(path.parent, f"{path} cannot be synced ({error.strerror}); a loss of power may cost it")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make sure that the names in a folder are on the disk; a warning where the file system refuses that."""
+    if os.name != "posix":
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        warn_once(
+            folder, f"the folder {folder} cannot be synced ({error.strerror}); a loss of power may cost its last file"
+        )
+
+
+def warn_once(folder: Path, text: str) -> None:
+    """A warning about a folder, the first time that there is one of its kind."""
+    key = str(folder), text.partition(" cannot be ")[2]
+    if key not in _warned:
+        _warned.add(key)
+        warnings.warn(text, stacklevel=3)
 
 
 def in_use(folder: Path) -> bool:
@@ -62,19 +148,39 @@ def in_use(folder: Path) -> bool:
 def locked(folder: Path) -> Iterator[None]:
     """Within this context no other process has the folder; the system frees it even if this one is killed.
 
+    The folder itself is locked. Where the file system refuses that, as NFS does, a file `.lock` in it is, by a lock of
+    the kind that NFS knows; and where it refuses that, too, a warning says so.
     Errors: BlockingIOError if another process has it.
     """
     if fcntl is None:
         yield
         return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
+    with contextlib.ExitStack() as handles:
+        handle = os.open(folder, os.O_RDONLY)
+        handles.callback(os.close, handle)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BlockingIOError(f"the run folder {folder} is in use by another process") from None
-        except OSError:  # a file system without locks
-            pass
+            raise in_use_error(folder) from None
+        except OSError:
+            lock_file(folder, handles)
         yield
-    finally:
-        os.close(handle)
+
+
+def lock_file(folder: Path, handles: contextlib.ExitStack) -> None:
+    """Lock the file `.lock` of a folder that cannot be locked itself; a warning if that cannot be locked either."""
+    path, opened = folder / LOCK, False
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINKS, 0o666)
+        handles.callback(os.close, handle)
+        opened = True
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if opened and error.errno in (errno.EAGAIN, errno.EACCES):
+            raise in_use_error(folder) from None
+        warn_once(folder, f"{path} cannot be locked ({error.strerror}); let no other process train in that folder")
+
+
+def in_use_error(folder: Path) -> BlockingIOError:
+    """What is said of a folder that another process has."""
+    return BlockingIOError(f"the run folder {folder} is in use by another process")

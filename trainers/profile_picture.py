@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from .plots.style import drawable, need_matplotlib, save_figure, shortened
 from .profile import Profile, unit
 
 FORWARD, BACKWARD, OTHER = "#2b6cb0", "#dd6b20", "#a0aec0"
@@ -10,12 +11,10 @@ LEGEND = {FORWARD: "forward", BACKWARD: "backward", OTHER: "update, gathering, l
 
 def draw_profile(profile: Profile, path: Path) -> None:
     """Write the bars as a PNG file. ImportError, saying what to install, without matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.patches import Patch
-    except ImportError as error:
-        raise ImportError("the picture needs matplotlib: pip install 'bprop[plot]'") from error
+    need_matplotlib()
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
     rows = profile.rows[::-1]
     figure = Figure(figsize=(10, 1.6 + 0.36 * len(rows)), layout="constrained")
     axes = figure.subplots()
@@ -26,18 +25,13 @@ def draw_profile(profile: Profile, path: Path) -> None:
         axes.barh(place, row.backward * scale, left=row.forward * scale, color=BACKWARD, height=0.7)
         text = f" {unit(row.seconds)}   {100 * row.seconds / profile.sum:.0f} %"
         axes.text(row.seconds * scale, place, text, va="center", fontsize=9)
-    axes.set_yticks(range(len(rows)), [shortened(row.name) for row in rows], fontsize=9)
+    axes.set_yticks(range(len(rows)), [drawable(shortened(row.name)) for row in rows], fontsize=9)
     axes.set_xlim(0, 1.25 * max(row.seconds for row in rows) * scale)
     axes.set_xlabel(f"{name} of a step ({', '.join(short_conclusions(profile))})")
     axes.set_title(f"A step with minibatches of {profile.batch_size}: {unit(profile.step)}", loc="left", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(handles=[Patch(color=c, label=label) for c, label in LEGEND.items()], loc="lower right", fontsize=9)
-    FigureCanvasAgg(figure).print_png(str(path))
-
-
-def shortened(name: str) -> str:
-    """A name that leaves room for the bars."""
-    return name if len(name) <= 40 else name[:39] + "…"
+    save_figure(figure, path, 100)
 
 
 def short_conclusions(profile: Profile) -> list[str]:

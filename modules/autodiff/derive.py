@@ -82,16 +82,33 @@ def derive(function: Callable[..., Any] | Module, *arguments) -> Derivation:
     the parameters under their names; random numbers are those of its next run.
 
     Args: arguments: numbers or arrays; a function's inputs carry its parameters' names.
-    Errors: Untraceable (a TypeError), with the line, for an operation whose derivative is not known.
+    Errors: Untraceable (a TypeError), with the line, for an operation whose derivative is not known, and for arguments
+        that are numbers of another derivation, such as a Dual.
     Numerics: float64. At a kink such as relu(0) it gives the derivative of the branch that the code takes.
     Source: Bishop and Bishop, Deep Learning, section 8.2; Domke, Automatic Differentiation and Neural Networks.
     """
     trace = Trace()
+    refuse_scalars(function, arguments)
     if isinstance(function, Module):
         return Derivation(trace, run_module(trace, function, arguments))
     names = argument_names(function, len(arguments))
     given = [trace.enter(name, argument) for name, argument in zip(names, arguments, strict=True)]
     return Derivation(trace, guarded(getattr(function, "__name__", "the function"), function, given))
+
+
+def refuse_scalars(function, arguments) -> None:
+    """Untraceable for arguments that are numbers of another derivation."""
+    name = function.label() if isinstance(function, Module) else getattr(function, "__name__", "the function")
+    for argument in arguments:
+        for leaf in leaves(argument):
+            array = leaf if isinstance(leaf, np.ndarray) else np.asarray(leaf, object)
+            found = [each for each in array.flat if isinstance(each, Scalar)] if array.dtype == object else []
+            if found:
+                kind = type(found[0]).__name__
+                raise Untraceable(
+                    f"derive: an argument of {name} is a {kind}, expected numbers or arrays of them: derive "
+                    "follows the derivatives itself. A Dual is an argument of a plain function: f(Dual(value, tangent))"
+                )
 
 
 def argument_names(function, count: int) -> list[str]:

@@ -450,3 +450,11 @@ def test_tables_go_in_and_come_out():
 def test_a_module_with_bprop_needs_none():
     with pytest.raises(TypeError, match=r"^derived: Linear has a bprop of its own, expected none$"):
         derived(Linear)
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"), [(lambda x: x * x, Dual(2.0, 1.0)), (Tanh(), np.array([[Dual(2.0, 1.0)]]))]
+)
+def test_derive_of_a_dual_says_where_duals_go(function, argument):
+    with pytest.raises(Untraceable, match=r"is a Dual, expected numbers .* of a plain function: f\(Dual\(value, tang"):
+        derive(function, argument)

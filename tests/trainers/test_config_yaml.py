@@ -260,3 +260,40 @@ def test_errors_can_be_pickled():
         parse_config("a: [", packages=[])
     again = pickle.loads(pickle.dumps(caught.value))
     assert (str(again), again.errors) == (str(caught.value), caught.value.errors)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: 1\t# c\nb: 2\n", {"a": 1, "b": 2}),
+        ("a: 'x' \t # c", {"a": "x"}),
+        ("a:\t# c\n  b: 1\t\n", {"a": {"b": 1}}),
+        ("a:\t1", {"a": 1}),
+        ("-\t1\n-\t2\t# c", [1, 2]),
+        ("a: [1,\t2]\t# c", {"a": [1, 2]}),
+        ("a: {b: 1}\t# c\n", {"a": {"b": 1}}),
+        ("a:\n  - x\n\t# c\n  - y\n", {"a": ["x", "y"]}),
+        ("\t# c\n\t\na: 1\n", {"a": 1}),
+        ("---\t# c\na: 1", {"a": 1}),
+        ("a: |\t# c\n  text\t# of it\n", {"a": "text\t# of it\n"}),
+        ("a: >-2 \t# c\n  x\n", {"a": "x"}),
+        ("a: 'x\t# y'", {"a": "x\t# y"}),
+    ],
+)
+def test_a_tab_separates(text, value):
+    assert plain(read(text)) == value
+
+
+@pytest.mark.parametrize("text", ["\ta: 1", "a:\n  b: 1\n\tc: 2\n", "a:\n\tb: 1", "-\t- 1"])
+def test_a_tab_indents_nothing(text):
+    with pytest.raises(
+        ConfigError, match=r"found character .* that cannot start any token; lines are indented by spaces"
+    ):
+        read(text)
+
+
+def test_merge_keys_are_no_part_of_yaml_1_2():
+    message = "merge keys (<<) are no part of YAML 1.2; 'include' merges files, and ${key.path} repeats a value"
+    with pytest.raises(ConfigError) as caught:
+        read("x: &x {a: 1}\ny: {<<: *x, b: 2}\n")
+    assert str(caught.value) == f"c.yaml:2:5: y.<<: {message}"

@@ -1,6 +1,8 @@
 """Pictures of runs: what is drawn in each of them, in numbers and words, and which fit which net."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -445,3 +447,52 @@ def test_without_matplotlib(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert main(["plot", str(written_run(tmp_path / "a", [HEAD, "1,2,0.5,1.5,0.6,0"]))]) == 2
     assert capsys.readouterr().err == "bprop: error: pictures need matplotlib: pip install 'bprop[plot]'\n"
+
+
+# -- names and places --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "module://no_such_package.x", ""])
+def test_a_backend_that_is_missing_is_not_asked_for(backend):
+    """As the variable that Jupyter leaves to the programs of its terminal."""
+    code = "\n".join(
+        [
+            "import importlib.util, os, sys",
+            "find = importlib.util.find_spec",
+            "importlib.util.find_spec = lambda name, *more: None if 'inline' in name else find(name, *more)",
+            "from bprop.trainers.plots.style import need_matplotlib, new_figure",
+            "need_matplotlib()",
+            "new_figure(1, 1, 'x')",
+            "print(os.environ['MPLBACKEND'])",
+        ]
+    )
+    environment = {**os.environ, "MPLBACKEND": backend}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.returncode) == (backend, 0), done.stderr
+
+
+def test_dollars_are_no_mathematics(tmp_path):
+    """Neither in names of classes, columns and folders, nor where what they say is no formula at all."""
+    lines = ["a$b$,cost $^ {$", *(f"{k % 7},{'$5$' if k % 2 else '$_ $'}" for k in range(40))]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "c.yaml").write_text(
+        f"dataset: {{CsvDataset: {{path: '{tmp_path / 't.csv'}', target: 'cost $^ {{$'}}}}\n"
+        "model: [Linear: {in_features: 1, out_features: 2}]\nloss: SoftmaxCrossEntropy\n"
+        "optimizer: {SGD: {lr: 0.1}}\ntrainer: {batch_size: 8}\n"
+    )
+    folder = trained(tmp_path / "run$x$\x1b", tmp_path / "c.yaml")
+    run = TrainedRun(folder)
+    assert run.class_names(2) == [r"\$5\$", r"\$_ \$"]
+    assert run.title.startswith(r"run\$x\$\x1b, ")
+    drawn, _ = plot_runs([folder])
+    assert {path.stem for path in drawn} >= {"curves", "features-0", "confusion"}
+
+
+def test_nothing_is_written_through_a_link(iris, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "kept").write_text("as it was")
+    (tmp_path / "out" / "curves.png").symlink_to(tmp_path / "kept")
+    (tmp_path / "out" / "curves.png.tmp").symlink_to(tmp_path / "kept")
+    plot_runs([iris], ["curves"], tmp_path / "out")
+    assert (tmp_path / "kept").read_text() == "as it was"
+    assert not (tmp_path / "out" / "curves.png").is_symlink()

@@ -211,5 +211,5 @@ def test_the_command_gives_json(folder, capsys):
 def test_without_matplotlib_there_is_no_picture(folder, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert main(["profile", "c.yaml"]) == 0
-    assert capsys.readouterr().err == "bprop: no picture: the picture needs matplotlib: pip install 'bprop[plot]'\n"
+    assert capsys.readouterr().err == "bprop: no picture: pictures need matplotlib: pip install 'bprop[plot]'\n"
     assert not (folder / "c-profile.png").exists()

@@ -15,11 +15,13 @@ from ruamel.yaml.events import AliasEvent, MappingStartEvent, ScalarEvent, Seque
 from ruamel.yaml.reader import ReaderError
 
 from .errors import ConfigError, Path, Place, Problem
+from .scanning import TabScanner
 
 __all__ = ["LARGEST", "Entries", "Items", "Node", "Scalar", "core_value", "measured", "plain", "read_yaml"]
 
 DEEPEST, LARGEST = 100, 100_000  # levels and values of a config
 LONGEST = 1000  # characters of a word
+MERGE_KEY = "merge keys (<<) are no part of YAML 1.2; 'include' merges files, and ${key.path} repeats a value"
 CHARACTERS = 2_000_000  # of a file, which is read in seconds
 
 
@@ -121,7 +123,9 @@ class _Reader:
     """Consumes the events of one text; `anchors` maps `&name` to the finished node."""
 
     def __init__(self, text: str, source: str, problems: list[Problem], lines: bool) -> None:
-        self.events: Iterator[Any] = YAML(typ="safe", pure=True).parse(text)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Scanner = TabScanner
+        self.events: Iterator[Any] = yaml.parse(text)
         self.source = source
         self.problems = problems
         self.lines = lines
@@ -188,7 +192,9 @@ class _Reader:
                 raise ConfigError.at(key.place, path, "a key is one word, got a list or a mapping")
             inner = (*path, str(key.value))
             value = self.node(next(self.events), inner)
-            if key.value in entries.nodes:
+            if key.value == "<<":
+                self.problems.append(Problem(key.place, inner, MERGE_KEY))
+            elif key.value in entries.nodes:
                 first = entries.places[key.value]
                 where = f" (first on line {first.line})" if first.line else ""
                 self.problems.append(Problem(key.place, inner, f"duplicate key{where}"))

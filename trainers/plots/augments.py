@@ -8,7 +8,7 @@ import numpy as np
 
 from ..augments import Augmentation
 from ..configs import Config
-from .style import NORMAL, SMALL, new_figure, no_ticks, shortened
+from .style import NORMAL, SMALL, drawable, new_figure, no_ticks, shortened
 from .trained_run import Unfit, is_picture
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def draw_augment(config: Config) -> Figure:
     variants = [x, *variants_of(x, Augmentation(experiment.augment, config.seed))]
     what = ", then ".join(augment.label() for augment in experiment.augment)
     figure = new_figure(0.95 * len(variants) + 1.2, 0.86 * len(x) * shape[1] / shape[2] + 0.75, "")
-    figure.suptitle(shortened(f"{name}: {what}", 100), fontsize=NORMAL + 1, fontweight="bold")
+    figure.suptitle(drawable(shortened(f"{name}: {what}", 100)), fontsize=NORMAL + 1, fontweight="bold")
     low, high = float(x.min()), float(x.max())
     panels: Any = figure.subplots(1, len(variants))
     for epoch, (axes, pictures) in enumerate(zip(panels, variants, strict=True)):
@@ -47,7 +47,7 @@ def draw_augment(config: Config) -> Figure:
     if labels.ndim == 1 and train.classes is not None:
         names = experiment.dataset.class_names or [str(k) for k in range(train.classes)]
         middles = (shape[1] - 1) / 2 + (shape[1] + GAP) * np.arange(len(x))
-        panels[0].set_yticks(middles, [shortened(names[label], 12) for label in labels], fontsize=SMALL)
+        panels[0].set_yticks(middles, [drawable(shortened(names[label], 12)) for label in labels], fontsize=SMALL)
         panels[0].tick_params(length=0)
     return figure
 

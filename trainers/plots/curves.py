@@ -9,7 +9,7 @@ import numpy as np
 
 from ..metrics import larger_is_better
 from .histories import Curves, run_names
-from .style import BLUE, NORMAL, RUN_COLOURS, SMALL, VERMILION, in_digits, new_figure, plain_axes
+from .style import BLUE, NORMAL, RUN_COLOURS, SMALL, VERMILION, drawable, in_digits, new_figure, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,8 +24,8 @@ def draw_curves(folders: list[Path]) -> Figure:
     rates = any(len(np.unique(run.columns["lr"])) > 1 for run in runs if "lr" in run.columns)
     wide = 1 if len(figures) == 1 else 2
     rows = -(-len(figures) // wide)
-    title = f"{folders[0].resolve().name}: learning curves" if len(runs) == 1 else f"{len(runs)} runs: learning curves"
-    figure = new_figure(5.4 * wide + 0.6 * (wide == 1), 3.1 * rows + 1.3 * rates + 0.9, title)
+    what = drawable(folders[0].resolve().name) if len(runs) == 1 else f"{len(runs)} runs"
+    figure = new_figure(5.4 * wide + 0.6 * (wide == 1), 3.1 * rows + 1.3 * rates + 0.9, f"{what}: learning curves")
     grid = figure.add_gridspec(rows + rates, wide, height_ratios=[1] * rows + [0.4] * rates)
     first = None
     for k, name in enumerate(figures):
@@ -59,7 +59,7 @@ def draw_figure(axes: Any, runs: list[Curves], name: str) -> None:
             colour = colour_of(k, len(runs)) if len(runs) > 1 else VERMILION if f"valid_{name}" in run.columns else BLUE
             axes.plot(*best, "o", ms=7, color=colour, mec="white", mew=1.2, zorder=5)
     plain_axes(axes)
-    axes.set_title(name.replace("_", " "), fontsize=NORMAL + 1, loc="left")
+    axes.set_title(drawable(name.replace("_", " ")), fontsize=NORMAL + 1, loc="left")
     if len(runs) == 1 and (best := runs[0].best(name)) is not None:
         axes.set_title(f"best {in_digits(best[1])}, epoch {best[0]}", fontsize=NORMAL, loc="right", color="#444444")
     if not larger_is_better(name):

@@ -20,6 +20,7 @@ from .style import (
     NORMAL,
     SMALL,
     VERMILION,
+    drawable,
     mosaic,
     new_figure,
     no_ticks,
@@ -67,7 +68,7 @@ def features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndarray]], n
     for operation in filter(is_layer, watched.forward):
         y, given = (watched.values[name] for name in (operation.target, operation.arguments[0]))
         if not any(y.size == other.size and np.array_equal(y.ravel(), other.ravel()) for other in (given, output)):
-            stages.append((operation.module.label(), y[0].copy()))
+            stages.append((drawable(operation.module.label()), y[0].copy()))
     return stages, output.copy()
 
 

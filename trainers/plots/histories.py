@@ -11,7 +11,7 @@ import numpy as np
 
 from ..comparison import cell, compare_runs, config_values
 from ..metrics import larger_is_better
-from .style import shortened
+from .style import drawable, shortened
 from .trained_run import Unfit
 
 
@@ -61,14 +61,14 @@ def run_names(folders: list[Path]) -> list[str]:
     """What to call each run: the settings in which it differs from the others, or its folder."""
     own = [folder.resolve().name for folder in folders]
     if len(folders) == 1:
-        return own
+        return [*map(drawable, own)]
     rows: dict[str, list[Any]] = {}
     for path, values in compare_runs(folders).config.items():
         if values not in rows.values():  # of settings that change together, the first says it
             rows[path] = values
     names = [", ".join(f"{short(path, rows)} {cell(row[k])}" for path, row in rows.items()) for k in range(len(own))]
     clear = len(set(names)) == len(names) and len(rows) <= 3
-    return [shortened(name, 60) for name in (names if clear else own)]
+    return [drawable(shortened(name, 60)) for name in (names if clear else own)]
 
 
 def short(path: str, paths: Any) -> str:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import io
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ..configs.errors import shown
+from ..durable import write_durably
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,11 +35,35 @@ SMALL_TILE = 28  # pixels
 
 
 def need_matplotlib() -> None:
-    """ImportError, saying what to install, without matplotlib."""
+    """Import matplotlib; ImportError, saying what to install, without it."""
     try:
-        import matplotlib.figure  # noqa: F401
+        with without_missing_backend():
+            import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise ImportError("pictures need matplotlib: pip install 'bprop[plot]'") from error
+
+
+@contextlib.contextmanager
+def without_missing_backend() -> Iterator[None]:
+    """Within this context $MPLBACKEND names no backend that is not installed, such as a notebook's in its terminal.
+
+    matplotlib would refuse to be imported, though plots are drawn without any backend.
+    """
+    wanted = os.environ.get("MPLBACKEND", "")
+    module = wanted.removeprefix("module://").partition(".")[0]
+    if not wanted.startswith("module://") or importlib.util.find_spec(module) is not None:
+        yield
+        return
+    os.environ["MPLBACKEND"] = "agg"
+    try:
+        yield
+    finally:
+        os.environ["MPLBACKEND"] = wanted
+
+
+def drawable(name: object) -> str:
+    """A name as matplotlib draws it: on one line, and its dollar signs as such, not as mathematics."""
+    return shown(name).replace("$", r"\$")
 
 
 def new_figure(width: float, height: float, title: str) -> Figure:
@@ -46,11 +78,13 @@ def new_figure(width: float, height: float, title: str) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path, dpi: int) -> None:
-    """Write a figure as PNG."""
+    """Write a figure as PNG: whole, and never through a link."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+    content = io.BytesIO()
     figure.set_dpi(dpi)
-    FigureCanvasAgg(figure).print_png(str(path))
+    FigureCanvasAgg(figure).print_png(content)
+    write_durably(path, content.getvalue())
 
 
 def plain_axes(axes: Any) -> None:

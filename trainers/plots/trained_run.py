@@ -14,6 +14,7 @@ from ..metrics.probabilities import distribution_of
 from ..optimizers import SGD
 from ..trainer import Trainer
 from ..units import Units
+from .style import drawable
 
 
 class Unfit(ValueError):
@@ -80,25 +81,27 @@ class TrainedRun:
     def class_names(self, count: int) -> list[str]:
         """A name for each class, its number where the data set has no names."""
         names = self.experiment.dataset.class_names
-        return [str(k) for k in range(count)] if names is None or len(names) != count else list(names)
+        return [str(k) for k in range(count)] if names is None or len(names) != count else [*map(drawable, names)]
 
     @property
     def feature_names(self) -> list[str]:
         """A name for each input of a table, its number where the data set has no names."""
         preprocessing = getattr(self.experiment.dataset, "preprocessing", None)
-        return [str(k) for k in range(self.data.x[0].size)] if preprocessing is None else preprocessing.features
+        if preprocessing is None:
+            return [str(k) for k in range(self.data.x[0].size)]
+        return [*map(drawable, preprocessing.features)]
 
     @property
     def target_name(self) -> str:
         """What a regression predicts."""
         preprocessing = getattr(self.experiment.dataset, "preprocessing", None)
-        return "target" if preprocessing is None else preprocessing.target.name
+        return "target" if preprocessing is None else drawable(preprocessing.target.name)
 
     @property
     def input_name(self) -> str:
         """What a regression on one number starts from."""
         preprocessing = getattr(self.experiment.dataset, "preprocessing", None)
-        return "x" if preprocessing is None else preprocessing.features[0]
+        return "x" if preprocessing is None else drawable(preprocessing.features[0])
 
     @property
     def source_input(self) -> tuple[float, float]:
@@ -114,7 +117,7 @@ class TrainedRun:
     @property
     def title(self) -> str:
         """For the head of a picture: the folder, and which part of the data."""
-        return f"{self.folder.resolve().name}, {len(self.data)} {self.part} samples"
+        return f"{drawable(self.folder.resolve().name)}, {len(self.data)} {self.part} samples"
 
 
 def is_picture(shape: tuple[int, ...]) -> bool:

@@ -10,7 +10,7 @@ from ...modules.flatten import Flatten, Reshape
 from ...modules.module import Module
 from ...modules.noise import Noise
 from ..watched import leaves
-from .style import NORMAL, mosaic, new_figure, no_ticks, shortened, show_signed
+from .style import NORMAL, drawable, mosaic, new_figure, no_ticks, shortened, show_signed
 from .trained_run import TrainedRun, Unfit, picture_shape
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ def draw_weights(run: TrainedRun) -> Figure:
     else:
         axes.imshow(image, interpolation="nearest")
         no_ticks(axes)
-    axes.set_title(shortened(f"weights of {layer.path()} {layer.label()}", int(11 * width)), fontsize=NORMAL + 1)
+    axes.set_title(
+        drawable(shortened(f"weights of {layer.path()} {layer.label()}", int(11 * width))), fontsize=NORMAL + 1
+    )
     what = "each tile is a unit" if len(shown) == len(images) else f"the {len(shown)} largest of {len(images)} units"
     axes.set_xlabel(f"{what}; {scale}", fontsize=NORMAL)
     return figure

@@ -1,0 +1,10 @@
+"""`python -m bprop` is `bprop`."""
+
+import sys
+
+from bprop.trainers.cli import main
+from bprop.trainers.following import follow_parent
+
+if __name__ == "__main__":
+    follow_parent()
+    sys.exit(main())
