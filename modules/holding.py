@@ -27,6 +27,7 @@ class Holder(Tree):
         hidden["_buffers"] = []
         hidden["_counters"] = []
         hidden["_flat"] = None
+        hidden["_chooses_dtype"] = False  # whether `to` was called on it
         hidden["_tie"] = None  # with the modules that share its parameters
 
     # -- attributes -------------------------------------------------------------------------------------------------
@@ -55,6 +56,8 @@ class Holder(Tree):
         super().__setattr__(name, None)
         hidden = vars(self)
         hidden[name] = np.array(self._in_type(name, np.asarray(parameter.data)), order="C")
+        if parameter.data.size and (parameter.data == parameter.data.flat[0]).all():
+            self.remember_precise(name, parameter.data.flat[:1], hidden[name].flat[:1])
         hidden[f"grad_{name}"] = np.zeros_like(hidden[name])
         if hasattr(self, "jvp"):  # the direction of a derivative: no memory before one is asked for
             hidden[f"v_{name}"] = np.zeros((0,) * hidden[name].ndim, self.dtype)
@@ -70,6 +73,7 @@ class Holder(Tree):
         super().__setattr__(name, None)
         dtype = self.dtype if buffer.data.dtype.kind == "f" else np.int64
         vars(self)[name] = np.array(buffer.data, dtype, order="C")
+        self.remember_precise(name, buffer.data, vars(self)[name])
         if name not in self._buffers:
             self._buffers.append(name)
         self.changed()
@@ -96,6 +100,14 @@ class Holder(Tree):
 
     def gradient_names(self) -> list[str]:
         return [f"grad_{name}" for name in self._parameters]
+
+    def has_numbers(self) -> bool:
+        """Whether this module, or one inside it, has parameters or buffers of real numbers."""
+        return any(
+            vars(module)[name].dtype.kind == "f"
+            for module in self.all_modules()
+            for name in (*module._parameters, *module._buffers)
+        )
 
     def overwrites_gradients(self) -> bool:
         """Whether bprop honours `accumulate`, so that nobody need clear the gradients before it."""
@@ -215,19 +227,29 @@ class Holder(Tree):
     # -- others like it ---------------------------------------------------------------------------------------------
 
     def to(self, dtype):
-        """Convert parameters, gradients and floating arrays to float32 or float64; returns self."""
+        """Convert parameters, gradients, buffers and settings to float32 or float64; returns self.
+
+        What was given in float64 comes back at full precision where it has not changed since: buffers, arrays of
+        settings, and parameters that begin with one number everywhere. What compiled code keeps for itself (attributes
+        that begin as empty arrays and that methods assign) is left behind and made anew.
+        Errors: TypeError for another dtype; ValueError (and nothing changed) for a number too large for float32.
+        """
         dtype = np.dtype(dtype)
         if dtype not in (np.float32, np.float64):
             raise TypeError(f"{type(self).__name__}: dtype {dtype}, expected float32 or float64")
+        self.take_dtype(dtype)
+        vars(self)["_chooses_dtype"] = True
+        return self
+
+    def take_dtype(self, dtype: np.dtype) -> None:
+        """The work of `to`."""
+        for module in self.all_modules():
+            for name in (*module._parameters, *module._buffers):
+                module.refuse_overflow(name, vars(module)[name], dtype)
         for module in self.all_modules():
             module.changed()
-            hidden = vars(module)
-            hidden["_dtype"] = dtype
-            for name, value in hidden.items():
-                if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not name.startswith("_"):
-                    hidden[name] = value.astype(dtype)
+            module.convert_arrays(dtype)
         retie(self)
-        return self
 
     def share(self) -> "Module":
         """A module like this one, and so is all inside it, with the same parameters, gradients and buffers.

@@ -4,6 +4,8 @@ import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .engine.stateful import Stateful
 from .sharing import retie
 
@@ -29,12 +31,26 @@ class Tree(Stateful):
                 f"{module.label()} stands in a net already, at {module.path()}: its stored input would be overwritten; "
                 "use module.copy() for one like it, module.share() for one with the same weights"
             )
+        self._agree_on_dtype(name, module)
         vars(module)["_parent"] = weakref.ref(self)
         self._modules[name] = module
-        if module.dtype != self.dtype:
-            module.to(self.dtype)
         retie(self.root())
         self.changed()
+
+    def _agree_on_dtype(self, name: str, module: "Module") -> None:
+        """Bring this net and its new child `name` to one dtype; ValueError if one of them would be rounded, or may be.
+
+        float64 is always somebody's choice: a float32 module without numbers of its own follows it, and so does one
+        that joins a net on which `to("float64")` was called.
+        """
+        net = self.root()
+        if module.dtype == net.dtype:
+            return
+        single, double = (net, module) if module.dtype == np.float64 else (module, net)
+        if single.has_numbers() and not (single is module and net._chooses_dtype):
+            said = f"{type(self).__name__}: {name} is {module.label()} in {module.dtype}, expected {net.dtype}"
+            raise ValueError(f"{said} like the modules beside it; write .to({str(net.dtype)!r}) after it")
+        single.take_dtype(double.dtype)
 
     def __getattr__(self, name: str):
         children = vars(self).get("_modules")

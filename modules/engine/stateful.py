@@ -70,6 +70,8 @@ class Stateful:
         hidden["_states"] = {}  # StateType -> State: the blocks of compiled code
         hidden["_state"] = None  # the block that ran last
         hidden["_initial"] = {}  # first values of the attributes that compiled code stores
+        hidden["_scratch"] = {}  # attributes that begin as empty arrays and that methods assign: memory used again
+        hidden["_precise"] = {}  # float64 arrays as they were given, of which the object keeps float32
         hidden["_version"] = 0  # counts changes that outdate a plan
         hidden["_parent"] = None
         hidden["_running"] = None  # the plan that touched this object, or a part of it, last
@@ -84,7 +86,7 @@ class Stateful:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning self.{name}")
         if not name.startswith("_"):
             if isinstance(value, np.ndarray) and not in_plain_python():
-                value = self._in_type(name, value) if value.dtype.kind == "f" else value
+                value = self._take_array(name, value)
                 if self.jit and not jit_disabled() and not value.flags.c_contiguous:
                     value = value.copy()  # compiled code finds what Python assigns in C's order
             elif type(vars(self).get(name)) is float and isinstance(value, int | np.floating):
@@ -93,14 +95,53 @@ class Stateful:
                 self.changed()
         object.__setattr__(self, name, value)
 
+    def _take_array(self, name: str, value: np.ndarray) -> np.ndarray:
+        """An array that Python assigns, in the object's type."""
+        array = self._in_type(name, value) if value.dtype.kind == "f" else value
+        if name not in stored_names(type(self)):
+            self.remember_precise(name, value, array)
+        elif not value.size:
+            self._scratch.setdefault(name, array)
+        return array
+
     def _in_type(self, name: str, value: np.ndarray) -> np.ndarray:
         """An array in the object's type; ValueError for finite numbers that are infinite there."""
-        with np.errstate(over="ignore"):
-            array = value.astype(self._dtype, copy=False)
-        if array is not value and (lost := np.isinf(array) & np.isfinite(value)).any():
-            limit = f"{float(np.finfo(self._dtype).max):.2g}, the largest {self._dtype}"
+        self.refuse_overflow(name, value, self._dtype)
+        return value.astype(self._dtype, copy=False)
+
+    def refuse_overflow(self, name: str, value: np.ndarray, dtype: np.dtype) -> None:
+        """ValueError for finite numbers that are infinite in `dtype`."""
+        if value.dtype == dtype or value.dtype.kind != "f":
+            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            lost = np.isinf(value.astype(dtype)) & np.isfinite(value)
+        if lost.any():
+            limit = f"{float(np.finfo(dtype).max):.2g}, the largest {dtype}"
             raise ValueError(f"{type(self).__name__}: {name} has {value[lost][0]}, expected at most {limit}")
-        return array
+
+    def remember_precise(self, name: str, given: np.ndarray, array: np.ndarray) -> None:
+        """Keep the float64 numbers `given`, if rounding them to `array` has changed them."""
+        self._precise.pop(name, None)
+        if given.dtype == np.float64 and array.dtype == np.float32 and (given != array).any():
+            self._precise[name] = given.copy()
+
+    def convert_arrays(self, dtype: np.dtype) -> None:
+        """Bring all floating arrays to another type; scratch buffers, which may be uninitialised, begin anew."""
+        hidden = vars(self)
+        hidden["_dtype"] = dtype
+        for name, value in hidden.items():
+            if name in self._scratch:
+                first = self._scratch[name]
+                hidden[name] = first.astype(dtype) if first.dtype.kind == "f" else first
+            elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and not name.startswith("_"):
+                hidden[name] = self._convert_array(name, value, dtype)
+
+    def _convert_array(self, name: str, value: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        given = self._precise.get(name)
+        if given is not None and dtype == np.float64 and (given.astype(value.dtype) == value).all():
+            return np.broadcast_to(given, value.shape).copy()
+        with np.errstate(over="ignore", invalid="ignore"):  # a user's module may begin with np.empty((3, 4))
+            return value.astype(dtype)
 
     def __getattr__(self, name: str):
         state = vars(self).get("_state")
