@@ -48,12 +48,16 @@ def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         remove(folder, old)
 
 
-def read_checkpoint(folder: Path, *, tidy: bool = False) -> dict[str, Any]:
+def read_checkpoint(folder: Path) -> dict[str, Any]:
     """The newest whole checkpoint of a folder, with a warning for each newer one that is damaged.
 
-    Args: tidy: remove those, so that they do not count as the one before the next.
     Errors: FileNotFoundError if there is none; CheckpointError if none is whole, and for one of another format.
     """
+    return newest_checkpoint(folder)[1]
+
+
+def newest_checkpoint(folder: Path) -> tuple[int, dict[str, Any]]:
+    """As `read_checkpoint`, with the number of the checkpoint."""
     damaged: dict[int, str] = {}
     for number in sorted(numbered(folder), reverse=True):
         try:
@@ -61,11 +65,9 @@ def read_checkpoint(folder: Path, *, tidy: bool = False) -> dict[str, Any]:
         except Damaged as error:
             damaged[number] = f"{json_of(folder, number)} is damaged ({error})"
             continue
-        for later, what in damaged.items():
-            warnings.warn(f"{what}; the checkpoint before it is used", stacklevel=2)
-            if tidy:
-                remove(folder, later)
-        return state
+        for what in damaged.values():
+            warnings.warn(f"{what}; the checkpoint before it is used", stacklevel=3)
+        return number, state
     if damaged:
         raise CheckpointError(f"there is no whole checkpoint: {'; '.join(damaged.values())}")
     raise FileNotFoundError(f"there is no checkpoint in {folder}")
@@ -75,6 +77,13 @@ def numbered(folder: Path) -> list[int]:
     """The numbers of the checkpoints in a folder, whole or not."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return [int(name.removesuffix(".json")) for name in names if re.fullmatch(r"\d{6,}\.json", name)]
+
+
+def remove_after(folder: Path, number: int) -> None:
+    """Remove the checkpoints after one, which are damaged, so that they do not count as the one before the next."""
+    for later in numbered(folder):
+        if later > number:
+            remove(folder, later)
 
 
 def json_of(folder: Path, number: int) -> Path:

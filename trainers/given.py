@@ -38,12 +38,17 @@ def one_part(data: Data, part: str) -> ArrayDataset:
 
 def check_fit(train: ArrayDataset, epochs, batch_size, shuffle, balance, threads) -> None:
     """ValueError for numbers out of range, and settings that exclude each other."""
-    if not whole(epochs) or epochs < 0:
-        raise ValueError(f"Trainer: epochs is {epochs}, expected a whole number of at least 0")
+    check_epochs_and_threads(epochs, threads)
     if not whole(batch_size) or not 1 <= batch_size <= len(train):
         raise ValueError(f"Trainer: batch_size is {batch_size}, expected 1 to {len(train)}, the number of samples")
     if balance and (train.classes is None or not shuffle):
         raise ValueError("Trainer: balance is true, expected class labels, and shuffle to be true")
+
+
+def check_epochs_and_threads(epochs, threads) -> None:
+    """ValueError for numbers out of range; they may change when a training is resumed."""
+    if not whole(epochs) or epochs < 0:
+        raise ValueError(f"Trainer: epochs is {epochs}, expected a whole number of at least 0")
     if threads is not None and (not whole(threads) or not 1 <= threads <= MOST_THREADS):
         raise ValueError(f"Trainer: threads is {threads}, expected a whole number from 1 to {MOST_THREADS}")
 

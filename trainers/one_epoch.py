@@ -30,7 +30,7 @@ def train_epoch(
     start, earlier = time.perf_counter() - passed, trainer.seconds - passed
     metrics = {name: metric for name, metric in metrics.items() if metric.number}
     epoch = minibatches_of(trainer, train, outputs=bool(metrics))
-    before = trainer.model.state_dict()
+    before, trainer.weights_epoch = trainer.model.state_dict(), None
     if place is not None:
         before = place["before"]
         epoch.first, epoch.total = place["done"], place["total"]
@@ -61,6 +61,7 @@ def train_epoch(
             raise failure(trainer, problem, epoch, before) from None
     trainer._good, trainer._place = before, None
     trainer.epoch += 1
+    trainer.weights_epoch = trainer.epoch
     row = figures_of(trainer, epoch, total, valid, metrics)
     row["seconds"] = time.perf_counter() - start
     trainer.seconds = earlier + row["seconds"]
@@ -132,6 +133,7 @@ def go_back(trainer: "Trainer", problem: NotFinite, weights: dict[str, np.ndarra
     if problem.position == 0 and trainer._good is not None:
         good, epoch = trainer._good, trainer.epoch - 1
     trainer.model.load_state_dict(good)
+    trainer.weights_epoch = epoch
     trainer.optimizer.forget_averages()
     return (
         f"{problem} in epoch {trainer.epoch + 1}, step {problem.position // batch_size + 1}; "

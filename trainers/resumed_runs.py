@@ -2,18 +2,21 @@
 
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from .by_hand import Step
 from .callbacks.nan_guard import FOLDER as FAILURE
 from .callbacks.nan_guard import replay
-from .checkpoints import CheckpointError, numbered, read_checkpoint
+from .checkpoints import CheckpointError, newest_checkpoint, numbered, read_checkpoint, remove_after
 from .configs import Config, load_config, parse_config
 from .durable import locked, write_durably
+from .given import check_epochs_and_threads
 from .resuming import restore
-from .runs import WEIGHTS, config_of, finish, notes_of, summary_of, trainer_of
+from .runs import WEIGHTS, config_of, finish, notes_of, refuse_what_fails, summary_of, trainer_of
+from .trainer import Trainer
 from .weights import read_weights
 
 CHANGEABLE = ("trainer.epochs=", "trainer.threads=")  # by overrides of a run that goes on
@@ -36,10 +39,13 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
             f"resume: {wrong[0]} would make it another training, expected trainer.epochs=N or trainer.threads=N"
         )
     config = load_config(config_of(folder), overrides)
+    check_epochs_and_threads(*(setting(config, key) for key in CHANGEABLE))
     with locked(folder):
         checkpoint = folder / "checkpoint"
+        number, state = 0, None
         try:
-            state = read_checkpoint(checkpoint, tidy=True) if numbered(checkpoint) else None
+            if numbered(checkpoint):
+                number, state = newest_checkpoint(checkpoint)
         except CheckpointError as error:
             error.add_note(f"the training starts anew if {checkpoint} is removed")
             raise
@@ -53,10 +59,32 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
         if state is not None:
             restore(trainer, state)
             start -= state["seconds"]
-        (folder / "summary.json").unlink(missing_ok=True)  # of an end that is none any more
-        write_durably(folder / "config.yaml", config.resolved())
+        refuse_what_fails(experiment, trainer)  # before anything is changed
         trainer.notes.update(notes_of(config))
-        return finish(trainer, config, experiment, start), False
+        with undone_if_refused(folder, trainer):
+            remove_after(checkpoint, number)
+            write_durably(folder / "config.yaml", config.resolved())
+            (folder / "summary.json").unlink(missing_ok=True)  # of an end that is none any more
+            return finish(trainer, config, experiment, start), False
+
+
+@contextmanager
+def undone_if_refused(folder: Path, trainer: Trainer) -> Iterator[None]:
+    """Within this context a run is changed; what ends it before its first pause leaves it as it was.
+
+    Such as a callback that refuses to begin, or a module of one's own that no longer compiles.
+    """
+    files = [folder / name for name in ("config.yaml", "metrics.csv", "statistics.csv", "summary.json")]
+    before = {file: file.read_bytes() for file in files if file.is_file()}
+    seconds = trainer.seconds  # which grow from pause to pause
+    try:
+        yield
+    except Exception:
+        if trainer.seconds == seconds and not (folder / "summary.json").exists():
+            with suppress(OSError):  # such as a full disk, which has ended the training
+                for file, content in before.items():
+                    write_durably(file, content)
+        raise
 
 
 def replay_run(folder: Path) -> tuple[Step, str | None]:
@@ -86,10 +114,15 @@ def check_same(config: Config, notes: dict[str, str], folder: Path) -> None:
         )
 
 
+def setting(config: Config, key: str) -> Any:
+    """The value of a setting of the trainer."""
+    name = key.removeprefix("trainer.").removesuffix("=")
+    return config.settings.get(name, config.accepted_settings.named[name].default)
+
+
 def written_setting(config: Config, key: str) -> str:
     """A setting of the trainer, as an override would say it."""
-    name = key.removeprefix("trainer.").removesuffix("=")
-    value = config.settings.get(name, config.accepted_settings.named[name].default)
+    value = setting(config, key)
     return "null" if value is None else str(value)
 
 
@@ -104,7 +137,7 @@ def has_weights(folder: Path) -> bool:
 
 def is_over(state: dict[str, Any] | None, summary: dict[str, Any], config: Config) -> bool:
     """Whether nothing is left to be trained; `state` is None where the checkpoints have been removed."""
-    wanted = int(written_setting(config, "trainer.epochs="))
+    wanted = setting(config, "trainer.epochs=")
     if state is None:
         return summary.get("stopped") is None and summary.get("epochs", 0) >= wanted
     return state["fit"]["stopped"] is not None or state["epoch"] >= wanted

@@ -7,16 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..datasets import ArrayDataset
 from .checkpoints import CheckpointError
+from .data_digests import differing
 from .versions import versions
 
 if TYPE_CHECKING:
     from .trainer import Trainer
 
-SAMPLED = 64  # rows that stand for a data set
 PACKAGES = Path(__file__).resolve().parents[1]
 
 
@@ -31,6 +28,7 @@ def state_of(trainer: "Trainer") -> dict[str, Any]:
         "optimizer": trainer.optimizer.state_dict(),
         "schedules": trainer.timetable.state_dict(),
         "epoch": trainer.epoch,
+        "weights_epoch": trainer.weights_epoch,
         "history": trainer.history,
         "notes": trainer.notes,
         "seconds": trainer.seconds,
@@ -43,6 +41,7 @@ def fit_of(trainer: "Trainer") -> dict[str, Any] | None:
     if trainer._fit is None:
         return None
     return trainer._fit | {
+        "settings": trainer._fit["settings"] | trainer._digests(),
         "stopped": None if trainer.goes_on else trainer.stopped,
         "good": trainer._good,
         "place": trainer._place,
@@ -71,6 +70,8 @@ def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
     trainer.history[:] = state["history"]
     trainer.notes.update(state["notes"])
     trainer.epoch, trainer.seconds, trainer._pending = state["epoch"], state["seconds"], state["fit"]
+    within = state["fit"] is not None and state["fit"]["place"] is not None
+    trainer.weights_epoch = None if within else state.get("weights_epoch", trainer.epoch)
 
 
 def parts(trainer: "Trainer") -> dict[str, Any]:
@@ -88,23 +89,34 @@ def parts(trainer: "Trainer") -> dict[str, Any]:
 
 
 def check_settings(found: dict[str, Any], own: dict[str, Any]) -> None:
-    """ValueError unless a fit has the settings and the data of the one that it is to finish."""
+    """ValueError unless a fit has the settings of the one that it is to finish."""
     for name, value in own.items():
         if found.get(name) != value:
-            what = f"{name} is {value}" if name not in ("train", "valid") else f"the {name} data are others"
-            raise ValueError(f"Trainer: {what}, expected {found.get(name)} as in the training that is resumed")
+            raise ValueError(
+                f"Trainer: {name} is {value}, expected {found.get(name)} as in the training that is resumed"
+            )
 
 
-def fingerprint(data: ArrayDataset | None) -> str | None:
-    """A short name for a data set: its shapes, and some of its rows."""
-    if data is None:
-        return None
-    rows = np.unique(np.linspace(0, len(data) - 1, SAMPLED).astype(np.int64))
-    texts = [repr((len(data), data.x.shape, data.x.dtype.str, data.y.shape, data.y.dtype.str, data.scale, data.shift))]
-    weights = getattr(data, "sample_weight", None)
-    arrays = [data.x, data.y, *([] if weights is None else [weights])]
-    content = [np.ascontiguousarray(array[rows]).tobytes() for array in arrays]
-    return hashlib.sha256(b"".join([texts[0].encode(), *content])).hexdigest()[:16]
+def check_data_digests(found: dict[str, Any], own: dict[str, Any]) -> None:
+    """ValueError unless a fit has the data of the one that it is to finish.
+
+    Args: found, own: digests by the name of a part, None for one that is not there.
+    """
+    for part, digests in own.items():
+        before = found.get(part)
+        if isinstance(before, str):  # an older bprop looked at 64 rows of each array
+            warnings.warn(
+                f"the checkpoint does not tell all of its {part} data, so they may be others now", stacklevel=2
+            )
+        elif before is None or digests is None:
+            if before is digests:
+                continue
+            which = "there are no" if digests is None else "there are"
+            raise ValueError(f"Trainer: {which} {part} data, unlike in the training that is resumed")
+        elif which := differing(digests, before):
+            raise ValueError(
+                f"Trainer: the {part} data are others, expected the {which} of the training that is resumed"
+            )
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .callbacks import Checkpoint, NanGuard
+from .callbacks import Checkpoint, EarlyStopping, NanGuard
 from .callbacks.csv_log import CsvLog
 from .check import unchecked_notice
 from .configs import Config, Experiment
@@ -72,10 +72,14 @@ def refuse_sweep(config: Config) -> None:
         raise ValueError(f"{path} has a sweep: 'bprop sweep {path}' trains its runs, and sweep=null leaves it out")
 
 
-def refuse_what_fails(experiment: Experiment) -> None:
-    """Read the data, and refuse what a training would refuse before its first step."""
+def refuse_what_fails(experiment: Experiment, trainer: Trainer | None = None) -> None:
+    """Read the data, and refuse what a training would refuse before its first step.
+
+    Args: trainer: one that goes on with a training, which may refuse more; by default a new one.
+    """
     parts, callbacks = (experiment.model, experiment.loss, experiment.optimizer), experiment.callbacks
-    trainer = Trainer(*parts, callbacks=callbacks, schedules=experiment.schedules, augment=experiment.augment)
+    if trainer is None:
+        trainer = Trainer(*parts, callbacks=callbacks, schedules=experiment.schedules, augment=experiment.augment)
     trainer.check(experiment.dataset.train, experiment.dataset.valid, **experiment.settings)
     experiment.dataset.test  # noqa: B018  # which is read after the training only, and may be missing
 
@@ -147,12 +151,12 @@ def trained(trainer: Trainer, config: Config, experiment: Experiment, start: flo
     except (TrainingError, KeyboardInterrupt) as error:
         trouble = error
         trainer.stop(str(error) or "interrupted")
-    summary = final_figures(trainer, data, experiment.settings, tested=trouble is None)
-    summary |= {"seconds": time.perf_counter() - start, "run": str(folder)}
-    summary |= {"seed": config.seed, "dtype": config.dtype, "versions": versions()}
     with trainer.optimizer.evaluated_weights(trainer.model):
         units = Units.of(data, data.train).notes()
         write_durably(folder / WEIGHTS, weights_file(trainer.model.state_dict(), units))
+    summary = final_figures(trainer, data, experiment.settings, tested=trouble is None)
+    summary |= {"seconds": time.perf_counter() - start, "run": str(folder)}
+    summary |= {"seed": config.seed, "dtype": config.dtype, "versions": versions()}
     write_json(folder / "summary.json", finite(summary))
     if trouble is not None:
         guarded = any(isinstance(callback, NanGuard) for callback in trainer.callbacks)
@@ -192,18 +196,28 @@ def refuse_files_in(folder: Path) -> None:
 
 
 def final_figures(trainer: Trainer, dataset, settings: dict[str, Any], tested: bool) -> dict[str, Any]:
-    """Figures of the model as it is now on the test set, if there is one, and of the training."""
+    """Figures of the model with the weights that it has now, and of the training."""
     summary: dict[str, Any] = {}
     if tested and dataset.test is not None:
         figures = trainer.evaluate(dataset.test, metrics=settings.get("metrics"))
         summary |= {f"test_{name}": value for name, value in figures.items()}
-    last = trainer.history[-1] if trainer.history else {}
-    summary |= {name: value for name, value in last.items() if name.startswith(("train_", "valid_"))}
-    summary |= {"epochs": len(trainer.history), "parameters": trainer.model.parameter_count}
-    summary |= {"threads": trainer.threads}
+    summary |= metrics_of_weights(trainer, dataset.valid, settings)
+    summary |= {"epochs": len(trainer.history)}
+    if any(isinstance(callback, EarlyStopping) and callback.restore_best for callback in trainer.callbacks):
+        summary |= {"best_epoch": trainer.weights_epoch} if trainer.weights_epoch else {}
+    summary |= {"parameters": trainer.model.parameter_count, "threads": trainer.threads}
     if trainer.stopped is not None:
         summary["stopped"] = trainer.stopped
     return summary
+
+
+def metrics_of_weights(trainer: Trainer, valid, settings: dict[str, Any]) -> dict[str, Any]:
+    """Those of the epoch at whose end the model had its weights; of weights within an epoch, on the validation part."""
+    rows = [row for row in trainer.history if row["epoch"] == trainer.weights_epoch]
+    if rows:
+        return {name: value for name, value in rows[-1].items() if name.startswith(("train_", "valid_"))}
+    found = {} if valid is None else trainer.evaluate(valid, metrics=settings.get("metrics"))
+    return {f"valid_{name}": value for name, value in found.items()}
 
 
 def finite(value: Any) -> Any:

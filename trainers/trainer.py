@@ -1,7 +1,8 @@
 """The training loop: epochs of minibatches, figures on the training and validation sets, callbacks between them."""
 
+import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..modules.module import Module
 from .augments import Augment, Augmentation
 from .callbacks import Callback
 from .checkpoints import read_checkpoint, write_checkpoint
+from .data_digests import data_digests
 from .evaluation import Evaluation
 from .given import Data, check_data, check_fit, check_monitors, metrics_for, one_part, training_parts
 from .metrics import Metric, MetricLike
@@ -20,12 +22,16 @@ from .notice import say_epoch
 from .one_epoch import train_epoch
 from .optimizers import Optimizer
 from .optimizers.full_batch import FullBatch
-from .resuming import check_settings, fingerprint, restore, state_of
+from .resuming import check_data_digests, check_settings, restore, state_of
 from .schedules import Schedule
 from .schedules.timetable import Timetable
 from .step import CompiledStep
 
 CHECKED = ("epochs", "batch_size", "shuffle", "balance", "metrics", "threads")
+HOW = ("batch_size", "shuffle", "drop_last", "balance")  # settings that a training must keep when it is resumed
+
+
+Parts = dict[str, ArrayDataset | None]
 
 
 class Trainer:
@@ -38,7 +44,8 @@ class Trainer:
         run, into which callbacks write.
     `history` holds one dict of figures for each epoch; `stopped` says why the training ended early, or is None;
     `epoch` is the number of epochs done, `position` that of samples in the epoch that runs; `seconds` is the time in
-    `fit`; `notes` are values for a caller's own use, saved with the rest.
+    `fit`; `notes` are values for a caller's own use, saved with the rest; `weights_epoch` is the epoch at whose end the
+    model had the weights that it has now, such as the best one after EarlyStopping, None for a moment within an epoch.
     Source: Goodfellow et al., Deep Learning, section 8.1.3 and algorithm 8.1.
     """
 
@@ -81,12 +88,14 @@ class Trainer:
         self.threads: int | None = None  # that the last training used
         self.metrics: dict[str, Metric] = {}  # those of the last training
         self.data: ArrayDataset | None = None  # that the last training was on
+        self.weights_epoch: int | None = 0  # at the end of which the model had its present weights; None within one
         self._evaluation = Evaluation(model, loss, optimizer)
         self._good: dict[str, np.ndarray] | None = None  # weights that are known to have given a finite loss
         self._fit: dict[str, Any] | None = None  # while it runs: its first epoch, the epochs after it, its settings
         self._place: dict[str, Any] | None = None  # within an epoch: how far it is, and what it has gathered
         self._pending: dict[str, Any] | None = None  # a fit that was loaded, for the next one to finish
         self._for_now = False  # whether the training stops only for now
+        self._digests: Callable[[], dict[str, Any]] = dict  # of the data of the fit that runs, found when first asked
         self.timetable = Timetable(schedules or {}, {"optimizer": optimizer, "model": model, "loss": loss})
         if isinstance(optimizer, FullBatch) and self.timetable.by_step:
             path = self.timetable.by_step[0].path
@@ -121,8 +130,7 @@ class Trainer:
         """
         train, valid, chosen = self._checked(train, valid, epochs, batch_size, shuffle, balance, metrics, threads)
         how = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last, "balance": balance}
-        what = {"metrics": list(chosen), "train": fingerprint(train), "valid": fingerprint(valid)}
-        self._begin(epochs, how | what, len(train))
+        self._begin(epochs, how | {"metrics": list(chosen)}, {"train": train, "valid": valid})
         self.metrics, self.threads, self.data = chosen, threads, train
         self.model.train()
         try:
@@ -140,6 +148,7 @@ class Trainer:
                     callback.on_fit_end(self)
         finally:
             self._fit = self._place = None
+            self._digests = dict
         return self.history
 
     def check(self, train: Data, valid: Data | None = None, **settings: Any) -> None:
@@ -149,7 +158,9 @@ class Trainer:
         """
         defaults = {name: setting.default for name, setting in inspect.signature(self.fit).parameters.items()}
         chosen = {name: settings.get(name, defaults[name]) for name in CHECKED}
-        self._checked(train, valid, **chosen)
+        train, valid, metrics = self._checked(train, valid, **chosen)
+        how = {name: settings.get(name, defaults[name]) for name in HOW} | {"metrics": list(metrics)}
+        self._refuse_another_fit(chosen["epochs"], how, {"train": train, "valid": valid})
         self.optimizer.attach(self.model)
 
     def stop(self, reason: str, *, for_now: bool = False) -> None:
@@ -240,21 +251,26 @@ class Trainer:
         check_monitors(self, valid is not None, chosen)
         return train, valid, chosen
 
-    def _begin(self, epochs: int, settings: dict[str, Any], samples: int) -> None:
-        """Start a fit, or go on with the one that was loaded; refuses settings that would make it another one."""
+    def _refuse_another_fit(self, epochs: int, settings: dict[str, Any], data: Parts) -> None:
+        """ValueError for settings and data with which the fit that was loaded would become another one."""
         pending = self._pending
-        self.resumed, begun = pending is not None, self.epoch
-        if pending is not None:
-            check_settings(pending["settings"], settings)
-            begun = pending["begun"]
-            until = self.epoch + (pending["place"] is not None)
-            if begun + epochs < until:
-                raise ValueError(
-                    f"Trainer: epochs is {epochs}, expected at least {until - begun}, as so many have begun"
-                )
-            rest = settings["batch_size"], samples, settings["drop_last"]
-            self.timetable.check_so_far(until, pending["epochs"], begun + epochs, *rest)
+        if pending is None:
+            return
+        check_settings(pending["settings"], settings)
+        check_data_digests(pending["settings"], {part: data_digests(each) for part, each in data.items()})
+        begun, until = pending["begun"], self.epoch + (pending["place"] is not None)
+        if begun + epochs < until:
+            raise ValueError(f"Trainer: epochs is {epochs}, expected at least {until - begun}, as so many have begun")
+        rest = settings["batch_size"], len(data["train"]), settings["drop_last"]  # type: ignore[arg-type]
+        self.timetable.check_so_far(until, pending["epochs"], begun + epochs, *rest)
+
+    def _begin(self, epochs: int, settings: dict[str, Any], data: Parts) -> None:
+        """Start a fit, or go on with the one that was loaded; refuses settings that would make it another one."""
+        self._refuse_another_fit(epochs, settings, data)
+        pending = self._pending
+        self.resumed, begun = pending is not None, self.epoch if pending is None else pending["begun"]
         self._fit = {"begun": begun, "epochs": begun + epochs, "settings": settings}
+        self._digests = functools.cache(lambda: {part: data_digests(each) for part, each in data.items()})
         self.stopped, self._good, self._place, self._for_now = None, None, None, False
         if pending is not None:
             self.stopped, self._good, self._place = pending["stopped"], pending["good"], pending["place"]

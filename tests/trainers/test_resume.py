@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bprop.datasets import ArrayDataset
 from bprop.modules import BatchNorm1d, Dropout, Linear, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed
 from bprop.trainers import (
     EMA,
@@ -29,6 +30,7 @@ from bprop.trainers import (
 )
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
+from bprop.trainers.data_digests import data_digests, differing, rows_that_count
 from bprop.trainers.durable import locked
 from safetensors.numpy import load_file
 
@@ -203,11 +205,46 @@ def test_other_data_are_refused(tmp_path):
     stopped(trainer(Always(tmp_path)), 1)
     made = trainer(Always(tmp_path), Stopping())
     made.load(tmp_path)
-    for train, valid, which in ((pairs(40, 2), pairs(20, 1), "train"), (pairs(), pairs(20, 2), "valid")):
-        with pytest.raises(
-            ValueError, match=rf"^Trainer: the {which} data are others, expected \w+ as in the training"
-        ):
-            made.fit(train, valid, epochs=4, batch_size=10)
+    (x, y), valid = pairs(), pairs(20, 1)
+    flipped, weights = np.where(np.arange(40) == 7, (y + 1) % 3, y), np.ones(40)
+    for train, other, message in (
+        (pairs(40, 2), valid, "the train data are others, expected the inputs and targets of the training that is re"),
+        ((x, flipped), valid, "the train data are others, expected the targets of the training"),
+        ((np.where(x == x[33, 1], 0, x), y), valid, "the train data are others, expected the inputs of the training"),
+        ((x, y, weights), valid, "the train data are others, expected the sample weights of the training"),
+        ((x.astype(np.float64), y), valid, "expected the shapes and types and inputs of"),
+        ((x, y), pairs(20, 2), "the valid data are others, expected the inputs and targets of the training"),
+        ((x, y), None, "there are no valid data, unlike in the training that is resumed"),
+    ):
+        with pytest.raises(ValueError, match=f"^Trainer: .*{message}"):
+            made.fit(train, other, epochs=4, batch_size=10)
+
+
+def test_every_label_and_input_counts():
+    """One label, one weight or one number of the inputs in a large set; beyond 256 MiB some rows."""
+    n = 5000
+    x, y, weights = np.zeros((n, 3), np.float32), np.zeros(n, int), np.ones(n, np.float32)
+    wanted = data_digests(ArrayDataset(x, y, weights, classes=2))
+    for array, name in ((x[:, 1], "inputs"), (y, "targets"), (weights, "sample weights")):
+        for row in (1, 2718, n - 2):
+            array[row] += 1
+            assert differing(data_digests(ArrayDataset(x, y, weights, classes=2)), wanted) == name
+            array[row] -= 1
+    assert data_digests(ArrayDataset(x, y, weights, classes=2)) == wanted
+    large = np.broadcast_to(np.uint8(1), (2**15, 2**14))
+    assert (len(rows_that_count(large[: 2**14])), len(rows_that_count(large))) == (2**14, 2**10)
+
+
+def test_a_checkpoint_of_an_older_bprop(tmp_path):
+    """It told of 64 rows of the data, so that nobody knows of the others."""
+    stopped(trainer(Always(tmp_path)), 1)
+    made = trainer(Always(tmp_path), Stopping())
+    made.load(tmp_path)
+    made._pending["settings"] |= {"train": "0123456789abcdef", "valid": "0123456789abcdef"}
+    with pytest.warns(
+        UserWarning, match=r"^the checkpoint does not tell all of its (train|valid) data, so they may be"
+    ):
+        fit(made)
 
 
 @pytest.mark.parametrize(
@@ -460,6 +497,82 @@ def test_what_cannot_be_resumed(tmp_path, capsys):
     config.write_text(config.read_text().replace("lr: 0.05", "lr: 0.5"))
     assert main(["resume", str(run)]) == 2
     assert "is not the config with which the run began: it has been edited" in capsys.readouterr().err
+
+
+def npz_run(folder, *overrides):
+    """A finished run on an .npz file that can be changed."""
+    x, y = pairs()
+    np.savez(folder / "data.npz", x=x, y=y)
+    (folder / "c.yaml").write_text(
+        "dataset: {NpzDataset: {path: data.npz, valid_size: 10, test_size: 10}}\n"
+        "model: [{Linear: {in_features: 4, out_features: 3}}]\n"
+        "loss: SoftmaxCrossEntropy\noptimizer: {SGD: {lr: 0.1}}\ntrainer: {epochs: 2, batch_size: 5}\n"
+        "schedules: {optimizer.lr: {CosineSchedule: {}}}\n"
+    )
+    run = folder / "run"
+    path = f"dataset.NpzDataset.path={folder / 'data.npz'}"
+    runs.train_config(load_config(folder / "c.yaml", [path, *overrides]), run=run, quiet=True)
+    return run
+
+
+def flip_label(folder, row):
+    x, y = pairs()
+    y[row] = (y[row] + 1) % 3
+    np.savez(folder / "data.npz", x=x, y=y)
+
+
+@pytest.mark.parametrize(
+    ("change", "overrides", "message"),
+    [
+        (None, ["trainer.threads=0"], "Trainer: threads is 0, expected a whole number from 1"),
+        (None, ["trainer.epochs=4"], "schedules: with 4 epochs, not 2, optimizer.lr would have been different"),
+        (None, ["trainer.epochs=-1"], "Trainer: epochs is -1, expected a whole number of at least 0"),
+        (None, ["trainer.epochs=x"], "trainer.epochs: expected int"),
+        (lambda folder: flip_label(folder, 3), ["trainer.epochs=4"], "the train data are others, expected the targets"),
+        (
+            lambda folder: flip_label(folder, 25),
+            ["trainer.epochs=4"],
+            "the valid data are others, expected the targets",
+        ),
+        (lambda folder: (folder / "data.npz").unlink(), ["trainer.epochs=4"], "data.npz"),
+    ],
+)
+def test_a_refusal_changes_nothing(tmp_path, capsys, change, overrides, message):
+    """Whatever is refused, each file of the finished run is the same, and it still says that it is finished."""
+    run = npz_run(tmp_path)
+    if change is not None:
+        change(tmp_path)
+    (run / "checkpoint" / "000009.json").write_text("{}")  # a damaged one, which reading must not remove
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert main(["resume", str(run), *overrides]) == 2
+    assert message in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+class Refusing(Callback):
+    """Refuses to begin, once its class says so."""
+
+    now: type[Exception] | None = None
+
+    def on_fit_start(self, trainer):
+        if self.now is not None:
+            raise self.now("not today")
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError])
+def test_a_callback_that_refuses_to_begin_changes_nothing(tmp_path, monkeypatch, error):
+    run = tmp_path / "run"
+    config = load_config("iris", ["trainer.epochs=2", f"callbacks=[{__name__}.Refusing]"])
+    runs.train_config(config, run=run, quiet=True)
+    before = files(run)
+    monkeypatch.setattr(Refusing, "now", error)
+    with pytest.raises((error, TrainingError), match="not today"):
+        resumed_runs.resume_run(run, ["trainer.epochs=4"], quiet=True)
+    assert files(run) == before
+    monkeypatch.setattr(Refusing, "now", None)
+    assert resumed_runs.resume_run(run, ["trainer.epochs=4"], quiet=True)[0]["epochs"] == 4
 
 
 def test_a_damaged_checkpoint_is_told(tmp_path, capsys):

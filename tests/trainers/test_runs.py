@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import types
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,11 +15,12 @@ import numpy as np
 import pytest
 from bprop.datasets import Preprocessing
 from bprop.modules import Linear, Sequential
-from bprop.trainers import runs, versions
+from bprop.trainers import Callback, TrainingError, loop, runs, versions
 from bprop.trainers.callbacks.csv_log import CsvLog
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
 from bprop.trainers.durable import locked
+from bprop.trainers.inference import evaluate_run
 from bprop.trainers.runs import finite, new_folder, train_config
 from safetensors.numpy import load_file
 
@@ -123,6 +125,68 @@ def test_early_stopping_is_in_the_summary(tmp_path):
     figures = train_config(load_config("iris", [stopping]), run=tmp_path, quiet=True)
     assert figures["stopped"].startswith("valid_accuracy has not improved since epoch ")
     assert figures["epochs"] == len(rows(tmp_path)) < 60
+
+
+class Ending(Callback):
+    """Ends the training at a pause, in one way or another."""
+
+    def __init__(self, how: str, at: int):
+        self.how, self.at = how, at
+
+    def on_pause(self, trainer):
+        self.at -= 1
+        if self.at == 0 and self.how == "interrupt":
+            raise KeyboardInterrupt
+        if self.at == 0:
+            trainer.stop("enough", for_now=True)
+
+
+RISING = ["optimizer.SGD.lr=3.0", "optimizer.SGD.momentum=0.5", "trainer.epochs=12"]  # valid_loss goes up and down
+BEST = "EarlyStopping: {monitor: valid_loss, patience: 3"
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "weights_of"),
+    [
+        (f"[{{{BEST}}}}}]", "best"),
+        (f"[{{EMA: {{decay: 0.5}}}}, {{{BEST}}}}}]", "best"),
+        (f"[{{{BEST}, restore_best: false}}}}]", "last"),
+        ("[]", "last"),
+        (f"[{{{__name__}.Ending: {{how: stop, at: 8}}}}]", "middle"),
+        (f"[{{{__name__}.Ending: {{how: interrupt, at: 8}}}}]", "middle"),
+        (f"[{{{__name__}.Ending: {{how: interrupt, at: 14}}}}, {{{BEST}}}}}]", "best"),
+    ],
+)
+def test_the_summary_is_of_the_weights(tmp_path, monkeypatch, callbacks, weights_of):
+    """Its figures are those that `evaluate` finds for the weights that are kept, whichever way the training ends."""
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)  # a pause after each step, three an epoch
+    overrides = [*RISING, f"callbacks={callbacks}", "trainer.batch_size=40"]
+    with suppress(KeyboardInterrupt):
+        train_config(load_config("iris", overrides), run=tmp_path, quiet=True)
+    figures = summary(tmp_path)
+    found = evaluate_run(tmp_path, part="valid")
+    assert figures["valid_loss"] == pytest.approx(found["valid_loss"], rel=1e-6)
+    assert figures["valid_accuracy"] == found["valid_accuracy"]
+    losses = {float(row["valid_loss"]): row for row in rows(tmp_path)}
+    best = losses[min(losses)]
+    if weights_of == "best":
+        assert figures["best_epoch"] == int(best["epoch"]) < len(rows(tmp_path)), "otherwise the case says nothing"
+        assert (figures["valid_loss"], figures["train_loss"]) == (float(best["valid_loss"]), float(best["train_loss"]))
+    else:
+        assert "best_epoch" not in figures
+        assert (figures["valid_loss"] in losses) == ("train_loss" in figures) == (weights_of == "last")
+    if "test_loss" in figures:
+        assert figures["test_loss"] == pytest.approx(evaluate_run(tmp_path)["test_loss"], rel=1e-6)
+
+
+def test_the_summary_after_a_loss_that_is_not_finite(tmp_path):
+    """The weights are of the end of an earlier epoch than the last of the table, and so are the figures."""
+    config = load_config("diabetes", ["schedules={optimizer.lr: {MultiStepSchedule: {milestones: [3], gamma: 1e30}}}"])
+    with pytest.raises(TrainingError, match="the model has its weights of the end of epoch"):
+        train_config(config, run=tmp_path, quiet=True)
+    figures = summary(tmp_path)
+    assert figures["valid_loss"] == pytest.approx(evaluate_run(tmp_path, part="valid")["valid_loss"], rel=1e-6)
+    assert figures["train_loss"] in [float(row["train_loss"]) for row in rows(tmp_path)]
 
 
 def test_a_training_that_diverges(tmp_path, capsys):

@@ -12,7 +12,8 @@ class EarlyStopping(Callback):
     """Stop when a figure has not improved for `patience` epochs, and go back to the best weights.
 
     Args: monitor: a column of the figures, such as valid_loss; patience: epochs without improvement, at least 1;
-        min_delta: the least change that counts; restore_best: put the best epoch's weights back.
+        min_delta: the least change that counts; restore_best: put the best epoch's weights back; the figures in the
+        summary of a run are then of that epoch, too.
     Each metric says whether it is better when larger; a loss, and what no metric says, is better when smaller.
     Errors: ValueError for a patience below 1, and for a figure that the training does not give.
     Source: Goodfellow et al., Deep Learning, algorithm 7.1.
@@ -51,6 +52,7 @@ class EarlyStopping(Callback):
         if self.restore_best and self.weights is not None:
             trainer.model.load_state_dict(self.weights)
             trainer.optimizer.forget_averages()
+            trainer.weights_epoch = self.best_epoch
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "best_epoch": self.best_epoch, "weights": self.weights}

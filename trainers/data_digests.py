@@ -1,0 +1,47 @@
+"""Digests of data: they tell whether a training goes on with the data that it began with."""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..datasets import ArrayDataset
+
+WHOLE = 2**28  # bytes: inputs up to that size count wholly,
+SPREAD = 2**24  # larger ones by so many bytes of rows, evenly spread
+NAMES = {"form": "shapes and types", "x": "inputs", "y": "targets", "sample_weight": "sample weights"}
+
+
+def data_digests(data: ArrayDataset | None) -> dict[str, str] | None:
+    """Digests of the shapes and types, inputs x, targets y and sample weights of a data set.
+
+    All targets and weights count, and all inputs up to 256 MiB; of larger ones, which may lie in a file, rows that
+    are evenly spread over the set, 16 MiB of them.
+    """
+    if data is None:
+        return None
+    weights = getattr(data, "sample_weight", None)
+    form = (len(data), data.x.shape, data.x.dtype.str, data.y.shape, data.y.dtype.str, data.scale, data.shift)
+    arrays = {"x": rows_that_count(data.x), "y": data.y} | ({} if weights is None else {"sample_weight": weights})
+    return {"form": digest(repr(form).encode())} | {name: digest(array) for name, array in arrays.items()}
+
+
+def differing(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+    """In what two data sets differ by their digests, in words; nothing where they are the same."""
+    names = [text for name, text in NAMES.items() if found.get(name) != wanted.get(name)]
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def rows_that_count(x: np.ndarray) -> np.ndarray:
+    """All rows of small inputs, some of large ones."""
+    if x.nbytes <= WHOLE:
+        return x
+    count = max(2, SPREAD // (x.nbytes // len(x)))
+    return x[np.unique(np.linspace(0, len(x) - 1, count).astype(np.int64))]
+
+
+def digest(content: bytes | np.ndarray) -> str:
+    """Sixteen hexadecimal digits for bytes, or for an array's numbers."""
+    if isinstance(content, np.ndarray):
+        return hashlib.sha256(np.ascontiguousarray(content).reshape(-1).view(np.uint8).data).hexdigest()[:16]
+    return hashlib.sha256(content).hexdigest()[:16]
