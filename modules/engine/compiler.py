@@ -23,6 +23,7 @@ from ..kernels.elementary import REPLACED
 from ..kernels.kernel import ApartLowering, InnerLowering, QuickCompiler, lower_by
 from ..kernels.reductions import NAMES, reduction
 from .state import StateType
+from .texts import format_value, narrow_text
 
 ARITHMETIC = {
     operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow,
@@ -98,6 +99,13 @@ def _rewrite(function_ir, statement, constants, body) -> None:
 
 
 def _rewrite_call(function_ir, statement, body) -> None:
+    function = _called(function_ir, statement.value.func)
+    if function is str:
+        statement.value.func = _function(function_ir, format_value, statement, body)
+    elif function is print:
+        statement.value.args = tuple(
+            _result(function_ir, narrow_text, argument, statement, body) for argument in statement.value.args
+        )
     if not _own_reduction(function_ir, statement, body) and not statement.value.kws:
         _weaken_arguments(function_ir, statement, body)
 
@@ -200,8 +208,7 @@ def _own_reduction(function_ir, statement, body) -> bool:
     axis, keepdims = constants["axis"].value, "keepdims" in constants and bool(constants["keepdims"].value)
     if not isinstance(axis, int):
         return False
-    function = statement.target.scope.redefine("$reduction", loc=statement.loc)
-    _define(function_ir, function, ir.Global(method.attr, reduction(method.attr, axis, keepdims), statement.loc), body)
+    function = _function(function_ir, reduction(method.attr, axis, keepdims), statement, body)
     statement.value = _redefine(function_ir, statement, ir.Expr.call(function, [arguments[0]], (), statement.loc))
     return True
 
@@ -210,6 +217,21 @@ def _define(function_ir, target, value, body) -> None:
     """Put `target = value` before the statement that is being rewritten."""
     body.append(ir.Assign(value, target, value.loc))
     function_ir._definitions[target.name].append(value)
+
+
+def _function(function_ir, function, statement, body):
+    """A variable that holds `function`."""
+    variable = statement.target.scope.redefine(f"${function.__name__}", loc=statement.loc)
+    _define(function_ir, variable, ir.Global(function.__name__, function, statement.loc), body)
+    return variable
+
+
+def _result(function_ir, function, argument, statement, body):
+    """A variable that holds `function(argument)`."""
+    call = ir.Expr.call(_function(function_ir, function, statement, body), [argument], (), statement.loc)
+    result = statement.target.scope.redefine("$result", loc=statement.loc)
+    _define(function_ir, result, call, body)
+    return result
 
 
 def _called(function_ir, variable):

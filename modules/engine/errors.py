@@ -9,6 +9,15 @@ from .stateful import Stateful, raw_method
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 USER_LINE = re.compile(r'File "([^"]+)", line (\d+)')
 REASONS = (
+    (re.compile(r"format spec in f-strings"), "numba has no formats such as {{x:.3f}} in f-strings, write {{x}} alone"),
+    (
+        re.compile(r">>> mod\((?:unicode|Literal\[str)"),
+        "numba has no % for texts, write an f-string such as f'got {{x}}'",
+    ),
+    (
+        re.compile(r"Unknown attribute 'format' of type (?:unicode|Literal\[str)"),
+        "numba has no str.format, write an f-string such as f'got {{x}}'",
+    ),
     (
         re.compile(r"Cannot resolve setattr: .*\)\.(\w+) = (\w+)"),
         "self.{0} becomes a {1}, and compiled code stores numbers, arrays and tuples of them",
@@ -75,7 +84,9 @@ def reason(text: str, module: Stateful) -> str:
     for pattern, sentence in REASONS:
         found = pattern.search(text)
         if found:
-            return sentence.format(*(group.strip() for group in found.groups())) + why(found.group(1), module)
+            return sentence.format(*(group.strip() for group in found.groups())) + why(
+                "".join(found.groups()[:1]), module
+            )
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Failed in")]
     return lines[0] if lines else "numba gives no reason"
 

@@ -14,6 +14,7 @@ from numba.core import caching
 from numba.core.compiler import compile_result
 from numba.core.runtime import rtsys
 
+from ..kernels.environments import load_environment
 from ..kernels.kernel import KERNELS
 from ..kernels.libraries import MACHINE_CODE, KeptLibrary, load_machine_code, refers_to_this_process
 from ..kernels.translation import translation
@@ -63,7 +64,9 @@ class KeptCode(caching.FunctionCache):
 
     def _load_overload(self, sig, target_context):
         key = self._index_key(sig, target_context.codegen())
-        apart, entry = self._cache_file.load(key)
+        apart, constants, entry = self._cache_file.load(key)
+        for symbol, values in constants.items():
+            load_environment(symbol, values)
         for name, code in apart.items():
             load_machine_code(name, code)
         return self._impl.rebuild(target_context, entry)
@@ -79,7 +82,9 @@ class KeptCode(caching.FunctionCache):
         apart = {name: MACHINE_CODE[name] for name in library.needs}
         with contextlib.suppress(OSError):
             self._impl.locator.ensure_cache_path()
-            self._cache_file.save(self._index_key(sig, data.codegen), (apart, self._impl.reduce(data)))
+            self._cache_file.save(
+                self._index_key(sig, data.codegen), (apart, library.constants, self._impl.reduce(data))
+            )
 
 
 class KeptKernel:
@@ -95,11 +100,13 @@ class KeptKernel:
         """The compiled kernel, or None where there is no sound file."""
         files, key = self._place(sig, target_context)
         try:
-            code, names, bitcodes, description, signature = files.load(key)
+            code, names, bitcodes, constants, description, signature = files.load(key)
         except Exception:  # as above
             return None
         rtsys.initialize(target_context)
-        library = KeptLibrary(target_context.codegen(), description.llvm_func_name, names, code, bitcodes)
+        for symbol, values in constants.items():
+            load_environment(symbol, values)
+        library = KeptLibrary(target_context.codegen(), description.llvm_func_name, names, code, bitcodes, constants)
         environment = Environment(description.lookup_globals())
         return compile_result(
             target_context=target_context,
@@ -128,7 +135,7 @@ class KeptKernel:
         code = {name: MACHINE_CODE[name] for name in names}
         files, key = self._place(sig, data.target_context)
         with contextlib.suppress(OSError):
-            files.save(key, (code, names, library.bitcodes(), description, data.signature))
+            files.save(key, (code, names, library.bitcodes(), library.constants(), description, data.signature))
 
 
 def keep_kernels() -> None:

@@ -4,11 +4,12 @@ import types as python_types
 import weakref
 from collections.abc import Iterable
 
-from llvmlite.binding import ObjectFileRef, parse_bitcode
+from llvmlite.binding import ObjectFileRef, parse_assembly, parse_bitcode
 from numba.core import registry
 from numba.core.cgutils import normalize_ir_text
 from numba.core.codegen import CodeLibrary, JITCodeLibrary
 
+from .environments import CONSTANTS, bind_environments
 from .translation import NUMBERS, translation
 from .translator import Result, call_by_public_names
 
@@ -26,12 +27,13 @@ class InnerLibrary(CodeLibrary):
         self.number = next(NUMBERS)
         self.texts: list[tuple[str, str]] = []
         self.links: dict = {}
+        self.environments: set[str] = set()  # symbols of the constants that its own code refers to
         self.personal = False  # whether it, or what it calls, refers to this process
         self.result: Result | None = None
 
     @property
     def codegen(self):
-        """Stands in for numba's, which would register the function with the Python interpreter."""
+        """Stands in for numba's, which would look for the variable that `bind_environments` has replaced."""
         return python_types.SimpleNamespace(set_env=lambda name, environment: None)
 
     def add_linking_library(self, library) -> None:
@@ -42,7 +44,9 @@ class InnerLibrary(CodeLibrary):
     def add_ir_module(self, ir_module) -> None:
         """Take numba's draft."""
         self.personal |= any(name.startswith(UNRESOLVED) for name in ir_module.globals)
-        self.texts.append((ir_module.name, normalize_ir_text(str(ir_module))))
+        text, environments = bind_environments(normalize_ir_text(str(ir_module)))
+        self.environments |= environments
+        self.texts.append((ir_module.name, text))
 
     def finalize(self) -> None:
         """Have it optimised, with the code that may be copied in; what stays apart is linked by the entry."""
@@ -71,6 +75,16 @@ class InnerLibrary(CodeLibrary):
                 seen[library] = True
             library.reached(seen)
         return seen
+
+    def constants(self) -> dict[str, list]:
+        """What its code, and all that it reaches, finds in environments, by their symbols."""
+        seen: dict[InnerLibrary, bool] = {self: True}
+        waiting = [self]
+        while waiting:
+            new = [library for library in waiting.pop().links if library not in seen]
+            seen |= dict.fromkeys(new, True)
+            waiting += new
+        return {symbol: CONSTANTS[symbol] for library in seen for symbol in sorted(library.environments)}
 
     def bitcode(self) -> list[bytes]:
         """Its own code."""
@@ -111,6 +125,8 @@ class NumbaLibrary(InnerLibrary):
         super().__init__(library._codegen, library.name)
         module = library._get_module_for_linking()
         self.personal = refers_to_this_process(module)
+        text, self.environments = bind_environments(str(module))
+        module = parse_assembly(text)
         self.result = module.as_bitcode(), "", b""
         self._finalized = True
 
@@ -135,8 +151,11 @@ class ApartLibrary(InnerLibrary):
 class KeptLibrary(ApartLibrary):
     """A kernel of another process: public names, machine code and bitcode, its own first, then of all it reaches."""
 
-    def __init__(self, codegen, symbol: str, names: list[str], code: dict[str, bytes], bitcodes: list[bytes]):
+    def __init__(
+        self, codegen, symbol: str, names: list[str], code: dict[str, bytes], bitcodes: list[bytes], constants
+    ):
         super().__init__(codegen, symbol)
+        self.environments = set(constants)
         self.symbol, self._names, self._bitcodes = symbol, names, bitcodes
         self.result = bitcodes[0], names[0], code[names[0]]
         self._finalized = True
@@ -153,10 +172,11 @@ class KeptLibrary(ApartLibrary):
 class EntryLibrary(JITCodeLibrary):
     """The code of a plan's entry: straight lines of calls, linked with all that they reach, which is optimised.
 
-    `needs` are the public names of what lies apart.
+    `needs` are the public names of what lies apart; `constants` what all of it finds in environments.
     """
 
     needs: tuple[str, ...] = ()
+    constants: dict[str, list]
 
     def finalize(self):
         """Link and translate."""
@@ -170,6 +190,7 @@ class EntryLibrary(JITCodeLibrary):
         apart: dict = {}
         for library in inner:
             apart |= library.reached({library: True} if library.apart else {})
+        self.constants = {symbol: values for library in inner for symbol, values in library.constants().items()}
         if any(library.personal for library in inner):
             self._link(code for library in inner for code in library.bitcodes())
         else:

@@ -74,3 +74,14 @@ def net():
 
 def x(samples=5, features=3, seed=0):
     return np.random.default_rng(100 + seed).standard_normal((samples, features)).astype(np.float32)
+
+
+class AssertsFormatted(Module):
+    """Its assert is not rewritten, as pytest does in files of tests."""
+
+    def fprop(self, x):
+        assert x[0, 0] <= 5, f"{x[0, 0]} in row {len(x)}"
+        return 2 * x
+
+    def bprop(self, grad_y):
+        return 2 * grad_y
