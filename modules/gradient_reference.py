@@ -35,7 +35,8 @@ class Reference:
         worst = tuple(int(k) for k in np.unravel_index(int(errors.argmax()), array.shape))
         error = float(errors[worst])
         analytic, expected = float(gradient[worst]), float(wanted[worst])
-        return GradientEntry(name, array.shape, worst, analytic, expected, error, error <= ROUNDING)
+        ok = error <= ROUNDING or error * size <= subject.allowance(name)
+        return GradientEntry(name, array.shape, worst, analytic, expected, error, ok)
 
 
 def reference_of(subject: Subject) -> Reference:

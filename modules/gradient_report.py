@@ -39,7 +39,7 @@ class GradientEntry:
 class GradientReport:
     """The outcome of `check_gradients`: `ok`, the `entries`, and `problems` with the rest of the contract, in words.
 
-    `reference` says what bprop was compared with: the trace of fprop, or differences and why.
+    `reference` says what bprop was compared with: the trace of fprop, or differences and why; `notes` are no mistakes.
     """
 
     title: str
@@ -47,6 +47,7 @@ class GradientReport:
     entries: tuple[GradientEntry, ...]
     problems: tuple[str, ...] = ()
     reference: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -74,7 +75,8 @@ class GradientReport:
         rows = [HEAD, *(entry.cells() for entry in self.entries)] if self.entries else []
         lines = [f"Gradients of {self.title}", *(f"  {line}" for line in table(rows))]
         lines += [f"  beside {self.reference}"] if self.reference else []
-        return "\n".join([*lines, *(f"  problem: {text}" for text in self.problems), self.verdict()])
+        lines += [f"  problem: {text}" for text in self.problems] + [f"  note: {text}" for text in self.notes]
+        return "\n".join([*lines, self.verdict()])
 
     __repr__ = __str__
 

@@ -1,34 +1,35 @@
 """Points where no derivative exists, such as 0 for |x|: no bprop can be right there, and none is wrong."""
 
-from dataclasses import replace
+from collections.abc import Callable
 
 import numpy as np
 
-from .gradient_check import STREAM
+from .engine.tables import changed
 from .gradient_report import GradientEntry, GradientReport
 from .gradient_subject import Subject
-from .laws import Trial
+from .module import Module
 
 SIDES = 1e-6  # how far beside a kink its two derivatives are taken
+NOTE = "no derivative exists at this x; beside it all is right"
 
 
-def at_kink(trial: Trial, report: GradientReport, elements: int) -> bool:
+def at_kink(subject: Subject, report: GradientReport, seed, check: Callable[[Module, tuple], GradientReport]) -> bool:
     """Whether no derivative exists here and all is right beside it: then bprop may choose between both sides.
 
-    Args: report: of the trial; elements: how many of a wrong array were looked at for it.
+    Args: subject: a new one, as `report` was made of; check: makes the report of a module at other arguments.
     """
     wrong = [entry for entry in report.entries if not entry.ok]
     if report.problems or any(entry.index is None for entry in wrong):
         return False
-    subject = Subject(trial.module, trial.arguments, np.random.default_rng((STREAM, trial.seed)))
     subject.run()
     arrays = {name: array for name, array, _ in subject.pairs}
     if not all(between_sides(subject, arrays[entry.name], entry) for entry in wrong):
         return False
-    random, module = np.random.default_rng((STREAM, trial.seed, 1)), trial.copy()
+    subject.rewind()
+    random, module = np.random.default_rng(seed), subject.module.copy()
     module.flat_parameters[...] = beside(module.flat_parameters, random)
-    arguments = (beside(subject.arguments[0], random), *trial.arguments[1:])
-    return replace(trial, module=module).gradients(arguments, elements=elements).ok
+    x, *others = subject.arguments
+    return check(module, (changed(lambda array: beside(array, random), x), *others)).ok
 
 
 def between_sides(subject: Subject, array: np.ndarray, entry: GradientEntry) -> bool:

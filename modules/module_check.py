@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,11 +11,10 @@ import numpy as np
 from .checked import remember
 from .diagnosis import diagnoses
 from .engine.sources import PACKAGE
-from .engine.stateful import method_names
-from .gradient_check import ELEMENTS, arguments_of
+from .engine.stateful import method_names, uncompiled
+from .gradient_check import arguments_of
 from .gradient_report import GradientError, plural, table
-from .kinks import at_kink
-from .laws import LAWS, Law, Trial
+from .laws import LAWS, Law, Trial, compiled
 from .module import Module
 
 
@@ -37,6 +37,7 @@ class ModuleReport:
 
     title: str
     findings: tuple[Finding, ...]
+    left: int = 0  # laws that were not tried, after one that does not hold
 
     @property
     def ok(self) -> bool:
@@ -76,43 +77,75 @@ class ModuleReport:
         lines += [f"  problem: {text}" for text in self.problems]
         lines += [f"  note: {note}" for note in self.notes]
         broken = sum(bool(finding.problems) for finding in self.findings)
-        return "\n".join(
-            [*lines, f"wrong: {plural(broken, 'law')}" if broken else f"right: {plural(len(rows), 'law')}"]
-        )
+        left = f"; {plural(self.left, 'law')} not tried (every_law=True tries them)" if self.left else ""
+        verdict = f"wrong: {plural(broken, 'law')}{left}" if broken else f"right: {plural(len(rows), 'law')}"
+        return "\n".join([*lines, verdict])
 
     __repr__ = __str__
 
 
-def check_module(module: Module, x, target=None, *, seed: int = 0, tolerance: float = 1e-6) -> ModuleReport:
-    """Try every law of the module contract on `module` at `x`; the module is untouched.
+def check_module(
+    module: Module, x, target=None, *, seed: int = 0, tolerance: float = 1e-6, every_law: bool = False
+) -> ModuleReport:
+    """Try every law of the module contract on `module` at `x`, up to the first that is broken; it is untouched.
 
     Gradients against the trace of fprop or differences, in training and in evaluation mode, with what a wrong one looks
     like; arguments and parameters that keep their values; minibatches of one and of other sizes; float32 and float64;
-    memory layout; output_shape; random numbers; saving; compiled and plain Python; needs_grad_x and accumulate.
+    memory layout; output_shape; random numbers; saving; needs_grad_x and accumulate: all that as plain Python, so that
+    a mistake is found before anything is compiled. Last, that the compiled module does the same.
 
     Args: x: the input, real data or random numbers; at least 3 samples tell most, and an odd number of features whether
         a loop reaches the last. target: for a loss, and only for a loss, whose x is the net's output y. tolerance:
-        largest relative error of a gradient.
+        largest relative error of a gradient. every_law: whether to go on after the first broken law.
     Returns a ModuleReport: print it, ask `.ok`, or call `.raise_if_wrong()` in a test.
     Numerics: an x where no derivative exists is a note and no mistake, if bprop gives a value between both sides.
     """
     arguments = arguments_of("check_module", module, x, target)
-    report = examine(module, arguments, seed=seed, tolerance=tolerance)
+    report = examine(module, arguments, seed=seed, tolerance=tolerance, every_law=every_law)
     if report.ok:
         remember(module)
     return report
 
 
 def examine(
-    module: Module, arguments: tuple, *, laws: tuple[Law, ...] = LAWS, seed: int = 0, tolerance: float = 1e-6
+    module: Module,
+    arguments: tuple,
+    *,
+    laws: tuple[Law, ...] = LAWS,
+    seed: int = 0,
+    tolerance: float = 1e-6,
+    every_law: bool = False,
+    compiles: bool = False,
 ) -> ModuleReport:
-    """The report of `check_module` for the arguments of fprop: the gradients and, if they are right, some laws."""
+    """The report of `check_module` for the arguments of fprop: the gradients and, if they are right, some laws.
+
+    Args: compiles: whether the gradients are those of compiled code, which is quicker for what was compiled before.
+    """
     trial = Trial(module, tuple(np.array(argument) for argument in arguments), seed, tolerance)
-    findings = list(gradient_findings(trial))
-    if not any(finding.problems for finding in findings):  # the others would only say it again
-        findings += [law_finding(trial, law) for law in laws]
+    findings, left = [], 0
+    for finding in findings_of(trial, laws, compiles):
+        findings.append(finding)
+        if finding.problems and not every_law:  # the others would often only say it again
+            left = len(laws) - sum(f.law in map(title_of, laws) for f in findings)
+            break
     shapes = " and ".join(str(a.shape) for a in trial.arguments)
-    return ModuleReport(f"{one_line(module)}, {shapes}", tuple(findings))
+    return ModuleReport(f"{one_line(module)}, {shapes}", tuple(findings), left)
+
+
+def findings_of(trial: Trial, laws: tuple[Law, ...], compiles: bool) -> Iterator[Finding]:
+    """One finding after the other, those of plain Python first; what is not asked for is not tried."""
+    with nullcontext() if compiles else uncompiled():
+        first = list(gradient_findings(trial))
+    yield from first
+    for law in laws:
+        with nullcontext() if law is compiled else uncompiled():
+            finding = law_finding(trial, law)
+        yield finding
+
+
+def title_of(law: Law) -> str:
+    """A law in words."""
+    return law.__doc__ or law.__name__
 
 
 def one_line(module: Module) -> str:
@@ -122,7 +155,7 @@ def one_line(module: Module) -> str:
 
 def law_finding(trial: Trial, law: Law) -> Finding:
     """What a law says of the module."""
-    return Finding(law.__doc__ or law.__name__, *found(lambda: [law(trial)]))
+    return Finding(title_of(law), *found(lambda: [law(trial)]))
 
 
 def found(ask: Callable[[], list[str]]) -> tuple[tuple[str, ...]]:
@@ -183,19 +216,16 @@ def gradient_finding(trial: Trial, name: str, when: str = "") -> Finding:
     references: list[str] = []
 
     def ask() -> list[str]:
-        for elements in (1, ELEMENTS) if trial.module.children() else (ELEMENTS,):  # a net at a kink is soon known
-            report = trial.gradients(elements=elements)
-            if report.ok:
-                if report.entries:
-                    traced = not report.reference.startswith("differences")
-                    references.append("the trace of fprop" if traced else "differences")
-                if report.reference.startswith(("differences", "nothing")):
-                    notes.append(f"gradients beside {report.reference}")
-                return []
-            if at_kink(trial, report, elements):
-                notes.append("no derivative exists at this x; beside it all is right")
-                return []
-        return [when + text for text in diagnoses(trial, report)]
+        report = trial.gradients()
+        if not report.ok:
+            return [when + text for text in diagnoses(trial, report)]
+        notes.extend(report.notes)
+        traced = not report.reference.startswith("differences")
+        if report.entries and not report.notes:
+            references.append("the trace of fprop" if traced else "differences")
+        if report.reference.startswith(("differences", "nothing")) and not report.notes:
+            notes.append(f"gradients beside {report.reference}")
+        return []
 
     return Finding(name, *found(ask), tuple(notes), "".join(references))
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from ..engine.calls import as_input
 from ..engine.stateful import plain_python, stored_names
-from ..engine.tables import changed, leaves, like, shape_of
-from ..gradient_subject import named
+from ..engine.tables import changed, leaves, like, named, shape_of
 from ..module import Module
 from .rules import Untraceable
 from .scalar import Scalar, values_of

@@ -5,8 +5,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..engine.stateful import raw_method
-from ..engine.tables import changed, leaves, like
-from ..gradient_subject import named
+from ..engine.tables import changed, leaves, like, named
 from ..module import Module
 from .derive import Derivation, run_traced
 from .trace import Trace

@@ -20,6 +20,7 @@ from .state import State
 
 class _Depth(threading.local):
     depth = 0
+    uncompiled = 0
 
 
 _plain = _Depth()
@@ -35,14 +36,30 @@ class plain_python:
         _plain.depth -= 1
 
 
+class uncompiled:
+    """Within this context, modules run as with `NUMBA_DISABLE_JIT=1`: as plain Python, behind their checks at the door.
+
+    As in compiled code, overflows and their like are no warnings.
+    """
+
+    def __enter__(self):
+        _plain.uncompiled += 1
+        self._quiet = np.errstate(all="ignore")
+        self._quiet.__enter__()
+
+    def __exit__(self, *exception):
+        self._quiet.__exit__(*exception)
+        _plain.uncompiled -= 1
+
+
 def in_plain_python() -> bool:
     """Whether methods run as plain Python just now."""
     return _plain.depth > 0
 
 
 def jit_disabled() -> bool:
-    """Whether `NUMBA_DISABLE_JIT=1` asks for plain Python throughout."""
-    return bool(numba.config.DISABLE_JIT)
+    """Whether `NUMBA_DISABLE_JIT=1`, or `uncompiled`, asks for plain Python throughout."""
+    return bool(numba.config.DISABLE_JIT) or _plain.uncompiled > 0
 
 
 LATER = {"bprop", "bprop_after", "jvp", "rbprop"}  # what runs after fprop, on what it has stored

@@ -47,3 +47,10 @@ def shape_of(value: Any) -> tuple:
 def shapes_in(shape: Any) -> list[tuple[int, ...]]:
     """The shapes of all arrays in a table of them, or the one shape that this is."""
     return [leaf for item in shape for leaf in shapes_in(item)] if is_table_of_shapes(shape) else [tuple(shape)]
+
+
+def named(name: str, value) -> dict[str, Any]:
+    """An array under a name; those of a table as `x.0`, `x.1`, and `x.1.0` in a table within it."""
+    if type(value) is not tuple:
+        return {name: value}
+    return {place: leaf for k, item in enumerate(value) for place, leaf in named(f"{name}.{k}", item).items()}

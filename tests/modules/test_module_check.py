@@ -4,11 +4,40 @@ import re
 
 import numpy as np
 import pytest
-from bprop.modules import GradientError, Linear, Module, ReLU, Sequential, Tanh, check_gradients, check_module
+from bprop.modules import (
+    Add,
+    AvgPool2d,
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    ConvTranspose2d,
+    GradientError,
+    GroupNorm,
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    LayerNorm,
+    Linear,
+    LinearWeightNorm,
+    Module,
+    Parameter,
+    ReLU,
+    ReLU6,
+    Sequential,
+    Softmax,
+    Tanh,
+    Threshold,
+    check_gradients,
+    check_module,
+    manual_seed,
+)
 from bprop.modules.checked import unchecked
+from bprop.modules.engine import calls
+from bprop.modules.engine.stateful import uncompiled
 from bprop.modules.gradient_subject import Subject
 
-from .broken import BROKEN, BROKEN_LOSSES, TARGET, Affine, Kink, Squares, Weighted, WrongKink, X
+from .broken import BROKEN, BROKEN_LOSSES, TARGET, Affine, Doubled, Kink, Squares, Weighted, WrongKink, X
 from .broken_layers import BROKEN_LAYERS, IMAGES, ROWS, Convolved, Normalised
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*jit = False:UserWarning")
@@ -59,7 +88,10 @@ def test_the_report_reads_as_a_list_of_laws():
     lines = repr(check_module(WrongKink(), X)).splitlines()
     assert lines[1:2] == ["  gradients in training  WRONG"]
     assert lines[2].startswith("  problem: grad_x differs")
-    assert lines[-1] == "wrong: 1 law"
+    assert lines[-1] == "wrong: 1 law; 11 laws not tried (every_law=True tries them)"
+    report = check_module(Doubled(), X, every_law=True)
+    assert str(report).splitlines()[-1] == "wrong: 1 law"
+    assert [bool(finding.problems) for finding in report.findings] == [True] + 11 * [False]
 
 
 class OtherSide(ReLU):
@@ -133,7 +165,152 @@ def test_a_leak_of_float64_in_compiled_code_is_named():
             return grad_y * self.table.astype(np.float64)
 
     report = check_module(Leak(), X)
+    assert any("in float64 for an x in float32" in problem for problem in report.problems), report
+    report = check_module(Leak(), X, every_law=True)
     assert any("float64 leaks into a float32 step" in problem for problem in report.problems), report
+
+
+class Centred(Module):
+    """Numbers less their mean over the batch, after a matrix and a bias, whose gradient is zero but for rounding."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = Parameter(np.random.default_rng(1).standard_normal((4, 3)))
+        self.bias = Parameter(np.linspace(-1, 1, 3))
+
+    def fprop(self, x):
+        self.x = x
+        y = np.dot(x, self.weight) + self.bias
+        self.y = np.tanh(y - y.sum(axis=0) / len(x))
+        return self.y
+
+    def inner(self, grad_y):
+        grad = grad_y * (1 - self.y * self.y)
+        return grad - grad.sum(axis=0) / len(grad)
+
+    def bprop(self, grad_y):
+        grad = self.inner(grad_y)
+        self.grad_weight += np.dot(self.x.T, grad)
+        for row in grad:
+            self.grad_bias += row
+        return np.dot(grad, self.weight.T)
+
+
+class Overwritten(Centred):
+    def bprop(self, grad_y):
+        grad = self.inner(grad_y)
+        self.grad_weight += np.dot(self.x.T, grad)
+        self.grad_bias[:] = grad.sum(axis=0)
+        return np.dot(grad, self.weight.T)
+
+
+class Uncentred(Centred):
+    def bprop(self, grad_y):
+        grad = self.inner(grad_y)
+        self.grad_weight += np.dot(self.x.T, grad)
+        self.grad_bias += grad.sum(axis=0) + 1e-6 * grad_y.sum(axis=0)
+        return np.dot(grad, self.weight.T)
+
+
+IMAGE = np.random.default_rng(5).standard_normal((3, 2, 3, 3))
+CANCELLING = {
+    "Linear, BatchNorm1d": (lambda: Sequential(Linear(4, 8), BatchNorm1d(8), Tanh(), Linear(8, 3)), X),
+    "Conv2d, BatchNorm2d": (lambda: Sequential(Conv2d(2, 3, 3), BatchNorm2d(3), Tanh()), IMAGE),
+    "ConvTranspose2d, BatchNorm2d": (lambda: Sequential(ConvTranspose2d(2, 3, 2), BatchNorm2d(3), Tanh()), IMAGE),
+    "Add, BatchNorm1d": (lambda: Sequential(Add(4), BatchNorm1d(4)), X),
+    "LinearWeightNorm, BatchNorm1d": (lambda: Sequential(LinearWeightNorm(4, 5), BatchNorm1d(5), Tanh()), X),
+    "BatchNorm1d, BatchNorm1d": (lambda: Sequential(BatchNorm1d(4), BatchNorm1d(4)), X),
+    "Conv2d, GroupNorm": (lambda: Sequential(Conv2d(2, 4, 2), GroupNorm(4, 4)), IMAGE),
+    "Linear, Softmax": (lambda: Sequential(Linear(4, 1), Softmax()), X),
+    "Linear, LayerNorm": (lambda: Sequential(Linear(4, 1), LayerNorm(1)), X),
+    "GroupNorm, GlobalAvgPool2d": (lambda: Sequential(GroupNorm(2, 2), AvgPool2d(3)), IMAGE),
+    "custom": (Centred, X),
+}
+
+
+@pytest.mark.parametrize("name", CANCELLING)
+def test_gradients_that_are_zero_but_for_rounding_are_right(name):
+    make, x = CANCELLING[name]
+    for seed, scale in enumerate((1, 30, 0.03, 1)):
+        manual_seed(seed)
+        with uncompiled():  # what is compiled is compared with this in the next test
+            assert check_gradients(make(), scale * x, seed=seed).raise_if_wrong()
+            assert check_module(make(), scale * x, seed=seed).raise_if_wrong()
+
+
+def test_compiled_gradients_that_are_zero_but_for_rounding_are_right():
+    for name in ("Add, BatchNorm1d", "custom"):
+        make, x = CANCELLING[name]
+        check_gradients(make(), x).raise_if_wrong()
+        check_module(make(), x).raise_if_wrong()
+
+
+def test_a_gradient_that_should_be_zero_is_checked_all_the_same():
+    for make in (Overwritten, lambda: Sequential(Linear(4, 4), Overwritten())):
+        with uncompiled():
+            report = check_gradients(make(), X)
+            (problem,) = check_module(make(), X).problems
+        assert (problem,) == report.problems
+        assert re.fullmatch(r"bprop overwrites the gradient of (1\.)?bias, expected \+=", problem)
+    with uncompiled():
+        assert not check_gradients(Uncentred(), X).ok
+        (problem,) = check_module(Uncentred(), X).problems
+    assert problem.startswith("grad_bias ")
+
+
+@pytest.mark.parametrize(
+    ("unit", "kinks"),
+    [(Hardtanh, (-1, 1)), (ReLU6, (0, 6)), (Hardsigmoid, (-3, 3)), (Hardswish, (-3, 3)),
+     (lambda: Threshold(0.1, 0.1), (0.1,)), (Hardshrink, (-0.5, 0.5)), (ReLU, (0,)), (OtherSide, (0,))],
+)  # fmt: skip
+def test_both_checks_agree_at_kinks(unit, kinks):
+    for kink in kinks:
+        x = X.copy()
+        x[0, 0] = x[3, 1] = kink
+        for make in (unit, lambda: Sequential(unit(), Linear(4, 2))):
+            with uncompiled():
+                gradients, whole = check_gradients(make(), x), check_module(make(), x)
+            assert gradients.ok, gradients
+            assert whole.ok, whole
+            assert gradients.notes == whole.notes
+    with uncompiled():
+        report = check_gradients(OtherSide(), np.where(X > 1, 0, X))
+        assert "  note: no derivative exists at this x; beside it all is right" in str(report).splitlines()
+        assert any(line.endswith("ok (at a kink)") for line in str(report).splitlines())
+        wrong = check_gradients(WrongKink(), np.where(X > 1, 0, X))
+    assert not wrong.ok
+    assert not wrong.notes
+
+
+def test_nothing_is_compiled_for_a_wrong_module(monkeypatch):
+    def compiled(*_):
+        raise AssertionError("compiled before plain Python has found what is wrong")
+
+    class Halved(Centred):
+        def bprop(self, grad_y):
+            return 0.5 * np.dot(self.inner(grad_y), self.weight.T)
+
+    class OtherShape(Centred):
+        def output_shape(self, input_shape):
+            return (input_shape[0], 5)
+
+    monkeypatch.setattr(calls, "ModulePlan", compiled)
+    assert check_module(Halved(), X).problems[0].startswith("grad_x is 0.5 times the right one")
+    assert check_module(OtherShape(), X).problems == ("output_shape((5, 4)) is (5, 5), fprop gives (5, 3)",)
+
+
+@pytest.mark.jit
+def test_what_only_compiled_code_does_is_found():
+    class Refused(Module):
+        def fprop(self, x):
+            return x * len({"a": {}})
+
+        def bprop(self, grad_y):
+            return grad_y
+
+    report = check_module(Refused(), X)
+    assert [finding.law for finding in report.findings if finding.problems] == [report.findings[-1].law]
+    assert report.findings[-1].law == "compiled equals plain Python, in float64 and in float32"
 
 
 def test_what_is_no_module_is_refused():

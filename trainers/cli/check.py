@@ -22,6 +22,7 @@ def add_to(commands) -> None:
     what = "check every gradient, and say what is wrong"
     parser = command(commands, "check", run, what, DESCRIPTION, MORE, failed="something is wrong")
     takes_config(parser)
+    parser.add_argument("--every-law", action="store_true", help="go on after the first broken law of a module")
     takes_quiet(parser, "print what is wrong only")
     takes_json(parser)
 
@@ -35,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..notice import said_if_slow
 
     with said_if_slow("checking each module in float64; what is compiled for it is kept", quiet=arguments.quiet):
-        report = check_config(config)
+        report = check_config(config, every_law=arguments.every_law)
     if arguments.json:
         print_json(report.as_dict())
     else:
