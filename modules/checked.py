@@ -3,10 +3,9 @@
 Its name is a digest of all sources that the module's methods depend on, as it names compiled plans.
 """
 
-from pathlib import Path
-
-from .engine.cache import cache_folder
-from .engine.sources import class_digest, is_ours
+from .engine.cache import find_file, write_file
+from .engine.folders import readable_folders
+from .engine.sources import examine_class, is_ours
 from .module import Module
 
 
@@ -16,16 +15,18 @@ def own_classes(module: Module) -> list[type[Module]]:
 
 
 def remember(module: Module) -> None:
-    """Note that the modules of one's own in this one have passed a check."""
+    """Note that the modules of one's own in this one have passed a check, where notes can be kept."""
     for cls in own_classes(module):
-        note_of(cls).touch()
+        if (note := note_of(cls)) is not None:
+            write_file(note, b"")
 
 
 def unchecked(module: Module) -> list[type[Module]]:
-    """The classes of one's own in a net that have passed no check as they are now."""
-    return [cls for cls in own_classes(module) if not note_of(cls).exists()]
+    """The classes of one's own in a net that have passed no check as they are now, as far as can be known."""
+    return [cls for cls in own_classes(module) if (note := note_of(cls)) is not None and find_file(note) is None]
 
 
-def note_of(cls: type[Module]) -> Path:
-    """The file that says so."""
-    return cache_folder() / f"checked_{class_digest(cls, place=False)}"
+def note_of(cls: type[Module]) -> str | None:
+    """The file that says so; None for a class that reaches what no digest covers, or without a folder for notes."""
+    found = examine_class(cls, place=False)
+    return None if found.unhashable or not readable_folders() else f"checked_{found.digest}"

@@ -173,7 +173,7 @@ def test_reading_sources_happens_once():
 
 def source(step, x, target):
     plan = step.plan(x, target)
-    return plan, cache.plan_path(plan.plan.module.__name__).read_text(encoding="utf-8").splitlines()
+    return plan, cache.plan_source(plan.plan.module.__name__).splitlines()
 
 
 def test_the_plan_of_a_small_net():

@@ -32,16 +32,18 @@ def choose_threads(step: CompiledStep, epoch: Epoch) -> int:
         return 1
     sizes = [array.shape for _, array in step.net.named_parameters()]
     key = digest(plan.name, repr((sizes, epoch.batch_size, epoch.data.input_shape, available())))
-    path = cache.cache_folder() / f"threads_{key}.json"
-    known = remembered(path)
+    name = f"threads_{key}.json"
+    known = remembered(cache.find_file(name))
     if known is None:
         known = fastest(probe_of(step, epoch), len(epoch.order), epoch.batch_size)
-        cache.write_whole(path, json.dumps({"threads": known}) + "\n")
+        cache.write_file(name, json.dumps({"threads": known}).encode() + b"\n")
     return known
 
 
-def remembered(path: Path) -> int | None:
+def remembered(path: Path | None) -> int | None:
     """What a file says, if it is there, whole, and possible here."""
+    if path is None:
+        return None
     try:
         threads = json.loads(path.read_text(encoding="utf-8"))["threads"]
     except (OSError, ValueError, KeyError, TypeError):

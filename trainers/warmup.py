@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..datasets import ArrayDataset
-from ..modules.engine.cache import cache_folder
+from ..modules.engine.folders import cache_folder, readable_folders
 from ..modules.engine.stateful import jit_disabled
 from .callbacks import Callback
 from .configs import Config
@@ -42,14 +42,19 @@ class Warmup:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         entries = [entry._asdict() for entry in self.entries]
-        return {"entries": entries, "folder": str(cache_folder()), "seconds": self.seconds}
+        return {"entries": entries, "folder": folder_text(), "seconds": self.seconds}
 
     def __str__(self) -> str:
         if jit_disabled():
             return "nothing to compile: NUMBA_DISABLE_JIT is set"
         compiled = sum(not entry.found for entry in self.entries)
-        counts = f"{compiled} compiled, {len(self.entries) - compiled} found in {cache_folder()}"
+        counts = f"{compiled} compiled, {len(self.entries) - compiled} found in {folder_text()}"
         return "\n".join([*map(str, self.entries), f"{counts}, {self.seconds:.1f} s"])
+
+
+def folder_text() -> str:
+    """Where compiled code lies."""
+    return str(cache_folder() or next(iter(readable_folders()), "no folder, as none can be written"))
 
 
 class OneEpoch(Callback):

@@ -1,72 +1,137 @@
 """Where plans live on disk: one readable source file each, and numba's compiled code beside it.
 
-A plan is written once, whole, under a name that no other content can have; so any number of processes may share the
-folder, and a read-only installation never matters. `BPROP_CACHE_DIR` moves the folder.
+A file is written once, whole, under a name that no other content can have; so any number of processes may share the
+folder. What is read will be executed, so a folder counts only if nobody else can write it, and a file only if its
+checksum is right. Without any folder code is kept in memory. `BPROP_CACHE_DIR` moves the folder: see folders.py.
 """
 
+import contextlib
+import hashlib
 import os
 import sys
 import tempfile
 from importlib import util
+from importlib.abc import ExecutionLoader
 from pathlib import Path
 from types import ModuleType
 
+from .folders import cache_folder, readable_folders
 
-def cache_folder() -> Path:
-    """`$BPROP_CACHE_DIR`, else `bprop` in the user's cache folder, else in the temporary folder; made if missing."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    wanted = Path(os.environ.get("BPROP_CACHE_DIR") or os.path.join(home, "bprop"))
-    for folder in (
-        wanted,
-        Path(tempfile.gettempdir()) / f"bprop-{os.getuid() if hasattr(os, 'getuid') else 'user'}",
-    ):
+MARK = "# sha256 "  # the last line of a plan, followed by the checksum of those before
+MAGIC = b"bprop code 1\n"  # of a file of machine code, followed by the checksum of the rest
+
+_in_memory: dict[str, str] = {}  # plans that no folder has
+_not_kept: set[str] = set()  # those of them that reach what cannot be hashed
+
+
+def find_file(name: str) -> Path | None:
+    """The file of that name, in whichever folder has it."""
+    return next((folder / name for folder in readable_folders() if (folder / name).is_file()), None)
+
+
+def write_file(name: str, content: bytes) -> bool:
+    """Store a file that nobody ever reads a part of; False without a folder, without room, or without leave."""
+    folder = cache_folder()
+    if folder is None:
+        return False
+    try:
+        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
-            return folder
-    raise OSError(f"no writable folder for compiled plans: set BPROP_CACHE_DIR ({wanted} cannot be written)")
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.chmod(temporary, 0o644)  # the folder's mode says who may read it
+            os.replace(temporary, folder / name)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError:
+        return False
+    return True
+
+
+# -- machine code ------------------------------------------------------------------------------------------------------
+
+
+def write_code(name: str, content: bytes) -> None:
+    """Store machine code with its checksum."""
+    write_file(name, MAGIC + hashlib.sha256(content).digest() + content)
+
+
+def read_code(name: str) -> bytes | None:
+    """Machine code as it was stored; None if there is none that is whole, in any folder."""
+    for folder in readable_folders():
+        with contextlib.suppress(OSError):
+            content = (folder / name).read_bytes()
+            start = len(MAGIC) + 32
+            found = memoryview(content)[start:]
+            if content.startswith(MAGIC) and content[len(MAGIC) : start] == hashlib.sha256(found).digest():
+                return bytes(found)
+    return None
+
+
+# -- plans -------------------------------------------------------------------------------------------------------------
 
 
 def plan_path(name: str) -> Path:
-    """The file of the plan called `name`."""
-    return cache_folder() / f"{name}.py"
+    """The file of the plan called `name`; without one, what tracebacks call it."""
+    return find_file(f"{name}.py") or Path(f"<{name}>")
 
 
-def write_plan(name: str, source: str) -> None:
-    """Store a plan's source."""
-    write_whole(plan_path(name), source)
+def plan_source(name: str) -> str | None:
+    """The source of a plan, as it was written; None if there is none that is whole."""
+    if name in _in_memory:
+        return _in_memory[name]
+    for folder in readable_folders():
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            source, mark, checksum = (folder / f"{name}.py").read_bytes().decode("utf-8").rpartition(MARK)
+            if mark and checksum == hashlib.sha256(source.encode()).hexdigest() + "\n":
+                return source
+    return None
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that nobody ever reads a part of."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+def write_plan(name: str, source: str, *, keep: bool = True) -> None:
+    """Store a plan's source: in a file, or in memory if there is no folder, or if it is not to be kept."""
+    content = source.encode()
+    line = f"{MARK}{hashlib.sha256(content).hexdigest()}\n"
+    if not keep:
+        _not_kept.add(name)
+    if not (keep and write_file(f"{name}.py", content + line.encode()) and plan_source(name) is not None):
+        _in_memory[name] = source
+
+
+def is_kept(name: str) -> bool:
+    """Whether the code of a plan may be stored."""
+    return name not in _not_kept
 
 
 def find_plan(name: str, bindings: dict) -> ModuleType | None:
     """A plan as `load_plan` gives it; None if its file is missing or damaged."""
-    path = plan_path(name)
-    try:
-        if name in sys.modules or is_whole(path.read_text(encoding="utf-8")):
-            return load_plan(name, bindings)
-    except Exception:  # garbage may be any kind of Python
-        Path(util.cache_from_source(str(path))).unlink(missing_ok=True)  # it may be Python's own copy that is damaged
+    if name in sys.modules or plan_source(name) is not None:
+        return load_plan(name, bindings)
     return None
+
+
+class PlanLoader(ExecutionLoader):
+    """Lets Python import a plan. Python's own copy of the code, in `__pycache__`, has no checksum, and is not made."""
+
+    def get_source(self, fullname: str) -> str:
+        """What is executed, and what tracebacks show."""
+        source = plan_source(fullname)
+        if source is None:
+            raise ImportError(f"there is no whole plan {fullname}")
+        return source
+
+    def get_filename(self, fullname: str) -> str:
+        """Where it lies."""
+        return str(plan_path(fullname))
 
 
 def load_plan(name: str, bindings: dict) -> ModuleType:
     """Import a plan's source, once, with `bindings` (the modules' classes) as its globals."""
     if name in sys.modules:
         return sys.modules[name]
-    spec = util.spec_from_file_location(name, plan_path(name))
+    spec = util.spec_from_loader(name, PlanLoader(), origin=str(plan_path(name)))
     assert spec is not None
     assert spec.loader is not None
     module = util.module_from_spec(spec)
@@ -78,8 +143,3 @@ def load_plan(name: str, bindings: dict) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-def is_whole(source: str) -> bool:
-    """Whether a plan's source goes to its end, which is the return of its last function."""
-    return source.endswith("\n") and source.splitlines()[-1].startswith("    return ")

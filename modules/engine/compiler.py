@@ -22,6 +22,7 @@ from numba.core.untyped_passes import IRProcessing
 from ..kernels.elementary import REPLACED
 from ..kernels.kernel import ApartLowering, InnerLowering, QuickCompiler, lower_by
 from ..kernels.reductions import NAMES, reduction
+from .dependencies import function_digest, is_versioned
 from .state import StateType
 from .texts import format_value, narrow_text
 
@@ -276,10 +277,14 @@ _compiled: dict = {}
 
 
 def compiled(function, pipeline=Compiler, depth=0):
-    """The compiled form of a plain Python function, to be called from other compiled code only; see `free`."""
+    """The compiled form of a plain Python function, to be called from other compiled code only; see `free`.
+
+    numba takes the values of globals as they are when it compiles; once they have changed there is another form.
+    """
     if numba.config.DISABLE_JIT:
         return function
-    key = (function, pipeline, depth)
+    values = "" if pipeline is MethodCompiler or is_versioned(function.__module__ or "") else function_digest(function)
+    key = (function, pipeline, depth, values)  # a method's is in the type of its module's state
     if key not in _compiled:
         _compiled[key] = numba.njit(
             function, pipeline_class=pipeline, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS

@@ -2,52 +2,63 @@
 
 numba keeps an index beside the code of a function; two processes that write it at once may leave it naming the code of
 another signature. Here each signature has a file of its own, its name a digest of all that the code depends on; and a
-file that cannot be read is compiled again.
+file that cannot be read, or is not as it was written, is compiled again.
 """
 
-import contextlib
+import pickle
 from functools import partial
 
 import numba
 from numba._dynfunc import Environment
-from numba.core import caching
-from numba.core.compiler import compile_result
+from numba.core.compiler import CompileResult, compile_result
 from numba.core.runtime import rtsys
+from numba.core.serialize import dumps
 
 from ..kernels.environments import load_environment
 from ..kernels.kernel import KERNELS
 from ..kernels.libraries import MACHINE_CODE, KeptLibrary, load_machine_code, refers_to_this_process
 from ..kernels.translation import translation
 from . import cache
-from .sources import digest, package_digest
+from .dependencies import Dependencies
+from .sources import digest, package_digest, settings_digest
 
 
-class CodeFiles(caching.IndexDataCacheFile):
-    """One file for each signature, and no index."""
+def code_name(base: str, ending: str, *key) -> str:
+    """The file of a signature's machine code."""
+    return f"{base}.{digest(repr(key), package_digest(), settings_digest())}.{ending}"
 
-    def __init__(self, folder: str, base: str, ending: str = "nbc"):
-        super().__init__(folder, base, None)
-        self._base, self._ending = base, ending
 
-    def name(self, key) -> str:
-        return f"{self._base}.{digest(repr(key), package_digest())}.{self._ending}"
+def read_parts(name: str):
+    """What was stored in a file of machine code; None where there is no sound one."""
+    content = cache.read_code(name)
+    try:
+        return None if content is None else pickle.loads(content)
+    except Exception:  # of a class that is not there any more: a pickle may raise anything
+        return None
 
-    def save(self, key, data) -> None:
-        self._save_data(self.name(key), data)  # whole, under another name, then renamed
 
-    def load(self, key):
-        return self._load_data(self.name(key))
+class KeptCode:
+    """Stands in for numba's cache of one function's signatures."""
+
+    def __init__(self, dispatcher, keep: bool = True):
+        self._dispatcher, self._keep = dispatcher, keep
+
+    @property
+    def cache_path(self) -> str:
+        """For numba's statistics."""
+        return str(cache.cache_folder())
 
     def flush(self) -> None:
         """There is no index to empty."""
 
-
-class KeptCode(caching.FunctionCache):
-    """numba's cache of one function's signatures, in `CodeFiles`."""
-
-    def __init__(self, function):
-        super().__init__(function)
-        self._cache_file = CodeFiles(self._cache_path, self._impl.filename_base)
+    def _name(self, sig, codegen) -> str:
+        function, compiler = self._dispatcher.py_func, self._dispatcher._compiler
+        options = self._dispatcher.targetoptions | {"pipeline": compiler.pipeline_class.__name__}
+        found = Dependencies()
+        found.strict = False  # what a plan's source binds stands in its name
+        found.add(function.__name__, (function.__code__, options))
+        base = f"{function.__module__}.{function.__name__}"
+        return code_name(base, "nbc", sig, codegen.magic_tuple(), found.text)
 
     def load_overload(self, sig, target_context):
         """The compiled function, or None where there is no sound file.
@@ -57,19 +68,14 @@ class KeptCode(caching.FunctionCache):
         rtsys.initialize(target_context)
         import numba.cpython.hashing  # noqa: F401 - gives the linker its symbols
 
-        try:
-            return self._load_overload(sig, target_context)
-        except Exception:  # missing, cut off, garbage, of another Python: numba's reader may raise anything
+        if not self._keep or (parts := read_parts(self._name(sig, target_context.codegen()))) is None:
             return None
-
-    def _load_overload(self, sig, target_context):
-        key = self._index_key(sig, target_context.codegen())
-        apart, constants, entry = self._cache_file.load(key)
+        apart, constants, entry = parts
         for symbol, values in constants.items():
             load_environment(symbol, values)
         for name, code in apart.items():
             load_machine_code(name, code)
-        return self._impl.rebuild(target_context, entry)
+        return CompileResult._rebuild(target_context, *entry)
 
     def save_overload(self, sig, data) -> None:
         """Store a compiled function and the machine code of all that it calls; without room or leave there is no file.
@@ -77,14 +83,10 @@ class KeptCode(caching.FunctionCache):
         Code that refers to this process would call into nothing in another, and is not stored.
         """
         library = data.library
-        if refers_to_this_process(library._final_module) or not self._impl.check_cachable(data):
+        if not self._keep or data.lifted or refers_to_this_process(library._final_module):
             return
         apart = {name: MACHINE_CODE[name] for name in library.needs}
-        with contextlib.suppress(OSError):
-            self._impl.locator.ensure_cache_path()
-            self._cache_file.save(
-                self._index_key(sig, data.codegen), (apart, library.constants, self._impl.reduce(data))
-            )
+        cache.write_code(self._name(sig, data.codegen), dumps((apart, library.constants, data._reduce())))
 
 
 class KeptKernel:
@@ -93,16 +95,14 @@ class KeptKernel:
     def __init__(self, function):
         self._base = f"kernel_{function.__module__.rpartition('.')[2]}.{function.__name__}"
 
-    def _place(self, sig, target_context) -> tuple[CodeFiles, tuple]:
-        return CodeFiles(str(cache.cache_folder()), self._base, "nbk"), (sig, target_context.codegen().magic_tuple())
+    def _name(self, sig, target_context) -> str:
+        return code_name(self._base, "nbk", sig, target_context.codegen().magic_tuple())
 
     def load_overload(self, sig, target_context):
         """The compiled kernel, or None where there is no sound file."""
-        files, key = self._place(sig, target_context)
-        try:
-            code, names, bitcodes, constants, description, signature = files.load(key)
-        except Exception:  # as above
+        if (parts := read_parts(self._name(sig, target_context))) is None:
             return None
+        code, names, bitcodes, constants, description, signature = parts
         rtsys.initialize(target_context)
         for symbol, values in constants.items():
             load_environment(symbol, values)
@@ -133,9 +133,8 @@ class KeptKernel:
         names = library.names()
         description.typemap = description.calltypes = None  # what numba's own cache leaves out, too
         code = {name: MACHINE_CODE[name] for name in names}
-        files, key = self._place(sig, data.target_context)
-        with contextlib.suppress(OSError):
-            files.save(key, (code, names, library.bitcodes(), library.constants(), description, data.signature))
+        parts = code, names, library.bitcodes(), library.constants(), description, data.signature
+        cache.write_code(self._name(sig, data.target_context), dumps(parts))
 
 
 def keep_kernels() -> None:
@@ -147,8 +146,8 @@ def keep_kernels() -> None:
 
 
 def kept(function, **options):
-    """Compile a function for Python to call, and keep its machine code."""
+    """Compile a function for Python to call, and keep its machine code, if the plan that it stands in is kept."""
     dispatcher = numba.njit(function, **options)
     if not numba.config.DISABLE_JIT:
-        dispatcher._cache = KeptCode(function)
+        dispatcher._cache = KeptCode(dispatcher, keep=cache.is_kept(function.__module__))
     return dispatcher

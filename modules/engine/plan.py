@@ -18,14 +18,23 @@ import numpy as np
 from ..kernels.translation import translation
 from . import cache
 from .compiler import compiled_method, free
+from .dependencies import names
 from .errors import cannot_compile, pass_on_layout
 from .kept_code import keep_kernels
 from .operations import Operation, Part, fuse, modules_of, parts
 from .printer import attributes, print_plan
-from .sources import digest, names
+from .sources import digest
 from .state import StateType, offer_method
 from .stateful import Stateful, copy_tree, plain_python, raw_method
-from .trace import check_precision, first_samples, numba_type, owner_key, state_type
+from .trace import (
+    check_precision,
+    first_samples,
+    forget_digests,
+    numba_type,
+    owner_key,
+    state_type,
+    warn_of_unhashable,
+)
 
 
 @dataclass
@@ -138,6 +147,7 @@ class Plan:
     def _load(self, title, operations, samples) -> tuple[ModuleType, list[StateType]]:
         aliases = class_names(self.modules)
         bindings = {alias: cls for cls, alias in aliases.items()}
+        forget_digests()
         name = "plan_" + digest(title, self._signature(operations, samples))
         for root in self.modules:
             for each in (root, *root.all_inside()):
@@ -148,7 +158,8 @@ class Plan:
             keep_kernels()
             with translation.session(helped=True):
                 kinds = self._trace(operations, samples)
-            cache.write_plan(name, print_plan(title, list(self.functions.values()), self.modules, kinds, aliases))
+            source = print_plan(title, list(self.functions.values()), self.modules, kinds, aliases)
+            cache.write_plan(name, source, keep=not warn_of_unhashable(self.modules))
             module = cache.load_plan(name, bindings)
         return module, module.STATES
 

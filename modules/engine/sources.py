@@ -1,110 +1,114 @@
-"""What a compiled plan depends on: a digest over every source file and constant that its methods can reach.
+"""What a compiled plan depends on: a digest of all that its methods can reach, and of what numba is told.
 
 numba's own on-disk cache notices edits in one file only. So a plan's name carries this digest: it covers the files of
-the modules' classes, of their base classes, and of each helper function and constant that their methods name, wherever
+the modules' classes, of their base classes, and of each helper function and value that their methods name, wherever
 they stand, and this package itself.
 """
 
 import functools
 import hashlib
-import inspect
-import linecache
+import secrets
+import sys
 import types
 from pathlib import Path
+from typing import NamedTuple
 
+import llvmlite
 import numba
 import numpy as np
 
+from ..kernels.instruction_set import VECTOR_BYTES
+from .dependencies import Dependencies, is_dunder, names, plain_function
+
 PACKAGE = Path(__file__).resolve().parents[1]
-SIMPLE = (int, float, bool, str, bytes, tuple, type(None), np.generic)
+SETTINGS = (
+    "BOUNDSCHECK", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "CPU_NAME", "CPU_FEATURES",
+    "DISABLE_INTEL_SVML", "USING_SVML", "LLVM_REFPRUNE_PASS", "LLVM_REFPRUNE_FLAGS", "DEBUGINFO_DEFAULT",
+    "ENABLE_PROFILING", "EXTEND_VARIABLE_LIFETIMES", "DEBUG_NRT", "DEBUG_ARRAY_OPT", "DEBUG_ARRAY_OPT_RUNTIME",
+    "NRT_STATS", "JIT_COVERAGE", "DISABLE_TYPEINFER_FAIL_CACHE",
+)  # fmt: skip
+COMPILED = {
+    "fprop", "bprop", "fprop_then", "bprop_after", "jvp", "rbprop", "hessian_times", "apply", "update", "remember",
+    "shrink", "adjust", "rescale", "shorten", "average",
+}  # fmt: skip
+THIS_PROCESS = secrets.token_hex(16)  # in the digest of what cannot be hashed, so that no other process has the same
+
+
+class ClassDigest(NamedTuple):
+    """A digest of a class, and what it cannot see: then the code is not stored."""
+
+    digest: str
+    unhashable: tuple[str, ...]
 
 
 def digest(*parts: str) -> str:
     """A short name for some text."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @functools.cache
 def package_digest() -> str:
-    """Digest of the sources of `bprop.modules` and of the versions of numba and NumPy."""
+    """Digest of the sources of `bprop.modules`, and of the versions of Python and of what compiles."""
     files = sorted(PACKAGE.rglob("*.py"))
     texts = [file.read_text(encoding="utf-8") for file in files]
-    return digest(numba.__version__, np.__version__, *texts)
+    versions = sys.version, sys.implementation.name, numba.__version__, llvmlite.__version__, np.__version__
+    return digest(*versions, *texts)
+
+
+def settings_digest() -> str:
+    """Digest of what numba and the kernels are told besides the code: checks, optimisation, instruction set."""
+    found = [str(getattr(numba.config, name, None)) for name in SETTINGS]
+    return digest(str(VECTOR_BYTES), str(getattr(numba.config.OPT, "_raw_value", "")), *found)
 
 
 def class_digest(cls: type, *, place: bool = True) -> str:
-    """Digest of a class: its methods, and all that they name, directly or through helper functions.
+    """Digest of a class: its methods, and all that they reach, directly or through helper functions.
 
     Without `place` it is the same for a class of a script and for that class imported.
     """
-    seen: dict[int, str] = {}
-    for base in cls.__mro__[:-1]:
-        if is_ours(base.__module__):
-            continue
-        for name, value in vars(base).items():
-            if name == "__module__" and not place:
-                continue
-            function = inspect.unwrap(value) if callable(value) else value
-            if isinstance(function, types.FunctionType):
-                _visit_function(function, seen)
-            elif isinstance(function, SIMPLE):
-                seen[id(function)] = repr(function)
-    return digest(package_digest(), cls.__qualname__, *sorted(set(seen.values())))
+    return examine_class(cls, place=place).digest
+
+
+def examine_class(cls: type, *, place: bool = True) -> ClassDigest:
+    """The digest, and what it does not cover. Methods that are never compiled may reach what cannot be hashed."""
+    found = Dependencies()
+    values = attributes_of(cls)
+    compiled = compiled_names({name for _, name in values}, values)
+    try:
+        for strict in (True, False):
+            found.strict = strict
+            for (owner, name), value in values.items():
+                if strict == (name in compiled):
+                    found.add(f"{owner}.{name}", plain_function(value))
+    except RecursionError:
+        found.unhashable.append("values in values, too deep to follow")
+    parts = [package_digest(), cls.__qualname__, cls.__module__ if place else "", found.text]
+    unhashable = tuple(dict.fromkeys(found.unhashable))
+    return ClassDigest(digest(*parts, *([THIS_PROCESS] if unhashable else [])), unhashable)
+
+
+def attributes_of(cls: type) -> dict[tuple[int, str], object]:
+    """What a class and its bases define, by base and name; this package's own bases are left out."""
+    return {
+        (position, name): value
+        for position, base in enumerate(cls.__mro__[:-1])
+        if not is_ours(base.__module__)
+        for name, value in sorted(vars(base).items())
+        if not is_dunder(name) or isinstance(value, types.FunctionType)
+    }
+
+
+def compiled_names(methods: set[str], values: dict) -> set[str]:
+    """The methods that may get compiled: those that the engine calls, and those that these name, directly or not."""
+    found: set[str] = set()
+    new = COMPILED & methods
+    while new:
+        found |= new
+        codes = [getattr(plain_function(v), "__code__", None) for (_, name), v in values.items() if name in new]
+        new = {name for code in codes if code is not None for name in names(code)} & methods - found
+    return found
 
 
 def is_ours(name: str) -> bool:
     """Whether a Python module belongs to `bprop.modules`, or to Python itself."""
     return name.startswith(__name__.rsplit(".", 2)[0] + ".") or name == "builtins"
-
-
-def _visit_function(function, seen: dict[int, str]) -> None:
-    if id(function) in seen or is_ours(function.__module__ or "builtins"):
-        return
-    seen[id(function)] = function_text(function)
-    for value in _reached(function):
-        _visit(value, seen)
-
-
-def _visit(value, seen: dict[int, str]) -> None:
-    value = getattr(value, "py_func", value)
-    if isinstance(value, types.FunctionType):
-        _visit_function(value, seen)
-    elif isinstance(value, SIMPLE):
-        seen[id(value)] = repr(value)
-    elif isinstance(value, np.ndarray):
-        seen[id(value)] = digest(str(value.dtype), str(value.shape), value.tobytes().hex())
-
-
-def function_text(function) -> str:
-    """The text that stands for a function: its whole source file, if there is one, and its bytecode."""
-    return "".join(linecache.getlines(function.__code__.co_filename)) + code_text(function.__code__)
-
-
-def code_text(code) -> str:
-    """A code object as text: two functions of one name in one file are two."""
-    constants = [code_text(item) if isinstance(item, types.CodeType) else repr(item) for item in code.co_consts]
-    return repr((code.co_code, code.co_names, code.co_varnames, code.co_firstlineno, constants))
-
-
-def names(code) -> set[str]:
-    """The global and attribute names that a code object uses, nested functions included."""
-    found = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            found |= names(constant)
-    return found
-
-
-def _reached(function):
-    """Values of the globals, closure cells and module attributes that a function names."""
-    used = names(function.__code__)
-    for name in sorted(used):
-        value = function.__globals__.get(name)
-        if isinstance(value, types.ModuleType):
-            if not value.__name__.startswith(("numpy", "numba", "math")):
-                yield from (getattr(value, attribute) for attribute in sorted(used) if hasattr(value, attribute))
-        elif name in function.__globals__:
-            yield value
-    for cell in function.__closure__ or ():
-        if cell.cell_contents is not None:
-            yield cell.cell_contents

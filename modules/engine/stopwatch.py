@@ -70,7 +70,7 @@ class Stopwatch:
     """
 
     def __init__(self, plan: Plan):
-        source = cache.plan_path(plan.module.__name__).read_text(encoding="utf-8")
+        source = cache.plan_source(plan.module.__name__)
         text, self.lines = timed(source, plan.modules)
         self.times = np.zeros(len(self.lines) + 1, np.int64)
         plan.table = np.append(plan.table, np.int64(self.times.ctypes.data))
@@ -79,7 +79,7 @@ class Stopwatch:
         name = "plan_" + digest(plan.module.__name__, text)
         bindings = {alias: cls for cls, alias in class_names(plan.modules).items()}
         if cache.find_plan(name, bindings) is None:
-            cache.write_plan(name, text)
+            cache.write_plan(name, text, keep=cache.is_kept(plan.module.__name__))
         plan.module = cache.load_plan(name, bindings)
         self._in_python(plan)
         plan.module.laps(plan.address, 10)

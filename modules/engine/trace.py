@@ -5,12 +5,13 @@ modules: nothing of the real ones changes.
 """
 
 import sys
+import warnings
 
 import numba
 import numpy as np
 from numba.core import types
 
-from .sources import class_digest
+from .sources import ClassDigest, examine_class
 from .state import StateType
 from .stateful import Stateful, method_names, plain_python, raw_method
 
@@ -43,7 +44,37 @@ def numba_type(value, dtype: np.dtype):
 
 def owner_key(module: Stateful) -> str:
     """Name of an object's class in its state type; another source or another number of children, another name."""
-    return f"{type(module).__qualname__}@{class_digest(type(module))}{module.layout()}"
+    return f"{type(module).__qualname__}@{examined(type(module)).digest}{module.layout()}"
+
+
+def examined(cls: type) -> ClassDigest:
+    """What the methods of a class reach, as it was when the present plan was begun."""
+    if cls not in _examined:
+        _examined[cls] = examine_class(cls)
+    return _examined[cls]
+
+
+def forget_digests() -> None:
+    """Begin a plan: values may have changed since the last one."""
+    _examined.clear()
+
+
+def warn_of_unhashable(modules) -> bool:
+    """Whether methods reach what no digest covers, so that the code must not be stored; a warning for each class."""
+    found = False
+    for cls in dict.fromkeys(type(each) for module in modules for each in (module, *module.all_inside())):
+        if unhashable := examined(cls).unhashable:
+            found = True
+            if cls not in _warned:
+                _warned.add(cls)
+                what = "; ".join(unhashable)
+                message = f"{cls.__name__}: its methods reach {what}, which has no digest: its code is not kept on disk"
+                warnings.warn(message, stacklevel=2)
+    return found
+
+
+_examined: dict[type, ClassDigest] = {}
+_warned: set[type] = set()
 
 
 def state_type(module: Stateful, children: dict[str, StateType], wider: set[tuple[str, str]]) -> StateType:

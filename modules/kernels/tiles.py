@@ -5,13 +5,12 @@ where they lie. Two forms cover the three products of a linear layer: sums over 
 grad_weight), and dot products of rows (y = x Wᵀ).
 """
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-VECTOR_BYTES = 64 if llvm.get_host_cpu_features().get("avx512f") else 32
+from .instruction_set import VECTOR_BYTES
 
 
 def lanes(dtype) -> int:

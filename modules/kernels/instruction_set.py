@@ -1,0 +1,37 @@
+"""The instruction set that code is compiled for: that of this machine, unless numba is told another.
+
+Compiled results are the same bits on machines that have the same one, and only there: sums are taken in vectors of its
+width, and its fused products round once where others round twice.
+"""
+
+import functools
+from typing import Any
+
+import llvmlite.binding as llvm
+from numba.core import config
+
+
+def cpu_name() -> str:
+    """LLVM's name of the processor, such as `znver3`, or what `NUMBA_CPU_NAME` says."""
+    return config.CPU_NAME or llvm.get_host_cpu_name()
+
+
+def cpu_features() -> set[str]:
+    """LLVM's names of what the processor has beyond its name, such as `avx2`, or what `NUMBA_CPU_FEATURES` says."""
+    if config.CPU_FEATURES is not None:
+        return {word[1:] for word in config.CPU_FEATURES.split(",") if word.startswith("+")}
+    return host_features() if config.ENABLE_AVX else {name for name in host_features() if not name.startswith("avx")}
+
+
+@functools.cache
+def host_features() -> frozenset[str]:
+    """What this machine's processor has."""
+    return frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
+
+
+VECTOR_BYTES = 64 if "avx512f" in cpu_features() else 32  # of the vectors in which kernels compute
+
+
+def instruction_set() -> dict[str, Any]:
+    """What decides about the bits of compiled results: names for a file."""
+    return {"cpu": cpu_name(), "features": ",".join(sorted(cpu_features())), "vector_bytes": VECTOR_BYTES}
