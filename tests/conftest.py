@@ -17,6 +17,12 @@ def plans(tmp_path_factory):
         os.environ["BPROP_CACHE_DIR"] = str(together / "plans")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def state(tmp_path_factory):
+    """What is noted of trainings stays apart from the user's."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     """Initial values are the same in each test, in whatever order they run."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
-from .durable import write_durably
+from .durable import DEEPEST, depth, write_durably
 
 FORMAT, VERSION = "bprop checkpoint", 1
 KEPT = 2  # the newest and the one before
@@ -114,8 +114,11 @@ def read_pair(folder: Path, number: int) -> dict[str, Any]:
     path = json_of(folder, number)
     try:
         content = json.loads(path.read_bytes())
+        levels = depth(content)
     except (ValueError, RecursionError):
         raise Damaged("it is no JSON") from None
+    if levels > DEEPEST:
+        raise Damaged(f"it is nested more than {DEEPEST} levels")
     given = content.pop("sha256", None) if isinstance(content, dict) else None
     if given is None or given != sha256_of_json(content):
         raise Damaged("its checksum is wrong")

@@ -22,7 +22,7 @@ ASIDE = ".tmp"  # what a file is called while it is written
 LOCK = ".lock"  # the file that is locked where a folder cannot be
 LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)  # of a sync that tells that the content is not on the disk
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
-DEEPEST = 50  # levels of a JSON file
+DEEPEST = 100  # levels of a JSON file
 _warned: set[tuple[str, str]] = set()  # what was said of which folder
 
 
@@ -90,12 +90,11 @@ def depth(value: Any) -> int:
     return levels
 
 
-def make_folder(folder: Path, name: str) -> Path:
-    """The folder of that name in another, made if missing; OSError if it is a link, which may lead anywhere."""
+def inner_folder(folder: Path, name: str) -> Path:
+    """The folder of that name in another, to be written to; OSError if it is a link, which may lead anywhere."""
     inner = folder / name
     if inner.is_symlink():
         raise OSError(errno.ELOOP, "is a link, expected a folder: nothing is written through links", str(inner))
-    inner.mkdir(parents=True, exist_ok=True)
     return inner
 
 

@@ -23,6 +23,7 @@ from .metrics.probabilities import distribution_of, numbers
 from .optimizers import SGD
 from .runs import WEIGHTS, config_of
 from .trainer import Trainer
+from .trust import reading_run
 from .units import Units
 from .weights import read_weights
 
@@ -42,7 +43,8 @@ def evaluate_run(
     Errors: FileNotFoundError for a folder without a run or weights; ValueError for other overrides, a part that is not
         there, and weights that do not fit.
     """
-    experiment = rebuild_run("evaluate", folder, overrides, weights)
+    with reading_run(folder):
+        experiment = rebuild_run("evaluate", folder, overrides, weights)
     data = experiment.dataset
     name = part_of("evaluate", data, part)
     trainer = Trainer(experiment.model, experiment.loss, SGD(lr=0.0), quiet=True)
@@ -125,8 +127,9 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
         names are then a column.
     Errors: FileNotFoundError, with what was expected; ValueError for inputs that are empty or do not fit.
     """
-    config = load_config(config_of(folder))
-    model, loss = config.build_net()
+    with reading_run(folder):
+        config = load_config(config_of(folder))
+        model, loss = config.build_net()
     load_weights(model, folder, weights)
     fitted = folder / "preprocessing.json"
     preprocessing = Preprocessing.load(fitted) if fitted.exists() else None

@@ -12,11 +12,12 @@ from .callbacks.nan_guard import FOLDER as FAILURE
 from .callbacks.nan_guard import replay
 from .checkpoints import CheckpointError, newest_checkpoint, numbered, read_checkpoint, remove_after
 from .configs import Config, load_config, parse_config
-from .durable import locked, write_durably
+from .durable import inner_folder, locked, write_durably
 from .given import check_epochs_and_threads
 from .resuming import restore
 from .runs import WEIGHTS, config_of, finish, notes_of, refuse_what_fails, summary_of, trainer_of
 from .trainer import Trainer
+from .trust import reading_run, remember_run
 from .weights import read_weights
 
 CHANGEABLE = ("trainer.epochs=", "trainer.threads=")  # by overrides of a run that goes on
@@ -38,10 +39,16 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
         raise ValueError(
             f"resume: {wrong[0]} would make it another training, expected trainer.epochs=N or trainer.threads=N"
         )
+    with reading_run(folder, writing=True):
+        return resumed(folder, overrides, quiet, start)
+
+
+def resumed(folder: Path, overrides: Iterable[str], quiet: bool, start: float) -> tuple[dict[str, Any], bool]:
+    """The rest of `resume_run`, where its config may do what this user has trained with."""
     config = load_config(config_of(folder), overrides)
     check_epochs_and_threads(*(setting(config, key) for key in CHANGEABLE))
     with locked(folder):
-        checkpoint = folder / "checkpoint"
+        checkpoint, *_ = (inner_folder(folder, name) for name in ("checkpoint", FAILURE, "tensorboard"))
         number, state = 0, None
         try:
             if numbered(checkpoint):
@@ -60,8 +67,9 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
             restore(trainer, state)
             start -= state["seconds"]
         refuse_what_fails(experiment, trainer)  # before anything is changed
-        trainer.notes.update(notes_of(config))
+        trainer.notes.update(notes_of(config, folder))
         with undone_if_refused(folder, trainer):
+            remember_run(folder, config)
             remove_after(checkpoint, number)
             write_durably(folder / "config.yaml", config.resolved())
             (folder / "summary.json").unlink(missing_ok=True)  # of an end that is none any more
@@ -92,7 +100,8 @@ def replay_run(folder: Path) -> tuple[Step, str | None]:
 
     Errors: FileNotFoundError for a folder without a run, or where nothing is saved.
     """
-    config = load_config(config_of(folder))
+    with reading_run(folder):
+        config = load_config(config_of(folder))
     saved = folder / FAILURE
     if not numbered(saved):
         raise FileNotFoundError(f"there is no failed step in {saved}: the callback NanGuard saves it")
@@ -102,7 +111,7 @@ def replay_run(folder: Path) -> tuple[Step, str | None]:
 
 def check_same(config: Config, notes: dict[str, str], folder: Path) -> None:
     """ValueError if a run's config is another than that of its checkpoint, in more than what may change."""
-    if notes_of(config)["modules"] != notes["modules"]:
+    if notes_of(config, folder)["modules"] != notes["modules"]:
         warnings.warn(
             f"the modules in {folder} have been edited since its last checkpoint; the results may differ", stacklevel=2
         )

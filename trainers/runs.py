@@ -5,7 +5,6 @@ model.safetensors (weights under PyTorch's names), checkpoint/ (all that `resume
 table becomes numbers). Each is written whole, so a run may be killed at any moment.
 """
 
-import json
 import shutil
 import sys
 import time
@@ -18,12 +17,14 @@ from .callbacks import Checkpoint, EarlyStopping, NanGuard
 from .callbacks.csv_log import CsvLog
 from .check import unchecked_notice
 from .configs import Config, Experiment
-from .durable import locked, write_durably, write_json
+from .configs.permissions import is_inside
+from .durable import LOCK, locked, read_json, write_durably, write_json
 from .loop import TrainingError
 from .memory import told
 from .optimizers.full_batch import FullBatch
 from .resuming import sources_digest
 from .trainer import Trainer
+from .trust import code_in, remember_run
 from .units import Units
 from .versions import versions
 from .weights import weights_file
@@ -50,18 +51,20 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
         try:
             fill(folder, config, experiment)
         except BaseException:  # such as a full disk: the folder is empty again
-            for file in folder.iterdir():
-                file.unlink()
+            for path in folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
             raise
         return finish(trainer_of(config, experiment, folder, quiet), config, experiment, start)
 
 
 def fill(folder: Path, config: Config, experiment: Experiment) -> None:
     """Write what a run begins with."""
-    for source in config.sources:  # so that the folder's config finds the modules that it names
-        shutil.copyfile(source, folder / source.name)
+    for source, place in config.catalog.sources.items():  # so that the folder's config finds the modules that it names
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        write_durably(folder / place, source.read_bytes())
     if hasattr(experiment.dataset, "preprocessing"):  # of a table, which new rows need, too
         experiment.dataset.preprocessing.save(folder / "preprocessing.json")
+    remember_run(folder, config)
     write_durably(folder / "config.yaml", config.resolved())  # last: a folder that has it can be resumed
 
 
@@ -93,18 +96,20 @@ def config_of(folder: Path) -> Path:
         )
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is no run folder: there is no {path}")
+    if path.is_symlink() and not is_inside(path, folder):
+        raise FileNotFoundError(f"{path} is a link that leads out of the run folder, expected a file")
     return path
 
 
-def notes_of(config: Config) -> dict[str, str]:
-    """What a checkpoint says of the config: its text, and a digest of the modules of one's own."""
-    return {"config": config.resolved(), "modules": sources_digest(sorted(config.sources, key=lambda file: file.name))}
+def notes_of(config: Config, folder: Path) -> dict[str, str]:
+    """What a checkpoint says of the config: its text, and a digest of the modules of one's own in the run folder."""
+    return {"config": config.resolved(), "modules": sources_digest(code_in(folder) or [])}
 
 
 def summary_of(folder: Path) -> dict[str, Any] | None:
     """The summary of a run that has come to its end."""
     try:
-        found = json.loads((folder / "summary.json").read_bytes())
+        found = read_json(folder / "summary.json")
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
@@ -125,7 +130,7 @@ def trainer_of(config: Config, experiment: Experiment, folder: Path, quiet: bool
         quiet=quiet,
         folder=folder,
     )
-    trainer.notes.update(notes_of(config))
+    trainer.notes.update(notes_of(config, folder))
     return trainer
 
 
@@ -191,7 +196,7 @@ def new_folder(run: Path | None, config: Config) -> Path:
 
 def refuse_files_in(folder: Path) -> None:
     """FileExistsError for a folder that is not empty."""
-    if any(folder.iterdir()):
+    if any(path.name != LOCK for path in folder.iterdir()):
         raise FileExistsError(f"the run folder {folder} is not empty; give another with --run")
 
 

@@ -7,13 +7,13 @@ The folder of a sweep holds sweep.yaml (what it consists of), results.csv, and f
 import contextlib
 import csv
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from importlib.machinery import all_suffixes
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from .comparison import cell
 from .configs import Config, ConfigError, load_config
 from .configs.sweeping import overrides_of
 from .configs.writing import written
-from .durable import ASIDE, in_use, locked, write_durably
+from .durable import ASIDE, LOCK, NO_LINKS, append, in_use, locked, write_durably
 from .following import PARENT
 from .metrics import larger_is_better
 from .runs import new_folder, refuse_files_in, summary_of
@@ -139,7 +139,7 @@ class Sharing:
     def start(self, job: int, command: list[str], log: Path) -> subprocess.Popen:
         """A process on the cores of a job; Ctrl-C at the terminal does not reach it by itself."""
         environment = {**dict.fromkeys(LIBRARIES, str(self.threads)), **os.environ, PARENT: str(os.getpid())}
-        with log.open("ab") as file:
+        with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_LINKS, 0o666), "ab") as file:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, start_new_session=True
             )
@@ -154,9 +154,20 @@ def command_of(path: Path, run: Run) -> list[str]:
     bprop = [sys.executable, "-P", "-m", "bprop.trainers.cli"]
     if (run.folder / "config.yaml").is_file():
         return [*bprop, "resume", str(run.folder), "--quiet"]
-    if run.folder.exists():  # stopped before it had begun
-        shutil.rmtree(run.folder)
+    remove_beginning(run)
     return [*bprop, "train", str(path), *run.overrides, "--run", str(run.folder), "--quiet"]
+
+
+def remove_beginning(run: Run) -> None:
+    """Remove the folder of a run that was stopped before it had begun; other files stay, and are in its way."""
+    if not run.folder.is_dir() or run.folder.is_symlink():
+        return
+    for folder, _, names in os.walk(run.folder, topdown=False):
+        for name in names:
+            if name.endswith((*all_suffixes(), ASIDE, "preprocessing.json", LOCK)):
+                os.unlink(os.path.join(folder, name))
+        with contextlib.suppress(OSError):  # not empty
+            os.rmdir(folder)
 
 
 def train_waiting(path: Path, runs: list[Run], sharing: Sharing, quiet: bool) -> None:
@@ -203,8 +214,7 @@ def finish(run: Run, returncode: int) -> None:
     run.status = {0: DONE, 130: STOPPED}.get(returncode, FAILED)
     if run.status == DONE and (run.folder / "config.yaml").read_bytes() != run.config.encode():
         run.status = FAILED
-        with run.log.open("a", encoding="utf-8") as file:
-            file.write("bprop: error: the config or a file that it includes has been edited during the sweep\n")
+        append(run.log, "bprop: error: the config or a file that it includes has been edited during the sweep\n")
     numbers = (summary_of(run.folder) or {}).items()
     run.figures = {name: value for name, value in numbers if type(value) in (int, float) and name not in run.values}
 

@@ -39,7 +39,7 @@ def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         said = json.loads(texts[0])
         whole = said[CHECKSUM] == checksum(arrays, said["notes"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         whole = False
     if not whole:
         raise ValueError(f"{path}: its checksum is wrong, expected the weights as they were written")

@@ -44,7 +44,7 @@ def test_a_module_beside_the_config(tmp_path):
     assert (cls.__name__, cls.__module__) == ("Scale", "own_layers")
     assert Path(sys.modules["own_layers"].__file__) == file
     assert sys.path == path
-    assert catalog.sources == [file]
+    assert catalog.sources == {file: Path("own_layers.py"), tmp_path / "own_helper.py": Path("own_helper.py")}
 
 
 def test_own_classes_are_bases_if_derived_from_ours(tmp_path):
@@ -71,7 +71,7 @@ def test_a_module_in_a_package(tmp_path):
 def test_an_installed_module(tmp_path):
     catalog = Catalog([], tmp_path)
     assert catalog.find("fractions.Fraction", ANYTHING).__name__ == "Fraction"
-    assert catalog.sources == []
+    assert catalog.sources == {}
 
 
 def test_the_path_is_clean_after_a_failed_import(tmp_path):

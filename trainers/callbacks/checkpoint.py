@@ -1,15 +1,17 @@
 """Saves a training as it goes on, so that it may be killed at any moment and go on later as if it had not been."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
 
 from ..checkpoints import numbered
-from ..durable import write_durably
+from ..durable import inner_folder, write_durably
 from ..metrics import larger_is_better
 from ..weights import weights_file
 from .callback import Callback
 
+BEST, BEST_FILE = "best", re.compile(r"epoch-([1-9]\d*)\.safetensors")
 REST = 30  # times as long as saving takes, at least, from one checkpoint to the next
 
 
@@ -50,10 +52,14 @@ class Checkpoint(Callback):
     def on_fit_start(self, trainer) -> None:
         if self.folder is None and trainer.folder is None:
             raise ValueError("Checkpoint: there is no run folder, expected a folder: Checkpoint(folder)")
-        self.path = Path(self.folder) if self.folder is not None else Path(trainer.folder) / "checkpoint"
+        self.path = Path(self.folder) if self.folder is not None else inner_folder(Path(trainer.folder), "checkpoint")
         if numbered(self.path) and not trainer.resumed and self._own != self.path:
             raise FileExistsError(
                 f"Checkpoint: {self.path} has checkpoints of another training; go on by Trainer.load, or remove them"
+            )
+        if self.best and self._best_epochs() and not trainer.resumed and self._own != self.path:
+            raise FileExistsError(
+                f"Checkpoint: {self.path / BEST} has weights of another training, which would be removed; remove them"
             )
         self.kept: list[list[Any]] = []  # [figure, epoch] of the best
         self._saved, self._took = time.perf_counter(), 0.0
@@ -69,7 +75,8 @@ class Checkpoint(Callback):
         self.kept.append([sign * float(row[self.monitor]), row["epoch"]])
         self.kept = sorted(each for each in self.kept if each[0] == each[0])[: self.best]
         if row["epoch"] in [epoch for _, epoch in self.kept]:
-            (self.path / "best").mkdir(parents=True, exist_ok=True)
+            inner_folder(self.path, BEST).mkdir(parents=True, exist_ok=True)
+            self._own = self.path
             with trainer.optimizer.evaluated_weights(trainer.model):
                 write_durably(self._best_file(row["epoch"]), weights_file(trainer.model.state_dict()))
         self._remove_others()
@@ -97,10 +104,16 @@ class Checkpoint(Callback):
         self._remove_others()
 
     def _best_file(self, epoch: int) -> Path:
-        return self.path / "best" / f"epoch-{epoch}.safetensors"
+        return self.path / BEST / f"epoch-{epoch}.safetensors"
+
+    def _best_epochs(self) -> list[int]:
+        """The epochs whose weights are there, in files named as this callback names them; those of others stay."""
+        folder = self.path / BEST
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() and not folder.is_symlink() else []
+        return [int(found[1]) for found in map(BEST_FILE.fullmatch, names) if found]
 
     def _remove_others(self) -> None:
-        wanted = [self._best_file(epoch) for _, epoch in self.kept]
-        for path in (self.path / "best").glob("epoch-*"):
-            if path not in wanted:
-                path.unlink()
+        wanted = [epoch for _, epoch in self.kept]
+        for epoch in self._best_epochs():
+            if epoch not in wanted:
+                self._best_file(epoch).unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..durable import write_durably
+from ..durable import append, write_durably
 from .callback import Callback
 
 
@@ -24,8 +24,7 @@ class CsvLog(Callback):
         self._rewrite()
 
     def on_epoch_end(self, trainer, row: dict) -> None:
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            file.write(lines(list(self._history[self._first]), [row], header=file.tell() == 0))
+        append(self.path, lines(list(self._history[self._first]), [row], header=len(self._history) == self._first + 1))
 
     def on_fit_end(self, trainer) -> None:
         """Write all rows anew: Ctrl-C may have come before the last one, and a figure may have come up late."""
@@ -44,10 +43,24 @@ class CsvLog(Callback):
 
 
 def lines(names: list[str], rows: list[dict[str, Any]], header: bool) -> str:
-    """Rows as the text of a CSV file, with the columns `names`."""
+    """Rows as the text of a CSV file, with the columns `names`; a word that a spreadsheet would compute is quoted."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, names, extrasaction="ignore")
+    writer = csv.writer(text)
     if names and header:
-        writer.writeheader()
-    writer.writerows(rows)
+        writer.writerow(map(without_formula, names))
+    writer.writerows([without_formula(row.get(name)) for name in names] for row in rows)
     return text.getvalue()
+
+
+def without_formula(cell: Any) -> Any:
+    """A cell as a spreadsheet shows it, with an apostrophe before what it would take for a formula.
+
+    Source: OWASP, CSV Injection.
+    """
+    if not isinstance(cell, str) or len(cell) < 2 or cell[0] not in "=+-@\t\r\n＝＋－＠":
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell

@@ -1,6 +1,7 @@
 """How each module fares while a net learns: sizes of outputs, gradients and updates, and units that are dead."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from ...datasets import epoch_order
 from ..by_hand import Stage, step_by_hand
-from ..durable import write_durably
+from ..durable import append, write_durably
 from ..loop import weights_of
 from ..optimizers import FullBatch
 from .callback import Callback
@@ -57,8 +58,9 @@ class Statistics(Callback):
     def on_epoch_end(self, trainer, row: dict) -> None:
         if row["epoch"] % self.epochs == 0:
             found = [[row["epoch"], *figures_of(stage)] for stage in probe(trainer, self.samples)]
-            with self.path.open("a", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows(found)
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows(found)
+            append(self.path, text.getvalue())
 
 
 def probe(trainer, samples: int) -> list[Stage]:

@@ -10,12 +10,13 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
 from ..guess import did_you_mean
 from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED, exits
+from .output import plain_output
 
 __all__ = ["main"]
 
@@ -53,6 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started this process
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    with plain_output():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """Parse the arguments and run the command."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     if arguments.command is None:
@@ -96,12 +103,36 @@ def _guarded(arguments: argparse.Namespace) -> int:
 
 
 def _imports(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
-    """The context in which configs import nothing, if that is asked for."""
-    if not getattr(arguments, "no_imports", False):
-        return contextlib.nullcontext()
-    from ..configs import no_imports
+    """The context in which configs import nothing, or everything, if that is asked for."""
+    if getattr(arguments, "no_imports", False):
+        from ..configs import no_imports
 
-    return no_imports()
+        return no_imports()
+    if getattr(arguments, "imports", False):
+        from ..configs import allow_imports
+
+        return allow_imports()
+    return _asking() if hasattr(arguments, "imports") else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _asking() -> Iterator[None]:
+    """Within this context whoever sits at the terminal is asked before a run folder's code is run."""
+    from .. import trust
+
+    trust.ask = _ask
+    try:
+        yield
+    finally:
+        trust.ask = None
+
+
+def _ask(what: str) -> bool:
+    """The answer to whether code is to be run: no, where nobody can be asked."""
+    if sys.stdin is None or not sys.stdin.isatty() or not sys.stderr.isatty():
+        return False
+    print(f"bprop: {what}. Run its code? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _memory(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[None]:

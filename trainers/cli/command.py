@@ -40,12 +40,21 @@ def takes_config(parser: argparse.ArgumentParser) -> None:
 def takes_run(parser: argparse.ArgumentParser) -> None:
     """The command takes a run folder."""
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder, such as runs/NAME-TIME")
-    takes_no_imports(parser)
+    takes_imports(parser)
 
 
-def takes_no_imports(parser: argparse.ArgumentParser) -> None:
+def takes_no_imports(parser: argparse._ActionsContainer) -> None:
     """The command can refuse configs that name code of the user's own."""
-    parser.add_argument("--no-imports", action="store_true", help="refuse a config that names a module of one's own")
+    what = "refuse a config that names a module of one's own, and what lies outside of its folder"
+    parser.add_argument("--no-imports", action="store_true", help=what)
+
+
+def takes_imports(parser: argparse.ArgumentParser) -> None:
+    """The command reads run folders, whose code may be another user's."""
+    either = parser.add_mutually_exclusive_group()
+    what = "run the modules in a run folder that you have not trained yourself; without it you are asked"
+    either.add_argument("--imports", action="store_true", help=what)
+    takes_no_imports(either)
 
 
 def takes_overrides(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +94,11 @@ def write_picture(arguments: argparse.Namespace, name: str, draw: Callable[[Path
     else:
         if not arguments.quiet:
             print(f"the picture is {path}", file=sys.stderr)
+
+
+def speaks_utf8(stream: Any) -> bool:
+    """Whether a stream can write every character."""
+    return (stream.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def print_json(value: Any) -> None:

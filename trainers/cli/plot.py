@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from ..guess import did_you_mean
-from .command import OK, command, print_json, takes_json, takes_no_imports
+from .command import OK, command, print_json, takes_imports, takes_json
 
 DESCRIPTION = """\
 Draw runs as PNG files, into the run folder, with matplotlib (pip install 'bprop[plot]').
@@ -42,7 +42,7 @@ def add_to(commands) -> None:
     parser.add_argument("--part", choices=["train", "valid", "test"], help="of the data (default: test)")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="other weights than model.safetensors")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: the run's)")
-    takes_no_imports(parser)
+    takes_imports(parser)
     takes_json(parser)
     parser.set_defaults(overrides=[])  # words that follow an option
 

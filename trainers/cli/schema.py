@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import OK, command
+from .command import OK, command, speaks_utf8
 
 DESCRIPTION = """\
 Print the JSON Schema of configs, by which an editor completes and checks them while they are written.
@@ -23,8 +23,9 @@ def add_to(commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print it."""
     import json
+    import sys
 
     from ..configs.schema import config_schema
 
-    print(json.dumps(config_schema(), indent=2, ensure_ascii=False))
+    print(json.dumps(config_schema(), indent=2, ensure_ascii=not speaks_utf8(sys.stdout)))
     return OK

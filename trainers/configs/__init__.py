@@ -7,8 +7,9 @@ from .config import parse_config as parse_config
 from .errors import ConfigError as ConfigError
 from .errors import Place as Place
 from .errors import Problem as Problem
-from .importing import no_imports as no_imports
 from .locating import packaged_configs as packaged_configs
+from .permissions import allow_imports as allow_imports
+from .permissions import no_imports as no_imports
 
 __all__ = [
     "Config",
@@ -16,6 +17,7 @@ __all__ = [
     "Experiment",
     "Place",
     "Problem",
+    "allow_imports",
     "load_config",
     "no_imports",
     "packaged_configs",

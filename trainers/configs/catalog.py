@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import did_you_mean
-from .importing import import_from, imports_allowed, own_file
+from .importing import import_from
+from .permissions import forbids
 
 __all__ = ["BASES", "PACKAGES", "Catalog", "Role", "is_dotted", "is_loss"]
 
@@ -65,14 +66,16 @@ class Role:
 class Catalog:
     """The names that `packages` export, and classes that are imported by dotted names.
 
-    `sources` are the files of modules of one's own that were imported so far.
+    `sources` are the files of the modules of one's own that were imported so far, and of what these import from beside
+    the config, each with its place in a run folder; `imported` are the names of all modules that were imported.
 
     Args: packages: names of packages; folder: where modules of one's own are found.
     """
 
     def __init__(self, packages: Sequence[str] = PACKAGES, folder: Path | None = None) -> None:
         self.folder = folder
-        self.sources: list[Path] = []
+        self.sources: dict[Path, Path] = {}
+        self.imported: set[str] = set()
         self.exported: dict[str, Any] = {}
         for package in map(importlib.import_module, packages):
             for name in getattr(package, "__all__", vars(package)):
@@ -132,18 +135,17 @@ class Catalog:
 
     def _member(self, dotted: str, kind: str, fits: Callable[[Any], bool]) -> Any:
         """What a module of one's own, or an installed one, has under a name."""
-        if not imports_allowed():
-            raise LookupError(f"{dotted!r} would be imported, which --no-imports forbids")
         name, _, member_name = dotted.rpartition(".")
+        if why := forbids("import", name, self.folder):
+            raise LookupError(f"{dotted!r} would be imported, {why}")
         try:
-            module = import_from(self.folder, name)
+            module, files = import_from(self.folder, name)
         except ImportError as error:
             raise LookupError(str(error)) from error
         member = getattr(module, member_name, None)
         if not fits(member):
             known = [key for key, value in vars(module).items() if fits(value)]
             raise LookupError(f"the module {name!r} has no {kind} {member_name!r}{did_you_mean(member_name, known)}")
-        own = own_file(self.folder, name)
-        if own is not None and own not in self.sources:
-            self.sources.append(own)
+        self.sources |= files
+        self.imported.add(name)
         return member

@@ -15,9 +15,10 @@ from .including import with_includes
 from .locating import find_config, read_text
 from .nodes import Node, read_yaml
 from .overrides import apply_override
+from .permissions import forbids
 from .references import resolved_references
 from .signatures import Accepted
-from .specs import build
+from .specs import build, specs_in
 from .sweeping import Sweep
 from .toplevel import ADDABLE, KEYS, TopLevel
 from .writing import with_defaults, written
@@ -60,8 +61,18 @@ class Config:
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """The files of the modules of one's own that the config names."""
+        """The files of the modules of one's own that the config names, and of what these import from beside it."""
         return tuple(self.catalog.sources)
+
+    @property
+    def imported(self) -> list[str]:
+        """The names of the modules that the config has imported."""
+        return sorted(self.catalog.imported)
+
+    @property
+    def written_folders(self) -> list[str]:
+        """The folders that callbacks are told to write to."""
+        return [str(folder) for _, _, folder in written_folders(self.specs["callbacks"])]
 
     def build(self, preprocessing: Any = None) -> Experiment:
         """New objects, in the config's dtype, from the config's seed: alike at every call.
@@ -110,6 +121,12 @@ class Config:
         return written({key: entries[key] for key in KEYS})
 
 
+def written_folders(callbacks: Any) -> list[tuple[Any, str, Any]]:
+    """(callback, name of the argument, folder) of those that are told where to write."""
+    found = [(spec, name, spec.arguments.get(name)) for spec in specs_in(callbacks) for name in ("folder", "path")]
+    return [each for each in found if each[2] is not None]
+
+
 def load_config(source: str | Path, overrides: Iterable[str] = (), *, packages: Sequence[str] = PACKAGES) -> Config:
     """The config in a file.
 
@@ -153,6 +170,10 @@ def _checked(
         raise ConfigError(problems)
     catalog = Catalog(packages, folder)
     top = TopLevel(root, catalog, problems)
+    for spec, name, written_to in written_folders(top.callbacks):
+        if why := forbids("write", str(written_to), folder):
+            where = spec.within((name,))
+            problems.append(Problem(*where, f"{spec.name} would write to {str(written_to)!r}, {why}"))
     if problems:
         raise ConfigError(problems)
     return Config(

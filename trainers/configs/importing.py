@@ -1,42 +1,29 @@
 """Imports a module that a config names, first of all from the folder of the config.
 
-The folder leads `sys.path` only while the import runs; the module is an ordinary one with a name and a file.
+The folder leads `sys.path` only while the import runs; the module is an ordinary one with a name and a file. Beside it
+goes what it imports from there, so that a run folder can hold all of it.
 """
 
+import ast
 import importlib
+import importlib.machinery
+import os
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["import_from", "imports_allowed", "no_imports", "own_file"]
-
-_allowed = ContextVar("imports_allowed", default=True)
+__all__ = ["import_from", "own_file", "own_files"]
 
 
-def imports_allowed() -> bool:
-    """Whether a config may name code that is to be imported."""
-    return _allowed.get()
-
-
-@contextmanager
-def no_imports() -> Iterator[None]:
-    """Within this context configs that name code of one's own are refused: reading them runs nothing of others."""
-    token = _allowed.set(False)
-    try:
-        yield
-    finally:
-        _allowed.reset(token)
-
-
-def import_from(folder: Path | None, name: str) -> ModuleType:
-    """The module: the file of that name in `folder`, or else an installed one.
+def import_from(folder: Path | None, name: str) -> tuple[ModuleType, dict[Path, Path]]:
+    """The module: the file of that name in `folder`, or else an installed one; and the `own_files` behind it.
 
     Errors: ImportError if there is none, if it fails (with the line), or if another module has the name.
     """
+    modules, path = set(sys.modules), list(sys.path)
     with _leading_path(folder):
         importlib.invalidate_caches()
         try:
@@ -48,31 +35,94 @@ def import_from(folder: Path | None, name: str) -> ModuleType:
             raise ImportError(f"there is no module {error.name!r}{beside}") from error
         except Exception as error:
             raise ImportError(_reason(name, error)) from error
+    if folder is None:
+        return module, {}
     own, found = own_file(folder, name), getattr(module, "__file__", None)
-    if own is not None and (found is None or not own.samefile(found)):
+    if own is not None and (found is None or not same_content(own, Path(found))):
         taken = f"the name {name!r} is taken by {found or 'a built-in module'}"
         raise ImportError(f"{taken}, so {own} cannot be imported; rename it")
-    return module
+    added = [Path(entry) for entry in sys.path if entry not in path]  # by the module, for what it imports
+    new = [module for key, module in list(sys.modules.items()) if key not in modules]
+    return module, own_files(folder, name) | imported_files([folder, *added], new)
+
+
+def same_content(own: Path, found: Path) -> bool:
+    """Whether a module that is imported already is that of a file, or of a copy of it."""
+    try:
+        return own.samefile(found) or own.read_bytes() == found.read_bytes()
+    except OSError:
+        return False
 
 
 def own_file(folder: Path | None, name: str) -> Path | None:
     """The file in `folder` that the module `name` should come from, None if there is none."""
     if folder is None:
         return None
-    stem = folder.joinpath(*name.split("."))
-    return next((file for file in (stem.with_suffix(".py"), stem / "__init__.py") if file.is_file()), None)
+    stem, suffixes = folder.joinpath(*name.split(".")), importlib.machinery.all_suffixes()
+    candidates = [stem / f"__init__{suffix}" for suffix in suffixes]
+    candidates += [stem.with_name(stem.name + suffix) for suffix in suffixes]
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def own_files(folder: Path, name: str) -> dict[Path, Path]:
+    """The files in `folder` that are behind a module, each with its place there: its own, and what it imports."""
+    files: dict[Path, Path] = {}
+    waiting, seen = [name], set()
+    while waiting:
+        module = waiting.pop()
+        if module in seen or not module:
+            continue
+        seen.add(module)
+        waiting.append(module.rpartition(".")[0])
+        file = own_file(folder, module)
+        if file is not None:
+            files[file] = file.relative_to(folder)
+            package = module if file.stem.partition(".")[0] == "__init__" else module.rpartition(".")[0]
+            waiting += imported_names(file, package)
+    return files
+
+
+def imported_names(file: Path, package: str) -> Iterator[str]:
+    """The modules that the statements of a file import, wherever they stand; `package`: where relative ones begin."""
+    if file.suffix != ".py":
+        return
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            base = ".".join([*filter(None, above), *filter(None, [node.module])])
+            yield base
+            yield from (f"{base}.{alias.name}".strip(".") for alias in node.names)
+
+
+def imported_files(folders: list[Path], modules: list[ModuleType]) -> dict[Path, Path]:
+    """The files of modules that came from one of these folders, each with its place there."""
+    files = {}
+    for module in modules:
+        found = getattr(module, "__file__", None)
+        for folder in folders if isinstance(found, str) else ():
+            own = own_file(folder, module.__name__)
+            if own is not None and os.path.exists(found) and own.samefile(found):
+                files[own] = own.relative_to(folder)
+                break
+    return files
 
 
 @contextmanager
 def _leading_path(folder: Path | None) -> Iterator[None]:
+    """Within it, modules come from `folder` first, and from their sources: what Python kept compiled is not read."""
     if folder is None:
         yield
         return
     entry = str(folder.resolve())
     sys.path.insert(0, entry)
+    before, sys.pycache_prefix = sys.pycache_prefix, os.devnull
+    quietly, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
     finally:
+        sys.pycache_prefix, sys.dont_write_bytecode = before, quietly
         with suppress(ValueError):  # the module may have removed it
             sys.path.remove(entry)
 

@@ -10,6 +10,7 @@ from typing import Any
 from .errors import ConfigError, Place, Problem, did_you_mean
 from .locating import packaged_configs, read_text
 from .nodes import Entries, Items, Node, Scalar, plain, read_yaml
+from .permissions import forbids, is_inside
 from .values import described
 
 __all__ = ["with_includes"]
@@ -63,7 +64,9 @@ def _names(node: Node, problems: list[Problem]) -> list[tuple[Place, str]]:
 def _included(place: Place, name: str, folder: Path, problems: list[Problem], within: tuple[Path, ...]) -> Node:
     """The tree of an included file, with what it includes itself."""
     packaged: dict[str, Any] = packaged_configs()
-    path = folder / name
+    path, top = folder / name, within[0].parent if within else folder
+    if not is_inside(path, top) and (why := forbids("include", str(path), top)):
+        raise ConfigError.at(place, ("include",), f"{str(path)!r} lies outside of the config's folder, {why}")
     if not _is_file(path):
         if name not in packaged:
             guess = did_you_mean(name, packaged)
@@ -74,7 +77,8 @@ def _included(place: Place, name: str, folder: Path, problems: list[Problem], wi
         raise ConfigError.at(place, ("include",), f"{str(path)!r} includes itself: {way}")
     root = read_yaml(read_text(path), str(path), problems)
     if not isinstance(root, Entries):
-        raise ConfigError.at(root.place, (), f"an included config is a mapping, got {described(plain(root))}")
+        found = described(plain(root)) if is_inside(path, top) else "something else"  # which may be a secret
+        raise ConfigError.at(root.place, (), f"an included config is a mapping, got {found}")
     return with_includes(root, path.parent, problems, (*within, path.resolve()))
 
 

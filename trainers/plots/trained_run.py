@@ -13,6 +13,7 @@ from ..inference import Part, part_of, rebuild_run
 from ..metrics.probabilities import distribution_of
 from ..optimizers import SGD
 from ..trainer import Trainer
+from ..trust import reading_run
 from ..units import Units
 from .style import drawable
 
@@ -40,7 +41,8 @@ class TrainedRun:
     @cached_property
     def experiment(self) -> Any:
         """Net, loss and data set; the net has the run's weights."""
-        return rebuild_run("plot", self.folder, self.overrides, self.weights)
+        with reading_run(self.folder):
+            return rebuild_run("plot", self.folder, self.overrides, self.weights)
 
     @property
     def model(self) -> Any:
