@@ -272,7 +272,9 @@ class Holder(Tree):
         return copy
 
     def __deepcopy__(self, memo):
-        return self.copy()
+        copy = self.copy()
+        memo.update((id(own), other) for own, other in zip(self.all_modules(), copy.all_modules(), strict=True))
+        return copy
 
 
 def refuse_differences(owner: str, what: str, own: dict[str, Any], given: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 Layer sizes make a multilayer perceptron; any other net is given as a module, or as a function that makes one.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -76,7 +77,9 @@ class BpropEstimator(BaseEstimator):
 
     def _new_optimizer(self) -> Optimizer:
         if isinstance(self.optimizer, Optimizer):
-            return self.optimizer.copy()
+            optimizer = self.optimizer.copy()
+            optimizer.reset()
+            return optimizer
         return self._named(optimizers, self.optimizer, Optimizer, "optimizer")(lr=self.lr)
 
     def _named(self, package, name, kind: type, setting: str) -> Any:
@@ -119,6 +122,12 @@ class BpropEstimator(BaseEstimator):
         return np.concatenate([self.net_.fprop(x[rows]) for rows in pieces(len(x))])
 
     # -- copies and files ------------------------------------------------------------------------------------------
+
+    def __deepcopy__(self, memo):
+        """An estimator like this one, which goes on as this one would; a pickled one has the weights alone."""
+        made = memo[id(self)] = object.__new__(type(self))
+        vars(made).update(copy.deepcopy(vars(self), memo))
+        return made
 
     def __getstate__(self):
         """Settings and arrays alone: a net that was made from layer sizes or by a function is made anew."""

@@ -1,5 +1,7 @@
 """A training step for a loop of one's own, still one compiled function."""
 
+import copy
+
 import numpy as np
 
 from ..modules.engine.calls import as_input
@@ -36,6 +38,11 @@ class CompiledStep:
         optimizer.schedule([name for owner, name in scheduled if owner is optimizer])
         self._plans: dict[tuple, StepPlan | None] = {}
         self._versions: tuple[int, ...] = ()
+
+    def __deepcopy__(self, memo) -> "CompiledStep":
+        """A step of copies of the net, the loss and the optimizer."""
+        net, loss = copy.deepcopy(self.net, memo), copy.deepcopy(self.loss, memo)
+        return CompiledStep(net, loss, copy.deepcopy(self.optimizer, memo))
 
     def __call__(self, x, target, sample_weight=None) -> float:
         batch = self.arrays(x, target, sample_weight)

@@ -1,5 +1,6 @@
 """The training loop: epochs of minibatches, figures on the training and validation sets, callbacks between them."""
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,14 @@ from .step import CompiledStep
 
 CHECKED = ("epochs", "batch_size", "shuffle", "balance", "metrics", "threads")
 HOW = ("batch_size", "shuffle", "drop_last", "balance")  # settings that a training must keep when it is resumed
+
+
+def copied_callback(callback: Callback, memo: dict[int, Any]) -> Callback:
+    """A callback like this one, with what it remembers."""
+    try:
+        return copy.deepcopy(callback, memo)
+    except TypeError as error:  # such as of an open file
+        raise TypeError(f"Trainer: its callback {type(callback).__name__} cannot be copied: {error}") from error
 
 
 Parts = dict[str, ArrayDataset | None]
@@ -235,6 +244,33 @@ class Trainer:
         Errors: ValueError for a loss that is no likelihood.
         """
         return self.loss.distribution(self.predict(x))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Trainer":
+        """A trainer like this one, of parts of its own: its schedules move them, and it goes on as this one would.
+
+        The data and the run folder are the same. Errors: TypeError for a callback that cannot be copied.
+        """
+        made = memo[id(self)] = object.__new__(type(self))
+        deep = functools.partial(copy.deepcopy, memo=memo)
+        Trainer.__init__(
+            made,
+            deep(self.model),
+            deep(self.loss),
+            deep(self.optimizer),
+            callbacks=[copied_callback(callback, memo) for callback in self.callbacks],
+            schedules=deep(self.timetable.schedules),
+            augment=deep(self.augmentation.augments),
+            seed=self.seed,
+            quiet=self.quiet,
+            folder=self.folder,
+        )
+        for own, other in zip(self.timetable.settings, made.timetable.settings, strict=True):
+            other.base = own.base
+        restore(made, copy.deepcopy(state_of(self)))
+        more = [name for name in vars(self) if name not in vars(made)]  # of a class of one's own
+        vars(made).update((name, copy.deepcopy(vars(self)[name], memo)) for name in more)
+        vars(made).update((name, getattr(self, name)) for name in ("stopped", "resumed", "threads", "metrics", "data"))
+        return made
 
     # -- inside --------------------------------------------------------------------------------------------------
 

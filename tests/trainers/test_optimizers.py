@@ -1,5 +1,7 @@
 """Every optimizer against PyTorch or its paper's pseudo-code, its state, and what it refuses."""
 
+import copy
+import gc
 import inspect
 import re
 
@@ -12,6 +14,7 @@ from bprop.modules.engine.compiler import compiled_method
 from bprop.modules.engine.stateful import raw_method
 from bprop.trainers import (
     ASGD,
+    LBFGS,
     SGD,
     Adadelta,
     Adagrad,
@@ -269,3 +272,83 @@ def test_loops_over_the_parameters_are_vectorised(cls):
     function.compile(signature)
     function.overloads[signature].library._ensure_finalized()  # optimised, also where nothing has called it yet
     assert re.search(r"= f(add|sub|mul) .*<\d+ x float>", function.inspect_llvm(signature))
+
+
+# -- copies, and states that are loaded -------------------------------------------------------------------------------
+
+
+def regression(features=3):
+    x = np.linspace(-1, 1, 8 * features, dtype=np.float32).reshape(8, features)
+    return x, x.sum(axis=1, keepdims=True)
+
+
+def steps(net, optimizer, n, features=3):
+    """Steps by hand on one minibatch; the parameters after each."""
+    (x, y), loss, found = regression(features), MeanSquaredError(), []
+    for _ in range(n):
+        net.zero_grad()
+        loss.fprop(net.fprop(x), y)
+        net.bprop(loss.bprop())
+        optimizer.update(net)
+        found.append(net.flat_parameters.copy())
+    return found
+
+
+STATEFUL = [lambda: SGD(lr=0.1, momentum=0.9), lambda: Adam(lr=0.1, ema=0.5), lambda: Adagrad(lr=0.1)]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("make", STATEFUL)
+def test_copies_stay_a_pair(make, order):
+    """A copied net and optimizer take the steps that the originals take, and neither moves the other."""
+    net, optimizer = Sequential(Linear(3, 1)), make()
+    steps(net, optimizer, 3)
+    pair = copy.deepcopy([net, optimizer][::order])[::order]
+    with optimizer.evaluated_weights(net), pair[1].evaluated_weights(pair[0]):
+        assert np.array_equal(net.flat_parameters, pair[0].flat_parameters), "averages are a pair's, too"
+    found, again = steps(*pair, 3), copy.deepcopy(optimizer)
+    assert np.array_equal(found, steps(net, optimizer, 3))
+    assert not np.array_equal(found[0], steps(pair[0].copy(), make(), 1)[0]), "it would be so with a new optimizer"
+    with pytest.raises(ValueError, match=rf"^{type(optimizer).__name__}: cannot load the state: \w+ has shape \(4,\)"):
+        again.attach(Sequential(Linear(5, 1)))
+    with pytest.raises(ValueError, match="cannot load the state"):  # and not from new at the second attempt
+        again.attach(Sequential(Linear(5, 1)))
+    again.reset()
+    again.attach(Sequential(Linear(5, 1)))
+
+
+@pytest.mark.parametrize("gone", [True, False])
+@pytest.mark.parametrize("make", STATEFUL)
+def test_a_used_optimizer_that_loads_a_state_for_another_net(make, gone):
+    """The state is of the next net, unless a step with the old one comes before."""
+    net, optimizer, used, old = Sequential(Linear(3, 1)), make(), make(), Sequential(Linear(3, 1))
+    steps(net, optimizer, 3)
+    twin = net.copy()
+    steps(old, used, 5)
+    if gone:
+        del old
+        gc.collect()
+    used.load_state_dict(optimizer.state_dict())
+    assert used.state_dict().keys() == optimizer.state_dict().keys()
+    assert np.array_equal(steps(twin, used, 2), steps(net, optimizer, 2))
+    other = twin.copy()
+    assert np.array_equal(steps(other.copy(), used, 1), steps(other, make(), 1)), "after steps it starts anew"
+
+
+def test_a_copy_of_lbfgs_goes_on():
+    (x, y), loss = regression(), MeanSquaredError()
+    net, optimizer = Sequential(Linear(3, 4), Tanh(), Linear(4, 1)), LBFGS(max_iter=2)
+
+    def minimize(net, optimizer):
+        def closure():
+            net.zero_grad()
+            value = loss.fprop(net.fprop(x), y)
+            net.bprop(loss.bprop())
+            return value
+
+        return optimizer.minimize(net, closure)
+
+    minimize(net, optimizer)
+    pair = copy.deepcopy((net, optimizer))
+    assert minimize(*pair) == minimize(net, optimizer)
+    assert np.array_equal(pair[0].flat_parameters, net.flat_parameters)

@@ -1,5 +1,6 @@
 """`Trainer.fit`: what it learns, in which order, and that the seed alone decides."""
 
+import copy
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -7,8 +8,26 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from bprop.datasets import ArrayDataset, Dataset, epoch_order
-from bprop.modules import Linear, Module, Parameter, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed
-from bprop.trainers import SGD, Callback, Trainer, compile_step
+from bprop.modules import (
+    BatchNorm1d,
+    Dropout,
+    Linear,
+    Module,
+    Parameter,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Tanh,
+    manual_seed,
+)
+from bprop.trainers import (
+    SGD,
+    Adam,
+    Callback,
+    ConstantSchedule,
+    ExponentialSchedule,
+    Trainer,
+    compile_step,
+)
 
 
 class Shift(Module):
@@ -221,3 +240,82 @@ def test_a_net_with_a_module_in_python():
     for row, wanted in zip(made.history, compiled.history, strict=True):
         assert row["train_loss"] == pytest.approx(wanted["train_loss"], abs=1e-5)
         assert row["train_accuracy"] == wanted["train_accuracy"]
+
+
+# -- copies -----------------------------------------------------------------------------------------------------------
+
+
+class Counting(Callback):
+    """Remembers what it has seen, and whom it serves."""
+
+    def on_fit_start(self, trainer):
+        self.trainer, self.epochs = trainer, getattr(self, "epochs", 0)
+
+    def on_epoch_end(self, trainer, row):
+        self.epochs += 1
+
+
+class Copying(Callback):
+    """Copies the trainer in the middle of its fit."""
+
+    def on_epoch_end(self, trainer, row):
+        if row["epoch"] == 2 and not hasattr(self, "copy"):
+            self.copy = None
+            self.copy = copy.deepcopy(trainer)
+
+
+def scheduled(*callbacks):
+    manual_seed(3)
+    net = Sequential(Linear(4, 8), BatchNorm1d(8), Dropout(0.3), Tanh(), Linear(8, 3))
+    schedules = {"optimizer.lr": ExponentialSchedule(0.8), "model.2.p": ConstantSchedule(0.5, 2)}
+    optimizer = Adam(lr=0.02, ema=0.9)
+    return Trainer(net, SoftmaxCrossEntropy(), optimizer, callbacks=callbacks, schedules=schedules, quiet=True)
+
+
+def losses(trainer):
+    return [row["train_loss"] for row in trainer.history]
+
+
+def test_a_copy_goes_on_as_the_original_would():
+    """Between two fits: the same bits, by parts of its own, which its own schedules move."""
+    data, made = three_corners(), scheduled(Counting())
+    made.fit(data, epochs=3)
+    other, net = copy.deepcopy((made, made.model))
+    assert other.model is net
+    assert other.callbacks[0].trainer is other
+    assert np.array_equal(other.predict(data[0]), made.predict(data[0])), "by the averaged weights"
+    owners = {id(part) for part in (other.optimizer, other.loss, *other.model.all_modules())}
+    assert all(id(setting.owner) in owners for setting in other.timetable.settings)
+    before = made.model.flat_parameters.copy(), losses(made)
+    other.fit(data, epochs=2)
+    assert (made.optimizer.lr, made.model[2].p, other.optimizer.lr) == (0.02, 0.3, 0.02)
+    assert np.array_equal(made.model.flat_parameters, before[0])
+    assert (losses(made), made.epoch, other.epoch, made.callbacks[0].epochs) == (before[1], 3, 5, 3)
+    made.fit(data, epochs=2)
+    assert np.array_equal(made.model.flat_parameters, other.model.flat_parameters)
+    assert losses(made) == losses(other)
+
+
+def test_a_copy_within_a_fit_finishes_it():
+    data, made = three_corners(), scheduled(Copying())
+    made.fit(data, epochs=5)
+    other = made.callbacks[0].copy
+    assert (other.epoch, made.epoch) == (2, 5)
+    other.fit(data, epochs=5)
+    assert losses(made) == losses(other)
+    assert np.array_equal(made.model.flat_parameters, other.model.flat_parameters)
+
+
+def test_a_callback_that_cannot_be_copied():
+    made = scheduled(Callback())
+    made.callbacks[0].file = (n for n in range(3))
+    with pytest.raises(TypeError, match=r"^Trainer: its callback Callback cannot be copied: cannot pickle 'generator'"):
+        copy.deepcopy(made)
+
+
+def test_a_copied_step_goes_on():
+    x, y = three_corners()
+    step = compile_step(Sequential(Linear(4, 3)), SoftmaxCrossEntropy(), Adam(lr=0.1))
+    step(x, y)
+    other = copy.deepcopy(step)
+    assert [step(x, y), step(x, y)] == [other(x, y), other(x, y)]

@@ -79,7 +79,7 @@ def go_back(trainer, state: dict[str, Any]) -> None:
     """Give the trainer what `snapshot` gave."""
     trainer.model.load_state_dict(state["model"])
     trainer.model.load_counters(state["counters"])
-    trainer.optimizer.load_state_dict(state["optimizer"])
+    trainer.optimizer.put_state(state["optimizer"])  # not a state for another net that may come
 
 
 def replay(trainer, state: dict[str, Any]) -> Step:

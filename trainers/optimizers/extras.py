@@ -54,7 +54,9 @@ class Extras(Stateful):
         groups: Sequence[Group] = (),
     ):
         super().__init__()
-        vars(self).update(_vector=None, _plan=None, _loaded=None, _scheduled=frozenset(), _groups=tuple(groups))
+        vars(self).update(
+            _vector=None, _plan=None, _loaded=None, _digest=None, _scheduled=frozenset(), _groups=tuple(groups)
+        )
         vars(self).update(_rules=(), _decoupled=bool(decoupled_weight_decay), _decay=decay)
         owner = type(self).__name__
         not_negative(owner, weight_decay=weight_decay, l1=l1)
@@ -198,6 +200,8 @@ class Extras(Stateful):
     @contextmanager
     def evaluated_weights(self, net: Module) -> Iterator[None]:
         """Within this context the net has its averaged weights, if this optimizer keeps them for it."""
+        if self._vector is None and self._loaded is not None:  # of a copy, or of a file
+            self.attach(net)
         vector = net.flat_parameters
         ours = self._vector is not None and self._vector() is vector
         if not ours or not self._in_use("ema") or self.averaged[0] == 0:

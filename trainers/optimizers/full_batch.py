@@ -137,10 +137,7 @@ class FullBatch(Optimizer):
         state = self._memory if self._loaded is None else self._loaded
         return {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in state.items()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        if self._vector is None:
-            vars(self)["_loaded"] = dict(state)
-            return
+    def put_state(self, state: dict[str, Any]) -> None:
         size = self.total.size
         for name, value in state.items():
             if isinstance(value, np.ndarray) and value.shape[-1] != size:

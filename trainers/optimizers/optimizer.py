@@ -1,5 +1,6 @@
 """The base class of optimizers: like modules, they are methods that the engine compiles into the step."""
 
+import hashlib
 import inspect
 import weakref
 from typing import Any
@@ -18,6 +19,15 @@ from .extras import IDLE, Extras
 from .groups import OWN, rules
 
 
+def state_digest(state: dict[str, Any]) -> bytes:
+    """Tells whether a state has changed."""
+    found = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        found.update(f"{name} {value!r}".encode() if not isinstance(value, np.ndarray) else name.encode())
+        found.update(np.ascontiguousarray(value).tobytes() if isinstance(value, np.ndarray) else b"")
+    return found.digest()
+
+
 class Optimizer(Extras):
     """A rule that changes parameters by their gradients.
 
@@ -26,7 +36,8 @@ class Optimizer(Extras):
     `**common` and hands it to `super().__init__`, it has the settings of all optimizers: see `Extras`.
 
     From outside, `optimizer.update(net)` applies it to a net by hand. An optimizer serves one net at a time; given
-    another, or one with more or fewer parameters, it starts anew.
+    another, or one with more or fewer parameters, it starts anew. A state that was loaded, and that of a copy, serves
+    the first net that the optimizer meets after that, which must fit it.
     """
 
     framework_base = True
@@ -46,6 +57,7 @@ class Optimizer(Extras):
         vector = net.flat_parameters
         if self._vector is not None and self._vector() is vector:
             return
+        state = self._waiting_state()
         parameters = tuple(rules(type(self).__name__, net, self._groups, self._decay))
         if self._decoupled and not hasattr(self, "lr"):
             raise ValueError(f"{type(self).__name__}: it has no lr, which decoupled weight decay needs")
@@ -54,9 +66,28 @@ class Optimizer(Extras):
         self._lay_out(vector)
         self.start(vector)
         vars(self).update((name, self._laid(value)) for name, value in list(vars(self).items()))
-        if self._loaded is not None:
-            state, vars(self)["_loaded"] = self._loaded, None
-            self.load_state_dict(state)
+        vars(self).update(_loaded=None, _digest=None)
+        if state is not None:
+            try:
+                self.put_state(state)
+            except ValueError:  # which is raised at the next attempt, too, in place of a start without this state
+                vars(self).update(_vector=None, _loaded=state)
+                raise
+
+    def _waiting_state(self) -> dict[str, Any] | None:
+        """The state that the next net begins with: one that was loaded, if no step has been taken since."""
+        if self._loaded is None and self._digest is not None and state_digest(self.state_dict()) == self._digest:
+            return self.state_dict()
+        return self._loaded
+
+    def copied(self) -> None:
+        """Keep what the original has gathered for the first net that this copy meets, such as a copy of the net."""
+        state = self._loaded if self._vector is None else self.state_dict()
+        vars(self).update(_vector=None, _plan=None, _loaded=state, _digest=None)
+
+    def reset(self) -> None:
+        """Forget the net and all that has been gathered: the next net starts anew."""
+        vars(self).update(_vector=None, _plan=None, _loaded=None, _digest=None)
 
     def _laid(self, value):
         """The value; if it is a number for each parameter, a copy that lies well in memory."""
@@ -107,13 +138,18 @@ class Optimizer(Extras):
         return {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave; before the first net is known, it waits for it.
+        """Take over what `state_dict` gave; it is for the net that is served, or for another that is met before a step.
 
-        Errors: ValueError (and nothing changed) if names or shapes differ.
+        Errors: ValueError (and nothing changed) if names or shapes differ; before a net is known, when it is met.
         """
-        if self._vector is None:
-            vars(self)["_loaded"] = dict(state)
+        if self._vector is None or self._vector() is None:  # no net yet, or one that is gone
+            vars(self).update(_vector=None, _loaded=dict(state))
             return
+        self.put_state(state)
+        vars(self)["_digest"] = state_digest(self.state_dict())
+
+    def put_state(self, state: dict[str, Any]) -> None:
+        """Take over a state of the net that is served; errors as of `load_state_dict`."""
         own = self.state_dict()
         refuse_differences(type(self).__name__, "state", own, state)
         for name, value in own.items():
