@@ -29,6 +29,13 @@ def float_type(array: np.ndarray) -> np.dtype[Any]:
     return np.dtype(np.float64 if array.dtype.kind == "f" and array.dtype.itemsize > 4 else np.float32)
 
 
+def input_type(array: np.ndarray) -> np.dtype[Any]:
+    """How inputs are kept: bytes, whole numbers as int64, all others as `float_type` says."""
+    if array.dtype.kind in "iu":
+        return np.dtype(np.uint8 if array.dtype == np.uint8 else np.int64)
+    return float_type(array)
+
+
 def check_finite(name: str, array: np.ndarray) -> None:
     """Refuse an array that holds NaN or infinity, and name the first row that does."""
     if array.dtype.kind != "f":
@@ -41,19 +48,32 @@ def check_finite(name: str, array: np.ndarray) -> None:
             raise ValueError(f"ArrayDataset: row {row} of {name} holds NaN or infinity, expected finite numbers")
 
 
-def count_classes(labels: np.ndarray, classes: int | None) -> int:
-    """Number of classes, after a look at every label: int64, 1-D, in 0..classes-1."""
-    if labels.ndim != 1:
-        n, shape = len(labels), labels.shape
-        raise ValueError(f"ArrayDataset: whole-number y has shape {shape}, expected class labels of shape ({n},)")
+def count_classes(labels: np.ndarray, classes: int | None, ignore_index: int | None = None) -> int:
+    """Number of classes, after a look at every label (N, ...): 0..classes-1, or the one that counts nothing."""
+    counted = labels if ignore_index is None else labels[labels != ignore_index]
     if classes is None:
-        classes = max(int(labels.max()) + 1, 1)
+        classes = max(int(counted.max(initial=0)) + 1, 1)
     classes = whole_number("ArrayDataset", "classes", classes, least=1)
     wrong = (labels < 0) | (labels >= classes)
+    if ignore_index is not None:
+        wrong &= labels != ignore_index
     if wrong.any():
-        row = wrong.argmax()
-        raise ValueError(f"ArrayDataset: row {row} of y has label {labels[row]}, expected 0 to {classes - 1}")
+        place = tuple(np.argwhere(wrong)[0])
+        hint = "; ignore_index names a label that counts nothing" if labels[place] < 0 else ""
+        hint += ", and numbers to predict are given as floats" if hint and labels.ndim > 1 else ""
+        raise ValueError(
+            f"ArrayDataset: row {place[0]} of y has label {labels[place]}, expected 0 to {classes - 1}{hint}"
+        )
     return classes
+
+
+def whole_labels(y: np.ndarray) -> np.ndarray:
+    """Labels that are floating point as whole numbers; ValueError that names the first row with another."""
+    wrong = np.argwhere(np.floor(y) != y)
+    if wrong.size:
+        row, value = wrong[0][0], y[tuple(wrong[0])]
+        raise ValueError(f"ArrayDataset: row {row} of y has label {value:g}, expected a whole number")
+    return y.astype(np.int64)
 
 
 def checked_weights(values: ArrayLike, n: int) -> np.ndarray:

@@ -17,7 +17,9 @@ from .array_checks import (
     checked_weights,
     count_classes,
     float_type,
+    input_type,
     real_numbers,
+    whole_labels,
 )
 from .checks import finite_number, whole_number
 from .order import epoch_order
@@ -30,14 +32,15 @@ class ArrayDataset:
 
     `ds[rows]` is a pair of new arrays: x * scale + shift in the floating point type `ds.dtype`, and y.
 
-    Shapes: x (N, ...), kept as uint8, float32 or float64 (other numbers become float32); y (N,) whole
+    Shapes: x (N, ...), kept as uint8, int64 (all other whole numbers), float32 or float64; y (N, ...) whole
         numbers are class labels, kept as int64; y (N, ...) floating point is kept as float32 or float64.
         An array that already has its dtype and is C-contiguous is not copied, so it may lie in a file.
     Args: sample_weight (N,): how much each sample counts in losses and metrics, kept as float32 or float64;
         scale, shift: applied to every minibatch, so that images stay uint8 in memory; classes: number of
-        classes, default the largest label plus one; None with floating point y; target_mean, target_std:
-        what was done to y, which y * target_std + target_mean undoes, for figures in the units of the
-        source.
+        classes, default the largest label plus one, None with floating point y; where it is given, whole
+        numbers in floating point are labels, too; ignore_index: a label that counts nothing and is no class;
+        target_mean, target_std: what was done to y, which y * target_std + target_mean undoes, for figures
+        in the units of the source.
     Errors: TypeError for arrays that do not hold real numbers; ValueError for different lengths, an
         empty set, NaN or infinity (names the first such row), labels that are not in 0..classes-1 (names
         row and label), weights that are negative or all 0.
@@ -52,21 +55,24 @@ class ArrayDataset:
         scale: float = 1.0,
         shift: float = 0.0,
         classes: int | None = None,
+        ignore_index: int | None = None,
         target_mean: float = 0.0,
         target_std: float = 1.0,
     ) -> None:
         x, y = real_numbers("x", x), real_numbers("y", y)
         if len(x) != len(y):
             raise ValueError(f"ArrayDataset: x has {len(x)} samples and y has {len(y)}, expected as many")
+        if classes is not None and y.dtype.kind == "f":
+            check_finite("y", y)
+            y = whole_labels(y)
         labels = y.dtype.kind in "bui"
-        self.x = np.ascontiguousarray(x, dtype=x.dtype if x.dtype == np.uint8 else float_type(x))
+        self.x = np.ascontiguousarray(x, dtype=input_type(x))
         self.y = np.ascontiguousarray(y, dtype=np.int64 if labels else float_type(y))
         self.scale = finite_number("ArrayDataset", "scale", scale)
         self.shift = finite_number("ArrayDataset", "shift", shift)
         self.dtype = float_type(self.x)
-        self.classes = count_classes(self.y, classes) if labels else None
-        if classes is not None and not labels:
-            raise ValueError(f"ArrayDataset: classes is {classes} but y has dtype {y.dtype}, expected whole numbers")
+        self.ignore_index = ignore_index
+        self.classes = count_classes(self.y, classes, ignore_index) if labels else None
         self.target_mean = finite_number("ArrayDataset", "target_mean", target_mean)
         self.target_std = finite_number("ArrayDataset", "target_std", target_std)
         check_finite("x", self.x)
@@ -93,13 +99,28 @@ class ArrayDataset:
     def __getitem__(self, rows: Rows) -> Pair:
         """The samples of a slice or a 1-D index array as new arrays (x (B, ...) of `dtype`, y (B, ...))."""
         rows = checked_rows(rows)
+        return self.inputs(rows), self.y[rows].copy() if isinstance(rows, slice) else self.y[rows]
+
+    def inputs(self, rows: Rows, *, whole: bool = False) -> np.ndarray:
+        """The inputs of these rows, a new array (B, ...) of `dtype`; `whole` leaves whole numbers as they are."""
+        rows = checked_rows(rows)
         cut = isinstance(rows, slice)  # NumPy returns a view of a slice, a copy of anything else
+        if whole and self.x.dtype.kind in "iu" and self.scale == 1.0 and self.shift == 0.0:
+            return self.x[rows].astype(np.int64, copy=cut)
         x = self.x[rows].astype(self.dtype, copy=cut)
         if self.scale != 1.0:
             x *= self.dtype.type(self.scale)
         if self.shift != 0.0:
             x += self.dtype.type(self.shift)
-        return x, self.y[rows].copy() if cut else self.y[rows]
+        return x
+
+    def with_labels(self, ignore_index: int | None = None) -> ArrayDataset:
+        """The same with targets that are whole numbers as class labels, if they are floating point; x is shared."""
+        labelled = copy.copy(self)
+        labelled.y = np.ascontiguousarray(self.y, np.int64)
+        labelled.ignore_index = ignore_index
+        labelled.classes = count_classes(labelled.y, None, ignore_index)
+        return labelled
 
     def take(self, rows: Rows) -> ArrayDataset:
         """The samples of a slice (its memory is shared) or of a 1-D index array (copied), as a data set."""

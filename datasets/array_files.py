@@ -36,6 +36,7 @@ class ArrayFiles(Dataset):
         scale: float,
         shift: float,
         classes: int | None,
+        ignore_index: int | None,
     ) -> None:
         who = type(self).__name__
         for part, (x, y), size in (("valid", valid, valid_size), ("test", test, test_size)):
@@ -45,7 +46,7 @@ class ArrayFiles(Dataset):
                 raise ValueError(f"{who}: both {part}_x and {part}_size are given, expected one of them")
         self.arrays = {"train": train, "valid": valid, "test": test}
         self.valid_size, self.test_size = valid_size, test_size
-        self.scale, self.shift, self.stated_classes = scale, shift, classes
+        self.scale, self.shift, self.stated_classes, self.ignore_index = scale, shift, classes, ignore_index
 
     @abstractmethod
     def read(self, name: Name) -> np.ndarray:
@@ -70,7 +71,8 @@ class ArrayFiles(Dataset):
     @cached_property
     def classes(self) -> int | None:  # type: ignore[override]
         y = self._pair[1]
-        return count_classes(y, self.stated_classes) if y.dtype.kind in "bui" and y.size else self.stated_classes
+        labels = y.dtype.kind in "bui" and y.size
+        return count_classes(y, self.stated_classes, self.ignore_index) if labels else self.stated_classes
 
     @cached_property
     def train(self) -> ArrayDataset:
@@ -101,7 +103,8 @@ class ArrayFiles(Dataset):
             return None
         pair = self._pair if part == "train" else (self.read(x), self.read(y))
         try:
-            return ArrayDataset(*pair, scale=self.scale, shift=self.shift, classes=self.classes)
+            options = {"scale": self.scale, "shift": self.shift}
+            return ArrayDataset(*pair, classes=self.classes, ignore_index=self.ignore_index, **options)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{error}; x is {self.where(x)} and y {self.where(y)}") from None
 
@@ -109,10 +112,10 @@ class ArrayFiles(Dataset):
 class NpyDataset(ArrayFiles):
     """Inputs and targets in two .npy files, which may be larger than memory.
 
-    Shapes: x (N, ...) uint8, float32 or float64; y (N,) whole numbers are labels, (N, ...) floats a regression.
+    Shapes: x (N, ...) uint8, int64, float32 or float64; y (N, ...) whole numbers are labels, floats a regression.
     Args: x, y: paths; valid_x, valid_y, test_x, test_y: those of other parts; valid_size, test_size: or how many of the
         last samples are these parts (int, or float for a fraction); memory_map: leave the arrays in their files; scale,
-        shift, classes: as of `ArrayDataset`.
+        shift, classes, ignore_index: as of `ArrayDataset`; in a config the last is by default that of the loss.
     Errors: FileNotFoundError; ValueError that names a damaged file, and for a mapped x of another type or order.
     """
 
@@ -131,17 +134,25 @@ class NpyDataset(ArrayFiles):
         scale: float = 1.0,
         shift: float = 0.0,
         classes: int | None = None,
+        ignore_index: int | None = None,
     ) -> None:
         names = [None if path is None else str(path) for path in (valid_x, valid_y, test_x, test_y)]
         options = {"valid_size": valid_size, "test_size": test_size, "scale": scale, "shift": shift}
-        super().__init__((str(x), str(y)), (names[0], names[1]), (names[2], names[3]), classes=classes, **options)
+        super().__init__(
+            (str(x), str(y)),
+            (names[0], names[1]),
+            (names[2], names[3]),
+            classes=classes,
+            ignore_index=ignore_index,
+            **options,
+        )
         self.memory_map = memory_map
 
     def read(self, name: Name) -> np.ndarray:
         array = read_npy(str(name), memory_map=self.memory_map)
         large = array.ndim != 1  # what has one axis may be copied
-        if self.memory_map and large and array.dtype not in (np.uint8, np.float32, np.float64):
-            kinds = "uint8, float32 or float64"
+        if self.memory_map and large and array.dtype not in (np.uint8, np.int64, np.float32, np.float64):
+            kinds = "uint8, int64, float32 or float64"
             raise ValueError(
                 f"{name}: holds {array.dtype}, expected {kinds}; 'memory_map: false' reads and converts it"
             )
@@ -159,10 +170,10 @@ class NpzDataset(ArrayFiles):
     A net of several inputs or answers names several arrays for x or y, such as `x=["picture", "notes"]`: they stand
     side by side, as by `side_by_side`, and the net takes them apart by NarrowTable, its loss by LossPart.
 
-    Shapes: x (N, ...), y (N,) whole numbers are labels, (N, ...) floats a regression; of several arrays (N, ΣK).
+    Shapes: x (N, ...), y (N, ...) whole numbers are labels, floats a regression; of several arrays (N, ΣK).
     Args: path: of the file; x, y, valid_x, valid_y, test_x, test_y: names of its arrays, or lists of names; valid_size,
         test_size: or how many of the last samples are these parts (int, or float for a fraction); scale, shift,
-        classes: as of `ArrayDataset`.
+        classes, ignore_index: as of `ArrayDataset`; in a config the last is by default that of the loss.
     Errors: FileNotFoundError; ValueError that names a damaged file, the arrays of one that lacks a name, and arrays of
         different lengths.
     """
@@ -182,9 +193,12 @@ class NpzDataset(ArrayFiles):
         scale: float = 1.0,
         shift: float = 0.0,
         classes: int | None = None,
+        ignore_index: int | None = None,
     ) -> None:
         options = {"valid_size": valid_size, "test_size": test_size, "scale": scale, "shift": shift}
-        super().__init__((x, y), (valid_x, valid_y), (test_x, test_y), classes=classes, **options)
+        super().__init__(
+            (x, y), (valid_x, valid_y), (test_x, test_y), classes=classes, ignore_index=ignore_index, **options
+        )
         self.path = path
 
     def read(self, name: Name) -> np.ndarray:

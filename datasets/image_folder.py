@@ -14,7 +14,7 @@ from .array_dataset import ArrayDataset
 from .checks import whole_number
 from .npy import read_npy
 from .order import epoch_order
-from .pictures import Listing, class_folders, listed, read_picture
+from .pictures import Listing, class_folders, colour_of, listed, read_picture
 from .split import SPLIT_EPOCH, in_proportion, split_sizes
 from .split_dataset import SplitDataset, ThreeParts
 
@@ -22,18 +22,20 @@ from .split_dataset import SplitDataset, ThreeParts
 class ImageFolder(SplitDataset):
     """Pictures in the folders of a folder, such as `root/cat/1.png`, each named by its class.
 
-    Class k is the k-th folder in the order of names. Folders in a class's folder are read, too; files and folders whose
-    names begin with a dot are not.
+    Class k is the k-th folder in the order of names. Folders in a class's folder are read, too, and links are followed,
+    but for those to a folder on the way; files and folders whose names begin with a dot are not.
 
     Shapes: x (N, channels, H, W), uint8 in memory, pixel / 255 as float32 in minibatches; y (N,) labels.
     Args: root: the folder, `~` is the home folder; size: height and width, or one for both, to which each picture is
         scaled, its surplus cut off evenly; None if all are of one size; channels: 3 for colours, 1 for grey;
         valid_size, test_size: a fraction (float) or a number of pictures (int), stratified by class; test_root: the
         folder of the test part, with the same classes; cache: a folder for the decoded pictures, from where they are
-        mapped, not held in memory; it may be deleted; seed: of the split.
+        mapped, not held in memory; it may be deleted; background: the colour behind pictures that are transparent, a
+        name or such as #ff8000; seed: of the split.
     Errors: FileNotFoundError for a folder that is not there; ValueError for settings out of range, fewer than two
-        classes, a class without pictures, another file than a picture, a damaged one (named), and pictures of several
-        sizes where no size is given; ImportError without Pillow.
+        classes, a class without pictures, another file than a picture, a link to nothing, a damaged one (named), one of
+        numbers whose range is not known, and pictures of several sizes where no size is given; ImportError without
+        Pillow.
     """
 
     target_shape = ()
@@ -49,6 +51,7 @@ class ImageFolder(SplitDataset):
         test_size: float = 0.0,
         test_root: str | Path | None = None,
         cache: str | Path | None = None,
+        background: str = "white",
         seed: int = 0,
     ) -> None:
         if channels not in (1, 3):
@@ -63,6 +66,8 @@ class ImageFolder(SplitDataset):
         self.valid_size, self.test_size = valid_size, test_size
         self.test_root = None if test_root is None else Path(test_root).expanduser()
         self.cache = None if cache is None else Path(cache).expanduser()
+        colour_of("ImageFolder", background)
+        self.background = background
         self.seed = whole_number("ImageFolder", "seed", seed)
 
     @cached_property
@@ -78,7 +83,7 @@ class ImageFolder(SplitDataset):
         if self.size is not None:
             return (self.channels, *self.size)
         path = self._files[0][0]
-        return read_picture(path, str(path), self.channels).shape
+        return read_picture(path, str(path), self.channels, None, self.background).shape
 
     @cached_property
     def test(self) -> ArrayDataset | None:
@@ -125,7 +130,7 @@ class ImageFolder(SplitDataset):
         """The pictures (N, C, H, W) of some files."""
         x = np.empty((len(files), *self.input_shape), np.uint8) if out is None else out
         for n, (path, _) in enumerate(files):
-            picture = read_picture(path, str(path), self.channels, self.size)
+            picture = read_picture(path, str(path), self.channels, self.size, self.background)
             if picture.shape != self.input_shape:
                 height, width = self.input_shape[1:]
                 raise ValueError(
@@ -139,7 +144,7 @@ class ImageFolder(SplitDataset):
         """The pictures in a file of the cache, made if it is not there; its name is a digest of what they depend on."""
         assert self.cache is not None
         facts = [(str(path), (found := path.stat()).st_size, found.st_mtime_ns) for path, _ in files]
-        name = hashlib.sha256(repr((facts, self.input_shape, self.size)).encode()).hexdigest()[:16]
+        name = hashlib.sha256(repr((facts, self.input_shape, self.size, self.background)).encode()).hexdigest()[:16]
         path = self.cache / f"{name}.npy"
         if not path.is_file():
             self.cache.mkdir(parents=True, exist_ok=True)

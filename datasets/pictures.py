@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,44 +12,113 @@ import numpy as np
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 Listing = list[tuple[Path, int]]  # files and their classes
-GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
+GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+BITS_PER_SAMPLE, SAMPLE_FORMAT = 258, 339  # of a TIFF
 
 
 def read_picture(
-    source: Path | bytes, name: str, channels: int | None = None, size: tuple[int, int] | None = None
+    source: Path | bytes,
+    name: str,
+    channels: int | None = None,
+    size: tuple[int, int] | None = None,
+    background: str = "white",
 ) -> np.ndarray:
     """A picture as bytes (channels, H, W): grey, or red, green and blue.
 
     Args: source: a file or its content; name: what errors call it; channels: 1 or 3, None for what the file has; size:
-        (H, W) to which it is scaled, and of which what juts out is cut off evenly.
-    A picture that a camera has turned is turned back; of several in one file the first is taken; 16 bits become 8.
-    Errors: ImportError without Pillow; FileNotFoundError; ValueError for what is no whole picture.
+        (H, W) to which it is scaled, and of which what juts out is cut off evenly; background: what is seen through a
+        picture that is transparent.
+    A picture that a camera has turned is turned back; of several in one file the first is taken; 16 bits become 8, and
+    floating point numbers from 0 to 1 become 0 to 255.
+    Errors: ImportError without Pillow; FileNotFoundError; ValueError for what is no whole picture, and for numbers
+        whose range no file states: whole ones of 32 bits, and floating point ones beyond 0 to 1.
     """
     pillow = need_pillow(name)
     content = source if isinstance(source, bytes) else source.read_bytes()
+    colour = colour_of(name, background)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about odd headers and many pixels
             with pillow.open(io.BytesIO(content)) as opened:
-                return pixels_of(opened, channels, size)
+                return pixels_of(opened, channels, size, colour)
+    except RangeError as error:
+        raise ValueError(f"{name}: {error}") from None
     except Exception as error:  # damaged files raise anything
         reason = "is no picture that Pillow knows" if "cannot identify" in str(error) else str(error)
         raise ValueError(f"{name}: {reason or type(error).__name__}, expected a whole picture") from None
 
 
-def pixels_of(opened: Any, channels: int | None, size: tuple[int, int] | None) -> np.ndarray:
+class RangeError(ValueError):
+    """Numbers of which it is not known how bright they are."""
+
+
+def colour_of(who: str, name: str) -> tuple[int, int, int]:
+    """Red, green and blue of a colour such as `white` or `#ff8000`; ValueError for another word."""
+    if name == "white":
+        return (255, 255, 255)
+    from PIL import ImageColor
+
+    try:
+        return ImageColor.getrgb(name)[:3]
+    except (ValueError, AttributeError):
+        wanted = "the name of a colour such as white, or #ffffff"
+        raise ValueError(f"{who}: background is {name!r}, expected {wanted}") from None
+
+
+def pixels_of(opened: Any, channels: int | None, size: tuple[int, int] | None, background) -> np.ndarray:
     """The bytes of an image of Pillow's."""
     from PIL import Image, ImageOps
 
     grey = opened.mode in GREY
     image = ImageOps.exif_transpose(opened)
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
-        image = Image.fromarray((np.clip(np.asarray(image), 0, 65535) // 256).astype(np.uint8))
+    if image.mode.startswith(("I", "F")):
+        image = Image.fromarray(as_bytes(opened, image, background))
+    if is_transparent(image):
+        image = on_background(image, background)
+        grey = grey and len(set(background)) == 1
     image = image.convert("L" if channels == 1 or (channels is None and grey) else "RGB")
     if size is not None and (image.height, image.width) != size:
         image = ImageOps.fit(image, size[::-1], Image.Resampling.BILINEAR)
     pixels = np.asarray(image)
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
+
+
+def as_bytes(opened: Any, image: Any, background) -> np.ndarray:
+    """Brightness of more than 8 bits as bytes, which Pillow would cut off at 255; RangeError for an unknown range.
+
+    A grey level that stands for what is transparent becomes the background's brightness.
+    """
+    values = np.asarray(image)
+    through = image.info.get("transparency")
+    if values.dtype.kind == "f":
+        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+            said = f"floating point numbers from {values.min():g} to {values.max():g}"
+            raise RangeError(f"{said}, expected 0 to 1, or bytes")
+        return np.round(values * 255).astype(np.uint8)
+    tags = getattr(opened, "tag_v2", {})
+    bits = tags.get(BITS_PER_SAMPLE, (16,))[0] if tags else 16
+    signed = tags.get(SAMPLE_FORMAT, (1,))[0] == 2 if tags else False
+    if bits > 16 or signed or values.min() < 0 or values.max() > 65535:
+        kind = f"{'signed ' if signed else ''}whole numbers of {bits} bits from {values.min()} to {values.max()}"
+        raise RangeError(f"{kind}, of which no range is known, expected 8 or 16 bits without a sign")
+    pixels = (values // 256).astype(np.uint8)
+    if isinstance(through, int):
+        pixels[values == through] = round(sum(background) / 3)
+    return pixels
+
+
+def is_transparent(image: Any) -> bool:
+    """Whether something behind an image of Pillow's would be seen."""
+    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+
+
+def on_background(image: Any, colour) -> Any:
+    """An image in front of a colour."""
+    from PIL import Image
+
+    image = image.convert("RGBA")
+    behind = Image.new("RGBA", image.size, (*colour, 255))
+    return Image.alpha_composite(behind, image).convert("RGB")
 
 
 def need_pillow(who: str) -> Any:
@@ -66,6 +136,7 @@ def class_folders(root: Path) -> list[Path]:
         raise FileNotFoundError(f"ImageFolder: there is no folder {root}")
     entries = sorted(entry for entry in root.iterdir() if not entry.name.startswith("."))
     for entry in entries:
+        refuse_dangling(entry)
         if entry.is_file() and entry.suffix.lower() in SUFFIXES:
             raise ValueError(f"ImageFolder: {entry} lies in no class's folder, expected {root}/CLASS/{entry.name}")
     folders = [entry for entry in entries if entry.is_dir()]
@@ -81,8 +152,12 @@ def listed(root: Path) -> Listing:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder, and of those in it, in the order of their names."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not hidden(path.relative_to(folder)))
+    """The pictures of a folder, and of those in it, in the order of their names; links are followed.
+
+    Errors: ValueError for files that are no pictures by their names, for links to nothing, and for no pictures.
+    """
+    above = {identity(parent) for way in (folder.absolute(), folder.resolve()) for parent in way.parents}
+    paths = sorted(files_in(folder, above))
     for path in paths:
         if path.suffix.lower() not in SUFFIXES:
             raise ValueError(f"{path} is no picture by its name, expected {', '.join(SUFFIXES)}")
@@ -91,6 +166,28 @@ def pictures_in(folder: Path) -> list[Path]:
     return paths
 
 
-def hidden(path: Path) -> bool:
-    """Whether a file, or a folder on the way to it, has a name that begins with a dot."""
-    return any(part.startswith(".") for part in path.parts)
+def identity(folder: Path) -> tuple[int, int]:
+    """What is the same for all ways to one folder."""
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
+def files_in(folder: Path, above: set[tuple[int, int]]) -> list[Path]:
+    """The files in a folder and in those inside, but for hidden ones; a link to a folder `above` is not followed."""
+    place = identity(folder)
+    if place in above:
+        return []  # that would never end
+    paths = []
+    for name in os.listdir(folder):
+        path = folder / name
+        if name.startswith("."):
+            continue
+        refuse_dangling(path)
+        paths += files_in(path, above | {place}) if path.is_dir() else [path]
+    return paths
+
+
+def refuse_dangling(path: Path) -> None:
+    """ValueError for a link to what is not there."""
+    if path.is_symlink() and not path.exists():
+        raise ValueError(f"{path} is a link to {os.readlink(path)}, which is not there, expected a picture or a folder")

@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .engine.calls import as_input
+from .engine.calls import as_inputs
 from .engine.stateful import stored_names
 from .engine.tables import changed, is_table, leaves, like, named, shape_of
 from .gradient_report import GradientEntry
@@ -23,7 +23,7 @@ class Subject:
     def __init__(self, module: Module, arguments, random: np.random.Generator):
         self.module, self.random = module.copy().to(np.float64), random
         self.module.zero_grad()
-        given = [as_input(self.module, k, value) for k, value in enumerate(arguments)]
+        given = as_inputs(self.module, arguments)
         self.arguments = [changed(np.copy, value) for value in given]
         self.x = changed(np.copy, self.arguments[0])
         self.counters = [

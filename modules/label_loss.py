@@ -1,54 +1,173 @@
-"""What losses against labels have in common: weights of classes, a label that counts nothing, checks."""
+"""What losses against labels have in common: the axis of the classes, their weights, a label that counts nothing."""
 
 import numpy as np
 
+from .kernels.buffers import as_rows, flat, reuse, reuse_like
+from .kernels.class_axis import class_axis_of, copy_from_rows, copy_to_rows
 from .loss import Loss, Reduction, refuse_targets, weights_of_classes
 
 
 class LabelLoss(Loss):
     """Base of the losses of classifiers: y (N, ..., K) against labels (N, ...), whole numbers 0..K-1.
 
-    Args: class_weights: K numbers of at least 0; ignore_index: a label whose rows count nothing; reduction: mean or
-        sum.
+    A loss defines `fprop_rows(rows, target, samples, sample_weight, grad_rows) -> value`, which sees the scores as
+    rows (R, K), the labels (R,), and writes grad_rows (R, K); and for products with a Hessian
+    `hessian_rows(rows, target, v_rows, change)`.
+
+    Args: class_weights: K numbers of at least 0; ignore_index: a label whose rows count nothing; class_axis: the axis
+        of y that holds the scores, such as 1 for y (N, K, H, W) of a Conv2d and labels (N, H, W); None is the last,
+        and refuses shapes that axis 1 fits as well; of y (N, K) it is always the last; reduction: mean or sum.
     """
 
     label_arguments = (1,)
     takes_sample_weight = True
+    divides_by_class_weights = True  # whether a mean is over the weights of the labels' classes
 
     def __init__(
         self,
         class_weights: list[float] | None = None,
         ignore_index: int | None = None,
         reduction: Reduction = "mean",
+        class_axis: int | None = None,
     ):
         super().__init__(reduction)
-        self.class_weights = weights_of_classes(type(self).__name__, "class_weights", class_weights)
-        self.ignore_index = ignore_index
+        who = type(self).__name__
+        self.class_weights = weights_of_classes(who, "class_weights", class_weights)
+        self.ignore_index = whole_or_none(who, "ignore_index", ignore_index)
+        self.class_axis = whole_or_none(who, "class_axis", class_axis)
+        if self.class_axis == 0:
+            raise ValueError(f"{who}: class_axis is 0, the axis of the samples, expected another")
+        self.axis = None if class_axis in (None, -1) else class_axis  # None: compiled without copies
         self.grad_y, self.scales = np.empty((0, 0)), np.empty(0)
+        self.rows = self.grad_rows = self.target_rows = np.empty((0, 0))
+
+    def fprop(self, y, target, sample_weight=None):
+        self.grad_y = reuse_like(self.grad_y, y)
+        if self.axis is None:
+            rows, grad_rows = as_rows(y), as_rows(self.grad_y)
+            if target.ndim == y.ndim:
+                return self.fprop_rows(rows, as_rows(target), y.shape[0], sample_weight, grad_rows)
+            return self.fprop_rows(rows, flat(target), y.shape[0], sample_weight, grad_rows)
+        classes = y.shape[class_axis_of(self.axis, y.ndim)]
+        self.rows = reuse(self.rows, (y.size // classes, classes), y.dtype)
+        self.grad_rows = reuse_like(self.grad_rows, self.rows)
+        copy_to_rows(y, classes, self.axis, self.rows)
+        value = self.fprop_moved(y, target, sample_weight)
+        copy_from_rows(self.grad_rows, self.axis, self.grad_y)
+        return value
+
+    def fprop_moved(self, y, target, sample_weight):
+        """`fprop_rows` of scores that were copied to rows; distributions are copied likewise."""
+        if target.ndim == y.ndim:
+            self.target_rows = reuse(self.target_rows, self.rows.shape, target.dtype)
+            copy_to_rows(target, self.rows.shape[1], self.axis, self.target_rows)
+            return self.fprop_rows(self.rows, self.target_rows, y.shape[0], sample_weight, self.grad_rows)
+        return self.fprop_rows(self.rows, flat(target), y.shape[0], sample_weight, self.grad_rows)
 
     def bprop(self):
         return self.grad_y
 
+    def hessian_times(self, y, target, v):
+        """The change of grad_y along v, row by row, without weights."""
+        out = np.zeros(v.shape, v.dtype)
+        if self.axis is None:
+            if target.ndim == y.ndim:
+                self.hessian_rows(as_rows(y), as_rows(target), as_rows(v), as_rows(out))
+            else:
+                self.hessian_rows(as_rows(y), flat(target), as_rows(v), as_rows(out))
+            return out
+        v_rows, change = np.empty_like(self.rows), np.zeros_like(self.rows)
+        copy_to_rows(v, self.rows.shape[1], self.axis, v_rows)
+        if target.ndim == y.ndim:
+            self.hessian_rows(self.rows, self.target_rows, v_rows, change)
+        else:
+            self.hessian_rows(self.rows, flat(target), v_rows, change)
+        copy_from_rows(change, self.axis, out)
+        return out
+
+    # -- shapes and values, in plain Python --------------------------------------------------------------------------
+
+    def find_class_axis(self, ndim: int) -> int:
+        """The axis of the classes of a y of so many axes."""
+        if self.class_axis is None or ndim == 2:
+            return ndim - 1
+        if not -ndim < self.class_axis < ndim:
+            raise ValueError(f"{self.label()}: y has {ndim} axes, expected one more than class_axis at least")
+        return self.class_axis % ndim
+
+    def move_classes_last(self, y: np.ndarray) -> np.ndarray:
+        if self.class_axis is None or np.ndim(y) < 3:
+            return y
+        return np.moveaxis(y, self.find_class_axis(np.ndim(y)), -1)
+
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
-        if len(y_shape) < 2 or tuple(target_shape) != tuple(y_shape[:-1]):
-            wanted = f"target {tuple(y_shape[:-1])} (labels)"
-            raise ValueError(f"{self.label()}: y has shape {y_shape} and target {target_shape}, expected {wanted}")
+        self.check_label_shape(tuple(y_shape), tuple(target_shape))
         self.check_class_weights(y_shape)
         return ()
 
+    def check_label_shape(self, y_shape, target_shape) -> None:
+        """ValueError unless the target has the shape of y without its class axis, and no other axis would do."""
+        ndim = len(y_shape)
+        wanted = drop_axis(y_shape, self.find_class_axis(ndim)) if ndim > 1 else ()
+        both = self.class_axis is None and ndim > 2
+        other = both and target_shape == drop_axis(y_shape, 1)
+        if ndim > 1 and target_shape == wanted and not other:
+            return
+        said = f"{self.label()}: y has shape {y_shape} and target {target_shape}"
+        if other and target_shape == wanted:
+            choice = "class_axis=1 (as in PyTorch) or class_axis=-1"
+            raise ValueError(f"{said}: axis 1 or the last one may hold the classes, expected {choice}")
+        hint = "; class_axis=1 takes axis 1 for that of the classes" if other else ""
+        raise ValueError(f"{said}, expected {self.describe_target(y_shape, wanted)}{hint}")
+
+    def describe_target(self, y_shape, wanted) -> str:
+        """The targets that fit, in words."""
+        return f"target {wanted} (labels)"
+
     def check_class_weights(self, y_shape) -> None:
         """ValueError unless there is a class weight for each score."""
-        if self.class_weights is not None and len(self.class_weights) != y_shape[-1]:
-            raise ValueError(f"{self.label()}: y has {y_shape[-1]} scores, class_weights {len(self.class_weights)}")
+        classes = y_shape[self.find_class_axis(len(y_shape))]
+        if self.class_weights is not None and len(self.class_weights) != classes:
+            raise ValueError(f"{self.label()}: y has {classes} scores, class_weights {len(self.class_weights)}")
 
     def check_shapes(self, output_shape, target_shape, classes=None) -> None:
         self.check_arguments(output_shape, target_shape)
-        if classes is not None and output_shape[-1] != classes:
-            raise ValueError(f"{self.label()}: the net has {output_shape[-1]} outputs, the data {classes} classes")
+        outputs = output_shape[self.find_class_axis(len(output_shape))]
+        if classes is not None and len(target_shape) < len(output_shape) and outputs != classes:
+            raise ValueError(f"{self.label()}: the net has {outputs} outputs, the data {classes} classes")
 
     def check_targets(self, target, output_shape) -> None:
-        if target.dtype.kind in "iu":
-            inside = (target >= 0) & (target < output_shape[-1])
-            if self.ignore_index is not None:
-                inside |= target == self.ignore_index
-            refuse_targets(self, target, inside, f"0..{output_shape[-1] - 1}", "label")
+        if target.ndim == len(output_shape):
+            return  # distributions over the classes
+        classes = output_shape[self.find_class_axis(len(output_shape))]
+        inside = (target >= 0) & (target < classes)
+        if target.dtype.kind == "f":
+            inside &= np.floor(target) == target
+        if self.ignore_index is not None:
+            inside |= target == self.ignore_index
+        refuse_targets(self, target, inside, f"0..{classes - 1}", "label")
+
+    def count_samples(self, target, sample_weight=None) -> float:
+        if not self.averages or target.dtype.kind not in "iub":
+            return super().count_samples(target, sample_weight)
+        counts = np.ones(target.shape)
+        if self.class_weights is not None and self.divides_by_class_weights:
+            counts = self.class_weights[np.clip(target, 0, len(self.class_weights) - 1)].astype(np.float64)
+        if self.ignore_index is not None:
+            counts[target == self.ignore_index] = 0
+        counts = counts.reshape(len(counts), -1).sum(axis=1)
+        return float(counts.sum() if sample_weight is None else counts @ sample_weight.astype(np.float64))
+
+
+def drop_axis(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """A shape without one of its axes."""
+    return (*shape[:axis], *shape[axis + 1 :])
+
+
+def whole_or_none(who: str, name: str, value) -> int | None:
+    """A setting that is a whole number, as an int, or None; ValueError for anything else."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ValueError(f"{who}: {name} is {value!r}, expected a whole number or None")
+    return int(value)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .distributions import Categorical, Poisson
-from .kernels.buffers import as_rows, flat, reuse, reuse_like
+from .kernels.buffers import flat, reuse
 from .kernels.weights import fill_label_scales, weight_of
 from .label_loss import LabelLoss
 from .loss import Reduction, at_least, refuse_targets
@@ -20,36 +20,33 @@ class NegativeLogLikelihood(LabelLoss):
 
     Shapes: y (N, ..., K), target (N, ...) whole numbers 0..K-1, sample_weight (N,).
     Args: class_weights: v, K numbers of at least 0; ignore_index: a label whose rows count nothing; reduction: mean or
-        sum.
+        sum; class_axis: that of the K log-probabilities, by default the last (a LogSoftmax takes the last).
     Errors: ValueError for shapes that do not fit and for a label outside 0..K-1.
     Source: Goodfellow et al., Deep Learning, eq. 6.12; PyTorch's NLLLoss.
     """
 
     metrics = ("accuracy",)
 
-    def fprop(self, y, target, sample_weight=None):
-        self.grad_y = reuse_like(self.grad_y, y)
-        rows, grad_rows, labels = as_rows(y), as_rows(self.grad_y), flat(target)
-        self.scales = scales = reuse(self.scales, (labels.size,), y.dtype)
+    def fprop_rows(self, rows, target, samples, sample_weight, grad_rows):
+        self.scales = scales = reuse(self.scales, (rows.shape[0],), rows.dtype)
         weights = self.class_weights
         fill_label_scales(
-            scales, labels, y.shape[0], sample_weight, weights, self.ignore_index, y.shape[-1], self.averages
+            scales, target, samples, sample_weight, weights, self.ignore_index, rows.shape[1], self.averages
         )
-        total = y.dtype.type(0)
-        for n in range(labels.size):
+        total = rows.dtype.type(0)
+        for n in range(rows.shape[0]):
             grad_rows[n].fill(0)
             if scales[n] != 0:
-                scale = scales[n] * weight_of(weights, labels[n])
-                total -= scale * rows[n, labels[n]]
-                grad_rows[n, labels[n]] = -scale
+                scale = scales[n] * weight_of(weights, target[n])
+                total -= scale * rows[n, target[n]]
+                grad_rows[n, target[n]] = -scale
         return total
 
-    def hessian_times(self, y, target, v):
+    def hessian_rows(self, rows, target, v_rows, change):
         """0: the loss is linear in y."""
-        return np.zeros(v.shape, v.dtype)
 
     def distribution(self, y) -> Categorical:
-        return Categorical(y)
+        return Categorical(self.move_classes_last(y))
 
 
 class KLDivergence(SampleLoss):

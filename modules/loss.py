@@ -73,6 +73,14 @@ class Loss(Module):
     def check_targets(self, target, output_shape) -> None:
         """ValueError if a target's values are not allowed for outputs of this shape; names the first such row."""
 
+    def count_samples(self, target: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+        """What the mean over a minibatch counts when means are put together: its samples, or Σ w."""
+        return len(target) if sample_weight is None else float(sample_weight.sum(dtype=np.float64))
+
+    def move_classes_last(self, y: np.ndarray) -> np.ndarray:
+        """An output, or a distribution like it, with the axis of its classes at the end."""
+        return y
+
     def distribution(self, y):
         """The distribution of the target that an output y stands for, where the loss is a negative log-likelihood."""
         raise ValueError(f"{self.label()}: is not the likelihood of a distribution")

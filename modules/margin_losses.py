@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .kernels.buffers import as_rows, flat, reuse, reuse_like
+from .kernels.buffers import reuse
 from .kernels.elementary import sigmoid, softplus
 from .kernels.weights import fill_label_scales, weight_of
 from .label_loss import LabelLoss
@@ -123,13 +123,14 @@ class MultiMargin(LabelLoss):
 
     Shapes: y (N, ..., K), target (N, ...) whole numbers 0..K-1, sample_weight (N,). N counts all rows.
     Args: p: 1 or 2; margin: at least 0; class_weights: v, K numbers of at least 0; ignore_index: a label whose rows
-        count nothing; reduction: mean or sum.
+        count nothing; reduction: mean or sum; class_axis: that of the K scores, by default the last.
     Errors: ValueError for shapes that do not fit and for a label outside 0..K-1.
     Source: Weston and Watkins, Support Vector Machines for Multi-Class Pattern Recognition (1999); PyTorch's
         MultiMarginLoss.
     """
 
     metrics = ("accuracy",)
+    divides_by_class_weights = False
 
     def __init__(
         self,
@@ -138,25 +139,24 @@ class MultiMargin(LabelLoss):
         class_weights: list[float] | None = None,
         ignore_index: int | None = None,
         reduction: Reduction = "mean",
+        class_axis: int | None = None,
     ):
-        super().__init__(class_weights, ignore_index, reduction)
+        super().__init__(class_weights, ignore_index, reduction, class_axis)
         if p not in (1, 2):
             raise ValueError(f"MultiMargin: p is {p}, expected 1 or 2")
         self.p, self.margin = p, at_least("MultiMargin", "margin", margin, 0)
 
-    def fprop(self, y, target, sample_weight=None):
-        self.grad_y = reuse_like(self.grad_y, y)
-        rows, grad_rows, labels = as_rows(y), as_rows(self.grad_y), flat(target)
-        self.scales = reuse(self.scales, (labels.size,), y.dtype)
+    def fprop_rows(self, rows, target, samples, sample_weight, grad_rows):
+        self.scales = reuse(self.scales, (rows.shape[0],), rows.dtype)
         fill_label_scales(
-            self.scales, labels, y.shape[0], sample_weight, None, self.ignore_index, y.shape[-1], self.averages
+            self.scales, target, samples, sample_weight, None, self.ignore_index, rows.shape[1], self.averages
         )
-        total = y.dtype.type(0)
-        for n in range(labels.size):
+        total = rows.dtype.type(0)
+        for n in range(rows.shape[0]):
             grad_rows[n].fill(0)
             if self.scales[n] != 0:
-                scale = self.scales[n] * weight_of(self.class_weights, labels[n]) / y.shape[-1]
-                total += self.row(rows[n], labels[n], grad_rows[n], scale)
+                scale = self.scales[n] * weight_of(self.class_weights, target[n]) / rows.shape[1]
+                total += self.row(rows[n], target[n], grad_rows[n], scale)
         return total
 
     def row(self, y, label, grad_y, scale):
@@ -171,17 +171,14 @@ class MultiMargin(LabelLoss):
         grad_y[label] = -pull
         return scale * total
 
-    def hessian_times(self, y, target, v):
-        """2 v[t] (v_y[k] - v_y[t]) / K / N for each k short of the margin and p = 2; 0 for p = 1; without weights."""
-        out = np.zeros(v.shape, v.dtype)
-        rows, v_rows, change, labels = as_rows(y), as_rows(v), as_rows(out), flat(target)
-        for n in range(labels.size if self.p == 2 else 0):
-            label = labels[n]
+    def hessian_rows(self, rows, target, v_rows, change):
+        """2 v[t] (v_y[k] - v_y[t]) / K / N for each k short of the margin and p = 2; 0 for p = 1."""
+        for n in range(rows.shape[0] if self.p == 2 else 0):
+            label = target[n]
             if self.scales[n] != 0:
-                scale = 2 * self.scales[n] * weight_of(self.class_weights, label) / y.shape[-1]
-                for k in range(y.shape[-1]):
+                scale = 2 * self.scales[n] * weight_of(self.class_weights, label) / rows.shape[1]
+                for k in range(rows.shape[1]):
                     if k != label and self.margin - rows[n, label] + rows[n, k] > 0:
                         part = scale * (v_rows[n, k] - v_rows[n, label])
                         change[n, k] += part
                         change[n, label] -= part
-        return out

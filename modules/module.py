@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .engine import calls
+from .engine.errors import explain_index
 from .engine.stateful import plain_python
-from .engine.tables import is_table_of_shapes
+from .engine.tables import changed, is_table_of_shapes
 from .holding import Holder
 from .sharing import first_of
 
@@ -44,7 +45,9 @@ class Module(Holder):
     framework_base = True
     entry_points = ("fprop", "bprop")
     flags = FLAGS
-    label_arguments: tuple[int, ...] = ()  # positions of fprop's arguments that stay whole numbers
+    label_arguments: tuple[int, ...] = ()  # positions of fprop's arguments that are whole numbers, int64
+    passes_labels = False  # whether y is a part of x, so that labels stay labels
+    takes_distributions = False  # whether a label argument may be floats of the shape of the first one
     takes_gradient = True  # bprop(grad_y); a loss has bprop()
     locally_linear = False  # whether dy/dx is constant near almost all x, and there are no parameters
     estimates = False  # whether bprop is an estimate by design, which no derivative of fprop confirms
@@ -53,7 +56,7 @@ class Module(Holder):
 
     def __init__(self):
         super().__init__()
-        vars(self).update(_plans={}, _pending=None, _checked={})
+        vars(self).update(_plans={}, _pending=None, _checked={}, _labels=None)
         vars(self).update(training=True, accumulate=True, needs_grad_x=True)
 
     # -- what the author of a module writes ------------------------------------------------------------------------
@@ -74,9 +77,12 @@ class Module(Holder):
 
         A module that does not define it is tried on zeros.
         """
-        x = np.zeros(input_shape, self.dtype)
-        with plain_python(), np.errstate(all="ignore"):
-            y = self.copy().fprop(x)
+        x = np.zeros(input_shape, np.int64 if 0 in self.label_arguments else self.dtype)
+        try:
+            with plain_python(), np.errstate(all="ignore"):
+                y = self.copy().fprop(x)
+        except IndexError as error:
+            raise explain_index(self, error, x) from None
         if not isinstance(y, np.ndarray):
             raise TypeError(f"{self.label()}: fprop returns {type(y).__name__}, expected one array")
         return y.shape
@@ -95,6 +101,10 @@ class Module(Holder):
             said = " and ".join(map(str, shapes[0]))
             raise ValueError(f"{self.label()}: x is a table of arrays of shapes {said}, expected one array")
         return self.output_shape(*shapes)
+
+    def which_are_labels(self, x):
+        """For an array, or each of a table: whether it is to be whole numbers."""
+        return changed(lambda _: 0 in self.label_arguments, x)
 
     # -- calling -------------------------------------------------------------------------------------------------
 
@@ -126,14 +136,14 @@ class Module(Holder):
         super().changed()
         owner: Module | None = self
         while owner is not None:
-            vars(owner).update(_flat=None, _plans={}, _pending=None, _checked={})
+            vars(owner).update(_flat=None, _plans={}, _pending=None, _checked={}, _labels=None)
             owner = owner.parent  # type: ignore[assignment]
 
     def overtaken(self) -> None:
         vars(self)["_pending"] = None
 
     def copied(self) -> None:
-        vars(self).update(_flat=None, _plans={}, _pending=None, _checked={})
+        vars(self).update(_flat=None, _plans={}, _pending=None, _checked={}, _labels=None)
 
     # -- modes ---------------------------------------------------------------------------------------------------
 

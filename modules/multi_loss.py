@@ -55,7 +55,7 @@ class LossPart(Loss):
     def targets_in(self, target: np.ndarray) -> np.ndarray:
         """The loss's own targets among those of all."""
         target = target[:, self.target_columns[0]] if self.one_target else target[:, self.target_columns]
-        return target.astype(np.int64) if self.labels else target
+        return as_labels(target) if self.labels else target
 
     def fprop(self, y, target, sample_weight=None):
         self.grad_y = reuse_like(self.grad_y, y)
@@ -76,7 +76,7 @@ class LossPart(Loss):
     def chosen_target(self):
         """The loss's target: labels (N,), (N,) or (N, k)."""
         if self.labels is not None:
-            return self.target[:, 0].astype(np.int64)
+            return as_labels(self.target[:, 0])
         if self.one_target is not None:
             return self.target[:, 0].copy()
         return self.target
@@ -153,6 +153,7 @@ class MultiLoss(Loss):
         if len(kinds) > 1:
             raise ValueError("MultiLoss: some parts want labels, others numbers, expected a LossPart for each")
         self.label_arguments = parts[0].label_arguments
+        self.takes_distributions = all(part.takes_distributions for part in parts)
         self.takes_sample_weight = all(part.takes_sample_weight for part in parts)
         self.jit = all(part.jit for part in parts)
         self.grad_y = np.empty((0, 0))
@@ -248,6 +249,15 @@ def columns_of(name: str, columns: Columns) -> np.ndarray:
     if not found or min(found) < 0 or len(set(found)) < len(found) or len(found) < np.size(columns):
         raise ValueError(f"LossPart: {name} is {columns!r}, expected columns such as 0, [0, 2] or '0:3', each once")
     return np.array(found)
+
+
+def as_labels(column):
+    """Numbers (N,) as labels; ValueError for one with a fraction."""
+    labels = column.astype(np.int64)
+    for n in range(column.size):
+        if labels[n] != column[n]:
+            raise ValueError("a label is not a whole number")
+    return labels
 
 
 def take(x, columns, out):

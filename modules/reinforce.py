@@ -50,6 +50,7 @@ class Reinforce(Loss):
             raise ValueError(f"Reinforce: momentum is {momentum}, expected a number of at most 1")
         self.loss, self.baseline, self.normalize = loss, baseline, normalize
         self.label_arguments, self.jit = loss.label_arguments, loss.jit
+        self.takes_distributions = loss.takes_distributions
         self.running_mean, self.running_var = Buffer(np.zeros(1)), Buffer(np.zeros(1))
         self.columns = 2 if baseline == "input" else 1
         self.costs, self.errors = np.empty(0), np.empty(0)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .distributions import Categorical
-from .kernels.buffers import as_rows, flat, reuse, reuse_like
+from .kernels.buffers import reuse
 from .kernels.softmax import exp_row, log_sum_exp
 from .kernels.weights import fill_label_scales, fill_scales, weight_of
 from .label_loss import LabelLoss
@@ -22,13 +22,15 @@ class SoftmaxCrossEntropy(LabelLoss):
     Shapes: y (N, ..., K); target (N, ...) whole numbers 0..K-1, or (N, ..., K) floats; sample_weight (N,). N counts all
         rows; with weights it is Σₙ w[n] v[label n] for labels and Σₙ w[n] for distributions.
     Args: class_weights: K numbers of at least 0; label_smoothing: ε from 0 to 1, or None; ignore_index: a label whose
-        rows count nothing; reduction: mean or sum.
+        rows count nothing; reduction: mean or sum; class_axis: the axis of the K scores, such as 1 for y (N, K, H, W)
+        and labels (N, H, W), by default the last.
     Numerics: log-sum-exp with the row's largest score taken off.
     Errors: ValueError for shapes that do not fit and for a label outside 0..K-1.
     Source: Goodfellow et al., Deep Learning, eq. 6.30 and section 7.5.1; PyTorch's CrossEntropyLoss.
     """
 
     metrics = ("accuracy",)
+    takes_distributions = True
 
     def __init__(
         self,
@@ -36,57 +38,57 @@ class SoftmaxCrossEntropy(LabelLoss):
         label_smoothing: float | None = None,
         ignore_index: int | None = None,
         reduction: Reduction = "mean",
+        class_axis: int | None = None,
     ):
-        super().__init__(class_weights, ignore_index, reduction)
+        super().__init__(class_weights, ignore_index, reduction, class_axis)
         if label_smoothing is not None and not 0 <= label_smoothing <= 1:
             raise ValueError(f"SoftmaxCrossEntropy: label_smoothing is {label_smoothing}, expected 0 to 1")
         self.label_smoothing = float(label_smoothing) if label_smoothing else None  # None: compiled without it
 
-    def fprop(self, y, target, sample_weight=None):
-        self.grad_y = reuse_like(self.grad_y, y)
-        rows, grad_rows = as_rows(y), as_rows(self.grad_y)
-        self.scales = scales = reuse(self.scales, (rows.shape[0],), y.dtype)
+    def fprop_rows(self, rows, target, samples, sample_weight, grad_rows):
+        self.scales = scales = reuse(self.scales, (rows.shape[0],), rows.dtype)
         weights, smoothing = self.class_weights, self.label_smoothing
-        if target.ndim == y.ndim:
-            fill_scales(scales, y.shape[0], sample_weight, self.averages)
-            return against_distribution(rows, as_rows(target), scales, weights, smoothing, grad_rows)
-        labels = flat(target)
+        if target.ndim == rows.ndim:
+            fill_scales(scales, samples, sample_weight, self.averages)
+            return against_distribution(rows, target, scales, weights, smoothing, grad_rows)
         fill_label_scales(
-            scales, labels, y.shape[0], sample_weight, weights, self.ignore_index, y.shape[-1], self.averages
+            scales, target, samples, sample_weight, weights, self.ignore_index, rows.shape[1], self.averages
         )
-        return against_labels(rows, labels, scales, weights, smoothing, grad_rows)
+        return against_labels(rows, target, scales, weights, smoothing, grad_rows)
 
-    def hessian_times(self, y, target, v):
-        """mₙ (p v - p <p, v>), mₙ = Σₖ t[n, k] / N: the change of grad_y along v, row by row, without weights."""
-        out = np.empty(v.shape, v.dtype)
-        rows, v_rows, change = as_rows(y), as_rows(v), as_rows(out)
+    def hessian_rows(self, rows, target, v_rows, change):
+        """change[n] = mₙ (p v - p <p, v>), mₙ = Σₖ t[n, k] / N."""
         weights, smoothing = self.class_weights, self.label_smoothing
         for n in range(rows.shape[0]):
-            if target.ndim == y.ndim:
-                targets = as_rows(target)[n]
-                mass = mass_of(targets, weights, smoothing, y.dtype.type(0))
+            if target.ndim == rows.ndim:
+                mass = mass_of(target[n], weights, smoothing, rows.dtype.type(0))
             else:
-                mass = mass_of_label(flat(target)[n], rows.shape[1], weights, smoothing, y.dtype.type(0))
+                mass = mass_of_label(target[n], rows.shape[1], weights, smoothing, rows.dtype.type(0))
             _, total = exp_row(rows[n], change[n])
-            mean = y.dtype.type(0)
+            mean = rows.dtype.type(0)
             for k in range(rows.shape[1]):
                 change[n, k] /= total
                 mean += change[n, k] * v_rows[n, k]
             for k in range(rows.shape[1]):
                 change[n, k] *= self.scales[n] * mass * (v_rows[n, k] - mean)
-        return out
 
-    def check_arguments(self, y_shape, target_shape, weight_shape=None):
-        if len(y_shape) < 2 or tuple(target_shape) not in (tuple(y_shape), tuple(y_shape[:-1])):
-            raise ValueError(
-                f"{self.label()}: y has shape {y_shape} and target {target_shape}, "
-                f"expected target {tuple(y_shape[:-1])} (labels) or {tuple(y_shape)} (distributions)"
-            )
-        self.check_class_weights(y_shape)
-        return ()
+    def check_label_shape(self, y_shape, target_shape) -> None:
+        if len(y_shape) < 2 or target_shape != y_shape:
+            super().check_label_shape(y_shape, target_shape)
+
+    def describe_target(self, y_shape, wanted) -> str:
+        return f"target {wanted} (labels) or {y_shape} (distributions)"
+
+    def check_targets(self, target, output_shape) -> None:
+        super().check_targets(target, output_shape)
+        if target.ndim == len(output_shape) > 2 and self.class_axis is None:
+            along = [np.allclose(np.sum(target, axis=axis, dtype=np.float64), 1, atol=1e-3) for axis in (1, -1)]
+            if along == [True, False]:
+                said = f"{self.label()}: the targets {target.shape} add up to 1 along axis 1 and not along the last one"
+                raise ValueError(f"{said}, expected class_axis=1 for such distributions")
 
     def distribution(self, y) -> Categorical:
-        return Categorical(y)
+        return Categorical(self.move_classes_last(y))
 
 
 def mass_of(target, class_weights, smoothing, zero):

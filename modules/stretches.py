@@ -3,7 +3,7 @@
 import numpy as np
 
 from .joint import Joint
-from .kernels.buffers import flat, resized, reuse, reuse_like
+from .kernels.buffers import flat, resized, reuse
 
 
 class Slot(Joint):
@@ -75,6 +75,7 @@ class Layer(Joint):
 class Part(Joint):
     """A stretch of an axis: y[..., c, ...] = x[..., first + c, ...]; the gradients of all parts meet in one grad_x."""
 
+    passes_labels = True
     locally_linear = True
 
     def __init__(self, first: int, count: int, axis: int):
@@ -89,7 +90,7 @@ class Part(Joint):
         return self.y
 
     def bprop(self, grad_y, grad_x=None):  # type: ignore[override]
-        self.grad_x = reuse_like(self.grad_x, self.x) if grad_x is None else grad_x
+        self.grad_x = reuse(self.grad_x, self.x.shape, grad_y.dtype) if grad_x is None else grad_x
         put(flat(grad_y), flat(self.grad_x), self.first * inner(self.x, self.axis), outer(self.x, self.axis))
         return self.grad_x
 
@@ -102,6 +103,7 @@ class Part(Joint):
 class Pick(Joint):
     """One of the arrays that lie along the second axis: y = x[:, k]; the gradients of all meet in one grad_x."""
 
+    passes_labels = True
     locally_linear = True
 
     def __init__(self, k: int):
@@ -116,7 +118,7 @@ class Pick(Joint):
         return self.y
 
     def bprop(self, grad_y, grad_x=None):  # type: ignore[override]
-        self.grad_x = reuse_like(self.grad_x, self.x) if grad_x is None else grad_x
+        self.grad_x = reuse(self.grad_x, self.x.shape, grad_y.dtype) if grad_x is None else grad_x
         put(flat(grad_y), flat(self.grad_x), self.k * (grad_y.size // grad_y.shape[0]), grad_y.shape[0])
         return self.grad_x
 

@@ -123,7 +123,7 @@ def held(module: "Module", shape: tuple[int, ...]) -> dict[tuple[str, str, int],
     for each in unread:
         vars(each)["needs_grad_x"] = False
     earlier = {id(value): value for inside in copy.all_modules() for value in vars(inside).values()}
-    x = np.zeros(shape, np.int64 if 0 in asked[0].module.label_arguments else copy.dtype)
+    x = np.zeros(shape, np.int64 if 0 in copy.label_arguments else copy.dtype)
     values = {"x": x}
     with plain_python(), np.errstate(all="ignore"):
         for late in (0, 1):

@@ -4,6 +4,7 @@ The same two methods run the children as plain Python, write them into a plan, t
 which a module of one's own calls the container: only what `call` does with a child is different each time.
 """
 
+import contextlib
 import functools
 import weakref
 from collections.abc import Callable
@@ -77,6 +78,19 @@ class Wired(Module):
             return tuple(self._sum_of_two(call, f"{name}_{i}", *pair) for i, pair in enumerate(pairs))
         return call(self.joint(name, Sum), "bprop", a, b)
 
+    @property
+    def label_arguments(self) -> tuple[int, ...]:  # type: ignore[override]
+        """(0,) if all modules that read x first want whole numbers."""
+        if vars(self)["_labels"] is None:
+            vars(self)["_labels"] = (0,) if self.which_are_labels(None) is True else ()
+        return vars(self)["_labels"]
+
+    def which_are_labels(self, x):
+        inputs = changed(lambda _: Source(), x)
+        with contextlib.suppress(Exception):  # what does not fit is refused elsewhere
+            self.wire(note_readers, inputs)
+        return changed(Source.is_label, inputs)
+
     def children_inside(self):
         return {f"m{name}": module for name, module in self._modules.items()}
 
@@ -112,6 +126,29 @@ def write(operations, child: Module, method: str, *arguments):
     if method in ("fprop", "bprop"):
         return getattr(operations, method)(child, *arguments)
     return operations.call(child, method, *arguments)
+
+
+class Source:
+    """An array of a container's input, and of each module that reads it whether that wants labels."""
+
+    def __init__(self):
+        self.readers: list[bool] = []
+
+    def is_label(self) -> bool:
+        """Whether there are readers, and all want labels."""
+        return bool(self.readers) and all(self.readers)
+
+
+def note_readers(child: Module, method: str, *arguments):
+    """Note who reads which source; what takes an array apart passes its labels on."""
+    if isinstance(child, Wired) and method == "fprop":
+        return child.wire(note_readers, *arguments)
+    for k, argument in enumerate(arguments):
+        if isinstance(argument, Source):
+            if child.passes_labels and method == "fprop":
+                return argument
+            argument.readers.append(k in child.label_arguments and method == "fprop")
+    return Source()
 
 
 class Shape(tuple):

@@ -124,8 +124,9 @@ def minibatch(experiment, net: Module, loss: Loss, seed: int) -> tuple[np.ndarra
     """The first minibatch of a training, or as many rows of it as are enough."""
     train = experiment.dataset.train
     size = min(experiment.settings.get("batch_size", BATCH_SIZE), ROWS, len(train))
-    x, target = train[epoch_order(len(train), seed=seed, epoch=0)[:size]]
-    return as_input(net, 0, x), as_input(loss, 1, target)
+    rows = epoch_order(len(train), seed=seed, epoch=0)[:size]
+    x, target = as_input(net, 0, train.inputs(rows, whole=0 in net.label_arguments)), train.y[rows]
+    return x, as_input(loss, 1, target, len(net.one_output_shape(x.shape)))
 
 
 def recorded(net: Module, loss: Loss, arguments) -> list[tuple[str, Module, tuple]]:

@@ -34,11 +34,12 @@ class Evaluation:
     def figures(self, data: ArrayDataset, metrics: dict[str, Metric], threads: int) -> dict[str, Any]:
         """The mean loss and the metrics of a data set."""
         total, mass, outputs, weights = 0.0, 0.0, [], weights_of(data, self.loss)
+        whole = 0 in self.model.label_arguments
         with self._evaluating(threads):
             for rows in self._pieces(data):
-                y = self.model.fprop(data[rows][0])
+                y = self.model.fprop(data.inputs(rows, whole=whole))
                 weight = None if weights is None else weights[rows]
-                counts = len(y) if weight is None else float(weight.sum(dtype=np.float64))
+                counts = self.loss.count_samples(data.y[rows], weight)
                 total += float(self.loss(y, data.y[rows], weight)) * counts
                 mass += counts
                 outputs += [y] if metrics else []  # which may be larger than memory, as the data may
@@ -47,8 +48,9 @@ class Evaluation:
 
     def outputs(self, data: ArrayDataset, threads: int) -> np.ndarray:
         """What the net makes of the inputs of a data set (N, ...)."""
+        whole = 0 in self.model.label_arguments
         with self._evaluating(threads):
-            return np.concatenate([self.model.fprop(data[rows][0]) for rows in self._pieces(data)])
+            return np.concatenate([self.model.fprop(data.inputs(rows, whole=whole)) for rows in self._pieces(data)])
 
     @contextmanager
     def _evaluating(self, threads: int) -> Iterator[None]:

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..datasets import ArrayDataset, Dataset
+from ..datasets.array_checks import CHECKED_AT_ONCE
 from ..modules.kernels.threads import MOST_THREADS
+from ..modules.loss import Loss
+from ..modules.module import Module
 from .metrics import Metric, figures, find_metrics
 
 if TYPE_CHECKING:
@@ -14,15 +17,15 @@ if TYPE_CHECKING:
 Data = Dataset | ArrayDataset | tuple
 
 
-def training_parts(train: Data, valid: Data | None) -> tuple[ArrayDataset, ArrayDataset | None]:
+def training_parts(train: Data, valid: Data | None, loss: Loss) -> tuple[ArrayDataset, ArrayDataset | None]:
     """The training and the validation part of what a caller may give."""
     if valid is None and isinstance(train, Dataset):
         valid = train.valid
-    return one_part(train, "train"), None if valid is None else one_part(valid, "valid")
+    return one_part(train, "train", loss), None if valid is None else one_part(valid, "valid", loss)
 
 
-def one_part(data: Data, part: str) -> ArrayDataset:
-    """`data` as one ArrayDataset: the named part of a Dataset."""
+def one_part(data: Data, part: str, loss: Loss | None = None) -> ArrayDataset:
+    """`data` as one ArrayDataset: the named part of a Dataset; arrays may have the label that the loss ignores."""
     if isinstance(data, ArrayDataset):
         return data
     if isinstance(data, Dataset):
@@ -31,18 +34,16 @@ def one_part(data: Data, part: str) -> ArrayDataset:
             raise ValueError(f"Trainer: {type(data).__name__} has no {part} part")
         return chosen
     if isinstance(data, tuple | list) and len(data) in (2, 3):
-        return ArrayDataset(*data)
+        return ArrayDataset(*data, ignore_index=getattr(loss, "ignore_index", None))
     wanted = "a Dataset, an ArrayDataset or arrays (x, y) or (x, y, sample_weight)"
     raise TypeError(f"Trainer: data is {type(data).__name__}, expected {wanted}")
 
 
-def check_fit(train: ArrayDataset, epochs, batch_size, shuffle, balance, threads) -> None:
-    """ValueError for numbers out of range, and settings that exclude each other."""
+def check_fit(train: ArrayDataset, epochs, batch_size, threads) -> None:
+    """ValueError for numbers out of range."""
     check_epochs_and_threads(epochs, threads)
     if not whole(batch_size) or not 1 <= batch_size <= len(train):
         raise ValueError(f"Trainer: batch_size is {batch_size}, expected 1 to {len(train)}, the number of samples")
-    if balance and (train.classes is None or not shuffle):
-        raise ValueError("Trainer: balance is true, expected class labels, and shuffle to be true")
 
 
 def check_epochs_and_threads(epochs, threads) -> None:
@@ -51,6 +52,12 @@ def check_epochs_and_threads(epochs, threads) -> None:
         raise ValueError(f"Trainer: epochs is {epochs}, expected a whole number of at least 0")
     if threads is not None and (not whole(threads) or not 1 <= threads <= MOST_THREADS):
         raise ValueError(f"Trainer: threads is {threads}, expected a whole number from 1 to {MOST_THREADS}")
+
+
+def check_balance(train: ArrayDataset, shuffle: bool, balance: bool) -> None:
+    """ValueError for settings that exclude each other, and for data without classes to balance."""
+    if balance and (train.classes is None or train.y.ndim != 1 or train.y.min() < 0 or not shuffle):
+        raise ValueError("Trainer: balance is true, expected class labels, and shuffle to be true")
 
 
 def metrics_for(trainer: "Trainer", data: ArrayDataset, metrics) -> dict[str, Metric]:
@@ -63,6 +70,8 @@ def metrics_for(trainer: "Trainer", data: ArrayDataset, metrics) -> dict[str, Me
 def check_data(trainer: "Trainer", data: ArrayDataset, metrics: dict[str, Metric]) -> None:
     """ValueError for data that do not fit the net, the loss or a metric."""
     model, loss = trainer.model, trainer.loss
+    if 0 in model.label_arguments:
+        check_whole_inputs(model, data)
     output_shape = model.one_output_shape((1, *data.input_shape))
     loss.check_shapes(output_shape, (1, *data.target_shape), None)
     loss.check_targets(data.y, output_shape)
@@ -71,6 +80,31 @@ def check_data(trainer: "Trainer", data: ArrayDataset, metrics: dict[str, Metric
     if loss.dtype != model.dtype:
         loss.to(model.dtype)
     figures(metrics, loss, np.zeros(output_shape, model.dtype), data.y[:1], data)
+
+
+def check_whole_inputs(model: Module, data: ArrayDataset) -> None:
+    """ValueError for inputs that are scaled, or have fractions, where a net takes whole numbers."""
+    if (data.scale, data.shift) != (1, 0):
+        said = f"the inputs are scaled by {data.scale:g} and shifted by {data.shift:g}"
+        raise ValueError(f"Trainer: {said}, and {model.label()} takes whole numbers, expected scale 1 and shift 0")
+    if data.x.dtype.kind == "f":
+        rows = max(1, CHECKED_AT_ONCE // max(1, data.x.size // len(data)))
+        for first in range(0, len(data), rows):
+            piece = data.x[first : first + rows]
+            wrong = np.argwhere(np.floor(piece) != piece)
+            if wrong.size:
+                row, value = first + wrong[0][0], piece[tuple(wrong[0])]
+                raise ValueError(f"{model.label()}: x has {value:g} in row {row}, expected whole numbers")
+
+
+def as_labels(trainer: "Trainer", data: ArrayDataset) -> ArrayDataset:
+    """Data that were checked, with whole numbers that are floating point as labels where the loss takes labels."""
+    loss = trainer.loss
+    if 1 not in loss.label_arguments or data.y.dtype.kind != "f":
+        return data
+    output_shape = trainer.model.one_output_shape((1, *data.input_shape))
+    distributions = loss.takes_distributions and data.y.ndim == len(output_shape)
+    return data if distributions else data.with_labels(getattr(loss, "ignore_index", None))
 
 
 def check_monitors(trainer: "Trainer", valid: bool, metrics: dict[str, Metric]) -> None:

@@ -137,7 +137,7 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
     files: dict[str, list] = {}
     if isinstance(source, Path) and source.is_dir():
         paths = pictures_in(source)
-        x = np.concatenate([image(path.read_bytes(), str(path), units) for path in paths])
+        x = np.concatenate([image(path.read_bytes(), str(path), units, background_of(config)) for path in paths])
         files = {"file": [path.relative_to(source).as_posix() for path in paths]}
     else:
         name, content = ("the input", source) if isinstance(source, bytes) else (str(source), content_of(source))
@@ -170,7 +170,7 @@ def read_inputs(content: bytes, name: str, config: Config, preprocessing, units:
             raise ValueError(f"{name}: an array of {array.dtype} {array.shape}, expected numbers (N, ...)")
         return units.inputs(array)
     if pictured:
-        return image(content, name, units)
+        return image(content, name, units, background_of(config))
     table = config.specs["dataset"].arguments
     with as_file(content) as path:
         if content.startswith(ZIP):
@@ -215,7 +215,12 @@ def plain_table(content: bytes, name: str) -> np.ndarray:
     return np.array(table)
 
 
-def image(content: bytes, name: str, units: Units) -> np.ndarray:
+def background_of(config: Config) -> str:
+    """The colour that the data set of a run puts behind pictures that are transparent."""
+    return config.specs["dataset"].arguments.get("background", "white")
+
+
+def image(content: bytes, name: str, units: Units, background: str) -> np.ndarray:
     """One picture (1, C, H, W) as the data set would read it: brightness as its bytes, or 0 to 1 where it has none.
 
     It is grey or coloured as those of the training, and scaled to their size if they were.
@@ -223,7 +228,7 @@ def image(content: bytes, name: str, units: Units) -> np.ndarray:
     shape = tuple(units.shape or ())
     channels = shape[0] if len(shape) == 3 and shape[0] in (1, 3) else None
     size = (shape[1], shape[2]) if channels and units.scales_pictures else None
-    pixels = read_picture(content, name, channels, size)
+    pixels = read_picture(content, name, channels, size, background)
     if units.shape and (pixels.size != np.prod(shape) or (channels and pixels.shape != shape)):
         raise ValueError(f"{name}: a picture of shape {pixels.shape}, expected {shape} as in the training")
     if np.any(units.mean) or np.any(np.not_equal(units.std, 1)):

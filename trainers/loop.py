@@ -81,13 +81,13 @@ class Epoch:
     def _first(self, step: CompiledStep) -> tuple[np.ndarray, ...]:
         """The first minibatch, in the types that the step takes."""
         rows = self.order[: self.batch_size]
-        x, _ = self.data[rows]
+        x = self.data.inputs(rows, whole=0 in step.net.label_arguments)
         return step.arrays(x, self._targets(step)[rows], *self._weights(rows))
 
     def batch(self, step: CompiledStep, first: int) -> tuple[np.ndarray, ...]:
         """The minibatch at a place in the order, as the net sees it: x, y, and weights if there are any."""
         rows = self.order[first : first + self.batch_size]
-        x, y = self.data[rows]
+        x, y = self.data.inputs(rows, whole=0 in step.net.label_arguments), self.data.y[rows]
         return (step.augmentation(x, first), y, *self._weights(rows))
 
     def _weights(self, rows: np.ndarray) -> list[np.ndarray]:

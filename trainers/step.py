@@ -38,6 +38,7 @@ class CompiledStep:
         optimizer.schedule([name for owner, name in scheduled if owner is optimizer])
         self._plans: dict[tuple, StepPlan | None] = {}
         self._versions: tuple[int, ...] = ()
+        self._ndims: dict[tuple[int, ...], int] = {}
 
     def __deepcopy__(self, memo) -> "CompiledStep":
         """A step of copies of the net, the loss and the optimizer."""
@@ -59,13 +60,20 @@ class CompiledStep:
         """A minibatch in the types that the step takes; two arrays, or three if there are weights."""
         if self.loss.dtype != self.net.dtype:
             self.loss.to(self.net.dtype)
-        pair = as_input(self.net, 0, x), as_input(self.loss, 1, target)
+        x = as_input(self.net, 0, x)
+        pair = x, as_input(self.loss, 1, target, self._output_ndim(x) if self.loss.takes_distributions else None)
         return pair if sample_weight is None else (*pair, as_input(self.loss, 2, sample_weight))
+
+    def _output_ndim(self, x: np.ndarray) -> int | None:
+        """How many axes the net's output has, which tells distributions from labels."""
+        if x.shape not in self._ndims and len(x):
+            self._ndims[x.shape] = len(self.net.one_output_shape(x.shape))
+        return self._ndims.get(x.shape)
 
     def plan(self, *batch: np.ndarray) -> StepPlan | None:
         """The plan for minibatches of these types and shapes; None if numba is switched off."""
         if self._versions != (self.net._version, self.loss._version, self.optimizer._version):
-            self._plans = {}
+            self._plans, self._ndims = {}, {}
         key = (batch[0].shape, batch[1].shape, batch[-1].shape, len(batch), batch[1].dtype.char)
         if key not in self._plans:
             self._check(*batch)

@@ -17,7 +17,17 @@ from .callbacks import Callback
 from .checkpoints import read_checkpoint, write_checkpoint
 from .data_digests import data_digests
 from .evaluation import Evaluation
-from .given import Data, check_data, check_fit, check_monitors, metrics_for, one_part, training_parts
+from .given import (
+    Data,
+    as_labels,
+    check_balance,
+    check_data,
+    check_fit,
+    check_monitors,
+    metrics_for,
+    one_part,
+    training_parts,
+)
 from .metrics import Metric, MetricLike
 from .notice import say_epoch
 from .one_epoch import train_epoch
@@ -210,14 +220,14 @@ class Trainer:
 
     def evaluate(self, data: Data, *, metrics: list[MetricLike] | None = None) -> dict[str, Any]:
         """Mean loss and metrics of a data set, in evaluation mode. A Dataset stands for its test part."""
-        data = one_part(data, "test")
+        data = one_part(data, "test", self.loss)
         chosen = metrics_for(self, data, metrics)
-        return self._evaluation.figures(data, chosen, self.threads or 1)
+        return self._evaluation.figures(as_labels(self, data), chosen, self.threads or 1)
 
     def predict(self, x) -> np.ndarray:
         """The net's outputs (N, ...) in evaluation mode, for an array of inputs (N, ...), or for `evaluate`'s data."""
         if isinstance(x, Dataset | ArrayDataset | tuple):
-            data = one_part(x, "test")
+            data = one_part(x, "test", self.loss)
         else:
             x = np.atleast_1d(x)
             data = ArrayDataset(x, np.zeros(len(x), np.float32))
@@ -278,12 +288,15 @@ class Trainer:
         self, train: Data, valid: Data | None, epochs, batch_size, shuffle, balance, metrics, threads
     ) -> tuple[ArrayDataset, ArrayDataset | None, dict[str, Metric]]:
         """The parts of the data and the metrics; ValueError for what does not fit."""
-        train, valid = training_parts(train, valid)
-        check_fit(train, epochs, batch_size, shuffle, balance, threads)
+        train, valid = training_parts(train, valid, self.loss)
+        check_fit(train, epochs, batch_size, threads)
         chosen = metrics_for(self, train, metrics)
+        train = as_labels(self, train)
+        check_balance(train, shuffle, balance)
         self.augmentation.check(train.input_shape)
         if valid is not None:
             check_data(self, valid, chosen)
+            valid = as_labels(self, valid)
         check_monitors(self, valid is not None, chosen)
         return train, valid, chosen
 

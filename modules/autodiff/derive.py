@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.calls import as_input
+from ..engine.calls import as_inputs
 from ..engine.stateful import plain_python, stored_names
 from ..engine.tables import changed, leaves, like, named, shape_of
 from ..module import Module
@@ -122,7 +122,7 @@ def argument_names(function, count: int) -> list[str]:
 def run_module(trace: Trace, module: Module, arguments):
     """A copy's fprop with x and all parameters in the trace, as plain Python."""
     copy = module.copy().to(np.float64)
-    return run_traced(trace, copy, copy.fprop, [as_input(copy, k, argument) for k, argument in enumerate(arguments)])
+    return run_traced(trace, copy, copy.fprop, as_inputs(copy, arguments))
 
 
 def run_traced(trace: Trace, module: Module, fprop, arguments):

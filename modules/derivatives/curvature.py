@@ -39,8 +39,10 @@ class Curvature:
             if module.estimates:
                 raise ValueError(f"Curvature: {module.label()} estimates the gradient, whose changes mean nothing")
         self.net, self.loss = net.copy().to("float64"), loss.copy().to("float64")
-        self.x, self.target = checked_input(self.net, x), as_input(self.loss, 1, target)
-        self.loss.check_arguments(self.net.output_shape(self.x.shape), self.target.shape)
+        self.x = checked_input(self.net, x)
+        y_shape = self.net.output_shape(self.x.shape)
+        self.target = as_input(self.loss, 1, target, len(y_shape))
+        self.loss.check_arguments(y_shape, self.target.shape)
         self._start = self.net.counters()
         self.value = float("nan")
 

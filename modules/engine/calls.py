@@ -17,7 +17,7 @@ LARGE = 65535  # bytes: a copy of less costs no more than asking who holds it
 
 def fprop(module, raw, arguments):
     """Run a module forward on the caller's arrays; the result is the caller's own."""
-    arguments = [as_input(module, k, argument) for k, argument in enumerate(arguments)]
+    arguments = as_inputs(module, arguments)
     check_input(module, arguments)
     if not module.jit or jit_disabled():
         y, plan = changed(own_copy, raw(module, *arguments)), None
@@ -45,7 +45,8 @@ def bprop(module, raw, arguments):
     vars(module)["_pending"] = None
     if plan is None:
         grad_x = raw(module, *arguments)
-        if arguments and module.parent is not None and shape_of(grad_x) != input_shape:
+        labels = 0 in module.label_arguments
+        if arguments and module.parent is not None and not labels and shape_of(grad_x) != input_shape:
             raise wrong_shape(module, shape_of(grad_x), input_shape)
         return changed(own_copy, grad_x)
     return plan.bprop(module, *arguments)
@@ -56,18 +57,64 @@ def own_copy(value):
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
-def as_input(module, position, value):
-    """An array of numbers in the module's floating type, contiguous; labels stay whole numbers; likewise a table."""
+def as_inputs(module, arguments) -> list:
+    """All arguments of a module's fprop, in the types that it takes."""
+    first = as_input(module, 0, arguments[0])
+    ndim = getattr(first, "ndim", None)
+    return [first, *[as_input(module, k, argument, ndim) for k, argument in enumerate(arguments[1:], start=1)]]
+
+
+def as_input(module, position, value, ndim=None):
+    """An array of numbers in the module's floating type, contiguous; labels are whole numbers; likewise a table.
+
+    ndim: how many axes the first argument has, where a label argument may be a distribution with as many.
+    """
     wanted = INT64 if position in module.label_arguments else module._dtype
     if type(value) is np.ndarray and value.dtype == wanted and value.flags.c_contiguous:
         return value
     if is_table(value):
-        return tuple(as_input(module, position, item) for item in value)
+        labels = module.which_are_labels(value) if position == 0 else changed(lambda _: wanted is INT64, value)
+        return table_as_input(module, value, labels)
+    if (
+        wanted is INT64
+        and module.takes_distributions
+        and np.ndim(value) == ndim
+        and np.asarray(value).dtype.kind == "f"
+    ):
+        wanted = module._dtype
+    return as_array(module, position, value, wanted)
+
+
+def table_as_input(module, table, labels) -> tuple:
+    """The arrays of a table as a module takes them, some of which may be labels."""
+    return tuple(
+        table_as_input(module, item, label)
+        if is_table(item)
+        else as_array(module, 0, item, INT64 if label else module._dtype)
+        for item, label in zip(table, labels, strict=True)
+    )
+
+
+def as_array(module, position, value, dtype) -> np.ndarray:
+    """An array of numbers in this type, contiguous; labels are refused where they are no whole numbers."""
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{module.label()}: got an array of dtype {array.dtype}, expected numbers")
-    dtype = module._dtype if array.dtype.kind == "f" else wanted
+    if dtype is INT64 and array.dtype.kind == "f":
+        check_whole(module, position, array)
     return np.ascontiguousarray(array, dtype).reshape(array.shape)
+
+
+def check_whole(module, position: int, array: np.ndarray) -> None:
+    """ValueError that names the first row of labels with a fraction, or with what is no number."""
+    wide = array.astype(np.float64)
+    whole = (np.floor(wide) == wide) & (np.abs(wide) < 2.0**63)
+    if not whole.all():
+        place = tuple(np.argwhere(~whole)[0]) if array.ndim else ()
+        what, row = ("x has" if position == 0 else "label"), place[0] if place else 0
+        error = ValueError(f"{module.label()}: {what} {array[place]:g} in row {row}, expected whole numbers")
+        module.add_place(error)
+        raise error
 
 
 def check_input(module, arguments) -> None:

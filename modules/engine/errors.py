@@ -3,6 +3,8 @@
 import inspect
 import re
 
+import numpy as np
+
 from .state import WrongLayout
 from .stateful import Stateful, raw_method
 
@@ -99,3 +101,13 @@ def why(name: str, module: Stateful) -> str:
         return " (it belongs to the class: assign it to self in __init__)"
     value = vars(module).get(name)
     return f" (it is a {type(value).__name__})" if value is not None else ""
+
+
+def explain_index(module, error: IndexError, *arguments) -> IndexError:
+    """An error that says what x is where numbers of the net's type are used as indices; any other as it is."""
+    if "only integers" not in str(error) or module.label_arguments or not arguments:
+        return error
+    x = arguments[0]
+    what = f"x is {x.dtype} of shape {x.shape}" if isinstance(x, np.ndarray) else "x is a table"
+    hint = f"label_arguments = (0,) in class {type(module).__name__} keeps x whole numbers"
+    return IndexError(f"{module.label()}: {what}, and an index is no whole number; {hint}")

@@ -19,7 +19,7 @@ from ..kernels.translation import translation
 from . import cache
 from .compiler import compiled_method, free
 from .dependencies import names
-from .errors import cannot_compile, pass_on_layout
+from .errors import cannot_compile, explain_index, pass_on_layout
 from .kept_code import keep_kernels
 from .operations import Operation, Part, fuse, modules_of, parts
 from .printer import attributes, print_plan
@@ -211,6 +211,7 @@ class Plan:
                     and module in shapes
                     and arguments
                     and len(self.modules) > 1
+                    and 0 not in module.label_arguments
                     and np.shape(result) != shapes[module]
                 ):
                     raise wrong_shape(module, np.shape(result), shapes[module])
@@ -277,6 +278,10 @@ def run(operation: Operation, module: Stateful, arguments):
         with plain_python(), np.errstate(all="ignore"):  # compiled code warns of nothing
             result = getattr(module, operation.method)(*arguments)
         check_precision(module, operation.method, result, arguments)
+    except IndexError as error:
+        explained = explain_index(operation.module, error, *arguments)
+        operation.module.add_place(explained)
+        raise explained from error
     except Exception as error:
         operation.module.add_place(error)
         raise

@@ -17,8 +17,8 @@ LABELS = np.arange(10) % 3
         ("float32", "float32", "float32"),
         ("float64", "float64", "float64"),
         ("float16", "float32", "float32"),
-        ("int32", "float32", "float32"),
-        ("int8", "float32", "float32"),
+        ("int32", "int64", "float32"),
+        ("int8", "int64", "float32"),
         ("bool", "float32", "float32"),
         (">f8", "float64", "float64"),
         (">f4", "float32", "float32"),
@@ -174,10 +174,11 @@ WITH_NAN[[3, 4], 2] = np.nan
         ([1, 2, 3], [0, 5, 9], {"classes": 5}, ValueError, "row 1 of y has label 5, expected 0 to 4"),
         ([1, 2], [0, 0], {"classes": 0}, ValueError, "classes is 0, expected a whole number of at least 1"),
         ([1, 2], [0, 0], {"classes": 2.5}, ValueError, "classes is 2.5, expected a whole number"),
-        ([1, 2], [0.0, 1.0], {"classes": 2}, ValueError,
-         "classes is 2 but y has dtype float64, expected whole numbers"),
-        ([1, 2], [[0], [1]], {}, ValueError,
-         "whole-number y has shape (2, 1), expected class labels of shape (2,)"),
+        ([1, 2], [0.0, 0.5], {"classes": 2}, ValueError, "row 1 of y has label 0.5, expected a whole number"),
+        ([1, 2], [0.0, 2.0], {"classes": 2}, ValueError, "row 1 of y has label 2, expected 0 to 1"),
+        ([1, 2], [[0, 1], [1, -1]], {}, ValueError,
+         "row 1 of y has label -1, expected 0 to 1; ignore_index names a label that counts nothing, and numbers to "
+         "predict are given as floats"),
         (["1", "2"], [0, 1], {}, TypeError, "x has dtype <U1, expected whole or floating point numbers"),
         ([1, 2], ["cat", "dog"], {}, TypeError, "y has dtype <U3, expected whole or floating point numbers"),
         ([None, 2], [0, 1], {}, TypeError, "x has dtype object, expected whole or floating point numbers"),
@@ -246,3 +247,18 @@ def test_shuffled_order_is_a_function_of_seed_and_epoch():
 def test_refuses_a_batch_size_at_the_call(batch_size, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         ArrayDataset(IMAGES, LABELS).minibatches(batch_size)
+
+
+def test_labels_may_have_several_axes_and_one_that_counts_nothing():
+    ds = ArrayDataset(IMAGES[:2], [[0, 2], [-100, 1]], ignore_index=-100)
+    assert (ds.classes, ds.target_shape, ds.y.dtype) == (3, (2,), np.int64)
+    assert ArrayDataset(IMAGES[:2], [0, 255], ignore_index=255).classes == 1
+    assert ArrayDataset(IMAGES[:2], [0.0, 1.0], classes=3).classes == 3
+
+
+def test_whole_numbers_are_inputs_as_they_are():
+    ids = np.array([[0, 2**24 + 1]])
+    ds = ArrayDataset(ids, [0])
+    assert ds[:1][0].dtype == np.float32
+    assert np.array_equal(ds.inputs(slice(None), whole=True), ids)
+    assert ArrayDataset(ids, [0], scale=0.5).inputs([0], whole=True).dtype == np.float32

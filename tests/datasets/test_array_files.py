@@ -123,10 +123,10 @@ def test_what_cannot_stand_side_by_side(tmp_path):
     [
         (
             IMAGES.astype(np.int32),
-            "holds int32, expected uint8, float32 or float64; 'memory_map: false' reads and conv",
+            "holds int32, expected uint8, int64, float32 or float64; 'memory_map: false' reads and",
         ),
-        (TARGETS.astype(">f8"), "holds >f8, expected uint8, float32 or float64"),
-        (TARGETS.astype("f2"), "holds float16, expected uint8, float32 or float64"),
+        (TARGETS.astype(">f8"), "holds >f8, expected uint8, int64, float32 or float64"),
+        (TARGETS.astype("f2"), "holds float16, expected uint8, int64, float32 or float64"),
         (np.asfortranarray(TARGETS), "is in Fortran's order, expected C's; 'memory_map: false' reads and reorders it"),
         (np.array([[None], [1]]), "Array can't be memory-mapped: Python objects in dtype., expected a whole .npy file"),
     ],

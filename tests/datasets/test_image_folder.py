@@ -230,3 +230,111 @@ def test_without_pillow(root, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ImportError, match=r"png: pictures need Pillow: pip install 'bprop\[image\]'$"):
         load(ImageFolder(root))
+
+
+HALF = np.array([[0, 128, 255, 255]], np.uint8)  # how opaque four pixels are
+
+
+def rgba():
+    colours = np.zeros((1, 4, 4), np.uint8)
+    colours[0, :, 3], colours[0, 3, 0] = HALF, 200
+    return Image.fromarray(colours)
+
+
+def transparent(mode):
+    """Four pixels: one to look through, one half so, one black, one of its own colour; as far as the mode has these."""
+    image = rgba()
+    if mode in ("P", "RGB"):
+        kept = Image.fromarray(np.array([[[0, 0, 0], [9, 9, 9], [0, 0, 1], [200, 0, 0]]], np.uint8))
+        if mode == "P":
+            kept = kept.quantize(4)
+            kept.info["transparency"] = kept.getpixel((0, 0))
+        else:
+            kept.info["transparency"] = (0, 0, 0)
+        return kept
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])
+def test_transparent_pictures_stand_on_a_background(tmp_path, mode):
+    image = transparent(mode)
+    image.save(path := tmp_path / "x.png", **{k: v for k, v in image.info.items() if k == "transparency"})
+    white, grey = read_picture(path, "x", 3), read_picture(path, "x", 3, None, "#804020")
+    assert white[:, 0, 0].tolist() == [255, 255, 255]
+    assert grey[:, 0, 0].tolist() == [0x80, 0x40, 0x20]
+    assert white[:, 0, 2].max() <= 1
+    if mode in ("RGBA", "LA"):
+        assert white[0, 0, 1] == pytest.approx(127, abs=1)
+    assert read_picture(path, "x", 1)[0, 0, 0] == 255
+
+
+def test_a_background_is_a_colour(root, tmp_path):
+    with pytest.raises(ValueError, match=r"^ImageFolder: background is 'whit', expected the name of a colour such as"):
+        ImageFolder(root, background="whit")
+    for name in ("a", "b"):
+        for k in range(3):
+            (tmp_path / "set" / name).mkdir(parents=True, exist_ok=True)
+            rgba().save(tmp_path / "set" / name / f"{k}.png")
+    data = ImageFolder(tmp_path / "set", background="black", cache=tmp_path / "cache")
+    assert data.train.x[:, :, 0, 0].max() == 0
+    assert ImageFolder(tmp_path / "set", cache=tmp_path / "cache").train.x[:, :, 0, 0].min() == 255
+
+
+@pytest.mark.parametrize(
+    ("pixels", "suffix", "expected"),
+    [
+        (np.array([[0, 0x1234, 65535]], np.uint16), ".png", [0, 0x12, 255]),
+        (np.array([[0, 0x1234, 65535]], np.uint16), ".tif", [0, 0x12, 255]),
+        (np.array([[0, 0.5, 1]], np.float32), ".tif", [0, 128, 255]),
+    ],
+)
+def test_more_than_8_bits(tmp_path, pixels, suffix, expected):
+    Image.fromarray(pixels).save(path := tmp_path / f"x{suffix}")
+    assert read_picture(path, "x")[0, 0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (
+            np.array([[0, 2**20]], np.int32),
+            r"^x: (signed )?whole numbers of 32 bits from 0 to 1048576, of which no",
+        ),
+        (
+            np.array([[0, 7]], np.int32),
+            r"^x: (signed )?whole numbers of 32 bits from 0 to 7, of which no range",
+        ),
+        (np.array([[0, 255]], np.float32), r"^x: floating point numbers from 0 to 255, expected 0 to 1, or bytes$"),
+        (np.array([[-1, 1]], np.float32), r"^x: floating point numbers from -1 to 1, expected 0 to 1, or bytes$"),
+        (
+            np.array([[0, np.nan]], np.float32),
+            r"^x: floating point numbers from nan to nan, expected 0 to 1, or bytes",
+        ),
+    ],
+)
+def test_numbers_of_no_known_range(tmp_path, pixels, message):
+    Image.fromarray(pixels).save(path := tmp_path / "x.tif")
+    with pytest.raises(ValueError, match=message):
+        read_picture(path, "x")
+
+
+def test_links_are_followed_once(root, tmp_path):
+    x, _ = everything(ImageFolder(root))
+    (root / "cat").rename(tmp_path / "elsewhere")
+    (root / "cat").symlink_to(tmp_path / "elsewhere")
+    moved = tmp_path / "more"
+    moved.mkdir()
+    for path in sorted((root / "dog").iterdir())[:5]:
+        path.rename(moved / path.name)
+    (root / "dog" / "more").symlink_to(moved)
+    (root / "dog" / "again").symlink_to(root)  # a loop
+    (moved / "up").symlink_to(root / "dog")
+    found, _ = everything(ImageFolder(root))
+    assert len(found) == len(x)
+
+
+@pytest.mark.parametrize("place", ["dog/x.png", "bird"])
+def test_links_to_nothing_are_refused(root, place):
+    (root / place).symlink_to(root / "gone")
+    with pytest.raises(ValueError, match=rf"{place} is a link to .*gone, which is not there, expected a picture or"):
+        ImageFolder(root).train  # noqa: B018

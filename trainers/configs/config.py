@@ -10,7 +10,7 @@ from typing import Any
 
 from .catalog import PACKAGES, Catalog
 from .errors import ConfigError, Problem
-from .fitting import check_augment, check_fit, check_memory, check_schedules, prepare_callbacks
+from .fitting import check_augment, check_fit, check_memory, check_schedules, prepare_callbacks, share_ignore_index
 from .including import with_includes
 from .locating import find_config, read_text
 from .nodes import Node, read_yaml
@@ -92,6 +92,7 @@ class Config:
             vars(made["dataset"])["preprocessing"] = preprocessing
         for module in (made["model"], made["loss"]):
             module.to(self.dtype)
+        share_ignore_index(made["dataset"], made["loss"])
         check_fit(made["dataset"], made["model"], made["loss"], self.specs)
         batch_size = settings.get("batch_size", self.accepted_settings.named["batch_size"].default)
         check_memory(made["dataset"], made["model"], self.specs, batch_size)

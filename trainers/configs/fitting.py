@@ -16,7 +16,14 @@ from ..schedules.setting import find_settings
 from .errors import ConfigError
 from .specs import Spec
 
-__all__ = ["check_augment", "check_fit", "check_memory", "check_schedules", "prepare_callbacks"]
+__all__ = [
+    "check_augment",
+    "check_fit",
+    "check_memory",
+    "check_schedules",
+    "prepare_callbacks",
+    "share_ignore_index",
+]
 
 
 LARGE = 1000  # samples of a minibatch that a data set may not have
@@ -42,6 +49,12 @@ def check_fit(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> Non
         labels = dataset.classes is not None and not loss.label_arguments
         hint = f"the targets are labels of {dataset.classes} classes, which SoftmaxCrossEntropy takes" if labels else ""
         raise ConfigError([specs["loss"].problem(error, hint)]) from error
+
+
+def share_ignore_index(dataset: Any, loss: Any) -> None:
+    """Let a data set that knows no label which counts nothing know that of the loss."""
+    if getattr(dataset, "ignore_index", 0) is None:
+        dataset.ignore_index = getattr(loss, "ignore_index", None)
 
 
 def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: int) -> None:

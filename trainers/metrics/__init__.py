@@ -12,7 +12,7 @@ from ..guess import did_you_mean
 from .classification import F1, ConfusionMatrix, Precision, Recall, TopK, accuracy, error
 from .metric import FunctionMetric, Metric, MetricLike
 from .probabilistic import CalibrationError, brier, log_loss, roc_auc
-from .probabilities import numbers, scores, without_ignored
+from .probabilities import classes_last, numbers, scores, without_ignored
 from .regression import mae, r2, rmse
 
 __all__ = [
@@ -107,6 +107,7 @@ def figures(
 
     Rows whose label the loss ignores, and samples of weight 0, are left out; NaN where none remains.
     """
+    y, target, weights = classes_last(loss, y, target, weights)
     y, target, weights = without_ignored(loss, y, target, weights)
     expected = numbers(loss, y) if any(metric.of_numbers for metric in metrics.values()) else y
     found = {}

@@ -25,8 +25,17 @@ def classified(who: str, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray,
         return np.stack([1 - y, y], axis=-1), labels
     if target.shape not in (y.shape, y.shape[:-1]) or y.shape[-1] < 2:
         raise ValueError(f"{who}: y has shape {y.shape} and target {target.shape}, expected a score for each class")
-    labels = target.argmax(axis=-1) if target.ndim == y.ndim else target
-    return y.reshape(-1, y.shape[-1]), labels.reshape(-1).astype(np.int64)
+    labels = target.argmax(axis=-1) if target.ndim == y.ndim else whole_labels(who, target, y.shape[-1])
+    return y.reshape(-1, y.shape[-1]), labels.reshape(-1)
+
+
+def whole_labels(who: str, target: np.ndarray, classes: int) -> np.ndarray:
+    """Labels as int64; ValueError that names the first row with another than 0 to classes - 1."""
+    wrong = np.argwhere(~((target >= 0) & (target < classes) & (np.floor(target) == target)))
+    if wrong.size:
+        row, value = wrong[0][0], target[tuple(wrong[0])]
+        raise ValueError(f"{who}: label {value:g} in row {row}, expected 0..{classes - 1}")
+    return target.astype(np.int64)
 
 
 def average(values: np.ndarray, sample_weight: Weights) -> float:

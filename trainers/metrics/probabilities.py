@@ -7,6 +7,18 @@ from ...modules.loss import Loss
 from .metric import Metric
 
 
+def classes_last(
+    loss: Loss, y: np.ndarray, target: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Outputs (M, K), targets and weights of a loss whose classes stand along another axis than the last."""
+    moved = loss.move_classes_last(y)
+    if moved is y:
+        return y, target, weights
+    rows = moved.reshape(-1, moved.shape[-1])
+    target = loss.move_classes_last(target).reshape(rows.shape) if target.ndim == y.ndim else target.reshape(-1)
+    return rows, target, None if weights is None else np.repeat(weights, len(rows) // max(1, len(y)))
+
+
 def without_ignored(
     loss: Loss, y: np.ndarray, target: np.ndarray, weights: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

@@ -1,0 +1,39 @@
+"""Scores whose classes stand along any axis, copied to one row for each label, and back."""
+
+import numpy as np
+
+
+def class_axis_of(axis, ndim):
+    """The axis of the classes: of (N, K) always the last, else the one that is asked for, from the end if negative."""
+    return 1 if ndim == 2 else axis % ndim
+
+
+def split_shape(shape, axis):
+    """(before, after): how many numbers stand before an axis of a shape, and how many for each step along it."""
+    before = after = 1
+    for k in range(len(shape)):
+        if k < axis:
+            before *= shape[k]
+        elif k > axis:
+            after *= shape[k]
+    return before, after
+
+
+def copy_to_rows(x, classes, axis, rows):
+    """rows[b * after + a, k] = x[b, k, a], for x (before, classes, after) in the order of its memory."""
+    before, after = split_shape(x.shape, class_axis_of(axis, x.ndim))
+    blocks = np.ascontiguousarray(x).reshape((before, classes, after))
+    for b in range(before):
+        for k in range(classes):
+            for a in range(after):
+                rows[b * after + a, k] = blocks[b, k, a]
+
+
+def copy_from_rows(rows, axis, out):
+    """out[b, k, a] = rows[b * after + a, k], the inverse; out is C-contiguous."""
+    before, after = split_shape(out.shape, class_axis_of(axis, out.ndim))
+    blocks = out.reshape((before, rows.shape[1], after))
+    for b in range(before):
+        for k in range(rows.shape[1]):
+            for a in range(after):
+                blocks[b, k, a] = rows[b * after + a, k]
