@@ -13,6 +13,7 @@ from .array_dataset import ArrayDataset
 from .checks import part_size, whole_number
 from .dataset import Dataset
 from .idx import read_bytes
+from .paths import expand_path
 
 
 class CIFAR10(Dataset):
@@ -42,7 +43,7 @@ class CIFAR10(Dataset):
         batches: list[int] | tuple[int, ...] = (1, 2, 3, 4, 5),
         valid_size: float = 5000,
     ) -> None:
-        self.root = Path(root).expanduser()
+        self.root = expand_path(root)
         self.batches = [whole_number("CIFAR10", "batches", batch, least=1, most=5) for batch in batches]
         if not self.batches or len(set(self.batches)) < len(self.batches):
             raise ValueError(f"CIFAR10: batches is {list(batches)}, expected some of 1 to 5, each once")

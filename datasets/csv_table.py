@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from .paths import expand_path
+
 
 @dataclass(frozen=True)
 class Table:
@@ -63,7 +65,7 @@ def read_csv(path: str | Path, *, header: bool | Sequence[str] = True, delimiter
     Errors: FileNotFoundError; ValueError that names the file and the line for anything but text, for rows of
         different lengths, for names that are empty or stand twice, and for a table without rows.
     """
-    path = Path(path)
+    path = expand_path(path)
     records = _records(path, _text(path), delimiter)
     if not records:
         raise ValueError(f"{path}: the file is empty, expected a table")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .paths import expand_path
+
 BYTES = 0x0800  # third byte of the magic number: the elements are uint8; the fourth byte counts the axes
 
 
@@ -23,7 +25,7 @@ def read_idx(path: str | Path, *, shape: tuple[int, ...] | None = None) -> np.nd
         file), or more or fewer bytes than the shape needs.
     Source: LeCun, Cortes and Burges, The MNIST database of handwritten digits, "file formats".
     """
-    path = Path(path)
+    path = expand_path(path)
     data = read_bytes(path)
     magic = int.from_bytes(data[:4], "big")
     axes = magic - BYTES

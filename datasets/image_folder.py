@@ -14,6 +14,7 @@ from .array_dataset import ArrayDataset
 from .checks import whole_number
 from .npy import read_npy
 from .order import epoch_order
+from .paths import expand_path
 from .pictures import Listing, class_folders, colour_of, listed, read_picture
 from .split import SPLIT_EPOCH, in_proportion, split_sizes
 from .split_dataset import SplitDataset, ThreeParts
@@ -61,11 +62,11 @@ class ImageFolder(SplitDataset):
             raise ValueError(f"ImageFolder: size is {size}, expected a height and a width of at least 1")
         if test_root is not None and test_size:
             raise ValueError("ImageFolder: both test_root and test_size are given, expected one of them")
-        self.root, self.channels = Path(root).expanduser(), channels
+        self.root, self.channels = expand_path(root), channels
         self.size: tuple[int, int] | None = None if size is None else sizes  # type: ignore[assignment]
         self.valid_size, self.test_size = valid_size, test_size
-        self.test_root = None if test_root is None else Path(test_root).expanduser()
-        self.cache = None if cache is None else Path(cache).expanduser()
+        self.test_root = None if test_root is None else expand_path(test_root)
+        self.cache = None if cache is None else expand_path(cache)
         colour_of("ImageFolder", background)
         self.background = background
         self.seed = whole_number("ImageFolder", "seed", seed)

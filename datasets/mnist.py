@@ -12,6 +12,7 @@ from .checks import part_size
 from .dataset import Dataset
 from .download import download as fetch
 from .idx import read_idx
+from .paths import expand_path
 
 
 class IdxImages(Dataset):
@@ -36,7 +37,7 @@ class IdxImages(Dataset):
     checksums: ClassVar[dict[str, str]]
 
     def __init__(self, root: str | Path, *, valid_size: float = 5000, download: bool = True) -> None:
-        self.root = Path(root).expanduser()
+        self.root = expand_path(root)
         self.valid_size = valid_size
         self.download = download
         self._kept = self.train_count - part_size(type(self).__name__, "valid_size", valid_size, self.train_count)

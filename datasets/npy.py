@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .paths import expand_path
 from .side_by_side import side_by_side
 
 
@@ -21,9 +22,10 @@ def read_npy(path: str | Path, *, memory_map: bool = True) -> np.ndarray:
         memory. Otherwise read it now.
     Errors: FileNotFoundError; ValueError that names the file for anything but a whole array of plain values.
     """
+    path = expand_path(path)
     with damage_named(path, ".npy"):
         array = np.lib.format.open_memmap(path, mode="c")
-        surplus = Path(path).stat().st_size - array.offset - array.nbytes
+        surplus = path.stat().st_size - array.offset - array.nbytes
         if surplus:
             raise ValueError(f"{surplus} bytes follow the array")
     return array if memory_map else np.array(array)
@@ -31,6 +33,7 @@ def read_npy(path: str | Path, *, memory_map: bool = True) -> np.ndarray:
 
 def read_npz(path: str | Path, name: str) -> np.ndarray:
     """The array of that name in an .npz file; errors as of `read_npy`, and KeyError's message as ValueError."""
+    path = expand_path(path)
     with damage_named(path, ".npz"), zipfile.ZipFile(path) as archive:
         known = [entry.removesuffix(".npy") for entry in archive.namelist()]
         content = archive.read(f"{name}.npy") if name in known else None  # checks the checksum

@@ -13,6 +13,7 @@ import numpy as np
 
 from .columns import MISSING_VALUES, Categorical, Numeric, numbers, words
 from .csv_table import Table, table_of
+from .paths import expand_path
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Preprocessing:
     def save(self, path: str | Path) -> None:
         """Write all of it as JSON."""
         text = json.dumps({"format": "bprop preprocessing", **asdict(self)}, indent=2, ensure_ascii=False)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        expand_path(path).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Preprocessing:
@@ -102,7 +103,7 @@ class Preprocessing:
         from pydantic import TypeAdapter, ValidationError  # imported here, as it takes 100 ms
 
         try:
-            content = json.loads(Path(path).read_bytes())
+            content = json.loads(expand_path(path).read_bytes())
             if not isinstance(content, dict) or content.pop("format", None) != "bprop preprocessing":
                 raise ValueError("it is no preprocessing")
             return TypeAdapter(cls).validate_json(json.dumps(content, allow_nan=False), strict=True, extra="forbid")

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
+from .engine.folders import expand_path
 from .engine.operations import Operations
 from .engine.tables import changed, leaves, like
 from .joint import Joint
@@ -179,7 +180,7 @@ class Drawing(str):
 
     def save(self, path: str | Path) -> None:
         """Write it into a file."""
-        Path(path).write_text(self, encoding="utf-8")
+        expand_path(path).write_text(self, encoding="utf-8")
 
     def _repr_svg_(self) -> str | None:
         return str(self) if self.startswith("<svg") else None

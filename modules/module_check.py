@@ -162,6 +162,8 @@ def found(ask: Callable[[], list[str]]) -> tuple[tuple[str, ...]]:
     """What a question finds wrong; an exception of the module's is an answer, too."""
     try:
         return (tuple(text for text in ask() if text),)
+    except (OSError, MemoryError):  # of the machine, not of the module
+        raise
     except Exception as error:
         return ((raised(error),),)
 

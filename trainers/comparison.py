@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..datasets.paths import expand_path
 from ..modules.gradient_report import table
 from .configs.locating import read_text
 from .configs.nodes import plain, read_yaml
@@ -36,6 +37,7 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
 
     Errors: FileNotFoundError for a folder without a run; ConfigError for a config that cannot be read.
     """
+    folders = [expand_path(folder) for folder in folders]
     configs = [config_values(folder) for folder in folders]
     summaries = [dict(leaves(summary_of(folder) or {})) for folder in folders]
     differing = {name: row for name, row in rows_of(configs).items() if any(value != row[0] for value in row)}

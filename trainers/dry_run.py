@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from ..datasets.paths import expand_path
 from ..modules.module_check import one_line
 from .configs import Config
 from .runs import refuse_files_in, refuse_sweep, refuse_what_fails
@@ -19,7 +20,7 @@ def dry_run(config: Config, run: Path | None = None) -> dict[str, Any]:
     default = {name: parameter.default for name, parameter in config.accepted_settings.named.items()}
     settings = default | experiment.settings
     refuse_what_fails(experiment)
-    if run is not None and run.exists():
+    if run is not None and (run := expand_path(run)).exists():
         refuse_files_in(run)
     parts = {name: getattr(data, name) for name in ("train", "valid", "test")}
     batch_size = settings["batch_size"]

@@ -1,6 +1,8 @@
 """A trained run, put to use: its figures on data, and its predictions for new inputs."""
 
+import contextlib
 import io
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ import numpy as np
 from ..datasets import Dataset, ImageFolder, Preprocessing
 from ..datasets.csv_table import read_csv
 from ..datasets.npy import damage_named, read_named
+from ..datasets.paths import expand_path
 from ..datasets.pictures import SUFFIXES, pictures_in, read_picture
 from ..datasets.preprocessing import ClassTarget
 from ..modules.distributions import Bernoulli, Categorical
@@ -43,6 +46,7 @@ def evaluate_run(
     Errors: FileNotFoundError for a folder without a run or weights; ValueError for other overrides, a part that is not
         there, and weights that do not fit.
     """
+    folder = expand_path(folder)
     with reading_run(folder):
         experiment = rebuild_run("evaluate", folder, overrides, weights)
     data = experiment.dataset
@@ -54,6 +58,7 @@ def evaluate_run(
 
 def rebuild_run(who: str, folder: Path, overrides: Iterable[str] = (), weights: Path | None = None) -> Experiment:
     """What a run's config describes, its model with the run's weights; errors as of `evaluate_run`."""
+    folder = expand_path(folder)
     wrong = [override for override in overrides if not override.startswith("dataset")]
     if wrong:
         raise ValueError(f"{who}: {wrong[0]} is not about the data, expected dataset.NAME.key=value alone")
@@ -89,7 +94,7 @@ def units_of(folder: Path) -> Units:
 
 def load_weights(model, folder: Path, weights: Path | None = None) -> None:
     """Give a model a run's weights; FileNotFoundError if there are none yet, ValueError for those of another net."""
-    path = weights or folder / WEIGHTS
+    path = expand_path(weights or folder / WEIGHTS)
     if not path.is_file():
         hint = "" if weights else f"; 'bprop resume {folder}' ends a training that was stopped"
         raise FileNotFoundError(f"there is no {path}{hint}")
@@ -127,6 +132,7 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
         names are then a column.
     Errors: FileNotFoundError, with what was expected; ValueError for inputs that are empty or do not fit.
     """
+    folder = expand_path(folder)
     with reading_run(folder):
         config = load_config(config_of(folder))
         model, loss = config.build_net()
@@ -190,11 +196,19 @@ def read_inputs(content: bytes, name: str, config: Config, preprocessing, units:
 
 @contextmanager
 def as_file(content: bytes) -> Iterator[Path]:
-    """The content under a path."""
-    with tempfile.NamedTemporaryFile() as file:
+    """The content under a path; in memory where no temporary file can be made, as on a read-only file system."""
+    with contextlib.ExitStack() as opened:
+        try:
+            file = opened.enter_context(tempfile.NamedTemporaryFile())
+            name = file.name
+        except OSError:
+            if not hasattr(os, "memfd_create"):  # Linux alone
+                raise
+            file = opened.enter_context(open(os.memfd_create("input"), "wb"))
+            name = f"/proc/self/fd/{file.fileno()}"
         file.write(content)
         file.flush()
-        yield Path(file.name)
+        yield Path(name)
 
 
 def plain_table(content: bytes, name: str) -> np.ndarray:

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from string import Template
 
+from ..datasets.paths import expand_path
+
 MODULE = '''\
 """What $name is for, in a sentence; why it is computed in this way, in another."""
 
@@ -87,7 +89,7 @@ def new_module(name: str, folder: Path | str = ".") -> list[Path]:
     """
     if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", name) or keyword.iskeyword(name):
         raise ValueError(f"new module: the name is {name!r}, expected a class name in capitals, such as PowerUnit")
-    stem, folder = snake_case(name), Path(folder)
+    stem, folder = snake_case(name), expand_path(folder)
     if stem in ("bprop", "test") or importlib.util.find_spec(stem) is not None:
         raise ValueError(f"new module: {stem!r} is the name of a Python module already; choose another than {name!r}")
     texts = {f"{stem}.py": MODULE, f"test_{stem}.py": TEST, f"{stem}.yaml": CONFIG}

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ..datasets.paths import expand_path
 from .by_hand import Step
 from .callbacks.nan_guard import FOLDER as FAILURE
 from .callbacks.nan_guard import replay
@@ -15,7 +16,7 @@ from .configs import Config, load_config, parse_config
 from .durable import inner_folder, locked, write_durably
 from .given import check_epochs_and_threads
 from .resuming import restore
-from .runs import WEIGHTS, config_of, finish, notes_of, refuse_what_fails, summary_of, trainer_of
+from .runs import WEIGHTS, config_of, finish, notes_of, refuse_what_fails, say_where_code_is, summary_of, trainer_of
 from .trainer import Trainer
 from .trust import reading_run, remember_run
 from .weights import read_weights
@@ -39,6 +40,7 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
         raise ValueError(
             f"resume: {wrong[0]} would make it another training, expected trainer.epochs=N or trainer.threads=N"
         )
+    folder = expand_path(folder)
     with reading_run(folder, writing=True):
         return resumed(folder, overrides, quiet, start)
 
@@ -68,6 +70,7 @@ def resumed(folder: Path, overrides: Iterable[str], quiet: bool, start: float) -
             start -= state["seconds"]
         refuse_what_fails(experiment, trainer)  # before anything is changed
         trainer.notes.update(notes_of(config, folder))
+        say_where_code_is(quiet)
         with undone_if_refused(folder, trainer):
             remember_run(folder, config)
             remove_after(checkpoint, number)
@@ -100,6 +103,7 @@ def replay_run(folder: Path) -> tuple[Step, str | None]:
 
     Errors: FileNotFoundError for a folder without a run, or where nothing is saved.
     """
+    folder = expand_path(folder)
     with reading_run(folder):
         config = load_config(config_of(folder))
     saved = folder / FAILURE

@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ..datasets.paths import expand_path
+from ..modules.engine.folders import folder_notice
+from ..modules.engine.stateful import jit_disabled
 from .callbacks import Checkpoint, EarlyStopping, NanGuard
 from .callbacks.csv_log import CsvLog
 from .check import unchecked_notice
@@ -45,6 +48,7 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
     if not quiet and (notice := unchecked_notice(config, experiment.model, experiment.loss)):
         print(notice, file=sys.stderr)
     refuse_what_fails(experiment)  # before a folder is made
+    say_where_code_is(quiet)
     folder = new_folder(run, config)
     with locked(folder):
         refuse_files_in(folder)
@@ -55,6 +59,12 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             raise
         return finish(trainer_of(config, experiment, folder, quiet), config, experiment, start)
+
+
+def say_where_code_is(quiet: bool) -> None:
+    """One line if the folder of compiled code cannot be used, before anything is compiled or written."""
+    if not quiet and not jit_disabled() and (notice := folder_notice()):
+        print(f"bprop: {notice}", file=sys.stderr)
 
 
 def fill(folder: Path, config: Config, experiment: Experiment) -> None:
@@ -179,6 +189,7 @@ def trained(trainer: Trainer, config: Config, experiment: Experiment, start: flo
 def new_folder(run: Path | None, config: Config) -> Path:
     """Make the run folder; one that holds something already is refused."""
     if run is not None:
+        run = expand_path(run)
         run.mkdir(parents=True, exist_ok=True)
         refuse_files_in(run)
         return run

@@ -17,6 +17,7 @@ from importlib.machinery import all_suffixes
 from pathlib import Path
 from typing import Any
 
+from ..datasets.paths import expand_path
 from ..modules.gradient_report import table
 from ..modules.kernels.cores import available
 from .callbacks.csv_log import lines
@@ -27,7 +28,7 @@ from .configs.writing import written
 from .durable import ASIDE, LOCK, NO_LINKS, append, in_use, locked, write_durably
 from .following import PARENT
 from .metrics import larger_is_better
-from .runs import new_folder, refuse_files_in, summary_of
+from .runs import new_folder, refuse_files_in, say_where_code_is, summary_of
 
 RESULTS, WHAT = "results.csv", "sweep.yaml"
 DONE, FAILED, STOPPED, WAITING = "done", "failed", "stopped", "waiting"
@@ -99,6 +100,8 @@ def train_sweep(
     jobs = max(1, min(available() // (threads or 1), len(runs))) if jobs is None else jobs
     if jobs < 1:
         raise ValueError(f"sweep: jobs is {jobs}, expected at least 1")
+    folder = None if folder is None else expand_path(folder)
+    say_where_code_is(quiet)
     what = config.resolved() + written({"sweep": [run.values for run in runs]})
     if folder is None or not (folder / WHAT).is_file():
         if folder is not None:  # of a sweep that was killed as it began

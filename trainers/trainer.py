@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets import ArrayDataset, Dataset
+from ..datasets.paths import expand_path
 from ..modules.loss import Loss
 from ..modules.module import Module
 from .augments import Augment, Augmentation
@@ -98,7 +99,7 @@ class Trainer:
         self.callbacks, self.seed, self.quiet = list(callbacks), seed, quiet
         for callback in self.callbacks:
             callback.prepare(optimizer)
-        self.folder = None if folder is None else Path(folder)
+        self.folder = None if folder is None else expand_path(folder)
         self.history: list[dict[str, Any]] = []
         self.notes: dict[str, Any] = {}
         self.stopped: str | None = None
@@ -208,7 +209,7 @@ class Trainer:
             callback's `on_pause`.
         Errors: OSError if it cannot be written; the one before is then as it was.
         """
-        write_checkpoint(Path(folder), state_of(self))
+        write_checkpoint(expand_path(folder), state_of(self))
 
     def load(self, folder: str | Path) -> None:
         """Take over the newest whole checkpoint of a folder, saved by a trainer like this one; nothing is executed.
@@ -216,7 +217,7 @@ class Trainer:
         If it was saved within a `fit`, the next `fit`, with the same data and settings, finishes that one.
         Errors: FileNotFoundError if there is none; ValueError if none is whole, or if it does not fit this trainer.
         """
-        restore(self, read_checkpoint(Path(folder)))
+        restore(self, read_checkpoint(expand_path(folder)))
 
     def evaluate(self, data: Data, *, metrics: list[MetricLike] | None = None) -> dict[str, Any]:
         """Mean loss and metrics of a data set, in evaluation mode. A Dataset stands for its test part."""

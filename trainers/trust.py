@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..datasets.paths import expand_path
 from ..modules.engine.cache import cache_folder
 from .configs import Config
 from .configs.permissions import Deed, Rule, has_rule, is_inside, obeying
@@ -115,11 +116,12 @@ def code_in(run: Path) -> list[Path] | None:
 
 def state_folders() -> Iterator[Path]:
     """Where digests may be: what the user's state folder cannot hold, that of compiled code can."""
-    state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    if os.path.isabs(state):
-        yield Path(state, "bprop", NAME)
-    with suppress(OSError):
-        yield cache_folder() / NAME
+    with suppress(ValueError):  # there is no home
+        state = expand_path(os.environ.get("XDG_STATE_HOME") or "~/.local/state")
+        if state.is_absolute():
+            yield state / "bprop" / NAME
+    if (folder := cache_folder()) is not None:
+        yield folder / NAME
 
 
 def is_private(folder: Path) -> bool:

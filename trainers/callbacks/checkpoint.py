@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ...datasets.paths import expand_path
 from ..checkpoints import numbered
 from ..durable import inner_folder, write_durably
 from ..metrics import larger_is_better
@@ -52,7 +53,9 @@ class Checkpoint(Callback):
     def on_fit_start(self, trainer) -> None:
         if self.folder is None and trainer.folder is None:
             raise ValueError("Checkpoint: there is no run folder, expected a folder: Checkpoint(folder)")
-        self.path = Path(self.folder) if self.folder is not None else inner_folder(Path(trainer.folder), "checkpoint")
+        self.path = (
+            expand_path(self.folder) if self.folder is not None else inner_folder(Path(trainer.folder), "checkpoint")
+        )
         if numbered(self.path) and not trainer.resumed and self._own != self.path:
             raise FileExistsError(
                 f"Checkpoint: {self.path} has checkpoints of another training; go on by Trainer.load, or remove them"

@@ -3,9 +3,9 @@
 import csv
 import io
 import os
-from pathlib import Path
 from typing import Any
 
+from ...datasets.paths import expand_path
 from ..durable import append, write_durably
 from .callback import Callback
 
@@ -17,7 +17,7 @@ class CsvLog(Callback):
     """
 
     def __init__(self, path: str | os.PathLike):
-        self.path = Path(path)
+        self.path = expand_path(path)
 
     def on_fit_start(self, trainer) -> None:
         self._history, self._first = trainer.history, len(trainer.history)

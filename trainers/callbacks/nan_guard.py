@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...datasets.paths import expand_path
 from ..by_hand import Step, step_by_hand
 from ..checkpoints import write_checkpoint
 from ..durable import inner_folder
@@ -35,7 +36,7 @@ class NanGuard(Callback):
             raise ValueError(f"NanGuard: {name} looks at all samples at once, expected an optimizer of minibatches")
         if self.folder is None and trainer.folder is None:
             raise ValueError("NanGuard: there is no run folder, expected a folder: NanGuard(folder)")
-        self.path = Path(self.folder) if self.folder is not None else inner_folder(Path(trainer.folder), FOLDER)
+        self.path = expand_path(self.folder) if self.folder is not None else inner_folder(Path(trainer.folder), FOLDER)
         trainer.optimizer.attach(trainer.model)
         self._seen: list[tuple[int, int, dict[str, Any]]] = []  # epoch, place in it, and what a step depends on
         self.on_pause(trainer)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...datasets import epoch_order
+from ...datasets.paths import expand_path
 from ..by_hand import Stage, step_by_hand
 from ..durable import append, write_durably
 from ..loop import weights_of
@@ -44,7 +45,7 @@ class Statistics(Callback):
     def on_fit_start(self, trainer) -> None:
         if self.folder is None and trainer.folder is None:
             raise ValueError("Statistics: there is no run folder, expected a folder: Statistics(folder=...)")
-        folder = Path(self.folder) if self.folder is not None else Path(trainer.folder)
+        folder = expand_path(self.folder) if self.folder is not None else Path(trainer.folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.path, kept = folder / "statistics.csv", []
         if trainer.resumed and self.path.exists():

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from ...datasets.paths import expand_path
 from ..durable import inner_folder
 from .callback import Callback
 
@@ -24,7 +25,9 @@ class TensorBoard(Callback):
             from tensorboard.summary import Writer
         except ImportError:
             raise ImportError("TensorBoard: the package is missing: pip install 'bprop[tensorboard]'") from None
-        folder = Path(self.folder) if self.folder is not None else inner_folder(Path(trainer.folder), "tensorboard")
+        folder = (
+            expand_path(self.folder) if self.folder is not None else inner_folder(Path(trainer.folder), "tensorboard")
+        )
         self.writer = Writer(str(folder))
 
     def on_epoch_end(self, trainer, row: dict[str, Any]) -> None:

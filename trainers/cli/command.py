@@ -37,9 +37,19 @@ def takes_config(parser: argparse.ArgumentParser) -> None:
     takes_no_imports(parser)
 
 
+def path_argument(text: str) -> Path:
+    """A path that is an argument; `~` is a home, also where the shell does not say so, as in `--run=~/runs/a`."""
+    from ...datasets.paths import expand_path  # imported here, as help shall appear at once
+
+    try:
+        return expand_path(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def takes_run(parser: argparse.ArgumentParser) -> None:
     """The command takes a run folder."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder, such as runs/NAME-TIME")
+    parser.add_argument("run", type=path_argument, metavar="RUN", help="a run folder, such as runs/NAME-TIME")
     takes_imports(parser)
 
 
@@ -77,7 +87,7 @@ def takes_json(parser: argparse._ActionsContainer, what: str = "print all of it 
 def takes_picture(parser: argparse.ArgumentParser, name: str) -> None:
     """The command draws a picture of a config, NAME-`name`.png."""
     what = f"folder for the picture, which is {name}.png there (default: NAME-{name}.png here)"
-    parser.add_argument("--run", type=Path, metavar="DIR", help=what)
+    parser.add_argument("--run", type=path_argument, metavar="DIR", help=what)
     takes_quiet(parser, "do not say where the picture is")
 
 

@@ -1,9 +1,8 @@
 """`bprop compare`: what differs between runs."""
 
 import argparse
-from pathlib import Path
 
-from .command import OK, command, print_json, takes_json
+from .command import OK, command, path_argument, print_json, takes_json
 
 DESCRIPTION = """\
 Compare runs: a table of the values in which their configs differ, and of their final figures.
@@ -17,7 +16,7 @@ example:
 def add_to(commands) -> None:
     """Add the command to the parser's."""
     parser = command(commands, "compare", run, "show what differs between runs", DESCRIPTION, MORE)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
+    parser.add_argument("runs", type=path_argument, nargs="+", metavar="RUN", help="run folders")
     takes_json(parser)
 
 

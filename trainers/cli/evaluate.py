@@ -1,9 +1,8 @@
 """`bprop evaluate`: the figures of a run's weights."""
 
 import argparse
-from pathlib import Path
 
-from .command import OK, command, print_figures, takes_json, takes_overrides, takes_run
+from .command import OK, command, path_argument, print_figures, takes_json, takes_overrides, takes_run
 
 DESCRIPTION = """\
 Print loss and metrics of a run's weights on the test part of its data, or on other data.
@@ -24,7 +23,7 @@ def add_to(commands) -> None:
     takes_run(parser)
     takes_overrides(parser)
     parser.add_argument("--part", choices=["train", "valid", "test"], help="of the data (default: test)")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="other weights than model.safetensors")
+    parser.add_argument("--weights", type=path_argument, metavar="FILE", help="other weights than model.safetensors")
     takes_json(parser)
 
 

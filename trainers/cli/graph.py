@@ -2,9 +2,8 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from .command import OK, command, takes_config
+from .command import OK, command, path_argument, takes_config
 
 DESCRIPTION = """\
 Draw the net of a config and its loss, forward and backward, shapes on the arrows: as an SVG, which
@@ -23,7 +22,7 @@ def add_to(commands) -> None:
     parser = command(commands, "graph", run, "draw a net, forward and backward", DESCRIPTION, MORE)
     takes_config(parser)
     parser.add_argument("--format", choices=["svg", "dot", "mermaid"], default="svg", help="svg if not given")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write it there instead of printing it")
+    parser.add_argument("--output", type=path_argument, metavar="FILE", help="write it there instead of printing it")
 
 
 def run(arguments: argparse.Namespace) -> int:

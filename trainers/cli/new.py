@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .command import OK, command, print_json, takes_json
+from .command import OK, command, path_argument, print_json, takes_json
 
 DESCRIPTION = """\
 Begin a module of your own: a file with the class, a gradient test that fails until bprop is written, and a config.
@@ -23,7 +23,9 @@ def add_to(commands) -> None:
     parser = command(commands, "new", run, "begin a module of your own, with its test and a config", DESCRIPTION, MORE)
     parser.add_argument("kind", choices=["module"], help="what to begin")
     parser.add_argument("name", metavar="NAME", help="the name of its class, such as PowerUnit")
-    parser.add_argument("--folder", type=Path, default=Path("."), metavar="DIR", help="where to write (default: here)")
+    parser.add_argument(
+        "--folder", type=path_argument, default=Path("."), metavar="DIR", help="where to write (default: here)"
+    )
     takes_json(parser)
 
 

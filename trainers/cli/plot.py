@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from ..guess import did_you_mean
-from .command import OK, command, print_json, takes_imports, takes_json
+from .command import OK, command, path_argument, print_json, takes_imports, takes_json
 
 DESCRIPTION = """\
 Draw runs as PNG files, into the run folder, with matplotlib (pip install 'bprop[plot]').
@@ -40,8 +40,8 @@ def add_to(commands) -> None:
     parser.add_argument("--augment", metavar="CONFIG", help="draw the augmentation of a config, with its overrides")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="whose features are drawn (default: 0)")
     parser.add_argument("--part", choices=["train", "valid", "test"], help="of the data (default: test)")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="other weights than model.safetensors")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: the run's)")
+    parser.add_argument("--weights", type=path_argument, metavar="FILE", help="other weights than model.safetensors")
+    parser.add_argument("--out", type=path_argument, metavar="DIR", help="folder to write to (default: the run's)")
     takes_imports(parser)
     takes_json(parser)
     parser.set_defaults(overrides=[])  # words that follow an option
@@ -49,6 +49,7 @@ def add_to(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Draw, and print the names of the files."""
+    from ...datasets.paths import expand_path
     from ..plots import PICTURES, plot_augment, plot_runs
 
     words = [*arguments.words, *arguments.overrides]
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         return OK
     pictures = [word for word in words if word in PICTURES]
     overrides = [word for word in words if word.startswith("dataset") and "=" in word]
-    folders = [Path(word) for word in words if word not in pictures and word not in overrides]
+    folders = [expand_path(word) for word in words if word not in pictures and word not in overrides]
     if not folders:
         arguments.parser.error("there is no run, expected a run folder before the names of pictures")
     for folder in folders:

@@ -2,9 +2,8 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from .command import OK, command, print_json, takes_json, takes_run
+from .command import OK, command, path_argument, print_json, takes_json, takes_run
 
 DESCRIPTION = """\
 Predict by a run's net: classes and their probabilities, or numbers in the units of the data, as a table in CSV.
@@ -36,20 +35,21 @@ def add_to(commands) -> None:
     where = parser.add_mutually_exclusive_group()
     takes_json(where)
     where.add_argument(
-        "--out", type=Path, metavar="FILE", help="write a .csv, or the outputs as .npy, in place of printing"
+        "--out", type=path_argument, metavar="FILE", help="write a .csv, or the outputs as .npy, in place of printing"
     )
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="other weights than model.safetensors")
+    parser.add_argument("--weights", type=path_argument, metavar="FILE", help="other weights than model.safetensors")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict."""
+    from ...datasets.paths import expand_path
     from ..inference import predict_run
     from ..runs import config_of
 
     config_of(arguments.run)  # before it waits for what comes in
     if arguments.input == "-" and sys.stdin is None:  # closed by whoever started this process
         raise ValueError("predict: the input is -, but nothing can come in")
-    source = sys.stdin.buffer.read() if arguments.input == "-" else Path(arguments.input)
+    source = sys.stdin.buffer.read() if arguments.input == "-" else expand_path(arguments.input)
     found = predict_run(arguments.run, source, arguments.weights)
     if arguments.json:
         print_json([dict(zip(found.columns, row, strict=True)) for row in zip(*found.columns.values(), strict=True)])

@@ -1,9 +1,8 @@
 """`bprop sweep`: train a config with many values."""
 
 import argparse
-from pathlib import Path
 
-from .command import FAILED, OK, command, print_json, takes_config, takes_json, takes_quiet
+from .command import FAILED, OK, command, path_argument, print_json, takes_config, takes_json, takes_quiet
 
 DESCRIPTION = """\
 Train the runs that the key 'sweep' of a config describes, side by side, and show their figures in one table.
@@ -43,7 +42,9 @@ def add_to(commands) -> None:
         failed="a run failed",
     )
     takes_config(parser)
-    parser.add_argument("--run", type=Path, metavar="DIR", help="folder of the sweep (default: runs/NAME-TIME)")
+    parser.add_argument(
+        "--run", type=path_argument, metavar="DIR", help="folder of the sweep (default: runs/NAME-TIME)"
+    )
     parser.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: as many as there are cores)")
     parser.add_argument(
         "--sort", metavar="FIGURE", help="the best by this come first (default: valid_loss or train_loss)"

@@ -1,9 +1,8 @@
 """`bprop train`: train the net that a config describes."""
 
 import argparse
-from pathlib import Path
 
-from .command import OK, command, print_figures, takes_config, takes_json, takes_quiet
+from .command import OK, command, path_argument, print_figures, takes_config, takes_json, takes_quiet
 
 DESCRIPTION = """\
 Train the net that a config describes.
@@ -36,7 +35,7 @@ def add_to(commands) -> None:
         commands, "train", run, "train what a config describes", DESCRIPTION, MORE, failed="the training failed"
     )
     takes_config(parser)
-    parser.add_argument("--run", type=Path, metavar="DIR", help="folder to write to (default: runs/NAME-TIME)")
+    parser.add_argument("--run", type=path_argument, metavar="DIR", help="folder to write to (default: runs/NAME-TIME)")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--print-config", action="store_true", help="print the config with every default, and no more")
     only.add_argument("--dry-run", action="store_true", help="build and check all, read the data, and write nothing")

@@ -7,6 +7,7 @@ else is replaced, also an object of another class (`SGD: {...}` by `Adam: {...}`
 from pathlib import Path
 from typing import Any
 
+from ...datasets.paths import expand_path
 from .errors import ConfigError, Place, Problem, did_you_mean
 from .locating import packaged_configs, read_text
 from .nodes import Entries, Items, Node, Scalar, plain, read_yaml
@@ -64,7 +65,10 @@ def _names(node: Node, problems: list[Problem]) -> list[tuple[Place, str]]:
 def _included(place: Place, name: str, folder: Path, problems: list[Problem], within: tuple[Path, ...]) -> Node:
     """The tree of an included file, with what it includes itself."""
     packaged: dict[str, Any] = packaged_configs()
-    path, top = folder / name, within[0].parent if within else folder
+    try:
+        path, top = folder / expand_path(name), within[0].parent if within else folder
+    except ValueError as error:
+        raise ConfigError.at(place, ("include",), str(error)) from None
     if not is_inside(path, top) and (why := forbids("include", str(path), top)):
         raise ConfigError.at(place, ("include",), f"{str(path)!r} lies outside of the config's folder, {why}")
     if not _is_file(path):

@@ -3,6 +3,7 @@
 import importlib.resources
 from pathlib import Path
 
+from ...datasets.paths import expand_path
 from .errors import ConfigError, Place, did_you_mean
 
 __all__ = ["find_config", "packaged_configs", "read_text"]
@@ -19,7 +20,10 @@ def find_config(source: str | Path) -> Path:
 
     Errors: ConfigError that lists the packaged configs.
     """
-    path = Path(source)
+    try:
+        path = expand_path(source)
+    except ValueError as error:
+        raise ConfigError.at(Place(str(source)), (), str(error)) from None
     if path.is_file():
         return path
     packaged = packaged_configs()

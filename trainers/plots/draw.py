@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...datasets.paths import expand_path
 from ..configs import load_config
 from ..inference import Part
 from ..runs import config_of
@@ -54,6 +55,7 @@ def plot_runs(
         data; FileNotFoundError and ConfigError for folders without a run.
     """
     need_matplotlib()
+    folders = [expand_path(folder) for folder in folders]
     for folder in folders:
         config_of(folder)
     if len(folders) > 1:
@@ -88,6 +90,7 @@ def plot_augment(source: str, overrides: Sequence[str] = (), out: Path | None = 
 
 def written(drawn: dict[str, Figure], folder: Path, dpi: int) -> list[Path]:
     """Write the figures; returns their paths."""
+    folder = expand_path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.png" for name in drawn]
     for figure, path in zip(drawn.values(), paths, strict=True):

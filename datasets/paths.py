@@ -1,0 +1,34 @@
+"""Paths as people write them: `~` stands for a home wherever a path is taken."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def expand_path(path: str | os.PathLike) -> Path:
+    """A path with `~` and `~user` replaced by the home they stand for; compiled code's folder follows the same rule.
+
+    Errors: ValueError where there is no such home: a folder named `~` is never meant (and if it is, it is `./~`).
+    """
+    text = os.fspath(path)
+    if not text.startswith("~"):
+        return Path(path)
+    user = text[1:].split("/")[0].split(os.sep)[0]
+    expanded = os.path.expanduser(text)
+    if not user and os.name == "posix" and not os.path.isabs(os.environ.get("HOME", "/")):  # HOME= is no home
+        expanded = own_home() + text[1:] if own_home() else text
+    if not os.path.isabs(expanded):
+        what = f"there is no user {user!r}" if user else "this user has no home; set HOME"
+        raise ValueError(f"{text!r} is no path: {what}")
+    return Path(expanded)
+
+
+def own_home() -> str:
+    """This user's home, as the system's list of users has it; "" if it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return ""
