@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .engine.stateful import in_plain_python, method_names
+from .engine.locks import exclusive
+from .engine.stateful import Stateful, in_plain_python, method_names
 from .initializers import new_key
 from .parameter import Buffer, Counter, Parameter, flatten
 from .sharing import part, point_at, refuse_ties_between_nets, retie, tie, untied
@@ -135,6 +136,13 @@ class Holder(Tree):
             for name in module._buffers:
                 yield f"{prefix}.{name}" if prefix else name, vars(module)[name]
 
+    def shares_memory_with(self, other: Stateful) -> bool:
+        if super().shares_memory_with(other):
+            return True
+        ties = {module._tie for module in self.root().all_modules() if module._tie is not None}
+        return isinstance(other, Holder) and any(module._tie in ties for module in other.root().all_modules())
+
+    @exclusive
     def counters(self) -> dict[str, int]:
         """The counters of this module and all inside it, such as `2.step`; a resumed training needs them."""
         return {
@@ -143,6 +151,7 @@ class Holder(Tree):
             for name in module._counters
         }
 
+    @exclusive
     def load_counters(self, counters: dict[str, int]) -> None:
         """Set the counters to those of `counters()`; ValueError (and nothing changed) if the names differ."""
         own, given = self.counters(), {name: int(value) for name, value in counters.items()}
@@ -165,15 +174,19 @@ class Holder(Tree):
 
     def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
         if self._flat is None:
-            root = self.root()
-            if root._flat is None:
-                refuse_ties_between_nets(root)
-                vars(root)["_flat"] = flatten(root._owners(), root.dtype)
-                retie(root)
-                root.renew_states()
-            if root is not self:
-                vars(self)["_flat"] = self._slice_of(root)
+            self._flatten()
         return self._flat
+
+    @exclusive
+    def _flatten(self) -> None:
+        root = self.root()
+        if root._flat is None:
+            refuse_ties_between_nets(root)
+            vars(root)["_flat"] = flatten(root._owners(), root.dtype)
+            retie(root)
+            root.renew_states()
+        if root is not self:
+            vars(self)["_flat"] = self._slice_of(root)
 
     def _slice_of(self, root: "Module") -> tuple[np.ndarray, np.ndarray]:
         """This module's stretch of the root's vectors."""
@@ -212,10 +225,12 @@ class Holder(Tree):
                 arrays[f"{prefix}.{name}" if prefix else name] = vars(module)[name]
         return arrays
 
+    @exclusive
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers under PyTorch's names and shapes."""
         return {name: array.copy() for name, array in self._saved().items()}
 
+    @exclusive
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Copy values in; ValueError (and nothing changed) if names or shapes differ, or numbers are too large."""
         own = self._saved()
@@ -226,6 +241,7 @@ class Holder(Tree):
 
     # -- others like it ---------------------------------------------------------------------------------------------
 
+    @exclusive
     def to(self, dtype):
         """Convert parameters, gradients, buffers and settings to float32 or float64; returns self.
 

@@ -12,9 +12,11 @@ import numpy as np
 
 from .engine import calls
 from .engine.errors import explain_index
+from .engine.locks import locked, refuse_during_fit
 from .engine.stateful import plain_python
 from .engine.tables import changed, is_table_of_shapes
 from .holding import Holder
+from .modes import Mode, reads_training
 from .sharing import first_of
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Module(Holder):
     estimates = False  # whether bprop is an estimate by design, which no derivative of fprop confirms
     needs_y = True  # whether a method after fprop may read self.y: where False, large ones are not copied
     kinks_meet = False  # whether one number of x may stand at several kinks at once
+    training = Mode()
 
     def __init__(self):
         super().__init__()
@@ -133,6 +136,7 @@ class Module(Holder):
     # -- what is compiled and stored --------------------------------------------------------------------------------
 
     def changed(self) -> None:
+        refuse_during_fit(self, "a change of its structure")
         super().changed()
         owner: Module | None = self
         while owner is not None:
@@ -142,21 +146,33 @@ class Module(Holder):
     def overtaken(self) -> None:
         vars(self)["_pending"] = None
 
+    def setting(self, name: str):
+        return self.training if name == "training" else super().setting(name)
+
     def copied(self) -> None:
         vars(self).update(_flat=None, _plans={}, _pending=None, _checked={}, _labels=None)
 
     # -- modes ---------------------------------------------------------------------------------------------------
 
     def train(self, mode: bool = True):
-        """Set `training` on this module and all inside it; returns self."""
-        for module in self.all_modules():
-            if module.training != mode:
-                module.training = mode
+        """Set `training` on this module and all inside it, for all threads; returns self.
+
+        Errors: RuntimeError while a Trainer's fit in another thread trains it.
+        """
+        with locked(self):
+            for module in self.all_modules():
+                if module.training != mode:
+                    refuse_during_fit(self, "a change of its mode")
+                    module.training = mode
         return self
 
     def eval(self):
         """`train(False)`."""
         return self.train(False)
+
+    def changes_in_training(self) -> bool:
+        """Whether an fprop in training mode may change what this module keeps: statistics, the place of its draws."""
+        return self.training and (bool(self._counters) or reads_training(self))
 
     # -- editing ----------------------------------------------------------------------------------------------------
 

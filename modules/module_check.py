@@ -11,10 +11,11 @@ import numpy as np
 from .checked import remember
 from .diagnosis import diagnoses
 from .engine.sources import PACKAGE
-from .engine.stateful import method_names, uncompiled
+from .engine.stateful import uncompiled
 from .gradient_check import arguments_of
 from .gradient_report import GradientError, plural, table
 from .laws import LAWS, Law, Trial, compiled
+from .modes import reads_training
 from .module import Module
 
 
@@ -230,8 +231,3 @@ def gradient_finding(trial: Trial, name: str, when: str = "") -> Finding:
         return []
 
     return Finding(name, *found(ask), tuple(notes), "".join(references))
-
-
-def reads_training(module: Module) -> bool:
-    """Whether a method of the module asks for the mode."""
-    return any("training" in function.__code__.co_names for function in method_names(type(module)).values())

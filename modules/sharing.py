@@ -8,6 +8,8 @@ import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from .engine.locks import join_locks
+
 if TYPE_CHECKING:
     from .holding import Holder
     from .module import Module
@@ -25,6 +27,7 @@ def tie(own: "Holder", other: "Holder") -> None:
     if own._tie is None:
         bind(own, Tie())
     bind(other, own._tie)
+    join_locks(own, other)
     point_at(own, other)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .engine.locks import join_locks
 from .engine.stateful import Stateful
 from .sharing import retie
 
@@ -32,6 +33,7 @@ class Tree(Stateful):
                 "use module.copy() for one like it, module.share() for one with the same weights"
             )
         self._agree_on_dtype(name, module)
+        join_locks(self, module)
         vars(module)["_parent"] = weakref.ref(self)
         self._modules[name] = module
         retie(self.root())

@@ -11,6 +11,7 @@ from ..datasets import ArrayDataset
 from ..modules.engine.tables import shapes_in
 from ..modules.engine.threads import num_threads
 from ..modules.loss import Loss
+from ..modules.modes import evaluation_mode
 from ..modules.module import Module
 from ..modules.summary import output_shapes
 from .loop import mean, weights_of
@@ -54,14 +55,9 @@ class Evaluation:
 
     @contextmanager
     def _evaluating(self, threads: int) -> Iterator[None]:
-        """Evaluation mode, with the weights that the optimizer evaluates."""
-        training = self.model.training
-        self.model.eval()
-        try:
-            with num_threads(threads), self.optimizer.evaluated_weights(self.model):
-                yield
-        finally:
-            self.model.train(training)
+        """Evaluation mode, with the weights that the optimizer evaluates; other threads see neither."""
+        with evaluation_mode(self.model), num_threads(threads), self.optimizer.evaluated_weights(self.model):
+            yield
 
     def _pieces(self, data: ArrayDataset) -> Iterator[slice]:
         """The rows of a data set, as many at a time as give outputs of moderate size."""

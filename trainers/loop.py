@@ -8,6 +8,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from ..datasets import ArrayDataset
+from ..modules.engine.locks import locked, locked_for_long
 from ..modules.engine.step import StepPlan
 from ..modules.loss import Loss
 from .optimizers.full_batch import FullBatch
@@ -55,7 +56,8 @@ class Epoch:
 
     def plan(self, step: CompiledStep) -> StepPlan | None:
         """The compiled step for minibatches like these."""
-        return step.plan(*self._first(step))
+        with locked(step.net):
+            return step.plan(*self._first(step))
 
     def mass(self, last: int) -> float:
         """What the samples before the place `last` count, all together."""
@@ -98,8 +100,9 @@ class Epoch:
 
         None where a step is not one compiled function.
         """
-        x, target, *weight = self._first(step)
-        plan = step.plan(x, target, *weight)
+        with locked(step.net):
+            x, target, *weight = self._first(step)
+            plan = step.plan(x, target, *weight)
         if plan is None or not plan.whole:
             return None
         targets = self._targets(step)
@@ -109,7 +112,8 @@ class Epoch:
 
         def steps(first: int, last: int, total: float) -> tuple[float, int]:
             place = (self.data.x, scale, shift, targets, self.order, first, last, self.batch_size, total)
-            return plan.steps(*place, x, target, self.outputs, *more)
+            with locked_for_long(step.net):
+                return plan.steps(*place, x, target, self.outputs, *more)
 
         steps(0, 0, 0.0)  # takes no step, but is compiled now
         return steps

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 
 from ..modules.engine.calls import as_input
+from ..modules.engine.locks import join_locks, locked, refuse_during_fit
 from ..modules.engine.stateful import Stateful, jit_disabled
 from ..modules.engine.step import StepPlan
 from ..modules.loss import Loss
@@ -20,7 +21,7 @@ class CompiledStep:
     `step(x, target, sample_weight)` does so with weights (N,), for losses that take them.
 
     Errors: ValueError for an empty minibatch, for shapes that do not fit the net or the loss, for weights that it does
-        not take.
+        not take; RuntimeError while a Trainer's fit in another thread trains the net.
     """
 
     def __init__(
@@ -35,6 +36,8 @@ class CompiledStep:
             scheduled = ((optimizer, "share"),)  # of a minibatch among all samples
         self.net, self.loss, self.optimizer, self.scheduled = net, loss, optimizer, scheduled
         self.augmentation = augmentation or Augmentation(())
+        join_locks(net, loss)
+        join_locks(net, optimizer)
         optimizer.schedule([name for owner, name in scheduled if owner is optimizer])
         self._plans: dict[tuple, StepPlan | None] = {}
         self._versions: tuple[int, ...] = ()
@@ -46,15 +49,28 @@ class CompiledStep:
         return CompiledStep(net, loss, copy.deepcopy(self.optimizer, memo))
 
     def __call__(self, x, target, sample_weight=None) -> float:
-        batch = self.arrays(x, target, sample_weight)
-        plan = self.plan(*batch)
-        return plan.step(*batch) if plan is not None else self._by_hand(*batch)[0]
+        shared = self.net._lock.shared
+        shared.wanted = True
+        with shared.lock:
+            if shared is self.net._lock.shared:
+                if shared.trainings:
+                    self.refuse_during_fit()
+                batch = self.arrays(x, target, sample_weight)
+                plan = self.plan(*batch)
+                return plan.step(*batch) if plan is not None else self._by_hand(*batch)[0]
+        return self(x, target, sample_weight)  # the lock has become another one while this thread waited
 
     def by_parts(self, x, target, sample_weight=None) -> tuple[float, np.ndarray]:
         """A step that is not one function, as a part of it runs as Python; returns its loss and the net's output."""
-        batch = self.arrays(x, target, sample_weight)
-        plan = self.plan(*batch)
-        return plan.call(*batch) if plan is not None else self._by_hand(*batch)
+        with locked(self.net):
+            batch = self.arrays(x, target, sample_weight)
+            plan = self.plan(*batch)
+            return plan.call(*batch) if plan is not None else self._by_hand(*batch)
+
+    def refuse_during_fit(self) -> None:
+        """RuntimeError while another thread trains the net or the optimizer."""
+        for each in (self.net, self.optimizer):
+            refuse_during_fit(each, "a step")
 
     def arrays(self, x, target, sample_weight=None) -> tuple[np.ndarray, ...]:
         """A minibatch in the types that the step takes; two arrays, or three if there are weights."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..datasets import ArrayDataset, Dataset
 from ..datasets.paths import expand_path
+from ..modules.engine.locks import refuse_during_fit, training_alone
 from ..modules.loss import Loss
 from ..modules.module import Module
 from .augments import Augment, Augmentation
@@ -123,6 +124,7 @@ class Trainer:
         scheduled = tuple((setting.owner, setting.name) for setting in self.timetable.by_step)
         self._step = CompiledStep(model, loss, optimizer, scheduled, self.augmentation)
 
+    @training_alone
     def fit(
         self,
         train: Data,
@@ -146,7 +148,9 @@ class Trainer:
             products, by default as many as train fastest, which is measured once. The results are the same bits for any
             number.
         With weights, losses and metrics are the weighted ones; weights that are all alike change nothing.
-        Errors: ValueError for settings or data that do not fit; TrainingError for a loss that is not finite.
+        Other threads may predict and evaluate meanwhile, with the weights of before or after a step.
+        Errors: ValueError for settings or data that do not fit; TrainingError for a loss that is not finite;
+            RuntimeError while another thread trains the model or the optimizer.
         """
         train, valid, chosen = self._checked(train, valid, epochs, batch_size, shuffle, balance, metrics, threads)
         how = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last, "balance": balance}
@@ -207,16 +211,20 @@ class Trainer:
 
         Args: folder: made if missing; it keeps this checkpoint and the one before. Call it outside `fit` or from a
             callback's `on_pause`.
-        Errors: OSError if it cannot be written; the one before is then as it was.
+        Errors: OSError if it cannot be written; the one before is then as it was; RuntimeError in another thread than
+            that of `fit`.
         """
+        refuse_during_fit(self.model, "save")
         write_checkpoint(expand_path(folder), state_of(self))
 
     def load(self, folder: str | Path) -> None:
         """Take over the newest whole checkpoint of a folder, saved by a trainer like this one; nothing is executed.
 
         If it was saved within a `fit`, the next `fit`, with the same data and settings, finishes that one.
-        Errors: FileNotFoundError if there is none; ValueError if none is whole, or if it does not fit this trainer.
+        Errors: FileNotFoundError if there is none; ValueError if none is whole, or if it does not fit this trainer;
+            RuntimeError while another thread trains the model.
         """
+        refuse_during_fit(self.model, "load")
         restore(self, read_checkpoint(expand_path(folder)))
 
     def evaluate(self, data: Data, *, metrics: list[MetricLike] | None = None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ the forward and backward pass is followed by its own change (see passes.py).
 import numpy as np
 
 from ..engine.calls import as_input
+from ..engine.locks import join_locks, locked
 from ..loss import Loss
 from ..module import Module
 from .passes import Passes
@@ -39,6 +40,7 @@ class Curvature:
             if module.estimates:
                 raise ValueError(f"Curvature: {module.label()} estimates the gradient, whose changes mean nothing")
         self.net, self.loss = net.copy().to("float64"), loss.copy().to("float64")
+        join_locks(self.net, self.loss)
         self.x = checked_input(self.net, x)
         y_shape = self.net.output_shape(self.x.shape)
         self.target = as_input(self.loss, 1, target, len(y_shape))
@@ -53,7 +55,9 @@ class Curvature:
 
     def at(self, parameters) -> "Curvature":
         """Move to other parameters (P,); returns self."""
-        self.net.flat_parameters[...] = shaped(self.net, "parameters", parameters, (self.size,))
+        parameters = shaped(self.net, "parameters", parameters, (self.size,))
+        with locked(self.net):
+            self.net.flat_parameters[...] = parameters
         return self
 
     def gradient(self) -> np.ndarray:
@@ -76,19 +80,21 @@ class Curvature:
 
     def sample_gradients(self) -> np.ndarray:
         """Each sample's gradient (N, P): that of the loss of it alone, as if it were the whole minibatch."""
-        x, target, rows = self.x, self.target, np.empty((len(self.x), self.size))
-        try:
-            for n in range(len(x)):
-                self.x, self.target = x[n : n + 1], target[n : n + 1]
-                rows[n] = self.gradient()
-        finally:
-            self.x, self.target = x, target
-        return rows
+        with locked(self.net):
+            x, target, rows = self.x, self.target, np.empty((len(self.x), self.size))
+            try:
+                for n in range(len(x)):
+                    self.x, self.target = x[n : n + 1], target[n : n + 1]
+                    rows[n] = self.gradient()
+            finally:
+                self.x, self.target = x, target
+            return rows
 
     def _run(self, name: str, v) -> np.ndarray:
-        self.net.load_counters(self._start)
-        self.value = run(name, self.net, self.loss, self.x, self.target, v)
-        return self.net.flat_gradients.copy()
+        with locked(self.net):
+            self.net.load_counters(self._start)
+            self.value = run(name, self.net, self.loss, self.x, self.target, v)
+            return self.net.flat_gradients.copy()
 
 
 def run(name: str, net: Module, loss: Loss, x: np.ndarray, target: np.ndarray, v=None) -> float:

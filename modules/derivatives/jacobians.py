@@ -7,12 +7,14 @@ from typing import Literal
 
 import numpy as np
 
+from ..engine.locks import exclusive
 from ..module import Module
 from .tangent import checked_input, jvp, shaped, vjp
 
 Of = Literal["x", "parameters"]
 
 
+@exclusive
 def jacobian(net: Module, x, of: Of = "x") -> np.ndarray:
     """∂y/∂x, or ∂y/∂w, of all numbers of a minibatch: for a few samples of a small net.
 
@@ -41,6 +43,7 @@ def jacobian(net: Module, x, of: Of = "x") -> np.ndarray:
     return matrix.reshape(y.shape + inputs)
 
 
+@exclusive
 def sample_jacobians(net: Module, x) -> np.ndarray:
     """Each sample's own ∂y[n]/∂x[n], all at once: as many passes as one sample has inputs, or outputs.
 

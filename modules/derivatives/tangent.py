@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from ..engine.calls import as_input, check_input, kind_of
+from ..engine.locks import exclusive
 from ..engine.operations import Operation, modules_of, prune
 from ..engine.plan import Function, Plan
 from ..engine.stateful import in_plain_python, jit_disabled, plain_python
@@ -55,6 +56,7 @@ class Program:
         return values[self.result]
 
 
+@exclusive
 def jvp(net: Module, x, v=None, direction=None) -> np.ndarray:
     """What y changes by along v in x, and along `direction` in the parameters: J v in forward mode.
 
@@ -74,6 +76,7 @@ def jvp(net: Module, x, v=None, direction=None) -> np.ndarray:
     return kept(net, "jvp", (x, v), tangent_program)(x, v)
 
 
+@exclusive
 def vjp(net: Module, x, grad_y) -> tuple[np.ndarray, np.ndarray]:
     """Jᵀ grad_y: the gradients of x, and of the parameters (P,), which are the net's gradients afterwards, too.
 

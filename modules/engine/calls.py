@@ -3,8 +3,11 @@
 Here, once, arguments are converted, shapes are checked and calls are paired, so that compiled code need not.
 """
 
+import threading
+
 import numpy as np
 
+from .locks import find_other_training, refuse_during_fit
 from .operations import Operations
 from .plan import Function, Plan, wrong_shape
 from .state import State
@@ -17,6 +20,8 @@ LARGE = 65535  # bytes: a copy of less costs no more than asking who holds it
 
 def fprop(module, raw, arguments):
     """Run a module forward on the caller's arrays; the result is the caller's own."""
+    if module._lock.shared.trainings:
+        refuse_training_mode(module)
     arguments = as_inputs(module, arguments)
     check_input(module, arguments)
     if not module.jit or jit_disabled():
@@ -26,17 +31,25 @@ def fprop(module, raw, arguments):
         y = plan.fprop(*arguments)
     x = arguments[0]
     y_shape, x_shape = (y.shape, x.shape) if type(x) is type(y) is np.ndarray else (shape_of(y), shape_of(x))
-    vars(module)["_pending"] = (plan, y_shape, x_shape)
+    vars(module)["_pending"] = (plan, y_shape, x_shape, threading.get_ident())
     return y
 
 
 def bprop(module, raw, arguments):
     """Run a module backward; once for each `fprop`, with a gradient of its output's shape."""
+    refuse_during_fit(module, "bprop")
     if module._pending is None:
         error = RuntimeError(f"{module.label()}: bprop without a matching fprop; call fprop(x) first")
         module.add_place(error)
         raise error
-    plan, shape, input_shape = module._pending
+    plan, shape, input_shape, thread = module._pending
+    if thread != threading.get_ident():
+        error = RuntimeError(
+            f"{module.label()}: bprop in another thread than the last fprop, expected both in one; "
+            "module.copy() gives each thread a net of its own"
+        )
+        module.add_place(error)
+        raise error
     arguments = [as_input(module, None, argument) for argument in arguments]
     if arguments and shape_of(arguments[0]) != shape:
         error = ValueError(f"{module.label()}: grad_y has shape {shape_of(arguments[0])}, expected {shape}")
@@ -50,6 +63,14 @@ def bprop(module, raw, arguments):
             raise wrong_shape(module, shape_of(grad_x), input_shape)
         return changed(own_copy, grad_x)
     return plan.bprop(module, *arguments)
+
+
+def refuse_training_mode(module) -> None:
+    """RuntimeError where this fprop would change what another thread's training depends on."""
+    changing = [each for each in module.all_modules() if each.changes_in_training()]
+    if changing and find_other_training(module) is not None:
+        hint = f"which changes {changing[0].label()}; expected Trainer.predict, or a copy in evaluation mode"
+        refuse_during_fit(module, "fprop in training mode", hint)
 
 
 def own_copy(value):

@@ -14,6 +14,7 @@ from types import ModuleType
 
 import numba
 import numpy as np
+from numba.core.compiler_lock import global_compiler_lock
 
 from ..kernels.translation import translation
 from . import cache
@@ -71,7 +72,8 @@ class Plan:
         self.modules = modules_of([operation for operation in operations if operation.module.jit])
         self.python_modules = [m for m in modules_of(operations) if not m.jit]
         self.flags: dict[tuple[Stateful, str], bool] = {}
-        self.module, self.kinds = self._load(title, operations, samples)
+        with global_compiler_lock:  # nets of one structure share what is loaded and compiled
+            self.module, self.kinds = self._load(title, operations, samples)
         self.states = [module.bind(kind) for module, kind in self._bound()]
         self.table = np.array([state.address for state in self.states], np.int64)
         self.address = int(self.table.ctypes.data)

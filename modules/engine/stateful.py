@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
+from .locks import ObjectLock, locked, root_of
 from .state import State
 
 
@@ -92,6 +93,7 @@ class Stateful:
         hidden["_version"] = 0  # counts changes that outdate a plan
         hidden["_parent"] = None
         hidden["_running"] = None  # the plan that touched this object, or a part of it, last
+        hidden["_lock"] = ObjectLock()  # for one thread at a time
 
     @property
     def dtype(self) -> np.dtype:
@@ -108,8 +110,12 @@ class Stateful:
                     value = value.copy()  # compiled code finds what Python assigns in C's order
             elif type(vars(self).get(name)) is float and isinstance(value, int | np.floating):
                 value = float(value)  # a setting that is a float stays one
-            if self._states and not self._pass_on(name, value):
-                self.changed()
+            if self._states:
+                with locked(self):
+                    if not self._pass_on(name, value):
+                        self.changed()
+                    object.__setattr__(self, name, value)
+                return
         object.__setattr__(self, name, value)
 
     def _take_array(self, name: str, value: np.ndarray) -> np.ndarray:
@@ -163,8 +169,9 @@ class Stateful:
     def __getattr__(self, name: str):
         state = vars(self).get("_state")
         if state is not None and name in state.kind.types:
-            value = state.read(name)
-            return self._initial.get(name) if value is None else value
+            with locked(self):  # no thread may be writing it
+                value = state.read(name)
+                return self._initial.get(name) if value is None else value
         initial = vars(self).get("_initial", {})
         if name in initial:
             return initial[name]
@@ -176,29 +183,33 @@ class Stateful:
             return False
         if type(value) is not type(vars(self)[name]) or not isinstance(value, bool | int | float):
             return value is vars(self)[name]
+        self.write_to_states(name, value)
+        return True
+
+    def write_to_states(self, name: str, value: bool | float) -> None:
+        """Set a number where compiled code finds it."""
         for state in self._states.values():
             if name in state.kind.types:
                 state.write(name, value)
-        return True
 
     def write_number(self, name: str, value: float) -> None:
         """Set a number that methods assign, in compiled code too; what is compiled stays."""
-        for state in self._states.values():
-            if name in state.kind.types:
-                state.write(name, value)
-        (self._initial if name in self._initial else vars(self))[name] = value
+        with locked(self):
+            self.write_to_states(name, value)
+            (self._initial if name in self._initial else vars(self))[name] = value
 
     def changed(self) -> None:
         """Forget compiled plans: the structure or the type of an attribute has changed."""
-        stored = {name: getattr(self, name) for name in self._initial}
-        hidden = vars(self)
-        hidden.update(_states={}, _state=None, _initial={})
-        for name, value in stored.items():
-            hidden[name] = value
-        owner: Stateful | None = self
-        while owner is not None:
-            vars(owner)["_version"] += 1
-            owner = owner.parent
+        with locked(self):
+            stored = {name: getattr(self, name) for name in self._initial}
+            hidden = vars(self)
+            hidden.update(_states={}, _state=None, _initial={})
+            for name, value in stored.items():
+                hidden[name] = value
+            owner: Stateful | None = self
+            while owner is not None:
+                vars(owner)["_version"] += 1
+                owner = owner.parent
 
     @property
     def parent(self) -> "Stateful | None":
@@ -228,11 +239,19 @@ class Stateful:
         for name in [name for name in hidden if name in stored and name in kind.types and name not in kind.fixed]:
             self._initial[name] = hidden.pop(name)
         for name in kind.types:
-            value = self._initial.get(name, hidden.get(name))
+            value = self._initial.get(name, self.setting(name))
             if fits(value, kind.types[name]):
                 state.write(name, value)
         self._states[kind] = state
         return state
+
+    def setting(self, name: str) -> Any:
+        """The value of an attribute that Python assigns, as this thread sees it; None if there is none."""
+        return vars(self).get(name)
+
+    def shares_memory_with(self, other: "Stateful") -> bool:
+        """Whether what changes one of the two may change the other."""
+        return root_of(self) is root_of(other)
 
     def compiled_methods(self) -> dict[str, Any]:
         """The plain functions that compiled code finds under `state.name(...)`."""
@@ -291,13 +310,14 @@ class Stateful:
 
     def copy(self):
         """An object like this one with memory of its own, outside any net."""
-        return copy_tree(self)
+        with locked(self):
+            return copy_tree(self)
 
     def __repr__(self) -> str:
         return self.label()
 
     def __deepcopy__(self, memo):
-        return copy_tree(self)
+        return self.copy()
 
     def __getstate__(self):
         raise TypeError(f"{type(self).__name__}: pickling would execute code when loaded; use state_dict()")
@@ -335,7 +355,12 @@ def _door(name: str, raw):
     def method(self, *args):
         if _plain.depth:
             return raw(self, *args)
-        return getattr(self, enter)(raw, *args)
+        shared = self._lock.shared
+        shared.wanted = True
+        with shared.lock:
+            if shared is self._lock.shared:
+                return getattr(self, enter)(raw, *args)
+        return method(self, *args)  # it has joined others while this thread waited
 
     return method
 
@@ -397,12 +422,13 @@ def reads_later(cls: type, name: str) -> bool:
     return False
 
 
-def copy_tree(root):
-    """A copy of a module tree: own arrays, own children, no compiled state."""
+def copy_tree(root, lock: ObjectLock | None = None):
+    """A copy of a module tree: own arrays, own children, one lock, no compiled state."""
     copy = object.__new__(type(root))
     hidden = vars(copy)
-    for name, value in vars(root).items():
-        hidden[name] = _copy_value(value, copy)
+    hidden["_lock"] = lock or ObjectLock()
+    for name in [name for name in vars(root) if name != "_lock"]:
+        hidden[name] = _copy_value(root.setting(name), copy)
     hidden.update(_states={}, _state=None, _version=0, _parent=None, _initial={}, _running=None)
     for name, value in root._initial.items():
         current = getattr(root, name)
@@ -413,7 +439,7 @@ def copy_tree(root):
 
 def _copy_value(value, owner):
     if isinstance(value, Stateful):
-        child = copy_tree(value)
+        child = copy_tree(value, owner._lock)
         vars(child)["_parent"] = weakref.ref(owner)
         return child
     if isinstance(value, np.ndarray):

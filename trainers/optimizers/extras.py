@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...modules.engine.locks import locked
 from ...modules.engine.operations import Operations
 from ...modules.engine.stateful import Stateful
 from ...modules.module import Module
@@ -199,17 +200,21 @@ class Extras(Stateful):
 
     @contextmanager
     def evaluated_weights(self, net: Module) -> Iterator[None]:
-        """Within this context the net has its averaged weights, if this optimizer keeps them for it."""
-        if self._vector is None and self._loaded is not None:  # of a copy, or of a file
-            self.attach(net)
-        vector = net.flat_parameters
-        ours = self._vector is not None and self._vector() is vector
-        if not ours or not self._in_use("ema") or self.averaged[0] == 0:
-            yield
-            return
-        kept = vector.copy()
-        vector[:] = self.averages
-        try:
-            yield
-        finally:
-            vector[:] = kept
+        """Within this context the net has its averaged weights, if this optimizer keeps them for it.
+
+        No other thread runs the net meanwhile.
+        """
+        with locked(net):
+            if self._vector is None and self._loaded is not None:  # of a copy, or of a file
+                self.attach(net)
+            vector = net.flat_parameters
+            ours = self._vector is not None and self._vector() is vector
+            if not ours or not self._in_use("ema") or self.averaged[0] == 0:
+                yield
+                return
+            kept = vector.copy()
+            vector[:] = self.averages
+            try:
+                yield
+            finally:
+                vector[:] = kept

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...modules.engine.locks import join_locks, locked, refuse_during_fit
 from ...modules.module import Module
 from .checks import count, not_negative
 from .line_search import LineSearch, Point
@@ -87,6 +88,13 @@ class FullBatch(Optimizer):
         Args: closure: gives the loss of the net as it is, and leaves its gradient in `net.flat_gradients`; product:
             gives a matrix of curvature, "hvp" or "gauss_newton", times a vector, to directions that ask for it.
         """
+        join_locks(net, self)
+        with locked(net):  # the points that a line search tries are no other thread's weights
+            for each in (net, self):
+                refuse_during_fit(each, "minimize")
+            return self._minimize(net, closure, product)
+
+    def _minimize(self, net: Module, closure: Callable[[], float], product: Product | None) -> float:
         vars(self)["_product"] = product
         self.attach(net)
         x, gradients = net.flat_parameters, net.flat_gradients

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...modules.engine.locks import exclusive, join_locks, locked, refuse_during_fit
 from ...modules.engine.operations import Operations
 from ...modules.engine.plan import Function, Plan
 from ...modules.engine.stateful import jit_disabled, stored_names
@@ -57,6 +58,8 @@ class Optimizer(Extras):
         vector = net.flat_parameters
         if self._vector is not None and self._vector() is vector:
             return
+        refuse_during_fit(self, "an update of another net")
+        join_locks(net, self)
         state = self._waiting_state()
         parameters = tuple(rules(type(self).__name__, net, self._groups, self._decay))
         if self._decoupled and not hasattr(self, "lr"):
@@ -102,6 +105,12 @@ class Optimizer(Extras):
         (net,) = arguments
         if not isinstance(net, Module):
             raise TypeError(f"{type(self).__name__}: update got {type(net).__name__}, expected a Module")
+        with locked(net):
+            for each in (net, self):
+                refuse_during_fit(each, "an update")
+            return self._update(net)
+
+    def _update(self, net: Module) -> None:
         self.attach(net)
         vectors = net.flat_parameters, net.flat_gradients
         if self._plan is None or self._plan[0] != self._version:
@@ -109,13 +118,12 @@ class Optimizer(Extras):
         _, plan, function = self._plan
         if plan is not None:
             plan.call(function, *vectors)
-            return None
+            return
         values = dict(zip(function.inputs, vectors, strict=True))
         for operation in function.operations:
             with np.errstate(all="ignore"):  # compiled code warns of nothing
                 result = getattr(self, operation.method)(*[values[name] for name in operation.arguments])
             values[operation.target] = result
-        return None
 
     def _plan_of(self, *vectors: np.ndarray) -> tuple[Plan | None, Function]:
         operations = Operations()
@@ -130,6 +138,7 @@ class Optimizer(Extras):
         own = {name for name in stored_names(type(self)) if hasattr(self, name)}
         return sorted(own | ({"averages", "averaged"} if "averages" in vars(self) and self._in_use("ema") else set()))
 
+    @exclusive
     def state_dict(self) -> dict[str, Any]:
         """What the optimizer has gathered: copies of its arrays, and its counters, by name. Settings are not state."""
         if self._loaded is not None:
