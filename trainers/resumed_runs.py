@@ -17,6 +17,7 @@ from .durable import inner_folder, locked, write_durably
 from .given import check_epochs_and_threads
 from .resuming import restore
 from .runs import WEIGHTS, config_of, finish, notes_of, refuse_what_fails, say_where_code_is, summary_of, trainer_of
+from .signals import StopSignals
 from .trainer import Trainer
 from .trust import reading_run, remember_run
 from .weights import read_weights
@@ -71,7 +72,8 @@ def resumed(folder: Path, overrides: Iterable[str], quiet: bool, start: float) -
         refuse_what_fails(experiment, trainer)  # before anything is changed
         trainer.notes.update(notes_of(config, folder))
         say_where_code_is(quiet)
-        with undone_if_refused(folder, trainer):
+        with undone_if_refused(folder, trainer), StopSignals() as signals:
+            signals.tell(trainer.ask_to_stop)
             remember_run(folder, config)
             remove_after(checkpoint, number)
             write_durably(folder / "config.yaml", config.resolved())

@@ -26,6 +26,7 @@ from .loop import TrainingError
 from .memory import told
 from .optimizers.full_batch import FullBatch
 from .resuming import sources_digest
+from .signals import StopSignals
 from .trainer import Trainer
 from .trust import code_in, remember_run
 from .units import Units
@@ -50,7 +51,7 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
     refuse_what_fails(experiment)  # before a folder is made
     say_where_code_is(quiet)
     folder = new_folder(run, config)
-    with locked(folder):
+    with locked(folder), StopSignals() as signals:
         refuse_files_in(folder)
         try:
             fill(folder, config, experiment)
@@ -58,7 +59,9 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
             for path in folder.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             raise
-        return finish(trainer_of(config, experiment, folder, quiet), config, experiment, start)
+        trainer = trainer_of(config, experiment, folder, quiet)
+        signals.tell(trainer.ask_to_stop)
+        return finish(trainer, config, experiment, start)
 
 
 def say_where_code_is(quiet: bool) -> None:
@@ -172,6 +175,8 @@ def trained(trainer: Trainer, config: Config, experiment: Experiment, start: flo
     summary = final_figures(trainer, data, experiment.settings, tested=trouble is None)
     summary |= {"seconds": time.perf_counter() - start, "run": str(folder)}
     summary |= {"seed": config.seed, "dtype": config.dtype, "versions": versions()}
+    if trainer.goes_on:
+        summary["to_be_resumed"] = True
     write_json(folder / "summary.json", finite(summary))
     if trouble is not None:
         guarded = any(isinstance(callback, NanGuard) for callback in trainer.callbacks)

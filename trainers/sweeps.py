@@ -29,6 +29,7 @@ from .durable import ASIDE, LOCK, NO_LINKS, append, in_use, locked, write_durabl
 from .following import PARENT
 from .metrics import larger_is_better
 from .runs import new_folder, refuse_files_in, say_where_code_is, summary_of
+from .signals import StopSignals
 
 RESULTS, WHAT = "results.csv", "sweep.yaml"
 DONE, FAILED, STOPPED, WAITING = "done", "failed", "stopped", "waiting"
@@ -118,7 +119,8 @@ def train_sweep(
         remember(folder, runs)
         sharing = Sharing(threads or max(1, available() // jobs), jobs)
         try:
-            train_waiting(config.path, runs, sharing, quiet)
+            with StopSignals() as signals:
+                train_waiting(config.path, runs, sharing, quiet, signals)
         except KeyboardInterrupt as error:
             error.add_note(f"the same command with --run {folder} goes on")
             raise
@@ -173,15 +175,15 @@ def remove_beginning(run: Run) -> None:
             os.rmdir(folder)
 
 
-def train_waiting(path: Path, runs: list[Run], sharing: Sharing, quiet: bool) -> None:
-    """Train the runs that are not done, so many at a time; on Ctrl-C end their processes, and wait for them.
+def train_waiting(path: Path, runs: list[Run], sharing: Sharing, quiet: bool, signals: StopSignals) -> None:
+    """Train the runs that are not done, so many at a time; on Ctrl-C or a signal end their processes and wait for them.
 
     A run that a process of a killed sweep still has waits until that is over.
     """
     waiting = [run for run in runs if run.status != DONE]
     active: dict[int, tuple[subprocess.Popen, Run]] = {}
     try:
-        while waiting or active:
+        while (waiting or active) and signals.reason is None:
             for job in range(sharing.jobs):
                 run = None if job in active else next((run for run in waiting if not in_use(run.folder)), None)
                 if run is not None:
@@ -197,13 +199,13 @@ def train_waiting(path: Path, runs: list[Run], sharing: Sharing, quiet: bool) ->
                     if not quiet or run.status == FAILED:
                         print(f"{over}/{len(runs)}  {told(run)}", file=sys.stderr)
     finally:
-        end(active)
+        end(active, signal.SIGINT if signals.reason is None else signal.SIGTERM)
 
 
-def end(active: dict[int, tuple[subprocess.Popen, Run]]) -> None:
+def end(active: dict[int, tuple[subprocess.Popen, Run]], number: int) -> None:
     """Interrupt processes, so that they leave complete folders; a second Ctrl-C does not wait for that."""
     for process, _ in active.values():
-        process.send_signal(signal.SIGINT) if os.name == "posix" else process.terminate()
+        process.send_signal(number) if os.name == "posix" else process.terminate()
     try:
         for process, run in active.values():
             finish(run, process.wait())
@@ -214,7 +216,7 @@ def end(active: dict[int, tuple[subprocess.Popen, Run]]) -> None:
 
 def finish(run: Run, returncode: int) -> None:
     """What has become of a run."""
-    run.status = {0: DONE, 130: STOPPED}.get(returncode, FAILED)
+    run.status = {0: DONE, 75: STOPPED, 130: STOPPED, -signal.SIGTERM: STOPPED}.get(returncode, FAILED)
     if run.status == DONE and (run.folder / "config.yaml").read_bytes() != run.config.encode():
         run.status = FAILED
         append(run.log, "bprop: error: the config or a file that it includes has been edited during the sweep\n")

@@ -116,6 +116,7 @@ class Trainer:
         self._place: dict[str, Any] | None = None  # within an epoch: how far it is, and what it has gathered
         self._pending: dict[str, Any] | None = None  # a fit that was loaded, for the next one to finish
         self._for_now = False  # whether the training stops only for now
+        self._asked_to_stop: str | None = None  # why, until the next pause
         self._digests: Callable[[], dict[str, Any]] = dict  # of the data of the fit that runs, found when first asked
         self.timetable = Timetable(schedules or {}, {"optimizer": optimizer, "model": model, "loss": loss})
         if isinstance(optimizer, FullBatch) and self.timetable.by_step:
@@ -190,6 +191,10 @@ class Trainer:
     def stop(self, reason: str, *, for_now: bool = False) -> None:
         """End the training after this epoch; for_now: at this pause, and if it is resumed it goes on."""
         self.stopped, self._for_now = reason, for_now
+
+    def ask_to_stop(self, reason: str) -> None:
+        """End the training for now at its next pause, where it is saved; signal handlers and threads may call it."""
+        self._asked_to_stop = reason
 
     @property
     def ended(self) -> bool:
@@ -344,6 +349,9 @@ class Trainer:
     def _pause(self, place: dict[str, Any] | None) -> None:
         """A moment in which all is consistent and may be saved."""
         self._place, going_on = place, not self.ended
+        if going_on and self._asked_to_stop is not None:
+            self.stop(self._asked_to_stop, for_now=True)
+            self._asked_to_stop, going_on = None, False  # so all callbacks hear of it at once
         for _ in range(2):
             for callback in self.callbacks:
                 callback.on_pause(self)

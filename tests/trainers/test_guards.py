@@ -106,10 +106,13 @@ def test_a_budget_in_a_run(tmp_path, capsys):
     budget = "callbacks=[{TimeBudget: {seconds: 0.000001}}]"
     figures = runs.train_config(load_config("iris", ["trainer.epochs=2", budget]), run=run, quiet=True)
     assert figures["stopped"] == "the time of 1e-06 s is up"
-    assert main(["resume", str(run)]) == 0
+    assert figures["to_be_resumed"]
+    assert main(["resume", str(run)]) == 75
     assert f"\nthe time of 1e-06 s is up: 'bprop resume {run}' goes on\n" in "\n" + capsys.readouterr().err
+    statuses = [main(["resume", str(run), "--quiet"])]
     while json.loads((run / "summary.json").read_text()).get("stopped"):
-        assert main(["resume", str(run), "--quiet"]) == 0
+        statuses.append(main(["resume", str(run), "--quiet"]))
+    assert statuses == [75] * (len(statuses) - 1) + [0]
     runs.train_config(load_config("iris", ["trainer.epochs=2"]), run=wanted, quiet=True)
     assert (run / "model.safetensors").read_bytes() == (wanted / "model.safetensors").read_bytes()
 

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from ..guess import did_you_mean
-from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED, exits
+from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED, STOPPED_FOR_NOW, exits
 from .output import plain_output
 
 __all__ = ["main"]
@@ -46,7 +46,8 @@ example:
       trains a small net on handwritten digits, in seconds and without downloads
 
 'bprop train --help' says more.
-{exits("the training failed, a check found something wrong, and the like: see each command's help")}"""
+{exits("the training failed, a check found something wrong, and the like: see each command's help")}
+{STOPPED_FOR_NOW}"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 OK, FAILED, BAD_USAGE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+TO_BE_RESUMED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, to be tried again
+STOPPED_FOR_NOW = f"""\
+A training that SIGTERM, SIGHUP or a TimeBudget stops is saved at its next pause; its exit status is {TO_BE_RESUMED},
+and 'bprop resume' goes on. docs/batch_systems.md has scripts for batch systems."""
 EXITS = f"""
 exit status:
   {OK} done
@@ -109,6 +113,11 @@ def write_picture(arguments: argparse.Namespace, name: str, draw: Callable[[Path
 def speaks_utf8(stream: Any) -> bool:
     """Whether a stream can write every character."""
     return (stream.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def status_of(summary: dict[str, Any]) -> int:
+    """The exit status of a training that has come to an end, for now or for good."""
+    return TO_BE_RESUMED if summary.get("to_be_resumed") else OK
 
 
 def print_json(value: Any) -> None:

@@ -3,13 +3,24 @@
 import argparse
 import sys
 
-from .command import OK, command, print_figures, takes_json, takes_overrides, takes_quiet, takes_run
+from .command import (
+    STOPPED_FOR_NOW,
+    command,
+    print_figures,
+    status_of,
+    takes_json,
+    takes_overrides,
+    takes_quiet,
+    takes_run,
+)
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Go on with a training that was stopped, by Ctrl-C, a full disk or a loss of power, from its last checkpoint.
 
 The weights and figures become, to the last bit, what they would have been without the stop. A training that was
 stopped before its first checkpoint starts anew. One that is finished stays as it is, unless it is given more epochs.
+
+{STOPPED_FOR_NOW}
 """
 MORE = """\
 examples:
@@ -45,4 +56,4 @@ def run(arguments: argparse.Namespace) -> int:
         why = summary.get("stopped") or f"all {summary['epochs']} epochs are done; trainer.epochs=N adds more"
         print(f"{arguments.run} is finished: {why}", file=sys.stderr)
     print_figures(summary, arguments.json)
-    return OK
+    return status_of(summary)

@@ -2,14 +2,25 @@
 
 import argparse
 
-from .command import FAILED, OK, command, path_argument, print_json, takes_config, takes_json, takes_quiet
+from .command import (
+    FAILED,
+    OK,
+    TO_BE_RESUMED,
+    command,
+    path_argument,
+    print_json,
+    takes_config,
+    takes_json,
+    takes_quiet,
+)
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Train the runs that the key 'sweep' of a config describes, side by side, and show their figures in one table.
 
 Each run is a process with cores of its own and has a folder in that of the sweep, where results.csv is the table of
 all. One that fails is told and stops no other. The same command with the same --run goes on with a sweep that was
-stopped: runs that are done stay as they are, others go on where they were.
+stopped: runs that are done stay as they are, others go on where they were. SIGTERM and SIGHUP stop the runs at their
+next pause; then, as after the TimeBudget of a run, the exit status is {TO_BE_RESUMED}.
 """
 MORE = """\
 example:
@@ -56,7 +67,7 @@ def add_to(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train them all, and print the table."""
-    from ..sweeps import DONE, ranked, results_table, runs_of, train_sweep
+    from ..sweeps import DONE, STOPPED, WAITING, ranked, results_table, runs_of, train_sweep
 
     config, runs = runs_of(arguments.config, arguments.overrides)
     if not arguments.dry_run:
@@ -66,4 +77,6 @@ def run(arguments: argparse.Namespace) -> int:
         print_json([run.row() for run in found])
     else:
         print(results_table(found))
+    if not arguments.dry_run and any(run.status in (STOPPED, WAITING) for run in runs):
+        return TO_BE_RESUMED  # by the same command
     return OK if arguments.dry_run or all(run.status == DONE for run in runs) else FAILED

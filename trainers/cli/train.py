@@ -2,14 +2,26 @@
 
 import argparse
 
-from .command import OK, command, path_argument, print_figures, takes_config, takes_json, takes_quiet
+from .command import (
+    OK,
+    STOPPED_FOR_NOW,
+    command,
+    path_argument,
+    print_figures,
+    status_of,
+    takes_config,
+    takes_json,
+    takes_quiet,
+)
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Train the net that a config describes.
 
 A config is a YAML file that names a data set, a model, a loss and an optimizer. The run is written
 to a folder: the config with every default, figures per epoch, the final figures, and the weights.
 A training that was stopped goes on by 'bprop resume'.
+
+{STOPPED_FOR_NOW}
 """
 MORE = """\
 examples:
@@ -62,5 +74,6 @@ def run(arguments: argparse.Namespace) -> int:
         return OK
     from ..runs import train_config
 
-    print_figures(train_config(config, run=arguments.run, quiet=arguments.quiet), arguments.json)
-    return OK
+    summary = train_config(config, run=arguments.run, quiet=arguments.quiet)
+    print_figures(summary, arguments.json)
+    return status_of(summary)

@@ -1,0 +1,43 @@
+"""Signals that end a process, such as those of a batch system whose time is up, end a training at its next pause."""
+
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any, Self
+
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class StopSignals:
+    """Within this context SIGTERM and SIGHUP end no process: they are noted, and told to whoever wants to stop in time.
+
+    A signal that is ignored, as SIGHUP under nohup, or that the program handles itself, is left alone; so are all of
+    them outside the main thread, where Python has no handlers. More of them change nothing.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None  # such as "stopped by SIGTERM", once one has come
+        self._tell: Callable[[str], Any] | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in ENDING:
+                if signal.getsignal(number) is signal.SIG_DFL:
+                    self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def tell(self, tell: Callable[[str], Any]) -> None:
+        """Call this with the reason when a signal comes, or now if one has come."""
+        self._tell = tell
+        if self.reason is not None:
+            tell(self.reason)
+
+    def _note(self, number: int, frame: Any) -> None:
+        self.reason = f"stopped by {signal.Signals(number).name}"
+        if self._tell is not None:
+            self._tell(self.reason)
