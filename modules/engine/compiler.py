@@ -20,7 +20,12 @@ from numba.core.registry import cpu_target
 from numba.core.untyped_passes import IRProcessing
 
 from ..kernels.elementary import REPLACED
-from ..kernels.kernel import ApartLowering, InnerLowering, QuickCompiler, lower_by
+from ..kernels.kernel import (
+    ApartLowering,
+    InnerLowering,
+    QuickCompiler,
+    lower_by,
+)
 from ..kernels.reductions import NAMES, reduction
 from .dependencies import function_digest, is_versioned
 from .state import StateType
@@ -31,6 +36,7 @@ ARITHMETIC = {
     operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ifloordiv, operator.imod, operator.ipow,
 }  # fmt: skip
 FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}  # all of fastmath that leaves NaN and infinity alone
+LIBRARIES = {__name__.split(".")[0], "numba", "numpy", "math", "builtins"}
 OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FAST, "forceinline": False}
 
 
@@ -73,10 +79,40 @@ class PythonMeaning(FunctionPass):
             body = []
             for statement in block.body:
                 if isinstance(statement, ir.Assign):
-                    _rewrite(function_ir, statement, constants, body)
+                    self.rewrite(function_ir, statement, constants, body)
                 body.append(statement)
             block.body = body
         return True
+
+    def rewrite(self, function_ir, statement, constants, body) -> None:
+        """Change `statement` in place; statements that must stand before it go into `body`."""
+        _rewrite(function_ir, statement, constants, body)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class CheckedMeaning(PythonMeaning):
+    """The same in code whose indices are checked: so are those of the user's functions that it calls; prints nothing.
+
+    For it runs beside the code that counts.
+    """
+
+    _name = "bprop_checked_meaning"
+
+    def rewrite(self, function_ir, statement, constants, body) -> None:
+        value = statement.value
+        function = _named_function(function_ir, value)
+        if function is not None and is_users(function) and not _has_overload(function):
+            form = checked(function)
+            if isinstance(value, ir.Expr):
+                form = ir.Global(value.attr, form, value.loc)
+            else:
+                form = type(value)(*_names(value), form, value.loc)
+            statement.value = _redefine(function_ir, statement, form)
+            return
+        if isinstance(value, ir.Expr) and value.op == "call" and _called(function_ir, value.func) is print:
+            statement.value = _redefine(function_ir, statement, ir.Const(None, value.loc))
+            return
+        _rewrite(function_ir, statement, constants, body)
 
 
 def _rewrite(function_ir, statement, constants, body) -> None:
@@ -166,6 +202,17 @@ def _module_attribute(function_ir, value):
         if isinstance(function, python_types.FunctionType) and not _has_overload(function):
             return ir.Global(value.attr, free(function), value.loc)
     return None
+
+
+def _named_function(function_ir, value):
+    """The Python function that a global, or an attribute of a Python module, stands for."""
+    found = getattr(value, "value", None) if isinstance(value, ir.Global | ir.FreeVar) else None
+    if isinstance(value, ir.Expr) and value.op == "getattr":
+        owner = _definition(function_ir, value.value)
+        if isinstance(owner, ir.Global | ir.FreeVar) and isinstance(owner.value, python_types.ModuleType):
+            found = getattr(owner.value, value.attr, None)
+    found = getattr(found, "py_func", found)
+    return found if isinstance(found, python_types.FunctionType) else None
 
 
 def _weaken_operands(function_ir, statement, body):
@@ -258,17 +305,30 @@ def _weakened(function_ir, variable, other, statement, body):
 class Compiler(QuickCompiler):
     """numba's nopython pipeline with `PythonMeaning` in it."""
 
+    meaning: type = PythonMeaning
     lowering: type = InnerLowering
 
     def define_pipelines(self):
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        pipeline.add_pass_after(PythonMeaning, IRProcessing)
+        pipeline.add_pass_after(self.meaning, IRProcessing)
         lower_by(pipeline, self.lowering)
         return [pipeline]
 
 
 class MethodCompiler(Compiler):
     """The same, for a function of its own that is called, not copied into the plan."""
+
+    lowering = ApartLowering
+
+
+class CheckedCompiler(Compiler):
+    """numba's pipeline for functions of the user's whose indices are checked."""
+
+    meaning = CheckedMeaning
+
+
+class CheckedMethodCompiler(CheckedCompiler):
+    """The same for methods."""
 
     lowering = ApartLowering
 
@@ -286,22 +346,38 @@ def compiled(function, pipeline=Compiler, depth=0):
     values = "" if pipeline is MethodCompiler or is_versioned(function.__module__ or "") else function_digest(function)
     key = (function, pipeline, depth, values)  # a method's is in the type of its module's state
     if key not in _compiled:
+        options = OPTIONS | {"boundscheck": issubclass(pipeline, CheckedCompiler)}
         _compiled[key] = numba.njit(
-            function, pipeline_class=pipeline, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS
+            function, pipeline_class=pipeline, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options
         )
     return _compiled[key]
 
 
-def free(function):
+def free(function, pipeline=Compiler):
     """The compiled form of a function that is not being compiled just now.
 
     A module's method may call the same method of a module of its class inside it. numba would take that for a function
     that calls itself, which it can link only where both have the same types; so the inner one is compiled anew.
     """
-    forms = (compiled(function, depth=depth) for depth in itertools.count())
+    forms = (compiled(function, pipeline, depth) for depth in itertools.count())
     return next(form for form in forms if not getattr(form, "is_compiling", False))
 
 
 def compiled_method(function):
     """The compiled form of a module's method."""
     return compiled(function, MethodCompiler)
+
+
+def is_users(function) -> bool:
+    """Whether a function does not come with this package, nor with NumPy or numba."""
+    return (function.__module__ or "").split(".")[0] not in LIBRARIES
+
+
+def checked(function):
+    """The compiled form of a function of the user's with its indices checked; of any other the ordinary form."""
+    return free(function, CheckedCompiler if is_users(function) else Compiler)
+
+
+def checked_method(function):
+    """The same for a module's method."""
+    return compiled(function, CheckedMethodCompiler if is_users(function) else MethodCompiler)

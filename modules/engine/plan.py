@@ -21,6 +21,7 @@ from . import cache
 from .compiler import compiled_method, free
 from .dependencies import names
 from .errors import cannot_compile, explain_index, pass_on_layout
+from .index_check import checked_kind, copy_state, has_users_methods, offer_checked, own_copy, run_checked
 from .kept_code import keep_kernels
 from .operations import Operation, Part, fuse, modules_of, parts
 from .printer import attributes, print_plan
@@ -61,6 +62,11 @@ class Function:
         fused = fuse(self.operations, set(self.results))
         return parts(fused, set(self.results), self.results[0] if self.step else "")
 
+    @cached_property
+    def ordered(self) -> list[Operation]:
+        """All operations that are compiled, by the numbers that a check of indices reports."""
+        return [*self.before, *(operation for part in self.parts for operation in part.operations)]
+
 
 class Plan:
     """Functions over one set of modules, compiled together with the modules' state blocks."""
@@ -80,6 +86,7 @@ class Plan:
         self.roots = tuple(dict.fromkeys(lineage(module)[-1] for module in modules_of(operations)))
         self._hidden_of_roots = [vars(root) for root in self.roots]
         self._entries: dict = {}
+        self.checked = {name for name in vars(self.module) if name.startswith("checked_")}
 
     def _bound(self):
         return zip(self.modules, self.kinds, strict=True)
@@ -113,8 +120,39 @@ class Plan:
                     function.compile(types)
             except numba.core.errors.NumbaError as error:
                 raise cannot_compile(None, name, error) from None
+            if name != "steps":  # which may be asked for before there is a minibatch
+                self.check_indices(name, arguments)
             self._entries[key] = function.get_overload(types)
         return self._entries[key]
+
+    def check_indices(self, name: str, arguments, written: slice = slice(1, None)) -> None:
+        """Run the function `name` with its indices checked, on copies: IndexError, or nothing at all has happened.
+
+        `written` are the arguments that the function may write to.
+        """
+        if f"checked_{name}" not in self.checked or any(isinstance(each, numba.types.Type) for each in arguments):
+            return
+        function = getattr(self.module, f"checked_{name}")
+        types = tuple(argument_type(argument) for argument in arguments)
+        try:
+            with translation.session(helped=True):
+                function.compile(types)
+        except numba.core.errors.NumbaError:  # say, a function that compiles only as its author has decorated it
+            return
+        states = []
+        for module, kind in zip(self.modules, self.kinds, strict=True):
+            states.append(copy_state(module, checked_kind(kind) if has_users_methods(module) else kind))
+            for flag in module.flags:
+                states[-1].write(flag, self.flags.get((module, flag), True))
+        table = np.array([state.address for state in states], np.int64)
+        own = list(arguments)
+        own[written] = [own_copy(each) for each in own[written]]
+        run_checked(self._ordered_of(name), partial(function.get_overload(types), int(table.ctypes.data), *own[1:]))
+
+    def _ordered_of(self, name: str) -> list[Operation]:
+        """The operations of the function that an entry is, or is a part of."""
+        owner = max((each for each in self.functions if name.startswith(each)), key=len)
+        return self.functions[owner].ordered
 
     def caller(self, function: Function, *arguments):
         """What `call(function, ...)` does for arguments of these types, as a function of the arguments alone."""
@@ -155,6 +193,8 @@ class Plan:
             for each in (root, *root.all_inside()):
                 for method, function in each.compiled_methods().items():
                     offer_method(owner_key(each), method, partial(free, function))
+                    if has_users_methods(root):
+                        offer_checked(owner_key(each), method, function)
         module = cache.find_plan(name, bindings)
         if module is None:
             keep_kernels()

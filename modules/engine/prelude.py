@@ -18,8 +18,11 @@ from numba.core.types import (
 )
 
 from ..kernels import gather as kernels
+from ..kernels.bounds import note_operation
 from ..kernels.kernel import EntryCompiler
+from . import compiler
 from .compiler import OPTIONS, compiled, compiled_method
+from .index_check import checked_kind
 from .kept_code import kept
 from .state import StateType, state_at
 from .stateful import raw_method
@@ -39,10 +42,17 @@ def method(cls, name):
     return compiled_method(raw_method(cls, name))
 
 
+def checked_method(cls, name):
+    """A module's method, compiled with the indices of the user's functions checked."""
+    return compiler.checked_method(raw_method(cls, name))
+
+
 __all__ = [
     "StateType",
     "array",
     "boolean",
+    "checked_kind",
+    "checked_method",
     "copy_rows",
     "entry",
     "float32",
@@ -54,6 +64,7 @@ __all__ = [
     "int32",
     "int64",
     "method",
+    "note_operation",
     "np",
     "state_at",
     "sum_of",

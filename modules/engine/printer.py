@@ -4,6 +4,7 @@ from typing import Any
 
 from numba.core import types
 
+from .index_check import has_users_methods
 from .state import StateType
 
 
@@ -16,9 +17,14 @@ def print_plan(title, functions, modules, kinds, names) -> str:
     compiled += [o for f in functions for part in f.parts if part.compiled for o in part.operations]
     used = dict.fromkeys((names[type(o.module)], o.method) for o in compiled)
     out += [f"{alias}_{method} = method({alias}, {method!r})" for alias, method in used]
+    users = frozenset(module for module in modules if has_users_methods(module))
+    twice = dict.fromkeys((names[type(o.module)], o.method) for o in compiled if o.module in users)
+    out += [f"checked_{alias}_{method} = checked_method({alias}, {method!r})" for alias, method in twice]
     spelled: dict[StateType, str] = {}
     for kind in kinds:
         out += spell_state(kind, spelled)
+    checked = dict.fromkeys(spelled[kind] for module, kind in zip(modules, kinds, strict=True) if module in users)
+    out += ["", *(f"checked_{kind} = checked_kind({kind})" for kind in checked)] if checked else []
     out += ["", f"STATES = [{', '.join(spelled[kind] for kind in kinds)}]"]
     for function in functions:
         cut = function.parts
@@ -26,31 +32,36 @@ def print_plan(title, functions, modules, kinds, names) -> str:
             if part.compiled:
                 name = function.name if len(cut) == 1 else f"{function.name}{k}"
                 out += ["", ""]
-                out += print_part(name, part, function, index, spelled, names, kinds, whole=len(cut) == 1)
+                given = part, function, index, spelled, names, kinds
+                out += print_part(name, *given, whole=len(cut) == 1)
+                if users & {o.module for o in (*function.before, *part.operations)}:
+                    out += ["", "", *print_part(f"checked_{name}", *given, whole=len(cut) == 1, checked=users)]
     return "\n".join(out) + "\n"
 
 
-def print_part(name, part, function, index, spelled, names, kinds, whole) -> list[str]:
-    """One compiled function: the states it uses, then a line for each operation."""
+def print_part(name, part, function, index, spelled, names, kinds, whole, checked=frozenset()) -> list[str]:
+    """One compiled function: the states it uses, then a line for each operation; indices `checked` in these modules."""
     needed = [*(function.before if whole else ()), *part.operations]
     used = [module for module in index if any(module in (o.module, o.partner) for o in needed)]
     inputs = function.inputs if whole else part.reads
     results = function.results if whole else part.makes
     head = ", ".join(["states", *inputs])
+    prefix = {m: "checked_" if m in checked else "" for m in used}
     lines = [
-        f"    m{index[m]} = state_at({spelled[kinds[index[m]]]}, states, {index[m]})  # {m.outline()}" for m in used
+        f"    m{index[m]} = state_at({prefix[m]}{spelled[kinds[index[m]]]}, states, {index[m]})  # {m.outline()}"
+        for m in used
     ]
     for operation in part.operations:
-        lines += print_operation(operation, function, index, names, whole)
+        lines += print_operation(operation, function, index, names, whole, checked)
     if function.step and whole:
-        before = [line for o in function.before for line in print_operation(o, function, index, names, whole)]
+        before = [line for o in function.before for line in print_operation(o, function, index, names, whole, checked)]
         settings = attributes(function.scheduled, index)
-        return step_functions(lines, results, head, settings, "weight" in function.inputs, before)
+        return step_functions(name, lines, results, head, settings, "weight" in function.inputs, before)
     result = ", ".join(results) if whole else f"({''.join(f'{name}, ' for name in results)})"
     return ["@entry", f"def {name}({head}):", *lines, f"    return {result}"]
 
 
-def print_operation(operation, function, index, names, whole) -> list[str]:
+def print_operation(operation, function, index, names, whole, checked=frozenset()) -> list[str]:
     """The lines of one operation: gradients to clear, the call, and the check of a loss."""
     module, alias = operation.module, names[type(operation.module)]
     partner = [] if operation.partner is None else [f"m{index[operation.partner]}"]
@@ -58,6 +69,9 @@ def print_operation(operation, function, index, names, whole) -> list[str]:
     lines = []
     if function.step and operation.method in ("bprop", "bprop_after"):
         lines += [f"    {name}[:] = 0" for name in gradients_to_clear(module, f"m{index[module]}", function.later)]
+    if module in checked:
+        lines.append(f"    note_operation({function.ordered.index(operation)})")
+        alias = f"checked_{alias}"
     lines.append(f"    {operation.target} = {alias}_{operation.method}({arguments})")
     if function.step and whole and operation.target == function.results[0]:
         lines += [
@@ -92,7 +106,9 @@ def inside(module, path: str = ""):
         yield from inside(child, f"{path}.{name}")
 
 
-def step_functions(lines: list[str], results, head: str, scheduled: list[str], weighted: bool, before) -> list[str]:
+def step_functions(
+    name: str, lines: list[str], results, head: str, scheduled: list[str], weighted: bool, before
+) -> list[str]:
     """A training step for one minibatch; and a loop of such steps over a data set, its lines the same."""
     value, y = results
     states = [line for line in lines if "= state_at(" in line]
@@ -106,13 +122,13 @@ def step_functions(lines: list[str], results, head: str, scheduled: list[str], w
     ]
     return [
         "@entry",
-        f"def step({head}):",
+        f"def {name}({head}):",
         *lines,
         f"    return {value}",
         "",
         "",
         "@entry",
-        "def steps(states, parameters, gradients, data, scale, shift, targets, order, first, last, size, "
+        f"def {name}s(states, parameters, gradients, data, scale, shift, targets, order, first, last, size, "
         f"total, x_buffer, target_buffer, outputs{more}):",
         '    """Train on rows order[first:last], `size` at a time; `total` and their losses, and the row reached."""',
         *states,

@@ -4,12 +4,15 @@ After a step the gradients of its minibatch can be read: they are overwritten by
 one. A step whose loss is not finite stops before the backward pass, so the parameters are those that gave the loss.
 """
 
+import math
 from functools import partial
 
 import numpy as np
 
 from .operations import Operations, prune
 from .plan import Function, Plan
+
+FIRST, LAST, SIZE, OUTPUTS = 8, 9, 10, 14  # places among the arguments of the loop over minibatches
 
 
 class StepPlan:
@@ -40,6 +43,8 @@ class StepPlan:
         self.plan.flags = {(module, "accumulate"): module in later for module in self.plan.modules}
         self.plan.flags |= {(module, "needs_grad_x"): False for module in unread}
         self._entry = None
+        self._unchecked = bool(self.plan.checked)  # whether the loop over minibatches has still to be checked
+        self._finite = not self.plan.checked  # else what is not finite may come from an index out of range
 
     @property
     def name(self) -> str:
@@ -54,7 +59,11 @@ class StepPlan:
                 return float(self.call(*batch)[0])
             entry = self.plan.entry("step", self.plan.address, *self.vectors, *batch)
             self._entry = partial(entry, self.plan.address, *self.vectors)
-        return self._entry(*batch)
+        value = self._entry(*batch)
+        if not (self._finite or math.isfinite(value)):
+            self._finite = True  # it is looked for once
+            self.plan.check_indices("step", (self.plan.address, *self.vectors, *batch))
+        return value
 
     def call(self, *batch: np.ndarray):
         """Train on one minibatch, part by part if need be; returns its loss and the net's output."""
@@ -64,7 +73,23 @@ class StepPlan:
         """The compiled loop over minibatches; see `steps` in the plan's source."""
         self.plan.activate()
         arguments = (self.plan.address, *self.vectors, *arguments)
-        return self.plan.entry("steps", *arguments)(*arguments)
+        entry = self.plan.entry("steps", *arguments)
+        first, last = arguments[FIRST], arguments[LAST]
+        if self._unchecked and first < last:
+            self._check_steps(arguments, first)
+            self._unchecked = False
+        total, reached = entry(*arguments)
+        if not (self._finite or math.isfinite(total)):
+            self._finite = True
+            self._check_steps(arguments, reached)
+        return total, reached
+
+    def _check_steps(self, arguments, first: int) -> None:
+        """Check the indices of the minibatch at place `first`."""
+        own = list(arguments)
+        own[FIRST], own[LAST] = first, min(first + own[SIZE], own[LAST])
+        own[OUTPUTS] = own[OUTPUTS][:0]
+        self.plan.check_indices("steps", own, slice(1, 3))
 
 
 def readded(operations) -> frozenset:

@@ -13,15 +13,17 @@ from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 from numba.core.typing import signature
 
+from .bounds import note_lowering, report_indices
 from .compiling import quickly
 from .libraries import ApartLibrary, EntryLibrary, InnerLibrary
 from .translation import translation
 
 
 class _Lower(Lower):
-    """Assigns attributes as they come: who owns them says what fits, and in which words."""
+    """Assigns attributes as they come: who owns them says what fits. Checks of indices know their lines."""
 
     def lower_inst(self, inst):
+        note_lowering(self)
         if isinstance(inst, ir.SetAttr):
             target, value = self.typeof(inst.target.name), self.typeof(inst.value.name)
             del self.fndesc.calltypes[inst]
@@ -54,7 +56,8 @@ class _Lowering(NativeLowering):
     def run_pass(self, state):
         state.library = self.library(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
-        changed = super().run_pass(state)
+        with report_indices():
+            changed = super().run_pass(state)
         if translation.helped and isinstance(state.library, InnerLibrary):
             state.library._ensure_finalized()  # now, not when it is linked: while numba reads the next function
         return changed

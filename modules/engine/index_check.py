@@ -1,0 +1,101 @@
+"""Indices out of range in a user's methods: found by a first run with checks, beside the one that counts.
+
+Compiled code checks no index. So where a compiled function reaches a user's method, its first call is run once before,
+on copies of the modules and of what it writes to; there the indices of the user's functions are checked.
+"""
+
+import threading
+from functools import partial
+
+import numpy as np
+from numba import _helperlib
+
+from ..kernels.bounds import AXIS, FAILED, INDEX, OPERATION, REPORT, SIZE
+from .compiler import checked, is_users
+from .state import State, StateType, offer_method
+from .stateful import Stateful, fits, method_names
+
+_one_at_a_time = threading.Lock()  # there is one report
+CHECKED = "!"  # after the owner's name in the types of states whose methods are checked
+
+
+def has_users_methods(module: Stateful) -> bool:
+    """Whether a module, or one that it calls, has methods that do not come with this package."""
+    classes = {type(each) for each in (module, *module.all_inside())}
+    return any(is_users(function) for cls in classes for function in method_names(cls).values())
+
+
+def checked_kind(kind: StateType) -> StateType:
+    """The type of the same state for checked methods: `self.method(...)` finds these by it."""
+    fields = [(name, checked_kind(inner) if isinstance(inner, StateType) else inner) for name, inner in kind.fields]
+    return StateType(kind.owner + CHECKED, fields, kind.constants, kind.fixed)
+
+
+def offer_checked(owner: str, name: str, function) -> None:
+    """Let checked code call `state.name(...)` on states of class `owner`."""
+    offer_method(owner + CHECKED, name, partial(checked, function))
+
+
+class random_state_kept:
+    """Within this context, what compiled code draws from `np.random` and `random` is drawn again afterwards."""
+
+    def __enter__(self):
+        pointers = _helperlib.rnd_get_np_state_ptr(), _helperlib.rnd_get_py_state_ptr()
+        self._states = [(pointer, _helperlib.rnd_get_state(pointer)) for pointer in pointers]
+
+    def __exit__(self, *exception):
+        for pointer, state in self._states:
+            _helperlib.rnd_set_state(pointer, state)
+
+
+def found_index(operations, error: IndexError) -> IndexError | None:
+    """The error that names module, line and index, if `error` is that of a check."""
+    if not REPORT[FAILED]:
+        return None
+    operation = operations[REPORT[OPERATION]]
+    index, axis, size = (int(REPORT[word]) for word in (INDEX, AXIS, SIZE))
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    file, line = (trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace is not None else ("", 0)
+    result = IndexError(
+        f"{operation.module.label()}: index {index if index >= 0 else index - size} is out of range for axis {axis} "
+        f"of size {size} in {operation.method} ({file}:{line})"
+    )
+    operation.module.add_place(result)
+    return result
+
+
+def copy_state(module: Stateful, kind: StateType) -> State:
+    """A block of type `kind` with a module's present attributes, in memory of its own."""
+    state, children = State(kind), module.children_inside()
+    for name, inner in kind.types.items():
+        if isinstance(inner, StateType):
+            state.write(name, copy_state(children[name], inner))
+        elif fits(value := own_copy(getattr(module, name, None)), inner):
+            state.write(name, value)
+    return state
+
+
+def own_copy(value):
+    """An array, or a tuple with arrays in it, in memory of its own; what is none as it is."""
+    if isinstance(value, np.ndarray):
+        return value.copy(order="K")
+    return tuple(own_copy(item) for item in value) if type(value) is tuple else value
+
+
+def run_checked(operations, call) -> None:
+    """Call a checked function, on copies of all that it writes to; only an index out of range is an error here.
+
+    What else a method raises, it will raise again in the run that counts.
+    """
+    with _one_at_a_time, random_state_kept():
+        REPORT[:] = 0
+        try:
+            call()
+        except IndexError as error:
+            found = found_index(operations, error)
+            if found is not None:
+                raise found from None
+        except Exception:
+            return
