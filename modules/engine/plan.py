@@ -6,9 +6,10 @@ digest of the modules' structure and settings, of the argument types, and of eve
 
 import contextlib
 import inspect
+import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from types import ModuleType
 
@@ -68,6 +69,20 @@ class Function:
         return [*self.before, *(operation for part in self.parts for operation in part.operations)]
 
 
+@dataclass
+class Piece:
+    """A part of a function, as calls run it: its name, the gradients to clear before it, whether it makes the loss.
+
+    `entries` are the compiled functions for arguments of the kinds that came so far.
+    """
+
+    part: Part
+    name: str
+    cleared: tuple[str, ...]
+    makes_loss: bool
+    entries: dict = field(default_factory=dict)
+
+
 class Plan:
     """Functions over one set of modules, compiled together with the modules' state blocks."""
 
@@ -86,6 +101,7 @@ class Plan:
         self.roots = tuple(dict.fromkeys(lineage(module)[-1] for module in modules_of(operations)))
         self._hidden_of_roots = [vars(root) for root in self.roots]
         self._entries: dict = {}
+        self._pieces: dict[str, list[Piece]] = {}
         self.checked = {name for name in vars(self.module) if name.startswith("checked_")}
 
     def _bound(self):
@@ -167,22 +183,37 @@ class Plan:
         if [part.compiled for part in cut] == [True]:
             return self.caller(function, *arguments)(*arguments)
         values = dict(zip(function.inputs, arguments, strict=True))
-        for k, part in enumerate(cut):
-            given = [values[name] for name in part.reads]
-            if part.compiled:
-                name = f"{function.name}{k}"
-                made = self.entry(name, self.address, *given)(self.address, *given)
-                values.update(zip(part.makes, made, strict=True))
+        for piece in self._pieces_of(function):
+            given = [values[name] for name in piece.part.reads]
+            if piece.part.compiled:
+                kinds = tuple([kind_of(value) for value in given])
+                entry = piece.entries.get(kinds)
+                if entry is None:
+                    entry = piece.entries[kinds] = self.entry(piece.name, self.address, *given)
+                values.update(zip(piece.part.makes, entry(self.address, *given), strict=True))
             else:
-                operation = part.operations[0]
-                if function.step and operation.method == "bprop" and operation.module not in function.later:
-                    for gradient in operation.module.gradient_names():
-                        vars(operation.module)[gradient].fill(0)
+                operation = piece.part.operations[0]
+                for gradient in piece.cleared:
+                    vars(operation.module)[gradient].fill(0)
                 values[operation.target] = run_python(operation, given)
-            if function.step and not np.isfinite(values.get(function.results[0], 0.0)):
+            if piece.makes_loss and not math.isfinite(values[function.results[0]]):
                 break
         results = tuple(values[name] for name in function.results)
         return results if function.step or len(results) > 1 else results[0]
+
+    def _pieces_of(self, function: Function) -> list["Piece"]:
+        """A function's parts, with what a call need not find out again."""
+        if function.name not in self._pieces:
+            self._pieces[function.name] = pieces = []
+            for k, part in enumerate(function.parts):
+                first, later = part.operations[0], function.later
+                clears = function.step and not part.compiled and first.method == "bprop" and first.module not in later
+                cleared = tuple(first.module.gradient_names()) if clears else ()
+                targets = {operation.target for operation in part.operations}
+                pieces.append(
+                    Piece(part, f"{function.name}{k}", cleared, function.step and function.results[0] in targets)
+                )
+        return self._pieces[function.name]
 
     def _load(self, title, operations, samples) -> tuple[ModuleType, list[StateType]]:
         aliases = class_names(self.modules)
@@ -293,6 +324,14 @@ def compiled_result(operation: Operation, kinds, types):
     if isinstance(result, numba.types.Array) and str(result.dtype) != str(getattr(wanted, "dtype", result)):
         raise WrongResult(f"it returns {result.dtype} where plain Python returns {wanted.dtype}")
     return result
+
+
+def kind_of(value):
+    """What tells apart values for which an entry is compiled anew; quicker to find than numba's type."""
+    if isinstance(value, np.ndarray):
+        flags = value.flags
+        return value.dtype.str, value.ndim, flags.c_contiguous, flags.f_contiguous
+    return type(value)
 
 
 class WrongResult(Exception):
