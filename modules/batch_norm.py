@@ -11,13 +11,13 @@ from .kernels.statistics import (
     add_directions,
     batch_rbprop,
     centred,
+    channel_inverse,
     channel_means,
-    column_means,
-    column_products,
     inverse_root,
     scaled,
     spread,
 )
+from .kernels.sums import column_means, column_products
 from .module import Module
 from .parameter import Buffer, Parameter
 from .sizes import check_sizes
@@ -111,15 +111,18 @@ class BatchNorm1d(Module):
         channel_means(self.columns, self.var)
         for c in range(self.num_features):
             self.var[c] /= rows.shape[0]
-        inverse_root(self.var, self.eps, self.inverse)
+        planes = self.normal.reshape((rows.shape[0], self.num_features, rows.shape[1] // self.num_features))
+        for c in range(self.num_features):
+            self.var[c], self.inverse[c] = channel_inverse(planes, c, self.var.dtype.type(0), self.var[c], self.eps)
 
     def track(self, count):
         """Move the running statistics towards those of the minibatch."""
         self.num_batches_tracked[()] += 1
         share = 1 / self.num_batches_tracked[()] if self.momentum is None else self.momentum
+        correction = count / (count - 1)
         for c in range(self.num_features):
             self.running_mean[c] += share * (self.mean[c] - self.running_mean[c])
-            self.running_var[c] += share * (self.var[c] * count / (count - 1) - self.running_var[c])
+            self.running_var[c] += share * (self.var[c] * correction - self.running_var[c])
 
     def bprop(self, grad_y):
         rows = flat(grad_y).reshape(self.normal.shape)

@@ -4,7 +4,13 @@ import numpy as np
 
 from .batch_norm import BatchNorm1d, add_means
 from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.statistics import channel_gradient_means, channel_moments, normal_channel, normal_channel_bprop
+from .kernels.statistics import (
+    channel_gradient_means,
+    channel_inverse,
+    channel_moments,
+    normal_channel,
+    normal_channel_bprop,
+)
 from .kernels.threads import MOVE_FLOPS, shared
 from .sizes import image_shape
 
@@ -44,12 +50,13 @@ class BatchNorm2d(BatchNorm1d):
     def normalise(self, c, planes, y):
         """A channel of y, its mean and variance."""
         zero = planes.dtype.type(0)
-        mean, var, scale, shift = zero, zero, zero + 1, zero
+        mean, var, inverse, scale, shift = zero, zero, zero, zero + 1, zero
         if self.training or self.running_mean is None:
             mean, var = channel_moments(planes, c)
+            var, inverse = channel_inverse(planes, c, mean, var, self.eps)
         elif self.running_mean is not None:
             mean, var = self.running_mean[c], self.running_var[c]
-        inverse = 1 / np.sqrt(var + self.eps)
+            inverse = 1 / np.sqrt(var + self.eps)
         if self.weight is not None:
             scale, shift = self.weight[c], self.bias[c]
         normal_channel(planes, c, mean, inverse, scale, shift, y)

@@ -11,8 +11,9 @@ from .concat import join, joined_shape, part
 from .gaussian_sample import check_word
 from .joint import Joint
 from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.elementary import sigmoid, softplus
+from .kernels.elementary import sigmoid
 from .kernels.philox import uniform
+from .kernels.precision import binary_cost
 from .module import Module
 from .noise import EVALUATION, Noise
 from .sequential import Sequential
@@ -65,7 +66,7 @@ class LogProbability(Joint):
         for n in range(x.shape[0]):
             total = x.dtype.type(0)
             for k in range(x.shape[1]):
-                total += s[n, k] * x[n, k] - softplus(x[n, k])
+                total -= binary_cost(s[n, k], 1 - s[n, k], x[n, k])
                 self.slope[n, k] = s[n, k] - sigmoid(x[n, k])
             self.y[n, 0] = total
         return self.y

@@ -5,9 +5,13 @@ import numpy as np
 from .distributions import Bernoulli
 from .kernels.buffers import flat, reuse, reuse_like
 from .kernels.elementary import sigmoid, softplus
+from .kernels.precision import binary_cost
+from .kernels.sums import as_double
 from .kernels.weights import fill_scales
 from .loss import Loss, Reduction, at_least, refuse_targets, weights_of_classes
 from .loss_bases import ElementwiseLoss
+
+FAR = 1e30  # a score of Focal as good as infinite, whose products with 0 are 0
 
 
 class BinaryCrossEntropy(ElementwiseLoss):
@@ -46,7 +50,7 @@ class BinaryCrossEntropyWithLogits(Loss):
         value  = Σ (v t softplus(-y) + (1 - t) softplus(y)) / size,   softplus(y) = log(1 + exp y)
         grad_y = ((1 - t) σ(y) - v t σ(-y)) / size
 
-    Shapes: y and target (in 0..1) of one and the same shape (N, ..., K), sample_weight (N,).
+    Shapes: y and target (in 0..1) of one and the same shape (N, ..., K), or (N,) for K = 1; sample_weight (N,).
     Args: pos_weight: v, what a 1 counts: a number, or one for each of the K columns; reduction: mean or sum.
     Numerics: softplus(y) = max(y, 0) + log(1 + exp(-|y|)), so scores of any size cost at most their size.
     Source: Goodfellow et al., Deep Learning, eq. 6.26; PyTorch's BCEWithLogitsLoss.
@@ -62,20 +66,20 @@ class BinaryCrossEntropyWithLogits(Loss):
 
     def fprop(self, y, target, sample_weight=None):
         self.grad_y = reuse_like(self.grad_y, y)
-        self.scales = reuse(self.scales, (y.size // y.shape[-1],), y.dtype)
+        columns, total = columns_of(y), np.float64(0)
+        self.scales = reuse(self.scales, (y.size // columns,), y.dtype)
         fill_scales(self.scales, y.shape[0], sample_weight, self.averages)
         scale = y.dtype.type(1)
         if self.averages:
-            scale = scale / y.shape[-1]
-        columns, total = y.shape[-1], y.dtype.type(0)
+            scale = scale / columns
         y, target, grad_y = flat(y), flat(target), flat(self.grad_y)
         for n in range(self.scales.size):
             rows = slice(n * columns, (n + 1) * columns)
             if self.scales[n] == 0:
                 grad_y[rows].fill(0)
             else:
-                total += self.row(y[rows], target[rows], grad_y[rows], scale * self.scales[n])
-        return total
+                total += as_double(self.row(y[rows], target[rows], grad_y[rows], scale * self.scales[n]))
+        return self.grad_y.dtype.type(total)
 
     def row(self, y, target, grad_y, scale):
         """scale Σₖ l(y[k], target[k]); writes grad_y."""
@@ -84,13 +88,13 @@ class BinaryCrossEntropyWithLogits(Loss):
             yes, no = target[k], 1 - target[k]
             if self.pos_weight is not None:
                 yes *= self.pos_weight[k % self.pos_weight.size]
-            total += yes * softplus(-y[k]) + no * softplus(y[k])
+            total += binary_cost(yes, no, y[k])
             grad_y[k] = scale * (no * sigmoid(y[k]) - yes * sigmoid(-y[k]))
         return scale * total
 
     def hessian_times(self, y, target, v):
         """(v t + 1 - t) σ(y) σ(-y) times the direction, over size: the change of grad_y along it, without weights."""
-        out, columns = np.empty(v.shape, v.dtype), y.shape[-1]
+        out, columns = np.empty(v.shape, v.dtype), columns_of(y)
         scale = self.scales[0]
         if self.averages:
             scale = scale / columns
@@ -106,8 +110,9 @@ class BinaryCrossEntropyWithLogits(Loss):
         return self.grad_y
 
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
-        if self.pos_weight is not None and len(self.pos_weight) not in (1, *y_shape[-1:]):
-            raise ValueError(f"{self.label()}: y has {y_shape[-1]} columns, pos_weight {len(self.pos_weight)}")
+        columns = y_shape[-1] if len(y_shape) > 1 else 1
+        if self.pos_weight is not None and len(self.pos_weight) not in (1, columns):
+            raise ValueError(f"{self.label()}: y has {columns} columns, pos_weight {len(self.pos_weight)}")
         return super().check_arguments(y_shape, target_shape)
 
     def check_targets(self, target, output_shape) -> None:
@@ -115,6 +120,11 @@ class BinaryCrossEntropyWithLogits(Loss):
 
     def distribution(self, y) -> Bernoulli:
         return Bernoulli(y)
+
+
+def columns_of(y):
+    """K of scores (N, ..., K); 1 of scores (N,)."""
+    return y.shape[-1] if y.ndim > 1 else 1
 
 
 class Focal(ElementwiseLoss):
@@ -126,7 +136,7 @@ class Focal(ElementwiseLoss):
     Shapes: y (scores) and target (0 or 1) of one and the same shape, sample_weight (N,).
     Args: gamma: γ, at least 0, where 0 is plain cross-entropy; alpha: a of the ones, 1 - alpha that of the zeros, or
         None for 1; reduction: mean or sum.
-    Numerics: -log p = softplus(-s) and (1 - p)ᵞ = exp(-γ softplus(s)).
+    Numerics: -log p = softplus(-s) and (1 - p)ᵞ = exp(-γ softplus(s)); at ±infinity the limits.
     Source: Lin et al., Focal Loss for Dense Object Detection (2017), eq. 5; torchvision's sigmoid_focal_loss.
     """
 
@@ -143,18 +153,18 @@ class Focal(ElementwiseLoss):
         return self.alpha * target + (1 - self.alpha) * (1 - target)
 
     def function(self, y, target):
-        score = (2 * target - 1) * y
+        score = min((2 * target - 1) * y, FAR)
         return self.weight(target) * np.exp(-self.gamma * softplus(score)) * softplus(-score)
 
     def derivative(self, y, target):
         sign = 2 * target - 1
-        score = sign * y
+        score = max(min(sign * y, FAR), -FAR)
         slope = self.gamma * sigmoid(score) * softplus(-score) + sigmoid(-score)
         return -sign * self.weight(target) * np.exp(-self.gamma * softplus(score)) * slope
 
     def second_derivative(self, y, target):
         """a (1 - p)ᵞ (γ p A - p (1 - p) (γ (-log p) - γ - 1)), with A = γ p (-log p) + 1 - p"""
-        score = (2 * target - 1) * y
+        score = max(min((2 * target - 1) * y, FAR), -FAR)
         p, q, cost = sigmoid(score), sigmoid(-score), softplus(-score)
         change = self.gamma * p * (self.gamma * p * cost + q) - p * q * (self.gamma * (cost - 1) - 1)
         return self.weight(target) * np.exp(-self.gamma * softplus(score)) * change

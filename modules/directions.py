@@ -6,7 +6,7 @@ from .initializers import Initializer, PyTorchUniform
 from .kernels.buffers import as_rows, reuse, reuse_like
 from .kernels.norms import unit_rows, unit_rows_bprop, unit_rows_rbprop
 from .kernels.products import add_to_rows, product, sum_rows
-from .kernels.statistics import dot
+from .kernels.sums import dot
 from .module import Module
 from .parameter import Parameter
 from .sizes import check_sizes, mapped_shape

@@ -7,7 +7,10 @@ import numpy as np
 
 from .initializers import Initializer, PyTorchUniform, stream
 from .kernels.buffers import as_rows, reuse, reuse_like
+from .kernels.kernel import apart
 from .kernels.products import product
+from .kernels.statistics import LARGE, SMALL
+from .kernels.sums import as_double, sum_of
 from .module import Module
 from .parameter import Parameter
 from .sizes import check_sizes, mapped_shape
@@ -23,7 +26,8 @@ class Euclidean(Module):
     Shapes: x (N, ..., in), y (N, ..., out), weight (out, in).
     Args: in_features, out_features: sizes, at least 1; weight_init: initial values, by default those of Linear.
     Errors: ValueError for sizes below 1 and for an x whose last axis is not `in`.
-    Numerics: at a distance of 0, where there is no derivative, c is 0.
+    Numerics: at a distance of 0, where there is no derivative, c is 0. Where squares overflow or vanish, the largest
+        difference is taken out first.
     Source: torch/nn's Euclidean; torch.cdist.
     """
 
@@ -38,10 +42,12 @@ class Euclidean(Module):
         self.x = x
         self.y = reuse(self.y, x.shape[:-1] + (self.out_features,), x.dtype)  # noqa: RUF005 - numba has no starred tuples
         y = as_rows(self.y)
-        squared_distances(as_rows(x), self.weight, y)
+        rows = as_rows(x)
+        squared_distances(rows, self.weight, y)
         for n in range(y.shape[0]):
             for j in range(y.shape[1]):
-                y[n, j] = np.sqrt(y[n, j])
+                far = y[n, j] < SMALL or y[n, j] > LARGE
+                y[n, j] = distance_of(rows, n, self.weight, j) if far else np.sqrt(y[n, j])
         return self.y
 
     def bprop(self, grad_y):
@@ -219,6 +225,20 @@ def squared_distances(x, points, q):
             q[n, j] = total
 
 
+@apart
+def distance_of(x, n, points, j):
+    """|x[n] - points[j]| where squares overflow or vanish: the largest difference is taken out of the root."""
+    largest = total = x.dtype.type(0)
+    for k in range(x.shape[1]):
+        largest = max(largest, abs(x[n, k] - points[j, k]))
+    if not 0 < largest < np.inf:
+        return largest
+    for k in range(x.shape[1]):
+        part = (x[n, k] - points[j, k]) / largest
+        total += part * part
+    return largest * np.sqrt(total)
+
+
 def along_differences(x, points, v, v_points, out):
     """out[n, j] = <x[n] - points[j], v[n] - v_points[j]>: half of how a squared distance changes."""
     for n in range(x.shape[0]):
@@ -233,19 +253,17 @@ def points_bprop(c, x, points, grad_points, add):
     """grad_points[j] = Σₙ c[n, j] (x[n] - points[j]), or += it, as a product and a sum."""
     product(c.T, x, grad_points, add)
     for j in range(c.shape[1]):
-        total = c.dtype.type(0)
+        total = np.float64(0)
         for n in range(c.shape[0]):
-            total += c[n, j]
+            total += as_double(c[n, j])
         for k in range(points.shape[1]):
-            grad_points[j, k] -= total * points[j, k]
+            grad_points[j, k] -= c.dtype.type(total) * points[j, k]
 
 
 def inputs_bprop(c, x, points, grad_x, add):
     """grad_x[n] = Σⱼ c[n, j] (points[j] - x[n]), or += it, as a product and a sum."""
     product(c, points, grad_x, add)
     for n in range(c.shape[0]):
-        total = c.dtype.type(0)
-        for j in range(c.shape[1]):
-            total += c[n, j]
+        total = sum_of(c[n])
         for k in range(x.shape[1]):
             grad_x[n, k] -= total * x[n, k]

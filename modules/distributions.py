@@ -74,7 +74,9 @@ class Bernoulli:
         """t log p + (1 - t) log (1 - p) of each element; the logarithms of given probabilities are at least -100."""
         t = np.asarray(target, np.float64)
         if self._given is None:
-            return -(t * np.logaddexp(0, -self._scores) + (1 - t) * np.logaddexp(0, self._scores))
+            yes, no = np.logaddexp(0, -self._scores), np.logaddexp(0, self._scores)
+            with np.errstate(invalid="ignore"):  # what does not count may cost infinitely much
+                return -(np.where(t == 0, 0, t * yes) + np.where(t == 1, 0, (1 - t) * no))
         with np.errstate(divide="ignore"):
             yes, no = np.maximum(np.log(self._given), -100), np.maximum(np.log1p(-self._given), -100)
         return t * yes + (1 - t) * no

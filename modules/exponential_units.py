@@ -1,6 +1,6 @@
 """Units with an exponential where x is negative: the smooth relatives of the rectified linear unit.
 
-Their derivatives follow from the stored y with little or no further work.
+Where y nears a limit other than 0, their derivatives need the exponential again: y has no digits of it left.
 """
 
 import math
@@ -15,10 +15,10 @@ class ELU(Elementwise):
     """Exponential linear unit.
 
         y      = x where x > 0, else alpha (exp(x) - 1)
-        grad_x = grad_y where x > 0, else grad_y (y + alpha)
+        grad_x = grad_y where x > 0, else grad_y alpha exp(x)
 
     Args: alpha: a finite number above 0; the kink at 0 has the derivative of the left.
-    Numerics: exp(x) - 1 by expm1, accurate near zero.
+    Numerics: exp(x) - 1 by expm1, accurate near zero; backward exp(x) itself: y + alpha has no digits far below zero.
     Source: Clevert, Unterthiner and Hochreiter (2016), eq. 16.
     """
 
@@ -32,10 +32,12 @@ class ELU(Elementwise):
         return x if x > 0 else below
 
     def derivative(self, x, y):
-        return 1 if x > 0 else y + self.alpha
+        below = self.alpha * np.exp(x)
+        return 1 if x > 0 else below
 
     def second_derivative(self, x, y):
-        return 0 if x > 0 else y + self.alpha
+        below = self.alpha * np.exp(x)
+        return 0 if x > 0 else below
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha:g}"
@@ -45,11 +47,11 @@ class SELU(Elementwise):
     """Self-normalising linear unit, whose constants keep mean 0 and variance 1 from layer to layer.
 
         y      = scale x where x > 0, else scale alpha (exp(x) - 1)
-        grad_x = scale grad_y where x > 0, else grad_y (y + scale alpha)
+        grad_x = scale grad_y where x > 0, else grad_y scale alpha exp(x)
 
     with alpha = 1.6732632... and scale = 1.0507009...
 
-    Numerics: exp(x) - 1 by expm1, accurate near zero.
+    Numerics: as of ELU.
     Source: Klambauer et al., Self-normalizing neural networks (2017), eq. 2 and 14.
     """
 
@@ -63,20 +65,22 @@ class SELU(Elementwise):
         return self.scale * x if x > 0 else below
 
     def derivative(self, x, y):
-        return self.scale if x > 0 else y + self.lowest
+        below = self.lowest * np.exp(x)
+        return self.scale if x > 0 else below
 
     def second_derivative(self, x, y):
-        return 0 if x > 0 else y + self.lowest
+        below = self.lowest * np.exp(x)
+        return 0 if x > 0 else below
 
 
 class CELU(Elementwise):
     """Exponential linear unit without a kink.
 
         y      = x where x > 0, else alpha (exp(x / alpha) - 1)
-        grad_x = grad_y where x > 0, else grad_y (y / alpha + 1)
+        grad_x = grad_y where x > 0, else grad_y exp(x / alpha)
 
     Args: alpha: a finite number above 0.
-    Numerics: exp(x) - 1 by expm1, accurate near zero.
+    Numerics: as of ELU.
     Source: Barron, Continuously differentiable exponential linear units (2017), eq. 2.
     """
 
@@ -90,10 +94,12 @@ class CELU(Elementwise):
         return x if x > 0 else below
 
     def derivative(self, x, y):
-        return 1 if x > 0 else y / self.alpha + 1
+        below = np.exp(x / self.alpha)
+        return 1 if x > 0 else below
 
     def second_derivative(self, x, y):
-        return 0 if x > 0 else (y / self.alpha + 1) / self.alpha
+        below = np.exp(x / self.alpha) / self.alpha
+        return 0 if x > 0 else below
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha:g}"

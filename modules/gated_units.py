@@ -104,7 +104,8 @@ class Mish(Elementwise):
     def function(self, x):
         e = np.exp(min(x, 20))
         n = e * (e + 2)
-        return max(x, -FAR) * (n / (n + 2))
+        near = min(max(x, -FAR), FAR) * (n / (n + 2))  # x n, should it be computed first, is finite
+        return x if x > 20 else near
 
     def derivative(self, x, y):
         x = min(max(x, -FAR), 20)

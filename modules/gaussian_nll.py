@@ -6,6 +6,7 @@ from .distributions import Gaussian
 from .kernels.buffers import as_rows, reuse, reuse_like
 from .kernels.elementary import softplus
 from .kernels.precision import gaussian_changes, log_softplus, softplus_ratio
+from .kernels.sums import as_double
 from .kernels.weights import fill_scales
 from .loss import Loss, Reduction, at_least
 from .module import Module
@@ -43,7 +44,7 @@ class GaussianNLL(Loss):
         rows, targets, grad_rows = as_rows(y), as_rows(target), as_rows(self.grad_y)
         self.scales = reuse(self.scales, (rows.shape[0],), y.dtype)
         fill_scales(self.scales, y.shape[0], sample_weight, self.averages)
-        total = y.dtype.type(0)
+        total = np.float64(0)
         for n in range(rows.shape[0]):
             scale = self.scales[n]
             if self.averages:
@@ -51,8 +52,8 @@ class GaussianNLL(Loss):
             if scale == 0:
                 grad_rows[n].fill(0)
             else:
-                total += scale * self.row(rows[n], targets[n], grad_rows[n], scale)
-        return total
+                total += as_double(scale * self.row(rows[n], targets[n], grad_rows[n], scale))
+        return y.dtype.type(total)
 
     def row(self, y, target, grad_y, scale):
         """-Σ log density of one row; writes grad_y, times the scale."""
@@ -96,7 +97,7 @@ class GaussianNLL(Loss):
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
         width = 2 if self.variance is None else 1
         if len(y_shape) < 2 or tuple(y_shape) != (*target_shape[:-1], width * target_shape[-1] if target_shape else 0):
-            wanted = "y (N, 2D): means, raw precisions; target (N, D)" if width == 2 else "the same shape"
+            wanted = "y (N, 2D): means, raw precisions; target (N, D)" if width == 2 else "the same shape (N, D)"
             raise ValueError(f"{self.label()}: y has shape {y_shape} and target {target_shape}, expected {wanted}")
         return ()
 

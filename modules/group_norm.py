@@ -4,6 +4,7 @@ import numpy as np
 
 from .kernels.buffers import flat, reuse
 from .kernels.statistics import normal_rows, normal_rows_bprop, normal_rows_rbprop
+from .kernels.sums import dot, sum_of
 from .layer_norm import checked_eps
 from .module import Module
 from .parameter import Parameter
@@ -95,9 +96,9 @@ class GroupNorm(Module):
         g, r, normal = np.empty(q.shape, q.dtype), np.empty(q.shape, q.dtype), self.planes(self.normal)
         for m in range(q.shape[0]):
             c = m % self.num_channels
+            self.grad_bias[c] += sum_of(r_grad_y[m])
+            self.grad_weight[c] += dot(r_grad_y[m], normal[m]) + dot(grad_y[m], q[m])
             for p in range(q.shape[1]):
-                self.grad_bias[c] += r_grad_y[m, p]
-                self.grad_weight[c] += r_grad_y[m, p] * normal[m, p] + grad_y[m, p] * q[m, p]
                 g[m, p] = self.weight[c] * grad_y[m, p]
                 r[m, p] = self.weight[c] * r_grad_y[m, p] + self.v_weight[c] * grad_y[m, p]
         return g, r
@@ -109,13 +110,10 @@ class GroupNorm(Module):
             self.grad_bias[:] = 0
         for m in range(out.shape[0]):
             c = m % self.num_channels
-            total = product = out.dtype.type(0)
+            self.grad_bias[c] += sum_of(grad_y[m])
+            self.grad_weight[c] += dot(grad_y[m], normal[m])
             for p in range(out.shape[1]):
-                total += grad_y[m, p]
-                product += grad_y[m, p] * normal[m, p]
                 out[m, p] = self.weight[c] * grad_y[m, p]
-            self.grad_bias[c] += total
-            self.grad_weight[c] += product
 
     def planes(self, rows):
         """Groups' rows as channels' rows, (N C, P)."""

@@ -7,6 +7,12 @@ from .kernels.class_axis import class_axis_of, copy_from_rows, copy_to_rows
 from .loss import Loss, Reduction, refuse_targets, weights_of_classes
 
 
+def refuse_scores_without_classes(loss: Loss, y_shape) -> None:
+    """ValueError unless scores have an axis of classes beside the batch's."""
+    if len(y_shape) < 2:
+        raise ValueError(f"{loss.label()}: y has shape {tuple(y_shape)}, expected scores (N, ..., K)")
+
+
 class LabelLoss(Loss):
     """Base of the losses of classifiers: y (N, ..., K) against labels (N, ...), whole numbers 0..K-1.
 
@@ -101,6 +107,7 @@ class LabelLoss(Loss):
         return np.moveaxis(y, self.find_class_axis(np.ndim(y)), -1)
 
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
+        refuse_scores_without_classes(self, y_shape)
         self.check_label_shape(tuple(y_shape), tuple(target_shape))
         self.check_class_weights(y_shape)
         return ()

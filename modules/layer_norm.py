@@ -11,13 +11,13 @@ from .kernels.buffers import flat, reuse
 from .kernels.products import add_to_rows, sum_rows
 from .kernels.statistics import (
     add_directions,
-    column_products,
-    dot,
     normal_rows,
     normal_rows_bprop,
     normal_rows_rbprop,
+    root_rows,
     scaled,
 )
+from .kernels.sums import column_products, dot
 from .module import Module
 from .parameter import Parameter
 from .sizes import element_sizes, ending_shape
@@ -160,11 +160,7 @@ class RMSNorm(Module):
         self.inverse = reuse(self.inverse, rows.shape[:1], x.dtype)
         self.normal = reuse(self.normal, rows.shape, x.dtype)
         eps = 2.0 ** (-23 if x.itemsize == 4 else -52) if self.eps is None else self.eps
-        for n in range(rows.shape[0]):
-            row = rows[n]
-            self.inverse[n] = 1 / np.sqrt(dot(row, row) / row.size + eps)
-            for k in range(row.size):
-                self.normal[n, k] = row[k] * self.inverse[n]
+        root_rows(rows, eps, self.normal, self.inverse)
         if self.weight is None:
             return self.normal.reshape(x.shape)
         self.y = reuse(self.y, rows.shape, x.dtype)

@@ -4,6 +4,7 @@ import numpy as np
 
 from .elementwise import require
 from .kernels.buffers import reuse, reuse_like
+from .kernels.sums import ROWS, sum_of
 from .module import Module
 from .parameter import Parameter
 
@@ -63,6 +64,9 @@ class LearntElementwise(Module):
         w, grad_w = self.w, self.grad_w
         grad_w[:] = 0
         for n in range(x.shape[0]):
+            if n % ROWS == 0 and n > 0:
+                gather(grad_w, self.grad_weight)
+                grad_w[:] = 0
             for k in range(x.shape[1]):
                 grad_w[k] += grad_y[n, k] * self.weight_derivative(x[n, k], y[n, k], w[k])
                 grad_x[n, k] = grad_y[n, k] * self.derivative(x[n, k], y[n, k], w[k])
@@ -108,8 +112,7 @@ def gather(grad_w, grad_weight):
     """Add the gradients of a sample's elements to those of their channels."""
     area = grad_w.size // grad_weight.size
     for c in range(grad_weight.size):
-        for k in range(c * area, (c + 1) * area):
-            grad_weight[c] += grad_w[k]
+        grad_weight[c] += sum_of(grad_w[c * area : (c + 1) * area])
 
 
 class PReLU(LearntElementwise):

@@ -6,6 +6,7 @@ import numpy as np
 
 from .distributions import Categorical, Poisson
 from .kernels.buffers import flat, reuse
+from .kernels.sums import as_double
 from .kernels.weights import fill_label_scales, weight_of
 from .label_loss import LabelLoss
 from .loss import Reduction, at_least, refuse_targets
@@ -33,14 +34,15 @@ class NegativeLogLikelihood(LabelLoss):
         fill_label_scales(
             scales, target, samples, sample_weight, weights, self.ignore_index, rows.shape[1], self.averages
         )
-        total = rows.dtype.type(0)
+        total = np.float64(0)
         for n in range(rows.shape[0]):
             grad_rows[n].fill(0)
             if scales[n] != 0:
                 scale = scales[n] * weight_of(weights, target[n])
-                total -= scale * rows[n, target[n]]
-                grad_rows[n, target[n]] = -scale
-        return total
+                if scale != 0:  # a class that counts nothing may have the probability 0
+                    total -= as_double(scale * rows[n, target[n]])
+                    grad_rows[n, target[n]] = -scale
+        return rows.dtype.type(total)
 
     def hessian_rows(self, rows, target, v_rows, change):
         """0: the loss is linear in y."""
@@ -109,12 +111,14 @@ class PoissonNLL(ElementwiseLoss):
 
     def function(self, y, target):
         constant = math.lgamma(target + 1) if self.full else 0 * target
-        if self.log_input:
-            return np.exp(y) - target * y + constant
-        return y - target * np.log(y + self.eps) + constant
+        log_y = y if self.log_input else np.log(y + self.eps)
+        expected = np.exp(y) if self.log_input else y
+        return (expected - target * log_y if target != 0 else expected) + constant  # 0 log 0 = 0
 
     def derivative(self, y, target):
-        return np.exp(y) - target if self.log_input else 1 - target / (y + self.eps)
+        if self.log_input:
+            return np.exp(y) - target
+        return 1 - target / (y + self.eps) if target != 0 else 1 - target
 
     def second_derivative(self, y, target):
         return np.exp(y) if self.log_input else target / ((y + self.eps) * (y + self.eps))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .kernels.buffers import flat, reuse, reuse_like
+from .kernels.sums import BLOCK, as_double
 from .kernels.weights import fill_scales
 from .loss import Loss, Reduction
 
@@ -38,7 +39,7 @@ class ElementwiseLoss(Loss):
             if self.averages:
                 scale /= y.size
             return scale * self.sum_over(flat(y), flat(target), flat(self.grad_y), scale)
-        samples, total = y.shape[0], y.dtype.type(0)
+        samples, total = y.shape[0], np.float64(0)
         self.scales = reuse(self.scales, (y.size,), y.dtype)
         fill_scales(self.scales, samples, sample_weight, self.averages)
         y, target, grad_y = flat(y), flat(target), flat(self.grad_y)
@@ -48,11 +49,19 @@ class ElementwiseLoss(Loss):
             if scale == 0:
                 grad_y[i:end].fill(0)
             else:
-                total += scale * self.sum_over(y[i:end], target[i:end], grad_y[i:end], scale)
-        return total
+                total += as_double(scale * self.sum_over(y[i:end], target[i:end], grad_y[i:end], scale))
+        return self.grad_y.dtype.type(total)
 
     def sum_over(self, y, target, grad_y, scale):
         """Σᵢ l(yᵢ, tᵢ) of vectors; writes grad_y[i] = scale l'(yᵢ, tᵢ)."""
+        total = np.float64(0)
+        for begin in range(0, y.size, BLOCK):
+            end = begin + BLOCK
+            total += as_double(self.sum_block(y[begin:end], target[begin:end], grad_y[begin:end], scale))
+        return y.dtype.type(total)
+
+    def sum_block(self, y, target, grad_y, scale):
+        """The same, of few elements."""
         total = y.dtype.type(0)
         for i in range(y.size):
             total += self.function(y[i], target[i])
@@ -100,16 +109,21 @@ class SampleLoss(Loss):
         self.grad_y = reuse_like(self.grad_y, y)
         self.scales = reuse(self.scales, (y.shape[0],), y.dtype)
         fill_scales(self.scales, y.shape[0], sample_weight, self.averages)
-        rows, total = self.grad_y.reshape((y.shape[0], y.size // y.shape[0])), y.dtype.type(0)
+        rows, total = self.grad_y.reshape((y.shape[0], y.size // y.shape[0])), np.float64(0)
         for n in range(y.shape[0]):
             scale = self.scales[n]
             if scale == 0:
                 rows[n].fill(0)
             else:
-                total += scale * self.of_sample(y[n], target[n], self.grad_y[n])
+                total += as_double(scale * self.of_sample(y[n], target[n], self.grad_y[n]))
                 for i in range(rows.shape[1]):
                     rows[n, i] *= scale
-        return total
+        return y.dtype.type(total)
+
+    def check_arguments(self, y_shape, target_shape, weight_shape=None):
+        if len(y_shape) < 2:
+            raise ValueError(f"{self.label()}: y has shape {tuple(y_shape)}, expected (N, ...) of at least two axes")
+        return super().check_arguments(y_shape, target_shape, weight_shape)
 
     def hessian_times(self, y, target, v):
         """The change of grad_y along v, sample by sample, by `change_of_sample`."""

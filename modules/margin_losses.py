@@ -4,6 +4,7 @@ import numpy as np
 
 from .kernels.buffers import reuse
 from .kernels.elementary import sigmoid, softplus
+from .kernels.sums import as_double
 from .kernels.weights import fill_label_scales, weight_of
 from .label_loss import LabelLoss
 from .loss import Reduction, at_least, refuse_targets
@@ -151,13 +152,13 @@ class MultiMargin(LabelLoss):
         fill_label_scales(
             self.scales, target, samples, sample_weight, None, self.ignore_index, rows.shape[1], self.averages
         )
-        total = rows.dtype.type(0)
+        total = np.float64(0)
         for n in range(rows.shape[0]):
             grad_rows[n].fill(0)
             if self.scales[n] != 0:
                 scale = self.scales[n] * weight_of(self.class_weights, target[n]) / rows.shape[1]
-                total += self.row(rows[n], target[n], grad_rows[n], scale)
-        return total
+                total += as_double(self.row(rows[n], target[n], grad_rows[n], scale))
+        return rows.dtype.type(total)
 
     def row(self, y, label, grad_y, scale):
         """scale Σ_{k≠label} max(0, margin - y[label] + y[k])ᵖ; writes grad_y."""

@@ -6,7 +6,8 @@ from .distributions import Mixture
 from .kernels.buffers import reuse, reuse_like
 from .kernels.elementary import softplus
 from .kernels.precision import gaussian_changes, log_softplus, softplus_ratio
-from .kernels.softmax import log_sum_exp
+from .kernels.softmax import log_mass, log_sum_exp
+from .kernels.sums import exact_difference
 from .loss import Reduction
 from .loss_bases import SampleLoss
 
@@ -39,13 +40,13 @@ class MixtureDensity(SampleLoss):
 
     def of_sample(self, y, target, grad_y):
         self.joint = reuse(self.joint, (self.components,), y.dtype)
-        shift = log_sum_exp(y[: self.components])
+        largest, mass = log_mass(y[: self.components])
         for k in range(self.components):
-            self.joint[k] = y[k] - shift + self.log_density(y, target, k)
+            self.joint[k] = exact_difference(y[k], largest) - mass + self.log_density(y, target, k)
         total = log_sum_exp(self.joint)
         for k in range(self.components):
             responsibility = np.exp(self.joint[k] - total)
-            grad_y[k] = np.exp(y[k] - shift) - responsibility
+            grad_y[k] = np.exp(exact_difference(y[k], largest) - mass) - responsibility
             self.write_slopes(y, target, k, responsibility, grad_y)
         return -total
 
@@ -73,13 +74,13 @@ class MixtureDensity(SampleLoss):
     def change_of_sample(self, y, target, v, change):
         """π' - γ', (γ p d)' and (γ σ (d² - 1 / p) / 2)' by the product rule: γ' = γ (l' - Σ γ l'), l = log π N."""
         self.joint, self.turns = reuse(self.joint, (self.components,), y.dtype), reuse_like(self.turns, self.joint)
-        shift, mean = log_sum_exp(y[: self.components]), y.dtype.type(0)
+        (largest, mass), mean = log_mass(y[: self.components]), y.dtype.type(0)
         for k in range(self.components):
-            mean += np.exp(y[k] - shift) * v[k]
+            mean += np.exp(exact_difference(y[k], largest) - mass) * v[k]
         for k in range(self.components):
-            self.joint[k] = y[k] - shift + self.log_density(y, target, k)
+            self.joint[k] = exact_difference(y[k], largest) - mass + self.log_density(y, target, k)
             self.turns[k] = v[k] - mean
-            change[k] = np.exp(y[k] - shift) * self.turns[k]
+            change[k] = np.exp(exact_difference(y[k], largest) - mass) * self.turns[k]
             self.turns[k] -= self.along_slopes(y, target, k, v)
         total, mean = log_sum_exp(self.joint), y.dtype.type(0)
         for k in range(self.components):

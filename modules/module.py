@@ -91,7 +91,12 @@ class Module(Holder):
         return y.shape
 
     def one_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """`output_shape` of a net that is trained or asked for its outputs; ValueError if it makes a table."""
+        """`output_shape` of a net that is trained or asked for its outputs; ValueError if it makes a table.
+
+        Errors: also ValueError for an axis of size 0.
+        """
+        if 0 in input_shape:
+            raise ValueError(f"{self.label()}: x has shape {tuple(input_shape)}, expected no axis of size 0")
         shape = self.output_shape(tuple(input_shape))
         if is_table_of_shapes(shape):
             said = f"{self.label()}: makes a table of {len(shape)} arrays, expected one"

@@ -4,7 +4,7 @@ import numpy as np
 
 from .kernels.buffers import as_rows, reuse, reuse_like
 from .kernels.norms import TINY, largest_size, unit_rows, unit_rows_bprop
-from .kernels.statistics import dot
+from .kernels.sums import dot
 from .module import Module
 
 

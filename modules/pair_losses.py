@@ -6,7 +6,8 @@ to y (N, 2, D) sends both through the same weights.
 
 import numpy as np
 
-from .kernels.statistics import dot
+from .kernels.norms import largest_size
+from .kernels.sums import as_double
 from .loss import Reduction, at_least, refuse_targets
 from .loss_bases import SampleLoss
 
@@ -68,7 +69,8 @@ class CosineEmbedding(PairLoss):
 
     Shapes: y (N, 2, D), target (N,) of -1 or 1, sample_weight (N,).
     Args: margin: -1 to 1; reduction: mean or sum.
-    Numerics: 1e-12 is added to the squared lengths, so that zero vectors have the cosine 0.
+    Numerics: 1e-12 is added to the squared lengths, so that zero vectors have the cosine 0; vectors with numbers above
+        1 are divided by the largest first.
     Source: PyTorch's CosineEmbeddingLoss, whose input1 and input2 are the rows of each sample.
     """
 
@@ -79,16 +81,16 @@ class CosineEmbedding(PairLoss):
         self.margin = float(margin)
 
     def of_sample(self, y, target, grad_y):
-        zero = y.dtype.type(0)
-        aa, bb = dot(y[0], y[0]) + 1e-12, dot(y[1], y[1]) + 1e-12
+        zero, p, q = y.dtype.type(0), scale_of(y[0]), scale_of(y[1])
+        aa, bb, cosine = cosine_of(y[0], p, y[1], q)
         lengths = np.sqrt(aa) * np.sqrt(bb)
-        cosine = dot(y[0], y[1]) / lengths
         if target != 1 and cosine <= self.margin:
             grad_y[:] = 0
             return zero
         for i in range(y.shape[1]):
-            grad_y[0, i] = -target * (y[1, i] / lengths - cosine * y[0, i] / aa)
-            grad_y[1, i] = -target * (y[0, i] / lengths - cosine * y[1, i] / bb)
+            a, b = y[0, i] / p, y[1, i] / q
+            grad_y[0, i] = -target * (b / lengths - cosine * a / aa) / p
+            grad_y[1, i] = -target * (a / lengths - cosine * b / bb) / q
         return 1 - cosine if target == 1 else cosine - self.margin
 
     def change_of_sample(self, y, target, v, change):
@@ -96,19 +98,39 @@ class CosineEmbedding(PairLoss):
 
         with R{c} = (a·v_b + b·v_a) / |a| |b| - c (α + β); b likewise, with β = b·v_b / |b|².
         """
-        aa, bb = dot(y[0], y[0]) + 1e-12, dot(y[1], y[1]) + 1e-12
+        p, q = scale_of(y[0]), scale_of(y[1])
+        aa, bb, cosine = cosine_of(y[0], p, y[1], q)
         lengths = np.sqrt(aa) * np.sqrt(bb)
-        cosine = dot(y[0], y[1]) / lengths
         if target != 1 and cosine <= self.margin:
             return
-        alpha, beta = dot(y[0], v[0]) / aa, dot(y[1], v[1]) / bb
-        turn = (dot(y[0], v[1]) + dot(y[1], v[0])) / lengths - cosine * (alpha + beta)
+        alpha, beta = scaled_dot(y[0], p, v[0], p) / aa, scaled_dot(y[1], q, v[1], q) / bb
+        turn = (scaled_dot(y[0], p, v[1], q) + scaled_dot(y[1], q, v[0], p)) / lengths - cosine * (alpha + beta)
         for i in range(y.shape[1]):
-            a, b = y[0, i], y[1, i]
-            across = (v[1, i] - (alpha + beta) * b) / lengths
-            change[0, i] = -target * (across - ((turn - 2 * cosine * alpha) * a + cosine * v[0, i]) / aa)
-            across = (v[0, i] - (alpha + beta) * a) / lengths
-            change[1, i] = -target * (across - ((turn - 2 * cosine * beta) * b + cosine * v[1, i]) / bb)
+            a, b, v_a, v_b = y[0, i] / p, y[1, i] / q, v[0, i] / p, v[1, i] / q
+            across = (v_b - (alpha + beta) * b) / lengths
+            change[0, i] = -target * (across - ((turn - 2 * cosine * alpha) * a + cosine * v_a) / aa) / p
+            across = (v_a - (alpha + beta) * a) / lengths
+            change[1, i] = -target * (across - ((turn - 2 * cosine * beta) * b + cosine * v_b) / bb) / q
+
+
+def scale_of(a):
+    """What a vector is divided by before it is squared: its largest size, if that is above 1 and finite."""
+    largest = largest_size(a)
+    return largest if 1 < largest < np.inf else 0 * largest + 1
+
+
+def cosine_of(a, p, b, q):
+    """The squared lengths of a / p and b / q, and the cosine."""
+    aa, bb = scaled_dot(a, p, a, p) + 1e-12 / p / p, scaled_dot(b, q, b, q) + 1e-12 / q / q
+    return aa, bb, scaled_dot(a, p, b, q) / (np.sqrt(aa) * np.sqrt(bb))
+
+
+def scaled_dot(a, p, b, q):
+    """Σₖ (a[k] / p) (b[k] / q)."""
+    total = np.float64(0)
+    for k in range(a.size):
+        total += as_double(a[k] / p * (b[k] / q))
+    return a.dtype.type(total)
 
 
 class Triplet(PairLoss):

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 
 from .kernels.buffers import reuse, reuse_like
+from .kernels.sums import as_double, dot, sum_of
 from .loss import Loss, at_least
 from .parameter import Buffer
 
@@ -63,7 +64,7 @@ class Reinforce(Loss):
         scale = y.dtype.type(1)
         if self.normalize:
             scale = np.maximum(scale, np.sqrt(self.running_var[0]))
-        total = y.dtype.type(0)
+        total = np.float64(0)
         for n in range(count):
             for k in range(width):
                 self.row[0, k] = y[n, k]
@@ -79,14 +80,11 @@ class Reinforce(Loss):
                 self.grad_y[n, width + 1] = -2 * error / count
             self.grad_y[n, width] = error / (scale * count)
             self.costs[n], self.errors[n] = cost, error
-            total += cost
-        return total / count
+            total += as_double(cost)
+        return y.dtype.type(total / count)
 
     def bprop(self):
-        mean = square = self.costs.dtype.type(0)
-        for n in range(self.costs.size):
-            mean += self.costs[n] / self.costs.size
-            square += self.errors[n] * self.errors[n] / self.costs.size
+        mean, square = sum_of(self.costs) / self.costs.size, dot(self.errors, self.errors) / self.costs.size
         self.running_mean[0] += self.momentum * (mean - self.running_mean[0])
         self.running_var[0] += self.momentum * (square - self.running_var[0])
         return self.grad_y

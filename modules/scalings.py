@@ -4,7 +4,8 @@ import numpy as np
 
 from .kernels.buffers import flat, reuse, reuse_like
 from .kernels.products import sum_rows
-from .kernels.statistics import column_products, dot, scaled
+from .kernels.statistics import scaled
+from .kernels.sums import column_products, dot
 from .module import Module
 from .parameter import Parameter
 from .sizes import element_sizes, ending_shape

@@ -3,8 +3,8 @@
 import numpy as np
 
 from .kernels.buffers import as_rows, flat, reuse_like
-from .kernels.softmax import log_sum_exp, softmax_rows
-from .kernels.statistics import dot
+from .kernels.softmax import log_mass, softmax_rows
+from .kernels.sums import dot, exact_difference, sum_of
 from .module import Module
 
 
@@ -105,7 +105,7 @@ class LogSoftmax(Module):
         grad_x[k] = grad_y[k] - exp(y[k]) Σⱼ grad_y[j]
 
     Shapes: x and y (N, ..., K).
-    Numerics: log-sum-exp with the largest x taken off, so y is finite wherever x is.
+    Numerics: (x[k] - m) - log Σⱼ exp(x[j] - m) with the largest x, m: finite wherever x is, and exact for large x.
     Source: Goodfellow et al., Deep Learning, eq. 6.30.
     """
 
@@ -117,18 +117,16 @@ class LogSoftmax(Module):
         self.y = reuse_like(self.y, x)
         x, y = as_rows(x), as_rows(self.y)
         for n in range(x.shape[0]):
-            shift = log_sum_exp(x[n])
+            largest, mass = log_mass(x[n])
             for k in range(x.shape[1]):
-                y[n, k] = x[n, k] - shift
+                y[n, k] = exact_difference(x[n, k], largest) - mass
         return self.y
 
     def bprop(self, grad_y):
         self.grad_x = reuse_like(self.grad_x, self.y)
         y, grad_y, grad_x = as_rows(self.y), as_rows(grad_y), as_rows(self.grad_x)
         for n in range(y.shape[0]):
-            total = y.dtype.type(0)
-            for k in range(y.shape[1]):
-                total += grad_y[n, k]
+            total = sum_of(grad_y[n])
             for k in range(y.shape[1]):
                 grad_x[n, k] = grad_y[n, k] - np.exp(y[n, k]) * total
         return self.grad_x
@@ -166,9 +164,7 @@ class LogSoftmax(Module):
 def softmax_rows_bprop(y, grad_y, grad_x):
     """The gradient of the softmax of each row, all (N, K)."""
     for n in range(y.shape[0]):
-        mean = y.dtype.type(0)
-        for k in range(y.shape[1]):
-            mean += grad_y[n, k] * y[n, k]
+        mean = dot(grad_y[n], y[n])
         for k in range(y.shape[1]):
             grad_x[n, k] = y[n, k] * (grad_y[n, k] - mean)
 

@@ -4,7 +4,8 @@ import numpy as np
 
 from .distributions import Categorical
 from .kernels.buffers import reuse
-from .kernels.softmax import exp_row, log_sum_exp
+from .kernels.softmax import exp_row, log_mass
+from .kernels.sums import as_double, dot, exact_difference
 from .kernels.weights import fill_label_scales, fill_scales, weight_of
 from .label_loss import LabelLoss
 from .loss import Reduction
@@ -24,7 +25,7 @@ class SoftmaxCrossEntropy(LabelLoss):
     Args: class_weights: K numbers of at least 0; label_smoothing: ε from 0 to 1, or None; ignore_index: a label whose
         rows count nothing; reduction: mean or sum; class_axis: the axis of the K scores, such as 1 for y (N, K, H, W)
         and labels (N, H, W), by default the last.
-    Numerics: log-sum-exp with the row's largest score taken off.
+    Numerics: the row's largest score is taken off all scores first, and never added again.
     Errors: ValueError for shapes that do not fit and for a label outside 0..K-1.
     Source: Goodfellow et al., Deep Learning, eq. 6.30 and section 7.5.1; PyTorch's CrossEntropyLoss.
     """
@@ -65,10 +66,9 @@ class SoftmaxCrossEntropy(LabelLoss):
             else:
                 mass = mass_of_label(target[n], rows.shape[1], weights, smoothing, rows.dtype.type(0))
             _, total = exp_row(rows[n], change[n])
-            mean = rows.dtype.type(0)
             for k in range(rows.shape[1]):
                 change[n, k] /= total
-                mean += change[n, k] * v_rows[n, k]
+            mean = dot(change[n], v_rows[n])
             for k in range(rows.shape[1]):
                 change[n, k] *= self.scales[n] * mass * (v_rows[n, k] - mean)
 
@@ -117,51 +117,55 @@ def mass_of_label(label, classes, class_weights, smoothing, zero):
 
 def against_labels(y, labels, scales, class_weights, smoothing, grad_y):
     """Σₙ scales[n] lₙ of scores y (N, K) and labels (N,); writes grad_y (N, K)."""
-    total = y.dtype.type(0)
+    total = np.float64(0)
     for n in range(y.shape[0]):
         label, scale = labels[n], scales[n]
         if scale == 0:
             grad_y[n].fill(0)
             continue
         largest, mass = exp_row(y[n], grad_y[n])
-        shift = largest + np.log(mass)
+        log_of_mass = np.log(mass)
         at_label = scale * weight_of(class_weights, label)
         if smoothing is not None:
             at_label *= 1 - smoothing
-        total += at_label * (shift - y[n, label])
+        total += as_double(at_label * (log_of_mass - exact_difference(y[n, label], largest)))
         sum_of_targets = at_label
         if smoothing is not None:
+            cost = y.dtype.type(0)
             for k in range(y.shape[1]):
                 part = scale * smoothing / y.shape[1] * weight_of(class_weights, k)
-                total += part * (shift - y[n, k])
+                cost += part * (log_of_mass - exact_difference(y[n, k], largest))
                 sum_of_targets += part
+            total += as_double(cost)
         for k in range(y.shape[1]):
             grad_y[n, k] *= sum_of_targets / mass
         if smoothing is not None:
             for k in range(y.shape[1]):
                 grad_y[n, k] -= scale * smoothing / y.shape[1] * weight_of(class_weights, k)
         grad_y[n, label] -= at_label
-    return total
+    return y.dtype.type(total)
 
 
 def against_distribution(y, target, scales, class_weights, smoothing, grad_y):
     """Σₙ scales[n] lₙ of scores y (N, K) and distributions (N, K); writes grad_y (N, K)."""
-    total = y.dtype.type(0)
+    total = np.float64(0)
     for n in range(y.shape[0]):
         scale = scales[n]
         if scale == 0:
             grad_y[n].fill(0)
             continue
-        shift = log_sum_exp(y[n])
-        mass = y.dtype.type(0)
+        largest, log_of_mass = log_mass(y[n])
+        mass = cost = y.dtype.type(0)
         for k in range(y.shape[1]):
             part = target[n, k] * weight_of(class_weights, k)
             if smoothing is not None:
                 part = (target[n, k] * (1 - smoothing) + smoothing / y.shape[1]) * weight_of(class_weights, k)
             if part != 0:  # 0 log 0 = 0: a masked score, -inf, may have no probability
-                total += scale * part * (shift - y[n, k])
+                cost += part * (log_of_mass - exact_difference(y[n, k], largest))
             mass += part
             grad_y[n, k] = part
+        total += as_double(scale * cost)
         for k in range(y.shape[1]):
-            grad_y[n, k] = scale * (np.exp(y[n, k] - shift) * mass - grad_y[n, k])
-    return total
+            log_p = exact_difference(y[n, k], largest) - log_of_mass
+            grad_y[n, k] = scale * (np.exp(log_p) * mass - grad_y[n, k])
+    return y.dtype.type(total)

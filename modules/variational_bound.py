@@ -8,7 +8,7 @@ from .distributions import Bernoulli, Gaussian
 from .gaussian_sample import HIGHEST, Scale, check_word
 from .kernels.buffers import flat
 from .kernels.elementary import sigmoid, softplus
-from .kernels.precision import log_softplus, ratio_slope, softplus_ratio
+from .kernels.precision import binary_cost, log_softplus, ratio_slope, softplus_ratio
 from .loss import Reduction, at_least, refuse_targets
 from .loss_bases import SampleLoss
 
@@ -59,7 +59,7 @@ class VariationalBound(SampleLoss):
         for i in range(outputs):
             t = target[i]
             if self.likelihood == "bernoulli":
-                total += softplus(y[i]) - t * y[i]
+                total += binary_cost(t, 1 - t, y[i])
                 grad_y[i] = sigmoid(y[i]) - t
             else:
                 total += ((y[i] - t) * (y[i] - t) / self.variance + np.log(6.283185307179586 * self.variance)) / 2

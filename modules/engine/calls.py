@@ -144,6 +144,8 @@ def check_input(module, arguments) -> None:
     if shapes not in module._checked:
         if any(not leaf.ndim or not len(leaf) for leaf in leaves(arguments[0])):
             raise ValueError(f"{module.label()}: x has shape {shapes[0]}, expected at least one sample")
+        if any(not leaf.size for leaf in leaves(arguments[0])):
+            raise ValueError(f"{module.label()}: x has shape {shapes[0]}, expected no axis of size 0")
         module._checked[shapes] = module.check_arguments(*shapes)
 
 

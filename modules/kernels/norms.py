@@ -5,7 +5,7 @@ A row no longer than TINY has no direction: it counts as zero, and so does its g
 
 import numpy as np
 
-from .statistics import dot
+from .sums import dot, sum_of_scaled_squares
 
 TINY = 1e-12
 
@@ -22,13 +22,9 @@ def largest_size(row):
 def norm_of(row):
     """√Σₖ row[k]², with the largest element taken out of the root."""
     largest = largest_size(row)
-    total = row.dtype.type(0)
     if largest == 0:
-        return total
-    for k in range(row.size):
-        part = row[k] / largest
-        total += part * part
-    return largest * np.sqrt(total)
+        return largest
+    return largest * np.sqrt(sum_of_scaled_squares(row, largest))
 
 
 def unit_rows(x, inverse, out):

@@ -12,6 +12,7 @@ from .buffers import flat
 from .kernel import apart, kernel
 from .lines import clear_line, gather_line, scatter_line
 from .products import strip_width
+from .sums import BLOCK
 from .threads import MOVE_FLOPS, share
 from .tiles import line_sum, transposed
 
@@ -197,7 +198,7 @@ def add_to_planes(bias, planes, start, row, end, places, samples):
     """planes[start + c row + places[p] + n] += bias[c], n < samples, as far as there are biases; end: as of `split`."""
     for c in range(bias.size):
         for place in start + c * row + places:
-            planes[place : place + samples] += bias[c]
+            planes[place : place + samples] = planes[place : place + samples] + bias[c]
 
 
 @kernel
@@ -235,8 +236,10 @@ def compiled_sum_planes(planes, start, row, end, out, add):
 def sum_some_planes(begin, stop, planes, start, row, end, out, add):
     """Some channels."""
     for c in range(begin, stop):
-        total = line_sum(planes, start + c * row, end)
-        out[c] = out[c] + total if add else total
+        total = np.float64(0)
+        for at in range(0, end, BLOCK):
+            total += line_sum(planes, start + c * row + at, min(BLOCK, end - at))
+        out[c] = out.dtype.type(out[c] + total) if add else out.dtype.type(total)
 
 
 sum_planes.compiled_form = compiled_sum_planes  # type: ignore[attr-defined]

@@ -25,6 +25,13 @@ def ratio_slope(x):
     return ratio * (sigmoid(-x) - ratio)
 
 
+def binary_cost(yes, no, score):
+    """yes softplus(-score) + no softplus(score), where nothing times infinity is nothing."""
+    above = no * max(score, 0) if no != 0 else 0 * no
+    below = yes * max(-score, 0) if yes != 0 else 0 * yes
+    return above + below + (yes + no) * softplus(-abs(score))
+
+
 def gaussian_changes(difference, raw, v_mean, v_raw):
     """How d p and (σ d² - σ / p) / 2, the slopes of a Gaussian's -log density in its mean and raw precision r, change.
 

@@ -12,6 +12,7 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from .kernel import kernel
+from .sums import column_sums
 from .threads import share
 from .tiles import VECTOR_BYTES, copied, dot_products, fetched, lanes, on_stack, row_sums, transposed, turned, vector_of
 
@@ -282,6 +283,4 @@ def sum_rows(grad_y, out, add=False):
     """out = Σₙ grad_y[n], or out += it; grad_y (N, k), out (k,)."""
     if not add:
         out[:] = 0
-    for n in range(grad_y.shape[0]):
-        for k in range(grad_y.shape[1]):
-            out[k] += grad_y[n, k]
+    column_sums(grad_y, out)

@@ -11,6 +11,7 @@ from numba.core import types
 from numba.core.registry import cpu_target
 from numba.extending import overload
 
+ROWS = 128  # added up before they are added to others
 NAMES = ("sum", "mean", "max", "min", "var", "std")
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
 
@@ -41,14 +42,13 @@ def reduction(name: str, axis: int, keepdims: bool):
             shape = x.shape[:place] + x.shape[after:]
             if keepdims:
                 shape = x.shape[:place] + (1,) + x.shape[after:]  # noqa: RUF005 - numba has no starred tuples
-            n, rest = x.shape[place], 1
+            before, n, rest = 1, x.shape[place], 1
+            for k in range(place):
+                before *= x.shape[k]
             for k in range(after, x.ndim):
                 rest *= x.shape[k]
             out = np.empty(shape, dtype)
-            kernel(
-                np.ascontiguousarray(x).reshape((x.size // (n * rest), n, rest)),
-                out.reshape((x.size // (n * rest), rest)),
-            )
+            kernel(np.ascontiguousarray(x).reshape((before, n, rest)), out.reshape((before, rest)))
             return out
 
         return run
@@ -70,13 +70,26 @@ def _columns(name: str):
     """A function (x (A, n, B), out (A, B)) that reduces the middle axis."""
 
     @njit(**OPTIONS)
-    def total(x, out):
-        for i in range(x.shape[0]):
+    def add(x, i, first, last, out):
+        """out[i, j] += Σₖ x[i, k, j], first ≤ k < last."""
+        for k in range(first, last):
             for j in range(x.shape[2]):
-                out[i, j] = 0
-            for k in range(x.shape[1]):
+                out[i, j] += x[i, k, j]
+
+    @njit(**OPTIONS)
+    def total(x, out):
+        out[:] = 0
+        parts = np.zeros(out.shape if x.shape[1] > ROWS else (0, 0), out.dtype)  # sums of few, which keep their digits
+        for i in range(x.shape[0]):
+            if x.shape[1] <= ROWS:
+                add(x, i, 0, x.shape[1], out)
+                continue
+            for first in range(0, x.shape[1], ROWS):
                 for j in range(x.shape[2]):
-                    out[i, j] += x[i, k, j]
+                    parts[i, j] = 0
+                add(x, i, first, min(first + ROWS, x.shape[1]), parts)
+                for j in range(x.shape[2]):
+                    out[i, j] += parts[i, j]
 
     if name == "sum":
         return total
@@ -93,18 +106,17 @@ def _columns(name: str):
 
     @njit(**OPTIONS)
     def spread(x, out):
-        middle = np.empty_like(out)
+        middle, squares = np.empty_like(out), np.empty(x.shape, out.dtype)
         mean(x, middle)
         for i in range(x.shape[0]):
-            for j in range(x.shape[2]):
-                out[i, j] = 0
             for k in range(x.shape[1]):
                 for j in range(x.shape[2]):
                     difference = x[i, k, j] - middle[i, j]
-                    out[i, j] += difference * difference
+                    squares[i, k, j] = difference * difference
+        mean(squares, out)
+        for i in range(x.shape[0]):
             for j in range(x.shape[2]):
-                variance = out[i, j] / out.dtype.type(x.shape[1])
-                out[i, j] = np.sqrt(variance) if root else variance
+                out[i, j] = np.sqrt(out[i, j]) if root else out[i, j]
 
     root = name == "std"
     if name in ("var", "std"):
@@ -112,6 +124,8 @@ def _columns(name: str):
 
     @njit(**OPTIONS)
     def extreme(x, out):
+        if x.shape[1] == 0:
+            raise ValueError("the largest or smallest of an axis of size 0")
         for i in range(x.shape[0]):
             for k in range(x.shape[1]):
                 for j in range(x.shape[2]):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .sums import BLOCK, as_double, sum_of
+
 
 def row_max(row):
     """The largest element; any in a row with NaN, whose sums below are NaN whatever is taken off."""
@@ -15,11 +17,9 @@ def row_max(row):
 def exp_row(row, out):
     """out[k] = exp(row[k] - m), m the largest element; returns m and the sum of out."""
     largest = row_max(row)
-    total = row.dtype.type(0)
     for k in range(row.size):
         out[k] = np.exp(row[k] - largest)
-        total += out[k]
-    return largest, total
+    return largest, sum_of(out)
 
 
 def softmax_rows(x, y):
@@ -31,9 +31,17 @@ def softmax_rows(x, y):
 
 
 def log_sum_exp(row):
-    """log Σₖ exp(row[k])."""
-    largest = row_max(row)
-    total = row.dtype.type(0)
-    for k in range(row.size):
-        total += np.exp(row[k] - largest)
-    return np.log(total) + largest
+    """log Σₖ exp(row[k]); a difference to it loses the digits of a large row's maximum, see `log_mass`."""
+    largest, mass = log_mass(row)
+    return mass + largest
+
+
+def log_mass(row):
+    """The largest element m and mass = log Σₖ exp(row[k] - m): row[k] - m - mass has digits that m + mass loses."""
+    largest, total = row_max(row), np.float64(0)
+    for begin in range(0, row.size, BLOCK):
+        block, part = row[begin : begin + BLOCK], row.dtype.type(0)
+        for k in range(block.size):
+            part += np.exp(block[k] - largest)
+        total += as_double(part)
+    return largest, np.log(row.dtype.type(total))

@@ -5,40 +5,15 @@ Means are sums of differences from a first number, so that one far from zero cos
 
 import numpy as np
 
+from .kernel import apart
+from .sums import BLOCK, as_double, dot, sum_of, sum_of_differences, sum_of_squares
+
+SMALL, LARGE = 1e-30, 1e38  # a float32 sum of squares between them has all its digits
+
 
 def mean_of(row):
     """Σₖ row[k] / K."""
-    total = row.dtype.type(0)
-    for k in range(row.size):
-        total += row[k] - row[0]
-    return row[0] + total / row.size
-
-
-def dot(a, b):
-    """Σₖ a[k] b[k]."""
-    total = a.dtype.type(0)
-    for k in range(a.size):
-        total += a[k] * b[k]
-    return total
-
-
-def column_means(x, out):
-    """out[k] = Σₙ x[n, k] / N; x (N, K)."""
-    out[:] = 0
-    for n in range(1, x.shape[0]):
-        for k in range(x.shape[1]):
-            out[k] += x[n, k] - x[0, k]
-    for k in range(x.shape[1]):
-        out[k] = x[0, k] + out[k] / x.shape[0]
-
-
-def column_products(a, b, out, add):
-    """out[k] = Σₙ a[n, k] b[n, k], or out += it; a, b (N, K), out (K,)."""
-    if not add:
-        out[:] = 0
-    for n in range(a.shape[0]):
-        for k in range(a.shape[1]):
-            out[k] += a[n, k] * b[n, k]
+    return row[0] + sum_of_differences(row, row[0]) / row.size
 
 
 def channel_means(columns, out):
@@ -76,16 +51,60 @@ def inverse_root(variance, eps, out):
         out[c] = 1 / np.sqrt(variance[c] + eps)
 
 
+def is_extreme(square):
+    """Whether a sum of squares may have overflowed, or have lost digits to numbers too small to be squared."""
+    return not (square >= SMALL and square <= LARGE)  # NaN may come of infinities
+
+
 def normal_rows(rows, eps, normal, inverse):
     """normal[n] = (rows[n] - μ) inverse[n], inverse[n] = 1 / √(σ² + eps), with the row's own μ and σ²."""
+    extreme = False
     for n in range(rows.shape[0]):
         row, out = rows[n], normal[n]
         mean = mean_of(row)
         for k in range(row.size):
             out[k] = row[k] - mean
-        inverse[n] = 1 / np.sqrt(dot(out, out) / row.size + eps)
+        square = dot(out, out) / row.size + eps
+        extreme = extreme or is_extreme(square)
+        inverse[n] = 1 / np.sqrt(square)
         for k in range(row.size):
             out[k] *= inverse[n]
+    if extreme:
+        normalise_extremes(rows, eps, True, normal, inverse)
+
+
+def root_rows(rows, eps, normal, inverse):
+    """normal[n] = rows[n] inverse[n], inverse[n] = 1 / √(mean of the row's squares + eps)."""
+    extreme = False
+    for n in range(rows.shape[0]):
+        row, out = rows[n], normal[n]
+        square = dot(row, row) / row.size + eps
+        extreme = extreme or is_extreme(square)
+        inverse[n] = 1 / np.sqrt(square)
+        for k in range(row.size):
+            out[k] = row[k] * inverse[n]
+    if extreme:
+        normalise_extremes(rows, eps, False, normal, inverse)
+
+
+@apart
+def normalise_extremes(rows, eps, centred, normal, inverse):
+    """`normal_rows`, or `root_rows`, for any finite numbers: in float64, with the largest taken out of the root."""
+    for n in range(rows.shape[0]):
+        mean = largest = total = 0.0
+        for k in range(rows.shape[1] if centred else 0):
+            mean += float(rows[n, k]) / rows.shape[1]
+        for k in range(rows.shape[1]):
+            if not abs(float(rows[n, k]) - mean) <= largest:  # NaN is not hidden
+                largest = abs(float(rows[n, k]) - mean)
+        scale = largest if 0 < largest < np.inf else 1.0
+        for k in range(rows.shape[1]):
+            part = (float(rows[n, k]) - mean) / scale
+            total += part * part
+        root = np.hypot(scale * np.sqrt(total / rows.shape[1]), np.sqrt(eps))
+        inverse[n] = 1 / root
+        for k in range(rows.shape[1]):
+            normal[n, k] = (float(rows[n, k]) - mean) / root
 
 
 def normal_rows_bprop(grad, normal, inverse, out):
@@ -125,12 +144,11 @@ def batch_rbprop(v, grad, r_grad, normal, inverse, weight, v_weight, by_batch, g
         mean_v = along = mean_g = product = mean_r = change = v.dtype.type(0)
         scale, turn = inverse[c], v.dtype.type(0)
         for n in range(normal.shape[0]):
-            for p in range(normal.shape[2]):
-                mean_v += v[n, c, p] / count
-                along += v[n, c, p] * normal[n, c, p] / count
-                mean_g += grad[n, c, p] / count
-                product += grad[n, c, p] * normal[n, c, p] / count
-                mean_r += r_grad[n, c, p] / count
+            mean_v += sum_of(v[n, c]) / count
+            along += dot(v[n, c], normal[n, c]) / count
+            mean_g += sum_of(grad[n, c]) / count
+            product += dot(grad[n, c], normal[n, c]) / count
+            mean_r += sum_of(r_grad[n, c]) / count
         if not by_batch:
             mean_v = along = mean_g = product = v.dtype.type(0)
         if weight is not None:
@@ -161,18 +179,38 @@ def add_directions(normal, v_weight, out):
 
 def channel_moments(x, c):
     """Mean and variance of channel c; x (N, C, P)."""
-    total = square = x.dtype.type(0)
-    count, first = x.shape[0] * x.shape[2], x[0, c, 0]
+    total, square, count = np.float64(0), np.float64(0), x.shape[0] * x.shape[2]
     for n in range(x.shape[0]):
-        row = x[n, c]
-        for p in range(row.size):
-            total += row[p] - first
-    mean = first + total / count
+        total += as_double(sum_of_differences(x[n, c], x[0, c, 0]))
+    mean = x[0, c, 0] + x.dtype.type(total / count)
     for n in range(x.shape[0]):
-        row = x[n, c]
-        for p in range(row.size):
-            square += (row[p] - mean) * (row[p] - mean)
-    return mean, square / count
+        square += as_double(sum_of_squares(x[n, c], mean))
+    return mean, x.dtype.type(square / count)
+
+
+def channel_inverse(x, c, mean, variance, eps):
+    """Variance and 1 / √(variance + eps) of channel c, the variance first computed plainly; x (N, C, P)."""
+    if not is_extreme(variance + eps):
+        return variance, 1 / np.sqrt(variance + eps)
+    root = x.dtype.type(root_of_extremes(x, c, mean))
+    return root * root, 1 / x.dtype.type(np.hypot(root, np.sqrt(eps)))
+
+
+@apart
+def root_of_extremes(x, c, mean):
+    """The standard deviation of a channel, as `deviation_of_extremes`."""
+    largest, total = 0.0, 0.0
+    for n in range(x.shape[0]):
+        for p in range(x.shape[2]):
+            if not abs(x[n, c, p] - mean) <= largest:  # NaN is not hidden
+                largest = abs(x[n, c, p] - mean)
+    if not 0 < largest < np.inf:
+        return largest
+    for n in range(x.shape[0]):
+        for p in range(x.shape[2]):
+            part = (x[n, c, p] - mean) / largest
+            total += part * part
+    return largest * np.sqrt(total / (x.shape[0] * x.shape[2]))
 
 
 def normal_channel(x, c, mean, inverse, scale, shift, y):
@@ -185,14 +223,26 @@ def normal_channel(x, c, mean, inverse, scale, shift, y):
 
 def channel_gradient_means(grad, x, c, mean, inverse):
     """The means of grad and of grad x̂ in channel c, with x̂ = (x - mean) inverse; grad, x (N, C, P)."""
-    count = grad.shape[0] * grad.shape[2]
-    total = product = grad.dtype.type(0)
+    total, product, count = np.float64(0), np.float64(0), grad.shape[0] * grad.shape[2]
     for n in range(grad.shape[0]):
-        row, other = grad[n, c], x[n, c]
-        for p in range(row.size):
-            total += row[p]
-            product += row[p] * ((other[p] - mean) * inverse)
-    return total / count, product / count
+        of_grad, of_product = gradient_sums(grad[n, c], x[n, c], mean, inverse)
+        total += as_double(of_grad)
+        product += as_double(of_product)
+    return grad.dtype.type(total / count), grad.dtype.type(product / count)
+
+
+def gradient_sums(grad, x, mean, inverse):
+    """Σₖ grad[k] and Σₖ grad[k] (x[k] - mean) inverse of vectors."""
+    total, product = np.float64(0), np.float64(0)
+    for begin in range(0, grad.size, BLOCK):
+        block, other = grad[begin : begin + BLOCK], x[begin : begin + BLOCK]
+        of_grad = of_product = grad.dtype.type(0)
+        for k in range(block.size):
+            of_grad += block[k]
+            of_product += block[k] * ((other[k] - mean) * inverse)
+        total += as_double(of_grad)
+        product += as_double(of_product)
+    return grad.dtype.type(total), grad.dtype.type(product)
 
 
 def normal_channel_bprop(grad, x, c, mean, inverse, scale, mean_grad, mean_product, out):

@@ -1,5 +1,9 @@
 """What each sample counts in a loss: 1/N, its weight's share, or its weight where losses are summed."""
 
+import numpy as np
+
+from .sums import as_double
+
 
 def weight_of(weights, n):
     """weights[n], or 1 where there are none."""
@@ -14,17 +18,17 @@ def fill_scales(scales, samples, sample_weight, averages):
     `rows` is a multiple of `samples`: a sample of a sequence has several rows, each with its weight.
     """
     rows = scales.size // samples
-    total = scales.dtype.type(0)
+    total = np.float64(0)
     for r in range(scales.size):
         scales[r] = weight_of(sample_weight, r // rows)
-        total += scales[r]
-    share(scales, total, averages)
+        total += as_double(scales[r])
+    share(scales, scales.dtype.type(total), averages)
 
 
 def fill_label_scales(scales, labels, samples, sample_weight, class_weights, ignore_index, classes, averages):
     """scales[r] = w / Σ w v[label] for class weights v; 0 where the label is ignored. scales, labels (rows,)."""
     rows = scales.size // samples
-    total = scales.dtype.type(0)
+    total = np.float64(0)
     for r in range(scales.size):
         label = labels[r]
         scales[r] = weight_of(sample_weight, r // rows)
@@ -33,8 +37,8 @@ def fill_label_scales(scales, labels, samples, sample_weight, class_weights, ign
         elif label < 0 or label >= classes:
             raise ValueError("a label lies outside 0..K-1, K the number of scores")
         else:
-            total += scales[r] * weight_of(class_weights, label)
-    share(scales, total, averages)
+            total += as_double(scales[r] * weight_of(class_weights, label))
+    share(scales, scales.dtype.type(total), averages)
 
 
 def is_ignored(label, ignore_index):

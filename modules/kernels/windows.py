@@ -5,6 +5,8 @@ many places it counts, so the same loops serve any stride, padding, dilation, an
 Each plain Python function is the meaning of the compiled one below it.
 """
 
+import numpy as np
+
 from .kernel import apart, kernel
 from .largest import largest_line
 from .threads import share
@@ -105,11 +107,11 @@ def compiled_means_of(x, down, across, divisor, y):
     for m in range(y.shape[0]):
         for r in range(y.shape[1]):
             for c in range(y.shape[2]):
-                total = y.dtype.type(0)
+                total = np.float64(0)  # as quick as the type's own: each addition waits for the last one
                 for i in range(down[r, 0], down[r, 1]):
                     for j in range(across[c, 0], across[c, 1]):
                         total += x[m, i, j]
-                y[m, r, c] = total / y.dtype.type(divisor if divisor > 0 else down[r, 2] * across[c, 2])
+                y[m, r, c] = total / (divisor if divisor > 0 else down[r, 2] * across[c, 2])
 
 
 means_of.compiled_form = compiled_means_of  # type: ignore[attr-defined]

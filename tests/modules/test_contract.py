@@ -553,3 +553,12 @@ def test_a_loss_of_ones_own():
     np.testing.assert_allclose(loss.bprop(), [[0.5, -0.5]])
     with pytest.raises(ValueError, match=r"^AbsoluteError\(\): y has shape \(2, 1\) and target \(2,\)"):
         loss([[1.0], [2.0]], [1.0, 2.0])
+
+
+@pytest.mark.parametrize("make", [lambda: Tanh(), lambda: Flatten(), lambda: Sequential(Tanh(), Conv2d(2, 2, 1))])
+def test_an_axis_of_size_0_is_refused(make):
+    module = make()
+    with pytest.raises(ValueError, match=r"x has shape \(3, 2, 0, 4\), expected no axis of size 0$"):
+        module.fprop(np.zeros((3, 2, 0, 4)))
+    with pytest.raises(ValueError, match=r"x has shape \(3, 2, 0, 4\), expected no axis of size 0$"):
+        module.one_output_shape((3, 2, 0, 4))

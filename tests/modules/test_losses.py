@@ -289,3 +289,47 @@ trainer: {epochs: 1}
         parse_config(text, source="c.yaml").build()
     with pytest.raises(ConfigError, match="reduction"):
         parse_config(text.replace("ignore_index: 3", "reduction: average")).build()
+
+
+@pytest.mark.parametrize("case", [case for case in LOSSES if "-" not in case.name], ids=lambda case: case.name)
+def test_outputs_of_one_axis_are_taken_or_refused_in_a_sentence(case):
+    loss, y, target = case.make(), np.array([0.3, 0.6, 0.2]), np.array([1, 0, 1])
+    if not isinstance(loss, ElementwiseLoss | BinaryCrossEntropyWithLogits) or "weights" in case.name:
+        with pytest.raises(
+            ValueError, match=r"^\w+\(.*\): y has (shape \(3,\).*expected .*\(N|1 columns, pos_weight 3)"
+        ):
+            loss.fprop(y, target)
+        return
+    value = loss.fprop(y, target)
+    grad = loss.bprop()
+    column = case.make()
+    assert value == pytest.approx(column.fprop(y[:, None], target[:, None]), rel=1e-6)
+    np.testing.assert_allclose(grad, column.bprop()[:, 0], rtol=1e-6)
+
+
+def test_binary_scores_of_one_axis():
+    loss, y, target = (
+        BinaryCrossEntropyWithLogits(pos_weight=3.0),
+        np.array([0.3, -0.6, 0.2]),
+        np.array([1.0, 0.0, 1.0]),
+    )
+    weight = np.array([1.0, 2.0, 0.0])
+    column = loss.copy()
+    assert loss.fprop(y, target, weight) == column.fprop(y[:, None], target[:, None], weight)
+    np.testing.assert_array_equal(loss.bprop(), column.bprop()[:, 0])
+    with pytest.raises(ValueError, match=r"y has 1 columns, pos_weight 3$"):
+        BinaryCrossEntropyWithLogits([1.0, 2.0, 3.0]).fprop(y, target)
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (KLDivergence(), r"^KLDivergence\(\): y has shape \(3,\), expected \(N, \.\.\.\) of at least two axes$"),
+        (SoftmaxCrossEntropy(), r"^SoftmaxCrossEntropy\(\): y has shape \(3,\), expected scores \(N, \.\.\., K\)$"),
+        (MultiMargin(), r"^MultiMargin\(\): y has shape \(3,\), expected scores \(N, \.\.\., K\)$"),
+        (GaussianNLL(0.5), r"y has shape \(3,\) and target \(3,\), expected the same shape \(N, D\)$"),
+    ],
+)
+def test_losses_of_rows_refuse_outputs_of_one_axis(loss, said):
+    with pytest.raises(ValueError, match=said):
+        loss.fprop(np.ones(3), np.ones(3, int))

@@ -39,3 +39,49 @@ def test_nan_stays_nan():
     x[1, 0] = np.nan
     assert np.isnan(Columns().fprop(x)[:, 0]).all()
     assert np.isfinite(Columns().fprop(x)[:, 1]).all()
+
+
+class Sums(Module):
+    def fprop(self, x):
+        return x.sum(axis=1)
+
+    def bprop(self, grad_y):
+        return grad_y
+
+
+class Means(Module):
+    def fprop(self, x):
+        return x.mean(axis=0)
+
+    def bprop(self, grad_y):
+        return grad_y
+
+
+@pytest.mark.jit
+def test_sums_of_many_numbers_keep_their_digits(random):
+    x = random.random((2, 200_000), np.float32)
+    np.testing.assert_allclose(Sums().fprop(x), x.sum(axis=1, dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(Means().fprop(x.T.copy()), x.mean(axis=1, dtype=np.float64), rtol=1e-6)
+
+
+class NoColumns(Module):
+    def fprop(self, x):
+        return x[:, :0].sum(axis=1) + x.sum(axis=1)
+
+    def bprop(self, grad_y):
+        return grad_y
+
+
+class LargestOfNone(Module):
+    def fprop(self, x):
+        return x[:, :0].max(axis=1)
+
+    def bprop(self, grad_y):
+        return grad_y
+
+
+def test_an_axis_of_size_0():
+    x = np.ones((3, 2), np.float32)
+    np.testing.assert_array_equal(NoColumns().fprop(x), [2, 2, 2])
+    with pytest.raises(ValueError, match=r"axis of size 0|zero-size array"):
+        LargestOfNone().fprop(x)
