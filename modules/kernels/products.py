@@ -11,13 +11,14 @@ from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
+from .instruction_set import cpu_features
 from .kernel import kernel
 from .sums import column_sums
 from .threads import share
 from .tiles import VECTOR_BYTES, copied, dot_products, fetched, lanes, on_stack, row_sums, transposed, turned, vector_of
 
-# A block at most: rows of the left operand (twice that of half the terms), terms of a sum, strips of the right operand.
-ROWS, DEPTH, STRIPS = 128, 256, 8
+# A block at most: terms of a sum, strips of the right operand; rows of the left operand, ROWS, see below.
+DEPTH, STRIPS = 256, 8
 # The right operand is read where it lies if few rows meet it, if some rows meet strips of few terms, or if it is small.
 FEW_ROWS, SOME_ROWS, FEW_TERMS, FEW_NUMBERS = 12, 256, 128, 8192
 # Dot products waste no columns where the last strip would be half empty; the smaller operand then is read many times.
@@ -35,7 +36,10 @@ def product(a, b, out, add):
 
 DOT_4_3, DOT_1_3 = dot_products(4, 3), dot_products(1, 3)
 SUM_4_2, SUM_4_1, SUM_1_2 = row_sums(4, 2), row_sums(4, 1), row_sums(1, 2)
-TALL = 8 if VECTOR_BYTES == 64 else 4  # rows of a tile of packed operands: as many as there are registers for
+# Rows of a tile of packed operands, two vectors wide: as many as there are registers for, 32, 16 or (in halves) 16.
+TALL = 8 if VECTOR_BYTES == 64 else 6 if "avx2" in cpu_features() else 4
+ROWS = 120 if TALL == 6 else 128  # of a block at most, whole tiles; twice as many of half the terms
+SHARED_ROWS = 30 if TALL == 6 else 32  # of a block of a small batch's product, so that there are some to share
 SUM_TALL_2, SUM_TALL_1 = row_sums(TALL, 2), row_sums(TALL, 1)
 TRANSPOSED, COPY, COPY_TALL = transposed(), copied(lambda lanes: lanes), copied(lambda lanes: TALL)
 TURNED = turned()
@@ -53,8 +57,8 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
     together, wasteful = a_k == 1 and b_k == 1, 16 * ((n + strip - 1) // strip * strip - n) > n
     ragged = wasteful and k >= SOME_TERMS and k * min(m, n) <= CACHED
     if together and ((4 * m <= n and k >= DEPTH) or (2 * m <= n and wasteful)) and is_panel(m, k, strip):
-        tall = 32  # so that there are some blocks to share
-        share(packed_blocks, (n + 31) // 32, flops, b, b_j, b_k, a, a_k, a_i, out, n, k, m, tall, k, m, add, True)
+        tall, down = SHARED_ROWS, (n + SHARED_ROWS - 1) // SHARED_ROWS
+        share(packed_blocks, down, flops, b, b_j, b_k, a, a_k, a_i, out, n, k, m, tall, k, m, add, True)
     elif together and (m <= FEW_ROWS or n < strip or ragged):
         if m == 1:
             for j in range(0, n, 3):
