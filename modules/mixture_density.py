@@ -6,8 +6,7 @@ from .distributions import Mixture
 from .kernels.buffers import reuse, reuse_like
 from .kernels.elementary import softplus
 from .kernels.precision import gaussian_changes, log_softplus, softplus_ratio
-from .kernels.softmax import log_mass, log_sum_exp
-from .kernels.sums import exact_difference
+from .kernels.softmax import log_mass, log_share, log_sum_exp
 from .loss import Reduction
 from .loss_bases import SampleLoss
 
@@ -42,11 +41,11 @@ class MixtureDensity(SampleLoss):
         self.joint = reuse(self.joint, (self.components,), y.dtype)
         largest, mass = log_mass(y[: self.components])
         for k in range(self.components):
-            self.joint[k] = exact_difference(y[k], largest) - mass + self.log_density(y, target, k)
+            self.joint[k] = log_share(y[k], largest, mass) + self.log_density(y, target, k)
         total = log_sum_exp(self.joint)
         for k in range(self.components):
             responsibility = np.exp(self.joint[k] - total)
-            grad_y[k] = np.exp(exact_difference(y[k], largest) - mass) - responsibility
+            grad_y[k] = np.exp(log_share(y[k], largest, mass)) - responsibility
             self.write_slopes(y, target, k, responsibility, grad_y)
         return -total
 
@@ -76,11 +75,11 @@ class MixtureDensity(SampleLoss):
         self.joint, self.turns = reuse(self.joint, (self.components,), y.dtype), reuse_like(self.turns, self.joint)
         (largest, mass), mean = log_mass(y[: self.components]), y.dtype.type(0)
         for k in range(self.components):
-            mean += np.exp(exact_difference(y[k], largest) - mass) * v[k]
+            mean += np.exp(log_share(y[k], largest, mass)) * v[k]
         for k in range(self.components):
-            self.joint[k] = exact_difference(y[k], largest) - mass + self.log_density(y, target, k)
+            self.joint[k] = log_share(y[k], largest, mass) + self.log_density(y, target, k)
             self.turns[k] = v[k] - mean
-            change[k] = np.exp(exact_difference(y[k], largest) - mass) * self.turns[k]
+            change[k] = np.exp(log_share(y[k], largest, mass)) * self.turns[k]
             self.turns[k] -= self.along_slopes(y, target, k, v)
         total, mean = log_sum_exp(self.joint), y.dtype.type(0)
         for k in range(self.components):

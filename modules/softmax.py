@@ -3,8 +3,8 @@
 import numpy as np
 
 from .kernels.buffers import as_rows, flat, reuse_like
-from .kernels.softmax import log_mass, softmax_rows
-from .kernels.sums import dot, exact_difference, sum_of
+from .kernels.softmax import log_mass, log_share, softmax_rows
+from .kernels.sums import dot, sum_of
 from .module import Module
 
 
@@ -119,7 +119,7 @@ class LogSoftmax(Module):
         for n in range(x.shape[0]):
             largest, mass = log_mass(x[n])
             for k in range(x.shape[1]):
-                y[n, k] = exact_difference(x[n, k], largest) - mass
+                y[n, k] = log_share(x[n, k], largest, mass)
         return self.y
 
     def bprop(self, grad_y):

@@ -4,8 +4,8 @@ import numpy as np
 
 from .distributions import Categorical
 from .kernels.buffers import reuse
-from .kernels.softmax import exp_row, log_mass
-from .kernels.sums import as_double, dot, exact_difference
+from .kernels.softmax import exp_row, log_mass, log_share
+from .kernels.sums import as_double, dot
 from .kernels.weights import fill_label_scales, fill_scales, weight_of
 from .label_loss import LabelLoss
 from .loss import Reduction
@@ -128,13 +128,13 @@ def against_labels(y, labels, scales, class_weights, smoothing, grad_y):
         at_label = scale * weight_of(class_weights, label)
         if smoothing is not None:
             at_label *= 1 - smoothing
-        total += as_double(at_label * (log_of_mass - exact_difference(y[n, label], largest)))
+        total += as_double(at_label * (-log_share(y[n, label], largest, log_of_mass)))
         sum_of_targets = at_label
         if smoothing is not None:
             cost = y.dtype.type(0)
             for k in range(y.shape[1]):
                 part = scale * smoothing / y.shape[1] * weight_of(class_weights, k)
-                cost += part * (log_of_mass - exact_difference(y[n, k], largest))
+                cost += part * (-log_share(y[n, k], largest, log_of_mass))
                 sum_of_targets += part
             total += as_double(cost)
         for k in range(y.shape[1]):
@@ -161,11 +161,11 @@ def against_distribution(y, target, scales, class_weights, smoothing, grad_y):
             if smoothing is not None:
                 part = (target[n, k] * (1 - smoothing) + smoothing / y.shape[1]) * weight_of(class_weights, k)
             if part != 0:  # 0 log 0 = 0: a masked score, -inf, may have no probability
-                cost += part * (log_of_mass - exact_difference(y[n, k], largest))
+                cost += part * (-log_share(y[n, k], largest, log_of_mass))
             mass += part
             grad_y[n, k] = part
         total += as_double(scale * cost)
         for k in range(y.shape[1]):
-            log_p = exact_difference(y[n, k], largest) - log_of_mass
+            log_p = log_share(y[n, k], largest, log_of_mass)
             grad_y[n, k] = scale * (np.exp(log_p) * mass - grad_y[n, k])
     return y.dtype.type(total)

@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 from .tiles import on_stack
 
 BLOCK = 1024  # numbers
-ROWS, COLUMNS = 64, 4096  # of a block of a matrix
+ROWS, COLUMNS = 256, 4096  # of a block of a matrix
 
 
 def as_double(number):
