@@ -100,6 +100,13 @@ def undone_if_refused(folder: Path, trainer: Trainer) -> Iterator[None]:
         raise
 
 
+def recorded_instruction_set(folder: Path) -> dict[str, Any] | None:
+    """The instruction set with which a run's newest checkpoint was written; None if there is none that says so."""
+    checkpoint = expand_path(folder) / "checkpoint"
+    state = read_checkpoint(checkpoint) if numbered(checkpoint) else None
+    return None if state is None else state["written_by"].get("instruction_set")
+
+
 def replay_run(folder: Path) -> tuple[Step, str | None]:
     """Repeat the step that a run's NanGuard has saved; returns it, and what was wrong then.
 

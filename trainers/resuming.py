@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .checkpoints import CheckpointError
 from .data_digests import differing
-from .versions import versions
+from .versions import difference, instruction_set, versions
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -123,7 +123,7 @@ def check_data_digests(found: dict[str, Any], own: dict[str, Any]) -> None:
 def written_by() -> dict[str, Any]:
     """Versions, and a digest of the sources, on which the bits of the results may depend."""
     files = sorted(file for folder in ("modules", "trainers", "datasets") for file in (PACKAGES / folder).rglob("*.py"))
-    return {"versions": versions(), "sources": sources_digest(files)}
+    return {"versions": versions(), "sources": sources_digest(files), "instruction_set": instruction_set()}
 
 
 def sources_digest(files: Iterable[Path]) -> str:
@@ -143,5 +143,12 @@ def warn_of_changes(found: dict[str, Any]) -> None:
     if changed:
         warnings.warn(
             f"the checkpoint was written with {', '.join(changed)}; the results may differ in their last digits",
+            stacklevel=2,
+        )
+    recorded = found.get("instruction_set")
+    if recorded is not None and (what := difference(recorded, own["instruction_set"])):
+        warnings.warn(
+            f"the checkpoint was written on another instruction set ({what}): the bits differ from here on; "
+            "'bprop resume RUN --same-bits' keeps them where this processor can",
             stacklevel=2,
         )

@@ -30,7 +30,7 @@ from .signals import StopSignals
 from .trainer import Trainer
 from .trust import code_in, remember_run
 from .units import Units
-from .versions import versions
+from .versions import instruction_set, versions
 from .weights import weights_file
 
 WEIGHTS = "model.safetensors"
@@ -175,6 +175,7 @@ def trained(trainer: Trainer, config: Config, experiment: Experiment, start: flo
     summary = final_figures(trainer, data, experiment.settings, tested=trouble is None)
     summary |= {"seconds": time.perf_counter() - start, "run": str(folder)}
     summary |= {"seed": config.seed, "dtype": config.dtype, "versions": versions()}
+    summary |= {"instruction_set": instruction_set()}
     if trainer.goes_on:
         summary["to_be_resumed"] = True
     write_json(folder / "summary.json", finite(summary))

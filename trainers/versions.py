@@ -1,8 +1,13 @@
-"""The versions that figures depend on."""
+"""The versions and the instruction set that figures depend on."""
 
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from threadpoolctl import threadpool_info
+
+from ..modules.kernels import instruction_set as machine
 
 PACKAGES = ("bprop", "numpy", "numba", "scipy")
 
@@ -16,3 +21,26 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "unknown"
     return found
+
+
+def instruction_set() -> dict[str, Any]:
+    """What the bits of figures depend on: the processor that code is compiled for, and that of BLAS."""
+    found = {str(library.get("architecture")) for library in threadpool_info() if library.get("user_api") == "blas"}
+    return machine.instruction_set() | {"blas": ",".join(sorted(found))}
+
+
+def difference(recorded: dict[str, Any], own: dict[str, Any]) -> str:
+    """How an instruction set differs from another, in a few words; "" if it does not."""
+    names = [name for name in ("cpu", "vector_bytes", "blas") if recorded.get(name) != own[name]]
+    texts = [f"{name} {recorded.get(name)} there, {own[name]} here" for name in names]
+    return ", ".join(texts + (["other features"] if recorded.get("features") != own["features"] else []))
+
+
+def environment_for(recorded: dict[str, Any]) -> dict[str, str]:
+    """The variables with which a new process computes the bits of another machine, as far as this one can.
+
+    Errors: ValueError where this machine's processor lacks some of its instructions.
+    """
+    blas = str(recorded["blas"])
+    variables = machine.environment_for(recorded)
+    return variables | ({"OPENBLAS_CORETYPE": blas} if blas.isalnum() and blas != "None" else {})

@@ -33,5 +33,25 @@ VECTOR_BYTES = 64 if "avx512f" in cpu_features() else 32  # of the vectors in wh
 
 
 def instruction_set() -> dict[str, Any]:
-    """What decides about the bits of compiled results: names for a file."""
-    return {"cpu": cpu_name(), "features": ",".join(sorted(cpu_features())), "vector_bytes": VECTOR_BYTES}
+    """What decides about the bits of compiled results: plain values for a file.
+
+    The features are names between commas; with their signs, if it was `NUMBA_CPU_FEATURES` that named them.
+    """
+    features = ",".join(sorted(cpu_features())) if config.CPU_FEATURES is None else config.CPU_FEATURES
+    return {"cpu": cpu_name(), "features": features, "vector_bytes": VECTOR_BYTES}
+
+
+def environment_for(recorded: dict[str, Any]) -> dict[str, str]:
+    """The variables with which numba compiles for an instruction set that `instruction_set` has described.
+
+    Errors: ValueError where this machine's processor lacks some of it.
+    """
+    cpu, features = str(recorded["cpu"]), str(recorded["features"])
+    signed = not features or features[0] in "+-"
+    wanted = {word.lstrip("+") for word in features.split(",") if word and not word.startswith("-")}
+    if lacking := sorted(wanted - host_features()):
+        raise ValueError(f"this processor, {llvm.get_host_cpu_name()}, lacks {', '.join(lacking)} of {cpu}")
+    if not signed:  # what is not named is switched off, as the processor's name may imply it
+        known = sorted(wanted | set(llvm.get_host_cpu_features()))
+        features = ",".join(("+" if name in wanted else "-") + name for name in known)
+    return {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features, "NUMBA_ENABLE_AVX": "1"}

@@ -1,6 +1,7 @@
 """`bprop resume`: go on with a training that was stopped."""
 
 import argparse
+import os
 import sys
 
 from .command import (
@@ -17,8 +18,10 @@ from .command import (
 DESCRIPTION = f"""\
 Go on with a training that was stopped, by Ctrl-C, a full disk or a loss of power, from its last checkpoint.
 
-The weights and figures become, to the last bit, what they would have been without the stop. A training that was
-stopped before its first checkpoint starts anew. One that is finished stays as it is, unless it is given more epochs.
+The weights and figures become, to the last bit, what they would have been without the stop. That holds on machines of
+one instruction set; on another one a line says that the bits differ; --same-bits keeps them where the processor can.
+A training that was stopped before its first checkpoint starts anew. One that is finished stays as it is, unless it is
+given more epochs.
 
 {STOPPED_FOR_NOW}
 """
@@ -45,10 +48,14 @@ def add_to(commands) -> None:
     takes_overrides(parser)
     takes_quiet(parser)
     takes_json(parser)
+    what = "compute for the instruction set of the last checkpoint, so that the bits stay those of that machine"
+    parser.add_argument("--same-bits", action="store_true", help=what)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Resume a run, or say that it is finished."""
+    if arguments.same_bits:
+        go_on_with_same_bits(arguments)
     from ..resumed_runs import resume_run
 
     summary, over = resume_run(arguments.run, arguments.overrides, quiet=arguments.quiet)
@@ -57,3 +64,25 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{arguments.run} is finished: {why}", file=sys.stderr)
     print_figures(summary, arguments.json)
     return status_of(summary)
+
+
+def go_on_with_same_bits(arguments: argparse.Namespace) -> None:
+    """Start this command anew with the run's instruction set, which is chosen once a process; return if it is this one.
+
+    Errors: ValueError where this processor lacks some of it.
+    """
+    from ..resumed_runs import recorded_instruction_set
+    from ..versions import difference, environment_for, instruction_set
+
+    recorded = recorded_instruction_set(arguments.run)
+    if recorded is None or not difference(recorded, instruction_set()):
+        return
+    try:
+        variables = environment_for(recorded)
+    except ValueError as error:
+        raise ValueError(f"resume --same-bits: {error}; without it the bits differ from here on") from None
+    flags = [f"--{name.replace('_', '-')}" for name, value in vars(arguments).items() if value is True]
+    flags.remove("--same-bits")
+    command = [sys.executable, "-P", "-m", "bprop.trainers.cli", "resume", *flags, "--", str(arguments.run)]
+    sys.stdout.flush()
+    os.execve(sys.executable, [*command, *arguments.overrides], os.environ | variables)
