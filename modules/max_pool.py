@@ -1,5 +1,7 @@
 """Max pooling: the strongest response around each place, so that small shifts of the image change little."""
 
+import math
+
 import numpy as np
 
 from .kernels.buffers import flat, reuse, reuse_like
@@ -20,7 +22,7 @@ class MaxPool2d(Pooling):
     Shapes: x (N, C, H, W), y (N, C, H', W') with H' = ⌊(H + 2 padding - d (kernel_size - 1) - 1) / s⌋ + 1.
     Args: kernel_size; stride: by default kernel_size; padding: at most half of the window; dilation: one size each, or
         one for each axis; ceil_mode: round H' and W' up, for windows that begin inside the image and end outside.
-    Errors: ValueError for wrong settings, and for an image that leaves a window empty.
+    Errors: ValueError for wrong settings, and for an image that leaves a window empty, or has 2³¹ places or more.
     Numerics: of equal numbers the first counts; a NaN counts as the largest.
     Source: Goodfellow et al., Deep Learning, section 9.3; PyTorch's MaxPool2d.
     """
@@ -39,6 +41,13 @@ class MaxPool2d(Pooling):
     ):
         super().__init__(kernel_size, stride, padding, dilation, ceil_mode)
         self.largest = np.empty((0, 0, 0), np.int32)  # where in its plane each number of y stands
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        size = math.prod(input_shape[2:])
+        if size > np.iinfo(self.largest.dtype).max:  # a place is kept in 32 bits
+            shape = tuple(input_shape)
+            raise ValueError(f"{self.label()}: x has shape {shape}, {size} places in an image, expected fewer than 2³¹")
+        return super().output_shape(input_shape)
 
     def fprop(self, x):
         self.x = x

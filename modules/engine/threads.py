@@ -6,7 +6,6 @@ They spin in compiled code, without the interpreter's lock, until they are taken
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
 
 import numba
 
@@ -30,25 +29,26 @@ def serve(session, thread):
 
 
 class _Helpers:
-    """The threads, each asleep until it is lent."""
+    """The threads, each asleep until it is lent, to the context that has put itself into `lent_to` first."""
 
     def __init__(self):
-        self.lock = threading.Lock()
-        self.process = 0
+        self.lent_to: dict[str, object] = {}
         self.wakes: list[threading.Semaphore] = []
         self.session = 0
 
+    def forget(self) -> None:
+        """In a fork, which has no threads but its own."""
+        self.lent_to, self.wakes = {}, []
+        kernels.CONTROL[:] = 0
+
     def lend(self, count: int) -> None:
         """Wake `count` threads for a new session."""
-        if self.process != os.getpid():  # a fork has no threads but its own
-            self.process, self.wakes = os.getpid(), []
-            kernels.CONTROL[:] = 0
         serve = compiled_serve()
         while len(self.wakes) < count:
             wake = threading.Semaphore(0)
-            self.wakes.append(wake)
-            given = wake, serve, len(self.wakes)
+            given = wake, serve, len(self.wakes) + 1
             threading.Thread(target=self._serve, args=given, name="bprop", daemon=True).start()
+            self.wakes.append(wake)  # now that it is there: Ctrl-C may come in between
         self.session += 1
         kernels.CONTROL[kernels.LENT] = count
         kernels.CONTROL[kernels.SESSION] = self.session
@@ -66,6 +66,8 @@ class _Helpers:
 
 
 _helpers = _Helpers()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helpers.forget)
 _compiled: list = []
 
 
@@ -85,8 +87,7 @@ def shared_jobs() -> int:
     return int(kernels.CONTROL[kernels.NUMBER])
 
 
-@contextlib.contextmanager
-def num_threads(threads: int) -> Iterator[None]:
+class num_threads(contextlib.ContextDecorator):
     """Within this context, the large products of this thread are shared among `threads` threads, itself included.
 
     with num_threads(4): value = step(x, target)
@@ -96,14 +97,32 @@ def num_threads(threads: int) -> Iterator[None]:
     are used.
     Errors: ValueError for fewer than 1.
     """
-    if threads < 1:
-        raise ValueError(f"num_threads: got {threads}, expected at least 1")
-    if threads < 2 or numba.config.DISABLE_JIT or not _helpers.lock.acquire(blocking=False):
-        yield
-        return
-    try:
-        _helpers.lend(min(threads, kernels.MOST_THREADS) - 1)
-        yield
-    finally:
-        _helpers.take_back()
-        _helpers.lock.release()
+
+    def __init__(self, threads: int):
+        if threads < 1:
+            raise ValueError(f"num_threads: got {threads}, expected at least 1")
+        self.threads = threads
+
+    def __enter__(self) -> None:
+        if self.threads < 2 or numba.config.DISABLE_JIT:
+            return
+        try:  # wherever Ctrl-C comes, the threads are given back
+            if _helpers.lent_to.setdefault("context", self) is self:
+                _helpers.lend(min(self.threads, kernels.MOST_THREADS) - 1)
+        except BaseException:
+            self._give_back()
+            raise
+
+    def __exit__(self, *exception) -> None:
+        self._give_back()
+
+    def _give_back(self) -> None:
+        if _helpers.lent_to.get("context") is self:
+            try:
+                _helpers.take_back()
+            finally:  # once more: Ctrl-C may have come before it had begun
+                _helpers.take_back()
+                del _helpers.lent_to["context"]
+
+    def _recreate_cm(self) -> "num_threads":
+        return num_threads(self.threads)  # for each call of a function that it decorates

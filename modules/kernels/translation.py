@@ -7,7 +7,6 @@ it comes to harm, this process does the same work by the same `Translator`.
 
 import atexit
 import contextlib
-import io
 import itertools
 import os
 import queue
@@ -16,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
+from llvmlite.binding import ffi
 from numba.core import config, registry
 from numba.core.codegen import _parse_refprune_flags
 from numba.core.compiler_lock import global_compiler_lock
@@ -25,6 +25,8 @@ from .cores import available
 from .translator import Result, Translator, from_line, to_line
 
 NUMBERS = itertools.count()
+LLVM_LOCK = getattr(ffi.lib, "_lock", contextlib.nullcontext())  # llvmlite's own, around each call
+PIECE = 1 << 20  # bytes of an answer that are read at a time
 IDLE = 1.0  # seconds after which the helper ends
 
 
@@ -54,7 +56,7 @@ class Helper:
         path = os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if isinstance(entry, str))}
         pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
         self._process = subprocess.Popen(command, env=path, stdin=pipe, stdout=pipe, stderr=nowhere, bufsize=0)
-        self._answers = io.BufferedReader(self._process.stdout)  # type: ignore[type-var]
+        self._ends = [end.fileno() for end in (self._process.stdin, self._process.stdout)]  # type: ignore[union-attr]
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._requests.put(to_line((settings, options())))
         threading.Thread(target=self._hand_on, daemon=True).start()
@@ -73,21 +75,34 @@ class Helper:
     def done(self) -> dict[int, Result]:
         """Wait for the results of its tasks. Errors: EOFError, OSError or ValueError if it came to harm."""
         self.tell("done")
-        return {number: tuple(result) for number, result in from_line(self._answers.readline())}
+        return {number: tuple(result) for number, result in from_line(self._line())}
+
+    def _line(self) -> bytes:
+        """What it has written, to the end of the line; no buffered reader, whose lock a fork might find taken."""
+        pieces: list[bytes] = []
+        while not pieces or not pieces[-1].endswith(b"\n"):
+            piece = os.read(self._ends[1], PIECE)
+            if not piece:
+                break
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def end(self) -> None:
         """Let it go, whatever it does."""
         self._process.kill()
         self._process.wait()
-        self.leave()
-
-    def leave(self) -> None:
-        """Close this process's ends of the pipes."""
         self._requests.put(None)
-        self._process.returncode = 0
-        for end in (self._process.stdin, self._answers):
+        for end in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
                 end.close()  # type: ignore[union-attr]
+
+    def leave(self) -> None:
+        """In a process that is a copy of the one it works for: close the ends of the pipes, and wait for nothing."""
+        self._process.returncode = 0
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                os.close(end)
+        _left.append(self)  # its objects think that the ends are open, and would close others of the same numbers
 
 
 class Translation:
@@ -153,11 +168,13 @@ class Translation:
                 self.end()
 
     def forked(self) -> None:
-        """Leave the helper to the process that this one is a copy of."""
+        """Leave the helper to the process that this one is a copy of; its timer's thread is not here."""
         if isinstance(self._side, Helper):
             self._side.leave()
         self._side = None
         self._known = set()
+        self._timer = threading.Timer(IDLE, self._rest)
+        allow_compiling()
 
     def _finish(self) -> None:
         """Take in what was ordered, and store it."""
@@ -243,7 +260,20 @@ def options() -> list[str]:
     return ["-vector-library=SVML"] if config.USING_SVML else []
 
 
+def stop_compiling() -> None:
+    """Wait until no other thread compiles, or is in LLVM: a lock that it has would never be free in a fork."""
+    global_compiler_lock.acquire()
+    LLVM_LOCK.__enter__()
+
+
+def allow_compiling() -> None:
+    """The end of it."""
+    LLVM_LOCK.__exit__(None, None, None)
+    global_compiler_lock.release()
+
+
+_left: list[Helper] = []
 translation = Translation()
 atexit.register(translation.end)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=translation.forked)
+if hasattr(os, "register_at_fork"):  # a fork waits until no other thread compiles
+    os.register_at_fork(before=stop_compiling, after_in_parent=allow_compiling, after_in_child=translation.forked)

@@ -1,6 +1,7 @@
 """Pooling over a grid of settings and sizes, as PyTorch counts windows; ties, NaN and wrong settings."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -125,3 +126,23 @@ def test_ties_in_overlapping_windows_are_kinks_and_no_mistake(random):
     report = check_module(MaxPool2d(3, 2, 1), x)
     assert report.ok, str(report)
     assert "beside the trace of fprop" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "places"),
+    [
+        (lambda: MaxPool2d(2), (1, 1, 2**16, 2**15), 2**31),
+        (lambda: MaxPool2d(3, stride=1, padding=1), (4, 3, 46341, 46341), 46341**2),
+        (lambda: MaxPool1d(2), (1, 1, 2**31), 2**31),
+    ],
+)
+def test_an_image_whose_places_do_not_fit_32_bits_is_refused(make, shape, places):
+    wanted = (
+        rf"^MaxPool\dd\(.*\): x has shape {re.escape(str(shape))}, {places} places in an image, expected fewer than"
+    )
+    with pytest.raises(ValueError, match=wanted):
+        make().output_shape(shape)
+
+
+def test_the_largest_image_is_not_refused():
+    assert MaxPool2d(2).output_shape((1, 1, 46340, 46341)) == (1, 1, 23170, 23170)

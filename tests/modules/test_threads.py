@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 from bprop.modules import Linear, ReLU, Sequential, manual_seed, num_threads
-from bprop.modules.engine.threads import shared_jobs
-from bprop.modules.kernels.threads import CONTROL, HELPERS
+from bprop.modules.engine.threads import _helpers, shared_jobs
+from bprop.modules.kernels.threads import CONTROL, HELPERS, LENT, SESSION
 
 pytestmark = pytest.mark.jit
 
@@ -88,3 +88,35 @@ def test_more_threads_than_can_be_used():
 def test_fewer_than_one_is_refused():
     with pytest.raises(ValueError, match=r"^num_threads: got 0, expected at least 1$"), num_threads(0):
         pass
+
+
+@pytest.mark.parametrize("where", ["lend", "take_back"])
+def test_an_interrupt_gives_the_threads_back(monkeypatch, where):
+    """Ctrl-C may come between two lines: here, as soon as threads are lent, and before they are used."""
+    wanted = results(1)
+    method = getattr(_helpers, where)
+
+    def interrupted(*arguments):
+        method(*arguments)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_helpers, where, interrupted)
+    with pytest.raises(KeyboardInterrupt), num_threads(2):
+        assert where == "take_back", "the context is never entered"
+    assert CONTROL[LENT] == CONTROL[SESSION] == 0
+    before = shared_jobs()
+    for a, b in zip(results(2), wanted, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert shared_jobs() != before, "the next context has the threads"
+
+
+def test_a_decorated_function_has_the_threads_in_each_call():
+    @num_threads(2)
+    def run(depth):
+        assert CONTROL[LENT] == 1
+        return depth and run(depth - 1)
+
+    for _ in range(2):
+        run(1)
+        assert CONTROL[LENT] == 0
