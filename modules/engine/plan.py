@@ -328,10 +328,7 @@ def compiled_result(operation: Operation, kinds, types):
 
 def kind_of(value):
     """What tells apart values for which an entry is compiled anew; quicker to find than numba's type."""
-    if isinstance(value, np.ndarray):
-        flags = value.flags
-        return value.dtype.str, value.ndim, flags.c_contiguous, flags.f_contiguous
-    return type(value)
+    return (value.dtype.str, value.ndim) if isinstance(value, np.ndarray) else type(value)
 
 
 class WrongResult(Exception):
@@ -358,6 +355,7 @@ def run(operation: Operation, module: Stateful, arguments):
     try:
         with plain_python(), np.errstate(all="ignore"):  # compiled code warns of nothing
             result = getattr(module, operation.method)(*arguments)
+        result = result if module.jit else in_row_order(result)
         check_precision(module, operation.method, result, arguments)
     except IndexError as error:
         explained = explain_index(operation.module, error, *arguments)
@@ -398,7 +396,12 @@ def run_python(operation: Operation, arguments):
     if type(module) not in _told:
         _told.add(type(module))
         warnings.warn(f"{module.label()} has jit = False: it runs as Python between compiled parts", stacklevel=2)
-    return getattr(module, operation.method)(*arguments)
+    return in_row_order(getattr(module, operation.method)(*arguments))
+
+
+def in_row_order(value):
+    """An array as compiled code expects it from Python; what is none as it is."""
+    return np.ascontiguousarray(value) if isinstance(value, np.ndarray) and value.ndim else value
 
 
 _told: set[type] = set()
