@@ -39,6 +39,8 @@ from .trace import (
     warn_of_unhashable,
 )
 
+VECTORS = ("parameters", "gradients")  # (P,), not cut in the trial of a custom optimizer
+
 
 @dataclass
 class Function:
@@ -251,12 +253,15 @@ class Plan:
 
     def _trace(self, operations, samples) -> list[StateType]:
         """Run the operations once as plain Python, on copies of the modules, then check that numba compiles them."""
-        copies = copy_modules([*self.modules, *self.python_modules])
-        values = {name: first_samples(value) for name, value in samples.items()}
-        if any("training" in names(function.__code__) for m in copies for function in m.compiled_methods().values()):
-            with contextlib.suppress(Exception):  # what the other mode stores; its errors are for another day
-                self._run(operations, dict(values), copies, other_mode=True)
-        self._run(operations, values, copies)
+        whole = {name for o in operations if is_custom(o.module) for name in o.arguments if name in VECTORS}
+        try:
+            copies, values = self._try(operations, samples, whole)
+        except Exception as error:
+            few, many = first_samples(samples, whole), first_samples(samples, set(samples))
+            if all(np.shape(few[name]) == np.shape(many[name]) for name in samples):
+                error.add_note("in its trial as plain Python, before it is compiled")
+                raise
+            copies, values = self._try_all(operations, samples)
         wider: set[tuple[str, str]] = set()  # classes and attributes whose arrays need not be contiguous
         while True:
             kinds = {m: tree_type(copies[m], wider) for m in self.modules}
@@ -264,6 +269,24 @@ class Plan:
             if found is None:
                 return [kinds[module] for module in self.modules]
             wider.add(found)
+
+    def _try_all(self, operations, samples):
+        """The trial on the whole minibatch, of what fails on two samples; if it fails too, the error says so."""
+        try:
+            return self._try(operations, samples, set(samples))
+        except Exception as error:
+            error.add_note("in its trial as plain Python on the whole minibatch, before it is compiled")
+            raise error from None
+
+    def _try(self, operations, samples, whole: set[str]):
+        """Run the operations on copies, the arrays in `whole` uncut; returns the copies, and all values by name."""
+        copies = copy_modules([*self.modules, *self.python_modules])
+        values = first_samples(samples, whole)
+        if any("training" in names(function.__code__) for m in copies for function in m.compiled_methods().values()):
+            with contextlib.suppress(Exception):  # what the other mode stores; its errors are for another day
+                self._run(operations, dict(values), copies, other_mode=True)
+        self._run(operations, values, copies)
+        return copies, values
 
     def _run(self, operations, values, copies, other_mode=False) -> None:
         """Run the operations as plain Python; `values` takes their results."""
@@ -310,6 +333,11 @@ class Plan:
                         raise cannot_compile(single.module, single.method, error) from None
                 raise
         return None
+
+
+def is_custom(module: Stateful) -> bool:
+    """Whether a class is none of this package's: its update may work on whole vectors."""
+    return not type(module).__module__.startswith(__name__.partition(".")[0] + ".")
 
 
 def compiled_result(operation: Operation, kinds, types):

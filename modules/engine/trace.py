@@ -1,5 +1,6 @@
 """What types do a module's attributes have? Run its methods once as plain Python on two samples, and look.
 
+What refuses two samples is tried on the whole minibatch; a custom optimizer is tried on its whole vectors at once.
 So a mistake in a method shows first as an ordinary Python traceback at its line. The run works on a copy of the
 modules: nothing of the real ones changes.
 """
@@ -133,6 +134,11 @@ def first_line_of(module: Stateful, method: str, args, dtype) -> str:
     return f", from {found[0][0]}:{found[0][1]} on" if found else ""
 
 
-def first_samples(value):
-    """The first two samples of an argument."""
-    return value[:2].copy() if isinstance(value, np.ndarray) and value.ndim else value
+def first_samples(samples: dict, whole: set[str]) -> dict:
+    """Copies of the arguments of a trial, by name: the first two samples of each, all of those in `whole`."""
+    return {name: cut(value, None if name in whole else 2) for name, value in samples.items()}
+
+
+def cut(value, count: int | None):
+    """A copy of the first samples of an argument."""
+    return value[:count].copy() if isinstance(value, np.ndarray) and value.ndim else value

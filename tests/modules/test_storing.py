@@ -85,6 +85,49 @@ def test_attributes_of_one_mode():
     assert np.array_equal(module.x, x().astype(np.float32))
 
 
+TRIAL = "its trial as plain Python"
+
+
+class Streams(Module):
+    """A leaky sum with one row of state for each stream of a minibatch, which two samples do not fit."""
+
+    def __init__(self, streams, features):
+        super().__init__()
+        self.state = np.zeros((streams, features))
+
+    def fprop(self, x):
+        self.state[:] = self.state * 0.5 + x
+        return self.state.copy()
+
+    def bprop(self, grad_y):
+        return grad_y
+
+
+class Misfit(Streams):
+    def fprop(self, x):
+        return x + self.state[:, :2]
+
+    def output_shape(self, input_shape):
+        return input_shape
+
+
+def test_a_module_that_two_samples_do_not_fit_is_tried_on_the_whole_minibatch():
+    batch = np.arange(12.0).reshape(4, 3)
+    for net in (Streams(4, 3), Sequential(Tanh(), Streams(4, 3))):
+        first, second = net.fprop(batch), net.fprop(batch)
+        np.testing.assert_allclose(second, 1.5 * first, rtol=1e-6)
+        np.testing.assert_array_equal(net.bprop(np.ones((4, 3))).shape, (4, 3))
+
+
+@pytest.mark.jit
+def test_a_failed_trial_says_what_was_run():
+    whole = f"in {TRIAL} on the whole minibatch, before it is compiled"
+    for rows, note in ((4, whole), (2, f"in {TRIAL}, before it is compiled")):
+        with pytest.raises(ValueError, match=rf"could not be broadcast.*\({rows},3\) \({rows},2\)") as caught:
+            Sequential(Misfit(rows, 3)).fprop(np.ones((rows, 3)))
+        assert caught.value.__notes__[-1] == note
+
+
 class Summed(Module):
     """Its gradient lacks the batch axis."""
 
@@ -102,4 +145,4 @@ def test_a_gradient_of_another_shape_is_refused_where_it_is_made():
         ValueError, match=r"Summed\(\): bprop returns a grad_x of shape \(3,\), expected \(\d, 3\)"
     ) as caught:
         net.bprop(np.ones_like(net.fprop(x())))
-    assert caught.value.__notes__ == ["in model[1]"]
+    assert caught.value.__notes__[0] == "in model[1]"

@@ -9,7 +9,7 @@ import bprop.trainers as trainers
 import numba
 import numpy as np
 import pytest
-from bprop.modules import Linear, MeanSquaredError, Sequential, Tanh
+from bprop.modules import Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy, Tanh
 from bprop.modules.engine.compiler import compiled_method
 from bprop.modules.engine.stateful import raw_method
 from bprop.trainers import (
@@ -352,3 +352,36 @@ def test_a_copy_of_lbfgs_goes_on():
     pair = copy.deepcopy((net, optimizer))
     assert minimize(*pair) == minimize(net, optimizer)
     assert np.array_equal(pair[0].flat_parameters, net.flat_parameters)
+
+
+class InVectors(Optimizer):
+    """Momentum as NumPy writes it: whole vectors (P,), where a trial on two numbers of each would not fit."""
+
+    def __init__(self, lr=0.1, momentum=0.9, **common):
+        super().__init__(**common)
+        self.lr, self.momentum = lr, momentum
+
+    def start(self, parameters):
+        self.m = np.zeros_like(parameters)
+
+    def update(self, parameters, gradients):
+        self.m[:] = self.momentum * self.m + (1 - self.momentum) * gradients
+        parameters -= self.lr * self.m
+
+
+class Misfit(InVectors):
+    def update(self, parameters, gradients):
+        self.m[:] = gradients[:-3]
+
+
+def test_an_optimizer_in_vectors_is_tried_on_whole_vectors():
+    random = np.random.default_rng(0)
+    x, target = random.standard_normal((8, 4)), random.integers(0, 3, 8)
+    net, loss, optimizer = Sequential(Linear(4, 3)), SoftmaxCrossEntropy(), InVectors(weight_decay=0.1)
+    start = net.flat_parameters.copy()
+    compile_step(net, loss, optimizer)(x, target)
+    m = 0.1 * (net.flat_gradients + 0.1 * np.where(np.arange(15) < 12, start, 0))
+    np.testing.assert_allclose(net.flat_parameters, start - 0.1 * m, rtol=1e-5)
+    InVectors().update(net)
+    with pytest.raises(ValueError, match=r"could not broadcast input array from shape \(12,\) into shape \(15,\)"):
+        Misfit().update(net)
