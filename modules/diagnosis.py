@@ -8,10 +8,11 @@ import numpy as np
 
 from .engine.stateful import method_names, plain_python
 from .gradient_check import STREAM
-from .gradient_report import GradientEntry, GradientReport
+from .gradient_report import ESTIMATE, GradientEntry, GradientReport
 from .gradient_subject import Subject
 from .laws import Trial
-from .patterns import pattern
+from .mistakes import Wrong, changed_globals, forgotten_path, mistake
+from .patterns import largest, pattern
 
 ROOTS = ("y is not finite", "fprop changes x", "fprop(x) gives another y")
 SUM = "bprop sums over the batch, only the loss averages"
@@ -47,6 +48,8 @@ def explained(trial: Trial, problem: str) -> str:
         cause = "its output is the input's own memory, expected an array of its own" if aliased else "work on a copy"
         return f"{problem}: {cause}"
     if problem.startswith("fprop(x) gives another y"):
+        if names := changed_globals(trial):
+            return f"{problem}: a run changes {' and '.join(names)}, outside of the module: keep it on self"
         return f"{problem}: it draws numbers that no counter decides (see Noise), or keeps what an earlier run stored"
     if problem.startswith("bprop gives another"):
         return f"{problem}: it adds to a stored array, or draws random numbers anew"
@@ -60,13 +63,31 @@ def diagnosis(trial: Trial, entry: GradientEntry) -> str:
     if entry.looks is None:
         return f"is wrong at {entry.index}: {entry.analytic:.6g}, expected {entry.numeric:.6g}"
     kind = entry.looks.kind
+    wrong = whole(trial, entry)
+    if wrong and largest(wrong.right) <= 1e-8 * largest(wrong.found):
+        return f"is not zero where fprop does not depend on {entry.name}: {ESTIMATE}"
+    if wrong and (seen := mistake(wrong)):
+        return seen
     if kind == "factor":
         return factor_of(trial, entry)
     if kind != "zero" and (alone := only_sample(trial, entry.name)) is not None:
         return f"counts sample {alone} alone, expected the sum over the batch"
-    if kind == "elements" and (seen := seen_in(trial, entry)):
+    if kind == "elements" and (seen := seen_in(trial, entry) or (forgotten_path(wrong) if wrong else "")):
         return seen
-    return TEXTS.get(kind, f"differs, at {entry.index} most: {entry.analytic:.6g}, expected {entry.numeric:.6g}")
+    there = f", where x is {trial.x[entry.index]:.4g}" if entry.name == "x" else ""
+    found = f"{entry.analytic:.6g}, expected {entry.numeric:.6g}{there}"
+    return TEXTS.get(kind, f"differs, at {entry.index} most: {found} ({ESTIMATE})")
+
+
+def whole(trial: Trial, entry: GradientEntry) -> Wrong | None:
+    """A wrong gradient all of whose elements are known."""
+    assert entry.looks is not None
+    found, right = entry.looks.found, entry.looks.right
+    if found is None or right is None or entry.looks.kind in ("sign", "one number"):
+        return None
+    if entry.name not in ("x", *dict(trial.module.named_parameters())):  # an array of a table, or of a loss
+        return None
+    return Wrong(trial, entry.name, found, right)
 
 
 def seen_in(trial: Trial, entry: GradientEntry) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+ESTIMATE = "if bprop estimates by design, as straight-through does, set estimates = True on the class"
 HEAD = ("gradient", "shape", "worst at", "bprop", "expected", "relative error", "")
 
 
@@ -76,6 +77,7 @@ class GradientReport:
         lines = [f"Gradients of {self.title}", *(f"  {line}" for line in table(rows))]
         lines += [f"  beside {self.reference}"] if self.reference else []
         lines += [f"  problem: {text}" for text in self.problems] + [f"  note: {text}" for text in self.notes]
+        lines += [f"  hint: {ESTIMATE}"] if any(not entry.ok for entry in self.entries) else []
         return "\n".join([*lines, self.verdict()])
 
     __repr__ = __str__

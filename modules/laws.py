@@ -111,6 +111,21 @@ def earlier_runs(trial: Trial) -> str:
     return ""
 
 
+def independent(trial: Trial) -> str:
+    """what another module of its class does, changes nothing"""
+    wanted = trial.run(trial.copy())
+    module, other = trial.copy(), trial.copy()
+    module.zero_grad()
+    y = np.array(module.fprop(*trial.arguments))
+    trial.run(other, trial.rows(slice(None, None, -1)))
+    grad_x = module.bprop(*([trial.grad_y(y)] if module.takes_gradient else []))
+    found = {"y": y, "grad_x": np.array(grad_x)} | {f"grad_{name}": g for name, g in module.named_gradients()}
+    wrong = trial.differing(found, wanted, 1e-9)
+    return (
+        f"{wrong} as if of another module's minibatch (kept in a global or in the class, not on self?)" if wrong else ""
+    )
+
+
 def float32(trial: Trial) -> str:
     """float32 in gives float32 out, which is float64 rounded"""
     arguments = trial.in_type("float32")
@@ -240,6 +255,7 @@ def compiled(trial: Trial) -> str:
 
 LAWS: tuple[Law, ...] = (
     earlier_runs,
+    independent,
     float32,
     layout,
     shape,

@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from .gradient_report import GradientError, plural, table
 from .laws import LAWS, Law, Trial, compiled
 from .modes import reads_training
 from .module import Module
+
+WIDTHS = (10.0, 100.0)  # how many times as large an x may be where saturation and thresholds begin
+WIDE = "gradients at large x"
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,12 @@ def examine(
 def findings_of(trial: Trial, laws: tuple[Law, ...], compiles: bool) -> Iterator[Finding]:
     """One finding after the other, those of plain Python first; what is not asked for is not tried."""
     with nullcontext() if compiles else uncompiled():
-        first = list(gradient_findings(trial))
+        first = [*gradient_findings(trial)]
     yield from first
+    if laws and not any(finding.problems for finding in first):
+        with uncompiled():
+            more = [*further_findings(trial)]
+        yield from more
     for law in laws:
         with nullcontext() if law is compiled else uncompiled():
             finding = law_finding(trial, law)
@@ -200,6 +207,39 @@ def gradient_findings(trial: Trial) -> Iterator[Finding]:
     if any(reads_training(inside) for inside in trial.module.all_modules()):
         evaluation = replace(trial, module=trial.module.copy().eval())
         yield gradient_finding(evaluation, "gradients in evaluation", "in evaluation mode only: ")
+
+
+def further_findings(trial: Trial) -> Iterator[Finding]:
+    """The gradients where normal numbers do not go, and of parameters that have changed since the module was made."""
+    if trial.x.dtype.kind == "f":
+        yield merged([wide_finding(trial, width) for width in WIDTHS])
+    if trial.module.flat_parameters.size:
+        used = trial.copy()
+        with suppress(Exception):
+            trial.run(used)
+        used.flat_parameters[...] *= 1.1
+        name = "gradients after a change of the parameters"
+        when = "after a change of the parameters only (is something computed from them once and kept?): "
+        yield gradient_finding(replace(trial, module=used), name, when)
+
+
+def wide_finding(trial: Trial, width: float) -> Finding:
+    """The gradients for x some times as wide; nothing where the module does not give numbers."""
+    x = width * trial.x
+    wide = replace(trial, module=trial.module.copy().train(), arguments=(x, *trial.arguments[1:]))
+    with np.errstate(all="ignore"):
+        try:
+            results = wide.run(wide.copy())
+        except Exception:  # it refuses such numbers
+            return Finding(WIDE)
+    if not all(np.isfinite(array).all() for array in results.values() if array.dtype.kind == "f"):
+        return Finding(WIDE)
+    return gradient_finding(wide, WIDE, f"with {width:g} times as large an x only: ")
+
+
+def merged(findings: list[Finding]) -> Finding:
+    """The first finding with problems, or one without."""
+    return next((finding for finding in findings if finding.problems), Finding(WIDE))
 
 
 def refused(trial: Trial) -> bool:

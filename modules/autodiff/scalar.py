@@ -24,8 +24,11 @@ class Scalar(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, operation, method, *inputs, **settings):
         out = settings.pop("out", (None,))[0]  # of `total += x`, which makes a new number of `total`
-        if method != "__call__" or settings or isinstance(out, np.ndarray):
+        if method != "__call__" or settings:
             raise Untraceable(f"np.{operation.__name__}.{method} of a single number is not known")
+        if isinstance(out, np.ndarray):  # of `array += x`
+            out[...] = self.__array_ufunc__(operation, method, *inputs)
+            return out
         if any(isinstance(each, np.ndarray) and each.ndim for each in inputs):
             return operation(*(each if isinstance(each, np.ndarray) else boxed(each) for each in inputs))
         inputs = tuple(each.item() if isinstance(each, np.ndarray) else each for each in inputs)

@@ -9,6 +9,7 @@ from bprop.modules import (
     AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
+    Buffer,
     Conv2d,
     ConvTranspose2d,
     GradientError,
@@ -38,6 +39,7 @@ from bprop.modules.engine.stateful import uncompiled
 from bprop.modules.gradient_subject import Subject
 
 from .broken import BROKEN, BROKEN_LOSSES, TARGET, Affine, Doubled, Kink, Squares, Weighted, WrongKink, X
+from .broken_habits import BROKEN_HABITS, RIGHT_HABITS
 from .broken_layers import BROKEN_LAYERS, IMAGES, ROWS, Convolved, Normalised
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*jit = False:UserWarning")
@@ -56,6 +58,28 @@ def test_a_mistake_is_named(module, said):
 def test_a_mistake_in_a_layer_is_named(module, x, said):
     report = check_module(module(), x)
     assert any(problem.startswith(said) for problem in report.problems), report
+
+
+@pytest.mark.parametrize(("module", "x", "said"), BROKEN_HABITS, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_mistake_of_habit_is_named(module, x, said):
+    report = check_module(module(), x)
+    assert any(said in problem for problem in report.problems), report
+
+
+def test_all_planted_mistakes_are_found_and_named():
+    planted = [(module(), (X,), said) for module, said in BROKEN]
+    planted += [(module(), (x,), said) for module, x, said in [*BROKEN_LAYERS, *BROKEN_HABITS]]
+    planted += [(loss(), (X, TARGET), said) for loss, said in BROKEN_LOSSES]
+    reports = [(check_module(module, *arguments), said) for module, arguments, said in planted]
+    found = sum(not report.ok for report, _ in reports)
+    named = sum(any(said in problem for problem in report.problems) for report, said in reports)
+    print(f"{found} of {len(planted)} planted mistakes found, {named} named")
+    assert found == named == len(planted) >= 64
+
+
+@pytest.mark.parametrize("module", RIGHT_HABITS)
+def test_right_habits_are_not_accused(module):
+    check_module(module(), X).raise_if_wrong()
 
 
 @pytest.mark.parametrize(("module", "x"), [(Convolved, IMAGES), (Normalised, ROWS)])
@@ -84,14 +108,14 @@ def test_the_report_reads_as_a_list_of_laws():
     assert lines[0] == "Laws of Affine(), (5, 4)"
     assert all(re.match(r"  \w.*  ok$", line) for line in lines[1:-1])
     assert lines[1].startswith("  gradients in training")
-    assert lines[-1] == "right: 13 laws"
+    assert lines[-1] == "right: 16 laws"
     lines = repr(check_module(WrongKink(), X)).splitlines()
     assert lines[1:2] == ["  gradients in training  WRONG"]
     assert lines[2].startswith("  problem: grad_x differs")
-    assert lines[-1] == "wrong: 1 law; 11 laws not tried (every_law=True tries them)"
+    assert lines[-1] == "wrong: 1 law; 12 laws not tried (every_law=True tries them)"
     report = check_module(Doubled(), X, every_law=True)
     assert str(report).splitlines()[-1] == "wrong: 1 law"
-    assert [bool(finding.problems) for finding in report.findings] == [True] + 11 * [False]
+    assert [bool(finding.problems) for finding in report.findings] == [True] + 12 * [False]
 
 
 class OtherSide(ReLU):
@@ -311,6 +335,44 @@ def test_what_only_compiled_code_does_is_found():
     report = check_module(Refused(), X)
     assert [finding.law for finding in report.findings if finding.problems] == [report.findings[-1].law]
     assert report.findings[-1].law == "compiled equals plain Python, in float64 and in float32"
+
+
+class StraightThrough(Module):
+    """y = sign(x), with the gradient of y = x."""
+
+    jit = False
+
+    def fprop(self, x):
+        return np.sign(x)
+
+    def bprop(self, grad_y):
+        return grad_y
+
+
+class Feedback(Affine):
+    """Feedback alignment: a fixed matrix in the place of the weight's transpose."""
+
+    def __init__(self):
+        super().__init__()
+        self.matrix = Buffer(np.random.default_rng(8).standard_normal((3, 4)))
+
+    def bprop(self, grad_y):
+        self.grad_weight += self.weight_gradient(grad_y)
+        self.grad_bias += self.bias_gradient(grad_y)
+        return np.dot(grad_y, self.matrix)
+
+
+def test_an_estimator_is_told_how_to_say_so(monkeypatch):
+    said = "if bprop estimates by design, as straight-through does, set estimates = True on the class"
+    for cls, text in (
+        (StraightThrough, f"grad_x is not zero where fprop does not depend on x: {said}"),
+        (Feedback, said),
+    ):
+        assert text in check_module(cls(), X).problems[0]
+        assert f"  hint: {said}" in str(check_gradients(cls(), X)).splitlines()
+        monkeypatch.setattr(cls, "estimates", True)
+        assert check_module(cls(), X).raise_if_wrong()
+        assert check_gradients(cls(), X).raise_if_wrong()
 
 
 def test_what_is_no_module_is_refused():
