@@ -1,4 +1,4 @@
-"""How a module of one's own begins: its file, a gradient test, which fails until bprop is written, and a config."""
+"""How a class of one's own begins: its file, a test, and a config; that of a module fails until bprop is written."""
 
 import importlib.util
 import keyword
@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 
 from ..datasets.paths import expand_path
+from .new_parts import PARTS, config_of
 
 MODULE = '''\
 """What $name is for, in a sentence; why it is computed in this way, in another."""
@@ -81,18 +82,27 @@ trainer: {epochs: 30, batch_size: 32}
 """
 
 
-def new_module(name: str, folder: Path | str = ".") -> list[Path]:
-    """Write the beginning of a module class `name`: NAME.py, test_NAME.py and NAME.yaml, in snake case; returns them.
+KINDS = ("module", *PARTS)
 
-    Errors: ValueError for a name that is no class name, or whose file Python would not find; FileExistsError for files
-        that are there already: nothing is written.
+
+def new_module(name: str, folder: Path | str = ".", kind: str = "module") -> list[Path]:
+    """Write the beginning of a class `name`: NAME.py, test_NAME.py and NAME.yaml, in snake case; returns them.
+
+    Args: kind: one of KINDS.
+    Errors: ValueError for another kind, for a name that is no class name, or whose file Python would not find;
+        FileExistsError for files that are there already: nothing is written.
     """
+    if kind not in KINDS:
+        raise ValueError(f"new: the kind is {kind!r}, expected one of {', '.join(KINDS)}")
     if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", name) or keyword.iskeyword(name):
-        raise ValueError(f"new module: the name is {name!r}, expected a class name in capitals, such as PowerUnit")
+        raise ValueError(f"new {kind}: the name is {name!r}, expected a class name in capitals, such as PowerUnit")
     stem, folder = snake_case(name), expand_path(folder)
     if stem in ("bprop", "test") or importlib.util.find_spec(stem) is not None:
-        raise ValueError(f"new module: {stem!r} is the name of a Python module already; choose another than {name!r}")
-    texts = {f"{stem}.py": MODULE, f"test_{stem}.py": TEST, f"{stem}.yaml": CONFIG}
+        raise ValueError(f"new {kind}: {stem!r} is the name of a Python module already; choose another than {name!r}")
+    code, test, config = MODULE, TEST, CONFIG
+    if kind in PARTS:
+        code, test, config = PARTS[kind].code, PARTS[kind].test, config_of(kind)
+    texts = {f"{stem}.py": code, f"test_{stem}.py": test, f"{stem}.yaml": config}
     there = [str(folder / file) for file in texts if (folder / file).exists()]
     if there:
         raise FileExistsError(f"{' and '.join(there)} exists already")

@@ -6,8 +6,10 @@ import sys
 
 import pytest
 from bprop.trainers import check_config, cli
+from bprop.trainers.cli import new
 from bprop.trainers.configs import load_config
-from bprop.trainers.new_module import new_module, snake_case
+from bprop.trainers.new_module import KINDS, new_module, snake_case
+from bprop.trainers.new_parts import PARTS
 
 TODO = "        return np.zeros_like(self.x)  # TODO: the test fails until this is right\n"
 WRITTEN = "        self.grad_weight += (grad_y * self.x).sum(axis=0)\n        return grad_y * self.weight\n"
@@ -91,3 +93,27 @@ def test_names_of_files():
         "my_re_lu6",
         "glu_unit",
     ]
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_other_parts_pass_their_tests_and_fit_their_configs(tmp_path, capsys, kind):
+    assert cli.main(["new", kind, "MyPart", "--folder", str(tmp_path)]) == 0
+    path, test, config = (tmp_path / file for file in ("my_part.py", "test_my_part.py", "my_part.yaml"))
+    assert capsys.readouterr().out.splitlines() == [
+        f"{path}  the {kind}, an example: change it",
+        f"{test}  its test: pytest {test}",
+        f"{config}  a config with it: bprop train {config}",
+    ]
+    done = run_test(test)
+    assert done.returncode == 0, done.stdout
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    command = [sys.executable, "-m", "bprop.trainers.cli", "train", config.name, "trainer.epochs=1", "--run", "run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "summary.json").exists()
+
+
+def test_the_kinds_are_those_of_the_command():
+    assert new.KINDS == KINDS
+    with pytest.raises(ValueError, match=r"^new: the kind is 'layer', expected one of module, loss, optimizer, "):
+        new_module("MyLayer", kind="layer")

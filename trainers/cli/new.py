@@ -1,12 +1,14 @@
-"""`bprop new`: the beginning of a module of one's own."""
+"""`bprop new`: the beginning of a module of one's own, or of another part of an experiment."""
 
 import argparse
 from pathlib import Path
 
 from .command import OK, command, path_argument, print_json, takes_json
 
+KINDS = ("module", "loss", "optimizer", "schedule", "callback", "metric", "augmentation", "dataset")
 DESCRIPTION = """\
-Begin a module of your own: a file with the class, a gradient test that fails until bprop is written, and a config.
+Begin a class of your own: a file with it, a test, and a config. A module's gradient test fails until its bprop is
+written; the other parts are small complete examples to be changed.
 """
 MORE = """\
 example:
@@ -15,13 +17,16 @@ example:
   pytest test_power_unit.py
   bprop check power_unit.yaml
   bprop train power_unit.yaml
+  bprop new loss LogCosh
 """
 
 
 def add_to(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(commands, "new", run, "begin a module of your own, with its test and a config", DESCRIPTION, MORE)
-    parser.add_argument("kind", choices=["module"], help="what to begin")
+    parser = command(
+        commands, "new", run, "begin a module or another part of your own, with its test", DESCRIPTION, MORE
+    )
+    parser.add_argument("kind", choices=KINDS, help="what to begin")
     parser.add_argument("name", metavar="NAME", help="the name of its class, such as PowerUnit")
     parser.add_argument(
         "--folder", type=path_argument, default=Path("."), metavar="DIR", help="where to write (default: here)"
@@ -33,11 +38,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the files and say what each is for."""
     from ..new_module import new_module
 
-    module, test, config = new_module(arguments.name, arguments.folder)
+    path, test, config = new_module(arguments.name, arguments.folder, arguments.kind)
     if arguments.json:
-        print_json({"module": str(module), "test": str(test), "config": str(config)})
+        print_json({arguments.kind: str(path), "test": str(test), "config": str(config)})
         return OK
-    print(f"{module}  the module: write its bprop")
-    print(f"{test}  its gradient test, which fails until then: pytest {test}")
-    print(f"{config}  a config with it: bprop check {config}")
+    if arguments.kind == "module":
+        print(f"{path}  the module: write its bprop")
+        print(f"{test}  its gradient test, which fails until then: pytest {test}")
+        print(f"{config}  a config with it: bprop check {config}")
+    else:
+        print(f"{path}  the {arguments.kind}, an example: change it")
+        print(f"{test}  its test: pytest {test}")
+        print(f"{config}  a config with it: bprop train {config}")
     return OK
