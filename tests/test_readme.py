@@ -129,3 +129,14 @@ def test_links_of_a_page_lead_somewhere(page):
     links = re.findall(r"\]\(([^)]+)\)", PAGES[page].read_text("utf-8"))
     assert links
     assert [link for link in links if not (PAGES[page].parent / link).exists()] == []
+
+
+def test_each_example_of_extending_runs_by_itself(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    examples = re.findall(r"^```python\n(.*?)^```$", PAGES["extending"].read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    for k, text in enumerate(examples):
+        (tmp_path / f"example{k}.py").write_text(text, encoding="utf-8")
+    driver = "import runpy, sys\nfor path in sys.argv[1:]:\n    runpy.run_path(path, run_name='__main__')\n"
+    (tmp_path / "driver.py").write_text(driver, encoding="utf-8")
+    run([sys.executable, "driver.py", *(f"example{k}.py" for k in range(len(examples)))], tmp_path)
+    assert len(examples) == len(re.findall("^## ", PAGES["extending"].read_text("utf-8"), re.MULTILINE)) == 11
