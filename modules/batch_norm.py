@@ -3,6 +3,8 @@
 A sample's numbers stand in a row of C channels of L places, so all below is about rows, columns and channels.
 """
 
+import math
+
 import numpy as np
 
 from .kernels.buffers import flat, reuse, reuse_like
@@ -194,6 +196,13 @@ class BatchNorm1d(Module):
         if self.weight is not None:
             spread(self.weight, self.scale)
             scaled(self.grad_x, self.scale, self.grad_x)
+
+    def check_minibatch(self, input_shape: tuple[int, ...]) -> None:
+        by_batch = self.training or self.running_mean is None
+        if by_batch and math.prod(input_shape) < 2 * self.num_features:
+            raise ValueError(
+                f"{self.label()}: x has shape {input_shape}, one value a channel, expected more in training"
+            )
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) not in (2, 3) or input_shape[1] != self.num_features:

@@ -110,6 +110,9 @@ class Module(Holder):
             raise ValueError(f"{self.label()}: x is a table of arrays of shapes {said}, expected one array")
         return self.output_shape(*shapes)
 
+    def check_minibatch(self, input_shape: tuple[int, ...]) -> None:
+        """ValueError if a minibatch of this shape is too small in the present mode; asked before a training begins."""
+
     def which_are_labels(self, x):
         """For an array, or each of a table: whether it is to be whole numbers."""
         return changed(lambda _: 0 in self.label_arguments, x)

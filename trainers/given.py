@@ -8,8 +8,10 @@ from ..datasets import ArrayDataset, Dataset
 from ..datasets.array_checks import CHECKED_AT_ONCE
 from ..modules.kernels.threads import MOST_THREADS
 from ..modules.loss import Loss
+from ..modules.minibatch_check import check_minibatch_sizes
 from ..modules.module import Module
 from .metrics import Metric, figures, find_metrics
+from .schedules.setting import BATCH_SIZE
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -80,6 +82,16 @@ def check_data(trainer: "Trainer", data: ArrayDataset, metrics: dict[str, Metric
     if loss.dtype != model.dtype:
         loss.to(model.dtype)
     figures(metrics, loss, np.zeros(output_shape, model.dtype), data.y[:1], data)
+
+
+def check_minibatches(trainer: "Trainer", train: ArrayDataset, epochs: int, batch_size: int, drop_last: bool) -> None:
+    """ValueError for a module that takes no minibatch as small as the last one of some epoch."""
+    n, sizes = len(train), set()
+    for epoch in range(epochs if BATCH_SIZE in trainer.timetable.schedules else min(epochs, 1)):
+        size = trainer.timetable.batch_size(batch_size, epoch, epochs, n)
+        sizes.add((size, size if drop_last or n % size == 0 else n % size))
+    for size, last in sorted(sizes):
+        check_minibatch_sizes(trainer.model, trainer.loss, train.input_shape, train.y[:size], size, last)
 
 
 def check_whole_inputs(model: Module, data: ArrayDataset) -> None:

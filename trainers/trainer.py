@@ -25,6 +25,7 @@ from .given import (
     check_balance,
     check_data,
     check_fit,
+    check_minibatches,
     check_monitors,
     metrics_for,
     one_part,
@@ -40,7 +41,7 @@ from .schedules import Schedule
 from .schedules.timetable import Timetable
 from .step import CompiledStep
 
-CHECKED = ("epochs", "batch_size", "shuffle", "balance", "metrics", "threads")
+CHECKED = ("epochs", "batch_size", "shuffle", "drop_last", "balance", "metrics", "threads")
 HOW = ("batch_size", "shuffle", "drop_last", "balance")  # settings that a training must keep when it is resumed
 
 
@@ -153,7 +154,8 @@ class Trainer:
         Errors: ValueError for settings or data that do not fit; TrainingError for a loss that is not finite;
             RuntimeError while another thread trains the model or the optimizer.
         """
-        train, valid, chosen = self._checked(train, valid, epochs, batch_size, shuffle, balance, metrics, threads)
+        asked = (epochs, batch_size, shuffle, drop_last, balance, metrics, threads)
+        train, valid, chosen = self._checked(train, valid, *asked)
         how = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last, "balance": balance}
         self._begin(epochs, how | {"metrics": list(chosen)}, {"train": train, "valid": valid})
         self.metrics, self.threads, self.data = chosen, threads, train
@@ -299,7 +301,7 @@ class Trainer:
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _checked(
-        self, train: Data, valid: Data | None, epochs, batch_size, shuffle, balance, metrics, threads
+        self, train: Data, valid: Data | None, epochs, batch_size, shuffle, drop_last, balance, metrics, threads
     ) -> tuple[ArrayDataset, ArrayDataset | None, dict[str, Metric]]:
         """The parts of the data and the metrics; ValueError for what does not fit."""
         train, valid = training_parts(train, valid, self.loss)
@@ -308,6 +310,7 @@ class Trainer:
         train = as_labels(self, train)
         check_balance(train, shuffle, balance)
         self.augmentation.check(train.input_shape)
+        check_minibatches(self, train, epochs, batch_size, drop_last)
         if valid is not None:
             check_data(self, valid, chosen)
             valid = as_labels(self, valid)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from bprop import trainers
 from bprop.datasets import ArrayDataset, Dataset
-from bprop.modules import Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy
-from bprop.trainers import SGD, Callback, EarlyStopping, Trainer, TrainingError, one_epoch
+from bprop.modules import BatchNorm1d, Linear, MeanSquaredError, Module, Residual, Sequential, SoftmaxCrossEntropy
+from bprop.trainers import SGD, Callback, EarlyStopping, MultiStepSchedule, Trainer, TrainingError, one_epoch
+from bprop.trainers.evaluation import pieces
 from bprop.trainers.notice import said_if_slow
 
 
@@ -207,3 +208,74 @@ def test_names_of_the_package():
     assert all(hasattr(trainers, name) for name in trainers.__all__)
     with pytest.raises(AttributeError, match=r"^module 'bprop\.trainers' has no attribute 'Adma'$"):
         _ = trainers.Adma
+
+
+# -- the sizes of minibatches ----------------------------------------------------------------------------------------
+
+
+class EvenOnly(Module):
+    """Pairs of samples."""
+
+    def fprop(self, x):
+        if x.shape[0] % 2:
+            raise ValueError("EvenOnly: an odd minibatch")
+        return x
+
+    def bprop(self, grad_y):
+        return grad_y
+
+    def output_shape(self, input_shape):
+        return input_shape
+
+
+ALONE = (
+    r"^Trainer: the last minibatch has 1 sample, not 8: {}; drop_last=True leaves it out, or take another batch_size"
+)
+SINGLE = {
+    "BatchNorm1d": (
+        Sequential(Linear(4, 3), Sequential(BatchNorm1d(3))),
+        r"BatchNorm1d\(.*\): x has shape \(1, 3\), .*",
+    ),
+    "Residual": (
+        Sequential(Residual(BatchNorm1d(4)), Linear(4, 3)),
+        r"BatchNorm1d\(.*\): x has shape \(1, 4\), one .*",
+    ),
+    "own": (Sequential(Linear(4, 3), Sequential(EvenOnly())), r"EvenOnly: an odd minibatch"),
+}
+
+
+@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize("way", ["check", "fit"])
+def test_a_last_minibatch_that_a_module_refuses(name, way):
+    net, message = SINGLE[name]
+    trainer, before = Trainer(net.copy(), SoftmaxCrossEntropy(), SGD(lr=0.1), quiet=True), net.state_dict()
+    place = r"\nin model\[0\]\[0\]$" if name == "Residual" else r"\nin model\[1\]\[0\]$"
+    with pytest.raises(ValueError, match=ALONE.format(message) + place):
+        getattr(trainer, way)(pairs(33), batch_size=8)
+    assert all(np.array_equal(value, before[key]) for key, value in trainer.model.state_dict().items())
+    trainer.check(pairs(33), batch_size=8, drop_last=True)
+    trainer.check(pairs(32), batch_size=8)
+    trainer.check(pairs(34), batch_size=8)
+
+
+def test_the_last_minibatches_of_all_epochs_are_checked():
+    net, schedule = SINGLE["BatchNorm1d"][0].copy(), {"batch_size": MultiStepSchedule([1], 2.0)}
+    trainer = Trainer(net, SoftmaxCrossEntropy(), SGD(lr=0.1), schedules=schedule, quiet=True)
+    trainer.check(pairs(49), batch_size=7, epochs=1)
+    with pytest.raises(ValueError, match=r"^Trainer: the last minibatch has 1 sample, not 8: BatchNorm1d"):
+        trainer.check(pairs(33), batch_size=4, epochs=2, drop_last=False)
+
+
+def test_minibatches_of_one_sample_in_all():
+    trainer = Trainer(SINGLE["BatchNorm1d"][0].copy(), SoftmaxCrossEntropy(), SGD(lr=0.1), quiet=True)
+    with pytest.raises(
+        ValueError, match=r"^Trainer: minibatches of 1: BatchNorm1d.*one value a channel, expected more"
+    ):
+        trainer.check(pairs(33), batch_size=1)
+
+
+def test_an_evaluation_has_no_piece_of_one_sample():
+    assert list(pieces(7, 3)) == [slice(0, 3), slice(3, 7)]
+    assert list(pieces(6, 3)) == [slice(0, 3), slice(3, 6)]
+    assert list(pieces(1, 3)) == [slice(0, 3)]
+    assert list(pieces(2, 1)) == [slice(0, 1), slice(1, 2)]
