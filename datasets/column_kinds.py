@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from .csv_table import Table, number
+from .csv_table import Table, starts_like_number
 
 MOST_CATEGORIES = 100  # more different words are names or free text, unless the user says otherwise
+NEARLY = 0.9  # of all words
+FEW_ROWS = 20  # fewer may all be different
 
 
 def is_categorical(table: Table, name: str, missing: Collection[str], stated: bool) -> bool:
@@ -22,7 +24,7 @@ def guessed_task(table: Table, name: str, missing: Collection[str]) -> str:
     given = given_cells(table, name, missing)
     if holds_words(table, name, given, "state the task"):
         return "classification"
-    if len(given) > MOST_CATEGORIES or not all(cell.lstrip("+-").isdecimal() for cell in given):
+    if len(given) > MOST_CATEGORIES or not all(table.spelling.is_whole(cell) for cell in given):
         return "regression"
     raise ValueError(
         f"{table.source}: column {name!r} holds whole numbers, which may be classes or amounts; "
@@ -42,7 +44,7 @@ def given_cells(table: Table, name: str, missing: Collection[str]) -> dict[str, 
 
 def holds_words(table: Table, name: str, given: dict[str, int], remedy: str) -> bool:
     """Whether no cell is a number; ValueError if only some are, or if there are too many different words."""
-    odd = [cell for cell in given if number(cell) is None]
+    odd = [cell for cell in given if table.spelling.number(cell) is None]
     if odd and len(odd) < len(given):
         raise ValueError(
             f"{table.place(given[odd[0]], name)}: got {odd[0]!r}, expected a number below 1e30 as in other rows; "
@@ -53,4 +55,21 @@ def holds_words(table: Table, name: str, given: dict[str, int], remedy: str) -> 
             f"{table.source}: column {name!r} has {len(odd)} different words, expected at most {MOST_CATEGORIES}; "
             f"drop it, or {remedy}"
         )
+    if odd:
+        refuse_what_means_numbers(table, name, odd, given[odd[0]], remedy)
     return bool(odd)
+
+
+def refuse_what_means_numbers(table: Table, name: str, words: list[str], row: int, remedy: str) -> None:
+    """ValueError for words of which nearly all begin like a number, or nearly none stands twice: no categories."""
+    like_numbers = sum(map(starts_like_number, words))
+    if like_numbers >= NEARLY * len(words):
+        raise ValueError(
+            f"{table.place(row, name)}: got {words[0]!r}, and nearly every word of the column begins like a number; "
+            f"decimal and thousands say how numbers are spelled, or drop the column, or {remedy}"
+        )
+    if len(table) >= FEW_ROWS and len(words) >= NEARLY * len(table):
+        raise ValueError(
+            f"{table.source}: column {name!r} has {len(words)} different words in {len(table)} rows, which are no "
+            f"categories; drop it, or {remedy}"
+        )

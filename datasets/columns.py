@@ -10,10 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from .csv_table import Table, number
+from .csv_table import MISSING_VALUES as MISSING_VALUES
+from .csv_table import PLAIN, Spelling, Table, number, starts_like_number
 from .embedded import mean_and_std
-
-MISSING_VALUES = ("", "NA", "N/A", "NaN", "nan", "null", "?")
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,10 @@ def numbers(table: Table, name: str, missing: Collection[str], fill: float | Non
     """A column as float64, missing values filled."""
     values, missing = np.empty(len(table)), frozenset(missing)
     for n, cell in enumerate(table.column(name)):
-        value = fill if cell in missing else number(cell)
+        value = fill if cell in missing else table.spelling.number(cell)
         if value is None:
-            raise ValueError(f"{table.place(n, name)}: {odd(cell, missing)}, expected a number below 1e30")
+            hint = "; decimal and thousands say how numbers are spelled" if starts_like_number(cell) else ""
+            raise ValueError(f"{table.place(n, name)}: {odd(cell, missing)}, expected a number below 1e30{hint}")
         values[n] = value
     return values
 
@@ -52,16 +52,16 @@ def words(table: Table, name: str, missing: Collection[str], fill: str | None) -
     """A column of words, missing ones filled; a word that is a number is spelled in one way (3, 3.0 and 03 as 3)."""
     found, missing = [], frozenset(missing)
     for n, cell in enumerate(table.column(name)):
-        word = fill if cell in missing else one_spelling(cell)
+        word = fill if cell in missing else one_spelling(cell, table.spelling)
         if word is None:
             raise ValueError(f"{table.place(n, name)}: {odd(cell, missing)}, expected a word")
         found.append(word)
     return found
 
 
-def one_spelling(cell: str) -> str:
+def one_spelling(cell: str, spelling: Spelling = PLAIN) -> str:
     """`3` for 3, 3.0 and 03; any other word as it is."""
-    value = number(cell)
+    value = spelling.number(cell)
     return cell if value is None else repr(int(value)) if value.is_integer() else repr(value)
 
 
@@ -79,7 +79,7 @@ def numeric(table: Table, name: str, missing: Collection[str], how: str, standar
 
 def categorical(table: Table, name: str, missing: Collection[str], how: str) -> Categorical:
     """A column of words fitted to a table."""
-    counts = Counter(one_spelling(cell) for cell in table.column(name) if cell not in missing)
+    counts = Counter(one_spelling(cell, table.spelling) for cell in table.column(name) if cell not in missing)
     if not counts:
         raise ValueError(f"{table.source}: column {name!r} has no value in the training rows; drop it")
     categories = in_order(counts)

@@ -14,7 +14,7 @@ from .array_dataset import ArrayDataset
 from .checks import whole_number
 from .column_kinds import guessed_task, is_categorical
 from .columns import MISSING_VALUES, Categorical, Numeric, categorical, in_order, numbers, numeric, words
-from .csv_table import Table, read_csv
+from .csv_table import Table, known_encoding, read_csv, spelling_of
 from .embedded import mean_and_std
 from .preprocessing import ClassTarget, NumberTarget, Preprocessing
 from .split import split_rows, split_sizes
@@ -25,13 +25,17 @@ class CsvDataset(SplitDataset):
     """Rows of a table: one column is the target, one may hold weights, the others are the inputs.
 
     A column whose values are numbers is numeric, one without any number is categorical; a mixture is refused, as it is
-    most often a mistake in one cell. `preprocessing` is what was fitted: it encodes new rows, and is saved with a run.
+    most often a mistake in one cell, and so are words that begin like numbers, such as 5% and 1,5. An index without a
+    name, as `df.to_csv()` writes it, is left out. `preprocessing` is what was fitted: it encodes new rows, and is saved
+    with a run.
 
     Shapes: x (N, features) float32: one for a numeric column, one for each category of another;
         y (N,) labels, or (N, 1) float32.
     Args: path: of the file; target: name or position of the column to predict; task: None says by the column: words are
         classes, numbers with fractions or of more than 100 values a regression, other whole numbers need the word;
-        header: false for a file without names, or a list of names for it; delimiter: one character; inputs: the columns
+        header: false for a file without names, or a list of names for it; delimiter: one character; decimal, thousands:
+        the signs before the fraction of a number and between groups of three digits, such as "," and "."; encoding: of
+        the text, which may be compressed by gzip; inputs: the columns
         to use, or drop: those not to; sample_weight: the column that says how much each row counts; categorical:
         columns of numbers that mean categories; missing: refuse a missing value, drop its row, or fill in the mean or
         median of the column (its most frequent word, if it is categorical); missing_values: what stands for one;
@@ -53,6 +57,9 @@ class CsvDataset(SplitDataset):
         task: Literal["classification", "regression"] | None = None,
         header: bool | list[str] = True,
         delimiter: str = ",",
+        decimal: str = ".",
+        thousands: str | None = None,
+        encoding: str = "utf-8",
         inputs: list[str] | None = None,
         drop: list[str] | None = None,
         sample_weight: str | None = None,
@@ -73,6 +80,7 @@ class CsvDataset(SplitDataset):
         one_of("unseen", unseen, ("refuse", "zeros"))
         if len(delimiter) != 1:
             raise ValueError(f"CsvDataset: delimiter is {delimiter!r}, expected one character")
+        self.spelling, self.encoding = spelling_of(decimal, thousands, delimiter), known_encoding(encoding)
         if inputs is not None and drop is not None:
             raise ValueError("CsvDataset: both inputs and drop are given, expected one of them")
         for part, file, size in (("valid", valid_path, valid_size), ("test", test_path, test_size)):
@@ -127,7 +135,8 @@ class CsvDataset(SplitDataset):
         return self._read(self.path)
 
     def _read(self, path: str | Path) -> Table:
-        table = read_csv(path, header=self.header, delimiter=self.delimiter)
+        how = self.header, self.delimiter, self.spelling, self.encoding
+        table = read_csv(path, *how)
         if len(table.names) < 2:
             raise ValueError(f"{path}: there is one column, expected more; is the delimiter {self.delimiter!r}?")
         if self.missing != "drop":

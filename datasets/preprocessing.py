@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .columns import MISSING_VALUES, Categorical, Numeric, numbers, words
-from .csv_table import Table, table_of
+from .csv_table import Table, starts_like_number, table_of
 from .paths import expand_path
 
 
@@ -131,5 +131,6 @@ class Preprocessing:
     def _known(self, table: Table, name: str, cells: list[str], known: Mapping, unseen: str, what: str) -> None:
         for n, cell in enumerate(cells):
             if unseen == "refuse" and cell not in known:
-                hint = "; 'unseen: zeros' encodes such a category as zeros" if what == "a category" else ""
+                advised = what == "a category" and not starts_like_number(cell)
+                hint = "; 'unseen: zeros' encodes such a category as zeros" if advised else ""
                 raise ValueError(f"{table.place(n, name)}: {cell!r} is not {what} of the training rows{hint}")

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ..datasets import Dataset, ImageFolder, Preprocessing
-from ..datasets.csv_table import read_csv
+from ..datasets.columns import numbers as numbers_in
+from ..datasets.csv_table import MISSING_VALUES, Spelling, decode_text, find_delimiter, parse_csv
 from ..datasets.npy import damage_named, read_named
 from ..datasets.paths import expand_path
 from ..datasets.pictures import SUFFIXES, pictures_in, read_picture
@@ -178,19 +179,17 @@ def read_inputs(content: bytes, name: str, config: Config, preprocessing, units:
     if pictured:
         return image(content, name, units, background_of(config))
     table = config.specs["dataset"].arguments
-    with as_file(content) as path:
-        if content.startswith(ZIP):
+    if content.startswith(ZIP):
+        with as_file(content) as path:
             try:
                 return units.inputs(read_named(path, table.get("x", "x")))
             except ValueError as error:
                 raise ValueError(str(error).replace(str(path), name, 1)) from None
-        if preprocessing is not None:
-            options = {key: table[key] for key in ("header", "delimiter") if key in table}
-            try:
-                rows = read_csv(path, **options)
-            except ValueError as error:
-                raise ValueError(str(error).replace(str(path), name, 1)) from None
-            return preprocessing.transform(type(rows)(name, rows.names, rows.rows, rows.lines))
+    if preprocessing is not None:
+        text = decode_text(name, content, table.get("encoding", "utf-8"))
+        options = {key: table[key] for key in ("header", "delimiter") if key in table}
+        spelling = Spelling(table.get("decimal", "."), table.get("thousands"))
+        return preprocessing.transform(parse_csv(name, text, spelling=spelling, **options))
     return units.inputs(plain_table(content, name))
 
 
@@ -212,21 +211,13 @@ def as_file(content: bytes) -> Iterator[Path]:
 
 
 def plain_table(content: bytes, name: str) -> np.ndarray:
-    """Rows of numbers (N, features); a first row of words names the columns."""
+    """Rows of numbers (N, features); a first row in which no cell is a number names the columns."""
     try:
-        rows = [line.split(",") for line in content.decode("utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError:
+        text = decode_text(name, content)
+    except ValueError:
         raise ValueError(f"{name}: expected {INPUTS}") from None
-    table = []
-    for n, row in enumerate(rows):
-        try:
-            table.append([float(cell) for cell in row])
-        except ValueError:
-            if n > 0:
-                raise ValueError(f"{name}, line {n + 1}: {','.join(row)!r}, expected numbers") from None
-    if not table or len({len(row) for row in table}) > 1:
-        raise ValueError(f"{name}: expected at least one row of numbers between commas, and as many in each")
-    return np.array(table)
+    table = parse_csv(name, text, header=None, delimiter=find_delimiter(text))
+    return np.stack([numbers_in(table, column, MISSING_VALUES, None) for column in table.names], axis=1)
 
 
 def background_of(config: Config) -> str:

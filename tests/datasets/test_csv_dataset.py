@@ -1,5 +1,6 @@
 """`CsvDataset`: what a table becomes, by hand and beside scikit-learn; and what it refuses, by file and line."""
 
+import gzip
 import re
 
 import numpy as np
@@ -334,3 +335,111 @@ def test_weights_that_are_none(tmp_path, weights, settings, message):
     with pytest.raises(ValueError, match=re.escape(message)) as error:
         weighted(tmp_path, weights, test_size=0, valid_size=0, **settings).train  # noqa: B018
     assert "w.csv" in str(error.value)
+
+
+# -- numbers in other spellings ----------------------------------------------------------------------------------------
+
+ODD = {
+    "comma": [f"{k},5" for k in range(40)],
+    "percent": [f"{k % 9}%" for k in range(40)],
+    "currency": [f"${k % 9}.50" for k in range(40)],
+    "code": [f"EUR {k % 9}" for k in range(40)],
+    "groups": [f"{k % 9 + 1}.000,5" for k in range(40)],
+    "date": [f"2024-01-{k % 9 + 1:02}" for k in range(40)],
+    "minus": [f"\N{MINUS SIGN}{k % 9}" for k in range(40)],
+}
+
+
+def odd_table(cells, target=None):
+    return ["a;b;y", *(f"{cell};{k};{k * 1.5 if target is None else target[k]}" for k, cell in enumerate(cells))]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_numbers_in_other_spellings_are_no_categories(write, name):
+    path = write(odd_table(ODD[name]))
+    message = (
+        f"{path}, line 2, column 'a': got {ODD[name][0]!r}, and nearly every word of the column begins like a number"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}; decimal and thousands say"):
+        CsvDataset(path, target="y", delimiter=";").train  # noqa: B018
+    with pytest.raises(ValueError, match=r"begins like a number"):
+        CsvDataset(path, target="a", delimiter=";").train  # noqa: B018
+    assert CsvDataset(path, target="y", delimiter=";", categorical=["a"], unseen="zeros").train.x.shape[0] > 0
+
+
+def test_words_of_which_nearly_none_stands_twice(write):
+    path = write(odd_table([f"name{chr(97 + k % 26)}{k}" for k in range(40)]))
+    with pytest.raises(
+        ValueError, match=r"column 'a' has 40 different words in 40 rows, which are no categories; drop"
+    ):
+        CsvDataset(path, target="y", delimiter=";").train  # noqa: B018
+    assert CsvDataset(path, target="y", delimiter=";", drop=["a"]).input_shape == (1,)
+
+
+def test_decimal_and_thousands_signs(write):
+    cells = [f"{k + 1}.000,5" if k % 2 else f"-{k},25" for k in range(40)]
+    path = write(odd_table(cells, [f"{k},5" for k in range(40)]))
+    ds = CsvDataset(
+        path, target="y", delimiter=";", decimal=",", thousands=".", standardize=False, inputs=["a"], seed=1
+    )
+    rows = ds.train.y[:, 0] * ds.train.target_std + ds.train.target_mean - 0.5
+    expected = [(k + 1) * 1000 + 0.5 if k % 2 else -(k + 0.25) for k in np.rint(rows).astype(int)]
+    assert ds.train.x[:, 0].tolist() == pytest.approx(expected)
+    with pytest.raises(
+        ValueError, match=r"line 2, column 'a': got '1\.5', expected a number below 1e30 as in|begins like"
+    ):
+        CsvDataset(write(odd_table(["1.5"] * 20 + ["2,5"] * 20)), target="y", delimiter=";", decimal=",").train  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"decimal": ",", "delimiter": ","}, {"thousands": "."}, {"decimal": ",,"}, {"thousands": "1"}, {"decimal": "-"}],
+)
+def test_signs_that_cannot_be_told_apart(path, options):
+    with pytest.raises(
+        ValueError, match=r"^CsvDataset: decimal is .*, thousands .* and delimiter .*, expected different"
+    ):
+        CsvDataset(path, target="price", **options)
+
+
+def test_encodings_and_gzip(write):
+    text = "\n".join(TABLE).replace("red", "grün")
+    plain = CsvDataset(write(text.encode()), target="price")
+    for data, options in (
+        (text.encode("latin-1"), {"encoding": "latin-1"}),
+        (text.encode("utf-16"), {"encoding": "utf-16"}),
+        (gzip.compress(text.encode()), {}),
+        (gzip.compress(text.encode("cp1252")), {"encoding": "cp1252"}),
+    ):
+        ds = CsvDataset(write(data, "other"), target="price", **options)
+        assert ds.preprocessing == plain.preprocessing
+    with pytest.raises(
+        ValueError, match=r"line 2: byte 0xfc is no UTF-8, expected text; 'encoding: cp1252' or another may"
+    ):
+        CsvDataset(write(text.encode("latin-1")), target="price").train  # noqa: B018
+    with pytest.raises(ValueError, match=r"expected a whole file compressed by gzip$"):
+        CsvDataset(write(gzip.compress(text.encode())[:-20]), target="price").train  # noqa: B018
+    with pytest.raises(
+        ValueError, match=r"^CsvDataset: encoding is 'utf-99', expected one such as utf-8, utf-16, latin"
+    ):
+        CsvDataset(write(TABLE), target="price", encoding="utf-99")
+
+
+def test_an_index_without_a_name_is_left_out(write, capsys):
+    plain = CsvDataset(write(TABLE), target="price")
+    indexed = write(["," + TABLE[0], *(f"{7 * k % 41},{row}" for k, row in enumerate(TABLE[1:]))], "indexed.csv")
+    ds = CsvDataset(indexed, target="price")
+    assert np.array_equal(ds.train.x, plain.train.x)
+    assert (
+        capsys.readouterr().err
+        == f"{indexed}: the first column has no name and is left out, as the index of the rows\n"
+    )
+    path = write(["," + TABLE[0], *(f"1,{row}" for row in TABLE[1:])], "same.csv")
+    with pytest.raises(ValueError, match=r"same.csv, line 1: column 1 has no name, expected one$"):
+        CsvDataset(path, target="price").train  # noqa: B018
+
+
+def test_zeros_are_not_advised_for_what_begins_like_a_number(write):
+    ds = CsvDataset(write(odd_table([f"{k % 3}%" for k in range(40)])), target="y", delimiter=";", categorical=["a"])
+    with pytest.raises(ValueError, match=r"'9%' is not a category of the training rows$"):
+        ds.preprocessing.transform([{"a": "9%", "b": 1}])

@@ -1,6 +1,7 @@
 """What is done with runs: figures on data, predictions for new inputs, comparisons; and pipes and terminals."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -156,21 +157,39 @@ def test_an_image_without_pillow(digits, monkeypatch):
         predict_run(digits, b"\x89PNG...")
 
 
-def test_rows_of_numbers(iris, tmp_path):
+def test_rows_of_numbers(iris, capsys):
     folder, _ = iris
     with_names = predict_run(folder, b"\xef\xbb\xbfa,b,c,d\n5.1,3.5,1.4,0.2\n\n6.5,3,5.8,2.2\n")
     assert np.array_equal(with_names.outputs, predict_run(folder, b"5.1,3.5,1.4,0.2\r\n6.5,3.0,5.8,2.2").outputs)
     assert with_names.columns["class"][0] == "setosa"
+    for text in ("a;b;c;d\n5.1;3.5;1.4;0.2\n6.5;3;5.8;2.2\n", '"5.1","3.5","1.4","0.2"\n  \n"6.5","3","5.8","2.2"'):
+        assert np.array_equal(predict_run(folder, text.encode()).outputs, with_names.outputs)
+    indexed = gzip.compress(b",a,b,c,d\n7,5.1,3.5,1.4,0.2\n3,6.5,3,5.8,2.2\n")
+    assert np.array_equal(predict_run(folder, indexed).outputs, with_names.outputs)
+    assert (
+        capsys.readouterr().err == "the input: the first column has no name and is left out, as the index of the rows\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"1,2,3\n", r"^predict: a sample has shape \(3,\), expected \(4,\)$"),
-        (b"1,2,3,4\n1,2,x,4\n", r"^the input, line 2: '1,2,x,4', expected numbers$"),
-        (b"1,2,3,4\n1,2\n", r"^the input: expected at least one row of numbers between commas, and as many in each$"),
+        (b"1,2,3,4\n\n1,2,x,4\n", r"^the input, line 3, column 'column3': got 'x', expected a number below 1e30$"),
+        (b"a,b,c,d\n1,2,x,4\n", r"^the input, line 2, column 'c': got 'x', expected a number below 1e30$"),
+        (
+            b"1,,3,4\n1,2,3,4\n",
+            r"^the input, line 1, column 'column2': got '', which means a missing value, expected a",
+        ),
+        (b"5.1,3.5,oops,0.2\n5,3,1,0\n", r"^the input, line 1, column 'column3': got 'oops', expected a number below"),
+        (b"NA,NA,NA,NA\n5,3,1,0\n", r"^the input, line 1, column 'column1': got 'NA', which means a missing value"),
+        (
+            b"5,1;3,5;1,4;0,2\n",
+            r"^the input, line 1, column 'column1': got '5,1', expected a number below 1e30; decimal",
+        ),
+        (b"1,2,3,4\n1,2\n", r"^the input, line 2: there are 2 cells, expected 4 as in the first row$"),
         (b"", r"^the input is empty, expected an \.npy array, named arrays in \.npz, a table in CSV or a picture$"),
-        (b"a,b,c,d\n", r"^the input: expected at least one row of numbers"),
+        (b"a,b,c,d\n", r"^the input: no row follows the header, expected at least one$"),
         (b"\xff\x00", r"^the input: expected an \.npy array, named arrays in \.npz, a table in CSV or a picture$"),
         (b"\x93NUMPY\x01\x00", r"^the input: .*, expected a whole \.npy file$"),
         (b"PK\x03\x04", r"^the input: .*, expected a whole \.npz file$"),
