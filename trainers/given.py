@@ -1,5 +1,8 @@
 """What callers give to `Trainer.fit` and `evaluate`, as data sets and metrics; refused before anything is trained."""
 
+import functools
+import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +72,23 @@ def metrics_for(trainer: "Trainer", data: ArrayDataset, metrics) -> dict[str, Me
     return chosen
 
 
+def refuses_data(check: Callable) -> Callable:
+    """Makes a ValueError of this package one that begins here: what a loss refuses in data is no bug."""
+
+    @functools.wraps(check)
+    def checked(*arguments):
+        try:
+            return check(*arguments)
+        except ValueError as error:
+            *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+            if not str(frame.f_globals.get("__name__", "")).startswith("bprop.modules"):
+                raise
+            raise error.with_traceback(None) from None
+
+    return checked
+
+
+@refuses_data
 def check_data(trainer: "Trainer", data: ArrayDataset, metrics: dict[str, Metric]) -> None:
     """ValueError for data that do not fit the net, the loss or a metric."""
     model, loss = trainer.model, trainer.loss
@@ -84,6 +104,7 @@ def check_data(trainer: "Trainer", data: ArrayDataset, metrics: dict[str, Metric
     figures(metrics, loss, np.zeros(output_shape, model.dtype), data.y[:1], data)
 
 
+@refuses_data
 def check_minibatches(trainer: "Trainer", train: ArrayDataset, epochs: int, batch_size: int, drop_last: bool) -> None:
     """ValueError for a module that takes no minibatch as small as the last one of some epoch."""
     n, sizes = len(train), set()

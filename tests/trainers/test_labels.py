@@ -2,6 +2,7 @@
 that are whole numbers."""
 
 import importlib
+import re
 import sys
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from bprop.datasets import ArrayDataset
 from bprop.modules import Conv2d, Linear, Sequential, SoftmaxCrossEntropy
 from bprop.trainers import SGD, Trainer, metrics
+from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
 from bprop.trainers.dry_run import dry_run
 from bprop.trainers.inference import evaluate_run, predict_run
@@ -157,7 +159,12 @@ trainer: {{epochs: 1, batch_size: 4}}
 """
 
 
-def test_a_run_of_words_with_labels_of_several_axes(tmp_path):
+def told(capsys) -> str:
+    """The last line on stderr."""
+    return capsys.readouterr().err.splitlines(keepends=True)[-1]
+
+
+def test_a_run_of_words_with_labels_of_several_axes(tmp_path, capsys):
     (tmp_path / "own.py").write_text(OWN)
     ids, labels = RANDOM.integers(0, 7, (20, 2)), RANDOM.integers(0, 3, (20, 2)).astype(np.float64)
     path = tmp_path / "words.npz"
@@ -165,6 +172,10 @@ def test_a_run_of_words_with_labels_of_several_axes(tmp_path):
     np.savez(path, x=ids, y=labels + 0.5)
     with pytest.raises(ValueError, match=r"label [0-2]\.5 in row 0, expected 0\.\.2$"):
         train_config(load_config(tmp_path / "c.yaml"), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+    sys.modules.pop("own")
+    assert main(["train", str(tmp_path / "c.yaml"), "--run", str(tmp_path / "run")]) == 2
+    assert re.fullmatch(r"bprop: error: SoftmaxCrossEntropy\(.*\): label .* in row 0, expected 0\.\.2\n", told(capsys))
     assert not (tmp_path / "run").exists()
     sys.modules.pop("own")
     labels[0, 0] = -100
