@@ -297,3 +297,19 @@ def test_merge_keys_are_no_part_of_yaml_1_2():
     with pytest.raises(ConfigError) as caught:
         read("x: &x {a: 1}\ny: {<<: *x, b: 2}\n")
     assert str(caught.value) == f"c.yaml:2:5: y.<<: {message}"
+
+
+def test_paths_that_are_not_utf8_go_through_a_config(tmp_path):
+    """From the command line to the data set, into the resolved config, and back."""
+    path = "t\udce9-\udcff.csv"
+    (tmp_path / path).write_text("a,b\n" + "".join(f"{k},{'xy'[k % 2]}\n" for k in range(40)))
+    text = (
+        "dataset: {CsvDataset: {path: x.csv, target: b}}\nmodel: [{Linear: {in_features: 1, out_features: 2}}]\n"
+        "loss: SoftmaxCrossEntropy\noptimizer: {SGD: {lr: 0.1}}\n"
+    )
+    config = parse_config(text, [f"dataset.CsvDataset.path={tmp_path / path}"])
+    assert str(config.specs["dataset"].arguments["path"]).endswith(path)
+    again = parse_config(config.resolved())
+    assert again.resolved() == config.resolved()
+    assert len(again.build().dataset.train.x)
+    assert plain(read("a: \uf7e9")) == {"a": "\uf7e9"}  # private characters of a file stay what they are

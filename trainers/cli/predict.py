@@ -43,6 +43,7 @@ def add_to(commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Predict."""
     from ...datasets.paths import expand_path
+    from ..durable import encoded
     from ..inference import predict_run
     from ..runs import config_of
 
@@ -60,5 +61,5 @@ def run(arguments: argparse.Namespace) -> int:
 
         np.save(arguments.out, found.outputs)
     else:
-        arguments.out.write_text(found.csv(), encoding="utf-8", newline="")
+        arguments.out.write_bytes(encoded(found.csv()))
     return OK

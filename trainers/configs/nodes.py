@@ -16,6 +16,7 @@ from ruamel.yaml.reader import ReaderError
 
 from .errors import ConfigError, Path, Place, Problem
 from .scanning import TabScanner
+from .undecoded import has_undecoded, hidden, restored
 
 __all__ = ["LARGEST", "Entries", "Items", "Node", "Scalar", "core_value", "measured", "plain", "read_yaml"]
 
@@ -125,7 +126,8 @@ class _Reader:
     def __init__(self, text: str, source: str, problems: list[Problem], lines: bool) -> None:
         yaml = YAML(typ="safe", pure=True)
         yaml.Scanner = TabScanner
-        self.events: Iterator[Any] = yaml.parse(text)
+        self.hides = has_undecoded(text)
+        self.events: Iterator[Any] = yaml.parse(hidden(text) if self.hides else text)
         self.source = source
         self.problems = problems
         self.lines = lines
@@ -168,6 +170,8 @@ class _Reader:
 
     def scalar(self, event: ScalarEvent, place: Place, path: Path) -> Any:
         """The value of a word; one that is longer than any class could want is refused."""
+        if self.hides:
+            event.value = restored(event.value)
         if len(event.value) > LONGEST:
             raise ConfigError.at(place, path, f"a word has at most {LONGEST:,} characters, got {len(event.value):,}")
         value = core_value(event.value) if event.style is None else event.value

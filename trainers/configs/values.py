@@ -12,6 +12,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from .errors import did_you_mean
 from .signatures import type_name, union_members
+from .undecoded import has_undecoded, hidden, restored
 
 __all__ = ["Refused", "checked", "described"]
 
@@ -31,8 +32,10 @@ def checked(value: Any, annotation: Any) -> Any:
         adapter: TypeAdapter[Any] = TypeAdapter(for_json(annotation), config=ConfigDict(arbitrary_types_allowed=True))
     except PydanticUserError:  # a type that pydantic cannot check is left to the class itself
         return value
+    hides = has_undecoded(value)
     try:
-        return adapter.validate_json(json.dumps(value), strict=True)
+        found = adapter.validate_json(json.dumps(hidden(value) if hides else value), strict=True)
+        return restored(found) if hides else found
     except ValidationError as error:
         raise Refused(_message(value, annotation, error)) from None
 

@@ -1,0 +1,48 @@
+"""Names of files that are not UTF-8, on their way through libraries that know no such characters.
+
+Python has a byte that is no UTF-8 as a surrogate, U+DC80 to U+DCFF. YAML and pydantic refuse those, so they travel as
+characters of private use, U+F780 to U+F7FF, as in MirBSD's convention.
+"""
+
+import re
+from pathlib import PurePath
+from typing import Any
+
+__all__ = ["has_undecoded", "hidden", "restored"]
+
+SURROGATES, PRIVATE = re.compile("[\\udc80-\\udcff]"), re.compile("[\\uf780-\\uf7ff]")
+DISTANCE = 0xF780 - 0xDC80
+
+
+def has_undecoded(value: Any) -> bool:
+    """Whether there are such bytes in a string, or in the strings of lists and dicts."""
+    if isinstance(value, str):
+        return not value.isascii() and SURROGATES.search(value) is not None
+    if isinstance(value, dict):
+        return any(map(has_undecoded, [*value, *value.values()]))
+    return isinstance(value, list | tuple) and any(map(has_undecoded, value))
+
+
+def hidden(value: Any) -> Any:
+    """The value with private characters in place of such bytes."""
+    return changed(value, SURROGATES, DISTANCE)
+
+
+def restored(value: Any) -> Any:
+    """The value that `hidden` was given; paths in it, too."""
+    return changed(value, PRIVATE, -DISTANCE)
+
+
+def changed(value: Any, pattern: re.Pattern[str], by: int) -> Any:
+    """The value with the characters of a pattern so many places further."""
+    match value:
+        case str():
+            return pattern.sub(lambda found: chr(ord(found[0]) + by), value)
+        case PurePath():
+            return type(value)(changed(str(value), pattern, by))
+        case dict():
+            return {changed(key, pattern, by): changed(item, pattern, by) for key, item in value.items()}
+        case list() | tuple():
+            return type(value)(changed(item, pattern, by) for item in value)
+        case _:
+            return value
