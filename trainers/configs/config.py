@@ -173,8 +173,8 @@ def _checked(
     top = TopLevel(root, catalog, problems)
     for spec, name, written_to in written_folders(top.callbacks):
         if why := forbids("write", str(written_to), folder):
-            where = spec.within((name,))
-            problems.append(Problem(*where, f"{spec.name} would write to {str(written_to)!r}, {why}"))
+            place, path = spec.within((name,))
+            problems.append(Problem(place, path, f"{spec.name} would write to {str(written_to)!r}, {why}"))
     if problems:
         raise ConfigError(problems)
     return Config(

@@ -100,8 +100,8 @@ def imported_files(folders: list[Path], modules: list[ModuleType]) -> dict[Path,
     """The files of modules that came from one of these folders, each with its place there."""
     files = {}
     for module in modules:
-        found = getattr(module, "__file__", None)
-        for folder in folders if isinstance(found, str) else ():
+        found = getattr(module, "__file__", None) or ""
+        for folder in folders:
             own = own_file(folder, module.__name__)
             if own is not None and os.path.exists(found) and own.samefile(found):
                 files[own] = own.relative_to(folder)
