@@ -32,6 +32,9 @@ class Module(Holder):
         fprop(x) -> y             store on self what bprop needs
         bprop(grad_y) -> grad_x   add to self.grad_<parameter>
 
+    What fprop stores of x is x itself: who changes x before bprop changes the gradient. Arguments that are read-only
+    (`array.flags.writeable` is False) are never written into: a custom module gets copies of them.
+
     Settings on self that methods may read: `training` (see `train`, `eval`), `needs_grad_x` (false where nobody
     uses grad_x) and `accumulate` (false where bprop may overwrite the gradients; a bprop that never reads it adds).
     Set `jit = False` on a class that numba cannot compile: it then runs as Python between compiled parts.

@@ -3,7 +3,7 @@
 Here, once, arguments are converted, shapes are checked and calls are paired, so that compiled code need not.
 """
 
-import threading
+from threading import get_ident
 
 import numpy as np
 
@@ -31,19 +31,20 @@ def fprop(module, raw, arguments):
         y = plan.fprop(*arguments)
     x = arguments[0]
     y_shape, x_shape = (y.shape, x.shape) if type(x) is type(y) is np.ndarray else (shape_of(y), shape_of(x))
-    vars(module)["_pending"] = (plan, y_shape, x_shape, threading.get_ident())
+    vars(module)["_pending"] = (plan, y_shape, x_shape, get_ident())
     return y
 
 
 def bprop(module, raw, arguments):
     """Run a module backward; once for each `fprop`, with a gradient of its output's shape."""
-    refuse_during_fit(module, "bprop")
+    if module._lock.shared.trainings:
+        refuse_during_fit(module, "bprop")
     if module._pending is None:
         error = RuntimeError(f"{module.label()}: bprop without a matching fprop; call fprop(x) first")
         module.add_place(error)
         raise error
     plan, shape, input_shape, thread = module._pending
-    if thread != threading.get_ident():
+    if thread != get_ident():
         error = RuntimeError(
             f"{module.label()}: bprop in another thread than the last fprop, expected both in one; "
             "module.copy() gives each thread a net of its own"
@@ -91,7 +92,7 @@ def as_input(module, position, value, ndim=None):
     ndim: how many axes the first argument has, where a label argument may be a distribution with as many.
     """
     wanted = INT64 if position in module.label_arguments else module._dtype
-    if type(value) is np.ndarray and value.dtype == wanted and value.flags.c_contiguous:
+    if type(value) is np.ndarray and value.dtype == wanted and (flags := value.flags).c_contiguous and flags.writeable:
         return value
     if is_table(value):
         labels = module.which_are_labels(value) if position == 0 else changed(lambda _: wanted is INT64, value)
@@ -123,7 +124,22 @@ def as_array(module, position, value, dtype) -> np.ndarray:
         raise TypeError(f"{module.label()}: got an array of dtype {array.dtype}, expected numbers")
     if dtype is INT64 and array.dtype.kind == "f":
         check_whole(module, position, array)
-    return np.ascontiguousarray(array, dtype).reshape(array.shape)
+    return writable(module, np.ascontiguousarray(array, dtype).reshape(array.shape))
+
+
+def writable(module, array: np.ndarray) -> np.ndarray:
+    """The array; a copy of one that is read-only where compiled code, which does not ask, might write into it.
+
+    The modules of this package write into none of their arguments; what a custom one does, nobody knows.
+    """
+    if array.flags.writeable or all(is_ours(type(each)) for each in module.all_modules()):
+        return array
+    return array.copy()
+
+
+def is_ours(cls: type) -> bool:
+    """Whether a class is of this package."""
+    return cls.__module__.startswith(__name__.removesuffix("engine.calls"))
 
 
 def check_whole(module, position: int, array: np.ndarray) -> None:
@@ -220,8 +236,7 @@ class ModulePlan:
 
 def may_hand_out(cls, name: str) -> bool:
     """Whether the caller may have the memory of `self.<name>`: of a class of this package, if no one reads it later."""
-    ours = cls.__module__.startswith(__name__.removesuffix("engine.calls"))
-    return ours and (name == "grad_x" or not (cls.needs_y and reads_later(cls, name)))
+    return is_ours(cls) and (name == "grad_x" or not (cls.needs_y and reads_later(cls, name)))
 
 
 def named(name: str, values):

@@ -22,6 +22,8 @@ FORK_SECONDS = 60.0  # how long a fork waits, at most, for other threads to leav
 class SharedLock:
     """The re-entrant lock of a group of objects, and what is known of the threads that use them."""
 
+    __slots__ = ("__weakref__", "lock", "members", "trainings", "wanted")
+
     def __init__(self):
         self.lock = threading.RLock()
         self.wanted = False  # whether a thread has come for the lock since this was last set to False
@@ -32,6 +34,8 @@ class SharedLock:
 
 class ObjectLock:
     """What an object knows of its lock: `shared`, which becomes another one when it joins others."""
+
+    __slots__ = ("__weakref__", "shared")
 
     def __init__(self):
         self.shared = SharedLock()
