@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .engine.locks import exclusive
-from .engine.stateful import Stateful, in_plain_python, method_names
+from .engine.stateful import Stateful, in_plain_python, method_names, refuse_modules_in
 from .initializers import new_key
 from .parameter import Buffer, Counter, Parameter, flatten
 from .sharing import part, point_at, refuse_ties_between_nets, retie, tie, untied
@@ -35,6 +35,7 @@ class Holder(Tree):
 
     def __setattr__(self, name: str, value: Any) -> None:
         hidden = vars(self)
+        refuse_modules_in(self, name, value)
         if isinstance(value, Parameter):
             self._add_parameter(name, value)
         elif isinstance(value, Buffer):
@@ -44,8 +45,6 @@ class Holder(Tree):
             super().__setattr__(name, value.value)
         elif isinstance(value, Tree):
             self._add_module(name, value)  # type: ignore[arg-type]
-        elif isinstance(value, list | tuple) and any(isinstance(item, Tree) for item in value):
-            raise TypeError(f"{self.label()}: self.{name} is a list of modules, expected a Sequential of them")
         elif name in self.fixed_names() if "_parameters" in hidden else False:
             self._write_array(name, value)
         elif name in hidden.get("_counters", ()) and not in_plain_python():

@@ -12,6 +12,7 @@ from .checked import remember
 from .diagnosis import diagnoses
 from .engine.sources import PACKAGE
 from .engine.stateful import uncompiled
+from .engine.trace import PrecisionError
 from .gradient_check import arguments_of
 from .gradient_report import GradientError, plural, table
 from .laws import LAWS, Law, Trial, compiled
@@ -183,7 +184,7 @@ def raised(error: Exception) -> str:
         text += f" ({Path(own[-1].filename).name}, line {own[-1].lineno})"
     if "broadcast" in str(error) or ("has shape" in str(error) and "grad_" in str(error)):
         text += " (is a gradient not summed over the batch, or transposed?)"
-    elif "float64" in str(error):
+    elif "float64" in str(error) and (isinstance(error, PrecisionError) or "where plain Python" in str(error)):
         text += " (float64 leaks into a float32 step)"
     return text
 

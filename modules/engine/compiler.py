@@ -137,6 +137,7 @@ def _rewrite(function_ir, statement, constants, body) -> None:
 
 def _rewrite_call(function_ir, statement, body) -> None:
     function = _called(function_ir, statement.value.func)
+    _write_result_to_out(function_ir, function, statement, body)
     if function is str:
         statement.value.func = _function(function_ir, format_value, statement, body)
     elif function is print:
@@ -265,6 +266,36 @@ def _define(function_ir, target, value, body) -> None:
     """Put `target = value` before the statement that is being rewritten."""
     body.append(ir.Assign(value, target, value.loc))
     function_ir._definitions[target.name].append(value)
+
+
+def _write_result_to_out(function_ir, function, statement, body) -> None:
+    """Make `store(np.f(x), y)` of NumPy's `np.f(x, out=y)` and, for its elementwise functions, `np.f(x, y)`."""
+    forms = {getattr(own, "compiled_form", own): original for original, own in REPLACED.items()}
+    function = forms.get(function, function) if callable(function) else function
+    call, inputs = statement.value, getattr(function, "nin", None)
+    of_numpy = isinstance(function, np.ufunc) or (getattr(function, "__module__", None) or "").startswith("numpy")
+    out = dict(call.kws).get("out")
+    if of_numpy and out is None and inputs is not None and len(call.args) == inputs + 1:
+        out, call.args = call.args[-1], call.args[:-1]
+    elif not of_numpy or out is None:
+        return
+    call.kws = tuple(pair for pair in call.kws if pair[0] != "out")
+    result = statement.target.scope.redefine("$result", loc=statement.loc)
+    inner = ir.Assign(call, result, statement.loc)
+    function_ir._definitions[result.name].append(call)
+    _rewrite_call(function_ir, inner, body)
+    body.append(inner)
+    store = _function(function_ir, compiled(store_result), statement, body)
+    statement.value = _redefine(function_ir, statement, ir.Expr.call(store, [result, out], (), statement.loc))
+
+
+def store_result(result, out):
+    """out[...] = result, of the same shape; returns it, as NumPy does."""
+    if result.shape != out.shape:
+        raise ValueError("out has another shape than the result")
+    for i in range(out.size):
+        out.flat[i] = result.flat[i]
+    return out
 
 
 def _function(function_ir, function, statement, body):

@@ -10,7 +10,24 @@ from .stateful import Stateful, raw_method
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 USER_LINE = re.compile(r'File "([^"]+)", line (\d+)')
+STATE = re.compile(r"State\[([^@\]]*)@[^\]]*\]\(")
 REASONS = (
+    (
+        re.compile(
+            r"(?:>>> |Invalid use of )(?:len|(?:static_)?getitem|getiter|enumerate|zip|reversed)\b.*\bSequential\b"
+        ),
+        "compiled code calls a Sequential as a whole, self.name.fprop(x), and knows no len, index or loop of it; "
+        "modules that are called one by one are attributes of their own",
+    ),
+    (
+        re.compile(r">>> setitem\(readonly array"),
+        "an array from outside of the class is read-only in compiled code, hold it in an attribute of self",
+    ),
+    (
+        re.compile(r">>> (?:_impl|dot|matmul|vdot)\((?:.*?, )?(?:readonly )?array\(\w+, ([3-9])d"),
+        "numba's @ and np.dot take vectors and matrices, not {0} axes: loop over the first ones, or reshape",
+    ),
+    (re.compile(r"Use of unsupported NumPy function 'numpy.matmul'"), "numba has no numpy.matmul, write a @ b"),
     (re.compile(r"format spec in f-strings"), "numba has no formats such as {{x:.3f}} in f-strings, write {{x}} alone"),
     (
         re.compile(r">>> mod\((?:unicode|Literal\[str)"),
@@ -25,7 +42,7 @@ REASONS = (
         "self.{0} becomes a {1}, and compiled code stores numbers, arrays and tuples of them",
     ),
     (
-        re.compile(r"Unknown attribute '?(\w+)'? of type (?:bprop\S*)?State\["),
+        re.compile(r"Unknown attribute '?(\w+)'? of type (?:bprop\S*)?(?:State\[|[A-Z][\w.<>]*$)", re.MULTILINE),
         "self.{0} cannot be used in compiled code",
     ),
     (re.compile(r"Untyped global name '?(\w+)'?"), "{0} is not something that numba compiles"),
@@ -83,6 +100,7 @@ def place(raw, error, text: str) -> tuple[str, int]:
 
 def reason(text: str, module: Stateful) -> str:
     """One sentence out of numba's many lines."""
+    text = shorten_states(text)
     for pattern, sentence in REASONS:
         found = pattern.search(text)
         if found:
@@ -91,6 +109,17 @@ def reason(text: str, module: Stateful) -> str:
             )
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Failed in")]
     return lines[0] if lines else "numba gives no reason"
+
+
+def shorten_states(text: str) -> str:
+    """Text in which the type of a module's state is its class alone: `Sequential` for `State[Sequential@...](...)`."""
+    while (found := STATE.search(text)) is not None:
+        depth, end = 1, found.end()
+        while depth and end < len(text):
+            depth += (text[end] == "(") - (text[end] == ")")
+            end += 1
+        text = text[: found.start()] + found[1] + text[end:]
+    return text
 
 
 def why(name: str, module: Stateful) -> str:

@@ -28,7 +28,7 @@ from .operations import Operation, Part, fuse, modules_of, parts
 from .printer import attributes, print_plan
 from .sources import digest
 from .state import StateType, offer_method
-from .stateful import Stateful, copy_tree, plain_python, raw_method
+from .stateful import Stateful, copy_tree, plain_python, raw_method, refuse_modules_in
 from .trace import (
     check_precision,
     first_samples,
@@ -471,6 +471,7 @@ def description(module: Stateful) -> str:
     lines = [owner_key(module), str(module.dtype), str(module.jit)]
     for name, value in sorted({**vars(module), **module._initial}.items()):
         if not name.startswith("_"):
+            refuse_modules_in(module, name, value)  # that were put there after it was assigned
             literal = value is None or isinstance(value, str)
             lines.append(f"{name}={value!r}" if literal else f"{name}: {numba_type(value, module.dtype)}")
     lines += [f"{name}=({description(child)})" for name, child in module.children_inside().items()]

@@ -323,6 +323,23 @@ class Stateful:
         raise TypeError(f"{type(self).__name__}: pickling would execute code when loaded; use state_dict()")
 
 
+COLLECTIONS = (list, tuple, dict, set, frozenset)
+
+
+def refuse_modules_in(owner: Stateful, name: str, value) -> None:
+    """TypeError for modules in a list, a dict or the like, however deep: nobody would find their parameters."""
+    if isinstance(value, COLLECTIONS) and _holds_modules(value):
+        kind = type(value).__name__
+        wanted = "a Sequential of them" if isinstance(value, list | tuple) else "each in an attribute of its own"
+        raise TypeError(f"{owner.label()}: self.{name} is a {kind} of modules, expected {wanted}")
+
+
+def _holds_modules(value) -> bool:
+    if isinstance(value, COLLECTIONS):
+        return any(_holds_modules(item) for item in (value.values() if isinstance(value, dict) else value))
+    return isinstance(value, Stateful)
+
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from bprop.modules import Module, Sequential, Tanh
+from bprop.modules import Module, Sequential, Tanh, check_module
 from bprop.modules.engine.errors import CompileError
 from bprop.modules.engine.trace import PrecisionError
 
@@ -67,7 +67,51 @@ class WithContext(Passing):
             return 2 * x
 
 
+class WithChain(Passing):
+    def __init__(self):
+        super().__init__()
+        self.chain = Sequential(Tanh(), Tanh())
+
+
+class WithLength(WithChain):
+    def fprop(self, x):
+        return x * len(self.chain)  # here
+
+
+class WithLoop(WithChain):
+    def fprop(self, x):
+        for module in self.chain:  # here
+            x = module.fprop(x)
+        return x
+
+
+class WithIndex(WithChain):
+    def fprop(self, x):
+        return self.chain[0].fprop(x)  # here
+
+
+class WithThreeAxes(Passing):
+    def fprop(self, x):
+        cube = np.ones((2, x.shape[1], x.shape[1]), x.dtype)
+        return x + (cube @ cube)[0, :1]  # here
+
+
+TABLE = np.ones(3, np.float32)
+
+
+class WithConstantArray(Passing):
+    def fprop(self, x):
+        TABLE[0] = 1  # here
+        return x * TABLE[0]
+
+
+WHOLE = "compiled code calls a Sequential as a whole, self.name.fprop(x), and knows no len, index or loop of it"
 CASES = [
+    (WithLength, WHOLE),
+    (WithLoop, WHOLE),
+    (WithIndex, WHOLE),
+    (WithThreeAxes, "numba's @ and np.dot take vectors and matrices, not 3 axes: loop over the first ones, or reshape"),
+    (WithConstantArray, "an array from outside of the class is read-only in compiled code, hold it in an attribute of"),
     (WithDictionary, "self.table cannot be used in compiled code (it is a dict)"),
     (WithMissingFunction, "numba has no numpy.apply_along_axis"),
     (WithMissingArgument, "numba has no median("),
@@ -90,6 +134,7 @@ def test_a_refusal_names_the_module_the_line_and_the_reason(cls, said):
     assert text.startswith(f"{cls.__name__}(): numba cannot compile fprop ({__file__}:{line_of(cls)}): {said}")
     assert text.endswith("; rewrite the line, or set jit = False on the class to run it as Python")
     assert "\n" not in text
+    assert len(text.replace(__file__, "")) < 320  # the types of a whole Sequential took 900
     assert caught.value.__notes__[-1] == "in model[1][0]"
     assert caught.value.__notes__[0].startswith("numba says: ")
 
@@ -100,6 +145,63 @@ def test_what_is_refused_runs_with_jit_false(cls):
         jit = False
 
     assert InPython().fprop(x()).shape == x().shape
+
+
+class WritesToOut(Passing):
+    """NumPy's results written where they belong, by name and, for elementwise functions, by place."""
+
+    def fprop(self, x):
+        y = np.empty_like(x)
+        total = np.empty(x.shape[1], x.dtype)
+        np.multiply(x, 2, out=y)
+        np.exp(y, y)
+        np.sum(x, axis=0, out=total)
+        return np.add(y, total, out=y)
+
+
+def test_results_of_numpy_are_written_to_out():
+    y, data = WritesToOut().fprop(x()), x()
+    np.testing.assert_allclose(y, np.exp(2 * data) + data.sum(axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "wanted"),
+    [
+        ({"a": Tanh()}, "dict", "each in an attribute of its own"),
+        ({"a": [Tanh()]}, "dict", "each in an attribute of its own"),
+        ([[Tanh()]], "list", "a Sequential of them"),
+    ],
+)
+def test_modules_in_a_dict_are_refused_when_they_are_assigned_and_when_they_are_put_there_later(parts, kind, wanted):
+    class Parts(Passing):
+        def fprop(self, x):
+            return 2 * x
+
+    message = rf"^Parts\(\): self\.parts is a {kind} of modules, expected {wanted}$"
+    module = Parts()
+    with pytest.raises(TypeError, match=message):
+        module.parts = parts
+    module.parts = type(parts)()
+    module.parts.update(parts) if kind == "dict" else module.parts.extend(parts)
+    with pytest.raises(TypeError, match=message):
+        module.fprop(x())
+
+
+def test_a_refusal_that_names_float64_is_no_leak_of_it():
+    class Doubles(Passing):
+        def fprop(self, x):
+            return x * DOUBLES[0].astype(x.dtype)[0]
+
+        def bprop(self, grad_y):
+            DOUBLES[0, 0] = 1
+            return grad_y
+
+    report = check_module(Doubles(), x())
+    assert not report.ok
+    assert "float64 leaks" not in str(report)
+
+
+DOUBLES = np.ones((1, 1))
 
 
 def test_a_refused_bprop_does_not_stop_fprop():

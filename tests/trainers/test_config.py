@@ -772,3 +772,19 @@ def test_a_damaged_config_works_or_is_refused(damages):
     assert parse(resolved).resolved() == resolved
     with contextlib.suppress(ConfigError):
         config.build()
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("BatchNorm", "; did you mean 'BatchNorm1d' or 'BatchNorm2d'?"),  # it was the last, whatever x is
+        ("conv", "; did you mean 'Conv1d' or 'Conv2d'?"),
+        ("BatchNorm2", "; did you mean 'BatchNorm2d'?"),
+        ("Linaer", "; did you mean 'Linear'?"),
+        ("Nothing", ""),
+    ],
+)
+def test_a_word_that_several_classes_begin_with_names_them_all(word, hint):
+    from bprop.trainers.guess import did_you_mean
+
+    assert did_you_mean(word, ["BatchNorm2d", "BatchNorm1d", "Conv1d", "Conv2d", "Linear"]) == hint
