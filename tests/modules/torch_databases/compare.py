@@ -11,7 +11,7 @@ from .entry import Entry, Unsupported
 from .optimizers import OptimizerEntry, translate_optimizer
 from .translate import translate
 
-ROUNDING = {"Hardsigmoid": 1e-7}  # PyTorch's gradient has 1/6 in float32
+ROUNDING = {"Hardsigmoid": 1e-7, "ASGD": 1e-6}  # PyTorch has 1/6, and the rate of ASGD, in float32
 
 
 def compare(entry: Entry) -> str:
@@ -29,7 +29,8 @@ def compare(entry: Entry) -> str:
     inputs = [each.detach().numpy() for each in x]
     x = [each.requires_grad_() if each.is_leaf else each for each in x]
     try:
-        y = run_ours(translation, inputs, target)
+        with np.errstate(all="ignore"):  # plain Python warns where compiled code computes NaN as PyTorch does
+            y = run_ours(translation, inputs, target)
     except (TypeError, ValueError) as error:
         return check_refusal(entry, error)
     check_results(entry, translation, wanted, arguments, x, y)
@@ -148,5 +149,7 @@ def compare_optimizers(entry: OptimizerEntry) -> str:
         torch.nn.functional.mse_loss(there(each), goal).backward()
         its.step()
     for name, value in there.state_dict().items():
-        assert_close(f"{entry.name}: {name}", net[0].state_dict()[name], value.numpy())
+        assert_close(
+            f"{entry.name}: {name}", net[0].state_dict()[name], value.numpy(), ROUNDING.get(entry.cls.__name__, 1e-8)
+        )
     return "agrees"

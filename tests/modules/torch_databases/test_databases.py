@@ -55,7 +55,7 @@ def test_common_nn(record_property):
 @pytest.mark.parametrize("part", range(PARTS))
 def test_op_db(record_property, part):
     counts = run(read_op_db(part, PARTS), compare, record_property, f"op_db, part {part + 1} of {PARTS}")
-    assert counts["agrees"] > 200
+    assert counts["agrees"] > 90
 
 
 def test_optim_db(record_property):
