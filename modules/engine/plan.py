@@ -143,6 +143,10 @@ class Plan:
             self._entries[key] = function.get_overload(types)
         return self._entries[key]
 
+    def forget_entries(self) -> None:
+        """Let the functions be looked for again in `module`, which has been exchanged for one without checks."""
+        self._entries, self._pieces, self.checked = {}, {}, set()
+
     def check_indices(self, name: str, arguments, written: slice = slice(1, None)) -> None:
         """Run the function `name` with its indices checked, on copies: IndexError, or nothing at all has happened.
 

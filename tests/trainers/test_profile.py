@@ -135,6 +135,17 @@ class Counted(Module):
         return 7, 8
 
 
+@pytest.mark.jit
+def test_functions_that_check_indices_are_not_timed():
+    source = (
+        "@entry\ndef step(states, x):\n    m0 = state_at(S0, states, 0)  # X\n    x0 = X_fprop(m0, x)\n    return x0\n"
+    )
+    checked = source.replace("step", "checked_step").replace("X_fprop", "checked_X_fprop")
+    text, lines = timed(source + checked, [None])
+    assert [line.text for line in lines] == ["x0 = X_fprop(m0, x)"]
+    assert "checked" not in text
+
+
 def test_counts():
     linear, relu = Linear(3, 5), ReLU()
     assert product_of(linear, (4, 2, 5)) == (8, 3, 5)
