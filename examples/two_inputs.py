@@ -1,8 +1,10 @@
 """Two inputs and two answers: the upper half of a digit and whether it is odd; which digit it is, and its ink below.
 
 python examples/two_inputs.py writes both inputs and both targets into two_inputs.npz and trains in Python;
-`bprop train two_inputs.yaml` trains the same net from the file.
+`bprop train examples/two_inputs.yaml` trains the same net from the file.
 """
+
+from pathlib import Path
 
 import numpy as np
 from bprop.datasets import Digits, side_by_side
@@ -26,7 +28,7 @@ pictures = np.concatenate([digits.train.x, digits.test.x]) / np.float32(16)
 digit = np.concatenate([digits.train.y, digits.test.y])
 upper, odd = pictures[:, :, :4], digit % 2
 ink = pictures[:, 0, 4:].sum(axis=(1, 2))
-np.savez("two_inputs.npz", upper=upper, odd=odd, digit=digit, ink=ink)
+np.savez(Path(__file__).with_name("two_inputs.npz"), upper=upper, odd=odd, digit=digit, ink=ink)
 
 manual_seed(0)
 net = Sequential(

@@ -1,14 +1,18 @@
 """Digests of data: they tell whether a training goes on with the data that it began with."""
 
 import hashlib
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
-from ..datasets import ArrayDataset
+from ..datasets import ArrayDataset, Dataset
+from .durable import write_json
 
 WHOLE = 2**28  # bytes: inputs up to that size count wholly,
 SPREAD = 2**24  # larger ones by so many bytes of rows, evenly spread
+FILE = "data.json"  # in a run folder
 NAMES = {"form": "shapes and types", "x": "inputs", "y": "targets", "sample_weight": "sample weights"}
 
 
@@ -30,6 +34,24 @@ def differing(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
     """In what two data sets differ by their digests, in words; nothing where they are the same."""
     names = [text for name, text in NAMES.items() if found.get(name) != wanted.get(name)]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def write_data_digests(folder: Path, data: Dataset) -> None:
+    """Write into a run folder which data its training has."""
+    write_json(folder / FILE, {part: data_digests(getattr(data, part)) for part in ("train", "valid", "test")})
+
+
+def refuse_other_data(who: str, folder: Path, part: str, data: ArrayDataset | None, hint: str = "") -> None:
+    """ValueError if a part of a run's data is not what it was when the training began, as far as the run tells."""
+    try:
+        wanted = json.loads((folder / FILE).read_bytes())[part]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # of an older bprop, or damaged
+        return
+    found = data_digests(data)
+    if isinstance(wanted, dict) and (which := differing(found or {}, wanted)):
+        raise ValueError(
+            f"{who}: the {part} data are others than when {folder} was trained, expected the same {which}{hint}"
+        )
 
 
 def rows_that_count(x: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from ..modules.distributions import Bernoulli, Categorical
 from ..modules.multi_loss import MultiLoss
 from .callbacks.csv_log import lines
 from .configs import Config, Experiment, load_config
+from .data_digests import refuse_other_data
 from .metrics.probabilities import distribution_of, numbers
 from .optimizers import SGD
 from .runs import WEIGHTS, config_of
@@ -31,6 +32,7 @@ from .trust import reading_run
 from .units import Units
 from .weights import read_weights
 
+OTHER_DATA = "; an override of the data set or --other-data evaluates on what there is now"
 Part = Literal["train", "valid", "test"]
 NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"  # how such files begin
 INPUTS = "an .npy array, named arrays in .npz, a table in CSV or a picture"
@@ -38,20 +40,28 @@ IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0
 
 
 def evaluate_run(
-    folder: Path, overrides: Iterable[str] = (), part: Part | None = None, weights: Path | None = None
+    folder: Path,
+    overrides: Iterable[str] = (),
+    part: Part | None = None,
+    weights: Path | None = None,
+    *,
+    other_data: bool = False,
 ) -> dict[str, Any]:
     """Loss and metrics of a run's weights on a part of its data.
 
     Args: overrides: of the data set alone; rows of a table are encoded as in the training; part: by default test, or
-        valid where there is no test part; weights: another file of weights than the run's.
+        valid where there is no test part; weights: another file of weights than the run's; other_data: allow data that
+        have changed since the training, as overrides do.
     Errors: FileNotFoundError for a folder without a run or weights; ValueError for other overrides, a part that is not
-        there, and weights that do not fit.
+        there, data that have changed, and weights that do not fit.
     """
-    folder = expand_path(folder)
+    folder, overrides = expand_path(folder), list(overrides)
     with reading_run(folder):
         experiment = rebuild_run("evaluate", folder, overrides, weights)
     data = experiment.dataset
     name = part_of("evaluate", data, part)
+    if not (overrides or other_data):
+        refuse_other_data("evaluate", folder, name, getattr(data, name), OTHER_DATA)
     trainer = Trainer(experiment.model, experiment.loss, SGD(lr=0.0), quiet=True)
     figures = trainer.evaluate(getattr(data, name), metrics=experiment.settings.get("metrics"))
     return {f"{name}_{figure}": value for figure, value in figures.items()} | {"samples": len(getattr(data, name))}

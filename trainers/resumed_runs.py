@@ -13,6 +13,8 @@ from .callbacks.nan_guard import FOLDER as FAILURE
 from .callbacks.nan_guard import replay
 from .checkpoints import CheckpointError, newest_checkpoint, numbered, read_checkpoint, remove_after
 from .configs import Config, load_config, parse_config
+from .configs.sweeping import overrides_of
+from .data_digests import refuse_other_data
 from .durable import inner_folder, locked, write_durably
 from .given import check_epochs_and_threads
 from .resuming import restore
@@ -23,6 +25,7 @@ from .trust import reading_run, remember_run
 from .weights import read_weights
 
 CHANGEABLE = ("trainer.epochs=", "trainer.threads=")  # by overrides of a run that goes on
+CHANGES = "trainer.epochs=N, trainer.threads=N or where its data are now, such as dataset.CsvDataset.path=FILE"
 
 
 def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False) -> tuple[dict[str, Any], bool]:
@@ -31,16 +34,16 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
     A run that was stopped before its first checkpoint starts anew; one that is over, but whose weights are damaged, has
     them written again.
 
-    Args: overrides: trainer.epochs=N and trainer.threads=N alone, as others would make another training of it.
+    Args: overrides: trainer.epochs=N, trainer.threads=N and paths of the data, which may have moved, alone, as others
+        would make another training of it.
     Errors: FileNotFoundError for a folder without a run; BlockingIOError while it is being trained; ValueError for
         other overrides, an edited config, and checkpoints that do not fit; and those of `train_config`.
     """
     start = time.perf_counter()
-    wrong = [override for override in overrides if not override.startswith(CHANGEABLE)]
+    overrides = list(overrides)
+    wrong = [override for override in overrides if not override.startswith((*CHANGEABLE, "dataset."))]
     if wrong:
-        raise ValueError(
-            f"resume: {wrong[0]} would make it another training, expected trainer.epochs=N or trainer.threads=N"
-        )
+        raise ValueError(f"resume: {wrong[0]} would make it another training, expected {CHANGES}")
     folder = expand_path(folder)
     with reading_run(folder, writing=True):
         return resumed(folder, overrides, quiet, start)
@@ -49,6 +52,9 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
 def resumed(folder: Path, overrides: Iterable[str], quiet: bool, start: float) -> tuple[dict[str, Any], bool]:
     """The rest of `resume_run`, where its config may do what this user has trained with."""
     config = load_config(config_of(folder), overrides)
+    changed = [override.partition("=")[0].strip() for override in overrides if not override.startswith(CHANGEABLE)]
+    if wrong := [key for key in changed if key not in config.paths]:
+        raise ValueError(f"resume: {wrong[0]} would make it another training, expected {CHANGES}")
     check_epochs_and_threads(*(setting(config, key) for key in CHANGEABLE))
     with locked(folder):
         checkpoint, *_ = (inner_folder(folder, name) for name in ("checkpoint", FAILURE, "tensorboard"))
@@ -70,6 +76,7 @@ def resumed(folder: Path, overrides: Iterable[str], quiet: bool, start: float) -
             restore(trainer, state)
             start -= state["seconds"]
         refuse_what_fails(experiment, trainer)  # before anything is changed
+        refuse_other_data("resume", folder, "test", experiment.dataset.test)  # the other parts are in the checkpoint
         trainer.notes.update(notes_of(config, folder))
         say_where_code_is(quiet)
         with undone_if_refused(folder, trainer), StopSignals() as signals:
@@ -129,6 +136,7 @@ def check_same(config: Config, notes: dict[str, str], folder: Path) -> None:
             f"the modules in {folder} have been edited since its last checkpoint; the results may differ", stacklevel=2
         )
     same = [f"{key.removesuffix('=')}={written_setting(config, key)}" for key in CHANGEABLE]
+    same += overrides_of({key: path for key, path in config.paths.items() if key.startswith("dataset.")})
     before = parse_config(notes["config"], same, source="the checkpoint's config", folder=folder)
     if before.resolved() != config.resolved():
         raise CheckpointError(

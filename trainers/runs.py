@@ -1,8 +1,9 @@
 """The run folder: what a training was told, what it gave, and the weights, in files that execute nothing when read.
 
 config.yaml (resolved, with every default), metrics.csv (a row an epoch), summary.json (final figures, versions, seed),
-model.safetensors (weights under PyTorch's names), checkpoint/ (all that `resume` needs), and preprocessing.json (how a
-table becomes numbers). Each is written whole, so a run may be killed at any moment.
+model.safetensors (weights under PyTorch's names), checkpoint/ (all that `resume` needs), data.json (digests of the
+data), and preprocessing.json (how a table becomes numbers). Each is written whole, so a run may be killed at any
+moment.
 """
 
 import shutil
@@ -21,6 +22,7 @@ from .callbacks.csv_log import CsvLog
 from .check import unchecked_notice
 from .configs import Config, Experiment
 from .configs.permissions import is_inside
+from .data_digests import write_data_digests
 from .durable import LOCK, locked, read_json, write_durably, write_json
 from .loop import TrainingError
 from .memory import told
@@ -77,6 +79,7 @@ def fill(folder: Path, config: Config, experiment: Experiment) -> None:
         write_durably(folder / place, source.read_bytes())
     if hasattr(experiment.dataset, "preprocessing"):  # of a table, which new rows need, too
         experiment.dataset.preprocessing.save(folder / "preprocessing.json")
+    write_data_digests(folder, experiment.dataset)
     remember_run(folder, config)
     write_durably(folder / "config.yaml", config.resolved())  # last: a folder that has it can be resumed
 

@@ -75,6 +75,9 @@ def runs_of(source: str | Path, overrides: Sequence[str] = ()) -> tuple[Config, 
         own = [*overrides, *overrides_of(values), "sweep=null"]
         try:
             one = load_config(source, own)
+            if paths := {key: config.sweep.absolute(values[key]) for key in values if key in one.paths}:
+                own = [*overrides, *overrides_of(values | paths), "sweep=null"]
+                one = load_config(source, own)
             one.build()
         except ConfigError as error:
             problems += [problem for problem in error.errors if problem not in problems]

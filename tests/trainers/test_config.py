@@ -638,12 +638,13 @@ def test_messages_about_overrides(override, message):
     assert errors(CONFIG, override) == message
 
 
-def test_resolved_writes_every_default():
+def test_resolved_writes_every_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where the path starts that no file has
     assert parse(CONFIG, "optimizer.SGD.momentum=0.5").resolved() == (
         "seed: 3\n"
         "dtype: float32\n"
         "dataset:\n"
-        "  Digits: {root: data, valid_size: 0.15, seed: 0}\n"
+        f"  Digits: {{root: {tmp_path / 'data'}, valid_size: 0.15, seed: 0}}\n"
         "augment: []\n"
         "model:\n"
         "  - Linear: {in_features: 64, out_features: 72, bias: true, weight_init: null}\n"

@@ -24,7 +24,7 @@ from bprop.trainers.inference import evaluate_run
 from bprop.trainers.runs import finite, new_folder, train_config
 from safetensors.numpy import load_file
 
-FILES = {"config.yaml", "metrics.csv", "summary.json", "model.safetensors"}
+FILES = {"config.yaml", "data.json", "metrics.csv", "summary.json", "model.safetensors"}
 OWN_MODULE = """\
 import numpy as np
 from bprop.modules import Module, Parameter

@@ -30,7 +30,7 @@ class Checkpoint(Callback):
 
     def __init__(
         self,
-        folder: str | None = None,
+        folder: str | Path | None = None,
         epochs: int = 1,
         minutes: float | None = 10.0,
         seconds: float = 1.0,

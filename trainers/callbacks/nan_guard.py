@@ -27,7 +27,7 @@ class NanGuard(Callback):
     Errors: ValueError without a folder, and for an optimizer that looks at all samples at once.
     """
 
-    def __init__(self, folder: str | None = None):
+    def __init__(self, folder: str | Path | None = None):
         self.folder = folder
 
     def on_fit_start(self, trainer) -> None:

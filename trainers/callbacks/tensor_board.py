@@ -15,7 +15,7 @@ class TensorBoard(Callback):
     Errors: ImportError without the package; ValueError without a folder.
     """
 
-    def __init__(self, folder: str | None = None):
+    def __init__(self, folder: str | Path | None = None):
         self.folder = folder
 
     def on_fit_start(self, trainer) -> None:

@@ -6,6 +6,8 @@ from .command import OK, command, path_argument, print_figures, takes_json, take
 
 DESCRIPTION = """\
 Print loss and metrics of a run's weights on the test part of its data, or on other data.
+
+Data that are not those of the training are refused, unless an override or --other-data says so.
 """
 MORE = """\
 examples:
@@ -24,6 +26,7 @@ def add_to(commands) -> None:
     takes_overrides(parser)
     parser.add_argument("--part", choices=["train", "valid", "test"], help="of the data (default: test)")
     parser.add_argument("--weights", type=path_argument, metavar="FILE", help="other weights than model.safetensors")
+    parser.add_argument("--other-data", action="store_true", help="allow data that changed since the training")
     takes_json(parser)
 
 
@@ -31,6 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate."""
     from ..inference import evaluate_run
 
-    figures = evaluate_run(arguments.run, arguments.overrides, arguments.part, arguments.weights)
+    figures = evaluate_run(
+        arguments.run, arguments.overrides, arguments.part, arguments.weights, other_data=arguments.other_data
+    )
     print_figures(figures, arguments.json)
     return OK

@@ -30,6 +30,8 @@ examples:
   bprop resume runs/digits_mlp-20300102-030405
   bprop resume runs/digits_mlp-20300102-030405 trainer.epochs=50
       go on to 50 epochs; refused if a schedule of the epochs so far would have been another one
+  bprop resume runs/x dataset.CsvDataset.path=/new/place.csv
+      where the data have moved; refused if they are not the same
 """
 
 

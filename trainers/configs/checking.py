@@ -9,6 +9,7 @@ from inspect import Parameter
 from typing import Any, Union, get_args, get_origin
 
 from .catalog import Catalog, Role, is_dotted
+from .data_paths import path_defaults, with_absolute_paths
 from .errors import Path, Place, Problem, did_you_mean, shown
 from .nodes import Entries, Items, Node, Scalar, plain
 from .signatures import LISTS, MAPPINGS, Accepted, item_type, type_name, union_members
@@ -19,11 +20,12 @@ __all__ = ["Checker"]
 
 
 class Checker:
-    """Args: catalog: finds classes; problems: what is wrong is added to it."""
+    """Args: catalog: finds classes; problems: what is wrong is added to it; source: the config's name in places."""
 
-    def __init__(self, catalog: Catalog, problems: list[Problem]) -> None:
+    def __init__(self, catalog: Catalog, problems: list[Problem], source: str = "") -> None:
         self.catalog = catalog
         self.problems = problems
+        self.source = source
 
     def object(self, node: Node, role: Role, path: Path) -> Spec | None:
         """The node as an object that fits the role."""
@@ -56,7 +58,7 @@ class Checker:
         missing = [repr(name) for name in accepted.required if name not in written]
         if missing:
             self._report(place, path, f"missing {', '.join(missing)}", accepted)
-        return given
+        return given | path_defaults(accepted, given)
 
     def value(self, node: Node, annotation: Any, path: Path) -> Any:
         """The node as a value of this type: plain, a Spec, or a list or mapping of either."""
@@ -113,9 +115,12 @@ class Checker:
     def _argument(self, node: Node, parameter: Parameter, path: Path) -> Any:
         """The node as this argument; its default may be written out whatever the annotation says."""
         value = plain(node)
-        if type(value) is type(parameter.default) and value == parameter.default:
-            return value
-        return self.value(node, parameter.annotation, path)
+        if type(value) is not type(parameter.default) or value != parameter.default:
+            value = self.value(node, parameter.annotation, path)
+        try:
+            return with_absolute_paths(value, node, parameter.annotation, self.catalog.folder, self.source)
+        except ValueError as error:  # of a home folder that is not known
+            return self._report(node.place, path, str(error))
 
     def _positional(self, node: Node, varargs: Parameter, path: Path) -> list[Any]:
         """The node as the values of *args."""

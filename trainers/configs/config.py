@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .catalog import PACKAGES, Catalog
+from .data_paths import path_arguments
 from .errors import ConfigError, Problem
 from .fitting import check_augment, check_fit, check_memory, check_schedules, prepare_callbacks, share_ignore_index
 from .including import with_includes
@@ -74,6 +75,11 @@ class Config:
         """The folders that callbacks are told to write to."""
         return [str(folder) for _, _, folder in written_folders(self.specs["callbacks"])]
 
+    @property
+    def paths(self) -> dict[str, str]:
+        """The absolute path at each key of the config that takes one, such as `dataset.CsvDataset.path`."""
+        return dict(path_arguments(self.specs))
+
     def build(self, preprocessing: Any = None) -> Experiment:
         """New objects, in the config's dtype, from the config's seed: alike at every call.
 
@@ -132,7 +138,8 @@ def load_config(source: str | Path, overrides: Iterable[str] = (), *, packages: 
     """The config in a file.
 
     Args: source: path of the file, or name of a packaged config; overrides: `key.path=value` each;
-        packages: those whose exported names a config may use.
+        packages: those whose exported names a config may use. Paths in the file start at its folder, those in overrides
+        at the working folder; in the config all are absolute.
     Errors: ConfigError with everything that is wrong.
     """
     path = find_config(source)

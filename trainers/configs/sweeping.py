@@ -14,10 +14,12 @@ import re
 import zlib
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 
+from .data_paths import absolute_path, start_folder
 from .errors import ConfigError, Path, Place, Problem, did_you_mean
 from .nodes import Entries, Items, Node, Scalar, core_value, plain
 from .overrides import set_value
@@ -33,16 +35,27 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Sweep:
-    """`runs` are the values by key of each; `written` is how the config says it."""
+    """`runs` are the values by key of each; `written` is how the config says it; relative paths begin at `start`."""
 
     written: Any
     runs: tuple[Values, ...]
+    start: FilePath = FilePath()
+
+    def absolute(self, value: Any) -> Any:
+        """A value of a key that takes a path, from the place on where the sweep is written."""
+        return absolute_path(value, self.start) if isinstance(value, str) else value
 
 
-def sweep_of(node: Node | None, root: Entries, addable: tuple[str, ...], problems: list[Problem]) -> Sweep | None:
+def sweep_of(
+    node: Node | None,
+    root: Entries,
+    addable: tuple[str, ...],
+    problems: list[Problem],
+    folder: FilePath | None = None,
+) -> Sweep | None:
     """The sweep that a config's key `sweep` describes; what is wrong with it is added to `problems`.
 
-    Args: root: the config, which has the places of the keys.
+    Args: root: the config, which has the places of the keys; folder: where it lies.
     """
     if node is None or (isinstance(node, Scalar) and node.value is None):
         return None
@@ -55,7 +68,7 @@ def sweep_of(node: Node | None, root: Entries, addable: tuple[str, ...], problem
         problems.append(Problem(node.place, ("sweep",), f"has {count:,} runs, expected at most {MOST_RUNS:,}"))
         return None
     runs = tuple({key: value for part in parts for key, value in part.items()} for parts in product(*ways))
-    return Sweep(plain(node), runs)
+    return Sweep(plain(node), runs, start_folder(node.place, folder, root.place.source))
 
 
 def overrides_of(values: Values) -> list[str]:

@@ -38,7 +38,7 @@ class TopLevel:
         self.root = root
         self.catalog = catalog
         self.problems = problems
-        self.check = Checker(catalog, problems)
+        self.check = Checker(catalog, problems, root.place.source)
         fit = Accepted.of(catalog.exported["Trainer"].fit, catalog.exported)
         self.accepted_settings = fit.settings("trainer", without=GIVEN_ELSEWHERE)
         self._keys()
@@ -52,7 +52,7 @@ class TopLevel:
         self.schedules = self._schedules()
         self.augment = self._objects("augment", "Augment")
         self.callbacks = self._objects("callbacks", "Callback")
-        self.sweep = sweep_of(root.nodes.get("sweep"), root, ADDABLE, problems)
+        self.sweep = sweep_of(root.nodes.get("sweep"), root, ADDABLE, problems, catalog.folder)
 
     def _keys(self) -> None:
         for key, place in self.root.places.items():

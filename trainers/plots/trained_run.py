@@ -9,6 +9,7 @@ import numpy as np
 from ...datasets import ArrayDataset
 from ...datasets.columns import Numeric
 from ...modules.distributions import Bernoulli, Categorical
+from ..data_digests import refuse_other_data
 from ..inference import Part, part_of, rebuild_run
 from ..metrics.probabilities import distribution_of
 from ..optimizers import SGD
@@ -57,7 +58,12 @@ class TrainedRun:
         """Name of the part of the data that is looked at; train where there is no other."""
         data = self.experiment.dataset
         alone = data.test is None and data.valid is None
-        return part_of("plot", data, self.wanted_part or ("train" if alone else None))
+        name = part_of("plot", data, self.wanted_part or ("train" if alone else None))
+        if not self.overrides:
+            refuse_other_data(
+                "plot", self.folder, name, getattr(data, name), "; an override of the data set allows that"
+            )
+        return name
 
     @cached_property
     def data(self) -> ArrayDataset:

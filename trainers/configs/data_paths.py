@@ -1,0 +1,79 @@
+"""Paths in a config. One rule: a relative path starts at the folder of the file in which it is written.
+
+What is written in no file of the user's starts at the working folder: an override on the command line, the default of
+a class, and a config that comes with bprop. All become absolute here, so that a run means the same files ever after.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from .errors import Place, join
+from .locating import packaged_configs
+from .nodes import Items, Node, Scalar
+from .signatures import Accepted, union_members
+from .specs import specs_in
+
+__all__ = ["absolute_path", "is_path", "path_arguments", "path_defaults", "start_folder", "with_absolute_paths"]
+
+
+def is_path(annotation: Any) -> bool:
+    """Whether an argument of this type takes a path."""
+    return any(isinstance(option, type) and issubclass(option, os.PathLike) for option in union_members(annotation))
+
+
+def start_folder(place: Place, folder: Path | None, source: str) -> Path:
+    """Where a relative path starts that is written at this place.
+
+    Args: folder: that of the config, if it has one; source: the name of the config in places.
+    """
+    if place.line is None:
+        return Path()
+    start = (folder or Path()) if place.source == source else Path(place.source).parent
+    packaged = {file.parent for file in packaged_configs().values()}
+    return Path() if start.resolve() in packaged else start
+
+
+def absolute_path(text: str | Path, start: Path) -> str:
+    """The path from a folder on, `~` being the home folder; an empty one stays so.
+
+    Errors: ValueError for `~` where the home folder is not known.
+    """
+    if not str(text):
+        return ""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError(f"the home folder is not known, expected a path without '~', got {str(text)!r}") from None
+    return os.path.abspath(start / path)
+
+
+def with_absolute_paths(value: Any, node: Node, annotation: Any, folder: Path | None, source: str) -> Any:
+    """An argument's value with absolute paths, if it is one, or a list of them."""
+    if isinstance(value, str | Path) and isinstance(node, Scalar) and is_path(annotation):
+        return absolute_path(value, start_folder(node.place, folder, source))
+    if isinstance(value, list | tuple) and isinstance(node, Items) and len(node.nodes) == len(value):
+        inner = next((one for option in union_members(annotation) for one in get_args(option) if is_path(one)), None)
+        if inner is not None:
+            pairs = zip(value, node.nodes, strict=True)
+            return [with_absolute_paths(item, each, inner, folder, source) for item, each in pairs]
+    return value
+
+
+def path_defaults(accepted: Accepted, given: dict[str, Any]) -> dict[str, str]:
+    """The paths that a class takes where none are given, from the working folder on."""
+    return {
+        name: absolute_path(parameter.default, Path())
+        for name, parameter in accepted.named.items()
+        if name not in given and isinstance(parameter.default, str | Path) and is_path(parameter.annotation)
+    }
+
+
+def path_arguments(value: Any) -> Iterator[tuple[str, str]]:
+    """(key, path) of each path in the objects of a config: `dataset.CsvDataset.path`."""
+    for spec in specs_in(value):
+        for name, given in spec.arguments.items():
+            parameter = spec.accepted.named.get(name) or spec.accepted.varkw
+            if isinstance(given, str) and parameter is not None and is_path(parameter.annotation):
+                yield join((*spec.path, name)), given
