@@ -34,6 +34,7 @@ from .initializers import (
     PyTorchUniform,
     TruncatedNormal,
     Uniform,
+    get_generator,
     manual_seed,
     new_key,
 )
@@ -246,6 +247,7 @@ __all__ = [
     "check_gradients",
     "check_module",
     "erf",
+    "get_generator",
     "initialize",
     "manual_seed",
     "new_key",

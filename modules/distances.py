@@ -5,7 +5,7 @@ For both, the gradients are those of the squared distances q[n, j] = |x[n] - w[j
 
 import numpy as np
 
-from .initializers import Initializer, PyTorchUniform, stream
+from .initializers import Initializer, PyTorchUniform, get_generator
 from .kernels.buffers import as_rows, reuse, reuse_like
 from .kernels.kernel import apart
 from .kernels.products import product
@@ -115,7 +115,7 @@ class RadialBasis(Module):
         super().__init__()
         check_sizes(self, in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
-        self.centers = Parameter(stream().standard_normal((out_features, in_features)))
+        self.centers = Parameter(get_generator().standard_normal((out_features, in_features)))
         self.log_width = Parameter(np.full(out_features, np.log(in_features) / 2))
         self.precision = np.zeros(out_features)  # 1 / s²
         self.q = self.c = self.y = self.grad_x = np.empty((0, 0))
@@ -133,7 +133,7 @@ class RadialBasis(Module):
         rows = np.unique(x.reshape(-1, self.in_features), axis=0)
         if len(rows) < self.out_features:
             raise ValueError(f"{self.label()}: x has {len(rows)} different rows, expected at least {self.out_features}")
-        centers = rows[stream().choice(len(rows), self.out_features, replace=False)]
+        centers = rows[get_generator().choice(len(rows), self.out_features, replace=False)]
         state = {**self.state_dict(), "centers": centers}
         if self.out_features > 1:
             q = np.sort(((centers[:, None] - centers[None]) ** 2).sum(axis=-1), axis=1)[:, 1:3]

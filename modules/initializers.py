@@ -31,8 +31,11 @@ def seeded(seed: int) -> Iterator[None]:
         _stream = kept
 
 
-def stream() -> np.random.Generator:
-    """The stream of initial values."""
+def get_generator() -> np.random.Generator:
+    """The generator from which initial values are drawn, started anew by `manual_seed` and by a config's `seed`.
+
+    A module of your own draws from it in `__init__`: `self.weight = Parameter(get_generator().normal(size=(n, m)))`.
+    """
     return _stream
 
 

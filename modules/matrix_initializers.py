@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .initializers import Initializer, refuse_unless, stream
+from .initializers import Initializer, get_generator, refuse_unless
 from .module import Module
 from .scaled_initializers import gain_of
 
@@ -23,7 +23,7 @@ class Orthogonal(Initializer):
     def sample(self, shape):
         refuse_unless(len(shape) > 1, self, "the parameter's shape", shape, "at least two axes")
         rows, columns = shape[0], math.prod(shape[1:])
-        q, r = np.linalg.qr(stream().normal(size=(max(rows, columns), min(rows, columns))))
+        q, r = np.linalg.qr(get_generator().normal(size=(max(rows, columns), min(rows, columns))))
         q *= np.where(np.diag(r) < 0, -1.0, 1.0)  # without it, q is not uniformly distributed
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
 
@@ -53,9 +53,9 @@ class Sparse(Initializer):
 
     def sample(self, shape):
         refuse_unless(len(shape) == 2, self, "the parameter's shape", shape, "two axes")
-        values = stream().normal(0, self.std, shape)
+        values = get_generator().normal(0, self.std, shape)
         zeros = math.ceil(self.sparsity * shape[0])
-        order = stream().random(shape).argsort(axis=0)
+        order = get_generator().random(shape).argsort(axis=0)
         np.put_along_axis(values, order[:zeros], 0.0, axis=0)
         return values
 

@@ -6,7 +6,7 @@ A unit's `gain` is what it takes off the deviation of its input: `calculate_gain
 import math
 from typing import Literal
 
-from .initializers import Initializer, fans, refuse_unless, stream
+from .initializers import Initializer, fans, get_generator, refuse_unless
 
 CONVOLUTIONS = [f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)]
 GAINS = {
@@ -44,12 +44,12 @@ def gain_of(owner: object, gain: float | str) -> float:
 def uniform(deviation: float, shape):
     """Uniform around 0 with this deviation."""
     bound = math.sqrt(3) * deviation
-    return stream().uniform(-bound, bound, shape)
+    return get_generator().uniform(-bound, bound, shape)
 
 
 def normal(deviation: float, shape):
     """Normal around 0 with this deviation."""
-    return stream().normal(0, deviation, shape)
+    return get_generator().normal(0, deviation, shape)
 
 
 class GlorotUniform(Initializer):

@@ -6,6 +6,7 @@ from typing import Any
 from ..datasets.paths import expand_path
 from ..modules.module_check import one_line
 from .configs import Config
+from .other_randomness import warn_of_other_randomness
 from .runs import refuse_files_in, refuse_sweep, refuse_what_fails
 
 
@@ -19,6 +20,7 @@ def dry_run(config: Config, run: Path | None = None) -> dict[str, Any]:
     data = experiment.dataset
     default = {name: parameter.default for name, parameter in config.accepted_settings.named.items()}
     settings = default | experiment.settings
+    warn_of_other_randomness(config, experiment.model, experiment.loss)
     refuse_what_fails(experiment)
     if run is not None and (run := expand_path(run)).exists():
         refuse_files_in(run)

@@ -27,6 +27,7 @@ from .durable import LOCK, locked, read_json, write_durably, write_json
 from .loop import TrainingError
 from .memory import told
 from .optimizers.full_batch import FullBatch
+from .other_randomness import warn_of_other_randomness
 from .resuming import sources_digest
 from .signals import StopSignals
 from .trainer import Trainer
@@ -50,6 +51,7 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
     experiment = config.build()
     if not quiet and (notice := unchecked_notice(config, experiment.model, experiment.loss)):
         print(notice, file=sys.stderr)
+    warn_of_other_randomness(config, experiment.model, experiment.loss)
     refuse_what_fails(experiment)  # before a folder is made
     say_where_code_is(quiet)
     folder = new_folder(run, config)

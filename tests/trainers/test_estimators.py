@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from bprop.modules import Linear, MeanAbsoluteError, ReLU, Sequential, Tanh
-from bprop.modules.initializers import stream
+from bprop.modules.initializers import get_generator
 from bprop.trainers import SGD, BpropClassifier, BpropRegressor
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
@@ -94,10 +94,10 @@ def test_settings_are_used():
 
 
 def test_a_random_state_decides_everything_and_touches_no_stream():
-    before = stream()
+    before = get_generator()
     first, second = (BpropClassifier((8,), epochs=3, random_state=7).fit(X, Y) for _ in range(2))
     np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
-    assert stream() is before
+    assert get_generator() is before
     assert not np.array_equal(
         first.predict_proba(X), BpropClassifier((8,), epochs=3, random_state=8).fit(X, Y).predict_proba(X)
     )

@@ -3,10 +3,13 @@
 Reading a config checks all of it without making any object; `build` makes the objects; neither reads data.
 """
 
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .catalog import PACKAGES, Catalog
 from .data_paths import path_arguments
@@ -83,12 +86,14 @@ class Config:
     def build(self, preprocessing: Any = None) -> Experiment:
         """New objects, in the config's dtype, from the config's seed: alike at every call.
 
+        The seed starts `get_generator()` anew, and the global generators of NumPy and of Python's `random`.
+
         Args: preprocessing: of a table, in place of the one that the data set would fit to it.
         Errors: ConfigError, with the line of the config, for arguments that a class refuses, for layers that
             do not fit each other, for a net that does not fit its data set or loss, and for what else a class
             raises, with its line.
         """
-        self.catalog.exported["manual_seed"](self.seed)
+        self._start_generators()
         problems: list[Problem] = []
         made = {key: build(self.specs[key], problems) for key in OBJECTS}
         settings = build(self.settings, problems)
@@ -108,12 +113,19 @@ class Config:
         return Experiment(**made, settings=settings)
 
     def build_net(self) -> tuple[Any, Any]:
-        """The model and the loss alone, for which the data set need not be there. Errors: as of `build`."""
+        """The model and the loss alone, as `build` makes them, without the data set. Errors: as of `build`."""
+        self._start_generators()
         problems: list[Problem] = []
         model, loss = (build(self.specs[key], problems) for key in ("model", "loss"))
         if problems:
             raise ConfigError(problems)
         return model.to(self.dtype), loss.to(self.dtype)
+
+    def _start_generators(self) -> None:
+        """Start all generators from which a constructor may draw."""
+        self.catalog.exported["manual_seed"](self.seed)
+        np.random.seed([self.seed % 2**32, self.seed // 2**32] if self.seed >= 2**32 else self.seed)
+        random.seed(self.seed)
 
     def resolved(self) -> str:
         """The config as YAML with every override and default, without its sweep; reading that gives the same text."""

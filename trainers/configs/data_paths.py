@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+from ...datasets.paths import expand_path
 from .errors import Place, join
 from .locating import packaged_configs
 from .nodes import Items, Node, Scalar
@@ -36,17 +37,8 @@ def start_folder(place: Place, folder: Path | None, source: str) -> Path:
 
 
 def absolute_path(text: str | Path, start: Path) -> str:
-    """The path from a folder on, `~` being the home folder; an empty one stays so.
-
-    Errors: ValueError for `~` where the home folder is not known.
-    """
-    if not str(text):
-        return ""
-    try:
-        path = Path(text).expanduser()
-    except RuntimeError:
-        raise ValueError(f"the home folder is not known, expected a path without '~', got {str(text)!r}") from None
-    return os.path.abspath(start / path)
+    """The path from a folder on, `~` being the home; an empty one stays so. Errors: ValueError without a home."""
+    return os.path.abspath(start / expand_path(text)) if str(text) else ""
 
 
 def with_absolute_paths(value: Any, node: Node, annotation: Any, folder: Path | None, source: str) -> Any:
