@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -208,7 +208,7 @@ def as_file(content: bytes) -> Iterator[Path]:
     """The content under a path; in memory where no temporary file can be made, as on a read-only file system."""
     with contextlib.ExitStack() as opened:
         try:
-            file = opened.enter_context(tempfile.NamedTemporaryFile())
+            file: IO[bytes] = opened.enter_context(tempfile.NamedTemporaryFile())
             name = file.name
         except OSError:
             if not hasattr(os, "memfd_create"):  # Linux alone

@@ -209,7 +209,7 @@ class Dependencies:
         if not known:
             return self._without_text(name, f"a value of the class {cls.__qualname__}")
         slots = {each: getattr(value, each, None) for one in cls.__mro__ for each in slots_of(one)}
-        content = base(value) if base in SIMPLE else None
+        content = base(value) if base in SIMPLE else None  # type: ignore[call-arg, misc]
         parts = cls, content, getattr(value, "__dict__", {}), slots
         return " ".join(self.describe(each, name) for each in parts)
 

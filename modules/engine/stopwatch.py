@@ -71,6 +71,7 @@ class Stopwatch:
 
     def __init__(self, plan: Plan):
         source = cache.plan_source(plan.module.__name__)
+        assert source is not None
         text, self.lines = timed(source, plan.modules)
         self.times = np.zeros(len(self.lines) + 1, np.int64)
         plan.table = np.append(plan.table, np.int64(self.times.ctypes.data))

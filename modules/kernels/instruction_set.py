@@ -20,7 +20,9 @@ def cpu_features() -> set[str]:
     """LLVM's names of what the processor has beyond its name, such as `avx2`, or what `NUMBA_CPU_FEATURES` says."""
     if config.CPU_FEATURES is not None:
         return {word[1:] for word in config.CPU_FEATURES.split(",") if word.startswith("+")}
-    return host_features() if config.ENABLE_AVX else {name for name in host_features() if not name.startswith("avx")}
+    return (
+        set(host_features()) if config.ENABLE_AVX else {name for name in host_features() if not name.startswith("avx")}
+    )
 
 
 @functools.cache
