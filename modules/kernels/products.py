@@ -38,8 +38,8 @@ DOT_4_3, DOT_1_3 = dot_products(4, 3), dot_products(1, 3)
 SUM_4_2, SUM_4_1, SUM_1_2 = row_sums(4, 2), row_sums(4, 1), row_sums(1, 2)
 # Rows of a tile of packed operands, two vectors wide: as many as there are registers for, 32, 16 or (in halves) 16.
 TALL = 8 if VECTOR_BYTES == 64 else 6 if "avx2" in cpu_features() else 4
-ROWS = 120 if TALL == 6 else 128  # of a block at most, whole tiles; twice as many of half the terms
-SHARED_ROWS = 30 if TALL == 6 else 32  # of a block of a small batch's product, so that there are some to share
+ROWS = 132 if TALL == 6 else 128  # of a block at most, whole tiles; twice as many of half the terms
+SHARED_ROWS = 36 if TALL == 6 else 32  # of a block of a small batch's product, so that there are some to share
 SUM_TALL_2, SUM_TALL_1 = row_sums(TALL, 2), row_sums(TALL, 1)
 TRANSPOSED, COPY, COPY_TALL = transposed(), copied(lambda lanes: lanes), copied(lambda lanes: TALL)
 TURNED = turned()
