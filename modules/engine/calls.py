@@ -7,6 +7,7 @@ from threading import get_ident
 
 import numpy as np
 
+from .errors import explain_deepest
 from .locks import find_other_training, refuse_during_fit
 from .operations import Operations
 from .plan import Function, Plan, wrong_shape
@@ -25,7 +26,7 @@ def fprop(module, raw, arguments):
     arguments = as_inputs(module, arguments)
     check_input(module, arguments)
     if not module.jit or jit_disabled():
-        y, plan = changed(own_copy, raw(module, *arguments)), None
+        y, plan = changed(own_copy, run_plain(module, raw, arguments)), None
     else:
         plan = module_plan(module, arguments)
         y = plan.fprop(*arguments)
@@ -33,6 +34,17 @@ def fprop(module, raw, arguments):
     y_shape, x_shape = (y.shape, x.shape) if type(x) is type(y) is np.ndarray else (shape_of(y), shape_of(x))
     vars(module)["_pending"] = (plan, y_shape, x_shape, get_ident())
     return y
+
+
+def run_plain(module, raw, arguments):
+    """Run a module's method as Python; an index that is no whole number is told by the module that uses it."""
+    try:
+        return raw(module, *arguments)
+    except IndexError as error:
+        explained = explain_deepest(error)
+        if explained is error:
+            raise
+        raise explained from error
 
 
 def bprop(module, raw, arguments):

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import traceback
 
 import numpy as np
 
@@ -140,3 +141,16 @@ def explain_index(module, error: IndexError, *arguments) -> IndexError:
     what = f"x is {x.dtype} of shape {x.shape}" if isinstance(x, np.ndarray) else "x is a table"
     hint = f"label_arguments = (0,) in class {type(module).__name__} keeps x whole numbers"
     return IndexError(f"{module.label()}: {what}, and an index is no whole number; {hint}")
+
+
+def explain_deepest(error: IndexError) -> IndexError:
+    """The same for plain Python: of the innermost module whose `fprop(self, x)` the error has passed."""
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        values, code = frame.f_locals, frame.f_code
+        module = values.get("self")
+        if code.co_name == "fprop" and isinstance(module, Stateful) and code.co_argcount > 1:
+            explained = explain_index(module, error, values.get(code.co_varnames[1]))
+            if explained is not error:
+                module.add_place(explained)
+            return explained
+    return error

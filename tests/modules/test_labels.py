@@ -205,8 +205,8 @@ def test_the_arrays_of_a_table_are_told_apart():
 
 def test_who_does_not_say_so_is_told_what_x_is():
     message = (
-        r"^Untold\(\): x is float32 of shape \(2, 4\), and an index is no whole number; "
-        r"label_arguments = \(0,\) in class Untold keeps x whole numbers\nin model\[0\]$"
+        r"^Untold\(\): x is float32 of shape \([25], 4\), and an index is no whole number; "
+        r"label_arguments = \(0,\) in class Untold keeps x whole numbers\nin model\[0\]"
     )
     with pytest.raises(IndexError, match=message):
         Sequential(Untold(7, 3), Linear(3, 2)).fprop(IDS)
