@@ -7,7 +7,7 @@ to y (N, 2, D) sends both through the same weights.
 import numpy as np
 
 from .kernels.norms import largest_size
-from .kernels.sums import as_double
+from .kernels.sums import as_double, exact_ratio
 from .loss import Reduction, at_least, refuse_targets
 from .loss_bases import SampleLoss
 
@@ -88,9 +88,9 @@ class CosineEmbedding(PairLoss):
             grad_y[:] = 0
             return zero
         for i in range(y.shape[1]):
-            a, b = y[0, i] / p, y[1, i] / q
-            grad_y[0, i] = -target * (b / lengths - cosine * a / aa) / p
-            grad_y[1, i] = -target * (a / lengths - cosine * b / bb) / q
+            a, b = exact_ratio(y[0, i], p), exact_ratio(y[1, i], q)
+            grad_y[0, i] = exact_ratio(-target * (b / lengths - cosine * a / aa), p)
+            grad_y[1, i] = exact_ratio(-target * (a / lengths - cosine * b / bb), q)
         return 1 - cosine if target == 1 else cosine - self.margin
 
     def change_of_sample(self, y, target, v, change):
@@ -106,11 +106,14 @@ class CosineEmbedding(PairLoss):
         alpha, beta = scaled_dot(y[0], p, v[0], p) / aa, scaled_dot(y[1], q, v[1], q) / bb
         turn = (scaled_dot(y[0], p, v[1], q) + scaled_dot(y[1], q, v[0], p)) / lengths - cosine * (alpha + beta)
         for i in range(y.shape[1]):
-            a, b, v_a, v_b = y[0, i] / p, y[1, i] / q, v[0, i] / p, v[1, i] / q
+            a, b = exact_ratio(y[0, i], p), exact_ratio(y[1, i], q)
+            v_a, v_b = exact_ratio(v[0, i], p), exact_ratio(v[1, i], q)
             across = (v_b - (alpha + beta) * b) / lengths
-            change[0, i] = -target * (across - ((turn - 2 * cosine * alpha) * a + cosine * v_a) / aa) / p
+            turned = across - ((turn - 2 * cosine * alpha) * a + cosine * v_a) / aa
+            change[0, i] = exact_ratio(-target * turned, p)
             across = (v_a - (alpha + beta) * a) / lengths
-            change[1, i] = -target * (across - ((turn - 2 * cosine * beta) * b + cosine * v_b) / bb) / q
+            turned = across - ((turn - 2 * cosine * beta) * b + cosine * v_b) / bb
+            change[1, i] = exact_ratio(-target * turned, q)
 
 
 def scale_of(a):
@@ -121,7 +124,8 @@ def scale_of(a):
 
 def cosine_of(a, p, b, q):
     """The squared lengths of a / p and b / q, and the cosine."""
-    aa, bb = scaled_dot(a, p, a, p) + 1e-12 / p / p, scaled_dot(b, q, b, q) + 1e-12 / q / q
+    aa = scaled_dot(a, p, a, p) + exact_ratio(exact_ratio(1e-12, p), p)
+    bb = scaled_dot(b, q, b, q) + exact_ratio(exact_ratio(1e-12, q), q)
     return aa, bb, scaled_dot(a, p, b, q) / (np.sqrt(aa) * np.sqrt(bb))
 
 
@@ -129,7 +133,7 @@ def scaled_dot(a, p, b, q):
     """Σₖ (a[k] / p) (b[k] / q)."""
     total = np.float64(0)
     for k in range(a.size):
-        total += as_double(a[k] / p * (b[k] / q))
+        total += as_double(exact_ratio(a[k], p) * exact_ratio(b[k], q))
     return a.dtype.type(total)
 
 

@@ -38,9 +38,15 @@ def exact_difference(a, b):
     return a - b
 
 
-exact_difference.compiled_form = numba.njit(  # type: ignore[attr-defined]
-    exact_difference, fastmath=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
+def exact_ratio(a, b):
+    """a / b, rounded: compiled code else divides a product by a product, which may overflow."""
+    return a / b
+
+
+for plain in (exact_difference, exact_ratio):
+    plain.compiled_form = numba.njit(  # type: ignore[attr-defined]
+        plain, fastmath=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
+    )
 
 
 def sum_of(row):
@@ -93,7 +99,8 @@ def sum_of_scaled_squares(row, largest):
     for begin in range(0, row.size, BLOCK):
         block, part = row[begin : begin + BLOCK], row.dtype.type(0)
         for k in range(block.size):
-            part += (block[k] / largest) * (block[k] / largest)
+            share = exact_ratio(block[k], largest)
+            part += share * share
         total += as_double(part)
     return row.dtype.type(total)
 
