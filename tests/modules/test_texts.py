@@ -28,6 +28,9 @@ PRINTING = textwrap.dedent("""
             super().__init__()
             self.scale, self.name, self.pair = 0.5, "text", (1, 2)
 
+        def output_shape(self, shape):  # else it is run on zeros for it, and prints then, too
+            return shape
+
         def fprop(self, x):
             print("fprop", x.shape, x[0, 0], x.dtype, self.scale, self.name, self.pair)
             show("helper", f"{2.5 * len(x)} of {x.shape}, {len(x)}, {x[0, 0] > 0}")
