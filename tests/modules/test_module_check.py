@@ -408,3 +408,15 @@ def test_what_passed_is_remembered_until_it_is_edited(tmp_path, monkeypatch):
         assert unchecked(wrong) == [type(wrong[1])]
         for note in tmp_path.glob("checked_*"):
             note.unlink()
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError("no memory")])
+def test_what_the_machine_lacks_is_no_verdict(error):
+    """A disk that is full, or read-only, says nothing of a gradient."""
+
+    class Unlucky(Affine):
+        def fprop(self, x):
+            raise error
+
+    with pytest.raises(type(error), match=r"No space left|no memory"):
+        check_module(Unlucky(), X)

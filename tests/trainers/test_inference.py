@@ -14,7 +14,7 @@ from bprop.datasets import Diabetes, Digits, Iris
 from bprop.modules import BinaryCrossEntropyWithLogits, MixtureDensity
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
-from bprop.trainers.inference import INPUTS, columns_of, plain_table, predict_run
+from bprop.trainers.inference import INPUTS, as_file, columns_of, plain_table, predict_run
 from bprop.trainers.runs import train_config
 from bprop.trainers.units import Units
 from safetensors.numpy import load_file, save_file
@@ -359,3 +359,13 @@ def test_a_folder_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["train", "iris", "--run", str(tmp_path / "file" / "run")]) == 2
     assert capsys.readouterr().err.endswith(": Not a directory\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux alone has files in memory")
+def test_input_from_a_pipe_where_no_temporary_file_can_be_made(monkeypatch):
+    def refuse(*arguments, **settings):
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    with as_file(b"1,2\n3,4\n") as path:
+        assert path.read_bytes() == b"1,2\n3,4\n"

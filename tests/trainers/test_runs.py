@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -341,4 +342,17 @@ def test_a_damaged_table_is_a_wrong_input(tmp_path, capsys):
     assert main(["train", str(tmp_path / "c.yaml"), "--run", str(tmp_path / "run"), "--quiet"]) == 2
     wanted = f"bprop: error: {tmp_path / 't.csv'}, line 3: there are 2 cells, expected 3 as in the first row\n"
     assert capsys.readouterr().err == wanted
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.jit
+def test_a_cache_folder_that_cannot_be_used_is_told_before_a_run_folder_is_made(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setenv("BPROP_CACHE_DIR", str(file / "cache"))
+    monkeypatch.setattr(runs, "new_folder", lambda *arguments: sys.exit(1))
+    with pytest.raises(SystemExit, match="1"):
+        main(["train", "iris", "--run", str(tmp_path / "run")])
+    wanted = rf"bprop: the cache folder {re.escape(str(file))}/cache cannot be made \(.*\): compiled code is kept in"
+    assert re.search(wanted, capsys.readouterr().err)
     assert not (tmp_path / "run").exists()
