@@ -61,7 +61,7 @@ def run(command, folder):
 
 def shape(text):
     """A text without what differs between machines: digits of numbers, digests, widths of columns."""
-    text = re.sub(r"@\w{16}", "@", text)
+    text = re.sub(r"@\w{16}|\b[0-9a-f]{64}\b", "@", text)
     return re.sub(r"[ -]+", " ", re.sub(r"-?\d[\d.]*(e[-+]\d+)?", "#", text)).strip()
 
 

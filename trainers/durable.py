@@ -119,6 +119,8 @@ def sync_folder(folder: Path) -> None:
         finally:
             os.close(handle)
     except OSError as error:
+        if error.errno in LOST:
+            raise
         warn_once(
             folder, f"the folder {folder} cannot be synced ({error.strerror}); a loss of power may cost its last file"
         )

@@ -74,7 +74,7 @@ class CompiledStep:
 
     def arrays(self, x, target, sample_weight=None) -> tuple[np.ndarray, ...]:
         """A minibatch in the types that the step takes; two arrays, or three if there are weights."""
-        if self.loss.dtype != self.net.dtype:
+        if self.loss._dtype is not self.net._dtype and self.loss.dtype != self.net.dtype:
             self.loss.to(self.net.dtype)
         x = as_input(self.net, 0, x)
         pair = x, as_input(self.loss, 1, target, self._output_ndim(x) if self.loss.takes_distributions else None)

@@ -94,6 +94,8 @@ def own_copy(value):
 def as_inputs(module, arguments) -> list:
     """All arguments of a module's fprop, in the types that it takes."""
     first = as_input(module, 0, arguments[0])
+    if len(arguments) == 1:
+        return [first]
     ndim = getattr(first, "ndim", None)
     return [first, *[as_input(module, k, argument, ndim) for k, argument in enumerate(arguments[1:], start=1)]]
 
@@ -103,12 +105,13 @@ def as_input(module, position, value, ndim=None):
 
     ndim: how many axes the first argument has, where a label argument may be a distribution with as many.
     """
-    wanted = INT64 if position in module.label_arguments else module._dtype
+    labels = module._labels if module._labels is not None else module.label_arguments  # the former without a call
+    wanted = INT64 if position in labels else module._dtype
     if type(value) is np.ndarray and value.dtype == wanted and (flags := value.flags).c_contiguous and flags.writeable:
         return value
     if is_table(value):
-        labels = module.which_are_labels(value) if position == 0 else changed(lambda _: wanted is INT64, value)
-        return table_as_input(module, value, labels)
+        places = module.which_are_labels(value) if position == 0 else changed(lambda _: wanted is INT64, value)
+        return table_as_input(module, value, places)
     if (
         wanted is INT64
         and module.takes_distributions

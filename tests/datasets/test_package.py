@@ -20,6 +20,7 @@ INTERNAL = {
     "csv_table",
     "download",
     "npy",
+    "paths",
     "pictures",
     "scikit_learn",
 }  # helpers of the other files
