@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bprop.datasets import CsvDataset
-from bprop.trainers import runs
+from bprop.trainers import durable, runs
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config, parse_config
 from bprop.trainers.inference import read_inputs
@@ -117,14 +117,15 @@ class FullDisk:
 
     def __init__(self, monkeypatch, space):
         self.space, self.open = space, Path.open
-        monkeypatch.setattr(Path, "open", lambda path, mode="r", *more, **named: self.opened(path, mode, more, named))
+        monkeypatch.setattr(Path, "open", lambda *call, **named: self.wrapped(self.open(*call, **named)))
+        opened = open
+        monkeypatch.setattr(durable, "open", lambda *call: self.wrapped(opened(*call)), raising=False)
 
-    def opened(self, path, mode, more, named):
-        file = self.open(path, mode, *more, **named)
-        if "w" in mode or "a" in mode:
-            write = file.write
-            file = Wrapped(file, lambda data: self.write(write, data))
-        return file
+    def wrapped(self, file):
+        if not file.writable():
+            return file
+        write = file.write
+        return Wrapped(file, lambda data: self.write(write, data))
 
     def write(self, write, data):
         taken = data[: max(0, self.space)]

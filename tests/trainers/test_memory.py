@@ -19,7 +19,7 @@ optimizer: {SGD: {lr: 0.1}}
 trainer: {epochs: 1, batch_size: 32}
 """
 LAYER = "model.1.Linear.out_features"
-SHRUNK = "[{Upsample: {size: 100000}}, {MaxPool2d: {kernel_size: 50000}}, Flatten, {Linear: [4, 10]}]"
+SHRUNK = "[{Upsample: {size: 40000}}, {MaxPool2d: {kernel_size: 20000}}, Flatten, {Linear: [4, 10]}]"
 LINEAR = "[{Linear: {in_features: 1, out_features: 1}}]"
 
 
@@ -57,7 +57,7 @@ def test_what_is_too_large_is_refused(refused, override, message):
 
 def test_an_output_that_is_too_large(refused):
     model = f"model={SHRUNK.replace('[4, 10]', '{in_features: 4, out_features: 10}')}"
-    assert "model.0.Upsample: an output of shape (32, 1, 100000, 100000) needs 1192.1 GiB at least" in refused(model)
+    assert "model.0.Upsample: an output of shape (32, 1, 40000, 40000) needs 190.7 GiB at least" in refused(model)
 
 
 def test_data_that_are_too_large(refused):
@@ -124,4 +124,4 @@ def test_large_outputs_are_evaluated_in_small_pieces(monkeypatch, random):
     monkeypatch.setitem(vars(net), "fprop", lambda x: seen.append(len(x)) or fprop(x))
     assert made.evaluate((x, t)) == pytest.approx(wanted[0], rel=1e-6)
     np.testing.assert_allclose(made.predict(x), wanted[1], rtol=1e-5)
-    assert seen == [3, 3, 3, 1] * 2
+    assert seen == [3, 3, 4] * 2  # no sample is evaluated alone, which a BatchNorm might refuse

@@ -180,8 +180,8 @@ def test_a_restored_state_goes_on_exactly(cls):
 
 
 def test_a_state_that_does_not_fit_is_refused():
-    adam = Adam()
-    adam.attach(Linear(4, 3))
+    adam, net = Adam(), Linear(4, 3)
+    adam.attach(net)
     state = adam.state_dict()
     wrong = {**state, "mean": np.zeros(3), "more": 1}
     del wrong["steps"]

@@ -26,6 +26,7 @@ from bprop.trainers import (
     TrainingError,
     loop,
     resumed_runs,
+    resuming,
     runs,
 )
 from bprop.trainers.cli import main
@@ -275,7 +276,7 @@ def test_another_width_is_refused(tmp_path):
 
 def test_other_versions_are_told(tmp_path, monkeypatch):
     trainer().save(tmp_path)
-    now = {"versions": {"numpy": "1.0"}, "sources": "x"}
+    now = {**resuming.written_by(), "versions": {"numpy": "1.0"}, "sources": "x"}
     monkeypatch.setattr("bprop.trainers.resuming.written_by", lambda: now)
     message = (
         r"^the checkpoint was written with numpy [\d.]+ in place of 1.0, other sources of bprop; the results may differ"

@@ -60,7 +60,8 @@ class Checkpoint(Callback):
             raise FileExistsError(
                 f"Checkpoint: {self.path} has checkpoints of another training; go on by Trainer.load, or remove them"
             )
-        if self.best and self._best_epochs() and not trainer.resumed and self._own != self.path:
+        elsewhere = self.folder is not None  # a run's own folder has files of that run, if it was cut off early
+        if self.best and elsewhere and self._best_epochs() and not trainer.resumed and self._own != self.path:
             raise FileExistsError(
                 f"Checkpoint: {self.path / BEST} has weights of another training, which would be removed; remove them"
             )
