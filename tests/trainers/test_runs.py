@@ -256,7 +256,7 @@ def test_a_config_that_does_not_fit_makes_no_folder(tmp_path, monkeypatch, capsy
     assert main(["train", "iris", "model.0.Linear.in_features=5"]) == 2
     assert "model.0.Linear" in capsys.readouterr().err
     assert main(["train", "mnist_mlp", "dataset.MNIST.download=false"]) == 2
-    assert "is not in data/mnist" in capsys.readouterr().err
+    assert f"is not in {tmp_path}/data/mnist and download is off" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
