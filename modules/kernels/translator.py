@@ -28,6 +28,7 @@ class Translator:
         self.machine = llvm.Target.from_triple(settings["triple"]).create_target_machine(**settings["machine"])
         self.modules: dict[int, llvm.ModuleRef] = {}
         self.names: dict[int, str] = {}
+        self.symbols: dict[str, str] = {}  # by public name
         self.results: dict[int, Result] = {}
 
     def know(self, number: int, bitcode: bytes) -> None:
@@ -100,7 +101,10 @@ class Translator:
                 each.linkage = "internal"
         function = module.get_function(symbol)
         function.linkage, function.name = "external", "it"
-        public = function.name = f"bprop.{hashlib.sha256(module.as_bitcode()).hexdigest()[:24]}"
+        public = f"bprop.{hashlib.sha256(module.as_bitcode()).hexdigest()[:24]}"
+        if self.symbols.setdefault(public, symbol) != symbol:  # two of the same code, which one caller may call
+            public += f".{hashlib.sha256(symbol.encode()).hexdigest()[:8]}"
+        function.name = public
         return public, self.machine.emit_object(module)
 
 
