@@ -12,6 +12,7 @@ from .stateful import Stateful, raw_method
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 USER_LINE = re.compile(r'File "([^"]+)", line (\d+)')
 STATE = re.compile(r"State\[([^@\]]*)@[^\]]*\]\(")
+OUT_OF_RANGE = re.compile(r"^index (-?\d+) is out of bounds for axis (\d+) with size (\d+)$")
 REASONS = (
     (
         re.compile(
@@ -134,13 +135,22 @@ def why(name: str, module: Stateful) -> str:
 
 
 def explain_index(module, error: IndexError, *arguments) -> IndexError:
-    """An error that says what x is where numbers of the net's type are used as indices; any other as it is."""
+    """NumPy's error with the module and line of an index out of range, or with what x is if that is no whole number."""
+    if found := OUT_OF_RANGE.search(str(error)):
+        return locate_index(module, error, *found.groups())
     if "only integers" not in str(error) or module.label_arguments or not arguments:
         return error
     x = arguments[0]
     what = f"x is {x.dtype} of shape {x.shape}" if isinstance(x, np.ndarray) else "x is a table"
     hint = f"label_arguments = (0,) in class {type(module).__name__} keeps x whole numbers"
     return IndexError(f"{module.label()}: {what}, and an index is no whole number; {hint}")
+
+
+def locate_index(module, error: IndexError, index: str, axis: str, size: str) -> IndexError:
+    """The same sentence as of compiled code."""
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    where = f"{frame.f_code.co_name} ({frame.f_code.co_filename}:{line})"
+    return IndexError(f"{module.label()}: index {index} is out of range for axis {axis} of size {size} in {where}")
 
 
 def explain_deepest(error: IndexError) -> IndexError:

@@ -4,6 +4,7 @@ Plain Python sees ordinary attributes. Once compiled code has run, the attribute
 object's state block and are read from there; settings that Python assigns are passed on to every block at once.
 """
 
+import difflib
 import dis
 import functools
 import inspect
@@ -175,7 +176,17 @@ class Stateful:
         initial = vars(self).get("_initial", {})
         if name in initial:
             return initial[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{self._hint_of(name)}")
+
+    def _hint_of(self, name: str) -> str:
+        """What was probably meant by an attribute that is not there."""
+        if name.startswith("_"):  # which Python itself asks for
+            return ""
+        plain = name.removeprefix("grad_")
+        if plain != name and isinstance(vars(self).get(plain), np.ndarray):
+            return f": self.{plain} is an array, and only a Parameter has a gradient"
+        meant = difflib.get_close_matches(name, [each for each in vars(self) if not each.startswith("_")], 1, 0.8)
+        return f", did you mean {meant[0]!r}?" if meant else ""
 
     def _pass_on(self, name: str, value: Any) -> bool:
         """Hand a new setting to the compiled code; False if it does not fit there."""

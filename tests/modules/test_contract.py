@@ -430,7 +430,7 @@ def test_a_list_of_modules_is_refused():
 
 
 def test_an_unknown_attribute_is_an_attribute_error():
-    with pytest.raises(AttributeError, match=r"^Linear has no attribute 'weights'$"):
+    with pytest.raises(AttributeError, match=r"^Linear has no attribute 'weights', did you mean 'weight'\?$"):
         Linear(3, 2).weights  # noqa: B018
     assert not hasattr(Tanh(), "weight")
 
@@ -562,3 +562,32 @@ def test_an_axis_of_size_0_is_refused(make):
         module.fprop(np.zeros((3, 2, 0, 4)))
     with pytest.raises(ValueError, match=r"x has shape \(3, 2, 0, 4\), expected no axis of size 0$"):
         module.one_output_shape((3, 2, 0, 4))
+
+
+@pytest.mark.parametrize("name", ["scale", "wieght"])
+def test_what_a_missing_gradient_was_meant_to_be_is_told(name):
+    class Scaled(Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.scale = Parameter(np.ones(3)), np.ones(3)
+
+        def fprop(self, x):
+            return x * self.weight * self.scale
+
+    told = {"scale": "self.scale is an array, and only a Parameter has a gradient", "wieght": "mean 'grad_weight'?"}
+    with pytest.raises(AttributeError, match=f"^Scaled has no attribute 'grad_{name}'.*{re.escape(told[name])}$"):
+        getattr(Scaled(), f"grad_{name}")
+
+
+def test_an_index_out_of_range_names_module_and_line_in_the_trial_too():
+    class Far(Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = Parameter(np.ones(3))
+
+        def fprop(self, x):
+            return x * self.weight[3]
+
+    message = r"^Far\(\): index 3 is out of range for axis 0 of size 3 in fprop \(.*test_contract\.py:\d+\)$"
+    with pytest.raises(IndexError, match=message):
+        Far().fprop(np.ones((2, 3)))
