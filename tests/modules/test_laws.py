@@ -68,7 +68,20 @@ INTERNAL |= {
     "Larger",
     "Smaller",
 }
-INTERNAL |= {"Layer", "Part", "Pick", "Arrow", "Drawing", "Node", "Picture", "Value"}
+INTERNAL |= {
+    "Layer",
+    "Part",
+    "Pick",
+    "Arrow",
+    "Drawing",
+    "Node",
+    "Picture",
+    "Value",
+    "MinibatchError",
+    "Mode",
+    "Source",
+    "Wrong",
+}
 
 
 def defined_classes(folder):

@@ -172,7 +172,7 @@ LOSSES = [
         (4, 3),
         distributions,
         ((4,), (4,)),
-        "SoftmaxCrossEntropy(): y has shape (4,) and target (4,), expected target () (labels) or (4,) (distributions)",
+        "SoftmaxCrossEntropy(): y has shape (4,), expected scores (N, ..., K)",
         reference=softmax_cross_entropy,
         torch="CrossEntropyLoss",
     ),

@@ -224,14 +224,14 @@ def same_shape(who):
     return f"{who}: y has shape (4, 1) and target (4,), expected the same shape"
 
 
-def elementwise(name, make, reference, draw, torch, shape=(4, 3), domain=None, who=None):
+def elementwise(name, make, reference, draw, torch, shape=(4, 3), domain=None, who=None, rows=""):
     return LossCase(
         name,
         make,
         shape,
         draw,
         ((4, 1), (4,)),
-        same_shape(who or f"{name}()"),
+        same_shape(who or f"{name}()") + rows,
         reference=by_elements(reference),
         torch=torch,
         domain=domain,
@@ -414,6 +414,7 @@ ELEMENTWISE = [
         numbers,
         lambda nn: lambda y, t: nn.GaussianNLLLoss(full=True)(y, t, 0.25),
         who="GaussianNLL(variance=0.25)",
+        rows=" (N, D)",
     ),
 ]
 
