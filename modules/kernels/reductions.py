@@ -80,6 +80,7 @@ def _columns(name: str):
     def total(x, out):
         out[:] = 0
         parts = np.zeros(out.shape if x.shape[1] > ROWS else (0, 0), out.dtype)  # sums of few, which keep their digits
+        groups = np.zeros_like(parts)  # sums of few parts
         for i in range(x.shape[0]):
             if x.shape[1] <= ROWS:
                 add(x, i, 0, x.shape[1], out)
@@ -88,8 +89,12 @@ def _columns(name: str):
                 for j in range(x.shape[2]):
                     parts[i, j] = 0
                 add(x, i, first, min(first + ROWS, x.shape[1]), parts)
+                last = first + ROWS >= x.shape[1] or (first // ROWS + 1) % ROWS == 0
                 for j in range(x.shape[2]):
-                    out[i, j] += parts[i, j]
+                    groups[i, j] += parts[i, j]
+                    if last:
+                        out[i, j] += groups[i, j]
+                        groups[i, j] = 0
 
     if name == "sum":
         return total
