@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..engine.calls import as_input, check_input, kind_of, writable
+from ..engine.calls import as_input, check_input, kind_of, make_writable
 from ..engine.locks import exclusive
 from ..engine.operations import Operation, modules_of, prune
 from ..engine.plan import Function, Plan
@@ -122,7 +122,7 @@ def shaped(net: Module, name: str, value, shape: tuple[int, ...]) -> np.ndarray:
     """An array of the net's dtype; ValueError if it has another shape."""
     if np.shape(value) != tuple(shape):
         raise ValueError(f"{net.label()}: {name} has shape {np.shape(value)}, expected {tuple(shape)}")
-    return writable(net, np.ascontiguousarray(value, net.dtype).reshape(shape))
+    return make_writable(net, np.ascontiguousarray(value, net.dtype).reshape(shape))
 
 
 def place_direction(net: Module, direction) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from .errors import explain_deepest
 from .locks import find_other_training, refuse_during_fit
 from .operations import Operations
-from .plan import Function, Plan, wrong_shape
+from .plan import Function, Plan, is_custom, wrong_shape
 from .state import State
 from .stateful import jit_disabled, reads_later
 from .tables import changed, is_table, leaves, like, shape_of
@@ -139,22 +139,17 @@ def as_array(module, position, value, dtype) -> np.ndarray:
         raise TypeError(f"{module.label()}: got an array of dtype {array.dtype}, expected numbers")
     if dtype is INT64 and array.dtype.kind == "f":
         check_whole(module, position, array)
-    return writable(module, np.ascontiguousarray(array, dtype).reshape(array.shape))
+    return make_writable(module, np.ascontiguousarray(array, dtype).reshape(array.shape))
 
 
-def writable(module, array: np.ndarray) -> np.ndarray:
+def make_writable(module, array: np.ndarray) -> np.ndarray:
     """The array; a copy of one that is read-only where compiled code, which does not ask, might write into it.
 
     The modules of this package write into none of their arguments; what a custom one does, nobody knows.
     """
-    if array.flags.writeable or all(is_ours(type(each)) for each in module.all_modules()):
+    if array.flags.writeable or not any(is_custom(type(each)) for each in module.all_modules()):
         return array
     return array.copy()
-
-
-def is_ours(cls: type) -> bool:
-    """Whether a class is of this package."""
-    return cls.__module__.startswith(__name__.removesuffix("engine.calls"))
 
 
 def check_whole(module, position: int, array: np.ndarray) -> None:
@@ -251,7 +246,7 @@ class ModulePlan:
 
 def may_hand_out(cls, name: str) -> bool:
     """Whether the caller may have the memory of `self.<name>`: of a class of this package, if no one reads it later."""
-    return is_ours(cls) and (name == "grad_x" or not (cls.needs_y and reads_later(cls, name)))
+    return not is_custom(cls) and (name == "grad_x" or not (cls.needs_y and reads_later(cls, name)))
 
 
 def named(name: str, values):

@@ -20,12 +20,7 @@ from numba.core.registry import cpu_target
 from numba.core.untyped_passes import IRProcessing
 
 from ..kernels.elementary import REPLACED
-from ..kernels.kernel import (
-    ApartLowering,
-    InnerLowering,
-    QuickCompiler,
-    lower_by,
-)
+from ..kernels.kernel import ApartLowering, InnerLowering, QuickCompiler, lower_by
 from ..kernels.reductions import NAMES, reduction
 from .dependencies import function_digest, is_versioned
 from .state import StateType

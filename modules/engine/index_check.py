@@ -48,7 +48,7 @@ class random_state_kept:
             _helperlib.rnd_set_state(pointer, state)
 
 
-def found_index(operations, error: IndexError) -> IndexError | None:
+def locate_index(operations, error: IndexError) -> IndexError | None:
     """The error that names module, line and index, if `error` is that of a check."""
     if not REPORT[FAILED]:
         return None
@@ -72,16 +72,16 @@ def copy_state(module: Stateful, kind: StateType) -> State:
     for name, inner in kind.types.items():
         if isinstance(inner, StateType):
             state.write(name, copy_state(children[name], inner))
-        elif fits(value := own_copy(getattr(module, name, None)), inner):
+        elif fits(value := copy_arrays(getattr(module, name, None)), inner):
             state.write(name, value)
     return state
 
 
-def own_copy(value):
+def copy_arrays(value):
     """An array, or a tuple with arrays in it, in memory of its own; what is none as it is."""
     if isinstance(value, np.ndarray):
         return value.copy(order="K")
-    return tuple(own_copy(item) for item in value) if type(value) is tuple else value
+    return tuple(copy_arrays(item) for item in value) if type(value) is tuple else value
 
 
 def run_checked(operations, call) -> None:
@@ -94,7 +94,7 @@ def run_checked(operations, call) -> None:
         try:
             call()
         except IndexError as error:
-            found = found_index(operations, error)
+            found = locate_index(operations, error)
             if found is not None:
                 raise found from None
         except Exception:

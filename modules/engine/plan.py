@@ -22,7 +22,7 @@ from . import cache
 from .compiler import compiled_method, free
 from .dependencies import names
 from .errors import cannot_compile, explain_index, pass_on_layout
-from .index_check import checked_kind, copy_state, has_users_methods, offer_checked, own_copy, run_checked
+from .index_check import checked_kind, copy_arrays, copy_state, has_users_methods, offer_checked, run_checked
 from .kept_code import keep_kernels
 from .operations import Operation, Part, fuse, modules_of, parts
 from .printer import attributes, print_plan
@@ -168,7 +168,7 @@ class Plan:
                 states[-1].write(flag, self.flags.get((module, flag), True))
         table = np.array([state.address for state in states], np.int64)
         own = list(arguments)
-        own[written] = [own_copy(each) for each in own[written]]
+        own[written] = [copy_arrays(each) for each in own[written]]
         run_checked(self._ordered_of(name), partial(function.get_overload(types), int(table.ctypes.data), *own[1:]))
 
     def _ordered_of(self, name: str) -> list[Operation]:
@@ -257,7 +257,7 @@ class Plan:
 
     def _trace(self, operations, samples) -> list[StateType]:
         """Run the operations once as plain Python, on copies of the modules, then check that numba compiles them."""
-        whole = {name for o in operations if is_custom(o.module) for name in o.arguments if name in VECTORS}
+        whole = {name for o in operations if is_custom(type(o.module)) for name in o.arguments if name in VECTORS}
         try:
             copies, values = self._try(operations, samples, whole)
         except Exception as error:
@@ -339,9 +339,9 @@ class Plan:
         return None
 
 
-def is_custom(module: Stateful) -> bool:
-    """Whether a class is none of this package's: its update may work on whole vectors."""
-    return not type(module).__module__.startswith(__name__.partition(".")[0] + ".")
+def is_custom(cls: type) -> bool:
+    """Whether a class is none of this package's: how its methods read and write their arrays, nobody knows."""
+    return not cls.__module__.startswith(__name__.partition(".")[0] + ".")
 
 
 def compiled_result(operation: Operation, kinds, types):
