@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from ..modules.engine.calls import as_input
+from ..modules.engine.calls import INT64, as_input
 from ..modules.engine.locks import join_locks, locked, refuse_during_fit
 from ..modules.engine.stateful import Stateful, jit_disabled
 from ..modules.engine.step import StepPlan
@@ -77,7 +77,8 @@ class CompiledStep:
         if self.loss._dtype is not self.net._dtype and self.loss.dtype != self.net.dtype:
             self.loss.to(self.net.dtype)
         x = as_input(self.net, 0, x)
-        pair = x, as_input(self.loss, 1, target, self._output_ndim(x) if self.loss.takes_distributions else None)
+        labels = getattr(target, "dtype", None) is INT64 or not self.loss.takes_distributions
+        pair = x, as_input(self.loss, 1, target, None if labels else self._output_ndim(x))
         return pair if sample_weight is None else (*pair, as_input(self.loss, 2, sample_weight))
 
     def _output_ndim(self, x: np.ndarray) -> int | None:

@@ -1,5 +1,6 @@
 """A training that was stopped goes on as if it had not been: to the same bits, from any moment."""
 
+import itertools
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,6 +31,7 @@ from bprop.trainers import (
     resuming,
     runs,
 )
+from bprop.trainers.callbacks import checkpoint
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
 from bprop.trainers.data_digests import data_digests, differing, rows_that_count
@@ -317,11 +320,18 @@ def test_every_few_epochs_and_the_last(tmp_path):
     assert saved == [3, 6, 8]
 
 
-def test_it_takes_little_time(tmp_path):
-    """Epochs of milliseconds: only the last one is saved, as each would take longer than the epoch."""
-    made = trainer(Checkpoint(str(tmp_path)))
+@pytest.mark.parametrize(("reads", "saved"), [(0.001, [5]), (2.0, [1, 5])])
+def test_it_takes_little_time(tmp_path, monkeypatch, reads, saved):
+    """Saving waits for a second and for 30 times as long as the last save took, but for the last epoch.
+
+    The clock is the test's own: each time that it is read, so many seconds have passed.
+    """
+    seconds = itertools.count()
+    monkeypatch.setattr(checkpoint, "time", SimpleNamespace(perf_counter=lambda: next(seconds) * reads))
+    made, epochs = trainer(Checkpoint(str(tmp_path))), []
+    monkeypatch.setattr(made, "save", lambda folder: epochs.append(made.epoch))
     fit(made, epochs=5)
-    assert numbers(tmp_path) == ["000001"]
+    assert epochs == saved
 
 
 def test_the_best_are_kept(tmp_path):
