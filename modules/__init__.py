@@ -1,89 +1,167 @@
 """Layers, containers, losses, initialisers and gradient checks."""
 
-from .avg_pool import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d
-from .batch_norm import BatchNorm1d
-from .batch_norm2d import BatchNorm2d
-from .bernoulli_units import BernoulliUnits
-from .bilinear import Bilinear
-from .binary_losses import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Focal
-from .combinations import CAddTable, CDivTable, CMaxTable, CMinTable, CMulTable, CSubTable
-from .concat import Concat
-from .conv import Conv1d, Conv2d
-from .conv_transpose import ConvTranspose2d
-from .convolution import Convolution
-from .directions import Cosine, LinearWeightNorm
-from .distances import Euclidean, RadialBasis
-from .distributions import Bernoulli, Categorical, Gaussian, Mixture, Poisson
-from .dropout import AlphaDropout, Dropout, Dropout2d, GaussianDropout
-from .elementwise import Elementwise, Identity, ReLU, Sigmoid, Tanh
+from .checks import GradientError, GradientReport, ModuleReport, check_gradients, check_module
+from .containers import (
+    CAddTable,
+    CDivTable,
+    CMaxTable,
+    CMinTable,
+    CMulTable,
+    Concat,
+    ConcatTable,
+    CSubTable,
+    Graph,
+    JoinTable,
+    MapTable,
+    NarrowTable,
+    Parallel,
+    ParallelTable,
+    Residual,
+    Sequential,
+    Share,
+    SplitTable,
+    StackTable,
+)
+from .core import Buffer, Counter, Module, Parameter, initialize
 from .engine.threads import num_threads
-from .exponential_units import CELU, ELU, SELU, LogSigmoid, Softplus
-from .flatten import Flatten, Reshape
-from .gated_units import GELU, Mish, SiLU
-from .gaussian_nll import GaussianNLL, LearntPrecision
-from .gaussian_sample import GaussianSample
-from .glu import GLU
-from .gradient_check import check_gradients
-from .gradient_report import GradientError, GradientReport
-from .graph import Graph, Share
-from .group_norm import GroupNorm, InstanceNorm2d
 from .initializers import (
     Constant,
-    Initializer,
-    Normal,
-    PyTorchUniform,
-    TruncatedNormal,
-    Uniform,
-    get_generator,
-    manual_seed,
-    new_key,
-)
-from .joining import JoinTable, NarrowTable, SplitTable, StackTable
-from .kernels.elementary import erf, sigmoid, softplus
-from .label_loss import LabelLoss
-from .layer_norm import LayerNorm, RMSNorm
-from .learnt_units import LearntElementwise, PReLU
-from .linear import Linear
-from .local_response_norm import LocalResponseNorm
-from .log_likelihoods import KLDivergence, NegativeLogLikelihood, PoissonNLL
-from .loss import Loss
-from .loss_bases import ElementwiseLoss, SampleLoss
-from .margin_losses import Hinge, HingeEmbedding, MultiMargin, SoftMargin, SquaredHinge
-from .matrix_initializers import Eye, Orthogonal, Sparse, initialize
-from .max_pool import MaxPool1d, MaxPool2d
-from .maxout import Maxout, MaxoutChannels
-from .mixture_density import MixtureDensity
-from .module import Module
-from .module_check import ModuleReport, check_module
-from .multi_loss import LossPart, MultiLoss
-from .noise import GaussianNoise, Noise, RReLU
-from .normalize import Normalize
-from .pair_losses import CosineEmbedding, MarginRanking, Triplet
-from .parameter import Buffer, Counter, Parameter
-from .piecewise_units import Clamp, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, ReLU6, Threshold
-from .pooling import Pooling
-from .power_units import Abs, Exp, Log, Power, Sqrt, Square
-from .regression_losses import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, SmoothL1
-from .reinforce import Reinforce
-from .resampling import PixelShuffle, Upsample, ZeroPad2d
-from .residual import Residual
-from .scaled_initializers import (
+    Eye,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
     HeUniform,
+    Initializer,
     LeCunNormal,
     LeCunUniform,
+    Normal,
+    Orthogonal,
+    PyTorchUniform,
+    Sparse,
+    TruncatedNormal,
+    Uniform,
     calculate_gain,
+    get_generator,
+    manual_seed,
+    new_key,
 )
-from .scalings import Add, CMul, Mul
-from .sequential import Sequential
-from .shrinkage_units import Hardshrink, Softshrink, Softsign, Tanhshrink
-from .softmax import LogSoftmax, Softmax, Softmin
-from .softmax_cross_entropy import SoftmaxCrossEntropy
-from .standardize import Standardize
-from .tables import ConcatTable, MapTable, Parallel, ParallelTable
-from .variational_bound import VariationalBound
+from .kernels.elementary_functions import erf, sigmoid, softplus
+from .layers import (
+    Add,
+    AlphaDropout,
+    BernoulliUnits,
+    Bilinear,
+    CMul,
+    Cosine,
+    Dropout,
+    Dropout2d,
+    Euclidean,
+    Flatten,
+    GaussianDropout,
+    GaussianNoise,
+    GaussianSample,
+    Linear,
+    LinearWeightNorm,
+    Maxout,
+    MaxoutChannels,
+    Mul,
+    Noise,
+    PixelShuffle,
+    RadialBasis,
+    Reshape,
+    RReLU,
+    Upsample,
+    ZeroPad2d,
+)
+from .layers.activations import (
+    CELU,
+    ELU,
+    GELU,
+    GLU,
+    SELU,
+    Abs,
+    Clamp,
+    Elementwise,
+    Exp,
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    Identity,
+    LeakyReLU,
+    LearntElementwise,
+    Log,
+    LogSigmoid,
+    LogSoftmax,
+    Mish,
+    Power,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softmin,
+    Softplus,
+    Softshrink,
+    Softsign,
+    Sqrt,
+    Square,
+    Tanh,
+    Tanhshrink,
+    Threshold,
+)
+from .layers.convolution import Conv1d, Conv2d, Convolution, ConvTranspose2d
+from .layers.normalization import (
+    BatchNorm1d,
+    BatchNorm2d,
+    GroupNorm,
+    InstanceNorm2d,
+    LayerNorm,
+    LocalResponseNorm,
+    Normalize,
+    RMSNorm,
+    Standardize,
+)
+from .layers.pooling import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d, Pooling
+from .losses import (
+    Bernoulli,
+    BinaryCrossEntropy,
+    BinaryCrossEntropyWithLogits,
+    Categorical,
+    CosineEmbedding,
+    ElementwiseLoss,
+    Focal,
+    Gaussian,
+    GaussianNLL,
+    Hinge,
+    HingeEmbedding,
+    Huber,
+    KLDivergence,
+    LabelLoss,
+    LearntPrecision,
+    LogCosh,
+    Loss,
+    LossPart,
+    MarginRanking,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Mixture,
+    MixtureDensity,
+    MultiLoss,
+    MultiMargin,
+    NegativeLogLikelihood,
+    Poisson,
+    PoissonNLL,
+    Reinforce,
+    SampleLoss,
+    SmoothL1,
+    SoftMargin,
+    SoftmaxCrossEntropy,
+    SquaredHinge,
+    Triplet,
+    VariationalBound,
+)
 
 __all__ = [
     "CELU",

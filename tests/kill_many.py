@@ -22,9 +22,10 @@ import traceback
 from pathlib import Path
 
 import numpy as np
-from bprop.trainers import resumed_runs, runs
-from bprop.trainers.checkpoints import read_checkpoint
 from bprop.trainers.configs import load_config
+from bprop.trainers.files.checkpoints import read_checkpoint
+from bprop.trainers.runs import resume as resumed_runs
+from bprop.trainers.runs import run_folder
 
 HEAD = "dataset: Iris\nloss: SoftmaxCrossEntropy\n"
 NET = """\
@@ -91,7 +92,7 @@ def train(folder: Path, config: Path) -> None:
     if (folder / "config.yaml").exists():
         resumed_runs.resume_run(folder, quiet=True)
     else:
-        runs.train_config(load_config(config), run=folder, quiet=True)
+        run_folder.train_config(load_config(config), run=folder, quiet=True)
 
 
 def started(folder: Path, config: Path) -> int:

@@ -11,7 +11,7 @@ from bprop.modules import Linear, Loss, ReLU, Sequential, SoftmaxCrossEntropy, T
 from bprop.modules.engine import cache
 from bprop.modules.engine.sources import package_digest
 from bprop.trainers import SGD, Optimizer, Trainer, compile_step
-from bprop.trainers.loop import Epoch
+from bprop.trainers.training.minibatches import Epoch
 from numba.core.runtime import _nrt_python, rtsys
 
 from .modules.cases import LOSSES, MODULES

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from bprop.modules import check_gradients
 from bprop.trainers import SGD, Trainer
-from bprop.trainers.check import unchecked_notice
 from bprop.trainers.configs import load_config
-from bprop.trainers.inference import evaluate_run, load_weights, predict_run
-from bprop.trainers.runs import train_config
+from bprop.trainers.runs.inference import evaluate_run, load_weights, predict_run
+from bprop.trainers.runs.run_folder import train_config
+from bprop.trainers.runs.unchecked import format_unchecked_warning
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -59,9 +59,11 @@ def test_swish_checks_its_gradients(folder, tmp_path, monkeypatch):
     config = load_config(folder / "digits_swish.yaml")
     experiment = config.build()
     net, loss = experiment.model, experiment.loss
-    assert unchecked_notice(config, net, loss).startswith("bprop: no check has been passed by swish.Swish as written")
+    assert format_unchecked_warning(config, net, loss).startswith(
+        "bprop: no check has been passed by swish.Swish as written"
+    )
     assert run("swish.py", folder).endswith("right: 2 gradients within 1e-06\n")
-    assert unchecked_notice(config, net, loss) == ""
+    assert format_unchecked_warning(config, net, loss) == ""
     sys.modules.pop("swish")
 
 

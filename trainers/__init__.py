@@ -3,16 +3,13 @@
 Names are imported when they are first used, so that `bprop --help` answers at once.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from .lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from .augments import Affine, Augment, Augmentation, Cutout, Elastic, Flip, Shift
     from .callbacks import EMA, Callback, Checkpoint, EarlyStopping, NanGuard, Statistics, TensorBoard, TimeBudget
-    from .check import ConfigReport, check_config
-    from .estimators import BpropClassifier as BpropClassifier  # not in __all__, which configs import to the full:
-    from .estimators import BpropRegressor as BpropRegressor  # scikit-learn takes its time
-    from .loop import TrainingError
     from .metrics import F1, CalibrationError, ConfusionMatrix, Metric, Precision, Recall, TopK
     from .optimizers import (
         ASGD,
@@ -49,8 +46,14 @@ if TYPE_CHECKING:
         StepSchedule,
         WarmupSchedule,
     )
-    from .step import CompiledStep, compile_step
-    from .trainer import Trainer
+    from .tools.gradient_doctor import ConfigReport, check_config
+    from .training.compiled_step import CompiledStep, compile_step
+    from .training.estimators import (
+        BpropClassifier as BpropClassifier,  # not in __all__, which configs import to the full:
+    )
+    from .training.estimators import BpropRegressor as BpropRegressor  # scikit-learn takes its time
+    from .training.minibatches import TrainingError
+    from .training.trainer import Trainer
 
 _PLACES = {
     "ASGD": "optimizers",
@@ -62,13 +65,13 @@ _PLACES = {
     "Affine": "augments",
     "Augment": "augments",
     "Augmentation": "augments",
-    "BpropClassifier": "estimators",
-    "BpropRegressor": "estimators",
+    "BpropClassifier": "training",
+    "BpropRegressor": "training",
     "CalibrationError": "metrics",
     "Callback": "callbacks",
     "Checkpoint": "callbacks",
-    "CompiledStep": "step",
-    "ConfigReport": "check",
+    "CompiledStep": "training",
+    "ConfigReport": "tools",
     "ConfusionMatrix": "metrics",
     "ConjugateGradient": "optimizers",
     "ConstantSchedule": "schedules",
@@ -109,11 +112,11 @@ _PLACES = {
     "TensorBoard": "callbacks",
     "TimeBudget": "callbacks",
     "TopK": "metrics",
-    "Trainer": "trainer",
-    "TrainingError": "loop",
+    "Trainer": "training",
+    "TrainingError": "training",
     "WarmupSchedule": "schedules",
-    "check_config": "check",
-    "compile_step": "step",
+    "check_config": "tools",
+    "compile_step": "training",
 }
 __all__ = [
     "ASGD",
@@ -178,7 +181,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_PLACES[name]}", __name__), name)
+__getattr__ = lazy_names(__name__, _PLACES)

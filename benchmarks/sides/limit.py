@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numba
 import numpy as np
 from bprop.modules import num_threads
-from bprop.modules.kernels.products import product
+from bprop.modules.kernels.matmul.gemm import product
 
 from ..workloads import Net
 

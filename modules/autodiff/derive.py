@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ..core.module import Module
 from ..engine.calls import as_inputs
 from ..engine.stateful import plain_python, stored_names
 from ..engine.tables import changed, leaves, like, named, shape_of
-from ..module import Module
 from .rules import Untraceable
 from .scalar import Scalar, values_of
 from .table import trace_table

@@ -4,9 +4,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..core.module import Module
 from ..engine.stateful import raw_method
 from ..engine.tables import changed, leaves, like, named
-from ..module import Module
 from .derive import Derivation, run_traced
 from .trace import Trace
 

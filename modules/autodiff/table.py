@@ -4,7 +4,7 @@ import bisect
 
 import numpy as np
 
-from ..gradient_report import table
+from ..core.text_table import format_table
 from .trace import Operation, Trace
 
 LINES = 60  # printed at most
@@ -46,7 +46,7 @@ def trace_table(trace: Trace, tangents: np.ndarray | None = None, adjoints: np.n
         cells = [in_short(numbers[operation.target]) for numbers in columns.values()]
         rows.append((names.names[number], formula(operation, names), in_short(operation.value), *cells))
     left = len(trace.operations) - LINES
-    return "\n".join([*table(rows), *([f"... and {left:,} operations more"] if left > 0 else [])])
+    return "\n".join([*format_table(rows), *([f"... and {left:,} operations more"] if left > 0 else [])])
 
 
 def formula(operation: Operation, names: Names) -> str:

@@ -6,7 +6,7 @@ random numbers are drawn.
 
 import numpy as np
 
-from .engine.stateful import method_names, plain_python
+from ..engine.stateful import method_names, plain_python
 from .gradient_check import STREAM
 from .gradient_report import ESTIMATE, GradientEntry, GradientReport
 from .gradient_subject import Subject

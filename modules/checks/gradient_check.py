@@ -10,14 +10,14 @@ from functools import partial
 
 import numpy as np
 
-from .checked import remember
-from .engine.tables import changed, shape_of
+from ..core.checked import remember
+from ..core.module import Module, describe_no_module
+from ..engine.tables import changed, shape_of
+from ..losses.loss import Loss
 from .gradient_reference import Reference, reference_of
 from .gradient_report import GradientEntry, GradientReport, looks
 from .gradient_subject import STEP, Subject
 from .kinks import NOTE, at_kink
-from .loss import Loss
-from .module import Module
 
 STREAM = 7919  # grad_y must not repeat an x from default_rng(0): where they are equal, transposed gradients pass
 ELEMENTS = 1024  # looked at one by one; a larger array is halved first, towards the greater discrepancy
@@ -57,7 +57,7 @@ def check_gradients(
 def arguments_of(who: str, module: Module, x, target) -> tuple:
     """The arguments of the module's fprop; TypeError for what is no module, and for a target without a loss."""
     if not isinstance(module, Module):
-        raise TypeError(f"{who}: got {module!r}, expected a Module")
+        raise TypeError(f"{who}: got {describe_no_module(module)}")
     if isinstance(module, Loss) != (target is not None):
         wanted = "a loss needs a target" if target is None else "only a loss takes a target"
         raise TypeError(f"{who}: {module.label()} with target={target!r:.20}: {wanted}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .engine.tables import leaves
+from ..engine.tables import leaves
 from .gradient_report import GradientEntry
 from .gradient_subject import FLOOR, Subject
 
@@ -41,8 +41,8 @@ class Reference:
 
 def reference_of(subject: Subject) -> Reference:
     """The derivative of the subject's fprop; without gradients, and with the reason, where it cannot be traced."""
-    from .autodiff import derive
-    from .autodiff.derived import is_derived
+    from ..autodiff import derive
+    from ..autodiff.derived import is_derived
 
     estimates = [inside.label() for inside in subject.module.all_modules() if inside.estimates]
     if estimates:

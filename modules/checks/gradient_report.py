@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..core.text_table import format_table
+
 ESTIMATE = "if bprop estimates by design, as straight-through does, set estimates = True on the class"
 HEAD = ("gradient", "shape", "worst at", "bprop", "expected", "relative error", "")
 
@@ -74,7 +76,7 @@ class GradientReport:
 
     def __str__(self) -> str:
         rows = [HEAD, *(entry.cells() for entry in self.entries)] if self.entries else []
-        lines = [f"Gradients of {self.title}", *(f"  {line}" for line in table(rows))]
+        lines = [f"Gradients of {self.title}", *(f"  {line}" for line in format_table(rows))]
         lines += [f"  beside {self.reference}"] if self.reference else []
         lines += [f"  problem: {text}" for text in self.problems] + [f"  note: {text}" for text in self.notes]
         lines += [f"  hint: {ESTIMATE}"] if any(not entry.ok for entry in self.entries) else []
@@ -86,12 +88,6 @@ class GradientReport:
 def plural(count: int, word: str) -> str:
     """`1 word`, `2 words`."""
     return f"{count} {word}" + ("s" if count != 1 else "")
-
-
-def table(rows) -> list[str]:
-    """Rows of cells as lines, the columns aligned."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from functools import cached_property
 
 import numpy as np
 
-from .engine.calls import as_inputs
-from .engine.stateful import stored_names
-from .engine.tables import changed, is_table, leaves, like, named, shape_of
+from ..core.module import Module
+from ..engine.calls import as_inputs
+from ..engine.stateful import stored_names
+from ..engine.tables import changed, is_table, leaves, like, named, shape_of
 from .gradient_report import GradientEntry
-from .module import Module
 from .rounding import allowances, largest, moved
 
 STEP = float(np.finfo(np.float64).eps) ** (1 / 3)  # balances the h² of truncation against the eps/h of rounding

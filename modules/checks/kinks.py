@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .engine.tables import changed
+from ..core.module import Module
+from ..engine.tables import changed
 from .gradient_report import GradientEntry, GradientReport
 from .gradient_subject import Subject
-from .module import Module
 
 SIDES = 1e-6  # how far beside a kink its two derivatives are taken
 NOTE = "no derivative exists at this x; beside it all is right"

@@ -10,11 +10,11 @@ from functools import cached_property
 
 import numpy as np
 
-from .engine.stateful import jit_disabled, plain_python, uncompiled
+from ..core.module import Module
+from ..engine.stateful import jit_disabled, plain_python, uncompiled
+from ..losses.loss import Loss
 from .gradient_check import judge
 from .gradient_report import GradientReport
-from .loss import Loss
-from .module import Module
 from .rounding import allowances, in_precision
 
 
@@ -226,7 +226,7 @@ def weighted(trial: Trial) -> str:
 
 def directions(trial: Trial) -> str:
     """jvp, rbprop and hessian_times, where they are written, belong to fprop and bprop"""
-    from .derivatives.checks import wrong_curvature, wrong_directions
+    from ..derivatives.checks import wrong_curvature, wrong_directions
 
     module = trial.copy()
     if isinstance(module, Loss):

@@ -5,11 +5,11 @@ Modules of this package say so by `check_minibatch`; those of a user are tried o
 
 import numpy as np
 
-from .engine.sources import is_ours
-from .engine.stateful import plain_python
-from .engine.tables import is_table_of_shapes
-from .loss import Loss
-from .module import Module
+from ..core.module import Module
+from ..engine.sources import is_ours
+from ..engine.stateful import plain_python
+from ..engine.tables import is_table_of_shapes
+from ..losses.loss import Loss
 
 
 def check_minibatch_sizes(net: Module, loss: Loss, input_shape, targets: np.ndarray, size: int, last: int) -> None:

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from .engine.stateful import method_names, plain_python
+from ..engine.stateful import method_names, plain_python
 from .gradient_check import STREAM
 from .gradient_subject import Subject
 from .laws import Trial

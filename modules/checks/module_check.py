@@ -8,16 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from .checked import remember
+from ..core.checked import remember
+from ..core.modes import reads_training
+from ..core.module import Module
+from ..core.text_table import format_table
+from ..engine.sources import PACKAGE
+from ..engine.stateful import uncompiled
+from ..engine.trace import PrecisionError
 from .diagnosis import diagnoses
-from .engine.sources import PACKAGE
-from .engine.stateful import uncompiled
-from .engine.trace import PrecisionError
 from .gradient_check import arguments_of
-from .gradient_report import GradientError, plural, table
+from .gradient_report import GradientError, plural
 from .laws import LAWS, Law, Trial, compiled
-from .modes import reads_training
-from .module import Module
 
 WIDTHS = (10.0, 100.0)  # how many times as large an x may be where saturation and thresholds begin
 WIDE = "gradients at large x"
@@ -78,7 +79,7 @@ class ModuleReport:
             )
             for finding in self.findings
         ]
-        lines = [f"Laws of {self.title}", *(f"  {line}" for line in table(rows))]
+        lines = [f"Laws of {self.title}", *(f"  {line}" for line in format_table(rows))]
         lines += [f"  problem: {text}" for text in self.problems]
         lines += [f"  note: {note}" for note in self.notes]
         broken = sum(bool(finding.problems) for finding in self.findings)

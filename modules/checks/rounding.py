@@ -9,9 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from .engine.stateful import plain_python
-from .engine.tables import changed, leaves, named, shape_of
-from .module import Module
+from ..core.module import Module
+from ..engine.stateful import plain_python
+from ..engine.tables import changed, leaves, named, shape_of
 
 EPS = float(np.finfo(np.float64).eps)
 OTHERS = 4.0  # how much farther yet two results of another precision, layout or compiler may lie apart
@@ -56,7 +56,7 @@ def moved(array: np.ndarray, random: np.random.Generator, run: int) -> np.ndarra
 
 def gradients_at(module: Module, arguments: tuple, grad_y) -> dict[str, np.ndarray]:
     """y and all gradients as vectors, by the trace of fprop or, where that fails, by bprop."""
-    from .autodiff import derive
+    from ..autodiff import derive
 
     with np.errstate(all="ignore"):
         try:

@@ -10,8 +10,8 @@ from numba.core.cgutils import normalize_ir_text
 from numba.core.codegen import CodeLibrary, JITCodeLibrary
 
 from .environments import CONSTANTS, bind_environments
-from .translation import NUMBERS, translation
-from .translator import Result, call_by_public_names
+from .llvm_passes import Result, call_by_public_names
+from .llvm_worker import NUMBERS, translation
 
 UNRESOLVED = ".numba.unresolved$"
 

@@ -13,10 +13,10 @@ from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 from numba.core.typing import signature
 
-from .bounds import note_lowering, report_indices
-from .compiling import quickly
-from .libraries import ApartLibrary, EntryLibrary, InnerLibrary
-from .translation import translation
+from .bounds_check import note_lowering, report_indices
+from .code_library import ApartLibrary, EntryLibrary, InnerLibrary
+from .compile import quickly
+from .llvm_worker import translation
 
 
 class _Lower(Lower):

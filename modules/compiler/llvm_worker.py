@@ -20,9 +20,9 @@ from numba.core import config, registry
 from numba.core.codegen import _parse_refprune_flags
 from numba.core.compiler_lock import global_compiler_lock
 
-from . import translator
-from .cores import available
-from .translator import Result, Translator, from_line, to_line
+from . import llvm_passes
+from .cpu import available
+from .llvm_passes import Result, Translator, from_line, to_line
 
 NUMBERS = itertools.count()
 LLVM_LOCK = getattr(ffi.lib, "_lock", contextlib.nullcontext())  # llvmlite's own, around each call
@@ -52,7 +52,7 @@ class Helper:
     """A translator in a process of its own; a thread hands requests on, so that nobody waits until results are due."""
 
     def __init__(self, settings: dict):
-        command = [sys.executable, "-S", "-P", translator.__file__]
+        command = [sys.executable, "-S", "-P", llvm_passes.__file__]
         path = os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if isinstance(entry, str))}
         pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
         self._process = subprocess.Popen(command, env=path, stdin=pipe, stdout=pipe, stderr=nowhere, bufsize=0)

@@ -1,7 +1,7 @@
 """Arrays of a table combined into one, element by element."""
 
-from .meetings import Difference, Larger, Meeting, Product, Quotient, Smaller, Sum
-from .wiring import Wired, check_table
+from .container import Wired, check_table
+from .elementwise_merge import Difference, Larger, Meeting, Product, Quotient, Smaller, Sum
 
 
 class Combination(Wired):

@@ -1,8 +1,8 @@
 """Several ways through a net side by side: what they make are the channels of one result."""
 
-from .module import Module
-from .stretches import Slot
-from .wiring import Shape, Wired, plain_shape, tell_shape
+from ..core.module import Module, describe_no_module
+from .concat_split import Slot
+from .container import Shape, Wired, plain_shape, tell_shape
 
 
 class Branches(Wired):
@@ -16,7 +16,7 @@ class Branches(Wired):
             raise ValueError(f"{type(self).__name__}: got no branches, expected at least one module")
         for k, branch in enumerate(branches):
             if not isinstance(branch, Module):
-                raise TypeError(f"{type(self).__name__}: element {k} is {branch!r}, expected a Module")
+                raise TypeError(f"{type(self).__name__}: element {k} is {describe_no_module(branch)}")
             self._add_module(str(k), branch)
 
     @property

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .joint import Joint
-from .kernels.buffers import flat, resized, reuse
+from ..core.internal import Joint
+from ..kernels.buffers import flat, resized, reuse
 
 
 class Slot(Joint):

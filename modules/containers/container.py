@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .engine.operations import Operations
-from .engine.sources import digest
-from .engine.tables import changed, is_table_of_shapes
-from .meetings import Sum
-from .module import Module
+from ..core.module import Module
+from ..engine.operations import Operations
+from ..engine.sources import digest
+from ..engine.tables import changed, is_table_of_shapes
+from .elementwise_merge import Sum
 
 Call = Callable[..., Any]
 

@@ -8,10 +8,10 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .engine.operations import Operations
-from .module import Module
+from ..core.module import Module, describe_no_module
+from ..engine.operations import Operations
+from .container import Wired, check_table
 from .sequential import Sequential
-from .wiring import Wired, check_table
 
 
 class Share:
@@ -91,7 +91,7 @@ class Graph(Wired):
         if isinstance(module, list | tuple):
             module = Sequential(*module)
         if not isinstance(module, Module):
-            raise wrong(f"the node {name!r} has {module!r:.60}, expected a Module", "nodes", name, 0)
+            raise wrong(f"the node {name!r} has {describe_no_module(module)}", "nodes", name, 0)
         self._sources[name] = names_in(sources)
         self._several_of[name] = not isinstance(sources, str)
         if not self._sources[name]:

@@ -1,9 +1,9 @@
 """One array of a table's arrays, and a table of one array's stretches."""
 
+from ..engine.tables import is_table_of_shapes
 from .concat import join, joined_shape, part
-from .engine.tables import is_table_of_shapes
-from .stretches import Layer, Part, Pick
-from .wiring import Wired, check_table
+from .concat_split import Layer, Part, Pick
+from .container import Wired, check_table
 
 
 class JoinTable(Wired):

@@ -1,9 +1,9 @@
 """A stretch of a net with a way around it: what is learnt there is only the difference."""
 
-from .meetings import Sum
-from .module import Module
+from ..core.module import Module
+from .container import Shape, plain_shape, tell_shape
+from .elementwise_merge import Sum
 from .sequential import Sequential
-from .wiring import Shape, plain_shape, tell_shape
 
 
 class Residual(Sequential):

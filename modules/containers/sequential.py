@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import overload
 
-from .module import Module
-from .wiring import Wired
+from ..core.module import Module, describe_no_module
+from .container import Wired
 
 
 class Sequential(Wired):
@@ -29,8 +29,7 @@ class Sequential(Wired):
     def append(self, module: Module) -> "Sequential":
         """Add a module at the end; returns self. TypeError if it is not a Module, ValueError if it stands in a net."""
         if not isinstance(module, Module):
-            hint = f"; write {module.__name__}(...)" if isinstance(module, type) else ""
-            raise TypeError(f"Sequential: element {len(self)} is {module!r}, expected a Module{hint}")
+            raise TypeError(f"Sequential: element {len(self)} is {describe_no_module(module)}")
         self._add_module(str(len(self)), module)
         return self
 

@@ -4,13 +4,13 @@
 taken apart when a net is compiled: only what joins or splits arrays moves numbers.
 """
 
+from ..core.module import Module
+from ..engine.tables import is_table_of_shapes
 from .concat import Branches, join, joined_shape, part
-from .engine.tables import is_table_of_shapes
-from .joining import gathered
-from .module import Module
+from .concat_split import Pick
+from .container import Shape, check_table, plain_shape, tell_shape
+from .join_split import gathered
 from .sequential import Sequential
-from .stretches import Pick
-from .wiring import Shape, check_table, plain_shape, tell_shape
 
 
 class ConcatTable(Branches):

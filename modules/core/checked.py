@@ -3,9 +3,9 @@
 Its name is a digest of all sources that the module's methods depend on, as it names compiled plans.
 """
 
-from .engine.cache import find_file, write_file
-from .engine.folders import readable_folders
-from .engine.sources import examine_class, is_ours
+from ..engine.cache import find_file, write_file
+from ..engine.folders import readable_folders
+from ..engine.sources import examine_class, is_ours
 from .module import Module
 
 

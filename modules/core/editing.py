@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
-from .joint import Joint
+from .internal import Joint
 from .module import Module
 
 What = str | type[Module]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .engine.locks import locked
-from .engine.stateful import Stateful, method_names
+from ..engine.locks import locked
+from ..engine.stateful import Stateful, method_names
 
 if TYPE_CHECKING:
     from .module import Module

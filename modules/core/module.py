@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .engine import calls
-from .engine.errors import explain_index
-from .engine.locks import locked, refuse_during_fit
-from .engine.stateful import plain_python
-from .engine.tables import changed, is_table_of_shapes
-from .holding import Holder
+from ..engine import calls
+from ..engine.errors import explain_index
+from ..engine.locks import locked, refuse_during_fit
+from ..engine.stateful import plain_python
+from ..engine.tables import changed, is_table_of_shapes
 from .modes import Mode, reads_training
+from .parameters import Holder
 from .sharing import first_of
 
 if TYPE_CHECKING:
-    from .drawing import Drawing, Format
-    from .summary import Summary
+    from ..display.drawing import Drawing, Format
+    from ..display.summary import Summary
 
 FLAGS = ("accumulate", "needs_grad_x")
 
@@ -216,7 +216,7 @@ class Module(Holder):
 
     def summary(self, input_shape: tuple[int, ...], optimizer=None) -> "Summary":
         """A table of path, module, output shape, parameters and memory for inputs of this shape (batch axis too)."""
-        from .summary import summary
+        from ..display.summary import summary
 
         return summary(self, input_shape, optimizer)
 
@@ -228,7 +228,7 @@ class Module(Holder):
         `net.graph("svg", (32, 1, 28, 28)).save("net.svg")` writes it; a notebook shows it.
         Errors: ValueError for another format, and where the modules, or net and loss, do not fit each other.
         """
-        from .drawing import draw
+        from ..display.drawing import draw
 
         return draw(self, format, input_shape, loss, target_shape)
 
@@ -251,3 +251,10 @@ class Module(Holder):
             first, *rest = text.split("\n") if child._modules else [text]
             lines += [f"  ({name}): {first}" + (f"  # {comment}" if comment else ""), *rest]
         return "\n".join([*lines, f")  # {self.parameter_count:,} parameters"])
+
+
+def describe_no_module(value: object) -> str:
+    """For errors: what stands where a Module is expected, and how to make one of a class."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}, expected a Module; write {value.__name__}(...)"
+    return f"{value!r:.60}, expected a Module"

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .engine.locks import exclusive
-from .engine.stateful import Stateful, in_plain_python, method_names, refuse_modules_in
-from .initializers import new_key
+from ..engine.locks import exclusive
+from ..engine.stateful import Stateful, in_plain_python, method_names, refuse_modules_in
+from ..initializers.initializers import new_key
 from .parameter import Buffer, Counter, Parameter, flatten
 from .sharing import part, point_at, refuse_ties_between_nets, retie, tie, untied
 from .tree import Tree

@@ -8,11 +8,11 @@ import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .engine.locks import join_locks
+from ..engine.locks import join_locks
 
 if TYPE_CHECKING:
-    from .holding import Holder
     from .module import Module
+    from .parameters import Holder
 
 
 class Tie:

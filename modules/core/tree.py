@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .engine.locks import join_locks
-from .engine.stateful import Stateful
+from ..engine.locks import join_locks
+from ..engine.stateful import Stateful
 from .sharing import retie
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from ..core.module import Module
 from ..engine.stateful import plain_python
-from ..loss import Loss
-from ..module import Module
+from ..losses.loss import Loss
 from .differences import SHORT, Differences, evaluate, largest
 from .supported import has_curvature, has_method
 from .tangent import jvp, place_direction, vjp

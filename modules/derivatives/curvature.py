@@ -6,10 +6,10 @@ the forward and backward pass is followed by its own change (see passes.py).
 
 import numpy as np
 
+from ..core.module import Module
 from ..engine.calls import as_input
 from ..engine.locks import join_locks, locked
-from ..loss import Loss
-from ..module import Module
+from ..losses.loss import Loss
 from .passes import Passes
 from .tangent import Program, checked_input, kept, place_direction, shaped
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.module import FLAGS, Module
 from ..engine import plan
-from ..module import FLAGS, Module
 
 SHORT, LONG = 2e-6, 4e-4
 AGREE = 1e-7  # of the largest element: up to here the short steps' estimate confirms the long ones'

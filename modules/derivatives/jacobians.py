@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from ..core.module import Module
 from ..engine.locks import exclusive
-from ..module import Module
 from .tangent import checked_input, jvp, shaped, vjp
 
 Of = Literal["x", "parameters"]

@@ -6,10 +6,10 @@ R{fprop} = jvp for each fprop, and rbprop, R{bprop}, for each bprop. So containe
 
 from typing import Any
 
+from ..core.internal import Joint
+from ..core.module import Module
 from ..engine.operations import Operation, Operations
-from ..joint import Joint
-from ..loss import Loss
-from ..module import Module
+from ..losses.loss import Loss
 from .differences import Differences
 from .supported import has_curvature, has_method, is_locally_linear
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ..elementwise import Elementwise
-from ..loss_bases import ElementwiseLoss, SampleLoss
-from ..module import Module
+from ..core.module import Module
+from ..layers.activations.elementwise import Elementwise
+from ..losses.loss_bases import ElementwiseLoss, SampleLoss
 
 PARTS: dict[str, list[tuple[type, str, tuple[str, ...]]]] = {  # what the bases' own methods are made of
     "rbprop": [(Elementwise, "second_derivative", ("function", "derivative"))],

@@ -4,13 +4,13 @@ from functools import cached_property
 
 import numpy as np
 
+from ..core.module import FLAGS, Module
+from ..core.sharing import retie
 from ..engine.calls import as_input, check_input, kind_of, make_writable
 from ..engine.locks import exclusive
 from ..engine.operations import Operation, modules_of, prune
 from ..engine.plan import Function, Plan
 from ..engine.stateful import in_plain_python, jit_disabled, plain_python
-from ..module import FLAGS, Module
-from ..sharing import retie
 from .differences import Differences, place_of
 from .passes import Passes
 

@@ -8,8 +8,8 @@ from math import prod
 
 import numpy as np
 
-from .engine.stateful import plain_python
-from .module import Module
+from ..core.module import Module
+from ..engine.stateful import plain_python
 
 Product = tuple[int, int, int]  # rows, inner, columns
 Shapes = dict[Module, tuple[tuple[int, ...], tuple[int, ...]]]

@@ -8,16 +8,16 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
-from .engine.folders import expand_path
-from .engine.operations import Operations
-from .engine.tables import changed, leaves, like
-from .joint import Joint
-from .loss import Loss
-from .module import Module
-from .multi_loss import LossPart, MultiLoss
-from .sharing import first_of
-from .stretches import Pick, Slot
-from .wiring import Shape, Wired
+from ..containers.concat_split import Pick, Slot
+from ..containers.container import Shape, Wired
+from ..core.internal import Joint
+from ..core.module import Module
+from ..core.sharing import first_of
+from ..engine.folders import expand_path
+from ..engine.operations import Operations
+from ..engine.tables import changed, leaves, like
+from ..losses.loss import Loss
+from ..losses.multi_loss import LossPart, MultiLoss
 
 Format = Literal["svg", "dot", "mermaid"]
 

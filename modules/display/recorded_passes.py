@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from ..modules.engine.operations import Operation, Operations
-from ..modules.engine.plan import Function, Plan
-from ..modules.engine.stateful import jit_disabled, plain_python
-from ..modules.joint import Joint
-from ..modules.module import Module
+from ..core.internal import Joint
+from ..core.module import Module
+from ..engine.operations import Operation, Operations
+from ..engine.plan import Function, Plan
+from ..engine.stateful import jit_disabled, plain_python
 
 
 def leaves(net: Module) -> list[Module]:

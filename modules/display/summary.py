@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .engine.operations import Operations, prune
-from .engine.stateful import plain_python
-from .engine.tables import changed, leaves, shape_of
-from .gradient_report import table
-from .joint import Joint
+from ..core.internal import Joint
+from ..core.text_table import format_table
+from ..engine.operations import Operations, prune
+from ..engine.stateful import plain_python
+from ..engine.tables import changed, leaves, shape_of
 
 if TYPE_CHECKING:
-    from .module import Module
+    from ..core.module import Module
 
 
 class Summary(str):
@@ -42,7 +42,7 @@ def summary(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> S
     if any(each["kept"] is not None or each["grad_x"] is not None for each in found["modules"]):
         lines += [f"memory of a training step {size_text(sum(parts.values()))}:"]
         lines += ["  " + ", ".join(f"{name} {size_text(count)}" for name, count in parts.items())]
-    return Summary("\n".join([*table(rows), *lines]))
+    return Summary("\n".join([*format_table(rows), *lines]))
 
 
 def summary_figures(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> dict[str, Any]:

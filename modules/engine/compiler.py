@@ -19,8 +19,8 @@ from numba.core.extending import intrinsic
 from numba.core.registry import cpu_target
 from numba.core.untyped_passes import IRProcessing
 
-from ..kernels.elementary import REPLACED
-from ..kernels.kernel import ApartLowering, InnerLowering, QuickCompiler, lower_by
+from ..compiler.kernel import ApartLowering, InnerLowering, QuickCompiler, lower_by
+from ..kernels.elementary_functions import REPLACED
 from ..kernels.reductions import NAMES, reduction
 from .dependencies import function_digest, is_versioned
 from .state import StateType

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from numba import _helperlib
 
-from ..kernels.bounds import AXIS, FAILED, INDEX, OPERATION, REPORT, SIZE
+from ..compiler.bounds_check import AXIS, FAILED, INDEX, OPERATION, REPORT, SIZE
 from .compiler import checked, is_users
 from .state import State, StateType, offer_method
 from .stateful import Stateful, fits, method_names

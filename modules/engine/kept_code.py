@@ -14,10 +14,10 @@ from numba.core.compiler import CompileResult, compile_result
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
-from ..kernels.environments import load_environment
-from ..kernels.kernel import KERNELS
-from ..kernels.libraries import MACHINE_CODE, KeptLibrary, load_machine_code, refers_to_this_process
-from ..kernels.translation import translation
+from ..compiler.code_library import MACHINE_CODE, KeptLibrary, load_machine_code, refers_to_this_process
+from ..compiler.environments import load_environment
+from ..compiler.kernel import KERNELS
+from ..compiler.llvm_worker import translation
 from . import cache
 from .dependencies import Dependencies
 from .sources import digest, package_digest, settings_digest

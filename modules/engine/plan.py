@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
 
-from ..kernels.translation import translation
+from ..compiler.llvm_worker import translation
 from . import cache
 from .compiler import compiled_method, free
 from .dependencies import names

@@ -17,9 +17,9 @@ from numba.core.types import (
     uint64,
 )
 
+from ..compiler.bounds_check import note_operation
+from ..compiler.kernel import EntryCompiler
 from ..kernels import gather as kernels
-from ..kernels.bounds import note_operation
-from ..kernels.kernel import EntryCompiler
 from . import compiler
 from .compiler import OPTIONS, compiled, compiled_method
 from .index_check import checked_kind

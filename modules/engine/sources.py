@@ -17,7 +17,7 @@ import llvmlite
 import numba
 import numpy as np
 
-from ..kernels.instruction_set import VECTOR_BYTES
+from ..compiler.instruction_set import VECTOR_BYTES
 from .dependencies import Dependencies, is_dunder, names, plain_function
 
 PACKAGE = Path(__file__).resolve().parents[1]

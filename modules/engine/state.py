@@ -24,7 +24,7 @@ from numba.core.runtime import _nrt_python
 from numba.core.typing.templates import AttributeTemplate
 from numba.np.numpy_support import as_dtype
 
-from ..kernels.kernel import InnerCompiler
+from ..compiler.kernel import InnerCompiler
 
 WORD = 8
 

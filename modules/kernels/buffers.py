@@ -7,7 +7,7 @@ from numba.cpython.unsafe.tuple import tuple_setitem
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import _empty_nd_impl, populate_array
 
-from .kernel import kernel
+from ..compiler.kernel import kernel
 
 LINE = 64  # bytes of a line of the cache
 

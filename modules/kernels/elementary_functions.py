@@ -4,7 +4,7 @@ The C library's functions are calls, one number each: a loop of them is 5 to 20 
 `np.exp`, `np.log`, `np.tanh`, `np.expm1` and `np.log1p` mean these functions.
 
 Numerics: at most 2 units in the last place over the whole range of float32 and float64, sigmoid 2.5 (tests/modules/
-test_elementary.py); infinities, NaN, signed zeros and subnormal numbers as IEEE 754 and C have them.
+kernels/test_elementary.py); infinities, NaN, signed zeros and subnormal numbers as IEEE 754 and C have them.
 Source: Moshier, Methods and Programs for Mathematical Functions (1989), the Cephes library's coefficients; the argument
 reduction of Cody and Waite, Software Manual for the Elementary Functions (1980).
 """
@@ -14,8 +14,8 @@ import math
 import numpy as np
 from llvmlite import ir
 
-from .coefficients import LN2_HIGH, LN2_LOW, TABLES
-from .number import MANTISSA, Number, compiled_form, compiled_with_setting, from_integer, power_of_two
+from .polynomial_coefficients import LN2_HIGH, LN2_LOW, TABLES
+from .scalar_math import MANTISSA, Number, compiled_form, compiled_with_setting, from_integer, power_of_two
 
 
 def reduced_exp(x: Number):

@@ -5,7 +5,7 @@ Means are sums of differences from a first number, so that one far from zero cos
 
 import numpy as np
 
-from .kernel import apart
+from ..compiler.kernel import apart
 from .sums import BLOCK, as_double, dot, sum_of, sum_of_differences, sum_of_squares
 
 SMALL, LARGE = 1e-30, 1e38  # a float32 sum of squares between them has all its digits

@@ -11,7 +11,7 @@ import math
 import numba
 import numpy as np
 
-from .kernel import kernel
+from ..compiler.kernel import kernel
 
 MASK, HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 MULTIPLIER_0, MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)

@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .kernel import kernel
+from ..compiler.kernel import kernel
 
 
 class Number:

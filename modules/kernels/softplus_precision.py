@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .elementary import sigmoid, softplus
+from .elementary_functions import sigmoid, softplus
 
 EDGE = 3.059023205018258e-07  # exp(-15)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
-from .tiles import on_stack
+from .matmul.micro_kernels import on_stack
 
 BLOCK = 1024  # numbers
 ROWS, COLUMNS = 256, 4096  # of a block of a matrix

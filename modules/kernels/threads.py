@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .kernel import kernel
+from ..compiler.kernel import kernel
 
 # Words of the control block; those that several threads write lie in cache lines of their own.
 LENT, HELPERS, SESSION, OWNER, LIMIT, DONE, NEXT = 0, 8, 16, 24, 32, 40, 64

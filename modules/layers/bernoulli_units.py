@@ -7,17 +7,17 @@ from typing import Literal
 
 import numpy as np
 
-from .concat import join, joined_shape, part
+from ..containers.concat import join, joined_shape, part
+from ..containers.container import Wired, plain_shape, tell_shape
+from ..containers.sequential import Sequential
+from ..core.internal import Joint
+from ..core.module import Module
+from ..kernels.buffers import flat, reuse, reuse_like
+from ..kernels.elementary_functions import sigmoid
+from ..kernels.philox import uniform
+from ..kernels.softplus_precision import binary_cost
 from .gaussian_sample import check_word
-from .joint import Joint
-from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.elementary import sigmoid
-from .kernels.philox import uniform
-from .kernels.precision import binary_cost
-from .module import Module
 from .noise import EVALUATION, Noise
-from .sequential import Sequential
-from .wiring import Wired, plain_shape, tell_shape
 
 
 class Draw(Noise, Joint):

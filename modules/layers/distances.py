@@ -5,15 +5,15 @@ For both, the gradients are those of the squared distances q[n, j] = |x[n] - w[j
 
 import numpy as np
 
-from .initializers import Initializer, PyTorchUniform, get_generator
-from .kernels.buffers import as_rows, reuse, reuse_like
-from .kernels.kernel import apart
-from .kernels.products import product
-from .kernels.statistics import LARGE, SMALL
-from .kernels.sums import as_double, sum_of
-from .module import Module
-from .parameter import Parameter
-from .sizes import check_sizes, mapped_shape
+from ..compiler.kernel import apart
+from ..core.module import Module
+from ..core.parameter import Parameter
+from ..core.shapes import check_sizes, mapped_shape
+from ..initializers.initializers import Initializer, PyTorchUniform, get_generator
+from ..kernels.buffers import as_rows, reuse, reuse_like
+from ..kernels.matmul.gemm import product
+from ..kernels.moments import LARGE, SMALL
+from ..kernels.sums import as_double, sum_of
 
 
 class Euclidean(Module):

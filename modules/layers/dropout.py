@@ -5,10 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.philox import normal, uniform
+from ..core.shapes import image_shape
+from ..kernels.buffers import flat, reuse, reuse_like
+from ..kernels.philox import normal, uniform
 from .noise import Noise
-from .sizes import image_shape
 
 SATURATION = -1.7580993408473766  # where SELU ends on the left: -1.0507 x 1.6733
 

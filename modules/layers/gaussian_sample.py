@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from .kernels.buffers import as_rows, reuse, reuse_like
-from .kernels.elementary import sigmoid, softplus
-from .kernels.philox import normal
+from ..kernels.buffers import as_rows, reuse, reuse_like
+from ..kernels.elementary_functions import sigmoid, softplus
+from ..kernels.philox import normal
 from .noise import EVALUATION, Noise
 
 Scale = Literal["log_variance", "softplus"]

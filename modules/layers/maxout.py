@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from .initializers import Initializer, PyTorchUniform
-from .kernels.buffers import as_rows, flat, reuse, reuse_like
-from .kernels.products import add_to_rows, product, sum_rows
-from .module import Module
-from .parameter import Parameter
-from .sizes import check_sizes, mapped_shape
+from ..core.module import Module
+from ..core.parameter import Parameter
+from ..core.shapes import check_sizes, mapped_shape
+from ..initializers.initializers import Initializer, PyTorchUniform
+from ..kernels.buffers import as_rows, flat, reuse, reuse_like
+from ..kernels.matmul.gemm import add_to_rows, product, sum_rows
 
 
 class Maxout(Module):

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from .initializers import new_key
-from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.philox import normal, uniform
-from .module import Module
-from .parameter import Counter
+from ..core.module import Module
+from ..core.parameter import Counter
+from ..initializers.initializers import new_key
+from ..kernels.buffers import flat, reuse, reuse_like
+from ..kernels.philox import normal, uniform
 
 EVALUATION = 2**62  # the step whose numbers evaluation draws, where it draws any: the same in each run
 

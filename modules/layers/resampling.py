@@ -5,9 +5,9 @@ from typing import Literal
 
 import numpy as np
 
-from .kernels.buffers import reuse, reuse_like
-from .module import Module
-from .sizes import Sizes, check_sizes, image_shape, image_sizes, plain
+from ..core.module import Module
+from ..core.shapes import Sizes, check_sizes, image_shape, image_sizes, plain
+from ..kernels.buffers import reuse, reuse_like
 
 
 class ZeroPad2d(Module):

@@ -2,9 +2,9 @@
 
 import math
 
-from .kernels.buffers import flat
-from .module import Module
-from .sizes import element_sizes
+from ..core.module import Module
+from ..core.shapes import element_sizes
+from ..kernels.buffers import flat
 
 
 class Flatten(Module):

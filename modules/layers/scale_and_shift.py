@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.products import sum_rows
-from .kernels.statistics import scaled
-from .kernels.sums import column_products, dot
-from .module import Module
-from .parameter import Parameter
-from .sizes import element_sizes, ending_shape
+from ..core.module import Module
+from ..core.parameter import Parameter
+from ..core.shapes import element_sizes, ending_shape
+from ..kernels.buffers import flat, reuse, reuse_like
+from ..kernels.matmul.gemm import sum_rows
+from ..kernels.moments import scaled
+from ..kernels.sums import column_products, dot
 
 
 class Add(Module):

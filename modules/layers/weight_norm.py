@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from .initializers import Initializer, PyTorchUniform
-from .kernels.buffers import as_rows, reuse, reuse_like
-from .kernels.norms import unit_rows, unit_rows_bprop, unit_rows_rbprop
-from .kernels.products import add_to_rows, product, sum_rows
-from .kernels.sums import dot
-from .module import Module
-from .parameter import Parameter
-from .sizes import check_sizes, mapped_shape
+from ..core.module import Module
+from ..core.parameter import Parameter
+from ..core.shapes import check_sizes, mapped_shape
+from ..initializers.initializers import Initializer, PyTorchUniform
+from ..kernels.buffers import as_rows, reuse, reuse_like
+from ..kernels.matmul.gemm import add_to_rows, product, sum_rows
+from ..kernels.norms import unit_rows, unit_rows_bprop, unit_rows_rbprop
+from ..kernels.sums import dot
 
 
 class Cosine(Module):

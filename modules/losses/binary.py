@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from ..kernels.buffers import flat, reuse, reuse_like
+from ..kernels.elementary_functions import sigmoid, softplus
+from ..kernels.sample_weights import fill_scales
+from ..kernels.softplus_precision import binary_cost
+from ..kernels.sums import as_double
 from .distributions import Bernoulli
-from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.elementary import sigmoid, softplus
-from .kernels.precision import binary_cost
-from .kernels.sums import as_double
-from .kernels.weights import fill_scales
 from .loss import Loss, Reduction, at_least, refuse_targets, weights_of_classes
 from .loss_bases import ElementwiseLoss
 

@@ -2,15 +2,15 @@
 
 import numpy as np
 
+from ..core.module import Module
+from ..core.parameter import Parameter
+from ..kernels.buffers import as_rows, reuse, reuse_like
+from ..kernels.elementary_functions import softplus
+from ..kernels.sample_weights import fill_scales
+from ..kernels.softplus_precision import gaussian_changes, log_softplus, softplus_ratio
+from ..kernels.sums import as_double
 from .distributions import Gaussian
-from .kernels.buffers import as_rows, reuse, reuse_like
-from .kernels.elementary import softplus
-from .kernels.precision import gaussian_changes, log_softplus, softplus_ratio
-from .kernels.sums import as_double
-from .kernels.weights import fill_scales
 from .loss import Loss, Reduction, at_least
-from .module import Module
-from .parameter import Parameter
 
 
 class GaussianNLL(Loss):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .kernels.buffers import as_rows, flat, reuse, reuse_like
-from .kernels.class_axis import class_axis_of, copy_from_rows, copy_to_rows
+from ..kernels.buffers import as_rows, flat, reuse, reuse_like
+from ..kernels.class_axis import class_axis_of, copy_from_rows, copy_to_rows
 from .loss import Loss, Reduction, refuse_targets, weights_of_classes
 
 

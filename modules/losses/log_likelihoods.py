@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
+from ..kernels.buffers import flat, reuse
+from ..kernels.sample_weights import fill_label_scales, weight_of
+from ..kernels.sums import as_double
 from .distributions import Categorical, Poisson
-from .kernels.buffers import flat, reuse
-from .kernels.sums import as_double
-from .kernels.weights import fill_label_scales, weight_of
 from .label_loss import LabelLoss
 from .loss import Reduction, at_least, refuse_targets
 from .loss_bases import ElementwiseLoss, SampleLoss

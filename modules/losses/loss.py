@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from .module import Module
+from ..core.module import Module
 
 Reduction = Literal["mean", "sum"]
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.sums import BLOCK, as_double
-from .kernels.weights import fill_scales
+from ..kernels.buffers import flat, reuse, reuse_like
+from ..kernels.sample_weights import fill_scales
+from ..kernels.sums import BLOCK, as_double
 from .loss import Loss, Reduction
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from .kernels.buffers import reuse
-from .kernels.elementary import sigmoid, softplus
-from .kernels.sums import as_double
-from .kernels.weights import fill_label_scales, weight_of
+from ..kernels.buffers import reuse
+from ..kernels.elementary_functions import sigmoid, softplus
+from ..kernels.sample_weights import fill_label_scales, weight_of
+from ..kernels.sums import as_double
 from .label_loss import LabelLoss
 from .loss import Reduction, at_least, refuse_targets
 from .loss_bases import ElementwiseLoss

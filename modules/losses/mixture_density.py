@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from ..kernels.buffers import reuse, reuse_like
+from ..kernels.elementary_functions import softplus
+from ..kernels.softmax import log_mass, log_share, log_sum_exp
+from ..kernels.softplus_precision import gaussian_changes, log_softplus, softplus_ratio
 from .distributions import Mixture
-from .kernels.buffers import reuse, reuse_like
-from .kernels.elementary import softplus
-from .kernels.precision import gaussian_changes, log_softplus, softplus_ratio
-from .kernels.softmax import log_mass, log_share, log_sum_exp
 from .loss import Reduction
 from .loss_bases import SampleLoss
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .engine.stateful import method_names
-from .kernels.buffers import reuse, reuse_like
+from ..engine.stateful import method_names
+from ..kernels.buffers import reuse, reuse_like
 from .loss import Loss, at_least, refuse_targets
 
 Columns = int | str | list[int]

@@ -6,8 +6,8 @@ to y (N, 2, D) sends both through the same weights.
 
 import numpy as np
 
-from .kernels.norms import largest_size
-from .kernels.sums import as_double, exact_ratio
+from ..kernels.norms import largest_size
+from ..kernels.sums import as_double, exact_ratio
 from .loss import Reduction, at_least, refuse_targets
 from .loss_bases import SampleLoss
 

@@ -4,10 +4,10 @@ from typing import Literal
 
 import numpy as np
 
-from .kernels.buffers import reuse, reuse_like
-from .kernels.sums import as_double, dot, sum_of
+from ..core.parameter import Buffer
+from ..kernels.buffers import reuse, reuse_like
+from ..kernels.sums import as_double, dot, sum_of
 from .loss import Loss, at_least
-from .parameter import Buffer
 
 
 class Reinforce(Loss):

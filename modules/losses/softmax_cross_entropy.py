@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from ..kernels.buffers import reuse
+from ..kernels.sample_weights import fill_label_scales, fill_scales, weight_of
+from ..kernels.softmax import exp_row, log_mass, log_share
+from ..kernels.sums import as_double, dot
 from .distributions import Categorical
-from .kernels.buffers import reuse
-from .kernels.softmax import exp_row, log_mass, log_share
-from .kernels.sums import as_double, dot
-from .kernels.weights import fill_label_scales, fill_scales, weight_of
 from .label_loss import LabelLoss
 from .loss import Reduction
 

@@ -4,11 +4,11 @@ from typing import Literal
 
 import numpy as np
 
+from ..kernels.buffers import flat
+from ..kernels.elementary_functions import sigmoid, softplus
+from ..kernels.softplus_precision import binary_cost, log_softplus, ratio_slope, softplus_ratio
+from ..layers.gaussian_sample import HIGHEST, Scale, check_word
 from .distributions import Bernoulli, Gaussian
-from .gaussian_sample import HIGHEST, Scale, check_word
-from .kernels.buffers import flat
-from .kernels.elementary import sigmoid, softplus
-from .kernels.precision import binary_cost, log_softplus, ratio_slope, softplus_ratio
 from .loss import Reduction, at_least, refuse_targets
 from .loss_bases import SampleLoss
 

@@ -13,14 +13,14 @@ from bprop.trainers import Trainer
 from bprop.trainers.callbacks import Checkpoint
 from bprop.trainers.callbacks.csv_log import CsvLog
 from bprop.trainers.cli import main
-from bprop.trainers.comparison import compare_runs
 from bprop.trainers.configs import load_config
-from bprop.trainers.dry_run import dry_run
-from bprop.trainers.inference import evaluate_run, predict_run
-from bprop.trainers.new_module import new_module
-from bprop.trainers.resumed_runs import replay_run, resume_run
-from bprop.trainers.runs import train_config
-from bprop.trainers.weights import read_weights
+from bprop.trainers.files.weights_file import read_weights
+from bprop.trainers.runs.compare import compare_runs
+from bprop.trainers.runs.dry_run import dry_run
+from bprop.trainers.runs.inference import evaluate_run, predict_run
+from bprop.trainers.runs.resume import replay_run, resume_run
+from bprop.trainers.runs.run_folder import train_config
+from bprop.trainers.tools.module_template import new_module
 
 CONFIG = """
 dataset: Iris

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.paths import expand_path
-from ..checkpoints import numbered
-from ..durable import inner_folder, write_durably
+from ..files.atomic_files import inner_folder, write_durably
+from ..files.checkpoints import numbered
+from ..files.weights_file import weights_file
 from ..metrics import larger_is_better
-from ..weights import weights_file
 from .callback import Callback
 
 BEST, BEST_FILE = "best", re.compile(r"epoch-([1-9]\d*)\.safetensors")

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from ...datasets.paths import expand_path
-from ..durable import append, write_durably
+from ..files.atomic_files import append, write_durably
 from .callback import Callback
 
 

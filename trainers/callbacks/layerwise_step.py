@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from ..modules.engine.calls import as_input
-from ..modules.gradient_report import table
-from ..modules.joint import Joint
-from ..modules.loss import Loss
-from ..modules.module import Module
-from .optimizers import Optimizer
-from .watched import Watched
+from ...modules.core.internal import Joint
+from ...modules.core.module import Module
+from ...modules.core.text_table import format_table
+from ...modules.display.recorded_passes import Watched
+from ...modules.engine.calls import as_input
+from ...modules.losses.loss import Loss
+from ..optimizers import Optimizer
 
 COLUMNS = ("path", "module", "output", "grad_output", "parameters", "gradients")
 
@@ -59,7 +59,7 @@ class Step:
     def __str__(self) -> str:
         rows = [("module", "", "largest output", "gradient of it", "parameter", "its gradient"), *self.rows()]
         loss = "not reached" if self.loss is None else f"{self.loss:g}"
-        return "\n".join([*table(rows), f"loss {loss}", self.trouble or "all values are finite"])
+        return "\n".join([*format_table(rows), f"loss {loss}", self.trouble or "all values are finite"])
 
 
 def largest(arrays) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from ...datasets.paths import expand_path
-from ..by_hand import Step, step_by_hand
-from ..checkpoints import write_checkpoint
-from ..durable import inner_folder
+from ..files.atomic_files import inner_folder
+from ..files.checkpoints import write_checkpoint
 from ..optimizers import FullBatch
 from .callback import Callback
+from .layerwise_step import Step, step_by_hand
 
 FOLDER = "failure"  # in the run folder
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from ...datasets import epoch_order
 from ...datasets.paths import expand_path
-from ..by_hand import Stage, step_by_hand
-from ..durable import append, write_durably
-from ..loop import weights_of
+from ..files.atomic_files import append, write_durably
 from ..optimizers import FullBatch
 from .callback import Callback
+from .layerwise_step import Stage, step_by_hand
+from .sample_weights import cast_sample_weights
 
 COLUMNS = ("epoch", "module", "output", "dead", "grad_output", "weight", "grad_weight", "update_ratio")
 
@@ -71,7 +71,7 @@ def probe(trainer, samples: int) -> list[Stage]:
         optimizer = trainer.optimizer.copy()
         optimizer.attach(net)
         optimizer.load_state_dict(trainer.optimizer.state_dict())
-    data, weights = trainer.data, weights_of(trainer.data, loss)
+    data, weights = trainer.data, cast_sample_weights(trainer.data, loss)
     rows = epoch_order(len(data), seed=trainer.seed, epoch=0)[:samples]
     batch = (*data[rows], *([] if weights is None else [weights[rows]]))
     return step_by_hand(net.train(), loss, optimizer, *batch).stages

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.paths import expand_path
-from ..durable import inner_folder
+from ..files.atomic_files import inner_folder
 from .callback import Callback
 
 

@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from ..guess import did_you_mean
+from ..files.suggest import did_you_mean
 from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED, STOPPED_FOR_NOW, exits
 from .output import plain_output
 
@@ -97,7 +97,7 @@ def _guarded(arguments: argparse.Namespace) -> int:
         status = _status(error)
         if status is None:
             raise
-        from ..memory import told
+        from ..configs.memory_limit import told
 
         print(_message("bprop: error:", told(error) or type(error).__name__, error), file=sys.stderr)
         return status
@@ -119,7 +119,7 @@ def _imports(arguments: argparse.Namespace) -> contextlib.AbstractContextManager
 @contextlib.contextmanager
 def _asking() -> Iterator[None]:
     """Within this context whoever sits at the terminal is asked before a run folder's code is run."""
-    from .. import trust
+    from ..runs import trust
 
     trust.ask = _ask
     try:
@@ -140,7 +140,7 @@ def _memory(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[
     """The context in which no more memory is taken than is left, for the commands that build nets and read data."""
     if arguments.command in ("new", "schema", "completion"):
         return contextlib.nullcontext()
-    from ..memory import within_free_memory
+    from ..configs.memory_limit import within_free_memory
 
     return within_free_memory()
 
@@ -159,7 +159,7 @@ def _status(error: Exception) -> int | None:
         ("bprop.datasets", "bprop.trainers")
     ):
         return BAD_USAGE
-    from ..loop import TrainingError
+    from ..training.minibatches import TrainingError
 
     return FAILED if isinstance(error, TrainingError) else None
 

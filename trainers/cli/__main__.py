@@ -2,7 +2,7 @@
 
 import sys
 
-from ..following import follow_parent
+from ..runs.parent_watch import follow_parent
 from . import main
 
 if __name__ == "__main__":

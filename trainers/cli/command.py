@@ -124,7 +124,7 @@ def print_json(value: Any) -> None:
     """A value as indented JSON, with words for NaN and infinity."""
     import json
 
-    from ..runs import finite
+    from ..runs.run_folder import finite
 
     print(json.dumps(finite(value), indent=2))
 

@@ -22,7 +22,7 @@ def add_to(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table."""
-    from ..comparison import compare_runs
+    from ..runs.compare import compare_runs
 
     found = compare_runs(arguments.runs)
     if arguments.json:

@@ -31,8 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..configs import load_config
 
     config = load_config(arguments.config, arguments.overrides)
-    from ..differences import differences_of, draw_differences
-    from ..notice import said_if_slow
+    from ..tools.finite_differences import differences_of, draw_differences
+    from ..training.progress import said_if_slow
 
     with said_if_slow("compiling the net in float64 and in float32", quiet=arguments.quiet):
         found = differences_of(config)

@@ -32,7 +32,7 @@ def add_to(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate."""
-    from ..inference import evaluate_run
+    from ..runs.inference import evaluate_run
 
     figures = evaluate_run(
         arguments.run, arguments.overrides, arguments.part, arguments.weights, other_data=arguments.other_data

@@ -36,7 +36,7 @@ def add_to(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the files and say what each is for."""
-    from ..new_module import new_module
+    from ..tools.module_template import new_module
 
     path, test, config = new_module(arguments.name, arguments.folder, arguments.kind)
     if arguments.json:

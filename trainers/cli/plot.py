@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..guess import did_you_mean
+from ..files.suggest import did_you_mean
 from .command import OK, command, path_argument, print_json, takes_imports, takes_json
 
 DESCRIPTION = """\

@@ -43,9 +43,9 @@ def add_to(commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Predict."""
     from ...datasets.paths import expand_path
-    from ..durable import encoded
-    from ..inference import predict_run
-    from ..runs import config_of
+    from ..files.atomic_files import encoded
+    from ..runs.inference import predict_run
+    from ..runs.run_folder import config_of
 
     config_of(arguments.run)  # before it waits for what comes in
     if arguments.input == "-" and sys.stdin is None:  # closed by whoever started this process

@@ -38,8 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..configs import load_config
 
     config = load_config(arguments.config, arguments.overrides)
-    from ..profile import profile_config
-    from ..profile_picture import draw_profile
+    from ..tools.profile import profile_config
+    from ..tools.profile_plot import draw_profile
 
     found = profile_config(config)
     if arguments.json:

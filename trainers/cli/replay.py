@@ -26,7 +26,7 @@ def add_to(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table of the step."""
-    from ..resumed_runs import replay_run
+    from ..runs.resume import replay_run
 
     step, expected = replay_run(arguments.run)
     if arguments.json:

@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Resume a run, or say that it is finished."""
     if arguments.same_bits:
         go_on_with_same_bits(arguments)
-    from ..resumed_runs import resume_run
+    from ..runs.resume import resume_run
 
     summary, over = resume_run(arguments.run, arguments.overrides, quiet=arguments.quiet)
     if over:
@@ -73,8 +73,8 @@ def go_on_with_same_bits(arguments: argparse.Namespace) -> None:
 
     Errors: ValueError where this processor lacks some of it.
     """
-    from ..resumed_runs import recorded_instruction_set
-    from ..versions import difference, environment_for, instruction_set
+    from ..files.versions import difference, environment_for, instruction_set
+    from ..runs.resume import recorded_instruction_set
 
     recorded = recorded_instruction_set(arguments.run)
     if recorded is None or not difference(recorded, instruction_set()):

@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..configs import load_config
 
     config = load_config(arguments.config, arguments.overrides)
-    from ..warmup import BATCH_SIZE
+    from ..tools.warmup import BATCH_SIZE
 
     experiment = config.build()
     batch_size = experiment.settings.get("batch_size", BATCH_SIZE)
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     experiment.optimizer.attach(experiment.model)
     shape = (batch_size, *experiment.dataset.input_shape)
     if arguments.json:
-        from ...modules.summary import summary_figures
+        from ...modules.display.summary import summary_figures
 
         figures = summary_figures(experiment.model, shape, experiment.optimizer)
         print_json(figures | {"augment": [augment.label() for augment in experiment.augment]})

@@ -67,7 +67,7 @@ def add_to(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train them all, and print the table."""
-    from ..sweeps import DONE, STOPPED, WAITING, ranked, results_table, runs_of, train_sweep
+    from ..runs.sweep import DONE, STOPPED, WAITING, ranked, results_table, runs_of, train_sweep
 
     config, runs = runs_of(arguments.config, arguments.overrides)
     if not arguments.dry_run:

@@ -68,11 +68,11 @@ def run(arguments: argparse.Namespace) -> int:
             print(written({"sweep": config.sweep.written}), end="")
         return OK
     if arguments.dry_run:
-        from ..dry_run import dry_run
+        from ..runs.dry_run import dry_run
 
         print_figures(dry_run(config, arguments.run), arguments.json)
         return OK
-    from ..runs import train_config
+    from ..runs.run_folder import train_config
 
     summary = train_config(config, run=arguments.run, quiet=arguments.quiet)
     print_figures(summary, arguments.json)

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..configs import load_config
 
     config = load_config(arguments.config, arguments.overrides)
-    from ..warmup import warm_up
+    from ..tools.warmup import warm_up
 
     found = warm_up(config)
     if arguments.json:

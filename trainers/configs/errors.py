@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from ..guess import did_you_mean
+from ..files.suggest import did_you_mean
 
 __all__ = ["ConfigError", "Path", "Place", "Problem", "did_you_mean", "join", "shown"]
 

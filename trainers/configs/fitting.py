@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+from ...modules.display.summary import output_shapes, size_text
 from ...modules.engine.tables import shapes_in
-from ...modules.summary import output_shapes, size_text
-from ..memory import free_memory
 from ..schedules.setting import find_settings
 from .errors import ConfigError
+from .memory_limit import free_memory
 from .specs import Spec
 
 __all__ = [

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..modules.summary import size_text
+from ...modules.display.summary import size_text
 
 try:
     import resource

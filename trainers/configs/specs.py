@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any
 
-from ...modules.module_check import is_own_file
-from ..memory import too_large
+from ...modules.checks.module_check import is_own_file
 from .errors import ConfigError, Path, Place, Problem
+from .memory_limit import too_large
 from .nodes import Entries, Items, Node
 from .signatures import Accepted
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
-from .durable import DEEPEST, depth, write_durably
+from .atomic_files import DEEPEST, depth, write_durably
 
 FORMAT, VERSION = "bprop checkpoint", 1
 KEPT = 2  # the newest and the one before

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..datasets import ArrayDataset, Dataset
-from .durable import write_json
+from ...datasets import ArrayDataset, Dataset
+from .atomic_files import write_json
 
 WHOLE = 2**28  # bytes: inputs up to that size count wholly,
 SPREAD = 2**24  # larger ones by so many bytes of rows, evenly spread

@@ -7,7 +7,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_info
 
-from ..modules.kernels import instruction_set as machine
+from ...modules.compiler import instruction_set as machine
 
 PACKAGES = ("bprop", "numpy", "numba", "scipy")
 

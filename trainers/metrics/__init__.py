@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...modules.multi_loss import LossPart, MultiLoss
-from ..guess import did_you_mean
+from ...modules.losses.multi_loss import LossPart, MultiLoss
+from ..files.suggest import did_you_mean
 from .classification import F1, ConfusionMatrix, Precision, Recall, TopK, accuracy, error
 from .metric import FunctionMetric, Metric, MetricLike
 from .probabilistic import CalibrationError, brier, log_loss, roc_auc

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ...modules.distributions import Bernoulli, Categorical, Gaussian, Mixture, Poisson
-from ...modules.loss import Loss
+from ...modules.losses.distributions import Bernoulli, Categorical, Gaussian, Mixture, Poisson
+from ...modules.losses.loss import Loss
 from .metric import Metric
 
 

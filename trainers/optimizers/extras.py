@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...modules.core.module import Module
 from ...modules.engine.locks import locked
 from ...modules.engine.operations import Operations
 from ...modules.engine.stateful import Stateful
-from ...modules.module import Module
 from .checks import not_negative, positive, share
 from .groups import Group, Layout
 from .vectors import clamp, length

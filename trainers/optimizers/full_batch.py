@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ...modules.core.module import Module
 from ...modules.engine.locks import join_locks, locked, refuse_during_fit
-from ...modules.module import Module
 from .checks import count, not_negative
 from .line_search import LineSearch, Point
 from .optimizer import Optimizer

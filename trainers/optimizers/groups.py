@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...modules.module import Module
+from ...modules.core.module import Module
 from .checks import not_negative, positive
 
 OWN = -1.0  # in a layout: the optimizer's own setting holds

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from ...modules.module import Module
+from ...modules.core.module import Module
 from .checks import count, not_negative
 from .full_batch import FullBatch
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from ...modules.core.memory import placed
+from ...modules.core.module import Module
+from ...modules.core.parameters import refuse_differences
+from ...modules.core.text_table import format_table
+from ...modules.display.summary import Summary
 from ...modules.engine.locks import exclusive, join_locks, locked, refuse_during_fit
 from ...modules.engine.operations import Operations
 from ...modules.engine.plan import Function, Plan
 from ...modules.engine.stateful import jit_disabled, stored_names
-from ...modules.gradient_report import table
-from ...modules.holding import refuse_differences
-from ...modules.memory import placed
-from ...modules.module import Module
-from ...modules.summary import Summary
 from .extras import IDLE, Extras
 from .groups import OWN, rules
 
@@ -191,4 +191,4 @@ class Optimizer(Extras):
             factor = "frozen" if rule.frozen else f"{rule.lr_factor:g}"
             numbers = ["-" if value in (0, np.inf) else f"{value:g}" for value in own]
             rows.append((name, str(shape), factor, *numbers))
-        return Summary("\n".join([self.label(), *table(rows)]))
+        return Summary("\n".join([self.label(), *format_table(rows)]))

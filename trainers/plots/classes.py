@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...modules.distributions import Categorical
+from ...modules.losses.distributions import Categorical
 from ..metrics import ConfusionMatrix, figures
 from .style import LARGE, NORMAL, SMALL, new_figure, no_ticks, shortened
 from .trained_run import TrainedRun, Unfit, picture_shape, show_picture

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...modules.distributions import Gaussian, Mixture
+from ...modules.losses.distributions import Gaussian, Mixture
 from ..metrics.probabilities import distribution_of
 from ..optimizers import SGD
-from ..trainer import Trainer
+from ..training.trainer import Trainer
 from .style import BLACK, NORMAL, VERMILION, add_bar, new_figure, plain_axes
 from .trained_run import TrainedRun, Unfit
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ...datasets.paths import expand_path
 from ..configs import load_config
-from ..inference import Part
-from ..runs import config_of
+from ..runs.inference import Part
+from ..runs.run_folder import config_of
 from .augments import draw_augment
 from .classes import draw_confusion, draw_mistakes
 from .curves import draw_curves

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...modules.distributions import Bernoulli, Categorical, Gaussian, Mixture
+from ...modules.display.recorded_passes import Watched, is_layer
 from ...modules.engine.calls import as_input
+from ...modules.losses.distributions import Bernoulli, Categorical, Gaussian, Mixture
 from ..metrics.probabilities import distribution_of
-from ..watched import Watched, is_layer
 from .style import (
     BLACK,
     BLUE,

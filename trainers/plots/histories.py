@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..comparison import cell, compare_runs, config_values
 from ..metrics import larger_is_better
+from ..runs.compare import cell, compare_runs, config_values
 from .style import drawable, shortened
 from .trained_run import Unfit
 

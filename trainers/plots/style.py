@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..configs.errors import shown
-from ..durable import write_durably
+from ..files.atomic_files import write_durably
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

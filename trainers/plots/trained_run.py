@@ -8,14 +8,14 @@ import numpy as np
 
 from ...datasets import ArrayDataset
 from ...datasets.columns import Numeric
-from ...modules.distributions import Bernoulli, Categorical
-from ..data_digests import refuse_other_data
-from ..inference import Part, part_of, rebuild_run
+from ...modules.losses.distributions import Bernoulli, Categorical
+from ..files.data_digests import refuse_other_data
 from ..metrics.probabilities import distribution_of
 from ..optimizers import SGD
-from ..trainer import Trainer
-from ..trust import reading_run
-from ..units import Units
+from ..runs.inference import Part, part_of, rebuild_run
+from ..runs.target_scaling import Units
+from ..runs.trust import reading_run
+from ..training.trainer import Trainer
 from .style import drawable
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...modules.flatten import Flatten, Reshape
-from ...modules.module import Module
-from ...modules.noise import Noise
-from ..watched import leaves
+from ...modules.core.module import Module
+from ...modules.display.recorded_passes import leaves
+from ...modules.layers.noise import Noise
+from ...modules.layers.reshape import Flatten, Reshape
 from .style import NORMAL, drawable, mosaic, new_figure, no_ticks, shortened, show_signed
 from .trained_run import TrainedRun, Unfit, picture_shape
 

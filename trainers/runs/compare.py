@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..datasets.paths import expand_path
-from ..modules.gradient_report import table
-from .configs.locating import read_text
-from .configs.nodes import plain, read_yaml
-from .runs import config_of, summary_of
+from ...datasets.paths import expand_path
+from ...modules.core.text_table import format_table
+from ..configs.locating import read_text
+from ..configs.nodes import plain, read_yaml
+from .run_folder import config_of, summary_of
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Comparison:
         rows = [("", *self.runs)]
         for part in (self.config, self.results):
             rows += [(name, *map(cell, values)) for name, values in part.items()]
-        return "\n".join(table(rows))
+        return "\n".join(format_table(rows))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from ..datasets.paths import expand_path
-from ..modules.module_check import one_line
-from .configs import Config
+from ...datasets.paths import expand_path
+from ...modules.checks.module_check import one_line
+from ..configs import Config
 from .other_randomness import warn_of_other_randomness
-from .runs import refuse_files_in, refuse_sweep, refuse_what_fails
+from .run_folder import refuse_files_in, refuse_sweep, refuse_what_fails
 
 
 def dry_run(config: Config, run: Path | None = None) -> dict[str, Any]:

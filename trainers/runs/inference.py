@@ -12,25 +12,25 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
-from ..datasets import Dataset, ImageFolder, Preprocessing
-from ..datasets.columns import numbers as numbers_in
-from ..datasets.csv_table import MISSING_VALUES, Spelling, decode_text, find_delimiter, parse_csv
-from ..datasets.npy import damage_named, read_named
-from ..datasets.paths import expand_path
-from ..datasets.pictures import SUFFIXES, pictures_in, read_picture
-from ..datasets.preprocessing import ClassTarget
-from ..modules.distributions import Bernoulli, Categorical
-from ..modules.multi_loss import MultiLoss
-from .callbacks.csv_log import lines
-from .configs import Config, Experiment, load_config
-from .data_digests import refuse_other_data
-from .metrics.probabilities import distribution_of, numbers
-from .optimizers import SGD
-from .runs import WEIGHTS, config_of
-from .trainer import Trainer
+from ...datasets import Dataset, ImageFolder, Preprocessing
+from ...datasets.columns import numbers as numbers_in
+from ...datasets.csv_table import MISSING_VALUES, Spelling, decode_text, find_delimiter, parse_csv
+from ...datasets.npy import damage_named, read_named
+from ...datasets.paths import expand_path
+from ...datasets.pictures import SUFFIXES, pictures_in, read_picture
+from ...datasets.preprocessing import ClassTarget
+from ...modules.losses.distributions import Bernoulli, Categorical
+from ...modules.losses.multi_loss import MultiLoss
+from ..callbacks.csv_log import lines
+from ..configs import Config, Experiment, load_config
+from ..files.data_digests import refuse_other_data
+from ..metrics.probabilities import distribution_of, numbers
+from ..optimizers import SGD
+from .run_folder import WEIGHTS, config_of
+from ..training.trainer import Trainer
 from .trust import reading_run
-from .units import Units
-from .weights import read_weights
+from .target_scaling import Units
+from ..files.weights_file import read_weights
 
 OTHER_DATA = "; an override of the data set or --other-data evaluates on what there is now"
 Part = Literal["train", "valid", "test"]

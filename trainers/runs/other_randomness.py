@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..modules.module import Module
-from .configs import Config
+from ...modules.core.module import Module
+from ..configs import Config
 
 WAY_OUT = "draw from np.random, random or bprop.modules.get_generator(), which the config's seed starts"
 

@@ -7,22 +7,31 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..datasets.paths import expand_path
-from .by_hand import Step
-from .callbacks.nan_guard import FOLDER as FAILURE
-from .callbacks.nan_guard import replay
-from .checkpoints import CheckpointError, newest_checkpoint, numbered, read_checkpoint, remove_after
-from .configs import Config, load_config, parse_config
-from .configs.sweeping import overrides_of
-from .data_digests import refuse_other_data
-from .durable import inner_folder, locked, write_durably
-from .given import check_epochs_and_threads
-from .resuming import restore
-from .runs import WEIGHTS, config_of, finish, notes_of, refuse_what_fails, say_where_code_is, summary_of, trainer_of
+from ...datasets.paths import expand_path
+from ..callbacks.layerwise_step import Step
+from ..callbacks.nan_guard import FOLDER as FAILURE
+from ..callbacks.nan_guard import replay
+from ..files.checkpoints import CheckpointError, newest_checkpoint, numbered, read_checkpoint, remove_after
+from ..configs import Config, load_config, parse_config
+from ..configs.sweeping import overrides_of
+from ..files.data_digests import refuse_other_data
+from ..files.atomic_files import inner_folder, locked, write_durably
+from ..training.arguments import check_epochs_and_threads
+from ..training.trainer_state import restore
+from .run_folder import (
+    WEIGHTS,
+    config_of,
+    finish,
+    notes_of,
+    refuse_what_fails,
+    say_where_code_is,
+    summary_of,
+    trainer_of,
+)
 from .signals import StopSignals
-from .trainer import Trainer
+from ..training.trainer import Trainer
 from .trust import reading_run, remember_run
-from .weights import read_weights
+from ..files.weights_file import read_weights
 
 CHANGEABLE = ("trainer.epochs=", "trainer.threads=")  # by overrides of a run that goes on
 CHANGES = "trainer.epochs=N, trainer.threads=N or where its data are now, such as dataset.CsvDataset.path=FILE"

@@ -14,27 +14,27 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets.paths import expand_path
-from ..modules.engine.folders import folder_notice
-from ..modules.engine.stateful import jit_disabled
-from .callbacks import Checkpoint, EarlyStopping, NanGuard
-from .callbacks.csv_log import CsvLog
-from .check import unchecked_notice
-from .configs import Config, Experiment
-from .configs.permissions import is_inside
-from .data_digests import write_data_digests
-from .durable import LOCK, locked, read_json, write_durably, write_json
-from .loop import TrainingError
-from .memory import told
-from .optimizers.full_batch import FullBatch
+from ...datasets.paths import expand_path
+from ...modules.engine.folders import folder_notice
+from ...modules.engine.stateful import jit_disabled
+from ..callbacks import Checkpoint, EarlyStopping, NanGuard
+from ..callbacks.csv_log import CsvLog
+from .unchecked import format_unchecked_warning
+from ..configs import Config, Experiment
+from ..configs.permissions import is_inside
+from ..files.data_digests import write_data_digests
+from ..files.atomic_files import LOCK, locked, read_json, write_durably, write_json
+from ..training.minibatches import TrainingError
+from ..configs.memory_limit import told
+from ..optimizers.full_batch import FullBatch
 from .other_randomness import warn_of_other_randomness
-from .resuming import sources_digest
+from ..training.trainer_state import sources_digest
 from .signals import StopSignals
-from .trainer import Trainer
+from ..training.trainer import Trainer
 from .trust import code_in, remember_run
-from .units import Units
-from .versions import instruction_set, versions
-from .weights import weights_file
+from .target_scaling import Units
+from ..files.versions import instruction_set, versions
+from ..files.weights_file import weights_file
 
 WEIGHTS = "model.safetensors"
 
@@ -49,7 +49,7 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
     start = time.perf_counter()
     refuse_sweep(config)
     experiment = config.build()
-    if not quiet and (notice := unchecked_notice(config, experiment.model, experiment.loss)):
+    if not quiet and (notice := format_unchecked_warning(config, experiment.model, experiment.loss)):
         print(notice, file=sys.stderr)
     warn_of_other_randomness(config, experiment.model, experiment.loss)
     refuse_what_fails(experiment)  # before a folder is made

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets import ArrayDataset, ImageFolder
+from ...datasets import ArrayDataset, ImageFolder
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..datasets.paths import expand_path
-from ..modules.engine.cache import cache_folder
-from .configs import Config
-from .configs.permissions import Deed, Rule, has_rule, is_inside, obeying
+from ...datasets.paths import expand_path
+from ...modules.engine.cache import cache_folder
+from ..configs import Config
+from ..configs.permissions import Deed, Rule, has_rule, is_inside, obeying
 
 NAME = "trained_with"  # the folder of digests
 ask: Callable[[str], bool] | None = None  # asks the user, where there is one: the command line sets it

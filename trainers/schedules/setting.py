@@ -6,9 +6,9 @@ from difflib import get_close_matches
 
 import numpy as np
 
+from ...modules.core.module import Module
 from ...modules.engine.stateful import Stateful, stored_names
-from ...modules.module import Module
-from ..guess import did_you_mean
+from ..files.suggest import did_you_mean
 from .schedule import Schedule
 
 BATCH_SIZE = "batch_size"

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..modules.autodiff import difference_errors
-from ..modules.gradient_report import table
-from ..modules.module import Module
-from .check import minibatch
-from .configs import Config
-from .plots.style import BLUE, NORMAL, VERMILION, drawable, new_figure, plain_axes, save_figure
+from ...modules.autodiff import difference_errors
+from ...modules.core.module import Module
+from ...modules.core.text_table import format_table
+from ..configs import Config
+from ..plots.style import BLUE, NORMAL, VERMILION, drawable, new_figure, plain_axes, save_figure
+from .gradient_doctor import minibatch
 
 METHODS, PRECISIONS = ("forward", "central"), ("float64", "float32")
 LARGEST, SMALLEST = 0, -14  # powers of ten
@@ -57,7 +57,7 @@ class DifferenceErrors:
         ]
         lines = [
             f"Errors of differences for {self.title}: a slope of {self.slope:.6g}",
-            *(f"  {r}" for r in table(rows)),
+            *(f"  {r}" for r in format_table(rows)),
         ]
         return "\n".join([*lines, *self.conclusions()])
 

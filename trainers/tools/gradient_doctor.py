@@ -10,21 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets import epoch_order
-from ..modules.checked import own_classes, remember, unchecked
-from ..modules.engine.calls import as_input
-from ..modules.engine.stateful import plain_python, uncompiled
-from ..modules.gradient_report import GradientError, plural, table
-from ..modules.joint import Joint
-from ..modules.laws import LAWS, close
-from ..modules.loss import Loss
-from ..modules.module import Module
-from ..modules.module_check import Finding, ModuleReport, examine, found, one_line
-from ..modules.rounding import allowances, in_precision
-from ..modules.sequential import Sequential
-from .configs import Config
-from .optimizers import SGD
-from .step import CompiledStep
+from ...datasets import epoch_order
+from ...modules.checks.gradient_report import GradientError, plural
+from ...modules.checks.laws import LAWS, close
+from ...modules.checks.module_check import Finding, ModuleReport, examine, found, one_line
+from ...modules.checks.rounding import allowances, in_precision
+from ...modules.containers.sequential import Sequential
+from ...modules.core.checked import own_classes, remember
+from ...modules.core.internal import Joint
+from ...modules.core.module import Module
+from ...modules.core.text_table import format_table
+from ...modules.engine.calls import as_input
+from ...modules.engine.stateful import plain_python, uncompiled
+from ...modules.losses.loss import Loss
+from ..configs import Config
+from ..optimizers import SGD
+from ..training.compiled_step import CompiledStep
 from .warmup import BATCH_SIZE
 
 ROWS = 32  # samples at most: differences need many runs
@@ -81,7 +82,7 @@ class ConfigReport:
         wrong = [place for place, report in self.reports.items() if not report.ok]
         return "\n".join([
             f"Check of {self.title}",
-            *(f"  {line}" for line in table(rows)),
+            *(f"  {line}" for line in format_table(rows)),
             *(f"  problem: {text}" for text in self.problems),
             *(f"  note: {text}" for text in notes),
             f"wrong: {', '.join(wrong)}" if wrong else "right: every module, the whole net, and its training step",
@@ -192,10 +193,3 @@ def run_by_hand(net: Module, loss: Loss, arguments) -> tuple[Module, np.ndarray]
     grad_y = loss.bprop()  # type: ignore[call-arg]
     net.bprop(grad_y)
     return net, grad_y
-
-
-def unchecked_notice(config: Config, net: Module, loss: Loss) -> str:
-    """One line if modules of one's own have passed no check as they are now, else nothing."""
-    names = list(dict.fromkeys(f"{cls.__module__}.{cls.__name__}" for part in (net, loss) for cls in unchecked(part)))
-    hint = f": bprop check {config.path}" if config.path is not None else ""
-    return f"bprop: no check has been passed by {' and '.join(names)} as written now{hint}" if names else ""

@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 
-from ..modules.costs import Product
-from ..modules.engine import cache
-from ..modules.engine.sources import digest, package_digest
+from ...modules.display.costs import Product
+from ...modules.engine import cache
+from ...modules.engine.sources import digest, package_digest
 
 ENGINE = cache.__name__.rsplit(".", 1)[0]
 KERNELS = ENGINE.rsplit(".", 1)[0] + ".kernels"

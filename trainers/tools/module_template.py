@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from string import Template
 
-from ..datasets.paths import expand_path
-from .new_parts import PARTS, config_of
+from ...datasets.paths import expand_path
+from .part_templates import PARTS, config_of
 
 MODULE = '''\
 """What $name is for, in a sentence; why it is computed in this way, in another."""

@@ -10,18 +10,19 @@ from math import prod
 
 import numpy as np
 
-from ..datasets import ArrayDataset, epoch_order
-from ..modules.costs import Shapes, bytes_moved, flops, product_of, shapes_inside
-from ..modules.engine import stopwatch
-from ..modules.engine.stateful import Stateful, jit_disabled
-from ..modules.engine.step import StepPlan
-from ..modules.engine.stopwatch import Line, Stopwatch
-from ..modules.gradient_report import table
-from .configs import Config
-from .loop import Epoch, TrainingError, weights_of
-from .product_limit import product_seconds
-from .step import CompiledStep, compile_step
-from .trainer import Trainer
+from ...datasets import ArrayDataset, epoch_order
+from ...modules.core.text_table import format_table
+from ...modules.display.costs import Shapes, bytes_moved, flops, product_of, shapes_inside
+from ...modules.engine import stopwatch
+from ...modules.engine.stateful import Stateful, jit_disabled
+from ...modules.engine.step import StepPlan
+from ...modules.engine.stopwatch import Line, Stopwatch
+from ..callbacks.sample_weights import cast_sample_weights
+from ..configs import Config
+from ..training.compiled_step import CompiledStep, compile_step
+from ..training.minibatches import Epoch, TrainingError
+from ..training.trainer import Trainer
+from .matmul_limit import product_seconds
 from .warmup import BATCH_SIZE
 
 ROUNDS = 7
@@ -73,7 +74,7 @@ class Profile:
             rates = [f"{count / seconds / 1e9:7.2f}" if count else "" for count in (row.flops, row.bytes)]
             rows.append((row.name, unit(row.forward), unit(row.backward), share, *rates))
         head = f"One step of {self.title}, minibatches of {self.batch_size}"
-        return "\n".join([head, *table(rows), *self.conclusions()])
+        return "\n".join([head, *format_table(rows), *self.conclusions()])
 
     def conclusions(self) -> list[str]:
         """What stands below the table."""
@@ -130,7 +131,7 @@ def profile(
     order = np.tile(order, max(1, repeats))  # so that compiled code is seldom left
     shape = (len(order), *sizes)
     room = np.empty(shape if outputs else (0, *shape[1:]), step.net.dtype)
-    weights = weights_of(data, step.loss)
+    weights = cast_sample_weights(data, step.loss)
     epoch = Epoch(data, order, batch_size, room, weights=weights)
     first = order[:batch_size]
     batch = step.arrays(*data[first], None if weights is None else weights[first])

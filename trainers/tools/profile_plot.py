@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .plots.style import drawable, need_matplotlib, save_figure, shortened
+from ..plots.style import drawable, need_matplotlib, save_figure, shortened
 from .profile import Profile, unit
 
 FORWARD, BACKWARD, OTHER = "#2b6cb0", "#dd6b20", "#a0aec0"

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..datasets import ArrayDataset
-from ..modules.engine.folders import cache_folder, readable_folders
-from ..modules.engine.stateful import jit_disabled
-from .callbacks import Callback
-from .configs import Config
-from .trainer import Trainer
+from ...datasets import ArrayDataset
+from ...modules.engine.folders import cache_folder, readable_folders
+from ...modules.engine.stateful import jit_disabled
+from ..callbacks import Callback
+from ..configs import Config
+from ..training.trainer import Trainer
 
 BATCH_SIZE = inspect.signature(Trainer.fit).parameters["batch_size"].default
 

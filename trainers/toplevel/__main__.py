@@ -3,7 +3,7 @@
 import sys
 
 from bprop.trainers.cli import main
-from bprop.trainers.following import follow_parent
+from bprop.trainers.runs.parent_watch import follow_parent
 
 if __name__ == "__main__":
     follow_parent()

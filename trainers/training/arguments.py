@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..datasets import ArrayDataset, Dataset
-from ..datasets.array_checks import CHECKED_AT_ONCE
-from ..modules.kernels.threads import MOST_THREADS
-from ..modules.loss import Loss
-from ..modules.minibatch_check import check_minibatch_sizes
-from ..modules.module import Module
-from .metrics import Metric, figures, find_metrics
-from .schedules.setting import BATCH_SIZE
+from ...datasets import ArrayDataset, Dataset
+from ...datasets.array_checks import CHECKED_AT_ONCE
+from ...modules.checks.minibatch_check import check_minibatch_sizes
+from ...modules.core.module import Module
+from ...modules.kernels.threads import MOST_THREADS
+from ...modules.losses.loss import Loss
+from ..metrics import Metric, figures, find_metrics
+from ..schedules.setting import BATCH_SIZE
 
 if TYPE_CHECKING:
     from .trainer import Trainer

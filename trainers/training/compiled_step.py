@@ -4,15 +4,15 @@ import copy
 
 import numpy as np
 
-from ..modules.engine.calls import INT64, as_input
-from ..modules.engine.locks import join_locks, locked, refuse_during_fit
-from ..modules.engine.stateful import Stateful, jit_disabled
-from ..modules.engine.step import StepPlan
-from ..modules.loss import Loss
-from ..modules.module import Module
-from .augments import Augmentation
-from .optimizers import Optimizer
-from .optimizers.full_batch import FullBatch
+from ...modules.core.module import Module
+from ...modules.engine.calls import INT64, as_input
+from ...modules.engine.locks import join_locks, locked, refuse_during_fit
+from ...modules.engine.stateful import Stateful, jit_disabled
+from ...modules.engine.step import StepPlan
+from ...modules.losses.loss import Loss
+from ..augments import Augmentation
+from ..optimizers import Optimizer
+from ..optimizers.full_batch import FullBatch
 
 
 class CompiledStep:

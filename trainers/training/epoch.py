@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..datasets import ArrayDataset, balanced_order, epoch_order
-from ..modules.engine.threads import num_threads
-from .callbacks import Callback
-from .loop import Epoch, NotFinite, TrainingError, mean, weights_of
-from .metrics import Metric, figures
-from .notice import bar_of_epoch, said_if_slow
-from .optimizers.full_batch import FullBatch
-from .threads import choose_threads
+from ...datasets import ArrayDataset, balanced_order, epoch_order
+from ...modules.engine.threads import num_threads
+from ..callbacks import Callback
+from ..callbacks.sample_weights import cast_sample_weights
+from ..metrics import Metric, figures
+from ..optimizers.full_batch import FullBatch
+from .minibatches import Epoch, NotFinite, TrainingError, mean
+from .progress import bar_of_epoch, said_if_slow
+from .thread_choice import choose_threads
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -78,7 +79,7 @@ def minibatches_of(trainer: "Trainer", train: ArrayDataset, *, outputs: bool) ->
     order = order_of(trainer, train, how["shuffle"], how["balance"])
     shape = trainer.model.output_shape((n, *train.input_shape))
     kept = np.empty(shape if outputs else (0, *shape[1:]), trainer.model.dtype)
-    weights = weights_of(train, trainer.loss)
+    weights = cast_sample_weights(train, trainer.loss)
     epoch = Epoch(train, order[:n], batch_size, kept, trainer.timetable.by_step, table, weights)
     if isinstance(trainer.optimizer, FullBatch):
         epoch.give_shares(trainer.optimizer)

@@ -14,12 +14,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
-from .. import modules
-from ..modules import Linear, Loss, Module, Sequential, Softmax
-from ..modules.initializers import seeded
-from . import optimizers
+from ... import modules
+from ...modules import Linear, Loss, Module, Sequential, Softmax
+from ...modules.initializers.initializers import seeded
+from .. import optimizers
+from ..optimizers import Optimizer
 from .evaluation import pieces
-from .optimizers import Optimizer
 from .trainer import Trainer
 
 Maker = Callable[[int, int], Module]

@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets import ArrayDataset
-from ..modules.engine.tables import shapes_in
-from ..modules.engine.threads import num_threads
-from ..modules.loss import Loss
-from ..modules.modes import evaluation_mode
-from ..modules.module import Module
-from ..modules.summary import output_shapes
-from .loop import mean, weights_of
-from .metrics import Metric, figures
-from .optimizers import Optimizer
+from ...datasets import ArrayDataset
+from ...modules.core.modes import evaluation_mode
+from ...modules.core.module import Module
+from ...modules.display.summary import output_shapes
+from ...modules.engine.tables import shapes_in
+from ...modules.engine.threads import num_threads
+from ...modules.losses.loss import Loss
+from ..callbacks.sample_weights import cast_sample_weights
+from ..metrics import Metric, figures
+from ..optimizers import Optimizer
+from .minibatches import mean
 
 SAMPLES = 1000  # at a time, fewer if
 BYTES = 2**22  # one output of a module would be larger: what fits a cache is soon done
@@ -34,7 +35,7 @@ class Evaluation:
 
     def figures(self, data: ArrayDataset, metrics: dict[str, Metric], threads: int) -> dict[str, Any]:
         """The mean loss and the metrics of a data set."""
-        total, mass, outputs, weights = 0.0, 0.0, [], weights_of(data, self.loss)
+        total, mass, outputs, weights = 0.0, 0.0, [], cast_sample_weights(data, self.loss)
         whole = 0 in self.model.label_arguments
         with self._evaluating(threads):
             for rows in self._pieces(data):

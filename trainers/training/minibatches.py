@@ -7,14 +7,13 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from ..datasets import ArrayDataset
-from ..modules.engine.locks import locked, locked_for_long
-from ..modules.engine.step import StepPlan
-from ..modules.loss import Loss
-from .optimizers.full_batch import FullBatch
-from .schedules.schedule import Schedule
-from .schedules.setting import Setting
-from .step import CompiledStep
+from ...datasets import ArrayDataset
+from ...modules.engine.locks import locked, locked_for_long
+from ...modules.engine.step import StepPlan
+from ..optimizers.full_batch import FullBatch
+from ..schedules.schedule import Schedule
+from ..schedules.setting import Setting
+from .compiled_step import CompiledStep
 
 Steps = Callable[[int, int, float], tuple[float, int]]  # (first, last, total) to the new total, and the place reached
 CHUNK_SECONDS = 0.1  # how long compiled code runs before Python may draw the bar or hear Ctrl-C
@@ -142,7 +141,7 @@ class Epoch:
 
     def product(self, step: CompiledStep, kind: str, v: np.ndarray) -> np.ndarray:
         """The matrix of the mean loss's curvature, "hvp" or "gauss_newton", times v; see modules/derivatives."""
-        from ..modules.derivatives.curvature import run
+        from ...modules.derivatives.curvature import run
 
         if self.weights is not None:
             raise ValueError(f"{step.optimizer.label()}: takes no sample_weight")
@@ -197,16 +196,6 @@ class Epoch:
             longer = max(1, min(count * 8, int(count * CHUNK_SECONDS / max(seconds, 1e-6))))
             count = 1 if self.singly else longer
             first = last
-
-
-def weights_of(data: ArrayDataset, loss: Loss) -> np.ndarray | None:
-    """The weights of a data set's samples in the loss's type; None where all are alike, and so change no mean."""
-    weights = data.sample_weight
-    if weights is None:
-        return None
-    alike = (weights == weights[0]).all()
-    averages = all(part.averages for part in loss.all_modules() if isinstance(part, Loss))
-    return None if alike and (averages or weights[0] == 1) else weights.astype(loss.dtype)
 
 
 def mean(total: float, mass: float) -> float:

@@ -7,13 +7,13 @@ import json
 import time
 from pathlib import Path
 
-from ..modules.engine import cache
-from ..modules.engine.sources import digest
-from ..modules.engine.threads import num_threads, shared_jobs
-from ..modules.kernels.cores import available
-from .loop import Epoch, Steps
-from .optimizers.full_batch import FullBatch
-from .step import CompiledStep
+from ...modules.compiler.cpu import available
+from ...modules.engine import cache
+from ...modules.engine.sources import digest
+from ...modules.engine.threads import num_threads, shared_jobs
+from ..optimizers.full_batch import FullBatch
+from .compiled_step import CompiledStep
+from .minibatches import Epoch, Steps
 
 BLOCK_SECONDS = 0.004  # of a measurement, at least one step
 ROUNDS = 4

@@ -9,17 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets import ArrayDataset, Dataset
-from ..datasets.paths import expand_path
-from ..modules.engine.locks import refuse_during_fit, training_alone
-from ..modules.loss import Loss
-from ..modules.module import Module
-from .augments import Augment, Augmentation
-from .callbacks import Callback
-from .checkpoints import read_checkpoint, write_checkpoint
-from .data_digests import data_digests
-from .evaluation import Evaluation
-from .given import (
+from ...datasets import ArrayDataset, Dataset
+from ...datasets.paths import expand_path
+from ...modules.core.module import Module
+from ...modules.engine.locks import refuse_during_fit, training_alone
+from ...modules.losses.loss import Loss
+from ..augments import Augment, Augmentation
+from ..callbacks import Callback
+from ..files.checkpoints import read_checkpoint, write_checkpoint
+from ..files.data_digests import data_digests
+from ..metrics import Metric, MetricLike
+from ..optimizers import Optimizer
+from ..optimizers.full_batch import FullBatch
+from ..schedules import Schedule
+from ..schedules.timetable import Timetable
+from .arguments import (
     Data,
     as_labels,
     check_balance,
@@ -31,15 +35,11 @@ from .given import (
     one_part,
     training_parts,
 )
-from .metrics import Metric, MetricLike
-from .notice import say_epoch
-from .one_epoch import train_epoch
-from .optimizers import Optimizer
-from .optimizers.full_batch import FullBatch
-from .resuming import check_data_digests, check_settings, restore, state_of
-from .schedules import Schedule
-from .schedules.timetable import Timetable
-from .step import CompiledStep
+from .compiled_step import CompiledStep
+from .epoch import train_epoch
+from .evaluation import Evaluation
+from .progress import say_epoch
+from .trainer_state import check_data_digests, check_settings, restore, state_of
 
 CHECKED = ("epochs", "batch_size", "shuffle", "drop_last", "balance", "metrics", "threads")
 HOW = ("batch_size", "shuffle", "drop_last", "balance")  # settings that a training must keep when it is resumed

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .checkpoints import CheckpointError
-from .data_digests import differing
-from .versions import difference, instruction_set, versions
+from ..files.checkpoints import CheckpointError
+from ..files.data_digests import differing
+from ..files.versions import difference, instruction_set, versions
 
 if TYPE_CHECKING:
     from .trainer import Trainer

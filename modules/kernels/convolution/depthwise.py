@@ -14,10 +14,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .kernel import kernel
-from .products import strip_width
-from .threads import share
-from .tiles import VECTOR_BYTES, Tile
+from ...compiler.kernel import kernel
+from ..matmul.gemm import strip_width
+from ..matmul.micro_kernels import VECTOR_BYTES, Tile
+from ..threads import share
 
 SIDES = 3, 5  # of the kernels that there is code for
 

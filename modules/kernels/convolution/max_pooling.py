@@ -4,7 +4,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .tiles import lanes
+from ..matmul.micro_kernels import lanes
 
 
 @intrinsic

@@ -8,13 +8,13 @@ fixed distance from where the patch begins, for all pixels of all images.
 
 import numpy as np
 
-from .buffers import flat
-from .kernel import apart, kernel
-from .lines import clear_line, gather_line, scatter_line
-from .products import strip_width
-from .sums import BLOCK
-from .threads import MOVE_FLOPS, share
-from .tiles import line_sum, transposed
+from ...compiler.kernel import apart, kernel
+from ..buffers import flat
+from ..matmul.gemm import strip_width
+from ..matmul.micro_kernels import line_sum, transposed
+from ..strided_loops import clear_line, gather_line, scatter_line
+from ..sums import BLOCK
+from ..threads import MOVE_FLOPS, share
 
 SQUARE = transposed()
 

@@ -5,12 +5,12 @@ the cache holds it together, and all rows of weights meet it there; the bias is 
 The plain Python function is the meaning of the compiled one below it.
 """
 
-from .kernel import apart, kernel
-from .lines import clear_line, copy_line
+from ...compiler.kernel import apart, kernel
+from ..matmul.gemm import COPY, CORNER, SUM_4_2, product, soon_read, soon_written, strip_width
+from ..matmul.micro_kernels import on_stack
+from ..strided_loops import clear_line, copy_line
+from ..threads import share
 from .planes import sum_planes
-from .products import COPY, CORNER, SUM_4_2, product, soon_read, soon_written, strip_width
-from .threads import share
-from .tiles import on_stack
 
 MOST_TERMS = 1024  # channels of a strip, at most
 NEAR = 1 << 21  # bytes of images that are still near when they are met again

@@ -7,9 +7,9 @@ Each plain Python function is the meaning of the compiled one below it.
 
 import numpy as np
 
-from .kernel import apart, kernel
-from .largest import largest_line
-from .threads import share
+from ...compiler.kernel import apart, kernel
+from ..threads import share
+from .max_pooling import largest_line
 
 COMPARE_FLOPS = 4  # what a comparison counts for when work is shared
 

@@ -5,10 +5,10 @@ a matrix of patches; the tiles of tiles.py do the rest. Large jobs are shared am
 is the meaning of the compiled one below it.
 """
 
-from .kernel import apart, kernel
-from .products import strip_width
-from .threads import share
-from .tiles import dot_products, row_sums
+from ...compiler.kernel import apart, kernel
+from ..matmul.gemm import strip_width
+from ..matmul.micro_kernels import dot_products, row_sums
+from ..threads import share
 
 SUM_6_2, SUM_4_2, SUM_1_2, SUM_1_7, SUM_1_8 = (row_sums(*tile) for tile in ((6, 2), (4, 2), (1, 2), (1, 7), (1, 8)))
 DOT_4_3, DOT_6_4, DOT_1_9 = dot_products(4, 3), dot_products(6, 4), dot_products(1, 9)

@@ -7,8 +7,8 @@ summed over channels, so 16 matrix products for a block of squares; the images l
 vector is one pixel of so many samples. Each plain Python function is the meaning of the compiled one below it.
 
 Numerics: additions come before the products; in float32 y and grad_x are within 1e-6 of their largest number, and
-grad_weight within 3e-6 (tests/modules/test_convolution.py). NaN and infinity reach the whole square of four pixels, not
-only the pixels that depend on them.
+grad_weight within 3e-6 (tests/modules/layers/test_convolution.py). NaN and infinity reach the whole square of four
+pixels, not only the pixels that depend on them.
 Source: Winograd, Arithmetic Complexity of Computations (1980); Lavin & Gray, Fast Algorithms for Convolutional Neural
 Networks (2016), section 4.1.
 """
@@ -19,11 +19,11 @@ import numpy as np
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .kernel import apart, kernel
-from .lines import clear_line
-from .products import strip_width
-from .threads import share
-from .tiles import Tile, on_stack, row_sums, transposed
+from ...compiler.kernel import apart, kernel
+from ..matmul.gemm import strip_width
+from ..matmul.micro_kernels import Tile, on_stack, row_sums, transposed
+from ..strided_loops import clear_line
+from ..threads import share
 
 A = np.array([[1, 0], [1, 1], [1, -1], [0, -1]])
 B = np.array([[1, 0, 0, 0], [0, 1, -1, 1], [-1, 1, 1, 0], [0, 0, 0, -1]])

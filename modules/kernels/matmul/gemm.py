@@ -11,11 +11,22 @@ from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from .instruction_set import cpu_features
-from .kernel import kernel
-from .sums import column_sums
-from .threads import share
-from .tiles import VECTOR_BYTES, copied, dot_products, fetched, lanes, on_stack, row_sums, transposed, turned, vector_of
+from ...compiler.instruction_set import cpu_features
+from ...compiler.kernel import kernel
+from ..sums import column_sums
+from ..threads import share
+from .micro_kernels import (
+    VECTOR_BYTES,
+    copied,
+    dot_products,
+    fetched,
+    lanes,
+    on_stack,
+    row_sums,
+    transposed,
+    turned,
+    vector_of,
+)
 
 # A block at most: terms of a sum, strips of the right operand; rows of the left operand, ROWS, see below.
 DEPTH, STRIPS = 256, 8

@@ -10,7 +10,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from .instruction_set import VECTOR_BYTES
+from ...compiler.instruction_set import VECTOR_BYTES
 
 
 def lanes(dtype) -> int:

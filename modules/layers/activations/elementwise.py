@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from .kernels.buffers import flat, reuse_like
-from .kernels.elementary import sigmoid
-from .kernels.threads import MOVE_FLOPS, shared
-from .module import Module
+from ...core.module import Module
+from ...kernels.buffers import flat, reuse_like
+from ...kernels.elementary_functions import sigmoid
+from ...kernels.threads import MOVE_FLOPS, shared
 
 TILE = 1024  # numbers
 

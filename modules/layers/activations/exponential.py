@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
+from ...kernels.elementary_functions import softplus
 from .elementwise import Elementwise, require
-from .kernels.elementary import softplus
 
 
 class ELU(Elementwise):

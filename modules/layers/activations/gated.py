@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from ...kernels.elementary_functions import erf, sigmoid
 from .elementwise import Elementwise, require
-from .kernels.elementary import erf, sigmoid
 
 FAR = 1e3  # where all gates are 0 or 1
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .kernels.buffers import as_rows, reuse, reuse_like
-from .kernels.elementary import sigmoid
-from .module import Module
+from ...core.module import Module
+from ...kernels.buffers import as_rows, reuse, reuse_like
+from ...kernels.elementary_functions import sigmoid
 
 
 class GLU(Module):

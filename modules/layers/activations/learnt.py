@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from ...core.module import Module
+from ...core.parameter import Parameter
+from ...kernels.buffers import reuse, reuse_like
+from ...kernels.sums import ROWS, sum_of
 from .elementwise import require
-from .kernels.buffers import reuse, reuse_like
-from .kernels.sums import ROWS, sum_of
-from .module import Module
-from .parameter import Parameter
 
 
 class LearntElementwise(Module):

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from ...kernels.elementary_functions import power
 from .elementwise import Elementwise, require
-from .kernels.elementary import power
 
 
 class Abs(Elementwise):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from .kernels.buffers import as_rows, flat, reuse_like
-from .kernels.softmax import log_mass, log_share, softmax_rows
-from .kernels.sums import dot, sum_of
-from .module import Module
+from ...core.module import Module
+from ...kernels.buffers import as_rows, flat, reuse_like
+from ...kernels.softmax import log_mass, log_share, softmax_rows
+from ...kernels.sums import dot, sum_of
 
 
 class Softmax(Module):

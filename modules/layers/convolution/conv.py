@@ -2,14 +2,14 @@
 
 import numpy as np
 
+from ...core.shapes import Sizes, image_shape
+from ...engine.stateful import written_by
+from ...initializers.initializers import Initializer
+from ...kernels.buffers import flat, reuse, reuse_like
+from ...kernels.convolution.planes import add_image
+from ...kernels.threads import in_parts
+from ..activations.elementwise import Elementwise, apply, apply_back, tiles_of
 from .convolution import Convolution, Padding, check_groups
-from .elementwise import Elementwise, apply, apply_back, tiles_of
-from .engine.stateful import written_by
-from .initializers import Initializer
-from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.planes import add_image
-from .kernels.threads import in_parts
-from .sizes import Sizes, image_shape
 
 
 class Conv2d(Convolution):

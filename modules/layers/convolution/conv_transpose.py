@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
+from ...core.shapes import Sizes, image_shape, image_sizes, plain
+from ...initializers.initializers import Initializer
+from ...kernels.buffers import flat, reuse, reuse_like
+from ...kernels.convolution.planes import add_image, add_to_channels, sum_channels
+from ...kernels.threads import in_parts
 from .conv import convolve_back
 from .convolution import Convolution, check_groups
-from .initializers import Initializer
-from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.planes import add_image, add_to_channels, sum_channels
-from .kernels.threads import in_parts
-from .sizes import Sizes, image_shape, image_sizes, plain
 
 
 class ConvTranspose2d(Convolution):

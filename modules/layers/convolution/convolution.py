@@ -9,17 +9,17 @@ from typing import Literal
 
 import numpy as np
 
+from ...core.module import Module
+from ...core.parameter import Parameter
+from ...core.shapes import check_sizes, image_sizes, plain
+from ...initializers.initializers import Initializer, PyTorchUniform
+from ...kernels.buffers import flat, reuse
+from ...kernels.convolution.depthwise import SIDES, channel_dots, channel_sums, make_masks
+from ...kernels.convolution.planes import add_sums
+from ...kernels.convolution.pointwise import MOST_TERMS, fill_points, point_dots, point_sums, samples_of_points
+from ...kernels.convolution.winograd import GROUPS, MOST_CHANNELS
+from ...kernels.threads import in_parts, sharers
 from .in_planes import InPlanes
-from .initializers import Initializer, PyTorchUniform
-from .kernels.buffers import flat, reuse
-from .kernels.depthwise import SIDES, channel_dots, channel_sums, make_masks
-from .kernels.planes import add_sums
-from .kernels.pointwise import MOST_TERMS, fill_points, point_dots, point_sums, samples_of_points
-from .kernels.threads import in_parts, sharers
-from .kernels.winograd import GROUPS, MOST_CHANNELS
-from .module import Module
-from .parameter import Parameter
-from .sizes import check_sizes, image_sizes, plain
 
 Padding = int | list[int] | tuple[int, ...] | Literal["same", "valid"]
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from .kernels.buffers import flat, reuse
-from .kernels.planes import (
+from ...core.module import Module
+from ...core.parameter import Parameter
+from ...kernels.buffers import flat, reuse
+from ...kernels.convolution.planes import (
     add_to_planes,
     fill_places,
     inside,
@@ -15,11 +17,9 @@ from .kernels.planes import (
     sum_planes,
     tables,
 )
-from .kernels.shifts import all_met, fill_fine_terms, fill_terms, shifted_dots, shifted_sums
-from .kernels.threads import shared
-from .kernels.winograd import end_filter_gradient, fill_filters, filter_gradient, filtered, sums_size
-from .module import Module
-from .parameter import Parameter
+from ...kernels.convolution.shifted_rows import all_met, fill_fine_terms, fill_terms, shifted_dots, shifted_sums
+from ...kernels.convolution.winograd import end_filter_gradient, fill_filters, filter_gradient, filtered, sums_size
+from ...kernels.threads import shared
 
 
 class InPlanes(Module):

@@ -7,9 +7,12 @@ import math
 
 import numpy as np
 
-from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.products import add_to_rows
-from .kernels.statistics import (
+from ...core.module import Module
+from ...core.parameter import Buffer, Parameter
+from ...core.shapes import check_sizes
+from ...kernels.buffers import flat, reuse, reuse_like
+from ...kernels.matmul.gemm import add_to_rows
+from ...kernels.moments import (
     add_directions,
     batch_rbprop,
     centred,
@@ -19,10 +22,7 @@ from .kernels.statistics import (
     scaled,
     spread,
 )
-from .kernels.sums import column_means, column_products
-from .module import Module
-from .parameter import Buffer, Parameter
-from .sizes import check_sizes
+from ...kernels.sums import column_means, column_products
 
 
 class BatchNorm1d(Module):

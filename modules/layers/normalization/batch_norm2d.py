@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from .batch_norm import BatchNorm1d, add_means
-from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.statistics import (
+from ...core.shapes import image_shape
+from ...kernels.buffers import flat, reuse, reuse_like
+from ...kernels.moments import (
     channel_gradient_means,
     channel_inverse,
     channel_moments,
     normal_channel,
     normal_channel_bprop,
 )
-from .kernels.threads import MOVE_FLOPS, shared
-from .sizes import image_shape
+from ...kernels.threads import MOVE_FLOPS, shared
+from .batch_norm import BatchNorm1d, add_means
 
 
 class BatchNorm2d(BatchNorm1d):

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from .kernels.buffers import flat, reuse
-from .kernels.statistics import normal_rows, normal_rows_bprop, normal_rows_rbprop
-from .kernels.sums import dot, sum_of
+from ...core.module import Module
+from ...core.parameter import Parameter
+from ...core.shapes import check_sizes, image_shape
+from ...kernels.buffers import flat, reuse
+from ...kernels.moments import normal_rows, normal_rows_bprop, normal_rows_rbprop
+from ...kernels.sums import dot, sum_of
 from .layer_norm import checked_eps
-from .module import Module
-from .parameter import Parameter
-from .sizes import check_sizes, image_shape
 
 
 class GroupNorm(Module):

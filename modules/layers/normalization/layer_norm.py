@@ -7,20 +7,13 @@ import math
 
 import numpy as np
 
-from .kernels.buffers import flat, reuse
-from .kernels.products import add_to_rows, sum_rows
-from .kernels.statistics import (
-    add_directions,
-    normal_rows,
-    normal_rows_bprop,
-    normal_rows_rbprop,
-    root_rows,
-    scaled,
-)
-from .kernels.sums import column_products, dot
-from .module import Module
-from .parameter import Parameter
-from .sizes import element_sizes, ending_shape
+from ...core.module import Module
+from ...core.parameter import Parameter
+from ...core.shapes import element_sizes, ending_shape
+from ...kernels.buffers import flat, reuse
+from ...kernels.matmul.gemm import add_to_rows, sum_rows
+from ...kernels.moments import add_directions, normal_rows, normal_rows_bprop, normal_rows_rbprop, root_rows, scaled
+from ...kernels.sums import column_products, dot
 
 
 class LayerNorm(Module):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .kernels.buffers import flat, reuse_like
-from .module import Module
-from .sizes import check_sizes
+from ...core.module import Module
+from ...core.shapes import check_sizes
+from ...kernels.buffers import flat, reuse_like
 
 
 class LocalResponseNorm(Module):

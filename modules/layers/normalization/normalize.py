@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from .kernels.buffers import as_rows, reuse, reuse_like
-from .kernels.norms import TINY, largest_size, unit_rows, unit_rows_bprop
-from .kernels.sums import dot
-from .module import Module
+from ...core.module import Module
+from ...kernels.buffers import as_rows, reuse, reuse_like
+from ...kernels.norms import TINY, largest_size, unit_rows, unit_rows_bprop
+from ...kernels.sums import dot
 
 
 class Normalize(Module):

@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 
-from .kernels.buffers import flat, reuse
-from .module import Module
-from .parameter import Buffer
+from ...core.module import Module
+from ...core.parameter import Buffer
+from ...kernels.buffers import flat, reuse
 
 
 class Standardize(Module):

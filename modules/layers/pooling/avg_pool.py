@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.windows import fill_even_windows, means_of, spread_means
-from .module import Module
+from ...core.module import Module
+from ...core.shapes import Sizes, image_shape, image_sizes, plain
+from ...kernels.buffers import flat, reuse, reuse_like
+from ...kernels.convolution.pooling import fill_even_windows, means_of, spread_means
 from .pooling import Pooling
-from .sizes import Sizes, image_shape, image_sizes, plain
 
 
 class AvgPool2d(Pooling):

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from .kernels.buffers import flat, reuse, reuse_like
-from .kernels.threads import MOVE_FLOPS, shared
-from .kernels.windows import add_at, largest_of, take_at
+from ...core.shapes import Sizes
+from ...kernels.buffers import flat, reuse, reuse_like
+from ...kernels.convolution.pooling import add_at, largest_of, take_at
+from ...kernels.threads import MOVE_FLOPS, shared
 from .pooling import Pooling
-from .sizes import Sizes
 
 
 class MaxPool2d(Pooling):

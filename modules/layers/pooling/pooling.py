@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from .kernels.buffers import reuse
-from .kernels.windows import fill_windows
-from .module import Module
-from .sizes import Sizes, image_shape, image_sizes, plain
+from ...core.module import Module
+from ...core.shapes import Sizes, image_shape, image_sizes, plain
+from ...kernels.buffers import reuse
+from ...kernels.convolution.pooling import fill_windows
 
 
 class Pooling(Module):

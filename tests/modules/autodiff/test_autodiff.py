@@ -18,11 +18,11 @@ from bprop.modules import (
 )
 from bprop.modules.autodiff import Dual, Untraceable, derivative, derive, derived, duals, tangents_of
 from bprop.modules.autodiff.rules import FLAT, RULES
-from bprop.modules.gradient_check import ELEMENTS, check_array
-from bprop.modules.gradient_reference import Reference
-from bprop.modules.gradient_subject import Subject
+from bprop.modules.checks.gradient_check import ELEMENTS, check_array
+from bprop.modules.checks.gradient_reference import Reference
+from bprop.modules.checks.gradient_subject import Subject
 
-from .cases import LOSSES, MODULES
+from ..cases import LOSSES, MODULES
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.standard_normal((4, 3))

@@ -10,7 +10,7 @@ import safetensors.numpy
 from bprop.modules import Loss, Module, check_gradients, check_module, manual_seed
 from numba import config
 
-from .cases import LOSSES, MODULES
+from ..cases import LOSSES, MODULES
 
 modules = pytest.mark.parametrize("case", MODULES, ids=lambda case: case.name)
 losses = pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)

@@ -33,10 +33,10 @@ from bprop.modules import (
     check_module,
     manual_seed,
 )
-from bprop.modules.checked import unchecked
+from bprop.modules.checks.gradient_subject import Subject
+from bprop.modules.core.checked import unchecked
 from bprop.modules.engine import calls
 from bprop.modules.engine.stateful import uncompiled
-from bprop.modules.gradient_subject import Subject
 
 from .broken import BROKEN, BROKEN_LOSSES, TARGET, Affine, Doubled, Kink, Squares, Weighted, WrongKink, X
 from .broken_habits import BROKEN_HABITS, RIGHT_HABITS

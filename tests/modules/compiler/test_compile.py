@@ -7,9 +7,9 @@ import numba
 import numpy as np
 import pytest
 from bprop.modules import Linear, Tanh
-from bprop.modules.kernels import compiling
+from bprop.modules.compiler import compile as compiling
+from bprop.modules.compiler.compile import quickly
 from bprop.modules.kernels.buffers import as_rows, flat
-from bprop.modules.kernels.compiling import quickly
 
 
 def test_the_collector_is_as_before():

@@ -10,7 +10,7 @@ import pytest
 from bprop.modules import Module
 from bprop.modules.engine.errors import CompileError
 
-from .custom import AssertsFormatted
+from ..custom import AssertsFormatted
 
 pytestmark = pytest.mark.jit
 

@@ -9,29 +9,29 @@ import numba
 import numpy as np
 import pytest
 from bprop.modules import Linear, Sequential, Tanh, manual_seed
-from bprop.modules.kernels import translation, translator
-from bprop.modules.kernels.kernel import kernel
-from bprop.modules.kernels.translation import Helper, Here
+from bprop.modules.compiler import llvm_passes, llvm_worker
+from bprop.modules.compiler.kernel import kernel
+from bprop.modules.compiler.llvm_worker import Helper, Here
 from numba.core import registry
 
 pytestmark = pytest.mark.jit
-ours = translation.translation
+ours = llvm_worker.translation
 NET = """
 import numpy as np
 from bprop.modules import Linear, Sequential, Tanh, manual_seed
-from bprop.modules.kernels import translation
-translation.available, translation.IDLE = lambda: 2, 60
+from bprop.modules.compiler import llvm_worker
+llvm_worker.available, llvm_worker.IDLE = lambda: 2, 60
 manual_seed(0)
 y = Sequential(Linear(3, 4), Tanh(), Linear(4, 2)).fprop(np.ones((5, 3), np.float32))
-print(type(translation.translation._side).__name__, y.tobytes().hex())
+print(type(llvm_worker.translation._side).__name__, y.tobytes().hex())
 """
 
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
     """A second core, or so it seems, and no helper yet; one that rests does not end."""
-    monkeypatch.setattr(translation, "available", lambda: 2)
-    monkeypatch.setattr(translation, "IDLE", 60)
+    monkeypatch.setattr(llvm_worker, "available", lambda: 2)
+    monkeypatch.setattr(llvm_worker, "IDLE", 60)
     ours.end()
     yield
     ours.end()
@@ -71,7 +71,7 @@ def test_the_same_code_with_a_helper(double_area, monkeypatch):
     (overload,) = double_area.overloads.values()
     assert len(overload.library.names()) == 2
     libraries = {each.number: each for each in (overload.library, *overload.library.reached({}))}
-    helper = Helper(translation.settings_of(registry.cpu_target.target_context.codegen()))
+    helper = Helper(llvm_worker.settings_of(registry.cpu_target.target_context.codegen()))
     for request in told:
         helper.tell(*request)
     results = helper.done()
@@ -119,7 +119,7 @@ def test_a_helper_that_dies_is_not_missed(double_area):
 
 
 def test_a_helper_that_cannot_begin_is_not_missed(double_area, monkeypatch):
-    monkeypatch.setattr(translator, "__file__", "nothing_of_this_name.py")
+    monkeypatch.setattr(llvm_passes, "__file__", "nothing_of_this_name.py")
     with ours.session(helped=True):
         compile_for(double_area)
     assert call(double_area, 3.0, 4.0) == 24
@@ -195,7 +195,7 @@ def test_an_idle_helper_ends(double_area, monkeypatch):
     assert ours._timer.is_alive()
     with ours.session():  # for which it stays
         assert ours._timer.finished.is_set()
-        monkeypatch.setattr(translation, "IDLE", 0.01)
+        monkeypatch.setattr(llvm_worker, "IDLE", 0.01)
     deadline = time.monotonic() + 60
     while ours._side is not None and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -227,14 +227,14 @@ def test_a_fork_leaves_the_helper_to_its_parent(double_area):
 
 def test_lines():
     message = [1, 'two\n"lines"', b"\x00\xff\n", {"three": None}, [True]]
-    line = translator.to_line(message)
+    line = llvm_passes.to_line(message)
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
-    assert translator.from_line(line) == message
+    assert llvm_passes.from_line(line) == message
     with pytest.raises(EOFError):
-        translator.from_line(b"")
+        llvm_passes.from_line(b"")
     with pytest.raises(ValueError, match="Unterminated string"):
-        translator.from_line(line[:10])
+        llvm_passes.from_line(line[:10])
 
 
 def test_code_can_be_read(double_area):

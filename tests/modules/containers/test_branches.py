@@ -20,11 +20,11 @@ from bprop.modules import (
     SoftmaxCrossEntropy,
     check_gradients,
 )
-from bprop.modules.costs import flops, shapes_inside
+from bprop.modules.display.costs import flops, shapes_inside
 from bprop.modules.engine.operations import Operations, prune
 from bprop.trainers import SGD, compile_step
-from bprop.trainers.check import check_config
 from bprop.trainers.configs import load_config
+from bprop.trainers.tools.gradient_doctor import check_config
 
 
 def image_net():

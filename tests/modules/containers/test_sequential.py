@@ -52,7 +52,10 @@ def test_appending_while_iterating_ends():
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (Tanh, "Sequential: element 1 is <class 'bprop.modules.elementwise.Tanh'>, expected a Module; write Tanh(...)"),
+        (
+            Tanh,
+            "Sequential: element 1 is the class Tanh, expected a Module; write Tanh(...)",
+        ),
         (np.tanh, "Sequential: element 1 is <ufunc 'tanh'>, expected a Module"),
         ([Tanh()], "Sequential: element 1 is [Tanh()], expected a Module"),
         (None, "Sequential: element 1 is None, expected a Module"),

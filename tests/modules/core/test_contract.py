@@ -21,7 +21,7 @@ from bprop.modules import (
     Tanh,
 )
 
-from .custom import Residual, Scale, net, x
+from ..custom import Residual, Scale, net, x
 
 
 class Trace(Module):

@@ -2,15 +2,7 @@
 
 import numpy as np
 import pytest
-from bprop.modules import (
-    LogSoftmax,
-    MeanSquaredError,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    SoftmaxCrossEntropy,
-    Tanh,
-)
+from bprop.modules import LogSoftmax, MeanSquaredError, ReLU, Sigmoid, Softmax, SoftmaxCrossEntropy, Tanh
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")  # as plain Python, NumPy warns
 HUGE = np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4]])

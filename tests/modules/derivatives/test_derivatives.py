@@ -59,8 +59,8 @@ from bprop.modules.derivatives.supported import has_curvature, has_method, is_lo
 from bprop.modules.engine.stateful import plain_python
 from scipy.sparse.linalg import cg
 
-from .cases import LOSSES, MODULES
-from .custom import Leaky, Scale
+from ..cases import LOSSES, MODULES
+from ..custom import Leaky, Scale
 
 modules = pytest.mark.parametrize("case", MODULES, ids=lambda case: case.name)
 losses = pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)

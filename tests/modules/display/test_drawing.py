@@ -24,7 +24,7 @@ from bprop.modules import (
     SplitTable,
     Tanh,
 )
-from bprop.modules.drawing import picture
+from bprop.modules.display.drawing import picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 

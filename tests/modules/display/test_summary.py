@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy, Tanh
-from bprop.modules.summary import memory
+from bprop.modules.display.summary import memory
 from bprop.trainers import SGD, compile_step
 from numba.core import types
 

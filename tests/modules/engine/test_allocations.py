@@ -5,7 +5,7 @@ import pytest
 from bprop.modules import Module
 from numba.core.runtime import _nrt_python, rtsys
 
-from .cases import images, noise, normalisation, pooling, resampling, vectors
+from ..cases import images, noise, normalisation, pooling, resampling, vectors
 
 ROWS = [case for family in (images, noise, normalisation, pooling, resampling, vectors) for case in family.MODULES]
 

@@ -12,7 +12,7 @@ import pytest
 from bprop.modules import Module, Tanh
 from bprop.modules.engine import cache
 
-from .custom import x
+from ..custom import x
 
 pytestmark = pytest.mark.jit
 

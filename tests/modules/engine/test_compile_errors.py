@@ -9,7 +9,7 @@ from bprop.modules import Module, Sequential, Tanh, check_module
 from bprop.modules.engine.errors import CompileError
 from bprop.modules.engine.trace import PrecisionError
 
-from .custom import x
+from ..custom import x
 
 pytestmark = pytest.mark.jit
 

@@ -16,9 +16,9 @@ from bprop.modules import (
     check_gradients,
 )
 from bprop.trainers.optimizers import SGD
-from bprop.trainers.step import compile_step
+from bprop.trainers.training.compiled_step import compile_step
 
-from .custom import InPython, Leaky, Residual, Scale, net, x
+from ..custom import InPython, Leaky, Residual, Scale, net, x
 
 
 def twin(module):

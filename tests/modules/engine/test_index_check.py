@@ -9,8 +9,8 @@ from bprop.modules import Linear, MeanSquaredError, Module, Parameter, Sequentia
 from bprop.modules.engine.plan import Plan
 from bprop.trainers import SGD, Trainer, compile_step
 
-from . import index_modules
-from .index_modules import Holding, Picking, Reads, ReadsByHelper, ReadsInTable, ReadsRows, Spoils, Writes
+from .. import index_modules
+from ..index_modules import Holding, Picking, Reads, ReadsByHelper, ReadsInTable, ReadsRows, Spoils, Writes
 
 pytestmark = pytest.mark.jit
 

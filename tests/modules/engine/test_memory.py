@@ -6,9 +6,9 @@ import numba
 import numpy as np
 import pytest
 from bprop.modules import Linear
+from bprop.modules.core.memory import HUGE_PAGE, PAGE, PLACES, placed, zeros
 from bprop.modules.engine.compiler import compiled
 from bprop.modules.kernels import buffers
-from bprop.modules.memory import HUGE_PAGE, PAGE, PLACES, placed, zeros
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, HUGE_PAGE // 4 - 1, HUGE_PAGE // 4, 1_000_003])

@@ -5,7 +5,7 @@ import pytest
 from bprop.modules import Linear, Module, Sequential, Tanh, check_gradients
 
 from tests.modules.custom import x
-from tests.modules.test_compiling import same_as_plain_python
+from tests.modules.engine.test_compiling import same_as_plain_python
 
 
 class Masked(Module):

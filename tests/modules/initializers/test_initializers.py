@@ -28,7 +28,7 @@ from bprop.modules import (
     initialize,
     manual_seed,
 )
-from bprop.modules.initializers import fans
+from bprop.modules.initializers.initializers import fans
 from bprop.trainers.configs import parse_config
 from scipy import stats
 

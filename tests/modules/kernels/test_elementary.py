@@ -4,7 +4,18 @@ import numba
 import numpy as np
 import pytest
 from bprop.modules import Module
-from bprop.modules.kernels.elementary import FORMULAE, erf, exp, expm1, log, log1p, power, sigmoid, softplus, tanh
+from bprop.modules.kernels.elementary_functions import (
+    FORMULAE,
+    erf,
+    exp,
+    expm1,
+    log,
+    log1p,
+    power,
+    sigmoid,
+    softplus,
+    tanh,
+)
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiled code")
 

@@ -7,9 +7,10 @@ import numba
 import numpy as np
 import pytest
 from bprop.modules.engine.compiler import compiled
-from bprop.modules.kernels import buffers, gather, products, softmax
+from bprop.modules.kernels import buffers, gather, softmax
+from bprop.modules.kernels.matmul import gemm
 
-from .. import references
+from ... import references
 
 
 @functools.cache
@@ -38,7 +39,7 @@ LAYOUTS = ["CFC", "FCC", "CCC", "FFF"]  # of a, b and out; the first three are t
 @pytest.mark.parametrize("add", [False, True])
 @pytest.mark.parametrize(("dtype", "layouts"), [(np.float32, LAYOUTS), (np.float64, LAYOUTS[::2])])
 def test_product(door, random, dtype, layouts, add):
-    kernel = door(products.product)
+    kernel = door(gemm.product)
     for layout, (m, k, n) in itertools.product(layouts, SIZES):
         a, b, out = (
             np.array(random.standard_normal(shape), dtype, order=order)
@@ -52,7 +53,7 @@ def test_product(door, random, dtype, layouts, add):
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 3, 5), (4, 1, 5), (4, 3, 1)])
 def test_product_of_thin_matrices(door, random, sizes):
     m, k, n = sizes
-    kernel = door(products.product)
+    kernel = door(gemm.product)
     for a, b in [
         (random.standard_normal((m, k)), random.standard_normal((k, n))),
         (random.standard_normal((k, m)).T, random.standard_normal((n, k)).T),
@@ -64,20 +65,20 @@ def test_product_of_thin_matrices(door, random, sizes):
 
 def test_product_overwrites_what_is_not_a_number(door):
     out = np.full((2, 2), np.nan)
-    door(products.product)(np.eye(2), np.eye(2), out, False)
+    door(gemm.product)(np.eye(2), np.eye(2), out, False)
     np.testing.assert_array_equal(out, np.eye(2))
 
 
 def test_product_keeps_nan_and_infinity(door):
     a, out = np.array([[np.nan, 1.0], [np.inf, 1.0]]), np.zeros((2, 1))
-    door(products.product)(a, np.ones((2, 1)), out, False)
+    door(gemm.product)(a, np.ones((2, 1)), out, False)
     np.testing.assert_array_equal(out, [[np.nan], [np.inf]])
 
 
 def test_add_to_rows(door, random):
     y, bias = random.standard_normal((4, 3)), random.standard_normal(3)
     wanted = references.add_to_rows(y, bias)
-    door(products.add_to_rows)(y, bias)
+    door(gemm.add_to_rows)(y, bias)
     np.testing.assert_array_equal(y, wanted)
 
 
@@ -85,7 +86,7 @@ def test_add_to_rows(door, random):
 def test_sum_rows(door, random, add):
     grad_y, out = random.standard_normal((4, 3)), random.standard_normal(3)
     wanted = references.sum_rows(grad_y, out, add)
-    door(products.sum_rows)(grad_y, out, add)
+    door(gemm.sum_rows)(grad_y, out, add)
     np.testing.assert_allclose(out, wanted, rtol=1e-14)
 
 

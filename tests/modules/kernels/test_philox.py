@@ -8,7 +8,7 @@ import pytest
 from bprop.modules.engine.compiler import compiled
 from bprop.modules.kernels import philox
 
-from .. import references
+from ... import references
 
 KNOWN = [  # counter, key, words: kat_vectors of Random123, the authors' library
     ([0] * 4, [0] * 2, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),

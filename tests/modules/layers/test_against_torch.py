@@ -6,7 +6,7 @@ from bprop.modules import Add, Linear, MeanSquaredError, Sequential, SoftmaxCros
 from bprop.modules.derivatives import hvp
 from bprop.modules.engine.stateful import plain_python
 
-from .cases import LOSSES, MODULES
+from ..cases import LOSSES, MODULES
 
 torch = pytest.importorskip("torch")
 nn = torch.nn

@@ -20,8 +20,8 @@ from bprop.modules import (
 )
 from bprop.modules.engine.threads import shared_jobs
 
-from .cases.images import conv, conv_transpose
-from .test_fusion import methods
+from ..cases.images import conv, conv_transpose
+from ..engine.test_fusion import methods
 
 # kernel_size, stride, padding, dilation, groups; then height and width
 GRID = [

@@ -15,7 +15,7 @@ from bprop.modules import (
     check_gradients,
 )
 
-from .cases.resampling import upsample
+from ..cases.resampling import upsample
 
 
 @pytest.mark.parametrize(

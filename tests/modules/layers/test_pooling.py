@@ -5,9 +5,17 @@ import re
 
 import numpy as np
 import pytest
-from bprop.modules import AdaptiveAvgPool2d, AvgPool2d, MaxPool1d, MaxPool2d, check_gradients, check_module, num_threads
+from bprop.modules import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    MaxPool1d,
+    MaxPool2d,
+    check_gradients,
+    check_module,
+    num_threads,
+)
 
-from .cases.pooling import adaptive, avg_pool, max_pool
+from ..cases.pooling import adaptive, avg_pool, max_pool
 
 GRID = list(itertools.product([1, 2, 3], [1, 2, 4], [0, 1], [(1, 1), (4, 5), (7, 3)], [False, True]))
 

@@ -21,9 +21,9 @@ from bprop.modules import (
     manual_seed,
 )
 from bprop.modules.autodiff import derive
-from bprop.trainers.check import check_config
 from bprop.trainers.configs import parse_config
-from bprop.trainers.runs import train_config
+from bprop.trainers.runs.run_folder import train_config
+from bprop.trainers.tools.gradient_doctor import check_config
 
 N = 40_000
 

@@ -23,7 +23,7 @@ from bprop.modules import (
 )
 from scipy import stats
 
-from .cases import LOSSES
+from ..cases import LOSSES
 
 LIKELIHOODS = [
     (SoftmaxCrossEntropy(), (6, 3), lambda random: random.integers(0, 3, 6)),

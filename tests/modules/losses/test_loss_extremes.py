@@ -20,7 +20,7 @@ from bprop.modules import (
 )
 from bprop.trainers import SGD, Trainer
 
-from .cases import LOSSES
+from ..cases import LOSSES
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")  # as plain Python, NumPy warns
 RATES, PROBABILITIES = "PoissonNLL", "BinaryCrossEntropy"

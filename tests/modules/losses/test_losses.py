@@ -33,7 +33,7 @@ from bprop.modules import (
 )
 from bprop.trainers.configs import ConfigError, parse_config
 
-from .cases import LOSSES
+from ..cases import LOSSES
 
 weighted = pytest.mark.parametrize(
     "case", [case for case in LOSSES if case.make().takes_sample_weight], ids=lambda case: case.name

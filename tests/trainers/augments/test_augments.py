@@ -25,16 +25,16 @@ from bprop.trainers import (
     TimeBudget,
     Trainer,
     TrainingError,
-    loop,
 )
 from bprop.trainers.augments.augment import EPOCH
-from bprop.trainers.checkpoints import read_checkpoint
 from bprop.trainers.cli import main
 from bprop.trainers.configs import ConfigError, load_config, parse_config
-from bprop.trainers.inference import evaluate_run
-from bprop.trainers.loop import Epoch
-from bprop.trainers.profile import profile_config
-from bprop.trainers.runs import train_config
+from bprop.trainers.files.checkpoints import read_checkpoint
+from bprop.trainers.runs.inference import evaluate_run
+from bprop.trainers.runs.run_folder import train_config
+from bprop.trainers.tools.profile import profile_config
+from bprop.trainers.training import minibatches
+from bprop.trainers.training.minibatches import Epoch
 from numba.core.runtime import _nrt_python, rtsys
 
 SHAPE = (3, 9, 8)
@@ -232,7 +232,7 @@ def test_bits_depend_on_the_seed_alone():
 
 
 def test_a_resumed_training_has_the_same_bits(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(minibatches, "CHUNK_SECONDS", 0.0)
     wanted = trained(trainer())
     made, sessions = trainer(TimeBudget(1e-9), Checkpoint(str(tmp_path))), 1
     found = trained(made)

@@ -5,7 +5,7 @@ import pytest
 from bprop.modules import Linear, Sequential, SoftmaxCrossEntropy
 from bprop.trainers import EMA, LBFGS, SGD, Callback, EarlyStopping, Trainer
 from bprop.trainers.configs import ConfigError, load_config
-from bprop.trainers.runs import train_config
+from bprop.trainers.runs.run_folder import train_config
 from safetensors.numpy import load_file
 
 

@@ -31,13 +31,13 @@ from bprop.trainers import (
     TimeBudget,
     Trainer,
     TrainingError,
-    loop,
-    runs,
 )
-from bprop.trainers.by_hand import step_by_hand
-from bprop.trainers.checkpoints import read_checkpoint
+from bprop.trainers.callbacks.layerwise_step import step_by_hand
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
+from bprop.trainers.files.checkpoints import read_checkpoint
+from bprop.trainers.runs import run_folder
+from bprop.trainers.training import minibatches
 
 
 class Exploding(Module):
@@ -84,7 +84,7 @@ def trainer(*callbacks, net=None, optimizer=None, schedules=None):
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_time_is_up(tmp_path, monkeypatch, order):
     """It stops within an epoch, and goes on there with as much time again, to the same weights as without a budget."""
-    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(minibatches, "CHUNK_SECONDS", 0.0)
     wanted = trainer(Callback(), Callback())
     wanted.fit(pairs(), epochs=3, batch_size=10)
     made = trainer(*[TimeBudget(1e-9), Checkpoint(str(tmp_path))][::order])
@@ -104,7 +104,7 @@ def test_the_time_is_up(tmp_path, monkeypatch, order):
 def test_a_budget_in_a_run(tmp_path, capsys):
     run, wanted = tmp_path / "run", tmp_path / "wanted"
     budget = "callbacks=[{TimeBudget: {seconds: 0.000001}}]"
-    figures = runs.train_config(load_config("iris", ["trainer.epochs=2", budget]), run=run, quiet=True)
+    figures = run_folder.train_config(load_config("iris", ["trainer.epochs=2", budget]), run=run, quiet=True)
     assert figures["stopped"] == "the time of 1e-06 s is up"
     assert figures["to_be_resumed"]
     assert main(["resume", str(run)]) == 75
@@ -113,7 +113,7 @@ def test_a_budget_in_a_run(tmp_path, capsys):
     while json.loads((run / "summary.json").read_text()).get("stopped"):
         statuses.append(main(["resume", str(run), "--quiet"]))
     assert statuses == [75] * (len(statuses) - 1) + [0]
-    runs.train_config(load_config("iris", ["trainer.epochs=2"]), run=wanted, quiet=True)
+    run_folder.train_config(load_config("iris", ["trainer.epochs=2"]), run=wanted, quiet=True)
     assert (run / "model.safetensors").read_bytes() == (wanted / "model.safetensors").read_bytes()
 
 

@@ -29,7 +29,7 @@ def train(monkeypatch):
             return outcome
 
         runs = types.SimpleNamespace(train_config=train_config)
-        monkeypatch.setitem(sys.modules, "bprop.trainers.runs", runs)
+        monkeypatch.setitem(sys.modules, "bprop.trainers.runs.run_folder", runs)
         monkeypatch.setattr("bprop.trainers.configs.load_config", lambda source, overrides: (source, overrides))
         return calls
 
@@ -77,7 +77,7 @@ def raised_in(module, error):
             "bprop: error: data/x: No such file\n",
         ),
         (raised_in("bprop.datasets.idx", ValueError("magic number")), 2, "bprop: error: magic number\n"),
-        (raised_in("bprop.trainers.trainer", ValueError("epochs is 0")), 2, "bprop: error: epochs is 0\n"),
+        (raised_in("bprop.trainers.training.trainer", ValueError("epochs is 0")), 2, "bprop: error: epochs is 0\n"),
         (
             ConfigError.at(Place("c.yaml", 1, 2), ("seed",), "is wrong"),
             2,

@@ -8,7 +8,7 @@ from bprop.trainers.configs import ConfigError, load_config, packaged_configs, p
 from bprop.trainers.configs.catalog import Catalog, Role
 from bprop.trainers.configs.signatures import Accepted
 
-HOUSING = Path(__file__).parents[3] / "shared" / "data" / "tabular" / "california-housing.csv"
+HOUSING = Path(__file__).parents[4] / "shared" / "data" / "tabular" / "california-housing.csv"
 EXAMPLE = """\
 seed: 0
 dataset: Digits

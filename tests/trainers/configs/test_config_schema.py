@@ -9,7 +9,7 @@ from bprop.trainers.configs import load_config, packaged_configs
 from bprop.trainers.configs.schema import config_schema
 from ruamel.yaml import YAML
 
-CONFIGS = [*packaged_configs().values(), *sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))]
+CONFIGS = [*packaged_configs().values(), *sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))]
 RIGHT = """
 dataset: Iris
 model:

@@ -5,14 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
-from bprop.trainers import runs
 from bprop.trainers.cli import main
 from bprop.trainers.configs import ConfigError, load_config, parse_config
-from bprop.trainers.data_digests import refuse_other_data
-from bprop.trainers.inference import evaluate_run
+from bprop.trainers.files.data_digests import refuse_other_data
 from bprop.trainers.plots.trained_run import TrainedRun
-from bprop.trainers.resumed_runs import resume_run
-from bprop.trainers.sweeps import runs_of
+from bprop.trainers.runs import run_folder
+from bprop.trainers.runs.inference import evaluate_run
+from bprop.trainers.runs.resume import resume_run
+from bprop.trainers.runs.sweep import runs_of
 
 REST = """\
 model: [{Linear: {in_features: 4, out_features: 3}}]
@@ -40,7 +40,7 @@ def place(tmp_path, monkeypatch):
 
 
 def trained(place, *overrides):
-    runs.train_config(load_config("../here/c.yaml", overrides), run=place / "run", quiet=True)
+    run_folder.train_config(load_config("../here/c.yaml", overrides), run=place / "run", quiet=True)
     return place / "run"
 
 

@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pytest
 from bprop.modules import Conv2d, Flatten, Linear, Sequential, SoftmaxCrossEntropy
-from bprop.trainers import SGD, Trainer, evaluation, memory
+from bprop.trainers import SGD, Trainer
 from bprop.trainers.cli import main
-from bprop.trainers.configs import fitting
+from bprop.trainers.configs import fitting, memory_limit
+from bprop.trainers.training import evaluation
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the system does not say how much memory is left")
 CONFIG = """\
@@ -87,10 +88,10 @@ def test_memory_that_ends_within_a_training(tmp_path, monkeypatch, capsys):
 
 def test_the_limit_holds_within_the_context_only():
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    with memory.within_free_memory():
+    with memory_limit.within_free_memory():
         with pytest.raises(MemoryError) as caught:
-            np.empty(memory.free_memory() + 2**30, np.uint8)
-        assert memory.too_large(caught.value).startswith("needs an array of ")
+            np.empty(memory_limit.free_memory() + 2**30, np.uint8)
+        assert memory_limit.too_large(caught.value).startswith("needs an array of ")
         np.empty(2**20)
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
@@ -108,9 +109,9 @@ def test_the_limit_holds_within_the_context_only():
 def test_what_is_free(tmp_path, monkeypatch, files, wanted):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(memory, "MACHINE", str(tmp_path / "meminfo"))
-    monkeypatch.setattr(memory, "GROUPS", [(*(str(tmp_path / name) for name in ("max", "now", "stat")), "file")])
-    assert memory.free_memory() == wanted
+    monkeypatch.setattr(memory_limit, "MACHINE", str(tmp_path / "meminfo"))
+    monkeypatch.setattr(memory_limit, "GROUPS", [(*(str(tmp_path / name) for name in ("max", "now", "stat")), "file")])
+    assert memory_limit.free_memory() == wanted
 
 
 def test_large_outputs_are_evaluated_in_small_pieces(monkeypatch, random):

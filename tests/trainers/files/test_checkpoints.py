@@ -7,8 +7,9 @@ import os
 
 import numpy as np
 import pytest
-from bprop.trainers import durable
-from bprop.trainers.checkpoints import (
+from bprop.trainers.files import atomic_files
+from bprop.trainers.files.atomic_files import locked, write_durably
+from bprop.trainers.files.checkpoints import (
     CheckpointError,
     newest_checkpoint,
     read_checkpoint,
@@ -16,7 +17,6 @@ from bprop.trainers.checkpoints import (
     sha256_of_json,
     write_checkpoint,
 )
-from bprop.trainers.durable import locked, write_durably
 
 STATE = {
     "a": [1, 2.5, None, True, "x", -math.inf],
@@ -153,7 +153,7 @@ def test_a_full_disk_leaves_the_last_one(tmp_path, monkeypatch, call):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(durable.os, "fsync", full)
+        patch.setattr(atomic_files.os, "fsync", full)
         with pytest.raises(OSError, match="No space left on device"):
             write_checkpoint(tmp_path, state(2))
     assert read_checkpoint(tmp_path)["n"] == (2 if call == 4 else 1)
@@ -165,14 +165,14 @@ def test_a_full_disk_leaves_the_last_one(tmp_path, monkeypatch, call):
 def test_files_are_old_or_new(tmp_path, monkeypatch):
     path = tmp_path / "x"
     write_durably(path, "old")
-    monkeypatch.setattr(durable.os, "replace", lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(atomic_files.os, "replace", lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         write_durably(path, b"new")
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
 
 
-@pytest.mark.skipif(durable.fcntl is None, reason="folders cannot be locked here")
+@pytest.mark.skipif(atomic_files.fcntl is None, reason="folders cannot be locked here")
 def test_a_folder_is_locked_once(tmp_path):
     with (
         locked(tmp_path),

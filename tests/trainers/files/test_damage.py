@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bprop.datasets import CsvDataset
-from bprop.trainers import durable, runs
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config, parse_config
-from bprop.trainers.inference import read_inputs
-from bprop.trainers.units import Units
-from bprop.trainers.weights import read_weights
+from bprop.trainers.files import atomic_files
+from bprop.trainers.files.weights_file import read_weights
+from bprop.trainers.runs import run_folder
+from bprop.trainers.runs.inference import read_inputs
+from bprop.trainers.runs.target_scaling import Units
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
@@ -29,7 +30,7 @@ OVERRIDES = ["trainer.epochs=4", "callbacks=[{Checkpoint: {seconds: 0, best: 1}}
 def whole(tmp_path_factory):
     """A run that nothing has happened to."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    runs.train_config(load_config("iris", OVERRIDES), run=folder, quiet=True)
+    run_folder.train_config(load_config("iris", OVERRIDES), run=folder, quiet=True)
     return folder
 
 
@@ -37,7 +38,7 @@ def whole(tmp_path_factory):
 def stopped(whole):
     """The same run, stopped after its third epoch, with two checkpoints."""
     folder = whole.with_name("stopped")
-    runs.train_config(load_config("iris", ["trainer.epochs=3", *OVERRIDES[1:]]), run=folder, quiet=True)
+    run_folder.train_config(load_config("iris", ["trainer.epochs=3", *OVERRIDES[1:]]), run=folder, quiet=True)
     (folder / "summary.json").unlink()
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("epochs: 3,", "epochs: 4,"))
@@ -119,7 +120,7 @@ class FullDisk:
         self.space, self.open = space, Path.open
         monkeypatch.setattr(Path, "open", lambda *call, **named: self.wrapped(self.open(*call, **named)))
         opened = open
-        monkeypatch.setattr(durable, "open", lambda *call: self.wrapped(opened(*call)), raising=False)
+        monkeypatch.setattr(atomic_files, "open", lambda *call: self.wrapped(opened(*call)), raising=False)
 
     def wrapped(self, file):
         if not file.writable():

@@ -18,7 +18,7 @@ from bprop.trainers import (
 )
 from bprop.trainers.configs import parse_config
 from bprop.trainers.optimizers.line_search import LineSearch, Point
-from bprop.trainers.runs import train_config
+from bprop.trainers.runs.run_folder import train_config
 from scipy import optimize
 
 NAMES = ["l-bfgs", "polak-ribiere", "fletcher-reeves"]

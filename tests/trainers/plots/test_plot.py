@@ -26,7 +26,7 @@ from bprop.modules import (
 )
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
-from bprop.trainers.runs import train_config
+from bprop.trainers.runs.run_folder import train_config
 from safetensors.numpy import load_file
 
 pytest.importorskip("matplotlib")

@@ -8,7 +8,7 @@ import pytest
 from bprop.datasets import Digits
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
-from bprop.trainers.runs import train_config
+from bprop.trainers.runs.run_folder import train_config
 
 Image = pytest.importorskip("PIL.Image")
 CONFIG = """\

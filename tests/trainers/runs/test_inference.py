@@ -14,9 +14,9 @@ from bprop.datasets import Diabetes, Digits, Iris
 from bprop.modules import BinaryCrossEntropyWithLogits, MixtureDensity
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
-from bprop.trainers.inference import INPUTS, as_file, columns_of, plain_table, predict_run
-from bprop.trainers.runs import train_config
-from bprop.trainers.units import Units
+from bprop.trainers.runs.inference import INPUTS, as_file, columns_of, plain_table, predict_run
+from bprop.trainers.runs.run_folder import train_config
+from bprop.trainers.runs.target_scaling import Units
 from safetensors.numpy import load_file, save_file
 
 BEST = "callbacks=[{Checkpoint: {best: 1, monitor: train_loss}}]"

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 from bprop.trainers.configs import load_config, parse_config
-from bprop.trainers.dry_run import dry_run
-from bprop.trainers.runs import train_config
+from bprop.trainers.runs.dry_run import dry_run
+from bprop.trainers.runs.run_folder import train_config
 
 OWN = """\
 import random

@@ -26,19 +26,17 @@ from bprop.trainers import (
     ExponentialSchedule,
     Trainer,
     TrainingError,
-    loop,
-    resumed_runs,
-    resuming,
-    runs,
 )
+from bprop.trainers.training import minibatches, trainer_state
+from bprop.trainers.runs import resume as resumed_runs, run_folder
 from bprop.trainers.callbacks import checkpoint
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
-from bprop.trainers.data_digests import data_digests, differing, rows_that_count
-from bprop.trainers.durable import locked
+from bprop.trainers.files.data_digests import data_digests, differing, rows_that_count
+from bprop.trainers.files.atomic_files import locked
 from safetensors.numpy import load_file
 
-KILL_MANY = Path(__file__).parents[1] / "kill_many.py"
+KILL_MANY = Path(__file__).parents[2] / "kill_many.py"
 
 
 class Stopping(Callback):
@@ -63,7 +61,7 @@ class Always(Checkpoint):
 @pytest.fixture
 def short_chunks(monkeypatch):
     """A pause after each step."""
-    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(minibatches, "CHUNK_SECONDS", 0.0)
 
 
 def pairs(n=40, seed=0):
@@ -279,8 +277,8 @@ def test_another_width_is_refused(tmp_path):
 
 def test_other_versions_are_told(tmp_path, monkeypatch):
     trainer().save(tmp_path)
-    now = {**resuming.written_by(), "versions": {"numpy": "1.0"}, "sources": "x"}
-    monkeypatch.setattr("bprop.trainers.resuming.written_by", lambda: now)
+    now = {**trainer_state.written_by(), "versions": {"numpy": "1.0"}, "sources": "x"}
+    monkeypatch.setattr("bprop.trainers.training.trainer_state.written_by", lambda: now)
     message = (
         r"^the checkpoint was written with numpy [\d.]+ in place of 1.0, other sources of bprop; the results may differ"
     )
@@ -396,7 +394,7 @@ def test_killed_at_random_moments():
 
 
 def iris(folder, *overrides, **options):
-    return runs.train_config(load_config("iris", ["trainer.epochs=3", *overrides]), run=folder, quiet=True, **options)
+    return run_folder.train_config(load_config("iris", ["trainer.epochs=3", *overrides]), run=folder, quiet=True, **options)
 
 
 def files(folder):
@@ -481,7 +479,7 @@ def test_modules_of_ones_own_that_were_edited(tmp_path, capsys):
         "loss: SoftmaxCrossEntropy\noptimizer: {SGD: {lr: 0.1}}\ntrainer: {epochs: 1}\n"
     )
     run = tmp_path / "run"
-    runs.train_config(load_config(tmp_path / "c.yaml"), run=run, quiet=True)
+    run_folder.train_config(load_config(tmp_path / "c.yaml"), run=run, quiet=True)
     with (run / "twice_module.py").open("a") as file:
         file.write("# a thought\n")
     del sys.modules["twice_module"]
@@ -523,7 +521,7 @@ def npz_run(folder, *overrides):
     )
     run = folder / "run"
     path = f"dataset.NpzDataset.path={folder / 'data.npz'}"
-    runs.train_config(load_config(folder / "c.yaml", [path, *overrides]), run=run, quiet=True)
+    run_folder.train_config(load_config(folder / "c.yaml", [path, *overrides]), run=run, quiet=True)
     return run
 
 
@@ -577,7 +575,7 @@ class Refusing(Callback):
 def test_a_callback_that_refuses_to_begin_changes_nothing(tmp_path, monkeypatch, error):
     run = tmp_path / "run"
     config = load_config("iris", ["trainer.epochs=2", f"callbacks=[{__name__}.Refusing]"])
-    runs.train_config(config, run=run, quiet=True)
+    run_folder.train_config(config, run=run, quiet=True)
     before = files(run)
     monkeypatch.setattr(Refusing, "now", error)
     with pytest.raises((error, TrainingError), match="not today"):
@@ -602,14 +600,14 @@ def test_a_damaged_checkpoint_is_told(tmp_path, capsys):
 
 LIMITED = """
 import resource, signal, sys
-from bprop.trainers import runs
+from bprop.trainers.runs import run_folder
 from bprop.trainers.cli import main
-plain = runs.Trainer._pause
+plain = run_folder.Trainer._pause
 def pause(trainer, place):
     if trainer.epoch == 2:  # from now on no file may become longer than this
         resource.setrlimit(resource.RLIMIT_FSIZE, (600, resource.RLIM_INFINITY))
     plain(trainer, place)
-runs.Trainer._pause = pause
+run_folder.Trainer._pause = pause
 overrides = ["trainer.epochs=3", "callbacks=[{Checkpoint: {seconds: 0}}]"]
 raise SystemExit(main(["train", "iris", *overrides, "--run", sys.argv[1]]))
 """

@@ -16,13 +16,16 @@ import numpy as np
 import pytest
 from bprop.datasets import Preprocessing
 from bprop.modules import Linear, Sequential
-from bprop.trainers import Callback, TrainingError, loop, runs, versions
+from bprop.trainers import Callback, TrainingError
+from bprop.trainers.training import minibatches
+from bprop.trainers.runs import run_folder
+from bprop.trainers.files import versions
 from bprop.trainers.callbacks.csv_log import CsvLog
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
-from bprop.trainers.durable import locked
-from bprop.trainers.inference import evaluate_run
-from bprop.trainers.runs import finite, new_folder, train_config
+from bprop.trainers.files.atomic_files import locked
+from bprop.trainers.runs.inference import evaluate_run
+from bprop.trainers.runs.run_folder import finite, new_folder, train_config
 from safetensors.numpy import load_file
 
 FILES = {"config.yaml", "data.json", "metrics.csv", "summary.json", "model.safetensors"}
@@ -160,7 +163,7 @@ BEST = "EarlyStopping: {monitor: valid_loss, patience: 3"
 )
 def test_the_summary_is_of_the_weights(tmp_path, monkeypatch, callbacks, weights_of):
     """Its figures are those that `evaluate` finds for the weights that are kept, whichever way the training ends."""
-    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)  # a pause after each step, three an epoch
+    monkeypatch.setattr(minibatches, "CHUNK_SECONDS", 0.0)  # a pause after each step, three an epoch
     overrides = [*RISING, f"callbacks={callbacks}", "trainer.batch_size=40"]
     with suppress(KeyboardInterrupt):
         train_config(load_config("iris", overrides), run=tmp_path, quiet=True)
@@ -285,7 +288,7 @@ def test_what_would_fail_later_is_told_before(tmp_path, monkeypatch, capsys):
 
 def test_folders_are_named_after_config_and_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runs.time, "strftime", lambda format: "20300102-030405")
+    monkeypatch.setattr(run_folder.time, "strftime", lambda format: "20300102-030405")
     config = load_config("iris")
     names = [str(new_folder(None, config)) for _ in range(3)]
     assert names == [f"runs/iris-20300102-030405{end}" for end in ("", "-2", "-3")]
@@ -350,7 +353,7 @@ def test_a_cache_folder_that_cannot_be_used_is_told_before_a_run_folder_is_made(
     file = tmp_path / "file"
     file.write_text("")
     monkeypatch.setenv("BPROP_CACHE_DIR", str(file / "cache"))
-    monkeypatch.setattr(runs, "new_folder", lambda *arguments: sys.exit(1))
+    monkeypatch.setattr(run_folder, "new_folder", lambda *arguments: sys.exit(1))
     with pytest.raises(SystemExit, match="1"):
         main(["train", "iris", "--run", str(tmp_path / "run")])
     wanted = rf"bprop: the cache folder {re.escape(str(file))}/cache cannot be made \(.*\): compiled code is kept in"

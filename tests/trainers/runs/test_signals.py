@@ -13,20 +13,21 @@ import warnings
 from pathlib import Path
 
 import pytest
-from bprop.trainers import durable, runs
+from bprop.trainers.files import atomic_files
+from bprop.trainers.runs import run_folder
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
-from bprop.trainers.durable import in_use, locked, write_durably, write_json
-from bprop.trainers.resumed_runs import resume_run
-from bprop.trainers.signals import ENDING, StopSignals
+from bprop.trainers.files.atomic_files import in_use, locked, write_durably, write_json
+from bprop.trainers.runs.resume import resume_run
+from bprop.trainers.runs.signals import ENDING, StopSignals
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MODEL = ["model=[{Linear: {in_features: 4, out_features: 3}}]", "trainer.batch_size=50", "callbacks=[]"]
 
 
 @pytest.fixture(autouse=True)
 def forget_warnings():
-    durable._warned.clear()
+    atomic_files._warned.clear()
 
 
 def iris(*overrides):
@@ -39,8 +40,8 @@ def iris(*overrides):
 @pytest.mark.parametrize("number", ENDING)
 def test_a_signal_stops_at_the_next_pause_and_resuming_gives_the_same_bits(tmp_path, monkeypatch, number):
     """In the middle: the signal comes while the third epoch is told to the callbacks."""
-    wanted = runs.train_config(iris("trainer.epochs=6"), tmp_path / "wanted", quiet=True)
-    tell = runs.CsvLog.on_epoch_end
+    wanted = run_folder.train_config(iris("trainer.epochs=6"), tmp_path / "wanted", quiet=True)
+    tell = run_folder.CsvLog.on_epoch_end
 
     def kill(self, trainer, row):
         tell(self, trainer, row)
@@ -48,9 +49,9 @@ def test_a_signal_stops_at_the_next_pause_and_resuming_gives_the_same_bits(tmp_p
             os.kill(os.getpid(), number)
             os.kill(os.getpid(), number)  # more of them change nothing
 
-    monkeypatch.setattr(runs.CsvLog, "on_epoch_end", kill)
+    monkeypatch.setattr(run_folder.CsvLog, "on_epoch_end", kill)
     before = signal.getsignal(number)
-    stopped = runs.train_config(iris("trainer.epochs=6"), tmp_path / "run", quiet=True)
+    stopped = run_folder.train_config(iris("trainer.epochs=6"), tmp_path / "run", quiet=True)
     assert signal.getsignal(number) is before
     assert stopped["stopped"] == f"stopped by {signal.Signals(number).name}"
     assert (stopped["epochs"], stopped["to_be_resumed"]) == (3, True)
@@ -63,11 +64,11 @@ def test_a_signal_stops_at_the_next_pause_and_resuming_gives_the_same_bits(tmp_p
 
 
 def test_a_signal_in_the_last_epoch_lets_it_end(tmp_path, monkeypatch):
-    tell = runs.CsvLog.on_epoch_end
+    tell = run_folder.CsvLog.on_epoch_end
     monkeypatch.setattr(
-        runs.CsvLog, "on_epoch_end", lambda *arguments: (tell(*arguments), os.kill(os.getpid(), signal.SIGTERM))
+        run_folder.CsvLog, "on_epoch_end", lambda *arguments: (tell(*arguments), os.kill(os.getpid(), signal.SIGTERM))
     )
-    assert "stopped" not in runs.train_config(iris("trainer.epochs=1"), tmp_path / "run", quiet=True)
+    assert "stopped" not in run_folder.train_config(iris("trainer.epochs=1"), tmp_path / "run", quiet=True)
 
 
 def wait_for(path, process, patience=120):
@@ -164,7 +165,7 @@ def test_content_that_is_not_on_the_disk_is_no_file(tmp_path, monkeypatch, numbe
 def test_a_folder_that_cannot_be_locked_has_a_file_that_can(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", refusing(errno.EBADF))
     code = (
-        "import sys, pathlib; from bprop.trainers.durable import fcntl, in_use\n"
+        "import sys, pathlib; from bprop.trainers.files.atomic_files import fcntl, in_use\n"
         "def refuse(*arguments): raise OSError(9, 'x')\n"
         "fcntl.flock = refuse; print(in_use(pathlib.Path(sys.argv[1])))"
     )
@@ -176,7 +177,7 @@ def test_a_folder_that_cannot_be_locked_has_a_file_that_can(tmp_path, monkeypatc
         with pytest.raises(BlockingIOError, match="is in use by another process"), locked(tmp_path):
             pass
     assert subprocess.run(other, capture_output=True, text=True).stdout == "False\n"
-    runs.refuse_files_in(tmp_path)  # the file alone is nothing
+    run_folder.refuse_files_in(tmp_path)  # the file alone is nothing
 
 
 def test_without_any_locks_a_warning_names_the_file(tmp_path, monkeypatch):

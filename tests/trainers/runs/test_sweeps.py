@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
-from bprop.trainers import cli, sweeps
+from bprop.trainers import cli
+from bprop.trainers.runs import sweep as sweeps
 from bprop.trainers.configs import ConfigError, parse_config
 from bprop.trainers.configs.nodes import plain, read_yaml
 from bprop.trainers.configs.sweeping import overrides_of
 from bprop.trainers.configs.writing import written
-from bprop.trainers.durable import locked
-from bprop.trainers.sweeps import DONE, FAILED, STOPPED, WAITING, Run, ranked, runs_of, told, train_sweep
+from bprop.trainers.files.atomic_files import locked
+from bprop.trainers.runs.sweep import DONE, FAILED, STOPPED, WAITING, Run, ranked, runs_of, told, train_sweep
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -247,7 +248,7 @@ def test_interrupted_sweeps_end_their_processes(config, monkeypatch):
 
 ORPHAN = """\
 import os, pathlib, subprocess, sys, time
-from bprop.trainers.following import PARENT, follow_parent
+from bprop.trainers.runs.parent_watch import PARENT, follow_parent
 if sys.argv[1] == "sweep":
     os.environ[PARENT] = str(os.getpid())
     subprocess.Popen([sys.executable, "-c", sys.argv[2], "run", ""], start_new_session=True)

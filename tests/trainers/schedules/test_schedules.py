@@ -24,8 +24,8 @@ from bprop.trainers import (
     WarmupSchedule,
 )
 from bprop.trainers.configs import ConfigError, parse_config
-from bprop.trainers.loop import Epoch
-from bprop.trainers.runs import train_config
+from bprop.trainers.runs.run_folder import train_config
+from bprop.trainers.training.minibatches import Epoch
 
 TOTAL = 12
 PAIRS = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from bprop.trainers import cli
 from bprop.trainers.configs import load_config, parse_config
-from bprop.trainers.differences import differences_of
+from bprop.trainers.tools.finite_differences import differences_of
 
 
 @pytest.fixture(autouse=True)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from bprop.datasets import ArrayDataset
 from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy
-from bprop.modules.costs import bytes_moved, flops, product_of, shapes_inside
+from bprop.modules.display.costs import bytes_moved, flops, product_of, shapes_inside
 from bprop.modules.engine.stopwatch import timed
 from bprop.trainers import SGD, TrainingError, compile_step
 from bprop.trainers.cli import main
-from bprop.trainers.product_limit import product_seconds
-from bprop.trainers.profile import profile, unit
+from bprop.trainers.tools.matmul_limit import product_seconds
+from bprop.trainers.tools.profile import profile, unit
 
-from ..modules.custom import InPython, Residual
+from ...modules.custom import InPython, Residual
 
 
 def data(samples=200, features=6):
@@ -25,8 +25,8 @@ def data(samples=200, features=6):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("bprop.trainers.profile.ROUNDS", 2)
-    monkeypatch.setattr("bprop.trainers.profile.ROUND_SECONDS", 0.01)
+    monkeypatch.setattr("bprop.trainers.tools.profile.ROUNDS", 2)
+    monkeypatch.setattr("bprop.trainers.tools.profile.ROUND_SECONDS", 0.01)
 
 
 @pytest.mark.jit
@@ -78,7 +78,7 @@ def test_a_loss_that_is_not_finite_is_an_error(quick):
 
 
 def test_without_numba_it_says_so(monkeypatch):
-    monkeypatch.setattr("bprop.trainers.profile.jit_disabled", lambda: True)
+    monkeypatch.setattr("bprop.trainers.tools.profile.jit_disabled", lambda: True)
     with pytest.raises(TrainingError, match="NUMBA_DISABLE_JIT is set, and there is no compiled code to measure"):
         profile(compile_step(Linear(6, 3), SoftmaxCrossEntropy(), SGD(lr=0.01)), data(), 50)
 

@@ -8,8 +8,8 @@ import pytest
 from bprop.trainers import check_config, cli
 from bprop.trainers.cli import new
 from bprop.trainers.configs import load_config
-from bprop.trainers.new_module import KINDS, new_module, snake_case
-from bprop.trainers.new_parts import PARTS
+from bprop.trainers.tools.module_template import KINDS, new_module, snake_case
+from bprop.trainers.tools.part_templates import PARTS
 
 TODO = "        return np.zeros_like(self.x)  # TODO: the test fails until this is right\n"
 WRITTEN = "        self.grad_weight += (grad_y * self.x).sum(axis=0)\n        return grad_y * self.weight\n"

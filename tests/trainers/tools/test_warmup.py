@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from bprop.datasets import ArrayDataset
 from bprop.trainers.cli import main
-from bprop.trainers.warmup import few
+from bprop.trainers.tools.warmup import few
 
 CONFIG = """
     dataset: Iris
@@ -94,7 +94,7 @@ def test_exit_status_is_that_of_training(folder, capsys, arguments, status, mess
 
 
 def test_without_numba_there_is_nothing_to_do(folder, capsys, monkeypatch):
-    monkeypatch.setattr("bprop.trainers.warmup.jit_disabled", lambda: True)
+    monkeypatch.setattr("bprop.trainers.tools.warmup.jit_disabled", lambda: True)
     assert main(["warmup", "c.yaml"]) == 0
     assert capsys.readouterr().out == "nothing to compile: NUMBA_DISABLE_JIT is set\n"
     assert main(["warmup", "c.yaml", "--json"]) == 0

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from bprop.modules import Linear, MeanAbsoluteError, ReLU, Sequential, Tanh
-from bprop.modules.initializers import get_generator
+from bprop.modules.initializers.initializers import get_generator
 from bprop.trainers import SGD, BpropClassifier, BpropRegressor
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris

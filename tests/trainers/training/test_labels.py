@@ -12,9 +12,9 @@ from bprop.modules import Conv2d, Linear, Sequential, SoftmaxCrossEntropy
 from bprop.trainers import SGD, Trainer, metrics
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
-from bprop.trainers.dry_run import dry_run
-from bprop.trainers.inference import evaluate_run, predict_run
-from bprop.trainers.runs import train_config
+from bprop.trainers.runs.dry_run import dry_run
+from bprop.trainers.runs.inference import evaluate_run, predict_run
+from bprop.trainers.runs.run_folder import train_config
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(20, 4)).astype(np.float32)

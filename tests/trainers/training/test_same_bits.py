@@ -9,11 +9,12 @@ import sys
 import warnings
 
 import pytest
-from bprop.modules.kernels import instruction_set as machine
-from bprop.trainers import resuming, versions
-from bprop.trainers.checkpoints import read_checkpoint
+from bprop.modules.compiler import instruction_set
 from bprop.trainers.cli import main
 from bprop.trainers.cli import resume as command
+from bprop.trainers.files import versions
+from bprop.trainers.files.checkpoints import read_checkpoint
+from bprop.trainers.training import trainer_state
 
 CONFIG = """
 dataset: Iris
@@ -36,15 +37,15 @@ def run(tmp_path, monkeypatch):
 
 def test_the_instruction_set_is_recorded_and_another_one_is_told(run, monkeypatch, capsys):
     own = versions.instruction_set()
-    assert own["cpu"] == machine.cpu_name()
+    assert own["cpu"] == instruction_set.cpu_name()
     assert set(own) == {"cpu", "features", "vector_bytes", "blas"}
     assert json.loads((run / "summary.json").read_text())["instruction_set"] == own
     assert read_checkpoint(run / "checkpoint")["written_by"]["instruction_set"] == own
     capsys.readouterr()
     assert main(["resume", "run", "trainer.epochs=2", "--quiet"]) == 0
     assert "instruction set" not in capsys.readouterr().err
-    monkeypatch.setattr(resuming, "instruction_set", lambda: OTHER)
-    resuming.written_by.cache_clear()
+    monkeypatch.setattr(trainer_state, "instruction_set", lambda: OTHER)
+    trainer_state.written_by.cache_clear()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
@@ -57,14 +58,14 @@ def test_the_instruction_set_is_recorded_and_another_one_is_told(run, monkeypatc
             "'bprop resume RUN --same-bits' keeps them where this processor can"
         ]
     finally:
-        resuming.written_by.cache_clear()
+        trainer_state.written_by.cache_clear()
 
 
 def test_a_checkpoint_of_an_older_version_says_nothing_of_it():
-    found = {name: value for name, value in resuming.written_by().items() if name != "instruction_set"}
+    found = {name: value for name, value in trainer_state.written_by().items() if name != "instruction_set"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        resuming.warn_of_changes(found)
+        trainer_state.warn_of_changes(found)
 
 
 def test_same_bits_starts_the_command_with_the_recorded_instruction_set(run, monkeypatch):
@@ -86,7 +87,7 @@ def test_same_bits_starts_the_command_with_the_recorded_instruction_set(run, mon
 
 
 def test_same_bits_is_refused_where_the_processor_lacks_something(run, monkeypatch, capsys):
-    monkeypatch.setattr(machine, "host_features", lambda: frozenset(["sse2"]))
+    monkeypatch.setattr(instruction_set, "host_features", lambda: frozenset(["sse2"]))
     monkeypatch.setattr(versions, "instruction_set", lambda: OTHER)
     capsys.readouterr()
     assert main(["resume", "run", "--same-bits"]) == 2
@@ -96,8 +97,8 @@ def test_same_bits_is_refused_where_the_processor_lacks_something(run, monkeypat
 
 @pytest.mark.parametrize("features", ["", "+avx2,-avx512f"])
 def test_what_numba_was_told_is_told_again(features, monkeypatch):
-    monkeypatch.setattr(machine, "host_features", lambda: frozenset(["avx2"]))
-    found = machine.environment_for({"cpu": "generic", "features": features, "vector_bytes": 32})
+    monkeypatch.setattr(instruction_set, "host_features", lambda: frozenset(["avx2"]))
+    found = instruction_set.environment_for({"cpu": "generic", "features": features, "vector_bytes": 32})
     assert (found["NUMBA_CPU_NAME"], found["NUMBA_CPU_FEATURES"]) == ("generic", features)
 
 
@@ -106,8 +107,8 @@ def test_what_numba_was_told_is_told_again(features, monkeypatch):
     [("+avx2,-avx512f", {"avx2"}), ("", set()), ("+avx512f", {"avx512f"})],
 )
 def test_what_numba_is_told_is_the_instruction_set(features, names, monkeypatch):
-    monkeypatch.setattr(machine.config, "CPU_FEATURES", features)
-    assert machine.cpu_features() == names
+    monkeypatch.setattr(instruction_set.config, "CPU_FEATURES", features)
+    assert instruction_set.cpu_features() == names
 
 
 @pytest.mark.slow

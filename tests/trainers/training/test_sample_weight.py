@@ -8,7 +8,7 @@ from bprop.datasets import ArrayDataset, k_folds
 from bprop.modules import Linear, Loss, MeanSquaredError, Module, Sequential, SoftmaxCrossEntropy
 from bprop.trainers import LBFGS, SGD, CosineSchedule, Trainer, compile_step
 from bprop.trainers.configs import parse_config
-from bprop.trainers.runs import train_config
+from bprop.trainers.runs.run_folder import train_config
 from sklearn import metrics as sklearn
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from bprop.modules import BatchNorm1d, Dropout, Linear, ReLU, Sequential, SoftmaxCrossEntropy, manual_seed
 from bprop.modules.engine import cache
-from bprop.trainers import SGD, Trainer, threads
+from bprop.trainers import SGD, Trainer
+from bprop.trainers.training import thread_choice
 
 
 def train(number, loss=None):
@@ -29,12 +30,12 @@ def test_weights_do_not_depend_on_it():
 
 @pytest.mark.jit
 def test_the_choice_is_remembered(monkeypatch):
-    monkeypatch.setattr(threads, "available", lambda: 2)
+    monkeypatch.setattr(thread_choice, "available", lambda: 2)
     for path in cache.cache_folder().glob("threads_*.json"):
         path.unlink()
-    monkeypatch.setattr(threads, "fastest", lambda *arguments: 2)
+    monkeypatch.setattr(thread_choice, "fastest", lambda *arguments: 2)
     assert train(None).threads == 2
-    monkeypatch.setattr(threads, "fastest", lambda *arguments: pytest.fail("measured again"))
+    monkeypatch.setattr(thread_choice, "fastest", lambda *arguments: pytest.fail("measured again"))
     assert train(None).threads == 2
     notes = [json.loads(path.read_text()) for path in cache.cache_folder().glob("threads_*.json")]
     assert {"threads": 2} in notes, "other tests may write theirs at the same time"
@@ -43,17 +44,17 @@ def test_the_choice_is_remembered(monkeypatch):
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"threads": "two"}', '{"threads": 0}', '{"threads": 1000000}'])
 def test_a_damaged_note_is_not_believed(tmp_path, text):
     (tmp_path / "note").write_text(text)
-    assert threads.remembered(tmp_path / "note") is None
+    assert thread_choice.remembered(tmp_path / "note") is None
 
 
 @pytest.mark.jit
 @pytest.mark.parametrize(("shared", "wanted"), [({1: 8.0, 2: 5.0}, 2), ({1: 8.0, 2: 7.9}, 1), ({1: 8.0, 2: 9.0}, 1)])
 def test_more_threads_only_where_they_gain(monkeypatch, shared, wanted):
     jobs = iter(range(100))
-    monkeypatch.setattr(threads, "available", lambda: 2)
-    monkeypatch.setattr(threads, "shared_jobs", lambda: next(jobs))
-    monkeypatch.setattr(threads, "timed", lambda steps, last, number: shared[number])
-    assert threads.fastest(lambda first, last: (0.0, last), 1000, 10) == wanted
+    monkeypatch.setattr(thread_choice, "available", lambda: 2)
+    monkeypatch.setattr(thread_choice, "shared_jobs", lambda: next(jobs))
+    monkeypatch.setattr(thread_choice, "timed", lambda steps, last, number: shared[number])
+    assert thread_choice.fastest(lambda first, last: (0.0, last), 1000, 10) == wanted
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, True, 65, 10**12])

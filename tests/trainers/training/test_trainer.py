@@ -19,15 +19,7 @@ from bprop.modules import (
     Tanh,
     manual_seed,
 )
-from bprop.trainers import (
-    SGD,
-    Adam,
-    Callback,
-    ConstantSchedule,
-    ExponentialSchedule,
-    Trainer,
-    compile_step,
-)
+from bprop.trainers import SGD, Adam, Callback, ConstantSchedule, ExponentialSchedule, Trainer, compile_step
 
 
 class Shift(Module):

@@ -7,9 +7,10 @@ import pytest
 from bprop import trainers
 from bprop.datasets import ArrayDataset, Dataset
 from bprop.modules import BatchNorm1d, Linear, MeanSquaredError, Module, Residual, Sequential, SoftmaxCrossEntropy
-from bprop.trainers import SGD, Callback, EarlyStopping, MultiStepSchedule, Trainer, TrainingError, one_epoch
-from bprop.trainers.evaluation import pieces
-from bprop.trainers.notice import said_if_slow
+from bprop.trainers import SGD, Callback, EarlyStopping, MultiStepSchedule, Trainer, TrainingError
+from bprop.trainers.training import epoch as one_epoch
+from bprop.trainers.training.evaluation import pieces
+from bprop.trainers.training.progress import said_if_slow
 
 
 def pairs(n=50, outputs=None):
@@ -189,7 +190,7 @@ def test_weights_that_overflow_in_the_last_step(regression):
 @pytest.mark.jit
 def test_a_first_compilation_is_announced(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("BPROP_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("bprop.trainers.notice.PATIENCE", 0.01)
+    monkeypatch.setattr("bprop.trainers.training.progress.PATIENCE", 0.01)
     for quiet in (True, False):
         net = Sequential(Linear(4, 3, bias=quiet))  # two nets: each is compiled here for the first time
         made = Trainer(net, MeanSquaredError(), SGD(lr=0.1, momentum=0.9), quiet=quiet)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from bprop.datasets import ArrayDataset, Dataset, balanced_order
 from bprop.modules import Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy
-from bprop.trainers import SGD, Trainer, evaluation
+from bprop.trainers import SGD, Trainer
+from bprop.trainers.training import evaluation
 
 
 def scores(net, x):

@@ -1,0 +1,12 @@
+"""Modules made of modules: Sequential, Graph, Residual, Concat, tables, and the internal operations that these emit.
+
+A layer that is built of others but shows one meaning (a gated unit, say) belongs in `layers`.
+"""
+
+from .arithmetic import CAddTable, CDivTable, CMaxTable, CMinTable, CMulTable, CSubTable
+from .concat import Concat
+from .graph import Graph, Share
+from .join_split import JoinTable, NarrowTable, SplitTable, StackTable
+from .residual import Residual
+from .sequential import Sequential
+from .tables import ConcatTable, MapTable, Parallel, ParallelTable

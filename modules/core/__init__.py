@@ -1,0 +1,9 @@
+"""What a module is: parameters and buffers, the module hierarchy, sharing of weights, training mode, checks of shapes.
+
+Layers, containers and losses are built on it and are in folders of their own; how their methods are compiled is in
+`engine`.
+"""
+
+from .initialize import initialize
+from .module import Module
+from .parameter import Buffer, Counter, Parameter

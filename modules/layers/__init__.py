@@ -1,0 +1,18 @@
+"""What is learned or computed between input and output: linear and distance layers, dropout and noise, reshaping.
+
+Activations, convolution, pooling and normalization have folders of their own. A layer is one file with fprop and bprop;
+what it computes at length is a kernel in `kernels`.
+"""
+
+from .bernoulli_units import BernoulliUnits
+from .bilinear import Bilinear
+from .distances import Euclidean, RadialBasis
+from .dropout import AlphaDropout, Dropout, Dropout2d, GaussianDropout
+from .gaussian_sample import GaussianSample
+from .linear import Linear
+from .maxout import Maxout, MaxoutChannels
+from .noise import GaussianNoise, Noise, RReLU
+from .resampling import PixelShuffle, Upsample, ZeroPad2d
+from .reshape import Flatten, Reshape
+from .scale_and_shift import Add, CMul, Mul
+from .weight_norm import Cosine, LinearWeightNorm

@@ -1,0 +1,14 @@
+"""Activation functions and gated units: one class each, `fprop` and `bprop` on arrays of any shape.
+
+Elementwise ones derive from Elementwise. Elementary functions such as erf are in `kernels/elementary_functions`.
+"""
+
+from .elementwise import Elementwise, Identity, ReLU, Sigmoid, Tanh
+from .exponential import CELU, ELU, SELU, LogSigmoid, Softplus
+from .gated import GELU, Mish, SiLU
+from .glu import GLU
+from .learnt import LearntElementwise, PReLU
+from .piecewise import Clamp, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, ReLU6, Threshold
+from .power import Abs, Exp, Log, Power, Sqrt, Square
+from .shrinkage import Hardshrink, Softshrink, Softsign, Tanhshrink
+from .softmax import LogSoftmax, Softmax, Softmin

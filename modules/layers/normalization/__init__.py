@@ -1,0 +1,12 @@
+"""Layers that normalize: over the batch, over the features of a sample, over groups and neighbours of channels.
+
+Statistics (moments) are kernels; a data set's own standardisation is in `datasets`.
+"""
+
+from .batch_norm import BatchNorm1d
+from .batch_norm2d import BatchNorm2d
+from .group_norm import GroupNorm, InstanceNorm2d
+from .layer_norm import LayerNorm, RMSNorm
+from .local_response_norm import LocalResponseNorm
+from .normalize import Normalize
+from .standardize import Standardize

@@ -1,0 +1,20 @@
+"""Losses, with the gradient of each by hand, and the distributions of the target that they define.
+
+Metrics that are only reported belong in `trainers/metrics`; penalties on weights in `trainers/optimizers`.
+"""
+
+from .binary import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Focal
+from .distributions import Bernoulli, Categorical, Gaussian, Mixture, Poisson
+from .gaussian_nll import GaussianNLL, LearntPrecision
+from .label_loss import LabelLoss
+from .log_likelihoods import KLDivergence, NegativeLogLikelihood, PoissonNLL
+from .loss import Loss
+from .loss_bases import ElementwiseLoss, SampleLoss
+from .margin import Hinge, HingeEmbedding, MultiMargin, SoftMargin, SquaredHinge
+from .mixture_density import MixtureDensity
+from .multi_loss import LossPart, MultiLoss
+from .pairwise import CosineEmbedding, MarginRanking, Triplet
+from .regression import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, SmoothL1
+from .reinforce import Reinforce
+from .softmax_cross_entropy import SoftmaxCrossEntropy
+from .variational_bound import VariationalBound

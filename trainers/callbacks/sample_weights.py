@@ -1,0 +1,16 @@
+"""The weights of a data set's samples, as a loss takes them."""
+
+import numpy as np
+
+from ...datasets import ArrayDataset
+from ...modules.losses.loss import Loss
+
+
+def cast_sample_weights(data: ArrayDataset, loss: Loss) -> np.ndarray | None:
+    """The weights of a data set's samples in the loss's type; None where all are alike, and so change no mean."""
+    weights = data.sample_weight
+    if weights is None:
+        return None
+    alike = (weights == weights[0]).all()
+    averages = all(part.averages for part in loss.all_modules() if isinstance(part, Loss))
+    return None if alike and (averages or weights[0] == 1) else weights.astype(loss.dtype)

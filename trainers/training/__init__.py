@@ -1,0 +1,26 @@
+"""Trainer and what it runs: an epoch, its minibatches, the compiled step, evaluation, the choice of threads.
+
+Run folders and configs belong above it, in `runs` and `configs`; optimizers, schedules and callbacks below.
+"""
+
+from typing import TYPE_CHECKING
+
+from ..lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from .compiled_step import CompiledStep, compile_step
+    from .estimators import BpropClassifier, BpropRegressor
+    from .minibatches import TrainingError
+    from .trainer import Trainer
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "BpropClassifier": "estimators",
+        "BpropRegressor": "estimators",
+        "CompiledStep": "compiled_step",
+        "Trainer": "trainer",
+        "TrainingError": "minibatches",
+        "compile_step": "compiled_step",
+    },
+)
