@@ -24,13 +24,13 @@ from ...modules.losses.multi_loss import MultiLoss
 from ..callbacks.csv_log import lines
 from ..configs import Config, Experiment, load_config
 from ..files.data_digests import refuse_other_data
+from ..files.weights_file import read_weights
 from ..metrics.probabilities import distribution_of, numbers
 from ..optimizers import SGD
-from .run_folder import WEIGHTS, config_of
 from ..training.trainer import Trainer
-from .trust import reading_run
+from .run_folder import WEIGHTS, config_of
 from .target_scaling import Units
-from ..files.weights_file import read_weights
+from .trust import reading_run
 
 OTHER_DATA = "; an override of the data set or --other-data evaluates on what there is now"
 Part = Literal["train", "valid", "test"]

@@ -11,12 +11,14 @@ from ...datasets.paths import expand_path
 from ..callbacks.layerwise_step import Step
 from ..callbacks.nan_guard import FOLDER as FAILURE
 from ..callbacks.nan_guard import replay
-from ..files.checkpoints import CheckpointError, newest_checkpoint, numbered, read_checkpoint, remove_after
 from ..configs import Config, load_config, parse_config
 from ..configs.sweeping import overrides_of
-from ..files.data_digests import refuse_other_data
 from ..files.atomic_files import inner_folder, locked, write_durably
+from ..files.checkpoints import CheckpointError, newest_checkpoint, numbered, read_checkpoint, remove_after
+from ..files.data_digests import refuse_other_data
+from ..files.weights_file import read_weights
 from ..training.arguments import check_epochs_and_threads
+from ..training.trainer import Trainer
 from ..training.trainer_state import restore
 from .run_folder import (
     WEIGHTS,
@@ -29,9 +31,7 @@ from .run_folder import (
     trainer_of,
 )
 from .signals import StopSignals
-from ..training.trainer import Trainer
 from .trust import reading_run, remember_run
-from ..files.weights_file import read_weights
 
 CHANGEABLE = ("trainer.epochs=", "trainer.threads=")  # by overrides of a run that goes on
 CHANGES = "trainer.epochs=N, trainer.threads=N or where its data are now, such as dataset.CsvDataset.path=FILE"

@@ -19,22 +19,22 @@ from ...modules.engine.folders import folder_notice
 from ...modules.engine.stateful import jit_disabled
 from ..callbacks import Checkpoint, EarlyStopping, NanGuard
 from ..callbacks.csv_log import CsvLog
-from .unchecked import format_unchecked_warning
 from ..configs import Config, Experiment
-from ..configs.permissions import is_inside
-from ..files.data_digests import write_data_digests
-from ..files.atomic_files import LOCK, locked, read_json, write_durably, write_json
-from ..training.minibatches import TrainingError
 from ..configs.memory_limit import told
-from ..optimizers.full_batch import FullBatch
-from .other_randomness import warn_of_other_randomness
-from ..training.trainer_state import sources_digest
-from .signals import StopSignals
-from ..training.trainer import Trainer
-from .trust import code_in, remember_run
-from .target_scaling import Units
+from ..configs.permissions import is_inside
+from ..files.atomic_files import LOCK, locked, read_json, write_durably, write_json
+from ..files.data_digests import write_data_digests
 from ..files.versions import instruction_set, versions
 from ..files.weights_file import weights_file
+from ..optimizers.full_batch import FullBatch
+from ..training.minibatches import TrainingError
+from ..training.trainer import Trainer
+from ..training.trainer_state import sources_digest
+from .other_randomness import warn_of_other_randomness
+from .signals import StopSignals
+from .target_scaling import Units
+from .trust import code_in, remember_run
+from .unchecked import format_unchecked_warning
 
 WEIGHTS = "model.safetensors"
 

@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.paths import expand_path
-from ...modules.core.text_table import format_table
 from ...modules.compiler.cpu import available
+from ...modules.core.text_table import format_table
 from ..callbacks.csv_log import lines
-from .compare import cell
 from ..configs import Config, ConfigError, load_config
 from ..configs.sweeping import overrides_of
 from ..configs.writing import written
 from ..files.atomic_files import ASIDE, LOCK, NO_LINKS, append, in_use, locked, write_durably
-from .parent_watch import PARENT
 from ..metrics import larger_is_better
+from .compare import cell
+from .parent_watch import PARENT
 from .run_folder import new_folder, refuse_files_in, say_where_code_is, summary_of
 from .signals import StopSignals
 
@@ -283,4 +283,6 @@ def results_table(runs: Sequence[Run]) -> str:
     """The runs as a table for the terminal: keys and the figures of losses and metrics."""
     shown = [name for run in runs for name in run.figures if name.startswith(("train_", "valid_", "test_"))]
     names = ["run", "status", *runs[0].values, *dict.fromkeys(shown)]
-    return "\n".join(format_table([tuple(names), *(tuple(cell(run.row().get(name)) for name in names) for run in runs)]))
+    return "\n".join(
+        format_table([tuple(names), *(tuple(cell(run.row().get(name)) for name in names) for run in runs)])
+    )

@@ -27,13 +27,14 @@ from bprop.trainers import (
     Trainer,
     TrainingError,
 )
-from bprop.trainers.training import minibatches, trainer_state
-from bprop.trainers.runs import resume as resumed_runs, run_folder
 from bprop.trainers.callbacks import checkpoint
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
-from bprop.trainers.files.data_digests import data_digests, differing, rows_that_count
 from bprop.trainers.files.atomic_files import locked
+from bprop.trainers.files.data_digests import data_digests, differing, rows_that_count
+from bprop.trainers.runs import resume as resumed_runs
+from bprop.trainers.runs import run_folder
+from bprop.trainers.training import minibatches, trainer_state
 from safetensors.numpy import load_file
 
 KILL_MANY = Path(__file__).parents[2] / "kill_many.py"
@@ -394,7 +395,9 @@ def test_killed_at_random_moments():
 
 
 def iris(folder, *overrides, **options):
-    return run_folder.train_config(load_config("iris", ["trainer.epochs=3", *overrides]), run=folder, quiet=True, **options)
+    return run_folder.train_config(
+        load_config("iris", ["trainer.epochs=3", *overrides]), run=folder, quiet=True, **options
+    )
 
 
 def files(folder):

@@ -17,15 +17,15 @@ import pytest
 from bprop.datasets import Preprocessing
 from bprop.modules import Linear, Sequential
 from bprop.trainers import Callback, TrainingError
-from bprop.trainers.training import minibatches
-from bprop.trainers.runs import run_folder
-from bprop.trainers.files import versions
 from bprop.trainers.callbacks.csv_log import CsvLog
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
+from bprop.trainers.files import versions
 from bprop.trainers.files.atomic_files import locked
+from bprop.trainers.runs import run_folder
 from bprop.trainers.runs.inference import evaluate_run
 from bprop.trainers.runs.run_folder import finite, new_folder, train_config
+from bprop.trainers.training import minibatches
 from safetensors.numpy import load_file
 
 FILES = {"config.yaml", "data.json", "metrics.csv", "summary.json", "model.safetensors"}

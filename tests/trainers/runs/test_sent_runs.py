@@ -7,13 +7,13 @@ import sys
 
 import numpy as np
 import pytest
-from bprop.trainers.runs import trust
 from bprop.trainers.callbacks.csv_log import lines, without_formula
-from bprop.trainers.files.checkpoints import CheckpointError, read_checkpoint
 from bprop.trainers.cli import main
 from bprop.trainers.cli.output import PlainText, escaped
 from bprop.trainers.configs import ConfigError, allow_imports, load_config, no_imports, parse_config
 from bprop.trainers.files.atomic_files import DEEPEST, append, inner_folder, read_json, write_durably
+from bprop.trainers.files.checkpoints import CheckpointError, read_checkpoint
+from bprop.trainers.runs import trust
 from bprop.trainers.runs.inference import evaluate_run, predict_run
 from bprop.trainers.runs.resume import replay_run, resume_run
 from bprop.trainers.runs.run_folder import summary_of, train_config

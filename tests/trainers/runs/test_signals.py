@@ -13,11 +13,11 @@ import warnings
 from pathlib import Path
 
 import pytest
-from bprop.trainers.files import atomic_files
-from bprop.trainers.runs import run_folder
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
+from bprop.trainers.files import atomic_files
 from bprop.trainers.files.atomic_files import in_use, locked, write_durably, write_json
+from bprop.trainers.runs import run_folder
 from bprop.trainers.runs.resume import resume_run
 from bprop.trainers.runs.signals import ENDING, StopSignals
 

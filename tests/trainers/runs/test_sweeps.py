@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from bprop.trainers import cli
-from bprop.trainers.runs import sweep as sweeps
 from bprop.trainers.configs import ConfigError, parse_config
 from bprop.trainers.configs.nodes import plain, read_yaml
 from bprop.trainers.configs.sweeping import overrides_of
 from bprop.trainers.configs.writing import written
 from bprop.trainers.files.atomic_files import locked
+from bprop.trainers.runs import sweep as sweeps
 from bprop.trainers.runs.sweep import DONE, FAILED, STOPPED, WAITING, Run, ranked, runs_of, told, train_sweep
 from hypothesis import given
 from hypothesis import strategies as st
