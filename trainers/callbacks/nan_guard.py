@@ -52,10 +52,14 @@ class NanGuard(Callback):
         found, last = Step(), position // size * size
         for place in [each for each in (last - size, last) if each >= first]:
             go_back(trainer, start)
-            for _ in replace(epoch, order=epoch.order[:place], first=first).run(trainer._step) if place > first else ():
+            for _ in (
+                replace(epoch, order=epoch.order[:place], first=first).run(trainer.compiled_step)
+                if place > first
+                else ()
+            ):
                 pass
             epoch.set_schedules(place)
-            before, batch = snapshot(trainer), epoch.batch(trainer._step, place)
+            before, batch = snapshot(trainer), epoch.batch(trainer.compiled_step, place)
             found = step_by_hand(trainer.model, trainer.loss, trainer.optimizer, *batch)
             if found.trouble is not None:
                 break

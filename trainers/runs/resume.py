@@ -19,7 +19,6 @@ from ..files.data_digests import refuse_other_data
 from ..files.weights_file import read_weights
 from ..training.arguments import check_epochs_and_threads
 from ..training.trainer import Trainer
-from ..training.trainer_state import restore
 from .run_folder import (
     WEIGHTS,
     config_of,
@@ -82,7 +81,7 @@ def resumed(folder: Path, overrides: Iterable[str], quiet: bool, start: float) -
         experiment = config.build()
         trainer = trainer_of(config, experiment, folder, quiet)
         if state is not None:
-            restore(trainer, state)
+            trainer.load_state_dict(state)
             start -= state["seconds"]
         refuse_what_fails(experiment, trainer)  # before anything is changed
         refuse_other_data("resume", folder, "test", experiment.dataset.test)  # the other parts are in the checkpoint

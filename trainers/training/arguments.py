@@ -3,7 +3,7 @@
 import functools
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from ...modules.kernels.threads import MOST_THREADS
 from ...modules.losses.loss import Loss
 from ..metrics import Metric, figures, find_metrics
 from ..schedules.setting import BATCH_SIZE
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
+from .parts import TrainingParts
 
 Data = Dataset | ArrayDataset | tuple
 
@@ -44,6 +42,33 @@ def one_part(data: Data, part: str, loss: Loss | None = None) -> ArrayDataset:
     raise TypeError(f"Trainer: data is {type(data).__name__}, expected {wanted}")
 
 
+def check_arguments(
+    trainer: TrainingParts,
+    train: Data,
+    valid: Data | None,
+    epochs,
+    batch_size,
+    shuffle,
+    drop_last,
+    balance,
+    metrics,
+    threads,
+) -> tuple[ArrayDataset, ArrayDataset | None, dict[str, Metric]]:
+    """The parts of the data and the metrics of a fit; ValueError for arguments that do not fit."""
+    train, valid = training_parts(train, valid, trainer.loss)
+    check_fit(train, epochs, batch_size, threads)
+    chosen = metrics_for(trainer, train, metrics)
+    train = as_labels(trainer, train)
+    check_balance(train, shuffle, balance)
+    trainer.augmentation.check(train.input_shape)
+    check_minibatches(trainer, train, epochs, batch_size, drop_last)
+    if valid is not None:
+        check_data(trainer, valid, chosen)
+        valid = as_labels(trainer, valid)
+    check_monitors(trainer, valid is not None, chosen)
+    return train, valid, chosen
+
+
 def check_fit(train: ArrayDataset, epochs, batch_size, threads) -> None:
     """ValueError for numbers out of range."""
     check_epochs_and_threads(epochs, threads)
@@ -65,7 +90,7 @@ def check_balance(train: ArrayDataset, shuffle: bool, balance: bool) -> None:
         raise ValueError("Trainer: balance is true, expected class labels, and shuffle to be true")
 
 
-def metrics_for(trainer: "Trainer", data: ArrayDataset, metrics) -> dict[str, Metric]:
+def metrics_for(trainer: TrainingParts, data: ArrayDataset, metrics) -> dict[str, Metric]:
     """The metrics that are asked for, by default those of the loss; errors as of `check_data`."""
     chosen = find_metrics(trainer.loss.metrics if metrics is None else metrics, trainer.loss)
     check_data(trainer, data, chosen)
@@ -89,7 +114,7 @@ def refuses_data(check: Callable) -> Callable:
 
 
 @refuses_data
-def check_data(trainer: "Trainer", data: ArrayDataset, metrics: dict[str, Metric]) -> None:
+def check_data(trainer: TrainingParts, data: ArrayDataset, metrics: dict[str, Metric]) -> None:
     """ValueError for data that do not fit the net, the loss or a metric."""
     model, loss = trainer.model, trainer.loss
     if 0 in model.label_arguments:
@@ -105,7 +130,9 @@ def check_data(trainer: "Trainer", data: ArrayDataset, metrics: dict[str, Metric
 
 
 @refuses_data
-def check_minibatches(trainer: "Trainer", train: ArrayDataset, epochs: int, batch_size: int, drop_last: bool) -> None:
+def check_minibatches(
+    trainer: TrainingParts, train: ArrayDataset, epochs: int, batch_size: int, drop_last: bool
+) -> None:
     """ValueError for a module that takes no minibatch as small as the last one of some epoch."""
     n, sizes = len(train), set()
     for epoch in range(epochs if BATCH_SIZE in trainer.timetable.schedules else min(epochs, 1)):
@@ -130,7 +157,7 @@ def check_whole_inputs(model: Module, data: ArrayDataset) -> None:
                 raise ValueError(f"{model.label()}: x has {value:g} in row {row}, expected whole numbers")
 
 
-def as_labels(trainer: "Trainer", data: ArrayDataset) -> ArrayDataset:
+def as_labels(trainer: TrainingParts, data: ArrayDataset) -> ArrayDataset:
     """Data that were checked, with whole numbers that are floating point as labels where the loss takes labels."""
     loss = trainer.loss
     if 1 not in loss.label_arguments or data.y.dtype.kind != "f":
@@ -140,7 +167,7 @@ def as_labels(trainer: "Trainer", data: ArrayDataset) -> ArrayDataset:
     return data if distributions else data.with_labels(getattr(loss, "ignore_index", None))
 
 
-def check_monitors(trainer: "Trainer", valid: bool, metrics: dict[str, Metric]) -> None:
+def check_monitors(trainer: TrainingParts, valid: bool, metrics: dict[str, Metric]) -> None:
     """ValueError for a callback or a schedule that watches a figure which there will not be."""
     if not all(type(callback).__module__.startswith(str(__package__)) for callback in trainer.callbacks):
         return  # one of the user's own may add figures

@@ -3,7 +3,9 @@
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +25,19 @@ from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
 from ..schedules import Schedule
 from ..schedules.timetable import Timetable
-from .arguments import (
-    Data,
-    as_labels,
-    check_balance,
-    check_data,
-    check_fit,
-    check_minibatches,
-    check_monitors,
-    metrics_for,
-    one_part,
-    training_parts,
-)
+from .arguments import Data, as_labels, check_arguments, metrics_for, one_part
 from .compiled_step import CompiledStep
-from .epoch import train_epoch
+from .epoch import make_minibatches, measure_epoch, restore_good_weights, run_steps
 from .evaluation import Evaluation
-from .progress import say_epoch
-from .trainer_state import check_data_digests, check_settings, restore, state_of
+from .fit_state import EpochState, FitState, read_fit_state
+from .minibatches import NotFinite
+from .progress import said_if_slow, say_epoch
+from .thread_choice import choose_threads
+from .trainer_state import check_data_digests, check_settings, gather_state, restore_state
 
 CHECKED = ("epochs", "batch_size", "shuffle", "drop_last", "balance", "metrics", "threads")
 HOW = ("batch_size", "shuffle", "drop_last", "balance")  # settings that a training must keep when it is resumed
+COMPILING = "compiling the training step; the next run finds it in the cache"
 
 
 def copied_callback(callback: Callback, memo: dict[int, Any]) -> Callback:
@@ -111,20 +106,17 @@ class Trainer:
         self.metrics: dict[str, Metric] = {}  # those of the last training
         self.data: ArrayDataset | None = None  # that the last training was on
         self.weights_epoch: int | None = 0  # at the end of which the model had its present weights; None within one
-        self._evaluation = Evaluation(model, loss, optimizer)
-        self._good: dict[str, np.ndarray] | None = None  # weights that are known to have given a finite loss
-        self._fit: dict[str, Any] | None = None  # while it runs: its first epoch, the epochs after it, its settings
-        self._place: dict[str, Any] | None = None  # within an epoch: how far it is, and what it has gathered
-        self._pending: dict[str, Any] | None = None  # a fit that was loaded, for the next one to finish
+        self.evaluation = Evaluation(model, loss, optimizer)
+        self._fit: FitState | None = None  # the fit that runs
+        self._pending: FitState | None = None  # a fit that was loaded, for the next one to finish
         self._for_now = False  # whether the training stops only for now
         self._asked_to_stop: str | None = None  # why, until the next pause
-        self._digests: Callable[[], dict[str, Any]] = dict  # of the data of the fit that runs, found when first asked
         self.timetable = Timetable(schedules or {}, {"optimizer": optimizer, "model": model, "loss": loss})
         if isinstance(optimizer, FullBatch) and self.timetable.by_step:
             path = self.timetable.by_step[0].path
             raise ValueError(f"schedules: {path} has a schedule per step, but {type(optimizer).__name__} has no steps")
         scheduled = tuple((setting.owner, setting.name) for setting in self.timetable.by_step)
-        self._step = CompiledStep(model, loss, optimizer, scheduled, self.augmentation)
+        self.compiled_step = CompiledStep(model, loss, optimizer, scheduled, self.augmentation)
 
     @training_alone
     def fit(
@@ -155,27 +147,28 @@ class Trainer:
             RuntimeError while another thread trains the model or the optimizer.
         """
         asked = (epochs, batch_size, shuffle, drop_last, balance, metrics, threads)
-        train, valid, chosen = self._checked(train, valid, *asked)
+        train, valid, chosen = check_arguments(self, train, valid, *asked)
         how = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last, "balance": balance}
-        self._begin(epochs, how | {"metrics": list(chosen)}, {"train": train, "valid": valid})
+        settings = how | {"metrics": list(chosen)}
+        self._refuse_another_fit(epochs, settings, {"train": train, "valid": valid})
+        self._fit = fit = self._begin(epochs, settings, {"train": train, "valid": valid})
         self.metrics, self.threads, self.data = chosen, threads, train
         self.model.train()
         try:
             self._start_callbacks()
             try:
                 while not self.ended:
-                    row = train_epoch(self, train, valid, chosen)
+                    row = self._train_epoch(fit, train, valid)
                     if row is None:
                         break
                     self._end_epoch(row)
-                    self._pause(None)
+                    self._pause(fit, None)
             finally:
                 self.timetable.restore()
                 for callback in self.callbacks:
                     callback.on_fit_end(self)
         finally:
-            self._fit = self._place = None
-            self._digests = dict
+            self._fit = None
         return self.history
 
     def check(self, train: Data, valid: Data | None = None, **settings: Any) -> None:
@@ -185,7 +178,7 @@ class Trainer:
         """
         defaults = {name: setting.default for name, setting in inspect.signature(self.fit).parameters.items()}
         chosen = {name: settings.get(name, defaults[name]) for name in CHECKED}
-        train, valid, metrics = self._checked(train, valid, **chosen)
+        train, valid, metrics = check_arguments(self, train, valid, **chosen)
         how = {name: settings.get(name, defaults[name]) for name in HOW} | {"metrics": list(metrics)}
         self._refuse_another_fit(chosen["epochs"], how, {"train": train, "valid": valid})
         self.optimizer.attach(self.model)
@@ -201,7 +194,7 @@ class Trainer:
     @property
     def ended(self) -> bool:
         """Whether the fit that runs has done its last epoch."""
-        return self._fit is not None and (self.stopped is not None or self.epoch >= self._fit["epochs"])
+        return self._fit is not None and (self.stopped is not None or self.epoch >= self._fit.epochs)
 
     @property
     def goes_on(self) -> bool:
@@ -211,7 +204,7 @@ class Trainer:
     @property
     def position(self) -> int:
         """How many samples of the present epoch are done; 0 between epochs."""
-        return 0 if self._place is None else self._place["done"]
+        return 0 if self._fit is None or self._fit.place is None else self._fit.place.done
 
     def save(self, folder: str | Path) -> None:
         """Write a checkpoint: all that `load` needs for the training to go on as if it had not been interrupted.
@@ -222,7 +215,7 @@ class Trainer:
             that of `fit`.
         """
         refuse_during_fit(self.model, "save")
-        write_checkpoint(expand_path(folder), state_of(self))
+        write_checkpoint(expand_path(folder), self.state_dict())
 
     def load(self, folder: str | Path) -> None:
         """Take over the newest whole checkpoint of a folder, saved by a trainer like this one; nothing is executed.
@@ -232,13 +225,34 @@ class Trainer:
             RuntimeError while another thread trains the model.
         """
         refuse_during_fit(self.model, "load")
-        restore(self, read_checkpoint(expand_path(folder)))
+        self.load_state_dict(read_checkpoint(expand_path(folder)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that `save` writes, as dicts and lists of numbers, strings, None and arrays."""
+        fit = None
+        self.optimizer.attach(self.model)
+        if self._fit is not None:
+            stopped = None if self.goes_on else self.stopped
+            fit = self._fit.state_dict(stopped, [callback.state_dict() for callback in self.callbacks])
+        return gather_state(self) | {"fit": fit}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave, of a trainer like this one; the next `fit` finishes the one that ran.
+
+        Errors: CheckpointError, and nothing changed, for a trainer of other parts; ValueError for one of other sizes.
+        """
+        restore_state(self, state)
+        self.history[:] = state["history"]
+        self.notes.update(state["notes"])
+        self.epoch, self.seconds, self._pending = state["epoch"], state["seconds"], read_fit_state(state["fit"])
+        within = self._pending is not None and self._pending.place is not None
+        self.weights_epoch = None if within else state.get("weights_epoch", self.epoch)
 
     def evaluate(self, data: Data, *, metrics: list[MetricLike] | None = None) -> dict[str, Any]:
         """Mean loss and metrics of a data set, in evaluation mode. A Dataset stands for its test part."""
         data = one_part(data, "test", self.loss)
         chosen = metrics_for(self, data, metrics)
-        return self._evaluation.figures(as_labels(self, data), chosen, self.threads or 1)
+        return self.evaluation.figures(as_labels(self, data), chosen, self.threads or 1)
 
     def predict(self, x) -> np.ndarray:
         """The net's outputs (N, ...) in evaluation mode, for an array of inputs (N, ...), or for `evaluate`'s data."""
@@ -247,7 +261,7 @@ class Trainer:
         else:
             x = np.atleast_1d(x)
             data = ArrayDataset(x, np.zeros(len(x), np.float32))
-        return self._evaluation.outputs(data, self.threads or 1)
+        return self.evaluation.outputs(data, self.threads or 1)
 
     def distribution(self, x):
         """What the fitted net says of the targets of x: the distribution that the loss reads into `predict(x)`.
@@ -292,7 +306,7 @@ class Trainer:
         )
         for own, other in zip(self.timetable.settings, made.timetable.settings, strict=True):
             other.base = own.base
-        restore(made, copy.deepcopy(state_of(self)))
+        Trainer.load_state_dict(made, copy.deepcopy(Trainer.state_dict(self)))
         more = [name for name in vars(self) if name not in vars(made)]  # of a class of one's own
         vars(made).update((name, copy.deepcopy(vars(self)[name], memo)) for name in more)
         vars(made).update((name, getattr(self, name)) for name in ("stopped", "resumed", "threads", "metrics", "data"))
@@ -300,58 +314,74 @@ class Trainer:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _checked(
-        self, train: Data, valid: Data | None, epochs, batch_size, shuffle, drop_last, balance, metrics, threads
-    ) -> tuple[ArrayDataset, ArrayDataset | None, dict[str, Metric]]:
-        """The parts of the data and the metrics; ValueError for what does not fit."""
-        train, valid = training_parts(train, valid, self.loss)
-        check_fit(train, epochs, batch_size, threads)
-        chosen = metrics_for(self, train, metrics)
-        train = as_labels(self, train)
-        check_balance(train, shuffle, balance)
-        self.augmentation.check(train.input_shape)
-        check_minibatches(self, train, epochs, batch_size, drop_last)
-        if valid is not None:
-            check_data(self, valid, chosen)
-            valid = as_labels(self, valid)
-        check_monitors(self, valid is not None, chosen)
-        return train, valid, chosen
-
     def _refuse_another_fit(self, epochs: int, settings: dict[str, Any], data: Parts) -> None:
         """ValueError for settings and data with which the fit that was loaded would become another one."""
         pending = self._pending
         if pending is None:
             return
-        check_settings(pending["settings"], settings)
-        check_data_digests(pending["settings"], {part: data_digests(each) for part, each in data.items()})
-        begun, until = pending["begun"], self.epoch + (pending["place"] is not None)
+        check_settings(pending.settings, settings)
+        check_data_digests(pending.settings, {part: data_digests(each) for part, each in data.items()})
+        begun, until = pending.begun, self.epoch + (pending.place is not None)
         if begun + epochs < until:
             raise ValueError(f"Trainer: epochs is {epochs}, expected at least {until - begun}, as so many have begun")
         rest = settings["batch_size"], len(data["train"]), settings["drop_last"]  # type: ignore[arg-type]
-        self.timetable.check_so_far(until, pending["epochs"], begun + epochs, *rest)
+        self.timetable.check_so_far(until, pending.epochs, begun + epochs, *rest)
 
-    def _begin(self, epochs: int, settings: dict[str, Any], data: Parts) -> None:
-        """Start a fit, or go on with the one that was loaded; refuses settings that would make it another one."""
-        self._refuse_another_fit(epochs, settings, data)
+    def _begin(self, epochs: int, settings: dict[str, Any], data: Parts) -> FitState:
+        """The state of a fit that starts, or goes on where the one that was loaded was."""
         pending = self._pending
-        self.resumed, begun = pending is not None, self.epoch if pending is None else pending["begun"]
-        self._fit = {"begun": begun, "epochs": begun + epochs, "settings": settings}
-        self._digests = functools.cache(lambda: {part: data_digests(each) for part, each in data.items()})
-        self.stopped, self._good, self._place, self._for_now = None, None, None, False
+        self.resumed, begun = pending is not None, self.epoch if pending is None else pending.begun
+        fit = FitState(begun, begun + epochs, settings, data=data)
+        self.stopped, self._for_now = None, False
         if pending is not None:
-            self.stopped, self._good, self._place = pending["stopped"], pending["good"], pending["place"]
+            self.stopped, fit.good, fit.place = pending.stopped, pending.good, pending.place
+        return fit
 
     def _start_callbacks(self) -> None:
         for callback in self.callbacks:
             callback.on_fit_start(self)
         if self._pending is not None:
-            for callback, state in zip(self.callbacks, self._pending["callbacks"], strict=True):
+            for callback, state in zip(self.callbacks, self._pending.callbacks, strict=True):
                 callback.load_state_dict(state)
             self._pending = None
 
-    def _pause(self, place: dict[str, Any] | None) -> None:
+    def _train_epoch(self, fit: FitState, train: ArrayDataset, valid: ArrayDataset | None) -> dict[str, Any] | None:
+        """Train for an epoch, or for the rest of one; its row of metrics, or None if the training stops within it."""
+        state, fit.place = fit.place, None
+        passed = 0.0 if state is None else state.seconds
+        start, earlier = time.perf_counter() - passed, self.seconds - passed
+        metrics = {name: metric for name, metric in self.metrics.items() if metric.number}
+        epoch = make_minibatches(self, fit, train, state, outputs=bool(metrics))
+        before, total, self.weights_epoch = self.model.state_dict(), epoch.total, None
+        if state is not None:
+            before = state.before
+        with said_if_slow(COMPILING, quiet=self.quiet):
+            epoch.prepare(self.compiled_step)
+            self.threads = self.threads or choose_threads(self.compiled_step, epoch)
+        try:
+            with closing(run_steps(self, epoch, before, self.threads)) as states:
+                for state in states:
+                    total = state.total
+                    if state.done < len(epoch.order):
+                        state.seconds = time.perf_counter() - start
+                        self.seconds = earlier + state.seconds
+                        self._pause(fit, state)
+                        if self.goes_on:
+                            return None
+        except NotFinite as problem:
+            error, self.weights_epoch = restore_good_weights(self, problem, epoch, before, fit.good)
+            raise error from None
+        fit.good, fit.place = before, None
+        self.epoch += 1
+        self.weights_epoch = self.epoch
+        row = measure_epoch(self, epoch, total, valid, metrics)
+        row["seconds"] = time.perf_counter() - start
+        self.seconds = earlier + row["seconds"]
+        return row
+
+    def _pause(self, fit: FitState, place: EpochState | None) -> None:
         """A moment in which all is consistent and may be saved."""
-        self._place, going_on = place, not self.ended
+        fit.place, going_on = place, not self.ended
         if going_on and self._asked_to_stop is not None:
             self.stop(self._asked_to_stop, for_now=True)
             self._asked_to_stop, going_on = None, False  # so all callbacks hear of it at once

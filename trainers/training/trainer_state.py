@@ -1,28 +1,25 @@
-"""All that a training needs to go on exactly, gathered from a trainer as one tree of values, and given back."""
+"""What a checkpoint says of a trainer, gathered and restored, and the checks that a resumed training is the same."""
 
 import functools
 import hashlib
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..files.checkpoints import CheckpointError
 from ..files.data_digests import differing
 from ..files.versions import difference, instruction_set, versions
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
+from .parts import TrainingParts
 
 PACKAGES = Path(__file__).resolve().parents[1]
 
 
-def state_of(trainer: "Trainer") -> dict[str, Any]:
-    """What `restore` needs: weights, counters, optimizer, schedules, callbacks, figures, and the place in the data."""
-    trainer.optimizer.attach(trainer.model)
+def gather_state(trainer: TrainingParts) -> dict[str, Any]:
+    """The state of a trainer's parts and counters: weights, optimizer, schedules, metrics of the epochs."""
     return {
         "written_by": written_by(),
-        "parts": parts(trainer),
+        "parts": describe_parts(trainer),
         "model": {"arrays": trainer.model.state_dict(), "counters": trainer.model.counters()},
         "loss": {"arrays": trainer.loss.state_dict(), "counters": trainer.loss.counters()},
         "optimizer": trainer.optimizer.state_dict(),
@@ -32,29 +29,15 @@ def state_of(trainer: "Trainer") -> dict[str, Any]:
         "history": trainer.history,
         "notes": trainer.notes,
         "seconds": trainer.seconds,
-        "fit": fit_of(trainer),
     }
 
 
-def fit_of(trainer: "Trainer") -> dict[str, Any] | None:
-    """The `fit` that runs, None outside one; the order of the samples is a function of seed and epoch."""
-    if trainer._fit is None:
-        return None
-    return trainer._fit | {
-        "settings": trainer._fit["settings"] | trainer._digests(),
-        "stopped": None if trainer.goes_on else trainer.stopped,
-        "good": trainer._good,
-        "place": trainer._place,
-        "callbacks": [callback.state_dict() for callback in trainer.callbacks],
-    }
-
-
-def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
-    """Give a trainer what `state_of` has gathered from one like it; its next `fit` finishes the one that ran.
+def restore_state(trainer: TrainingParts, state: dict[str, Any]) -> None:
+    """Give a trainer's parts what `gather_state` has gathered from one like it.
 
     Errors: CheckpointError, and nothing changed, for a trainer of other parts; ValueError for one of other sizes.
     """
-    found, own = state["parts"], parts(trainer)
+    found, own = state["parts"], describe_parts(trainer)
     if state["fit"] is None:
         found, own = ({name: part for name, part in each.items() if name != "callbacks"} for each in (found, own))
     if found != own:
@@ -67,14 +50,9 @@ def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
         module.load_counters(saved["counters"])
     trainer.optimizer.load_state_dict(state["optimizer"])
     trainer.timetable.load_state_dict(state["schedules"])
-    trainer.history[:] = state["history"]
-    trainer.notes.update(state["notes"])
-    trainer.epoch, trainer.seconds, trainer._pending = state["epoch"], state["seconds"], state["fit"]
-    within = state["fit"] is not None and state["fit"]["place"] is not None
-    trainer.weights_epoch = None if within else state.get("weights_epoch", trainer.epoch)
 
 
-def parts(trainer: "Trainer") -> dict[str, Any]:
+def describe_parts(trainer: TrainingParts) -> dict[str, Any]:
     """What must be alike in a trainer that goes on."""
     return {
         "model": trainer.model.outline(),

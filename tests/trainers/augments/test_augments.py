@@ -253,7 +253,7 @@ def test_a_resumed_training_has_the_same_bits(tmp_path, monkeypatch):
 def test_more_minibatches_allocate_no_more():
     made, given = trainer(augment=ALL), data()
     made.augmentation.begin(0, np.dtype("float32"))
-    steps = Epoch(given, np.tile(np.arange(60), 20), 20, np.empty((0, 3), np.float32)).prepare(made._step)
+    steps = Epoch(given, np.tile(np.arange(60), 20), 20, np.empty((0, 3), np.float32)).prepare(made.compiled_step)
     steps(0, 20, 0.0)
     counts = []
     _nrt_python.memsys_enable_stats()

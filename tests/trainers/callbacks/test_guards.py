@@ -190,7 +190,7 @@ def test_a_step_by_hand_is_a_step():
     made, other = trainer(), trainer()
     x, t = pairs(10)
     step = step_by_hand(made.model, made.loss, made.optimizer, x, t)
-    value = other._step(x, t)
+    value = other.compiled_step(x, t)
     assert step.loss == pytest.approx(value, rel=1e-6)
     assert step.trouble is None
     assert made.model.flat_parameters == pytest.approx(other.model.flat_parameters, abs=1e-6)
@@ -216,7 +216,7 @@ def test_a_step_by_hand_looks_into_containers():
     x, t = pairs(10)
     step = step_by_hand(made.model, made.loss, made.optimizer, x, t)
     assert step.trouble is None
-    assert step.loss == pytest.approx(other._step(x, t), rel=1e-6)
+    assert step.loss == pytest.approx(other.compiled_step(x, t), rel=1e-6)
     assert made.model.flat_parameters == pytest.approx(other.model.flat_parameters, abs=1e-6)
     inside = ["model[0].a[0]", "model[0].a[1]", "model[0].b", "model[0].twin", "model[1][0]", "model[1][1]"]
     assert [stage.path for stage in step.stages] == [*inside, "model[2][0]", "model[2][1]", "model[3]"]

@@ -243,7 +243,7 @@ def test_a_checkpoint_of_an_older_bprop(tmp_path):
     stopped(trainer(Always(tmp_path)), 1)
     made = trainer(Always(tmp_path), Stopping())
     made.load(tmp_path)
-    made._pending["settings"] |= {"train": "0123456789abcdef", "valid": "0123456789abcdef"}
+    made._pending.settings |= {"train": "0123456789abcdef", "valid": "0123456789abcdef"}
     with pytest.warns(
         UserWarning, match=r"^the checkpoint does not tell all of its (train|valid) data, so they may be"
     ):
@@ -606,10 +606,10 @@ import resource, signal, sys
 from bprop.trainers.runs import run_folder
 from bprop.trainers.cli import main
 plain = run_folder.Trainer._pause
-def pause(trainer, place):
+def pause(trainer, *places):
     if trainer.epoch == 2:  # from now on no file may become longer than this
         resource.setrlimit(resource.RLIMIT_FSIZE, (600, resource.RLIM_INFINITY))
-    plain(trainer, place)
+    plain(trainer, *places)
 run_folder.Trainer._pause = pause
 overrides = ["trainer.epochs=3", "callbacks=[{Checkpoint: {seconds: 0}}]"]
 raise SystemExit(main(["train", "iris", *overrides, "--run", sys.argv[1]]))

@@ -88,7 +88,7 @@ def test_labels_of_several_axes_with_ignored_ones():
     x = X.reshape(20, 4, 1)
     loss = SoftmaxCrossEntropy(ignore_index=-100)
     mine = trainer(Sequential(Linear(1, 3)), loss)
-    mine._evaluation._pieces = lambda data: (slice(k, k + 3) for k in range(0, len(data), 3))
+    mine.evaluation._pieces = lambda data: (slice(k, k + 3) for k in range(0, len(data), 3))
     mine.fit((x, labels), (x, labels.astype(np.float32)), epochs=2, batch_size=8)
     found = mine.evaluate((x, labels))
     y, kept = mine.predict(x), labels != -100
@@ -103,7 +103,7 @@ def test_labels_of_several_axes_with_ignored_ones():
 def test_weights_of_classes_and_samples_count_in_an_evaluation_of_pieces():
     loss = SoftmaxCrossEntropy(class_weights=[1.0, 5.0, 0.5])
     mine, weights = trainer(loss=loss), np.arange(20) + 1.0
-    mine._evaluation._pieces = lambda data: (slice(k, k + 3) for k in range(0, len(data), 3))
+    mine.evaluation._pieces = lambda data: (slice(k, k + 3) for k in range(0, len(data), 3))
     expected = loss.fprop(mine.predict(X), LABELS, weights)
     assert mine.evaluate((X, LABELS, weights))["loss"] == pytest.approx(expected, rel=1e-6)
 

@@ -1,0 +1,33 @@
+"""The parts of a training, as functions of this folder see a Trainer: they read these attributes, and write none."""
+
+from typing import Any, Protocol
+
+from ...modules.core.module import Module
+from ...modules.losses.loss import Loss
+from ..augments import Augmentation
+from ..callbacks import Callback
+from ..optimizers import Optimizer
+from ..schedules.timetable import Timetable
+from .compiled_step import CompiledStep
+from .evaluation import Evaluation
+
+
+class TrainingParts(Protocol):
+    """What is trained, on what loss, how, and how far it is."""
+
+    model: Module
+    loss: Loss
+    optimizer: Optimizer
+    augmentation: Augmentation
+    callbacks: list[Callback]
+    timetable: Timetable
+    compiled_step: CompiledStep
+    evaluation: Evaluation
+    seed: int
+    quiet: bool
+    epoch: int
+    seconds: float
+    threads: int | None
+    weights_epoch: int | None
+    history: list[dict[str, Any]]
+    notes: dict[str, Any]
