@@ -1,27 +1,48 @@
-"""README.md is run: its Python, YAML and shell, in one folder and in the order in which they stand; and docs/.
+"""README.md and the pages of docs/ are run: their Python, YAML and shell, each page in a folder of its own, in order.
 
-A block whose first line is a comment with a file's name is saved under that name. A text block after a Python block is
-what that prints, up to digits. Commands with pip are left to the continuous integration.
+A block whose first line is a comment with a file's name is saved under that name; the pages of docs/ find the files of
+README.md, too. A text block after a Python block is what that prints, up to digits. Commands with pip are left to the
+continuous integration. A page that says that its blocks are one program is run so.
 """
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PATHS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PATHS}
+NOT_COMPILED = {"docs/extending.md", "docs/graphs.md", "docs/derivatives.md", "docs/threads.md"}  # other tests do that
+DRIVER = """\
+import contextlib, io, json, sys, traceback
+paths, one_program = json.loads(sys.argv[1])
+shared, results = {"__name__": "__main__"}, {}
+for path in paths:
+    output, error = io.StringIO(), ""
+    space = shared if one_program else {"__name__": "__main__"}
+    try:
+        with contextlib.redirect_stdout(output):
+            exec(compile(open(path, encoding="utf-8").read(), path, "exec"), space)
+    except BaseException:
+        error = traceback.format_exc()
+    results[path] = output.getvalue(), error
+print(json.dumps(results))
+"""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, text and line."""
+    """A fenced block of a page: its language, text and line."""
 
+    page: str
     language: str
     text: str
     line: int
@@ -32,31 +53,64 @@ class Block:
         named = re.match(r"# (\S+\.(?:py|yaml))\n", self.text)
         return named.group(1) if named else f"line_{self.line}.py"
 
+    @property
+    def is_named(self) -> bool:
+        return not self.file.startswith("line_")
 
-FENCES = re.finditer(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-BLOCKS = [Block(fence[1], fence[2], README.count("\n", 0, fence.start()) + 1) for fence in FENCES]
-RUN = [block for block in BLOCKS if block.language != "text" and "pip install" not in block.text]
+
+def find_blocks(page: str) -> list[Block]:
+    fences = re.finditer(r"^```(\w+)\n(.*?)^```$", PAGES[page], re.MULTILINE | re.DOTALL)
+    return [Block(page, fence[1], fence[2], PAGES[page].count("\n", 0, fence.start()) + 1) for fence in fences]
+
+
+BLOCKS = {page: find_blocks(page) for page in PAGES}
+ALL = [block for blocks in BLOCKS.values() for block in blocks]
+
+
+def blocks_to_run(language: str) -> list:
+    """A parameter for each block of the language, named by page and line."""
+    chosen = [block for block in ALL if block.language == language and "pip install" not in block.text]
+    return [pytest.param(block, id=f"{block.page}:{block.line}") for block in chosen]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with the examples, in which the blocks run."""
-    folder = tmp_path_factory.mktemp("readme")
-    shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
-    for block in BLOCKS:
-        if block.language in ("python", "yaml"):
-            (folder / block.file).write_text(block.text, encoding="utf-8")
-    return folder
+def folder_of(tmp_path_factory):
+    """`folder_of(page)` is the folder in which a page runs, with the examples and the page's files."""
+
+    @cache
+    def folder_of(page: str) -> Path:
+        folder = tmp_path_factory.mktemp(Path(page).stem)
+        shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+        for block in [*(each for each in BLOCKS["README.md"] if each.is_named), *BLOCKS[page]]:
+            if block.language in ("python", "yaml"):
+                (folder / block.file).write_text(block.text, encoding="utf-8")
+        return folder
+
+    return folder_of
 
 
-def run(command, folder):
+def run(command, folder, **variables):
     """The output of a command; `python` and `bprop` are those of this environment."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env={**os.environ, "PATH": path, "PYTHONWARNINGS": "error"}
-    )
+    environment = {**os.environ, "PATH": path, "PYTHONWARNINGS": "error", **variables}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.fixture(scope="module")
+def results_of(folder_of):
+    """`results_of(page)`: what each Python block of a page that is not compiled prints, and its error."""
+
+    @cache
+    def results_of(page: str) -> dict[str, tuple[str, str]]:
+        files = [block.file for block in BLOCKS[page] if block.language == "python"]
+        one_program = "blocks of this page are one program" in PAGES[page]
+        (folder_of(page) / "driver.py").write_text(DRIVER, encoding="utf-8")
+        command = [sys.executable, "driver.py", json.dumps([files, one_program])]
+        return json.loads(run(command, folder_of(page), NUMBA_DISABLE_JIT="1"))
+
+    return results_of
 
 
 def shape(text):
@@ -65,78 +119,81 @@ def shape(text):
     return re.sub(r"[ -]+", " ", re.sub(r"-?\d[\d.]*(e[-+]\d+)?", "#", text)).strip()
 
 
-@pytest.mark.parametrize("block", [b for b in RUN if b.language == "python"], ids=lambda block: f"line {block.line}")
-def test_python(block, folder):
-    output = run([sys.executable, block.file], folder)
-    after = BLOCKS[BLOCKS.index(block) + 1]
-    if after.language == "text":
-        assert shape(output) == shape(after.text)
-        assert re.findall(r"WRONG .*|right: .*", output) == re.findall(r"WRONG .*|right: .*", after.text)
+@pytest.mark.parametrize("block", blocks_to_run("python"))
+def test_python(block, folder_of, results_of):
+    if block.page in NOT_COMPILED:
+        output, error = results_of(block.page)[block.file]
+        assert not error, error
+        assert len(output.splitlines()) >= len(re.findall(r"^\s*print\(", block.text, re.MULTILINE))
+        return
+    output = run([sys.executable, block.file], folder_of(block.page))
+    following = BLOCKS[block.page][BLOCKS[block.page].index(block) + 1 :]
+    if following and following[0].language == "text":
+        assert shape(output) == shape(following[0].text)
+        assert re.findall(r"WRONG .*|right: .*", output) == re.findall(r"WRONG .*|right: .*", following[0].text)
     else:
         assert output
 
 
-@pytest.mark.parametrize("block", [b for b in RUN if b.language == "sh"], ids=lambda block: f"line {block.line}")
-def test_shell(block, folder):
+@pytest.mark.parametrize("block", blocks_to_run("sh"))
+def test_shell(block, folder_of):
+    folder = folder_of(block.page)
     for line in block.text.splitlines():
         run(["bash", "-c", line], folder)
-    assert list((folder / "runs").glob("*/summary.json"))
+    assert "bprop train" not in block.text or list((folder / "runs").glob("*/summary.json"))
 
 
-def test_yaml_is_what_the_shell_trains():
-    files = [block.file for block in BLOCKS if block.language == "yaml"]
-    commands = "".join(block.text for block in BLOCKS if block.language == "sh")
-    assert files
+def test_every_page_with_python_prints_something():
+    pages = {block.page for block in ALL if block.language == "python"}
+    assert pages >= NOT_COMPILED | {"README.md", "docs/custom_modules.md", "docs/training.md", "docs/engine.md"}
+    assert [page for page in pages if not any("print(" in block.text for block in BLOCKS[page])] == []
+
+
+@pytest.mark.parametrize("page", sorted({block.page for block in ALL if block.language == "yaml"}))
+def test_yaml_is_what_the_shell_trains(page):
+    files = [block.file for block in BLOCKS[page] if block.language == "yaml"]
+    commands = "".join(block.text for block in BLOCKS[page] if block.language == "sh")
     assert [file for file in files if f"bprop train {file}" not in commands] == []
 
 
 def test_the_first_command_trains_and_the_second_tests():
-    first, second = [block.text for block in BLOCKS if "pip install" in block.text]
+    first, second = [block.text for block in BLOCKS["README.md"] if "pip install" in block.text]
     assert first == "python3 -m venv .venv && .venv/bin/pip install -q -e . && .venv/bin/bprop train digits_mlp\n"
     assert second == "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/pytest -n auto\n"
 
 
-def test_what_the_first_command_prints(folder):
-    """The figures that the README promises, to the precision that other processors give."""
-    promised = dict(line.split() for line in BLOCKS[1].text.splitlines())
-    printed = dict(line.split(maxsplit=1) for line in run(["bprop", "train", "digits_mlp"], folder).splitlines())
+def test_what_the_first_command_prints(folder_of):
+    """The metrics that the README promises, to the precision that other processors give."""
+    promised = dict(line.split() for line in BLOCKS["README.md"][1].text.splitlines())
+    output = run(["bprop", "train", "digits_mlp"], folder_of("README.md"))
+    printed = dict(line.split(maxsplit=1) for line in output.splitlines())
     for name, value in promised.items():
         assert float(printed[name]) == pytest.approx(float(value), abs=0.01)
 
 
-def test_links_lead_somewhere():
-    links = re.findall(r"\]\(([^)]+)\)", README)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def test_the_readme_is_one_page():
+    assert len(PAGES["README.md"].splitlines()) <= 150
 
 
-# -- docs/: the Python of a page is one program ------------------------------------------------------------------------
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_of_a_page_lead_somewhere(path):
+    page = str(path.relative_to(ROOT))
+    links = re.findall(r"\]\(([^)]+)\)", PAGES[page])
+    assert links or page == "docs/decisions.md"
+    for link in links:
+        target, _, heading = link.partition("#")
+        file = path.parent / target if target else path
+        assert file.exists(), link
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.MULTILINE)
+            assert heading in [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles], link
 
 
-PAGES = {path.stem: path for path in sorted((ROOT / "docs").glob("*.md")) if "```python" in path.read_text("utf-8")}
+def test_the_list_of_pages_has_each_of_them():
+    pages = {path.name for path in PATHS if path.parent.name == "docs"} - {"README.md"}
+    assert pages <= set(re.findall(r"\]\((\w+\.md)\)", PAGES["docs/README.md"]))
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_runs(page, tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # what is compiled is the matter of other tests
-    text = "\n".join(re.findall(r"^```python\n(.*?)^```$", PAGES[page].read_text("utf-8"), re.MULTILINE | re.DOTALL))
-    (tmp_path / "page.py").write_text(text, encoding="utf-8")
-    assert len(run([sys.executable, "page.py"], tmp_path).splitlines()) >= text.count("print(") > 0
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_links_of_a_page_lead_somewhere(page):
-    links = re.findall(r"\]\(([^)]+)\)", PAGES[page].read_text("utf-8"))
-    assert links
-    assert [link for link in links if not (PAGES[page].parent / link).exists()] == []
-
-
-def test_each_example_of_extending_runs_by_itself(tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    examples = re.findall(r"^```python\n(.*?)^```$", PAGES["extending"].read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    for k, text in enumerate(examples):
-        (tmp_path / f"example{k}.py").write_text(text, encoding="utf-8")
-    driver = "import runpy, sys\nfor path in sys.argv[1:]:\n    runpy.run_path(path, run_name='__main__')\n"
-    (tmp_path / "driver.py").write_text(driver, encoding="utf-8")
-    run([sys.executable, "driver.py", *(f"example{k}.py" for k in range(len(examples)))], tmp_path)
-    assert len(examples) == len(re.findall("^## ", PAGES["extending"].read_text("utf-8"), re.MULTILINE)) == 11
+def test_each_section_of_extending_has_an_example():
+    examples = [block for block in BLOCKS["docs/extending.md"] if block.language == "python"]
+    assert len(examples) == len(re.findall("^## ", PAGES["docs/extending.md"], re.MULTILINE)) == 11
