@@ -10,8 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from ..core.checked import remember
 from ..core.module import Module, describe_no_module
+from ..core.passed_checks import record_passed_check
 from ..engine.tables import changed, shape_of
 from ..losses.loss import Loss
 from .gradient_reference import Reference, reference_of
@@ -50,7 +50,7 @@ def check_gradients(
     arguments = arguments_of("check_gradients", module, x, target)
     report = judge(module, arguments, directions=directions, tolerance=tolerance, seed=seed)
     if report.ok:
-        remember(module)
+        record_passed_check(module)
     return report
 
 

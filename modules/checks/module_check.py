@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.checked import remember
 from ..core.modes import reads_training
 from ..core.module import Module
+from ..core.passed_checks import record_passed_check
 from ..core.text_table import format_table
 from ..engine.sources import PACKAGE
 from ..engine.stateful import uncompiled
@@ -109,7 +109,7 @@ def check_module(
     arguments = arguments_of("check_module", module, x, target)
     report = examine(module, arguments, seed=seed, tolerance=tolerance, every_law=every_law)
     if report.ok:
-        remember(module)
+        record_passed_check(module)
     return report
 
 

@@ -1,33 +1,33 @@
-"""Arrays of a table combined into one, element by element."""
+"""Elementwise sums, products and other reductions of the arrays of a table."""
 
-from .container import Wired, check_table
-from .elementwise_merge import Difference, Larger, Meeting, Product, Quotient, Smaller, Sum
+from .container import Container, check_table
+from .elementwise_ops import Difference, ElementwiseBinaryOp, Maximum, Minimum, Product, Quotient, Sum
 
 
-class Combination(Wired):
-    """Family base of modules that make one array of the arrays of a table, two at a time by a `meeting`."""
+class ElementwiseTable(Container):
+    """Base of modules that reduce the arrays of a table to one, two at a time by the elementwise `op`."""
 
     framework_base = True
-    meeting: type[Meeting]
+    op: type[ElementwiseBinaryOp]
 
-    def wire(self, call, x):
+    def call_fprop(self, call, x):
         check_table(self, x)
         vars(self)["_count"] = len(x)
         y = x[0]
-        for k, way in enumerate(x[1:], start=1):
-            y = call(self.joint(f"_meeting{k}", self.meeting), "fprop", y, way)
+        for k, array in enumerate(x[1:], start=1):
+            y = call(self.get_op(f"_op{k}", self.op), "fprop", y, array)
         return y
 
-    def wire_back(self, call, grad_y):
+    def call_bprop(self, call, grad_y):
         grads: tuple = ()
         for k in reversed(range(1, self._count)):
-            joint = self.joint(f"_meeting{k}", self.meeting)
-            grads = (call(joint, "bprop_other", grad_y), *grads)
-            grad_y = call(joint, "bprop", grad_y)
+            op = self.get_op(f"_op{k}", self.op)
+            grads = (call(op, "bprop_other", grad_y), *grads)
+            grad_y = call(op, "bprop", grad_y)
         return (grad_y, *grads)
 
 
-class CAddTable(Wired):
+class CAddTable(Container):
     """The sum of the arrays of a table.
 
         y       = x₁ + ... + xₖ
@@ -40,19 +40,19 @@ class CAddTable(Wired):
 
     framework_base = True
 
-    def wire(self, call, x):
+    def call_fprop(self, call, x):
         check_table(self, x)
         vars(self)["_count"] = len(x)
         y = x[0]
-        for k, way in enumerate(x[1:], start=1):
-            y = call(self.joint(f"_sum{k}", Sum), "fprop", y, way)
+        for k, array in enumerate(x[1:], start=1):
+            y = call(self.get_op(f"_sum{k}", Sum), "fprop", y, array)
         return y
 
-    def wire_back(self, call, grad_y):
+    def call_bprop(self, call, grad_y):
         return (grad_y,) * self._count
 
 
-class CMulTable(Combination):
+class CMulTable(ElementwiseTable):
     """The product of the arrays of a table, element by element.
 
         y       = x₁ x₂ ... xₖ
@@ -64,10 +64,10 @@ class CMulTable(Combination):
     """
 
     framework_base = True
-    meeting = Product
+    op = Product
 
 
-class CSubTable(Combination):
+class CSubTable(ElementwiseTable):
     """The difference of two arrays.
 
         y       = x₁ - x₂
@@ -79,14 +79,14 @@ class CSubTable(Combination):
     """
 
     framework_base = True
-    meeting = Difference
+    op = Difference
 
-    def wire(self, call, x):
+    def call_fprop(self, call, x):
         check_table(self, x, 2)
-        return super().wire(call, x)
+        return super().call_fprop(call, x)
 
 
-class CDivTable(Combination):
+class CDivTable(ElementwiseTable):
     """The quotient of two arrays, element by element.
 
         y       = x₁ / x₂
@@ -98,14 +98,14 @@ class CDivTable(Combination):
     """
 
     framework_base = True
-    meeting = Quotient
+    op = Quotient
 
-    def wire(self, call, x):
+    def call_fprop(self, call, x):
         check_table(self, x, 2)
-        return super().wire(call, x)
+        return super().call_fprop(call, x)
 
 
-class CMaxTable(Combination):
+class CMaxTable(ElementwiseTable):
     """The largest of the arrays of a table, element by element.
 
         y       = max(x₁, ... xₖ)
@@ -119,10 +119,10 @@ class CMaxTable(Combination):
     """
 
     framework_base = True
-    meeting = Larger
+    op = Maximum
 
 
-class CMinTable(Combination):
+class CMinTable(ElementwiseTable):
     """The smallest of the arrays of a table, element by element.
 
         y       = min(x₁, ... xₖ)
@@ -136,4 +136,4 @@ class CMinTable(Combination):
     """
 
     framework_base = True
-    meeting = Smaller
+    op = Minimum

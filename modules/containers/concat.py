@@ -1,12 +1,12 @@
-"""Several ways through a net side by side: what they make are the channels of one result."""
+"""Parallel branches whose outputs are concatenated along axis 1."""
 
 from ..core.module import Module, describe_no_module
-from .concat_split import Slot
-from .container import Shape, Wired, plain_shape, tell_shape
+from .container import Container, Shape, as_plain_shape, infer_shape
+from .slice_ops import ConcatSlice
 
 
-class Branches(Wired):
-    """Family base of containers of some modules side by side, `net[k]` each, `len(net)` of them."""
+class Branches(Container):
+    """Base of containers of parallel branches: `net[k]` is one of them, `len(net)` their number."""
 
     framework_base = True
 
@@ -21,7 +21,7 @@ class Branches(Wired):
 
     @property
     def branches(self) -> list[Module]:
-        """The modules side by side."""
+        """The modules in parallel."""
         return [self[k] for k in range(len(self))]
 
     def __len__(self) -> int:
@@ -34,7 +34,7 @@ class Branches(Wired):
 
 
 class Concat(Branches):
-    """Branches that all get x, and whose results are laid side by side along axis 1.
+    """Applies several branches to x and concatenates their outputs along axis 1.
 
         y      = [f₁(x), f₂(x), ... fₖ(x)]
         grad_x = J₁ᵀ grad_y₁ + ... + Jₖᵀ grad_yₖ
@@ -49,42 +49,42 @@ class Concat(Branches):
 
     framework_base = True
 
-    def wire(self, call, x):
-        return join(self, call, tuple(call(branch, "fprop", x) for branch in self.branches))
+    def call_fprop(self, call, x):
+        return concatenate(self, call, tuple(call(branch, "fprop", x) for branch in self.branches))
 
-    def wire_back(self, call, grad_y):
-        parts = part(self, call, grad_y, len(self))
-        return self.sum_of(call, "_sum", [call(self[k], "bprop", parts[k]) for k in range(len(self))])
+    def call_bprop(self, call, grad_y):
+        parts = split_gradient(self, call, grad_y, len(self))
+        return self.sum_gradients(call, "_sum", [call(self[k], "bprop", parts[k]) for k in range(len(self))])
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         x = Shape.of(input_shape)
-        shapes = [plain_shape(tell_shape(branch, "fprop", x)) for branch in self.branches]
-        return joined_shape(self, shapes, 1, "branch {} makes shape")
+        shapes = [as_plain_shape(infer_shape(branch, "fprop", x)) for branch in self.branches]
+        return infer_concat_shape(self, shapes, 1, "branch {} makes shape")
 
 
-def join(owner: Wired, call, ways, axis: int = 1):
-    """The ways side by side along an axis, laid there by the owner's slots."""
-    slots = [owner.joint(f"_slot{k}", lambda: Slot(axis)) for k in range(len(ways))]
+def concatenate(owner: Container, call, arrays, axis: int = 1):
+    """The concatenation of arrays along an axis, written by the owner's internal ops."""
+    ops = [owner.get_op(f"_slice{k}", lambda: ConcatSlice(axis)) for k in range(len(arrays))]
     end: tuple = ()
-    for slot, way in zip(slots, ways, strict=True):
-        end = (call(slot, "measure", way, *end),)
-    y = call(slots[-1], "fprop", ways[-1])
-    for slot, way in zip(slots[:-1], ways[:-1], strict=True):
-        y = call(slot, "fprop", way, y)
+    for op, array in zip(ops, arrays, strict=True):
+        end = (call(op, "measure", array, *end),)
+    y = call(ops[-1], "fprop", arrays[-1])
+    for op, array in zip(ops[:-1], arrays[:-1], strict=True):
+        y = call(op, "fprop", array, y)
     return y
 
 
-def part(owner: Wired, call, grad_y, count: int):
-    """The gradient of each of the ways that were joined."""
-    return tuple(call(owner.joint(f"_slot{k}", Slot), "bprop", grad_y) for k in range(count))
+def split_gradient(owner: Container, call, grad_y, count: int):
+    """The gradient of each of the arrays that were concatenated."""
+    return tuple(call(owner.get_op(f"_slice{k}", ConcatSlice), "bprop", grad_y) for k in range(count))
 
 
-def joined_shape(owner: Module, shapes, axis: int, said: str) -> tuple[int, ...]:
-    """The shape of arrays of these shapes side by side; ValueError that says which does not fit."""
+def infer_concat_shape(owner: Module, shapes, axis: int, text: str) -> tuple[int, ...]:
+    """The shape of a concatenation of arrays of these shapes; ValueError that names the one that does not fit."""
     first = shapes[0]
     for k, shape in enumerate(shapes):
         if len(shape) <= axis or (*shape[:axis], *shape[axis + 1 :]) != (*first[:axis], *first[axis + 1 :]):
             wanted = (*first[:axis], "any", *first[axis + 1 :]) if len(first) > axis else ("N", "any", "...")
             expected = f"({', '.join(map(str, wanted))})"
-            raise ValueError(f"{owner.label()}: {said.format(k)} {shape}, expected {expected}")
+            raise ValueError(f"{owner.label()}: {text.format(k)} {shape}, expected {expected}")
     return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])

@@ -1,7 +1,7 @@
-"""A net of any shape: named nodes, each with what it reads.
+"""A directed acyclic graph of modules: named nodes, each with the names of its inputs.
 
-Every module, the joints where ways part included, is called in one straight line of a plan: a graph costs what its
-modules cost.
+Every module, the internal ops of branches included, is called in one straight line of the compiled step: a graph costs
+what its modules cost.
 """
 
 import difflib
@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.module import Module, describe_no_module
 from ..engine.operations import Operations
-from .container import Wired, check_table
+from .container import Container, check_table
 from .sequential import Sequential
 
 
@@ -27,8 +27,8 @@ class Share:
         return f"Share({self.node!r})"
 
 
-class Graph(Wired):
-    """Modules as the nodes of a graph without cycles.
+class Graph(Container):
+    """A directed acyclic graph of modules.
 
         y_node      = module(what the node reads)
         grad_source = Σ over the readers of a source: the gradient that each has of it
@@ -56,34 +56,34 @@ class Graph(Wired):
         inputs: str | list[str] = "x",
     ):
         super().__init__()
-        self._given, self._wanted = names_in(inputs), names_in(outputs)
-        self._several = not isinstance(inputs, str), not isinstance(outputs, str)
+        self._input_names, self._output_names = as_names(inputs), as_names(outputs)
+        self._takes_tables = not isinstance(inputs, str), not isinstance(outputs, str)
         if not nodes:
-            raise wrong("got no nodes, expected at least one", "nodes")
-        twice = [name for names in (self._given, self._wanted) for name in names if names.count(name) > 1]
+            raise make_error("got no nodes, expected at least one", "nodes")
+        twice = [name for names in (self._input_names, self._output_names) for name in names if names.count(name) > 1]
         if twice:
-            raise wrong(f"the name {twice[0]!r} stands twice, expected each once", "inputs", "outputs")
+            raise make_error(f"the name {twice[0]!r} stands twice, expected each once", "inputs", "outputs")
         self._sources: dict[str, list[str]] = {}
-        self._several_of: dict[str, bool] = {}
-        twins = {name: node[0].node for name, node in nodes.items() if sharing(node)}  # type: ignore[union-attr]
+        self._reads_table: dict[str, bool] = {}
+        twins = {name: node[0].node for name, node in nodes.items() if is_share(node)}  # type: ignore[union-attr]
         for name in sorted(nodes, key=lambda name: name in twins):
             self._add_node(name, nodes[name], twins)
         self._sources = {name: self._sources[name] for name in nodes}
         vars(self)["_modules"] = {name: self._modules[name] for name in nodes}
         self._check_names()
-        self._order = ordered(self._sources)
+        self._order = sort_nodes(self._sources)
         self._check_readers()
-        scratch = Operations()  # so that all joints are there, and what nobody reads is found
-        y = self.write_fprop(scratch, tuple(self._given) if self._several[0] else self._given[0])
+        scratch = Operations()  # makes all internal ops, and finds what nobody reads
+        y = self.write_fprop(scratch, tuple(self._input_names) if self._takes_tables[0] else self._input_names[0])
         self.write_bprop(scratch, y)
 
     def _add_node(self, name: str, node: Any, twins: Mapping[str, str]) -> None:
         if not isinstance(node, tuple | list) or len(node) != 2:
-            raise wrong(f"the node {name!r} is {node!r:.60}, expected a module and what it reads", "nodes", name)
-        if name in self._given:
-            raise wrong(f"the node {name!r} has the name of an input", "nodes", name)
+            raise make_error(f"the node {name!r} is {node!r:.60}, expected a module and what it reads", "nodes", name)
+        if name in self._input_names:
+            raise make_error(f"the node {name!r} has the name of an input", "nodes", name)
         if not (name.isidentifier() and not name.startswith("_")) or hasattr(self, name):
-            raise wrong(f"a node is called {name!r}, expected a word that no attribute is called", "nodes", name)
+            raise make_error(f"a node is called {name!r}, expected a word that no attribute is called", "nodes", name)
         module, sources = node
         if name in twins:
             check_name(module.node, self._modules, f"the node {name!r} shares the weights of", "nodes", name, 0)
@@ -91,81 +91,85 @@ class Graph(Wired):
         if isinstance(module, list | tuple):
             module = Sequential(*module)
         if not isinstance(module, Module):
-            raise wrong(f"the node {name!r} has {describe_no_module(module)}", "nodes", name, 0)
-        self._sources[name] = names_in(sources)
-        self._several_of[name] = not isinstance(sources, str)
+            raise make_error(f"the node {name!r} has {describe_no_module(module)}", "nodes", name, 0)
+        self._sources[name] = as_names(sources)
+        self._reads_table[name] = not isinstance(sources, str)
         if not self._sources[name]:
-            raise wrong(f"the node {name!r} reads nothing, expected at least one name", "nodes", name, 1)
+            raise make_error(f"the node {name!r} reads nothing, expected at least one name", "nodes", name, 1)
         self._add_module(name, module)
 
     def _check_names(self) -> None:
         """ValueError for names that are not there."""
-        known = [*self._given, *self._sources]
+        known = [*self._input_names, *self._sources]
         for name, sources in self._sources.items():
             for k, source in enumerate(sources):
-                place = (1, k) if self._several_of[name] else (1,)
+                place = (1, k) if self._reads_table[name] else (1,)
                 check_name(source, known, f"the node {name!r} reads", "nodes", name, *place)
-        for k, source in enumerate(self._wanted):
-            check_name(source, known, "outputs has", "outputs", *([k] if self._several[1] else []))
+        for k, source in enumerate(self._output_names):
+            check_name(source, known, "outputs has", "outputs", *([k] if self._takes_tables[1] else []))
 
     def _check_readers(self) -> None:
         """ValueError for what nobody reads."""
-        read = {base(source) for sources in [*self._sources.values(), self._wanted] for source in sources}
-        for name in (*self._given, *self._sources):
+        read = {
+            get_node_name(source) for sources in [*self._sources.values(), self._output_names] for source in sources
+        }
+        for name in (*self._input_names, *self._sources):
             if name not in read:
-                kind, place = ("input", ("inputs",)) if name in self._given else ("node", ("nodes", name))
-                raise wrong(f"nobody reads the {kind} {name!r}, and it is no output", *place)
+                kind, place = ("input", ("inputs",)) if name in self._input_names else ("node", ("nodes", name))
+                raise make_error(f"nobody reads the {kind} {name!r}, and it is no output", *place)
 
     # -- both passes ---------------------------------------------------------------------------------------------
 
-    def wire(self, call, x):
-        if self._several[0]:
-            check_table(self, x, len(self._given))
-        values = dict(zip(self._given, x if self._several[0] else (x,), strict=True))
+    def call_fprop(self, call, x):
+        if self._takes_tables[0]:
+            check_table(self, x, len(self._input_names))
+        values = dict(zip(self._input_names, x if self._takes_tables[0] else (x,), strict=True))
         for name in self._order:
-            sources = tuple(self._value(values, name, source) for source in self._sources[name])
-            values[name] = call(self._modules[name], "fprop", sources if self._several_of[name] else sources[0])
+            sources = tuple(self._read_source(values, name, source) for source in self._sources[name])
+            values[name] = call(self._modules[name], "fprop", sources if self._reads_table[name] else sources[0])
         vars(self)["_lengths"] = {name: len(y) for name, y in values.items() if type(y) is tuple}
-        y = tuple(self._value(values, "outputs", source) for source in self._wanted)
-        return y if self._several[1] else y[0]
+        y = tuple(self._read_source(values, "outputs", source) for source in self._output_names)
+        return y if self._takes_tables[1] else y[0]
 
-    def wire_back(self, call, grad_y):
+    def call_bprop(self, call, grad_y):
         grads: dict[str, list] = {}
-        for source, grad in zip(self._wanted, grad_y if self._several[1] else (grad_y,), strict=True):
+        for source, grad in zip(self._output_names, grad_y if self._takes_tables[1] else (grad_y,), strict=True):
             grads.setdefault(source, []).append(grad)
         for name in reversed(self._order):
-            grad = call(self._modules[name], "bprop", self._total(call, name, grads))
-            for source, part in zip(self._sources[name], grad if self._several_of[name] else (grad,), strict=True):
+            grad = call(self._modules[name], "bprop", self._sum_gradients_of(call, name, grads))
+            for source, part in zip(self._sources[name], grad if self._reads_table[name] else (grad,), strict=True):
                 grads.setdefault(source, []).append(part)
-        totals = tuple(self._total(call, name, grads) for name in self._given)
-        return totals if self._several[0] else totals[0]
+        totals = tuple(self._sum_gradients_of(call, name, grads) for name in self._input_names)
+        return totals if self._takes_tables[0] else totals[0]
 
-    def _value(self, values: Mapping[str, Any], reader: str, source: str):
-        """What a source stands for: a node's result, or an array of the table that it is."""
-        table, k = values[base(source)], source.partition(".")[2]
+    def _read_source(self, values: Mapping[str, Any], reader: str, source: str):
+        """The value of a source: a node's output, or one array of the table that it makes."""
+        table, k = values[get_node_name(source)], source.partition(".")[2]
         if not k:
             return table
         if type(table) is not tuple or int(k) >= len(table):
             count = f"a table of {len(table)}" if type(table) is tuple else "one array"
-            raise wrong(f"{reader!r} reads {source!r}, but {base(source)!r} makes {count}", "nodes", reader)
+            raise make_error(
+                f"{reader!r} reads {source!r}, but {get_node_name(source)!r} makes {count}", "nodes", reader
+            )
         return table[int(k)]
 
-    def _total(self, call, name: str, grads: Mapping[str, list]):
+    def _sum_gradients_of(self, call, name: str, grads: Mapping[str, list]):
         """The sum of the gradients of a node's result; of a table, that of each array."""
         length = self._lengths.get(name)
         if length is None:
-            return self.sum_of(call, f"_sum_{name}_", grads[name])
+            return self.sum_gradients(call, f"_sum_{name}_", grads[name])
         whole = grads.get(name, [])
         parts = [[table[k] for table in whole] + grads.get(f"{name}.{k}", []) for k in range(length)]
         if [] in parts:
-            raise wrong(f"nobody reads {name}.{parts.index([])}, and it is no output", "nodes", name)
-        return tuple(self.sum_of(call, f"_sum_{name}_{k}_", part) for k, part in enumerate(parts))
+            raise make_error(f"nobody reads {name}.{parts.index([])}, and it is no output", "nodes", name)
+        return tuple(self.sum_gradients(call, f"_sum_{name}_{k}_", part) for k, part in enumerate(parts))
 
     # -- showing -------------------------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Module:
         if name not in self._sources:
-            raise KeyError(f"Graph: there is no node {name!r}{did_you_mean(name, self._sources)}")
+            raise KeyError(f"Graph: there is no node {name!r}{suggest_name(name, self._sources)}")
         return self._modules[name]
 
     def __len__(self) -> int:
@@ -178,35 +182,35 @@ class Graph(Wired):
         return [f"reads {', '.join(self._sources[name])}", *super().comment_on(name)]
 
     def extra_repr(self) -> str:
-        return f"{', '.join(self._given)} -> {', '.join(self._wanted)}"
+        return f"{', '.join(self._input_names)} -> {', '.join(self._output_names)}"
 
 
-def sharing(node: Any) -> bool:
-    """Whether a node has the weights of another."""
+def is_share(node: Any) -> bool:
+    """Whether a node is a `Share`: a module with another node's weights."""
     return isinstance(node, tuple | list) and bool(node) and isinstance(node[0], Share)
 
 
-def names_in(names: str | list[str]) -> list[str]:
+def as_names(names: str | list[str]) -> list[str]:
     """One name or several as a list."""
     return [names] if isinstance(names, str) else list(names)
 
 
-def base(source: str) -> str:
+def get_node_name(source: str) -> str:
     """The node of `node` or `node.1`."""
     return source.partition(".")[0]
 
 
-def ordered(sources: Mapping[str, list[str]]) -> list[str]:
-    """The nodes, each after what it reads, else as they were given; ValueError that names a cycle."""
+def sort_nodes(sources: Mapping[str, list[str]]) -> list[str]:
+    """The nodes in topological order, which keeps the given order where it can; ValueError that names a cycle."""
     done: list[str] = []
 
     def visit(name: str, readers: tuple[str, ...]) -> None:
         if name in readers:
             cycle = " reads ".join(map(repr, [*readers[readers.index(name) :], name]))
-            raise wrong(f"{cycle}: a cycle", "nodes", readers[-1], 1)
+            raise make_error(f"{cycle}: a cycle", "nodes", readers[-1], 1)
         if name in sources and name not in done:
             for source in sources[name]:
-                visit(base(source), (*readers, name))
+                visit(get_node_name(source), (*readers, name))
             done.append(name)
 
     for name in sources:
@@ -214,21 +218,21 @@ def ordered(sources: Mapping[str, list[str]]) -> list[str]:
     return done
 
 
-def check_name(source: Any, known: Iterable[str], said: str, *place) -> None:
+def check_name(source: Any, known: Iterable[str], text: str, *place) -> None:
     """ValueError unless `node` or `node.1` is of a node that there is."""
     name, dot, k = source.partition(".") if isinstance(source, str) else (source, "", "")
     if name not in known or (dot and not k.isdecimal()):
-        raise wrong(f"{said} {source!r}, which there is not{did_you_mean(name, known)}", *place)
+        raise make_error(f"{text} {source!r}, which there is not{suggest_name(name, known)}", *place)
 
 
-def did_you_mean(name: Any, known: Iterable[str]) -> str:
+def suggest_name(name: Any, known: Iterable[str]) -> str:
     """The known name that is most like it, or all of them."""
     close = difflib.get_close_matches(str(name), known := list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
 
 
-def wrong(text: str, *place: str | int) -> ValueError:
-    """The error, with the place in the arguments where it is: a config tells its line and column."""
+def make_error(text: str, *place: str | int) -> ValueError:
+    """A ValueError whose attribute `argument` says where in the arguments it is, for a config's line and column."""
     error = ValueError(f"Graph: {text}")
     vars(error)["argument"] = place
     return error

@@ -1,13 +1,13 @@
-"""One array of a table's arrays, and a table of one array's stretches."""
+"""Concatenation and stacking of a table's arrays, and their opposites: splitting an array into a table."""
 
 from ..engine.tables import is_table_of_shapes
-from .concat import join, joined_shape, part
-from .concat_split import Layer, Part, Pick
-from .container import Wired, check_table
+from .concat import concatenate, infer_concat_shape, split_gradient
+from .container import Container, check_table
+from .slice_ops import Select, Slice, StackSlice
 
 
-class JoinTable(Wired):
-    """The arrays of a table side by side along an axis.
+class JoinTable(Container):
+    """Concatenates the arrays of a table along an axis.
 
         y       = [x₁, ... xₖ]
         grad_xᵢ = the part of grad_y that stands where xᵢ does
@@ -22,26 +22,26 @@ class JoinTable(Wired):
 
     def __init__(self, axis: int = 1):
         super().__init__()
-        self.axis = checked_axis(self, axis)
+        self.axis = check_axis(self, axis)
 
-    def wire(self, call, x):
+    def call_fprop(self, call, x):
         check_table(self, x)
         vars(self)["_count"] = len(x)
-        return join(self, call, x, self.axis)
+        return concatenate(self, call, x, self.axis)
 
-    def wire_back(self, call, grad_y):
-        return part(self, call, grad_y, self._count)
+    def call_bprop(self, call, grad_y):
+        return split_gradient(self, call, grad_y, self._count)
 
     def output_shape(self, input_shape):
         check_table(self, input_shape)
-        return joined_shape(self, input_shape, self.axis, "array {} has shape")
+        return infer_concat_shape(self, input_shape, self.axis, "array {} has shape")
 
     def extra_repr(self) -> str:
         return f"axis={self.axis}"
 
 
-class StackTable(Wired):
-    """The arrays of a table as the layers of one array.
+class StackTable(Container):
+    """Stacks the arrays of a table along a new axis 1.
 
         y[:, k] = xₖ
         grad_xₖ = grad_y[:, k]
@@ -53,33 +53,33 @@ class StackTable(Wired):
 
     framework_base = True
 
-    def wire(self, call, x):
+    def call_fprop(self, call, x):
         check_table(self, x)
         count = vars(self)["_count"] = len(x)
-        layers = [self.joint(f"_layer{count}_{k}", lambda k=k: Layer(k, count)) for k in range(count)]  # type: ignore[misc]
+        ops = [self.get_op(f"_layer{count}_{k}", lambda k=k: StackSlice(k, count)) for k in range(count)]  # type: ignore[misc]
         y: tuple = ()
-        for layer, way in zip(layers, x, strict=True):
-            y = (call(layer, "fprop", way, *y),)
+        for op, array in zip(ops, x, strict=True):
+            y = (call(op, "fprop", array, *y),)
         return y[0]
 
-    def wire_back(self, call, grad_y):
+    def call_bprop(self, call, grad_y):
         return tuple(call(self._modules[f"_layer{self._count}_{k}"], "bprop", grad_y) for k in range(self._count))
 
     def output_shape(self, input_shape):
         check_table(self, input_shape)
         if len(set(map(tuple, input_shape))) > 1:
-            said = " and ".join(map(str, input_shape))
-            raise ValueError(f"{self.label()}: got arrays of shapes {said}, expected the same shape")
+            listed = " and ".join(map(str, input_shape))
+            raise ValueError(f"{self.label()}: got arrays of shapes {listed}, expected the same shape")
         return (input_shape[0][0], len(input_shape), *input_shape[0][1:])
 
 
-class NarrowTable(Wired):
-    """Stretches of an axis of one array as a table: the opposite of JoinTable.
+class NarrowTable(Container):
+    """Splits an axis of an array into slices of given sizes, as a table: the opposite of JoinTable.
 
         yₖ            = x[:, Cₖ]
         grad_x[:, Cₖ] = grad_yₖ
 
-    with Cₖ the k-th stretch of the axis.
+    with Cₖ the k-th slice of the axis.
 
     Shapes: x (N, ΣCₖ, ...), y a table of arrays (N, Cₖ, ...), for axis 1.
     Args: sizes: the Cₖ, at least 1 each; axis: at least 1.
@@ -93,15 +93,15 @@ class NarrowTable(Wired):
         super().__init__()
         if not sizes or min(sizes) < 1:
             raise ValueError(f"NarrowTable: sizes is {sizes}, expected sizes of at least 1")
-        self.sizes, self.axis = tuple(sizes), checked_axis(self, axis)
+        self.sizes, self.axis = tuple(sizes), check_axis(self, axis)
         for k, size in enumerate(sizes):
-            self._add_module(f"_part{k}", Part(sum(sizes[:k]), size, axis))
+            self._add_module(f"_slice{k}", Slice(sum(sizes[:k]), size, axis))
 
-    def wire(self, call, x):
-        return tuple(call(self._modules[f"_part{k}"], "fprop", x) for k in range(len(self.sizes)))
+    def call_fprop(self, call, x):
+        return tuple(call(self._modules[f"_slice{k}"], "fprop", x) for k in range(len(self.sizes)))
 
-    def wire_back(self, call, grad_y):
-        return gathered(call, [self._modules[f"_part{k}"] for k in range(len(self.sizes))], grad_y)
+    def call_bprop(self, call, grad_y):
+        return gather_grad_x(call, [self._modules[f"_slice{k}"] for k in range(len(self.sizes))], grad_y)
 
     def output_shape(self, input_shape):
         x, k, total = tuple(input_shape), self.axis, sum(self.sizes)
@@ -113,8 +113,8 @@ class NarrowTable(Wired):
         return f"{list(self.sizes)}, axis={self.axis}"
 
 
-class SplitTable(Wired):
-    """The layers of one array as a table: the opposite of StackTable.
+class SplitTable(Container):
+    """Splits an array along axis 1 into a table of its K indices: the opposite of StackTable.
 
         yₖ           = x[:, k]
         grad_x[:, k] = grad_yₖ
@@ -133,13 +133,13 @@ class SplitTable(Wired):
             raise ValueError(f"SplitTable: count is {count}, expected at least 1")
         self.count = count
         for k in range(count):
-            self._add_module(f"_pick{k}", Pick(k))
+            self._add_module(f"_select{k}", Select(k))
 
-    def wire(self, call, x):
-        return tuple(call(self._modules[f"_pick{k}"], "fprop", x) for k in range(self.count))
+    def call_fprop(self, call, x):
+        return tuple(call(self._modules[f"_select{k}"], "fprop", x) for k in range(self.count))
 
-    def wire_back(self, call, grad_y):
-        return gathered(call, [self._modules[f"_pick{k}"] for k in range(self.count)], grad_y)
+    def call_bprop(self, call, grad_y):
+        return gather_grad_x(call, [self._modules[f"_select{k}"] for k in range(self.count)], grad_y)
 
     def output_shape(self, input_shape):
         if is_table_of_shapes(input_shape) or len(input_shape) < 2 or input_shape[1] != self.count:
@@ -150,15 +150,15 @@ class SplitTable(Wired):
         return f"{self.count}"
 
 
-def gathered(call, joints, grad_y):
-    """The one grad_x that each of the joints writes its part of."""
+def gather_grad_x(call, ops, grad_y):
+    """The one grad_x that each of the ops writes its slice of."""
     grad_x: tuple = ()
-    for joint, grad in zip(joints, grad_y, strict=True):
-        grad_x = (call(joint, "bprop", grad, *grad_x),)
+    for op, grad in zip(ops, grad_y, strict=True):
+        grad_x = (call(op, "bprop", grad, *grad_x),)
     return grad_x[0]
 
 
-def checked_axis(owner: Wired, axis: int) -> int:
+def check_axis(owner: Container, axis: int) -> int:
     """The axis; ValueError for that of the minibatch, and for those counted from the end."""
     if axis < 1:
         raise ValueError(f"{type(owner).__name__}: axis is {axis}, expected at least 1")

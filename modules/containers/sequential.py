@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import overload
 
 from ..core.module import Module, describe_no_module
-from .container import Wired
+from .container import Container
 
 
-class Sequential(Wired):
-    """Modules one after the other.
+class Sequential(Container):
+    """A chain of modules: each gets the output of the one before.
 
         y      = fₖ(... f₂(f₁(x)))
         grad_x = J₁ᵀ J₂ᵀ ... Jₖᵀ grad_y
@@ -33,12 +33,12 @@ class Sequential(Wired):
         self._add_module(str(len(self)), module)
         return self
 
-    def wire(self, call, x):
+    def call_fprop(self, call, x):
         for module in self:
             x = call(module, "fprop", x)
         return x
 
-    def wire_back(self, call, grad_y):
+    def call_bprop(self, call, grad_y):
         for module in reversed(list(self)):
             grad_y = call(module, "bprop", grad_y)
         return grad_y

@@ -1,20 +1,20 @@
-"""Containers of tables, in Torch7's names: several arrays that travel through a net together, as a tuple.
+"""Containers of tables, in Torch7's names: tuples of several arrays that pass through a model together.
 
-`net.fprop((a, b))` gives a table to a net whose first module takes one; what makes a table returns a tuple. Tables are
-taken apart when a net is compiled: only what joins or splits arrays moves numbers.
+`net.fprop((a, b))` gives a table to a model whose first module takes one; a module that makes a table returns a tuple.
+Tables are resolved at compile time: only modules that join or split arrays copy numbers.
 """
 
 from ..core.module import Module
 from ..engine.tables import is_table_of_shapes
-from .concat import Branches, join, joined_shape, part
-from .concat_split import Pick
-from .container import Shape, check_table, plain_shape, tell_shape
-from .join_split import gathered
+from .concat import Branches, concatenate, infer_concat_shape, split_gradient
+from .container import Shape, as_plain_shape, check_table, infer_shape
+from .join_split import gather_grad_x
 from .sequential import Sequential
+from .slice_ops import Select
 
 
 class ConcatTable(Branches):
-    """Branches that all get x; their results are a table.
+    """Applies several branches to x; their outputs are a table.
 
         y      = (f₁(x), f₂(x), ... fₖ(x))
         grad_x = J₁ᵀ grad_y₁ + ... + Jₖᵀ grad_yₖ
@@ -27,15 +27,15 @@ class ConcatTable(Branches):
 
     framework_base = True
 
-    def wire(self, call, x):
+    def call_fprop(self, call, x):
         return tuple(call(branch, "fprop", x) for branch in self.branches)
 
-    def wire_back(self, call, grad_y):
-        return self.sum_of(call, "_sum", [call(self[k], "bprop", grad_y[k]) for k in range(len(self))])
+    def call_bprop(self, call, grad_y):
+        return self.sum_gradients(call, "_sum", [call(self[k], "bprop", grad_y[k]) for k in range(len(self))])
 
 
 class ParallelTable(Branches):
-    """Branches that get an array of a table each; their results are a table.
+    """Applies one branch to each array of a table; their outputs are a table.
 
         yᵢ      = fᵢ(xᵢ)
         grad_xᵢ = Jᵢᵀ grad_yᵢ
@@ -48,16 +48,16 @@ class ParallelTable(Branches):
 
     framework_base = True
 
-    def wire(self, call, x):
+    def call_fprop(self, call, x):
         check_table(self, x, len(self))
         return tuple(call(self[k], "fprop", x[k]) for k in range(len(self)))
 
-    def wire_back(self, call, grad_y):
+    def call_bprop(self, call, grad_y):
         return tuple(call(self[k], "bprop", grad_y[k]) for k in reversed(range(len(self))))[::-1]
 
 
 class Parallel(Branches):
-    """Branches that get a layer of x each; their results are laid side by side along axis 1.
+    """Applies one branch to each index of axis 1 and concatenates their outputs along axis 1.
 
         y            = [f₁(x[:, 0]), ... fₖ(x[:, k - 1])]
         grad_x[:, i] = Jᵢᵀ grad_yᵢ
@@ -73,29 +73,29 @@ class Parallel(Branches):
     framework_base = True
 
     @property
-    def picks(self) -> list[Module]:
-        """What takes the layers apart."""
-        return [self.joint(f"_pick{k}", lambda k=k: Pick(k)) for k in range(len(self))]  # type: ignore[misc]
+    def selects(self) -> list[Module]:
+        """The internal ops that select each index of axis 1."""
+        return [self.get_op(f"_select{k}", lambda k=k: Select(k)) for k in range(len(self))]  # type: ignore[misc]
 
-    def wire(self, call, x):
-        parts = [call(pick, "fprop", x) for pick in self.picks]
-        return join(self, call, [call(self[k], "fprop", parts[k]) for k in range(len(self))], 1)
+    def call_fprop(self, call, x):
+        parts = [call(select, "fprop", x) for select in self.selects]
+        return concatenate(self, call, [call(self[k], "fprop", parts[k]) for k in range(len(self))], 1)
 
-    def wire_back(self, call, grad_y):
-        parts = part(self, call, grad_y, len(self))
+    def call_bprop(self, call, grad_y):
+        parts = split_gradient(self, call, grad_y, len(self))
         grads = [call(self[k], "bprop", parts[k]) for k in range(len(self))]
-        return gathered(call, self.picks, grads)
+        return gather_grad_x(call, self.selects, grads)
 
     def output_shape(self, input_shape):
         if is_table_of_shapes(input_shape) or len(input_shape) < 2 or input_shape[1] != len(self):
             raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, {len(self)}, ...)")
         x = Shape((*input_shape[:1], *input_shape[2:]))
-        shapes = [plain_shape(tell_shape(branch, "fprop", x)) for branch in self.branches]
-        return joined_shape(self, shapes, 1, "branch {} makes shape")
+        shapes = [as_plain_shape(infer_shape(branch, "fprop", x)) for branch in self.branches]
+        return infer_concat_shape(self, shapes, 1, "branch {} makes shape")
 
 
 class MapTable(ParallelTable):
-    """The same layers, with the same weights, for each array of a table.
+    """Applies the same layers, with the same weights, to each array of a table.
 
         yᵢ          = f(xᵢ)
         grad_xᵢ     = Jᵢᵀ grad_yᵢ

@@ -1,10 +1,10 @@
-"""Finding modules in a net by name or by class, and putting others in their place."""
+"""Finding modules of a model by name or by class, and replacing them."""
 
 import difflib
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
-from .internal import Joint
+from .internal_op import InternalOp
 from .module import Module
 
 What = str | type[Module]
@@ -12,8 +12,8 @@ New = Module | Callable[[Module], Module]
 
 
 def find(net: Module, what: What) -> dict[str, Module]:
-    """The modules inside a net of a class, or whose names match a pattern; by name."""
-    inside = {name: module for name, module in net.named_modules() if name and not isinstance(module, Joint)}
+    """The modules inside a model, by name, that are of a class or whose names match a pattern."""
+    inside = {name: module for name, module in net.named_modules() if name and not isinstance(module, InternalOp)}
     if isinstance(what, str):
         return {name: module for name, module in inside.items() if fnmatchcase(name, what)}
     if not (isinstance(what, type) and issubclass(what, Module)):
@@ -22,13 +22,13 @@ def find(net: Module, what: What) -> dict[str, Module]:
 
 
 def replace(net: Module, what: What, new: New) -> None:
-    """Put `new`, or what `new(old)` makes, in the place of each module that `find` finds; all at once or none."""
+    """Replace each module that `find` finds by `new` or by `new(old)`; all at once or none."""
     found = find(net, what)
     if not found:
-        raise ValueError(f"{net.label()}: there is no {said(what)} to replace{like(net, what)}")
+        raise ValueError(f"{net.label()}: there is no {describe_target(what)} to replace{suggest_names(net, what)}")
     if isinstance(new, Module) and len(found) > 1:
         wanted = "expected one, or a function that makes a module for each"
-        raise ValueError(f"{net.label()}: {said(what)} is {', '.join(found)}, {wanted}")
+        raise ValueError(f"{net.label()}: {describe_target(what)} is {', '.join(found)}, {wanted}")
     made: dict[str, Module] = {}
     of_tie: dict = {}
     for name, old in found.items():
@@ -46,11 +46,11 @@ def replace(net: Module, what: What, new: New) -> None:
         if module.parent is not None or any(module is other for other in list(made.values())[:k]):
             raise ValueError(f"{module.label()} stands in a net already, at {module.path()}; use module.copy()")
     for name, module in made.items():
-        put(found[name], module)
+        swap_child(found[name], module)
 
 
-def put(old: Module, new: Module) -> None:
-    """Let a module stand where another stood, which then stands in no net."""
+def swap_child(old: Module, new: Module) -> None:
+    """Replace a child of its parent by another module; the old one then has no parent."""
     owner = old.parent
     assert isinstance(owner, Module)
     names = list(owner._modules)
@@ -66,13 +66,13 @@ def put(old: Module, new: Module) -> None:
         vars(owner)["_modules"] = {name: owner._modules[name] for name in [*names, *owner._modules]}
 
 
-def said(what: What) -> str:
-    """What is looked for, in words."""
+def describe_target(what: What) -> str:
+    """The pattern or class that is searched for, as text for an error."""
     return repr(what) if isinstance(what, str) else what.__name__
 
 
-def like(net: Module, what: What) -> str:
-    """The names that a pattern may have been meant to be."""
-    names = [name for name, module in net.named_modules() if name and not isinstance(module, Joint)]
+def suggest_names(net: Module, what: What) -> str:
+    """The end of an error: the name most similar to a pattern, or the names that there are."""
+    names = [name for name, module in net.named_modules() if name and not isinstance(module, InternalOp)]
     close = difflib.get_close_matches(what, names, n=1) if isinstance(what, str) else []
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names[:20])}"

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from .module import Module
 
 
-class _Evaluated(threading.local):
+class _EvaluatedModules(threading.local):
     modules: frozenset = frozenset()
 
 
-_evaluated = _Evaluated()
+_evaluated = _EvaluatedModules()
 
 
 class Mode:

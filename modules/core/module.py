@@ -1,8 +1,8 @@
 """The base class of every layer, container and loss.
 
-A module's author writes `fprop` and `bprop`; this class gives them the doors through which Python calls the compiled
-methods: checked shapes, paired calls, arrays that are the caller's own. Its bases are its place in a net (tree.py) and
-its parameters with gradients (holding.py).
+A module's author writes `fprop` and `bprop`; this class gives them the entry points through which Python calls the
+compiled methods: checked shapes, paired calls, arrays that are the caller's own. Its bases are the module hierarchy
+(hierarchy.py) and its parameters with gradients (parameters_and_buffers.py).
 """
 
 from collections.abc import Callable
@@ -16,8 +16,8 @@ from ..engine.locks import locked, refuse_during_fit
 from ..engine.stateful import plain_python
 from ..engine.tables import changed, is_table_of_shapes
 from .modes import Mode, reads_training
-from .parameters import Holder
-from .sharing import first_of
+from .parameters_and_buffers import ParametersAndBuffers
+from .sharing import find_weight_owner
 
 if TYPE_CHECKING:
     from ..display.drawing import Drawing, Format
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FLAGS = ("accumulate", "needs_grad_x")
 
 
-class Module(Holder):
+class Module(ParametersAndBuffers):
     """A differentiable function with a hand-written backward pass.
 
         fprop(x) -> y             store on self what bprop needs
@@ -102,15 +102,15 @@ class Module(Holder):
             raise ValueError(f"{self.label()}: x has shape {tuple(input_shape)}, expected no axis of size 0")
         shape = self.output_shape(tuple(input_shape))
         if is_table_of_shapes(shape):
-            said = f"{self.label()}: makes a table of {len(shape)} arrays, expected one"
-            raise ValueError(f"{said}; a JoinTable or StackTable after it makes one of them")
+            problem = f"{self.label()}: makes a table of {len(shape)} arrays, expected one"
+            raise ValueError(f"{problem}; a JoinTable or StackTable after it makes one of them")
         return shape
 
     def check_arguments(self, *shapes):
         """ValueError unless arguments of these shapes fit; returns the shape of the result."""
         if is_table_of_shapes(shapes[0]):
-            said = " and ".join(map(str, shapes[0]))
-            raise ValueError(f"{self.label()}: x is a table of arrays of shapes {said}, expected one array")
+            listed = " and ".join(map(str, shapes[0]))
+            raise ValueError(f"{self.label()}: x is a table of arrays of shapes {listed}, expected one array")
         return self.output_shape(*shapes)
 
     def check_minibatch(self, input_shape: tuple[int, ...]) -> None:
@@ -182,7 +182,7 @@ class Module(Holder):
         return self.train(False)
 
     def changes_in_training(self) -> bool:
-        """Whether an fprop in training mode may change what this module keeps: statistics, the place of its draws."""
+        """Whether an fprop in training mode may change this module's state: statistics, counters of random draws."""
         return self.training and (bool(self._counters) or reads_training(self))
 
     # -- editing ----------------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ class Module(Holder):
         return find(self, what)
 
     def replace(self, what: "str | type[Module]", new: "Module | Callable[[Module], Module]") -> "Module":
-        """Put a module in the place of the one that `find` finds, or `new(old)` in the place of each; returns self.
+        """Replace the module that `find` finds, or each of several by `new(old)`; returns self.
 
         Modules with the same weights are replaced by modules with the same weights. What was compiled is made anew.
         Errors: ValueError where nothing is found, or several for one module; TypeError for what is no module.
@@ -237,7 +237,7 @@ class Module(Holder):
         child = self._modules[name]
         if child._modules or not child.parameter_count:
             return []
-        first = first_of(child)
+        first = find_weight_owner(child)
         return [f"the weights of {first.path()}" if first else f"{child.parameter_count:,} parameters"]
 
     def __repr__(self) -> str:
@@ -254,7 +254,7 @@ class Module(Holder):
 
 
 def describe_no_module(value: object) -> str:
-    """For errors: what stands where a Module is expected, and how to make one of a class."""
+    """The end of an error about a value that is not a Module, and how to make one of a class."""
     if isinstance(value, type):
         return f"the class {value.__name__}, expected a Module; write {value.__name__}(...)"
     return f"{value!r:.60}, expected a Module"

@@ -1,17 +1,17 @@
-"""What a module keeps: parameters, which are learnt, and the buffers and counters that are saved beside them.
+"""Parameters, which are learned, and the buffers and counters that are saved beside them.
 
-The parameters of a net lie in one vector of values and one of gradients: a single loop updates a net.
+The parameters of a model lie in one vector of values and one of gradients: a single loop updates a model.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from .memory import zeros
+from .aligned_memory import allocate_zeros
 
 
 class Parameter:
-    """An array that is learnt: `self.weight = Parameter(array)` makes `self.weight` and `self.grad_weight`.
+    """A learned array: `self.weight = Parameter(array)` makes `self.weight` and `self.grad_weight`.
 
     Args: data: initial values, of any shape; kept in the module's dtype.
     Errors: TypeError if data are not real numbers.
@@ -24,7 +24,7 @@ class Parameter:
 
 
 class Buffer:
-    """An array that is saved with the parameters, but not learnt: `self.running_mean = Buffer(array)`.
+    """An array that is saved with the parameters, but not learned: `self.running_mean = Buffer(array)`.
 
     Its memory stays where it is: methods write into it, `self.running_mean[:] = ...` or `self.running_mean += ...`.
 
@@ -41,8 +41,8 @@ class Buffer:
 class Counter:
     """A whole number that a resumed training must know, such as the place in a stream of random numbers.
 
-    `self.step = Counter()` makes the number `self.step`, which methods may count up; `module.counters()` tells the
-    counters of a net, `module.load_counters(...)` sets them.
+    `self.step = Counter()` makes the number `self.step`, which methods may increase; `module.counters()` returns the
+    counters of a model, `module.load_counters(...)` sets them.
     """
 
     def __init__(self, value: int = 0):
@@ -55,7 +55,7 @@ def flatten(owners: Sequence[tuple[object, str]], dtype: np.dtype) -> tuple[np.n
     Returns both vectors (P,). Afterwards `module.name` and `module.grad_name` are views into them.
     """
     size = sum(vars(module)[name].size for module, name in owners)
-    values, gradients = zeros(size, dtype), zeros(size, dtype)
+    values, gradients = allocate_zeros(size, dtype), allocate_zeros(size, dtype)
     start = 0
     for module, name in owners:
         for vector, attribute in ((values, name), (gradients, f"grad_{name}")):

@@ -1,4 +1,4 @@
-"""Sizes and shapes that the layers check in the same words."""
+"""Checks of sizes and shapes that several layers share."""
 
 from .module import Module
 
@@ -12,14 +12,14 @@ def check_sizes(owner: Module, **sizes: int) -> None:
             raise ValueError(f"{type(owner).__name__}: {name} is {size}, expected at least 1")
 
 
-def mapped_shape(module: Module, shape: tuple[int, ...], wanted: int, given: int) -> tuple[int, ...]:
+def replace_features(module: Module, shape: tuple[int, ...], wanted: int, given: int) -> tuple[int, ...]:
     """The shape of y (N, ..., given) for an x (N, ..., wanted); ValueError for another one."""
     if len(shape) < 2 or shape[-1] != wanted:
         raise ValueError(f"{module.label()}: x has shape {shape}, expected (N, {wanted})")
     return (*shape[:-1], given)
 
 
-def element_sizes(owner: Module, name: str, shape: int | list[int] | tuple[int, ...]) -> tuple[int, ...]:
+def as_sizes(owner: Module, name: str, shape: int | list[int] | tuple[int, ...]) -> tuple[int, ...]:
     """A shape, or a single size, as a tuple; ValueError unless all are at least 1."""
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     if not sizes or min(sizes) < 1:
@@ -27,7 +27,7 @@ def element_sizes(owner: Module, name: str, shape: int | list[int] | tuple[int, 
     return sizes
 
 
-def ending_shape(module: Module, shape: tuple[int, ...], ending: tuple[int, ...]) -> tuple[int, ...]:
+def check_ending_shape(module: Module, shape: tuple[int, ...], ending: tuple[int, ...]) -> tuple[int, ...]:
     """`shape`; ValueError unless it is (N, ..., *ending)."""
     if len(shape) <= len(ending) or tuple(shape[-len(ending) :]) != ending:
         wanted = ", ".join(map(str, ("N", "...", *ending)))
@@ -35,7 +35,7 @@ def ending_shape(module: Module, shape: tuple[int, ...], ending: tuple[int, ...]
     return tuple(shape)
 
 
-def image_sizes(owner: Module, name: str, given: Sizes, axes: int = 2) -> tuple[int, int]:
+def as_image_sizes(owner: Module, name: str, given: Sizes, axes: int = 2) -> tuple[int, int]:
     """A setting as two numbers, one for each axis of an image; a signal is an image of one row.
 
     Errors: ValueError unless each is at least 1; a padding at least 0.
@@ -48,13 +48,15 @@ def image_sizes(owner: Module, name: str, given: Sizes, axes: int = 2) -> tuple[
     return (missing, *numbers)[-2:]  # type: ignore[return-value]
 
 
-def plain(sizes: tuple[float | None, ...], axes: int = 2):
-    """What `image_sizes` was given: a size that all axes share as one number."""
+def collapse_sizes(sizes: tuple[float | None, ...], axes: int = 2):
+    """The sizes as given to `as_image_sizes`: one number where all axes have the same."""
     sizes = sizes[2 - axes :]
     return sizes[0] if len(set(sizes)) == 1 else sizes
 
 
-def image_shape(module: Module, shape: tuple[int, ...], channels: int | None = None, axes: int = 2) -> tuple[int, ...]:
+def as_image_shape(
+    module: Module, shape: tuple[int, ...], channels: int | None = None, axes: int = 2
+) -> tuple[int, ...]:
     """The shape (N, C, H, W) of an x of this shape; a signal is an image of one row.
 
     Errors: ValueError unless it has so many channels (None: any number), and is not empty.

@@ -1,4 +1,4 @@
-"""Modules that share their weights: ties between them, and whose memory holds the weights.
+"""Weight tying: modules that share their parameters, and which of them owns the memory.
 
 Tied modules have the same arrays as attributes. The first of them in a net owns them: it alone stands in the flat
 vectors, so that an optimizer updates shared weights once.
@@ -12,50 +12,50 @@ from ..engine.locks import join_locks
 
 if TYPE_CHECKING:
     from .module import Module
-    from .parameters import Holder
+    from .parameters_and_buffers import ParametersAndBuffers
 
 
 class Tie:
-    """What binds modules with the same weights; `members` are those that are still in use."""
+    """A set of modules with the same weights; `members` are those that are still in use."""
 
     def __init__(self):
-        self.members: weakref.WeakSet[Holder] = weakref.WeakSet()
+        self.members: weakref.WeakSet[ParametersAndBuffers] = weakref.WeakSet()
 
 
-def tie(own: "Holder", other: "Holder") -> None:
-    """Give `other` the arrays of `own`, from now on."""
+def tie(own: "ParametersAndBuffers", other: "ParametersAndBuffers") -> None:
+    """Tie the weights of `other` to those of `own`: from now on it has the same arrays."""
     if own._tie is None:
-        bind(own, Tie())
-    bind(other, own._tie)
+        join_tie(own, Tie())
+    join_tie(other, own._tie)
     join_locks(own, other)
-    point_at(own, other)
+    alias_arrays(own, other)
 
 
-def bind(module: "Holder", tie: Tie) -> None:
+def join_tie(module: "ParametersAndBuffers", tie: Tie) -> None:
     """Make a module a member of a tie."""
     vars(module)["_tie"] = tie
     tie.members.add(module)
 
 
-def part(copy: "Module") -> None:
-    """Tie the modules in a copy with each other, and no more with those that they are copies of."""
+def separate_ties(copy: "Module") -> None:
+    """Tie the modules in a copy to each other, and no longer to those that they are copies of."""
     ties: dict[Tie, Tie] = {}
     for module in copy.all_modules():
         if module._tie is not None:
-            bind(module, ties.setdefault(module._tie, Tie()))
+            join_tie(module, ties.setdefault(module._tie, Tie()))
     retie(copy)
 
 
-def point_at(own: "Holder", other: "Holder") -> None:
-    """Let the attributes of `other`, in compiled code too, be the arrays of `own`."""
+def alias_arrays(own: "ParametersAndBuffers", other: "ParametersAndBuffers") -> None:
+    """Make the attributes of `other`, in compiled code too, the arrays of `own`."""
     for name in own.fixed_names() & other.fixed_names():
         vars(other)[name] = vars(own)[name]
         for state in other._states.values():
             state.write(name, vars(own)[name])
 
 
-def untied(root: "Holder") -> Iterator[tuple[str, "Module"]]:
-    """(name, module) for all in a net, of those that share weights the first only."""
+def iterate_owners(root: "ParametersAndBuffers") -> Iterator[tuple[str, "Module"]]:
+    """(name, module) for all modules of a model; of those with tied weights the first only."""
     seen = set()
     for name, module in root.named_modules():
         if module._tie is None or module._tie not in seen:
@@ -63,17 +63,17 @@ def untied(root: "Holder") -> Iterator[tuple[str, "Module"]]:
             yield name, module
 
 
-def retie(root: "Holder") -> None:
-    """Let tied modules have the arrays of the first of them in this net, which may have moved."""
-    for _, own in untied(root):
+def retie(root: "ParametersAndBuffers") -> None:
+    """Give tied modules the arrays of the first of them in this model, which may have moved."""
+    for _, own in iterate_owners(root):
         for other in own._tie.members if own._tie is not None else ():
             if other is not own and other.dtype == own.dtype:
-                point_at(own, other)
+                alias_arrays(own, other)
 
 
-def first_of(module: "Module") -> "Module | None":
-    """The module before this one in its net whose weights it has, or None."""
-    for _, own in untied(module.root()):
+def find_weight_owner(module: "Module") -> "Module | None":
+    """The earlier module of the same model whose weights this one shares, or None."""
+    for _, own in iterate_owners(module.root()):
         if own._tie is not None and own._tie is module._tie:
             return None if own is module else own
     return None
@@ -81,7 +81,7 @@ def first_of(module: "Module") -> "Module | None":
 
 def refuse_ties_between_nets(root: "Module") -> None:
     """ValueError if a module shares weights with one of another net that is in use: they lie in one vector only."""
-    for _, own in untied(root):
+    for _, own in iterate_owners(root):
         for other in own._tie.members if own._tie is not None else ():
             if other.root() is not root and other.root()._flat is not None:
                 raise ValueError(

@@ -6,7 +6,7 @@ R{fprop} = jvp for each fprop, and rbprop, R{bprop}, for each bprop. So containe
 
 from typing import Any
 
-from ..core.internal import Joint
+from ..core.internal_op import InternalOp
 from ..core.module import Module
 from ..engine.operations import Operation, Operations
 from ..losses.loss import Loss
@@ -114,14 +114,14 @@ def replaced(operation: Operation, names: dict[str, str], prefix: str = "") -> O
     return Operation(prefix + operation.target, operation.module, operation.method, given)
 
 
-class Kept(Joint):
+class Kept(InternalOp):
     """A copy of a gradient, whose memory is about to be used again."""
 
     def bprop(self, grad_y):
         return grad_y.copy()
 
 
-class Cleared(Joint):
+class Cleared(InternalOp):
     """The vector of gradients, set to zero between bprop and R{bprop}, which both add to it."""
 
     def fprop(self, gradients):

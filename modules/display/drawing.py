@@ -8,11 +8,11 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
-from ..containers.concat_split import Pick, Slot
-from ..containers.container import Shape, Wired
-from ..core.internal import Joint
+from ..containers.container import Container, Shape
+from ..containers.slice_ops import ConcatSlice, Select
+from ..core.internal_op import InternalOp
 from ..core.module import Module
-from ..core.sharing import first_of
+from ..core.sharing import find_weight_owner
 from ..engine.folders import expand_path
 from ..engine.operations import Operations
 from ..engine.tables import changed, leaves, like
@@ -78,11 +78,13 @@ class Picture:
 
     def call(self, child: Module, method: str, *arguments):
         """Note a call of a container's; what it makes."""
-        if isinstance(child, Joint):
+        if isinstance(child, InternalOp):
             return self._meet(child, method, *arguments)
-        if isinstance(child, Wired) and any(not isinstance(inside, Joint) for inside in child.children().values()):
-            return child.wire(self.call, *arguments)
-        first = first_of(child) if child.parameter_count else None
+        if isinstance(child, Container) and any(
+            not isinstance(inside, InternalOp) for inside in child.children().values()
+        ):
+            return child.call_fprop(self.call, *arguments)
+        first = find_weight_owner(child) if child.parameter_count else None
         note = f"{child.parameter_count:,} parameters" if child.parameter_count else ""
         note = f"the weights of {short_path(first)}" if first is not None else note
         node = self.add(Node(short_path(child), child.label(), note), *leaves(arguments[0]))
@@ -92,16 +94,16 @@ class Picture:
         shape = Shape.of(child.check_arguments(changed(lambda value: Shape(value.shape), arguments[0])))
         return like(made, [Value(node, tuple(each), k) for k, each in enumerate(leaves(shape))])
 
-    def _meet(self, joint: Joint, method: str, *arguments):
+    def _meet(self, joint: InternalOp, method: str, *arguments):
         """Note where the ways of a container meet: one node for all of its slots, or one for a sum."""
         owner, way = joint.parent, arguments[0]
         assert isinstance(owner, Module)
-        if isinstance(joint, Pick):
+        if isinstance(joint, Select):
             if (owner, "parts") not in self.joins:
                 self.joins[owner, "parts"] = self.add(Node(short_path(owner), f"{type(owner).__name__}: layers"), way)
             shape = None if way.shape is None else (*way.shape[:1], *way.shape[2:])
             return Value(self.joins[owner, "parts"], shape, joint.k)
-        if not isinstance(joint, Slot):
+        if not isinstance(joint, ConcatSlice):
             return Value(self.add(Node(short_path(owner), f"{type(owner).__name__}: sum"), *arguments), way.shape)
         if (owner, "joined") not in self.joins:
             self.joins[owner, "joined"] = self.add(Node(short_path(owner), f"{type(owner).__name__}: side by side"))
@@ -128,14 +130,14 @@ def picture(net: Module, input_shape=None, loss: Loss | None = None, target_shap
         shapes: Any = Shape.of(plain)
     else:
         shapes = changed(lambda _: None, vars(net).get("_input"))
-    made, names = Picture(), vars(net).get("_given", [])
+    made, names = Picture(), vars(net).get("_input_names", [])
     count = len(leaves(shapes)) if type(shapes) is tuple else 1
     titles = names if len(names) == count else [f"x{k}" for k in range(count)] if count > 1 else ["x"]
     values = []
     for title, shape in zip(titles, leaves(shapes) if type(shapes) is tuple else [shapes], strict=True):
         values.append(Value(made.add(Node(title, "input")), None if shape is None else tuple(shape)))
     y = made.call(net, "fprop", like(shapes, values) if type(shapes) is tuple else values[0])
-    wanted = vars(net).get("_wanted", [])
+    wanted = vars(net).get("_output_names", [])
     for k, value in enumerate(leaves(y)):
         title = wanted[k] if len(wanted) == len(leaves(y)) > 1 else f"y{k}" if len(leaves(y)) > 1 else "y"
         last = Value(made.add(Node(title, "output"), value), value.shape)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.internal import Joint
+from ..core.internal_op import InternalOp
 from ..core.module import Module
 from ..engine.operations import Operation, Operations
 from ..engine.plan import Function, Plan
@@ -20,7 +20,7 @@ def leaves(net: Module) -> list[Module]:
 
 def is_layer(operation: Operation) -> bool:
     """Whether this is the forward pass of a module, and not of what joins the ways of a container."""
-    return operation.method == "fprop" and not isinstance(operation.module, Joint)
+    return operation.method == "fprop" and not isinstance(operation.module, InternalOp)
 
 
 class Watched:

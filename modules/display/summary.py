@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.internal import Joint
+from ..core.internal_op import InternalOp
 from ..core.text_table import format_table
 from ..engine.operations import Operations, prune
 from ..engine.stateful import plain_python
@@ -59,7 +59,7 @@ def summary_figures(module: "Module", input_shape: tuple[int, ...], optimizer=No
             "grad_x": grads.get(inside.path()),
         }
         for inside in module.all_modules()
-        if not isinstance(inside, Joint)  # what joints hold is their container's
+        if not isinstance(inside, InternalOp)  # what joints hold is their container's
     ]
     size = module.parameter_count * module.dtype.itemsize
     parts = {"parameters": size, "gradients": size, "kept": sum(kept.values()), "grad_x": sum(grads.values())}

@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from ..containers.concat import join, joined_shape, part
-from ..containers.container import Wired, plain_shape, tell_shape
+from ..containers.concat import concatenate, infer_concat_shape, split_gradient
+from ..containers.container import Container, as_plain_shape, infer_shape
 from ..containers.sequential import Sequential
-from ..core.internal import Joint
+from ..core.internal_op import InternalOp
 from ..core.module import Module
 from ..kernels.buffers import flat, reuse, reuse_like
 from ..kernels.elementary_functions import sigmoid
@@ -20,7 +20,7 @@ from .gaussian_sample import check_word
 from .noise import EVALUATION, Noise
 
 
-class Draw(Noise, Joint):
+class Draw(Noise, InternalOp):
     """y[i] = 1 with probability σ(x[i]), else 0; straight-through, grad_x = grad_y σ(x) (1 - σ(x))."""
 
     locally_linear = True
@@ -53,7 +53,7 @@ class Draw(Noise, Joint):
         return np.zeros_like(v)
 
 
-class LogProbability(Joint):
+class LogProbability(InternalOp):
     """log p(s | x) = Σₖ s[k] x[k] - log(1 + exp x[k]) of draws s (N, D), as a column; grad_x = grad_y (s - σ(x))."""
 
     def __init__(self):
@@ -100,7 +100,7 @@ class LogProbability(Joint):
         return (shapes[0][0], 1)
 
 
-class BernoulliUnits(Wired):
+class BernoulliUnits(Container):
     """Units that are 1 with probability σ(x), else 0, and the layers after them.
 
         s[i]   = 1 where u[i] < σ(x[i]), else 0,   u[i] ~ U(0, 1)
@@ -133,27 +133,27 @@ class BernoulliUnits(Wired):
         self._add_module("_score", LogProbability())
         self.rest = Sequential(*layers)
 
-    def wire(self, call, x):
+    def call_fprop(self, call, x):
         s = call(self._modules["_draw"], "fprop", x)
         y = call(self.rest, "fprop", s)
         if self.estimates:
             return y
-        return join(self, call, (y, call(self._modules["_score"], "fprop", x, s)))
+        return concatenate(self, call, (y, call(self._modules["_score"], "fprop", x, s)))
 
-    def wire_back(self, call, grad_y):
+    def call_bprop(self, call, grad_y):
         if self.estimates:
             return call(self._modules["_draw"], "bprop", call(self.rest, "bprop", grad_y))
-        grad_rest, grad_log_p = part(self, call, grad_y, 2)
+        grad_rest, grad_log_p = split_gradient(self, call, grad_y, 2)
         call(self.rest, "bprop", grad_rest)
         return call(self._modules["_score"], "bprop", grad_log_p)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) != 2:
             raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, D)")
-        shape = plain_shape(tell_shape(self.rest, "fprop", input_shape))
+        shape = as_plain_shape(infer_shape(self.rest, "fprop", input_shape))
         if len(shape) != 2:
             raise ValueError(f"{self.label()}: the layers make {shape}, expected (N, M)")
-        return shape if self.estimates else joined_shape(self, [shape, (shape[0], 1)], 1, "part {} has shape")
+        return shape if self.estimates else infer_concat_shape(self, [shape, (shape[0], 1)], 1, "part {} has shape")
 
     def extra_repr(self) -> str:
         return "straight-through" if self.estimates else ""

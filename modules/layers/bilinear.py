@@ -4,7 +4,7 @@ import numpy as np
 
 from ..core.module import Module
 from ..core.parameter import Parameter
-from ..core.shapes import check_sizes, mapped_shape
+from ..core.shapes import check_sizes, replace_features
 from ..initializers.initializers import Initializer, PyTorchUniform
 from ..kernels.buffers import as_rows, reuse, reuse_like
 from ..kernels.matmul.gemm import add_to_rows, product, sum_rows
@@ -147,7 +147,7 @@ class Bilinear(Module):
         return second, mapped
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return mapped_shape(self, input_shape, self.in1_features + self.in2_features, self.out_features)
+        return replace_features(self, input_shape, self.in1_features + self.in2_features, self.out_features)
 
     def extra_repr(self) -> str:
         return f"{self.in1_features} + {self.in2_features} -> {self.out_features}" + (

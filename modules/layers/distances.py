@@ -8,7 +8,7 @@ import numpy as np
 from ..compiler.kernel import apart
 from ..core.module import Module
 from ..core.parameter import Parameter
-from ..core.shapes import check_sizes, mapped_shape
+from ..core.shapes import check_sizes, replace_features
 from ..initializers.initializers import Initializer, PyTorchUniform, get_generator
 from ..kernels.buffers import as_rows, reuse, reuse_like
 from ..kernels.matmul.gemm import product
@@ -90,7 +90,7 @@ class Euclidean(Module):
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return mapped_shape(self, input_shape, self.in_features, self.out_features)
+        return replace_features(self, input_shape, self.in_features, self.out_features)
 
     def extra_repr(self) -> str:
         return f"{self.in_features} -> {self.out_features}"
@@ -129,7 +129,7 @@ class RadialBasis(Module):
         Source: Moody and Darken, Fast learning in networks of locally-tuned processing units (1989).
         """
         x = np.asarray(x, np.float64)
-        mapped_shape(self, x.shape, self.in_features, self.out_features)
+        replace_features(self, x.shape, self.in_features, self.out_features)
         rows = np.unique(x.reshape(-1, self.in_features), axis=0)
         if len(rows) < self.out_features:
             raise ValueError(f"{self.label()}: x has {len(rows)} different rows, expected at least {self.out_features}")
@@ -208,7 +208,7 @@ class RadialBasis(Module):
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return mapped_shape(self, input_shape, self.in_features, self.out_features)
+        return replace_features(self, input_shape, self.in_features, self.out_features)
 
     def extra_repr(self) -> str:
         return f"{self.in_features} -> {self.out_features}"

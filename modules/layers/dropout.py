@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..core.shapes import image_shape
+from ..core.shapes import as_image_shape
 from ..kernels.buffers import flat, reuse, reuse_like
 from ..kernels.philox import normal, uniform
 from .noise import Noise
@@ -114,7 +114,7 @@ class Dropout2d(Noise):
         return self.bprop(v).copy()
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return image_shape(self, tuple(input_shape))
+        return as_image_shape(self, tuple(input_shape))
 
     def extra_repr(self) -> str:
         return f"p={self.p:g}"

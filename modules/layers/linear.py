@@ -4,7 +4,7 @@ import numpy as np
 
 from ..core.module import Module
 from ..core.parameter import Parameter
-from ..core.shapes import check_sizes, mapped_shape
+from ..core.shapes import check_sizes, replace_features
 from ..engine.stateful import written_by
 from ..initializers.initializers import Initializer, PyTorchUniform
 from ..kernels.buffers import as_rows, reuse, reuse_like
@@ -128,7 +128,7 @@ class Linear(Module):
         return self.grad_x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return mapped_shape(self, input_shape, self.in_features, self.out_features)
+        return replace_features(self, input_shape, self.in_features, self.out_features)
 
     def extra_repr(self) -> str:
         return f"{self.in_features} -> {self.out_features}" + ("" if self.bias is not None else ", bias=False")

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..core.module import Module
 from ..core.parameter import Parameter
-from ..core.shapes import check_sizes, mapped_shape
+from ..core.shapes import check_sizes, replace_features
 from ..initializers.initializers import Initializer, PyTorchUniform
 from ..kernels.buffers import as_rows, flat, reuse, reuse_like
 from ..kernels.matmul.gemm import add_to_rows, product, sum_rows
@@ -100,7 +100,7 @@ class Maxout(Module):
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return mapped_shape(self, input_shape, self.in_features, self.out_features)
+        return replace_features(self, input_shape, self.in_features, self.out_features)
 
     def extra_repr(self) -> str:
         return f"{self.in_features} -> {self.out_features}, pieces={self.pieces}"

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from ..core.module import Module
-from ..core.shapes import Sizes, check_sizes, image_shape, image_sizes, plain
+from ..core.shapes import Sizes, as_image_shape, as_image_sizes, check_sizes, collapse_sizes
 from ..kernels.buffers import reuse, reuse_like
 
 
@@ -66,7 +66,7 @@ class ZeroPad2d(Module):
         return self.grad_x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        n, channels, height, width = image_shape(self, tuple(input_shape))
+        n, channels, height, width = as_image_shape(self, tuple(input_shape))
         return (n, channels, height + self.top + self.bottom, width + self.left + self.right)
 
     def extra_repr(self) -> str:
@@ -127,7 +127,7 @@ class PixelShuffle(Module):
         return self.grad_x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        n, channels, height, width = image_shape(self, tuple(input_shape))
+        n, channels, height, width = as_image_shape(self, tuple(input_shape))
         r = self.upscale_factor
         if channels % (r * r):
             raise ValueError(f"{self.label()}: x has shape {input_shape}, expected a multiple of {r * r} channels")
@@ -171,7 +171,7 @@ class Upsample(Module):
         factors = (scale_factor,) * 2 if isinstance(scale_factor, int | float) else tuple(scale_factor or (0.0, 0.0))
         if scale_factor is not None and (len(factors) != 2 or not all(0 < factor < math.inf for factor in factors)):
             raise ValueError(f"Upsample: scale_factor is {scale_factor}, expected one factor or 2 above 0")
-        self.size = (0, 0) if size is None else image_sizes(self, "size", size)
+        self.size = (0, 0) if size is None else as_image_sizes(self, "size", size)
         self.factors = (float(factors[0]), float(factors[1]))
         self.nearest, self.align_corners = mode == "nearest", align_corners
         self.rows = self.columns = np.empty((0, 2), np.int64)  # which two pixels each one of y is made of
@@ -229,14 +229,14 @@ class Upsample(Module):
         return self.size[axis] if self.size[axis] > 0 else int(size * self.factors[axis])
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        n, channels, height, width = image_shape(self, tuple(input_shape))
+        n, channels, height, width = as_image_shape(self, tuple(input_shape))
         sizes = self.size_of(height, 0), self.size_of(width, 1)
         if min(sizes) < 1:
             raise ValueError(f"{self.label()}: x has shape {input_shape}, of which it would leave {sizes} places")
         return (n, channels, *sizes)
 
     def extra_repr(self) -> str:
-        text = f"size={plain(self.size)}" if self.size[0] else f"scale_factor={plain(self.factors)}"
+        text = f"size={collapse_sizes(self.size)}" if self.size[0] else f"scale_factor={collapse_sizes(self.factors)}"
         return (
             text + ("" if self.nearest else ", mode=bilinear") + (", align_corners=True" if self.align_corners else "")
         )

@@ -3,7 +3,7 @@
 import math
 
 from ..core.module import Module
-from ..core.shapes import element_sizes
+from ..core.shapes import as_sizes
 from ..kernels.buffers import flat
 
 
@@ -48,7 +48,7 @@ class Reshape(Module):
 
     def __init__(self, shape: int | list[int] | tuple[int, ...]):
         super().__init__()
-        self.shape = element_sizes(self, "shape", shape)
+        self.shape = as_sizes(self, "shape", shape)
 
     def fprop(self, x):
         self.x = x

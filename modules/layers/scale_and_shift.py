@@ -4,7 +4,7 @@ import numpy as np
 
 from ..core.module import Module
 from ..core.parameter import Parameter
-from ..core.shapes import element_sizes, ending_shape
+from ..core.shapes import as_sizes, check_ending_shape
 from ..kernels.buffers import flat, reuse, reuse_like
 from ..kernels.matmul.gemm import sum_rows
 from ..kernels.moments import scaled
@@ -26,7 +26,7 @@ class Add(Module):
 
     def __init__(self, size: int | list[int] | tuple[int, ...]):
         super().__init__()
-        self.size = element_sizes(self, "size", size)
+        self.size = as_sizes(self, "size", size)
         self.bias = Parameter(np.zeros(self.size))
         self.y = np.empty((0, 0))
 
@@ -58,7 +58,7 @@ class Add(Module):
         return r_grad_y.copy()
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return ending_shape(self, input_shape, self.size)
+        return check_ending_shape(self, input_shape, self.size)
 
     def extra_repr(self) -> str:
         return f"{self.size}"
@@ -79,7 +79,7 @@ class CMul(Module):
 
     def __init__(self, size: int | list[int] | tuple[int, ...]):
         super().__init__()
-        self.size = element_sizes(self, "size", size)
+        self.size = as_sizes(self, "size", size)
         self.weight = Parameter(np.ones(self.size))
         self.y = self.grad_x = np.empty((0, 0))
 
@@ -120,7 +120,7 @@ class CMul(Module):
         return out.reshape(v.shape)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return ending_shape(self, input_shape, self.size)
+        return check_ending_shape(self, input_shape, self.size)
 
     def extra_repr(self) -> str:
         return f"{self.size}"

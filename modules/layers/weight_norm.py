@@ -4,7 +4,7 @@ import numpy as np
 
 from ..core.module import Module
 from ..core.parameter import Parameter
-from ..core.shapes import check_sizes, mapped_shape
+from ..core.shapes import check_sizes, replace_features
 from ..initializers.initializers import Initializer, PyTorchUniform
 from ..kernels.buffers import as_rows, reuse, reuse_like
 from ..kernels.matmul.gemm import add_to_rows, product, sum_rows
@@ -93,7 +93,7 @@ class Cosine(Module):
         return unit, unit_weight
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return mapped_shape(self, input_shape, self.in_features, self.out_features)
+        return replace_features(self, input_shape, self.in_features, self.out_features)
 
     def extra_repr(self) -> str:
         return f"{self.in_features} -> {self.out_features}"
@@ -204,7 +204,7 @@ class LinearWeightNorm(Module):
         return unit, change
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return mapped_shape(self, input_shape, self.in_features, self.out_features)
+        return replace_features(self, input_shape, self.in_features, self.out_features)
 
     def extra_repr(self) -> str:
         return f"{self.in_features} -> {self.out_features}" + ("" if self.bias is not None else ", bias=False")

@@ -35,16 +35,16 @@ class MixtureDensity(SampleLoss):
             if size < 1:
                 raise ValueError(f"MixtureDensity: {name} is {size}, expected at least 1")
         self.components, self.dims = components, dims
-        self.joint = self.turns = np.empty(0)
+        self.get_op = self.turns = np.empty(0)
 
     def of_sample(self, y, target, grad_y):
-        self.joint = reuse(self.joint, (self.components,), y.dtype)
+        self.get_op = reuse(self.get_op, (self.components,), y.dtype)
         largest, mass = log_mass(y[: self.components])
         for k in range(self.components):
-            self.joint[k] = log_share(y[k], largest, mass) + self.log_density(y, target, k)
-        total = log_sum_exp(self.joint)
+            self.get_op[k] = log_share(y[k], largest, mass) + self.log_density(y, target, k)
+        total = log_sum_exp(self.get_op)
         for k in range(self.components):
-            responsibility = np.exp(self.joint[k] - total)
+            responsibility = np.exp(self.get_op[k] - total)
             grad_y[k] = np.exp(log_share(y[k], largest, mass)) - responsibility
             self.write_slopes(y, target, k, responsibility, grad_y)
         return -total
@@ -72,20 +72,20 @@ class MixtureDensity(SampleLoss):
 
     def change_of_sample(self, y, target, v, change):
         """π' - γ', (γ p d)' and (γ σ (d² - 1 / p) / 2)' by the product rule: γ' = γ (l' - Σ γ l'), l = log π N."""
-        self.joint, self.turns = reuse(self.joint, (self.components,), y.dtype), reuse_like(self.turns, self.joint)
+        self.get_op, self.turns = reuse(self.get_op, (self.components,), y.dtype), reuse_like(self.turns, self.get_op)
         (largest, mass), mean = log_mass(y[: self.components]), y.dtype.type(0)
         for k in range(self.components):
             mean += np.exp(log_share(y[k], largest, mass)) * v[k]
         for k in range(self.components):
-            self.joint[k] = log_share(y[k], largest, mass) + self.log_density(y, target, k)
+            self.get_op[k] = log_share(y[k], largest, mass) + self.log_density(y, target, k)
             self.turns[k] = v[k] - mean
             change[k] = np.exp(log_share(y[k], largest, mass)) * self.turns[k]
             self.turns[k] -= self.along_slopes(y, target, k, v)
-        total, mean = log_sum_exp(self.joint), y.dtype.type(0)
+        total, mean = log_sum_exp(self.get_op), y.dtype.type(0)
         for k in range(self.components):
-            mean += np.exp(self.joint[k] - total) * self.turns[k]
+            mean += np.exp(self.get_op[k] - total) * self.turns[k]
         for k in range(self.components):
-            responsibility = np.exp(self.joint[k] - total)
+            responsibility = np.exp(self.get_op[k] - total)
             turn = responsibility * (self.turns[k] - mean)
             change[k] -= turn
             self.write_changes(y, target, k, responsibility, turn, v, change)

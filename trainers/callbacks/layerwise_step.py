@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...modules.core.internal import Joint
+from ...modules.core.internal_op import InternalOp
 from ...modules.core.module import Module
 from ...modules.core.text_table import format_table
 from ...modules.display.recorded_passes import Watched
@@ -100,7 +100,7 @@ def step_by_hand(net: Module, loss: Loss, optimizer: Optimizer | None, *batch: n
 
 def forward(step: Step, module: Any, y: np.ndarray) -> bool:
     """Note what a module has made; whether it is not finite. Where ways meet, the container answers for it."""
-    if isinstance(module, Joint):
+    if isinstance(module, InternalOp):
         return troubled(step, y, f"the output of {module.parent.path()} {module.parent.label()}")  # type: ignore
     parameters = dict(module.named_parameters())
     before = {name: array.copy() for name, array in parameters.items()}
@@ -115,7 +115,7 @@ def backward(step: Step, watched: Watched) -> None:
     for operation in watched.backward:
         module: Any = operation.module
         made = [("grad_x", watched.values[operation.target])] if operation.target in read else []  # not of the first
-        if isinstance(module, Joint):
+        if isinstance(module, InternalOp):
             module = module.parent
         else:
             stage = stages[module]

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ...modules.core.memory import placed
+from ...modules.core.aligned_memory import copy_aligned
 from ...modules.core.module import Module
-from ...modules.core.parameters import refuse_differences
+from ...modules.core.parameters_and_buffers import refuse_differences
 from ...modules.core.text_table import format_table
 from ...modules.display.summary import Summary
 from ...modules.engine.locks import exclusive, join_locks, locked, refuse_during_fit
@@ -97,7 +97,7 @@ class Optimizer(Extras):
         vector = self._vector() if self._vector is not None else None
         if vector is None or not isinstance(value, np.ndarray) or value.shape != vector.shape:
             return value
-        return placed(value)
+        return copy_aligned(value)
 
     def _enter_update(self, raw, *arguments):
         if len(arguments) == 2:  # from a step in which this class runs as plain Python

@@ -16,9 +16,9 @@ from ...modules.checks.laws import LAWS, close
 from ...modules.checks.module_check import Finding, ModuleReport, examine, found, one_line
 from ...modules.checks.rounding import allowances, in_precision
 from ...modules.containers.sequential import Sequential
-from ...modules.core.checked import own_classes, remember
-from ...modules.core.internal import Joint
+from ...modules.core.internal_op import InternalOp
 from ...modules.core.module import Module
+from ...modules.core.passed_checks import find_custom_classes, record_passed_check
 from ...modules.core.text_table import format_table
 from ...modules.engine.calls import as_input
 from ...modules.engine.stateful import plain_python, uncompiled
@@ -109,15 +109,15 @@ def check_config(config: Config, *, seed: int = 0, tolerance: float = 1e-6, ever
     reports = {}
     look = partial(examine, seed=seed, tolerance=tolerance, every_law=every_law)
     for place, module, given in recorded(net, loss, arguments):
-        laws = LAWS if own_classes(module) else ()  # first of all in plain Python: nothing of them is compiled yet
+        laws = LAWS if find_custom_classes(module) else ()  # in plain Python first: nothing of them is compiled yet
         reports[place] = look(module, given, laws=laws, compiles=not laws)
     if all(report.ok for report in reports.values()):
         reports["the whole net"] = look(net, arguments[:1], laws=(), compiles=True)
         reports["a training step"] = step_report(net.to(config.dtype), loss.to(config.dtype), arguments)
     report = ConfigReport(title, reports)
     if report.ok:
-        remember(net)
-        remember(loss)
+        record_passed_check(net)
+        record_passed_check(loss)
     return report
 
 
@@ -146,8 +146,8 @@ def recorded(net: Module, loss: Loss, arguments) -> list[tuple[str, Module, tupl
     with plain_python(), np.errstate(all="ignore"), suppress(Exception):  # a module that fails will fail its check
         copies[1].fprop(copies[0].fprop(arguments[0]), arguments[1])
     tried = [(place, modules[place], given) for place, given in runs.items()]
-    own = {id(module) for module in modules.values() if type(module) in own_classes(module)}
-    tried = [each for each in tried if not isinstance(each[1], Sequential | Joint) or id(each[1]) in own]
+    own = {id(module) for module in modules.values() if type(module) in find_custom_classes(module)}
+    tried = [each for each in tried if not isinstance(each[1], Sequential | InternalOp) or id(each[1]) in own]
     return sorted(tried, key=lambda each: id(each[1]) not in own)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...core.shapes import Sizes, image_shape
+from ...core.shapes import Sizes, as_image_shape
 from ...engine.stateful import written_by
 from ...initializers.initializers import Initializer
 from ...kernels.buffers import flat, reuse, reuse_like
@@ -147,7 +147,7 @@ class Conv2d(Convolution):
         return self.grad_x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        n, _, height, width = image_shape(self, tuple(input_shape), self.in_channels, self.axes)
+        n, _, height, width = as_image_shape(self, tuple(input_shape), self.in_channels, self.axes)
         sizes = self.image_of(height, width)[2 - self.axes :]
         if min(sizes) < 1:
             least = [1 + reach - padded for reach, padded in zip(self.reach, self.padded_by, strict=True)]

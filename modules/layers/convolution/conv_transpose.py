@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ...core.shapes import Sizes, image_shape, image_sizes, plain
+from ...core.shapes import Sizes, as_image_shape, as_image_sizes, collapse_sizes
 from ...initializers.initializers import Initializer
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.convolution.planes import add_image, add_to_channels, sum_channels
@@ -50,11 +50,13 @@ class ConvTranspose2d(Convolution):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
         check_groups(self, groups, in_channels=in_channels, out_channels=out_channels)
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.output_padding = image_sizes(self, "output_padding", output_padding)
+        self.output_padding = as_image_sizes(self, "output_padding", output_padding)
         limits = tuple(max(pair) for pair in zip(self.stride, self.dilation, strict=True))
         if any(size >= limit for size, limit in zip(self.output_padding, limits, strict=True)):
-            wanted = f"less than {plain(limits)}, the stride or the dilation"
-            raise ValueError(f"ConvTranspose2d: output_padding is {plain(self.output_padding)}, expected {wanted}")
+            wanted = f"less than {collapse_sizes(limits)}, the stride or the dilation"
+            raise ValueError(
+                f"ConvTranspose2d: output_padding is {collapse_sizes(self.output_padding)}, expected {wanted}"
+            )
         self.start(bias, out_channels, weight_init, bias_init)
         self.y = self.grad_x = np.empty((0, 0, 0, 0))
 
@@ -117,13 +119,13 @@ class ConvTranspose2d(Convolution):
         return forward, 2 * forward
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        n, _, rows, columns = image_shape(self, tuple(input_shape), self.in_channels)
+        n, _, rows, columns = as_image_shape(self, tuple(input_shape), self.in_channels)
         sizes = self.image_of(rows, columns)
         if min(sizes) < 1:
             raise ValueError(f"{self.label()}: x has shape {input_shape}, of which the padding leaves {sizes} places")
         return (n, self.out_channels, *sizes)
 
     def extra_repr(self) -> str:
-        more = plain(self.output_padding)
+        more = collapse_sizes(self.output_padding)
         text = f"{self.in_channels} -> {self.out_channels}{self.settings()}"
         return text + (f", output_padding={more}" if more != 0 else "")

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...core.module import Module
 from ...core.parameter import Parameter
-from ...core.shapes import check_sizes, image_sizes, plain
+from ...core.shapes import as_image_sizes, check_sizes, collapse_sizes
 from ...initializers.initializers import Initializer, PyTorchUniform
 from ...kernels.buffers import flat, reuse
 from ...kernels.convolution.depthwise import SIDES, channel_dots, channel_sums, make_masks
@@ -45,9 +45,9 @@ class Convolution(InPlanes):
     def __init__(self, coarse: int, fine: int, kernel_size, stride, padding, dilation, groups: int):
         super().__init__()
         self.coarse_channels, self.fine_channels, self.groups = coarse, fine, groups
-        self.kernel_size = image_sizes(self, "kernel_size", kernel_size, self.axes)
-        self.stride = image_sizes(self, "stride", stride, self.axes)
-        self.dilation = image_sizes(self, "dilation", dilation, self.axes)
+        self.kernel_size = as_image_sizes(self, "kernel_size", kernel_size, self.axes)
+        self.stride = as_image_sizes(self, "stride", stride, self.axes)
+        self.dilation = as_image_sizes(self, "dilation", dilation, self.axes)
         self.reach = tuple(d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True))
         self.before, self.padded_by = self.paddings(padding)
         self._padding = padding if isinstance(padding, str) else self.before
@@ -201,15 +201,15 @@ class Convolution(InPlanes):
             return (self.reach[0] // 2, self.reach[1] // 2), self.reach
         if isinstance(padding, str) and padding != "valid":
             raise ValueError(f"{type(self).__name__}: padding is {padding!r}, expected sizes, 'same' or 'valid'")
-        before = image_sizes(self, "padding", 0 if padding == "valid" else padding, self.axes)
+        before = as_image_sizes(self, "padding", 0 if padding == "valid" else padding, self.axes)
         return before, (2 * before[0], 2 * before[1])
 
     def settings(self) -> str:
         """What differs from the defaults, for the repr."""
         values = {"stride": (self.stride, 1), "padding": (self._padding, 0), "dilation": (self.dilation, 1)}
-        text = f", kernel_size={plain(self.kernel_size, self.axes)}"
+        text = f", kernel_size={collapse_sizes(self.kernel_size, self.axes)}"
         for name, (value, default) in values.items():
-            value = value if isinstance(value, str) else plain(value, self.axes)
+            value = value if isinstance(value, str) else collapse_sizes(value, self.axes)
             text += f", {name}={value}" if value != default else ""
         text += f", groups={self.groups}" if self.groups > 1 else ""
         return text + ("" if self.bias is not None else ", bias=False")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...core.shapes import image_shape
+from ...core.shapes import as_image_shape
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.moments import (
     channel_gradient_means,
@@ -114,7 +114,7 @@ class BatchNorm2d(BatchNorm1d):
         return x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return image_shape(self, tuple(input_shape), self.num_features)
+        return as_image_shape(self, tuple(input_shape), self.num_features)
 
 
 def normalise(first, last, layer, x, y):

@@ -4,7 +4,7 @@ import numpy as np
 
 from ...core.module import Module
 from ...core.parameter import Parameter
-from ...core.shapes import check_sizes, image_shape
+from ...core.shapes import as_image_shape, check_sizes
 from ...kernels.buffers import flat, reuse
 from ...kernels.moments import normal_rows, normal_rows_bprop, normal_rows_rbprop
 from ...kernels.sums import dot, sum_of
@@ -154,7 +154,7 @@ class InstanceNorm2d(GroupNorm):
         super().__init__(num_features, num_features, eps, affine)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return super().output_shape(image_shape(self, tuple(input_shape), self.num_channels))
+        return super().output_shape(as_image_shape(self, tuple(input_shape), self.num_channels))
 
     def extra_repr(self) -> str:
         return f"{self.num_channels}, eps={self.eps:g}" + (", affine=True" if self.weight is not None else "")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core.module import Module
 from ...core.parameter import Parameter
-from ...core.shapes import element_sizes, ending_shape
+from ...core.shapes import as_sizes, check_ending_shape
 from ...kernels.buffers import flat, reuse
 from ...kernels.matmul.gemm import add_to_rows, sum_rows
 from ...kernels.moments import add_directions, normal_rows, normal_rows_bprop, normal_rows_rbprop, root_rows, scaled
@@ -43,7 +43,7 @@ class LayerNorm(Module):
         bias: bool = True,
     ):
         super().__init__()
-        self.normalized_shape = element_sizes(self, "normalized_shape", normalized_shape)
+        self.normalized_shape = as_sizes(self, "normalized_shape", normalized_shape)
         self.eps = checked_eps(self, eps)
         self.size = math.prod(self.normalized_shape)
         self.weight = Parameter(np.ones(self.normalized_shape)) if elementwise_affine else None
@@ -113,7 +113,7 @@ class LayerNorm(Module):
         return out.reshape(v.shape)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return ending_shape(self, input_shape, self.normalized_shape)
+        return check_ending_shape(self, input_shape, self.normalized_shape)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps:g}"
@@ -141,7 +141,7 @@ class RMSNorm(Module):
         elementwise_affine: bool = True,
     ):
         super().__init__()
-        self.normalized_shape = element_sizes(self, "normalized_shape", normalized_shape)
+        self.normalized_shape = as_sizes(self, "normalized_shape", normalized_shape)
         self.eps = None if eps is None else checked_eps(self, eps)
         self.size = math.prod(self.normalized_shape)
         self.weight = Parameter(np.ones(self.normalized_shape)) if elementwise_affine else None
@@ -203,7 +203,7 @@ class RMSNorm(Module):
         return out.reshape(v.shape)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return ending_shape(self, input_shape, self.normalized_shape)
+        return check_ending_shape(self, input_shape, self.normalized_shape)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}" + ("" if self.eps is None else f", eps={self.eps:g}")

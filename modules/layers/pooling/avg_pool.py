@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...core.module import Module
-from ...core.shapes import Sizes, image_shape, image_sizes, plain
+from ...core.shapes import Sizes, as_image_shape, as_image_sizes, collapse_sizes
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.convolution.pooling import fill_even_windows, means_of, spread_means
 from .pooling import Pooling
@@ -140,7 +140,7 @@ class AdaptiveAvgPool2d(Module):
     def __init__(self, output_size: int | list[int | None] | tuple[int | None, ...]):
         super().__init__()
         sizes: tuple[int | None, ...] = (output_size,) * 2 if isinstance(output_size, int) else tuple(output_size)
-        image_sizes(self, "output_size", tuple(1 if size is None else size for size in sizes))
+        as_image_sizes(self, "output_size", tuple(1 if size is None else size for size in sizes))
         self.output_size = tuple(0 if size is None else size for size in sizes)
         self.down = self.across = np.empty((0, 3), np.int64)
         self.y = self.grad_x = np.empty((0, 0, 0, 0))
@@ -171,8 +171,8 @@ class AdaptiveAvgPool2d(Module):
         return self.output_size[0] or height, self.output_size[1] or width
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        n, channels, height, width = image_shape(self, tuple(input_shape))
+        n, channels, height, width = as_image_shape(self, tuple(input_shape))
         return (n, channels, *self.size_of(height, width))
 
     def extra_repr(self) -> str:
-        return str(plain(tuple(size or None for size in self.output_size)))
+        return str(collapse_sizes(tuple(size or None for size in self.output_size)))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...core.module import Module
-from ...core.shapes import Sizes, image_shape, image_sizes, plain
+from ...core.shapes import Sizes, as_image_shape, as_image_sizes, collapse_sizes
 from ...kernels.buffers import reuse
 from ...kernels.convolution.pooling import fill_windows
 
@@ -18,15 +18,17 @@ class Pooling(Module):
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes, ceil_mode: bool):
         super().__init__()
-        self.kernel_size = image_sizes(self, "kernel_size", kernel_size, self.axes)
-        self.stride = self.kernel_size if stride is None else image_sizes(self, "stride", stride, self.axes)
-        self.padding = image_sizes(self, "padding", padding, self.axes)
-        self.dilation = image_sizes(self, "dilation", dilation, self.axes)
+        self.kernel_size = as_image_sizes(self, "kernel_size", kernel_size, self.axes)
+        self.stride = self.kernel_size if stride is None else as_image_sizes(self, "stride", stride, self.axes)
+        self.padding = as_image_sizes(self, "padding", padding, self.axes)
+        self.dilation = as_image_sizes(self, "dilation", dilation, self.axes)
         self.ceil_mode = ceil_mode
         most = tuple((d * (k - 1) + 1) // 2 for d, k in zip(self.dilation, self.kernel_size, strict=True))
         if any(p > m for p, m in zip(self.padding, most, strict=True)):
-            wanted = f"at most {plain(most, self.axes)}, half of the window"
-            raise ValueError(f"{type(self).__name__}: padding is {plain(self.padding, self.axes)}, expected {wanted}")
+            wanted = f"at most {collapse_sizes(most, self.axes)}, half of the window"
+            raise ValueError(
+                f"{type(self).__name__}: padding is {collapse_sizes(self.padding, self.axes)}, expected {wanted}"
+            )
         self.down = self.across = np.empty((0, 3), np.int64)
         self.y = self.grad_x = np.empty((0,) * (2 + self.axes))
 
@@ -40,7 +42,7 @@ class Pooling(Module):
         fill_windows(width, k[1], s[1], p[1], d[1], self.across)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        n, channels, *sizes = image_shape(self, tuple(input_shape), None, self.axes)
+        n, channels, *sizes = as_image_shape(self, tuple(input_shape), None, self.axes)
         settings = list(zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True))
         counts = [window_count(size, *axis, self.ceil_mode) for size, axis in zip(sizes, settings, strict=True)]
         for size, count, (k, s, p, d) in zip(sizes, counts, settings, strict=True):
@@ -51,11 +53,15 @@ class Pooling(Module):
         return (n, channels, *counts[2 - self.axes :])
 
     def extra_repr(self) -> str:
-        text = f"kernel_size={plain(self.kernel_size, self.axes)}"
+        text = f"kernel_size={collapse_sizes(self.kernel_size, self.axes)}"
         defaults = {"stride": self.kernel_size, "padding": (0, 0), "dilation": (1, 1)}
         for name, default in defaults.items():
             value = getattr(self, name)
-            text += f", {name}={plain(value, self.axes)}" if value[2 - self.axes :] != default[2 - self.axes :] else ""
+            text += (
+                f", {name}={collapse_sizes(value, self.axes)}"
+                if value[2 - self.axes :] != default[2 - self.axes :]
+                else ""
+            )
         return text + (", ceil_mode=True" if self.ceil_mode else "")
 
 

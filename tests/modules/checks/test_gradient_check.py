@@ -424,8 +424,8 @@ def test_counters_of_random_numbers_are_rewound():
 class Swapped(CMulTable):
     """Gives each of two factors the gradient of the other."""
 
-    def wire_back(self, call, grad_y):
-        return super().wire_back(call, grad_y)[::-1]
+    def call_bprop(self, call, grad_y):
+        return super().call_bprop(call, grad_y)[::-1]
 
 
 def test_tables_are_checked_array_by_array():

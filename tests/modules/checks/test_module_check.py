@@ -34,7 +34,7 @@ from bprop.modules import (
     manual_seed,
 )
 from bprop.modules.checks.gradient_subject import Subject
-from bprop.modules.core.checked import unchecked
+from bprop.modules.core.passed_checks import find_unchecked_classes
 from bprop.modules.engine import calls
 from bprop.modules.engine.stateful import uncompiled
 
@@ -402,10 +402,10 @@ def test_what_passed_is_remembered_until_it_is_edited(tmp_path, monkeypatch):
     right, wrong = written(3.0), written(2.0)
     for check in (check_gradients, check_module):
         assert not check(wrong, X).ok
-        assert unchecked(right) == [type(right[1])]
+        assert find_unchecked_classes(right) == [type(right[1])]
         assert check(right, X).ok
-        assert unchecked(right) == []
-        assert unchecked(wrong) == [type(wrong[1])]
+        assert find_unchecked_classes(right) == []
+        assert find_unchecked_classes(wrong) == [type(wrong[1])]
         for note in tmp_path.glob("checked_*"):
             note.unlink()
 

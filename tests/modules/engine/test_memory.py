@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 from bprop.modules import Linear
-from bprop.modules.core.memory import HUGE_PAGE, PAGE, PLACES, placed, zeros
+from bprop.modules.core.aligned_memory import HUGE_PAGE, PAGE, PLACES, allocate_zeros, copy_aligned
 from bprop.modules.engine.compiler import compiled
 from bprop.modules.kernels import buffers
 
@@ -14,7 +14,7 @@ from bprop.modules.kernels import buffers
 @pytest.mark.parametrize("size", [0, 1, 1000, HUGE_PAGE // 4 - 1, HUGE_PAGE // 4, 1_000_003])
 def test_zeros_are_zeros_of_the_dtype_and_can_be_written(size):
     for dtype in (np.float32, np.float64):
-        vector = zeros(size, dtype)
+        vector = allocate_zeros(size, dtype)
         assert vector.shape == (size,)
         assert vector.dtype == dtype
         assert not vector.any()
@@ -23,7 +23,7 @@ def test_zeros_are_zeros_of_the_dtype_and_can_be_written(size):
 
 
 def test_short_vectors_begin_at_lines_of_their_pages_that_differ():
-    kept = [zeros(100, np.float32) for _ in range(2 * PLACES)]
+    kept = [allocate_zeros(100, np.float32) for _ in range(2 * PLACES)]
     starts = {vector.ctypes.data % PAGE for vector in kept}
     assert len(starts) == PLACES
     assert all(start % 64 == 0 for start in starts)
@@ -34,14 +34,14 @@ def test_short_vectors_begin_at_lines_of_their_pages_that_differ():
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="no huge pages here")
 def test_long_vectors_begin_at_places_of_their_pages_that_differ():
-    starts = {zeros(HUGE_PAGE // 8, np.float64).ctypes.data % HUGE_PAGE for _ in range(PLACES)}
+    starts = {allocate_zeros(HUGE_PAGE // 8, np.float64).ctypes.data % HUGE_PAGE for _ in range(PLACES)}
     assert len(starts) == PLACES
     assert all(start % 64 == 0 for start in starts)
 
 
 def test_placed_is_a_copy():
     vector = np.arange(1_000_000, dtype=np.float32)
-    copy = placed(vector)
+    copy = copy_aligned(vector)
     np.testing.assert_array_equal(copy, vector)
     copy[0] = 7
     assert vector[0] == 0

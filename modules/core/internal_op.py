@@ -1,13 +1,13 @@
-"""Where the ways through a net meet and part: what containers of several ways put into their plans.
+"""Internal operations that containers emit where branches split and merge.
 
-Unlike a layer, most joints take two arrays; so they stand in no Sequential.
+Unlike layers, most of them take two arrays; so they are no children of a Sequential.
 """
 
 from .module import Module
 
 
-class Joint(Module):
-    """Base of the joints: their container's methods call them, with arrays that it has checked."""
+class InternalOp(Module):
+    """Base of the internal operations of a container, whose methods call them with arrays that it has checked."""
 
     framework_base = True
 
@@ -20,11 +20,11 @@ class Joint(Module):
     def check_arguments(self, *shapes):
         """ValueError unless both arrays have one shape, which is that of the result."""
         if len(set(map(tuple, shapes))) > 1:
-            said = " and ".join(map(str, shapes))
+            listed = " and ".join(map(str, shapes))
             owner = self.parent or self
-            raise ValueError(f"{owner.label()}: got arrays of shapes {said}, expected the same shape")
+            raise ValueError(f"{owner.label()}: got arrays of shapes {listed}, expected the same shape")
         return tuple(shapes[0])
 
     def place_once(self, error: BaseException) -> None:
-        """A joint is no place that anyone knows."""
+        """Add the container's path to an error: users do not know the internal op."""
         self.parent.place_once(error)  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""What a module holds: parameters with gradients, buffers, counters; by name, and in one vector for a whole net."""
+"""Parameters with gradients, buffers and counters of a module: by name, and in one vector for a whole model."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -8,16 +8,16 @@ import numpy as np
 from ..engine.locks import exclusive
 from ..engine.stateful import Stateful, in_plain_python, method_names, refuse_modules_in
 from ..initializers.initializers import new_key
+from .hierarchy import Hierarchy
 from .parameter import Buffer, Counter, Parameter, flatten
-from .sharing import part, point_at, refuse_ties_between_nets, retie, tie, untied
-from .tree import Tree
+from .sharing import alias_arrays, iterate_owners, refuse_ties_between_nets, retie, separate_ties, tie
 
 if TYPE_CHECKING:
     from .module import Module
 
 
-class Holder(Tree):
-    """The part of `Module` that keeps numbers: what is learnt, saved, counted, copied and shared."""
+class ParametersAndBuffers(Hierarchy):
+    """The part of `Module` that stores parameters, gradients, buffers and counters, and saves, copies, shares them."""
 
     framework_base = True
 
@@ -43,7 +43,7 @@ class Holder(Tree):
         elif isinstance(value, Counter):
             self._counters.append(name)
             super().__setattr__(name, value.value)
-        elif isinstance(value, Tree):
+        elif isinstance(value, Hierarchy):
             self._add_module(name, value)  # type: ignore[arg-type]
         elif name in self.fixed_names() if "_parameters" in hidden else False:
             self._write_array(name, value)
@@ -65,7 +65,7 @@ class Holder(Tree):
             self._parameters.append(name)
         for other in self._tie.members if self._tie is not None else ():
             if name in other._parameters:
-                point_at(self, other)
+                alias_arrays(self, other)
                 other.changed()
         self.changed()
 
@@ -85,10 +85,10 @@ class Holder(Tree):
             return
         if np.shape(value) != array.shape:
             raise ValueError(f"{self.label()}: {name} has shape {array.shape}, got {np.shape(value)}")
-        array[...] = self._as(array, name, value)
+        array[...] = self._convert(array, name, value)
 
-    def _as(self, array: np.ndarray, name: str, value) -> np.ndarray:
-        """Values in the type of `array`, which is of this module or of one inside it."""
+    def _convert(self, array: np.ndarray, name: str, value) -> np.ndarray:
+        """Values in the dtype of `array`, which is of this module or of one inside it."""
         return self._in_type(name, np.asarray(value)) if array.dtype.kind == "f" else np.asarray(value)
 
     # -- by name ----------------------------------------------------------------------------------------------------
@@ -115,23 +115,23 @@ class Holder(Tree):
         return not self._parameters or any("accumulate" in function.__code__.co_names for function in functions)
 
     def _owners(self) -> list[tuple["Module", str]]:
-        return [(module, name) for _, module in untied(self) for name in module._parameters]
+        return [(module, name) for _, module in iterate_owners(self) for name in module._parameters]
 
     def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
         """(name, array) for each parameter, the names as in PyTorch: `0.weight`, `2.inner.bias`; shared ones once."""
-        for prefix, module in untied(self):
+        for prefix, module in iterate_owners(self):
             for name in module._parameters:
                 yield f"{prefix}.{name}" if prefix else name, vars(module)[name]
 
     def named_gradients(self) -> Iterator[tuple[str, np.ndarray]]:
         """(name, array) for each parameter's gradient, under the parameter's name."""
-        for prefix, module in untied(self):
+        for prefix, module in iterate_owners(self):
             for name in module._parameters:
                 yield f"{prefix}.{name}" if prefix else name, vars(module)[f"grad_{name}"]
 
     def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
         """(name, array) for each buffer, the names as in PyTorch: `1.running_mean`; shared ones once."""
-        for prefix, module in untied(self):
+        for prefix, module in iterate_owners(self):
             for name in module._buffers:
                 yield f"{prefix}.{name}" if prefix else name, vars(module)[name]
 
@@ -139,7 +139,9 @@ class Holder(Tree):
         if super().shares_memory_with(other):
             return True
         ties = {module._tie for module in self.root().all_modules() if module._tie is not None}
-        return isinstance(other, Holder) and any(module._tie in ties for module in other.root().all_modules())
+        return isinstance(other, ParametersAndBuffers) and any(
+            module._tie in ties for module in other.root().all_modules()
+        )
 
     @exclusive
     def counters(self) -> dict[str, int]:
@@ -159,7 +161,7 @@ class Holder(Tree):
             for name in module._counters:
                 module.write_number(name, given[f"{prefix}.{name}" if prefix else name])
 
-    # -- one vector for a net ---------------------------------------------------------------------------------------
+    # -- one vector for a model -------------------------------------------------------------------------------------
 
     @property
     def flat_parameters(self) -> np.ndarray:
@@ -188,7 +190,7 @@ class Holder(Tree):
             vars(self)["_flat"] = self._slice_of(root)
 
     def _slice_of(self, root: "Module") -> tuple[np.ndarray, np.ndarray]:
-        """This module's stretch of the root's vectors."""
+        """This module's slice of the root's vectors."""
         owners, mine = root._owners(), self._owners()
         if not mine:
             return np.empty(0, self.dtype), np.empty(0, self.dtype)
@@ -199,7 +201,7 @@ class Holder(Tree):
         return values[start : start + length], gradients[start : start + length]
 
     def renew_states(self) -> None:
-        """Tell the compiled code where parameters and gradients lie now."""
+        """Write the present addresses of parameters and gradients into the state blocks of compiled code."""
         for module in self.all_modules():
             for state in module._states.values():
                 for name in module.fixed_names():
@@ -211,12 +213,12 @@ class Holder(Tree):
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers are learnt."""
+        """The number of learned values."""
         return sum(array.size for _, array in self.named_parameters())
 
     # -- saving -----------------------------------------------------------------------------------------------------
 
-    def _saved(self) -> dict[str, np.ndarray]:
+    def _collect_arrays(self) -> dict[str, np.ndarray]:
         """Parameters and buffers, those of one module together, as in PyTorch."""
         arrays = {}
         for prefix, module in self.named_modules():
@@ -227,26 +229,26 @@ class Holder(Tree):
     @exclusive
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers under PyTorch's names and shapes."""
-        return {name: array.copy() for name, array in self._saved().items()}
+        return {name: array.copy() for name, array in self._collect_arrays().items()}
 
     @exclusive
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Copy values in; ValueError (and nothing changed) if names or shapes differ, or numbers are too large."""
-        own = self._saved()
+        own = self._collect_arrays()
         refuse_differences(type(self).__name__, "state", own, state)
-        values = {name: self._as(array, name, state[name]) for name, array in own.items()}
+        values = {name: self._convert(array, name, state[name]) for name, array in own.items()}
         for name, array in own.items():
             array[...] = values[name]
 
-    # -- others like it ---------------------------------------------------------------------------------------------
+    # -- dtype, sharing, copies -------------------------------------------------------------------------------------
 
     @exclusive
     def to(self, dtype):
         """Convert parameters, gradients, buffers and settings to float32 or float64; returns self.
 
-        What was given in float64 comes back at full precision where it has not changed since: buffers, arrays of
-        settings, and parameters that begin with one number everywhere. What compiled code keeps for itself (attributes
-        that begin as empty arrays and that methods assign) is left behind and made anew.
+        Values given in float64 return at full precision where they have not changed since: buffers, arrays of
+        settings, and parameters that begin with one number everywhere. Work arrays of compiled code (attributes that
+        begin as empty arrays and that methods assign) are dropped and allocated anew.
         Errors: TypeError for another dtype; ValueError (and nothing changed) for a number too large for float32.
         """
         dtype = np.dtype(dtype)
@@ -257,7 +259,7 @@ class Holder(Tree):
         return self
 
     def take_dtype(self, dtype: np.dtype) -> None:
-        """The work of `to`."""
+        """Convert this module and all inside it to a dtype, without marking it as the user's choice."""
         for module in self.all_modules():
             for name in (*module._parameters, *module._buffers):
                 module.refuse_overflow(name, vars(module)[name], dtype)
@@ -267,7 +269,7 @@ class Holder(Tree):
         retie(self)
 
     def share(self) -> "Module":
-        """A module like this one, and so is all inside it, with the same parameters, gradients and buffers.
+        """A module with the same parameters, gradients and buffers as this one (tied weights); so is all inside it.
 
         In one net, both add to the same gradients, and an optimizer updates their weights once: a siamese net is
         `ParallelTable(tower, tower.share())`. `state_dict` has them under both names, as PyTorch has.
@@ -281,9 +283,9 @@ class Holder(Tree):
         return twin
 
     def copy(self):
-        """A module like this one with memory of its own, outside any net; what shares weights inside it still does."""
+        """A deep copy with its own memory and no parent; modules that share weights inside it still do."""
         copy = super().copy()
-        part(copy)
+        separate_ties(copy)
         return copy
 
     def __deepcopy__(self, memo):
@@ -293,7 +295,7 @@ class Holder(Tree):
 
 
 def refuse_differences(owner: str, what: str, own: dict[str, Any], given: dict[str, Any]) -> None:
-    """ValueError unless the names, and the shapes of what they name, are the same."""
+    """ValueError unless two dictionaries have the same names, and arrays of the same shapes."""
     wrong = [f"missing {name}" for name in own if name not in given]
     wrong += [f"unexpected {name}" for name in given if name not in own]
     wrong += [

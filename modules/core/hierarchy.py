@@ -1,4 +1,4 @@
-"""Where a module stands in a net: what is inside it, and what it is inside of."""
+"""The module hierarchy: parents, children and paths."""
 
 import weakref
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from .module import Module
 
 
-class Tree(Stateful):
-    """The part of `Module` that knows its place: children by name, paths such as `model[2].inner`."""
+class Hierarchy(Stateful):
+    """The part of `Module` that knows its parent and its children by name, and paths such as `model[2].inner`."""
 
     framework_base = True
 
@@ -24,7 +24,7 @@ class Tree(Stateful):
         vars(self)["_modules"] = {}
 
     def _add_module(self, name: str, module: "Module") -> None:
-        """Take a module in as child `name`, once."""
+        """Add a module as child `name`; ValueError if it has a parent already."""
         if module is self or any(self is other for other in module.all_modules()):
             raise ValueError(f"{self.label()}: a module cannot contain itself")
         if module.parent is not None or any(module is other for other in self.all_modules()):
@@ -50,8 +50,8 @@ class Tree(Stateful):
             return
         single, double = (net, module) if module.dtype == np.float64 else (module, net)
         if single.has_numbers() and not (single is module and net._chooses_dtype):
-            said = f"{type(self).__name__}: {name} is {module.label()} in {module.dtype}, expected {net.dtype}"
-            raise ValueError(f"{said} like the modules beside it; write .to({str(net.dtype)!r}) after it")
+            problem = f"{type(self).__name__}: {name} is {module.label()} in {module.dtype}, expected {net.dtype}"
+            raise ValueError(f"{problem} like the modules beside it; write .to({str(net.dtype)!r}) after it")
         single.take_dtype(double.dtype)
 
     def __getattr__(self, name: str):
@@ -81,7 +81,7 @@ class Tree(Stateful):
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
 
     def path(self) -> str:
-        """Where this module stands: `model`, `model[2]`, `model[2].inner`."""
+        """The path of this module: `model`, `model[2]`, `model[2].inner`."""
         parent = self.parent
         if parent is None:
             return "model"
@@ -89,7 +89,7 @@ class Tree(Stateful):
         return parent.path() + (f"[{name}]" if name.isdigit() else f".{name}")
 
     def root(self) -> "Module":
-        """The whole net that this module stands in."""
+        """The outermost module that this one is inside of."""
         root: Module = self  # type: ignore[assignment]
         while root.parent is not None:
             root = root.parent  # type: ignore[assignment]
@@ -101,11 +101,11 @@ class Tree(Stateful):
         return f"{type(self).__name__}({inside})" if inside else type(self).__name__
 
     def add_place(self, error: BaseException) -> None:
-        """Note on an error where in the net this module stands."""
+        """Add this module's path to an error as a note."""
         if self.parent is not None:
             error.add_note(f"in {self.path()}")
 
     def place_once(self, error: BaseException) -> None:
-        """The same, unless a module inside this one has noted its own place."""
+        """Add this module's path to an error, unless a module inside this one has added its own."""
         if not getattr(error, "__notes__", ()):
             self.add_place(error)
