@@ -205,4 +205,5 @@ def test_what_is_exported_is_there():
         assert list(package.__all__) == sorted(
             package.__all__, key=lambda name: (not name.isupper(), name[0].islower(), name)
         )
+        assert len(set(package.__all__)) == len(package.__all__)
         assert all((getattr(package, name).__doc__ or "").strip() for name in package.__all__)

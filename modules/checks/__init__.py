@@ -6,3 +6,11 @@ They read and run modules and change none. Checks of a single argument are in th
 from .gradient_check import check_gradients
 from .gradient_report import GradientError, GradientReport
 from .module_check import ModuleReport, check_module
+
+__all__ = [
+    "GradientError",
+    "GradientReport",
+    "ModuleReport",
+    "check_gradients",
+    "check_module",
+]

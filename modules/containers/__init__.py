@@ -10,3 +10,25 @@ from .join_split import JoinTable, NarrowTable, SplitTable, StackTable
 from .residual import Residual
 from .sequential import Sequential
 from .tables import ConcatTable, MapTable, Parallel, ParallelTable
+
+__all__ = [
+    "CAddTable",
+    "CDivTable",
+    "CMaxTable",
+    "CMinTable",
+    "CMulTable",
+    "CSubTable",
+    "Concat",
+    "ConcatTable",
+    "Graph",
+    "JoinTable",
+    "MapTable",
+    "NarrowTable",
+    "Parallel",
+    "ParallelTable",
+    "Residual",
+    "Sequential",
+    "Share",
+    "SplitTable",
+    "StackTable",
+]

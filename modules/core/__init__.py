@@ -7,3 +7,11 @@ Layers, containers and losses are built on it and are in folders of their own; h
 from .initialize import initialize
 from .module import Module
 from .parameter import Buffer, Counter, Parameter
+
+__all__ = [
+    "Buffer",
+    "Counter",
+    "Module",
+    "Parameter",
+    "initialize",
+]

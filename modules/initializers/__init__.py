@@ -16,3 +16,25 @@ from .initializers import (
 )
 from .matrix import Eye, Orthogonal, Sparse
 from .scaled import GlorotNormal, GlorotUniform, HeNormal, HeUniform, LeCunNormal, LeCunUniform, calculate_gain
+
+__all__ = [
+    "Constant",
+    "Eye",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "LeCunNormal",
+    "LeCunUniform",
+    "Normal",
+    "Orthogonal",
+    "PyTorchUniform",
+    "Sparse",
+    "TruncatedNormal",
+    "Uniform",
+    "calculate_gain",
+    "get_generator",
+    "manual_seed",
+    "new_key",
+]

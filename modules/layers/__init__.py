@@ -16,3 +16,31 @@ from .resampling import PixelShuffle, Upsample, ZeroPad2d
 from .reshape import Flatten, Reshape
 from .scale_and_shift import Add, CMul, Mul
 from .weight_norm import Cosine, LinearWeightNorm
+
+__all__ = [
+    "Add",
+    "AlphaDropout",
+    "BernoulliUnits",
+    "Bilinear",
+    "CMul",
+    "Cosine",
+    "Dropout",
+    "Dropout2d",
+    "Euclidean",
+    "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
+    "GaussianSample",
+    "Linear",
+    "LinearWeightNorm",
+    "Maxout",
+    "MaxoutChannels",
+    "Mul",
+    "Noise",
+    "PixelShuffle",
+    "RReLU",
+    "RadialBasis",
+    "Reshape",
+    "Upsample",
+    "ZeroPad2d",
+]

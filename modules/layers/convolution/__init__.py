@@ -6,3 +6,10 @@ The loops over images are in `kernels/convolution`; pooling is in `layers/poolin
 from .conv import Conv1d, Conv2d
 from .conv_transpose import ConvTranspose2d
 from .convolution import Convolution
+
+__all__ = [
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose2d",
+    "Convolution",
+]

@@ -10,3 +10,15 @@ from .layer_norm import LayerNorm, RMSNorm
 from .local_response_norm import LocalResponseNorm
 from .normalize import Normalize
 from .standardize import Standardize
+
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "GroupNorm",
+    "InstanceNorm2d",
+    "LayerNorm",
+    "LocalResponseNorm",
+    "Normalize",
+    "RMSNorm",
+    "Standardize",
+]
