@@ -8,50 +8,14 @@ from typing import TYPE_CHECKING
 from .lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from .augments import Affine, Augment, Augmentation, Cutout, Elastic, Flip, Shift
-    from .callbacks import EMA, Callback, Checkpoint, EarlyStopping, NanGuard, Statistics, TensorBoard, TimeBudget
+    from .augments import *
+    from .callbacks import *
     from .metrics import F1, CalibrationError, ConfusionMatrix, Metric, Precision, Recall, TopK
-    from .optimizers import (
-        ASGD,
-        LBFGS,
-        SGD,
-        Adadelta,
-        Adagrad,
-        Adam,
-        Adamax,
-        AdamW,
-        ConjugateGradient,
-        FullBatch,
-        Group,
-        Lion,
-        NAdam,
-        NewtonCG,
-        Optimizer,
-        RAdam,
-        RMSprop,
-        Rprop,
-    )
-    from .schedules import (
-        ConstantSchedule,
-        CosineRestartsSchedule,
-        CosineSchedule,
-        ExponentialSchedule,
-        InverseTimeSchedule,
-        LinearSchedule,
-        MultiStepSchedule,
-        OneCycleSchedule,
-        PlateauSchedule,
-        PolynomialSchedule,
-        Schedule,
-        StepSchedule,
-        WarmupSchedule,
-    )
+    from .optimizers import *
+    from .schedules import *
     from .tools.gradient_doctor import ConfigReport, check_config
     from .training.compiled_step import CompiledStep, compile_step
-    from .training.estimators import (
-        BpropClassifier as BpropClassifier,  # not in __all__, which configs import to the full:
-    )
-    from .training.estimators import BpropRegressor as BpropRegressor  # scikit-learn takes its time
+    from .training.estimators import BpropClassifier, BpropRegressor
     from .training.minibatches import TrainingError
     from .training.trainer import Trainer
 
@@ -118,67 +82,9 @@ _PLACES = {
     "check_config": "tools",
     "compile_step": "training",
 }
-__all__ = [
-    "ASGD",
-    "EMA",
-    "F1",
-    "LBFGS",
-    "SGD",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Affine",
-    "Augment",
-    "Augmentation",
-    "CalibrationError",
-    "Callback",
-    "Checkpoint",
-    "CompiledStep",
-    "ConfigReport",
-    "ConfusionMatrix",
-    "ConjugateGradient",
-    "ConstantSchedule",
-    "CosineRestartsSchedule",
-    "CosineSchedule",
-    "Cutout",
-    "EarlyStopping",
-    "Elastic",
-    "ExponentialSchedule",
-    "Flip",
-    "FullBatch",
-    "Group",
-    "InverseTimeSchedule",
-    "LinearSchedule",
-    "Lion",
-    "Metric",
-    "MultiStepSchedule",
-    "NAdam",
-    "NanGuard",
-    "NewtonCG",
-    "OneCycleSchedule",
-    "Optimizer",
-    "PlateauSchedule",
-    "PolynomialSchedule",
-    "Precision",
-    "RAdam",
-    "RMSprop",
-    "Recall",
-    "Rprop",
-    "Schedule",
-    "Shift",
-    "Statistics",
-    "StepSchedule",
-    "TensorBoard",
-    "TimeBudget",
-    "TopK",
-    "Trainer",
-    "TrainingError",
-    "WarmupSchedule",
-    "check_config",
-    "compile_step",
-]
+_NOT_IN_ALL = {"BpropClassifier", "BpropRegressor"}  # configs import all of it, and scikit-learn takes its time
 
+if not TYPE_CHECKING:  # type checkers read the imports above
+    __all__ = sorted(_PLACES.keys() - _NOT_IN_ALL, key=lambda name: (not name.isupper(), name[0].islower(), name))
 
 __getattr__ = lazy_names(__name__, _PLACES)
