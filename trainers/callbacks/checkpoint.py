@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.paths import expand_path
-from ..files.atomic_files import inner_folder, write_durably
-from ..files.checkpoints import numbered
-from ..files.weights_file import weights_file
+from ..files.atomic_files import find_inner_folder, write_atomically
+from ..files.checkpoints import list_checkpoints
+from ..files.weights_file import encode_weights
 from ..metrics import larger_is_better
 from .callback import Callback
 
@@ -54,9 +54,11 @@ class Checkpoint(Callback):
         if self.folder is None and trainer.folder is None:
             raise ValueError("Checkpoint: there is no run folder, expected a folder: Checkpoint(folder)")
         self.path = (
-            expand_path(self.folder) if self.folder is not None else inner_folder(Path(trainer.folder), "checkpoint")
+            expand_path(self.folder)
+            if self.folder is not None
+            else find_inner_folder(Path(trainer.folder), "checkpoint")
         )
-        if numbered(self.path) and not trainer.resumed and self._own != self.path:
+        if list_checkpoints(self.path) and not trainer.resumed and self._own != self.path:
             raise FileExistsError(
                 f"Checkpoint: {self.path} has checkpoints of another training; go on by Trainer.load, or remove them"
             )
@@ -79,10 +81,10 @@ class Checkpoint(Callback):
         self.kept.append([sign * float(row[self.monitor]), row["epoch"]])
         self.kept = sorted(each for each in self.kept if each[0] == each[0])[: self.best]
         if row["epoch"] in [epoch for _, epoch in self.kept]:
-            inner_folder(self.path, BEST).mkdir(parents=True, exist_ok=True)
+            find_inner_folder(self.path, BEST).mkdir(parents=True, exist_ok=True)
             self._own = self.path
             with trainer.optimizer.evaluated_weights(trainer.model):
-                write_durably(self._best_file(row["epoch"]), weights_file(trainer.model.state_dict()))
+                write_atomically(self._best_file(row["epoch"]), encode_weights(trainer.model.state_dict()))
         self._remove_others()
 
     def on_pause(self, trainer) -> None:

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from ...datasets.paths import expand_path
-from ..files.atomic_files import append, write_durably
+from ..files.atomic_files import append_text, write_atomically
 from .callback import Callback
 
 
@@ -24,7 +24,9 @@ class CsvLog(Callback):
         self._rewrite()
 
     def on_epoch_end(self, trainer, row: dict) -> None:
-        append(self.path, lines(list(self._history[self._first]), [row], header=len(self._history) == self._first + 1))
+        append_text(
+            self.path, format_csv(list(self._history[self._first]), [row], header=len(self._history) == self._first + 1)
+        )
 
     def on_fit_end(self, trainer) -> None:
         """Write all rows anew: Ctrl-C may have come before the last one, and a figure may have come up late."""
@@ -39,20 +41,22 @@ class CsvLog(Callback):
 
     def _rewrite(self) -> None:
         rows = self._history[self._first :]
-        write_durably(self.path, lines(list(dict.fromkeys(name for row in rows for name in row)), rows, header=True))
+        write_atomically(
+            self.path, format_csv(list(dict.fromkeys(name for row in rows for name in row)), rows, header=True)
+        )
 
 
-def lines(names: list[str], rows: list[dict[str, Any]], header: bool) -> str:
+def format_csv(names: list[str], rows: list[dict[str, Any]], header: bool) -> str:
     """Rows as the text of a CSV file, with the columns `names`; a word that a spreadsheet would compute is quoted."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     if names and header:
-        writer.writerow(map(without_formula, names))
-    writer.writerows([without_formula(row.get(name)) for name in names] for row in rows)
+        writer.writerow(map(escape_formula, names))
+    writer.writerows([escape_formula(row.get(name)) for name in names] for row in rows)
     return text.getvalue()
 
 
-def without_formula(cell: Any) -> Any:
+def escape_formula(cell: Any) -> Any:
     """A cell as a spreadsheet shows it, with an apostrophe before what it would take for a formula.
 
     Source: OWASP, CSV Injection.

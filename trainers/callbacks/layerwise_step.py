@@ -17,7 +17,7 @@ COLUMNS = ("path", "module", "output", "grad_output", "parameters", "gradients")
 
 
 @dataclass
-class Stage:
+class ModuleRecord:
     """What a module has made in a step: its output, the gradient of that, and its parameters and their gradients.
 
     `before` and `changes` are the parameters before the update, and by how much it has changed them. What the step did
@@ -35,80 +35,80 @@ class Stage:
 
 
 @dataclass
-class Step:
+class LayerwiseStep:
     """A step by hand: its stages from first to last, its loss, and the first value that was not finite."""
 
-    stages: list[Stage] = field(default_factory=list)
+    stages: list[ModuleRecord] = field(default_factory=list)
     loss: float | None = None
-    trouble: str | None = None
+    problem: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the sizes of the largest elements are texts, `-` where there is nothing."""
         modules = [dict(zip(COLUMNS, row, strict=True)) for row in self.rows()]
-        return {"modules": modules, "loss": self.loss, "trouble": self.trouble}
+        return {"modules": modules, "loss": self.loss, "trouble": self.problem}
 
     def rows(self) -> list[tuple[str, ...]]:
         """A module a row: how large outputs, gradients and parameters are."""
         rows: list[tuple[str, ...]] = []
         for stage in self.stages:
             grads, values = (stage.gradients or {}).values(), stage.parameters.values()
-            sizes = [largest([stage.y]), largest([] if stage.grad_y is None else [stage.grad_y])]
-            rows.append((stage.path, stage.module.label(), *sizes, largest(values), largest(grads)))
+            sizes = [format_largest([stage.y]), format_largest([] if stage.grad_y is None else [stage.grad_y])]
+            rows.append((stage.path, stage.module.label(), *sizes, format_largest(values), format_largest(grads)))
         return rows
 
     def __str__(self) -> str:
         rows = [("module", "", "largest output", "gradient of it", "parameter", "its gradient"), *self.rows()]
         loss = "not reached" if self.loss is None else f"{self.loss:g}"
-        return "\n".join([*format_table(rows), f"loss {loss}", self.trouble or "all values are finite"])
+        return "\n".join([*format_table(rows), f"loss {loss}", self.problem or "all values are finite"])
 
 
-def largest(arrays) -> str:
+def format_largest(arrays) -> str:
     """The size of the largest element of some arrays, nan if one is NaN."""
     sizes = [float(np.max(np.abs(array))) for array in arrays if array.size]
     return f"{max(sizes) if not np.isnan(sizes).any() else np.nan:.3g}" if sizes else "-"
 
 
 @np.errstate(all="ignore")  # as compiled code: what is not finite is told by name
-def step_by_hand(net: Module, loss: Loss, optimizer: Optimizer | None, *batch: np.ndarray) -> Step:
+def run_layerwise_step(net: Module, loss: Loss, optimizer: Optimizer | None, *batch: np.ndarray) -> LayerwiseStep:
     """Train on one minibatch (x, target), or with weights, and look at each module; it ends at what is not finite.
 
     Modules inside containers of any kind are looked at one by one. Without an optimizer there is no update.
     """
-    step = Step()
+    step = LayerwiseStep()
     for name, array in net.named_parameters():
         if not np.isfinite(array).all():
-            step.trouble = f"{name} is not finite before the step"
+            step.problem = f"{name} is not finite before the step"
             return step
     x, *others = batch
     net.zero_grad()
     watched = Watched(net, as_input(net, 0, x))
     watched.run("fprop", "x", watched.values["x"])
     for operation in watched.forward:
-        if operation.method == "fprop" and forward(step, operation.module, watched.values[operation.target]):
+        if operation.method == "fprop" and record_forward(step, operation.module, watched.values[operation.target]):
             return step
     step.loss = float(loss(watched.values[watched.y], *others))
-    if troubled(step, np.array(step.loss), f"the value of {loss.label()}"):
+    if find_not_finite(step, np.array(step.loss), f"the value of {loss.label()}"):
         return step
     gradient = loss.bprop()  # type: ignore[call-arg]
-    if not troubled(step, gradient, f"the gradient of {loss.label()}"):
+    if not find_not_finite(step, gradient, f"the gradient of {loss.label()}"):
         watched.run("bprop", "grad_y", gradient)
-        backward(step, watched)
-    if step.trouble is None and optimizer is not None:
-        update(step, net, optimizer)
+        record_backward(step, watched)
+    if step.problem is None and optimizer is not None:
+        record_update(step, net, optimizer)
     return step
 
 
-def forward(step: Step, module: Any, y: np.ndarray) -> bool:
+def record_forward(step: LayerwiseStep, module: Any, y: np.ndarray) -> bool:
     """Note what a module has made; whether it is not finite. Where ways meet, the container answers for it."""
     if isinstance(module, InternalOp):
-        return troubled(step, y, f"the output of {module.parent.path()} {module.parent.label()}")  # type: ignore
+        return find_not_finite(step, y, f"the output of {module.parent.path()} {module.parent.label()}")  # type: ignore
     parameters = dict(module.named_parameters())
     before = {name: array.copy() for name, array in parameters.items()}
-    step.stages.append(Stage(module.path(), module, y, parameters, before))
-    return troubled(step, y, f"the output of {module.path()} {module.label()}")
+    step.stages.append(ModuleRecord(module.path(), module, y, parameters, before))
+    return find_not_finite(step, y, f"the output of {module.path()} {module.label()}")
 
 
-def backward(step: Step, watched: Watched) -> None:
+def record_backward(step: LayerwiseStep, watched: Watched) -> None:
     """Note what the backward pass has made."""
     stages = {stage.module: stage for stage in step.stages}
     read = {name for operation in watched.backward for name in operation.arguments}
@@ -122,24 +122,24 @@ def backward(step: Step, watched: Watched) -> None:
             stage.grad_y = watched.values[operation.arguments[0]]
             stage.gradients = dict(module.named_gradients())
             made = [*((f"grad_{name}", array) for name, array in stage.gradients.items()), *made]
-        if any(troubled(step, array, f"{name} of {module.path()} {module.label()}") for name, array in made):
+        if any(find_not_finite(step, array, f"{name} of {module.path()} {module.label()}") for name, array in made):
             return
 
 
-def update(step: Step, net: Module, optimizer: Optimizer) -> None:
+def record_update(step: LayerwiseStep, net: Module, optimizer: Optimizer) -> None:
     """The update, and how much it has changed."""
     optimizer.update(net)  # type: ignore[call-arg]
     for stage in step.stages:
         stage.changes = {name: array - stage.before[name] for name, array in stage.parameters.items()}
         for name, array in stage.parameters.items():
-            if troubled(step, array, f"{name} of {stage.path} {stage.module.label()} after the update"):
+            if find_not_finite(step, array, f"{name} of {stage.path} {stage.module.label()} after the update"):
                 return
 
 
-def troubled(step: Step, array: np.ndarray, what: str) -> bool:
+def find_not_finite(step: LayerwiseStep, array: np.ndarray, what: str) -> bool:
     """Whether an array is not finite, which ends the step."""
     bad = array.size - int(np.isfinite(array).sum())
     if bad:
         kind = "NaN" if np.isnan(array).any() else "infinite"
-        step.trouble = f"the first value that is not finite is in {what}: {bad} of {array.size}, {kind}"
+        step.problem = f"the first value that is not finite is in {what}: {bad} of {array.size}, {kind}"
     return bad > 0

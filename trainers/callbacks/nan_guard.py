@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from ...datasets.paths import expand_path
-from ..files.atomic_files import inner_folder
+from ..files.atomic_files import find_inner_folder
 from ..files.checkpoints import write_checkpoint
 from ..optimizers import FullBatch
 from .callback import Callback
-from .layerwise_step import Step, step_by_hand
+from .layerwise_step import LayerwiseStep, run_layerwise_step
 
 FOLDER = "failure"  # in the run folder
 
@@ -36,22 +36,24 @@ class NanGuard(Callback):
             raise ValueError(f"NanGuard: {name} looks at all samples at once, expected an optimizer of minibatches")
         if self.folder is None and trainer.folder is None:
             raise ValueError("NanGuard: there is no run folder, expected a folder: NanGuard(folder)")
-        self.path = expand_path(self.folder) if self.folder is not None else inner_folder(Path(trainer.folder), FOLDER)
+        self.path = (
+            expand_path(self.folder) if self.folder is not None else find_inner_folder(Path(trainer.folder), FOLDER)
+        )
         trainer.optimizer.attach(trainer.model)
         self._seen: list[tuple[int, int, dict[str, Any]]] = []  # epoch, place in it, and what a step depends on
         self.on_pause(trainer)
 
     def on_pause(self, trainer) -> None:
-        self._seen = [*self._seen[-1:], (trainer.epoch, trainer.position, snapshot(trainer))]
+        self._seen = [*self._seen[-1:], (trainer.epoch, trainer.position, take_snapshot(trainer))]
 
     def on_not_finite(self, trainer, epoch, position: int) -> str:
         """The sentence about where it began; `epoch` is the `Epoch` that failed at this place in its order."""
-        after = snapshot(trainer)
+        after = take_snapshot(trainer)
         first, start = next((place, state) for number, place, state in self._seen if number == trainer.epoch)
         size = epoch.batch_size
-        found, last = Step(), position // size * size
+        found, last = LayerwiseStep(), position // size * size
         for place in [each for each in (last - size, last) if each >= first]:
-            go_back(trainer, start)
+            restore_snapshot(trainer, start)
             for _ in (
                 replace(epoch, order=epoch.order[:place], first=first).run(trainer.compiled_step)
                 if place > first
@@ -59,18 +61,18 @@ class NanGuard(Callback):
             ):
                 pass
             epoch.set_schedules(place)
-            before, batch = snapshot(trainer), epoch.batch(trainer.compiled_step, place)
-            found = step_by_hand(trainer.model, trainer.loss, trainer.optimizer, *batch)
-            if found.trouble is not None:
+            before, batch = take_snapshot(trainer), epoch.batch(trainer.compiled_step, place)
+            found = run_layerwise_step(trainer.model, trainer.loss, trainer.optimizer, *batch)
+            if found.problem is not None:
                 break
-        go_back(trainer, after)
+        restore_snapshot(trainer, after)
         number = place // size + 1
-        content = {"batch": list(batch), "epoch": trainer.epoch + 1, "step": number, "trouble": found.trouble}
+        content = {"batch": list(batch), "epoch": trainer.epoch + 1, "step": number, "trouble": found.problem}
         write_checkpoint(self.path, content | before)
-        return f"{found.trouble or 'a repetition by hand stays finite'}, in step {number}; it is saved in {self.path}"
+        return f"{found.problem or 'a repetition by hand stays finite'}, in step {number}; it is saved in {self.path}"
 
 
-def snapshot(trainer) -> dict[str, Any]:
+def take_snapshot(trainer) -> dict[str, Any]:
     """What a step depends on."""
     return {
         "model": trainer.model.state_dict(),
@@ -80,19 +82,19 @@ def snapshot(trainer) -> dict[str, Any]:
     }
 
 
-def go_back(trainer, state: dict[str, Any]) -> None:
+def restore_snapshot(trainer, state: dict[str, Any]) -> None:
     """Give the trainer what `snapshot` gave."""
     trainer.model.load_state_dict(state["model"])
     trainer.model.load_counters(state["counters"])
     trainer.optimizer.put_state(state["optimizer"])  # not a state for another net that may come
 
 
-def replay(trainer, state: dict[str, Any]) -> Step:
+def replay_step(trainer, state: dict[str, Any]) -> LayerwiseStep:
     """Repeat the step that a guard has saved, on a trainer like the one that failed."""
     trainer.optimizer.attach(trainer.model)
-    go_back(trainer, state)
+    restore_snapshot(trainer, state)
     for setting in trainer.timetable.settings:
         setting.write(state["settings"][setting.path])
     trainer.model.train()
     x, target, *weight = (np.asarray(array) for array in state["batch"])
-    return step_by_hand(trainer.model, trainer.loss, trainer.optimizer, x, target, *weight)
+    return run_layerwise_step(trainer.model, trainer.loss, trainer.optimizer, x, target, *weight)

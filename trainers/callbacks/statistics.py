@@ -9,10 +9,10 @@ import numpy as np
 
 from ...datasets import epoch_order
 from ...datasets.paths import expand_path
-from ..files.atomic_files import append, write_durably
+from ..files.atomic_files import append_text, write_atomically
 from ..optimizers import FullBatch
 from .callback import Callback
-from .layerwise_step import Stage, step_by_hand
+from .layerwise_step import ModuleRecord, run_layerwise_step
 from .sample_weights import cast_sample_weights
 
 COLUMNS = ("epoch", "module", "output", "dead", "grad_output", "weight", "grad_weight", "update_ratio")
@@ -54,17 +54,17 @@ class Statistics(Callback):
             ) as file:  # the last row may have been cut
                 kept = [row for row in list(csv.reader(file))[1:] if len(row) == len(COLUMNS) and row[0].isdecimal()]
         done = [",".join(row) for row in kept if int(row[0]) <= trainer.epoch]
-        write_durably(self.path, "\n".join([",".join(COLUMNS), *done, ""]))
+        write_atomically(self.path, "\n".join([",".join(COLUMNS), *done, ""]))
 
     def on_epoch_end(self, trainer, row: dict) -> None:
         if row["epoch"] % self.epochs == 0:
-            found = [[row["epoch"], *figures_of(stage)] for stage in probe(trainer, self.samples)]
+            found = [[row["epoch"], *compute_statistics(stage)] for stage in run_probe_step(trainer, self.samples)]
             text = io.StringIO()
             csv.writer(text, lineterminator="\n").writerows(found)
-            append(self.path, text.getvalue())
+            append_text(self.path, text.getvalue())
 
 
-def probe(trainer, samples: int) -> list[Stage]:
+def run_probe_step(trainer, samples: int) -> list[ModuleRecord]:
     """The stages of a training step on copies of what a trainer trains."""
     net, loss, optimizer = trainer.model.copy(), trainer.loss.copy(), None
     if not isinstance(trainer.optimizer, FullBatch):
@@ -74,24 +74,24 @@ def probe(trainer, samples: int) -> list[Stage]:
     data, weights = trainer.data, cast_sample_weights(trainer.data, loss)
     rows = epoch_order(len(data), seed=trainer.seed, epoch=0)[:samples]
     batch = (*data[rows], *([] if weights is None else [weights[rows]]))
-    return step_by_hand(net.train(), loss, optimizer, *batch).stages
+    return run_layerwise_step(net.train(), loss, optimizer, *batch).stages
 
 
-def figures_of(stage: Stage) -> list[Any]:
+def compute_statistics(stage: ModuleRecord) -> list[Any]:
     """The figures of a module, from its path on; None for what the step did not reach, and where it has no weights."""
     units = stage.y.reshape(len(stage.y), -1)
     dead = float(np.mean(units.max(axis=0) == units.min(axis=0)))
-    weight, change = length(stage.before), length(stage.changes)
+    weight, change = compute_norm(stage.before), compute_norm(stage.changes)
     ratio = change / weight if weight and change is not None else None
-    grad_output = None if stage.grad_y is None else mean_size(stage.grad_y)
-    return [stage.path, mean_size(stage.y), dead, grad_output, weight, length(stage.gradients), ratio]
+    grad_output = None if stage.grad_y is None else root_mean_square(stage.grad_y)
+    return [stage.path, root_mean_square(stage.y), dead, grad_output, weight, compute_norm(stage.gradients), ratio]
 
 
-def mean_size(array: np.ndarray) -> float:
+def root_mean_square(array: np.ndarray) -> float:
     """√mean a²."""
     return float(np.sqrt(np.mean(np.square(array, dtype=np.float64))))
 
 
-def length(arrays: dict[str, np.ndarray] | None) -> float | None:
+def compute_norm(arrays: dict[str, np.ndarray] | None) -> float | None:
     """The length of some arrays as one vector, None if there are none."""
     return float(np.sqrt(sum(np.square(a, dtype=np.float64).sum() for a in arrays.values()))) if arrays else None

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.paths import expand_path
-from ..files.atomic_files import inner_folder
+from ..files.atomic_files import find_inner_folder
 from .callback import Callback
 
 
@@ -26,7 +26,9 @@ class TensorBoard(Callback):
         except ImportError:
             raise ImportError("TensorBoard: the package is missing: pip install 'bprop[tensorboard]'") from None
         folder = (
-            expand_path(self.folder) if self.folder is not None else inner_folder(Path(trainer.folder), "tensorboard")
+            expand_path(self.folder)
+            if self.folder is not None
+            else find_inner_folder(Path(trainer.folder), "tensorboard")
         )
         self.writer = Writer(str(folder))
 

@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from ..files.suggest import did_you_mean
+from ..files.suggest import format_suggestion
 from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED, STOPPED_FOR_NOW, exits
 from .output import plain_output
 
@@ -68,7 +68,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return BAD_USAGE
     unknown = [word for word in rest if word.startswith("-") or not hasattr(arguments, "overrides")]
     if unknown:
-        guess = did_you_mean(unknown[0], arguments.parser._option_string_actions)
+        guess = format_suggestion(unknown[0], arguments.parser._option_string_actions)
         if not guess and hasattr(arguments, "config"):
             guess = "; values of the config are given as key=value, such as trainer.epochs=3"
         arguments.parser.error(f"unknown option: {' '.join(unknown)}{guess}")
@@ -97,9 +97,9 @@ def _guarded(arguments: argparse.Namespace) -> int:
         status = _status(error)
         if status is None:
             raise
-        from ..configs.memory_limit import told
+        from ..configs.memory_limit import describe_error
 
-        print(_message("bprop: error:", told(error) or type(error).__name__, error), file=sys.stderr)
+        print(_message("bprop: error:", describe_error(error) or type(error).__name__, error), file=sys.stderr)
         return status
 
 
@@ -140,9 +140,9 @@ def _memory(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[
     """The context in which no more memory is taken than is left, for the commands that build nets and read data."""
     if arguments.command in ("new", "schema", "completion"):
         return contextlib.nullcontext()
-    from ..configs.memory_limit import within_free_memory
+    from ..configs.memory_limit import limit_memory
 
-    return within_free_memory()
+    return limit_memory()
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
@@ -190,7 +190,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
-        super().error(message + (did_you_mean(wrong[1], re.findall(r"[\w-]+", wrong[2])) if wrong else ""))
+        super().error(message + (format_suggestion(wrong[1], re.findall(r"[\w-]+", wrong[2])) if wrong else ""))
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):

@@ -2,9 +2,9 @@
 
 import sys
 
-from ..runs.parent_watch import follow_parent
+from ..runs.parent_watchdog import start_parent_watchdog
 from . import main
 
 if __name__ == "__main__":
-    follow_parent()
+    start_parent_watchdog()
     sys.exit(main())

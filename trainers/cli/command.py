@@ -124,9 +124,9 @@ def print_json(value: Any) -> None:
     """A value as indented JSON, with words for NaN and infinity."""
     import json
 
-    from ..runs.run_folder import finite
+    from ..runs.run_folder import replace_not_finite
 
-    print(json.dumps(finite(value), indent=2))
+    print(json.dumps(replace_not_finite(value), indent=2))
 
 
 def print_figures(found: dict[str, Any], as_json: bool = False) -> None:

@@ -32,9 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     config = load_config(arguments.config, arguments.overrides)
     from ..tools.finite_differences import differences_of, draw_differences
-    from ..training.progress import said_if_slow
+    from ..training.progress import print_if_slow
 
-    with said_if_slow("compiling the net in float64 and in float32", quiet=arguments.quiet):
+    with print_if_slow("compiling the net in float64 and in float32", quiet=arguments.quiet):
         found = differences_of(config)
     if arguments.json:
         print_json(found.as_dict())

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..files.suggest import did_you_mean
+from ..files.suggest import format_suggestion
 from .command import OK, command, path_argument, print_json, takes_imports, takes_json
 
 DESCRIPTION = """\
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     for folder in folders:
         if not folder.exists():
             raise FileNotFoundError(
-                f"there is neither a folder nor a picture {folder}{did_you_mean(folder, PICTURES)}; "
+                f"there is neither a folder nor a picture {folder}{format_suggestion(folder, PICTURES)}; "
                 f"pictures: {', '.join(PICTURES)}"
             )
     drawn, left = plot_runs(

@@ -43,11 +43,11 @@ def add_to(commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Predict."""
     from ...datasets.paths import expand_path
-    from ..files.atomic_files import encoded
+    from ..files.atomic_files import encode_text
     from ..runs.inference import predict_run
-    from ..runs.run_folder import config_of
+    from ..runs.run_folder import find_config_file
 
-    config_of(arguments.run)  # before it waits for what comes in
+    find_config_file(arguments.run)  # before it waits for what comes in
     if arguments.input == "-" and sys.stdin is None:  # closed by whoever started this process
         raise ValueError("predict: the input is -, but nothing can come in")
     source = sys.stdin.buffer.read() if arguments.input == "-" else expand_path(arguments.input)
@@ -61,5 +61,5 @@ def run(arguments: argparse.Namespace) -> int:
 
         np.save(arguments.out, found.outputs)
     else:
-        arguments.out.write_bytes(encoded(found.csv()))
+        arguments.out.write_bytes(encode_text(found.csv()))
     return OK

@@ -31,8 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     step, expected = replay_run(arguments.run)
     if arguments.json:
         print_json({**step.as_dict(), "trouble_when_saved": expected})
-        return OK if step.trouble == expected else FAILED
+        return OK if step.problem == expected else FAILED
     print(step)
-    if step.trouble != expected:
+    if step.problem != expected:
         print(f"when it was saved: {expected or 'all values were finite'}")
-    return OK if step.trouble == expected else FAILED
+    return OK if step.problem == expected else FAILED

@@ -73,14 +73,14 @@ def go_on_with_same_bits(arguments: argparse.Namespace) -> None:
 
     Errors: ValueError where this processor lacks some of it.
     """
-    from ..files.versions import difference, environment_for, instruction_set
-    from ..runs.resume import recorded_instruction_set
+    from ..files.versions import compare_instruction_sets, describe_instruction_set, make_environment
+    from ..runs.resume import read_instruction_set
 
-    recorded = recorded_instruction_set(arguments.run)
-    if recorded is None or not difference(recorded, instruction_set()):
+    recorded = read_instruction_set(arguments.run)
+    if recorded is None or not compare_instruction_sets(recorded, describe_instruction_set()):
         return
     try:
-        variables = environment_for(recorded)
+        variables = make_environment(recorded)
     except ValueError as error:
         raise ValueError(f"resume --same-bits: {error}; without it the bits differ from here on") from None
     flags = [f"--{name.replace('_', '-')}" for name, value in vars(arguments).items() if value is True]

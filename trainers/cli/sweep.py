@@ -67,16 +67,16 @@ def add_to(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train them all, and print the table."""
-    from ..runs.sweep import DONE, STOPPED, WAITING, ranked, results_table, runs_of, train_sweep
+    from ..runs.sweep import DONE, STOPPED, WAITING, format_results, load_sweep, rank_runs, train_sweep
 
-    config, runs = runs_of(arguments.config, arguments.overrides)
+    config, runs = load_sweep(arguments.config, arguments.overrides)
     if not arguments.dry_run:
         train_sweep(config, runs, arguments.run, arguments.jobs, quiet=arguments.quiet)
-    found = ranked(runs, arguments.sort)
+    found = rank_runs(runs, arguments.sort)
     if arguments.json:
         print_json([run.row() for run in found])
     else:
-        print(results_table(found))
+        print(format_results(found))
     if not arguments.dry_run and any(run.status in (STOPPED, WAITING) for run in runs):
         return TO_BE_RESUMED  # by the same command
     return OK if arguments.dry_run or all(run.status == DONE for run in runs) else FAILED

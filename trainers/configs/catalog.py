@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from .errors import did_you_mean
+from .errors import format_suggestion
 from .importing import import_from
 from .permissions import forbids
 
@@ -95,7 +95,7 @@ class Catalog:
         elif name in self.classes:
             cls = self.classes[name]
         else:
-            guess = did_you_mean(name, known) or did_you_mean(name, self.classes) or listed
+            guess = format_suggestion(name, known) or format_suggestion(name, self.classes) or listed
             raise LookupError(f"unknown class {name!r}, expected {role.expected}{guess}")
         if not role.fits(cls):
             raise LookupError(f"{name} is no {role.expected}{listed}")
@@ -145,7 +145,9 @@ class Catalog:
         member = getattr(module, member_name, None)
         if not fits(member):
             known = [key for key, value in vars(module).items() if fits(value)]
-            raise LookupError(f"the module {name!r} has no {kind} {member_name!r}{did_you_mean(member_name, known)}")
+            raise LookupError(
+                f"the module {name!r} has no {kind} {member_name!r}{format_suggestion(member_name, known)}"
+            )
         self.sources |= files
         self.imported.add(name)
         return member

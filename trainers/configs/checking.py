@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin
 
 from .catalog import Catalog, Role, is_dotted
 from .data_paths import path_defaults, with_absolute_paths
-from .errors import Path, Place, Problem, did_you_mean, shown
+from .errors import Path, Place, Problem, format_suggestion, shown
 from .nodes import Entries, Items, Node, Scalar, plain
 from .signatures import LISTS, MAPPINGS, Accepted, item_type, type_name, union_members
 from .specs import Spec
@@ -108,7 +108,7 @@ class Checker:
                 given[key] = self._argument(value, parameter, inner)
             else:
                 comma = "; a decimal point is a dot" if isinstance(key, int) else ""  # lr: 0,1 is two keys
-                message = f"unknown argument{comma or did_you_mean(key, accepted.names)}"
+                message = f"unknown argument{comma or format_suggestion(key, accepted.names)}"
                 self._report(node.places[key], inner, message, accepted)
         return given
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from ..files.suggest import did_you_mean
+from ..files.suggest import format_suggestion
 
-__all__ = ["ConfigError", "Path", "Place", "Problem", "did_you_mean", "join", "shown"]
+__all__ = ["ConfigError", "Path", "Place", "Problem", "format_suggestion", "join", "shown"]
 
 Path = tuple[str | int, ...]
 """The way from the top of the config to a value: ("model", 0, "Linear", "bias")."""

@@ -13,7 +13,7 @@ from ...modules.display.summary import output_shapes, size_text
 from ...modules.engine.tables import shapes_in
 from ..schedules.setting import find_settings
 from .errors import ConfigError
-from .memory_limit import free_memory
+from .memory_limit import find_free_memory
 from .specs import Spec
 
 __all__ = [
@@ -62,7 +62,7 @@ def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: in
 
     That is one output for a minibatch, or one more copy of the parameters and their gradients.
     """
-    if (free := free_memory()) is None or not hasattr(model, "all_modules"):
+    if (free := find_free_memory()) is None or not hasattr(model, "all_modules"):
         return
     shapes = output_shapes(model, (min(batch_size, LARGE), *dataset.input_shape))
     arrays = [(place, shape) for place, found in shapes.items() for shape in shapes_in(found)]

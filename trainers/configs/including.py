@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.paths import expand_path
-from .errors import ConfigError, Place, Problem, did_you_mean
+from .errors import ConfigError, Place, Problem, format_suggestion
 from .locating import packaged_configs, read_text
 from .nodes import Entries, Items, Node, Scalar, plain, read_yaml
 from .permissions import forbids, is_inside
@@ -73,7 +73,7 @@ def _included(place: Place, name: str, folder: Path, problems: list[Problem], wi
         raise ConfigError.at(place, ("include",), f"{str(path)!r} lies outside of the config's folder, {why}")
     if not _is_file(path):
         if name not in packaged:
-            guess = did_you_mean(name, packaged)
+            guess = format_suggestion(name, packaged)
             raise ConfigError.at(place, ("include",), f"there is no file {str(path)!r}{guess}")
         path = packaged[name]
     if path.resolve() in within:

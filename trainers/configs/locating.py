@@ -4,7 +4,7 @@ import importlib.resources
 from pathlib import Path
 
 from ...datasets.paths import expand_path
-from .errors import ConfigError, Place, did_you_mean
+from .errors import ConfigError, Place, format_suggestion
 
 __all__ = ["find_config", "packaged_configs", "read_text"]
 
@@ -34,7 +34,7 @@ def find_config(source: str | Path) -> Path:
         raise ConfigError.at(Place(str(source)), (), message)
     what = "this is a folder, expected a file" if path.is_dir() else "there is no such file"
     near = [str(file) for file in path.parent.glob("*.yaml")]
-    guess = did_you_mean(source, near) or did_you_mean(path.stem, packaged)
+    guess = format_suggestion(source, near) or format_suggestion(path.stem, packaged)
     message = f"{what}{guess}; packaged configs: {', '.join(packaged) or 'none'}"
     raise ConfigError.at(Place(str(source)), (), message)
 

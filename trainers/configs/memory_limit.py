@@ -24,18 +24,18 @@ GROUPS = (  # of control groups, version 2 and 1: a container's limit, what it u
 )
 
 
-def free_memory() -> int | None:
+def find_free_memory() -> int | None:
     """Bytes that this process may still take: of the machine, or of its container; None where the system is silent."""
-    machine = [number(MACHINE, name) for name in ("MemAvailable:", "SwapFree:")]
+    machine = [read_number(MACHINE, name) for name in ("MemAvailable:", "SwapFree:")]
     found = [] if machine[0] is None else [1024 * (machine[0] + (machine[1] or 0))]
     for limit, used, parts, cached in GROUPS:
-        most, now = number(limit), number(used)
+        most, now = read_number(limit), read_number(used)
         if most is not None and now is not None:
-            found.append(max(0, most - now + (number(parts, cached) or 0)))
+            found.append(max(0, most - now + (read_number(parts, cached) or 0)))
     return min(found, default=None)
 
 
-def number(file: str, name: str = "") -> int | None:
+def read_number(file: str, name: str = "") -> int | None:
     """The whole number after a name at the beginning of a line; None if there is none."""
     try:
         match = re.search(rf"^{name}\s*(\d+)", Path(file).read_text(), re.MULTILINE)
@@ -45,9 +45,9 @@ def number(file: str, name: str = "") -> int | None:
 
 
 @contextlib.contextmanager
-def within_free_memory() -> Iterator[None]:
+def limit_memory() -> Iterator[None]:
     """Within this context more memory than is left now cannot be taken: MemoryError, also where none is touched yet."""
-    free, used = free_memory(), number("/proc/self/status", "VmData:")
+    free, used = find_free_memory(), read_number("/proc/self/status", "VmData:")
     if resource is None or free is None or used is None:
         yield
         return
@@ -60,21 +60,21 @@ def within_free_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
-def told(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """An exception of the system as the end of a sentence: which file, and what is wrong with it."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
-    return f"it {needs}" if (needs := too_large(error)) else str(error)
+    return f"it {needs}" if (needs := describe_shortage(error)) else str(error)
 
 
-def too_large(error: Exception) -> str:
+def describe_shortage(error: Exception) -> str:
     """What an exception says of an array that cannot be, as the end of a sentence; empty for any other exception."""
     text = str(error)
     unsaid = isinstance(error, ValueError) and text.startswith(("array is too big", "Maximum allowed dimension"))
     if not isinstance(error, MemoryError) and not unsaid:
         return ""
     size = re.search(r"allocate (.*) for", text)
-    free = free_memory()
+    free = find_free_memory()
     left = f"the {size_text(free)} that are free" if free is not None else "there is"
     what = f"an array of {size[1].replace('. ', ' ')}, more" if size else "an array larger" if unsaid else "more memory"
     return f"needs {what} than {left}"

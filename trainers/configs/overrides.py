@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from .errors import ConfigError, Path, Place, did_you_mean, join, shown
+from .errors import ConfigError, Path, Place, format_suggestion, join, shown
 from .nodes import Entries, Items, Node, Scalar, read_yaml
 
 __all__ = ["apply_override", "cut", "set_value", "starts"]
@@ -58,7 +58,7 @@ def _replaced(node: Node, key: str, value: Node, place: Place, path: Path) -> No
         child = node.nodes[int(step)]
         new = _replaced(child, rest, value, place, (*path, int(step))) if rest else value
         return replace(node, nodes=(*node.nodes[: int(step)], new, *node.nodes[int(step) + 1 :]))
-    guess = did_you_mean(step, [node.value]) if isinstance(node.value, str) else ""
+    guess = format_suggestion(step, [node.value]) if isinstance(node.value, str) else ""
     raise ConfigError.at(place, (*path, step), f"{join(path)} is {node.value!r}, which holds no {step!r}{guess}")
 
 
@@ -73,7 +73,7 @@ def _in_mapping(node: Entries, key: str, value: Node, place: Place, path: Path) 
         return _with(node, name, new, place)
     if rest:
         here = ", ".join(map(shown, node.nodes)) or "nothing"
-        guess = did_you_mean(step, node.nodes) or f"; here stands {here}"
+        guess = format_suggestion(step, node.nodes) or f"; here stands {here}"
         if path and _class_name(node) and step[0].isupper() and not guess.endswith("?"):
             guess += f", and '{join(path)}={{{step}: {{...}}}}' puts another in its place"
         if path == ("schedules",):

@@ -8,7 +8,7 @@ import json
 import re
 from dataclasses import replace
 
-from .errors import ConfigError, Place, Problem, did_you_mean, shown
+from .errors import ConfigError, Place, Problem, format_suggestion, shown
 from .nodes import DEEPEST, LARGEST, Entries, Items, Node, Scalar, measured
 from .overrides import cut, starts
 
@@ -120,7 +120,7 @@ def _child(node: Node, rest: str, key: str, place: Place) -> tuple[Node, str]:
         if known:
             name = max(known, key=lambda name: len(str(name)))
             return node.nodes[name], after if quoted else rest[len(str(name)) + 1 :]
-        guess = did_you_mean(step, node.nodes) or f"; here stands {', '.join(map(shown, node.nodes)) or 'nothing'}"
+        guess = format_suggestion(step, node.nodes) or f"; here stands {', '.join(map(shown, node.nodes)) or 'nothing'}"
         raise ConfigError.at(place, (), f"${{{key}}}: there is no {step!r}{guess}")
     if isinstance(node, Items) and step.isdecimal() and len(step) < 10 and int(step) < len(node.nodes):
         return node.nodes[int(step)], after

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...modules.checks.module_check import is_own_file
 from .errors import ConfigError, Path, Place, Problem
-from .memory_limit import too_large
+from .memory_limit import describe_shortage
 from .nodes import Entries, Items, Node
 from .signatures import Accepted
 
@@ -94,7 +94,7 @@ def build(value: Any, problems: list[Problem]) -> Any:
 def sentence(error: Exception) -> str:
     """The message of an exception with its notes; its type and line too, unless it is a ValueError."""
     text = str(error)
-    if needs := too_large(error):
+    if needs := describe_shortage(error):
         return "; ".join([needs, *getattr(error, "__notes__", [])])
     if type(error) is not ValueError:
         frames = traceback.extract_tb(error.__traceback__)

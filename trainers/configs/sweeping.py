@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .data_paths import absolute_path, start_folder
-from .errors import ConfigError, Path, Place, Problem, did_you_mean
+from .errors import ConfigError, Path, Place, Problem, format_suggestion
 from .nodes import Entries, Items, Node, Scalar, core_value, plain
 from .overrides import set_value
 from .values import described
@@ -101,7 +101,7 @@ class _Reader:
                 lists = self.lists(inner, (name,))
                 found += self.zipped(inner, lists) if name == "zip" else each_alone(lists)
             else:
-                known = did_you_mean(name, WAYS) or f"; known: {', '.join(WAYS)}"
+                known = format_suggestion(name, WAYS) or f"; known: {', '.join(WAYS)}"
                 self.report(node.places[name], (str(name),), f"unknown key{known}")
         return found
 

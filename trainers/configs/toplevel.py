@@ -7,7 +7,7 @@ from pydantic import Field
 
 from .catalog import Catalog, Role, is_loss
 from .checking import Checker
-from .errors import ConfigError, Problem, did_you_mean
+from .errors import ConfigError, Problem, format_suggestion
 from .nodes import Entries, Items, Node, Scalar, plain
 from .signatures import Accepted
 from .specs import Spec, specs_in
@@ -60,7 +60,7 @@ class TopLevel:
                 message = "stands in a file alone, not in an override"
                 self.problems.append(Problem(place, (key,), message))
             elif key not in (known := (*KEYS, "sweep", "include")):
-                guess = self._meant_inside(key) or did_you_mean(key, known) or f"; known: {', '.join(known)}"
+                guess = self._meant_inside(key) or format_suggestion(key, known) or f"; known: {', '.join(known)}"
                 self.problems.append(Problem(place, (key,), f"unknown key{guess}"))
         for key in REQUIRED:
             if key not in self.root.nodes:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from .errors import did_you_mean
+from .errors import format_suggestion
 from .signatures import type_name, union_members
 from .undecoded import has_undecoded, hidden, restored
 
@@ -63,7 +63,7 @@ def _message(value: Any, annotation: Any, error: ValidationError) -> str:
     if not problem["type"].endswith(("_type", "_parsing", "literal_error", "needs_python_object")):
         return f"got {described(value)}: {problem['msg'].lower()}"
     words = [word for option in union_members(annotation) if get_origin(option) is Literal for word in get_args(option)]
-    return f"expected {type_name(annotation)}, got {described(value)}{did_you_mean(value, words)}"
+    return f"expected {type_name(annotation)}, got {described(value)}{format_suggestion(value, words)}"
 
 
 def for_json(annotation: Any) -> Any:

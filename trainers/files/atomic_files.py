@@ -20,13 +20,13 @@ except ImportError:  # not on Windows, where a folder cannot be locked
 
 ASIDE = ".tmp"  # what a file is called while it is written
 LOCK = ".lock"  # the file that is locked where a folder cannot be
-LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)  # of a sync that tells that the content is not on the disk
+DATA_LOSS = (errno.EIO, errno.ENOSPC, errno.EDQUOT)  # of a sync that tells that the content is not on the disk
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
-DEEPEST = 100  # levels of a JSON file
+MAX_DEPTH = 100  # levels of a JSON file
 _warned: set[tuple[str, str]] = set()  # what was said of which folder
 
 
-def write_durably(path: Path, content: bytes | str) -> None:
+def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file aside, make sure that it is on the disk, and only then give it its name.
 
     What has the name of either is replaced; if it is a link, what it points to stays as it is. Characters that UTF-8
@@ -36,7 +36,7 @@ def write_durably(path: Path, content: bytes | str) -> None:
     aside.unlink(missing_ok=True)  # of a process that was killed, or a link
     try:
         with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINKS, 0o666), "wb") as file:
-            file.write(encoded(content))
+            file.write(encode_text(content))
             file.flush()
             sync(file.fileno(), path)
         os.replace(aside, path)
@@ -47,20 +47,20 @@ def write_durably(path: Path, content: bytes | str) -> None:
     sync_folder(path.parent)
 
 
-def encoded(content: bytes | str) -> bytes:
+def encode_text(content: bytes | str) -> bytes:
     """Text in UTF-8."""
     return content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
 
 
-def append(path: Path, text: str) -> None:
+def append_text(path: Path, text: str) -> None:
     """Add text to a file; OSError if it is a link."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_LINKS, 0o666), "ab") as file:
-        file.write(encoded(text))
+        file.write(encode_text(text))
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, durably."""
-    write_durably(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -71,18 +71,18 @@ def read_json(path: Path) -> Any:
         value = json.loads(path.read_bytes())
     except RecursionError:
         value = None
-        levels = DEEPEST + 1
+        levels = MAX_DEPTH + 1
     else:
-        levels = depth(value)
-    if levels > DEEPEST:
-        raise ValueError(f"{path}: nested too deeply, expected at most {DEEPEST} levels")
+        levels = measure_depth(value)
+    if levels > MAX_DEPTH:
+        raise ValueError(f"{path}: nested too deeply, expected at most {MAX_DEPTH} levels")
     return value
 
 
-def depth(value: Any) -> int:
+def measure_depth(value: Any) -> int:
     """How many lists and dicts stand within each other; not by recursion, which is what this guards."""
     levels, inside = 0, [value]
-    while inside and levels <= DEEPEST:
+    while inside and levels <= MAX_DEPTH:
         values = [each.values() if isinstance(each, dict) else each for each in inside if isinstance(each, dict | list)]
         levels, inside = levels + bool(values), [item for each in values for item in each]
         if not values:
@@ -90,7 +90,7 @@ def depth(value: Any) -> int:
     return levels
 
 
-def inner_folder(folder: Path, name: str) -> Path:
+def find_inner_folder(folder: Path, name: str) -> Path:
     """The folder of that name in another, to be written to; OSError if it is a link, which may lead anywhere."""
     inner = folder / name
     if inner.is_symlink():
@@ -103,7 +103,7 @@ def sync(handle: int, path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno in LOST:
+        if error.errno in DATA_LOSS:
             raise
         warn_once(path.parent, f"{path} cannot be synced ({error.strerror}); a loss of power may cost it")
 
@@ -119,7 +119,7 @@ def sync_folder(folder: Path) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        if error.errno in LOST:
+        if error.errno in DATA_LOSS:
             raise
         warn_once(
             folder, f"the folder {folder} cannot be synced ({error.strerror}); a loss of power may cost its last file"
@@ -134,10 +134,10 @@ def warn_once(folder: Path, text: str) -> None:
         warnings.warn(text, stacklevel=3)
 
 
-def in_use(folder: Path) -> bool:
+def is_in_use(folder: Path) -> bool:
     """Whether another process has a folder."""
     try:
-        with locked(folder):
+        with lock_folder(folder):
             return False
     except FileNotFoundError:
         return False
@@ -146,7 +146,7 @@ def in_use(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Within this context no other process has the folder; the system frees it even if this one is killed.
 
     The folder itself is locked. Where the file system refuses that, as NFS does, a file `.lock` in it is, by a lock of
@@ -162,7 +162,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise in_use_error(folder) from None
+            raise make_in_use_error(folder) from None
         except OSError:
             lock_file(folder, handles)
         yield
@@ -178,10 +178,10 @@ def lock_file(folder: Path, handles: contextlib.ExitStack) -> None:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if opened and error.errno in (errno.EAGAIN, errno.EACCES):
-            raise in_use_error(folder) from None
+            raise make_in_use_error(folder) from None
         warn_once(folder, f"{path} cannot be locked ({error.strerror}); let no other process train in that folder")
 
 
-def in_use_error(folder: Path) -> BlockingIOError:
+def make_in_use_error(folder: Path) -> BlockingIOError:
     """What is said of a folder that another process has."""
     return BlockingIOError(f"the run folder {folder} is in use by another process")

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
-from .atomic_files import DEEPEST, depth, write_durably
+from .atomic_files import MAX_DEPTH, measure_depth, write_atomically
 
 FORMAT, VERSION = "bprop checkpoint", 1
-KEPT = 2  # the newest and the one before
+KEEP = 2  # the newest and the one before
 
 
 class CheckpointError(ValueError):
@@ -31,21 +31,21 @@ def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     Errors: TypeError for anything else; OSError if it cannot be written: then those before are as they were.
     """
     arrays: dict[str, np.ndarray] = {}
-    packed = pack(state, arrays, "state")
+    packed = pack_value(state, arrays, "state")
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = numbered(folder)
+    numbers = list_checkpoints(folder)
     number = max(numbers, default=0) + 1
     data = save({name: np.array(array, order="C") for name, array in arrays.items()})
-    write_durably(arrays_of(folder, number), data)
-    content = {"format": FORMAT, "version": VERSION, "arrays": sha256(data), "state": packed}
+    write_atomically(arrays_path(folder, number), data)
+    content = {"format": FORMAT, "version": VERSION, "arrays": hash_bytes(data), "state": packed}
     try:
-        write_durably(json_of(folder, number), json.dumps(content | {"sha256": sha256_of_json(content)}))
+        write_atomically(json_path(folder, number), json.dumps(content | {"sha256": hash_json(content)}))
     except BaseException:
-        if not json_of(folder, number).exists():
-            arrays_of(folder, number).unlink(missing_ok=True)
+        if not json_path(folder, number).exists():
+            arrays_path(folder, number).unlink(missing_ok=True)
         raise
-    for old in sorted(numbers)[: len(numbers) + 1 - KEPT]:
-        remove(folder, old)
+    for old in sorted(numbers)[: len(numbers) + 1 - KEEP]:
+        remove_checkpoint(folder, old)
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any]:
@@ -53,17 +53,17 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
 
     Errors: FileNotFoundError if there is none; CheckpointError if none is whole, and for one of another format.
     """
-    return newest_checkpoint(folder)[1]
+    return read_newest_checkpoint(folder)[1]
 
 
-def newest_checkpoint(folder: Path) -> tuple[int, dict[str, Any]]:
+def read_newest_checkpoint(folder: Path) -> tuple[int, dict[str, Any]]:
     """As `read_checkpoint`, with the number of the checkpoint."""
     damaged: dict[int, str] = {}
-    for number in sorted(numbered(folder), reverse=True):
+    for number in sorted(list_checkpoints(folder), reverse=True):
         try:
             state = read_pair(folder, number)
-        except Damaged as error:
-            damaged[number] = f"{json_of(folder, number)} is damaged ({error})"
+        except DamagedCheckpoint as error:
+            damaged[number] = f"{json_path(folder, number)} is damaged ({error})"
             continue
         for what in damaged.values():
             warnings.warn(f"{what}; the checkpoint before it is used", stacklevel=3)
@@ -73,55 +73,55 @@ def newest_checkpoint(folder: Path) -> tuple[int, dict[str, Any]]:
     raise FileNotFoundError(f"there is no checkpoint in {folder}")
 
 
-def numbered(folder: Path) -> list[int]:
+def list_checkpoints(folder: Path) -> list[int]:
     """The numbers of the checkpoints in a folder, whole or not."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return [int(name.removesuffix(".json")) for name in names if re.fullmatch(r"\d{6,}\.json", name)]
 
 
-def remove_after(folder: Path, number: int) -> None:
+def remove_checkpoints_after(folder: Path, number: int) -> None:
     """Remove the checkpoints after one, which are damaged, so that they do not count as the one before the next."""
-    for later in numbered(folder):
+    for later in list_checkpoints(folder):
         if later > number:
-            remove(folder, later)
+            remove_checkpoint(folder, later)
 
 
-def json_of(folder: Path, number: int) -> Path:
+def json_path(folder: Path, number: int) -> Path:
     """The file of a checkpoint's values."""
     return folder / f"{number:06}.json"
 
 
-def arrays_of(folder: Path, number: int) -> Path:
+def arrays_path(folder: Path, number: int) -> Path:
     """The file of a checkpoint's arrays."""
     return folder / f"{number:06}.safetensors"
 
 
-def remove(folder: Path, number: int) -> None:
+def remove_checkpoint(folder: Path, number: int) -> None:
     """Remove a checkpoint: first the file that makes it count."""
-    json_of(folder, number).unlink(missing_ok=True)
-    arrays_of(folder, number).unlink(missing_ok=True)
+    json_path(folder, number).unlink(missing_ok=True)
+    arrays_path(folder, number).unlink(missing_ok=True)
 
 
 # -- inside ------------------------------------------------------------------------------------------------------------
 
 
-class Damaged(Exception):
+class DamagedCheckpoint(Exception):
     """A pair of files is not what was written."""
 
 
 def read_pair(folder: Path, number: int) -> dict[str, Any]:
     """One checkpoint; Damaged if it is not as it was written, CheckpointError for one of another format."""
-    path = json_of(folder, number)
+    path = json_path(folder, number)
     try:
         content = json.loads(path.read_bytes())
-        levels = depth(content)
+        levels = measure_depth(content)
     except (ValueError, RecursionError):
-        raise Damaged("it is no JSON") from None
-    if levels > DEEPEST:
-        raise Damaged(f"it is nested more than {DEEPEST} levels")
+        raise DamagedCheckpoint("it is no JSON") from None
+    if levels > MAX_DEPTH:
+        raise DamagedCheckpoint(f"it is nested more than {MAX_DEPTH} levels")
     given = content.pop("sha256", None) if isinstance(content, dict) else None
-    if given is None or given != sha256_of_json(content):
-        raise Damaged("its checksum is wrong")
+    if given is None or given != hash_json(content):
+        raise DamagedCheckpoint("its checksum is wrong")
     if content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is a {content.get('format')!r}, expected a {FORMAT!r}")
     if content.get("version") != VERSION:
@@ -129,25 +129,25 @@ def read_pair(folder: Path, number: int) -> dict[str, Any]:
             f"{path} has version {content.get('version')!r} of the format, this bprop reads {VERSION}"
         )
     try:
-        data = arrays_of(folder, number).read_bytes()
+        data = arrays_path(folder, number).read_bytes()
     except FileNotFoundError:
-        raise Damaged("its arrays are missing") from None
-    if sha256(data) != content["arrays"]:
-        raise Damaged("the checksum of its arrays is wrong")
-    return unpack(content["state"], load(data))
+        raise DamagedCheckpoint("its arrays are missing") from None
+    if hash_bytes(data) != content["arrays"]:
+        raise DamagedCheckpoint("the checksum of its arrays is wrong")
+    return unpack_value(content["state"], load(data))
 
 
-def sha256(data: bytes) -> str:
+def hash_bytes(data: bytes) -> str:
     """Checksum of bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
-def sha256_of_json(content: Any) -> str:
+def hash_json(content: Any) -> str:
     """Checksum of a value, however its JSON is laid out."""
-    return sha256(json.dumps(content, sort_keys=True).encode())
+    return hash_bytes(json.dumps(content, sort_keys=True).encode())
 
 
-def pack(value: Any, arrays: dict[str, np.ndarray], path: str) -> Any:
+def pack_value(value: Any, arrays: dict[str, np.ndarray], path: str) -> Any:
     """The value with words where JSON has none, and with names where arrays stand, which are added to `arrays`."""
     if isinstance(value, np.ndarray | np.generic):
         while path in arrays:  # keys may hold dots
@@ -159,18 +159,18 @@ def pack(value: Any, arrays: dict[str, np.ndarray], path: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):
-        return [pack(item, arrays, f"{path}.{k}") for k, item in enumerate(value)]
+        return [pack_value(item, arrays, f"{path}.{k}") for k, item in enumerate(value)]
     if isinstance(value, dict) and all(isinstance(key, str) and not key.startswith("$") for key in value):
-        return {key: pack(item, arrays, f"{path}.{key}") for key, item in value.items()}
+        return {key: pack_value(item, arrays, f"{path}.{key}") for key, item in value.items()}
     raise TypeError(
         f"checkpoint: {path} is {value!r}, expected numbers, strings, arrays, lists, or dicts whose keys are strings"
     )
 
 
-def unpack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+def unpack_value(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     """What `pack` was given."""
     if isinstance(value, list):
-        return [unpack(item, arrays) for item in value]
+        return [unpack_value(item, arrays) for item in value]
     if not isinstance(value, dict):
         return value
     for mark, name in value.items():
@@ -180,4 +180,4 @@ def unpack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
             return arrays[name][()]
         if mark == "$float":
             return float(name)
-    return {key: unpack(item, arrays) for key, item in value.items()}
+    return {key: unpack_value(item, arrays) for key, item in value.items()}

@@ -16,7 +16,7 @@ FILE = "data.json"  # in a run folder
 NAMES = {"form": "shapes and types", "x": "inputs", "y": "targets", "sample_weight": "sample weights"}
 
 
-def data_digests(data: ArrayDataset | None) -> dict[str, str] | None:
+def compute_data_digests(data: ArrayDataset | None) -> dict[str, str] | None:
     """Digests of the shapes and types, inputs x, targets y and sample weights of a data set.
 
     All targets and weights count, and all inputs up to 256 MiB; of larger ones, which may lie in a file, rows that
@@ -26,11 +26,13 @@ def data_digests(data: ArrayDataset | None) -> dict[str, str] | None:
         return None
     weights = getattr(data, "sample_weight", None)
     form = (len(data), data.x.shape, data.x.dtype.str, data.y.shape, data.y.dtype.str, data.scale, data.shift)
-    arrays = {"x": rows_that_count(data.x), "y": data.y} | ({} if weights is None else {"sample_weight": weights})
-    return {"form": digest(repr(form).encode())} | {name: digest(array) for name, array in arrays.items()}
+    arrays = {"x": select_rows(data.x), "y": data.y} | ({} if weights is None else {"sample_weight": weights})
+    return {"form": compute_digest(repr(form).encode())} | {
+        name: compute_digest(array) for name, array in arrays.items()
+    }
 
 
-def differing(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+def describe_difference(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
     """In what two data sets differ by their digests, in words; nothing where they are the same."""
     names = [text for name, text in NAMES.items() if found.get(name) != wanted.get(name)]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
@@ -38,23 +40,23 @@ def differing(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
 
 def write_data_digests(folder: Path, data: Dataset) -> None:
     """Write into a run folder which data its training has."""
-    write_json(folder / FILE, {part: data_digests(getattr(data, part)) for part in ("train", "valid", "test")})
+    write_json(folder / FILE, {part: compute_data_digests(getattr(data, part)) for part in ("train", "valid", "test")})
 
 
-def refuse_other_data(who: str, folder: Path, part: str, data: ArrayDataset | None, hint: str = "") -> None:
+def check_same_data(who: str, folder: Path, part: str, data: ArrayDataset | None, hint: str = "") -> None:
     """ValueError if a part of a run's data is not what it was when the training began, as far as the run tells."""
     try:
         wanted = json.loads((folder / FILE).read_bytes())[part]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # of an older bprop, or damaged
         return
-    found = data_digests(data)
-    if isinstance(wanted, dict) and (which := differing(found or {}, wanted)):
+    found = compute_data_digests(data)
+    if isinstance(wanted, dict) and (which := describe_difference(found or {}, wanted)):
         raise ValueError(
             f"{who}: the {part} data are others than when {folder} was trained, expected the same {which}{hint}"
         )
 
 
-def rows_that_count(x: np.ndarray) -> np.ndarray:
+def select_rows(x: np.ndarray) -> np.ndarray:
     """All rows of small inputs, some of large ones."""
     if x.nbytes <= WHOLE:
         return x
@@ -62,7 +64,7 @@ def rows_that_count(x: np.ndarray) -> np.ndarray:
     return x[np.unique(np.linspace(0, len(x) - 1, count).astype(np.int64))]
 
 
-def digest(content: bytes | np.ndarray) -> str:
+def compute_digest(content: bytes | np.ndarray) -> str:
     """Sixteen hexadecimal digits for bytes, or for an array's numbers."""
     if isinstance(content, np.ndarray):
         return hashlib.sha256(np.ascontiguousarray(content).reshape(-1).view(np.uint8).data).hexdigest()[:16]

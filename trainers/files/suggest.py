@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 
 
-def did_you_mean(word: object, known: Iterable[object], *, least: float = 0.6) -> str:
+def format_suggestion(word: object, known: Iterable[object], *, least: float = 0.6) -> str:
     """`; did you mean 'momentum'?`, or nothing when no known word is close; `least`: how alike, 0 to 1."""
     by_lower = {str(name).lower(): str(name) for name in known}
     family = [name for lower, name in by_lower.items() if re.fullmatch(re.escape(str(word).lower()) + r"\dd", lower)]

@@ -12,7 +12,7 @@ from ...modules.compiler import instruction_set as machine
 PACKAGES = ("bprop", "numpy", "numba", "scipy")
 
 
-def versions() -> dict[str, str]:
+def collect_versions() -> dict[str, str]:
     """Versions of Python, the platform and the packages that the figures depend on."""
     found = {"python": platform.python_version(), "platform": sys.platform}
     for package in PACKAGES:
@@ -23,20 +23,20 @@ def versions() -> dict[str, str]:
     return found
 
 
-def instruction_set() -> dict[str, Any]:
+def describe_instruction_set() -> dict[str, Any]:
     """What the bits of figures depend on: the processor that code is compiled for, and that of BLAS."""
     found = {str(library.get("architecture")) for library in threadpool_info() if library.get("user_api") == "blas"}
     return machine.instruction_set() | {"blas": ",".join(sorted(found))}
 
 
-def difference(recorded: dict[str, Any], own: dict[str, Any]) -> str:
+def compare_instruction_sets(recorded: dict[str, Any], own: dict[str, Any]) -> str:
     """How an instruction set differs from another, in a few words; "" if it does not."""
     names = [name for name in ("cpu", "vector_bytes", "blas") if recorded.get(name) != own[name]]
     texts = [f"{name} {recorded.get(name)} there, {own[name]} here" for name in names]
     return ", ".join(texts + (["other features"] if recorded.get("features") != own["features"] else []))
 
 
-def environment_for(recorded: dict[str, Any]) -> dict[str, str]:
+def make_environment(recorded: dict[str, Any]) -> dict[str, str]:
     """The variables with which a new process computes the bits of another machine, as far as this one can.
 
     Errors: ValueError where this machine's processor lacks some of its instructions.

@@ -19,10 +19,10 @@ from ...datasets.paths import expand_path
 KEY, CHECKSUM = "bprop", "sha256"  # of the metadata, and in what stands there
 
 
-def weights_file(arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any] | None = None) -> bytes:
+def encode_weights(arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any] | None = None) -> bytes:
     """The content of a file of weights; `notes`: values for JSON."""
     notes = dict(notes or {})
-    return save(dict(arrays), {KEY: json.dumps({CHECKSUM: checksum(arrays, notes), "notes": notes})})
+    return save(dict(arrays), {KEY: json.dumps({CHECKSUM: compute_checksum(arrays, notes), "notes": notes})})
 
 
 def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -40,7 +40,7 @@ def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         return arrays, {}
     try:
         said = json.loads(texts[0])
-        whole = said[CHECKSUM] == checksum(arrays, said["notes"])
+        whole = said[CHECKSUM] == compute_checksum(arrays, said["notes"])
     except (ValueError, TypeError, KeyError, RecursionError):
         whole = False
     if not whole:
@@ -48,7 +48,7 @@ def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays, said["notes"]
 
 
-def checksum(arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> str:
+def compute_checksum(arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> str:
     """Of names, types, shapes and values, and of the notes."""
     found = hashlib.sha256(json.dumps(notes, sort_keys=True).encode())
     for name in sorted(arrays):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...modules.losses.multi_loss import LossPart, MultiLoss
-from ..files.suggest import did_you_mean
+from ..files.suggest import format_suggestion
 from .classification import F1, ConfusionMatrix, Precision, Recall, TopK, accuracy, error
 from .metric import FunctionMetric, Metric, MetricLike
 from .probabilistic import CalibrationError, brier, log_loss, roc_auc
@@ -83,7 +83,7 @@ def find_metrics(wanted: Iterable[MetricLike], loss: Any = None) -> dict[str, Me
         if metric is None:
             known = ", ".join(METRICS)
             raise ValueError(
-                f"Trainer: there is no metric {item!r}, expected some of {known}{did_you_mean(item, METRICS)}"
+                f"Trainer: there is no metric {item!r}, expected some of {known}{format_suggestion(item, METRICS)}"
             )
         if isinstance(metric, type) or not callable(metric):
             hint = f"; write {metric.__name__}(...)" if isinstance(metric, type) else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ...datasets.paths import expand_path
 from ..configs import load_config
 from ..runs.inference import Part
-from ..runs.run_folder import config_of
+from ..runs.run_folder import find_config_file
 from .augments import draw_augment
 from .classes import draw_confusion, draw_mistakes
 from .curves import draw_curves
@@ -57,7 +57,7 @@ def plot_runs(
     need_matplotlib()
     folders = [expand_path(folder) for folder in folders]
     for folder in folders:
-        config_of(folder)
+        find_config_file(folder)
     if len(folders) > 1:
         if wrong := [name for name in pictures if name != "curves"]:
             raise ValueError(f"plot: {wrong[0]} of {len(folders)} runs, expected one run; curves alone take several")

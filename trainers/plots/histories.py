@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..metrics import larger_is_better
-from ..runs.compare import cell, compare_runs, config_values
+from ..runs.compare import compare_runs, format_value, read_config_values
 from .style import drawable, shortened
 from .trained_run import Unfit
 
@@ -25,7 +25,9 @@ class Curves:
     @classmethod
     def read(cls, folder: Path, name: str) -> Curves:
         """Those of a run folder so far; with the learning rate of the config where none is logged."""
-        rate = [value for key, value in config_values(folder).items() if key.endswith(".lr") and key.count(".") == 2]
+        rate = [
+            value for key, value in read_config_values(folder).items() if key.endswith(".lr") and key.count(".") == 2
+        ]
         path = folder / "metrics.csv"
         if not path.is_file():
             raise Unfit(f"there is no {path}")
@@ -66,7 +68,9 @@ def run_names(folders: list[Path]) -> list[str]:
     for path, values in compare_runs(folders).config.items():
         if values not in rows.values():  # of settings that change together, the first says it
             rows[path] = values
-    names = [", ".join(f"{short(path, rows)} {cell(row[k])}" for path, row in rows.items()) for k in range(len(own))]
+    names = [
+        ", ".join(f"{short(path, rows)} {format_value(row[k])}" for path, row in rows.items()) for k in range(len(own))
+    ]
     clear = len(set(names)) == len(names) and len(rows) <= 3
     return [drawable(shortened(name, 60)) for name in (names if clear else own)]
 

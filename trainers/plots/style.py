@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..configs.errors import shown
-from ..files.atomic_files import write_durably
+from ..files.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,7 +84,7 @@ def save_figure(figure: Figure, path: Path, dpi: int) -> None:
     content = io.BytesIO()
     figure.set_dpi(dpi)
     FigureCanvasAgg(figure).print_png(content)
-    write_durably(path, content.getvalue())
+    write_atomically(path, content.getvalue())
 
 
 def plain_axes(axes: Any) -> None:

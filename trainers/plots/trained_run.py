@@ -9,12 +9,12 @@ import numpy as np
 from ...datasets import ArrayDataset
 from ...datasets.columns import Numeric
 from ...modules.losses.distributions import Bernoulli, Categorical
-from ..files.data_digests import refuse_other_data
+from ..files.data_digests import check_same_data
 from ..metrics.probabilities import distribution_of
 from ..optimizers import SGD
-from ..runs.inference import Part, part_of, rebuild_run
-from ..runs.target_scaling import Units
-from ..runs.trust import reading_run
+from ..runs.inference import Part, choose_part, rebuild_run
+from ..runs.target_scaling import TargetScaling
+from ..runs.trust import restrict_to_trusted
 from ..training.trainer import Trainer
 from .style import drawable
 
@@ -42,7 +42,7 @@ class TrainedRun:
     @cached_property
     def experiment(self) -> Any:
         """Net, loss and data set; the net has the run's weights."""
-        with reading_run(self.folder):
+        with restrict_to_trusted(self.folder):
             return rebuild_run("plot", self.folder, self.overrides, self.weights)
 
     @property
@@ -58,11 +58,9 @@ class TrainedRun:
         """Name of the part of the data that is looked at; train where there is no other."""
         data = self.experiment.dataset
         alone = data.test is None and data.valid is None
-        name = part_of("plot", data, self.wanted_part or ("train" if alone else None))
+        name = choose_part("plot", data, self.wanted_part or ("train" if alone else None))
         if not self.overrides:
-            refuse_other_data(
-                "plot", self.folder, name, getattr(data, name), "; an override of the data set allows that"
-            )
+            check_same_data("plot", self.folder, name, getattr(data, name), "; an override of the data set allows that")
         return name
 
     @cached_property
@@ -118,7 +116,7 @@ class TrainedRun:
         if preprocessing is not None:
             (column,) = preprocessing.columns
             return (column.std, column.mean) if isinstance(column, Numeric) else (1.0, 0.0)
-        units = Units.of(self.experiment.dataset, self.data)
+        units = TargetScaling.from_dataset(self.experiment.dataset, self.data)
         mean, std = (float(np.ravel(value)[0]) for value in (units.mean, units.std))
         return std / units.scale, mean - std * units.shift / units.scale
 

@@ -10,7 +10,7 @@ from ...datasets.paths import expand_path
 from ...modules.core.text_table import format_table
 from ..configs.locating import read_text
 from ..configs.nodes import plain, read_yaml
-from .run_folder import config_of, summary_of
+from .run_folder import find_config_file, read_summary
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Comparison:
     def __str__(self) -> str:
         rows = [("", *self.runs)]
         for part in (self.config, self.results):
-            rows += [(name, *map(cell, values)) for name, values in part.items()]
+            rows += [(name, *map(format_value, values)) for name, values in part.items()]
         return "\n".join(format_table(rows))
 
     def as_dict(self) -> dict[str, Any]:
@@ -38,10 +38,10 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
     Errors: FileNotFoundError for a folder without a run; ConfigError for a config that cannot be read.
     """
     folders = [expand_path(folder) for folder in folders]
-    configs = [config_values(folder) for folder in folders]
-    summaries = [dict(leaves(summary_of(folder) or {})) for folder in folders]
-    differing = {name: row for name, row in rows_of(configs).items() if any(value != row[0] for value in row)}
-    results = {name: row for name, row in rows_of(summaries).items() if name not in ("run", "seed", "dtype")}
+    configs = [read_config_values(folder) for folder in folders]
+    summaries = [dict(iterate_values(read_summary(folder) or {})) for folder in folders]
+    differing = {name: row for name, row in transpose_columns(configs).items() if any(value != row[0] for value in row)}
+    results = {name: row for name, row in transpose_columns(summaries).items() if name not in ("run", "seed", "dtype")}
     versions = {name for name, row in results.items() if name.startswith("versions.") and len({*row} - {None}) == 1}
     return Comparison(
         [str(folder) for folder in folders],
@@ -50,29 +50,29 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
     )
 
 
-def config_values(folder: Path) -> dict[str, Any]:
+def read_config_values(folder: Path) -> dict[str, Any]:
     """All plain values of a run's config, by their paths."""
-    path = config_of(folder)
-    return dict(leaves(plain(read_yaml(read_text(path), str(path), []))))
+    path = find_config_file(folder)
+    return dict(iterate_values(plain(read_yaml(read_text(path), str(path), []))))
 
 
-def rows_of(columns: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+def transpose_columns(columns: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     """Rows by name from columns by name."""
     names = dict.fromkeys(name for column in columns for name in column)
     return {name: [column.get(name) for column in columns] for name in names}
 
 
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def iterate_values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """(path, value) of all plain values: `model.0.Linear.out_features`."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if items is None or not value:
         yield path, value
         return
     for key, item in items:
-        yield from leaves(item, f"{path}.{key}" if path else str(key))
+        yield from iterate_values(item, f"{path}.{key}" if path else str(key))
 
 
-def cell(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value in a table."""
     if value is None:
         return "-"

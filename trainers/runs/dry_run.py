@@ -6,8 +6,8 @@ from typing import Any
 from ...datasets.paths import expand_path
 from ...modules.checks.module_check import one_line
 from ..configs import Config
-from .other_randomness import warn_of_other_randomness
-from .run_folder import refuse_files_in, refuse_sweep, refuse_what_fails
+from .run_folder import check_experiment, refuse_files_in, refuse_sweep
+from .unseeded_randomness import warn_of_unseeded_randomness
 
 
 def dry_run(config: Config, run: Path | None = None) -> dict[str, Any]:
@@ -20,8 +20,8 @@ def dry_run(config: Config, run: Path | None = None) -> dict[str, Any]:
     data = experiment.dataset
     default = {name: parameter.default for name, parameter in config.accepted_settings.named.items()}
     settings = default | experiment.settings
-    warn_of_other_randomness(config, experiment.model, experiment.loss)
-    refuse_what_fails(experiment)
+    warn_of_unseeded_randomness(config, experiment.model, experiment.loss)
+    check_experiment(experiment)
     if run is not None and (run := expand_path(run)).exists():
         refuse_files_in(run)
     parts = {name: getattr(data, name) for name in ("train", "valid", "test")}

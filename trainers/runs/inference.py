@@ -21,16 +21,16 @@ from ...datasets.pictures import SUFFIXES, pictures_in, read_picture
 from ...datasets.preprocessing import ClassTarget
 from ...modules.losses.distributions import Bernoulli, Categorical
 from ...modules.losses.multi_loss import MultiLoss
-from ..callbacks.csv_log import lines
+from ..callbacks.csv_log import format_csv
 from ..configs import Config, Experiment, load_config
-from ..files.data_digests import refuse_other_data
+from ..files.data_digests import check_same_data
 from ..files.weights_file import read_weights
 from ..metrics.probabilities import distribution_of, numbers
 from ..optimizers import SGD
 from ..training.trainer import Trainer
-from .run_folder import WEIGHTS, config_of
-from .target_scaling import Units
-from .trust import reading_run
+from .run_folder import WEIGHTS, find_config_file
+from .target_scaling import TargetScaling
+from .trust import restrict_to_trusted
 
 OTHER_DATA = "; an override of the data set or --other-data evaluates on what there is now"
 Part = Literal["train", "valid", "test"]
@@ -56,12 +56,12 @@ def evaluate_run(
         there, data that have changed, and weights that do not fit.
     """
     folder, overrides = expand_path(folder), list(overrides)
-    with reading_run(folder):
+    with restrict_to_trusted(folder):
         experiment = rebuild_run("evaluate", folder, overrides, weights)
     data = experiment.dataset
-    name = part_of("evaluate", data, part)
+    name = choose_part("evaluate", data, part)
     if not (overrides or other_data):
-        refuse_other_data("evaluate", folder, name, getattr(data, name), OTHER_DATA)
+        check_same_data("evaluate", folder, name, getattr(data, name), OTHER_DATA)
     trainer = Trainer(experiment.model, experiment.loss, SGD(lr=0.0), quiet=True)
     figures = trainer.evaluate(getattr(data, name), metrics=experiment.settings.get("metrics"))
     return {f"{name}_{figure}": value for figure, value in figures.items()} | {"samples": len(getattr(data, name))}
@@ -73,7 +73,7 @@ def rebuild_run(who: str, folder: Path, overrides: Iterable[str] = (), weights: 
     wrong = [override for override in overrides if not override.startswith("dataset")]
     if wrong:
         raise ValueError(f"{who}: {wrong[0]} is not about the data, expected dataset.NAME.key=value alone")
-    config = load_config(config_of(folder), overrides)
+    config = load_config(find_config_file(folder), overrides)
     fitted = folder / "preprocessing.json"
     experiment = config.build(Preprocessing.load(fitted) if fitted.exists() else None)
     load_weights(experiment.model, folder, weights)
@@ -83,14 +83,14 @@ def rebuild_run(who: str, folder: Path, overrides: Iterable[str] = (), weights: 
 
 def check_classes(who: str, data: Dataset, folder: Path) -> None:
     """ValueError for folders of pictures whose classes are not those of the training, in their order."""
-    known = units_of(folder).class_names if isinstance(data, ImageFolder) else None
+    known = read_target_scaling(folder).class_names if isinstance(data, ImageFolder) else None
     if known is not None and isinstance(data, ImageFolder) and list(data.class_names) != known:
         raise ValueError(
             f"{who}: {data.root} has the classes {', '.join(data.class_names)}, expected {', '.join(known)}"
         )
 
 
-def part_of(who: str, data: Dataset, part: Part | None) -> str:
+def choose_part(who: str, data: Dataset, part: Part | None) -> str:
     """The name of a part that a data set has: by default test, or valid where there is no test part."""
     name = part or ("test" if data.test is not None else "valid")
     if getattr(data, name) is None:
@@ -98,9 +98,9 @@ def part_of(who: str, data: Dataset, part: Part | None) -> str:
     return name
 
 
-def units_of(folder: Path) -> Units:
+def read_target_scaling(folder: Path) -> TargetScaling:
     """The units of the data that a run was trained on."""
-    return Units.noted(read_weights(folder / WEIGHTS)[1])
+    return TargetScaling.from_notes(read_weights(folder / WEIGHTS)[1])
 
 
 def load_weights(model, folder: Path, weights: Path | None = None) -> None:
@@ -131,7 +131,7 @@ class Predictions:
     def csv(self) -> str:
         """The columns as a table."""
         rows = [dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
-        return lines(list(self.columns), rows, header=True)
+        return format_csv(list(self.columns), rows, header=True)
 
 
 def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None) -> Predictions:
@@ -144,29 +144,29 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
     Errors: FileNotFoundError, with what was expected; ValueError for inputs that are empty or do not fit.
     """
     folder = expand_path(folder)
-    with reading_run(folder):
-        config = load_config(config_of(folder))
+    with restrict_to_trusted(folder):
+        config = load_config(find_config_file(folder))
         model, loss = config.build_net()
     load_weights(model, folder, weights)
     fitted = folder / "preprocessing.json"
     preprocessing = Preprocessing.load(fitted) if fitted.exists() else None
-    units = units_of(folder)
+    units = read_target_scaling(folder)
     files: dict[str, list] = {}
     if isinstance(source, Path) and source.is_dir():
         paths = pictures_in(source)
-        x = np.concatenate([image(path.read_bytes(), str(path), units, background_of(config)) for path in paths])
+        x = np.concatenate([read_image(path.read_bytes(), str(path), units, find_background(config)) for path in paths])
         files = {"file": [path.relative_to(source).as_posix() for path in paths]}
     else:
-        name, content = ("the input", source) if isinstance(source, bytes) else (str(source), content_of(source))
+        name, content = ("the input", source) if isinstance(source, bytes) else (str(source), read_content(source))
         if not content:
             raise ValueError(f"{name} is empty, expected {INPUTS}")
         x = read_inputs(content, name, config, preprocessing, units)
-    shape = fitting_shape(model, x)
+    shape = find_fitting_shape(model, x)
     outputs = Trainer(model, loss, SGD(lr=0.0), quiet=True).predict(x.reshape(shape))
-    return Predictions(outputs, files | columns_of(loss, outputs, preprocessing, units))
+    return Predictions(outputs, files | make_columns(loss, outputs, preprocessing, units))
 
 
-def content_of(path: Path) -> bytes:
+def read_content(path: Path) -> bytes:
     """What is in a file of inputs; FileNotFoundError if there is none."""
     try:
         return path.read_bytes()
@@ -174,7 +174,7 @@ def content_of(path: Path) -> bytes:
         raise FileNotFoundError(f"there is no {path}, expected {INPUTS}, or a folder of pictures") from None
 
 
-def read_inputs(content: bytes, name: str, config: Config, preprocessing, units: Units) -> np.ndarray:
+def read_inputs(content: bytes, name: str, config: Config, preprocessing, units: TargetScaling) -> np.ndarray:
     """The inputs (N, ...) that the content of a file spells, as the net sees them."""
     pictured = content.startswith(IMAGES) or Path(name).suffix.lower() in SUFFIXES
     if preprocessing is not None and (pictured or content.startswith((NPY, ZIP))):
@@ -187,10 +187,10 @@ def read_inputs(content: bytes, name: str, config: Config, preprocessing, units:
             raise ValueError(f"{name}: an array of {array.dtype} {array.shape}, expected numbers (N, ...)")
         return units.inputs(array)
     if pictured:
-        return image(content, name, units, background_of(config))
+        return read_image(content, name, units, find_background(config))
     table = config.specs["dataset"].arguments
     if content.startswith(ZIP):
-        with as_file(content) as path:
+        with open_as_file(content) as path:
             try:
                 return units.inputs(read_named(path, table.get("x", "x")))
             except ValueError as error:
@@ -200,11 +200,11 @@ def read_inputs(content: bytes, name: str, config: Config, preprocessing, units:
         options = {key: table[key] for key in ("header", "delimiter") if key in table}
         spelling = Spelling(table.get("decimal", "."), table.get("thousands"))
         return preprocessing.transform(parse_csv(name, text, spelling=spelling, **options))
-    return units.inputs(plain_table(content, name))
+    return units.inputs(read_plain_table(content, name))
 
 
 @contextmanager
-def as_file(content: bytes) -> Iterator[Path]:
+def open_as_file(content: bytes) -> Iterator[Path]:
     """The content under a path; in memory where no temporary file can be made, as on a read-only file system."""
     with contextlib.ExitStack() as opened:
         try:
@@ -220,7 +220,7 @@ def as_file(content: bytes) -> Iterator[Path]:
         yield Path(name)
 
 
-def plain_table(content: bytes, name: str) -> np.ndarray:
+def read_plain_table(content: bytes, name: str) -> np.ndarray:
     """Rows of numbers (N, features); a first row in which no cell is a number names the columns."""
     try:
         text = decode_text(name, content)
@@ -230,12 +230,12 @@ def plain_table(content: bytes, name: str) -> np.ndarray:
     return np.stack([numbers_in(table, column, MISSING_VALUES, None) for column in table.names], axis=1)
 
 
-def background_of(config: Config) -> str:
+def find_background(config: Config) -> str:
     """The colour that the data set of a run puts behind pictures that are transparent."""
     return config.specs["dataset"].arguments.get("background", "white")
 
 
-def image(content: bytes, name: str, units: Units, background: str) -> np.ndarray:
+def read_image(content: bytes, name: str, units: TargetScaling, background: str) -> np.ndarray:
     """One picture (1, C, H, W) as the data set would read it: brightness as its bytes, or 0 to 1 where it has none.
 
     It is grey or coloured as those of the training, and scaled to their size if they were.
@@ -252,7 +252,7 @@ def image(content: bytes, name: str, units: Units, background: str) -> np.ndarra
     return units.inputs(x) if units.of_bytes and units.scale == 1 / 255 else x / 255
 
 
-def fitting_shape(model, x: np.ndarray) -> tuple[int, ...]:
+def find_fitting_shape(model, x: np.ndarray) -> tuple[int, ...]:
     """A shape of the same numbers that the net takes: as it is, flat, or one sample without its axis."""
     shapes = [x.shape, (1, *x.shape), (len(x), int(np.prod(x.shape[1:])))]
     problem: ValueError | None = None
@@ -267,14 +267,17 @@ def fitting_shape(model, x: np.ndarray) -> tuple[int, ...]:
     raise ValueError(f"predict: {problem}") from None
 
 
-def columns_of(loss, outputs: np.ndarray, preprocessing, units: Units) -> dict[str, list]:
+def make_columns(loss, outputs: np.ndarray, preprocessing, units: TargetScaling) -> dict[str, list]:
     """Named columns of what the outputs say: the class and the probabilities, or numbers in the source's units.
 
     Of a MultiLoss whose parts have names, what each part says, its name in front.
     """
     parts = loss.named_parts() if isinstance(loss, MultiLoss) and outputs.ndim == 2 else {}
     if parts:
-        said = {name: columns_of(part.loss, part.outputs_in(outputs), None, Units()) for name, part in parts.items()}
+        said = {
+            name: make_columns(part.loss, part.outputs_in(outputs), None, TargetScaling())
+            for name, part in parts.items()
+        }
         return {f"{name}_{column}": values for name, found in said.items() for column, values in found.items()}
     found = distribution_of(loss, outputs)
     if isinstance(found, Bernoulli):
@@ -282,18 +285,18 @@ def columns_of(loss, outputs: np.ndarray, preprocessing, units: Units) -> dict[s
         classes = np.asarray(found.classes()).reshape(p.shape)
         ends = [""] if p.shape[1] == 1 else range(p.shape[1])
         columns = {f"class{end}": classes[:, k].tolist() for k, end in enumerate(ends)}
-        return columns | {f"p{end}": texts(p[:, k]) for k, end in enumerate(ends)}
+        return columns | {f"p{end}": format_numbers(p[:, k]) for k, end in enumerate(ends)}
     if isinstance(found, Categorical) and outputs.ndim == 2:
         p, target = found.probabilities, getattr(preprocessing, "target", None)
         names = list(target.classes) if isinstance(target, ClassTarget) else units.class_names
         names = list(range(p.shape[1])) if names is None or len(names) != p.shape[1] else names
         columns = {"class": [names[k] for k in found.classes()]}
-        return columns | {f"p_{name}": texts(p[:, k]) for k, name in enumerate(names)}
+        return columns | {f"p_{name}": format_numbers(p[:, k]) for k, name in enumerate(names)}
     y = numbers(loss, outputs).reshape(len(outputs), -1).astype(np.float64)
     y = np.asarray(preprocessing.restore(y)) if preprocessing else y * units.target_std + units.target_mean
-    return {f"y{k}" if y.shape[1] > 1 else "y": texts(y[:, k]) for k in range(y.shape[1])}
+    return {f"y{k}" if y.shape[1] > 1 else "y": format_numbers(y[:, k]) for k in range(y.shape[1])}
 
 
-def texts(values: np.ndarray) -> list[str]:
+def format_numbers(values: np.ndarray) -> list[str]:
     """Numbers in as many digits as float32 has."""
     return [str(value) for value in values.astype(np.float32)]

@@ -8,29 +8,35 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.paths import expand_path
-from ..callbacks.layerwise_step import Step
+from ..callbacks.layerwise_step import LayerwiseStep
 from ..callbacks.nan_guard import FOLDER as FAILURE
-from ..callbacks.nan_guard import replay
+from ..callbacks.nan_guard import replay_step
 from ..configs import Config, load_config, parse_config
 from ..configs.sweeping import overrides_of
-from ..files.atomic_files import inner_folder, locked, write_durably
-from ..files.checkpoints import CheckpointError, newest_checkpoint, numbered, read_checkpoint, remove_after
-from ..files.data_digests import refuse_other_data
+from ..files.atomic_files import find_inner_folder, lock_folder, write_atomically
+from ..files.checkpoints import (
+    CheckpointError,
+    list_checkpoints,
+    read_checkpoint,
+    read_newest_checkpoint,
+    remove_checkpoints_after,
+)
+from ..files.data_digests import check_same_data
 from ..files.weights_file import read_weights
 from ..training.arguments import check_epochs_and_threads
 from ..training.trainer import Trainer
 from .run_folder import (
     WEIGHTS,
-    config_of,
-    finish,
-    notes_of,
-    refuse_what_fails,
-    say_where_code_is,
-    summary_of,
-    trainer_of,
+    check_experiment,
+    find_config_file,
+    finish_training,
+    make_notes,
+    make_trainer,
+    print_cache_folder_warning,
+    read_summary,
 )
 from .signals import StopSignals
-from .trust import reading_run, remember_run
+from .trust import remember_run, restrict_to_trusted
 
 CHANGEABLE = ("trainer.epochs=", "trainer.threads=")  # by overrides of a run that goes on
 CHANGES = "trainer.epochs=N, trainer.threads=N or where its data are now, such as dataset.CsvDataset.path=FILE"
@@ -53,51 +59,51 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
     if wrong:
         raise ValueError(f"resume: {wrong[0]} would make it another training, expected {CHANGES}")
     folder = expand_path(folder)
-    with reading_run(folder, writing=True):
-        return resumed(folder, overrides, quiet, start)
+    with restrict_to_trusted(folder, writing=True):
+        return resume_locked(folder, overrides, quiet, start)
 
 
-def resumed(folder: Path, overrides: Iterable[str], quiet: bool, start: float) -> tuple[dict[str, Any], bool]:
+def resume_locked(folder: Path, overrides: Iterable[str], quiet: bool, start: float) -> tuple[dict[str, Any], bool]:
     """The rest of `resume_run`, where its config may do what this user has trained with."""
-    config = load_config(config_of(folder), overrides)
+    config = load_config(find_config_file(folder), overrides)
     changed = [override.partition("=")[0].strip() for override in overrides if not override.startswith(CHANGEABLE)]
     if wrong := [key for key in changed if key not in config.paths]:
         raise ValueError(f"resume: {wrong[0]} would make it another training, expected {CHANGES}")
-    check_epochs_and_threads(*(setting(config, key) for key in CHANGEABLE))
-    with locked(folder):
-        checkpoint, *_ = (inner_folder(folder, name) for name in ("checkpoint", FAILURE, "tensorboard"))
+    check_epochs_and_threads(*(read_setting(config, key) for key in CHANGEABLE))
+    with lock_folder(folder):
+        checkpoint, *_ = (find_inner_folder(folder, name) for name in ("checkpoint", FAILURE, "tensorboard"))
         number, state = 0, None
         try:
-            if numbered(checkpoint):
-                number, state = newest_checkpoint(checkpoint)
+            if list_checkpoints(checkpoint):
+                number, state = read_newest_checkpoint(checkpoint)
         except CheckpointError as error:
             error.add_note(f"the training starts anew if {checkpoint} is removed")
             raise
         if state is not None:
-            check_same(config, state["notes"], folder)
-        summary = summary_of(folder)
+            check_same_config(config, state["notes"], folder)
+        summary = read_summary(folder)
         if summary is not None and is_over(state, summary, config) and (state is None or has_weights(folder)):
             return summary, True
         experiment = config.build()
-        trainer = trainer_of(config, experiment, folder, quiet)
+        trainer = make_trainer(config, experiment, folder, quiet)
         if state is not None:
             trainer.load_state_dict(state)
             start -= state["seconds"]
-        refuse_what_fails(experiment, trainer)  # before anything is changed
-        refuse_other_data("resume", folder, "test", experiment.dataset.test)  # the other parts are in the checkpoint
-        trainer.notes.update(notes_of(config, folder))
-        say_where_code_is(quiet)
-        with undone_if_refused(folder, trainer), StopSignals() as signals:
+        check_experiment(experiment, trainer)  # before anything is changed
+        check_same_data("resume", folder, "test", experiment.dataset.test)  # the other parts are in the checkpoint
+        trainer.notes.update(make_notes(config, folder))
+        print_cache_folder_warning(quiet)
+        with undo_if_refused(folder, trainer), StopSignals() as signals:
             signals.tell(trainer.ask_to_stop)
             remember_run(folder, config)
-            remove_after(checkpoint, number)
-            write_durably(folder / "config.yaml", config.resolved())
+            remove_checkpoints_after(checkpoint, number)
+            write_atomically(folder / "config.yaml", config.resolved())
             (folder / "summary.json").unlink(missing_ok=True)  # of an end that is none any more
-            return finish(trainer, config, experiment, start), False
+            return finish_training(trainer, config, experiment, start), False
 
 
 @contextmanager
-def undone_if_refused(folder: Path, trainer: Trainer) -> Iterator[None]:
+def undo_if_refused(folder: Path, trainer: Trainer) -> Iterator[None]:
     """Within this context a run is changed; what ends it before its first pause leaves it as it was.
 
     Such as a callback that refuses to begin, or a module of one's own that no longer compiles.
@@ -111,39 +117,39 @@ def undone_if_refused(folder: Path, trainer: Trainer) -> Iterator[None]:
         if trainer.seconds == seconds and not (folder / "summary.json").exists():
             with suppress(OSError):  # such as a full disk, which has ended the training
                 for file, content in before.items():
-                    write_durably(file, content)
+                    write_atomically(file, content)
         raise
 
 
-def recorded_instruction_set(folder: Path) -> dict[str, Any] | None:
+def read_instruction_set(folder: Path) -> dict[str, Any] | None:
     """The instruction set with which a run's newest checkpoint was written; None if there is none that says so."""
     checkpoint = expand_path(folder) / "checkpoint"
-    state = read_checkpoint(checkpoint) if numbered(checkpoint) else None
+    state = read_checkpoint(checkpoint) if list_checkpoints(checkpoint) else None
     return None if state is None else state["written_by"].get("instruction_set")
 
 
-def replay_run(folder: Path) -> tuple[Step, str | None]:
+def replay_run(folder: Path) -> tuple[LayerwiseStep, str | None]:
     """Repeat the step that a run's NanGuard has saved; returns it, and what was wrong then.
 
     Errors: FileNotFoundError for a folder without a run, or where nothing is saved.
     """
     folder = expand_path(folder)
-    with reading_run(folder):
-        config = load_config(config_of(folder))
+    with restrict_to_trusted(folder):
+        config = load_config(find_config_file(folder))
     saved = folder / FAILURE
-    if not numbered(saved):
+    if not list_checkpoints(saved):
         raise FileNotFoundError(f"there is no failed step in {saved}: the callback NanGuard saves it")
     state = read_checkpoint(saved)
-    return replay(trainer_of(config, config.build(), folder, quiet=True), state), state["trouble"]
+    return replay_step(make_trainer(config, config.build(), folder, quiet=True), state), state["trouble"]
 
 
-def check_same(config: Config, notes: dict[str, str], folder: Path) -> None:
+def check_same_config(config: Config, notes: dict[str, str], folder: Path) -> None:
     """ValueError if a run's config is another than that of its checkpoint, in more than what may change."""
-    if notes_of(config, folder)["modules"] != notes["modules"]:
+    if make_notes(config, folder)["modules"] != notes["modules"]:
         warnings.warn(
             f"the modules in {folder} have been edited since its last checkpoint; the results may differ", stacklevel=2
         )
-    same = [f"{key.removesuffix('=')}={written_setting(config, key)}" for key in CHANGEABLE]
+    same = [f"{key.removesuffix('=')}={format_setting(config, key)}" for key in CHANGEABLE]
     same += overrides_of({key: path for key, path in config.paths.items() if key.startswith("dataset.")})
     before = parse_config(notes["config"], same, source="the checkpoint's config", folder=folder)
     if before.resolved() != config.resolved():
@@ -152,15 +158,15 @@ def check_same(config: Config, notes: dict[str, str], folder: Path) -> None:
         )
 
 
-def setting(config: Config, key: str) -> Any:
+def read_setting(config: Config, key: str) -> Any:
     """The value of a setting of the trainer."""
     name = key.removeprefix("trainer.").removesuffix("=")
     return config.settings.get(name, config.accepted_settings.named[name].default)
 
 
-def written_setting(config: Config, key: str) -> str:
+def format_setting(config: Config, key: str) -> str:
     """A setting of the trainer, as an override would say it."""
-    value = setting(config, key)
+    value = read_setting(config, key)
     return "null" if value is None else str(value)
 
 
@@ -175,7 +181,7 @@ def has_weights(folder: Path) -> bool:
 
 def is_over(state: dict[str, Any] | None, summary: dict[str, Any], config: Config) -> bool:
     """Whether nothing is left to be trained; `state` is None where the checkpoints have been removed."""
-    wanted = setting(config, "trainer.epochs=")
+    wanted = read_setting(config, "trainer.epochs=")
     if state is None:
         return summary.get("stopped") is None and summary.get("epochs", 0) >= wanted
     return state["fit"]["stopped"] is not None or state["epoch"] >= wanted

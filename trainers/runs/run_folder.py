@@ -20,21 +20,21 @@ from ...modules.engine.stateful import jit_disabled
 from ..callbacks import Checkpoint, EarlyStopping, NanGuard
 from ..callbacks.csv_log import CsvLog
 from ..configs import Config, Experiment
-from ..configs.memory_limit import told
+from ..configs.memory_limit import describe_error
 from ..configs.permissions import is_inside
-from ..files.atomic_files import LOCK, locked, read_json, write_durably, write_json
+from ..files.atomic_files import LOCK, lock_folder, read_json, write_atomically, write_json
 from ..files.data_digests import write_data_digests
-from ..files.versions import instruction_set, versions
-from ..files.weights_file import weights_file
+from ..files.versions import collect_versions, describe_instruction_set
+from ..files.weights_file import encode_weights
 from ..optimizers.full_batch import FullBatch
 from ..training.minibatches import TrainingError
 from ..training.trainer import Trainer
-from ..training.trainer_state import sources_digest
-from .other_randomness import warn_of_other_randomness
+from ..training.trainer_state import compute_sources_digest
 from .signals import StopSignals
-from .target_scaling import Units
-from .trust import code_in, remember_run
+from .target_scaling import TargetScaling
+from .trust import list_code, remember_run
 from .unchecked import format_unchecked_warning
+from .unseeded_randomness import warn_of_unseeded_randomness
 
 WEIGHTS = "model.safetensors"
 
@@ -51,39 +51,39 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
     experiment = config.build()
     if not quiet and (notice := format_unchecked_warning(config, experiment.model, experiment.loss)):
         print(notice, file=sys.stderr)
-    warn_of_other_randomness(config, experiment.model, experiment.loss)
-    refuse_what_fails(experiment)  # before a folder is made
-    say_where_code_is(quiet)
-    folder = new_folder(run, config)
-    with locked(folder), StopSignals() as signals:
+    warn_of_unseeded_randomness(config, experiment.model, experiment.loss)
+    check_experiment(experiment)  # before a folder is made
+    print_cache_folder_warning(quiet)
+    folder = make_run_folder(run, config)
+    with lock_folder(folder), StopSignals() as signals:
         refuse_files_in(folder)
         try:
-            fill(folder, config, experiment)
+            write_run_folder(folder, config, experiment)
         except BaseException:  # such as a full disk: the folder is empty again
             for path in folder.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             raise
-        trainer = trainer_of(config, experiment, folder, quiet)
+        trainer = make_trainer(config, experiment, folder, quiet)
         signals.tell(trainer.ask_to_stop)
-        return finish(trainer, config, experiment, start)
+        return finish_training(trainer, config, experiment, start)
 
 
-def say_where_code_is(quiet: bool) -> None:
+def print_cache_folder_warning(quiet: bool) -> None:
     """One line if the folder of compiled code cannot be used, before anything is compiled or written."""
     if not quiet and not jit_disabled() and (notice := folder_notice()):
         print(f"bprop: {notice}", file=sys.stderr)
 
 
-def fill(folder: Path, config: Config, experiment: Experiment) -> None:
+def write_run_folder(folder: Path, config: Config, experiment: Experiment) -> None:
     """Write what a run begins with."""
     for source, place in config.catalog.sources.items():  # so that the folder's config finds the modules that it names
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        write_durably(folder / place, source.read_bytes())
+        write_atomically(folder / place, source.read_bytes())
     if hasattr(experiment.dataset, "preprocessing"):  # of a table, which new rows need, too
         experiment.dataset.preprocessing.save(folder / "preprocessing.json")
     write_data_digests(folder, experiment.dataset)
     remember_run(folder, config)
-    write_durably(folder / "config.yaml", config.resolved())  # last: a folder that has it can be resumed
+    write_atomically(folder / "config.yaml", config.resolved())  # last: a folder that has it can be resumed
 
 
 def refuse_sweep(config: Config) -> None:
@@ -93,7 +93,7 @@ def refuse_sweep(config: Config) -> None:
         raise ValueError(f"{path} has a sweep: 'bprop sweep {path}' trains its runs, and sweep=null leaves it out")
 
 
-def refuse_what_fails(experiment: Experiment, trainer: Trainer | None = None) -> None:
+def check_experiment(experiment: Experiment, trainer: Trainer | None = None) -> None:
     """Read the data, and refuse what a training would refuse before its first step.
 
     Args: trainer: one that goes on with a training, which may refuse more; by default a new one.
@@ -105,7 +105,7 @@ def refuse_what_fails(experiment: Experiment, trainer: Trainer | None = None) ->
     experiment.dataset.test  # noqa: B018  # which is read after the training only, and may be missing
 
 
-def config_of(folder: Path) -> Path:
+def find_config_file(folder: Path) -> Path:
     """The config of a run; FileNotFoundError if the folder has none."""
     path = folder / "config.yaml"
     if (folder / "sweep.yaml").is_file():
@@ -119,12 +119,12 @@ def config_of(folder: Path) -> Path:
     return path
 
 
-def notes_of(config: Config, folder: Path) -> dict[str, str]:
+def make_notes(config: Config, folder: Path) -> dict[str, str]:
     """What a checkpoint says of the config: its text, and a digest of the modules of one's own in the run folder."""
-    return {"config": config.resolved(), "modules": sources_digest(code_in(folder) or [])}
+    return {"config": config.resolved(), "modules": compute_sources_digest(list_code(folder) or [])}
 
 
-def summary_of(folder: Path) -> dict[str, Any] | None:
+def read_summary(folder: Path) -> dict[str, Any] | None:
     """The summary of a run that has come to its end."""
     try:
         found = read_json(folder / "summary.json")
@@ -133,7 +133,7 @@ def summary_of(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def trainer_of(config: Config, experiment: Experiment, folder: Path, quiet: bool) -> Trainer:
+def make_trainer(config: Config, experiment: Experiment, folder: Path, quiet: bool) -> Trainer:
     """The trainer of a run, with the callbacks that keep its files."""
     saves = any(isinstance(callback, Checkpoint) and callback.folder is None for callback in experiment.callbacks)
     log = CsvLog(folder / "metrics.csv")  # after the config's callbacks, so that it sees their figures
@@ -148,23 +148,23 @@ def trainer_of(config: Config, experiment: Experiment, folder: Path, quiet: bool
         quiet=quiet,
         folder=folder,
     )
-    trainer.notes.update(notes_of(config, folder))
+    trainer.notes.update(make_notes(config, folder))
     return trainer
 
 
-def finish(trainer: Trainer, config: Config, experiment: Experiment, start: float) -> dict[str, Any]:
+def finish_training(trainer: Trainer, config: Config, experiment: Experiment, start: float) -> dict[str, Any]:
     """Train to the end, and write weights and summary, whatever way it ends; TrainingError where that is impossible."""
     try:
-        return trained(trainer, config, experiment, start)
+        return train_and_write(trainer, config, experiment, start)
     except BrokenPipeError:
         raise
     except (OSError, MemoryError) as error:  # such as a full disk
-        failure = TrainingError(f"the training cannot go on: {told(error)}")
+        failure = TrainingError(f"the training cannot go on: {describe_error(error)}")
         failure.add_note(f"'bprop resume {trainer.folder}' goes on from the last checkpoint")
         raise failure from error
 
 
-def trained(trainer: Trainer, config: Config, experiment: Experiment, start: float) -> dict[str, Any]:
+def train_and_write(trainer: Trainer, config: Config, experiment: Experiment, start: float) -> dict[str, Any]:
     """The summary of the training, after the rest of the folder is written."""
     folder, data = trainer.folder, experiment.dataset
     assert folder is not None
@@ -175,15 +175,15 @@ def trained(trainer: Trainer, config: Config, experiment: Experiment, start: flo
         trouble = error
         trainer.stop(str(error) or "interrupted")
     with trainer.optimizer.evaluated_weights(trainer.model):
-        units = Units.of(data, data.train).notes()
-        write_durably(folder / WEIGHTS, weights_file(trainer.model.state_dict(), units))
-    summary = final_figures(trainer, data, experiment.settings, tested=trouble is None)
+        units = TargetScaling.from_dataset(data, data.train).notes()
+        write_atomically(folder / WEIGHTS, encode_weights(trainer.model.state_dict(), units))
+    summary = compute_final_metrics(trainer, data, experiment.settings, tested=trouble is None)
     summary |= {"seconds": time.perf_counter() - start, "run": str(folder)}
-    summary |= {"seed": config.seed, "dtype": config.dtype, "versions": versions()}
-    summary |= {"instruction_set": instruction_set()}
+    summary |= {"seed": config.seed, "dtype": config.dtype, "versions": collect_versions()}
+    summary |= {"instruction_set": describe_instruction_set()}
     if trainer.goes_on:
         summary["to_be_resumed"] = True
-    write_json(folder / "summary.json", finite(summary))
+    write_json(folder / "summary.json", replace_not_finite(summary))
     if trouble is not None:
         guarded = any(isinstance(callback, NanGuard) for callback in trainer.callbacks)
         if isinstance(trouble, TrainingError) and not guarded and not isinstance(trainer.optimizer, FullBatch):
@@ -197,7 +197,7 @@ def trained(trainer: Trainer, config: Config, experiment: Experiment, start: flo
     return summary
 
 
-def new_folder(run: Path | None, config: Config) -> Path:
+def make_run_folder(run: Path | None, config: Config) -> Path:
     """Make the run folder; one that holds something already is refused."""
     if run is not None:
         run = expand_path(run)
@@ -222,13 +222,13 @@ def refuse_files_in(folder: Path) -> None:
         raise FileExistsError(f"the run folder {folder} is not empty; give another with --run")
 
 
-def final_figures(trainer: Trainer, dataset, settings: dict[str, Any], tested: bool) -> dict[str, Any]:
+def compute_final_metrics(trainer: Trainer, dataset, settings: dict[str, Any], tested: bool) -> dict[str, Any]:
     """Figures of the model with the weights that it has now, and of the training."""
     summary: dict[str, Any] = {}
     if tested and dataset.test is not None:
         figures = trainer.evaluate(dataset.test, metrics=settings.get("metrics"))
         summary |= {f"test_{name}": value for name, value in figures.items()}
-    summary |= metrics_of_weights(trainer, dataset.valid, settings)
+    summary |= find_metrics_of_weights(trainer, dataset.valid, settings)
     summary |= {"epochs": len(trainer.history)}
     if any(isinstance(callback, EarlyStopping) and callback.restore_best for callback in trainer.callbacks):
         summary |= {"best_epoch": trainer.weights_epoch} if trainer.weights_epoch else {}
@@ -238,7 +238,7 @@ def final_figures(trainer: Trainer, dataset, settings: dict[str, Any], tested: b
     return summary
 
 
-def metrics_of_weights(trainer: Trainer, valid, settings: dict[str, Any]) -> dict[str, Any]:
+def find_metrics_of_weights(trainer: Trainer, valid, settings: dict[str, Any]) -> dict[str, Any]:
     """Those of the epoch at whose end the model had its weights; of weights within an epoch, on the validation part."""
     rows = [row for row in trainer.history if row["epoch"] == trainer.weights_epoch]
     if rows:
@@ -247,12 +247,12 @@ def metrics_of_weights(trainer: Trainer, valid, settings: dict[str, Any]) -> dic
     return {f"valid_{name}": value for name, value in found.items()}
 
 
-def finite(value: Any) -> Any:
+def replace_not_finite(value: Any) -> Any:
     """`value` with NaN and infinity as words, which JSON lacks."""
     if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
+        return {key: replace_not_finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [finite(item) for item in value]
+        return [replace_not_finite(item) for item in value]
     if isinstance(value, float) and not np.isfinite(value):
         return str(value)
     return value

@@ -20,25 +20,25 @@ from typing import Any
 from ...datasets.paths import expand_path
 from ...modules.compiler.cpu import available
 from ...modules.core.text_table import format_table
-from ..callbacks.csv_log import lines
+from ..callbacks.csv_log import format_csv
 from ..configs import Config, ConfigError, load_config
 from ..configs.sweeping import overrides_of
 from ..configs.writing import written
-from ..files.atomic_files import ASIDE, LOCK, NO_LINKS, append, in_use, locked, write_durably
+from ..files.atomic_files import ASIDE, LOCK, NO_LINKS, append_text, is_in_use, lock_folder, write_atomically
 from ..metrics import larger_is_better
-from .compare import cell
-from .parent_watch import PARENT
-from .run_folder import new_folder, refuse_files_in, say_where_code_is, summary_of
+from .compare import format_value
+from .parent_watchdog import PARENT
+from .run_folder import make_run_folder, print_cache_folder_warning, read_summary, refuse_files_in
 from .signals import StopSignals
 
-RESULTS, WHAT = "results.csv", "sweep.yaml"
+RESULTS, DESCRIPTION = "results.csv", "sweep.yaml"
 DONE, FAILED, STOPPED, WAITING = "done", "failed", "stopped", "waiting"
 LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PATIENCE = 0.05  # seconds between two looks at the processes
 
 
 @dataclass
-class Run:
+class SweepRun:
     """One run of a sweep: the values of its keys, where it is, and what has become of it."""
 
     values: dict[str, Any]
@@ -55,14 +55,16 @@ class Run:
 
     def row(self) -> dict[str, Any]:
         """The line of it in the table."""
-        texts = {key: cell(value) if isinstance(value, list | dict) else value for key, value in self.values.items()}
+        texts = {
+            key: format_value(value) if isinstance(value, list | dict) else value for key, value in self.values.items()
+        }
         return {"run": self.folder.name, "status": self.status, **texts, **self.figures}
 
     def __str__(self) -> str:
-        return " ".join([self.folder.name, *(f"{key}={cell(value)}" for key, value in self.values.items())])
+        return " ".join([self.folder.name, *(f"{key}={format_value(value)}" for key, value in self.values.items())])
 
 
-def runs_of(source: str | Path, overrides: Sequence[str] = ()) -> tuple[Config, list[Run]]:
+def load_sweep(source: str | Path, overrides: Sequence[str] = ()) -> tuple[Config, list[SweepRun]]:
     """A config and the runs of its sweep, each checked and built once, so that none fails for what can be known before.
 
     Errors: ConfigError with what is wrong with any of them; ValueError for a config without a sweep.
@@ -82,14 +84,14 @@ def runs_of(source: str | Path, overrides: Sequence[str] = ()) -> tuple[Config, 
         except ConfigError as error:
             problems += [problem for problem in error.errors if problem not in problems]
         else:
-            runs.append(Run(values, own, one.resolved(), Path(f"{number:03}")))
+            runs.append(SweepRun(values, own, one.resolved(), Path(f"{number:03}")))
     if problems:
         raise ConfigError(problems)
     return config, runs
 
 
 def train_sweep(
-    config: Config, runs: list[Run], folder: Path | None = None, jobs: int | None = None, *, quiet: bool = False
+    config: Config, runs: list[SweepRun], folder: Path | None = None, jobs: int | None = None, *, quiet: bool = False
 ) -> Path:
     """Train the runs that are not done yet; returns the folder, and leaves what became of them in `runs`.
 
@@ -105,25 +107,27 @@ def train_sweep(
     if jobs < 1:
         raise ValueError(f"sweep: jobs is {jobs}, expected at least 1")
     folder = None if folder is None else expand_path(folder)
-    say_where_code_is(quiet)
+    print_cache_folder_warning(quiet)
     what = config.resolved() + written({"sweep": [run.values for run in runs]})
-    if folder is None or not (folder / WHAT).is_file():
+    if folder is None or not (folder / DESCRIPTION).is_file():
         if folder is not None:  # of a sweep that was killed as it began
-            (folder / (WHAT + ASIDE)).unlink(missing_ok=True)
-        folder = new_folder(folder, config)
-    elif (folder / WHAT).read_bytes() != what.encode():
-        raise FileExistsError(f"{folder} is the folder of another sweep, see {folder / WHAT}; give another with --run")
-    with locked(folder):
-        if not (folder / WHAT).is_file():
+            (folder / (DESCRIPTION + ASIDE)).unlink(missing_ok=True)
+        folder = make_run_folder(folder, config)
+    elif (folder / DESCRIPTION).read_bytes() != what.encode():
+        raise FileExistsError(
+            f"{folder} is the folder of another sweep, see {folder / DESCRIPTION}; give another with --run"
+        )
+    with lock_folder(folder):
+        if not (folder / DESCRIPTION).is_file():
             refuse_files_in(folder)
-            write_durably(folder / WHAT, what)
+            write_atomically(folder / DESCRIPTION, what)
         for run in runs:
             run.folder = folder / run.folder.name
-        remember(folder, runs)
-        sharing = Sharing(threads or max(1, available() // jobs), jobs)
+        restore_results(folder, runs)
+        sharing = CoreShares(threads or max(1, available() // jobs), jobs)
         try:
             with StopSignals() as signals:
-                train_waiting(config.path, runs, sharing, quiet, signals)
+                run_processes(config.path, runs, sharing, quiet, signals)
         except KeyboardInterrupt as error:
             error.add_note(f"the same command with --run {folder} goes on")
             raise
@@ -133,7 +137,7 @@ def train_sweep(
 
 
 @dataclass
-class Sharing:
+class CoreShares:
     """Which cores each of the jobs has, in turns where there are too few."""
 
     threads: int
@@ -157,16 +161,16 @@ class Sharing:
         return process
 
 
-def command_of(path: Path, run: Run) -> list[str]:
+def make_command(path: Path, run: SweepRun) -> list[str]:
     """The command that trains a run, or goes on with it."""
     bprop = [sys.executable, "-P", "-m", "bprop.trainers.cli"]
     if (run.folder / "config.yaml").is_file():
         return [*bprop, "resume", str(run.folder), "--quiet"]
-    remove_beginning(run)
+    remove_unfinished(run)
     return [*bprop, "train", str(path), *run.overrides, "--run", str(run.folder), "--quiet"]
 
 
-def remove_beginning(run: Run) -> None:
+def remove_unfinished(run: SweepRun) -> None:
     """Remove the folder of a run that was stopped before it had begun; other files stay, and are in its way."""
     if not run.folder.is_dir() or run.folder.is_symlink():
         return
@@ -178,66 +182,66 @@ def remove_beginning(run: Run) -> None:
             os.rmdir(folder)
 
 
-def train_waiting(path: Path, runs: list[Run], sharing: Sharing, quiet: bool, signals: StopSignals) -> None:
+def run_processes(path: Path, runs: list[SweepRun], sharing: CoreShares, quiet: bool, signals: StopSignals) -> None:
     """Train the runs that are not done, so many at a time; on Ctrl-C or a signal end their processes and wait for them.
 
     A run that a process of a killed sweep still has waits until that is over.
     """
     waiting = [run for run in runs if run.status != DONE]
-    active: dict[int, tuple[subprocess.Popen, Run]] = {}
+    active: dict[int, tuple[subprocess.Popen, SweepRun]] = {}
     try:
         while (waiting or active) and signals.reason is None:
             for job in range(sharing.jobs):
-                run = None if job in active else next((run for run in waiting if not in_use(run.folder)), None)
+                run = None if job in active else next((run for run in waiting if not is_in_use(run.folder)), None)
                 if run is not None:
                     waiting.remove(run)
-                    active[job] = sharing.start(job, command_of(path, run), run.log), run
+                    active[job] = sharing.start(job, make_command(path, run), run.log), run
             time.sleep(PATIENCE)
             for job, (process, run) in list(active.items()):
                 if process.poll() is not None:
                     del active[job]
-                    finish(run, process.returncode)
+                    finish_run(run, process.returncode)
                     write_results(run.folder.parent, runs)
                     over = sum(run.status in (DONE, FAILED) for run in runs)
                     if not quiet or run.status == FAILED:
-                        print(f"{over}/{len(runs)}  {told(run)}", file=sys.stderr)
+                        print(f"{over}/{len(runs)}  {format_result(run)}", file=sys.stderr)
     finally:
-        end(active, signal.SIGINT if signals.reason is None else signal.SIGTERM)
+        end_processes(active, signal.SIGINT if signals.reason is None else signal.SIGTERM)
 
 
-def end(active: dict[int, tuple[subprocess.Popen, Run]], number: int) -> None:
+def end_processes(active: dict[int, tuple[subprocess.Popen, SweepRun]], number: int) -> None:
     """Interrupt processes, so that they leave complete folders; a second Ctrl-C does not wait for that."""
     for process, _ in active.values():
         process.send_signal(number) if os.name == "posix" else process.terminate()
     try:
         for process, run in active.values():
-            finish(run, process.wait())
+            finish_run(run, process.wait())
     finally:
         for process, _ in active.values():
             process.kill()
 
 
-def finish(run: Run, returncode: int) -> None:
+def finish_run(run: SweepRun, returncode: int) -> None:
     """What has become of a run."""
     run.status = {0: DONE, 75: STOPPED, 130: STOPPED, -signal.SIGTERM: STOPPED}.get(returncode, FAILED)
     if run.status == DONE and (run.folder / "config.yaml").read_bytes() != run.config.encode():
         run.status = FAILED
-        append(run.log, "bprop: error: the config or a file that it includes has been edited during the sweep\n")
-    numbers = (summary_of(run.folder) or {}).items()
+        append_text(run.log, "bprop: error: the config or a file that it includes has been edited during the sweep\n")
+    numbers = (read_summary(run.folder) or {}).items()
     run.figures = {name: value for name, value in numbers if type(value) in (int, float) and name not in run.values}
 
 
-def told(run: Run) -> str:
+def format_result(run: SweepRun) -> str:
     """A line about a run that is over."""
     if run.status == DONE:
-        name = default_figure([run])
-        return f"{run}: {f'{name} {cell(run.figures[name])}' if name else DONE}"
+        name = find_default_metric([run])
+        return f"{run}: {f'{name} {format_value(run.figures[name])}' if name else DONE}"
     said = [line for line in run.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     errors = [line.removeprefix("bprop: error: ") for line in said if line.startswith("bprop: error: ")]
     return f"{run}: {run.status}: {(errors or said or ['without a word'])[-1]} ({run.log})"
 
 
-def remember(folder: Path, runs: Iterable[Run]) -> None:
+def restore_results(folder: Path, runs: Iterable[SweepRun]) -> None:
     """Take over from the table which runs are done."""
     try:
         text = (folder / RESULTS).read_text(encoding="utf-8", errors="replace")
@@ -245,23 +249,25 @@ def remember(folder: Path, runs: Iterable[Run]) -> None:
         return
     done = {row.get("run") for row in csv.DictReader(text.splitlines()) if row.get("status") == DONE}
     for run in runs:
-        if run.folder.name in done and summary_of(run.folder) is not None:
-            finish(run, 0)
+        if run.folder.name in done and read_summary(run.folder) is not None:
+            finish_run(run, 0)
 
 
-def write_results(folder: Path, runs: list[Run]) -> None:
+def write_results(folder: Path, runs: list[SweepRun]) -> None:
     """The table of all runs and figures, in the order of the runs."""
     rows = [run.row() for run in runs]
-    write_durably(folder / RESULTS, lines(list(dict.fromkeys(name for row in rows for name in row)), rows, header=True))
+    write_atomically(
+        folder / RESULTS, format_csv(list(dict.fromkeys(name for row in rows for name in row)), rows, header=True)
+    )
 
 
-def default_figure(runs: Iterable[Run]) -> str | None:
+def find_default_metric(runs: Iterable[SweepRun]) -> str | None:
     """The figure by which runs are judged, if nothing is said."""
     known = {name for run in runs for name in run.figures}
     return next((name for name in ("valid_loss", "train_loss") if name in known), None)
 
 
-def ranked(runs: Sequence[Run], figure: str | None = None) -> list[Run]:
+def rank_runs(runs: Sequence[SweepRun], figure: str | None = None) -> list[SweepRun]:
     """The runs from the best to the worst by a figure; those that have none come last.
 
     Errors: ValueError for a figure that no run has, though some are done.
@@ -269,20 +275,20 @@ def ranked(runs: Sequence[Run], figure: str | None = None) -> list[Run]:
     known = list(dict.fromkeys(name for run in runs for name in run.figures))
     if figure is not None and known and figure not in known:
         raise ValueError(f"sweep: there is no figure {figure!r}, expected one of {', '.join(known)}")
-    name = figure or default_figure(runs) or ""
+    name = figure or find_default_metric(runs) or ""
     sign = -1 if larger_is_better(name.removeprefix("test_")) else 1
 
-    def place(run: Run) -> tuple[bool, float]:
+    def place(run: SweepRun) -> tuple[bool, float]:
         value = run.figures.get(name)
         return (run.status != DONE or value is None or value != value, sign * (value or 0))
 
     return sorted(runs, key=place)
 
 
-def results_table(runs: Sequence[Run]) -> str:
+def format_results(runs: Sequence[SweepRun]) -> str:
     """The runs as a table for the terminal: keys and the figures of losses and metrics."""
     shown = [name for run in runs for name in run.figures if name.startswith(("train_", "valid_", "test_"))]
     names = ["run", "status", *runs[0].values, *dict.fromkeys(shown)]
     return "\n".join(
-        format_table([tuple(names), *(tuple(cell(run.row().get(name)) for name in names) for run in runs)])
+        format_table([tuple(names), *(tuple(format_value(run.row().get(name)) for name in names) for run in runs)])
     )

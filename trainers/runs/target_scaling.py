@@ -9,7 +9,7 @@ from ...datasets import ArrayDataset, ImageFolder
 
 
 @dataclass(frozen=True)
-class Units:
+class TargetScaling:
     """From numbers as the data set's source has them to those that the net sees, and back for its targets.
 
     x = ((x - mean) / std) scale + shift,   target = y target_std + target_mean
@@ -29,7 +29,7 @@ class Units:
     class_names: list | None = None
 
     @classmethod
-    def of(cls, dataset: Any, train: ArrayDataset) -> "Units":
+    def from_dataset(cls, dataset: Any, train: ArrayDataset) -> "TargetScaling":
         """Those of a data set; what a table becomes is said by its preprocessing."""
         found = {name: np.asarray(getattr(dataset, f"feature_{name}", None)) for name in ("mean", "std")}
         inputs = {name: value.tolist() for name, value in found.items() if value.dtype != object}
@@ -47,7 +47,7 @@ class Units:
         )
 
     @classmethod
-    def noted(cls, notes: dict[str, Any]) -> "Units":
+    def from_notes(cls, notes: dict[str, Any]) -> "TargetScaling":
         """Those in the notes of a file of weights."""
         return cls(**notes.get("units", {}))
 

@@ -48,7 +48,7 @@ class OnlyTrusted(Rule):
 
 
 @contextmanager
-def reading_run(run: Path, *, writing: bool = False) -> Iterator[None]:
+def restrict_to_trusted(run: Path, *, writing: bool = False) -> Iterator[None]:
     """Within this context the config of a run folder does only what this user has trained with.
 
     Another rule that is in force, such as that of `no_imports` and `allow_imports`, stays in force.
@@ -64,8 +64,10 @@ def remember_run(run: Path, config: Config) -> None:
     """Note that this user trains with the code that is in a run folder now."""
     deeds: list[tuple[Deed, str]] = [("import", name) for name in config.imported]
     deeds += [("write", folder) for folder in config.written_folders if not is_inside(Path(folder), run)]
-    digests = [digest for deed, what in deeds if (digest := digest_of(run, deed, what))] + [digest_of_place(run)]
-    for folder in state_folders():
+    digests = [digest for deed, what in deeds if (digest := compute_code_digest(run, deed, what))] + [
+        compute_folder_digest(run)
+    ]
+    for folder in list_state_folders():
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if is_private(folder):
@@ -78,22 +80,22 @@ def remember_run(run: Path, config: Config) -> None:
 
 def is_trusted(run: Path, deed: Deed, what: str) -> bool:
     """Whether this user has trained with what a run folder's config wants to do, or has trained in this very folder."""
-    digests = [digest_of(run, deed, what), *([digest_of_place(run)] if deed == "import" else [])]
-    folders = [folder for folder in state_folders() if is_private(folder)]
+    digests = [compute_code_digest(run, deed, what), *([compute_folder_digest(run)] if deed == "import" else [])]
+    folders = [folder for folder in list_state_folders() if is_private(folder)]
     return any((folder / digest).is_file() for folder in folders for digest in digests if digest)
 
 
-def digest_of_place(run: Path) -> str:
+def compute_folder_digest(run: Path) -> str:
     """Digest of a folder as the system knows it: whoever trained in it may edit its modules; a copy is another."""
     status = run.stat()
     return hashlib.sha256(f"{run.resolve()} {status.st_dev} {status.st_ino}".encode(errors="replace")).hexdigest()
 
 
-def digest_of(run: Path, deed: Deed, what: str) -> str | None:
+def compute_code_digest(run: Path, deed: Deed, what: str) -> str | None:
     """Digest of a deed, and of all code in the run folder if it is an import; None where a link leads out of it."""
     found = hashlib.sha256(f"{deed} {what if deed == 'import' else Path(what).resolve()}".encode(errors="replace"))
     if deed == "import":
-        files = code_in(run)
+        files = list_code(run)
         if files is None:
             return None
         for file in files:
@@ -102,7 +104,7 @@ def digest_of(run: Path, deed: Deed, what: str) -> str | None:
     return found.hexdigest()
 
 
-def code_in(run: Path) -> list[Path] | None:
+def list_code(run: Path) -> list[Path] | None:
     """The files in a run folder that could be imported, in order; None where a link leads out of it."""
     suffixes = tuple(importlib.machinery.all_suffixes())
     files: list[Path] = []
@@ -114,7 +116,7 @@ def code_in(run: Path) -> list[Path] | None:
     return sorted(files)
 
 
-def state_folders() -> Iterator[Path]:
+def list_state_folders() -> Iterator[Path]:
     """Where digests may be: what the user's state folder cannot hold, that of compiled code can."""
     with suppress(ValueError):  # there is no home
         state = expand_path(os.environ.get("XDG_STATE_HOME") or "~/.local/state")

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...modules.core.module import Module
 from ...modules.engine.stateful import Stateful, stored_names
-from ..files.suggest import did_you_mean
+from ..files.suggest import format_suggestion
 from .schedule import Schedule
 
 BATCH_SIZE = "batch_size"
@@ -72,7 +72,7 @@ def meant(path: str, known: Iterable[str]) -> str:
     for each in known:
         by_word.setdefault(each.rpartition(".")[2], []).append(each)
     words = get_close_matches(path.rpartition(".")[2], by_word, n=1)
-    return did_you_mean(path, by_word[words[0]], least=0.0) if words else ""
+    return format_suggestion(path, by_word[words[0]], least=0.0) if words else ""
 
 
 def numbers(roots: dict[str, Stateful]) -> Iterator[tuple[str, tuple[Stateful, str]]]:

@@ -3,8 +3,8 @@
 import sys
 
 from bprop.trainers.cli import main
-from bprop.trainers.runs.parent_watch import follow_parent
+from bprop.trainers.runs.parent_watchdog import start_parent_watchdog
 
 if __name__ == "__main__":
-    follow_parent()
+    start_parent_watchdog()
     sys.exit(main())

@@ -20,14 +20,14 @@ from .parts import TrainingParts
 Data = Dataset | ArrayDataset | tuple
 
 
-def training_parts(train: Data, valid: Data | None, loss: Loss) -> tuple[ArrayDataset, ArrayDataset | None]:
+def find_training_parts(train: Data, valid: Data | None, loss: Loss) -> tuple[ArrayDataset, ArrayDataset | None]:
     """The training and the validation part of what a caller may give."""
     if valid is None and isinstance(train, Dataset):
         valid = train.valid
-    return one_part(train, "train", loss), None if valid is None else one_part(valid, "valid", loss)
+    return select_part(train, "train", loss), None if valid is None else select_part(valid, "valid", loss)
 
 
-def one_part(data: Data, part: str, loss: Loss | None = None) -> ArrayDataset:
+def select_part(data: Data, part: str, loss: Loss | None = None) -> ArrayDataset:
     """`data` as one ArrayDataset: the named part of a Dataset; arrays may have the label that the loss ignores."""
     if isinstance(data, ArrayDataset):
         return data
@@ -55,16 +55,16 @@ def check_arguments(
     threads,
 ) -> tuple[ArrayDataset, ArrayDataset | None, dict[str, Metric]]:
     """The parts of the data and the metrics of a fit; ValueError for arguments that do not fit."""
-    train, valid = training_parts(train, valid, trainer.loss)
+    train, valid = find_training_parts(train, valid, trainer.loss)
     check_fit(train, epochs, batch_size, threads)
-    chosen = metrics_for(trainer, train, metrics)
-    train = as_labels(trainer, train)
+    chosen = choose_metrics(trainer, train, metrics)
+    train = convert_to_labels(trainer, train)
     check_balance(train, shuffle, balance)
     trainer.augmentation.check(train.input_shape)
     check_minibatches(trainer, train, epochs, batch_size, drop_last)
     if valid is not None:
         check_data(trainer, valid, chosen)
-        valid = as_labels(trainer, valid)
+        valid = convert_to_labels(trainer, valid)
     check_monitors(trainer, valid is not None, chosen)
     return train, valid, chosen
 
@@ -72,15 +72,15 @@ def check_arguments(
 def check_fit(train: ArrayDataset, epochs, batch_size, threads) -> None:
     """ValueError for numbers out of range."""
     check_epochs_and_threads(epochs, threads)
-    if not whole(batch_size) or not 1 <= batch_size <= len(train):
+    if not is_whole_number(batch_size) or not 1 <= batch_size <= len(train):
         raise ValueError(f"Trainer: batch_size is {batch_size}, expected 1 to {len(train)}, the number of samples")
 
 
 def check_epochs_and_threads(epochs, threads) -> None:
     """ValueError for numbers out of range; they may change when a training is resumed."""
-    if not whole(epochs) or epochs < 0:
+    if not is_whole_number(epochs) or epochs < 0:
         raise ValueError(f"Trainer: epochs is {epochs}, expected a whole number of at least 0")
-    if threads is not None and (not whole(threads) or not 1 <= threads <= MOST_THREADS):
+    if threads is not None and (not is_whole_number(threads) or not 1 <= threads <= MOST_THREADS):
         raise ValueError(f"Trainer: threads is {threads}, expected a whole number from 1 to {MOST_THREADS}")
 
 
@@ -90,14 +90,14 @@ def check_balance(train: ArrayDataset, shuffle: bool, balance: bool) -> None:
         raise ValueError("Trainer: balance is true, expected class labels, and shuffle to be true")
 
 
-def metrics_for(trainer: TrainingParts, data: ArrayDataset, metrics) -> dict[str, Metric]:
+def choose_metrics(trainer: TrainingParts, data: ArrayDataset, metrics) -> dict[str, Metric]:
     """The metrics that are asked for, by default those of the loss; errors as of `check_data`."""
     chosen = find_metrics(trainer.loss.metrics if metrics is None else metrics, trainer.loss)
     check_data(trainer, data, chosen)
     return chosen
 
 
-def refuses_data(check: Callable) -> Callable:
+def reraise_data_errors(check: Callable) -> Callable:
     """Makes a ValueError of this package one that begins here: what a loss refuses in data is no bug."""
 
     @functools.wraps(check)
@@ -113,7 +113,7 @@ def refuses_data(check: Callable) -> Callable:
     return checked
 
 
-@refuses_data
+@reraise_data_errors
 def check_data(trainer: TrainingParts, data: ArrayDataset, metrics: dict[str, Metric]) -> None:
     """ValueError for data that do not fit the net, the loss or a metric."""
     model, loss = trainer.model, trainer.loss
@@ -129,7 +129,7 @@ def check_data(trainer: TrainingParts, data: ArrayDataset, metrics: dict[str, Me
     figures(metrics, loss, np.zeros(output_shape, model.dtype), data.y[:1], data)
 
 
-@refuses_data
+@reraise_data_errors
 def check_minibatches(
     trainer: TrainingParts, train: ArrayDataset, epochs: int, batch_size: int, drop_last: bool
 ) -> None:
@@ -157,7 +157,7 @@ def check_whole_inputs(model: Module, data: ArrayDataset) -> None:
                 raise ValueError(f"{model.label()}: x has {value:g} in row {row}, expected whole numbers")
 
 
-def as_labels(trainer: TrainingParts, data: ArrayDataset) -> ArrayDataset:
+def convert_to_labels(trainer: TrainingParts, data: ArrayDataset) -> ArrayDataset:
     """Data that were checked, with whole numbers that are floating point as labels where the loss takes labels."""
     loss = trainer.loss
     if 1 not in loss.label_arguments or data.y.dtype.kind != "f":
@@ -169,8 +169,9 @@ def as_labels(trainer: TrainingParts, data: ArrayDataset) -> ArrayDataset:
 
 def check_monitors(trainer: TrainingParts, valid: bool, metrics: dict[str, Metric]) -> None:
     """ValueError for a callback or a schedule that watches a figure which there will not be."""
-    if not all(type(callback).__module__.startswith(str(__package__)) for callback in trainer.callbacks):
-        return  # one of the user's own may add figures
+    package = str(__package__).rpartition(".")[0]
+    if not all(type(callback).__module__.startswith(f"{package}.") for callback in trainer.callbacks):
+        return  # a custom one may add metrics
     parts = {"train": [name for name, metric in metrics.items() if metric.number], "valid": list(metrics)}
     known = [f"{part}_{name}" for part in parts if part == "train" or valid for name in ("loss", *parts[part])]
     known += [*trainer.timetable.row(0), "seconds"]
@@ -181,6 +182,6 @@ def check_monitors(trainer: TrainingParts, valid: bool, metrics: dict[str, Metri
             raise ValueError(f"{type(who).__name__}: {what}, expected one of {', '.join(known)}")
 
 
-def whole(value: Any) -> bool:
+def is_whole_number(value: Any) -> bool:
     """Whether a setting is a whole number."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -12,9 +12,9 @@ from ..callbacks.sample_weights import cast_sample_weights
 from ..metrics import Metric, figures
 from ..optimizers.full_batch import FullBatch
 from .fit_state import EpochState, FitState, Weights
-from .minibatches import Epoch, NotFinite, TrainingError, mean
+from .minibatches import Epoch, NotFinite, TrainingError, compute_mean
 from .parts import TrainingParts
-from .progress import bar_of_epoch
+from .progress import make_progress_bar
 
 
 def make_minibatches(
@@ -58,10 +58,10 @@ def run_steps(trainer: TrainingParts, epoch: Epoch, before: Weights, threads: in
     Errors: NotFinite for a loss or a weight that is not finite.
     """
     n = len(epoch.order)
-    with num_threads(threads), bar_of_epoch(trainer.epoch + 1, n, quiet=trainer.quiet) as bar:
+    with num_threads(threads), make_progress_bar(trainer.epoch + 1, n, quiet=trainer.quiet) as bar:
         for done, total in call_batch_callbacks(trainer, epoch, epoch.train(trainer.compiled_step)):
             bar.update(done - bar.n)
-            bar.set_postfix(loss=f"{mean(total, epoch.mass(done)):.4f}", refresh=False)
+            bar.set_postfix(loss=f"{compute_mean(total, epoch.mass(done)):.4f}", refresh=False)
             yield EpochState(done, total, epoch.outputs[:done], before)
         if not np.isfinite(trainer.model.flat_parameters).all():
             raise NotFinite("a weight is not finite", n - 1)
@@ -78,7 +78,7 @@ def call_batch_callbacks(trainer: TrainingParts, epoch: Epoch, places: Iterable[
     first, before = epoch.first, epoch.total
     for done, total in places:
         if callbacks:
-            loss = mean(total - before, epoch.mass(done) - epoch.mass(first))
+            loss = compute_mean(total - before, epoch.mass(done) - epoch.mass(first))
             row = {"epoch": trainer.epoch + 1, "done": done, "samples": done - first, "loss": loss}
             for callback in callbacks:
                 callback.on_batch_end(trainer, row)
@@ -90,7 +90,7 @@ def measure_epoch(
     trainer: TrainingParts, epoch: Epoch, total: float, valid: ArrayDataset | None, metrics: dict[str, Metric]
 ) -> dict[str, Any]:
     """The row of a finished epoch: its number, losses, metrics, and the settings that have a schedule."""
-    row: dict[str, Any] = {"epoch": trainer.epoch, "train_loss": mean(total, epoch.mass(len(epoch.order)))}
+    row: dict[str, Any] = {"epoch": trainer.epoch, "train_loss": compute_mean(total, epoch.mass(len(epoch.order)))}
     weights = None if epoch.weights is None else epoch.weights[epoch.order]
     if metrics:
         found = figures(metrics, trainer.loss, epoch.outputs, epoch.data.y[epoch.order], epoch.data, weights)

@@ -19,7 +19,7 @@ from ...modules import Linear, Loss, Module, Sequential, Softmax
 from ...modules.initializers.initializers import seeded
 from .. import optimizers
 from ..optimizers import Optimizer
-from .evaluation import pieces
+from .evaluation import split_rows
 from .trainer import Trainer
 
 Maker = Callable[[int, int], Module]
@@ -119,7 +119,7 @@ class BpropEstimator(BaseEstimator):
         """The net's outputs for checked inputs."""
         check_is_fitted(self)
         x = validate_data(self, x, dtype=[np.float64, np.float32], reset=False).astype(self.dtype_, copy=False)
-        return np.concatenate([self.net_.fprop(x[rows]) for rows in pieces(len(x))])
+        return np.concatenate([self.net_.fprop(x[rows]) for rows in split_rows(len(x))])
 
     # -- copies and files ------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from ...modules.losses.loss import Loss
 from ..callbacks.sample_weights import cast_sample_weights
 from ..metrics import Metric, figures
 from ..optimizers import Optimizer
-from .minibatches import mean
+from .minibatches import compute_mean
 
 SAMPLES = 1000  # at a time, fewer if
 BYTES = 2**22  # one output of a module would be larger: what fits a cache is soon done
@@ -46,7 +46,7 @@ class Evaluation:
                 mass += counts
                 outputs += [y] if metrics else []  # which may be larger than memory, as the data may
         found = figures(metrics, self.loss, np.concatenate(outputs), data.y, data, weights) if metrics else {}
-        return {"loss": mean(total, mass)} | found
+        return {"loss": compute_mean(total, mass)} | found
 
     def outputs(self, data: ArrayDataset, threads: int) -> np.ndarray:
         """What the net makes of the inputs of a data set (N, ...)."""
@@ -63,7 +63,7 @@ class Evaluation:
     def _pieces(self, data: ArrayDataset) -> Iterator[slice]:
         """The rows of a data set, as many at a time as give outputs of moderate size."""
         size = self._largest_output(data.input_shape) * self.model.dtype.itemsize
-        return pieces(len(data), max(1, min(SAMPLES, BYTES // max(1, size))))
+        return split_rows(len(data), max(1, min(SAMPLES, BYTES // max(1, size))))
 
     def _largest_output(self, input_shape: tuple[int, ...]) -> int:
         """How many numbers the largest output of a module has for a sample of this shape, found once."""
@@ -73,7 +73,7 @@ class Evaluation:
         return self._sizes[input_shape]
 
 
-def pieces(n: int, size: int = SAMPLES) -> Iterator[slice]:
+def split_rows(n: int, size: int = SAMPLES) -> Iterator[slice]:
     """The rows 0 to n, `size` at a time; a last one does not stand alone, of which there are no statistics."""
     alone = n % size == 1 and n > size > 1
     return (slice(first, n if alone and first + size == n - 1 else first + size) for first in range(0, n - alone, size))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...datasets import ArrayDataset
-from ..files.data_digests import data_digests
+from ..files.data_digests import compute_data_digests
 
 Weights = dict[str, np.ndarray]  # by the paths of parameters and buffers
 
@@ -50,7 +50,7 @@ class FitState:
     @cached_property
     def digests(self) -> dict[str, Any]:
         """Digests of the data of each part, found when first asked for."""
-        return {part: data_digests(each) for part, each in self.data.items()}
+        return {part: compute_data_digests(each) for part, each in self.data.items()}
 
     def state_dict(self, stopped: str | None, callbacks: list[dict[str, Any]]) -> dict[str, Any]:
         """The state for a checkpoint; the order of the samples is a function of seed and epoch."""

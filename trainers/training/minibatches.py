@@ -198,6 +198,6 @@ class Epoch:
             first = last
 
 
-def mean(total: float, mass: float) -> float:
+def compute_mean(total: float, mass: float) -> float:
     """total / mass; a mean over nothing is 0."""
     return total / mass if mass else 0.0

@@ -10,7 +10,7 @@ from tqdm import tqdm
 PATIENCE = 0.5  # seconds; finding a compiled step in the cache takes less than 0.1
 
 
-class said_if_slow:
+class print_if_slow:
     """Within this context, `text` appears on stderr once more than PATIENCE seconds have passed.
 
     Compiling takes seconds, finding the compiled code in the cache does not; only afterwards is it known which it was.
@@ -29,13 +29,13 @@ class said_if_slow:
         self._timer.cancel()
 
 
-def bar_of_epoch(epoch: int, samples: int, *, quiet: bool = False) -> tqdm:
+def make_progress_bar(epoch: int, samples: int, *, quiet: bool = False) -> tqdm:
     """How much of an epoch is done; on a terminal alone."""
     disable = True if quiet else None
     return tqdm(total=samples, desc=f"epoch {epoch}", unit=" samples", unit_scale=True, leave=False, disable=disable)
 
 
-def say_epoch(row: Mapping[str, Any], scheduled: Mapping[str, Any]) -> None:
+def print_epoch(row: Mapping[str, Any], scheduled: Mapping[str, Any]) -> None:
     """An epoch's figures, and the values of what has a schedule, on stderr."""
     shown = {name: value for name, value in row.items() if name.startswith(("train_", "valid_"))}
     figures = "  ".join(f"{name} {value:{'.4f' if abs(value) < 1e6 else '.4g'}}" for name, value in shown.items())

@@ -33,14 +33,14 @@ def choose_threads(step: CompiledStep, epoch: Epoch) -> int:
     sizes = [array.shape for _, array in step.net.named_parameters()]
     key = digest(plan.name, repr((sizes, epoch.batch_size, epoch.data.input_shape, available())))
     name = f"threads_{key}.json"
-    known = remembered(cache.find_file(name))
+    known = read_thread_count(cache.find_file(name))
     if known is None:
-        known = fastest(probe_of(step, epoch), len(epoch.order), epoch.batch_size)
+        known = find_fastest(make_probe(step, epoch), len(epoch.order), epoch.batch_size)
         cache.write_file(name, json.dumps({"threads": known}).encode() + b"\n")
     return known
 
 
-def remembered(path: Path | None) -> int | None:
+def read_thread_count(path: Path | None) -> int | None:
     """What a file says, if it is there, whole, and possible here."""
     if path is None:
         return None
@@ -51,7 +51,7 @@ def remembered(path: Path | None) -> int | None:
     return threads if isinstance(threads, int) and 1 <= threads <= available() else None
 
 
-def probe_of(step: CompiledStep, epoch: Epoch) -> Steps:
+def make_probe(step: CompiledStep, epoch: Epoch) -> Steps:
     """The compiled loop for a copy of the net, its loss and its optimizer."""
     copy = CompiledStep(step.net.copy(), step.loss.copy(), step.optimizer.copy(), (), step.augmentation)
     first = Epoch(epoch.data, epoch.order, epoch.batch_size, epoch.outputs[:0], weights=epoch.weights)
@@ -62,13 +62,13 @@ def probe_of(step: CompiledStep, epoch: Epoch) -> Steps:
     return steps
 
 
-def fastest(steps: Steps, samples: int, batch_size: int) -> int:
+def find_fastest(steps: Steps, samples: int, batch_size: int) -> int:
     """The number of threads with the least time for a block of steps; the fewest of those that hardly differ."""
-    seconds = timed(steps, min(batch_size, samples), 1)
+    seconds = time_steps(steps, min(batch_size, samples), 1)
     most = max(1, samples // batch_size)
     last = min(samples, batch_size * min(most, max(1, int(BLOCK_SECONDS / max(seconds, 1e-7)))))
     before = shared_jobs()
-    timed(steps, last, 2)
+    time_steps(steps, last, 2)
     if shared_jobs() == before:  # no product is large enough to be shared
         return 1
     cores = available()
@@ -76,7 +76,7 @@ def fastest(steps: Steps, samples: int, batch_size: int) -> int:
     times = {threads: float("inf") for threads in candidates}
     for _ in range(ROUNDS):
         for threads in candidates:
-            times[threads] = min(times[threads], timed(steps, last, threads))
+            times[threads] = min(times[threads], time_steps(steps, last, threads))
     best = 1
     for threads in candidates[1:]:
         if times[threads] < GAIN * times[best]:
@@ -84,7 +84,7 @@ def fastest(steps: Steps, samples: int, batch_size: int) -> int:
     return best
 
 
-def timed(steps: Steps, last: int, threads: int) -> float:
+def time_steps(steps: Steps, last: int, threads: int) -> float:
     """Seconds for the steps on the first `last` samples."""
     with num_threads(threads):
         steps(0, 0, 0.0)

@@ -19,28 +19,33 @@ from ...modules.losses.loss import Loss
 from ..augments import Augment, Augmentation
 from ..callbacks import Callback
 from ..files.checkpoints import read_checkpoint, write_checkpoint
-from ..files.data_digests import data_digests
+from ..files.data_digests import compute_data_digests
 from ..metrics import Metric, MetricLike
 from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
 from ..schedules import Schedule
 from ..schedules.timetable import Timetable
-from .arguments import Data, as_labels, check_arguments, metrics_for, one_part
+from .arguments import Data, check_arguments, choose_metrics, convert_to_labels, select_part
 from .compiled_step import CompiledStep
 from .epoch import make_minibatches, measure_epoch, restore_good_weights, run_steps
 from .evaluation import Evaluation
 from .fit_state import EpochState, FitState, read_fit_state
 from .minibatches import NotFinite
-from .progress import said_if_slow, say_epoch
+from .progress import print_epoch, print_if_slow
 from .thread_choice import choose_threads
 from .trainer_state import check_data_digests, check_settings, gather_state, restore_state
 
-CHECKED = ("epochs", "batch_size", "shuffle", "drop_last", "balance", "metrics", "threads")
-HOW = ("batch_size", "shuffle", "drop_last", "balance")  # settings that a training must keep when it is resumed
+CHECKED_SETTINGS = ("epochs", "batch_size", "shuffle", "drop_last", "balance", "metrics", "threads")
+KEPT_SETTINGS = (
+    "batch_size",
+    "shuffle",
+    "drop_last",
+    "balance",
+)  # settings that a training must keep when it is resumed
 COMPILING = "compiling the training step; the next run finds it in the cache"
 
 
-def copied_callback(callback: Callback, memo: dict[int, Any]) -> Callback:
+def copy_callback(callback: Callback, memo: dict[int, Any]) -> Callback:
     """A callback like this one, with what it remembers."""
     try:
         return copy.deepcopy(callback, memo)
@@ -177,9 +182,9 @@ class Trainer:
         Errors: those of `fit`.
         """
         defaults = {name: setting.default for name, setting in inspect.signature(self.fit).parameters.items()}
-        chosen = {name: settings.get(name, defaults[name]) for name in CHECKED}
+        chosen = {name: settings.get(name, defaults[name]) for name in CHECKED_SETTINGS}
         train, valid, metrics = check_arguments(self, train, valid, **chosen)
-        how = {name: settings.get(name, defaults[name]) for name in HOW} | {"metrics": list(metrics)}
+        how = {name: settings.get(name, defaults[name]) for name in KEPT_SETTINGS} | {"metrics": list(metrics)}
         self._refuse_another_fit(chosen["epochs"], how, {"train": train, "valid": valid})
         self.optimizer.attach(self.model)
 
@@ -250,14 +255,14 @@ class Trainer:
 
     def evaluate(self, data: Data, *, metrics: list[MetricLike] | None = None) -> dict[str, Any]:
         """Mean loss and metrics of a data set, in evaluation mode. A Dataset stands for its test part."""
-        data = one_part(data, "test", self.loss)
-        chosen = metrics_for(self, data, metrics)
-        return self.evaluation.figures(as_labels(self, data), chosen, self.threads or 1)
+        data = select_part(data, "test", self.loss)
+        chosen = choose_metrics(self, data, metrics)
+        return self.evaluation.figures(convert_to_labels(self, data), chosen, self.threads or 1)
 
     def predict(self, x) -> np.ndarray:
         """The net's outputs (N, ...) in evaluation mode, for an array of inputs (N, ...), or for `evaluate`'s data."""
         if isinstance(x, Dataset | ArrayDataset | tuple):
-            data = one_part(x, "test", self.loss)
+            data = select_part(x, "test", self.loss)
         else:
             x = np.atleast_1d(x)
             data = ArrayDataset(x, np.zeros(len(x), np.float32))
@@ -297,7 +302,7 @@ class Trainer:
             deep(self.model),
             deep(self.loss),
             deep(self.optimizer),
-            callbacks=[copied_callback(callback, memo) for callback in self.callbacks],
+            callbacks=[copy_callback(callback, memo) for callback in self.callbacks],
             schedules=deep(self.timetable.schedules),
             augment=deep(self.augmentation.augments),
             seed=self.seed,
@@ -320,7 +325,7 @@ class Trainer:
         if pending is None:
             return
         check_settings(pending.settings, settings)
-        check_data_digests(pending.settings, {part: data_digests(each) for part, each in data.items()})
+        check_data_digests(pending.settings, {part: compute_data_digests(each) for part, each in data.items()})
         begun, until = pending.begun, self.epoch + (pending.place is not None)
         if begun + epochs < until:
             raise ValueError(f"Trainer: epochs is {epochs}, expected at least {until - begun}, as so many have begun")
@@ -355,7 +360,7 @@ class Trainer:
         before, total, self.weights_epoch = self.model.state_dict(), epoch.total, None
         if state is not None:
             before = state.before
-        with said_if_slow(COMPILING, quiet=self.quiet):
+        with print_if_slow(COMPILING, quiet=self.quiet):
             epoch.prepare(self.compiled_step)
             self.threads = self.threads or choose_threads(self.compiled_step, epoch)
         try:
@@ -396,7 +401,7 @@ class Trainer:
         self.history.append(row)
         self.timetable.observe(row)
         if not self.quiet:
-            say_epoch(row, self.timetable.row(row.get("batch_size", 0)))
+            print_epoch(row, self.timetable.row(row.get("batch_size", 0)))
         if isinstance(self.optimizer, FullBatch) and self.optimizer.converged:
             self.stop(f"{type(self.optimizer).__name__} has converged")
         for callback in self.callbacks:

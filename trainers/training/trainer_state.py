@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from ..files.checkpoints import CheckpointError
-from ..files.data_digests import differing
-from ..files.versions import difference, instruction_set, versions
+from ..files.data_digests import describe_difference
+from ..files.versions import collect_versions, compare_instruction_sets, describe_instruction_set
 from .parts import TrainingParts
 
-PACKAGES = Path(__file__).resolve().parents[1]
+PACKAGES = Path(__file__).resolve().parents[2]
 
 
 def gather_state(trainer: TrainingParts) -> dict[str, Any]:
     """The state of a trainer's parts and counters: weights, optimizer, schedules, metrics of the epochs."""
     return {
-        "written_by": written_by(),
+        "written_by": describe_writer(),
         "parts": describe_parts(trainer),
         "model": {"arrays": trainer.model.state_dict(), "counters": trainer.model.counters()},
         "loss": {"arrays": trainer.loss.state_dict(), "counters": trainer.loss.counters()},
@@ -91,27 +91,31 @@ def check_data_digests(found: dict[str, Any], own: dict[str, Any]) -> None:
                 continue
             which = "there are no" if digests is None else "there are"
             raise ValueError(f"Trainer: {which} {part} data, unlike in the training that is resumed")
-        elif which := differing(digests, before):
+        elif which := describe_difference(digests, before):
             raise ValueError(
                 f"Trainer: the {part} data are others, expected the {which} of the training that is resumed"
             )
 
 
 @functools.cache
-def written_by() -> dict[str, Any]:
+def describe_writer() -> dict[str, Any]:
     """Versions, and a digest of the sources, on which the bits of the results may depend."""
     files = sorted(file for folder in ("modules", "trainers", "datasets") for file in (PACKAGES / folder).rglob("*.py"))
-    return {"versions": versions(), "sources": sources_digest(files), "instruction_set": instruction_set()}
+    return {
+        "versions": collect_versions(),
+        "sources": compute_sources_digest(files),
+        "instruction_set": describe_instruction_set(),
+    }
 
 
-def sources_digest(files: Iterable[Path]) -> str:
+def compute_sources_digest(files: Iterable[Path]) -> str:
     """Digest of what stands in some files."""
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def warn_of_changes(found: dict[str, Any]) -> None:
     """A warning if a checkpoint comes from other versions or sources."""
-    own = written_by()
+    own = describe_writer()
     changed = [
         f"{name} {found['versions'].get(name)} in place of {now}"
         for name, now in own["versions"].items()
@@ -124,7 +128,7 @@ def warn_of_changes(found: dict[str, Any]) -> None:
             stacklevel=2,
         )
     recorded = found.get("instruction_set")
-    if recorded is not None and (what := difference(recorded, own["instruction_set"])):
+    if recorded is not None and (what := compare_instruction_sets(recorded, own["instruction_set"])):
         warnings.warn(
             f"the checkpoint was written on another instruction set ({what}): the bits differ from here on; "
             "'bprop resume RUN --same-bits' keeps them where this processor can",

@@ -32,7 +32,7 @@ from bprop.trainers import (
     Trainer,
     TrainingError,
 )
-from bprop.trainers.callbacks.layerwise_step import step_by_hand
+from bprop.trainers.callbacks.layerwise_step import run_layerwise_step
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
 from bprop.trainers.files.checkpoints import read_checkpoint
@@ -189,10 +189,10 @@ def test_a_step_by_hand_is_a_step():
     """Loss, gradients and new weights are those of the compiled step."""
     made, other = trainer(), trainer()
     x, t = pairs(10)
-    step = step_by_hand(made.model, made.loss, made.optimizer, x, t)
+    step = run_layerwise_step(made.model, made.loss, made.optimizer, x, t)
     value = other.compiled_step(x, t)
     assert step.loss == pytest.approx(value, rel=1e-6)
-    assert step.trouble is None
+    assert step.problem is None
     assert made.model.flat_parameters == pytest.approx(other.model.flat_parameters, abs=1e-6)
     assert [stage.path for stage in step.stages] == ["model[0]", "model[1][0]", "model[1][1]", "model[2]"]
     assert step.stages[0].gradients["weight"] == pytest.approx(other.model[0].grad_weight, abs=1e-6)
@@ -214,8 +214,8 @@ def ways(*inside):
 def test_a_step_by_hand_looks_into_containers():
     made, other = trainer(net=ways(ReLU())), trainer(net=ways(ReLU()))
     x, t = pairs(10)
-    step = step_by_hand(made.model, made.loss, made.optimizer, x, t)
-    assert step.trouble is None
+    step = run_layerwise_step(made.model, made.loss, made.optimizer, x, t)
+    assert step.problem is None
     assert step.loss == pytest.approx(other.compiled_step(x, t), rel=1e-6)
     assert made.model.flat_parameters == pytest.approx(other.model.flat_parameters, abs=1e-6)
     inside = ["model[0].a[0]", "model[0].a[1]", "model[0].b", "model[0].twin", "model[1][0]", "model[1][1]"]
@@ -237,24 +237,24 @@ def test_a_step_by_hand_looks_into_containers():
 def test_a_node_of_a_graph_is_named(settings, where):
     made = trainer(net=ways(Exploding(**settings)))
     x, t = pairs()
-    step = step_by_hand(made.model, made.loss, None, x, t)
-    assert step.trouble.startswith(f"the first value that is not finite is in {where}: ")
+    step = run_layerwise_step(made.model, made.loss, None, x, t)
+    assert step.problem.startswith(f"the first value that is not finite is in {where}: ")
     y = next(stage.y for stage in step.stages if stage.path == "model[0].a[1]")
     assert np.isfinite(y).all() == ("backward" in settings)
 
 
 def test_nets_of_nothing_and_of_tables():
-    step = step_by_hand(Sequential(), SoftmaxCrossEntropy(), None, *pairs(4))
-    assert (step.stages, step.trouble) == ([], None)
+    step = run_layerwise_step(Sequential(), SoftmaxCrossEntropy(), None, *pairs(4))
+    assert (step.stages, step.problem) == ([], None)
     with pytest.raises(TypeError, match=r"^SplitTable\(4\): its output is a table, expected one array$"):
-        step_by_hand(SplitTable(4), SoftmaxCrossEntropy(), None, *pairs(4))
+        run_layerwise_step(SplitTable(4), SoftmaxCrossEntropy(), None, *pairs(4))
 
 
 def test_a_sum_that_overflows_is_its_containers():
     net, x = Sequential(Residual(Identity())), np.full((2, 4), 3e38)
-    step = step_by_hand(net, SoftmaxCrossEntropy(), None, x, np.array([0, 1]))
+    step = run_layerwise_step(net, SoftmaxCrossEntropy(), None, x, np.array([0, 1]))
     where = "the output of model[0] Residual(): 8 of 8, infinite"
-    assert step.trouble == f"the first value that is not finite is in {where}"
+    assert step.problem == f"the first value that is not finite is in {where}"
     assert np.isfinite(step.stages[0].y).all()
 
 

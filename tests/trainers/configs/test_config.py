@@ -786,6 +786,6 @@ def test_a_damaged_config_works_or_is_refused(damages):
     ],
 )
 def test_a_word_that_several_classes_begin_with_names_them_all(word, hint):
-    from bprop.trainers.files.suggest import did_you_mean
+    from bprop.trainers.files.suggest import format_suggestion
 
-    assert did_you_mean(word, ["BatchNorm2d", "BatchNorm1d", "Conv1d", "Conv2d", "Linear"]) == hint
+    assert format_suggestion(word, ["BatchNorm2d", "BatchNorm1d", "Conv1d", "Conv2d", "Linear"]) == hint

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from bprop.trainers.cli import main
 from bprop.trainers.configs import ConfigError, load_config, parse_config
-from bprop.trainers.files.data_digests import refuse_other_data
+from bprop.trainers.files.data_digests import check_same_data
 from bprop.trainers.plots.trained_run import TrainedRun
 from bprop.trainers.runs import run_folder
 from bprop.trainers.runs.inference import evaluate_run
 from bprop.trainers.runs.resume import resume_run
-from bprop.trainers.runs.sweep import runs_of
+from bprop.trainers.runs.sweep import load_sweep
 
 REST = """\
 model: [{Linear: {in_features: 4, out_features: 3}}]
@@ -96,9 +96,9 @@ def test_a_sweep_over_files(place):
     here, key = place / "here", "dataset.NpzDataset.path"
     write_data(here / "more.npz", 2)
     (here / "c.yaml").write_text(NPZ + REST + f"sweep: {{grid: {{{key}: [data.npz, more.npz]}}}}\n")
-    _, found = runs_of("../here/c.yaml")
+    _, found = load_sweep("../here/c.yaml")
     assert [run.overrides[0] for run in found] == [f'{key}="{here / name}.npz"' for name in ("data", "more")]
-    _, found = runs_of("../here/c.yaml", [f"sweep={{grid: {{{key}: [data.npz]}}}}"])
+    _, found = load_sweep("../here/c.yaml", [f"sweep={{grid: {{{key}: [data.npz]}}}}"])
     assert found[0].overrides[1] == f'{key}="{place / "elsewhere" / "data.npz"}"'
 
 
@@ -123,7 +123,7 @@ def test_data_that_changed_are_refused(place, capsys, change):
     assert TrainedRun(run, overrides=(f"dataset.NpzDataset.path={file}",)).part == "test"
     for content in ("{", '{"test": []}', "[" * 9999):  # a damaged record refuses nothing, as one of an older bprop
         (run / "data.json").write_text(content)
-        refuse_other_data("evaluate", run, "test", None)
+        check_same_data("evaluate", run, "test", None)
 
 
 def test_data_that_moved(place, capsys):

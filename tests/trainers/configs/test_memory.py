@@ -68,7 +68,7 @@ def test_data_that_are_too_large(refused):
 
 
 def test_parameters_that_leave_no_room(refused, monkeypatch):
-    monkeypatch.setattr(fitting, "free_memory", lambda: 5 * 2**20)
+    monkeypatch.setattr(fitting, "find_free_memory", lambda: 5 * 2**20)
     model = "model=[Flatten, {Linear: {in_features: 64, out_features: 20000}}, {Linear: {in_features: 20000, "
     found = refused(model + "out_features: 10}}]")
     assert "model: 1,500,010 parameters need 11.4 MiB at least, and 5.0 MiB are free" in found
@@ -88,10 +88,10 @@ def test_memory_that_ends_within_a_training(tmp_path, monkeypatch, capsys):
 
 def test_the_limit_holds_within_the_context_only():
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    with memory_limit.within_free_memory():
+    with memory_limit.limit_memory():
         with pytest.raises(MemoryError) as caught:
-            np.empty(memory_limit.free_memory() + 2**30, np.uint8)
-        assert memory_limit.too_large(caught.value).startswith("needs an array of ")
+            np.empty(memory_limit.find_free_memory() + 2**30, np.uint8)
+        assert memory_limit.describe_shortage(caught.value).startswith("needs an array of ")
         np.empty(2**20)
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
@@ -111,7 +111,7 @@ def test_what_is_free(tmp_path, monkeypatch, files, wanted):
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(memory_limit, "MACHINE", str(tmp_path / "meminfo"))
     monkeypatch.setattr(memory_limit, "GROUPS", [(*(str(tmp_path / name) for name in ("max", "now", "stat")), "file")])
-    assert memory_limit.free_memory() == wanted
+    assert memory_limit.find_free_memory() == wanted
 
 
 def test_large_outputs_are_evaluated_in_small_pieces(monkeypatch, random):

@@ -8,13 +8,13 @@ import os
 import numpy as np
 import pytest
 from bprop.trainers.files import atomic_files
-from bprop.trainers.files.atomic_files import locked, write_durably
+from bprop.trainers.files.atomic_files import lock_folder, write_atomically
 from bprop.trainers.files.checkpoints import (
     CheckpointError,
-    newest_checkpoint,
+    hash_json,
     read_checkpoint,
-    remove_after,
-    sha256_of_json,
+    read_newest_checkpoint,
+    remove_checkpoints_after,
     write_checkpoint,
 )
 
@@ -88,10 +88,10 @@ def test_a_damaged_one_is_noticed(tmp_path, damage, kind):
         assert read_checkpoint(tmp_path)["n"] == 0  # it does not count without
         return
     with pytest.warns(UserWarning, match=r"000002\.json is damaged \(.*\); the checkpoint before it is used"):
-        number, found = newest_checkpoint(tmp_path)
+        number, found = read_newest_checkpoint(tmp_path)
     assert found["n"] == 0
     assert (tmp_path / f"000002.{kind}").exists() or damage is os.unlink, "reading removes nothing"
-    remove_after(tmp_path, number)
+    remove_checkpoints_after(tmp_path, number)
     write_checkpoint(tmp_path, state(2))
     assert sorted(path.name for path in tmp_path.glob("*.json")) == ["000001.json", "000002.json"]
     damage(tmp_path / f"000001.{kind}")
@@ -129,7 +129,7 @@ def test_newer_and_foreign_ones_are_refused(tmp_path, change, message):
     path = tmp_path / "000001.json"
     content = json.loads(path.read_text()) | change
     del content["sha256"]
-    path.write_text(json.dumps(content | {"sha256": sha256_of_json(content)}))
+    path.write_text(json.dumps(content | {"sha256": hash_json(content)}))
     with pytest.raises(CheckpointError, match=message):
         read_checkpoint(tmp_path)
 
@@ -164,10 +164,10 @@ def test_a_full_disk_leaves_the_last_one(tmp_path, monkeypatch, call):
 
 def test_files_are_old_or_new(tmp_path, monkeypatch):
     path = tmp_path / "x"
-    write_durably(path, "old")
+    write_atomically(path, "old")
     monkeypatch.setattr(atomic_files.os, "replace", lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        write_durably(path, b"new")
+        write_atomically(path, b"new")
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
 
@@ -175,10 +175,10 @@ def test_files_are_old_or_new(tmp_path, monkeypatch):
 @pytest.mark.skipif(atomic_files.fcntl is None, reason="folders cannot be locked here")
 def test_a_folder_is_locked_once(tmp_path):
     with (
-        locked(tmp_path),
+        lock_folder(tmp_path),
         pytest.raises(BlockingIOError, match=r"^the run folder .* is in use by another process$"),
-        locked(tmp_path),
+        lock_folder(tmp_path),
     ):
         pass
-    with locked(tmp_path):
+    with lock_folder(tmp_path):
         pass

@@ -18,7 +18,7 @@ from bprop.trainers.files import atomic_files
 from bprop.trainers.files.weights_file import read_weights
 from bprop.trainers.runs import run_folder
 from bprop.trainers.runs.inference import read_inputs
-from bprop.trainers.runs.target_scaling import Units
+from bprop.trainers.runs.target_scaling import TargetScaling
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
@@ -257,4 +257,4 @@ def test_a_damaged_table_is_named(tmp_path):
     )
     preprocessing = CsvDataset(table, target="y", task="regression").preprocessing
     with pytest.raises(ValueError, match=r"^the input, line 3: there are 1 cells, expected 2 as in the first row$"):
-        read_inputs(b"a,y\n1,2\n3\n", "the input", config, preprocessing, Units())
+        read_inputs(b"a,y\n1,2\n3\n", "the input", config, preprocessing, TargetScaling())

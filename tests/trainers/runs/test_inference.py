@@ -14,9 +14,9 @@ from bprop.datasets import Diabetes, Digits, Iris
 from bprop.modules import BinaryCrossEntropyWithLogits, MixtureDensity
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
-from bprop.trainers.runs.inference import INPUTS, as_file, columns_of, plain_table, predict_run
+from bprop.trainers.runs.inference import INPUTS, make_columns, open_as_file, predict_run, read_plain_table
 from bprop.trainers.runs.run_folder import train_config
-from bprop.trainers.runs.target_scaling import Units
+from bprop.trainers.runs.target_scaling import TargetScaling
 from safetensors.numpy import load_file, save_file
 
 BEST = "callbacks=[{Checkpoint: {best: 1, monitor: train_loss}}]"
@@ -286,13 +286,16 @@ def test_a_folder_without_pictures(iris, tmp_path, capsys):
 def test_columns_of_other_losses():
     loss = MixtureDensity(2, 1)
     y = np.array([[0, 0, 1, 3, 0, 0]], np.float32)
-    assert columns_of(loss, y, None, Units(target_std=10.0, target_mean=5.0)) == {"y": ["25.0"]}
-    assert plain_table(b"1,2\n", "x").tolist() == [[1, 2]]
+    assert make_columns(loss, y, None, TargetScaling(target_std=10.0, target_mean=5.0)) == {"y": ["25.0"]}
+    assert read_plain_table(b"1,2\n", "x").tolist() == [[1, 2]]
 
 
 def test_yes_and_no():
     y = np.array([[0.0], [3.0]], np.float32)
-    assert columns_of(BinaryCrossEntropyWithLogits(), y, None, Units()) == {"class": [0, 1], "p": ["0.5", "0.95257413"]}
+    assert make_columns(BinaryCrossEntropyWithLogits(), y, None, TargetScaling()) == {
+        "class": [0, 1],
+        "p": ["0.5", "0.95257413"],
+    }
 
 
 # -- compare -----------------------------------------------------------------------------------------------------------
@@ -367,5 +370,5 @@ def test_input_from_a_pipe_where_no_temporary_file_can_be_made(monkeypatch):
         raise FileNotFoundError(2, "No usable temporary directory found")
 
     monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
-    with as_file(b"1,2\n3,4\n") as path:
+    with open_as_file(b"1,2\n3,4\n") as path:
         assert path.read_bytes() == b"1,2\n3,4\n"

@@ -30,8 +30,8 @@ from bprop.trainers import (
 from bprop.trainers.callbacks import checkpoint
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
-from bprop.trainers.files.atomic_files import locked
-from bprop.trainers.files.data_digests import data_digests, differing, rows_that_count
+from bprop.trainers.files.atomic_files import lock_folder
+from bprop.trainers.files.data_digests import compute_data_digests, describe_difference, select_rows
 from bprop.trainers.runs import resume as resumed_runs
 from bprop.trainers.runs import run_folder
 from bprop.trainers.training import minibatches, trainer_state
@@ -227,15 +227,20 @@ def test_every_label_and_input_counts():
     """One label, one weight or one number of the inputs in a large set; beyond 256 MiB some rows."""
     n = 5000
     x, y, weights = np.zeros((n, 3), np.float32), np.zeros(n, int), np.ones(n, np.float32)
-    wanted = data_digests(ArrayDataset(x, y, weights, classes=2))
+    wanted = compute_data_digests(ArrayDataset(x, y, weights, classes=2))
     for array, name in ((x[:, 1], "inputs"), (y, "targets"), (weights, "sample weights")):
         for row in (1, 2718, n - 2):
             array[row] += 1
-            assert differing(data_digests(ArrayDataset(x, y, weights, classes=2)), wanted) == name
+            assert describe_difference(compute_data_digests(ArrayDataset(x, y, weights, classes=2)), wanted) == name
             array[row] -= 1
-    assert data_digests(ArrayDataset(x, y, weights, classes=2)) == wanted
+    assert compute_data_digests(ArrayDataset(x, y, weights, classes=2)) == wanted
     large = np.broadcast_to(np.uint8(1), (2**15, 2**14))
-    assert (len(rows_that_count(large[: 2**14])), len(rows_that_count(large))) == (2**14, 2**10)
+    assert (len(select_rows(large[: 2**14])), len(select_rows(large))) == (2**14, 2**10)
+
+
+def test_a_checkpoint_has_a_digest_of_all_sources():
+    folders = [trainer_state.PACKAGES / name for name in ("modules", "trainers", "datasets")]
+    assert all((folder / "__init__.py").is_file() for folder in folders)
 
 
 def test_a_checkpoint_of_an_older_bprop(tmp_path):
@@ -278,7 +283,7 @@ def test_another_width_is_refused(tmp_path):
 
 def test_other_versions_are_told(tmp_path, monkeypatch):
     trainer().save(tmp_path)
-    now = {**trainer_state.written_by(), "versions": {"numpy": "1.0"}, "sources": "x"}
+    now = {**trainer_state.describe_writer(), "versions": {"numpy": "1.0"}, "sources": "x"}
     monkeypatch.setattr("bprop.trainers.training.trainer_state.written_by", lambda: now)
     message = (
         r"^the checkpoint was written with numpy [\d.]+ in place of 1.0, other sources of bprop; the results may differ"
@@ -503,7 +508,7 @@ def test_what_cannot_be_resumed(tmp_path, capsys):
         "where its data are now, such as dataset.CsvDataset.path=FILE\n"
     )
     assert capsys.readouterr().err == wanted
-    with locked(run):
+    with lock_folder(run):
         assert main(["resume", str(run)]) == 2
     assert capsys.readouterr().err == f"bprop: error: the run folder {run} is in use by another process\n"
     config = run / "config.yaml"

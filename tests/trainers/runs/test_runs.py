@@ -21,10 +21,10 @@ from bprop.trainers.callbacks.csv_log import CsvLog
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
 from bprop.trainers.files import versions
-from bprop.trainers.files.atomic_files import locked
+from bprop.trainers.files.atomic_files import lock_folder
 from bprop.trainers.runs import run_folder
 from bprop.trainers.runs.inference import evaluate_run
-from bprop.trainers.runs.run_folder import finite, new_folder, train_config
+from bprop.trainers.runs.run_folder import make_run_folder, replace_not_finite, train_config
 from bprop.trainers.training import minibatches
 from safetensors.numpy import load_file
 
@@ -248,7 +248,7 @@ def test_a_folder_in_use_is_refused(tmp_path, capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be locked there")
 def test_two_trainings_into_one_folder(tmp_path, capsys):
     """Both have found it empty; the second one comes when the first has it."""
-    with locked(tmp_path):
+    with lock_folder(tmp_path):
         assert main(["train", "iris", "--run", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"bprop: error: the run folder {tmp_path} is in use by another process\n"
     assert list(tmp_path.iterdir()) == []
@@ -290,23 +290,23 @@ def test_folders_are_named_after_config_and_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run_folder.time, "strftime", lambda format: "20300102-030405")
     config = load_config("iris")
-    names = [str(new_folder(None, config)) for _ in range(3)]
+    names = [str(make_run_folder(None, config)) for _ in range(3)]
     assert names == [f"runs/iris-20300102-030405{end}" for end in ("", "-2", "-3")]
     monkeypatch.setattr(Path, "mkdir", lambda self, **options: (_ for _ in ()).throw(FileExistsError))
     with pytest.raises(FileExistsError, match=r"^runs/iris-20300102-030405 and 999 like it exist already$"):
-        new_folder(None, config)
+        make_run_folder(None, config)
 
 
 def test_versions_of_what_is_not_installed(monkeypatch):
     monkeypatch.setattr(versions, "PACKAGES", ("numpy", "a-package-that-is-not-there"))
-    found = versions.versions()
+    found = versions.collect_versions()
     assert found["numpy"] == np.__version__
     assert found["a-package-that-is-not-there"] == "unknown"
 
 
 def test_json_has_words_for_what_is_not_finite():
     made = {"a": {"b": float("nan")}, "c": -np.inf, "d": 1.5, "e": "x"}
-    assert finite(made) == {"a": {"b": "nan"}, "c": "-inf", "d": 1.5, "e": "x"}
+    assert replace_not_finite(made) == {"a": {"b": "nan"}, "c": "-inf", "d": 1.5, "e": "x"}
 
 
 TABLE_CONFIG = """\
@@ -353,7 +353,7 @@ def test_a_cache_folder_that_cannot_be_used_is_told_before_a_run_folder_is_made(
     file = tmp_path / "file"
     file.write_text("")
     monkeypatch.setenv("BPROP_CACHE_DIR", str(file / "cache"))
-    monkeypatch.setattr(run_folder, "new_folder", lambda *arguments: sys.exit(1))
+    monkeypatch.setattr(run_folder, "make_run_folder", lambda *arguments: sys.exit(1))
     with pytest.raises(SystemExit, match="1"):
         main(["train", "iris", "--run", str(tmp_path / "run")])
     wanted = rf"bprop: the cache folder {re.escape(str(file))}/cache cannot be made \(.*\): compiled code is kept in"

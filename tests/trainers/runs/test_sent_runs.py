@@ -7,16 +7,16 @@ import sys
 
 import numpy as np
 import pytest
-from bprop.trainers.callbacks.csv_log import lines, without_formula
+from bprop.trainers.callbacks.csv_log import escape_formula, format_csv
 from bprop.trainers.cli import main
 from bprop.trainers.cli.output import PlainText, escaped
 from bprop.trainers.configs import ConfigError, allow_imports, load_config, no_imports, parse_config
-from bprop.trainers.files.atomic_files import DEEPEST, append, inner_folder, read_json, write_durably
+from bprop.trainers.files.atomic_files import MAX_DEPTH, append_text, find_inner_folder, read_json, write_atomically
 from bprop.trainers.files.checkpoints import CheckpointError, read_checkpoint
 from bprop.trainers.runs import trust
 from bprop.trainers.runs.inference import evaluate_run, predict_run
 from bprop.trainers.runs.resume import replay_run, resume_run
-from bprop.trainers.runs.run_folder import summary_of, train_config
+from bprop.trainers.runs.run_folder import read_summary, train_config
 
 CONFIG = """\
 dataset: Iris
@@ -264,14 +264,14 @@ def nested(levels):
     return "[" * levels + "]" * levels
 
 
-@pytest.mark.parametrize("levels", [DEEPEST + 1, 900, 100_000])
+@pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 900, 100_000])
 def test_deep_json_is_refused(tmp_path, levels):
     path = tmp_path / "summary.json"
     path.write_text(nested(levels))
-    with pytest.raises(ValueError, match=f"nested too deeply, expected at most {DEEPEST} levels"):
+    with pytest.raises(ValueError, match=f"nested too deeply, expected at most {MAX_DEPTH} levels"):
         read_json(path)
     path.write_text(f'{{"a": {nested(levels)}}}')
-    assert summary_of(tmp_path) is None
+    assert read_summary(tmp_path) is None
     assert main(["compare", str(plain_run(tmp_path)), str(tmp_path)]) == 0
     (tmp_path / "000001.json").write_text(f'{{"a": {nested(levels)}}}')
     with pytest.raises(CheckpointError, match="is damaged"):
@@ -279,8 +279,8 @@ def test_deep_json_is_refused(tmp_path, levels):
 
 
 def test_json_of_as_many_levels_as_are_allowed(tmp_path):
-    (tmp_path / "x.json").write_text(nested(DEEPEST))
-    assert json.dumps(read_json(tmp_path / "x.json")) == nested(DEEPEST)
+    (tmp_path / "x.json").write_text(nested(MAX_DEPTH))
+    assert json.dumps(read_json(tmp_path / "x.json")) == nested(MAX_DEPTH)
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path)
     os.mkfifo(tmp_path / "pipe")  # which would be waited for
@@ -324,11 +324,11 @@ def test_names_in_a_run_are_escaped_where_they_are_printed(tmp_path, capsys):
 )
 def test_no_cell_is_a_formula(cell):
     quoted = cell in ("=1+1", "+1+1", "-cmd", "@SUM(A1)", "\t=1", "\r=1")
-    assert without_formula(cell) == (f"'{cell}" if quoted else cell)
+    assert escape_formula(cell) == (f"'{cell}" if quoted else cell)
 
 
 def test_classes_and_columns_become_no_formulas():
-    assert lines(["=a", "b"], [{"=a": "=1+1", "b": -1.5}], header=True) == "'=a,b\r\n'=1+1,-1.5\r\n"
+    assert format_csv(["=a", "b"], [{"=a": "=1+1", "b": -1.5}], header=True) == "'=a,b\r\n'=1+1,-1.5\r\n"
 
 
 def test_files_are_written_and_grown_through_no_link(tmp_path):
@@ -337,13 +337,13 @@ def test_files_are_written_and_grown_through_no_link(tmp_path):
     (tmp_path / "x").symlink_to(kept)
     (tmp_path / "x.tmp").symlink_to(kept)
     with pytest.raises(OSError, match="symbolic"):
-        append(tmp_path / "x", "more")
-    write_durably(tmp_path / "x", "new")
+        append_text(tmp_path / "x", "more")
+    write_atomically(tmp_path / "x", "new")
     assert kept.read_text() == "as it was"
     assert (tmp_path / "x").read_text() == "new"
-    append(tmp_path / "x", " more")
+    append_text(tmp_path / "x", " more")
     assert (tmp_path / "x").read_text() == "new more"
-    assert inner_folder(tmp_path, "folder") == tmp_path / "folder"
+    assert find_inner_folder(tmp_path, "folder") == tmp_path / "folder"
 
 
 # -- what a module consists of -----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import pytest
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
 from bprop.trainers.files import atomic_files
-from bprop.trainers.files.atomic_files import in_use, locked, write_durably, write_json
+from bprop.trainers.files.atomic_files import is_in_use, lock_folder, write_atomically, write_json
 from bprop.trainers.runs import run_folder
 from bprop.trainers.runs.resume import resume_run
 from bprop.trainers.runs.signals import ENDING, StopSignals
@@ -144,8 +144,8 @@ def test_a_refused_sync_is_warned_of_once(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", refusing(errno.EINVAL))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        write_durably(tmp_path / "a", "1")
-        write_durably(tmp_path / "b", "2")
+        write_atomically(tmp_path / "a", "1")
+        write_atomically(tmp_path / "b", "2")
     assert [str(warning.message) for warning in caught] == [
         f"{tmp_path / 'a'} cannot be synced (Invalid argument); a loss of power may cost it",
         f"the folder {tmp_path} cannot be synced (Invalid argument); a loss of power may cost its last file",
@@ -158,23 +158,23 @@ def test_content_that_is_not_on_the_disk_is_no_file(tmp_path, monkeypatch, numbe
     (tmp_path / "a").write_text("old")
     monkeypatch.setattr(os, "fsync", refusing(number))
     with pytest.raises(OSError, match=os.strerror(number)):
-        write_durably(tmp_path / "a", "new")
+        write_atomically(tmp_path / "a", "new")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "old")]
 
 
 def test_a_folder_that_cannot_be_locked_has_a_file_that_can(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", refusing(errno.EBADF))
     code = (
-        "import sys, pathlib; from bprop.trainers.files.atomic_files import fcntl, in_use\n"
+        "import sys, pathlib; from bprop.trainers.files.atomic_files import fcntl, is_in_use\n"
         "def refuse(*arguments): raise OSError(9, 'x')\n"
-        "fcntl.flock = refuse; print(in_use(pathlib.Path(sys.argv[1])))"
+        "fcntl.flock = refuse; print(is_in_use(pathlib.Path(sys.argv[1])))"
     )
     other = [sys.executable, "-c", code, str(tmp_path)]  # locks of this kind are a process's
-    with locked(tmp_path):
+    with lock_folder(tmp_path):
         assert (tmp_path / ".lock").is_file()
         assert subprocess.run(other, capture_output=True, text=True).stdout == "True\n"
         monkeypatch.setattr(fcntl, "lockf", refusing(errno.EAGAIN))
-        with pytest.raises(BlockingIOError, match="is in use by another process"), locked(tmp_path):
+        with pytest.raises(BlockingIOError, match="is in use by another process"), lock_folder(tmp_path):
             pass
     assert subprocess.run(other, capture_output=True, text=True).stdout == "False\n"
     run_folder.refuse_files_in(tmp_path)  # the file alone is nothing
@@ -186,7 +186,7 @@ def test_without_any_locks_a_warning_names_the_file(tmp_path, monkeypatch):
     with pytest.warns(
         UserWarning, match=r"/\.lock cannot be locked \(No locks .*\); let no other process train in that"
     ):
-        assert not in_use(tmp_path)
+        assert not is_in_use(tmp_path)
 
 
 # -- names that no encoding has ----------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ ODD = os.fsdecode(b"caf\xe9-\xff")  # Latin 1, and no UTF-8
 def test_json_and_csv_take_any_name(tmp_path):
     write_json(tmp_path / "x.json", {ODD: [ODD, "ä"]})
     assert json.loads((tmp_path / "x.json").read_text("utf-8")) == {ODD: [ODD, "ä"]}
-    write_durably(tmp_path / ODD, f"{ODD},ä\n")
+    write_atomically(tmp_path / ODD, f"{ODD},ä\n")
     assert (tmp_path / ODD).read_text("utf-8") == "caf\\udce9-\\udcff,ä\n"
 
 

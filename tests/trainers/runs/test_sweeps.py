@@ -14,9 +14,19 @@ from bprop.trainers.configs import ConfigError, parse_config
 from bprop.trainers.configs.nodes import plain, read_yaml
 from bprop.trainers.configs.sweeping import overrides_of
 from bprop.trainers.configs.writing import written
-from bprop.trainers.files.atomic_files import locked
+from bprop.trainers.files.atomic_files import lock_folder
 from bprop.trainers.runs import sweep as sweeps
-from bprop.trainers.runs.sweep import DONE, FAILED, STOPPED, WAITING, Run, ranked, runs_of, told, train_sweep
+from bprop.trainers.runs.sweep import (
+    DONE,
+    FAILED,
+    STOPPED,
+    WAITING,
+    SweepRun,
+    format_result,
+    load_sweep,
+    rank_runs,
+    train_sweep,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -228,7 +238,7 @@ time.sleep(60)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for a process there")
 def test_interrupted_sweeps_end_their_processes(config, monkeypatch):
-    found, runs = runs_of(config, ["sweep={grid: {seed: [0, 1, 2]}}"])
+    found, runs = load_sweep(config, ["sweep={grid: {seed: [0, 1, 2]}}"])
     sleep = sweeps.time.sleep
 
     def interrupt(seconds):
@@ -236,7 +246,7 @@ def test_interrupted_sweeps_end_their_processes(config, monkeypatch):
         if all(Path(f"sweep/00{job}.begun").exists() for job in (0, 1)):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(sweeps, "command_of", lambda path, run: [sys.executable, "-c", ENDLESS, str(run.folder)])
+    monkeypatch.setattr(sweeps, "make_command", lambda path, run: [sys.executable, "-c", ENDLESS, str(run.folder)])
     monkeypatch.setattr(sweeps.time, "sleep", interrupt)
     with pytest.raises(KeyboardInterrupt) as caught:
         train_sweep(found, runs, Path("sweep"), jobs=2, quiet=True)
@@ -248,12 +258,12 @@ def test_interrupted_sweeps_end_their_processes(config, monkeypatch):
 
 ORPHAN = """\
 import os, pathlib, subprocess, sys, time
-from bprop.trainers.runs.parent_watch import PARENT, follow_parent
+from bprop.trainers.runs.parent_watchdog import PARENT, start_parent_watchdog
 if sys.argv[1] == "sweep":
     os.environ[PARENT] = str(os.getpid())
     subprocess.Popen([sys.executable, "-c", sys.argv[2], "run", ""], start_new_session=True)
     time.sleep(60)
-follow_parent()
+start_parent_watchdog()
 assert PARENT not in os.environ
 pathlib.Path("begun").write_text("")
 try:
@@ -284,25 +294,25 @@ def test_the_processes_of_a_killed_sweep_end_with_it(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked there")
 def test_a_run_that_another_process_has_waits(config, monkeypatch):
-    found, runs = runs_of(config, ["sweep={grid: {seed: [0, 1]}}"])
+    found, runs = load_sweep(config, ["sweep={grid: {seed: [0, 1]}}"])
     started, held = [], contextlib.ExitStack()
     (Path("sweep") / "000").mkdir(parents=True)
     (Path("sweep") / "sweep.yaml").write_text(found.resolved() + written({"sweep": [run.values for run in runs]}))
-    held.enter_context(locked(Path("sweep/000")))
+    held.enter_context(lock_folder(Path("sweep/000")))
 
     def command(path, run):
         started.append(run.folder.name)
         held.close()
         return [sys.executable, "-c", ""]
 
-    monkeypatch.setattr(sweeps, "command_of", command)
-    monkeypatch.setattr(sweeps, "finish", lambda run, returncode: setattr(run, "status", DONE))
+    monkeypatch.setattr(sweeps, "make_command", command)
+    monkeypatch.setattr(sweeps, "finish_run", lambda run, returncode: setattr(run, "status", DONE))
     train_sweep(found, runs, Path("sweep"), jobs=2, quiet=True)
     assert started == ["001", "000"]
 
 
 def test_a_sweep_that_was_killed_as_it_began(config, monkeypatch):
-    found, _ = runs_of(config)
+    found, _ = load_sweep(config)
     Path("sweep").mkdir()
     (Path("sweep") / "sweep.yaml.tmp").write_text("half")
     train_sweep(found, [], Path("sweep"), quiet=True)
@@ -310,30 +320,30 @@ def test_a_sweep_that_was_killed_as_it_began(config, monkeypatch):
 
 
 def test_runs_go_on_by_resume(config):
-    run = Run({}, ["seed=1"], "", Path("sweep/000"))
+    run = SweepRun({}, ["seed=1"], "", Path("sweep/000"))
     run.folder.mkdir(parents=True)
     (run.folder / "half.py").write_text("")
-    command = sweeps.command_of(config, run)  # it had not begun
+    command = sweeps.make_command(config, run)  # it had not begun
     assert command[4:] == ["train", "c.yaml", "seed=1", "--run", str(run.folder), "--quiet"]
     assert not run.folder.exists()
     run.folder.mkdir()
     (run.folder / "config.yaml").write_text("")
-    assert sweeps.command_of(config, run)[4:] == ["resume", str(run.folder), "--quiet"]
+    assert sweeps.make_command(config, run)[4:] == ["resume", str(run.folder), "--quiet"]
 
 
 def test_an_edited_config_is_told(tmp_path):
-    run = Run({}, [], "seed: 0\n", tmp_path / "000")
+    run = SweepRun({}, [], "seed: 0\n", tmp_path / "000")
     run.folder.mkdir()
     (run.folder / "config.yaml").write_text("seed: 1\n")
     run.log.write_text("")
-    sweeps.finish(run, 0)
+    sweeps.finish_run(run, 0)
     assert run.status == FAILED
-    assert "has been edited during the sweep" in told(run)
+    assert "has been edited during the sweep" in format_result(run)
 
 
 def test_the_best_come_first():
     def run(name, status=DONE, **figures):
-        return Run({}, [], "", Path(name), status, figures)
+        return SweepRun({}, [], "", Path(name), status, figures)
 
     made = [
         run("a", valid_loss=2.0, test_accuracy=0.5),
@@ -341,7 +351,7 @@ def test_the_best_come_first():
         run("c", FAILED, valid_loss=0.0),
         run("d", valid_loss=1.0, test_accuracy=0.7),
     ]
-    assert [run.folder.name for run in ranked(made)][:2] == ["d", "a"]
-    assert [run.folder.name for run in ranked(made, "test_accuracy")] == ["b", "d", "a", "c"]
+    assert [run.folder.name for run in rank_runs(made)][:2] == ["d", "a"]
+    assert [run.folder.name for run in rank_runs(made, "test_accuracy")] == ["b", "d", "a", "c"]
     with pytest.raises(ValueError, match="there is no figure 'valid_los', expected one of valid_loss, test_accuracy"):
-        ranked(made, "valid_los")
+        rank_runs(made, "valid_los")

@@ -36,7 +36,7 @@ def run(tmp_path, monkeypatch):
 
 
 def test_the_instruction_set_is_recorded_and_another_one_is_told(run, monkeypatch, capsys):
-    own = versions.instruction_set()
+    own = versions.describe_instruction_set()
     assert own["cpu"] == instruction_set.cpu_name()
     assert set(own) == {"cpu", "features", "vector_bytes", "blas"}
     assert json.loads((run / "summary.json").read_text())["instruction_set"] == own
@@ -44,8 +44,8 @@ def test_the_instruction_set_is_recorded_and_another_one_is_told(run, monkeypatc
     capsys.readouterr()
     assert main(["resume", "run", "trainer.epochs=2", "--quiet"]) == 0
     assert "instruction set" not in capsys.readouterr().err
-    monkeypatch.setattr(trainer_state, "instruction_set", lambda: OTHER)
-    trainer_state.written_by.cache_clear()
+    monkeypatch.setattr(trainer_state, "describe_instruction_set", lambda: OTHER)
+    trainer_state.describe_writer.cache_clear()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
@@ -58,11 +58,11 @@ def test_the_instruction_set_is_recorded_and_another_one_is_told(run, monkeypatc
             "'bprop resume RUN --same-bits' keeps them where this processor can"
         ]
     finally:
-        trainer_state.written_by.cache_clear()
+        trainer_state.describe_writer.cache_clear()
 
 
 def test_a_checkpoint_of_an_older_version_says_nothing_of_it():
-    found = {name: value for name, value in trainer_state.written_by().items() if name != "instruction_set"}
+    found = {name: value for name, value in trainer_state.describe_writer().items() if name != "instruction_set"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         trainer_state.warn_of_changes(found)
@@ -73,8 +73,8 @@ def test_same_bits_starts_the_command_with_the_recorded_instruction_set(run, mon
     monkeypatch.setattr(command.os, "execve", lambda *arguments: started.append(arguments))
     assert main(["resume", "run", "--same-bits", "--quiet"]) == 0
     assert not started, "it is this one"
-    own = versions.instruction_set()
-    monkeypatch.setattr(versions, "instruction_set", lambda: OTHER)
+    own = versions.describe_instruction_set()
+    monkeypatch.setattr(versions, "describe_instruction_set", lambda: OTHER)
     assert main(["resume", "run", "trainer.epochs=1", "--same-bits", "--quiet"]) == 0
     ((program, words, environment),) = started
     assert program == sys.executable
@@ -88,7 +88,7 @@ def test_same_bits_starts_the_command_with_the_recorded_instruction_set(run, mon
 
 def test_same_bits_is_refused_where_the_processor_lacks_something(run, monkeypatch, capsys):
     monkeypatch.setattr(instruction_set, "host_features", lambda: frozenset(["sse2"]))
-    monkeypatch.setattr(versions, "instruction_set", lambda: OTHER)
+    monkeypatch.setattr(versions, "describe_instruction_set", lambda: OTHER)
     capsys.readouterr()
     assert main(["resume", "run", "--same-bits"]) == 2
     message = r"bprop: error: resume --same-bits: this processor, \S+, lacks .+ of \S+; without it the bits differ"

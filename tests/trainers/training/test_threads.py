@@ -33,9 +33,9 @@ def test_the_choice_is_remembered(monkeypatch):
     monkeypatch.setattr(thread_choice, "available", lambda: 2)
     for path in cache.cache_folder().glob("threads_*.json"):
         path.unlink()
-    monkeypatch.setattr(thread_choice, "fastest", lambda *arguments: 2)
+    monkeypatch.setattr(thread_choice, "find_fastest", lambda *arguments: 2)
     assert train(None).threads == 2
-    monkeypatch.setattr(thread_choice, "fastest", lambda *arguments: pytest.fail("measured again"))
+    monkeypatch.setattr(thread_choice, "find_fastest", lambda *arguments: pytest.fail("measured again"))
     assert train(None).threads == 2
     notes = [json.loads(path.read_text()) for path in cache.cache_folder().glob("threads_*.json")]
     assert {"threads": 2} in notes, "other tests may write theirs at the same time"
@@ -44,7 +44,7 @@ def test_the_choice_is_remembered(monkeypatch):
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"threads": "two"}', '{"threads": 0}', '{"threads": 1000000}'])
 def test_a_damaged_note_is_not_believed(tmp_path, text):
     (tmp_path / "note").write_text(text)
-    assert thread_choice.remembered(tmp_path / "note") is None
+    assert thread_choice.read_thread_count(tmp_path / "note") is None
 
 
 @pytest.mark.jit
@@ -53,8 +53,8 @@ def test_more_threads_only_where_they_gain(monkeypatch, shared, wanted):
     jobs = iter(range(100))
     monkeypatch.setattr(thread_choice, "available", lambda: 2)
     monkeypatch.setattr(thread_choice, "shared_jobs", lambda: next(jobs))
-    monkeypatch.setattr(thread_choice, "timed", lambda steps, last, number: shared[number])
-    assert thread_choice.fastest(lambda first, last: (0.0, last), 1000, 10) == wanted
+    monkeypatch.setattr(thread_choice, "time_steps", lambda steps, last, number: shared[number])
+    assert thread_choice.find_fastest(lambda first, last: (0.0, last), 1000, 10) == wanted
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, True, 65, 10**12])

@@ -9,8 +9,8 @@ from bprop.datasets import ArrayDataset, Dataset
 from bprop.modules import BatchNorm1d, Linear, MeanSquaredError, Module, Residual, Sequential, SoftmaxCrossEntropy
 from bprop.trainers import SGD, Callback, EarlyStopping, MultiStepSchedule, Trainer, TrainingError
 from bprop.trainers.training import epoch as one_epoch
-from bprop.trainers.training.evaluation import pieces
-from bprop.trainers.training.progress import said_if_slow
+from bprop.trainers.training.evaluation import split_rows
+from bprop.trainers.training.progress import print_if_slow
 
 
 def pairs(n=50, outputs=None):
@@ -199,7 +199,7 @@ def test_a_first_compilation_is_announced(monkeypatch, tmp_path, capsys):
 
 
 def test_what_is_quick_is_not_announced(capsys):
-    with said_if_slow("one moment") as nothing:
+    with print_if_slow("one moment") as nothing:
         pass
     assert nothing is None
     assert capsys.readouterr() == ("", "")
@@ -276,7 +276,7 @@ def test_minibatches_of_one_sample_in_all():
 
 
 def test_an_evaluation_has_no_piece_of_one_sample():
-    assert list(pieces(7, 3)) == [slice(0, 3), slice(3, 7)]
-    assert list(pieces(6, 3)) == [slice(0, 3), slice(3, 6)]
-    assert list(pieces(1, 3)) == [slice(0, 3)]
-    assert list(pieces(2, 1)) == [slice(0, 1), slice(1, 2)]
+    assert list(split_rows(7, 3)) == [slice(0, 3), slice(3, 7)]
+    assert list(split_rows(6, 3)) == [slice(0, 3), slice(3, 6)]
+    assert list(split_rows(1, 3)) == [slice(0, 3)]
+    assert list(split_rows(2, 1)) == [slice(0, 1), slice(1, 2)]

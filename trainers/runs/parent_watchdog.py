@@ -9,16 +9,16 @@ PARENT = "BPROP_PARENT"  # the variable by which a sweep tells its processes who
 PATIENCE = 0.2  # seconds between two looks
 
 
-def follow_parent() -> None:
+def start_parent_watchdog() -> None:
     """If a sweep has started this process: interrupt it when that is no more, so that it leaves a folder to resume."""
     parent = os.environ.pop(PARENT, None)
     if parent is None or os.name != "posix":
         return
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background may have had it ignored
-    threading.Thread(target=watch, args=(int(parent),), daemon=True).start()
+    threading.Thread(target=interrupt_when_orphaned, args=(int(parent),), daemon=True).start()
 
 
-def watch(parent: int) -> None:
+def interrupt_when_orphaned(parent: int) -> None:
     """Interrupt the main thread when this process has another parent."""
     while os.getppid() == parent:
         time.sleep(PATIENCE)

@@ -8,10 +8,10 @@ import numpy as np
 from ...modules.core.module import Module
 from ..configs import Config
 
-WAY_OUT = "draw from np.random, random or bprop.modules.get_generator(), which the config's seed starts"
+HINT = "draw from np.random, random or bprop.modules.get_generator(), which the config's seed starts"
 
 
-def warn_of_other_randomness(config: Config, model: Module, loss: Module) -> None:
+def warn_of_unseeded_randomness(config: Config, model: Module, loss: Module) -> None:
     """A warning if the config's net and loss are others when they are built once more.
 
     It costs a second building, so it is for configs with modules of one's own: those of bprop draw from the seed alone.
@@ -20,25 +20,25 @@ def warn_of_other_randomness(config: Config, model: Module, loss: Module) -> Non
         return
     again = config.build_net()
     for name, own, other in (("model", model, again[0]), ("loss", loss, again[1])):
-        if found := differing_attribute(own, other):
+        if found := find_differing_attribute(own, other):
             path, attribute, kind = found
             where = f"{name}.{path}" if path else name
             warnings.warn(
-                f"{where} ({kind}): {attribute} differs between two builds from seed {config.seed}; {WAY_OUT}",
+                f"{where} ({kind}): {attribute} differs between two builds from seed {config.seed}; {HINT}",
                 stacklevel=3,
             )
 
 
-def differing_attribute(own: Module, other: Module) -> tuple[str, str, str] | None:
+def find_differing_attribute(own: Module, other: Module) -> tuple[str, str, str] | None:
     """(path, name, class) of the first number or array that two nets do not share."""
     for (path, part), twin in zip(own.named_modules(), other.all_modules(), strict=False):
         for name in vars(part):
-            if not name.startswith("_") and not is_alike(getattr(part, name), getattr(twin, name, None)):
+            if not name.startswith("_") and not is_equal(getattr(part, name), getattr(twin, name, None)):
                 return path, name, type(part).__name__
     return None
 
 
-def is_alike(value: Any, other: Any) -> bool:
+def is_equal(value: Any, other: Any) -> bool:
     """Whether two numbers or arrays are the same; anything else is not looked at."""
     if not isinstance(value, np.ndarray | int | float):
         return True
