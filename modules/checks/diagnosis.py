@@ -1,18 +1,17 @@
-"""What is wrong with a bprop whose gradients fail the check: the mistakes that everybody makes, recognised.
+"""Diagnosis of a bprop that fails the gradient check: common mistakes, each recognised by an experiment.
 
-Each is tried out rather than guessed: a factor is compared at two batch sizes, a sample is left out, another step's
-random numbers are drawn.
+A factor is compared at two batch sizes, a sample is left out, another step's random numbers are drawn.
 """
 
 import numpy as np
 
 from ..engine.stateful import method_names, plain_python
+from .contract_checks import Trial
 from .gradient_check import STREAM
+from .gradient_patterns import find_pattern, max_abs
 from .gradient_report import ESTIMATE, GradientEntry, GradientReport
 from .gradient_subject import Subject
-from .laws import Trial
-from .mistakes import Wrong, changed_globals, forgotten_path, mistake
-from .patterns import largest, pattern
+from .likely_mistakes import WrongGradient, check_skipped_path, find_changed_globals, find_mistake
 
 ROOTS = ("y is not finite", "fprop changes x", "fprop(x) gives another y")
 SUM = "bprop sums over the batch, only the loss averages"
@@ -27,20 +26,20 @@ TEXTS = {
 }
 
 
-def diagnoses(trial: Trial, report: GradientReport) -> list[str]:
-    """What a report means, one sentence for each thing that is wrong."""
+def diagnose_report(trial: Trial, report: GradientReport) -> list[str]:
+    """The diagnoses of a report: one sentence for each problem."""
     first = [text for text in report.problems if text.startswith(ROOTS)]
     if first:
-        return [explained(trial, first[0])]  # the rest follows: differences of such an fprop mean nothing
-    problems = [explained(trial, text) for text in report.problems]
+        return [explain_problem(trial, first[0])]  # the rest follows: differences of such an fprop mean nothing
+    problems = [explain_problem(trial, text) for text in report.problems]
     wrong = [entry for entry in report.entries if not entry.ok]
-    if wrong and redraws(trial):
+    if wrong and redraws_random_numbers(trial):
         return [*problems, "bprop draws its random numbers anew: store in fprop what it drew (the mask)"]
-    return problems + [f"grad_{entry.name} {diagnosis(trial, entry)}" for entry in wrong]
+    return problems + [f"grad_{entry.name} {diagnose_gradient(trial, entry)}" for entry in wrong]
 
 
-def explained(trial: Trial, problem: str) -> str:
-    """A breach of the contract with its likely cause."""
+def explain_problem(trial: Trial, problem: str) -> str:
+    """A problem of the contract with its likely cause."""
     if problem == "fprop changes x":
         module, arguments = trial.copy(), tuple(a.copy() for a in trial.arguments)
         with plain_python():
@@ -48,7 +47,7 @@ def explained(trial: Trial, problem: str) -> str:
         cause = "its output is the input's own memory, expected an array of its own" if aliased else "work on a copy"
         return f"{problem}: {cause}"
     if problem.startswith("fprop(x) gives another y"):
-        if names := changed_globals(trial):
+        if names := find_changed_globals(trial):
             return f"{problem}: a run changes {' and '.join(names)}, outside of the module: keep it on self"
         return f"{problem}: it draws numbers that no counter decides (see Noise), or keeps what an earlier run stored"
     if problem.startswith("bprop gives another"):
@@ -56,56 +55,56 @@ def explained(trial: Trial, problem: str) -> str:
     return problem
 
 
-def diagnosis(trial: Trial, entry: GradientEntry) -> str:
-    """What one wrong gradient looks like."""
+def diagnose_gradient(trial: Trial, entry: GradientEntry) -> str:
+    """The diagnosis of one wrong gradient."""
     if entry.hint.startswith("(grad_"):
         return entry.hint[1:-1].partition(" ")[2]
-    if entry.looks is None:
+    if entry.mismatch is None:
         return f"is wrong at {entry.index}: {entry.analytic:.6g}, expected {entry.numeric:.6g}"
-    kind = entry.looks.kind
-    wrong = whole(trial, entry)
-    if wrong and largest(wrong.right) <= 1e-8 * largest(wrong.found):
+    kind = entry.mismatch.kind
+    wrong = get_whole_gradient(trial, entry)
+    if wrong and max_abs(wrong.right) <= 1e-8 * max_abs(wrong.found):
         return f"is not zero where fprop does not depend on {entry.name}: {ESTIMATE}"
-    if wrong and (seen := mistake(wrong)):
+    if wrong and (seen := find_mistake(wrong)):
         return seen
     if kind == "factor":
-        return factor_of(trial, entry)
-    if kind != "zero" and (alone := only_sample(trial, entry.name)) is not None:
+        return explain_factor(trial, entry)
+    if kind != "zero" and (alone := find_only_sample(trial, entry.name)) is not None:
         return f"counts sample {alone} alone, expected the sum over the batch"
-    if kind == "elements" and (seen := seen_in(trial, entry) or (forgotten_path(wrong) if wrong else "")):
+    if kind == "elements" and (seen := match_pattern(trial, entry) or (check_skipped_path(wrong) if wrong else "")):
         return seen
     there = f", where x is {trial.x[entry.index]:.4g}" if entry.name == "x" else ""
     found = f"{entry.analytic:.6g}, expected {entry.numeric:.6g}{there}"
     return TEXTS.get(kind, f"differs, at {entry.index} most: {found} ({ESTIMATE})")
 
 
-def whole(trial: Trial, entry: GradientEntry) -> Wrong | None:
+def get_whole_gradient(trial: Trial, entry: GradientEntry) -> WrongGradient | None:
     """A wrong gradient all of whose elements are known."""
-    assert entry.looks is not None
-    found, right = entry.looks.found, entry.looks.right
-    if found is None or right is None or entry.looks.kind in ("sign", "one number"):
+    assert entry.mismatch is not None
+    found, right = entry.mismatch.found, entry.mismatch.right
+    if found is None or right is None or entry.mismatch.kind in ("sign", "one number"):
         return None
     if entry.name not in ("x", *dict(trial.module.named_parameters())):  # an array of a table, or of a loss
         return None
-    return Wrong(trial, entry.name, found, right)
+    return WrongGradient(trial, entry.name, found, right)
 
 
-def seen_in(trial: Trial, entry: GradientEntry) -> str:
-    """The pattern in which a gradient differs from the right one, if all of it is known and there is one."""
-    assert entry.looks is not None
-    found, right = entry.looks.found, entry.looks.right
+def match_pattern(trial: Trial, entry: GradientEntry) -> str:
+    """The pattern in which a gradient differs from the right one; "" if there is none or not all of it is known."""
+    assert entry.mismatch is not None
+    found, right = entry.mismatch.found, entry.mismatch.right
     if found is None or right is None:
         return ""
     y = np.asarray(trial.copy().fprop(*trial.arguments)) if entry.name == "x" else None
-    return pattern(found, right, y)
+    return find_pattern(found, right, y)
 
 
-def factor_of(trial: Trial, entry: GradientEntry) -> str:
-    """Where a factor comes from: the batch size, the size of a sample, or nothing but a slip."""
-    assert entry.looks is not None
-    factor, n = entry.looks.factor, len(trial.x)
-    other = trial.other_rows()
-    again = next((e.looks for e in trial.gradients(other).entries if e.name == entry.name), None)
+def explain_factor(trial: Trial, entry: GradientEntry) -> str:
+    """The likely origin of a wrong factor: the batch size, the size of a sample, or a slip."""
+    assert entry.mismatch is not None
+    factor, n = entry.mismatch.factor, len(trial.x)
+    other = trial.permute_rows()
+    again = next((e.mismatch for e in trial.gradients(other).entries if e.name == entry.name), None)
     if again is not None and not np.isclose(again.factor, factor, rtol=1e-3):
         if np.isclose(factor * n, again.factor * (n + 1), rtol=1e-3):
             return f"is divided by the batch size once too often ({factor:.4g}): {SUM if not is_loss(trial) else MEAN}"
@@ -117,12 +116,12 @@ def factor_of(trial: Trial, entry: GradientEntry) -> str:
 
 
 def is_loss(trial: Trial) -> bool:
-    """Whether a loss is under trial."""
+    """Whether the checked module is a loss."""
     return not trial.module.takes_gradient
 
 
-def only_sample(trial: Trial, name: str) -> int | None:
-    """The sample on which the gradient of a parameter depends alone, None if on several."""
+def find_only_sample(trial: Trial, name: str) -> int | None:
+    """The only sample on which the gradient of a parameter depends; None if there are several."""
     if len(trial.x) < 2 or name == "x" or is_loss(trial):
         return None
     module = trial.copy()
@@ -142,7 +141,7 @@ def only_sample(trial: Trial, name: str) -> int | None:
     return None
 
 
-def redraws(trial: Trial) -> bool:
+def redraws_random_numbers(trial: Trial) -> bool:
     """Whether the gradient is right for the random numbers of another step, or differs from call to call."""
     if is_loss(trial) or trial.x.dtype.kind != "f":
         return False
@@ -150,7 +149,7 @@ def redraws(trial: Trial) -> bool:
     with plain_python():
         y = module.fprop(*trial.arguments)
         first, second = (np.array(module.bprop(trial.grad_y(y)), copy=True) for _ in range(2))
-        if draws(module) and not np.array_equal(first, second):
+        if draws_random_numbers(module) and not np.array_equal(first, second):
             return True
     used = trial.copy()
     if np.array_equal(used.fprop(*trial.arguments), used.fprop(*trial.arguments)):
@@ -169,13 +168,13 @@ def redraws(trial: Trial) -> bool:
     )
 
 
-def draws(module) -> bool:
-    """Whether a bprop names what draws random numbers, or moves a counter."""
-    words = {*DRAWING, *map(last_part, module.counters())}
+def draws_random_numbers(module) -> bool:
+    """Whether a bprop calls a function that draws random numbers, or reads a counter."""
+    words = {*DRAWING, *map(get_last_part, module.counters())}
     methods = [method_names(type(inside)).get("bprop") for inside in module.all_modules()]
     return any(words & set(method.__code__.co_names) for method in methods if method is not None)
 
 
-def last_part(name: str) -> str:
+def get_last_part(name: str) -> str:
     """`step` of `2.inner.step`."""
     return name.rpartition(".")[2]

@@ -1,8 +1,8 @@
-"""Is a hand-written bprop right? Its gradients against the derivative of fprop, in float64.
+"""The gradient check: a hand-written bprop against the derivative of fprop, in float64.
 
-That comes from the evaluation trace of fprop, or from central differences where fprop cannot be traced or the trace
-does not agree. Of differences, random directions come first: three comparisons judge an array of any size. Only where
-one fails are single elements looked at, to name the worst.
+The derivative comes from the evaluation trace of fprop, or from central differences where fprop cannot be traced or the
+trace does not agree. Differences are taken along random directions first: three comparisons judge an array of any size.
+Only where one fails are single elements compared, to name the worst.
 """
 
 from dataclasses import replace
@@ -14,10 +14,10 @@ from ..core.module import Module, describe_no_module
 from ..core.passed_checks import record_passed_check
 from ..engine.tables import changed, shape_of
 from ..losses.loss import Loss
-from .gradient_reference import Reference, reference_of
-from .gradient_report import GradientEntry, GradientReport, looks
+from .gradient_reference import Reference, find_reference
+from .gradient_report import GradientEntry, GradientReport, classify_mismatch
 from .gradient_subject import STEP, Subject
-from .kinks import NOTE, at_kink
+from .nondifferentiable_points import NOTE, is_nondifferentiable
 
 STREAM = 7919  # grad_y must not repeat an x from default_rng(0): where they are equal, transposed gradients pass
 ELEMENTS = 1024  # looked at one by one; a larger array is halved first, towards the greater discrepancy
@@ -47,14 +47,14 @@ def check_gradients(
     Source: Goodfellow et al., Deep Learning, section 11.5 (eq. 11.5 to 11.8), the checkers of torch/nn and autograd;
         Bishop and Bishop, Deep Learning, section 8.2.
     """
-    arguments = arguments_of("check_gradients", module, x, target)
-    report = judge(module, arguments, directions=directions, tolerance=tolerance, seed=seed)
+    arguments = as_arguments("check_gradients", module, x, target)
+    report = compare_excusing_kinks(module, arguments, directions=directions, tolerance=tolerance, seed=seed)
     if report.ok:
         record_passed_check(module)
     return report
 
 
-def arguments_of(who: str, module: Module, x, target) -> tuple:
+def as_arguments(who: str, module: Module, x, target) -> tuple:
     """The arguments of the module's fprop; TypeError for what is no module, and for a target without a loss."""
     if not isinstance(module, Module):
         raise TypeError(f"{who}: got {describe_no_module(module)}")
@@ -64,24 +64,24 @@ def arguments_of(who: str, module: Module, x, target) -> tuple:
     return (x,) if target is None else (x, target)
 
 
-def judge(module: Module, arguments: tuple, *, seed: int = 0, **settings) -> GradientReport:
-    """The report of `check_gradients` for the arguments of fprop, in which a kink is no mistake."""
+def compare_excusing_kinks(module: Module, arguments: tuple, *, seed: int = 0, **settings) -> GradientReport:
+    """The report of `check_gradients` for the arguments of fprop; a non-differentiable point is no mistake."""
     for elements in (1, ELEMENTS) if module.children() else (ELEMENTS,):  # a net at a kink is soon known
-        report = compare(module, arguments, seed=seed, elements=elements, **settings)
+        report = compare_gradients(module, arguments, seed=seed, elements=elements, **settings)
         if report.ok:
             return report
         subject = Subject(module, arguments, np.random.default_rng((STREAM, seed)))
-        again = partial(compare, seed=seed, elements=elements, **settings)
-        if at_kink(subject, report, (STREAM, seed, 1), again):
+        again = partial(compare_gradients, seed=seed, elements=elements, **settings)
+        if is_nondifferentiable(subject, report, (STREAM, seed, 1), again):
             excused = tuple(
-                entry if entry.ok else replace(entry, ok=True, hint="(at a kink)", looks=None)
+                entry if entry.ok else replace(entry, ok=True, hint="(at a kink)", mismatch=None)
                 for entry in report.entries
             )
             return replace(report, entries=excused, notes=(NOTE,))
     return report
 
 
-def compare(
+def compare_gradients(
     module: Module,
     arguments: tuple,
     *,
@@ -90,11 +90,11 @@ def compare(
     seed: int = 0,
     elements: int = ELEMENTS,
 ) -> GradientReport:
-    """The report of `judge` without regard to kinks, which looks at `elements` of a wrong array."""
+    """The report of `compare_excusing_kinks` without regard to kinks, by `elements` of a wrong array."""
     subject = Subject(module, arguments, np.random.default_rng((STREAM, seed)))
     problems, wrong_shape = subject.run()
     entries = [wrong_shape] if wrong_shape else []
-    reference = reference_of(subject)
+    reference = find_reference(subject)
     for name, array, gradient in subject.pairs if reference.judges else []:
         entries.append(check_array(subject, reference, name, array, gradient, directions, tolerance, elements))
     inside = f", {len(module.children())} modules" if module.children() else ""
@@ -102,7 +102,11 @@ def compare(
         f"{module.label()}{inside}, {' and '.join(str(shape_of(changed(np.asarray, a))) for a in arguments)} in float64"
     )
     return GradientReport(
-        title, tolerance, tuple(entries), tuple(problems), reference.said if entries or not reference.judges else ""
+        title,
+        tolerance,
+        tuple(entries),
+        tuple(problems),
+        reference.description if entries or not reference.judges else "",
     )
 
 
@@ -120,10 +124,10 @@ def check_array(
     if error <= tolerance:
         hint = "" if beside_trace is None else f"(by differences; {beside_trace.error:.1e} from the trace)"
         return GradientEntry(name, array.shape, None, analytic, numeric, error, True, hint)
-    return worst_element(subject, name, array, gradient, tolerance, elements)
+    return find_worst_element(subject, name, array, gradient, tolerance, elements)
 
 
-def worst_element(subject: Subject, name, array, gradient, tolerance, elements) -> GradientEntry:
+def find_worst_element(subject: Subject, name, array, gradient, tolerance, elements) -> GradientEntry:
     """The entry of an array that failed, with its worst element."""
     indices = np.arange(array.size)
     while indices.size > elements:
@@ -141,7 +145,7 @@ def worst_element(subject: Subject, name, array, gradient, tolerance, elements) 
     ok = indices.size == array.size and error <= tolerance
     across = gradient.reshape(array.shape[::-1]).T.ravel()[indices] if array.ndim == 2 else None
     right = np.array([n for _, _, n in results])
-    found = None if ok else looks(gradient.ravel()[indices], right, across)
+    found = None if ok else classify_mismatch(gradient.ravel()[indices], right, across)
     if found and indices.size == array.size:
         found = replace(found, found=gradient.copy(), right=right.reshape(array.shape))
     text = str(found) if found and (found.kind != "elements" or indices.size == array.size) else ""

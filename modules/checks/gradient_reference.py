@@ -1,7 +1,7 @@
-"""What a hand-written gradient is compared with first: the derivative of fprop by its evaluation trace.
+"""The reference of a gradient check: the derivative of fprop by its evaluation trace.
 
-That is exact to rounding, where it exists; what it does not confirm is left to differences, so that code which cannot
-be traced, or whose derivative is badly conditioned as it is written, is not accused.
+It is exact to rounding, where it exists; what it does not confirm is left to differences, so that code which cannot be
+traced, or whose derivative is ill-conditioned as it is written, is not accused.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Reference:
     `differences: ` and why; `judges` is False for an estimate, which is to be compared with neither."""
 
     gradients: dict[str, np.ndarray]
-    said: str
+    description: str
     judges: bool = True
 
     def error(self, subject: Subject, name: str, array: np.ndarray, gradient: np.ndarray) -> GradientEntry | None:
@@ -39,7 +39,7 @@ class Reference:
         return GradientEntry(name, array.shape, worst, analytic, expected, error, ok)
 
 
-def reference_of(subject: Subject) -> Reference:
+def find_reference(subject: Subject) -> Reference:
     """The derivative of the subject's fprop; without gradients, and with the reason, where it cannot be traced."""
     from ..autodiff import derive
     from ..autodiff.derived import is_derived

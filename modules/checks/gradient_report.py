@@ -1,4 +1,4 @@
-"""What a gradient check found, as a table to read, and what a wrong gradient looks like."""
+"""The report of a gradient check as a table, and the classification of wrong gradients."""
 
 from dataclasses import dataclass, field
 
@@ -30,7 +30,7 @@ class GradientEntry:
     error: float
     ok: bool
     hint: str = ""
-    looks: "Looks | None" = None
+    mismatch: "Mismatch | None" = None
 
     def cells(self) -> tuple[str, ...]:
         index = "-" if self.index is None else str(tuple(int(k) for k in self.index))
@@ -40,7 +40,7 @@ class GradientEntry:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """The outcome of `check_gradients`: `ok`, the `entries`, and `problems` with the rest of the contract, in words.
+    """The result of `check_gradients`: `ok`, the `entries`, and `problems` with the rest of the contract, in words.
 
     `reference` says what bprop was compared with: the trace of fprop, or differences and why; `notes` are no mistakes.
     """
@@ -66,13 +66,13 @@ class GradientReport:
     def verdict(self) -> str:
         """The last line: right, or which gradients and how many other problems."""
         wrong = [entry.name for entry in self.entries if not entry.ok]
-        said = [f"wrong: {', '.join(wrong)}"] if wrong else []
-        said += [plural(len(self.problems), "other problem")] if self.problems else []
-        if said:
-            return "; ".join(said)
+        texts = [f"wrong: {', '.join(wrong)}"] if wrong else []
+        texts += [format_count(len(self.problems), "other problem")] if self.problems else []
+        if texts:
+            return "; ".join(texts)
         if not self.entries:
             return "nothing to check: " + ("an estimate" if self.reference else "no floating input, no parameters")
-        return f"right: {plural(len(self.entries), 'gradient')} within {self.tolerance:g}"
+        return f"right: {format_count(len(self.entries), 'gradient')} within {self.tolerance:g}"
 
     def __str__(self) -> str:
         rows = [HEAD, *(entry.cells() for entry in self.entries)] if self.entries else []
@@ -85,16 +85,16 @@ class GradientReport:
     __repr__ = __str__
 
 
-def plural(count: int, word: str) -> str:
+def format_count(count: int, word: str) -> str:
     """`1 word`, `2 words`."""
     return f"{count} {word}" + ("s" if count != 1 else "")
 
 
 @dataclass(frozen=True)
-class Looks:
-    """What a wrong gradient looks like beside the right one: one of the names in TEXTS, and how many times it is it.
+class Mismatch:
+    """How a wrong gradient differs from the right one: `kind` is a key of TEXTS, `factor` their ratio by least squares.
 
-    `found` and `right` are both, if all elements were looked at.
+    `found` and `right` are both gradients, if all elements were compared.
     """
 
     kind: str
@@ -119,13 +119,15 @@ TEXTS = {
 }
 
 
-def looks(analytic: np.ndarray, numeric: np.ndarray, transposed: np.ndarray | None = None) -> Looks | None:
-    """How `analytic` differs from `numeric`, None if it does not; `transposed` is analytic read across its rows."""
+def classify_mismatch(
+    analytic: np.ndarray, numeric: np.ndarray, transposed: np.ndarray | None = None
+) -> Mismatch | None:
+    """The mismatch of `analytic` and `numeric`, None if they agree; `transposed` is analytic in Fortran order."""
     size = analytic.size
     if not np.isfinite(analytic).all():
-        return Looks("not finite", np.nan, size, size)
+        return Mismatch("not finite", np.nan, size, size)
     if not analytic.any():
-        return Looks("zero", 0.0, size, size)
+        return Mismatch("zero", 0.0, size, size)
     close = {"rtol": 1e-4, "atol": 1e-5 * np.abs(numeric).max()}
     factor = float(np.vdot(analytic, numeric) / max(np.vdot(numeric, numeric), 1e-300))
     differing = int((~np.isclose(analytic, numeric, **close)).sum())
@@ -139,4 +141,4 @@ def looks(analytic: np.ndarray, numeric: np.ndarray, transposed: np.ndarray | No
         kind = "one number"
     else:
         kind = "elements"
-    return Looks(kind, factor, differing, size) if differing else None
+    return Mismatch(kind, factor, differing, size) if differing else None

@@ -1,4 +1,4 @@
-"""The module under a gradient check: a float64 copy that is run forward and backward, and forward again nearby."""
+"""The module under a gradient check: a float64 copy that is run forward and backward, and forward at nearby points."""
 
 from functools import cached_property
 
@@ -9,7 +9,7 @@ from ..engine.calls import as_inputs
 from ..engine.stateful import stored_names
 from ..engine.tables import changed, is_table, leaves, like, named, shape_of
 from .gradient_report import GradientEntry
-from .rounding import allowances, largest, moved
+from .rounding import estimate_allowances, max_abs, perturb
 
 STEP = float(np.finfo(np.float64).eps) ** (1 / 3)  # balances the h² of truncation against the eps/h of rounding
 STEPS = (STEP, STEP / 32)  # the second one for a kink that the first steps over
@@ -18,7 +18,7 @@ NOISE = 10.0  # how many times the rounding error that is measured a difference 
 
 
 class Subject:
-    """The copy under test with its arguments: `pairs` of arrays and gradients, and how y moves with an array."""
+    """A float64 copy of a module with its arguments: `pairs` of arrays and gradients, and derivatives of y."""
 
     def __init__(self, module: Module, arguments, random: np.random.Generator):
         self.module, self.random = module.copy().to(np.float64), random
@@ -54,7 +54,7 @@ class Subject:
         self.size = float(np.linalg.norm(y))
         self.grad_y = self.random.standard_normal(y.shape) if y.ndim else np.ones(())
         self.grad_y /= np.linalg.norm(self.grad_y)
-        self.seed = arranged(self.grad_y, self.made) if is_table(self.made) else self.grad_y
+        self.seed = split_like(self.grad_y, self.made) if is_table(self.made) else self.grad_y
         inputs = named("x", self.arguments[0])
         kept = {**inputs, "grad_y": self.grad_y, **dict(self.module.named_parameters())}
         problems = [] if np.isfinite(y).all() else ["y is not finite at this x"]
@@ -76,12 +76,12 @@ class Subject:
 
     def _start(self, gradient: np.ndarray) -> float:
         """What a second bprop shall add to: a number like the gradient's, or like y's where that is but rounding."""
-        size = largest(gradient)
+        size = max_abs(gradient)
         return (size if size > 1e-6 * self.size or not np.isfinite(self.size) else self.size) or 1.0
 
     def _added(self, name: str, found: np.ndarray, once: np.ndarray, start: np.ndarray) -> list[str]:
         """What is wrong if a second bprop did not add `once` to `start`."""
-        wanted, size = start + once, 1e-12 * largest(start)
+        wanted, size = start + once, 1e-12 * max_abs(start)
         if is_near(found, wanted, size) or is_near(found, wanted, size + self.allowance(name)):
             return []
         overwritten = is_near(found, once, size + self.allowance(name))
@@ -151,7 +151,7 @@ class Subject:
         middle = [array.copy() for array in arrays]
         for run in range(4):
             for array, value in zip(arrays, middle, strict=True):
-                array[...] = moved(value, random, run)
+                array[...] = perturb(value, random, run)
             values.append(float(np.vdot(self.grad_y, self.y())))
         for array, value in zip(arrays, middle, strict=True):
             array[...] = value
@@ -160,7 +160,9 @@ class Subject:
     @cached_property
     def _allowances(self) -> dict[str, float]:
         self.rewind()
-        return allowances(self.module, tuple(self.arguments), self.seed if self.module.takes_gradient else None)
+        return estimate_allowances(
+            self.module, tuple(self.arguments), self.seed if self.module.takes_gradient else None
+        )
 
     def allowance(self, name: str) -> float:
         """What rounding may change in the gradient of an array; asked for where it is not what was expected."""
@@ -176,8 +178,8 @@ class Subject:
         return direction / np.linalg.norm(direction)
 
 
-def arranged(numbers: np.ndarray, table):
-    """Stretches of a vector as the arrays of a table like this one."""
+def split_like(numbers: np.ndarray, table):
+    """Slices of a vector as the arrays of a table like this one."""
     arrays = leaves(table)
     parts = np.split(numbers, np.cumsum([array.size for array in arrays])[:-1])
     return like(table, [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)])

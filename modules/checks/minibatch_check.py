@@ -1,6 +1,6 @@
-"""Does a net take minibatches of such sizes? The last one of an epoch is often smaller, and some modules refuse that.
+"""Check that a model accepts the sizes of all minibatches: the last of an epoch is often smaller.
 
-Modules of this package say so by `check_minibatch`; those of a user are tried on zeros, alone and as plain Python.
+Modules of this package define `check_minibatch`; custom modules are tried on zeros, alone and as plain Python.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ def check_minibatch_sizes(net: Module, loss: Loss, input_shape, targets: np.ndar
     try:
         check_minibatch(net, loss, (size, *input_shape), targets[:size], trial=False)
     except MinibatchError as error:
-        raise refusal(f"Trainer: minibatches of {size}: {error}", error) from None
+        raise make_error(f"Trainer: minibatches of {size}: {error}", error) from None
     except Exception:  # that is no matter of sizes: the first step tells it
         return
     if last == size:
@@ -35,11 +35,11 @@ def check_minibatch_sizes(net: Module, loss: Loss, input_shape, targets: np.ndar
                 return
         many = f"{last} sample{'s' if last > 1 else ''}, not {size}"
         way_out = "drop_last=True leaves it out, or take another batch_size"
-        raise refusal(f"Trainer: the last minibatch has {many}: {error}; {way_out}", error) from None
+        raise make_error(f"Trainer: the last minibatch has {many}: {error}; {way_out}", error) from None
 
 
-def refusal(text: str, error: Exception) -> ValueError:
-    """The error of this text, with the place in the net of another."""
+def make_error(text: str, error: Exception) -> ValueError:
+    """A ValueError with this text and the path notes of another error."""
     found = ValueError(text)
     for note in getattr(error, "__notes__", ()):
         if note.startswith("in "):
@@ -55,25 +55,25 @@ def check_minibatch(net: Module, loss: Loss, shape: tuple[int, ...], targets: np
     """An error of the module that does not take a minibatch of this shape in training; `trial` runs the user's own."""
     copy = net.copy().train()
     for module in copy.all_modules():
-        listen(module, trial)
+        wrap_output_shape(module, trial)
     y_shape = copy.one_output_shape(shape)
     loss.check_arguments(y_shape, targets.shape)
     if trial and not is_ours(type(loss).__module__):
-        run_alone(loss, np.zeros(y_shape, loss.dtype), targets)
+        run_copy(loss, np.zeros(y_shape, loss.dtype), targets)
 
 
-def listen(module: Module, trial: bool) -> None:
-    """Make a module, a copy that nobody else sees, check each minibatch whose shape is asked for."""
+def wrap_output_shape(module: Module, trial: bool) -> None:
+    """Wrap a module's `output_shape`, on a copy, so that it checks each minibatch whose shape it gets."""
     output_shape = module.output_shape
     own = trial and not is_ours(type(module).__module__) and type(module).output_shape is not Module.output_shape
 
     def checked_shape(input_shape):
         if not is_table_of_shapes(input_shape):
             try:
-                ask(module, tuple(input_shape))
+                check_module_minibatch(module, tuple(input_shape))
                 if own:
                     labels = 0 in module.label_arguments
-                    run_alone(module, np.zeros(input_shape, np.int64 if labels else module.dtype))
+                    run_copy(module, np.zeros(input_shape, np.int64 if labels else module.dtype))
             except Exception as error:
                 module.place_once(error)
                 raise
@@ -82,7 +82,7 @@ def listen(module: Module, trial: bool) -> None:
     vars(module)["output_shape"] = checked_shape
 
 
-def ask(module: Module, input_shape: tuple[int, ...]) -> None:
+def check_module_minibatch(module: Module, input_shape: tuple[int, ...]) -> None:
     """MinibatchError if a module says that such a minibatch is too small."""
     try:
         module.check_minibatch(input_shape)
@@ -90,7 +90,7 @@ def ask(module: Module, input_shape: tuple[int, ...]) -> None:
         raise MinibatchError(str(error)) from None
 
 
-def run_alone(module: Module, *arguments) -> None:
+def run_copy(module: Module, *arguments) -> None:
     """Run a copy of a module as plain Python."""
     alone = module.copy()
     for inside in alone.all_modules():

@@ -1,4 +1,4 @@
-"""Does a module keep the whole contract? The laws that the layers of this package obey, tried on one of your own."""
+"""The module check: all contract checks that the layers of this package pass, applied to a custom module."""
 
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,10 +15,10 @@ from ..core.text_table import format_table
 from ..engine.sources import PACKAGE
 from ..engine.stateful import uncompiled
 from ..engine.trace import PrecisionError
-from .diagnosis import diagnoses
-from .gradient_check import arguments_of
-from .gradient_report import GradientError, plural
-from .laws import LAWS, Law, Trial, compiled
+from .contract_checks import CONTRACT_CHECKS, ContractCheck, Trial, check_compiled
+from .diagnosis import diagnose_report
+from .gradient_check import as_arguments
+from .gradient_report import GradientError, format_count
 
 WIDTHS = (10.0, 100.0)  # how many times as large an x may be where saturation and thresholds begin
 WIDE = "gradients at large x"
@@ -26,7 +26,7 @@ WIDE = "gradients at large x"
 
 @dataclass(frozen=True)
 class Finding:
-    """One law and what was found: `problems` in words, and `notes` that are no mistakes.
+    """The result of one contract check: `problems` in words, and `notes` that are no mistakes.
 
     Right gradients have in `reference` what they were compared with: `the trace of fprop` or `differences`.
     """
@@ -39,15 +39,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class ModuleReport:
-    """The outcome of `check_module`: `ok`, and a Finding for each law."""
+    """The result of `check_module`: `ok`, and a Finding for each contract check."""
 
     title: str
     findings: tuple[Finding, ...]
-    left: int = 0  # laws that were not tried, after one that does not hold
+    left: int = 0  # checks that were not tried, after one that failed
 
     @property
     def ok(self) -> bool:
-        """Whether every law holds."""
+        """Whether every check passes."""
         return not self.problems
 
     @property
@@ -79,12 +79,14 @@ class ModuleReport:
             )
             for finding in self.findings
         ]
-        lines = [f"Laws of {self.title}", *(f"  {line}" for line in format_table(rows))]
+        lines = [f"Contract of {self.title}", *(f"  {line}" for line in format_table(rows))]
         lines += [f"  problem: {text}" for text in self.problems]
         lines += [f"  note: {note}" for note in self.notes]
         broken = sum(bool(finding.problems) for finding in self.findings)
-        left = f"; {plural(self.left, 'law')} not tried (every_law=True tries them)" if self.left else ""
-        verdict = f"wrong: {plural(broken, 'law')}{left}" if broken else f"right: {plural(len(rows), 'law')}"
+        left = f"; {format_count(self.left, 'check')} not tried (every_law=True tries them)" if self.left else ""
+        verdict = (
+            f"wrong: {format_count(broken, 'check')}{left}" if broken else f"right: {format_count(len(rows), 'check')}"
+        )
         return "\n".join([*lines, verdict])
 
     __repr__ = __str__
@@ -93,7 +95,7 @@ class ModuleReport:
 def check_module(
     module: Module, x, target=None, *, seed: int = 0, tolerance: float = 1e-6, every_law: bool = False
 ) -> ModuleReport:
-    """Try every law of the module contract on `module` at `x`, up to the first that is broken; it is untouched.
+    """Run all contract checks on copies of `module` at `x`, up to the first that fails.
 
     Gradients against the trace of fprop or differences, in training and in evaluation mode, with what a wrong one looks
     like; arguments and parameters that keep their values; minibatches of one and of other sizes; float32 and float64;
@@ -102,11 +104,11 @@ def check_module(
 
     Args: x: the input, real data or random numbers; at least 3 samples tell most, and an odd number of features whether
         a loop reaches the last. target: for a loss, and only for a loss, whose x is the net's output y. tolerance:
-        largest relative error of a gradient. every_law: whether to go on after the first broken law.
+        largest relative error of a gradient. every_law: whether to go on after the first failed check.
     Returns a ModuleReport: print it, ask `.ok`, or call `.raise_if_wrong()` in a test.
     Numerics: an x where no derivative exists is a note and no mistake, if bprop gives a value between both sides.
     """
-    arguments = arguments_of("check_module", module, x, target)
+    arguments = as_arguments("check_module", module, x, target)
     report = examine(module, arguments, seed=seed, tolerance=tolerance, every_law=every_law)
     if report.ok:
         record_passed_check(module)
@@ -117,69 +119,69 @@ def examine(
     module: Module,
     arguments: tuple,
     *,
-    laws: tuple[Law, ...] = LAWS,
+    checks: tuple[ContractCheck, ...] = CONTRACT_CHECKS,
     seed: int = 0,
     tolerance: float = 1e-6,
     every_law: bool = False,
     compiles: bool = False,
 ) -> ModuleReport:
-    """The report of `check_module` for the arguments of fprop: the gradients and, if they are right, some laws.
+    """The report of `check_module` for the arguments of fprop: the gradients and, if they are right, some checks.
 
     Args: compiles: whether the gradients are those of compiled code, which is quicker for what was compiled before.
     """
     trial = Trial(module, tuple(np.array(argument) for argument in arguments), seed, tolerance)
     findings, left = [], 0
-    for finding in findings_of(trial, laws, compiles):
+    for finding in iterate_findings(trial, checks, compiles):
         findings.append(finding)
         if finding.problems and not every_law:  # the others would often only say it again
-            left = len(laws) - sum(f.law in map(title_of, laws) for f in findings)
+            left = len(checks) - sum(f.law in map(get_title, checks) for f in findings)
             break
     shapes = " and ".join(str(a.shape) for a in trial.arguments)
-    return ModuleReport(f"{one_line(module)}, {shapes}", tuple(findings), left)
+    return ModuleReport(f"{format_module(module)}, {shapes}", tuple(findings), left)
 
 
-def findings_of(trial: Trial, laws: tuple[Law, ...], compiles: bool) -> Iterator[Finding]:
-    """One finding after the other, those of plain Python first; what is not asked for is not tried."""
+def iterate_findings(trial: Trial, checks: tuple[ContractCheck, ...], compiles: bool) -> Iterator[Finding]:
+    """One finding after the other, lazily, those of plain Python first."""
     with nullcontext() if compiles else uncompiled():
-        first = [*gradient_findings(trial)]
+        first = [*iterate_gradient_findings(trial)]
     yield from first
-    if laws and not any(finding.problems for finding in first):
+    if checks and not any(finding.problems for finding in first):
         with uncompiled():
-            more = [*further_findings(trial)]
+            more = [*iterate_further_findings(trial)]
         yield from more
-    for law in laws:
-        with nullcontext() if law is compiled else uncompiled():
-            finding = law_finding(trial, law)
+    for check in checks:
+        with nullcontext() if check is check_compiled else uncompiled():
+            finding = run_contract_check(trial, check)
         yield finding
 
 
-def title_of(law: Law) -> str:
-    """A law in words."""
-    return law.__doc__ or law.__name__
+def get_title(check: ContractCheck) -> str:
+    """A contract check in words: its docstring."""
+    return check.__doc__ or check.__name__
 
 
-def one_line(module: Module) -> str:
-    """The module as a line; one that says nothing of itself by what is in it."""
+def format_module(module: Module) -> str:
+    """The module in one line: its label, or the outline of a container without settings."""
     return module.outline() if module._modules and not module.extra_repr() else module.label()
 
 
-def law_finding(trial: Trial, law: Law) -> Finding:
-    """What a law says of the module."""
-    return Finding(title_of(law), *found(lambda: [law(trial)]))
+def run_contract_check(trial: Trial, check: ContractCheck) -> Finding:
+    """The finding of one contract check."""
+    return Finding(get_title(check), *collect_problems(lambda: [check(trial)]))
 
 
-def found(ask: Callable[[], list[str]]) -> tuple[tuple[str, ...]]:
-    """What a question finds wrong; an exception of the module's is an answer, too."""
+def collect_problems(ask: Callable[[], list[str]]) -> tuple[tuple[str, ...]]:
+    """The problems that a check returns; an exception of the module is a problem, too."""
     try:
         return (tuple(text for text in ask() if text),)
     except (OSError, MemoryError):  # of the machine, not of the module
         raise
     except Exception as error:
-        return ((raised(error),),)
+        return ((describe_exception(error),),)
 
 
-def raised(error: Exception) -> str:
-    """An exception as a sentence, and what it looks like."""
+def describe_exception(error: Exception) -> str:
+    """An exception as a sentence, with its likely cause."""
     text = f"raises {type(error).__name__}: {error}"
     if own := [frame for frame in traceback.extract_tb(error.__traceback__) if is_own_file(frame.filename)]:
         text += f" ({Path(own[-1].filename).name}, line {own[-1].lineno})"
@@ -197,24 +199,24 @@ def is_own_file(name: str) -> bool:
     return path.is_file() and not others
 
 
-def gradient_findings(trial: Trial) -> Iterator[Finding]:
-    """The gradients in training; if they are right, those of one sample, and in evaluation if code asks for it."""
+def iterate_gradient_findings(trial: Trial) -> Iterator[Finding]:
+    """The gradients in training; if right, those of one sample, and those in evaluation if a method reads the mode."""
     training = replace(trial, module=trial.module.copy().train())
-    first = gradient_finding(training, "gradients in training")
+    first = check_gradient_contract(training, "gradients in training")
     yield first
     if first.problems:
         return
-    if not refused(alone := replace(training, arguments=trial.rows([0]))):
-        yield gradient_finding(alone, "gradients of a minibatch of one sample", "with one sample only: ")
+    if not refuses_arguments(alone := replace(training, arguments=trial.rows([0]))):
+        yield check_gradient_contract(alone, "gradients of a minibatch of one sample", "with one sample only: ")
     if any(reads_training(inside) for inside in trial.module.all_modules()):
         evaluation = replace(trial, module=trial.module.copy().eval())
-        yield gradient_finding(evaluation, "gradients in evaluation", "in evaluation mode only: ")
+        yield check_gradient_contract(evaluation, "gradients in evaluation", "in evaluation mode only: ")
 
 
-def further_findings(trial: Trial) -> Iterator[Finding]:
-    """The gradients where normal numbers do not go, and of parameters that have changed since the module was made."""
+def iterate_further_findings(trial: Trial) -> Iterator[Finding]:
+    """The gradients for large x, and after a change of the parameters."""
     if trial.x.dtype.kind == "f":
-        yield merged([wide_finding(trial, width) for width in WIDTHS])
+        yield merge_findings([check_wide_input(trial, width) for width in WIDTHS])
     if trial.module.flat_parameters.size:
         used = trial.copy()
         with suppress(Exception):
@@ -222,11 +224,11 @@ def further_findings(trial: Trial) -> Iterator[Finding]:
         used.flat_parameters[...] *= 1.1
         name = "gradients after a change of the parameters"
         when = "after a change of the parameters only (is something computed from them once and kept?): "
-        yield gradient_finding(replace(trial, module=used), name, when)
+        yield check_gradient_contract(replace(trial, module=used), name, when)
 
 
-def wide_finding(trial: Trial, width: float) -> Finding:
-    """The gradients for x some times as wide; nothing where the module does not give numbers."""
+def check_wide_input(trial: Trial, width: float) -> Finding:
+    """The gradients for an x multiplied by `width`; no problem where the results are not finite."""
     x = width * trial.x
     wide = replace(trial, module=trial.module.copy().train(), arguments=(x, *trial.arguments[1:]))
     with np.errstate(all="ignore"):
@@ -236,15 +238,15 @@ def wide_finding(trial: Trial, width: float) -> Finding:
             return Finding(WIDE)
     if not all(np.isfinite(array).all() for array in results.values() if array.dtype.kind == "f"):
         return Finding(WIDE)
-    return gradient_finding(wide, WIDE, f"with {width:g} times as large an x only: ")
+    return check_gradient_contract(wide, WIDE, f"with {width:g} times as large an x only: ")
 
 
-def merged(findings: list[Finding]) -> Finding:
+def merge_findings(findings: list[Finding]) -> Finding:
     """The first finding with problems, or one without."""
     return next((finding for finding in findings if finding.problems), Finding(WIDE))
 
 
-def refused(trial: Trial) -> bool:
+def refuses_arguments(trial: Trial) -> bool:
     """Whether the module refuses these arguments."""
     try:
         trial.copy().fprop(*trial.arguments)
@@ -255,15 +257,15 @@ def refused(trial: Trial) -> bool:
     return False
 
 
-def gradient_finding(trial: Trial, name: str, when: str = "") -> Finding:
-    """What the gradient check finds, in words."""
+def check_gradient_contract(trial: Trial, name: str, when: str = "") -> Finding:
+    """The finding of the gradient check, with a diagnosis of what is wrong."""
     notes: list[str] = []
     references: list[str] = []
 
     def ask() -> list[str]:
         report = trial.gradients()
         if not report.ok:
-            return [when + text for text in diagnoses(trial, report)]
+            return [when + text for text in diagnose_report(trial, report)]
         notes.extend(report.notes)
         traced = not report.reference.startswith("differences")
         if report.entries and not report.notes:
@@ -272,4 +274,4 @@ def gradient_finding(trial: Trial, name: str, when: str = "") -> Finding:
             notes.append(f"gradients beside {report.reference}")
         return []
 
-    return Finding(name, *found(ask), tuple(notes), "".join(references))
+    return Finding(name, *collect_problems(ask), tuple(notes), "".join(references))

@@ -1,4 +1,4 @@
-"""How far rounding alone moves a gradient: the scale on which two right ones may differ.
+"""Estimates of rounding error in gradients: the scale on which two right ones may differ.
 
 The gradient of a bias before a normalisation is a sum of terms that cancel. What is left of them is rounding error, and
 has no digit in common with what another order of the same sum leaves. How large it is, the sum does not show, but
@@ -19,8 +19,8 @@ RUNS = 4  # with numbers moved; each shows another rounding error
 SPREADS = 100.0  # what a right gradient may be off by: it may sum in another order, and larger terms
 
 
-def allowances(module: Module, arguments: tuple, grad_y, seed: int = 0) -> dict[str, float]:
-    """What rounding in float64 may change in `y`, `grad_x` (`grad_y` of a loss too) and the gradient of each parameter.
+def estimate_allowances(module: Module, arguments: tuple, grad_y, seed: int = 0) -> dict[str, float]:
+    """The rounding error in float64 of `y`, `grad_x` (`grad_y` of a loss) and the gradient of each parameter.
 
     The gradients are those of the evaluation trace of fprop, and of bprop itself where there is none: so a bprop that
     is worse conditioned than fprop is not excused. y has an allowance only where nothing but rounding error is in it.
@@ -30,31 +30,31 @@ def allowances(module: Module, arguments: tuple, grad_y, seed: int = 0) -> dict[
     runs = []
     for k in range(RUNS + 1):
         copy = module.copy()
-        copy.flat_parameters[...] = moved(copy.flat_parameters, random, k)
-        nearby = (changed(partial(moved, random=random, run=k), arguments[0]), *arguments[1:])
-        runs.append(gradients_at(copy, nearby, grad_y))
+        copy.flat_parameters[...] = perturb(copy.flat_parameters, random, k)
+        nearby = (changed(partial(perturb, random=random, run=k), arguments[0]), *arguments[1:])
+        runs.append(compute_gradients(copy, nearby, grad_y))
     first, *others = runs
-    found = {name: max(largest(other[name] - first[name]) for other in others) for name in first}
-    size = np.linalg.norm(grad_y) * largest(first["y"]) if grad_y is not None else largest(first["y"])
+    found = {name: max(max_abs(other[name] - first[name]) for other in others) for name in first}
+    size = np.linalg.norm(grad_y) * max_abs(first["y"]) if grad_y is not None else max_abs(first["y"])
     found = {name: SPREADS * max(spread, EPS * float(size)) for name, spread in found.items()}
-    if found["y"] < largest(first["y"]):
+    if found["y"] < max_abs(first["y"]):
         found["y"] = 0.0
     return found
 
 
-def in_precision(found: dict[str, float], dtype) -> dict[str, float]:
-    """What rounding may change where the numbers are of another floating point type."""
+def scale_to_precision(found: dict[str, float], dtype) -> dict[str, float]:
+    """The rounding errors of float64, scaled to another floating-point type."""
     return {name: OTHERS * float(np.finfo(dtype).eps) / EPS * allowance for name, allowance in found.items()}
 
 
-def moved(array: np.ndarray, random: np.random.Generator, run: int) -> np.ndarray:
+def perturb(array: np.ndarray, random: np.random.Generator, run: int) -> np.ndarray:
     """Numbers changed in their last digits, in all runs but the first."""
     if run == 0 or array.dtype.kind != "f":
         return array.copy()
     return array * (1 + 4 * EPS * random.uniform(-1, 1, array.shape))
 
 
-def gradients_at(module: Module, arguments: tuple, grad_y) -> dict[str, np.ndarray]:
+def compute_gradients(module: Module, arguments: tuple, grad_y) -> dict[str, np.ndarray]:
     """y and all gradients as vectors, by the trace of fprop or, where that fails, by bprop."""
     from ..autodiff import derive
 
@@ -63,14 +63,14 @@ def gradients_at(module: Module, arguments: tuple, grad_y) -> dict[str, np.ndarr
             derived = derive(module, *arguments)
             y, inputs = derived.y, derived.bprop(1.0 if grad_y is None else grad_y)
         except Exception:  # it cannot be traced
-            return by_bprop(module, arguments, grad_y)
+            return compute_by_bprop(module, arguments, grad_y)
     wanted = named("x" if module.takes_gradient else "y", arguments[0])
     of_x = [np.ravel(inputs.pop(name)) for name in wanted if name in inputs]
-    found = {"y": vector(y), "grad_x": np.concatenate(of_x or [np.zeros(0)])}
+    found = {"y": as_vector(y), "grad_x": np.concatenate(of_x or [np.zeros(0)])}
     return found | {f"grad_{name}": np.ravel(gradient) for name, gradient in inputs.items()}
 
 
-def by_bprop(module: Module, arguments: tuple, grad_y) -> dict[str, np.ndarray]:
+def compute_by_bprop(module: Module, arguments: tuple, grad_y) -> dict[str, np.ndarray]:
     """y and all gradients of one run as plain Python."""
     module.zero_grad()
     with plain_python():
@@ -78,14 +78,16 @@ def by_bprop(module: Module, arguments: tuple, grad_y) -> dict[str, np.ndarray]:
         kept = changed(np.copy, y)
         grad_x = module.bprop(*([] if grad_y is None else [changed(np.copy, grad_y)]))
     x = grad_x if shape_of(grad_x) else np.zeros(0)
-    return {"y": vector(kept), "grad_x": vector(x)} | {f"grad_{n}": g.ravel() for n, g in module.named_gradients()}
+    return {"y": as_vector(kept), "grad_x": as_vector(x)} | {
+        f"grad_{n}": g.ravel() for n, g in module.named_gradients()
+    }
 
 
-def vector(value) -> np.ndarray:
+def as_vector(value) -> np.ndarray:
     """All numbers of an array or table."""
     return np.concatenate([np.ravel(each) for each in leaves(value)])
 
 
-def largest(array: np.ndarray) -> float:
+def max_abs(array: np.ndarray) -> float:
     """The size of the largest finite element."""
     return float(np.abs(array[np.isfinite(array)]).max(initial=0.0))

@@ -37,7 +37,7 @@ class Passes:
         self.directions = {"x": "v"}
         items = []
         for operation in self.fprop:
-            if operation.method == "fprop":  # and not a joint's measuring
+            if operation.method == "fprop":  # and not the measuring of a concatenation
                 given = tuple(self.directions[name] for name in operation.arguments)
                 module, arguments = self.with_method(operation.module, "jvp", operation.arguments, given)
                 self.directions[operation.target] = target = f"v_{operation.target}"

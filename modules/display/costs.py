@@ -1,4 +1,4 @@
-"""What a module has to compute and to move, counted from shapes: the least that its equations ask for.
+"""Minimum floating-point operations and memory traffic of a module, counted from shapes.
 
 Layers whose parameter `weight` has two or more axes are matrix products (of a convolution: over the patches); of all
 others each element counts as one operation.
@@ -11,22 +11,22 @@ import numpy as np
 from ..core.module import Module
 from ..engine.stateful import plain_python
 
-Product = tuple[int, int, int]  # rows, inner, columns
+Matmul = tuple[int, int, int]  # rows, inner, columns
 Shapes = dict[Module, tuple[tuple[int, ...], tuple[int, ...]]]
 
 
-def shapes_inside(module: Module, x: np.ndarray) -> Shapes:
+def record_shapes(module: Module, x: np.ndarray) -> Shapes:
     """Shapes of the input and the output of `module` and of all inside it, by running copies of them on `x`."""
     copy = module.copy()
     found: Shapes = {}
     for own, other in zip(module.all_modules(), copy.all_modules(), strict=True):
-        _note(own, other, found)
+        _record_calls(own, other, found)
     with plain_python(), np.errstate(all="ignore"):
         copy.fprop(x)
     return found
 
 
-def _note(own: Module, copy: Module, found: Shapes) -> None:
+def _record_calls(own: Module, copy: Module, found: Shapes) -> None:
     fprop = copy.fprop
 
     def noted(x, *others):
@@ -40,7 +40,7 @@ def _note(own: Module, copy: Module, found: Shapes) -> None:
     vars(copy)["fprop"] = noted
 
 
-def product_of(module: Module, output_shape: tuple[int, ...]) -> Product | None:
+def get_matmul(module: Module, output_shape: tuple[int, ...]) -> Matmul | None:
     """The matrix product of a layer's forward pass: (rows, inner) times (inner, columns); None if it has none."""
     weight = vars(module).get("weight")
     if weight is None or weight.ndim < 2 or "weight" not in module._parameters or 0 in module.label_arguments:
@@ -49,7 +49,7 @@ def product_of(module: Module, output_shape: tuple[int, ...]) -> Product | None:
     return prod(output_shape) // columns, inner, columns
 
 
-def flops(module: Module, input_shape, output_shape, wants_grad_x: bool = True) -> tuple[int, int]:
+def count_flops(module: Module, input_shape, output_shape, wants_grad_x: bool = True) -> tuple[int, int]:
     """Floating point operations of the forward and of the backward pass; a multiplication and an addition are two.
 
     A module may say it itself: `flops(self, input_shape) -> (forward, backward)`.
@@ -57,13 +57,13 @@ def flops(module: Module, input_shape, output_shape, wants_grad_x: bool = True) 
     own = getattr(module, "flops", None)
     if own is not None:
         return own(input_shape)
-    product = product_of(module, output_shape)
+    product = get_matmul(module, output_shape)
     if product is None:
         return prod(output_shape), prod(input_shape) if wants_grad_x else 0
     return 2 * prod(product), (4 if wants_grad_x else 2) * prod(product)
 
 
-def bytes_moved(module: Module, input_shape, output_shape, wants_grad_x: bool = True) -> tuple[int, int]:
+def count_bytes(module: Module, input_shape, output_shape, wants_grad_x: bool = True) -> tuple[int, int]:
     """Bytes that the forward and the backward pass read and write at least: each array once.
 
     Forward x, parameters and y; backward grad_y, x, parameters, gradients and grad_x.

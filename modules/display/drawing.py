@@ -1,6 +1,6 @@
-"""A net as a picture: what each module reads and makes, with the shapes on the arrows, forward and backward.
+"""The graph of a model: modules as nodes, arrays as arrows with their shapes, forward and backward.
 
-The containers say once more in which order they call what is in them; here a call is noted as a node and its arrows.
+Containers call their children through `call_fprop`; here each call is recorded as a node and its arrows.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ Format = Literal["svg", "dot", "mermaid"]
 
 @dataclass(frozen=True)
 class Value:
-    """An array: which node makes it, and its shape, if that is known."""
+    """An array: the node that makes it, and its shape, if that is known."""
 
     source: int
     shape: tuple[int, ...] | None = None
@@ -33,7 +33,7 @@ class Value:
 
 @dataclass
 class Node:
-    """A module, or where something comes in or goes out; `title` is its place in the net, `text` what it is."""
+    """A module, an input or an output; `title` is its path, `text` its label."""
 
     title: str
     text: str
@@ -42,7 +42,7 @@ class Node:
 
 @dataclass
 class Arrow:
-    """An array on its way from one node to another; nobody wants the gradient of a target."""
+    """An array from one node to another; `backward` is false for a target, which has no gradient."""
 
     source: int
     target: int
@@ -58,12 +58,12 @@ class Arrow:
 
 
 @dataclass
-class Picture:
+class Diagram:
     """Nodes and arrows, in the order of the forward pass."""
 
     nodes: list[Node] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
-    joins: dict[tuple[Module, str], int] = field(default_factory=dict)
+    merges: dict[tuple[Module, str], int] = field(default_factory=dict)
 
     def add(self, node: Node, *inputs: Value) -> int:
         """A new node that reads some arrays; its number."""
@@ -71,66 +71,70 @@ class Picture:
         self.arrows += [Arrow(each.source, len(self.nodes) - 1, each.shape, each.item) for each in inputs]
         return len(self.nodes) - 1
 
-    def summed(self, node: int) -> bool:
+    def sums_gradients(self, node: int) -> bool:
         """Whether the backward pass adds up the gradients that several readers have of an array that a node makes."""
         read = [arrow.item for arrow in self.arrows if arrow.source == node and arrow.backward]
         return len(set(read)) < len(read)
 
     def call(self, child: Module, method: str, *arguments):
-        """Note a call of a container's; what it makes."""
+        """Record a container's call of a child; returns its result."""
         if isinstance(child, InternalOp):
-            return self._meet(child, method, *arguments)
+            return self._record_op(child, method, *arguments)
         if isinstance(child, Container) and any(
             not isinstance(inside, InternalOp) for inside in child.children().values()
         ):
             return child.call_fprop(self.call, *arguments)
         first = find_weight_owner(child) if child.parameter_count else None
         note = f"{child.parameter_count:,} parameters" if child.parameter_count else ""
-        note = f"the weights of {short_path(first)}" if first is not None else note
-        node = self.add(Node(short_path(child), child.label(), note), *leaves(arguments[0]))
+        note = f"the weights of {get_short_path(first)}" if first is not None else note
+        node = self.add(Node(get_short_path(child), child.label(), note), *leaves(arguments[0]))
         made = Operations().fprop(child, changed(lambda value: "x", arguments[0]))
         if any(value.shape is None for value in leaves(arguments[0])):
             return like(made, [Value(node, None, k) for k, _ in enumerate(leaves(made))])
         shape = Shape.of(child.check_arguments(changed(lambda value: Shape(value.shape), arguments[0])))
         return like(made, [Value(node, tuple(each), k) for k, each in enumerate(leaves(shape))])
 
-    def _meet(self, joint: InternalOp, method: str, *arguments):
-        """Note where the ways of a container meet: one node for all of its slots, or one for a sum."""
-        owner, way = joint.parent, arguments[0]
+    def _record_op(self, op: InternalOp, method: str, *arguments):
+        """Record an internal op: one node for all slices of a container, or one for a sum."""
+        owner, value = op.parent, arguments[0]
         assert isinstance(owner, Module)
-        if isinstance(joint, Select):
-            if (owner, "parts") not in self.joins:
-                self.joins[owner, "parts"] = self.add(Node(short_path(owner), f"{type(owner).__name__}: layers"), way)
-            shape = None if way.shape is None else (*way.shape[:1], *way.shape[2:])
-            return Value(self.joins[owner, "parts"], shape, joint.k)
-        if not isinstance(joint, ConcatSlice):
-            return Value(self.add(Node(short_path(owner), f"{type(owner).__name__}: sum"), *arguments), way.shape)
-        if (owner, "joined") not in self.joins:
-            self.joins[owner, "joined"] = self.add(Node(short_path(owner), f"{type(owner).__name__}: side by side"))
-        node = self.joins[owner, "joined"]
+        if isinstance(op, Select):
+            if (owner, "parts") not in self.merges:
+                self.merges[owner, "parts"] = self.add(
+                    Node(get_short_path(owner), f"{type(owner).__name__}: layers"), value
+                )
+            shape = None if value.shape is None else (*value.shape[:1], *value.shape[2:])
+            return Value(self.merges[owner, "parts"], shape, op.k)
+        if not isinstance(op, ConcatSlice):
+            return Value(self.add(Node(get_short_path(owner), f"{type(owner).__name__}: sum"), *arguments), value.shape)
+        if (owner, "joined") not in self.merges:
+            self.merges[owner, "joined"] = self.add(
+                Node(get_short_path(owner), f"{type(owner).__name__}: side by side")
+            )
+        node = self.merges[owner, "joined"]
         if method == "measure":
-            self.arrows.append(Arrow(way.source, node, way.shape, way.item))
+            self.arrows.append(Arrow(value.source, node, value.shape, value.item))
             return None
         shapes = [arrow.shape for arrow in self.arrows if arrow.target == node]
-        sizes = [shape[joint.axis] for shape in shapes if shape is not None]
+        sizes = [shape[op.axis] for shape in shapes if shape is not None]
         known = len(sizes) == len(shapes)
-        shape = (*way.shape[: joint.axis], sum(sizes), *way.shape[joint.axis + 1 :]) if known else None
+        shape = (*value.shape[: op.axis], sum(sizes), *value.shape[op.axis + 1 :]) if known else None
         return Value(node, shape)
 
 
-def short_path(module: Module) -> str:
-    """A module's place in the net, without the word that all of them begin with."""
+def get_short_path(module: Module) -> str:
+    """A module's path without the word `model` at its beginning."""
     return module.path().removeprefix("model").removeprefix(".") or "net"
 
 
-def picture(net: Module, input_shape=None, loss: Loss | None = None, target_shape=None) -> Picture:
-    """The picture of a net, and of a loss after it; ValueError if they do not fit arrays of these shapes."""
+def make_diagram(net: Module, input_shape=None, loss: Loss | None = None, target_shape=None) -> Diagram:
+    """The diagram of a model, and of a loss after it; ValueError if they do not fit arrays of these shapes."""
     if input_shape is not None:
         net.check_arguments(plain := tuple(input_shape))
         shapes: Any = Shape.of(plain)
     else:
         shapes = changed(lambda _: None, vars(net).get("_input"))
-    made, names = Picture(), vars(net).get("_input_names", [])
+    made, names = Diagram(), vars(net).get("_input_names", [])
     count = len(leaves(shapes)) if type(shapes) is tuple else 1
     titles = names if len(names) == count else [f"x{k}" for k in range(count)] if count > 1 else ["x"]
     values = []
@@ -148,7 +152,7 @@ def picture(net: Module, input_shape=None, loss: Loss | None = None, target_shap
     return made
 
 
-def add_loss(made: Picture, loss: Loss, y: Value, target_shape: tuple[int, ...] | None) -> None:
+def add_loss(made: Diagram, loss: Loss, y: Value, target_shape: tuple[int, ...] | None) -> None:
     """A node for a loss, or for each of its parts and for their sum."""
     known = y.shape is not None and target_shape is not None
     if known:
@@ -161,7 +165,7 @@ def add_loss(made: Picture, loss: Loss, y: Value, target_shape: tuple[int, ...] 
         note = ""
         if isinstance(part, LossPart):
             title, text = part.name or title, part.loss.label()
-            note = f"{part.weight:g} × loss(y[{said(part.outputs)}], target[{said(part.targets)}])"
+            note = f"{part.weight:g} × loss(y[{format_columns(part.outputs)}], target[{format_columns(part.targets)}])"
             shapes = part.part_shapes(*shapes) if known else (None, None)
         node = made.add(Node(title, text, note), Value(y.source, shapes[0]), Value(target.source, shapes[1]))
         made.arrows[-1].backward = False
@@ -170,13 +174,13 @@ def add_loss(made: Picture, loss: Loss, y: Value, target_shape: tuple[int, ...] 
         made.add(Node("loss", "MultiLoss: sum"), *values)
 
 
-def said(columns) -> str:
-    """Columns as one would write them."""
+def format_columns(columns) -> str:
+    """Column indices as text: `3` or `0, 2`."""
     return ", ".join(map(str, columns)) if isinstance(columns, list) else str(columns)
 
 
 class Drawing(str):
-    """The text of a picture; a notebook shows an SVG as such, and `save(path)` writes it."""
+    """A diagram as text; a notebook renders an SVG, and `save(path)` writes it."""
 
     __slots__ = ()
 
@@ -189,44 +193,44 @@ class Drawing(str):
 
 
 def draw(net: Module, format: Format = "svg", input_shape=None, loss=None, target_shape=None) -> Drawing:
-    """The picture as text; ValueError for another format."""
+    """Draw the graph of a model as text; ValueError for another format."""
     from .drawing_svg import as_svg
 
     writers = {"svg": as_svg, "dot": as_dot, "mermaid": as_mermaid}
     if format not in writers:
         raise ValueError(f"graph: format is {format!r}, expected svg, dot or mermaid")
-    return Drawing(writers[format](picture(net, input_shape, loss, target_shape)))
+    return Drawing(writers[format](make_diagram(net, input_shape, loss, target_shape)))
 
 
-def lines_of(node: Node) -> list[str]:
-    """What stands in a node's box."""
+def format_box(node: Node) -> list[str]:
+    """The lines of text in a node's box."""
     return [line for line in (node.title, node.text, node.note) if line]
 
 
-def as_dot(made: Picture) -> str:
+def as_dot(made: Diagram) -> str:
     """Graphviz's language; the backward pass is dashed."""
     lines = ["digraph net {", "  node [shape=box, style=rounded, fontname=Helvetica]", "  edge [fontname=Helvetica]"]
     for k, node in enumerate(made.nodes):
-        text = "\\n".join(lines_of(node)).replace('"', '\\"')
+        text = "\\n".join(format_box(node)).replace('"', '\\"')
         lines.append(f'  n{k} [label="{text}"]')
     for arrow in made.arrows:
         lines.append(f'  n{arrow.source} -> n{arrow.target} [label="{arrow.label}"]')
         if not arrow.backward:
             continue
-        sign = "Σ grad" if made.summed(arrow.source) else "grad"
+        sign = "Σ grad" if made.sums_gradients(arrow.source) else "grad"
         back = f'label="{sign}", style=dashed, color="#b04a2f", fontcolor="#b04a2f", constraint=false'
         lines.append(f"  n{arrow.target} -> n{arrow.source} [{back}]")
     return "\n".join([*lines, "}", ""])
 
 
-def as_mermaid(made: Picture) -> str:
-    """Mermaid's language, which many pages of text show as a picture; the backward pass is dotted."""
+def as_mermaid(made: Diagram) -> str:
+    """Mermaid's language, which Markdown viewers render; the backward pass is dotted."""
     lines = ["flowchart TD"]
     for k, node in enumerate(made.nodes):
-        lines.append(f'  n{k}["{"<br>".join(escape(line) for line in lines_of(node))}"]')
+        lines.append(f'  n{k}["{"<br>".join(escape(line) for line in format_box(node))}"]')
     for arrow in made.arrows:
         forward = f'-->|"{arrow.label}"|' if arrow.label else "-->"
-        sign = "Σ grad" if made.summed(arrow.source) else "grad"
+        sign = "Σ grad" if made.sums_gradients(arrow.source) else "grad"
         lines.append(f"  n{arrow.source} {forward} n{arrow.target}")
         lines += [f'  n{arrow.target} -.->|"{sign}"| n{arrow.source}'] if arrow.backward else []
     return "\n".join([*lines, ""])

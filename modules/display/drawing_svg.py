@@ -7,7 +7,7 @@ from collections import defaultdict
 from html import escape
 from itertools import pairwise
 
-from .drawing import Picture, lines_of
+from .drawing import Diagram, format_box
 
 LETTER, LINE, GAP, ROW, MARGIN = 7.0, 16, 26, 46, 24  # of 12 pixel letters; between boxes, between rows, around all
 FORWARD, BACKWARD = "#2b6cb0", "#b04a2f"
@@ -19,7 +19,7 @@ STYLE = """
 """
 
 
-def layers(made: Picture) -> list[int]:
+def assign_rows(made: Diagram) -> list[int]:
     """The row of each node: one below the lowest that it reads; a target stands beside the output."""
     row = [0] * len(made.nodes)
     for k, node in enumerate(made.nodes):  # nodes stand after what they read
@@ -28,27 +28,27 @@ def layers(made: Picture) -> list[int]:
     return row
 
 
-def routes(made: Picture, row: list[int]) -> tuple[list[list[int]], list[list[int]]]:
+def route_arrows(made: Diagram, row: list[int]) -> tuple[list[list[int]], list[list[int]]]:
     """The rows of points, nodes and the bends of long arrows, and for each arrow the points that it passes."""
     rows: list[list[int]] = [[] for _ in range(max(row) + 1)]
     for k, r in enumerate(row):
         rows[r].append(k)
-    ways, points = [], len(row)
+    paths, points = [], len(row)
     for arrow in made.arrows:
-        way = [arrow.source]
+        path = [arrow.source]
         for r in range(row[arrow.source] + 1, row[arrow.target]):
             rows[r].append(points)
-            way.append(points)
+            path.append(points)
             points += 1
-        ways.append([*way, arrow.target])
-    return rows, ways
+        paths.append([*path, arrow.target])
+    return rows, paths
 
 
-def sorted_rows(rows: list[list[int]], ways: list[list[int]]) -> None:
+def sort_rows(rows: list[list[int]], paths: list[list[int]]) -> None:
     """Order each row by where its neighbours stand, downwards and upwards, a few times."""
     above, below = defaultdict(list), defaultdict(list)
-    for way in ways:
-        for a, b in pairwise(way):
+    for path in paths:
+        for a, b in pairwise(path):
             above[b].append(a)
             below[a].append(b)
     for sweep in range(8):
@@ -60,12 +60,12 @@ def sorted_rows(rows: list[list[int]], ways: list[list[int]]) -> None:
             place |= {point: k - len(row) / 2 for k, point in enumerate(row)}
 
 
-def columns(rows: list[list[int]], ways: list[list[int]], width: dict[int, float]) -> dict[int, float]:
+def place_columns(rows: list[list[int]], paths: list[list[int]], width: dict[int, float]) -> dict[int, float]:
     """The middle of each point: as near to those of its neighbours as the boxes beside it allow."""
     x: dict[int, float] = {}
     near = defaultdict(list)
-    for way in ways:
-        for a, b in pairwise(way):
+    for path in paths:
+        for a, b in pairwise(path):
             near[a].append(b)
             near[b].append(a)
     for row in rows:
@@ -77,29 +77,29 @@ def columns(rows: list[list[int]], ways: list[list[int]], width: dict[int, float
         for row in rows:
             wanted = {p: sum(x[q] for q in near[p]) / len(near[p]) if near[p] else x[p] for p in row}
             middle = sum(wanted[p] for p in row) / len(row)
-            spread(row, wanted, width)
+            spread_row(row, wanted, width)
             shift = middle - sum(wanted[p] for p in row) / len(row)
             x |= {p: wanted[p] + shift for p in row}
     left = min(x[p] - width[p] / 2 for row in rows for p in row)
     return {p: value - left for p, value in x.items()}
 
 
-def spread(row: list[int], x: dict[int, float], width: dict[int, float]) -> None:
+def spread_row(row: list[int], x: dict[int, float], width: dict[int, float]) -> None:
     """Move points of a row to the right until none overlaps the one before."""
     for a, b in pairwise(row):
         x[b] = max(x[b], x[a] + (width[a] + width[b]) / 2 + GAP)
 
 
-def as_svg(made: Picture) -> str:
+def as_svg(made: Diagram) -> str:
     """The forward and the backward pass side by side."""
-    row = layers(made)
-    rows, ways = routes(made, row)
-    texts = [lines_of(node) for node in made.nodes]
+    row = assign_rows(made)
+    rows, paths = route_arrows(made, row)
+    texts = [format_box(node) for node in made.nodes]
     size = {k: max(len(line) for line in lines) * LETTER + 20 for k, lines in enumerate(texts)}
-    labels = {p: len(a.label) * LETTER for a, way in zip(made.arrows, ways, strict=True) for p in way[1:-1]}
+    labels = {p: len(a.label) * LETTER for a, path in zip(made.arrows, paths, strict=True) for p in path[1:-1]}
     width = {p: size.get(p, labels.get(p, 0) + 10) for row in rows for p in row}
-    sorted_rows(rows, ways)
-    x = columns(rows, ways, width)
+    sort_rows(rows, paths)
+    x = place_columns(rows, paths, width)
     heights = [max([len(texts[p]) * LINE + 12 for p in row if p < len(texts)], default=20) for row in rows]
     tops = [sum(heights[:r]) + r * ROW for r in range(len(rows))]
     y = {p: tops[r] + heights[r] / 2 for r, row in enumerate(rows) for p in row}
@@ -108,8 +108,8 @@ def as_svg(made: Picture) -> str:
     panels = []
     for k, (head, colour) in enumerate((("forward", FORWARD), ("backward", BACKWARD))):
         inside = [f'<text class="head" x="{wide / 2:.0f}" y="-8" style="fill:{colour}">{head}</text>']
-        drawn = [(n, way) for n, way in enumerate(ways) if not k or made.arrows[n].backward]
-        inside += [arrow_svg(made, n, way, x, y, half, bool(k)) for n, way in drawn]
+        drawn = [(n, path) for n, path in enumerate(paths) if not k or made.arrows[n].backward]
+        inside += [arrow_svg(made, n, path, x, y, half, bool(k)) for n, path in drawn]
         inside += [box_svg(lines, x[p], y[p], size[p], half[p], made, p, bool(k)) for p, lines in enumerate(texts)]
         shift = MARGIN + k * (wide + 3 * MARGIN)
         panels.append(f'<g transform="translate({shift:.0f} {MARGIN + 16})">' + "\n".join(inside) + "</g>")
@@ -125,7 +125,7 @@ def as_svg(made: Picture) -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg" {view}>\n' + "\n".join(parts) + "\n</svg>\n"
 
 
-def box_svg(lines, x, y, width, half, made: Picture, k: int, backward: bool) -> str:
+def box_svg(lines, x, y, width, half, made: Diagram, k: int, backward: bool) -> str:
     """A node's box; in the backward pass with a sign where gradients are summed."""
     end = made.nodes[k].text in ("input", "output", "target") or not any(arrow.source == k for arrow in made.arrows)
     kind = ' class="end"' if end else ""
@@ -135,16 +135,16 @@ def box_svg(lines, x, y, width, half, made: Picture, k: int, backward: bool) -> 
     for n, line in enumerate(lines):
         style = ' class="title"' if n == 0 else ""
         out.append(f'<text{style} x="{x:.1f}" y="{y - half + 17 + n * LINE:.1f}">{escape(line)}</text>')
-    if backward and made.summed(k):
+    if backward and made.sums_gradients(k):
         out.append(f'<circle cx="{x:.1f}" cy="{y + half:.1f}" r="9" style="fill:white;stroke:{BACKWARD}"/>')
         out.append(f'<text x="{x:.1f}" y="{y + half + 4.5:.1f}" style="fill:{BACKWARD}">Σ</text>')
     return "".join(out)
 
 
-def arrow_svg(made: Picture, n: int, way: list[int], x, y, half, backward: bool) -> str:
-    """An arrow through the points of its way, from above or from below, with its shape in the middle of it."""
-    points = [(x[p], y[p] + (half[p] if k == 0 else -half[p] if k == len(way) - 1 else 0)) for k, p in enumerate(way)]
-    if backward and made.summed(way[0]):
+def arrow_svg(made: Diagram, n: int, path: list[int], x, y, half, backward: bool) -> str:
+    """An arrow through the points of its path, from above or from below, with its shape in the middle of it."""
+    points = [(x[p], y[p] + (half[p] if k == 0 else -half[p] if k == len(path) - 1 else 0)) for k, p in enumerate(path)]
+    if backward and made.sums_gradients(path[0]):
         points[0] = points[0][0], points[0][1] + 9
     a, b = points[0], points[1]
     label = ((a[0] + b[0]) / 2, (a[1] + b[1]) / 2 + 4) if len(points) == 2 else (points[1][0], points[1][1] + 4)
@@ -156,7 +156,7 @@ def arrow_svg(made: Picture, n: int, way: list[int], x, y, half, backward: bool)
         text += f"C{x0:.1f} {y0 + bend:.1f} {x1:.1f} {y1 - bend:.1f} {x1:.1f} {y1:.1f}"
     colour, head = (BACKWARD, "b") if backward else (FORWARD, "f")
     shape = made.arrows[n].label
-    path = f'<path d="{text}" style="stroke:{colour}" marker-end="url(#{head})"/>'
+    element = f'<path d="{text}" style="stroke:{colour}" marker-end="url(#{head})"/>'
     place = f'x="{label[0]:.1f}" y="{label[1]:.1f}">{escape(shape)}</text>'
     ground = f'<ellipse cx="{label[0]:.1f}" cy="{label[1] - 4:.1f}" rx="{3.2 * len(shape):.1f}" ry="8"/>'
-    return path + (f'{ground}<text class="shape" {place}' if shape else "")
+    return element + (f'{ground}<text class="shape" {place}' if shape else "")

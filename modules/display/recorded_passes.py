@@ -1,4 +1,4 @@
-"""Both passes of a net with all that they make: containers of any shape dissolve into the operations of a plan."""
+"""Both passes of a model with all their intermediate values recorded."""
 
 from typing import Any
 
@@ -11,22 +11,22 @@ from ..engine.plan import Function, Plan
 from ..engine.stateful import jit_disabled, plain_python
 
 
-def leaves(net: Module) -> list[Module]:
-    """The modules that data pass through, in the order in which they run; containers stand for what is in them."""
+def list_layers(net: Module) -> list[Module]:
+    """The layers of a model in the order in which they run, without containers."""
     operations = Operations()
     operations.fprop(net, "x")
     return [each.module for each in operations.items if is_layer(each)]  # type: ignore[misc]
 
 
 def is_layer(operation: Operation) -> bool:
-    """Whether this is the forward pass of a module, and not of what joins the ways of a container."""
+    """Whether this is the forward pass of a module, and not of a container's internal op."""
     return operation.method == "fprop" and not isinstance(operation.module, InternalOp)
 
 
-class Watched:
-    """A net's forward and backward pass, each one compiled function, of which every value can be looked at.
+class RecordedPasses:
+    """A model's forward and backward pass, each one compiled function that returns all intermediate values.
 
-    `forward` and `backward` are the operations of both, `values` what each has made, by the names of their targets.
+    `forward` and `backward` are the operations of both, `values` their results, by the names of their targets.
     """
 
     def __init__(self, net: Module, x: np.ndarray):

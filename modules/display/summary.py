@@ -1,4 +1,4 @@
-"""A net as a table: where each module stands, the shape of its output, and how many numbers it learns."""
+"""The summary of a model as a table: path, output shape, parameters and memory of each module."""
 
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -31,24 +31,24 @@ def summary(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> S
     is `-` where a container's own `output_shape` does not ask the modules inside.
     Errors: ValueError that names the module whose input does not fit.
     """
-    found = summary_figures(module, input_shape, optimizer)
+    found = collect_summary(module, input_shape, optimizer)
     rows = [("path", "module", "output shape", "parameters", "kept", "grad_x")]
     for each in found["modules"]:
-        sizes = ["" if each[name] is None else size_text(each[name]) for name in ("kept", "grad_x")]
+        sizes = ["" if each[name] is None else format_size(each[name]) for name in ("kept", "grad_x")]
         shape = "-" if each["output_shape"] is None else str(each["output_shape"])
         rows.append((each["path"], each["module"], shape, f"{each['parameters']:,}", *sizes))
     parts, size = found["bytes"], found["bytes"]["parameters"]
     lines = [f"{found['parameters']:,} parameters, {size / 2**20:.2f} MiB in {module.dtype}"]
     if any(each["kept"] is not None or each["grad_x"] is not None for each in found["modules"]):
-        lines += [f"memory of a training step {size_text(sum(parts.values()))}:"]
-        lines += ["  " + ", ".join(f"{name} {size_text(count)}" for name, count in parts.items())]
+        lines += [f"memory of a training step {format_size(sum(parts.values()))}:"]
+        lines += ["  " + ", ".join(f"{name} {format_size(count)}" for name, count in parts.items())]
     return Summary("\n".join([*format_table(rows), *lines]))
 
 
-def summary_figures(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> dict[str, Any]:
-    """What `summary` shows, as values: sizes in bytes, None where nothing is known."""
-    shapes = output_shapes(module, tuple(input_shape))
-    kept, grads = memory(module, tuple(input_shape))
+def collect_summary(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> dict[str, Any]:
+    """The values that `summary` shows: sizes in bytes, None where nothing is known."""
+    shapes = record_output_shapes(module, tuple(input_shape))
+    kept, grads = measure_memory(module, tuple(input_shape))
     modules = [
         {
             "path": inside.path(),
@@ -59,47 +59,47 @@ def summary_figures(module: "Module", input_shape: tuple[int, ...], optimizer=No
             "grad_x": grads.get(inside.path()),
         }
         for inside in module.all_modules()
-        if not isinstance(inside, InternalOp)  # what joints hold is their container's
+        if not isinstance(inside, InternalOp)  # their arrays count as their container's
     ]
     size = module.parameter_count * module.dtype.itemsize
     parts = {"parameters": size, "gradients": size, "kept": sum(kept.values()), "grad_x": sum(grads.values())}
-    parts |= {"optimizer": array_bytes(optimizer)} if optimizer is not None else {}
+    parts |= {"optimizer": count_array_bytes(optimizer)} if optimizer is not None else {}
     return {"modules": modules, "parameters": module.parameter_count, "dtype": str(module.dtype), "bytes": parts}
 
 
-def output_shapes(module: "Module", input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+def record_output_shapes(module: "Module", input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     """The shape of the output of each module, by path, as far as `output_shape` asks them."""
     copy = module.copy()
     shapes: dict[str, tuple[int, ...]] = {}
     for inside in copy.all_modules():
-        note_shapes(inside, shapes)
+        record_shapes(inside, shapes)
     copy.output_shape(input_shape)
     return shapes
 
 
-def size_text(count: int) -> str:
-    """Bytes in the unit that suits them."""
+def format_size(count: int) -> str:
+    """A number of bytes as text: `1.5 MiB`."""
     for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
     return f"{count} B"
 
 
-def array_bytes(owner) -> int:
-    """Bytes of the arrays that an object holds as attributes."""
+def count_array_bytes(owner) -> int:
+    """Bytes of the arrays among an object's attributes."""
     names = [*vars(owner), *vars(owner)["_initial"]]
     arrays = [getattr(owner, name) for name in names if not name.startswith("_")]
     return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
 
-def memory(module: "Module", input_shape: tuple[int, ...]) -> tuple[dict[str, int], dict[str, int]]:
-    """Bytes that each module, by path, holds after fprop for its bprop, and what bprop adds; shared memory counts once.
+def measure_memory(module: "Module", input_shape: tuple[int, ...]) -> tuple[dict[str, int], dict[str, int]]:
+    """Bytes that each module, by path, stores after fprop for bprop, and what bprop adds; shared memory counts once.
 
     Found by running copies as plain Python on 3 and on 5 samples: an axis that grows between them grows with the batch.
     Both are empty for a module that does not run on zeros.
     """
     try:
-        small, large = (held(module, (samples, *input_shape[1:])) for samples in (3, 5))
+        small, large = (record_stored_arrays(module, (samples, *input_shape[1:])) for samples in (3, 5))
     except Exception:  # a module without bprop, or one that wants other data than zeros
         return {}, {}
     found: tuple[dict[str, int], dict[str, int]] = ({}, {})
@@ -110,8 +110,8 @@ def memory(module: "Module", input_shape: tuple[int, ...]) -> tuple[dict[str, in
     return found
 
 
-def held(module: "Module", shape: tuple[int, ...]) -> dict[tuple[str, str, int], np.ndarray]:
-    """The arrays that a copy holds, by path, attribute and 0 or 1: made by fprop or by bprop."""
+def record_stored_arrays(module: "Module", shape: tuple[int, ...]) -> dict[tuple[str, str, int], np.ndarray]:
+    """The arrays that a copy stores, by path, attribute and 0 or 1: made by fprop or by bprop."""
     copy = module.copy()
     found: dict[tuple[str, str, int], np.ndarray] = {}
     seen: list[np.ndarray] = []
@@ -132,12 +132,12 @@ def held(module: "Module", shape: tuple[int, ...]) -> dict[tuple[str, str, int],
                     arguments = [values[name] for name in operation.arguments]
                     values[operation.target] = getattr(operation.module, operation.method)(*arguments)
             values |= {grad: np.zeros_like(values[name]) for grad, name in zip(leaves(grad_y), leaves(y), strict=True)}
-            note_arrays(copy, x, earlier, seen, found, late)
+            record_new_arrays(copy, x, earlier, seen, found, late)
     return found
 
 
-def note_arrays(copy, x, earlier, seen, found, late: int) -> None:
-    """Note the arrays that this run made; the input is the caller's, and parameters are counted elsewhere."""
+def record_new_arrays(copy, x, earlier, seen, found, late: int) -> None:
+    """Record the arrays that this run made; the input is the caller's, and parameters are counted elsewhere."""
     for inside in copy.all_modules():
         for name, value in vars(inside).items():
             if isinstance(value, np.ndarray) and value.size and id(value) not in earlier and not name.startswith("_"):
@@ -147,8 +147,8 @@ def note_arrays(copy, x, earlier, seen, found, late: int) -> None:
                     found[inside.path().partition("._")[0], f"{inside.path()} {name}", late] = value
 
 
-def note_shapes(module: "Module", shapes: dict[str, tuple[int, ...]]) -> None:
-    """Make a module, a copy that nobody else sees, note the shapes of its results under its path."""
+def record_shapes(module: "Module", shapes: dict[str, tuple[int, ...]]) -> None:
+    """Wrap the methods of a module, on a copy, so that they record the shapes of its results under its path."""
     path, output_shape, fprop = module.path(), module.output_shape, module.fprop
 
     def noted_shape(input_shape):

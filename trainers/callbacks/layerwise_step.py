@@ -8,7 +8,7 @@ import numpy as np
 from ...modules.core.internal_op import InternalOp
 from ...modules.core.module import Module
 from ...modules.core.text_table import format_table
-from ...modules.display.recorded_passes import Watched
+from ...modules.display.recorded_passes import RecordedPasses
 from ...modules.engine.calls import as_input
 from ...modules.losses.loss import Loss
 from ..optimizers import Optimizer
@@ -81,18 +81,18 @@ def run_layerwise_step(net: Module, loss: Loss, optimizer: Optimizer | None, *ba
             return step
     x, *others = batch
     net.zero_grad()
-    watched = Watched(net, as_input(net, 0, x))
-    watched.run("fprop", "x", watched.values["x"])
-    for operation in watched.forward:
-        if operation.method == "fprop" and record_forward(step, operation.module, watched.values[operation.target]):
+    recorded = RecordedPasses(net, as_input(net, 0, x))
+    recorded.run("fprop", "x", recorded.values["x"])
+    for operation in recorded.forward:
+        if operation.method == "fprop" and record_forward(step, operation.module, recorded.values[operation.target]):
             return step
-    step.loss = float(loss(watched.values[watched.y], *others))
+    step.loss = float(loss(recorded.values[recorded.y], *others))
     if find_not_finite(step, np.array(step.loss), f"the value of {loss.label()}"):
         return step
     gradient = loss.bprop()  # type: ignore[call-arg]
     if not find_not_finite(step, gradient, f"the gradient of {loss.label()}"):
-        watched.run("bprop", "grad_y", gradient)
-        record_backward(step, watched)
+        recorded.run("bprop", "grad_y", gradient)
+        record_backward(step, recorded)
     if step.problem is None and optimizer is not None:
         record_update(step, net, optimizer)
     return step
@@ -108,18 +108,18 @@ def record_forward(step: LayerwiseStep, module: Any, y: np.ndarray) -> bool:
     return find_not_finite(step, y, f"the output of {module.path()} {module.label()}")
 
 
-def record_backward(step: LayerwiseStep, watched: Watched) -> None:
+def record_backward(step: LayerwiseStep, recorded: RecordedPasses) -> None:
     """Note what the backward pass has made."""
     stages = {stage.module: stage for stage in step.stages}
-    read = {name for operation in watched.backward for name in operation.arguments}
-    for operation in watched.backward:
+    read = {name for operation in recorded.backward for name in operation.arguments}
+    for operation in recorded.backward:
         module: Any = operation.module
-        made = [("grad_x", watched.values[operation.target])] if operation.target in read else []  # not of the first
+        made = [("grad_x", recorded.values[operation.target])] if operation.target in read else []  # not of the first
         if isinstance(module, InternalOp):
             module = module.parent
         else:
             stage = stages[module]
-            stage.grad_y = watched.values[operation.arguments[0]]
+            stage.grad_y = recorded.values[operation.arguments[0]]
             stage.gradients = dict(module.named_gradients())
             made = [*((f"grad_{name}", array) for name, array in stage.gradients.items()), *made]
         if any(find_not_finite(step, array, f"{name} of {module.path()} {module.label()}") for name, array in made):

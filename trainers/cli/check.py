@@ -22,7 +22,7 @@ def add_to(commands) -> None:
     what = "check every gradient, and say what is wrong"
     parser = command(commands, "check", run, what, DESCRIPTION, MORE, failed="something is wrong")
     takes_config(parser)
-    parser.add_argument("--every-law", action="store_true", help="go on after the first broken law of a module")
+    parser.add_argument("--every-law", action="store_true", help="go on after the first check that a module fails")
     takes_quiet(parser, "print what is wrong only")
     takes_json(parser)
 

@@ -35,9 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     experiment.optimizer.attach(experiment.model)
     shape = (batch_size, *experiment.dataset.input_shape)
     if arguments.json:
-        from ...modules.display.summary import summary_figures
+        from ...modules.display.summary import collect_summary
 
-        figures = summary_figures(experiment.model, shape, experiment.optimizer)
+        figures = collect_summary(experiment.model, shape, experiment.optimizer)
         print_json(figures | {"augment": [augment.label() for augment in experiment.augment]})
     else:
         print(experiment.model.summary(shape, experiment.optimizer))

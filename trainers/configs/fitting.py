@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from ...modules.display.summary import output_shapes, size_text
+from ...modules.display.summary import format_size, record_output_shapes
 from ...modules.engine.tables import shapes_in
 from ..schedules.setting import find_settings
 from .errors import ConfigError
@@ -64,7 +64,7 @@ def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: in
     """
     if (free := find_free_memory()) is None or not hasattr(model, "all_modules"):
         return
-    shapes = output_shapes(model, (min(batch_size, LARGE), *dataset.input_shape))
+    shapes = record_output_shapes(model, (min(batch_size, LARGE), *dataset.input_shape))
     arrays = [(place, shape) for place, found in shapes.items() for shape in shapes_in(found)]
     path, shape = max(arrays, key=lambda item: prod(item[1]), default=("model", ()))
     needs = {
@@ -74,7 +74,8 @@ def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: in
     for place, (size, what) in needs.items():
         if size > free:
             error = ValueError(
-                f"{what} need{'s' if what[0] == 'a' else ''} {size_text(size)} at least, and {size_text(free)} are free"
+                f"{what} need{'s' if what[0] == 'a' else ''} {format_size(size)} at least, "
+                f"and {format_size(free)} are free"
             )
             raise ConfigError([_named_by([f"in {place}"], specs["model"]).problem(error)])
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...modules.display.summary import size_text
+from ...modules.display.summary import format_size
 
 try:
     import resource
@@ -75,6 +75,6 @@ def describe_shortage(error: Exception) -> str:
         return ""
     size = re.search(r"allocate (.*) for", text)
     free = find_free_memory()
-    left = f"the {size_text(free)} that are free" if free is not None else "there is"
+    left = f"the {format_size(free)} that are free" if free is not None else "there is"
     what = f"an array of {size[1].replace('. ', ' ')}, more" if size else "an array larger" if unsaid else "more memory"
     return f"needs {what} than {left}"

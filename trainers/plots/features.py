@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...modules.display.recorded_passes import Watched, is_layer
+from ...modules.display.recorded_passes import RecordedPasses, is_layer
 from ...modules.engine.calls import as_input
 from ...modules.losses.distributions import Bernoulli, Categorical, Gaussian, Mixture
 from ..metrics.probabilities import distribution_of
@@ -62,11 +62,11 @@ def features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndarray]], n
 
     Layers that pass on what they get are left out; those in graphs and branches are told as they run.
     """
-    watched = Watched(model, x := as_input(model, 0, x))
-    watched.run("fprop", "x", x)
-    output, stages = watched.values[watched.y], []
-    for operation in filter(is_layer, watched.forward):
-        y, given = (watched.values[name] for name in (operation.target, operation.arguments[0]))
+    recorded = RecordedPasses(model, x := as_input(model, 0, x))
+    recorded.run("fprop", "x", x)
+    output, stages = recorded.values[recorded.y], []
+    for operation in filter(is_layer, recorded.forward):
+        y, given = (recorded.values[name] for name in (operation.target, operation.arguments[0]))
         if not any(y.size == other.size and np.array_equal(y.ravel(), other.ravel()) for other in (given, output)):
             stages.append((drawable(operation.module.label()), y[0].copy()))
     return stages, output.copy()

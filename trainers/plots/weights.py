@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...modules.core.module import Module
-from ...modules.display.recorded_passes import leaves
+from ...modules.display.recorded_passes import list_layers
 from ...modules.layers.noise import Noise
 from ...modules.layers.reshape import Flatten, Reshape
 from .style import NORMAL, drawable, mosaic, new_figure, no_ticks, shortened, show_signed
@@ -51,7 +51,7 @@ def draw_weights(run: TrainedRun) -> Figure:
 
 def first_layer(model: Module) -> Module:
     """The first module with weights; Unfit unless it sees the picture as it is."""
-    for module in leaves(model):
+    for module in list_layers(model):
         if "weight" in dict(module.named_parameters()):
             return module
         if not isinstance(module, Flatten | Reshape | Noise):

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.paths import expand_path
-from ...modules.checks.module_check import one_line
+from ...modules.checks.module_check import format_module
 from ..configs import Config
 from .run_folder import check_experiment, refuse_files_in, refuse_sweep
 from .unseeded_randomness import warn_of_unseeded_randomness
@@ -28,7 +28,7 @@ def dry_run(config: Config, run: Path | None = None) -> dict[str, Any]:
     batch_size = settings["batch_size"]
     steps = len(data.train) // batch_size if settings["drop_last"] else -(-len(data.train) // batch_size)
     return {
-        "model": one_line(experiment.model),
+        "model": format_module(experiment.model),
         "parameters": experiment.model.parameter_count,
         "loss": type(experiment.loss).__name__,
         "optimizer": type(experiment.optimizer).__name__,

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from ...datasets import epoch_order
-from ...modules.checks.gradient_report import GradientError, plural
-from ...modules.checks.laws import LAWS, close
-from ...modules.checks.module_check import Finding, ModuleReport, examine, found, one_line
-from ...modules.checks.rounding import allowances, in_precision
+from ...modules.checks.contract_checks import CONTRACT_CHECKS, is_close
+from ...modules.checks.gradient_report import GradientError, format_count
+from ...modules.checks.module_check import Finding, ModuleReport, collect_problems, examine, format_module
+from ...modules.checks.rounding import estimate_allowances, scale_to_precision
 from ...modules.containers.sequential import Sequential
 from ...modules.core.internal_op import InternalOp
 from ...modules.core.module import Module
@@ -73,7 +73,7 @@ class ConfigReport:
             (
                 place,
                 report.title,
-                f"right: {plural(len(report.findings), 'law')}" if report.ok else "WRONG",
+                f"right: {format_count(len(report.findings), 'check')}" if report.ok else "WRONG",
                 report.reference and f"beside {report.reference}",
             )
             for place, report in self.reports.items()
@@ -99,7 +99,7 @@ def check_config(config: Config, *, seed: int = 0, tolerance: float = 1e-6, ever
     the rest would only say so again, and is not tried.
 
     Args: config: from `load_config` or `parse_config`; tolerance: largest relative error of a gradient; every_law:
-        whether to go on after the first broken law of a module.
+        whether to go on after the first contract check that a module fails.
     Errors: ConfigError, FileNotFoundError: those of building the config and of reading its data.
     """
     experiment = config.build()
@@ -109,10 +109,10 @@ def check_config(config: Config, *, seed: int = 0, tolerance: float = 1e-6, ever
     reports = {}
     look = partial(examine, seed=seed, tolerance=tolerance, every_law=every_law)
     for place, module, given in recorded(net, loss, arguments):
-        laws = LAWS if find_custom_classes(module) else ()  # in plain Python first: nothing of them is compiled yet
-        reports[place] = look(module, given, laws=laws, compiles=not laws)
+        checks = CONTRACT_CHECKS if find_custom_classes(module) else ()  # in plain Python first, before it is compiled
+        reports[place] = look(module, given, checks=checks, compiles=not checks)
     if all(report.ok for report in reports.values()):
-        reports["the whole net"] = look(net, arguments[:1], laws=(), compiles=True)
+        reports["the whole net"] = look(net, arguments[:1], checks=(), compiles=True)
         reports["a training step"] = step_report(net.to(config.dtype), loss.to(config.dtype), arguments)
     report = ConfigReport(title, reports)
     if report.ok:
@@ -166,8 +166,10 @@ def listen(module: Module, place: str, runs: dict[str, tuple]) -> None:
 
 def step_report(net: Module, loss: Loss, arguments) -> ModuleReport:
     """Whether the compiled step has the gradients that the modules have when they are called by hand."""
-    finding = Finding("its gradients are those of the modules", *found(lambda: [step_problem(net, loss, arguments)]))
-    return ModuleReport(f"{one_line(net)} and {loss.label()}", (finding,))
+    finding = Finding(
+        "its gradients are those of the modules", *collect_problems(lambda: [step_problem(net, loss, arguments)])
+    )
+    return ModuleReport(f"{format_module(net)} and {loss.label()}", (finding,))
 
 
 def step_problem(net: Module, loss: Loss, arguments) -> str:
@@ -177,11 +179,13 @@ def step_problem(net: Module, loss: Loss, arguments) -> str:
     with uncompiled():
         hand, _ = run_by_hand(net, loss, arguments)
         pairs = zip(compiled.named_gradients(), hand.named_gradients(), strict=True)
-        wrong = {name: (a, b) for (name, a), (_, b) in pairs if not close(a, b, 1e-4)}
+        wrong = {name: (a, b) for (name, a), (_, b) in pairs if not is_close(a, b, 1e-4)}
         if wrong:  # by more than rounding?
             double, grad_y = run_by_hand(net.copy().to("float64"), loss.copy().to("float64"), arguments)
-            allowed = in_precision(allowances(double, arguments[:1], grad_y), net.dtype)
-            wrong = {n: (a, b) for n, (a, b) in wrong.items() if not close(a, b, 1e-4, allowed.get(f"grad_{n}", 0.0))}
+            allowed = scale_to_precision(estimate_allowances(double, arguments[:1], grad_y), net.dtype)
+            wrong = {
+                n: (a, b) for n, (a, b) in wrong.items() if not is_close(a, b, 1e-4, allowed.get(f"grad_{n}", 0.0))
+            }
     return f"other gradients than by hand of {', '.join(wrong)}" if wrong else ""
 
 

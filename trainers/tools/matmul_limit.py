@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from ...modules.display.costs import Product
+from ...modules.display.costs import Matmul
 from ...modules.engine import cache
 from ...modules.engine.sources import digest, package_digest
 
@@ -40,7 +40,7 @@ def input_gradient(x, weight, y, grad_y, grad_weight, grad_x, count):
 '''
 
 
-def product_seconds(product: Product, dtype, wants_grad_x: bool, seconds: float = 0.03) -> tuple[float, float]:
+def product_seconds(product: Matmul, dtype, wants_grad_x: bool, seconds: float = 0.03) -> tuple[float, float]:
     """Times of a layer's forward and backward products, each the least of several runs of about `seconds`."""
     module = compiled_products()
     rows, inner, columns = product

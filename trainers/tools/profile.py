@@ -12,7 +12,7 @@ import numpy as np
 
 from ...datasets import ArrayDataset, epoch_order
 from ...modules.core.text_table import format_table
-from ...modules.display.costs import Shapes, bytes_moved, flops, product_of, shapes_inside
+from ...modules.display.costs import Shapes, count_bytes, count_flops, get_matmul, record_shapes
 from ...modules.engine import stopwatch
 from ...modules.engine.stateful import Stateful, jit_disabled
 from ...modules.engine.step import StepPlan
@@ -142,7 +142,7 @@ def profile(
     whole, lines = measure(Training(epoch, step, plain), Training(epoch, step, watched), watch)
     call = float(np.median([time_of(lambda: step(*batch)) for _ in range(100)]))
     unread = {module for (module, flag), value in plain.plan.flags.items() if flag == "needs_grad_x" and not value}
-    counted = shapes_inside(step.net, batch[0])
+    counted = record_shapes(step.net, batch[0])
     rows = rows_of(step, counted, unread, watch.lines, lines)
     return Profile(title_of(step), batch_size, whole, call, limit_of(counted, unread), rows)
 
@@ -225,8 +225,8 @@ def rows_of(step: CompiledStep, shapes: Shapes, unread: set, lines: list[Line], 
             for inside in (module, *module.all_inside()):
                 if inside in shapes and not inside.children_inside():
                     wanted = inside not in unread
-                    row.flops += sum(flops(inside, *shapes[inside], wanted))
-                    row.bytes += sum(bytes_moved(inside, *shapes[inside], wanted))
+                    row.flops += sum(count_flops(inside, *shapes[inside], wanted))
+                    row.bytes += sum(count_bytes(inside, *shapes[inside], wanted))
     kinds = ["augment", "module", "loss", "optimizer", "loop"]
     return sorted(rows.values(), key=lambda row: kinds.index(row.kind))
 
@@ -251,7 +251,7 @@ def limit_of(shapes: Shapes, unread: set) -> float:
     """Seconds of the net's matrix products alone."""
     total = 0.0
     for module, (_, output_shape) in shapes.items():
-        product = product_of(module, output_shape)
+        product = get_matmul(module, output_shape)
         if product is not None:
             total += sum(product_seconds(product, module.dtype, module not in unread))
     return total

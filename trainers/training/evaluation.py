@@ -10,7 +10,7 @@ import numpy as np
 from ...datasets import ArrayDataset
 from ...modules.core.modes import evaluation_mode
 from ...modules.core.module import Module
-from ...modules.display.summary import output_shapes
+from ...modules.display.summary import record_output_shapes
 from ...modules.engine.tables import shapes_in
 from ...modules.engine.threads import num_threads
 from ...modules.losses.loss import Loss
@@ -68,7 +68,7 @@ class Evaluation:
     def _largest_output(self, input_shape: tuple[int, ...]) -> int:
         """How many numbers the largest output of a module has for a sample of this shape, found once."""
         if input_shape not in self._sizes:
-            found = output_shapes(self.model, (1, *input_shape)).values()
+            found = record_output_shapes(self.model, (1, *input_shape)).values()
             self._sizes[input_shape] = max((math.prod(shape) for each in found for shape in shapes_in(each)), default=1)
         return self._sizes[input_shape]
 

@@ -20,7 +20,7 @@ from bprop.modules import (
     Tanh,
     check_gradients,
 )
-from bprop.modules.checks.gradient_report import looks
+from bprop.modules.checks.gradient_report import classify_mismatch
 
 X = np.random.default_rng(0).standard_normal((4, 3))
 
@@ -488,5 +488,5 @@ def test_whole_numbers_are_an_input_like_any():
 
 def test_hints_of_odd_cases():
     one = np.array([1.0])
-    assert str(looks(2 * one, one)) == "(1 of 1 elements differ)"
-    assert looks(one, one) is None
+    assert str(classify_mismatch(2 * one, one)) == "(1 of 1 elements differ)"
+    assert classify_mismatch(one, one) is None

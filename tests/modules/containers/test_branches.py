@@ -20,7 +20,7 @@ from bprop.modules import (
     SoftmaxCrossEntropy,
     check_gradients,
 )
-from bprop.modules.display.costs import flops, shapes_inside
+from bprop.modules.display.costs import count_flops, record_shapes
 from bprop.modules.engine.operations import Operations, prune
 from bprop.trainers import SGD, compile_step
 from bprop.trainers.configs import load_config
@@ -114,10 +114,10 @@ def test_only_modules_stand_in_them():
 
 
 def test_costs_see_all_ways(random):
-    found = shapes_inside(image_net(), random.standard_normal((2, 2, 6, 5)))
+    found = record_shapes(image_net(), random.standard_normal((2, 2, 6, 5)))
     convolutions = {module.label(): shapes[1] for module, shapes in found.items() if isinstance(module, Conv2d)}
     assert convolutions["Conv2d(4 -> 6, kernel_size=1, stride=2, bias=False)"] == (2, 6, 3, 3)
-    assert flops(ConvTranspose2d(3, 4, 5), (2, 3, 7, 7), (2, 4, 11, 11)) == (2 * 294 * 100, 4 * 294 * 100)
+    assert count_flops(ConvTranspose2d(3, 4, 5), (2, 3, 7, 7), (2, 4, 11, 11)) == (2 * 294 * 100, 4 * 294 * 100)
 
 
 def test_they_show_their_ways():

@@ -24,7 +24,7 @@ from bprop.modules import (
     SplitTable,
     Tanh,
 )
-from bprop.modules.display.drawing import picture
+from bprop.modules.display.drawing import make_diagram
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -105,13 +105,13 @@ def test_boxes_do_not_overlap_and_stand_below_what_they_read():
         for (a, b, c, d), (e, f, g, h) in itertools.combinations(boxes(made.graph("svg", (5, 3))), 2):
             assert c < e or g < a or d < f or h < b
         found = boxes(made.graph("svg", (5, 3)))
-        for arrow in picture(made).arrows:
+        for arrow in make_diagram(made).arrows:
             assert found[arrow.source][3] < found[arrow.target][1]
 
 
 def test_what_containers_do_is_seen():
     made = Sequential(Residual(Linear(3, 3)), Concat(Linear(3, 2), Tanh()))
-    shown = picture(made, (5, 3))
+    shown = make_diagram(made, (5, 3))
     assert [f"{node.title} {node.text}" for node in shown.nodes] == [
         "x input",
         "[0][0] Linear(3 -> 3)",
@@ -134,16 +134,16 @@ def test_what_containers_do_is_seen():
 
 
 def test_arrays_of_a_table_are_told_apart():
-    shown = picture(Sequential(SplitTable(2), MapTable(2, Linear(3, 2), Tanh()), JoinTable()), (5, 2, 3))
-    assert not any(shown.summed(k) for k in range(len(shown.nodes)))
+    shown = make_diagram(Sequential(SplitTable(2), MapTable(2, Linear(3, 2), Tanh()), JoinTable()), (5, 2, 3))
+    assert not any(shown.sums_gradients(k) for k in range(len(shown.nodes)))
     assert [node.note for node in shown.nodes if node.note] == ["8 parameters", "the weights of [1][0][0]"]
     several = Graph({"a": (Linear(3, 2), "l"), "b": (Share("a"), "r")}, ["b", "a"], ["l", "r"])
-    assert [n.title for n in picture(several, ((5, 3), (5, 3))).nodes] == ["l", "r", "a", "b", "b", "a"]
-    assert [n.title for n in picture(several).nodes] == ["l", "r", "a", "b", "b", "a"]
+    assert [n.title for n in make_diagram(several, ((5, 3), (5, 3))).nodes] == ["l", "r", "a", "b", "b", "a"]
+    assert [n.title for n in make_diagram(several).nodes] == ["l", "r", "a", "b", "b", "a"]
 
 
 def test_layers_that_are_taken_apart():
-    shown = picture(Parallel(Linear(3, 2), Tanh()), (5, 2, 3))
+    shown = make_diagram(Parallel(Linear(3, 2), Tanh()), (5, 2, 3))
     assert [node.text for node in shown.nodes][1:-1] == [
         "Parallel: layers",
         "Linear(3 -> 2)",
@@ -176,7 +176,7 @@ def test_a_loss_is_drawn():
 
 
 def test_parts_of_a_loss_are_drawn():
-    shown = picture(net(), (5, 3), two_losses(), (5, 2))
+    shown = make_diagram(net(), (5, 3), two_losses(), (5, 2))
     assert [(node.title, node.text, node.note) for node in shown.nodes[5:]] == [
         ("t", "target", ""),
         ("kind", "SoftmaxCrossEntropy()", "1 × loss(y[0:3], target[0])"),
@@ -191,7 +191,7 @@ def test_parts_of_a_loss_are_drawn():
         (6, 8, "", True),
         (7, 8, "", True),
     ]
-    assert [k for k in range(9) if shown.summed(k)] == [1, 4]
+    assert [k for k in range(9) if shown.sums_gradients(k)] == [1, 4]
     svg = ElementTree.fromstring(net().graph("svg", (5, 3), two_losses(), (5, 2)))
     forward, backward = (len(list(panel.iter(f"{SVG}path"))) for panel in svg.findall(f"{SVG}g"))
     assert (forward, backward) == (11, 9)

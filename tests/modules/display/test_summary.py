@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy, Tanh
-from bprop.modules.display.summary import memory
+from bprop.modules.display.summary import measure_memory
 from bprop.trainers import SGD, compile_step
 from numba.core import types
 
@@ -65,7 +65,7 @@ def test_memory_is_that_of_the_real_state():
                 if count and data:
                     held[int(data)] = int(count * itemsize)
     held.pop(x.ctypes.data, None)
-    kept, grads = memory(net, x.shape)
+    kept, grads = measure_memory(net, x.shape)
     assert sum(kept.values()) + sum(grads.values()) == sum(held.values())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bprop.datasets import ArrayDataset
 from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy
-from bprop.modules.display.costs import bytes_moved, flops, product_of, shapes_inside
+from bprop.modules.display.costs import count_bytes, count_flops, get_matmul, record_shapes
 from bprop.modules.engine.stopwatch import timed
 from bprop.trainers import SGD, TrainingError, compile_step
 from bprop.trainers.cli import main
@@ -148,15 +148,15 @@ def test_functions_that_check_indices_are_not_timed():
 
 def test_counts():
     linear, relu = Linear(3, 5), ReLU()
-    assert product_of(linear, (4, 2, 5)) == (8, 3, 5)
-    assert product_of(relu, (4, 5)) is None
-    assert flops(linear, (4, 3), (4, 5)) == (2 * 60, 4 * 60)
-    assert flops(linear, (4, 3), (4, 5), wants_grad_x=False) == (2 * 60, 2 * 60)
-    assert flops(relu, (4, 5), (4, 5)) == (20, 20)
-    assert flops(Counted(), (4, 5), (4, 5)) == (7, 8)
-    assert bytes_moved(linear, (4, 3), (4, 5)) == (4 * (12 + 20 + 20), 4 * (20 + 12 + 20 + 20 + 12))
+    assert get_matmul(linear, (4, 2, 5)) == (8, 3, 5)
+    assert get_matmul(relu, (4, 5)) is None
+    assert count_flops(linear, (4, 3), (4, 5)) == (2 * 60, 4 * 60)
+    assert count_flops(linear, (4, 3), (4, 5), wants_grad_x=False) == (2 * 60, 2 * 60)
+    assert count_flops(relu, (4, 5), (4, 5)) == (20, 20)
+    assert count_flops(Counted(), (4, 5), (4, 5)) == (7, 8)
+    assert count_bytes(linear, (4, 3), (4, 5)) == (4 * (12 + 20 + 20), 4 * (20 + 12 + 20 + 20 + 12))
     net = Sequential(linear, relu)
-    shapes = shapes_inside(net, np.zeros((4, 3), np.float32))
+    shapes = record_shapes(net, np.zeros((4, 3), np.float32))
     assert shapes == {net: ((4, 3), (4, 5)), linear: ((4, 3), (4, 5)), relu: ((4, 5), (4, 5))}
 
 

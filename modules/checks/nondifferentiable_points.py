@@ -1,4 +1,4 @@
-"""Points where no derivative exists, such as 0 for |x|: no bprop can be right there, and none is wrong."""
+"""Non-differentiable points (kinks), such as 0 for |x|, where a gradient check must not accuse a bprop."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,10 @@ SIDES = 1e-6  # how far beside a kink its two derivatives are taken
 NOTE = "no derivative exists at this x; beside it all is right"
 
 
-def at_kink(subject: Subject, report: GradientReport, seed, check: Callable[[Module, tuple], GradientReport]) -> bool:
-    """Whether no derivative exists here and all is right beside it: then bprop may choose between both sides.
+def is_nondifferentiable(
+    subject: Subject, report: GradientReport, seed, check: Callable[[Module, tuple], GradientReport]
+) -> bool:
+    """Whether no derivative exists here and all is right nearby: then bprop may choose any one-sided derivative.
 
     Args: subject: a new one, as `report` was made of; check: makes the report of a module at other arguments.
     """
@@ -23,20 +25,20 @@ def at_kink(subject: Subject, report: GradientReport, seed, check: Callable[[Mod
         return False
     subject.run()
     arrays = {name: array for name, array, _ in subject.pairs}
-    if not all(between_sides(subject, arrays[entry.name], entry) for entry in wrong):
+    if not all(is_between_one_sided(subject, arrays[entry.name], entry) for entry in wrong):
         return False
     subject.rewind()
     random, module = np.random.default_rng(seed), subject.module.copy()
-    module.flat_parameters[...] = beside(module.flat_parameters, random)
+    module.flat_parameters[...] = perturb(module.flat_parameters, random)
     x, *others = subject.arguments
-    return check(module, (changed(lambda array: beside(array, random), x), *others)).ok
+    return check(module, (changed(lambda array: perturb(array, random), x), *others)).ok
 
 
-def between_sides(subject: Subject, array: np.ndarray, entry: GradientEntry) -> bool:
-    """Whether the derivatives to the left and to the right of an element differ, and bprop's is one between them.
+def is_between_one_sided(subject: Subject, array: np.ndarray, entry: GradientEntry) -> bool:
+    """Whether the one-sided derivatives at an element differ, and bprop's lies between them.
 
-    A net, or a module whose windows overlap, may meet several kinks at once, and choose a side at each for itself: then
-    they need but differ.
+    A model, or a module whose windows overlap, may have several kinks at one point, and choose a side at each:
+    then they only need to differ.
     """
     middle, y, sides = array[entry.index], subject.y(), []
     step = SIDES * max(1.0, float(np.abs(array).max()))
@@ -50,8 +52,8 @@ def between_sides(subject: Subject, array: np.ndarray, entry: GradientEntry) -> 
     return gap > 1e-3 * max(map(abs, sides)) and (between or several)
 
 
-def beside(array: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """An array nearby, off every kink."""
+def perturb(array: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """An array with small random changes, off every kink."""
     if array.size == 0 or array.dtype.kind != "f":
         return array
     return array + 1e-2 * np.sqrt(np.mean(array**2) + 1e-4) * random.standard_normal(array.shape)

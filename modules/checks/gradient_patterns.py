@@ -1,6 +1,6 @@
-"""How a gradient that is wrong in many places differs from the right one: moved, turned, or short of one term.
+"""Patterns in which a wrong gradient differs from the right one: permuted, flipped, shifted, or without one term.
 
-Each pattern is tried on the numbers; the sentence says what they show, and asks for the mistake that usually does it.
+Each pattern is tried on the numbers; the sentence names the pattern and asks for the mistake that usually causes it.
 """
 
 from collections.abc import Iterator
@@ -11,36 +11,36 @@ import numpy as np
 PLACES = 1e-5  # of the largest element: what two equal arrays may differ by, where one comes from differences
 
 
-def pattern(found: np.ndarray, right: np.ndarray, y: np.ndarray | None = None) -> str:
+def find_pattern(found: np.ndarray, right: np.ndarray, y: np.ndarray | None = None) -> str:
     """The first pattern that fits, as the end of a sentence about the gradient; empty if none does.
 
     Args: found, right: what bprop gives and what it should; y: the output, for the gradient of an input of its shape.
     """
-    for text, other in moved(found):
-        if close(other, right):
+    for text, other in iterate_rearranged(found):
+        if is_close(other, right):
             return text
-    wrong = ~np.isclose(found, right, 0, PLACES * largest(right))
+    wrong = ~np.isclose(found, right, 0, PLACES * max_abs(right))
     if wrong.sum() == 1 and wrong.size > 2 and wrong.flat[-1]:
         return "is right but for its last element: does a loop end too early?"
     if y is None:
         return ""
     missing = found - right
-    terms = (text for text, term in missing_terms(missing, y) if close(missing, term, largest(missing)))
+    terms = (text for text, term in iterate_missing_terms(missing, y) if is_close(missing, term, max_abs(missing)))
     return next(terms, "")
 
 
-def close(a: np.ndarray, b: np.ndarray, size: float | None = None) -> bool:
-    """Whether two arrays are the same, up to what differences leave open."""
-    return bool(np.allclose(a, b, 0, PLACES * (largest(b) if size is None else size)))
+def is_close(a: np.ndarray, b: np.ndarray, size: float | None = None) -> bool:
+    """Whether two arrays are equal, up to the error of finite differences."""
+    return bool(np.allclose(a, b, 0, PLACES * (max_abs(b) if size is None else size)))
 
 
-def largest(array: np.ndarray) -> float:
+def max_abs(array: np.ndarray) -> float:
     """The size of the largest element."""
     return float(np.abs(array).max(initial=0.0))
 
 
-def moved(found: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """The gradient with its elements at other places, and what to say if they are right there."""
+def iterate_rearranged(found: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Transposed, flipped and rolled gradients, each with the sentence for it."""
     axes = range(found.ndim)
     for order in permutations(axes):
         if order != tuple(axes) and found.transpose(order).shape == found.shape:
@@ -56,8 +56,8 @@ def moved(found: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
             yield f"is shifted by one along its axis {axis}: is an index off by one?", np.roll(found, step, axis)
 
 
-def missing_terms(missing: np.ndarray, y: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """The simplest terms that a gradient of x may lack, fitted to what it does lack, and what to say of each."""
+def iterate_missing_terms(missing: np.ndarray, y: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """The simplest terms that a gradient of x may lack, fitted to the difference, each with the sentence for it."""
     rest = tuple(range(1, missing.ndim))
     channels = (0, *range(2, missing.ndim))
     if len(missing) > 1:
@@ -72,13 +72,13 @@ def missing_terms(missing: np.ndarray, y: np.ndarray) -> Iterator[tuple[str, np.
     if len(missing) > 2:
         text = "lacks a multiple of y for each feature: is the path through a variance over the batch forgotten?"
         for axes in dict.fromkeys(((0,), channels)):
-            yield text, fitted(missing, y - y.mean(axis=axes, keepdims=True), axes)
+            yield text, fit_term(missing, y - y.mean(axis=axes, keepdims=True), axes)
     if missing[0].size > 2:
         text = "lacks a multiple of y for each sample: is a term y Σ grad_y y forgotten, as of a softmax or a norm?"
-        yield text, fitted(missing, y, rest)
+        yield text, fit_term(missing, y, rest)
 
 
-def fitted(missing: np.ndarray, term: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """The multiples of `term`, one for all elements along `axes`, that are nearest to what is missing."""
+def fit_term(missing: np.ndarray, term: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """The least-squares multiples of `term`, one for all elements along `axes`."""
     square = (term * term).sum(axis=axes, keepdims=True)
     return term * ((missing * term).sum(axis=axes, keepdims=True) / np.where(square > 0, square, 1))

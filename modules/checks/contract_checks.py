@@ -1,7 +1,7 @@
-"""The laws that every module obeys, each a function of a Trial that says what is wrong, or nothing.
+"""The contract checks of a module, each a function of a Trial that returns what is wrong, or an empty string.
 
-They run copies of the module under trial, so that it is untouched. `check_module` calls them where nothing is compiled:
-all but the last, `compiled`, are asked of plain Python.
+They run copies of the module. `check_module` runs all but the last, `check_compiled`, as plain Python. Their docstrings
+are the rows of its report.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,14 @@ import numpy as np
 from ..core.module import Module
 from ..engine.stateful import jit_disabled, plain_python, uncompiled
 from ..losses.loss import Loss
-from .gradient_check import judge
+from .gradient_check import compare_excusing_kinks
 from .gradient_report import GradientReport
-from .rounding import allowances, in_precision
+from .rounding import estimate_allowances, scale_to_precision
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A module with arguments to try it on: x (N, ...), and for a loss y and a target."""
+    """A module and arguments to check it with: x (N, ...), and for a loss y and a target."""
 
     module: Module
     arguments: tuple[np.ndarray, ...]
@@ -33,25 +33,25 @@ class Trial:
         return self.arguments[0]
 
     def copy(self, dtype="float64") -> Module:
-        """A module like the one under trial."""
+        """A copy of the module."""
         return self.module.copy().to(dtype)
 
     def rows(self, chosen) -> tuple[np.ndarray, ...]:
         """The arguments of some samples."""
         return tuple(np.ascontiguousarray(argument[chosen]) for argument in self.arguments)
 
-    def in_type(self, dtype) -> tuple[np.ndarray, ...]:
+    def cast_arguments(self, dtype) -> tuple[np.ndarray, ...]:
         """The arguments in a floating type; whole numbers stay."""
         return tuple(argument.astype(dtype) if argument.dtype.kind == "f" else argument for argument in self.arguments)
 
-    def other_rows(self) -> tuple[np.ndarray, ...]:
-        """The samples in another order, and one more of them."""
+    def permute_rows(self) -> tuple[np.ndarray, ...]:
+        """The arguments with their samples in another order, and one more of them."""
         return self.rows([*range(len(self.x))[::-1], 0])
 
     def gradients(self, arguments=None) -> GradientReport:
         """The gradient check."""
         arguments = self.arguments if arguments is None else arguments
-        return judge(self.module, arguments, seed=self.seed, tolerance=self.tolerance)
+        return compare_excusing_kinks(self.module, arguments, seed=self.seed, tolerance=self.tolerance)
 
     def run(self, module: Module, arguments=None) -> dict[str, np.ndarray]:
         """y, grad_x and the gradients of parameters, of one run forward and backward."""
@@ -67,24 +67,28 @@ class Trial:
 
     @cached_property
     def allowances(self) -> dict[str, float]:
-        """What rounding in float64 may change in the results of `run`."""
+        """How far rounding in float64 may change the results of `run`."""
         with np.errstate(all="ignore"):
             y = np.asarray(self.copy().fprop(*self.arguments))
-            return allowances(self.copy(), self.arguments, self.grad_y(y) if self.module.takes_gradient else None)
+            return estimate_allowances(
+                self.copy(), self.arguments, self.grad_y(y) if self.module.takes_gradient else None
+            )
 
-    def differing(self, found: dict, wanted: dict, tolerance: float, dtype="float64") -> str:
+    def list_differing(self, found: dict, wanted: dict, tolerance: float, dtype="float64") -> str:
         """The names of arrays that differ by more than `tolerance` of their largest element, and than by rounding."""
-        wrong = [name for name in wanted if not close(found[name], wanted[name], tolerance)]
+        wrong = [name for name in wanted if not is_close(found[name], wanted[name], tolerance)]
         if wrong and tolerance:
-            allowed = in_precision(self.allowances, dtype)
-            wrong = [name for name in wrong if not close(found[name], wanted[name], tolerance, allowed.get(name, 0.0))]
+            allowed = scale_to_precision(self.allowances, dtype)
+            wrong = [
+                name for name in wrong if not is_close(found[name], wanted[name], tolerance, allowed.get(name, 0.0))
+            ]
         return ", ".join(wrong)
 
 
-Law = Callable[[Trial], str]
+ContractCheck = Callable[[Trial], str]
 
 
-def close(a: np.ndarray, b: np.ndarray, tolerance: float, allowance: float = 0.0) -> bool:
+def is_close(a: np.ndarray, b: np.ndarray, tolerance: float, allowance: float = 0.0) -> bool:
     """Whether two arrays agree in shape and, up to `tolerance` of the largest element, in value."""
     if a.shape != b.shape:
         return False
@@ -94,24 +98,24 @@ def close(a: np.ndarray, b: np.ndarray, tolerance: float, allowance: float = 0.0
     return np.allclose(a, b, rtol=tolerance, atol=tolerance * size + allowance, equal_nan=True)
 
 
-# -- the laws ----------------------------------------------------------------------------------------------------
+# -- the checks --------------------------------------------------------------------------------------------------
 
 
-def earlier_runs(trial: Trial) -> str:
+def check_earlier_runs(trial: Trial) -> str:
     """other minibatches leave nothing behind"""
     wanted = trial.run(trial.copy())
-    for earlier in (trial.other_rows(), trial.rows(slice(None, None, -1))):
+    for earlier in (trial.permute_rows(), trial.rows(slice(None, None, -1))):
         module = trial.copy()
         start, state = module.counters(), module.state_dict()
         trial.run(module, earlier)
         module.load_counters(start)
         module.load_state_dict(state)
-        if wrong := trial.differing(trial.run(module), wanted, 1e-9):
+        if wrong := trial.list_differing(trial.run(module), wanted, 1e-9):
             return f"after another minibatch: {wrong} as if of that one (stored once and kept?)"
     return ""
 
 
-def independent(trial: Trial) -> str:
+def check_independence(trial: Trial) -> str:
     """what another module of its class does, changes nothing"""
     wanted = trial.run(trial.copy())
     module, other = trial.copy(), trial.copy()
@@ -120,66 +124,68 @@ def independent(trial: Trial) -> str:
     trial.run(other, trial.rows(slice(None, None, -1)))
     grad_x = module.bprop(*([trial.grad_y(y)] if module.takes_gradient else []))
     found = {"y": y, "grad_x": np.array(grad_x)} | {f"grad_{name}": g for name, g in module.named_gradients()}
-    wrong = trial.differing(found, wanted, 1e-9)
+    wrong = trial.list_differing(found, wanted, 1e-9)
     return (
         f"{wrong} as if of another module's minibatch (kept in a global or in the class, not on self?)" if wrong else ""
     )
 
 
-def float32(trial: Trial) -> str:
+def check_float32(trial: Trial) -> str:
     """float32 in gives float32 out, which is float64 rounded"""
-    arguments = trial.in_type("float32")
+    arguments = trial.cast_arguments("float32")
     with np.errstate(all="ignore"):
         single, double = trial.run(trial.copy("float32"), arguments), trial.run(trial.copy(), arguments)
     leaks = [name for name, a in single.items() if a.dtype == np.float64 and (a.ndim or trial.module.takes_gradient)]
     if leaks:
         return f"{' and '.join(leaks)} in float64 for an x in float32: a constant or an array in float64 widens it"
-    wrong = trial.differing(single, double, 1e-3, "float32")
+    wrong = trial.list_differing(single, double, 1e-3, "float32")
     return f"{wrong} in float32 is far from that in float64" if wrong else ""
 
 
-def layout(trial: Trial) -> str:
+def check_memory_layout(trial: Trial) -> str:
     """how the input lies in memory does not matter"""
     wanted, (x, *more) = trial.run(trial.copy()), trial.arguments
     strided = np.repeat(x, 2, axis=-1)[..., ::2]
     for name, other in (("strided", strided), ("Fortran-ordered", np.asfortranarray(x))):
-        wrong = trial.differing(trial.run(trial.copy(), (other, *more)), wanted, 1e-9)
+        wrong = trial.list_differing(trial.run(trial.copy(), (other, *more)), wanted, 1e-9)
         if wrong:
             return f"with a {name} x: other {wrong}"
     return ""
 
 
-def shape(trial: Trial) -> str:
+def check_output_shape(trial: Trial) -> str:
     """output_shape says what fprop gives"""
     if isinstance(trial.module, Loss):
         return ""
-    for arguments in (trial.arguments, trial.other_rows()):
-        said, found = trial.copy().output_shape(arguments[0].shape), trial.copy().fprop(*arguments).shape
-        if tuple(said) != found:
-            return f"output_shape({arguments[0].shape}) is {tuple(said)}, fprop gives {found}"
+    for arguments in (trial.arguments, trial.permute_rows()):
+        expected, found = trial.copy().output_shape(arguments[0].shape), trial.copy().fprop(*arguments).shape
+        if tuple(expected) != found:
+            return f"output_shape({arguments[0].shape}) is {tuple(expected)}, fprop gives {found}"
     return ""
 
 
-def reproducible(trial: Trial) -> str:
+def check_reproducibility(trial: Trial) -> str:
     """copies give the same: randomness comes from counters alone"""
-    wrong = trial.differing(trial.run(trial.copy()), trial.run(trial.copy()), 0)
+    wrong = trial.list_differing(trial.run(trial.copy()), trial.run(trial.copy()), 0)
     return f"two copies give different {wrong} (random numbers from no counter? see Noise)" if wrong else ""
 
 
-def saved(trial: Trial) -> str:
-    """state_dict holds all that was learnt"""
+def check_saved_state(trial: Trial) -> str:
+    """state_dict contains all that was learned"""
     used, fresh = trial.copy(), trial.copy()
-    for arguments in (trial.other_rows(), trial.arguments):
+    for arguments in (trial.permute_rows(), trial.arguments):
         trial.run(used, arguments)
     used.flat_parameters[...] *= 1.25
     fresh.load_state_dict(used.state_dict())
     fresh.load_counters(used.counters())
-    if close(np.asarray(fresh.eval().fprop(*trial.arguments)), np.asarray(used.eval().fprop(*trial.arguments)), 1e-12):
+    if is_close(
+        np.asarray(fresh.eval().fprop(*trial.arguments)), np.asarray(used.eval().fprop(*trial.arguments)), 1e-12
+    ):
         return ""
     return "a module that loads the state_dict of a used one gives another y (keep in a Buffer what runs change)"
 
 
-def first_in_net(trial: Trial) -> str:
+def check_needs_grad_x(trial: Trial) -> str:
     """without needs_grad_x, the gradients of parameters stay"""
     module = trial.copy()
     if module.children() or isinstance(module, Loss):
@@ -188,11 +194,11 @@ def first_in_net(trial: Trial) -> str:
     module.needs_grad_x = False
     with plain_python():
         found = trial.run(module)
-    wrong = trial.differing(found | {"grad_x": wanted["grad_x"]}, wanted, 1e-9)
+    wrong = trial.list_differing(found | {"grad_x": wanted["grad_x"]}, wanted, 1e-9)
     return f"other {wrong} where needs_grad_x is False" if wrong else ""
 
 
-def overwriting(trial: Trial) -> str:
+def check_accumulate(trial: Trial) -> str:
     """without accumulate, nothing of earlier gradients is left"""
     module = trial.copy()
     if module.children() or not module.overwrites_gradients() or not module._parameters:
@@ -204,27 +210,29 @@ def overwriting(trial: Trial) -> str:
         module.flat_gradients[...] = 7
         module.bprop(trial.grad_y(y))
     found = {f"grad_{name}": gradient for name, gradient in module.named_gradients()}
-    wrong = trial.differing(found, {name: wanted[name] for name in found}, 1e-9)
+    wrong = trial.list_differing(found, {name: wanted[name] for name in found}, 1e-9)
     return f"{wrong} keeps what was there before, where accumulate is False" if wrong else ""
 
 
-def weighted(trial: Trial) -> str:
+def check_sample_weights(trial: Trial) -> str:
     """equal weights of samples change nothing, and a weight of 0 leaves a sample out"""
     if not (isinstance(trial.module, Loss) and trial.module.takes_sample_weight) or len(trial.x) < 2:
         return ""
     ones, most = np.ones(len(trial.x)), np.arange(len(trial.x)) > 0
     with plain_python():
-        wrong = trial.differing(trial.run(trial.copy(), (*trial.arguments, ones)), trial.run(trial.copy()), 1e-9)
+        wrong = trial.list_differing(trial.run(trial.copy(), (*trial.arguments, ones)), trial.run(trial.copy()), 1e-9)
         if wrong:
             return f"{wrong} with weights of 1 is not that without weights"
         found = trial.run(trial.copy(), (*trial.arguments, ones * most))
         wanted = trial.run(trial.copy(), trial.rows(most))
     left_out = not found["grad_x"][0].any()
-    wrong = trial.differing(found | {"grad_x": found["grad_x"][1:]}, wanted, 1e-9) or ("" if left_out else "grad_x")
+    wrong = trial.list_differing(found | {"grad_x": found["grad_x"][1:]}, wanted, 1e-9) or (
+        "" if left_out else "grad_x"
+    )
     return f"{wrong} is not that without the sample whose weight is 0" if wrong else ""
 
 
-def directions(trial: Trial) -> str:
+def check_directions(trial: Trial) -> str:
     """jvp, rbprop and hessian_times, where they are written, belong to fprop and bprop"""
     from ..derivatives.checks import wrong_curvature, wrong_directions
 
@@ -235,35 +243,35 @@ def directions(trial: Trial) -> str:
     return wrong_directions(module, trial.arguments[0], trial.seed)
 
 
-def compiled(trial: Trial) -> str:
+def check_compiled(trial: Trial) -> str:
     """compiled equals plain Python, in float64 and in float32"""
     if jit_disabled():
         return ""
     for dtype, tolerance in (("float64", 1e-9), ("float32", 1e-3)):
-        arguments, module = trial.in_type(dtype), trial.copy(dtype)
+        arguments, module = trial.cast_arguments(dtype), trial.copy(dtype)
         start, state = module.counters(), module.state_dict()
-        trial.run(module, trial.other_rows())
+        trial.run(module, trial.permute_rows())
         module.load_counters(start)
         module.load_state_dict(state)
         found = trial.run(module, arguments)  # where memory of another minibatch is used again
         with uncompiled():
             wanted = trial.run(trial.copy(dtype), arguments)
-        if wrong := trial.differing(found, wanted, tolerance, dtype):
+        if wrong := trial.list_differing(found, wanted, tolerance, dtype):
             return f"{wrong} compiled is not that of plain Python in {dtype}"
     return ""
 
 
-LAWS: tuple[Law, ...] = (
-    earlier_runs,
-    independent,
-    float32,
-    layout,
-    shape,
-    reproducible,
-    saved,
-    first_in_net,
-    overwriting,
-    weighted,
-    directions,
-    compiled,
+CONTRACT_CHECKS: tuple[ContractCheck, ...] = (
+    check_earlier_runs,
+    check_independence,
+    check_float32,
+    check_memory_layout,
+    check_output_shape,
+    check_reproducibility,
+    check_saved_state,
+    check_needs_grad_x,
+    check_accumulate,
+    check_sample_weights,
+    check_directions,
+    check_compiled,
 )

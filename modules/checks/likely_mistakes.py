@@ -1,4 +1,4 @@
-"""Mistakes that show when bprop is run once more under another condition, or when its result is looked for elsewhere.
+"""Common mistakes in a bprop, recognised by a second run under another condition or by comparison with other sums.
 
 Each function takes a wrong gradient beside the right one, and returns the end of a sentence about it, or nothing.
 """
@@ -10,15 +10,15 @@ from itertools import combinations
 import numpy as np
 
 from ..engine.stateful import method_names, plain_python
+from .contract_checks import Trial
 from .gradient_check import STREAM
+from .gradient_patterns import is_close, max_abs
 from .gradient_subject import Subject
-from .laws import Trial
-from .patterns import close, largest
 
 
 @dataclass(frozen=True)
-class Wrong:
-    """A gradient, of `x` or of a parameter, as bprop gives it and as it should be, for the grad_y of the check."""
+class WrongGradient:
+    """A wrong gradient, of `x` or of a parameter, and the right one, for the grad_y of the check."""
 
     trial: Trial
     name: str
@@ -34,34 +34,34 @@ class Wrong:
         subject.module.zero_grad()
         return subject
 
-    def again(self, subject: Subject) -> np.ndarray:
+    def rerun_bprop(self, subject: Subject) -> np.ndarray:
         """The gradient of one more bprop, after an fprop of the caller's."""
         seeds = [subject.seed] if subject.module.takes_gradient else []
         grad_x = subject.module.bprop(*seeds)
         return np.asarray(grad_x if self.name in ("x", "y") else dict(subject.module.named_gradients())[self.name])
 
 
-def mistake(wrong: Wrong) -> str:
+def find_mistake(wrong: WrongGradient) -> str:
     """The first mistake that explains the gradient."""
     with plain_python(), np.errstate(all="ignore"):
-        for explain in (stale, transposed_weight, wrong_axis):
+        for explain in (check_stale_values, check_transposed_weight, check_sum_axes):
             if text := explain(wrong):
                 return text
     return ""
 
 
-def stale(wrong: Wrong) -> str:
-    """Is it right once fprop has run twice? Then bprop uses what the fprop before has stored."""
+def check_stale_values(wrong: WrongGradient) -> str:
+    """Whether the gradient is right once fprop has run twice: then bprop uses what the fprop before has stored."""
     subject = wrong.subject()
     for _ in range(2):
         subject.module.fprop(*subject.arguments)
-    if not close(wrong.again(subject), wrong.right):
+    if not is_close(wrong.rerun_bprop(subject), wrong.right):
         return ""
     return "is that of an earlier fprop (stale): store what bprop needs after it is computed, in each fprop"
 
 
-def transposed_weight(wrong: Wrong) -> str:
-    """Is it right with a square weight transposed between fprop and bprop?"""
+def check_transposed_weight(wrong: WrongGradient) -> str:
+    """Whether the gradient is right with a square weight transposed between fprop and bprop."""
     for name, array in wrong.trial.module.named_parameters():
         if name == wrong.name or array.ndim < 2 or array.shape[0] != array.shape[1]:
             continue
@@ -69,56 +69,56 @@ def transposed_weight(wrong: Wrong) -> str:
         subject.module.fprop(*subject.arguments)
         weight = dict(subject.module.named_parameters())[name]
         weight[...] = weight.swapaxes(0, 1).copy()
-        if close(wrong.again(subject), wrong.right):
+        if is_close(wrong.rerun_bprop(subject), wrong.right):
             return f"has {name} transposed: exchange {name} and its transpose in bprop (grad_y @ W for y = x @ Wᵀ)"
     return ""
 
 
-def wrong_axis(wrong: Wrong) -> str:
-    """Is it a sum over some axes, where the right one is that over others?"""
-    for text, term in terms(wrong):
-        sums = list(sums_of(term, wrong.right.shape))
-        over = [axes for axes, total in sums if close(total, wrong.found)]
-        wanted = [axes for axes, total in sums if close(total, wrong.right)]
+def check_sum_axes(wrong: WrongGradient) -> str:
+    """Whether the gradient is a sum over some axes, where the right one is the sum over others."""
+    for text, term in iterate_terms(wrong):
+        sums = list(iterate_sums(term, wrong.right.shape))
+        over = [axes for axes, total in sums if is_close(total, wrong.found)]
+        wanted = [axes for axes, total in sums if is_close(total, wrong.right)]
         if over and wanted:
-            return f"is {text} summed over {axes_text(over[0])}, expected over {axes_text(wanted[0])}"
-        for factor_text, factor in factors(wrong):
+            return f"is {text} summed over {format_axes(over[0])}, expected over {format_axes(wanted[0])}"
+        for factor_text, factor in iterate_factors(wrong):
             for mean in (False, True):
-                for (axes, total), (others, expected) in pairs(sums_along(term, wrong.right.shape, mean)):
+                for (axes, total), (others, expected) in iterate_pairs(compute_sums(term, wrong.right.shape, mean)):
                     missing = np.broadcast_to(factor * (expected - total), wrong.right.shape)
-                    if largest(missing) and matches(missing, wrong.found - wrong.right):
+                    if max_abs(missing) and is_multiple(missing, wrong.found - wrong.right):
                         what = f"{factor_text}{'the mean of' if mean else 'Σ'} {text}"
-                        return f"has {what} over {axes_text(axes)}, expected over {axes_text(others)}"
+                        return f"has {what} over {format_axes(axes)}, expected over {format_axes(others)}"
     return ""
 
 
-def matches(term: np.ndarray, difference: np.ndarray) -> bool:
+def is_multiple(term: np.ndarray, difference: np.ndarray) -> bool:
     """Whether two arrays are the same but for a factor: the sum may stand in a larger expression."""
     factor = float(np.vdot(term, difference) / np.vdot(term, term))
-    return close(factor * term, difference)
+    return is_close(factor * term, difference)
 
 
-def forgotten_path(wrong: Wrong) -> str:
-    """Does it lack grad_y, or is it nothing else?"""
+def check_skipped_path(wrong: WrongGradient) -> str:
+    """Whether the gradient lacks grad_y (a skipped residual path), or is grad_y alone."""
     grad_y = wrong.subject().grad_y
     differing = ~np.isclose(wrong.found, wrong.right, 1e-6, 0)
     if wrong.name != "x" or grad_y.shape != wrong.right.shape or differing.mean() < 0.9:
         return ""
-    if close(wrong.found, grad_y):
+    if is_close(wrong.found, grad_y):
         return "is grad_y alone: is the path through what is added to x forgotten?"
     missing = wrong.right - wrong.found
     factor = float(np.vdot(missing, grad_y) / max(np.vdot(grad_y, grad_y), 1e-300))
-    if abs(factor) > 1e-6 and close(missing, factor * grad_y):
+    if abs(factor) > 1e-6 and is_close(missing, factor * grad_y):
         times = "" if np.isclose(factor, 1, rtol=1e-4) else f"{factor:.4g} times "
         return f"lacks {times}grad_y: is a path on which x is added to y (a residual) forgotten?"
     return ""
 
 
-# -- what is summed ---------------------------------------------------------------------------------------------
+# -- candidate sums ---------------------------------------------------------------------------------------------
 
 
-def terms(wrong: Wrong) -> Iterator[tuple[str, np.ndarray]]:
-    """What a gradient may be a sum of."""
+def iterate_terms(wrong: WrongGradient) -> Iterator[tuple[str, np.ndarray]]:
+    """Terms that a gradient may be a sum of, with their names."""
     subject = wrong.subject()
     grad_y, x, y = subject.grad_y, np.asarray(subject.arguments[0]), np.asarray(subject.made)
     if grad_y.ndim < 2:
@@ -130,8 +130,8 @@ def terms(wrong: Wrong) -> Iterator[tuple[str, np.ndarray]]:
         yield "grad_y y", grad_y * y
 
 
-def factors(wrong: Wrong) -> Iterator[tuple[str, np.ndarray | float]]:
-    """What a sum may be multiplied by in a gradient of x."""
+def iterate_factors(wrong: WrongGradient) -> Iterator[tuple[str, np.ndarray | float]]:
+    """Factors of a sum in a gradient of x, with their names."""
     subject = wrong.subject()
     x, y = np.asarray(subject.arguments[0]), np.asarray(subject.made)
     if wrong.name == "x" and x.shape == wrong.right.shape:
@@ -141,52 +141,52 @@ def factors(wrong: Wrong) -> Iterator[tuple[str, np.ndarray | float]]:
             yield "y ", y
 
 
-def axes_of(ndim: int) -> Iterator[tuple[int, ...]]:
+def iterate_axes(ndim: int) -> Iterator[tuple[int, ...]]:
     """Each choice of axes."""
     for count in range(1, ndim + 1):
         yield from combinations(range(ndim), count)
 
 
-def sums_of(term: np.ndarray, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+def iterate_sums(term: np.ndarray, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
     """The sums of a term over axes that leave this shape."""
-    for axes in axes_of(term.ndim):
+    for axes in iterate_axes(term.ndim):
         total = term.sum(axis=axes)
         if total.size == np.prod(shape):
             yield axes, total.reshape(shape)
 
 
-def sums_along(term: np.ndarray, shape: tuple[int, ...], mean: bool) -> list[tuple[tuple[int, ...], np.ndarray]]:
-    """The sums or means of a term over axes, as wide as the term."""
+def compute_sums(term: np.ndarray, shape: tuple[int, ...], mean: bool) -> list[tuple[tuple[int, ...], np.ndarray]]:
+    """The sums or means of a term over each choice of axes, with keepdims."""
     if term.shape != shape:
         return []
     reduce = np.mean if mean else np.sum
-    return [(axes, reduce(term, axis=axes, keepdims=True)) for axes in axes_of(term.ndim)]
+    return [(axes, reduce(term, axis=axes, keepdims=True)) for axes in iterate_axes(term.ndim)]
 
 
-def pairs(sums: list) -> Iterator[tuple]:
-    """Two different ones, in each order."""
+def iterate_pairs(sums: list) -> Iterator[tuple]:
+    """All ordered pairs of two sums over different axes."""
     return ((a, b) for a in sums for b in sums if a[0] != b[0])
 
 
-def axes_text(axes: tuple[int, ...]) -> str:
+def format_axes(axes: tuple[int, ...]) -> str:
     """`axis 1`, `axes 0 and 2`."""
     return f"ax{'i' if len(axes) == 1 else 'e'}s {' and '.join(map(str, axes))}"
 
 
-# -- what lies outside ------------------------------------------------------------------------------------------
+# -- state outside of the module --------------------------------------------------------------------------------
 
 
-def changed_globals(trial: Trial) -> list[str]:
+def find_changed_globals(trial: Trial) -> list[str]:
     """The names of globals, closures' variables and class attributes that a run of the module changes."""
     module = trial.copy()
-    before = outside(module)
+    before = read_outside_values(module)
     with plain_python(), np.errstate(all="ignore"):
         trial.run(module)
-    after = outside(module)
+    after = read_outside_values(module)
     return sorted(name for name in before if before[name] != after.get(name))
 
 
-def outside(module) -> dict[str, str]:
+def read_outside_values(module) -> dict[str, str]:
     """The values, as text, that a module's methods can reach outside of it."""
     found: dict[str, str] = {}
     for inside in module.all_modules():
@@ -194,10 +194,10 @@ def outside(module) -> dict[str, str]:
             values = {name: method.__globals__.get(name) for name in method.__code__.co_names}
             cells = zip(method.__code__.co_freevars, method.__closure__ or (), strict=True)
             values |= {name: cell.cell_contents for name, cell in cells}
-            found |= {name: text(value) for name, value in values.items() if is_state(value)}
+            found |= {name: format_value(value) for name, value in values.items() if is_state(value)}
         for cls in type(inside).__mro__:
             own = {} if vars(cls).get("framework_base", False) else vars(cls)
-            found |= {f"{cls.__name__}.{name}": text(value) for name, value in own.items() if is_state(value)}
+            found |= {f"{cls.__name__}.{name}": format_value(value) for name, value in own.items() if is_state(value)}
     return found
 
 
@@ -206,8 +206,8 @@ def is_state(value) -> bool:
     return isinstance(value, bool | int | float | list | dict | set | np.ndarray | np.random.Generator)
 
 
-def text(value) -> str:
-    """A value as text that another value does not have."""
+def format_value(value) -> str:
+    """Text that differs for different values."""
     if isinstance(value, np.ndarray):
         return f"{value.shape} {hash(value.tobytes())}"
     return repr(value.bit_generator.state if isinstance(value, np.random.Generator) else value)
