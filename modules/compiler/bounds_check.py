@@ -9,11 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-import llvmlite.binding as llvm
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
+
+from .numba_api import cgutils, intrinsic, ir, llvm, types
 
 FAILED, INDEX, AXIS, SIZE, OPERATION = range(5)  # words of the report
 REPORT = np.zeros(5, np.int64)

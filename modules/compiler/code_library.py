@@ -4,14 +4,18 @@ import types as python_types
 import weakref
 from collections.abc import Iterable
 
-from llvmlite.binding import ObjectFileRef, parse_assembly, parse_bitcode
-from numba.core import registry
-from numba.core.cgutils import normalize_ir_text
-from numba.core.codegen import CodeLibrary, JITCodeLibrary
-
 from .environments import CONSTANTS, bind_environments
 from .llvm_passes import Result, call_by_public_names
 from .llvm_worker import NUMBERS, translation
+from .numba_api import (
+    CodeLibrary,
+    JITCodeLibrary,
+    ObjectFileRef,
+    cpu_target,
+    normalize_ir_text,
+    parse_assembly,
+    parse_bitcode,
+)
 
 UNRESOLVED = ".numba.unresolved$"
 
@@ -212,7 +216,7 @@ MACHINE_CODE: dict[str, bytes] = {}  # what the engine has under a public name
 def load_machine_code(name: str, code: bytes) -> None:
     """Hand machine code to the engine, unless it has that already."""
     if name not in MACHINE_CODE:
-        registry.cpu_target.target_context.codegen()._engine._ee.add_object_file(ObjectFileRef.from_data(code))
+        cpu_target.target_context.codegen()._engine._ee.add_object_file(ObjectFileRef.from_data(code))
         MACHINE_CODE[name] = code
 
 

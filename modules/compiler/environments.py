@@ -10,10 +10,7 @@ import ctypes
 import hashlib
 import re
 
-import llvmlite.binding as llvm
-from numba import _dynfunc
-from numba.core.environment import lookup_environment
-from numba.core.serialize import dumps
+from .numba_api import Environment, dumps, llvm, lookup_environment
 
 DEFINITION = re.compile(r'^@("?)(_ZN08NumbaEnv[^"\s]*)\1 = .*\bglobal (\S+) null.*$', re.MULTILINE)
 REFERENCE = re.compile(r'@("?)(_ZN08NumbaEnv[^"\s,)]*)\1')
@@ -50,7 +47,7 @@ def define_environment(constants: list) -> str:
 def load_environment(symbol: str, constants: list) -> None:
     """Let the linker find an Environment under its symbol."""
     if symbol not in _kept_alive:
-        environment = _dynfunc.Environment({})
+        environment = Environment({})
         environment.consts.extend(constants)
         word = ctypes.c_void_p(id(environment))
         llvm.add_symbol(symbol, ctypes.addressof(word))

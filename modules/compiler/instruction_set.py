@@ -7,8 +7,7 @@ width, and its fused products round once where others round twice.
 import functools
 from typing import Any
 
-import llvmlite.binding as llvm
-from numba.core import config
+from .numba_api import config, llvm
 
 
 def cpu_name() -> str:

@@ -6,17 +6,21 @@ are copied into it; an entry of a plan, which Python calls, only finds what it r
 """
 
 import numba
-from numba.core import ir, types
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import register_pass
-from numba.core.lowering import Lower
-from numba.core.typed_passes import NativeLowering
-from numba.core.typing import signature
 
 from .bounds_check import note_lowering, report_indices
 from .code_library import ApartLibrary, EntryLibrary, InnerLibrary
 from .compile import quickly
 from .llvm_worker import translation
+from .numba_api import (
+    CompilerBase,
+    DefaultPassBuilder,
+    Lower,
+    NativeLowering,
+    numba_ir,
+    register_pass,
+    signature,
+    types,
+)
 
 
 class _Lower(Lower):
@@ -24,7 +28,7 @@ class _Lower(Lower):
 
     def lower_inst(self, inst):
         note_lowering(self)
-        if isinstance(inst, ir.SetAttr):
+        if isinstance(inst, numba_ir.SetAttr):
             target, value = self.typeof(inst.target.name), self.typeof(inst.value.name)
             del self.fndesc.calltypes[inst]
             self.fndesc.calltypes[inst] = signature(types.void, target, value)

@@ -15,14 +15,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-from llvmlite.binding import ffi
-from numba.core import config, registry
-from numba.core.codegen import _parse_refprune_flags
-from numba.core.compiler_lock import global_compiler_lock
-
 from . import llvm_passes
 from .cpu import available
 from .llvm_passes import Result, Translator, from_line, to_line
+from .numba_api import _parse_refprune_flags, config, cpu_target, ffi, global_compiler_lock
 
 NUMBERS = itertools.count()
 LLVM_LOCK = getattr(ffi.lib, "_lock", contextlib.nullcontext())  # llvmlite's own, around each call
@@ -222,7 +218,7 @@ class Translation:
 
     def _start(self) -> Here | Helper:
         """Begin, with what another left undone."""
-        settings = settings_of(registry.cpu_target.target_context.codegen())
+        settings = settings_of(cpu_target.target_context.codegen())
         self._side = Here(settings)
         if self.helped:
             try:

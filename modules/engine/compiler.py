@@ -12,14 +12,18 @@ import types as python_types
 
 import numba
 import numpy as np
-from numba.core import ir, types
-from numba.core.compiler import DefaultPassBuilder
-from numba.core.compiler_machinery import FunctionPass, register_pass
-from numba.core.extending import intrinsic
-from numba.core.registry import cpu_target
-from numba.core.untyped_passes import IRProcessing
 
 from ..compiler.kernel import ApartLowering, InnerLowering, QuickCompiler, lower_by
+from ..compiler.numba_api import (
+    DefaultPassBuilder,
+    FunctionPass,
+    IRProcessing,
+    cpu_target,
+    intrinsic,
+    numba_ir,
+    register_pass,
+    types,
+)
 from ..kernels.elementary_functions import REPLACED
 from ..kernels.reductions import NAMES, reduction
 from .dependencies import function_digest, is_versioned
@@ -73,7 +77,7 @@ class PythonMeaning(FunctionPass):
         for block in function_ir.blocks.values():
             body = []
             for statement in block.body:
-                if isinstance(statement, ir.Assign):
+                if isinstance(statement, numba_ir.Assign):
                     self.rewrite(function_ir, statement, constants, body)
                 body.append(statement)
             block.body = body
@@ -98,14 +102,14 @@ class CheckedMeaning(PythonMeaning):
         function = _named_function(function_ir, value)
         if function is not None and is_users(function) and not _has_overload(function):
             form = checked(function)
-            if isinstance(value, ir.Expr):
-                form = ir.Global(value.attr, form, value.loc)
+            if isinstance(value, numba_ir.Expr):
+                form = numba_ir.Global(value.attr, form, value.loc)
             else:
                 form = type(value)(*_names(value), form, value.loc)
             statement.value = _redefine(function_ir, statement, form)
             return
-        if isinstance(value, ir.Expr) and value.op == "call" and _called(function_ir, value.func) is print:
-            statement.value = _redefine(function_ir, statement, ir.Const(None, value.loc))
+        if isinstance(value, numba_ir.Expr) and value.op == "call" and _called(function_ir, value.func) is print:
+            statement.value = _redefine(function_ir, statement, numba_ir.Const(None, value.loc))
             return
         _rewrite(function_ir, statement, constants, body)
 
@@ -113,20 +117,20 @@ class CheckedMeaning(PythonMeaning):
 def _rewrite(function_ir, statement, constants, body) -> None:
     """Change `statement` in place; statements that must stand before it go into `body`."""
     value = statement.value
-    if isinstance(value, ir.Global | ir.FreeVar):
+    if isinstance(value, numba_ir.Global | numba_ir.FreeVar):
         itself = value.value is function_ir.func_id.func
         statement.value = _redefine(function_ir, statement, _compiled_reference(value, itself))
-    elif isinstance(value, ir.Expr) and value.op == "getattr":
+    elif isinstance(value, numba_ir.Expr) and value.op == "getattr":
         literal = _literal_attribute(function_ir, value, constants)
         if literal is not None:
-            statement.value = _redefine(function_ir, statement, ir.Const(literal[0], value.loc))
+            statement.value = _redefine(function_ir, statement, numba_ir.Const(literal[0], value.loc))
         else:
             helper = _module_attribute(function_ir, value)
             if helper is not None:
                 statement.value = _redefine(function_ir, statement, helper)
-    elif isinstance(value, ir.Expr) and value.op in ("binop", "inplace_binop") and value.fn in ARITHMETIC:
+    elif isinstance(value, numba_ir.Expr) and value.op in ("binop", "inplace_binop") and value.fn in ARITHMETIC:
         _weaken_operands(function_ir, statement, body)
-    elif isinstance(value, ir.Expr) and value.op == "call":
+    elif isinstance(value, numba_ir.Expr) and value.op == "call":
         _rewrite_call(function_ir, statement, body)
 
 
@@ -171,7 +175,7 @@ def _own_form(function):
 
 
 def _names(value):
-    return (value.index, value.name) if isinstance(value, ir.FreeVar) else (value.name,)
+    return (value.index, value.name) if isinstance(value, numba_ir.FreeVar) else (value.name,)
 
 
 def _definition(function_ir, variable):
@@ -183,29 +187,29 @@ def _definition(function_ir, variable):
 
 def _literal_attribute(function_ir, value, constants):
     owner = _definition(function_ir, value.value)
-    if isinstance(owner, ir.Arg) and owner.index == 0 and value.attr in constants:
+    if isinstance(owner, numba_ir.Arg) and owner.index == 0 and value.attr in constants:
         return (constants[value.attr],)
     return None
 
 
 def _module_attribute(function_ir, value):
     owner = _definition(function_ir, value.value)
-    if isinstance(owner, ir.Global | ir.FreeVar) and isinstance(owner.value, python_types.ModuleType):
+    if isinstance(owner, numba_ir.Global | numba_ir.FreeVar) and isinstance(owner.value, python_types.ModuleType):
         function = getattr(owner.value, value.attr, None)
         form = _own_form(function)
         if form is not None:
-            return ir.Global(value.attr, form, value.loc)
+            return numba_ir.Global(value.attr, form, value.loc)
         if isinstance(function, python_types.FunctionType) and not _has_overload(function):
-            return ir.Global(value.attr, free(function), value.loc)
+            return numba_ir.Global(value.attr, free(function), value.loc)
     return None
 
 
 def _named_function(function_ir, value):
     """The Python function that a global, or an attribute of a Python module, stands for."""
-    found = getattr(value, "value", None) if isinstance(value, ir.Global | ir.FreeVar) else None
-    if isinstance(value, ir.Expr) and value.op == "getattr":
+    found = getattr(value, "value", None) if isinstance(value, numba_ir.Global | numba_ir.FreeVar) else None
+    if isinstance(value, numba_ir.Expr) and value.op == "getattr":
         owner = _definition(function_ir, value.value)
-        if isinstance(owner, ir.Global | ir.FreeVar) and isinstance(owner.value, python_types.ModuleType):
+        if isinstance(owner, numba_ir.Global | numba_ir.FreeVar) and isinstance(owner.value, python_types.ModuleType):
             found = getattr(owner.value, value.attr, None)
     found = getattr(found, "py_func", found)
     return found if isinstance(found, python_types.FunctionType) else None
@@ -213,7 +217,7 @@ def _named_function(function_ir, value):
 
 def _weaken_operands(function_ir, statement, body):
     value = statement.value
-    if value.fn in (operator.pow, operator.ipow) and isinstance(_definition(function_ir, value.rhs), ir.Const):
+    if value.fn in (operator.pow, operator.ipow) and isinstance(_definition(function_ir, value.rhs), numba_ir.Const):
         return  # numba expands x ** 2 itself
     left, right = value.lhs, value.rhs
     value.lhs = _weakened(function_ir, left, right, statement, body)
@@ -239,27 +243,27 @@ def _own_reduction(function_ir, statement, body) -> bool:
     """Replace `x.mean(axis=0)`, `np.max(x, axis=1, keepdims=True)` and their like; True if this was one."""
     call = statement.value
     method = _definition(function_ir, call.func)
-    if not (isinstance(method, ir.Expr) and method.op == "getattr" and method.attr in NAMES):
+    if not (isinstance(method, numba_ir.Expr) and method.op == "getattr" and method.attr in NAMES):
         return False
     owner = _definition(function_ir, method.value)
-    of_numpy = isinstance(owner, ir.Global | ir.FreeVar) and owner.value is np
+    of_numpy = isinstance(owner, numba_ir.Global | numba_ir.FreeVar) and owner.value is np
     arguments = list(call.args) if of_numpy else [method.value, *call.args]
     settings = dict(call.kws) | dict(zip(("axis",), arguments[1:], strict=False))
     constants = {name: _definition(function_ir, variable) for name, variable in settings.items()}
-    known = all(isinstance(constant, ir.Const) for constant in constants.values())
+    known = all(isinstance(constant, numba_ir.Const) for constant in constants.values())
     if len(arguments) > 2 or not known or "axis" not in settings or not set(settings) <= {"axis", "keepdims"}:
         return False
     axis, keepdims = constants["axis"].value, "keepdims" in constants and bool(constants["keepdims"].value)
     if not isinstance(axis, int):
         return False
     function = _function(function_ir, reduction(method.attr, axis, keepdims), statement, body)
-    statement.value = _redefine(function_ir, statement, ir.Expr.call(function, [arguments[0]], (), statement.loc))
+    statement.value = _redefine(function_ir, statement, numba_ir.Expr.call(function, [arguments[0]], (), statement.loc))
     return True
 
 
 def _define(function_ir, target, value, body) -> None:
     """Put `target = value` before the statement that is being rewritten."""
-    body.append(ir.Assign(value, target, value.loc))
+    body.append(numba_ir.Assign(value, target, value.loc))
     function_ir._definitions[target.name].append(value)
 
 
@@ -276,12 +280,12 @@ def _write_result_to_out(function_ir, function, statement, body) -> None:
         return
     call.kws = tuple(pair for pair in call.kws if pair[0] != "out")
     result = statement.target.scope.redefine("$result", loc=statement.loc)
-    inner = ir.Assign(call, result, statement.loc)
+    inner = numba_ir.Assign(call, result, statement.loc)
     function_ir._definitions[result.name].append(call)
     _rewrite_call(function_ir, inner, body)
     body.append(inner)
     store = _function(function_ir, compiled(store_result), statement, body)
-    statement.value = _redefine(function_ir, statement, ir.Expr.call(store, [result, out], (), statement.loc))
+    statement.value = _redefine(function_ir, statement, numba_ir.Expr.call(store, [result, out], (), statement.loc))
 
 
 def store_result(result, out):
@@ -296,13 +300,13 @@ def store_result(result, out):
 def _function(function_ir, function, statement, body):
     """A variable that holds `function`."""
     variable = statement.target.scope.redefine(f"${function.__name__}", loc=statement.loc)
-    _define(function_ir, variable, ir.Global(function.__name__, function, statement.loc), body)
+    _define(function_ir, variable, numba_ir.Global(function.__name__, function, statement.loc), body)
     return variable
 
 
 def _result(function_ir, function, argument, statement, body):
     """A variable that holds `function(argument)`."""
-    call = ir.Expr.call(_function(function_ir, function, statement, body), [argument], (), statement.loc)
+    call = numba_ir.Expr.call(_function(function_ir, function, statement, body), [argument], (), statement.loc)
     result = statement.target.scope.redefine("$result", loc=statement.loc)
     _define(function_ir, result, call, body)
     return result
@@ -310,11 +314,11 @@ def _result(function_ir, function, argument, statement, body):
 
 def _called(function_ir, variable):
     definition = _definition(function_ir, variable)
-    if isinstance(definition, ir.Global | ir.FreeVar):
+    if isinstance(definition, numba_ir.Global | numba_ir.FreeVar):
         return definition.value
-    if isinstance(definition, ir.Expr) and definition.op == "getattr":
+    if isinstance(definition, numba_ir.Expr) and definition.op == "getattr":
         owner = _definition(function_ir, definition.value)
-        if isinstance(owner, ir.Global | ir.FreeVar) and owner.value is np:
+        if isinstance(owner, numba_ir.Global | numba_ir.FreeVar) and owner.value is np:
             return getattr(np, definition.attr, None)
     return None
 
@@ -323,8 +327,8 @@ def _weakened(function_ir, variable, other, statement, body):
     scope, loc = statement.target.scope, statement.loc
     function = scope.redefine("$weak", loc=loc)
     result = scope.redefine("$weakened", loc=loc)
-    _define(function_ir, function, ir.Global("weak", weak, loc), body)
-    _define(function_ir, result, ir.Expr.call(function, [variable, other], (), loc), body)
+    _define(function_ir, function, numba_ir.Global("weak", weak, loc), body)
+    _define(function_ir, result, numba_ir.Expr.call(function, [variable, other], (), loc), body)
     return result
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numba
 import numpy as np
-from numba.core import dispatcher
-from numba.core.typing.templates import builtin_registry
+
+from ..compiler.numba_api import Dispatcher, builtin_registry
 
 SIMPLE = (int, float, complex, str, bytes, type(None), type(...), type(NotImplemented), range, slice)
 VERSIONED = ("bprop.modules", "numpy", "numba", "llvmlite")  # their versions or sources are in every digest
@@ -154,7 +154,7 @@ class Dependencies:
     def _wrapped(self, value, name: str) -> str:
         """What stands for a function: compiled by numba, bound, partial, a property..."""
         kind = type(value).__qualname__
-        if isinstance(value, dispatcher.Dispatcher):
+        if isinstance(value, Dispatcher):
             options = value.targetoptions | {"pipeline": value._compiler.pipeline_class.__name__}
             self._check_frozen(value, name)
             return f"{kind} {self.describe(value.py_func, name)} {self.describe(options, name)}"

@@ -8,9 +8,9 @@ import threading
 from functools import partial
 
 import numpy as np
-from numba import _helperlib
 
 from ..compiler.bounds_check import AXIS, FAILED, INDEX, OPERATION, REPORT, SIZE
+from ..compiler.numba_api import _helperlib
 from .compiler import checked, is_users
 from .state import State, StateType, offer_method
 from .stateful import Stateful, fits, method_names

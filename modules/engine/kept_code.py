@@ -9,15 +9,12 @@ import pickle
 from functools import partial
 
 import numba
-from numba._dynfunc import Environment
-from numba.core.compiler import CompileResult, compile_result
-from numba.core.runtime import rtsys
-from numba.core.serialize import dumps
 
 from ..compiler.code_library import MACHINE_CODE, KeptLibrary, load_machine_code, refers_to_this_process
 from ..compiler.environments import load_environment
 from ..compiler.kernel import KERNELS
 from ..compiler.llvm_worker import translation
+from ..compiler.numba_api import CompileResult, Environment, compile_result, dumps, register_hash_symbols, rtsys
 from . import cache
 from .dependencies import Dependencies
 from .sources import digest, package_digest, settings_digest
@@ -66,8 +63,7 @@ class KeptCode:
         Unlike numba's own, this does not load what only compiling needs, which takes longer than all the rest.
         """
         rtsys.initialize(target_context)
-        import numba.cpython.hashing  # noqa: F401 - gives the linker its symbols
-
+        register_hash_symbols()
         if not self._keep or (parts := read_parts(self._name(sig, target_context.codegen()))) is None:
             return None
         apart, constants, entry = parts

@@ -15,9 +15,9 @@ from types import ModuleType
 
 import numba
 import numpy as np
-from numba.core.compiler_lock import global_compiler_lock
 
 from ..compiler.llvm_worker import translation
+from ..compiler.numba_api import NumbaError, global_compiler_lock
 from . import cache
 from .compiler import compiled_method, free
 from .dependencies import names
@@ -136,7 +136,7 @@ class Plan:
             try:
                 with translation.session(helped=True):
                     function.compile(types)
-            except numba.core.errors.NumbaError as error:
+            except NumbaError as error:
                 raise cannot_compile(None, name, error) from None
             if name != "steps":  # which may be asked for before there is a minibatch
                 self.check_indices(name, arguments)
@@ -159,7 +159,7 @@ class Plan:
         try:
             with translation.session(helped=True):
                 function.compile(types)
-        except numba.core.errors.NumbaError:  # say, a function that compiles only as its author has decorated it
+        except NumbaError:  # say, a function that compiles only as its author has decorated it
             return
         states = []
         for module, kind in zip(self.modules, self.kinds, strict=True):

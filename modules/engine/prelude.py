@@ -1,8 +1,8 @@
 """The names that a plan's source uses."""
 
 import numpy as np
-from numba.core.types import Array as array
-from numba.core.types import (
+from numba.types import Array as array
+from numba.types import (
     BaseTuple,
     boolean,
     float32,

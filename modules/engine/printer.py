@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from numba.core import types
-
+from ..compiler.numba_api import types
 from .index_check import has_users_methods
 from .state import StateType
 

@@ -13,11 +13,11 @@ import types
 from pathlib import Path
 from typing import NamedTuple
 
-import llvmlite
 import numba
 import numpy as np
 
 from ..compiler.instruction_set import VECTOR_BYTES
+from ..compiler.numba_api import llvmlite
 from .dependencies import Dependencies, is_dunder, names, plain_function
 
 PACKAGE = Path(__file__).resolve().parents[1]

@@ -10,21 +10,24 @@ import ctypes
 from typing import Any
 
 import numpy as np
-from numba.core import cgutils, imputils, types
-from numba.core.datamodel import models, register_default
-from numba.core.errors import TypingError
-from numba.core.extending import (
+
+from ..compiler.kernel import InnerCompiler
+from ..compiler.numba_api import (
+    AttributeTemplate,
+    OpaqueModel,
+    TypingError,
+    _nrt_python,
+    as_dtype,
+    cgutils,
+    impl_ret_borrowed,
     infer_getattr,
     intrinsic,
     lower_getattr_generic,
     lower_setattr_generic,
     overload_method,
+    register_default,
+    types,
 )
-from numba.core.runtime import _nrt_python
-from numba.core.typing.templates import AttributeTemplate
-from numba.np.numpy_support import as_dtype
-
-from ..compiler.kernel import InnerCompiler
 
 WORD = 8
 
@@ -84,7 +87,7 @@ def _tuple_layout(kind) -> tuple[list[int], int]:
 
 
 @register_default(StateType)
-class StateModel(models.OpaqueModel):
+class StateModel(OpaqueModel):
     """A state is passed around as the address of its block."""
 
 
@@ -110,7 +113,7 @@ def state_getattr(context, builder, state, block, name):
     """Code for `state.name`."""
     model, pointer = _field_pointer(context, builder, state, block, name)
     value = model.load_from_data_pointer(builder, pointer)
-    return imputils.impl_ret_borrowed(context, builder, state.types[name], value)
+    return impl_ret_borrowed(context, builder, state.types[name], value)
 
 
 @lower_setattr_generic(StateType)

@@ -8,10 +8,8 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.core.extending import intrinsic
 
+from ..compiler.numba_api import cgutils, intrinsic, ir, types
 from . import cache
 from .plan import Plan, class_names
 from .sources import digest

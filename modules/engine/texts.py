@@ -1,8 +1,8 @@
 """`str(value)` and f-strings in compiled code: the text that Python makes, which numba has of whole numbers alone."""
 
 import numpy as np
-from numba.core import types
-from numba.core.extending import intrinsic, overload
+
+from ..compiler.numba_api import intrinsic, overload, types
 
 
 def format_value(value):

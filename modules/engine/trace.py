@@ -10,8 +10,8 @@ import warnings
 
 import numba
 import numpy as np
-from numba.core import types
 
+from ..compiler.numba_api import types
 from .sources import ClassDigest, examine_class
 from .state import StateType
 from .stateful import Stateful, method_names, plain_python, raw_method

@@ -1,13 +1,18 @@
 """Memory that is used again: a result goes where the last one of its size went."""
 
 import numpy as np
-from numba.core import cgutils, types
-from numba.core.imputils import impl_ret_borrowed, impl_ret_new_ref
-from numba.cpython.unsafe.tuple import tuple_setitem
-from numba.extending import intrinsic, overload
-from numba.np.arrayobj import _empty_nd_impl, populate_array
 
+from ..compiler.arrays import allocate_aligned, array_at
 from ..compiler.kernel import kernel
+from ..compiler.numba_api import (
+    cgutils,
+    impl_ret_borrowed,
+    impl_ret_new_ref,
+    intrinsic,
+    overload,
+    tuple_setitem,
+    types,
+)
 
 LINE = 64  # bytes of a line of the cache
 
@@ -27,9 +32,7 @@ def compiled_empty(typing_context, shape, dtype):
     def generate(context, builder, signature, args):
         sizes = zip(cgutils.unpack_tuple(builder, args[0]), shape, strict=True)
         sizes = [context.cast(builder, size, given, types.intp) for size, given in sizes]
-        lined = context.subtarget(get_preferred_array_alignment=lambda kind: LINE)
-        array = _empty_nd_impl(lined, builder, kind, sizes)
-        return impl_ret_new_ref(context, builder, kind, array._getvalue())
+        return impl_ret_new_ref(context, builder, kind, allocate_aligned(context, builder, kind, sizes, LINE))
 
     return kind(shape, dtype), generate
 
@@ -93,10 +96,8 @@ def viewing(plain, ndim: int):
             at_least_one = builder.select(cgutils.is_null(builder, last), cgutils.intp_t(1), last)
             shape = [builder.sdiv(array.nitems, at_least_one), last]
         strides = [builder.mul(number, size) for number in shape[1:]] + [size]
-        whole = context.make_array(result)(context, builder)
-        layout = cgutils.pack_array(builder, shape), cgutils.pack_array(builder, strides)
-        populate_array(whole, array.data, *layout, size, array.meminfo, array.parent)
-        return impl_ret_borrowed(context, builder, result, whole._getvalue())
+        whole = array_at(context, builder, result, array.data, shape, strides, size, array.meminfo, array.parent)
+        return impl_ret_borrowed(context, builder, result, whole)
 
     return compiled
 

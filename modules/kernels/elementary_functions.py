@@ -12,8 +12,8 @@ reduction of Cody and Waite, Software Manual for the Elementary Functions (1980)
 import math
 
 import numpy as np
-from llvmlite import ir
 
+from ..compiler.numba_api import ir
 from .polynomial_coefficients import LN2_HIGH, LN2_LOW, TABLES
 from .scalar_math import MANTISSA, Number, compiled_form, compiled_with_setting, from_integer, power_of_two
 

@@ -7,9 +7,8 @@ import functools
 
 import numpy as np
 from numba import njit
-from numba.core import types
-from numba.core.registry import cpu_target
-from numba.extending import overload
+
+from ..compiler.numba_api import cpu_target, overload, types
 
 ROWS = 128  # added up before they are added to others
 NAMES = ("sum", "mean", "max", "min", "var", "std")

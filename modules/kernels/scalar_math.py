@@ -6,11 +6,9 @@ a vector of them at a time; for an array a loop of it.
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
 from ..compiler.kernel import kernel
+from ..compiler.numba_api import cgutils, intrinsic, ir, types
 
 
 class Number:

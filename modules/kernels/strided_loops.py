@@ -4,9 +4,7 @@ An index that numba cannot prove to be positive costs a comparison for each numb
 of vectors; here nothing is compared.
 """
 
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
+from ..compiler.numba_api import cgutils, intrinsic, ir, types
 
 
 @intrinsic

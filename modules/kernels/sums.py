@@ -6,10 +6,9 @@ takes twice as long. Blocks of a thousand keep the speed of the one, and nearly 
 
 import numba
 import numpy as np
-from numba.core import types
-from numba.extending import intrinsic
 
-from .matmul.micro_kernels import on_stack
+from ..compiler.arrays import stack_vector
+from ..compiler.numba_api import intrinsic, types
 
 BLOCK = 1024  # numbers
 ROWS, COLUMNS = 256, 4096  # of a block of a matrix
@@ -110,7 +109,7 @@ def columns_like(a):
     return np.empty(COLUMNS, a.dtype)
 
 
-columns_like.compiled_form = on_stack(lambda lanes: COLUMNS)  # type: ignore[attr-defined]
+columns_like.compiled_form = stack_vector(lambda lanes: COLUMNS)  # type: ignore[attr-defined]
 
 
 def column_sums(x, out):

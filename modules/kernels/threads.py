@@ -13,13 +13,10 @@ a thread that comes late away from the next job's parts.
 import os
 import platform
 
-import llvmlite.binding as llvm
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
 from ..compiler.kernel import kernel
+from ..compiler.numba_api import cgutils, intrinsic, ir, llvm, types
 
 # Words of the control block; those that several threads write lie in cache lines of their own.
 LENT, HELPERS, SESSION, OWNER, LIMIT, DONE, NEXT = 0, 8, 16, 24, 32, 40, 64

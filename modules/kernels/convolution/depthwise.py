@@ -10,13 +10,12 @@ function is the meaning of the compiled one below it.
 """
 
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
+from ...compiler.instruction_set import VECTOR_BYTES
 from ...compiler.kernel import kernel
+from ...compiler.numba_api import cgutils, intrinsic, ir, types
 from ..matmul.gemm import strip_width
-from ..matmul.micro_kernels import VECTOR_BYTES, Tile
+from ..matmul.micro_kernels import Tile
 from ..threads import share
 
 SIDES = 3, 5  # of the kernels that there is code for

@@ -1,10 +1,7 @@
 """The largest numbers of a line of windows, a vector of windows at a time."""
 
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
-
-from ..matmul.micro_kernels import lanes
+from ...compiler.arrays import simd_lanes
+from ...compiler.numba_api import cgutils, intrinsic, ir, types
 
 
 @intrinsic
@@ -22,7 +19,7 @@ def largest_line(
         _, x_at, x_row, rows, columns, step, stride, left, width, _, y_at, _, place, count = args
         window = (builder.gep(data[0], [x_at]), x_row, rows, columns, step, left, width, place)
         results = [builder.gep(each, [y_at]) for each in data[1:]]
-        number, size = context.get_value_type(x.dtype), lanes(x.dtype)
+        number, size = context.get_value_type(x.dtype), simd_lanes(x.dtype)
         with builder.if_else(builder.icmp_signed("<=", stride, cgutils.intp_t(2))) as (near, far):
             with near, builder.if_else(builder.icmp_signed("==", stride, cgutils.intp_t(2))) as (two, one):
                 with two:

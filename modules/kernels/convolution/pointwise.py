@@ -5,16 +5,16 @@ the cache holds it together, and all rows of weights meet it there; the bias is 
 The plain Python function is the meaning of the compiled one below it.
 """
 
+from ...compiler.arrays import stack_vector
 from ...compiler.kernel import apart, kernel
 from ..matmul.gemm import COPY, CORNER, SUM_4_2, product, soon_read, soon_written, strip_width
-from ..matmul.micro_kernels import on_stack
 from ..strided_loops import clear_line, copy_line
 from ..threads import share
 from .planes import sum_planes
 
 MOST_TERMS = 1024  # channels of a strip, at most
 NEAR = 1 << 21  # bytes of images that are still near when they are met again
-PANEL = on_stack(lambda lanes: (MOST_TERMS + 1) * 2 * lanes)
+PANEL = stack_vector(lambda lanes: (MOST_TERMS + 1) * 2 * lanes)
 
 
 def samples_of_points(samples, size):

@@ -16,12 +16,12 @@ Networks (2016), section 4.1.
 import itertools
 
 import numpy as np
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
+from ...compiler.arrays import stack_vector
 from ...compiler.kernel import apart, kernel
+from ...compiler.numba_api import cgutils, intrinsic, types
 from ..matmul.gemm import strip_width
-from ..matmul.micro_kernels import Tile, on_stack, row_sums, transposed
+from ..matmul.micro_kernels import Tile, row_sums, transposed
 from ..strided_loops import clear_line
 from ..threads import share
 
@@ -33,8 +33,8 @@ MOST_CHANNELS = 128
 BLOCK = 16 * MOST_CHANNELS * 32  # numbers of the transformed squares of a block: the cache holds them
 GROUPS = 4  # of blocks whose gradients are summed by themselves, so that threads do not change a bit
 SUM_4_2, SUM_8_1, SQUARE = row_sums(4, 2), row_sums(8, 1), transposed()
-PATCHES, RESULTS, TURNED = (on_stack(lambda lanes: BLOCK) for _ in range(3))
-CORNER = on_stack(lambda lanes: 16 * lanes * lanes)
+PATCHES, RESULTS, TURNED = (stack_vector(lambda lanes: BLOCK) for _ in range(3))
+CORNER = stack_vector(lambda lanes: 16 * lanes * lanes)
 
 
 def before_products(t, row):

@@ -7,26 +7,13 @@ meets few samples in its fprop, and it is the samples that are copied then. Larg
 plain Python function and the compiled one mean the same.
 """
 
-from numba.core import cgutils, types
-from numba.core.errors import TypingError
-from numba.extending import intrinsic
-
-from ...compiler.instruction_set import cpu_features
+from ...compiler.arrays import flatten_contiguous, simd_lanes, stack_vector
+from ...compiler.instruction_set import VECTOR_BYTES, cpu_features
 from ...compiler.kernel import kernel
+from ...compiler.numba_api import TypingError, cgutils, intrinsic, types
 from ..sums import column_sums
 from ..threads import share
-from .micro_kernels import (
-    VECTOR_BYTES,
-    copied,
-    dot_products,
-    fetched,
-    lanes,
-    on_stack,
-    row_sums,
-    transposed,
-    turned,
-    vector_of,
-)
+from .micro_kernels import copied, dot_products, fetched, row_sums, transposed, turned
 
 # A block at most: terms of a sum, strips of the right operand; rows of the left operand, ROWS, see below.
 DEPTH, STRIPS = 256, 8
@@ -55,9 +42,9 @@ SUM_TALL_2, SUM_TALL_1 = row_sums(TALL, 2), row_sums(TALL, 1)
 TRANSPOSED, COPY, COPY_TALL = transposed(), copied(lambda lanes: lanes), copied(lambda lanes: TALL)
 TURNED = turned()
 soon_read, soon_written = fetched(1, False), fetched(2, True)
-PANEL = on_stack(lambda lanes: DEPTH * STRIPS * 2 * lanes)  # strips of b
-LEFT = on_stack(lambda lanes: ROWS * DEPTH)  # rows of a, where their numbers lie apart
-CORNER = on_stack(lambda lanes: TALL * 2 * lanes)  # a tile that is wider than out, or turned
+PANEL = stack_vector(lambda lanes: DEPTH * STRIPS * 2 * lanes)  # strips of b
+LEFT = stack_vector(lambda lanes: ROWS * DEPTH)  # rows of a, where their numbers lie apart
+CORNER = stack_vector(lambda lanes: TALL * 2 * lanes)  # a tile that is wider than out, or turned
 
 
 @kernel
@@ -237,7 +224,7 @@ def is_panel(columns, k, strip):
 @intrinsic
 def strip_width(typing_context, a):
     """Columns of a tile of sums: two vectors."""
-    return types.intp(a), lambda context, builder, signature, args: cgutils.intp_t(2 * lanes(a.dtype))
+    return types.intp(a), lambda context, builder, signature, args: cgutils.intp_t(2 * simd_lanes(a.dtype))
 
 
 @intrinsic
@@ -275,7 +262,7 @@ def view(context, builder, kind, value):
     rows, columns = cgutils.unpack_tuple(builder, array.shape, 2)
     one = cgutils.intp_t(1)
     strides = (columns, one) if kind.layout == "C" else (one, rows)
-    return vector_of(context, builder, kind, value), *strides, (rows, columns)
+    return flatten_contiguous(context, builder, kind, value), *strides, (rows, columns)
 
 
 def flipped(matrix):

@@ -5,24 +5,15 @@ where they lie. Two forms cover the three products of a linear layer: sums over 
 grad_weight), and dot products of rows (y = x Wᵀ).
 """
 
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
-
-from ...compiler.instruction_set import VECTOR_BYTES
-
-
-def lanes(dtype) -> int:
-    """Numbers of type `dtype` in one vector."""
-    return VECTOR_BYTES // (dtype.bitwidth // 8)
+from ...compiler.arrays import simd_lanes
+from ...compiler.numba_api import cgutils, intrinsic, ir, types
 
 
 class Tile:
     """What all tiles share: pointers, vectors, sums in registers."""
 
     def __init__(self, context, builder, dtype, width=None):
-        self.builder, width = builder, width or lanes(dtype)
+        self.builder, width = builder, width or simd_lanes(dtype)
         self.scalar = context.get_value_type(dtype)
         self.vector = ir.VectorType(self.scalar, width) if width > 1 else self.scalar
         self.width, self.align = width, dtype.bitwidth // 8
@@ -271,7 +262,7 @@ def copied(width):
     def copy(typing_context, a, a_at, b, b_at):
         def generate(context, builder, signature, args):
             source, target = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (2, b)))
-            t = Tile(context, builder, a.dtype, width(lanes(a.dtype)))
+            t = Tile(context, builder, a.dtype, width(simd_lanes(a.dtype)))
             t.store(t.load(builder.gep(source, [args[1]])), builder.gep(target, [args[3]]))
             return context.get_dummy_value()
 
@@ -294,7 +285,7 @@ def fetched(vectors: int, write: bool):
             kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, whole, whole, whole])
             hint = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
             for k in range(vectors + 1):  # they need not begin with a line of the cache
-                place = builder.gep(first, [cgutils.intp_t(k * lanes(a.dtype))])
+                place = builder.gep(first, [cgutils.intp_t(k * simd_lanes(a.dtype))])
                 settings = [ir.Constant(whole, number) for number in (int(write), 3 if write else 2, 1)]
                 builder.call(hint, [builder.bitcast(place, cgutils.voidptr_t), *settings])
             return context.get_dummy_value()
@@ -376,37 +367,3 @@ def _exchange(builder, low, high, width: int, distance: int):
     first = [c if not c & distance else width + c - distance for c in range(width)]
     second = [c + distance if not c & distance else width + c for c in range(width)]
     return tuple(builder.shuffle_vector(low, high, ir.Constant(index, mask)) for mask in (first, second))
-
-
-def vector_of(context, builder, kind, value):
-    """The numbers of a contiguous array as one vector, in the order in which they lie; nothing is copied."""
-    array = context.make_array(kind)(context, builder, value)
-    vector = types.Array(kind.dtype, 1, "C")
-    return _vector(context, builder, vector, array.data, array.nitems, array.meminfo, array.parent)
-
-
-def on_stack(size):
-    """Make a vector like `a`, of `size(lanes)` elements on the stack: its contents are not defined."""
-
-    @intrinsic
-    def memory(typing_context, a):
-        vector = types.Array(a.dtype, 1, "C")
-
-        def generate(context, builder, signature, args):
-            scalar, count = context.get_value_type(a.dtype), size(lanes(a.dtype))
-            with builder.goto_entry_block():  # not cgutils.alloca_once, which clears it
-                slot = builder.alloca(ir.ArrayType(scalar, count))
-            slot.align = VECTOR_BYTES
-            return _vector(context, builder, vector, builder.bitcast(slot, scalar.as_pointer()), cgutils.intp_t(count))
-
-        return vector(a), generate
-
-    return memory
-
-
-def _vector(context, builder, vector, data, count, meminfo=None, parent=None):
-    """A one-dimensional array of `count` numbers at `data`."""
-    array, size = context.make_array(vector)(context, builder), cgutils.intp_t(vector.dtype.bitwidth // 8)
-    shape, strides = (cgutils.pack_array(builder, [value]) for value in (count, size))
-    populate_array(array, data, shape, strides, size, meminfo, parent)
-    return array._getvalue()
