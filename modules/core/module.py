@@ -20,7 +20,7 @@ from .parameters_and_buffers import ParametersAndBuffers
 from .sharing import find_weight_owner
 
 if TYPE_CHECKING:
-    from ..display.drawing import Drawing, Format
+    from ..display.draw import Drawing, Format
     from ..display.summary import Summary
 
 FLAGS = ("accumulate", "needs_grad_x")
@@ -228,7 +228,7 @@ class Module(ParametersAndBuffers):
         `net.graph("svg", (32, 1, 28, 28)).save("net.svg")` writes it; a notebook shows it.
         Errors: ValueError for another format, and where the modules, or net and loss, do not fit each other.
         """
-        from ..display.drawing import draw
+        from ..display.draw import draw
 
         return draw(self, format, input_shape, loss, target_shape)
 

@@ -14,7 +14,7 @@ from .matrices import (
     linear_operator,
     top_eigenvalues,
 )
-from .supported import lacking
+from .passes import lacking
 from .tangent import jvp, vjp
 
 __all__ = [

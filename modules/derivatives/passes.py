@@ -127,3 +127,10 @@ class Cleared(InternalOp):
     def fprop(self, gradients):
         gradients[:] = 0
         return gradients
+
+
+def lacking(net: Module, name: str = "jvp") -> list[Module]:
+    """The modules of a net, containers left out, whose `jvp` or `rbprop` is made of differences."""
+    modules: Any = dict.fromkeys(operation.module for operation in Passes(net).fprop)
+    linear = name == "rbprop"
+    return [m for m in modules if not has_method(type(m), name) and not (linear and is_locally_linear(type(m)))]

@@ -1,7 +1,5 @@
 """Which derivatives a class has by hand: those written for just its fprop and bprop."""
 
-from typing import Any
-
 from ..core.module import Module
 from ..layers.activations.elementwise import Elementwise
 from ..losses.loss_bases import ElementwiseLoss, SampleLoss
@@ -41,12 +39,3 @@ def belongs(cls: type, name: str, others: tuple[str, ...]) -> bool:
     place = {each: next((k for k, base in enumerate(cls.__mro__) if each in vars(base)), None) for each in others}
     own = next((k for k, base in enumerate(cls.__mro__) if name in vars(base)), None)
     return own is not None and all(k is None or own <= k for k in place.values())
-
-
-def lacking(net: Module, name: str = "jvp") -> list[Module]:
-    """The modules of a net, containers left out, whose `jvp` or `rbprop` is made of differences."""
-    from .passes import Passes
-
-    modules: Any = dict.fromkeys(operation.module for operation in Passes(net).fprop)
-    linear = name == "rbprop"
-    return [m for m in modules if not has_method(type(m), name) and not (linear and is_locally_linear(type(m)))]

@@ -4,22 +4,17 @@ Containers call their children through `call_fprop`; here each call is recorded 
 """
 
 from dataclasses import dataclass, field
-from html import escape
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..containers.container import Container, Shape
 from ..containers.slice_ops import ConcatSlice, Select
 from ..core.internal_op import InternalOp
 from ..core.module import Module
 from ..core.sharing import find_weight_owner
-from ..engine.folders import expand_path
 from ..engine.operations import Operations
 from ..engine.tables import changed, leaves, like
 from ..losses.loss import Loss
 from ..losses.multi_loss import LossPart, MultiLoss
-
-Format = Literal["svg", "dot", "mermaid"]
 
 
 @dataclass(frozen=True)
@@ -179,58 +174,6 @@ def format_columns(columns) -> str:
     return ", ".join(map(str, columns)) if isinstance(columns, list) else str(columns)
 
 
-class Drawing(str):
-    """A diagram as text; a notebook renders an SVG, and `save(path)` writes it."""
-
-    __slots__ = ()
-
-    def save(self, path: str | Path) -> None:
-        """Write it into a file."""
-        expand_path(path).write_text(self, encoding="utf-8")
-
-    def _repr_svg_(self) -> str | None:
-        return str(self) if self.startswith("<svg") else None
-
-
-def draw(net: Module, format: Format = "svg", input_shape=None, loss=None, target_shape=None) -> Drawing:
-    """Draw the graph of a model as text; ValueError for another format."""
-    from .drawing_svg import as_svg
-
-    writers = {"svg": as_svg, "dot": as_dot, "mermaid": as_mermaid}
-    if format not in writers:
-        raise ValueError(f"graph: format is {format!r}, expected svg, dot or mermaid")
-    return Drawing(writers[format](make_diagram(net, input_shape, loss, target_shape)))
-
-
 def format_box(node: Node) -> list[str]:
     """The lines of text in a node's box."""
     return [line for line in (node.title, node.text, node.note) if line]
-
-
-def as_dot(made: Diagram) -> str:
-    """Graphviz's language; the backward pass is dashed."""
-    lines = ["digraph net {", "  node [shape=box, style=rounded, fontname=Helvetica]", "  edge [fontname=Helvetica]"]
-    for k, node in enumerate(made.nodes):
-        text = "\\n".join(format_box(node)).replace('"', '\\"')
-        lines.append(f'  n{k} [label="{text}"]')
-    for arrow in made.arrows:
-        lines.append(f'  n{arrow.source} -> n{arrow.target} [label="{arrow.label}"]')
-        if not arrow.backward:
-            continue
-        sign = "Σ grad" if made.sums_gradients(arrow.source) else "grad"
-        back = f'label="{sign}", style=dashed, color="#b04a2f", fontcolor="#b04a2f", constraint=false'
-        lines.append(f"  n{arrow.target} -> n{arrow.source} [{back}]")
-    return "\n".join([*lines, "}", ""])
-
-
-def as_mermaid(made: Diagram) -> str:
-    """Mermaid's language, which Markdown viewers render; the backward pass is dotted."""
-    lines = ["flowchart TD"]
-    for k, node in enumerate(made.nodes):
-        lines.append(f'  n{k}["{"<br>".join(escape(line) for line in format_box(node))}"]')
-    for arrow in made.arrows:
-        forward = f'-->|"{arrow.label}"|' if arrow.label else "-->"
-        sign = "Σ grad" if made.sums_gradients(arrow.source) else "grad"
-        lines.append(f"  n{arrow.source} {forward} n{arrow.target}")
-        lines += [f'  n{arrow.target} -.->|"{sign}"| n{arrow.source}'] if arrow.backward else []
-    return "\n".join([*lines, ""])
