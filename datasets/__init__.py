@@ -9,7 +9,7 @@ from .csv_dataset import CsvDataset as CsvDataset
 from .dataset import Dataset as Dataset
 from .digit_pairs import DigitPairs as DigitPairs
 from .digits import Digits as Digits
-from .idx import read_idx as read_idx
+from .files.idx import read_idx as read_idx
 from .image_folder import ImageFolder as ImageFolder
 from .inverse_problem import InverseProblem as InverseProblem
 from .k_folds import k_folds as k_folds

@@ -12,7 +12,8 @@ import numpy as np
 from .array_checks import count_classes
 from .array_dataset import ArrayDataset
 from .dataset import Dataset
-from .npy import read_named, read_npy
+from .files.npy import read_npy, read_npz
+from .side_by_side import side_by_side
 from .split import split_sizes
 
 Name = str | list[str]  # of one array, or of several that stand side by side
@@ -206,3 +207,13 @@ class NpzDataset(ArrayFiles):
 
     def where(self, name: Name) -> str:
         return f"{name!r} of {self.path}"
+
+
+def read_named(path: str | Path, name: str | list[str]) -> np.ndarray:
+    """The array of that name in an .npz file, or those of these names side by side; errors as of `read_npz`."""
+    if isinstance(name, str):
+        return read_npz(path, name)
+    try:
+        return side_by_side({each: read_npz(path, each) for each in name})
+    except TypeError as error:
+        raise ValueError(f"{error}; of {path}") from None

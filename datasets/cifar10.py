@@ -12,8 +12,8 @@ import numpy as np
 from .array_dataset import ArrayDataset
 from .checks import part_size, whole_number
 from .dataset import Dataset
-from .idx import read_bytes
-from .paths import expand_path
+from .files.idx import read_bytes
+from .files.paths import expand_path
 
 
 class CIFAR10(Dataset):

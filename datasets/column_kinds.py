@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from .csv_table import Table, starts_like_number
+from .files.csv_table import Table, starts_like_number
 
 MOST_CATEGORIES = 100  # more different words are names or free text, unless the user says otherwise
 NEARLY = 0.9  # of all words

@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from .csv_table import MISSING_VALUES as MISSING_VALUES
-from .csv_table import PLAIN, Spelling, Table, number, starts_like_number
 from .embedded import mean_and_std
+from .files.csv_table import MISSING_VALUES as MISSING_VALUES
+from .files.csv_table import PLAIN, Spelling, Table, number, starts_like_number
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from .array_dataset import ArrayDataset
 from .checks import whole_number
 from .column_kinds import guessed_task, is_categorical
 from .columns import MISSING_VALUES, Categorical, Numeric, categorical, in_order, numbers, numeric, words
-from .csv_table import Table, known_encoding, read_csv, spelling_of
 from .embedded import mean_and_std
+from .files.csv_table import Table, known_encoding, read_csv, spelling_of
 from .preprocessing import ClassTarget, NumberTarget, Preprocessing
 from .split import split_rows, split_sizes
 from .split_dataset import SplitDataset, ThreeParts

@@ -6,7 +6,7 @@ import numpy as np
 
 from .array_dataset import Pair
 from .embedded import EmbeddedDataset
-from .scikit_learn import read_labelled_table
+from .files.scikit_learn import read_labelled_table
 
 
 class Digits(EmbeddedDataset):

@@ -12,10 +12,10 @@ import numpy as np
 
 from .array_dataset import ArrayDataset
 from .checks import whole_number
-from .npy import read_npy
+from .files.image_files import Listing, class_folders, colour_of, listed, read_picture
+from .files.npy import read_npy
+from .files.paths import expand_path
 from .order import epoch_order
-from .paths import expand_path
-from .pictures import Listing, class_folders, colour_of, listed, read_picture
 from .split import SPLIT_EPOCH, in_proportion, split_sizes
 from .split_dataset import SplitDataset, ThreeParts
 

@@ -10,9 +10,9 @@ from typing import ClassVar
 from .array_dataset import ArrayDataset
 from .checks import part_size
 from .dataset import Dataset
-from .download import download as fetch
-from .idx import read_idx
-from .paths import expand_path
+from .files.download import download as fetch
+from .files.idx import read_idx
+from .files.paths import expand_path
 
 
 class IdxImages(Dataset):

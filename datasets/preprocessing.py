@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from .columns import MISSING_VALUES, Categorical, Numeric, numbers, words
-from .csv_table import Table, starts_like_number, table_of
-from .paths import expand_path
+from .files.csv_table import Table, starts_like_number, table_of
+from .files.paths import expand_path
 
 
 @dataclass(frozen=True)

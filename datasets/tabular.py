@@ -9,7 +9,7 @@ import numpy as np
 
 from .array_dataset import ArrayDataset, Pair
 from .embedded import EmbeddedDataset, mean_and_std
-from .scikit_learn import read_labelled_table, read_table
+from .files.scikit_learn import read_labelled_table, read_table
 
 
 class Iris(EmbeddedDataset):

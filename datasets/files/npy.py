@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from .paths import expand_path
-from .side_by_side import side_by_side
 
 
 def read_npy(path: str | Path, *, memory_map: bool = True) -> np.ndarray:
@@ -45,16 +44,6 @@ def read_npz(path: str | Path, name: str) -> np.ndarray:
         if stream.read(1):
             raise ValueError(f"more than the array stands under {name!r}")
     return array
-
-
-def read_named(path: str | Path, name: str | list[str]) -> np.ndarray:
-    """The array of that name in an .npz file, or those of these names side by side; errors as of `read_npz`."""
-    if isinstance(name, str):
-        return read_npz(path, name)
-    try:
-        return side_by_side({each: read_npz(path, each) for each in name})
-    except TypeError as error:
-        raise ValueError(f"{error}; of {path}") from None
 
 
 @contextmanager

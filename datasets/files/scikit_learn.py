@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from .array_dataset import Pair
-
 
 def data_file(name: str) -> Path:
     """Path of a file in scikit-learn's folder of data sets.
@@ -31,7 +29,7 @@ def read_table(name: str, *, delimiter: str | None = ",", header_lines: int = 0)
     return np.loadtxt(data_file(name), delimiter=delimiter, skiprows=header_lines, ndmin=2)
 
 
-def read_labelled_table(name: str, *, header_lines: int = 1) -> Pair:
+def read_labelled_table(name: str, *, header_lines: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """A comma-separated table with the label last, as x (rows, columns - 1) float64 and y (rows,) int64."""
     table = read_table(name, header_lines=header_lines)
     return table[:, :-1], table[:, -1].astype(np.int64)

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 from bprop.datasets import ImageFolder, k_folds
-from bprop.datasets.pictures import read_picture
+from bprop.datasets.files.image_files import read_picture
 
 Image = pytest.importorskip("PIL.Image")
 COUNTS = {"cat": 20, "dog": 10, "owl": 5}

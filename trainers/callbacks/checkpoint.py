@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from ..files.atomic_files import find_inner_folder, write_atomically
 from ..files.checkpoints import list_checkpoints
 from ..files.weights_file import encode_weights

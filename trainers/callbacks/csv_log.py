@@ -5,7 +5,7 @@ import io
 import os
 from typing import Any
 
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from ..files.atomic_files import append_text, write_atomically
 from .callback import Callback
 

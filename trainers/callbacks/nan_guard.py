@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from ..files.atomic_files import find_inner_folder
 from ..files.checkpoints import write_checkpoint
 from ..optimizers import FullBatch

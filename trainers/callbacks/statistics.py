@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...datasets import epoch_order
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from ..files.atomic_files import append_text, write_atomically
 from ..optimizers import FullBatch
 from .callback import Callback

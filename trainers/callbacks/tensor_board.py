@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from ..files.atomic_files import find_inner_folder
 from .callback import Callback
 

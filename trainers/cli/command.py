@@ -43,7 +43,7 @@ def takes_config(parser: argparse.ArgumentParser) -> None:
 
 def path_argument(text: str) -> Path:
     """A path that is an argument; `~` is a home, also where the shell does not say so, as in `--run=~/runs/a`."""
-    from ...datasets.paths import expand_path  # imported here, as help shall appear at once
+    from ...datasets.files.paths import expand_path  # imported here, as help shall appear at once
 
     try:
         return expand_path(text)

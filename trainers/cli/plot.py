@@ -49,7 +49,7 @@ def add_to(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Draw, and print the names of the files."""
-    from ...datasets.paths import expand_path
+    from ...datasets.files.paths import expand_path
     from ..plots import PICTURES, plot_augment, plot_runs
 
     words = [*arguments.words, *arguments.overrides]

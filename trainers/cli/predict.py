@@ -42,7 +42,7 @@ def add_to(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict."""
-    from ...datasets.paths import expand_path
+    from ...datasets.files.paths import expand_path
     from ..files.atomic_files import encode_text
     from ..runs.inference import predict_run
     from ..runs.run_folder import find_config_file

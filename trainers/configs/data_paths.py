@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from .errors import Place, join
 from .locating import packaged_configs
 from .nodes import Items, Node, Scalar

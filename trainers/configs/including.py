@@ -7,7 +7,7 @@ else is replaced, also an object of another class (`SGD: {...}` by `Adam: {...}`
 from pathlib import Path
 from typing import Any
 
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from .errors import ConfigError, Place, Problem, format_suggestion
 from .locating import packaged_configs, read_text
 from .nodes import Entries, Items, Node, Scalar, plain, read_yaml

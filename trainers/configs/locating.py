@@ -3,7 +3,7 @@
 import importlib.resources
 from pathlib import Path
 
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from .errors import ConfigError, Place, format_suggestion
 
 __all__ = ["find_config", "packaged_configs", "read_text"]

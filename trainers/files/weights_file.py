@@ -13,8 +13,8 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from ...datasets.npy import damage_named
-from ...datasets.paths import expand_path
+from ...datasets.files.npy import damage_named
+from ...datasets.files.paths import expand_path
 
 KEY, CHECKSUM = "bprop", "sha256"  # of the metadata, and in what stands there
 

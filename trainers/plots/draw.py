@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from ..configs import load_config
 from ..runs.inference import Part
 from ..runs.run_folder import find_config_file

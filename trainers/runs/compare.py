@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from ...modules.core.text_table import format_table
 from ..configs.locating import read_text
 from ..configs.nodes import plain, read_yaml

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from ...modules.checks.module_check import format_module
 from ..configs import Config
 from .run_folder import check_experiment, refuse_files_in, refuse_sweep

@@ -13,11 +13,12 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from ...datasets import Dataset, ImageFolder, Preprocessing
+from ...datasets.array_files import read_named
 from ...datasets.columns import numbers as numbers_in
-from ...datasets.csv_table import MISSING_VALUES, Spelling, decode_text, find_delimiter, parse_csv
-from ...datasets.npy import damage_named, read_named
-from ...datasets.paths import expand_path
-from ...datasets.pictures import SUFFIXES, pictures_in, read_picture
+from ...datasets.files.csv_table import MISSING_VALUES, Spelling, decode_text, find_delimiter, parse_csv
+from ...datasets.files.image_files import SUFFIXES, pictures_in, read_picture
+from ...datasets.files.npy import damage_named
+from ...datasets.files.paths import expand_path
 from ...datasets.preprocessing import ClassTarget
 from ...modules.losses.distributions import Bernoulli, Categorical
 from ...modules.losses.multi_loss import MultiLoss

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from ..callbacks.layerwise_step import LayerwiseStep
 from ..callbacks.nan_guard import FOLDER as FAILURE
 from ..callbacks.nan_guard import replay_step

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from ...modules.engine.folders import folder_notice
 from ...modules.engine.stateful import jit_disabled
 from ..callbacks import Checkpoint, EarlyStopping, NanGuard

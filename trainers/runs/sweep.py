@@ -17,7 +17,7 @@ from importlib.machinery import all_suffixes
 from pathlib import Path
 from typing import Any
 
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from ...modules.compiler.cpu import available
 from ...modules.core.text_table import format_table
 from ..callbacks.csv_log import format_csv

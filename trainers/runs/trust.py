@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from ...modules.engine.cache import cache_folder
 from ..configs import Config
 from ..configs.permissions import Deed, Rule, has_rule, is_inside, obeying

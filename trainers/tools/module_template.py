@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from string import Template
 
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from .part_templates import PARTS, config_of
 
 MODULE = '''\

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...datasets import ArrayDataset, Dataset
-from ...datasets.paths import expand_path
+from ...datasets.files.paths import expand_path
 from ...modules.core.module import Module
 from ...modules.engine.locks import refuse_during_fit, training_alone
 from ...modules.losses.loss import Loss

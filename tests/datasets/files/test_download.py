@@ -8,7 +8,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from bprop.datasets.download import download
+from bprop.datasets.files.download import download
 
 CONTENT = bytes(range(256)) * 10000  # several chunks
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

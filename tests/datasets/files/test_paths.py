@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bprop.datasets import CIFAR10, MNIST, CsvDataset, ImageFolder, NpyDataset, NpzDataset, Preprocessing
-from bprop.datasets.idx import read_idx
-from bprop.datasets.paths import expand_path
+from bprop.datasets.files.idx import read_idx
+from bprop.datasets.files.paths import expand_path
 from bprop.trainers import Trainer
 from bprop.trainers.callbacks import Checkpoint
 from bprop.trainers.callbacks.csv_log import CsvLog

@@ -76,7 +76,7 @@ def raised_in(module, error):
             2,
             "bprop: error: data/x: No such file\n",
         ),
-        (raised_in("bprop.datasets.idx", ValueError("magic number")), 2, "bprop: error: magic number\n"),
+        (raised_in("bprop.datasets.files.idx", ValueError("magic number")), 2, "bprop: error: magic number\n"),
         (raised_in("bprop.trainers.training.trainer", ValueError("epochs is 0")), 2, "bprop: error: epochs is 0\n"),
         (
             ConfigError.at(Place("c.yaml", 1, 2), ("seed",), "is wrong"),
