@@ -2,6 +2,7 @@
 modules/compiler knows numba's internals. Imports inside functions count; those for type checkers do not."""
 
 import ast
+import re
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -29,7 +30,7 @@ UPWARDS = {
     ("modules/core/module.py", "modules/core/editing.py"),  # Module.find and replace
 }
 LAZY_NAMES = "trainers/lazy_names.py"  # imports nothing, and is imported by the folders' `__init__`
-INTERNAL = ("llvmlite", "numba.core", "numba.np", "numba.cpython", "numba.extending", "numba._")
+INTERNAL = re.compile(r"numba\.(core|np|cpython|extending|_[a-z])")
 MOST_FILES = 25
 
 
@@ -96,8 +97,10 @@ def test_exceptions_are_needed():
 def internals(file: str) -> set[str]:
     """What a file imports of numba's internals and of llvmlite, or reaches as attributes of `numba`."""
     found = {f"{name}.{member}" for name, members in imports(file) for member in members or [""]}
-    found |= {ast.unparse(node) for node in ast.walk(parse(file)) if isinstance(node, ast.Attribute)}
-    return {name for name in found if name.startswith(INTERNAL)}
+    attributes = {ast.unparse(node) for node in ast.walk(parse(file)) if isinstance(node, ast.Attribute)}
+    return {name for name in found | attributes if INTERNAL.match(name)} | {
+        name for name in found if name.startswith("llvmlite.")
+    }
 
 
 def test_only_the_compiler_knows_the_internals_of_numba():
