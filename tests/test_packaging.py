@@ -6,6 +6,7 @@ import importlib
 import inspect
 import os
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,14 @@ def test_every_package_is_listed():
     assert listed == sorted(set(listed))
     folders = {Path(name.removeprefix("bprop.").replace(".", "/")) for name in listed if name != "bprop"}
     assert folders | {Path(TOPLEVEL)} == found
+
+
+def test_the_oldest_versions_are_tested():
+    pinned = (ROOT / ".ci" / "oldest.txt").read_text(encoding="utf-8").splitlines()
+    bounds = [re.match(r"[\w.-]+>=[\d.]+", each)[0] for each in PROJECT["project"]["dependencies"]]
+    oldest = [line.replace("==", ">=").removesuffix(".*") for line in pinned if not line.startswith("#")]
+    assert {name.split(">=")[0] for name in oldest} == {"numba", "numpy"}
+    assert set(oldest) <= set(bounds)
 
 
 @pytest.mark.skipif(not installed("setuptools", 77), reason="setuptools 77, which builds the wheel, is not installed")
