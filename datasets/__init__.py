@@ -1,5 +1,8 @@
-"""Data sets and minibatches: arrays in memory, the small sets that come with scikit-learn, MNIST,
-Fashion-MNIST and CIFAR-10, folders of pictures. Importing this package reads no data and imports nothing but NumPy."""
+"""Data sets and minibatches: arrays, tables, folders of images, MNIST, Fashion-MNIST, CIFAR-10, sets of scikit-learn.
+
+Importing this package reads no data and imports nothing but NumPy. File formats are read in `files`; random changes
+of images are in `trainers/augments`.
+"""
 
 from .array_dataset import ArrayDataset as ArrayDataset
 from .array_files import NpyDataset as NpyDataset

@@ -1,6 +1,7 @@
-"""Training: the loop, optimizers, callbacks, configs and the command line.
+"""Training: the Trainer, optimizers, callbacks, configs, run folders and the command line.
 
-Names are imported when they are first used, so that `bprop --help` answers at once.
+Names are imported when they are first used, so that `bprop --help` answers at once. Imports run downwards: cli,
+tools, plots, runs, training, then optimizers, schedules, metrics, augments and callbacks.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
 """Automatic differentiation of plain NumPy code, to teach and to check with; training never uses it.
 
-`derive` takes the derivative of an fprop by an evaluation trace, `Dual` numbers carry one along, `differences` has the
-numerical ways.
+`derive` differentiates an fprop by an evaluation trace, `Dual` numbers carry a tangent along, `differences` has
+finite differences and the complex step. Derivatives of models made of modules are in `modules/derivatives`.
 """
 
 from .derive import Derivation, derive

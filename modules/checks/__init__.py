@@ -1,6 +1,8 @@
-"""What tells an author what is wrong: the gradient check, contract checks, and the diagnosis of likely mistakes.
+"""The gradient check, contract checks, and the diagnosis of likely mistakes in a bprop.
 
-They read and run modules and change none. Checks of a single argument are in the class that takes it.
+`gradient_check` compares, `gradient_report`, `gradient_patterns`, `likely_mistakes` and `diagnosis` say what a wrong
+gradient looks like: a factor, transposed, a missing sum. They read and run modules and change none. Checks of a
+single argument are in the class that takes it.
 """
 
 from .gradient_check import check_gradients

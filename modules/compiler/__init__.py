@@ -1,5 +1,6 @@
 """The one seam to numba and llvmlite: how functions are compiled, linked and loaded, and what is known of the CPU.
 
 All that relies on what numba does not document belongs here, each thing with a docstring and a test that shows when a
-release of numba breaks it. What is computed does not: kernels are in `kernels`, what a module becomes in `engine`.
+release of numba breaks it. What is compiled does not: kernels are in `kernels`; the types of modules' attributes and
+the source of a step are in `engine`.
 """

@@ -1,6 +1,8 @@
-"""Derivatives of nets beyond the gradient: along directions, of single samples, second ones and their products.
+"""Derivatives of models beyond the gradient: jvp, vjp, Jacobians, Hessian and Gauss-Newton products, curvature.
 
-All are for the modules as they are written, fprop and bprop by hand: a module may add `jvp` and `rbprop`.
+They differentiate fprop and bprop as they are written: a module may add `jvp` and `rbprop`, and finite differences
+stand in for those that are missing. Differentiation of plain NumPy code is in `autodiff`, the check of a gradient in
+`checks`.
 """
 
 from .curvature import Curvature, hvp

@@ -1,4 +1,7 @@
-"""Random changes of the pictures that a net is trained on, compiled into the loop over minibatches."""
+"""Augmentations: random changes of the images that a model is trained on, compiled into the loop over minibatches.
+
+Fixed preprocessing of a data set is in `datasets`.
+"""
 
 from .augment import Augment as Augment
 from .augmentation import Augmentation as Augmentation

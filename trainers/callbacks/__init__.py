@@ -1,4 +1,7 @@
-"""Things that happen between epochs, and at pauses within them."""
+"""Callbacks: what happens between epochs, and at pauses within them, such as checkpoints and early stopping.
+
+They see a Trainer through its public attributes. What every training does is in `training`.
+"""
 
 from .callback import Callback
 from .checkpoint import Checkpoint

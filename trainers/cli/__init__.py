@@ -1,6 +1,7 @@
-"""The command line, `bprop`: trains what a config describes, and looks at what became of it.
+"""The command line, `bprop`: trains what a config describes, and shows the results.
 
-A file a command. Everything slow to import is imported by the command that needs it, so that help appears at once.
+One file for each command, which parses and prints; the work is in `runs`, `tools` and `plots`. Everything slow to
+import is imported by the command that needs it, so that help appears at once.
 """
 
 import argparse

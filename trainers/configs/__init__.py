@@ -1,4 +1,8 @@
-"""YAML configs: read, checked against the signatures of the classes they name, and built."""
+"""YAML configs: read, checked against the signatures of the classes that they name, and built.
+
+Classes are found by name, so nothing here knows a layer or an optimizer. Training what a config describes is in
+`runs`.
+"""
 
 from .config import Config as Config
 from .config import Experiment as Experiment

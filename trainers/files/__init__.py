@@ -1,4 +1,5 @@
-"""Files of trainings: atomic writes, checkpoints, weights in safetensors, digests of data, versions; and suggestions.
+"""File formats of trainings: checkpoints, weights in safetensors, digests of data, versions; and atomic writes.
 
-Each is a format or a helper that imports no other folder of `trainers`. Whole run folders are in `runs`.
+Each file imports no other folder of `trainers`. Whole run folders are in `runs`, what a checkpoint holds in
+`training/trainer_state`, when one is written in `callbacks/checkpoint`.
 """

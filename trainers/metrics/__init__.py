@@ -1,5 +1,8 @@
-"""Figures of merit of a whole set of predictions, computed once an epoch, by name or as objects. They are written
-in NumPy, since importing scikit-learn takes longer than many a training; the tests compare them with scikit-learn's."""
+"""Metrics of a whole set of predictions, computed once an epoch, by name or as objects.
+
+They are written in NumPy, since importing scikit-learn takes longer than many a training; tests compare them with
+scikit-learn's. What training minimizes is a loss, in `modules/losses`.
+"""
 
 from collections.abc import Iterable, Mapping
 from types import SimpleNamespace

@@ -1,4 +1,8 @@
-"""Rules that update a net's flat parameter vector."""
+"""Optimizers: rules that update a model's flat parameter vector by its gradient.
+
+Penalties, clipping, groups of parameters and averaged weights, which all rules share, are in `extras` and `groups`.
+How a rate changes with time is a schedule, in `schedules`.
+"""
 
 from .adadelta import Adadelta
 from .adagrad import Adagrad

@@ -1,7 +1,7 @@
-"""Pictures of runs: how they learnt, what their nets have become, and what those make of the data.
+"""Plots of runs, drawn by matplotlib: learning curves, weights, features, confusion, mistakes, regression, density.
 
-A file a kind of picture; each function takes a `TrainedRun` and returns a matplotlib figure, or raises `Unfit`, with
-the reason, where the picture is none of such a net.
+A file for each kind of plot; each function takes a `TrainedRun` and returns a matplotlib figure, or raises `Unfit`,
+with the reason, where such a plot does not fit the model. Drawings of a model as a graph are in `modules/display`.
 """
 
 from .draw import PICTURES, Unfit, plot_augment, plot_runs

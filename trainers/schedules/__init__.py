@@ -1,4 +1,7 @@
-"""Settings that change while a net is trained."""
+"""Schedules: settings such as the learning rate as functions of the epoch or the step.
+
+A schedule only computes a value; `training` sets it. What reacts to an epoch in another way is a callback.
+"""
 
 from .phases import CosineRestartsSchedule, OneCycleSchedule, WarmupSchedule
 from .plateau import PlateauSchedule

@@ -1,4 +1,4 @@
-"""Neural nets whose backward pass is written by hand and compiled: bprop.modules, bprop.trainers, bprop.datasets.
+"""Neural networks whose backward pass is written by hand and compiled: bprop.modules, bprop.trainers, bprop.datasets.
 
 This file is installed as `bprop` itself, beside the folders that are its packages (`package-dir` in pyproject.toml).
 """

@@ -1,6 +1,7 @@
-"""Trainer and what it runs: an epoch, its minibatches, the compiled step, evaluation, the choice of threads.
+"""Trainer and what it runs: an epoch, its minibatches, the compiled step, evaluation, the state of a fit.
 
-Run folders and configs belong above it, in `runs` and `configs`; optimizers, schedules and callbacks below.
+`thread_choice` decides the number of threads, `trainer_state` what a checkpoint holds; how it is written is in
+`files`. Run folders are above it, in `runs`; optimizers, schedules and callbacks below.
 """
 
 from typing import TYPE_CHECKING

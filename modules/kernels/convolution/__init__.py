@@ -1,4 +1,5 @@
-"""Convolutions and pooling as kernels of arrays: by shifted rows, Winograd tiles, channel by channel, point by point.
+"""Kernels of convolutions (shifted rows, Winograd, depthwise, pointwise) and of pooling, on arrays of planes.
 
-The choice among them and the modules themselves are in `layers/convolution` and `layers/pooling`.
+The choice among them is in `layers/convolution`; the layers themselves, with their backward passes, are there and in
+`layers/pooling`.
 """

@@ -1,6 +1,6 @@
 """Layers that normalize: over the batch, over the features of a sample, over groups and neighbours of channels.
 
-Statistics (moments) are kernels; a data set's own standardisation is in `datasets`.
+Statistics (moments) are kernels; standardisation of a whole data set is in `datasets`.
 """
 
 from .batch_norm import BatchNorm1d

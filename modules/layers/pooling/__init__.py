@@ -1,6 +1,6 @@
-"""Pooling layers: maximum and average over windows, with their backward passes.
+"""Pooling layers: maximum (`max_pool`) and average (`avg_pool`) over windows, forward and backward passes.
 
-The loops over windows are in `kernels/convolution/pooling` and `max_pooling`.
+The search for the largest number of each window is a kernel, in `kernels/convolution`.
 """
 
 from .avg_pool import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d
