@@ -1,7 +1,7 @@
 """An augmentation that hides a part of each picture, so that a net does not rely on one feature alone."""
 
 from ...datasets.checks import finite_number
-from ..optimizers.checks import count
+from ..optimizers.checks import check_count
 from .augment import Augment
 
 
@@ -17,7 +17,7 @@ class Cutout(Augment):
 
     def __init__(self, size: int = 8, fill: float = 0.0):
         super().__init__()
-        count("Cutout", 1, size=size)
+        check_count("Cutout", 1, size=size)
         self.size, self.fill = size, finite_number("Cutout", "fill", fill)
 
     def numbers(self, shape):

@@ -1,7 +1,7 @@
 """Augmentations that move whole pixels: shifts and mirror images."""
 
 from ...datasets.checks import finite_number
-from ..optimizers.checks import count
+from ..optimizers.checks import check_count
 from .augment import Augment
 
 
@@ -17,7 +17,7 @@ class Shift(Augment):
 
     def __init__(self, pixels: int = 2, fill: float = 0.0):
         super().__init__()
-        count("Shift", 1, pixels=pixels)
+        check_count("Shift", 1, pixels=pixels)
         self.pixels, self.fill = pixels, finite_number("Shift", "fill", fill)
 
     def numbers(self, shape):

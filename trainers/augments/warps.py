@@ -7,7 +7,7 @@ import numpy as np
 from ...datasets.checks import finite_number
 from ...modules.kernels.buffers import reuse
 from ...modules.kernels.philox import circle
-from ..optimizers.checks import not_negative, positive
+from ..optimizers.checks import check_not_negative, check_positive
 from .augment import Augment
 
 
@@ -47,8 +47,8 @@ class Affine(Augment):
 
     def transform(self, x, y, u):
         channels, height, width = x.shape
-        cosine, sine = turned((2 * u[0] - 1) * self.degrees)
-        shear_cosine, shear_sine = turned((2 * u[1] - 1) * self.shear)
+        cosine, sine = rotate((2 * u[0] - 1) * self.degrees)
+        shear_cosine, shear_sine = rotate((2 * u[1] - 1) * self.shear)
         tangent = shear_sine / shear_cosine
         s = self.least + (self.largest - self.least) * u[2]
         middle_i, middle_j = 0.5 * (height - 1), 0.5 * (width - 1)
@@ -58,7 +58,7 @@ class Affine(Augment):
                 row, column = i - middle_i - shift_i, j - middle_j - shift_j
                 back_i, back_j = (cosine * row - sine * column) / s, (cosine * column + sine * row) / s
                 for c in range(channels):
-                    y[c, i, j] = between(x[c], middle_i + back_i, middle_j + back_j - tangent * back_i, self.fill)
+                    y[c, i, j] = interpolate(x[c], middle_i + back_i, middle_j + back_j - tangent * back_i, self.fill)
 
     def extra_repr(self) -> str:
         found = {"degrees": self.degrees, "translate": self.translate, "shear": self.shear, "fill": self.fill}
@@ -83,8 +83,8 @@ class Elastic(Augment):
 
     def __init__(self, alpha: float = 34.0, sigma: float = 4.0, fill: float = 0.0):
         super().__init__()
-        positive("Elastic", alpha=alpha, sigma=sigma)
-        not_negative("Elastic", alpha=alpha, sigma=sigma)
+        check_positive("Elastic", alpha=alpha, sigma=sigma)
+        check_not_negative("Elastic", alpha=alpha, sigma=sigma)
         self.alpha, self.sigma, self.fill = float(alpha), float(sigma), finite_number("Elastic", "fill", fill)
         self.bell, self.rows, self.field = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
 
@@ -96,42 +96,42 @@ class Elastic(Augment):
         self.bell = reuse(self.bell, (2 * int(4 * self.sigma + 0.5) + 1,), x.dtype)
         self.rows = reuse(self.rows, (height, width), x.dtype)
         self.field = reuse(self.field, (2, height, width), x.dtype)
-        gaussian(self.sigma, self.bell)
+        fill_gaussian(self.sigma, self.bell)
         for k in range(2):
             field = u[k * height * width : (k + 1) * height * width].reshape((height, width))
-            smoothed(field, self.bell, self.alpha, self.rows, self.field[k])
+            smooth(field, self.bell, self.alpha, self.rows, self.field[k])
         for i in range(height):
             for j in range(width):
                 row, column = i + self.field[0, i, j], j + self.field[1, i, j]
                 for c in range(channels):
-                    y[c, i, j] = between(x[c], row, column, self.fill)
+                    y[c, i, j] = interpolate(x[c], row, column, self.fill)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha:g}, sigma={self.sigma:g}" + (f", fill={self.fill:g}" if self.fill else "")
 
 
-def turned(degrees):
+def rotate(degrees):
     """Cosine and sine of an angle."""
     turns = degrees / 360
     return circle(turns - np.floor(turns))
 
 
-def between(x, row, column, fill):
+def interpolate(x, row, column, fill):
     """x (H, W) at a place between its pixels, by bilinear interpolation; beyond its edges it is `fill`."""
     row, column = min(max(row, -2), x.shape[0] + 1), min(max(column, -2), x.shape[1] + 1)  # so that both fit an int
     i, j = int(np.floor(row)), int(np.floor(column))
     a, b = row - i, column - j
-    above = (1 - b) * pixel(x, i, j, fill) + b * pixel(x, i, j + 1, fill)
-    below = (1 - b) * pixel(x, i + 1, j, fill) + b * pixel(x, i + 1, j + 1, fill)
+    above = (1 - b) * read_pixel(x, i, j, fill) + b * read_pixel(x, i, j + 1, fill)
+    below = (1 - b) * read_pixel(x, i + 1, j, fill) + b * read_pixel(x, i + 1, j + 1, fill)
     return (1 - a) * above + a * below
 
 
-def pixel(x, i, j, fill):
+def read_pixel(x, i, j, fill):
     """x[i, j], or `fill` beyond the edges."""
     return x[i, j] if 0 <= i < x.shape[0] and 0 <= j < x.shape[1] else x.dtype.type(fill)
 
 
-def gaussian(sigma, out):
+def fill_gaussian(sigma, out):
     """out[k] = exp(-(k - r)² / 2 sigma²), scaled to the sum of 1; r is the middle of `out`."""
     radius, total = out.size // 2, out.dtype.type(0)
     for k in range(out.size):
@@ -141,7 +141,7 @@ def gaussian(sigma, out):
         out[k] /= total
 
 
-def smoothed(u, bell, alpha, rows, out):
+def smooth(u, bell, alpha, rows, out):
     """out = alpha (2 u - 1), smoothed by `bell` along both axes and taken as 0 beyond the edges; `rows` is room."""
     height, width = out.shape
     radius = bell.size // 2

@@ -16,8 +16,8 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from ..files.suggest import format_suggestion
-from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED, STOPPED_FOR_NOW, exits
-from .output import plain_output
+from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED, STOPPED_FOR_NOW, format_exit_statuses
+from .output import escape_output
 
 __all__ = ["main"]
 
@@ -47,7 +47,7 @@ example:
       trains a small net on handwritten digits, in seconds and without downloads
 
 'bprop train --help' says more.
-{exits("the training failed, a check found something wrong, and the like: see each command's help")}
+{format_exit_statuses("the training failed, a check found something wrong, and the like: see each command's help")}
 {STOPPED_FOR_NOW}"""
 
 
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started this process
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
-    with plain_output():
+    with escape_output():
         return _run(argv)
 
 
@@ -182,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for name in COMMANDS:
-        import_module(f".{name}", __name__).add_to(commands)
+        import_module(f".{name}", __name__).add_command(commands)
     return parser
 
 

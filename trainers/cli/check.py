@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import FAILED, OK, command, print_json, takes_config, takes_json, takes_quiet
+from .command import FAILED, OK, add_config_argument, add_json_option, add_parser, add_quiet_option, print_json
 
 DESCRIPTION = """\
 Check every gradient of a config's net against the derivative of its fprop, and say what is wrong.
@@ -17,14 +17,14 @@ example:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
     what = "check every gradient, and say what is wrong"
-    parser = command(commands, "check", run, what, DESCRIPTION, MORE, failed="something is wrong")
-    takes_config(parser)
+    parser = add_parser(commands, "check", run, what, DESCRIPTION, MORE, failed="something is wrong")
+    add_config_argument(parser)
     parser.add_argument("--every-law", action="store_true", help="go on after the first check that a module fails")
-    takes_quiet(parser, "print what is wrong only")
-    takes_json(parser)
+    add_quiet_option(parser, "print what is wrong only")
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -20,28 +20,28 @@ exit status:
 """
 
 
-def exits(failed: str) -> str:
+def format_exit_statuses(failed: str) -> str:
     """The exit statuses as lines of a help; `failed`: what 1 means, if a command has it."""
     return EXITS.format(f"{FAILED} {failed}\n  " if failed else "")
 
 
-def command(commands, name: str, function: Callable, line: str, description: str, more: str, failed: str = ""):
+def add_parser(commands, name: str, function: Callable, line: str, description: str, more: str, failed: str = ""):
     """A command's parser; `function` gets the arguments and returns the exit status; `failed`: what 1 means."""
-    more += exits(failed)
+    more += format_exit_statuses(failed)
     raw = argparse.RawDescriptionHelpFormatter
     parser = commands.add_parser(name, help=line, description=description, epilog=more, formatter_class=raw)
     parser.set_defaults(parser=parser, function=function)
     return parser
 
 
-def takes_config(parser: argparse.ArgumentParser) -> None:
+def add_config_argument(parser: argparse.ArgumentParser) -> None:
     """The command takes a config and overrides of its values."""
     parser.add_argument("config", metavar="CONFIG", help="path of a YAML file, or name of a config of bprop")
-    takes_overrides(parser)
-    takes_no_imports(parser)
+    add_overrides_argument(parser)
+    add_no_imports_option(parser)
 
 
-def path_argument(text: str) -> Path:
+def parse_path(text: str) -> Path:
     """A path that is an argument; `~` is a home, also where the shell does not say so, as in `--run=~/runs/a`."""
     from ...datasets.files.paths import expand_path  # imported here, as help shall appear at once
 
@@ -51,51 +51,51 @@ def path_argument(text: str) -> Path:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def takes_run(parser: argparse.ArgumentParser) -> None:
+def add_run_argument(parser: argparse.ArgumentParser) -> None:
     """The command takes a run folder."""
-    parser.add_argument("run", type=path_argument, metavar="RUN", help="a run folder, such as runs/NAME-TIME")
-    takes_imports(parser)
+    parser.add_argument("run", type=parse_path, metavar="RUN", help="a run folder, such as runs/NAME-TIME")
+    add_imports_option(parser)
 
 
-def takes_no_imports(parser: argparse._ActionsContainer) -> None:
+def add_no_imports_option(parser: argparse._ActionsContainer) -> None:
     """The command can refuse configs that name code of the user's own."""
     what = "refuse a config that names a module of one's own, and what lies outside of its folder"
     parser.add_argument("--no-imports", action="store_true", help=what)
 
 
-def takes_imports(parser: argparse.ArgumentParser) -> None:
+def add_imports_option(parser: argparse.ArgumentParser) -> None:
     """The command reads run folders, whose code may be another user's."""
     either = parser.add_mutually_exclusive_group()
     what = "run the modules in a run folder that you have not trained yourself; without it you are asked"
     either.add_argument("--imports", action="store_true", help=what)
-    takes_no_imports(either)
+    add_no_imports_option(either)
 
 
-def takes_overrides(parser: argparse.ArgumentParser) -> None:
+def add_overrides_argument(parser: argparse.ArgumentParser) -> None:
     """The command takes overrides of a config's values."""
     parser.add_argument(
         "overrides", metavar="key=value", nargs="*", default=[], help="a value to use in place of the config's"
     )
 
 
-def takes_quiet(parser: argparse.ArgumentParser, what: str = "print the final figures only") -> None:
+def add_quiet_option(parser: argparse.ArgumentParser, what: str = "print the final figures only") -> None:
     """The command can say less."""
     parser.add_argument("--quiet", action="store_true", help=what)
 
 
-def takes_json(parser: argparse._ActionsContainer, what: str = "print all of it as JSON") -> None:
+def add_json_option(parser: argparse._ActionsContainer, what: str = "print all of it as JSON") -> None:
     """The command can print JSON."""
     parser.add_argument("--json", action="store_true", help=what)
 
 
-def takes_picture(parser: argparse.ArgumentParser, name: str) -> None:
+def add_plot_options(parser: argparse.ArgumentParser, name: str) -> None:
     """The command draws a picture of a config, NAME-`name`.png."""
     what = f"folder for the picture, which is {name}.png there (default: NAME-{name}.png here)"
-    parser.add_argument("--run", type=path_argument, metavar="DIR", help=what)
-    takes_quiet(parser, "do not say where the picture is")
+    parser.add_argument("--run", type=parse_path, metavar="DIR", help=what)
+    add_quiet_option(parser, "do not say where the picture is")
 
 
-def write_picture(arguments: argparse.Namespace, name: str, draw: Callable[[Path], None]) -> None:
+def write_plot(arguments: argparse.Namespace, name: str, draw: Callable[[Path], None]) -> None:
     """Let `draw` write the picture where `takes_picture` says, and say so; without matplotlib, say what is missing."""
     path = Path(f"{Path(arguments.config).stem}-{name}.png")
     if arguments.run is not None:
@@ -110,12 +110,12 @@ def write_picture(arguments: argparse.Namespace, name: str, draw: Callable[[Path
             print(f"the picture is {path}", file=sys.stderr)
 
 
-def speaks_utf8(stream: Any) -> bool:
+def can_write_utf8(stream: Any) -> bool:
     """Whether a stream can write every character."""
     return (stream.encoding or "").lower().replace("-", "") == "utf8"
 
 
-def status_of(summary: dict[str, Any]) -> int:
+def find_exit_status(summary: dict[str, Any]) -> int:
     """The exit status of a training that has come to an end, for now or for good."""
     return TO_BE_RESUMED if summary.get("to_be_resumed") else OK
 
@@ -129,7 +129,7 @@ def print_json(value: Any) -> None:
     print(json.dumps(replace_not_finite(value), indent=2))
 
 
-def print_figures(found: dict[str, Any], as_json: bool = False) -> None:
+def print_metrics(found: dict[str, Any], as_json: bool = False) -> None:
     """The figures, one a line; records such as versions stay in the run folder. Or all of it as JSON."""
     if as_json:
         print_json(found)

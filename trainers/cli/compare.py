@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import OK, command, path_argument, print_json, takes_json
+from .command import OK, add_json_option, add_parser, parse_path, print_json
 
 DESCRIPTION = """\
 Compare runs: a table of the values in which their configs differ, and of their final figures.
@@ -13,11 +13,11 @@ example:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(commands, "compare", run, "show what differs between runs", DESCRIPTION, MORE)
-    parser.add_argument("runs", type=path_argument, nargs="+", metavar="RUN", help="run folders")
-    takes_json(parser)
+    parser = add_parser(commands, "compare", run, "show what differs between runs", DESCRIPTION, MORE)
+    parser.add_argument("runs", type=parse_path, nargs="+", metavar="RUN", help="run folders")
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import OK, command
+from .command import OK, add_parser
 
 DESCRIPTION = """\
 Print a script by which the shell completes commands, options, choices, names of configs, and files.
@@ -33,18 +33,18 @@ complete -o filenames -F _bprop bprop
 ZSH = "autoload -Uz bashcompinit && bashcompinit\n" + BASH
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(commands, "completion", run, "complete commands in the shell", DESCRIPTION, MORE)
+    parser = add_parser(commands, "completion", run, "complete commands in the shell", DESCRIPTION, MORE)
     parser.add_argument("shell", choices=["bash", "zsh", "fish"], help="for which shell")
     parser.set_defaults(commands=commands.choices)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the script."""
-    words = {name: words_of(parser) for name, parser in arguments.commands.items()}
+    words = {name: list_words(parser) for name, parser in arguments.commands.items()}
     if arguments.shell == "fish":
-        print("\n".join(fish_lines(arguments.commands)))
+        print("\n".join(format_fish_lines(arguments.commands)))
         return OK
     cases = [f'        {name}) words="{" ".join(found)}" ;;' for name, found in words.items()]
     cases.append(f'        *) words="{" ".join(words)} --help --version" ;;')
@@ -53,33 +53,33 @@ def run(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def words_of(parser: argparse.ArgumentParser) -> list[str]:
+def list_words(parser: argparse.ArgumentParser) -> list[str]:
     """The words that a command may be followed by: its options, choices, and the names of configs."""
     options = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
     choices = [str(choice) for action in parser._actions for choice in action.choices or ()]
-    return [*options, *choices, *(configs() if takes_a_config(parser) else [])]
+    return [*options, *choices, *(list_configs() if takes_config(parser) else [])]
 
 
-def takes_a_config(parser: argparse.ArgumentParser) -> bool:
+def takes_config(parser: argparse.ArgumentParser) -> bool:
     """Whether a command is about a config."""
     return any(action.dest == "config" for action in parser._actions)
 
 
-def configs() -> list[str]:
+def list_configs() -> list[str]:
     """The configs that come with bprop."""
-    from ..configs import packaged_configs
+    from ..configs import list_packaged_configs
 
-    return list(packaged_configs())
+    return list(list_packaged_configs())
 
 
-def fish_lines(commands: dict[str, argparse.ArgumentParser]) -> list[str]:
+def format_fish_lines(commands: dict[str, argparse.ArgumentParser]) -> list[str]:
     """A line a word, with what it is for."""
     lines = []
     for name, parser in commands.items():
         lines.append(f"complete -c bprop -n __fish_use_subcommand -f -a {name}")
         here = f"complete -c bprop -n '__fish_seen_subcommand_from {name}'"
         for action in parser._actions:
-            about = quoted(action.help or "")
+            about = quote(action.help or "")
             choices = " ".join(map(str, action.choices or ()))
             takes = "" if action.nargs == 0 else f" -r -a '{choices}'" if choices else " -r"
             for option in action.option_strings:
@@ -87,11 +87,11 @@ def fish_lines(commands: dict[str, argparse.ArgumentParser]) -> list[str]:
                     lines.append(f"{here} -l {option[2:]}{takes} -d {about}")
             if not action.option_strings and action.choices:
                 lines.append(f"{here} -f -a '{choices}' -d {about}")
-        if takes_a_config(parser):
-            lines.append(f"{here} -a '{' '.join(configs())}' -d 'a config of bprop'")
+        if takes_config(parser):
+            lines.append(f"{here} -a '{' '.join(list_configs())}' -d 'a config of bprop'")
     return lines
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """A text for the shell."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

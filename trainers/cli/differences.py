@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import OK, command, print_json, takes_config, takes_json, takes_picture, write_picture
+from .command import OK, add_config_argument, add_json_option, add_parser, add_plot_options, print_json, write_plot
 
 DESCRIPTION = """\
 Show how far differences of a net's loss are from its gradient, for steps from 1 down to 1e-14, in float64 and float32.
@@ -17,13 +17,13 @@ examples:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
     line = "show how far numerical derivatives are from the gradient"
-    parser = command(commands, "differences", run, line, DESCRIPTION, MORE)
-    takes_config(parser)
-    takes_picture(parser, "differences")
-    takes_json(parser)
+    parser = add_parser(commands, "differences", run, line, DESCRIPTION, MORE)
+    add_config_argument(parser)
+    add_plot_options(parser, "differences")
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,14 +31,14 @@ def run(arguments: argparse.Namespace) -> int:
     from ..configs import load_config
 
     config = load_config(arguments.config, arguments.overrides)
-    from ..tools.finite_differences import differences_of, draw_differences
+    from ..tools.finite_differences import draw_differences, measure_differences
     from ..training.progress import print_if_slow
 
     with print_if_slow("compiling the net in float64 and in float32", quiet=arguments.quiet):
-        found = differences_of(config)
+        found = measure_differences(config)
     if arguments.json:
         print_json(found.as_dict())
     else:
         print(found)
-    write_picture(arguments, "differences", lambda path: draw_differences(found, path))
+    write_plot(arguments, "differences", lambda path: draw_differences(found, path))
     return OK

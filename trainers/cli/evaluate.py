@@ -2,7 +2,15 @@
 
 import argparse
 
-from .command import OK, command, path_argument, print_figures, takes_json, takes_overrides, takes_run
+from .command import (
+    OK,
+    add_json_option,
+    add_overrides_argument,
+    add_parser,
+    add_run_argument,
+    parse_path,
+    print_metrics,
+)
 
 DESCRIPTION = """\
 Print loss and metrics of a run's weights on the test part of its data, or on other data.
@@ -19,15 +27,15 @@ examples:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(commands, "evaluate", run, "print the figures of a run's weights", DESCRIPTION, MORE)
-    takes_run(parser)
-    takes_overrides(parser)
+    parser = add_parser(commands, "evaluate", run, "print the figures of a run's weights", DESCRIPTION, MORE)
+    add_run_argument(parser)
+    add_overrides_argument(parser)
     parser.add_argument("--part", choices=["train", "valid", "test"], help="of the data (default: test)")
-    parser.add_argument("--weights", type=path_argument, metavar="FILE", help="other weights than model.safetensors")
+    parser.add_argument("--weights", type=parse_path, metavar="FILE", help="other weights than model.safetensors")
     parser.add_argument("--other-data", action="store_true", help="allow data that changed since the training")
-    takes_json(parser)
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,5 +45,5 @@ def run(arguments: argparse.Namespace) -> int:
     figures = evaluate_run(
         arguments.run, arguments.overrides, arguments.part, arguments.weights, other_data=arguments.other_data
     )
-    print_figures(figures, arguments.json)
+    print_metrics(figures, arguments.json)
     return OK

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from .command import OK, command, path_argument, takes_config
+from .command import OK, add_config_argument, add_parser, parse_path
 
 DESCRIPTION = """\
 Draw the net of a config and its loss, forward and backward, shapes on the arrows: as an SVG, which
@@ -17,12 +17,12 @@ examples:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(commands, "graph", run, "draw a net, forward and backward", DESCRIPTION, MORE)
-    takes_config(parser)
+    parser = add_parser(commands, "graph", run, "draw a net, forward and backward", DESCRIPTION, MORE)
+    add_config_argument(parser)
     parser.add_argument("--format", choices=["svg", "dot", "mermaid"], default="svg", help="svg if not given")
-    parser.add_argument("--output", type=path_argument, metavar="FILE", help="write it there instead of printing it")
+    parser.add_argument("--output", type=parse_path, metavar="FILE", help="write it there instead of printing it")
 
 
 def run(arguments: argparse.Namespace) -> int:

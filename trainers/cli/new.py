@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .command import OK, command, path_argument, print_json, takes_json
+from .command import OK, add_json_option, add_parser, parse_path, print_json
 
 KINDS = ("module", "loss", "optimizer", "schedule", "callback", "metric", "augmentation", "dataset")
 DESCRIPTION = """\
@@ -21,24 +21,24 @@ example:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(
+    parser = add_parser(
         commands, "new", run, "begin a module or another part of your own, with its test", DESCRIPTION, MORE
     )
     parser.add_argument("kind", choices=KINDS, help="what to begin")
     parser.add_argument("name", metavar="NAME", help="the name of its class, such as PowerUnit")
     parser.add_argument(
-        "--folder", type=path_argument, default=Path("."), metavar="DIR", help="where to write (default: here)"
+        "--folder", type=parse_path, default=Path("."), metavar="DIR", help="where to write (default: here)"
     )
-    takes_json(parser)
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the files and say what each is for."""
-    from ..tools.module_template import new_module
+    from ..tools.module_template import write_module_template
 
-    path, test, config = new_module(arguments.name, arguments.folder, arguments.kind)
+    path, test, config = write_module_template(arguments.name, arguments.folder, arguments.kind)
     if arguments.json:
         print_json({arguments.kind: str(path), "test": str(test), "config": str(config)})
         return OK

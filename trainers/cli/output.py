@@ -24,7 +24,7 @@ class PlainText:
 
     def write(self, text: str) -> int:
         """Write the text; returns its length."""
-        self._stream.write(escaped(text, returns=self._returns))
+        self._stream.write(escape_controls(text, returns=self._returns))
         return len(text)
 
     def writelines(self, texts) -> None:
@@ -36,7 +36,7 @@ class PlainText:
         return getattr(self._stream, name)
 
 
-def escaped(text: str, *, returns: bool = False) -> str:
+def escape_controls(text: str, *, returns: bool = False) -> str:
     """Text with escapes such as \\x1b in place of what steers a terminal."""
     if text.isprintable():
         return text
@@ -45,7 +45,7 @@ def escaped(text: str, *, returns: bool = False) -> str:
 
 
 @contextlib.contextmanager
-def plain_output() -> Iterator[None]:
+def escape_output() -> Iterator[None]:
     """Within this context stdout and stderr are such streams, whose encoding cannot fail."""
     streams = {name: getattr(sys, name) for name in ("stdout", "stderr")}
     before = {name: stream.errors for name, stream in streams.items() if hasattr(stream, "reconfigure")}

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from ..files.suggest import format_suggestion
-from .command import OK, command, path_argument, print_json, takes_imports, takes_json
+from .command import OK, add_imports_option, add_json_option, add_parser, parse_path, print_json
 
 DESCRIPTION = """\
 Draw runs as PNG files, into the run folder, with matplotlib (pip install 'bprop[plot]').
@@ -32,18 +32,18 @@ examples:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(commands, "plot", run, "draw learning curves, weights, features, mistakes", DESCRIPTION, MORE)
+    parser = add_parser(commands, "plot", run, "draw learning curves, weights, features, mistakes", DESCRIPTION, MORE)
     what = "run folders, then names of pictures (default: all that fit), or dataset.NAME.key=value"
     parser.add_argument("words", nargs="*", metavar="RUN|PICTURE", help=what)
     parser.add_argument("--augment", metavar="CONFIG", help="draw the augmentation of a config, with its overrides")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="whose features are drawn (default: 0)")
     parser.add_argument("--part", choices=["train", "valid", "test"], help="of the data (default: test)")
-    parser.add_argument("--weights", type=path_argument, metavar="FILE", help="other weights than model.safetensors")
-    parser.add_argument("--out", type=path_argument, metavar="DIR", help="folder to write to (default: the run's)")
-    takes_imports(parser)
-    takes_json(parser)
+    parser.add_argument("--weights", type=parse_path, metavar="FILE", help="other weights than model.safetensors")
+    parser.add_argument("--out", type=parse_path, metavar="DIR", help="folder to write to (default: the run's)")
+    add_imports_option(parser)
+    add_json_option(parser)
     parser.set_defaults(overrides=[])  # words that follow an option
 
 
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.augment is not None:
         if wrong := [word for word in words if "=" not in word]:
             arguments.parser.error(f"--augment takes a config and overrides of it alone, not {wrong[0]}")
-        told(arguments, [plot_augment(arguments.augment, words, arguments.out)], {})
+        print_outcome(arguments, [plot_augment(arguments.augment, words, arguments.out)], {})
         return OK
     pictures = [word for word in words if word in PICTURES]
     overrides = [word for word in words if word.startswith("dataset") and "=" in word]
@@ -78,11 +78,11 @@ def run(arguments: argparse.Namespace) -> int:
         weights=arguments.weights,
         overrides=overrides,
     )
-    told(arguments, drawn, left)
+    print_outcome(arguments, drawn, left)
     return OK
 
 
-def told(arguments: argparse.Namespace, drawn: list[Path], left: dict[str, str]) -> None:
+def print_outcome(arguments: argparse.Namespace, drawn: list[Path], left: dict[str, str]) -> None:
     """Print which files were drawn, and what was left out, and why."""
     if arguments.json:
         print_json({"drawn": [str(path) for path in drawn], "left_out": left})

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from .command import OK, command, path_argument, print_json, takes_json, takes_run
+from .command import OK, add_json_option, add_parser, add_run_argument, parse_path, print_json
 
 DESCRIPTION = """\
 Predict by a run's net: classes and their probabilities, or numbers in the units of the data, as a table in CSV.
@@ -25,19 +25,19 @@ examples:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(commands, "predict", run, "predict by a run's net", DESCRIPTION, MORE)
-    takes_run(parser)
+    parser = add_parser(commands, "predict", run, "predict by a run's net", DESCRIPTION, MORE)
+    add_run_argument(parser)
     parser.add_argument(
         "input", metavar="INPUT", help="an .npy, .npz, .csv or image file, a folder of images, or - for what comes in"
     )
     where = parser.add_mutually_exclusive_group()
-    takes_json(where)
+    add_json_option(where)
     where.add_argument(
-        "--out", type=path_argument, metavar="FILE", help="write a .csv, or the outputs as .npy, in place of printing"
+        "--out", type=parse_path, metavar="FILE", help="write a .csv, or the outputs as .npy, in place of printing"
     )
-    parser.add_argument("--weights", type=path_argument, metavar="FILE", help="other weights than model.safetensors")
+    parser.add_argument("--weights", type=parse_path, metavar="FILE", help="other weights than model.safetensors")
 
 
 def run(arguments: argparse.Namespace) -> int:

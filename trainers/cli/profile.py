@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import OK, command, print_json, takes_config, takes_json, takes_picture, write_picture
+from .command import OK, add_config_argument, add_json_option, add_parser, add_plot_options, print_json, write_plot
 
 DESCRIPTION = """\
 Show where the time of a training step goes: each module forward and backward, loss, update, gathering.
@@ -17,9 +17,9 @@ examples:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(
+    parser = add_parser(
         commands,
         "profile",
         run,
@@ -28,9 +28,9 @@ def add_to(commands) -> None:
         MORE,
         failed="the loss is not finite, or there is no compiled code to measure",
     )
-    takes_config(parser)
-    takes_picture(parser, "profile")
-    takes_json(parser, "print the figures as JSON, times in seconds")
+    add_config_argument(parser)
+    add_plot_options(parser, "profile")
+    add_json_option(parser, "print the figures as JSON, times in seconds")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,5 +46,5 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(found.as_dict())
     else:
         print(found)
-    write_picture(arguments, "profile", lambda path: draw_profile(found, path))
+    write_plot(arguments, "profile", lambda path: draw_profile(found, path))
     return OK

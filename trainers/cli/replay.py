@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import FAILED, OK, command, print_json, takes_json, takes_run
+from .command import FAILED, OK, add_json_option, add_parser, add_run_argument, print_json
 
 DESCRIPTION = """\
 Repeat the step in which a training failed, module by module, on the minibatch that the callback NanGuard has saved.
@@ -16,12 +16,12 @@ example:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
     what, failed = "repeat the step in which a training failed", "the step does not fail in the same way again"
-    parser = command(commands, "replay", run, what, DESCRIPTION, MORE, failed=failed)
-    takes_run(parser)
-    takes_json(parser)
+    parser = add_parser(commands, "replay", run, what, DESCRIPTION, MORE, failed=failed)
+    add_run_argument(parser)
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

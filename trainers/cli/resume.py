@@ -6,13 +6,13 @@ import sys
 
 from .command import (
     STOPPED_FOR_NOW,
-    command,
-    print_figures,
-    status_of,
-    takes_json,
-    takes_overrides,
-    takes_quiet,
-    takes_run,
+    add_json_option,
+    add_overrides_argument,
+    add_parser,
+    add_quiet_option,
+    add_run_argument,
+    find_exit_status,
+    print_metrics,
 )
 
 DESCRIPTION = f"""\
@@ -35,9 +35,9 @@ examples:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(
+    parser = add_parser(
         commands,
         "resume",
         run,
@@ -46,10 +46,10 @@ def add_to(commands) -> None:
         MORE,
         failed="the training failed",
     )
-    takes_run(parser)
-    takes_overrides(parser)
-    takes_quiet(parser)
-    takes_json(parser)
+    add_run_argument(parser)
+    add_overrides_argument(parser)
+    add_quiet_option(parser)
+    add_json_option(parser)
     what = "compute for the instruction set of the last checkpoint, so that the bits stay those of that machine"
     parser.add_argument("--same-bits", action="store_true", help=what)
 
@@ -57,18 +57,18 @@ def add_to(commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Resume a run, or say that it is finished."""
     if arguments.same_bits:
-        go_on_with_same_bits(arguments)
+        resume_with_same_bits(arguments)
     from ..runs.resume import resume_run
 
     summary, over = resume_run(arguments.run, arguments.overrides, quiet=arguments.quiet)
     if over:
         why = summary.get("stopped") or f"all {summary['epochs']} epochs are done; trainer.epochs=N adds more"
         print(f"{arguments.run} is finished: {why}", file=sys.stderr)
-    print_figures(summary, arguments.json)
-    return status_of(summary)
+    print_metrics(summary, arguments.json)
+    return find_exit_status(summary)
 
 
-def go_on_with_same_bits(arguments: argparse.Namespace) -> None:
+def resume_with_same_bits(arguments: argparse.Namespace) -> None:
     """Start this command anew with the run's instruction set, which is chosen once a process; return if it is this one.
 
     Errors: ValueError where this processor lacks some of it.

@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import OK, command, speaks_utf8
+from .command import OK, add_parser, can_write_utf8
 
 DESCRIPTION = """\
 Print the JSON Schema of configs, by which an editor completes and checks them while they are written.
@@ -15,9 +15,9 @@ example:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
-    command(commands, "schema", run, "print the JSON Schema of configs, for editors", DESCRIPTION, MORE)
+    add_parser(commands, "schema", run, "print the JSON Schema of configs, for editors", DESCRIPTION, MORE)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     import json
     import sys
 
-    from ..configs.schema import config_schema
+    from ..configs.schema import make_config_schema
 
-    print(json.dumps(config_schema(), indent=2, ensure_ascii=not speaks_utf8(sys.stdout)))
+    print(json.dumps(make_config_schema(), indent=2, ensure_ascii=not can_write_utf8(sys.stdout)))
     return OK

@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import OK, command, print_json, takes_config, takes_json
+from .command import OK, add_config_argument, add_json_option, add_parser, print_json
 
 DESCRIPTION = """\
 Show the net of a config as a table: output shapes for a minibatch, parameters, and the memory of a training step.
@@ -13,12 +13,12 @@ example:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
     line = "show a net's layers and what they hold in memory"
-    parser = command(commands, "summary", run, line, DESCRIPTION, MORE)
-    takes_config(parser)
-    takes_json(parser)
+    parser = add_parser(commands, "summary", run, line, DESCRIPTION, MORE)
+    add_config_argument(parser)
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

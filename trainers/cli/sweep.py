@@ -6,12 +6,12 @@ from .command import (
     FAILED,
     OK,
     TO_BE_RESUMED,
-    command,
-    path_argument,
+    add_config_argument,
+    add_json_option,
+    add_parser,
+    add_quiet_option,
+    parse_path,
     print_json,
-    takes_config,
-    takes_json,
-    takes_quiet,
 )
 
 DESCRIPTION = f"""\
@@ -41,9 +41,9 @@ example:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(
+    parser = add_parser(
         commands,
         "sweep",
         run,
@@ -52,17 +52,15 @@ def add_to(commands) -> None:
         MORE,
         failed="a run failed",
     )
-    takes_config(parser)
-    parser.add_argument(
-        "--run", type=path_argument, metavar="DIR", help="folder of the sweep (default: runs/NAME-TIME)"
-    )
+    add_config_argument(parser)
+    parser.add_argument("--run", type=parse_path, metavar="DIR", help="folder of the sweep (default: runs/NAME-TIME)")
     parser.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: as many as there are cores)")
     parser.add_argument(
         "--sort", metavar="FIGURE", help="the best by this come first (default: valid_loss or train_loss)"
     )
     parser.add_argument("--dry-run", action="store_true", help="check and show the runs, and write nothing")
-    takes_quiet(parser, "print the table, and failures, only")
-    takes_json(parser)
+    add_quiet_option(parser, "print the table, and failures, only")
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,13 +5,13 @@ import argparse
 from .command import (
     OK,
     STOPPED_FOR_NOW,
-    command,
-    path_argument,
-    print_figures,
-    status_of,
-    takes_config,
-    takes_json,
-    takes_quiet,
+    add_config_argument,
+    add_json_option,
+    add_parser,
+    add_quiet_option,
+    find_exit_status,
+    parse_path,
+    print_metrics,
 )
 
 DESCRIPTION = f"""\
@@ -41,18 +41,18 @@ examples:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
-    parser = command(
+    parser = add_parser(
         commands, "train", run, "train what a config describes", DESCRIPTION, MORE, failed="the training failed"
     )
-    takes_config(parser)
-    parser.add_argument("--run", type=path_argument, metavar="DIR", help="folder to write to (default: runs/NAME-TIME)")
+    add_config_argument(parser)
+    parser.add_argument("--run", type=parse_path, metavar="DIR", help="folder to write to (default: runs/NAME-TIME)")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--print-config", action="store_true", help="print the config with every default, and no more")
     only.add_argument("--dry-run", action="store_true", help="build and check all, read the data, and write nothing")
-    takes_quiet(parser)
-    takes_json(parser)
+    add_quiet_option(parser)
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -63,17 +63,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.print_config:
         print(config.resolved(), end="")
         if config.sweep is not None:
-            from ..configs.writing import written
+            from ..configs.yaml_writer import dump_yaml
 
-            print(written({"sweep": config.sweep.written}), end="")
+            print(dump_yaml({"sweep": config.sweep.written}), end="")
         return OK
     if arguments.dry_run:
         from ..runs.dry_run import dry_run
 
-        print_figures(dry_run(config, arguments.run), arguments.json)
+        print_metrics(dry_run(config, arguments.run), arguments.json)
         return OK
     from ..runs.run_folder import train_config
 
     summary = train_config(config, run=arguments.run, quiet=arguments.quiet)
-    print_figures(summary, arguments.json)
-    return status_of(summary)
+    print_metrics(summary, arguments.json)
+    return find_exit_status(summary)

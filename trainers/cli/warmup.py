@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import OK, command, print_json, takes_config, takes_json, takes_quiet
+from .command import OK, add_config_argument, add_json_option, add_parser, add_quiet_option, print_json
 
 DESCRIPTION = """\
 Compile all that training a config will need, and keep it, so that 'bprop train' starts at once.
@@ -15,13 +15,13 @@ example:
 """
 
 
-def add_to(commands) -> None:
+def add_command(commands) -> None:
     """Add the command to the parser's."""
     what, failed = "compile what a training will need", "the first loss is not finite"
-    parser = command(commands, "warmup", run, what, DESCRIPTION, MORE, failed=failed)
-    takes_config(parser)
-    takes_quiet(parser, "print nothing")
-    takes_json(parser)
+    parser = add_parser(commands, "warmup", run, what, DESCRIPTION, MORE, failed=failed)
+    add_config_argument(parser)
+    add_quiet_option(parser, "print nothing")
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

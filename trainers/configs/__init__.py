@@ -8,10 +8,10 @@ from .config import Config as Config
 from .config import Experiment as Experiment
 from .config import load_config as load_config
 from .config import parse_config as parse_config
+from .config_files import list_packaged_configs as list_packaged_configs
 from .errors import ConfigError as ConfigError
 from .errors import Place as Place
 from .errors import Problem as Problem
-from .locating import packaged_configs as packaged_configs
 from .permissions import allow_imports as allow_imports
 from .permissions import no_imports as no_imports
 
@@ -22,8 +22,8 @@ __all__ = [
     "Place",
     "Problem",
     "allow_imports",
+    "list_packaged_configs",
     "load_config",
     "no_imports",
-    "packaged_configs",
     "parse_config",
 ]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import format_suggestion
-from .importing import import_from
+from .imports import import_from
 from .permissions import forbids
 
 __all__ = ["BASES", "PACKAGES", "Catalog", "Role", "is_dotted", "is_loss"]

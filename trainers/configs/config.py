@@ -12,20 +12,27 @@ from typing import Any
 import numpy as np
 
 from .catalog import PACKAGES, Catalog
-from .data_paths import path_arguments
+from .compatibility import (
+    check_augment,
+    check_memory,
+    check_schedules,
+    check_shapes,
+    prepare_callbacks,
+    share_ignore_index,
+)
+from .config_files import find_config, read_text
+from .data_paths import iterate_path_arguments
 from .errors import ConfigError, Problem
-from .fitting import check_augment, check_fit, check_memory, check_schedules, prepare_callbacks, share_ignore_index
-from .including import with_includes
-from .locating import find_config, read_text
+from .includes import resolve_includes
 from .nodes import Node, read_yaml
 from .overrides import apply_override
 from .permissions import forbids
-from .references import resolved_references
+from .references import resolve_references
 from .signatures import Accepted
-from .specs import build, specs_in
-from .sweeping import Sweep
+from .specs import build, iterate_specs
+from .sweeps import Sweep
 from .toplevel import ADDABLE, KEYS, TopLevel
-from .writing import with_defaults, written
+from .yaml_writer import add_defaults, dump_yaml
 
 __all__ = ["Config", "Experiment", "load_config", "parse_config"]
 
@@ -76,12 +83,12 @@ class Config:
     @property
     def written_folders(self) -> list[str]:
         """The folders that callbacks are told to write to."""
-        return [str(folder) for _, _, folder in written_folders(self.specs["callbacks"])]
+        return [str(folder) for _, _, folder in iterate_written_folders(self.specs["callbacks"])]
 
     @property
     def paths(self) -> dict[str, str]:
         """The absolute path at each key of the config that takes one, such as `dataset.CsvDataset.path`."""
-        return dict(path_arguments(self.specs))
+        return dict(iterate_path_arguments(self.specs))
 
     def build(self, preprocessing: Any = None) -> Experiment:
         """New objects, in the config's dtype, from the config's seed: alike at every call.
@@ -104,7 +111,7 @@ class Config:
         for module in (made["model"], made["loss"]):
             module.to(self.dtype)
         share_ignore_index(made["dataset"], made["loss"])
-        check_fit(made["dataset"], made["model"], made["loss"], self.specs)
+        check_shapes(made["dataset"], made["model"], made["loss"], self.specs)
         batch_size = settings.get("batch_size", self.accepted_settings.named["batch_size"].default)
         check_memory(made["dataset"], made["model"], self.specs, batch_size)
         check_augment(made, self.specs["augment"])
@@ -135,14 +142,14 @@ class Config:
             "dtype": self.dtype,
             **self.specs,
             "model": model.varargs if model.path == ("model",) else model,
-            "trainer": with_defaults(self.settings, self.accepted_settings),
+            "trainer": add_defaults(self.settings, self.accepted_settings),
         }
-        return written({key: entries[key] for key in KEYS})
+        return dump_yaml({key: entries[key] for key in KEYS})
 
 
-def written_folders(callbacks: Any) -> list[tuple[Any, str, Any]]:
+def iterate_written_folders(callbacks: Any) -> list[tuple[Any, str, Any]]:
     """(callback, name of the argument, folder) of those that are told where to write."""
-    found = [(spec, name, spec.arguments.get(name)) for spec in specs_in(callbacks) for name in ("folder", "path")]
+    found = [(spec, name, spec.arguments.get(name)) for spec in iterate_specs(callbacks) for name in ("folder", "path")]
     return [each for each in found if each[2] is not None]
 
 
@@ -157,8 +164,8 @@ def load_config(source: str | Path, overrides: Iterable[str] = (), *, packages: 
     path = find_config(source)
     problems: list[Problem] = []
     root = read_yaml(read_text(path), str(path), problems)
-    root = with_includes(root, path.parent, problems, (path.resolve(),))
-    return replace(_checked(root, overrides, path.parent, packages, problems), path=path)
+    root = resolve_includes(root, path.parent, problems, (path.resolve(),))
+    return replace(_check_tree(root, overrides, path.parent, packages, problems), path=path)
 
 
 def parse_config(
@@ -171,11 +178,11 @@ def parse_config(
 ) -> Config:
     """The config in a string; `source` names it in messages, `folder` holds modules of one's own and included files."""
     problems: list[Problem] = []
-    root = with_includes(read_yaml(text, source, problems), folder or Path(), problems)
-    return _checked(root, overrides, folder, packages, problems)
+    root = resolve_includes(read_yaml(text, source, problems), folder or Path(), problems)
+    return _check_tree(root, overrides, folder, packages, problems)
 
 
-def _checked(
+def _check_tree(
     root: Node, overrides: Iterable[str], folder: Path | None, packages: Sequence[str], problems: list[Problem]
 ) -> Config:
     """The config of a tree; ConfigError with these problems and all others."""
@@ -185,12 +192,12 @@ def _checked(
         except ConfigError as error:
             problems.extend(error.errors)
     before = len(problems)
-    root = resolved_references(root, problems)
+    root = resolve_references(root, problems)
     if len(problems) > before:  # what the references stand for is not known
         raise ConfigError(problems)
     catalog = Catalog(packages, folder)
     top = TopLevel(root, catalog, problems)
-    for spec, name, written_to in written_folders(top.callbacks):
+    for spec, name, written_to in iterate_written_folders(top.callbacks):
         if why := forbids("write", str(written_to), folder):
             place, path = spec.within((name,))
             problems.append(Problem(place, path, f"{spec.name} would write to {str(written_to)!r}, {why}"))

@@ -10,21 +10,30 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ...datasets.files.paths import expand_path
-from .errors import Place, join
-from .locating import packaged_configs
+from .config_files import list_packaged_configs
+from .errors import Place, format_path
 from .nodes import Items, Node, Scalar
-from .signatures import Accepted, union_members
-from .specs import specs_in
+from .signatures import Accepted, list_union_members
+from .specs import iterate_specs
 
-__all__ = ["absolute_path", "is_path", "path_arguments", "path_defaults", "start_folder", "with_absolute_paths"]
+__all__ = [
+    "find_path_defaults",
+    "find_start_folder",
+    "is_path",
+    "iterate_path_arguments",
+    "make_absolute",
+    "make_paths_absolute",
+]
 
 
 def is_path(annotation: Any) -> bool:
     """Whether an argument of this type takes a path."""
-    return any(isinstance(option, type) and issubclass(option, os.PathLike) for option in union_members(annotation))
+    return any(
+        isinstance(option, type) and issubclass(option, os.PathLike) for option in list_union_members(annotation)
+    )
 
 
-def start_folder(place: Place, folder: Path | None, source: str) -> Path:
+def find_start_folder(place: Place, folder: Path | None, source: str) -> Path:
     """Where a relative path starts that is written at this place.
 
     Args: folder: that of the config, if it has one; source: the name of the config in places.
@@ -32,40 +41,42 @@ def start_folder(place: Place, folder: Path | None, source: str) -> Path:
     if place.line is None:
         return Path()
     start = (folder or Path()) if place.source == source else Path(place.source).parent
-    packaged = {file.parent for file in packaged_configs().values()}
+    packaged = {file.parent for file in list_packaged_configs().values()}
     return Path() if start.resolve() in packaged else start
 
 
-def absolute_path(text: str | Path, start: Path) -> str:
+def make_absolute(text: str | Path, start: Path) -> str:
     """The path from a folder on, `~` being the home; an empty one stays so. Errors: ValueError without a home."""
     return os.path.abspath(start / expand_path(text)) if str(text) else ""
 
 
-def with_absolute_paths(value: Any, node: Node, annotation: Any, folder: Path | None, source: str) -> Any:
+def make_paths_absolute(value: Any, node: Node, annotation: Any, folder: Path | None, source: str) -> Any:
     """An argument's value with absolute paths, if it is one, or a list of them."""
     if isinstance(value, str | Path) and isinstance(node, Scalar) and is_path(annotation):
-        return absolute_path(value, start_folder(node.place, folder, source))
+        return make_absolute(value, find_start_folder(node.place, folder, source))
     if isinstance(value, list | tuple) and isinstance(node, Items) and len(node.nodes) == len(value):
-        inner = next((one for option in union_members(annotation) for one in get_args(option) if is_path(one)), None)
+        inner = next(
+            (one for option in list_union_members(annotation) for one in get_args(option) if is_path(one)), None
+        )
         if inner is not None:
             pairs = zip(value, node.nodes, strict=True)
-            return [with_absolute_paths(item, each, inner, folder, source) for item, each in pairs]
+            return [make_paths_absolute(item, each, inner, folder, source) for item, each in pairs]
     return value
 
 
-def path_defaults(accepted: Accepted, given: dict[str, Any]) -> dict[str, str]:
+def find_path_defaults(accepted: Accepted, given: dict[str, Any]) -> dict[str, str]:
     """The paths that a class takes where none are given, from the working folder on."""
     return {
-        name: absolute_path(parameter.default, Path())
+        name: make_absolute(parameter.default, Path())
         for name, parameter in accepted.named.items()
         if name not in given and isinstance(parameter.default, str | Path) and is_path(parameter.annotation)
     }
 
 
-def path_arguments(value: Any) -> Iterator[tuple[str, str]]:
+def iterate_path_arguments(value: Any) -> Iterator[tuple[str, str]]:
     """(key, path) of each path in the objects of a config: `dataset.CsvDataset.path`."""
-    for spec in specs_in(value):
+    for spec in iterate_specs(value):
         for name, given in spec.arguments.items():
             parameter = spec.accepted.named.get(name) or spec.accepted.varkw
             if isinstance(given, str) and parameter is not None and is_path(parameter.annotation):
-                yield join((*spec.path, name)), given
+                yield format_path((*spec.path, name)), given

@@ -9,7 +9,7 @@ from typing import Self
 
 from ..files.suggest import format_suggestion
 
-__all__ = ["ConfigError", "Path", "Place", "Problem", "format_suggestion", "join", "shown"]
+__all__ = ["ConfigError", "Path", "Place", "Problem", "format_key", "format_path", "format_suggestion"]
 
 Path = tuple[str | int, ...]
 """The way from the top of the config to a value: ("model", 0, "Linear", "bias")."""
@@ -42,8 +42,8 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        where = f"{self.place}: {join(self.path)}: " if self.path else f"{self.place}: "
-        message = "\n    ".join(map(shown, self.message.split("\n")))
+        where = f"{self.place}: {format_path(self.path)}: " if self.path else f"{self.place}: "
+        message = "\n    ".join(map(format_key, self.message.split("\n")))
         return where + message + (f"\n    {self.hint}" if self.hint else "")
 
 
@@ -63,12 +63,12 @@ class ConfigError(ValueError):
         return cls([Problem(place, path, message, hint)])
 
 
-def join(path: Path) -> str:
+def format_path(path: Path) -> str:
     """The path as it is written in an override."""
-    return ".".join(map(shown, path))
+    return ".".join(map(format_key, path))
 
 
-def shown(key: object) -> str:
+def format_key(key: object) -> str:
     """A key on one line, whatever characters it has."""
     text = str(key)
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -15,10 +15,20 @@ from ruamel.yaml.events import AliasEvent, MappingStartEvent, ScalarEvent, Seque
 from ruamel.yaml.reader import ReaderError
 
 from .errors import ConfigError, Path, Place, Problem
-from .scanning import TabScanner
-from .undecoded import has_undecoded, hidden, restored
+from .surrogates import has_surrogates, hide_surrogates, restore_surrogates
+from .tab_scanner import TabScanner
 
-__all__ = ["LARGEST", "Entries", "Items", "Node", "Scalar", "core_value", "measured", "plain", "read_yaml"]
+__all__ = [
+    "LARGEST",
+    "Entries",
+    "Items",
+    "Node",
+    "Scalar",
+    "convert_to_plain",
+    "measure_size",
+    "parse_core_value",
+    "read_yaml",
+]
 
 DEEPEST, LARGEST = 100, 100_000  # levels and values of a config
 LONGEST = 1000  # characters of a word
@@ -54,25 +64,25 @@ class Entries:
 Node = Scalar | Items | Entries
 
 
-def plain(node: Node) -> Any:
+def convert_to_plain(node: Node) -> Any:
     """The node as Python values."""
     match node:
         case Scalar():
             return node.value
         case Items():
-            return [plain(item) for item in node.nodes]
+            return [convert_to_plain(item) for item in node.nodes]
         case Entries():
-            return {key: plain(value) for key, value in node.nodes.items()}
+            return {key: convert_to_plain(value) for key, value in node.nodes.items()}
 
 
-def measured(node: Node) -> tuple[int, int]:
+def measure_size(node: Node) -> tuple[int, int]:
     """How many values a tree has, and how many levels."""
     children = node.nodes.values() if isinstance(node, Entries) else node.nodes if isinstance(node, Items) else ()
-    sizes = [measured(child) for child in children]
+    sizes = [measure_size(child) for child in children]
     return 1 + sum(size for size, _ in sizes), 1 + max((levels for _, levels in sizes), default=0)
 
 
-def core_value(word: str) -> Any:
+def parse_core_value(word: str) -> Any:
     """The value of an unquoted word (YAML 1.2.2, section 10.3.2)."""
     if re.fullmatch("|~|null|Null|NULL", word):
         return None
@@ -126,8 +136,8 @@ class _Reader:
     def __init__(self, text: str, source: str, problems: list[Problem], lines: bool) -> None:
         yaml = YAML(typ="safe", pure=True)
         yaml.Scanner = TabScanner
-        self.hides = has_undecoded(text)
-        self.events: Iterator[Any] = yaml.parse(hidden(text) if self.hides else text)
+        self.hides = has_surrogates(text)
+        self.events: Iterator[Any] = yaml.parse(hide_surrogates(text) if self.hides else text)
         self.source = source
         self.problems = problems
         self.lines = lines
@@ -152,7 +162,7 @@ class _Reader:
         if isinstance(event, AliasEvent):
             if event.anchor not in self.anchors:
                 raise ConfigError.at(place, path, f"no '&{event.anchor}' is complete before this '*{event.anchor}'")
-            self._grow(*measured(self.anchors[event.anchor]), place, path)
+            self._grow(*measure_size(self.anchors[event.anchor]), place, path)
             return self.anchors[event.anchor]
         self._grow(1, 1, place, path)
         if event.tag is not None:
@@ -171,10 +181,10 @@ class _Reader:
     def scalar(self, event: ScalarEvent, place: Place, path: Path) -> Any:
         """The value of a word; one that is longer than any class could want is refused."""
         if self.hides:
-            event.value = restored(event.value)
+            event.value = restore_surrogates(event.value)
         if len(event.value) > LONGEST:
             raise ConfigError.at(place, path, f"a word has at most {LONGEST:,} characters, got {len(event.value):,}")
-        value = core_value(event.value) if event.style is None else event.value
+        value = parse_core_value(event.value) if event.style is None else event.value
         if isinstance(value, int) and abs(value) >= 2**64:
             shown = event.value if len(event.value) < 30 else f"{event.value[:25]}..."
             self.problems.append(Problem(place, path, f"{shown} is a whole number of more than 64 bits"))

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from .errors import ConfigError, Path, Place, format_suggestion, join, shown
+from .errors import ConfigError, Path, Place, format_key, format_path, format_suggestion
 from .nodes import Entries, Items, Node, Scalar, read_yaml
 
-__all__ = ["apply_override", "cut", "set_value", "starts"]
+__all__ = ["apply_override", "set_value", "split_path", "starts_with_name"]
 
 QUOTES = "\"'"
 
@@ -37,69 +37,69 @@ def apply_override(root: Node, override: str, addable: Sequence[str]) -> Node:
 
 def set_value(root: Node, key: str, value: Node, place: Place, addable: Sequence[str]) -> Node:
     """The tree with `value` at a path; errors name `place`."""
-    if isinstance(root, Entries) and (first := cut(key, place, ())[0]) in addable and first not in root.nodes:
-        root = _with(root, first, Entries(place, {}, {}), place)
-    return _replaced(root, key, value, place, ())
+    if isinstance(root, Entries) and (first := split_path(key, place, ())[0]) in addable and first not in root.nodes:
+        root = _set_entry(root, first, Entries(place, {}, {}), place)
+    return _replace(root, key, value, place, ())
 
 
-def _replaced(node: Node, key: str, value: Node, place: Place, path: Path) -> Node:
+def _replace(node: Node, key: str, value: Node, place: Place, path: Path) -> Node:
     """The node with `value` at `key`, the rest of the path; `path` is the part that led here."""
-    if isinstance(node, Scalar) and isinstance(node.value, str) and starts(key, node.value):
+    if isinstance(node, Scalar) and isinstance(node.value, str) and starts_with_name(key, node.value):
         node = Entries(node.place, {node.value: Scalar(place, None)}, {node.value: node.place})
     if isinstance(node, Scalar) and node.value is None and path:
         node = Entries(place, {}, {})
     if isinstance(node, Entries):
-        return _in_mapping(node, key, value, place, path)
-    step, rest = cut(key, place, path)
+        return _replace_in_mapping(node, key, value, place, path)
+    step, rest = split_path(key, place, path)
     if isinstance(node, Items):
         if not step.isdecimal() or int(step) >= len(node.nodes):
             positions = f"0 to {len(node.nodes) - 1}" if node.nodes else "none, it is empty"
-            raise ConfigError.at(place, (*path, step), f"{join(path)} is a list with positions {positions}")
+            raise ConfigError.at(place, (*path, step), f"{format_path(path)} is a list with positions {positions}")
         child = node.nodes[int(step)]
-        new = _replaced(child, rest, value, place, (*path, int(step))) if rest else value
+        new = _replace(child, rest, value, place, (*path, int(step))) if rest else value
         return replace(node, nodes=(*node.nodes[: int(step)], new, *node.nodes[int(step) + 1 :]))
     guess = format_suggestion(step, [node.value]) if isinstance(node.value, str) else ""
-    raise ConfigError.at(place, (*path, step), f"{join(path)} is {node.value!r}, which holds no {step!r}{guess}")
+    raise ConfigError.at(place, (*path, step), f"{format_path(path)} is {node.value!r}, which holds no {step!r}{guess}")
 
 
-def _in_mapping(node: Entries, key: str, value: Node, place: Place, path: Path) -> Entries:
+def _replace_in_mapping(node: Entries, key: str, value: Node, place: Place, path: Path) -> Entries:
     """A key may hold dots (`my_modules.Scale`), so the longest key that the path starts with is taken."""
-    step, rest = cut(key, place, path)
-    known = [name for name in node.nodes if (step == name if key[0] in QUOTES else starts(key, str(name)))]
+    step, rest = split_path(key, place, path)
+    known = [name for name in node.nodes if (step == name if key[0] in QUOTES else starts_with_name(key, str(name)))]
     if known:
         name = max(known, key=lambda name: len(str(name)))
         rest = rest if key[0] in QUOTES else key[len(str(name)) + 1 :]
-        new = _replaced(node.nodes[name], rest, value, place, (*path, name)) if rest else value
-        return _with(node, name, new, place)
+        new = _replace(node.nodes[name], rest, value, place, (*path, name)) if rest else value
+        return _set_entry(node, name, new, place)
     if rest:
-        here = ", ".join(map(shown, node.nodes)) or "nothing"
+        here = ", ".join(map(format_key, node.nodes)) or "nothing"
         guess = format_suggestion(step, node.nodes) or f"; here stands {here}"
-        if path and _class_name(node) and step[0].isupper() and not guess.endswith("?"):
-            guess += f", and '{join(path)}={{{step}: {{...}}}}' puts another in its place"
+        if path and _find_class_name(node) and step[0].isupper() and not guess.endswith("?"):
+            guess += f", and '{format_path(path)}={{{step}: {{...}}}}' puts another in its place"
         if path == ("schedules",):
-            guess = f"""; a new path stands in quotes: 'schedules."{setting_in(key)}"={{...}}'"""
-        where = f" in {join(path)}" if path else ""
+            guess = f"""; a new path stands in quotes: 'schedules."{find_setting_path(key)}"={{...}}'"""
+        where = f" in {format_path(path)}" if path else ""
         raise ConfigError.at(place, (*path, step), f"there is no {step!r}{where}{guess}")
-    if path and (name := _class_name(node)) and not step[0].isupper():
-        meant = join((*path, name, step))
+    if path and (name := _find_class_name(node)) and not step[0].isupper():
+        meant = format_path((*path, name, step))
         raise ConfigError.at(place, (*path, step), f"here stands the class {name}; did you mean {meant!r}?")
-    return _with(node, step, value, place)
+    return _set_entry(node, step, value, place)
 
 
-def setting_in(key: str) -> str:
+def find_setting_path(key: str) -> str:
     """What of a path below `schedules` is the setting: all before the class of the schedule."""
     words = key.split(".")
     return ".".join(itertools.takewhile(lambda word: not word[:1].isupper(), words)) or key
 
 
-def _class_name(node: Entries) -> str:
+def _find_class_name(node: Entries) -> str:
     """The name of the class if the mapping looks like an object: one key in capitals, with arguments."""
     (name, *more), (value, *_) = (*node.nodes, ""), (*node.nodes.values(), None)
     arguments = isinstance(value, Entries) or (isinstance(value, Scalar) and value.value is None)
     return str(name) if more == [""] and arguments and str(name).rpartition(".")[2][:1].isupper() else ""
 
 
-def cut(key: str, place: Place, path: Path) -> tuple[str, str]:
+def split_path(key: str, place: Place, path: Path) -> tuple[str, str]:
     """The first step of a path and the rest of it; a step in quotes may hold dots."""
     if key[0] not in QUOTES:
         step, _, rest = key.partition(".")
@@ -110,11 +110,11 @@ def cut(key: str, place: Place, path: Path) -> tuple[str, str]:
     return step, rest[1:]
 
 
-def starts(key: str, name: str) -> bool:
+def starts_with_name(key: str, name: str) -> bool:
     """Whether a path begins with a name."""
     return key == name or key.startswith(name + ".")
 
 
-def _with(node: Entries, key: Any, value: Node, place: Place) -> Entries:
+def _set_entry(node: Entries, key: Any, value: Node, place: Place) -> Entries:
     """The mapping with one value changed; only a new key has the override's place."""
     return replace(node, nodes={**node.nodes, key: value}, places={key: place, **node.places})

@@ -10,15 +10,15 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Deed", "Rule", "allow_imports", "forbids", "has_rule", "is_inside", "no_imports", "obeying"]
+__all__ = ["Action", "Rule", "allow_imports", "enforce_rule", "forbids", "has_rule", "is_inside", "no_imports"]
 
-Deed = Literal["import", "include", "write"]
+Action = Literal["import", "include", "write"]
 
 
 class Rule:
     """Base of rules, which forbids nothing."""
 
-    def forbids(self, deed: Deed, what: str, folder: Path) -> str:
+    def forbids(self, deed: Action, what: str, folder: Path) -> str:
         """Why a config in `folder` may not import a module, include a file or write to a folder; empty if it may."""
         return ""
 
@@ -26,14 +26,14 @@ class Rule:
 class NoImports(Rule):
     """Nothing is imported, and what is included or written lies in the folder of the config."""
 
-    def forbids(self, deed: Deed, what: str, folder: Path) -> str:
+    def forbids(self, deed: Action, what: str, folder: Path) -> str:
         return "" if deed != "import" and is_inside(Path(what), folder) else "which --no-imports forbids"
 
 
 _rule: ContextVar[Rule | None] = ContextVar("rule", default=None)
 
 
-def forbids(deed: Deed, what: str, folder: Path | None) -> str:
+def forbids(deed: Action, what: str, folder: Path | None) -> str:
     """What the rule in force says, as the end of a sentence; empty if it allows that, or if there is none."""
     rule = _rule.get()
     return "" if rule is None else rule.forbids(deed, what, Path() if folder is None else folder)
@@ -45,7 +45,7 @@ def has_rule() -> bool:
 
 
 @contextmanager
-def obeying(rule: Rule) -> Iterator[None]:
+def enforce_rule(rule: Rule) -> Iterator[None]:
     """Within this context, configs obey the rule."""
     token = _rule.set(rule)
     try:
@@ -56,12 +56,12 @@ def obeying(rule: Rule) -> Iterator[None]:
 
 def no_imports():
     """Within this context configs that name code of one's own are refused: reading them runs nothing of others."""
-    return obeying(NoImports())
+    return enforce_rule(NoImports())
 
 
 def allow_imports():
     """Within this context configs may do everything, those of other people's run folders, too."""
-    return obeying(Rule())
+    return enforce_rule(Rule())
 
 
 def is_inside(path: Path, folder: Path) -> bool:

@@ -8,17 +8,17 @@ import json
 import re
 from dataclasses import replace
 
-from .errors import ConfigError, Place, Problem, format_suggestion, shown
-from .nodes import DEEPEST, LARGEST, Entries, Items, Node, Scalar, measured
-from .overrides import cut, starts
+from .errors import ConfigError, Place, Problem, format_key, format_suggestion
+from .nodes import DEEPEST, LARGEST, Entries, Items, Node, Scalar, measure_size
+from .overrides import split_path, starts_with_name
 
-__all__ = ["resolved_references"]
+__all__ = ["resolve_references"]
 
 REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
 LONGEST = 10_000  # characters of a text with references
 
 
-def resolved_references(root: Node, problems: list[Problem]) -> Node:
+def resolve_references(root: Node, problems: list[Problem]) -> Node:
     """The tree with each reference replaced by what it stands for; those that cannot be are added to `problems`."""
     return _References(root, problems).of(root)
 
@@ -94,11 +94,11 @@ class _References:
         while rest:
             if isinstance(node, Scalar) and isinstance(node.value, str) and REFERENCE.fullmatch(node.value):
                 node = self.scalar(node)
-            node, rest = _child(node, rest, key, place)
+            node, rest = _find_child(node, rest, key, place)
         if node is self.root:
             raise ConfigError.at(place, (), "a reference names a value, such as ${optimizer.SGD.lr}")
         found = node if self.count > LARGEST else self.without(node)
-        size, levels = measured(found)
+        size, levels = measure_size(found)
         self.count += size
         if self.count > LARGEST:
             raise ConfigError.at(place, (), f"with its references the config has more than {LARGEST:,} values")
@@ -111,16 +111,19 @@ class _References:
         return self.scalar(node) if isinstance(node, Scalar) and "${" in str(node.value) else self.of(node)
 
 
-def _child(node: Node, rest: str, key: str, place: Place) -> tuple[Node, str]:
+def _find_child(node: Node, rest: str, key: str, place: Place) -> tuple[Node, str]:
     """The value one step down a path, and the rest of the path."""
-    step, after = cut(rest, place, ())
+    step, after = split_path(rest, place, ())
     if isinstance(node, Entries):
         quoted = rest[0] in "\"'"
-        known = [name for name in node.nodes if (step == name if quoted else starts(rest, str(name)))]
+        known = [name for name in node.nodes if (step == name if quoted else starts_with_name(rest, str(name)))]
         if known:
             name = max(known, key=lambda name: len(str(name)))
             return node.nodes[name], after if quoted else rest[len(str(name)) + 1 :]
-        guess = format_suggestion(step, node.nodes) or f"; here stands {', '.join(map(shown, node.nodes)) or 'nothing'}"
+        guess = (
+            format_suggestion(step, node.nodes)
+            or f"; here stands {', '.join(map(format_key, node.nodes)) or 'nothing'}"
+        )
         raise ConfigError.at(place, (), f"${{{key}}}: there is no {step!r}{guess}")
     if isinstance(node, Items) and step.isdecimal() and len(step) < 10 and int(step) < len(node.nodes):
         return node.nodes[int(step)], after

@@ -10,19 +10,19 @@ from pydantic import ConfigDict, Field, PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from .catalog import Catalog, Role
-from .signatures import LISTS, MAPPINGS, Accepted, item_type, union_members
-from .sweeping import WAYS
+from .signatures import LISTS, MAPPINGS, Accepted, find_item_type, list_union_members
+from .sweeps import WAYS
 from .toplevel import GIVEN_ELSEWHERE, REQUIRED
-from .values import for_json
+from .values import convert_annotation
 
-__all__ = ["config_schema"]
+__all__ = ["make_config_schema"]
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 DOTTED = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
 Schema = dict[str, Any]
 
 
-def config_schema(catalog: Catalog | None = None) -> Schema:
+def make_config_schema(catalog: Catalog | None = None) -> Schema:
     """The schema of the whole config, in draft 7, which editors know best."""
     return SchemaOfConfigs(catalog or Catalog()).schema()
 
@@ -121,7 +121,7 @@ class SchemaOfConfigs:
 
     def value(self, annotation: Any) -> Schema:
         """The schema of a value of this type; {} takes anything."""
-        options = union_members(annotation)
+        options = list_union_members(annotation)
         if annotation is Any:
             return {}
         if len(options) > 1:
@@ -134,36 +134,38 @@ class SchemaOfConfigs:
         origin, inner = get_origin(annotation), get_args(annotation)
         if origin in LISTS and self._holds_objects(inner):
             fixed = origin is tuple and ... not in inner
-            items = [self.value(each) for each in inner] if fixed else self.value(item_type(inner, 0))
+            items = [self.value(each) for each in inner] if fixed else self.value(find_item_type(inner, 0))
             return {"type": "array", "items": items} | (
                 {"minItems": len(inner), "maxItems": len(inner)} if fixed else {}
             )
         if origin in MAPPINGS and self._holds_objects(inner):
             return {"type": "object", "additionalProperties": self.value(inner[1])}
-        return plain_schema(annotation)
+        return make_plain_schema(annotation)
 
     def _object(self, bases: list[type]) -> Schema:
         names = [base.__name__ for base in bases]
         return self.role(*names) if all(name in self.catalog.classes for name in names) else {}
 
     def _holds_objects(self, inner: tuple[Any, ...]) -> bool:
-        members = [member for each in inner for member in union_members(each)]
+        members = [member for each in inner for member in list_union_members(each)]
         return any(self.catalog.is_base(member) or self._holds_objects(get_args(member)) for member in members)
 
 
 def admits_null(annotation: Any) -> bool:
     """Whether None is among the types."""
-    return any(option in (None, type(None)) for option in union_members(annotation))
+    return any(option in (None, type(None)) for option in list_union_members(annotation))
 
 
-def plain_schema(annotation: Any) -> Schema:
+def make_plain_schema(annotation: Any) -> Schema:
     """What pydantic says of a type without objects; a function is given by its dotted name."""
     if annotation is float:
         return {"type": "number"}
     if getattr(get_origin(annotation), "__name__", "") == "Callable":
         return {"type": "string", "pattern": DOTTED}
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(for_json(annotation), config=ConfigDict(arbitrary_types_allowed=True))
+        adapter: TypeAdapter[Any] = TypeAdapter(
+            convert_annotation(annotation), config=ConfigDict(arbitrary_types_allowed=True)
+        )
         return adapter.json_schema()
     except (PydanticUserError, PydanticInvalidForJsonSchema):
         return {}

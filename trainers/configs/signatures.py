@@ -12,7 +12,7 @@ from inspect import Parameter
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["LISTS", "MAPPINGS", "Accepted", "item_type", "type_name", "union_members"]
+__all__ = ["LISTS", "MAPPINGS", "Accepted", "find_item_type", "format_type", "list_union_members"]
 
 Annotation: TypeAlias = Any
 LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
@@ -33,14 +33,14 @@ class Accepted:
         """Args: names: for annotations whose names the function's module imports only for type checkers."""
         named, varargs, varkw = {}, None, None
         for parameter in inspect.signature(function).parameters.values():
-            parameter = parameter.replace(annotation=_evaluated(parameter.annotation, function, names))
+            parameter = parameter.replace(annotation=_evaluate(parameter.annotation, function, names))
             if parameter.kind is Parameter.VAR_POSITIONAL:
                 varargs = parameter
             elif parameter.kind is Parameter.VAR_KEYWORD:
                 varkw = parameter
             else:
                 named[parameter.name] = parameter
-        if varkw is not None and (handed_on := _keywords_of_parent(function, names)):
+        if varkw is not None and (handed_on := _find_parent_keywords(function, names)):
             named, varkw = {**named, **{k: v for k, v in handed_on.items() if k not in named}}, None
         return cls(function.__name__, named, varargs, varkw)
 
@@ -64,45 +64,45 @@ class Accepted:
     def line(self) -> str:
         """`SGD(lr: float, momentum: float = 0.0)`."""
         everything = [*self.named.values(), self.varargs, self.varkw]
-        parts = [_written(parameter) for parameter in everything if parameter is not None]
+        parts = [_format_default(parameter) for parameter in everything if parameter is not None]
         return f"{self.name}({', '.join(parts)})"
 
 
-def union_members(annotation: Annotation) -> tuple[Annotation, ...]:
+def list_union_members(annotation: Annotation) -> tuple[Annotation, ...]:
     """`float | None` as (float, None); any other type alone."""
     if get_origin(annotation) in (Union, UnionType):
-        return tuple(member for option in get_args(annotation) for member in union_members(option))
+        return tuple(member for option in get_args(annotation) for member in list_union_members(option))
     return (annotation,)
 
 
-def item_type(inner: tuple[Annotation, ...], i: int) -> Annotation:
+def find_item_type(inner: tuple[Annotation, ...], i: int) -> Annotation:
     """The type of item i in `list[inner]`, `tuple[inner, ...]` or `tuple[inner]`."""
     types = [option for option in inner if option is not ...]
     return types[min(i, len(types) - 1)]
 
 
-def type_name(annotation: Annotation) -> str:
+def format_type(annotation: Annotation) -> str:
     """The type as one would write it, without the modules that its parts come from."""
     if annotation is Any:
         return "anything"
     if annotation in (None, NoneType):
         return "None"
-    if len(members := union_members(annotation)) > 1:
-        return " | ".join(map(type_name, members))
+    if len(members := list_union_members(annotation)) > 1:
+        return " | ".join(map(format_type, members))
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " | ".join(map(repr, arguments))
     if origin is Annotated:
-        return type_name(arguments[0])
+        return format_type(arguments[0])
     if origin is collections.abc.Callable:
         return "Callable"
     if origin is not None and arguments:
-        inner = ", ".join("..." if argument is ... else type_name(argument) for argument in arguments)
+        inner = ", ".join("..." if argument is ... else format_type(argument) for argument in arguments)
         return f"{origin.__name__}[{inner}]"
     return str(getattr(annotation, "__name__", annotation))
 
 
-def _evaluated(annotation: Annotation, function: Callable[..., Any], names: Mapping[str, Any]) -> Annotation:
+def _evaluate(annotation: Annotation, function: Callable[..., Any], names: Mapping[str, Any]) -> Annotation:
     """The type itself; anything goes where there is none, or where its name cannot be found."""
     if annotation is Parameter.empty:
         return Any
@@ -117,7 +117,7 @@ def _evaluated(annotation: Annotation, function: Callable[..., Any], names: Mapp
         return Any
 
 
-def _keywords_of_parent(function: Callable[..., Any], names: Mapping[str, Any]) -> dict[str, Parameter]:
+def _find_parent_keywords(function: Callable[..., Any], names: Mapping[str, Any]) -> dict[str, Parameter]:
     """The keyword-only parameters of the next class whose `__init__` gets the **keywords of this one."""
     owners = [cls for cls in inspect.getmro(function) if "__init__" in vars(cls)] if inspect.isclass(function) else []
     if len(owners) < 2 or owners[1] is object:
@@ -125,9 +125,9 @@ def _keywords_of_parent(function: Callable[..., Any], names: Mapping[str, Any]) 
     return Accepted.of(owners[1], names).settings("", without=set()).named
 
 
-def _written(parameter: Parameter) -> str:
+def _format_default(parameter: Parameter) -> str:
     stars = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}.get(parameter.kind.name, "")
-    typed = "" if parameter.annotation is Any else f": {type_name(parameter.annotation)}"
+    typed = "" if parameter.annotation is Any else f": {format_type(parameter.annotation)}"
     default = ""
     if parameter.default is not Parameter.empty:
         default = f" = {parameter.default!r}" if typed else f"={parameter.default!r}"

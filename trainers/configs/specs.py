@@ -12,7 +12,7 @@ from .memory_limit import describe_shortage
 from .nodes import Entries, Items, Node
 from .signatures import Accepted
 
-__all__ = ["Spec", "build", "specs_in"]
+__all__ = ["Spec", "build", "iterate_specs"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Spec:
         """What an exception says, on the line of this object."""
         because = f" ({', '.join(self.overrides)})" if self.overrides else ""
         place, path = self.within(getattr(error, "argument", ()))
-        return Problem(place, path, sentence(error) + because, hint)
+        return Problem(place, path, format_sentence(error) + because, hint)
 
     def within(self, argument: Path) -> tuple[Place, Path]:
         """Where something stands in the arguments, as far as they are written in the config."""
@@ -57,14 +57,14 @@ class Spec:
         return place, path
 
 
-def specs_in(value: Any) -> Iterator[Spec]:
+def iterate_specs(value: Any) -> Iterator[Spec]:
     """Every object in a value, itself included, outermost first."""
     if isinstance(value, Spec):
         yield value
         value = value.arguments
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
     for child in children:
-        yield from specs_in(child)
+        yield from iterate_specs(child)
 
 
 def build(value: Any, problems: list[Problem]) -> Any:
@@ -91,7 +91,7 @@ def build(value: Any, problems: list[Problem]) -> Any:
     return None
 
 
-def sentence(error: Exception) -> str:
+def format_sentence(error: Exception) -> str:
     """The message of an exception with its notes; its type and line too, unless it is a ValueError."""
     text = str(error)
     if needs := describe_shortage(error):

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from .catalog import Catalog, Role, is_loss
-from .checking import Checker
+from .checker import Checker
 from .errors import ConfigError, Problem, format_suggestion
-from .nodes import Entries, Items, Node, Scalar, plain
+from .nodes import Entries, Items, Node, Scalar, convert_to_plain
 from .signatures import Accepted
-from .specs import Spec, specs_in
-from .sweeping import sweep_of
-from .values import described
+from .specs import Spec, iterate_specs
+from .sweeps import read_sweep
+from .values import describe_value
 
 __all__ = ["ADDABLE", "KEYS", "TopLevel"]
 
@@ -32,7 +32,7 @@ class TopLevel:
     def __init__(self, root: Node, catalog: Catalog, problems: list[Problem]) -> None:
         if not isinstance(root, Entries):
             empty = isinstance(root, Scalar) and root.value is None
-            got = "it is empty" if empty else f"got {described(plain(root))}"
+            got = "it is empty" if empty else f"got {describe_value(convert_to_plain(root))}"
             message = f"a config is a mapping with the keys {', '.join(KEYS)}; {got}"
             raise ConfigError([*problems, Problem(root.place, (), message)])
         self.root = root
@@ -52,7 +52,7 @@ class TopLevel:
         self.schedules = self._schedules()
         self.augment = self._objects("augment", "Augment")
         self.callbacks = self._objects("callbacks", "Callback")
-        self.sweep = sweep_of(root.nodes.get("sweep"), root, ADDABLE, problems, catalog.folder)
+        self.sweep = read_sweep(root.nodes.get("sweep"), root, ADDABLE, problems, catalog.folder)
 
     def _keys(self) -> None:
         for key, place in self.root.places.items():
@@ -69,7 +69,11 @@ class TopLevel:
     def _meant_inside(self, key: str) -> str:
         """A guess where a setting of the trainer or of the optimizer stands at the top, such as `lr`."""
         optimizer = self.root.nodes.get("optimizer")
-        name = next(iter(optimizer.nodes), None) if isinstance(optimizer, Entries) else plain(optimizer or self.root)
+        name = (
+            next(iter(optimizer.nodes), None)
+            if isinstance(optimizer, Entries)
+            else convert_to_plain(optimizer or self.root)
+        )
         cls = self.catalog.exported.get(name) if isinstance(name, str) else None
         settings = Accepted.of(cls, self.catalog.exported).named if cls is not None else {}
         paths = [f"trainer.{each}" for each in self.accepted_settings.named]
@@ -99,7 +103,7 @@ class TopLevel:
             model = Spec(sequential, "Sequential", accepted, given, node.place, ("model",))
         else:
             model = self._object("model", "Module")
-        for spec in specs_in(model):
+        for spec in iterate_specs(model):
             if is_loss(spec.cls):
                 message = f"{spec.name} is a loss, which stands under 'loss' and not in the model"
                 self.problems.append(Problem(spec.place, spec.path, message))
@@ -117,7 +121,7 @@ class TopLevel:
         if node is None or (isinstance(node, Scalar) and node.value is None):
             return {}
         if not isinstance(node, Entries):
-            message = f"expected settings and their schedules, got {described(plain(node))}"
+            message = f"expected settings and their schedules, got {describe_value(convert_to_plain(node))}"
             self.problems.append(Problem(node.place, ("schedules",), message))
             return {}
         return self.check.value(node, GenericAlias(dict, (str, self.catalog.exported["Schedule"])), ("schedules",))

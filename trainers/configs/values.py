@@ -11,17 +11,17 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from .errors import format_suggestion
-from .signatures import type_name, union_members
-from .undecoded import has_undecoded, hidden, restored
+from .signatures import format_type, list_union_members
+from .surrogates import has_surrogates, hide_surrogates, restore_surrogates
 
-__all__ = ["Refused", "checked", "described"]
+__all__ = ["TypeMismatchError", "check_value", "describe_value"]
 
 
-class Refused(ValueError):
+class TypeMismatchError(ValueError):
     """The value has another type; the message says which one was expected."""
 
 
-def checked(value: Any, annotation: Any) -> Any:
+def check_value(value: Any, annotation: Any) -> Any:
     """The value as the annotation has it: lists may become tuples, strings may become paths.
 
     Errors: Refused.
@@ -29,18 +29,20 @@ def checked(value: Any, annotation: Any) -> Any:
     if annotation is Any:
         return value
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(for_json(annotation), config=ConfigDict(arbitrary_types_allowed=True))
+        adapter: TypeAdapter[Any] = TypeAdapter(
+            convert_annotation(annotation), config=ConfigDict(arbitrary_types_allowed=True)
+        )
     except PydanticUserError:  # a type that pydantic cannot check is left to the class itself
         return value
-    hides = has_undecoded(value)
+    hides = has_surrogates(value)
     try:
-        found = adapter.validate_json(json.dumps(hidden(value) if hides else value), strict=True)
-        return restored(found) if hides else found
+        found = adapter.validate_json(json.dumps(hide_surrogates(value) if hides else value), strict=True)
+        return restore_surrogates(found) if hides else found
     except ValidationError as error:
-        raise Refused(_message(value, annotation, error)) from None
+        raise TypeMismatchError(_format_message(value, annotation, error)) from None
 
 
-def described(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """The value with its type, as a message shows it."""
     match value:
         case None:
@@ -57,25 +59,27 @@ def described(value: Any) -> str:
             return f"the {type(value).__name__} {value!r}"
 
 
-def _message(value: Any, annotation: Any, error: ValidationError) -> str:
+def _format_message(value: Any, annotation: Any, error: ValidationError) -> str:
     """Names the expected type, or the condition that the value of the right type does not meet."""
     problem = error.errors()[0]
     if not problem["type"].endswith(("_type", "_parsing", "literal_error", "needs_python_object")):
-        return f"got {described(value)}: {problem['msg'].lower()}"
-    words = [word for option in union_members(annotation) if get_origin(option) is Literal for word in get_args(option)]
-    return f"expected {type_name(annotation)}, got {described(value)}{format_suggestion(value, words)}"
+        return f"got {describe_value(value)}: {problem['msg'].lower()}"
+    words = [
+        word for option in list_union_members(annotation) if get_origin(option) is Literal for word in get_args(option)
+    ]
+    return f"expected {format_type(annotation)}, got {describe_value(value)}{format_suggestion(value, words)}"
 
 
-def for_json(annotation: Any) -> Any:
+def convert_annotation(annotation: Any) -> Any:
     """The annotation with `float` widened to int and float, and `Iterable` read as a list."""
     if annotation is float:
         return int | float
-    if len(members := union_members(annotation)) > 1:
-        return Union[tuple(map(for_json, members))]  # noqa: UP007
+    if len(members := list_union_members(annotation)) > 1:
+        return Union[tuple(map(convert_annotation, members))]  # noqa: UP007
     origin, arguments = get_origin(annotation), get_args(annotation)
     if not arguments or origin in (Literal, collections.abc.Callable):
         return annotation
     if origin is Annotated:
-        return Annotated[for_json(arguments[0]), *arguments[1:]]
-    inner = tuple(argument if argument is ... else for_json(argument) for argument in arguments)
+        return Annotated[convert_annotation(arguments[0]), *arguments[1:]]
+    inner = tuple(argument if argument is ... else convert_annotation(argument) for argument in arguments)
     return list[inner[0]] if origin is collections.abc.Iterable else origin[inner]  # type: ignore[valid-type]

@@ -15,7 +15,7 @@ from ..files.suggest import format_suggestion
 from .classification import F1, ConfusionMatrix, Precision, Recall, TopK, accuracy, error
 from .metric import FunctionMetric, Metric, MetricLike
 from .probabilistic import CalibrationError, brier, log_loss, roc_auc
-from .probabilities import classes_last, numbers, scores, without_ignored
+from .probabilities import compute_means, compute_scores, drop_ignored, move_classes_last
 from .regression import mae, r2, rmse
 
 __all__ = [
@@ -30,8 +30,8 @@ __all__ = [
     "TopK",
     "accuracy",
     "brier",
+    "compute_metrics",
     "error",
-    "figures",
     "find_metrics",
     "larger_is_better",
     "log_loss",
@@ -59,14 +59,14 @@ class PartMetric(Metric):
 
     def value(self, y: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None) -> Any:
         y, target = self.part.outputs_in(y), self.part.targets_in(target)
-        found = figures({"": self.metric}, self.part.loss, y, target, _OWN_UNITS, sample_weight)
+        found = compute_metrics({"": self.metric}, self.part.loss, y, target, _OWN_UNITS, sample_weight)
         return found[""]
 
 
 _OWN_UNITS = SimpleNamespace(target_mean=0, target_std=1)
 
 
-def metric_of_part(name: str, loss: Any) -> Metric | None:
+def find_part_metric(name: str, loss: Any) -> Metric | None:
     """The metric `digit_accuracy` of the part `digit` of a MultiLoss; None if there is no such part or metric."""
     for part_name, part in loss.named_parts().items() if isinstance(loss, MultiLoss) else ():
         inner = name.removeprefix(f"{part_name}_")
@@ -82,7 +82,7 @@ def find_metrics(wanted: Iterable[MetricLike], loss: Any = None) -> dict[str, Me
     """
     found: dict[str, Metric] = {}
     for item in wanted:
-        metric = METRICS.get(item) or metric_of_part(item, loss) if isinstance(item, str) else item
+        metric = METRICS.get(item) or find_part_metric(item, loss) if isinstance(item, str) else item
         if metric is None:
             known = ", ".join(METRICS)
             raise ValueError(
@@ -98,7 +98,7 @@ def find_metrics(wanted: Iterable[MetricLike], loss: Any = None) -> dict[str, Me
     return found
 
 
-def figures(
+def compute_metrics(
     metrics: Mapping[str, Metric],
     loss: Any,
     y: np.ndarray,
@@ -110,9 +110,9 @@ def figures(
 
     Rows whose label the loss ignores, and samples of weight 0, are left out; NaN where none remains.
     """
-    y, target, weights = classes_last(loss, y, target, weights)
-    y, target, weights = without_ignored(loss, y, target, weights)
-    expected = numbers(loss, y) if any(metric.of_numbers for metric in metrics.values()) else y
+    y, target, weights = move_classes_last(loss, y, target, weights)
+    y, target, weights = drop_ignored(loss, y, target, weights)
+    expected = compute_means(loss, y) if any(metric.of_numbers for metric in metrics.values()) else y
     found = {}
     for name, metric in metrics.items():
         given = expected if metric.of_numbers else y
@@ -122,7 +122,7 @@ def figures(
             own, wanted = (np.asarray(a, np.float64) * data.target_std + data.target_mean for a in (given, target))
             found[name] = metric(own, wanted, weights)
         else:
-            found[name] = metric(*scores(metric, loss, given, target), weights)
+            found[name] = metric(*compute_scores(metric, loss, given, target), weights)
     return found
 
 

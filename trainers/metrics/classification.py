@@ -7,12 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from .metric import Metric, figure
+from .metric import Metric, make_metric
 
 Weights = np.ndarray | None
 
 
-def classified(who: str, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def flatten_scores(who: str, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scores (M, K) and labels (M,) of what a metric may be given.
 
     Args: y (N, ..., K) with target (N, ...) labels or (N, ..., K) one-hot; or y (N,), the probability of class 1, with
@@ -25,11 +25,11 @@ def classified(who: str, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray,
         return np.stack([1 - y, y], axis=-1), labels
     if target.shape not in (y.shape, y.shape[:-1]) or y.shape[-1] < 2:
         raise ValueError(f"{who}: y has shape {y.shape} and target {target.shape}, expected a score for each class")
-    labels = target.argmax(axis=-1) if target.ndim == y.ndim else whole_labels(who, target, y.shape[-1])
+    labels = target.argmax(axis=-1) if target.ndim == y.ndim else check_labels(who, target, y.shape[-1])
     return y.reshape(-1, y.shape[-1]), labels.reshape(-1)
 
 
-def whole_labels(who: str, target: np.ndarray, classes: int) -> np.ndarray:
+def check_labels(who: str, target: np.ndarray, classes: int) -> np.ndarray:
     """Labels as int64; ValueError that names the first row with another than 0 to classes - 1."""
     wrong = np.argwhere(~((target >= 0) & (target < classes) & (np.floor(target) == target)))
     if wrong.size:
@@ -38,26 +38,28 @@ def whole_labels(who: str, target: np.ndarray, classes: int) -> np.ndarray:
     return target.astype(np.int64)
 
 
-def average(values: np.ndarray, sample_weight: Weights) -> float:
+def compute_average(values: np.ndarray, sample_weight: Weights) -> float:
     """Mean of values (M,), each of which counts what its sample does; M is a multiple of the number of weights."""
-    return np.mean(values) if sample_weight is None else np.average(values, weights=each(values, sample_weight))
+    return (
+        np.mean(values) if sample_weight is None else np.average(values, weights=repeat_weights(values, sample_weight))
+    )
 
 
-def each(values: np.ndarray, sample_weight: Weights) -> np.ndarray:
+def repeat_weights(values: np.ndarray, sample_weight: Weights) -> np.ndarray:
     """What each of the values (M,) counts, float64."""
     if sample_weight is None:
         return np.ones(len(values))
     return np.repeat(np.asarray(sample_weight, np.float64), len(values) // len(sample_weight))
 
 
-@figure(better="max", of_classes=True)
+@make_metric(better="max", of_classes=True)
 def accuracy(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
     """Share of samples whose largest score is at the label. y (N, ..., K); target labels, or (N, ..., K) one-hot."""
-    scores, labels = classified("accuracy", y, target)
-    return average(scores.argmax(axis=-1) == labels, sample_weight)
+    scores, labels = flatten_scores("accuracy", y, target)
+    return compute_average(scores.argmax(axis=-1) == labels, sample_weight)
 
 
-@figure(of_classes=True)
+@make_metric(of_classes=True)
 def error(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
     """1 - accuracy."""
     return 1 - accuracy(y, target, sample_weight)
@@ -81,13 +83,13 @@ class TopK(Metric):
         return f"top_{self.k}"
 
     def value(self, y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
-        scores, labels = classified(self.name, y, target)
+        scores, labels = flatten_scores(self.name, y, target)
         if self.k >= scores.shape[1]:
             raise ValueError(f"{self.name}: there are {scores.shape[1]} classes, expected more than {self.k}")
         own = scores[np.arange(len(labels)), labels][:, None]
         earlier = np.arange(scores.shape[1]) < labels[:, None]
         ahead = (scores > own) | ((scores == own) & earlier)
-        return average(ahead.sum(axis=1) < self.k, sample_weight)
+        return compute_average(ahead.sum(axis=1) < self.k, sample_weight)
 
 
 class ConfusionMatrix(Metric):
@@ -101,14 +103,14 @@ class ConfusionMatrix(Metric):
     name = "confusion_matrix"  # type: ignore[assignment]
 
     def value(self, y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> list[list[float]]:
-        return confusion(self.name, y, target, sample_weight).tolist()
+        return count_confusion(self.name, y, target, sample_weight).tolist()
 
 
-def confusion(who: str, y: np.ndarray, target: np.ndarray, sample_weight: Weights) -> np.ndarray:
+def count_confusion(who: str, y: np.ndarray, target: np.ndarray, sample_weight: Weights) -> np.ndarray:
     """Counts (K, K): [label, predicted class]."""
-    scores, labels = classified(who, y, target)
+    scores, labels = flatten_scores(who, y, target)
     k = scores.shape[1]
-    weights = None if sample_weight is None else each(labels, sample_weight)
+    weights = None if sample_weight is None else repeat_weights(labels, sample_weight)
     return np.bincount(labels * k + scores.argmax(axis=-1), weights, minlength=k * k).reshape(k, k)
 
 
@@ -136,7 +138,7 @@ class Averaged(Metric):
         raise NotImplementedError
 
     def value(self, y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
-        matrix = confusion(self.name, y, target, sample_weight)
+        matrix = count_confusion(self.name, y, target, sample_weight)
         if self.average == "binary" and len(matrix) != 2:
             raise ValueError(f"{self.name}: there are {len(matrix)} classes, expected 2")
         counts = np.stack([np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)])

@@ -86,6 +86,6 @@ def takes_weights(function: Callable[..., Any]) -> bool:
         return False
 
 
-def figure(**attributes: Any) -> Callable[[Callable], Metric]:
+def make_metric(**attributes: Any) -> Callable[[Callable], Metric]:
     """Makes a metric of a function."""
     return lambda function: FunctionMetric(function, **attributes)

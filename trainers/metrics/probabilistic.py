@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from .classification import Weights, average, classified, each
-from .metric import Metric, figure
+from .classification import Weights, compute_average, flatten_scores, repeat_weights
+from .metric import Metric, make_metric
 
 
-@figure(better="max", of_probabilities=True)
+@make_metric(better="max", of_probabilities=True)
 def roc_auc(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
     """The chance that a sample of a class gets a higher probability of it than one of another class; ties count half.
 
@@ -14,14 +14,14 @@ def roc_auc(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) ->
     those that all samples have, are left out; NaN if none remains.
     Source: Fawcett, An introduction to ROC analysis (2006), section 7; scikit-learn's roc_auc_score.
     """
-    p, labels = classified("roc_auc", y, target)
-    weights = each(labels, sample_weight)
-    areas = [area(p[:, k], labels == k, weights) for k in ([1] if p.shape[1] == 2 else range(p.shape[1]))]
+    p, labels = flatten_scores("roc_auc", y, target)
+    weights = repeat_weights(labels, sample_weight)
+    areas = [compute_area(p[:, k], labels == k, weights) for k in ([1] if p.shape[1] == 2 else range(p.shape[1]))]
     areas = [value for value in areas if not np.isnan(value)]
     return float(np.mean(areas)) if areas else np.nan
 
 
-def area(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
+def compute_area(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
     """Mann and Whitney's statistic: for each score, what is below it and half of what equals it."""
     _, place = np.unique(score, return_inverse=True)
     yes, no = np.bincount(place, weights * positive), np.bincount(place, weights * ~positive)
@@ -30,23 +30,23 @@ def area(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
     return yes @ (np.cumsum(no) - no / 2) / (yes.sum() * no.sum())
 
 
-@figure(of_probabilities=True)
+@make_metric(of_probabilities=True)
 def log_loss(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
     """Mean of -log p[label]; a probability counts as at least the spacing of numbers at 1, so that it is finite."""
-    p, labels = classified("log_loss", y, target)
+    p, labels = flatten_scores("log_loss", y, target)
     own = np.maximum(p[np.arange(len(labels)), labels], np.finfo(p.dtype).eps)
-    return -average(np.log(own, dtype=np.float64), sample_weight)
+    return -compute_average(np.log(own, dtype=np.float64), sample_weight)
 
 
-@figure(of_probabilities=True)
+@make_metric(of_probabilities=True)
 def brier(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
     """Mean over samples of Σₖ (p[k] - one_hot[k])², half of it for two classes.
 
     Source: Brier, Verification of forecasts expressed in terms of probability (1950).
     """
-    p, labels = classified("brier", y, target)
+    p, labels = flatten_scores("brier", y, target)
     squares = np.square(p - np.eye(p.shape[1])[labels], dtype=np.float64).sum(axis=1)
-    return average(squares, sample_weight) / (2 if p.shape[1] == 2 else 1)
+    return compute_average(squares, sample_weight) / (2 if p.shape[1] == 2 else 1)
 
 
 class CalibrationError(Metric):
@@ -67,9 +67,9 @@ class CalibrationError(Metric):
         self.bins = bins
 
     def value(self, y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
-        p, labels = classified(self.name, y, target)
+        p, labels = flatten_scores(self.name, y, target)
         confidence, right = p.max(axis=1).astype(np.float64), p.argmax(axis=1) == labels
         place = np.clip(np.nan_to_num(np.ceil(confidence * self.bins)) - 1, 0, self.bins - 1).astype(np.int64)
-        weights = each(labels, sample_weight)
+        weights = repeat_weights(labels, sample_weight)
         gaps = np.bincount(place, weights * (right - confidence), minlength=self.bins)
         return np.abs(gaps).sum() / weights.sum()

@@ -7,7 +7,7 @@ from ...modules.losses.loss import Loss
 from .metric import Metric
 
 
-def classes_last(
+def move_classes_last(
     loss: Loss, y: np.ndarray, target: np.ndarray, weights: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Outputs (M, K), targets and weights of a loss whose classes stand along another axis than the last."""
@@ -19,7 +19,7 @@ def classes_last(
     return rows, target, None if weights is None else np.repeat(weights, len(rows) // max(1, len(y)))
 
 
-def without_ignored(
+def drop_ignored(
     loss: Loss, y: np.ndarray, target: np.ndarray, weights: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Outputs, labels and weights without samples of weight 0 and the rows whose label the loss ignores."""
@@ -34,20 +34,20 @@ def without_ignored(
     return y[kept], target[kept], weights
 
 
-def numbers(loss: Loss, y: np.ndarray) -> np.ndarray:
+def compute_means(loss: Loss, y: np.ndarray) -> np.ndarray:
     """The numbers that outputs stand for: the means, where the loss reads distributions of numbers into them."""
-    distribution = distribution_of(loss, y)
+    distribution = find_distribution(loss, y)
     return distribution.mean if isinstance(distribution, Gaussian | Mixture | Poisson) else y
 
 
-def scores(metric: Metric, loss: Loss, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def compute_scores(metric: Metric, loss: Loss, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scores or probabilities of classes, and targets; those of losses of yes and no are flat, an element a sample.
 
     Errors: ValueError for a metric of probabilities and a loss that gives none.
     """
     if not metric.of_probabilities and not (metric.of_classes and y.shape == target.shape):
         return y, target
-    distribution = distribution_of(loss, y)
+    distribution = find_distribution(loss, y)
     if isinstance(distribution, Bernoulli):
         return distribution.probabilities.reshape(-1), target.reshape(-1)
     if not metric.of_probabilities:
@@ -57,7 +57,7 @@ def scores(metric: Metric, loss: Loss, y: np.ndarray, target: np.ndarray) -> tup
     return distribution.probabilities, target
 
 
-def distribution_of(loss: Loss, y: np.ndarray) -> object:
+def find_distribution(loss: Loss, y: np.ndarray) -> object:
     """What the loss reads into the outputs, or None."""
     try:
         with np.errstate(all="ignore"):  # NaN stays NaN

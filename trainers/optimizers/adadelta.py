@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import not_negative, share
+from .checks import check_fraction, check_not_negative
 from .optimizer import Optimizer
 
 
@@ -23,8 +23,8 @@ class Adadelta(Optimizer):
 
     def __init__(self, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6, **common: Any):
         super().__init__(**common)
-        not_negative("Adadelta", lr=lr, eps=eps)
-        share("Adadelta", rho=rho)
+        check_not_negative("Adadelta", lr=lr, eps=eps)
+        check_fraction("Adadelta", rho=rho)
         self.lr, self.rho, self.eps = float(lr), float(rho), float(eps)
 
     def start(self, parameters: np.ndarray) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import not_negative
+from .checks import check_not_negative
 from .optimizer import Optimizer
 
 
@@ -29,7 +29,9 @@ class Adagrad(Optimizer):
         **common: Any,
     ):
         super().__init__(**common)
-        not_negative("Adagrad", lr=lr, lr_decay=lr_decay, initial_accumulator_value=initial_accumulator_value, eps=eps)
+        check_not_negative(
+            "Adagrad", lr=lr, lr_decay=lr_decay, initial_accumulator_value=initial_accumulator_value, eps=eps
+        )
         self.lr, self.lr_decay, self.eps = float(lr), float(lr_decay), float(eps)
         self.initial_accumulator_value = float(initial_accumulator_value)
         self.steps = 0

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import not_negative, pair_of_shares
+from .checks import check_fractions, check_not_negative
 from .optimizer import Optimizer
 
 
@@ -33,8 +33,8 @@ class Adam(Optimizer):
         **common: Any,
     ):
         super().__init__(**common)
-        not_negative(type(self).__name__, lr=lr, eps=eps)
-        pair_of_shares(type(self).__name__, betas=betas)
+        check_not_negative(type(self).__name__, lr=lr, eps=eps)
+        check_fractions(type(self).__name__, betas=betas)
         self.lr, self.eps, self.amsgrad = float(lr), float(eps), amsgrad
         self.beta1, self.beta2 = map(float, betas)
         self.steps = 0

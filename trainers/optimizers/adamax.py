@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import not_negative, pair_of_shares
+from .checks import check_fractions, check_not_negative
 from .optimizer import Optimizer
 
 
@@ -22,8 +22,8 @@ class Adamax(Optimizer):
 
     def __init__(self, lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, **common: Any):
         super().__init__(**common)
-        not_negative("Adamax", lr=lr, eps=eps)
-        pair_of_shares("Adamax", betas=betas)
+        check_not_negative("Adamax", lr=lr, eps=eps)
+        check_fractions("Adamax", betas=betas)
         self.lr, self.eps = float(lr), float(eps)
         self.beta1, self.beta2 = map(float, betas)
         self.steps = 0

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import not_negative
+from .checks import check_not_negative
 from .optimizer import Optimizer
 
 
@@ -22,7 +22,7 @@ class ASGD(Optimizer):
 
     def __init__(self, lr: float = 0.01, lambd: float = 1e-4, alpha: float = 0.75, t0: float = 1e6, **common: Any):
         super().__init__(**common)
-        not_negative("ASGD", lr=lr, lambd=lambd, alpha=alpha, t0=t0)
+        check_not_negative("ASGD", lr=lr, lambd=lambd, alpha=alpha, t0=t0)
         self.lr, self.lambd, self.alpha, self.t0 = float(lr), float(lambd), float(alpha), float(t0)
         self.steps = 0
 

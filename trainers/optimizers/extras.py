@@ -13,9 +13,9 @@ from ...modules.core.module import Module
 from ...modules.engine.locks import locked
 from ...modules.engine.operations import Operations
 from ...modules.engine.stateful import Stateful
-from .checks import not_negative, positive, share
+from .checks import check_fraction, check_not_negative, check_positive
 from .groups import Group, Layout
-from .vectors import clamp, length
+from .vectors import clamp, compute_norm
 
 IDLE = {"weight_decay": 0.0, "l1": 0.0, "clip_value": np.inf, "clip_norm": np.inf, "max_norm": np.inf, "ema": 0.0}
 
@@ -60,10 +60,10 @@ class Extras(Stateful):
         )
         vars(self).update(_rules=(), _decoupled=bool(decoupled_weight_decay), _decay=decay)
         owner = type(self).__name__
-        not_negative(owner, weight_decay=weight_decay, l1=l1)
+        check_not_negative(owner, weight_decay=weight_decay, l1=l1)
         limits = {"clip_value": clip_value, "clip_norm": clip_norm, "max_norm": max_norm}
-        positive(owner, **{name: value for name, value in limits.items() if value is not None})
-        share(owner, ema=ema or 0.0)
+        check_positive(owner, **{name: value for name, value in limits.items() if value is not None})
+        check_fraction(owner, ema=ema or 0.0)
         if decay not in ("weights", "all"):
             raise ValueError(f"{owner}: decay is {decay!r}, expected 'weights' or 'all'")
         for group in groups:
@@ -97,7 +97,7 @@ class Extras(Stateful):
             for s in range(self.factors.size):
                 if self.factors[s] > 0:
                     part = gradients[self.bounds[s] : min(self.bounds[s + 1], parameters.size)]
-                    norm = np.hypot(norm, length(part, limit))
+                    norm = np.hypot(norm, compute_norm(part, limit))
             scale = min(scale, self.clip_norm / (norm + 1e-6))
         for s in range(self.factors.size):
             begin, end = self.bounds[s], min(self.bounds[s + 1], parameters.size)
@@ -128,7 +128,7 @@ class Extras(Stateful):
             for r in range(self.blocks[k, 1]):
                 first = begin + r * columns
                 row = parameters[first : min(first + columns, parameters.size)]
-                norm = length(row, parameters.dtype.type(np.inf))
+                norm = compute_norm(row, parameters.dtype.type(np.inf))
                 if norm > cap:
                     for i in range(row.size):
                         row[i] *= cap / norm

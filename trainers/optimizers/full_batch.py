@@ -8,7 +8,7 @@ import numpy as np
 
 from ...modules.core.module import Module
 from ...modules.engine.locks import join_locks, locked, refuse_during_fit
-from .checks import count, not_negative
+from .checks import check_count, check_not_negative
 from .line_search import LineSearch, Point
 from .optimizer import Optimizer
 
@@ -34,8 +34,8 @@ class FullBatch(Optimizer):
     def __init__(self, max_iter: int, tolerance_grad: float, tolerance_change: float):
         super().__init__()
         owner = type(self).__name__
-        count(owner, 1, max_iter=max_iter)
-        not_negative(owner, tolerance_grad=tolerance_grad, tolerance_change=tolerance_change)
+        check_count(owner, 1, max_iter=max_iter)
+        check_not_negative(owner, tolerance_grad=tolerance_grad, tolerance_change=tolerance_change)
         self.max_iter, self.tolerance_grad, self.tolerance_change = max_iter, tolerance_grad, tolerance_change
         self.share = 1.0
         vars(self).update(_memory={}, _converged=False, _gathering=False, _product=None)

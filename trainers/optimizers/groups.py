@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...modules.core.module import Module
-from .checks import not_negative, positive
+from .checks import check_not_negative, check_positive
 
 OWN = -1.0  # in a layout: the optimizer's own setting holds
 LARGEST = float(np.finfo(np.float32).max)
@@ -41,9 +41,9 @@ class Group:
         frozen: bool | None = None,
     ):
         given = {"lr_factor": lr_factor, "weight_decay": weight_decay, "l1": l1}
-        not_negative("Group", **{name: value for name, value in given.items() if value is not None})
+        check_not_negative("Group", **{name: value for name, value in given.items() if value is not None})
         if max_norm is not None:
-            positive("Group", max_norm=max_norm)
+            check_positive("Group", max_norm=max_norm)
         for name, value in {**given, "max_norm": max_norm}.items():
             if value is not None and LARGEST < value < np.inf:
                 raise ValueError(f"Group: {name} is {value}, expected at most {LARGEST:.2g}, the largest float32")
@@ -71,7 +71,7 @@ class Rule:
     frozen: bool = False
 
 
-def rules(owner: str, net: Module, groups: Sequence[Group], decay: str) -> Iterator[tuple[str, tuple, Rule]]:
+def make_rules(owner: str, net: Module, groups: Sequence[Group], decay: str) -> Iterator[tuple[str, tuple, Rule]]:
     """(name, shape, rule) for each parameter, in the order of the flat vector.
 
     Errors: ValueError for a group that matches nothing, and for a max_norm of something that has no rows.

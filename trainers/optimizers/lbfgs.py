@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .checks import count
+from .checks import check_count
 from .full_batch import FullBatch
 
 
@@ -29,7 +29,7 @@ class LBFGS(FullBatch):
         history_size: int = 20,
     ):
         super().__init__(max_iter, tolerance_grad, tolerance_change)
-        count("LBFGS", 1, history_size=history_size)
+        check_count("LBFGS", 1, history_size=history_size)
         self.history_size = history_size
 
     def direction(self, gradient: np.ndarray) -> np.ndarray:

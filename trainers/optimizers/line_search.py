@@ -51,7 +51,7 @@ class LineSearch:
         for _ in range(MOST):
             if abs(high.a - low.a) <= 1e-12 * max(low.a, high.a):
                 break
-            point = self.evaluate(between(low, high))
+            point = self.evaluate(interpolate_minimum(low, high))
             if not self.low_enough(point) or point.value > low.value + self.noise():
                 high = point
                 continue
@@ -73,7 +73,7 @@ class LineSearch:
         return point.value <= self.start.value + self.noise() and point.slope <= (2 * C1 - 1) * self.start.slope
 
 
-def between(low: Point, high: Point) -> float:
+def interpolate_minimum(low: Point, high: Point) -> float:
     """The minimum of the cubic through two points and their slopes, kept away from both; else their middle."""
     width, middle = high.a - low.a, (low.a + high.a) / 2
     if not math.isfinite(high.value) or not math.isfinite(high.slope):

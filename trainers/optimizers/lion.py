@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import not_negative, pair_of_shares
+from .checks import check_fractions, check_not_negative
 from .optimizer import Optimizer
 
 
@@ -28,8 +28,8 @@ class Lion(Optimizer):
         **common: Any,
     ):
         super().__init__(decoupled_weight_decay=decoupled_weight_decay, **common)
-        not_negative("Lion", lr=lr)
-        pair_of_shares("Lion", betas=betas)
+        check_not_negative("Lion", lr=lr)
+        check_fractions("Lion", betas=betas)
         self.lr = float(lr)
         self.beta1, self.beta2 = map(float, betas)
 

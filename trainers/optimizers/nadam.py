@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import not_negative, pair_of_shares
+from .checks import check_fractions, check_not_negative
 from .optimizer import Optimizer
 
 
@@ -32,8 +32,8 @@ class NAdam(Optimizer):
         **common: Any,
     ):
         super().__init__(**common)
-        not_negative("NAdam", lr=lr, eps=eps, momentum_decay=momentum_decay)
-        pair_of_shares("NAdam", betas=betas)
+        check_not_negative("NAdam", lr=lr, eps=eps, momentum_decay=momentum_decay)
+        check_fractions("NAdam", betas=betas)
         self.lr, self.eps, self.momentum_decay = float(lr), float(eps), float(momentum_decay)
         self.beta1, self.beta2 = map(float, betas)
         self.steps, self.product = 0, 1.0
@@ -49,8 +49,8 @@ class NAdam(Optimizer):
     def update(self, parameters, gradients):
         mean, square, beta1, beta2, eps = self.mean, self.square, self.beta1, self.beta2, self.eps
         self.steps += 1
-        mu = momentum_at(self.steps, beta1, self.momentum_decay)
-        mu_next = momentum_at(self.steps + 1, beta1, self.momentum_decay)
+        mu = compute_momentum(self.steps, beta1, self.momentum_decay)
+        mu_next = compute_momentum(self.steps + 1, beta1, self.momentum_decay)
         self.product = self.product * mu
         root = 1 / np.sqrt(1 - np.float64(beta2) ** self.steps)
         now = self.lr * (1 - mu) / (1 - self.product)
@@ -61,6 +61,6 @@ class NAdam(Optimizer):
             parameters[i] -= (now * gradients[i] + ahead * mean[i]) / (root * np.sqrt(square[i]) + eps)
 
 
-def momentum_at(t, beta1, momentum_decay):
+def compute_momentum(t, beta1, momentum_decay):
     """μₜ of NAdam's equations."""
     return beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from ...modules.core.module import Module
-from .checks import count, not_negative
+from .checks import check_count, check_not_negative
 from .full_batch import FullBatch
 
 KINDS = {"gauss_newton": "gauss_newton", "hessian": "hvp"}
@@ -43,15 +43,15 @@ class NewtonCG(FullBatch):
         super().__init__(max_iter, tolerance_grad, tolerance_change)
         if curvature not in KINDS:
             raise ValueError(f"NewtonCG: curvature is {curvature!r}, expected 'gauss_newton' or 'hessian'")
-        not_negative("NewtonCG", damping=damping)
-        count("NewtonCG", 1, max_products=max_products)
+        check_not_negative("NewtonCG", damping=damping)
+        check_count("NewtonCG", 1, max_products=max_products)
         self.curvature, self.damping, self.max_products = curvature, float(damping), max_products
 
     def minimize(self, net: Module, closure: Callable[[], float], product=None) -> float:
         if product is None:
 
             def product(kind, v):
-                return difference(net, closure, v)
+                return compute_difference(net, closure, v)
 
         return super().minimize(net, closure, product)
 
@@ -77,7 +77,7 @@ class NewtonCG(FullBatch):
         return 1.0
 
 
-def difference(net: Module, closure: Callable[[], float], v: np.ndarray) -> np.ndarray:
+def compute_difference(net: Module, closure: Callable[[], float], v: np.ndarray) -> np.ndarray:
     """The Hessian times v from two gradients: (g(x + h v) - g(x - h v)) / 2h."""
     x, found = net.flat_parameters, []
     before = x.copy()

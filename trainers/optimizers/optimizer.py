@@ -17,10 +17,10 @@ from ...modules.engine.operations import Operations
 from ...modules.engine.plan import Function, Plan
 from ...modules.engine.stateful import jit_disabled, stored_names
 from .extras import IDLE, Extras
-from .groups import OWN, rules
+from .groups import OWN, make_rules
 
 
-def state_digest(state: dict[str, Any]) -> bytes:
+def compute_state_digest(state: dict[str, Any]) -> bytes:
     """Tells whether a state has changed."""
     found = hashlib.sha256()
     for name, value in sorted(state.items()):
@@ -61,7 +61,7 @@ class Optimizer(Extras):
         refuse_during_fit(self, "an update of another net")
         join_locks(net, self)
         state = self._waiting_state()
-        parameters = tuple(rules(type(self).__name__, net, self._groups, self._decay))
+        parameters = tuple(make_rules(type(self).__name__, net, self._groups, self._decay))
         if self._decoupled and not hasattr(self, "lr"):
             raise ValueError(f"{type(self).__name__}: it has no lr, which decoupled weight decay needs")
         vars(self).update(_dtype=net.dtype, _vector=weakref.ref(vector), _plan=None, _rules=parameters)
@@ -79,7 +79,11 @@ class Optimizer(Extras):
 
     def _waiting_state(self) -> dict[str, Any] | None:
         """The state that the next net begins with: one that was loaded, if no step has been taken since."""
-        if self._loaded is None and self._digest is not None and state_digest(self.state_dict()) == self._digest:
+        if (
+            self._loaded is None
+            and self._digest is not None
+            and compute_state_digest(self.state_dict()) == self._digest
+        ):
             return self.state_dict()
         return self._loaded
 
@@ -155,7 +159,7 @@ class Optimizer(Extras):
             vars(self).update(_vector=None, _loaded=dict(state))
             return
         self.put_state(state)
-        vars(self)["_digest"] = state_digest(self.state_dict())
+        vars(self)["_digest"] = compute_state_digest(self.state_dict())
 
     def put_state(self, state: dict[str, Any]) -> None:
         """Take over a state of the net that is served; errors as of `load_state_dict`."""
@@ -186,7 +190,7 @@ class Optimizer(Extras):
     def summary(self, net: Module) -> Summary:
         """A table of the settings that hold for each parameter of a net."""
         rows: list[tuple[str, ...]] = [("parameter", "shape", "lr factor", "weight decay", "l1", "max norm")]
-        for name, shape, rule in rules(type(self).__name__, net, self._groups, self._decay):
+        for name, shape, rule in make_rules(type(self).__name__, net, self._groups, self._decay):
             own = [getattr(self, key) if value == OWN else value for key, value in vars(rule).items() if key in IDLE]
             factor = "frozen" if rule.frozen else f"{rule.lr_factor:g}"
             numbers = ["-" if value in (0, np.inf) else f"{value:g}" for value in own]

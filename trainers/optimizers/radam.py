@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import not_negative, pair_of_shares
+from .checks import check_fractions, check_not_negative
 from .optimizer import Optimizer
 
 
@@ -23,8 +23,8 @@ class RAdam(Optimizer):
 
     def __init__(self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, **common: Any):
         super().__init__(**common)
-        not_negative("RAdam", lr=lr, eps=eps)
-        pair_of_shares("RAdam", betas=betas)
+        check_not_negative("RAdam", lr=lr, eps=eps)
+        check_fractions("RAdam", betas=betas)
         self.lr, self.eps = float(lr), float(eps)
         self.beta1, self.beta2 = map(float, betas)
         self.steps = 0

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import not_negative, share
+from .checks import check_fraction, check_not_negative
 from .optimizer import Optimizer
 
 
@@ -33,8 +33,8 @@ class RMSprop(Optimizer):
         **common: Any,
     ):
         super().__init__(**common)
-        not_negative("RMSprop", lr=lr, eps=eps, momentum=momentum)
-        share("RMSprop", alpha=alpha)
+        check_not_negative("RMSprop", lr=lr, eps=eps, momentum=momentum)
+        check_fraction("RMSprop", alpha=alpha)
         self.lr, self.alpha, self.eps, self.momentum = float(lr), float(alpha), float(eps), float(momentum)
         self.centered = centered
 

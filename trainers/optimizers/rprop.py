@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import positive
+from .checks import check_positive
 from .optimizer import Optimizer
 
 
@@ -30,7 +30,7 @@ class Rprop(Optimizer):
         **common: Any,
     ):
         super().__init__(**common)
-        positive("Rprop", lr=lr)
+        check_positive("Rprop", lr=lr)
         if len(etas) != 2 or not 0 < etas[0] < 1 < etas[1]:
             raise ValueError(f"Rprop: etas is {tuple(etas)}, expected one number from 0 to 1 and one above 1")
         if len(step_sizes) != 2 or not 0 < step_sizes[0] <= step_sizes[1]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import not_negative
+from .checks import check_not_negative
 from .optimizer import Optimizer
 
 
@@ -23,7 +23,7 @@ class SGD(Optimizer):
 
     def __init__(self, lr: float, momentum: float = 0.0, dampening: float = 0.0, nesterov: bool = False, **common: Any):
         super().__init__(**common)
-        not_negative("SGD", lr=lr, momentum=momentum, dampening=dampening)
+        check_not_negative("SGD", lr=lr, momentum=momentum, dampening=dampening)
         if nesterov and (momentum == 0 or dampening != 0):
             raise ValueError(
                 f"SGD: nesterov with momentum {momentum} and dampening {dampening}, "

@@ -8,7 +8,7 @@ def clamp(x, limit):
     return limit if x > limit else (-limit if x < -limit else x)
 
 
-def length(v, limit):
+def compute_norm(v, limit):
     """Euclidean norm of v, its elements clamped to `limit`; finite wherever the norm itself can be held."""
     total = v.dtype.type(0)
     for i in range(v.size):

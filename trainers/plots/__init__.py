@@ -4,6 +4,6 @@ A file for each kind of plot; each function takes a `TrainedRun` and returns a m
 with the reason, where such a plot does not fit the model. Drawings of a model as a graph are in `modules/display`.
 """
 
-from .draw import PICTURES, Unfit, plot_augment, plot_runs
+from .draw import PICTURES, UnsuitableRun, plot_augment, plot_runs
 
-__all__ = ["PICTURES", "Unfit", "plot_augment", "plot_runs"]
+__all__ = ["PICTURES", "UnsuitableRun", "plot_augment", "plot_runs"]

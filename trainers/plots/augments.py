@@ -8,8 +8,8 @@ import numpy as np
 
 from ..augments import Augmentation
 from ..configs import Config
-from .style import NORMAL, SMALL, drawable, new_figure, no_ticks, shortened
-from .trained_run import Unfit, is_picture
+from .style import NORMAL, SMALL, escape_name, make_figure, remove_ticks, shorten_name
+from .trained_run import UnsuitableRun, is_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,33 +26,33 @@ def draw_augment(config: Config) -> Figure:
     experiment = config.build()
     name = config.path.stem if config.path is not None else "config"
     if not experiment.augment:
-        raise Unfit(f"{config.path or name} has no augment, expected such as augment: [Shift: {{pixels: 2}}]")
+        raise UnsuitableRun(f"{config.path or name} has no augment, expected such as augment: [Shift: {{pixels: 2}}]")
     shape = tuple(experiment.dataset.input_shape)
-    if not is_picture(shape):
-        raise Unfit(f"an input has shape {shape}, expected a picture (C, H, W) of 1 or 3 channels")
+    if not is_image(shape):
+        raise UnsuitableRun(f"an input has shape {shape}, expected a picture (C, H, W) of 1 or 3 channels")
     train = experiment.dataset.train
     x, labels = train[slice(0, min(SAMPLES, len(train)))]
-    variants = [x, *variants_of(x, Augmentation(experiment.augment, config.seed))]
+    variants = [x, *make_variants(x, Augmentation(experiment.augment, config.seed))]
     what = ", then ".join(augment.label() for augment in experiment.augment)
-    figure = new_figure(0.95 * len(variants) + 1.2, 0.86 * len(x) * shape[1] / shape[2] + 0.75, "")
-    figure.suptitle(drawable(shortened(f"{name}: {what}", 100)), fontsize=NORMAL + 1, fontweight="bold")
+    figure = make_figure(0.95 * len(variants) + 1.2, 0.86 * len(x) * shape[1] / shape[2] + 0.75, "")
+    figure.suptitle(escape_name(shorten_name(f"{name}: {what}", 100)), fontsize=NORMAL + 1, fontweight="bold")
     low, high = float(x.min()), float(x.max())
     panels: Any = figure.subplots(1, len(variants))
     for epoch, (axes, pictures) in enumerate(zip(panels, variants, strict=True)):
         axes.imshow(
-            column((pictures - low) / ((high - low) or 1)), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+            stack_images((pictures - low) / ((high - low) or 1)), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
         )
-        no_ticks(axes)
+        remove_ticks(axes)
         axes.set_title(f"epoch {epoch}" if epoch else "as it is", fontsize=SMALL)
     if labels.ndim == 1 and train.classes is not None:
         names = experiment.dataset.class_names or [str(k) for k in range(train.classes)]
         middles = (shape[1] - 1) / 2 + (shape[1] + GAP) * np.arange(len(x))
-        panels[0].set_yticks(middles, [drawable(shortened(names[label], 12)) for label in labels], fontsize=SMALL)
+        panels[0].set_yticks(middles, [escape_name(shorten_name(names[label], 12)) for label in labels], fontsize=SMALL)
         panels[0].tick_params(length=0)
     return figure
 
 
-def column(pictures: np.ndarray) -> np.ndarray:
+def stack_images(pictures: np.ndarray) -> np.ndarray:
     """Pictures (N, C, H, W) one below the other, with white between them."""
     white = np.ones((*pictures.shape[:2], GAP, pictures.shape[3]))
     tall = np.concatenate([pictures.astype(np.float64), white], axis=2).transpose(1, 0, 2, 3)
@@ -60,7 +60,7 @@ def column(pictures: np.ndarray) -> np.ndarray:
     return tall[0] if len(tall) == 1 else tall.transpose(1, 2, 0)
 
 
-def variants_of(x: np.ndarray, augmentation: Augmentation) -> list[np.ndarray]:
+def make_variants(x: np.ndarray, augmentation: Augmentation) -> list[np.ndarray]:
     """The pictures as they would be in the first epochs, if they came first in each."""
     found = []
     for epoch in range(EPOCHS):

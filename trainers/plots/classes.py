@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...modules.losses.distributions import Categorical
-from ..metrics import ConfusionMatrix, figures
-from .style import LARGE, NORMAL, SMALL, new_figure, no_ticks, shortened
-from .trained_run import TrainedRun, Unfit, picture_shape, show_picture
+from ..metrics import ConfusionMatrix, compute_metrics
+from .style import LARGE, NORMAL, SMALL, make_figure, remove_ticks, shorten_name
+from .trained_run import TrainedRun, UnsuitableRun, find_image_shape, show_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,26 +19,28 @@ MOST_MISTAKES = 24
 RIGHT, WRONG = "Blues", "Oranges"
 
 
-def confusion_of(run: TrainedRun) -> np.ndarray:
+def compute_confusion(run: TrainedRun) -> np.ndarray:
     """Counts (K, K) of samples: a row for each label, a column for each predicted class."""
     if not run.is_classification:
-        raise Unfit("the net's outputs are no scores of classes, expected a classification")
+        raise UnsuitableRun("the net's outputs are no scores of classes, expected a classification")
     data = run.data
     try:
-        found = figures({"it": ConfusionMatrix()}, run.loss, run.outputs, data.y, data, data.sample_weight)["it"]
+        found = compute_metrics({"it": ConfusionMatrix()}, run.loss, run.outputs, data.y, data, data.sample_weight)[
+            "it"
+        ]
     except ValueError as error:
-        raise Unfit(str(error)) from None
+        raise UnsuitableRun(str(error)) from None
     return np.array(found)
 
 
 def draw_confusion(run: TrainedRun) -> Figure:
     """The matrix: right predictions in blue, wrong ones in orange, each with its count and its share of the label."""
-    counts = confusion_of(run)
+    counts = compute_confusion(run)
     k = len(counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-300)
     right = np.trace(counts) / counts.sum()
     size = float(np.clip(0.62 * k, 3.0, 11.0))
-    figure = new_figure(size + 2.2, size + 1.9, run.title)
+    figure = make_figure(size + 2.2, size + 1.9, run.title)
     axes = figure.subplots()
     on = np.eye(k, dtype=bool)
     worst = shares[~on].max() or 1.0
@@ -48,7 +50,7 @@ def draw_confusion(run: TrainedRun) -> Figure:
         for i, j in np.ndindex(k, k):
             if counts[i, j]:
                 dark = shares[i, j] > (0.6 if i == j else 0.7 * worst)
-                text = f"{counts[i, j]:g}\n{share(shares[i, j])}"
+                text = f"{counts[i, j]:g}\n{format_percent(shares[i, j])}"
                 axes.text(j, i, text, ha="center", va="center", fontsize=SMALL, color="white" if dark else "black")
     axes.set_facecolor("#f5f5f5")
     name_classes(axes, run.class_names(k))
@@ -64,7 +66,7 @@ def name_classes(axes: Any, names: list[str]) -> None:
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     if k <= MOST_NAMES:
-        names = [shortened(name, 14) for name in names]
+        names = [shorten_name(name, 14) for name in names]
         slanted = max(map(len, names)) > 4
         axes.set_xticks(
             range(k), names, fontsize=SMALL, rotation=45 if slanted else 0, ha="right" if slanted else "center"
@@ -76,22 +78,22 @@ def name_classes(axes: Any, names: list[str]) -> None:
         axes.tick_params(which="minor", length=0)
 
 
-def share(value: float) -> str:
+def format_percent(value: float) -> str:
     """A share in percent, with a digit more where it is small."""
     return f"{value:.1%}" if value < 0.0995 else f"{value:.0%}"
 
 
 def draw_mistakes(run: TrainedRun) -> Figure:
     """The wrongly classified samples with the smallest probability of their label, the smallest first."""
-    picture_shape(run)
-    rows, guesses, confidence = mistakes(run)
+    find_image_shape(run)
+    rows, guesses, confidence = find_mistakes(run)
     if not len(rows):
-        raise Unfit(f"there is no mistake among the {len(run.data)} samples of the {run.part} part")
+        raise UnsuitableRun(f"there is no mistake among the {len(run.data)} samples of the {run.part} part")
     shown = min(len(rows), MOST_MISTAKES)
     wide = min(shown, 6)
     high = -(-shown // wide)
     names = run.class_names(run.outputs.shape[-1])
-    figure = new_figure(max(1.7 * wide, 5.0), 2.15 * high + 0.8, "")
+    figure = make_figure(max(1.7 * wide, 5.0), 2.15 * high + 0.8, "")
     head = (
         "the one mistake"
         if len(rows) == 1
@@ -102,9 +104,9 @@ def draw_mistakes(run: TrainedRun) -> Figure:
     figure.suptitle(f"{run.title}: {head}", fontsize=LARGE, fontweight="bold")
     panels = figure.subplots(high, wide, squeeze=False).ravel()
     for axes, n, guess, p in zip(panels, rows, guesses, confidence, strict=False):
-        show_picture(axes, run.data.x[n])
-        no_ticks(axes)
-        said, label = (shortened(names[k], 12) for k in (guess, run.data.y[n]))
+        show_image(axes, run.data.x[n])
+        remove_ticks(axes)
+        said, label = (shorten_name(names[k], 12) for k in (guess, run.data.y[n]))
         axes.set_title(f"said {said}{p}\nis {label}", fontsize=SMALL, pad=3)
         axes.set_xlabel(f"sample {n}", fontsize=SMALL - 1, color="#666666", labelpad=2)
     for axes in panels[shown:]:
@@ -112,11 +114,11 @@ def draw_mistakes(run: TrainedRun) -> Figure:
     return figure
 
 
-def mistakes(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def find_mistakes(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Numbers of the wrongly classified samples, worst first; their predicted classes; those' probabilities as text."""
     y, labels = run.outputs, run.data.y
     if not run.is_classification or y.ndim != 2 or labels.ndim != 1:
-        raise Unfit("the net's outputs are no scores of classes, a row a sample")
+        raise UnsuitableRun("the net's outputs are no scores of classes, a row a sample")
     guesses = y.argmax(axis=1)
     counted = (labels >= 0) & (labels < y.shape[1]) & (labels != getattr(run.loss, "ignore_index", None))
     wrong = np.flatnonzero((guesses != labels) & counted)

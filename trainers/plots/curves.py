@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..metrics import larger_is_better
-from .histories import Curves, run_names
-from .style import BLUE, NORMAL, RUN_COLOURS, SMALL, VERMILION, drawable, in_digits, new_figure, plain_axes
+from .histories import Curves, name_runs
+from .style import BLUE, NORMAL, RUN_COLOURS, SMALL, VERMILION, escape_name, format_number, make_figure, simplify_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,20 +19,20 @@ STEEP = 10  # a positive curve is drawn on a logarithmic scale if its largest va
 
 def draw_curves(folders: list[Path]) -> Figure:
     """Training and validation figures of one run or of several."""
-    runs = [Curves.read(folder, name) for folder, name in zip(folders, run_names(folders), strict=True)]
-    figures = list(dict.fromkeys(key.split("_", 1)[1] for run in runs for key in run.columns if is_figure(key)))
+    runs = [Curves.read(folder, name) for folder, name in zip(folders, name_runs(folders), strict=True)]
+    figures = list(dict.fromkeys(key.split("_", 1)[1] for run in runs for key in run.columns if is_metric(key)))
     rates = any(len(np.unique(run.columns["lr"])) > 1 for run in runs if "lr" in run.columns)
     wide = 1 if len(figures) == 1 else 2
     rows = -(-len(figures) // wide)
-    what = drawable(folders[0].resolve().name) if len(runs) == 1 else f"{len(runs)} runs"
-    figure = new_figure(5.4 * wide + 0.6 * (wide == 1), 3.1 * rows + 1.3 * rates + 0.9, f"{what}: learning curves")
+    what = escape_name(folders[0].resolve().name) if len(runs) == 1 else f"{len(runs)} runs"
+    figure = make_figure(5.4 * wide + 0.6 * (wide == 1), 3.1 * rows + 1.3 * rates + 0.9, f"{what}: learning curves")
     grid = figure.add_gridspec(rows + rates, wide, height_ratios=[1] * rows + [0.4] * rates)
     first = None
     for k, name in enumerate(figures):
         last_alone = k == len(figures) - 1 and k % wide == 0
         axes = figure.add_subplot(grid[k // wide, :] if last_alone else grid[k // wide, k % wide], sharex=first)
         first = first or axes
-        draw_figure(axes, runs, name)
+        draw_metric(axes, runs, name)
     if rates:
         draw_rates(figure.add_subplot(grid[rows, :], sharex=first), runs)
     for axes in figure.axes:
@@ -41,7 +41,7 @@ def draw_curves(folders: list[Path]) -> Figure:
     return figure
 
 
-def draw_figure(axes: Any, runs: list[Curves], name: str) -> None:
+def draw_metric(axes: Any, runs: list[Curves], name: str) -> None:
     """One figure of all runs."""
     shown = []
     for k, run in enumerate(runs):
@@ -49,22 +49,24 @@ def draw_figure(axes: Any, runs: list[Curves], name: str) -> None:
             values = run.columns.get(f"{part}_{name}")
             if values is not None:
                 colour, style = (
-                    (colour_of(k, len(runs)), style) if len(runs) > 1 else ((BLUE, VERMILION)[part == "valid"], "-")
+                    (choose_colour(k, len(runs)), style) if len(runs) > 1 else ((BLUE, VERMILION)[part == "valid"], "-")
                 )
                 marker = "o" if len(values) == 1 else None
                 width = 1.8 if part == "valid" else 1.4
                 axes.plot(run.columns["epoch"], values, style, color=colour, lw=width, marker=marker, ms=4)
                 shown.append(values)
         if (best := run.best(name)) is not None:
-            colour = colour_of(k, len(runs)) if len(runs) > 1 else VERMILION if f"valid_{name}" in run.columns else BLUE
+            colour = (
+                choose_colour(k, len(runs)) if len(runs) > 1 else VERMILION if f"valid_{name}" in run.columns else BLUE
+            )
             axes.plot(*best, "o", ms=7, color=colour, mec="white", mew=1.2, zorder=5)
-    plain_axes(axes)
-    axes.set_title(drawable(name.replace("_", " ")), fontsize=NORMAL + 1, loc="left")
+    simplify_axes(axes)
+    axes.set_title(escape_name(name.replace("_", " ")), fontsize=NORMAL + 1, loc="left")
     if len(runs) == 1 and (best := runs[0].best(name)) is not None:
-        axes.set_title(f"best {in_digits(best[1])}, epoch {best[0]}", fontsize=NORMAL, loc="right", color="#444444")
+        axes.set_title(f"best {format_number(best[1])}, epoch {best[0]}", fontsize=NORMAL, loc="right", color="#444444")
     if not larger_is_better(name):
-        log_if_steep(axes, np.concatenate(shown))
-    whole_epochs(axes)
+        set_log_scale_if_steep(axes, np.concatenate(shown))
+    set_whole_epochs(axes)
 
 
 def draw_rates(axes: Any, runs: list[Curves]) -> None:
@@ -74,18 +76,18 @@ def draw_rates(axes: Any, runs: list[Curves]) -> None:
             axes.plot(
                 run.columns["epoch"],
                 run.columns["lr"],
-                color=colour_of(k, len(runs)) if len(runs) > 1 else "#444444",
+                color=choose_colour(k, len(runs)) if len(runs) > 1 else "#444444",
                 lw=1.6,
             )
-    plain_axes(axes)
+    simplify_axes(axes)
     axes.set_title("learning rate", fontsize=NORMAL + 1, loc="left")
     rates = np.concatenate([run.columns["lr"] for run in runs if "lr" in run.columns])
     if np.max(rates) > STEEP * np.median(rates):  # not for one that merely ends near 0
-        log_if_steep(axes, rates)
-    whole_epochs(axes)
+        set_log_scale_if_steep(axes, rates)
+    set_whole_epochs(axes)
 
 
-def log_if_steep(axes: Any, values: np.ndarray) -> None:
+def set_log_scale_if_steep(axes: Any, values: np.ndarray) -> None:
     """A logarithmic scale for positive values that are far apart."""
     values = values[np.isfinite(values)]
     if values.size and values.min() > 0 and values.max() > STEEP * values.min():
@@ -97,7 +99,7 @@ def log_if_steep(axes: Any, values: np.ndarray) -> None:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-def whole_epochs(axes: Any) -> None:
+def set_whole_epochs(axes: Any) -> None:
     """No tick at half an epoch."""
     from matplotlib.ticker import MaxNLocator
 
@@ -113,7 +115,9 @@ def add_legend(figure: Any, runs: list[Curves]) -> None:
     if len(runs) == 1:
         handles = [Line2D([], [], color=(BLUE, VERMILION)[k], lw=1.8, label=part) for k, part in enumerate(parts)]
     else:
-        handles = [Line2D([], [], color=colour_of(k, len(runs)), lw=2.5, label=run.name) for k, run in enumerate(runs)]
+        handles = [
+            Line2D([], [], color=choose_colour(k, len(runs)), lw=2.5, label=run.name) for k, run in enumerate(runs)
+        ]
         handles += [Line2D([], [], color="#444444", ls=("--", "-")[k], label=part) for k, part in enumerate(parts)]
     handles.append(Line2D([], [], color="#444444", marker="o", ls="", mec="white", ms=7, label="best epoch"))
     size = NORMAL if len(runs) <= 4 else SMALL
@@ -122,7 +126,7 @@ def add_legend(figure: Any, runs: list[Curves]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=size, frameon=False)
 
 
-def colour_of(k: int, count: int) -> Any:
+def choose_colour(k: int, count: int) -> Any:
     """The colour of run k; of more runs than there are clear colours, from dark to light in their order."""
     if count <= len(RUN_COLOURS):
         return RUN_COLOURS[k]
@@ -131,6 +135,6 @@ def colour_of(k: int, count: int) -> Any:
     return colormaps["viridis"](0.95 * k / (count - 1))
 
 
-def is_figure(column: str) -> bool:
+def is_metric(column: str) -> bool:
     """Whether a column is a loss or a metric."""
     return column.startswith(("train_", "valid_"))

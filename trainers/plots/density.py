@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...modules.losses.distributions import Gaussian, Mixture
-from ..metrics.probabilities import distribution_of
+from ..metrics.probabilities import find_distribution
 from ..optimizers import SGD
 from ..training.trainer import Trainer
-from .style import BLACK, NORMAL, VERMILION, add_bar, new_figure, plain_axes
-from .trained_run import TrainedRun, Unfit
+from .style import BLACK, NORMAL, VERMILION, add_bar, make_figure, simplify_axes
+from .trained_run import TrainedRun, UnsuitableRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,17 +24,19 @@ STRONGEST = 0.99  # the share of the densities that the scale of colours reaches
 def draw_density(run: TrainedRun) -> Figure:
     """The density as a picture over the input, with the data and the mean; in the units of the data set's source."""
     if tuple(run.experiment.dataset.input_shape) != (1,):
-        raise Unfit(f"an input has shape {tuple(run.experiment.dataset.input_shape)}, expected one number, (1,)")
+        raise UnsuitableRun(
+            f"an input has shape {tuple(run.experiment.dataset.input_shape)}, expected one number, (1,)"
+        )
     if not isinstance(run.distribution, Gaussian | Mixture) or run.data.y[0].size != 1:
-        raise Unfit("the loss reads no density of one number into the outputs, expected such as MixtureDensity")
+        raise UnsuitableRun("the loss reads no density of one number into the outputs, expected such as MixtureDensity")
     data = run.data
     x, target = data[:][0][:, 0].astype(np.float64), data.y.reshape(-1).astype(np.float64)
-    grid, places = widened(x), widened(target)
-    density, mean = densities(run, grid, places)
+    grid, places = widen_range(x), widen_range(target)
+    density, mean = compute_densities(run, grid, places)
     factor, offset = run.source_input
     std, middle = data.target_std, data.target_mean
     grid, places, x = grid * factor + offset, places * std + middle, x * factor + offset
-    figure = new_figure(7.6, 5.2, run.title)
+    figure = make_figure(7.6, 5.2, run.title)
     from matplotlib.colors import PowerNorm
 
     axes = figure.subplots()
@@ -46,7 +48,7 @@ def draw_density(run: TrainedRun) -> Figure:
     axes.plot(grid, mean * std + middle, color=VERMILION, lw=1.8, label="mean")
     axes.set_xlim(grid[0], grid[-1])
     axes.set_ylim(places[0], places[-1])
-    plain_axes(axes)
+    simplify_axes(axes)
     axes.set_xlabel(run.input_name, fontsize=NORMAL)
     axes.set_ylabel(run.target_name, fontsize=NORMAL)
     axes.set_title(f"density of {run.target_name}, given {run.input_name}", fontsize=NORMAL + 1)
@@ -55,17 +57,17 @@ def draw_density(run: TrainedRun) -> Figure:
     return figure
 
 
-def densities(run: TrainedRun, grid: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def compute_densities(run: TrainedRun, grid: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """p(place | x) for x of the grid, (places, grid), and the mean for each x."""
     x = grid.astype(run.model.dtype)[:, None]
     y = Trainer(run.model, run.loss, SGD(lr=0.0), quiet=True).predict(x)
-    said = distribution_of(run.loss, y)
+    said = find_distribution(run.loss, y)
     assert isinstance(said, Gaussian | Mixture)
     logs = [said.log_density(np.full((len(grid), 1), place)).reshape(-1) for place in places]
     return np.exp(np.array(logs)), said.mean.reshape(-1)
 
 
-def widened(values: np.ndarray) -> np.ndarray:
+def widen_range(values: np.ndarray) -> np.ndarray:
     """Places from the smallest value to the largest, and a little beyond."""
     low, high = values.min(), values.max()
     edge = 0.05 * (high - low) or 1.0

@@ -16,8 +16,8 @@ from .curves import draw_curves
 from .density import draw_density
 from .features import draw_features
 from .numbers import draw_regression
-from .style import need_matplotlib, save_figure
-from .trained_run import TrainedRun, Unfit
+from .style import import_matplotlib, save_figure
+from .trained_run import TrainedRun, UnsuitableRun
 from .weights import draw_weights
 
 if TYPE_CHECKING:
@@ -54,27 +54,27 @@ def plot_runs(
     Errors: ImportError without matplotlib; Unfit, a ValueError, for a named picture that does not fit the net or the
         data; FileNotFoundError and ConfigError for folders without a run.
     """
-    need_matplotlib()
+    import_matplotlib()
     folders = [expand_path(folder) for folder in folders]
     for folder in folders:
         find_config_file(folder)
     if len(folders) > 1:
         if wrong := [name for name in pictures if name != "curves"]:
             raise ValueError(f"plot: {wrong[0]} of {len(folders)} runs, expected one run; curves alone take several")
-        return written({"curves": draw_curves(list(folders))}, out or Path("."), dpi), {}
+        return save_figures({"curves": draw_curves(list(folders))}, out or Path("."), dpi), {}
     run = TrainedRun(folders[0], part, weights, tuple(overrides))
     drawn: dict[str, Figure] = {}
     left: dict[str, str] = {}
     for name in pictures or PICTURES:
         try:
             drawn[name if name != "features" else f"features-{sample}"] = PICTURES[name](run, sample)
-        except (Unfit, FileNotFoundError) as error:
+        except (UnsuitableRun, FileNotFoundError) as error:
             if pictures:
                 raise type(error)(f"{name}: {error}") from None
             left[name] = str(error)
     if not drawn:
-        raise Unfit(f"plot: there is nothing to draw: {next(iter(left.values()))}")
-    return written(drawn, out or run.folder, dpi), left
+        raise UnsuitableRun(f"plot: there is nothing to draw: {next(iter(left.values()))}")
+    return save_figures(drawn, out or run.folder, dpi), left
 
 
 def plot_augment(source: str, overrides: Sequence[str] = (), out: Path | None = None, dpi: int = 150) -> Path:
@@ -82,13 +82,13 @@ def plot_augment(source: str, overrides: Sequence[str] = (), out: Path | None = 
 
     Errors: ImportError without matplotlib; ConfigError; Unfit for a config without augmentation.
     """
-    need_matplotlib()
+    import_matplotlib()
     config = load_config(source, overrides)
     assert config.path is not None
-    return written({f"{config.path.stem}-augment": draw_augment(config)}, out or Path("."), dpi)[0]
+    return save_figures({f"{config.path.stem}-augment": draw_augment(config)}, out or Path("."), dpi)[0]
 
 
-def written(drawn: dict[str, Figure], folder: Path, dpi: int) -> list[Path]:
+def save_figures(drawn: dict[str, Figure], folder: Path, dpi: int) -> list[Path]:
     """Write the figures; returns their paths."""
     folder = expand_path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import numpy as np
 from ...modules.display.recorded_passes import RecordedPasses, is_layer
 from ...modules.engine.calls import as_input
 from ...modules.losses.distributions import Bernoulli, Categorical, Gaussian, Mixture
-from ..metrics.probabilities import distribution_of
+from ..metrics.probabilities import find_distribution
 from .style import (
     BLACK,
     BLUE,
@@ -20,16 +20,16 @@ from .style import (
     NORMAL,
     SMALL,
     VERMILION,
-    drawable,
-    mosaic,
-    new_figure,
-    no_ticks,
-    plain_axes,
-    shortened,
-    shortened_inside,
+    escape_name,
+    make_figure,
+    make_mosaic,
+    remove_ticks,
+    shorten_middle,
+    shorten_name,
     show_signed,
+    simplify_axes,
 )
-from .trained_run import TrainedRun, Unfit, is_picture, show_picture
+from .trained_run import TrainedRun, UnsuitableRun, is_image, show_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,24 +40,24 @@ MOST_MAPS, MOST_BARS = 64, 40
 def draw_features(run: TrainedRun, sample: int) -> Figure:
     """The panels of one sample."""
     if not 0 <= sample < len(run.data):
-        raise Unfit(f"the sample is {sample}, expected 0 to {len(run.data) - 1} of the {run.part} part")
+        raise UnsuitableRun(f"the sample is {sample}, expected 0 to {len(run.data) - 1} of the {run.part} part")
     x, target = run.data[sample : sample + 1]
-    stages, output = features(run.model, x)
+    stages, output = compute_features(run.model, x)
     count = len(stages) + 2
     wide = count if count <= 4 else min((4, 5, 3), key=lambda n: -count % n)
     rows = -(-count // wide)
-    figure = new_figure(3.1 * wide, 3.1 * rows + 0.5, f"{run.folder.resolve().name}: {run.part} sample {sample}")
+    figure = make_figure(3.1 * wide, 3.1 * rows + 0.5, f"{run.folder.resolve().name}: {run.part} sample {sample}")
     panels = figure.subplots(rows, wide, squeeze=False).ravel()
     show_input(panels[0], x[0], run.feature_names)
     for axes, (label, y) in zip(panels[1:], stages, strict=False):
-        show_layer(axes, y, shortened(label, 34))
+        show_layer(axes, y, shorten_name(label, 34))
     show_output(panels[count - 1], run, output, target)
     for axes in panels[count:]:
         axes.set_axis_off()
     return figure
 
 
-def features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndarray]], np.ndarray]:
+def compute_features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndarray]], np.ndarray]:
     """What each hidden layer makes of one sample, with its name, and the net's output (1, ...).
 
     Layers that pass on what they get are left out; those in graphs and branches are told as they run.
@@ -68,16 +68,16 @@ def features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndarray]], n
     for operation in filter(is_layer, recorded.forward):
         y, given = (recorded.values[name] for name in (operation.target, operation.arguments[0]))
         if not any(y.size == other.size and np.array_equal(y.ravel(), other.ravel()) for other in (given, output)):
-            stages.append((drawable(operation.module.label()), y[0].copy()))
+            stages.append((escape_name(operation.module.label()), y[0].copy()))
     return stages, output.copy()
 
 
 def show_input(axes: Any, x: np.ndarray, names: list[str]) -> None:
     """The sample as it enters the net: a picture, or a bar for each feature."""
     axes.set_title("input", fontsize=NORMAL)
-    if is_picture(x.shape):
-        show_picture(axes, x)
-        no_ticks(axes)
+    if is_image(x.shape):
+        show_image(axes, x)
+        remove_ticks(axes)
     elif x.ndim == 1 and len(x) <= MOST_BARS:
         show_bars(axes, x, names, [BLUE] * len(x))
     else:
@@ -88,14 +88,14 @@ def show_layer(axes: Any, y: np.ndarray, label: str) -> None:
     """One layer's output: units as a square of pixels, or maps as a mosaic."""
     if y.ndim == 3:
         label += f", {MOST_MAPS} of {len(y)} maps" if len(y) > MOST_MAPS else ""
-        image = mosaic(y[:MOST_MAPS])
+        image = make_mosaic(y[:MOST_MAPS])
     else:
-        image = y if y.ndim == 2 else square(y.ravel())
+        image = y if y.ndim == 2 else reshape_to_square(y.ravel())
     show_signed(axes, image)
     axes.set_title(label, fontsize=NORMAL)
 
 
-def square(y: np.ndarray) -> np.ndarray:
+def reshape_to_square(y: np.ndarray) -> np.ndarray:
     """A vector as rows of pixels, as square as its size allows, or with NaN at the end."""
     height = next((n for n in range(int(np.sqrt(y.size)), 0, -1) if y.size % n == 0), 1)
     if y.size > 3 * height * height:
@@ -111,7 +111,7 @@ def show_output(axes: Any, run: TrainedRun, output: np.ndarray, target: np.ndarr
         return
     values, colours = output[0].astype(np.float64), [BLUE] * output.shape[1]
     names, title = [str(k) for k in range(len(values))], "output"
-    said = distribution_of(run.loss, output)
+    said = find_distribution(run.loss, output)
     if isinstance(said, Gaussian | Mixture) and target.size == 1:
         show_density(axes, run, said, target.item())
         return
@@ -120,8 +120,8 @@ def show_output(axes: Any, run: TrainedRun, output: np.ndarray, target: np.ndarr
         guess, label = int(values.argmax()), int(target[0])
         colours[label] = GREEN
         colours[guess] = GREEN if guess == label else VERMILION
-        verdict = "right" if guess == label else f"is {shortened(names[label], 12)}"
-        title = f"says {shortened(names[guess], 12)} ({said.probabilities[0, guess]:.0%}): {verdict}"
+        verdict = "right" if guess == label else f"is {shorten_name(names[label], 12)}"
+        title = f"says {shorten_name(names[guess], 12)} ({said.probabilities[0, guess]:.0%}): {verdict}"
         for k, p in enumerate(said.probabilities[0]):
             if p < 0.005:
                 continue
@@ -155,7 +155,7 @@ def show_density(axes: Any, run: TrainedRun, said: Gaussian | Mixture, target: f
     axes.plot(places * std + middle, np.exp(logs) / std, color=BLUE, lw=1.5)
     axes.axvline(target * std + middle, color=BLACK, lw=2.5)
     axes.set_ylim(0)
-    plain_axes(axes)
+    simplify_axes(axes)
     axes.set_xlabel(run.target_name, fontsize=NORMAL)
     axes.set_title("output: a density, and the target in black", fontsize=NORMAL)
 
@@ -164,8 +164,8 @@ def show_bars(axes: Any, values: np.ndarray, names: list[str], colours: list[str
     """Named numbers from top to bottom."""
     axes.barh(range(len(values)), values, color=colours, height=0.75)
     axes.axvline(0, color=BLACK, lw=0.8)
-    axes.set_yticks(range(len(values)), [shortened_inside(name) for name in names], fontsize=SMALL)
+    axes.set_yticks(range(len(values)), [shorten_middle(name) for name in names], fontsize=SMALL)
     spare = max(0.0, (5 - len(values)) / 2)  # so that few bars are not too thick
     axes.set_ylim(len(values) - 0.4 + spare, -0.6 - spare)
-    plain_axes(axes)
+    simplify_axes(axes)
     axes.tick_params(axis="y", labelsize=SMALL if len(values) <= 20 else 5)

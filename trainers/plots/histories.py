@@ -11,8 +11,8 @@ import numpy as np
 
 from ..metrics import larger_is_better
 from ..runs.compare import compare_runs, format_value, read_config_values
-from .style import drawable, shortened
-from .trained_run import Unfit
+from .style import escape_name, shorten_name
+from .trained_run import UnsuitableRun
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Curves:
         ]
         path = folder / "metrics.csv"
         if not path.is_file():
-            raise Unfit(f"there is no {path}")
+            raise UnsuitableRun(f"there is no {path}")
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
             rows = list(csv.DictReader(file))
         if not rows:
-            raise Unfit(f"{path} has no epoch yet")
-        if not all(np.isfinite(number(row.get("epoch"))) for row in rows):
-            raise Unfit(f"{path} is damaged: a row has no epoch")
-        columns = {key: np.array([number(row[key]) for row in rows]) for key in rows[0] if key}
+            raise UnsuitableRun(f"{path} has no epoch yet")
+        if not all(np.isfinite(parse_number(row.get("epoch"))) for row in rows):
+            raise UnsuitableRun(f"{path} is damaged: a row has no epoch")
+        columns = {key: np.array([parse_number(row[key]) for row in rows]) for key in rows[0] if key}
         if "lr" not in columns and len(rate) == 1 and isinstance(rate[0], int | float):
             columns["lr"] = np.full(len(rows), float(rate[0]))
         return cls(name, columns)
@@ -51,7 +51,7 @@ class Curves:
         return int(self.columns["epoch"][k]), float(values[k])
 
 
-def number(text: str | None) -> float:
+def parse_number(text: str | None) -> float:
     """A cell of the table, NaN if it has no number, as in a row that is being written."""
     try:
         return float(text or "nan")
@@ -59,23 +59,24 @@ def number(text: str | None) -> float:
         return np.nan
 
 
-def run_names(folders: list[Path]) -> list[str]:
+def name_runs(folders: list[Path]) -> list[str]:
     """What to call each run: the settings in which it differs from the others, or its folder."""
     own = [folder.resolve().name for folder in folders]
     if len(folders) == 1:
-        return [*map(drawable, own)]
+        return [*map(escape_name, own)]
     rows: dict[str, list[Any]] = {}
     for path, values in compare_runs(folders).config.items():
         if values not in rows.values():  # of settings that change together, the first says it
             rows[path] = values
     names = [
-        ", ".join(f"{short(path, rows)} {format_value(row[k])}" for path, row in rows.items()) for k in range(len(own))
+        ", ".join(f"{shorten_path(path, rows)} {format_value(row[k])}" for path, row in rows.items())
+        for k in range(len(own))
     ]
     clear = len(set(names)) == len(names) and len(rows) <= 3
-    return [drawable(shortened(name, 60)) for name in (names if clear else own)]
+    return [escape_name(shorten_name(name, 60)) for name in (names if clear else own)]
 
 
-def short(path: str, paths: Any) -> str:
+def shorten_path(path: str, paths: Any) -> str:
     """The last word of a setting's path, or the last three where that is not clear."""
     words = path.split(".")
     alike = [other for other in paths if other.split(".")[-1] == words[-1]]

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..metrics.probabilities import numbers
-from .style import BLACK, BLUE, NORMAL, VERMILION, in_digits, new_figure, plain_axes
-from .trained_run import TrainedRun, Unfit
+from ..metrics.probabilities import compute_means
+from .style import BLACK, BLUE, NORMAL, VERMILION, format_number, make_figure, simplify_axes
+from .trained_run import TrainedRun, UnsuitableRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 MOST_TARGETS = 4
 
 
-def predicted_and_wanted(run: TrainedRun) -> tuple[np.ndarray, np.ndarray]:
+def collect_predictions(run: TrainedRun) -> tuple[np.ndarray, np.ndarray]:
     """Predictions and targets (N, D), in the units of the data set's source."""
     data = run.data
-    y, target = numbers(run.loss, run.outputs), data.y
+    y, target = compute_means(run.loss, run.outputs), data.y
     if run.is_classification or y.size != target.size:
-        raise Unfit("the net's outputs are no numbers like the targets, expected a regression")
+        raise UnsuitableRun("the net's outputs are no numbers like the targets, expected a regression")
     y, target = (np.asarray(values, np.float64).reshape(len(data), -1) for values in (y, target))
     if y.shape[1] > MOST_TARGETS:
-        raise Unfit(f"a target has {y.shape[1]} numbers, expected at most {MOST_TARGETS}")
+        raise UnsuitableRun(f"a target has {y.shape[1]} numbers, expected at most {MOST_TARGETS}")
     return y * data.target_std + data.target_mean, target * data.target_std + data.target_mean
 
 
 def draw_regression(run: TrainedRun) -> Figure:
     """A row of panels for each number that is predicted."""
-    predicted, wanted = predicted_and_wanted(run)
+    predicted, wanted = collect_predictions(run)
     rows = predicted.shape[1]
-    figure = new_figure(9.6, 4.2 * rows + 0.5, run.title)
+    figure = make_figure(9.6, 4.2 * rows + 0.5, run.title)
     for k, (near, left) in enumerate(figure.subplots(rows, 2, squeeze=False)):
         name = run.target_name if rows == 1 else f"{run.target_name} {k}"
         draw_predictions(near, predicted[:, k], wanted[:, k], name)
@@ -42,12 +42,12 @@ def draw_regression(run: TrainedRun) -> Figure:
 
 def draw_predictions(axes: Any, predicted: np.ndarray, wanted: np.ndarray, name: str) -> None:
     """Each sample as a dot; right ones lie on the line."""
-    dots(axes, wanted, predicted)
+    draw_dots(axes, wanted, predicted)
     low, high = min(wanted.min(), predicted.min()), max(wanted.max(), predicted.max())
     axes.axline((low, low), (high, high) if high > low else None, slope=None if high > low else 1, color=BLACK, lw=1)
     axes.set_aspect("equal")
     axes.set_box_aspect(1)
-    plain_axes(axes)
+    simplify_axes(axes)
     axes.set_xlabel(name, fontsize=NORMAL)
     axes.set_ylabel(f"predicted {name}", fontsize=NORMAL)
     spread = ((wanted - wanted.mean()) ** 2).sum()
@@ -58,18 +58,18 @@ def draw_predictions(axes: Any, predicted: np.ndarray, wanted: np.ndarray, name:
 def draw_residuals(axes: Any, predicted: np.ndarray, wanted: np.ndarray, name: str) -> None:
     """Target less prediction, against the prediction; and beside it how often each occurs."""
     residuals = wanted - predicted
-    dots(axes, predicted, residuals)
+    draw_dots(axes, predicted, residuals)
     axes.axhline(0, color=BLACK, lw=1)
-    plain_axes(axes)
+    simplify_axes(axes)
     axes.set_xlabel(f"predicted {name}", fontsize=NORMAL)
     axes.set_ylabel(f"{name}, less predicted", fontsize=NORMAL)
-    axes.set_title(f"residuals: rmse {in_digits(np.sqrt((residuals**2).mean()))}", fontsize=NORMAL + 1)
+    axes.set_title(f"residuals: rmse {format_number(np.sqrt((residuals**2).mean()))}", fontsize=NORMAL + 1)
     beside = axes.inset_axes([1.02, 0, 0.16, 1], sharey=axes)
     beside.hist(residuals, bins=int(np.clip(np.sqrt(len(residuals)), 5, 40)), orientation="horizontal", color=VERMILION)
     beside.set_axis_off()
 
 
-def dots(axes: Any, x: np.ndarray, y: np.ndarray) -> None:
+def draw_dots(axes: Any, x: np.ndarray, y: np.ndarray) -> None:
     """A dot for each sample, the smaller and paler the more there are."""
     many = len(x) > 1000
     size = 3 if many else 14

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..configs.errors import shown
+from ..configs.errors import format_key
 from ..files.atomic_files import write_atomically
 
 if TYPE_CHECKING:
@@ -34,17 +34,17 @@ SMALL, NORMAL, LARGE = 8, 9, 11  # letters
 SMALL_TILE = 28  # pixels
 
 
-def need_matplotlib() -> None:
+def import_matplotlib() -> None:
     """Import matplotlib; ImportError, saying what to install, without it."""
     try:
-        with without_missing_backend():
+        with ignore_missing_backend():
             import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise ImportError("pictures need matplotlib: pip install 'bprop[plot]'") from error
 
 
 @contextlib.contextmanager
-def without_missing_backend() -> Iterator[None]:
+def ignore_missing_backend() -> Iterator[None]:
     """Within this context $MPLBACKEND names no backend that is not installed, such as a notebook's in its terminal.
 
     matplotlib would refuse to be imported, though plots are drawn without any backend.
@@ -61,14 +61,14 @@ def without_missing_backend() -> Iterator[None]:
         os.environ["MPLBACKEND"] = wanted
 
 
-def drawable(name: object) -> str:
+def escape_name(name: object) -> str:
     """A name as matplotlib draws it: on one line, and its dollar signs as such, not as mathematics."""
-    return shown(name).replace("$", r"\$")
+    return format_key(name).replace("$", r"\$")
 
 
-def new_figure(width: float, height: float, title: str) -> Figure:
+def make_figure(width: float, height: float, title: str) -> Figure:
     """An empty figure, its size in inches."""
-    need_matplotlib()
+    import_matplotlib()
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -87,7 +87,7 @@ def save_figure(figure: Figure, path: Path, dpi: int) -> None:
     write_atomically(path, content.getvalue())
 
 
-def plain_axes(axes: Any) -> None:
+def simplify_axes(axes: Any) -> None:
     """Axes of a diagram: no frame above and on the right, small numbers."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=NORMAL)
@@ -95,7 +95,7 @@ def plain_axes(axes: Any) -> None:
     axes.set_axisbelow(True)
 
 
-def no_ticks(axes: Any) -> None:
+def remove_ticks(axes: Any) -> None:
     """Axes of an image: nothing but the image, at the top of its place."""
     axes.set_anchor("N")
     axes.set_xticks([])
@@ -103,7 +103,7 @@ def no_ticks(axes: Any) -> None:
     axes.spines[:].set_visible(False)
 
 
-def mosaic(tiles: np.ndarray) -> np.ndarray:
+def make_mosaic(tiles: np.ndarray) -> np.ndarray:
     """Tiles (K, H, W) or (K, H, W, 3) row by row in one image, as square as it goes, with lines of NaN between.
 
     The pixels of small tiles become squares of pixels, so that the lines stay thin.
@@ -129,7 +129,7 @@ def show_signed(axes: Any, image: np.ndarray, largest: float = 0.0) -> None:
     top = float(finite.max()) if finite.size else 0.0
     end = largest or top or 1.0
     shown = axes.imshow(image, cmap=SIGNED, vmin=-end, vmax=end, interpolation="nearest")
-    no_ticks(axes)
+    remove_ticks(axes)
     add_bar(axes, shown, extend="both" if top > end else "neither")
 
 
@@ -143,16 +143,16 @@ def add_bar(axes: Any, shown: Any, label: str = "", extend: str = "neither") -> 
     bar.outline.set_visible(False)
 
 
-def shortened(name: str, letters: int = 40) -> str:
+def shorten_name(name: str, letters: int = 40) -> str:
     """A name that leaves room for the picture."""
     return name if len(name) <= letters else name[: letters - 1] + "…"
 
 
-def shortened_inside(name: str, letters: int = 18) -> str:
+def shorten_middle(name: str, letters: int = 18) -> str:
     """The same, with its end, by which names such as `colour=red` differ."""
     return name if len(name) <= letters else name[: letters // 3] + "…" + name[letters // 3 + 1 - letters :]
 
 
-def in_digits(value: float) -> str:
+def format_number(value: float) -> str:
     """A figure in four digits, or as a whole number."""
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"

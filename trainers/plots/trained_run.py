@@ -10,16 +10,16 @@ from ...datasets import ArrayDataset
 from ...datasets.columns import Numeric
 from ...modules.losses.distributions import Bernoulli, Categorical
 from ..files.data_digests import check_same_data
-from ..metrics.probabilities import distribution_of
+from ..metrics.probabilities import find_distribution
 from ..optimizers import SGD
 from ..runs.inference import Part, choose_part, rebuild_run
 from ..runs.target_scaling import TargetScaling
 from ..runs.trust import restrict_to_trusted
 from ..training.trainer import Trainer
-from .style import drawable
+from .style import escape_name
 
 
-class Unfit(ValueError):
+class UnsuitableRun(ValueError):
     """A picture is none of such a net or such data; the message says why."""
 
 
@@ -75,7 +75,7 @@ class TrainedRun:
     @cached_property
     def distribution(self) -> object:
         """What the loss reads into the outputs, or None."""
-        return distribution_of(self.loss, self.outputs)
+        return find_distribution(self.loss, self.outputs)
 
     @cached_property
     def is_classification(self) -> bool:
@@ -87,7 +87,7 @@ class TrainedRun:
     def class_names(self, count: int) -> list[str]:
         """A name for each class, its number where the data set has no names."""
         names = self.experiment.dataset.class_names
-        return [str(k) for k in range(count)] if names is None or len(names) != count else [*map(drawable, names)]
+        return [str(k) for k in range(count)] if names is None or len(names) != count else [*map(escape_name, names)]
 
     @property
     def feature_names(self) -> list[str]:
@@ -95,19 +95,19 @@ class TrainedRun:
         preprocessing = getattr(self.experiment.dataset, "preprocessing", None)
         if preprocessing is None:
             return [str(k) for k in range(self.data.x[0].size)]
-        return [*map(drawable, preprocessing.features)]
+        return [*map(escape_name, preprocessing.features)]
 
     @property
     def target_name(self) -> str:
         """What a regression predicts."""
         preprocessing = getattr(self.experiment.dataset, "preprocessing", None)
-        return "target" if preprocessing is None else drawable(preprocessing.target.name)
+        return "target" if preprocessing is None else escape_name(preprocessing.target.name)
 
     @property
     def input_name(self) -> str:
         """What a regression on one number starts from."""
         preprocessing = getattr(self.experiment.dataset, "preprocessing", None)
-        return "x" if preprocessing is None else drawable(preprocessing.features[0])
+        return "x" if preprocessing is None else escape_name(preprocessing.features[0])
 
     @property
     def source_input(self) -> tuple[float, float]:
@@ -123,23 +123,23 @@ class TrainedRun:
     @property
     def title(self) -> str:
         """For the head of a picture: the folder, and which part of the data."""
-        return f"{drawable(self.folder.resolve().name)}, {len(self.data)} {self.part} samples"
+        return f"{escape_name(self.folder.resolve().name)}, {len(self.data)} {self.part} samples"
 
 
-def is_picture(shape: tuple[int, ...]) -> bool:
+def is_image(shape: tuple[int, ...]) -> bool:
     """Whether an input of this shape is a picture (C, H, W), grey or in colours."""
     return len(shape) == 3 and shape[0] in (1, 3)
 
 
-def picture_shape(run: TrainedRun) -> tuple[int, int, int]:
+def find_image_shape(run: TrainedRun) -> tuple[int, int, int]:
     """The shape of inputs that are pictures; Unfit if they are none."""
     shape = tuple(run.experiment.dataset.input_shape)
-    if not is_picture(shape):
-        raise Unfit(f"an input has shape {shape}, expected a picture (C, H, W) of 1 or 3 channels")
+    if not is_image(shape):
+        raise UnsuitableRun(f"an input has shape {shape}, expected a picture (C, H, W) of 1 or 3 channels")
     return shape
 
 
-def show_picture(axes: Any, x: np.ndarray) -> None:
+def show_image(axes: Any, x: np.ndarray) -> None:
     """One input (C, H, W): grey, or colours; from its smallest value to its largest."""
     x = x.astype(np.float64)
     x = (x - x.min()) / (np.ptp(x) or 1)

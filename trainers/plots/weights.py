@@ -10,8 +10,8 @@ from ...modules.core.module import Module
 from ...modules.display.recorded_passes import list_layers
 from ...modules.layers.noise import Noise
 from ...modules.layers.reshape import Flatten, Reshape
-from .style import NORMAL, drawable, mosaic, new_figure, no_ticks, shortened, show_signed
-from .trained_run import TrainedRun, Unfit, picture_shape
+from .style import NORMAL, escape_name, make_figure, make_mosaic, remove_ticks, shorten_name, show_signed
+from .trained_run import TrainedRun, UnsuitableRun, find_image_shape
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,54 +22,56 @@ SCALE = 0.998  # the share of the weights that the scale of colours reaches, so 
 
 def draw_weights(run: TrainedRun) -> Figure:
     """A mosaic of the weights of the first layer that has any."""
-    channels, *_ = shape = picture_shape(run)
-    layer = first_layer(run.model)
-    images = images_of(layer, shape)
-    shown = strongest(images)
+    channels, *_ = shape = find_image_shape(run)
+    layer = find_first_layer(run.model)
+    images = make_weight_images(layer, shape)
+    shown = select_strongest(images)
     largest = float(np.quantile(np.abs(images[shown]), SCALE)) or 1.0
     if channels == 1:
-        image, scale = mosaic(images[shown, 0]), "red is positive, blue negative"
+        image, scale = make_mosaic(images[shown, 0]), "red is positive, blue negative"
     else:
         coloured = np.clip(0.5 + 0.5 * images[shown].transpose(0, 2, 3, 1) / largest, 0, 1)
-        image = np.nan_to_num(mosaic(coloured), nan=1.0)
+        image = np.nan_to_num(make_mosaic(coloured), nan=1.0)
         scale = f"grey is 0, a colour's full strength {largest:.2g}"
     width = min(10.0, 3.5 + 0.6 * np.sqrt(len(shown)))
-    figure = new_figure(width, (width - 1) * image.shape[0] / image.shape[1] + 0.9, run.folder.resolve().name)
+    figure = make_figure(width, (width - 1) * image.shape[0] / image.shape[1] + 0.9, run.folder.resolve().name)
     axes = figure.subplots()
     if channels == 1:
         show_signed(axes, image, largest)
     else:
         axes.imshow(image, interpolation="nearest")
-        no_ticks(axes)
+        remove_ticks(axes)
     axes.set_title(
-        drawable(shortened(f"weights of {layer.path()} {layer.label()}", int(11 * width))), fontsize=NORMAL + 1
+        escape_name(shorten_name(f"weights of {layer.path()} {layer.label()}", int(11 * width))), fontsize=NORMAL + 1
     )
     what = "each tile is a unit" if len(shown) == len(images) else f"the {len(shown)} largest of {len(images)} units"
     axes.set_xlabel(f"{what}; {scale}", fontsize=NORMAL)
     return figure
 
 
-def first_layer(model: Module) -> Module:
+def find_first_layer(model: Module) -> Module:
     """The first module with weights; Unfit unless it sees the picture as it is."""
     for module in list_layers(model):
         if "weight" in dict(module.named_parameters()):
             return module
         if not isinstance(module, Flatten | Reshape | Noise):
-            raise Unfit(f"the net begins with {module.label()}, expected a layer whose weights see the picture")
-    raise Unfit("no layer of the net has weights")
+            raise UnsuitableRun(f"the net begins with {module.label()}, expected a layer whose weights see the picture")
+    raise UnsuitableRun("no layer of the net has weights")
 
 
-def images_of(layer: Module, shape: tuple[int, int, int]) -> np.ndarray:
+def make_weight_images(layer: Module, shape: tuple[int, int, int]) -> np.ndarray:
     """The weights of each unit (K, C, H, W): of the whole picture, or of a filter that moves over it."""
     weight = dict(layer.named_parameters())["weight"]
     if weight.ndim == 4 and weight.shape[1] == shape[0]:
         return weight
     if weight.ndim >= 2 and weight.shape[-1] == np.prod(shape):
         return weight.reshape(-1, *shape)
-    raise Unfit(f"the weights of {layer.label()} have shape {weight.shape}, expected some for each of {shape} pixels")
+    raise UnsuitableRun(
+        f"the weights of {layer.label()} have shape {weight.shape}, expected some for each of {shape} pixels"
+    )
 
 
-def strongest(images: np.ndarray) -> np.ndarray:
+def select_strongest(images: np.ndarray) -> np.ndarray:
     """Which units are shown, in their order: those with the largest weights, where there are too many."""
     sizes = np.square(images.reshape(len(images), -1)).sum(axis=1)
     return np.sort(np.argsort(-sizes, kind="stable")[:MOST])

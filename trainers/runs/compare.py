@@ -8,8 +8,8 @@ from typing import Any
 
 from ...datasets.files.paths import expand_path
 from ...modules.core.text_table import format_table
-from ..configs.locating import read_text
-from ..configs.nodes import plain, read_yaml
+from ..configs.config_files import read_text
+from ..configs.nodes import convert_to_plain, read_yaml
 from .run_folder import find_config_file, read_summary
 
 
@@ -53,7 +53,7 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
 def read_config_values(folder: Path) -> dict[str, Any]:
     """All plain values of a run's config, by their paths."""
     path = find_config_file(folder)
-    return dict(iterate_values(plain(read_yaml(read_text(path), str(path), []))))
+    return dict(iterate_values(convert_to_plain(read_yaml(read_text(path), str(path), []))))
 
 
 def transpose_columns(columns: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -26,7 +26,7 @@ from ..callbacks.csv_log import format_csv
 from ..configs import Config, Experiment, load_config
 from ..files.data_digests import check_same_data
 from ..files.weights_file import read_weights
-from ..metrics.probabilities import distribution_of, numbers
+from ..metrics.probabilities import compute_means, find_distribution
 from ..optimizers import SGD
 from ..training.trainer import Trainer
 from .run_folder import WEIGHTS, find_config_file
@@ -280,7 +280,7 @@ def make_columns(loss, outputs: np.ndarray, preprocessing, units: TargetScaling)
             for name, part in parts.items()
         }
         return {f"{name}_{column}": values for name, found in said.items() for column, values in found.items()}
-    found = distribution_of(loss, outputs)
+    found = find_distribution(loss, outputs)
     if isinstance(found, Bernoulli):
         p = found.probabilities.reshape(len(outputs), -1)
         classes = np.asarray(found.classes()).reshape(p.shape)
@@ -293,7 +293,7 @@ def make_columns(loss, outputs: np.ndarray, preprocessing, units: TargetScaling)
         names = list(range(p.shape[1])) if names is None or len(names) != p.shape[1] else names
         columns = {"class": [names[k] for k in found.classes()]}
         return columns | {f"p_{name}": format_numbers(p[:, k]) for k, name in enumerate(names)}
-    y = numbers(loss, outputs).reshape(len(outputs), -1).astype(np.float64)
+    y = compute_means(loss, outputs).reshape(len(outputs), -1).astype(np.float64)
     y = np.asarray(preprocessing.restore(y)) if preprocessing else y * units.target_std + units.target_mean
     return {f"y{k}" if y.shape[1] > 1 else "y": format_numbers(y[:, k]) for k in range(y.shape[1])}
 

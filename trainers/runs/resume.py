@@ -12,7 +12,7 @@ from ..callbacks.layerwise_step import LayerwiseStep
 from ..callbacks.nan_guard import FOLDER as FAILURE
 from ..callbacks.nan_guard import replay_step
 from ..configs import Config, load_config, parse_config
-from ..configs.sweeping import overrides_of
+from ..configs.sweeps import format_overrides
 from ..files.atomic_files import find_inner_folder, lock_folder, write_atomically
 from ..files.checkpoints import (
     CheckpointError,
@@ -150,7 +150,7 @@ def check_same_config(config: Config, notes: dict[str, str], folder: Path) -> No
             f"the modules in {folder} have been edited since its last checkpoint; the results may differ", stacklevel=2
         )
     same = [f"{key.removesuffix('=')}={format_setting(config, key)}" for key in CHANGEABLE]
-    same += overrides_of({key: path for key, path in config.paths.items() if key.startswith("dataset.")})
+    same += format_overrides({key: path for key, path in config.paths.items() if key.startswith("dataset.")})
     before = parse_config(notes["config"], same, source="the checkpoint's config", folder=folder)
     if before.resolved() != config.resolved():
         raise CheckpointError(

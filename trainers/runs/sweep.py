@@ -22,8 +22,8 @@ from ...modules.compiler.cpu import available
 from ...modules.core.text_table import format_table
 from ..callbacks.csv_log import format_csv
 from ..configs import Config, ConfigError, load_config
-from ..configs.sweeping import overrides_of
-from ..configs.writing import written
+from ..configs.sweeps import format_overrides
+from ..configs.yaml_writer import dump_yaml
 from ..files.atomic_files import ASIDE, LOCK, NO_LINKS, append_text, is_in_use, lock_folder, write_atomically
 from ..metrics import larger_is_better
 from .compare import format_value
@@ -74,11 +74,11 @@ def load_sweep(source: str | Path, overrides: Sequence[str] = ()) -> tuple[Confi
         raise ValueError(f"{config.path} has no sweep: 'bprop train {config.path}' trains it")
     runs, problems = [], []
     for number, values in enumerate(config.sweep.runs):
-        own = [*overrides, *overrides_of(values), "sweep=null"]
+        own = [*overrides, *format_overrides(values), "sweep=null"]
         try:
             one = load_config(source, own)
             if paths := {key: config.sweep.absolute(values[key]) for key in values if key in one.paths}:
-                own = [*overrides, *overrides_of(values | paths), "sweep=null"]
+                own = [*overrides, *format_overrides(values | paths), "sweep=null"]
                 one = load_config(source, own)
             one.build()
         except ConfigError as error:
@@ -108,7 +108,7 @@ def train_sweep(
         raise ValueError(f"sweep: jobs is {jobs}, expected at least 1")
     folder = None if folder is None else expand_path(folder)
     print_cache_folder_warning(quiet)
-    what = config.resolved() + written({"sweep": [run.values for run in runs]})
+    what = config.resolved() + dump_yaml({"sweep": [run.values for run in runs]})
     if folder is None or not (folder / DESCRIPTION).is_file():
         if folder is not None:  # of a sweep that was killed as it began
             (folder / (DESCRIPTION + ASIDE)).unlink(missing_ok=True)

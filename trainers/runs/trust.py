@@ -16,7 +16,7 @@ from pathlib import Path
 from ...datasets.files.paths import expand_path
 from ...modules.engine.cache import cache_folder
 from ..configs import Config
-from ..configs.permissions import Deed, Rule, has_rule, is_inside, obeying
+from ..configs.permissions import Action, Rule, enforce_rule, has_rule, is_inside
 
 NAME = "trained_with"  # the folder of digests
 ask: Callable[[str], bool] | None = None  # asks the user, where there is one: the command line sets it
@@ -29,7 +29,7 @@ class OnlyTrusted(Rule):
         self.run, self.writing = run, writing
         self.allowed: dict[str, bool] = {}  # what the user has said of modules
 
-    def forbids(self, deed: Deed, what: str, folder: Path) -> str:
+    def forbids(self, deed: Action, what: str, folder: Path) -> str:
         if deed != "import" and (is_inside(Path(what), self.run) or (deed == "write" and not self.writing)):
             return ""
         if deed != "include" and is_trusted(self.run, deed, what):
@@ -56,13 +56,13 @@ def restrict_to_trusted(run: Path, *, writing: bool = False) -> Iterator[None]:
     if has_rule():
         yield
         return
-    with obeying(OnlyTrusted(run, writing)):
+    with enforce_rule(OnlyTrusted(run, writing)):
         yield
 
 
 def remember_run(run: Path, config: Config) -> None:
     """Note that this user trains with the code that is in a run folder now."""
-    deeds: list[tuple[Deed, str]] = [("import", name) for name in config.imported]
+    deeds: list[tuple[Action, str]] = [("import", name) for name in config.imported]
     deeds += [("write", folder) for folder in config.written_folders if not is_inside(Path(folder), run)]
     digests = [digest for deed, what in deeds if (digest := compute_code_digest(run, deed, what))] + [
         compute_folder_digest(run)
@@ -78,7 +78,7 @@ def remember_run(run: Path, config: Config) -> None:
             continue
 
 
-def is_trusted(run: Path, deed: Deed, what: str) -> bool:
+def is_trusted(run: Path, deed: Action, what: str) -> bool:
     """Whether this user has trained with what a run folder's config wants to do, or has trained in this very folder."""
     digests = [compute_code_digest(run, deed, what), *([compute_folder_digest(run)] if deed == "import" else [])]
     folders = [folder for folder in list_state_folders() if is_private(folder)]
@@ -91,7 +91,7 @@ def compute_folder_digest(run: Path) -> str:
     return hashlib.sha256(f"{run.resolve()} {status.st_dev} {status.st_ino}".encode(errors="replace")).hexdigest()
 
 
-def compute_code_digest(run: Path, deed: Deed, what: str) -> str | None:
+def compute_code_digest(run: Path, deed: Action, what: str) -> str | None:
     """Digest of a deed, and of all code in the run folder if it is an import; None where a link leads out of it."""
     found = hashlib.sha256(f"{deed} {what if deed == 'import' else Path(what).resolve()}".encode(errors="replace"))
     if deed == "import":

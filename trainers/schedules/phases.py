@@ -3,7 +3,7 @@
 import math
 from typing import Literal
 
-from ..optimizers.checks import count, not_negative, positive
+from ..optimizers.checks import check_count, check_not_negative, check_positive
 from .schedule import Schedule, Unit
 
 
@@ -20,8 +20,8 @@ class WarmupSchedule(Schedule):
 
     def __init__(self, total_iters: int, then: Schedule, start_factor: float = 0.0):
         super().__init__(then.per)
-        count("WarmupSchedule", 1, total_iters=total_iters)
-        not_negative("WarmupSchedule", start_factor=start_factor)
+        check_count("WarmupSchedule", 1, total_iters=total_iters)
+        check_not_negative("WarmupSchedule", start_factor=start_factor)
         self.total_iters, self.then, self.start_factor = total_iters, then, start_factor
 
     @property
@@ -54,8 +54,8 @@ class CosineRestartsSchedule(Schedule):
 
     def __init__(self, T_0: int, T_mult: int = 1, eta_min: float = 0.0, per: Unit = "epoch"):
         super().__init__(per)
-        count("CosineRestartsSchedule", 1, T_0=T_0, T_mult=T_mult)
-        not_negative("CosineRestartsSchedule", eta_min=eta_min)
+        check_count("CosineRestartsSchedule", 1, T_0=T_0, T_mult=T_mult)
+        check_not_negative("CosineRestartsSchedule", eta_min=eta_min)
         self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
 
     def value(self, base: float, t: int, total: int) -> float:
@@ -90,7 +90,7 @@ class OneCycleSchedule(Schedule):
             raise ValueError(f"OneCycleSchedule: pct_start is {pct_start}, expected a number between 0 and 1")
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"OneCycleSchedule: anneal_strategy is {anneal_strategy!r}, expected 'cos' or 'linear'")
-        positive("OneCycleSchedule", div_factor=div_factor, final_div_factor=final_div_factor)
+        check_positive("OneCycleSchedule", div_factor=div_factor, final_div_factor=final_div_factor)
         self.pct_start, self.anneal_strategy = pct_start, anneal_strategy
         self.div_factor, self.final_div_factor = div_factor, final_div_factor
 

@@ -4,7 +4,7 @@ import math
 from typing import Literal
 
 from ..metrics import larger_is_better
-from ..optimizers.checks import count, not_negative
+from ..optimizers.checks import check_count, check_not_negative
 from .schedule import Schedule
 
 
@@ -36,8 +36,8 @@ class PlateauSchedule(Schedule):
             raise ValueError(f"PlateauSchedule: factor is {factor}, expected a number between 0 and 1")
         if threshold_mode not in ("rel", "abs"):
             raise ValueError(f"PlateauSchedule: threshold_mode is {threshold_mode!r}, expected 'rel' or 'abs'")
-        count("PlateauSchedule", 0, patience=patience, cooldown=cooldown)
-        not_negative("PlateauSchedule", threshold=threshold, min_scale=min_scale)
+        check_count("PlateauSchedule", 0, patience=patience, cooldown=cooldown)
+        check_not_negative("PlateauSchedule", threshold=threshold, min_scale=min_scale)
         self.monitor, self.factor, self.patience, self.threshold = monitor, factor, patience, threshold
         self.threshold_mode, self.cooldown, self.min_scale = threshold_mode, cooldown, min_scale
         self.best, self.waited, self.cooling, self.scale = math.inf, 0, 0, 1.0

@@ -51,9 +51,9 @@ def find_settings(schedules: Mapping[str, Schedule], roots: dict[str, Stateful])
             if schedule.per == "step":
                 raise ValueError("schedules: batch_size has a schedule per step, expected one per epoch")
             continue
-        known = dict(numbers(roots))
+        known = dict(list_settings(roots))
         if path not in known:
-            expected = meant(path, known) or f", expected some of {', '.join(sorted([*known, BATCH_SIZE]))}"
+            expected = suggest_path(path, known) or f", expected some of {', '.join(sorted([*known, BATCH_SIZE]))}"
             raise ValueError(f"schedules: there is no {path!r}{expected}")
         owner, name = known[path]
         base = getattr(owner, name)
@@ -66,7 +66,7 @@ def find_settings(schedules: Mapping[str, Schedule], roots: dict[str, Stateful])
     return found
 
 
-def meant(path: str, known: Iterable[str]) -> str:
+def suggest_path(path: str, known: Iterable[str]) -> str:
     """The known path whose last word is nearest to that of a path, as a question; nothing where none is near."""
     by_word: dict[str, list[str]] = {}
     for each in known:
@@ -75,7 +75,7 @@ def meant(path: str, known: Iterable[str]) -> str:
     return format_suggestion(path, by_word[words[0]], least=0.0) if words else ""
 
 
-def numbers(roots: dict[str, Stateful]) -> Iterator[tuple[str, tuple[Stateful, str]]]:
+def list_settings(roots: dict[str, Stateful]) -> Iterator[tuple[str, tuple[Stateful, str]]]:
     """(path, (owner, name)) of every number that is a setting: `optimizer.lr`, `model.2.p`."""
     for root, stateful in roots.items():
         owners = stateful.named_modules() if isinstance(stateful, Module) else [("", stateful)]
@@ -87,7 +87,7 @@ def numbers(roots: dict[str, Stateful]) -> Iterator[tuple[str, tuple[Stateful, s
                     yield f"{place}.{name}", (owner, name)
 
 
-def short_names(settings: list[Setting]) -> dict[str, str]:
+def shorten_names(settings: list[Setting]) -> dict[str, str]:
     """Column names by path: the setting's own name, or the whole path where two have one."""
     names = [setting.name for setting in settings]
     return {s.path: s.name if names.count(s.name) == 1 and s.name != BATCH_SIZE else s.path for s in settings}

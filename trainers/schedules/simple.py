@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from ..optimizers.checks import count, not_negative, positive
+from ..optimizers.checks import check_count, check_not_negative, check_positive
 from .schedule import Schedule, Unit
 
 
@@ -16,8 +16,8 @@ class ConstantSchedule(Schedule):
 
     def __init__(self, factor: float = 1 / 3, total_iters: int = 5, per: Unit = "epoch"):
         super().__init__(per)
-        not_negative("ConstantSchedule", factor=factor)
-        count("ConstantSchedule", 0, total_iters=total_iters)
+        check_not_negative("ConstantSchedule", factor=factor)
+        check_count("ConstantSchedule", 0, total_iters=total_iters)
         self.factor, self.total_iters = factor, total_iters
 
     def value(self, base: float, t: int, total: int) -> float:
@@ -39,9 +39,9 @@ class LinearSchedule(Schedule):
         per: Unit = "epoch",
     ):
         super().__init__(per)
-        not_negative("LinearSchedule", start_factor=start_factor, end_factor=end_factor)
+        check_not_negative("LinearSchedule", start_factor=start_factor, end_factor=end_factor)
         if total_iters is not None:
-            count("LinearSchedule", 1, total_iters=total_iters)
+            check_count("LinearSchedule", 1, total_iters=total_iters)
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
 
     def value(self, base: float, t: int, total: int) -> float:
@@ -58,8 +58,8 @@ class StepSchedule(Schedule):
 
     def __init__(self, step_size: int, gamma: float = 0.1, per: Unit = "epoch"):
         super().__init__(per)
-        count("StepSchedule", 1, step_size=step_size)
-        positive("StepSchedule", gamma=gamma)
+        check_count("StepSchedule", 1, step_size=step_size)
+        check_positive("StepSchedule", gamma=gamma)
         self.step_size, self.gamma = step_size, gamma
 
     def value(self, base: float, t: int, total: int) -> float:
@@ -76,8 +76,8 @@ class MultiStepSchedule(Schedule):
     def __init__(self, milestones: Sequence[int], gamma: float = 0.1, per: Unit = "epoch"):
         super().__init__(per)
         for milestone in milestones:
-            count("MultiStepSchedule", 0, milestone=milestone)
-        positive("MultiStepSchedule", gamma=gamma)
+            check_count("MultiStepSchedule", 0, milestone=milestone)
+        check_positive("MultiStepSchedule", gamma=gamma)
         self.milestones, self.gamma = tuple(milestones), gamma
 
     def value(self, base: float, t: int, total: int) -> float:
@@ -93,7 +93,7 @@ class ExponentialSchedule(Schedule):
 
     def __init__(self, gamma: float, per: Unit = "epoch"):
         super().__init__(per)
-        positive("ExponentialSchedule", gamma=gamma)
+        check_positive("ExponentialSchedule", gamma=gamma)
         self.gamma = gamma
 
     def value(self, base: float, t: int, total: int) -> float:
@@ -109,7 +109,7 @@ class InverseTimeSchedule(Schedule):
 
     def __init__(self, gamma: float, per: Unit = "epoch"):
         super().__init__(per)
-        not_negative("InverseTimeSchedule", gamma=gamma)
+        check_not_negative("InverseTimeSchedule", gamma=gamma)
         self.gamma = gamma
 
     def value(self, base: float, t: int, total: int) -> float:
@@ -126,8 +126,8 @@ class PolynomialSchedule(Schedule):
     def __init__(self, total_iters: int | None = None, power: float = 1.0, per: Unit = "epoch"):
         super().__init__(per)
         if total_iters is not None:
-            count("PolynomialSchedule", 1, total_iters=total_iters)
-        positive("PolynomialSchedule", power=power)
+            check_count("PolynomialSchedule", 1, total_iters=total_iters)
+        check_positive("PolynomialSchedule", power=power)
         self.total_iters, self.power = total_iters, power
 
     def value(self, base: float, t: int, total: int) -> float:
@@ -144,8 +144,8 @@ class CosineSchedule(Schedule):
     def __init__(self, T_max: int | None = None, eta_min: float = 0.0, per: Unit = "epoch"):
         super().__init__(per)
         if T_max is not None:
-            count("CosineSchedule", 1, T_max=T_max)
-        not_negative("CosineSchedule", eta_min=eta_min)
+            check_count("CosineSchedule", 1, T_max=T_max)
+        check_not_negative("CosineSchedule", eta_min=eta_min)
         self.T_max, self.eta_min = T_max, eta_min
 
     def value(self, base: float, t: int, total: int) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...modules.engine.stateful import Stateful
 from .schedule import Schedule
-from .setting import BATCH_SIZE, find_settings, short_names
+from .setting import BATCH_SIZE, find_settings, shorten_names
 
 
 class Timetable:
@@ -22,7 +22,7 @@ class Timetable:
         self.settings = find_settings(schedules, roots)
         self.by_epoch = [setting for setting in self.settings if setting.schedule.per == "epoch"]
         self.by_step = [setting for setting in self.settings if setting.schedule.per == "step"]
-        self.names = short_names(self.settings)
+        self.names = shorten_names(self.settings)
 
     def batch_size(self, base: int, epoch: int, epochs: int, samples: int) -> int:
         """The batch size of an epoch."""

@@ -14,8 +14,8 @@ from ...modules.autodiff import difference_errors
 from ...modules.core.module import Module
 from ...modules.core.text_table import format_table
 from ..configs import Config
-from ..plots.style import BLUE, NORMAL, VERMILION, drawable, new_figure, plain_axes, save_figure
-from .gradient_doctor import minibatch
+from ..plots.style import BLUE, NORMAL, VERMILION, escape_name, make_figure, save_figure, simplify_axes
+from .gradient_doctor import read_minibatch
 
 METHODS, PRECISIONS = ("forward", "central"), ("float64", "float32")
 LARGEST, SMALLEST = 0, -14  # powers of ten
@@ -62,7 +62,7 @@ class DifferenceErrors:
         return "\n".join([*lines, *self.conclusions()])
 
 
-def differences_of(config: Config) -> DifferenceErrors:
+def measure_differences(config: Config) -> DifferenceErrors:
     """Compare the derivative of a config's loss along a random direction with differences of every step size.
 
     The net is built anew, on the first samples of its training data; random numbers (dropout) stay the same throughout.
@@ -71,9 +71,9 @@ def differences_of(config: Config) -> DifferenceErrors:
     """
     experiment = config.build()
     net, loss = experiment.model.to("float64"), experiment.loss.to("float64")
-    arguments = minibatch(experiment, net, loss, config.seed)
+    arguments = read_minibatch(experiment, net, loss, config.seed)
     net.zero_grad()
-    value = Values(net, loss, arguments)
+    value = LossAlongDirection(net, loss, arguments)
     value(0.0)
     net.bprop(loss.bprop())  # type: ignore[call-arg]
     slope = float(net.flat_gradients @ value.direction)
@@ -85,14 +85,14 @@ def differences_of(config: Config) -> DifferenceErrors:
     errors: dict[tuple[str, str], np.ndarray] = {}
     net.load_counters(value.counters)  # dropout is to draw the same again
     for dtype in PRECISIONS:
-        function = Values(net.copy().to(dtype), loss.copy().to(dtype), arguments, value.direction)
+        function = LossAlongDirection(net.copy().to(dtype), loss.copy().to(dtype), arguments, value.direction)
         found = difference_errors(function, 0.0, slope, steps, methods=METHODS)
         errors |= {(method, dtype): found[method] for method in METHODS}
     samples = f"{len(arguments[0])} samples of {type(experiment.dataset).__name__}"
     return DifferenceErrors(f"{config.path or 'the config'}, {samples}", slope, steps, errors)
 
 
-class Values:
+class LossAlongDirection:
     """The loss as a function of how far the parameters are moved along a random unit direction."""
 
     def __init__(self, net: Module, loss: Module, arguments, direction: np.ndarray | None = None):
@@ -111,7 +111,7 @@ class Values:
 
 def draw_differences(found: DifferenceErrors, path: Path) -> None:
     """Write the curves as a PNG file. ImportError, saying what to install, without matplotlib."""
-    figure = new_figure(7.2, 4.8, f"Errors of differences: {drawable(Path(found.title).name)}")
+    figure = make_figure(7.2, 4.8, f"Errors of differences: {escape_name(Path(found.title).name)}")
     axes = figure.subplots()
     for (method, dtype), errors in found.errors.items():
         shown = np.where(errors > 0, errors, np.nan)
@@ -119,6 +119,6 @@ def draw_differences(found: DifferenceErrors, path: Path) -> None:
         axes.loglog(found.steps, shown, line, marker=".", color=colour, label=f"{method} differences, {dtype}")
     axes.set_xlabel("step", fontsize=NORMAL)
     axes.set_ylabel("relative error of the derivative", fontsize=NORMAL)
-    plain_axes(axes)
+    simplify_axes(axes)
     axes.legend(fontsize=NORMAL, frameon=False)
     save_figure(figure, path, 150)

@@ -104,16 +104,16 @@ def check_config(config: Config, *, seed: int = 0, tolerance: float = 1e-6, ever
     """
     experiment = config.build()
     net, loss = experiment.model.to("float64"), experiment.loss.to("float64")
-    arguments = minibatch(experiment, net, loss, config.seed)
+    arguments = read_minibatch(experiment, net, loss, config.seed)
     title = f"{config.path or 'the config'}: {len(arguments[0])} samples of {type(experiment.dataset).__name__}"
     reports = {}
     look = partial(examine, seed=seed, tolerance=tolerance, every_law=every_law)
-    for place, module, given in recorded(net, loss, arguments):
+    for place, module, given in record_inputs(net, loss, arguments):
         checks = CONTRACT_CHECKS if find_custom_classes(module) else ()  # in plain Python first, before it is compiled
         reports[place] = look(module, given, checks=checks, compiles=not checks)
     if all(report.ok for report in reports.values()):
         reports["the whole net"] = look(net, arguments[:1], checks=(), compiles=True)
-        reports["a training step"] = step_report(net.to(config.dtype), loss.to(config.dtype), arguments)
+        reports["a training step"] = check_step(net.to(config.dtype), loss.to(config.dtype), arguments)
     report = ConfigReport(title, reports)
     if report.ok:
         record_passed_check(net)
@@ -121,7 +121,7 @@ def check_config(config: Config, *, seed: int = 0, tolerance: float = 1e-6, ever
     return report
 
 
-def minibatch(experiment, net: Module, loss: Loss, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def read_minibatch(experiment, net: Module, loss: Loss, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The first minibatch of a training, or as many rows of it as are enough."""
     train = experiment.dataset.train
     size = min(experiment.settings.get("batch_size", BATCH_SIZE), ROWS, len(train))
@@ -130,7 +130,7 @@ def minibatch(experiment, net: Module, loss: Loss, seed: int) -> tuple[np.ndarra
     return x, as_input(loss, 1, target, len(net.one_output_shape(x.shape)))
 
 
-def recorded(net: Module, loss: Loss, arguments) -> list[tuple[str, Module, tuple]]:
+def record_inputs(net: Module, loss: Loss, arguments) -> list[tuple[str, Module, tuple]]:
     """(place, module, its arguments) of each module that a forward pass runs, those of one's own first.
 
     A Sequential is no more than what is in it; the joints of other containers are tried with these.
@@ -142,7 +142,7 @@ def recorded(net: Module, loss: Loss, arguments) -> list[tuple[str, Module, tupl
         for inside, twin in zip(original.all_modules(), copy.all_modules(), strict=True):
             place = root + twin.path().removeprefix("model")
             modules[place] = inside
-            listen(twin, place, runs)
+            record_first_input(twin, place, runs)
     with plain_python(), np.errstate(all="ignore"), suppress(Exception):  # a module that fails will fail its check
         copies[1].fprop(copies[0].fprop(arguments[0]), arguments[1])
     tried = [(place, modules[place], given) for place, given in runs.items()]
@@ -151,7 +151,7 @@ def recorded(net: Module, loss: Loss, arguments) -> list[tuple[str, Module, tupl
     return sorted(tried, key=lambda each: id(each[1]) not in own)
 
 
-def listen(module: Module, place: str, runs: dict[str, tuple]) -> None:
+def record_first_input(module: Module, place: str, runs: dict[str, tuple]) -> None:
     """Make a module, a copy that nobody else sees, note the arguments of its first fprop."""
     fprop = module.fprop
 
@@ -164,24 +164,25 @@ def listen(module: Module, place: str, runs: dict[str, tuple]) -> None:
     vars(module)["fprop"] = noting
 
 
-def step_report(net: Module, loss: Loss, arguments) -> ModuleReport:
+def check_step(net: Module, loss: Loss, arguments) -> ModuleReport:
     """Whether the compiled step has the gradients that the modules have when they are called by hand."""
     finding = Finding(
-        "its gradients are those of the modules", *collect_problems(lambda: [step_problem(net, loss, arguments)])
+        "its gradients are those of the modules",
+        *collect_problems(lambda: [describe_step_problem(net, loss, arguments)]),
     )
     return ModuleReport(f"{format_module(net)} and {loss.label()}", (finding,))
 
 
-def step_problem(net: Module, loss: Loss, arguments) -> str:
+def describe_step_problem(net: Module, loss: Loss, arguments) -> str:
     """The gradients that differ, in words: those of the step beside those of plain Python."""
     compiled = net.copy()
     CompiledStep(compiled, loss.copy(), SGD(lr=0.1))(*arguments)
     with uncompiled():
-        hand, _ = run_by_hand(net, loss, arguments)
+        hand, _ = run_passes(net, loss, arguments)
         pairs = zip(compiled.named_gradients(), hand.named_gradients(), strict=True)
         wrong = {name: (a, b) for (name, a), (_, b) in pairs if not is_close(a, b, 1e-4)}
         if wrong:  # by more than rounding?
-            double, grad_y = run_by_hand(net.copy().to("float64"), loss.copy().to("float64"), arguments)
+            double, grad_y = run_passes(net.copy().to("float64"), loss.copy().to("float64"), arguments)
             allowed = scale_to_precision(estimate_allowances(double, arguments[:1], grad_y), net.dtype)
             wrong = {
                 n: (a, b) for n, (a, b) in wrong.items() if not is_close(a, b, 1e-4, allowed.get(f"grad_{n}", 0.0))
@@ -189,7 +190,7 @@ def step_problem(net: Module, loss: Loss, arguments) -> str:
     return f"other gradients than by hand of {', '.join(wrong)}" if wrong else ""
 
 
-def run_by_hand(net: Module, loss: Loss, arguments) -> tuple[Module, np.ndarray]:
+def run_passes(net: Module, loss: Loss, arguments) -> tuple[Module, np.ndarray]:
     """A copy of the net after one run forward and backward, and the gradient of its output."""
     net, loss = net.copy(), loss.copy()
     net.zero_grad()

@@ -40,18 +40,18 @@ def input_gradient(x, weight, y, grad_y, grad_weight, grad_x, count):
 '''
 
 
-def product_seconds(product: Matmul, dtype, wants_grad_x: bool, seconds: float = 0.03) -> tuple[float, float]:
+def time_matmuls(product: Matmul, dtype, wants_grad_x: bool, seconds: float = 0.03) -> tuple[float, float]:
     """Times of a layer's forward and backward products, each the least of several runs of about `seconds`."""
-    module = compiled_products()
+    module = load_matmuls()
     rows, inner, columns = product
     shapes = ((rows, inner), (columns, inner), (rows, columns), (rows, columns), (columns, inner), (rows, inner))
     random = np.random.default_rng(0)
     arrays = [random.random(shape).astype(dtype) for shape in shapes]
-    forward, backward = (least_time(function, arrays, seconds) for function in (module.forward, module.backward))
-    return forward, backward + (least_time(module.input_gradient, arrays, seconds) if wants_grad_x else 0.0)
+    forward, backward = (find_minimum_time(function, arrays, seconds) for function in (module.forward, module.backward))
+    return forward, backward + (find_minimum_time(module.input_gradient, arrays, seconds) if wants_grad_x else 0.0)
 
 
-def compiled_products():
+def load_matmuls():
     """The plan of SOURCE, from the cache folder."""
     name = "plan_" + digest(package_digest(), SOURCE)
     if cache.find_plan(name, {}) is None:
@@ -59,7 +59,7 @@ def compiled_products():
     return cache.load_plan(name, {})
 
 
-def least_time(function, arrays, seconds: float, runs: int = 5) -> float:
+def find_minimum_time(function, arrays, seconds: float, runs: int = 5) -> float:
     """Seconds of one product: repeated in compiled code for about `seconds` a run, the fastest run."""
     function(*arrays, 1)
     count, least = 1, float("inf")

@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 
 from ...datasets.files.paths import expand_path
-from .part_templates import PARTS, config_of
+from .part_templates import PARTS, format_config
 
 MODULE = '''\
 """What $name is for, in a sentence; why it is computed in this way, in another."""
@@ -85,7 +85,7 @@ trainer: {epochs: 30, batch_size: 32}
 KINDS = ("module", *PARTS)
 
 
-def new_module(name: str, folder: Path | str = ".", kind: str = "module") -> list[Path]:
+def write_module_template(name: str, folder: Path | str = ".", kind: str = "module") -> list[Path]:
     """Write the beginning of a class `name`: NAME.py, test_NAME.py and NAME.yaml, in snake case; returns them.
 
     Args: kind: one of KINDS.
@@ -96,12 +96,12 @@ def new_module(name: str, folder: Path | str = ".", kind: str = "module") -> lis
         raise ValueError(f"new: the kind is {kind!r}, expected one of {', '.join(KINDS)}")
     if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", name) or keyword.iskeyword(name):
         raise ValueError(f"new {kind}: the name is {name!r}, expected a class name in capitals, such as PowerUnit")
-    stem, folder = snake_case(name), expand_path(folder)
+    stem, folder = convert_to_snake_case(name), expand_path(folder)
     if stem in ("bprop", "test") or importlib.util.find_spec(stem) is not None:
         raise ValueError(f"new {kind}: {stem!r} is the name of a Python module already; choose another than {name!r}")
     code, test, config = MODULE, TEST, CONFIG
     if kind in PARTS:
-        code, test, config = PARTS[kind].code, PARTS[kind].test, config_of(kind)
+        code, test, config = PARTS[kind].code, PARTS[kind].test, format_config(kind)
     texts = {f"{stem}.py": code, f"test_{stem}.py": test, f"{stem}.yaml": config}
     there = [str(folder / file) for file in texts if (folder / file).exists()]
     if there:
@@ -112,6 +112,6 @@ def new_module(name: str, folder: Path | str = ".", kind: str = "module") -> lis
     return [folder / file for file in texts]
 
 
-def snake_case(name: str) -> str:
+def convert_to_snake_case(name: str) -> str:
     """`PowerUnit` as `power_unit`, `MyReLU` as `my_re_lu`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

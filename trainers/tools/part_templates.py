@@ -404,7 +404,7 @@ PARTS = {
 }
 
 
-def config_of(kind: str) -> str:
+def format_config(kind: str) -> str:
     """The text of a config with the part."""
     head = f"# With $name, the {kind} of $stem.py beside this file:   bprop train $stem.yaml\nseed: 0\n"
     return head + "\n".join({**DIGITS, **PARTS[kind].sections}.values()) + "\n"

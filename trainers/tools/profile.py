@@ -22,7 +22,7 @@ from ..configs import Config
 from ..training.compiled_step import CompiledStep, compile_step
 from ..training.minibatches import Epoch, TrainingError
 from ..training.trainer import Trainer
-from .matmul_limit import product_seconds
+from .matmul_limit import time_matmuls
 from .warmup import BATCH_SIZE
 
 ROUNDS = 7
@@ -72,22 +72,24 @@ class Profile:
             seconds = max(row.seconds, 1e-12)
             share = f"{100 * row.seconds / self.sum:5.1f} %"
             rates = [f"{count / seconds / 1e9:7.2f}" if count else "" for count in (row.flops, row.bytes)]
-            rows.append((row.name, unit(row.forward), unit(row.backward), share, *rates))
+            rows.append((row.name, format_seconds(row.forward), format_seconds(row.backward), share, *rates))
         head = f"One step of {self.title}, minibatches of {self.batch_size}"
         return "\n".join([head, *format_table(rows), *self.conclusions()])
 
     def conclusions(self) -> list[str]:
         """What stands below the table."""
-        lines = [f"sum {unit(self.sum)}; the whole step, without clocks in it, {unit(self.step)}"]
+        lines = [f"sum {format_seconds(self.sum)}; the whole step, without clocks in it, {format_seconds(self.step)}"]
         if self.call > 0:
-            lines.append(f"`step(x, target)` called from Python, without gathering: {unit(self.call)}")
+            lines.append(f"`step(x, target)` called from Python, without gathering: {format_seconds(self.call)}")
         if self.products > 0:
             share = 100 * self.products / self.step
-            lines.append(f"its matrix products alone take {unit(self.products)}: {share:.0f} % of the limit is reached")
+            lines.append(
+                f"its matrix products alone take {format_seconds(self.products)}: {share:.0f} % of the limit is reached"
+            )
         return lines
 
 
-def unit(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """A time in the unit that suits it; nothing for none."""
     if seconds <= 0:
         return ""
@@ -139,15 +141,15 @@ def profile(
     step.augmentation.begin(0, step.net.dtype)
     plain, watched = step.new_plan(*batch), step.new_plan(*batch)
     watch = Stopwatch(watched.plan)
-    whole, lines = measure(Training(epoch, step, plain), Training(epoch, step, watched), watch)
-    call = float(np.median([time_of(lambda: step(*batch)) for _ in range(100)]))
+    whole, lines = measure_step(RepeatedTraining(epoch, step, plain), RepeatedTraining(epoch, step, watched), watch)
+    call = float(np.median([time_call(lambda: step(*batch)) for _ in range(100)]))
     unread = {module for (module, flag), value in plain.plan.flags.items() if flag == "needs_grad_x" and not value}
     counted = record_shapes(step.net, batch[0])
-    rows = rows_of(step, counted, unread, watch.lines, lines)
-    return Profile(title_of(step), batch_size, whole, call, limit_of(counted, unread), rows)
+    rows = make_rows(step, counted, unread, watch.lines, lines)
+    return Profile(format_title(step), batch_size, whole, call, measure_limit(counted, unread), rows)
 
 
-class GivenPlan(CompiledStep):
+class StepWithPlan(CompiledStep):
     """A step with a plan of the caller's choice."""
 
     def __init__(self, step: CompiledStep, plan: StepPlan):
@@ -158,11 +160,11 @@ class GivenPlan(CompiledStep):
         return self.given
 
 
-class Training:
+class RepeatedTraining:
     """A training that goes on for as many minibatches as one asks for, round and round an epoch."""
 
     def __init__(self, epoch: Epoch, step: CompiledStep, plan: StepPlan):
-        self.epoch, self.step, self.place = epoch, GivenPlan(step, plan), 0
+        self.epoch, self.step, self.place = epoch, StepWithPlan(step, plan), 0
         self.steps = epoch.prepare(self.step)
 
     def run(self, count: int) -> float:
@@ -191,7 +193,7 @@ class Training:
                 self.epoch.outputs[begin : begin + len(rows)] = y
 
 
-def measure(plain: Training, watched: Training, watch: Stopwatch) -> tuple[float, np.ndarray]:
+def measure_step(plain: RepeatedTraining, watched: RepeatedTraining, watch: Stopwatch) -> tuple[float, np.ndarray]:
     """Seconds of a step as it is and of each line, medians over rounds that alternate between the two."""
     for training in (plain, watched):
         training.run(1)  # compiles
@@ -205,19 +207,19 @@ def measure(plain: Training, watched: Training, watch: Stopwatch) -> tuple[float
     return float(np.median(whole)), np.median(lines, axis=0)
 
 
-def time_of(function) -> float:
+def time_call(function) -> float:
     """Seconds of one call."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
 
 
-def rows_of(step: CompiledStep, shapes: Shapes, unread: set, lines: list[Line], seconds: np.ndarray) -> list[Row]:
+def make_rows(step: CompiledStep, shapes: Shapes, unread: set, lines: list[Line], seconds: np.ndarray) -> list[Row]:
     """The lines of a plan gathered by module, in the order of the forward pass; then loss, optimizer and loop."""
     rows: dict[tuple[Stateful, ...], Row] = {}
     in_net = set(step.net.all_modules())
     for line, took in zip(lines, seconds, strict=True):
-        row = rows.setdefault(line.modules, Row(*name_of(line.modules, step, in_net)))
+        row = rows.setdefault(line.modules, Row(*name_row(line.modules, step, in_net)))
         row.backward += took if line.backward else 0
         row.forward += 0 if line.backward else took
     for modules, row in rows.items():
@@ -231,7 +233,7 @@ def rows_of(step: CompiledStep, shapes: Shapes, unread: set, lines: list[Line], 
     return sorted(rows.values(), key=lambda row: kinds.index(row.kind))
 
 
-def name_of(modules: tuple[Stateful, ...], step: CompiledStep, in_net: set) -> tuple[str, str]:
+def name_row(modules: tuple[Stateful, ...], step: CompiledStep, in_net: set) -> tuple[str, str]:
     """What a row is called, and its kind."""
     if not modules:
         return "gather, copy, loop", "loop"
@@ -242,16 +244,16 @@ def name_of(modules: tuple[Stateful, ...], step: CompiledStep, in_net: set) -> t
     return modules[0].label(), "loss" if modules[0] is step.loss else "optimizer"
 
 
-def title_of(step: CompiledStep) -> str:
+def format_title(step: CompiledStep) -> str:
     """Net, loss and optimizer in a few words."""
     return f"{step.net.outline()} with {step.loss.outline()} and {step.optimizer.outline()}"
 
 
-def limit_of(shapes: Shapes, unread: set) -> float:
+def measure_limit(shapes: Shapes, unread: set) -> float:
     """Seconds of the net's matrix products alone."""
     total = 0.0
     for module, (_, output_shape) in shapes.items():
         product = get_matmul(module, output_shape)
         if product is not None:
-            total += sum(product_seconds(product, module.dtype, module not in unread))
+            total += sum(time_matmuls(product, module.dtype, module not in unread))
     return total

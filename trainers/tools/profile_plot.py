@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ..plots.style import drawable, need_matplotlib, save_figure, shortened
-from .profile import Profile, unit
+from ..plots.style import escape_name, import_matplotlib, save_figure, shorten_name
+from .profile import Profile, format_seconds
 
 FORWARD, BACKWARD, OTHER = "#2b6cb0", "#dd6b20", "#a0aec0"
 LEGEND = {FORWARD: "forward", BACKWARD: "backward", OTHER: "update, gathering, loop"}
@@ -11,7 +11,7 @@ LEGEND = {FORWARD: "forward", BACKWARD: "backward", OTHER: "update, gathering, l
 
 def draw_profile(profile: Profile, path: Path) -> None:
     """Write the bars as a PNG file. ImportError, saying what to install, without matplotlib."""
-    need_matplotlib()
+    import_matplotlib()
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
@@ -23,20 +23,22 @@ def draw_profile(profile: Profile, path: Path) -> None:
         own = row.kind in ("module", "loss")
         axes.barh(place, row.forward * scale, color=FORWARD if own else OTHER, height=0.7)
         axes.barh(place, row.backward * scale, left=row.forward * scale, color=BACKWARD, height=0.7)
-        text = f" {unit(row.seconds)}   {100 * row.seconds / profile.sum:.0f} %"
+        text = f" {format_seconds(row.seconds)}   {100 * row.seconds / profile.sum:.0f} %"
         axes.text(row.seconds * scale, place, text, va="center", fontsize=9)
-    axes.set_yticks(range(len(rows)), [drawable(shortened(row.name)) for row in rows], fontsize=9)
+    axes.set_yticks(range(len(rows)), [escape_name(shorten_name(row.name)) for row in rows], fontsize=9)
     axes.set_xlim(0, 1.25 * max(row.seconds for row in rows) * scale)
-    axes.set_xlabel(f"{name} of a step ({', '.join(short_conclusions(profile))})")
-    axes.set_title(f"A step with minibatches of {profile.batch_size}: {unit(profile.step)}", loc="left", fontsize=11)
+    axes.set_xlabel(f"{name} of a step ({', '.join(shorten_conclusions(profile))})")
+    axes.set_title(
+        f"A step with minibatches of {profile.batch_size}: {format_seconds(profile.step)}", loc="left", fontsize=11
+    )
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(handles=[Patch(color=c, label=label) for c, label in LEGEND.items()], loc="lower right", fontsize=9)
     save_figure(figure, path, 100)
 
 
-def short_conclusions(profile: Profile) -> list[str]:
+def shorten_conclusions(profile: Profile) -> list[str]:
     """What the bars add up to, and how near that is to the limit."""
-    said = [f"sum {unit(profile.sum)}"]
+    said = [f"sum {format_seconds(profile.sum)}"]
     if profile.products > 0:
         said.append(f"{100 * profile.products / profile.step:.0f} % of the matrix products' limit")
     return said

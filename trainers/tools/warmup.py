@@ -42,22 +42,22 @@ class Warmup:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         entries = [entry._asdict() for entry in self.entries]
-        return {"entries": entries, "folder": folder_text(), "seconds": self.seconds}
+        return {"entries": entries, "folder": describe_folder(), "seconds": self.seconds}
 
     def __str__(self) -> str:
         if jit_disabled():
             return "nothing to compile: NUMBA_DISABLE_JIT is set"
         compiled = sum(not entry.found for entry in self.entries)
-        counts = f"{compiled} compiled, {len(self.entries) - compiled} found in {folder_text()}"
+        counts = f"{compiled} compiled, {len(self.entries) - compiled} found in {describe_folder()}"
         return "\n".join([*map(str, self.entries), f"{counts}, {self.seconds:.1f} s"])
 
 
-def folder_text() -> str:
+def describe_folder() -> str:
     """Where compiled code lies."""
     return str(cache_folder() or next(iter(readable_folders()), "no folder, as none can be written"))
 
 
-class OneEpoch(Callback):
+class StopAfterOneEpoch(Callback):
     """Ends the training after its first epoch, whatever the settings say."""
 
     def on_epoch_end(self, trainer, row: dict) -> None:
@@ -72,17 +72,17 @@ def warm_up(config: Config) -> Warmup:
     start = time.perf_counter()
     if jit_disabled():
         return Warmup((), 0.0)
-    before = counts()
+    before = count_cache_hits()
     experiment = config.build()
     size = experiment.settings.get("batch_size", BATCH_SIZE)
     data = experiment.dataset
-    train = few(data.train, size)
-    valid, test = (few(part, size) if part else None for part in (data.valid, data.test))
+    train = take_few(data.train, size)
+    valid, test = (take_few(part, size) if part else None for part in (data.valid, data.test))
     trainer = Trainer(
         experiment.model,
         experiment.loss,
         experiment.optimizer,
-        callbacks=[OneEpoch()],
+        callbacks=[StopAfterOneEpoch()],
         schedules={path: schedule for path, schedule in experiment.schedules.items() if path != "batch_size"},
         augment=experiment.augment,
         seed=config.seed,
@@ -90,10 +90,10 @@ def warm_up(config: Config) -> Warmup:
     )
     trainer.fit(train, valid, **experiment.settings)
     trainer.evaluate(test or train, metrics=experiment.settings.get("metrics"))
-    return Warmup(tuple(used_since(before)), time.perf_counter() - start)
+    return Warmup(tuple(list_entries_since(before)), time.perf_counter() - start)
 
 
-def few(part: ArrayDataset, size: int) -> ArrayDataset:
+def take_few(part: ArrayDataset, size: int) -> ArrayDataset:
     """As many samples of a part as a minibatch has; if they have weights, some with the largest and some with less."""
     if part.sample_weight is None or size >= len(part):
         return part.take(slice(size))
@@ -101,7 +101,7 @@ def few(part: ArrayDataset, size: int) -> ArrayDataset:
     return part.take(np.concatenate([rows[: size // 2], rows[len(rows) - (size - size // 2) :]]))
 
 
-def counts() -> dict[tuple[str, str], tuple[int, int]]:
+def count_cache_hits() -> dict[tuple[str, str], tuple[int, int]]:
     """How often code was found on disk, and how often compiled, by plan and function."""
     found = {}
     for plan, module in list(sys.modules.items()):
@@ -112,10 +112,10 @@ def counts() -> dict[tuple[str, str], tuple[int, int]]:
     return found
 
 
-def used_since(before: dict[tuple[str, str], tuple[int, int]]) -> list[Entry]:
+def list_entries_since(before: dict[tuple[str, str], tuple[int, int]]) -> list[Entry]:
     """The functions that were found or compiled since then."""
     entries = []
-    for (plan, name), (hits, misses) in counts().items():
+    for (plan, name), (hits, misses) in count_cache_hits().items():
         old_hits, old_misses = before.get((plan, name), (0, 0))
         title = (sys.modules[plan].__doc__ or "").strip()
         entries += [Entry(title, name, True)] * (hits - old_hits) + [Entry(title, name, False)] * (misses - old_misses)

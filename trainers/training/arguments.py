@@ -13,7 +13,7 @@ from ...modules.checks.minibatch_check import check_minibatch_sizes
 from ...modules.core.module import Module
 from ...modules.kernels.threads import MOST_THREADS
 from ...modules.losses.loss import Loss
-from ..metrics import Metric, figures, find_metrics
+from ..metrics import Metric, compute_metrics, find_metrics
 from ..schedules.setting import BATCH_SIZE
 from .parts import TrainingParts
 
@@ -126,7 +126,7 @@ def check_data(trainer: TrainingParts, data: ArrayDataset, metrics: dict[str, Me
         loss.check_weights(output_shape, (1,))
     if loss.dtype != model.dtype:
         loss.to(model.dtype)
-    figures(metrics, loss, np.zeros(output_shape, model.dtype), data.y[:1], data)
+    compute_metrics(metrics, loss, np.zeros(output_shape, model.dtype), data.y[:1], data)
 
 
 @reraise_data_errors

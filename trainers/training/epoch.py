@@ -9,7 +9,7 @@ from ...datasets import ArrayDataset, balanced_order, epoch_order
 from ...modules.engine.threads import num_threads
 from ..callbacks import Callback
 from ..callbacks.sample_weights import cast_sample_weights
-from ..metrics import Metric, figures
+from ..metrics import Metric, compute_metrics
 from ..optimizers.full_batch import FullBatch
 from .fit_state import EpochState, FitState, Weights
 from .minibatches import Epoch, NotFinite, TrainingError, compute_mean
@@ -93,7 +93,7 @@ def measure_epoch(
     row: dict[str, Any] = {"epoch": trainer.epoch, "train_loss": compute_mean(total, epoch.mass(len(epoch.order)))}
     weights = None if epoch.weights is None else epoch.weights[epoch.order]
     if metrics:
-        found = figures(metrics, trainer.loss, epoch.outputs, epoch.data.y[epoch.order], epoch.data, weights)
+        found = compute_metrics(metrics, trainer.loss, epoch.outputs, epoch.data.y[epoch.order], epoch.data, weights)
         row |= {f"train_{name}": value for name, value in found.items()}
     if valid is not None:
         of_valid = trainer.evaluation.figures(valid, metrics, trainer.threads or 1)

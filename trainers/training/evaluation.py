@@ -15,7 +15,7 @@ from ...modules.engine.tables import shapes_in
 from ...modules.engine.threads import num_threads
 from ...modules.losses.loss import Loss
 from ..callbacks.sample_weights import cast_sample_weights
-from ..metrics import Metric, figures
+from ..metrics import Metric, compute_metrics
 from ..optimizers import Optimizer
 from .minibatches import compute_mean
 
@@ -45,7 +45,7 @@ class Evaluation:
                 total += float(self.loss(y, data.y[rows], weight)) * counts
                 mass += counts
                 outputs += [y] if metrics else []  # which may be larger than memory, as the data may
-        found = figures(metrics, self.loss, np.concatenate(outputs), data.y, data, weights) if metrics else {}
+        found = compute_metrics(metrics, self.loss, np.concatenate(outputs), data.y, data, weights) if metrics else {}
         return {"loss": compute_mean(total, mass)} | found
 
     def outputs(self, data: ArrayDataset, threads: int) -> np.ndarray:

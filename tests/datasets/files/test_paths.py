@@ -20,7 +20,7 @@ from bprop.trainers.runs.dry_run import dry_run
 from bprop.trainers.runs.inference import evaluate_run, predict_run
 from bprop.trainers.runs.resume import replay_run, resume_run
 from bprop.trainers.runs.run_folder import train_config
-from bprop.trainers.tools.module_template import new_module
+from bprop.trainers.tools.module_template import write_module_template
 
 CONFIG = """
 dataset: Iris
@@ -76,7 +76,7 @@ def test_configs_and_runs_take_paths_in_a_home(home):
     assert (home / "predicted.csv").is_file()
     assert main(["train", "~/iris.yaml", "--run=~/other", "--quiet"]) == 0
     assert (home / "other" / "config.yaml").is_file()
-    new_module("PowerUnit", "~/modules")
+    write_module_template("PowerUnit", "~/modules")
     assert (home / "modules" / "power_unit.py").is_file()
 
 
@@ -108,7 +108,7 @@ class NoHome:
             "evaluate_run": lambda: evaluate_run(path),
             "predict_run": lambda: predict_run(path, b"1,2"),
             "compare_runs": lambda: compare_runs([path]),
-            "new_module": lambda: new_module("PowerUnit", "~/x"),
+            "new_module": lambda: write_module_template("PowerUnit", "~/x"),
             "read_weights": lambda: read_weights(path),
             "Trainer": lambda: Trainer(*parts, folder="~/x"),
             "save": lambda: Trainer(*parts).save("~/x"),

@@ -424,7 +424,7 @@ def test_commands_know_it(tmp_path, capsys, monkeypatch):
 
 def test_its_picture(tmp_path, capsys, monkeypatch):
     pytest.importorskip("matplotlib")
-    from bprop.trainers.plots import Unfit
+    from bprop.trainers.plots import UnsuitableRun
     from bprop.trainers.plots.augments import draw_augment
 
     (tmp_path / "c.yaml").write_text(CONFIG)
@@ -441,7 +441,9 @@ def test_its_picture(tmp_path, capsys, monkeypatch):
     assert main(["plot", "--augment", "c.yaml", "seed=1"]) == 0
     assert capsys.readouterr().out == "c-augment.png\n"
     assert (tmp_path / "c-augment.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(Unfit, match=r"c\.yaml has no augment, expected such as augment: \[Shift: \{pixels: 2\}\]$"):
+    with pytest.raises(
+        UnsuitableRun, match=r"c\.yaml has no augment, expected such as augment: \[Shift: \{pixels: 2\}\]$"
+    ):
         draw_augment(load_config(tmp_path / "c.yaml", ["augment=[]"]))
     with pytest.raises(SystemExit):
         main(["plot", "--augment", "c.yaml", "curves"])

@@ -5,9 +5,9 @@ from itertools import pairwise
 import pytest
 from bprop.trainers import cli
 from bprop.trainers.configs import ConfigError, load_config, no_imports, parse_config
-from bprop.trainers.configs.including import with_includes
-from bprop.trainers.configs.nodes import plain, read_yaml
-from bprop.trainers.configs.references import resolved_references
+from bprop.trainers.configs.includes import resolve_includes
+from bprop.trainers.configs.nodes import convert_to_plain, read_yaml
+from bprop.trainers.configs.references import resolve_references
 
 BASE = """\
 dataset: Iris
@@ -37,10 +37,10 @@ def files(tmp_path):
 def included(folder, name):
     """The plain values of a file with what it includes."""
     path, problems = folder / f"{name}.yaml", []
-    root = with_includes(read_yaml(path.read_text(), str(path), problems), folder, problems, (path.resolve(),))
+    root = resolve_includes(read_yaml(path.read_text(), str(path), problems), folder, problems, (path.resolve(),))
     if problems:
         raise ConfigError(problems)
-    return plain(root)
+    return convert_to_plain(root)
 
 
 def refused(function, *arguments):
@@ -51,10 +51,10 @@ def refused(function, *arguments):
 
 def resolved(text):
     problems = []
-    root = resolved_references(read_yaml(text, "c.yaml", problems), problems)
+    root = resolve_references(read_yaml(text, "c.yaml", problems), problems)
     if problems:
         raise ConfigError(problems)
-    return plain(root)
+    return convert_to_plain(root)
 
 
 def test_the_including_file_has_the_last_word(files):

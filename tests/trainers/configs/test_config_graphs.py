@@ -6,7 +6,7 @@ import re
 import pytest
 from bprop.modules import Graph
 from bprop.trainers.configs import ConfigError, parse_config
-from bprop.trainers.configs.schema import config_schema
+from bprop.trainers.configs.schema import make_config_schema
 
 CONFIG = """\
 dataset: Digits
@@ -91,7 +91,7 @@ def test_mistakes_are_told_with_their_place(old, new, place, message):
 
 
 def test_the_schema_knows_what_a_node_is():
-    schema = config_schema()["definitions"]["arguments of Graph"]
+    schema = make_config_schema()["definitions"]["arguments of Graph"]
     node = json.dumps(schema)
     assert '"minItems": 2, "maxItems": 2' in node
     assert "#/definitions/Module or Share" in node

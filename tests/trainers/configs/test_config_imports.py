@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from bprop.trainers.configs.catalog import Catalog, Role
-from bprop.trainers.configs.importing import import_from
+from bprop.trainers.configs.imports import import_from
 
 ANYTHING = Role((object,), "Module")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bprop.trainers.configs import ConfigError, load_config, packaged_configs, parse_config
+from bprop.trainers.configs import ConfigError, list_packaged_configs, load_config, parse_config
 from bprop.trainers.configs.catalog import Catalog, Role
 from bprop.trainers.configs.signatures import Accepted
 
@@ -72,7 +72,7 @@ def test_every_exported_class_has_a_signature():
             assert Accepted.of(catalog.classes[name], catalog.exported).line().startswith(f"{name}(")
 
 
-@pytest.mark.parametrize("name", sorted(packaged_configs()))
+@pytest.mark.parametrize("name", sorted(list_packaged_configs()))
 def test_packaged_configs_build(name, monkeypatch):
     if name == "housing":  # the shape of a table is known from its file alone
         if not HOUSING.exists():

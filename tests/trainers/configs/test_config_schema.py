@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from bprop.trainers import cli
-from bprop.trainers.configs import load_config, packaged_configs
-from bprop.trainers.configs.schema import config_schema
+from bprop.trainers.configs import list_packaged_configs, load_config
+from bprop.trainers.configs.schema import make_config_schema
 from ruamel.yaml import YAML
 
-CONFIGS = [*packaged_configs().values(), *sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))]
+CONFIGS = [*list_packaged_configs().values(), *sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))]
 RIGHT = """
 dataset: Iris
 model:
@@ -32,7 +32,7 @@ callbacks: [EarlyStopping: {patience: 3}]
 def problems():
     """`problems(text)`: what a validator of the schema has against a config."""
     jsonschema = pytest.importorskip("jsonschema")
-    schema = json.loads(json.dumps(config_schema()))
+    schema = json.loads(json.dumps(make_config_schema()))
     jsonschema.Draft7Validator.check_schema(schema)
     validator = jsonschema.Draft7Validator(schema)
     return lambda text: [error.message for error in validator.iter_errors(YAML(typ="safe").load(text))]

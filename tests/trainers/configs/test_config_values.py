@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Optional
 
 import numpy as np
 import pytest
-from bprop.trainers.configs.signatures import Accepted, type_name
-from bprop.trainers.configs.values import Refused, checked
+from bprop.trainers.configs.signatures import Accepted, format_type
+from bprop.trainers.configs.values import TypeMismatchError, check_value
 from pydantic import Field
 
 
@@ -37,7 +37,7 @@ from pydantic import Field
     ],
 )
 def test_accepted(annotation, value, expected):
-    got = checked(value, annotation)
+    got = check_value(value, annotation)
     assert (got, type(got)) == (expected, type(expected))
 
 
@@ -67,8 +67,8 @@ def test_accepted(annotation, value, expected):
     ],
 )
 def test_refused(annotation, value, message):
-    with pytest.raises(Refused) as caught:
-        checked(value, annotation)
+    with pytest.raises(TypeMismatchError) as caught:
+        check_value(value, annotation)
     assert str(caught.value) == message
 
 
@@ -85,7 +85,7 @@ def test_refused(annotation, value, message):
     ],
 )
 def test_type_name(annotation, name):
-    assert type_name(annotation) == name
+    assert format_type(annotation) == name
 
 
 def function(a, b: "int", /, c: "Elsewhere" = 2, *rest: float, d: "Unknown" = None, e="x", **more: bool):  # noqa: F821

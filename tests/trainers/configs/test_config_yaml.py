@@ -1,9 +1,9 @@
 """The text of configs: YAML 1.2 with places, overrides, and files found by path or by name."""
 
 import pytest
-from bprop.trainers.configs import ConfigError, load_config, packaged_configs, parse_config
-from bprop.trainers.configs.locating import find_config, read_text
-from bprop.trainers.configs.nodes import plain, read_yaml
+from bprop.trainers.configs import ConfigError, list_packaged_configs, load_config, parse_config
+from bprop.trainers.configs.config_files import find_config, read_text
+from bprop.trainers.configs.nodes import convert_to_plain, read_yaml
 from bprop.trainers.configs.overrides import apply_override
 
 
@@ -45,17 +45,17 @@ def read(text):
     ],
 )
 def test_words_of_yaml_1_2(word, value):
-    (got,) = plain(read(f"[{word}]" if word else "- "))
+    (got,) = convert_to_plain(read(f"[{word}]" if word else "- "))
     assert (got, type(got)) == (value, type(value))
 
 
 def test_nan():
-    (got,) = plain(read("- .nan"))
+    (got,) = convert_to_plain(read("- .nan"))
     assert got != got
 
 
 def test_a_version_directive_changes_no_word():
-    assert plain(read("%YAML 1.1\n---\na: [no, 1e-3]")) == {"a": ["no", 1e-3]}
+    assert convert_to_plain(read("%YAML 1.1\n---\na: [no, 1e-3]")) == {"a": ["no", 1e-3]}
 
 
 def test_places_count_from_one():
@@ -67,7 +67,7 @@ def test_places_count_from_one():
 
 
 def test_anchors_repeat_a_value():
-    assert plain(read("a: &x [1, {b: 2}]\nc: *x")) == {"a": [1, {"b": 2}], "c": [1, {"b": 2}]}
+    assert convert_to_plain(read("a: &x [1, {b: 2}]\nc: *x")) == {"a": [1, {"b": 2}], "c": [1, {"b": 2}]}
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def override(text, *overrides):
     node = read(text)
     for one in overrides:
         node = apply_override(node, one, addable=["trainer", "schedules"])
-    return plain(node)
+    return convert_to_plain(node)
 
 
 OPTIMIZER = "optimizer:\n  SGD: {lr: 0.1}\nmodel:\n- Tanh\n- my.Scale: {features: 3}\ndataset: Digits\nseed:"
@@ -209,14 +209,14 @@ def test_override_of_an_empty_list():
 
 
 def test_find_config_by_path_then_by_name(tmp_path, monkeypatch):
-    import bprop.trainers.configs.locating as locating
+    import bprop.trainers.configs.config_files as config_files
 
     packaged = tmp_path / "packaged"
     packaged.mkdir()
     (packaged / "digits_mlp.yaml").write_text("seed: 1")
-    monkeypatch.setattr(locating.importlib.resources, "files", lambda package: packaged)
+    monkeypatch.setattr(config_files.importlib.resources, "files", lambda package: packaged)
     monkeypatch.chdir(tmp_path)
-    assert packaged_configs() == {"digits_mlp": packaged / "digits_mlp.yaml"}
+    assert list_packaged_configs() == {"digits_mlp": packaged / "digits_mlp.yaml"}
     assert find_config("digits_mlp") == packaged / "digits_mlp.yaml"
     assert find_config("digits_mlp.yaml") == packaged / "digits_mlp.yaml"
     (tmp_path / "digits_mlp").mkdir()
@@ -233,7 +233,7 @@ def test_find_config_by_path_then_by_name(tmp_path, monkeypatch):
 
 
 def test_the_package_lists_its_own_configs():
-    assert all(path.suffix == ".yaml" and path.is_file() for path in packaged_configs().values())
+    assert all(path.suffix == ".yaml" and path.is_file() for path in list_packaged_configs().values())
 
 
 def test_bytes_that_are_no_utf8(tmp_path):
@@ -281,7 +281,7 @@ def test_errors_can_be_pickled():
     ],
 )
 def test_a_tab_separates(text, value):
-    assert plain(read(text)) == value
+    assert convert_to_plain(read(text)) == value
 
 
 @pytest.mark.parametrize("text", ["\ta: 1", "a:\n  b: 1\n\tc: 2\n", "a:\n\tb: 1", "-\t- 1"])
@@ -312,4 +312,4 @@ def test_paths_that_are_not_utf8_go_through_a_config(tmp_path):
     again = parse_config(config.resolved())
     assert again.resolved() == config.resolved()
     assert len(again.build().dataset.train.x)
-    assert plain(read("a: \uf7e9")) == {"a": "\uf7e9"}  # private characters of a file stay what they are
+    assert convert_to_plain(read("a: \uf7e9")) == {"a": "\uf7e9"}  # private characters of a file stay what they are

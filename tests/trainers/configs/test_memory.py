@@ -8,7 +8,7 @@ import pytest
 from bprop.modules import Conv2d, Flatten, Linear, Sequential, SoftmaxCrossEntropy
 from bprop.trainers import SGD, Trainer
 from bprop.trainers.cli import main
-from bprop.trainers.configs import fitting, memory_limit
+from bprop.trainers.configs import compatibility, memory_limit
 from bprop.trainers.training import evaluation
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the system does not say how much memory is left")
@@ -68,14 +68,14 @@ def test_data_that_are_too_large(refused):
 
 
 def test_parameters_that_leave_no_room(refused, monkeypatch):
-    monkeypatch.setattr(fitting, "find_free_memory", lambda: 5 * 2**20)
+    monkeypatch.setattr(compatibility, "find_free_memory", lambda: 5 * 2**20)
     model = "model=[Flatten, {Linear: {in_features: 64, out_features: 20000}}, {Linear: {in_features: 20000, "
     found = refused(model + "out_features: 10}}]")
     assert "model: 1,500,010 parameters need 11.4 MiB at least, and 5.0 MiB are free" in found
 
 
 def test_memory_that_ends_within_a_training(tmp_path, monkeypatch, capsys):
-    def out_of_memory(self, place):
+    def out_of_memory(self, *arguments):
         raise MemoryError("Allocation failed (probably too large).")
 
     monkeypatch.setattr(Trainer, "_pause", out_of_memory)

@@ -20,7 +20,7 @@ from bprop.modules import (
 )
 from bprop.trainers import F1, SGD, CalibrationError, ConfusionMatrix, Metric, Precision, Recall, TopK, Trainer
 from bprop.trainers.cli import main
-from bprop.trainers.metrics import METRICS, accuracy, error, figures, find_metrics, larger_is_better, rmse
+from bprop.trainers.metrics import METRICS, accuracy, compute_metrics, error, find_metrics, larger_is_better, rmse
 from scipy.special import softmax as scipy_softmax
 from sklearn import metrics as sklearn
 
@@ -289,7 +289,7 @@ def test_losses_of_yes_and_no(loss, shape):
     p = 1 / (1 + np.exp(-y))
     given = p if isinstance(loss, BinaryCrossEntropy) else y
     names = ["accuracy", "roc_auc", "f1_binary", "confusion_matrix", "log_loss", "calibration_error"]
-    found = figures(find_metrics(names), loss, given, target, ArrayDataset(y, target))
+    found = compute_metrics(find_metrics(names), loss, given, target, ArrayDataset(y, target))
     assert found["accuracy"] == pytest.approx(np.mean((y > 0) == target))
     assert found["roc_auc"] == pytest.approx(sklearn.roc_auc_score(target.ravel(), y.ravel()))
     assert found["f1_binary"] == pytest.approx(sklearn.f1_score(target.ravel(), y.ravel() > 0))
@@ -301,8 +301,8 @@ def test_one_hot_targets_of_softmax(scored):
     y, labels = scored
     data, one_hot = ArrayDataset(y, labels), np.eye(4)[labels]
     chosen = find_metrics(["accuracy", "log_loss", "f1_macro"])
-    found = figures(chosen, SoftmaxCrossEntropy(), y, one_hot, data)
-    assert found == figures(chosen, SoftmaxCrossEntropy(), y, labels, data)
+    found = compute_metrics(chosen, SoftmaxCrossEntropy(), y, one_hot, data)
+    assert found == compute_metrics(chosen, SoftmaxCrossEntropy(), y, labels, data)
     assert found["log_loss"] == pytest.approx(SoftmaxCrossEntropy()(y, labels), rel=1e-5)
 
 
@@ -312,8 +312,10 @@ def test_ignored_labels_are_left_out(scored):
     some[::3] = -1
     chosen, loss = find_metrics(["accuracy", "confusion_matrix", "roc_auc"]), SoftmaxCrossEntropy(ignore_index=-1)
     data = ArrayDataset(y, labels)
-    assert figures(chosen, loss, y, some, data) == figures(chosen, loss, y[some >= 0], labels[some >= 0], data)
-    assert np.isnan(list(figures(chosen, loss, y, labels * 0 - 1, data).values())).all()
+    assert compute_metrics(chosen, loss, y, some, data) == compute_metrics(
+        chosen, loss, y[some >= 0], labels[some >= 0], data
+    )
+    assert np.isnan(list(compute_metrics(chosen, loss, y, labels * 0 - 1, data).values())).all()
 
 
 def test_a_loss_without_probabilities():
@@ -412,14 +414,14 @@ def test_mistakes_in_a_config(folder, capsys, chosen, message):
 def test_numbers_are_the_means_of_the_distributions():
     data = SimpleNamespace(target_mean=10.0, target_std=2.0)
     target = np.array([[1.0], [2.0]])
-    found = figures(
+    found = compute_metrics(
         find_metrics(["rmse", "mae", "r2"]), GaussianNLL(), np.array([[1.0, 5.0], [4.0, -3.0]]), target, data
     )
     assert found["rmse"] == pytest.approx(2 * np.sqrt(2))
     assert found["mae"] == pytest.approx(2.0)
     assert found["r2"] == pytest.approx(-7.0)
     y = np.array([[0.0, 0.0, 1.0, 3.0, 0.0, 0.0], [0.0, 0.0, 2.0, 2.0, 0.0, 0.0]])
-    found = figures(find_metrics(["mae"]), MixtureDensity(components=2, dims=1), y, target, data)
+    found = compute_metrics(find_metrics(["mae"]), MixtureDensity(components=2, dims=1), y, target, data)
     assert found["mae"] == pytest.approx(1.0)
 
 
@@ -433,7 +435,7 @@ def weights():
 
 def found(name, y, target, w, loss=None):
     """The figure as a training finds it."""
-    return figures({name: METRICS[name]}, loss or SoftmaxCrossEntropy(), y, target, UNITS, w)[name]
+    return compute_metrics({name: METRICS[name]}, loss or SoftmaxCrossEntropy(), y, target, UNITS, w)[name]
 
 
 UNITS = SimpleNamespace(target_mean=0.0, target_std=1.0)
@@ -500,6 +502,6 @@ def test_functions_of_ones_own_may_ask_for_weights(weights):
         return np.average(y, weights=sample_weight)
 
     y, chosen = np.arange(90.0), find_metrics([plain, weighted])
-    values = figures(chosen, MeanSquaredError(), y, y, UNITS, weights)
+    values = compute_metrics(chosen, MeanSquaredError(), y, y, UNITS, weights)
     assert values == pytest.approx({"plain": y[weights > 0].mean(), "weighted": np.average(y, weights=weights)})
-    assert figures(chosen, MeanSquaredError(), y, y, UNITS) == {"plain": y.mean(), "weighted": y.mean()}
+    assert compute_metrics(chosen, MeanSquaredError(), y, y, UNITS) == {"plain": y.mean(), "weighted": y.mean()}

@@ -31,16 +31,16 @@ from safetensors.numpy import load_file
 
 pytest.importorskip("matplotlib")
 
-from bprop.trainers.plots import PICTURES, Unfit, plot_runs
-from bprop.trainers.plots.classes import confusion_of, draw_confusion, draw_mistakes, mistakes
-from bprop.trainers.plots.curves import colour_of, draw_curves
+from bprop.trainers.plots import PICTURES, UnsuitableRun, plot_runs
+from bprop.trainers.plots.classes import compute_confusion, draw_confusion, draw_mistakes, find_mistakes
+from bprop.trainers.plots.curves import choose_colour, draw_curves
 from bprop.trainers.plots.density import draw_density
-from bprop.trainers.plots.features import draw_features, features, show_layer, show_output, square
-from bprop.trainers.plots.histories import Curves, run_names
-from bprop.trainers.plots.numbers import draw_regression, predicted_and_wanted
-from bprop.trainers.plots.style import in_digits, mosaic, shortened_inside
+from bprop.trainers.plots.features import compute_features, draw_features, reshape_to_square, show_layer, show_output
+from bprop.trainers.plots.histories import Curves, name_runs
+from bprop.trainers.plots.numbers import collect_predictions, draw_regression
+from bprop.trainers.plots.style import format_number, make_mosaic, shorten_middle
 from bprop.trainers.plots.trained_run import TrainedRun
-from bprop.trainers.plots.weights import draw_weights, first_layer, images_of, strongest
+from bprop.trainers.plots.weights import draw_weights, find_first_layer, make_weight_images, select_strongest
 
 
 def trained(folder, config, *overrides):
@@ -104,9 +104,9 @@ def test_several_runs_are_named_by_what_differs(tmp_path):
     row = [HEAD, "1,2,0.5,1.5,0.6,0"]
     a, b = written_run(tmp_path / "a", row), written_run(tmp_path / "b", row, lr=0.3)
     c = written_run(tmp_path / "c", row, lr=0.3, seed=1)
-    assert run_names([a]) == ["a"]
-    assert run_names([a, b]) == ["lr 0.1", "lr 0.3"]
-    assert run_names([a, b, c]) == ["seed 0, lr 0.1", "seed 0, lr 0.3", "seed 1, lr 0.3"]
+    assert name_runs([a]) == ["a"]
+    assert name_runs([a, b]) == ["lr 0.1", "lr 0.3"]
+    assert name_runs([a, b, c]) == ["seed 0, lr 0.1", "seed 0, lr 0.3", "seed 1, lr 0.3"]
     figure = draw_curves([a, b])
     colours = [line.get_color() for line in figure.axes[0].lines]
     assert len(set(colours[:3])) == len(set(colours[3:])) == 1
@@ -114,12 +114,12 @@ def test_several_runs_are_named_by_what_differs(tmp_path):
     words = [text.get_text() for text in figure.legends[0].get_texts()]
     assert words == ["lr 0.1", "lr 0.3", "training", "validation", "best epoch"]
     same = written_run(tmp_path / "same", row)
-    assert run_names([a, same]) == ["a", "same"]
+    assert name_runs([a, same]) == ["a", "same"]
 
 
 def test_each_run_has_a_colour_of_its_own():
     for count in (2, 7, 8, 30):
-        assert len({colour_of(k, count) for k in range(count)}) == count
+        assert len({choose_colour(k, count) for k in range(count)}) == count
 
 
 def test_a_table_that_is_being_written(tmp_path):
@@ -127,10 +127,10 @@ def test_a_table_that_is_being_written(tmp_path):
     assert columns["train_accuracy"].tolist() == [0.5, 0]
     assert np.isnan(columns["valid_loss"]).tolist() == [False, True]
     empty = written_run(tmp_path / "empty", [HEAD])
-    with pytest.raises(Unfit, match=r"metrics\.csv has no epoch yet$"):
+    with pytest.raises(UnsuitableRun, match=r"metrics\.csv has no epoch yet$"):
         draw_curves([empty])
     (empty / "metrics.csv").unlink()
-    with pytest.raises(Unfit, match=r"^there is no .*metrics\.csv$"):
+    with pytest.raises(UnsuitableRun, match=r"^there is no .*metrics\.csv$"):
         draw_curves([empty])
 
 
@@ -153,16 +153,16 @@ def test_the_first_layers_weights(digits):
 def test_filters_and_large_layers():
     random = np.random.default_rng(0)
     conv = Conv2d(3, 2, 5)
-    assert np.array_equal(images_of(conv, (3, 9, 9)), conv.weight)
+    assert np.array_equal(make_weight_images(conv, (3, 9, 9)), conv.weight)
     images = random.normal(size=(200, 1, 2, 2)) * np.arange(1, 201).reshape(200, 1, 1, 1)
-    shown = strongest(images)
+    shown = select_strongest(images)
     assert len(shown) == 144
     assert (np.diff(shown) > 0).all()
     assert np.abs(images[shown]).sum() > 0.9 * np.abs(images).sum()
     with pytest.raises(
-        Unfit, match=r"^the weights of Linear\(5 -> 2\) have shape \(2, 5\), expected some for each of "
+        UnsuitableRun, match=r"^the weights of Linear\(5 -> 2\) have shape \(2, 5\), expected some for each of "
     ):
-        images_of(Linear(5, 2), (1, 3, 3))
+        make_weight_images(Linear(5, 2), (1, 3, 3))
     for net, message in (
         (
             Sequential(Tanh(), Linear(9, 2)),
@@ -170,12 +170,14 @@ def test_filters_and_large_layers():
         ),
         (Sequential(Flatten()), "^no layer of the net has weights$"),
     ):
-        with pytest.raises(Unfit, match=message):
-            first_layer(net)
+        with pytest.raises(UnsuitableRun, match=message):
+            find_first_layer(net)
 
 
 def test_tables_have_no_weights_as_images(iris):
-    with pytest.raises(Unfit, match=r"^an input has shape \(4,\), expected a picture \(C, H, W\) of 1 or 3 channels$"):
+    with pytest.raises(
+        UnsuitableRun, match=r"^an input has shape \(4,\), expected a picture \(C, H, W\) of 1 or 3 channels$"
+    ):
         draw_weights(TrainedRun(iris))
 
 
@@ -186,35 +188,35 @@ def test_a_sample_in_every_layer(digits):
     titles = [axes.get_title() for axes in (before, hidden, after)]
     assert titles == ["input", "Linear(64 -> 72)", "Tanh()"]  # Flatten passes on what it gets
     assert np.asarray(before.images[0].get_array()) == pytest.approx(x[0, 0] / x.max())
-    hiddens, y = features(run.model, x)
+    hiddens, y = compute_features(run.model, x)
     assert after.images[0].get_array().filled(np.nan) == pytest.approx(np.tanh(hiddens[0][1]).reshape(8, 9), abs=1e-6)
     assert [bar.get_width() for bar in output.patches] == pytest.approx(y[0])
     assert [text.get_text() for text in output.get_yticklabels()] == [str(k) for k in range(10)]
     assert output.get_title().endswith("right" if y.argmax() == run.data.y[3] else f"is {run.data.y[3]}")
-    with pytest.raises(Unfit, match=r"^the sample is 359, expected 0 to 358 of the test part$"):
+    with pytest.raises(UnsuitableRun, match=r"^the sample is 359, expected 0 to 358 of the test part$"):
         draw_features(run, 359)
 
 
 def test_a_sample_in_every_layer_of_a_graph():
     nodes = {"a": (Linear(4, 3), "x"), "b": (Tanh(), "a"), "sum": (CAddTable(), ["a", "b"])}
     net, x = Sequential(Flatten(), Graph(nodes, "sum"), Linear(3, 2)), np.ones((1, 1, 2, 2), np.float32)
-    stages, y = features(net, x)
+    stages, y = compute_features(net, x)
     assert [label for label, _ in stages] == ["Linear(4 -> 3)", "Tanh()"]
     assert stages[1][1] == pytest.approx(np.tanh(stages[0][1]))
     assert y == pytest.approx(net.fprop(x))
-    assert first_layer(net) is net[1].a
+    assert find_first_layer(net) is net[1].a
 
 
 def test_shapes_of_layers():
     from matplotlib.figure import Figure
 
-    assert square(np.arange(72)).shape == (8, 9)
-    assert square(np.arange(7))[-1, -2:] == pytest.approx([np.nan] * 2, nan_ok=True)
+    assert reshape_to_square(np.arange(72)).shape == (8, 9)
+    assert reshape_to_square(np.arange(7))[-1, -2:] == pytest.approx([np.nan] * 2, nan_ok=True)
     axes = Figure().subplots()
     show_layer(axes, np.zeros((70, 30, 30)), "Conv2d")
     assert axes.get_title() == "Conv2d, 64 of 70 maps"
     assert axes.images[0].get_array().shape == (8 * 31 - 1, 8 * 31 - 1)
-    coloured = mosaic(np.ones((3, 28, 30, 3)))
+    coloured = make_mosaic(np.ones((3, 28, 30, 3)))
     assert coloured.shape == (2 * 29 - 1, 2 * 31 - 1, 3)
     assert np.isnan(coloured[-1, -1]).all()
 
@@ -241,10 +243,15 @@ def test_outputs_beside_targets():
 
 
 def test_names_and_figures():
-    assert [shortened_inside(f"ocean_proximity={word}") for word in ("INLAND", "BAY")] == [
+    assert [shorten_middle(f"ocean_proximity={word}") for word in ("INLAND", "BAY")] == [
         *("ocean_…mity=INLAND", "ocean_…oximity=BAY")
     ]
-    assert [in_digits(value) for value in (0.123456, 59885.7, -1e5, 1e12)] == ["0.1235", "59,886", "-100,000", "1e+12"]
+    assert [format_number(value) for value in (0.123456, 59885.7, -1e5, 1e12)] == [
+        "0.1235",
+        "59,886",
+        "-100,000",
+        "1e+12",
+    ]
 
 
 # -- classes -----------------------------------------------------------------------------------------------------------
@@ -281,12 +288,12 @@ def test_class_names_and_weights():
     run = made_run(
         scores, np.zeros((3, 1)), labels, SoftmaxCrossEntropy(), ("malignant", "benign"), sample_weight=[1, 3, 4]
     )
-    assert confusion_of(run).tolist() == [[1, 3], [0, 4]]
+    assert compute_confusion(run).tolist() == [[1, 3], [0, 4]]
     (axes,) = draw_confusion(run).axes
     assert [text.get_text() for text in axes.get_yticklabels()] == ["malignant", "benign"]
     assert sorted(text.get_text() for text in axes.texts) == ["1\n25%", "3\n75%", "4\n100%"]
     yes = made_run([[2.0], [-1.0]], np.zeros((2, 1)), np.ones((2, 1), np.float32), BinaryCrossEntropyWithLogits())
-    assert confusion_of(yes).tolist() == [[0, 0], [1, 1]]
+    assert compute_confusion(yes).tolist() == [[0, 0], [1, 1]]
     assert [BreastCancer().class_names, Digits().class_names] == [("malignant", "benign"), None]
     assert all(len(set(data.class_names)) == data.classes for data in (CIFAR10, FashionMNIST, Iris, BreastCancer))
 
@@ -295,29 +302,29 @@ def test_mistakes_come_worst_first(random):
     scores = [[0, 5, 0], [9, 0, 0], [1, 0, 0], [0, 0, 4]]  # said 1, 0, 0, 2
     x = random.random((4, 3, 6, 6))
     run = made_run(scores, x, [1, 2, 1, 0], SoftmaxCrossEntropy(), ("cat", "dog", "owl"))
-    assert mistakes(run)[0].tolist() == [1, 3, 2]
+    assert find_mistakes(run)[0].tolist() == [1, 3, 2]
     figure = draw_mistakes(run)
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["said cat (100%)\nis owl", "said owl (96%)\nis cat", "said cat (58%)\nis dog"]
     assert figure.axes[0].images[0].get_array().shape == (6, 6, 3)
     assert figure.get_suptitle() == "run, 4 test samples: 3 mistakes"
-    assert mistakes(made_run(scores, x, [1, 2, 1, 0], SoftmaxCrossEntropy(ignore_index=2)))[0].tolist() == [3, 2]
-    with pytest.raises(Unfit, match=r"^there is no mistake among the 4 samples of the test part$"):
+    assert find_mistakes(made_run(scores, x, [1, 2, 1, 0], SoftmaxCrossEntropy(ignore_index=2)))[0].tolist() == [3, 2]
+    with pytest.raises(UnsuitableRun, match=r"^there is no mistake among the 4 samples of the test part$"):
         draw_mistakes(made_run(scores, x, [1, 0, 0, 2], SoftmaxCrossEntropy()))
 
 
 def test_a_data_set_of_one_part(iris):
     whole = ("dataset.Iris.test_size=0", "dataset.Iris.valid_size=0")
     run = TrainedRun(iris, overrides=whole)
-    assert (run.part, confusion_of(run).sum()) == ("train", 150)
+    assert (run.part, compute_confusion(run).sum()) == ("train", 150)
     assert run.title == "iris, 150 train samples"
 
 
 def test_a_regression_has_no_classes():
     run = made_run(np.zeros((2, 3)), np.zeros((2, 1, 2, 2)), np.zeros((2, 3), np.float32), MeanSquaredError())
-    with pytest.raises(Unfit, match=r"^the net's outputs are no scores of classes, expected a classification$"):
+    with pytest.raises(UnsuitableRun, match=r"^the net's outputs are no scores of classes, expected a classification$"):
         draw_confusion(run)
-    with pytest.raises(Unfit, match=r"^the net's outputs are no scores of classes, a row a sample$"):
+    with pytest.raises(UnsuitableRun, match=r"^the net's outputs are no scores of classes, a row a sample$"):
         draw_mistakes(run)
 
 
@@ -339,11 +346,13 @@ def test_regressions_that_are_drawn():
     x, zeros = np.zeros((2, 3)), np.zeros((2, 2), np.float32)
     assert len(draw_regression(made_run(zeros, x, zeros, MeanSquaredError())).axes) == 4
     means = made_run([[1, 9], [2, 9]], x, zeros[:, :1], GaussianNLL())
-    assert predicted_and_wanted(means)[0].tolist() == [[1], [2]]
+    assert collect_predictions(means)[0].tolist() == [[1], [2]]
     wide = np.zeros((2, 5), np.float32)
-    with pytest.raises(Unfit, match=r"^a target has 5 numbers, expected at most 4$"):
+    with pytest.raises(UnsuitableRun, match=r"^a target has 5 numbers, expected at most 4$"):
         draw_regression(made_run(wide, x, wide, MeanSquaredError()))
-    with pytest.raises(Unfit, match=r"^the net's outputs are no numbers like the targets, expected a regression$"):
+    with pytest.raises(
+        UnsuitableRun, match=r"^the net's outputs are no numbers like the targets, expected a regression$"
+    ):
         draw_regression(made_run(zeros, x, [0, 1], SoftmaxCrossEntropy()))
 
 
@@ -369,9 +378,11 @@ def test_a_density(loss, random):
 
 def test_what_has_no_density(iris):
     x, y = np.zeros((2, 1)), np.zeros((2, 1), np.float32)
-    with pytest.raises(Unfit, match=r"^an input has shape \(4,\), expected one number, \(1,\)$"):
+    with pytest.raises(UnsuitableRun, match=r"^an input has shape \(4,\), expected one number, \(1,\)$"):
         draw_density(TrainedRun(iris))
-    with pytest.raises(Unfit, match=r"^the loss reads no density of one number into the outputs, expected such as Mix"):
+    with pytest.raises(
+        UnsuitableRun, match=r"^the loss reads no density of one number into the outputs, expected such as Mix"
+    ):
         draw_density(made_run(y, x, y, MeanSquaredError()))
 
 
@@ -460,9 +471,9 @@ def test_a_backend_that_is_missing_is_not_asked_for(backend):
             "import importlib.util, os, sys",
             "find = importlib.util.find_spec",
             "importlib.util.find_spec = lambda name, *more: None if 'inline' in name else find(name, *more)",
-            "from bprop.trainers.plots.style import need_matplotlib, new_figure",
-            "need_matplotlib()",
-            "new_figure(1, 1, 'x')",
+            "from bprop.trainers.plots.style import import_matplotlib, make_figure",
+            "import_matplotlib()",
+            "make_figure(1, 1, 'x')",
             "print(os.environ['MPLBACKEND'])",
         ]
     )

@@ -284,7 +284,7 @@ def test_another_width_is_refused(tmp_path):
 def test_other_versions_are_told(tmp_path, monkeypatch):
     trainer().save(tmp_path)
     now = {**trainer_state.describe_writer(), "versions": {"numpy": "1.0"}, "sources": "x"}
-    monkeypatch.setattr("bprop.trainers.training.trainer_state.written_by", lambda: now)
+    monkeypatch.setattr("bprop.trainers.training.trainer_state.describe_writer", lambda: now)
     message = (
         r"^the checkpoint was written with numpy [\d.]+ in place of 1.0, other sources of bprop; the results may differ"
     )

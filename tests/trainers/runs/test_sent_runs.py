@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from bprop.trainers.callbacks.csv_log import escape_formula, format_csv
 from bprop.trainers.cli import main
-from bprop.trainers.cli.output import PlainText, escaped
+from bprop.trainers.cli.output import PlainText, escape_controls
 from bprop.trainers.configs import ConfigError, allow_imports, load_config, no_imports, parse_config
 from bprop.trainers.files.atomic_files import MAX_DEPTH, append_text, find_inner_folder, read_json, write_atomically
 from bprop.trainers.files.checkpoints import CheckpointError, read_checkpoint
@@ -299,7 +299,7 @@ def test_json_of_as_many_levels_as_are_allowed(tmp_path):
     ],
 )
 def test_nothing_steers_the_terminal(text, shown):
-    assert escaped(text) == shown
+    assert escape_controls(text) == shown
 
 
 def test_a_progress_bar_may_go_back(capsys):

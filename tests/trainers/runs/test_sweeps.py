@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from bprop.trainers import cli
 from bprop.trainers.configs import ConfigError, parse_config
-from bprop.trainers.configs.nodes import plain, read_yaml
-from bprop.trainers.configs.sweeping import overrides_of
-from bprop.trainers.configs.writing import written
+from bprop.trainers.configs.nodes import convert_to_plain, read_yaml
+from bprop.trainers.configs.sweeps import format_overrides
+from bprop.trainers.configs.yaml_writer import dump_yaml
 from bprop.trainers.files.atomic_files import lock_folder
 from bprop.trainers.runs import sweep as sweeps
 from bprop.trainers.runs.sweep import (
@@ -151,9 +151,9 @@ values = st.recursive(
 
 @given(values)
 def test_a_value_becomes_an_override_and_itself_again(value):
-    ((key, _, text),) = [override.partition("=") for override in overrides_of({"a.b": value})]
+    ((key, _, text),) = [override.partition("=") for override in format_overrides({"a.b": value})]
     assert key == "a.b"
-    assert plain(read_yaml(text.replace("$${", "${"), "x", [])) == value
+    assert convert_to_plain(read_yaml(text.replace("$${", "${"), "x", [])) == value
 
 
 @pytest.fixture
@@ -297,7 +297,7 @@ def test_a_run_that_another_process_has_waits(config, monkeypatch):
     found, runs = load_sweep(config, ["sweep={grid: {seed: [0, 1]}}"])
     started, held = [], contextlib.ExitStack()
     (Path("sweep") / "000").mkdir(parents=True)
-    (Path("sweep") / "sweep.yaml").write_text(found.resolved() + written({"sweep": [run.values for run in runs]}))
+    (Path("sweep") / "sweep.yaml").write_text(found.resolved() + dump_yaml({"sweep": [run.values for run in runs]}))
     held.enter_context(lock_folder(Path("sweep/000")))
 
     def command(path, run):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from bprop.trainers import cli
 from bprop.trainers.configs import load_config, parse_config
-from bprop.trainers.tools.finite_differences import differences_of
+from bprop.trainers.tools.finite_differences import measure_differences
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def test_the_table_and_dropout(tmp_path, capsys):
     assert lines[1].split()[0] == "step"
     assert len(lines) == 1 + 16 + 4
     assert lines[-3].startswith("central differences in float64 come within ")
-    found = differences_of(load_config(path))
+    found = measure_differences(load_config(path))
     assert found.best("central", "float64")[1] < 1e-8, "the random numbers of dropout are the same in each run"
     assert repr(found.as_dict()["title"]) in repr(found.title)
 
@@ -51,4 +51,4 @@ def test_the_table_and_dropout(tmp_path, capsys):
 def test_a_loss_without_a_slope_is_refused():
     text = "{dataset: InverseProblem, model: [Identity], loss: MeanSquaredError, optimizer: {SGD: {lr: 0.1}}}"
     with pytest.raises(ValueError, match=r"the loss does not depend on any parameter here, so there is no slope"):
-        differences_of(parse_config(text))
+        measure_differences(parse_config(text))

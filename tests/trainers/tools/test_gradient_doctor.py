@@ -7,7 +7,7 @@ import pytest
 from bprop.modules import GradientError, Linear, SoftmaxCrossEntropy
 from bprop.trainers import check_config, cli
 from bprop.trainers.configs import load_config, parse_config
-from bprop.trainers.tools.gradient_doctor import step_problem
+from bprop.trainers.tools.gradient_doctor import describe_step_problem
 
 SCALE = '''
 import numpy as np
@@ -139,9 +139,11 @@ def test_a_compiled_net_passes():
 
 def test_other_gradients_of_the_step_are_named(plain, monkeypatch):
     net, x, target = Linear(4, 3), np.ones((2, 4), np.float32), np.array([0, 2])
-    assert step_problem(net, SoftmaxCrossEntropy(), (x, target)) == ""
+    assert describe_step_problem(net, SoftmaxCrossEntropy(), (x, target)) == ""
     monkeypatch.setattr("bprop.trainers.tools.gradient_doctor.CompiledStep.__call__", lambda *arguments: 0.0)
-    assert step_problem(net, SoftmaxCrossEntropy(), (x, target)) == "other gradients than by hand of weight, bias"
+    assert (
+        describe_step_problem(net, SoftmaxCrossEntropy(), (x, target)) == "other gradients than by hand of weight, bias"
+    )
 
 
 def test_a_wrong_loss_is_named_with_its_mistake(tmp_path, plain):

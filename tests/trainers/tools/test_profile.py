@@ -12,8 +12,8 @@ from bprop.modules.display.costs import count_bytes, count_flops, get_matmul, re
 from bprop.modules.engine.stopwatch import timed
 from bprop.trainers import SGD, TrainingError, compile_step
 from bprop.trainers.cli import main
-from bprop.trainers.tools.matmul_limit import product_seconds
-from bprop.trainers.tools.profile import profile, unit
+from bprop.trainers.tools.matmul_limit import time_matmuls
+from bprop.trainers.tools.profile import format_seconds, profile
 
 from ...modules.custom import InPython, Residual
 
@@ -163,13 +163,13 @@ def test_counts():
 @pytest.mark.jit
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_limit_is_measured(dtype):
-    small, large = product_seconds((4, 8, 8), dtype, True, 1e-4), product_seconds((64, 256, 256), dtype, True, 1e-4)
+    small, large = time_matmuls((4, 8, 8), dtype, True, 1e-4), time_matmuls((64, 256, 256), dtype, True, 1e-4)
     assert all(0 < a < b for a, b in zip(small, large, strict=True))
-    assert product_seconds((64, 256, 256), dtype, False, 1e-4)[1] < large[1]
+    assert time_matmuls((64, 256, 256), dtype, False, 1e-4)[1] < large[1]
 
 
 def test_units():
-    assert [unit(0), unit(1.5e-6), unit(2.5e-3)] == ["", "1.50 us", "2.50 ms"]
+    assert [format_seconds(0), format_seconds(1.5e-6), format_seconds(2.5e-3)] == ["", "1.50 us", "2.50 ms"]
 
 
 # -- the command -------------------------------------------------------------------------------------------------------

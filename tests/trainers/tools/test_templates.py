@@ -8,7 +8,7 @@ import pytest
 from bprop.trainers import check_config, cli
 from bprop.trainers.cli import new
 from bprop.trainers.configs import load_config
-from bprop.trainers.tools.module_template import KINDS, new_module, snake_case
+from bprop.trainers.tools.module_template import KINDS, convert_to_snake_case, write_module_template
 from bprop.trainers.tools.part_templates import PARTS
 
 TODO = "        return np.zeros_like(self.x)  # TODO: the test fails until this is right\n"
@@ -53,13 +53,13 @@ def test_the_gradient_test_fails_until_bprop_is_written(tmp_path, capsys):
 
 
 def test_the_config_is_checked_and_fits(tmp_path, plain):
-    new_module("OtherUnit", tmp_path)
+    write_module_template("OtherUnit", tmp_path)
     report = check_config(load_config(tmp_path / "other_unit.yaml"))
     assert report.problems == (
         "model[2]: grad_x stays at zero: bprop never adds to it",
         "model[2]: grad_weight stays at zero: bprop never adds to it",
     )
-    new_module("ThirdUnit", tmp_path)
+    write_module_template("ThirdUnit", tmp_path)
     finish(tmp_path / "third_unit.py")
     check_config(load_config(tmp_path / "third_unit.yaml")).raise_if_wrong()
 
@@ -87,7 +87,7 @@ def test_files_that_are_there_are_kept(tmp_path, capsys):
 
 
 def test_names_of_files():
-    assert [snake_case(name) for name in ("Scale", "PowerUnit", "MyReLU6", "GLUUnit")] == [
+    assert [convert_to_snake_case(name) for name in ("Scale", "PowerUnit", "MyReLU6", "GLUUnit")] == [
         "scale",
         "power_unit",
         "my_re_lu6",
@@ -116,4 +116,4 @@ def test_other_parts_pass_their_tests_and_fit_their_configs(tmp_path, capsys, ki
 def test_the_kinds_are_those_of_the_command():
     assert new.KINDS == KINDS
     with pytest.raises(ValueError, match=r"^new: the kind is 'layer', expected one of module, loss, optimizer, "):
-        new_module("MyLayer", kind="layer")
+        write_module_template("MyLayer", kind="layer")

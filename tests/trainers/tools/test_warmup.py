@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from bprop.datasets import ArrayDataset
 from bprop.trainers.cli import main
-from bprop.trainers.tools.warmup import few
+from bprop.trainers.tools.warmup import take_few
 
 CONFIG = """
     dataset: Iris
@@ -104,7 +104,7 @@ def test_without_numba_there_is_nothing_to_do(folder, capsys, monkeypatch):
 def test_a_few_samples_with_weights_that_differ():
     """Weights that are alike, or all 0, would make another step than the training's."""
     x, weights = np.zeros((100, 1)), np.r_[np.zeros(90), np.ones(10)]
-    assert sorted(few(ArrayDataset(x, x, weights), 4).sample_weight) == [0, 0, 1, 1]
-    assert list(few(ArrayDataset(x, x, weights), 1).sample_weight) == [1]
-    assert len(few(ArrayDataset(x, x, weights), 100)) == 100
-    assert len(few(ArrayDataset(x, x), 8)) == 8
+    assert sorted(take_few(ArrayDataset(x, x, weights), 4).sample_weight) == [0, 0, 1, 1]
+    assert list(take_few(ArrayDataset(x, x, weights), 1).sample_weight) == [1]
+    assert len(take_few(ArrayDataset(x, x, weights), 100)) == 100
+    assert len(take_few(ArrayDataset(x, x), 8)) == 8

@@ -8,41 +8,43 @@ import re
 from pathlib import PurePath
 from typing import Any
 
-__all__ = ["has_undecoded", "hidden", "restored"]
+__all__ = ["has_surrogates", "hide_surrogates", "restore_surrogates"]
 
 SURROGATES, PRIVATE = re.compile("[\\udc80-\\udcff]"), re.compile("[\\uf780-\\uf7ff]")
 DISTANCE = 0xF780 - 0xDC80
 
 
-def has_undecoded(value: Any) -> bool:
+def has_surrogates(value: Any) -> bool:
     """Whether there are such bytes in a string, or in the strings of lists and dicts."""
     if isinstance(value, str):
         return not value.isascii() and SURROGATES.search(value) is not None
     if isinstance(value, dict):
-        return any(map(has_undecoded, [*value, *value.values()]))
-    return isinstance(value, list | tuple) and any(map(has_undecoded, value))
+        return any(map(has_surrogates, [*value, *value.values()]))
+    return isinstance(value, list | tuple) and any(map(has_surrogates, value))
 
 
-def hidden(value: Any) -> Any:
+def hide_surrogates(value: Any) -> Any:
     """The value with private characters in place of such bytes."""
-    return changed(value, SURROGATES, DISTANCE)
+    return shift_characters(value, SURROGATES, DISTANCE)
 
 
-def restored(value: Any) -> Any:
+def restore_surrogates(value: Any) -> Any:
     """The value that `hidden` was given; paths in it, too."""
-    return changed(value, PRIVATE, -DISTANCE)
+    return shift_characters(value, PRIVATE, -DISTANCE)
 
 
-def changed(value: Any, pattern: re.Pattern[str], by: int) -> Any:
+def shift_characters(value: Any, pattern: re.Pattern[str], by: int) -> Any:
     """The value with the characters of a pattern so many places further."""
     match value:
         case str():
             return pattern.sub(lambda found: chr(ord(found[0]) + by), value)
         case PurePath():
-            return type(value)(changed(str(value), pattern, by))
+            return type(value)(shift_characters(str(value), pattern, by))
         case dict():
-            return {changed(key, pattern, by): changed(item, pattern, by) for key, item in value.items()}
+            return {
+                shift_characters(key, pattern, by): shift_characters(item, pattern, by) for key, item in value.items()
+            }
         case list() | tuple():
-            return type(value)(changed(item, pattern, by) for item in value)
+            return type(value)(shift_characters(item, pattern, by) for item in value)
         case _:
             return value

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["import_from", "own_file", "own_files"]
+__all__ = ["find_own_file", "import_from", "list_own_files"]
 
 
 def import_from(folder: Path | None, name: str) -> tuple[ModuleType, dict[Path, Path]]:
@@ -24,29 +24,29 @@ def import_from(folder: Path | None, name: str) -> tuple[ModuleType, dict[Path, 
     Errors: ImportError if there is none, if it fails (with the line), or if another module has the name.
     """
     modules, path = set(sys.modules), list(sys.path)
-    with _leading_path(folder):
+    with _put_folder_first(folder):
         importlib.invalidate_caches()
         try:
             module = importlib.import_module(name)
         except ModuleNotFoundError as error:
             if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-                raise ImportError(_reason(name, error)) from error
+                raise ImportError(_describe_reason(name, error)) from error
             beside = "" if folder is None else f", neither beside the config (in '{folder}') nor installed"
             raise ImportError(f"there is no module {error.name!r}{beside}") from error
         except Exception as error:
-            raise ImportError(_reason(name, error)) from error
+            raise ImportError(_describe_reason(name, error)) from error
     if folder is None:
         return module, {}
-    own, found = own_file(folder, name), getattr(module, "__file__", None)
-    if own is not None and (found is None or not same_content(own, Path(found))):
+    own, found = find_own_file(folder, name), getattr(module, "__file__", None)
+    if own is not None and (found is None or not has_same_content(own, Path(found))):
         taken = f"the name {name!r} is taken by {found or 'a built-in module'}"
         raise ImportError(f"{taken}, so {own} cannot be imported; rename it")
     added = [Path(entry) for entry in sys.path if entry not in path]  # by the module, for what it imports
     new = [module for key, module in list(sys.modules.items()) if key not in modules]
-    return module, own_files(folder, name) | imported_files([folder, *added], new)
+    return module, list_own_files(folder, name) | list_imported_files([folder, *added], new)
 
 
-def same_content(own: Path, found: Path) -> bool:
+def has_same_content(own: Path, found: Path) -> bool:
     """Whether a module that is imported already is that of a file, or of a copy of it."""
     try:
         return own.samefile(found) or own.read_bytes() == found.read_bytes()
@@ -54,7 +54,7 @@ def same_content(own: Path, found: Path) -> bool:
         return False
 
 
-def own_file(folder: Path | None, name: str) -> Path | None:
+def find_own_file(folder: Path | None, name: str) -> Path | None:
     """The file in `folder` that the module `name` should come from, None if there is none."""
     if folder is None:
         return None
@@ -64,7 +64,7 @@ def own_file(folder: Path | None, name: str) -> Path | None:
     return next((file for file in candidates if file.is_file()), None)
 
 
-def own_files(folder: Path, name: str) -> dict[Path, Path]:
+def list_own_files(folder: Path, name: str) -> dict[Path, Path]:
     """The files in `folder` that are behind a module, each with its place there: its own, and what it imports."""
     files: dict[Path, Path] = {}
     waiting, seen = [name], set()
@@ -74,15 +74,15 @@ def own_files(folder: Path, name: str) -> dict[Path, Path]:
             continue
         seen.add(module)
         waiting.append(module.rpartition(".")[0])
-        file = own_file(folder, module)
+        file = find_own_file(folder, module)
         if file is not None:
             files[file] = file.relative_to(folder)
             package = module if file.stem.partition(".")[0] == "__init__" else module.rpartition(".")[0]
-            waiting += imported_names(file, package)
+            waiting += list_imported_names(file, package)
     return files
 
 
-def imported_names(file: Path, package: str) -> Iterator[str]:
+def list_imported_names(file: Path, package: str) -> Iterator[str]:
     """The modules that the statements of a file import, wherever they stand; `package`: where relative ones begin."""
     if file.suffix != ".py":
         return
@@ -96,13 +96,13 @@ def imported_names(file: Path, package: str) -> Iterator[str]:
             yield from (f"{base}.{alias.name}".strip(".") for alias in node.names)
 
 
-def imported_files(folders: list[Path], modules: list[ModuleType]) -> dict[Path, Path]:
+def list_imported_files(folders: list[Path], modules: list[ModuleType]) -> dict[Path, Path]:
     """The files of modules that came from one of these folders, each with its place there."""
     files = {}
     for module in modules:
         found = getattr(module, "__file__", None) or ""
         for folder in folders:
-            own = own_file(folder, module.__name__)
+            own = find_own_file(folder, module.__name__)
             if own is not None and os.path.exists(found) and own.samefile(found):
                 files[own] = own.relative_to(folder)
                 break
@@ -110,7 +110,7 @@ def imported_files(folders: list[Path], modules: list[ModuleType]) -> dict[Path,
 
 
 @contextmanager
-def _leading_path(folder: Path | None) -> Iterator[None]:
+def _put_folder_first(folder: Path | None) -> Iterator[None]:
     """Within it, modules come from `folder` first, and from their sources: what Python kept compiled is not read."""
     if folder is None:
         yield
@@ -127,7 +127,7 @@ def _leading_path(folder: Path | None) -> Iterator[None]:
             sys.path.remove(entry)
 
 
-def _reason(name: str, error: Exception) -> str:
+def _describe_reason(name: str, error: Exception) -> str:
     """What went wrong inside the module, and on which line."""
     frames = traceback.extract_tb(error.__traceback__)
     at = "" if isinstance(error, SyntaxError) else f" ({frames[-1].filename}, line {frames[-1].lineno})"

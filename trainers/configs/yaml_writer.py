@@ -12,14 +12,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from .nodes import core_value
+from .nodes import parse_core_value
 from .signatures import Accepted
 from .specs import Spec
 
-__all__ = ["with_defaults", "written"]
+__all__ = ["add_defaults", "dump_yaml"]
 
 
-def written(entries: dict[str, Any]) -> str:
+def dump_yaml(entries: dict[str, Any]) -> str:
     """YAML text of a config's top level, in this order."""
     yaml = YAML()
     yaml.width = 1000
@@ -29,7 +29,7 @@ def written(entries: dict[str, Any]) -> str:
     return stream.getvalue()
 
 
-def with_defaults(arguments: dict[str, Any], accepted: Accepted) -> dict[str, Any]:
+def add_defaults(arguments: dict[str, Any], accepted: Accepted) -> dict[str, Any]:
     """The arguments and, in the order of the signature, the defaults that YAML can express."""
     everything = {}
     for name, parameter in accepted.named.items():
@@ -57,14 +57,14 @@ def _node(value: Any) -> Any:
             return _node(str(value))
         case str():
             value = value.replace("${", "$${")
-            return value if core_value(value) == value else DoubleQuotedScalarString(value)
+            return value if parse_core_value(value) == value else DoubleQuotedScalarString(value)
         case _:
             return value
 
 
 def _object(spec: Spec) -> Any:
     """A class name; its arguments below it; or the list for *args where there is nothing else to say."""
-    arguments = with_defaults(spec.arguments, spec.accepted)
+    arguments = add_defaults(spec.arguments, spec.accepted)
     if not arguments:
         return spec.name
     varargs = spec.accepted.varargs

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.files.paths import expand_path
+from .config_files import list_packaged_configs, read_text
 from .errors import ConfigError, Place, Problem, format_suggestion
-from .locating import packaged_configs, read_text
-from .nodes import Entries, Items, Node, Scalar, plain, read_yaml
+from .nodes import Entries, Items, Node, Scalar, convert_to_plain, read_yaml
 from .permissions import forbids, is_inside
-from .values import described
+from .values import describe_value
 
-__all__ = ["with_includes"]
+__all__ = ["resolve_includes"]
 
 
-def with_includes(root: Node, folder: Path, problems: list[Problem], within: tuple[Path, ...] = ()) -> Node:
+def resolve_includes(root: Node, folder: Path, problems: list[Problem], within: tuple[Path, ...] = ()) -> Node:
     """The tree with what its key `include` names below it.
 
     Args: folder: where the named files are looked for; packaged configs are found by name; within: the files that lead
@@ -28,43 +28,43 @@ def with_includes(root: Node, folder: Path, problems: list[Problem], within: tup
     own = Entries(root.place, dict(root.nodes), dict(root.places))
     del own.nodes["include"], own.places["include"]
     base: Node = Entries(root.place, {}, {})
-    for place, name in _names(root.nodes["include"], problems):
+    for place, name in _read_names(root.nodes["include"], problems):
         try:
-            base = merged(base, _included(place, name, folder, problems, within))
+            base = merge_nodes(base, _read_included(place, name, folder, problems, within))
         except ConfigError as error:
             problems.extend(error.errors)
-    return merged(base, own)
+    return merge_nodes(base, own)
 
 
-def merged(below: Node, above: Node) -> Node:
+def merge_nodes(below: Node, above: Node) -> Node:
     """Mappings key by key, with the places of the last word; all else is that of `above`."""
-    if not (isinstance(below, Entries) and isinstance(above, Entries)) or _other_class(below, above):
+    if not (isinstance(below, Entries) and isinstance(above, Entries)) or _is_other_class(below, above):
         return above
-    both = {key: merged(below.nodes[key], node) for key, node in above.nodes.items() if key in below.nodes}
+    both = {key: merge_nodes(below.nodes[key], node) for key, node in above.nodes.items() if key in below.nodes}
     return Entries(above.place, {**below.nodes, **above.nodes, **both}, {**below.places, **above.places})
 
 
-def _other_class(below: Entries, above: Entries) -> bool:
+def _is_other_class(below: Entries, above: Entries) -> bool:
     """Whether both are objects, of different classes."""
     names = [next(iter(each.nodes)) if len(each.nodes) == 1 else None for each in (below, above)]
     return names[0] != names[1] and all(str(name or "").rpartition(".")[2][:1].isupper() for name in names)
 
 
-def _names(node: Node, problems: list[Problem]) -> list[tuple[Place, str]]:
+def _read_names(node: Node, problems: list[Problem]) -> list[tuple[Place, str]]:
     """The files that an include names, and where."""
     found = []
     for item in node.nodes if isinstance(node, Items) else (node,):
         if isinstance(item, Scalar) and isinstance(item.value, str) and item.value:
             found.append((item.place, item.value))
         else:
-            message = f"expected the name of a file, or a list of them, got {described(plain(item))}"
+            message = f"expected the name of a file, or a list of them, got {describe_value(convert_to_plain(item))}"
             problems.append(Problem(item.place, ("include",), message))
     return found
 
 
-def _included(place: Place, name: str, folder: Path, problems: list[Problem], within: tuple[Path, ...]) -> Node:
+def _read_included(place: Place, name: str, folder: Path, problems: list[Problem], within: tuple[Path, ...]) -> Node:
     """The tree of an included file, with what it includes itself."""
-    packaged: dict[str, Any] = packaged_configs()
+    packaged: dict[str, Any] = list_packaged_configs()
     try:
         path, top = folder / expand_path(name), within[0].parent if within else folder
     except ValueError as error:
@@ -81,9 +81,11 @@ def _included(place: Place, name: str, folder: Path, problems: list[Problem], wi
         raise ConfigError.at(place, ("include",), f"{str(path)!r} includes itself: {way}")
     root = read_yaml(read_text(path), str(path), problems)
     if not isinstance(root, Entries):
-        found = described(plain(root)) if is_inside(path, top) else "something else"  # which may be a secret
+        found = (
+            describe_value(convert_to_plain(root)) if is_inside(path, top) else "something else"
+        )  # which may be a secret
         raise ConfigError.at(root.place, (), f"an included config is a mapping, got {found}")
-    return with_includes(root, path.parent, problems, (*within, path.resolve()))
+    return resolve_includes(root, path.parent, problems, (*within, path.resolve()))
 
 
 def _is_file(path: Path) -> bool:

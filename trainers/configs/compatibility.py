@@ -18,9 +18,9 @@ from .specs import Spec
 
 __all__ = [
     "check_augment",
-    "check_fit",
     "check_memory",
     "check_schedules",
+    "check_shapes",
     "prepare_callbacks",
     "share_ignore_index",
 ]
@@ -29,7 +29,7 @@ __all__ = [
 LARGE = 1000  # samples of a minibatch that a data set may not have
 
 
-def check_fit(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> None:
+def check_shapes(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> None:
     """Args: specs: where the model and the loss stand in the config.
 
     Errors: ConfigError at the layer that refuses its input, or at the loss that refuses the net's output.
@@ -38,7 +38,7 @@ def check_fit(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> Non
     try:
         outputs = getattr(model, "one_output_shape", model.output_shape)(inputs)
     except Exception as error:  # a ValueError for a shape; of a module of one's own, anything
-        spec = _named_by(getattr(error, "__notes__", ()), specs["model"])
+        spec = _find_named_spec(getattr(error, "__notes__", ()), specs["model"])
         hint = f"a sample of the data set has shape {tuple(dataset.input_shape)}"
         raise ConfigError([spec.problem(error, hint)]) from error
     if not hasattr(loss, "check_shapes"):
@@ -77,7 +77,7 @@ def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: in
                 f"{what} need{'s' if what[0] == 'a' else ''} {format_size(size)} at least, "
                 f"and {format_size(free)} are free"
             )
-            raise ConfigError([_named_by([f"in {place}"], specs["model"]).problem(error)])
+            raise ConfigError([_find_named_spec([f"in {place}"], specs["model"]).problem(error)])
 
 
 def check_augment(made: dict[str, Any], specs: Sequence[Spec]) -> None:
@@ -116,17 +116,17 @@ def check_schedules(made: dict[str, Any], specs: dict[str, Spec]) -> None:
         raise ConfigError(problems)
 
 
-def _named_by(notes: Sequence[str], model: Spec) -> Spec:
+def _find_named_spec(notes: Sequence[str], model: Spec) -> Spec:
     """The part that notes such as `in model[2].inner` name, as far as the config describes it."""
     found = [match for note in notes for match in re.findall(r"in model((?:\[\d+\]|\.\w+)*)", note)]
     place: Any = model
     for index, name in re.findall(r"\[(\d+)\]|\.(\w+)", max(found, key=len, default="")):
-        place = _part(place, index, name)
+        place = _find_part(place, index, name)
         model = place if isinstance(place, Spec) else model
     return model
 
 
-def _part(place: Any, index: str, name: str) -> Any:
+def _find_part(place: Any, index: str, name: str) -> Any:
     """What stands at `[index]` or `.name` of an object or of a list of layers; None for nothing in the config."""
     if index:
         items = place.varargs if isinstance(place, Spec) else place if isinstance(place, list) else []

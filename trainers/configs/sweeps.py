@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from .data_paths import absolute_path, start_folder
+from .data_paths import find_start_folder, make_absolute
 from .errors import ConfigError, Path, Place, Problem, format_suggestion
-from .nodes import Entries, Items, Node, Scalar, core_value, plain
+from .nodes import Entries, Items, Node, Scalar, convert_to_plain, parse_core_value
 from .overrides import set_value
-from .values import described
+from .values import describe_value
 
-__all__ = ["Sweep", "overrides_of", "sweep_of"]
+__all__ = ["Sweep", "format_overrides", "read_sweep"]
 
 MOST_RUNS = 10_000
 WAYS = ("grid", "zip", "random")
@@ -43,10 +43,10 @@ class Sweep:
 
     def absolute(self, value: Any) -> Any:
         """A value of a key that takes a path, from the place on where the sweep is written."""
-        return absolute_path(value, self.start) if isinstance(value, str) else value
+        return make_absolute(value, self.start) if isinstance(value, str) else value
 
 
-def sweep_of(
+def read_sweep(
     node: Node | None,
     root: Entries,
     addable: tuple[str, ...],
@@ -68,12 +68,12 @@ def sweep_of(
         problems.append(Problem(node.place, ("sweep",), f"has {count:,} runs, expected at most {MOST_RUNS:,}"))
         return None
     runs = tuple({key: value for part in parts for key, value in part.items()} for parts in product(*ways))
-    return Sweep(plain(node), runs, start_folder(node.place, folder, root.place.source))
+    return Sweep(convert_to_plain(node), runs, find_start_folder(node.place, folder, root.place.source))
 
 
-def overrides_of(values: Values) -> list[str]:
+def format_overrides(values: Values) -> list[str]:
     """The values of a run as overrides."""
-    return [f"{key}={_flow(value)}" for key, value in values.items()]
+    return [f"{key}={_format_flow(value)}" for key, value in values.items()]
 
 
 class _Reader:
@@ -91,7 +91,9 @@ class _Reader:
     def ways(self, node: Node) -> list[list[Values]]:
         """For each of grid, zip and random the values that the runs take from it."""
         if not isinstance(node, Entries) or not node.nodes:
-            self.report(node.place, (), f"expected some of {', '.join(WAYS)}, got {described(plain(node))}")
+            self.report(
+                node.place, (), f"expected some of {', '.join(WAYS)}, got {describe_value(convert_to_plain(node))}"
+            )
             return []
         found = []
         for name, inner in node.nodes.items():
@@ -99,7 +101,7 @@ class _Reader:
                 found.append(self.random(inner))
             elif name in WAYS:
                 lists = self.lists(inner, (name,))
-                found += self.zipped(inner, lists) if name == "zip" else each_alone(lists)
+                found += self.zipped(inner, lists) if name == "zip" else vary_each_alone(lists)
             else:
                 known = format_suggestion(name, WAYS) or f"; known: {', '.join(WAYS)}"
                 self.report(node.places[name], (str(name),), f"unknown key{known}")
@@ -109,10 +111,10 @@ class _Reader:
         """The values of each key."""
         found = {}
         for key, inner in self.entries(node, path).items():
-            values = plain(inner)
+            values = convert_to_plain(inner)
             written = [json.dumps(value, default=str) for value in values] if isinstance(values, list) else []
             if not isinstance(inner, Items) or not values:
-                self.report(inner.place, (*path, key), f"expected a list of values, got {described(values)}")
+                self.report(inner.place, (*path, key), f"expected a list of values, got {describe_value(values)}")
             elif path == ("grid",) and len({*written}) < len(written):
                 self.report(inner.place, (*path, key), "a value stands there twice")
             else:
@@ -130,14 +132,14 @@ class _Reader:
 
     def random(self, node: Node) -> list[Values]:
         """n draws of all keys; those of a key depend on its name and the seed alone."""
-        path, written = ("random",), plain(node)
+        path, written = ("random",), convert_to_plain(node)
         if not isinstance(node, Entries) or not {"n", "keys"} <= {*node.nodes} <= {"n", "keys", "seed"}:
-            self.report(node.place, path, f"expected n, keys and perhaps seed, got {described(written)}")
+            self.report(node.place, path, f"expected n, keys and perhaps seed, got {describe_value(written)}")
             return []
         n, seed = written["n"], written.get("seed", 0)
         for name, value, least, most in (("n", n, 1, MOST_RUNS), ("seed", seed, 0, 2**64 - 1)):
             if type(value) is not int or not least <= value <= most:
-                message = f"expected a whole number from {least} to {most}, got {described(value)}"
+                message = f"expected a whole number from {least} to {most}, got {describe_value(value)}"
                 self.report(node.nodes[name].place, (*path, name), message)
                 return []
         columns = {
@@ -147,20 +149,20 @@ class _Reader:
 
     def draws(self, key: str, node: Node, n: int, seed: int) -> list[Any]:
         """The values of a key in n runs."""
-        written = plain(node)
+        written = convert_to_plain(node)
         kind, limits = next(iter(written.items())) if isinstance(written, dict) and len(written) == 1 else (None, [])
-        if wrong := wrong_draw(kind, limits):
-            self.report(node.place, ("random", key), f"{wrong}, got {described(written)}")
+        if wrong := describe_wrong_draw(kind, limits):
+            self.report(node.place, ("random", key), f"{wrong}, got {describe_value(written)}")
             return []
         words = np.random.Philox(
             key=np.array([seed, zlib.crc32(key.encode(errors="backslashreplace"))], np.uint64)
         ).random_raw(n)
-        return [drawn(kind, limits, float(word >> np.uint64(11)) / 2**53) for word in words]
+        return [draw_value(kind, limits, float(word >> np.uint64(11)) / 2**53) for word in words]
 
     def entries(self, node: Node, path: Path) -> dict[str, Node]:
         """What stands at each key; a key must be a path of the config that is given once."""
         if not isinstance(node, Entries) or not node.nodes:
-            self.report(node.place, path, f"expected keys of the config, got {described(plain(node))}")
+            self.report(node.place, path, f"expected keys of the config, got {describe_value(convert_to_plain(node))}")
             return {}
         found = {}
         for name, inner in node.nodes.items():
@@ -178,12 +180,12 @@ class _Reader:
         return found
 
 
-def each_alone(lists: dict[str, list[Any]]) -> list[list[Values]]:
+def vary_each_alone(lists: dict[str, list[Any]]) -> list[list[Values]]:
     """A way of its own for each key, so that all combinations are made."""
     return [[{key: value} for value in values] for key, values in lists.items()]
 
 
-def wrong_draw(kind: Any, limits: Any) -> str:
+def describe_wrong_draw(kind: Any, limits: Any) -> str:
     """What was expected of a draw, nothing if it is right."""
     if kind not in DRAWS:
         return f"expected one of {', '.join(DRAWS)}"
@@ -198,7 +200,7 @@ def wrong_draw(kind: Any, limits: Any) -> str:
     return "log_uniform: expected numbers above 0" if kind == "log_uniform" and limits[0] <= 0 else ""
 
 
-def drawn(kind: Any, limits: list[Any], u: float) -> Any:
+def draw_value(kind: Any, limits: list[Any], u: float) -> Any:
     """The value for a number in [0, 1); floats in six digits."""
     if kind == "choice":
         return limits[int(u * len(limits))]
@@ -212,16 +214,16 @@ def drawn(kind: Any, limits: list[Any], u: float) -> Any:
     return float(min(max(float(f"{value:.6g}"), least), most))
 
 
-def _flow(value: Any) -> str:
+def _format_flow(value: Any) -> str:
     """A value as YAML in one line."""
     match value:
         case dict():
-            return f"{{{', '.join(f'{_flow(key)}: {_flow(item)}' for key, item in value.items())}}}"
+            return f"{{{', '.join(f'{_format_flow(key)}: {_format_flow(item)}' for key, item in value.items())}}}"
         case list():
-            return f"[{', '.join(map(_flow, value))}]"
+            return f"[{', '.join(map(_format_flow, value))}]"
         case float() if not math.isfinite(value):
             return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
-        case str() if re.fullmatch(r"[A-Za-z_][\w.]*", value) and core_value(value) == value:
+        case str() if re.fullmatch(r"[A-Za-z_][\w.]*", value) and parse_core_value(value) == value:
             return value
         case str():
             text = json.dumps(value.replace("${", "$${"), ensure_ascii=False)

@@ -9,12 +9,12 @@ from inspect import Parameter
 from typing import Any, Union, get_args, get_origin
 
 from .catalog import Catalog, Role, is_dotted
-from .data_paths import path_defaults, with_absolute_paths
-from .errors import Path, Place, Problem, format_suggestion, shown
-from .nodes import Entries, Items, Node, Scalar, plain
-from .signatures import LISTS, MAPPINGS, Accepted, item_type, type_name, union_members
+from .data_paths import find_path_defaults, make_paths_absolute
+from .errors import Path, Place, Problem, format_key, format_suggestion
+from .nodes import Entries, Items, Node, Scalar, convert_to_plain
+from .signatures import LISTS, MAPPINGS, Accepted, find_item_type, format_type, list_union_members
 from .specs import Spec
-from .values import Refused, checked, described
+from .values import TypeMismatchError, check_value, describe_value
 
 __all__ = ["Checker"]
 
@@ -29,9 +29,9 @@ class Checker:
 
     def object(self, node: Node, role: Role, path: Path) -> Spec | None:
         """The node as an object that fits the role."""
-        name, arguments, place = _named(node)
+        name, arguments, place = _split_object(node)
         if name is None:
-            self._report(node.place, path, f"expected {role.expected}, {_nameless(node)}")
+            self._report(node.place, path, f"expected {role.expected}, {_describe_nameless(node)}")
             return None
         try:
             cls = self.catalog.find(name, role)
@@ -41,7 +41,7 @@ class Checker:
             return None
         path = (*path, name)
         given = self.arguments(arguments, accepted, place, path)
-        return Spec(cls, name, accepted, given, place, path, _overrides(arguments, place), arguments)
+        return Spec(cls, name, accepted, given, place, path, _find_overrides(arguments, place), arguments)
 
     def arguments(self, node: Node | None, accepted: Accepted, place: Place, path: Path) -> dict[str, Any]:
         """The node as arguments: by name, or a list for a class that takes any number of them by position."""
@@ -52,42 +52,44 @@ class Checker:
             given = self._by_name(node, accepted, path)
         elif node is not None and not _is_null(node):
             wanted = "arguments as {name: value}" + (" or a list" if accepted.varargs else "")
-            self._report(node.place, path, f"expected {wanted}, got {described(plain(node))}", accepted)
+            self._report(node.place, path, f"expected {wanted}, got {describe_value(convert_to_plain(node))}", accepted)
             return {}
         written = node.nodes if isinstance(node, Entries) else ()
         missing = [repr(name) for name in accepted.required if name not in written]
         if missing:
             self._report(place, path, f"missing {', '.join(missing)}", accepted)
-        return given | path_defaults(accepted, given)
+        return given | find_path_defaults(accepted, given)
 
     def value(self, node: Node, annotation: Any, path: Path) -> Any:
         """The node as a value of this type: plain, a Spec, or a list or mapping of either."""
         if annotation is Any:
             return self._unannotated(node, path)
-        options = union_members(annotation)
+        options = list_union_members(annotation)
         for option in filter(self._holds_objects, options):
             origin, inner = get_origin(option), get_args(option)
             if isinstance(node, Items) and origin in LISTS:
-                return [self.value(item, item_type(inner, i), (*path, i)) for i, item in enumerate(node.nodes)]
+                return [self.value(item, find_item_type(inner, i), (*path, i)) for i, item in enumerate(node.nodes)]
             if isinstance(node, Entries) and origin in MAPPINGS:
                 return {key: self.value(item, inner[1], (*path, key)) for key, item in node.nodes.items()}
-        if any(get_origin(option) is Callable for option in options) and is_dotted(str(plain(node))):
+        if any(get_origin(option) is Callable for option in options) and is_dotted(str(convert_to_plain(node))):
             return self._function(node, options, path)
         bases = tuple(filter(self.catalog.is_base, options))
         others = tuple(option for option in options if option not in bases and not self._holds_objects(option))
         if others and not (bases and self._names_class(node)):
             try:
-                return checked(plain(node), Union[others])  # noqa: UP007
-            except Refused as error:
+                return check_value(convert_to_plain(node), Union[others])  # noqa: UP007
+            except TypeMismatchError as error:
                 if others == options:
                     return self._report(node.place, path, str(error))
-        if bases and (isinstance(node, Entries) or isinstance(plain(node), str)):
-            return self.object(node, Role(bases, type_name(annotation)), path)
-        return self._report(node.place, path, f"expected {type_name(annotation)}, got {described(plain(node))}")
+        if bases and (isinstance(node, Entries) or isinstance(convert_to_plain(node), str)):
+            return self.object(node, Role(bases, format_type(annotation)), path)
+        return self._report(
+            node.place, path, f"expected {format_type(annotation)}, got {describe_value(convert_to_plain(node))}"
+        )
 
     def _function(self, node: Node, options: tuple[Any, ...], path: Path) -> Spec | None:
         """A dotted name as the function that it stands for, or as an object of the class."""
-        name = str(plain(node))
+        name = str(convert_to_plain(node))
         try:
             function = self.catalog.function(name)
         except LookupError as error:
@@ -95,7 +97,7 @@ class Checker:
             return None
         bases = tuple(filter(self.catalog.is_base, options))
         if isinstance(function, type) and bases:
-            return self.object(node, Role(bases, type_name(Union[bases])), path)  # noqa: UP007
+            return self.object(node, Role(bases, format_type(Union[bases])), path)  # noqa: UP007
         return Spec(lambda: function, name, Accepted(name, {}, None, None), {}, node.place, path)
 
     def _by_name(self, node: Entries, accepted: Accepted, path: Path) -> dict[str, Any]:
@@ -114,18 +116,18 @@ class Checker:
 
     def _argument(self, node: Node, parameter: Parameter, path: Path) -> Any:
         """The node as this argument; its default may be written out whatever the annotation says."""
-        value = plain(node)
+        value = convert_to_plain(node)
         if type(value) is not type(parameter.default) or value != parameter.default:
             value = self.value(node, parameter.annotation, path)
         try:
-            return with_absolute_paths(value, node, parameter.annotation, self.catalog.folder, self.source)
+            return make_paths_absolute(value, node, parameter.annotation, self.catalog.folder, self.source)
         except ValueError as error:  # of a home folder that is not known
             return self._report(node.place, path, str(error))
 
     def _positional(self, node: Node, varargs: Parameter, path: Path) -> list[Any]:
         """The node as the values of *args."""
         if not isinstance(node, Items):
-            self._report(node.place, path, f"expected a list, got {described(plain(node))}")
+            self._report(node.place, path, f"expected a list, got {describe_value(convert_to_plain(node))}")
             return []
         return [self.value(item, varargs.annotation, (*path, i)) for i, item in enumerate(node.nodes)]
 
@@ -141,14 +143,14 @@ class Checker:
 
     def _names_class(self, node: Node) -> bool:
         """Whether this is an object beyond doubt: an exported name, or a dotted one with arguments."""
-        name, arguments, _ = _named(node)
+        name, arguments, _ = _split_object(node)
         return name is not None and (name in self.catalog.classes or (arguments is not None and is_dotted(name)))
 
     def _holds_objects(self, option: Any) -> bool:
         """Whether this is the type of a list or mapping whose values may be objects."""
         if get_origin(option) not in (*LISTS, *MAPPINGS):
             return False
-        members = [member for inner in get_args(option) for member in union_members(inner)]
+        members = [member for inner in get_args(option) for member in list_union_members(inner)]
         return any(self.catalog.is_base(member) or self._holds_objects(member) for member in members)
 
     def _report(self, place: Place, path: Path, message: str, accepted: Accepted | None = None) -> None:
@@ -156,7 +158,7 @@ class Checker:
         self.problems.append(Problem(place, path, message, hint))
 
 
-def _named(node: Node) -> tuple[str | None, Node | None, Place]:
+def _split_object(node: Node) -> tuple[str | None, Node | None, Place]:
     """An object's class name, its arguments if any are written, and the place of the name."""
     if isinstance(node, Scalar) and isinstance(node.value, str):
         return node.value, None, node.place
@@ -167,19 +169,19 @@ def _named(node: Node) -> tuple[str | None, Node | None, Place]:
     return None, None, node.place
 
 
-def _overrides(arguments: Node | None, place: Place) -> tuple[str, ...]:
+def _find_overrides(arguments: Node | None, place: Place) -> tuple[str, ...]:
     """The overrides that changed arguments of an object that stands in the file."""
     if place.line is None or not isinstance(arguments, Entries):
         return ()
     return tuple(str(node.place) for node in arguments.nodes.values() if node.place.line is None)
 
 
-def _nameless(node: Node) -> str:
+def _describe_nameless(node: Node) -> str:
     """What is wrong with something that should be a class name, alone or with its arguments."""
     if isinstance(node, Entries) and len(node.nodes) > 1:
-        keys = ", ".join(map(shown, node.nodes))
+        keys = ", ".join(map(format_key, node.nodes))
         return f"got the keys {keys}; write one class name with its arguments indented below it"
-    return f"got {described(plain(node))}; write a class name, alone or with its arguments"
+    return f"got {describe_value(convert_to_plain(node))}; write a class name, alone or with its arguments"
 
 
 def _is_null(node: Node) -> bool:

@@ -6,10 +6,10 @@ from pathlib import Path
 from ...datasets.files.paths import expand_path
 from .errors import ConfigError, Place, format_suggestion
 
-__all__ = ["find_config", "packaged_configs", "read_text"]
+__all__ = ["find_config", "list_packaged_configs", "read_text"]
 
 
-def packaged_configs() -> dict[str, Path]:
+def list_packaged_configs() -> dict[str, Path]:
     """The configs that come with the package: name and file."""
     folder = Path(str(importlib.resources.files("bprop.configs")))
     return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
@@ -26,7 +26,7 @@ def find_config(source: str | Path) -> Path:
         raise ConfigError.at(Place(str(source)), (), str(error)) from None
     if path.is_file():
         return path
-    packaged = packaged_configs()
+    packaged = list_packaged_configs()
     if str(source).removesuffix(".yaml") in packaged:
         return packaged[path.stem]
     if (path / "config.yaml").is_file():
