@@ -1,7 +1,7 @@
 """The base of augmentations: like modules, their methods are compiled into the loop over minibatches.
 
 What they draw is a function of seed, epoch and place in the epoch alone, so it depends neither on threads nor on how
-often a training was stopped, and each epoch shows other variants of the same pictures.
+often a training was stopped, and each epoch shows other variants of the same images.
 """
 
 import numpy as np
@@ -10,13 +10,13 @@ from ...modules.engine.stateful import Stateful
 from ...modules.kernels.buffers import reuse, reuse_like
 from ...modules.kernels.philox import uniform
 
-EPOCH = 2**32  # more pictures than any epoch has
+EPOCH = 2**32  # more images than any epoch has
 
 
 class Augment(Stateful):
-    """A random change of the pictures that a net is trained on; in evaluation there is none.
+    """A random change of the images that a model is trained on; in evaluation there is none.
 
-    A class of one's own says how many random numbers a picture takes, and what becomes of it:
+    A custom class says how many random numbers an image takes, and what becomes of it:
 
         class Negative(Augment):
             def numbers(self, shape):
@@ -26,7 +26,7 @@ class Augment(Stateful):
                 for i in range(x.size):
                     y.flat[i] = 1 - x.flat[i] if u[0] < 0.5 else x.flat[i]
 
-    Both are compiled. x and y are pictures (C, H, W), u random numbers (numbers,) from [0, 1).
+    Both are compiled. x and y are images (C, H, W), u random numbers (numbers,) from [0, 1).
     """
 
     def __init__(self):
@@ -35,15 +35,15 @@ class Augment(Stateful):
         self.u, self.y = np.empty(0), np.empty((0, 0, 0, 0))
 
     def numbers(self, shape):
-        """How many random numbers a picture of this shape (C, H, W) takes."""
+        """How many random numbers an image of this shape (C, H, W) takes."""
         raise NotImplementedError(f"{type(self).__name__} has no numbers: write `def numbers(self, shape)`")
 
     def transform(self, x, y, u):
-        """Fill the picture y by what becomes of x."""
+        """Fill the image y by what becomes of x."""
         raise NotImplementedError(f"{type(self).__name__} has no transform: write `def transform(self, x, y, u)`")
 
     def apply(self, x, place):
-        """The pictures (N, C, H, W) that x becomes; `place` is that of the first one in the epoch's order."""
+        """The images (N, C, H, W) that x becomes; `place` is that of the first one in the epoch's order."""
         self.u = reuse(self.u, (self.numbers(x.shape[1:]),), x.dtype)
         self.y = reuse_like(self.y, x)
         for n in range(x.shape[0]):
@@ -52,6 +52,6 @@ class Augment(Stateful):
         return self.y
 
     def check(self, input_shape: tuple[int, ...]) -> None:
-        """ValueError unless samples of this shape are pictures."""
+        """ValueError unless samples of this shape are images."""
         if len(input_shape) != 3:
             raise ValueError(f"{self.label()}: a sample has shape {input_shape}, expected a picture (C, H, W)")

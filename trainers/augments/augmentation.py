@@ -1,4 +1,4 @@
-"""Several augmentations one after the other, as a training and a picture of them need them."""
+"""Several augmentations one after the other, as a training and a plot of them need them."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ SEEDS = 2**64 - 2  # an epoch that no training reaches, so that the keys have ra
 
 
 class Augmentation:
-    """What a training does to its pictures: `augmentation(x, place)` are those (N, C, H, W) that the net sees.
+    """What a training does to its images: `augmentation(x, place)` are those (N, C, H, W) that the model sees.
 
-    A Trainer takes `augment=[Shift(2), Flip()]`; in a loop of one's own
+    A Trainer takes `augment=[Shift(2), Flip()]`; in a custom loop
 
         augmentation, size = Augmentation([Shift(2), Flip()]), 32
         for epoch in range(10):
@@ -34,7 +34,7 @@ class Augmentation:
         self._plan: tuple[Plan, Function] | None = None
 
     def begin(self, epoch: int, dtype: str | np.dtype = "float32") -> None:
-        """Draw for this epoch, in the net's type."""
+        """Draw for this epoch, in the model's type."""
         for augment in self.augments:
             if augment.dtype != dtype:
                 vars(augment)["_dtype"] = np.dtype(dtype)
@@ -43,7 +43,7 @@ class Augmentation:
             augment.epoch = epoch
 
     def check(self, input_shape: tuple[int, ...]) -> None:
-        """ValueError for samples that are no pictures, or too small."""
+        """ValueError for samples that are no images, or too small."""
         for augment in self.augments:
             augment.check(input_shape)
 
@@ -52,7 +52,7 @@ class Augmentation:
         return [Operation("x", augment, "apply", ("x", place)) for augment in self.augments]
 
     def __call__(self, x: np.ndarray, place: int = 0) -> np.ndarray:
-        """What becomes of the pictures x, whose first one has this place in the epoch's order."""
+        """What becomes of the images x, whose first one has this place in the epoch's order."""
         if not self.augments:
             return x
         x = np.ascontiguousarray(x, self.augments[0].dtype)

@@ -1,4 +1,4 @@
-"""An augmentation that hides a part of each picture, so that a net does not rely on one feature alone."""
+"""An augmentation that hides a part of each image, so that a model does not rely on one feature alone."""
 
 from ...datasets.checks import finite_number
 from ..optimizers.checks import check_count
@@ -6,7 +6,7 @@ from .augment import Augment
 
 
 class Cutout(Augment):
-    """Covers a square around a random pixel of each picture; what lies beyond the edges is cut off.
+    """Covers a square around a random pixel of each image; what lies beyond the edges is cut off.
 
         y[c, i, j] = fill where |i - a| and |j - b| are at most size / 2, else x[c, i, j];   (a, b) any pixel
 

@@ -6,12 +6,12 @@ from .augment import Augment
 
 
 class Shift(Augment):
-    """Moves each picture by a random number of pixels, the same as padding it and cutting out a random part.
+    """Moves each image by a random number of pixels, the same as padding it and cutting out a random part.
 
         y[c, i, j] = x[c, i + a, j + b],   a, b whole, uniform on -pixels..pixels;   fill beyond the edges
 
     Args: pixels: the largest shift in each direction; fill: what comes in at the edges.
-    Errors: ValueError for pixels below 1, and for a picture that is not larger.
+    Errors: ValueError for pixels below 1, and for an image that is not larger.
     Source: He et al., Deep residual learning (2016), section 4.2; PyTorch's RandomCrop(size, padding=pixels).
     """
 
@@ -44,7 +44,7 @@ class Shift(Augment):
 
 
 class Flip(Augment):
-    """Mirrors pictures left to right, each with probability p.
+    """Mirrors images left to right, each with probability p.
 
         y[c, i, j] = x[c, i, W - 1 - j] with probability p, else x[c, i, j]
 

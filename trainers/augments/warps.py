@@ -1,4 +1,4 @@
-"""Augmentations that bend pictures: affine maps and elastic distortions, with what lies between pixels interpolated."""
+"""Augmentations that bend images: affine maps and elastic distortions, with what lies between pixels interpolated."""
 
 import math
 
@@ -12,12 +12,12 @@ from .augment import Augment
 
 
 class Affine(Augment):
-    """Turns, scales, shears and shifts each picture about its middle m, by random amounts.
+    """Turns, scales, shears and shifts each image about its middle m, by random amounts.
 
         y[c, p] = x[c, m + A⁻¹ (p - m - t)],   A = s R(angle) (1 tan(shear); 0 1),   R a rotation, clockwise
 
     with angle ~ U(-degrees, degrees), s ~ U(scale), shear ~ U(-shear, shear), t ~ U(-translate, translate) of the
-    picture's sizes. p = (column, row); between pixels x is interpolated along both axes, beyond its edges it is fill.
+    image's sizes. p = (column, row); between pixels x is interpolated along both axes, beyond its edges it is fill.
 
     Args: degrees, shear: angles, 0 to 180 and 0 to 89; translate: 0 to 1; scale: least and largest factor.
     Errors: ValueError for settings out of range.
@@ -68,7 +68,7 @@ class Affine(Augment):
 
 
 class Elastic(Augment):
-    """Bends each picture as handwriting bends: every pixel moves by a random field that changes slowly.
+    """Bends each image as handwriting bends: every pixel moves by a random field that changes slowly.
 
         y[c, i, j] = x[c, i + a[i, j], j + b[i, j]],   a, b = alpha G * U(-1, 1)
 

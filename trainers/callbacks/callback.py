@@ -11,12 +11,12 @@ class Callback:
         load_state_dict   only if the training is resumed: takes back what state_dict gave
         on_batch_end      after each minibatch, with its loss; at a price: see there
         on_pause          between compiled stretches of an epoch, about ten times a second
-        on_epoch_end      after each epoch, with its figures
+        on_epoch_end      after each epoch, with its metrics
         on_pause          after the on_epoch_end of all callbacks; all pauses: twice if one of them stops the training
         on_not_finite     when the loss or a weight is NaN or infinite, before the weights go back
         on_fit_end        after the last epoch, however the training ends
 
-    `row` is the epoch's line of figures, a dict such as {"epoch": 1, "train_loss": ..., "valid_loss": ...}; what a
+    `row` is the epoch's line of metrics, a dict such as {"epoch": 1, "train_loss": ..., "valid_loss": ...}; what a
     callback adds to it is seen by those after it. `trainer.stop(reason)` ends the training after this epoch.
 
     How often pauses come depends on the machine's speed, so nothing that the results depend on may happen there; but
@@ -27,7 +27,7 @@ class Callback:
 
     @property
     def monitored(self) -> str | None:
-        """The figure that this callback watches; one that there will not be is refused before the training."""
+        """The metric that this callback watches; one that there will not be is refused before the training."""
         return None
 
     def prepare(self, optimizer) -> None:
@@ -45,7 +45,7 @@ class Callback:
         """
 
     def on_epoch_end(self, trainer, row: dict) -> None:
-        """After each epoch, with its figures."""
+        """After each epoch, with its metrics."""
 
     def on_pause(self, trainer) -> None:
         """After each epoch, and now and then within one: then `trainer.position` is above 0."""

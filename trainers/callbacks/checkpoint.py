@@ -23,8 +23,8 @@ class Checkpoint(Callback):
         last; minutes: within an epoch, too, when so many have passed since the last one (None: never); seconds: from
         one to the next, at least, and at least 30 times as long as saving took, except after the last epoch (0: none is
         left out); best: also keep the weights of that many of the best epochs, in `best/epoch-N.safetensors`;
-        monitor: the figure that says which are best.
-    Errors: ValueError for settings out of range, without a folder, and for a figure that the training does not give;
+        monitor: the metric that says which are best.
+    Errors: ValueError for settings out of range, without a folder, and for a metric that the training does not give;
         FileExistsError for a folder with checkpoints of another training; OSError if it cannot be written.
     """
 
@@ -67,7 +67,7 @@ class Checkpoint(Callback):
             raise FileExistsError(
                 f"Checkpoint: {self.path / BEST} has weights of another training, which would be removed; remove them"
             )
-        self.kept: list[list[Any]] = []  # [figure, epoch] of the best
+        self.kept: list[list[Any]] = []  # [metric, epoch] of the best
         self._saved, self._took = time.perf_counter(), 0.0
         self._where: tuple[int, int] | None = None  # epoch and position of the last one
 

@@ -1,4 +1,4 @@
-"""A training's figures as a table that grows with it."""
+"""A training's metrics as a table that grows with it."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from .callback import Callback
 
 
 class CsvLog(Callback):
-    """Writes each epoch's figures to a CSV file as soon as they are known.
+    """Writes each epoch's metrics to a CSV file as soon as they are known.
 
     Args: path: the file, replaced if it exists.
     """
@@ -29,7 +29,7 @@ class CsvLog(Callback):
         )
 
     def on_fit_end(self, trainer) -> None:
-        """Write all rows anew: Ctrl-C may have come before the last one, and a figure may have come up late."""
+        """Write all rows anew: Ctrl-C may have come before the last one, and a metric may have come up late."""
         self._rewrite()
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Early stopping: a training ends when a figure of the validation set has stopped improving."""
+"""Early stopping: a training ends when a metric of the validation set has stopped improving."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from .callback import Callback
 
 
 class EarlyStopping(Callback):
-    """Stop when a figure has not improved for `patience` epochs, and go back to the best weights.
+    """Stop when a metric has not improved for `patience` epochs, and go back to the best weights.
 
-    Args: monitor: a column of the figures, such as valid_loss; patience: epochs without improvement, at least 1;
-        min_delta: the least change that counts; restore_best: put the best epoch's weights back; the figures in the
+    Args: monitor: a column of the metrics, such as valid_loss; patience: epochs without improvement, at least 1;
+        min_delta: the least change that counts; restore_best: put the best epoch's weights back; the metrics in the
         summary of a run are then of that epoch, too.
     Each metric says whether it is better when larger; a loss, and what no metric says, is better when smaller.
-    Errors: ValueError for a patience below 1, and for a figure that the training does not give.
+    Errors: ValueError for a patience below 1, and for a metric that the training does not give.
     Source: Goodfellow et al., Deep Learning, algorithm 7.1.
     """
 

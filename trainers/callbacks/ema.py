@@ -10,7 +10,7 @@ class EMA(Callback):
 
         average = decay average + (1 - decay) parameter      after each step; after the first, the parameter itself
 
-    It turns on the setting `ema` of the optimizer, whose compiled step averages: so figures of validation and test, the
+    It turns on the setting `ema` of the optimizer, whose compiled step averages: so metrics of validation and test, the
     best weights of EarlyStopping and Checkpoint and the weights of a run are averaged ones, and a resumed training has
     the same bits. `trainer.model` itself has the weights of the last step; within
     `trainer.optimizer.evaluated_weights(model)` it has the averaged ones.

@@ -36,7 +36,7 @@ class ModuleRecord:
 
 @dataclass
 class LayerwiseStep:
-    """A step by hand: its stages from first to last, its loss, and the first value that was not finite."""
+    """A layerwise step: its stages from first to last, its loss, and the first value that was not finite."""
 
     stages: list[ModuleRecord] = field(default_factory=list)
     loss: float | None = None

@@ -86,7 +86,7 @@ def restore_snapshot(trainer, state: dict[str, Any]) -> None:
     """Give the trainer what `snapshot` gave."""
     trainer.model.load_state_dict(state["model"])
     trainer.model.load_counters(state["counters"])
-    trainer.optimizer.put_state(state["optimizer"])  # not a state for another net that may come
+    trainer.optimizer.put_state(state["optimizer"])  # not a state for another model that may come
 
 
 def replay_step(trainer, state: dict[str, Any]) -> LayerwiseStep:

@@ -1,4 +1,4 @@
-"""How each module fares while a net learns: sizes of outputs, gradients and updates, and units that are dead."""
+"""How each module fares while a model learns: sizes of outputs, gradients and updates, and units that are dead."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ class Statistics(Callback):
         grad_weight    |grad_w|
         update_ratio   |w_new - w| / |w|                of a step; 1e-3 is usual, 1e-1 too much
 
-    They are of one training step on copies of net, loss and optimizer, so nothing of the training changes.
+    They are of one training step on copies of model, loss and optimizer, so nothing of the training changes.
 
     Args: samples: of the training data, that this step takes, at least 2; epochs: after every so many; folder: where to
         write; by default the run folder.
@@ -78,7 +78,7 @@ def run_probe_step(trainer, samples: int) -> list[ModuleRecord]:
 
 
 def compute_statistics(stage: ModuleRecord) -> list[Any]:
-    """The figures of a module, from its path on; None for what the step did not reach, and where it has no weights."""
+    """The statistics of a module, from its path on; None for what the step did not reach, and without weights."""
     units = stage.y.reshape(len(stage.y), -1)
     dead = float(np.mean(units.max(axis=0) == units.min(axis=0)))
     weight, change = compute_norm(stage.before), compute_norm(stage.changes)

@@ -1,4 +1,4 @@
-"""Each epoch's figures for TensorBoard, if that is installed."""
+"""Each epoch's metrics for TensorBoard, if that is installed."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from .callback import Callback
 
 
 class TensorBoard(Callback):
-    """Writes each epoch's figures as scalars; `tensorboard --logdir runs` shows them.
+    """Writes each epoch's metrics as scalars; `tensorboard --logdir runs` shows them.
 
     Args: folder: where to write; by default `tensorboard` in the run folder.
     Errors: ImportError without the package; ValueError without a folder.

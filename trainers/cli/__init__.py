@@ -138,7 +138,7 @@ def _ask(what: str) -> bool:
 
 
 def _memory(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
-    """The context in which no more memory is taken than is left, for the commands that build nets and read data."""
+    """The context in which no more memory is taken than is left, for the commands that build models and read data."""
     if arguments.command in ("new", "schema", "completion"):
         return contextlib.nullcontext()
     from ..configs.memory_limit import limit_memory

@@ -1,4 +1,4 @@
-"""What the commands share: exit statuses, their arguments, and how figures are printed."""
+"""What the commands share: exit statuses, their arguments, and how metrics are printed."""
 
 import argparse
 import sys
@@ -130,7 +130,7 @@ def print_json(value: Any) -> None:
 
 
 def print_metrics(found: dict[str, Any], as_json: bool = False) -> None:
-    """The figures, one a line; records such as versions stay in the run folder. Or all of it as JSON."""
+    """The metrics, one a line; records such as versions stay in the run folder. Or all of it as JSON."""
     if as_json:
         print_json(found)
         return

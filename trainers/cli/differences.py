@@ -1,4 +1,4 @@
-"""`bprop differences`: how far numerical derivatives are from a net's gradient."""
+"""`bprop differences`: how far numerical derivatives are from a model's gradient."""
 
 import argparse
 

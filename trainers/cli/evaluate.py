@@ -1,4 +1,4 @@
-"""`bprop evaluate`: the figures of a run's weights."""
+"""`bprop evaluate`: the metrics of a run's weights."""
 
 import argparse
 

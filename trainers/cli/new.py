@@ -1,4 +1,4 @@
-"""`bprop new`: the beginning of a module of one's own, or of another part of an experiment."""
+"""`bprop new`: the beginning of a custom module, or of another part of an experiment."""
 
 import argparse
 from pathlib import Path

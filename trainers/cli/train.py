@@ -1,4 +1,4 @@
-"""`bprop train`: train the net that a config describes."""
+"""`bprop train`: train the model that a config describes."""
 
 import argparse
 

@@ -66,10 +66,10 @@ class Role:
 class Catalog:
     """The names that `packages` export, and classes that are imported by dotted names.
 
-    `sources` are the files of the modules of one's own that were imported so far, and of what these import from beside
+    `sources` are the files of the custom modules that were imported so far, and of what these import from beside
     the config, each with its place in a run folder; `imported` are the names of all modules that were imported.
 
-    Args: packages: names of packages; folder: where modules of one's own are found.
+    Args: packages: names of packages; folder: where custom modules are found.
     """
 
     def __init__(self, packages: Sequence[str] = PACKAGES, folder: Path | None = None) -> None:
@@ -134,7 +134,7 @@ class Catalog:
         return cls
 
     def _member(self, dotted: str, kind: str, fits: Callable[[Any], bool]) -> Any:
-        """What a module of one's own, or an installed one, has under a name."""
+        """What a custom module, or an installed one, has under a name."""
         name, _, member_name = dotted.rpartition(".")
         if why := forbids("import", name, self.folder):
             raise LookupError(f"{dotted!r} would be imported, {why}")

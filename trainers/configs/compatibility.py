@@ -1,6 +1,6 @@
-"""Refuses a net whose layers do not fit each other, its data set or its loss, on the line that is wrong.
+"""Refuses a model whose layers do not fit each other, its data set or its loss, on the line that is wrong.
 
-It runs before any data is read: the data set knows the shape of a sample, every module that of its output. A net that
+It runs before any data is read: the data set knows the shape of a sample, every module that of its output. A model that
 cannot fit into memory is refused there, too.
 """
 
@@ -32,12 +32,12 @@ LARGE = 1000  # samples of a minibatch that a data set may not have
 def check_shapes(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> None:
     """Args: specs: where the model and the loss stand in the config.
 
-    Errors: ConfigError at the layer that refuses its input, or at the loss that refuses the net's output.
+    Errors: ConfigError at the layer that refuses its input, or at the loss that refuses the model's output.
     """
     inputs = (1, *dataset.input_shape)
     try:
         outputs = getattr(model, "one_output_shape", model.output_shape)(inputs)
-    except Exception as error:  # a ValueError for a shape; of a module of one's own, anything
+    except Exception as error:  # a ValueError for a shape; of a custom module, anything
         spec = _find_named_spec(getattr(error, "__notes__", ()), specs["model"])
         hint = f"a sample of the data set has shape {tuple(dataset.input_shape)}"
         raise ConfigError([spec.problem(error, hint)]) from error
@@ -58,7 +58,7 @@ def share_ignore_index(dataset: Any, loss: Any) -> None:
 
 
 def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: int) -> None:
-    """ConfigError for a net that cannot be trained in the memory that is left, as what it needs at least is more.
+    """ConfigError for a model that cannot be trained in the memory that is left, as what it needs at least is more.
 
     That is one output for a minibatch, or one more copy of the parameters and their gradients.
     """

@@ -72,7 +72,7 @@ class Config:
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """The files of the modules of one's own that the config names, and of what these import from beside it."""
+        """The files of the custom modules that the config names, and of what these import from beside it."""
         return tuple(self.catalog.sources)
 
     @property
@@ -97,7 +97,7 @@ class Config:
 
         Args: preprocessing: of a table, in place of the one that the data set would fit to it.
         Errors: ConfigError, with the line of the config, for arguments that a class refuses, for layers that
-            do not fit each other, for a net that does not fit its data set or loss, and for what else a class
+            do not fit each other, for a model that does not fit its data set or loss, and for what else a class
             raises, with its line.
         """
         self._start_generators()
@@ -176,7 +176,7 @@ def parse_config(
     folder: Path | None = None,
     packages: Sequence[str] = PACKAGES,
 ) -> Config:
-    """The config in a string; `source` names it in messages, `folder` holds modules of one's own and included files."""
+    """The config in a string; `source` names it in messages, `folder` holds custom modules and included files."""
     problems: list[Problem] = []
     root = resolve_includes(read_yaml(text, source, problems), folder or Path(), problems)
     return _check_tree(root, overrides, folder, packages, problems)

@@ -55,7 +55,7 @@ def enforce_rule(rule: Rule) -> Iterator[None]:
 
 
 def no_imports():
-    """Within this context configs that name code of one's own are refused: reading them runs nothing of others."""
+    """Within this context configs that name custom code are refused: reading them runs nothing of others."""
     return enforce_rule(NoImports())
 
 

@@ -1,6 +1,6 @@
 """The JSON Schema of a config, so that an editor completes and checks it; made from the signatures that check it here.
 
-An editor sees less than `bprop train` does: it knows names and types, and nothing of shapes or of modules of one's own.
+An editor sees less than `bprop train` does: it knows names and types, and nothing of shapes or of custom modules.
 """
 
 import inspect

@@ -1,4 +1,4 @@
-"""The versions and the instruction set that figures depend on."""
+"""The versions and the instruction set that results depend on."""
 
 import platform
 import sys
@@ -13,7 +13,7 @@ PACKAGES = ("bprop", "numpy", "numba", "scipy")
 
 
 def collect_versions() -> dict[str, str]:
-    """Versions of Python, the platform and the packages that the figures depend on."""
+    """Versions of Python, the platform and the packages that results depend on."""
     found = {"python": platform.python_version(), "platform": sys.platform}
     for package in PACKAGES:
         try:
@@ -24,7 +24,7 @@ def collect_versions() -> dict[str, str]:
 
 
 def describe_instruction_set() -> dict[str, Any]:
-    """What the bits of figures depend on: the processor that code is compiled for, and that of BLAS."""
+    """What the bits of results depend on: the processor that code is compiled for, and that of BLAS."""
     found = {str(library.get("architecture")) for library in threadpool_info() if library.get("user_api") == "blas"}
     return machine.instruction_set() | {"blas": ",".join(sorted(found))}
 

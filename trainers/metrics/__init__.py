@@ -127,9 +127,9 @@ def compute_metrics(
 
 
 def larger_is_better(column: str, metrics: Mapping[str, Metric] = METRICS) -> bool:
-    """Whether a column of figures such as valid_accuracy improves as it grows; a loss does not.
+    """Whether a column of metrics such as valid_accuracy improves as it grows; a loss does not.
 
-    Args: metrics: those that the figures may be of; of others, whose name ends in accuracy or begins with top_ does.
+    Args: metrics: those that the columns may be of; of others, whose name ends in accuracy or begins with top_ does.
     """
     name = column.removeprefix("train_").removeprefix("valid_")
     metric = metrics.get(name) or METRICS.get(name)

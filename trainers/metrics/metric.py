@@ -17,7 +17,7 @@ class Metric:
     (N,) of class 1 for a loss of yes and no, whose outputs count one by one; of_classes: so they are for such a loss,
     else scores; of_numbers: y are the numbers that the loss expects, the means of its distributions; in_units: y and
     target are in the units of the data set's source, before any standardising; number: false for what fits no column
-    of figures, which is computed only at the end and by `Trainer.evaluate`.
+    of metrics, which is computed only at the end and by `Trainer.evaluate`.
     Outputs that hold NaN give NaN.
     """
 
@@ -30,15 +30,15 @@ class Metric:
 
     @property
     def name(self) -> str:
-        """What the figure is called in tables, after train_, valid_ or test_."""
+        """What the metric is called in tables, after train_, valid_ or test_."""
         return type(self).__name__.lower()
 
     def value(self, y: np.ndarray, target: np.ndarray) -> Any:
-        """The figure; y and target as the attributes say."""
+        """The metric; y and target as the attributes say."""
         raise NotImplementedError(f"{type(self).__name__}: value(y, target) is not defined")
 
     def function_of(self) -> Callable[..., Any]:
-        """What computes the figure, and says by its signature whether it wants weights."""
+        """What computes the metric, and says by its signature whether it wants weights."""
         return self.value
 
     def __call__(self, y: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None) -> Any:

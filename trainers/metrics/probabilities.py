@@ -1,4 +1,4 @@
-"""What a metric is given of a net's outputs: the rows that count, as scores or as probabilities."""
+"""What a metric is given of a model's outputs: the rows that count, as scores or as probabilities."""
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def compute_means(loss: Loss, y: np.ndarray) -> np.ndarray:
 
 
 def compute_scores(metric: Metric, loss: Loss, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores or probabilities of classes, and targets; those of losses of yes and no are flat, an element a sample.
+    """Scores or probabilities of classes, and targets; those of binary losses are flat, an element a sample.
 
     Errors: ValueError for a metric of probabilities and a loss that gives none.
     """

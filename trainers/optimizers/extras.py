@@ -33,7 +33,7 @@ class Extras(Stateful):
         which have two or more axes, or for "all" parameters, as in PyTorch; clip_value: largest size of an element of
         the gradient; clip_norm: largest norm c |gradient| of the whole gradient; max_norm: of the weights that come in
         at a unit; ema: keeps averaged weights, which evaluation uses; groups: other settings for some parameters.
-    Errors: ValueError for settings out of range, and for groups that do not fit the net.
+    Errors: ValueError for settings out of range, and for groups that do not fit the model.
     Source: Goodfellow et al., Deep Learning, sections 7.1, 7.2 and 10.11.1; Srivastava et al. 2014 (max-norm);
         torch.nn.utils.clip_grad_norm_; torch.optim.swa_utils (averaged weights).
     """
@@ -200,9 +200,9 @@ class Extras(Stateful):
 
     @contextmanager
     def evaluated_weights(self, net: Module) -> Iterator[None]:
-        """Within this context the net has its averaged weights, if this optimizer keeps them for it.
+        """Within this context the model has its averaged weights, if this optimizer keeps them for it.
 
-        No other thread runs the net meanwhile.
+        No other thread runs the model meanwhile.
         """
         with locked(net):
             if self._vector is None and self._loaded is not None:  # of a copy, or of a file

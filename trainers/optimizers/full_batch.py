@@ -85,7 +85,7 @@ class FullBatch(Optimizer):
     def minimize(self, net: Module, closure: Callable[[], float], product: Product | None = None) -> float:
         """Lower the loss by up to max_iter iterations; returns it.
 
-        Args: closure: gives the loss of the net as it is, and leaves its gradient in `net.flat_gradients`; product:
+        Args: closure: gives the loss of the model as it is, and leaves its gradient in `net.flat_gradients`; product:
             gives a matrix of curvature, "hvp" or "gauss_newton", times a vector, to directions that ask for it.
         """
         join_locks(net, self)

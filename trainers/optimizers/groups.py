@@ -1,6 +1,6 @@
-"""Settings for some of a net's parameters, and where in the flat vector which settings hold.
+"""Settings for some of a model's parameters, and where in the flat vector which settings hold.
 
-A layout is made once, when an optimizer meets a net; the compiled step then walks over stretches of equal settings.
+A layout is made once, when an optimizer meets a model; the compiled step then walks over stretches of equal settings.
 """
 
 import math
@@ -27,7 +27,7 @@ class Group:
         modules of this class, such as `Linear`; lr_factor: multiplies the learning rate; weight_decay, l1, max_norm:
         as for optimizers; frozen: whether the parameters stay as they are.
     Errors: ValueError for negative settings, and for finite ones that float32 does not hold; an optimizer refuses a
-        group that matches no parameter of its net.
+        group that matches no parameter of its model.
     """
 
     def __init__(

@@ -36,9 +36,9 @@ class Optimizer(Extras):
     `update(self, parameters, gradients)`, compiled, changes the flat vectors (P,) in place. If its `__init__` takes
     `**common` and hands it to `super().__init__`, it has the settings of all optimizers: see `Extras`.
 
-    From outside, `optimizer.update(net)` applies it to a net by hand. An optimizer serves one net at a time; given
+    From outside, `optimizer.update(net)` applies it to a model by hand. An optimizer serves one model at a time; given
     another, or one with more or fewer parameters, it starts anew. A state that was loaded, and that of a copy, serves
-    the first net that the optimizer meets after that, which must fit it.
+    the first model that the optimizer meets after that, which must fit it.
     """
 
     framework_base = True
@@ -54,7 +54,7 @@ class Optimizer(Extras):
         )
 
     def attach(self, net: Module) -> None:
-        """Serve `net`: start anew unless this is the net, with the parameters, of last time."""
+        """Serve `net`: start anew unless this is the model, with the parameters, of last time."""
         vector = net.flat_parameters
         if self._vector is not None and self._vector() is vector:
             return
@@ -78,7 +78,7 @@ class Optimizer(Extras):
                 raise
 
     def _waiting_state(self) -> dict[str, Any] | None:
-        """The state that the next net begins with: one that was loaded, if no step has been taken since."""
+        """The state that the next model begins with: one that was loaded, if no step has been taken since."""
         if (
             self._loaded is None
             and self._digest is not None
@@ -88,12 +88,12 @@ class Optimizer(Extras):
         return self._loaded
 
     def copied(self) -> None:
-        """Keep what the original has gathered for the first net that this copy meets, such as a copy of the net."""
+        """Keep what the original has gathered for the first model that this copy meets, such as a copy of the model."""
         state = self._loaded if self._vector is None else self.state_dict()
         vars(self).update(_vector=None, _plan=None, _loaded=state, _digest=None)
 
     def reset(self) -> None:
-        """Forget the net and all that has been gathered: the next net starts anew."""
+        """Forget the model and all that has been gathered: the next model starts anew."""
         vars(self).update(_vector=None, _plan=None, _loaded=None, _digest=None)
 
     def _laid(self, value):
@@ -151,18 +151,19 @@ class Optimizer(Extras):
         return {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave; it is for the net that is served, or for another that is met before a step.
+        """Take over what `state_dict` gave; it is for the model that is served, or for another that is met before a
+        step.
 
-        Errors: ValueError (and nothing changed) if names or shapes differ; before a net is known, when it is met.
+        Errors: ValueError (and nothing changed) if names or shapes differ; before a model is known, when it is met.
         """
-        if self._vector is None or self._vector() is None:  # no net yet, or one that is gone
+        if self._vector is None or self._vector() is None:  # no model yet, or one that is gone
             vars(self).update(_vector=None, _loaded=dict(state))
             return
         self.put_state(state)
         vars(self)["_digest"] = compute_state_digest(self.state_dict())
 
     def put_state(self, state: dict[str, Any]) -> None:
-        """Take over a state of the net that is served; errors as of `load_state_dict`."""
+        """Take over a state of the model that is served; errors as of `load_state_dict`."""
         own = self.state_dict()
         refuse_differences(type(self).__name__, "state", own, state)
         for name, value in own.items():
@@ -188,7 +189,7 @@ class Optimizer(Extras):
         return f"{type(self).__name__}({', '.join(filter(None, [self.extra_repr(), *common]))})"
 
     def summary(self, net: Module) -> Summary:
-        """A table of the settings that hold for each parameter of a net."""
+        """A table of the settings that hold for each parameter of a model."""
         rows: list[tuple[str, ...]] = [("parameter", "shape", "lr factor", "weight decay", "l1", "max norm")]
         for name, shape, rule in make_rules(type(self).__name__, net, self._groups, self._decay):
             own = [getattr(self, key) if value == OWN else value for key, value in vars(rule).items() if key in IDLE]

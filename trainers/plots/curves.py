@@ -1,4 +1,4 @@
-"""How runs have learnt: loss and metrics by epoch, with the best epoch, and the learning rate below."""
+"""How runs have learned: loss and metrics by epoch, with the best epoch, and the learning rate below."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEEP = 10  # a positive curve is drawn on a logarithmic scale if its largest va
 
 
 def draw_curves(folders: list[Path]) -> Figure:
-    """Training and validation figures of one run or of several."""
+    """Training and validation metrics of one run or of several."""
     runs = [Curves.read(folder, name) for folder, name in zip(folders, name_runs(folders), strict=True)]
     figures = list(dict.fromkeys(key.split("_", 1)[1] for run in runs for key in run.columns if is_metric(key)))
     rates = any(len(np.unique(run.columns["lr"])) > 1 for run in runs if "lr" in run.columns)
@@ -42,7 +42,7 @@ def draw_curves(folders: list[Path]) -> Figure:
 
 
 def draw_metric(axes: Any, runs: list[Curves], name: str) -> None:
-    """One figure of all runs."""
+    """One metric of all runs."""
     shown = []
     for k, run in enumerate(runs):
         for part, style in (("train", "--"), ("valid", "-")):

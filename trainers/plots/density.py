@@ -1,4 +1,4 @@
-"""What a net says of its target, where it says how probable each value is: the density over the input."""
+"""What a model says of its target, where it says how probable each value is: the density over the input."""
 
 from __future__ import annotations
 

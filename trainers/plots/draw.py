@@ -51,7 +51,7 @@ def plot_runs(
     Args: folders: run folders, of several the curves alone; pictures: names of `PICTURES`, by default all that fit;
         out: a folder, by default that of the run, or the present one for several runs; sample: number of the sample
         whose features are drawn; part, weights, overrides: as of `evaluate_run`.
-    Errors: ImportError without matplotlib; Unfit, a ValueError, for a named picture that does not fit the net or the
+    Errors: ImportError without matplotlib; Unfit, a ValueError, for a named picture that does not fit the model or the
         data; FileNotFoundError and ConfigError for folders without a run.
     """
     import_matplotlib()

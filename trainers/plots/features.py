@@ -1,6 +1,6 @@
-"""One sample on its way through the net: the input, what every layer makes of it, and the output.
+"""One sample on its way through the model: the input, what every layer makes of it, and the output.
 
-Source: Domke, Automatic Differentiation and Neural Networks, whose figures show nets on MNIST in this way.
+Source: Domke, Automatic Differentiation and Neural Networks, whose figures show models on MNIST in this way.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def draw_features(run: TrainedRun, sample: int) -> Figure:
 
 
 def compute_features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndarray]], np.ndarray]:
-    """What each hidden layer makes of one sample, with its name, and the net's output (1, ...).
+    """What each hidden layer makes of one sample, with its name, and the model's output (1, ...).
 
     Layers that pass on what they get are left out; those in graphs and branches are told as they run.
     """
@@ -73,7 +73,7 @@ def compute_features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndar
 
 
 def show_input(axes: Any, x: np.ndarray, names: list[str]) -> None:
-    """The sample as it enters the net: a picture, or a bar for each feature."""
+    """The sample as it enters the model: a picture, or a bar for each feature."""
     axes.set_title("input", fontsize=NORMAL)
     if is_image(x.shape):
         show_image(axes, x)

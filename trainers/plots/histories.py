@@ -43,7 +43,7 @@ class Curves:
         return cls(name, columns)
 
     def best(self, figure: str) -> tuple[int, float] | None:
-        """The best epoch of a figure, validated if it can be, and its value there."""
+        """The best epoch of a metric, validated if it can be, and its value there."""
         values = self.columns.get(f"valid_{figure}", self.columns.get(f"train_{figure}"))
         if values is None or np.isnan(values).all():
             return None

@@ -1,4 +1,4 @@
-"""A run as its pictures need it: the net with its weights, the data, and what the net says of them."""
+"""A run as its pictures need it: the model with its weights, the data, and what the model says of them."""
 
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from .style import escape_name
 
 
 class UnsuitableRun(ValueError):
-    """A picture is none of such a net or such data; the message says why."""
+    """A picture is none of such a model or such data; the message says why."""
 
 
 class TrainedRun:
@@ -41,7 +41,7 @@ class TrainedRun:
 
     @cached_property
     def experiment(self) -> Any:
-        """Net, loss and data set; the net has the run's weights."""
+        """Model, loss and data set; the model has the run's weights."""
         with restrict_to_trusted(self.folder):
             return rebuild_run("plot", self.folder, self.overrides, self.weights)
 
@@ -69,7 +69,7 @@ class TrainedRun:
 
     @cached_property
     def outputs(self) -> np.ndarray:
-        """What the net says of `data`."""
+        """What the model says of `data`."""
         return Trainer(self.model, self.loss, SGD(lr=0.0), quiet=True).predict(self.data)
 
     @cached_property

@@ -11,7 +11,7 @@ from .unseeded_randomness import warn_of_unseeded_randomness
 
 
 def dry_run(config: Config, run: Path | None = None) -> dict[str, Any]:
-    """What `train_config` would train, in a few figures.
+    """What `train_config` would train, in a few numbers.
 
     Errors: all those with which the training would end before its first step.
     """

@@ -1,4 +1,4 @@
-"""A trained run, put to use: its figures on data, and its predictions for new inputs."""
+"""A trained run, put to use: its metrics on data, and its predictions for new inputs."""
 
 import contextlib
 import io
@@ -105,7 +105,7 @@ def read_target_scaling(folder: Path) -> TargetScaling:
 
 
 def load_weights(model, folder: Path, weights: Path | None = None) -> None:
-    """Give a model a run's weights; FileNotFoundError if there are none yet, ValueError for those of another net."""
+    """Give a model a run's weights; FileNotFoundError if there are none yet, ValueError for those of another model."""
     path = expand_path(weights or folder / WEIGHTS)
     if not path.is_file():
         hint = "" if weights else f"; 'bprop resume {folder}' ends a training that was stopped"
@@ -124,7 +124,7 @@ def load_weights(model, folder: Path, weights: Path | None = None) -> None:
 
 @dataclass(frozen=True)
 class Predictions:
-    """A net's outputs for some inputs, and what they say: named columns, a row a sample."""
+    """A model's outputs for some inputs, and what they say: named columns, a row a sample."""
 
     outputs: np.ndarray
     columns: dict[str, list]
@@ -176,7 +176,7 @@ def read_content(path: Path) -> bytes:
 
 
 def read_inputs(content: bytes, name: str, config: Config, preprocessing, units: TargetScaling) -> np.ndarray:
-    """The inputs (N, ...) that the content of a file spells, as the net sees them."""
+    """The inputs (N, ...) that the content of a file spells, as the model sees them."""
     pictured = content.startswith(IMAGES) or Path(name).suffix.lower() in SUFFIXES
     if preprocessing is not None and (pictured or content.startswith((NPY, ZIP))):
         columns = ", ".join(column.name for column in preprocessing.columns)
@@ -254,7 +254,7 @@ def read_image(content: bytes, name: str, units: TargetScaling, background: str)
 
 
 def find_fitting_shape(model, x: np.ndarray) -> tuple[int, ...]:
-    """A shape of the same numbers that the net takes: as it is, flat, or one sample without its axis."""
+    """A shape of the same numbers that the model takes: as it is, flat, or one sample without its axis."""
     shapes = [x.shape, (1, *x.shape), (len(x), int(np.prod(x.shape[1:])))]
     problem: ValueError | None = None
     for shape in shapes:

@@ -106,7 +106,7 @@ def resume_locked(folder: Path, overrides: Iterable[str], quiet: bool, start: fl
 def undo_if_refused(folder: Path, trainer: Trainer) -> Iterator[None]:
     """Within this context a run is changed; what ends it before its first pause leaves it as it was.
 
-    Such as a callback that refuses to begin, or a module of one's own that no longer compiles.
+    Such as a callback that refuses to begin, or a custom module that no longer compiles.
     """
     files = [folder / name for name in ("config.yaml", "metrics.csv", "statistics.csv", "summary.json")]
     before = {file: file.read_bytes() for file in files if file.is_file()}

@@ -1,6 +1,6 @@
 """The run folder: what a training was told, what it gave, and the weights, in files that execute nothing when read.
 
-config.yaml (resolved, with every default), metrics.csv (a row an epoch), summary.json (final figures, versions, seed),
+config.yaml (resolved, with every default), metrics.csv (a row an epoch), summary.json (final metrics, versions, seed),
 model.safetensors (weights under PyTorch's names), checkpoint/ (all that `resume` needs), data.json (digests of the
 data), and preprocessing.json (how a table becomes numbers). Each is written whole, so a run may be killed at any
 moment.
@@ -120,7 +120,7 @@ def find_config_file(folder: Path) -> Path:
 
 
 def make_notes(config: Config, folder: Path) -> dict[str, str]:
-    """What a checkpoint says of the config: its text, and a digest of the modules of one's own in the run folder."""
+    """What a checkpoint says of the config: its text, and a digest of the custom modules in the run folder."""
     return {"config": config.resolved(), "modules": compute_sources_digest(list_code(folder) or [])}
 
 
@@ -136,7 +136,7 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
 def make_trainer(config: Config, experiment: Experiment, folder: Path, quiet: bool) -> Trainer:
     """The trainer of a run, with the callbacks that keep its files."""
     saves = any(isinstance(callback, Checkpoint) and callback.folder is None for callback in experiment.callbacks)
-    log = CsvLog(folder / "metrics.csv")  # after the config's callbacks, so that it sees their figures
+    log = CsvLog(folder / "metrics.csv")  # after the config's callbacks, so that it sees their metrics
     trainer = Trainer(
         experiment.model,
         experiment.loss,
@@ -223,7 +223,7 @@ def refuse_files_in(folder: Path) -> None:
 
 
 def compute_final_metrics(trainer: Trainer, dataset, settings: dict[str, Any], tested: bool) -> dict[str, Any]:
-    """Figures of the model with the weights that it has now, and of the training."""
+    """Metrics of the model with the weights that it has now, and of the training."""
     summary: dict[str, Any] = {}
     if tested and dataset.test is not None:
         figures = trainer.evaluate(dataset.test, metrics=settings.get("metrics"))

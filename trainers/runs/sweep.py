@@ -254,7 +254,7 @@ def restore_results(folder: Path, runs: Iterable[SweepRun]) -> None:
 
 
 def write_results(folder: Path, runs: list[SweepRun]) -> None:
-    """The table of all runs and figures, in the order of the runs."""
+    """The table of all runs and metrics, in the order of the runs."""
     rows = [run.row() for run in runs]
     write_atomically(
         folder / RESULTS, format_csv(list(dict.fromkeys(name for row in rows for name in row)), rows, header=True)
@@ -262,15 +262,15 @@ def write_results(folder: Path, runs: list[SweepRun]) -> None:
 
 
 def find_default_metric(runs: Iterable[SweepRun]) -> str | None:
-    """The figure by which runs are judged, if nothing is said."""
+    """The metric by which runs are judged, if nothing is said."""
     known = {name for run in runs for name in run.figures}
     return next((name for name in ("valid_loss", "train_loss") if name in known), None)
 
 
 def rank_runs(runs: Sequence[SweepRun], figure: str | None = None) -> list[SweepRun]:
-    """The runs from the best to the worst by a figure; those that have none come last.
+    """The runs from the best to the worst by a metric; those that have none come last.
 
-    Errors: ValueError for a figure that no run has, though some are done.
+    Errors: ValueError for a metric that no run has, though some are done.
     """
     known = list(dict.fromkeys(name for run in runs for name in run.figures))
     if figure is not None and known and figure not in known:
@@ -286,7 +286,7 @@ def rank_runs(runs: Sequence[SweepRun], figure: str | None = None) -> list[Sweep
 
 
 def format_results(runs: Sequence[SweepRun]) -> str:
-    """The runs as a table for the terminal: keys and the figures of losses and metrics."""
+    """The runs as a table for the terminal: keys, losses and metrics."""
     shown = [name for run in runs for name in run.figures if name.startswith(("train_", "valid_", "test_"))]
     names = ["run", "status", *runs[0].values, *dict.fromkeys(shown)]
     return "\n".join(

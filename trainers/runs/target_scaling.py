@@ -1,4 +1,4 @@
-"""The units of a data set's source and those that the net sees; they are written with the weights."""
+"""The units of a data set's source and those that the model sees; they are written with the weights."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from ...datasets import ArrayDataset, ImageFolder
 
 @dataclass(frozen=True)
 class TargetScaling:
-    """From numbers as the data set's source has them to those that the net sees, and back for its targets.
+    """From numbers as the data set's source has them to those that the model sees, and back for its targets.
 
     x = ((x - mean) / std) scale + shift,   target = y target_std + target_mean
 
@@ -56,13 +56,13 @@ class TargetScaling:
         return {"units": asdict(self)}
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
-        """What the net sees of x (N, ...)."""
+        """What the model sees of x (N, ...)."""
         x = x[None] if x.shape == np.shape(self.mean) else x
         if np.shape(self.mean) not in ((), x.shape[1:]):
             raise ValueError(f"predict: a sample has shape {x.shape[1:]}, expected {np.shape(self.mean)}")
         plain = (self.scale, self.shift) == (1, 0) and not np.any(self.mean) and np.all(np.equal(self.std, 1))
         if x.dtype.kind in "iu" and plain:
-            return x  # a net may take whole numbers
+            return x  # a model may take whole numbers
         with np.errstate(all="ignore"):  # what is not finite is refused later
             x = ((x - np.asarray(self.mean)) / np.asarray(self.std)).astype(np.float32)
             return x * np.float32(self.scale) + np.float32(self.shift)

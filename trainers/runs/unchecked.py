@@ -7,7 +7,7 @@ from ..configs import Config
 
 
 def format_unchecked_warning(config: Config, net: Module, loss: Loss) -> str:
-    """One line if modules of one's own have passed no check as they are now, else nothing."""
+    """One line if custom modules have passed no check as they are now, else nothing."""
     classes = [*find_unchecked_classes(net), *find_unchecked_classes(loss)]
     names = list(dict.fromkeys(f"{cls.__module__}.{cls.__name__}" for cls in classes))
     hint = f": bprop check {config.path}" if config.path is not None else ""

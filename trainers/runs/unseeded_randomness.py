@@ -1,4 +1,4 @@
-"""Random numbers that do not follow from a config's seed: a net that is built twice shows them."""
+"""Random numbers that do not follow from a config's seed: a model that is built twice shows them."""
 
 import warnings
 from typing import Any
@@ -14,7 +14,7 @@ HINT = "draw from np.random, random or bprop.modules.get_generator(), which the 
 def warn_of_unseeded_randomness(config: Config, model: Module, loss: Module) -> None:
     """A warning if the config's net and loss are others when they are built once more.
 
-    It costs a second building, so it is for configs with modules of one's own: those of bprop draw from the seed alone.
+    It costs a second building, so it is for configs with custom modules: those of bprop draw from the seed alone.
     """
     if not config.imported:
         return
@@ -30,7 +30,7 @@ def warn_of_unseeded_randomness(config: Config, model: Module, loss: Module) -> 
 
 
 def find_differing_attribute(own: Module, other: Module) -> tuple[str, str, str] | None:
-    """(path, name, class) of the first number or array that two nets do not share."""
+    """(path, name, class) of the first number or array that two models do not share."""
     for (path, part), twin in zip(own.named_modules(), other.all_modules(), strict=False):
         for name in vars(part):
             if not name.startswith("_") and not is_equal(getattr(part, name), getattr(twin, name, None)):

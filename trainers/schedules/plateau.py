@@ -1,4 +1,4 @@
-"""A schedule that depends on how the training goes: smaller where a figure no longer improves."""
+"""A schedule that depends on how the training goes: smaller where a metric no longer improves."""
 
 import math
 from typing import Literal
@@ -11,13 +11,13 @@ from .schedule import Schedule
 class PlateauSchedule(Schedule):
     """value = scale base; scale *= factor after more than `patience` epochs without improvement.
 
-    An improvement is a figure below (1 - threshold) best, or below best - threshold if threshold_mode is "abs".
+    An improvement is a metric below (1 - threshold) best, or below best - threshold if threshold_mode is "abs".
     Its state is `best`, `waited`, `cooling` and `scale`.
 
-    Args: monitor: a column of the figures, of which some metrics are better when larger, and what is named accuracy;
+    Args: monitor: a column of the metrics, of which some are better when larger, and what is named accuracy;
         factor: above 0, below 1; patience, cooldown: epochs to wait, and epochs after a change in which none count;
         min_scale: the least scale.
-    Errors: ValueError for settings out of range, and for a figure that the training does not give.
+    Errors: ValueError for settings out of range, and for a metric that the training does not give.
     Source: torch.optim.lr_scheduler.ReduceLROnPlateau.
     """
 
@@ -65,7 +65,7 @@ class PlateauSchedule(Schedule):
             self.cooling, self.waited = self.cooldown, 0
 
     def _goal(self) -> float:
-        """What a figure must fall below to count as an improvement."""
+        """What a metric must fall below to count as an improvement."""
         if not math.isfinite(self.best):
             return math.inf
         return self.best - self.threshold * (abs(self.best) if self.threshold_mode == "rel" else 1.0)

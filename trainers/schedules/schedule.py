@@ -23,7 +23,7 @@ class Schedule:
 
     @property
     def monitored(self) -> str | None:
-        """The figure that this schedule depends on."""
+        """The metric that this schedule depends on."""
         return None
 
     def value(self, base: float, t: int, total: int) -> float:
@@ -31,7 +31,7 @@ class Schedule:
         raise NotImplementedError(f"{type(self).__name__} has no value: write `def value(self, base, t, total)`")
 
     def observe(self, row: dict[str, Any]) -> None:
-        """Hear of an epoch's figures; for schedules that depend on them, and so have state."""
+        """Hear of an epoch's metrics; for schedules that depend on them, and so have state."""
 
     def state_dict(self) -> dict[str, float]:
         """The numbers that `observe` has gathered."""

@@ -80,7 +80,7 @@ class Timetable:
         return values | ({BATCH_SIZE: batch_size} if BATCH_SIZE in self.schedules else {})
 
     def observe(self, row: dict[str, Any]) -> None:
-        """Tell all schedules an epoch's figures."""
+        """Tell all schedules an epoch's metrics."""
         for schedule in {id(schedule): schedule for schedule in self.schedules.values()}.values():
             schedule.observe(row)
 

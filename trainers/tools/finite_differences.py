@@ -1,4 +1,4 @@
-"""How far differences are from a net's gradient, by the size of their step: why gradients are computed, not measured.
+"""How far differences are from a model's gradient, by the size of their step: why gradients are computed, not measured.
 
 The loss of a config's net moves along one random direction of all parameters; bprop says how fast, and differences of
 its values say so roughly: with a large step for the curvature, with a small one for the rounding of the loss.
@@ -65,9 +65,10 @@ class DifferenceErrors:
 def measure_differences(config: Config) -> DifferenceErrors:
     """Compare the derivative of a config's loss along a random direction with differences of every step size.
 
-    The net is built anew, on the first samples of its training data; random numbers (dropout) stay the same throughout.
+    The model is built anew, on the first samples of its training data; random numbers (dropout) stay the same
+    throughout.
 
-    Errors: ValueError for a net without parameters, or whose loss does not depend on them here; those of the config.
+    Errors: ValueError for a model without parameters, or whose loss does not depend on them here; those of the config.
     """
     experiment = config.build()
     net, loss = experiment.model.to("float64"), experiment.loss.to("float64")

@@ -1,6 +1,6 @@
-"""The gradient doctor of a config: each module on the data that it really gets, then the whole net, in float64.
+"""The gradient doctor of a config: each module on the data that it really gets, then the whole model, in float64.
 
-Modules of one's own come first and are tried on the whole contract, those of this package on their gradients.
+Custom modules come first and are tried on the whole contract, those of this package on their gradients.
 """
 
 from contextlib import suppress
@@ -94,9 +94,9 @@ class ConfigReport:
 def check_config(config: Config, *, seed: int = 0, tolerance: float = 1e-6, every_law: bool = False) -> ConfigReport:
     """Check what a config describes on a minibatch of its training data, and say what is wrong.
 
-    The net is built anew in float64. Each module is tried on the input that it gets there; then the net as a whole, and
-    the compiled training step, whose gradients must be those of the modules called by hand. Where a module is wrong,
-    the rest would only say so again, and is not tried.
+    The model is built anew in float64. Each module is tried on the input that it gets there; then the model as a whole,
+    and the compiled training step, whose gradients must be those of the modules called by hand. Where a module is
+    wrong, the rest would only say so again, and is not tried.
 
     Args: config: from `load_config` or `parse_config`; tolerance: largest relative error of a gradient; every_law:
         whether to go on after the first contract check that a module fails.
@@ -131,7 +131,7 @@ def read_minibatch(experiment, net: Module, loss: Loss, seed: int) -> tuple[np.n
 
 
 def record_inputs(net: Module, loss: Loss, arguments) -> list[tuple[str, Module, tuple]]:
-    """(place, module, its arguments) of each module that a forward pass runs, those of one's own first.
+    """(place, module, its arguments) of each module that a forward pass runs, custom ones first.
 
     A Sequential is no more than what is in it; the joints of other containers are tried with these.
     """
@@ -191,7 +191,7 @@ def describe_step_problem(net: Module, loss: Loss, arguments) -> str:
 
 
 def run_passes(net: Module, loss: Loss, arguments) -> tuple[Module, np.ndarray]:
-    """A copy of the net after one run forward and backward, and the gradient of its output."""
+    """A copy of the model after one run forward and backward, and the gradient of its output."""
     net, loss = net.copy(), loss.copy()
     net.zero_grad()
     loss.fprop(net.fprop(arguments[0]), arguments[1])  # type: ignore[call-arg]

@@ -1,4 +1,4 @@
-"""How a class of one's own begins: its file, a test, and a config; that of a module fails until bprop is written."""
+"""How a custom class begins: its file, a test, and a config; that of a module fails until bprop is written."""
 
 import importlib.util
 import keyword

@@ -116,9 +116,9 @@ def profile_config(config: Config) -> Profile:
 def profile(
     step: CompiledStep, data: ArrayDataset, batch_size: int, *, outputs: bool = False, seed: int = 0
 ) -> Profile:
-    """The profile of a step on minibatches of a data set; it goes on training the net for about two seconds.
+    """The profile of a step on minibatches of a data set; it goes on training the model for about two seconds.
 
-    Args: outputs: keep the net's outputs, as a training with metrics does.
+    Args: outputs: keep the model's outputs, as a training with metrics does.
     Errors: TrainingError for a loss that is not finite, if numba is switched off, and on a system without a clock that
         compiled code can read.
     """
@@ -245,12 +245,12 @@ def name_row(modules: tuple[Stateful, ...], step: CompiledStep, in_net: set) -> 
 
 
 def format_title(step: CompiledStep) -> str:
-    """Net, loss and optimizer in a few words."""
+    """Model, loss and optimizer in a few words."""
     return f"{step.net.outline()} with {step.loss.outline()} and {step.optimizer.outline()}"
 
 
 def measure_limit(shapes: Shapes, unread: set) -> float:
-    """Seconds of the net's matrix products alone."""
+    """Seconds of the model's matrix products alone."""
     total = 0.0
     for module, (_, output_shape) in shapes.items():
         product = get_matmul(module, output_shape)

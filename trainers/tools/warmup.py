@@ -1,6 +1,6 @@
 """Compile beforehand: all that training what a config describes will need, so that the training itself starts at once.
 
-It takes the training's own way, with nets of its own that nobody sees: one minibatch, one evaluation of each part.
+It takes the training's own way, with models of its own that nobody sees: one minibatch, one evaluation of each part.
 """
 
 import inspect

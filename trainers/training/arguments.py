@@ -115,7 +115,7 @@ def reraise_data_errors(check: Callable) -> Callable:
 
 @reraise_data_errors
 def check_data(trainer: TrainingParts, data: ArrayDataset, metrics: dict[str, Metric]) -> None:
-    """ValueError for data that do not fit the net, the loss or a metric."""
+    """ValueError for data that do not fit the model, the loss or a metric."""
     model, loss = trainer.model, trainer.loss
     if 0 in model.label_arguments:
         check_whole_inputs(model, data)
@@ -143,7 +143,7 @@ def check_minibatches(
 
 
 def check_whole_inputs(model: Module, data: ArrayDataset) -> None:
-    """ValueError for inputs that are scaled, or have fractions, where a net takes whole numbers."""
+    """ValueError for inputs that are scaled, or have fractions, where a model takes whole numbers."""
     if (data.scale, data.shift) != (1, 0):
         said = f"the inputs are scaled by {data.scale:g} and shifted by {data.shift:g}"
         raise ValueError(f"Trainer: {said}, and {model.label()} takes whole numbers, expected scale 1 and shift 0")
@@ -168,7 +168,7 @@ def convert_to_labels(trainer: TrainingParts, data: ArrayDataset) -> ArrayDatase
 
 
 def check_monitors(trainer: TrainingParts, valid: bool, metrics: dict[str, Metric]) -> None:
-    """ValueError for a callback or a schedule that watches a figure which there will not be."""
+    """ValueError for a callback or a schedule that watches a metric which there will not be."""
     package = str(__package__).rpartition(".")[0]
     if not all(type(callback).__module__.startswith(f"{package}.") for callback in trainer.callbacks):
         return  # a custom one may add metrics

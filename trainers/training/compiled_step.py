@@ -1,4 +1,4 @@
-"""A training step for a loop of one's own, still one compiled function."""
+"""A training step for a custom loop, still one compiled function."""
 
 import copy
 
@@ -16,12 +16,12 @@ from ..optimizers.full_batch import FullBatch
 
 
 class CompiledStep:
-    """`step(x, target)` trains a net on one minibatch and returns its loss before the update, a float.
+    """`step(x, target)` trains a model on one minibatch and returns its loss before the update, a float.
 
     `step(x, target, sample_weight)` does so with weights (N,), for losses that take them.
 
-    Errors: ValueError for an empty minibatch, for shapes that do not fit the net or the loss, for weights that it does
-        not take; RuntimeError while a Trainer's fit in another thread trains the net.
+    Errors: ValueError for an empty minibatch, for shapes that do not fit the model or the loss, for weights that it
+        does not take; RuntimeError while a Trainer's fit in another thread trains the model.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class CompiledStep:
         self._ndims: dict[tuple[int, ...], int] = {}
 
     def __deepcopy__(self, memo) -> "CompiledStep":
-        """A step of copies of the net, the loss and the optimizer."""
+        """A step of copies of the model, the loss and the optimizer."""
         net, loss = copy.deepcopy(self.net, memo), copy.deepcopy(self.loss, memo)
         return CompiledStep(net, loss, copy.deepcopy(self.optimizer, memo))
 
@@ -57,18 +57,18 @@ class CompiledStep:
                     self.refuse_during_fit()
                 batch = self.arrays(x, target, sample_weight)
                 plan = self.plan(*batch)
-                return plan.step(*batch) if plan is not None else self._by_hand(*batch)[0]
+                return plan.step(*batch) if plan is not None else self._run_uncompiled(*batch)[0]
         return self(x, target, sample_weight)  # the lock has become another one while this thread waited
 
     def by_parts(self, x, target, sample_weight=None) -> tuple[float, np.ndarray]:
-        """A step that is not one function, as a part of it runs as Python; returns its loss and the net's output."""
+        """A step that is not one function, as a part of it runs as Python; returns its loss and the model's output."""
         with locked(self.net):
             batch = self.arrays(x, target, sample_weight)
             plan = self.plan(*batch)
-            return plan.call(*batch) if plan is not None else self._by_hand(*batch)
+            return plan.call(*batch) if plan is not None else self._run_uncompiled(*batch)
 
     def refuse_during_fit(self) -> None:
-        """RuntimeError while another thread trains the net or the optimizer."""
+        """RuntimeError while another thread trains the model or the optimizer."""
         for each in (self.net, self.optimizer):
             refuse_during_fit(each, "a step")
 
@@ -82,7 +82,7 @@ class CompiledStep:
         return pair if sample_weight is None else (*pair, as_input(self.loss, 2, sample_weight))
 
     def _output_ndim(self, x: np.ndarray) -> int | None:
-        """How many axes the net's output has, which tells distributions from labels."""
+        """How many axes the model's output has, which tells distributions from labels."""
         if x.shape not in self._ndims and len(x):
             self._ndims[x.shape] = len(self.net.one_output_shape(x.shape))
         return self._ndims.get(x.shape)
@@ -118,7 +118,7 @@ class CompiledStep:
             self.loss.check_weights(y_shape, each.shape)
         self.optimizer.attach(self.net)
 
-    def _by_hand(self, x, target, *weight) -> tuple[float, np.ndarray]:
+    def _run_uncompiled(self, x, target, *weight) -> tuple[float, np.ndarray]:
         net, loss = self.net, self.loss
         net.zero_grad()
         y = net.fprop(x)

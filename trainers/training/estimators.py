@@ -1,6 +1,6 @@
 """Nets as scikit-learn estimators: for pipelines, cross-validation and searches over settings.
 
-Layer sizes make a multilayer perceptron; any other net is given as a module, or as a function that makes one.
+Layer sizes make a multilayer perceptron; any other model is given as a module, or as a function that makes one.
 """
 
 import copy
@@ -26,7 +26,7 @@ Maker = Callable[[int, int], Module]
 
 
 class BpropEstimator(BaseEstimator):
-    """What both estimators share: the net, its training, and its outputs."""
+    """What both estimators share: the model, its training, and its outputs."""
 
     default_loss = ""
     net_: Module
@@ -116,7 +116,7 @@ class BpropEstimator(BaseEstimator):
         self.loss_curve_ = [row["train_loss"] for row in trainer.history]
 
     def _outputs(self, x) -> np.ndarray:
-        """The net's outputs for checked inputs."""
+        """The model's outputs for checked inputs."""
         check_is_fitted(self)
         x = validate_data(self, x, dtype=[np.float64, np.float32], reset=False).astype(self.dtype_, copy=False)
         return np.concatenate([self.net_.fprop(x[rows]) for rows in split_rows(len(x))])
@@ -130,7 +130,7 @@ class BpropEstimator(BaseEstimator):
         return made
 
     def __getstate__(self):
-        """Settings and arrays alone: a net that was made from layer sizes or by a function is made anew."""
+        """Settings and arrays alone: a model that was made from layer sizes or by a function is made anew."""
         state = dict(super().__getstate__())
         state.pop("_trainer", None)
         if (net := state.pop("net_", None)) is not None:
@@ -150,7 +150,7 @@ class BpropEstimator(BaseEstimator):
 
 
 class BpropClassifier(ClassifierMixin, BpropEstimator):
-    """A net as a scikit-learn classifier.
+    """A model as a scikit-learn classifier.
 
     Args: hidden_layer_sizes: units of each hidden layer; activation: a unit by its name in bprop.modules; model: in
         place of both, a module from (N, features) to (N, outputs), or a function (features, outputs) -> module; loss:
@@ -210,10 +210,10 @@ class BpropClassifier(ClassifierMixin, BpropEstimator):
 
 
 class BpropRegressor(RegressorMixin, BpropEstimator):
-    """A net as a scikit-learn regressor.
+    """A model as a scikit-learn regressor.
 
     Args, attributes and errors are those of BpropClassifier; the loss is by default MeanSquaredError. Targets (N,) or
-    (N, K) are learnt as they are: those far from the size of 1 want a TransformedTargetRegressor.
+    (N, K) are learned as they are: those far from the size of 1 want a TransformedTargetRegressor.
     Source: Goodfellow et al., Deep Learning, section 6.2.2.1; scikit-learn's MLPRegressor.
     """
 

@@ -1,4 +1,4 @@
-"""A net put to the test: its figures and its outputs on a data set, in evaluation mode, piece by piece."""
+"""A model evaluated: its metrics and its outputs on a data set, in evaluation mode, piece by piece."""
 
 import math
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ BYTES = 2**22  # one output of a module would be larger: what fits a cache is so
 
 
 class Evaluation:
-    """A net as `Trainer` evaluates it: with the weights that the optimizer says, which may be averaged ones.
+    """A model as `Trainer` evaluates it: with the weights that the optimizer says, which may be averaged ones.
 
     Args: model, loss, optimizer: of a training.
     """
@@ -49,7 +49,7 @@ class Evaluation:
         return {"loss": compute_mean(total, mass)} | found
 
     def outputs(self, data: ArrayDataset, threads: int) -> np.ndarray:
-        """What the net makes of the inputs of a data set (N, ...)."""
+        """What the model makes of the inputs of a data set (N, ...)."""
         whole = 0 in self.model.label_arguments
         with self._evaluating(threads):
             return np.concatenate([self.model.fprop(data.inputs(rows, whole=whole)) for rows in self._pieces(data)])

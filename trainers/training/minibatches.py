@@ -33,7 +33,7 @@ class TrainingError(RuntimeError):
 
 @dataclass
 class Epoch:
-    """The minibatches of one epoch: a data set, the order of its samples, and where the net's outputs go.
+    """The minibatches of one epoch: a data set, the order of its samples, and where the model's outputs go.
 
     `outputs` has a row for each place in the order, or no rows if nobody wants them. `settings` have a schedule per
     step: their values are the columns of `table`, which has a row for each step. `weights` are those of the data's
@@ -86,7 +86,7 @@ class Epoch:
         return step.arrays(x, self._targets(step)[rows], *self._weights(rows))
 
     def batch(self, step: CompiledStep, first: int) -> tuple[np.ndarray, ...]:
-        """The minibatch at a place in the order, as the net sees it: x, y, and weights if there are any."""
+        """The minibatch at a place in the order, as the model sees it: x, y, and weights if there are any."""
         rows = self.order[first : first + self.batch_size]
         x, y = self.data.inputs(rows, whole=0 in step.net.label_arguments), self.data.y[rows]
         return (step.augmentation(x, first), y, *self._weights(rows))
@@ -128,7 +128,7 @@ class Epoch:
         return self._whole(step, step.optimizer) if full else self.run(step)  # type: ignore[arg-type]
 
     def objective(self, step: CompiledStep, optimizer: FullBatch) -> float:
-        """The mean loss of all samples, or infinity; leaves its gradient in the net's, and changes no parameter."""
+        """The mean loss of all samples, or infinity; leaves its gradient in the model's, and changes no parameter."""
         total = 0.0
         optimizer.total[:] = 0
         try:

@@ -36,7 +36,7 @@ def make_progress_bar(epoch: int, samples: int, *, quiet: bool = False) -> tqdm:
 
 
 def print_epoch(row: Mapping[str, Any], scheduled: Mapping[str, Any]) -> None:
-    """An epoch's figures, and the values of what has a schedule, on stderr."""
+    """An epoch's metrics, and the values of what has a schedule, on stderr."""
     shown = {name: value for name, value in row.items() if name.startswith(("train_", "valid_"))}
     figures = "  ".join(f"{name} {value:{'.4f' if abs(value) < 1e6 else '.4g'}}" for name, value in shown.items())
     figures += "".join(f"  {k} {v:.4g}" for k, v in scheduled.items())

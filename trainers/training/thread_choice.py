@@ -1,4 +1,4 @@
-"""How many threads a training uses: measured once for a net, its data's shape and the machine, and remembered.
+"""How many threads a training uses: measured once for a model, its data's shape and the machine, and remembered.
 
 Results do not depend on it: see modules/kernels/threads.py.
 """
@@ -23,7 +23,7 @@ GAIN = 0.95  # of the time with fewer threads, at most, for more threads to be c
 def choose_threads(step: CompiledStep, epoch: Epoch) -> int:
     """The number of threads, 1 to the number of cores, that trains fastest; as found before, if it was.
 
-    The probe takes some steps on a copy of the net: nothing of the training changes.
+    The probe takes some steps on a copy of the model: nothing of the training changes.
     """
     if available() == 1:
         return 1
@@ -52,7 +52,7 @@ def read_thread_count(path: Path | None) -> int | None:
 
 
 def make_probe(step: CompiledStep, epoch: Epoch) -> Steps:
-    """The compiled loop for a copy of the net, its loss and its optimizer."""
+    """The compiled loop for a copy of the model, its loss and its optimizer."""
     copy = CompiledStep(step.net.copy(), step.loss.copy(), step.optimizer.copy(), (), step.augmentation)
     first = Epoch(epoch.data, epoch.order, epoch.batch_size, epoch.outputs[:0], weights=epoch.weights)
     if isinstance(copy.optimizer, FullBatch):

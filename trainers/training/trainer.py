@@ -1,4 +1,4 @@
-"""The training loop: epochs of minibatches, figures on the training and validation sets, callbacks between them."""
+"""The training loop: epochs of minibatches, metrics on the training and validation sets, callbacks between them."""
 
 import copy
 import functools
@@ -57,14 +57,14 @@ Parts = dict[str, ArrayDataset | None]
 
 
 class Trainer:
-    """Trains a net by minibatches.
+    """Trains a model by minibatches.
 
     Args: model, loss, optimizer: what is trained, on what and how; callbacks: run after each epoch, in order;
         schedules: settings that change, such as {"optimizer.lr": CosineSchedule(), "model.2.p": ...}, or "batch_size";
         augment: random changes of the training pictures, in order, such as [Shift(2), Flip()];
         seed: the order of the samples is a function of it alone; quiet: no progress bar, no lines; folder: that of the
         run, into which callbacks write.
-    `history` holds one dict of figures for each epoch; `stopped` says why the training ended early, or is None;
+    `history` holds one dict of metrics for each epoch; `stopped` says why the training ended early, or is None;
     `epoch` is the number of epochs done, `position` that of samples in the epoch that runs; `seconds` is the time in
     `fit`; `notes` are values for a caller's own use, saved with the rest; `weights_epoch` is the epoch at whose end the
     model had the weights that it has now, such as the best one after EarlyStopping, None for a moment within an epoch.
@@ -260,7 +260,7 @@ class Trainer:
         return self.evaluation.figures(convert_to_labels(self, data), chosen, self.threads or 1)
 
     def predict(self, x) -> np.ndarray:
-        """The net's outputs (N, ...) in evaluation mode, for an array of inputs (N, ...), or for `evaluate`'s data."""
+        """The outputs (N, ...) in evaluation mode, for an array of inputs (N, ...), or for data as `evaluate` takes."""
         if isinstance(x, Dataset | ArrayDataset | tuple):
             data = select_part(x, "test", self.loss)
         else:
@@ -269,7 +269,7 @@ class Trainer:
         return self.evaluation.outputs(data, self.threads or 1)
 
     def distribution(self, x):
-        """What the fitted net says of the targets of x: the distribution that the loss reads into `predict(x)`.
+        """What the fitted model says of the targets of x: the distribution that the loss reads into `predict(x)`.
 
         Probabilities, samples and quantiles are one call away:
 
@@ -312,7 +312,7 @@ class Trainer:
         for own, other in zip(self.timetable.settings, made.timetable.settings, strict=True):
             other.base = own.base
         Trainer.load_state_dict(made, copy.deepcopy(Trainer.state_dict(self)))
-        more = [name for name in vars(self) if name not in vars(made)]  # of a class of one's own
+        more = [name for name in vars(self) if name not in vars(made)]  # of a custom class
         vars(made).update((name, copy.deepcopy(vars(self)[name], memo)) for name in more)
         vars(made).update((name, getattr(self, name)) for name in ("stopped", "resumed", "threads", "metrics", "data"))
         return made
