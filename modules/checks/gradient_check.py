@@ -10,8 +10,9 @@ from functools import partial
 
 import numpy as np
 
-from ..core.module import Module, describe_no_module
+from ..core.module import Module
 from ..core.passed_checks import record_passed_check
+from ..core.type_errors import describe_wrong_type
 from ..engine.tables import changed, shape_of
 from ..losses.loss import Loss
 from .gradient_reference import Reference, find_reference
@@ -57,7 +58,7 @@ def check_gradients(
 def as_arguments(who: str, module: Module, x, target) -> tuple:
     """The arguments of the module's fprop; TypeError for what is no module, and for a target without a loss."""
     if not isinstance(module, Module):
-        raise TypeError(f"{who}: got {describe_no_module(module)}")
+        raise TypeError(f"{who}: got {describe_wrong_type(module, 'a Module')}")
     if isinstance(module, Loss) != (target is not None):
         wanted = "a loss needs a target" if target is None else "only a loss takes a target"
         raise TypeError(f"{who}: {module.label()} with target={target!r:.20}: {wanted}")

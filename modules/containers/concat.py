@@ -1,6 +1,7 @@
 """Parallel branches whose outputs are concatenated along axis 1."""
 
-from ..core.module import Module, describe_no_module
+from ..core.module import Module
+from ..core.type_errors import describe_wrong_type
 from .container import Container, Shape, as_plain_shape, infer_shape
 from .slice_ops import ConcatSlice
 
@@ -16,7 +17,7 @@ class Branches(Container):
             raise ValueError(f"{type(self).__name__}: got no branches, expected at least one module")
         for k, branch in enumerate(branches):
             if not isinstance(branch, Module):
-                raise TypeError(f"{type(self).__name__}: element {k} is {describe_no_module(branch)}")
+                raise TypeError(f"{type(self).__name__}: element {k} is {describe_wrong_type(branch, 'a Module')}")
             self._add_module(str(k), branch)
 
     @property

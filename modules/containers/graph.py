@@ -8,7 +8,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..core.module import Module, describe_no_module
+from ..core.module import Module
+from ..core.type_errors import describe_wrong_type
 from ..engine.operations import Operations
 from .container import Container, check_table
 from .sequential import Sequential
@@ -91,7 +92,7 @@ class Graph(Container):
         if isinstance(module, list | tuple):
             module = Sequential(*module)
         if not isinstance(module, Module):
-            raise make_error(f"the node {name!r} has {describe_no_module(module)}", "nodes", name, 0)
+            raise make_error(f"the node {name!r} has {describe_wrong_type(module, 'a Module')}", "nodes", name, 0)
         self._sources[name] = as_names(sources)
         self._reads_table[name] = not isinstance(sources, str)
         if not self._sources[name]:

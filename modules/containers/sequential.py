@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import overload
 
-from ..core.module import Module, describe_no_module
+from ..core.module import Module
+from ..core.type_errors import describe_wrong_type
 from .container import Container
 
 
@@ -29,7 +30,7 @@ class Sequential(Container):
     def append(self, module: Module) -> "Sequential":
         """Add a module at the end; returns self. TypeError if it is not a Module, ValueError if it stands in a net."""
         if not isinstance(module, Module):
-            raise TypeError(f"Sequential: element {len(self)} is {describe_no_module(module)}")
+            raise TypeError(f"Sequential: element {len(self)} is {describe_wrong_type(module, 'a Module')}")
         self._add_module(str(len(self)), module)
         return self
 

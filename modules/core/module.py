@@ -251,10 +251,3 @@ class Module(ParametersAndBuffers):
             first, *rest = text.split("\n") if child._modules else [text]
             lines += [f"  ({name}): {first}" + (f"  # {comment}" if comment else ""), *rest]
         return "\n".join([*lines, f")  # {self.parameter_count:,} parameters"])
-
-
-def describe_no_module(value: object) -> str:
-    """The end of an error about a value that is not a Module, and how to make one of a class."""
-    if isinstance(value, type):
-        return f"the class {value.__name__}, expected a Module; write {value.__name__}(...)"
-    return f"{value!r:.60}, expected a Module"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...modules.core.type_errors import describe_wrong_type
 from ...modules.losses.multi_loss import LossPart, MultiLoss
 from ..files.suggest import format_suggestion
 from .classification import F1, ConfusionMatrix, Precision, Recall, TopK, accuracy, error
@@ -89,8 +90,7 @@ def find_metrics(wanted: Iterable[MetricLike], loss: Any = None) -> dict[str, Me
                 f"Trainer: there is no metric {item!r}, expected some of {known}{format_suggestion(item, METRICS)}"
             )
         if isinstance(metric, type) or not callable(metric):
-            hint = f"; write {metric.__name__}(...)" if isinstance(metric, type) else ""
-            raise ValueError(f"Trainer: a metric is {metric!r}, expected a name, a Metric or a function{hint}")
+            raise ValueError(f"Trainer: a metric is {describe_wrong_type(metric, 'a name, a Metric or a function')}")
         metric = metric if isinstance(metric, Metric) else FunctionMetric(metric)
         if metric.name in found:
             raise ValueError(f"Trainer: two metrics have the name {metric.name!r}, expected different ones")

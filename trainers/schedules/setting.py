@@ -7,6 +7,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from ...modules.core.module import Module
+from ...modules.core.type_errors import describe_wrong_type
 from ...modules.engine.stateful import Stateful, stored_names
 from ..files.suggest import format_suggestion
 from .schedule import Schedule
@@ -45,8 +46,7 @@ def find_settings(schedules: Mapping[str, Schedule], roots: dict[str, Stateful])
     for path in sorted(schedules):
         schedule = schedules[path]
         if not isinstance(schedule, Schedule):
-            hint = f"; write {schedule.__name__}(...)" if isinstance(schedule, type) else ""
-            raise TypeError(f"schedules: {path} is {schedule!r}, expected a Schedule{hint}")
+            raise TypeError(f"schedules: {path} is {describe_wrong_type(schedule, 'a Schedule')}")
         if path == BATCH_SIZE:
             if schedule.per == "step":
                 raise ValueError("schedules: batch_size has a schedule per step, expected one per epoch")

@@ -14,6 +14,7 @@ import numpy as np
 from ...datasets import ArrayDataset, Dataset
 from ...datasets.files.paths import expand_path
 from ...modules.core.module import Module
+from ...modules.core.type_errors import describe_wrong_type
 from ...modules.engine.locks import refuse_during_fit, training_alone
 from ...modules.losses.loss import Loss
 from ..augments import Augment, Augmentation
@@ -86,16 +87,14 @@ class Trainer:
     ):
         for name, value, kind in (("model", model, Module), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
             if not isinstance(value, kind):
-                hint = f"; write {value.__name__}(...)" if isinstance(value, type) else ""
-                raise TypeError(f"Trainer: {name} is {value!r}, expected a {kind.__name__}{hint}")
+                wrong = describe_wrong_type(value, f"{'an' if kind is Optimizer else 'a'} {kind.__name__}")
+                raise TypeError(f"Trainer: {name} is {wrong}")
         for callback in callbacks:
             if not isinstance(callback, Callback):
-                hint = f"; write {callback.__name__}(...)" if isinstance(callback, type) else ""
-                raise TypeError(f"Trainer: a callback is {callback!r}, expected a Callback{hint}")
+                raise TypeError(f"Trainer: a callback is {describe_wrong_type(callback, 'a Callback')}")
         for each in augment:
             if not isinstance(each, Augment):
-                hint = f"; write {each.__name__}(...)" if isinstance(each, type) else ""
-                raise TypeError(f"Trainer: augment has {each!r}, expected an Augment{hint}")
+                raise TypeError(f"Trainer: augment has {describe_wrong_type(each, 'an Augment')}")
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.augmentation = Augmentation(augment, seed)
         self.callbacks, self.seed, self.quiet = list(callbacks), seed, quiet

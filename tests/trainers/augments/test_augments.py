@@ -379,7 +379,7 @@ def test_samples_that_are_no_pictures():
     ):
         trainer(augment=[Shift(6)]).fit(data())
     with pytest.raises(
-        TypeError, match=r"^Trainer: augment has <class .*Flip'>, expected an Augment; write Flip\(...\)$"
+        TypeError, match=r"^Trainer: augment has the class Flip, expected an Augment; write Flip\(...\)$"
     ):
         trainer(augment=[Flip])
 

@@ -374,7 +374,7 @@ def test_paths_that_do_not_fit(schedules, message):
 
 def test_what_is_no_schedule():
     with pytest.raises(
-        TypeError, match=r"^schedules: optimizer\.lr is <class .*>, expected a Schedule; write CosineSch"
+        TypeError, match=r"^schedules: optimizer\.lr is the class CosineSchedule, expected a Schedule; write CosineSch"
     ):
         made({"optimizer.lr": CosineSchedule})
     one = PlateauSchedule()

@@ -33,10 +33,13 @@ def regression():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"model": Linear}, r"^Trainer: model is <class .*Linear'>, expected a Module; write Linear\(\.\.\.\)$"),
+        ({"model": Linear}, r"^Trainer: model is the class Linear, expected a Module; write Linear\(\.\.\.\)$"),
         ({"loss": Linear(4, 3)}, r"^Trainer: loss is Linear\(4 -> 3\), expected a Loss$"),
-        ({"optimizer": "SGD"}, r"^Trainer: optimizer is 'SGD', expected a Optimizer$"),
-        ({"callbacks": [EarlyStopping]}, r"^Trainer: a callback is <class .*>, expected a Callback; write EarlySt"),
+        ({"optimizer": "SGD"}, r"^Trainer: optimizer is 'SGD', expected an Optimizer$"),
+        (
+            {"callbacks": [EarlyStopping]},
+            r"^Trainer: a callback is the class EarlyStopping, expected a Callback; write EarlySt",
+        ),
         ({"callbacks": [print]}, r"^Trainer: a callback is <built-in function print>, expected a Callback$"),
     ],
 )
