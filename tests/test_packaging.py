@@ -176,7 +176,7 @@ def test_kernels_stand_alone():
 @pytest.mark.parametrize("path", FILES, ids=names(FILES))
 def test_reading_a_file_executes_nothing(path):
     forbidden = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"}
-    if path.name == "kept_code.py":  # machine code, which is executed anyway: of trusted folders, with a checksum
+    if path.name == "code_cache.py":  # machine code, which is executed anyway: of trusted folders, with a checksum
         forbidden.remove("pickle")
     assert not {name.split(".")[0] for name in imported(path)} & forbidden
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..core.module import Module
-from ..engine.calls import as_inputs
+from ..engine.entry_points import convert_inputs
 from ..engine.stateful import plain_python, stored_names
-from ..engine.tables import changed, leaves, like, named, shape_of
+from ..engine.tables import flatten_table, map_table, name_arrays, shape_of, unflatten_table
 from .rules import Untraceable
 from .scalar import Scalar, values_of
 from .table import trace_table
@@ -32,18 +32,18 @@ class Derivation:
 
     def __init__(self, trace: Trace, y):
         self.trace, self._y = trace, y
-        self.y = changed(lambda each: np.array(values_of(each), np.float64)[()], y)
+        self.y = map_table(lambda each: np.array(values_of(each), np.float64)[()], y)
         self._tangents: np.ndarray | None = None
         self._adjoints: np.ndarray | None = None
 
     def bprop(self, grad_y=1.0) -> dict[str, Any]:
         """The gradients of <grad_y, y> with respect to all inputs, by name."""
-        shape = shape_of(changed(np.asarray, self.y))
-        given = shape_of(changed(np.asarray, grad_y))
+        shape = shape_of(map_table(np.asarray, self.y))
+        given = shape_of(map_table(np.asarray, grad_y))
         if given not in ((), shape):
             raise ValueError(f"derive: grad_y has shape {given}, expected {shape}")
-        outputs = leaves(self._y)
-        seeds = zip(outputs, leaves(grad_y) if given else [grad_y] * len(outputs), strict=True)
+        outputs = flatten_table(self._y)
+        seeds = zip(outputs, flatten_table(grad_y) if given else [grad_y] * len(outputs), strict=True)
         with np.errstate(all="ignore"):
             self._adjoints = self.trace.adjoints(list(seeds))
         return {
@@ -62,7 +62,7 @@ class Derivation:
         with np.errstate(all="ignore"):
             self._tangents = self.trace.tangents(directions)
         tangents = self._tangents
-        return changed(lambda each: self.trace.tangents_at(each, tangents), self._y)
+        return map_table(lambda each: self.trace.tangents_at(each, tangents), self._y)
 
     def __str__(self) -> str:
         return trace_table(self.trace, self._tangents, self._adjoints)
@@ -99,7 +99,7 @@ def refuse_scalars(function, arguments) -> None:
     """Untraceable for arguments that are numbers of another derivation."""
     name = function.label() if isinstance(function, Module) else getattr(function, "__name__", "the function")
     for argument in arguments:
-        for leaf in leaves(argument):
+        for leaf in flatten_table(argument):
             array = leaf if isinstance(leaf, np.ndarray) else np.asarray(leaf, object)
             found = [each for each in array.flat if isinstance(each, Scalar)] if array.dtype == object else []
             if found:
@@ -122,14 +122,14 @@ def argument_names(function, count: int) -> list[str]:
 def run_module(trace: Trace, module: Module, arguments):
     """A copy's fprop with x and all parameters in the trace, as plain Python."""
     copy = module.copy().to(np.float64)
-    return run_traced(trace, copy, copy.fprop, as_inputs(copy, arguments))
+    return run_traced(trace, copy, copy.fprop, convert_inputs(copy, arguments))
 
 
 def run_traced(trace: Trace, module: Module, fprop, arguments):
     """fprop(*arguments) as plain Python, with the first argument and the module's parameters in the trace."""
     x, *others = arguments
-    inputs = named("x" if module.takes_gradient else "y", x)
-    x = like(x, [trace.enter(name, a) if a.dtype.kind == "f" else a for name, a in inputs.items()])
+    inputs = name_arrays("x" if module.takes_gradient else "y", x)
+    x = unflatten_table(x, [trace.enter(name, a) if a.dtype.kind == "f" else a for name, a in inputs.items()])
     with traced_attributes(trace, module), plain_python():
         return guarded(module.label(), fprop, (x, *others))
 
@@ -156,8 +156,8 @@ def traced_attributes(trace: Trace, module: Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for hidden, name, array, changed in replaced:
-            if changed:
+        for hidden, name, array, was_rebound in replaced:
+            if was_rebound:
                 array[...] = values_of(hidden[name])
             hidden[name] = array
         for inside in module.all_modules():

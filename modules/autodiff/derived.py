@@ -6,7 +6,7 @@ import numpy as np
 
 from ..core.module import Module
 from ..engine.stateful import raw_method
-from ..engine.tables import changed, leaves, like, named
+from ..engine.tables import flatten_table, map_table, name_arrays, unflatten_table
 from .derive import Derivation, run_traced
 from .trace import Trace
 
@@ -32,21 +32,21 @@ def derived(cls: M) -> M:
     author = raw_method(cls, "fprop")
 
     def fprop(self, *arguments):
-        if leaves(arguments[0])[0].dtype == object:  # it stands in a net that is traced as a whole
+        if flatten_table(arguments[0])[0].dtype == object:  # it stands in a net that is traced as a whole
             return author(self, *arguments)
         trace = Trace()
         y = run_traced(trace, self, lambda *given: author(self, *given), arguments)
         derivation = Derivation(trace, y)
-        vars(self).update(_derivation=derivation, _form=changed(lambda _: None, arguments[0]))
-        return changed(lambda each: np.array(each, self.dtype)[()], derivation.y)
+        vars(self).update(_derivation=derivation, _form=map_table(lambda _: None, arguments[0]))
+        return map_table(lambda each: np.array(each, self.dtype)[()], derivation.y)
 
     def bprop(self, *grad_y):
         gradients = self._derivation.bprop(*grad_y)
         for name, gradient in self.named_gradients():
             gradient += gradients[name].astype(self.dtype)
-        inputs = named("x" if self.takes_gradient else "y", self._form)
+        inputs = name_arrays("x" if self.takes_gradient else "y", self._form)
         found = [gradients.get(name) for name in inputs]  # labels have none
-        return like(self._form, [None if g is None else g.astype(self.dtype) for g in found])
+        return unflatten_table(self._form, [None if g is None else g.astype(self.dtype) for g in found])
 
     members: dict[str, Any] = {"__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": cls.__qualname__}
     members |= {"jit": False, "fprop": fprop, "bprop": bprop, "fprop_of_author": author}

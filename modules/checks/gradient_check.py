@@ -13,7 +13,7 @@ import numpy as np
 from ..core.module import Module
 from ..core.passed_checks import record_passed_check
 from ..core.type_errors import describe_wrong_type
-from ..engine.tables import changed, shape_of
+from ..engine.tables import map_table, shape_of
 from ..losses.loss import Loss
 from .gradient_reference import Reference, find_reference
 from .gradient_report import GradientEntry, GradientReport, classify_mismatch
@@ -99,9 +99,8 @@ def compare_gradients(
     for name, array, gradient in subject.pairs if reference.judges else []:
         entries.append(check_array(subject, reference, name, array, gradient, directions, tolerance, elements))
     inside = f", {len(module.children())} modules" if module.children() else ""
-    title = (
-        f"{module.label()}{inside}, {' and '.join(str(shape_of(changed(np.asarray, a))) for a in arguments)} in float64"
-    )
+    shapes = " and ".join(str(shape_of(map_table(np.asarray, argument))) for argument in arguments)
+    title = f"{module.label()}{inside}, {shapes} in float64"
     return GradientReport(
         title,
         tolerance,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..engine.tables import leaves
+from ..engine.tables import flatten_table
 from .gradient_report import GradientEntry
 from .gradient_subject import FLOOR, Subject
 
@@ -55,7 +55,7 @@ def find_reference(subject: Subject) -> Reference:
         derived = derive(subject.module, *subject.arguments)
     except Exception as error:  # whatever an fprop does with numbers that are no floats, differences can do without
         return Reference({}, f"differences: {error}")
-    y, traced = subject.y(), np.concatenate([np.ravel(each) for each in leaves(derived.y)])
+    y, traced = subject.y(), np.concatenate([np.ravel(each) for each in flatten_table(derived.y)])
     largest = float(np.abs(y[np.isfinite(y)]).max(initial=0.0))
     if not np.allclose(traced, y.ravel(), rtol=1e-9, atol=1e-9 * largest, equal_nan=True):
         return Reference({}, "differences: fprop in plain Python gives another y")

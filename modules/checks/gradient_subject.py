@@ -5,9 +5,9 @@ from functools import cached_property
 import numpy as np
 
 from ..core.module import Module
-from ..engine.calls import as_inputs
+from ..engine.entry_points import convert_inputs
 from ..engine.stateful import stored_names
-from ..engine.tables import changed, is_table, leaves, like, named, shape_of
+from ..engine.tables import flatten_table, is_table, map_table, name_arrays, shape_of, unflatten_table
 from .gradient_report import GradientEntry
 from .rounding import estimate_allowances, max_abs, perturb
 
@@ -23,9 +23,9 @@ class Subject:
     def __init__(self, module: Module, arguments, random: np.random.Generator):
         self.module, self.random = module.copy().to(np.float64), random
         self.module.zero_grad()
-        given = as_inputs(self.module, arguments)
-        self.arguments = [changed(np.copy, value) for value in given]
-        self.x = changed(np.copy, self.arguments[0])
+        given = convert_inputs(self.module, arguments)
+        self.arguments = [map_table(np.copy, value) for value in given]
+        self.x = map_table(np.copy, self.arguments[0])
         self.counters = [
             (inside, name, value)
             for inside in self.module.all_modules()
@@ -46,7 +46,7 @@ class Subject:
         """y, after a rewind; all numbers of a table as one vector."""
         self.rewind()
         self.made = y = self.module.fprop(*self.arguments)
-        return np.concatenate([array.ravel() for array in leaves(y)]) if is_table(y) else np.asarray(y)
+        return np.concatenate([array.ravel() for array in flatten_table(y)]) if is_table(y) else np.asarray(y)
 
     def run(self) -> tuple[list[str], GradientEntry | None]:
         """Forward and backward, twice; fills `pairs`. Returns broken rules, and the entry of a misshapen grad_x."""
@@ -55,10 +55,10 @@ class Subject:
         self.grad_y = self.random.standard_normal(y.shape) if y.ndim else np.ones(())
         self.grad_y /= np.linalg.norm(self.grad_y)
         self.seed = split_like(self.grad_y, self.made) if is_table(self.made) else self.grad_y
-        inputs = named("x", self.arguments[0])
+        inputs = name_arrays("x", self.arguments[0])
         kept = {**inputs, "grad_y": self.grad_y, **dict(self.module.named_parameters())}
         problems = [] if np.isfinite(y).all() else ["y is not finite at this x"]
-        problems += [f"fprop changes {name}" for name in self._restore(inputs, named("x", self.x))]
+        problems += [f"fprop changes {name}" for name in self._restore(inputs, name_arrays("x", self.x))]
         before = {name: array.copy() for name, array in kept.items()}
         grad_x = self._backward()
         gradients = {name: gradient.copy() for name, gradient in self.module.named_gradients()}
@@ -101,13 +101,13 @@ class Subject:
         """Pair arrays with their gradients; an input gradient of another shape gets an entry that says so."""
         x, wrong = self.arguments[0], None
         name = "x" if self.module.takes_gradient else "y"
-        whole = all(array.dtype.kind != "f" for array in leaves(x))
+        whole = all(array.dtype.kind != "f" for array in flatten_table(x))
         if not whole and shape_of(grad_x) != shape_of(x):
             got = f"has shape {shape_of(grad_x)}" if isinstance(grad_x, np.ndarray | tuple) else f"is {grad_x!r:.40}"
             text = f"(grad_{name} {got}, expected {shape_of(x)})"
             wrong = GradientEntry(name, shape_of(x), None, np.nan, np.nan, np.inf, False, text)
         elif not whole:
-            pairs = zip(named(name, x).items(), leaves(grad_x), leaves(again), strict=True)
+            pairs = zip(name_arrays(name, x).items(), flatten_table(grad_x), flatten_table(again), strict=True)
             for (place, array), gradient, second in pairs:
                 if array.dtype.kind == "f":
                     self.pairs.append((place, array, gradient))
@@ -147,7 +147,7 @@ class Subject:
     def noise(self) -> float:
         """How far rounding alone moves <grad_y, y>; asked for where a difference is not what bprop gives."""
         random, values = np.random.default_rng(29), []
-        arrays = [*(a for a in leaves(self.arguments[0]) if a.dtype.kind == "f"), self.module.flat_parameters]
+        arrays = [*(a for a in flatten_table(self.arguments[0]) if a.dtype.kind == "f"), self.module.flat_parameters]
         middle = [array.copy() for array in arrays]
         for run in range(4):
             for array, value in zip(arrays, middle, strict=True):
@@ -180,9 +180,9 @@ class Subject:
 
 def split_like(numbers: np.ndarray, table):
     """Slices of a vector as the arrays of a table like this one."""
-    arrays = leaves(table)
+    arrays = flatten_table(table)
     parts = np.split(numbers, np.cumsum([array.size for array in arrays])[:-1])
-    return like(table, [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)])
+    return unflatten_table(table, [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)])
 
 
 def is_near(found: np.ndarray, wanted: np.ndarray, size: float) -> bool:

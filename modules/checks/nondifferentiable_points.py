@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..core.module import Module
-from ..engine.tables import changed
+from ..engine.tables import map_table
 from .gradient_report import GradientEntry, GradientReport
 from .gradient_subject import Subject
 
@@ -31,7 +31,7 @@ def is_nondifferentiable(
     random, module = np.random.default_rng(seed), subject.module.copy()
     module.flat_parameters[...] = perturb(module.flat_parameters, random)
     x, *others = subject.arguments
-    return check(module, (changed(lambda array: perturb(array, random), x), *others)).ok
+    return check(module, (map_table(lambda array: perturb(array, random), x), *others)).ok
 
 
 def is_between_one_sided(subject: Subject, array: np.ndarray, entry: GradientEntry) -> bool:

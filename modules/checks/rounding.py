@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.module import Module
 from ..engine.stateful import plain_python
-from ..engine.tables import changed, leaves, named, shape_of
+from ..engine.tables import flatten_table, map_table, name_arrays, shape_of
 
 EPS = float(np.finfo(np.float64).eps)
 OTHERS = 4.0  # how much farther yet two results of another precision, layout or compiler may lie apart
@@ -31,7 +31,7 @@ def estimate_allowances(module: Module, arguments: tuple, grad_y, seed: int = 0)
     for k in range(RUNS + 1):
         copy = module.copy()
         copy.flat_parameters[...] = perturb(copy.flat_parameters, random, k)
-        nearby = (changed(partial(perturb, random=random, run=k), arguments[0]), *arguments[1:])
+        nearby = (map_table(partial(perturb, random=random, run=k), arguments[0]), *arguments[1:])
         runs.append(compute_gradients(copy, nearby, grad_y))
     first, *others = runs
     found = {name: max(max_abs(other[name] - first[name]) for other in others) for name in first}
@@ -64,7 +64,7 @@ def compute_gradients(module: Module, arguments: tuple, grad_y) -> dict[str, np.
             y, inputs = derived.y, derived.bprop(1.0 if grad_y is None else grad_y)
         except Exception:  # it cannot be traced
             return compute_by_bprop(module, arguments, grad_y)
-    wanted = named("x" if module.takes_gradient else "y", arguments[0])
+    wanted = name_arrays("x" if module.takes_gradient else "y", arguments[0])
     of_x = [np.ravel(inputs.pop(name)) for name in wanted if name in inputs]
     found = {"y": as_vector(y), "grad_x": np.concatenate(of_x or [np.zeros(0)])}
     return found | {f"grad_{name}": np.ravel(gradient) for name, gradient in inputs.items()}
@@ -74,9 +74,9 @@ def compute_by_bprop(module: Module, arguments: tuple, grad_y) -> dict[str, np.n
     """y and all gradients of one run as plain Python."""
     module.zero_grad()
     with plain_python():
-        y = module.fprop(*changed(np.copy, arguments))
-        kept = changed(np.copy, y)
-        grad_x = module.bprop(*([] if grad_y is None else [changed(np.copy, grad_y)]))
+        y = module.fprop(*map_table(np.copy, arguments))
+        kept = map_table(np.copy, y)
+        grad_x = module.bprop(*([] if grad_y is None else [map_table(np.copy, grad_y)]))
     x = grad_x if shape_of(grad_x) else np.zeros(0)
     return {"y": as_vector(kept), "grad_x": as_vector(x)} | {
         f"grad_{n}": g.ravel() for n, g in module.named_gradients()
@@ -85,7 +85,7 @@ def compute_by_bprop(module: Module, arguments: tuple, grad_y) -> dict[str, np.n
 
 def as_vector(value) -> np.ndarray:
     """All numbers of an array or table."""
-    return np.concatenate([np.ravel(each) for each in leaves(value)])
+    return np.concatenate([np.ravel(each) for each in flatten_table(value)])
 
 
 def max_abs(array: np.ndarray) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 from ..core.module import Module
 from ..engine.operations import Operations
 from ..engine.sources import digest
-from ..engine.tables import changed, is_table_of_shapes
+from ..engine.tables import is_table_of_shapes, map_table
 from .elementwise_ops import Sum
 
 Call = Callable[..., Any]
@@ -47,7 +47,7 @@ class Container(Module):
         return self.call_bprop(run_child, grad_y)
 
     def write_fprop(self, operations, x):
-        vars(self)["_input"] = changed(lambda _: None, x)  # whether it is a table, and of how many
+        vars(self)["_input"] = map_table(lambda _: None, x)  # whether it is a table, and of how many
         return self.call_fprop(partial(write_child, operations), x)
 
     def write_bprop(self, operations, grad_y):
@@ -88,10 +88,10 @@ class Container(Module):
         return vars(self)["_labels"]
 
     def which_are_labels(self, x):
-        inputs = changed(lambda _: InputReaders(), x)
+        inputs = map_table(lambda _: InputReaders(), x)
         with contextlib.suppress(Exception):  # what does not fit is refused elsewhere
             self.call_fprop(record_readers, inputs)
-        return changed(InputReaders.is_label, inputs)
+        return map_table(InputReaders.is_label, inputs)
 
     def children_inside(self):
         return {f"m{name}": module for name, module in self._modules.items()}
@@ -110,7 +110,7 @@ class Container(Module):
         y = self.call_fprop(forward.call, x)
         names |= {id(child): name for name, child in self._modules.items()}
         backward = CallRecorder(names)
-        y_like = changed(lambda _: None, y)
+        y_like = map_table(lambda _: None, y)
         grad_x = self.call_bprop(backward.call, make_refs(y_like, 0))
         return (tuple(forward.lines), y), (tuple(backward.lines), grad_x)
 
@@ -212,7 +212,7 @@ class CallRecorder:
 
     def call(self, child: Module, method: str, *arguments):
         """Record a call; returns references to its results."""
-        result = write_child(self.made, child, method, *[changed(str, argument) for argument in arguments])
+        result = write_child(self.made, child, method, *[map_table(str, argument) for argument in arguments])
         name = self.names.get(id(child)) or child.path().rpartition(".")[2]
         self.lines.append((f"m{name}", method, arguments))
         return make_refs(result, len(self.lines))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..engine import calls
+from ..engine import entry_points
 from ..engine.errors import explain_index
 from ..engine.locks import locked, refuse_during_fit
 from ..engine.stateful import plain_python
-from ..engine.tables import changed, is_table_of_shapes
+from ..engine.tables import is_table_of_shapes, map_table
 from .modes import Mode, reads_training
 from .parameters_and_buffers import ParametersAndBuffers
 from .sharing import find_weight_owner
@@ -118,7 +118,7 @@ class Module(ParametersAndBuffers):
 
     def which_are_labels(self, x):
         """For an array, or each of a table: whether it is to be whole numbers."""
-        return changed(lambda _: 0 in self.label_arguments, x)
+        return map_table(lambda _: 0 in self.label_arguments, x)
 
     # -- calling -------------------------------------------------------------------------------------------------
 
@@ -131,10 +131,10 @@ class Module(ParametersAndBuffers):
         while owner is not None:  # run by itself, it overwrites what the net around it has stored
             vars(owner)["_pending"] = None
             owner = owner.parent
-        return calls.fprop(self, raw, arguments)
+        return entry_points.fprop(self, raw, arguments)
 
     def _enter_bprop(self, raw, *arguments):
-        return calls.bprop(self, raw, arguments)
+        return entry_points.bprop(self, raw, arguments)
 
     def write_fprop(self, operations, *arguments):
         """Append this module's forward pass to a plan; containers append their children's."""

@@ -7,7 +7,7 @@ the forward and backward pass is followed by its own change (see passes.py).
 import numpy as np
 
 from ..core.module import Module
-from ..engine.calls import as_input
+from ..engine.entry_points import convert_input
 from ..engine.locks import join_locks, locked
 from ..losses.loss import Loss
 from .passes import Passes
@@ -43,7 +43,7 @@ class Curvature:
         join_locks(self.net, self.loss)
         self.x = checked_input(self.net, x)
         y_shape = self.net.output_shape(self.x.shape)
-        self.target = as_input(self.loss, 1, target, len(y_shape))
+        self.target = convert_input(self.loss, 1, target, len(y_shape))
         self.loss.check_arguments(y_shape, self.target.shape)
         self._start = self.net.counters()
         self.value = float("nan")

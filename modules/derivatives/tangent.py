@@ -6,7 +6,7 @@ import numpy as np
 
 from ..core.module import FLAGS, Module
 from ..core.sharing import retie
-from ..engine.calls import as_input, check_input, kind_of, make_writable
+from ..engine.entry_points import array_key, check_input, convert_input, make_writable
 from ..engine.locks import exclusive
 from ..engine.operations import Operation, modules_of, prune
 from ..engine.plan import Function, Plan
@@ -103,7 +103,7 @@ def tangent_program(net: Module, x, v) -> Program:
 
 def kept(net: Module, name, arguments, make):
     """The program `make(net, *arguments)`: made once for arguments of these types, forgotten when the net changes."""
-    key = (name, *map(kind_of, arguments))
+    key = (name, *map(array_key, arguments))
     if key not in net._plans:
         net._plans[key] = make(net, *arguments)
     return net._plans[key]
@@ -111,7 +111,7 @@ def kept(net: Module, name, arguments, make):
 
 def checked_input(net: Module, x) -> np.ndarray:
     """x as the net takes it; ValueError if it does not fit."""
-    x = as_input(net, 0, x)
+    x = convert_input(net, 0, x)
     if not isinstance(x, np.ndarray):
         raise TypeError(f"{net.label()}: x is a table of {len(x)} arrays, expected one array")
     check_input(net, [x])

@@ -12,7 +12,7 @@ from ..core.internal_op import InternalOp
 from ..core.module import Module
 from ..core.sharing import find_weight_owner
 from ..engine.operations import Operations
-from ..engine.tables import changed, leaves, like
+from ..engine.tables import flatten_table, map_table, unflatten_table
 from ..losses.loss import Loss
 from ..losses.multi_loss import LossPart, MultiLoss
 
@@ -82,12 +82,12 @@ class Diagram:
         first = find_weight_owner(child) if child.parameter_count else None
         note = f"{child.parameter_count:,} parameters" if child.parameter_count else ""
         note = f"the weights of {get_short_path(first)}" if first is not None else note
-        node = self.add(Node(get_short_path(child), child.label(), note), *leaves(arguments[0]))
-        made = Operations().fprop(child, changed(lambda value: "x", arguments[0]))
-        if any(value.shape is None for value in leaves(arguments[0])):
-            return like(made, [Value(node, None, k) for k, _ in enumerate(leaves(made))])
-        shape = Shape.of(child.check_arguments(changed(lambda value: Shape(value.shape), arguments[0])))
-        return like(made, [Value(node, tuple(each), k) for k, each in enumerate(leaves(shape))])
+        node = self.add(Node(get_short_path(child), child.label(), note), *flatten_table(arguments[0]))
+        made = Operations().fprop(child, map_table(lambda value: "x", arguments[0]))
+        if any(value.shape is None for value in flatten_table(arguments[0])):
+            return unflatten_table(made, [Value(node, None, k) for k, _ in enumerate(flatten_table(made))])
+        shape = Shape.of(child.check_arguments(map_table(lambda value: Shape(value.shape), arguments[0])))
+        return unflatten_table(made, [Value(node, tuple(each), k) for k, each in enumerate(flatten_table(shape))])
 
     def _record_op(self, op: InternalOp, method: str, *arguments):
         """Record an internal op: one node for all slices of a container, or one for a sum."""
@@ -128,17 +128,17 @@ def make_diagram(net: Module, input_shape=None, loss: Loss | None = None, target
         net.check_arguments(plain := tuple(input_shape))
         shapes: Any = Shape.of(plain)
     else:
-        shapes = changed(lambda _: None, vars(net).get("_input"))
+        shapes = map_table(lambda _: None, vars(net).get("_input"))
     made, names = Diagram(), vars(net).get("_input_names", [])
-    count = len(leaves(shapes)) if type(shapes) is tuple else 1
+    count = len(flatten_table(shapes)) if type(shapes) is tuple else 1
     titles = names if len(names) == count else [f"x{k}" for k in range(count)] if count > 1 else ["x"]
     values = []
-    for title, shape in zip(titles, leaves(shapes) if type(shapes) is tuple else [shapes], strict=True):
+    for title, shape in zip(titles, flatten_table(shapes) if type(shapes) is tuple else [shapes], strict=True):
         values.append(Value(made.add(Node(title, "input")), None if shape is None else tuple(shape)))
-    y = made.call(net, "fprop", like(shapes, values) if type(shapes) is tuple else values[0])
+    y = made.call(net, "fprop", unflatten_table(shapes, values) if type(shapes) is tuple else values[0])
     wanted = vars(net).get("_output_names", [])
-    for k, value in enumerate(leaves(y)):
-        title = wanted[k] if len(wanted) == len(leaves(y)) > 1 else f"y{k}" if len(leaves(y)) > 1 else "y"
+    for k, value in enumerate(flatten_table(y)):
+        title = wanted[k] if len(wanted) == len(flatten_table(y)) > 1 else f"y{k}" if len(flatten_table(y)) > 1 else "y"
         last = Value(made.add(Node(title, "output"), value), value.shape)
     if loss is not None:
         if type(y) is tuple:

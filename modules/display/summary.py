@@ -9,7 +9,7 @@ from ..core.internal_op import InternalOp
 from ..core.text_table import format_table
 from ..engine.operations import Operations, prune
 from ..engine.stateful import plain_python
-from ..engine.tables import changed, leaves, shape_of
+from ..engine.tables import flatten_table, map_table, shape_of
 
 if TYPE_CHECKING:
     from ..core.module import Module
@@ -117,9 +117,9 @@ def record_stored_arrays(module: "Module", shape: tuple[int, ...]) -> dict[tuple
     seen: list[np.ndarray] = []
     operations = Operations()
     y = operations.fprop(copy, "x")
-    grad_y = changed("grad_{}".format, y)
+    grad_y = map_table("grad_{}".format, y)
     operations.bprop(copy, grad_y)
-    asked, unread = prune(operations.items, {*leaves(y)})  # of the first modules nobody wants grad_x
+    asked, unread = prune(operations.items, {*flatten_table(y)})  # of the first modules nobody wants grad_x
     for each in unread:
         vars(each)["needs_grad_x"] = False
     earlier = {id(value): value for inside in copy.all_modules() for value in vars(inside).values()}
@@ -131,7 +131,10 @@ def record_stored_arrays(module: "Module", shape: tuple[int, ...]) -> dict[tuple
                 if operation.backward == late:
                     arguments = [values[name] for name in operation.arguments]
                     values[operation.target] = getattr(operation.module, operation.method)(*arguments)
-            values |= {grad: np.zeros_like(values[name]) for grad, name in zip(leaves(grad_y), leaves(y), strict=True)}
+            values |= {
+                grad: np.zeros_like(values[name])
+                for grad, name in zip(flatten_table(grad_y), flatten_table(y), strict=True)
+            }
             record_new_arrays(copy, x, earlier, seen, found, late)
     return found
 

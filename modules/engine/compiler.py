@@ -27,8 +27,8 @@ from ..compiler.numba_api import (
 from ..kernels.elementary_functions import REPLACED
 from ..kernels.reductions import NAMES, reduction
 from .dependencies import function_digest, is_versioned
+from .print_and_format import format_value, narrow_printed
 from .state import StateType
-from .texts import format_value, narrow_text
 
 ARITHMETIC = {
     operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow,
@@ -141,7 +141,7 @@ def _rewrite_call(function_ir, statement, body) -> None:
         statement.value.func = _function(function_ir, format_value, statement, body)
     elif function is print:
         statement.value.args = tuple(
-            _result(function_ir, narrow_text, argument, statement, body) for argument in statement.value.args
+            _result(function_ir, narrow_printed, argument, statement, body) for argument in statement.value.args
         )
     if not _own_reduction(function_ir, statement, body) and not statement.value.kws:
         _weaken_arguments(function_ir, statement, body)

@@ -19,13 +19,13 @@ import numpy as np
 from ..compiler.llvm_worker import translation
 from ..compiler.numba_api import NumbaError, global_compiler_lock
 from . import cache
+from .code_cache import cache_kernels
+from .code_generator import format_settings, generate_plan
 from .compiler import compiled_method, free
 from .dependencies import names
 from .errors import cannot_compile, explain_index, pass_on_layout
 from .index_check import checked_kind, copy_arrays, copy_state, has_users_methods, offer_checked, run_checked
-from .kept_code import keep_kernels
 from .operations import Operation, Part, fuse, modules_of, parts
-from .printer import attributes, print_plan
 from .sources import digest
 from .state import StateType, offer_method
 from .stateful import Stateful, copy_tree, plain_python, raw_method, refuse_modules_in
@@ -234,10 +234,10 @@ class Plan:
                         offer_checked(owner_key(each), method, function)
         module = cache.find_plan(name, bindings)
         if module is None:
-            keep_kernels()
+            cache_kernels()
             with translation.session(helped=True):
                 kinds = self._trace(operations, samples)
-            source = print_plan(title, list(self.functions.values()), self.modules, kinds, aliases)
+            source = generate_plan(title, list(self.functions.values()), self.modules, kinds, aliases)
             cache.write_plan(name, source, keep=not warn_of_unhashable(self.modules))
             module = cache.load_plan(name, bindings)
         return module, module.STATES
@@ -247,7 +247,7 @@ class Plan:
         index = {module: k for k, module in enumerate(modules_of(operations))}
         calls = [(o.target, index[o.module], o.method, o.arguments) for o in operations]
         shape = [
-            (f.name, f.inputs, f.results, f.step, len(f.operations), attributes(f.scheduled, index))
+            (f.name, f.inputs, f.results, f.step, len(f.operations), format_settings(f.scheduled, index))
             for f in self.functions.values()
         ]
         texts = [description(module) for module in index]

@@ -1,6 +1,6 @@
 """Tables: several arrays that travel together, as a tuple; in a plan, as a tuple of their names, which costs nothing.
 
-What holds for an array here holds for the name of one, or for its shape: `leaves` are no tuples of such things.
+What holds for an array here holds for the name of one, or for its shape: a leaf is no tuple of such things.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,20 +21,20 @@ def is_table_of_shapes(shape: Any) -> bool:
     return isinstance(shape, tuple | list) and any(isinstance(item, tuple | list) for item in shape)
 
 
-def leaves(value: Any) -> list:
-    """All that is in a table, and in tables within it, in order; what is no tuple stands alone."""
-    return [leaf for item in value for leaf in leaves(item)] if type(value) is tuple else [value]
+def flatten_table(value: Any) -> list:
+    """The leaves of a table and of the tables inside it, in order; a value that is no tuple is a single leaf."""
+    return [leaf for item in value for leaf in flatten_table(item)] if type(value) is tuple else [value]
 
 
-def changed(function: Callable[[Any], Any], value: Any) -> Any:
-    """The table with `function` of each leaf in its place."""
-    return tuple(changed(function, item) for item in value) if type(value) is tuple else function(value)
+def map_table(function: Callable[[Any], Any], value: Any) -> Any:
+    """Apply `function` to each leaf of a table; returns a table of the same structure."""
+    return tuple(map_table(function, item) for item in value) if type(value) is tuple else function(value)
 
 
-def like(table: Any, values: list) -> Any:
-    """`values` arranged as the leaves of `table`."""
+def unflatten_table(table: Any, values: list) -> Any:
+    """Arrange `values` in the structure of `table`; the inverse of `flatten_table`."""
     rest: Iterator = iter(values)
-    return changed(lambda _: next(rest), table)
+    return map_table(lambda _: next(rest), table)
 
 
 def shape_of(value: Any) -> tuple:
@@ -44,13 +44,13 @@ def shape_of(value: Any) -> tuple:
     return value.shape if isinstance(value, np.ndarray) else ()
 
 
-def shapes_in(shape: Any) -> list[tuple[int, ...]]:
-    """The shapes of all arrays in a table of them, or the one shape that this is."""
-    return [leaf for item in shape for leaf in shapes_in(item)] if is_table_of_shapes(shape) else [tuple(shape)]
+def flatten_shapes(shape: Any) -> list[tuple[int, ...]]:
+    """The shapes in a table of shapes, in order; one shape is a single entry."""
+    return [leaf for item in shape for leaf in flatten_shapes(item)] if is_table_of_shapes(shape) else [tuple(shape)]
 
 
-def named(name: str, value) -> dict[str, Any]:
-    """An array under a name; those of a table as `x.0`, `x.1`, and `x.1.0` in a table within it."""
+def name_arrays(name: str, value) -> dict[str, Any]:
+    """Name the arrays of a table: `x` for one array; else `x.0`, `x.1`, and `x.1.0` in a table within it."""
     if type(value) is not tuple:
         return {name: value}
-    return {place: leaf for k, item in enumerate(value) for place, leaf in named(f"{name}.{k}", item).items()}
+    return {place: leaf for k, item in enumerate(value) for place, leaf in name_arrays(f"{name}.{k}", item).items()}

@@ -15,7 +15,7 @@ from .sources import digest, package_digest
 
 SERVE = '''"""What a lent thread runs."""
 
-from bprop.modules.engine.prelude import *
+from bprop.modules.engine.generated_imports import *
 from bprop.modules.engine.compiler import compiled
 from bprop.modules.kernels import threads
 

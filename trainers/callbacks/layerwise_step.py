@@ -9,7 +9,7 @@ from ...modules.core.internal_op import InternalOp
 from ...modules.core.module import Module
 from ...modules.core.text_table import format_table
 from ...modules.display.recorded_passes import RecordedPasses
-from ...modules.engine.calls import as_input
+from ...modules.engine.entry_points import convert_input
 from ...modules.losses.loss import Loss
 from ..optimizers import Optimizer
 
@@ -81,7 +81,7 @@ def run_layerwise_step(net: Module, loss: Loss, optimizer: Optimizer | None, *ba
             return step
     x, *others = batch
     net.zero_grad()
-    recorded = RecordedPasses(net, as_input(net, 0, x))
+    recorded = RecordedPasses(net, convert_input(net, 0, x))
     recorded.run("fprop", "x", recorded.values["x"])
     for operation in recorded.forward:
         if operation.method == "fprop" and record_forward(step, operation.module, recorded.values[operation.target]):

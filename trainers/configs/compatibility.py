@@ -10,7 +10,7 @@ from math import prod
 from typing import Any
 
 from ...modules.display.summary import format_size, record_output_shapes
-from ...modules.engine.tables import shapes_in
+from ...modules.engine.tables import flatten_shapes
 from ..schedules.setting import find_settings
 from .errors import ConfigError
 from .memory_limit import find_free_memory
@@ -65,7 +65,7 @@ def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: in
     if (free := find_free_memory()) is None or not hasattr(model, "all_modules"):
         return
     shapes = record_output_shapes(model, (min(batch_size, LARGE), *dataset.input_shape))
-    arrays = [(place, shape) for place, found in shapes.items() for shape in shapes_in(found)]
+    arrays = [(place, shape) for place, found in shapes.items() for shape in flatten_shapes(found)]
     path, shape = max(arrays, key=lambda item: prod(item[1]), default=("model", ()))
     needs = {
         path: (prod(shape) * model.dtype.itemsize, f"an output of shape {shape}"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...modules.display.recorded_passes import RecordedPasses, is_layer
-from ...modules.engine.calls import as_input
+from ...modules.engine.entry_points import convert_input
 from ...modules.losses.distributions import Bernoulli, Categorical, Gaussian, Mixture
 from ..metrics.probabilities import find_distribution
 from .style import (
@@ -62,7 +62,7 @@ def compute_features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndar
 
     Layers that pass on what they get are left out; those in graphs and branches are told as they run.
     """
-    recorded = RecordedPasses(model, x := as_input(model, 0, x))
+    recorded = RecordedPasses(model, x := convert_input(model, 0, x))
     recorded.run("fprop", "x", x)
     output, stages = recorded.values[recorded.y], []
     for operation in filter(is_layer, recorded.forward):

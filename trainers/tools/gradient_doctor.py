@@ -20,7 +20,7 @@ from ...modules.core.internal_op import InternalOp
 from ...modules.core.module import Module
 from ...modules.core.passed_checks import find_custom_classes, record_passed_check
 from ...modules.core.text_table import format_table
-from ...modules.engine.calls import as_input
+from ...modules.engine.entry_points import convert_input
 from ...modules.engine.stateful import plain_python, uncompiled
 from ...modules.losses.loss import Loss
 from ..configs import Config
@@ -126,8 +126,8 @@ def read_minibatch(experiment, net: Module, loss: Loss, seed: int) -> tuple[np.n
     train = experiment.dataset.train
     size = min(experiment.settings.get("batch_size", BATCH_SIZE), ROWS, len(train))
     rows = epoch_order(len(train), seed=seed, epoch=0)[:size]
-    x, target = as_input(net, 0, train.inputs(rows, whole=0 in net.label_arguments)), train.y[rows]
-    return x, as_input(loss, 1, target, len(net.one_output_shape(x.shape)))
+    x, target = convert_input(net, 0, train.inputs(rows, whole=0 in net.label_arguments)), train.y[rows]
+    return x, convert_input(loss, 1, target, len(net.one_output_shape(x.shape)))
 
 
 def record_inputs(net: Module, loss: Loss, arguments) -> list[tuple[str, Module, tuple]]:

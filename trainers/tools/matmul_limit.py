@@ -12,7 +12,7 @@ ENGINE = cache.__name__.rsplit(".", 1)[0]
 KERNELS = ENGINE.rsplit(".", 1)[0] + ".kernels"
 SOURCE = f'''"""The products of one layer: forward, of the weights' gradient, of the input's gradient."""
 
-from {ENGINE}.prelude import *
+from {ENGINE}.generated_imports import *
 from {KERNELS}.products import product
 
 product = product.compiled_form

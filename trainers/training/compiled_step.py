@@ -5,7 +5,7 @@ import copy
 import numpy as np
 
 from ...modules.core.module import Module
-from ...modules.engine.calls import INT64, as_input
+from ...modules.engine.entry_points import INT64, convert_input
 from ...modules.engine.locks import join_locks, locked, refuse_during_fit
 from ...modules.engine.stateful import Stateful, jit_disabled
 from ...modules.engine.step import StepPlan
@@ -76,10 +76,10 @@ class CompiledStep:
         """A minibatch in the types that the step takes; two arrays, or three if there are weights."""
         if self.loss._dtype is not self.net._dtype and self.loss.dtype != self.net.dtype:
             self.loss.to(self.net.dtype)
-        x = as_input(self.net, 0, x)
+        x = convert_input(self.net, 0, x)
         labels = getattr(target, "dtype", None) is INT64 or not self.loss.takes_distributions
-        pair = x, as_input(self.loss, 1, target, None if labels else self._output_ndim(x))
-        return pair if sample_weight is None else (*pair, as_input(self.loss, 2, sample_weight))
+        pair = x, convert_input(self.loss, 1, target, None if labels else self._output_ndim(x))
+        return pair if sample_weight is None else (*pair, convert_input(self.loss, 2, sample_weight))
 
     def _output_ndim(self, x: np.ndarray) -> int | None:
         """How many axes the model's output has, which tells distributions from labels."""

@@ -11,7 +11,7 @@ from ...datasets import ArrayDataset
 from ...modules.core.modes import evaluation_mode
 from ...modules.core.module import Module
 from ...modules.display.summary import record_output_shapes
-from ...modules.engine.tables import shapes_in
+from ...modules.engine.tables import flatten_shapes
 from ...modules.engine.threads import num_threads
 from ...modules.losses.loss import Loss
 from ..callbacks.sample_weights import cast_sample_weights
@@ -69,7 +69,9 @@ class Evaluation:
         """How many numbers the largest output of a module has for a sample of this shape, found once."""
         if input_shape not in self._sizes:
             found = record_output_shapes(self.model, (1, *input_shape)).values()
-            self._sizes[input_shape] = max((math.prod(shape) for each in found for shape in shapes_in(each)), default=1)
+            self._sizes[input_shape] = max(
+                (math.prod(shape) for each in found for shape in flatten_shapes(each)), default=1
+            )
         return self._sizes[input_shape]
 
 

@@ -35,7 +35,7 @@ from bprop.modules import (
 )
 from bprop.modules.checks.gradient_subject import Subject
 from bprop.modules.core.passed_checks import find_unchecked_classes
-from bprop.modules.engine import calls
+from bprop.modules.engine import entry_points
 from bprop.modules.engine.stateful import uncompiled
 
 from .broken import BROKEN, BROKEN_LOSSES, TARGET, Affine, Doubled, Kink, Squares, Weighted, WrongKink, X
@@ -318,7 +318,7 @@ def test_nothing_is_compiled_for_a_wrong_module(monkeypatch):
         def output_shape(self, input_shape):
             return (input_shape[0], 5)
 
-    monkeypatch.setattr(calls, "ModulePlan", compiled)
+    monkeypatch.setattr(entry_points, "ModulePlan", compiled)
     assert check_module(Halved(), X).problems[0].startswith("grad_x is 0.5 times the right one")
     assert check_module(OtherShape(), X).problems == ("output_shape((5, 4)) is (5, 5), fprop gives (5, 3)",)
 

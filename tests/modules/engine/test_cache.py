@@ -117,7 +117,7 @@ def test_processes_share_an_empty_cache(project):
 SIGNATURES = """
     import sys
     import numpy as np
-    from bprop.modules.engine.prelude import entry
+    from bprop.modules.engine.generated_imports import entry
 
     @entry
     def first(x):

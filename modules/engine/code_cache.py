@@ -1,4 +1,4 @@
-"""Machine code on disk: numba's cache of compiled functions, made safe for processes that share it.
+"""The code cache: machine code on disk, safe for processes that share it.
 
 numba keeps an index beside the code of a function; two processes that write it at once may leave it naming the code of
 another signature. Here each signature has a file of its own, its name a digest of all that the code depends on; and a
@@ -20,13 +20,13 @@ from .dependencies import Dependencies
 from .sources import digest, package_digest, settings_digest
 
 
-def code_name(base: str, ending: str, *key) -> str:
-    """The file of a signature's machine code."""
+def cache_file_name(base: str, ending: str, *key) -> str:
+    """The name of the file of a signature's machine code."""
     return f"{base}.{digest(repr(key), package_digest(), settings_digest())}.{ending}"
 
 
-def read_parts(name: str):
-    """What was stored in a file of machine code; None where there is no sound one."""
+def read_cached(name: str):
+    """Read a file of machine code; None where there is none or it is damaged."""
     content = cache.read_code(name)
     try:
         return None if content is None else pickle.loads(content)
@@ -34,8 +34,8 @@ def read_parts(name: str):
         return None
 
 
-class KeptCode:
-    """Stands in for numba's cache of one function's signatures."""
+class CodeCache:
+    """The cache of one function's signatures, in place of numba's."""
 
     def __init__(self, dispatcher, keep: bool = True):
         self._dispatcher, self._keep = dispatcher, keep
@@ -55,7 +55,7 @@ class KeptCode:
         found.strict = False  # what a plan's source binds stands in its name
         found.add(function.__name__, (function.__code__, options))
         base = f"{function.__module__}.{function.__name__}"
-        return code_name(base, "nbc", sig, codegen.magic_tuple(), found.text)
+        return cache_file_name(base, "nbc", sig, codegen.magic_tuple(), found.text)
 
     def load_overload(self, sig, target_context):
         """The compiled function, or None where there is no sound file.
@@ -64,7 +64,7 @@ class KeptCode:
         """
         rtsys.initialize(target_context)
         register_hash_symbols()
-        if not self._keep or (parts := read_parts(self._name(sig, target_context.codegen()))) is None:
+        if not self._keep or (parts := read_cached(self._name(sig, target_context.codegen()))) is None:
             return None
         apart, constants, entry = parts
         for symbol, values in constants.items():
@@ -74,7 +74,7 @@ class KeptCode:
         return CompileResult._rebuild(target_context, *entry)
 
     def save_overload(self, sig, data) -> None:
-        """Store a compiled function and the machine code of all that it calls; without room or leave there is no file.
+        """Store a compiled function and the machine code of all that it calls, where the folder can be written.
 
         Code that refers to this process would call into nothing in another, and is not stored.
         """
@@ -85,18 +85,18 @@ class KeptCode:
         cache.write_code(self._name(sig, data.codegen), dumps((apart, library.constants, data._reduce())))
 
 
-class KeptKernel:
-    """The machine code of a kernel, for plans that are compiled later in whatever process."""
+class KernelCache:
+    """The cache of one kernel's signatures, for plans that any process compiles later."""
 
     def __init__(self, function):
         self._base = f"kernel_{function.__module__.rpartition('.')[2]}.{function.__name__}"
 
     def _name(self, sig, target_context) -> str:
-        return code_name(self._base, "nbk", sig, target_context.codegen().magic_tuple())
+        return cache_file_name(self._base, "nbk", sig, target_context.codegen().magic_tuple())
 
     def load_overload(self, sig, target_context):
         """The compiled kernel, or None where there is no sound file."""
-        if (parts := read_parts(self._name(sig, target_context))) is None:
+        if (parts := read_cached(self._name(sig, target_context))) is None:
             return None
         code, names, bitcodes, constants, description, signature = parts
         rtsys.initialize(target_context)
@@ -119,7 +119,7 @@ class KeptKernel:
         )
 
     def save_overload(self, sig, data) -> None:
-        """Store a compiled kernel when it is translated; without room or leave to write there is no file."""
+        """Store a compiled kernel when it is translated; where the folder cannot be written there is none."""
         data.library._ensure_finalized()
         if not data.library.personal:
             translation.afterwards(partial(self._save, sig, data))
@@ -133,17 +133,17 @@ class KeptKernel:
         cache.write_code(self._name(sig, data.target_context), dumps(parts))
 
 
-def keep_kernels() -> None:
-    """From now on, kernels are looked for in the cache before they are compiled."""
+def cache_kernels() -> None:
+    """Attach the code cache to all kernels that do not have one yet."""
     while KERNELS:
         dispatcher = KERNELS.pop()
         if dispatcher.py_func.__closure__ is None:  # else its code depends on more than its source
-            dispatcher._cache = KeptKernel(dispatcher.py_func)
+            dispatcher._cache = KernelCache(dispatcher.py_func)
 
 
-def kept(function, **options):
-    """Compile a function for Python to call, and keep its machine code, if the plan that it stands in is kept."""
+def compile_cached(function, **options):
+    """Compile a function for Python to call; cache its machine code, if the plan's source is stored."""
     dispatcher = numba.njit(function, **options)
     if not numba.config.DISABLE_JIT:
-        dispatcher._cache = KeptCode(dispatcher, keep=cache.is_kept(function.__module__))
+        dispatcher._cache = CodeCache(dispatcher, keep=cache.is_kept(function.__module__))
     return dispatcher

@@ -1,4 +1,4 @@
-"""The names that a plan's source uses."""
+"""Imports of generated source: the names that a plan's source uses."""
 
 import numpy as np
 from numba.types import Array as array
@@ -21,9 +21,9 @@ from ..compiler.bounds_check import note_operation
 from ..compiler.kernel import EntryCompiler
 from ..kernels import gather as kernels
 from . import compiler
+from .code_cache import compile_cached
 from .compiler import OPTIONS, compiled, compiled_method
 from .index_check import checked_kind
-from .kept_code import kept
 from .state import StateType, state_at
 from .stateful import raw_method
 
@@ -34,7 +34,7 @@ copy_rows, sum_of = compiled(kernels.copy_rows), compiled(kernels.sum_of)
 
 def entry(function):
     """A function that Python calls: its compiled code is kept on disk."""
-    return kept(function, no_cfunc_wrapper=True, pipeline_class=EntryCompiler, **OPTIONS)
+    return compile_cached(function, no_cfunc_wrapper=True, pipeline_class=EntryCompiler, **OPTIONS)
 
 
 def method(cls, name):

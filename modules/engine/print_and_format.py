@@ -1,4 +1,4 @@
-"""`str(value)` and f-strings in compiled code: the text that Python makes, which numba has of whole numbers alone."""
+"""`print`, `str(value)` and f-strings in compiled code, with Python's text; numba itself formats only integers."""
 
 import numpy as np
 
@@ -14,23 +14,23 @@ def format_value(value):
 def _compiled_format_value(value):
     if isinstance(value, types.Integer | types.UnicodeType | types.StringLiteral):
         return lambda value: str(value)
-    return lambda value: ask_python(value)
+    return lambda value: format_in_python(value)
 
 
-def narrow_text(value):
-    """What `print` shall show: a float32 as text, whose digits numba would take for a float64's."""
+def narrow_printed(value):
+    """An argument of `print`: a float32 becomes text, as numba would print the digits of a float64."""
     return value
 
 
-@overload(narrow_text)
+@overload(narrow_printed)
 def _compiled_narrow_text(value):
     if value == types.float32:
-        return lambda value: ask_python(value)
+        return lambda value: format_in_python(value)
     return lambda value: value
 
 
 @intrinsic
-def ask_python(typing_context, value):
+def format_in_python(typing_context, value):
     """Python's `str` of any value that Python can hold; takes the interpreter's lock meanwhile."""
 
     def generate(context, builder, signature, args):

@@ -1,4 +1,4 @@
-"""The source text of a plan: straight-line calls of the modules' compiled methods, to be read as well as compiled."""
+"""Code generator: the Python source of a plan, straight-line calls of compiled methods, made to be read as well."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from .index_check import has_users_methods
 from .state import StateType
 
 
-def print_plan(title, functions, modules, kinds, names) -> str:
-    """The plan's Python source."""
+def generate_plan(title, functions, modules, kinds, names) -> str:
+    """Generate the plan's Python source."""
     engine = __name__.rsplit(".", 1)[0]
-    out = [f'"""{title}"""', "", f"from {engine}.prelude import *", ""]
+    out = [f'"""{title}"""', "", f"from {engine}.generated_imports import *", ""]
     index = {module: k for k, module in enumerate(modules)}
     compiled = [o for f in functions for o in f.before]
     compiled += [o for f in functions for part in f.parts if part.compiled for o in part.operations]
@@ -21,7 +21,7 @@ def print_plan(title, functions, modules, kinds, names) -> str:
     out += [f"checked_{alias}_{method} = checked_method({alias}, {method!r})" for alias, method in twice]
     spelled: dict[StateType, str] = {}
     for kind in kinds:
-        out += spell_state(kind, spelled)
+        out += generate_state_type(kind, spelled)
     checked = dict.fromkeys(spelled[kind] for module, kind in zip(modules, kinds, strict=True) if module in users)
     out += ["", *(f"checked_{kind} = checked_kind({kind})" for kind in checked)] if checked else []
     out += ["", f"STATES = [{', '.join(spelled[kind] for kind in kinds)}]"]
@@ -32,14 +32,14 @@ def print_plan(title, functions, modules, kinds, names) -> str:
                 name = function.name if len(cut) == 1 else f"{function.name}{k}"
                 out += ["", ""]
                 given = part, function, index, spelled, names, kinds
-                out += print_part(name, *given, whole=len(cut) == 1)
+                out += generate_function(name, *given, whole=len(cut) == 1)
                 if users & {o.module for o in (*function.before, *part.operations)}:
-                    out += ["", "", *print_part(f"checked_{name}", *given, whole=len(cut) == 1, checked=users)]
+                    out += ["", "", *generate_function(f"checked_{name}", *given, whole=len(cut) == 1, checked=users)]
     return "\n".join(out) + "\n"
 
 
-def print_part(name, part, function, index, spelled, names, kinds, whole, checked=frozenset()) -> list[str]:
-    """One compiled function: the states it uses, then a line for each operation; indices `checked` in these modules."""
+def generate_function(name, part, function, index, spelled, names, kinds, whole, checked=frozenset()) -> list[str]:
+    """Generate one compiled function: states, then a line for each operation; indices `checked` in these modules."""
     needed = [*(function.before if whole else ()), *part.operations]
     used = [module for module in index if any(module in (o.module, o.partner) for o in needed)]
     inputs = function.inputs if whole else part.reads
@@ -51,23 +51,27 @@ def print_part(name, part, function, index, spelled, names, kinds, whole, checke
         for m in used
     ]
     for operation in part.operations:
-        lines += print_operation(operation, function, index, names, whole, checked)
+        lines += generate_operation(operation, function, index, names, whole, checked)
     if function.step and whole:
-        before = [line for o in function.before for line in print_operation(o, function, index, names, whole, checked)]
-        settings = attributes(function.scheduled, index)
-        return step_functions(name, lines, results, head, settings, "weight" in function.inputs, before)
+        before = [
+            line for o in function.before for line in generate_operation(o, function, index, names, whole, checked)
+        ]
+        settings = format_settings(function.scheduled, index)
+        return generate_step(name, lines, results, head, settings, "weight" in function.inputs, before)
     result = ", ".join(results) if whole else f"({''.join(f'{name}, ' for name in results)})"
     return ["@entry", f"def {name}({head}):", *lines, f"    return {result}"]
 
 
-def print_operation(operation, function, index, names, whole, checked=frozenset()) -> list[str]:
-    """The lines of one operation: gradients to clear, the call, and the check of a loss."""
+def generate_operation(operation, function, index, names, whole, checked=frozenset()) -> list[str]:
+    """Generate the lines of one operation: gradients to clear, the call, and the check of a loss."""
     module, alias = operation.module, names[type(operation.module)]
     partner = [] if operation.partner is None else [f"m{index[operation.partner]}"]
     arguments = ", ".join([f"m{index[module]}", *partner, *operation.arguments])
     lines = []
     if function.step and operation.method in ("bprop", "bprop_after"):
-        lines += [f"    {name}[:] = 0" for name in gradients_to_clear(module, f"m{index[module]}", function.later)]
+        lines += [
+            f"    {name}[:] = 0" for name in generate_gradient_clears(module, f"m{index[module]}", function.later)
+        ]
     if module in checked:
         lines.append(f"    note_operation({function.ordered.index(operation)})")
         alias = f"checked_{alias}"
@@ -80,39 +84,39 @@ def print_operation(operation, function, index, names, whole, checked=frozenset(
     return lines
 
 
-def gradients_to_clear(module, name: str, later) -> list[str]:
+def generate_gradient_clears(module, name: str, later) -> list[str]:
     """The gradients that a bprop adds to, and no `later` one; modules inside others always add."""
     own = [] if module.overwrites_gradients() or module in later else module.gradient_names()
     lines = [f"{name}.{gradient}" for gradient in own]
     for child_name, child in module.children_inside().items():
         lines += [f"{name}.{child_name}.{gradient}" for gradient in child.gradient_names() if child not in later]
-        lines += [line for line in gradients_to_clear(child, f"{name}.{child_name}", later) if line not in lines]
+        lines += [line for line in generate_gradient_clears(child, f"{name}.{child_name}", later) if line not in lines]
     return lines
 
 
-def attributes(scheduled, index) -> list[str]:
-    """How the plan's source names settings: `m3.lr`, or `m3.child.p` for modules that others call."""
+def format_settings(scheduled, index) -> list[str]:
+    """Settings as expressions of the plan's source: `m3.lr`, or `m3.child.p` for modules that others call."""
     places: dict[Any, str] = {}
     for module, k in index.items():
-        places |= {inner: f"m{k}{path}" for inner, path in inside(module)}
+        places |= {inner: f"m{k}{path}" for inner, path in iterate_children(module)}
     return [f"{places[module]}.{name}" for module, name in scheduled]
 
 
-def inside(module, path: str = ""):
+def iterate_children(module, path: str = ""):
     """A module and those that it calls, each with its path."""
     yield module, path
     for name, child in module.children_inside().items():
-        yield from inside(child, f"{path}.{name}")
+        yield from iterate_children(child, f"{path}.{name}")
 
 
-def step_functions(
+def generate_step(
     name: str, lines: list[str], results, head: str, scheduled: list[str], weighted: bool, before
 ) -> list[str]:
-    """A training step for one minibatch; and a loop of such steps over a data set, its lines the same."""
+    """Generate a training step for one minibatch, and a loop of such steps over a data set, its lines the same."""
     value, y = results
     states = [line for line in lines if "= state_at(" in line]
-    inside = [f"    {line}" for line in lines if line not in states]
-    inside = [line.replace(f"return {value}", f"return {value}, begin") for line in inside]
+    body = [f"    {line}" for line in lines if line not in states]
+    body = [line.replace(f"return {value}", f"return {value}, begin") for line in body]
     more = ", weights, weight_buffer" if weighted else ""
     more += ", schedule" if scheduled else ""
     gather_weights = [
@@ -139,7 +143,7 @@ def step_functions(
         "        x, target = x_buffer[: rows.size], target_buffer[: rows.size]",
         *(gather_weights if weighted else []),
         *[f"    {line}" for line in before],
-        *inside,
+        *body,
         f"        total += {value} * {'sum_of(weight)' if weighted else 'rows.size'}",
         "        if outputs.shape[0]:",
         f"            copy_rows({y}, outputs, begin)",
@@ -147,26 +151,26 @@ def step_functions(
     ]
 
 
-def spell_state(kind: StateType, spelled: dict[StateType, str]) -> list[str]:
+def generate_state_type(kind: StateType, spelled: dict[StateType, str]) -> list[str]:
     """Lines that define a state type (and those inside it), if they are not there yet."""
     if kind in spelled:
         return []
     lines = []
     for _, inner in kind.fields:
         if isinstance(inner, StateType):
-            lines += spell_state(inner, spelled)
+            lines += generate_state_type(inner, spelled)
     spelled[kind] = f"S{len(spelled)}"
-    fields = "".join(f"\n    ({name!r}, {spell(inner, spelled)})," for name, inner in kind.fields)
+    fields = "".join(f"\n    ({name!r}, {format_type(inner, spelled)})," for name, inner in kind.fields)
     tail = f"{list(kind.constants)!r}, {sorted(kind.fixed)!r}"
     return [*lines, "", f"{spelled[kind]} = StateType({kind.owner!r}, [{fields}\n], {tail})"]
 
 
-def spell(kind, spelled: dict[StateType, str]) -> str:
+def format_type(kind, spelled: dict[StateType, str]) -> str:
     """A numba type as Python source."""
     if isinstance(kind, StateType):
         return spelled[kind]
     if isinstance(kind, types.Array):
-        return f"array({spell(kind.dtype, spelled)}, {kind.ndim}, {kind.layout!r})"
+        return f"array({format_type(kind.dtype, spelled)}, {kind.ndim}, {kind.layout!r})"
     if isinstance(kind, types.BaseTuple):
-        return f"tuple_of([{', '.join(spell(item, spelled) for item in kind.types)}])"
+        return f"tuple_of([{', '.join(format_type(item, spelled) for item in kind.types)}])"
     return "boolean" if isinstance(kind, types.Boolean) else str(kind)

@@ -1,4 +1,4 @@
-"""The doors between Python and compiled modules: `module.fprop(x)` and `module.bprop(grad_y)`.
+"""Entry points from Python into compiled modules: `module.fprop(x)` and `module.bprop(grad_y)`.
 
 Here, once, arguments are converted, shapes are checked and calls are paired, so that compiled code need not.
 """
@@ -13,22 +13,22 @@ from .operations import Operations
 from .plan import Function, Plan, is_custom, wrong_shape
 from .state import State
 from .stateful import jit_disabled, reads_later
-from .tables import changed, is_table, leaves, like, shape_of
+from .tables import flatten_table, is_table, map_table, shape_of, unflatten_table
 
 INT64 = np.dtype(np.int64)
 LARGE = 65535  # bytes: a copy of less costs no more than asking who holds it
 
 
 def fprop(module, raw, arguments):
-    """Run a module forward on the caller's arrays; the result is the caller's own."""
+    """Run a module forward on the caller's arrays; the result shares no memory with the module."""
     if module._lock.shared.trainings:
         refuse_training_mode(module)
-    arguments = as_inputs(module, arguments)
+    arguments = convert_inputs(module, arguments)
     check_input(module, arguments)
     if not module.jit or jit_disabled():
-        y, plan = changed(own_copy, run_plain(module, raw, arguments)), None
+        y, plan = map_table(copy_array, run_plain(module, raw, arguments)), None
     else:
-        plan = module_plan(module, arguments)
+        plan = find_plan(module, arguments)
         y = plan.fprop(*arguments)
     x = arguments[0]
     y_shape, x_shape = (y.shape, x.shape) if type(x) is type(y) is np.ndarray else (shape_of(y), shape_of(x))
@@ -37,7 +37,7 @@ def fprop(module, raw, arguments):
 
 
 def run_plain(module, raw, arguments):
-    """Run a module's method as Python; an index that is no whole number is told by the module that uses it."""
+    """Run a module's method as Python; an error of an index names the module that uses it."""
     try:
         return raw(module, *arguments)
     except IndexError as error:
@@ -63,7 +63,7 @@ def bprop(module, raw, arguments):
         )
         module.add_place(error)
         raise error
-    arguments = [as_input(module, None, argument) for argument in arguments]
+    arguments = [convert_input(module, None, argument) for argument in arguments]
     if arguments and shape_of(arguments[0]) != shape:
         error = ValueError(f"{module.label()}: grad_y has shape {shape_of(arguments[0])}, expected {shape}")
         module.add_place(error)
@@ -74,7 +74,7 @@ def bprop(module, raw, arguments):
         labels = 0 in module.label_arguments
         if arguments and module.parent is not None and not labels and shape_of(grad_x) != input_shape:
             raise wrong_shape(module, shape_of(grad_x), input_shape)
-        return changed(own_copy, grad_x)
+        return map_table(copy_array, grad_x)
     return plan.bprop(module, *arguments)
 
 
@@ -86,22 +86,22 @@ def refuse_training_mode(module) -> None:
         refuse_during_fit(module, "fprop in training mode", hint)
 
 
-def own_copy(value):
-    """An array of the caller's own; what is none as it is."""
+def copy_array(value):
+    """Copy an array; other values stay as they are."""
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
-def as_inputs(module, arguments) -> list:
-    """All arguments of a module's fprop, in the types that it takes."""
-    first = as_input(module, 0, arguments[0])
+def convert_inputs(module, arguments) -> list:
+    """Convert all arguments of a module's fprop to the types that it takes."""
+    first = convert_input(module, 0, arguments[0])
     if len(arguments) == 1:
         return [first]
     ndim = getattr(first, "ndim", None)
-    return [first, *[as_input(module, k, argument, ndim) for k, argument in enumerate(arguments[1:], start=1)]]
+    return [first, *[convert_input(module, k, argument, ndim) for k, argument in enumerate(arguments[1:], start=1)]]
 
 
-def as_input(module, position, value, ndim=None):
-    """An array of numbers in the module's floating type, contiguous; labels are whole numbers; likewise a table.
+def convert_input(module, position, value, ndim=None):
+    """Convert an argument to a contiguous array of the module's dtype, labels to int64; likewise each array of a table.
 
     ndim: how many axes the first argument has, where a label argument may be a distribution with as many.
     """
@@ -110,8 +110,8 @@ def as_input(module, position, value, ndim=None):
     if type(value) is np.ndarray and value.dtype == wanted and (flags := value.flags).c_contiguous and flags.writeable:
         return value
     if is_table(value):
-        places = module.which_are_labels(value) if position == 0 else changed(lambda _: wanted is INT64, value)
-        return table_as_input(module, value, places)
+        places = module.which_are_labels(value) if position == 0 else map_table(lambda _: wanted is INT64, value)
+        return convert_table(module, value, places)
     if (
         wanted is INT64
         and module.takes_distributions
@@ -119,21 +119,21 @@ def as_input(module, position, value, ndim=None):
         and np.asarray(value).dtype.kind == "f"
     ):
         wanted = module._dtype
-    return as_array(module, position, value, wanted)
+    return convert_array(module, position, value, wanted)
 
 
-def table_as_input(module, table, labels) -> tuple:
-    """The arrays of a table as a module takes them, some of which may be labels."""
+def convert_table(module, table, labels) -> tuple:
+    """Convert the arrays of a table, some of which may be labels."""
     return tuple(
-        table_as_input(module, item, label)
+        convert_table(module, item, label)
         if is_table(item)
-        else as_array(module, 0, item, INT64 if label else module._dtype)
+        else convert_array(module, 0, item, INT64 if label else module._dtype)
         for item, label in zip(table, labels, strict=True)
     )
 
 
-def as_array(module, position, value, dtype) -> np.ndarray:
-    """An array of numbers in this type, contiguous; labels are refused where they are no whole numbers."""
+def convert_array(module, position, value, dtype) -> np.ndarray:
+    """Convert to a contiguous array of this dtype; refuse labels that are no whole numbers."""
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{module.label()}: got an array of dtype {array.dtype}, expected numbers")
@@ -165,12 +165,12 @@ def check_whole(module, position: int, array: np.ndarray) -> None:
 
 
 def check_input(module, arguments) -> None:
-    """Refuse a shape that does not fit, once for each new shape."""
+    """Check the shapes of the arguments, once for each new combination."""
     shapes = tuple([a.shape if type(a) is np.ndarray else shape_of(a) for a in arguments])
     if shapes not in module._checked:
-        if any(not leaf.ndim or not len(leaf) for leaf in leaves(arguments[0])):
+        if any(not leaf.ndim or not len(leaf) for leaf in flatten_table(arguments[0])):
             raise ValueError(f"{module.label()}: x has shape {shapes[0]}, expected at least one sample")
-        if any(not leaf.size for leaf in leaves(arguments[0])):
+        if any(not leaf.size for leaf in flatten_table(arguments[0])):
             raise ValueError(f"{module.label()}: x has shape {shapes[0]}, expected no axis of size 0")
         module._checked[shapes] = module.check_arguments(*shapes)
 
@@ -180,16 +180,16 @@ class ModulePlan:
 
     def __init__(self, module, arguments):
         forward, backward = Operations(), Operations()
-        inputs = named("x", arguments := tuple(arguments))
+        inputs = name_results("x", arguments := tuple(arguments))
         self.y = forward.fprop(module, *inputs)
         backward.items += forward.items
-        seeds = (named("grad_y", self.y),) if module.takes_gradient else ()
+        seeds = (name_results("grad_y", self.y),) if module.takes_gradient else ()
         self.grad_x = backward.bprop(module, *seeds)
-        self.forward = Function("fprop", forward.items, tuple(leaves(inputs)), tuple(leaves(self.y)))
+        self.forward = Function("fprop", forward.items, tuple(flatten_table(inputs)), tuple(flatten_table(self.y)))
         later = backward.items[len(forward.items) :]
-        self.backward = Function("bprop", later, tuple(leaves(seeds)), tuple(leaves(self.grad_x)))
-        self.samples = dict(zip(leaves(inputs), leaves(arguments), strict=True))
-        self.seeds = dict(zip(leaves(seeds), leaves(self.y), strict=True)) if seeds else {}
+        self.backward = Function("bprop", later, tuple(flatten_table(seeds)), tuple(flatten_table(self.grad_x)))
+        self.samples = dict(zip(flatten_table(inputs), flatten_table(arguments), strict=True))
+        self.seeds = dict(zip(flatten_table(seeds), flatten_table(self.y), strict=True)) if seeds else {}
         self.broken, self._entries = False, {}
         self._homes: dict[str, State] = {}  # of the last "y" and "grad_x" that were handed out
         self.tables = any(type(each) is tuple for each in (*inputs, self.y))
@@ -212,7 +212,7 @@ class ModulePlan:
 
     def _call(self, function, like_names, arguments):
         if self.tables:
-            arguments = leaves(arguments)
+            arguments = flatten_table(arguments)
         entry = self._entries.get(function.name)
         if entry is None:
             entry = self._entries[function.name] = self.plan.caller(function, *arguments)
@@ -222,13 +222,13 @@ class ModulePlan:
                 home.part(name)
         result = entry(*arguments)
         if type(like_names) is tuple:
-            result = like(like_names, list(result) if len(function.results) > 1 else [result])
-            return changed(own_copy, result)
+            result = unflatten_table(like_names, list(result) if len(function.results) > 1 else [result])
+            return map_table(copy_array, result)
         if isinstance(result, np.ndarray) and result.nbytes > LARGE:
-            return self._handed_out("y" if function is self.forward else "grad_x", result)
-        return own_copy(result)
+            return self._return_without_copy("y" if function is self.forward else "grad_x", result)
+        return copy_array(result)
 
-    def _handed_out(self, name: str, result: np.ndarray) -> np.ndarray:
+    def _return_without_copy(self, name: str, result: np.ndarray) -> np.ndarray:
         """A large `self.grad_x` without copying it, or `self.y` where no `bprop` reads it; else a copy.
 
         Of this package's modules only: what a user's module does with its arrays, nobody knows. If the caller still
@@ -249,19 +249,19 @@ def may_hand_out(cls, name: str) -> bool:
     return not is_custom(cls) and (name == "grad_x" or not (cls.needs_y and reads_later(cls, name)))
 
 
-def named(name: str, values):
-    """A name for each leaf: `x`, `x_1`, `x_2`."""
-    return like(values, [f"{name}_{k}" if k else name for k in range(len(leaves(values)))])
+def name_results(name: str, values):
+    """Name each leaf of a table: `x`, `x_1`, `x_2`."""
+    return unflatten_table(values, [f"{name}_{k}" if k else name for k in range(len(flatten_table(values)))])
 
 
-def kind_of(array: np.ndarray) -> tuple[str, int]:
-    """What a plan depends on in an array."""
+def array_key(array: np.ndarray) -> tuple[str, int]:
+    """The dtype and number of axes of an array, on which a plan depends."""
     return array.dtype.char, array.ndim
 
 
-def module_plan(module, arguments) -> ModulePlan:
-    """The plan of a module for arguments of these types."""
-    key = tuple([(a.dtype.char, a.ndim) if type(a) is np.ndarray else changed(kind_of, a) for a in arguments])
+def find_plan(module, arguments) -> ModulePlan:
+    """Find the plan of a module for arguments of these types; make it at the first call."""
+    key = tuple([(a.dtype.char, a.ndim) if type(a) is np.ndarray else map_table(array_key, a) for a in arguments])
     plan = module._plans.get(key)
     if plan is None:
         plan = module._plans[key] = ModulePlan(module, arguments)
