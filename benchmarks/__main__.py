@@ -3,9 +3,9 @@
 python -m benchmarks [GROUP ...] [--threads 1 2] [--only TEXT] [--sides bprop torch jax] [--rounds 7] [--json FILE]
 
 GROUP: nets, graphs, images, units, optimizers, derivatives, starting; nets if none is named.
-Each contestant is a process; a round measures each once, in turn. A figure is the median over rounds of the median of a
-call; the spread is the smallest and the largest of a round's medians. A missing package is left out. With --coretype,
-each workload runs twice: with OpenBLAS's own choice of kernels, and with OPENBLAS_CORETYPE as given.
+Each contestant is a process; a round measures each once, one after the other. A result is the median over rounds of
+the median of a call; the spread is the smallest and the largest of a round's medians. A missing package is left out.
+With --coretype, each workload runs twice: with OpenBLAS's own choice of kernels, and with OPENBLAS_CORETYPE as given.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def line(work, threads: int, label: str, result: dict) -> str:
             time = result[side]["seconds"]
             share = f"{time / own:.2f} of limit" if side == "products" else f"{time / own:.2f}x"
             cells.append(f"{side} {text(time)} ({share})")
-    spread = max(figure["most"] / figure["least"] for figure in result.values())
+    spread = max(each["most"] / each["least"] for each in result.values())
     return "  ".join(cells) + f"  spread {spread:.2f}"
 
 
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3, help="time for a side in a round")
     parser.add_argument("--coretype", help="also with OPENBLAS_CORETYPE set to this, Haswell say")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--json", type=Path, help="write the results to this file")
     arguments = parser.parse_args()
     blas: dict[str, dict[str, str | None]] = {"": {}}
     if arguments.coretype:

@@ -1,4 +1,4 @@
-"""Processes that play in turn: a round measures each contestant once."""
+"""Alternating runs of processes: a round measures each contestant once."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def available(wanted: list[str], work) -> list[str]:
 
 
 def run(work, sides: list[str], threads: int, rounds: int, seconds: float, settings: dict) -> dict:
-    """All rounds of one workload; for each side its figure and spread in seconds."""
+    """All rounds of one workload; for each side its median and spread in seconds."""
     medians: dict[str, list[float]] = {side: [] for side in sides}
     playing = [Contestant(side, threads, settings) for side in sides]
     try:

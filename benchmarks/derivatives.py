@@ -1,6 +1,6 @@
 """What derivatives beyond the gradient cost, counted in gradients: loss, gradient, jvp, products with the curvature.
 
-Each side runs in a process of its own, float64, one thread, in turn; figures are medians over rounds.
+Each side runs in a process of its own, float64, one thread, in alternating runs; results are medians over rounds.
 Memory is how much the process grew from its gradients to its products with the Hessian, compiled code included.
 """
 
@@ -46,14 +46,14 @@ from bprop.modules import Linear, Sequential, SoftmaxCrossEntropy, Tanh, manual_
 from bprop.modules.derivatives import Curvature, jvp
 
 manual_seed(0)
-net = Sequential()
+model = Sequential()
 for i, o in pairs:
-    net.append(Linear(i, o))
-    net.append(Tanh())
-net = Sequential(*[module.copy() for module in list(net)[:-1]])
+    model.append(Linear(i, o))
+    model.append(Tanh())
+model = Sequential(*[module.copy() for module in list(model)[:-1]])
 loss = SoftmaxCrossEntropy().to("float64")
 with num_threads(1):
-    c = Curvature(net, loss, x, target)
+    c = Curvature(model, loss, x, target)
     v = random.standard_normal(c.size)
     found = {"loss": median(lambda: loss.fprop(c.net.fprop(x), target)), "gradient": median(c.gradient)}
     before = peak()
@@ -70,16 +70,16 @@ from torch.func import functional_call, jvp
 torch.manual_seed(0)
 torch.set_num_threads(1)
 layers = [layer for i, o in pairs for layer in (torch.nn.Linear(i, o), torch.nn.Tanh())][:-1]
-net = torch.nn.Sequential(*layers).double()
+model = torch.nn.Sequential(*layers).double()
 x, target = torch.tensor(x), torch.tensor(target)
-weights = list(net.parameters())
+weights = list(model.parameters())
 v = [torch.randn_like(w) for w in weights]
-named = {name: w.detach() for name, w in net.named_parameters()}
+named = {name: w.detach() for name, w in model.named_parameters()}
 along = dict(zip(named, v))
 
 
 def loss():
-    return torch.nn.functional.cross_entropy(net(x), target)
+    return torch.nn.functional.cross_entropy(model(x), target)
 
 
 def gradient():
@@ -100,7 +100,7 @@ found = {"loss": median(alone), "gradient": median(gradient)}
 before = peak()
 found["hvp"] = median(hvp)
 found["grown"] = peak() - before
-found["jvp"] = median(lambda: jvp(lambda w: functional_call(net, w, (x,)), (named,), (along,)))
+found["jvp"] = median(lambda: jvp(lambda w: functional_call(model, w, (x,)), (named,), (along,)))
 print(json.dumps(found | {"parameters": sum(w.numel() for w in weights) * 8 / 2**20}))
 """
 SIDES = {"bprop": ("bprop.modules", BPROP), "torch": ("torch", TORCH)}
@@ -108,7 +108,7 @@ RATIOS = (("gradient", "loss"), ("jvp", "gradient"), ("hvp", "gradient"), ("gaus
 
 
 def measure(side: str, sizes, batch: int, seconds: float) -> dict[str, float]:
-    """The figures of one process."""
+    """The results of one process."""
     code = COMMON.format(sizes=sizes, batch=batch, seconds=seconds) + SIDES[side][1]
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     command = [sys.executable, "-c", code]
@@ -117,7 +117,7 @@ def measure(side: str, sizes, batch: int, seconds: float) -> dict[str, float]:
 
 
 def run(rounds: int, seconds: float = 0.3, only: str = "") -> dict[str, dict[str, float]]:
-    """For each net, figure and side, the median: ratios of times, and memory."""
+    """For each model, quantity and side, the median: ratios of times, and memory."""
     rows: dict[str, dict[str, float]] = {}
     sides = [side for side, (package, _) in SIDES.items() if find_spec(package)]
     for name, (sizes, batch) in NETS.items():

@@ -1,9 +1,9 @@
-"""What one thread pays for the locks of nets: a small step, fprop, fprop and bprop, and predict, in two checkouts.
+"""What one thread pays for the locks of models: a small step, fprop, fprop and bprop, and predict, in two checkouts.
 
 python -m benchmarks.locks --python NEW/.venv/bin/python --python OLD/.venv/bin/python [--rounds 15]
 
-Each interpreter runs the bprop that it has installed. A round measures each once, in turn; a figure is the median over
-rounds of the fastest block of a round, since a call is short and whatever disturbs it makes it slower.
+Each interpreter runs the bprop that it has installed. A round measures each once, one after the other; a result is
+the median over rounds of the fastest block of a round, since a call is short and whatever disturbs it makes it slower.
 """
 
 import argparse
@@ -18,20 +18,20 @@ BLOCK, BLOCKS = 200, 30  # calls that are timed together; blocks of a round
 
 
 def calls() -> dict:
-    """The calls, each a function of no argument; the net is 20-32-10 at batch 32, whose step takes some 10 us."""
+    """The calls, each a function of no argument; the model is 20-32-10 at batch 32, whose step takes some 10 us."""
     import numpy as np
     from bprop.modules import Linear, Sequential, SoftmaxCrossEntropy, Tanh
     from bprop.trainers import SGD, Trainer, compile_step
 
-    net = Sequential(Linear(20, 32), Tanh(), Linear(32, 10))
+    model = Sequential(Linear(20, 32), Tanh(), Linear(32, 10))
     random = np.random.default_rng(0)
     x, labels = random.standard_normal((32, 20)).astype(np.float32), random.integers(0, 10, 32)
     grad_y = np.ones((32, 10), np.float32)
-    trainer = Trainer(net.copy(), SoftmaxCrossEntropy(), SGD(lr=0.01), quiet=True)
-    step, by_hand = compile_step(net.copy(), SoftmaxCrossEntropy(), SGD(lr=0.01)), net.copy()
+    trainer = Trainer(model.copy(), SoftmaxCrossEntropy(), SGD(lr=0.01), quiet=True)
+    step, by_hand = compile_step(model.copy(), SoftmaxCrossEntropy(), SGD(lr=0.01)), model.copy()
     return {
         "step": lambda: step(x, labels),
-        "fprop": lambda: net.fprop(x),
+        "fprop": lambda: model.fprop(x),
         "fprop, bprop": lambda: (by_hand.fprop(x), by_hand.bprop(grad_y)),
         "predict": lambda: trainer.predict(x),
     }

@@ -1,7 +1,8 @@
 """What a process costs: imports, `--help`, the first training step with an empty and a full cache, peak memory.
 
-Each figure is of whole processes, run in turn; the median counts. Imports are subtracted from the time to the first
-step, which is of the net 784-128-128-10 at batch 32; memory is of the net 784-1200-1200-10 at batch 128, 20 steps.
+Each result is of whole processes, in alternating runs; the median counts. Imports are subtracted from the time to the
+first step, which is of the model 784-128-128-10 at batch 32; memory is of the model 784-1200-1200-10 at batch 128, 20
+steps.
 """
 
 import os
@@ -55,7 +56,7 @@ def first_step(side: str, cache: str, sizes=(784, 128, 128, 10), batch=32, steps
 
 
 def run(rounds: int) -> dict[str, dict[str, float]]:
-    """For each figure and side, the median."""
+    """For each quantity and side, the median."""
     sides = [side for side in IMPORTS if find_spec("bprop.modules" if side == "bprop" else side)]
     figures: dict[str, dict[str, list[float]]] = {}
 

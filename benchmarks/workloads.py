@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Net:
-    """A net of linear layers with `activation` between them, trained with momentum SGD on softmax cross-entropy.
+    """A model of linear layers with `activation` between them, trained with momentum SGD on softmax cross-entropy.
 
     `kind` is "step" (one minibatch), "epoch" (all samples, shuffled and gathered) or "predict" (one sample).
     """
@@ -42,7 +42,7 @@ class Net:
 
 @dataclass(frozen=True)
 class Unit:
-    """An elementwise unit, forward and backward on 128 x 1024 numbers, by its own name and PyTorch's."""
+    """An elementwise activation, forward and backward on 128 x 1024 numbers, by its own name and PyTorch's."""
 
     group: ClassVar[str] = "units"
     name: str
@@ -65,7 +65,7 @@ class Unit:
 class Update:
     """An optimizer's update of 1,001,000 parameters, gradients given, by the same name everywhere.
 
-    PyTorch runs each way it has (a loop over tensors, over lists of them, fused), and the fastest counts.
+    PyTorch runs each implementation it has (a loop over tensors, over lists of them, fused), and the fastest counts.
     """
 
     group: ClassVar[str] = "optimizers"
@@ -80,7 +80,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Ways:
-    """A training step of a net of several ways, as a Graph and by hand; what the side "by hand" takes is to compare."""
+    """A training step of a model with branches, as a Graph and, to compare, by hand."""
 
     group: ClassVar[str] = "graphs"
     name: str
@@ -104,7 +104,7 @@ Layers = tuple[tuple, ...]
 
 @dataclass(frozen=True)
 class Images:
-    """A net of images, (kind, sizes...) for each layer. `kind` is "images" (a training step) or "seen" (fprop).
+    """A model of images, (kind, sizes...) for each layer. `kind` is "images" (a training step) or "seen" (fprop).
 
     A lone layer is trained on the sum of its outputs times given numbers: forward and both gradients.
     """

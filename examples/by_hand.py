@@ -8,19 +8,19 @@ manual_seed(0)
 x = np.linspace(-3, 3, 64).reshape(64, 1)
 target = np.sin(x)
 
-net = Sequential(Linear(1, 16), Tanh(), Linear(16, 1))
+model = Sequential(Linear(1, 16), Tanh(), Linear(16, 1))
 loss, sgd = MeanSquaredError(), SGD(lr=0.1, momentum=0.9)
 
 for number in range(1, 401):
-    net.zero_grad()
-    y = net.fprop(x)
+    model.zero_grad()
+    y = model.fprop(x)
     value = loss.fprop(y, target)
     grad_y = loss.bprop()  # the loss's gradient with respect to y
-    grad_x = net.bprop(grad_y)  # and to x; the parameters' gradients are added up on the way
+    grad_x = model.bprop(grad_y)  # and to x; the parameters' gradients are added up on the way
     if number % 100 == 1:
         print(f"step {number}: loss {value:.5f}")
-        for name, gradient in net.named_gradients():
+        for name, gradient in model.named_gradients():
             print(f"    |gradient of {name}| = {np.linalg.norm(gradient):.5f}")
-    sgd.update(net)
+    sgd.update(model)
 
-print(f"loss {loss.fprop(net.fprop(x), target):.5f}")
+print(f"loss {loss.fprop(model.fprop(x), target):.5f}")

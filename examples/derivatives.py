@@ -1,4 +1,4 @@
-"""Derivatives of a net beyond the gradient, each in two or three lines.
+"""Derivatives of a model beyond the gradient, each in two or three lines.
 
 python examples/derivatives.py
 """
@@ -10,19 +10,19 @@ from scipy.sparse.linalg import cg
 
 manual_seed(0)
 random = np.random.default_rng(0)
-net, loss = Sequential(Linear(4, 6), Tanh(), Linear(6, 3)), SoftmaxCrossEntropy()
+model, loss = Sequential(Linear(4, 6), Tanh(), Linear(6, 3)), SoftmaxCrossEntropy()
 x, labels = random.standard_normal((30, 4)), random.integers(0, 3, 30)
 
 # How does the output change along a direction in x, and along one in the parameters?
-v, direction = random.standard_normal(x.shape), random.standard_normal(net.flat_parameters.size)
-print("J v:", d.jvp(net, x, v)[0], d.jvp(net, x, direction=direction)[0])
+v, direction = random.standard_normal(x.shape), random.standard_normal(model.flat_parameters.size)
+print("J v:", d.jvp(model, x, v)[0], d.jvp(model, x, direction=direction)[0])
 
 # The Jacobian of each sample, and what errors of the input, of variance 0.01, do to the output.
-print("Jacobian:", d.sample_jacobians(net, x).shape)
-print("variance of y:", d.output_variance(net, x, 0.01)[0])
+print("Jacobian:", d.sample_jacobians(model, x).shape)
+print("variance of y:", d.output_variance(model, x, 0.01)[0])
 
 # The curvature of the loss in the parameters: products with vectors, exact, without a matrix.
-curvature = d.Curvature(net, loss, x, labels)
+curvature = d.Curvature(model, loss, x, labels)
 u = random.standard_normal(curvature.size)
 print("symmetric:", u @ curvature.hvp(direction) - direction @ curvature.hvp(u))
 
@@ -30,7 +30,7 @@ print("symmetric:", u @ curvature.hvp(direction) - direction @ curvature.hvp(u))
 values, vectors = d.top_eigenvalues(curvature, 2)
 print("largest eigenvalues:", values, curvature.hvp(vectors[:, 0]) @ vectors[:, 0])
 
-# Matrices of a small net: Hessian, its diagonal, Gauss-Newton, Fisher.
+# Matrices of a small model: Hessian, its diagonal, Gauss-Newton, Fisher.
 H, G, F = d.hessian(curvature), d.gauss_newton_matrix(curvature), d.fisher_matrix(curvature)
 print("traces:", np.trace(H), d.hessian_diagonal(curvature).sum(), np.trace(G), np.trace(F))
 
@@ -38,7 +38,7 @@ print("traces:", np.trace(H), d.hessian_diagonal(curvature).sum(), np.trace(G), 
 g = curvature.sample_gradients()
 print("single gradients:", g.shape, np.abs(g.mean(axis=0) - curvature.gradient()).max())
 
-# A step of Newton's method, by SciPy's conjugate gradients and products alone.
+# A step of Newton's method, by SciPy's conjugate gradients and Hessian products alone.
 step, _ = cg(d.linear_operator(curvature, "gauss_newton", damping=0.2), -curvature.gradient())
 before = curvature.value
 curvature.at(curvature.net.flat_parameters + step).gradient()

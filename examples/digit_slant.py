@@ -1,6 +1,6 @@
-"""A data set of one's own with two targets: the digits of scikit-learn, and how much each of them leans.
+"""A custom data set with two targets: the digits of scikit-learn, and how much each of them leans.
 
-`bprop train examples/two_heads.yaml` trains one net for both.
+`bprop train examples/two_heads.yaml` trains one model for both.
 """
 
 from functools import cached_property

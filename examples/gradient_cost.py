@@ -1,4 +1,4 @@
-"""What a gradient costs as nets grow: O(W) by the backward pass, O(W²) by central differences, two losses a parameter.
+"""What a gradient costs as models grow: O(W) by bprop, O(W²) by central differences, two losses a parameter.
 
 Bishop and Bishop, Deep Learning, section 8.1.4. Prints a table, and draws gradient_cost.png if matplotlib is there.
 
@@ -11,7 +11,7 @@ import time
 import numpy as np
 from bprop.modules import Linear, MeanSquaredError, Sequential, Tanh, manual_seed
 
-BUDGET = 6.0  # seconds: differences that would take longer are told from one evaluation of the loss, times 2 W
+BUDGET = 6.0  # seconds: finite differences that take longer are estimated as 2 W evaluations of the loss
 SAMPLES, STEP = 32, 1e-2
 largest = float(sys.argv[1]) if len(sys.argv) > 1 else 1e7
 loss = MeanSquaredError()
@@ -44,25 +44,25 @@ def measured(count):
     """W, and the seconds of the gradient by bprop, of one loss, and of all differences, if they were run whole."""
     width = int((count / 2) ** 0.5)
     manual_seed(0)
-    net = Sequential(Linear(width, width), Tanh(), Linear(width, width))
+    model = Sequential(Linear(width, width), Tanh(), Linear(width, width))
     x, target = np.random.default_rng(0).standard_normal((2, SAMPLES, width), np.float32)
 
     def evaluate():
-        return loss.fprop(net.fprop(x), target)
+        return loss.fprop(model.fprop(x), target)
 
     def backward():
         evaluate()
-        net.zero_grad()
-        net.bprop(loss.bprop())
+        model.zero_grad()
+        model.bprop(loss.bprop())
 
-    size, one = net.flat_parameters.size, seconds_of(evaluate)
+    size, one = model.flat_parameters.size, seconds_of(evaluate)
     whole = None
     if 2 * size * one < BUDGET:
         start = time.perf_counter()
-        found = by_differences(evaluate, net.flat_parameters)
+        found = by_differences(evaluate, model.flat_parameters)
         whole = time.perf_counter() - start
         backward()
-        assert np.abs(found - net.flat_gradients).max() < 0.05 * np.abs(net.flat_gradients).max() + 1e-3
+        assert np.abs(found - model.flat_gradients).max() < 0.05 * np.abs(model.flat_gradients).max() + 1e-3
     return size, seconds_of(backward), one, whole
 
 
@@ -76,7 +76,7 @@ for count in 10.0 ** np.arange(2, np.log10(largest) + 0.01, 0.5):
 
 
 def draw(sizes, gradient, differences, whole):
-    """Both lines, with how they grow and times that everyone knows."""
+    """Plot both costs, their growth, and familiar times for comparison."""
     figure, axes = plt.subplots(figsize=(7.4, 4.8), dpi=150)
     blue, red = "#2b6cb0", "#b04a2f"
     axes.loglog(sizes, gradient, "o-", color=blue, ms=5)
@@ -112,7 +112,7 @@ try:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 except ImportError:
-    print("no picture: matplotlib is not installed")
+    print("no plot: matplotlib is not installed")
 else:
     draw(*(np.array(column) for column in zip(*rows, strict=True)))
     print("drawn: gradient_cost.png")

@@ -1,7 +1,7 @@
-"""One input, up to three answers: a mixture of Gaussians against the best single Gaussian on the inverse problem.
+"""One input, up to three right outputs: a mixture of Gaussians against the best single Gaussian on the inverse problem.
 
-Both nets are alike but for their outputs, and learn by maximum likelihood (Bishop and Bishop, Deep Learning, section
-6.5). With matplotlib the predicted densities are drawn into inverse_density.png, or the file that is named.
+Both models differ in their outputs only, and are trained by maximum likelihood (Bishop and Bishop, Deep Learning,
+section 6.5). With matplotlib the predicted densities are drawn into inverse_density.png, or the file that is named.
 """
 
 import sys
@@ -15,11 +15,11 @@ data = InverseProblem()
 
 
 def fitted(loss, outputs):
-    """A trainer whose net gives the parameters of a density of t for each x, and begins with those that are given."""
+    """A trainer whose model predicts the parameters of a density of t for each x; `outputs` are its first biases."""
     manual_seed(0)
-    net = Sequential(Linear(1, 32), Tanh(), Linear(32, len(outputs), bias_init=Constant(outputs)))
+    model = Sequential(Linear(1, 32), Tanh(), Linear(32, len(outputs), bias_init=Constant(outputs)))
     schedules = {"optimizer.lr": CosineSchedule(per="step")}
-    trainer = Trainer(net, loss, Adam(lr=0.03), schedules=schedules, quiet=True)
+    trainer = Trainer(model, loss, Adam(lr=0.03), schedules=schedules, quiet=True)
     trainer.fit(data, epochs=300, batch_size=64)
     return trainer
 
@@ -60,4 +60,4 @@ for title, trainer in trainers.items():
 try:
     draw(trainers, sys.argv[1] if len(sys.argv) > 1 else "inverse_density.png")
 except ImportError:
-    print("no picture: pip install 'bprop[plot]' brings matplotlib")
+    print("no plot: pip install 'bprop[plot]' brings matplotlib")

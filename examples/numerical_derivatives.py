@@ -1,4 +1,4 @@
-"""Three ways to differentiate by values alone, and how wrong each is for every step: figure 8.2 of Bishop and Bishop.
+"""Three numerical derivatives, and the error of each by its step: figure 8.2 of Bishop and Bishop.
 
 The function is the one of their section 8.2, x1 x2 + exp(x1 x2) - sin(x2) at (1, 2); its derivative by x1 is 2 + 2 e².
 """

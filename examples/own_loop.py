@@ -1,4 +1,4 @@
-"""A training loop of one's own around the compiled step: here, with a learning rate that falls from step to step."""
+"""A custom training loop around the compiled step: here, with a learning rate that falls from step to step."""
 
 from bprop.datasets import Digits
 from bprop.modules import Flatten, Linear, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed
@@ -8,9 +8,9 @@ EPOCHS, BATCH_SIZE = 20, 32
 
 manual_seed(0)
 digits = Digits()
-net = Sequential(Flatten(), Linear(64, 72), Tanh(), Linear(72, 10))
+model = Sequential(Flatten(), Linear(64, 72), Tanh(), Linear(72, 10))
 sgd = SGD(lr=0.2, momentum=0.9)
-step = compile_step(net, SoftmaxCrossEntropy(), sgd)
+step = compile_step(model, SoftmaxCrossEntropy(), sgd)
 
 for epoch in range(EPOCHS):
     total = 0.0
@@ -20,5 +20,5 @@ for epoch in range(EPOCHS):
     print(f"epoch {epoch + 1:2d}  loss {total / len(digits.train):.4f}  lr {sgd.lr:.4f}")
 
 x, target = digits.test[:]
-accuracy = (net.fprop(x).argmax(axis=1) == target).mean()
+accuracy = (model.fprop(x).argmax(axis=1) == target).mean()
 print(f"test accuracy {accuracy:.4f}")

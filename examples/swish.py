@@ -1,6 +1,6 @@
-"""A module of one's own: a unit with a parameter, its backward pass written by hand.
+"""A custom module: an activation with a parameter, its backward pass written by hand.
 
-Run as it stands, it checks its gradients; `bprop train examples/digits_swish.yaml` trains a net with it.
+Run by itself, it checks its gradients; `bprop train examples/digits_swish.yaml` trains a model with it.
 """
 
 import numpy as np
@@ -8,7 +8,7 @@ from bprop.modules import Module, Parameter, check_gradients
 
 
 class Swish(Module):
-    """Swish with a learnt slope for each feature.
+    """Swish with a learned slope for each feature.
 
         y           = x s,   s = 1 / (1 + exp(-slope x))
         grad_x      = grad_y (s + slope x s (1 - s))

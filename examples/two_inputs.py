@@ -1,7 +1,7 @@
-"""Two inputs and two answers: the upper half of a digit and whether it is odd; which digit it is, and its ink below.
+"""Two inputs and two outputs: the upper half of a digit and whether it is odd; which digit it is, and its ink below.
 
 python examples/two_inputs.py writes both inputs and both targets into two_inputs.npz and trains in Python;
-`bprop train examples/two_inputs.yaml` trains the same net from the file.
+`bprop train examples/two_inputs.yaml` trains the same model from the file.
 """
 
 from pathlib import Path
@@ -24,14 +24,14 @@ from bprop.modules import (
 from bprop.trainers import SGD, Trainer
 
 digits = Digits()
-pictures = np.concatenate([digits.train.x, digits.test.x]) / np.float32(16)
+images = np.concatenate([digits.train.x, digits.test.x]) / np.float32(16)
 digit = np.concatenate([digits.train.y, digits.test.y])
-upper, odd = pictures[:, :, :4], digit % 2
-ink = pictures[:, 0, 4:].sum(axis=(1, 2))
+upper, odd = images[:, :, :4], digit % 2
+ink = images[:, 0, 4:].sum(axis=(1, 2))
 np.savez(Path(__file__).with_name("two_inputs.npz"), upper=upper, odd=odd, digit=digit, ink=ink)
 
 manual_seed(0)
-net = Sequential(
+model = Sequential(
     NarrowTable([32, 1]),
     Graph(
         inputs=["upper", "odd"],
@@ -54,8 +54,8 @@ loss = MultiLoss(
 )
 
 x, target = side_by_side({"upper": upper, "odd": odd}), side_by_side({"digit": digit, "ink": ink})
-trainer = Trainer(net, loss, SGD(lr=0.1, momentum=0.9), quiet=True)
+trainer = Trainer(model, loss, SGD(lr=0.1, momentum=0.9), quiet=True)
 trainer.fit((x[:1400], target[:1400]), epochs=30, batch_size=32)
-figures = trainer.evaluate((x[1400:], target[1400:]))
-print(f"digits right: {figures['digit_accuracy']:.3f}   ink: rmse {figures['ink_rmse']:.2f} of {ink.std():.2f}")
-net.graph("svg", (1, 33), loss, (1, 2)).save("two_inputs.svg")
+metrics = trainer.evaluate((x[1400:], target[1400:]))
+print(f"digits right: {metrics['digit_accuracy']:.3f}   ink: rmse {metrics['ink_rmse']:.2f} of {ink.std():.2f}")
+model.graph("svg", (1, 33), loss, (1, 2)).save("two_inputs.svg")

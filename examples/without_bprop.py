@@ -1,4 +1,4 @@
-"""A module whose author has not written bprop yet: the trace of its fprop stands in, and the net learns."""
+"""A module whose bprop is not written yet: the trace of its fprop stands in, and the model trains."""
 
 import warnings
 
@@ -23,13 +23,13 @@ class Swish(Module):
 warnings.filterwarnings("ignore", message=".*jit = False: it runs as Python")
 manual_seed(0)
 x = np.linspace(-3, 3, 32).reshape(32, 1)
-net, loss, sgd = Sequential(Linear(1, 8), Swish(8), Linear(8, 1)), MeanSquaredError(), SGD(lr=0.1, momentum=0.9)
-print(check_gradients(net[1], np.random.default_rng(0).normal(size=(4, 8))))
+model, loss, sgd = Sequential(Linear(1, 8), Swish(8), Linear(8, 1)), MeanSquaredError(), SGD(lr=0.1, momentum=0.9)
+print(check_gradients(model[1], np.random.default_rng(0).normal(size=(4, 8))))
 for step in range(150):
-    net.zero_grad()
-    value = loss.fprop(net.fprop(x), np.sin(x))
+    model.zero_grad()
+    value = loss.fprop(model.fprop(x), np.sin(x))
     if step % 50 == 0:
         print(f"step {step}: loss {value:.4f}")
-    net.bprop(loss.bprop())
-    sgd.update(net)
-print(f"loss {loss.fprop(net.fprop(x), np.sin(x)):.4f}")
+    model.bprop(loss.bprop())
+    sgd.update(model)
+print(f"loss {loss.fprop(model.fprop(x), np.sin(x)):.4f}")

@@ -75,7 +75,7 @@ def test_a_mixture_beats_one_gaussian(folder):
     assert three < one - 0.4
     drawn = find_spec("matplotlib") is not None
     assert (folder / "inverse_density.png").exists() == drawn
-    assert ("no picture" in output) != drawn
+    assert ("no plot" in output) != drawn
 
 
 @pytest.mark.slow
@@ -207,7 +207,7 @@ def test_cost_of_gradients(folder, monkeypatch):
     assert [(int(row[0]), row[-2:]) for row in table] == [(112, ["measured", "whole"]), (312, ["measured", "whole"])]
     assert all(float(row[1]) < float(row[5]) for row in table)
     assert (folder / "gradient_cost.png").exists() == (find_spec("matplotlib") is not None)
-    assert ("drawn" in output) != ("no picture" in output)
+    assert ("drawn" in output) != ("no plot" in output)
 
 
 def test_every_example_is_here():

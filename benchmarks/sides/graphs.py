@@ -1,6 +1,6 @@
-"""Nets of several ways twice: as a Graph, and by hand as straight-line code, as fast as a module of one's own goes.
+"""Models with branches twice: as a Graph, and by hand as straight-line code, as fast as a custom module can be.
 
-By hand, a layer and the unit after it are one pass, gradients are overwritten, and nothing is copied that need not be.
+By hand, a layer and its activation are one pass, gradients are overwritten, and nothing is copied that need not be.
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ from bprop.modules.kernels.buffers import reuse, reuse_like
 
 
 class ByHand(Module):
-    """Base of the nets by hand: layers overwrite their gradients."""
+    """Base of the models by hand: layers overwrite their gradients."""
 
     def overwrite(self) -> None:
         for inside in self.children().values():
@@ -83,7 +83,7 @@ class ResidualByHand(ByHand):
         return self.stem.bprop_after(self.unit, self.g0)
 
 
-# -- ways side by side -------------------------------------------------------------------------------------------
+# -- parallel branches -------------------------------------------------------------------------------------------
 
 
 def inception_graph() -> Module:
@@ -203,7 +203,7 @@ class SiameseByHand(ByHand):
         return self.grad_x
 
 
-# -- two answers -------------------------------------------------------------------------------------------------
+# -- two outputs -------------------------------------------------------------------------------------------------
 
 
 def two_heads_graph() -> Module:

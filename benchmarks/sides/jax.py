@@ -83,11 +83,11 @@ def predict(work: Net) -> Callable[[], object]:
 
 
 def start(random, kind: str, *sizes):
-    """The parameters of a layer of a net of images; a filter is (out, in, height, width)."""
+    """The parameters of a layer of a model of images; a filter is (out, in, height, width)."""
     if kind == "conv":
         i, o, kernel, *_ = sizes
-        deviation = (i * kernel * kernel) ** -0.5
-        return jnp.asarray(random.normal(0, deviation, (o, i, kernel, kernel)), "float32"), jnp.zeros((o, 1, 1))
+        std = (i * kernel * kernel) ** -0.5
+        return jnp.asarray(random.normal(0, std, (o, i, kernel, kernel)), "float32"), jnp.zeros((o, 1, 1))
     if kind == "linear":
         return jnp.asarray(random.normal(0, sizes[0] ** -0.5, sizes), "float32"), jnp.zeros(sizes[1])
     if kind == "norm":
@@ -96,7 +96,7 @@ def start(random, kind: str, *sizes):
 
 
 def apply(x, key, parameters, kind: str, *sizes):
-    """A layer of a net of images; batch normalisation by the minibatch's own statistics."""
+    """A layer of a model of images; batch normalisation by the minibatch's own statistics."""
     if kind == "conv":
         _, _, _, stride, padding = sizes
         dimensions = ("NCHW", "OIHW", "NCHW")

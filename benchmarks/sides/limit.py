@@ -42,7 +42,7 @@ def epoch(work: Net) -> Callable[[], object]:
 
 
 def repeated(work: Net, steps: int) -> Callable[[], object]:
-    """The products of some steps; for each layer the faster of both ways is found first."""
+    """The matrix products of some steps; for each layer the faster of both implementations is found first."""
     layers = []
     for i, o in work.layers():
         n = work.batch

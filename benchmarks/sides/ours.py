@@ -16,15 +16,15 @@ using = num_threads  # for a step; a training chooses for itself among what ther
 
 
 def made(work: Net) -> tuple[Module, SoftmaxCrossEntropy, SGD]:
-    """The net, its loss and its optimizer."""
+    """The model, its loss and its optimizer."""
     manual_seed(0)
     unit = {"relu": ReLU, "tanh": Tanh}[work.activation]
-    net = Sequential()
+    model = Sequential()
     for k, (i, o) in enumerate(work.layers()):
         if k:
-            net.append(unit())
-        net.append(Linear(i, o))
-    return net, SoftmaxCrossEntropy(), SGD(lr=0.01, momentum=0.9)
+            model.append(unit())
+        model.append(Linear(i, o))
+    return model, SoftmaxCrossEntropy(), SGD(lr=0.01, momentum=0.9)
 
 
 def step(work: Net) -> Callable[[], object]:
@@ -38,13 +38,13 @@ def epoch(work: Net) -> Callable[[], object]:
 
 
 def predict(work: Net) -> Callable[[], object]:
-    net, (x, _) = made(work)[0], work.data()
-    net.eval()
-    return lambda: net.fprop(x)
+    model, (x, _) = made(work)[0], work.data()
+    model.eval()
+    return lambda: model.fprop(x)
 
 
 def layer(kind: str, *sizes) -> Module:
-    """A layer of a net of images."""
+    """A layer of a model of images."""
     if kind == "conv":
         i, o, kernel, stride, padding, *groups = sizes
         return m.Conv2d(i, o, kernel, stride=stride, padding=padding, groups=groups[0] if groups else 1)
@@ -59,31 +59,31 @@ def layer(kind: str, *sizes) -> Module:
 
 def images(work: Images) -> Callable[[], object]:
     manual_seed(0)
-    net, (x, t) = Sequential(*(layer(*each) for each in work.layers)), work.data()
+    model, (x, t) = Sequential(*(layer(*each) for each in work.layers)), work.data()
     if len(work.layers) == 1:
-        Sequential(m.Identity(), net)  # not the first of its net: its grad_x is wanted
-        grad_y = np.random.default_rng(1).random(net.output_shape(x.shape), np.float32)
-        return lambda: (net.fprop(x), net.bprop(grad_y))
-    compiled = compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.001, momentum=0.9))
+        Sequential(m.Identity(), model)  # not the first of its model: its grad_x is wanted
+        grad_y = np.random.default_rng(1).random(model.output_shape(x.shape), np.float32)
+        return lambda: (model.fprop(x), model.bprop(grad_y))
+    compiled = compile_step(model, SoftmaxCrossEntropy(), SGD(lr=0.001, momentum=0.9))
     return lambda: compiled(x, t)
 
 
 def seen(work: Images) -> Callable[[], object]:
-    net, (x, _) = Sequential(*(layer(*each) for each in work.layers)).eval(), work.data()
-    return lambda: net.fprop(x)
+    model, (x, _) = Sequential(*(layer(*each) for each in work.layers)).eval(), work.data()
+    return lambda: model.fprop(x)
 
 
 def ways(work: Ways, by_hand: bool = False) -> Callable[[], object]:
     manual_seed(0)
     shape, (x, t) = SHAPES[work.shape], work.data()
-    net = shape[by_hand]()
-    compiled = compile_step(net, shape[2](), SGD(lr=0.001, momentum=0.9))
+    model = shape[by_hand]()
+    compiled = compile_step(model, shape[2](), SGD(lr=0.001, momentum=0.9))
     return lambda: compiled(x, t)
 
 
 def unit(work: Unit) -> Callable[[], object]:
     module, (x, grad_y) = getattr(m, work.name)(*work.arguments), work.data()
-    Sequential(Linear(4, 4), module)  # not the first of its net: its grad_x is wanted
+    Sequential(Linear(4, 4), module)  # not the first of its model: its grad_x is wanted
 
     def both():
         module.fprop(x)
@@ -93,7 +93,7 @@ def unit(work: Unit) -> Callable[[], object]:
 
 
 def update(work: Update) -> Callable[[], object]:
-    net, rule = Linear(1000, 1000), getattr(bprop.trainers, work.name)(**dict(work.settings))
-    _, gradients = net.flat_parameters, net.flat_gradients
+    model, rule = Linear(1000, 1000), getattr(bprop.trainers, work.name)(**dict(work.settings))
+    _, gradients = model.flat_parameters, model.flat_gradients
     gradients[:] = 1e-3
-    return lambda: rule.update(net)
+    return lambda: rule.update(model)

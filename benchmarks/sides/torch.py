@@ -15,20 +15,20 @@ def using(threads: int):
 
 
 def made(work: Net) -> tuple[t.nn.Module, Callable, t.optim.Optimizer]:
-    """The net, its loss and its optimizer."""
+    """The model, its loss and its optimizer."""
     t.manual_seed(0)
     unit = {"relu": t.nn.ReLU, "tanh": t.nn.Tanh}[work.activation]
     layers = []
     for k, (i, o) in enumerate(work.layers()):
         layers += ([unit()] if k else []) + [t.nn.Linear(i, o)]
-    net = t.nn.Sequential(*layers)
-    return net, t.nn.CrossEntropyLoss(), t.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    model = t.nn.Sequential(*layers)
+    return model, t.nn.CrossEntropyLoss(), t.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
 
 def stepper(work: Net, compiled: bool) -> Callable:
     """One training step on tensors."""
-    net, loss, sgd = made(work)
-    value_of = t.compile(lambda x, y: loss(net(x), y)) if compiled else lambda x, y: loss(net(x), y)
+    model, loss, sgd = made(work)
+    value_of = t.compile(lambda x, y: loss(model(x), y)) if compiled else lambda x, y: loss(model(x), y)
 
     def one(x, y):
         sgd.zero_grad()
@@ -62,28 +62,28 @@ def epoch(work: Net, loader: bool = False, compiled: bool = False) -> Callable[[
 
 
 def predict(work: Net) -> Callable[[], object]:
-    net, (x, _) = made(work)[0].eval(), map(t.from_numpy, work.data())
+    model, (x, _) = made(work)[0].eval(), map(t.from_numpy, work.data())
 
     def one():
         with t.inference_mode():
-            return net(x).numpy()
+            return model(x).numpy()
 
     return one
 
 
 class Residual(t.nn.Module):
-    """Two ways, summed."""
+    """A residual branch and its shortcut, summed."""
 
-    def __init__(self, way, shortcut):
+    def __init__(self, branch, shortcut):
         super().__init__()
-        self.way, self.shortcut = t.nn.Sequential(*way), t.nn.Sequential(*shortcut)
+        self.branch, self.shortcut = t.nn.Sequential(*branch), t.nn.Sequential(*shortcut)
 
     def forward(self, x):
-        return self.way(x) + self.shortcut(x)
+        return self.branch(x) + self.shortcut(x)
 
 
 def layer(kind: str, *sizes) -> t.nn.Module:
-    """A layer of a net of images."""
+    """A layer of a model of images."""
     if kind == "conv":
         i, o, kernel, stride, padding, *groups = sizes
         return t.nn.Conv2d(i, o, kernel, stride, padding, groups=groups[0] if groups else 1)
@@ -96,7 +96,7 @@ def layer(kind: str, *sizes) -> t.nn.Module:
 
 
 def pictures(work: Images, last: bool) -> tuple[t.nn.Module, t.Tensor, t.Tensor]:
-    """The net, its images and their labels, in the wanted layout."""
+    """The model, its images and their labels, in the wanted layout."""
     t.manual_seed(0)
     layout = {"memory_format": t.channels_last} if last else {}
     x, target = map(t.from_numpy, work.data())
@@ -104,16 +104,16 @@ def pictures(work: Images, last: bool) -> tuple[t.nn.Module, t.Tensor, t.Tensor]
 
 
 def images(work: Images, last: bool = False) -> Callable[[], object]:
-    net, x, target = pictures(work, last)
+    model, x, target = pictures(work, last)
     if len(work.layers) == 1:
         x.requires_grad_(True)
-        grad_y, wanted = t.rand_like(net(x)), [x, *net.parameters()]
-        return lambda: t.autograd.grad(net(x), wanted, grad_y)
-    loss, sgd = t.nn.CrossEntropyLoss(), t.optim.SGD(net.parameters(), lr=0.001, momentum=0.9)
+        grad_y, wanted = t.rand_like(model(x)), [x, *model.parameters()]
+        return lambda: t.autograd.grad(model(x), wanted, grad_y)
+    loss, sgd = t.nn.CrossEntropyLoss(), t.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
 
     def one():
         sgd.zero_grad()
-        value = loss(net(x), target)
+        value = loss(model(x), target)
         value.backward()
         sgd.step()
         return value.item()
@@ -122,12 +122,12 @@ def images(work: Images, last: bool = False) -> Callable[[], object]:
 
 
 def seen(work: Images, last: bool = False) -> Callable[[], object]:
-    net, x, _ = pictures(work, last)
-    net.eval()
+    model, x, _ = pictures(work, last)
+    model.eval()
 
     def one():
         with t.inference_mode():
-            return net(x)
+            return model(x)
 
     return one
 
@@ -149,7 +149,7 @@ def unit(work: Unit) -> Callable[[], object]:
 
 
 def update(work: Update) -> Callable[[], object]:
-    """The fastest of its ways here: a loop over tensors, over lists of them, one kernel for all."""
+    """The fastest of its implementations here: a loop over tensors, over lists of them, one kernel for all."""
     ways = []
     for way in ({"foreach": False}, {"foreach": True}, {"fused": True}):
         parameters = [t.nn.Parameter(t.randn(1000, 1000)), t.nn.Parameter(t.randn(1000))]
@@ -158,7 +158,7 @@ def update(work: Update) -> Callable[[], object]:
         try:
             rule = getattr(t.optim, work.name)(parameters, **dict(work.settings), **way)
             rule.step()
-        except (TypeError, RuntimeError):  # it has no such way
+        except (TypeError, RuntimeError):  # it has no such implementation
             continue
         start = time.perf_counter()
         for _ in range(20):
