@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_fractions, check_not_negative
-from .optimizer import Optimizer
+from .moments import MomentOptimizer
 
 
-class Adam(Optimizer):
+class Adam(MomentOptimizer):
     """Adaptive moments.
 
         mean       = β₁ mean + (1 - β₁) gradient
@@ -32,16 +31,8 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         **common: Any,
     ):
-        super().__init__(**common)
-        check_not_negative(type(self).__name__, lr=lr, eps=eps)
-        check_fractions(type(self).__name__, betas=betas)
-        self.lr, self.eps, self.amsgrad = float(lr), float(eps), amsgrad
-        self.beta1, self.beta2 = map(float, betas)
-        self.steps = 0
-
-    @property
-    def betas(self) -> tuple[float, float]:
-        return self.beta1, self.beta2
+        super().__init__(lr, betas, eps, **common)
+        self.amsgrad = amsgrad
 
     def start(self, parameters: np.ndarray) -> None:
         self.steps = 0

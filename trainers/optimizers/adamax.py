@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_fractions, check_not_negative
-from .optimizer import Optimizer
+from .moments import MomentOptimizer
 
 
-class Adamax(Optimizer):
+class Adamax(MomentOptimizer):
     """Adam by the infinity norm.
 
         mean       = β₁ mean + (1 - β₁) gradient
@@ -21,16 +20,7 @@ class Adamax(Optimizer):
     """
 
     def __init__(self, lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, **common: Any):
-        super().__init__(**common)
-        check_not_negative("Adamax", lr=lr, eps=eps)
-        check_fractions("Adamax", betas=betas)
-        self.lr, self.eps = float(lr), float(eps)
-        self.beta1, self.beta2 = map(float, betas)
-        self.steps = 0
-
-    @property
-    def betas(self) -> tuple[float, float]:
-        return self.beta1, self.beta2
+        super().__init__(lr, betas, eps, **common)
 
     def start(self, parameters: np.ndarray) -> None:
         self.steps = 0

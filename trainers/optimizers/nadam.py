@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_fractions, check_not_negative
-from .optimizer import Optimizer
+from .checks import check_not_negative
+from .moments import MomentOptimizer
 
 
-class NAdam(Optimizer):
+class NAdam(MomentOptimizer):
     """Adam that looks one step of momentum ahead.
 
         μₜ         = β₁ (1 - 0.96^(t momentum_decay) / 2)
@@ -31,16 +31,9 @@ class NAdam(Optimizer):
         momentum_decay: float = 4e-3,
         **common: Any,
     ):
-        super().__init__(**common)
-        check_not_negative("NAdam", lr=lr, eps=eps, momentum_decay=momentum_decay)
-        check_fractions("NAdam", betas=betas)
-        self.lr, self.eps, self.momentum_decay = float(lr), float(eps), float(momentum_decay)
-        self.beta1, self.beta2 = map(float, betas)
-        self.steps, self.product = 0, 1.0
-
-    @property
-    def betas(self) -> tuple[float, float]:
-        return self.beta1, self.beta2
+        super().__init__(lr, betas, eps, **common)
+        check_not_negative("NAdam", momentum_decay=momentum_decay)
+        self.momentum_decay, self.product = float(momentum_decay), 1.0
 
     def start(self, parameters: np.ndarray) -> None:
         self.steps, self.product = 0, 1.0

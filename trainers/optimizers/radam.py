@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_fractions, check_not_negative
-from .optimizer import Optimizer
+from .moments import MomentOptimizer
 
 
-class RAdam(Optimizer):
+class RAdam(MomentOptimizer):
     """Adam with the variance of its adaptive rate rectified.
 
         mean, square as in Adam;  ρ∞ = 2 / (1 - β₂) - 1;  ρ = ρ∞ - 2 t β₂ᵗ / (1 - β₂ᵗ)
@@ -22,20 +21,7 @@ class RAdam(Optimizer):
     """
 
     def __init__(self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, **common: Any):
-        super().__init__(**common)
-        check_not_negative("RAdam", lr=lr, eps=eps)
-        check_fractions("RAdam", betas=betas)
-        self.lr, self.eps = float(lr), float(eps)
-        self.beta1, self.beta2 = map(float, betas)
-        self.steps = 0
-
-    @property
-    def betas(self) -> tuple[float, float]:
-        return self.beta1, self.beta2
-
-    def start(self, parameters: np.ndarray) -> None:
-        self.steps = 0
-        self.mean, self.square = np.zeros_like(parameters), np.zeros_like(parameters)
+        super().__init__(lr, betas, eps, **common)
 
     def update(self, parameters, gradients):
         mean, square, beta1, beta2, eps = self.mean, self.square, self.beta1, self.beta2, self.eps
