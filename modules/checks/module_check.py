@@ -16,7 +16,7 @@ from ..engine.sources import PACKAGE
 from ..engine.stateful import uncompiled
 from ..engine.trace import PrecisionError
 from .contract_checks import CONTRACT_CHECKS, ContractCheck, Trial, check_compiled
-from .diagnosis import diagnose_report
+from .diagnosis import ROOTS, diagnose_report
 from .gradient_check import as_arguments
 from .gradient_report import GradientError, format_count
 
@@ -222,9 +222,15 @@ def iterate_further_findings(trial: Trial) -> Iterator[Finding]:
         with suppress(Exception):
             trial.run(used)
         used.flat_parameters[...] *= 1.1
-        name = "gradients after a change of the parameters"
-        when = "after a change of the parameters only (is something computed from them once and kept?): "
-        yield check_gradient_contract(replace(trial, module=used), name, when)
+        finding = check_gradient_contract(replace(trial, module=used), "gradients after a change of the parameters")
+        yield replace(finding, problems=tuple(map(describe_change, finding.problems)))
+
+
+def describe_change(problem: str) -> str:
+    """A problem that only a change of the parameters shows; wrong gradients hint at something computed once."""
+    if problem.startswith(ROOTS):  # such as `x *= self.scale` with a scale that begins as 1
+        return f"{problem} (this shows after a change of the parameters only)"
+    return f"after a change of the parameters only (is something computed from them once and kept?): {problem}"
 
 
 def check_wide_input(trial: Trial, width: float) -> Finding:

@@ -25,7 +25,7 @@ from ..compiler.numba_api import (
     types,
 )
 from ..kernels.elementary_functions import REPLACED
-from ..kernels.reductions import NAMES, reduction
+from ..kernels.reductions import NAMES, WHOLE, reduction
 from .dependencies import function_digest, is_versioned
 from .print_and_format import format_value, narrow_printed
 from .state import StateType
@@ -240,7 +240,10 @@ def _weaken_arguments(function_ir, statement, body):
 
 
 def _own_reduction(function_ir, statement, body) -> bool:
-    """Replace `x.mean(axis=0)`, `np.max(x, axis=1, keepdims=True)` and their like; True if this was one."""
+    """Replace `x.mean(axis=0)`, `np.max(x, axis=1, keepdims=True)` and their like; True if this was one.
+
+    Of the user's functions also `x.sum()` and `x.mean()`, which numba adds up in one running sum.
+    """
     call = statement.value
     method = _definition(function_ir, call.func)
     if not (isinstance(method, numba_ir.Expr) and method.op == "getattr" and method.attr in NAMES):
@@ -251,11 +254,14 @@ def _own_reduction(function_ir, statement, body) -> bool:
     settings = dict(call.kws) | dict(zip(("axis",), arguments[1:], strict=False))
     constants = {name: _definition(function_ir, variable) for name, variable in settings.items()}
     known = all(isinstance(constant, numba_ir.Const) for constant in constants.values())
-    if len(arguments) > 2 or not known or "axis" not in settings or not set(settings) <= {"axis", "keepdims"}:
+    if len(arguments) > 2 or not known or not set(settings) <= {"axis", "keepdims"}:
         return False
-    axis, keepdims = constants["axis"].value, "keepdims" in constants and bool(constants["keepdims"].value)
-    if not isinstance(axis, int):
-        return False
+    whole = not settings and len(arguments) == 1 and method.attr in WHOLE and is_users(function_ir.func_id.func)
+    axis, keepdims = None, "keepdims" in constants and bool(constants["keepdims"].value)
+    if not whole:
+        axis = constants["axis"].value if "axis" in constants else None
+        if not isinstance(axis, int):
+            return False
     function = _function(function_ir, reduction(method.attr, axis, keepdims), statement, body)
     statement.value = _redefine(function_ir, statement, numba_ir.Expr.call(function, [arguments[0]], (), statement.loc))
     return True

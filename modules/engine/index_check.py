@@ -5,6 +5,7 @@ on copies of the modules and of what it writes to; there the indices of the user
 """
 
 import threading
+import warnings
 from functools import partial
 
 import numpy as np
@@ -12,10 +13,12 @@ import numpy as np
 from ..compiler.bounds_check import AXIS, FAILED, INDEX, OPERATION, REPORT, SIZE
 from ..compiler.numba_api import _helperlib
 from .compiler import checked, is_users
+from .errors import ESCAPES, USER_LINE
 from .state import State, StateType, offer_method
-from .stateful import Stateful, fits, method_names
+from .stateful import Stateful, fits, method_names, raw_method
 
 _one_at_a_time = threading.Lock()  # there is one report
+_warned: set[tuple[type, str]] = set()  # custom methods without a check of their indices
 CHECKED = "!"  # after the owner's name in the types of states whose methods are checked
 
 
@@ -82,6 +85,26 @@ def copy_arrays(value):
     if isinstance(value, np.ndarray):
         return value.copy(order="K")
     return tuple(copy_arrays(item) for item in value) if type(value) is tuple else value
+
+
+def warn_unchecked(operations, error: Exception) -> None:
+    """Warn, once for each custom method, that its indices are not checked: the form that checks does not compile."""
+    custom = [each for each in operations if has_users_methods(each.module)]
+    places = [(file, int(line)) for file, line in USER_LINE.findall(ESCAPES.sub("", str(error)))]
+    named = [each for each in custom if contains_line(raw_method(type(each.module), each.method), places)]
+    operation = (named or custom)[0]
+    key = type(operation.module), operation.method
+    if key not in _warned:
+        _warned.add(key)
+        text = "numba compiles it, but not with a check of its indices, so an index out of range goes unnoticed"
+        warnings.warn(f"{operation.module.label()}: {operation.method}: {text}", stacklevel=2)
+
+
+def contains_line(method, places: list[tuple[str, int]]) -> bool:
+    """Whether one of these places, (file, line), is in a method's source."""
+    code = method.__code__
+    last = max((line for _, _, line in code.co_lines() if line is not None), default=code.co_firstlineno)
+    return any(code.co_filename.endswith(file.lstrip(".")) and code.co_firstlineno <= n <= last for file, n in places)
 
 
 def run_checked(operations, call) -> None:

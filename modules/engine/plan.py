@@ -24,7 +24,15 @@ from .code_generator import format_settings, generate_plan
 from .compiler import compiled_method, free
 from .dependencies import names
 from .errors import cannot_compile, explain_index, pass_on_layout
-from .index_check import checked_kind, copy_arrays, copy_state, has_users_methods, offer_checked, run_checked
+from .index_check import (
+    checked_kind,
+    copy_arrays,
+    copy_state,
+    has_users_methods,
+    offer_checked,
+    run_checked,
+    warn_unchecked,
+)
 from .operations import Operation, Part, fuse, modules_of, parts
 from .sources import digest
 from .state import StateType, offer_method
@@ -159,7 +167,8 @@ class Plan:
         try:
             with translation.session(helped=True):
                 function.compile(types)
-        except NumbaError:  # say, a function that compiles only as its author has decorated it
+        except NumbaError as error:  # say, a function that compiles only as it is decorated
+            warn_unchecked(self._ordered_of(name), error)
             return
         states = []
         for module, kind in zip(self.modules, self.kinds, strict=True):

@@ -12,18 +12,38 @@ from ..compiler.numba_api import cpu_target, overload, types
 
 ROWS = 128  # added up before they are added to others
 NAMES = ("sum", "mean", "max", "min", "var", "std")
+WHOLE = ("sum", "mean")  # also without an axis
+OTHERS = {"sum": lambda x: x.sum(), "mean": lambda x: x.mean()}
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
 
 
+@njit(**OPTIONS)
+def sum_vector(x):
+    """Σ x, by sums of few numbers, which keep their digits, and sums of few of these."""
+    zero = x.dtype.type(0)
+    total, group = zero, zero
+    for first in range(0, x.size, ROWS):
+        part = zero
+        for k in range(first, min(first + ROWS, x.size)):
+            part += x[k]
+        group += part
+        if (first // ROWS + 1) % ROWS == 0:
+            total += group
+            group = zero
+    return total + group
+
+
 @functools.cache
-def reduction(name: str, axis: int, keepdims: bool):
-    """The function x -> x.<name>(axis=axis, keepdims=keepdims), known to numba too."""
+def reduction(name: str, axis: int | None, keepdims: bool):
+    """The function x -> x.<name>(axis=axis, keepdims=keepdims), known to numba too; an axis of None means all."""
 
     def reduce(x):
         return getattr(np, name)(x, axis=axis, keepdims=keepdims)
 
     @overload(reduce, jit_options=OPTIONS)
     def compiled(x):
+        if axis is None:  # of other numbers numba's own, of other things their method of this name
+            return _whole if isinstance(x, types.Array) and isinstance(x.dtype, types.Float) else OTHERS[name]
         if not isinstance(x, types.Array) or not -x.ndim <= axis < x.ndim:
             return None
         place = axis % x.ndim
@@ -51,6 +71,10 @@ def reduction(name: str, axis: int, keepdims: bool):
             return out
 
         return run
+
+    def _whole(x):
+        total = sum_vector(np.ascontiguousarray(x).reshape(x.size))
+        return total / x.dtype.type(x.size) if name == "mean" else total
 
     def _numbers(place, dtype):
         def run(x):

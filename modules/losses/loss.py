@@ -73,6 +73,9 @@ class Loss(Module):
     def check_targets(self, target, output_shape) -> None:
         """ValueError if a target's values are not allowed for outputs of this shape; names the first such row."""
 
+    def check_class_axis(self, target, output_shape) -> None:
+        """ValueError if the values of a target show that the classes are along another axis than this loss takes."""
+
     def count_samples(self, target: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
         """What the mean over a minibatch counts when means are put together: its samples, or Σ w."""
         return len(target) if sample_weight is None else float(sample_weight.sum(dtype=np.float64))

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.entry_points import check_whole
 from ..engine.stateful import method_names
 from ..kernels.buffers import reuse, reuse_like
 from .loss import Loss, at_least, refuse_targets
 
 Columns = int | str | list[int]
+NOT_WHOLE = "a label is not a whole number"
 
 
 class LossPart(Loss):
@@ -100,6 +102,19 @@ class LossPart(Loss):
             for k in range(part.shape[1]):
                 out[n, self.output_columns[k]] = self.weight * rows[n, k]
         return out
+
+    def _enter_fprop(self, raw, y, target, sample_weight=None):
+        try:
+            return super()._enter_fprop(raw, y, target, sample_weight)
+        except ValueError as error:
+            if str(error) == NOT_WHOLE:  # compiled code does not format numbers
+                self.check_labels(target)
+            raise
+
+    def check_labels(self, target) -> None:
+        """ValueError that names the first row of a label with a fraction."""
+        if self.labels:
+            check_whole(self, 1, np.asarray(target)[:, self.target_columns[0]])
 
     def part_shapes(self, y_shape, target_shape):
         """The shapes of the loss's y and target; ValueError where a column is missing."""
@@ -214,6 +229,18 @@ class MultiLoss(Loss):
         chains = {"sum_parts": sum_chain(names), "add_gradients": add_chain(names), "add_changes": change_chain(names)}
         return {**method_names(type(self)), **chains}
 
+    def _enter_fprop(self, raw, y, target, sample_weight=None):
+        try:
+            return super()._enter_fprop(raw, y, target, sample_weight)
+        except ValueError as error:
+            if str(error) == NOT_WHOLE:
+                self.check_labels(target)
+            raise
+
+    def check_labels(self, target) -> None:
+        """ValueError that names the part, and the first row of a label with a fraction."""
+        self._ask_parts(lambda part: part.check_labels(target) if isinstance(part, LossPart | MultiLoss) else None)
+
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
         self._ask_parts(lambda part: part.check_arguments(y_shape, target_shape))
         return ()
@@ -256,7 +283,7 @@ def as_labels(column):
     labels = column.astype(np.int64)
     for n in range(column.size):
         if labels[n] != column[n]:
-            raise ValueError("a label is not a whole number")
+            raise ValueError(NOT_WHOLE)
     return labels
 
 

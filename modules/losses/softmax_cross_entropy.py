@@ -79,13 +79,22 @@ class SoftmaxCrossEntropy(LabelLoss):
     def describe_target(self, y_shape, wanted) -> str:
         return f"target {wanted} (labels) or {y_shape} (distributions)"
 
+    def _enter_fprop(self, raw, y, target, sample_weight=None):
+        shapes = np.shape(y), np.shape(target)
+        if len(shapes[0]) == len(shapes[1]) > 2 and not any(known[:2] == shapes for known in self._checked):
+            self.check_class_axis(np.asarray(target), shapes[0])
+        return super()._enter_fprop(raw, y, target, sample_weight)
+
     def check_targets(self, target, output_shape) -> None:
         super().check_targets(target, output_shape)
+        self.check_class_axis(target, output_shape)
+
+    def check_class_axis(self, target, output_shape) -> None:
         if target.ndim == len(output_shape) > 2 and self.class_axis is None:
             along = [np.allclose(np.sum(target, axis=axis, dtype=np.float64), 1, atol=1e-3) for axis in (1, -1)]
             if along == [True, False]:
-                said = f"{self.label()}: the targets {target.shape} add up to 1 along axis 1 and not along the last one"
-                raise ValueError(f"{said}, expected class_axis=1 for such distributions")
+                sums = f"the targets {target.shape} add up to 1 along axis 1 and not along the last one"
+                raise ValueError(f"{self.label()}: {sums}, expected class_axis=1 for such distributions")
 
     def distribution(self, y) -> Categorical:
         return Categorical(self.move_classes_last(y))

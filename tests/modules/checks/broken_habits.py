@@ -203,6 +203,28 @@ class CutOff(Module):
         return grad_y * np.where(self.x > 40, 0, slope).astype(grad_y.dtype)
 
 
+class ScaledInPlace(Module):
+    """tanh(x scale), which writes x scale into x: with the initial scale of 1 that changes nothing."""
+
+    jit = False
+
+    def __init__(self):
+        super().__init__()
+        self.scale = Parameter(np.ones(4))
+        self.u = self.y = np.empty((0, 0))
+
+    def fprop(self, x):
+        self.x = x.copy()
+        x *= self.scale
+        self.y = np.tanh(x)
+        return self.y
+
+    def bprop(self, grad_y):
+        slope = grad_y * (1 - self.y * self.y)
+        self.grad_scale += (slope * self.x).sum(axis=0)
+        return slope * self.scale
+
+
 RIGHT_HABITS = [Centred, Bypass]
 BROKEN_HABITS = [
     (SquareTransposed, X, "grad_x has weight transposed: exchange weight and its transpose in bprop"),
@@ -212,6 +234,7 @@ BROKEN_HABITS = [
     (StaleNorm, X, "grad_x is that of an earlier fprop (stale): store what bprop needs after it is computed"),
     (StaleZero, X, "grad_x is that of an earlier fprop (stale): store what bprop needs after it is computed"),
     (KeptNorm, X, "after a change of the parameters only (is something computed from them once and kept?): grad_x "),
+    (ScaledInPlace, X, "fprop changes x: work on a copy (this shows after a change of the parameters only)"),
     (BypassForgotten, X, "grad_x lacks grad_y: is a path on which x is added to y (a residual) forgotten?"),
     (BypassAlone, X, "grad_x is grad_y alone: is the path through what is added to x forgotten?"),
     (Counting, X, "a run changes COUNTS, outside of the module: keep it on self"),

@@ -10,7 +10,17 @@ from bprop.modules.engine.plan import Plan
 from bprop.trainers import SGD, Trainer, compile_step
 
 from .. import index_modules
-from ..index_modules import Holding, Picking, Reads, ReadsByHelper, ReadsInTable, ReadsRows, Spoils, Writes
+from ..index_modules import (
+    Holding,
+    Picking,
+    Reads,
+    ReadsByCast,
+    ReadsByHelper,
+    ReadsInTable,
+    ReadsRows,
+    Spoils,
+    Writes,
+)
 
 pytestmark = pytest.mark.jit
 
@@ -124,6 +134,12 @@ def test_the_first_step_has_the_same_bits_as_without_the_check(monkeypatch):
     checked = trained()
     monkeypatch.setattr(Plan, "check_indices", lambda *arguments: None)
     assert trained() == checked
+
+
+def test_a_method_whose_checked_form_does_not_compile_says_so_once():
+    with pytest.warns(UserWarning, match=r"^ReadsByCast\(\): fprop: numba compiles it, but not with a check of its"):
+        ReadsByCast().fprop(batch())
+    ReadsByCast().fprop(batch())  # a second warning would be an error
 
 
 def seed_compiled(seed):

@@ -64,6 +64,37 @@ def test_sums_of_many_numbers_keep_their_digits(random):
     np.testing.assert_allclose(Means().fprop(x.T.copy()), x.mean(axis=1, dtype=np.float64), rtol=1e-6)
 
 
+class Whole(Module):
+    """Sums and means of all numbers, by both spellings; whole numbers, and a method that is called sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.results = np.empty(0)
+
+    def sum(self):
+        return 2
+
+    def fprop(self, x):
+        y = np.empty(6, np.float64)
+        y[0], y[1], y[2], y[3] = x.sum(), x.mean(), np.sum(x), np.mean(x)
+        y[4], y[5] = (x > 0.5).sum(), self.sum()
+        self.results = y
+        return x
+
+    def bprop(self, grad_y):
+        return grad_y
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("shape", [(4, 3), (5, 7, 2), (10_000_000, 1)])
+def test_sums_of_all_numbers_keep_their_digits(random, shape):
+    x = random.random(shape, np.float32)
+    module = Whole()
+    module.fprop(x)
+    total, mean = x.sum(dtype=np.float64), x.mean(dtype=np.float64)
+    np.testing.assert_allclose(module.results, [total, mean, total, mean, (x > 0.5).sum(), 2], rtol=1e-6)
+
+
 class NoColumns(Module):
     def fprop(self, x):
         return x[:, :0].sum(axis=1) + x.sum(axis=1)

@@ -5,6 +5,7 @@ import pytest
 from bprop.modules import (
     Conv2d,
     Flatten,
+    Identity,
     JoinTable,
     Linear,
     LossPart,
@@ -81,8 +82,13 @@ def test_other_numbers_are_refused_with_row_and_value(loss, wrong):
 
 def test_parts_of_a_loss_refuse_labels_with_fractions():
     loss = MultiLoss([LossPart(SoftmaxCrossEntropy(), "0:3", 0)])
-    with pytest.raises(ValueError, match=r"^a label is not a whole number"):
-        loss.fprop(Y, np.full((4, 1), 1.5))
+    target = np.array([[1], [2], [0], [0.5]])
+    text = r"^LossPart\(.*\): label 0\.5 in row 3, expected whole numbers\nin model\.part0\nin parts\[0\]$"
+    with pytest.raises(ValueError, match=text):
+        loss.fprop(Y, target)
+    with pytest.raises(ValueError, match=r"label 0\.5 in row 3, expected whole numbers$"):
+        LossPart(SoftmaxCrossEntropy(), "0:3", 0).fprop(Y, target)
+    loss.fprop(Y, np.floor(target))
 
 
 def test_a_compiled_step_tells_labels_from_distributions():
@@ -126,6 +132,20 @@ def test_distributions_may_stand_along_any_axis():
     assert mine.distribution(y).probabilities.shape == (2, 4, 3)
     with pytest.raises(ValueError, match=r"add up to 1 along axis 1 and not along the last one, expected class_axis=1"):
         SoftmaxCrossEntropy().check_targets(target, y.shape)
+
+
+def test_distributions_along_axis_1_are_not_taken_for_others():
+    """A direct call and a compiled step refuse them as a Trainer does, once for each new shape."""
+    y = RANDOM.normal(size=(2, 3, 4))
+    target = RANDOM.dirichlet(np.ones(3), (2, 4)).transpose(0, 2, 1)
+    refused = pytest.raises(ValueError, match=r"add up to 1 along axis 1 and not along the last one")
+    with refused:
+        SoftmaxCrossEntropy().fprop(y, target)
+    with refused:
+        compile_step(Identity(), SoftmaxCrossEntropy(), SGD(lr=0.0))(y, target)
+    value = SoftmaxCrossEntropy(class_axis=1).fprop(y, target)
+    assert compile_step(Identity(), SoftmaxCrossEntropy(class_axis=1), SGD(lr=0.0))(y, target) == pytest.approx(value)
+    assert np.isfinite(SoftmaxCrossEntropy().fprop(y, RANDOM.dirichlet(np.ones(4), (2, 3))))
 
 
 @pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(class_axis=1), MultiMargin(p=2, class_axis=1)])
