@@ -21,7 +21,7 @@ GAP = 2  # pixels between pictures
 def draw_augment(config: Config) -> Figure:
     """A row for each of the first training samples: as it is, then as it would be in some epochs.
 
-    Errors: Unfit for a config without augmentation, and for samples that are no pictures.
+    Errors: UnsuitableRun for a config without augmentation, and for samples that are no pictures.
     """
     experiment = config.build()
     name = config.path.stem if config.path is not None else "config"

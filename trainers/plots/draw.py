@@ -51,8 +51,8 @@ def plot_runs(
     Args: folders: run folders, of several the curves alone; pictures: names of `PICTURES`, by default all that fit;
         out: a folder, by default that of the run, or the present one for several runs; sample: number of the sample
         whose features are drawn; part, weights, overrides: as of `evaluate_run`.
-    Errors: ImportError without matplotlib; Unfit, a ValueError, for a named picture that does not fit the model or the
-        data; FileNotFoundError and ConfigError for folders without a run.
+    Errors: ImportError without matplotlib; UnsuitableRun, a ValueError, for a named picture that does not fit the model
+        or the data; FileNotFoundError and ConfigError for folders without a run.
     """
     import_matplotlib()
     folders = [expand_path(folder) for folder in folders]
@@ -80,7 +80,7 @@ def plot_runs(
 def plot_augment(source: str, overrides: Sequence[str] = (), out: Path | None = None, dpi: int = 150) -> Path:
     """Draw what a config's augmentation makes of its pictures; returns the path, by default NAME-augment.png here.
 
-    Errors: ImportError without matplotlib; ConfigError; Unfit for a config without augmentation.
+    Errors: ImportError without matplotlib; ConfigError; UnsuitableRun for a config without augmentation.
     """
     import_matplotlib()
     config = load_config(source, overrides)

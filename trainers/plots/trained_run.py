@@ -132,7 +132,7 @@ def is_image(shape: tuple[int, ...]) -> bool:
 
 
 def find_image_shape(run: TrainedRun) -> tuple[int, int, int]:
-    """The shape of inputs that are pictures; Unfit if they are none."""
+    """The shape of inputs that are pictures; UnsuitableRun if they are none."""
     shape = tuple(run.experiment.dataset.input_shape)
     if not is_image(shape):
         raise UnsuitableRun(f"an input has shape {shape}, expected a picture (C, H, W) of 1 or 3 channels")

@@ -50,7 +50,7 @@ def draw_weights(run: TrainedRun) -> Figure:
 
 
 def find_first_layer(model: Module) -> Module:
-    """The first module with weights; Unfit unless it sees the picture as it is."""
+    """The first module with weights; UnsuitableRun unless it sees the picture as it is."""
     for module in list_layers(model):
         if "weight" in dict(module.named_parameters()):
             return module

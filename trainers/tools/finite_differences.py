@@ -15,7 +15,7 @@ from ...modules.core.module import Module
 from ...modules.core.text_table import format_table
 from ..configs import Config
 from ..plots.style import BLUE, NORMAL, VERMILION, escape_name, make_figure, save_figure, simplify_axes
-from .gradient_doctor import read_minibatch
+from .config_in_float64 import build_in_float64
 
 METHODS, PRECISIONS = ("forward", "central"), ("float64", "float32")
 LARGEST, SMALLEST = 0, -14  # powers of ten
@@ -70,9 +70,7 @@ def measure_differences(config: Config) -> DifferenceErrors:
 
     Errors: ValueError for a model without parameters, or whose loss does not depend on them here; those of the config.
     """
-    experiment = config.build()
-    net, loss = experiment.model.to("float64"), experiment.loss.to("float64")
-    arguments = read_minibatch(experiment, net, loss, config.seed)
+    net, loss, arguments, source, samples = build_in_float64(config)
     net.zero_grad()
     value = LossAlongDirection(net, loss, arguments)
     value(0.0)
@@ -89,8 +87,7 @@ def measure_differences(config: Config) -> DifferenceErrors:
         function = LossAlongDirection(net.copy().to(dtype), loss.copy().to(dtype), arguments, value.direction)
         found = difference_errors(function, 0.0, slope, steps, methods=METHODS)
         errors |= {(method, dtype): found[method] for method in METHODS}
-    samples = f"{len(arguments[0])} samples of {type(experiment.dataset).__name__}"
-    return DifferenceErrors(f"{config.path or 'the config'}, {samples}", slope, steps, errors)
+    return DifferenceErrors(f"{source}, {samples}", slope, steps, errors)
 
 
 class LossAlongDirection:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ...datasets import epoch_order
 from ...modules.checks.contract_checks import CONTRACT_CHECKS, is_close
 from ...modules.checks.gradient_report import GradientError, format_count
 from ...modules.checks.module_check import Finding, ModuleReport, collect_problems, examine, format_module
@@ -20,15 +19,12 @@ from ...modules.core.internal_op import InternalOp
 from ...modules.core.module import Module
 from ...modules.core.passed_checks import find_custom_classes, record_passed_check
 from ...modules.core.text_table import format_table
-from ...modules.engine.entry_points import convert_input
 from ...modules.engine.stateful import plain_python, uncompiled
 from ...modules.losses.loss import Loss
 from ..configs import Config
 from ..optimizers import SGD
 from ..training.compiled_step import CompiledStep
-from .warmup import BATCH_SIZE
-
-ROWS = 32  # samples at most: differences need many runs
+from .config_in_float64 import build_in_float64
 
 
 @dataclass(frozen=True)
@@ -102,10 +98,7 @@ def check_config(config: Config, *, seed: int = 0, tolerance: float = 1e-6, ever
         whether to go on after the first contract check that a module fails.
     Errors: ConfigError, FileNotFoundError: those of building the config and of reading its data.
     """
-    experiment = config.build()
-    net, loss = experiment.model.to("float64"), experiment.loss.to("float64")
-    arguments = read_minibatch(experiment, net, loss, config.seed)
-    title = f"{config.path or 'the config'}: {len(arguments[0])} samples of {type(experiment.dataset).__name__}"
+    net, loss, arguments, source, samples = build_in_float64(config)
     reports = {}
     look = partial(examine, seed=seed, tolerance=tolerance, every_law=every_law)
     for place, module, given in record_inputs(net, loss, arguments):
@@ -114,20 +107,11 @@ def check_config(config: Config, *, seed: int = 0, tolerance: float = 1e-6, ever
     if all(report.ok for report in reports.values()):
         reports["the whole net"] = look(net, arguments[:1], checks=(), compiles=True)
         reports["a training step"] = check_step(net.to(config.dtype), loss.to(config.dtype), arguments)
-    report = ConfigReport(title, reports)
+    report = ConfigReport(f"{source}: {samples}", reports)
     if report.ok:
         record_passed_check(net)
         record_passed_check(loss)
     return report
-
-
-def read_minibatch(experiment, net: Module, loss: Loss, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first minibatch of a training, or as many rows of it as are enough."""
-    train = experiment.dataset.train
-    size = min(experiment.settings.get("batch_size", BATCH_SIZE), ROWS, len(train))
-    rows = epoch_order(len(train), seed=seed, epoch=0)[:size]
-    x, target = convert_input(net, 0, train.inputs(rows, whole=0 in net.label_arguments)), train.y[rows]
-    return x, convert_input(loss, 1, target, len(net.one_output_shape(x.shape)))
 
 
 def record_inputs(net: Module, loss: Loss, arguments) -> list[tuple[str, Module, tuple]]:
