@@ -1,4 +1,4 @@
-"""Compiled code in pieces: each kernel and method optimised and translated once, then only linked."""
+"""Code libraries: each kernel and method is optimised and compiled once, then only linked."""
 
 import types as python_types
 import weakref
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from .environments import CONSTANTS, bind_environments
 from .llvm_passes import Result, call_by_public_names
-from .llvm_worker import NUMBERS, translation
+from .llvm_worker import NUMBERS, compile_queue
 from .numba_api import (
     CodeLibrary,
     JITCodeLibrary,
@@ -21,10 +21,10 @@ UNRESOLVED = ".numba.unresolved$"
 
 
 class InnerLibrary(CodeLibrary):
-    """The code of a function that only compiled code calls; if `apart`, it is called, never copied into its caller."""
+    """The code of a function that only compiled code calls; if `noinline`, it is called, never inlined."""
 
-    apart = False
-    symbol = ""  # by which callers know what lies apart
+    noinline = False
+    symbol = ""  # by which callers refer to a kernel
 
     def __init__(self, codegen, name: str):
         super().__init__(codegen, name)
@@ -32,7 +32,7 @@ class InnerLibrary(CodeLibrary):
         self.texts: list[tuple[str, str]] = []
         self.links: dict = {}
         self.environments: set[str] = set()  # symbols of the constants that its own code refers to
-        self.personal = False  # whether it, or what it calls, refers to this process
+        self.process_bound = False  # whether it, or what it calls, refers to this process
         self.result: Result | None = None
 
     @property
@@ -41,43 +41,43 @@ class InnerLibrary(CodeLibrary):
         return python_types.SimpleNamespace(set_env=lambda name, environment: None)
 
     def add_linking_library(self, library) -> None:
-        """Take what the function calls."""
+        """Add a library that the function calls."""
         library._ensure_finalized()
-        self.links[ours(library)] = None
+        self.links[to_inner_library(library)] = None
 
     def add_ir_module(self, ir_module) -> None:
         """Take numba's draft."""
-        self.personal |= any(name.startswith(UNRESOLVED) for name in ir_module.globals)
+        self.process_bound |= any(name.startswith(UNRESOLVED) for name in ir_module.globals)
         text, environments = bind_environments(normalize_ir_text(str(ir_module)))
         self.environments |= environments
         self.texts.append((ir_module.name, text))
 
     def finalize(self) -> None:
-        """Have it optimised, with the code that may be copied in; what stays apart is linked by the entry."""
+        """Submit it to be optimised with the code that may be inlined; kernels are linked by the entry."""
         self._raise_if_finalized()
-        self.personal |= any(library.personal for library in self.links)
-        translation.order(self)
+        self.process_bound |= any(library.process_bound for library in self.links)
+        compile_queue.submit(self)
         self._finalized = True
 
-    def copied(self) -> list["InnerLibrary"]:
-        """The code that is linked with it."""
-        return [library for library in self.links if not library.apart]
+    def inlined_libraries(self) -> list["InnerLibrary"]:
+        """The libraries that are linked with it and may be inlined."""
+        return [library for library in self.links if not library.noinline]
 
-    def called(self) -> dict["InnerLibrary", bool]:
-        """The libraries that stay apart and that this code calls directly."""
+    def called_libraries(self) -> dict["InnerLibrary", bool]:
+        """The kernels that this code calls directly."""
         found: dict = {}
         for library in self.links:
-            found |= {library: True} if library.apart else library.called()
+            found |= {library: True} if library.noinline else library.called_libraries()
         return found
 
-    def reached(self, seen: dict) -> dict:
-        """The libraries that stay apart and that this code calls, directly or not."""
+    def collect_calls(self, seen: dict) -> dict:
+        """The kernels that this code calls, directly or not, added to `seen`."""
         for library in self.links:
-            if library.apart:
+            if library.noinline:
                 if library in seen:
                     continue
                 seen[library] = True
-            library.reached(seen)
+            library.collect_calls(seen)
         return seen
 
     def constants(self) -> dict[str, list]:
@@ -92,17 +92,17 @@ class InnerLibrary(CodeLibrary):
 
     def bitcode(self) -> list[bytes]:
         """Its own code."""
-        return [translation.result(self)[0]]
+        return [compile_queue.result(self)[0]]
 
     def bitcodes(self) -> list[bytes]:
         """Its own code, and that of all that it reaches."""
         self._ensure_finalized()
-        return list(dict.fromkeys(code for library in (self, *self.reached({})) for code in library.bitcode()))
+        return list(dict.fromkeys(code for library in (self, *self.collect_calls({})) for code in library.bitcode()))
 
     def _get_module_for_linking(self):
         """All in one, for numba's own libraries."""
         if not hasattr(self, "_whole"):
-            self._whole = linked(self.bitcodes())
+            self._whole = link_modules(self.bitcodes())
         return self._whole
 
     def get_pointer_to_function(self, name: str) -> int:
@@ -128,32 +128,32 @@ class NumbaLibrary(InnerLibrary):
     def __init__(self, library):
         super().__init__(library._codegen, library.name)
         module = library._get_module_for_linking()
-        self.personal = refers_to_this_process(module)
+        self.process_bound = has_unresolved_calls(module)
         text, self.environments = bind_environments(str(module))
         module = parse_assembly(text)
         self.result = module.as_bitcode(), "", b""
         self._finalized = True
 
 
-class ApartLibrary(InnerLibrary):
-    """The code of a kernel or a method, which is translated once, under a name that is a digest of it."""
+class KernelLibrary(InnerLibrary):
+    """The code of a kernel or a method, compiled once, under a name that is a digest of it."""
 
-    apart = True
+    noinline = True
 
     def load(self) -> list[str]:
-        """Hand the machine code to the engine, if it is not there; the public name."""
-        _, public, code = translation.result(self)
+        """Load the machine code, unless it is loaded; returns the public name."""
+        _, public, code = compile_queue.result(self)
         load_machine_code(public, code)
         return [public]
 
     def names(self) -> list[str]:
-        """The public names of this and of all that it reaches, which the engine then has."""
+        """The public names of this and of all kernels that it calls, which are then loaded."""
         self._ensure_finalized()
-        return list(dict.fromkeys(name for library in (self, *self.reached({})) for name in library.load()))
+        return list(dict.fromkeys(name for library in (self, *self.collect_calls({})) for name in library.load()))
 
 
-class KeptLibrary(ApartLibrary):
-    """A kernel of another process: public names, machine code and bitcode, its own first, then of all it reaches."""
+class CachedLibrary(KernelLibrary):
+    """A kernel from the code cache: public names, machine code and bitcode, its own first, then of what it calls."""
 
     def __init__(
         self, codegen, symbol: str, names: list[str], code: dict[str, bytes], bitcodes: list[bytes], constants
@@ -176,14 +176,14 @@ class KeptLibrary(ApartLibrary):
 class EntryLibrary(JITCodeLibrary):
     """The code of a plan's entry: straight lines of calls, linked with all that they reach, which is optimised.
 
-    `needs` are the public names of what lies apart; `constants` what all of it finds in environments.
+    `needs` are the public names of the kernels; `constants` what all of it finds in environments.
     """
 
     needs: tuple[str, ...] = ()
     constants: dict[str, list]
 
     def finalize(self):
-        """Link and translate."""
+        """Link, optimise and compile."""
         self._raise_if_finalized()
         inner = []
         for library in dict.fromkeys(self._linking_libraries):
@@ -193,14 +193,14 @@ class EntryLibrary(JITCodeLibrary):
                 self._final_module.link_in(library._get_module_for_linking(), preserve=True)
         apart: dict = {}
         for library in inner:
-            apart |= library.reached({library: True} if library.apart else {})
+            apart |= library.collect_calls({library: True} if library.noinline else {})
         self.constants = {symbol: values for library in inner for symbol, values in library.constants().items()}
-        if any(library.personal for library in inner):
+        if any(library.process_bound for library in inner):
             self._link(code for library in inner for code in library.bitcodes())
         else:
-            self._link(code for library in inner if not library.apart for code in library.bitcode())
+            self._link(code for library in inner if not library.noinline for code in library.bitcode())
             self.needs = tuple(dict.fromkeys(name for library in apart for name in library.names()))
-            names = [(library.symbol, translation.result(library)[1]) for library in apart]
+            names = [(library.symbol, compile_queue.result(library)[1]) for library in apart]
             call_by_public_names(self._final_module, names)
         self._final_module.verify()
         self._finalize_final_module()
@@ -210,18 +210,18 @@ class EntryLibrary(JITCodeLibrary):
             self._final_module.link_in(parse_bitcode(code))
 
 
-MACHINE_CODE: dict[str, bytes] = {}  # what the engine has under a public name
+MACHINE_CODE: dict[str, bytes] = {}  # what is loaded, by public name
 
 
 def load_machine_code(name: str, code: bytes) -> None:
-    """Hand machine code to the engine, unless it has that already."""
+    """Load machine code, unless it is loaded already."""
     if name not in MACHINE_CODE:
         cpu_target.target_context.codegen()._engine._ee.add_object_file(ObjectFileRef.from_data(code))
         MACHINE_CODE[name] = code
 
 
-def ours(library) -> InnerLibrary:
-    """A library as ours are linked with it."""
+def to_inner_library(library) -> InnerLibrary:
+    """A library of numba's in the form that ours are linked with."""
     if isinstance(library, InnerLibrary):
         return library
     if library not in NUMBA_LIBRARIES:
@@ -232,13 +232,13 @@ def ours(library) -> InnerLibrary:
 NUMBA_LIBRARIES: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
-def refers_to_this_process(module) -> bool:
+def has_unresolved_calls(module) -> bool:
     """Whether code calls, by its address, what is compiled later: itself, on a module within its own."""
     return any(variable.name.startswith(UNRESOLVED) for variable in module.global_variables)
 
 
-def linked(codes: Iterable[bytes]):
-    """One module of several."""
+def link_modules(codes: Iterable[bytes]):
+    """Link several modules into one."""
     first, *others = (parse_bitcode(code) for code in codes)
     for each in others:
         first.link_in(each)

@@ -1,8 +1,8 @@
-"""The machine's cores."""
+"""The cores of the CPU."""
 
 import os
 
 
-def available() -> int:
+def count_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

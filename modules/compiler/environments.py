@@ -20,7 +20,7 @@ _kept_alive: dict[str, tuple] = {}  # by symbol: the Environment and the word th
 
 def bind_environments(text: str) -> tuple[str, set[str]]:
     """LLVM text in which environments are external symbols; and the symbols whose constants a cache must store."""
-    names = {name: constants_symbol(name) for _, name, _ in DEFINITION.findall(text)}
+    names = {name: define_constants(name) for _, name, _ in DEFINITION.findall(text)}
     if not names:
         return text, set()
     pointer = DEFINITION.findall(text)[0][2]
@@ -31,7 +31,7 @@ def bind_environments(text: str) -> tuple[str, set[str]]:
     return text + "".join(f"\n@{symbol} = external global {pointer}\n" for symbol in symbols), {*symbols} - {EMPTY}
 
 
-def constants_symbol(name: str) -> str:
+def define_constants(name: str) -> str:
     """The symbol of an Environment with the constants of the one that numba calls `name`."""
     environment = lookup_environment(name)
     return define_environment(list(environment.consts) if environment is not None else [])

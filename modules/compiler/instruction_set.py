@@ -33,7 +33,7 @@ def host_features() -> frozenset[str]:
 VECTOR_BYTES = 64 if "avx512f" in cpu_features() else 32  # of the vectors in which kernels compute
 
 
-def instruction_set() -> dict[str, Any]:
+def describe_instruction_set() -> dict[str, Any]:
     """What decides about the bits of compiled results: plain values for a file.
 
     The features are names between commas; with their signs, if it was `NUMBA_CPU_FEATURES` that named them.
@@ -42,8 +42,8 @@ def instruction_set() -> dict[str, Any]:
     return {"cpu": cpu_name(), "features": features, "vector_bytes": VECTOR_BYTES}
 
 
-def environment_for(recorded: dict[str, Any]) -> dict[str, str]:
-    """The variables with which numba compiles for an instruction set that `instruction_set` has described.
+def variables_for(recorded: dict[str, Any]) -> dict[str, str]:
+    """The variables with which numba compiles for an instruction set that `describe_instruction_set` has described.
 
     Errors: ValueError where this machine's processor lacks some of it.
     """

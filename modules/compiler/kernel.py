@@ -1,16 +1,16 @@
 """How inner functions are compiled: each once, then only linked.
 
-numba optimises and translates a function again with each function that calls it, however deep; a plan of some layers
-would take half a minute. Here a kernel or a method is optimised and translated by itself, with the small helpers that
-are copied into it; an entry of a plan, which Python calls, only finds what it reaches by name.
+numba optimises and compiles a function again with each function that calls it, however deep; a plan of some layers
+would take half a minute. Here a kernel or a method is optimised and compiled by itself, with the small functions that
+are inlined into it; an entry of a plan, which Python calls, is linked with them by name.
 """
 
 import numba
 
 from .bounds_check import note_lowering, report_indices
-from .code_library import ApartLibrary, EntryLibrary, InnerLibrary
-from .compile import quickly
-from .llvm_worker import translation
+from .code_library import EntryLibrary, InnerLibrary, KernelLibrary
+from .compile import call_without_gc
+from .llvm_worker import compile_queue
 from .numba_api import (
     CompilerBase,
     DefaultPassBuilder,
@@ -62,7 +62,7 @@ class _Lowering(NativeLowering):
         state.library.enable_object_caching()
         with report_indices():
             changed = super().run_pass(state)
-        if translation.helped and isinstance(state.library, InnerLibrary):
+        if compile_queue.use_worker and isinstance(state.library, InnerLibrary):
             state.library._ensure_finalized()  # now, not when it is linked: while numba reads the next function
         return changed
 
@@ -80,11 +80,11 @@ class InnerLowering(_Lowering):
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
-class ApartLowering(_Lowering):
+class KernelLowering(_Lowering):
     """For kernels and methods, which are called."""
 
     _name = "bprop_apart_lowering"
-    library = ApartLibrary
+    library = KernelLibrary
 
     @property
     def lowering_class(self):
@@ -107,15 +107,15 @@ def lower_by(pipeline, lowering) -> None:
     pipeline.finalize()
 
 
-class QuickCompiler(CompilerBase):
-    """numba's compiler of functions, spared what takes time for nothing."""
+class BaseCompiler(CompilerBase):
+    """numba's compiler without the garbage collector: the base of all compilers here."""
 
     def compile_extra(self, func):
-        with translation.session():
-            return quickly(super().compile_extra, func)
+        with compile_queue.session():
+            return call_without_gc(super().compile_extra, func)
 
 
-class EntryCompiler(QuickCompiler):
+class EntryCompiler(BaseCompiler):
     """numba's nopython pipeline for the entries of a plan."""
 
     def define_pipelines(self):
@@ -124,8 +124,8 @@ class EntryCompiler(QuickCompiler):
         return [pipeline]
 
 
-class InnerCompiler(QuickCompiler):
-    """numba's nopython pipeline for what is copied into compiled code."""
+class InnerCompiler(BaseCompiler):
+    """numba's nopython pipeline for functions that may be inlined."""
 
     def define_pipelines(self):
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
@@ -133,12 +133,12 @@ class InnerCompiler(QuickCompiler):
         return [pipeline]
 
 
-class KernelCompiler(QuickCompiler):
+class KernelCompiler(BaseCompiler):
     """numba's nopython pipeline for kernels."""
 
     def define_pipelines(self):
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        lower_by(pipeline, ApartLowering)
+        lower_by(pipeline, KernelLowering)
         return [pipeline]
 
 
@@ -161,7 +161,7 @@ def kernel(function):
     return dispatcher
 
 
-def apart(function):
-    """Let compiled code call a plain function of arrays and numbers as a kernel, not copy it into its callers."""
+def noinline(function):
+    """Decorate a plain function of arrays and numbers: compiled code calls it as a kernel and never inlines it."""
     function.compiled_form = kernel(function)
     return function

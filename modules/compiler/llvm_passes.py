@@ -1,8 +1,7 @@
-"""LLVM's part of compiling: from numba's text to optimised and translated code.
+"""LLVM's part of compiling: from LLVM's text, as numba writes it, to optimised bitcode and machine code.
 
-It imports nothing of bprop and nothing of numba, for it also runs as a program of its own: the helper that translates
-one function while numba reads the next (see `translation`). Then requests come on its input, a line of JSON each; what
-is asked for goes to its output.
+It imports nothing of bprop and nothing of numba, as it also runs as a program of its own: the compile worker (see
+llvm_worker.py). Then requests come on its standard input, a line of JSON each, and results go to its standard output.
 """
 
 import base64
@@ -15,11 +14,11 @@ from collections.abc import Iterable
 
 from llvmlite import binding as llvm
 
-Result = tuple[bytes, str, bytes]  # bitcode to link with others; of what was translated, the public name and the object
+Result = tuple[bytes, str, bytes]  # bitcode to link with others; of a kernel, the public name and the object file
 
 
-class Translator:
-    """Does tasks in the order they come; each has a number, by which later ones know its code."""
+class LLVMCompiler:
+    """Compiles functions in the order they come; each has a number, by which later ones refer to its code."""
 
     def __init__(self, settings: dict):
         llvm.initialize_native_target()
@@ -31,32 +30,32 @@ class Translator:
         self.symbols: dict[str, str] = {}  # by public name
         self.results: dict[int, Result] = {}
 
-    def know(self, number: int, bitcode: bytes) -> None:
-        """Take code that later tasks are linked with."""
+    def load_bitcode(self, number: int, bitcode: bytes) -> None:
+        """Load code that later functions are linked with."""
         self.modules[number] = llvm.parse_bitcode(bitcode)
 
-    def do(self, number: int, name: str, texts: list, copied: list[int], called: list, symbol: str) -> None:
-        """Optimise a function and, if it has a `symbol`, translate it by itself.
+    def compile(self, number: int, name: str, texts: list, copied: list[int], called: list, symbol: str) -> None:
+        """Optimise a function and, if it has a `symbol`, emit its machine code.
 
         `texts` are its modules: what each is called, and what is in it. `copied` is the code that is linked with it
         and may be copied into it; `called` what it only calls: the symbol, and the number or the public name.
         """
-        self.modules[number] = module = self._optimised(name, texts, copied)
+        self.modules[number] = module = self._optimise(name, texts, copied)
         for each in module.functions:
             if not each.is_declaration and each.linkage == llvm.Linkage.external:
                 each.linkage = "linkonce_odr"
         public, code = "", b""
         if symbol:
-            public, code = self._translated(module.clone(), symbol, called)
+            public, code = self._emit(module.clone(), symbol, called)
             self.names[number] = public
         self.results[number] = module.as_bitcode(), public, code
 
-    def done(self) -> dict[int, Result]:
-        """The results since this was asked last."""
+    def take_results(self) -> dict[int, Result]:
+        """The results since the last call."""
         results, self.results = self.results, {}
         return results
 
-    def _optimised(self, name: str, texts: Iterable[tuple[str, str]], copied: Iterable[int]):
+    def _optimise(self, name: str, texts: Iterable[tuple[str, str]], copied: Iterable[int]):
         triple, layout = self.settings["triple"], self.settings["layout"]
         whole = llvm.parse_assembly(f'target triple = "{triple}"\ntarget datalayout = "{layout}"')
         whole.name = name
@@ -92,7 +91,7 @@ class Translator:
         tuning.slp_vectorization = self.settings["lines"]
         return llvm.create_pass_builder(self.machine, tuning)
 
-    def _translated(self, module, symbol: str, called: Iterable[tuple[str, int | str]]) -> tuple[str, bytes]:
+    def _emit(self, module, symbol: str, called: Iterable[tuple[str, int | str]]) -> tuple[str, bytes]:
         """The public name, a digest of the code, and the object."""
         names = [(other, self.names[of] if isinstance(of, int) else of) for other, of in called]
         call_by_public_names(module, names)
@@ -109,7 +108,7 @@ class Translator:
 
 
 def call_by_public_names(module, names: Iterable[tuple[str, str]]) -> None:
-    """Let a module's calls of what is translated by itself, by its symbol, go to the public name."""
+    """Let a module's calls of kernels, which have symbols, go to their public names."""
     for symbol, public in names:
         with contextlib.suppress(NameError):  # of a function that it does not call
             module.get_function(symbol).name = public
@@ -129,15 +128,15 @@ def from_line(line: bytes):
 
 def main() -> None:
     """Answer requests until there are no more: (what to do, arguments)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the other's to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process stops it
     settings, options = from_line(sys.stdin.buffer.readline())
     for option in options:
         llvm.set_option("bprop", option)
-    translator = Translator(settings)
+    compiler = LLVMCompiler(settings)
     for line in sys.stdin.buffer:
         what, arguments = from_line(line)
-        answer = getattr(translator, what)(*arguments)
-        if what == "done":
+        answer = getattr(compiler, what)(*arguments)
+        if what == "take_results":
             sys.stdout.buffer.write(to_line(list(answer.items())))
             sys.stdout.buffer.flush()
 

@@ -10,10 +10,10 @@ from functools import partial
 
 import numba
 
-from ..compiler.code_library import MACHINE_CODE, KeptLibrary, load_machine_code, refers_to_this_process
+from ..compiler.code_library import MACHINE_CODE, CachedLibrary, has_unresolved_calls, load_machine_code
 from ..compiler.environments import load_environment
 from ..compiler.kernel import KERNELS
-from ..compiler.llvm_worker import translation
+from ..compiler.llvm_worker import compile_queue
 from ..compiler.numba_api import CompileResult, Environment, compile_result, dumps, register_hash_symbols, rtsys
 from . import cache
 from .dependencies import Dependencies
@@ -79,7 +79,7 @@ class CodeCache:
         Code that refers to this process would call into nothing in another, and is not stored.
         """
         library = data.library
-        if not self._keep or data.lifted or refers_to_this_process(library._final_module):
+        if not self._keep or data.lifted or has_unresolved_calls(library._final_module):
             return
         apart = {name: MACHINE_CODE[name] for name in library.needs}
         cache.write_code(self._name(sig, data.codegen), dumps((apart, library.constants, data._reduce())))
@@ -102,7 +102,7 @@ class KernelCache:
         rtsys.initialize(target_context)
         for symbol, values in constants.items():
             load_environment(symbol, values)
-        library = KeptLibrary(target_context.codegen(), description.llvm_func_name, names, code, bitcodes, constants)
+        library = CachedLibrary(target_context.codegen(), description.llvm_func_name, names, code, bitcodes, constants)
         environment = Environment(description.lookup_globals())
         return compile_result(
             target_context=target_context,
@@ -121,8 +121,8 @@ class KernelCache:
     def save_overload(self, sig, data) -> None:
         """Store a compiled kernel when it is translated; where the folder cannot be written there is none."""
         data.library._ensure_finalized()
-        if not data.library.personal:
-            translation.afterwards(partial(self._save, sig, data))
+        if not data.library.process_bound:
+            compile_queue.run_later(partial(self._save, sig, data))
 
     def _save(self, sig, data) -> None:
         library, description = data.library, data.fndesc

@@ -13,7 +13,7 @@ import types as python_types
 import numba
 import numpy as np
 
-from ..compiler.kernel import ApartLowering, InnerLowering, QuickCompiler, lower_by
+from ..compiler.kernel import BaseCompiler, InnerLowering, KernelLowering, lower_by
 from ..compiler.numba_api import (
     DefaultPassBuilder,
     FunctionPass,
@@ -338,7 +338,7 @@ def _weakened(function_ir, variable, other, statement, body):
     return result
 
 
-class Compiler(QuickCompiler):
+class Compiler(BaseCompiler):
     """numba's nopython pipeline with `PythonMeaning` in it."""
 
     meaning: type = PythonMeaning
@@ -354,7 +354,7 @@ class Compiler(QuickCompiler):
 class MethodCompiler(Compiler):
     """The same, for a function of its own that is called, not copied into the plan."""
 
-    lowering = ApartLowering
+    lowering = KernelLowering
 
 
 class CheckedCompiler(Compiler):
@@ -366,7 +366,7 @@ class CheckedCompiler(Compiler):
 class CheckedMethodCompiler(CheckedCompiler):
     """The same for methods."""
 
-    lowering = ApartLowering
+    lowering = KernelLowering
 
 
 _compiled: dict = {}

@@ -16,7 +16,7 @@ from types import ModuleType
 import numba
 import numpy as np
 
-from ..compiler.llvm_worker import translation
+from ..compiler.llvm_worker import compile_queue
 from ..compiler.numba_api import NumbaError, global_compiler_lock
 from . import cache
 from .code_cache import cache_kernels
@@ -142,7 +142,7 @@ class Plan:
         if key not in self._entries:
             function = getattr(self.module, name)
             try:
-                with translation.session(helped=True):
+                with compile_queue.session(use_worker=True):
                     function.compile(types)
             except NumbaError as error:
                 raise cannot_compile(None, name, error) from None
@@ -165,7 +165,7 @@ class Plan:
         function = getattr(self.module, f"checked_{name}")
         types = tuple(argument_type(argument) for argument in arguments)
         try:
-            with translation.session(helped=True):
+            with compile_queue.session(use_worker=True):
                 function.compile(types)
         except NumbaError as error:  # say, a function that compiles only as it is decorated
             warn_unchecked(self._ordered_of(name), error)
@@ -244,7 +244,7 @@ class Plan:
         module = cache.find_plan(name, bindings)
         if module is None:
             cache_kernels()
-            with translation.session(helped=True):
+            with compile_queue.session(use_worker=True):
                 kinds = self._trace(operations, samples)
             source = generate_plan(title, list(self.functions.values()), self.modules, kinds, aliases)
             cache.write_plan(name, source, keep=not warn_of_unhashable(self.modules))

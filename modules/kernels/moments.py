@@ -5,7 +5,7 @@ Means are sums of differences from a first number, so that one far from zero cos
 
 import numpy as np
 
-from ..compiler.kernel import apart
+from ..compiler.kernel import noinline
 from .sums import BLOCK, as_double, dot, sum_of, sum_of_differences, sum_of_squares
 
 SMALL, LARGE = 1e-30, 1e38  # a float32 sum of squares between them has all its digits
@@ -87,7 +87,7 @@ def root_rows(rows, eps, normal, inverse):
         normalise_extremes(rows, eps, False, normal, inverse)
 
 
-@apart
+@noinline
 def normalise_extremes(rows, eps, centred, normal, inverse):
     """`normal_rows`, or `root_rows`, for any finite numbers: in float64, with the largest taken out of the root."""
     for n in range(rows.shape[0]):
@@ -196,7 +196,7 @@ def channel_inverse(x, c, mean, variance, eps):
     return root * root, 1 / x.dtype.type(np.hypot(root, np.sqrt(eps)))
 
 
-@apart
+@noinline
 def root_of_extremes(x, c, mean):
     """The standard deviation of a channel, as `deviation_of_extremes`."""
     largest, total = 0.0, 0.0

@@ -5,7 +5,7 @@ For both, the gradients are those of the squared distances q[n, j] = |x[n] - w[j
 
 import numpy as np
 
-from ..compiler.kernel import apart
+from ..compiler.kernel import noinline
 from ..core.module import Module
 from ..core.parameter import Parameter
 from ..core.shapes import check_sizes, replace_features
@@ -225,7 +225,7 @@ def squared_distances(x, points, q):
             q[n, j] = total
 
 
-@apart
+@noinline
 def distance_of(x, n, points, j):
     """|x[n] - points[j]| where squares overflow or vanish: the largest difference is taken out of the root."""
     largest = total = x.dtype.type(0)

@@ -26,7 +26,7 @@ def collect_versions() -> dict[str, str]:
 def describe_instruction_set() -> dict[str, Any]:
     """What the bits of results depend on: the processor that code is compiled for, and that of BLAS."""
     found = {str(library.get("architecture")) for library in threadpool_info() if library.get("user_api") == "blas"}
-    return machine.instruction_set() | {"blas": ",".join(sorted(found))}
+    return machine.describe_instruction_set() | {"blas": ",".join(sorted(found))}
 
 
 def compare_instruction_sets(recorded: dict[str, Any], own: dict[str, Any]) -> str:
@@ -42,5 +42,5 @@ def make_environment(recorded: dict[str, Any]) -> dict[str, str]:
     Errors: ValueError where this machine's processor lacks some of its instructions.
     """
     blas = str(recorded["blas"])
-    variables = machine.environment_for(recorded)
+    variables = machine.variables_for(recorded)
     return variables | ({"OPENBLAS_CORETYPE": blas} if blas.isalnum() and blas != "None" else {})

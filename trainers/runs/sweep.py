@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.files.paths import expand_path
-from ...modules.compiler.cpu import available
+from ...modules.compiler.cpu import count_cores
 from ...modules.core.text_table import format_table
 from ..callbacks.csv_log import format_csv
 from ..configs import Config, ConfigError, load_config
@@ -103,7 +103,7 @@ def train_sweep(
     assert config.path is not None
     assert config.sweep is not None
     threads = config.settings.get("threads")
-    jobs = max(1, min(available() // (threads or 1), len(runs))) if jobs is None else jobs
+    jobs = max(1, min(count_cores() // (threads or 1), len(runs))) if jobs is None else jobs
     if jobs < 1:
         raise ValueError(f"sweep: jobs is {jobs}, expected at least 1")
     folder = None if folder is None else expand_path(folder)
@@ -124,7 +124,7 @@ def train_sweep(
         for run in runs:
             run.folder = folder / run.folder.name
         restore_results(folder, runs)
-        sharing = CoreShares(threads or max(1, available() // jobs), jobs)
+        sharing = CoreShares(threads or max(1, count_cores() // jobs), jobs)
         try:
             with StopSignals() as signals:
                 run_processes(config.path, runs, sharing, quiet, signals)

@@ -7,7 +7,7 @@ import json
 import time
 from pathlib import Path
 
-from ...modules.compiler.cpu import available
+from ...modules.compiler.cpu import count_cores
 from ...modules.engine import cache
 from ...modules.engine.sources import digest
 from ...modules.engine.threads import num_threads, shared_jobs
@@ -25,13 +25,13 @@ def choose_threads(step: CompiledStep, epoch: Epoch) -> int:
 
     The probe takes some steps on a copy of the model: nothing of the training changes.
     """
-    if available() == 1:
+    if count_cores() == 1:
         return 1
     plan = epoch.plan(step)
     if plan is None or not plan.whole:
         return 1
     sizes = [array.shape for _, array in step.net.named_parameters()]
-    key = digest(plan.name, repr((sizes, epoch.batch_size, epoch.data.input_shape, available())))
+    key = digest(plan.name, repr((sizes, epoch.batch_size, epoch.data.input_shape, count_cores())))
     name = f"threads_{key}.json"
     known = read_thread_count(cache.find_file(name))
     if known is None:
@@ -48,7 +48,7 @@ def read_thread_count(path: Path | None) -> int | None:
         threads = json.loads(path.read_text(encoding="utf-8"))["threads"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return threads if isinstance(threads, int) and 1 <= threads <= available() else None
+    return threads if isinstance(threads, int) and 1 <= threads <= count_cores() else None
 
 
 def make_probe(step: CompiledStep, epoch: Epoch) -> Steps:
@@ -71,7 +71,7 @@ def find_fastest(steps: Steps, samples: int, batch_size: int) -> int:
     time_steps(steps, last, 2)
     if shared_jobs() == before:  # no product is large enough to be shared
         return 1
-    cores = available()
+    cores = count_cores()
     candidates = sorted({1, 2, cores // 2, cores} - {0})
     times = {threads: float("inf") for threads in candidates}
     for _ in range(ROUNDS):

@@ -8,7 +8,7 @@ fixed distance from where the patch begins, for all pixels of all images.
 
 import numpy as np
 
-from ...compiler.kernel import apart, kernel
+from ...compiler.kernel import kernel, noinline
 from ..buffers import flat
 from ..matmul.gemm import strip_width
 from ..matmul.micro_kernels import line_sum, transposed
@@ -28,7 +28,7 @@ TOLD = 5  # numbers behind the gaps
 CACHED = 3 << 19  # bytes of planes that stay in the cache while they are used
 
 
-@apart
+@noinline
 def samples_together(samples, lanes, size):
     """How many samples' planes are made at a time, a divisor of `samples`: as many as fit the cache, half at most.
 
@@ -51,7 +51,7 @@ def tables(places, gaps, pixels, size):
     return np.empty(pixels, np.int64), np.full(size - pixels + TOLD, -1)
 
 
-@apart
+@noinline
 def fill_places(height, width, before, stride, tall, wide, row, samples, places, gaps):
     """places[W y + x]: where in its channel's planes a pixel lies; gaps: the places at which there is none.
 
@@ -77,14 +77,14 @@ def fill_places(height, width, before, stride, tall, wide, row, samples, places,
                         found += 1
 
 
-@apart
+@noinline
 def inside(width, before, stride, remainder):
     """Of a plane's columns, the first one that is a pixel of the image, and the one after the last."""
     first = max(0, (before - remainder + stride - 1) // stride)
     return first, max(first, (width + before - remainder + stride - 1) // stride)
 
 
-@apart
+@noinline
 def runs_of(rows, columns, wide, samples):
     """The places of an image's pixels as (runs, numbers of a run): a run a row, or one with all that is in between.
 
@@ -187,7 +187,7 @@ def join_channels(first, last, planes, start, row, places, phases, image, shape)
 join.compiled_form = compiled_join  # type: ignore[attr-defined]
 
 
-@apart
+@noinline
 def add_image(image, out):
     """out += image; vectors."""
     for i in range(out.size):
@@ -245,7 +245,7 @@ def sum_some_planes(begin, stop, planes, start, row, end, out, add):
 sum_planes.compiled_form = compiled_sum_planes  # type: ignore[attr-defined]
 
 
-@apart
+@noinline
 def add_sums(sums, at, out, add):
     """out = Σₖ sums[k, at : at + out.size], or out += it: added up in the order of k."""
     for k in range(sums.shape[0]):

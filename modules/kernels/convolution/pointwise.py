@@ -6,7 +6,7 @@ The plain Python function is the meaning of the compiled one below it.
 """
 
 from ...compiler.arrays import stack_vector
-from ...compiler.kernel import apart, kernel
+from ...compiler.kernel import kernel, noinline
 from ..matmul.gemm import COPY, CORNER, SUM_4_2, product, soon_read, soon_written, strip_width
 from ..strided_loops import clear_line, copy_line
 from ..threads import share
@@ -25,7 +25,7 @@ def samples_of_points(samples, size):
     return count
 
 
-@apart
+@noinline
 def fill_points(weight, rows, terms, back, bias, left):
     """left[i (terms + 1) + k] = weight[i, k], or weight[k, i] for the map back; bias[i] where k = terms.
 

@@ -7,14 +7,14 @@ Each plain Python function is the meaning of the compiled one below it.
 
 import numpy as np
 
-from ...compiler.kernel import apart, kernel
+from ...compiler.kernel import kernel, noinline
 from ..threads import share
 from .max_pooling import largest_line
 
 COMPARE_FLOPS = 4  # what a comparison counts for when work is shared
 
 
-@apart
+@noinline
 def fill_windows(size, kernel, stride, padding, dilation, table):
     """table[r] = (first place inside, end, places counted with the padding) of the window that begins at s r - p."""
     for r in range(table.shape[0]):
@@ -25,7 +25,7 @@ def fill_windows(size, kernel, stride, padding, dilation, table):
         table[r, 0], table[r, 1], table[r, 2] = first, min(end, size), min(end, size + padding) - begin
 
 
-@apart
+@noinline
 def fill_even_windows(size, table):
     """table[r] = (first place, end, places counted) of R windows that cover `size` places evenly."""
     count = table.shape[0]
@@ -75,7 +75,7 @@ def largest_of_planes(begin, end, x, down, kernel_size, stride, padding, step, y
 largest_of.compiled_form = compiled_largest_of  # type: ignore[attr-defined]
 
 
-@apart
+@noinline
 def add_at(first, last, grad, places, planes, out):
     """out[m, places[m, k]] += grad[m, k], after out is cleared, for some m: all are vectors of so many planes."""
     count, size = grad.size // planes, out.size // planes
@@ -85,7 +85,7 @@ def add_at(first, last, grad, places, planes, out):
             out[m * size + places[k]] += grad[k]
 
 
-@apart
+@noinline
 def take_at(numbers, places, planes, out):
     """out[m, k] = numbers[m, places[m, k]]: all are vectors of so many planes; the transpose of `add_at`."""
     count, size = out.size // planes, numbers.size // planes

@@ -5,7 +5,7 @@ a matrix of patches; the tiles of tiles.py do the rest. Large jobs are shared am
 is the meaning of the compiled one below it.
 """
 
-from ...compiler.kernel import apart, kernel
+from ...compiler.kernel import kernel, noinline
 from ..matmul.gemm import strip_width
 from ..matmul.micro_kernels import dot_products, row_sums
 from ..threads import share
@@ -169,14 +169,14 @@ def dot_stretches(
 shifted_dots.compiled_form = compiled_shifted_dots  # type: ignore[attr-defined]
 
 
-@apart
+@noinline
 def all_met(size, met):
     """met[r] = (0, size): each run meets all terms."""
     for r in range(met.shape[0]):
         met[r, 0], met[r, 1] = 0, size
 
 
-@apart
+@noinline
 def fill_terms(channels, kernel_size, stride, dilation, row, wide, samples, terms):
     """terms[c, i, j]: where term (i, j) of a patch lies in the fine image's planes, less where the patch begins."""
     (s, t), (d, e), taps = stride, dilation, kernel_size[0] * kernel_size[1]
@@ -187,7 +187,7 @@ def fill_terms(channels, kernel_size, stride, dilation, row, wide, samples, term
             terms[c * taps + tap] = c * s * t * row + place
 
 
-@apart
+@noinline
 def fill_fine_terms(
     weight, outer, inner, groups, kernel_size, stride, dilation, phase, start, row, wide, samples, rows,
     top, together, terms, left, met,

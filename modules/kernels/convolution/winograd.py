@@ -18,7 +18,7 @@ import itertools
 import numpy as np
 
 from ...compiler.arrays import stack_vector
-from ...compiler.kernel import apart, kernel
+from ...compiler.kernel import kernel, noinline
 from ...compiler.numba_api import cgutils, intrinsic, types
 from ..matmul.gemm import strip_width
 from ..matmul.micro_kernels import Tile, row_sums, transposed
@@ -108,7 +108,7 @@ def result_of(typing_context, m, m_at, step, out, to, down, across, rows, column
 PATCH, SPREAD = transform(before_products, 4), transform(back, 2)
 
 
-@apart
+@noinline
 def fill_filters(first, last, weight, outer, inner, flip, filters):
     """filters[u, o, c] = (G g Gᵀ)[u] of the kernel g of weight[o, c], or flipped, for [c, o] in its place.
 
@@ -240,7 +240,7 @@ def filter_gradient(
     held[0, ..., :inner] += total
 
 
-@apart
+@noinline
 def sums_size(tiles, rows, inner, lanes):
     """Numbers that one of so many tiles' sums take: those of its groups, `GROUPS` or a few less in all."""
     return GROUPS // tiles * 16 * rows * ((inner + lanes - 1) // lanes * lanes)

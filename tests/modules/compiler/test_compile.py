@@ -8,24 +8,24 @@ import numpy as np
 import pytest
 from bprop.modules import Linear, Tanh
 from bprop.modules.compiler import compile as compiling
-from bprop.modules.compiler.compile import quickly
+from bprop.modules.compiler.compile import call_without_gc
 from bprop.modules.kernels.buffers import as_rows, flat
 
 
 def test_the_collector_is_as_before():
     def inside():
         assert not gc.isenabled()
-        assert quickly(gc.isenabled) is False  # within itself
+        assert call_without_gc(gc.isenabled) is False  # within itself
         return not gc.isenabled()
 
-    assert quickly(inside)
+    assert call_without_gc(inside)
     assert gc.isenabled()
     with pytest.raises(KeyError, match="nothing"):
-        quickly({}.__getitem__, "nothing")
+        call_without_gc({}.__getitem__, "nothing")
     assert gc.isenabled()
     gc.disable()
     try:
-        assert quickly(inside)
+        assert call_without_gc(inside)
         assert not gc.isenabled()
     finally:
         gc.enable()
@@ -35,7 +35,7 @@ def test_frames_of_calls_inside_find_room():
     def depth(frame):
         return 0 if frame is None else 1 + depth(frame.f_back)
 
-    assert quickly(lambda: depth(sys._getframe())) < depth(sys._getframe()) + 10
+    assert call_without_gc(lambda: depth(sys._getframe())) < depth(sys._getframe()) + 10
     assert compiling._with_room.__code__.co_stacksize * 8 > 2**20
 
 

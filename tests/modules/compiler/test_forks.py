@@ -70,13 +70,13 @@ def test_while_another_thread_runs_the_net(random):
 
 @pytest.mark.jit
 def test_while_another_thread_compiles(random, monkeypatch):
-    monkeypatch.setattr(llvm_worker, "available", lambda: 2)
-    llvm_worker.translation.end()
+    monkeypatch.setattr(llvm_worker, "count_cores", lambda: 2)
+    llvm_worker.compile_queue.end()
     compiling = threading.Thread(target=lambda: Sequential(Linear(3, 5), Tanh(), Tanh(), Linear(5, 2)).fprop(x))
     x = np.ones((4, 3), np.float32)
     small = Linear(3, 2)
     compiling.start()
-    while llvm_worker.translation._side is None and compiling.is_alive():
+    while llvm_worker.compile_queue._worker is None and compiling.is_alive():
         time.sleep(0.0001)
     assert in_fork(lambda: small.fprop(x).shape == (4, 2))
     compiling.join()
@@ -86,8 +86,8 @@ def test_while_another_thread_compiles(random, monkeypatch):
 @pytest.mark.jit
 def test_while_another_thread_has_the_compiler(monkeypatch):
     """No net is locked here: the thread compiles a kernel, and waits for its helper."""
-    monkeypatch.setattr(llvm_worker, "available", lambda: 2)
-    llvm_worker.translation.end()
+    monkeypatch.setattr(llvm_worker, "count_cores", lambda: 2)
+    llvm_worker.compile_queue.end()
 
     @kernel
     def triple(a):
@@ -100,7 +100,7 @@ def test_while_another_thread_has_the_compiler(monkeypatch):
     begun = threading.Event()
 
     def compile_slowly():
-        with llvm_worker.translation.session(helped=True):
+        with llvm_worker.compile_queue.session(use_worker=True):
             sextuple.compile((float64,))
             begun.set()
             time.sleep(0.3)
@@ -112,7 +112,7 @@ def test_while_another_thread_has_the_compiler(monkeypatch):
         assert in_fork(lambda: triple.compile((int64,)) is not None, 30)
     finally:
         compiling.join()
-    llvm_worker.translation.end()
+    llvm_worker.compile_queue.end()
 
 
 def test_a_lock_that_is_never_free_is_a_new_one_in_the_child(monkeypatch):

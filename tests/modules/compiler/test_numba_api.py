@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from bprop.modules.compiler import numba_api
 from bprop.modules.compiler.arrays import allocate_aligned, flatten_contiguous
-from bprop.modules.compiler.code_library import InnerLibrary, refers_to_this_process
+from bprop.modules.compiler.code_library import InnerLibrary, has_unresolved_calls
 from bprop.modules.compiler.environments import DEFINITION
 from bprop.modules.compiler.numba_api import (
     AttributeTemplate,
@@ -599,8 +599,8 @@ def test_unresolved_symbols():
     even = numba.njit(lambda n: True if n == 0 else odd(n - 1))
     odd = numba.njit(lambda n: False if n == 0 else even(n - 1))
     even.compile((types.int64,))
-    assert refers_to_this_process(even.overloads[types.int64,].library._final_module)
-    assert not refers_to_this_process(compile_function(add_one, types.int64)[1].library._final_module)
+    assert has_unresolved_calls(even.overloads[types.int64,].library._final_module)
+    assert not has_unresolved_calls(compile_function(add_one, types.int64)[1].library._final_module)
 
 
 def test_rtsys():

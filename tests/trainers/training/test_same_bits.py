@@ -98,7 +98,7 @@ def test_same_bits_is_refused_where_the_processor_lacks_something(run, monkeypat
 @pytest.mark.parametrize("features", ["", "+avx2,-avx512f"])
 def test_what_numba_was_told_is_told_again(features, monkeypatch):
     monkeypatch.setattr(instruction_set, "host_features", lambda: frozenset(["avx2"]))
-    found = instruction_set.environment_for({"cpu": "generic", "features": features, "vector_bytes": 32})
+    found = instruction_set.variables_for({"cpu": "generic", "features": features, "vector_bytes": 32})
     assert (found["NUMBA_CPU_NAME"], found["NUMBA_CPU_FEATURES"]) == ("generic", features)
 
 

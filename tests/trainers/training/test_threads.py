@@ -30,7 +30,7 @@ def test_weights_do_not_depend_on_it():
 
 @pytest.mark.jit
 def test_the_choice_is_remembered(monkeypatch):
-    monkeypatch.setattr(thread_choice, "available", lambda: 2)
+    monkeypatch.setattr(thread_choice, "count_cores", lambda: 2)
     for path in cache.cache_folder().glob("threads_*.json"):
         path.unlink()
     monkeypatch.setattr(thread_choice, "find_fastest", lambda *arguments: 2)
@@ -51,7 +51,7 @@ def test_a_damaged_note_is_not_believed(tmp_path, text):
 @pytest.mark.parametrize(("shared", "wanted"), [({1: 8.0, 2: 5.0}, 2), ({1: 8.0, 2: 7.9}, 1), ({1: 8.0, 2: 9.0}, 1)])
 def test_more_threads_only_where_they_gain(monkeypatch, shared, wanted):
     jobs = iter(range(100))
-    monkeypatch.setattr(thread_choice, "available", lambda: 2)
+    monkeypatch.setattr(thread_choice, "count_cores", lambda: 2)
     monkeypatch.setattr(thread_choice, "shared_jobs", lambda: next(jobs))
     monkeypatch.setattr(thread_choice, "time_steps", lambda steps, last, number: shared[number])
     assert thread_choice.find_fastest(lambda first, last: (0.0, last), 1000, 10) == wanted
