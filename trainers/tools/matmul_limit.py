@@ -7,13 +7,13 @@ import numpy as np
 from ...modules.display.costs import Matmul
 from ...modules.engine import cache
 from ...modules.engine.sources import digest, package_digest
+from ...modules.kernels.matmul.gemm import product
 
 ENGINE = cache.__name__.rsplit(".", 1)[0]
-KERNELS = ENGINE.rsplit(".", 1)[0] + ".kernels"
 SOURCE = f'''"""The products of one layer: forward, of the weights' gradient, of the input's gradient."""
 
 from {ENGINE}.generated_imports import *
-from {KERNELS}.products import product
+from {product.__module__} import {product.__name__} as product
 
 product = product.compiled_form
 
