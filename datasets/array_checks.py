@@ -1,5 +1,5 @@
 """What `ArrayDataset` asks of the arrays it is given. Each check looks at every value once, when the set
-is made, so that a wrong row is named before it reaches a net."""
+is made, so that a wrong row is named before it reaches a model."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .checks import whole_number
+from .checks import check_whole_number
 
 Rows: TypeAlias = slice | np.ndarray | list[int]
 CHECKED_AT_ONCE = 1 << 22  # numbers; the array may lie in a file that is larger than memory
 
 
-def real_numbers(name: str, values: ArrayLike) -> np.ndarray:
+def convert_to_real(name: str, values: ArrayLike) -> np.ndarray:
     """`values` as an array of real numbers with at least one sample."""
     array = np.asarray(values)
     if array.dtype.kind not in "buif":
@@ -24,16 +24,16 @@ def real_numbers(name: str, values: ArrayLike) -> np.ndarray:
     return array
 
 
-def float_type(array: np.ndarray) -> np.dtype[Any]:
+def choose_float_type(array: np.ndarray) -> np.dtype[Any]:
     """float64 for doubles, float32 for every other number."""
     return np.dtype(np.float64 if array.dtype.kind == "f" and array.dtype.itemsize > 4 else np.float32)
 
 
-def input_type(array: np.ndarray) -> np.dtype[Any]:
+def choose_input_type(array: np.ndarray) -> np.dtype[Any]:
     """How inputs are kept: bytes, whole numbers as int64, all others as `float_type` says."""
     if array.dtype.kind in "iu":
         return np.dtype(np.uint8 if array.dtype == np.uint8 else np.int64)
-    return float_type(array)
+    return choose_float_type(array)
 
 
 def check_finite(name: str, array: np.ndarray) -> None:
@@ -53,7 +53,7 @@ def count_classes(labels: np.ndarray, classes: int | None, ignore_index: int | N
     counted = labels if ignore_index is None else labels[labels != ignore_index]
     if classes is None:
         classes = max(int(counted.max(initial=0)) + 1, 1)
-    classes = whole_number("ArrayDataset", "classes", classes, least=1)
+    classes = check_whole_number("ArrayDataset", "classes", classes, least=1)
     wrong = (labels < 0) | (labels >= classes)
     if ignore_index is not None:
         wrong &= labels != ignore_index
@@ -67,7 +67,7 @@ def count_classes(labels: np.ndarray, classes: int | None, ignore_index: int | N
     return classes
 
 
-def whole_labels(y: np.ndarray) -> np.ndarray:
+def convert_labels(y: np.ndarray) -> np.ndarray:
     """Labels that are floating point as whole numbers; ValueError that names the first row with another."""
     wrong = np.argwhere(np.floor(y) != y)
     if wrong.size:
@@ -76,9 +76,9 @@ def whole_labels(y: np.ndarray) -> np.ndarray:
     return y.astype(np.int64)
 
 
-def checked_weights(values: ArrayLike, n: int) -> np.ndarray:
+def check_weights(values: ArrayLike, n: int) -> np.ndarray:
     """`values` as n weights, of which none is negative and one is positive: (n,) float32 or float64."""
-    array = real_numbers("sample_weight", values)
+    array = convert_to_real("sample_weight", values)
     if array.shape != (n,):
         raise ValueError(f"ArrayDataset: sample_weight has shape {array.shape}, expected ({n},)")
     check_finite("sample_weight", array)
@@ -87,10 +87,10 @@ def checked_weights(values: ArrayLike, n: int) -> np.ndarray:
         raise ValueError(f"ArrayDataset: row {row} of sample_weight is {array[row]}, expected at least 0")
     if not array.any():
         raise ValueError("ArrayDataset: sample_weight is 0 for every sample, expected a positive one")
-    return np.ascontiguousarray(array, dtype=float_type(array))
+    return np.ascontiguousarray(array, dtype=choose_float_type(array))
 
 
-def checked_rows(rows: Rows) -> slice | np.ndarray:
+def check_rows(rows: Rows) -> slice | np.ndarray:
     """`rows` as a slice or a 1-D array of row numbers (or truth values); a single number is refused."""
     if isinstance(rows, slice):
         return rows

@@ -13,15 +13,15 @@ from numpy.typing import ArrayLike
 from .array_checks import (
     Rows,
     check_finite,
-    checked_rows,
-    checked_weights,
+    check_rows,
+    check_weights,
+    choose_float_type,
+    choose_input_type,
+    convert_labels,
+    convert_to_real,
     count_classes,
-    float_type,
-    input_type,
-    real_numbers,
-    whole_labels,
 )
-from .checks import finite_number, whole_number
+from .checks import check_finite_number, check_whole_number
 from .order import epoch_order
 
 Pair: TypeAlias = tuple[np.ndarray, np.ndarray]
@@ -39,7 +39,7 @@ class ArrayDataset:
         scale, shift: applied to every minibatch, so that images stay uint8 in memory; classes: number of
         classes, default the largest label plus one, None with floating point y; where it is given, whole
         numbers in floating point are labels, too; ignore_index: a label that counts nothing and is no class;
-        target_mean, target_std: what was done to y, which y * target_std + target_mean undoes, for figures
+        target_mean, target_std: what was done to y, which y * target_std + target_mean undoes, for metrics
         in the units of the source.
     Errors: TypeError for arrays that do not hold real numbers; ValueError for different lengths, an
         empty set, NaN or infinity (names the first such row), labels that are not in 0..classes-1 (names
@@ -59,25 +59,25 @@ class ArrayDataset:
         target_mean: float = 0.0,
         target_std: float = 1.0,
     ) -> None:
-        x, y = real_numbers("x", x), real_numbers("y", y)
+        x, y = convert_to_real("x", x), convert_to_real("y", y)
         if len(x) != len(y):
             raise ValueError(f"ArrayDataset: x has {len(x)} samples and y has {len(y)}, expected as many")
         if classes is not None and y.dtype.kind == "f":
             check_finite("y", y)
-            y = whole_labels(y)
+            y = convert_labels(y)
         labels = y.dtype.kind in "bui"
-        self.x = np.ascontiguousarray(x, dtype=input_type(x))
-        self.y = np.ascontiguousarray(y, dtype=np.int64 if labels else float_type(y))
-        self.scale = finite_number("ArrayDataset", "scale", scale)
-        self.shift = finite_number("ArrayDataset", "shift", shift)
-        self.dtype = float_type(self.x)
+        self.x = np.ascontiguousarray(x, dtype=choose_input_type(x))
+        self.y = np.ascontiguousarray(y, dtype=np.int64 if labels else choose_float_type(y))
+        self.scale = check_finite_number("ArrayDataset", "scale", scale)
+        self.shift = check_finite_number("ArrayDataset", "shift", shift)
+        self.dtype = choose_float_type(self.x)
         self.ignore_index = ignore_index
         self.classes = count_classes(self.y, classes, ignore_index) if labels else None
-        self.target_mean = finite_number("ArrayDataset", "target_mean", target_mean)
-        self.target_std = finite_number("ArrayDataset", "target_std", target_std)
+        self.target_mean = check_finite_number("ArrayDataset", "target_mean", target_mean)
+        self.target_std = check_finite_number("ArrayDataset", "target_std", target_std)
         check_finite("x", self.x)
         check_finite("y", self.y)
-        self.sample_weight = None if sample_weight is None else checked_weights(sample_weight, len(self.x))
+        self.sample_weight = None if sample_weight is None else check_weights(sample_weight, len(self.x))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -98,12 +98,12 @@ class ArrayDataset:
 
     def __getitem__(self, rows: Rows) -> Pair:
         """The samples of a slice or a 1-D index array as new arrays (x (B, ...) of `dtype`, y (B, ...))."""
-        rows = checked_rows(rows)
+        rows = check_rows(rows)
         return self.inputs(rows), self.y[rows].copy() if isinstance(rows, slice) else self.y[rows]
 
     def inputs(self, rows: Rows, *, whole: bool = False) -> np.ndarray:
         """The inputs of these rows, a new array (B, ...) of `dtype`; `whole` leaves whole numbers as they are."""
-        rows = checked_rows(rows)
+        rows = check_rows(rows)
         cut = isinstance(rows, slice)  # NumPy returns a view of a slice, a copy of anything else
         if whole and self.x.dtype.kind in "iu" and self.scale == 1.0 and self.shift == 0.0:
             return self.x[rows].astype(np.int64, copy=cut)
@@ -124,11 +124,11 @@ class ArrayDataset:
 
     def take(self, rows: Rows) -> ArrayDataset:
         """The samples of a slice (its memory is shared) or of a 1-D index array (copied), as a data set."""
-        rows = checked_rows(rows)
+        rows = check_rows(rows)
         taken = copy.copy(self)  # its values are checked already
-        taken.x, taken.y = np.ascontiguousarray(real_numbers("x", self.x[rows])), np.ascontiguousarray(self.y[rows])
+        taken.x, taken.y = np.ascontiguousarray(convert_to_real("x", self.x[rows])), np.ascontiguousarray(self.y[rows])
         if self.sample_weight is not None:
-            taken.sample_weight = checked_weights(self.sample_weight[rows], len(taken))
+            taken.sample_weight = check_weights(self.sample_weight[rows], len(taken))
         return taken
 
     def minibatches(
@@ -147,7 +147,7 @@ class ArrayDataset:
         Errors: ValueError for a batch_size below 1 or above the number of samples, at the call.
         """
         n = len(self)
-        batch_size = whole_number("ArrayDataset", "batch_size", batch_size, least=1)
+        batch_size = check_whole_number("ArrayDataset", "batch_size", batch_size, least=1)
         if batch_size > n:
             raise ValueError(f"ArrayDataset: batch_size {batch_size} is larger than the set of {n} samples")
         order = epoch_order(n, seed=seed, epoch=epoch) if shuffle else None

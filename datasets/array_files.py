@@ -168,8 +168,8 @@ class NpyDataset(ArrayFiles):
 class NpzDataset(ArrayFiles):
     """Inputs and targets in one .npz file, read into memory.
 
-    A net of several inputs or answers names several arrays for x or y, such as `x=["picture", "notes"]`: they stand
-    side by side, as by `side_by_side`, and the net takes them apart by NarrowTable, its loss by LossPart.
+    A model of several inputs or answers names several arrays for x or y, such as `x=["picture", "notes"]`: they stand
+    side by side, as by `side_by_side`, and the model takes them apart by NarrowTable, its loss by LossPart.
 
     Shapes: x (N, ...), y (N, ...) whole numbers are labels, floats a regression; of several arrays (N, ΣK).
     Args: path: of the file; x, y, valid_x, valid_y, test_x, test_y: names of its arrays, or lists of names; valid_size,

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 
-def whole_number(who: str, name: str, value: int, *, least: int = 0, most: int = 2**64 - 1) -> int:
+def check_whole_number(who: str, name: str, value: int, *, least: int = 0, most: int = 2**64 - 1) -> int:
     """Return `value` as an int.
 
     Errors: ValueError unless value is an int (or NumPy integer, but not a bool) in [least, most].
@@ -19,7 +19,7 @@ def whole_number(who: str, name: str, value: int, *, least: int = 0, most: int =
     return int(value)
 
 
-def finite_number(who: str, name: str, value: float) -> float:
+def check_finite_number(who: str, name: str, value: float) -> float:
     """Return `value` as a float.
 
     Errors: ValueError for NaN and infinity.
@@ -29,7 +29,7 @@ def finite_number(who: str, name: str, value: float) -> float:
     return float(value)
 
 
-def part_size(who: str, name: str, size: float, n: int) -> int:
+def count_samples(who: str, name: str, size: float, n: int) -> int:
     """Number of samples that `size` means in a set of `n`: an int counts samples, a float is a fraction
     of the set.
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from .array_dataset import ArrayDataset
-from .checks import part_size, whole_number
+from .checks import check_whole_number, count_samples
 from .dataset import Dataset
 from .files.idx import read_bytes
 from .files.paths import expand_path
@@ -44,12 +44,12 @@ class CIFAR10(Dataset):
         valid_size: float = 5000,
     ) -> None:
         self.root = expand_path(root)
-        self.batches = [whole_number("CIFAR10", "batches", batch, least=1, most=5) for batch in batches]
+        self.batches = [check_whole_number("CIFAR10", "batches", batch, least=1, most=5) for batch in batches]
         if not self.batches or len(set(self.batches)) < len(self.batches):
             raise ValueError(f"CIFAR10: batches is {list(batches)}, expected some of 1 to 5, each once")
         self.valid_size = valid_size
         total = self.batch_count * len(self.batches)
-        self._kept = total - part_size("CIFAR10", "valid_size", valid_size, total)
+        self._kept = total - count_samples("CIFAR10", "valid_size", valid_size, total)
 
     @cached_property
     def train(self) -> ArrayDataset:

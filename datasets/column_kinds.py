@@ -13,15 +13,15 @@ FEW_ROWS = 20  # fewer may all be different
 
 def is_categorical(table: Table, name: str, missing: Collection[str], stated: bool) -> bool:
     """Whether an input is a column of words, as the user stated or the cells say."""
-    given = given_cells(table, name, missing)
+    given = collect_cells(table, name, missing)
     if len(given) < 2:
         raise ValueError(f"{table.source}: column {name!r} has one value only, which says nothing; drop it")
     return stated or holds_words(table, name, given, "name the column under categorical")
 
 
-def guessed_task(table: Table, name: str, missing: Collection[str]) -> str:
+def guess_task(table: Table, name: str, missing: Collection[str]) -> str:
     """`classification` or `regression`, as the target's cells say."""
-    given = given_cells(table, name, missing)
+    given = collect_cells(table, name, missing)
     if holds_words(table, name, given, "state the task"):
         return "classification"
     if len(given) > MOST_CATEGORIES or not all(table.spelling.is_whole(cell) for cell in given):
@@ -32,7 +32,7 @@ def guessed_task(table: Table, name: str, missing: Collection[str]) -> str:
     )
 
 
-def given_cells(table: Table, name: str, missing: Collection[str]) -> dict[str, int]:
+def collect_cells(table: Table, name: str, missing: Collection[str]) -> dict[str, int]:
     """The different cells that are not missing, each with its first row."""
     given: dict[str, int] = {}
     missing = frozenset(missing)
@@ -56,11 +56,11 @@ def holds_words(table: Table, name: str, given: dict[str, int], remedy: str) -> 
             f"drop it, or {remedy}"
         )
     if odd:
-        refuse_what_means_numbers(table, name, odd, given[odd[0]], remedy)
+        refuse_numeric_words(table, name, odd, given[odd[0]], remedy)
     return bool(odd)
 
 
-def refuse_what_means_numbers(table: Table, name: str, words: list[str], row: int, remedy: str) -> None:
+def refuse_numeric_words(table: Table, name: str, words: list[str], row: int, remedy: str) -> None:
     """ValueError for words of which nearly all begin like a number, or nearly none stands twice: no categories."""
     like_numbers = sum(map(starts_like_number, words))
     if like_numbers >= NEARLY * len(words):

@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from .embedded import mean_and_std
+from .embedded import compute_mean_and_std
 from .files.csv_table import MISSING_VALUES as MISSING_VALUES
-from .files.csv_table import PLAIN, Spelling, Table, number, starts_like_number
+from .files.csv_table import PLAIN, Spelling, Table, parse_number, starts_like_number
 
 
 @dataclass(frozen=True)
@@ -36,65 +36,67 @@ class Categorical:
     fill: str | None
 
 
-def numbers(table: Table, name: str, missing: Collection[str], fill: float | None) -> np.ndarray:
+def read_numbers(table: Table, name: str, missing: Collection[str], fill: float | None) -> np.ndarray:
     """A column as float64, missing values filled."""
     values, missing = np.empty(len(table)), frozenset(missing)
     for n, cell in enumerate(table.column(name)):
         value = fill if cell in missing else table.spelling.number(cell)
         if value is None:
             hint = "; decimal and thousands say how numbers are spelled" if starts_like_number(cell) else ""
-            raise ValueError(f"{table.place(n, name)}: {odd(cell, missing)}, expected a number below 1e30{hint}")
+            raise ValueError(
+                f"{table.place(n, name)}: {describe_odd_cell(cell, missing)}, expected a number below 1e30{hint}"
+            )
         values[n] = value
     return values
 
 
-def words(table: Table, name: str, missing: Collection[str], fill: str | None) -> list[str]:
+def read_words(table: Table, name: str, missing: Collection[str], fill: str | None) -> list[str]:
     """A column of words, missing ones filled; a word that is a number is spelled in one way (3, 3.0 and 03 as 3)."""
     found, missing = [], frozenset(missing)
     for n, cell in enumerate(table.column(name)):
-        word = fill if cell in missing else one_spelling(cell, table.spelling)
+        word = fill if cell in missing else normalize_spelling(cell, table.spelling)
         if word is None:
-            raise ValueError(f"{table.place(n, name)}: {odd(cell, missing)}, expected a word")
+            raise ValueError(f"{table.place(n, name)}: {describe_odd_cell(cell, missing)}, expected a word")
         found.append(word)
     return found
 
 
-def one_spelling(cell: str, spelling: Spelling = PLAIN) -> str:
+def normalize_spelling(cell: str, spelling: Spelling = PLAIN) -> str:
     """`3` for 3, 3.0 and 03; any other word as it is."""
     value = spelling.number(cell)
     return cell if value is None else repr(int(value)) if value.is_integer() else repr(value)
 
 
-def numeric(table: Table, name: str, missing: Collection[str], how: str, standardize: bool) -> Numeric:
+def fit_numeric(table: Table, name: str, missing: Collection[str], how: str, standardize: bool) -> Numeric:
     """A column of numbers fitted to a table."""
-    values = numbers(table, name, missing, None if how == "refuse" else np.nan)
+    values = read_numbers(table, name, missing, None if how == "refuse" else np.nan)
     given = values[~np.isnan(values)]
     if not given.size:
         raise ValueError(f"{table.source}: column {name!r} has no value in the training rows; drop it")
     fill = {"mean": float(given.mean()), "median": float(np.median(given))}.get(how)
     filled = values if fill is None else np.nan_to_num(values, nan=fill)
-    mean, std = map(float, mean_and_std(filled)) if standardize else (0.0, 1.0)
+    mean, std = map(float, compute_mean_and_std(filled)) if standardize else (0.0, 1.0)
     return Numeric("numeric", name, mean, std, fill)
 
 
-def categorical(table: Table, name: str, missing: Collection[str], how: str) -> Categorical:
+def fit_categorical(table: Table, name: str, missing: Collection[str], how: str) -> Categorical:
     """A column of words fitted to a table."""
-    counts = Counter(one_spelling(cell, table.spelling) for cell in table.column(name) if cell not in missing)
+    counts = Counter(normalize_spelling(cell, table.spelling) for cell in table.column(name) if cell not in missing)
     if not counts:
         raise ValueError(f"{table.source}: column {name!r} has no value in the training rows; drop it")
-    categories = in_order(counts)
+    categories = sort_words(counts)
     fill = max(categories, key=lambda word: counts[word]) if how in ("mean", "median") else None
     return Categorical("categorical", name, categories, fill)
 
 
-def in_order(found: Iterable[str]) -> tuple[str, ...]:
+def sort_words(found: Iterable[str]) -> tuple[str, ...]:
     """Words in the order of the alphabet; numbers in theirs."""
     found = set(found)
-    if all(number(word) is not None for word in found):
+    if all(parse_number(word) is not None for word in found):
         return tuple(sorted(found, key=float))
     return tuple(sorted(found))
 
 
-def odd(cell: str, missing: Collection[str]) -> str:
+def describe_odd_cell(cell: str, missing: Collection[str]) -> str:
     """What is wrong with a cell that cannot be used."""
     return f"got {cell!r}, which means a missing value" if cell in missing else f"got {cell!r}"

@@ -11,11 +11,20 @@ from typing import Literal, cast
 import numpy as np
 
 from .array_dataset import ArrayDataset
-from .checks import whole_number
-from .column_kinds import guessed_task, is_categorical
-from .columns import MISSING_VALUES, Categorical, Numeric, categorical, in_order, numbers, numeric, words
-from .embedded import mean_and_std
-from .files.csv_table import Table, known_encoding, read_csv, spelling_of
+from .checks import check_whole_number
+from .column_kinds import guess_task, is_categorical
+from .columns import (
+    MISSING_VALUES,
+    Categorical,
+    Numeric,
+    fit_categorical,
+    fit_numeric,
+    read_numbers,
+    read_words,
+    sort_words,
+)
+from .embedded import compute_mean_and_std
+from .files.csv_table import Table, check_encoding, make_spelling, read_csv
 from .preprocessing import ClassTarget, NumberTarget, Preprocessing
 from .split import split_rows, split_sizes
 from .split_dataset import SplitDataset, ThreeParts
@@ -41,7 +50,7 @@ class CsvDataset(SplitDataset):
         median of the column (its most frequent word, if it is categorical); missing_values: what stands for one;
         unseen: refuse a category that the training part lacks, or encode it as zeros; standardize: take off the mean of
         numeric inputs and divide by their standard deviation; standardize_target: the same for a number to predict,
-        while figures such as rmse stay in the table's units; valid_path, test_path: files of their own in place of
+        while metrics such as rmse stay in the table's units; valid_path, test_path: files of their own in place of
         parts of the first; valid_size, test_size: a fraction or a number of rows, by default 0.15 and 0.2, 0 for none;
         seed: of the split, which is stratified by class.
     Errors: ValueError for settings and cells that are no such thing; FileNotFoundError.
@@ -75,12 +84,12 @@ class CsvDataset(SplitDataset):
         test_size: float | None = None,
         seed: int = 0,
     ) -> None:
-        one_of("task", task, (None, "classification", "regression"))
-        one_of("missing", missing, ("refuse", "drop", "mean", "median"))
-        one_of("unseen", unseen, ("refuse", "zeros"))
+        check_choice("task", task, (None, "classification", "regression"))
+        check_choice("missing", missing, ("refuse", "drop", "mean", "median"))
+        check_choice("unseen", unseen, ("refuse", "zeros"))
         if len(delimiter) != 1:
             raise ValueError(f"CsvDataset: delimiter is {delimiter!r}, expected one character")
-        self.spelling, self.encoding = spelling_of(decimal, thousands, delimiter), known_encoding(encoding)
+        self.spelling, self.encoding = make_spelling(decimal, thousands, delimiter), check_encoding(encoding)
         if inputs is not None and drop is not None:
             raise ValueError("CsvDataset: both inputs and drop are given, expected one of them")
         for part, file, size in (("valid", valid_path, valid_size), ("test", test_path, test_size)):
@@ -91,7 +100,11 @@ class CsvDataset(SplitDataset):
         self.sample_weight = sample_weight
         self.missing, self.missing_values, self.unseen = missing, tuple(missing_values), unseen
         self.standardize, self.standardize_target = standardize, standardize_target
-        self.valid_path, self.test_path, self.seed = valid_path, test_path, whole_number("CsvDataset", "seed", seed)
+        self.valid_path, self.test_path, self.seed = (
+            valid_path,
+            test_path,
+            check_whole_number("CsvDataset", "seed", seed),
+        )
         self.valid_size = (0.15 if valid_path is None else 0) if valid_size is None else valid_size
         self.test_size = (0.2 if test_path is None else 0) if test_size is None else test_size
 
@@ -182,9 +195,9 @@ class CsvDataset(SplitDataset):
     def _target_values(self) -> np.ndarray | list[str]:
         """The target of each row: numbers of a regression, words that name classes."""
         name, table = self._target_name, self._table
-        if (self.task or guessed_task(table, name, self.missing_values)) == "regression":
-            return numbers(table, name, self.missing_values, None)
-        return words(table, name, self.missing_values, None)
+        if (self.task or guess_task(table, name, self.missing_values)) == "regression":
+            return read_numbers(table, name, self.missing_values, None)
+        return read_words(table, name, self.missing_values, None)
 
     @cached_property
     def _rows(self) -> ThreeParts:
@@ -203,16 +216,16 @@ class CsvDataset(SplitDataset):
 
     def _fitted(self, train: Table, name: str) -> Numeric | Categorical:
         if is_categorical(self._table, name, self.missing_values, name in self.categorical):
-            return categorical(train, name, self.missing_values, self.missing)
-        return numeric(train, name, self.missing_values, self.missing, self.standardize)
+            return fit_categorical(train, name, self.missing_values, self.missing)
+        return fit_numeric(train, name, self.missing_values, self.missing, self.standardize)
 
     def _fitted_target(self, train: Table) -> NumberTarget | ClassTarget:
         name, values = self._target_name, self._target_values
         if len(set(values)) < 2:
             raise ValueError(f"{self.path}: column {name!r} has one value only, expected several to tell apart")
         if isinstance(values, list):
-            return ClassTarget("class", name, in_order(values))
-        mean, std = map(float, mean_and_std(values[self._rows[0]])) if self.standardize_target else (0.0, 1.0)
+            return ClassTarget("class", name, sort_words(values))
+        mean, std = map(float, compute_mean_and_std(values[self._rows[0]])) if self.standardize_target else (0.0, 1.0)
         return NumberTarget("number", name, mean, std)
 
     def _part(self, rows: np.ndarray) -> ArrayDataset:
@@ -227,14 +240,14 @@ class CsvDataset(SplitDataset):
         return ArrayDataset(x, y, weights, target_mean=target.mean, target_std=target.std)
 
     def _weights(self, table: Table, name: str) -> np.ndarray:
-        weights = numbers(table, name, self.missing_values, None)
+        weights = read_numbers(table, name, self.missing_values, None)
         if (weights < 0).any():
             n = int((weights < 0).argmax())
             raise ValueError(f"{table.place(n, name)}: got {weights[n]:g}, expected a weight of at least 0")
         return weights.astype(np.float32)
 
 
-def one_of(name: str, value: str | None, known: Sequence[str | None]) -> None:
+def check_choice(name: str, value: str | None, known: Sequence[str | None]) -> None:
     """ValueError for a setting that is none of these."""
     if value not in known:
         words = ", ".join(str(word) for word in known)

@@ -1,5 +1,5 @@
 """What the trainer asks of a data set: three parts, and the shapes of one sample. The shapes are known
-before any data is read, so a net that does not fit is refused at once."""
+before any data is read, so a model that does not fit is refused at once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Dataset(ABC):
     @property
     @abstractmethod
     def train(self) -> ArrayDataset:
-        """The part the net learns from; loaded when first asked for, like the other parts."""
+        """The part the model learns from; loaded when first asked for, like the other parts."""
 
     @property
     def valid(self) -> ArrayDataset | None:

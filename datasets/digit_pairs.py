@@ -1,4 +1,4 @@
-"""Pairs of handwritten digits, to learn when two pictures show the same one: the data of a siamese net."""
+"""Pairs of handwritten digits, to learn when two pictures show the same one: the data of a siamese model."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class DigitPairs(Dataset):
         return None if self.digits.test is None else self._pairs(self.digits.test)
 
     def _pairs(self, part: ArrayDataset) -> ArrayDataset:
-        first, second = partners(part.y, self.seed)
+        first, second = find_partners(part.y, self.seed)
         same = part.y[first] == part.y[second]
         y = same.astype(np.int64) if self.targets == "labels" else np.where(same, 1.0, -1.0).astype(np.float32)
         return ArrayDataset(
@@ -67,7 +67,7 @@ class DigitPairs(Dataset):
         )
 
 
-def partners(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def find_partners(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers (2 n,) of n rows and their partners: first of the same label, then of another one.
 
     Sorted by label, in a random order within each, the next row of the label is the one, and the row as many places on

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from .array_dataset import ArrayDataset, Pair
-from .checks import whole_number
+from .checks import check_whole_number
 from .split import split_rows, split_sizes
 from .split_dataset import SplitDataset, ThreeParts
 
@@ -41,7 +41,7 @@ class EmbeddedDataset(SplitDataset):
         self.valid_size = valid_size
         self.test_size = test_size
         self.standardize = standardize
-        self.seed = whole_number(who, "seed", seed)
+        self.seed = check_whole_number(who, "seed", seed)
 
     @abstractmethod
     def read(self) -> Pair:
@@ -76,7 +76,7 @@ class EmbeddedDataset(SplitDataset):
     def _feature_mean_and_std(self) -> Pair:
         if not self.standardize:
             return np.zeros(self.input_shape), np.ones(self.input_shape)
-        return mean_and_std(self._whole[0][self._rows[0]])
+        return compute_mean_and_std(self._whole[0][self._rows[0]])
 
     def _part(self, rows: np.ndarray) -> ArrayDataset:
         x, y = self._whole[0][rows], self._targets(self._whole[1][rows])
@@ -87,11 +87,11 @@ class EmbeddedDataset(SplitDataset):
         return ArrayDataset(x.astype(np.float32), y, classes=self.classes)
 
     def _targets(self, y: np.ndarray) -> np.ndarray:
-        """Targets as the net should meet them; class labels as they are."""
+        """Targets as the model should meet them; class labels as they are."""
         return y
 
 
-def mean_and_std(x: np.ndarray) -> Pair:
+def compute_mean_and_std(x: np.ndarray) -> Pair:
     """Mean and standard deviation of x (N, ...) over its first axis; std is 1 where all samples are equal."""
     std = x.std(axis=0)
     return x.mean(axis=0), np.where((x.max(axis=0) == x.min(axis=0)) | (std == 0), 1.0, std)

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from .array_dataset import ArrayDataset
-from .checks import whole_number
-from .files.image_files import Listing, class_folders, colour_of, listed, read_picture
+from .checks import check_whole_number
+from .files.image_files import Listing, list_class_folders, list_images, parse_colour, read_image
 from .files.npy import read_npy
 from .files.paths import expand_path
 from .order import epoch_order
-from .split import SPLIT_EPOCH, in_proportion, split_sizes
+from .split import SPLIT_EPOCH, split_sizes, spread_classes
 from .split_dataset import SplitDataset, ThreeParts
 
 
@@ -67,13 +67,13 @@ class ImageFolder(SplitDataset):
         self.valid_size, self.test_size = valid_size, test_size
         self.test_root = None if test_root is None else expand_path(test_root)
         self.cache = None if cache is None else expand_path(cache)
-        colour_of("ImageFolder", background)
+        parse_colour("ImageFolder", background)
         self.background = background
-        self.seed = whole_number("ImageFolder", "seed", seed)
+        self.seed = check_whole_number("ImageFolder", "seed", seed)
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        return tuple(folder.name for folder in class_folders(self.root))
+        return tuple(folder.name for folder in list_class_folders(self.root))
 
     @property
     def classes(self) -> int:  # type: ignore[override]
@@ -84,24 +84,24 @@ class ImageFolder(SplitDataset):
         if self.size is not None:
             return (self.channels, *self.size)
         path = self._files[0][0]
-        return read_picture(path, str(path), self.channels, None, self.background).shape
+        return read_image(path, str(path), self.channels, None, self.background).shape
 
     @cached_property
     def test(self) -> ArrayDataset | None:
         if self.test_root is None:
             return self._part(self._rows[2]) if self._rows[2].size else None
-        names = tuple(folder.name for folder in class_folders(self.test_root))
+        names = tuple(folder.name for folder in list_class_folders(self.test_root))
         if names != self.class_names:
             wanted = f"expected those of {self.root}, {', '.join(self.class_names)}"
             raise ValueError(f"ImageFolder: {self.test_root} has the classes {', '.join(names)}, {wanted}")
-        return self._read(listed(self.test_root))
+        return self._read(list_images(self.test_root))
 
     @cached_property
     def _files(self) -> Listing:
         """All files in an order of which every stretch holds the classes in proportion."""
-        files = listed(self.root)
+        files = list_images(self.root)
         labels = np.array([label for _, label in files])
-        order = in_proportion(epoch_order(len(files), seed=self.seed, epoch=SPLIT_EPOCH), labels)
+        order = spread_classes(epoch_order(len(files), seed=self.seed, epoch=SPLIT_EPOCH), labels)
         return [files[n] for n in order]
 
     @property
@@ -131,7 +131,7 @@ class ImageFolder(SplitDataset):
         """The pictures (N, C, H, W) of some files."""
         x = np.empty((len(files), *self.input_shape), np.uint8) if out is None else out
         for n, (path, _) in enumerate(files):
-            picture = read_picture(path, str(path), self.channels, self.size, self.background)
+            picture = read_image(path, str(path), self.channels, self.size, self.background)
             if picture.shape != self.input_shape:
                 height, width = self.input_shape[1:]
                 raise ValueError(

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from .array_dataset import ArrayDataset
-from .checks import whole_number
+from .checks import check_whole_number
 from .dataset import Dataset
 
 
@@ -38,13 +38,13 @@ class InverseProblem(Dataset):
         noise: float = 0.1,
         seed: int = 0,
     ) -> None:
-        self.train_size = whole_number("InverseProblem", "train_size", train_size, least=1)
-        self.valid_size = whole_number("InverseProblem", "valid_size", valid_size)
-        self.test_size = whole_number("InverseProblem", "test_size", test_size)
+        self.train_size = check_whole_number("InverseProblem", "train_size", train_size, least=1)
+        self.valid_size = check_whole_number("InverseProblem", "valid_size", valid_size)
+        self.test_size = check_whole_number("InverseProblem", "test_size", test_size)
         if not 0 <= noise < np.inf:
             raise ValueError(f"InverseProblem: noise is {noise}, expected a number of at least 0")
         self.noise = float(noise)
-        self.seed = whole_number("InverseProblem", "seed", seed)
+        self.seed = check_whole_number("InverseProblem", "seed", seed)
 
     @cached_property
     def train(self) -> ArrayDataset:

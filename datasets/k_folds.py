@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from .array_dataset import ArrayDataset
-from .checks import whole_number
+from .checks import check_whole_number
 from .dataset import Dataset
 from .order import epoch_order
-from .split import SPLIT_EPOCH, in_proportion
+from .split import SPLIT_EPOCH, spread_classes
 from .split_dataset import SplitDataset
 
 
@@ -29,24 +29,24 @@ def k_folds(data: Dataset | ArrayDataset, k: int, *, seed: int = 0, stratify: bo
     if isinstance(data, SplitDataset):
         rows = np.sort(np.concatenate([data._rows[0], data._rows[1]]))
         labels = None if data._labels is None else np.asarray(data._labels)[rows]
-        parts = fold_rows(len(rows), k, seed, labels if stratify else None)
+        parts = make_fold_rows(len(rows), k, seed, labels if stratify else None)
         return (data.with_rows(rows[train], rows[valid]) for train, valid in parts)
-    pool = joined(data.train, data.valid) if isinstance(data, Dataset) else data
+    pool = join_samples(data.train, data.valid) if isinstance(data, Dataset) else data
     test = data.test if isinstance(data, Dataset) else None
-    parts = fold_rows(len(pool), k, seed, pool.y if stratify and pool.classes is not None else None)
+    parts = make_fold_rows(len(pool), k, seed, pool.y if stratify and pool.classes is not None else None)
     return (Fold(pool, train, valid, test) for train, valid in parts)
 
 
-def fold_rows(n: int, k: int, seed: int, labels: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def make_fold_rows(n: int, k: int, seed: int, labels: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Row numbers (train, valid) of each fold."""
-    k = whole_number("k_folds", "k", k, least=2, most=n)
+    k = check_whole_number("k_folds", "k", k, least=2, most=n)
     order = epoch_order(n, seed=seed, epoch=SPLIT_EPOCH)
-    order = order if labels is None else in_proportion(order, labels)
+    order = order if labels is None else spread_classes(order, labels)
     parts = np.array_split(order, k)
     return ((np.concatenate(parts[:i] + parts[i + 1 :]), parts[i]) for i in range(k))
 
 
-def joined(train: ArrayDataset, valid: ArrayDataset | None) -> ArrayDataset:
+def join_samples(train: ArrayDataset, valid: ArrayDataset | None) -> ArrayDataset:
     """The samples of both, copied."""
     if valid is None:
         return train

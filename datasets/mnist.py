@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from .array_dataset import ArrayDataset
-from .checks import part_size
+from .checks import count_samples
 from .dataset import Dataset
 from .files.download import download as fetch
 from .files.idx import read_idx
@@ -40,7 +40,7 @@ class IdxImages(Dataset):
         self.root = expand_path(root)
         self.valid_size = valid_size
         self.download = download
-        self._kept = self.train_count - part_size(type(self).__name__, "valid_size", valid_size, self.train_count)
+        self._kept = self.train_count - count_samples(type(self).__name__, "valid_size", valid_size, self.train_count)
 
     @cached_property
     def train(self) -> ArrayDataset:

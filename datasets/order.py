@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .checks import whole_number
+from .checks import check_whole_number
 
 
 def epoch_order(n: int, *, seed: int, epoch: int) -> np.ndarray:
@@ -21,9 +21,9 @@ def epoch_order(n: int, *, seed: int, epoch: int) -> np.ndarray:
     Errors: ValueError that names the argument.
     Source: Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (2011), for Philox.
     """
-    n = whole_number("epoch_order", "n", n, least=1)
-    seed = whole_number("epoch_order", "seed", seed)
-    epoch = whole_number("epoch_order", "epoch", epoch)
+    n = check_whole_number("epoch_order", "n", n, least=1)
+    seed = check_whole_number("epoch_order", "seed", seed)
+    epoch = check_whole_number("epoch_order", "epoch", epoch)
     words = np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)).random_raw(n)
     index_bits = np.uint64((1 << n.bit_length()) - 1)
     words = (words & ~index_bits) | np.arange(n, dtype=np.uint64)
@@ -48,5 +48,7 @@ def balanced_order(labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
     places, classes = np.unique(labels[order], return_inverse=True)[1], np.unique(labels)
     shares = [n // len(classes) + (k < n % len(classes)) for k in range(len(classes))]
     drawn = [np.resize(order[places == k], share) for k, share in enumerate(shares)]
-    again = epoch_order(n, seed=seed, epoch=whole_number("balanced_order", "epoch", epoch, most=2**63 - 1) + 2**63 - 1)
+    again = epoch_order(
+        n, seed=seed, epoch=check_whole_number("balanced_order", "epoch", epoch, most=2**63 - 1) + 2**63 - 1
+    )
     return np.concatenate(drawn)[again]

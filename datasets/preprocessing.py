@@ -1,4 +1,4 @@
-"""From a table of text to numbers that a net can learn from, fitted on training rows and kept for new ones. A
+"""From a table of text to numbers that a model can learn from, fitted on training rows and kept for new ones. A
 fitted preprocessing is plain JSON; reading it executes nothing."""
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .columns import MISSING_VALUES, Categorical, Numeric, numbers, words
-from .files.csv_table import Table, starts_like_number, table_of
+from .columns import MISSING_VALUES, Categorical, Numeric, read_numbers, read_words
+from .files.csv_table import Table, make_table, starts_like_number
 from .files.paths import expand_path
 
 
@@ -61,7 +61,7 @@ class Preprocessing:
 
     def transform(self, rows: Table | Iterable[Mapping[str, Any]]) -> np.ndarray:
         """Inputs (N, features) of a table, or of rows such as {"age": 3, "sex": "M"}; other columns are not read."""
-        table = rows if isinstance(rows, Table) else table_of(rows, [column.name for column in self.columns])
+        table = rows if isinstance(rows, Table) else make_table(rows, [column.name for column in self.columns])
         parts = [np.zeros((len(table), 0))]
         for column in self.columns:
             if isinstance(column, Numeric):
@@ -79,15 +79,15 @@ class Preprocessing:
         """Targets of a table that has them: labels (N,), or standardised numbers (N, 1)."""
         target = self.target
         if isinstance(target, NumberTarget):
-            values = numbers(table, target.name, self.missing_values, None)
+            values = read_numbers(table, target.name, self.missing_values, None)
             return ((values - target.mean) / target.std).astype(np.float32).reshape(-1, 1)
-        cells = words(table, target.name, self.missing_values, None)
+        cells = read_words(table, target.name, self.missing_values, None)
         place = {word: k for k, word in enumerate(target.classes)}
         self._known(table, target.name, cells, place, "refuse", "a class")
         return np.array([place[cell] for cell in cells], dtype=np.int64)
 
     def restore(self, y: np.ndarray) -> np.ndarray | list[str]:
-        """A net's outputs as the table has them: numbers in its units, or the class of the largest score."""
+        """A model's outputs as the table has them: numbers in its units, or the class of the largest score."""
         if isinstance(self.target, NumberTarget):
             return np.asarray(y) * self.target.std + self.target.mean
         return [self.target.classes[k] for k in np.asarray(y).argmax(axis=-1)]
@@ -115,11 +115,11 @@ class Preprocessing:
             raise ValueError(f"{path}: {error}, expected what Preprocessing.save writes") from None
 
     def _numbers(self, table: Table, column: Numeric) -> np.ndarray:
-        values = numbers(table, column.name, self.missing_values, column.fill)
+        values = read_numbers(table, column.name, self.missing_values, column.fill)
         return ((values - column.mean) / column.std).reshape(-1, 1)
 
     def _one_hot(self, table: Table, column: Categorical) -> np.ndarray:
-        cells = words(table, column.name, self.missing_values, column.fill)
+        cells = read_words(table, column.name, self.missing_values, column.fill)
         place = {word: k for k, word in enumerate(column.categories)}
         self._known(table, column.name, cells, place, self.unseen, "a category")
         one_hot = np.zeros((len(cells), len(place)))

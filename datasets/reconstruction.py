@@ -33,17 +33,17 @@ class Reconstruction(Dataset):
 
     @cached_property
     def train(self) -> ArrayDataset:
-        return _inputs_twice(self.dataset.train)
+        return _repeat_inputs(self.dataset.train)
 
     @cached_property
     def valid(self) -> ArrayDataset | None:
-        return None if self.dataset.valid is None else _inputs_twice(self.dataset.valid)
+        return None if self.dataset.valid is None else _repeat_inputs(self.dataset.valid)
 
     @cached_property
     def test(self) -> ArrayDataset | None:
-        return None if self.dataset.test is None else _inputs_twice(self.dataset.test)
+        return None if self.dataset.test is None else _repeat_inputs(self.dataset.test)
 
 
-def _inputs_twice(part: ArrayDataset) -> ArrayDataset:
+def _repeat_inputs(part: ArrayDataset) -> ArrayDataset:
     """A part with its inputs for targets."""
     return ArrayDataset(part.x, part[:][0], part.sample_weight, scale=part.scale, shift=part.shift)

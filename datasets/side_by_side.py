@@ -1,4 +1,4 @@
-"""Several arrays of one set of samples as one, for nets of several inputs or answers: what a net takes apart again."""
+"""Several arrays of one set of samples as one, for models of several inputs or outputs, which they take apart again."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .array_checks import real_numbers
+from .array_checks import convert_to_real
 
 
 def side_by_side(arrays: Mapping[str, ArrayLike]) -> np.ndarray:
     """The columns of one array (N, ΣK): each sample's numbers of the first array, then those of the next.
 
         x = side_by_side({"picture": pictures, "age": ages})   # (N, 1, 8, 8) and (N,) become (N, 65)
-        NarrowTable([64, 1]) is the first layer of a net that gets both, LossPart(..., targets=64) a loss of the last.
+        NarrowTable([64, 1]) is the first layer of a model that gets both, LossPart(..., targets=64) a loss of the last.
 
     Shapes: each array (N, ...); the result float64 if one of them is, or has whole numbers that float32 has not, else
         float32.
@@ -22,7 +22,7 @@ def side_by_side(arrays: Mapping[str, ArrayLike]) -> np.ndarray:
     """
     if not arrays:
         raise ValueError("side_by_side: got no arrays, expected at least one")
-    found = {name: real_numbers(name, array) for name, array in arrays.items()}
+    found = {name: convert_to_real(name, array) for name, array in arrays.items()}
     lengths = {name: len(array) for name, array in found.items()}
     if len(set(lengths.values())) > 1:
         said = " and ".join(f"{length} in {name!r}" for name, length in lengths.items())

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .checks import part_size
+from .checks import count_samples
 from .order import epoch_order
 
 SPLIT_EPOCH = 2**64 - 1  # an epoch that no training reaches, so that the split has random numbers of its own
@@ -17,8 +17,8 @@ def split_sizes(who: str, n: int, valid_size: float, test_size: float) -> tuple[
 
     Errors: ValueError for a size that `part_size` refuses, or if no sample is left for training.
     """
-    valid = part_size(who, "valid_size", valid_size, n)
-    test = part_size(who, "test_size", test_size, n)
+    valid = count_samples(who, "valid_size", valid_size, n)
+    test = count_samples(who, "test_size", test_size, n)
     if valid + test >= n:
         raise ValueError(
             f"{who}: valid_size {valid_size} and test_size {test_size} take {valid + test} of {n} samples, "
@@ -52,11 +52,11 @@ def split_rows(
         labels = np.asarray(labels)
         if labels.shape != (n,):
             raise ValueError(f"split_rows: labels has shape {labels.shape}, expected ({n},)")
-        order = in_proportion(order, labels)
+        order = spread_classes(order, labels)
     return order[test + valid :], order[test : test + valid], order[:test]
 
 
-def in_proportion(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def spread_classes(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The row numbers in an order of which every stretch holds the classes in the proportions of all."""
     return order[np.argsort(_position_in_class(labels[order]), kind="stable")]
 

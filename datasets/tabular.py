@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from .array_dataset import ArrayDataset, Pair
-from .embedded import EmbeddedDataset, mean_and_std
+from .embedded import EmbeddedDataset, compute_mean_and_std
 from .files.scikit_learn import read_labelled_table, read_table
 
 
@@ -70,7 +70,7 @@ class Diabetes(EmbeddedDataset):
     """442 patients: 10 measurements, and how far the disease went in a year (25 to 346). A regression.
 
     With `standardize` the target is standardised too; `y * target_std + target_mean` is in the units of
-    the table, and so are the trainer's figures such as rmse.
+    the table, and so are the trainer's metrics such as rmse.
 
     Shapes: x (N, 10) float32, y (N, 1) float32.
     Args, Errors: as of every embedded set; the split is not stratified.
@@ -99,7 +99,7 @@ class Diabetes(EmbeddedDataset):
     def _target_mean_and_std(self) -> tuple[float, float]:
         if not self.standardize:
             return 0.0, 1.0
-        mean, std = mean_and_std(self._whole[1][self._rows[0]])
+        mean, std = compute_mean_and_std(self._whole[1][self._rows[0]])
         return mean.item(), std.item()
 
     def _part(self, rows: np.ndarray) -> ArrayDataset:

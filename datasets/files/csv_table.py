@@ -43,7 +43,7 @@ class Spelling:
             if "." in cell:
                 return None
             cell = cell.replace(self.decimal, ".")
-        return number(cell)
+        return parse_number(cell)
 
     def is_whole(self, cell: str) -> bool:
         """Whether a cell is a whole number, spelled without a fraction."""
@@ -54,7 +54,7 @@ class Spelling:
 PLAIN = Spelling()
 
 
-def spelling_of(decimal: str, thousands: str | None, delimiter: str) -> Spelling:
+def make_spelling(decimal: str, thousands: str | None, delimiter: str) -> Spelling:
     """How numbers are spelled; ValueError for signs that cannot be told apart."""
     signs = [sign for sign in (decimal, thousands) if sign is not None]
     usable = all(len(sign) == 1 and not sign.isalnum() and sign not in "+-" for sign in signs)
@@ -64,7 +64,7 @@ def spelling_of(decimal: str, thousands: str | None, delimiter: str) -> Spelling
     return Spelling(decimal, thousands)
 
 
-def known_encoding(name: str) -> str:
+def check_encoding(name: str) -> str:
     """An encoding of text; ValueError for one that Python does not know."""
     try:
         codecs.lookup(name)
@@ -154,7 +154,7 @@ def parse_csv(
     Errors: ValueError for rows of different lengths, for names that are empty or stand twice, and for a table without
         rows.
     """
-    records = _records(source, text, delimiter)
+    records = _read_records(source, text, delimiter)
     if not records:
         raise ValueError(f"{source}: the file is empty, expected a table")
     width = len(records[0][1])
@@ -167,7 +167,7 @@ def parse_csv(
         header = is_header(records[0][1])
     if header is True:
         line, names = records.pop(0)
-        names, records = without_index(source, names, records)
+        names, records = drop_index(source, names, records)
         names = _header(source, line, names)
     else:
         names = list(header or (f"column{i + 1}" for i in range(width)))
@@ -183,7 +183,7 @@ def parse_csv(
 
 def is_header(cells: Sequence[str]) -> bool:
     """Whether a first row names the columns: no cell is a number, in whatever signs, and not all are missing."""
-    numeric = any(number(cell) is not None or NUMBER_IN_OTHER_SIGNS.fullmatch(cell) for cell in cells)
+    numeric = any(parse_number(cell) is not None or NUMBER_IN_OTHER_SIGNS.fullmatch(cell) for cell in cells)
     return not numeric and not all(cell in MISSING_VALUES for cell in cells)
 
 
@@ -199,7 +199,7 @@ def starts_like_number(word: str) -> bool:
     return signs is not None and (word[signs].isnumeric() or CODE_AND_NUMBER.match(word) is not None)
 
 
-def without_index(source: str, names: list[str], records: list[tuple[int, list[str]]]):
+def drop_index(source: str, names: list[str], records: list[tuple[int, list[str]]]):
     """Names and records without an index in front, as pandas writes it: without a name, and all cells different."""
     first = [cells[0] for _, cells in records]
     if len(names) < 2 or names[0] != "" or "" in names[1:] or len(set(first)) < len(first):
@@ -209,7 +209,7 @@ def without_index(source: str, names: list[str], records: list[tuple[int, list[s
     return names[1:], [(line, cells[1:]) for line, cells in records]
 
 
-def table_of(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> Table:
+def make_table(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> Table:
     """The named columns of rows such as {"age": 3, "sex": "M"}; None and NaN are empty cells."""
     cells = []
     for i, row in enumerate(rows):
@@ -221,7 +221,7 @@ def table_of(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> Table:
     return Table("", list(names), cells, list(range(len(cells))))
 
 
-def number(cell: str) -> float | None:
+def parse_number(cell: str) -> float | None:
     """The number that a cell spells, or None: also for one of 1e30 and more, whose square is none in float32."""
     try:
         value = float(cell)
@@ -250,16 +250,16 @@ def decode_text(source: str, data: bytes, encoding: str = "utf-8") -> str:
     return text
 
 
-def _records(path: str, text: str, delimiter: str) -> list[tuple[int, list[str]]]:
+def _read_records(path: str, text: str, delimiter: str) -> list[tuple[int, list[str]]]:
     """(line on which it ends, cells) of each record that is not blank."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     try:
-        return [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if is_written(cells)]
+        return [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if is_not_blank(cells)]
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: {error}, expected comma-separated values") from None
 
 
-def is_written(cells: Sequence[str]) -> bool:
+def is_not_blank(cells: Sequence[str]) -> bool:
     """Whether a line is not blank."""
     return len(cells) > 1 or (len(cells) == 1 and bool(cells[0].strip()))
 
@@ -267,6 +267,6 @@ def is_written(cells: Sequence[str]) -> bool:
 def _header(path: str, line: int, names: list[str]) -> list[str]:
     if "" in names:
         raise ValueError(f"{path}, line {line}: column {names.index('') + 1} has no name, expected one")
-    if 2 * sum(number(name) is not None for name in names) > len(names):
+    if 2 * sum(parse_number(name) is not None for name in names) > len(names):
         raise ValueError(f"{path}, line {line} holds numbers, expected names; 'header: false' says there are none")
     return names

@@ -16,7 +16,7 @@ GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 BITS_PER_SAMPLE, SAMPLE_FORMAT = 258, 339  # of a TIFF
 
 
-def read_picture(
+def read_image(
     source: Path | bytes,
     name: str,
     channels: int | None = None,
@@ -33,14 +33,14 @@ def read_picture(
     Errors: ImportError without Pillow; FileNotFoundError; ValueError for what is no whole picture, and for numbers
         whose range no file states: whole ones of 32 bits, and floating point ones beyond 0 to 1.
     """
-    pillow = need_pillow(name)
+    pillow = import_pillow(name)
     content = source if isinstance(source, bytes) else source.read_bytes()
-    colour = colour_of(name, background)
+    colour = parse_colour(name, background)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about odd headers and many pixels
             with pillow.open(io.BytesIO(content)) as opened:
-                return pixels_of(opened, channels, size, colour)
+                return read_pixels(opened, channels, size, colour)
     except RangeError as error:
         raise ValueError(f"{name}: {error}") from None
     except Exception as error:  # damaged files raise anything
@@ -52,7 +52,7 @@ class RangeError(ValueError):
     """Numbers of which it is not known how bright they are."""
 
 
-def colour_of(who: str, name: str) -> tuple[int, int, int]:
+def parse_colour(who: str, name: str) -> tuple[int, int, int]:
     """Red, green and blue of a colour such as `white` or `#ff8000`; ValueError for another word."""
     if name == "white":
         return (255, 255, 255)
@@ -65,16 +65,16 @@ def colour_of(who: str, name: str) -> tuple[int, int, int]:
         raise ValueError(f"{who}: background is {name!r}, expected {wanted}") from None
 
 
-def pixels_of(opened: Any, channels: int | None, size: tuple[int, int] | None, background) -> np.ndarray:
+def read_pixels(opened: Any, channels: int | None, size: tuple[int, int] | None, background) -> np.ndarray:
     """The bytes of an image of Pillow's."""
     from PIL import Image, ImageOps
 
     grey = opened.mode in GREY
     image = ImageOps.exif_transpose(opened)
     if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(as_bytes(opened, image, background))
+        image = Image.fromarray(convert_to_bytes(opened, image, background))
     if is_transparent(image):
-        image = on_background(image, background)
+        image = put_on_background(image, background)
         grey = grey and len(set(background)) == 1
     image = image.convert("L" if channels == 1 or (channels is None and grey) else "RGB")
     if size is not None and (image.height, image.width) != size:
@@ -83,7 +83,7 @@ def pixels_of(opened: Any, channels: int | None, size: tuple[int, int] | None, b
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
 
-def as_bytes(opened: Any, image: Any, background) -> np.ndarray:
+def convert_to_bytes(opened: Any, image: Any, background) -> np.ndarray:
     """Brightness of more than 8 bits as bytes, which Pillow would cut off at 255; RangeError for an unknown range.
 
     A grey level that stands for what is transparent becomes the background's brightness.
@@ -112,7 +112,7 @@ def is_transparent(image: Any) -> bool:
     return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
 
 
-def on_background(image: Any, colour) -> Any:
+def put_on_background(image: Any, colour) -> Any:
     """An image in front of a colour."""
     from PIL import Image
 
@@ -121,7 +121,7 @@ def on_background(image: Any, colour) -> Any:
     return Image.alpha_composite(behind, image).convert("RGB")
 
 
-def need_pillow(who: str) -> Any:
+def import_pillow(who: str) -> Any:
     """Pillow's Image; ImportError, saying what to install, without it."""
     try:
         from PIL import Image
@@ -130,7 +130,7 @@ def need_pillow(who: str) -> Any:
     return Image
 
 
-def class_folders(root: Path) -> list[Path]:
+def list_class_folders(root: Path) -> list[Path]:
     """The folders of the classes, in the order of their names; refuses fewer than two, and pictures beside them."""
     if not root.is_dir():
         raise FileNotFoundError(f"ImageFolder: there is no folder {root}")
@@ -146,18 +146,18 @@ def class_folders(root: Path) -> list[Path]:
     return folders
 
 
-def listed(root: Path) -> Listing:
+def list_images(root: Path) -> Listing:
     """The pictures of all classes; refuses a class without any, and files that are none."""
-    return [(path, label) for label, folder in enumerate(class_folders(root)) for path in pictures_in(folder)]
+    return [(path, label) for label, folder in enumerate(list_class_folders(root)) for path in find_images(folder)]
 
 
-def pictures_in(folder: Path) -> list[Path]:
+def find_images(folder: Path) -> list[Path]:
     """The pictures of a folder, and of those in it, in the order of their names; links are followed.
 
     Errors: ValueError for files that are no pictures by their names, for links to nothing, and for no pictures.
     """
-    above = {identity(parent) for way in (folder.absolute(), folder.resolve()) for parent in way.parents}
-    paths = sorted(files_in(folder, above))
+    above = {identify_folder(parent) for way in (folder.absolute(), folder.resolve()) for parent in way.parents}
+    paths = sorted(list_files(folder, above))
     for path in paths:
         if path.suffix.lower() not in SUFFIXES:
             raise ValueError(f"{path} is no picture by its name, expected {', '.join(SUFFIXES)}")
@@ -166,15 +166,15 @@ def pictures_in(folder: Path) -> list[Path]:
     return paths
 
 
-def identity(folder: Path) -> tuple[int, int]:
+def identify_folder(folder: Path) -> tuple[int, int]:
     """What is the same for all ways to one folder."""
     found = folder.stat()
     return found.st_dev, found.st_ino
 
 
-def files_in(folder: Path, above: set[tuple[int, int]]) -> list[Path]:
+def list_files(folder: Path, above: set[tuple[int, int]]) -> list[Path]:
     """The files in a folder and in those inside, but for hidden ones; a link to a folder `above` is not followed."""
-    place = identity(folder)
+    place = identify_folder(folder)
     if place in above:
         return []  # that would never end
     paths = []
@@ -183,7 +183,7 @@ def files_in(folder: Path, above: set[tuple[int, int]]) -> list[Path]:
         if name.startswith("."):
             continue
         refuse_dangling(path)
-        paths += files_in(path, above | {place}) if path.is_dir() else [path]
+        paths += list_files(path, above | {place}) if path.is_dir() else [path]
     return paths
 
 

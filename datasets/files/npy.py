@@ -22,7 +22,7 @@ def read_npy(path: str | Path, *, memory_map: bool = True) -> np.ndarray:
     Errors: FileNotFoundError; ValueError that names the file for anything but a whole array of plain values.
     """
     path = expand_path(path)
-    with damage_named(path, ".npy"):
+    with name_damage(path, ".npy"):
         array = np.lib.format.open_memmap(path, mode="c")
         surplus = path.stat().st_size - array.offset - array.nbytes
         if surplus:
@@ -33,12 +33,12 @@ def read_npy(path: str | Path, *, memory_map: bool = True) -> np.ndarray:
 def read_npz(path: str | Path, name: str) -> np.ndarray:
     """The array of that name in an .npz file; errors as of `read_npy`, and KeyError's message as ValueError."""
     path = expand_path(path)
-    with damage_named(path, ".npz"), zipfile.ZipFile(path) as archive:
+    with name_damage(path, ".npz"), zipfile.ZipFile(path) as archive:
         known = [entry.removesuffix(".npy") for entry in archive.namelist()]
         content = archive.read(f"{name}.npy") if name in known else None  # checks the checksum
     if content is None:
         raise ValueError(f"{path}: there is no array {name!r}, expected one of {', '.join(known)}")
-    with damage_named(path, ".npz"):
+    with name_damage(path, ".npz"):
         stream = io.BytesIO(content)
         array = np.lib.format.read_array(stream, allow_pickle=False)
         if stream.read(1):
@@ -47,7 +47,7 @@ def read_npz(path: str | Path, name: str) -> np.ndarray:
 
 
 @contextmanager
-def damage_named(path: str | Path, kind: str) -> Iterator[None]:
+def name_damage(path: str | Path, kind: str) -> Iterator[None]:
     """Turn what the readers raise over a damaged file, which may be anything, into one ValueError."""
     try:
         with warnings.catch_warnings():

@@ -17,14 +17,14 @@ def expand_path(path: str | os.PathLike) -> Path:
     user = text[1:].split("/")[0].split(os.sep)[0]
     expanded = os.path.expanduser(text)
     if not user and os.name == "posix" and not os.path.isabs(os.environ.get("HOME", "/")):  # HOME= is no home
-        expanded = own_home() + text[1:] if own_home() else text
+        expanded = find_home() + text[1:] if find_home() else text
     if not os.path.isabs(expanded):
         what = f"there is no user {user!r}" if user else "this user has no home; set HOME"
         raise ValueError(f"{text!r} is no path: {what}")
     return Path(expanded)
 
 
-def own_home() -> str:
+def find_home() -> str:
     """This user's home, as the system's list of users has it; "" if it has none."""
     import pwd
 

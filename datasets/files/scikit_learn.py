@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 
-def data_file(name: str) -> Path:
+def find_data_file(name: str) -> Path:
     """Path of a file in scikit-learn's folder of data sets.
 
     Errors: ModuleNotFoundError if scikit-learn is not installed; FileNotFoundError if this release has
@@ -26,7 +26,7 @@ def data_file(name: str) -> Path:
 
 def read_table(name: str, *, delimiter: str | None = ",", header_lines: int = 0) -> np.ndarray:
     """A table of numbers, plain or gzipped, as float64 (rows, columns); delimiter None means white space."""
-    return np.loadtxt(data_file(name), delimiter=delimiter, skiprows=header_lines, ndmin=2)
+    return np.loadtxt(find_data_file(name), delimiter=delimiter, skiprows=header_lines, ndmin=2)
 
 
 def read_labelled_table(name: str, *, header_lines: int = 1) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from bprop.datasets import DigitPairs, Digits
-from bprop.datasets.digit_pairs import partners
+from bprop.datasets.digit_pairs import find_partners
 
 
 def test_half_of_the_pairs_show_the_same_digit():
@@ -30,13 +30,13 @@ def test_targets_are_signs_or_labels():
 
 def test_partners_depend_on_the_seed_alone():
     labels = np.random.default_rng(0).integers(0, 3, 50)
-    first, second = partners(labels, 1)
-    np.testing.assert_array_equal(partners(labels, 1)[1], second)
-    assert not np.array_equal(partners(labels, 2)[1], second)
+    first, second = find_partners(labels, 1)
+    np.testing.assert_array_equal(find_partners(labels, 1)[1], second)
+    assert not np.array_equal(find_partners(labels, 2)[1], second)
     np.testing.assert_array_equal(np.sort(first), np.sort(np.tile(np.arange(50), 2)))
     np.testing.assert_array_equal(labels[first] == labels[second], np.arange(100) < 50)
 
 
 def test_a_label_of_more_than_half_the_rows_has_too_few_partners():
     with pytest.raises(ValueError, match=r"^partners: 3 of 5 rows have one label, expected at most half$"):
-        partners(np.array([0, 0, 0, 1, 2]), 0)
+        find_partners(np.array([0, 0, 0, 1, 2]), 0)

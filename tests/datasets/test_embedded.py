@@ -157,7 +157,7 @@ def test_refuses_when_it_is_made(make, options, message):
 def test_names_what_is_missing(monkeypatch):
     reader = importlib.import_module("bprop.datasets.files.scikit_learn")
     with pytest.raises(FileNotFoundError, match=r"has no file .*nothing\.csv, expected one of release 1\.5"):
-        reader.data_file("nothing.csv")
+        reader.find_data_file("nothing.csv")
     monkeypatch.setattr(reader, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"^scikit-learn is not installed, but packs iris\.csv: run"):
         Iris().train  # noqa: B018

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 from bprop.datasets import ImageFolder, k_folds
-from bprop.datasets.files.image_files import read_picture
+from bprop.datasets.files.image_files import read_image
 
 Image = pytest.importorskip("PIL.Image")
 COUNTS = {"cat": 20, "dog": 10, "owl": 5}
@@ -104,18 +104,18 @@ def test_the_shape_is_known_without_the_data(root, monkeypatch):
 def test_what_files_may_be(tmp_path):
     deep = Image.fromarray(np.array([[0, 65535], [256, 32768]], np.uint16))
     deep.save(tmp_path / "deep.png")
-    assert read_picture(tmp_path / "deep.png", "it").tolist() == [[[0, 255], [1, 128]]]
+    assert read_image(tmp_path / "deep.png", "it").tolist() == [[[0, 255], [1, 128]]]
     turned = Image.fromarray(np.array([[0, 0, 0], [255, 255, 255]], np.uint8))
     exif = turned.getexif()
     exif[0x0112] = 6  # a quarter turn clockwise
     turned.save(tmp_path / "turned.png", exif=exif)
-    assert read_picture(tmp_path / "turned.png", "it").tolist() == [[[255, 0]] * 3]
+    assert read_image(tmp_path / "turned.png", "it").tolist() == [[[255, 0]] * 3]
     colours = np.zeros((2, 2, 3), np.uint8)
     colours[0, 0, 0] = 255
     picture(tmp_path / "palette.gif", colours, "P")
-    assert read_picture(tmp_path / "palette.gif", "it")[:, 0, 0].tolist() == [255, 0, 0]
-    assert read_picture((tmp_path / "palette.gif").read_bytes(), "it", channels=1).shape == (1, 2, 2)
-    assert read_picture(tmp_path / "deep.png", "it", channels=3).shape == (3, 2, 2)
+    assert read_image(tmp_path / "palette.gif", "it")[:, 0, 0].tolist() == [255, 0, 0]
+    assert read_image((tmp_path / "palette.gif").read_bytes(), "it", channels=1).shape == (1, 2, 2)
+    assert read_image(tmp_path / "deep.png", "it", channels=3).shape == (3, 2, 2)
 
 
 def test_hidden_files_and_folders_within_folders(root):
@@ -259,13 +259,13 @@ def transparent(mode):
 def test_transparent_pictures_stand_on_a_background(tmp_path, mode):
     image = transparent(mode)
     image.save(path := tmp_path / "x.png", **{k: v for k, v in image.info.items() if k == "transparency"})
-    white, grey = read_picture(path, "x", 3), read_picture(path, "x", 3, None, "#804020")
+    white, grey = read_image(path, "x", 3), read_image(path, "x", 3, None, "#804020")
     assert white[:, 0, 0].tolist() == [255, 255, 255]
     assert grey[:, 0, 0].tolist() == [0x80, 0x40, 0x20]
     assert white[:, 0, 2].max() <= 1
     if mode in ("RGBA", "LA"):
         assert white[0, 0, 1] == pytest.approx(127, abs=1)
-    assert read_picture(path, "x", 1)[0, 0, 0] == 255
+    assert read_image(path, "x", 1)[0, 0, 0] == 255
 
 
 def test_a_background_is_a_colour(root, tmp_path):
@@ -290,7 +290,7 @@ def test_a_background_is_a_colour(root, tmp_path):
 )
 def test_more_than_8_bits(tmp_path, pixels, suffix, expected):
     Image.fromarray(pixels).save(path := tmp_path / f"x{suffix}")
-    assert read_picture(path, "x")[0, 0].tolist() == expected
+    assert read_image(path, "x")[0, 0].tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_more_than_8_bits(tmp_path, pixels, suffix, expected):
 def test_numbers_of_no_known_range(tmp_path, pixels, message):
     Image.fromarray(pixels).save(path := tmp_path / "x.tif")
     with pytest.raises(ValueError, match=message):
-        read_picture(path, "x")
+        read_image(path, "x")
 
 
 def test_links_are_followed_once(root, tmp_path):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from bprop.datasets import ArrayDataset, Dataset
 
-FILES = sorted(Path(bprop.datasets.__file__).parent.glob("*.py"))
+FOLDER = Path(bprop.datasets.__file__).parent
+FILES = sorted(FOLDER.rglob("*.py"))
 INTERNAL = {
     "array_checks",
     "checks",
@@ -21,15 +22,16 @@ INTERNAL = {
     "download",
     "npy",
     "paths",
-    "pictures",
+    "image_files",
     "scikit_learn",
 }  # helpers of the other files
 FAMILIES = {
     "read_bytes",
+    "read_named",
     "Fold",
-    "fold_rows",
-    "in_proportion",
-    "joined",
+    "make_fold_rows",
+    "spread_classes",
+    "join_samples",
     "ArrayFiles",
     "ClassTarget",
     "EmbeddedDataset",
@@ -37,9 +39,9 @@ FAMILIES = {
     "NumberTarget",
     "SplitDataset",
     "is_cached",
-    "one_of",
-    "partners",
-    "mean_and_std",
+    "check_choice",
+    "find_partners",
+    "compute_mean_and_std",
     "split_sizes",
 }  # shared by leaves in several files
 
@@ -58,7 +60,7 @@ def test_reexports_are_complete():
     for path in FILES:
         if path.stem in INTERNAL | {"__init__"}:
             continue
-        module = importlib.import_module(f"bprop.datasets.{path.stem}")
+        module = importlib.import_module(".".join(["bprop.datasets", *path.relative_to(FOLDER).with_suffix("").parts]))
         for name, value in vars(module).items():
             defined_here = getattr(value, "__module__", None) == module.__name__
             if defined_here and not name.startswith("_") and (inspect.isclass(value) or inspect.isfunction(value)):

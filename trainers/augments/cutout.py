@@ -1,6 +1,6 @@
 """An augmentation that hides a part of each image, so that a model does not rely on one feature alone."""
 
-from ...datasets.checks import finite_number
+from ...datasets.checks import check_finite_number
 from ..optimizers.checks import check_count
 from .augment import Augment
 
@@ -18,7 +18,7 @@ class Cutout(Augment):
     def __init__(self, size: int = 8, fill: float = 0.0):
         super().__init__()
         check_count("Cutout", 1, size=size)
-        self.size, self.fill = size, finite_number("Cutout", "fill", fill)
+        self.size, self.fill = size, check_finite_number("Cutout", "fill", fill)
 
     def numbers(self, shape):
         return 2

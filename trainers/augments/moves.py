@@ -1,6 +1,6 @@
 """Augmentations that move whole pixels: shifts and mirror images."""
 
-from ...datasets.checks import finite_number
+from ...datasets.checks import check_finite_number
 from ..optimizers.checks import check_count
 from .augment import Augment
 
@@ -18,7 +18,7 @@ class Shift(Augment):
     def __init__(self, pixels: int = 2, fill: float = 0.0):
         super().__init__()
         check_count("Shift", 1, pixels=pixels)
-        self.pixels, self.fill = pixels, finite_number("Shift", "fill", fill)
+        self.pixels, self.fill = pixels, check_finite_number("Shift", "fill", fill)
 
     def numbers(self, shape):
         return 2

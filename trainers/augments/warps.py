@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ...datasets.checks import finite_number
+from ...datasets.checks import check_finite_number
 from ...modules.kernels.buffers import reuse
 from ...modules.kernels.philox import circle
 from ..optimizers.checks import check_not_negative, check_positive
@@ -39,7 +39,7 @@ class Affine(Augment):
         if len(scale) != 2 or not 0 < scale[0] <= scale[1] < math.inf:
             raise ValueError(f"Affine: scale is {scale}, expected two factors above 0, the smaller one first")
         self.degrees, self.translate, self.shear = float(degrees), float(translate), float(shear)
-        self.fill = finite_number("Affine", "fill", fill)
+        self.fill = check_finite_number("Affine", "fill", fill)
         self.least, self.largest = float(scale[0]), float(scale[1])
 
     def numbers(self, shape):
@@ -85,7 +85,7 @@ class Elastic(Augment):
         super().__init__()
         check_positive("Elastic", alpha=alpha, sigma=sigma)
         check_not_negative("Elastic", alpha=alpha, sigma=sigma)
-        self.alpha, self.sigma, self.fill = float(alpha), float(sigma), finite_number("Elastic", "fill", fill)
+        self.alpha, self.sigma, self.fill = float(alpha), float(sigma), check_finite_number("Elastic", "fill", fill)
         self.bell, self.rows, self.field = np.empty(0), np.empty((0, 0)), np.empty((0, 0, 0))
 
     def numbers(self, shape):

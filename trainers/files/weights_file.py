@@ -13,7 +13,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from ...datasets.files.npy import damage_named
+from ...datasets.files.npy import name_damage
 from ...datasets.files.paths import expand_path
 
 KEY, CHECKSUM = "bprop", "sha256"  # of the metadata, and in what stands there
@@ -31,7 +31,7 @@ def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Errors: FileNotFoundError; ValueError for a file that is cut off or changed.
     """
     path = expand_path(path)
-    with damage_named(path, ".safetensors"), safe_open(path, "numpy") as file:
+    with name_damage(path, ".safetensors"), safe_open(path, "numpy") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         metadata = file.metadata() or {}
     # Another entry that tells of a checksum is ours, too: then a bit of the key has changed.

@@ -14,10 +14,10 @@ import numpy as np
 
 from ...datasets import Dataset, ImageFolder, Preprocessing
 from ...datasets.array_files import read_named
-from ...datasets.columns import numbers as numbers_in
+from ...datasets.columns import read_numbers as numbers_in
 from ...datasets.files.csv_table import MISSING_VALUES, Spelling, decode_text, find_delimiter, parse_csv
-from ...datasets.files.image_files import SUFFIXES, pictures_in, read_picture
-from ...datasets.files.npy import damage_named
+from ...datasets.files.image_files import SUFFIXES, find_images, read_image
+from ...datasets.files.npy import name_damage
 from ...datasets.files.paths import expand_path
 from ...datasets.preprocessing import ClassTarget
 from ...modules.losses.distributions import Bernoulli, Categorical
@@ -154,8 +154,10 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
     units = read_target_scaling(folder)
     files: dict[str, list] = {}
     if isinstance(source, Path) and source.is_dir():
-        paths = pictures_in(source)
-        x = np.concatenate([read_image(path.read_bytes(), str(path), units, find_background(config)) for path in paths])
+        paths = find_images(source)
+        x = np.concatenate(
+            [prepare_image(path.read_bytes(), str(path), units, find_background(config)) for path in paths]
+        )
         files = {"file": [path.relative_to(source).as_posix() for path in paths]}
     else:
         name, content = ("the input", source) if isinstance(source, bytes) else (str(source), read_content(source))
@@ -182,13 +184,13 @@ def read_inputs(content: bytes, name: str, config: Config, preprocessing, units:
         columns = ", ".join(column.name for column in preprocessing.columns)
         raise ValueError(f"{name}: the run was trained on a table, expected a CSV file with the columns {columns}")
     if content.startswith(NPY):
-        with damage_named(name, ".npy"):
+        with name_damage(name, ".npy"):
             array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
         if array.dtype.kind not in "biuf" or array.ndim < 1:
             raise ValueError(f"{name}: an array of {array.dtype} {array.shape}, expected numbers (N, ...)")
         return units.inputs(array)
     if pictured:
-        return read_image(content, name, units, find_background(config))
+        return prepare_image(content, name, units, find_background(config))
     table = config.specs["dataset"].arguments
     if content.startswith(ZIP):
         with open_as_file(content) as path:
@@ -236,7 +238,7 @@ def find_background(config: Config) -> str:
     return config.specs["dataset"].arguments.get("background", "white")
 
 
-def read_image(content: bytes, name: str, units: TargetScaling, background: str) -> np.ndarray:
+def prepare_image(content: bytes, name: str, units: TargetScaling, background: str) -> np.ndarray:
     """One picture (1, C, H, W) as the data set would read it: brightness as its bytes, or 0 to 1 where it has none.
 
     It is grey or coloured as those of the training, and scaled to their size if they were.
@@ -244,7 +246,7 @@ def read_image(content: bytes, name: str, units: TargetScaling, background: str)
     shape = tuple(units.shape or ())
     channels = shape[0] if len(shape) == 3 and shape[0] in (1, 3) else None
     size = (shape[1], shape[2]) if channels and units.scales_pictures else None
-    pixels = read_picture(content, name, channels, size, background)
+    pixels = read_image(content, name, channels, size, background)
     if units.shape and (pixels.size != np.prod(shape) or (channels and pixels.shape != shape)):
         raise ValueError(f"{name}: a picture of shape {pixels.shape}, expected {shape} as in the training")
     if np.any(units.mean) or np.any(np.not_equal(units.std, 1)):

@@ -191,12 +191,12 @@ def test_minibatches_hold_weights():
 
 def test_folds_keep_the_weights_of_either_part():
     """A part without weights counts as much as it has samples."""
-    from bprop.datasets.k_folds import joined
+    from bprop.datasets.k_folds import join_samples
 
     x, labels, w = samples()
     plain, weighted = ArrayDataset(x, labels), ArrayDataset(x, labels, w)
-    np.testing.assert_array_equal(joined(plain, weighted).sample_weight, np.r_[np.ones(50), w])
-    assert joined(plain, plain).sample_weight is None
+    np.testing.assert_array_equal(join_samples(plain, weighted).sample_weight, np.r_[np.ones(50), w])
+    assert join_samples(plain, plain).sample_weight is None
     assert next(iter(k_folds(weighted, 5))).train.sample_weight.shape == (40,)
 
 
