@@ -15,8 +15,8 @@ from ..engine.entry_points import convert_inputs
 from ..engine.stateful import plain_python, stored_names
 from ..engine.tables import flatten_table, map_table, name_arrays, shape_of, unflatten_table
 from .rules import Untraceable
-from .scalar import Scalar, values_of
-from .table import trace_table
+from .scalar import Scalar, get_values
+from .table import format_trace
 from .trace import Trace
 
 HERE = Path(__file__).resolve().parent
@@ -32,7 +32,7 @@ class Derivation:
 
     def __init__(self, trace: Trace, y):
         self.trace, self._y = trace, y
-        self.y = map_table(lambda each: np.array(values_of(each), np.float64)[()], y)
+        self.y = map_table(lambda each: np.array(get_values(each), np.float64)[()], y)
         self._tangents: np.ndarray | None = None
         self._adjoints: np.ndarray | None = None
 
@@ -65,7 +65,7 @@ class Derivation:
         return map_table(lambda each: self.trace.tangents_at(each, tangents), self._y)
 
     def __str__(self) -> str:
-        return trace_table(self.trace, self._tangents, self._adjoints)
+        return format_trace(self.trace, self._tangents, self._adjoints)
 
     __repr__ = __str__
 
@@ -92,7 +92,7 @@ def derive(function: Callable[..., Any] | Module, *arguments) -> Derivation:
         return Derivation(trace, run_module(trace, function, arguments))
     names = argument_names(function, len(arguments))
     given = [trace.enter(name, argument) for name, argument in zip(names, arguments, strict=True)]
-    return Derivation(trace, guarded(getattr(function, "__name__", "the function"), function, given))
+    return Derivation(trace, run_guarded(getattr(function, "__name__", "the function"), function, given))
 
 
 def refuse_scalars(function, arguments) -> None:
@@ -130,12 +130,12 @@ def run_traced(trace: Trace, module: Module, fprop, arguments):
     x, *others = arguments
     inputs = name_arrays("x" if module.takes_gradient else "y", x)
     x = unflatten_table(x, [trace.enter(name, a) if a.dtype.kind == "f" else a for name, a in inputs.items()])
-    with traced_attributes(trace, module), plain_python():
-        return guarded(module.label(), fprop, (x, *others))
+    with trace_attributes(trace, module), plain_python():
+        return run_guarded(module.label(), fprop, (x, *others))
 
 
 @contextmanager
-def traced_attributes(trace: Trace, module: Module) -> Iterator[None]:
+def trace_attributes(trace: Trace, module: Module) -> Iterator[None]:
     """Within it, parameters are inputs of the trace under their names, buffers and stored arrays constants of it."""
     replaced = []
     shared: dict[Any, Any] = {}  # by tie: what modules with the same weights have in common
@@ -158,24 +158,24 @@ def traced_attributes(trace: Trace, module: Module) -> Iterator[None]:
     finally:
         for hidden, name, array, was_rebound in replaced:
             if was_rebound:
-                array[...] = values_of(hidden[name])
+                array[...] = get_values(hidden[name])
             hidden[name] = array
         for inside in module.all_modules():
             for name, value in vars(inside).items():
                 if isinstance(value, Scalar) or (isinstance(value, np.ndarray) and value.dtype == object):
-                    vars(inside)[name] = np.array(values_of(value), inside.dtype)[()]
+                    vars(inside)[name] = np.array(get_values(value), inside.dtype)[()]
 
 
-def guarded(who: str, function, arguments):
+def run_guarded(who: str, function, arguments):
     """The function's result; what cannot be traced is refused with its line."""
     try:
         with np.errstate(all="ignore"):
             return function(*arguments)
     except TypeError as error:
-        raise Untraceable(f"{who} cannot be traced: {error}{line_of(error)}") from error
+        raise Untraceable(f"{who} cannot be traced: {error}{format_line(error)}") from error
 
 
-def line_of(error: Exception) -> str:
+def format_line(error: Exception) -> str:
     """`, in FILE line N: CODE`: the innermost line that belongs neither to NumPy nor to this folder."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         folders = Path(frame.filename).resolve().parents

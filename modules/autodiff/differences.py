@@ -20,7 +20,7 @@ def forward_difference(function: Callable[[Any], Any], x, direction=1.0, step: f
     Errors: ValueError for a step that is not positive.
     Source: Bishop and Bishop, Deep Learning, section 8.1.4; Goodfellow et al., Deep Learning, section 11.5.
     """
-    h = positive("forward_difference", step)
+    h = check_positive("forward_difference", step)
     return (function(x + h * np.asarray(direction)) - function(x)) / h
 
 
@@ -33,7 +33,7 @@ def central_difference(function: Callable[[Any], Any], x, direction=1.0, step: f
     Errors: ValueError for a step that is not positive.
     Source: Bishop and Bishop, Deep Learning, section 8.1.4; Goodfellow et al., Deep Learning, section 11.5.
     """
-    h = positive("central_difference", step)
+    h = check_positive("central_difference", step)
     move = h * np.asarray(direction)
     return (function(x + move) - function(x - move)) / (2 * h)
 
@@ -50,7 +50,7 @@ def complex_step(function: Callable[[Any], Any], x, direction=1.0, step: float =
     Errors: ValueError for a step that is not positive.
     Source: Squire and Trapp, Using complex variables to estimate derivatives (1998); Goodfellow et al., section 11.5.
     """
-    h = positive("complex_step", step)
+    h = check_positive("complex_step", step)
     return np.imag(function(x + 1j * h * np.asarray(direction))) / h
 
 
@@ -72,7 +72,7 @@ def difference_errors(
         }
 
 
-def positive(who: str, step: float) -> float:
+def check_positive(who: str, step: float) -> float:
     """The step; ValueError unless it is positive and finite."""
     if not 0 < step < np.inf:
         raise ValueError(f"{who}: step is {step}, expected a positive number")

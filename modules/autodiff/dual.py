@@ -5,8 +5,8 @@ With ε² = 0, f(a + b ε) = f(a) + f'(a) b ε: it is enough to know that for ea
 
 import numpy as np
 
-from .rules import rules_of
-from .scalar import Scalar, value_of
+from .rules import get_rules
+from .scalar import Scalar, get_value
 
 
 class Dual(Scalar):
@@ -30,7 +30,7 @@ class Dual(Scalar):
         self.value, self.tangent = value, tangent
 
     def combine(self, operation, inputs):
-        rules, values = rules_of(operation), [value_of(each) for each in inputs]
+        rules, values = get_rules(operation), [get_value(each) for each in inputs]
         y, tangent = operation(*values), 0.0
         for rule, each in zip(rules, inputs, strict=True):
             if isinstance(each, Dual):
@@ -67,5 +67,5 @@ def derivative(function, *arguments, directions) -> tuple:
     ]
     y = function(*given)
     if not isinstance(y, np.ndarray):
-        return value_of(y), tangents_of(y)
-    return np.array([value_of(each) for each in y.flat]).reshape(y.shape), tangents_of(y)
+        return get_value(y), tangents_of(y)
+    return np.array([get_value(each) for each in y.flat]).reshape(y.shape), tangents_of(y)

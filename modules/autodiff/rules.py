@@ -15,19 +15,19 @@ def with_respect_to_base(a, b, y):
     return np.where(np.equal(b, 0), 0.0, b * np.power(a, np.where(np.equal(b, 0), 1.0, b - 1)))
 
 
-def one(*_):
+def derivative_one(*_):
     """The derivative of x itself."""
     return 1.0
 
 
 # For each operation the derivatives with respect to its arguments, as functions of the arguments and the result y.
 RULES: dict[Any, tuple[Callable[..., Any], ...]] = {
-    np.add: (one, one),
-    np.subtract: (one, lambda a, b, y: -1.0),
+    np.add: (derivative_one, derivative_one),
+    np.subtract: (derivative_one, lambda a, b, y: -1.0),
     np.multiply: (lambda a, b, y: b, lambda a, b, y: a),
     np.divide: (lambda a, b, y: 1.0 / b, lambda a, b, y: -y / b),
     np.power: (with_respect_to_base, lambda a, b, y: y * np.log(a)),
-    np.remainder: (one, lambda a, b, y: -np.floor(a / b)),
+    np.remainder: (derivative_one, lambda a, b, y: -np.floor(a / b)),
     np.maximum: (lambda a, b, y: 1.0 * (a >= b), lambda a, b, y: 1.0 * (a < b)),
     np.minimum: (lambda a, b, y: 1.0 * (a <= b), lambda a, b, y: 1.0 * (a > b)),
     np.fmax: (lambda a, b, y: 1.0 * (a >= b), lambda a, b, y: 1.0 * (a < b)),
@@ -35,8 +35,8 @@ RULES: dict[Any, tuple[Callable[..., Any], ...]] = {
     np.hypot: (lambda a, b, y: a / y, lambda a, b, y: b / y),
     np.arctan2: (lambda a, b, y: b / (a * a + b * b), lambda a, b, y: -a / (a * a + b * b)),
     np.logaddexp: (lambda a, b, y: np.exp(a - y), lambda a, b, y: np.exp(b - y)),
-    np.positive: (one,),
-    np.conjugate: (one,),
+    np.positive: (derivative_one,),
+    np.conjugate: (derivative_one,),
     np.negative: (lambda x, y: -1.0,),
     np.absolute: (lambda x, y: np.sign(x),),
     np.fabs: (lambda x, y: np.sign(x),),
@@ -90,14 +90,14 @@ class Untraceable(TypeError):
     """An operation without a rule, or a function that cannot be traced for another reason."""
 
 
-def rules_of(operation) -> tuple[Callable[..., Any], ...]:
+def get_rules(operation) -> tuple[Callable[..., Any], ...]:
     """The derivatives of an operation; Untraceable, which names it, if there are none."""
     if operation not in RULES:
-        raise Untraceable(f"the derivative of {full_name(operation)} is not known")
+        raise Untraceable(f"the derivative of {get_full_name(operation)} is not known")
     return RULES[operation]
 
 
-def full_name(operation) -> str:
+def get_full_name(operation) -> str:
     """`np.sinc`, `scipy.special.gammaln`: as a program names it."""
     home = "scipy.special" if getattr(special, operation.__name__, None) is operation else "np"
     return f"{home}.{operation.__name__}"

@@ -30,10 +30,10 @@ class Scalar(NDArrayOperatorsMixin):
             out[...] = self.__array_ufunc__(operation, method, *inputs)
             return out
         if any(isinstance(each, np.ndarray) and each.ndim for each in inputs):
-            return operation(*(each if isinstance(each, np.ndarray) else boxed(each) for each in inputs))
+            return operation(*(each if isinstance(each, np.ndarray) else as_object_array(each) for each in inputs))
         inputs = tuple(each.item() if isinstance(each, np.ndarray) else each for each in inputs)
         if operation in FLAT:
-            return operation(*map(value_of, inputs))
+            return operation(*map(get_value, inputs))
         return self.combine(operation, inputs)
 
     def __getattr__(self, name: str):
@@ -54,22 +54,22 @@ class Scalar(NDArrayOperatorsMixin):
     __int__ = __index__ = __complex__ = __float__  # type: ignore[assignment]
 
 
-def boxed(number) -> np.ndarray:
+def as_object_array(number) -> np.ndarray:
     """A number as an array without axes."""
     array = np.empty((), object)
     array[()] = number
     return array
 
 
-def value_of(number):
+def get_value(number):
     """The value of a number of either kind, or a plain number itself."""
     return number.value if isinstance(number, Scalar) else number
 
 
-def values_of(array) -> Any:
+def get_values(array) -> Any:
     """The values of an array of numbers of any kind, as floats."""
     if isinstance(array, Scalar):
         return array.value
     if isinstance(array, np.ndarray) and array.dtype == object:
-        return np.array([value_of(each) for each in array.flat], np.float64).reshape(array.shape)
+        return np.array([get_value(each) for each in array.flat], np.float64).reshape(array.shape)
     return array

@@ -36,26 +36,26 @@ class Names:
         return f"{name}[{', '.join(str(int(i)) for i in np.unravel_index(int(places) - first, shape))}]"
 
 
-def trace_table(trace: Trace, tangents: np.ndarray | None = None, adjoints: np.ndarray | None = None) -> str:
+def format_trace(trace: Trace, tangents: np.ndarray | None = None, adjoints: np.ndarray | None = None) -> str:
     """The trace as text; without tangents or adjoints, without their columns."""
     names = Names(trace)
     shown = {"tangent": tangents, "adjoint": adjoints}
     columns = {head: numbers for head, numbers in shown.items() if numbers is not None}
     rows = [("", "operation", "value", *columns)]
     for number, operation in enumerate(trace.operations[:LINES]):
-        cells = [in_short(numbers[operation.target]) for numbers in columns.values()]
-        rows.append((names.names[number], formula(operation, names), in_short(operation.value), *cells))
+        cells = [format_numbers(numbers[operation.target]) for numbers in columns.values()]
+        rows.append((names.names[number], format_operation(operation, names), format_numbers(operation.value), *cells))
     left = len(trace.operations) - LINES
     return "\n".join([*format_table(rows), *([f"... and {left:,} operations more"] if left > 0 else [])])
 
 
-def formula(operation: Operation, names: Names) -> str:
+def format_operation(operation: Operation, names: Names) -> str:
     """`exp(v3)`, and the shape of an array."""
     shape = f"  {np.shape(operation.target)}" if np.ndim(operation.target) else ""
     return operation.symbol.format(*map(names.of, operation.inputs)) * bool(operation.inputs) + shape
 
 
-def in_short(values) -> str:
+def format_numbers(values) -> str:
     """A number in six digits, an array by its first numbers."""
     numbers = np.ravel(values)
     text = ", ".join(f"{number:.6g}" for number in numbers[:3])

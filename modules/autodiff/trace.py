@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .rules import FLAT, RULES, SYMBOLS, Untraceable, full_name, rules_of
-from .scalar import Scalar, value_of, values_of
+from .rules import FLAT, RULES, SYMBOLS, Untraceable, get_full_name, get_rules
+from .scalar import Scalar, get_value, get_values
 
 MOST_OPERATIONS, MOST_NUMBERS, MOST_EDGES = 50_000, 500_000, 5_000_000  # a second, some hundred megabytes
 CONSTANT = -1  # the place of a number that depends on nothing
@@ -45,7 +45,7 @@ class Trace:
     def enter(self, name: str, values):
         """An input under its name: a number of this trace, or an array of such numbers."""
         result = self.numbered(np.asarray(values, np.float64), self.places(np.shape(values)))
-        self.inputs[name] = places_of(result)
+        self.inputs[name] = get_places(result)
         self.operations.append(Operation(name, (), np.array(values, np.float64), self.inputs[name], ()))
         return result
 
@@ -97,11 +97,11 @@ class Trace:
 
     def elementwise(self, operation, inputs):
         """An operation of arrays, element by element."""
-        values, places = [values_of(each) for each in inputs], [places_of(each) for each in inputs]
+        values, places = [get_values(each) for each in inputs], [get_places(each) for each in inputs]
         y = operation(*values)
         if operation in FLAT or all(place is None for place in places):
             return y
-        rules = rules_of(operation)
+        rules = get_rules(operation)
         partials = [rule(*values, y) if p is not None else None for rule, p in zip(rules, places, strict=True)]
 
         def edges_to(target):
@@ -109,11 +109,11 @@ class Trace:
             return [(place, target, partial) for place, partial in pairs if place is not None]
 
         operands = [np.float64(v) if place is None else place for v, place in zip(values, places, strict=True)]
-        return self.note(symbol_of(operation), operands, y, edges_to)
+        return self.note(get_symbol(operation), operands, y, edges_to)
 
     def sum(self, array, axis=None, keepdims=False):
         """Σ over an axis, some axes, or all of them."""
-        values, places = values_of(array), places_of(array)
+        values, places = get_values(array), get_places(array)
         y = values.sum(axis=axis, keepdims=keepdims)
         kept = values.sum(axis=axis, keepdims=True).shape
         if places is None:
@@ -122,7 +122,7 @@ class Trace:
 
     def matmul(self, a, b):
         """Σₖ a[..., i, k] b[..., k, j]; a vector on the left is a row, on the right a column."""
-        left, right, from_a, from_b = values_of(a), values_of(b), places_of(a), places_of(b)
+        left, right, from_a, from_b = get_values(a), get_values(b), get_places(a), get_places(b)
         if from_a is None and from_b is None:
             return left @ right
         rows, columns = (left if left.ndim > 1 else left[None]), (right if right.ndim > 1 else right[:, None])
@@ -154,14 +154,14 @@ class Trace:
 
     def tangents_at(self, y, tangents: np.ndarray):
         """The tangents of a result of this trace, 0 where it depends on nothing."""
-        places = places_of(y)
+        places = get_places(y)
         return np.zeros(np.shape(y))[()] if places is None else np.append(tangents, 0.0)[places]
 
     def adjoints(self, seeds) -> np.ndarray:
         """Backward: the adjoint of each place, the derivative of Σ <grad_y, y>, for pairs (y, grad_y)."""
         adjoints = np.zeros(self.size + 1)  # the last one gathers what constants would get, and nobody reads it
         for y, grad_y in seeds:
-            places = places_of(y)
+            places = get_places(y)
             if places is not None:
                 add_at(adjoints, places, np.broadcast_to(grad_y, np.shape(places)))
         for operation in reversed(self.operations):
@@ -170,7 +170,7 @@ class Trace:
         return adjoints[:-1]
 
 
-def symbol_of(operation) -> str:
+def get_symbol(operation) -> str:
     """How a table shows an operation, with {} for the operands."""
     return SYMBOLS.get(operation) or f"{operation.__name__}({', '.join(['{}'] * operation.nin)})"
 
@@ -192,7 +192,7 @@ class Number(Scalar):
         self.owner, self.place, self.value = trace, place, value
 
     def combine(self, operation, inputs):
-        trace, values, rules = self.owner, [value_of(each) for each in inputs], rules_of(operation)
+        trace, values, rules = self.owner, [get_value(each) for each in inputs], get_rules(operation)
         y, target, edges, operands = float(operation(*values)), trace.size, [], []
         for rule, each, value in zip(rules, inputs, values, strict=True):
             if isinstance(each, Number) and each.place != CONSTANT:
@@ -203,7 +203,7 @@ class Number(Scalar):
         if not edges:
             return y
         trace.size += 1
-        trace.append(Operation(symbol_of(operation), tuple(operands), y, target, tuple(edges)))
+        trace.append(Operation(get_symbol(operation), tuple(operands), y, target, tuple(edges)))
         return Number(trace, target, y)
 
     def __float__(self) -> float:
@@ -229,13 +229,13 @@ class Traced(np.ndarray):
             elif operation in RULES or operation in FLAT:
                 result = trace.elementwise(operation, inputs)
             else:
-                raise Untraceable(f"the derivative of {full_name(operation)} is not known")
+                raise Untraceable(f"the derivative of {get_full_name(operation)} is not known")
         elif operation is np.add and method == "reduce" and not settings.keys() - {"axis", "keepdims", "dtype"}:
             result = trace.sum(inputs[0], settings.get("axis", 0), settings.get("keepdims", False))
         else:
             plain = [np.asarray(each) if isinstance(each, np.ndarray) else each for each in inputs]
-            result = traced(getattr(operation, method)(*plain, **settings), trace)
-        return result if out is None else written(out[0], result)
+            result = as_traced(getattr(operation, method)(*plain, **settings), trace)
+        return result if out is None else write_result(out[0], result)
 
     def __array_function__(self, function, types, arguments, settings):
         if function is np.dot:
@@ -247,27 +247,27 @@ class Traced(np.ndarray):
                 raise
             name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
             raise Untraceable(f"{name} of traced numbers is not known: {error}") from error
-        return traced(result, self.owner)
+        return as_traced(result, self.owner)
 
     def dot(self, other, out=None):
         result = self @ other
-        return result if out is None else written(out, result)
+        return result if out is None else write_result(out, result)
 
     def clip(self, min=None, max=None, out=None):
         low = self if min is None else np.maximum(self, min)
         result = low if max is None else np.minimum(low, max)
-        return result if out is None else written(out, result)
+        return result if out is None else write_result(out, result)
 
     def astype(self, dtype, *_, **__):
         """A copy: traced numbers are float64 by nature."""
-        if places_of(self) is None:
-            return values_of(self).astype(dtype)
+        if get_places(self) is None:
+            return get_values(self).astype(dtype)
         if np.dtype(dtype).kind != "f":
             raise Untraceable(f"astype({np.dtype(dtype)}) forgets the derivative")
         return self.copy()
 
 
-def traced(result, trace):
+def as_traced(result, trace):
     """An array of objects as one of the trace."""
     if isinstance(result, np.ndarray) and result.dtype == object:
         result = result.view(Traced)
@@ -275,15 +275,15 @@ def traced(result, trace):
     return result
 
 
-def written(out, result):
+def write_result(out, result):
     """`out` with the result in it."""
-    if out.dtype != object and places_of(result) is not None:
+    if out.dtype != object and get_places(result) is not None:
         raise Untraceable(f"traced numbers are written into an array of {out.dtype}; make it with np.empty_like(x)")
     out[...] = result
     return out
 
 
-def places_of(array) -> Any:
+def get_places(array) -> Any:
     """The places of a number or array of numbers, CONSTANT for those that have none; None for no traced ones at all."""
     if isinstance(array, Number):
         return array.place if array.place != CONSTANT else None

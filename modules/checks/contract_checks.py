@@ -234,13 +234,13 @@ def check_sample_weights(trial: Trial) -> str:
 
 def check_directions(trial: Trial) -> str:
     """jvp, rbprop and hessian_times, where they are written, belong to fprop and bprop"""
-    from ..derivatives.checks import wrong_curvature, wrong_directions
+    from ..derivatives.checks import check_hessian_times, check_jvp_and_rbprop
 
     module = trial.copy()
     if isinstance(module, Loss):
         y, target = trial.arguments
-        return wrong_curvature(module, y, target, trial.seed)
-    return wrong_directions(module, trial.arguments[0], trial.seed)
+        return check_hessian_times(module, y, target, trial.seed)
+    return check_jvp_and_rbprop(module, trial.arguments[0], trial.seed)
 
 
 def check_compiled(trial: Trial) -> str:

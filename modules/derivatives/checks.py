@@ -5,12 +5,12 @@ import numpy as np
 from ..core.module import Module
 from ..engine.stateful import plain_python
 from ..losses.loss import Loss
-from .differences import SHORT, Differences, evaluate, largest
+from .differences import SHORT, Differences, evaluate, max_abs
 from .supported import has_curvature, has_method
 from .tangent import jvp, place_direction, vjp
 
 
-def wrong_directions(module: Module, x: np.ndarray, seed: int = 0) -> str:
+def check_jvp_and_rbprop(module: Module, x: np.ndarray, seed: int = 0) -> str:
     """What is wrong with a module's jvp or rbprop at x, in float64; "" if nothing is, or it has none."""
     if module.children() or not isinstance(x, np.ndarray) or x.dtype.kind != "f":
         return ""
@@ -52,14 +52,14 @@ def is_change_of_bprop(module: Module, x, v, direction, random) -> bool:
         each.subject.zero_grad()
         change = np.ravel(each.rbprop(x, v, grad_y, r_grad_y))
         estimates.append(np.concatenate([each.subject.flat_gradients, change]))
-    size, first = largest(estimates[0]), references[0]
+    size, first = max_abs(estimates[0]), references[0]
     smooth = np.abs(estimates[0] - estimates[1]) <= 1e-6 * size
     step = SHORT / (first.size((x,), (v,)) or 1)
-    smooth &= alike_on_both_sides(lambda h: first.run((x,), (v,), h, grad_y)[1], step)
+    smooth &= find_smooth(lambda h: first.run((x,), (v,), h, grad_y)[1], step)
     return not np.isfinite(size) or bool((np.abs(found - estimates[0])[smooth] <= 1e-5 * size).all())
 
 
-def wrong_curvature(loss: Loss, y, target, seed: int = 0) -> str:
+def check_hessian_times(loss: Loss, y, target, seed: int = 0) -> str:
     """What is wrong with a loss's hessian_times at y, in float64; "" if nothing is, or it has none."""
     if loss.estimates or not has_curvature(loss):
         return ""
@@ -69,16 +69,16 @@ def wrong_curvature(loss: Loss, y, target, seed: int = 0) -> str:
         loss.bprop()  # type: ignore[call-arg]
         found = loss.hessian_times(y, target, v)  # type: ignore[attr-defined]
         wanted = Differences(loss.copy()).hessian_times(y, target, v)
-        step = SHORT * (1 + largest(y)) / largest(v)
-        smooth = alike_on_both_sides(lambda h: evaluate(loss, (y + h * v, target), True)[1], step)
-    size, error = largest(wanted), np.ravel(np.abs(found - wanted))
+        step = SHORT * (1 + max_abs(y)) / max_abs(v)
+        smooth = find_smooth(lambda h: evaluate(loss, (y + h * v, target), True)[1], step)
+    size, error = max_abs(wanted), np.ravel(np.abs(found - wanted))
     if not np.isfinite(size) or (error[smooth] <= 1e-5 * size + 1e-12).all():
         return ""
     return "hessian_times is not the change of grad_y along v"
 
 
-def alike_on_both_sides(function, step: float) -> np.ndarray:
+def find_smooth(function, step: float) -> np.ndarray:
     """Where a function's slopes on both sides of 0 are one: at a kink, a central difference is the mean of two."""
     below, here, above = (function(h) for h in (-step, 0.0, step))
     change = np.abs(above - below)
-    return np.abs(above - 2 * here + below) <= 1e-3 * change + 1e-6 * largest(change)
+    return np.abs(above - 2 * here + below) <= 1e-3 * change + 1e-6 * max_abs(change)

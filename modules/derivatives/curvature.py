@@ -11,7 +11,7 @@ from ..engine.entry_points import convert_input
 from ..engine.locks import join_locks, locked
 from ..losses.loss import Loss
 from .passes import Passes
-from .tangent import Program, checked_input, kept, place_direction, shaped
+from .tangent import Program, check_direction, get_program, place_direction, prepare_input
 
 
 class Curvature:
@@ -41,7 +41,7 @@ class Curvature:
                 raise ValueError(f"Curvature: {module.label()} estimates the gradient, whose changes mean nothing")
         self.net, self.loss = net.copy().to("float64"), loss.copy().to("float64")
         join_locks(self.net, self.loss)
-        self.x = checked_input(self.net, x)
+        self.x = prepare_input(self.net, x)
         y_shape = self.net.output_shape(self.x.shape)
         self.target = convert_input(self.loss, 1, target, len(y_shape))
         self.loss.check_arguments(y_shape, self.target.shape)
@@ -55,7 +55,7 @@ class Curvature:
 
     def at(self, parameters) -> "Curvature":
         """Move to other parameters (P,); returns self."""
-        parameters = shaped(self.net, "parameters", parameters, (self.size,))
+        parameters = check_direction(self.net, "parameters", parameters, (self.size,))
         with locked(self.net):
             self.net.flat_parameters[...] = parameters
         return self
@@ -74,7 +74,7 @@ class Curvature:
 
     def fisher(self, v) -> np.ndarray:
         """Σₙ gₙ (gₙᵀ v) / N (P,), the empirical Fisher matrix times v."""
-        v = shaped(self.net, "v", v, (self.size,))
+        v = check_direction(self.net, "v", v, (self.size,))
         gradients = self.sample_gradients()
         return gradients.T @ (gradients @ v) / len(gradients)
 
@@ -102,11 +102,11 @@ def run(name: str, net: Module, loss: Loss, x: np.ndarray, target: np.ndarray, v
     if name not in PROGRAMS:
         raise ValueError(f"Curvature: got {name!r}, expected one of {', '.join(PROGRAMS)}")
     if name != "gradient":
-        place_direction(net, shaped(net, "v", v, (net.flat_parameters.size,)))
+        place_direction(net, check_direction(net, "v", v, (net.flat_parameters.size,)))
     data = (x, target) if name == "gradient" else (x, target, np.zeros_like(x), net.flat_gradients)
     net.zero_grad()
     return float(
-        kept(net, (name, loss, loss._version), data, lambda net, *data: PROGRAMS[name](net, loss, data))(*data)
+        get_program(net, (name, loss, loss._version), data, lambda net, *data: PROGRAMS[name](net, loss, data))(*data)
     )
 
 

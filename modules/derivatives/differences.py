@@ -17,7 +17,7 @@ AGREE = 1e-7  # of the largest element: up to here the short steps' estimate con
 
 
 @dataclass
-class Held:
+class DifferencedModule:
     """A module and the copy that is moved; not children of what holds them, which copies of it share."""
 
     subject: Module
@@ -41,37 +41,37 @@ class Differences(Module):
     def __init__(self, subject: Module, stretch: float = 1.0):
         super().__init__()
         self.stretch = stretch
-        vars(self).update(_held=Held(subject, subject.copy().to("float64")), _dtype=subject.dtype)
+        vars(self).update(_differenced=DifferencedModule(subject, subject.copy().to("float64")), _dtype=subject.dtype)
 
     @property
     def subject(self) -> Module:
         """The module whose derivatives these are."""
-        return self._held.subject
+        return self._differenced.subject
 
     def gradient_names(self) -> list[str]:
-        return [name for module, name in self._held.subject._owners()] if "_held" in vars(self) else []
+        return [name for module, name in self._differenced.subject._owners()] if "_differenced" in vars(self) else []
 
     def prepare(self) -> None:
         """Before a forward pass: take over the state that it will start from."""
-        twin, subject = self._held.twin, self.subject
+        twin, subject = self._differenced.twin, self.subject
         for mine, theirs in zip(twin.all_modules(), subject.all_modules(), strict=True):
             for name, value in vars(theirs).items():
                 setting = isinstance(value, bool | int | float | str) and not name.startswith("_")
                 if setting and name not in FLAGS and getattr(mine, name, None) != value:
                     setattr(mine, name, value)
-        self._held.start = subject.counters()
+        self._differenced.start = subject.counters()
         twin.load_state_dict(subject.state_dict())
-        self._held.state = twin.state_dict()
+        self._differenced.state = twin.state_dict()
 
     def jvp(self, *given):
         """dy/dx v + dy/dw v_w."""
-        x, v = halves(given)
+        x, v = split_arguments(given)
         change = derivative(lambda h: self.run(x, v, h)[0], self.size(x, v))
         return change.astype(self.dtype)
 
     def rbprop(self, *given):
         """R{grad_x}; adds R{gradient} to the gradients of the parameters."""
-        x, v = halves(given[:-2])
+        x, v = split_arguments(given[:-2])
         grad_y, r_grad_y = given[-2:]
         linear = self.run(x, v, 0.0, r_grad_y)[1]  # bprop is linear in its argument
         change = derivative(lambda h: self.run(x, v, h, grad_y)[1], self.size(x, v)) + linear
@@ -81,25 +81,25 @@ class Differences(Module):
 
     def hessian_times(self, y, target, v):
         """The change of a loss's gradient along v."""
-        twin = self._held.twin
+        twin = self._differenced.twin
 
         def gradient(h):
             return evaluate(twin, (y + h * v, target), True)[1]
 
-        size = largest(v) / (1 + largest(y))
+        size = max_abs(v) / (1 + max_abs(y))
         return derivative(gradient, size).reshape(y.shape).astype(self.dtype)
 
     def size(self, x, v) -> float:
         """How large the direction is, compared with where it starts."""
-        pairs = [*zip(x, v, strict=True), (self._held.twin.flat_parameters, direction_of(self.subject))]
-        return max(largest(step) / (1 + largest(start)) for start, step in pairs) / self.stretch
+        pairs = [*zip(x, v, strict=True), (self._differenced.twin.flat_parameters, gather_direction(self.subject))]
+        return max(max_abs(step) / (1 + max_abs(start)) for start, step in pairs) / self.stretch
 
     def run(self, x, v, h: float, grad_y=None):
         """y and, for a grad_y, the gradients of parameters and x as one vector, at x + h v and w + h v_w."""
-        twin = self._held.twin
-        twin.load_state_dict(self._held.state)
-        twin.load_counters(self._held.start)
-        twin.flat_parameters[...] += h * direction_of(self.subject)
+        twin = self._differenced.twin
+        twin.load_state_dict(self._differenced.state)
+        twin.load_counters(self._differenced.start)
+        twin.flat_parameters[...] += h * gather_direction(self.subject)
         return evaluate(twin, [a + h * b for a, b in zip(x, v, strict=True)], grad_y)
 
 
@@ -125,33 +125,33 @@ def derivative(function, size: float) -> np.ndarray:
     if size == 0:
         return np.zeros_like(function(0.0))
     short, long = SHORT / size, LONG / size
-    near, far, farther = (central(function, h) for h in (short, long, 2 * long))
+    near, far, farther = (difference_centrally(function, h) for h in (short, long, 2 * long))
     smooth = (4 * far - farther) / 3
-    return np.where(np.abs(smooth - near) <= AGREE * max(largest(near), 1e-300), smooth, near)
+    return np.where(np.abs(smooth - near) <= AGREE * max(max_abs(near), 1e-300), smooth, near)
 
 
-def central(function, h: float) -> np.ndarray:
+def difference_centrally(function, h: float) -> np.ndarray:
     """(f(h) - f(-h)) / 2h."""
     return (function(h) - function(-h)) / (2 * h)
 
 
-def halves(given):
+def split_arguments(given):
     """Arguments and their directions."""
     count = len(given) // 2
     return given[:count], given[count:]
 
 
-def largest(array) -> float:
+def max_abs(array) -> float:
     """The largest absolute value."""
     return float(np.abs(array).max(initial=0.0))
 
 
-def direction_of(module: Module) -> np.ndarray:
+def gather_direction(module: Module) -> np.ndarray:
     """A module's part of the direction in the parameters, as one vector (P,)."""
-    parts = [np.ravel(vars(each)[place_of(each, name)]) for each, name in module._owners()]
+    parts = [np.ravel(vars(each)[get_direction_name(each, name)]) for each, name in module._owners()]
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def place_of(module: Module, name: str) -> str:
+def get_direction_name(module: Module, name: str) -> str:
     """Where a parameter's direction is: with a jvp of its own, where compiled code finds it."""
     return f"v_{name}" if f"v_{name}" in vars(module) else f"_v_{name}"

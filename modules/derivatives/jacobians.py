@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.module import Module
 from ..engine.locks import exclusive
-from .tangent import checked_input, jvp, shaped, vjp
+from .tangent import check_direction, jvp, prepare_input, vjp
 
 Of = Literal["x", "parameters"]
 
@@ -28,17 +28,17 @@ def jacobian(net: Module, x, of: Of = "x") -> np.ndarray:
     """
     if of not in ("x", "parameters"):
         raise ValueError(f"{net.label()}: of is {of!r}, expected 'x' or 'parameters'")
-    x, start = checked_input(net, x), net.counters()
-    y = rewound(net, start, net.fprop, x)
+    x, start = prepare_input(net, x), net.counters()
+    y = run_rewound(net, start, net.fprop, x)
     inputs = x.shape if of == "x" else (net.flat_parameters.size,)
     matrix = np.empty((y.size, int(np.prod(inputs))), net.dtype)
     if matrix.shape[1] <= matrix.shape[0]:
-        for i, unit in enumerate(units(inputs, net.dtype)):
+        for i, unit in enumerate(iterate_unit_vectors(inputs, net.dtype)):
             given = (unit, None) if of == "x" else (None, unit)
-            matrix[:, i] = rewound(net, start, jvp, net, x, *given).ravel()
+            matrix[:, i] = run_rewound(net, start, jvp, net, x, *given).ravel()
     else:
-        for k, unit in enumerate(units(y.shape, net.dtype)):
-            grad_x, gradient = rewound(net, start, vjp, net, x, unit)
+        for k, unit in enumerate(iterate_unit_vectors(y.shape, net.dtype)):
+            grad_x, gradient = run_rewound(net, start, vjp, net, x, unit)
             matrix[k] = grad_x.ravel() if of == "x" else gradient
     return matrix.reshape(y.shape + inputs)
 
@@ -50,18 +50,18 @@ def sample_jacobians(net: Module, x) -> np.ndarray:
     Shapes: x (N, ...), the result (N, ...of y, ...of x).
     Errors: ValueError for a net whose samples see each other, as with batch normalisation in training.
     """
-    x, start = checked_input(net, x), net.counters()
-    y = rewound(net, start, net.fprop, x)
+    x, start = prepare_input(net, x), net.counters()
+    y = run_rewound(net, start, net.fprop, x)
     refuse_meeting_samples(net, x, start)
     samples, inside, outside = len(x), x.shape[1:], y.shape[1:]
     matrix = np.empty((samples, int(np.prod(outside)), int(np.prod(inside))), net.dtype)
     if matrix.shape[2] <= matrix.shape[1]:
-        for i, unit in enumerate(units(inside, net.dtype)):
-            change = rewound(net, start, jvp, net, x, np.broadcast_to(unit, x.shape))
+        for i, unit in enumerate(iterate_unit_vectors(inside, net.dtype)):
+            change = run_rewound(net, start, jvp, net, x, np.broadcast_to(unit, x.shape))
             matrix[:, :, i] = change.reshape(samples, -1)
     else:
-        for k, unit in enumerate(units(outside, net.dtype)):
-            matrix[:, k] = rewound(net, start, vjp, net, x, np.broadcast_to(unit, y.shape))[0].reshape(samples, -1)
+        for k, unit in enumerate(iterate_unit_vectors(outside, net.dtype)):
+            matrix[:, k] = run_rewound(net, start, vjp, net, x, np.broadcast_to(unit, y.shape))[0].reshape(samples, -1)
     return matrix.reshape(samples, *outside, *inside)
 
 
@@ -74,9 +74,9 @@ def output_variance(net: Module, x, variance) -> np.ndarray:
     Errors: ValueError for another shape, for a negative variance, and as of `sample_jacobians`.
     Source: Bishop and Bishop, Deep Learning, section 8.1.5 (eq. 8.28: Δy = Σ ∂y/∂xᵢ Δxᵢ).
     """
-    x = checked_input(net, x)
+    x = prepare_input(net, x)
     given = np.full(x.shape, variance) if np.ndim(variance) == 0 else variance
-    sizes = shaped(net, "variance", given, x.shape)
+    sizes = check_direction(net, "variance", given, x.shape)
     if (sizes < 0).any():
         raise ValueError(f"{net.label()}: variance has a negative number, expected at least 0")
     squares = sample_jacobians(net, x) ** 2
@@ -89,13 +89,13 @@ def refuse_meeting_samples(net: Module, x: np.ndarray, start) -> None:
     """ValueError if the first sample's x changes another sample's y."""
     v = np.zeros_like(x)
     v[0] = np.random.default_rng(0).standard_normal(x.shape[1:])
-    if np.any(rewound(net, start, jvp, net, x, v)[1:]):
+    if np.any(run_rewound(net, start, jvp, net, x, v)[1:]):
         raise ValueError(
             f"{net.label()}: its samples see each other, expected a net (in eval mode) that keeps them apart"
         )
 
 
-def units(shape: tuple[int, ...], dtype):
+def iterate_unit_vectors(shape: tuple[int, ...], dtype):
     """The unit vectors of a space of arrays, one after the other in the same memory."""
     unit = np.zeros(shape, dtype)
     for place in np.ndindex(shape):
@@ -104,7 +104,7 @@ def units(shape: tuple[int, ...], dtype):
         unit[place] = 0
 
 
-def rewound(net: Module, start, function, *arguments):
+def run_rewound(net: Module, start, function, *arguments):
     """A result with the random numbers of the first pass."""
     net.load_counters(start)
     return function(*arguments)

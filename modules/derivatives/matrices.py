@@ -15,7 +15,7 @@ KINDS = ("hvp", "gauss_newton", "fisher")
 
 def hessian(curvature: Curvature) -> np.ndarray:
     """H (P, P), symmetric to rounding. Source: Bishop and Bishop, Deep Learning, section 8.1.6."""
-    return matrix(curvature, "hvp")
+    return build_matrix(curvature, "hvp")
 
 
 def gauss_newton_matrix(curvature: Curvature) -> np.ndarray:
@@ -29,7 +29,7 @@ def gauss_newton_matrix(curvature: Curvature) -> np.ndarray:
 
     Source: Bishop and Bishop, Deep Learning, eq. 8.40 and 8.41.
     """
-    return matrix(curvature, "gauss_newton")
+    return build_matrix(curvature, "gauss_newton")
 
 
 def fisher_matrix(curvature: Curvature) -> np.ndarray:
@@ -67,7 +67,7 @@ def linear_operator(curvature: Curvature, kind: Kind = "hvp", damping: float = 0
     """
     from scipy.sparse.linalg import LinearOperator
 
-    product = product_of(curvature, kind)
+    product = get_product(curvature, kind)
     size = (curvature.size, curvature.size)
     return LinearOperator(size, lambda v: product(np.ravel(v)) + damping * np.ravel(v), dtype=np.float64)
 
@@ -90,13 +90,13 @@ def top_eigenvalues(
     return values[order], vectors[:, order]
 
 
-def matrix(curvature: Curvature, kind: Kind) -> np.ndarray:
+def build_matrix(curvature: Curvature, kind: Kind) -> np.ndarray:
     """All columns."""
-    product = product_of(curvature, kind)
+    product = get_product(curvature, kind)
     return np.stack([product(unit) for unit in np.eye(curvature.size)], axis=1)
 
 
-def product_of(curvature: Curvature, kind: str):
+def get_product(curvature: Curvature, kind: str):
     """The method of this name."""
     if kind not in KINDS:
         raise ValueError(f"Curvature: kind is {kind!r}, expected one of {', '.join(KINDS)}")

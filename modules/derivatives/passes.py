@@ -55,12 +55,12 @@ class Passes:
         assert self.loss is not None
         loss: Module = self.loss
         if not has_curvature(loss):
-            loss = self.differing(loss)
+            loss = self.get_differences(loss)
         return Operation("loss_change", loss, "hessian_times", (self.y, "target", v_y))
 
     def backward(self, seed: str) -> list[Operation]:
         """bprop of the gradient named `seed`."""
-        return [replaced(operation, {"seed": seed}) for operation in self.bprop]
+        return [rename_arguments(operation, {"seed": seed}) for operation in self.bprop]
 
     def changes(self) -> list[Operation]:
         """bprop, and R{bprop} after it: then the gradients are R{gradient}."""
@@ -68,38 +68,38 @@ class Passes:
         read = {name for operation in self.bprop for name in operation.arguments}
         for operation in self.bprop:
             if operation.target in read:  # else it only adds to gradients, which R{bprop} will overwrite
-                items += self.copied(replaced(operation, names), names)
-        items.append(Operation("cleared", Cleared().to(self.net.dtype), "fprop", ("gradients",)))
+                items += self.copy_if_reused(rename_arguments(operation, names), names)
+        items.append(Operation("cleared", ClearGradients().to(self.net.dtype), "fprop", ("gradients",)))
         change = {"seed": "loss_change"}
         for operation in self.bprop:
-            moved = replaced(operation, change, "r_")
+            moved = rename_arguments(operation, change, "r_")
             if is_locally_linear(type(operation.module)):
-                items += self.copied(moved, change, operation.target)
+                items += self.copy_if_reused(moved, change, operation.target)
                 continue
             x = self.inputs[operation.module]
             v = tuple(self.directions[name] for name in x)
-            grads = replaced(operation, names).arguments
+            grads = rename_arguments(operation, names).arguments
             method = f"r{operation.method}"
             module, arguments = self.with_method(operation.module, method, x, (*v, *grads, *moved.arguments))
             items.append(Operation(moved.target, module, method, arguments))
             change[operation.target] = moved.target
         return items
 
-    def copied(self, operation: Operation, names: dict[str, str], target: str = "") -> list[Operation]:
+    def copy_if_reused(self, operation: Operation, names: dict[str, str], target: str = "") -> list[Operation]:
         """An operation and, if its memory is used again by R{bprop}, a copy of its result; notes the result's name."""
         target = target or operation.target
         if not is_locally_linear(type(operation.module)):
             return [operation]
         names[target] = f"{operation.target}_kept"
-        return [operation, Operation(names[target], Kept().to(self.net.dtype), "bprop", (operation.target,))]
+        return [operation, Operation(names[target], CopyGradient().to(self.net.dtype), "bprop", (operation.target,))]
 
     def with_method(self, module: Any, method: str, x, given) -> tuple[Module, tuple[str, ...]]:
         """The module and its arguments; or, if it has no such method, differences of it, which need its x, too."""
         if has_method(type(module), method):
             return module, given
-        return self.differing(module), (*x, *given)
+        return self.get_differences(module), (*x, *given)
 
-    def differing(self, module: Module) -> Differences:
+    def get_differences(self, module: Module) -> Differences:
         """The differences of a module, made once."""
         found = next((each for each in self.differences if each.subject is module), None)
         if found is None:
@@ -108,20 +108,20 @@ class Passes:
         return found
 
 
-def replaced(operation: Operation, names: dict[str, str], prefix: str = "") -> Operation:
+def rename_arguments(operation: Operation, names: dict[str, str], prefix: str = "") -> Operation:
     """An operation with other names for its arguments."""
     given = tuple(names.get(name, name) for name in operation.arguments)
     return Operation(prefix + operation.target, operation.module, operation.method, given)
 
 
-class Kept(InternalOp):
+class CopyGradient(InternalOp):
     """A copy of a gradient, whose memory is about to be used again."""
 
     def bprop(self, grad_y):
         return grad_y.copy()
 
 
-class Cleared(InternalOp):
+class ClearGradients(InternalOp):
     """The vector of gradients, set to zero between bprop and R{bprop}, which both add to it."""
 
     def fprop(self, gradients):

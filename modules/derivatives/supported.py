@@ -19,9 +19,9 @@ def has_method(cls: type, name: str) -> bool:
     One that it inherits, while it writes an fprop, bprop, function or derivative of its own, does not count.
     """
     for base, part, others in PARTS.get(name, ()):
-        if issubclass(cls, base) and not belongs(cls, part, others):
+        if issubclass(cls, base) and not belongs_to(cls, part, others):
             return False
-    return belongs(cls, name, ("fprop", "bprop"))
+    return belongs_to(cls, name, ("fprop", "bprop"))
 
 
 def has_curvature(loss: Module) -> bool:
@@ -31,10 +31,10 @@ def has_curvature(loss: Module) -> bool:
 
 def is_locally_linear(cls: type) -> bool:
     """Whether dy/dx is constant around almost all x, without parameters, as the class says itself."""
-    return bool(cls.locally_linear) and belongs(cls, "locally_linear", ("fprop", "bprop"))  # type: ignore[attr-defined]
+    return bool(cls.locally_linear) and belongs_to(cls, "locally_linear", ("fprop", "bprop"))  # type: ignore[attr-defined]
 
 
-def belongs(cls: type, name: str, others: tuple[str, ...]) -> bool:
+def belongs_to(cls: type, name: str, others: tuple[str, ...]) -> bool:
     """Whether `name` is defined by the class that defines `others`, or by one that inherits them."""
     place = {each: next((k for k, base in enumerate(cls.__mro__) if each in vars(base)), None) for each in others}
     own = next((k for k, base in enumerate(cls.__mro__) if name in vars(base)), None)

@@ -11,7 +11,7 @@ from ..engine.locks import exclusive
 from ..engine.operations import Operation, modules_of, prune
 from ..engine.plan import Function, Plan
 from ..engine.stateful import in_plain_python, jit_disabled, plain_python
-from .differences import Differences, place_of
+from .differences import Differences, get_direction_name
 from .passes import Passes
 
 
@@ -70,10 +70,10 @@ def jvp(net: Module, x, v=None, direction=None) -> np.ndarray:
     Errors: ValueError for another shape of v or direction, and for an x that the net refuses.
     Source: Goodfellow et al., Deep Learning, section 6.5.9; Pearlmutter (1994), as of Curvature.
     """
-    x = checked_input(net, x)
-    v = np.zeros_like(x) if v is None else shaped(net, "v", v, x.shape)
+    x = prepare_input(net, x)
+    v = np.zeros_like(x) if v is None else check_direction(net, "v", v, x.shape)
     place_direction(net, direction)
-    return kept(net, "jvp", (x, v), tangent_program)(x, v)
+    return get_program(net, "jvp", (x, v), tangent_program)(x, v)
 
 
 @exclusive
@@ -83,11 +83,11 @@ def vjp(net: Module, x, grad_y) -> tuple[np.ndarray, np.ndarray]:
     Shapes: grad_y as y.
     Errors: ValueError for another shape of grad_y, and for an x that the net refuses.
     """
-    x = checked_input(net, x)
+    x = prepare_input(net, x)
     y = net.fprop(x)
     if not isinstance(y, np.ndarray):
         raise TypeError(f"{net.label()}: its output is a table, expected one array")
-    grad_y = shaped(net, "grad_y", grad_y, y.shape)
+    grad_y = check_direction(net, "grad_y", grad_y, y.shape)
     net.zero_grad()
     grad_x = net.bprop(grad_y)
     return grad_x, net.flat_gradients.copy()
@@ -101,7 +101,7 @@ def tangent_program(net: Module, x, v) -> Program:
     return Program(title, [*passes.fprop, *items], {"x": x, "v": v}, result)
 
 
-def kept(net: Module, name, arguments, make):
+def get_program(net: Module, name, arguments, make):
     """The program `make(net, *arguments)`: made once for arguments of these types, forgotten when the net changes."""
     key = (name, *map(array_key, arguments))
     if key not in net._plans:
@@ -109,7 +109,7 @@ def kept(net: Module, name, arguments, make):
     return net._plans[key]
 
 
-def checked_input(net: Module, x) -> np.ndarray:
+def prepare_input(net: Module, x) -> np.ndarray:
     """x as the net takes it; ValueError if it does not fit."""
     x = convert_input(net, 0, x)
     if not isinstance(x, np.ndarray):
@@ -118,7 +118,7 @@ def checked_input(net: Module, x) -> np.ndarray:
     return x
 
 
-def shaped(net: Module, name: str, value, shape: tuple[int, ...]) -> np.ndarray:
+def check_direction(net: Module, name: str, value, shape: tuple[int, ...]) -> np.ndarray:
     """An array of the net's dtype; ValueError if it has another shape."""
     if np.shape(value) != tuple(shape):
         raise ValueError(f"{net.label()}: {name} has shape {np.shape(value)}, expected {tuple(shape)}")
@@ -128,10 +128,10 @@ def shaped(net: Module, name: str, value, shape: tuple[int, ...]) -> np.ndarray:
 def place_direction(net: Module, direction) -> None:
     """Give each parameter its part of the direction: `v_weight` beside `weight`."""
     if direction is not None:
-        direction = shaped(net, "direction", direction, (net.flat_parameters.size,))
+        direction = check_direction(net, "direction", direction, (net.flat_parameters.size,))
     start, moved = 0, False
     for module, name in net._owners():
-        hidden, place = vars(module), place_of(module, name)
+        hidden, place = vars(module), get_direction_name(module, name)
         shape, size = hidden[name].shape, hidden[name].size
         if place not in hidden or hidden[place].shape != shape or hidden[place].dtype != net.dtype:
             hidden[place], moved = np.empty(shape, net.dtype), True

@@ -161,7 +161,7 @@ def add_loss(made: Diagram, loss: Loss, y: Value, target_shape: tuple[int, ...] 
         if isinstance(part, LossPart):
             title, text = part.name or title, part.loss.label()
             note = f"{part.weight:g} × loss(y[{format_columns(part.outputs)}], target[{format_columns(part.targets)}])"
-            shapes = part.part_shapes(*shapes) if known else (None, None)
+            shapes = part.select_shapes(*shapes) if known else (None, None)
         node = made.add(Node(title, text, note), Value(y.source, shapes[0]), Value(target.source, shapes[1]))
         made.arrows[-1].backward = False
         values.append(Value(node, ()))

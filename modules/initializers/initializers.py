@@ -20,7 +20,7 @@ def manual_seed(seed: int) -> None:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def use_seed(seed: int) -> Iterator[None]:
     """Within this context the stream starts from `seed`; afterwards it goes on where it was."""
     global _stream
     kept = _stream
@@ -58,7 +58,7 @@ def refuse_unless(fits: bool, owner: object, name: str, value: object, wanted: s
         raise ValueError(f"{type(owner).__name__}: {name} is {value}, expected {wanted}")
 
 
-def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+def count_fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """(fan_in, fan_out) of a weight (out, in, ...); ValueError for fewer than two axes."""
     if len(shape) < 2:
         raise ValueError(f"a parameter of shape {shape} has no fan-in and fan-out, expected at least two axes")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .initializers import Initializer, get_generator, refuse_unless
-from .scaled import gain_of
+from .scaled import as_gain
 
 
 class Orthogonal(Initializer):
@@ -17,7 +17,7 @@ class Orthogonal(Initializer):
     """
 
     def __init__(self, gain: float | str = 1.0):
-        self.gain = gain_of(self, gain)
+        self.gain = as_gain(self, gain)
 
     def sample(self, shape):
         refuse_unless(len(shape) > 1, self, "the parameter's shape", shape, "at least two axes")
@@ -31,7 +31,7 @@ class Eye(Initializer):
     """Gain times the identity matrix. Args: gain: a number above 0, or the name of a unit. Source: PyTorch's eye_."""
 
     def __init__(self, gain: float | str = 1.0):
-        self.gain = gain_of(self, gain)
+        self.gain = as_gain(self, gain)
 
     def sample(self, shape):
         refuse_unless(len(shape) == 2, self, "the parameter's shape", shape, "two axes")

@@ -6,7 +6,7 @@ A unit's `gain` is what it takes off the deviation of its input: `calculate_gain
 import math
 from typing import Literal
 
-from .initializers import Initializer, fans, get_generator, refuse_unless
+from .initializers import Initializer, count_fans, get_generator, refuse_unless
 
 CONVOLUTIONS = [f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)]
 GAINS = {
@@ -33,7 +33,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return GAINS[nonlinearity]
 
 
-def gain_of(owner: object, gain: float | str) -> float:
+def as_gain(owner: object, gain: float | str) -> float:
     """A gain given as a number or as the name of a unit."""
     if isinstance(gain, str):
         return calculate_gain(gain)
@@ -41,13 +41,13 @@ def gain_of(owner: object, gain: float | str) -> float:
     return gain
 
 
-def uniform(deviation: float, shape):
+def draw_uniform(deviation: float, shape):
     """Uniform around 0 with this deviation."""
     bound = math.sqrt(3) * deviation
     return get_generator().uniform(-bound, bound, shape)
 
 
-def normal(deviation: float, shape):
+def draw_normal(deviation: float, shape):
     """Normal around 0 with this deviation."""
     return get_generator().normal(0, deviation, shape)
 
@@ -60,10 +60,10 @@ class GlorotUniform(Initializer):
     """
 
     def __init__(self, gain: float | str = 1.0):
-        self.gain = gain_of(self, gain)
+        self.gain = as_gain(self, gain)
 
     def sample(self, shape):
-        return uniform(self.gain * math.sqrt(2 / sum(fans(shape))), shape)
+        return draw_uniform(self.gain * math.sqrt(2 / sum(count_fans(shape))), shape)
 
 
 class GlorotNormal(Initializer):
@@ -73,10 +73,10 @@ class GlorotNormal(Initializer):
     """
 
     def __init__(self, gain: float | str = 1.0):
-        self.gain = gain_of(self, gain)
+        self.gain = as_gain(self, gain)
 
     def sample(self, shape):
-        return normal(self.gain * math.sqrt(2 / sum(fans(shape))), shape)
+        return draw_normal(self.gain * math.sqrt(2 / sum(count_fans(shape))), shape)
 
 
 class HeUniform(Initializer):
@@ -93,10 +93,10 @@ class HeUniform(Initializer):
         self.mode, self.gain = mode, calculate_gain(nonlinearity, a)
 
     def sample(self, shape):
-        return uniform(self.deviation(shape), shape)
+        return draw_uniform(self.standard_deviation(shape), shape)
 
-    def deviation(self, shape) -> float:
-        return self.gain / math.sqrt(fans(shape)[self.mode == "fan_out"])
+    def standard_deviation(self, shape) -> float:
+        return self.gain / math.sqrt(count_fans(shape)[self.mode == "fan_out"])
 
 
 class HeNormal(HeUniform):
@@ -106,7 +106,7 @@ class HeNormal(HeUniform):
     """
 
     def sample(self, shape):
-        return normal(self.deviation(shape), shape)
+        return draw_normal(self.standard_deviation(shape), shape)
 
 
 class LeCunUniform(Initializer):
@@ -116,10 +116,10 @@ class LeCunUniform(Initializer):
     """
 
     def __init__(self, gain: float | str = 1.0):
-        self.gain = gain_of(self, gain)
+        self.gain = as_gain(self, gain)
 
     def sample(self, shape):
-        return uniform(self.gain / math.sqrt(fans(shape)[0]), shape)
+        return draw_uniform(self.gain / math.sqrt(count_fans(shape)[0]), shape)
 
 
 class LeCunNormal(Initializer):
@@ -130,7 +130,7 @@ class LeCunNormal(Initializer):
     """
 
     def __init__(self, gain: float | str = 1.0):
-        self.gain = gain_of(self, gain)
+        self.gain = as_gain(self, gain)
 
     def sample(self, shape):
-        return normal(self.gain / math.sqrt(fans(shape)[0]), shape)
+        return draw_normal(self.gain / math.sqrt(count_fans(shape)[0]), shape)

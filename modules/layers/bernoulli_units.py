@@ -16,7 +16,7 @@ from ..kernels.buffers import flat, reuse, reuse_like
 from ..kernels.elementary_functions import sigmoid
 from ..kernels.philox import uniform
 from ..kernels.softplus_precision import binary_cost
-from .gaussian_sample import check_word
+from .gaussian_sample import check_choice
 from .noise import EVALUATION, Noise
 
 
@@ -124,7 +124,7 @@ class BernoulliUnits(Container):
 
     def __init__(self, *layers: Module, estimator: Literal["reinforce", "straight_through"] = "reinforce"):
         super().__init__()
-        check_word(self, "estimator", estimator, ("reinforce", "straight_through"))
+        check_choice(self, "estimator", estimator, ("reinforce", "straight_through"))
         if not layers:
             raise ValueError("BernoulliUnits: got no layers, expected at least one module after the units")
         self.estimator = estimator

@@ -43,11 +43,11 @@ class Euclidean(Module):
         self.y = reuse(self.y, x.shape[:-1] + (self.out_features,), x.dtype)  # noqa: RUF005 - numba has no starred tuples
         y = as_rows(self.y)
         rows = as_rows(x)
-        squared_distances(rows, self.weight, y)
+        compute_squared_distances(rows, self.weight, y)
         for n in range(y.shape[0]):
             for j in range(y.shape[1]):
                 far = y[n, j] < SMALL or y[n, j] > LARGE
-                y[n, j] = distance_of(rows, n, self.weight, j) if far else np.sqrt(y[n, j])
+                y[n, j] = compute_distance(rows, n, self.weight, j) if far else np.sqrt(y[n, j])
         return self.y
 
     def bprop(self, grad_y):
@@ -57,17 +57,17 @@ class Euclidean(Module):
         for n in range(y.shape[0]):
             for j in range(y.shape[1]):
                 self.c[n, j] = -grad_y[n, j] / y[n, j] if y[n, j] != 0 else zero
-        points_bprop(self.c, x, self.weight, self.grad_weight, self.accumulate)
+        bprop_points(self.c, x, self.weight, self.grad_weight, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
         if self.needs_grad_x:
-            inputs_bprop(self.c, x, self.weight, as_rows(self.grad_x), False)
+            bprop_inputs(self.c, x, self.weight, as_rows(self.grad_x), False)
         return self.grad_x
 
     def jvp(self, v):
         """<x - weight, v - v_weight> / y"""
         out = np.empty(self.y.shape, v.dtype)
         y, rows = as_rows(self.y), as_rows(out)
-        along_differences(as_rows(self.x), self.weight, as_rows(v), self.v_weight, rows)
+        compute_directional(as_rows(self.x), self.weight, as_rows(v), self.v_weight, rows)
         for n in range(y.shape[0]):
             for j in range(y.shape[1]):
                 rows[n, j] = rows[n, j] / y[n, j] if y[n, j] != 0 else y[n, j]
@@ -83,10 +83,10 @@ class Euclidean(Module):
             for j in range(y.shape[1]):
                 c[n, j] = -grad[n, j] / y[n, j] if y[n, j] != 0 else zero
                 turn[n, j] = -(r[n, j] + c[n, j] * turn[n, j]) / y[n, j] if y[n, j] != 0 else zero
-        points_bprop(turn, x, self.weight, self.grad_weight, True)
-        points_bprop(c, v_rows, self.v_weight, self.grad_weight, True)
-        inputs_bprop(turn, x, self.weight, rows, False)
-        inputs_bprop(c, v_rows, self.v_weight, rows, True)
+        bprop_points(turn, x, self.weight, self.grad_weight, True)
+        bprop_points(c, v_rows, self.v_weight, self.grad_weight, True)
+        bprop_inputs(turn, x, self.weight, rows, False)
+        bprop_inputs(c, v_rows, self.v_weight, rows, True)
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -146,7 +146,7 @@ class RadialBasis(Module):
         self.y = reuse(self.y, x.shape[:-1] + (self.out_features,), x.dtype)  # noqa: RUF005 - numba has no starred tuples
         y, x = as_rows(self.y), as_rows(x)
         self.q = reuse_like(self.q, y)
-        squared_distances(x, self.centers, self.q)
+        compute_squared_distances(x, self.centers, self.q)
         self.precision = reuse_like(self.precision, self.log_width)
         for j in range(self.precision.size):
             self.precision[j] = np.exp(-2 * self.log_width[j])
@@ -166,17 +166,17 @@ class RadialBasis(Module):
                 self.c[n, j] = grad_y[n, j] * y[n, j] * self.precision[j]
                 if y[n, j] != 0:  # far away, q may be infinite
                     self.grad_log_width[j] += grad_y[n, j] * y[n, j] * self.q[n, j]
-        points_bprop(self.c, x, self.centers, self.grad_centers, self.accumulate)
+        bprop_points(self.c, x, self.centers, self.grad_centers, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
         if self.needs_grad_x:
-            inputs_bprop(self.c, x, self.centers, as_rows(self.grad_x), False)
+            bprop_inputs(self.c, x, self.centers, as_rows(self.grad_x), False)
         return self.grad_x
 
     def jvp(self, v):
         """y (v_log_width q - <x - centers, v - v_centers>) / s²"""
         out = np.empty(self.y.shape, v.dtype)
         y, rows = as_rows(self.y), as_rows(out)
-        along_differences(as_rows(self.x), self.centers, as_rows(v), self.v_centers, rows)
+        compute_directional(as_rows(self.x), self.centers, as_rows(v), self.v_centers, rows)
         for n in range(y.shape[0]):
             for j in range(y.shape[1]):
                 if y[n, j] != 0:  # far away, q may be infinite
@@ -201,10 +201,10 @@ class RadialBasis(Module):
                 if y[n, j] != 0:  # far away, q may be infinite
                     self.grad_log_width[j] += change * self.q[n, j] - 2 * grad[n, j] * turn[n, j]
                 turn[n, j] = change * self.precision[j] - 2 * self.v_log_width[j] * c[n, j]
-        points_bprop(turn, x, self.centers, self.grad_centers, True)
-        points_bprop(c, v_rows, self.v_centers, self.grad_centers, True)
-        inputs_bprop(turn, x, self.centers, rows, False)
-        inputs_bprop(c, v_rows, self.v_centers, rows, True)
+        bprop_points(turn, x, self.centers, self.grad_centers, True)
+        bprop_points(c, v_rows, self.v_centers, self.grad_centers, True)
+        bprop_inputs(turn, x, self.centers, rows, False)
+        bprop_inputs(c, v_rows, self.v_centers, rows, True)
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -214,7 +214,7 @@ class RadialBasis(Module):
         return f"{self.in_features} -> {self.out_features}"
 
 
-def squared_distances(x, points, q):
+def compute_squared_distances(x, points, q):
     """q[n, j] = Σₖ (x[n, k] - points[j, k])²."""
     for n in range(x.shape[0]):
         for j in range(points.shape[0]):
@@ -226,7 +226,7 @@ def squared_distances(x, points, q):
 
 
 @noinline
-def distance_of(x, n, points, j):
+def compute_distance(x, n, points, j):
     """|x[n] - points[j]| where squares overflow or vanish: the largest difference is taken out of the root."""
     largest = total = x.dtype.type(0)
     for k in range(x.shape[1]):
@@ -239,7 +239,7 @@ def distance_of(x, n, points, j):
     return largest * np.sqrt(total)
 
 
-def along_differences(x, points, v, v_points, out):
+def compute_directional(x, points, v, v_points, out):
     """out[n, j] = <x[n] - points[j], v[n] - v_points[j]>: half of how a squared distance changes."""
     for n in range(x.shape[0]):
         for j in range(points.shape[0]):
@@ -249,7 +249,7 @@ def along_differences(x, points, v, v_points, out):
             out[n, j] = total
 
 
-def points_bprop(c, x, points, grad_points, add):
+def bprop_points(c, x, points, grad_points, add):
     """grad_points[j] = Σₙ c[n, j] (x[n] - points[j]), or += it, as a product and a sum."""
     product(c.T, x, grad_points, add)
     for j in range(c.shape[1]):
@@ -260,7 +260,7 @@ def points_bprop(c, x, points, grad_points, add):
             grad_points[j, k] -= c.dtype.type(total) * points[j, k]
 
 
-def inputs_bprop(c, x, points, grad_x, add):
+def bprop_inputs(c, x, points, grad_x, add):
     """grad_x[n] = Σⱼ c[n, j] (points[j] - x[n]), or += it, as a product and a sum."""
     product(c, points, grad_x, add)
     for n in range(c.shape[0]):

@@ -21,7 +21,7 @@ def draw_mask(key, step, p, value, mask):
         mask[i] = value if mask[i] >= p else zero
 
 
-def masked(x, mask, out):
+def apply_mask(x, mask, out):
     """out = mask x, and zero where the mask is zero, even if x is infinite there."""
     zero = x.dtype.type(0)
     for i in range(x.size):
@@ -54,14 +54,14 @@ class Dropout(Noise):
         mask = flat(self.mask)
         draw_mask(self.key, self.step, self.p, 1 / (1 - self.p) if self.p < 1 else 1.0, mask)
         self.step += 1
-        masked(flat(x), mask, flat(self.y))
+        apply_mask(flat(x), mask, flat(self.y))
         return self.y
 
     def bprop(self, grad_y):
         if not self.training:
             return grad_y
         self.grad_x = reuse_like(self.grad_x, grad_y)
-        masked(flat(grad_y), flat(self.mask), flat(self.grad_x))
+        apply_mask(flat(grad_y), flat(self.mask), flat(self.grad_x))
         return self.grad_x
 
     def jvp(self, v):
@@ -99,14 +99,14 @@ class Dropout2d(Noise):
         self.mask, self.y = reuse(self.mask, (x.shape[0] * x.shape[1],), x.dtype), reuse_like(self.y, x)
         draw_mask(self.key, self.step, self.p, 1 / (1 - self.p) if self.p < 1 else 1.0, self.mask)
         self.step += 1
-        masked_planes(flat(x), self.mask, flat(self.y))
+        apply_plane_mask(flat(x), self.mask, flat(self.y))
         return self.y
 
     def bprop(self, grad_y):
         if not self.training:
             return grad_y
         self.grad_x = reuse_like(self.grad_x, grad_y)
-        masked_planes(flat(grad_y), self.mask, flat(self.grad_x))
+        apply_plane_mask(flat(grad_y), self.mask, flat(self.grad_x))
         return self.grad_x
 
     def jvp(self, v):
@@ -120,7 +120,7 @@ class Dropout2d(Noise):
         return f"p={self.p:g}"
 
 
-def masked_planes(x, mask, out):
+def apply_plane_mask(x, mask, out):
     """out[m] = mask[m] x[m] for planes m, and zero where the mask is zero, even if x is infinite there."""
     zero, size = x.dtype.type(0), x.size // mask.size
     for m in range(mask.size):
@@ -155,8 +155,8 @@ class AlphaDropout(Noise):
         a = 1 / math.sqrt((1 - self.p) * (1 + self.p * SATURATION * SATURATION)) if self.p < 1 else 1.0
         draw_mask(self.key, self.step, self.p, a, mask)
         self.step += 1
-        kept, left_out = shifts(self.p, a)
-        masked(x, mask, y)
+        kept, left_out = compute_affine(self.p, a)
+        apply_mask(x, mask, y)
         for i in range(x.size):
             y[i] += kept if mask[i] != 0 else left_out
         return self.y
@@ -165,7 +165,7 @@ class AlphaDropout(Noise):
         if not self.training:
             return grad_y
         self.grad_x = reuse_like(self.grad_x, grad_y)
-        masked(flat(grad_y), flat(self.mask), flat(self.grad_x))
+        apply_mask(flat(grad_y), flat(self.mask), flat(self.grad_x))
         return self.grad_x
 
     def jvp(self, v):
@@ -176,7 +176,7 @@ class AlphaDropout(Noise):
         return f"p={self.p:g}"
 
 
-def shifts(p, a):
+def compute_affine(p, a):
     """What AlphaDropout adds to the elements that it keeps, and to those that it leaves out."""
     if p < 1:
         return -a * p * SATURATION, a * SATURATION - a * p * SATURATION

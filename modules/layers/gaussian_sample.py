@@ -35,8 +35,8 @@ class GaussianSample(Noise):
 
     def __init__(self, scale: Scale = "log_variance", evaluation: Literal["sample", "mean"] = "sample"):
         super().__init__()
-        check_word(self, "scale", scale, ("log_variance", "softplus"))
-        check_word(self, "evaluation", evaluation, ("sample", "mean"))
+        check_choice(self, "scale", scale, ("log_variance", "softplus"))
+        check_choice(self, "evaluation", evaluation, ("sample", "mean"))
         self.scale, self.evaluation = scale, evaluation
         self.noise = np.empty(0)
         self.y = self.slope = self.grad_x = np.empty((0, 0))
@@ -109,7 +109,7 @@ class GaussianSample(Noise):
         return ", ".join([*shown, *[f"evaluation={self.evaluation}"] * (self.evaluation != "sample")])
 
 
-def check_word(module, name: str, value, words) -> None:
+def check_choice(module, name: str, value, words) -> None:
     """ValueError unless a setting is one of some words."""
     if value not in words:
         wanted = " or ".join(map(repr, words))

@@ -55,7 +55,7 @@ class Maxout(Module):
         add_to_rows(self.z, self.bias)
         for n in range(y.shape[0]):
             for j in range(y.shape[1]):
-                self.largest[n, j] = first_largest(self.z[n], j * self.pieces, self.pieces)
+                self.largest[n, j] = find_first_maximum(self.z[n], j * self.pieces, self.pieces)
                 y[n, j] = self.z[n, self.largest[n, j]]
         return self.y
 
@@ -175,7 +175,7 @@ class MaxoutChannels(Module):
         return f"pieces={self.pieces}"
 
 
-def first_largest(row, start, count):
+def find_first_maximum(row, start, count):
     """The index of the largest of row[start : start + count], or of a NaN."""
     best = start
     for k in range(start + 1, start + count):

@@ -197,8 +197,11 @@ class Upsample(Module):
                     above, below, u = x[n, c, self.rows[i, 0]], x[n, c, self.rows[i, 1]], self.down[i]
                     for j in range(y.shape[3]):
                         first, second, v = self.columns[j, 0], self.columns[j, 1], self.across[j]
-                        upper, lower = between(above[first], above[second], v), between(below[first], below[second], v)
-                        y[n, c, i, j] = between(upper, lower, u)
+                        upper, lower = (
+                            interpolate(above[first], above[second], v),
+                            interpolate(below[first], below[second], v),
+                        )
+                        y[n, c, i, j] = interpolate(upper, lower, u)
 
     def jvp(self, v):
         """Pixels between those of v: the layer is linear."""
@@ -219,9 +222,9 @@ class Upsample(Module):
                     )
                     for j in range(grad_y.shape[3]):
                         first, second, v = self.columns[j, 0], self.columns[j, 1], self.across[j]
-                        give(above, first, second, v, (1 - u) * grad_y[n, c, i, j])
+                        distribute(above, first, second, v, (1 - u) * grad_y[n, c, i, j])
                         if u != 0:
-                            give(below, first, second, v, u * grad_y[n, c, i, j])
+                            distribute(below, first, second, v, u * grad_y[n, c, i, j])
         return self.grad_x
 
     def size_of(self, size, axis):
@@ -255,12 +258,12 @@ def fill_pixels(size, factor, nearest, align_corners, pixels, weights):
         weights[i] = 0.0 if nearest else place - first
 
 
-def between(a, b, weight):
+def interpolate(a, b, weight):
     """(1 - weight) a + weight b; a alone where the weight is 0, even if b is infinite."""
     return a if weight == 0 else (1 - weight) * a + weight * b
 
 
-def give(row, first, second, weight, grad):
+def distribute(row, first, second, weight, grad):
     """The gradients of a and b, added to row[first] and row[second], for that of what `between` made of them."""
     row[first] += (1 - weight) * grad
     if weight != 0:

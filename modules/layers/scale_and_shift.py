@@ -145,14 +145,14 @@ class Mul(Module):
     def fprop(self, x):
         self.x = x
         self.y = reuse_like(self.y, x)
-        multiplied(flat(x), self.weight[0], flat(self.y))
+        multiply(flat(x), self.weight[0], flat(self.y))
         return self.y
 
     def bprop(self, grad_y):
         product = dot(flat(grad_y), flat(self.x))
         self.grad_weight[0] = self.grad_weight[0] + product if self.accumulate else product
         self.grad_x = reuse_like(self.grad_x, self.x)
-        multiplied(flat(grad_y), self.weight[0], flat(self.grad_x))
+        multiply(flat(grad_y), self.weight[0], flat(self.grad_x))
         return self.grad_x
 
     def jvp(self, v):
@@ -176,7 +176,7 @@ class Mul(Module):
         return tuple(input_shape)
 
 
-def multiplied(x, factor, out):
+def multiply(x, factor, out):
     """out = factor x, both vectors."""
     for i in range(x.size):
         out[i] = factor * x[i]

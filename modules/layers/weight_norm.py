@@ -53,7 +53,7 @@ class Cosine(Module):
         self.grad_unit_weight = reuse_like(self.grad_unit_weight, self.weight)
         product(grad_y.T, self.unit, self.grad_unit_weight, False)
         unit_rows_bprop(self.grad_unit_weight, self.unit_weight, self.weight_inverse, self.grad_unit_weight)
-        store(self.grad_unit_weight, self.grad_weight, self.accumulate)
+        store_or_add(self.grad_unit_weight, self.grad_weight, self.accumulate)
         if self.needs_grad_x:
             self.grad_unit = reuse_like(self.grad_unit, self.unit)
             product(grad_y, self.unit_weight, self.grad_unit, False)
@@ -77,7 +77,7 @@ class Cosine(Module):
         product(r.T, self.unit, r_g, False)
         product(grad.T, unit, r_g, True)
         unit_rows_rbprop(self.v_weight, g, r_g, self.unit_weight, self.weight_inverse, r_g)
-        store(r_g, self.grad_weight, True)
+        store_or_add(r_g, self.grad_weight, True)
         g, r_g = np.empty(self.unit.shape, v.dtype), np.empty(self.unit.shape, v.dtype)
         product(grad, self.unit_weight, g, False)
         product(r, self.unit_weight, r_g, False)
@@ -152,7 +152,7 @@ class LinearWeightNorm(Module):
             self.grad_weight_g[j, 0] = along + self.grad_weight_g[j, 0] if self.accumulate else along
         unit_rows_bprop(self.grad_full, self.unit, self.inverse, self.grad_full)
         scale_rows(self.grad_full, self.weight_g, self.grad_full)
-        store(self.grad_full, self.grad_weight_v, self.accumulate)
+        store_or_add(self.grad_full, self.grad_weight_v, self.accumulate)
         if self.bias is not None:
             sum_rows(grad_y, self.grad_bias, self.accumulate)
         if self.needs_grad_x:
@@ -186,8 +186,8 @@ class LinearWeightNorm(Module):
         unit_rows_bprop(g, self.unit, self.inverse, g)
         scale_rows(r_g, self.weight_g, r_g)
         scale_rows(g, self.v_weight_g, g)
-        store(r_g, self.grad_weight_v, True)
-        store(g, self.grad_weight_v, True)
+        store_or_add(r_g, self.grad_weight_v, True)
+        store_or_add(g, self.grad_weight_v, True)
         if self.bias is not None:
             sum_rows(r, self.grad_bias, True)
         product(r, self.weight, as_rows(out), False)
@@ -217,7 +217,7 @@ def scale_rows(x, scale, out):
             out[j, k] = scale[j, 0] * x[j, k]
 
 
-def store(values, out, add):
+def store_or_add(values, out, add):
     """out = values, or out += values; both (J, K)."""
     for j in range(out.shape[0]):
         for k in range(out.shape[1]):

@@ -8,7 +8,7 @@ from ..kernels.sample_weights import fill_scales
 from ..kernels.softplus_precision import binary_cost
 from ..kernels.sums import as_double
 from .distributions import Bernoulli
-from .loss import Loss, Reduction, at_least, refuse_targets, weights_of_classes
+from .loss import Loss, Reduction, as_class_weights, check_at_least, refuse_targets
 from .loss_bases import ElementwiseLoss
 
 FAR = 1e30  # a score of Focal as good as infinite, whose products with 0 are 0
@@ -61,12 +61,12 @@ class BinaryCrossEntropyWithLogits(Loss):
     def __init__(self, pos_weight: float | list[float] | None = None, reduction: Reduction = "mean"):
         super().__init__(reduction)
         listed = [pos_weight] if isinstance(pos_weight, int | float) else pos_weight
-        self.pos_weight = weights_of_classes("BinaryCrossEntropyWithLogits", "pos_weight", listed)
+        self.pos_weight = as_class_weights("BinaryCrossEntropyWithLogits", "pos_weight", listed)
         self.grad_y, self.scales = np.empty((0, 0)), np.empty(0)
 
     def fprop(self, y, target, sample_weight=None):
         self.grad_y = reuse_like(self.grad_y, y)
-        columns, total = columns_of(y), np.float64(0)
+        columns, total = count_columns(y), np.float64(0)
         self.scales = reuse(self.scales, (y.size // columns,), y.dtype)
         fill_scales(self.scales, y.shape[0], sample_weight, self.averages)
         scale = y.dtype.type(1)
@@ -94,7 +94,7 @@ class BinaryCrossEntropyWithLogits(Loss):
 
     def hessian_times(self, y, target, v):
         """(v t + 1 - t) σ(y) σ(-y) times the direction, over size: the change of grad_y along it, without weights."""
-        out, columns = np.empty(v.shape, v.dtype), columns_of(y)
+        out, columns = np.empty(v.shape, v.dtype), count_columns(y)
         scale = self.scales[0]
         if self.averages:
             scale = scale / columns
@@ -122,7 +122,7 @@ class BinaryCrossEntropyWithLogits(Loss):
         return Bernoulli(y)
 
 
-def columns_of(y):
+def count_columns(y):
     """K of scores (N, ..., K); 1 of scores (N,)."""
     return y.shape[-1] if y.ndim > 1 else 1
 
@@ -142,7 +142,7 @@ class Focal(ElementwiseLoss):
 
     def __init__(self, gamma: float = 2.0, alpha: float | None = 0.25, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        self.gamma = at_least("Focal", "gamma", gamma, 0)
+        self.gamma = check_at_least("Focal", "gamma", gamma, 0)
         if alpha is not None and not 0 <= alpha <= 1:
             raise ValueError(f"Focal: alpha is {alpha}, expected 0 to 1 or None")
         self.alpha = None if alpha is None else float(alpha)

@@ -104,11 +104,11 @@ class Gaussian:
 
     def quantile(self, q: float) -> np.ndarray:
         """The value below which the target lies with probability q, 0 < q < 1."""
-        return self.mean + self.std * ndtri(checked_probability("Gaussian", "q", q))
+        return self.mean + self.std * ndtri(check_probability("Gaussian", "q", q))
 
     def interval(self, coverage: float) -> tuple[np.ndarray, np.ndarray]:
         """The central interval (low, high) that holds the target with probability `coverage`."""
-        outside = (1 - checked_probability("Gaussian", "coverage", coverage)) / 2
+        outside = (1 - check_probability("Gaussian", "coverage", coverage)) / 2
         return self.quantile(outside), self.quantile(1 - outside)
 
     def log_density(self, target) -> np.ndarray:
@@ -171,7 +171,7 @@ class Mixture:
 
     def quantile(self, q: float) -> np.ndarray:
         """The value (N, 1) below which the target lies with probability q, by bisection; for D = 1."""
-        q = checked_probability("Mixture", "q", q)
+        q = check_probability("Mixture", "q", q)
         if self.means.shape[-1] != 1:
             raise ValueError(f"Mixture: a quantile of {self.means.shape[-1]} dimensions, expected 1")
         each = self.means[..., 0] + self.scales[..., 0] * ndtri(q)  # the quantile lies between the components' own
@@ -213,7 +213,7 @@ class Poisson:
 
     def quantile(self, q: float) -> np.ndarray:
         """The smallest count that is not exceeded with a probability of at least q."""
-        q = checked_probability("Poisson", "q", q)
+        q = check_probability("Poisson", "q", q)
         count = np.maximum(np.ceil(pdtrik(q, self.rate)), 0)
         return np.where((count > 0) & (pdtr(np.maximum(count - 1, 0), self.rate) >= q), count - 1, count)
 
@@ -230,7 +230,7 @@ def gaussian_log_density(difference, log_std):
         return -z * z / 2 - log_std - LOG_2_PI / 2
 
 
-def checked_probability(who: str, name: str, q: float) -> float:
+def check_probability(who: str, name: str, q: float) -> float:
     """q; ValueError unless it lies between 0 and 1."""
     if not 0 < q < 1:
         raise ValueError(f"{who}: {name} is {q}, expected a number between 0 and 1")

@@ -10,7 +10,7 @@ from ..kernels.sample_weights import fill_scales
 from ..kernels.softplus_precision import gaussian_changes, log_softplus, softplus_ratio
 from ..kernels.sums import as_double
 from .distributions import Gaussian
-from .loss import Loss, Reduction, at_least
+from .loss import Loss, Reduction, check_at_least
 
 
 class GaussianNLL(Loss):
@@ -35,7 +35,9 @@ class GaussianNLL(Loss):
 
     def __init__(self, variance: float | None = None, full: bool = True, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        self.variance = None if variance is None else at_least("GaussianNLL", "variance", variance, 0, strictly=True)
+        self.variance = (
+            None if variance is None else check_at_least("GaussianNLL", "variance", variance, 0, strictly=True)
+        )
         self.full = full
         self.grad_y, self.scales = np.empty((0, 0)), np.empty(0)
 
@@ -126,7 +128,7 @@ class LearntPrecision(Module):
         super().__init__()
         if features < 1:
             raise ValueError(f"LearntPrecision: features is {features}, expected at least 1")
-        precision = at_least("LearntPrecision", "precision", precision, 0, strictly=True)
+        precision = check_at_least("LearntPrecision", "precision", precision, 0, strictly=True)
         self.features = features
         self.raw = Parameter(np.full(features, precision + np.log(-np.expm1(-precision))))  # the inverse of softplus
         self.y = self.grad_x = np.empty((0, 0))

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..kernels.buffers import as_rows, flat, reuse, reuse_like
 from ..kernels.class_axis import class_axis_of, copy_from_rows, copy_to_rows
-from .loss import Loss, Reduction, refuse_targets, weights_of_classes
+from .loss import Loss, Reduction, as_class_weights, refuse_targets
 
 
 def refuse_scores_without_classes(loss: Loss, y_shape) -> None:
@@ -38,9 +38,9 @@ class LabelLoss(Loss):
     ):
         super().__init__(reduction)
         who = type(self).__name__
-        self.class_weights = weights_of_classes(who, "class_weights", class_weights)
-        self.ignore_index = whole_or_none(who, "ignore_index", ignore_index)
-        self.class_axis = whole_or_none(who, "class_axis", class_axis)
+        self.class_weights = as_class_weights(who, "class_weights", class_weights)
+        self.ignore_index = as_whole_number(who, "ignore_index", ignore_index)
+        self.class_axis = as_whole_number(who, "class_axis", class_axis)
         if self.class_axis == 0:
             raise ValueError(f"{who}: class_axis is 0, the axis of the samples, expected another")
         self.axis = None if class_axis in (None, -1) else class_axis  # None: compiled without copies
@@ -171,7 +171,7 @@ def drop_axis(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return (*shape[:axis], *shape[axis + 1 :])
 
 
-def whole_or_none(who: str, name: str, value) -> int | None:
+def as_whole_number(who: str, name: str, value) -> int | None:
     """A setting that is a whole number, as an int, or None; ValueError for anything else."""
     if value is None:
         return None

@@ -9,7 +9,7 @@ from ..kernels.sample_weights import fill_label_scales, weight_of
 from ..kernels.sums import as_double
 from .distributions import Categorical, Poisson
 from .label_loss import LabelLoss
-from .loss import Reduction, at_least, refuse_targets
+from .loss import Reduction, check_at_least, refuse_targets
 from .loss_bases import ElementwiseLoss, SampleLoss
 
 
@@ -107,7 +107,7 @@ class PoissonNLL(ElementwiseLoss):
 
     def __init__(self, log_input: bool = True, full: bool = True, eps: float = 1e-8, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        self.log_input, self.full, self.eps = log_input, full, at_least("PoissonNLL", "eps", eps, 0)
+        self.log_input, self.full, self.eps = log_input, full, check_at_least("PoissonNLL", "eps", eps, 0)
 
     def function(self, y, target):
         constant = math.lgamma(target + 1) if self.full else 0 * target

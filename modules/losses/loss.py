@@ -91,7 +91,7 @@ class Loss(Module):
     def extra_repr(self) -> str:
         settings = inspect.signature(type(self)).parameters.values()
         return ", ".join(
-            f"{each.name}={shown(value)}"
+            f"{each.name}={format_value(value)}"
             for each in settings
             if each.kind is not each.VAR_POSITIONAL
             and (value := getattr(self, each.name, each.default)) is not each.default
@@ -99,12 +99,12 @@ class Loss(Module):
         )
 
 
-def shown(value) -> str:
+def format_value(value) -> str:
     """A setting, short."""
     if isinstance(value, np.ndarray):
         return f"[{', '.join(f'{number:g}' for number in value)}]"
     if isinstance(value, list):
-        return f"[{', '.join(map(shown, value))}]"
+        return f"[{', '.join(map(format_value, value))}]"
     return value.label() if isinstance(value, Module) else repr(value)
 
 
@@ -117,7 +117,7 @@ def refuse_targets(loss: Loss, target: np.ndarray, allowed: np.ndarray, wanted: 
         raise ValueError(f"{loss.label()}: {name} {value:g} in row {first[0] if first else 0}, expected {wanted}")
 
 
-def at_least(who: str, name: str, value: float, lowest: float, *, strictly: bool = False) -> float:
+def check_at_least(who: str, name: str, value: float, lowest: float, *, strictly: bool = False) -> float:
     """A setting that is a number, as a float; ValueError if it is too small or not finite."""
     if not (np.isfinite(value) and (value > lowest or (value == lowest and not strictly))):
         wanted = "a number above" if strictly else "a number of at least"
@@ -125,7 +125,7 @@ def at_least(who: str, name: str, value: float, lowest: float, *, strictly: bool
     return float(value)
 
 
-def weights_of_classes(who: str, name: str, weights) -> np.ndarray | None:
+def as_class_weights(who: str, name: str, weights) -> np.ndarray | None:
     """A list of weights as an array (K,), or None; ValueError unless they are finite and not negative."""
     if weights is None:
         return None

@@ -7,7 +7,7 @@ from ..kernels.elementary_functions import sigmoid, softplus
 from ..kernels.sample_weights import fill_label_scales, weight_of
 from ..kernels.sums import as_double
 from .label_loss import LabelLoss
-from .loss import Reduction, at_least, refuse_targets
+from .loss import Reduction, check_at_least, refuse_targets
 from .loss_bases import ElementwiseLoss
 
 
@@ -31,7 +31,7 @@ class Hinge(MarginLoss):
 
     def __init__(self, margin: float = 1.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        self.margin = at_least("Hinge", "margin", margin, 0)
+        self.margin = check_at_least("Hinge", "margin", margin, 0)
 
     def function(self, y, target):
         return max(self.margin - target * y, 0)
@@ -56,7 +56,7 @@ class SquaredHinge(MarginLoss):
 
     def __init__(self, margin: float = 1.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        self.margin = at_least("SquaredHinge", "margin", margin, 0)
+        self.margin = check_at_least("SquaredHinge", "margin", margin, 0)
 
     def function(self, y, target):
         short = max(self.margin - target * y, 0)
@@ -104,7 +104,7 @@ class HingeEmbedding(MarginLoss):
 
     def __init__(self, margin: float = 1.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        self.margin = at_least("HingeEmbedding", "margin", margin, 0)
+        self.margin = check_at_least("HingeEmbedding", "margin", margin, 0)
 
     def function(self, y, target):
         return y if target == 1 else max(self.margin - y, 0)
@@ -145,7 +145,7 @@ class MultiMargin(LabelLoss):
         super().__init__(class_weights, ignore_index, reduction, class_axis)
         if p not in (1, 2):
             raise ValueError(f"MultiMargin: p is {p}, expected 1 or 2")
-        self.p, self.margin = p, at_least("MultiMargin", "margin", margin, 0)
+        self.p, self.margin = p, check_at_least("MultiMargin", "margin", margin, 0)
 
     def fprop_rows(self, rows, target, samples, sample_weight, grad_rows):
         self.scales = reuse(self.scales, (rows.shape[0],), rows.dtype)

@@ -9,7 +9,7 @@ import numpy as np
 from ..engine.entry_points import check_whole
 from ..engine.stateful import method_names
 from ..kernels.buffers import reuse, reuse_like
-from .loss import Loss, at_least, refuse_targets
+from .loss import Loss, check_at_least, refuse_targets
 
 Columns = int | str | list[int]
 NOT_WHOLE = "a label is not a whole number"
@@ -36,10 +36,10 @@ class LossPart(Loss):
         if name is not None and not name.isidentifier():
             raise ValueError(f"LossPart: name is {name!r}, expected a word")
         self.loss, self.outputs, self.targets, self._name = loss, outputs, targets, name
-        self.weight = at_least("LossPart", "weight", weight, 0)
+        self.weight = check_at_least("LossPart", "weight", weight, 0)
         self.takes_sample_weight = loss.takes_sample_weight
         self.jit = loss.jit
-        self.output_columns, self.target_columns = columns_of("outputs", outputs), columns_of("targets", targets)
+        self.output_columns, self.target_columns = as_columns("outputs", outputs), as_columns("targets", targets)
         self.one_output = "(N,)" if isinstance(outputs, int) else None  # strings and None are decided while compiling
         self.one_target = "(N,)" if isinstance(targets, int) else None
         self.labels = "(N,)" if self.one_target and 1 in loss.label_arguments else None
@@ -50,11 +50,11 @@ class LossPart(Loss):
         """What the part is called in figures."""
         return self._name
 
-    def outputs_in(self, y: np.ndarray) -> np.ndarray:
+    def select_outputs(self, y: np.ndarray) -> np.ndarray:
         """The loss's own outputs among those of all."""
         return y[:, self.output_columns[0]] if self.one_output else y[:, self.output_columns]
 
-    def targets_in(self, target: np.ndarray) -> np.ndarray:
+    def select_targets(self, target: np.ndarray) -> np.ndarray:
         """The loss's own targets among those of all."""
         target = target[:, self.target_columns[0]] if self.one_target else target[:, self.target_columns]
         return as_labels(target) if self.labels else target
@@ -63,19 +63,19 @@ class LossPart(Loss):
         self.grad_y = reuse_like(self.grad_y, y)
         self.y = reuse(self.y, (y.shape[0], self.output_columns.size), y.dtype)
         self.target = reuse(self.target, (y.shape[0], self.target_columns.size), target.dtype)
-        take(y, self.output_columns, self.y)
-        take(target, self.target_columns, self.target)
+        select_columns(y, self.output_columns, self.y)
+        select_columns(target, self.target_columns, self.target)
         if sample_weight is None:
-            return self.weight * self.loss.fprop(self.chosen_y(), self.chosen_target())
-        return self.weight * self.loss.fprop(self.chosen_y(), self.chosen_target(), sample_weight)
+            return self.weight * self.loss.fprop(self.select_y(), self.select_target())
+        return self.weight * self.loss.fprop(self.select_y(), self.select_target(), sample_weight)
 
-    def chosen_y(self):
+    def select_y(self):
         """The loss's y: (N,) or (N, k)."""
         if self.one_output is not None:
             return self.y[:, 0].copy()
         return self.y
 
-    def chosen_target(self):
+    def select_target(self):
         """The loss's target: labels (N,), (N,) or (N, k)."""
         if self.labels is not None:
             return as_labels(self.target[:, 0])
@@ -95,8 +95,8 @@ class LossPart(Loss):
     def hessian_times(self, y, target, v):
         """weight (the loss's own) of the part's columns, all others 0."""
         out, part = np.zeros(v.shape, v.dtype), np.empty(self.y.shape, v.dtype)
-        take(v, self.output_columns, part)
-        change = self.loss.hessian_times(self.chosen_y(), self.chosen_target(), part.reshape(self.chosen_y().shape))
+        select_columns(v, self.output_columns, part)
+        change = self.loss.hessian_times(self.select_y(), self.select_target(), part.reshape(self.select_y().shape))
         rows = change.reshape(part.shape)
         for n in range(part.shape[0]):
             for k in range(part.shape[1]):
@@ -116,7 +116,7 @@ class LossPart(Loss):
         if self.labels:
             check_whole(self, 1, np.asarray(target)[:, self.target_columns[0]])
 
-    def part_shapes(self, y_shape, target_shape):
+    def select_shapes(self, y_shape, target_shape):
         """The shapes of the loss's y and target; ValueError where a column is missing."""
         sides = ("y", y_shape, self.output_columns), ("target", target_shape, self.target_columns)
         for name, shape, columns in sides:
@@ -126,7 +126,7 @@ class LossPart(Loss):
         return y_part[:1] if self.one_output else y_part, target_part[:1] if self.one_target else target_part
 
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
-        self.loss.check_arguments(*self.part_shapes(y_shape, target_shape))
+        self.loss.check_arguments(*self.select_shapes(y_shape, target_shape))
         return ()
 
     def check_targets(self, target, output_shape) -> None:
@@ -137,7 +137,7 @@ class LossPart(Loss):
         if self.labels:
             refuse_targets(self, target, target == np.floor(target), "a label, a whole number")
             target = target.astype(np.int64)
-        self.loss.check_targets(target, self.part_shapes(output_shape, shape)[0])
+        self.loss.check_targets(target, self.select_shapes(output_shape, shape)[0])
 
 
 class MultiLoss(Loss):
@@ -192,7 +192,7 @@ class MultiLoss(Loss):
         found = {}
         for name, part in self.named_parts().items():
             with contextlib.suppress(ValueError):
-                found[name] = part.loss.distribution(part.outputs_in(y))
+                found[name] = part.loss.distribution(part.select_outputs(y))
         if not found:
             raise ValueError(f"{self.label()}: no part with a name is the likelihood of a distribution")
         return found
@@ -214,19 +214,23 @@ class MultiLoss(Loss):
 
     def sum_parts(self, y, target, sample_weight):
         """The sum of the parts' values; `compiled_methods` has it without a loop."""
-        return sum_chain(tuple(self.children()))(self, y, target, sample_weight)
+        return make_sum_chain(tuple(self.children()))(self, y, target, sample_weight)
 
     def add_gradients(self, grad_y):
         """Add each part's gradient to grad_y."""
-        add_chain(tuple(self.children()))(self, grad_y)
+        make_gradient_chain(tuple(self.children()))(self, grad_y)
 
     def add_changes(self, y, target, v, change):
         """Add the change of each part's gradient along v."""
-        change_chain(tuple(self.children()))(self, y, target, v, change)
+        make_hessian_chain(tuple(self.children()))(self, y, target, v, change)
 
     def compiled_methods(self):
         names = tuple(self.children())
-        chains = {"sum_parts": sum_chain(names), "add_gradients": add_chain(names), "add_changes": change_chain(names)}
+        chains = {
+            "sum_parts": make_sum_chain(names),
+            "add_gradients": make_gradient_chain(names),
+            "add_changes": make_hessian_chain(names),
+        }
         return {**method_names(type(self)), **chains}
 
     def _enter_fprop(self, raw, y, target, sample_weight=None):
@@ -263,7 +267,7 @@ class MultiLoss(Loss):
                 raise
 
 
-def columns_of(name: str, columns: Columns) -> np.ndarray:
+def as_columns(name: str, columns: Columns) -> np.ndarray:
     """Columns as an array of whole numbers; ValueError if they are none."""
     found: list[int] = []
     if isinstance(columns, str) and columns.count(":") == 1 and columns.replace(":", "").isdecimal():
@@ -287,14 +291,14 @@ def as_labels(column):
     return labels
 
 
-def take(x, columns, out):
+def select_columns(x, columns, out):
     """out[n, k] = x[n, columns[k]]."""
     for n in range(out.shape[0]):
         for k in range(columns.size):
             out[n, k] = x[n, columns[k]]
 
 
-def fprop_of(loss, y, target, sample_weight):
+def call_fprop(loss, y, target, sample_weight):
     """The value of a loss, with weights if there are any."""
     if sample_weight is None:
         return loss.fprop(y, target)
@@ -302,48 +306,48 @@ def fprop_of(loss, y, target, sample_weight):
 
 
 @functools.cache
-def sum_chain(names: tuple[str, ...]):
+def make_sum_chain(names: tuple[str, ...]):
     """The function (self, y, target, sample_weight) that adds up the values of the children of these names."""
     last = names[-1]
     if len(names) == 1:
-        return lambda self, y, target, weight: fprop_of(getattr(self, last), y, target, weight)
-    before = sum_chain(names[:-1])
+        return lambda self, y, target, weight: call_fprop(getattr(self, last), y, target, weight)
+    before = make_sum_chain(names[:-1])
     return lambda self, y, target, weight: (
-        before(self, y, target, weight) + fprop_of(getattr(self, last), y, target, weight)
+        before(self, y, target, weight) + call_fprop(getattr(self, last), y, target, weight)
     )
 
 
 @functools.cache
-def add_chain(names: tuple[str, ...]):
+def make_gradient_chain(names: tuple[str, ...]):
     """The function (self, grad_y) that adds the gradients of the children of these names to grad_y."""
     last = names[-1]
     if len(names) == 1:
-        return lambda self, grad_y: add(getattr(self, last).bprop(), grad_y)
-    before = add_chain(names[:-1])
+        return lambda self, grad_y: add_gradient(getattr(self, last).bprop(), grad_y)
+    before = make_gradient_chain(names[:-1])
 
     def both(self, grad_y):
         before(self, grad_y)
-        add(getattr(self, last).bprop(), grad_y)
+        add_gradient(getattr(self, last).bprop(), grad_y)
 
     return both
 
 
 @functools.cache
-def change_chain(names: tuple[str, ...]):
+def make_hessian_chain(names: tuple[str, ...]):
     """The function (self, y, target, v, change) that adds the changes of the gradients of the children to `change`."""
     last = names[-1]
     if len(names) == 1:
-        return lambda self, y, target, v, change: add(getattr(self, last).hessian_times(y, target, v), change)
-    before = change_chain(names[:-1])
+        return lambda self, y, target, v, change: add_gradient(getattr(self, last).hessian_times(y, target, v), change)
+    before = make_hessian_chain(names[:-1])
 
     def both(self, y, target, v, change):
         before(self, y, target, v, change)
-        add(getattr(self, last).hessian_times(y, target, v), change)
+        add_gradient(getattr(self, last).hessian_times(y, target, v), change)
 
     return both
 
 
-def add(part, grad_y):
+def add_gradient(part, grad_y):
     """grad_y += part, of any shape."""
     a, b = part.reshape(part.size), grad_y.reshape(grad_y.size)
     for i in range(b.size):

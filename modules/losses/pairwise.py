@@ -8,7 +8,7 @@ import numpy as np
 
 from ..kernels.norms import largest_size
 from ..kernels.sums import as_double, exact_ratio
-from .loss import Reduction, at_least, refuse_targets
+from .loss import Reduction, check_at_least, refuse_targets
 from .loss_bases import SampleLoss
 
 
@@ -46,7 +46,7 @@ class MarginRanking(PairLoss):
 
     def __init__(self, margin: float = 0.0, reduction: Reduction = "mean"):
         super().__init__((2,), reduction)
-        self.margin = at_least("MarginRanking", "margin", margin, 0)
+        self.margin = check_at_least("MarginRanking", "margin", margin, 0)
 
     def of_sample(self, y, target, grad_y):
         short = self.margin - target * (y[0] - y[1])
@@ -81,8 +81,8 @@ class CosineEmbedding(PairLoss):
         self.margin = float(margin)
 
     def of_sample(self, y, target, grad_y):
-        zero, p, q = y.dtype.type(0), scale_of(y[0]), scale_of(y[1])
-        aa, bb, cosine = cosine_of(y[0], p, y[1], q)
+        zero, p, q = y.dtype.type(0), find_scale(y[0]), find_scale(y[1])
+        aa, bb, cosine = compute_cosine(y[0], p, y[1], q)
         lengths = np.sqrt(aa) * np.sqrt(bb)
         if target != 1 and cosine <= self.margin:
             grad_y[:] = 0
@@ -98,8 +98,8 @@ class CosineEmbedding(PairLoss):
 
         with R{c} = (a·v_b + b·v_a) / |a| |b| - c (α + β); b likewise, with β = b·v_b / |b|².
         """
-        p, q = scale_of(y[0]), scale_of(y[1])
-        aa, bb, cosine = cosine_of(y[0], p, y[1], q)
+        p, q = find_scale(y[0]), find_scale(y[1])
+        aa, bb, cosine = compute_cosine(y[0], p, y[1], q)
         lengths = np.sqrt(aa) * np.sqrt(bb)
         if target != 1 and cosine <= self.margin:
             return
@@ -116,13 +116,13 @@ class CosineEmbedding(PairLoss):
             change[1, i] = exact_ratio(-target * turned, q)
 
 
-def scale_of(a):
+def find_scale(a):
     """What a vector is divided by before it is squared: its largest size, if that is above 1 and finite."""
     largest = largest_size(a)
     return largest if 1 < largest < np.inf else 0 * largest + 1
 
 
-def cosine_of(a, p, b, q):
+def compute_cosine(a, p, b, q):
     """The squared lengths of a / p and b / q, and the cosine."""
     aa = scaled_dot(a, p, a, p) + exact_ratio(exact_ratio(1e-12, p), p)
     bb = scaled_dot(b, q, b, q) + exact_ratio(exact_ratio(1e-12, q), q)
@@ -154,8 +154,8 @@ class Triplet(PairLoss):
 
     def __init__(self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, reduction: Reduction = "mean"):
         super().__init__((3, None), reduction)
-        self.margin = at_least("Triplet", "margin", margin, 0)
-        self.p, self.eps = at_least("Triplet", "p", p, 1), at_least("Triplet", "eps", eps, 0)
+        self.margin = check_at_least("Triplet", "margin", margin, 0)
+        self.p, self.eps = check_at_least("Triplet", "p", p, 1), check_at_least("Triplet", "eps", eps, 0)
 
     def of_sample(self, y, target, grad_y):
         b, c = (1, 2) if target == 1 else (2, 1)

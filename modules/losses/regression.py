@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .loss import Reduction, at_least
+from .loss import Reduction, check_at_least
 from .loss_bases import ElementwiseLoss
 
 
@@ -67,7 +67,7 @@ class SmoothL1(ElementwiseLoss):
 
     def __init__(self, beta: float = 1.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        self.beta = at_least("SmoothL1", "beta", beta, 0)
+        self.beta = check_at_least("SmoothL1", "beta", beta, 0)
 
     def function(self, y, target):
         d = abs(y - target)
@@ -96,7 +96,7 @@ class Huber(ElementwiseLoss):
 
     def __init__(self, delta: float = 1.0, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        self.delta = at_least("Huber", "delta", delta, 0, strictly=True)
+        self.delta = check_at_least("Huber", "delta", delta, 0, strictly=True)
 
     def function(self, y, target):
         d = abs(y - target)

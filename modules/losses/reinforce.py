@@ -7,7 +7,7 @@ import numpy as np
 from ..core.parameter import Buffer
 from ..kernels.buffers import reuse, reuse_like
 from ..kernels.sums import as_double, dot, sum_of
-from .loss import Loss, at_least
+from .loss import Loss, check_at_least
 
 
 class Reinforce(Loss):
@@ -46,7 +46,7 @@ class Reinforce(Loss):
             raise TypeError(f"Reinforce: loss is {loss!r}, expected a Loss")
         if baseline not in ("none", "running", "input"):
             raise ValueError(f"Reinforce: baseline is {baseline!r}, expected 'none', 'running' or 'input'")
-        self.momentum = at_least("Reinforce", "momentum", momentum, 0, strictly=True)
+        self.momentum = check_at_least("Reinforce", "momentum", momentum, 0, strictly=True)
         if momentum > 1:
             raise ValueError(f"Reinforce: momentum is {momentum}, expected a number of at most 1")
         self.loss, self.baseline, self.normalize = loss, baseline, normalize

@@ -62,9 +62,9 @@ class SoftmaxCrossEntropy(LabelLoss):
         weights, smoothing = self.class_weights, self.label_smoothing
         for n in range(rows.shape[0]):
             if target.ndim == rows.ndim:
-                mass = mass_of(target[n], weights, smoothing, rows.dtype.type(0))
+                mass = sum_mass(target[n], weights, smoothing, rows.dtype.type(0))
             else:
-                mass = mass_of_label(target[n], rows.shape[1], weights, smoothing, rows.dtype.type(0))
+                mass = get_label_mass(target[n], rows.shape[1], weights, smoothing, rows.dtype.type(0))
             _, total = exp_row(rows[n], change[n])
             for k in range(rows.shape[1]):
                 change[n, k] /= total
@@ -100,7 +100,7 @@ class SoftmaxCrossEntropy(LabelLoss):
         return Categorical(self.move_classes_last(y))
 
 
-def mass_of(target, class_weights, smoothing, zero):
+def sum_mass(target, class_weights, smoothing, zero):
     """Σₖ of a smoothed and weighted distribution."""
     mass = zero
     for k in range(target.size):
@@ -111,7 +111,7 @@ def mass_of(target, class_weights, smoothing, zero):
     return mass
 
 
-def mass_of_label(label, classes, class_weights, smoothing, zero):
+def get_label_mass(label, classes, class_weights, smoothing, zero):
     """The same, of a label; 0 outside the classes (such a label is ignored)."""
     mass = zero
     if label < 0 or label >= classes:

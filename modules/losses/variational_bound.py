@@ -7,9 +7,9 @@ import numpy as np
 from ..kernels.buffers import flat
 from ..kernels.elementary_functions import sigmoid, softplus
 from ..kernels.softplus_precision import binary_cost, log_softplus, ratio_slope, softplus_ratio
-from ..layers.gaussian_sample import HIGHEST, Scale, check_word
+from ..layers.gaussian_sample import HIGHEST, Scale, check_choice
 from .distributions import Bernoulli, Gaussian
-from .loss import Reduction, at_least, refuse_targets
+from .loss import Reduction, check_at_least, refuse_targets
 from .loss_bases import SampleLoss
 
 
@@ -47,11 +47,11 @@ class VariationalBound(SampleLoss):
         super().__init__(reduction)
         if latent < 1:
             raise ValueError(f"VariationalBound: latent is {latent}, expected at least 1")
-        check_word(self, "likelihood", likelihood, ("bernoulli", "gaussian"))
-        check_word(self, "scale", scale, ("log_variance", "softplus"))
+        check_choice(self, "likelihood", likelihood, ("bernoulli", "gaussian"))
+        check_choice(self, "scale", scale, ("log_variance", "softplus"))
         self.latent, self.likelihood, self.scale = latent, likelihood, scale
-        self.variance = at_least("VariationalBound", "variance", variance, 0, strictly=True)
-        self.beta = at_least("VariationalBound", "beta", beta, 0)
+        self.variance = check_at_least("VariationalBound", "variance", variance, 0, strictly=True)
+        self.beta = check_at_least("VariationalBound", "beta", beta, 0)
 
     def of_sample(self, y, target, grad_y):
         target = flat(target)

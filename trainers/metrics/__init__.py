@@ -59,7 +59,7 @@ class PartMetric(Metric):
         return f"{self.part.name}_{self.metric.name}"
 
     def value(self, y: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None) -> Any:
-        y, target = self.part.outputs_in(y), self.part.targets_in(target)
+        y, target = self.part.select_outputs(y), self.part.select_targets(target)
         found = compute_metrics({"": self.metric}, self.part.loss, y, target, _OWN_UNITS, sample_weight)
         return found[""]
 

@@ -278,7 +278,7 @@ def make_columns(loss, outputs: np.ndarray, preprocessing, units: TargetScaling)
     parts = loss.named_parts() if isinstance(loss, MultiLoss) and outputs.ndim == 2 else {}
     if parts:
         said = {
-            name: make_columns(part.loss, part.outputs_in(outputs), None, TargetScaling())
+            name: make_columns(part.loss, part.select_outputs(outputs), None, TargetScaling())
             for name, part in parts.items()
         }
         return {f"{name}_{column}": values for name, found in said.items() for column, values in found.items()}

@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 
 from ... import modules
 from ...modules import Linear, Loss, Module, Sequential, Softmax
-from ...modules.initializers.initializers import seeded
+from ...modules.initializers.initializers import use_seed
 from .. import optimizers
 from ..optimizers import Optimizer
 from .evaluation import split_rows
@@ -103,7 +103,7 @@ class BpropEstimator(BaseEstimator):
         if anew or not hasattr(self, "net_"):
             self.dtype_ = str(np.dtype(self.dtype or x.dtype))
             seed = int(check_random_state(self.random_state).randint(2**31))
-            with seeded(seed):
+            with use_seed(seed):
                 self._trainer = self._new_trainer(self._new_net(x.shape[1], outputs), seed)
         elif not hasattr(self, "_trainer"):  # loaded from a file: the weights go on, the optimizer starts anew
             self._trainer = self._new_trainer(self.net_.copy(), 0)

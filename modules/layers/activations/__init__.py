@@ -7,7 +7,7 @@ from .elementwise import Elementwise, Identity, ReLU, Sigmoid, Tanh
 from .exponential import CELU, ELU, SELU, LogSigmoid, Softplus
 from .gated import GELU, Mish, SiLU
 from .glu import GLU
-from .learnt import LearntElementwise, PReLU
+from .learned import LearntElementwise, PReLU
 from .piecewise import Clamp, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, ReLU6, Threshold
 from .power import Abs, Exp, Log, Power, Sqrt, Square
 from .shrinkage import Hardshrink, Softshrink, Softsign, Tanhshrink

@@ -36,13 +36,13 @@ class Elementwise(Module):
         self.x = x
         self.y = reuse_like(self.y, x)
         x, y = flat(x), flat(self.y)
-        shared(apply, tiles_of(x), MOVE_FLOPS * x.size, self, x, y)
+        shared(apply, count_tiles(x), MOVE_FLOPS * x.size, self, x, y)
         return self.y
 
     def bprop(self, grad_y):
         self.grad_x = reuse_like(self.grad_x, self.x)
         x, y, grad_y, grad_x = flat(self.x), flat(self.y), flat(grad_y), flat(self.grad_x)
-        shared(apply_back, tiles_of(x), MOVE_FLOPS * x.size, self, x, y, grad_y, grad_x)
+        shared(apply_back, count_tiles(x), MOVE_FLOPS * x.size, self, x, y, grad_y, grad_x)
         return self.grad_x
 
     def jvp(self, v):
@@ -62,7 +62,7 @@ class Elementwise(Module):
         return tuple(input_shape)
 
 
-def tiles_of(x):
+def count_tiles(x):
     """Tiles of so many numbers, so that the same numbers are computed together for any number of threads."""
     return (x.size + TILE - 1) // TILE
 
@@ -82,7 +82,7 @@ def apply_back(first, last, unit, x, y, grad_y, grad_x):
         grad_x[i] = grad_y[i] * unit.derivative(x[i], y[i])
 
 
-def require(fits: bool, unit: str, name: str, value, wanted: str) -> None:
+def check_setting(fits: bool, unit: str, name: str, value, wanted: str) -> None:
     """ValueError unless a unit's setting fits."""
     if not fits:
         raise ValueError(f"{unit}: {name} is {value}, expected {wanted}")

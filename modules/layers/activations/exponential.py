@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from ...kernels.elementary_functions import softplus
-from .elementwise import Elementwise, require
+from .elementwise import Elementwise, check_setting
 
 
 class ELU(Elementwise):
@@ -24,7 +24,7 @@ class ELU(Elementwise):
 
     def __init__(self, alpha: float = 1.0):
         super().__init__()
-        require(0 < alpha < math.inf, "ELU", "alpha", alpha, "a finite number above 0")
+        check_setting(0 < alpha < math.inf, "ELU", "alpha", alpha, "a finite number above 0")
         self.alpha = float(alpha)
 
     def function(self, x):
@@ -86,7 +86,7 @@ class CELU(Elementwise):
 
     def __init__(self, alpha: float = 1.0):
         super().__init__()
-        require(0 < alpha < math.inf, "CELU", "alpha", alpha, "a finite number above 0")
+        check_setting(0 < alpha < math.inf, "CELU", "alpha", alpha, "a finite number above 0")
         self.alpha = float(alpha)
 
     def function(self, x):
@@ -118,8 +118,8 @@ class Softplus(Elementwise):
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0):
         super().__init__()
-        require(0 < beta < math.inf, "Softplus", "beta", beta, "a finite number above 0")
-        require(not math.isnan(threshold), "Softplus", "threshold", threshold, "a number")
+        check_setting(0 < beta < math.inf, "Softplus", "beta", beta, "a finite number above 0")
+        check_setting(not math.isnan(threshold), "Softplus", "threshold", threshold, "a number")
         self.beta, self.threshold = float(beta), float(threshold)
 
     def function(self, x):

@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 
 from ...kernels.elementary_functions import erf, sigmoid
-from .elementwise import Elementwise, require
+from .elementwise import Elementwise, check_setting
 
 FAR = 1e3  # where all gates are 0 or 1
 
 
-def gate_of(x, y):
+def recover_gate(x, y):
     """g from y = x g(x), for gates with g(0) = ½."""
     return y / x if abs(x) > 2.0**-100 else x + 0.5
 
@@ -34,12 +34,12 @@ class SiLU(Elementwise):
 
     def derivative(self, x, y):
         x, y = min(x, FAR), min(y, FAR)
-        gate = gate_of(x, y)
+        gate = recover_gate(x, y)
         return gate + y * (1 - gate)
 
     def second_derivative(self, x, y):
         x, y = min(max(x, -FAR), FAR), min(y, FAR)
-        gate = gate_of(x, y)
+        gate = recover_gate(x, y)
         return gate * (1 - gate) * (2 + x * (1 - 2 * gate))
 
 
@@ -60,7 +60,7 @@ class GELU(Elementwise):
 
     def __init__(self, approximate: Literal["none", "tanh"] = "none"):
         super().__init__()
-        require(approximate in ("none", "tanh"), "GELU", "approximate", repr(approximate), "'none' or 'tanh'")
+        check_setting(approximate in ("none", "tanh"), "GELU", "approximate", repr(approximate), "'none' or 'tanh'")
         self.approximate = approximate
 
     def function(self, x):
@@ -71,7 +71,7 @@ class GELU(Elementwise):
 
     def derivative(self, x, y):
         x, y = min(max(x, -FAR), FAR), min(y, FAR)
-        gate = gate_of(x, y)
+        gate = recover_gate(x, y)
         if self.approximate == "tanh":
             return gate + y * (1 - gate) * (ROOT_8_OVER_PI * (0.134145 * x * x + 1))
         return gate + x * np.exp(-0.5 * x * x) * NORMAL_AT_0
@@ -79,7 +79,7 @@ class GELU(Elementwise):
     def second_derivative(self, x, y):
         x, y = min(max(x, -FAR), FAR), min(y, FAR)
         if self.approximate == "tanh":
-            gate = gate_of(x, y)
+            gate = recover_gate(x, y)
             slope, bend = ROOT_8_OVER_PI * (0.134145 * x * x + 1), ROOT_8_OVER_PI * 0.26829 * x
             return gate * (1 - gate) * (2 * slope + x * ((1 - 2 * gate) * slope * slope + bend))
         return np.exp(-0.5 * x * x) * NORMAL_AT_0 * (2 - x * x)

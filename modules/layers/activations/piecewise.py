@@ -5,7 +5,7 @@ At a kink each takes the derivative that PyTorch takes, which is said with the u
 
 import math
 
-from .elementwise import Elementwise, require
+from .elementwise import Elementwise, check_setting
 
 
 class LeakyReLU(Elementwise):
@@ -20,7 +20,7 @@ class LeakyReLU(Elementwise):
 
     def __init__(self, negative_slope: float = 0.01):
         super().__init__()
-        require(math.isfinite(negative_slope), "LeakyReLU", "negative_slope", negative_slope, "a finite number")
+        check_setting(math.isfinite(negative_slope), "LeakyReLU", "negative_slope", negative_slope, "a finite number")
         self.negative_slope = float(negative_slope)
 
     def function(self, x):
@@ -50,7 +50,7 @@ class Hardtanh(Elementwise):
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0):
         super().__init__()
-        require(min_val < max_val, type(self).__name__, "min_val", min_val, f"a number below max_val = {max_val}")
+        check_setting(min_val < max_val, type(self).__name__, "min_val", min_val, f"a number below max_val = {max_val}")
         self.min_val, self.max_val = float(min_val), float(max_val)
 
     def function(self, x):
@@ -98,8 +98,8 @@ class Clamp(Elementwise):
         super().__init__()
         low = -math.inf if min is None else float(min)
         high = math.inf if max is None else float(max)
-        require(min is not None or max is not None, "Clamp", "min", min, "a number for min, for max or for both")
-        require(low <= high, "Clamp", "min", min, f"at most max = {max}")
+        check_setting(min is not None or max is not None, "Clamp", "min", min, "a number for min, for max or for both")
+        check_setting(low <= high, "Clamp", "min", min, f"at most max = {max}")
         self.low, self.high = low, high
 
     def function(self, x):
@@ -130,8 +130,8 @@ class Threshold(Elementwise):
 
     def __init__(self, threshold: float, value: float):
         super().__init__()
-        require(math.isfinite(threshold), "Threshold", "threshold", threshold, "a finite number")
-        require(math.isfinite(value), "Threshold", "value", value, "a finite number")
+        check_setting(math.isfinite(threshold), "Threshold", "threshold", threshold, "a finite number")
+        check_setting(math.isfinite(value), "Threshold", "value", value, "a finite number")
         self.threshold, self.value = float(threshold), float(value)
 
     def function(self, x):

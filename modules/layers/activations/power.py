@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ...kernels.elementary_functions import power
-from .elementwise import Elementwise, require
+from .elementwise import Elementwise, check_setting
 
 
 class Abs(Elementwise):
@@ -87,7 +87,9 @@ class Power(Elementwise):
 
     def __init__(self, exponent: float):
         super().__init__()
-        require(math.isfinite(exponent) and exponent != 0, "Power", "exponent", exponent, "a finite number, not 0")
+        check_setting(
+            math.isfinite(exponent) and exponent != 0, "Power", "exponent", exponent, "a finite number, not 0"
+        )
         self.exponent, self.one = float(exponent), 1.0
         whole = float(exponent).is_integer()
         self.method = "squaring" if whole and -15 < exponent <= 15 else "logarithm"
@@ -96,26 +98,26 @@ class Power(Elementwise):
 
     def function(self, x):
         if self.method == "squaring":
-            return whole_power(x, self.whole, self.one)
-        return real_power(x, self.exponent, self.sign)
+            return raise_to_integer(x, self.whole, self.one)
+        return raise_to_real(x, self.exponent, self.sign)
 
     def derivative(self, x, y):
         if self.method == "squaring":
-            return self.exponent * whole_power(x, self.whole - 1, self.one)
-        return self.exponent * real_power(x, self.exponent - 1, -self.sign)
+            return self.exponent * raise_to_integer(x, self.whole - 1, self.one)
+        return self.exponent * raise_to_real(x, self.exponent - 1, -self.sign)
 
     def second_derivative(self, x, y):
         factor = self.exponent * (self.exponent - 1)
         if self.method == "squaring":
-            lower = whole_power(x, self.whole - 1, self.one)
-            return factor * (lower / x if self.whole < 0 else whole_power(x, max(self.whole - 2, 0), self.one))
-        return factor * real_power(x, self.exponent - 2, self.sign)
+            lower = raise_to_integer(x, self.whole - 1, self.one)
+            return factor * (lower / x if self.whole < 0 else raise_to_integer(x, max(self.whole - 2, 0), self.one))
+        return factor * raise_to_real(x, self.exponent - 2, self.sign)
 
     def extra_repr(self) -> str:
         return f"{self.exponent:g}"
 
 
-def whole_power(x, n, one):
+def raise_to_integer(x, n, one):
     """xⁿ for -16 < n < 16, without branches; `one` is 1 of x's type."""
     size = abs(n)
     y = x if size & 1 else one
@@ -125,7 +127,7 @@ def whole_power(x, n, one):
     return one / y if n < 0 else y
 
 
-def real_power(x, exponent, sign):
+def raise_to_real(x, exponent, sign):
     """|x| to the power of `exponent`, times `sign` where x is negative."""
     size = power(x, exponent)
     return sign * size if x < 0 else size

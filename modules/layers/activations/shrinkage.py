@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .elementwise import Elementwise, require
+from .elementwise import Elementwise, check_setting
 
 
 class Hardshrink(Elementwise):
@@ -19,7 +19,7 @@ class Hardshrink(Elementwise):
 
     def __init__(self, lambd: float = 0.5):
         super().__init__()
-        require(0 <= lambd < math.inf, "Hardshrink", "lambd", lambd, "a finite number, at least 0")
+        check_setting(0 <= lambd < math.inf, "Hardshrink", "lambd", lambd, "a finite number, at least 0")
         self.lambd = float(lambd)
 
     def function(self, x):
@@ -47,7 +47,7 @@ class Softshrink(Elementwise):
 
     def __init__(self, lambd: float = 0.5):
         super().__init__()
-        require(0 <= lambd < math.inf, "Softshrink", "lambd", lambd, "a finite number, at least 0")
+        check_setting(0 <= lambd < math.inf, "Softshrink", "lambd", lambd, "a finite number, at least 0")
         self.lambd = float(lambd)
 
     def function(self, x):

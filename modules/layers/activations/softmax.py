@@ -49,7 +49,7 @@ class Softmax(Module):
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return checked(self, input_shape)
+        return check_shape(self, input_shape)
 
 
 class Softmin(Module):
@@ -95,7 +95,7 @@ class Softmin(Module):
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return checked(self, input_shape)
+        return check_shape(self, input_shape)
 
 
 class LogSoftmax(Module):
@@ -158,7 +158,7 @@ class LogSoftmax(Module):
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return checked(self, input_shape)
+        return check_shape(self, input_shape)
 
 
 def softmax_rows_bprop(y, grad_y, grad_x):
@@ -175,7 +175,7 @@ def negate(x, out):
         out[i] = -x[i]
 
 
-def checked(module: Module, shape: tuple[int, ...]) -> tuple[int, ...]:
+def check_shape(module: Module, shape: tuple[int, ...]) -> tuple[int, ...]:
     """`shape`, refused if it has no axis beside the batch."""
     if len(shape) < 2:
         raise ValueError(f"{module.label()}: x has shape {shape}, expected (N, ..., K)")

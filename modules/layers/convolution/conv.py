@@ -8,7 +8,7 @@ from ...initializers.initializers import Initializer
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.convolution.planes import add_image
 from ...kernels.threads import in_parts
-from ..activations.elementwise import Elementwise, apply, apply_back, tiles_of
+from ..activations.elementwise import Elementwise, apply, apply_back, count_tiles
 from .convolution import Convolution, Padding, check_groups
 
 
@@ -164,7 +164,7 @@ def convolve_then(first, last, layer, unit, x, weight, bias, between, y):
     for k in range(layer.start_of(first), layer.start_of(last), layer.samples):
         some_x, some_y = between[k : k + layer.samples], flat(y[k : k + layer.samples])
         layer.some_coarse(layer.slot_of(first), x[k : k + layer.samples], weight, bias, some_x, True)
-        apply(0, tiles_of(some_y), unit, flat(some_x), some_y)
+        apply(0, count_tiles(some_y), unit, flat(some_x), some_y)
 
 
 def convolve_back(first, last, layer, grad_y):
@@ -180,7 +180,7 @@ def convolve_back_after(first, last, layer, unit, unit_x, unit_y, grad_y, betwee
         for k in range(layer.start_of(tile), layer.start_of(tile + 1), layer.samples):
             x, y = flat(unit_x[k : k + layer.samples]), flat(unit_y[k : k + layer.samples])
             grad, out = flat(grad_y[k : k + layer.samples]), flat(between[k : k + layer.samples])
-            apply_back(0, tiles_of(x), unit, x, y, grad, out)
+            apply_back(0, count_tiles(x), unit, x, y, grad, out)
             layer.convolve_back(tile, layer.slot_of(first), k, between)
 
 

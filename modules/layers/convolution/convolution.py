@@ -87,7 +87,7 @@ class Convolution(InPlanes):
         self.tiles = min(GROUPS, self.chunks)
         self.slots = sharers(self.tiles)
         self.sums = reuse(self.sums, (self.tiles, self.weight.size + self.coarse_channels), dtype)
-        if self.in_planes():
+        if self.uses_planes():
             self.lay_out_planes(dtype)
 
     def prepare(self, weight, bias, back):
@@ -95,7 +95,7 @@ class Convolution(InPlanes):
         if self.method == "points":
             rows = self.fine_channels if back else self.coarse_channels
             fill_points(flat(weight), rows, weight.size // rows, back, bias, self.left)
-        elif self.in_planes():
+        elif self.uses_planes():
             self.prepare_planes(weight, back)
 
     def start_of(self, tile):
@@ -185,8 +185,8 @@ class Convolution(InPlanes):
 
     def end_gradient(self, grad_bias, add):
         """The gradients from the tiles' sums, or add them; grad_bias: or none."""
-        if self.method == "squares" and self.by_squares():
-            self.end_squares(flat(self.grad_weight), add)
+        if self.method == "squares" and self.uses_winograd():
+            self.end_winograd(flat(self.grad_weight), add)
         else:
             add_sums(self.sums, 0, flat(self.grad_weight), add)
         add_sums(self.sums, self.weight.size, grad_bias, add)

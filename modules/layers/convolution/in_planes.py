@@ -46,18 +46,18 @@ class InPlanes(Module):
         super().__init__()
         self.rows = self.columns = self.height = self.width = 0  # of the coarse and of the fine image
         self.margin = self.row = self.end = self.tall = self.wide = self.samples = 0
-        self.coarse, self.fine, self.square_sums = np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0))
+        self.coarse, self.fine, self.winograd_sums = np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0))
         self.left, self.filters = np.empty(0), np.empty(0)
         self.terms, self.fine_terms = np.empty(0, np.int64), np.empty(0, np.int64)
         self.met, self.fine_met = np.empty((0, 2), np.int64), np.empty((0, 0, 2), np.int64)
         self.phases = np.empty((0, 6), np.int64)
         self.places = self.gaps = self.coarse_places = self.coarse_gaps = np.empty(0, np.int64)
 
-    def in_planes(self):
+    def uses_planes(self):
         """Whether images are laid out in planes."""
         return self.method == "sums" or self.method == "squares"
 
-    def by_squares(self):
+    def uses_winograd(self):
         """Whether a vector is full of samples."""
         return self.samples >= 64 // self.weight.itemsize
 
@@ -89,10 +89,10 @@ class InPlanes(Module):
         fill_places(
             self.rows, self.columns, (0, 0), (1, 1), tall, wide, self.row, n, self.coarse_places, self.coarse_gaps
         )
-        if self.method == "squares" and self.by_squares():
+        if self.method == "squares" and self.uses_winograd():
             self.filters = reuse(self.filters, (self.weight.size // 9 * 16,), dtype)
             sums = sums_size(self.tiles, self.coarse_channels, self.fine_channels, lanes)
-            self.square_sums = reuse(self.square_sums, (self.tiles, sums), dtype)
+            self.winograd_sums = reuse(self.winograd_sums, (self.tiles, sums), dtype)
         else:
             self.lay_out_terms(self.fine_channels // self.groups * k * m, dtype)
 
@@ -137,7 +137,7 @@ class InPlanes(Module):
 
     def prepare_planes(self, weight, back):
         """Transform the kernels; or find the terms by which the coarse planes reach each plane of the fine image."""
-        if self.method == "squares" and self.by_squares():
+        if self.method == "squares" and self.uses_winograd():
             rows = self.fine_channels if back else self.coarse_channels
             shared(
                 fill_filters, rows, 10 * self.filters.size, flat(weight), self.coarse_channels, self.fine_channels,
@@ -170,7 +170,7 @@ class InPlanes(Module):
 
     def to_coarse(self, slot, weight):
         """The coarse image's planes from the fine one's."""
-        if self.method == "squares" and self.by_squares():
+        if self.method == "squares" and self.uses_winograd():
             filtered(
                 self.filters, self.coarse_channels, self.fine_channels, self.fine[slot], 0, self.row,
                 self.coarse[slot], self.margin, self.row, self.rows, self.columns, self.wide, self.samples,
@@ -186,7 +186,7 @@ class InPlanes(Module):
 
     def to_fine(self, slot):
         """The fine image's planes from the coarse one's: for each remainder, the terms of the kernel that reach it."""
-        if self.method == "squares" and self.by_squares():
+        if self.method == "squares" and self.uses_winograd():
             first = (self.before[0] * self.wide + self.before[1]) * self.samples
             filtered(
                 self.filters, self.fine_channels, self.coarse_channels, self.coarse[slot], first, self.row,
@@ -206,13 +206,13 @@ class InPlanes(Module):
             )  # fmt: skip
 
     def gradient_in_planes(self, tile, slot, out, grad_bias, more):
-        """Sums of both images' planes for the weights' gradient, or square_sums; of the coarse planes for the bias."""
+        """Sums of both images' planes for the gradient of the weights, or winograd_sums; coarse planes for the bias."""
         coarse, fine = self.coarse[slot], self.fine[slot]
         sum_planes(coarse, self.margin, self.row, self.end, grad_bias, more)
-        if self.method == "squares" and self.by_squares():
+        if self.method == "squares" and self.uses_winograd():
             filter_gradient(
                 coarse, self.margin, self.row, self.coarse_channels, fine, 0, self.row, self.fine_channels,
-                self.rows, self.columns, self.wide, self.samples, self.square_sums[tile], self.tiles, more,
+                self.rows, self.columns, self.wide, self.samples, self.winograd_sums[tile], self.tiles, more,
             )  # fmt: skip
             return
         inner, phases = self.fine_channels // self.groups, self.stride[0] * self.stride[1]
@@ -223,6 +223,6 @@ class InPlanes(Module):
             runs, self.wide * self.samples, count, out, more,
         )  # fmt: skip
 
-    def end_squares(self, out, add):
-        """The weights' gradient from square_sums."""
-        end_filter_gradient(flat(self.square_sums), self.tiles, self.coarse_channels, self.fine_channels, out, add)
+    def end_winograd(self, out, add):
+        """The weights' gradient from winograd_sums."""
+        end_filter_gradient(flat(self.winograd_sums), self.tiles, self.coarse_channels, self.fine_channels, out, add)

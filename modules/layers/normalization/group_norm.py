@@ -8,7 +8,7 @@ from ...core.shapes import as_image_shape, check_sizes
 from ...kernels.buffers import flat, reuse
 from ...kernels.moments import normal_rows, normal_rows_bprop, normal_rows_rbprop
 from ...kernels.sums import dot, sum_of
-from .layer_norm import checked_eps
+from .layer_norm import check_eps
 
 
 class GroupNorm(Module):
@@ -35,7 +35,7 @@ class GroupNorm(Module):
         if num_channels % num_groups:
             wanted = f"a multiple of num_groups, {num_groups}"
             raise ValueError(f"{type(self).__name__}: num_channels is {num_channels}, expected {wanted}")
-        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, checked_eps(self, eps)
+        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, check_eps(self, eps)
         self.weight = Parameter(np.ones(num_channels)) if affine else None
         self.bias = Parameter(np.zeros(num_channels)) if affine else None
         self.inverse = np.empty(0)

@@ -44,7 +44,7 @@ class LayerNorm(Module):
     ):
         super().__init__()
         self.normalized_shape = as_sizes(self, "normalized_shape", normalized_shape)
-        self.eps = checked_eps(self, eps)
+        self.eps = check_eps(self, eps)
         self.size = math.prod(self.normalized_shape)
         self.weight = Parameter(np.ones(self.normalized_shape)) if elementwise_affine else None
         self.bias = Parameter(np.zeros(self.normalized_shape)) if elementwise_affine and bias else None
@@ -142,7 +142,7 @@ class RMSNorm(Module):
     ):
         super().__init__()
         self.normalized_shape = as_sizes(self, "normalized_shape", normalized_shape)
-        self.eps = None if eps is None else checked_eps(self, eps)
+        self.eps = None if eps is None else check_eps(self, eps)
         self.size = math.prod(self.normalized_shape)
         self.weight = Parameter(np.ones(self.normalized_shape)) if elementwise_affine else None
         self.inverse = np.empty(0)
@@ -218,7 +218,7 @@ def root_rows_bprop(grad, normal, inverse, out):
             out[n, k] = inverse[n] * (grad[n, k] - product * row[k])
 
 
-def checked_eps(module: Module, eps: float) -> float:
+def check_eps(module: Module, eps: float) -> float:
     """eps as a float; ValueError if it is negative."""
     if not eps >= 0:
         raise ValueError(f"{type(module).__name__}: eps is {eps}, expected at least 0")

@@ -37,7 +37,7 @@ class Normalize(Module):
             unit_rows(x, self.inverse, y)
             return self.y
         for n in range(x.shape[0]):
-            norm = p_norm(x[n], self.p)
+            norm = compute_norm(x[n], self.p)
             self.inverse[n] = 1 / norm if norm > TINY else 0
             for k in range(x.shape[1]):
                 y[n, k] = x[n, k] * self.inverse[n]
@@ -52,7 +52,7 @@ class Normalize(Module):
         for n in range(y.shape[0]):
             along, largest = dot(grad_y[n], y[n]), largest_size(y[n])
             for k in range(y.shape[1]):
-                slope = np.sign(y[n, k]) * norm_slope(y[n, k], largest, self.p)
+                slope = np.sign(y[n, k]) * differentiate_norm(y[n, k], largest, self.p)
                 grad_x[n, k] = self.inverse[n] * (grad_y[n, k] - along * slope)
         return self.grad_x
 
@@ -63,7 +63,7 @@ class Normalize(Module):
         for n in range(y.shape[0]):
             along, largest = y.dtype.type(0), largest_size(y[n])
             for k in range(y.shape[1]):
-                along += np.sign(y[n, k]) * norm_slope(y[n, k], largest, self.p) * v[n, k]
+                along += np.sign(y[n, k]) * differentiate_norm(y[n, k], largest, self.p) * v[n, k]
             for k in range(y.shape[1]):
                 rows[n, k] = self.inverse[n] * (v[n, k] - along * y[n, k])
         return out
@@ -77,11 +77,11 @@ class Normalize(Module):
             largest, product, change = largest_size(y[n]), dot(grad[n], y[n]), dot(r[n], y[n]) + dot(grad[n], q[n])
             along = y.dtype.type(0)
             for k in range(y.shape[1]):
-                rows[n, k] = np.sign(y[n, k]) * norm_slope(y[n, k], largest, self.p)
+                rows[n, k] = np.sign(y[n, k]) * differentiate_norm(y[n, k], largest, self.p)
                 along += rows[n, k] * v_rows[n, k]
             for k in range(y.shape[1]):
                 before = self.inverse[n] * (grad[n, k] - product * rows[n, k])
-                after = r[n, k] - change * rows[n, k] - product * norm_bend(y[n, k], self.p) * q[n, k]
+                after = r[n, k] - change * rows[n, k] - product * differentiate_norm_twice(y[n, k], self.p) * q[n, k]
                 rows[n, k] = self.inverse[n] * (after - along * before)
         return out
 
@@ -94,31 +94,31 @@ class Normalize(Module):
         return f"p={self.p:g}"
 
 
-def p_norm(row, p):
+def compute_norm(row, p):
     """(Σₖ |row[k]|ᵖ)^(1/p), with the largest element taken out."""
     largest = largest_size(row)
     total = row.dtype.type(0)
     if largest == 0:
         return total
     for k in range(row.size):
-        total += size_to_power(row[k] / largest, p)
-    return largest * size_to_power(total, 1 / p)
+        total += raise_size(row[k] / largest, p)
+    return largest * raise_size(total, 1 / p)
 
 
-def size_to_power(x, p):
+def raise_size(x, p):
     """|x|ᵖ; |x| is at most 1, so an infinite p gives 0 or 1."""
     return abs(x) ** p
 
 
-def norm_slope(y, largest, p):
+def differentiate_norm(y, largest, p):
     """|y|^(p - 1); for an infinite p 1 at the row's largest element, which rounding may leave just below 1."""
     if p < np.inf:
-        return size_to_power(y, p - 1)
+        return raise_size(y, p - 1)
     return abs(y) if abs(y) == largest else 0 * y
 
 
-def norm_bend(y, p):
+def differentiate_norm_twice(y, p):
     """(p - 1) |y|^(p - 2); 0 for an infinite p, and at a y of 0 where the power has none."""
     if p == np.inf or (y == 0 and p != 2):
         return 0 * y
-    return (p - 1) * size_to_power(y, p - 2)
+    return (p - 1) * raise_size(y, p - 2)

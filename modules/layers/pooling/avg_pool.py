@@ -59,19 +59,19 @@ class AvgPool2d(Pooling):
 
     def bprop(self, grad_y):
         self.grad_x = reuse_like(self.grad_x, self.x)
-        spread(self, grad_y, self.divisor_override)
+        spread_gradient(self, grad_y, self.divisor_override)
         return self.grad_x
 
     def jvp(self, v):
         """Means of v: the layer is linear."""
-        return means(self, v, self.divisor_override)
+        return average_windows(self, v, self.divisor_override)
 
     def extra_repr(self) -> str:
         text = super().extra_repr() + ("" if self.count_include_pad else ", count_include_pad=False")
         return text + (f", divisor_override={self.divisor_override}" if self.divisor_override else "")
 
 
-def means(layer, v, divisor):
+def average_windows(layer, v, divisor):
     """What a layer of means makes of v, with the windows of its last x."""
     out = np.empty(layer.y.shape, v.dtype)
     planes, width = v.shape[0] * v.shape[1], v.shape[-1]
@@ -81,7 +81,7 @@ def means(layer, v, divisor):
     return out
 
 
-def spread(layer, grad_y, divisor):
+def spread_gradient(layer, grad_y, divisor):
     """Fill grad_x of a layer of means."""
     planes, width = grad_y.shape[0] * grad_y.shape[1], layer.x.shape[-1]
     grad_x = flat(layer.grad_x).reshape((planes, layer.x.size // (planes * width), width))
@@ -159,12 +159,12 @@ class AdaptiveAvgPool2d(Module):
 
     def bprop(self, grad_y):
         self.grad_x = reuse_like(self.grad_x, self.x)
-        spread(self, grad_y, 0)
+        spread_gradient(self, grad_y, 0)
         return self.grad_x
 
     def jvp(self, v):
         """Means of v: the layer is linear."""
-        return means(self, v, 0)
+        return average_windows(self, v, 0)
 
     def size_of(self, height, width):
         """Rows and columns of y."""

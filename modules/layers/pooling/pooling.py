@@ -35,8 +35,8 @@ class Pooling(Module):
     def lay_out(self, height, width):
         """The tables of windows for images of this size."""
         k, s, p, d = self.kernel_size, self.stride, self.padding, self.dilation
-        rows = window_count(height, k[0], s[0], p[0], d[0], self.ceil_mode)
-        columns = window_count(width, k[1], s[1], p[1], d[1], self.ceil_mode)
+        rows = count_windows(height, k[0], s[0], p[0], d[0], self.ceil_mode)
+        columns = count_windows(width, k[1], s[1], p[1], d[1], self.ceil_mode)
         self.down, self.across = reuse(self.down, (rows, 3), np.int64), reuse(self.across, (columns, 3), np.int64)
         fill_windows(height, k[0], s[0], p[0], d[0], self.down)
         fill_windows(width, k[1], s[1], p[1], d[1], self.across)
@@ -44,7 +44,7 @@ class Pooling(Module):
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         n, channels, *sizes = as_image_shape(self, tuple(input_shape), None, self.axes)
         settings = list(zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True))
-        counts = [window_count(size, *axis, self.ceil_mode) for size, axis in zip(sizes, settings, strict=True)]
+        counts = [count_windows(size, *axis, self.ceil_mode) for size, axis in zip(sizes, settings, strict=True)]
         for size, count, (k, s, p, d) in zip(sizes, counts, settings, strict=True):
             table = np.empty((max(count, 0), 3), np.int64)
             fill_windows(size, k, s, p, d, table)
@@ -65,7 +65,7 @@ class Pooling(Module):
         return text + (", ceil_mode=True" if self.ceil_mode else "")
 
 
-def window_count(size, kernel, stride, padding, dilation, ceil_mode):
+def count_windows(size, kernel, stride, padding, dilation, ceil_mode):
     """How many windows an axis has; with ceil_mode, the last one may end outside, but begins inside."""
     room = size + 2 * padding - dilation * (kernel - 1) - 1
     if not ceil_mode:

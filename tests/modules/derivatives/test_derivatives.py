@@ -54,7 +54,7 @@ from bprop.modules.derivatives import (
     top_eigenvalues,
     vjp,
 )
-from bprop.modules.derivatives.checks import wrong_curvature, wrong_directions
+from bprop.modules.derivatives.checks import check_hessian_times, check_jvp_and_rbprop
 from bprop.modules.derivatives.supported import has_curvature, has_method, is_locally_linear
 from bprop.modules.engine.stateful import plain_python
 from scipy.sparse.linalg import cg
@@ -489,8 +489,8 @@ def test_check_module_tells_a_wrong_curvature():
     report = check_module(WrongBend(), y, target)
     assert "hessian_times is not the change of grad_y along v" in report.problems
     for right in (Huber(), MeanAbsoluteError(), MultiLoss([Huber(), Huber(0.5)])):
-        assert wrong_curvature(right.to("float64"), y, target) == ""
-    assert wrong_curvature(Huber().to("float64"), y[:, :1] * 0 + 1, target[:, :1]) == ""  # at the kink
+        assert check_hessian_times(right.to("float64"), y, target) == ""
+    assert check_hessian_times(Huber().to("float64"), y[:, :1] * 0 + 1, target[:, :1]) == ""  # at the kink
 
 
 class SquaredReLU(ReLU):
@@ -512,6 +512,6 @@ class SquaredReLU(ReLU):
 )
 def test_check_module_tells_wrong_ones(module, said):
     with plain_python():
-        assert said in wrong_directions(module.to("float64"), samples()[0])
+        assert said in check_jvp_and_rbprop(module.to("float64"), samples()[0])
         for right in (Linear(3, 2), Tanh(), ReLU(), SquaredReLU(), Scale(3)):
-            assert wrong_directions(right.to("float64"), np.zeros((2, 3))) == ""
+            assert check_jvp_and_rbprop(right.to("float64"), np.zeros((2, 3))) == ""

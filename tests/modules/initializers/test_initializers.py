@@ -28,7 +28,7 @@ from bprop.modules import (
     initialize,
     manual_seed,
 )
-from bprop.modules.initializers.initializers import fans
+from bprop.modules.initializers.initializers import count_fans
 from bprop.trainers.configs import parse_config
 from scipy import stats
 
@@ -89,11 +89,11 @@ def test_constant():
 
 
 def test_fans_count_the_area_of_a_filter():
-    assert fans((8, 3)) == (3, 8)
-    assert fans((8, 3, 5, 5)) == (75, 200)
+    assert count_fans((8, 3)) == (3, 8)
+    assert count_fans((8, 3, 5, 5)) == (75, 200)
     message = "a parameter of shape (7,) has no fan-in and fan-out, expected at least two axes"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        fans((7,))
+        count_fans((7,))
 
 
 def test_an_initializer_without_sample_says_so():

@@ -6,7 +6,7 @@ from ...core.module import Module
 from ...core.parameter import Parameter
 from ...kernels.buffers import reuse, reuse_like
 from ...kernels.sums import ROWS, sum_of
-from .elementwise import require
+from .elementwise import check_setting
 
 
 class LearntElementwise(Module):
@@ -26,8 +26,8 @@ class LearntElementwise(Module):
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25):
         super().__init__()
-        require(num_parameters >= 1, type(self).__name__, "num_parameters", num_parameters, "at least 1")
-        require(np.isfinite(init), type(self).__name__, "init", init, "a finite number")
+        check_setting(num_parameters >= 1, type(self).__name__, "num_parameters", num_parameters, "at least 1")
+        check_setting(np.isfinite(init), type(self).__name__, "init", init, "a finite number")
         self.num_parameters = num_parameters
         self.weight = Parameter(np.full(num_parameters, float(init)))
         self.y = self.grad_x = np.empty((0, 0))
@@ -50,9 +50,9 @@ class LearntElementwise(Module):
     def fprop(self, x):
         self.x = x
         self.y = reuse_like(self.y, x)
-        x, y = samples(x), samples(self.y)
+        x, y = split_samples(x), split_samples(self.y)
         self.w = reuse(self.w, (x.shape[1],), x.dtype)
-        spread(self.weight, self.w)
+        broadcast_weight(self.weight, self.w)
         for n in range(x.shape[0]):
             for k in range(x.shape[1]):
                 y[n, k] = self.function(x[n, k], self.w[k])
@@ -60,24 +60,29 @@ class LearntElementwise(Module):
 
     def bprop(self, grad_y):
         self.grad_x, self.grad_w = reuse_like(self.grad_x, self.x), reuse_like(self.grad_w, self.w)
-        x, y, grad_y, grad_x = samples(self.x), samples(self.y), samples(grad_y), samples(self.grad_x)
+        x, y, grad_y, grad_x = (
+            split_samples(self.x),
+            split_samples(self.y),
+            split_samples(grad_y),
+            split_samples(self.grad_x),
+        )
         w, grad_w = self.w, self.grad_w
         grad_w[:] = 0
         for n in range(x.shape[0]):
             if n % ROWS == 0 and n > 0:
-                gather(grad_w, self.grad_weight)
+                add_weight_gradient(grad_w, self.grad_weight)
                 grad_w[:] = 0
             for k in range(x.shape[1]):
                 grad_w[k] += grad_y[n, k] * self.weight_derivative(x[n, k], y[n, k], w[k])
                 grad_x[n, k] = grad_y[n, k] * self.derivative(x[n, k], y[n, k], w[k])
-        gather(grad_w, self.grad_weight)
+        add_weight_gradient(grad_w, self.grad_weight)
         return self.grad_x
 
     def jvp(self, v):
         """v ∂f/∂x + v_w ∂f/∂w"""
         out, v_w = np.empty(v.shape, v.dtype), np.empty(self.w.shape, v.dtype)
-        x, y, v, rows, w = samples(self.x), samples(self.y), samples(v), samples(out), self.w
-        spread(self.v_weight, v_w)
+        x, y, v, rows, w = split_samples(self.x), split_samples(self.y), split_samples(v), split_samples(out), self.w
+        broadcast_weight(self.v_weight, v_w)
         for n in range(x.shape[0]):
             for k in range(x.shape[1]):
                 rows[n, k] = v[n, k] * self.derivative(x[n, k], y[n, k], w[k])
@@ -95,12 +100,12 @@ class LearntElementwise(Module):
         return f"{self.num_parameters}"
 
 
-def samples(x):
+def split_samples(x):
     """x (N, ...) as a matrix with a row for each sample, C-contiguous; a view where possible."""
     return np.ascontiguousarray(x).reshape((x.shape[0], x.size // x.shape[0]))
 
 
-def spread(weight, w):
+def broadcast_weight(weight, w):
     """w[k] = weight of the channel of element k of a sample."""
     area = w.size // weight.size
     for c in range(weight.size):
@@ -108,7 +113,7 @@ def spread(weight, w):
             w[k] = weight[c]
 
 
-def gather(grad_w, grad_weight):
+def add_weight_gradient(grad_w, grad_weight):
     """Add the gradients of a sample's elements to those of their channels."""
     area = grad_w.size // grad_weight.size
     for c in range(grad_weight.size):
@@ -140,8 +145,15 @@ class PReLU(LearntElementwise):
     def rbprop(self, v, grad_y, r_grad_y):
         """R{grad_x} = w r_grad_y + v_w grad_y, R{grad_weight} += Σ r_grad_y x + grad_y v where x ≤ 0"""
         out, v_w, change = np.empty(v.shape, v.dtype), np.empty(self.w.shape, v.dtype), np.zeros(self.w.shape, v.dtype)
-        x, v, g, r, rows, w = samples(self.x), samples(v), samples(grad_y), samples(r_grad_y), samples(out), self.w
-        spread(self.v_weight, v_w)
+        x, v, g, r, rows, w = (
+            split_samples(self.x),
+            split_samples(v),
+            split_samples(grad_y),
+            split_samples(r_grad_y),
+            split_samples(out),
+            self.w,
+        )
+        broadcast_weight(self.v_weight, v_w)
         for n in range(x.shape[0]):
             for k in range(x.shape[1]):
                 if x[n, k] > 0:
@@ -149,5 +161,5 @@ class PReLU(LearntElementwise):
                 else:
                     rows[n, k] = w[k] * r[n, k] + v_w[k] * g[n, k]
                     change[k] += r[n, k] * x[n, k] + g[n, k] * v[n, k]
-        gather(change, self.grad_weight)
+        add_weight_gradient(change, self.grad_weight)
         return out
