@@ -76,7 +76,7 @@ class Checkpoint(Callback):
             return
         if self.monitor not in row:
             known = ", ".join(name for name in row if name != "epoch")
-            raise ValueError(f"Checkpoint: there is no figure {self.monitor!r}, expected one of {known}")
+            raise ValueError(f"Checkpoint: there is no metric {self.monitor!r}, expected one of {known}")
         sign = -1 if larger_is_better(self.monitor, trainer.metrics) else 1
         self.kept.append([sign * float(row[self.monitor]), row["epoch"]])
         self.kept = sorted(each for each in self.kept if each[0] == each[0])[: self.best]

@@ -38,7 +38,7 @@ class EarlyStopping(Callback):
     def on_epoch_end(self, trainer, row: dict) -> None:
         if self.monitor not in row:
             known = ", ".join(name for name in row if name != "epoch")
-            raise ValueError(f"EarlyStopping: there is no figure {self.monitor!r}, expected one of {known}")
+            raise ValueError(f"EarlyStopping: there is no metric {self.monitor!r}, expected one of {known}")
         larger = larger_is_better(self.monitor, getattr(trainer, "metrics", {}))
         value = -row[self.monitor] if larger else row[self.monitor]
         if value < self.best - self.min_delta:

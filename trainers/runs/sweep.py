@@ -274,7 +274,7 @@ def rank_runs(runs: Sequence[SweepRun], figure: str | None = None) -> list[Sweep
     """
     known = list(dict.fromkeys(name for run in runs for name in run.figures))
     if figure is not None and known and figure not in known:
-        raise ValueError(f"sweep: there is no figure {figure!r}, expected one of {', '.join(known)}")
+        raise ValueError(f"sweep: there is no metric {figure!r}, expected one of {', '.join(known)}")
     name = figure or find_default_metric(runs) or ""
     sign = -1 if larger_is_better(name.removeprefix("test_")) else 1
 

@@ -52,7 +52,7 @@ class PlateauSchedule(Schedule):
     def observe(self, row: dict) -> None:
         if self.monitor not in row:
             known = ", ".join(name for name in row if name != "epoch")
-            raise ValueError(f"PlateauSchedule: there is no figure {self.monitor!r}, expected one of {known}")
+            raise ValueError(f"PlateauSchedule: there is no metric {self.monitor!r}, expected one of {known}")
         figure = -row[self.monitor] if larger_is_better(self.monitor) else row[self.monitor]
         if figure < self._goal():
             self.best, self.waited = figure, 0

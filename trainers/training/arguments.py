@@ -178,7 +178,7 @@ def check_monitors(trainer: TrainingParts, valid: bool, metrics: dict[str, Metri
     watching: list[Any] = [*trainer.callbacks, *trainer.timetable.schedules.values()]
     for who in watching:
         if who.monitored is not None and who.monitored not in known:
-            what = f"there is no figure {who.monitored!r}"
+            what = f"there is no metric {who.monitored!r}"
             raise ValueError(f"{type(who).__name__}: {what}, expected one of {', '.join(known)}")
 
 

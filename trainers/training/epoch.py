@@ -96,7 +96,7 @@ def measure_epoch(
         found = compute_metrics(metrics, trainer.loss, epoch.outputs, epoch.data.y[epoch.order], epoch.data, weights)
         row |= {f"train_{name}": value for name, value in found.items()}
     if valid is not None:
-        of_valid = trainer.evaluation.figures(valid, metrics, trainer.threads or 1)
+        of_valid = trainer.evaluation.compute_metrics(valid, metrics, trainer.threads or 1)
         row |= {f"valid_{name}": value for name, value in of_valid.items()}
     return row | trainer.timetable.row(epoch.batch_size)
 

@@ -33,7 +33,7 @@ class Evaluation:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self._sizes: dict[tuple[int, ...], int] = {}
 
-    def figures(self, data: ArrayDataset, metrics: dict[str, Metric], threads: int) -> dict[str, Any]:
+    def compute_metrics(self, data: ArrayDataset, metrics: dict[str, Metric], threads: int) -> dict[str, Any]:
         """The mean loss and the metrics of a data set."""
         total, mass, outputs, weights = 0.0, 0.0, [], cast_sample_weights(data, self.loss)
         whole = 0 in self.model.label_arguments
@@ -48,7 +48,7 @@ class Evaluation:
         found = compute_metrics(metrics, self.loss, np.concatenate(outputs), data.y, data, weights) if metrics else {}
         return {"loss": compute_mean(total, mass)} | found
 
-    def outputs(self, data: ArrayDataset, threads: int) -> np.ndarray:
+    def compute_outputs(self, data: ArrayDataset, threads: int) -> np.ndarray:
         """What the model makes of the inputs of a data set (N, ...)."""
         whole = 0 in self.model.label_arguments
         with self._evaluating(threads):

@@ -256,7 +256,7 @@ class Trainer:
         """Mean loss and metrics of a data set, in evaluation mode. A Dataset stands for its test part."""
         data = select_part(data, "test", self.loss)
         chosen = choose_metrics(self, data, metrics)
-        return self.evaluation.figures(convert_to_labels(self, data), chosen, self.threads or 1)
+        return self.evaluation.compute_metrics(convert_to_labels(self, data), chosen, self.threads or 1)
 
     def predict(self, x) -> np.ndarray:
         """The outputs (N, ...) in evaluation mode, for an array of inputs (N, ...), or for data as `evaluate` takes."""
@@ -265,7 +265,7 @@ class Trainer:
         else:
             x = np.atleast_1d(x)
             data = ArrayDataset(x, np.zeros(len(x), np.float32))
-        return self.evaluation.outputs(data, self.threads or 1)
+        return self.evaluation.compute_outputs(data, self.threads or 1)
 
     def distribution(self, x):
         """What the fitted model says of the targets of x: the distribution that the loss reads into `predict(x)`.

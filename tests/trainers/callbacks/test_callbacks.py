@@ -172,7 +172,7 @@ def test_patience_is_at_least_1():
 
 
 def test_a_figure_that_is_not_there():
-    message = r"^EarlyStopping: there is no figure 'valid_loss', expected one of train_loss, train_accuracy, seconds$"
+    message = r"^EarlyStopping: there is no metric 'valid_loss', expected one of train_loss, train_accuracy, seconds$"
     made = trainer(EarlyStopping())
     with pytest.raises(ValueError, match=message):
         made.fit(pairs(), epochs=2)
@@ -185,7 +185,7 @@ def test_a_figure_of_a_callback_of_ones_own():
     assert len(made.fit(pairs(), epochs=9)) == 2
     assert made.stopped == "a has not improved since epoch 1"
     made = trainer(Noting("a", []), EarlyStopping("b"))
-    with pytest.raises(ValueError, match=r"^EarlyStopping: there is no figure 'b', expected one of train_loss, .* a$"):
+    with pytest.raises(ValueError, match=r"^EarlyStopping: there is no metric 'b', expected one of train_loss, .* a$"):
         made.fit(pairs(), epochs=2)
 
 

@@ -368,7 +368,7 @@ def test_a_folder_is_needed(tmp_path):
         ValueError, match=r"^Checkpoint: there is no run folder, expected a folder: Checkpoint\(folder\)$"
     ):
         fit(trainer(Checkpoint()))
-    with pytest.raises(ValueError, match=r"^Checkpoint: there is no figure 'valid_f1', expected one of train_loss, "):
+    with pytest.raises(ValueError, match=r"^Checkpoint: there is no metric 'valid_f1', expected one of train_loss, "):
         fit(trainer(Checkpoint(str(tmp_path), best=1, monitor="valid_f1")))
 
 

@@ -353,5 +353,5 @@ def test_the_best_come_first():
     ]
     assert [run.folder.name for run in rank_runs(made)][:2] == ["d", "a"]
     assert [run.folder.name for run in rank_runs(made, "test_accuracy")] == ["b", "d", "a", "c"]
-    with pytest.raises(ValueError, match="there is no figure 'valid_los', expected one of valid_loss, test_accuracy"):
+    with pytest.raises(ValueError, match="there is no metric 'valid_los', expected one of valid_loss, test_accuracy"):
         rank_runs(made, "valid_los")

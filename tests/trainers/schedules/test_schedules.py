@@ -388,7 +388,7 @@ def test_what_is_no_schedule():
 
 def test_trouble_while_training():
     with pytest.raises(
-        ValueError, match=r"^PlateauSchedule: there is no figure 'valid_loss', expected one of train_loss"
+        ValueError, match=r"^PlateauSchedule: there is no metric 'valid_loss', expected one of train_loss"
     ):
         made({"optimizer.lr": PlateauSchedule()}).fit(data(), epochs=1)
     plateau = PlateauSchedule("train_loss")
