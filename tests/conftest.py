@@ -1,11 +1,14 @@
 """One folder of compiled plans for the whole run, empty at first; and the marks of tests that need the compiler."""
 
+import collections
 import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from bprop.modules import manual_seed
-from numba import config
+from numba import config as numba_config
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -27,6 +30,8 @@ def state(tmp_path_factory):
 def seeded():
     """Initial values are the same in each test, in whatever order they run."""
     manual_seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture
@@ -35,13 +40,56 @@ def random():
     return np.random.default_rng(0)
 
 
+SLOW_TESTS = Path(__file__).with_name("slow_tests.txt")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help="run all tests, also the slow ones")
+    parser.addoption("--only-slow", action="store_true", help="run the slow tests alone")
+    parser.addoption("--compiled", action="store_true", help="compile in all tests of modules, not in some of them")
+    parser.addoption(
+        "--list-slow", type=float, metavar="SECONDS", help=f"write {SLOW_TESTS.name}: the tests that take so long"
+    )
+
+
 def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: compiles for ten seconds and more, so left out with -m 'not slow'")
+    config.addinivalue_line("markers", "slow: takes long, so run with --all only, as those in tests/slow_tests.txt")
     config.addinivalue_line("markers", "jit: about compilation, so skipped under NUMBA_DISABLE_JIT=1")
+    config.addinivalue_line("markers", "compiled: of modules that are compiled, not run as plain Python")
+    if config.getoption("--list-slow") and not os.environ.get("PYTEST_XDIST_WORKER"):
+        config.pluginmanager.register(SlowList(config.getoption("--list-slow")))
 
 
-def pytest_collection_modifyitems(items):
-    if config.DISABLE_JIT:
+class SlowList:
+    """Writes the names of tests that take long, as measured in this run."""
+
+    def __init__(self, limit: float):
+        self.limit, self.seconds = limit, collections.Counter()
+
+    def pytest_runtest_logreport(self, report):
+        self.seconds[report.nodeid] += report.duration
+
+    def pytest_sessionfinish(self):
+        names = sorted(name for name, seconds in self.seconds.items() if seconds >= self.limit)
+        SLOW_TESTS.write_text("".join(f"{name}\n" for name in names), "utf-8")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    if numba_config.DISABLE_JIT:
         for item in items:
             if item.get_closest_marker("jit"):
                 item.add_marker(pytest.mark.skip(reason="about compilation"))
+    listed = set(SLOW_TESTS.read_text("utf-8").splitlines()) if not config.getoption("--list-slow") else set()
+    slow = {item for item in items if item.get_closest_marker("slow") or item.nodeid in listed}
+    named = any("::" in argument for argument in config.args)  # a test asked for by name always runs
+    if config.getoption("--only-slow"):
+        left_out = [item for item in items if item not in slow]
+    elif config.getoption("--all") or named:
+        left_out = []
+    else:
+        left_out = [item for item in items if item in slow]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
