@@ -1,17 +1,19 @@
 """Elementwise sums, products and other reductions of the arrays of a table."""
 
+from ..core.internal_op import InternalOp
 from .container import Container, check_table
-from .elementwise_ops import Difference, ElementwiseBinaryOp, Maximum, Minimum, Product, Quotient, Sum
+from .elementwise_ops import Difference, Maximum, Minimum, Product, Quotient, Sum
 
 
 class ElementwiseTable(Container):
     """Base of modules that reduce the arrays of a table to one, two at a time by the elementwise `op`."""
 
     framework_base = True
-    op: type[ElementwiseBinaryOp]
+    op: type[InternalOp]
+    count = 0  # of the arrays that it takes; 0 for any number
 
     def call_fprop(self, call, x):
-        check_table(self, x)
+        check_table(self, x, self.count)
         vars(self)["_count"] = len(x)
         y = x[0]
         for k, array in enumerate(x[1:], start=1):
@@ -27,7 +29,7 @@ class ElementwiseTable(Container):
         return (grad_y, *grads)
 
 
-class CAddTable(Container):
+class CAddTable(ElementwiseTable):
     """The sum of the arrays of a table.
 
         y       = x₁ + ... + xₖ
@@ -39,14 +41,7 @@ class CAddTable(Container):
     """
 
     framework_base = True
-
-    def call_fprop(self, call, x):
-        check_table(self, x)
-        vars(self)["_count"] = len(x)
-        y = x[0]
-        for k, array in enumerate(x[1:], start=1):
-            y = call(self.get_op(f"_sum{k}", Sum), "fprop", y, array)
-        return y
+    op = Sum
 
     def call_bprop(self, call, grad_y):
         return (grad_y,) * self._count
@@ -80,10 +75,7 @@ class CSubTable(ElementwiseTable):
 
     framework_base = True
     op = Difference
-
-    def call_fprop(self, call, x):
-        check_table(self, x, 2)
-        return super().call_fprop(call, x)
+    count = 2
 
 
 class CDivTable(ElementwiseTable):
@@ -99,10 +91,7 @@ class CDivTable(ElementwiseTable):
 
     framework_base = True
     op = Quotient
-
-    def call_fprop(self, call, x):
-        check_table(self, x, 2)
-        return super().call_fprop(call, x)
+    count = 2
 
 
 class CMaxTable(ElementwiseTable):

@@ -28,17 +28,8 @@ def apply_mask(x, mask, out):
         out[i] = mask[i] * x[i] if mask[i] != 0 else zero
 
 
-class Dropout(Noise):
-    """Leaves elements out at random in training, and scales the others up; the identity in evaluation.
-
-        y[i]      = m[i] x[i],        m[i] = 1 / (1 - p) with probability 1 - p, else 0
-        grad_x[i] = m[i] grad_y[i]
-
-    Shapes: x and y of any one shape.
-    Args: p: probability of leaving an element out, 0 to 1; it may change between steps.
-    Numerics: an element that is left out gives 0 even if it is infinite or NaN.
-    Source: Srivastava et al., Dropout (2014); Goodfellow et al., Deep Learning, section 7.12; PyTorch's Dropout.
-    """
+class ElementwiseDropout(Noise):
+    """Base of dropout of single elements, each with a mask that `drop(self, x, mask, y)` draws and applies; vectors."""
 
     locally_linear = True
 
@@ -47,14 +38,16 @@ class Dropout(Noise):
         self.p = float(p)
         self.mask = self.y = self.grad_x = np.empty((0, 0))
 
+    def drop(self, x, mask, y):
+        """Draw the mask and write y."""
+        raise NotImplementedError(f"{type(self).__name__} has no drop: write `def drop(self, x, mask, y)`")
+
     def fprop(self, x):
         if not self.training:
             return x
         self.mask, self.y = reuse_like(self.mask, x), reuse_like(self.y, x)
-        mask = flat(self.mask)
-        draw_mask(self.key, self.step, self.p, 1 / (1 - self.p) if self.p < 1 else 1.0, mask)
+        self.drop(flat(x), flat(self.mask), flat(self.y))
         self.step += 1
-        apply_mask(flat(x), mask, flat(self.y))
         return self.y
 
     def bprop(self, grad_y):
@@ -70,6 +63,23 @@ class Dropout(Noise):
 
     def extra_repr(self) -> str:
         return f"p={self.p:g}"
+
+
+class Dropout(ElementwiseDropout):
+    """Leaves elements out at random in training, and scales the others up; the identity in evaluation.
+
+        y[i]      = m[i] x[i],        m[i] = 1 / (1 - p) with probability 1 - p, else 0
+        grad_x[i] = m[i] grad_y[i]
+
+    Shapes: x and y of any one shape.
+    Args: p: probability of leaving an element out, 0 to 1; it may change between steps.
+    Numerics: an element that is left out gives 0 even if it is infinite or NaN.
+    Source: Srivastava et al., Dropout (2014); Goodfellow et al., Deep Learning, section 7.12; PyTorch's Dropout.
+    """
+
+    def drop(self, x, mask, y):
+        draw_mask(self.key, self.step, self.p, 1 / (1 - self.p) if self.p < 1 else 1.0, mask)
+        apply_mask(x, mask, y)
 
 
 class Dropout2d(Noise):
@@ -128,7 +138,7 @@ def apply_plane_mask(x, mask, out):
             out[i] = mask[m] * x[i] if mask[m] != 0 else zero
 
 
-class AlphaDropout(Noise):
+class AlphaDropout(ElementwiseDropout):
     """Dropout for nets of SELU units: keeps zero mean and unit variance; the identity in evaluation.
 
         y[i]      = m[i] x[i] + c[i],   m[i] = a, c[i] = b with probability 1 - p, else m[i] = 0, c[i] = a s + b
@@ -140,40 +150,13 @@ class AlphaDropout(Noise):
     Source: Klambauer et al., Self-normalizing neural networks (2017); PyTorch's AlphaDropout.
     """
 
-    locally_linear = True
-
-    def __init__(self, p: float = 0.5):
-        super().__init__()
-        self.p = float(p)
-        self.mask = self.y = self.grad_x = np.empty((0, 0))
-
-    def fprop(self, x):
-        if not self.training:
-            return x
-        self.mask, self.y = reuse_like(self.mask, x), reuse_like(self.y, x)
-        x, y, mask = flat(x), flat(self.y), flat(self.mask)
+    def drop(self, x, mask, y):
         a = 1 / math.sqrt((1 - self.p) * (1 + self.p * SATURATION * SATURATION)) if self.p < 1 else 1.0
         draw_mask(self.key, self.step, self.p, a, mask)
-        self.step += 1
         kept, left_out = compute_affine(self.p, a)
         apply_mask(x, mask, y)
         for i in range(x.size):
             y[i] += kept if mask[i] != 0 else left_out
-        return self.y
-
-    def bprop(self, grad_y):
-        if not self.training:
-            return grad_y
-        self.grad_x = reuse_like(self.grad_x, grad_y)
-        apply_mask(flat(grad_y), flat(self.mask), flat(self.grad_x))
-        return self.grad_x
-
-    def jvp(self, v):
-        """J v = Jᵀ v, since J is diagonal."""
-        return self.bprop(v).copy()
-
-    def extra_repr(self) -> str:
-        return f"p={self.p:g}"
 
 
 def compute_affine(p, a):

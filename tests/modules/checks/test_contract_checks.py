@@ -54,7 +54,8 @@ def test_exports_are_complete():
             assert cls in package.__all__ or cls in INTERNAL, f"{cls} is not exported by bprop.modules"
 
 
-INTERNAL = {"Branches", "Draw", "ElementwiseTable", "InPlanes", "LogProbability", "MarginLoss", "PairLoss"}
+INTERNAL = {"Branches", "Draw", "ElementwiseDropout", "ElementwiseTable"}
+INTERNAL |= {"InPlanes", "LogProbability", "MarginLoss", "PairLoss"}
 INTERNAL |= {"Hierarchy", "InternalOp", "Mode", "ParametersAndBuffers", "Tie"}
 INTERNAL |= {"CallRecorder", "Container", "InputReaders", "Shape", "ValueRef"}
 INTERNAL |= {"ElementwiseBinaryOp", "Difference", "Maximum", "Minimum", "Product", "Quotient", "Sum"}
