@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numba
 import numpy as np
 from bprop.modules import num_threads
-from bprop.modules.kernels.matmul.gemm import product
+from bprop.modules.kernels.matmul.gemm import matmul_into
 
 from ..workloads import Net
 
-own = product.compiled_form
+own = matmul_into.compiled_form
 
 
 using = num_threads

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..core.internal_op import InternalOp
-from ..kernels.buffers import flat, resized, reuse
+from ..kernels.buffers import flat, replace_size, reuse
 
 
 class ConcatSlice(InternalOp):
@@ -28,7 +28,7 @@ class ConcatSlice(InternalOp):
         return first + self.count
 
     def fprop(self, branch, y=None):  # type: ignore[override]
-        shape = resized(branch.shape, self.axis, self.first + self.count)
+        shape = replace_size(branch.shape, self.axis, self.first + self.count)
         self.y = reuse(self.y, shape, branch.dtype) if y is None else y
         write_slice(
             flat(branch), flat(self.y), self.first * count_inner(self.y, self.axis), count_outer(branch, self.axis)
@@ -36,7 +36,7 @@ class ConcatSlice(InternalOp):
         return self.y
 
     def bprop(self, grad_y):
-        self.grad_branch = reuse(self.grad_branch, resized(grad_y.shape, self.axis, self.count), grad_y.dtype)
+        self.grad_branch = reuse(self.grad_branch, replace_size(grad_y.shape, self.axis, self.count), grad_y.dtype)
         read_slice(
             flat(grad_y),
             self.first * count_inner(grad_y, self.axis),
@@ -46,7 +46,7 @@ class ConcatSlice(InternalOp):
         return self.grad_branch
 
     def jvp(self, branch, y=None):
-        out = np.empty(resized(branch.shape, self.axis, self.first + self.count), branch.dtype) if y is None else y
+        out = np.empty(replace_size(branch.shape, self.axis, self.first + self.count), branch.dtype) if y is None else y
         write_slice(flat(branch), flat(out), self.first * count_inner(out, self.axis), count_outer(branch, self.axis))
         return out
 
@@ -94,7 +94,7 @@ class Slice(InternalOp):
 
     def fprop(self, x):
         self.x = x
-        self.y = reuse(self.y, resized(x.shape, self.axis, self.count), x.dtype)
+        self.y = reuse(self.y, replace_size(x.shape, self.axis, self.count), x.dtype)
         read_slice(flat(x), self.first * count_inner(x, self.axis), flat(self.y), count_outer(x, self.axis))
         return self.y
 

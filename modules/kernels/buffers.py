@@ -14,7 +14,7 @@ from ..compiler.numba_api import (
     types,
 )
 
-LINE = 64  # bytes of a line of the cache
+LINE = 64  # bytes of a cache line
 
 
 def empty(shape, dtype):
@@ -24,7 +24,7 @@ def empty(shape, dtype):
 
 @intrinsic
 def compiled_empty(typing_context, shape, dtype):
-    """The same, beginning with a line of the cache; numba's own may begin in the middle of one."""
+    """The same, beginning at a cache line; numba's own may begin in the middle of one."""
     if not isinstance(shape, types.BaseTuple) or not isinstance(dtype, types.DType | types.NumberClass):
         return None
     kind = types.Array(dtype.dtype, len(shape), "C")
@@ -64,7 +64,7 @@ def flat(x):
     return np.ascontiguousarray(x).reshape(x.size)
 
 
-def viewing(plain, ndim: int):
+def make_view(plain, ndim: int):
     """The compiled form of `as_rows` and `flat`: of an array that lies by rows a view, without a call.
 
     numba's own reshape looks for a view of arrays of any layout and size, in a hundred lines.
@@ -102,16 +102,16 @@ def viewing(plain, ndim: int):
     return compiled
 
 
-as_rows.compiled_form = viewing(as_rows, 2)  # type: ignore[attr-defined]
-flat.compiled_form = viewing(flat, 1)  # type: ignore[attr-defined]
+as_rows.compiled_form = make_view(as_rows, 2)  # type: ignore[attr-defined]
+flat.compiled_form = make_view(flat, 1)  # type: ignore[attr-defined]
 
 
-def resized(shape, axis, size):
+def replace_size(shape, axis, size):
     """The shape with another size along one axis."""
     return (*shape[:axis], size, *shape[axis + 1 :])
 
 
-@overload(resized)
-def compiled_resized(shape, axis, size):
+@overload(replace_size)
+def compiled_replace_size(shape, axis, size):
     """The same, where numba knows a tuple's length but not the axis."""
     return lambda shape, axis, size: tuple_setitem(shape, axis, size)

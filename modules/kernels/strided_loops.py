@@ -8,7 +8,7 @@ from ..compiler.numba_api import cgutils, intrinsic, ir, types
 
 
 @intrinsic
-def scatter_line(typing_context, a, a_at, b, b_at, places, count):
+def scatter_slice(typing_context, a, a_at, b, b_at, places, count):
     """b[b_at + places[k]] = a[a_at + k] for k < count; all are vectors."""
 
     def generate(context, builder, signature, args):
@@ -24,7 +24,7 @@ def scatter_line(typing_context, a, a_at, b, b_at, places, count):
 
 
 @intrinsic
-def gather_line(typing_context, a, a_at, places, b, b_at, count):
+def gather_slice(typing_context, a, a_at, places, b, b_at, count):
     """b[b_at + k] = a[a_at + places[k]] for k < count; all are vectors."""
 
     def generate(context, builder, signature, args):
@@ -40,7 +40,7 @@ def gather_line(typing_context, a, a_at, places, b, b_at, count):
 
 
 @intrinsic
-def clear_line(typing_context, a, at, step, count):
+def clear_slice(typing_context, a, at, step, count):
     """Set `count` numbers of vector a to zero, from an offset on, so many places apart."""
 
     def generate(context, builder, signature, args):
@@ -55,7 +55,7 @@ def clear_line(typing_context, a, at, step, count):
 
 
 @intrinsic
-def copy_line(typing_context, a, a_at, b, b_at, count):
+def copy_slice(typing_context, a, a_at, b, b_at, count):
     """b[b_at + k] = a[a_at + k] for k < count; vectors that do not overlap."""
 
     def generate(context, builder, signature, args):

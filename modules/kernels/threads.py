@@ -1,8 +1,8 @@
-"""Sharing a kernel's work among threads, inside compiled code: a hand-over costs less than a microsecond.
+"""parallel_for inside compiled code: a dispatch to worker threads costs less than a microsecond.
 
-A kernel that is shared takes a range of its tiles, `kernel(first, last, ...)`, and computes each tile in the same way
-whatever the range: so results are the same bits for any number of threads. The threads are lent by Python (see
-engine/threads.py), which has them run `serve`; without any, `share` is a call.
+Such a kernel takes a range of its tiles, `kernel(first, last, ...)`, and computes each tile in the same way whatever
+the range: so results are the same bits for any number of threads. The threads are lent by Python (see
+engine/threads.py), which has them run `serve`; without any, `dispatch` is a call.
 
 A job's tiles are cut into parts, and these into as many regions as there are threads. A thread takes the parts of its
 own region, so that from job to job it meets what its core's cache holds already, then what is left of the others.
@@ -76,7 +76,7 @@ def fetch_add(typing_context, place, amount):
 
 
 @intrinsic
-def wait(typing_context, spins):
+def pause(typing_context, spins):
     """A short pause; now and then the core is offered to other threads."""
 
     def generate(context, builder, signature, args):
@@ -106,7 +106,7 @@ def call_task(typing_context, task, arguments, first, last):
 
 
 @kernel
-def work(thread):
+def run_claimed_parts(thread):
     """Claim and run parts of the present job until none is left, first those of the thread's own region."""
     threads = load(LIMIT) >> 16 & 0xFFFF
     for k in range(threads):
@@ -139,16 +139,16 @@ def run_parts(task, arguments, total, parts):
         store(LIMIT, number << 32 | threads << 16 | parts)
         for region in range(threads):
             store(NEXT + LINE * (threads - 1 - region), number << 32)
-        work(0)
+        run_claimed_parts(0)
         spins = 0
         while load(DONE) < parts:
-            wait(spins)
+            pause(spins)
             spins += 1
         store(OWNER, 0)
 
 
 @kernel
-def run(task, arguments, total, flops):
+def run_tiles(task, arguments, total, flops):
     """Run all tiles of a task, which are so many operations, in parts."""
     run_parts(task, arguments, total, min(total, PARTS * (load(LENT) + 1), flops // PART_FLOPS))
 
@@ -161,56 +161,56 @@ def serve(session, thread):
         limit = load(LIMIT)
         number, threads = limit >> 32, limit >> 16 & 0xFFFF
         if number != seen and load(NEXT + LINE * (thread % max(1, threads))) >> 32 == number:
-            work(thread)
+            run_claimed_parts(thread)
             idle, seen = 0, number
         else:
-            wait(idle)
+            pause(idle)
             idle += 1
     fetch_add(HELPERS, -1)
 
 
-def shared(function, tiles, flops, *arguments):
+def parallel_for(function, tiles, flops, *arguments):
     """`function(first, last, *arguments)` over tiles 0 to `tiles`, in ranges for the threads that are lent.
 
-    flops: about how much work it is in all; small jobs are not shared.
+    flops: about how much work it is in all; small jobs run in one thread.
     """
     function(0, tiles, *arguments)
 
 
-def in_parts(function, tiles, parts, *arguments):
-    """The same, in so many ranges; in one, the function itself may share its work."""
+def parallel_for_parts(function, tiles, parts, *arguments):
+    """The same, in so many ranges; in one, the function itself may run in parallel."""
     function(0, tiles, *arguments)
 
 
-def sharers(tiles):
-    """How many threads take the same number of so many tiles: all that there are, or one."""
+def count_equal_shares(tiles):
+    """How many threads get equal shares of the tiles: all worker threads, or one where they do not divide evenly."""
     return 1
 
 
 @kernel
-def compiled_sharers(tiles):
+def compiled_count_equal_shares(tiles):
     """The same, with those that are lent."""
     threads = load(LENT) + 1
     return threads if tiles % threads == 0 else 1
 
 
-sharers.compiled_form = compiled_sharers  # type: ignore[attr-defined]
+count_equal_shares.compiled_form = compiled_count_equal_shares  # type: ignore[attr-defined]
 
 
-def sharing(runner):
+def make_dispatch(runner):
     """`runner(task, arguments, total, how)` of a function's tiles, as compiled code calls it.
 
     An error that the function raises in any thread is raised again: by the function, run once more by itself.
     """
 
     @intrinsic
-    def share(typing_context, shared, total, how, *arguments):
-        signature = shared.get_call_type(typing_context, (types.intp, types.intp, *arguments), {})
+    def dispatch(typing_context, task_type, total, how, *arguments):
+        signature = task_type.get_call_type(typing_context, (types.intp, types.intp, *arguments), {})
         runner_type = types.Dispatcher(runner)
         run_signature = runner_type.get_call_type(typing_context, (types.intp,) * 4, {})
 
         def generate(context, builder, outer, args):
-            compiled = shared.dispatcher.overloads[tuple(signature.args)]
+            compiled = task_type.dispatcher.overloads[tuple(signature.args)]
             context.add_linking_libs([compiled.library])
             values = [
                 context.cast(builder, builder.extract_value(args[3], k), given, wanted)
@@ -225,19 +225,19 @@ def sharing(runner):
             context.add_linking_libs(implementation.libs)
             failed = builder.load(cgutils.gep_inbounds(builder, packed, 0, 0))
             with builder.if_then(cgutils.is_not_null(builder, failed), likely=False):
-                again = context.get_function(shared, signature)
+                again = context.get_function(task_type, signature)
                 again(builder, [WORD(0), args[1], *values])
                 context.add_linking_libs(again.libs)
             return context.get_dummy_value()
 
         given = types.StarArgTuple.from_types(arguments)
-        return types.none(shared, types.intp, types.intp, given), generate
+        return types.none(task_type, types.intp, types.intp, given), generate
 
-    return share
+    return dispatch
 
 
-share, share_in_parts = sharing(run), sharing(run_parts)
-shared.compiled_form, in_parts.compiled_form = share, share_in_parts  # type: ignore[attr-defined]
+dispatch, dispatch_parts = make_dispatch(run_tiles), make_dispatch(run_parts)
+parallel_for.compiled_form, parallel_for_parts.compiled_form = dispatch, dispatch_parts  # type: ignore[attr-defined]
 
 
 def _task(context, module, fndesc, packed):

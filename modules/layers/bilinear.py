@@ -7,7 +7,7 @@ from ..core.parameter import Parameter
 from ..core.shapes import check_sizes, replace_features
 from ..initializers.initializers import Initializer, PyTorchUniform
 from ..kernels.buffers import as_rows, reuse, reuse_like
-from ..kernels.matmul.gemm import add_to_rows, product, sum_rows
+from ..kernels.matmul.gemm import add_to_rows, matmul_into, sum_rows
 
 
 class Bilinear(Module):
@@ -55,7 +55,7 @@ class Bilinear(Module):
             for k in range(self.in2_features):
                 self.v[n, k] = x[n, size + k]
         self.mapped = reuse(self.mapped, (x.shape[0], self.out_features * size), x.dtype)  # W[j] v for all j
-        product(self.v, as_rows(self.weight).T, self.mapped, False)
+        matmul_into(self.v, as_rows(self.weight).T, self.mapped, False)
         for n in range(x.shape[0]):
             for j in range(self.out_features):
                 total = x.dtype.type(0)
@@ -73,7 +73,7 @@ class Bilinear(Module):
             for j in range(self.out_features):
                 for i in range(size):
                     self.outer[n, j * size + i] = grad_y[n, j] * x[n, i]
-        product(self.outer.T, self.v, as_rows(self.grad_weight), self.accumulate)
+        matmul_into(self.outer.T, self.v, as_rows(self.grad_weight), self.accumulate)
         if self.bias is not None:
             sum_rows(grad_y, self.grad_bias, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
@@ -85,7 +85,7 @@ class Bilinear(Module):
         """Both parts of grad_x."""
         size = self.in1_features
         self.grad_v = reuse_like(self.grad_v, self.v)
-        product(self.outer, as_rows(self.weight), self.grad_v, False)
+        matmul_into(self.outer, as_rows(self.weight), self.grad_v, False)
         grad_x[:] = 0
         for n in range(grad_y.shape[0]):
             for j in range(self.out_features):
@@ -125,10 +125,10 @@ class Bilinear(Module):
                     outer[n, j * size + i] = grad[n, j] * x[n, i]
                     change[n, j * size + i] = r[n, j] * x[n, i] + grad[n, j] * v_x[n, i]
                     rows[n, i] += r[n, j] * self.mapped[n, j * size + i] + grad[n, j] * mapped[n, j * size + i]
-        product(change.T, self.v, as_rows(self.grad_weight), True)
-        product(outer.T, second, as_rows(self.grad_weight), True)
-        product(change, as_rows(self.weight), second, False)
-        product(outer, as_rows(self.v_weight), second, True)
+        matmul_into(change.T, self.v, as_rows(self.grad_weight), True)
+        matmul_into(outer.T, second, as_rows(self.grad_weight), True)
+        matmul_into(change, as_rows(self.weight), second, False)
+        matmul_into(outer, as_rows(self.v_weight), second, True)
         for n in range(x.shape[0]):
             for k in range(self.in2_features):
                 rows[n, size + k] = second[n, k]
@@ -142,8 +142,8 @@ class Bilinear(Module):
         for n in range(second.shape[0]):
             for k in range(self.in2_features):
                 second[n, k] = v_x[n, self.in1_features + k]
-        product(second, as_rows(self.weight).T, mapped, False)
-        product(self.v, as_rows(self.v_weight).T, mapped, True)
+        matmul_into(second, as_rows(self.weight).T, mapped, False)
+        matmul_into(self.v, as_rows(self.v_weight).T, mapped, True)
         return second, mapped
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:

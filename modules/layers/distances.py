@@ -11,7 +11,7 @@ from ..core.parameter import Parameter
 from ..core.shapes import check_sizes, replace_features
 from ..initializers.initializers import Initializer, PyTorchUniform, get_generator
 from ..kernels.buffers import as_rows, reuse, reuse_like
-from ..kernels.matmul.gemm import product
+from ..kernels.matmul.gemm import matmul_into
 from ..kernels.moments import LARGE, SMALL
 from ..kernels.sums import as_double, sum_of
 
@@ -251,7 +251,7 @@ def compute_directional(x, points, v, v_points, out):
 
 def bprop_points(c, x, points, grad_points, add):
     """grad_points[j] = Σₙ c[n, j] (x[n] - points[j]), or += it, as a product and a sum."""
-    product(c.T, x, grad_points, add)
+    matmul_into(c.T, x, grad_points, add)
     for j in range(c.shape[1]):
         total = np.float64(0)
         for n in range(c.shape[0]):
@@ -262,7 +262,7 @@ def bprop_points(c, x, points, grad_points, add):
 
 def bprop_inputs(c, x, points, grad_x, add):
     """grad_x[n] = Σⱼ c[n, j] (points[j] - x[n]), or += it, as a product and a sum."""
-    product(c, points, grad_x, add)
+    matmul_into(c, points, grad_x, add)
     for n in range(c.shape[0]):
         total = sum_of(c[n])
         for k in range(x.shape[1]):

@@ -8,7 +8,7 @@ from ..core.shapes import check_sizes, replace_features
 from ..engine.stateful import written_by
 from ..initializers.initializers import Initializer, PyTorchUniform
 from ..kernels.buffers import as_rows, reuse, reuse_like
-from ..kernels.matmul.gemm import add_to_rows, product, sum_rows
+from ..kernels.matmul.gemm import add_to_rows, matmul_into, sum_rows
 from .activations.elementwise import Elementwise
 
 
@@ -48,28 +48,28 @@ class Linear(Module):
         self.x = x
         self.y = reuse(self.y, x.shape[:-1] + (self.out_features,), x.dtype)  # noqa: RUF005 - numba has no starred tuples
         y = as_rows(self.y)
-        product(as_rows(x), self.weight.T, y, False)
+        matmul_into(as_rows(x), self.weight.T, y, False)
         if self.bias is not None:
             add_to_rows(y, self.bias)
         return self.y
 
     def bprop(self, grad_y):
         grad_y, x = as_rows(grad_y), as_rows(self.x)
-        product(grad_y.T, x, self.grad_weight, self.accumulate)
+        matmul_into(grad_y.T, x, self.grad_weight, self.accumulate)
         if self.bias is not None:
             sum_rows(grad_y, self.grad_bias, self.accumulate)
         if self.needs_grad_x:
             self.grad_x = reuse_like(self.grad_x, self.x)
-            product(grad_y, self.weight, as_rows(self.grad_x), False)
+            matmul_into(grad_y, self.weight, as_rows(self.grad_x), False)
         return self.grad_x
 
     def jvp(self, v):
         """v Wᵀ + x V_Wᵀ + v_b"""
         out = np.empty(self.y.shape, v.dtype)
         y = as_rows(out)
-        product(as_rows(self.x), self.v_weight.T, y, False)
+        matmul_into(as_rows(self.x), self.v_weight.T, y, False)
         if self.needs_grad_x:  # else nothing before this layer is learnt, and x stands still
-            product(as_rows(v), self.weight.T, y, True)
+            matmul_into(as_rows(v), self.weight.T, y, True)
         if self.bias is not None:
             add_to_rows(y, self.v_bias)
         return out
@@ -77,13 +77,13 @@ class Linear(Module):
     def rbprop(self, v, grad_y, r_grad_y):
         """R{grad_x} = r_grad_y W + grad_y V_W, R{grad_weight} += r_grad_yᵀ x + grad_yᵀ v, R{grad_bias} += Σ r_grad_y"""
         grad_y, r, out = as_rows(grad_y), as_rows(r_grad_y), np.empty(v.shape, v.dtype)
-        product(r.T, as_rows(self.x), self.grad_weight, True)
+        matmul_into(r.T, as_rows(self.x), self.grad_weight, True)
         if self.bias is not None:
             sum_rows(r, self.grad_bias, True)
         if self.needs_grad_x:
-            product(grad_y.T, as_rows(v), self.grad_weight, True)
-            product(r, self.weight, as_rows(out), False)
-            product(grad_y, self.v_weight, as_rows(out), True)
+            matmul_into(grad_y.T, as_rows(v), self.grad_weight, True)
+            matmul_into(r, self.weight, as_rows(out), False)
+            matmul_into(grad_y, self.v_weight, as_rows(out), True)
         return out
 
     def fuses_with(self, unit) -> bool:
@@ -97,7 +97,7 @@ class Linear(Module):
         unit.x = self.y
         unit.y = reuse_like(unit.y, self.y)
         between, y = as_rows(self.y), as_rows(unit.y)
-        product(as_rows(x), self.weight.T, between, False)
+        matmul_into(as_rows(x), self.weight.T, between, False)
         bias = self.bias
         for n in range(y.shape[0]):
             row, out = between[n], y[n]
@@ -121,10 +121,10 @@ class Linear(Module):
                 row[k] = row_grad[k] * unit.derivative(row_x[k], row_y[k])
                 if self.bias is not None:
                     grad_bias[k] += row[k]
-        product(between.T, x, self.grad_weight, self.accumulate)
+        matmul_into(between.T, x, self.grad_weight, self.accumulate)
         if self.needs_grad_x:
             self.grad_x = reuse_like(self.grad_x, self.x)
-            product(between, self.weight, as_rows(self.grad_x), False)
+            matmul_into(between, self.weight, as_rows(self.grad_x), False)
         return self.grad_x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from ..core.parameter import Parameter
 from ..core.shapes import check_sizes, replace_features
 from ..initializers.initializers import Initializer, PyTorchUniform
 from ..kernels.buffers import as_rows, flat, reuse, reuse_like
-from ..kernels.matmul.gemm import add_to_rows, product, sum_rows
+from ..kernels.matmul.gemm import add_to_rows, matmul_into, sum_rows
 
 
 class Maxout(Module):
@@ -51,7 +51,7 @@ class Maxout(Module):
         x, y = as_rows(x), as_rows(self.y)
         self.z = reuse(self.z, (x.shape[0], self.bias.size), x.dtype)
         self.largest = reuse(self.largest, y.shape, np.int64)
-        product(x, self.weight.T, self.z, False)
+        matmul_into(x, self.weight.T, self.z, False)
         add_to_rows(self.z, self.bias)
         for n in range(y.shape[0]):
             for j in range(y.shape[1]):
@@ -65,18 +65,18 @@ class Maxout(Module):
         for n in range(grad_y.shape[0]):
             for j in range(grad_y.shape[1]):
                 grad_z[n, self.largest[n, j]] = grad_y[n, j]
-        product(grad_z.T, x, self.grad_weight, self.accumulate)
+        matmul_into(grad_z.T, x, self.grad_weight, self.accumulate)
         sum_rows(grad_z, self.grad_bias, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
         if self.needs_grad_x:
-            product(grad_z, self.weight, as_rows(self.grad_x), False)
+            matmul_into(grad_z, self.weight, as_rows(self.grad_x), False)
         return self.grad_x
 
     def jvp(self, v):
         """v Wᵀ + x V_Wᵀ + v_b, of the largest piece alone."""
         out, z = np.empty(self.y.shape, v.dtype), np.empty(self.z.shape, v.dtype)
-        product(as_rows(v), self.weight.T, z, False)
-        product(as_rows(self.x), self.v_weight.T, z, True)
+        matmul_into(as_rows(v), self.weight.T, z, False)
+        matmul_into(as_rows(self.x), self.v_weight.T, z, True)
         add_to_rows(z, self.v_bias)
         y = as_rows(out)
         for n in range(y.shape[0]):
@@ -91,12 +91,12 @@ class Maxout(Module):
         for n in range(grad_y.shape[0]):
             for j in range(grad_y.shape[1]):
                 g[n, self.largest[n, j]], r[n, self.largest[n, j]] = grad_y[n, j], r_grad_y[n, j]
-        product(r.T, as_rows(self.x), self.grad_weight, True)
-        product(g.T, as_rows(v), self.grad_weight, True)
+        matmul_into(r.T, as_rows(self.x), self.grad_weight, True)
+        matmul_into(g.T, as_rows(v), self.grad_weight, True)
         sum_rows(r, self.grad_bias, True)
         if self.needs_grad_x:
-            product(r, self.weight, as_rows(out), False)
-            product(g, self.v_weight, as_rows(out), True)
+            matmul_into(r, self.weight, as_rows(out), False)
+            matmul_into(g, self.v_weight, as_rows(out), True)
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from ..core.parameter import Parameter
 from ..core.shapes import check_sizes, replace_features
 from ..initializers.initializers import Initializer, PyTorchUniform
 from ..kernels.buffers import as_rows, reuse, reuse_like
-from ..kernels.matmul.gemm import add_to_rows, product, sum_rows
+from ..kernels.matmul.gemm import add_to_rows, matmul_into, sum_rows
 from ..kernels.norms import unit_rows, unit_rows_bprop, unit_rows_rbprop
 from ..kernels.sums import dot
 
@@ -45,18 +45,18 @@ class Cosine(Module):
         self.weight_inverse = reuse(self.weight_inverse, self.weight.shape[:1], x.dtype)
         self.unit_weight = reuse_like(self.unit_weight, self.weight)
         unit_rows(self.weight, self.weight_inverse, self.unit_weight)
-        product(self.unit, self.unit_weight.T, as_rows(self.y), False)
+        matmul_into(self.unit, self.unit_weight.T, as_rows(self.y), False)
         return self.y
 
     def bprop(self, grad_y):
         grad_y, grad_x = as_rows(grad_y), as_rows(self.grad_x)
         self.grad_unit_weight = reuse_like(self.grad_unit_weight, self.weight)
-        product(grad_y.T, self.unit, self.grad_unit_weight, False)
+        matmul_into(grad_y.T, self.unit, self.grad_unit_weight, False)
         unit_rows_bprop(self.grad_unit_weight, self.unit_weight, self.weight_inverse, self.grad_unit_weight)
         store_or_add(self.grad_unit_weight, self.grad_weight, self.accumulate)
         if self.needs_grad_x:
             self.grad_unit = reuse_like(self.grad_unit, self.unit)
-            product(grad_y, self.unit_weight, self.grad_unit, False)
+            matmul_into(grad_y, self.unit_weight, self.grad_unit, False)
             unit_rows_bprop(self.grad_unit, self.unit, self.inverse, grad_x)
         return self.grad_x
 
@@ -64,8 +64,8 @@ class Cosine(Module):
         """û ŵᵀ + x̂ ω̂ᵀ, with û and ω̂ the changes of x̂ and ŵ."""
         out = np.empty(self.y.shape, v.dtype)
         unit, unit_weight = self.changes_of_units(v)
-        product(unit, self.unit_weight.T, as_rows(out), False)
-        product(self.unit, unit_weight.T, as_rows(out), True)
+        matmul_into(unit, self.unit_weight.T, as_rows(out), False)
+        matmul_into(self.unit, unit_weight.T, as_rows(out), True)
         return out
 
     def rbprop(self, v, grad_y, r_grad_y):
@@ -73,15 +73,15 @@ class Cosine(Module):
         grad, r, v_rows, out = as_rows(grad_y), as_rows(r_grad_y), as_rows(v), np.empty(v.shape, v.dtype)
         unit, unit_weight = self.changes_of_units(v)
         g, r_g = np.empty(self.weight.shape, v.dtype), np.empty(self.weight.shape, v.dtype)
-        product(grad.T, self.unit, g, False)
-        product(r.T, self.unit, r_g, False)
-        product(grad.T, unit, r_g, True)
+        matmul_into(grad.T, self.unit, g, False)
+        matmul_into(r.T, self.unit, r_g, False)
+        matmul_into(grad.T, unit, r_g, True)
         unit_rows_rbprop(self.v_weight, g, r_g, self.unit_weight, self.weight_inverse, r_g)
         store_or_add(r_g, self.grad_weight, True)
         g, r_g = np.empty(self.unit.shape, v.dtype), np.empty(self.unit.shape, v.dtype)
-        product(grad, self.unit_weight, g, False)
-        product(r, self.unit_weight, r_g, False)
-        product(grad, unit_weight, r_g, True)
+        matmul_into(grad, self.unit_weight, g, False)
+        matmul_into(r, self.unit_weight, r_g, False)
+        matmul_into(grad, unit_weight, r_g, True)
         unit_rows_rbprop(v_rows, g, r_g, self.unit, self.inverse, as_rows(out))
         return out
 
@@ -138,7 +138,7 @@ class LinearWeightNorm(Module):
         unit_rows(self.weight_v, self.inverse, self.unit)
         scale_rows(self.unit, self.weight_g, self.weight)
         self.y = reuse(self.y, x.shape[:-1] + (self.out_features,), x.dtype)  # noqa: RUF005 - numba has no starred tuples
-        product(as_rows(x), self.weight.T, as_rows(self.y), False)
+        matmul_into(as_rows(x), self.weight.T, as_rows(self.y), False)
         if self.bias is not None:
             add_to_rows(as_rows(self.y), self.bias)
         return self.y
@@ -146,7 +146,7 @@ class LinearWeightNorm(Module):
     def bprop(self, grad_y):
         grad_y = as_rows(grad_y)
         self.grad_full = reuse_like(self.grad_full, self.weight)
-        product(grad_y.T, as_rows(self.x), self.grad_full, False)
+        matmul_into(grad_y.T, as_rows(self.x), self.grad_full, False)
         for j in range(self.out_features):
             along = dot(self.unit[j], self.grad_full[j])
             self.grad_weight_g[j, 0] = along + self.grad_weight_g[j, 0] if self.accumulate else along
@@ -157,14 +157,14 @@ class LinearWeightNorm(Module):
             sum_rows(grad_y, self.grad_bias, self.accumulate)
         if self.needs_grad_x:
             self.grad_x = reuse_like(self.grad_x, self.x)
-            product(grad_y, self.weight, as_rows(self.grad_x), False)
+            matmul_into(grad_y, self.weight, as_rows(self.grad_x), False)
         return self.grad_x
 
     def jvp(self, v):
         """v weightᵀ + x V_Wᵀ + v_b, with V_W the change of weight."""
         out, (_, change) = np.empty(self.y.shape, v.dtype), self.changes_of_weight()
-        product(as_rows(v), self.weight.T, as_rows(out), False)
-        product(as_rows(self.x), change.T, as_rows(out), True)
+        matmul_into(as_rows(v), self.weight.T, as_rows(out), False)
+        matmul_into(as_rows(self.x), change.T, as_rows(out), True)
         if self.bias is not None:
             add_to_rows(as_rows(out), self.v_bias)
         return out
@@ -177,9 +177,9 @@ class LinearWeightNorm(Module):
         grad, r, out = as_rows(grad_y), as_rows(r_grad_y), np.empty(v.shape, v.dtype)
         unit, change = self.changes_of_weight()
         g, r_g = np.empty(change.shape, v.dtype), np.empty(change.shape, v.dtype)
-        product(grad.T, as_rows(self.x), g, False)
-        product(r.T, as_rows(self.x), r_g, False)
-        product(grad.T, as_rows(v), r_g, True)
+        matmul_into(grad.T, as_rows(self.x), g, False)
+        matmul_into(r.T, as_rows(self.x), r_g, False)
+        matmul_into(grad.T, as_rows(v), r_g, True)
         for j in range(self.out_features):
             self.grad_weight_g[j, 0] += dot(unit[j], g[j]) + dot(self.unit[j], r_g[j])
         unit_rows_rbprop(self.v_weight_v, g, r_g, self.unit, self.inverse, r_g)
@@ -190,8 +190,8 @@ class LinearWeightNorm(Module):
         store_or_add(g, self.grad_weight_v, True)
         if self.bias is not None:
             sum_rows(r, self.grad_bias, True)
-        product(r, self.weight, as_rows(out), False)
-        product(grad, change, as_rows(out), True)
+        matmul_into(r, self.weight, as_rows(out), False)
+        matmul_into(grad, change, as_rows(out), True)
         return out
 
     def changes_of_weight(self):

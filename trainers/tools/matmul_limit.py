@@ -7,13 +7,13 @@ import numpy as np
 from ...modules.display.costs import Matmul
 from ...modules.engine import cache
 from ...modules.engine.sources import digest, package_digest
-from ...modules.kernels.matmul.gemm import product
+from ...modules.kernels.matmul.gemm import matmul_into
 
 ENGINE = cache.__name__.rsplit(".", 1)[0]
 SOURCE = f'''"""The products of one layer: forward, of the weights' gradient, of the input's gradient."""
 
 from {ENGINE}.generated_imports import *
-from {product.__module__} import {product.__name__} as product
+from {matmul_into.__module__} import {matmul_into.__name__} as product
 
 product = product.compiled_form
 
@@ -40,10 +40,10 @@ def input_gradient(x, weight, y, grad_y, grad_weight, grad_x, count):
 '''
 
 
-def time_matmuls(product: Matmul, dtype, wants_grad_x: bool, seconds: float = 0.03) -> tuple[float, float]:
+def time_matmuls(matmul_into: Matmul, dtype, wants_grad_x: bool, seconds: float = 0.03) -> tuple[float, float]:
     """Times of a layer's forward and backward products, each the least of several runs of about `seconds`."""
     module = load_matmuls()
-    rows, inner, columns = product
+    rows, inner, columns = matmul_into
     shapes = ((rows, inner), (columns, inner), (rows, columns), (rows, columns), (columns, inner), (rows, inner))
     random = np.random.default_rng(0)
     arrays = [random.random(shape).astype(dtype) for shape in shapes]

@@ -14,9 +14,9 @@ import numpy as np
 from ...compiler.instruction_set import VECTOR_BYTES
 from ...compiler.kernel import kernel
 from ...compiler.numba_api import cgutils, intrinsic, ir, types
-from ..matmul.gemm import strip_width
+from ..matmul.gemm import panel_width
 from ..matmul.micro_kernels import Tile
-from ..threads import share
+from ..threads import dispatch
 
 SIDES = 3, 5  # of the kernels that there is code for
 
@@ -205,8 +205,8 @@ def channel_sums(x, shape, side, weight, bias, back, masks, y):
 @kernel
 def compiled_channel_sums(x, shape, side, weight, bias, back, masks, y):
     """The same."""
-    fill_masks(shape[2], shape[3], side, strip_width(y) // 2, masks)
-    share(sums_of_channels, shape[1], 2 * side * side * y.size, x, shape, side, weight, bias, back, masks, y)
+    fill_masks(shape[2], shape[3], side, panel_width(y) // 2, masks)
+    dispatch(sums_of_channels, shape[1], 2 * side * side * y.size, x, shape, side, weight, bias, back, masks, y)
 
 
 @kernel
@@ -246,8 +246,8 @@ def channel_dots(grad_y, x, shape, side, masks, out, grad_bias, add):
 @kernel
 def compiled_channel_dots(grad_y, x, shape, side, masks, out, grad_bias, add):
     """The same."""
-    fill_masks(shape[2], shape[3], side, strip_width(out) // 2, masks)
-    share(dots_of_channels, shape[1], 2 * side * side * x.size, grad_y, x, shape, side, masks, out, grad_bias, add)
+    fill_masks(shape[2], shape[3], side, panel_width(out) // 2, masks)
+    dispatch(dots_of_channels, shape[1], 2 * side * side * x.size, grad_y, x, shape, side, masks, out, grad_bias, add)
 
 
 @kernel

@@ -10,13 +10,13 @@ import numpy as np
 
 from ...compiler.kernel import kernel, noinline
 from ..buffers import flat
-from ..matmul.gemm import strip_width
-from ..matmul.micro_kernels import line_sum, transposed
-from ..strided_loops import clear_line, gather_line, scatter_line
+from ..matmul.gemm import panel_width
+from ..matmul.micro_kernels import make_transpose, sum_slice
+from ..strided_loops import clear_slice, gather_slice, scatter_slice
 from ..sums import BLOCK
-from ..threads import MOVE_FLOPS, share
+from ..threads import MOVE_FLOPS, dispatch
 
-SQUARE = transposed()
+SQUARE = make_transpose()
 
 
 def plane_size(coarse, fine, before, reach, stride):
@@ -115,10 +115,10 @@ def split(image, shape, places, gaps, phases, start, row, end, planes):
 def compiled_split(image, shape, places, gaps, phases, start, row, end, planes):
     """The same, by squares of pixels and samples."""
     channels = shape[1]
-    clear_line(planes, 0, 1, start)
+    clear_slice(planes, 0, 1, start)
     last = start + channels * phases * row
-    clear_line(planes, last, 1, planes.size - last)
-    share(
+    clear_slice(planes, last, 1, planes.size - last)
+    dispatch(
         split_channels, channels, MOVE_FLOPS * image.size, image, shape, places, gaps, phases, start, row, end, planes
     )  # fmt: skip
 
@@ -127,16 +127,16 @@ def compiled_split(image, shape, places, gaps, phases, start, row, end, planes):
 def split_channels(first, last, image, shape, places, gaps, phases, start, row, end, planes):
     """Some channels' planes."""
     samples, channels = shape[0], shape[1]
-    size, side = places.size, strip_width(planes) // 2
+    size, side = places.size, panel_width(planes) // 2
     for c in range(first, last):
         to, from_ = start + c * phases * row, c * size
         for k in range(gaps.size - TOLD):
-            clear_line(planes, to + gaps[k], 1, samples)
+            clear_slice(planes, to + gaps[k], 1, samples)
         for phase in range(phases):
-            clear_line(planes, to + phase * row + end, 1, row - end)
+            clear_slice(planes, to + phase * row + end, 1, row - end)
         if samples < side or size < side:
             for n in range(samples):
-                scatter_line(image, from_ + n * channels * size, planes, to + n, places, size)
+                scatter_slice(image, from_ + n * channels * size, planes, to + n, places, size)
             continue
         for p in range(0, size, side):
             at = min(p, size - side)
@@ -163,19 +163,19 @@ def join(planes, start, row, places, phases, image, shape):
 @kernel
 def compiled_join(planes, start, row, places, phases, image, shape):
     """The same, by squares of pixels and samples."""
-    share(join_channels, shape[1], MOVE_FLOPS * image.size, planes, start, row, places, phases, image, shape)
+    dispatch(join_channels, shape[1], MOVE_FLOPS * image.size, planes, start, row, places, phases, image, shape)
 
 
 @kernel
 def join_channels(first, last, planes, start, row, places, phases, image, shape):
     """Some channels' images."""
     samples, channels = shape[0], shape[1]
-    size, side = places.size, strip_width(planes) // 2
+    size, side = places.size, panel_width(planes) // 2
     for c in range(first, last):
         from_, to = start + c * phases * row, c * size
         if samples < side or size < side:
             for n in range(samples):
-                gather_line(planes, from_ + n, places, image, to + n * channels * size, size)
+                gather_slice(planes, from_ + n, places, image, to + n * channels * size, size)
             continue
         for p in range(0, size, side):
             at = min(p, size - side)
@@ -204,7 +204,7 @@ def add_to_planes(bias, planes, start, row, end, places, samples):
 @kernel
 def compiled_add_to_planes(bias, planes, start, row, end, places, samples):
     """The same, and to what lies between the places, which nobody reads."""
-    share(add_to_some_planes, bias.size, MOVE_FLOPS * bias.size * end, bias, planes, start, row, end)
+    dispatch(add_to_some_planes, bias.size, MOVE_FLOPS * bias.size * end, bias, planes, start, row, end)
 
 
 @kernel
@@ -229,7 +229,7 @@ def sum_planes(planes, start, row, end, out, add):
 @kernel
 def compiled_sum_planes(planes, start, row, end, out, add):
     """The same."""
-    share(sum_some_planes, out.size, MOVE_FLOPS * out.size * end, planes, start, row, end, out, add)
+    dispatch(sum_some_planes, out.size, MOVE_FLOPS * out.size * end, planes, start, row, end, out, add)
 
 
 @kernel
@@ -238,7 +238,7 @@ def sum_some_planes(begin, stop, planes, start, row, end, out, add):
     for c in range(begin, stop):
         total = np.float64(0)
         for at in range(0, end, BLOCK):
-            total += line_sum(planes, start + c * row + at, min(BLOCK, end - at))
+            total += sum_slice(planes, start + c * row + at, min(BLOCK, end - at))
         out[c] = out.dtype.type(out[c] + total) if add else out.dtype.type(total)
 
 

@@ -7,9 +7,9 @@ The plain Python function is the meaning of the compiled one below it.
 
 from ...compiler.arrays import stack_vector
 from ...compiler.kernel import kernel, noinline
-from ..matmul.gemm import COPY, CORNER, SUM_4_2, product, soon_read, soon_written, strip_width
-from ..strided_loops import clear_line, copy_line
-from ..threads import share
+from ..matmul.gemm import COPY, CORNER, SUM_4_2, matmul_into, panel_width, prefetch_read, prefetch_write
+from ..strided_loops import clear_slice, copy_slice
+from ..threads import dispatch
 from .planes import sum_planes
 
 MOST_TERMS = 1024  # channels of a strip, at most
@@ -51,15 +51,15 @@ def compiled_point_sums(left, rows, terms, biased, x, samples, y):
     """The same, by strips."""
     depth = terms + 1 if biased else terms
     size = y.size // (samples * rows)
-    strip = strip_width(y)
+    strip = panel_width(y)
     strips = (samples * size + strip - 1) // strip
-    share(strips_of_points, strips, 2 * terms * y.size, left, rows, depth, x, terms, samples, size, y)
+    dispatch(strips_of_points, strips, 2 * terms * y.size, left, rows, depth, x, terms, samples, size, y)
 
 
 @kernel
 def strips_of_points(first, last, left, rows, depth, x, terms, samples, size, y):
     """Some strips. While a tile is summed, the cache fetches where the next one goes, and a part of the next strip."""
-    strip, panel, corner, tiles, row = strip_width(y), PANEL(y), CORNER(y), (rows + 3) // 4, terms + 1
+    strip, panel, corner, tiles, row = panel_width(y), PANEL(y), CORNER(y), (rows + 3) // 4, terms + 1
     for c in range(strip if depth > terms else 0):
         panel[terms * strip + c] = 1
     for q in range(first * strip, last * strip, strip):
@@ -76,9 +76,9 @@ def strips_of_points(first, last, left, rows, depth, x, terms, samples, size, y)
             if whole:
                 to = (n * rows + i) * size + p
                 for r in range(4, 8):
-                    soon_written(y, to + r * size)
+                    prefetch_write(y, to + r * size)
                 for k in range(tile * terms // tiles, (tile + 1) * terms // tiles):
-                    soon_read(x, (n * terms + k) * size + p + strip)
+                    prefetch_read(x, (n * terms + k) * size + p + strip)
                 SUM_4_2(left, i * row, row, 1, panel, 0, strip, y, to, size, real, depth, False, 0)
             else:
                 SUM_4_2(left, i * row, row, 1, panel, 0, strip, corner, 0, strip, real, depth, False, 0)
@@ -92,10 +92,10 @@ def gather_strip(x, terms, n, p, samples, size, panel, strip):
     while done < strip and n < samples:
         count = min(strip - done, size - p)
         for k in range(terms):
-            copy_line(x, (n * terms + k) * size + p, panel, k * strip + done, count)
+            copy_slice(x, (n * terms + k) * size + p, panel, k * strip + done, count)
         done, n, p = done + count, n + 1, 0
     for k in range(terms if done < strip else 0):
-        clear_line(panel, k * strip + done, 1, strip - done)
+        clear_slice(panel, k * strip + done, 1, strip - done)
 
 
 @kernel
@@ -105,7 +105,7 @@ def scatter_corner(corner, strip, real, i, rows, n, p, samples, size, y):
     while done < strip and n < samples:
         count = min(strip - done, size - p)
         for r in range(real):
-            copy_line(corner, r * strip + done, y, (n * rows + i + r) * size + p, count)
+            copy_slice(corner, r * strip + done, y, (n * rows + i + r) * size + p, count)
         done, n, p = done + count, n + 1, 0
 
 
@@ -118,5 +118,5 @@ def point_dots(grad_y, rows, x, terms, samples, out, grad_bias, add):
     for n in range(samples):
         left = grad_y[n * rows * size : (n + 1) * rows * size].reshape((rows, size))
         right = x[n * terms * size : (n + 1) * terms * size].reshape((terms, size))
-        product(left, right.T, matrix, add or n > 0)
+        matmul_into(left, right.T, matrix, add or n > 0)
         sum_planes(grad_y, n * rows * size, size, size, grad_bias, add or n > 0)

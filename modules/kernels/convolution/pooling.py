@@ -8,7 +8,7 @@ Each plain Python function is the meaning of the compiled one below it.
 import numpy as np
 
 from ...compiler.kernel import kernel, noinline
-from ..threads import share
+from ..threads import dispatch
 from .max_pooling import largest_line
 
 COMPARE_FLOPS = 4  # what a comparison counts for when work is shared
@@ -54,7 +54,7 @@ def largest_of(x, down, across, kernel_size, stride, padding, step, y, largest):
 def compiled_largest_of(x, down, across, kernel_size, stride, padding, step, y, largest):
     """The same, a line of windows at a time; some threads' planes each."""
     flops = COMPARE_FLOPS * kernel_size[0] * kernel_size[1] * y.size
-    share(largest_of_planes, x.shape[0], flops, x, down, kernel_size, stride, padding, step, y, largest)
+    dispatch(largest_of_planes, x.shape[0], flops, x, down, kernel_size, stride, padding, step, y, largest)
 
 
 @kernel
@@ -132,10 +132,10 @@ def compiled_spread_means(grad, down, across, divisor, out):
     for m in range(grad.shape[0]):
         for r in range(grad.shape[1]):
             for c in range(grad.shape[2]):
-                share = grad[m, r, c] / out.dtype.type(divisor if divisor > 0 else down[r, 2] * across[c, 2])
+                gradient = grad[m, r, c] / out.dtype.type(divisor if divisor > 0 else down[r, 2] * across[c, 2])
                 for i in range(down[r, 0], down[r, 1]):
                     for j in range(across[c, 0], across[c, 1]):
-                        out[m, i, j] += share
+                        out[m, i, j] += gradient
 
 
 spread_means.compiled_form = compiled_spread_means  # type: ignore[attr-defined]

@@ -6,12 +6,14 @@ is the meaning of the compiled one below it.
 """
 
 from ...compiler.kernel import kernel, noinline
-from ..matmul.gemm import strip_width
-from ..matmul.micro_kernels import dot_products, row_sums
-from ..threads import share
+from ..matmul.gemm import panel_width
+from ..matmul.micro_kernels import make_dot_product_tile, make_outer_product_tile
+from ..threads import dispatch
 
-SUM_6_2, SUM_4_2, SUM_1_2, SUM_1_7, SUM_1_8 = (row_sums(*tile) for tile in ((6, 2), (4, 2), (1, 2), (1, 7), (1, 8)))
-DOT_4_3, DOT_6_4, DOT_1_9 = dot_products(4, 3), dot_products(6, 4), dot_products(1, 9)
+SUM_6_2, SUM_4_2, SUM_1_2, SUM_1_7, SUM_1_8 = (
+    make_outer_product_tile(*tile) for tile in ((6, 2), (4, 2), (1, 2), (1, 7), (1, 8))
+)
+DOT_4_3, DOT_6_4, DOT_1_9 = make_dot_product_tile(4, 3), make_dot_product_tile(6, 4), make_dot_product_tile(1, 9)
 STRETCH = 2048  # numbers of a row that are met by all others before the next ones are looked at
 
 
@@ -41,10 +43,10 @@ def compiled_shifted_sums(
     left, rows, groups, source, source_group, terms, size, met, out, at, out_row, runs, pitch, count
 ):  # fmt: skip
     """The same, by strips of places."""
-    strip = strip_of(rows, count, strip_width(out))
+    strip = strip_of(rows, count, panel_width(out))
     strips = groups * runs * ((count + strip - 1) // strip)
     flops = 2 * rows * size * groups * runs * count
-    share(
+    dispatch(
         sum_strips, strips, flops, left, rows, groups, source, source_group, terms, size, met,
         out, at, out_row, pitch, count,
     )  # fmt: skip
@@ -64,16 +66,16 @@ def sum_strips(
     first, last, left, rows, groups, source, source_group, terms, size, met, out, at, out_row, pitch, count
 ):  # fmt: skip
     """Strips of places, each group's in turn: all rows meet a strip while the cache holds what it is made from."""
-    strip = strip_of(rows, count, strip_width(out))
+    strip = strip_of(rows, count, panel_width(out))
     of_run = (count + strip - 1) // strip
     for tile in range(first, last):
         g, run, k = tile % groups, tile // groups // of_run, tile // groups % of_run
         q = run * pitch + max(0, min(k * strip, count - strip))  # the last strip of a run overlaps
         begin, to, weights = g * source_group + q, at + g * rows * out_row + q, g * rows * size + met[run, 0]
         kept, terms_met = terms[met[run, 0] :], met[run, 1] - met[run, 0]
-        if strip == 7 * strip_width(out) // 2:
+        if strip == 7 * panel_width(out) // 2:
             SUM_1_7(left, weights, size, 1, source, begin, kept, out, to, out_row, 1, terms_met, False, 0)
-        elif strip > strip_width(out):
+        elif strip > panel_width(out):
             SUM_1_8(left, weights, size, 1, source, begin, kept, out, to, out_row, 1, terms_met, False, 0)
         elif rows == 1:
             SUM_1_2(left, weights, size, 1, source, begin, kept, out, to, out_row, 1, terms_met, False, 0)
@@ -120,7 +122,7 @@ def compiled_shifted_dots(
     down, across = dot_tile(rows)
     tiles = groups * ((rows + down - 1) // down) * ((size + across - 1) // across)
     flops = 2 * rows * size * groups * runs * count
-    share(
+    dispatch(
         dot_stretches, tiles, flops, grad, at, grad_row, rows, source, source_group, terms, size,
         runs, pitch, count, out, add,
     )  # fmt: skip

@@ -20,10 +20,10 @@ import numpy as np
 from ...compiler.arrays import stack_vector
 from ...compiler.kernel import kernel, noinline
 from ...compiler.numba_api import cgutils, intrinsic, types
-from ..matmul.gemm import strip_width
-from ..matmul.micro_kernels import Tile, row_sums, transposed
-from ..strided_loops import clear_line
-from ..threads import share
+from ..matmul.gemm import panel_width
+from ..matmul.micro_kernels import Tile, make_outer_product_tile, make_transpose
+from ..strided_loops import clear_slice
+from ..threads import dispatch
 
 A = np.array([[1, 0], [1, 1], [1, -1], [0, -1]])
 B = np.array([[1, 0, 0, 0], [0, 1, -1, 1], [-1, 1, 1, 0], [0, 0, 0, -1]])
@@ -32,7 +32,7 @@ G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 MOST_CHANNELS = 128
 BLOCK = 16 * MOST_CHANNELS * 32  # numbers of the transformed squares of a block: the cache holds them
 GROUPS = 4  # of blocks whose gradients are summed by themselves, so that threads do not change a bit
-SUM_4_2, SUM_8_1, SQUARE = row_sums(4, 2), row_sums(8, 1), transposed()
+SUM_4_2, SUM_8_1, SQUARE = make_outer_product_tile(4, 2), make_outer_product_tile(8, 1), make_transpose()
 PATCHES, RESULTS, TURNED = (stack_vector(lambda lanes: BLOCK) for _ in range(3))
 CORNER = stack_vector(lambda lanes: 16 * lanes * lanes)
 
@@ -169,12 +169,12 @@ def squares_together(channels, lanes):
 @kernel
 def compiled_filtered(filters, rows, inner, source, from_, source_row, out, at, out_row, height, width, wide, samples):
     """The same, a block of squares at a time."""
-    lanes = strip_width(out) // 2
+    lanes = panel_width(out) // 2
     squares = ((height + 1) // 2) * ((width + 1) // 2) * ((samples + lanes - 1) // lanes)
     together = squares_together(max(rows, inner), lanes)
     blocks = (squares + together - 1) // together
     flops = 32 * rows * inner * squares * lanes
-    share(
+    dispatch(
         filter_blocks, blocks, flops, filters, rows, inner, source, from_, source_row,
         out, at, out_row, height, width, wide, samples,
     )  # fmt: skip
@@ -185,7 +185,7 @@ def filter_blocks(
     first, last, filters, rows, inner, source, from_, source_row, out, at, out_row, height, width, wide, samples
 ):
     """Blocks of squares: patches, products, results."""
-    strip = strip_width(out)
+    strip = panel_width(out)
     lanes, down, across = strip // 2, wide * samples, (width + 1) // 2
     chunks, together = (samples + lanes - 1) // lanes, squares_together(max(rows, inner), lanes)
     squares, pitch = ((height + 1) // 2) * across * chunks, together * lanes
@@ -251,11 +251,11 @@ def compiled_filter_gradient(
     grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, tiles, more
 ):  # fmt: skip
     """The same, groups of blocks of squares."""
-    lanes = strip_width(sums) // 2
+    lanes = panel_width(sums) // 2
     squares = ((height + 1) // 2) * ((width + 1) // 2) * ((samples + lanes - 1) // lanes)
     groups = GROUPS // tiles
     flops = 32 * rows * inner * squares * lanes
-    share(
+    dispatch(
         gradient_groups, groups, flops, grad, at, grad_row, rows, source, from_, source_row, inner,
         height, width, wide, samples, sums, groups, more,
     )  # fmt: skip
@@ -267,7 +267,7 @@ def gradient_groups(
     more,
 ):  # fmt: skip
     """Groups of blocks: products of turned patches with spread gradients, added to the group's sums."""
-    strip = strip_width(grad)
+    strip = panel_width(grad)
     lanes, down, across = strip // 2, wide * samples, (width + 1) // 2
     columns, chunks = (inner + lanes - 1) // lanes * lanes, (samples + lanes - 1) // lanes
     together = squares_together(max(rows, columns), lanes)
@@ -276,7 +276,7 @@ def gradient_groups(
     corner, turned, spread = CORNER(grad), TURNED(grad), RESULTS(grad)
     for group in range(first, last):
         if not more:
-            clear_line(sums, group * 16 * rows * columns, 1, 16 * rows * columns)
+            clear_slice(sums, group * 16 * rows * columns, 1, 16 * rows * columns)
         for block in range(group * blocks // groups, (group + 1) * blocks // groups):
             begin, end = block * together, min(squares, (block + 1) * together)
             for k in range(begin, end):
@@ -299,7 +299,7 @@ def gradient_groups(
                     SPREAD(grad, at + place + o * grad_row, down, samples, spread, to + o * pitch, rows * pitch)
                 if samples - n < lanes:  # the others are another pixel's
                     for line in range(16 * rows):
-                        clear_line(spread, line * pitch + to + samples - n, 1, lanes - (samples - n))
+                        clear_slice(spread, line * pitch + to + samples - n, 1, lanes - (samples - n))
             count = (end - begin) * lanes
             for u in range(16):
                 for c in range(0, columns, strip):
@@ -331,13 +331,13 @@ def end_filter_gradient(sums, tiles, rows, inner, out, add):
 @kernel
 def compiled_end_filter_gradient(sums, tiles, rows, inner, out, add):
     """The same."""
-    share(end_rows, rows, 2 * sums.size, sums, tiles, rows, inner, out, add)
+    dispatch(end_rows, rows, 2 * sums.size, sums, tiles, rows, inner, out, add)
 
 
 @kernel
 def end_rows(first, last, sums, tiles, rows, inner, out, add):
     """Some rows, the groups' sums in their order; they are added up in the first one's place."""
-    lanes, half, groups = strip_width(out) // 2, out.dtype.type(0.5), GROUPS // tiles
+    lanes, half, groups = panel_width(out) // 2, out.dtype.type(0.5), GROUPS // tiles
     columns = (inner + lanes - 1) // lanes * lanes
     size = rows * columns
     for group in range(1, tiles * groups):
@@ -349,7 +349,7 @@ def end_rows(first, last, sums, tiles, rows, inner, out, add):
         for column in range(inner):
             at, to = row * columns + column, (row * inner + column) * 9
             if not add:
-                clear_line(out, to, 1, 9)
+                clear_slice(out, to, 1, 9)
             for v in range(4):  # Gᵀ S
                 a, b, c, d = at + v * size, at + (v + 4) * size, at + (v + 8) * size, at + (v + 12) * size
                 both, rest = half * (sums[b] + sums[c]), half * (sums[b] - sums[c])

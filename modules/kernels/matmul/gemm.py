@@ -1,10 +1,10 @@
-"""Matrix products into memory that is there already, added to it or not.
+"""GEMM: matrix products into memory that is there already, added to it or not.
 
-All are sums of small tiles kept in registers (see tiles.py). Where many rows meet the right operand, it is first
-copied, strips of columns at a time, to where the cache holds it together: the packing of Goto and van de Geijn, Anatomy
-of High-Performance Matrix Multiplication (2008), which BLAS has too; but small products are spared it. A layer's weight
-meets few samples in its fprop, and it is the samples that are copied then. Large products are shared among threads. The
-plain Python function and the compiled one mean the same.
+All are sums of small tiles kept in registers (see micro_kernels.py). Where many rows meet the right operand, it is
+first packed into panels of columns that the cache holds: the packing of Goto and van de Geijn, Anatomy of
+High-Performance Matrix Multiplication (2008), which BLAS has, too; small products are spared it. A layer's weight meets
+few samples in its fprop, and it is the samples that are packed then. Large products run in several threads. The plain
+Python function and the compiled one mean the same.
 """
 
 from ...compiler.arrays import flatten_contiguous, simd_lanes, stack_vector
@@ -12,19 +12,26 @@ from ...compiler.instruction_set import VECTOR_BYTES, cpu_features
 from ...compiler.kernel import kernel
 from ...compiler.numba_api import TypingError, cgutils, intrinsic, types
 from ..sums import column_sums
-from ..threads import share
-from .micro_kernels import copied, dot_products, fetched, row_sums, transposed, turned
+from ..threads import dispatch
+from .micro_kernels import (
+    make_column_store,
+    make_copy,
+    make_dot_product_tile,
+    make_outer_product_tile,
+    make_prefetch,
+    make_transpose,
+)
 
-# A block at most: terms of a sum, strips of the right operand; rows of the left operand, ROWS, see below.
-DEPTH, STRIPS = 256, 8
+# A block at most: terms of a sum, panels of the right operand; rows of the left operand, ROWS, see below.
+DEPTH, PANELS = 256, 8
 # The right operand is read where it lies if few rows meet it, if some rows meet strips of few terms, or if it is small.
 FEW_ROWS, SOME_ROWS, FEW_TERMS, FEW_NUMBERS = 12, 256, 128, 8192
-# Dot products waste no columns where the last strip would be half empty; the smaller operand then is read many times.
+# Dot products waste no columns where the last panel would be half empty; the smaller operand then is read many times.
 SOME_TERMS, CACHED = 128, 131072
 CLOSE = 262144  # as many numbers of the right operand are near the core from step to step
 
 
-def product(a, b, out, add):
+def matmul_into(a, b, out, add):
     """out = a @ b, or out += a @ b; a (m, k), b (k, n), out (m, n), each C- or F-contiguous, of one float type."""
     if add:
         out += a @ b
@@ -32,51 +39,51 @@ def product(a, b, out, add):
         out[...] = a @ b
 
 
-DOT_4_3, DOT_1_3 = dot_products(4, 3), dot_products(1, 3)
-SUM_4_2, SUM_4_1, SUM_1_2 = row_sums(4, 2), row_sums(4, 1), row_sums(1, 2)
+DOT_4_3, DOT_1_3 = make_dot_product_tile(4, 3), make_dot_product_tile(1, 3)
+SUM_4_2, SUM_4_1, SUM_1_2 = make_outer_product_tile(4, 2), make_outer_product_tile(4, 1), make_outer_product_tile(1, 2)
 # Rows of a tile of packed operands, two vectors wide: as many as there are registers for, 32, 16 or (in halves) 16.
 TALL = 8 if VECTOR_BYTES == 64 else 6 if "avx2" in cpu_features() else 4
 ROWS = 132 if TALL == 6 else 128  # of a block at most, whole tiles; twice as many of half the terms
 SHARED_ROWS = 36 if TALL == 6 else 32  # of a block of a small batch's product, so that there are some to share
-SUM_TALL_2, SUM_TALL_1 = row_sums(TALL, 2), row_sums(TALL, 1)
-TRANSPOSED, COPY, COPY_TALL = transposed(), copied(lambda lanes: lanes), copied(lambda lanes: TALL)
-TURNED = turned()
-soon_read, soon_written = fetched(1, False), fetched(2, True)
-PANEL = stack_vector(lambda lanes: DEPTH * STRIPS * 2 * lanes)  # strips of b
+SUM_TALL_2, SUM_TALL_1 = make_outer_product_tile(TALL, 2), make_outer_product_tile(TALL, 1)
+TRANSPOSED, COPY, COPY_TALL = make_transpose(), make_copy(lambda lanes: lanes), make_copy(lambda lanes: TALL)
+TURNED = make_column_store()
+prefetch_read, prefetch_write = make_prefetch(1, False), make_prefetch(2, True)
+PACKED_PANELS = stack_vector(lambda lanes: DEPTH * PANELS * 2 * lanes)  # panels of b
 LEFT = stack_vector(lambda lanes: ROWS * DEPTH)  # rows of a, where their numbers lie apart
-CORNER = stack_vector(lambda lanes: TALL * 2 * lanes)  # a tile that is wider than out, or turned
+CORNER = stack_vector(lambda lanes: TALL * 2 * lanes)  # a tile that is wider than out, or transposed
 
 
 @kernel
 def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
     """out[i, j] (+)= Σₖ a[i, k] b[k, j]; matrices are vectors with the strides of their indices, out lies by rows."""
-    strip = strip_width(out)
+    strip = panel_width(out)
     flops = 2 * m * k * n
     together, wasteful = a_k == 1 and b_k == 1, 16 * ((n + strip - 1) // strip * strip - n) > n
     ragged = wasteful and k >= SOME_TERMS and k * min(m, n) <= CACHED
-    if together and ((4 * m <= n and k >= DEPTH) or (2 * m <= n and wasteful)) and is_panel(m, k, strip):
+    if together and ((4 * m <= n and k >= DEPTH) or (2 * m <= n and wasteful)) and fits_panels(m, k, strip):
         tall, down = SHARED_ROWS, (n + SHARED_ROWS - 1) // SHARED_ROWS
-        share(packed_blocks, down, flops, b, b_j, b_k, a, a_k, a_i, out, n, k, m, tall, k, m, add, True)
+        dispatch(packed_blocks, down, flops, b, b_j, b_k, a, a_k, a_i, out, n, k, m, tall, k, m, add, True)
     elif together and (m <= FEW_ROWS or n < strip or ragged):
         if m == 1:
             for j in range(0, n, 3):
                 DOT_1_3(a, 0, k, b, j * b_j, b_j, out, j, n, 1, min(3, n - j), 1, 0, k, add)
         else:
-            share(dot_tiles, ((m + 3) // 4) * ((n + 2) // 3), flops, a, a_i, b, b_j, out, m, k, n, add)
+            dispatch(dot_tiles, ((m + 3) // 4) * ((n + 2) // 3), flops, a, a_i, b, b_j, out, m, k, n, add)
     elif b_j == 1 and n >= strip and (m <= FEW_ROWS or (m <= SOME_ROWS and k <= FEW_TERMS) or k * n <= FEW_NUMBERS):
         if m == 1:
             for start in range(0, n, strip):
                 j = min(start, n - strip)
                 SUM_1_2(a, 0, a_i, a_k, b, j, b_k, out, j, n, 1, k, add, start - j)
         else:
-            share(sum_tiles, (m + 3) // 4, flops, a, a_i, a_k, b, b_k, out, m, k, n, add)
+            dispatch(sum_tiles, (m + 3) // 4, flops, a, a_i, a_k, b, b_k, out, m, k, n, add)
     else:
-        deep = evenly(k)
+        deep = split_evenly(k)
         tall = 2 * ROWS if 2 * deep <= DEPTH else ROWS
         down = (m + tall - 1) // tall
-        wide = strip * max(2, min(STRIPS, down * n // (8 * strip)))  # so that there are some blocks to share
+        wide = strip * max(2, min(PANELS, down * n // (8 * strip)))  # so that there are some blocks to share
         blocks = down * ((n + wide - 1) // wide)
-        share(packed_blocks, blocks, flops, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, deep, wide, add, False)
+        dispatch(packed_blocks, blocks, flops, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, deep, wide, add, False)
 
 
 @kernel
@@ -91,11 +98,11 @@ def dot_tiles(first, last, a, a_i, b, b_j, out, m, k, n, add):
 
 @kernel
 def sum_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
-    """Groups of 4 rows, by strips of columns: rows of b, weighted by numbers of a, summed into rows of out.
+    """Groups of 4 rows, by panels of columns: rows of b, weighted by numbers of a, summed into rows of out.
 
-    The last strip may overlap the one before it: so a group is one thread's.
+    The last panel may overlap the one before it: so a group is one thread's.
     """
-    strip = strip_width(out)
+    strip = panel_width(out)
     for start in range(0, n, strip):
         if n - start == strip // 2:
             for i in range(4 * first, min(4 * last, m), 4):
@@ -107,14 +114,14 @@ def sum_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
 
 
 @kernel
-def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, deep, wide, add, turned):
-    """Blocks of rows and columns of out: for each, strips of b are copied, then met by all of the block's rows.
+def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, deep, wide, add, transposed):
+    """Blocks of rows and columns of out: for each, panels of b are packed, then multiplied by all of the block's rows.
 
-    A block: `tall` rows, `wide` columns, `deep` terms at a time. turned: out lies by columns.
-    Meanwhile the cache fetches what the next block copies, if it comes from afar, and where the next tile goes.
+    A block: `tall` rows, `wide` columns, `deep` terms at a time. transposed: out lies by columns.
+    Meanwhile what the next block packs is prefetched into L2, if it is large, and where the next tile goes, into L1.
     """
-    strip, together = strip_width(out), a_k == 1
-    panel, left, corner = PANEL(out), LEFT(out), CORNER(out)
+    strip, together = panel_width(out), a_k == 1
+    panel, left, corner = PACKED_PANELS(out), LEFT(out), CORNER(out)
     down, across = (m + tall - 1) // tall, (n + wide - 1) // wide
     packed = held = -1  # which rows and columns are copied already
     lines = a if together else left
@@ -130,7 +137,7 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
                 packed = top
                 pack_rows(a, top * a_i + k0 * a_k, a_i, a_k, rows, depth, left)
             for j in range(begin, end if begin != held or deep < k else begin, strip):
-                pack_strip(b, k0 * b_k + j * b_j, b_k, b_j, depth, min(strip, n - j), strip, panel, (j - begin) * depth)
+                pack_panel(b, k0 * b_k + j * b_j, b_k, b_j, depth, min(strip, n - j), strip, panel, (j - begin) * depth)
             held = begin
             next_k, next_j = (k0 + deep, begin) if k0 + deep < k else (0, begin + wide)
             next_depth, next_width = min(deep, k - next_k), min(wide, n - next_j) if k * n > CLOSE else 0
@@ -138,21 +145,23 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
             for tile in range(tiles):
                 for run in range(tile * runs // tiles, (tile + 1) * runs // tiles):
                     for q in range(0, length, strip):
-                        soon_read(b, next_k * b_k + next_j * b_j + run * apart + q)
+                        prefetch_read(b, next_k * b_k + next_j * b_j + run * apart + q)
                 i, j = tile // strips * TALL, begin + tile % strips * strip
                 real, columns = min(TALL, rows - i), min(strip, n - j)
                 at, step, step_k = ((top + i) * a_i + k0, a_i, 1) if together else (i * depth, 1, TALL)
                 to, b_at = (top + i) * n + j, (j - begin) * depth
-                if turned or (columns < strip and columns != strip // 2):
+                if transposed or (columns < strip and columns != strip // 2):
                     if real > 4:
                         SUM_TALL_2(lines, at, step, step_k, panel, b_at, strip, corner, 0, strip, real, depth, False, 0)
                     else:
                         SUM_4_2(lines, at, step, step_k, panel, b_at, strip, corner, 0, strip, real, depth, False, 0)
                     for r in range(0, real, 4):
-                        take_corner(corner, r, strip, min(4, real - r), columns, out, top + i, j, m, n, turned, more)
+                        store_edge_tile(
+                            corner, r, strip, min(4, real - r), columns, out, top + i, j, m, n, transposed, more
+                        )
                     continue
                 for r in range(real):
-                    soon_written(out, to + strip + r * n)
+                    prefetch_write(out, to + strip + r * n)
                 if columns < strip:
                     SUM_TALL_1(lines, at, step, step_k, panel, b_at, strip, out, to, n, real, depth, more, 0)
                 elif real > 4:
@@ -162,7 +171,7 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
 
 
 @kernel
-def evenly(k):
+def split_evenly(k):
     """Terms of a block: as many in each, a multiple of 16."""
     parts = (k + DEPTH - 1) // DEPTH
     return ((k + parts - 1) // parts + 15) // 16 * 16
@@ -180,7 +189,7 @@ def pack_rows(a, at, a_i, a_k, rows, depth, left):
 
 
 @kernel
-def pack_strip(b, at, b_k, b_j, depth, columns, strip, panel, to):
+def pack_panel(b, at, b_k, b_j, depth, columns, strip, panel, to):
     """panel[k, c] = b[k, c]; columns that b lacks repeat its last, unless a whole vector of them is lacking."""
     half = strip // 2
     full = columns in (strip, half)
@@ -199,12 +208,12 @@ def pack_strip(b, at, b_k, b_j, depth, columns, strip, panel, to):
 
 
 @kernel
-def take_corner(corner, first, strip, rows, columns, out, i, j, m, n, turned, add):
-    """Some rows of a tile, four at most, to out (m, n), where the tile begins at (i, j); turned: out is (n, m)."""
+def store_edge_tile(corner, first, strip, rows, columns, out, i, j, m, n, transposed, add):
+    """Some rows of a tile, four at most, to out (m, n), where the tile begins at (i, j); transposed: out is (n, m)."""
     i, at = i + first, first * strip
-    start, o_i, o_j = (j * m + i, 1, m) if turned else (i * n + j, n, 1)
+    start, o_i, o_j = (j * m + i, 1, m) if transposed else (i * n + j, n, 1)
     half, whole = strip // 2, 0
-    if turned and rows == 4:
+    if transposed and rows == 4:
         whole = columns - columns % half
         for c in range(0, whole, half):
             TURNED(corner, at + c, strip, out, start + c * o_j, o_j, add)
@@ -215,21 +224,21 @@ def take_corner(corner, first, strip, rows, columns, out, i, j, m, n, turned, ad
 
 
 @kernel
-def is_panel(columns, k, strip):
-    """Whether strips of so many columns are nearly full, and fit into a panel with all of their terms."""
+def fits_panels(columns, k, strip):
+    """Whether panels of so many columns are nearly full, and fit into the packed memory with all of their terms."""
     strips = (columns + strip - 1) // strip
-    return 16 * (strips * strip - columns) <= columns and strips * k <= STRIPS * DEPTH
+    return 16 * (strips * strip - columns) <= columns and strips * k <= PANELS * DEPTH
 
 
 @intrinsic
-def strip_width(typing_context, a):
-    """Columns of a tile of sums: two vectors."""
+def panel_width(typing_context, a):
+    """The columns of a panel: two SIMD vectors."""
     return types.intp(a), lambda context, builder, signature, args: cgutils.intp_t(2 * simd_lanes(a.dtype))
 
 
 @intrinsic
-def compiled_product(typing_context, a, b, out, add):
-    """`product`, for matrices of any contiguous layout; with an F-contiguous out, its transpose is computed."""
+def compiled_matmul(typing_context, a, b, out, add):
+    """`matmul_into`, for matrices of any contiguous layout; with an F-contiguous out, its transpose is computed."""
     kinds = [a, b, out]
     if not all(isinstance(kind, types.Array) and kind.ndim == 2 and kind.layout in "CF" for kind in kinds):
         return None
@@ -242,11 +251,11 @@ def compiled_product(typing_context, a, b, out, add):
     signature = kernel_type.get_call_type(typing_context, wanted, {})
 
     def generate(context, builder, outer, args):
-        views = [view(context, builder, *item) for item in zip(kinds, args[:3], strict=True)]
+        views = [view_matrix(context, builder, *item) for item in zip(kinds, args[:3], strict=True)]
         left, right, (result, _, _, (m, n)) = views
         k = left[3][1]
         if out.layout == "F":
-            left, right, m, n = (flipped(right), flipped(left), n, m)
+            left, right, m, n = (transpose_view(right), transpose_view(left), n, m)
         adding = context.cast(builder, args[3], add, types.boolean)
         implementation = context.get_function(kernel_type, signature)
         implementation(builder, [*left[:3], *right[:3], result, m, k, n, adding])
@@ -256,7 +265,7 @@ def compiled_product(typing_context, a, b, out, add):
     return types.none(a, b, out, add), generate
 
 
-def view(context, builder, kind, value):
+def view_matrix(context, builder, kind, value):
     """(vector of a matrix's numbers, stride of its rows, stride of its columns, its shape), all LLVM values."""
     array = context.make_array(kind)(context, builder, value)
     rows, columns = cgutils.unpack_tuple(builder, array.shape, 2)
@@ -265,13 +274,13 @@ def view(context, builder, kind, value):
     return flatten_contiguous(context, builder, kind, value), *strides, (rows, columns)
 
 
-def flipped(matrix):
+def transpose_view(matrix):
     """The view of the transpose."""
     numbers, rows, columns, shape = matrix
     return numbers, columns, rows, shape[::-1]
 
 
-product.compiled_form = compiled_product  # type: ignore[attr-defined]
+matmul_into.compiled_form = compiled_matmul  # type: ignore[attr-defined]
 
 
 def add_to_rows(y, bias):

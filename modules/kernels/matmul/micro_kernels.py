@@ -1,4 +1,4 @@
-"""Small tiles of matrix products, written in LLVM's vectors so that the sums stay in registers.
+"""GEMM micro-kernels: small tiles of matrix products in SIMD vectors, whose sums stay in registers.
 
 BLAS packs its operands first; for the matrices of small nets that costs more than the product. A tile here reads them
 where they lie. Two forms cover the three products of a linear layer: sums over rows of the right operand (grad_x and
@@ -10,7 +10,7 @@ from ...compiler.numba_api import cgutils, intrinsic, ir, types
 
 
 class Tile:
-    """What all tiles share: pointers, vectors, sums in registers."""
+    """Base of all micro-kernels: pointers, SIMD vectors, sums in registers."""
 
     def __init__(self, context, builder, dtype, width=None):
         self.builder, width = builder, width or simd_lanes(dtype)
@@ -116,7 +116,7 @@ def table(context, builder, kind, value):
     return lambda index: builder.load(builder.gep(data, [index]))
 
 
-def row_sums(rows: int, vectors: int):
+def make_outer_product_tile(rows: int, vectors: int):
     """Make the tile c[i, j] (+)= Σₖ a[i, k] b[k, j] of `rows` rows and `vectors` vectors of columns.
 
     Its arguments: a (offset, strides of i and k), b (offset, stride of k or a table of row k's offsets), c (offset,
@@ -173,7 +173,7 @@ def row_sums(rows: int, vectors: int):
     return tile
 
 
-def dot_products(rows: int, columns: int):
+def make_dot_product_tile(rows: int, columns: int):
     """Make the tile c[i, j] (+)= Σₖ a[i, k] b[j, k] of `rows` rows of a and `columns` rows of b.
 
     Its arguments: a (offset, stride of i), b (offset, stride of j or a table of row j's offsets), c (offset, stride of
@@ -237,7 +237,7 @@ def dot_products(rows: int, columns: int):
 
 
 @intrinsic
-def line_sum(typing_context, a, at, count):
+def sum_slice(typing_context, a, at, count):
     """Σₖ a[at + k], k < count; a is a vector."""
 
     def generate(context, builder, signature, args):
@@ -255,7 +255,7 @@ def line_sum(typing_context, a, at, count):
     return a.dtype(a, types.intp, types.intp), generate
 
 
-def copied(width):
+def make_copy(width):
     """Make the copy of `width(lanes)` numbers from a at an offset to b at an offset."""
 
     @intrinsic
@@ -271,10 +271,10 @@ def copied(width):
     return copy
 
 
-def fetched(vectors: int, write: bool):
-    """Make the hint that `vectors` vectors of a, from an offset on, are read before long, or written at once.
+def make_prefetch(vectors: int, write: bool):
+    """Make the prefetch of `vectors` vectors of a, from an offset on: into L2 to be read, or into L1 to be written.
 
-    What is read comes to the second level of the cache: the first is full of what is summed now.
+    What is read later goes to L2, as L1 is full of what is summed now.
     """
 
     @intrinsic
@@ -284,7 +284,7 @@ def fetched(vectors: int, write: bool):
             whole = ir.IntType(32)
             kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, whole, whole, whole])
             hint = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-            for k in range(vectors + 1):  # they need not begin with a line of the cache
+            for k in range(vectors + 1):  # they need not begin at a cache line
                 place = builder.gep(first, [cgutils.intp_t(k * simd_lanes(a.dtype))])
                 settings = [ir.Constant(whole, number) for number in (int(write), 3 if write else 2, 1)]
                 builder.call(hint, [builder.bitcast(place, cgutils.voidptr_t), *settings])
@@ -295,8 +295,8 @@ def fetched(vectors: int, write: bool):
     return fetch
 
 
-def transposed():
-    """Make the copy b[r, c] = a[c, r] of a square of one vector's size.
+def make_transpose():
+    """Make the copy b[r, c] = a[c, r] of a square block, as wide as one SIMD vector.
 
     Its arguments: a (offset, stride of rows or a table of their offsets), b likewise.
     """
@@ -324,7 +324,7 @@ def transposed():
     return square
 
 
-def turned():
+def make_column_store():
     """Make the copy b[c, r] (+)= a[r, c] of 4 rows of one vector; the columns become runs of 4 numbers.
 
     Its arguments: a (offset, stride of rows), b (offset, stride of runs), whether to add.

@@ -5,7 +5,7 @@ import numpy as np
 from ...core.module import Module
 from ...kernels.buffers import flat, reuse_like
 from ...kernels.elementary_functions import sigmoid
-from ...kernels.threads import MOVE_FLOPS, shared
+from ...kernels.threads import MOVE_FLOPS, parallel_for
 
 TILE = 1024  # numbers
 
@@ -36,13 +36,13 @@ class Elementwise(Module):
         self.x = x
         self.y = reuse_like(self.y, x)
         x, y = flat(x), flat(self.y)
-        shared(apply, count_tiles(x), MOVE_FLOPS * x.size, self, x, y)
+        parallel_for(apply, count_tiles(x), MOVE_FLOPS * x.size, self, x, y)
         return self.y
 
     def bprop(self, grad_y):
         self.grad_x = reuse_like(self.grad_x, self.x)
         x, y, grad_y, grad_x = flat(self.x), flat(self.y), flat(grad_y), flat(self.grad_x)
-        shared(apply_back, count_tiles(x), MOVE_FLOPS * x.size, self, x, y, grad_y, grad_x)
+        parallel_for(apply_back, count_tiles(x), MOVE_FLOPS * x.size, self, x, y, grad_y, grad_x)
         return self.grad_x
 
     def jvp(self, v):

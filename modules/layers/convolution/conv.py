@@ -7,7 +7,7 @@ from ...engine.stateful import written_by
 from ...initializers.initializers import Initializer
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.convolution.planes import add_image
-from ...kernels.threads import in_parts
+from ...kernels.threads import parallel_for_parts
 from ..activations.elementwise import Elementwise, apply, apply_back, count_tiles
 from .convolution import Convolution, Padding, check_groups
 
@@ -66,7 +66,7 @@ class Conv2d(Convolution):
     def images_back(self, grad_y):
         """grad_x, and the gradients of the parameters."""
         self.begin_back()
-        in_parts(convolve_back, self.tiles, self.slots, self, grad_y)
+        parallel_for_parts(convolve_back, self.tiles, self.slots, self, grad_y)
         self.end_gradient(self.none if self.bias is None else self.grad_bias, self.accumulate)
         return self.grad_x
 
@@ -135,14 +135,14 @@ class Conv2d(Convolution):
         unit.y = reuse_like(unit.y, self.y)
         bias = self.none if self.bias is None else self.bias
         self.begin_coarse(x, self.weight, bias, self.y)
-        in_parts(convolve_then, self.tiles, self.slots, self, unit, x, self.weight, bias, self.y, unit.y)
+        parallel_for_parts(convolve_then, self.tiles, self.slots, self, unit, x, self.weight, bias, self.y, unit.y)
         return unit.y
 
     def bprop_after(self, unit, grad_y):
         """bprop of the unit after this layer, then of this layer, some samples at a time."""
         unit.grad_x = reuse_like(unit.grad_x, unit.x)
         self.begin_back()
-        in_parts(convolve_back_after, self.tiles, self.slots, self, unit, unit.x, unit.y, grad_y, unit.grad_x)
+        parallel_for_parts(convolve_back_after, self.tiles, self.slots, self, unit, unit.x, unit.y, grad_y, unit.grad_x)
         self.end_gradient(self.none if self.bias is None else self.grad_bias, self.accumulate)
         return self.grad_x
 

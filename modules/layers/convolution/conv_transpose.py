@@ -8,7 +8,7 @@ from ...core.shapes import Sizes, as_image_shape, as_image_sizes, collapse_sizes
 from ...initializers.initializers import Initializer
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.convolution.planes import add_image, add_to_channels, sum_channels
-from ...kernels.threads import in_parts
+from ...kernels.threads import parallel_for_parts
 from .conv import convolve_back
 from .convolution import Convolution, check_groups
 
@@ -74,7 +74,7 @@ class ConvTranspose2d(Convolution):
             sum_channels(grad_y, self.grad_bias, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
         self.prepare(self.weight, self.none, False)
-        in_parts(convolve_back, self.tiles, self.slots, self, grad_y)
+        parallel_for_parts(convolve_back, self.tiles, self.slots, self, grad_y)
         self.end_gradient(self.none, self.accumulate)
         return self.grad_x
 

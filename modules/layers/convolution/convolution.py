@@ -18,7 +18,7 @@ from ...kernels.convolution.depthwise import SIDES, channel_dots, channel_sums, 
 from ...kernels.convolution.planes import add_sums
 from ...kernels.convolution.pointwise import MOST_TERMS, fill_points, point_dots, point_sums, samples_of_points
 from ...kernels.convolution.winograd import GROUPS, MOST_CHANNELS
-from ...kernels.threads import in_parts, sharers
+from ...kernels.threads import count_equal_shares, parallel_for_parts
 from .in_planes import InPlanes
 
 Padding = int | list[int] | tuple[int, ...] | Literal["same", "valid"]
@@ -85,7 +85,7 @@ class Convolution(InPlanes):
             self.samples = self.samples_together(n)
         self.chunks = n // self.samples
         self.tiles = min(GROUPS, self.chunks)
-        self.slots = sharers(self.tiles)
+        self.slots = count_equal_shares(self.tiles)
         self.sums = reuse(self.sums, (self.tiles, self.weight.size + self.coarse_channels), dtype)
         if self.uses_planes():
             self.lay_out_planes(dtype)
@@ -111,7 +111,7 @@ class Convolution(InPlanes):
     def coarse_of(self, fine, weight, bias, coarse):
         """Write the coarse image of a fine one, tile by tile; bias: or none."""
         self.begin_coarse(fine, weight, bias, coarse)
-        in_parts(coarse_tiles, self.tiles, self.slots, self, fine, weight, bias, coarse)
+        parallel_for_parts(coarse_tiles, self.tiles, self.slots, self, fine, weight, bias, coarse)
 
     def begin_coarse(self, fine, weight, bias, coarse):
         """Memory for that, and the weights in order."""
@@ -122,7 +122,7 @@ class Convolution(InPlanes):
         """Write the fine image of a coarse one."""
         self.lay_out(len(fine), coarse.shape[2], coarse.shape[3], fine.shape[2], fine.shape[3], fine.dtype)
         self.prepare(weight, self.none, True)
-        in_parts(fine_tiles, self.tiles, self.slots, self, coarse, weight, fine)
+        parallel_for_parts(fine_tiles, self.tiles, self.slots, self, coarse, weight, fine)
 
     def gradient_of(self, fine, coarse, grad_bias, add):
         """The weights' gradient from both images, of which one is a gradient; or add it; grad_bias: or none."""

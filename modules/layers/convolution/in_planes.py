@@ -19,7 +19,7 @@ from ...kernels.convolution.planes import (
 )
 from ...kernels.convolution.shifted_rows import all_met, fill_fine_terms, fill_terms, shifted_dots, shifted_sums
 from ...kernels.convolution.winograd import end_filter_gradient, fill_filters, filter_gradient, filtered, sums_size
-from ...kernels.threads import shared
+from ...kernels.threads import parallel_for
 
 
 class InPlanes(Module):
@@ -139,7 +139,7 @@ class InPlanes(Module):
         """Transform the kernels; or find the terms by which the coarse planes reach each plane of the fine image."""
         if self.method == "squares" and self.uses_winograd():
             rows = self.fine_channels if back else self.coarse_channels
-            shared(
+            parallel_for(
                 fill_filters, rows, 10 * self.filters.size, flat(weight), self.coarse_channels, self.fine_channels,
                 back, self.filters,
             )  # fmt: skip

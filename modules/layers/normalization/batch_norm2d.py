@@ -11,7 +11,7 @@ from ...kernels.moments import (
     normal_channel,
     normal_channel_bprop,
 )
-from ...kernels.threads import MOVE_FLOPS, shared
+from ...kernels.threads import MOVE_FLOPS, parallel_for
 from .batch_norm import BatchNorm1d, add_means
 
 
@@ -42,7 +42,7 @@ class BatchNorm2d(BatchNorm1d):
         by_batch = self.training or self.running_mean is None
         if by_batch and x.size < 2 * channels:
             raise ValueError("BatchNorm: one value a channel, expected more in training (drop_last leaves it out)")
-        shared(normalise, channels, 2 * MOVE_FLOPS * x.size, self, planes, y)
+        parallel_for(normalise, channels, 2 * MOVE_FLOPS * x.size, self, planes, y)
         if self.running_mean is not None and self.training:
             self.track(x.size // channels)
         return self.y
@@ -80,7 +80,7 @@ class BatchNorm2d(BatchNorm1d):
         self.mean_product = reuse_like(self.mean_product, self.inverse)
         self.grad_x = reuse_like(self.grad_x, self.x)
         grad, x, grad_x = self.planes(grad_y), self.planes(self.x), self.planes(self.grad_x)
-        shared(normalise_back, self.num_features, 2 * MOVE_FLOPS * x.size, self, grad, x, wanted, grad_x)
+        parallel_for(normalise_back, self.num_features, 2 * MOVE_FLOPS * x.size, self, grad, x, wanted, grad_x)
 
     def normalise_back(self, c, grad, x, wanted, grad_x):
         """A channel of grad_x, if it is wanted, and the means."""

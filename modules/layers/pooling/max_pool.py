@@ -7,7 +7,7 @@ import numpy as np
 from ...core.shapes import Sizes
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.convolution.pooling import add_at, largest_of, take_at
-from ...kernels.threads import MOVE_FLOPS, shared
+from ...kernels.threads import MOVE_FLOPS, parallel_for
 from .pooling import Pooling
 
 
@@ -66,7 +66,7 @@ class MaxPool2d(Pooling):
     def bprop(self, grad_y):
         self.grad_x = reuse_like(self.grad_x, self.x)
         planes, grad_y = self.largest.shape[0], flat(grad_y)
-        shared(add_at, planes, MOVE_FLOPS * self.x.size, grad_y, flat(self.largest), planes, flat(self.grad_x))
+        parallel_for(add_at, planes, MOVE_FLOPS * self.x.size, grad_y, flat(self.largest), planes, flat(self.grad_x))
         return self.grad_x
 
     def jvp(self, v):

@@ -39,7 +39,7 @@ LAYOUTS = ["CFC", "FCC", "CCC", "FFF"]  # of a, b and out; the first three are t
 @pytest.mark.parametrize("add", [False, True])
 @pytest.mark.parametrize(("dtype", "layouts"), [(np.float32, LAYOUTS), (np.float64, LAYOUTS[::2])])
 def test_product(door, random, dtype, layouts, add):
-    kernel = door(gemm.product)
+    kernel = door(gemm.matmul_into)
     for layout, (m, k, n) in itertools.product(layouts, SIZES):
         a, b, out = (
             np.array(random.standard_normal(shape), dtype, order=order)
@@ -53,7 +53,7 @@ def test_product(door, random, dtype, layouts, add):
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 3, 5), (4, 1, 5), (4, 3, 1)])
 def test_product_of_thin_matrices(door, random, sizes):
     m, k, n = sizes
-    kernel = door(gemm.product)
+    kernel = door(gemm.matmul_into)
     for a, b in [
         (random.standard_normal((m, k)), random.standard_normal((k, n))),
         (random.standard_normal((k, m)).T, random.standard_normal((n, k)).T),
@@ -65,13 +65,13 @@ def test_product_of_thin_matrices(door, random, sizes):
 
 def test_product_overwrites_what_is_not_a_number(door):
     out = np.full((2, 2), np.nan)
-    door(gemm.product)(np.eye(2), np.eye(2), out, False)
+    door(gemm.matmul_into)(np.eye(2), np.eye(2), out, False)
     np.testing.assert_array_equal(out, np.eye(2))
 
 
 def test_product_keeps_nan_and_infinity(door):
     a, out = np.array([[np.nan, 1.0], [np.inf, 1.0]]), np.zeros((2, 1))
-    door(gemm.product)(a, np.ones((2, 1)), out, False)
+    door(gemm.matmul_into)(a, np.ones((2, 1)), out, False)
     np.testing.assert_array_equal(out, [[np.nan], [np.inf]])
 
 
