@@ -98,7 +98,7 @@ class Uniform(Initializer):
 
 
 class Normal(Initializer):
-    """Normal. Args: mean: a finite number; std: the deviation, at least 0. Source: PyTorch's normal_."""
+    """Normal. Args: mean: a finite number; std: the standard deviation, at least 0. Source: PyTorch's normal_."""
 
     def __init__(self, mean: float = 0.0, std: float = 1.0):
         refuse_unless(math.isfinite(mean), self, "mean", mean, "a finite number")
@@ -112,7 +112,7 @@ class Normal(Initializer):
 class TruncatedNormal(Initializer):
     """Normal, given that it lies between a and b.
 
-    Args: mean: a finite number; std: the deviation before cutting, above 0; a, b: the bounds, a below b.
+    Args: mean: a finite number; std: the standard deviation before cutting, above 0; a, b: the bounds, a below b.
     Numerics: the inverse of the distribution function, in the lower tail, where no digits are lost.
     Source: PyTorch's trunc_normal_.
     """

@@ -41,7 +41,7 @@ class Eye(Initializer):
 class Sparse(Initializer):
     """Normal, with a share of each column, rounded up, zero.
 
-    Args: sparsity: the share of zeros, from 0 to 1; std: the deviation of the others, at least 0.
+    Args: sparsity: the share of zeros, from 0 to 1; std: the standard deviation of the others, at least 0.
     Source: Martens, Deep learning via Hessian-free optimization (2010), section 5; PyTorch's sparse_.
     """
 

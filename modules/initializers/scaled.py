@@ -1,6 +1,6 @@
-"""Initial weights whose deviation keeps the size of signals or gradients from layer to layer, for a given unit.
+"""Initial weights scaled to keep the size of signals or gradients from layer to layer, for a given activation.
 
-A unit's `gain` is what it takes off the deviation of its input: `calculate_gain` has PyTorch's, by name.
+A unit's `gain` is what it takes off the standard deviation of its input: `calculate_gain` has PyTorch's, by name.
 """
 
 import math
@@ -42,13 +42,13 @@ def as_gain(owner: object, gain: float | str) -> float:
 
 
 def draw_uniform(deviation: float, shape):
-    """Uniform around 0 with this deviation."""
+    """Uniform around 0 with this standard deviation."""
     bound = math.sqrt(3) * deviation
     return get_generator().uniform(-bound, bound, shape)
 
 
 def draw_normal(deviation: float, shape):
-    """Normal around 0 with this deviation."""
+    """Normal around 0 with this standard deviation."""
     return get_generator().normal(0, deviation, shape)
 
 
@@ -67,7 +67,7 @@ class GlorotUniform(Initializer):
 
 
 class GlorotNormal(Initializer):
-    """Normal with deviation gain √(2 / (fan_in + fan_out)).
+    """Normal with standard deviation gain √(2 / (fan_in + fan_out)).
 
     Args: gain: a number above 0, or the name of a unit. Source: Glorot and Bengio (2010), eq. 12.
     """
@@ -100,7 +100,7 @@ class HeUniform(Initializer):
 
 
 class HeNormal(HeUniform):
-    """Normal with deviation gain / √fan, the gain that of `nonlinearity`.
+    """Normal with standard deviation gain / √fan, the gain that of `nonlinearity`.
 
     Args: as of HeUniform; "relu" gives √(2 / fan_in). Source: He et al. (2015), eq. 10 and 14.
     """
@@ -123,7 +123,7 @@ class LeCunUniform(Initializer):
 
 
 class LeCunNormal(Initializer):
-    """Normal with deviation gain / √fan_in; self-normalising nets (SELU) start so.
+    """Normal with standard deviation gain / √fan_in; self-normalising nets (SELU) start so.
 
     Args: gain: a number above 0, or the name of a unit.
     Source: LeCun et al., Efficient BackProp (1998), eq. 16; Klambauer et al. (2017).

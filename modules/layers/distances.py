@@ -1,4 +1,4 @@
-"""Layers of distances to learnt points: the distance itself, and a Gaussian bump around each point.
+"""Layers of distances to learned points: the distance itself, and a Gaussian bump around each point.
 
 For both, the gradients are those of the squared distances q[n, j] = |x[n] - w[j]|²: a pull c = -2 grad_q along each.
 """
@@ -17,7 +17,7 @@ from ..kernels.sums import as_double, sum_of
 
 
 class Euclidean(Module):
-    """Distances of x to the learnt weight rows.
+    """Distances of x to the learned weight rows.
 
         y[n, j]     = |x[n] - weight[j]|
         grad_x      = Σⱼ c[n, j] (weight[j] - x[n]),   c = -grad_y / y
@@ -97,7 +97,7 @@ class Euclidean(Module):
 
 
 class RadialBasis(Module):
-    """Gaussian bumps of learnt width around learnt centres.
+    """Gaussian bumps of learned width around learned centres.
 
         y[n, j]        = exp(-q[n, j] / 2 s[j]²),   q[n, j] = |x[n] - centers[j]|², s = exp(log_width)
         grad_x         = Σⱼ c[n, j] (centers[j] - x[n]),   c = grad_y y / s²
@@ -107,7 +107,7 @@ class RadialBasis(Module):
     Shapes: x (N, ..., in), y (N, ..., out), centers (out, in), log_width (out,).
     Args: in_features, out_features: sizes, at least 1. Centres start normal, and widths at √in: see `initialize_from`.
     Errors: ValueError for sizes below 1 and for an x whose last axis is not `in`.
-    Numerics: the logarithm of a width is learnt, so the width stays positive.
+    Numerics: the logarithm of a width is learned, so the width stays positive.
     Source: Bishop, Pattern Recognition and Machine Learning, sections 3.1 (eq. 3.4) and 6.3; Broomhead and Lowe (1988).
     """
 

@@ -68,7 +68,7 @@ class Linear(Module):
         out = np.empty(self.y.shape, v.dtype)
         y = as_rows(out)
         matmul_into(as_rows(self.x), self.v_weight.T, y, False)
-        if self.needs_grad_x:  # else nothing before this layer is learnt, and x stands still
+        if self.needs_grad_x:  # else nothing before this layer is learned, and x stands still
             matmul_into(as_rows(v), self.weight.T, y, True)
         if self.bias is not None:
             add_to_rows(y, self.v_bias)

@@ -12,7 +12,7 @@ from ..kernels.sums import column_products, dot
 
 
 class Add(Module):
-    """Adds a learnt array, at first zero, to each sample.
+    """Adds a learned array, at first zero, to each sample.
 
         y         = x + bias
         grad_x    = grad_y
@@ -65,7 +65,7 @@ class Add(Module):
 
 
 class CMul(Module):
-    """Multiplies each sample by a learnt array, at first one, element by element.
+    """Multiplies each sample by a learned array, at first one, element by element.
 
         y           = x weight
         grad_x      = grad_y weight
@@ -127,7 +127,7 @@ class CMul(Module):
 
 
 class Mul(Module):
-    """Multiplies everything by one learnt number, at first 1.
+    """Multiplies everything by one learned number, at first 1.
 
         y           = weight x
         grad_x      = weight grad_y

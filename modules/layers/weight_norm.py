@@ -1,4 +1,4 @@
-"""Layers of directions: the cosine of the angle to learnt ones, and a weight that is a length times a direction."""
+"""Layers of directions: the cosine of the angle to learned ones, and a weight that is a length times a direction."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ..kernels.sums import dot
 
 
 class Cosine(Module):
-    """Cosine of the angle between x and each of the learnt weight rows.
+    """Cosine of the angle between x and each of the learned weight rows.
 
         y           = x̂ ŵᵀ,   x̂ = x / |x|, ŵ = weight / |weight|, row by row
         grad_x      = (ĝ - x̂ <x̂, ĝ>) / |x|,   ĝ = grad_y ŵ
@@ -100,7 +100,7 @@ class Cosine(Module):
 
 
 class LinearWeightNorm(Module):
-    """Affine map whose weight is, row by row, a learnt length times a learnt direction.
+    """Affine map whose weight is, row by row, a learned length times a learned direction.
 
         weight        = weight_g v̂,   v̂ = weight_v / |weight_v|
         y             = x weightᵀ + b

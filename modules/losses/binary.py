@@ -1,4 +1,4 @@
-"""Losses of yes and no: targets 0 and 1 (or probabilities between), one for each output."""
+"""Binary losses: targets 0 and 1 (or probabilities between), one for each output."""
 
 import numpy as np
 

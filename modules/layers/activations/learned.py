@@ -1,4 +1,4 @@
-"""Units with a learnt number for each channel: each is three scalar functions, and PReLU is the first of them."""
+"""Units with a learned number for each channel: each is three scalar functions, and PReLU is the first of them."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from .elementwise import check_setting
 
 
 class LearntElementwise(Module):
-    """Base of the units y = f(x, w) with a learnt weight w for each channel, or one for all.
+    """Base of the units y = f(x, w) with a learned weight w for each channel, or one for all.
 
         y              = f(x, w)
         grad_x         = grad_y ∂f/∂x
@@ -121,7 +121,7 @@ def add_weight_gradient(grad_w, grad_weight):
 
 
 class PReLU(LearntElementwise):
-    """Rectified linear unit whose slope for negative x is learnt.
+    """Rectified linear unit whose slope for negative x is learned.
 
         y              = x where x > 0, else w x
         grad_x         = grad_y where x > 0, else w grad_y

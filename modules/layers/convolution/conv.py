@@ -13,7 +13,7 @@ from .convolution import Convolution, Padding, check_groups
 
 
 class Conv2d(Convolution):
-    """Cross-correlation of an image with learnt kernels.
+    """Cross-correlation of an image with learned kernels.
 
         y[n, o, p]              = Σ weight[o, c, i, j] x[n, c, s p + d (i, j) - padding] + bias[o]
         grad_x[n, c, q]         = Σ weight[o, c, i, j] grad_y[n, o, p]   over p, i, j with s p + d (i, j) - padding = q
@@ -95,7 +95,7 @@ class Conv2d(Convolution):
         """Directional derivative."""
         out, other = np.empty(self.y.shape, v.dtype), np.empty(self.y.shape, v.dtype)
         self.coarse_of(self.x, self.v_weight, self.none if self.bias is None else self.v_bias, out)
-        if self.needs_grad_x:  # else nothing before this layer is learnt, and x stands still
+        if self.needs_grad_x:  # else nothing before this layer is learned, and x stands still
             self.coarse_of(v, self.weight, self.none, other)
             add_image(flat(other), flat(out))
         return out
@@ -185,7 +185,7 @@ def convolve_back_after(first, last, layer, unit, unit_x, unit_y, grad_y, betwee
 
 
 class Conv1d(Conv2d):
-    """Cross-correlation of a signal with learnt kernels.
+    """Cross-correlation of a signal with learned kernels.
 
         y[n, o, p]           = Σ weight[o, c, i] x[n, c, s p + d i - padding] + bias[o]
         grad_x[n, c, q]      = Σ weight[o, c, i] grad_y[n, o, p]   over p, i with s p + d i - padding = q

@@ -14,7 +14,7 @@ from .convolution import Convolution, check_groups
 
 
 class ConvTranspose2d(Convolution):
-    """Transpose of the cross-correlation of an image with learnt kernels.
+    """Transpose of the cross-correlation of an image with learned kernels.
 
         y[n, o, q]              = Σ weight[c, o, i, j] x[n, c, p] + bias[o]   where s p + d (i, j) - padding = q
         grad_x[n, c, p]         = Σ weight[c, o, i, j] grad_y[n, o, s p + d (i, j) - padding]

@@ -1,4 +1,4 @@
-"""Batch normalisation: each channel gets mean 0 and variance 1 over the minibatch, and then a learnt scale and shift.
+"""Batch normalisation: each channel gets mean 0 and variance 1 over the minibatch, and then a learned scale and shift.
 
 A sample's numbers stand in a row of C channels of L places, so all below is about rows, columns and channels.
 """
