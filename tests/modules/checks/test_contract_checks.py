@@ -229,5 +229,6 @@ def test_copy_is_alike_and_apart(case):
     assert repr(copy) == repr(module)
 
 
+@pytest.mark.compiled
 def test_jit_setting_is_what_the_run_asks_for():
     assert bprop.modules.engine.stateful.jit_disabled() == bool(config.DISABLE_JIT)
