@@ -23,6 +23,8 @@ from bprop.modules.engine.threads import shared_jobs
 from ..cases.images import conv, conv_transpose
 from ..engine.test_fusion import methods
 
+pytestmark = pytest.mark.compiled  # sizes decide which kernel runs: more than the table of cases has
+
 # kernel_size, stride, padding, dilation, groups; then height and width
 GRID = [
     *((k, s, p, d, g, (7, 8)) for k, s, p, d, g in itertools.product([1, 3], [1, 2], [0, 1], [1, 2], [1, 2])),

@@ -17,6 +17,8 @@ from bprop.modules import (
 
 from ..cases.resampling import upsample
 
+pytestmark = pytest.mark.compiled  # sizes decide which kernel runs: more than the table of cases has
+
 
 @pytest.mark.parametrize(
     ("make", "message"),

@@ -17,6 +17,8 @@ from bprop.modules import (
 
 from ..cases.pooling import adaptive, avg_pool, max_pool
 
+pytestmark = pytest.mark.compiled  # sizes decide which kernel runs: more than the table of cases has
+
 GRID = list(itertools.product([1, 2, 3], [1, 2, 4], [0, 1], [(1, 1), (4, 5), (7, 3)], [False, True]))
 
 
