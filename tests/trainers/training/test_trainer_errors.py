@@ -8,9 +8,9 @@ from bprop import trainers
 from bprop.datasets import ArrayDataset, Dataset
 from bprop.modules import BatchNorm1d, Linear, MeanSquaredError, Module, Residual, Sequential, SoftmaxCrossEntropy
 from bprop.trainers import SGD, Callback, EarlyStopping, MultiStepSchedule, Trainer, TrainingError
-from bprop.trainers.training import epoch as one_epoch
 from bprop.trainers.training.evaluation import split_rows
 from bprop.trainers.training.progress import print_if_slow
+from bprop.trainers.training.trainer import COMPILING
 
 
 def pairs(n=50, outputs=None):
@@ -198,7 +198,7 @@ def test_a_first_compilation_is_announced(monkeypatch, tmp_path, capsys):
         net = Sequential(Linear(4, 3, bias=quiet))  # two nets: each is compiled here for the first time
         made = Trainer(net, MeanSquaredError(), SGD(lr=0.1, momentum=0.9), quiet=quiet)
         made.fit(pairs(outputs=3), epochs=1)
-        assert (one_epoch.COMPILING in capsys.readouterr().err) != quiet
+        assert (COMPILING in capsys.readouterr().err) != quiet
 
 
 def test_what_is_quick_is_not_announced(capsys):
