@@ -54,6 +54,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes long, so run with --all only, as those in tests/slow_tests.txt")
+    config.addinivalue_line("markers", "quick: always run, whatever tests/slow_tests.txt says")
     config.addinivalue_line("markers", "jit: about compilation, so skipped under NUMBA_DISABLE_JIT=1")
     config.addinivalue_line("markers", "compiled: of modules that are compiled, not run as plain Python")
     if config.getoption("--list-slow") and not os.environ.get("PYTEST_XDIST_WORKER"):
@@ -82,6 +83,7 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.skip(reason="about compilation"))
     listed = set(SLOW_TESTS.read_text("utf-8").splitlines()) if not config.getoption("--list-slow") else set()
     slow = {item for item in items if item.get_closest_marker("slow") or item.nodeid in listed}
+    slow -= {item for item in items if item.get_closest_marker("quick")}
     named = any("::" in argument for argument in config.args)  # a test asked for by name always runs
     if config.getoption("--only-slow"):
         left_out = [item for item in items if item not in slow]

@@ -18,7 +18,8 @@ def rows():
         classes = {type(inside) for inside in case.make().all_modules()}
         for dtype in ("float32", "float64"):
             quick = dtype == "float32" and not classes <= known
-            yield pytest.param(case, dtype, id=f"{case.name}-{dtype}", marks=[] if quick else [pytest.mark.slow])
+            mark = pytest.mark.quick if quick else pytest.mark.slow
+            yield pytest.param(case, dtype, id=f"{case.name}-{dtype}", marks=mark)
         known |= classes
 
 
