@@ -62,7 +62,7 @@ def pytest_configure(config):
 
 
 class SlowList:
-    """Writes the names of tests that take long, as measured in this run."""
+    """Writes the names of tests that take long, as measured in this run; those that did not run stay as they were."""
 
     def __init__(self, limit: float):
         self.limit, self.seconds = limit, collections.Counter()
@@ -71,8 +71,14 @@ class SlowList:
         self.seconds[report.nodeid] += report.duration
 
     def pytest_sessionfinish(self):
-        names = sorted(name for name, seconds in self.seconds.items() if seconds >= self.limit)
-        SLOW_TESTS.write_text("".join(f"{name}\n" for name in names), "utf-8")
+        names = {name for name, seconds in self.seconds.items() if seconds >= self.limit}
+        names |= read_slow_list() - self.seconds.keys()
+        SLOW_TESTS.write_text("".join(f"{name}\n" for name in sorted(names)), "utf-8")
+
+
+def read_slow_list() -> set[str]:
+    """The names in tests/slow_tests.txt."""
+    return set(SLOW_TESTS.read_text("utf-8").splitlines())
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -81,7 +87,7 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if item.get_closest_marker("jit"):
                 item.add_marker(pytest.mark.skip(reason="about compilation"))
-    listed = set(SLOW_TESTS.read_text("utf-8").splitlines()) if not config.getoption("--list-slow") else set()
+    listed = set() if config.getoption("--list-slow") else read_slow_list()
     slow = {item for item in items if item.get_closest_marker("slow") or item.nodeid in listed}
     slow -= {item for item in items if item.get_closest_marker("quick")}
     named = any("::" in argument for argument in config.args)  # a test asked for by name always runs

@@ -35,14 +35,14 @@ class _Lower(Lower):
         return super().lower_inst(inst)
 
 
-class _Apart(_Lower):
+class _KernelLower(_Lower):
     def lower_normal_function(self, fndesc):
         super().lower_normal_function(fndesc)
         self.function.attributes.add("noinline")
         self.library.symbol = fndesc.llvm_func_name
 
 
-class _InLine(_Lower):
+class _InlineLower(_Lower):
     """A function of numbers is always copied into its caller, whose loop can then be vectorised."""
 
     def lower_normal_function(self, fndesc):
@@ -76,19 +76,19 @@ class InnerLowering(_Lowering):
 
     @property
     def lowering_class(self):
-        return _InLine
+        return _InlineLower
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class KernelLowering(_Lowering):
     """For kernels and methods, which are called."""
 
-    _name = "bprop_apart_lowering"
+    _name = "bprop_kernel_lowering"
     library = KernelLibrary
 
     @property
     def lowering_class(self):
-        return _Apart
+        return _KernelLower
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -108,38 +108,36 @@ def lower_by(pipeline, lowering) -> None:
 
 
 class BaseCompiler(CompilerBase):
-    """numba's compiler without the garbage collector: the base of all compilers here."""
+    """numba's nopython pipeline with its own lowering, run without the garbage collector; the base of all compilers."""
+
+    lowering: type
 
     def compile_extra(self, func):
         with compile_queue.session():
             return call_without_gc(super().compile_extra, func)
 
-
-class EntryCompiler(BaseCompiler):
-    """numba's nopython pipeline for the entries of a plan."""
-
     def define_pipelines(self):
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        lower_by(pipeline, EntryLowering)
+        lower_by(pipeline, self.lowering)
         return [pipeline]
+
+
+class EntryCompiler(BaseCompiler):
+    """Compiles the entries of a plan."""
+
+    lowering = EntryLowering
 
 
 class InnerCompiler(BaseCompiler):
-    """numba's nopython pipeline for functions that may be inlined."""
+    """Compiles functions that may be inlined."""
 
-    def define_pipelines(self):
-        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        lower_by(pipeline, InnerLowering)
-        return [pipeline]
+    lowering = InnerLowering
 
 
 class KernelCompiler(BaseCompiler):
-    """numba's nopython pipeline for kernels."""
+    """Compiles kernels."""
 
-    def define_pipelines(self):
-        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        lower_by(pipeline, KernelLowering)
-        return [pipeline]
+    lowering = KernelLowering
 
 
 KERNELS: list = []
