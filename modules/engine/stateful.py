@@ -29,7 +29,7 @@ _plain = _Depth()
 
 
 class plain_python:
-    """Within this context, methods run as plain Python: no compiled code, no checks at the door."""
+    """Within this context, methods run as plain Python: no compiled code, no checks of arguments."""
 
     def __enter__(self):
         _plain.depth += 1
@@ -39,7 +39,7 @@ class plain_python:
 
 
 class uncompiled:
-    """Within this context, modules run as with `NUMBA_DISABLE_JIT=1`: as plain Python, behind their checks at the door.
+    """Within this context, modules run as with `NUMBA_DISABLE_JIT=1`: as plain Python, after the checks of their arguments.
 
     As in compiled code, overflows and their like are no warnings.
     """
