@@ -39,7 +39,7 @@ class plain_python:
 
 
 class uncompiled:
-    """Within this context, modules run as with `NUMBA_DISABLE_JIT=1`: as plain Python, after the checks of their arguments.
+    """Within this context, modules run as with `NUMBA_DISABLE_JIT=1`: as plain Python, their arguments checked.
 
     As in compiled code, overflows and their like are no warnings.
     """
