@@ -267,11 +267,14 @@ print(Linear(4, 3).fprop(np.ones((2, 4))).shape)
 """
 
 
+FOLDER_VARIABLES = ("HOME", "BPROP_CACHE_DIR", "XDG_CACHE_HOME")
+
+
 @pytest.mark.slow
 @pytest.mark.jit
 @posix
 def test_a_process_without_home_and_temporary_folder(tmp_path):
-    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "BPROP_CACHE_DIR")}
+    environment = {name: value for name, value in os.environ.items() if name not in FOLDER_VARIABLES}
     environment["TMPDIR"] = str(tmp_path / "tmp")
     (tmp_path / "tmp").mkdir()
     (tmp_path / "here").mkdir()
