@@ -39,11 +39,11 @@ class Derivation:
     def bprop(self, grad_y=1.0) -> dict[str, Any]:
         """The gradients of <grad_y, y> with respect to all inputs, by name."""
         shape = shape_of(map_table(np.asarray, self.y))
-        given = shape_of(map_table(np.asarray, grad_y))
-        if given not in ((), shape):
-            raise ValueError(f"derive: grad_y has shape {given}, expected {shape}")
+        grad_shape = shape_of(map_table(np.asarray, grad_y))
+        if grad_shape not in ((), shape):
+            raise ValueError(f"derive: grad_y has shape {grad_shape}, expected {shape}")
         outputs = flatten_table(self._y)
-        seeds = zip(outputs, flatten_table(grad_y) if given else [grad_y] * len(outputs), strict=True)
+        seeds = zip(outputs, flatten_table(grad_y) if grad_shape else [grad_y] * len(outputs), strict=True)
         with np.errstate(all="ignore"):
             self._adjoints = self.trace.adjoints(list(seeds))
         return {
@@ -57,8 +57,8 @@ class Derivation:
             if name not in self.trace.inputs:
                 raise ValueError(f"derive: there is no input {name}, only {', '.join(self.trace.inputs)}")
             if np.shape(direction) != np.shape(self.trace.inputs[name]):
-                wanted = np.shape(self.trace.inputs[name])
-                raise ValueError(f"derive: {name} has a direction of shape {np.shape(direction)}, expected {wanted}")
+                expected = np.shape(self.trace.inputs[name])
+                raise ValueError(f"derive: {name} has a direction of shape {np.shape(direction)}, expected {expected}")
         with np.errstate(all="ignore"):
             self._tangents = self.trace.tangents(directions)
         tangents = self._tangents
@@ -91,8 +91,8 @@ def derive(function: Callable[..., Any] | Module, *arguments) -> Derivation:
     if isinstance(function, Module):
         return Derivation(trace, run_module(trace, function, arguments))
     names = argument_names(function, len(arguments))
-    given = [trace.enter(name, argument) for name, argument in zip(names, arguments, strict=True)]
-    return Derivation(trace, run_guarded(getattr(function, "__name__", "the function"), function, given))
+    inputs = [trace.enter(name, argument) for name, argument in zip(names, arguments, strict=True)]
+    return Derivation(trace, run_guarded(getattr(function, "__name__", "the function"), function, inputs))
 
 
 def refuse_scalars(function, arguments) -> None:
@@ -101,9 +101,9 @@ def refuse_scalars(function, arguments) -> None:
     for argument in arguments:
         for leaf in flatten_table(argument):
             array = leaf if isinstance(leaf, np.ndarray) else np.asarray(leaf, object)
-            found = [each for each in array.flat if isinstance(each, Scalar)] if array.dtype == object else []
-            if found:
-                kind = type(found[0]).__name__
+            scalars = [each for each in array.flat if isinstance(each, Scalar)] if array.dtype == object else []
+            if scalars:
+                kind = type(scalars[0]).__name__
                 raise Untraceable(
                     f"derive: an argument of {name} is a {kind}, expected numbers or arrays of them: derive "
                     "follows the derivatives itself. A Dual is an argument of a plain function: f(Dual(value, tangent))"

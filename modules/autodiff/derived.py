@@ -35,7 +35,7 @@ def derived(cls: M) -> M:
         if flatten_table(arguments[0])[0].dtype == object:  # it stands in a net that is traced as a whole
             return author(self, *arguments)
         trace = Trace()
-        y = run_traced(trace, self, lambda *given: author(self, *given), arguments)
+        y = run_traced(trace, self, lambda *inputs: author(self, *inputs), arguments)
         derivation = Derivation(trace, y)
         vars(self).update(_derivation=derivation, _form=map_table(lambda _: None, arguments[0]))
         return map_table(lambda each: np.array(each, self.dtype)[()], derivation.y)
@@ -45,8 +45,8 @@ def derived(cls: M) -> M:
         for name, gradient in self.named_gradients():
             gradient += gradients[name].astype(self.dtype)
         inputs = name_arrays("x" if self.takes_gradient else "y", self._form)
-        found = [gradients.get(name) for name in inputs]  # labels have none
-        return unflatten_table(self._form, [None if g is None else g.astype(self.dtype) for g in found])
+        grads = [gradients.get(name) for name in inputs]  # labels have none
+        return unflatten_table(self._form, [None if g is None else g.astype(self.dtype) for g in grads])
 
     members: dict[str, Any] = {"__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": cls.__qualname__}
     members |= {"jit": False, "fprop": fprop, "bprop": bprop, "fprop_of_author": author}

@@ -62,10 +62,10 @@ def derivative(function, *arguments, directions) -> tuple:
 
     Args: function: of arrays or numbers; arguments: where; directions: one for each argument, of its shape.
     """
-    given = [
+    inputs = [
         duals(a, v) if np.ndim(a) else Dual(float(a), float(v)) for a, v in zip(arguments, directions, strict=True)
     ]
-    y = function(*given)
+    y = function(*inputs)
     if not isinstance(y, np.ndarray):
         return get_value(y), tangents_of(y)
     return np.array([get_value(each) for each in y.flat]).reshape(y.shape), tangents_of(y)

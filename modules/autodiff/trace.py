@@ -115,10 +115,10 @@ class Trace:
         """Σ over an axis, some axes, or all of them."""
         values, places = get_values(array), get_places(array)
         y = values.sum(axis=axis, keepdims=keepdims)
-        kept = values.sum(axis=axis, keepdims=True).shape
+        full_shape = values.sum(axis=axis, keepdims=True).shape
         if places is None:
             return y
-        return self.note("sum({})", (places,), y, lambda target: [(places, np.reshape(target, kept), 1.0)])
+        return self.note("sum({})", (places,), y, lambda target: [(places, np.reshape(target, full_shape), 1.0)])
 
     def matmul(self, a, b):
         """Σₖ a[..., i, k] b[..., k, j]; a vector on the left is a row, on the right a column."""
@@ -290,5 +290,5 @@ def get_places(array) -> Any:
     if not isinstance(array, np.ndarray) or array.dtype != object:
         return None
     places = [each.place if isinstance(each, Number) else CONSTANT for each in array.flat]
-    found = np.array(places, np.int64).reshape(array.shape)
-    return found if (found != CONSTANT).any() else None
+    result = np.array(places, np.int64).reshape(array.shape)
+    return result if (result != CONSTANT).any() else None

@@ -74,13 +74,13 @@ class Trial:
                 self.copy(), self.arguments, self.grad_y(y) if self.module.takes_gradient else None
             )
 
-    def list_differing(self, found: dict, wanted: dict, tolerance: float, dtype="float64") -> str:
+    def list_differing(self, actual: dict, expected: dict, tolerance: float, dtype="float64") -> str:
         """The names of arrays that differ by more than `tolerance` of their largest element, and than by rounding."""
-        wrong = [name for name in wanted if not is_close(found[name], wanted[name], tolerance)]
+        wrong = [name for name in expected if not is_close(actual[name], expected[name], tolerance)]
         if wrong and tolerance:
             allowed = scale_to_precision(self.allowances, dtype)
             wrong = [
-                name for name in wrong if not is_close(found[name], wanted[name], tolerance, allowed.get(name, 0.0))
+                name for name in wrong if not is_close(actual[name], expected[name], tolerance, allowed.get(name, 0.0))
             ]
         return ", ".join(wrong)
 
@@ -103,28 +103,28 @@ def is_close(a: np.ndarray, b: np.ndarray, tolerance: float, allowance: float = 
 
 def check_earlier_runs(trial: Trial) -> str:
     """other minibatches leave nothing behind"""
-    wanted = trial.run(trial.copy())
+    expected = trial.run(trial.copy())
     for earlier in (trial.permute_rows(), trial.rows(slice(None, None, -1))):
         module = trial.copy()
         start, state = module.counters(), module.state_dict()
         trial.run(module, earlier)
         module.load_counters(start)
         module.load_state_dict(state)
-        if wrong := trial.list_differing(trial.run(module), wanted, 1e-9):
+        if wrong := trial.list_differing(trial.run(module), expected, 1e-9):
             return f"after another minibatch: {wrong} as if of that one (stored once and kept?)"
     return ""
 
 
 def check_independence(trial: Trial) -> str:
     """what another module of its class does, changes nothing"""
-    wanted = trial.run(trial.copy())
+    expected = trial.run(trial.copy())
     module, other = trial.copy(), trial.copy()
     module.zero_grad()
     y = np.array(module.fprop(*trial.arguments))
     trial.run(other, trial.rows(slice(None, None, -1)))
     grad_x = module.bprop(*([trial.grad_y(y)] if module.takes_gradient else []))
-    found = {"y": y, "grad_x": np.array(grad_x)} | {f"grad_{name}": g for name, g in module.named_gradients()}
-    wrong = trial.list_differing(found, wanted, 1e-9)
+    actual = {"y": y, "grad_x": np.array(grad_x)} | {f"grad_{name}": g for name, g in module.named_gradients()}
+    wrong = trial.list_differing(actual, expected, 1e-9)
     return (
         f"{wrong} as if of another module's minibatch (kept in a global or in the class, not on self?)" if wrong else ""
     )
@@ -144,10 +144,10 @@ def check_float32(trial: Trial) -> str:
 
 def check_memory_layout(trial: Trial) -> str:
     """how the input lies in memory does not matter"""
-    wanted, (x, *more) = trial.run(trial.copy()), trial.arguments
+    expected, (x, *more) = trial.run(trial.copy()), trial.arguments
     strided = np.repeat(x, 2, axis=-1)[..., ::2]
     for name, other in (("strided", strided), ("Fortran-ordered", np.asfortranarray(x))):
-        wrong = trial.list_differing(trial.run(trial.copy(), (other, *more)), wanted, 1e-9)
+        wrong = trial.list_differing(trial.run(trial.copy(), (other, *more)), expected, 1e-9)
         if wrong:
             return f"with a {name} x: other {wrong}"
     return ""
@@ -158,9 +158,9 @@ def check_output_shape(trial: Trial) -> str:
     if isinstance(trial.module, Loss):
         return ""
     for arguments in (trial.arguments, trial.permute_rows()):
-        expected, found = trial.copy().output_shape(arguments[0].shape), trial.copy().fprop(*arguments).shape
-        if tuple(expected) != found:
-            return f"output_shape({arguments[0].shape}) is {tuple(expected)}, fprop gives {found}"
+        expected, actual = trial.copy().output_shape(arguments[0].shape), trial.copy().fprop(*arguments).shape
+        if tuple(expected) != actual:
+            return f"output_shape({arguments[0].shape}) is {tuple(expected)}, fprop gives {actual}"
     return ""
 
 
@@ -190,11 +190,11 @@ def check_needs_grad_x(trial: Trial) -> str:
     module = trial.copy()
     if module.children() or isinstance(module, Loss):
         return ""
-    wanted = trial.run(module.copy())
+    expected = trial.run(module.copy())
     module.needs_grad_x = False
     with plain_python():
-        found = trial.run(module)
-    wrong = trial.list_differing(found | {"grad_x": wanted["grad_x"]}, wanted, 1e-9)
+        actual = trial.run(module)
+    wrong = trial.list_differing(actual | {"grad_x": expected["grad_x"]}, expected, 1e-9)
     return f"other {wrong} where needs_grad_x is False" if wrong else ""
 
 
@@ -203,14 +203,14 @@ def check_accumulate(trial: Trial) -> str:
     module = trial.copy()
     if module.children() or not module.overwrites_gradients() or not module._parameters:
         return ""
-    wanted = trial.run(module.copy())
+    expected = trial.run(module.copy())
     module.accumulate = False
     with plain_python():
         y = module.fprop(*trial.arguments)
         module.flat_gradients[...] = 7
         module.bprop(trial.grad_y(y))
-    found = {f"grad_{name}": gradient for name, gradient in module.named_gradients()}
-    wrong = trial.list_differing(found, {name: wanted[name] for name in found}, 1e-9)
+    actual = {f"grad_{name}": gradient for name, gradient in module.named_gradients()}
+    wrong = trial.list_differing(actual, {name: expected[name] for name in actual}, 1e-9)
     return f"{wrong} keeps what was there before, where accumulate is False" if wrong else ""
 
 
@@ -223,10 +223,10 @@ def check_sample_weights(trial: Trial) -> str:
         wrong = trial.list_differing(trial.run(trial.copy(), (*trial.arguments, ones)), trial.run(trial.copy()), 1e-9)
         if wrong:
             return f"{wrong} with weights of 1 is not that without weights"
-        found = trial.run(trial.copy(), (*trial.arguments, ones * most))
-        wanted = trial.run(trial.copy(), trial.rows(most))
-    left_out = not found["grad_x"][0].any()
-    wrong = trial.list_differing(found | {"grad_x": found["grad_x"][1:]}, wanted, 1e-9) or (
+        actual = trial.run(trial.copy(), (*trial.arguments, ones * most))
+        expected = trial.run(trial.copy(), trial.rows(most))
+    left_out = not actual["grad_x"][0].any()
+    wrong = trial.list_differing(actual | {"grad_x": actual["grad_x"][1:]}, expected, 1e-9) or (
         "" if left_out else "grad_x"
     )
     return f"{wrong} is not that without the sample whose weight is 0" if wrong else ""
@@ -257,10 +257,10 @@ def compare_compiled(trial: Trial, dtype: str) -> str:
     trial.run(module, trial.permute_rows())
     module.load_counters(start)
     module.load_state_dict(state)
-    found = trial.run(module, arguments)  # where memory of another minibatch is used again
+    actual = trial.run(module, arguments)  # where memory of another minibatch is used again
     with uncompiled():
-        wanted = trial.run(trial.copy(dtype), arguments)
-    wrong = trial.list_differing(found, wanted, 1e-9 if dtype == "float64" else 1e-3, dtype)
+        expected = trial.run(trial.copy(dtype), arguments)
+    wrong = trial.list_differing(actual, expected, 1e-9 if dtype == "float64" else 1e-3, dtype)
     return f"{wrong} compiled is not that of plain Python in {dtype}" if wrong else ""
 
 

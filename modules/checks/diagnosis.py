@@ -63,40 +63,42 @@ def diagnose_gradient(trial: Trial, entry: GradientEntry) -> str:
         return f"is wrong at {entry.index}: {entry.analytic:.6g}, expected {entry.numeric:.6g}"
     kind = entry.mismatch.kind
     wrong = get_whole_gradient(trial, entry)
-    if wrong and max_abs(wrong.right) <= 1e-8 * max_abs(wrong.found):
+    if wrong and max_abs(wrong.right) <= 1e-8 * max_abs(wrong.actual):
         return f"is not zero where fprop does not depend on {entry.name}: {ESTIMATE}"
-    if wrong and (seen := find_mistake(wrong)):
-        return seen
+    if wrong and (diagnosis := find_mistake(wrong)):
+        return diagnosis
     if kind == "factor":
         return explain_factor(trial, entry)
     if kind != "zero" and (alone := find_only_sample(trial, entry.name)) is not None:
         return f"counts sample {alone} alone, expected the sum over the batch"
-    if kind == "elements" and (seen := match_pattern(trial, entry) or (check_skipped_path(wrong) if wrong else "")):
-        return seen
+    if kind == "elements" and (
+        diagnosis := match_pattern(trial, entry) or (check_skipped_path(wrong) if wrong else "")
+    ):
+        return diagnosis
     there = f", where x is {trial.x[entry.index]:.4g}" if entry.name == "x" else ""
-    found = f"{entry.analytic:.6g}, expected {entry.numeric:.6g}{there}"
-    return TEXTS.get(kind, f"differs, at {entry.index} most: {found} ({ESTIMATE})")
+    values = f"{entry.analytic:.6g}, expected {entry.numeric:.6g}{there}"
+    return TEXTS.get(kind, f"differs, at {entry.index} most: {values} ({ESTIMATE})")
 
 
 def get_whole_gradient(trial: Trial, entry: GradientEntry) -> WrongGradient | None:
     """A wrong gradient all of whose elements are known."""
     assert entry.mismatch is not None
-    found, right = entry.mismatch.found, entry.mismatch.right
-    if found is None or right is None or entry.mismatch.kind in ("sign", "one number"):
+    actual, right = entry.mismatch.actual, entry.mismatch.right
+    if actual is None or right is None or entry.mismatch.kind in ("sign", "one number"):
         return None
     if entry.name not in ("x", *dict(trial.module.named_parameters())):  # an array of a table, or of a loss
         return None
-    return WrongGradient(trial, entry.name, found, right)
+    return WrongGradient(trial, entry.name, actual, right)
 
 
 def match_pattern(trial: Trial, entry: GradientEntry) -> str:
     """The pattern in which a gradient differs from the right one; "" if there is none or not all of it is known."""
     assert entry.mismatch is not None
-    found, right = entry.mismatch.found, entry.mismatch.right
-    if found is None or right is None:
+    actual, right = entry.mismatch.actual, entry.mismatch.right
+    if actual is None or right is None:
         return ""
     y = np.asarray(trial.copy().fprop(*trial.arguments)) if entry.name == "x" else None
-    return find_pattern(found, right, y)
+    return find_pattern(actual, right, y)
 
 
 def explain_factor(trial: Trial, entry: GradientEntry) -> str:

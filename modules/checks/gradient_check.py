@@ -60,8 +60,8 @@ def as_arguments(who: str, module: Module, x, target) -> tuple:
     if not isinstance(module, Module):
         raise TypeError(f"{who}: got {describe_wrong_type(module, 'a Module')}")
     if isinstance(module, Loss) != (target is not None):
-        wanted = "a loss needs a target" if target is None else "only a loss takes a target"
-        raise TypeError(f"{who}: {module.label()} with target={target!r:.20}: {wanted}")
+        reason = "a loss needs a target" if target is None else "only a loss takes a target"
+        raise TypeError(f"{who}: {module.label()} with target={target!r:.20}: {reason}")
     return (x,) if target is None else (x, target)
 
 
@@ -145,8 +145,8 @@ def find_worst_element(subject: Subject, name, array, gradient, tolerance, eleme
     ok = indices.size == array.size and error <= tolerance
     across = gradient.reshape(array.shape[::-1]).T.ravel()[indices] if array.ndim == 2 else None
     right = np.array([n for _, _, n in results])
-    found = None if ok else classify_mismatch(gradient.ravel()[indices], right, across)
-    if found and indices.size == array.size:
-        found = replace(found, found=gradient.copy(), right=right.reshape(array.shape))
-    text = str(found) if found and (found.kind != "elements" or indices.size == array.size) else ""
-    return GradientEntry(name, array.shape, place, analytic, numeric, error, ok, text, found)
+    mismatch = None if ok else classify_mismatch(gradient.ravel()[indices], right, across)
+    if mismatch and indices.size == array.size:
+        mismatch = replace(mismatch, actual=gradient.copy(), right=right.reshape(array.shape))
+    text = str(mismatch) if mismatch and (mismatch.kind != "elements" or indices.size == array.size) else ""
+    return GradientEntry(name, array.shape, place, analytic, numeric, error, ok, text, mismatch)

@@ -11,20 +11,20 @@ import numpy as np
 PLACES = 1e-5  # of the largest element: what two equal arrays may differ by, where one comes from differences
 
 
-def find_pattern(found: np.ndarray, right: np.ndarray, y: np.ndarray | None = None) -> str:
+def find_pattern(actual: np.ndarray, right: np.ndarray, y: np.ndarray | None = None) -> str:
     """The first pattern that fits, as the end of a sentence about the gradient; empty if none does.
 
-    Args: found, right: what bprop gives and what it should; y: the output, for the gradient of an input of its shape.
+    Args: actual, right: what bprop gives and what it should; y: the output, for the gradient of an input of its shape.
     """
-    for text, other in iterate_rearranged(found):
+    for text, other in iterate_rearranged(actual):
         if is_close(other, right):
             return text
-    wrong = ~np.isclose(found, right, 0, PLACES * max_abs(right))
+    wrong = ~np.isclose(actual, right, 0, PLACES * max_abs(right))
     if wrong.sum() == 1 and wrong.size > 2 and wrong.flat[-1]:
         return "is right but for its last element: does a loop end too early?"
     if y is None:
         return ""
-    missing = found - right
+    missing = actual - right
     terms = (text for text, term in iterate_missing_terms(missing, y) if is_close(missing, term, max_abs(missing)))
     return next(terms, "")
 
@@ -39,21 +39,21 @@ def max_abs(array: np.ndarray) -> float:
     return float(np.abs(array).max(initial=0.0))
 
 
-def iterate_rearranged(found: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+def iterate_rearranged(actual: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Transposed, flipped and rolled gradients, each with the sentence for it."""
-    axes = range(found.ndim)
+    axes = range(actual.ndim)
     for order in permutations(axes):
-        if order != tuple(axes) and found.transpose(order).shape == found.shape:
+        if order != tuple(axes) and actual.transpose(order).shape == actual.shape:
             exchanged = " and ".join(str(axis) for axis in axes if order[axis] != axis)
-            yield f"has its axes {exchanged} exchanged", found.transpose(order)
-    for count in range(1, min(found.ndim, 3) + 1):
+            yield f"has its axes {exchanged} exchanged", actual.transpose(order)
+    for count in range(1, min(actual.ndim, 3) + 1):
         for chosen in combinations(axes, count):
-            if all(found.shape[axis] > 1 for axis in chosen):
+            if all(actual.shape[axis] > 1 for axis in chosen):
                 names = f"its {'axes' if count > 1 else 'axis'} {' and '.join(map(str, chosen))}"
-                yield f"is turned round along {names}: is an index k where n - 1 - k belongs?", np.flip(found, chosen)
+                yield f"is turned round along {names}: is an index k where n - 1 - k belongs?", np.flip(actual, chosen)
     for axis in axes:
-        for step in (1, -1) if found.shape[axis] > 2 else ():
-            yield f"is shifted by one along its axis {axis}: is an index off by one?", np.roll(found, step, axis)
+        for step in (1, -1) if actual.shape[axis] > 2 else ():
+            yield f"is shifted by one along its axis {axis}: is an index off by one?", np.roll(actual, step, axis)
 
 
 def iterate_missing_terms(missing: np.ndarray, y: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

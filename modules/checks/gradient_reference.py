@@ -26,15 +26,15 @@ class Reference:
 
     def error(self, subject: Subject, name: str, array: np.ndarray, gradient: np.ndarray) -> GradientEntry | None:
         """The entry of an array with its worst element; None where the trace has nothing finite to say."""
-        wanted = self.gradients.get(name)
-        if wanted is None or not array.size or not np.isfinite(wanted).all():
+        right = self.gradients.get(name)
+        if right is None or not array.size or not np.isfinite(right).all():
             return None
         scale = max(1.0, float(np.sqrt(np.mean(array**2))))
-        size = max(float(np.abs(wanted).max()), FLOOR * subject.size / scale, 1e-300)
-        errors = np.nan_to_num(np.abs(gradient - wanted) / size, nan=np.inf, posinf=np.inf)
+        size = max(float(np.abs(right).max()), FLOOR * subject.size / scale, 1e-300)
+        errors = np.nan_to_num(np.abs(gradient - right) / size, nan=np.inf, posinf=np.inf)
         worst = tuple(int(k) for k in np.unravel_index(int(errors.argmax()), array.shape))
         error = float(errors[worst])
-        analytic, expected = float(gradient[worst]), float(wanted[worst])
+        analytic, expected = float(gradient[worst]), float(right[worst])
         ok = error <= ROUNDING or error * size <= subject.allowance(name)
         return GradientEntry(name, array.shape, worst, analytic, expected, error, ok)
 

@@ -94,14 +94,14 @@ def format_count(count: int, word: str) -> str:
 class Mismatch:
     """How a wrong gradient differs from the right one: `kind` is a key of TEXTS, `factor` their ratio by least squares.
 
-    `found` and `right` are both gradients, if all elements were compared.
+    `actual` and `right` are both gradients, if all elements were compared.
     """
 
     kind: str
     factor: float
     differing: int
     size: int
-    found: np.ndarray | None = field(default=None, repr=False, compare=False)
+    actual: np.ndarray | None = field(default=None, repr=False, compare=False)
     right: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:

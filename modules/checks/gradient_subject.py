@@ -23,8 +23,8 @@ class Subject:
     def __init__(self, module: Module, arguments, random: np.random.Generator):
         self.module, self.random = module.copy().to(np.float64), random
         self.module.zero_grad()
-        given = convert_inputs(self.module, arguments)
-        self.arguments = [map_table(np.copy, value) for value in given]
+        inputs = convert_inputs(self.module, arguments)
+        self.arguments = [map_table(np.copy, value) for value in inputs]
         self.x = map_table(np.copy, self.arguments[0])
         self.counters = [
             (inside, name, value)
@@ -56,20 +56,20 @@ class Subject:
         self.grad_y /= np.linalg.norm(self.grad_y)
         self.seed = split_like(self.grad_y, self.made) if is_table(self.made) else self.grad_y
         inputs = name_arrays("x", self.arguments[0])
-        kept = {**inputs, "grad_y": self.grad_y, **dict(self.module.named_parameters())}
+        arrays = {**inputs, "grad_y": self.grad_y, **dict(self.module.named_parameters())}
         problems = [] if np.isfinite(y).all() else ["y is not finite at this x"]
         problems += [f"fprop changes {name}" for name in self._restore(inputs, name_arrays("x", self.x))]
-        before = {name: array.copy() for name, array in kept.items()}
+        before = {name: array.copy() for name, array in arrays.items()}
         grad_x = self._backward()
         gradients = {name: gradient.copy() for name, gradient in self.module.named_gradients()}
-        problems += [f"bprop changes {name}" for name in self._restore(kept, before)]
+        problems += [f"bprop changes {name}" for name in self._restore(arrays, before)]
         if not np.array_equal(self.y(), y, equal_nan=True):
             problems.append("fprop(x) gives another y in a second run")
         starts = {name: np.full_like(gradient, self._start(gradient)) for name, gradient in gradients.items()}
         for name, gradient in self.module.named_gradients():
             gradient[...] = starts[name]
         again = self._backward()
-        self._restore(kept, before)
+        self._restore(arrays, before)
         twice = {name: gradient.copy() for name, gradient in self.module.named_gradients()}
         problems += [t for n, g in twice.items() for t in self._added(n, g, gradients[n], starts[n])]
         return problems, self._fill(grad_x, again, gradients, problems)
@@ -79,12 +79,12 @@ class Subject:
         size = max_abs(gradient)
         return (size if size > 1e-6 * self.size or not np.isfinite(self.size) else self.size) or 1.0
 
-    def _added(self, name: str, found: np.ndarray, once: np.ndarray, start: np.ndarray) -> list[str]:
+    def _added(self, name: str, actual: np.ndarray, once: np.ndarray, start: np.ndarray) -> list[str]:
         """What is wrong if a second bprop did not add `once` to `start`."""
-        wanted, size = start + once, 1e-12 * max_abs(start)
-        if is_near(found, wanted, size) or is_near(found, wanted, size + self.allowance(name)):
+        expected, size = start + once, 1e-12 * max_abs(start)
+        if is_near(actual, expected, size) or is_near(actual, expected, size + self.allowance(name)):
             return []
-        overwritten = is_near(found, once, size + self.allowance(name))
+        overwritten = is_near(actual, once, size + self.allowance(name))
         return [f"bprop {'overwrites' if overwritten else 'does not just add to'} the gradient of {name}, expected +="]
 
     def _restore(self, arrays, before) -> list[str]:
@@ -172,9 +172,9 @@ class Subject:
         """A random unit direction, or one among the elements at the flat `indices`."""
         direction = self.random.standard_normal(shape)
         if indices is not None:
-            kept = np.zeros(direction.size, bool)
-            kept[indices] = True
-            direction *= kept.reshape(shape)
+            mask = np.zeros(direction.size, bool)
+            mask[indices] = True
+            direction *= mask.reshape(shape)
         return direction / np.linalg.norm(direction)
 
 
@@ -185,6 +185,6 @@ def split_like(numbers: np.ndarray, table):
     return unflatten_table(table, [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)])
 
 
-def is_near(found: np.ndarray, wanted: np.ndarray, size: float) -> bool:
+def is_near(actual: np.ndarray, expected: np.ndarray, size: float) -> bool:
     """Whether two arrays differ by no more than `size`."""
-    return np.allclose(found, wanted, 0, size, equal_nan=True)
+    return np.allclose(actual, expected, 0, size, equal_nan=True)

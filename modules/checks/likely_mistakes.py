@@ -22,7 +22,7 @@ class WrongGradient:
 
     trial: Trial
     name: str
-    found: np.ndarray
+    actual: np.ndarray
     right: np.ndarray
 
     def subject(self) -> Subject:
@@ -78,15 +78,15 @@ def check_sum_axes(wrong: WrongGradient) -> str:
     """Whether the gradient is a sum over some axes, where the right one is the sum over others."""
     for text, term in iterate_terms(wrong):
         sums = list(iterate_sums(term, wrong.right.shape))
-        over = [axes for axes, total in sums if is_close(total, wrong.found)]
-        wanted = [axes for axes, total in sums if is_close(total, wrong.right)]
-        if over and wanted:
-            return f"is {text} summed over {format_axes(over[0])}, expected over {format_axes(wanted[0])}"
+        over = [axes for axes, total in sums if is_close(total, wrong.actual)]
+        right_axes = [axes for axes, total in sums if is_close(total, wrong.right)]
+        if over and right_axes:
+            return f"is {text} summed over {format_axes(over[0])}, expected over {format_axes(right_axes[0])}"
         for factor_text, factor in iterate_factors(wrong):
             for mean in (False, True):
                 for (axes, total), (others, expected) in iterate_pairs(compute_sums(term, wrong.right.shape, mean)):
                     missing = np.broadcast_to(factor * (expected - total), wrong.right.shape)
-                    if max_abs(missing) and is_multiple(missing, wrong.found - wrong.right):
+                    if max_abs(missing) and is_multiple(missing, wrong.actual - wrong.right):
                         what = f"{factor_text}{'the mean of' if mean else 'Σ'} {text}"
                         return f"has {what} over {format_axes(axes)}, expected over {format_axes(others)}"
     return ""
@@ -101,12 +101,12 @@ def is_multiple(term: np.ndarray, difference: np.ndarray) -> bool:
 def check_skipped_path(wrong: WrongGradient) -> str:
     """Whether the gradient lacks grad_y (a skipped residual path), or is grad_y alone."""
     grad_y = wrong.subject().grad_y
-    differing = ~np.isclose(wrong.found, wrong.right, 1e-6, 0)
+    differing = ~np.isclose(wrong.actual, wrong.right, 1e-6, 0)
     if wrong.name != "x" or grad_y.shape != wrong.right.shape or differing.mean() < 0.9:
         return ""
-    if is_close(wrong.found, grad_y):
+    if is_close(wrong.actual, grad_y):
         return "is grad_y alone: is the path through what is added to x forgotten?"
-    missing = wrong.right - wrong.found
+    missing = wrong.right - wrong.actual
     factor = float(np.vdot(missing, grad_y) / max(np.vdot(grad_y, grad_y), 1e-300))
     if abs(factor) > 1e-6 and is_close(missing, factor * grad_y):
         times = "" if np.isclose(factor, 1, rtol=1e-4) else f"{factor:.4g} times "
@@ -188,17 +188,17 @@ def find_changed_globals(trial: Trial) -> list[str]:
 
 def read_outside_values(module) -> dict[str, str]:
     """The values, as text, that a module's methods can reach outside of it."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for inside in module.all_modules():
         for method in method_names(type(inside)).values():
             values = {name: method.__globals__.get(name) for name in method.__code__.co_names}
             cells = zip(method.__code__.co_freevars, method.__closure__ or (), strict=True)
             values |= {name: cell.cell_contents for name, cell in cells}
-            found |= {name: format_value(value) for name, value in values.items() if is_state(value)}
+            texts |= {name: format_value(value) for name, value in values.items() if is_state(value)}
         for cls in type(inside).__mro__:
             own = {} if vars(cls).get("framework_base", False) else vars(cls)
-            found |= {f"{cls.__name__}.{name}": format_value(value) for name, value in own.items() if is_state(value)}
-    return found
+            texts |= {f"{cls.__name__}.{name}": format_value(value) for name, value in own.items() if is_state(value)}
+    return texts
 
 
 def is_state(value) -> bool:

@@ -40,11 +40,11 @@ def check_minibatch_sizes(net: Module, loss: Loss, input_shape, targets: np.ndar
 
 def make_error(text: str, error: Exception) -> ValueError:
     """A ValueError with this text and the path notes of another error."""
-    found = ValueError(text)
+    result = ValueError(text)
     for note in getattr(error, "__notes__", ()):
         if note.startswith("in "):
-            found.add_note(note)
-    return found
+            result.add_note(note)
+    return result
 
 
 class MinibatchError(ValueError):

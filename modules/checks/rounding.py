@@ -34,17 +34,17 @@ def estimate_allowances(module: Module, arguments: tuple, grad_y, seed: int = 0)
         nearby = (map_table(partial(perturb, random=random, run=k), arguments[0]), *arguments[1:])
         runs.append(compute_gradients(copy, nearby, grad_y))
     first, *others = runs
-    found = {name: max(max_abs(other[name] - first[name]) for other in others) for name in first}
+    allowances = {name: max(max_abs(other[name] - first[name]) for other in others) for name in first}
     size = np.linalg.norm(grad_y) * max_abs(first["y"]) if grad_y is not None else max_abs(first["y"])
-    found = {name: SPREADS * max(spread, EPS * float(size)) for name, spread in found.items()}
-    if found["y"] < max_abs(first["y"]):
-        found["y"] = 0.0
-    return found
+    allowances = {name: SPREADS * max(spread, EPS * float(size)) for name, spread in allowances.items()}
+    if allowances["y"] < max_abs(first["y"]):
+        allowances["y"] = 0.0
+    return allowances
 
 
-def scale_to_precision(found: dict[str, float], dtype) -> dict[str, float]:
+def scale_to_precision(allowances: dict[str, float], dtype) -> dict[str, float]:
     """The rounding errors of float64, scaled to another floating-point type."""
-    return {name: OTHERS * float(np.finfo(dtype).eps) / EPS * allowance for name, allowance in found.items()}
+    return {name: OTHERS * float(np.finfo(dtype).eps) / EPS * allowance for name, allowance in allowances.items()}
 
 
 def perturb(array: np.ndarray, random: np.random.Generator, run: int) -> np.ndarray:
@@ -64,10 +64,10 @@ def compute_gradients(module: Module, arguments: tuple, grad_y) -> dict[str, np.
             y, inputs = derived.y, derived.bprop(1.0 if grad_y is None else grad_y)
         except Exception:  # it cannot be traced
             return compute_by_bprop(module, arguments, grad_y)
-    wanted = name_arrays("x" if module.takes_gradient else "y", arguments[0])
-    of_x = [np.ravel(inputs.pop(name)) for name in wanted if name in inputs]
-    found = {"y": as_vector(y), "grad_x": np.concatenate(of_x or [np.zeros(0)])}
-    return found | {f"grad_{name}": np.ravel(gradient) for name, gradient in inputs.items()}
+    names = name_arrays("x" if module.takes_gradient else "y", arguments[0])
+    of_x = [np.ravel(inputs.pop(name)) for name in names if name in inputs]
+    results = {"y": as_vector(y), "grad_x": np.concatenate(of_x or [np.zeros(0)])}
+    return results | {f"grad_{name}": np.ravel(gradient) for name, gradient in inputs.items()}
 
 
 def compute_by_bprop(module: Module, arguments: tuple, grad_y) -> dict[str, np.ndarray]:
@@ -75,10 +75,10 @@ def compute_by_bprop(module: Module, arguments: tuple, grad_y) -> dict[str, np.n
     module.zero_grad()
     with plain_python():
         y = module.fprop(*map_table(np.copy, arguments))
-        kept = map_table(np.copy, y)
+        y_copy = map_table(np.copy, y)
         grad_x = module.bprop(*([] if grad_y is None else [map_table(np.copy, grad_y)]))
     x = grad_x if shape_of(grad_x) else np.zeros(0)
-    return {"y": as_vector(kept), "grad_x": as_vector(x)} | {
+    return {"y": as_vector(y_copy), "grad_x": as_vector(x)} | {
         f"grad_{n}": g.ravel() for n, g in module.named_gradients()
     }
 

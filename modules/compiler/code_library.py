@@ -65,30 +65,30 @@ class InnerLibrary(CodeLibrary):
 
     def called_libraries(self) -> dict["InnerLibrary", bool]:
         """The kernels that this code calls directly."""
-        found: dict = {}
+        libraries: dict = {}
         for library in self.links:
-            found |= {library: True} if library.noinline else library.called_libraries()
-        return found
+            libraries |= {library: True} if library.noinline else library.called_libraries()
+        return libraries
 
-    def collect_calls(self, seen: dict) -> dict:
-        """The kernels that this code calls, directly or not, added to `seen`."""
+    def collect_calls(self, calls: dict) -> dict:
+        """The kernels that this code calls, directly or not, added to `calls`."""
         for library in self.links:
             if library.noinline:
-                if library in seen:
+                if library in calls:
                     continue
-                seen[library] = True
-            library.collect_calls(seen)
-        return seen
+                calls[library] = True
+            library.collect_calls(calls)
+        return calls
 
     def constants(self) -> dict[str, list]:
         """What its code, and all that it reaches, finds in environments, by their symbols."""
-        seen: dict[InnerLibrary, bool] = {self: True}
+        libraries: dict[InnerLibrary, bool] = {self: True}
         waiting = [self]
         while waiting:
-            new = [library for library in waiting.pop().links if library not in seen]
-            seen |= dict.fromkeys(new, True)
+            new = [library for library in waiting.pop().links if library not in libraries]
+            libraries |= dict.fromkeys(new, True)
             waiting += new
-        return {symbol: CONSTANTS[symbol] for library in seen for symbol in sorted(library.environments)}
+        return {symbol: CONSTANTS[symbol] for library in libraries for symbol in sorted(library.environments)}
 
     def bitcode(self) -> list[bytes]:
         """Its own code."""

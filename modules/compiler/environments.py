@@ -25,7 +25,7 @@ def bind_environments(text: str) -> tuple[str, set[str]]:
         return text, set()
     pointer = DEFINITION.findall(text)[0][2]
     text = REFERENCE.sub(
-        lambda found: f"@{names[found[2]]}" if found[2] in names else found[0], DEFINITION.sub("", text)
+        lambda match: f"@{names[match[2]]}" if match[2] in names else match[0], DEFINITION.sub("", text)
     )
     symbols = sorted(set(names.values()))
     return text + "".join(f"\n@{symbol} = external global {pointer}\n" for symbol in symbols), {*symbols} - {EMPTY}

@@ -49,10 +49,10 @@ def variables_for(recorded: dict[str, Any]) -> dict[str, str]:
     """
     cpu, features = str(recorded["cpu"]), str(recorded["features"])
     signed = not features or features[0] in "+-"
-    wanted = {word.lstrip("+") for word in features.split(",") if word and not word.startswith("-")}
-    if lacking := sorted(wanted - host_features()):
+    required = {word.lstrip("+") for word in features.split(",") if word and not word.startswith("-")}
+    if lacking := sorted(required - host_features()):
         raise ValueError(f"this processor, {llvm.get_host_cpu_name()}, lacks {', '.join(lacking)} of {cpu}")
     if not signed:  # what is not named is switched off, as the processor's name may imply it
-        known = sorted(wanted | set(llvm.get_host_cpu_features()))
-        features = ",".join(("+" if name in wanted else "-") + name for name in known)
+        known = sorted(required | set(llvm.get_host_cpu_features()))
+        features = ",".join(("+" if name in required else "-") + name for name in known)
     return {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features, "NUMBA_ENABLE_AVX": "1"}

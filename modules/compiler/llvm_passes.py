@@ -123,7 +123,7 @@ def from_line(line: bytes):
     """What `to_line` was given, tuples as lists. Errors: EOFError for no line at all; ValueError for half a line."""
     if not line:
         raise EOFError
-    return json.loads(line, object_hook=lambda found: base64.b64decode(found["base64"]) if "base64" in found else found)
+    return json.loads(line, object_hook=lambda item: base64.b64decode(item["base64"]) if "base64" in item else item)
 
 
 def main() -> None:

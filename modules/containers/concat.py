@@ -85,7 +85,7 @@ def infer_concat_shape(owner: Module, shapes, axis: int, text: str) -> tuple[int
     first = shapes[0]
     for k, shape in enumerate(shapes):
         if len(shape) <= axis or (*shape[:axis], *shape[axis + 1 :]) != (*first[:axis], *first[axis + 1 :]):
-            wanted = (*first[:axis], "any", *first[axis + 1 :]) if len(first) > axis else ("N", "any", "...")
-            expected = f"({', '.join(map(str, wanted))})"
+            expected_shape = (*first[:axis], "any", *first[axis + 1 :]) if len(first) > axis else ("N", "any", "...")
+            expected = f"({', '.join(map(str, expected_shape))})"
             raise ValueError(f"{owner.label()}: {text.format(k)} {shape}, expected {expected}")
     return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])

@@ -23,15 +23,15 @@ def find(net: Module, what: What) -> dict[str, Module]:
 
 def replace(net: Module, what: What, new: New) -> None:
     """Replace each module that `find` finds by `new` or by `new(old)`; all at once or none."""
-    found = find(net, what)
-    if not found:
+    old_modules = find(net, what)
+    if not old_modules:
         raise ValueError(f"{net.label()}: there is no {describe_target(what)} to replace{suggest_names(net, what)}")
-    if isinstance(new, Module) and len(found) > 1:
-        wanted = "expected one, or a function that makes a module for each"
-        raise ValueError(f"{net.label()}: {describe_target(what)} is {', '.join(found)}, {wanted}")
+    if isinstance(new, Module) and len(old_modules) > 1:
+        expected = "expected one, or a function that makes a module for each"
+        raise ValueError(f"{net.label()}: {describe_target(what)} is {', '.join(old_modules)}, {expected}")
     made: dict[str, Module] = {}
     of_tie: dict = {}
-    for name, old in found.items():
+    for name, old in old_modules.items():
         if any(name.startswith(f"{other}.") for other in made):
             continue  # it has gone with what it stood in
         if old._tie in of_tie:  # so it stays one with the same weights
@@ -46,7 +46,7 @@ def replace(net: Module, what: What, new: New) -> None:
         if module.parent is not None or any(module is other for other in list(made.values())[:k]):
             raise ValueError(f"{module.label()} stands in a net already, at {module.path()}; use module.copy()")
     for name, module in made.items():
-        swap_child(found[name], module)
+        swap_child(old_modules[name], module)
 
 
 def swap_child(old: Module, new: Module) -> None:

@@ -155,11 +155,11 @@ class ParametersAndBuffers(Hierarchy):
     @exclusive
     def load_counters(self, counters: dict[str, int]) -> None:
         """Set the counters to those of `counters()`; ValueError (and nothing changed) if the names differ."""
-        own, given = self.counters(), {name: int(value) for name, value in counters.items()}
-        refuse_differences(type(self).__name__, "counters", own, given)
+        own, values = self.counters(), {name: int(value) for name, value in counters.items()}
+        refuse_differences(type(self).__name__, "counters", own, values)
         for prefix, module in self.named_modules():
             for name in module._counters:
-                module.write_number(name, given[f"{prefix}.{name}" if prefix else name])
+                module.write_number(name, values[f"{prefix}.{name}" if prefix else name])
 
     # -- one vector for a model -------------------------------------------------------------------------------------
 
@@ -294,14 +294,14 @@ class ParametersAndBuffers(Hierarchy):
         return copy
 
 
-def refuse_differences(owner: str, what: str, own: dict[str, Any], given: dict[str, Any]) -> None:
+def refuse_differences(owner: str, what: str, own: dict[str, Any], new: dict[str, Any]) -> None:
     """ValueError unless two dictionaries have the same names, and arrays of the same shapes."""
-    wrong = [f"missing {name}" for name in own if name not in given]
-    wrong += [f"unexpected {name}" for name in given if name not in own]
+    wrong = [f"missing {name}" for name in own if name not in new]
+    wrong += [f"unexpected {name}" for name in new if name not in own]
     wrong += [
-        f"{name} has shape {np.shape(given[name])}, expected {np.shape(value)}"
+        f"{name} has shape {np.shape(new[name])}, expected {np.shape(value)}"
         for name, value in own.items()
-        if name in given and np.shape(given[name]) != np.shape(value)
+        if name in new and np.shape(new[name]) != np.shape(value)
     ]
     if wrong:
         raise ValueError(f"{owner}: cannot load the {what}: {'; '.join(wrong)}")

@@ -32,5 +32,5 @@ def find_unchecked_classes(module: Module) -> list[type[Module]]:
 
 def get_record_name(cls: type[Module]) -> str | None:
     """The name of a class's record; None for a class that reaches what no digest covers, or without a cache folder."""
-    found = examine_class(cls, place=False)
-    return None if found.unhashable or not readable_folders() else f"checked_{found.digest}"
+    dependencies = examine_class(cls, place=False)
+    return None if dependencies.unhashable or not readable_folders() else f"checked_{dependencies.digest}"

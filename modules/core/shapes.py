@@ -12,11 +12,11 @@ def check_sizes(owner: Module, **sizes: int) -> None:
             raise ValueError(f"{type(owner).__name__}: {name} is {size}, expected at least 1")
 
 
-def replace_features(module: Module, shape: tuple[int, ...], wanted: int, given: int) -> tuple[int, ...]:
-    """The shape of y (N, ..., given) for an x (N, ..., wanted); ValueError for another one."""
-    if len(shape) < 2 or shape[-1] != wanted:
-        raise ValueError(f"{module.label()}: x has shape {shape}, expected (N, {wanted})")
-    return (*shape[:-1], given)
+def replace_features(module: Module, shape: tuple[int, ...], in_features: int, out_features: int) -> tuple[int, ...]:
+    """The shape of y (N, ..., out_features) for an x (N, ..., in_features); ValueError for another one."""
+    if len(shape) < 2 or shape[-1] != in_features:
+        raise ValueError(f"{module.label()}: x has shape {shape}, expected (N, {in_features})")
+    return (*shape[:-1], out_features)
 
 
 def as_sizes(owner: Module, name: str, shape: int | list[int] | tuple[int, ...]) -> tuple[int, ...]:
@@ -30,26 +30,26 @@ def as_sizes(owner: Module, name: str, shape: int | list[int] | tuple[int, ...])
 def check_ending_shape(module: Module, shape: tuple[int, ...], ending: tuple[int, ...]) -> tuple[int, ...]:
     """`shape`; ValueError unless it is (N, ..., *ending)."""
     if len(shape) <= len(ending) or tuple(shape[-len(ending) :]) != ending:
-        wanted = ", ".join(map(str, ("N", "...", *ending)))
-        raise ValueError(f"{module.label()}: x has shape {shape}, expected ({wanted})")
+        expected = ", ".join(map(str, ("N", "...", *ending)))
+        raise ValueError(f"{module.label()}: x has shape {shape}, expected ({expected})")
     return tuple(shape)
 
 
-def as_image_sizes(owner: Module, name: str, given: Sizes, axes: int = 2) -> tuple[int, int]:
+def as_image_sizes(owner: Module, name: str, value: Sizes, axes: int = 2) -> tuple[int, int]:
     """A setting as two numbers, one for each axis of an image; a signal is an image of one row.
 
     Errors: ValueError unless each is at least 1; a padding at least 0.
     """
-    numbers = (given,) * axes if isinstance(given, int) else tuple(given)
+    numbers = (value,) * axes if isinstance(value, int) else tuple(value)
     missing = 0 if "padding" in name else 1
     if len(numbers) != axes or not all(isinstance(n, int) and n >= missing for n in numbers):
-        wanted = "one size" if axes == 1 else f"one size or {axes}"
-        raise ValueError(f"{type(owner).__name__}: {name} is {given}, expected {wanted} of at least {missing}")
+        expected = "one size" if axes == 1 else f"one size or {axes}"
+        raise ValueError(f"{type(owner).__name__}: {name} is {value}, expected {expected} of at least {missing}")
     return (missing, *numbers)[-2:]  # type: ignore[return-value]
 
 
 def collapse_sizes(sizes: tuple[float | None, ...], axes: int = 2):
-    """The sizes as given to `as_image_sizes`: one number where all axes have the same."""
+    """The sizes as `as_image_sizes` takes them: one number where all axes have the same."""
     sizes = sizes[2 - axes :]
     return sizes[0] if len(set(sizes)) == 1 else sizes
 

@@ -56,10 +56,10 @@ def alias_arrays(own: "ParametersAndBuffers", other: "ParametersAndBuffers") -> 
 
 def iterate_owners(root: "ParametersAndBuffers") -> Iterator[tuple[str, "Module"]]:
     """(name, module) for all modules of a model; of those with tied weights the first only."""
-    seen = set()
+    ties = set()
     for name, module in root.named_modules():
-        if module._tie is None or module._tie not in seen:
-            seen.add(module._tie)
+        if module._tie is None or module._tie not in ties:
+            ties.add(module._tie)
             yield name, module
 
 

@@ -47,7 +47,7 @@ def is_change_of_bprop(module: Module, x, v, direction, random) -> bool:
     module.bprop(grad_y)
     module.zero_grad()
     change = np.ravel(module.rbprop(v, grad_y, r_grad_y))  # type: ignore[attr-defined]
-    found, estimates = np.concatenate([module.flat_gradients, change]), []
+    analytic, estimates = np.concatenate([module.flat_gradients, change]), []
     for each in references:
         each.subject.zero_grad()
         change = np.ravel(each.rbprop(x, v, grad_y, r_grad_y))
@@ -56,7 +56,7 @@ def is_change_of_bprop(module: Module, x, v, direction, random) -> bool:
     smooth = np.abs(estimates[0] - estimates[1]) <= 1e-6 * size
     step = SHORT / (first.size((x,), (v,)) or 1)
     smooth &= find_smooth(lambda h: first.run((x,), (v,), h, grad_y)[1], step)
-    return not np.isfinite(size) or bool((np.abs(found - estimates[0])[smooth] <= 1e-5 * size).all())
+    return not np.isfinite(size) or bool((np.abs(analytic - estimates[0])[smooth] <= 1e-5 * size).all())
 
 
 def check_hessian_times(loss: Loss, y, target, seed: int = 0) -> str:
@@ -67,11 +67,11 @@ def check_hessian_times(loss: Loss, y, target, seed: int = 0) -> str:
     with plain_python(), np.errstate(all="ignore"):
         loss.fprop(y, target)  # type: ignore[call-arg]
         loss.bprop()  # type: ignore[call-arg]
-        found = loss.hessian_times(y, target, v)  # type: ignore[attr-defined]
-        wanted = Differences(loss.copy()).hessian_times(y, target, v)
+        analytic = loss.hessian_times(y, target, v)  # type: ignore[attr-defined]
+        numeric = Differences(loss.copy()).hessian_times(y, target, v)
         step = SHORT * (1 + max_abs(y)) / max_abs(v)
         smooth = find_smooth(lambda h: evaluate(loss, (y + h * v, target), True)[1], step)
-    size, error = max_abs(wanted), np.ravel(np.abs(found - wanted))
+    size, error = max_abs(numeric), np.ravel(np.abs(analytic - numeric))
     if not np.isfinite(size) or (error[smooth] <= 1e-5 * size + 1e-12).all():
         return ""
     return "hessian_times is not the change of grad_y along v"

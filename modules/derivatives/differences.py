@@ -63,16 +63,16 @@ class Differences(Module):
         twin.load_state_dict(subject.state_dict())
         self._differenced.state = twin.state_dict()
 
-    def jvp(self, *given):
+    def jvp(self, *arguments):
         """dy/dx v + dy/dw v_w."""
-        x, v = split_arguments(given)
+        x, v = split_arguments(arguments)
         change = derivative(lambda h: self.run(x, v, h)[0], self.size(x, v))
         return change.astype(self.dtype)
 
-    def rbprop(self, *given):
+    def rbprop(self, *arguments):
         """R{grad_x}; adds R{gradient} to the gradients of the parameters."""
-        x, v = split_arguments(given[:-2])
-        grad_y, r_grad_y = given[-2:]
+        x, v = split_arguments(arguments[:-2])
+        grad_y, r_grad_y = arguments[-2:]
         linear = self.run(x, v, 0.0, r_grad_y)[1]  # bprop is linear in its argument
         change = derivative(lambda h: self.run(x, v, h, grad_y)[1], self.size(x, v)) + linear
         count = change.size - x[0].size
@@ -135,10 +135,10 @@ def difference_centrally(function, h: float) -> np.ndarray:
     return (function(h) - function(-h)) / (2 * h)
 
 
-def split_arguments(given):
+def split_arguments(arguments):
     """Arguments and their directions."""
-    count = len(given) // 2
-    return given[:count], given[count:]
+    count = len(arguments) // 2
+    return arguments[:count], arguments[count:]
 
 
 def max_abs(array) -> float:

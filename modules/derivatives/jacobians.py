@@ -34,8 +34,8 @@ def jacobian(net: Module, x, of: Of = "x") -> np.ndarray:
     matrix = np.empty((y.size, int(np.prod(inputs))), net.dtype)
     if matrix.shape[1] <= matrix.shape[0]:
         for i, unit in enumerate(iterate_unit_vectors(inputs, net.dtype)):
-            given = (unit, None) if of == "x" else (None, unit)
-            matrix[:, i] = run_rewound(net, start, jvp, net, x, *given).ravel()
+            directions = (unit, None) if of == "x" else (None, unit)
+            matrix[:, i] = run_rewound(net, start, jvp, net, x, *directions).ravel()
     else:
         for k, unit in enumerate(iterate_unit_vectors(y.shape, net.dtype)):
             grad_x, gradient = run_rewound(net, start, vjp, net, x, unit)
@@ -75,8 +75,8 @@ def output_variance(net: Module, x, variance) -> np.ndarray:
     Source: Bishop and Bishop, Deep Learning, section 8.1.5 (eq. 8.28: Δy = Σ ∂y/∂xᵢ Δxᵢ).
     """
     x = prepare_input(net, x)
-    given = np.full(x.shape, variance) if np.ndim(variance) == 0 else variance
-    sizes = check_direction(net, "variance", given, x.shape)
+    variances = np.full(x.shape, variance) if np.ndim(variance) == 0 else variance
+    sizes = check_direction(net, "variance", variances, x.shape)
     if (sizes < 0).any():
         raise ValueError(f"{net.label()}: variance has a negative number, expected at least 0")
     squares = sample_jacobians(net, x) ** 2

@@ -38,8 +38,8 @@ class Passes:
         items = []
         for operation in self.fprop:
             if operation.method == "fprop":  # and not the measuring of a concatenation
-                given = tuple(self.directions[name] for name in operation.arguments)
-                module, arguments = self.with_method(operation.module, "jvp", operation.arguments, given)
+                directions = tuple(self.directions[name] for name in operation.arguments)
+                module, arguments = self.with_method(operation.module, "jvp", operation.arguments, directions)
                 self.directions[operation.target] = target = f"v_{operation.target}"
                 items.append(Operation(target, module, "jvp", arguments))
         return items, self.directions[self.y]
@@ -93,25 +93,25 @@ class Passes:
         names[target] = f"{operation.target}_kept"
         return [operation, Operation(names[target], CopyGradient().to(self.net.dtype), "bprop", (operation.target,))]
 
-    def with_method(self, module: Any, method: str, x, given) -> tuple[Module, tuple[str, ...]]:
+    def with_method(self, module: Any, method: str, x, directions) -> tuple[Module, tuple[str, ...]]:
         """The module and its arguments; or, if it has no such method, differences of it, which need its x, too."""
         if has_method(type(module), method):
-            return module, given
-        return self.get_differences(module), (*x, *given)
+            return module, directions
+        return self.get_differences(module), (*x, *directions)
 
     def get_differences(self, module: Module) -> Differences:
         """The differences of a module, made once."""
-        found = next((each for each in self.differences if each.subject is module), None)
-        if found is None:
-            found = Differences(module)
-            self.differences.append(found)
-        return found
+        differences = next((each for each in self.differences if each.subject is module), None)
+        if differences is None:
+            differences = Differences(module)
+            self.differences.append(differences)
+        return differences
 
 
 def rename_arguments(operation: Operation, names: dict[str, str], prefix: str = "") -> Operation:
     """An operation with other names for its arguments."""
-    given = tuple(names.get(name, name) for name in operation.arguments)
-    return Operation(prefix + operation.target, operation.module, operation.method, given)
+    arguments = tuple(names.get(name, name) for name in operation.arguments)
+    return Operation(prefix + operation.target, operation.module, operation.method, arguments)
 
 
 class CopyGradient(InternalOp):

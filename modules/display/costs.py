@@ -18,15 +18,15 @@ Shapes = dict[Module, tuple[tuple[int, ...], tuple[int, ...]]]
 def record_shapes(module: Module, x: np.ndarray) -> Shapes:
     """Shapes of the input and the output of `module` and of all inside it, by running copies of them on `x`."""
     copy = module.copy()
-    found: Shapes = {}
+    shapes: Shapes = {}
     for own, other in zip(module.all_modules(), copy.all_modules(), strict=True):
-        _record_calls(own, other, found)
+        _record_calls(own, other, shapes)
     with plain_python(), np.errstate(all="ignore"):
         copy.fprop(x)
-    return found
+    return shapes
 
 
-def _record_calls(own: Module, copy: Module, found: Shapes) -> None:
+def _record_calls(own: Module, copy: Module, shapes: Shapes) -> None:
     fprop = copy.fprop
 
     def noted(x, *others):
@@ -34,7 +34,7 @@ def _record_calls(own: Module, copy: Module, found: Shapes) -> None:
         if type(x) is tuple or type(y) is tuple:  # the arrays of a table are moved by what makes and reads them
             return y
         if not np.shares_memory(x, y):  # a view costs nothing
-            found[own] = (x.shape, y.shape)
+            shapes[own] = (x.shape, y.shape)
         return y
 
     vars(copy)["fprop"] = noted

@@ -136,9 +136,15 @@ def make_diagram(net: Module, input_shape=None, loss: Loss | None = None, target
     for title, shape in zip(titles, flatten_table(shapes) if type(shapes) is tuple else [shapes], strict=True):
         values.append(Value(made.add(Node(title, "input")), None if shape is None else tuple(shape)))
     y = made.call(net, "fprop", unflatten_table(shapes, values) if type(shapes) is tuple else values[0])
-    wanted = vars(net).get("_output_names", [])
+    output_names = vars(net).get("_output_names", [])
     for k, value in enumerate(flatten_table(y)):
-        title = wanted[k] if len(wanted) == len(flatten_table(y)) > 1 else f"y{k}" if len(flatten_table(y)) > 1 else "y"
+        title = (
+            output_names[k]
+            if len(output_names) == len(flatten_table(y)) > 1
+            else f"y{k}"
+            if len(flatten_table(y)) > 1
+            else "y"
+        )
         last = Value(made.add(Node(title, "output"), value), value.shape)
     if loss is not None:
         if type(y) is tuple:

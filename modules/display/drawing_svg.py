@@ -75,11 +75,11 @@ def place_columns(rows: list[list[int]], paths: list[list[int]], width: dict[int
             start += width[p] + GAP
     for _ in range(30):
         for row in rows:
-            wanted = {p: sum(x[q] for q in near[p]) / len(near[p]) if near[p] else x[p] for p in row}
-            middle = sum(wanted[p] for p in row) / len(row)
-            spread_row(row, wanted, width)
-            shift = middle - sum(wanted[p] for p in row) / len(row)
-            x |= {p: wanted[p] + shift for p in row}
+            centers = {p: sum(x[q] for q in near[p]) / len(near[p]) if near[p] else x[p] for p in row}
+            middle = sum(centers[p] for p in row) / len(row)
+            spread_row(row, centers, width)
+            shift = middle - sum(centers[p] for p in row) / len(row)
+            x |= {p: centers[p] + shift for p in row}
     left = min(x[p] - width[p] / 2 for row in rows for p in row)
     return {p: value - left for p, value in x.items()}
 

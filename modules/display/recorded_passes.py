@@ -57,8 +57,8 @@ class RecordedPasses:
         if self.plan is None:
             with plain_python():
                 for each in operations:
-                    given = [self.values[argument] for argument in each.arguments]
-                    self.values[each.target] = getattr(each.module, each.method)(*given)
+                    arguments = [self.values[argument] for argument in each.arguments]
+                    self.values[each.target] = getattr(each.module, each.method)(*arguments)
         elif operations:
             function = self.functions[method]
             made = self.plan.call(function, value)

@@ -64,9 +64,9 @@ def read_code(name: str) -> bytes | None:
         with contextlib.suppress(OSError):
             content = (folder / name).read_bytes()
             start = len(MAGIC) + 32
-            found = memoryview(content)[start:]
-            if content.startswith(MAGIC) and content[len(MAGIC) : start] == hashlib.sha256(found).digest():
-                return bytes(found)
+            code = memoryview(content)[start:]
+            if content.startswith(MAGIC) and content[len(MAGIC) : start] == hashlib.sha256(code).digest():
+                return bytes(code)
     return None
 
 

@@ -51,11 +51,11 @@ class CodeCache:
     def _name(self, sig, codegen) -> str:
         function, compiler = self._dispatcher.py_func, self._dispatcher._compiler
         options = self._dispatcher.targetoptions | {"pipeline": compiler.pipeline_class.__name__}
-        found = Dependencies()
-        found.strict = False  # what a plan's source binds stands in its name
-        found.add(function.__name__, (function.__code__, options))
+        dependencies = Dependencies()
+        dependencies.strict = False  # what a plan's source binds stands in its name
+        dependencies.add(function.__name__, (function.__code__, options))
         base = f"{function.__module__}.{function.__name__}"
-        return cache_file_name(base, "nbc", sig, codegen.magic_tuple(), found.text)
+        return cache_file_name(base, "nbc", sig, codegen.magic_tuple(), dependencies.text)
 
     def load_overload(self, sig, target_context):
         """The compiled function, or None where there is no sound file.

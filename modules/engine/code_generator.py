@@ -31,10 +31,14 @@ def generate_plan(title, functions, modules, kinds, names) -> str:
             if part.compiled:
                 name = function.name if len(cut) == 1 else f"{function.name}{k}"
                 out += ["", ""]
-                given = part, function, index, spelled, names, kinds
-                out += generate_function(name, *given, whole=len(cut) == 1)
+                arguments = part, function, index, spelled, names, kinds
+                out += generate_function(name, *arguments, whole=len(cut) == 1)
                 if users & {o.module for o in (*function.before, *part.operations)}:
-                    out += ["", "", *generate_function(f"checked_{name}", *given, whole=len(cut) == 1, checked=users)]
+                    out += [
+                        "",
+                        "",
+                        *generate_function(f"checked_{name}", *arguments, whole=len(cut) == 1, checked=users),
+                    ]
     return "\n".join(out) + "\n"
 
 

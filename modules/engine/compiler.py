@@ -206,13 +206,13 @@ def _module_attribute(function_ir, value):
 
 def _named_function(function_ir, value):
     """The Python function that a global, or an attribute of a Python module, stands for."""
-    found = getattr(value, "value", None) if isinstance(value, numba_ir.Global | numba_ir.FreeVar) else None
+    function = getattr(value, "value", None) if isinstance(value, numba_ir.Global | numba_ir.FreeVar) else None
     if isinstance(value, numba_ir.Expr) and value.op == "getattr":
         owner = _definition(function_ir, value.value)
         if isinstance(owner, numba_ir.Global | numba_ir.FreeVar) and isinstance(owner.value, python_types.ModuleType):
-            found = getattr(owner.value, value.attr, None)
-    found = getattr(found, "py_func", found)
-    return found if isinstance(found, python_types.FunctionType) else None
+            function = getattr(owner.value, value.attr, None)
+    function = getattr(function, "py_func", function)
+    return function if isinstance(function, python_types.FunctionType) else None
 
 
 def _weaken_operands(function_ir, statement, body):

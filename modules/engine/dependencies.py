@@ -138,12 +138,12 @@ class Dependencies:
 
     def _named(self, name: str, value, used: list[str], within: list) -> list[str]:
         """What a name stands for; of a module, what those of its attributes are that the function names, too."""
-        found = [f"{name} = {self.describe(value, name)}"]
+        texts = [f"{name} = {self.describe(value, name)}"]
         if isinstance(value, types.ModuleType) and value not in within and not is_versioned(value.__name__):
             for each in used:
                 if hasattr(value, each):
-                    found += self._named(f"{name}.{each}", getattr(value, each), used, [*within, value])
-        return found
+                    texts += self._named(f"{name}.{each}", getattr(value, each), used, [*within, value])
+        return texts
 
     def _overloads(self, function) -> list[str]:
         """What numba compiles in place of the function, if that was told by `numba.extending.overload`."""
@@ -224,18 +224,18 @@ FROZEN: "weakref.WeakKeyDictionary" = weakref.WeakKeyDictionary()  # functions c
 
 def function_digest(function) -> str:
     """A name for a plain function and all that it reaches, as they are now."""
-    found = Dependencies()
-    found.add("function", function)
-    return sha256(found.text.encode("utf-8", "surrogatepass"))
+    dependencies = Dependencies()
+    dependencies.add("function", function)
+    return sha256(dependencies.text.encode("utf-8", "surrogatepass"))
 
 
 def names(code) -> set[str]:
     """The global and attribute names that a code object uses, nested functions included."""
-    found = set(code.co_names)
+    result = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            found |= names(constant)
-    return found
+            result |= names(constant)
+    return result
 
 
 def members(cls: type) -> list:
@@ -291,8 +291,8 @@ def is_installed(filename: str) -> bool:
 
 def file_of(module: str) -> str:
     """The file of a Python module, as it was imported; "" if it has none."""
-    found = sys.modules.get(module)
-    return getattr(found, "__file__", None) or ("<frozen builtin>" if module in sys.builtin_module_names else "")
+    imported = sys.modules.get(module)
+    return getattr(imported, "__file__", None) or ("<frozen builtin>" if module in sys.builtin_module_names else "")
 
 
 def source_of(module: str) -> str:

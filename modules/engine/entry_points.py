@@ -106,20 +106,15 @@ def convert_input(module, position, value, ndim=None):
     ndim: how many axes the first argument has, where a label argument may be a distribution with as many.
     """
     labels = module._labels if module._labels is not None else module.label_arguments  # the former without a call
-    wanted = INT64 if position in labels else module._dtype
-    if type(value) is np.ndarray and value.dtype == wanted and (flags := value.flags).c_contiguous and flags.writeable:
+    dtype = INT64 if position in labels else module._dtype
+    if type(value) is np.ndarray and value.dtype == dtype and (flags := value.flags).c_contiguous and flags.writeable:
         return value
     if is_table(value):
-        places = module.which_are_labels(value) if position == 0 else map_table(lambda _: wanted is INT64, value)
+        places = module.which_are_labels(value) if position == 0 else map_table(lambda _: dtype is INT64, value)
         return convert_table(module, value, places)
-    if (
-        wanted is INT64
-        and module.takes_distributions
-        and np.ndim(value) == ndim
-        and np.asarray(value).dtype.kind == "f"
-    ):
-        wanted = module._dtype
-    return convert_array(module, position, value, wanted)
+    if dtype is INT64 and module.takes_distributions and np.ndim(value) == ndim and np.asarray(value).dtype.kind == "f":
+        dtype = module._dtype
+    return convert_array(module, position, value, dtype)
 
 
 def convert_table(module, table, labels) -> tuple:

@@ -104,10 +104,10 @@ def reason(text: str, module: Stateful) -> str:
     """One sentence out of numba's many lines."""
     text = shorten_states(text)
     for pattern, sentence in REASONS:
-        found = pattern.search(text)
-        if found:
-            return sentence.format(*(group.strip() for group in found.groups())) + why(
-                "".join(found.groups()[:1]), module
+        match = pattern.search(text)
+        if match:
+            return sentence.format(*(group.strip() for group in match.groups())) + why(
+                "".join(match.groups()[:1]), module
             )
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Failed in")]
     return lines[0] if lines else "numba gives no reason"
@@ -115,12 +115,12 @@ def reason(text: str, module: Stateful) -> str:
 
 def shorten_states(text: str) -> str:
     """Text in which the type of a module's state is its class alone: `Sequential` for `State[Sequential@...](...)`."""
-    while (found := STATE.search(text)) is not None:
-        depth, end = 1, found.end()
+    while (match := STATE.search(text)) is not None:
+        depth, end = 1, match.end()
         while depth and end < len(text):
             depth += (text[end] == "(") - (text[end] == ")")
             end += 1
-        text = text[: found.start()] + found[1] + text[end:]
+        text = text[: match.start()] + match[1] + text[end:]
     return text
 
 
@@ -136,8 +136,8 @@ def why(name: str, module: Stateful) -> str:
 
 def explain_index(module, error: IndexError, *arguments) -> IndexError:
     """NumPy's error with the module and line of an index out of range, or with what x is if that is no whole number."""
-    if found := OUT_OF_RANGE.search(str(error)):
-        return locate_index(module, error, *found.groups())
+    if match := OUT_OF_RANGE.search(str(error)):
+        return locate_index(module, error, *match.groups())
     if "only integers" not in str(error) or module.label_arguments or not arguments:
         return error
     x = arguments[0]

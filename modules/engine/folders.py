@@ -50,8 +50,8 @@ def own_home() -> str:
 def wanted_folder() -> Path | None:
     """`$BPROP_CACHE_DIR`, else `bprop` in the user's cache folder; None where there is no such place."""
     with contextlib.suppress(ValueError):
-        if wanted := os.environ.get("BPROP_CACHE_DIR"):
-            return expand_path(wanted)
+        if path := os.environ.get("BPROP_CACHE_DIR"):
+            return expand_path(path)
         home = os.environ.get("XDG_CACHE_HOME") or ""  # which must be absolute, says its standard
         return (Path(home) if os.path.isabs(home) else expand_path("~/.cache")) / "bprop"
     return None
@@ -116,17 +116,17 @@ def distrust(folder: Path, *, others: bool = False) -> str:
     """
     temporary = folder == own_temporary_folder()
     try:
-        found = folder.lstat() if temporary else folder.stat()
+        status = folder.lstat() if temporary else folder.stat()
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    if not stat.S_ISDIR(found.st_mode):
+    if not stat.S_ISDIR(status.st_mode):
         return "is no folder"
     if not hasattr(os, "getuid"):
         return ""
     owners = {os.getuid()} | ({0, os.stat(__file__).st_uid} if others else set())
-    if found.st_uid not in owners:
+    if status.st_uid not in owners:
         return "belongs to another user"
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return f"can be written by other users ('chmod go-w {folder}' ends that)"
     return ""
 
@@ -140,8 +140,8 @@ def private_folder() -> Path | None:
             if (folder := temporary_folder()) is not None:
                 PRIVATE[process] = Path(tempfile.mkdtemp(prefix="bprop-", dir=folder))  # with mode 0700
                 atexit.register(remove_private_folder, process)
-    found = PRIVATE[process]
-    return found if found is not None and found.is_dir() else None
+    path = PRIVATE[process]
+    return path if path is not None and path.is_dir() else None
 
 
 def remove_private_folder(process: int) -> None:

@@ -117,8 +117,8 @@ def run_checked(operations, call) -> None:
         try:
             call()
         except IndexError as error:
-            found = locate_index(operations, error)
-            if found is not None:
-                raise found from None
+            located = locate_index(operations, error)
+            if located is not None:
+                raise located from None
         except Exception:
             return

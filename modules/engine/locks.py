@@ -88,13 +88,13 @@ def join_locks(owner, other) -> None:
     """Give two objects, and those that have a lock in common with either, one lock, for good."""
     mine, theirs = owner._lock, other._lock
     while mine.shared is not theirs.shared:
-        kept, left = sorted((mine.shared, theirs.shared), key=lambda shared: len(shared.members), reverse=True)
+        larger, left = sorted((mine.shared, theirs.shared), key=lambda shared: len(shared.members), reverse=True)
         with left.lock, _joining:
-            if {kept, left} == {mine.shared, theirs.shared}:
-                kept.trainings |= left.trainings
+            if {larger, left} == {mine.shared, theirs.shared}:
+                larger.trainings |= left.trainings
                 for member in list(left.members):
-                    member.shared = kept
-                    kept.members.add(member)
+                    member.shared = larger
+                    larger.members.add(member)
 
 
 # -- what a training keeps for itself ---------------------------------------------------------------------------------
@@ -193,10 +193,10 @@ def release_after_fork() -> None:
 
 def renew_after_fork() -> None:
     """In the child: what other threads had is free, and they train nothing here."""
-    me, held = threading.get_ident(), {id(lock) for lock in _held_for_fork}
+    me, locked_ids = threading.get_ident(), {id(lock) for lock in _held_for_fork}
     release_after_fork()
     for shared in list(_locks):
-        if id(shared.lock) not in held:
+        if id(shared.lock) not in locked_ids:
             shared.lock = threading.RLock()
         shared.trainings = {each: claim for each, claim in shared.trainings.items() if claim[0] == me}
 

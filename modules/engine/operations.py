@@ -62,15 +62,15 @@ def modules_of(operations: list[Operation]) -> list[Stateful]:
 
 def prune(operations: list[Operation], results: set[str]) -> tuple[list[Operation], set[Stateful]]:
     """Drop backward passes that reach no parameter; and tell whose grad_x nobody reads."""
-    needed, kept, unread = set(results), [], set()
+    needed, needed_operations, unread = set(results), [], set()
     for operation in reversed(operations):
         if operation.backward and operation.target not in needed:
             if not any(module.gradient_names() for module in (operation.module, *operation.module.all_inside())):
                 continue
             unread.add(operation.module)
         needed.update(operation.arguments)
-        kept.append(operation)
-    return kept[::-1], unread
+        needed_operations.append(operation)
+    return needed_operations[::-1], unread
 
 
 FUSED = {"fprop": "fprop_then", "bprop": "bprop_after"}

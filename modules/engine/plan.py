@@ -199,18 +199,18 @@ class Plan:
             return self.caller(function, *arguments)(*arguments)
         values = dict(zip(function.inputs, arguments, strict=True))
         for piece in self._pieces_of(function):
-            given = [values[name] for name in piece.part.reads]
+            inputs = [values[name] for name in piece.part.reads]
             if piece.part.compiled:
-                kinds = tuple([kind_of(value) for value in given])
+                kinds = tuple([kind_of(value) for value in inputs])
                 entry = piece.entries.get(kinds)
                 if entry is None:
-                    entry = piece.entries[kinds] = self.entry(piece.name, self.address, *given)
-                values.update(zip(piece.part.makes, entry(self.address, *given), strict=True))
+                    entry = piece.entries[kinds] = self.entry(piece.name, self.address, *inputs)
+                values.update(zip(piece.part.makes, entry(self.address, *inputs), strict=True))
             else:
                 operation = piece.part.operations[0]
                 for gradient in piece.cleared:
                     vars(operation.module)[gradient].fill(0)
-                values[operation.target] = run_python(operation, given)
+                values[operation.target] = run_python(operation, inputs)
             if piece.makes_loss and not math.isfinite(values[function.results[0]]):
                 break
         results = tuple(values[name] for name in function.results)
@@ -278,10 +278,10 @@ class Plan:
         wider: set[tuple[str, str]] = set()  # classes and attributes whose arrays need not be contiguous
         while True:
             kinds = {m: tree_type(copies[m], wider) for m in self.modules}
-            found = self._check(kinds, values)
-            if found is None:
+            attribute = self._check(kinds, values)
+            if attribute is None:
                 return [kinds[module] for module in self.modules]
-            wider.add(found)
+            wider.add(attribute)
 
     def _try_all(self, operations, samples):
         """The trial on the whole minibatch, of what fails on two samples; if it fails too, the error says so."""
@@ -361,9 +361,9 @@ def compiled_result(operation: Operation, kinds, types):
     signature += omitted(function.py_func, len(signature))
     function.compile(signature)
     result = function.overloads[signature].signature.return_type
-    wanted = types.get(operation.target)
-    if isinstance(result, numba.types.Array) and str(result.dtype) != str(getattr(wanted, "dtype", result)):
-        raise WrongResult(f"it returns {result.dtype} where plain Python returns {wanted.dtype}")
+    expected = types.get(operation.target)
+    if isinstance(result, numba.types.Array) and str(result.dtype) != str(getattr(expected, "dtype", result)):
+        raise WrongResult(f"it returns {result.dtype} where plain Python returns {expected.dtype}")
     return result
 
 
@@ -385,9 +385,9 @@ def argument_type(value):
     return numba_type(value, np.dtype(np.float64))
 
 
-def omitted(function, given: int) -> tuple:
-    """The types of the arguments that a call with `given` ones leaves to their defaults."""
-    left = list(inspect.signature(function).parameters.values())[given:]
+def omitted(function, count: int) -> tuple:
+    """The types of the arguments that a call with `count` ones leaves to their defaults."""
+    left = list(inspect.signature(function).parameters.values())[count:]
     return tuple(numba.types.Omitted(each.default) for each in left if each.default is not each.empty)
 
 

@@ -57,8 +57,8 @@ def package_digest() -> str:
 
 def settings_digest() -> str:
     """Digest of what numba and the kernels are told besides the code: checks, optimisation, instruction set."""
-    found = [str(getattr(numba.config, name, None)) for name in SETTINGS]
-    return digest(str(VECTOR_BYTES), str(getattr(numba.config.OPT, "_raw_value", "")), *found)
+    values = [str(getattr(numba.config, name, None)) for name in SETTINGS]
+    return digest(str(VECTOR_BYTES), str(getattr(numba.config.OPT, "_raw_value", "")), *values)
 
 
 def class_digest(cls: type, *, place: bool = True) -> str:
@@ -71,19 +71,19 @@ def class_digest(cls: type, *, place: bool = True) -> str:
 
 def examine_class(cls: type, *, place: bool = True) -> ClassDigest:
     """The digest, and what it does not cover. Methods that are never compiled may reach what cannot be hashed."""
-    found = Dependencies()
+    dependencies = Dependencies()
     values = attributes_of(cls)
     compiled = compiled_names({name for _, name in values}, values)
     try:
         for strict in (True, False):
-            found.strict = strict
+            dependencies.strict = strict
             for (owner, name), value in values.items():
                 if strict == (name in compiled):
-                    found.add(f"{owner}.{name}", plain_function(value))
+                    dependencies.add(f"{owner}.{name}", plain_function(value))
     except RecursionError:
-        found.unhashable.append("values in values, too deep to follow")
-    parts = [package_digest(), cls.__qualname__, cls.__module__ if place else "", found.text]
-    unhashable = tuple(dict.fromkeys(found.unhashable))
+        dependencies.unhashable.append("values in values, too deep to follow")
+    parts = [package_digest(), cls.__qualname__, cls.__module__ if place else "", dependencies.text]
+    unhashable = tuple(dict.fromkeys(dependencies.unhashable))
     return ClassDigest(digest(*parts, *([THIS_PROCESS] if unhashable else [])), unhashable)
 
 
@@ -100,13 +100,13 @@ def attributes_of(cls: type) -> dict[tuple[int, str], object]:
 
 def compiled_names(methods: set[str], values: dict) -> set[str]:
     """The methods that may get compiled: those that the engine calls, and those that these name, directly or not."""
-    found: set[str] = set()
+    reached: set[str] = set()
     new = COMPILED & methods
     while new:
-        found |= new
+        reached |= new
         codes = [getattr(plain_function(v), "__code__", None) for (_, name), v in values.items() if name in new]
-        new = {name for code in codes if code is not None for name in names(code)} & methods - found
-    return found
+        new = {name for code in codes if code is not None for name in names(code)} & methods - reached
+    return reached
 
 
 def is_ours(name: str) -> bool:

@@ -119,13 +119,13 @@ def state_getattr(context, builder, state, block, name):
 @lower_setattr_generic(StateType)
 def state_setattr(context, builder, sig, args, name):
     """Code for `state.name = value`."""
-    state, given = sig.args
+    state, value_type = sig.args
     block, value = args
     kind = state.types[name]
     if name in state.fixed:
-        _write_through(context, builder, state, block, name, value, given)
+        _write_through(context, builder, state, block, name, value, value_type)
         return
-    value = convert(context, builder, value, given, state, name)
+    value = convert(context, builder, value, value_type, state, name)
     model, pointer = _field_pointer(context, builder, state, block, name)
     old = model.load_from_data_pointer(builder, pointer)
     context.nrt.incref(builder, kind, value)
@@ -144,15 +144,19 @@ class WrongLayout(AssertionError):
         self.owner, self.name = owner, name
 
 
-def convert(context, builder, value, given, state, name):
+def convert(context, builder, value, value_type, state, name):
     """Cast `value`, but never an array of one number type to another: that would hide a float64 step."""
-    wanted, what = state.types[name], f"self.{name}"
-    if isinstance(given, types.Array) and isinstance(wanted, types.Array) and given != wanted:
-        if given.dtype == wanted.dtype and given.ndim == wanted.ndim and wanted.layout not in ("A", given.layout):
+    expected, what = state.types[name], f"self.{name}"
+    if isinstance(value_type, types.Array) and isinstance(expected, types.Array) and value_type != expected:
+        if (
+            value_type.dtype == expected.dtype
+            and value_type.ndim == expected.ndim
+            and expected.layout not in ("A", value_type.layout)
+        ):
             raise WrongLayout(state.owner, name)
-        if not given.dtype == wanted.dtype or given.ndim != wanted.ndim:
-            raise TypingError(f"{what} becomes {describe(given)}, where plain Python makes {describe(wanted)}")
-    return context.cast(builder, value, given, wanted)
+        if not value_type.dtype == expected.dtype or value_type.ndim != expected.ndim:
+            raise TypingError(f"{what} becomes {describe(value_type)}, where plain Python makes {describe(expected)}")
+    return context.cast(builder, value, value_type, expected)
 
 
 def describe(kind) -> str:
@@ -162,22 +166,22 @@ def describe(kind) -> str:
     return str(kind)
 
 
-def _write_through(context, builder, state, block, name, value, given):
+def _write_through(context, builder, state, block, name, value, value_type):
     """Assign to a parameter or gradient: copy into its memory, so that it stays a view of the flat vector.
 
     `self.grad_weight += g` ends here too, with the array itself: then there is nothing to copy.
     """
     kind = state.types[name]
     target = state_getattr(context, builder, state, block, name)
-    if not isinstance(given, types.Array):
-        context.compile_internal(builder, fill, types.void(kind, given), (target, value))
-    elif given.dtype != kind.dtype or given.ndim != kind.ndim:
-        raise TypingError(f"self.{name} becomes {describe(given)}, where plain Python makes {describe(kind)}")
+    if not isinstance(value_type, types.Array):
+        context.compile_internal(builder, fill, types.void(kind, value_type), (target, value))
+    elif value_type.dtype != kind.dtype or value_type.ndim != kind.ndim:
+        raise TypingError(f"self.{name} becomes {describe(value_type)}, where plain Python makes {describe(kind)}")
     else:
         target_data = context.make_array(kind)(context, builder, target).data
-        value_data = context.make_array(given)(context, builder, value).data
+        value_data = context.make_array(value_type)(context, builder, value).data
         with builder.if_then(builder.icmp_unsigned("!=", target_data, value_data)):
-            context.compile_internal(builder, copy, types.void(kind, given), (target, value))
+            context.compile_internal(builder, copy, types.void(kind, value_type), (target, value))
     context.nrt.decref(builder, kind, target)
 
 

@@ -143,11 +143,11 @@ class Stateful:
             limit = f"{float(np.finfo(dtype).max):.2g}, the largest {dtype}"
             raise ValueError(f"{type(self).__name__}: {name} has {value[lost][0]}, expected at most {limit}")
 
-    def remember_precise(self, name: str, given: np.ndarray, array: np.ndarray) -> None:
-        """Keep the float64 numbers `given`, if rounding them to `array` has changed them."""
+    def remember_precise(self, name: str, precise: np.ndarray, array: np.ndarray) -> None:
+        """Keep the float64 numbers `precise`, if rounding them to `array` has changed them."""
         self._precise.pop(name, None)
-        if given.dtype == np.float64 and array.dtype == np.float32 and (given != array).any():
-            self._precise[name] = given.copy()
+        if precise.dtype == np.float64 and array.dtype == np.float32 and (precise != array).any():
+            self._precise[name] = precise.copy()
 
     def convert_arrays(self, dtype: np.dtype) -> None:
         """Bring all floating arrays to another type; scratch buffers, which may be uninitialised, begin anew."""
@@ -161,9 +161,9 @@ class Stateful:
                 hidden[name] = self._convert_array(name, value, dtype)
 
     def _convert_array(self, name: str, value: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        given = self._precise.get(name)
-        if given is not None and dtype == np.float64 and (given.astype(value.dtype) == value).all():
-            return np.broadcast_to(given, value.shape).copy()
+        precise = self._precise.get(name)
+        if precise is not None and dtype == np.float64 and (precise.astype(value.dtype) == value).all():
+            return np.broadcast_to(precise, value.shape).copy()
         with np.errstate(over="ignore", invalid="ignore"):  # a user's module may begin with np.empty((3, 4))
             return value.astype(dtype)
 
@@ -341,8 +341,8 @@ def refuse_modules_in(owner: Stateful, name: str, value) -> None:
     """TypeError for modules in a list, a dict or the like, however deep: nobody would find their parameters."""
     if isinstance(value, COLLECTIONS) and _holds_modules(value):
         kind = type(value).__name__
-        wanted = "a Sequential of them" if isinstance(value, list | tuple) else "each in an attribute of its own"
-        raise TypeError(f"{owner.label()}: self.{name} is a {kind} of modules, expected {wanted}")
+        expected = "a Sequential of them" if isinstance(value, list | tuple) else "each in an attribute of its own"
+        raise TypeError(f"{owner.label()}: self.{name} is a {kind} of modules, expected {expected}")
 
 
 def _holds_modules(value) -> bool:
@@ -408,15 +408,15 @@ def written_by(module, cls: type) -> bool:
 @remembered
 def method_names(cls: type) -> dict[str, Any]:
     """The author's methods of a class: all but those of the framework's bases and Python's own."""
-    found: dict[str, Any] = {}
+    methods: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         if base is object or vars(base).get("framework_base", False):
             continue
         for name, value in vars(base).items():
             function = inspect.unwrap(value) if callable(value) else value
             if inspect.isfunction(function) and not name.startswith("__"):
-                found[name] = function
-    return found
+                methods[name] = function
+    return methods
 
 
 @remembered
@@ -434,9 +434,9 @@ def stored_names(cls: type) -> frozenset[str]:
 def reads_later(cls: type, name: str) -> bool:
     """Whether methods other than `fprop`, or those that they call, may read the numbers in `self.<name>`."""
     methods = method_names(cls)
-    seen, to_see = {"fprop", "fprop_then"}, set(LATER & methods.keys())
-    while to_see:
-        seen.add(method := to_see.pop())
+    visited, to_visit = {"fprop", "fprop_then"}, set(LATER & methods.keys())
+    while to_visit:
+        visited.add(method := to_visit.pop())
         code = [step for step in dis.get_instructions(methods[method]) if step.opname not in ("CACHE", "PUSH_NULL")]
         for first, second, third in zip(code, code[1:], [*code[2:], code[-1]], strict=False):
             loaded = first.argval if isinstance(first.argval, tuple) else (first.argval,)
@@ -446,7 +446,7 @@ def reads_later(cls: type, name: str) -> bool:
                 return True  # it is handed on as a whole
             if second.argval == name and second.opname != "STORE_ATTR" and third.argval not in LAYOUT:
                 return True
-            to_see |= {second.argval} & methods.keys() - seen
+            to_visit |= {second.argval} & methods.keys() - visited
     return False
 
 

@@ -30,9 +30,9 @@ class StepPlan:
         value = operations.call(loss, "fprop", y, *names[1:])
         operations.bprop(net, operations.call(loss, "bprop"))
         optimizer.write_update(operations, "parameters", "gradients")
-        kept, unread = prune(operations.items, {value})
-        later = readded(kept)
-        self.function = Function("step", kept, self.inputs, (value, y), True, scheduled, tuple(before), later)
+        needed, unread = prune(operations.items, {value})
+        later = readded(needed)
+        self.function = Function("step", needed, self.inputs, (value, y), True, scheduled, tuple(before), later)
         parameters, gradients = net.flat_parameters, net.flat_gradients
         samples = dict(zip(self.inputs, (parameters, gradients, *batch), strict=True))
         samples |= {"begin": 0} if before else {}
@@ -94,11 +94,11 @@ class StepPlan:
 
 def readded(operations) -> frozenset:
     """Modules whose gradients another one, earlier in the backward pass, has begun: they add, and clear nothing."""
-    seen: set = set()
+    visited: set = set()
     later: set = set()
     for operation in operations:
         if operation.backward:
             tied = [module for module in (operation.module, *operation.module.all_inside()) if module._tie is not None]
-            later.update(module for module in tied if module._tie in seen)
-            seen.update(module._tie for module in tied)
+            later.update(module for module in tied if module._tie in visited)
+            visited.update(module._tie for module in tied)
     return frozenset(later)

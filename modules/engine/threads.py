@@ -46,8 +46,8 @@ class _Helpers:
         serve = compiled_serve()
         while len(self.wakes) < count:
             wake = threading.Semaphore(0)
-            given = wake, serve, len(self.wakes) + 1
-            threading.Thread(target=self._serve, args=given, name="bprop", daemon=True).start()
+            arguments = wake, serve, len(self.wakes) + 1
+            threading.Thread(target=self._serve, args=arguments, name="bprop", daemon=True).start()
             self.wakes.append(wake)  # now that it is there: Ctrl-C may come in between
         self.session += 1
         kernels.CONTROL[kernels.LENT] = count

@@ -62,16 +62,16 @@ def forget_digests() -> None:
 
 def warn_of_unhashable(modules) -> bool:
     """Whether methods reach what no digest covers, so that the code must not be stored; a warning for each class."""
-    found = False
+    any_unhashable = False
     for cls in dict.fromkeys(type(each) for module in modules for each in (module, *module.all_inside())):
         if unhashable := examined(cls).unhashable:
-            found = True
+            any_unhashable = True
             if cls not in _warned:
                 _warned.add(cls)
                 what = "; ".join(unhashable)
                 message = f"{cls.__name__}: its methods reach {what}, which has no digest: its code is not kept on disk"
                 warnings.warn(message, stacklevel=2)
-    return found
+    return any_unhashable
 
 
 _examined: dict[type, ClassDigest] = {}
@@ -110,7 +110,7 @@ def first_line_of(module: Stateful, method: str, args, dtype) -> str:
     raw = raw_method(type(module), method)
     codes = {function.__code__ for function in method_names(type(module)).values()}
     last: list[tuple[str, int]] = []
-    found: list[tuple[str, int]] = []
+    lines: list[tuple[str, int]] = []
 
     def holds(values) -> bool:
         return any(isinstance(value, np.ndarray | np.generic) and value.dtype == dtype for value in values)
@@ -119,8 +119,8 @@ def first_line_of(module: Stateful, method: str, args, dtype) -> str:
         if frame.f_code not in codes:
             return None
         values = [*frame.f_locals.values(), *(v for k, v in vars(module).items() if not k.startswith("_"))]
-        if event in ("line", "return") and last and not found and (holds(values) or holds([argument])):
-            found.append(last[0])
+        if event in ("line", "return") and last and not lines and (holds(values) or holds([argument])):
+            lines.append(last[0])
         last[:] = [(frame.f_code.co_filename, frame.f_lineno)]
         return look
 
@@ -131,7 +131,7 @@ def first_line_of(module: Stateful, method: str, args, dtype) -> str:
             raw(module, *args)
     finally:
         sys.settrace(before)
-    return f", from {found[0][0]}:{found[0][1]} on" if found else ""
+    return f", from {lines[0][0]}:{lines[0][1]} on" if lines else ""
 
 
 def first_samples(samples: dict, whole: set[str]) -> dict:

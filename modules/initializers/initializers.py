@@ -23,12 +23,12 @@ def manual_seed(seed: int) -> None:
 def use_seed(seed: int) -> Iterator[None]:
     """Within this context the stream starts from `seed`; afterwards it goes on where it was."""
     global _stream
-    kept = _stream
+    previous = _stream
     manual_seed(seed)
     try:
         yield
     finally:
-        _stream = kept
+        _stream = previous
 
 
 def get_generator() -> np.random.Generator:
@@ -52,10 +52,10 @@ class Initializer:
         raise NotImplementedError(f"{type(self).__name__} has no sample: write `def sample(self, shape)`")
 
 
-def refuse_unless(fits: bool, owner: object, name: str, value: object, wanted: str) -> None:
+def refuse_unless(fits: bool, owner: object, name: str, value: object, expected: str) -> None:
     """ValueError unless an initialiser's setting fits."""
     if not fits:
-        raise ValueError(f"{type(owner).__name__}: {name} is {value}, expected {wanted}")
+        raise ValueError(f"{type(owner).__name__}: {name} is {value}, expected {expected}")
 
 
 def count_fans(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -31,7 +31,7 @@ def compiled_empty(typing_context, shape, dtype):
 
     def generate(context, builder, signature, args):
         sizes = zip(cgutils.unpack_tuple(builder, args[0]), shape, strict=True)
-        sizes = [context.cast(builder, size, given, types.intp) for size, given in sizes]
+        sizes = [context.cast(builder, size, size_type, types.intp) for size, size_type in sizes]
         return impl_ret_new_ref(context, builder, kind, allocate_aligned(context, builder, kind, sizes, LINE))
 
     return kind(shape, dtype), generate

@@ -149,13 +149,13 @@ def compiled_form(formula, plain):
     @intrinsic
     def compute(typing_context, x):
         array = isinstance(x, types.Array)
-        given = x if array or isinstance(x, types.Float) else types.float64
+        dtype = x if array or isinstance(x, types.Float) else types.float64
         function = types.Dispatcher(of_array if array else of_number)
-        signature = function.get_call_type(typing_context, (given,), {})
+        signature = function.get_call_type(typing_context, (dtype,), {})
 
         def generate(context, builder, outer, args):
             implementation = context.get_function(function, signature)
-            result = implementation(builder, [context.cast(builder, args[0], outer.args[0], given)])
+            result = implementation(builder, [context.cast(builder, args[0], outer.args[0], dtype)])
             context.add_linking_libs(implementation.libs)
             return result
 

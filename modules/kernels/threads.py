@@ -156,13 +156,13 @@ def run_tiles(task, arguments, total, flops):
 def serve(session, thread):
     """What a lent thread does: help with jobs until the session ends."""
     fetch_add(HELPERS, 1)
-    idle, seen = 0, -1
+    idle, last_number = 0, -1
     while load(SESSION) == session:
         limit = load(LIMIT)
         number, threads = limit >> 32, limit >> 16 & 0xFFFF
-        if number != seen and load(NEXT + LINE * (thread % max(1, threads))) >> 32 == number:
+        if number != last_number and load(NEXT + LINE * (thread % max(1, threads))) >> 32 == number:
             run_claimed_parts(thread)
-            idle, seen = 0, number
+            idle, last_number = 0, number
         else:
             pause(idle)
             idle += 1
@@ -213,8 +213,8 @@ def make_dispatch(runner):
             compiled = task_type.dispatcher.overloads[tuple(signature.args)]
             context.add_linking_libs([compiled.library])
             values = [
-                context.cast(builder, builder.extract_value(args[3], k), given, wanted)
-                for k, (given, wanted) in enumerate(zip(arguments, signature.args[2:], strict=True))
+                context.cast(builder, builder.extract_value(args[3], k), argument_type, expected)
+                for k, (argument_type, expected) in enumerate(zip(arguments, signature.args[2:], strict=True))
             ]
             packed = cgutils.make_anonymous_struct(builder, [cgutils.false_byte, *values])
             packed = cgutils.alloca_once_value(builder, packed)
@@ -230,8 +230,8 @@ def make_dispatch(runner):
                 context.add_linking_libs(again.libs)
             return context.get_dummy_value()
 
-        given = types.StarArgTuple.from_types(arguments)
-        return types.none(task_type, types.intp, types.intp, given), generate
+        argument_types = types.StarArgTuple.from_types(arguments)
+        return types.none(task_type, types.intp, types.intp, argument_types), generate
 
     return dispatch
 

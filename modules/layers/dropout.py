@@ -153,10 +153,10 @@ class AlphaDropout(ElementwiseDropout):
     def drop(self, x, mask, y):
         a = 1 / math.sqrt((1 - self.p) * (1 + self.p * SATURATION * SATURATION)) if self.p < 1 else 1.0
         draw_mask(self.key, self.step, self.p, a, mask)
-        kept, left_out = compute_affine(self.p, a)
+        shift_kept, shift_dropped = compute_affine(self.p, a)
         apply_mask(x, mask, y)
         for i in range(x.size):
-            y[i] += kept if mask[i] != 0 else left_out
+            y[i] += shift_kept if mask[i] != 0 else shift_dropped
 
 
 def compute_affine(p, a):

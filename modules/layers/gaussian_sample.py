@@ -112,5 +112,5 @@ class GaussianSample(Noise):
 def check_choice(module, name: str, value, words) -> None:
     """ValueError unless a setting is one of some words."""
     if value not in words:
-        wanted = " or ".join(map(repr, words))
-        raise ValueError(f"{type(module).__name__}: {name} is {value!r}, expected {wanted}")
+        expected = " or ".join(map(repr, words))
+        raise ValueError(f"{type(module).__name__}: {name} is {value!r}, expected {expected}")

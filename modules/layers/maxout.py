@@ -167,8 +167,8 @@ class MaxoutChannels(Module):
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         shape = tuple(input_shape)
         if len(shape) < 2 or shape[1] % self.pieces:
-            wanted = f"(N, C, ...) with C a multiple of {self.pieces}"
-            raise ValueError(f"{self.label()}: x has shape {shape}, expected {wanted}")
+            expected = f"(N, C, ...) with C a multiple of {self.pieces}"
+            raise ValueError(f"{self.label()}: x has shape {shape}, expected {expected}")
         return (shape[0], shape[1] // self.pieces, *shape[2:])
 
     def extra_repr(self) -> str:

@@ -166,8 +166,8 @@ class Upsample(Module):
         if (size is None) == (scale_factor is None):
             raise ValueError("Upsample: expected a size or a scale_factor, and not both")
         if mode not in ("nearest", "bilinear") or (align_corners and mode == "nearest"):
-            wanted = "'nearest' or 'bilinear', and align_corners with the latter alone"
-            raise ValueError(f"Upsample: mode is {mode!r} with align_corners {align_corners}, expected {wanted}")
+            expected = "'nearest' or 'bilinear', and align_corners with the latter alone"
+            raise ValueError(f"Upsample: mode is {mode!r} with align_corners {align_corners}, expected {expected}")
         factors = (scale_factor,) * 2 if isinstance(scale_factor, int | float) else tuple(scale_factor or (0.0, 0.0))
         if scale_factor is not None and (len(factors) != 2 or not all(0 < factor < math.inf for factor in factors)):
             raise ValueError(f"Upsample: scale_factor is {scale_factor}, expected one factor or 2 above 0")

@@ -62,8 +62,8 @@ class Reshape(Module):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if math.prod(input_shape[1:]) != math.prod(self.shape):
-            wanted = f"samples of {math.prod(self.shape)} numbers"
-            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected {wanted}")
+            expected = f"samples of {math.prod(self.shape)} numbers"
+            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected {expected}")
         return (input_shape[0], *self.shape)
 
     def extra_repr(self) -> str:

@@ -99,8 +99,8 @@ class GaussianNLL(Loss):
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
         width = 2 if self.variance is None else 1
         if len(y_shape) < 2 or tuple(y_shape) != (*target_shape[:-1], width * target_shape[-1] if target_shape else 0):
-            wanted = "y (N, 2D): means, raw precisions; target (N, D)" if width == 2 else "the same shape (N, D)"
-            raise ValueError(f"{self.label()}: y has shape {y_shape} and target {target_shape}, expected {wanted}")
+            expected = "y (N, 2D): means, raw precisions; target (N, D)" if width == 2 else "the same shape (N, D)"
+            raise ValueError(f"{self.label()}: y has shape {y_shape} and target {target_shape}, expected {expected}")
         return ()
 
     def distribution(self, y) -> Gaussian:

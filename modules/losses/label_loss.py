@@ -115,21 +115,21 @@ class LabelLoss(Loss):
     def check_label_shape(self, y_shape, target_shape) -> None:
         """ValueError unless the target has the shape of y without its class axis, and no other axis would do."""
         ndim = len(y_shape)
-        wanted = drop_axis(y_shape, self.find_class_axis(ndim)) if ndim > 1 else ()
+        label_shape = drop_axis(y_shape, self.find_class_axis(ndim)) if ndim > 1 else ()
         both = self.class_axis is None and ndim > 2
         other = both and target_shape == drop_axis(y_shape, 1)
-        if ndim > 1 and target_shape == wanted and not other:
+        if ndim > 1 and target_shape == label_shape and not other:
             return
-        said = f"{self.label()}: y has shape {y_shape} and target {target_shape}"
-        if other and target_shape == wanted:
+        message = f"{self.label()}: y has shape {y_shape} and target {target_shape}"
+        if other and target_shape == label_shape:
             choice = "class_axis=1 (as in PyTorch) or class_axis=-1"
-            raise ValueError(f"{said}: axis 1 or the last one may hold the classes, expected {choice}")
+            raise ValueError(f"{message}: axis 1 or the last one may hold the classes, expected {choice}")
         hint = "; class_axis=1 takes axis 1 for that of the classes" if other else ""
-        raise ValueError(f"{said}, expected {self.describe_target(y_shape, wanted)}{hint}")
+        raise ValueError(f"{message}, expected {self.describe_target(y_shape, label_shape)}{hint}")
 
-    def describe_target(self, y_shape, wanted) -> str:
+    def describe_target(self, y_shape, label_shape) -> str:
         """The targets that fit, in words."""
-        return f"target {wanted} (labels)"
+        return f"target {label_shape} (labels)"
 
     def check_class_weights(self, y_shape) -> None:
         """ValueError unless there is a class weight for each score."""

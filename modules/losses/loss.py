@@ -108,20 +108,20 @@ def format_value(value) -> str:
     return value.label() if isinstance(value, Module) else repr(value)
 
 
-def refuse_targets(loss: Loss, target: np.ndarray, allowed: np.ndarray, wanted: str, name: str = "target") -> None:
+def refuse_targets(loss: Loss, target: np.ndarray, allowed: np.ndarray, expected: str, name: str = "target") -> None:
     """ValueError that names the first row of `target` with a value that is not allowed."""
     wrong = np.argwhere(~np.asarray(allowed))
     if wrong.size:
         first = tuple(wrong[0])
         value = np.asarray(target)[first]
-        raise ValueError(f"{loss.label()}: {name} {value:g} in row {first[0] if first else 0}, expected {wanted}")
+        raise ValueError(f"{loss.label()}: {name} {value:g} in row {first[0] if first else 0}, expected {expected}")
 
 
 def check_at_least(who: str, name: str, value: float, lowest: float, *, strictly: bool = False) -> float:
     """A setting that is a number, as a float; ValueError if it is too small or not finite."""
     if not (np.isfinite(value) and (value > lowest or (value == lowest and not strictly))):
-        wanted = "a number above" if strictly else "a number of at least"
-        raise ValueError(f"{who}: {name} is {value}, expected {wanted} {lowest:g}")
+        expected = "a number above" if strictly else "a number of at least"
+        raise ValueError(f"{who}: {name} is {value}, expected {expected} {lowest:g}")
     return float(value)
 
 

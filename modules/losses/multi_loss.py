@@ -189,13 +189,13 @@ class MultiLoss(Loss):
 
     def distribution(self, y) -> dict[str, Any]:
         """The distribution that each part reads into its outputs, by the parts' names; likelihoods alone have one."""
-        found = {}
+        distributions = {}
         for name, part in self.named_parts().items():
             with contextlib.suppress(ValueError):
-                found[name] = part.loss.distribution(part.select_outputs(y))
-        if not found:
+                distributions[name] = part.loss.distribution(part.select_outputs(y))
+        if not distributions:
             raise ValueError(f"{self.label()}: no part with a name is the likelihood of a distribution")
-        return found
+        return distributions
 
     def fprop(self, y, target, sample_weight=None):
         self.grad_y = reuse_like(self.grad_y, y)
@@ -269,17 +269,17 @@ class MultiLoss(Loss):
 
 def as_columns(name: str, columns: Columns) -> np.ndarray:
     """Columns as an array of whole numbers; ValueError if they are none."""
-    found: list[int] = []
+    indices: list[int] = []
     if isinstance(columns, str) and columns.count(":") == 1 and columns.replace(":", "").isdecimal():
         first, last = columns.split(":")
-        found = list(range(int(first or 0), int(last))) if last else []
+        indices = list(range(int(first or 0), int(last))) if last else []
     elif isinstance(columns, int) and not isinstance(columns, bool):
-        found = [columns]
+        indices = [columns]
     elif isinstance(columns, list | tuple):
-        found = [column for column in columns if isinstance(column, int)]
-    if not found or min(found) < 0 or len(set(found)) < len(found) or len(found) < np.size(columns):
+        indices = [column for column in columns if isinstance(column, int)]
+    if not indices or min(indices) < 0 or len(set(indices)) < len(indices) or len(indices) < np.size(columns):
         raise ValueError(f"LossPart: {name} is {columns!r}, expected columns such as 0, [0, 2] or '0:3', each once")
-    return np.array(found)
+    return np.array(indices)
 
 
 def as_labels(column):

@@ -21,12 +21,12 @@ class PairLoss(SampleLoss):
 
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
         fits = len(y_shape) == 1 + len(self.row_shape) and all(
-            wanted is None or size == wanted for size, wanted in zip(y_shape[1:], self.row_shape, strict=True)
+            expected is None or size == expected for size, expected in zip(y_shape[1:], self.row_shape, strict=True)
         )
         if not fits or tuple(target_shape) != tuple(y_shape[:1]):
-            wanted = ", ".join("D" if size is None else str(size) for size in self.row_shape)
-            wanted = f"y (N, {wanted}) and target (N,)"
-            raise ValueError(f"{self.label()}: y has shape {y_shape} and target {target_shape}, expected {wanted}")
+            expected = ", ".join("D" if size is None else str(size) for size in self.row_shape)
+            expected = f"y (N, {expected}) and target (N,)"
+            raise ValueError(f"{self.label()}: y has shape {y_shape} and target {target_shape}, expected {expected}")
         return ()
 
     def check_targets(self, target, output_shape) -> None:

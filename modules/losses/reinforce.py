@@ -91,8 +91,8 @@ class Reinforce(Loss):
 
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
         if len(y_shape) != 2 or y_shape[1] <= self.columns:
-            wanted = "(N, M + 2)" if self.columns == 2 else "(N, M + 1)"
-            raise ValueError(f"{self.label()}: y has shape {y_shape}, expected {wanted}")
+            expected = "(N, M + 2)" if self.columns == 2 else "(N, M + 1)"
+            raise ValueError(f"{self.label()}: y has shape {y_shape}, expected {expected}")
         self.loss.check_arguments((y_shape[0], y_shape[1] - self.columns), target_shape)
         return ()
 

@@ -76,8 +76,8 @@ class SoftmaxCrossEntropy(LabelLoss):
         if len(y_shape) < 2 or target_shape != y_shape:
             super().check_label_shape(y_shape, target_shape)
 
-    def describe_target(self, y_shape, wanted) -> str:
-        return f"target {wanted} (labels) or {y_shape} (distributions)"
+    def describe_target(self, y_shape, label_shape) -> str:
+        return f"target {label_shape} (labels) or {y_shape} (distributions)"
 
     def _enter_fprop(self, raw, y, target, sample_weight=None):
         shapes = np.shape(y), np.shape(target)

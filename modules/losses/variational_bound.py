@@ -102,8 +102,8 @@ class VariationalBound(SampleLoss):
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
         numbers = int(np.prod(target_shape[1:]))
         if len(y_shape) != 2 or y_shape[:1] != target_shape[:1] or y_shape[1] != numbers + 2 * self.latent:
-            wanted = f"y (N, {numbers} + {2 * self.latent})"
-            raise ValueError(f"{self.label()}: y has shape {y_shape} and target {target_shape}, expected {wanted}")
+            expected = f"y (N, {numbers} + {2 * self.latent})"
+            raise ValueError(f"{self.label()}: y has shape {y_shape} and target {target_shape}, expected {expected}")
         return ()
 
     def check_targets(self, target, output_shape) -> None:

@@ -98,8 +98,10 @@ def image_sums(side: int):
     def sums(typing_context, x, x_at, weight, w_at, w_step, bias, masks, y, y_at, width, vectors):
         def generate(context, builder, signature, args):
             data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, x), (2, weight))]
-            kept, out = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((6, masks), (7, y)))
-            t = Images(context, builder, x.dtype, side, kept, args[9])
+            mask_data, out = (
+                context.make_array(kind)(context, builder, args[k]).data for k, kind in ((6, masks), (7, y))
+            )
+            t = Images(context, builder, x.dtype, side, mask_data, args[9])
             x0, w0, y0 = (builder.gep(base, [args[k]]) for base, k in zip((*data, out), (1, 3, 8), strict=True))
             number = [builder.load(builder.gep(w0, [t.times(k, args[4])])) for k in range(side * side)]
             weights, start = [t.broadcast(each) for each in number], t.broadcast(args[5])
@@ -156,8 +158,10 @@ def image_dots(side: int):
     def dots(typing_context, grad, grad_at, x, x_at, step, images, masks, out, out_at, add, width, vectors):
         def generate(context, builder, signature, args):
             data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, grad), (2, x))]
-            kept, to = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((6, masks), (7, out)))
-            t = Images(context, builder, x.dtype, side, kept, args[10])
+            mask_data, to = (
+                context.make_array(kind)(context, builder, args[k]).data for k, kind in ((6, masks), (7, out))
+            )
+            t = Images(context, builder, x.dtype, side, mask_data, args[10])
             grad0, x0, out0 = (builder.gep(base, [args[k]]) for base, k in zip((*data, to), (1, 3, 8), strict=True))
             *slots, total = t.sums(side * side + 1)
             with cgutils.for_range(builder, args[5]) as image:

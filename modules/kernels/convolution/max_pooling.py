@@ -102,8 +102,8 @@ class Line:
         """The largest numbers, and their places, of the windows from `first` on."""
         builder, (source, x_row, rows, columns, step, left, width, place) = self.builder, window
         kinds = self.vector(self.number), self.vector(self.whole), there.type
-        best, where, found = (cgutils.alloca_once(builder, kind) for kind in kinds)
-        builder.store(ir.Constant(found.type.pointee, [0] * self.size), found)
+        best, where, position = (cgutils.alloca_once(builder, kind) for kind in kinds)
+        builder.store(ir.Constant(position.type.pointee, [0] * self.size), position)
         across = builder.add(left, builder.mul(self.stride, first))
         with cgutils.for_range(builder, rows) as row, cgutils.for_range(builder, columns) as column:
             down, q = builder.mul(row.index, x_row), builder.add(across, builder.mul(step, column.index))
@@ -111,14 +111,14 @@ class Line:
             valid = builder.and_(there, self.inside(builder.add(self.all(self.short(q)), places), width))
             numbers = self.numbers(builder.gep(source, [builder.add(down, q)]), q, width, valid)
             places = builder.add(places, self.all(self.short(builder.add(builder.add(place, down), q))))
-            old, had = builder.load(best), builder.load(found)
+            old, had = builder.load(best), builder.load(position)
             exceeds = builder.and_(
                 builder.fcmp_unordered(">", numbers, old), builder.fcmp_ordered("ord", old, old)
             )  # or it is a NaN, and the old one is none
             exceeds = builder.and_(valid, builder.or_(builder.not_(had), exceeds))
             builder.store(builder.select(exceeds, numbers, old), best)
             builder.store(builder.select(exceeds, places, builder.load(where)), where)
-            builder.store(builder.or_(had, valid), found)
+            builder.store(builder.or_(had, valid), position)
         return builder.load(best), builder.load(where)
 
     def numbers(self, pointer, q, width, valid):

@@ -58,7 +58,7 @@ def fill_places(height, width, before, stride, tall, wide, row, samples, places,
     Args: before: zeros above and to the left of the image; tall, wide: sizes of a plane; row: numbers from one plane
         to the next; gaps: ends with TOLD numbers more, which tell what the tables are made for: -1 where they are new.
     """
-    found, end, new = 0, gaps.size - TOLD, False
+    count, end, new = 0, gaps.size - TOLD, False
     for k, number in enumerate((height, tall, wide, row, samples)):
         new = new or gaps[end + k] != number
         gaps[end + k] = number
@@ -73,8 +73,8 @@ def fill_places(height, width, before, stride, tall, wide, row, samples, places,
                     if 0 <= y < height and 0 <= x < width:
                         places[y * width + x] = at
                     else:
-                        gaps[found] = at
-                        found += 1
+                        gaps[count] = at
+                        count += 1
 
 
 @noinline

@@ -72,23 +72,23 @@ def sum_strips(
         g, run, k = tile % groups, tile // groups // of_run, tile // groups % of_run
         q = run * pitch + max(0, min(k * strip, count - strip))  # the last strip of a run overlaps
         begin, to, weights = g * source_group + q, at + g * rows * out_row + q, g * rows * size + met[run, 0]
-        kept, terms_met = terms[met[run, 0] :], met[run, 1] - met[run, 0]
+        run_terms, terms_met = terms[met[run, 0] :], met[run, 1] - met[run, 0]
         if strip == 7 * panel_width(out) // 2:
-            SUM_1_7(left, weights, size, 1, source, begin, kept, out, to, out_row, 1, terms_met, False, 0)
+            SUM_1_7(left, weights, size, 1, source, begin, run_terms, out, to, out_row, 1, terms_met, False, 0)
         elif strip > panel_width(out):
-            SUM_1_8(left, weights, size, 1, source, begin, kept, out, to, out_row, 1, terms_met, False, 0)
+            SUM_1_8(left, weights, size, 1, source, begin, run_terms, out, to, out_row, 1, terms_met, False, 0)
         elif rows == 1:
-            SUM_1_2(left, weights, size, 1, source, begin, kept, out, to, out_row, 1, terms_met, False, 0)
+            SUM_1_2(left, weights, size, 1, source, begin, run_terms, out, to, out_row, 1, terms_met, False, 0)
         elif rows % 6 == 0 and rows % 4:
             for i in range(0, rows, 6):
                 SUM_6_2(
-                    left, weights + i * size, size, 1, source, begin, kept,
+                    left, weights + i * size, size, 1, source, begin, run_terms,
                     out, to + i * out_row, out_row, 6, terms_met, False, 0,
                 )  # fmt: skip
         else:
             for i in range(0, rows, 4):
                 SUM_4_2(
-                    left, weights + i * size, size, 1, source, begin, kept,
+                    left, weights + i * size, size, 1, source, begin, run_terms,
                     out, to + i * out_row, out_row, min(4, rows - i), terms_met, False, 0,
                 )  # fmt: skip
 
@@ -214,13 +214,13 @@ def fill_fine_terms(
                     met[r, 0] = count * outer
                 if i // s < top + together * (r + 1):
                     met[r, 1] = count * outer
-    size, found = count * outer, 0
+    size, term_count = count * outer, 0
     for tap in range(taps):
         i, j = d * (tap // kernel_size[1]), e * (tap % kernel_size[1])
         if i % s * t + j % t == phase:
             for c in range(groups * inner):
-                at, to = (c // inner * outer * inner + c % inner) * taps + tap, c * size + found * outer
+                at, to = (c // inner * outer * inner + c % inner) * taps + tap, c * size + term_count * outer
                 for o in range(outer):
                     left[to + o] = weight[at + o * inner * taps]
-            found += 1
+            term_count += 1
     return size

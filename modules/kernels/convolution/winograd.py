@@ -234,10 +234,10 @@ def filter_gradient(
             total += np.einsum(
                 "kuvn,cuvn->uvkc", left, patch(source, from_, source_row, inner, 4, i, j, wide, samples, B)
             )
-    held = sums.reshape((GROUPS // tiles, 4, 4, rows, -1))
+    group_sums = sums.reshape((GROUPS // tiles, 4, 4, rows, -1))
     if not more:
-        held[:] = 0
-    held[0, ..., :inner] += total
+        group_sums[:] = 0
+    group_sums[0, ..., :inner] += total
 
 
 @noinline

@@ -123,7 +123,7 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
     strip, together = panel_width(out), a_k == 1
     panel, left, corner = PACKED_PANELS(out), LEFT(out), CORNER(out)
     down, across = (m + tall - 1) // tall, (n + wide - 1) // wide
-    packed = held = -1  # which rows and columns are copied already
+    packed = packed_columns = -1  # which rows and columns are copied already
     lines = a if together else left
     for block in range(first, last):
         row, column = (block % down, block // down) if together else (block // across, block % across)
@@ -136,9 +136,9 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
             if not together and (top != packed or deep < k):
                 packed = top
                 pack_rows(a, top * a_i + k0 * a_k, a_i, a_k, rows, depth, left)
-            for j in range(begin, end if begin != held or deep < k else begin, strip):
+            for j in range(begin, end if begin != packed_columns or deep < k else begin, strip):
                 pack_panel(b, k0 * b_k + j * b_j, b_k, b_j, depth, min(strip, n - j), strip, panel, (j - begin) * depth)
-            held = begin
+            packed_columns = begin
             next_k, next_j = (k0 + deep, begin) if k0 + deep < k else (0, begin + wide)
             next_depth, next_width = min(deep, k - next_k), min(wide, n - next_j) if k * n > CLOSE else 0
             runs, length, apart = (next_depth, next_width, b_k) if b_j == 1 else (next_width, next_depth, b_j)
@@ -247,8 +247,8 @@ def compiled_matmul(typing_context, a, b, out, add):
     vector, number = types.Array(out.dtype, 1, "C"), types.intp
     operand = (vector, number, number)
     kernel_type = types.Dispatcher(multiply)
-    wanted = (*operand, *operand, vector, number, number, number, types.boolean)
-    signature = kernel_type.get_call_type(typing_context, wanted, {})
+    expected = (*operand, *operand, vector, number, number, number, types.boolean)
+    signature = kernel_type.get_call_type(typing_context, expected, {})
 
     def generate(context, builder, outer, args):
         views = [view_matrix(context, builder, *item) for item in zip(kinds, args[:3], strict=True)]

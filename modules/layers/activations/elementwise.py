@@ -82,10 +82,10 @@ def apply_back(first, last, unit, x, y, grad_y, grad_x):
         grad_x[i] = grad_y[i] * unit.derivative(x[i], y[i])
 
 
-def check_setting(fits: bool, unit: str, name: str, value, wanted: str) -> None:
+def check_setting(fits: bool, unit: str, name: str, value, expected: str) -> None:
     """ValueError unless a unit's setting fits."""
     if not fits:
-        raise ValueError(f"{unit}: {name} is {value}, expected {wanted}")
+        raise ValueError(f"{unit}: {name} is {value}, expected {expected}")
 
 
 class ReLU(Elementwise):

@@ -151,8 +151,8 @@ class Conv2d(Convolution):
         sizes = self.image_of(height, width)[2 - self.axes :]
         if min(sizes) < 1:
             least = [1 + reach - padded for reach, padded in zip(self.reach, self.padded_by, strict=True)]
-            wanted = " by ".join(map(str, least[2 - self.axes :]))
-            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected at least {wanted} places")
+            expected = " by ".join(map(str, least[2 - self.axes :]))
+            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected at least {expected} places")
         return (n, self.out_channels, *sizes)
 
     def extra_repr(self) -> str:

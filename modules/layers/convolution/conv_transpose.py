@@ -53,9 +53,9 @@ class ConvTranspose2d(Convolution):
         self.output_padding = as_image_sizes(self, "output_padding", output_padding)
         limits = tuple(max(pair) for pair in zip(self.stride, self.dilation, strict=True))
         if any(size >= limit for size, limit in zip(self.output_padding, limits, strict=True)):
-            wanted = f"less than {collapse_sizes(limits)}, the stride or the dilation"
+            expected = f"less than {collapse_sizes(limits)}, the stride or the dilation"
             raise ValueError(
-                f"ConvTranspose2d: output_padding is {collapse_sizes(self.output_padding)}, expected {wanted}"
+                f"ConvTranspose2d: output_padding is {collapse_sizes(self.output_padding)}, expected {expected}"
             )
         self.start(bias, out_channels, weight_init, bias_init)
         self.y = self.grad_x = np.empty((0, 0, 0, 0))

@@ -158,15 +158,15 @@ class InPlanes(Module):
             top, bottom = inside(self.height, self.before[0], s, phase // t)
             begin, end = inside(self.width, self.before[1], t, phase % t)
             runs, count = runs_of(bottom - top, end - begin, wide, samples)
-            found = fill_fine_terms(
+            term_count = fill_fine_terms(
                 flat(weight), outer, inner, self.groups, self.kernel_size, self.stride, self.dilation,
                 phase, self.margin, self.row, wide, samples, self.rows, top, (bottom - top) // max(1, runs),
                 self.fine_terms[size:], self.left[at:], self.fine_met[phase][:runs],
             )  # fmt: skip
             of_phase = self.phases[phase]
-            of_phase[0], of_phase[1], of_phase[2] = found, size, at
+            of_phase[0], of_phase[1], of_phase[2] = term_count, size, at
             of_phase[3], of_phase[4], of_phase[5] = (top * wide + begin) * samples, runs, count
-            size, at = size + found, at + found * inner * self.groups
+            size, at = size + term_count, at + term_count * inner * self.groups
 
     def to_coarse(self, slot, weight):
         """The coarse image's planes from the fine one's."""
@@ -196,12 +196,12 @@ class InPlanes(Module):
         inner, outer, (s, t) = self.fine_channels // self.groups, self.coarse_channels // self.groups, self.stride
         for phase in range(s * t):
             of_phase = self.phases[phase]
-            found, size, at, first, runs, count = (
+            term_count, size, at, first, runs, count = (
                 of_phase[0], of_phase[1], of_phase[2], of_phase[3], of_phase[4], of_phase[5],
             )  # fmt: skip
             shifted_sums(
                 self.left[at:], inner, self.groups, self.coarse[slot][first:], outer * self.row,
-                self.fine_terms[size:], found, self.fine_met[phase],
+                self.fine_terms[size:], term_count, self.fine_met[phase],
                 self.fine[slot], phase * self.row + first, s * t * self.row, runs, self.wide * self.samples, count,
             )  # fmt: skip
 

@@ -74,23 +74,23 @@ class BatchNorm2d(BatchNorm1d):
             add_means(self.mean_product, count, self.grad_weight, self.accumulate)
         return self.grad_x
 
-    def propagate(self, grad_y, wanted):
-        """grad_x if it is wanted, and the means of the gradient and of its products with x̂, a channel at a time."""
+    def propagate(self, grad_y, needs_grad_x):
+        """grad_x if it is needed, and the means of the gradient and of its products with x̂, a channel at a time."""
         self.mean_grad = reuse_like(self.mean_grad, self.inverse)
         self.mean_product = reuse_like(self.mean_product, self.inverse)
         self.grad_x = reuse_like(self.grad_x, self.x)
         grad, x, grad_x = self.planes(grad_y), self.planes(self.x), self.planes(self.grad_x)
-        parallel_for(normalise_back, self.num_features, 2 * MOVE_FLOPS * x.size, self, grad, x, wanted, grad_x)
+        parallel_for(normalise_back, self.num_features, 2 * MOVE_FLOPS * x.size, self, grad, x, needs_grad_x, grad_x)
 
-    def normalise_back(self, c, grad, x, wanted, grad_x):
-        """A channel of grad_x, if it is wanted, and the means."""
+    def normalise_back(self, c, grad, x, needs_grad_x, grad_x):
+        """A channel of grad_x, if it is needed, and the means."""
         mean, inverse, none = self.mean[c], self.inverse[c], x.dtype.type(0)
         scale = inverse if self.weight is None else inverse * self.weight[c]
         mean_grad, mean_product = channel_gradient_means(grad, x, c, mean, inverse)
         self.mean_grad[c], self.mean_product[c] = mean_grad, mean_product
-        if wanted and (self.training or self.running_mean is None):
+        if needs_grad_x and (self.training or self.running_mean is None):
             normal_channel_bprop(grad, x, c, mean, inverse, scale, mean_grad, mean_product, grad_x)
-        elif wanted:
+        elif needs_grad_x:
             normal_channel(grad, c, none, scale, none + 1, none, grad_x)
 
     def jvp(self, v):
@@ -123,7 +123,7 @@ def normalise(first, last, layer, x, y):
         layer.normalise(c, x, y)
 
 
-def normalise_back(first, last, layer, grad, x, wanted, grad_x):
+def normalise_back(first, last, layer, grad, x, needs_grad_x, grad_x):
     """Some channels of grad_x."""
     for c in range(first, last):
-        layer.normalise_back(c, grad, x, wanted, grad_x)
+        layer.normalise_back(c, grad, x, needs_grad_x, grad_x)

@@ -33,8 +33,8 @@ class GroupNorm(Module):
         super().__init__()
         check_sizes(self, num_groups=num_groups, num_channels=num_channels)
         if num_channels % num_groups:
-            wanted = f"a multiple of num_groups, {num_groups}"
-            raise ValueError(f"{type(self).__name__}: num_channels is {num_channels}, expected {wanted}")
+            expected = f"a multiple of num_groups, {num_groups}"
+            raise ValueError(f"{type(self).__name__}: num_channels is {num_channels}, expected {expected}")
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, check_eps(self, eps)
         self.weight = Parameter(np.ones(num_channels)) if affine else None
         self.bias = Parameter(np.zeros(num_channels)) if affine else None

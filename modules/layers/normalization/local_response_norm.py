@@ -25,13 +25,13 @@ class LocalResponseNorm(Module):
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0):
         super().__init__()
         check_sizes(self, size=size)
-        for name, value, fits, wanted in (
+        for name, value, fits, expected in (
             ("alpha", alpha, alpha >= 0, "at least 0"),
             ("beta", beta, beta >= 0, "at least 0"),
             ("k", k, k > 0, "above 0"),
         ):
             if not fits:
-                raise ValueError(f"LocalResponseNorm: {name} is {value}, expected {wanted}")
+                raise ValueError(f"LocalResponseNorm: {name} is {value}, expected {expected}")
         self.size, self.alpha, self.beta, self.k = size, float(alpha), float(beta), float(k)
         self.sums = self.y = self.grad_x = np.empty((0, 0, 0))
 

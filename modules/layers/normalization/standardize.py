@@ -32,8 +32,8 @@ class Standardize(Module):
             raise ValueError(f"Standardize: {numbers}, expected as many, at least 1")
         for name, values, least in (("mean", mean, -math.inf), ("std", std, 0.0)):
             if not all(least < value < math.inf for value in values):
-                wanted = "finite numbers" if name == "mean" else "finite numbers above 0"
-                raise ValueError(f"Standardize: {name} is {list(values)}, expected {wanted}")
+                expected = "finite numbers" if name == "mean" else "finite numbers above 0"
+                raise ValueError(f"Standardize: {name} is {list(values)}, expected {expected}")
         self.channels = len(mean)
         self.mean, self.std = Buffer(np.array(mean, np.float64)), Buffer(np.array(std, np.float64))
         self.y = self.grad_x = np.empty((0, 0))

@@ -25,9 +25,9 @@ class Pooling(Module):
         self.ceil_mode = ceil_mode
         most = tuple((d * (k - 1) + 1) // 2 for d, k in zip(self.dilation, self.kernel_size, strict=True))
         if any(p > m for p, m in zip(self.padding, most, strict=True)):
-            wanted = f"at most {collapse_sizes(most, self.axes)}, half of the window"
+            expected = f"at most {collapse_sizes(most, self.axes)}, half of the window"
             raise ValueError(
-                f"{type(self).__name__}: padding is {collapse_sizes(self.padding, self.axes)}, expected {wanted}"
+                f"{type(self).__name__}: padding is {collapse_sizes(self.padding, self.axes)}, expected {expected}"
             )
         self.down = self.across = np.empty((0, 3), np.int64)
         self.y = self.grad_x = np.empty((0,) * (2 + self.axes))
