@@ -49,9 +49,9 @@ class Contestant:
         self.process.wait()
 
 
-def available(wanted: list[str], work) -> list[str]:
+def available(names: list[str], work) -> list[str]:
     """The sides that can run this workload here."""
-    return [side for side in wanted if find_spec(PLACES[side][1]) and work.takes(side)]
+    return [side for side in names if find_spec(PLACES[side][1]) and work.takes(side)]
 
 
 def run(work, sides: list[str], threads: int, rounds: int, seconds: float, settings: dict) -> dict:

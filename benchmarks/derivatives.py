@@ -123,13 +123,13 @@ def run(rounds: int, seconds: float = 0.3, only: str = "") -> dict[str, dict[str
     for name, (sizes, batch) in NETS.items():
         if only not in name:
             continue
-        found: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
+        results: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
         for _ in range(rounds):
             for side in sides:
-                found[side].append(measure(side, sizes, batch, seconds))
+                results[side].append(measure(side, sizes, batch, seconds))
         middle = {
             side: {key: statistics.median(each[key] for each in runs) for key in runs[0]}
-            for side, runs in found.items()
+            for side, runs in results.items()
         }
         for above, below in RATIOS:
             row = {side: times[above] / times[below] for side, times in middle.items() if above in times}

@@ -63,16 +63,17 @@ def main() -> None:
     parser.add_argument("--python", action="append", default=[])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--worker", action="store_true")
-    given = parser.parse_args()
-    if given.worker:
+    arguments = parser.parse_args()
+    if arguments.worker:
         return answer()
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": os.sep}
     command = [os.path.abspath(__file__), "--worker"]  # as a file: so each imports what it has installed
     workers = [
-        subprocess.Popen([os.path.abspath(python), *command], **pipes) for python in given.python or [sys.executable]
+        subprocess.Popen([os.path.abspath(python), *command], **pipes)
+        for python in arguments.python or [sys.executable]
     ]
     rounds = []
-    for _ in range(given.rounds):
+    for _ in range(arguments.rounds):
         rounds.append([])
         for worker in workers:
             worker.stdin.write("\n")

@@ -63,7 +63,7 @@ def run(rounds: int) -> dict[str, dict[str, float]]:
     def note(what: str, side: str, value: float) -> None:
         figures.setdefault(what, {}).setdefault(side, []).append(value)
 
-    with tempfile.TemporaryDirectory() as kept:
+    with tempfile.TemporaryDirectory() as cache:
         for _ in range(rounds):
             note("python alone, s", "bprop", process([sys.executable, "-c", ""])[0])
             note("bprop --help, s", "bprop", process([str(Path(sys.executable).with_name("bprop")), "--help"])[0])
@@ -73,7 +73,7 @@ def run(rounds: int) -> dict[str, dict[str, float]]:
                     seconds, cpu, _ = first_step(side, empty)
                 note("first step, nothing cached, s", side, seconds)
                 note("first step, nothing cached, s of CPU", side, cpu)
-                note("first step, cached, s", side, first_step(side, kept)[0])
-                memory = first_step(side, kept, (784, 1200, 1200, 10), 128, 20)[2]
+                note("first step, cached, s", side, first_step(side, cache)[0])
+                memory = first_step(side, cache, (784, 1200, 1200, 10), 128, 20)[2]
                 note("peak memory of 784-1200-1200-10, MiB", side, memory)
     return {what: {side: statistics.median(v[1:] or v) for side, v in row.items()} for what, row in figures.items()}

@@ -75,8 +75,8 @@ class CIFAR10(Dataset):
         """The rows of a file: a label, then 1024 numbers of red, of green, of blue."""
         data, size = read_bytes(path), 1 + 3 * 32 * 32
         if len(data) != self.batch_count * size:
-            wanted = f"{self.batch_count * size}: {self.batch_count} records of {size}"
-            raise ValueError(f"{path}: holds {len(data)} bytes, expected {wanted}")
+            expected = f"{self.batch_count * size}: {self.batch_count} records of {size}"
+            raise ValueError(f"{path}: holds {len(data)} bytes, expected {expected}")
         rows = np.frombuffer(data, np.uint8).reshape(-1, size)
         if rows[:, 0].max() >= self.classes:
             row = int(rows[:, 0].argmax())

@@ -13,18 +13,18 @@ FEW_ROWS = 20  # fewer may all be different
 
 def is_categorical(table: Table, name: str, missing: Collection[str], stated: bool) -> bool:
     """Whether an input is a column of words, as the user stated or the cells say."""
-    given = collect_cells(table, name, missing)
-    if len(given) < 2:
+    cells = collect_cells(table, name, missing)
+    if len(cells) < 2:
         raise ValueError(f"{table.source}: column {name!r} has one value only, which says nothing; drop it")
-    return stated or holds_words(table, name, given, "name the column under categorical")
+    return stated or holds_words(table, name, cells, "name the column under categorical")
 
 
 def guess_task(table: Table, name: str, missing: Collection[str]) -> str:
     """`classification` or `regression`, as the target's cells say."""
-    given = collect_cells(table, name, missing)
-    if holds_words(table, name, given, "state the task"):
+    cells = collect_cells(table, name, missing)
+    if holds_words(table, name, cells, "state the task"):
         return "classification"
-    if len(given) > MOST_CATEGORIES or not all(table.spelling.is_whole(cell) for cell in given):
+    if len(cells) > MOST_CATEGORIES or not all(table.spelling.is_whole(cell) for cell in cells):
         return "regression"
     raise ValueError(
         f"{table.source}: column {name!r} holds whole numbers, which may be classes or amounts; "
@@ -34,20 +34,20 @@ def guess_task(table: Table, name: str, missing: Collection[str]) -> str:
 
 def collect_cells(table: Table, name: str, missing: Collection[str]) -> dict[str, int]:
     """The different cells that are not missing, each with its first row."""
-    given: dict[str, int] = {}
+    cells: dict[str, int] = {}
     missing = frozenset(missing)
     for n, cell in enumerate(table.column(name)):
         if cell not in missing:
-            given.setdefault(cell, n)
-    return given
+            cells.setdefault(cell, n)
+    return cells
 
 
-def holds_words(table: Table, name: str, given: dict[str, int], remedy: str) -> bool:
+def holds_words(table: Table, name: str, cells: dict[str, int], remedy: str) -> bool:
     """Whether no cell is a number; ValueError if only some are, or if there are too many different words."""
-    odd = [cell for cell in given if table.spelling.number(cell) is None]
-    if odd and len(odd) < len(given):
+    odd = [cell for cell in cells if table.spelling.number(cell) is None]
+    if odd and len(odd) < len(cells):
         raise ValueError(
-            f"{table.place(given[odd[0]], name)}: got {odd[0]!r}, expected a number below 1e30 as in other rows; "
+            f"{table.place(cells[odd[0]], name)}: got {odd[0]!r}, expected a number below 1e30 as in other rows; "
             f"or list the word under missing_values, or {remedy}"
         )
     if len(odd) > MOST_CATEGORIES:
@@ -56,7 +56,7 @@ def holds_words(table: Table, name: str, given: dict[str, int], remedy: str) -> 
             f"drop it, or {remedy}"
         )
     if odd:
-        refuse_numeric_words(table, name, odd, given[odd[0]], remedy)
+        refuse_numeric_words(table, name, odd, cells[odd[0]], remedy)
     return bool(odd)
 
 

@@ -52,13 +52,13 @@ def read_numbers(table: Table, name: str, missing: Collection[str], fill: float 
 
 def read_words(table: Table, name: str, missing: Collection[str], fill: str | None) -> list[str]:
     """A column of words, missing ones filled; a word that is a number is spelled in one way (3, 3.0 and 03 as 3)."""
-    found, missing = [], frozenset(missing)
+    words, missing = [], frozenset(missing)
     for n, cell in enumerate(table.column(name)):
         word = fill if cell in missing else normalize_spelling(cell, table.spelling)
         if word is None:
             raise ValueError(f"{table.place(n, name)}: {describe_odd_cell(cell, missing)}, expected a word")
-        found.append(word)
-    return found
+        words.append(word)
+    return words
 
 
 def normalize_spelling(cell: str, spelling: Spelling = PLAIN) -> str:
@@ -70,10 +70,10 @@ def normalize_spelling(cell: str, spelling: Spelling = PLAIN) -> str:
 def fit_numeric(table: Table, name: str, missing: Collection[str], how: str, standardize: bool) -> Numeric:
     """A column of numbers fitted to a table."""
     values = read_numbers(table, name, missing, None if how == "refuse" else np.nan)
-    given = values[~np.isnan(values)]
-    if not given.size:
+    numbers = values[~np.isnan(values)]
+    if not numbers.size:
         raise ValueError(f"{table.source}: column {name!r} has no value in the training rows; drop it")
-    fill = {"mean": float(given.mean()), "median": float(np.median(given))}.get(how)
+    fill = {"mean": float(numbers.mean()), "median": float(np.median(numbers))}.get(how)
     filled = values if fill is None else np.nan_to_num(values, nan=fill)
     mean, std = map(float, compute_mean_and_std(filled)) if standardize else (0.0, 1.0)
     return Numeric("numeric", name, mean, std, fill)
@@ -89,12 +89,12 @@ def fit_categorical(table: Table, name: str, missing: Collection[str], how: str)
     return Categorical("categorical", name, categories, fill)
 
 
-def sort_words(found: Iterable[str]) -> tuple[str, ...]:
+def sort_words(words: Iterable[str]) -> tuple[str, ...]:
     """Words in the order of the alphabet; numbers in theirs."""
-    found = set(found)
-    if all(parse_number(word) is not None for word in found):
-        return tuple(sorted(found, key=float))
-    return tuple(sorted(found))
+    words = set(words)
+    if all(parse_number(word) is not None for word in words):
+        return tuple(sorted(words, key=float))
+    return tuple(sorted(words))
 
 
 def describe_odd_cell(cell: str, missing: Collection[str]) -> str:

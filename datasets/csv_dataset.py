@@ -156,10 +156,10 @@ class CsvDataset(SplitDataset):
             return table
         weight = [] if self.sample_weight is None else [self.sample_weight]
         used = [table.position(name) for name in (*self._names(table)[1], self._names(table)[0], *weight)]
-        kept = [n for n, row in enumerate(table.rows) if not any(row[i] in self.missing_values for i in used)]
-        if not kept:
+        rows = [n for n, row in enumerate(table.rows) if not any(row[i] in self.missing_values for i in used)]
+        if not rows:
             raise ValueError(f"{path}: each row has a missing value, expected some that have none")
-        return table.take(kept)
+        return table.take(rows)
 
     def _names(self, table: Table) -> tuple[str, list[str]]:
         """Names of the target and of the inputs."""
@@ -177,8 +177,8 @@ class CsvDataset(SplitDataset):
                 raise ValueError(f"{table.source}: column {name!r} is {what}, expected no input of that name")
         if target in weight:
             raise ValueError(f"{table.source}: column {target!r} is the target, expected another as sample_weight")
-        wanted = table.names if self.inputs is None else self.inputs
-        inputs = [name for name in wanted if name not in (target, *weight, *(self.drop or ()))]
+        names = table.names if self.inputs is None else self.inputs
+        inputs = [name for name in names if name not in (target, *weight, *(self.drop or ()))]
         if not inputs:
             raise ValueError(f"{table.source}: no column is left as input, expected at least one")
         return target, inputs

@@ -92,8 +92,8 @@ class ImageFolder(SplitDataset):
             return self._part(self._rows[2]) if self._rows[2].size else None
         names = tuple(folder.name for folder in list_class_folders(self.test_root))
         if names != self.class_names:
-            wanted = f"expected those of {self.root}, {', '.join(self.class_names)}"
-            raise ValueError(f"ImageFolder: {self.test_root} has the classes {', '.join(names)}, {wanted}")
+            expected = f"expected those of {self.root}, {', '.join(self.class_names)}"
+            raise ValueError(f"ImageFolder: {self.test_root} has the classes {', '.join(names)}, {expected}")
         return self._read(list_images(self.test_root))
 
     @cached_property
@@ -144,7 +144,7 @@ class ImageFolder(SplitDataset):
     def _mapped(self, files: Listing) -> np.ndarray:
         """The pictures in a file of the cache, made if it is not there; its name is a digest of what they depend on."""
         assert self.cache is not None
-        facts = [(str(path), (found := path.stat()).st_size, found.st_mtime_ns) for path, _ in files]
+        facts = [(str(path), (status := path.stat()).st_size, status.st_mtime_ns) for path, _ in files]
         name = hashlib.sha256(repr((facts, self.input_shape, self.size, self.background)).encode()).hexdigest()[:16]
         path = self.cache / f"{name}.npy"
         if not path.is_file():

@@ -22,12 +22,12 @@ def side_by_side(arrays: Mapping[str, ArrayLike]) -> np.ndarray:
     """
     if not arrays:
         raise ValueError("side_by_side: got no arrays, expected at least one")
-    found = {name: convert_to_real(name, array) for name, array in arrays.items()}
-    lengths = {name: len(array) for name, array in found.items()}
+    tables = {name: convert_to_real(name, array) for name, array in arrays.items()}
+    lengths = {name: len(array) for name, array in tables.items()}
     if len(set(lengths.values())) > 1:
-        said = " and ".join(f"{length} in {name!r}" for name, length in lengths.items())
-        raise ValueError(f"side_by_side: there are {said}, expected as many samples in each")
-    rows = [array.reshape(len(array), -1) for array in found.values()]
+        message = " and ".join(f"{length} in {name!r}" for name, length in lengths.items())
+        raise ValueError(f"side_by_side: there are {message}, expected as many samples in each")
+    rows = [array.reshape(len(array), -1) for array in tables.values()]
     wide = any(array.dtype.kind != "f" and (array.astype(np.float32) != array).any() for array in rows)
     dtype = np.float64 if wide or np.float64 in [array.dtype for array in rows] else np.float32
     return np.concatenate([array.astype(dtype, copy=False) for array in rows], axis=1)

@@ -23,5 +23,5 @@ print("\nby dual numbers, the derivative for x1:", f(Dual(1.0, 1.0), Dual(2.0)).
 layer, x, grad_y = Linear(3, 2).to("float64"), np.ones((4, 3)), np.ones((4, 2))
 layer.fprop(x)
 layer.bprop(grad_y)
-wanted = derive(layer, x).bprop(grad_y)["weight"]
-print("bprop of Linear by hand, less that of its trace:", abs(layer.grad_weight - wanted).max())
+expected = derive(layer, x).bprop(grad_y)["weight"]
+print("bprop of Linear by hand, less that of its trace:", abs(layer.grad_weight - expected).max())

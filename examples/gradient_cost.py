@@ -32,11 +32,11 @@ def by_differences(evaluate, w):
     """The gradient in w, two evaluations of the loss for each element."""
     gradient = np.empty(w.size)
     for i in range(w.size):
-        kept, w[i] = w[i], w[i] + STEP
+        original, w[i] = w[i], w[i] + STEP
         above = evaluate()
-        w[i] = kept - STEP
+        w[i] = original - STEP
         gradient[i] = (above - evaluate()) / (2 * STEP)
-        w[i] = kept
+        w[i] = original
     return gradient
 
 
@@ -59,10 +59,10 @@ def measured(count):
     whole = None
     if 2 * size * one < BUDGET:
         start = time.perf_counter()
-        found = by_differences(evaluate, model.flat_parameters)
+        differences = by_differences(evaluate, model.flat_parameters)
         whole = time.perf_counter() - start
         backward()
-        assert np.abs(found - model.flat_gradients).max() < 0.05 * np.abs(model.flat_gradients).max() + 1e-3
+        assert np.abs(differences - model.flat_gradients).max() < 0.05 * np.abs(model.flat_gradients).max() + 1e-3
     return size, seconds_of(backward), one, whole
 
 

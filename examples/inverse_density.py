@@ -26,8 +26,10 @@ def fitted(loss, outputs):
 
 def density(trainer, x, t):
     """p(t | x) on a grid: (len(t), len(x))."""
-    found = trainer.distribution(np.repeat(x, len(t)).reshape(-1, 1)).log_density(np.tile(t, len(x)).reshape(-1, 1))
-    return np.exp(found).reshape(len(x), len(t)).T
+    log_density = trainer.distribution(np.repeat(x, len(t)).reshape(-1, 1)).log_density(
+        np.tile(t, len(x)).reshape(-1, 1)
+    )
+    return np.exp(log_density).reshape(len(x), len(t)).T
 
 
 def draw(trainers, path):

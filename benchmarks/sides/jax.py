@@ -114,15 +114,15 @@ def apply(x, key, parameters, kind: str, *sizes):
     if kind == "dropout":
         return jnp.where(j.random.bernoulli(key, 1 - sizes[0], x.shape), x / (1 - sizes[0]), 0)
     if kind == "residual":
-        return sum(run(x, key, given, part) for given, part in zip(parameters, sizes, strict=True))
+        return sum(run(x, key, weights, part) for weights, part in zip(parameters, sizes, strict=True))
     simple = {"relu": j.nn.relu, "flatten": lambda x: x.reshape((len(x), -1)), "mean": lambda x: x.mean((2, 3))}
     return simple[kind](x)
 
 
 def run(x, key, parameters, layers):
     """Layer after layer."""
-    for k, (given, layer) in enumerate(zip(parameters, layers, strict=True)):
-        x = apply(x, j.random.fold_in(key, k), given, *layer)
+    for k, (weights, layer) in enumerate(zip(parameters, layers, strict=True)):
+        x = apply(x, j.random.fold_in(key, k), weights, *layer)
     return x
 
 

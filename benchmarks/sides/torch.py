@@ -107,8 +107,8 @@ def images(work: Images, last: bool = False) -> Callable[[], object]:
     model, x, target = pictures(work, last)
     if len(work.layers) == 1:
         x.requires_grad_(True)
-        grad_y, wanted = t.rand_like(model(x)), [x, *model.parameters()]
-        return lambda: t.autograd.grad(model(x), wanted, grad_y)
+        grad_y, inputs = t.rand_like(model(x)), [x, *model.parameters()]
+        return lambda: t.autograd.grad(model(x), inputs, grad_y)
     loss, sgd = t.nn.CrossEntropyLoss(), t.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
 
     def one():
@@ -138,14 +138,14 @@ def unit(work: Unit) -> Callable[[], object]:
     name = work.torch or work.name
     if hasattr(t.nn, name):
         function = getattr(t.nn, name)(*work.arguments)
-        wanted = [x, *function.parameters()]
+        inputs = [x, *function.parameters()]
     else:
-        wanted = [x]
+        inputs = [x]
 
         def function(x):
             return getattr(t, name)(x, *work.arguments)
 
-    return lambda: t.autograd.grad(function(x), wanted, grad_y)
+    return lambda: t.autograd.grad(function(x), inputs, grad_y)
 
 
 def update(work: Update) -> Callable[[], object]:

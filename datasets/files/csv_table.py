@@ -59,8 +59,8 @@ def make_spelling(decimal: str, thousands: str | None, delimiter: str) -> Spelli
     signs = [sign for sign in (decimal, thousands) if sign is not None]
     usable = all(len(sign) == 1 and not sign.isalnum() and sign not in "+-" for sign in signs)
     if not usable or len({*signs, delimiter}) < len(signs) + 1:
-        said = f"decimal is {decimal!r}, thousands {thousands!r} and delimiter {delimiter!r}"
-        raise ValueError(f"CsvDataset: {said}, expected different single characters")
+        message = f"decimal is {decimal!r}, thousands {thousands!r} and delimiter {delimiter!r}"
+        raise ValueError(f"CsvDataset: {message}, expected different single characters")
     return Spelling(decimal, thousands)
 
 
@@ -69,8 +69,8 @@ def check_encoding(name: str) -> str:
     try:
         codecs.lookup(name)
     except LookupError:
-        wanted = "one such as utf-8, utf-16, latin-1 or cp1252"
-        raise ValueError(f"CsvDataset: encoding is {name!r}, expected {wanted}") from None
+        expected = "one such as utf-8, utf-16, latin-1 or cp1252"
+        raise ValueError(f"CsvDataset: encoding is {name!r}, expected {expected}") from None
     return name
 
 

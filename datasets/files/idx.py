@@ -30,18 +30,18 @@ def read_idx(path: str | Path, *, shape: tuple[int, ...] | None = None) -> np.nd
     magic = int.from_bytes(data[:4], "big")
     axes = magic - BYTES
     if not (1 <= axes <= 255 if shape is None else axes == len(shape)):
-        wanted = f"{BYTES + 1} to {BYTES + 255}" if shape is None else f"{BYTES + len(shape)}"
-        raise ValueError(f"{path}: magic number is {magic}, expected {wanted} (an IDX file of bytes)")
+        expected = f"{BYTES + 1} to {BYTES + 255}" if shape is None else f"{BYTES + len(shape)}"
+        raise ValueError(f"{path}: magic number is {magic}, expected {expected} (an IDX file of bytes)")
     header = 4 + 4 * axes
     if len(data) < header:
         raise ValueError(f"{path}: holds {len(data)} bytes, expected at least the {header} bytes of its header")
-    found = tuple(int(size) for size in np.frombuffer(data, dtype=">u4", count=axes, offset=4))
-    if shape is not None and found != shape:
-        raise ValueError(f"{path}: holds shape {found}, expected {shape}")
-    body, wanted_body = len(data) - header, math.prod(found)
-    if body != wanted_body:
-        raise ValueError(f"{path}: {body} bytes follow the header, expected {wanted_body} for shape {found}")
-    return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(found).copy()
+    sizes = tuple(int(size) for size in np.frombuffer(data, dtype=">u4", count=axes, offset=4))
+    if shape is not None and sizes != shape:
+        raise ValueError(f"{path}: holds shape {sizes}, expected {shape}")
+    body, expected_size = len(data) - header, math.prod(sizes)
+    if body != expected_size:
+        raise ValueError(f"{path}: {body} bytes follow the header, expected {expected_size} for shape {sizes}")
+    return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(sizes).copy()
 
 
 def read_bytes(path: Path) -> bytes:

@@ -61,8 +61,8 @@ def parse_colour(who: str, name: str) -> tuple[int, int, int]:
     try:
         return ImageColor.getrgb(name)[:3]
     except (ValueError, AttributeError):
-        wanted = "the name of a colour such as white, or #ffffff"
-        raise ValueError(f"{who}: background is {name!r}, expected {wanted}") from None
+        expected = "the name of a colour such as white, or #ffffff"
+        raise ValueError(f"{who}: background is {name!r}, expected {expected}") from None
 
 
 def read_pixels(opened: Any, channels: int | None, size: tuple[int, int] | None, background) -> np.ndarray:
@@ -92,8 +92,8 @@ def convert_to_bytes(opened: Any, image: Any, background) -> np.ndarray:
     through = image.info.get("transparency")
     if values.dtype.kind == "f":
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
-            said = f"floating point numbers from {values.min():g} to {values.max():g}"
-            raise RangeError(f"{said}, expected 0 to 1, or bytes")
+            message = f"floating point numbers from {values.min():g} to {values.max():g}"
+            raise RangeError(f"{message}, expected 0 to 1, or bytes")
         return np.round(values * 255).astype(np.uint8)
     tags = getattr(opened, "tag_v2", {})
     bits = tags.get(BITS_PER_SAMPLE, (16,))[0] if tags else 16
@@ -141,8 +141,8 @@ def list_class_folders(root: Path) -> list[Path]:
             raise ValueError(f"ImageFolder: {entry} lies in no class's folder, expected {root}/CLASS/{entry.name}")
     folders = [entry for entry in entries if entry.is_dir()]
     if len(folders) < 2:
-        found = f"one folder alone, {folders[0].name}" if folders else "no folders"
-        raise ValueError(f"ImageFolder: {root} holds {found}, expected at least two, one for each class")
+        message = f"one folder alone, {folders[0].name}" if folders else "no folders"
+        raise ValueError(f"ImageFolder: {root} holds {message}, expected at least two, one for each class")
     return folders
 
 
@@ -168,8 +168,8 @@ def find_images(folder: Path) -> list[Path]:
 
 def identify_folder(folder: Path) -> tuple[int, int]:
     """What is the same for all ways to one folder."""
-    found = folder.stat()
-    return found.st_dev, found.st_ino
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def list_files(folder: Path, above: set[tuple[int, int]]) -> list[Path]:

@@ -56,5 +56,5 @@ def name_damage(path: str | Path, kind: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.filename is not None:  # such as a missing file
             raise
-        said = str(error).partition(" <_io")[0]  # of a stream whose name is the path
-        raise ValueError(f"{path}: {said or type(error).__name__}, expected a whole {kind} file") from None
+        message = str(error).partition(" <_io")[0]  # of a stream whose name is the path
+        raise ValueError(f"{path}: {message or type(error).__name__}, expected a whole {kind} file") from None

@@ -61,8 +61,8 @@ class Affine(Augment):
                     y[c, i, j] = interpolate(x[c], middle_i + back_i, middle_j + back_j - tangent * back_i, self.fill)
 
     def extra_repr(self) -> str:
-        found = {"degrees": self.degrees, "translate": self.translate, "shear": self.shear, "fill": self.fill}
-        parts = [f"{name}={value:g}" for name, value in found.items() if value]
+        settings = {"degrees": self.degrees, "translate": self.translate, "shear": self.shear, "fill": self.fill}
+        parts = [f"{name}={value:g}" for name, value in settings.items() if value]
         scale = [f"scale=({self.least:g}, {self.largest:g})"] if (self.least, self.largest) != (1, 1) else []
         return ", ".join([*parts, *scale])
 

@@ -116,10 +116,10 @@ class Checkpoint(Callback):
         """The epochs whose weights are there, in files named as this callback names them; those of others stay."""
         folder = self.path / BEST
         names = [path.name for path in folder.iterdir()] if folder.is_dir() and not folder.is_symlink() else []
-        return [int(found[1]) for found in map(BEST_FILE.fullmatch, names) if found]
+        return [int(match[1]) for match in map(BEST_FILE.fullmatch, names) if match]
 
     def _remove_others(self) -> None:
-        wanted = [epoch for _, epoch in self.kept]
+        epochs = [epoch for _, epoch in self.kept]
         for epoch in self._best_epochs():
-            if epoch not in wanted:
+            if epoch not in epochs:
                 self._best_file(epoch).unlink(missing_ok=True)

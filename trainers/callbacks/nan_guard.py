@@ -51,7 +51,7 @@ class NanGuard(Callback):
         after = take_snapshot(trainer)
         first, start = next((place, state) for number, place, state in self._seen if number == trainer.epoch)
         size = epoch.batch_size
-        found, last = LayerwiseStep(), position // size * size
+        diagnosis, last = LayerwiseStep(), position // size * size
         for place in [each for each in (last - size, last) if each >= first]:
             restore_snapshot(trainer, start)
             for _ in (
@@ -62,14 +62,16 @@ class NanGuard(Callback):
                 pass
             epoch.set_schedules(place)
             before, batch = take_snapshot(trainer), epoch.batch(trainer.compiled_step, place)
-            found = run_layerwise_step(trainer.model, trainer.loss, trainer.optimizer, *batch)
-            if found.problem is not None:
+            diagnosis = run_layerwise_step(trainer.model, trainer.loss, trainer.optimizer, *batch)
+            if diagnosis.problem is not None:
                 break
         restore_snapshot(trainer, after)
         number = place // size + 1
-        content = {"batch": list(batch), "epoch": trainer.epoch + 1, "step": number, "trouble": found.problem}
+        content = {"batch": list(batch), "epoch": trainer.epoch + 1, "step": number, "trouble": diagnosis.problem}
         write_checkpoint(self.path, content | before)
-        return f"{found.problem or 'a repetition by hand stays finite'}, in step {number}; it is saved in {self.path}"
+        return (
+            f"{diagnosis.problem or 'a repetition by hand stays finite'}, in step {number}; it is saved in {self.path}"
+        )
 
 
 def take_snapshot(trainer) -> dict[str, Any]:

@@ -47,20 +47,20 @@ class Statistics(Callback):
             raise ValueError("Statistics: there is no run folder, expected a folder: Statistics(folder=...)")
         folder = expand_path(self.folder) if self.folder is not None else Path(trainer.folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.path, kept = folder / "statistics.csv", []
+        self.path, rows = folder / "statistics.csv", []
         if trainer.resumed and self.path.exists():
             with self.path.open(
                 newline="", encoding="utf-8", errors="replace"
             ) as file:  # the last row may have been cut
-                kept = [row for row in list(csv.reader(file))[1:] if len(row) == len(COLUMNS) and row[0].isdecimal()]
-        done = [",".join(row) for row in kept if int(row[0]) <= trainer.epoch]
+                rows = [row for row in list(csv.reader(file))[1:] if len(row) == len(COLUMNS) and row[0].isdecimal()]
+        done = [",".join(row) for row in rows if int(row[0]) <= trainer.epoch]
         write_atomically(self.path, "\n".join([",".join(COLUMNS), *done, ""]))
 
     def on_epoch_end(self, trainer, row: dict) -> None:
         if row["epoch"] % self.epochs == 0:
-            found = [[row["epoch"], *compute_statistics(stage)] for stage in run_probe_step(trainer, self.samples)]
+            rows = [[row["epoch"], *compute_statistics(stage)] for stage in run_probe_step(trainer, self.samples)]
             text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows(found)
+            csv.writer(text, lineterminator="\n").writerows(rows)
             append_text(self.path, text.getvalue())
 
 

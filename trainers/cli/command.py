@@ -129,14 +129,14 @@ def print_json(value: Any) -> None:
     print(json.dumps(replace_not_finite(value), indent=2))
 
 
-def print_metrics(found: dict[str, Any], as_json: bool = False) -> None:
+def print_metrics(metrics: dict[str, Any], as_json: bool = False) -> None:
     """The metrics, one a line; records such as versions stay in the run folder. Or all of it as JSON."""
     if as_json:
-        print_json(found)
+        print_json(metrics)
         return
     figures = {
         name: value
-        for name, value in found.items()
+        for name, value in metrics.items()
         if isinstance(value, str | int | float) and not isinstance(value, bool)
     }
     width = max(map(len, figures), default=0)

@@ -24,9 +24,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the table."""
     from ..runs.compare import compare_runs
 
-    found = compare_runs(arguments.runs)
+    comparison = compare_runs(arguments.runs)
     if arguments.json:
-        print_json(found.as_dict())
+        print_json(comparison.as_dict())
     else:
-        print(found)
+        print(comparison)
     return OK

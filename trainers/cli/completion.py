@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.shell == "fish":
         print("\n".join(format_fish_lines(arguments.commands)))
         return OK
-    cases = [f'        {name}) words="{" ".join(found)}" ;;' for name, found in words.items()]
+    cases = [f'        {name}) words="{" ".join(options)}" ;;' for name, options in words.items()]
     cases.append(f'        *) words="{" ".join(words)} --help --version" ;;')
     script = {"bash": BASH, "zsh": ZSH}[arguments.shell]
     print(script.format(commands="|".join(words), cases="\n".join(cases)), end="")

@@ -35,10 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
     from ..training.progress import print_if_slow
 
     with print_if_slow("compiling the net in float64 and in float32", quiet=arguments.quiet):
-        found = measure_differences(config)
+        errors = measure_differences(config)
     if arguments.json:
-        print_json(found.as_dict())
+        print_json(errors.as_dict())
     else:
-        print(found)
-    write_plot(arguments, "differences", lambda path: draw_differences(found, path))
+        print(errors)
+    write_plot(arguments, "differences", lambda path: draw_differences(errors, path))
     return OK

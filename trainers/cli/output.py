@@ -40,7 +40,7 @@ def escape_controls(text: str, *, returns: bool = False) -> str:
     """Text with escapes such as \\x1b in place of what steers a terminal."""
     if text.isprintable():
         return text
-    text = STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
+    text = STEERING.sub(lambda match: ascii(match[0])[1:-1], text)
     return text if returns else RETURNS.sub(r"\\r", text)
 
 

@@ -51,15 +51,20 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.input == "-" and sys.stdin is None:  # closed by whoever started this process
         raise ValueError("predict: the input is -, but nothing can come in")
     source = sys.stdin.buffer.read() if arguments.input == "-" else expand_path(arguments.input)
-    found = predict_run(arguments.run, source, arguments.weights)
+    predictions = predict_run(arguments.run, source, arguments.weights)
     if arguments.json:
-        print_json([dict(zip(found.columns, row, strict=True)) for row in zip(*found.columns.values(), strict=True)])
+        print_json(
+            [
+                dict(zip(predictions.columns, row, strict=True))
+                for row in zip(*predictions.columns.values(), strict=True)
+            ]
+        )
     elif arguments.out is None:
-        print(found.csv(), end="")
+        print(predictions.csv(), end="")
     elif arguments.out.suffix == ".npy":
         import numpy as np
 
-        np.save(arguments.out, found.outputs)
+        np.save(arguments.out, predictions.outputs)
     else:
-        arguments.out.write_bytes(encode_text(found.csv()))
+        arguments.out.write_bytes(encode_text(predictions.csv()))
     return OK

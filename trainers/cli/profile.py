@@ -41,10 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
     from ..tools.profile import profile_config
     from ..tools.profile_plot import draw_profile
 
-    found = profile_config(config)
+    profile = profile_config(config)
     if arguments.json:
-        print_json(found.as_dict())
+        print_json(profile.as_dict())
     else:
-        print(found)
-    write_plot(arguments, "profile", lambda path: draw_profile(found, path))
+        print(profile)
+    write_plot(arguments, "profile", lambda path: draw_profile(profile, path))
     return OK

@@ -70,11 +70,11 @@ def run(arguments: argparse.Namespace) -> int:
     config, runs = load_sweep(arguments.config, arguments.overrides)
     if not arguments.dry_run:
         train_sweep(config, runs, arguments.run, arguments.jobs, quiet=arguments.quiet)
-    found = rank_runs(runs, arguments.sort)
+    ranking = rank_runs(runs, arguments.sort)
     if arguments.json:
-        print_json([run.row() for run in found])
+        print_json([run.row() for run in ranking])
     else:
-        print(format_results(found))
+        print(format_results(ranking))
     if not arguments.dry_run and any(run.status in (STOPPED, WAITING) for run in runs):
         return TO_BE_RESUMED  # by the same command
     return OK if arguments.dry_run or all(run.status == DONE for run in runs) else FAILED

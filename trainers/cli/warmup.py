@@ -31,9 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config, arguments.overrides)
     from ..tools.warmup import warm_up
 
-    found = warm_up(config)
+    report = warm_up(config)
     if arguments.json:
-        print_json(found.as_dict())
+        print_json(report.as_dict())
     elif not arguments.quiet:
-        print(found)
+        print(report)
     return OK

@@ -40,25 +40,27 @@ class Checker:
             self._report(place, path, str(error))
             return None
         path = (*path, name)
-        given = self.arguments(arguments, accepted, place, path)
-        return Spec(cls, name, accepted, given, place, path, _find_overrides(arguments, place), arguments)
+        values = self.arguments(arguments, accepted, place, path)
+        return Spec(cls, name, accepted, values, place, path, _find_overrides(arguments, place), arguments)
 
     def arguments(self, node: Node | None, accepted: Accepted, place: Place, path: Path) -> dict[str, Any]:
         """The node as arguments: by name, or a list for a class that takes any number of them by position."""
-        given: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         if isinstance(node, Items) and accepted.varargs is not None:
-            given[accepted.varargs.name] = self._positional(node, accepted.varargs, path)
+            values[accepted.varargs.name] = self._positional(node, accepted.varargs, path)
         elif isinstance(node, Entries):
-            given = self._by_name(node, accepted, path)
+            values = self._by_name(node, accepted, path)
         elif node is not None and not _is_null(node):
-            wanted = "arguments as {name: value}" + (" or a list" if accepted.varargs else "")
-            self._report(node.place, path, f"expected {wanted}, got {describe_value(convert_to_plain(node))}", accepted)
+            expected = "arguments as {name: value}" + (" or a list" if accepted.varargs else "")
+            self._report(
+                node.place, path, f"expected {expected}, got {describe_value(convert_to_plain(node))}", accepted
+            )
             return {}
         written = node.nodes if isinstance(node, Entries) else ()
         missing = [repr(name) for name in accepted.required if name not in written]
         if missing:
             self._report(place, path, f"missing {', '.join(missing)}", accepted)
-        return given | find_path_defaults(accepted, given)
+        return values | find_path_defaults(accepted, values)
 
     def value(self, node: Node, annotation: Any, path: Path) -> Any:
         """The node as a value of this type: plain, a Spec, or a list or mapping of either."""
@@ -101,18 +103,18 @@ class Checker:
         return Spec(lambda: function, name, Accepted(name, {}, None, None), {}, node.place, path)
 
     def _by_name(self, node: Entries, accepted: Accepted, path: Path) -> dict[str, Any]:
-        given = {}
+        values = {}
         for key, value in node.nodes.items():
             inner = (*path, key)
             if accepted.varargs is not None and key == accepted.varargs.name:
-                given[key] = self._positional(value, accepted.varargs, inner)
+                values[key] = self._positional(value, accepted.varargs, inner)
             elif parameter := accepted.named.get(key) or accepted.varkw:
-                given[key] = self._argument(value, parameter, inner)
+                values[key] = self._argument(value, parameter, inner)
             else:
                 comma = "; a decimal point is a dot" if isinstance(key, int) else ""  # lr: 0,1 is two keys
                 message = f"unknown argument{comma or format_suggestion(key, accepted.names)}"
                 self._report(node.places[key], inner, message, accepted)
-        return given
+        return values
 
     def _argument(self, node: Node, parameter: Parameter, path: Path) -> Any:
         """The node as this argument; its default may be written out whatever the annotation says."""

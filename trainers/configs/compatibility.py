@@ -65,7 +65,7 @@ def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: in
     if (free := find_free_memory()) is None or not hasattr(model, "all_modules"):
         return
     shapes = record_output_shapes(model, (min(batch_size, LARGE), *dataset.input_shape))
-    arrays = [(place, shape) for place, found in shapes.items() for shape in flatten_shapes(found)]
+    arrays = [(place, shape) for place, shape_tree in shapes.items() for shape in flatten_shapes(shape_tree)]
     path, shape = max(arrays, key=lambda item: prod(item[1]), default=("model", ()))
     needs = {
         path: (prod(shape) * model.dtype.itemsize, f"an output of shape {shape}"),
@@ -118,9 +118,9 @@ def check_schedules(made: dict[str, Any], specs: dict[str, Spec]) -> None:
 
 def _find_named_spec(notes: Sequence[str], model: Spec) -> Spec:
     """The part that notes such as `in model[2].inner` name, as far as the config describes it."""
-    found = [match for note in notes for match in re.findall(r"in model((?:\[\d+\]|\.\w+)*)", note)]
+    paths = [match for note in notes for match in re.findall(r"in model((?:\[\d+\]|\.\w+)*)", note)]
     place: Any = model
-    for index, name in re.findall(r"\[(\d+)\]|\.(\w+)", max(found, key=len, default="")):
+    for index, name in re.findall(r"\[(\d+)\]|\.(\w+)", max(paths, key=len, default="")):
         place = _find_part(place, index, name)
         model = place if isinstance(place, Spec) else model
     return model

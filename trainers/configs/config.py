@@ -149,8 +149,10 @@ class Config:
 
 def iterate_written_folders(callbacks: Any) -> list[tuple[Any, str, Any]]:
     """(callback, name of the argument, folder) of those that are told where to write."""
-    found = [(spec, name, spec.arguments.get(name)) for spec in iterate_specs(callbacks) for name in ("folder", "path")]
-    return [each for each in found if each[2] is not None]
+    settings = [
+        (spec, name, spec.arguments.get(name)) for spec in iterate_specs(callbacks) for name in ("folder", "path")
+    ]
+    return [each for each in settings if each[2] is not None]
 
 
 def load_config(source: str | Path, overrides: Iterable[str] = (), *, packages: Sequence[str] = PACKAGES) -> Config:

@@ -64,19 +64,19 @@ def make_paths_absolute(value: Any, node: Node, annotation: Any, folder: Path | 
     return value
 
 
-def find_path_defaults(accepted: Accepted, given: dict[str, Any]) -> dict[str, str]:
+def find_path_defaults(accepted: Accepted, arguments: dict[str, Any]) -> dict[str, str]:
     """The paths that a class takes where none are given, from the working folder on."""
     return {
         name: make_absolute(parameter.default, Path())
         for name, parameter in accepted.named.items()
-        if name not in given and isinstance(parameter.default, str | Path) and is_path(parameter.annotation)
+        if name not in arguments and isinstance(parameter.default, str | Path) and is_path(parameter.annotation)
     }
 
 
 def iterate_path_arguments(value: Any) -> Iterator[tuple[str, str]]:
     """(key, path) of each path in the objects of a config: `dataset.CsvDataset.path`."""
     for spec in iterate_specs(value):
-        for name, given in spec.arguments.items():
+        for name, setting in spec.arguments.items():
             parameter = spec.accepted.named.get(name) or spec.accepted.varkw
-            if isinstance(given, str) and parameter is not None and is_path(parameter.annotation):
-                yield format_path((*spec.path, name)), given
+            if isinstance(setting, str) and parameter is not None and is_path(parameter.annotation):
+                yield format_path((*spec.path, name)), setting

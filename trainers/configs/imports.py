@@ -37,19 +37,19 @@ def import_from(folder: Path | None, name: str) -> tuple[ModuleType, dict[Path, 
             raise ImportError(_describe_reason(name, error)) from error
     if folder is None:
         return module, {}
-    own, found = find_own_file(folder, name), getattr(module, "__file__", None)
-    if own is not None and (found is None or not has_same_content(own, Path(found))):
-        taken = f"the name {name!r} is taken by {found or 'a built-in module'}"
+    own, imported_path = find_own_file(folder, name), getattr(module, "__file__", None)
+    if own is not None and (imported_path is None or not has_same_content(own, Path(imported_path))):
+        taken = f"the name {name!r} is taken by {imported_path or 'a built-in module'}"
         raise ImportError(f"{taken}, so {own} cannot be imported; rename it")
     added = [Path(entry) for entry in sys.path if entry not in path]  # by the module, for what it imports
     new = [module for key, module in list(sys.modules.items()) if key not in modules]
     return module, list_own_files(folder, name) | list_imported_files([folder, *added], new)
 
 
-def has_same_content(own: Path, found: Path) -> bool:
+def has_same_content(own: Path, other: Path) -> bool:
     """Whether a module that is imported already is that of a file, or of a copy of it."""
     try:
-        return own.samefile(found) or own.read_bytes() == found.read_bytes()
+        return own.samefile(other) or own.read_bytes() == other.read_bytes()
     except OSError:
         return False
 
@@ -67,12 +67,12 @@ def find_own_file(folder: Path | None, name: str) -> Path | None:
 def list_own_files(folder: Path, name: str) -> dict[Path, Path]:
     """The files in `folder` that are behind a module, each with its place there: its own, and what it imports."""
     files: dict[Path, Path] = {}
-    waiting, seen = [name], set()
+    waiting, visited = [name], set()
     while waiting:
         module = waiting.pop()
-        if module in seen or not module:
+        if module in visited or not module:
             continue
-        seen.add(module)
+        visited.add(module)
         waiting.append(module.rpartition(".")[0])
         file = find_own_file(folder, module)
         if file is not None:
@@ -100,10 +100,10 @@ def list_imported_files(folders: list[Path], modules: list[ModuleType]) -> dict[
     """The files of modules that came from one of these folders, each with its place there."""
     files = {}
     for module in modules:
-        found = getattr(module, "__file__", None) or ""
+        path = getattr(module, "__file__", None) or ""
         for folder in folders:
             own = find_own_file(folder, module.__name__)
-            if own is not None and os.path.exists(found) and own.samefile(found):
+            if own is not None and os.path.exists(path) and own.samefile(path):
                 files[own] = own.relative_to(folder)
                 break
     return files

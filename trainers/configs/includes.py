@@ -52,14 +52,14 @@ def _is_other_class(below: Entries, above: Entries) -> bool:
 
 def _read_names(node: Node, problems: list[Problem]) -> list[tuple[Place, str]]:
     """The files that an include names, and where."""
-    found = []
+    names = []
     for item in node.nodes if isinstance(node, Items) else (node,):
         if isinstance(item, Scalar) and isinstance(item.value, str) and item.value:
-            found.append((item.place, item.value))
+            names.append((item.place, item.value))
         else:
             message = f"expected the name of a file, or a list of them, got {describe_value(convert_to_plain(item))}"
             problems.append(Problem(item.place, ("include",), message))
-    return found
+    return names
 
 
 def _read_included(place: Place, name: str, folder: Path, problems: list[Problem], within: tuple[Path, ...]) -> Node:
@@ -81,10 +81,10 @@ def _read_included(place: Place, name: str, folder: Path, problems: list[Problem
         raise ConfigError.at(place, ("include",), f"{str(path)!r} includes itself: {way}")
     root = read_yaml(read_text(path), str(path), problems)
     if not isinstance(root, Entries):
-        found = (
+        nodes = (
             describe_value(convert_to_plain(root)) if is_inside(path, top) else "something else"
         )  # which may be a secret
-        raise ConfigError.at(root.place, (), f"an included config is a mapping, got {found}")
+        raise ConfigError.at(root.place, (), f"an included config is a mapping, got {nodes}")
     return resolve_includes(root, path.parent, problems, (*within, path.resolve()))
 
 

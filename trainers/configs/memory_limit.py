@@ -27,12 +27,12 @@ GROUPS = (  # of control groups, version 2 and 1: a container's limit, what it u
 def find_free_memory() -> int | None:
     """Bytes that this process may still take: of the machine, or of its container; None where the system is silent."""
     machine = [read_number(MACHINE, name) for name in ("MemAvailable:", "SwapFree:")]
-    found = [] if machine[0] is None else [1024 * (machine[0] + (machine[1] or 0))]
+    limits = [] if machine[0] is None else [1024 * (machine[0] + (machine[1] or 0))]
     for limit, used, parts, cached in GROUPS:
         most, now = read_number(limit), read_number(used)
         if most is not None and now is not None:
-            found.append(max(0, most - now + (read_number(parts, cached) or 0)))
-    return min(found, default=None)
+            limits.append(max(0, most - now + (read_number(parts, cached) or 0)))
+    return min(limits, default=None)
 
 
 def read_number(file: str, name: str = "") -> int | None:

@@ -149,12 +149,12 @@ class _Reader:
 
     def document(self, path: Path) -> Node:
         node: Node = Scalar(Place(self.source, 1, 1) if self.lines else Place(self.source), None)
-        found = False
+        has_document = False
         for event in self.events:
             if isinstance(event, ScalarEvent | AliasEvent | SequenceStartEvent | MappingStartEvent):
-                if found:
+                if has_document:
                     raise ConfigError.at(self.place(event.start_mark), path, "a second document starts here")
-                node, found = self.node(event, path), True
+                node, has_document = self.node(event, path), True
         return node
 
     def node(self, event: Any, path: Path) -> Node:

@@ -68,8 +68,8 @@ class _References:
                 raise ConfigError.at(node.place, (), "a '${' without its '}'; '$${' stands for the characters")
             whole = REFERENCE.fullmatch(node.value)
             if whole and whole[1] is not None:
-                found = self.target(whole[1], node.place)
-                self.known[id(node)] = replace(found, place=node.place) if isinstance(found, Scalar) else found
+                target = self.target(whole[1], node.place)
+                self.known[id(node)] = replace(target, place=node.place) if isinstance(target, Scalar) else target
                 return self.known[id(node)]
             text = REFERENCE.sub(lambda match: self.text(match, node.place), node.value)
             if len(text) > LONGEST:
@@ -83,10 +83,10 @@ class _References:
         """What a reference within a text is written as."""
         if match[1] is None:
             return "${"
-        found = self.target(match[1], place)
-        if not isinstance(found, Scalar):
+        target = self.target(match[1], place)
+        if not isinstance(target, Scalar):
             raise ConfigError.at(place, (), f"{match[0]} is a list or a mapping, which has no place within a text")
-        return found.value if isinstance(found.value, str) else json.dumps(found.value)
+        return target.value if isinstance(target.value, str) else json.dumps(target.value)
 
     def target(self, key: str, place: Place) -> Node:
         """The value at a path, without references."""
@@ -97,14 +97,14 @@ class _References:
             node, rest = _find_child(node, rest, key, place)
         if node is self.root:
             raise ConfigError.at(place, (), "a reference names a value, such as ${optimizer.SGD.lr}")
-        found = node if self.count > LARGEST else self.without(node)
-        size, levels = measure_size(found)
+        copy = node if self.count > LARGEST else self.without(node)
+        size, levels = measure_size(copy)
         self.count += size
         if self.count > LARGEST:
             raise ConfigError.at(place, (), f"with its references the config has more than {LARGEST:,} values")
         if levels > DEEPEST:
             raise ConfigError.at(place, (), f"references lead more than {DEEPEST} levels deep")
-        return found
+        return copy
 
     def without(self, node: Node) -> Node:
         """As `of`, but what is wrong with a scalar is told where it is used, too."""

@@ -126,9 +126,11 @@ class SchemaOfConfigs:
             return {}
         if len(options) > 1:
             bases = [option for option in options if self.catalog.is_base(option)]
-            found = [self.value(option) for option in options if option not in bases]
-            found += [self._object(bases)] if bases else []
-            return {"anyOf": [each for i, each in enumerate(found) if each not in found[:i]]} if all(found) else {}
+            schemas = [self.value(option) for option in options if option not in bases]
+            schemas += [self._object(bases)] if bases else []
+            return (
+                {"anyOf": [each for i, each in enumerate(schemas) if each not in schemas[:i]]} if all(schemas) else {}
+            )
         if self.catalog.is_base(annotation):
             return self._object([annotation])
         origin, inner = get_origin(annotation), get_args(annotation)

@@ -46,12 +46,12 @@ class Accepted:
 
     def settings(self, name: str, without: set[str]) -> "Accepted":
         """The keyword-only parameters alone, under another name."""
-        kept = {
+        settings = {
             key: parameter
             for key, parameter in self.named.items()
             if parameter.kind is Parameter.KEYWORD_ONLY and key not in without
         }
-        return Accepted(name, kept, None, None)
+        return Accepted(name, settings, None, None)
 
     @property
     def required(self) -> list[str]:

@@ -37,7 +37,7 @@ def shift_characters(value: Any, pattern: re.Pattern[str], by: int) -> Any:
     """The value with the characters of a pattern so many places further."""
     match value:
         case str():
-            return pattern.sub(lambda found: chr(ord(found[0]) + by), value)
+            return pattern.sub(lambda match: chr(ord(match[0]) + by), value)
         case PurePath():
             return type(value)(shift_characters(str(value), pattern, by))
         case dict():

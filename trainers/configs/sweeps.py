@@ -95,21 +95,21 @@ class _Reader:
                 node.place, (), f"expected some of {', '.join(WAYS)}, got {describe_value(convert_to_plain(node))}"
             )
             return []
-        found = []
+        runs = []
         for name, inner in node.nodes.items():
             if name == "random":
-                found.append(self.random(inner))
+                runs.append(self.random(inner))
             elif name in WAYS:
                 lists = self.lists(inner, (name,))
-                found += self.zipped(inner, lists) if name == "zip" else vary_each_alone(lists)
+                runs += self.zipped(inner, lists) if name == "zip" else vary_each_alone(lists)
             else:
                 known = format_suggestion(name, WAYS) or f"; known: {', '.join(WAYS)}"
                 self.report(node.places[name], (str(name),), f"unknown key{known}")
-        return found
+        return runs
 
     def lists(self, node: Node, path: Path) -> dict[str, list[Any]]:
         """The values of each key."""
-        found = {}
+        lists = {}
         for key, inner in self.entries(node, path).items():
             values = convert_to_plain(inner)
             written = [json.dumps(value, default=str) for value in values] if isinstance(values, list) else []
@@ -118,15 +118,15 @@ class _Reader:
             elif path == ("grid",) and len({*written}) < len(written):
                 self.report(inner.place, (*path, key), "a value stands there twice")
             else:
-                found[key] = values
-        return found
+                lists[key] = values
+        return lists
 
     def zipped(self, node: Node, lists: dict[str, list[Any]]) -> list[list[Values]]:
         """The first values together, the second..."""
         lengths = {key: len(values) for key, values in lists.items()}
         if len({*lengths.values()}) > 1:
-            said = ", ".join(f"{key} has {length}" for key, length in lengths.items())
-            self.report(node.place, ("zip",), f"expected lists of one length, {said}")
+            message = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+            self.report(node.place, ("zip",), f"expected lists of one length, {message}")
             return []
         return [[dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]]
 
@@ -164,7 +164,7 @@ class _Reader:
         if not isinstance(node, Entries) or not node.nodes:
             self.report(node.place, path, f"expected keys of the config, got {describe_value(convert_to_plain(node))}")
             return {}
-        found = {}
+        entries = {}
         for name, inner in node.nodes.items():
             key, place = str(name), node.places[name]
             try:
@@ -176,8 +176,8 @@ class _Reader:
             except ConfigError as error:
                 self.report(place, (*path, key), error.errors[0].message)
             self.keys.add(key)
-            found[key] = inner
-        return found
+            entries[key] = inner
+        return entries
 
 
 def vary_each_alone(lists: dict[str, list[Any]]) -> list[list[Values]]:

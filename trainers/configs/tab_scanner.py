@@ -40,8 +40,8 @@ class TabScanner(Scanner):
     def scan_block_scalar(self, style, rt=False):
         """The text below `|` or `>`, after which tabs may stand before a comment."""
         reader = self.reader
-        found = BLOCK_HEADER.match(reader.buffer, reader.pointer)
-        if found and "\t" in found[1]:
-            start, end = found.span(1)
+        match = BLOCK_HEADER.match(reader.buffer, reader.pointer)
+        if match and "\t" in match[1]:
+            start, end = match.span(1)
             reader.buffer = reader.buffer[:start] + " " * (end - start) + reader.buffer[end:]
         return super().scan_block_scalar(style, rt)

@@ -99,8 +99,8 @@ class TopLevel:
         if isinstance(node, Items):
             sequential = self.catalog.exported["Sequential"]
             accepted = Accepted.of(sequential, self.catalog.exported)
-            given = self.check.arguments(node, accepted, node.place, ("model",))
-            model = Spec(sequential, "Sequential", accepted, given, node.place, ("model",))
+            arguments = self.check.arguments(node, accepted, node.place, ("model",))
+            model = Spec(sequential, "Sequential", accepted, arguments, node.place, ("model",))
         else:
             model = self._object("model", "Module")
         for spec in iterate_specs(model):

@@ -36,8 +36,8 @@ def check_value(value: Any, annotation: Any) -> Any:
         return value
     hides = has_surrogates(value)
     try:
-        found = adapter.validate_json(json.dumps(hide_surrogates(value) if hides else value), strict=True)
-        return restore_surrogates(found) if hides else found
+        result = adapter.validate_json(json.dumps(hide_surrogates(value) if hides else value), strict=True)
+        return restore_surrogates(result) if hides else result
     except ValidationError as error:
         raise TypeMismatchError(_format_message(value, annotation, error)) from None
 

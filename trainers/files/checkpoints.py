@@ -119,8 +119,8 @@ def read_pair(folder: Path, number: int) -> dict[str, Any]:
         raise DamagedCheckpoint("it is no JSON") from None
     if levels > MAX_DEPTH:
         raise DamagedCheckpoint(f"it is nested more than {MAX_DEPTH} levels")
-    given = content.pop("sha256", None) if isinstance(content, dict) else None
-    if given is None or given != hash_json(content):
+    checksum = content.pop("sha256", None) if isinstance(content, dict) else None
+    if checksum is None or checksum != hash_json(content):
         raise DamagedCheckpoint("its checksum is wrong")
     if content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is a {content.get('format')!r}, expected a {FORMAT!r}")

@@ -32,9 +32,9 @@ def compute_data_digests(data: ArrayDataset | None) -> dict[str, str] | None:
     }
 
 
-def describe_difference(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+def describe_difference(actual: Mapping[str, str], expected: Mapping[str, str]) -> str:
     """In what two data sets differ by their digests, in words; nothing where they are the same."""
-    names = [text for name, text in NAMES.items() if found.get(name) != wanted.get(name)]
+    names = [text for name, text in NAMES.items() if actual.get(name) != expected.get(name)]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
@@ -46,11 +46,11 @@ def write_data_digests(folder: Path, data: Dataset) -> None:
 def check_same_data(who: str, folder: Path, part: str, data: ArrayDataset | None, hint: str = "") -> None:
     """ValueError if a part of a run's data is not what it was when the training began, as far as the run tells."""
     try:
-        wanted = json.loads((folder / FILE).read_bytes())[part]
+        expected = json.loads((folder / FILE).read_bytes())[part]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # of an older bprop, or damaged
         return
-    found = compute_data_digests(data)
-    if isinstance(wanted, dict) and (which := describe_difference(found or {}, wanted)):
+    actual = compute_data_digests(data)
+    if isinstance(expected, dict) and (which := describe_difference(actual or {}, expected)):
         raise ValueError(
             f"{who}: the {part} data are others than when {folder} was trained, expected the same {which}{hint}"
         )

@@ -14,19 +14,21 @@ PACKAGES = ("bprop", "numpy", "numba", "scipy")
 
 def collect_versions() -> dict[str, str]:
     """Versions of Python, the platform and the packages that results depend on."""
-    found = {"python": platform.python_version(), "platform": sys.platform}
+    versions = {"python": platform.python_version(), "platform": sys.platform}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "unknown"
-    return found
+            versions[package] = "unknown"
+    return versions
 
 
 def describe_instruction_set() -> dict[str, Any]:
     """What the bits of results depend on: the processor that code is compiled for, and that of BLAS."""
-    found = {str(library.get("architecture")) for library in threadpool_info() if library.get("user_api") == "blas"}
-    return machine.describe_instruction_set() | {"blas": ",".join(sorted(found))}
+    architectures = {
+        str(library.get("architecture")) for library in threadpool_info() if library.get("user_api") == "blas"
+    }
+    return machine.describe_instruction_set() | {"blas": ",".join(sorted(architectures))}
 
 
 def compare_instruction_sets(recorded: dict[str, Any], own: dict[str, Any]) -> str:

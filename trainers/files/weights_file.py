@@ -39,20 +39,20 @@ def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if not texts:
         return arrays, {}
     try:
-        said = json.loads(texts[0])
-        whole = said[CHECKSUM] == compute_checksum(arrays, said["notes"])
+        header = json.loads(texts[0])
+        whole = header[CHECKSUM] == compute_checksum(arrays, header["notes"])
     except (ValueError, TypeError, KeyError, RecursionError):
         whole = False
     if not whole:
         raise ValueError(f"{path}: its checksum is wrong, expected the weights as they were written")
-    return arrays, said["notes"]
+    return arrays, header["notes"]
 
 
 def compute_checksum(arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> str:
     """Of names, types, shapes and values, and of the notes."""
-    found = hashlib.sha256(json.dumps(notes, sort_keys=True).encode())
+    checksum = hashlib.sha256(json.dumps(notes, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
-        found.update(f"\0{name} {array.dtype.str} {arrays[name].shape}\0".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
+        checksum.update(f"\0{name} {array.dtype.str} {arrays[name].shape}\0".encode())
+        checksum.update(array.tobytes())
+    return checksum.hexdigest()

@@ -60,8 +60,8 @@ class PartMetric(Metric):
 
     def value(self, y: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None) -> Any:
         y, target = self.part.select_outputs(y), self.part.select_targets(target)
-        found = compute_metrics({"": self.metric}, self.part.loss, y, target, _OWN_UNITS, sample_weight)
-        return found[""]
+        values = compute_metrics({"": self.metric}, self.part.loss, y, target, _OWN_UNITS, sample_weight)
+        return values[""]
 
 
 _OWN_UNITS = SimpleNamespace(target_mean=0, target_std=1)
@@ -76,13 +76,13 @@ def find_part_metric(name: str, loss: Any) -> Metric | None:
     return None
 
 
-def find_metrics(wanted: Iterable[MetricLike], loss: Any = None) -> dict[str, Metric]:
+def find_metrics(metrics: Iterable[MetricLike], loss: Any = None) -> dict[str, Metric]:
     """The metrics of these names, objects and functions, by name; ValueError for a name that there is not.
 
     Args: loss: if it is a MultiLoss, a metric of one of its parts has that part's name in front.
     """
-    found: dict[str, Metric] = {}
-    for item in wanted:
+    result: dict[str, Metric] = {}
+    for item in metrics:
         metric = METRICS.get(item) or find_part_metric(item, loss) if isinstance(item, str) else item
         if metric is None:
             known = ", ".join(METRICS)
@@ -92,10 +92,10 @@ def find_metrics(wanted: Iterable[MetricLike], loss: Any = None) -> dict[str, Me
         if isinstance(metric, type) or not callable(metric):
             raise ValueError(f"Trainer: a metric is {describe_wrong_type(metric, 'a name, a Metric or a function')}")
         metric = metric if isinstance(metric, Metric) else FunctionMetric(metric)
-        if metric.name in found:
+        if metric.name in result:
             raise ValueError(f"Trainer: two metrics have the name {metric.name!r}, expected different ones")
-        found[metric.name] = metric
-    return found
+        result[metric.name] = metric
+    return result
 
 
 def compute_metrics(
@@ -113,17 +113,17 @@ def compute_metrics(
     y, target, weights = move_classes_last(loss, y, target, weights)
     y, target, weights = drop_ignored(loss, y, target, weights)
     expected = compute_means(loss, y) if any(metric.of_numbers for metric in metrics.values()) else y
-    found = {}
+    values = {}
     for name, metric in metrics.items():
-        given = expected if metric.of_numbers else y
+        outputs = expected if metric.of_numbers else y
         if not len(y):
-            found[name] = np.nan
+            values[name] = np.nan
         elif metric.in_units and (data.target_mean, data.target_std) != (0, 1):
-            own, wanted = (np.asarray(a, np.float64) * data.target_std + data.target_mean for a in (given, target))
-            found[name] = metric(own, wanted, weights)
+            own, targets = (np.asarray(a, np.float64) * data.target_std + data.target_mean for a in (outputs, target))
+            values[name] = metric(own, targets, weights)
         else:
-            found[name] = metric(*compute_scores(metric, loss, given, target), weights)
-    return found
+            values[name] = metric(*compute_scores(metric, loss, outputs, target), weights)
+    return values
 
 
 def larger_is_better(column: str, metrics: Mapping[str, Metric] = METRICS) -> bool:

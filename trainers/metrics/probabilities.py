@@ -28,10 +28,10 @@ def drop_ignored(
     ignored = getattr(loss, "ignore_index", None)
     if ignored is None or target.ndim != y.ndim - 1:
         return y, target, weights
-    kept = target != ignored
+    mask = target != ignored
     if weights is not None:
-        weights = np.repeat(weights, kept[:1].size).reshape(kept.shape)[kept]
-    return y[kept], target[kept], weights
+        weights = np.repeat(weights, mask[:1].size).reshape(mask.shape)[mask]
+    return y[mask], target[mask], weights
 
 
 def compute_means(loss: Loss, y: np.ndarray) -> np.ndarray:

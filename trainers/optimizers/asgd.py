@@ -33,9 +33,9 @@ class ASGD(Optimizer):
     def update(self, parameters, gradients):
         mean, lambd = self.mean, self.lambd
         eta = self.lr / (1 + lambd * self.lr * self.steps) ** self.alpha
-        kept = 1 - lambd * eta
+        decay = 1 - lambd * eta
         share = 1 / max(1.0, self.steps - self.t0)
         self.steps += 1
         for i in range(parameters.size):
-            parameters[i] = kept * parameters[i] - eta * gradients[i]
+            parameters[i] = decay * parameters[i] - eta * gradients[i]
             mean[i] = parameters[i] if share == 1 else mean[i] + share * (parameters[i] - mean[i])

@@ -85,9 +85,9 @@ class Extras(Stateful):
         for s in range(self.factors.size):
             part = parameters[self.bounds[s] : min(self.bounds[s + 1], parameters.size)]
             decay = self.weight_decay if self.decays[s] < 0 else self.decays[s]
-            kept = 1 - self.lr * decay
+            factor = 1 - self.lr * decay
             for i in range(part.size):
-                part[i] *= kept
+                part[i] *= factor
 
     def adjust(self, parameters, gradients):
         """The g of the class's docstring: the gradient clipped, penalties added; zero for frozen parameters."""
@@ -135,10 +135,10 @@ class Extras(Stateful):
 
     def average(self, parameters):
         """Move the averaged weights towards the parameters; the first time, onto them."""
-        kept = self.ema if self.averaged[0] > 0 else 0 * self.ema
+        ema = self.ema if self.averaged[0] > 0 else 0 * self.ema
         self.averaged[0] += 1
         for i in range(parameters.size):
-            self.averages[i] = kept * self.averages[i] + (1 - kept) * parameters[i]
+            self.averages[i] = ema * self.averages[i] + (1 - ema) * parameters[i]
 
     def write_update(self, operations: Operations, parameters: str, gradients: str) -> str:
         """Append the update, and around it what is in use, to a plan."""
@@ -212,9 +212,9 @@ class Extras(Stateful):
             if not ours or not self._in_use("ema") or self.averaged[0] == 0:
                 yield
                 return
-            kept = vector.copy()
+            current = vector.copy()
             vector[:] = self.averages
             try:
                 yield
             finally:
-                vector[:] = kept
+                vector[:] = current

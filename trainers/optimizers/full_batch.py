@@ -118,25 +118,25 @@ class FullBatch(Optimizer):
         if not np.dot(gradient, direction) < 0:
             fresh, vars(self)["_memory"] = True, {}
             direction = self.direction(gradient)
-        slope, before, seen = float(np.dot(gradient, direction)), x.copy(), {0.0: gradient}
+        slope, before, gradient_at = float(np.dot(gradient, direction)), x.copy(), {0.0: gradient}
 
         def evaluate(a: float) -> Point:
             x[:] = before + x.dtype.type(a) * direction
-            found = float(closure())
-            seen[a] = gradients.copy()
-            return Point(a, found, float(np.dot(seen[a], direction)))
+            value = float(closure())
+            gradient_at[a] = gradients.copy()
+            return Point(a, value, float(np.dot(gradient_at[a], direction)))
 
         search = LineSearch(evaluate, Point(0.0, value, slope), self.c2, 10 * float(np.finfo(x.dtype).eps))
         point = search.run(self.first_step(gradient, slope))
         x[:] = before + x.dtype.type(point.a) * direction
         step = x - before
         if point.a > 0:
-            self.learn(step, seen[point.a] - gradient)
+            self.learn(step, gradient_at[point.a] - gradient)
         else:
             vars(self)["_memory"] = {}
         if np.abs(step).max(initial=0) <= self.tolerance_change and (fresh or point.a > 0):
             vars(self)["_converged"] = True
-        return point.value, seen[point.a]
+        return point.value, gradient_at[point.a]
 
     # -- state --------------------------------------------------------------------------------------------------------
 

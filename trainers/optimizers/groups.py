@@ -40,15 +40,15 @@ class Group:
         max_norm: float | None = None,
         frozen: bool | None = None,
     ):
-        given = {"lr_factor": lr_factor, "weight_decay": weight_decay, "l1": l1}
-        check_not_negative("Group", **{name: value for name, value in given.items() if value is not None})
+        settings = {"lr_factor": lr_factor, "weight_decay": weight_decay, "l1": l1}
+        check_not_negative("Group", **{name: value for name, value in settings.items() if value is not None})
         if max_norm is not None:
             check_positive("Group", max_norm=max_norm)
-        for name, value in {**given, "max_norm": max_norm}.items():
+        for name, value in {**settings, "max_norm": max_norm}.items():
             if value is not None and LARGEST < value < np.inf:
                 raise ValueError(f"Group: {name} is {value}, expected at most {LARGEST:.2g}, the largest float32")
         self.match, self.module = match, module
-        self.settings: dict[str, Any] = {**given, "max_norm": max_norm, "frozen": frozen}
+        self.settings: dict[str, Any] = {**settings, "max_norm": max_norm, "frozen": frozen}
         self.settings = {name: value for name, value in self.settings.items() if value is not None}
 
     def fits(self, name: str, owner: Module) -> bool:

@@ -79,12 +79,12 @@ class NewtonCG(FullBatch):
 
 def compute_difference(net: Module, closure: Callable[[], float], v: np.ndarray) -> np.ndarray:
     """The Hessian times v from two gradients: (g(x + h v) - g(x - h v)) / 2h."""
-    x, found = net.flat_parameters, []
+    x, gradients = net.flat_parameters, []
     before = x.copy()
     h = float(np.finfo(x.dtype).eps) ** (1 / 3) * (1 + float(np.abs(x).max())) / max(float(np.abs(v).max()), 1e-30)
     for step in (h, -h):
         x[:] = before + x.dtype.type(step) * v
         closure()
-        found.append(net.flat_gradients.copy())
+        gradients.append(net.flat_gradients.copy())
     x[:] = before
-    return (found[0] - found[1]) / (2 * h)
+    return (gradients[0] - gradients[1]) / (2 * h)

@@ -22,11 +22,11 @@ from .groups import OWN, make_rules
 
 def compute_state_digest(state: dict[str, Any]) -> bytes:
     """Tells whether a state has changed."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, value in sorted(state.items()):
-        found.update(f"{name} {value!r}".encode() if not isinstance(value, np.ndarray) else name.encode())
-        found.update(np.ascontiguousarray(value).tobytes() if isinstance(value, np.ndarray) else b"")
-    return found.digest()
+        digest.update(f"{name} {value!r}".encode() if not isinstance(value, np.ndarray) else name.encode())
+        digest.update(np.ascontiguousarray(value).tobytes() if isinstance(value, np.ndarray) else b"")
+    return digest.digest()
 
 
 class Optimizer(Extras):

@@ -62,8 +62,8 @@ def stack_images(pictures: np.ndarray) -> np.ndarray:
 
 def make_variants(x: np.ndarray, augmentation: Augmentation) -> list[np.ndarray]:
     """The pictures as they would be in the first epochs, if they came first in each."""
-    found = []
+    variants = []
     for epoch in range(EPOCHS):
         augmentation.begin(epoch, x.dtype)
-        found.append(augmentation(x))
-    return found
+        variants.append(augmentation(x))
+    return variants

@@ -25,12 +25,12 @@ def compute_confusion(run: TrainedRun) -> np.ndarray:
         raise UnsuitableRun("the net's outputs are no scores of classes, expected a classification")
     data = run.data
     try:
-        found = compute_metrics({"it": ConfusionMatrix()}, run.loss, run.outputs, data.y, data, data.sample_weight)[
+        metrics = compute_metrics({"it": ConfusionMatrix()}, run.loss, run.outputs, data.y, data, data.sample_weight)[
             "it"
         ]
     except ValueError as error:
         raise UnsuitableRun(str(error)) from None
-    return np.array(found)
+    return np.array(metrics)
 
 
 def draw_confusion(run: TrainedRun) -> Figure:
@@ -106,8 +106,8 @@ def draw_mistakes(run: TrainedRun) -> Figure:
     for axes, n, guess, p in zip(panels, rows, guesses, confidence, strict=False):
         show_image(axes, run.data.x[n])
         remove_ticks(axes)
-        said, label = (shorten_name(names[k], 12) for k in (guess, run.data.y[n]))
-        axes.set_title(f"said {said}{p}\nis {label}", fontsize=SMALL, pad=3)
+        prediction, label = (shorten_name(names[k], 12) for k in (guess, run.data.y[n]))
+        axes.set_title(f"said {prediction}{p}\nis {label}", fontsize=SMALL, pad=3)
         axes.set_xlabel(f"sample {n}", fontsize=SMALL - 1, color="#666666", labelpad=2)
     for axes in panels[shown:]:
         axes.set_axis_off()

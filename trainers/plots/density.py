@@ -61,10 +61,10 @@ def compute_densities(run: TrainedRun, grid: np.ndarray, places: np.ndarray) -> 
     """p(place | x) for x of the grid, (places, grid), and the mean for each x."""
     x = grid.astype(run.model.dtype)[:, None]
     y = Trainer(run.model, run.loss, SGD(lr=0.0), quiet=True).predict(x)
-    said = find_distribution(run.loss, y)
-    assert isinstance(said, Gaussian | Mixture)
-    logs = [said.log_density(np.full((len(grid), 1), place)).reshape(-1) for place in places]
-    return np.exp(np.array(logs)), said.mean.reshape(-1)
+    distribution = find_distribution(run.loss, y)
+    assert isinstance(distribution, Gaussian | Mixture)
+    logs = [distribution.log_density(np.full((len(grid), 1), place)).reshape(-1) for place in places]
+    return np.exp(np.array(logs)), distribution.mean.reshape(-1)
 
 
 def widen_range(values: np.ndarray) -> np.ndarray:

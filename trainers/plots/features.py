@@ -66,8 +66,10 @@ def compute_features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndar
     recorded.run("fprop", "x", x)
     output, stages = recorded.values[recorded.y], []
     for operation in filter(is_layer, recorded.forward):
-        y, given = (recorded.values[name] for name in (operation.target, operation.arguments[0]))
-        if not any(y.size == other.size and np.array_equal(y.ravel(), other.ravel()) for other in (given, output)):
+        y, layer_input = (recorded.values[name] for name in (operation.target, operation.arguments[0]))
+        if not any(
+            y.size == other.size and np.array_equal(y.ravel(), other.ravel()) for other in (layer_input, output)
+        ):
             stages.append((escape_name(operation.module.label()), y[0].copy()))
     return stages, output.copy()
 
@@ -111,18 +113,18 @@ def show_output(axes: Any, run: TrainedRun, output: np.ndarray, target: np.ndarr
         return
     values, colours = output[0].astype(np.float64), [BLUE] * output.shape[1]
     names, title = [str(k) for k in range(len(values))], "output"
-    said = find_distribution(run.loss, output)
-    if isinstance(said, Gaussian | Mixture) and target.size == 1:
-        show_density(axes, run, said, target.item())
+    distribution = find_distribution(run.loss, output)
+    if isinstance(distribution, Gaussian | Mixture) and target.size == 1:
+        show_density(axes, run, distribution, target.item())
         return
-    if isinstance(said, Categorical) and target.shape == (1,):
+    if isinstance(distribution, Categorical) and target.shape == (1,):
         names = run.class_names(len(values))
         guess, label = int(values.argmax()), int(target[0])
         colours[label] = GREEN
         colours[guess] = GREEN if guess == label else VERMILION
         verdict = "right" if guess == label else f"is {shorten_name(names[label], 12)}"
-        title = f"says {shorten_name(names[guess], 12)} ({said.probabilities[0, guess]:.0%}): {verdict}"
-        for k, p in enumerate(said.probabilities[0]):
+        title = f"says {shorten_name(names[guess], 12)} ({distribution.probabilities[0, guess]:.0%}): {verdict}"
+        for k, p in enumerate(distribution.probabilities[0]):
             if p < 0.005:
                 continue
             side = "left" if values[k] >= 0 else "right"
@@ -139,18 +141,18 @@ def show_output(axes: Any, run: TrainedRun, output: np.ndarray, target: np.ndarr
     elif target.shape == output.shape:
         axes.plot(target[0], range(len(values)), "|", color=BLACK, ms=14, mew=2.5, zorder=5)
         title = "output, and the target in black"
-        if isinstance(said, Bernoulli):
-            values, title = said.probabilities[0], "probability, and the target in black"
+        if isinstance(distribution, Bernoulli):
+            values, title = distribution.probabilities[0], "probability, and the target in black"
     show_bars(axes, values, names, colours)
     axes.set_title(title, fontsize=NORMAL)
 
 
-def show_density(axes: Any, run: TrainedRun, said: Gaussian | Mixture, target: float) -> None:
+def show_density(axes: Any, run: TrainedRun, distribution: Gaussian | Mixture, target: float) -> None:
     """How probable each value of the target is, and the target, in the units of the data set's source."""
     std, middle = run.data.target_std, run.data.target_mean
-    edges = [target, *(said.quantile(q).item() for q in (0.001, 0.999))]
+    edges = [target, *(distribution.quantile(q).item() for q in (0.001, 0.999))]
     places = np.linspace(min(edges), max(edges), 300)
-    logs = np.array([said.log_density(np.full((1, 1), place)).item() for place in places])
+    logs = np.array([distribution.log_density(np.full((1, 1), place)).item() for place in places])
     axes.fill_between(places * std + middle, np.exp(logs) / std, color=BLUE, alpha=0.35, linewidth=0)
     axes.plot(places * std + middle, np.exp(logs) / std, color=BLUE, lw=1.5)
     axes.axvline(target * std + middle, color=BLACK, lw=2.5)

@@ -30,34 +30,34 @@ def collect_predictions(run: TrainedRun) -> tuple[np.ndarray, np.ndarray]:
 
 def draw_regression(run: TrainedRun) -> Figure:
     """A row of panels for each number that is predicted."""
-    predicted, wanted = collect_predictions(run)
+    predicted, expected = collect_predictions(run)
     rows = predicted.shape[1]
     figure = make_figure(9.6, 4.2 * rows + 0.5, run.title)
     for k, (near, left) in enumerate(figure.subplots(rows, 2, squeeze=False)):
         name = run.target_name if rows == 1 else f"{run.target_name} {k}"
-        draw_predictions(near, predicted[:, k], wanted[:, k], name)
-        draw_residuals(left, predicted[:, k], wanted[:, k], name)
+        draw_predictions(near, predicted[:, k], expected[:, k], name)
+        draw_residuals(left, predicted[:, k], expected[:, k], name)
     return figure
 
 
-def draw_predictions(axes: Any, predicted: np.ndarray, wanted: np.ndarray, name: str) -> None:
+def draw_predictions(axes: Any, predicted: np.ndarray, expected: np.ndarray, name: str) -> None:
     """Each sample as a dot; right ones lie on the line."""
-    draw_dots(axes, wanted, predicted)
-    low, high = min(wanted.min(), predicted.min()), max(wanted.max(), predicted.max())
+    draw_dots(axes, expected, predicted)
+    low, high = min(expected.min(), predicted.min()), max(expected.max(), predicted.max())
     axes.axline((low, low), (high, high) if high > low else None, slope=None if high > low else 1, color=BLACK, lw=1)
     axes.set_aspect("equal")
     axes.set_box_aspect(1)
     simplify_axes(axes)
     axes.set_xlabel(name, fontsize=NORMAL)
     axes.set_ylabel(f"predicted {name}", fontsize=NORMAL)
-    spread = ((wanted - wanted.mean()) ** 2).sum()
-    r2 = f", R² {1 - ((wanted - predicted) ** 2).sum() / spread:.3f}" if spread > 0 else ""
+    spread = ((expected - expected.mean()) ** 2).sum()
+    r2 = f", R² {1 - ((expected - predicted) ** 2).sum() / spread:.3f}" if spread > 0 else ""
     axes.set_title(f"predictions{r2}; the line is where they are right", fontsize=NORMAL + 1)
 
 
-def draw_residuals(axes: Any, predicted: np.ndarray, wanted: np.ndarray, name: str) -> None:
+def draw_residuals(axes: Any, predicted: np.ndarray, expected: np.ndarray, name: str) -> None:
     """Target less prediction, against the prediction; and beside it how often each occurs."""
-    residuals = wanted - predicted
+    residuals = expected - predicted
     draw_dots(axes, predicted, residuals)
     axes.axhline(0, color=BLACK, lw=1)
     simplify_axes(axes)

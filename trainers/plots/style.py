@@ -49,16 +49,16 @@ def ignore_missing_backend() -> Iterator[None]:
 
     matplotlib would refuse to be imported, though plots are drawn without any backend.
     """
-    wanted = os.environ.get("MPLBACKEND", "")
-    module = wanted.removeprefix("module://").partition(".")[0]
-    if not wanted.startswith("module://") or importlib.util.find_spec(module) is not None:
+    backend = os.environ.get("MPLBACKEND", "")
+    module = backend.removeprefix("module://").partition(".")[0]
+    if not backend.startswith("module://") or importlib.util.find_spec(module) is not None:
         yield
         return
     os.environ["MPLBACKEND"] = "agg"
     try:
         yield
     finally:
-        os.environ["MPLBACKEND"] = wanted
+        os.environ["MPLBACKEND"] = backend
 
 
 def escape_name(name: object) -> str:

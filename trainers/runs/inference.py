@@ -277,23 +277,23 @@ def make_columns(loss, outputs: np.ndarray, preprocessing, units: TargetScaling)
     """
     parts = loss.named_parts() if isinstance(loss, MultiLoss) and outputs.ndim == 2 else {}
     if parts:
-        said = {
+        by_part = {
             name: make_columns(part.loss, part.select_outputs(outputs), None, TargetScaling())
             for name, part in parts.items()
         }
-        return {f"{name}_{column}": values for name, found in said.items() for column, values in found.items()}
-    found = find_distribution(loss, outputs)
-    if isinstance(found, Bernoulli):
-        p = found.probabilities.reshape(len(outputs), -1)
-        classes = np.asarray(found.classes()).reshape(p.shape)
+        return {f"{name}_{column}": values for name, columns in by_part.items() for column, values in columns.items()}
+    distribution = find_distribution(loss, outputs)
+    if isinstance(distribution, Bernoulli):
+        p = distribution.probabilities.reshape(len(outputs), -1)
+        classes = np.asarray(distribution.classes()).reshape(p.shape)
         ends = [""] if p.shape[1] == 1 else range(p.shape[1])
         columns = {f"class{end}": classes[:, k].tolist() for k, end in enumerate(ends)}
         return columns | {f"p{end}": format_numbers(p[:, k]) for k, end in enumerate(ends)}
-    if isinstance(found, Categorical) and outputs.ndim == 2:
-        p, target = found.probabilities, getattr(preprocessing, "target", None)
+    if isinstance(distribution, Categorical) and outputs.ndim == 2:
+        p, target = distribution.probabilities, getattr(preprocessing, "target", None)
         names = list(target.classes) if isinstance(target, ClassTarget) else units.class_names
         names = list(range(p.shape[1])) if names is None or len(names) != p.shape[1] else names
-        columns = {"class": [names[k] for k in found.classes()]}
+        columns = {"class": [names[k] for k in distribution.classes()]}
         return columns | {f"p_{name}": format_numbers(p[:, k]) for k, name in enumerate(names)}
     y = compute_means(loss, outputs).reshape(len(outputs), -1).astype(np.float64)
     y = np.asarray(preprocessing.restore(y)) if preprocessing else y * units.target_std + units.target_mean

@@ -181,7 +181,7 @@ def has_weights(folder: Path) -> bool:
 
 def is_over(state: dict[str, Any] | None, summary: dict[str, Any], config: Config) -> bool:
     """Whether nothing is left to be trained; `state` is None where the checkpoints have been removed."""
-    wanted = read_setting(config, "trainer.epochs=")
+    epochs = read_setting(config, "trainer.epochs=")
     if state is None:
-        return summary.get("stopped") is None and summary.get("epochs", 0) >= wanted
-    return state["fit"]["stopped"] is not None or state["epoch"] >= wanted
+        return summary.get("stopped") is None and summary.get("epochs", 0) >= epochs
+    return state["fit"]["stopped"] is not None or state["epoch"] >= epochs

@@ -127,10 +127,10 @@ def make_notes(config: Config, folder: Path) -> dict[str, str]:
 def read_summary(folder: Path) -> dict[str, Any] | None:
     """The summary of a run that has come to its end."""
     try:
-        found = read_json(folder / "summary.json")
+        summary = read_json(folder / "summary.json")
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return summary if isinstance(summary, dict) else None
 
 
 def make_trainer(config: Config, experiment: Experiment, folder: Path, quiet: bool) -> Trainer:
@@ -243,8 +243,8 @@ def find_metrics_of_weights(trainer: Trainer, valid, settings: dict[str, Any]) -
     rows = [row for row in trainer.history if row["epoch"] == trainer.weights_epoch]
     if rows:
         return {name: value for name, value in rows[-1].items() if name.startswith(("train_", "valid_"))}
-    found = {} if valid is None else trainer.evaluate(valid, metrics=settings.get("metrics"))
-    return {f"valid_{name}": value for name, value in found.items()}
+    metrics = {} if valid is None else trainer.evaluate(valid, metrics=settings.get("metrics"))
+    return {f"valid_{name}": value for name, value in metrics.items()}
 
 
 def replace_not_finite(value: Any) -> Any:

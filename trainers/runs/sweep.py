@@ -236,9 +236,9 @@ def format_result(run: SweepRun) -> str:
     if run.status == DONE:
         name = find_default_metric([run])
         return f"{run}: {f'{name} {format_value(run.figures[name])}' if name else DONE}"
-    said = [line for line in run.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    errors = [line.removeprefix("bprop: error: ") for line in said if line.startswith("bprop: error: ")]
-    return f"{run}: {run.status}: {(errors or said or ['without a word'])[-1]} ({run.log})"
+    lines = [line for line in run.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    errors = [line.removeprefix("bprop: error: ") for line in lines if line.startswith("bprop: error: ")]
+    return f"{run}: {run.status}: {(errors or lines or ['without a word'])[-1]} ({run.log})"
 
 
 def restore_results(folder: Path, runs: Iterable[SweepRun]) -> None:

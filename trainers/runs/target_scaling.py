@@ -31,8 +31,8 @@ class TargetScaling:
     @classmethod
     def from_dataset(cls, dataset: Any, train: ArrayDataset) -> "TargetScaling":
         """Those of a data set; what a table becomes is said by its preprocessing."""
-        found = {name: np.asarray(getattr(dataset, f"feature_{name}", None)) for name in ("mean", "std")}
-        inputs = {name: value.tolist() for name, value in found.items() if value.dtype != object}
+        statistics = {name: np.asarray(getattr(dataset, f"feature_{name}", None)) for name in ("mean", "std")}
+        inputs = {name: value.tolist() for name, value in statistics.items() if value.dtype != object}
         targets = {"target_mean": train.target_mean, "target_std": train.target_std}
         names = getattr(dataset, "class_names", None)
         return cls(

@@ -93,15 +93,15 @@ def compute_folder_digest(run: Path) -> str:
 
 def compute_code_digest(run: Path, deed: Action, what: str) -> str | None:
     """Digest of a deed, and of all code in the run folder if it is an import; None where a link leads out of it."""
-    found = hashlib.sha256(f"{deed} {what if deed == 'import' else Path(what).resolve()}".encode(errors="replace"))
+    digest = hashlib.sha256(f"{deed} {what if deed == 'import' else Path(what).resolve()}".encode(errors="replace"))
     if deed == "import":
         files = list_code(run)
         if files is None:
             return None
         for file in files:
-            found.update(b"\0" + os.fsencode(file.relative_to(run)) + b"\0")
-            found.update(hashlib.sha256(file.read_bytes()).digest())
-    return found.hexdigest()
+            digest.update(b"\0" + os.fsencode(file.relative_to(run)) + b"\0")
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def list_code(run: Path) -> list[Path] | None:

@@ -20,8 +20,8 @@ def warn_of_unseeded_randomness(config: Config, model: Module, loss: Module) -> 
         return
     again = config.build_net()
     for name, own, other in (("model", model, again[0]), ("loss", loss, again[1])):
-        if found := find_differing_attribute(own, other):
-            path, attribute, kind = found
+        if difference := find_differing_attribute(own, other):
+            path, attribute, kind = difference
             where = f"{name}.{path}" if path else name
             warnings.warn(
                 f"{where} ({kind}): {attribute} differs between two builds from seed {config.seed}; {HINT}",

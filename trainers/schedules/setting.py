@@ -42,7 +42,7 @@ def find_settings(schedules: Mapping[str, Schedule], roots: dict[str, Stateful])
     Errors: TypeError for what is no schedule, ValueError for a path at which no number stands, and for numbers that
         no factor moves.
     """
-    found = []
+    settings = []
     for path in sorted(schedules):
         schedule = schedules[path]
         if not isinstance(schedule, Schedule):
@@ -59,11 +59,11 @@ def find_settings(schedules: Mapping[str, Schedule], roots: dict[str, Stateful])
         base = getattr(owner, name)
         if base == 0 or not np.isfinite(base):
             raise ValueError(f"schedules: {path} is {base}, expected another number, as schedules multiply it")
-        found.append(Setting(path, owner, name, schedule, base))
-    with_state = [id(setting.schedule) for setting in found if setting.schedule.state_dict()]
+        settings.append(Setting(path, owner, name, schedule, base))
+    with_state = [id(setting.schedule) for setting in settings if setting.schedule.state_dict()]
     if len(set(with_state)) < len(with_state):
         raise ValueError("schedules: one schedule with state serves two settings, expected one for each")
-    return found
+    return settings
 
 
 def suggest_path(path: str, known: Iterable[str]) -> str:

@@ -85,8 +85,8 @@ def measure_differences(config: Config) -> DifferenceErrors:
     net.load_counters(value.counters)  # dropout is to draw the same again
     for dtype in PRECISIONS:
         function = LossAlongDirection(net.copy().to(dtype), loss.copy().to(dtype), arguments, value.direction)
-        found = difference_errors(function, 0.0, slope, steps, methods=METHODS)
-        errors |= {(method, dtype): found[method] for method in METHODS}
+        by_method = difference_errors(function, 0.0, slope, steps, methods=METHODS)
+        errors |= {(method, dtype): by_method[method] for method in METHODS}
     return DifferenceErrors(f"{source}, {samples}", slope, steps, errors)
 
 
@@ -107,14 +107,14 @@ class LossAlongDirection:
         return float(self.loss.fprop(self.net.fprop(self.arguments[0]), self.arguments[1]))  # type: ignore[call-arg]
 
 
-def draw_differences(found: DifferenceErrors, path: Path) -> None:
+def draw_differences(differences: DifferenceErrors, path: Path) -> None:
     """Write the curves as a PNG file. ImportError, saying what to install, without matplotlib."""
-    figure = make_figure(7.2, 4.8, f"Errors of differences: {escape_name(Path(found.title).name)}")
+    figure = make_figure(7.2, 4.8, f"Errors of differences: {escape_name(Path(differences.title).name)}")
     axes = figure.subplots()
-    for (method, dtype), errors in found.errors.items():
+    for (method, dtype), errors in differences.errors.items():
         shown = np.where(errors > 0, errors, np.nan)
         colour, line = (VERMILION if method == "forward" else BLUE), ("-" if dtype == "float64" else "--")
-        axes.loglog(found.steps, shown, line, marker=".", color=colour, label=f"{method} differences, {dtype}")
+        axes.loglog(differences.steps, shown, line, marker=".", color=colour, label=f"{method} differences, {dtype}")
     axes.set_xlabel("step", fontsize=NORMAL)
     axes.set_ylabel("relative error of the derivative", fontsize=NORMAL)
     simplify_axes(axes)

@@ -101,9 +101,9 @@ def check_config(config: Config, *, seed: int = 0, tolerance: float = 1e-6, ever
     net, loss, arguments, source, samples = build_in_float64(config)
     reports = {}
     look = partial(examine, seed=seed, tolerance=tolerance, every_law=every_law)
-    for place, module, given in record_inputs(net, loss, arguments):
+    for place, module, inputs in record_inputs(net, loss, arguments):
         checks = CONTRACT_CHECKS if find_custom_classes(module) else ()  # in plain Python first, before it is compiled
-        reports[place] = look(module, given, checks=checks, compiles=not checks)
+        reports[place] = look(module, inputs, checks=checks, compiles=not checks)
     if all(report.ok for report in reports.values()):
         reports["the whole net"] = look(net, arguments[:1], checks=(), compiles=True)
         reports["a training step"] = check_step(net.to(config.dtype), loss.to(config.dtype), arguments)
@@ -129,7 +129,7 @@ def record_inputs(net: Module, loss: Loss, arguments) -> list[tuple[str, Module,
             record_first_input(twin, place, runs)
     with plain_python(), np.errstate(all="ignore"), suppress(Exception):  # a module that fails will fail its check
         copies[1].fprop(copies[0].fprop(arguments[0]), arguments[1])
-    tried = [(place, modules[place], given) for place, given in runs.items()]
+    tried = [(place, modules[place], inputs) for place, inputs in runs.items()]
     own = {id(module) for module in modules.values() if type(module) in find_custom_classes(module)}
     tried = [each for each in tried if not isinstance(each[1], Sequential | InternalOp) or id(each[1]) in own]
     return sorted(tried, key=lambda each: id(each[1]) not in own)

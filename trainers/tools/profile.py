@@ -109,8 +109,8 @@ def profile_config(config: Config) -> Profile:
     trainer.fit(data, epochs=0, batch_size=batch_size, metrics=metrics)  # refuses what does not fit
     compile_step(*parts)  # refuses an optimizer that looks at all samples at once
     step = CompiledStep(*parts, augmentation=trainer.augmentation)
-    wanted = experiment.loss.metrics if metrics is None else metrics
-    return profile(step, data, batch_size, outputs=bool(wanted), seed=config.seed)
+    metric_names = experiment.loss.metrics if metrics is None else metrics
+    return profile(step, data, batch_size, outputs=bool(metric_names), seed=config.seed)
 
 
 def profile(
@@ -226,9 +226,9 @@ def make_rows(step: CompiledStep, shapes: Shapes, unread: set, lines: list[Line]
         for module in modules:
             for inside in (module, *module.all_inside()):
                 if inside in shapes and not inside.children_inside():
-                    wanted = inside not in unread
-                    row.flops += sum(count_flops(inside, *shapes[inside], wanted))
-                    row.bytes += sum(count_bytes(inside, *shapes[inside], wanted))
+                    is_read = inside not in unread
+                    row.flops += sum(count_flops(inside, *shapes[inside], is_read))
+                    row.bytes += sum(count_bytes(inside, *shapes[inside], is_read))
     kinds = ["augment", "module", "loss", "optimizer", "loop"]
     return sorted(rows.values(), key=lambda row: kinds.index(row.kind))
 

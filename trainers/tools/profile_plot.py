@@ -38,7 +38,7 @@ def draw_profile(profile: Profile, path: Path) -> None:
 
 def shorten_conclusions(profile: Profile) -> list[str]:
     """What the bars add up to, and how near that is to the limit."""
-    said = [f"sum {format_seconds(profile.sum)}"]
+    parts = [f"sum {format_seconds(profile.sum)}"]
     if profile.products > 0:
-        said.append(f"{100 * profile.products / profile.step:.0f} % of the matrix products' limit")
-    return said
+        parts.append(f"{100 * profile.products / profile.step:.0f} % of the matrix products' limit")
+    return parts

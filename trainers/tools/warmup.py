@@ -103,13 +103,13 @@ def take_few(part: ArrayDataset, size: int) -> ArrayDataset:
 
 def count_cache_hits() -> dict[tuple[str, str], tuple[int, int]]:
     """How often code was found on disk, and how often compiled, by plan and function."""
-    found = {}
+    hits = {}
     for plan, module in list(sys.modules.items()):
         for name, value in vars(module).items() if plan.startswith(("plan_", "threads_")) else ():
             if hasattr(value, "stats") and value.__module__ == plan:
                 stats = value.stats
-                found[plan, name] = sum(stats.cache_hits.values()), sum(stats.cache_misses.values())
-    return found
+                hits[plan, name] = sum(stats.cache_hits.values()), sum(stats.cache_misses.values())
+    return hits
 
 
 def list_entries_since(before: dict[tuple[str, str], tuple[int, int]]) -> list[Entry]:

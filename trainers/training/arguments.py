@@ -38,8 +38,8 @@ def select_part(data: Data, part: str, loss: Loss | None = None) -> ArrayDataset
         return chosen
     if isinstance(data, tuple | list) and len(data) in (2, 3):
         return ArrayDataset(*data, ignore_index=getattr(loss, "ignore_index", None))
-    wanted = "a Dataset, an ArrayDataset or arrays (x, y) or (x, y, sample_weight)"
-    raise TypeError(f"Trainer: data is {type(data).__name__}, expected {wanted}")
+    expected = "a Dataset, an ArrayDataset or arrays (x, y) or (x, y, sample_weight)"
+    raise TypeError(f"Trainer: data is {type(data).__name__}, expected {expected}")
 
 
 def check_arguments(
@@ -145,8 +145,8 @@ def check_minibatches(
 def check_whole_inputs(model: Module, data: ArrayDataset) -> None:
     """ValueError for inputs that are scaled, or have fractions, where a model takes whole numbers."""
     if (data.scale, data.shift) != (1, 0):
-        said = f"the inputs are scaled by {data.scale:g} and shifted by {data.shift:g}"
-        raise ValueError(f"Trainer: {said}, and {model.label()} takes whole numbers, expected scale 1 and shift 0")
+        scaling = f"the inputs are scaled by {data.scale:g} and shifted by {data.shift:g}"
+        raise ValueError(f"Trainer: {scaling}, and {model.label()} takes whole numbers, expected scale 1 and shift 0")
     if data.x.dtype.kind == "f":
         rows = max(1, CHECKED_AT_ONCE // max(1, data.x.size // len(data)))
         for first in range(0, len(data), rows):

@@ -31,9 +31,9 @@ def make_minibatches(
     n = samples - samples % batch_size if settings["drop_last"] else samples
     order = order_samples(trainer, train, settings["shuffle"], settings["balance"])
     shape = trainer.model.output_shape((n, *train.input_shape))
-    kept = np.empty(shape if outputs else (0, *shape[1:]), trainer.model.dtype)
+    output_buffer = np.empty(shape if outputs else (0, *shape[1:]), trainer.model.dtype)
     weights = cast_sample_weights(train, trainer.loss)
-    epoch = Epoch(train, order[:n], batch_size, kept, trainer.timetable.by_step, table, weights)
+    epoch = Epoch(train, order[:n], batch_size, output_buffer, trainer.timetable.by_step, table, weights)
     if isinstance(trainer.optimizer, FullBatch):
         epoch.give_shares(trainer.optimizer)
     if state is not None:
@@ -93,8 +93,10 @@ def measure_epoch(
     row: dict[str, Any] = {"epoch": trainer.epoch, "train_loss": compute_mean(total, epoch.mass(len(epoch.order)))}
     weights = None if epoch.weights is None else epoch.weights[epoch.order]
     if metrics:
-        found = compute_metrics(metrics, trainer.loss, epoch.outputs, epoch.data.y[epoch.order], epoch.data, weights)
-        row |= {f"train_{name}": value for name, value in found.items()}
+        metric_values = compute_metrics(
+            metrics, trainer.loss, epoch.outputs, epoch.data.y[epoch.order], epoch.data, weights
+        )
+        row |= {f"train_{name}": value for name, value in metric_values.items()}
     if valid is not None:
         of_valid = trainer.evaluation.compute_metrics(valid, metrics, trainer.threads or 1)
         row |= {f"valid_{name}": value for name, value in of_valid.items()}

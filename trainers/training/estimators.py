@@ -84,12 +84,12 @@ class BpropEstimator(BaseEstimator):
 
     def _named(self, package, name, kind: type, setting: str) -> Any:
         """The class of that name, as in a config; ValueError if there is none."""
-        found = getattr(package, name, None) if isinstance(name, str) and name in package.__all__ else None
-        if not (isinstance(found, type) and issubclass(found, kind)):
-            wanted = f"the name of {'an' if kind is Optimizer else 'a'} {kind.__name__}"
-            wanted += "" if setting == "activation" else " or an object"
-            raise ValueError(f"{type(self).__name__}: {setting} is {name!r}, expected {wanted}")
-        return found
+        value = getattr(package, name, None) if isinstance(name, str) and name in package.__all__ else None
+        if not (isinstance(value, type) and issubclass(value, kind)):
+            expected = f"the name of {'an' if kind is Optimizer else 'a'} {kind.__name__}"
+            expected += "" if setting == "activation" else " or an object"
+            raise ValueError(f"{type(self).__name__}: {setting} is {name!r}, expected {expected}")
+        return value
 
     def _new_trainer(self, net: Module, seed: int) -> Trainer:
         return Trainer(net, self._new_loss(), self._new_optimizer(), seed=seed, quiet=not self.verbose)
@@ -98,8 +98,8 @@ class BpropEstimator(BaseEstimator):
         """Train for some epochs, from new weights or on from those that are there; samples of weight 0 are left out."""
         if weights is not None:
             weights = _check_sample_weight(weights, x, dtype=x.dtype, ensure_non_negative=True)
-            kept = weights > 0
-            x, y, weights = x[kept], y[kept], weights[kept]
+            mask = weights > 0
+            x, y, weights = x[mask], y[mask], weights[mask]
         if anew or not hasattr(self, "net_"):
             self.dtype_ = str(np.dtype(self.dtype or x.dtype))
             seed = int(check_random_state(self.random_state).randint(2**31))

@@ -45,8 +45,8 @@ class Evaluation:
                 total += float(self.loss(y, data.y[rows], weight)) * counts
                 mass += counts
                 outputs += [y] if metrics else []  # which may be larger than memory, as the data may
-        found = compute_metrics(metrics, self.loss, np.concatenate(outputs), data.y, data, weights) if metrics else {}
-        return {"loss": compute_mean(total, mass)} | found
+        values = compute_metrics(metrics, self.loss, np.concatenate(outputs), data.y, data, weights) if metrics else {}
+        return {"loss": compute_mean(total, mass)} | values
 
     def compute_outputs(self, data: ArrayDataset, threads: int) -> np.ndarray:
         """What the model makes of the inputs of a data set (N, ...)."""
@@ -68,9 +68,9 @@ class Evaluation:
     def _largest_output(self, input_shape: tuple[int, ...]) -> int:
         """How many numbers the largest output of a module has for a sample of this shape, found once."""
         if input_shape not in self._sizes:
-            found = record_output_shapes(self.model, (1, *input_shape)).values()
+            shapes = record_output_shapes(self.model, (1, *input_shape)).values()
             self._sizes[input_shape] = max(
-                (math.prod(shape) for each in found for shape in flatten_shapes(each)), default=1
+                (math.prod(shape) for each in shapes for shape in flatten_shapes(each)), default=1
             )
         return self._sizes[input_shape]
 

@@ -37,12 +37,12 @@ def restore_state(trainer: TrainingParts, state: dict[str, Any]) -> None:
 
     Errors: CheckpointError, and nothing changed, for a trainer of other parts; ValueError for one of other sizes.
     """
-    found, own = state["parts"], describe_parts(trainer)
+    parts, own = state["parts"], describe_parts(trainer)
     if state["fit"] is None:
-        found, own = ({name: part for name, part in each.items() if name != "callbacks"} for each in (found, own))
-    if found != own:
-        name = next(name for name in own if found.get(name) != own[name])
-        raise CheckpointError(f"the checkpoint has the {name} {found.get(name)}, this trainer {own[name]}")
+        parts, own = ({name: part for name, part in each.items() if name != "callbacks"} for each in (parts, own))
+    if parts != own:
+        name = next(name for name in own if parts.get(name) != own[name])
+        raise CheckpointError(f"the checkpoint has the {name} {parts.get(name)}, this trainer {own[name]}")
     warn_of_changes(state["written_by"])
     trainer.optimizer.attach(trainer.model)
     for module, saved in ((trainer.model, state["model"]), (trainer.loss, state["loss"])):
@@ -66,22 +66,22 @@ def describe_parts(trainer: TrainingParts) -> dict[str, Any]:
     }
 
 
-def check_settings(found: dict[str, Any], own: dict[str, Any]) -> None:
+def check_settings(saved: dict[str, Any], own: dict[str, Any]) -> None:
     """ValueError unless a fit has the settings of the one that it is to finish."""
     for name, value in own.items():
-        if found.get(name) != value:
+        if saved.get(name) != value:
             raise ValueError(
-                f"Trainer: {name} is {value}, expected {found.get(name)} as in the training that is resumed"
+                f"Trainer: {name} is {value}, expected {saved.get(name)} as in the training that is resumed"
             )
 
 
-def check_data_digests(found: dict[str, Any], own: dict[str, Any]) -> None:
+def check_data_digests(saved: dict[str, Any], own: dict[str, Any]) -> None:
     """ValueError unless a fit has the data of the one that it is to finish.
 
     Args: found, own: digests by the name of a part, None for one that is not there.
     """
     for part, digests in own.items():
-        before = found.get(part)
+        before = saved.get(part)
         if isinstance(before, str):  # an older bprop looked at 64 rows of each array
             warnings.warn(
                 f"the checkpoint does not tell all of its {part} data, so they may be others now", stacklevel=2
@@ -113,21 +113,21 @@ def compute_sources_digest(files: Iterable[Path]) -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-def warn_of_changes(found: dict[str, Any]) -> None:
+def warn_of_changes(saved: dict[str, Any]) -> None:
     """A warning if a checkpoint comes from other versions or sources."""
     own = describe_writer()
     changed = [
-        f"{name} {found['versions'].get(name)} in place of {now}"
+        f"{name} {saved['versions'].get(name)} in place of {now}"
         for name, now in own["versions"].items()
-        if found["versions"].get(name) != now
+        if saved["versions"].get(name) != now
     ]
-    changed += ["other sources of bprop"] if found["sources"] != own["sources"] else []
+    changed += ["other sources of bprop"] if saved["sources"] != own["sources"] else []
     if changed:
         warnings.warn(
             f"the checkpoint was written with {', '.join(changed)}; the results may differ in their last digits",
             stacklevel=2,
         )
-    recorded = found.get("instruction_set")
+    recorded = saved.get("instruction_set")
     if recorded is not None and (what := compare_instruction_sets(recorded, own["instruction_set"])):
         warnings.warn(
             f"the checkpoint was written on another instruction set ({what}): the bits differ from here on; "
