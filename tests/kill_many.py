@@ -126,10 +126,10 @@ def result(folder: Path) -> tuple:
     return summary, rows, weights, texts, state
 
 
-def refuse_others(found: tuple, wanted: tuple, name: str) -> None:
+def refuse_others(actual: tuple, expected: tuple, name: str) -> None:
     """AssertionError that says what of a result is not as it was without kills."""
     parts = ("the summary", "the metrics", "the weights", "a text", "the checkpoint")
-    for part, one, other in zip(parts, found, wanted, strict=True):
+    for part, one, other in zip(parts, actual, expected, strict=True):
         assert one == other, f"{name}: after kills {part} is another: {one} in place of {other}"
 
 
@@ -150,7 +150,7 @@ def kill_and_compare(name: str, kills: int, folder: Path, chance: random.Random)
         start = time.perf_counter()
         assert os.waitpid(started(folder / warm, config), 0)[1] == 0
     whole = time.perf_counter() - start
-    wanted, done, sequences = result(folder / "wanted"), 0, 0
+    expected, done, sequences = result(folder / "wanted"), 0, 0
     while done < kills:
         run, finished = folder / f"run-{sequences}", False
         while not finished:
@@ -165,7 +165,7 @@ def kill_and_compare(name: str, kills: int, folder: Path, chance: random.Random)
             if run.is_dir() and not (run / "config.yaml").exists():  # too early: there is no run yet
                 for file in run.iterdir():
                     file.unlink()
-        refuse_others(result(run), wanted, name)
+        refuse_others(result(run), expected, name)
         sequences += 1
     return sequences
 
@@ -178,12 +178,12 @@ def sweep(folder: Path, config: Path) -> subprocess.Popen:
 
 def children(parent: int) -> list[int]:
     """The processes that another one has started and that still run."""
-    found = []
+    pids = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it is over
             state, owner = (process / "stat").read_text().rpartition(")")[2].split()[:2]
-            found += [int(process.name)] if int(owner) == parent and state != "Z" else []
-    return found
+            pids += [int(process.name)] if int(owner) == parent and state != "Z" else []
+    return pids
 
 
 def table_of(folder: Path) -> list[dict]:
@@ -202,7 +202,7 @@ def kill_sweeps(kills: int, folder: Path, chance: random.Random) -> int:
     config = folder / "sweep.yaml"
     config.write_text(SWEEP)
     assert sweep(folder / "wanted", config).wait() == 0
-    wanted, done, sequences = sweep_result(folder / "wanted"), 0, 0
+    expected, done, sequences = sweep_result(folder / "wanted"), 0, 0
     while done < kills:
         run, status = folder / f"sweep-{sequences}", -1
         while status != 0:
@@ -217,12 +217,12 @@ def kill_sweeps(kills: int, folder: Path, chance: random.Random) -> int:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(victim, signal.SIGKILL)
                 done += bool(victims)
-            said = process.communicate()[1].decode()
+            output = process.communicate()[1].decode()
             status = process.returncode
-            assert status in (0, 1, -signal.SIGKILL), said  # 1: one of its runs was killed
-        found = sweep_result(run)
-        assert found[0] == wanted[0], "after kills the table of the sweep is another"
-        for one, other in zip(found[1], wanted[1], strict=True):
+            assert status in (0, 1, -signal.SIGKILL), output  # 1: one of its runs was killed
+        actual = sweep_result(run)
+        assert actual[0] == expected[0], "after kills the table of the sweep is another"
+        for one, other in zip(actual[1], expected[1], strict=True):
             refuse_others(one, other, "sweep")
         sequences += 1
     return sequences

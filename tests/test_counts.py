@@ -56,13 +56,13 @@ def prepared(*sizes):
 
 def calls(function):
     """Names of the Python functions that run within a call of `function`."""
-    found = []
-    sys.setprofile(lambda frame, event, argument: found.append(frame.f_code.co_name) if event == "call" else None)
+    lines = []
+    sys.setprofile(lambda frame, event, argument: lines.append(frame.f_code.co_name) if event == "call" else None)
     try:
         function()
     finally:
         sys.setprofile(None)
-    return found[1:]
+    return lines[1:]
 
 
 # -- allocations -------------------------------------------------------------------------------------------------------

@@ -166,10 +166,10 @@ def test_a_net_of_two_heads_answers_twice(folder, tmp_path):
     assert evaluate_run(tmp_path / "run")["test_slant_rmse"] == pytest.approx(figures["test_slant_rmse"])
     images = load_config(tmp_path / "run" / "config.yaml").build().dataset.test
     np.save(tmp_path / "images.npy", images.x[:5])
-    said = predict_run(tmp_path / "run", tmp_path / "images.npy").columns
-    assert {"digit_class", "digit_p_0", "slant_y"} <= set(said)
-    assert np.mean(said["digit_class"] == images.y[:5, 0]) >= 0.8
-    np.testing.assert_allclose(np.array(said["slant_y"], float), images.y[:5, 1], atol=0.6)
+    columns = predict_run(tmp_path / "run", tmp_path / "images.npy").columns
+    assert {"digit_class", "digit_p_0", "slant_y"} <= set(columns)
+    assert np.mean(columns["digit_class"] == images.y[:5, 0]) >= 0.8
+    np.testing.assert_allclose(np.array(columns["slant_y"], float), images.y[:5, 1], atol=0.6)
     sys.modules.pop("digit_slant")
 
 
@@ -186,8 +186,8 @@ def test_two_inputs_and_two_answers(folder, tmp_path, monkeypatch):
     assert figures["test_digit_accuracy"] > 0.87
     assert figures["test_ink_rmse"] < 0.85 * spread
     assert figures["parameters"] == 32 * 64 + 64 + 65 * 32 + 32 + 32 * 11 + 11
-    said = predict_run(tmp_path / "run", folder / "two_inputs.npz").columns
-    assert np.mean(said["digit_class"] == np.load("two_inputs.npz")["digit"]) > 0.9
+    columns = predict_run(tmp_path / "run", folder / "two_inputs.npz").columns
+    assert np.mean(columns["digit_class"] == np.load("two_inputs.npz")["digit"]) > 0.9
 
 
 def test_derivatives(folder, monkeypatch):
@@ -196,8 +196,8 @@ def test_derivatives(folder, monkeypatch):
     assert abs(float(re.search(r"symmetric: (\S+)", output)[1])) < 1e-10
     before, after = (float(value) for value in re.search(r"loss: (\S+) before the step, (\S+) after", output).groups())
     assert after < before - 0.05
-    largest, found = re.search(r"largest eigenvalues: \[\s*(\S+).*\] (\S+)", output).groups()
-    assert float(largest) == pytest.approx(float(found), rel=1e-6)
+    largest, eigenvalue = re.search(r"largest eigenvalues: \[\s*(\S+).*\] (\S+)", output).groups()
+    assert float(largest) == pytest.approx(float(eigenvalue), rel=1e-6)
 
 
 def test_cost_of_gradients(folder, monkeypatch):

@@ -45,15 +45,15 @@ def imports(file: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     nodes = list(ast.walk(parse(file)))
     conditions = [node for node in nodes if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
     skipped = {each for node in conditions for each in ast.walk(node)}
-    package, found = file.split("/")[:-1], []
+    package, result = file.split("/")[:-1], []
     for node in nodes:
         if isinstance(node, ast.Import) and node not in skipped:
-            found += [(alias.name.removeprefix("bprop."), ()) for alias in node.names]
+            result += [(alias.name.removeprefix("bprop."), ()) for alias in node.names]
         if isinstance(node, ast.ImportFrom) and node not in skipped:
             base = package[: len(package) - node.level + 1] if node.level else []
             name = ".".join([*base, *([node.module] if node.module else [])]).removeprefix("bprop.")
-            found.append((name, tuple(alias.name for alias in node.names)))
-    return tuple(found)
+            result.append((name, tuple(alias.name for alias in node.names)))
+    return tuple(result)
 
 
 def imported_files(file: str, allowed=frozenset(UPWARDS)) -> set[str]:
@@ -96,10 +96,10 @@ def test_exceptions_are_needed():
 
 def internals(file: str) -> set[str]:
     """What a file imports of numba's internals and of llvmlite, or reaches as attributes of `numba`."""
-    found = {f"{name}.{member}" for name, members in imports(file) for member in members or [""]}
+    names = {f"{name}.{member}" for name, members in imports(file) for member in members or [""]}
     attributes = {ast.unparse(node) for node in ast.walk(parse(file)) if isinstance(node, ast.Attribute)}
-    return {name for name in found | attributes if INTERNAL.match(name)} | {
-        name for name in found if name.startswith("llvmlite.")
+    return {name for name in names | attributes if INTERNAL.match(name)} | {
+        name for name in names if name.startswith("llvmlite.")
     }
 
 

@@ -48,13 +48,13 @@ def copy_sources(target):
 
 
 def test_every_package_is_listed():
-    found = {path.parent.relative_to(ROOT) for path in (ROOT / f for f in FILES) if path.name == "__init__.py"}
+    packages = {path.parent.relative_to(ROOT) for path in (ROOT / f for f in FILES) if path.name == "__init__.py"}
     tops = PROJECT["tool"]["setuptools"]["package-dir"]
     assert tops == {"bprop": TOPLEVEL, **{f"bprop.{folder}": folder for folder in (*FOLDERS, "configs")}}
     listed = PROJECT["tool"]["setuptools"]["packages"]
     assert listed == sorted(set(listed))
     folders = {Path(name.removeprefix("bprop.").replace(".", "/")) for name in listed if name != "bprop"}
-    assert folders | {Path(TOPLEVEL)} == found
+    assert folders | {Path(TOPLEVEL)} == packages
 
 
 def test_the_oldest_versions_are_tested():
@@ -73,9 +73,9 @@ def test_the_wheel_is_complete(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as file:
         names = set(file.namelist())
-    kept = [path for folder in (*FOLDERS, "configs") for path in (ROOT / folder).rglob("*")]
-    kept = [path for path in kept if path.suffix in (".py", ".yaml", ".typed") and "__pycache__" not in path.parts]
-    expected = {path.relative_to(ROOT).as_posix().removeprefix(f"{TOPLEVEL}/") for path in kept}
+    paths = [path for folder in (*FOLDERS, "configs") for path in (ROOT / folder).rglob("*")]
+    paths = [path for path in paths if path.suffix in (".py", ".yaml", ".typed") and "__pycache__" not in path.parts]
+    expected = {path.relative_to(ROOT).as_posix().removeprefix(f"{TOPLEVEL}/") for path in paths}
     assert {f"bprop/{name}" for name in expected} == {n for n in names if n.startswith("bprop/")}
     assert {"bprop/__init__.py", "bprop/__main__.py"} <= names
     assert {f"bprop/{folder}/py.typed" for folder in FOLDERS} <= names

@@ -11,7 +11,7 @@ LABELS = np.arange(10) % 3
 
 
 @pytest.mark.parametrize(
-    ("given", "kept", "batch"),
+    ("dtype", "x_dtype", "batch"),
     [
         ("uint8", "uint8", "float32"),
         ("float32", "float32", "float32"),
@@ -24,15 +24,15 @@ LABELS = np.arange(10) % 3
         (">f4", "float32", "float32"),
     ],
 )
-def test_dtype_of_x(given, kept, batch):
+def test_dtype_of_x(dtype, x_dtype, batch):
     values = (np.arange(12) % 2).reshape(4, 3)
-    ds = ArrayDataset(values.astype(given), np.zeros(4, int))
-    assert (ds.x.dtype, ds.dtype, ds[:2][0].dtype, ds[[0]][0].dtype) == (kept, batch, batch, batch)
+    ds = ArrayDataset(values.astype(dtype), np.zeros(4, int))
+    assert (ds.x.dtype, ds.dtype, ds[:2][0].dtype, ds[[0]][0].dtype) == (x_dtype, batch, batch, batch)
     np.testing.assert_array_equal(ds[:][0], values)
 
 
 @pytest.mark.parametrize(
-    ("given", "kept", "classes"),
+    ("dtype", "y_dtype", "classes"),
     [
         ("int64", "int64", 3),
         ("uint8", "int64", 3),
@@ -41,9 +41,9 @@ def test_dtype_of_x(given, kept, batch):
         ("float64", "float64", None),
     ],
 )
-def test_dtype_of_y(given, kept, classes):
-    ds = ArrayDataset(IMAGES, LABELS.astype(given))
-    assert (ds.y.dtype, ds.classes) == (kept, classes)
+def test_dtype_of_y(dtype, y_dtype, classes):
+    ds = ArrayDataset(IMAGES, LABELS.astype(dtype))
+    assert (ds.y.dtype, ds.classes) == (y_dtype, classes)
     np.testing.assert_array_equal(ds.y, LABELS)
 
 

@@ -95,8 +95,8 @@ def test_names_a_file_that_is_wrong(write_all):
     root = write_all()
     path = root / "test_batch.bin"
     path.write_bytes(path.read_bytes()[:-1])
-    wanted = "holds 12291 bytes, expected 12292: 4 records of 3073"
-    with pytest.raises(ValueError, match=f"^{re.escape(f'{path}: {wanted}')}$"):
+    expected = "holds 12291 bytes, expected 12292: 4 records of 3073"
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{path}: {expected}')}$"):
         Small(root, valid_size=0).test  # noqa: B018
     first = root / "data_batch_1.bin"
     first.write_bytes(b"\x0b" + first.read_bytes()[1:])

@@ -81,8 +81,8 @@ def test_damaged_files(tmp_path, name, changes):
     content, read = FORMATS[name]
     path = tmp_path / f"a.{name}"
     path.write_bytes(changed(fitted(tmp_path / "t") if content is None else content, changes))
-    found = read_or_refused(read, path)
-    arrays = found if isinstance(found, tuple) else [found] if isinstance(found, np.ndarray) else []
+    result = read_or_refused(read, path)
+    arrays = result if isinstance(result, tuple) else [result] if isinstance(result, np.ndarray) else []
     assert all(np.isfinite(array).all() for array in arrays)
 
 

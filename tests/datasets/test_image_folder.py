@@ -79,8 +79,8 @@ def test_parts_are_stratified_and_a_function_of_the_seed(root):
 
 def test_grey_and_scaled(root, tmp_path):
     grey = ImageFolder(root, channels=1, valid_size=0)
-    wanted = np.asarray(Image.open(root / "cat" / "00.png").convert("L"))
-    assert any(np.array_equal(x[0], wanted) for x in grey.train.x)
+    expected = np.asarray(Image.open(root / "cat" / "00.png").convert("L"))
+    assert any(np.array_equal(x[0], expected) for x in grey.train.x)
     assert grey.input_shape == (1, 4, 5)
     flag = np.zeros((40, 80, 3))
     flag[:, :20] = flag[:, 60:] = 255  # what juts out of a square
@@ -217,8 +217,8 @@ def test_files_that_are_none(root):
         with pytest.raises(ValueError, match=rf"dog/05\.png: .*{message}"):
             load(ImageFolder(root))
     picture(path, np.zeros((4, 6)))
-    wanted = r"05\.png: 4 x 6 pixels, expected 4 x 5 as in .*\.png; 'size: \[4, 5\]' would scale all to that$"
-    with pytest.raises(ValueError, match=wanted):
+    expected = r"05\.png: 4 x 6 pixels, expected 4 x 5 as in .*\.png; 'size: \[4, 5\]' would scale all to that$"
+    with pytest.raises(ValueError, match=expected):
         load(ImageFolder(root))
     assert ImageFolder(root, size=(4, 5)).train.input_shape == (3, 4, 5)
     (root / "dog" / "notes.txt").write_text("x")
@@ -245,13 +245,13 @@ def transparent(mode):
     """Four pixels: one to look through, one half so, one black, one of its own colour; as far as the mode has these."""
     image = rgba()
     if mode in ("P", "RGB"):
-        kept = Image.fromarray(np.array([[[0, 0, 0], [9, 9, 9], [0, 0, 1], [200, 0, 0]]], np.uint8))
+        key_image = Image.fromarray(np.array([[[0, 0, 0], [9, 9, 9], [0, 0, 1], [200, 0, 0]]], np.uint8))
         if mode == "P":
-            kept = kept.quantize(4)
-            kept.info["transparency"] = kept.getpixel((0, 0))
+            key_image = key_image.quantize(4)
+            key_image.info["transparency"] = key_image.getpixel((0, 0))
         else:
-            kept.info["transparency"] = (0, 0, 0)
-        return kept
+            key_image.info["transparency"] = (0, 0, 0)
+        return key_image
     return image.convert(mode)
 
 
@@ -329,8 +329,8 @@ def test_links_are_followed_once(root, tmp_path):
     (root / "dog" / "more").symlink_to(moved)
     (root / "dog" / "again").symlink_to(root)  # a loop
     (moved / "up").symlink_to(root / "dog")
-    found, _ = everything(ImageFolder(root))
-    assert len(found) == len(x)
+    images, _ = everything(ImageFolder(root))
+    assert len(images) == len(x)
 
 
 @pytest.mark.parametrize("place", ["dog/x.png", "bird"])

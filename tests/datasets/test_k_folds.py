@@ -99,9 +99,9 @@ def test_balanced_order(labels):
 
 
 def test_a_large_class_shows_other_samples_in_each_epoch():
-    seen = [set(balanced_order(LABELS, seed=0, epoch=epoch)) for epoch in range(20)]
-    assert len(set.union(*seen)) == 100
-    assert seen[0] != seen[1]
+    epochs = [set(balanced_order(LABELS, seed=0, epoch=epoch)) for epoch in range(20)]
+    assert len(set.union(*epochs)) == 100
+    assert epochs[0] != epochs[1]
     order = balanced_order(LABELS, seed=0, epoch=0)
     assert 5 < (LABELS[order[:33]] == 2).sum() < 17  # the classes are mixed
     assert not np.array_equal(order, balanced_order(LABELS, seed=1, epoch=0))

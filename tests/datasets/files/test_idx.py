@@ -16,11 +16,11 @@ ARRAY = np.arange(60, dtype=np.uint8).reshape(5, 4, 3)
 @pytest.mark.parametrize("checked", [False, True])
 def test_reads_what_was_written(write_idx, name, array, checked):
     path = write_idx(name, array)
-    found = read_idx(str(path), shape=array.shape) if checked else read_idx(path)
-    np.testing.assert_array_equal(found, array)
-    assert found.dtype == np.uint8
-    assert found.flags.c_contiguous
-    assert found.flags.writeable
+    result = read_idx(str(path), shape=array.shape) if checked else read_idx(path)
+    np.testing.assert_array_equal(result, array)
+    assert result.dtype == np.uint8
+    assert result.flags.c_contiguous
+    assert result.flags.writeable
 
 
 def test_gzip_is_recognised_whatever_the_name(write_idx):

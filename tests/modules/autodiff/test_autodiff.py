@@ -67,8 +67,8 @@ def test_bishops_evaluation_trace():
     head, *lines = str(derived).splitlines()
     assert head.split() == ["operation", "value", "tangent", "adjoint"]
     for line, (name, operation, *numbers) in zip(lines, BISHOP, strict=True):
-        found = re.split(r"\s{2,}", line.strip())
-        assert found == [name, *([operation] if operation else []), *(f"{number:.6g}" for number in numbers)]
+        cells = re.split(r"\s{2,}", line.strip())
+        assert cells == [name, *([operation] if operation else []), *(f"{number:.6g}" for number in numbers)]
 
 
 def test_bishops_function_by_dual_numbers():
@@ -84,9 +84,9 @@ def domke(x):
 @pytest.mark.parametrize("x", [-1.3, 0.0, 0.4])
 def test_domkes_function(x):
     e = math.exp(x)
-    wanted = (math.exp(e + e**2) + math.cos(e + e**2)) * (e + 2 * e**2)
-    assert derive(domke, x).bprop()["x"] == pytest.approx(wanted, rel=1e-14)
-    assert domke(Dual(x, 1.0)).tangent == pytest.approx(wanted, rel=1e-14)
+    expected = (math.exp(e + e**2) + math.cos(e + e**2)) * (e + 2 * e**2)
+    assert derive(domke, x).bprop()["x"] == pytest.approx(expected, rel=1e-14)
+    assert domke(Dual(x, 1.0)).tangent == pytest.approx(expected, rel=1e-14)
 
 
 def geron(x, y):
@@ -114,24 +114,24 @@ INSIDE = {np.arccosh: 1.0}  # added to arguments between 0.2 and 0.9, where most
 
 @pytest.mark.parametrize("operation", RULES, ids=lambda operation: operation.__name__)
 def test_each_rule_against_the_complex_step_or_differences(operation):
-    given = [0.31 + INSIDE.get(operation, 0.0), 0.77][: operation.nin]
-    found = derive(lambda *x: operation(*x), *given).bprop().values()
-    for k, gradient in enumerate(found):
+    inputs = [0.31 + INSIDE.get(operation, 0.0), 0.77][: operation.nin]
+    gradients = derive(lambda *x: operation(*x), *inputs).bprop().values()
+    for k, gradient in enumerate(gradients):
         step = np.zeros(operation.nin)
         step[k] = 1e-6
-        difference = (operation(*(given + step)) - operation(*(given - step))) / 2e-6
+        difference = (operation(*(inputs + step)) - operation(*(inputs - step))) / 2e-6
         assert gradient == pytest.approx(difference, rel=1e-8, abs=1e-8)
         direction = step * 1e6
-        assert derivative(lambda *x: operation(*x), *given, directions=direction)[1] == pytest.approx(
+        assert derivative(lambda *x: operation(*x), *inputs, directions=direction)[1] == pytest.approx(
             gradient, rel=1e-13
         )
 
 
 @pytest.mark.parametrize("operation", sorted(FLAT, key=lambda operation: operation.__name__), ids=str)
 def test_steps_have_no_derivative(operation):
-    given = [0.31, 0.77][: operation.nin]
-    derived = derive(lambda *x: operation(*x) * x[0], *given)
-    assert derived.bprop()["x1"] == pytest.approx(float(operation(*given)))
+    inputs = [0.31, 0.77][: operation.nin]
+    derived = derive(lambda *x: operation(*x) * x[0], *inputs)
+    assert derived.bprop()["x1"] == pytest.approx(float(operation(*inputs)))
 
 
 ARRAYS = [
@@ -221,10 +221,10 @@ UNTRACED = {  # why differences must do
 
 def subject(case):
     arguments = (case.x(),) if case in MODULES else case.arguments()
-    found = Subject(case.make(), arguments, np.random.default_rng(7919))
-    problems, _ = found.run()
+    result = Subject(case.make(), arguments, np.random.default_rng(7919))
+    problems, _ = result.run()
     assert not problems
-    return found
+    return result
 
 
 CASES = [case for case in (*MODULES, *LOSSES) if not case.make().estimates]
@@ -302,11 +302,11 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("function", "x", "said", "line"), REFUSED)
-def test_an_unknown_operation_is_refused_with_its_line(function, x, said, line):
+@pytest.mark.parametrize(("function", "x", "message", "line"), REFUSED)
+def test_an_unknown_operation_is_refused_with_its_line(function, x, message, line):
     with pytest.raises(Untraceable) as caught:
         derive(function, x)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert re.search(rf", in test_autodiff.py line \d+: .*{re.escape(line)}", str(caught.value))
 
 
@@ -441,10 +441,10 @@ def test_tables_go_in_and_come_out():
     np.testing.assert_allclose(y[1], a.sum(axis=1))
     np.testing.assert_allclose(grad_a, b + 2)
     np.testing.assert_allclose(grad_b, a)
-    found = derive(module, (a, b))
-    np.testing.assert_array_equal(found.bprop((np.ones_like(a), np.full(4, 2.0)))["x.0"], grad_a)
+    derivation = derive(module, (a, b))
+    np.testing.assert_array_equal(derivation.bprop((np.ones_like(a), np.full(4, 2.0)))["x.0"], grad_a)
     with pytest.raises(ValueError, match=r"^derive: grad_y has shape \(4, 3\), expected \(\(4, 3\), \(4,\)\)$"):
-        found.bprop(a)
+        derivation.bprop(a)
 
 
 def test_a_module_with_bprop_needs_none():

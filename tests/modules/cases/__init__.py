@@ -8,6 +8,6 @@ import pkgutil
 
 from .case import Case, LossCase
 
-FAMILIES = [importlib.import_module(f".{found.name}", __name__) for found in pkgutil.iter_modules(__path__)]
+FAMILIES = [importlib.import_module(f".{module.name}", __name__) for module in pkgutil.iter_modules(__path__)]
 MODULES: list[Case] = [case for family in FAMILIES for case in getattr(family, "MODULES", [])]
 LOSSES: list[LossCase] = [case for family in FAMILIES for case in getattr(family, "LOSSES", [])]

@@ -163,8 +163,8 @@ def log_likelihood(loss, log_p, target):
     log_p = log_p.reshape(-1, classes)
     smoothing = getattr(loss, "label_smoothing", None) or 0
     if target.ndim < 2:
-        kept = target.reshape(-1) != (np.inf if loss.ignore_index is None else loss.ignore_index)
-        log_p, target = log_p[kept], target.reshape(-1)[kept]
+        mask = target.reshape(-1) != (np.inf if loss.ignore_index is None else loss.ignore_index)
+        log_p, target = log_p[mask], target.reshape(-1)[mask]
         count, target = v[target].sum(), np.eye(classes)[target]
     else:
         count = len(log_p)

@@ -30,8 +30,8 @@ def dropout(module, x):
 def dropout_of_channels(module, x):
     if not module.training:
         return x
-    kept = uniform(module, x.shape[0] * x.shape[1]).reshape((*x.shape[:2], 1, 1)) >= module.p
-    return np.where(kept, x / (1 - module.p), 0)
+    mask = uniform(module, x.shape[0] * x.shape[1]).reshape((*x.shape[:2], 1, 1)) >= module.p
+    return np.where(mask, x / (1 - module.p), 0)
 
 
 def alpha_dropout(module, x):

@@ -48,9 +48,9 @@ def maxout_channels(module, x):
     return np.stack([x[:, c : c + module.pieces].max(axis=1) for c in range(0, x.shape[1], module.pieces)], axis=1)
 
 
-def row(make, shape, reference, torch=None, refused=None, wanted=""):
+def row(make, shape, reference, torch=None, refused=None, expected=""):
     label = make().label()
-    message = f"{label}: x has shape {refused}, {wanted}" if refused else ""
+    message = f"{label}: x has shape {refused}, {expected}" if refused else ""
     return Case(label, make, shape, refused, message, reference=reference, torch=torch)
 
 

@@ -167,12 +167,12 @@ class InPlace(Module):
     jit = False
 
     def fprop(self, x):
-        self.kept = x > 0
-        x *= self.kept
+        self.mask = x > 0
+        x *= self.mask
         return x
 
     def bprop(self, grad_y):
-        return grad_y * self.kept
+        return grad_y * self.mask
 
 
 class ChangedInput(Affine):
@@ -281,17 +281,17 @@ class Unsaved(Affine):
 
     def __init__(self):
         super().__init__()
-        self.seen = np.zeros(4)
+        self.average = np.zeros(4)
 
     def fprop(self, x):
         self.x = x
         if self.training:
-            self.seen = 0.9 * self.seen + 0.1 * x.mean(axis=0)
+            self.average = 0.9 * self.average + 0.1 * x.mean(axis=0)
             return np.dot(x, self.weight.T) + self.bias
-        return np.dot(x - self.seen, self.weight.T) + self.bias
+        return np.dot(x - self.average, self.weight.T) + self.bias
 
     def bprop(self, grad_y):
-        x = self.x if self.training else self.x - self.seen
+        x = self.x if self.training else self.x - self.average
         self.grad_weight += np.dot(grad_y.T, x)
         self.grad_bias += self.bias_gradient(grad_y)
         return np.dot(grad_y, self.weight)

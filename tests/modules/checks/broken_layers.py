@@ -136,20 +136,20 @@ class StaleRows(Module):
     def __init__(self):
         super().__init__()
         self.scale = Parameter(np.ones(3))
-        self.kept = np.zeros((0, 3))
+        self.buffer = np.zeros((0, 3))
 
     def fprop(self, x):
-        if len(self.kept) < len(x):
-            self.kept = np.zeros_like(x)
-        self.kept[: len(x)] = x
+        if len(self.buffer) < len(x):
+            self.buffer = np.zeros_like(x)
+        self.buffer[: len(x)] = x
         self.n = len(x)
         return x * self.scale
 
     def bprop(self, grad_y):
-        longer = np.zeros_like(self.kept)
+        longer = np.zeros_like(self.buffer)
         longer[: self.n] = grad_y
         longer[self.n :] = 1
-        self.grad_scale += (longer * self.kept).sum(axis=0)
+        self.grad_scale += (longer * self.buffer).sum(axis=0)
         return grad_y * self.scale
 
 

@@ -118,17 +118,17 @@ def test_value_of_losses(case):
 def test_float32_is_float64_rounded(case):
     single = case.make()
     double = single.copy().to("float64")
-    found, wanted = run(single, case.x()), run(double, case.x())
-    for a, b in zip(found, wanted, strict=True):
+    actual, expected = run(single, case.x()), run(double, case.x())
+    for a, b in zip(actual, expected, strict=True):
         assert (a.dtype, b.dtype) == (np.float32, np.float64)
         close(a, b, 1e-5)
 
 
 @losses
 def test_float32_is_float64_rounded_of_losses(case):
-    found, wanted = run(case.make(), *case.arguments()), run(case.make().to("float64"), *case.arguments())
-    assert (found[1].dtype, wanted[1].dtype) == (np.float32, np.float64)
-    for a, b in zip(found, wanted, strict=True):
+    actual, expected = run(case.make(), *case.arguments()), run(case.make().to("float64"), *case.arguments())
+    assert (actual[1].dtype, expected[1].dtype) == (np.float32, np.float64)
+    for a, b in zip(actual, expected, strict=True):
         close(a, b, 1e-5)
 
 
@@ -152,13 +152,13 @@ def test_wrong_shapes_are_refused_by_losses(case):
 
 @modules
 def test_memory_layout_does_not_matter(case):
-    wanted = run(case.make(), x := case.x())
+    expected = run(case.make(), x := case.x())
     manual_seed(0)
     strided = np.repeat(x, 2, axis=-1)[..., ::2]
     fortran = np.asfortranarray(x)
     for other in (strided, fortran, x[::-1].copy()[::-1], x.tolist()):
         manual_seed(0)
-        for a, b in zip(run(case.make(), other), wanted, strict=True):
+        for a, b in zip(run(case.make(), other), expected, strict=True):
             close(a, b, 1e-6)
 
 

@@ -185,7 +185,7 @@ class NotFinite(InPython):
 
 
 @pytest.mark.parametrize(
-    ("module", "name", "said"),
+    ("module", "name", "message"),
     [
         (Flipped, "x", "(the sign is flipped)"),
         (Averaged, "weight", "(0.25 times the right one)"),
@@ -195,13 +195,13 @@ class NotFinite(InPython):
         (NotFinite, "x", "(not finite)"),
     ],
 )
-def test_a_wrong_gradient_is_accused_alone(module, name, said):
+def test_a_wrong_gradient_is_accused_alone(module, name, message):
     report = check_gradients(module(), X)
     assert not report.ok
     assert [entry.name for entry in report.entries if not entry.ok] == [name]
-    assert entries(module())[name].hint == said
+    assert entries(module())[name].hint == message
     assert str(report).splitlines()[-1] == f"wrong: {name}"
-    with pytest.raises(GradientError, match=re.escape(f"WRONG {said}")):
+    with pytest.raises(GradientError, match=re.escape(f"WRONG {message}")):
         report.raise_if_wrong()
 
 
@@ -281,16 +281,16 @@ class Nothing(Module):
 
 
 @pytest.mark.parametrize(
-    ("module", "said"),
+    ("module", "message"),
     [
         (Summed, "(grad_x has shape (3,), expected (4, 3))"),
         (Nothing, "(grad_x is None, expected (4, 3))"),
     ],
 )
-def test_a_gradient_of_another_shape_is_accused_as_such(module, said):
+def test_a_gradient_of_another_shape_is_accused_as_such(module, message):
     entry = entries(module())["x"]
     assert not entry.ok
-    assert entry.hint == said
+    assert entry.hint == message
 
 
 def test_assigning_a_gradient_of_another_shape_is_an_error():

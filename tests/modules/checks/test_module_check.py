@@ -45,36 +45,36 @@ from .broken_layers import BROKEN_LAYERS, IMAGES, ROWS, Convolved, Normalised
 pytestmark = pytest.mark.filterwarnings("ignore:.*jit = False:UserWarning")
 
 
-@pytest.mark.parametrize(("module", "said"), BROKEN, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_mistake_is_named(module, said):
+@pytest.mark.parametrize(("module", "message"), BROKEN, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_mistake_is_named(module, message):
     report = check_module(module(), X)
     assert not report.ok
-    assert any(said in problem for problem in report.problems), report
-    with pytest.raises(GradientError, match=re.escape(said)):
+    assert any(message in problem for problem in report.problems), report
+    with pytest.raises(GradientError, match=re.escape(message)):
         report.raise_if_wrong()
 
 
-@pytest.mark.parametrize(("module", "x", "said"), BROKEN_LAYERS, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_mistake_in_a_layer_is_named(module, x, said):
+@pytest.mark.parametrize(("module", "x", "message"), BROKEN_LAYERS, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_mistake_in_a_layer_is_named(module, x, message):
     report = check_module(module(), x)
-    assert any(problem.startswith(said) for problem in report.problems), report
+    assert any(problem.startswith(message) for problem in report.problems), report
 
 
-@pytest.mark.parametrize(("module", "x", "said"), BROKEN_HABITS, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_mistake_of_habit_is_named(module, x, said):
+@pytest.mark.parametrize(("module", "x", "message"), BROKEN_HABITS, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_mistake_of_habit_is_named(module, x, message):
     report = check_module(module(), x)
-    assert any(said in problem for problem in report.problems), report
+    assert any(message in problem for problem in report.problems), report
 
 
 def test_all_planted_mistakes_are_found_and_named():
-    planted = [(module(), (X,), said) for module, said in BROKEN]
-    planted += [(module(), (x,), said) for module, x, said in [*BROKEN_LAYERS, *BROKEN_HABITS]]
-    planted += [(loss(), (X, TARGET), said) for loss, said in BROKEN_LOSSES]
-    reports = [(check_module(module, *arguments), said) for module, arguments, said in planted]
-    found = sum(not report.ok for report, _ in reports)
-    named = sum(any(said in problem for problem in report.problems) for report, said in reports)
-    print(f"{found} of {len(planted)} planted mistakes found, {named} named")
-    assert found == named == len(planted) >= 64
+    planted = [(module(), (X,), message) for module, message in BROKEN]
+    planted += [(module(), (x,), message) for module, x, message in [*BROKEN_LAYERS, *BROKEN_HABITS]]
+    planted += [(loss(), (X, TARGET), message) for loss, message in BROKEN_LOSSES]
+    reports = [(check_module(module, *arguments), message) for module, arguments, message in planted]
+    count = sum(not report.ok for report, _ in reports)
+    named = sum(any(message in problem for problem in report.problems) for report, message in reports)
+    print(f"{count} of {len(planted)} planted mistakes found, {named} named")
+    assert count == named == len(planted) >= 64
 
 
 @pytest.mark.parametrize("module", RIGHT_HABITS)
@@ -87,10 +87,10 @@ def test_right_layers_are_not_accused(module, x):
     check_module(module(), x).raise_if_wrong()
 
 
-@pytest.mark.parametrize(("loss", "said"), BROKEN_LOSSES, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_mistake_of_a_loss_is_named(loss, said):
+@pytest.mark.parametrize(("loss", "message"), BROKEN_LOSSES, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_mistake_of_a_loss_is_named(loss, message):
     (problem,) = check_module(loss(), X, TARGET).problems
-    assert said in problem
+    assert message in problem
 
 
 def test_a_right_module_of_ones_own():
@@ -363,13 +363,13 @@ class Feedback(Affine):
 
 
 def test_an_estimator_is_told_how_to_say_so(monkeypatch):
-    said = "if bprop estimates by design, as straight-through does, set estimates = True on the class"
+    message = "if bprop estimates by design, as straight-through does, set estimates = True on the class"
     for cls, text in (
-        (StraightThrough, f"grad_x is not zero where fprop does not depend on x: {said}"),
-        (Feedback, said),
+        (StraightThrough, f"grad_x is not zero where fprop does not depend on x: {message}"),
+        (Feedback, message),
     ):
         assert text in check_module(cls(), X).problems[0]
-        assert f"  hint: {said}" in str(check_gradients(cls(), X)).splitlines()
+        assert f"  hint: {message}" in str(check_gradients(cls(), X)).splitlines()
         monkeypatch.setattr(cls, "estimates", True)
         assert check_module(cls(), X).raise_if_wrong()
         assert check_gradients(cls(), X).raise_if_wrong()

@@ -51,8 +51,8 @@ def test_rows_are_views(shape):
     x = np.ascontiguousarray(wide[..., ::2])
     for array in (x, np.asfortranarray(x), wide[..., ::2], x[::-1]):
         matrix, line = call(array)
-        wanted = array.reshape(-1, shape[-1]) if array.size else np.empty((0, shape[-1]), np.float32)
-        np.testing.assert_array_equal(matrix, wanted)
+        expected = array.reshape(-1, shape[-1]) if array.size else np.empty((0, shape[-1]), np.float32)
+        np.testing.assert_array_equal(matrix, expected)
         np.testing.assert_array_equal(line, array.ravel())
     matrix, line = call(x)
     assert x.size == 0 or (np.shares_memory(matrix, x) and np.shares_memory(line, x))
@@ -68,8 +68,8 @@ def test_views_keep_their_memory():
         return rows(x)
 
     rows = as_rows.compiled_form
-    kept = [call(4) for _ in range(100)]
-    assert all((each == 7).all() for each in kept)
+    views = [call(4) for _ in range(100)]
+    assert all((each == 7).all() for each in views)
 
 
 def test_nets_compile_with_the_collector_off():

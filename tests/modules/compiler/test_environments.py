@@ -71,12 +71,12 @@ def test_prints_in_calls_threads_steps_and_from_the_cache(tmp_path):
     plain = run(NUMBA_DISABLE_JIT="1")
     forward, backward = plain[1].split("bprop", 1)[0], "bprop (5, 3) 0.2\n"
     assert forward.startswith("fprop (5, 3) 0.1 float32 0.5 text (1, 2)\nhelper 12.5 of (5, 3), 5, True\n[[")
-    for found in (run(), run()):  # the second finds the code in the cache
-        assert found[1].startswith(forward + backward + forward)
-        assert [line.split(")")[0] for line in found[2].splitlines()] == [
+    for output in (run(), run()):  # the second finds the code in the cache
+        assert output[1].startswith(forward + backward + forward)
+        assert [line.split(")")[0] for line in output[2].splitlines()] == [
             "fprop (5, 3",
             "helper 12.5 of (5, 3",
-            found[2].splitlines()[2],  # of numbers that may differ in the last place
+            output[2].splitlines()[2],  # of numbers that may differ in the last place
             "bprop (5, 3",
         ]
 
@@ -129,10 +129,10 @@ def test_errors_with_values_arrive_as_raised(cls, error):
     module, x = cls(), np.ones((2, 3), np.float32)
     module.fprop(x)
     x[0, 0] = 6.1
-    with pytest.raises(type(error)) as found:
+    with pytest.raises(type(error)) as caught:
         module.fprop(x)
-    assert type(found.value) is type(error)
-    assert found.value.args == error.args
+    assert type(caught.value) is type(error)
+    assert caught.value.args == error.args
 
 
 class WithPercent(Raising):

@@ -61,11 +61,11 @@ class Running:
 def test_while_another_thread_runs_the_net(random):
     net = Sequential(Linear(20, 30), BatchNorm1d(30), Tanh(), Linear(30, 4)).eval()
     x, other = random.standard_normal((7, 20)), random.standard_normal((300, 20))
-    wanted = net.fprop(x)
+    expected = net.fprop(x)
     with Running(lambda: net.fprop(other)):
         for _ in range(10):
-            assert in_fork(lambda: np.array_equal(net.fprop(x), wanted))
-    np.testing.assert_array_equal(net.fprop(x), wanted)
+            assert in_fork(lambda: np.array_equal(net.fprop(x), expected))
+    np.testing.assert_array_equal(net.fprop(x), expected)
 
 
 @pytest.mark.jit
@@ -118,18 +118,18 @@ def test_while_another_thread_has_the_compiler(monkeypatch):
 def test_a_lock_that_is_never_free_is_a_new_one_in_the_child(monkeypatch):
     monkeypatch.setattr(locks, "FORK_SECONDS", 0.05)
     net, x = Linear(3, 2), np.ones((4, 3))
-    wanted, held, done = net.fprop(x), threading.Event(), threading.Event()
+    expected, is_locked, done = net.fprop(x), threading.Event(), threading.Event()
 
     def hold():
         with locks.locked(net), locks.training(net, net):
-            held.set()
+            is_locked.set()
             done.wait()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    held.wait()
+    is_locked.wait()
     try:
-        assert in_fork(lambda: np.array_equal(net.fprop(x), wanted) and net.bprop(wanted).shape == x.shape)
+        assert in_fork(lambda: np.array_equal(net.fprop(x), expected) and net.bprop(expected).shape == x.shape)
     finally:
         done.set()
         thread.join()
@@ -137,10 +137,10 @@ def test_a_lock_that_is_never_free_is_a_new_one_in_the_child(monkeypatch):
 
 def test_a_fork_by_the_thread_that_has_the_lock():
     net, x = Linear(3, 2), np.ones((4, 3))
-    wanted = net.fprop(x)
+    expected = net.fprop(x)
     with locks.locked(net):
-        assert in_fork(lambda: np.array_equal(net.fprop(x), wanted))
-    assert in_fork(lambda: np.array_equal(net.fprop(x), wanted))
+        assert in_fork(lambda: np.array_equal(net.fprop(x), expected))
+    assert in_fork(lambda: np.array_equal(net.fprop(x), expected))
 
 
 @pytest.mark.jit
@@ -150,10 +150,10 @@ def test_the_child_has_no_threads_that_were_lent():
     def alone():
         before = CONTROL[:24].any() or len(threads._helpers.wakes)
         with num_threads(2):
-            return not before and np.array_equal(net.fprop(x), wanted) and CONTROL[0] == 1
+            return not before and np.array_equal(net.fprop(x), expected) and CONTROL[0] == 1
 
     with num_threads(2):
-        wanted = net.fprop(x)
+        expected = net.fprop(x)
         assert in_fork(alone)
         assert threads._helpers.lent_to
     assert not threads._helpers.lent_to

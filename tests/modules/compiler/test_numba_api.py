@@ -540,8 +540,8 @@ def test_compile_result():
     names = "target_context typing_context library fndesc signature entry_point environment objectmode lifted"
     assert {*names.split(), "reload_init", "referenced_envs"} <= set(CompileResult._fields)
     _, result = compile_function(add_one, types.int64)
-    given = {name: getattr(result, name) for name in [*names.split(), "reload_init", "referenced_envs"]}
-    assert compile_result(**given).signature == result.signature
+    values = {name: getattr(result, name) for name in [*names.split(), "reload_init", "referenced_envs"]}
+    assert compile_result(**values).signature == result.signature
 
 
 def test_Dispatcher():
@@ -591,8 +591,8 @@ def test_lookup_environment():
 
 def test_environment_symbols():
     _, result = compile_function(add_one, types.int64)
-    found = [name for _, name, _ in DEFINITION.findall(str(result.library._get_module_for_linking()))]
-    assert found == [result.fndesc.env_name]
+    names_in_text = [name for _, name, _ in DEFINITION.findall(str(result.library._get_module_for_linking()))]
+    assert names_in_text == [result.fndesc.env_name]
 
 
 def test_unresolved_symbols():
@@ -646,7 +646,9 @@ def test_array_header():
 def test_do_boundscheck(monkeypatch):
     asked = []
     original = cgutils.do_boundscheck
-    monkeypatch.setattr(cgutils, "do_boundscheck", lambda *given, **named: asked.append(original(*given, **named)))
+    monkeypatch.setattr(
+        cgutils, "do_boundscheck", lambda *arguments, **named: asked.append(original(*arguments, **named))
+    )
     compile_function(lambda x, i: x[i], types.Array(types.float64, 1, "C"), types.int64, boundscheck=True)
     assert asked
 

@@ -57,8 +57,8 @@ def test_nobody_computes_a_grad_x_that_nobody_reads():
     operations = Operations()
     y = operations.fprop(net, "x")
     operations.bprop(net, "grad_y")
-    kept, unread = prune(operations.items, {y})
-    names = [f"{type(o.module).__name__}.{o.method}" for o in kept if o.method == "bprop"]
+    needed, unread = prune(operations.items, {y})
+    names = [f"{type(o.module).__name__}.{o.method}" for o in needed if o.method == "bprop"]
     assert names == [
         "ConcatSlice.bprop",
         "ConcatSlice.bprop",
@@ -114,8 +114,8 @@ def test_only_modules_stand_in_them():
 
 
 def test_costs_see_all_ways(random):
-    found = record_shapes(image_net(), random.standard_normal((2, 2, 6, 5)))
-    convolutions = {module.label(): shapes[1] for module, shapes in found.items() if isinstance(module, Conv2d)}
+    recorded = record_shapes(image_net(), random.standard_normal((2, 2, 6, 5)))
+    convolutions = {module.label(): shapes[1] for module, shapes in recorded.items() if isinstance(module, Conv2d)}
     assert convolutions["Conv2d(4 -> 6, kernel_size=1, stride=2, bias=False)"] == (2, 6, 3, 3)
     assert count_flops(ConvTranspose2d(3, 4, 5), (2, 3, 7, 7), (2, 4, 11, 11)) == (2 * 294 * 100, 4 * 294 * 100)
 

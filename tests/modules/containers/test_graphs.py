@@ -164,9 +164,9 @@ def test_it_shows_what_each_node_reads():
 # -- mistakes --------------------------------------------------------------------------------------------------------
 
 
-def nodes(**given):
+def nodes(**arguments):
     """Nodes of Linear(3 -> 3) that read what is given."""
-    return {name: (Linear(3, 3), sources) for name, sources in given.items()}
+    return {name: (Linear(3, 3), sources) for name, sources in arguments.items()}
 
 
 @pytest.mark.parametrize(

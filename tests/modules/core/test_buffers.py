@@ -14,14 +14,14 @@ class Running(Module):
         super().__init__()
         self.mean = Buffer(np.ones(features))
         self.batches = Buffer(0)
-        self.seen = Counter()
+        self.samples = Counter()
 
     def fprop(self, x):
         y = x - self.mean
         if self.training:
             self.mean += 0.5 * (x.mean(axis=0) - self.mean)
             self.batches[()] += 1
-            self.seen += x.shape[0]
+            self.samples += x.shape[0]
         return y
 
     def bprop(self, grad_y):
@@ -32,12 +32,12 @@ def test_methods_write_buffers_in_place():
     module = Running(3)
     memory = module.mean
     module.fprop(X)
-    wanted = 0.5 + 0.5 * X.mean(axis=0)
-    np.testing.assert_allclose(module.mean, wanted, rtol=1e-6)
+    expected = 0.5 + 0.5 * X.mean(axis=0)
+    np.testing.assert_allclose(module.mean, expected, rtol=1e-6)
     assert module.mean is memory
-    assert (module.batches, module.seen) == (1, 4)
+    assert (module.batches, module.samples) == (1, 4)
     module.eval().fprop(X)
-    np.testing.assert_allclose(module.mean, wanted, rtol=1e-6)
+    np.testing.assert_allclose(module.mean, expected, rtol=1e-6)
     module.mean = 2 * np.ones(3)
     np.testing.assert_allclose(module.fprop(X), X - 2, rtol=1e-6)
     assert module.mean is memory
@@ -68,10 +68,10 @@ def test_buffers_are_copied_and_converted():
     copy = module.copy().to("float64")
     assert (copy.mean.dtype, copy.batches.dtype) == (np.float64, np.int64)
     np.testing.assert_allclose(copy.mean, module.mean)
-    assert copy.counters() == {"seen": 4}
+    assert copy.counters() == {"samples": 4}
     copy.fprop(X)
     assert (module.batches, copy.batches) == (1, 2)
-    assert (module.seen, copy.seen) == (4, 8)
+    assert (module.samples, copy.samples) == (4, 8)
 
 
 def test_gradient_checks_hold_buffers_fixed():

@@ -195,17 +195,17 @@ def test_a_net_by_hand_gives_grad_x():
 def test_arrays_handed_out_are_the_callers_own(make):
     module, data = make(), x()
     y = module.fprop(data)
-    kept = y.copy()
+    y_copy = y.copy()
     grad_x = module.bprop(np.ones_like(y))
     kept_grad = grad_x.copy()
     other = module.fprop(x(seed=1))
-    np.testing.assert_array_equal(y, kept)
+    np.testing.assert_array_equal(y, y_copy)
     y[...], grad_x[...] = 99, 99
     module.bprop(np.ones_like(other))
     again = module.fprop(data)
-    np.testing.assert_array_equal(again, kept)
+    np.testing.assert_array_equal(again, y_copy)
     again[...] = 99
-    np.testing.assert_array_equal(module.bprop(np.ones_like(kept)), kept_grad)
+    np.testing.assert_array_equal(module.bprop(np.ones_like(y_copy)), kept_grad)
     np.testing.assert_array_equal(data, x())
 
 
@@ -266,16 +266,16 @@ def test_a_large_grad_x_is_handed_out_without_a_copy_and_stays_the_callers():
     place = grad_x(1).ctypes.data
     first = grad_x(1)
     assert first.ctypes.data == place  # nobody held it: the same memory
-    part, kept = first[3:5], first.copy()
+    part, first_copy = first[3:5], first.copy()
     second = grad_x(2)
     assert second.ctypes.data != place
-    np.testing.assert_array_equal(first, kept)
-    np.testing.assert_allclose(second, 2 * kept, rtol=1e-6)
+    np.testing.assert_array_equal(first, first_copy)
+    np.testing.assert_allclose(second, 2 * first_copy, rtol=1e-6)
     np.testing.assert_array_equal(unit.grad_x, second)
     del first, second
     grad_x(3)
-    np.testing.assert_array_equal(part, kept[3:5])
-    np.testing.assert_allclose(unit.grad_x, 3 * kept, rtol=1e-6)
+    np.testing.assert_array_equal(part, first_copy[3:5])
+    np.testing.assert_allclose(unit.grad_x, 3 * first_copy, rtol=1e-6)
 
 
 @pytest.mark.jit
@@ -286,11 +286,11 @@ def test_a_large_y_that_no_bprop_reads_is_handed_out_without_a_copy(layer):
     place = module.fprop(data).ctypes.data
     y = module.fprop(data)
     assert y.ctypes.data == place
-    kept = y.copy()
+    y_copy = y.copy()
     assert module.fprop(2 * data).ctypes.data != place
-    np.testing.assert_array_equal(y, kept)
+    np.testing.assert_array_equal(y, y_copy)
     y[...] = 99
-    np.testing.assert_array_equal(module.fprop(data), kept)
+    np.testing.assert_array_equal(module.fprop(data), y_copy)
 
 
 @pytest.mark.jit
@@ -298,10 +298,10 @@ def test_a_large_y_that_no_bprop_reads_is_handed_out_without_a_copy(layer):
 def test_a_large_y_that_is_read_later_is_a_copy(unit):
     module, data = unit(), np.random.default_rng(0).normal(size=(128, 256)).astype(np.float32)
     y = module.fprop(data)
-    wanted = module.bprop(np.ones_like(y)).copy()
+    expected = module.bprop(np.ones_like(y)).copy()
     y = module.fprop(data)
     y[...] = 99
-    np.testing.assert_array_equal(module.bprop(np.ones_like(y)), wanted)
+    np.testing.assert_array_equal(module.bprop(np.ones_like(y)), expected)
 
 
 def test_a_large_grad_x_that_is_a_view_is_copied():
@@ -317,9 +317,9 @@ def test_gradients_of_a_loss_are_the_callers_own():
     loss, target = MeanSquaredError(), x(seed=1)
     loss.fprop(x(), target)
     grad_y = loss.bprop()
-    kept = grad_y.copy()
+    grad_y_copy = grad_y.copy()
     loss.fprop(2 * x(), target)
-    np.testing.assert_array_equal(grad_y, kept)
+    np.testing.assert_array_equal(grad_y, grad_y_copy)
     grad_y[...] = 99
     assert not (loss.bprop() == 99).any()
 
@@ -574,8 +574,8 @@ def test_what_a_missing_gradient_was_meant_to_be_is_told(name):
         def fprop(self, x):
             return x * self.weight * self.scale
 
-    told = {"scale": "self.scale is an array, and only a Parameter has a gradient", "wieght": "mean 'grad_weight'?"}
-    with pytest.raises(AttributeError, match=f"^Scaled has no attribute 'grad_{name}'.*{re.escape(told[name])}$"):
+    hints = {"scale": "self.scale is an array, and only a Parameter has a gradient", "wieght": "mean 'grad_weight'?"}
+    with pytest.raises(AttributeError, match=f"^Scaled has no attribute 'grad_{name}'.*{re.escape(hints[name])}$"):
         getattr(Scaled(), f"grad_{name}")
 
 

@@ -68,7 +68,7 @@ class Constants(Module):
 
     def __init__(self):
         super().__init__()
-        self.given, self.kept, self.weight = GIVEN, Buffer(GIVEN), Parameter(np.full(3, 0.1))
+        self.constant, self.buffer, self.weight = GIVEN, Buffer(GIVEN), Parameter(np.full(3, 0.1))
 
     def fprop(self, x):
         return x
@@ -81,19 +81,19 @@ def test_what_was_given_in_float64_comes_back_at_full_precision():
     np.testing.assert_array_equal(Sequential(Standardize([0.1, 0.3], [1, 2])).to("float64")[0].mean, GIVEN)
     np.testing.assert_array_equal(PReLU(2, init=0.1).to("float64").weight, [0.1, 0.1])
     module = Constants()
-    assert module.given.dtype == module.kept.dtype == module.weight.dtype == np.float32
+    assert module.constant.dtype == module.buffer.dtype == module.weight.dtype == np.float32
     module.to("float64").to("float32").to("float64")
-    np.testing.assert_array_equal([module.given, module.kept], [GIVEN, GIVEN])
+    np.testing.assert_array_equal([module.constant, module.buffer], [GIVEN, GIVEN])
     np.testing.assert_array_equal(module.weight, [0.1] * 3)
 
 
 def test_what_has_changed_since_is_converted_as_it_is():
     module = Constants()
-    module.weight[0], module.kept[0], module.given = 0.5, 0.25, np.array([0.75, 0.1])
+    module.weight[0], module.buffer[0], module.constant = 0.5, 0.25, np.array([0.75, 0.1])
     module.to("float64")
     np.testing.assert_array_equal(module.weight, [0.5, np.float32(0.1), np.float32(0.1)])
-    np.testing.assert_array_equal(module.kept, [0.25, np.float32(0.3)])
-    np.testing.assert_array_equal(module.given, [0.75, 0.1])
+    np.testing.assert_array_equal(module.buffer, [0.25, np.float32(0.3)])
+    np.testing.assert_array_equal(module.constant, [0.75, 0.1])
     single = Linear(3, 2)
     np.testing.assert_array_equal(single.copy().to("float64").weight, single.weight)  # drawn, not given
 
@@ -116,7 +116,7 @@ def test_containers_take_their_childrens_dtype():
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (
             lambda: Sequential(Linear(2, 2), Linear(2, 3).to("float64")),
@@ -133,8 +133,8 @@ def test_containers_take_their_childrens_dtype():
         ),
     ],
 )
-def test_mixed_dtypes_are_refused(make, said):
-    with pytest.raises(ValueError, match=said):
+def test_mixed_dtypes_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
         make()
 
 

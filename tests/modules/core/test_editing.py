@@ -26,9 +26,9 @@ def net():
 
 
 def test_find_by_name_and_by_class():
-    found = net().find(Linear)
-    assert list(found) == ["0", "2.0", "2.shortcut", "3"]
-    assert found["2.shortcut"].label() == "Linear(4 -> 4)"
+    modules = net().find(Linear)
+    assert list(modules) == ["0", "2.0", "2.shortcut", "3"]
+    assert modules["2.shortcut"].label() == "Linear(4 -> 4)"
     assert list(net().find("2.*")) == ["2.0", "2.1", "2.shortcut"]
     assert list(net().find("*.?")) == ["2.0", "2.1"]
     assert net().find("none") == {}
@@ -76,10 +76,10 @@ def test_what_shares_weights_goes_on_sharing():
 
 
 def test_apply_goes_from_the_inside_out():
-    seen = []
+    visited = []
     made = net()
-    assert made.apply(lambda module: seen.append(type(module).__name__)) is made
-    assert seen == ["Linear", "ReLU", "Linear", "ReLU", "Linear", "Residual", "Linear", "Sequential"]
+    assert made.apply(lambda module: visited.append(type(module).__name__)) is made
+    assert visited == ["Linear", "ReLU", "Linear", "ReLU", "Linear", "Residual", "Linear", "Sequential"]
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,8 @@ def test_a_net_trained_by_pytorch_gives_the_same_outputs(data, tmp_path, made, m
     net = made()
     net.load_state_dict(safetensors.numpy.load_file(tmp_path / "there.safetensors"))
     with torch.no_grad():
-        wanted = there.eval()(torch.tensor(x)).numpy()
-    np.testing.assert_allclose(net.eval().fprop(x), wanted, rtol=1e-5, atol=1e-5)
+        expected = there.eval()(torch.tensor(x)).numpy()
+    np.testing.assert_allclose(net.eval().fprop(x), expected, rtol=1e-5, atol=1e-5)
     assert net[1].running_mean.any()
 
 
@@ -92,8 +92,8 @@ def test_a_net_trained_here_gives_the_same_outputs_in_pytorch(data, tmp_path, ma
     there = made_there()
     there.load_state_dict(safetensors_torch.load_file(tmp_path / "here.safetensors"))
     with torch.no_grad():
-        found = there.eval()(torch.tensor(x)).numpy()
-    np.testing.assert_allclose(found, net.eval().fprop(x), rtol=1e-5, atol=1e-5)
+        actual = there.eval()(torch.tensor(x)).numpy()
+    np.testing.assert_allclose(actual, net.eval().fprop(x), rtol=1e-5, atol=1e-5)
 
 
 def test_names_and_shapes_of_a_convolutional_net_are_the_same_both_ways(data, tmp_path):

@@ -116,10 +116,10 @@ def test_hessian_products_are_symmetric_and_differences_of_gradients(case):
         target = np.random.default_rng(3).standard_normal(net.copy().to("float64").fprop(x).shape)
         curvature = Curvature(net, MeanSquaredError(), x, target)
         at, (v, w) = curvature.net.flat_parameters.copy(), np.random.default_rng(0).standard_normal((2, curvature.size))
-        found, other = curvature.hvp(v), curvature.hvp(w)
-        wanted = difference(lambda w: curvature.at(w).gradient(), at, v)
-    close(found, wanted, 1e-8)
-    assert abs(w @ found - v @ other) <= 1e-12 * np.abs(w * found).sum() + 1e-30
+        actual, other = curvature.hvp(v), curvature.hvp(w)
+        expected = difference(lambda w: curvature.at(w).gradient(), at, v)
+    close(actual, expected, 1e-8)
+    assert abs(w @ actual - v @ other) <= 1e-12 * np.abs(w * actual).sum() + 1e-30
 
 
 @losses
@@ -133,10 +133,10 @@ def test_the_hessian_of_every_loss_in_its_output(case):
     with plain_python():
         curvature = Curvature(net, case.make(), y, target)
         _, v = directions(net, y)
-        wanted = difference(lambda b: curvature.at(b).gradient(), np.zeros(v.size), v)
+        expected = difference(lambda b: curvature.at(b).gradient(), np.zeros(v.size), v)
         curvature.at(np.zeros(v.size))
-        close(curvature.hvp(v), wanted, 1e-8)
-        close(curvature.gauss_newton(v), wanted, 1e-8)  # the net is linear in its bias
+        close(curvature.hvp(v), expected, 1e-8)
+        close(curvature.gauss_newton(v), expected, 1e-8)  # the net is linear in its bias
 
 
 # -- compiled ----------------------------------------------------------------------------------------------------------
@@ -166,12 +166,12 @@ def test_compiled_products_are_those_of_plain_python(make, shape):
         net.load_counters(start)
         return curvature.hvp(v), curvature.gauss_newton(v), jvp(net, x, u, v)
 
-    found = products()
-    assert abs(w @ found[0] - v @ curvature.hvp(w)) < 1e-12 * np.abs(w * found[0]).sum()
-    assert v @ found[1] > 0
+    actual = products()
+    assert abs(w @ actual[0] - v @ curvature.hvp(w)) < 1e-12 * np.abs(w * actual[0]).sum()
+    assert v @ actual[1] > 0
     with plain_python():
-        wanted = products()
-    for a, b in zip(found, wanted, strict=True):
+        expected = products()
+    for a, b in zip(actual, expected, strict=True):
         close(a, b, 1e-12)
 
 
@@ -190,10 +190,10 @@ def test_compiled_products_of_layers_of_vectors_and_losses_of_parts():
     x, target = random.standard_normal((6, 4)), np.stack([random.standard_normal(6), np.arange(6) % 2], axis=1)
     parts = [LossPart(MixtureDensity(1), "0:3", [0], 0.5), LossPart(SoftmaxCrossEntropy(), "3:5", 1)]
     curvature, v = Curvature(net, MultiLoss(parts), x, target), random.standard_normal(net.parameter_count)
-    found = curvature.hvp(v), curvature.gauss_newton(v)
+    actual = curvature.hvp(v), curvature.gauss_newton(v)
     with plain_python():
-        wanted = curvature.hvp(v), curvature.gauss_newton(v)
-    for a, b in zip(found, wanted, strict=True):
+        expected = curvature.hvp(v), curvature.gauss_newton(v)
+    for a, b in zip(actual, expected, strict=True):
         close(a, b, 1e-12)
 
 
@@ -218,14 +218,14 @@ def samples(count=5, outputs=2, seed=0):
 def test_jacobian(make):
     net, (x, _) = make(), samples(2)
     with plain_python():
-        found, in_parameters = jacobian(net, x), jacobian(net, x, "parameters")
+        actual, in_parameters = jacobian(net, x), jacobian(net, x, "parameters")
         apart = sample_jacobians(net, x)
         y = net.fprop(x)
         w = net.flat_parameters.copy()
         for place in np.ndindex(x.shape):
             unit = np.zeros_like(x)
             unit[place] = 1
-            close(found[(..., *place)], difference(output_of(net), x, unit, 1e-3), 1e-9)
+            close(actual[(..., *place)], difference(output_of(net), x, unit, 1e-3), 1e-9)
         for i in range(w.size):
 
             def moved(w):
@@ -233,19 +233,19 @@ def test_jacobian(make):
                 return output_of(net)(x)
 
             close(in_parameters[..., i], difference(moved, w, np.eye(w.size)[i], 1e-3), 1e-9)
-    assert found.shape == y.shape + x.shape
+    assert actual.shape == y.shape + x.shape
     for n in range(len(x)):
-        close(apart[n], found[n, :, n], 1e-14)
+        close(apart[n], actual[n, :, n], 1e-14)
 
 
 def test_errors_of_the_input_come_out():
     net, (x, _) = small(), samples(4)
     with plain_python():
         variance = np.random.default_rng(1).uniform(0, 1e-6, x.shape)
-        found = output_variance(net, x, variance)
+        actual = output_variance(net, x, variance)
         drawn = np.random.default_rng(2).standard_normal((4000, *x.shape)) * np.sqrt(variance)
         y = np.stack([output_of(net)(x + each) for each in drawn])
-        np.testing.assert_allclose(found, y.var(axis=0), rtol=0.15)
+        np.testing.assert_allclose(actual, y.var(axis=0), rtol=0.15)
         np.testing.assert_allclose(output_variance(net, x, 2.0), output_variance(net, x, np.full(x.shape, 2.0)))
 
 
@@ -285,8 +285,8 @@ def test_hessian_its_diagonal_and_its_eigenvalues():
         estimate = hessian_diagonal(curvature, probes=600)
         assert np.abs(estimate - np.diag(H)).max() < 0.2 * np.abs(H).max()
         values, vectors = top_eigenvalues(curvature, 2, tolerance=1e-10)
-        wanted = sorted(np.linalg.eigvalsh(H), key=abs)[::-1][:2]
-        close(values, wanted, 1e-8)
+        expected = sorted(np.linalg.eigvalsh(H), key=abs)[::-1][:2]
+        close(values, expected, 1e-8)
         close(H @ vectors, vectors * values, 1e-6)
         b = curvature.gradient()
         solved, info = cg(linear_operator(curvature, "gauss_newton", damping=0.1), b, rtol=1e-10)
@@ -307,11 +307,11 @@ def test_hessian_is_that_of_pytorch():
         return torch.nn.functional.cross_entropy(h @ w[4].T + w[5], torch.tensor(labels))
 
     rows = zip(weights, torch.autograd.functional.hessian(loss, tuple(weights)), strict=True)
-    wanted = np.block([[block.numpy().reshape(w.numel(), -1) for block in row] for w, row in rows])
+    expected = np.block([[block.numpy().reshape(w.numel(), -1) for block in row] for w, row in rows])
     with plain_python():
         curvature = Curvature(net, SoftmaxCrossEntropy(), x, labels)
-        close(hessian(curvature), wanted, 1e-12)
-        close(hvp(net, SoftmaxCrossEntropy(), x, labels, wanted[0]), wanted @ wanted[0], 1e-12)
+        close(hessian(curvature), expected, 1e-12)
+        close(hvp(net, SoftmaxCrossEntropy(), x, labels, expected[0]), expected @ expected[0], 1e-12)
 
 
 def test_products_through_a_graph_of_several_inputs_and_answers():
@@ -328,9 +328,9 @@ def test_products_through_a_graph_of_several_inputs_and_answers():
     with plain_python():
         curvature = Curvature(net, MultiLoss(parts), x, target)
         at, (v, w) = curvature.net.flat_parameters.copy(), random.standard_normal((2, curvature.size))
-        found, other = curvature.hvp(v), curvature.hvp(w)
-        close(found, difference(lambda w: curvature.at(w).gradient(), at, v), 1e-9)
-    assert abs(w @ found - v @ other) < 1e-13
+        actual, other = curvature.hvp(v), curvature.hvp(w)
+        close(actual, difference(lambda w: curvature.at(w).gradient(), at, v), 1e-9)
+    assert abs(w @ actual - v @ other) < 1e-13
 
 
 # -- what users write, and mistakes ------------------------------------------------------------------------------------
@@ -339,13 +339,13 @@ def test_products_through_a_graph_of_several_inputs_and_answers():
 def test_modules_with_fprop_and_bprop_alone():
     net, x = Sequential(Linear(3, 3), Leaky(), Scale(3)), np.random.default_rng(0).standard_normal((4, 3))
     assert [type(each) for each in lacking(net)] == [Leaky, Scale]
-    found = hvp(net, MeanSquaredError(), x, x, np.ones(15))  # compiled, with Python in between
+    actual = hvp(net, MeanSquaredError(), x, x, np.ones(15))  # compiled, with Python in between
     with plain_python():
         assert jvp(net, x, x).dtype == np.float32
         assert adjoint_error(net.to("float64"), x) < 1e-10
         curvature = Curvature(net, MeanSquaredError(), x, x)
         at = curvature.net.flat_parameters.copy()
-        close(found, difference(lambda w: curvature.at(w).gradient(), at, np.ones(15)), 1e-8)
+        close(actual, difference(lambda w: curvature.at(w).gradient(), at, np.ones(15)), 1e-8)
         before = jvp(net, x, x)
         net[1].slope = 0.3  # the differences are of the module as it is now
         assert np.abs(jvp(net, x, x) - before).max() > 0.01
@@ -383,9 +383,9 @@ def test_losses_without_a_second_derivative():
     assert not has_curvature(MultiLoss([Ranked()]))
     y, v, target = np.array([[0.3, -0.2], [1.0, 2.0]]), np.array([1.0, 0.5]), np.array([1.0, -1.0])
     with plain_python():
-        found = hvp(Add(2), MultiLoss([Ranked()]), y, target, v)
+        actual = hvp(Add(2), MultiLoss([Ranked()]), y, target, v)
     bend = np.exp([-0.5, -1.0]).mean() * 0.5  # of (1, -1)
-    np.testing.assert_allclose(found, [bend, -bend], rtol=1e-8)
+    np.testing.assert_allclose(actual, [bend, -bend], rtol=1e-8)
 
 
 def test_an_inherited_derivative_of_another_function_is_not_used():
@@ -507,11 +507,11 @@ class SquaredReLU(ReLU):
 
 
 @pytest.mark.parametrize(
-    ("module", "said"),
+    ("module", "message"),
     [(WrongForward(3, 2), "jvp is not the transpose of bprop"), (WrongChange(), "rbprop is not the change of bprop")],
 )
-def test_check_module_tells_wrong_ones(module, said):
+def test_check_module_tells_wrong_ones(module, message):
     with plain_python():
-        assert said in check_jvp_and_rbprop(module.to("float64"), samples()[0])
+        assert message in check_jvp_and_rbprop(module.to("float64"), samples()[0])
         for right in (Linear(3, 2), Tanh(), ReLU(), SquaredReLU(), Scale(3)):
             assert check_jvp_and_rbprop(right.to("float64"), np.zeros((2, 3))) == ""

@@ -38,9 +38,9 @@ def test_the_curves_have_their_valleys():
 
 def test_directions_of_arrays():
     x, v = np.random.default_rng(0).standard_normal((2, 4, 3))
-    wanted = np.vdot(derive(lambda x: (f(x) ** 2).sum(), x).bprop()["x"], v)
+    expected = np.vdot(derive(lambda x: (f(x) ** 2).sum(), x).bprop()["x"], v)
     for method in (forward_difference, central_difference, complex_step):
-        assert method(lambda x: (f(x) ** 2).sum(), x, v) == pytest.approx(wanted, rel=1e-6)
+        assert method(lambda x: (f(x) ** 2).sum(), x, v) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("method", [forward_difference, central_difference, complex_step])

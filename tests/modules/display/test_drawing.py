@@ -77,11 +77,11 @@ def test_mermaid():
 def boxes(svg):
     """The boxes of the forward panel as (left, top, right, bottom)."""
     panel = ElementTree.fromstring(svg).find(f"{SVG}g")
-    found = []
+    result = []
     for rect in panel.iter(f"{SVG}rect"):
         x, y, width, height = (float(rect.get(name)) for name in ("x", "y", "width", "height"))
-        found.append((x, y, x + width, y + height))
-    return found
+        result.append((x, y, x + width, y + height))
+    return result
 
 
 def test_svg_has_both_passes():
@@ -90,12 +90,12 @@ def test_svg_has_both_passes():
     assert net().graph("dot")._repr_svg_() is None
     panels = ElementTree.fromstring(svg).findall(f"{SVG}g")
     texts = [[text.text for text in panel.iter(f"{SVG}text")] for panel in panels]
-    assert [found[0] for found in texts] == ["forward", "backward"]
-    assert [found.count("Σ") for found in texts] == [0, 1]
-    for panel, found in zip(panels, texts, strict=True):
+    assert [entry[0] for entry in texts] == ["forward", "backward"]
+    assert [entry.count("Σ") for entry in texts] == [0, 1]
+    for panel, entry in zip(panels, texts, strict=True):
         assert len(list(panel.iter(f"{SVG}rect"))) == 5
         assert len(list(panel.iter(f"{SVG}path"))) == 5
-        assert {"Linear(3 -> 4)", "(N, 3)", "(N, 4)", "16 parameters"} <= set(found)
+        assert {"Linear(3 -> 4)", "(N, 3)", "(N, 4)", "16 parameters"} <= set(entry)
 
 
 def test_boxes_do_not_overlap_and_stand_below_what_they_read():
@@ -104,9 +104,9 @@ def test_boxes_do_not_overlap_and_stand_below_what_they_read():
     for made in (wide, deep):
         for (a, b, c, d), (e, f, g, h) in itertools.combinations(boxes(made.graph("svg", (5, 3))), 2):
             assert c < e or g < a or d < f or h < b
-        found = boxes(made.graph("svg", (5, 3)))
+        rectangles = boxes(made.graph("svg", (5, 3)))
         for arrow in make_diagram(made).arrows:
-            assert found[arrow.source][3] < found[arrow.target][1]
+            assert rectangles[arrow.source][3] < rectangles[arrow.target][1]
 
 
 def test_what_containers_do_is_seen():
@@ -170,9 +170,9 @@ def test_a_loss_is_drawn():
     after = ['  n4 -->|"(N, 4)"| n6', '  n6 -.->|"grad"| n4', '  n5 -->|"(N,)"| n6', ""]
     assert shown.split("\n")[-4:] == after
     assert '  n5 -> n6 [label="(N,)"]\n}' in net().graph("dot", (5, 3), SoftmaxCrossEntropy(), (5,))
-    found = boxes(net().graph("svg", (5, 3), SoftmaxCrossEntropy(), (5,)))
-    assert found[5][1] == found[4][1]
-    assert found[6][1] > found[5][3]
+    rectangles = boxes(net().graph("svg", (5, 3), SoftmaxCrossEntropy(), (5,)))
+    assert rectangles[5][1] == rectangles[4][1]
+    assert rectangles[6][1] > rectangles[5][3]
 
 
 def test_parts_of_a_loss_are_drawn():

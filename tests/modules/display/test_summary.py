@@ -55,7 +55,7 @@ def test_memory_is_that_of_the_real_state():
     net = Sequential(Linear(6, 40), Tanh(), Residual(40), Linear(40, 3))
     x, target = np.ones((50, 6), np.float32), np.zeros(50, np.int64)
     compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1))(x, target)
-    held = {}
+    arrays = {}
     for module in net.all_modules():
         state = module._state
         for name, kind in state.kind.fields if state is not None else ():
@@ -63,10 +63,10 @@ def test_memory_is_that_of_the_real_state():
                 start = state.kind.offsets[name] // 8
                 count, itemsize, data = state.memory[start + 2 : start + 5]
                 if count and data:
-                    held[int(data)] = int(count * itemsize)
-    held.pop(x.ctypes.data, None)
-    kept, grads = measure_memory(net, x.shape)
-    assert sum(kept.values()) + sum(grads.values()) == sum(held.values())
+                    arrays[int(data)] = int(count * itemsize)
+    arrays.pop(x.ctypes.data, None)
+    stored, grads = measure_memory(net, x.shape)
+    assert sum(stored.values()) + sum(grads.values()) == sum(arrays.values())
 
 
 def test_memory_of_an_optimizer():

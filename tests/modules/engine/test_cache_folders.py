@@ -165,8 +165,8 @@ def test_what_belongs_to_another_user_is_not_used(places, monkeypatch):
     own(places).mkdir(mode=0o700)
     lstat, status = os.lstat, os.stat
 
-    def others(found):
-        values = list(found)
+    def others(status):
+        values = list(status)
         values[stat.ST_UID] = os.getuid() + 7
         return os.stat_result(values)
 

@@ -126,12 +126,12 @@ def line_of(cls, mark="# here"):
     return first + next(k for k, line in enumerate(lines) if mark in line)
 
 
-@pytest.mark.parametrize(("cls", "said"), CASES, ids=[cls.__name__ for cls, _ in CASES])
-def test_a_refusal_names_the_module_the_line_and_the_reason(cls, said):
+@pytest.mark.parametrize(("cls", "message"), CASES, ids=[cls.__name__ for cls, _ in CASES])
+def test_a_refusal_names_the_module_the_line_and_the_reason(cls, message):
     with pytest.raises(CompileError) as caught:
         Sequential(Tanh(), Sequential(cls())).fprop(x())
     text = str(caught.value)
-    assert text.startswith(f"{cls.__name__}(): numba cannot compile fprop ({__file__}:{line_of(cls)}): {said}")
+    assert text.startswith(f"{cls.__name__}(): numba cannot compile fprop ({__file__}:{line_of(cls)}): {message}")
     assert text.endswith("; rewrite the line, or set jit = False on the class to run it as Python")
     assert "\n" not in text
     assert len(text.replace(__file__, "")) < 320  # the types of a whole Sequential took 900
@@ -165,19 +165,19 @@ def test_results_of_numpy_are_written_to_out():
 
 
 @pytest.mark.parametrize(
-    ("parts", "kind", "wanted"),
+    ("parts", "kind", "expected"),
     [
         ({"a": Tanh()}, "dict", "each in an attribute of its own"),
         ({"a": [Tanh()]}, "dict", "each in an attribute of its own"),
         ([[Tanh()]], "list", "a Sequential of them"),
     ],
 )
-def test_modules_in_a_dict_are_refused_when_they_are_assigned_and_when_they_are_put_there_later(parts, kind, wanted):
+def test_modules_in_a_dict_are_refused_when_they_are_assigned_and_when_they_are_put_there_later(parts, kind, expected):
     class Parts(Passing):
         def fprop(self, x):
             return 2 * x
 
-    message = rf"^Parts\(\): self\.parts is a {kind} of modules, expected {wanted}$"
+    message = rf"^Parts\(\): self\.parts is a {kind} of modules, expected {expected}$"
     module = Parts()
     with pytest.raises(TypeError, match=message):
         module.parts = parts

@@ -37,9 +37,9 @@ def same_as_plain_python(module, *, data=None, rtol=1e-5):
     data = x() if data is None else data
     plain = twin(module)
     for _ in range(2):
-        y, wanted = module.fprop(data), plain.fprop(data)
-        assert y.dtype == wanted.dtype == module.dtype
-        np.testing.assert_allclose(y, wanted, rtol=rtol, atol=1e-6)
+        y, expected = module.fprop(data), plain.fprop(data)
+        assert y.dtype == expected.dtype == module.dtype
+        np.testing.assert_allclose(y, expected, rtol=rtol, atol=1e-6)
         np.testing.assert_allclose(module.bprop(y), plain.bprop(y), rtol=rtol, atol=1e-6)
         np.testing.assert_allclose(module.flat_gradients, plain.flat_gradients, rtol=rtol, atol=1e-6)
     return y
@@ -374,8 +374,8 @@ def test_a_module_in_python_stands_between_compiled_ones():
         y = chain.fprop(x())
         grad_x = chain.bprop(y)
         chain.fprop(x())
-    told = [str(warning.message) for warning in caught]
-    assert told in ([], ["InPython() has jit = False: it runs as Python between compiled parts"])
+    messages = [str(warning.message) for warning in caught]
+    assert messages in ([], ["InPython() has jit = False: it runs as Python between compiled parts"])
     other = Sequential(chain[0].copy(), Times3(), Tanh())
     np.testing.assert_allclose(other.fprop(x()), y, rtol=1e-6)
     np.testing.assert_allclose(other.bprop(y), grad_x, rtol=1e-6)

@@ -72,12 +72,12 @@ class Whole(int):
 """
 
 
-def digest_of(tmp_path, monkeypatch, head, line, given):
+def digest_of(tmp_path, monkeypatch, head, line, text):
     """The digest of the class in a file that imports `values`, whose values are those given."""
     values = types.ModuleType("values")
     helpers = {"sub": lambda values: type("D", (type("Base", (), values),), {}), "__name__": "values"}
     exec(HELPERS, helpers)
-    vars(values).update(eval(f"dict({given})", helpers), partial=functools.partial, scaled=scaled)
+    vars(values).update(eval(f"dict({text})", helpers), partial=functools.partial, scaled=scaled)
     monkeypatch.setitem(sys.modules, "values", values)
     path = tmp_path / "unit.py"
     path.write_text(textwrap.dedent(SOURCE).format(head=textwrap.dedent("    " + head), line=line))
@@ -92,7 +92,7 @@ def scaled(a, b):
 
 @pytest.mark.parametrize(("head", "line", "first", "second"), KINDS.values(), ids=KINDS)
 def test_any_value_that_changes_makes_another_digest(head, line, first, second, tmp_path, monkeypatch):
-    one, again, other = (digest_of(tmp_path, monkeypatch, head, line, given) for given in (first, first, second))
+    one, again, other = (digest_of(tmp_path, monkeypatch, head, line, text) for text in (first, first, second))
     assert one.unhashable == other.unhashable == ()
     assert one == again
     assert one != other
@@ -114,17 +114,17 @@ def test_what_has_no_text_is_named_and_is_another_in_each_process(name, make, tm
         return x * value
 
     value = make()
-    found = Dependencies()
-    found.add("method", method)
-    assert len(found.unhashable) == 1
-    assert found.unhashable[0].startswith("value, a")
+    dependencies = Dependencies()
+    dependencies.add("method", method)
+    assert len(dependencies.unhashable) == 1
+    assert dependencies.unhashable[0].startswith("value, a")
 
     class Unit:
         def fprop(self, x):
             return x * value
 
     first = examine_class(Unit)
-    assert first.unhashable == tuple(found.unhashable)
+    assert first.unhashable == tuple(dependencies.unhashable)
     monkeypatch.setattr(sources, "THIS_PROCESS", "another one")
     assert examine_class(Unit).digest != first.digest
 
@@ -200,14 +200,14 @@ print(class_digest(Unit))
 
 def test_the_digest_is_the_same_in_each_process(tmp_path):
     (tmp_path / "script.py").write_text(HASHED)
-    found = set()
+    digests = set()
     for seed in "12":
         done = subprocess.run(
             [sys.executable, "script.py"], cwd=tmp_path, env=os.environ | {"PYTHONHASHSEED": seed},
             capture_output=True, text=True, check=True,
         )  # fmt: skip
-        found.add(done.stdout)
-    assert len(found) == 1
+        digests.add(done.stdout)
+    assert len(digests) == 1
 
 
 SETTINGS = ("BOUNDSCHECK", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "CPU_NAME", "CPU_FEATURES", "ENABLE_AVX")

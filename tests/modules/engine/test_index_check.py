@@ -61,10 +61,10 @@ READS = [
 def test_reading_out_of_range_in_fprop(cls, axis, size, text):
     module = Sequential(cls())
     module.fprop(batch())
-    with expect(FAR + axis, axis, size, "fprop", line_of(text)) as found:
+    with expect(FAR + axis, axis, size, "fprop", line_of(text)) as caught:
         Sequential(cls()).fprop(batch(FAR))
-    assert str(found.value).startswith(f"{cls.__name__}(")
-    assert found.value.__notes__ == ["in model[0]"]
+    assert str(caught.value).startswith(f"{cls.__name__}(")
+    assert caught.value.__notes__ == ["in model[0]"]
 
 
 def test_negative_indices_wrap_once():
@@ -82,9 +82,9 @@ def test_writing_out_of_range_in_bprop_changes_nothing():
 
 
 def test_a_module_inside_another_of_the_users():
-    with expect(FAR, 0, 3, "fprop", line_of("return self.w[k]")) as found:
+    with expect(FAR, 0, 3, "fprop", line_of("return self.w[k]")) as caught:
         Holding().fprop(batch(FAR))
-    assert str(found.value).startswith("Holding(")
+    assert str(caught.value).startswith("Holding(")
 
 
 class Chosen(Module):

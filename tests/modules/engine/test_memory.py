@@ -23,13 +23,13 @@ def test_zeros_are_zeros_of_the_dtype_and_can_be_written(size):
 
 
 def test_short_vectors_begin_at_lines_of_their_pages_that_differ():
-    kept = [allocate_zeros(100, np.float32) for _ in range(2 * PLACES)]
-    starts = {vector.ctypes.data % PAGE for vector in kept}
+    vectors = [allocate_zeros(100, np.float32) for _ in range(2 * PLACES)]
+    starts = {vector.ctypes.data % PAGE for vector in vectors}
     assert len(starts) == PLACES
     assert all(start % 64 == 0 for start in starts)
-    for k, vector in enumerate(kept):
+    for k, vector in enumerate(vectors):
         vector[:] = k
-    assert [vector.tolist() for vector in kept] == [[k] * 100 for k in range(2 * PLACES)]
+    assert [vector.tolist() for vector in vectors] == [[k] * 100 for k in range(2 * PLACES)]
 
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="no huge pages here")
@@ -63,14 +63,14 @@ def test_what_compiled_code_makes_begins_at_a_line(dtype):
 
     new, of_shape, like = buffers.empty.compiled_form, compiled(buffers.reuse), compiled(buffers.reuse_like)
     x, buffer = np.ones((7, 3), dtype), np.ones((2, 2), dtype)
-    kept = [call(buffer, x) for _ in range(20)]
-    for arrays in kept:
+    results = [call(buffer, x) for _ in range(20)]
+    for arrays in results:
         assert [array.shape for array in arrays] == [(7, 3), (3, 5), (7, 3)]
         assert all(array.dtype == dtype and array.flags.c_contiguous for array in arrays)
         assert all(array.ctypes.data % buffers.LINE == 0 for array in arrays)
-    for k, arrays in enumerate(kept):
+    for k, arrays in enumerate(results):
         for array in arrays:
             array[:] = k
-    assert all((array == k).all() for k, arrays in enumerate(kept) for array in arrays)
+    assert all((array == k).all() for k, arrays in enumerate(results) for array in arrays)
     same = np.ones((3, 5), dtype)
     assert np.shares_memory(call(same, x)[1], same)

@@ -65,20 +65,20 @@ def x():
     "make", [Greedy, lambda: Sequential(Greedy()), lambda: Sequential(Flatten(), Greedy(), Linear(3, 3))]
 )
 def test_x_and_grad_y(make, x, read_only):
-    net, given, grad_y = make(), read_only(x), read_only(x + 1)
-    y = net.fprop(given)
+    net, locked_x, grad_y = make(), read_only(x), read_only(x + 1)
+    y = net.fprop(locked_x)
     grad_x = net.bprop(grad_y)
     np.testing.assert_array_equal(y, net.fprop(x.copy()))
     np.testing.assert_array_equal(grad_x, net.bprop(x + 1))
-    np.testing.assert_array_equal(given, x)
+    np.testing.assert_array_equal(locked_x, x)
     np.testing.assert_array_equal(grad_y, x + 1)
 
 
 def test_float64_and_a_table(x, read_only):
     net = Sequential(ParallelTable(Greedy(), Linear(3, 2))).to("float64")
-    given = read_only(x.astype(np.float64)), read_only(x.astype(np.float64))
-    np.testing.assert_array_equal(net.fprop(given)[0], 2 * x)
-    for array in given:
+    table = read_only(x.astype(np.float64)), read_only(x.astype(np.float64))
+    np.testing.assert_array_equal(net.fprop(table)[0], 2 * x)
+    for array in table:
         np.testing.assert_array_equal(array, x)
 
 
@@ -90,24 +90,24 @@ def test_a_target(x, read_only):
 
 def test_a_step_and_a_training(x, read_only):
     net = Sequential(Greedy(), Linear(3, 3))
-    given, target = read_only(x), read_only(x)
-    losses = {compile_step(net, GreedyLoss(), SGD(lr=0.0))(given, target) for _ in range(2)}
+    locked_x, target = read_only(x), read_only(x)
+    losses = {compile_step(net, GreedyLoss(), SGD(lr=0.0))(locked_x, target) for _ in range(2)}
     assert len(losses) == 1
     trainer = Trainer(net, MeanSquaredError(), SGD(lr=0.0), quiet=True)
-    trainer.fit((given, target), epochs=1, batch_size=2, shuffle=False)
-    np.testing.assert_array_equal(trainer.predict(given), trainer.predict(x.copy()))
-    trainer.evaluate((given, target))
-    np.testing.assert_array_equal(given, x)
+    trainer.fit((locked_x, target), epochs=1, batch_size=2, shuffle=False)
+    np.testing.assert_array_equal(trainer.predict(locked_x), trainer.predict(x.copy()))
+    trainer.evaluate((locked_x, target))
+    np.testing.assert_array_equal(locked_x, x)
     np.testing.assert_array_equal(target, x)
 
 
 def test_directions(x, read_only):
-    given, v, grad_y = read_only(x), read_only(x), read_only(x)
-    np.testing.assert_array_equal(jvp(Greedy(), given, v), 2 * x)
-    np.testing.assert_array_equal(vjp(Greedy(), given, grad_y)[0], 2 * x)
+    locked_x, v, grad_y = read_only(x), read_only(x), read_only(x)
+    np.testing.assert_array_equal(jvp(Greedy(), locked_x, v), 2 * x)
+    np.testing.assert_array_equal(vjp(Greedy(), locked_x, grad_y)[0], 2 * x)
     net, direction = Sequential(Greedy(), Linear(3, 3)), read_only(np.ones(12, np.float32))
-    hvp(net, MeanSquaredError(), given, read_only(x), direction)
-    for array in (given, v, grad_y):
+    hvp(net, MeanSquaredError(), locked_x, read_only(x), direction)
+    for array in (locked_x, v, grad_y):
         np.testing.assert_array_equal(array, x)
     np.testing.assert_array_equal(direction, 1)
 

@@ -45,9 +45,9 @@ def test_product(door, random, dtype, layouts, add):
             np.array(random.standard_normal(shape), dtype, order=order)
             for shape, order in zip([(m, k), (k, n), (m, n)], layout, strict=True)
         )
-        wanted = a.astype(np.float64) @ b + (out if add else 0)
+        expected = a.astype(np.float64) @ b + (out if add else 0)
         kernel(a, b, out, add)
-        np.testing.assert_allclose(out, wanted, rtol=1e-5, atol=1e-6 * k)
+        np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6 * k)
 
 
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 3, 5), (4, 1, 5), (4, 3, 1)])
@@ -77,17 +77,17 @@ def test_product_keeps_nan_and_infinity(door):
 
 def test_add_to_rows(door, random):
     y, bias = random.standard_normal((4, 3)), random.standard_normal(3)
-    wanted = references.add_to_rows(y, bias)
+    expected = references.add_to_rows(y, bias)
     door(gemm.add_to_rows)(y, bias)
-    np.testing.assert_array_equal(y, wanted)
+    np.testing.assert_array_equal(y, expected)
 
 
 @pytest.mark.parametrize("add", [False, True])
 def test_sum_rows(door, random, add):
     grad_y, out = random.standard_normal((4, 3)), random.standard_normal(3)
-    wanted = references.sum_rows(grad_y, out, add)
+    expected = references.sum_rows(grad_y, out, add)
     door(gemm.sum_rows)(grad_y, out, add)
-    np.testing.assert_allclose(out, wanted, rtol=1e-14)
+    np.testing.assert_allclose(out, expected, rtol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -192,13 +192,13 @@ def test_losses_and_bias_gradients_over_many_numbers(random):
     y, target = random.random((4000, 1000), np.float32), np.zeros((4000, 1000), np.float32)
     for make in (MeanSquaredError, Huber, BinaryCrossEntropyWithLogits):
         loss = make()
-        found, wanted = loss.fprop(y, target), loss.copy().to("float64").fprop(y.astype(np.float64), target)
-        assert found == pytest.approx(wanted, rel=3e-7)
+        actual, expected = loss.fprop(y, target), loss.copy().to("float64").fprop(y.astype(np.float64), target)
+        assert actual == pytest.approx(expected, rel=3e-7)
     labels, weight = random.integers(0, 10, 400_000), random.random(400_000, np.float32)
     for make in (SoftmaxCrossEntropy, NegativeLogLikelihood):
         loss, scores = make(), -y.reshape(-1, 10)
-        wanted = loss.copy().to("float64").fprop(scores, labels, weight.astype(np.float64))
-        assert loss.fprop(scores, labels, weight) == pytest.approx(wanted, rel=5e-7)
+        expected = loss.copy().to("float64").fprop(scores, labels, weight.astype(np.float64))
+        assert loss.fprop(scores, labels, weight) == pytest.approx(expected, rel=5e-7)
     grad_y = y.reshape(-1, 100)
     for module in (Linear(2, 100), LayerNorm(100)):
         module.fprop(np.ones((len(grad_y), 2 if isinstance(module, Linear) else 100), np.float32))

@@ -41,19 +41,19 @@ def draw(request):
     return numbers
 
 
-@pytest.mark.parametrize(("counter", "key", "wanted"), KNOWN)
-def test_known_answers(counter, key, wanted):
-    assert list(philox.philox(*(np.uint64(word) for word in (*counter, *key)))) == wanted
-    assert references.philox(counter, key) == wanted
+@pytest.mark.parametrize(("counter", "key", "expected"), KNOWN)
+def test_known_answers(counter, key, expected):
+    assert list(philox.philox(*(np.uint64(word) for word in (*counter, *key)))) == expected
+    assert references.philox(counter, key) == expected
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 64, 67])
 def test_uniform_numbers_are_the_words(draw, size):
     key, step = 0x1234_5678_9ABC_DEF0, 0x0000_0007_0000_0003
-    wanted = [references.uniform(key, step, position) for position in range(size)]
-    np.testing.assert_array_equal(draw(philox.uniform, key, step, size), wanted)
+    expected = [references.uniform(key, step, position) for position in range(size)]
+    np.testing.assert_array_equal(draw(philox.uniform, key, step, size), expected)
     np.testing.assert_array_equal(
-        draw(philox.uniform, key, step, size, np.float32), np.floor(np.array(wanted) * 2.0**24) / 2.0**24
+        draw(philox.uniform, key, step, size, np.float32), np.floor(np.array(expected) * 2.0**24) / 2.0**24
     )
 
 
@@ -100,10 +100,10 @@ def test_numbers_depend_on_key_step_and_position_alone(draw, function):
 @pytest.mark.jit
 def test_compiled_numbers_are_those_of_plain_python():
     for function, tolerance in [(philox.uniform, 0), (philox.normal, 1e-6)]:
-        plain, found = np.empty(1000, np.float32), np.empty(1000, np.float32)
+        plain, actual = np.empty(1000, np.float32), np.empty(1000, np.float32)
         function(8, 9, plain)
-        compiled_door(function)(8, 9, found)
-        np.testing.assert_allclose(found, plain, tolerance, tolerance)
+        compiled_door(function)(8, 9, actual)
+        np.testing.assert_allclose(actual, plain, tolerance, tolerance)
 
 
 @pytest.mark.jit

@@ -33,8 +33,8 @@ def results(threads, sizes=(300, 200, 90), samples=150, net=None):
 @pytest.mark.parametrize("threads", [2, 3, 7])
 def test_same_bits_for_any_number(sizes, samples, threads):
     before = shared_jobs()
-    for found, wanted in zip(results(threads, sizes, samples), results(1, sizes, samples), strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for actual, expected in zip(results(threads, sizes, samples), results(1, sizes, samples), strict=True):
+        np.testing.assert_array_equal(actual, expected)
     assert shared_jobs() != before
 
 
@@ -56,10 +56,10 @@ def test_alone_while_a_thread_that_was_taken_back_has_not_left_yet():
 
 
 def test_calls_from_several_threads_at_once():
-    wanted, found = results(1), {}
+    expected, actual = results(1), {}
 
     def run(k):
-        found[k] = results(1, net=nets[k])
+        actual[k] = results(1, net=nets[k])
 
     nets = [make() for _ in range(3)]
     with num_threads(2):
@@ -68,15 +68,15 @@ def test_calls_from_several_threads_at_once():
             worker.start()
         for worker in workers:
             worker.join()
-    for each in found.values():
-        for a, b in zip(each, wanted, strict=True):
+    for each in actual.values():
+        for a, b in zip(each, expected, strict=True):
             np.testing.assert_array_equal(a, b)
 
 
 def test_contexts_do_not_nest():
     with num_threads(2), num_threads(3):
-        found = results(1)
-    for a, b in zip(found, results(1), strict=True):
+        actual = results(1)
+    for a, b in zip(actual, results(1), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -93,7 +93,7 @@ def test_fewer_than_one_is_refused():
 @pytest.mark.parametrize("where", ["lend", "take_back"])
 def test_an_interrupt_gives_the_threads_back(monkeypatch, where):
     """Ctrl-C may come between two lines: here, as soon as threads are lent, and before they are used."""
-    wanted = results(1)
+    expected = results(1)
     method = getattr(_helpers, where)
 
     def interrupted(*arguments):
@@ -106,7 +106,7 @@ def test_an_interrupt_gives_the_threads_back(monkeypatch, where):
         assert where == "take_back", "the context is never entered"
     assert CONTROL[LENT] == CONTROL[SESSION] == 0
     before = shared_jobs()
-    for a, b in zip(results(2), wanted, strict=True):
+    for a, b in zip(results(2), expected, strict=True):
         np.testing.assert_array_equal(a, b)
     assert shared_jobs() != before, "the next context has the threads"
 

@@ -86,8 +86,8 @@ def test_extremes(unit, y, derivative, dtype):
     unit = unit.copy().to(dtype)
     tolerance = 1e-6 if dtype == "float32" else 1e-12
     np.testing.assert_allclose(unit.fprop([[-INF, -1e4, 1e4, INF]])[0], y, rtol=tolerance, atol=1e-300)
-    found = unit.bprop(np.ones((1, 4)))[0]
-    np.testing.assert_allclose(found, derivative, rtol=tolerance, atol=1e-7 if dtype == "float32" else 1e-15)
+    gradient = unit.bprop(np.ones((1, 4)))[0]
+    np.testing.assert_allclose(gradient, derivative, rtol=tolerance, atol=1e-7 if dtype == "float32" else 1e-15)
 
 
 @pytest.mark.parametrize("unit", [row[0] for row in EXTREMES], ids=repr)

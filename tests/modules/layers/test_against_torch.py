@@ -87,28 +87,30 @@ def test_products_with_the_hessian_of_modules(random, double, case):
     buffers = {name: value.clone() for name, value in other.named_buffers()}
 
     def loss(bias, *parameters):
-        given = dict(zip((name.removeprefix("1.") for name in list(starts)[1:]), parameters, strict=True))
-        given |= {name: value.clone() for name, value in buffers.items()}
-        y = torch.func.functional_call(other, given, torch.tensor(x) + bias)
+        weights = dict(zip((name.removeprefix("1.") for name in list(starts)[1:]), parameters, strict=True))
+        weights |= {name: value.clone() for name, value in buffers.items()}
+        y = torch.func.functional_call(other, weights, torch.tensor(x) + bias)
         return nn.functional.mse_loss(y, torch.tensor(target))
 
-    wanted = torch.autograd.functional.hvp(loss, tuple(starts.values()), tuple(steps.values()))[1]
-    wanted = np.concatenate([part.numpy().ravel() for part in wanted])
+    expected = torch.autograd.functional.hvp(loss, tuple(starts.values()), tuple(steps.values()))[1]
+    expected = np.concatenate([part.numpy().ravel() for part in expected])
     with plain_python():
-        found = hvp(net, MeanSquaredError(), x, target, v)
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-10 * max(np.abs(wanted).max(), 1e-3))
+        actual = hvp(net, MeanSquaredError(), x, target, v)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-10 * max(np.abs(expected).max(), 1e-3))
 
 
 @twice(LOSSES)
 def test_products_with_the_hessian_of_losses(random, double, case):
     (y, target), other = case.arguments(), twin(case)
     v, there = random.standard_normal(y.shape[1:]), torch.tensor(target)
-    wanted = torch.autograd.functional.hvp(
+    expected = torch.autograd.functional.hvp(
         lambda bias: other(torch.tensor(y) + bias, there), torch.zeros(y.shape[1:]), torch.tensor(v)
     )[1].numpy()
     with plain_python():
-        found = hvp(Add(y.shape[1:]), case.make(), y, target, v.ravel())
-    np.testing.assert_allclose(found.reshape(v.shape), wanted, rtol=0, atol=1e-10 * max(np.abs(wanted).max(), 1e-3))
+        actual = hvp(Add(y.shape[1:]), case.make(), y, target, v.ravel())
+    np.testing.assert_allclose(
+        actual.reshape(v.shape), expected, rtol=0, atol=1e-10 * max(np.abs(expected).max(), 1e-3)
+    )
 
 
 def test_cross_entropy_of_sequences(random):

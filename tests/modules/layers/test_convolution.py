@@ -156,10 +156,10 @@ def test_the_error_of_squares_in_float32(random):
     module, exact = (Conv2d(64, 32, 3, padding=1) for _ in range(2))
     exact.to("float64").load_state_dict(module.state_dict())
     x = random.standard_normal((32, 64, 14, 14)).astype(np.float32)
-    y, wanted = module.fprop(x), exact.fprop(x.astype(np.float64))
+    y, expected = module.fprop(x), exact.fprop(x.astype(np.float64))
     grad_y = random.standard_normal(y.shape).astype(np.float32)
-    grad_x, wanted_grad_x = module.bprop(grad_y), exact.bprop(grad_y.astype(np.float64))
-    pairs = [(y, wanted, 1e-6), (grad_x, wanted_grad_x, 1e-6), (module.grad_weight, exact.grad_weight, 3e-6)]
+    grad_x, expected_grad_x = module.bprop(grad_y), exact.bprop(grad_y.astype(np.float64))
+    pairs = [(y, expected, 1e-6), (grad_x, expected_grad_x, 1e-6), (module.grad_weight, exact.grad_weight, 3e-6)]
     for got, right, bound in pairs:
         assert np.abs(got - right).max() < bound * np.abs(right).max()
 
@@ -190,8 +190,8 @@ def test_same_bits_with_any_number_of_threads(random, name):
             results.append((y, net.bprop(y), net.flat_gradients.copy()))
         assert (shared_jobs() != before) == (threads > 1)
     for others in results[1:]:
-        for got, wanted in zip(others, results[0], strict=True):
-            np.testing.assert_array_equal(got, wanted)
+        for got, expected in zip(others, results[0], strict=True):
+            np.testing.assert_array_equal(got, expected)
 
 
 class Small(Elementwise):

@@ -94,9 +94,9 @@ def test_whole_channels_are_left_out():
     y = module.fprop(np.ones((200, 50, 2, 3)))
     first = y[:, :, :1, :1]
     np.testing.assert_array_equal(y, np.broadcast_to(first, y.shape))
-    kept = first != 0
-    assert abs(kept.mean() - 0.6) < 4 * np.sqrt(0.24 / first.size)
-    np.testing.assert_allclose(first[kept], 1 / 0.6, rtol=1e-6)
+    mask = first != 0
+    assert abs(mask.mean() - 0.6) < 4 * np.sqrt(0.24 / first.size)
+    np.testing.assert_allclose(first[mask], 1 / 0.6, rtol=1e-6)
     np.testing.assert_array_equal(module.bprop(np.ones_like(y)), y)
 
 

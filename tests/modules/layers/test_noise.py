@@ -41,11 +41,11 @@ def batches(count, seed=3):
 def test_dropout_keeps_the_right_share_and_the_mean(p):
     dropout = Dropout(p)
     y = np.stack([dropout.fprop(np.ones((100, 200))) for _ in range(5)])
-    kept = y != 0
-    assert abs(kept.mean() - (1 - p)) < 4 * np.sqrt(p * (1 - p) / y.size)
-    np.testing.assert_allclose(y[kept], 1 / (1 - p), rtol=1e-6)
+    mask = y != 0
+    assert abs(mask.mean() - (1 - p)) < 4 * np.sqrt(p * (1 - p) / y.size)
+    np.testing.assert_allclose(y[mask], 1 / (1 - p), rtol=1e-6)
     for axis in (0, 1, 2):  # steps, samples and features are independent
-        a, b = (np.take(kept, range(k, kept.shape[axis] - 1 + k), axis).ravel() for k in (0, 1))
+        a, b = (np.take(mask, range(k, mask.shape[axis] - 1 + k), axis).ravel() for k in (0, 1))
         assert abs(np.corrcoef(a, b)[0, 1]) < 4 / np.sqrt(a.size)
 
 

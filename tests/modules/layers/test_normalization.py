@@ -65,19 +65,19 @@ def test_a_training_that_diverges_gives_back_finite_statistics(random):
 def test_the_best_epoch_comes_back_with_its_statistics(random):
     net = Sequential(BatchNorm1d(4), Linear(4, 1))
     x, target = random.standard_normal((2, 32, 4))
-    kept = []
+    saved = []
 
     class Keep(Callback):
         def on_epoch_end(self, trainer, row):
-            kept.append(trainer.model.state_dict())
+            saved.append(trainer.model.state_dict())
 
     stopping = EarlyStopping(monitor="train_loss", patience=3, min_delta=1e9)  # so that the first epoch stays the best
     callbacks = [Keep(), stopping]
     trainer = Trainer(net, MeanSquaredError(), SGD(lr=0.1), callbacks=callbacks, quiet=True)
     trainer.fit((x, target[:, :1]), epochs=3, batch_size=8)
-    assert not np.array_equal(kept[0]["0.running_mean"], kept[-1]["0.running_mean"])
+    assert not np.array_equal(saved[0]["0.running_mean"], saved[-1]["0.running_mean"])
     for name, array in net.state_dict().items():
-        np.testing.assert_array_equal(array, kept[0][name], err_msg=name)
+        np.testing.assert_array_equal(array, saved[0][name], err_msg=name)
 
 
 @pytest.mark.parametrize("make", [lambda: BatchNorm1d(3), lambda: BatchNorm1d(3, track_running_stats=False).eval()])
@@ -117,9 +117,9 @@ def test_wrong_settings_are_refused(make, message):
 @pytest.mark.parametrize("make", [lambda: BatchNorm1d(64, affine=False), lambda: LayerNorm(64)])
 def test_a_mean_far_from_zero_costs_no_digits(random, make):
     x = (1e4 + random.standard_normal((64, 64))).astype(np.float32)
-    found = make().fprop(x)
-    wanted = make().to("float64").fprop(x.astype(np.float64))
-    np.testing.assert_allclose(found, wanted, 0, 6e-4)  # half a unit in the last place of the mean is 5e-4
+    actual = make().fprop(x)
+    expected = make().to("float64").fprop(x.astype(np.float64))
+    np.testing.assert_allclose(actual, expected, 0, 6e-4)  # half a unit in the last place of the mean is 5e-4
 
 
 @pytest.mark.parametrize("make", [lambda: BatchNorm1d(3), lambda: LayerNorm(3), lambda: RMSNorm(3)])

@@ -72,12 +72,12 @@ def test_lines_of_several_vectors(random, dtype):
     x[0, 0, 2, 5::9], x[1, 1], x[1, 2, :, 40:] = np.nan, -np.inf, np.inf
     for k, s, p, d in [(2, 2, 0, 1), (3, 2, 1, 2), (3, 1, 1, 1), (3, 4, 1, 1), ((1, 4), (1, 3), (0, 2), 1)]:
         module = MaxPool2d(k, s, p, d).to(dtype)
-        y, wanted = (
+        y, expected = (
             module.fprop(x),
             torch.nn.functional.max_pool2d(torch.from_numpy(x), k, s, p, d, return_indices=True),
         )
-        np.testing.assert_array_equal(y, wanted[0].numpy())
-        np.testing.assert_array_equal(module.largest.reshape(y.shape), wanted[1].numpy())
+        np.testing.assert_array_equal(y, expected[0].numpy())
+        np.testing.assert_array_equal(module.largest.reshape(y.shape), expected[1].numpy())
 
 
 @pytest.mark.jit
@@ -147,10 +147,10 @@ def test_ties_in_overlapping_windows_are_kinks_and_no_mistake(random):
     ],
 )
 def test_an_image_whose_places_do_not_fit_32_bits_is_refused(make, shape, places):
-    wanted = (
+    expected = (
         rf"^MaxPool\dd\(.*\): x has shape {re.escape(str(shape))}, {places} places in an image, expected fewer than"
     )
-    with pytest.raises(ValueError, match=wanted):
+    with pytest.raises(ValueError, match=expected):
         make().output_shape(shape)
 
 

@@ -56,9 +56,9 @@ def test_the_divergence_is_the_integral(scale):
     for mean, r in ((0.0, 0.0), (0.7, -1.1), (-1.5, 0.6)):
         s = np.exp(r / 2) if scale == "log_variance" else np.log1p(np.exp(r))
         log_q, log_p = -(((z - mean) / s) ** 2) / 2 - np.log(s), -(z**2) / 2
-        wanted = np.trapezoid(np.exp(log_q) / np.sqrt(2 * np.pi) * (log_q - log_p), z)
+        expected = np.trapezoid(np.exp(log_q) / np.sqrt(2 * np.pi) * (log_q - log_p), z)
         loss = VariationalBound(1, scale=scale).to("float64")
-        assert loss.fprop([[0.0, mean, r]], [[0.5]]) - np.log(2) == pytest.approx(wanted, rel=1e-9, abs=1e-12)
+        assert loss.fprop([[0.0, mean, r]], [[0.5]]) - np.log(2) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize("scale", ["log_variance", "softplus"])
@@ -137,21 +137,21 @@ def estimates(loss, rows, steps_before=0):
 @pytest.mark.parametrize("baseline", ["none", "running", "input"])
 def test_the_mean_of_the_estimate_over_all_states_is_the_gradient(baseline):
     units, draws, each, _, _ = estimates(Reinforce(MeanSquaredError(), baseline, normalize=False), 2000, steps_before=3)
-    wanted, _ = exact_gradient(units.rest)
+    expected, _ = exact_gradient(units.rest)
     total, p = np.zeros(3), 1 / (1 + np.exp(-SCORES))
     for s in STATES:
         mine = each[(draws == s).all(axis=1)]
         np.testing.assert_allclose(mine - mine[0], 0, atol=1e-12)  # the estimate is a function of the state
         total += np.prod(np.where(s == 1, p, 1 - p)) * mine[0]
-    np.testing.assert_allclose(total, wanted, rtol=1e-9)
+    np.testing.assert_allclose(total, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("baseline", ["none", "running", "input"])
 def test_the_mean_of_the_estimate_over_draws_is_near_the_gradient(baseline):
     """Within 4 standard errors, for one seed."""
     units, _, each, value, _ = estimates(Reinforce(MeanSquaredError(), baseline), N, steps_before=2)
-    wanted, cost = exact_gradient(units.rest)
-    assert (abs(each.mean(axis=0) - wanted) < 4 * each.std(axis=0) / np.sqrt(N)).all()
+    expected, cost = exact_gradient(units.rest)
+    assert (abs(each.mean(axis=0) - expected) < 4 * each.std(axis=0) / np.sqrt(N)).all()
     assert value == pytest.approx(cost, rel=0.02)
 
 
@@ -201,8 +201,8 @@ def test_checks_leave_estimates_out_and_say_so(monkeypatch):
     assert report.ok
     assert report.verdict() == "nothing to check: an estimate"
     assert report.reference == "nothing: BernoulliUnits(straight-through) estimates the gradient by design"
-    found = check_module(units, np.ones((4, 3))).raise_if_wrong()
-    assert found.notes == (
+    checked = check_module(units, np.ones((4, 3))).raise_if_wrong()
+    assert checked.notes == (
         "gradients beside nothing: BernoulliUnits(straight-through) estimates the gradient by design",
     )
 
@@ -285,7 +285,7 @@ def test_the_distribution_is_that_of_the_other_loss():
     np.testing.assert_allclose(p, np.exp(y[:, :3]) / np.exp(y[:, :3]).sum())
 
 
-@pytest.mark.parametrize(("make", "said"), REFUSED)
-def test_settings_that_are_refused(make, said):
-    with pytest.raises(ValueError, match=re.escape(said)):
+@pytest.mark.parametrize(("make", "message"), REFUSED)
+def test_settings_that_are_refused(make, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         make()

@@ -116,11 +116,11 @@ def test_centres_from_data():
 
 
 def test_a_seed_decides_the_centres():
-    x, found = np.random.default_rng(1).standard_normal((50, 2)), []
+    x, centers = np.random.default_rng(1).standard_normal((50, 2)), []
     for _ in range(2):
         manual_seed(2)
-        found.append(RadialBasis(2, 8).initialize_from(x).flat_parameters.copy())
-    np.testing.assert_array_equal(*found)
+        centers.append(RadialBasis(2, 8).initialize_from(x).flat_parameters.copy())
+    np.testing.assert_array_equal(*centers)
     assert RadialBasis(2, 1).initialize_from(x).log_width == np.float32(np.log(2) / 2)
 
 

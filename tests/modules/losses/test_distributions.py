@@ -107,10 +107,10 @@ def test_bernoulli(random):
 
 def test_gaussian(random):
     gaussian = Gaussian([[1.0, -2.0]], np.log([[0.5, 2.0]]))
-    wanted = stats.norm([[1.0, -2.0]], [[0.5, 2.0]])
-    np.testing.assert_allclose(gaussian.quantile(0.1), wanted.ppf(0.1))
-    np.testing.assert_allclose(gaussian.log_density(np.zeros((1, 2))), wanted.logpdf(0))
-    np.testing.assert_allclose(gaussian.interval(0.9), wanted.interval(0.9))
+    expected = stats.norm([[1.0, -2.0]], [[0.5, 2.0]])
+    np.testing.assert_allclose(gaussian.quantile(0.1), expected.ppf(0.1))
+    np.testing.assert_allclose(gaussian.log_density(np.zeros((1, 2))), expected.logpdf(0))
+    np.testing.assert_allclose(gaussian.interval(0.9), expected.interval(0.9))
     drawn = gaussian.sample(random, 20000)
     np.testing.assert_allclose(drawn.mean(axis=0), gaussian.mean, atol=0.05)
     np.testing.assert_allclose(drawn.std(axis=0), gaussian.std, rtol=0.05)
@@ -153,10 +153,10 @@ def test_mixture_of_one_component_is_its_gaussian(random):
 
 
 def test_poisson(random):
-    poisson, wanted = Poisson(np.log([[0.1, 3.0, 50.0]])), stats.poisson([[0.1, 3.0, 50.0]])
+    poisson, expected = Poisson(np.log([[0.1, 3.0, 50.0]])), stats.poisson([[0.1, 3.0, 50.0]])
     for q in (0.01, 0.3, 0.5, 0.99):
-        np.testing.assert_array_equal(poisson.quantile(q), wanted.ppf(q))
-    np.testing.assert_allclose(poisson.log_density([[0, 2, 60]]), wanted.logpmf([[0, 2, 60]]))
+        np.testing.assert_array_equal(poisson.quantile(q), expected.ppf(q))
+    np.testing.assert_allclose(poisson.log_density([[0, 2, 60]]), expected.logpmf([[0, 2, 60]]))
     np.testing.assert_allclose(poisson.sample(random, 20000).mean(axis=0), poisson.rate, rtol=0.1)
 
 

@@ -112,8 +112,8 @@ def test_a_precision_that_vanishes_or_grows(raw, dtype):
         value = loss.fprop([[difference, raw]], [[0.0]])
         assert value == pytest.approx((p * difference**2 - log_p) / 2, rel=1e-5)
         ratio = 1.0 if raw <= -20 else 1 / (1 + np.exp(-raw)) / p
-        wanted = [[p * difference, (p * difference**2 - 1) * ratio / 2]]
-        np.testing.assert_allclose(loss.bprop(), wanted, rtol=2e-5, atol=1e-6)
+        expected = [[p * difference, (p * difference**2 - 1) * ratio / 2]]
+        np.testing.assert_allclose(loss.bprop(), expected, rtol=2e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("raw", [-30.0, -15.1, -14.9, 0.5])

@@ -161,8 +161,8 @@ def test_a_loss_of_ones_own_is_two_methods_or_one(make, random):
     y, target = random.standard_normal((2, 4, 3))
     check_gradients(make(), y, target).raise_if_wrong()
     w = np.array([1.0, 2, 0, 1])
-    wanted = {"Quartic": ((y - target) ** 4).mean(axis=1), "Distance": ((y - target) ** 2).sum(axis=1)}[make.__name__]
-    assert make()(y, target, w) == pytest.approx(w @ wanted / 4, rel=1e-5)
+    expected = {"Quartic": ((y - target) ** 4).mean(axis=1), "Distance": ((y - target) ** 2).sum(axis=1)}[make.__name__]
+    assert make()(y, target, w) == pytest.approx(w @ expected / 4, rel=1e-5)
 
 
 def test_what_a_base_misses_is_named():
@@ -322,7 +322,7 @@ def test_binary_scores_of_one_axis():
 
 
 @pytest.mark.parametrize(
-    ("loss", "said"),
+    ("loss", "message"),
     [
         (KLDivergence(), r"^KLDivergence\(\): y has shape \(3,\), expected \(N, \.\.\.\) of at least two axes$"),
         (SoftmaxCrossEntropy(), r"^SoftmaxCrossEntropy\(\): y has shape \(3,\), expected scores \(N, \.\.\., K\)$"),
@@ -330,6 +330,6 @@ def test_binary_scores_of_one_axis():
         (GaussianNLL(0.5), r"y has shape \(3,\) and target \(3,\), expected the same shape \(N, D\)$"),
     ],
 )
-def test_losses_of_rows_refuse_outputs_of_one_axis(loss, said):
-    with pytest.raises(ValueError, match=said):
+def test_losses_of_rows_refuse_outputs_of_one_axis(loss, message):
+    with pytest.raises(ValueError, match=message):
         loss.fprop(np.ones(3), np.ones(3, int))

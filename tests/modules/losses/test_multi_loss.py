@@ -191,11 +191,11 @@ def test_parts_with_names_have_metrics(random):
     assert figures["kind_accuracy"] == np.mean(y[:, :3].argmax(axis=1) == target[:, 0])
     assert figures["size_mae"] == pytest.approx(np.abs(y[:, 3] - target[:, 1]).mean(), rel=1e-5)
     p = np.exp(y[:, :3]) / np.exp(y[:, :3]).sum(axis=1, keepdims=True)
-    wanted = -np.log(p[np.arange(40), target[:, 0].astype(int)]).mean()
-    assert figures["kind_log_loss"] == pytest.approx(wanted, rel=1e-4)
-    said = trainer.distribution(x)
-    assert list(said) == ["kind"]
-    np.testing.assert_allclose(said["kind"].probabilities, p, 1e-4, 1e-6)
+    expected = -np.log(p[np.arange(40), target[:, 0].astype(int)]).mean()
+    assert figures["kind_log_loss"] == pytest.approx(expected, rel=1e-4)
+    distributions = trainer.distribution(x)
+    assert list(distributions) == ["kind"]
+    np.testing.assert_allclose(distributions["kind"].probabilities, p, 1e-4, 1e-6)
     with pytest.raises(ValueError, match=r"^MultiLoss\(1 parts\): no part with a name is the likelihood"):
         MultiLoss([MeanSquaredError()]).distribution(y)
     for wrong in ("kind_acuracy", "kin_accuracy"):

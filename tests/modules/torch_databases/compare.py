@@ -20,7 +20,7 @@ def compare(entry: Entry) -> str:
         if entry.missing:
             raise Unsupported(entry.missing)
         translation = translate(entry.module)
-        wanted, arguments = run_torch(entry)
+        expected, arguments = run_torch(entry)
         x, target = take_arguments(translation, arguments)
     except Unsupported as reason:
         return f"unsupported: {reason}"
@@ -33,7 +33,7 @@ def compare(entry: Entry) -> str:
             y = run_ours(translation, inputs, target)
     except (TypeError, ValueError) as error:
         return check_refusal(entry, error)
-    check_results(entry, translation, wanted, arguments, x, y)
+    check_results(entry, translation, expected, arguments, x, y)
     return "agrees"
 
 
@@ -85,9 +85,9 @@ def check_refusal(entry, error) -> str:
     return f"refused: {message}"
 
 
-def check_results(entry, translation, wanted, arguments, x, y):
+def check_results(entry, translation, expected, arguments, x, y):
     module, is_loss = translation.module, translation.target is not None
-    there = translation.y(wanted)
+    there = translation.y(expected)
     assert_close(f"{entry.name}: y", y, there.detach().numpy())
     torch.manual_seed(1)
     grad_y = torch.ones(()) if is_loss else torch.randn(there.shape, dtype=there.dtype)

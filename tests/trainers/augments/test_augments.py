@@ -115,23 +115,23 @@ def test_each_kind_is_its_twin(augment, count, twin):
         x = pictures(shape=shape)
         both = Augmentation([augment, augment], seed=5)
         both.begin(3, x.dtype)
-        wanted = x
+        expected = x
         for copy in both.augments:
             numbers = count(shape) if callable(count) else count
-            wanted = np.stack([twin(copy, p, drawn(copy, 7 + n, numbers)) for n, p in enumerate(wanted)])
-        found = both(x, 7)
-        np.testing.assert_allclose(found, wanted, atol=1e-12)
-        assert not np.allclose(found, x)
+            expected = np.stack([twin(copy, p, drawn(copy, 7 + n, numbers)) for n, p in enumerate(expected)])
+        actual = both(x, 7)
+        np.testing.assert_allclose(actual, expected, atol=1e-12)
+        assert not np.allclose(actual, x)
 
 
 def test_float32_is_float64():
-    found = []
+    results = []
     for dtype in ("float32", "float64"):
         augmentation = Augmentation(ALL)
         augmentation.begin(1, np.dtype(dtype))
-        found.append(augmentation(pictures(shape=(3, 6, 6))))
-        assert found[-1].dtype == dtype
-    np.testing.assert_allclose(*found, atol=1e-5)
+        results.append(augmentation(pictures(shape=(3, 6, 6))))
+        assert results[-1].dtype == dtype
+    np.testing.assert_allclose(*results, atol=1e-5)
 
 
 def test_numbers_are_of_seed_epoch_place_and_kind():
@@ -187,8 +187,8 @@ def trainer(*callbacks, augment=USUAL, channels=1, seed=0, optimizer=None):
     return Trainer(net, SoftmaxCrossEntropy(), optimizer, **settings)
 
 
-def trained(made, given=None, **settings):
-    made.fit(given or data(), **{"epochs": 3, "batch_size": 16, "threads": 1, **settings})
+def trained(made, dataset=None, **settings):
+    made.fit(dataset or data(), **{"epochs": 3, "batch_size": 16, "threads": 1, **settings})
     return made.model.flat_parameters.copy()
 
 
@@ -201,47 +201,47 @@ def test_a_training_sees_changed_pictures_and_an_evaluation_does_not():
 
 
 def test_a_training_by_hand_on_the_same_pictures():
-    made, given, net = trainer(), data(), trainer().model
+    made, dataset, net = trainer(), data(), trainer().model
     augmentation, loss, sgd = Augmentation([Shift(1), Flip()], 0), SoftmaxCrossEntropy(), SGD(lr=0.1, momentum=0.9)
     for epoch in range(2):
         augmentation.begin(epoch)
         for first in range(0, 60, 16):
-            x, y = given[slice(first, first + 16)]
+            x, y = dataset[slice(first, first + 16)]
             net.zero_grad()
             loss.fprop(net.fprop(augmentation(x, first)), y)
             net.bprop(loss.bprop())
             sgd.update(net)
-    found = trained(made, given, epochs=2, shuffle=False)
-    np.testing.assert_allclose(found, net.flat_parameters, rtol=1e-5, atol=1e-6)
+    actual = trained(made, dataset, epochs=2, shuffle=False)
+    np.testing.assert_allclose(actual, net.flat_parameters, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_bytes_and_floats_in_grey_and_in_colours(channels):
-    found = [trained(trainer(channels=channels), data(dtype, channels)) for dtype in ("uint8", "float32")]
-    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-5)
-    assert np.isfinite(found).all()
+    weights = [trained(trainer(channels=channels), data(dtype, channels)) for dtype in ("uint8", "float32")]
+    np.testing.assert_allclose(*weights, rtol=1e-4, atol=1e-5)
+    assert np.isfinite(weights).all()
 
 
 def test_bits_depend_on_the_seed_alone():
-    wanted = trained(trainer())
-    assert np.array_equal(trained(trainer()), wanted)
-    assert np.array_equal(trained(trainer(Watching())), wanted), "cut into minibatches"
-    assert np.array_equal(trained(trainer(), threads=2), wanted)
+    expected = trained(trainer())
+    assert np.array_equal(trained(trainer()), expected)
+    assert np.array_equal(trained(trainer(Watching())), expected), "cut into minibatches"
+    assert np.array_equal(trained(trainer(), threads=2), expected)
     plain, other = (trained(trainer(seed=seed), shuffle=False) for seed in (0, 1))
     assert not np.array_equal(plain, other)
 
 
 def test_a_resumed_training_has_the_same_bits(tmp_path, monkeypatch):
     monkeypatch.setattr(minibatches, "CHUNK_SECONDS", 0.0)
-    wanted = trained(trainer())
+    expected = trained(trainer())
     made, sessions = trainer(TimeBudget(1e-9), Checkpoint(str(tmp_path))), 1
-    found = trained(made)
+    actual = trained(made)
     while made.stopped is not None:
         made = trainer(TimeBudget(1e-9), Checkpoint(str(tmp_path)))
         made.load(tmp_path)
-        found, sessions = trained(made), sessions + 1
+        actual, sessions = trained(made), sessions + 1
     assert sessions == 12, "it stopped after each minibatch"
-    assert np.array_equal(found, wanted)
+    assert np.array_equal(actual, expected)
     other = trainer(TimeBudget(1e-9), Checkpoint(str(tmp_path)), augment=[Shift(2), Flip()])
     with pytest.raises(
         ValueError, match=r"^the checkpoint has the augment \['Shift\(pixels=1\)', 'Flip\(p=0.5\)'\], this"
@@ -251,9 +251,9 @@ def test_a_resumed_training_has_the_same_bits(tmp_path, monkeypatch):
 
 @pytest.mark.jit
 def test_more_minibatches_allocate_no_more():
-    made, given = trainer(augment=ALL), data()
+    made, dataset = trainer(augment=ALL), data()
     made.augmentation.begin(0, np.dtype("float32"))
-    steps = Epoch(given, np.tile(np.arange(60), 20), 20, np.empty((0, 3), np.float32)).prepare(made.compiled_step)
+    steps = Epoch(dataset, np.tile(np.arange(60), 20), 20, np.empty((0, 3), np.float32)).prepare(made.compiled_step)
     steps(0, 20, 0.0)
     counts = []
     _nrt_python.memsys_enable_stats()
@@ -283,14 +283,14 @@ def test_a_step_in_parts_sees_the_same_pictures():
 
 
 def test_a_failed_step_is_saved_as_the_net_saw_it(tmp_path):
-    made, given = trainer(NanGuard(str(tmp_path)), optimizer=SGD(lr=1e38)), data()
+    made, dataset = trainer(NanGuard(str(tmp_path)), optimizer=SGD(lr=1e38)), data()
     with pytest.raises(TrainingError):
-        trained(made, given, shuffle=False)
+        trained(made, dataset, shuffle=False)
     state = read_checkpoint(tmp_path)
     first = (state["step"] - 1) * 16
     again = Augmentation(USUAL, 0)
     again.begin(state["epoch"] - 1, np.dtype("float32"))
-    assert np.array_equal(state["batch"][0], again(given[slice(first, first + 16)][0], first))
+    assert np.array_equal(state["batch"][0], again(dataset[slice(first, first + 16)][0], first))
     assert state["batch"][0].std() > 0.1
 
 
@@ -304,9 +304,9 @@ def test_a_profile_has_its_time():
 
 def test_one_object_may_stand_in_two_trainings():
     shift = Shift(1)
-    found = [trained(trainer(augment=[shift, shift], seed=seed)) for seed in (0, 1, 0)]
-    assert np.array_equal(found[0], found[2])
-    assert not np.array_equal(found[0], found[1])
+    weights = [trained(trainer(augment=[shift, shift], seed=seed)) for seed in (0, 1, 0)]
+    assert np.array_equal(weights[0], weights[2])
+    assert not np.array_equal(weights[0], weights[1])
     assert shift.key == 0
 
 

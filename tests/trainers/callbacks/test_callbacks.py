@@ -222,10 +222,10 @@ def test_a_run_keeps_averaged_weights(tmp_path):
     """As the setting of the optimizer does, and in each thing that the config makes."""
     config = load_config("iris", ["trainer.epochs=3", "callbacks=[{EMA: {decay: 0.9}}]"])
     assert config.build().optimizer.ema == 0.9
-    found = train_config(config, tmp_path / "callback", quiet=True)
+    averaged = train_config(config, tmp_path / "callback", quiet=True)
     by_setting = load_config("iris", ["trainer.epochs=3", "callbacks=[]", "optimizer.SGD.ema=0.9"])
-    wanted = train_config(by_setting, tmp_path / "setting", quiet=True)
-    assert found["test_loss"] == wanted["test_loss"]
+    expected = train_config(by_setting, tmp_path / "setting", quiet=True)
+    assert averaged["test_loss"] == expected["test_loss"]
     a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("callback", "setting"))
     assert all(np.array_equal(a[name], b[name]) for name in b)
     with pytest.raises(ConfigError, match=r": callbacks\.0\.EMA: EMA: decay is 0\.5, but SGD has ema=0\.9 already, "):

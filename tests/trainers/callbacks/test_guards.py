@@ -85,8 +85,8 @@ def trainer(*callbacks, net=None, optimizer=None, schedules=None):
 def test_the_time_is_up(tmp_path, monkeypatch, order):
     """It stops within an epoch, and goes on there with as much time again, to the same weights as without a budget."""
     monkeypatch.setattr(minibatches, "CHUNK_SECONDS", 0.0)
-    wanted = trainer(Callback(), Callback())
-    wanted.fit(pairs(), epochs=3, batch_size=10)
+    expected = trainer(Callback(), Callback())
+    expected.fit(pairs(), epochs=3, batch_size=10)
     made = trainer(*[TimeBudget(1e-9), Checkpoint(str(tmp_path))][::order])
     made.fit(pairs(), epochs=3, batch_size=10)
     assert made.stopped == "the time of 1e-09 s is up"
@@ -98,11 +98,11 @@ def test_the_time_is_up(tmp_path, monkeypatch, order):
         made.fit(pairs(), epochs=3, batch_size=10)
         sessions += 1
     assert sessions == 12  # one for each pause
-    assert np.array_equal(made.model.flat_parameters, wanted.model.flat_parameters)
+    assert np.array_equal(made.model.flat_parameters, expected.model.flat_parameters)
 
 
 def test_a_budget_in_a_run(tmp_path, capsys):
-    run, wanted = tmp_path / "run", tmp_path / "wanted"
+    run, expected = tmp_path / "run", tmp_path / "wanted"
     budget = "callbacks=[{TimeBudget: {seconds: 0.000001}}]"
     figures = run_folder.train_config(load_config("iris", ["trainer.epochs=2", budget]), run=run, quiet=True)
     assert figures["stopped"] == "the time of 1e-06 s is up"
@@ -113,8 +113,8 @@ def test_a_budget_in_a_run(tmp_path, capsys):
     while json.loads((run / "summary.json").read_text()).get("stopped"):
         statuses.append(main(["resume", str(run), "--quiet"]))
     assert statuses == [75] * (len(statuses) - 1) + [0]
-    run_folder.train_config(load_config("iris", ["trainer.epochs=2"]), run=wanted, quiet=True)
-    assert (run / "model.safetensors").read_bytes() == (wanted / "model.safetensors").read_bytes()
+    run_folder.train_config(load_config("iris", ["trainer.epochs=2"]), run=expected, quiet=True)
+    assert (run / "model.safetensors").read_bytes() == (expected / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
@@ -178,10 +178,10 @@ def test_weights_that_are_not_finite_at_the_end(tmp_path):
 
 
 def test_a_training_that_is_fine_is_not_changed(tmp_path):
-    made, wanted = trainer(NanGuard(str(tmp_path))), trainer()
-    for each in (made, wanted):
+    made, expected = trainer(NanGuard(str(tmp_path))), trainer()
+    for each in (made, expected):
         each.fit(pairs(), epochs=2, batch_size=8)
-    assert np.array_equal(made.model.flat_parameters, wanted.model.flat_parameters)
+    assert np.array_equal(made.model.flat_parameters, expected.model.flat_parameters)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -288,5 +288,5 @@ def test_there_is_nothing_to_replay(tmp_path, capsys):
     assert main(["train", "iris", "trainer.epochs=1", "--run", str(run), "--quiet"]) == 0
     capsys.readouterr()
     assert main(["replay", str(run)]) == 2
-    wanted = f"bprop: error: there is no failed step in {run / 'failure'}: the callback NanGuard saves it\n"
-    assert capsys.readouterr().err == wanted
+    expected = f"bprop: error: there is no failed step in {run / 'failure'}: the callback NanGuard saves it\n"
+    assert capsys.readouterr().err == expected

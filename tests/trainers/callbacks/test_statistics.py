@@ -59,11 +59,11 @@ def test_the_figures_are_those_of_a_step(tmp_path):
 
 
 def test_they_change_nothing(tmp_path):
-    made, wanted = trainer(Statistics(samples=10, folder=str(tmp_path))), trainer()
-    for each in (made, wanted):
+    made, expected = trainer(Statistics(samples=10, folder=str(tmp_path))), trainer()
+    for each in (made, expected):
         each.fit(pairs(), epochs=3, batch_size=8)
-    assert np.array_equal(made.model.flat_parameters, wanted.model.flat_parameters)
-    assert made.model.counters() == wanted.model.counters()
+    assert np.array_equal(made.model.flat_parameters, expected.model.flat_parameters)
+    assert made.model.counters() == expected.model.counters()
     assert [row["epoch"] for row in rows(tmp_path)] == [str(n) for n in (1, 2, 3) for _ in range(4)]
 
 
@@ -87,8 +87,8 @@ def test_rows_after_a_resume(tmp_path):
     def made(folder, *more):
         return trainer(Statistics(folder=str(folder)), Checkpoint(str(folder / "c"), seconds=0), *more)
 
-    wanted = made(tmp_path / "wanted", Callback())
-    wanted.fit(pairs(), epochs=4, batch_size=8)
+    expected = made(tmp_path / "wanted", Callback())
+    expected.fit(pairs(), epochs=4, batch_size=8)
     first = made(tmp_path / "made", Stop())
     with pytest.raises(KeyboardInterrupt):
         first.fit(pairs(), epochs=4, batch_size=8)
@@ -126,13 +126,13 @@ def test_tensorboard(tmp_path):
     history = made.fit(pairs(), pairs(10), epochs=2, batch_size=8)
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    found = EventAccumulator(str(tmp_path))
-    found.Reload()
-    events = found.Tensors("valid_loss")
+    accumulator = EventAccumulator(str(tmp_path))
+    accumulator.Reload()
+    events = accumulator.Tensors("valid_loss")
     assert [event.step for event in events] == [1, 2]
     values = [event.tensor_proto.float_val[0] for event in events]
     assert values == pytest.approx([row["valid_loss"] for row in history], rel=1e-6)
-    assert set(found.Tags()["tensors"]) == {*history[0]} - {"epoch"}
+    assert set(accumulator.Tags()["tensors"]) == {*history[0]} - {"epoch"}
 
 
 def test_tensorboard_is_missing(tmp_path, monkeypatch, capsys):

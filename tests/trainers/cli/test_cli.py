@@ -280,8 +280,8 @@ def parsers():
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_says_its_exit_status_in_the_same_words(name):
-    found = parsers()[name].format_help().partition("exit status:\n")[2].splitlines()
-    assert [line for line in found if not line.startswith("  1 ")] == [
+    lines = parsers()[name].format_help().partition("exit status:\n")[2].splitlines()
+    assert [line for line in lines if not line.startswith("  1 ")] == [
         "  0 done",
         "  2 the command, a file or the data is wrong",
         "  130 interrupted",
@@ -325,10 +325,10 @@ def test_nothing_is_printed_in_colours(tmp_path, capsys, monkeypatch):
 
 def test_json(tmp_path, capsys):
     assert cli.main(["summary", "iris", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["parameters"] == 131
-    assert found["bytes"]["parameters"] == 4 * 131
-    assert [(each["path"], each["output_shape"]) for each in found["modules"]][1] == ("model[0]", [16, 16])
+    result = json.loads(capsys.readouterr().out)
+    assert result["parameters"] == 131
+    assert result["bytes"]["parameters"] == 4 * 131
+    assert [(each["path"], each["output_shape"]) for each in result["modules"]][1] == ("model[0]", [16, 16])
     assert cli.main(["train", "iris", "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["parameters"] == 131
 
@@ -336,9 +336,9 @@ def test_json(tmp_path, capsys):
 def test_check_as_json_and_quiet(capsys, monkeypatch):
     monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
     assert cli.main(["check", "iris", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["ok"]
-    assert found["places"]["model[2]"] == {
+    result = json.loads(capsys.readouterr().out)
+    assert result["ok"]
+    assert result["places"]["model[2]"] == {
         "title": "Linear(16 -> 3), (16, 16)",
         "beside": "the trace of fprop",
         "ok": True,
@@ -376,8 +376,8 @@ def test_completion_in_other_shells(capsys):
     assert cli.main(["completion", "fish"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "complete -c bprop -n __fish_use_subcommand -f -a train" in lines
-    seen = "complete -c bprop -n '__fish_seen_subcommand_from evaluate'"
-    assert f"{seen} -l part -r -a 'train valid test' -d 'of the data (default: test)'" in lines
+    line = "complete -c bprop -n '__fish_seen_subcommand_from evaluate'"
+    assert f"{line} -l part -r -a 'train valid test' -d 'of the data (default: test)'" in lines
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no closed pipes there")

@@ -111,10 +111,10 @@ def misspelt(text, i, letter):
 
 def mutate(config, where, way, junk, letter):
     """Damage one place of a config."""
-    found = list(places(config))
-    if not found:
+    candidates = list(places(config))
+    if not candidates:
         return
-    holder, key = found[where % len(found)]
+    holder, key = candidates[where % len(candidates)]
     value = holder[key]
     if way == "replace":
         holder[key] = keyed(junk)
@@ -134,7 +134,7 @@ def mutate(config, where, way, junk, letter):
     elif way == "unwrap" and isinstance(value, dict | list) and value:
         holder[key] = next(iter(value.values())) if isinstance(value, dict) else value[0]
     elif way == "move":
-        other, there = found[(where * 7) % len(found)]
+        other, there = candidates[(where * 7) % len(candidates)]
         if there in (other if isinstance(other, dict) else range(len(other))):
             holder[key] = keyed(json.loads(written(other[there])))
 

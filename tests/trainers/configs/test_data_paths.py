@@ -84,10 +84,10 @@ def test_without_a_home():
 
 def test_a_run_means_the_same_data_everywhere(place, monkeypatch):
     run = trained(place)
-    wanted = json.loads((run / "summary.json").read_text())["test_loss"]
+    expected = json.loads((run / "summary.json").read_text())["test_loss"]
     for folder in (place / "here", place / "elsewhere", run):
         monkeypatch.chdir(folder)
-        assert evaluate_run(run)["test_loss"] == pytest.approx(wanted)
+        assert evaluate_run(run)["test_loss"] == pytest.approx(expected)
         assert resume_run(run, quiet=True)[1]
 
 
@@ -96,10 +96,10 @@ def test_a_sweep_over_files(place):
     here, key = place / "here", "dataset.NpzDataset.path"
     write_data(here / "more.npz", 2)
     (here / "c.yaml").write_text(NPZ + REST + f"sweep: {{grid: {{{key}: [data.npz, more.npz]}}}}\n")
-    _, found = load_sweep("../here/c.yaml")
-    assert [run.overrides[0] for run in found] == [f'{key}="{here / name}.npz"' for name in ("data", "more")]
-    _, found = load_sweep("../here/c.yaml", [f"sweep={{grid: {{{key}: [data.npz]}}}}"])
-    assert found[0].overrides[1] == f'{key}="{place / "elsewhere" / "data.npz"}"'
+    _, runs = load_sweep("../here/c.yaml")
+    assert [run.overrides[0] for run in runs] == [f'{key}="{here / name}.npz"' for name in ("data", "more")]
+    _, runs = load_sweep("../here/c.yaml", [f"sweep={{grid: {{{key}: [data.npz]}}}}"])
+    assert runs[0].overrides[1] == f'{key}="{place / "elsewhere" / "data.npz"}"'
 
 
 @pytest.mark.parametrize("change", ["x", "y"])
@@ -136,7 +136,9 @@ def test_data_that_moved(place, capsys):
     assert "the train data are others, expected the inputs and targets of the training" in capsys.readouterr().err
     assert main(["resume", str(run), "trainer.epochs=2", "dataset.NpzDataset.path=moved.npz", "--quiet"]) == 0
     assert main(["resume", str(run), "trainer.epochs=3", "--quiet"]) == 0, "the run has the new place"
-    wanted = "expected trainer.epochs=N, trainer.threads=N or where its data are now, such as dataset.CsvDataset.path="
+    expected = (
+        "expected trainer.epochs=N, trainer.threads=N or where its data are now, such as dataset.CsvDataset.path="
+    )
     for override in ("dataset.NpzDataset.valid_size=5", "dataset.NpzDataset={path: moved.npz}", "seed=1"):
         assert main(["resume", str(run), override]) == 2
-        assert f"would make it another training, {wanted}" in capsys.readouterr().err
+        assert f"would make it another training, {expected}" in capsys.readouterr().err

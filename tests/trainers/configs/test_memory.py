@@ -63,15 +63,15 @@ def test_an_output_that_is_too_large(refused):
 
 def test_data_that_are_too_large(refused):
     data = "dataset={InverseProblem: {train_size: 1000000000000}}"
-    wanted = "bprop: error: it needs an array of 14.6 TiB, more than the "
-    assert refused(data, f"model={LINEAR}", "loss=MeanSquaredError").startswith(wanted)
+    expected = "bprop: error: it needs an array of 14.6 TiB, more than the "
+    assert refused(data, f"model={LINEAR}", "loss=MeanSquaredError").startswith(expected)
 
 
 def test_parameters_that_leave_no_room(refused, monkeypatch):
     monkeypatch.setattr(compatibility, "find_free_memory", lambda: 5 * 2**20)
     model = "model=[Flatten, {Linear: {in_features: 64, out_features: 20000}}, {Linear: {in_features: 20000, "
-    found = refused(model + "out_features: 10}}]")
-    assert "model: 1,500,010 parameters need 11.4 MiB at least, and 5.0 MiB are free" in found
+    message = refused(model + "out_features: 10}}]")
+    assert "model: 1,500,010 parameters need 11.4 MiB at least, and 5.0 MiB are free" in message
 
 
 def test_memory_that_ends_within_a_training(tmp_path, monkeypatch, capsys):
@@ -97,7 +97,7 @@ def test_the_limit_holds_within_the_context_only():
 
 
 @pytest.mark.parametrize(
-    ("files", "wanted"),
+    ("files", "expected"),
     [
         ({"meminfo": "MemTotal: 9 kB\nMemAvailable:  5 kB\nSwapFree: 2 kB\n"}, 7 * 1024),
         ({"meminfo": "MemAvailable: 5 kB\n", "max": "4000\n", "now": "2000\n", "stat": "anon 3\nfile 100\n"}, 2100),
@@ -106,23 +106,23 @@ def test_the_limit_holds_within_the_context_only():
         ({}, None),
     ],
 )
-def test_what_is_free(tmp_path, monkeypatch, files, wanted):
+def test_what_is_free(tmp_path, monkeypatch, files, expected):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(memory_limit, "MACHINE", str(tmp_path / "meminfo"))
     monkeypatch.setattr(memory_limit, "GROUPS", [(*(str(tmp_path / name) for name in ("max", "now", "stat")), "file")])
-    assert memory_limit.find_free_memory() == wanted
+    assert memory_limit.find_free_memory() == expected
 
 
 def test_large_outputs_are_evaluated_in_small_pieces(monkeypatch, random):
     net = Sequential(Conv2d(1, 4, 3), Flatten(), Linear(64, 3))  # 64 numbers of 4 bytes in the largest output
     x, t = random.standard_normal((10, 1, 6, 6)).astype(np.float32), random.integers(0, 3, 10)
     made = Trainer(net, SoftmaxCrossEntropy(), SGD(lr=0.1), quiet=True)
-    wanted = made.evaluate((x, t)), made.predict(x)
+    expected = made.evaluate((x, t)), made.predict(x)
     monkeypatch.setattr(evaluation, "BYTES", 3 * 4 * 64 + 1)
-    seen = []
+    sizes = []
     fprop = net.fprop
-    monkeypatch.setitem(vars(net), "fprop", lambda x: seen.append(len(x)) or fprop(x))
-    assert made.evaluate((x, t)) == pytest.approx(wanted[0], rel=1e-6)
-    np.testing.assert_allclose(made.predict(x), wanted[1], rtol=1e-5)
-    assert seen == [3, 3, 4] * 2  # no sample is evaluated alone, which a BatchNorm might refuse
+    monkeypatch.setitem(vars(net), "fprop", lambda x: sizes.append(len(x)) or fprop(x))
+    assert made.evaluate((x, t)) == pytest.approx(expected[0], rel=1e-6)
+    np.testing.assert_allclose(made.predict(x), expected[1], rtol=1e-5)
+    assert sizes == [3, 3, 4] * 2  # no sample is evaluated alone, which a BatchNorm might refuse

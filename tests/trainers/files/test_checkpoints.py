@@ -36,9 +36,9 @@ def test_a_state_comes_back(tmp_path):
     assert back["a"] == STATE["a"]
     assert back["d"] == STATE["d"]
     assert repr(back["c"]) == repr(STATE["c"])
-    for found, wanted in ((back["b"]["0.w"], STATE["b"]["0.w"]), (back["b"]["0"]["w"], np.array(7))):
-        assert found.dtype == wanted.dtype
-        assert np.array_equal(found, wanted)
+    for actual, expected in ((back["b"]["0.w"], STATE["b"]["0.w"]), (back["b"]["0"]["w"], np.array(7))):
+        assert actual.dtype == expected.dtype
+        assert np.array_equal(actual, expected)
     assert back["b"]["none"].shape == (0, 3)
     assert back["b"]["0.w"].flags.writeable
     assert math.isnan(read_back(tmp_path / "nan", {"x": math.nan})["x"])
@@ -88,8 +88,8 @@ def test_a_damaged_one_is_noticed(tmp_path, damage, kind):
         assert read_checkpoint(tmp_path)["n"] == 0  # it does not count without
         return
     with pytest.warns(UserWarning, match=r"000002\.json is damaged \(.*\); the checkpoint before it is used"):
-        number, found = read_newest_checkpoint(tmp_path)
-    assert found["n"] == 0
+        number, newest = read_newest_checkpoint(tmp_path)
+    assert newest["n"] == 0
     assert (tmp_path / f"000002.{kind}").exists() or damage is os.unlink, "reading removes nothing"
     remove_checkpoints_after(tmp_path, number)
     write_checkpoint(tmp_path, state(2))

@@ -184,13 +184,13 @@ def test_weights_that_cannot_be_read(tmp_path, whole, capsys):
     assert "0.weight" in load_file(run / "model.safetensors")
     own, written = run / "model.safetensors", (run / "model.safetensors").read_bytes()
     whole_file, checksum = ", expected a whole .safetensors file", "its checksum is wrong, expected the weights as they"
-    for content, said in ((b"\xff" * 100, whole_file), (written[:-9], whole_file), (flipped(written, -9), checksum)):
+    for content, message in ((b"\xff" * 100, whole_file), (written[:-9], whole_file), (flipped(written, -9), checksum)):
         own.write_bytes(content)
         for command in (["evaluate", str(run)], ["predict", str(run), str(tmp_path / "x.npy")]):
             assert main(command) == 2
             first, note = capsys.readouterr().err.splitlines()
             assert first.startswith(f"bprop: error: {own}: ")
-            assert said in first
+            assert message in first
             assert note == f"  'bprop resume {run}' writes it again from the last checkpoint"
         assert main(["resume", str(run), "--quiet"]) == 0
         assert own.read_bytes() == written
@@ -211,18 +211,18 @@ def flipped(content, place):
 def test_no_flipped_bit_is_believed(tmp_path, whole):
     """Wherever it is in a file of weights: refused, or of no effect (the name under which the checksum stands)."""
     path, content = tmp_path / "a.safetensors", (whole / "model.safetensors").read_bytes()
-    wanted, notes = read_weights(whole / "model.safetensors")
+    expected, notes = read_weights(whole / "model.safetensors")
     assert notes["units"]["shape"] == [4]
     unharmed = 0
     for place in range(len(content)):
         path.write_bytes(flipped(content, place))
         try:
-            found = read_weights(path)
+            actual = read_weights(path)
         except ValueError:
             continue
-        assert found[1] == notes
-        assert found[0].keys() == wanted.keys()
-        assert all(np.array_equal(found[0][name], wanted[name]) for name in wanted)
+        assert actual[1] == notes
+        assert actual[0].keys() == expected.keys()
+        assert all(np.array_equal(actual[0][name], expected[name]) for name in expected)
         unharmed += 1
     assert unharmed <= len("bprop")
 

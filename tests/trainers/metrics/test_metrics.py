@@ -103,12 +103,18 @@ def test_probabilistic_metrics(scored):
 def test_probabilistic_metrics_of_two_classes(scored):
     y, labels = scored
     p, labels = np.round(softmax(y[:, :2].astype(np.float64)), 1), labels % 2  # rounded, so that there are ties
-    for given in (p, p[:, 1]):
-        assert METRICS["roc_auc"](given, labels) == pytest.approx(sklearn.roc_auc_score(labels, p[:, 1]), rel=1e-12)
-        assert METRICS["log_loss"](given, labels) == pytest.approx(sklearn.log_loss(labels, p), rel=1e-12)
-        assert METRICS["brier"](given, labels) == pytest.approx(sklearn.brier_score_loss(labels, p[:, 1]), rel=1e-12)
-        assert accuracy(given, labels) == pytest.approx(np.mean((p[:, 1] > 0.5) == labels))
-        assert F1("binary")(given, labels.astype(np.float32)) == pytest.approx(sklearn.f1_score(labels, p[:, 1] > 0.5))
+    for probabilities in (p, p[:, 1]):
+        assert METRICS["roc_auc"](probabilities, labels) == pytest.approx(
+            sklearn.roc_auc_score(labels, p[:, 1]), rel=1e-12
+        )
+        assert METRICS["log_loss"](probabilities, labels) == pytest.approx(sklearn.log_loss(labels, p), rel=1e-12)
+        assert METRICS["brier"](probabilities, labels) == pytest.approx(
+            sklearn.brier_score_loss(labels, p[:, 1]), rel=1e-12
+        )
+        assert accuracy(probabilities, labels) == pytest.approx(np.mean((p[:, 1] > 0.5) == labels))
+        assert F1("binary")(probabilities, labels.astype(np.float32)) == pytest.approx(
+            sklearn.f1_score(labels, p[:, 1] > 0.5)
+        )
 
 
 def test_calibration_error(scored):
@@ -147,8 +153,8 @@ def test_nan_gives_nan(scored):
     for name, metric in METRICS.items():
         if name in ("top_5", "precision_binary", "recall_binary", "f1_binary"):
             continue
-        given = (y, np.zeros_like(y)) if name in ("rmse", "mae", "r2") else (p, labels)
-        assert np.isnan(metric(*given)), name
+        outputs = (y, np.zeros_like(y)) if name in ("rmse", "mae", "r2") else (p, labels)
+        assert np.isnan(metric(*outputs)), name
 
 
 def test_one_class_missing_one_sample_and_infinity(scored):
@@ -257,14 +263,14 @@ def test_a_training_reports_them(trainer):
     row = trainer.fit((x, labels), (x, labels), epochs=3, metrics=chosen)[-1]
     assert [name for name in row if name.startswith("valid_")] == ["valid_loss", *(f"valid_{name}" for name in names)]
     assert all(np.isfinite(row[f"{part}_{name}"]) for part in ("train", "valid") for name in names)
-    found = trainer.evaluate((x, labels), metrics=chosen)
+    metrics = trainer.evaluate((x, labels), metrics=chosen)
     p = softmax(trainer.predict(x))
     assert (
-        found["roc_auc"] == row["valid_roc_auc"] == pytest.approx(sklearn.roc_auc_score(labels, p, multi_class="ovr"))
+        metrics["roc_auc"] == row["valid_roc_auc"] == pytest.approx(sklearn.roc_auc_score(labels, p, multi_class="ovr"))
     )
-    assert found["log_loss"] == pytest.approx(found["loss"], rel=1e-5)
-    assert found["gain"] == pytest.approx(p[np.arange(60), labels].mean())
-    assert found["confusion_matrix"] == sklearn.confusion_matrix(labels, p.argmax(axis=1)).tolist()
+    assert metrics["log_loss"] == pytest.approx(metrics["loss"], rel=1e-5)
+    assert metrics["gain"] == pytest.approx(p[np.arange(60), labels].mean())
+    assert metrics["confusion_matrix"] == sklearn.confusion_matrix(labels, p.argmax(axis=1)).tolist()
 
 
 def test_figures_are_in_the_units_of_the_table():
@@ -287,23 +293,23 @@ def test_losses_of_yes_and_no(loss, shape):
     random = np.random.default_rng(0)
     y, target = random.normal(size=shape), random.integers(0, 2, shape).astype(np.float32)
     p = 1 / (1 + np.exp(-y))
-    given = p if isinstance(loss, BinaryCrossEntropy) else y
+    outputs = p if isinstance(loss, BinaryCrossEntropy) else y
     names = ["accuracy", "roc_auc", "f1_binary", "confusion_matrix", "log_loss", "calibration_error"]
-    found = compute_metrics(find_metrics(names), loss, given, target, ArrayDataset(y, target))
-    assert found["accuracy"] == pytest.approx(np.mean((y > 0) == target))
-    assert found["roc_auc"] == pytest.approx(sklearn.roc_auc_score(target.ravel(), y.ravel()))
-    assert found["f1_binary"] == pytest.approx(sklearn.f1_score(target.ravel(), y.ravel() > 0))
-    assert found["confusion_matrix"] == sklearn.confusion_matrix(target.ravel(), y.ravel() > 0).tolist()
-    assert found["log_loss"] == pytest.approx(sklearn.log_loss(target.ravel(), p.ravel()))
+    metrics = compute_metrics(find_metrics(names), loss, outputs, target, ArrayDataset(y, target))
+    assert metrics["accuracy"] == pytest.approx(np.mean((y > 0) == target))
+    assert metrics["roc_auc"] == pytest.approx(sklearn.roc_auc_score(target.ravel(), y.ravel()))
+    assert metrics["f1_binary"] == pytest.approx(sklearn.f1_score(target.ravel(), y.ravel() > 0))
+    assert metrics["confusion_matrix"] == sklearn.confusion_matrix(target.ravel(), y.ravel() > 0).tolist()
+    assert metrics["log_loss"] == pytest.approx(sklearn.log_loss(target.ravel(), p.ravel()))
 
 
 def test_one_hot_targets_of_softmax(scored):
     y, labels = scored
     data, one_hot = ArrayDataset(y, labels), np.eye(4)[labels]
     chosen = find_metrics(["accuracy", "log_loss", "f1_macro"])
-    found = compute_metrics(chosen, SoftmaxCrossEntropy(), y, one_hot, data)
-    assert found == compute_metrics(chosen, SoftmaxCrossEntropy(), y, labels, data)
-    assert found["log_loss"] == pytest.approx(SoftmaxCrossEntropy()(y, labels), rel=1e-5)
+    metrics = compute_metrics(chosen, SoftmaxCrossEntropy(), y, one_hot, data)
+    assert metrics == compute_metrics(chosen, SoftmaxCrossEntropy(), y, labels, data)
+    assert metrics["log_loss"] == pytest.approx(SoftmaxCrossEntropy()(y, labels), rel=1e-5)
 
 
 def test_ignored_labels_are_left_out(scored):
@@ -414,15 +420,15 @@ def test_mistakes_in_a_config(folder, capsys, chosen, message):
 def test_numbers_are_the_means_of_the_distributions():
     data = SimpleNamespace(target_mean=10.0, target_std=2.0)
     target = np.array([[1.0], [2.0]])
-    found = compute_metrics(
+    metrics = compute_metrics(
         find_metrics(["rmse", "mae", "r2"]), GaussianNLL(), np.array([[1.0, 5.0], [4.0, -3.0]]), target, data
     )
-    assert found["rmse"] == pytest.approx(2 * np.sqrt(2))
-    assert found["mae"] == pytest.approx(2.0)
-    assert found["r2"] == pytest.approx(-7.0)
+    assert metrics["rmse"] == pytest.approx(2 * np.sqrt(2))
+    assert metrics["mae"] == pytest.approx(2.0)
+    assert metrics["r2"] == pytest.approx(-7.0)
     y = np.array([[0.0, 0.0, 1.0, 3.0, 0.0, 0.0], [0.0, 0.0, 2.0, 2.0, 0.0, 0.0]])
-    found = compute_metrics(find_metrics(["mae"]), MixtureDensity(components=2, dims=1), y, target, data)
-    assert found["mae"] == pytest.approx(1.0)
+    metrics = compute_metrics(find_metrics(["mae"]), MixtureDensity(components=2, dims=1), y, target, data)
+    assert metrics["mae"] == pytest.approx(1.0)
 
 
 # -- weights -----------------------------------------------------------------------------------------------------
@@ -486,8 +492,8 @@ def test_weights_of_sequences_and_of_losses_of_yes_and_no(scored, weights):
     y, labels, w = y[:, :3].reshape(30, 3, 3), labels.reshape(30, 3) % 3, weights[:30]
     expected = np.average((y.argmax(axis=-1) == labels).mean(axis=1), weights=w)
     assert found("accuracy", y, labels, w) == pytest.approx(expected)
-    kept = labels != 2
-    expected = np.average((y.argmax(axis=-1) == labels)[kept], weights=np.repeat(w, 3).reshape(30, 3)[kept])
+    mask = labels != 2
+    expected = np.average((y.argmax(axis=-1) == labels)[mask], weights=np.repeat(w, 3).reshape(30, 3)[mask])
     assert found("accuracy", y, labels, w, SoftmaxCrossEntropy(ignore_index=2)) == pytest.approx(expected)
     score, target = y[..., 0], (labels == 0).astype(np.float32)
     expected = np.average(((score > 0) == target).mean(axis=1), weights=w)

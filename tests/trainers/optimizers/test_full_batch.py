@@ -83,8 +83,8 @@ def test_rosenbrock(index):
     np.testing.assert_allclose(net.weight, [1, 1], atol=1e-8)
     assert value < 1e-16
     assert len(calls) < 1000
-    wanted = optimize.minimize(optimize.rosen, [-1.2, 1.0], jac=optimize.rosen_der, method="L-BFGS-B")
-    np.testing.assert_allclose(net.weight, wanted.x, atol=1e-4)
+    expected = optimize.minimize(optimize.rosen, [-1.2, 1.0], jac=optimize.rosen_der, method="L-BFGS-B")
+    np.testing.assert_allclose(net.weight, expected.x, atol=1e-4)
 
 
 def regression(n=60):
@@ -101,9 +101,9 @@ def test_least_squares_in_a_trainer(index, batch_size):
     optimizer = make(index, tolerance_grad=1e-10, tolerance_change=0.0)
     trainer = Trainer(Sequential(Linear(4, 2)).to("float64"), MeanSquaredError(), optimizer, quiet=True)
     history = trainer.fit((x, t), epochs=20, batch_size=batch_size)
-    wanted, *_ = np.linalg.lstsq(np.c_[x, np.ones(60)], t, rcond=None)
-    np.testing.assert_allclose(np.c_[trainer.model[0].weight, trainer.model[0].bias], wanted.T, atol=1e-8)
-    residual = np.mean((np.c_[x, np.ones(60)] @ wanted - t) ** 2)
+    expected, *_ = np.linalg.lstsq(np.c_[x, np.ones(60)], t, rcond=None)
+    np.testing.assert_allclose(np.c_[trainer.model[0].weight, trainer.model[0].bias], expected.T, atol=1e-8)
+    residual = np.mean((np.c_[x, np.ones(60)] @ expected - t) ** 2)
     assert history[-1]["train_loss"] == pytest.approx(residual, rel=1e-12)
     assert history[-1]["train_rmse"] == pytest.approx(np.sqrt(residual), rel=1e-9)
     assert trainer.stopped == f"{type(trainer.optimizer).__name__} has converged"
@@ -122,11 +122,11 @@ def test_a_convex_problem_to_1e_8_like_scipy():
         z = np.c_[x, np.ones(80)] @ w * np.where(t == 1, 1, -1)
         return np.logaddexp(0, -z).mean()
 
-    wanted = optimize.minimize(loss, np.zeros(4), method="BFGS", options={"gtol": 1e-9}).x
+    expected = optimize.minimize(loss, np.zeros(4), method="BFGS", options={"gtol": 1e-9}).x
     ours = np.append(net[0].weight[1] - net[0].weight[0], net[0].bias[1] - net[0].bias[0])
-    assert loss(ours) <= loss(wanted) + 1e-14
+    assert loss(ours) <= loss(expected) + 1e-14
     assert np.abs(net.flat_gradients).max() < 1e-8
-    np.testing.assert_allclose(ours, wanted, atol=1e-6)
+    np.testing.assert_allclose(ours, expected, atol=1e-6)
 
 
 def test_like_torch():

@@ -34,8 +34,8 @@ def test_a_quadratic_is_solved(curvature):
     loss = MeanSquaredError().to("float64")
     newton = NewtonCG(max_iter=20, curvature=curvature, damping=0.0, max_products=12)
     value = newton.minimize(net, closure_of(net, loss, X, Y))  # by differences of gradients
-    wanted, w = least_squares()
-    assert value == pytest.approx(wanted, rel=1e-9)
+    expected, w = least_squares()
+    assert value == pytest.approx(expected, rel=1e-9)
     np.testing.assert_allclose(net.weight, w[:5].T, atol=1e-6)
 
 
@@ -44,8 +44,8 @@ def test_a_trainer_uses_exact_products():
     net = Linear(5, 2)
     trainer = Trainer(net, MeanSquaredError(), NewtonCG(max_iter=4, damping=0.0, max_products=12))
     trainer.fit((X, Y), epochs=3, batch_size=16)
-    wanted, w = least_squares()
-    assert trainer.evaluate((X, Y))["loss"] == pytest.approx(wanted, rel=1e-4)
+    expected, w = least_squares()
+    assert trainer.evaluate((X, Y))["loss"] == pytest.approx(expected, rel=1e-4)
     np.testing.assert_allclose(net.weight, w[:5].T, atol=1e-3)
 
 

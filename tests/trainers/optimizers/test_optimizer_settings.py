@@ -71,7 +71,7 @@ def torch():
 @both
 def test_clip_norm_like_torch(torch, train):
     net = network()
-    wanted = torch_parameters(
+    expected = torch_parameters(
         torch,
         net,
         STEPS,
@@ -79,13 +79,13 @@ def test_clip_norm_like_torch(torch, train):
         lambda parameters: torch.nn.utils.clip_grad_norm_(parameters, 0.2),
     )
     train(net, SGD(lr=0.5, momentum=0.9, clip_norm=0.2))
-    np.testing.assert_allclose(net.flat_parameters, wanted, atol=1e-5)
+    np.testing.assert_allclose(net.flat_parameters, expected, atol=1e-5)
 
 
 @both
 def test_clip_value_like_torch(torch, train):
     net = network()
-    wanted = torch_parameters(
+    expected = torch_parameters(
         torch,
         net,
         STEPS,
@@ -93,7 +93,7 @@ def test_clip_value_like_torch(torch, train):
         lambda parameters: torch.nn.utils.clip_grad_value_(parameters, 0.05),
     )
     train(net, Adam(lr=0.1, clip_value=0.05))
-    np.testing.assert_allclose(net.flat_parameters, wanted, atol=1e-5)
+    np.testing.assert_allclose(net.flat_parameters, expected, atol=1e-5)
 
 
 @both
@@ -112,11 +112,11 @@ def test_groups_like_torch(torch, train, name):
 
     net = network()
     groups = [Group("0.*", lr_factor=0.1), Group("0.weight", weight_decay=0.3), Group("2.bias", frozen=True)]
-    kept = net[2].bias.copy()
-    wanted = torch_parameters(torch, net, STEPS, make)
+    bias = net[2].bias.copy()
+    expected = torch_parameters(torch, net, STEPS, make)
     train(net, {"SGD": SGD, "AdamW": AdamW}[name](lr=0.1, weight_decay=0.1, groups=groups, **settings))
-    np.testing.assert_allclose(net.flat_parameters, wanted, atol=1e-5)
-    assert np.array_equal(net[2].bias, kept)
+    np.testing.assert_allclose(net.flat_parameters, expected, atol=1e-5)
+    assert np.array_equal(net[2].bias, bias)
 
 
 def still(net, **settings):
@@ -171,17 +171,17 @@ def test_max_norm_leaves_shorter_rows_alone():
 @both
 def test_averaged_weights(train):
     net, optimizer, rows = network(), Adam(lr=0.1, ema=0.75), []
-    wanted = None
+    expected = None
     for steps in range(1, STEPS + 1):
         twin = net.copy()
         by_hand(twin, Adam(lr=0.1), steps)
         rows.append(twin.flat_parameters.copy())
-        wanted = rows[-1] if wanted is None else 0.75 * wanted + 0.25 * rows[-1]
+        expected = rows[-1] if expected is None else 0.75 * expected + 0.25 * rows[-1]
     train(net, optimizer)
     np.testing.assert_allclose(net.flat_parameters, rows[-1], atol=1e-6)
-    np.testing.assert_allclose(optimizer.averages, wanted, atol=1e-6)
+    np.testing.assert_allclose(optimizer.averages, expected, atol=1e-6)
     with optimizer.evaluated_weights(net):
-        np.testing.assert_allclose(net.flat_parameters, wanted, atol=1e-6)
+        np.testing.assert_allclose(net.flat_parameters, expected, atol=1e-6)
     np.testing.assert_allclose(net.flat_parameters, rows[-1], atol=1e-6)
 
 

@@ -172,9 +172,9 @@ def test_a_restored_state_goes_on_exactly(cls):
         step(x, t)
         other(x, t)
     assert np.array_equal(net.flat_parameters, twin.flat_parameters)
-    wanted = optimizer.state_dict()
-    assert wanted.keys() == again.state_dict().keys()
-    assert all(np.array_equal(value, again.state_dict()[name]) for name, value in wanted.items())
+    expected = optimizer.state_dict()
+    assert expected.keys() == again.state_dict().keys()
+    assert all(np.array_equal(value, again.state_dict()[name]) for name, value in expected.items())
     optimizer.load_state_dict(state)  # and back again, in the midst of it
     assert all(np.array_equal(value, optimizer.state_dict()[name]) for name, value in state.items())
 
@@ -198,10 +198,10 @@ def test_state_is_a_copy():
     net, adam = Linear(4, 3), Adam()
     train(net, adam, 2)
     state = adam.state_dict()
-    kept = state["mean"].copy()
+    mean = state["mean"].copy()
     train(net, adam, 1)
     assert state["steps"] == 2
-    assert np.array_equal(state["mean"], kept)
+    assert np.array_equal(state["mean"], mean)
 
 
 @pytest.mark.parametrize(
@@ -284,14 +284,14 @@ def regression(features=3):
 
 def steps(net, optimizer, n, features=3):
     """Steps by hand on one minibatch; the parameters after each."""
-    (x, y), loss, found = regression(features), MeanSquaredError(), []
+    (x, y), loss, losses = regression(features), MeanSquaredError(), []
     for _ in range(n):
         net.zero_grad()
         loss.fprop(net.fprop(x), y)
         net.bprop(loss.bprop())
         optimizer.update(net)
-        found.append(net.flat_parameters.copy())
-    return found
+        losses.append(net.flat_parameters.copy())
+    return losses
 
 
 STATEFUL = [lambda: SGD(lr=0.1, momentum=0.9), lambda: Adam(lr=0.1, ema=0.5), lambda: Adagrad(lr=0.1)]
@@ -306,9 +306,9 @@ def test_copies_stay_a_pair(make, order):
     pair = copy.deepcopy([net, optimizer][::order])[::order]
     with optimizer.evaluated_weights(net), pair[1].evaluated_weights(pair[0]):
         assert np.array_equal(net.flat_parameters, pair[0].flat_parameters), "averages are a pair's, too"
-    found, again = steps(*pair, 3), copy.deepcopy(optimizer)
-    assert np.array_equal(found, steps(net, optimizer, 3))
-    assert not np.array_equal(found[0], steps(pair[0].copy(), make(), 1)[0]), "it would be so with a new optimizer"
+    values, again = steps(*pair, 3), copy.deepcopy(optimizer)
+    assert np.array_equal(values, steps(net, optimizer, 3))
+    assert not np.array_equal(values[0], steps(pair[0].copy(), make(), 1)[0]), "it would be so with a new optimizer"
     with pytest.raises(ValueError, match=rf"^{type(optimizer).__name__}: cannot load the state: \w+ has shape \(4,\)"):
         again.attach(Sequential(Linear(5, 1)))
     with pytest.raises(ValueError, match="cannot load the state"):  # and not from new at the second attempt

@@ -77,9 +77,9 @@ def check(train, settings, other):
     net = Sequential(Linear(4, 3))
     start = [net[0].weight.astype(np.float64), net[0].bias.astype(np.float64)]
     values = train(net, SGD(lr=0.1, decay="all", **settings))
-    weight, bias, wanted = other(*start, 0.1, **settings)
+    weight, bias, expected = other(*start, 0.1, **settings)
     assert not np.allclose(weight, start[0], atol=1e-2)
-    np.testing.assert_allclose(values, wanted, atol=1e-5)
+    np.testing.assert_allclose(values, expected, atol=1e-5)
     np.testing.assert_allclose(net[0].weight, weight, atol=1e-5)
     np.testing.assert_allclose(net[0].bias, bias, atol=1e-5)
 

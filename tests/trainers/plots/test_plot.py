@@ -416,11 +416,11 @@ def test_all_that_fit(digits, iris, tmp_path, capsys):
     assert main(["plot", str(digits), "--sample", "9", "--out", str(tmp_path), "features"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'features-9.png'}\n"
     assert main(["plot", str(iris), "weights"]) == 2
-    wanted = "bprop: error: weights: an input has shape (4,), expected a picture (C, H, W) of 1 or 3 channels\n"
-    assert capsys.readouterr().err == wanted
+    expected = "bprop: error: weights: an input has shape (4,), expected a picture (C, H, W) of 1 or 3 channels\n"
+    assert capsys.readouterr().err == expected
     assert main(["plot", str(iris), str(digits), "confusion"]) == 2
-    wanted = "bprop: error: plot: confusion of 2 runs, expected one run; curves alone take several\n"
-    assert capsys.readouterr().err == wanted
+    expected = "bprop: error: plot: confusion of 2 runs, expected one run; curves alone take several\n"
+    assert capsys.readouterr().err == expected
     assert main(["plot", str(iris), "dataset.Iris.valid_size=0", "confusion", "--part", "valid"]) == 2
     assert capsys.readouterr().err == "bprop: error: plot: Iris has no valid part\n"
 

@@ -107,8 +107,8 @@ def test_figures_on_another_folder(run, folder, tmp_path, capsys):
     assert main([*map(str, words)]) == 0
     assert "test_accuracy  1\n" in capsys.readouterr().out
     (tmp_path / "lower").rename(tmp_path / "below")
-    wanted = f"evaluate: {tmp_path} has the classes below, upper, expected lower, upper"
-    assert wanted in refused(capsys, *words)
+    expected = f"evaluate: {tmp_path} has the classes below, upper, expected lower, upper"
+    assert expected in refused(capsys, *words)
 
 
 def test_damaged_folders(folder, tmp_path, capsys):

@@ -137,15 +137,17 @@ def test_an_image(digits, tmp_path, capsys):
     np.save(tmp_path / "x.npy", x[None, None])
     picture = image.fromarray(np.round(x * (255 / 16)).astype(np.uint8))
     picture.save(tmp_path / "digit.png")
-    found = [rows(printed(capsys, "predict", str(digits), str(tmp_path / name)))[0] for name in ("digit.png", "x.npy")]
-    assert float(found[0]["p_3"]) == pytest.approx(float(found[1]["p_3"]), abs=0.01)
-    assert found[0]["class"] == found[1]["class"]
+    predictions = [
+        rows(printed(capsys, "predict", str(digits), str(tmp_path / name)))[0] for name in ("digit.png", "x.npy")
+    ]
+    assert float(predictions[0]["p_3"]) == pytest.approx(float(predictions[1]["p_3"]), abs=0.01)
+    assert predictions[0]["class"] == predictions[1]["class"]
     image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "large.png")
     assert main(["predict", str(digits), str(tmp_path / "large.png")]) == 2
-    wanted = (
+    expected = (
         f"bprop: error: {tmp_path / 'large.png'}: a picture of shape (1, 9, 9), expected (1, 8, 8) as in the training\n"
     )
-    assert capsys.readouterr().err == wanted
+    assert capsys.readouterr().err == expected
     (tmp_path / "none.png").write_text("1,2,3")
     assert main(["predict", str(digits), str(tmp_path / "none.png")]) == 2
     assert capsys.readouterr().err.endswith("none.png: is no picture that Pillow knows, expected a whole picture\n")
@@ -247,20 +249,22 @@ def test_a_table_by_the_preprocessing_of_its_training(tmp_path, capsys):
     override = f"dataset.CsvDataset.test_path={tmp_path / 'new.csv'}"
     figures = json.loads(printed(capsys, "evaluate", str(run), override, "--json"))
     assert figures["samples"] == 11
-    found = rows(printed(capsys, "predict", str(run), str(tmp_path / "new.csv")))
-    assert list(found[0]) == ["class", "p_bad", "p_good"]
-    right = [row["class"] == wanted["KIND"] for row, wanted in zip(found, rows(table(11, 200)), strict=True)]
+    predictions = rows(printed(capsys, "predict", str(run), str(tmp_path / "new.csv")))
+    assert list(predictions[0]) == ["class", "p_bad", "p_good"]
+    right = [row["class"] == expected["KIND"] for row, expected in zip(predictions, rows(table(11, 200)), strict=True)]
     assert sum(right) / 11 == pytest.approx(figures["test_accuracy"])
     assert figures["test_accuracy"] > 0.8
     (tmp_path / "bad.csv").write_text("size,colour,age\n1,green,2\n")
     assert main(["predict", str(run), str(tmp_path / "bad.csv")]) == 2
-    wanted = f"bprop: error: {tmp_path / 'bad.csv'}, line 2, column 'colour': 'green' is not a category of the training"
-    assert capsys.readouterr().err.startswith(wanted)
+    expected = (
+        f"bprop: error: {tmp_path / 'bad.csv'}, line 2, column 'colour': 'green' is not a category of the training"
+    )
+    assert capsys.readouterr().err.startswith(expected)
     for name, content in (("x.npy", b"\x93NUMPY"), ("x.png", b"...")):  # which would go in unscaled
         (tmp_path / name).write_bytes(content)
         assert main(["predict", str(run), str(tmp_path / name)]) == 2
-        wanted = "the run was trained on a table, expected a CSV file with the columns size, colour, age"
-        assert capsys.readouterr().err == f"bprop: error: {tmp_path / name}: {wanted}\n"
+        expected = "the run was trained on a table, expected a CSV file with the columns size, colour, age"
+        assert capsys.readouterr().err == f"bprop: error: {tmp_path / name}: {expected}\n"
 
 
 @pytest.mark.parametrize("name", ["new.csv", "x.npy", "digit.png", "pictures/", "x.npy/y.npy"])
@@ -268,11 +272,11 @@ def test_inputs_that_are_not_there(iris, tmp_path, capsys, name):
     for empty in {"new.csv", "x.npy", "digit.png"} - {name}:
         (tmp_path / empty).touch()
         assert main(["predict", str(iris[0]), str(tmp_path / empty)]) == 2
-        wanted = f"{tmp_path / empty} is empty, expected {INPUTS}"
-        assert capsys.readouterr().err == f"bprop: error: {wanted}\n"
+        expected = f"{tmp_path / empty} is empty, expected {INPUTS}"
+        assert capsys.readouterr().err == f"bprop: error: {expected}\n"
     assert main(["predict", str(iris[0]), str(tmp_path / name)]) == 2
-    wanted = f"there is no {tmp_path / name}, expected {INPUTS}, or a folder of pictures"
-    assert capsys.readouterr().err == f"bprop: error: {wanted}\n"
+    expected = f"there is no {tmp_path / name}, expected {INPUTS}, or a folder of pictures"
+    assert capsys.readouterr().err == f"bprop: error: {expected}\n"
 
 
 def test_a_folder_without_pictures(iris, tmp_path, capsys):
@@ -309,14 +313,14 @@ def test_compare(iris, tmp_path, capsys):
     begun.mkdir()
     (begun / "config.yaml").write_text((folder / "config.yaml").read_text())
     words = ["compare", str(folder), str(other), str(begun)]
-    found = json.loads(printed(capsys, *words, "--json"))
-    assert found["runs"] == words[1:]
-    assert found["config"]["optimizer.SGD.lr"] == [0.05, 0.2, 0.05]
-    assert found["config"]["model.0.Linear.out_features"] == [16, 8, 16]
-    assert "trainer.epochs" not in found["config"]
-    assert found["results"]["test_loss"][0] == summary["test_loss"]
-    assert found["results"]["test_loss"][2] is None
-    assert not any(name.startswith("versions.") for name in found["results"])
+    comparison = json.loads(printed(capsys, *words, "--json"))
+    assert comparison["runs"] == words[1:]
+    assert comparison["config"]["optimizer.SGD.lr"] == [0.05, 0.2, 0.05]
+    assert comparison["config"]["model.0.Linear.out_features"] == [16, 8, 16]
+    assert "trainer.epochs" not in comparison["config"]
+    assert comparison["results"]["test_loss"][0] == summary["test_loss"]
+    assert comparison["results"]["test_loss"][2] is None
+    assert not any(name.startswith("versions.") for name in comparison["results"])
     lines = printed(capsys, *words).splitlines()
     assert lines[0].split() == words[1:]
     assert ["optimizer.SGD.lr", "0.05", "0.2", "0.05"] in [line.split() for line in lines]

@@ -97,20 +97,20 @@ def stopped(made, at, **settings):
 @pytest.mark.parametrize("at", [1, 3, 4, 5, 10, 16])
 def test_from_any_pause(tmp_path, short_chunks, at):
     """Four pauses an epoch: after each of three steps, and after the epoch."""
-    wanted = trainer(EarlyStopping(patience=2), Stopping(), Stopping())
-    fit(wanted)
+    whole = trainer(EarlyStopping(patience=2), Stopping(), Stopping())
+    fit(whole)
     stopped(trainer(EarlyStopping(patience=2), Always(tmp_path)), at)
     made = trainer(EarlyStopping(patience=2), Always(tmp_path), Stopping())
     made.load(tmp_path)
     assert made.epoch == at // 4
     fit(made)
-    assert np.array_equal(made.model.flat_parameters, wanted.model.flat_parameters)
+    assert np.array_equal(made.model.flat_parameters, whole.model.flat_parameters)
     assert all(
-        np.array_equal(a, b) for a, b in zip(*(t.model.state_dict().values() for t in (made, wanted)), strict=True)
+        np.array_equal(a, b) for a, b in zip(*(t.model.state_dict().values() for t in (made, whole)), strict=True)
     )
-    assert made.model.counters() == wanted.model.counters()
-    assert figures(made.history) == figures(wanted.history)
-    assert (made.stopped, made.epoch) == (wanted.stopped, wanted.epoch)
+    assert made.model.counters() == whole.model.counters()
+    assert figures(made.history) == figures(whole.history)
+    assert (made.stopped, made.epoch) == (whole.stopped, whole.epoch)
 
 
 def test_an_average_of_weights_goes_on(tmp_path, short_chunks):
@@ -120,14 +120,14 @@ def test_an_average_of_weights_goes_on(tmp_path, short_chunks):
         before = [] if ema else [EMA(0.8)]
         return trainer(*before, EarlyStopping(patience=3), *callbacks, optimizer=Adam(lr=0.05, ema=ema))
 
-    wanted, by_setting = averaging(Stopping(), Stopping()), averaging(ema=0.8)
-    fit(wanted)
+    expected, by_setting = averaging(Stopping(), Stopping()), averaging(ema=0.8)
+    fit(expected)
     fit(by_setting)
     stopped(averaging(Always(tmp_path)), 7)
     made = averaging(Always(tmp_path), Stopping())
     made.load(tmp_path)
     fit(made)
-    for other in (wanted, by_setting):
+    for other in (expected, by_setting):
         assert np.array_equal(made.model.flat_parameters, other.model.flat_parameters)
         assert np.array_equal(made.optimizer.averages, other.optimizer.averages)
         assert figures(made.history) == figures(other.history)
@@ -139,15 +139,15 @@ def test_the_state_of_early_stopping(tmp_path):
     """Its best weights are of before the stop, and the patience runs on."""
     net = Sequential(Linear(4, 3))
     made = [trainer(EarlyStopping(patience=3), net=net.copy(), optimizer=SGD(lr=0.5), schedules={}) for _ in range(3)]
-    wanted = fit(made[0], epochs=99)
+    expected = fit(made[0], epochs=99)
     made[1].callbacks += [Always(tmp_path)]
-    stopped(made[1], len(wanted) - 1, epochs=99)
+    stopped(made[1], len(expected) - 1, epochs=99)
     made[2].callbacks += [Always(tmp_path), Stopping()]
     made[2].load(tmp_path)
     fit(made[2], epochs=99)
     assert made[2].stopped == made[0].stopped is not None
     assert np.array_equal(made[2].model.flat_parameters, made[0].model.flat_parameters)
-    assert made[2].evaluate(pairs(20, 1))["loss"] == min(row["valid_loss"] for row in wanted)
+    assert made[2].evaluate(pairs(20, 1))["loss"] == min(row["valid_loss"] for row in expected)
 
 
 def test_a_loss_that_is_not_finite_goes_back_to_the_same_weights(tmp_path, short_chunks):
@@ -171,17 +171,17 @@ def test_a_loss_that_is_not_finite_goes_back_to_the_same_weights(tmp_path, short
 
 def test_outside_a_fit(tmp_path):
     """After a fit the next one goes on, as it would have in the same process."""
-    wanted, first, second = (trainer(schedules={}) for _ in range(3))
-    fit(wanted)
+    expected, first, second = (trainer(schedules={}) for _ in range(3))
+    fit(expected)
     fit(first)
     first.notes["mine"] = [1, "two"]
     first.save(tmp_path)
     second.load(tmp_path)
     assert second.notes == {"mine": [1, "two"]}
-    fit(wanted)
+    fit(expected)
     assert len(fit(second)) == 8
     assert not second.resumed
-    assert np.array_equal(second.model.flat_parameters, wanted.model.flat_parameters)
+    assert np.array_equal(second.model.flat_parameters, expected.model.flat_parameters)
 
 
 @pytest.mark.parametrize(
@@ -227,13 +227,13 @@ def test_every_label_and_input_counts():
     """One label, one weight or one number of the inputs in a large set; beyond 256 MiB some rows."""
     n = 5000
     x, y, weights = np.zeros((n, 3), np.float32), np.zeros(n, int), np.ones(n, np.float32)
-    wanted = compute_data_digests(ArrayDataset(x, y, weights, classes=2))
+    expected = compute_data_digests(ArrayDataset(x, y, weights, classes=2))
     for array, name in ((x[:, 1], "inputs"), (y, "targets"), (weights, "sample weights")):
         for row in (1, 2718, n - 2):
             array[row] += 1
-            assert describe_difference(compute_data_digests(ArrayDataset(x, y, weights, classes=2)), wanted) == name
+            assert describe_difference(compute_data_digests(ArrayDataset(x, y, weights, classes=2)), expected) == name
             array[row] -= 1
-    assert compute_data_digests(ArrayDataset(x, y, weights, classes=2)) == wanted
+    assert compute_data_digests(ArrayDataset(x, y, weights, classes=2)) == expected
     large = np.broadcast_to(np.uint8(1), (2**15, 2**14))
     assert (len(select_rows(large[: 2**14])), len(select_rows(large))) == (2**14, 2**10)
 
@@ -295,14 +295,14 @@ def test_other_versions_are_told(tmp_path, monkeypatch):
 def test_more_epochs_where_that_is_exact(tmp_path):
     """A rate that falls by epochs does not depend on their number, a cosine does."""
     falling = {"optimizer.lr": ExponentialSchedule(gamma=0.9)}
-    wanted, first, more = (trainer(schedules=dict(falling)) for _ in range(3))
-    fit(wanted, epochs=7)
+    expected, first, more = (trainer(schedules=dict(falling)) for _ in range(3))
+    fit(expected, epochs=7)
     first.callbacks.append(Always(tmp_path))
     fit(first, epochs=3)
     more.callbacks.append(Always(tmp_path))
     more.load(tmp_path)
     fit(more, epochs=7)
-    assert figures(more.history) == figures(wanted.history)
+    assert figures(more.history) == figures(expected.history)
 
 
 # -- the callback ------------------------------------------------------------------------------------------------------
@@ -408,8 +408,8 @@ def iris(folder, *overrides, **options):
 def files(folder):
     table = [line.rpartition(",")[0] for line in (folder / "metrics.csv").read_text().splitlines()]
     summary = json.loads((folder / "summary.json").read_text())
-    kept = {name: value for name, value in summary.items() if name not in ("seconds", "run", "threads")}
-    return kept, table, (folder / "model.safetensors").read_bytes(), (folder / "config.yaml").read_text()
+    numbers = {name: value for name, value in summary.items() if name not in ("seconds", "run", "threads")}
+    return numbers, table, (folder / "model.safetensors").read_bytes(), (folder / "config.yaml").read_text()
 
 
 def test_a_finished_run_says_so_and_may_go_on(tmp_path, capsys):
@@ -440,13 +440,13 @@ def test_a_run_that_stopped_early_is_finished(tmp_path, capsys):
 
 
 def test_a_run_without_a_checkpoint_starts_anew(tmp_path):
-    run, wanted = tmp_path / "run", tmp_path / "wanted"
-    iris(wanted)
+    run, expected = tmp_path / "run", tmp_path / "wanted"
+    iris(expected)
     run.mkdir()
-    (run / "config.yaml").write_text((wanted / "config.yaml").read_text())
+    (run / "config.yaml").write_text((expected / "config.yaml").read_text())
     (run / "metrics.csv").write_text("epoch,train_lo")
     assert main(["resume", str(run), "--quiet"]) == 0
-    assert files(run) == files(wanted)
+    assert files(run) == files(expected)
 
 
 def test_a_finished_run_without_its_checkpoints(tmp_path, capsys):
@@ -503,11 +503,11 @@ def test_what_cannot_be_resumed(tmp_path, capsys):
     assert capsys.readouterr().err == f"bprop: error: {run} is no run folder: there is no {run / 'config.yaml'}\n"
     iris(run)
     assert main(["resume", str(run), "seed=1"]) == 2
-    wanted = (
+    expected = (
         "bprop: error: resume: seed=1 would make it another training, expected trainer.epochs=N, trainer.threads=N or "
         "where its data are now, such as dataset.CsvDataset.path=FILE\n"
     )
-    assert capsys.readouterr().err == wanted
+    assert capsys.readouterr().err == expected
     with lock_folder(run):
         assert main(["resume", str(run)]) == 2
     assert capsys.readouterr().err == f"bprop: error: the run folder {run} is in use by another process\n"
@@ -624,24 +624,24 @@ raise SystemExit(main(["train", "iris", *overrides, "--run", sys.argv[1]]))
 @pytest.mark.skipif(sys.platform == "win32", reason="files have no limits there")
 def test_a_disk_that_fills_up(tmp_path):
     """The system itself refuses to write, as it does when a disk is full."""
-    run, wanted = tmp_path / "run", tmp_path / "wanted"
+    run, expected = tmp_path / "run", tmp_path / "wanted"
     done = subprocess.run([sys.executable, "-c", LIMITED, str(run)], capture_output=True, text=True)
     assert done.returncode == 1
     assert "bprop: error: the training cannot go on: File too large" in done.stderr
     assert f"'bprop resume {run}' goes on from the last checkpoint" in done.stderr
     assert numbers(run / "checkpoint") == ["000001"]
     assert main(["resume", str(run), "--quiet"]) == 0
-    iris(wanted, "callbacks=[{Checkpoint: {seconds: 0}}]")
-    assert files(run) == files(wanted)
+    iris(expected, "callbacks=[{Checkpoint: {seconds: 0}}]")
+    assert files(run) == files(expected)
 
 
 def test_lbfgs_by_hand(tmp_path):
     net = Sequential(Linear(4, 5), Tanh(), Linear(5, 3)).to("float64")
-    wanted, first, second = (trainer(optimizer=LBFGS(max_iter=2), net=net.copy(), schedules={}) for _ in range(3))
-    fit(wanted, epochs=6)
+    expected, first, second = (trainer(optimizer=LBFGS(max_iter=2), net=net.copy(), schedules={}) for _ in range(3))
+    fit(expected, epochs=6)
     first.callbacks.append(Always(tmp_path))
     stopped(first, 3, epochs=6)
     second.callbacks += [Always(tmp_path), Stopping()]
     second.load(tmp_path)
     fit(second, epochs=6)
-    assert np.array_equal(second.model.flat_parameters, wanted.model.flat_parameters)
+    assert np.array_equal(second.model.flat_parameters, expected.model.flat_parameters)

@@ -168,9 +168,9 @@ def test_the_summary_is_of_the_weights(tmp_path, monkeypatch, callbacks, weights
     with suppress(KeyboardInterrupt):
         train_config(load_config("iris", overrides), run=tmp_path, quiet=True)
     figures = summary(tmp_path)
-    found = evaluate_run(tmp_path, part="valid")
-    assert figures["valid_loss"] == pytest.approx(found["valid_loss"], rel=1e-6)
-    assert figures["valid_accuracy"] == found["valid_accuracy"]
+    metrics = evaluate_run(tmp_path, part="valid")
+    assert figures["valid_loss"] == pytest.approx(metrics["valid_loss"], rel=1e-6)
+    assert figures["valid_accuracy"] == metrics["valid_accuracy"]
     losses = {float(row["valid_loss"]): row for row in rows(tmp_path)}
     best = losses[min(losses)]
     if weights_of == "best":
@@ -299,9 +299,9 @@ def test_folders_are_named_after_config_and_time(tmp_path, monkeypatch):
 
 def test_versions_of_what_is_not_installed(monkeypatch):
     monkeypatch.setattr(versions, "PACKAGES", ("numpy", "a-package-that-is-not-there"))
-    found = versions.collect_versions()
-    assert found["numpy"] == np.__version__
-    assert found["a-package-that-is-not-there"] == "unknown"
+    collected = versions.collect_versions()
+    assert collected["numpy"] == np.__version__
+    assert collected["a-package-that-is-not-there"] == "unknown"
 
 
 def test_json_has_words_for_what_is_not_finite():
@@ -343,8 +343,8 @@ def test_a_damaged_table_is_a_wrong_input(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("size,colour,price\n1,red,2.5\n1,red\n")
     (tmp_path / "c.yaml").write_text(TABLE_CONFIG.replace("PATH", str(tmp_path / "t.csv")))
     assert main(["train", str(tmp_path / "c.yaml"), "--run", str(tmp_path / "run"), "--quiet"]) == 2
-    wanted = f"bprop: error: {tmp_path / 't.csv'}, line 3: there are 2 cells, expected 3 as in the first row\n"
-    assert capsys.readouterr().err == wanted
+    expected = f"bprop: error: {tmp_path / 't.csv'}, line 3: there are 2 cells, expected 3 as in the first row\n"
+    assert capsys.readouterr().err == expected
     assert not (tmp_path / "run").exists()
 
 
@@ -356,6 +356,6 @@ def test_a_cache_folder_that_cannot_be_used_is_told_before_a_run_folder_is_made(
     monkeypatch.setattr(run_folder, "make_run_folder", lambda *arguments: sys.exit(1))
     with pytest.raises(SystemExit, match="1"):
         main(["train", "iris", "--run", str(tmp_path / "run")])
-    wanted = rf"bprop: the cache folder {re.escape(str(file))}/cache cannot be made \(.*\): compiled code is kept in"
-    assert re.search(wanted, capsys.readouterr().err)
+    expected = rf"bprop: the cache folder {re.escape(str(file))}/cache cannot be made \(.*\): compiled code is kept in"
+    assert re.search(expected, capsys.readouterr().err)
     assert not (tmp_path / "run").exists()

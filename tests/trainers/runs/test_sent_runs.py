@@ -167,8 +167,8 @@ def plain_run(folder, more=""):
 
 def test_resume_writes_through_no_link(tmp_path):
     run = plain_run(tmp_path / "run")
-    kept = tmp_path / "kept"
-    kept.write_text("as it was")
+    outside = tmp_path / "kept"
+    outside.write_text("as it was")
     for name in (
         "config.yaml.tmp",
         "summary.json",
@@ -177,9 +177,9 @@ def test_resume_writes_through_no_link(tmp_path):
         "metrics.csv.tmp",
         "model.safetensors",
     ):
-        (run / name).symlink_to(kept)
+        (run / name).symlink_to(outside)
     assert not resume_run(run, quiet=True)[1]
-    assert kept.read_text() == "as it was"
+    assert outside.read_text() == "as it was"
     assert not [path for path in run.iterdir() if path.is_symlink()]
 
 
@@ -314,9 +314,9 @@ def test_names_in_a_run_are_escaped_where_they_are_printed(tmp_path, capsys):
     (run / "config.yaml").write_text('"\\e[31m": 1\n')
     assert main(["evaluate", str(run)]) == 2
     assert main(["evaluate", str(tmp_path / "\x1bno")]) == 2
-    said = "".join(capsys.readouterr())
-    assert "\x1b" not in said
-    assert said.count(r"\x1b") >= 4
+    output = "".join(capsys.readouterr())
+    assert "\x1b" not in output
+    assert output.count(r"\x1b") >= 4
 
 
 @pytest.mark.parametrize(
@@ -332,14 +332,14 @@ def test_classes_and_columns_become_no_formulas():
 
 
 def test_files_are_written_and_grown_through_no_link(tmp_path):
-    kept = tmp_path / "kept"
-    kept.write_text("as it was")
-    (tmp_path / "x").symlink_to(kept)
-    (tmp_path / "x.tmp").symlink_to(kept)
+    outside = tmp_path / "kept"
+    outside.write_text("as it was")
+    (tmp_path / "x").symlink_to(outside)
+    (tmp_path / "x.tmp").symlink_to(outside)
     with pytest.raises(OSError, match="symbolic"):
         append_text(tmp_path / "x", "more")
     write_atomically(tmp_path / "x", "new")
-    assert kept.read_text() == "as it was"
+    assert outside.read_text() == "as it was"
     assert (tmp_path / "x").read_text() == "new"
     append_text(tmp_path / "x", " more")
     assert (tmp_path / "x").read_text() == "new more"

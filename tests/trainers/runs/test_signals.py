@@ -40,7 +40,7 @@ def iris(*overrides):
 @pytest.mark.parametrize("number", ENDING)
 def test_a_signal_stops_at_the_next_pause_and_resuming_gives_the_same_bits(tmp_path, monkeypatch, number):
     """In the middle: the signal comes while the third epoch is told to the callbacks."""
-    wanted = run_folder.train_config(iris("trainer.epochs=6"), tmp_path / "wanted", quiet=True)
+    expected = run_folder.train_config(iris("trainer.epochs=6"), tmp_path / "wanted", quiet=True)
     tell = run_folder.CsvLog.on_epoch_end
 
     def kill(self, trainer, row):
@@ -57,7 +57,7 @@ def test_a_signal_stops_at_the_next_pause_and_resuming_gives_the_same_bits(tmp_p
     assert (stopped["epochs"], stopped["to_be_resumed"]) == (3, True)
     summary, over = resume_run(tmp_path / "run", quiet=True)
     assert (summary["epochs"], over, "to_be_resumed" in summary) == (6, False, False)
-    assert summary["train_loss"] == wanted["train_loss"]
+    assert summary["train_loss"] == expected["train_loss"]
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == (
         tmp_path / "wanted" / "model.safetensors"
     ).read_bytes()
@@ -89,8 +89,8 @@ def test_the_status_says_to_be_resumed(tmp_path, words):
     run = folder if words == ["train"] else folder / "000"
     wait_for(run / "metrics.csv", process)
     process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=120)
-    assert process.returncode == 75, said
+    output = process.communicate(timeout=120)
+    assert process.returncode == 75, output
     assert json.loads((run / "summary.json").read_text())["stopped"] == "stopped by SIGTERM"
     assert list((run / "checkpoint").glob("*.json"))
 
@@ -110,11 +110,11 @@ def test_signals_that_are_handled_already_are_left_alone():
 
 
 def test_a_signal_before_there_is_a_trainer_is_told_then():
-    found = []
+    handled = []
     with StopSignals() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
-        signals.tell(found.append)
-    assert found == ["stopped by SIGTERM"]
+        signals.tell(handled.append)
+    assert handled == ["stopped by SIGTERM"]
     failed = []
 
     def elsewhere():

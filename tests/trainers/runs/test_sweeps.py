@@ -63,12 +63,14 @@ def test_a_grid_is_every_combination():
 
 
 def test_a_zip_goes_in_step_and_multiplies_with_the_rest():
-    found = runs("{zip: {seed: [1, 2], trainer.epochs: [3, 4]}, grid: {optimizer: [{SGD: {lr: 1}}, {Adam: {lr: 2}}]}}")
-    assert [(run["seed"], run["trainer.epochs"]) for run in found] == [(1, 3), (1, 3), (2, 4), (2, 4)] or len(
-        found
+    settings = runs(
+        "{zip: {seed: [1, 2], trainer.epochs: [3, 4]}, grid: {optimizer: [{SGD: {lr: 1}}, {Adam: {lr: 2}}]}}"
+    )
+    assert [(run["seed"], run["trainer.epochs"]) for run in settings] == [(1, 3), (1, 3), (2, 4), (2, 4)] or len(
+        settings
     ) == 4
-    assert {(run["seed"], run["trainer.epochs"]) for run in found} == {(1, 3), (2, 4)}
-    assert [run["optimizer"] for run in found].count({"SGD": {"lr": 1}}) == 2
+    assert {(run["seed"], run["trainer.epochs"]) for run in settings} == {(1, 3), (2, 4)}
+    assert [run["optimizer"] for run in settings].count({"SGD": {"lr": 1}}) == 2
 
 
 DRAWS = "optimizer.SGD.lr: {log_uniform: [1e-4, 1]}, optimizer.SGD.momentum: {uniform: [0, 0.9]}"
@@ -76,16 +78,16 @@ DRAWS = "optimizer.SGD.lr: {log_uniform: [1e-4, 1]}, optimizer.SGD.momentum: {un
 
 def test_random_draws_are_a_function_of_seed_and_key():
     more = f"{DRAWS}, trainer.batch_size: {{integers: [2, 4]}}, dtype: {{choice: [float32, float64]}}"
-    found = runs(f"{{random: {{n: 200, keys: {{{more}}}}}}}")
+    draws = runs(f"{{random: {{n: 200, keys: {{{more}}}}}}}")
     few = runs(f"{{random: {{n: 3, seed: 0, keys: {{{DRAWS}}}}}}}")
-    assert [{key: run[key] for key in few[0]} for run in found[:3]] == list(few)
+    assert [{key: run[key] for key in few[0]} for run in draws[:3]] == list(few)
     assert runs(f"{{random: {{n: 3, seed: 1, keys: {{{DRAWS}}}}}}}") != few
-    rates = sorted(run["optimizer.SGD.lr"] for run in found)
+    rates = sorted(run["optimizer.SGD.lr"] for run in draws)
     assert 1e-4 <= rates[0] < 2e-4 < 0.5 < rates[-1] <= 1
     assert 0.003 < rates[100] < 0.03  # the middle of the logarithms is 0.01
-    assert all(0 <= run["optimizer.SGD.momentum"] <= 0.9 for run in found)
-    assert {run["trainer.batch_size"] for run in found} == {2, 3, 4}
-    assert {run["dtype"] for run in found} == {"float32", "float64"}
+    assert all(0 <= run["optimizer.SGD.momentum"] <= 0.9 for run in draws)
+    assert {run["trainer.batch_size"] for run in draws} == {2, 3, 4}
+    assert {run["dtype"] for run in draws} == {"float32", "float64"}
 
 
 @pytest.mark.parametrize(
@@ -238,7 +240,7 @@ time.sleep(60)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for a process there")
 def test_interrupted_sweeps_end_their_processes(config, monkeypatch):
-    found, runs = load_sweep(config, ["sweep={grid: {seed: [0, 1, 2]}}"])
+    base, runs = load_sweep(config, ["sweep={grid: {seed: [0, 1, 2]}}"])
     sleep = sweeps.time.sleep
 
     def interrupt(seconds):
@@ -249,7 +251,7 @@ def test_interrupted_sweeps_end_their_processes(config, monkeypatch):
     monkeypatch.setattr(sweeps, "make_command", lambda path, run: [sys.executable, "-c", ENDLESS, str(run.folder)])
     monkeypatch.setattr(sweeps.time, "sleep", interrupt)
     with pytest.raises(KeyboardInterrupt) as caught:
-        train_sweep(found, runs, Path("sweep"), jobs=2, quiet=True)
+        train_sweep(base, runs, Path("sweep"), jobs=2, quiet=True)
     assert caught.value.__notes__ == ["the same command with --run sweep goes on"]
     assert [run.status for run in runs] == [STOPPED, STOPPED, WAITING]
     assert [row["status"] for row in table_of(Path("sweep"))] == [STOPPED, STOPPED, WAITING]
@@ -294,28 +296,28 @@ def test_the_processes_of_a_killed_sweep_end_with_it(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked there")
 def test_a_run_that_another_process_has_waits(config, monkeypatch):
-    found, runs = load_sweep(config, ["sweep={grid: {seed: [0, 1]}}"])
-    started, held = [], contextlib.ExitStack()
+    base, runs = load_sweep(config, ["sweep={grid: {seed: [0, 1]}}"])
+    started, locks = [], contextlib.ExitStack()
     (Path("sweep") / "000").mkdir(parents=True)
-    (Path("sweep") / "sweep.yaml").write_text(found.resolved() + dump_yaml({"sweep": [run.values for run in runs]}))
-    held.enter_context(lock_folder(Path("sweep/000")))
+    (Path("sweep") / "sweep.yaml").write_text(base.resolved() + dump_yaml({"sweep": [run.values for run in runs]}))
+    locks.enter_context(lock_folder(Path("sweep/000")))
 
     def command(path, run):
         started.append(run.folder.name)
-        held.close()
+        locks.close()
         return [sys.executable, "-c", ""]
 
     monkeypatch.setattr(sweeps, "make_command", command)
     monkeypatch.setattr(sweeps, "finish_run", lambda run, returncode: setattr(run, "status", DONE))
-    train_sweep(found, runs, Path("sweep"), jobs=2, quiet=True)
+    train_sweep(base, runs, Path("sweep"), jobs=2, quiet=True)
     assert started == ["001", "000"]
 
 
 def test_a_sweep_that_was_killed_as_it_began(config, monkeypatch):
-    found, _ = load_sweep(config)
+    base, _ = load_sweep(config)
     Path("sweep").mkdir()
     (Path("sweep") / "sweep.yaml.tmp").write_text("half")
-    train_sweep(found, [], Path("sweep"), quiet=True)
+    train_sweep(base, [], Path("sweep"), quiet=True)
     assert sorted(path.name for path in Path("sweep").iterdir()) == ["results.csv", "sweep.yaml"]
 
 

@@ -74,9 +74,9 @@ def torch_values(torch, make, steps=TOTAL):
 )
 def test_values_like_torch(torch, schedule, name, settings):
     theirs = getattr(torch.optim.lr_scheduler, name)
-    wanted = torch_values(torch, lambda optimizer: theirs(optimizer, **settings))
+    expected = torch_values(torch, lambda optimizer: theirs(optimizer, **settings))
     values = [schedule.value(0.1, t, TOTAL) for t in range(TOTAL)]
-    np.testing.assert_allclose(values, wanted, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-15)
 
 
 def test_a_warmup_before_another_like_torch(torch):
@@ -180,8 +180,8 @@ def test_training_like_torch(torch, per, inner):
             scheduler.step()
     trainer = made({"optimizer.lr": CosineSchedule(per=per)}, net)
     history = trainer.fit((x, t), epochs=3, batch_size=8, shuffle=False)
-    wanted = torch.cat([layer.weight.ravel(), layer.bias]).detach().numpy()
-    np.testing.assert_allclose(net.flat_parameters, wanted, atol=1e-5)
+    expected = torch.cat([layer.weight.ravel(), layer.bias]).detach().numpy()
+    np.testing.assert_allclose(net.flat_parameters, expected, atol=1e-5)
     assert [row["lr"] for row in history] == pytest.approx(rates[6::7], rel=1e-6)
     assert trainer.optimizer.lr == 0.1  # as it was before
 

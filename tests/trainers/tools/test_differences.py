@@ -20,12 +20,12 @@ def test_differences_of_a_config(tmp_path, monkeypatch, capsys):
     assert cli.main(["differences", "iris", "--json"]) == 0
     out, err = capsys.readouterr()
     assert err.endswith("the picture is iris-differences.png\n")
-    found = json.loads(out)
-    forward, central = (np.array(found["errors"][f"{method} float64"]) for method in ("forward", "central"))
-    assert found["steps"][4] == pytest.approx(1e-4)
+    errors = json.loads(out)
+    forward, central = (np.array(errors["errors"][f"{method} float64"]) for method in ("forward", "central"))
+    assert errors["steps"][4] == pytest.approx(1e-4)
     assert central.min() < 1e-8 < forward.min() < 1e-5
     assert forward[:4].max() > 10 * forward[5]
-    assert min(found["errors"]["central float32"]) > central.min()
+    assert min(errors["errors"]["central float32"]) > central.min()
     assert (tmp_path / "iris-differences.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -43,9 +43,9 @@ def test_the_table_and_dropout(tmp_path, capsys):
     assert lines[1].split()[0] == "step"
     assert len(lines) == 1 + 16 + 4
     assert lines[-3].startswith("central differences in float64 come within ")
-    found = measure_differences(load_config(path))
-    assert found.best("central", "float64")[1] < 1e-8, "the random numbers of dropout are the same in each run"
-    assert repr(found.as_dict()["title"]) in repr(found.title)
+    errors = measure_differences(load_config(path))
+    assert errors.best("central", "float64")[1] < 1e-8, "the random numbers of dropout are the same in each run"
+    assert repr(errors.as_dict()["title"]) in repr(errors.title)
 
 
 def test_a_loss_without_a_slope_is_refused():

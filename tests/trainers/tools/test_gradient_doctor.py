@@ -98,17 +98,17 @@ def test_a_right_net_passes(written, plain, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new", "said"),
+    ("name", "old", "new", "message"),
     [
         ("averaged_scale", ".sum(axis=0)", ".mean(axis=0)", "grad_weight is divided by the batch size once too often"),
         ("flipped_scale", "return grad_y *", "return -grad_y *", "grad_x has its sign flipped"),
         ("assigned_scale", "self.grad_weight +=", "self.grad_weight[:] =", "bprop overwrites the gradient of weight"),
     ],
 )
-def test_a_wrong_module_is_named_with_its_mistake(written, plain, capsys, name, old, new, said):
+def test_a_wrong_module_is_named_with_its_mistake(written, plain, capsys, name, old, new, message):
     assert cli.main(["check", written(name, old, new)]) == 1
     out = capsys.readouterr().out
-    assert f"  problem: model[1]: {said}" in out
+    assert f"  problem: model[1]: {message}" in out
     assert out.endswith("wrong: model[1]\n")
     assert "the whole net" not in out
 

@@ -32,37 +32,37 @@ def quick(monkeypatch):
 @pytest.mark.jit
 def test_every_module_has_its_line(quick):
     net = Sequential(Linear(6, 40), ReLU(), Sequential(Linear(40, 3)))
-    found = profile(compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1)), data(), 20, outputs=True)
-    assert [(row.name, row.kind) for row in found.rows] == [
+    report = profile(compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1)), data(), 20, outputs=True)
+    assert [(row.name, row.kind) for row in report.rows] == [
         ("[0] Linear(6 -> 40) + [1] ReLU()", "module"),
         ("[2][0] Linear(40 -> 3)", "module"),
         ("SoftmaxCrossEntropy()", "loss"),
         ("SGD(lr=0.1)", "optimizer"),
         ("gather, copy, loop", "loop"),
     ]
-    fused = found.rows[0]
+    fused = report.rows[0]
     products, elements = 2 * (2 * 20 * 6 * 40), 2 * 20 * 40
     assert fused.flops == products + elements, "the first module is not asked for grad_x"
     assert fused.forward > 0
-    assert found.products > 0
-    assert found.sum == pytest.approx(sum(row.forward + row.backward for row in found.rows))
+    assert report.products > 0
+    assert report.sum == pytest.approx(sum(row.forward + row.backward for row in report.rows))
 
 
 @pytest.mark.jit
 def test_the_lines_add_up_to_the_step():
     """A wide margin: that each line is counted once, not how well this machine keeps time."""
     net = Sequential(Linear(300, 300), ReLU(), Linear(300, 3))
-    found = profile(compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.01)), data(600, 300), 100)
-    assert 0.5 < found.sum / found.step < 2
-    assert found.rows[0].seconds > found.rows[1].seconds
+    report = profile(compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.01)), data(600, 300), 100)
+    assert 0.5 < report.sum / report.step < 2
+    assert report.rows[0].seconds > report.rows[1].seconds
 
 
 @pytest.mark.jit
 @pytest.mark.filterwarnings("ignore:InPython")
 def test_custom_modules_and_modules_in_python(quick):
     net = Sequential(Linear(6, 6), InPython(), Residual(6), Linear(6, 3))
-    found = profile(compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.01)), data(), 50, outputs=True)
-    rows = {row.name: row for row in found.rows}
+    report = profile(compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.01)), data(), 50, outputs=True)
+    rows = {row.name: row for row in report.rows}
     assert rows["[1] InPython()"].forward > 1e-6
     assert rows["[1] InPython()"].backward > 1e-6
     inside = 3 * 2 * 50 * 6 * 6 + 2 * 50 * 6

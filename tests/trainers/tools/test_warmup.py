@@ -52,12 +52,12 @@ def command(*arguments):
 @pytest.mark.jit
 @pytest.mark.parametrize("config", ["c", "slow"])
 def test_training_compiles_nothing_after_it(folder, config):
-    said = command("warmup", f"{config}.yaml", "trainer.batch_size=30")
-    assert all(line.startswith("compiled  ") for line in said[:-1])
-    assert f"{len(said) - 1} compiled, 0 found in {folder / 'cache'}, " in said[-1]
+    lines = command("warmup", f"{config}.yaml", "trainer.batch_size=30")
+    assert all(line.startswith("compiled  ") for line in lines[:-1])
+    assert f"{len(lines) - 1} compiled, 0 found in {folder / 'cache'}, " in lines[-1]
     assert {path.name for path in folder.iterdir()} - {"__pycache__"} == {"c.yaml", "slow.yaml", "own.py", "cache"}
     code = {path: path.read_bytes() for path in (folder / "cache").rglob("*.nbc")}
-    assert len(code) == len(said) - 1 >= 3
+    assert len(code) == len(lines) - 1 >= 3
     command("train", f"{config}.yaml", "--quiet")
     assert {path: path.read_bytes() for path in (folder / "cache").rglob("*.nbc")} == code
     again = command("warmup", f"{config}.yaml")
@@ -74,9 +74,9 @@ def test_it_says_what_it_compiled(folder):
     step = "Training step of Sequential(Linear, ReLU, Linear) with SoftmaxCrossEntropy and SGD."
     assert f"compiled  steps   {step}" in lines
     assert "compiled  fprop   Forward and backward pass of Sequential(Linear, ReLU, Linear)." in lines
-    found = json.loads("\n".join(command("warmup", "c.yaml", "--json")))
-    assert {"title": step, "name": "steps", "found": True} in found["entries"]
-    assert found["folder"] == str(folder / "cache")
+    report = json.loads("\n".join(command("warmup", "c.yaml", "--json")))
+    assert {"title": step, "name": "steps", "found": True} in report["entries"]
+    assert report["folder"] == str(folder / "cache")
 
 
 @pytest.mark.jit

@@ -66,8 +66,8 @@ def test_gradients_are_those_of_the_last_minibatch(made):
     twin.bprop(loss.bprop())
     step(x, t)
     assert net[0].grad_weight.any()
-    for (name, gradient), (_, wanted) in zip(net.named_gradients(), twin.named_gradients(), strict=True):
-        np.testing.assert_allclose(gradient, wanted, atol=1e-6, err_msg=name)
+    for (name, gradient), (_, expected) in zip(net.named_gradients(), twin.named_gradients(), strict=True):
+        np.testing.assert_allclose(gradient, expected, atol=1e-6, err_msg=name)
 
 
 def test_the_value_is_the_loss_before_the_update(made):

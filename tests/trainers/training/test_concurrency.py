@@ -95,7 +95,7 @@ def check_threads(make, calls):
     trainer, data = trained(make)
     net = trainer.model
     net.eval()
-    wanted = [(net.fprop(x), trainer.evaluate((x, y))) for x, y in data]
+    expected = [(net.fprop(x), trainer.evaluate((x, y))) for x, y in data]
     for mode in (True, False):
         net.train(mode)
         before = contents(net)
@@ -103,9 +103,9 @@ def check_threads(make, calls):
         def call(k):
             x, y = data[k]
             for n in range(calls):
-                found = net.fprop(x) if n % 3 == 0 and not net.training else trainer.predict(x)
-                np.testing.assert_array_equal(found, wanted[k][0])
-                assert n % 4 or trainer.evaluate((x, y)) == wanted[k][1]
+                actual = net.fprop(x) if n % 3 == 0 and not net.training else trainer.predict(x)
+                np.testing.assert_array_equal(actual, expected[k][0])
+                assert n % 4 or trainer.evaluate((x, y)) == expected[k][1]
 
         at_once(call)
         np.testing.assert_equal(contents(net), before)
@@ -128,8 +128,8 @@ def test_the_first_call_of_all_threads_at_once(make):
     """They compile one plan, and nets of one structure share it."""
     nets = [make()[0].eval() for _ in range(2)]
     x = np.random.default_rng(0).standard_normal((7, *make()[1])).astype(np.float32)
-    found = at_once(lambda k: nets[k % 2].fprop(x), 4)
-    for k, y in enumerate(found):
+    results = at_once(lambda k: nets[k % 2].fprop(x), 4)
+    for k, y in enumerate(results):
         np.testing.assert_array_equal(y, nets[k % 2].copy().fprop(x))
 
 
@@ -140,10 +140,10 @@ class Looking(Module):
 
     def __init__(self):
         super().__init__()
-        self.seen = []
+        self.modes = []
 
     def fprop(self, x):
-        self.seen.append((self.training, in_thread(lambda: self.training)))
+        self.modes.append((self.training, in_thread(lambda: self.training)))
         return x
 
     def bprop(self, grad_y):
@@ -158,16 +158,16 @@ def test_an_evaluation_changes_no_mode_that_others_see():
     net = Sequential(Linear(3, 2), Looking())
     trainer = Trainer(net, MeanSquaredError(), SGD(lr=0.1), quiet=True)
     x = np.ones((4, 3), np.float32)
-    seen = net[1].seen
+    modes = net[1].modes
     trainer.predict(x), trainer.evaluate((x, np.zeros((4, 2))))
-    assert set(seen[-2:]) == {(False, True)}
+    assert set(modes[-2:]) == {(False, True)}
     assert net.training
     assert net[1].training
     net.fprop(x)
-    assert seen[-1] == (True, True)
+    assert modes[-1] == (True, True)
     trainer.model.eval()
     trainer.predict(x)
-    assert seen[-1] == (False, False)
+    assert modes[-1] == (False, False)
 
 
 def test_compiled_code_is_in_training_mode_again_after_an_evaluation(random):
@@ -251,9 +251,9 @@ def other_fit(trainer):
     ],
 )
 def test_what_would_disturb_a_fit_is_refused(what, function):
-    said = during_fit(lambda trainer: refused(lambda: function(trainer)))
-    assert f"): {what} while a Trainer's fit in thread " in said
-    assert "trains it, " in said
+    message = during_fit(lambda trainer: refused(lambda: function(trainer)))
+    assert f"): {what} while a Trainer's fit in thread " in message
+    assert "trains it, " in message
 
 
 def test_an_optimizer_serves_one_fit_at_a_time():
@@ -262,13 +262,13 @@ def test_an_optimizer_serves_one_fit_at_a_time():
         data = np.ones((4, *shape)), np.zeros(4, int)
         return Trainer(net, SoftmaxCrossEntropy(), trainer.optimizer, quiet=True).fit(data, epochs=1, batch_size=2)
 
-    said = during_fit(lambda trainer: refused(lambda: fit(trainer)))
-    assert said.startswith("SGD(lr=0.1): fit while a Trainer's fit in thread ")
+    message = during_fit(lambda trainer: refused(lambda: fit(trainer)))
+    assert message.startswith("SGD(lr=0.1): fit while a Trainer's fit in thread ")
 
 
 def test_a_net_that_shares_the_weights_is_trained_with_them():
-    said = during_fit(lambda trainer: refused(lambda: trainer.model.share().bprop(np.zeros((4, 4), np.float32))))
-    assert "bprop while a Trainer's fit in thread " in said
+    message = during_fit(lambda trainer: refused(lambda: trainer.model.share().bprop(np.zeros((4, 4), np.float32))))
+    assert "bprop while a Trainer's fit in thread " in message
 
 
 def test_what_changes_nothing_is_allowed_during_a_fit():
@@ -297,12 +297,12 @@ def test_predictions_during_a_fit_are_of_one_step(random):
     net = Sequential(Linear(size, size, bias=False))
     net[0].weight = np.full((size, size), 0.5, np.float32)
     trainer = Trainer(net, MeanSquaredError(), SGD(lr=0.001, ema=0.5), quiet=True)
-    stop, unit, found = threading.Event(), np.eye(size, dtype=np.float32), []
+    stop, unit, predictions = threading.Event(), np.eye(size, dtype=np.float32), []
 
     def predict(k):
         while not stop.is_set():
             y = trainer.predict(unit)
-            found.append((y.min(), y.max()))
+            predictions.append((y.min(), y.max()))
 
     with ThreadPoolExecutor(2) as pool:
         tasks = [pool.submit(predict, k) for k in range(2)]
@@ -310,16 +310,16 @@ def test_predictions_during_a_fit_are_of_one_step(random):
         stop.set()
         for task in tasks:
             task.result()
-    assert all(low == high for low, high in found)
-    assert len({low for low, _ in found}) > 2, "they came between the steps"
+    assert all(low == high for low, high in predictions)
+    assert len({low for low, _ in predictions}) > 2, "they came between the steps"
 
 
 def test_a_gradient_belongs_to_the_thread_of_its_fprop():
     net, shape = mlp()
     x, grad_y = np.ones((2, *shape), np.float32), np.ones((2, 4), np.float32)
     net.fprop(x)
-    said = refused(lambda: net.bprop(grad_y))
-    assert "bprop in another thread than the last fprop, expected both in one; module.copy() gives each" in said
+    message = refused(lambda: net.bprop(grad_y))
+    assert "bprop in another thread than the last fprop, expected both in one; module.copy() gives each" in message
     net.bprop(grad_y)
     net.fprop(x)
     in_thread(lambda: net.fprop(x[:1]))
@@ -334,21 +334,21 @@ def test_steps_of_several_threads_are_taken_one_after_the_other():
     net, shape = mlp()
     step = compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.0))
     data = [(np.full((n, *shape), n / 100, np.float32), np.zeros(n, int)) for n in SIZES]
-    wanted = [step(*pair) for pair in data]
-    found = at_once(lambda k: [step(*data[k]) for _ in range(5 if config.DISABLE_JIT else 100)])
-    assert [set(losses) for losses in found] == [{loss} for loss in wanted]
+    expected = [step(*pair) for pair in data]
+    by_thread = at_once(lambda k: [step(*data[k]) for _ in range(5 if config.DISABLE_JIT else 100)])
+    assert [set(losses) for losses in by_thread] == [{loss} for loss in expected]
 
 
 def test_derivatives_of_several_threads():
     trainer, data = trained(graph)
     net = trainer.model.eval()
-    wanted = [(sample_jacobians(net, x[:5]), jvp(net, x, np.ones_like(x))) for x, _ in data]
+    expected = [(sample_jacobians(net, x[:5]), jvp(net, x, np.ones_like(x))) for x, _ in data]
 
     def call(k):
         x = data[k][0]
         for _ in range(5):
-            found = sample_jacobians(net, x[:5]), jvp(net, x, np.ones_like(x))
-            for one, other in zip(found, wanted[k], strict=True):
+            actual = sample_jacobians(net, x[:5]), jvp(net, x, np.ones_like(x))
+            for one, other in zip(actual, expected[k], strict=True):
                 np.testing.assert_array_equal(one, other)
 
     at_once(call)
@@ -369,10 +369,10 @@ def test_probabilities_of_an_estimator_in_several_threads():
     random = np.random.default_rng(0)
     x, y = random.standard_normal((60, 5)), random.integers(0, 3, 60)
     model = BpropClassifier((8,), epochs=2, random_state=0).fit(x, y)
-    wanted = [model.predict_proba(x[:n]) for n in range(1, 9)]
+    expected = [model.predict_proba(x[:n]) for n in range(1, 9)]
 
     def call(k):
         for _ in range(20):
-            np.testing.assert_array_equal(model.predict_proba(x[: k + 1]), wanted[k])
+            np.testing.assert_array_equal(model.predict_proba(x[: k + 1]), expected[k])
 
     at_once(call)

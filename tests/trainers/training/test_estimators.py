@@ -69,12 +69,12 @@ def test_several_targets():
 def test_a_net_of_ones_own_as_a_module_and_as_a_function():
     net = Sequential(Linear(4, 6), Tanh(), Linear(6, 3))
     before = net.flat_parameters.copy()
-    given = BpropClassifier(model=net, optimizer=SGD(lr=0.1, momentum=0.9), epochs=20, random_state=0)
+    classifier = BpropClassifier(model=net, optimizer=SGD(lr=0.1, momentum=0.9), epochs=20, random_state=0)
     made = BpropClassifier(model=lambda features, outputs: Linear(features, outputs), epochs=20, lr=0.05)
-    assert clone(given).fit(X, Y).score(X, Y) > 0.9
+    assert clone(classifier).fit(X, Y).score(X, Y) > 0.9
     assert clone(made).fit(X, Y).score(X, Y) > 0.8
     np.testing.assert_array_equal(net.flat_parameters, before)
-    assert given.fit(X, Y).net_.state_dict().keys() == net.state_dict().keys()
+    assert classifier.fit(X, Y).net_.state_dict().keys() == net.state_dict().keys()
 
 
 def test_settings_are_used():
@@ -106,9 +106,9 @@ def test_a_random_state_decides_everything_and_touches_no_stream():
 def test_words_as_labels_and_probabilities():
     names = np.array(["setosa", "versicolor", "virginica"])[Y]
     model = BpropClassifier((8,), epochs=30, lr=0.01, random_state=0).fit(X, names)
-    found = model.predict_proba(X)
-    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
-    np.testing.assert_array_equal(model.classes_[found.argmax(axis=1)], model.predict(X))
+    probabilities = model.predict_proba(X)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(model.classes_[probabilities.argmax(axis=1)], model.predict(X))
     assert model.score(X, names) > 0.9
 
 

@@ -90,10 +90,10 @@ def test_labels_of_several_axes_with_ignored_ones():
     mine = trainer(Sequential(Linear(1, 3)), loss)
     mine.evaluation._pieces = lambda data: (slice(k, k + 3) for k in range(0, len(data), 3))
     mine.fit((x, labels), (x, labels.astype(np.float32)), epochs=2, batch_size=8)
-    found = mine.evaluate((x, labels))
-    y, kept = mine.predict(x), labels != -100
-    assert found["accuracy"] == np.mean(y.argmax(-1)[kept] == labels[kept])
-    assert found["loss"] == pytest.approx(loss.fprop(y, labels), rel=1e-6)
+    metrics = mine.evaluate((x, labels))
+    y, mask = mine.predict(x), labels != -100
+    assert metrics["accuracy"] == np.mean(y.argmax(-1)[mask] == labels[mask])
+    assert metrics["loss"] == pytest.approx(loss.fprop(y, labels), rel=1e-6)
     with pytest.raises(ValueError, match=r"row 0 of y has label -100, expected 0 to 2; ignore_index names a label"):
         ArrayDataset(x, labels)
     with pytest.raises(ValueError, match=r"^Trainer: balance is true, expected class labels"):
@@ -115,9 +115,9 @@ def test_a_class_for_each_pixel():
     mine.fit((x, labels), epochs=2, batch_size=4)
     y = mine.predict(x)
     assert mine.evaluate((x, labels))["accuracy"] == np.mean(y.argmax(1) == labels)
-    found = mine.evaluate((x, labels, np.arange(12) + 1.0), metrics=["accuracy", "log_loss"])
+    metrics = mine.evaluate((x, labels, np.arange(12) + 1.0), metrics=["accuracy", "log_loss"])
     right = (y.argmax(1) == labels).mean((1, 2))
-    assert found["accuracy"] == pytest.approx(np.average(right, weights=np.arange(12) + 1.0))
+    assert metrics["accuracy"] == pytest.approx(np.average(right, weights=np.arange(12) + 1.0))
 
 
 # -- inputs ----------------------------------------------------------------------------------------------------------
@@ -185,8 +185,8 @@ def test_a_run_of_words_with_labels_of_several_axes(tmp_path, capsys):
         assert dry_run(config)["train_samples"] == 12
         summary = train_config(config, tmp_path / f"run{kind.__name__}", quiet=True)
         sys.modules.pop("own")
-        found = evaluate_run(tmp_path / f"run{kind.__name__}")
-        assert found["test_loss"] == pytest.approx(summary["test_loss"])
+        metrics = evaluate_run(tmp_path / f"run{kind.__name__}")
+        assert metrics["test_loss"] == pytest.approx(summary["test_loss"])
         np.save(tmp_path / "x.npy", ids)
         sys.modules.pop("own")
         outputs = predict_run(tmp_path / f"run{kind.__name__}", tmp_path / "x.npy").outputs

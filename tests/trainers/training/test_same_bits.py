@@ -50,8 +50,8 @@ def test_the_instruction_set_is_recorded_and_another_one_is_told(run, monkeypatc
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             assert main(["resume", "run", "trainer.epochs=3", "--quiet"]) == 0
-        said = [line for line in capsys.readouterr().err.splitlines() if "instruction set" in line]
-        assert said == [
+        lines = [line for line in capsys.readouterr().err.splitlines() if "instruction set" in line]
+        assert lines == [
             "bprop: warning: the checkpoint was written on another instruction set "
             f"(cpu {own['cpu']} there, pentium4 here, vector_bytes {own['vector_bytes']} there, 16 here, "
             f"blas {own['blas']} there, Prescott here, other features): the bits differ from here on; "
@@ -62,10 +62,10 @@ def test_the_instruction_set_is_recorded_and_another_one_is_told(run, monkeypatc
 
 
 def test_a_checkpoint_of_an_older_version_says_nothing_of_it():
-    found = {name: value for name, value in trainer_state.describe_writer().items() if name != "instruction_set"}
+    record = {name: value for name, value in trainer_state.describe_writer().items() if name != "instruction_set"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        trainer_state.warn_of_changes(found)
+        trainer_state.warn_of_changes(record)
 
 
 def test_same_bits_starts_the_command_with_the_recorded_instruction_set(run, monkeypatch):
@@ -98,8 +98,8 @@ def test_same_bits_is_refused_where_the_processor_lacks_something(run, monkeypat
 @pytest.mark.parametrize("features", ["", "+avx2,-avx512f"])
 def test_what_numba_was_told_is_told_again(features, monkeypatch):
     monkeypatch.setattr(instruction_set, "host_features", lambda: frozenset(["avx2"]))
-    found = instruction_set.variables_for({"cpu": "generic", "features": features, "vector_bytes": 32})
-    assert (found["NUMBA_CPU_NAME"], found["NUMBA_CPU_FEATURES"]) == ("generic", features)
+    variables = instruction_set.variables_for({"cpu": "generic", "features": features, "vector_bytes": 32})
+    assert (variables["NUMBA_CPU_NAME"], variables["NUMBA_CPU_FEATURES"]) == ("generic", features)
 
 
 @pytest.mark.parametrize(

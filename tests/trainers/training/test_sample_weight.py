@@ -145,9 +145,9 @@ def test_weighted_least_squares_by_l_bfgs(batch_size):
     trainer = Trainer(Sequential(Linear(4, 2)).to("float64"), MeanSquaredError(), optimizer, quiet=True)
     history = trainer.fit((x, t, w), epochs=20, batch_size=batch_size)
     a, root = np.c_[x, np.ones(60)], np.sqrt(w)[:, None]
-    wanted, *_ = np.linalg.lstsq(root * a, root * t, rcond=None)
-    np.testing.assert_allclose(np.c_[trainer.model[0].weight, trainer.model[0].bias], wanted.T, atol=1e-8)
-    assert history[-1]["train_loss"] == pytest.approx(np.average(np.mean((a @ wanted - t) ** 2, axis=1), weights=w))
+    expected, *_ = np.linalg.lstsq(root * a, root * t, rcond=None)
+    np.testing.assert_allclose(np.c_[trainer.model[0].weight, trainer.model[0].bias], expected.T, atol=1e-8)
+    assert history[-1]["train_loss"] == pytest.approx(np.average(np.mean((a @ expected - t) ** 2, axis=1), weights=w))
 
 
 def test_a_step_takes_weights():

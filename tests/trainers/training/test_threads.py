@@ -22,10 +22,10 @@ def train(number, loss=None):
 
 @pytest.mark.jit
 def test_weights_do_not_depend_on_it():
-    wanted = train(1).model.state_dict()
+    expected = train(1).model.state_dict()
     for number in (2, None):
         for name, array in train(number).model.state_dict().items():
-            np.testing.assert_array_equal(array, wanted[name])
+            np.testing.assert_array_equal(array, expected[name])
 
 
 @pytest.mark.jit
@@ -48,13 +48,13 @@ def test_a_damaged_note_is_not_believed(tmp_path, text):
 
 
 @pytest.mark.jit
-@pytest.mark.parametrize(("shared", "wanted"), [({1: 8.0, 2: 5.0}, 2), ({1: 8.0, 2: 7.9}, 1), ({1: 8.0, 2: 9.0}, 1)])
-def test_more_threads_only_where_they_gain(monkeypatch, shared, wanted):
+@pytest.mark.parametrize(("shared", "expected"), [({1: 8.0, 2: 5.0}, 2), ({1: 8.0, 2: 7.9}, 1), ({1: 8.0, 2: 9.0}, 1)])
+def test_more_threads_only_where_they_gain(monkeypatch, shared, expected):
     jobs = iter(range(100))
     monkeypatch.setattr(thread_choice, "count_cores", lambda: 2)
     monkeypatch.setattr(thread_choice, "shared_jobs", lambda: next(jobs))
     monkeypatch.setattr(thread_choice, "time_steps", lambda steps, last, number: shared[number])
-    assert thread_choice.find_fastest(lambda first, last: (0.0, last), 1000, 10) == wanted
+    assert thread_choice.find_fastest(lambda first, last: (0.0, last), 1000, 10) == expected
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, True, 65, 10**12])

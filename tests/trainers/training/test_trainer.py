@@ -81,10 +81,10 @@ def test_it_learns():
 
 @pytest.mark.parametrize("data", [Corners(), Corners().train, three_corners(), list(three_corners())])
 def test_a_dataset_an_array_dataset_and_a_pair_are_alike(data):
-    made, wanted = trainer(), trainer()
+    made, expected = trainer(), trainer()
     made.fit(data, epochs=1, batch_size=8)
-    wanted.fit(Corners().train, epochs=1, batch_size=8)
-    assert np.array_equal(made.model.flat_parameters, wanted.model.flat_parameters)
+    expected.fit(Corners().train, epochs=1, batch_size=8)
+    assert np.array_equal(made.model.flat_parameters, expected.model.flat_parameters)
 
 
 @pytest.mark.parametrize("drop_last", [False, True])
@@ -129,10 +129,10 @@ def test_the_order_depends_on_the_seed_alone():
         """y = x; remembers what it saw."""
 
         jit = False
-        seen: list
+        rows: list
 
         def fprop(self, x):
-            Recorder.seen += x[:, 0].tolist()
+            Recorder.rows += x[:, 0].tolist()
             return x
 
         def bprop(self, grad_y):
@@ -144,11 +144,11 @@ def test_the_order_depends_on_the_seed_alone():
     orders = []
     x = np.arange(50.0).reshape(50, 1)
     for batch_size, outputs, lr in ((8, 3, 0.0), (50, 4, 0.1)):
-        Recorder.seen = []
+        Recorder.rows = []
         made = trainer(lr, seed=5, net=Sequential(Recorder(), Linear(1, outputs)))
         with silent_about(Recorder):
             made.fit((x, three_corners()[1]), epochs=2, batch_size=batch_size)
-        orders.append([int(value) for value in Recorder.seen[-100:]])
+        orders.append([int(value) for value in Recorder.rows[-100:]])
     assert orders[0] == orders[1]
     assert orders[0] == [*epoch_order(50, seed=5, epoch=0), *epoch_order(50, seed=5, epoch=1)]
 
@@ -229,9 +229,9 @@ def test_a_net_with_a_module_in_python():
         made.fit(Corners(), epochs=2, batch_size=8)
     compiled.fit(Corners(), epochs=2, batch_size=8)
     np.testing.assert_allclose(made.model.flat_parameters, compiled.model.flat_parameters, atol=1e-5)
-    for row, wanted in zip(made.history, compiled.history, strict=True):
-        assert row["train_loss"] == pytest.approx(wanted["train_loss"], abs=1e-5)
-        assert row["train_accuracy"] == wanted["train_accuracy"]
+    for row, expected in zip(made.history, compiled.history, strict=True):
+        assert row["train_loss"] == pytest.approx(expected["train_loss"], abs=1e-5)
+        assert row["train_accuracy"] == expected["train_accuracy"]
 
 
 # -- copies -----------------------------------------------------------------------------------------------------------

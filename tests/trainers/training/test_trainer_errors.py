@@ -44,9 +44,9 @@ def regression():
     ],
 )
 def test_parts_of_another_kind(wrong, message):
-    given = {"model": Linear(4, 3), "loss": MeanSquaredError(), "optimizer": SGD(lr=0.1), **wrong}
+    settings = {"model": Linear(4, 3), "loss": MeanSquaredError(), "optimizer": SGD(lr=0.1), **wrong}
     with pytest.raises(TypeError, match=message):
-        Trainer(given.pop("model"), given.pop("loss"), given.pop("optimizer"), **given)
+        Trainer(settings.pop("model"), settings.pop("loss"), settings.pop("optimizer"), **settings)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 51, 2.5, True])
@@ -111,8 +111,8 @@ def test_a_label_outside_the_classes(classifier, part):
 
 @pytest.mark.parametrize("data", [np.zeros((50, 4)), (np.zeros(3),) * 4, "Digits", None])
 def test_data_of_another_kind(classifier, data):
-    wanted = "a Dataset, an ArrayDataset or arrays (x, y) or (x, y, sample_weight)"
-    message = f"Trainer: data is {type(data).__name__}, expected {wanted}"
+    expected = "a Dataset, an ArrayDataset or arrays (x, y) or (x, y, sample_weight)"
+    message = f"Trainer: data is {type(data).__name__}, expected {expected}"
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         classifier.fit(data)
 
@@ -145,13 +145,13 @@ class LargeStep(Callback):
     """Keeps each epoch's weights, and makes the learning rate far too large at the end of an epoch."""
 
     def __init__(self, epoch):
-        self.epoch, self.kept, self.ended = epoch, {}, 0
+        self.epoch, self.weights, self.ended = epoch, {}, 0
 
     def on_fit_start(self, trainer):
-        self.kept[0] = trainer.model.flat_parameters.copy()
+        self.weights[0] = trainer.model.flat_parameters.copy()
 
     def on_epoch_end(self, trainer, row):
-        self.kept[row["epoch"]] = trainer.model.flat_parameters.copy()
+        self.weights[row["epoch"]] = trainer.model.flat_parameters.copy()
         if row["epoch"] == self.epoch:
             trainer.optimizer.lr = 1e25
 
@@ -173,7 +173,7 @@ def test_a_loss_that_is_not_finite(regression, epoch, batch_size, place, good):
     message = rf"^{place}; the model has its weights of the end of epoch {good} again\. A smaller learning rate may"
     with pytest.raises(TrainingError, match=message):
         regression.fit(pairs(outputs=3), epochs=9, batch_size=batch_size)
-    assert np.array_equal(regression.model.flat_parameters, large.kept[good])
+    assert np.array_equal(regression.model.flat_parameters, large.weights[good])
     assert large.ended == 1
     assert np.isfinite(regression.evaluate(pairs(outputs=3))["loss"])
 

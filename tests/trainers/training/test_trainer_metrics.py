@@ -69,9 +69,9 @@ def test_evaluate_is_the_figures_of_validation(classifier):
 def test_figures_of_training_are_those_of_the_weights_before_each_step(classifier):
     classifier.optimizer.lr = 0.0
     row = classifier.fit(classified(50), epochs=1, batch_size=8)[0]
-    wanted = classifier.evaluate(classified(50))
-    assert row["train_loss"] == pytest.approx(wanted["loss"], rel=1e-5)
-    assert row["train_accuracy"] == wanted["accuracy"]
+    expected = classifier.evaluate(classified(50))
+    assert row["train_loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert row["train_accuracy"] == expected["accuracy"]
 
 
 def test_no_metrics(classifier):

@@ -42,12 +42,12 @@ def test_a_variance_that_tends_to_zero():
     losses = [row["train_loss"] for row in history]
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[20] < losses[0]
-    found = trainer.distribution(np.zeros((3, 4)))
-    assert found.mean.shape == (3, 1)
-    assert (found.std < 0.3).all()
-    assert (found.quantile(0.05) < found.mean).all()
-    assert found.sample(np.random.default_rng(0), 7).shape == (7, 3, 1)
-    assert (found.interval(0.9)[1] == found.quantile(0.95)).all()
+    distribution = trainer.distribution(np.zeros((3, 4)))
+    assert distribution.mean.shape == (3, 1)
+    assert (distribution.std < 0.3).all()
+    assert (distribution.quantile(0.05) < distribution.mean).all()
+    assert distribution.sample(np.random.default_rng(0), 7).shape == (7, 3, 1)
+    assert (distribution.interval(0.9)[1] == distribution.quantile(0.95)).all()
 
 
 def test_a_class_and_the_variation_of_a_column_are_missing():
