@@ -16,7 +16,102 @@ from ...kernels.moments import add_directions, normal_rows, normal_rows_bprop, n
 from ...kernels.sums import column_products, dot
 
 
-class LayerNorm(Module):
+class RowNorm(Module):
+    """Base of the layers that normalize each row of x: y = weight x̂ + bias, where x̂ is made by `normalize_rows`.
+
+        grad_bias   += Σₙ grad_y[n]
+        grad_weight += Σₙ grad_y[n] x̂[n]
+        grad_x      = S g,   g = weight grad_y
+
+    with S = dx̂/dx, which is symmetric, applied by `normalize_rows_bprop`. Without weight and bias, they are None.
+    """
+
+    def __init__(self, normalized_shape: int | list[int] | tuple[int, ...], has_weight: bool, has_bias: bool):
+        super().__init__()
+        self.normalized_shape = as_sizes(self, "normalized_shape", normalized_shape)
+        self.size = math.prod(self.normalized_shape)
+        self.weight = Parameter(np.ones(self.normalized_shape)) if has_weight else None
+        self.bias = Parameter(np.zeros(self.normalized_shape)) if has_bias else None
+        self.inverse = np.empty(0)
+        self.normal = self.y = self.grad_x = np.empty((0, 0))
+
+    def fprop(self, x):
+        rows = flat(x).reshape((x.size // self.size, self.size))
+        self.inverse = reuse(self.inverse, rows.shape[:1], x.dtype)
+        self.normal = reuse(self.normal, rows.shape, x.dtype)
+        self.normalize_rows(rows)
+        if self.weight is None:
+            return self.normal.reshape(x.shape)
+        self.y = reuse(self.y, rows.shape, x.dtype)
+        scaled(self.normal, flat(self.weight), self.y)
+        if self.bias is not None:
+            add_to_rows(self.y, flat(self.bias))
+        return self.y.reshape(x.shape)
+
+    def bprop(self, grad_y):
+        rows = flat(grad_y).reshape(self.normal.shape)
+        self.grad_x = reuse(self.grad_x, rows.shape, rows.dtype)
+        g = rows
+        if self.weight is not None:
+            column_products(rows, self.normal, flat(self.grad_weight), self.accumulate)
+            scaled(rows, flat(self.weight), self.grad_x)
+            g = self.grad_x
+        if self.bias is not None:
+            sum_rows(rows, flat(self.grad_bias), self.accumulate)
+        self.normalize_rows_bprop(g, self.grad_x)
+        return self.grad_x.reshape(grad_y.shape)
+
+    def jvp(self, v):
+        """weight S v + v_weight x̂ + v_b."""
+        out = np.empty(self.normal.shape, v.dtype)
+        self.normalize_rows_bprop(flat(v).reshape(self.normal.shape), out)
+        if self.weight is not None:
+            scaled(out, flat(self.weight), out)
+            add_directions(self.normal, flat(self.v_weight), out)
+        if self.bias is not None:
+            add_to_rows(out, flat(self.v_bias))
+        return out.reshape(v.shape)
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """R{grad_x} from g, R{g} = weight r_grad_y + v_weight grad_y; R{grad_weight} += Σ r_grad_y x̂ + grad_y R{x̂}"""
+        shape = self.normal.shape
+        out = np.empty(shape, v.dtype)
+        v_rows, grad, r_grad = flat(v).reshape(shape), flat(grad_y).reshape(shape), flat(r_grad_y).reshape(shape)
+        if self.weight is None:
+            self.normalize_rows_rbprop(v_rows, grad, r_grad, out)
+        else:
+            q, g, r = np.empty(shape, v.dtype), np.empty(shape, v.dtype), np.empty(shape, v.dtype)
+            self.normalize_rows_bprop(v_rows, q)
+            column_products(r_grad, self.normal, flat(self.grad_weight), True)
+            column_products(grad, q, flat(self.grad_weight), True)
+            scaled(grad, flat(self.weight), g)
+            scaled(r_grad, flat(self.weight), r)
+            add_directions(grad, flat(self.v_weight), r)
+            self.normalize_rows_rbprop(v_rows, g, r, out)
+        if self.bias is not None:
+            sum_rows(r_grad, flat(self.grad_bias), True)
+        return out.reshape(v.shape)
+
+    def normalize_rows(self, rows):
+        """Fill `normal`, x̂ of each row, and `inverse`, what the row is multiplied by."""
+        raise NotImplementedError
+
+    def normalize_rows_bprop(self, grad, out):
+        """out = S grad."""
+        raise NotImplementedError
+
+    def normalize_rows_rbprop(self, v, grad, r_grad, out):
+        """out = R{S grad} = S r_grad + R{S} grad, where x moves along v."""
+        raise NotImplementedError
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return check_ending_shape(self, input_shape, self.normalized_shape)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}" + ("" if self.eps is None else f", eps={self.eps:g}")
+
+
+class LayerNorm(RowNorm):
     """Normalises the last axes of each sample, and then scales and shifts.
 
         x̂           = (x - μ) / √(σ² + eps)
@@ -42,84 +137,20 @@ class LayerNorm(Module):
         elementwise_affine: bool = True,
         bias: bool = True,
     ):
-        super().__init__()
-        self.normalized_shape = as_sizes(self, "normalized_shape", normalized_shape)
+        super().__init__(normalized_shape, elementwise_affine, elementwise_affine and bias)
         self.eps = check_eps(self, eps)
-        self.size = math.prod(self.normalized_shape)
-        self.weight = Parameter(np.ones(self.normalized_shape)) if elementwise_affine else None
-        self.bias = Parameter(np.zeros(self.normalized_shape)) if elementwise_affine and bias else None
-        self.inverse = np.empty(0)
-        self.normal = self.y = self.grad_x = np.empty((0, 0))
 
-    def fprop(self, x):
-        rows = flat(x).reshape((x.size // self.size, self.size))
-        self.inverse = reuse(self.inverse, rows.shape[:1], x.dtype)
-        self.normal = reuse(self.normal, rows.shape, x.dtype)
+    def normalize_rows(self, rows):
         normal_rows(rows, self.eps, self.normal, self.inverse)
-        if self.weight is None:
-            return self.normal.reshape(x.shape)
-        self.y = reuse(self.y, rows.shape, x.dtype)
-        scaled(self.normal, flat(self.weight), self.y)
-        if self.bias is not None:
-            add_to_rows(self.y, flat(self.bias))
-        return self.y.reshape(x.shape)
 
-    def bprop(self, grad_y):
-        rows = flat(grad_y).reshape(self.normal.shape)
-        self.grad_x = reuse(self.grad_x, rows.shape, rows.dtype)
-        g = rows
-        if self.weight is not None:
-            column_products(rows, self.normal, flat(self.grad_weight), self.accumulate)
-            scaled(rows, flat(self.weight), self.grad_x)
-            g = self.grad_x
-        if self.bias is not None:
-            sum_rows(rows, flat(self.grad_bias), self.accumulate)
-        normal_rows_bprop(g, self.normal, self.inverse, self.grad_x)
-        return self.grad_x.reshape(grad_y.shape)
+    def normalize_rows_bprop(self, grad, out):
+        normal_rows_bprop(grad, self.normal, self.inverse, out)
 
-    def jvp(self, v):
-        """weight S v + v_weight x̂ + v_b, with S = dx̂/dx, which is symmetric."""
-        out = np.empty(self.normal.shape, v.dtype)
-        normal_rows_bprop(flat(v).reshape(self.normal.shape), self.normal, self.inverse, out)
-        if self.weight is not None:
-            scaled(out, flat(self.weight), out)
-            add_directions(self.normal, flat(self.v_weight), out)
-        if self.bias is not None:
-            add_to_rows(out, flat(self.v_bias))
-        return out.reshape(v.shape)
-
-    def rbprop(self, v, grad_y, r_grad_y):
-        """R{grad_x} from g, R{g} = weight r_grad_y + v_weight grad_y; R{grad_weight} += Σ r_grad_y x̂ + grad_y R{x̂}"""
-        shape = self.normal.shape
-        out, q, g, r = (
-            np.empty(shape, v.dtype),
-            np.empty(shape, v.dtype),
-            np.empty(shape, v.dtype),
-            np.empty(shape, v.dtype),
-        )
-        v_rows, grad, r_grad = flat(v).reshape(shape), flat(grad_y).reshape(shape), flat(r_grad_y).reshape(shape)
-        if self.weight is None:
-            normal_rows_rbprop(v_rows, grad, r_grad, self.normal, self.inverse, out)
-        else:
-            normal_rows_bprop(v_rows, self.normal, self.inverse, q)
-            column_products(r_grad, self.normal, flat(self.grad_weight), True)
-            column_products(grad, q, flat(self.grad_weight), True)
-            scaled(grad, flat(self.weight), g)
-            scaled(r_grad, flat(self.weight), r)
-            add_directions(grad, flat(self.v_weight), r)
-            normal_rows_rbprop(v_rows, g, r, self.normal, self.inverse, out)
-        if self.bias is not None:
-            sum_rows(r_grad, flat(self.grad_bias), True)
-        return out.reshape(v.shape)
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return check_ending_shape(self, input_shape, self.normalized_shape)
-
-    def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps:g}"
+    def normalize_rows_rbprop(self, v, grad, r_grad, out):
+        normal_rows_rbprop(v, grad, r_grad, self.normal, self.inverse, out)
 
 
-class RMSNorm(Module):
+class RMSNorm(RowNorm):
     """Divides the last axes of each sample by their root mean square, and then scales.
 
         x̂           = x / √(mean(x²) + eps)
@@ -140,73 +171,27 @@ class RMSNorm(Module):
         eps: float | None = None,
         elementwise_affine: bool = True,
     ):
-        super().__init__()
-        self.normalized_shape = as_sizes(self, "normalized_shape", normalized_shape)
+        super().__init__(normalized_shape, elementwise_affine, False)
         self.eps = None if eps is None else check_eps(self, eps)
-        self.size = math.prod(self.normalized_shape)
-        self.weight = Parameter(np.ones(self.normalized_shape)) if elementwise_affine else None
-        self.inverse = np.empty(0)
-        self.normal = self.y = self.grad_x = np.empty((0, 0))
 
-    def fprop(self, x):
-        rows = flat(x).reshape((x.size // self.size, self.size))
-        self.inverse = reuse(self.inverse, rows.shape[:1], x.dtype)
-        self.normal = reuse(self.normal, rows.shape, x.dtype)
-        eps = 2.0 ** (-23 if x.itemsize == 4 else -52) if self.eps is None else self.eps
+    def normalize_rows(self, rows):
+        eps = 2.0 ** (-23 if rows.itemsize == 4 else -52) if self.eps is None else self.eps
         root_rows(rows, eps, self.normal, self.inverse)
-        if self.weight is None:
-            return self.normal.reshape(x.shape)
-        self.y = reuse(self.y, rows.shape, x.dtype)
-        scaled(self.normal, flat(self.weight), self.y)
-        return self.y.reshape(x.shape)
 
-    def bprop(self, grad_y):
-        rows = flat(grad_y).reshape(self.normal.shape)
-        self.grad_x = reuse(self.grad_x, rows.shape, rows.dtype)
-        g = rows
-        if self.weight is not None:
-            column_products(rows, self.normal, flat(self.grad_weight), self.accumulate)
-            scaled(rows, flat(self.weight), self.grad_x)
-            g = self.grad_x
-        root_rows_bprop(g, self.normal, self.inverse, self.grad_x)
-        return self.grad_x.reshape(grad_y.shape)
+    def normalize_rows_bprop(self, grad, out):
+        root_rows_bprop(grad, self.normal, self.inverse, out)
 
-    def jvp(self, v):
-        """weight S v + v_weight x̂, with S = dx̂/dx, which is symmetric."""
-        out = np.empty(self.normal.shape, v.dtype)
-        root_rows_bprop(flat(v).reshape(self.normal.shape), self.normal, self.inverse, out)
-        if self.weight is not None:
-            scaled(out, flat(self.weight), out)
-            add_directions(self.normal, flat(self.v_weight), out)
-        return out.reshape(v.shape)
-
-    def rbprop(self, v, grad_y, r_grad_y):
-        """R{grad_x} from g, R{g} = weight r_grad_y + v_weight grad_y; R{grad_weight} += Σ r_grad_y x̂ + grad_y R{x̂}"""
-        shape, out = self.normal.shape, np.empty(self.normal.shape, v.dtype)
-        q, rows = np.empty(shape, v.dtype), flat(v).reshape(shape)
-        g, r = flat(grad_y).reshape(shape).copy(), flat(r_grad_y).reshape(shape).copy()
-        root_rows_bprop(rows, self.normal, self.inverse, q)
-        if self.weight is not None:
-            column_products(r, self.normal, flat(self.grad_weight), True)
-            column_products(g, q, flat(self.grad_weight), True)
-            scaled(r, flat(self.weight), r)
-            add_directions(g, flat(self.v_weight), r)
-            scaled(g, flat(self.weight), g)
-        for n in range(shape[0]):
-            row, size = self.normal[n], shape[1]
-            along, product = dot(rows[n], row) / size, dot(g[n], row) / size
-            change = (dot(r[n], row) + dot(g[n], q[n])) / size
+    def normalize_rows_rbprop(self, v, grad, r_grad, out):
+        q = np.empty(v.shape, v.dtype)
+        root_rows_bprop(v, self.normal, self.inverse, q)
+        for n in range(v.shape[0]):
+            row, size = self.normal[n], v.shape[1]
+            along, product = dot(v[n], row) / size, dot(grad[n], row) / size
+            change = (dot(r_grad[n], row) + dot(grad[n], q[n])) / size
             for k in range(size):
-                after = r[n, k] - change * row[k] - product * q[n, k]
-                before = g[n, k] - product * row[k]
+                after = r_grad[n, k] - change * row[k] - product * q[n, k]
+                before = grad[n, k] - product * row[k]
                 out[n, k] = self.inverse[n] * (after - self.inverse[n] * along * before)
-        return out.reshape(v.shape)
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return check_ending_shape(self, input_shape, self.normalized_shape)
-
-    def extra_repr(self) -> str:
-        return f"{self.normalized_shape}" + ("" if self.eps is None else f", eps={self.eps:g}")
 
 
 def root_rows_bprop(grad, normal, inverse, out):

@@ -6,7 +6,7 @@ from ...core.module import Module
 from ...core.shapes import Sizes, as_image_shape, as_image_sizes, collapse_sizes
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.convolution.pooling import fill_even_windows, means_of, spread_means
-from .pooling import Pooling
+from .pooling import Pooling, Pooling1d
 
 
 class AvgPool2d(Pooling):
@@ -40,13 +40,6 @@ class AvgPool2d(Pooling):
             raise ValueError(f"{type(self).__name__}: divisor_override is {divisor_override}, expected at least 1")
         self.count_include_pad = count_include_pad
         self.divisor_override = 0 if divisor_override is None else divisor_override
-
-    def fprop(self, x):
-        self.x = x
-        self.lay_out(x.shape[2], x.shape[3])
-        self.y = reuse(self.y, (x.shape[0], x.shape[1], self.down.shape[0], self.across.shape[0]), x.dtype)
-        self.pool(flat(x).reshape((x.shape[0] * x.shape[1], x.shape[2], x.shape[3])))
-        return self.y
 
     def pool(self, planes):
         """Fill y."""
@@ -89,7 +82,7 @@ def spread_gradient(layer, grad_y, divisor):
     spread_means(grad, layer.down, layer.across, divisor, grad_x)
 
 
-class AvgPool1d(AvgPool2d):
+class AvgPool1d(Pooling1d, AvgPool2d):
     """Mean of each window of a signal.
 
         y[n, c, p]      = Σᵢ x[n, c, s p + i - padding] / size
@@ -101,7 +94,6 @@ class AvgPool1d(AvgPool2d):
     """
 
     locally_linear = True
-    axes = 1
 
     def __init__(
         self,
@@ -112,13 +104,6 @@ class AvgPool1d(AvgPool2d):
         count_include_pad: bool = True,
     ):
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
-
-    def fprop(self, x):
-        self.x = x
-        self.lay_out(1, x.shape[2])
-        self.y = reuse(self.y, (x.shape[0], x.shape[1], self.across.shape[0]), x.dtype)
-        self.pool(flat(x).reshape((x.shape[0] * x.shape[1], 1, x.shape[2])))
-        return self.y
 
     jvp = AvgPool2d.jvp
 

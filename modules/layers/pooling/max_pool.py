@@ -8,7 +8,7 @@ from ...core.shapes import Sizes
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.convolution.pooling import add_at, largest_of, take_at
 from ...kernels.threads import MOVE_FLOPS, parallel_for
-from .pooling import Pooling
+from .pooling import Pooling, Pooling1d
 
 
 class MaxPool2d(Pooling):
@@ -49,13 +49,6 @@ class MaxPool2d(Pooling):
             raise ValueError(f"{self.label()}: x has shape {shape}, {size} places in an image, expected fewer than 2³¹")
         return super().output_shape(input_shape)
 
-    def fprop(self, x):
-        self.x = x
-        self.lay_out(x.shape[2], x.shape[3])
-        self.y = reuse(self.y, (x.shape[0], x.shape[1], self.down.shape[0], self.across.shape[0]), x.dtype)
-        self.pool(flat(x).reshape((x.shape[0] * x.shape[1], x.shape[2], x.shape[3])))
-        return self.y
-
     def pool(self, planes):
         """Fill y and the places of its numbers."""
         self.largest = reuse(self.largest, (planes.shape[0], self.down.shape[0], self.across.shape[0]), np.int32)
@@ -76,7 +69,7 @@ class MaxPool2d(Pooling):
         return out
 
 
-class MaxPool1d(MaxPool2d):
+class MaxPool1d(Pooling1d, MaxPool2d):
     """Largest number of each window of a signal.
 
         y[n, c, p]      = maxᵢ x[n, c, s p + d i - padding]
@@ -88,13 +81,5 @@ class MaxPool1d(MaxPool2d):
     """
 
     locally_linear = True
-    axes = 1
-
-    def fprop(self, x):
-        self.x = x
-        self.lay_out(1, x.shape[2])
-        self.y = reuse(self.y, (x.shape[0], x.shape[1], self.across.shape[0]), x.dtype)
-        self.pool(flat(x).reshape((x.shape[0] * x.shape[1], 1, x.shape[2])))
-        return self.y
 
     jvp = MaxPool2d.jvp

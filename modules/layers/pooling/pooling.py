@@ -4,14 +4,14 @@ import numpy as np
 
 from ...core.module import Module
 from ...core.shapes import Sizes, as_image_shape, as_image_sizes, collapse_sizes
-from ...kernels.buffers import reuse
+from ...kernels.buffers import flat, reuse
 from ...kernels.convolution.pooling import fill_windows
 
 
 class Pooling(Module):
-    """Base of the pooling layers: equations are in the leaves, loops in kernels/windows.py.
+    """Base of the pooling layers: their classes have the equations, kernels/convolution/pooling.py the loops.
 
-    Window r of an axis begins at s r - padding; s is the stride.
+    `pool` fills y from images, as planes (N C, H, W). Window r of an axis begins at s r - padding; s is the stride.
     """
 
     axes = 2
@@ -31,6 +31,13 @@ class Pooling(Module):
             )
         self.down = self.across = np.empty((0, 3), np.int64)
         self.y = self.grad_x = np.empty((0,) * (2 + self.axes))
+
+    def fprop(self, x):
+        self.x = x
+        self.lay_out(x.shape[2], x.shape[3])
+        self.y = reuse(self.y, (x.shape[0], x.shape[1], self.down.shape[0], self.across.shape[0]), x.dtype)
+        self.pool(flat(x).reshape((x.shape[0] * x.shape[1], x.shape[2], x.shape[3])))
+        return self.y
 
     def lay_out(self, height, width):
         """The tables of windows for images of this size."""
@@ -63,6 +70,22 @@ class Pooling(Module):
                 else ""
             )
         return text + (", ceil_mode=True" if self.ceil_mode else "")
+
+
+class Pooling1d(Pooling):
+    """Base of the pooling layers of signals (N, C, L), which are images of one row.
+
+    Among the bases of such a class it stands before the pooling layer of images, whose `pool` it uses.
+    """
+
+    axes = 1
+
+    def fprop(self, x):
+        self.x = x
+        self.lay_out(1, x.shape[2])
+        self.y = reuse(self.y, (x.shape[0], x.shape[1], self.across.shape[0]), x.dtype)
+        self.pool(flat(x).reshape((x.shape[0] * x.shape[1], 1, x.shape[2])))
+        return self.y
 
 
 def count_windows(size, kernel, stride, padding, dilation, ceil_mode):
