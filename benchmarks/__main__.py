@@ -20,8 +20,8 @@ from .sides import PLACES
 from .workloads import GROUPS, title
 
 TABLES = {
-    "derivatives": lambda given: derivatives.run(given.rounds, given.seconds, given.only),
-    "starting": lambda given: starting.run(given.rounds),
+    "derivatives": lambda arguments: derivatives.run(arguments.rounds, arguments.seconds, arguments.only),
+    "starting": lambda arguments: starting.run(arguments.rounds),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from bprop.datasets import ArrayDataset
 from bprop.modules import Linear, Loss, ReLU, Sequential, SoftmaxCrossEntropy, Tanh
 from bprop.modules.engine import cache
-from bprop.modules.engine.sources import package_digest
+from bprop.modules.engine.sources import hash_package
 from bprop.trainers import SGD, Optimizer, Trainer, compile_step
 from bprop.trainers.training.minibatches import Epoch
 from numba.core.runtime import _nrt_python, rtsys
@@ -162,10 +162,10 @@ def test_predicting_runs_few_python_functions():
 
 
 def test_reading_sources_happens_once():
-    before = package_digest.cache_info().misses
+    before = hash_package.cache_info().misses
     prepared(6, 8, 3)
     prepared(6, 8, 8, 3)
-    assert package_digest.cache_info().misses - before <= 1
+    assert hash_package.cache_info().misses - before <= 1
 
 
 # -- plans -------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.module import Module
 from ..engine.entry_points import convert_inputs
-from ..engine.stateful import plain_python, stored_names
+from ..engine.stateful import find_stored_names, plain_python
 from ..engine.tables import flatten_table, map_table, name_arrays, shape_of, unflatten_table
 from .rules import Untraceable
 from .scalar import Scalar, get_values
@@ -146,7 +146,7 @@ def trace_attributes(trace: Trace, module: Module) -> Iterator[None]:
             if (owner, name) not in shared:
                 shared[owner, name] = trace.enter(start + name, hidden[name])
             hidden[name] = shared[owner, name]
-        for name in {*inside._buffers, *stored_names(type(inside))}:
+        for name in {*inside._buffers, *find_stored_names(type(inside))}:
             if isinstance(array := hidden.get(name), np.ndarray) and array.dtype.kind == "f":
                 constant = trace.constant(array)
                 if name in inside._buffers:

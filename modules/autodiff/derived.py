@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..core.module import Module
-from ..engine.stateful import raw_method
+from ..engine.stateful import get_raw_method
 from ..engine.tables import flatten_table, map_table, name_arrays, unflatten_table
 from .derive import Derivation, run_traced
 from .trace import Trace
@@ -27,9 +27,9 @@ def derived(cls: M) -> M:
     Errors: TypeError for a class with a bprop; Untraceable, with the line, for an operation of unknown derivative.
     Source: Bishop and Bishop, Deep Learning, section 8.2.
     """
-    if raw_method(cls, "bprop") is not raw_method(Module, "bprop"):
+    if get_raw_method(cls, "bprop") is not get_raw_method(Module, "bprop"):
         raise TypeError(f"derived: {cls.__name__} has a bprop of its own, expected none")
-    author = raw_method(cls, "fprop")
+    author = get_raw_method(cls, "fprop")
 
     def fprop(self, *arguments):
         if flatten_table(arguments[0])[0].dtype == object:  # it stands in a net that is traced as a whole

@@ -5,7 +5,7 @@ A factor is compared at two batch sizes, a sample is left out, another step's ra
 
 import numpy as np
 
-from ..engine.stateful import method_names, plain_python
+from ..engine.stateful import collect_methods, plain_python
 from .contract_checks import Trial
 from .gradient_check import STREAM
 from .gradient_patterns import find_pattern, max_abs
@@ -173,7 +173,7 @@ def redraws_random_numbers(trial: Trial) -> bool:
 def draws_random_numbers(module) -> bool:
     """Whether a bprop calls a function that draws random numbers, or reads a counter."""
     words = {*DRAWING, *map(get_last_part, module.counters())}
-    methods = [method_names(type(inside)).get("bprop") for inside in module.all_modules()]
+    methods = [collect_methods(type(inside)).get("bprop") for inside in module.all_modules()]
     return any(words & set(method.__code__.co_names) for method in methods if method is not None)
 
 

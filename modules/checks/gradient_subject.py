@@ -6,7 +6,7 @@ import numpy as np
 
 from ..core.module import Module
 from ..engine.entry_points import convert_inputs
-from ..engine.stateful import stored_names
+from ..engine.stateful import find_stored_names
 from ..engine.tables import flatten_table, is_table, map_table, name_arrays, shape_of, unflatten_table
 from .gradient_report import GradientEntry
 from .rounding import estimate_allowances, max_abs, perturb
@@ -29,7 +29,7 @@ class Subject:
         self.counters = [
             (inside, name, value)
             for inside in self.module.all_modules()
-            for name in stored_names(type(inside))
+            for name in find_stored_names(type(inside))
             if isinstance(value := getattr(inside, name, None), int | float)
         ]
         self.buffers = [(array, array.copy()) for _, array in self.module.named_buffers()]

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ..engine.stateful import method_names, plain_python
+from ..engine.stateful import collect_methods, plain_python
 from .contract_checks import Trial
 from .gradient_check import STREAM
 from .gradient_patterns import is_close, max_abs
@@ -190,7 +190,7 @@ def read_outside_values(module) -> dict[str, str]:
     """The values, as text, that a module's methods can reach outside of it."""
     texts: dict[str, str] = {}
     for inside in module.all_modules():
-        for method in method_names(type(inside)).values():
+        for method in collect_methods(type(inside)).values():
             values = {name: method.__globals__.get(name) for name in method.__code__.co_names}
             cells = zip(method.__code__.co_freevars, method.__closure__ or (), strict=True)
             values |= {name: cell.cell_contents for name, cell in cells}

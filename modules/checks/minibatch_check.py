@@ -6,7 +6,7 @@ Modules of this package define `check_minibatch`; custom modules are tried on ze
 import numpy as np
 
 from ..core.module import Module
-from ..engine.sources import is_ours
+from ..engine.sources import is_internal
 from ..engine.stateful import plain_python
 from ..engine.tables import is_table_of_shapes
 from ..losses.loss import Loss
@@ -58,14 +58,14 @@ def check_minibatch(net: Module, loss: Loss, shape: tuple[int, ...], targets: np
         wrap_output_shape(module, trial)
     y_shape = copy.one_output_shape(shape)
     loss.check_arguments(y_shape, targets.shape)
-    if trial and not is_ours(type(loss).__module__):
+    if trial and not is_internal(type(loss).__module__):
         run_copy(loss, np.zeros(y_shape, loss.dtype), targets)
 
 
 def wrap_output_shape(module: Module, trial: bool) -> None:
     """Wrap a module's `output_shape`, on a copy, so that it checks each minibatch whose shape it gets."""
     output_shape = module.output_shape
-    own = trial and not is_ours(type(module).__module__) and type(module).output_shape is not Module.output_shape
+    own = trial and not is_internal(type(module).__module__) and type(module).output_shape is not Module.output_shape
 
     def checked_shape(input_shape):
         if not is_table_of_shapes(input_shape):

@@ -9,7 +9,7 @@ import numba
 
 from .bounds_check import note_lowering, report_indices
 from .code_library import EntryLibrary, InnerLibrary, KernelLibrary
-from .compile import call_without_gc
+from .gc_free_call import call_without_gc
 from .llvm_worker import compile_queue
 from .numba_api import (
     CompilerBase,

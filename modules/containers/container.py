@@ -96,12 +96,12 @@ class Container(Module):
     def children_inside(self):
         return {f"m{name}": module for name, module in self._modules.items()}
 
-    def compiled_methods(self):
+    def list_compiled_methods(self):
         forward, backward = self._record_calls()
         return {"fprop": compose_calls(*forward), "bprop": compose_calls(*backward)}
 
-    def layout(self) -> str:
-        return super().layout() + digest(repr(self._record_calls()))
+    def describe_layout(self) -> str:
+        return super().describe_layout() + digest(repr(self._record_calls()))
 
     def _record_calls(self) -> tuple[tuple, tuple]:
         """The calls of both passes, line by line, and their results."""

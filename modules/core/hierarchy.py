@@ -37,7 +37,7 @@ class Hierarchy(Stateful):
         vars(module)["_parent"] = weakref.ref(self)
         self._modules[name] = module
         retie(self.root())
-        self.changed()
+        self.forget_plans()
 
     def _agree_on_dtype(self, name: str, module: "Module") -> None:
         """Bring this net and its new child `name` to one dtype; ValueError if one of them would be rounded, or may be.

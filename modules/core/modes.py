@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..engine.locks import locked
-from ..engine.stateful import Stateful, method_names
+from ..engine.stateful import Stateful, collect_methods
 
 if TYPE_CHECKING:
     from .module import Module
@@ -33,7 +33,7 @@ class Mode:
 
 def reads_training(module: Stateful) -> bool:
     """Whether a method of the module asks for the mode."""
-    return any("training" in function.__code__.co_names for function in method_names(type(module)).values())
+    return any("training" in function.__code__.co_names for function in collect_methods(type(module)).values())
 
 
 @contextmanager

@@ -146,21 +146,21 @@ class Module(ParametersAndBuffers):
 
     # -- what is compiled and stored --------------------------------------------------------------------------------
 
-    def changed(self) -> None:
+    def forget_plans(self) -> None:
         refuse_during_fit(self, "a change of its structure")
-        super().changed()
+        super().forget_plans()
         owner: Module | None = self
         while owner is not None:
             vars(owner).update(_flat=None, _plans={}, _pending=None, _checked={}, _labels=None)
             owner = owner.parent  # type: ignore[assignment]
 
-    def overtaken(self) -> None:
+    def on_plan_change(self) -> None:
         vars(self)["_pending"] = None
 
-    def setting(self, name: str):
-        return self.training if name == "training" else super().setting(name)
+    def get_setting(self, name: str):
+        return self.training if name == "training" else super().get_setting(name)
 
-    def copied(self) -> None:
+    def on_copy(self) -> None:
         vars(self).update(_flat=None, _plans={}, _pending=None, _checked={}, _labels=None)
 
     # -- modes ---------------------------------------------------------------------------------------------------

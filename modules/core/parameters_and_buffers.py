@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engine.locks import exclusive
-from ..engine.stateful import Stateful, in_plain_python, method_names, refuse_modules_in
+from ..engine.stateful import Stateful, collect_methods, in_plain_python, refuse_modules_in
 from ..initializers.initializers import new_key
 from .hierarchy import Hierarchy
 from .parameter import Buffer, Counter, Parameter, flatten
@@ -66,8 +66,8 @@ class ParametersAndBuffers(Hierarchy):
         for other in self._tie.members if self._tie is not None else ():
             if name in other._parameters:
                 alias_arrays(self, other)
-                other.changed()
-        self.changed()
+                other.forget_plans()
+        self.forget_plans()
 
     def _add_buffer(self, name: str, buffer: Buffer) -> None:
         super().__setattr__(name, None)
@@ -76,7 +76,7 @@ class ParametersAndBuffers(Hierarchy):
         self.remember_precise(name, buffer.data, vars(self)[name])
         if name not in self._buffers:
             self._buffers.append(name)
-        self.changed()
+        self.forget_plans()
 
     def _write_array(self, name: str, value) -> None:
         """Assign to a parameter or gradient: its memory stays where it is."""
@@ -111,7 +111,7 @@ class ParametersAndBuffers(Hierarchy):
 
     def overwrites_gradients(self) -> bool:
         """Whether bprop honours `accumulate`, so that nobody need clear the gradients before it."""
-        functions = method_names(type(self)).values()
+        functions = collect_methods(type(self)).values()
         return not self._parameters or any("accumulate" in function.__code__.co_names for function in functions)
 
     def _owners(self) -> list[tuple["Module", str]]:
@@ -264,7 +264,7 @@ class ParametersAndBuffers(Hierarchy):
             for name in (*module._parameters, *module._buffers):
                 module.refuse_overflow(name, vars(module)[name], dtype)
         for module in self.all_modules():
-            module.changed()
+            module.forget_plans()
             module.convert_arrays(dtype)
         retie(self)
 

@@ -4,14 +4,16 @@ Its name is a digest of all sources that the module's methods depend on, as in t
 """
 
 from ..engine.cache import find_file, write_file
-from ..engine.folders import readable_folders
-from ..engine.sources import examine_class, is_ours
+from ..engine.folders import list_readable_folders
+from ..engine.sources import examine_class, is_internal
 from .module import Module
 
 
 def find_custom_classes(module: Module) -> list[type[Module]]:
     """The custom classes in a model: those that do not come with this package, each once."""
-    return list(dict.fromkeys(type(inside) for inside in module.all_modules() if not is_ours(type(inside).__module__)))
+    return list(
+        dict.fromkeys(type(inside) for inside in module.all_modules() if not is_internal(type(inside).__module__))
+    )
 
 
 def record_passed_check(module: Module) -> None:
@@ -33,4 +35,4 @@ def find_unchecked_classes(module: Module) -> list[type[Module]]:
 def get_record_name(cls: type[Module]) -> str | None:
     """The name of a class's record; None for a class that reaches what no digest covers, or without a cache folder."""
     dependencies = examine_class(cls, place=False)
-    return None if dependencies.unhashable or not readable_folders() else f"checked_{dependencies.digest}"
+    return None if dependencies.unhashable or not list_readable_folders() else f"checked_{dependencies.digest}"

@@ -6,9 +6,9 @@ import numpy as np
 
 from ..core.module import FLAGS, Module
 from ..core.sharing import retie
-from ..engine.entry_points import array_key, check_input, convert_input, make_writable
+from ..engine.entry_points import check_input, convert_input, get_array_key, make_writable
 from ..engine.locks import exclusive
-from ..engine.operations import Operation, modules_of, prune
+from ..engine.operations import Operation, list_modules, prune
 from ..engine.plan import Function, Plan
 from ..engine.stateful import in_plain_python, jit_disabled, plain_python
 from .differences import Differences, get_direction_name
@@ -42,9 +42,9 @@ class Program:
     def in_python(self, *arguments):
         """The same, operation by operation."""
         values = dict(zip(self.function.inputs, arguments, strict=True))
-        modules = [vars(module) for module in modules_of(self.items)]
+        modules = [vars(module) for module in list_modules(self.items)]
         before = [{flag: hidden[flag] for flag in FLAGS} for hidden in modules]
-        for module, hidden in zip(modules_of(self.items), modules, strict=True):
+        for module, hidden in zip(list_modules(self.items), modules, strict=True):
             hidden.update(accumulate=True, needs_grad_x=module not in self.unread)
         try:
             with plain_python():
@@ -103,7 +103,7 @@ def tangent_program(net: Module, x, v) -> Program:
 
 def get_program(net: Module, name, arguments, make):
     """The program `make(net, *arguments)`: made once for arguments of these types, forgotten when the net changes."""
-    key = (name, *map(array_key, arguments))
+    key = (name, *map(get_array_key, arguments))
     if key not in net._plans:
         net._plans[key] = make(net, *arguments)
     return net._plans[key]

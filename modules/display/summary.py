@@ -31,15 +31,15 @@ def summary(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> S
     is `-` where a container's own `output_shape` does not ask the modules inside.
     Errors: ValueError that names the module whose input does not fit.
     """
-    found = collect_summary(module, input_shape, optimizer)
+    values = collect_summary(module, input_shape, optimizer)
     rows = [("path", "module", "output shape", "parameters", "kept", "grad_x")]
-    for each in found["modules"]:
+    for each in values["modules"]:
         sizes = ["" if each[name] is None else format_size(each[name]) for name in ("kept", "grad_x")]
         shape = "-" if each["output_shape"] is None else str(each["output_shape"])
         rows.append((each["path"], each["module"], shape, f"{each['parameters']:,}", *sizes))
-    parts, size = found["bytes"], found["bytes"]["parameters"]
-    lines = [f"{found['parameters']:,} parameters, {size / 2**20:.2f} MiB in {module.dtype}"]
-    if any(each["kept"] is not None or each["grad_x"] is not None for each in found["modules"]):
+    parts, size = values["bytes"], values["bytes"]["parameters"]
+    lines = [f"{values['parameters']:,} parameters, {size / 2**20:.2f} MiB in {module.dtype}"]
+    if any(each["kept"] is not None or each["grad_x"] is not None for each in values["modules"]):
         lines += [f"memory of a training step {format_size(sum(parts.values()))}:"]
         lines += ["  " + ", ".join(f"{name} {format_size(count)}" for name, count in parts.items())]
     return Summary("\n".join([*format_table(rows), *lines]))
@@ -48,21 +48,21 @@ def summary(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> S
 def collect_summary(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> dict[str, Any]:
     """The values that `summary` shows: sizes in bytes, None where nothing is known."""
     shapes = record_output_shapes(module, tuple(input_shape))
-    kept, grads = measure_memory(module, tuple(input_shape))
+    stored, grads = measure_memory(module, tuple(input_shape))
     modules = [
         {
             "path": inside.path(),
             "module": inside.label(),
             "output_shape": shapes.get(inside.path()),
             "parameters": sum(getattr(inside, name).size for name in inside._parameters),
-            "kept": kept.get(inside.path()),
+            "kept": stored.get(inside.path()),
             "grad_x": grads.get(inside.path()),
         }
         for inside in module.all_modules()
         if not isinstance(inside, InternalOp)  # their arrays count as their container's
     ]
     size = module.parameter_count * module.dtype.itemsize
-    parts = {"parameters": size, "gradients": size, "kept": sum(kept.values()), "grad_x": sum(grads.values())}
+    parts = {"parameters": size, "gradients": size, "kept": sum(stored.values()), "grad_x": sum(grads.values())}
     parts |= {"optimizer": count_array_bytes(optimizer)} if optimizer is not None else {}
     return {"modules": modules, "parameters": module.parameter_count, "dtype": str(module.dtype), "bytes": parts}
 
@@ -102,24 +102,24 @@ def measure_memory(module: "Module", input_shape: tuple[int, ...]) -> tuple[dict
         small, large = (record_stored_arrays(module, (samples, *input_shape[1:])) for samples in (3, 5))
     except Exception:  # a module without bprop, or one that wants other data than zeros
         return {}, {}
-    found: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    sizes: tuple[dict[str, int], dict[str, int]] = ({}, {})
     for (path, name, late), array in small.items():
         other = large.get((path, name, late), array)
         grown = [a + (b - a) * (input_shape[0] - 3) // 2 for a, b in zip(array.shape, other.shape, strict=True)]
-        found[late][path] = found[late].get(path, 0) + prod(grown) * array.itemsize
-    return found
+        sizes[late][path] = sizes[late].get(path, 0) + prod(grown) * array.itemsize
+    return sizes
 
 
 def record_stored_arrays(module: "Module", shape: tuple[int, ...]) -> dict[tuple[str, str, int], np.ndarray]:
     """The arrays that a copy stores, by path, attribute and 0 or 1: made by fprop or by bprop."""
     copy = module.copy()
-    found: dict[tuple[str, str, int], np.ndarray] = {}
-    seen: list[np.ndarray] = []
+    arrays: dict[tuple[str, str, int], np.ndarray] = {}
+    counted: list[np.ndarray] = []
     operations = Operations()
     y = operations.fprop(copy, "x")
     grad_y = map_table("grad_{}".format, y)
     operations.bprop(copy, grad_y)
-    asked, unread = prune(operations.items, {*flatten_table(y)})  # of the first modules nobody wants grad_x
+    needed, unread = prune(operations.items, {*flatten_table(y)})  # of the first modules nobody wants grad_x
     for each in unread:
         vars(each)["needs_grad_x"] = False
     earlier = {id(value): value for inside in copy.all_modules() for value in vars(inside).values()}
@@ -127,7 +127,7 @@ def record_stored_arrays(module: "Module", shape: tuple[int, ...]) -> dict[tuple
     values = {"x": x}
     with plain_python(), np.errstate(all="ignore"):
         for late in (0, 1):
-            for operation in asked:
+            for operation in needed:
                 if operation.backward == late:
                     arguments = [values[name] for name in operation.arguments]
                     values[operation.target] = getattr(operation.module, operation.method)(*arguments)
@@ -135,19 +135,21 @@ def record_stored_arrays(module: "Module", shape: tuple[int, ...]) -> dict[tuple
                 grad: np.zeros_like(values[name])
                 for grad, name in zip(flatten_table(grad_y), flatten_table(y), strict=True)
             }
-            record_new_arrays(copy, x, earlier, seen, found, late)
-    return found
+            record_new_arrays(copy, x, earlier, counted, arrays, late)
+    return arrays
 
 
-def record_new_arrays(copy, x, earlier, seen, found, late: int) -> None:
+def record_new_arrays(copy, x, earlier, counted, arrays, late: int) -> None:
     """Record the arrays that this run made; the input is the caller's, and parameters are counted elsewhere."""
     for inside in copy.all_modules():
         for name, value in vars(inside).items():
             if isinstance(value, np.ndarray) and value.size and id(value) not in earlier and not name.startswith("_"):
-                counted = name in inside.fixed_names() or any(np.shares_memory(value, other) for other in (x, *seen))
-                if not counted:
-                    seen.append(value)
-                    found[inside.path().partition("._")[0], f"{inside.path()} {name}", late] = value
+                is_counted = name in inside.fixed_names() or any(
+                    np.shares_memory(value, other) for other in (x, *counted)
+                )
+                if not is_counted:
+                    counted.append(value)
+                    arrays[inside.path().partition("._")[0], f"{inside.path()} {name}", late] = value
 
 
 def record_shapes(module: "Module", shapes: dict[str, tuple[int, ...]]) -> None:

@@ -15,7 +15,7 @@ from importlib.abc import ExecutionLoader
 from pathlib import Path
 from types import ModuleType
 
-from .folders import cache_folder, readable_folders
+from .folders import find_cache_folder, list_readable_folders
 
 MARK = "# sha256 "  # the last line of a plan, followed by the checksum of those before
 MAGIC = b"bprop code 1\n"  # of a file of machine code, followed by the checksum of the rest
@@ -26,12 +26,12 @@ _not_kept: set[str] = set()  # those of them that reach what cannot be hashed
 
 def find_file(name: str) -> Path | None:
     """The file of that name, in whichever folder has it."""
-    return next((folder / name for folder in readable_folders() if (folder / name).is_file()), None)
+    return next((folder / name for folder in list_readable_folders() if (folder / name).is_file()), None)
 
 
 def write_file(name: str, content: bytes) -> bool:
     """Store a file that nobody ever reads a part of; False without a folder, without room, or without leave."""
-    folder = cache_folder()
+    folder = find_cache_folder()
     if folder is None:
         return False
     try:
@@ -60,7 +60,7 @@ def write_code(name: str, content: bytes) -> None:
 
 def read_code(name: str) -> bytes | None:
     """Machine code as it was stored; None if there is none that is whole, in any folder."""
-    for folder in readable_folders():
+    for folder in list_readable_folders():
         with contextlib.suppress(OSError):
             content = (folder / name).read_bytes()
             start = len(MAGIC) + 32
@@ -82,7 +82,7 @@ def plan_source(name: str) -> str | None:
     """The source of a plan, as it was written; None if there is none that is whole."""
     if name in _in_memory:
         return _in_memory[name]
-    for folder in readable_folders():
+    for folder in list_readable_folders():
         with contextlib.suppress(OSError, UnicodeDecodeError):
             source, mark, checksum = (folder / f"{name}.py").read_bytes().decode("utf-8").rpartition(MARK)
             if mark and checksum == hashlib.sha256(source.encode()).hexdigest() + "\n":

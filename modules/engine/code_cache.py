@@ -17,12 +17,12 @@ from ..compiler.llvm_worker import compile_queue
 from ..compiler.numba_api import CompileResult, Environment, compile_result, dumps, register_hash_symbols, rtsys
 from . import cache
 from .dependencies import Dependencies
-from .sources import digest, package_digest, settings_digest
+from .sources import digest, hash_package, hash_settings
 
 
 def cache_file_name(base: str, ending: str, *key) -> str:
     """The name of the file of a signature's machine code."""
-    return f"{base}.{digest(repr(key), package_digest(), settings_digest())}.{ending}"
+    return f"{base}.{digest(repr(key), hash_package(), hash_settings())}.{ending}"
 
 
 def read_cached(name: str):
@@ -43,7 +43,7 @@ class CodeCache:
     @property
     def cache_path(self) -> str:
         """For numba's statistics."""
-        return str(cache.cache_folder())
+        return str(cache.find_cache_folder())
 
     def flush(self) -> None:
         """There is no index to empty."""

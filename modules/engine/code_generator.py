@@ -1,4 +1,4 @@
-"""Code generator: the Python source of a plan, straight-line calls of compiled methods, made to be read as well."""
+"""Code generator: the Python source of a plan, as straight-line calls of compiled methods, for people to read, too."""
 
 from typing import Any
 
@@ -17,41 +17,41 @@ def generate_plan(title, functions, modules, kinds, names) -> str:
     used = dict.fromkeys((names[type(o.module)], o.method) for o in compiled)
     out += [f"{alias}_{method} = method({alias}, {method!r})" for alias, method in used]
     users = frozenset(module for module in modules if has_users_methods(module))
-    twice = dict.fromkeys((names[type(o.module)], o.method) for o in compiled if o.module in users)
-    out += [f"checked_{alias}_{method} = checked_method({alias}, {method!r})" for alias, method in twice]
-    spelled: dict[StateType, str] = {}
+    checked_methods = dict.fromkeys((names[type(o.module)], o.method) for o in compiled if o.module in users)
+    out += [f"checked_{alias}_{method} = checked_method({alias}, {method!r})" for alias, method in checked_methods]
+    type_names: dict[StateType, str] = {}
     for kind in kinds:
-        out += generate_state_type(kind, spelled)
-    checked = dict.fromkeys(spelled[kind] for module, kind in zip(modules, kinds, strict=True) if module in users)
-    out += ["", *(f"checked_{kind} = checked_kind({kind})" for kind in checked)] if checked else []
-    out += ["", f"STATES = [{', '.join(spelled[kind] for kind in kinds)}]"]
+        out += generate_state_type(kind, type_names)
+    checked = dict.fromkeys(type_names[kind] for module, kind in zip(modules, kinds, strict=True) if module in users)
+    out += ["", *(f"checked_{kind} = make_checked_type({kind})" for kind in checked)] if checked else []
+    out += ["", f"STATES = [{', '.join(type_names[kind] for kind in kinds)}]"]
     for function in functions:
-        cut = function.parts
-        for k, part in enumerate(cut):
+        parts = function.parts
+        for k, part in enumerate(parts):
             if part.compiled:
-                name = function.name if len(cut) == 1 else f"{function.name}{k}"
+                name = function.name if len(parts) == 1 else f"{function.name}{k}"
                 out += ["", ""]
-                arguments = part, function, index, spelled, names, kinds
-                out += generate_function(name, *arguments, whole=len(cut) == 1)
+                arguments = part, function, index, type_names, names, kinds
+                out += generate_function(name, *arguments, whole=len(parts) == 1)
                 if users & {o.module for o in (*function.before, *part.operations)}:
                     out += [
                         "",
                         "",
-                        *generate_function(f"checked_{name}", *arguments, whole=len(cut) == 1, checked=users),
+                        *generate_function(f"checked_{name}", *arguments, whole=len(parts) == 1, checked=users),
                     ]
     return "\n".join(out) + "\n"
 
 
-def generate_function(name, part, function, index, spelled, names, kinds, whole, checked=frozenset()) -> list[str]:
-    """Generate one compiled function: states, then a line for each operation; indices `checked` in these modules."""
+def generate_function(name, part, function, index, type_names, names, kinds, whole, checked=frozenset()) -> list[str]:
+    """Generate a function: its state blocks, then a line for each operation; bounds checks in `checked` modules."""
     needed = [*(function.before if whole else ()), *part.operations]
     used = [module for module in index if any(module in (o.module, o.partner) for o in needed)]
     inputs = function.inputs if whole else part.reads
     results = function.results if whole else part.makes
-    head = ", ".join(["states", *inputs])
+    parameters = ", ".join(["states", *inputs])
     prefix = {m: "checked_" if m in checked else "" for m in used}
     lines = [
-        f"    m{index[m]} = state_at({prefix[m]}{spelled[kinds[index[m]]]}, states, {index[m]})  # {m.outline()}"
+        f"    m{index[m]} = state_at({prefix[m]}{type_names[kinds[index[m]]]}, states, {index[m]})  # {m.outline()}"
         for m in used
     ]
     for operation in part.operations:
@@ -61,9 +61,9 @@ def generate_function(name, part, function, index, spelled, names, kinds, whole,
             line for o in function.before for line in generate_operation(o, function, index, names, whole, checked)
         ]
         settings = format_settings(function.scheduled, index)
-        return generate_step(name, lines, results, head, settings, "weight" in function.inputs, before)
+        return generate_step(name, lines, results, parameters, settings, "weight" in function.inputs, before)
     result = ", ".join(results) if whole else f"({''.join(f'{name}, ' for name in results)})"
-    return ["@entry", f"def {name}({head}):", *lines, f"    return {result}"]
+    return ["@entry", f"def {name}({parameters}):", *lines, f"    return {result}"]
 
 
 def generate_operation(operation, function, index, names, whole, checked=frozenset()) -> list[str]:
@@ -89,7 +89,7 @@ def generate_operation(operation, function, index, names, whole, checked=frozens
 
 
 def generate_gradient_clears(module, name: str, later) -> list[str]:
-    """The gradients that a bprop adds to, and no `later` one; modules inside others always add."""
+    """List the gradients to clear before a bprop that adds to them, without `later` modules; children always add."""
     own = [] if module.overwrites_gradients() or module in later else module.gradient_names()
     lines = [f"{name}.{gradient}" for gradient in own]
     for child_name, child in module.children_inside().items():
@@ -99,7 +99,7 @@ def generate_gradient_clears(module, name: str, later) -> list[str]:
 
 
 def format_settings(scheduled, index) -> list[str]:
-    """Settings as expressions of the plan's source: `m3.lr`, or `m3.child.p` for modules that others call."""
+    """Format settings as expressions of the plan's source: `m3.lr`, or `m3.child.p` for children."""
     places: dict[Any, str] = {}
     for module, k in index.items():
         places |= {inner: f"m{k}{path}" for inner, path in iterate_children(module)}
@@ -107,16 +107,16 @@ def format_settings(scheduled, index) -> list[str]:
 
 
 def iterate_children(module, path: str = ""):
-    """A module and those that it calls, each with its path."""
+    """Iterate over a module and the children that it calls, each with its path."""
     yield module, path
     for name, child in module.children_inside().items():
         yield from iterate_children(child, f"{path}.{name}")
 
 
 def generate_step(
-    name: str, lines: list[str], results, head: str, scheduled: list[str], weighted: bool, before
+    name: str, lines: list[str], results, parameters: str, scheduled: list[str], weighted: bool, before
 ) -> list[str]:
-    """Generate a training step for one minibatch, and a loop of such steps over a data set, its lines the same."""
+    """Generate a training step for one minibatch, and the same step in a loop over a data set."""
     value, y = results
     states = [line for line in lines if "= state_at(" in line]
     body = [f"    {line}" for line in lines if line not in states]
@@ -129,7 +129,7 @@ def generate_step(
     ]
     return [
         "@entry",
-        f"def {name}({head}):",
+        f"def {name}({parameters}):",
         *lines,
         f"    return {value}",
         "",
@@ -155,26 +155,26 @@ def generate_step(
     ]
 
 
-def generate_state_type(kind: StateType, spelled: dict[StateType, str]) -> list[str]:
-    """Lines that define a state type (and those inside it), if they are not there yet."""
-    if kind in spelled:
+def generate_state_type(kind: StateType, type_names: dict[StateType, str]) -> list[str]:
+    """Generate the definition of a state type and of its children's, unless they are defined already."""
+    if kind in type_names:
         return []
     lines = []
     for _, inner in kind.fields:
         if isinstance(inner, StateType):
-            lines += generate_state_type(inner, spelled)
-    spelled[kind] = f"S{len(spelled)}"
-    fields = "".join(f"\n    ({name!r}, {format_type(inner, spelled)})," for name, inner in kind.fields)
+            lines += generate_state_type(inner, type_names)
+    type_names[kind] = f"S{len(type_names)}"
+    fields = "".join(f"\n    ({name!r}, {format_type(inner, type_names)})," for name, inner in kind.fields)
     tail = f"{list(kind.constants)!r}, {sorted(kind.fixed)!r}"
-    return [*lines, "", f"{spelled[kind]} = StateType({kind.owner!r}, [{fields}\n], {tail})"]
+    return [*lines, "", f"{type_names[kind]} = StateType({kind.owner!r}, [{fields}\n], {tail})"]
 
 
-def format_type(kind, spelled: dict[StateType, str]) -> str:
-    """A numba type as Python source."""
+def format_type(kind, type_names: dict[StateType, str]) -> str:
+    """Format a numba type as Python source."""
     if isinstance(kind, StateType):
-        return spelled[kind]
+        return type_names[kind]
     if isinstance(kind, types.Array):
-        return f"array({format_type(kind.dtype, spelled)}, {kind.ndim}, {kind.layout!r})"
+        return f"array({format_type(kind.dtype, type_names)}, {kind.ndim}, {kind.layout!r})"
     if isinstance(kind, types.BaseTuple):
-        return f"tuple_of([{', '.join(format_type(item, spelled) for item in kind.types)}])"
+        return f"tuple_of([{', '.join(format_type(item, type_names) for item in kind.types)}])"
     return "boolean" if isinstance(kind, types.Boolean) else str(kind)

@@ -214,7 +214,7 @@ class ModulePlan:
         self.plan.activate()
         for name, home in self._homes.items():
             if name == "grad_x" or function is self.forward:
-                home.part(name)
+                home.copy_if_shared(name)
         result = entry(*arguments)
         if type(like_names) is tuple:
             result = unflatten_table(like_names, list(result) if len(function.results) > 1 else [result])
@@ -230,16 +230,16 @@ class ModulePlan:
         holds it at the next call, the module goes on with memory of its own.
         """
         home = self._homes.get(name)
-        if home is None or not home.holds(name, result):
+        if home is None or not home.owns(name, result):
             self._homes.pop(name, None)
             for module, state in zip(self.plan.modules, self.plan.states, strict=True):
-                holds = name in state.kind.types and state.holds(name, result)
-                if holds and may_hand_out(type(module), name):
+                is_owned = name in state.kind.types and state.owns(name, result)
+                if is_owned and can_hand_out(type(module), name):
                     self._homes[name] = state
         return result if name in self._homes else result.copy()
 
 
-def may_hand_out(cls, name: str) -> bool:
+def can_hand_out(cls, name: str) -> bool:
     """Whether the caller may have the memory of `self.<name>`: of a class of this package, if no one reads it later."""
     return not is_custom(cls) and (name == "grad_x" or not (cls.needs_y and reads_later(cls, name)))
 
@@ -249,14 +249,14 @@ def name_results(name: str, values):
     return unflatten_table(values, [f"{name}_{k}" if k else name for k in range(len(flatten_table(values)))])
 
 
-def array_key(array: np.ndarray) -> tuple[str, int]:
+def get_array_key(array: np.ndarray) -> tuple[str, int]:
     """The dtype and number of axes of an array, on which a plan depends."""
     return array.dtype.char, array.ndim
 
 
 def find_plan(module, arguments) -> ModulePlan:
     """Find the plan of a module for arguments of these types; make it at the first call."""
-    key = tuple([(a.dtype.char, a.ndim) if type(a) is np.ndarray else map_table(array_key, a) for a in arguments])
+    key = tuple([(a.dtype.char, a.ndim) if type(a) is np.ndarray else map_table(get_array_key, a) for a in arguments])
     plan = module._plans.get(key)
     if plan is None:
         plan = module._plans[key] = ModulePlan(module, arguments)

@@ -1,4 +1,4 @@
-"""Why numba refuses a method, in one sentence with the user's file and line; numba's own text behind it."""
+"""Error messages for methods that numba cannot compile: a sentence with the user's file and line, then numba's text."""
 
 import inspect
 import re
@@ -7,7 +7,7 @@ import traceback
 import numpy as np
 
 from .state import WrongLayout
-from .stateful import Stateful, raw_method
+from .stateful import Stateful, get_raw_method
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 USER_LINE = re.compile(r'File "([^"]+)", line (\d+)')
@@ -65,20 +65,20 @@ class CompileError(TypeError):
     """A method runs as plain Python, but numba cannot compile it."""
 
 
-def pass_on_layout(error) -> tuple[str, str] | None:
-    """The class and the attribute whose layout differs from the traced one, if that is what `error` says."""
+def find_changed_layout(error) -> tuple[str, str] | None:
+    """Find the class and the attribute whose memory layout changes, if that is what `error` is about."""
     return (error.owner, error.name) if isinstance(error, WrongLayout) else None
 
 
-def cannot_compile(module: Stateful | None, method: str, error) -> CompileError:
-    """The error to raise when numba refuses `method` of `module`."""
+def make_compile_error(module: Stateful | None, method: str, error) -> CompileError:
+    """Make the error to raise when numba cannot compile `method` of `module`."""
     text = ESCAPES.sub("", str(error))
     if module is None:
         return CompileError(f"the compiled {method} does not compile\n{text}")
-    raw = raw_method(type(module), method)
-    file, line = place(raw, error, text)
+    raw = get_raw_method(type(module), method)
+    file, line = find_user_line(raw, error, text)
     message = (
-        f"{module.label()}: numba cannot compile {method} ({file}:{line}): {reason(text, module)}; "
+        f"{module.label()}: numba cannot compile {method} ({file}:{line}): {summarize_error(text, module)}; "
         "rewrite the line, or set jit = False on the class to run it as Python"
     )
     result = CompileError(message)
@@ -87,7 +87,7 @@ def cannot_compile(module: Stateful | None, method: str, error) -> CompileError:
     return result
 
 
-def place(raw, error, text: str) -> tuple[str, int]:
+def find_user_line(raw, error, text: str) -> tuple[str, int]:
     """The user's line that numba stumbles over: the innermost one that is not in this package or numba."""
     code = raw.__code__
     location = getattr(error, "loc", None)
@@ -100,13 +100,13 @@ def place(raw, error, text: str) -> tuple[str, int]:
     return code.co_filename, inspect.unwrap(raw).__code__.co_firstlineno
 
 
-def reason(text: str, module: Stateful) -> str:
-    """One sentence out of numba's many lines."""
+def summarize_error(text: str, module: Stateful) -> str:
+    """Summarize numba's error message in one sentence."""
     text = shorten_states(text)
     for pattern, sentence in REASONS:
         match = pattern.search(text)
         if match:
-            return sentence.format(*(group.strip() for group in match.groups())) + why(
+            return sentence.format(*(group.strip() for group in match.groups())) + describe_attribute(
                 "".join(match.groups()[:1]), module
             )
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Failed in")]
@@ -114,7 +114,7 @@ def reason(text: str, module: Stateful) -> str:
 
 
 def shorten_states(text: str) -> str:
-    """Text in which the type of a module's state is its class alone: `Sequential` for `State[Sequential@...](...)`."""
+    """Shorten the types of states to their classes: `State[Sequential@...](...)` to `Sequential`."""
     while (match := STATE.search(text)) is not None:
         depth, end = 1, match.end()
         while depth and end < len(text):
@@ -124,8 +124,8 @@ def shorten_states(text: str) -> str:
     return text
 
 
-def why(name: str, module: Stateful) -> str:
-    """What kind of thing the attribute `name` is, in parentheses, if it is one."""
+def describe_attribute(name: str, module: Stateful) -> str:
+    """Describe the attribute `name` in parentheses, if there is one."""
     if name.startswith("_"):
         return " (names that begin with an underscore are for Python alone)"
     if hasattr(type(module), name):
@@ -135,7 +135,7 @@ def why(name: str, module: Stateful) -> str:
 
 
 def explain_index(module, error: IndexError, *arguments) -> IndexError:
-    """NumPy's error with the module and line of an index out of range, or with what x is if that is no whole number."""
+    """Make NumPy's IndexError name the module and line, or describe x if that should be whole numbers."""
     if match := OUT_OF_RANGE.search(str(error)):
         return locate_index(module, error, *match.groups())
     if "only integers" not in str(error) or module.label_arguments or not arguments:
@@ -147,14 +147,14 @@ def explain_index(module, error: IndexError, *arguments) -> IndexError:
 
 
 def locate_index(module, error: IndexError, index: str, axis: str, size: str) -> IndexError:
-    """The same sentence as of compiled code."""
+    """Make the error for an index out of range, in the same words as in compiled code."""
     *_, (frame, line) = traceback.walk_tb(error.__traceback__)
     where = f"{frame.f_code.co_name} ({frame.f_code.co_filename}:{line})"
     return IndexError(f"{module.label()}: index {index} is out of range for axis {axis} of size {size} in {where}")
 
 
 def explain_deepest(error: IndexError) -> IndexError:
-    """The same for plain Python: of the innermost module whose `fprop(self, x)` the error has passed."""
+    """Make an IndexError of plain Python name the innermost module whose `fprop(self, x)` raised it."""
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
         values, code = frame.f_locals, frame.f_code
         module = values.get("self")

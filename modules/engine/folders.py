@@ -16,11 +16,11 @@ from pathlib import Path
 
 PRIVATE: dict[int, Path | None] = {}  # by process: a folder that ends with it
 UNSAFE = ("belongs to", "can be written by")  # how the reasons begin for which a folder is not trusted
-_warned: set[str] = set()  # the folders of which that was said
+_warned: set[str] = set()  # folders with a warning already
 
 
 def expand_path(path: str | os.PathLike) -> Path:
-    """A path with `~` and `~user` replaced by the home they stand for.
+    """Replace `~` and `~user` in a path by the home folder.
 
     Errors: ValueError where there is no such home: a folder named `~` is never meant (and if it is, it is `./~`).
     """
@@ -30,15 +30,15 @@ def expand_path(path: str | os.PathLike) -> Path:
     user = text[1:].split("/")[0].split(os.sep)[0]
     expanded = os.path.expanduser(text)
     if not user and os.name == "posix" and not os.path.isabs(os.environ.get("HOME", "/")):  # HOME= is no home
-        expanded = own_home() + text[1:] if own_home() else text
+        expanded = find_home() + text[1:] if find_home() else text
     if not os.path.isabs(expanded):
         what = f"there is no user {user!r}" if user else "this user has no home; set HOME"
         raise ValueError(f"{text!r} is no path: {what}")
     return Path(expanded)
 
 
-def own_home() -> str:
-    """This user's home, as the system's list of users has it; "" if it has none."""
+def find_home() -> str:
+    """Find this user's home in the system's list of users; "" if it has none."""
     import pwd
 
     try:
@@ -47,8 +47,8 @@ def own_home() -> str:
         return ""
 
 
-def wanted_folder() -> Path | None:
-    """`$BPROP_CACHE_DIR`, else `bprop` in the user's cache folder; None where there is no such place."""
+def find_configured_folder() -> Path | None:
+    """Find the configured folder: `$BPROP_CACHE_DIR`, else `bprop` in the user's cache folder; None without one."""
     with contextlib.suppress(ValueError):
         if path := os.environ.get("BPROP_CACHE_DIR"):
             return expand_path(path)
@@ -57,8 +57,8 @@ def wanted_folder() -> Path | None:
     return None
 
 
-def temporary_folder() -> str | None:
-    """The system's folder for temporary files; None where none can be written. The working folder is none."""
+def find_temporary_folder() -> str | None:
+    """Find the system's folder for temporary files; None where none can be written. The working folder is none."""
     try:
         folder = tempfile.gettempdir()
     except OSError:  # a read-only file system
@@ -67,54 +67,54 @@ def temporary_folder() -> str | None:
     return None if folder == os.getcwd() and folder not in named | {"/tmp", "/var/tmp", "/usr/tmp"} else folder
 
 
-def own_temporary_folder() -> Path | None:
-    """The folder of this user in the temporary folder, whether it is there or not; None without a temporary folder."""
-    folder = temporary_folder()
+def find_user_temporary_folder() -> Path | None:
+    """Find this user's folder in the temporary folder, which may not exist yet; None without a temporary folder."""
+    folder = find_temporary_folder()
     user = os.getuid() if hasattr(os, "getuid") else "user"
     return None if folder is None else Path(folder) / f"bprop-{user}"
 
 
-def cache_folder() -> Path | None:
-    """Where compiled code is written, made if missing; None where nothing can be written.
+def find_cache_folder() -> Path | None:
+    """Find the folder that compiled code is written to, made if missing; None where nothing can be written.
 
-    It is `wanted_folder`, else one of this user's in the temporary folder, else one of this process there.
+    It is `find_configured_folder`, else one of this user's in the temporary folder, else one of this process there.
     """
-    wanted, temporary = wanted_folder(), own_temporary_folder()
-    if wanted is not None:
-        why = refusal(wanted)
+    configured, temporary = find_configured_folder(), find_user_temporary_folder()
+    if configured is not None:
+        why = explain_unusable(configured)
         if not why:
-            return wanted
-        if why.startswith(UNSAFE) and distrust(wanted, others=True):
-            warn_once(str(wanted))
-    return temporary if temporary is not None and not refusal(temporary) else private_folder()
+            return configured
+        if why.startswith(UNSAFE) and explain_untrusted(configured, others=True):
+            warn_once(str(configured))
+    return temporary if temporary is not None and not explain_unusable(temporary) else make_process_folder()
 
 
-def readable_folders() -> list[Path]:
-    """Where compiled code is looked for: where it was asked for, where it is written, and this user's temporary one."""
-    folders = [cache_folder()]
-    wanted, temporary = wanted_folder(), own_temporary_folder()
-    if wanted is not None and wanted not in folders and not distrust(wanted, others=True):
-        folders.insert(0, wanted)
-    if temporary is not None and temporary not in folders and not distrust(temporary):
+def list_readable_folders() -> list[Path]:
+    """List the folders that compiled code is read from: configured, written to, and this user's temporary one."""
+    folders = [find_cache_folder()]
+    configured, temporary = find_configured_folder(), find_user_temporary_folder()
+    if configured is not None and configured not in folders and not explain_untrusted(configured, others=True):
+        folders.insert(0, configured)
+    if temporary is not None and temporary not in folders and not explain_untrusted(temporary):
         folders.append(temporary)
     return [folder for folder in folders if folder is not None]
 
 
-def refusal(folder: Path) -> str:
-    """Why a folder cannot take compiled code, made if missing; "" if it can."""
+def explain_unusable(folder: Path) -> str:
+    """Explain why compiled code cannot be written to a folder, made if missing; "" if it can."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         return f"cannot be made ({error.strerror})"
-    return distrust(folder) or ("" if os.access(folder, os.W_OK | os.X_OK) else "cannot be written")
+    return explain_untrusted(folder) or ("" if os.access(folder, os.W_OK | os.X_OK) else "cannot be written")
 
 
-def distrust(folder: Path, *, others: bool = False) -> str:
-    """Why what lies in a folder must not be executed, "" if it may; `others`: those who could change this package, too.
+def explain_untrusted(folder: Path, *, others: bool = False) -> str:
+    """Explain why code in a folder must not be executed; "" if it may. `others`: trust owners of this package, too.
 
     A link counts for what it leads to, but not in the temporary folder, where others make links, too.
     """
-    temporary = folder == own_temporary_folder()
+    temporary = folder == find_user_temporary_folder()
     try:
         status = folder.lstat() if temporary else folder.stat()
     except OSError as error:
@@ -131,42 +131,42 @@ def distrust(folder: Path, *, others: bool = False) -> str:
     return ""
 
 
-def private_folder() -> Path | None:
-    """A folder that is made for this process, and removed when it ends; None if there is no room for one."""
+def make_process_folder() -> Path | None:
+    """Make a folder for this process, removed when it ends; None if none can be made."""
     process = os.getpid()
     if process not in PRIVATE:
         PRIVATE[process] = None
         with contextlib.suppress(OSError):
-            if (folder := temporary_folder()) is not None:
+            if (folder := find_temporary_folder()) is not None:
                 PRIVATE[process] = Path(tempfile.mkdtemp(prefix="bprop-", dir=folder))  # with mode 0700
-                atexit.register(remove_private_folder, process)
+                atexit.register(remove_process_folder, process)
     path = PRIVATE[process]
     return path if path is not None and path.is_dir() else None
 
 
-def remove_private_folder(process: int) -> None:
-    """Remove this process's folder, which its forks leave alone."""
+def remove_process_folder(process: int) -> None:
+    """Remove this process's folder; a forked process leaves it alone."""
     if process == os.getpid() and (folder := PRIVATE.pop(process, None)) is not None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def folder_notice() -> str:
-    """A sentence if compiled code is not written where it should be, else nothing."""
-    wanted, named = wanted_folder(), os.environ.get("BPROP_CACHE_DIR")
-    if wanted is not None:
-        _warned.add(str(wanted))
-        if not (why := refusal(wanted)):
+def format_folder_warning() -> str:
+    """Format a warning if compiled code is not written to the configured folder; else ""."""
+    configured, named = find_configured_folder(), os.environ.get("BPROP_CACHE_DIR")
+    if configured is not None:
+        _warned.add(str(configured))
+        if not (why := explain_unusable(configured)):
             return ""
-        why = f"the cache folder {wanted} {why}"
+        why = f"the cache folder {configured} {why}"
     else:
         why = f"BPROP_CACHE_DIR={named} is no path" if named else "there is no home, so no cache folder"
-    written = cache_folder()
+    written = find_cache_folder()
     where = f"compiled code is kept in {written}" if written is not None else "compiled code is not kept"
     until = " until this process ends" if written is not None and written in PRIVATE.values() else ""
     return f"{why}: {where}{until}; BPROP_CACHE_DIR names another folder"
 
 
-def warn_once(wanted: str) -> None:
-    """Warn that a folder is not used, unless that was said."""
-    if wanted not in _warned:
-        warnings.warn(folder_notice(), stacklevel=2)  # which notes that it is said
+def warn_once(configured: str) -> None:
+    """Warn, once for each folder, that it is not used."""
+    if configured not in _warned:
+        warnings.warn(format_folder_warning(), stacklevel=2)  # which adds it to _warned

@@ -22,14 +22,14 @@ from ..compiler.kernel import EntryCompiler
 from ..kernels import gather as kernels
 from . import compiler
 from .code_cache import compile_cached
-from .compiler import OPTIONS, compiled, compiled_method
-from .index_check import checked_kind
+from .compiler import OPTIONS, get_dispatcher, get_method_dispatcher
+from .index_check import make_checked_type
 from .state import StateType, state_at
-from .stateful import raw_method
+from .stateful import get_raw_method
 
 tuple_of = BaseTuple.from_types
-gather, gather_scaled = compiled(kernels.gather), compiled(kernels.gather_scaled)
-copy_rows, sum_of = compiled(kernels.copy_rows), compiled(kernels.sum_of)
+gather, gather_scaled = get_dispatcher(kernels.gather), get_dispatcher(kernels.gather_scaled)
+copy_rows, sum_of = get_dispatcher(kernels.copy_rows), get_dispatcher(kernels.sum_of)
 
 
 def entry(function):
@@ -39,19 +39,18 @@ def entry(function):
 
 def method(cls, name):
     """A module's method, compiled."""
-    return compiled_method(raw_method(cls, name))
+    return get_method_dispatcher(get_raw_method(cls, name))
 
 
 def checked_method(cls, name):
     """A module's method, compiled with the indices of the user's functions checked."""
-    return compiler.checked_method(raw_method(cls, name))
+    return compiler.get_checked_method_dispatcher(get_raw_method(cls, name))
 
 
 __all__ = [
     "StateType",
     "array",
     "boolean",
-    "checked_kind",
     "checked_method",
     "copy_rows",
     "entry",
@@ -63,6 +62,7 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "make_checked_type",
     "method",
     "note_operation",
     "np",

@@ -1,7 +1,7 @@
-"""Indices out of range in a user's methods: found by a first run with checks, beside the one that counts.
+"""Bounds checks of indices in user-defined methods, by one run of a checked version before the first real call.
 
-Compiled code checks no index. So where a compiled function reaches a user's method, its first call is run once before,
-on copies of the modules and of what it writes to; there the indices of the user's functions are checked.
+Compiled code checks no index. So where a compiled function calls a user-defined method, its first call runs twice:
+with bounds checks, on copies of the modules and of all that it writes to, and then without.
 """
 
 import threading
@@ -12,10 +12,10 @@ import numpy as np
 
 from ..compiler.bounds_check import AXIS, FAILED, INDEX, OPERATION, REPORT, SIZE
 from ..compiler.numba_api import _helperlib
-from .compiler import checked, is_users
+from .compiler import get_checked_dispatcher, is_users
 from .errors import ESCAPES, USER_LINE
-from .state import State, StateType, offer_method
-from .stateful import Stateful, fits, method_names, raw_method
+from .state import State, StateType, register_method
+from .stateful import Stateful, collect_methods, fits_type, get_raw_method
 
 _one_at_a_time = threading.Lock()  # there is one report
 _warned: set[tuple[type, str]] = set()  # custom methods without a check of their indices
@@ -23,24 +23,26 @@ CHECKED = "!"  # after the owner's name in the types of states whose methods are
 
 
 def has_users_methods(module: Stateful) -> bool:
-    """Whether a module, or one that it calls, has methods that do not come with this package."""
-    classes = {type(each) for each in (module, *module.all_inside())}
-    return any(is_users(function) for cls in classes for function in method_names(cls).values())
+    """Whether a module, or one that it calls, has user-defined methods."""
+    classes = {type(each) for each in (module, *module.iterate_inside())}
+    return any(is_users(function) for cls in classes for function in collect_methods(cls).values())
 
 
-def checked_kind(kind: StateType) -> StateType:
-    """The type of the same state for checked methods: `self.method(...)` finds these by it."""
-    fields = [(name, checked_kind(inner) if isinstance(inner, StateType) else inner) for name, inner in kind.fields]
+def make_checked_type(kind: StateType) -> StateType:
+    """Make the state type for checked methods, by which `self.method(...)` finds the checked ones."""
+    fields = [
+        (name, make_checked_type(inner) if isinstance(inner, StateType) else inner) for name, inner in kind.fields
+    ]
     return StateType(kind.owner + CHECKED, fields, kind.constants, kind.fixed)
 
 
-def offer_checked(owner: str, name: str, function) -> None:
-    """Let checked code call `state.name(...)` on states of class `owner`."""
-    offer_method(owner + CHECKED, name, partial(checked, function))
+def register_checked_method(owner: str, name: str, function) -> None:
+    """Let bounds-checked code call `state.name(...)` on states of class `owner`."""
+    register_method(owner + CHECKED, name, partial(get_checked_dispatcher, function))
 
 
-class random_state_kept:
-    """Within this context, what compiled code draws from `np.random` and `random` is drawn again afterwards."""
+class preserved_random_state:
+    """Context that restores the random states of `np.random` and `random` in compiled code at its end."""
 
     def __enter__(self):
         pointers = _helperlib.rnd_get_np_state_ptr(), _helperlib.rnd_get_py_state_ptr()
@@ -52,7 +54,7 @@ class random_state_kept:
 
 
 def locate_index(operations, error: IndexError) -> IndexError | None:
-    """The error that names module, line and index, if `error` is that of a check."""
+    """Make the error that names module, line and index, if `error` comes from a bounds check."""
     if not REPORT[FAILED]:
         return None
     operation = operations[REPORT[OPERATION]]
@@ -70,28 +72,28 @@ def locate_index(operations, error: IndexError) -> IndexError | None:
 
 
 def copy_state(module: Stateful, kind: StateType) -> State:
-    """A block of type `kind` with a module's present attributes, in memory of its own."""
+    """Copy a module's current attributes into a new state block of type `kind`."""
     state, children = State(kind), module.children_inside()
     for name, inner in kind.types.items():
         if isinstance(inner, StateType):
             state.write(name, copy_state(children[name], inner))
-        elif fits(value := copy_arrays(getattr(module, name, None)), inner):
+        elif fits_type(value := copy_arrays(getattr(module, name, None)), inner):
             state.write(name, value)
     return state
 
 
 def copy_arrays(value):
-    """An array, or a tuple with arrays in it, in memory of its own; what is none as it is."""
+    """Copy an array, or the arrays in a tuple; other values stay as they are."""
     if isinstance(value, np.ndarray):
         return value.copy(order="K")
     return tuple(copy_arrays(item) for item in value) if type(value) is tuple else value
 
 
 def warn_unchecked(operations, error: Exception) -> None:
-    """Warn, once for each custom method, that its indices are not checked: the form that checks does not compile."""
+    """Warn, once for each custom method, that its indices are not checked: the checked version does not compile."""
     custom = [each for each in operations if has_users_methods(each.module)]
     places = [(file, int(line)) for file, line in USER_LINE.findall(ESCAPES.sub("", str(error)))]
-    named = [each for each in custom if contains_line(raw_method(type(each.module), each.method), places)]
+    named = [each for each in custom if contains_line(get_raw_method(type(each.module), each.method), places)]
     operation = (named or custom)[0]
     key = type(operation.module), operation.method
     if key not in _warned:
@@ -108,11 +110,11 @@ def contains_line(method, places: list[tuple[str, int]]) -> bool:
 
 
 def run_checked(operations, call) -> None:
-    """Call a checked function, on copies of all that it writes to; only an index out of range is an error here.
+    """Call a bounds-checked function, on copies of all that it writes to; only an index out of range is an error here.
 
-    What else a method raises, it will raise again in the run that counts.
+    Any other exception comes again in the real run.
     """
-    with _one_at_a_time, random_state_kept():
+    with _one_at_a_time, preserved_random_state():
         REPORT[:] = 0
         try:
             call()

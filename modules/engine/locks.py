@@ -1,7 +1,7 @@
-"""One lock for all that shares memory: a net, the nets that share its weights, and what trains them.
+"""Locks of models: one for all objects that share memory, such as models with tied weights and their optimizer.
 
-Compiled code keeps a module's arrays in the module's state block, so one thread at a time may run a net. Whatever runs
-it, or reads what it has stored, takes its lock, which costs 0.35 us where nobody else has it.
+Compiled code stores a module's arrays in its state block, so one thread at a time may run a model. Whoever runs it, or
+reads its state, acquires its lock, which takes 0.35 us when it is free.
 """
 
 import contextlib
@@ -15,25 +15,25 @@ from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-WAY_SECONDS = 0.0005  # how long a thread that has just used a net stands aside for one that waits
+YIELD_SECONDS = 0.0005  # how long a thread that has just used a model sleeps for a waiting one
 FORK_SECONDS = 60.0  # how long a fork waits, at most, for other threads to leave compiled code
 
 
 class SharedLock:
-    """The re-entrant lock of a group of objects, and what is known of the threads that use them."""
+    """The re-entrant lock of a group of objects, and which threads train them."""
 
-    __slots__ = ("__weakref__", "lock", "members", "trainings", "wanted")
+    __slots__ = ("__weakref__", "lock", "members", "trainings", "was_requested")
 
     def __init__(self):
         self.lock = threading.RLock()
-        self.wanted = False  # whether a thread has come for the lock since this was last set to False
+        self.was_requested = False  # whether a thread has requested the lock since this was last set to False
         self.members: weakref.WeakSet[ObjectLock] = weakref.WeakSet()
         self.trainings: dict[Any, tuple[int, str]] = {}  # a net or optimizer: the thread in whose `fit` it is
         _locks.add(self)
 
 
 class ObjectLock:
-    """What an object knows of its lock: `shared`, which becomes another one when it joins others."""
+    """An object's reference to its lock, `shared`, which changes when groups are joined."""
 
     __slots__ = ("__weakref__", "shared")
 
@@ -48,9 +48,9 @@ _joining = threading.Lock()
 
 @contextlib.contextmanager
 def locked(owner) -> Iterator[None]:
-    """Within this context no other thread runs `owner`, or what shares memory with it."""
+    """Context in which no other thread runs `owner`, or an object that shares memory with it."""
     shared = owner._lock.shared
-    shared.wanted = True
+    shared.was_requested = True
     with shared.lock:
         if shared is owner._lock.shared:
             yield
@@ -60,7 +60,7 @@ def locked(owner) -> Iterator[None]:
 
 
 def exclusive(function: F) -> F:
-    """Let a function of a net, its first argument, run while no other thread runs the net."""
+    """Decorate a function of a model, its first argument, so that it runs while no other thread runs the model."""
 
     @functools.wraps(function)
     def run_alone(net, *arguments, **settings):
@@ -72,20 +72,20 @@ def exclusive(function: F) -> F:
 
 @contextlib.contextmanager
 def locked_for_long(owner) -> Iterator[None]:
-    """As `locked`, for one long use after the other: between them, a thread that has come meanwhile has its turn.
+    """As `locked`, for repeated long use: in between, a waiting thread gets the lock.
 
-    A lock that is taken again at once goes to no one else, however long others have waited.
+    A lock that is released and acquired again at once would go to no other thread, however long it has waited.
     """
     with locked(owner):
         shared = owner._lock.shared
-        shared.wanted = False
+        shared.was_requested = False
         yield
-    if shared.wanted and not shared.lock._is_owned():
-        time.sleep(WAY_SECONDS)
+    if shared.was_requested and not shared.lock._is_owned():
+        time.sleep(YIELD_SECONDS)
 
 
 def join_locks(owner, other) -> None:
-    """Give two objects, and those that have a lock in common with either, one lock, for good."""
+    """Join the groups of two objects, for good: all their members then share one lock."""
     mine, theirs = owner._lock, other._lock
     while mine.shared is not theirs.shared:
         larger, left = sorted((mine.shared, theirs.shared), key=lambda shared: len(shared.members), reverse=True)
@@ -97,16 +97,16 @@ def join_locks(owner, other) -> None:
                     larger.members.add(member)
 
 
-# -- what a training keeps for itself ---------------------------------------------------------------------------------
+# -- what only the training thread may do -----------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def training(net, optimizer) -> Iterator[None]:
-    """Within this context, other threads are refused what would disturb a training of the two.
+    """Context in which other threads may not disturb a training of the two.
 
     Errors: RuntimeError if another thread trains one of them.
     """
-    claimed = [root_of(net), optimizer]
+    claimed = [find_root(net), optimizer]
     with locked(net):
         for each in (net, optimizer):
             refuse_during_fit(each, "fit")
@@ -123,7 +123,7 @@ def training(net, optimizer) -> Iterator[None]:
 
 
 def training_alone(fit: F) -> F:
-    """Let a method of a trainer run within `training` of its model and optimizer."""
+    """Decorate a method of a trainer, so that it runs within `training` of its model and optimizer."""
 
     @functools.wraps(fit)
     def fit_alone(self, *arguments, **settings):
@@ -133,15 +133,15 @@ def training_alone(fit: F) -> F:
     return cast(F, fit_alone)
 
 
-def root_of(owner):
-    """The whole net that an object stands in."""
+def find_root(owner):
+    """Find the root of the module hierarchy that an object is in."""
     while owner.parent is not None:
         owner = owner.parent
     return owner
 
 
 def find_other_training(owner) -> str | None:
-    """The name of another thread in whose `fit` the object is; None if there is none."""
+    """Find the name of another thread whose `fit` trains the object; None if there is none."""
     me = threading.get_ident()
     for trained, (thread, name) in owner._lock.shared.trainings.items():
         if thread != me and owner.shares_memory_with(trained):
@@ -150,50 +150,50 @@ def find_other_training(owner) -> str | None:
 
 
 def refuse_during_fit(owner, what: str, hint: str = "expected one of them at a time") -> None:
-    """RuntimeError if another thread trains this object just now."""
+    """Raise RuntimeError if another thread is training this object."""
     if owner._lock.shared.trainings and (name := find_other_training(owner)) is not None:
         raise RuntimeError(f"{owner.label()}: {what} while a Trainer's fit in thread {name!r} trains it, {hint}")
 
 
-# -- forks: the child has one thread, and whatever another one held or was about to write stays as it is ---------------
+# -- forks: the child has one thread, and locks that other threads held would stay locked ------------------------------
 
-_held_for_fork: list = []
+_fork_locks: list = []
 
 
-def hold_before_fork() -> None:
-    """Wait until no other thread is in compiled code."""
+def acquire_before_fork() -> None:
+    """Acquire all locks before a fork, so that no other thread is in compiled code."""
     end = time.monotonic() + FORK_SECONDS
-    while (busy := take_all()) is not None and time.monotonic() < end:
+    while (busy := acquire_all_locks()) is not None and time.monotonic() < end:
         if busy.acquire(timeout=max(0.0, end - time.monotonic())):
             busy.release()
     _joining.acquire()
 
 
-def take_all():
-    """Take all locks and return None; or take none, and return one that another thread has."""
+def acquire_all_locks():
+    """Acquire all locks and return None; or none, and return one that another thread holds."""
     for shared in list(_locks):
         if not shared.lock.acquire(blocking=False):
-            release_held()
+            release_locks()
             return shared.lock
-        _held_for_fork.append(shared.lock)
+        _fork_locks.append(shared.lock)
     return None
 
 
-def release_held() -> None:
-    """Give back what was taken for a fork."""
-    while _held_for_fork:
-        _held_for_fork.pop().release()
+def release_locks() -> None:
+    """Release the locks that were acquired for a fork."""
+    while _fork_locks:
+        _fork_locks.pop().release()
 
 
 def release_after_fork() -> None:
-    """In the parent: go on."""
+    """Release all locks, in the parent process."""
     _joining.release()
-    release_held()
+    release_locks()
 
 
 def renew_after_fork() -> None:
-    """In the child: what other threads had is free, and they train nothing here."""
-    me, locked_ids = threading.get_ident(), {id(lock) for lock in _held_for_fork}
+    """Replace locks that other threads held, and forget their trainings, in the child process."""
+    me, locked_ids = threading.get_ident(), {id(lock) for lock in _fork_locks}
     release_after_fork()
     for shared in list(_locks):
         if id(shared.lock) not in locked_ids:
@@ -202,4 +202,4 @@ def renew_after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=hold_before_fork, after_in_parent=release_after_fork, after_in_child=renew_after_fork)
+    os.register_at_fork(before=acquire_before_fork, after_in_parent=release_after_fork, after_in_child=renew_after_fork)

@@ -1,7 +1,7 @@
 """A plan as a list of operations: `x1 = model[0].fprop(x0)` and so on, one line each.
 
-Containers write their children's operations straight into the list, so a net of any depth becomes straight-line code.
-The same list is interpreted once as plain Python, to learn the types, and then printed as the compiled step's source.
+Containers append their children's operations to the list, so a model of any depth becomes straight-line code. The same
+list is interpreted once as plain Python, to trace the types; then the compiled step's source is generated from it.
 """
 
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ class Operation:
 
 @dataclass
 class Operations:
-    """The list, while it is written."""
+    """A list of operations under construction."""
 
     items: list[Operation] = field(default_factory=list)
 
@@ -55,17 +55,17 @@ class Operations:
         return module.write_bprop(self, *arguments)
 
 
-def modules_of(operations: list[Operation]) -> list[Stateful]:
-    """The modules that the operations call, each once, in order of first use."""
+def list_modules(operations: list[Operation]) -> list[Stateful]:
+    """List the modules that the operations call, each once, in order of first use."""
     return list(dict.fromkeys(operation.module for operation in operations))
 
 
 def prune(operations: list[Operation], results: set[str]) -> tuple[list[Operation], set[Stateful]]:
-    """Drop backward passes that reach no parameter; and tell whose grad_x nobody reads."""
+    """Drop backward operations that reach no parameter; returns the others, and the modules whose grad_x is unused."""
     needed, needed_operations, unread = set(results), [], set()
     for operation in reversed(operations):
         if operation.backward and operation.target not in needed:
-            if not any(module.gradient_names() for module in (operation.module, *operation.module.all_inside())):
+            if not any(module.gradient_names() for module in (operation.module, *operation.module.iterate_inside())):
                 continue
             unread.add(operation.module)
         needed.update(operation.arguments)
@@ -77,7 +77,7 @@ FUSED = {"fprop": "fprop_then", "bprop": "bprop_after"}
 
 
 def fuse(operations: list[Operation], results: set[str]) -> list[Operation]:
-    """Make one operation of a layer and the elementwise unit after it, where nobody else reads what is between them."""
+    """Fuse a layer and the elementwise activation after it into one operation, where only that reads the layer's y."""
     read = [name for operation in operations for name in operation.arguments]
     fused: list[Operation] = []
     for operation in operations:
@@ -94,31 +94,31 @@ def fuse(operations: list[Operation], results: set[str]) -> list[Operation]:
     return fused
 
 
-def parts(operations: list[Operation], results: set[str], cut_after: str = "") -> list["Part"]:
-    """Cut the list where a module runs as Python: runs of compiled operations, and single Python ones.
+def split_operations(operations: list[Operation], results: set[str], cut_after: str = "") -> list["Part"]:
+    """Split the list at modules that run as Python: parts of compiled operations, and single Python operations.
 
-    Where it is cut at all, it is cut after the operation that makes `cut_after`, too.
+    A list that is split at all is split after the operation that makes `cut_after`, too.
     """
-    cut: list[Part] = []
+    result: list[Part] = []
     whole = all(operation.module.jit for operation in operations)
     fresh = True
     for operation in operations:
-        if fresh or not operation.module.jit or not cut[-1].compiled:
-            cut.append(Part(operation.module.jit, [], (), ()))
-        cut[-1].operations.append(operation)
+        if fresh or not operation.module.jit or not result[-1].compiled:
+            result.append(Part(operation.module.jit, [], (), ()))
+        result[-1].operations.append(operation)
         fresh = operation.target == cut_after and not whole
-    for k, part in enumerate(cut):
+    for k, part in enumerate(result):
         made = [operation.target for operation in part.operations]
         read = dict.fromkeys(name for operation in part.operations for name in operation.arguments)
-        later = results | {n for other in cut[k + 1 :] for o in other.operations for n in o.arguments}
+        later = results | {n for other in result[k + 1 :] for o in other.operations for n in o.arguments}
         part.reads = tuple(name for name in read if name not in made)
         part.makes = tuple(name for name in made if name in later)
-    return cut
+    return result
 
 
 @dataclass
 class Part:
-    """A stretch of a plan that runs without leaving compiled code, or one operation in Python."""
+    """A part of a plan: operations that run as one compiled function, or one operation in Python."""
 
     compiled: bool
     operations: list[Operation]

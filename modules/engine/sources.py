@@ -18,7 +18,7 @@ import numpy as np
 
 from ..compiler.instruction_set import VECTOR_BYTES
 from ..compiler.numba_api import llvmlite
-from .dependencies import Dependencies, is_dunder, names, plain_function
+from .dependencies import Dependencies, collect_names, is_dunder, unwrap_function
 
 PACKAGE = Path(__file__).resolve().parents[1]
 SETTINGS = (
@@ -47,7 +47,7 @@ def digest(*parts: str) -> str:
 
 
 @functools.cache
-def package_digest() -> str:
+def hash_package() -> str:
     """Digest of the sources of `bprop.modules`, and of the versions of Python and of what compiles."""
     files = sorted(PACKAGE.rglob("*.py"))
     texts = [file.read_text(encoding="utf-8") for file in files]
@@ -55,14 +55,14 @@ def package_digest() -> str:
     return digest(*versions, *texts)
 
 
-def settings_digest() -> str:
+def hash_settings() -> str:
     """Digest of what numba and the kernels are told besides the code: checks, optimisation, instruction set."""
     values = [str(getattr(numba.config, name, None)) for name in SETTINGS]
     return digest(str(VECTOR_BYTES), str(getattr(numba.config.OPT, "_raw_value", "")), *values)
 
 
-def class_digest(cls: type, *, place: bool = True) -> str:
-    """Digest of a class: its methods, and all that they reach, directly or through helper functions.
+def hash_class(cls: type, *, place: bool = True) -> str:
+    """Hash a class: its methods, and all their dependencies, direct and indirect.
 
     Without `place` it is the same for a class of a script and for that class imported.
     """
@@ -70,45 +70,45 @@ def class_digest(cls: type, *, place: bool = True) -> str:
 
 
 def examine_class(cls: type, *, place: bool = True) -> ClassDigest:
-    """The digest, and what it does not cover. Methods that are never compiled may reach what cannot be hashed."""
+    """Hash a class, and list what cannot be hashed; in methods that are never compiled that is allowed."""
     dependencies = Dependencies()
-    values = attributes_of(cls)
-    compiled = compiled_names({name for _, name in values}, values)
+    values = list_attributes(cls)
+    compiled = find_compiled_names({name for _, name in values}, values)
     try:
         for strict in (True, False):
             dependencies.strict = strict
             for (owner, name), value in values.items():
                 if strict == (name in compiled):
-                    dependencies.add(f"{owner}.{name}", plain_function(value))
+                    dependencies.add(f"{owner}.{name}", unwrap_function(value))
     except RecursionError:
         dependencies.unhashable.append("values in values, too deep to follow")
-    parts = [package_digest(), cls.__qualname__, cls.__module__ if place else "", dependencies.text]
+    parts = [hash_package(), cls.__qualname__, cls.__module__ if place else "", dependencies.text]
     unhashable = tuple(dict.fromkeys(dependencies.unhashable))
     return ClassDigest(digest(*parts, *([THIS_PROCESS] if unhashable else [])), unhashable)
 
 
-def attributes_of(cls: type) -> dict[tuple[int, str], object]:
-    """What a class and its bases define, by base and name; this package's own bases are left out."""
+def list_attributes(cls: type) -> dict[tuple[int, str], object]:
+    """List the attributes of a class and its bases, by base and name, without this package's own bases."""
     return {
         (position, name): value
         for position, base in enumerate(cls.__mro__[:-1])
-        if not is_ours(base.__module__)
+        if not is_internal(base.__module__)
         for name, value in sorted(vars(base).items())
         if not is_dunder(name) or isinstance(value, types.FunctionType)
     }
 
 
-def compiled_names(methods: set[str], values: dict) -> set[str]:
-    """The methods that may get compiled: those that the engine calls, and those that these name, directly or not."""
+def find_compiled_names(methods: set[str], values: dict) -> set[str]:
+    """Find the methods that may get compiled: those that the engine calls, and those that these use."""
     reached: set[str] = set()
     new = COMPILED & methods
     while new:
         reached |= new
-        codes = [getattr(plain_function(v), "__code__", None) for (_, name), v in values.items() if name in new]
-        new = {name for code in codes if code is not None for name in names(code)} & methods - reached
+        codes = [getattr(unwrap_function(v), "__code__", None) for (_, name), v in values.items() if name in new]
+        new = {name for code in codes if code is not None for name in collect_names(code)} & methods - reached
     return reached
 
 
-def is_ours(name: str) -> bool:
+def is_internal(name: str) -> bool:
     """Whether a Python module belongs to `bprop.modules`, or to Python itself."""
     return name.startswith(__name__.rsplit(".", 2)[0] + ".") or name == "builtins"

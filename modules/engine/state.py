@@ -1,9 +1,9 @@
-"""`self` inside compiled code: a block of plain memory that Python and the compiled methods both see.
+"""`self` inside compiled code: a C struct of the module's attributes, which Python and compiled methods share.
 
-A module's attributes lie one after the other in a block that Python owns; `StateType` tells numba the name, type and
-place of each. So compiled code reads `self.weight` with one load, and Python reads or writes the same attribute through
-a NumPy view, without compiling accessors. A scalar is stored as itself, an array as numba's array header (owner, data
-pointer, shape, strides): parameters point into NumPy memory, arrays made by compiled code are reference-counted.
+Python owns the struct, called a state block; `StateType` tells numba the name, type and offset of each attribute. So
+compiled code reads `self.weight` with one load, and Python reads or writes the same attribute through a NumPy view,
+without compiled accessors. A scalar is stored by value, an array as numba's array header (owner, data pointer, shape,
+strides): parameters point into NumPy memory, arrays made by compiled code are reference-counted.
 """
 
 import ctypes
@@ -33,10 +33,10 @@ WORD = 8
 
 
 class StateType(types.Type):
-    """The type of one module's memory block: `(name, type)` pairs, and names of attributes that alias a parameter.
+    """The numba type of a module's state block: `(name, type)` pairs in the order of their offsets.
 
-    `owner` names the class whose methods `self.method(...)` finds; `constants` are the attributes (None and strings)
-    that compiled code sees as literals; `fixed` the arrays that are written in place and never rebound.
+    `owner` names the class in which `self.method(...)` is looked up; `constants` are the attributes (None and strings)
+    that compiled code treats as literals; `fixed` names the arrays that are written in place and never rebound.
     """
 
     def __init__(self, owner: str, fields, constants=(), fixed=()):
@@ -45,25 +45,25 @@ class StateType(types.Type):
         self.constants = tuple(constants)
         self.fixed = frozenset(fixed)
         self.types = dict(self.fields)
-        self.offsets, self.size = _layout(self.fields)
+        self.offsets, self.size = _compute_layout(self.fields)
         text = ", ".join(f"{name}: {kind}" for name, kind in self.fields)
         super().__init__(name=f"State[{owner}]({text}; {self.constants!r}; {sorted(self.fixed)!r})")
 
 
-def _layout(fields) -> tuple[dict[str, int], int]:
+def _compute_layout(fields) -> tuple[dict[str, int], int]:
     offsets, end = {}, 0
     for name, kind in fields:
         offsets[name] = end
-        end += -(-size_of(kind) // WORD) * WORD
+        end += -(-compute_size(kind) // WORD) * WORD
     return offsets, end
 
 
-def size_of(kind) -> int:
-    """Bytes that a value of numba type `kind` takes in a state block."""
+def compute_size(kind) -> int:
+    """The size in bytes of a value of numba type `kind` in a state block."""
     if isinstance(kind, types.Array):
         return (5 + 2 * kind.ndim) * WORD
     if isinstance(kind, types.BaseTuple):
-        return _tuple_layout(kind)[1]
+        return _compute_tuple_layout(kind)[1]
     if isinstance(kind, StateType):
         return WORD
     if isinstance(kind, types.Boolean):
@@ -71,29 +71,29 @@ def size_of(kind) -> int:
     return as_dtype(kind).itemsize
 
 
-def _align_of(kind) -> int:
+def _compute_alignment(kind) -> int:
     if isinstance(kind, types.BaseTuple):
-        return max((_align_of(item) for item in kind.types), default=1)
-    return min(size_of(kind), WORD)
+        return max((_compute_alignment(item) for item in kind.types), default=1)
+    return min(compute_size(kind), WORD)
 
 
-def _tuple_layout(kind) -> tuple[list[int], int]:
+def _compute_tuple_layout(kind) -> tuple[list[int], int]:
     offsets, end = [], 0
     for item in kind.types:
-        end = -(-end // _align_of(item)) * _align_of(item)
+        end = -(-end // _compute_alignment(item)) * _compute_alignment(item)
         offsets.append(end)
-        end += size_of(item)
-    return offsets, -(-end // _align_of(kind)) * _align_of(kind)
+        end += compute_size(item)
+    return offsets, -(-end // _compute_alignment(kind)) * _compute_alignment(kind)
 
 
 @register_default(StateType)
 class StateModel(OpaqueModel):
-    """A state is passed around as the address of its block."""
+    """The data model of a state: the address of its block."""
 
 
 @infer_getattr
 class StateAttributes(AttributeTemplate):
-    """Types of `state.name`."""
+    """The numba types of the attributes `state.name`."""
 
     key = StateType
 
@@ -101,7 +101,7 @@ class StateAttributes(AttributeTemplate):
         return state.types.get(name)
 
 
-def _field_pointer(context, builder, state, block, name):
+def _get_field_pointer(context, builder, state, block, name):
     kind = state.types[name]
     pointer = builder.gep(block, [cgutils.intp_t(state.offsets[name])])
     model = context.data_model_manager[kind]
@@ -109,24 +109,24 @@ def _field_pointer(context, builder, state, block, name):
 
 
 @lower_getattr_generic(StateType)
-def state_getattr(context, builder, state, block, name):
-    """Code for `state.name`."""
-    model, pointer = _field_pointer(context, builder, state, block, name)
+def lower_getattr(context, builder, state, block, name):
+    """Emit LLVM code for `state.name`."""
+    model, pointer = _get_field_pointer(context, builder, state, block, name)
     value = model.load_from_data_pointer(builder, pointer)
     return impl_ret_borrowed(context, builder, state.types[name], value)
 
 
 @lower_setattr_generic(StateType)
-def state_setattr(context, builder, sig, args, name):
-    """Code for `state.name = value`."""
+def lower_setattr(context, builder, sig, args, name):
+    """Emit LLVM code for `state.name = value`."""
     state, value_type = sig.args
     block, value = args
     kind = state.types[name]
     if name in state.fixed:
         _write_through(context, builder, state, block, name, value, value_type)
         return
-    value = convert(context, builder, value, value_type, state, name)
-    model, pointer = _field_pointer(context, builder, state, block, name)
+    value = cast_value(context, builder, value, value_type, state, name)
+    model, pointer = _get_field_pointer(context, builder, state, block, name)
     old = model.load_from_data_pointer(builder, pointer)
     context.nrt.incref(builder, kind, value)
     context.nrt.decref(builder, kind, old)
@@ -134,9 +134,9 @@ def state_setattr(context, builder, sig, args, name):
 
 
 class WrongLayout(AssertionError):
-    """An attribute is assigned an array of another memory layout than the traced one: `name`, of class `owner`.
+    """An assignment changes the memory layout of an array attribute: `name`, of class `owner`.
 
-    numba passes on assertions as they are, from however deep a call.
+    It is an AssertionError because numba propagates those unchanged.
     """
 
     def __init__(self, owner: str, name: str):
@@ -144,8 +144,8 @@ class WrongLayout(AssertionError):
         self.owner, self.name = owner, name
 
 
-def convert(context, builder, value, value_type, state, name):
-    """Cast `value`, but never an array of one number type to another: that would hide a float64 step."""
+def cast_value(context, builder, value, value_type, state, name):
+    """Cast `value` to the attribute's type, but never an array to another dtype: that would hide a float64 step."""
     expected, what = state.types[name], f"self.{name}"
     if isinstance(value_type, types.Array) and isinstance(expected, types.Array) and value_type != expected:
         if (
@@ -155,28 +155,32 @@ def convert(context, builder, value, value_type, state, name):
         ):
             raise WrongLayout(state.owner, name)
         if not value_type.dtype == expected.dtype or value_type.ndim != expected.ndim:
-            raise TypingError(f"{what} becomes {describe(value_type)}, where plain Python makes {describe(expected)}")
+            raise TypingError(
+                f"{what} becomes {describe_type(value_type)}, where plain Python makes {describe_type(expected)}"
+            )
     return context.cast(builder, value, value_type, expected)
 
 
-def describe(kind) -> str:
-    """A numba type in words: `a 2-D float32 array`, `float64`."""
+def describe_type(kind) -> str:
+    """Describe a numba type for messages: `a 2-D float32 array`, `float64`."""
     if isinstance(kind, types.Array):
         return f"a {kind.ndim}-D {kind.dtype} array"
     return str(kind)
 
 
 def _write_through(context, builder, state, block, name, value, value_type):
-    """Assign to a parameter or gradient: copy into its memory, so that it stays a view of the flat vector.
+    """Assign to a parameter or gradient in place, so that it stays a view of the flat vector.
 
-    `self.grad_weight += g` ends here too, with the array itself: then there is nothing to copy.
+    `self.grad_weight += g` assigns the array to itself: then there is nothing to copy.
     """
     kind = state.types[name]
-    target = state_getattr(context, builder, state, block, name)
+    target = lower_getattr(context, builder, state, block, name)
     if not isinstance(value_type, types.Array):
         context.compile_internal(builder, fill, types.void(kind, value_type), (target, value))
     elif value_type.dtype != kind.dtype or value_type.ndim != kind.ndim:
-        raise TypingError(f"self.{name} becomes {describe(value_type)}, where plain Python makes {describe(kind)}")
+        raise TypingError(
+            f"self.{name} becomes {describe_type(value_type)}, where plain Python makes {describe_type(kind)}"
+        )
     else:
         target_data = context.make_array(kind)(context, builder, target).data
         value_data = context.make_array(value_type)(context, builder, value).data
@@ -186,7 +190,7 @@ def _write_through(context, builder, state, block, name, value, value_type):
 
 
 def copy(target, value):
-    """target = value, element by element (numba's slice assignment takes seconds to compile)."""
+    """Copy `value` into `target`, element by element (numba's slice assignment takes seconds to compile)."""
     if target.shape != value.shape:
         raise ValueError("a parameter or gradient is assigned an array of another shape")
     for i in range(target.size):
@@ -194,14 +198,14 @@ def copy(target, value):
 
 
 def fill(target, value):
-    """target = value, the same number everywhere."""
+    """Fill `target` with one number."""
     for i in range(target.size):
         target.flat[i] = value
 
 
 @intrinsic
 def state_at(typing_context, state, table, index):
-    """The state of type `state` whose block's address stands at place `index` of the table at address `table`."""
+    """Load the state of type `state` whose address is entry `index` of the table at address `table`."""
     kind = state.instance_type
 
     def generate(context, builder, signature, args):
@@ -213,27 +217,27 @@ def state_at(typing_context, state, table, index):
 
 
 class State:
-    """The memory block of one module, seen from Python."""
+    """The state block of a module, for Python to read and write."""
 
     def __init__(self, kind: StateType):
         self.kind = kind
         self.memory = np.zeros(max(kind.size, WORD) // WORD, np.int64)
         self.address = self.memory.ctypes.data
-        self._keep: dict[str, Any] = {}
+        self._references: dict[str, Any] = {}
 
     def read(self, name: str):
-        """A copy of attribute `name` as it stands now; None for an array that was never stored."""
+        """Read attribute `name`, as a copy; None for an array that was never stored."""
         return _read(self.kind.types[name], self.address + self.kind.offsets[name])
 
     def write(self, name: str, value) -> None:
-        """Set attribute `name` to a value of its type; an array is referred to, not copied."""
+        """Write a value of its type to attribute `name`; an array is referenced, not copied."""
         kind, address = self.kind.types[name], self.address + self.kind.offsets[name]
-        _release(kind, address)
-        self._keep[name] = value
+        _drop_reference(kind, address)
+        self._references[name] = value
         _write(kind, address, value)
 
-    def holds(self, name: str, array: np.ndarray) -> bool:
-        """Whether attribute `name` is this whole array, and only the two have a part in its memory."""
+    def owns(self, name: str, array: np.ndarray) -> bool:
+        """Whether attribute `name` is this whole array, and nobody else references its memory."""
         owner, word, first = array.base, self.memory.item, self.kind.offsets[name] // WORD
         return (
             isinstance(owner, _nrt_python._MemInfo)
@@ -242,26 +246,26 @@ class State:
             and word(first + 4) == owner.data
         )
 
-    def part(self, name: str) -> None:
-        """Give attribute `name` memory of its own, with the same numbers, where others have a part in what it has."""
+    def copy_if_shared(self, name: str) -> None:
+        """Copy the array of attribute `name`, where others reference its memory."""
         first = self.kind.offsets[name] // WORD
         owner = self.memory.item(first)
         if owner and ctypes.c_size_t.from_address(owner).value > 1:  # numba counts there
             own = self.read(name)
             self.write(name, own)
-            self.memory[first] = _nrt_python.meminfo_new(own.ctypes.data, own)  # so that numba counts this one, too
+            self.memory[first] = _nrt_python.meminfo_new(own.ctypes.data, own)  # so that numba counts references to it
 
     def __del__(self):
         for name, kind in self.kind.fields:
-            _release(kind, self.address + self.kind.offsets[name])
+            _drop_reference(kind, self.address + self.kind.offsets[name])
 
 
-def _words(address: int, count: int) -> np.ndarray:
+def _view_words(address: int, count: int) -> np.ndarray:
     memory: Any = (ctypes.c_int64 * count).from_address(address)
     return np.frombuffer(memory, np.int64)
 
 
-def _scalar(kind, address: int) -> np.ndarray:
+def _view_scalar(kind, address: int) -> np.ndarray:
     dtype = np.dtype(bool) if isinstance(kind, types.Boolean) else as_dtype(kind)
     memory: Any = (ctypes.c_char * dtype.itemsize).from_address(address)
     return np.frombuffer(memory, dtype)
@@ -269,11 +273,11 @@ def _scalar(kind, address: int) -> np.ndarray:
 
 def _read(kind, address: int):
     if isinstance(kind, types.BaseTuple):
-        offsets, _ = _tuple_layout(kind)
+        offsets, _ = _compute_tuple_layout(kind)
         return tuple(_read(item, address + offset) for item, offset in zip(kind.types, offsets, strict=True))
     if not isinstance(kind, types.Array):
-        return _scalar(kind, address)[0].item()
-    words = _words(address, 5 + 2 * kind.ndim)
+        return _view_scalar(kind, address)[0].item()
+    words = _view_words(address, 5 + 2 * kind.ndim)
     data, shape, strides = int(words[4]), words[5 : 5 + kind.ndim], words[5 + kind.ndim :]
     if data == 0:
         return None
@@ -288,43 +292,48 @@ def _read(kind, address: int):
 
 def _write(kind, address: int, value) -> None:
     if isinstance(kind, types.BaseTuple):
-        for item, offset, part in zip(kind.types, _tuple_layout(kind)[0], value, strict=True):
+        for item, offset, part in zip(kind.types, _compute_tuple_layout(kind)[0], value, strict=True):
             _write(item, address + offset, part)
     elif isinstance(kind, StateType):
-        _words(address, 1)[0] = value.address
+        _view_words(address, 1)[0] = value.address
     elif isinstance(kind, types.Array):
         header = [0, 0, value.size, value.itemsize, value.ctypes.data, *value.shape, *value.strides]
-        _words(address, len(header))[:] = header
+        _view_words(address, len(header))[:] = header
     else:
-        _scalar(kind, address)[0] = value
+        _view_scalar(kind, address)[0] = value
 
 
-def _release(kind, address: int) -> None:
+def _drop_reference(kind, address: int) -> None:
     if isinstance(kind, types.BaseTuple):
-        for item, offset in zip(kind.types, _tuple_layout(kind)[0], strict=True):
-            _release(item, address + offset)
+        for item, offset in zip(kind.types, _compute_tuple_layout(kind)[0], strict=True):
+            _drop_reference(item, address + offset)
     elif isinstance(kind, types.Array):
-        words = _words(address, 1)
+        words = _view_words(address, 1)
         if words[0]:
             _nrt_python._MemInfo(int(words[0]))  # takes over the reference, and drops it here
             words[0] = 0
 
 
 METHODS: dict[tuple[str, str], Any] = {}
-_overloaded: set[str] = set()
+_overloaded_names: set[str] = set()
 
 
-INLINED = {"forceinline": True, "pipeline_class": InnerCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INLINE_OPTIONS = {
+    "forceinline": True,
+    "pipeline_class": InnerCompiler,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
 
 
-def offer_method(owner: str, name: str, compiled_form) -> None:
-    """Let compiled code call `state.name(...)` on states of class `owner`; `compiled_form()` is what is called."""
+def register_method(owner: str, name: str, compiled_form) -> None:
+    """Let compiled code call `state.name(...)` on states of class `owner`; `compiled_form()` returns the function."""
     METHODS[owner, name] = compiled_form
-    if name in _overloaded:
+    if name in _overloaded_names:
         return
-    _overloaded.add(name)
+    _overloaded_names.add(name)
 
-    @overload_method(StateType, name, jit_options=INLINED)
+    @overload_method(StateType, name, jit_options=INLINE_OPTIONS)
     def call(self, *args):
         compiled_form = METHODS.get((self.owner, name))
         if compiled_form is None:

@@ -1,7 +1,7 @@
-"""Objects whose attributes compiled code shares: modules, losses and optimizers.
+"""Objects whose attributes Python and compiled code share: modules, losses and optimizers.
 
-Plain Python sees ordinary attributes. Once compiled code has run, the attributes that its methods assign live in the
-object's state block and are read from there; settings that Python assigns are passed on to every block at once.
+For Python they are ordinary attributes. Once compiled code has run, the attributes that methods assign are stored in
+the object's state block and read from there; settings that Python assigns are written to every block at once.
 """
 
 import difflib
@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
-from .locks import ObjectLock, locked, root_of
+from .locks import ObjectLock, find_root, locked
 from .state import State
 
 
@@ -29,7 +29,7 @@ _plain = _Depth()
 
 
 class plain_python:
-    """Within this context, methods run as plain Python: no compiled code, no checks of arguments."""
+    """Context in which methods run as plain Python: no compiled code, no checks of arguments."""
 
     def __enter__(self):
         _plain.depth += 1
@@ -39,9 +39,9 @@ class plain_python:
 
 
 class uncompiled:
-    """Within this context, modules run as with `NUMBA_DISABLE_JIT=1`: as plain Python, their arguments checked.
+    """Context in which modules run as with `NUMBA_DISABLE_JIT=1`: as plain Python, with checks of arguments.
 
-    As in compiled code, overflows and their like are no warnings.
+    As in compiled code, floating-point errors such as overflow give no warnings.
     """
 
     def __enter__(self):
@@ -55,12 +55,12 @@ class uncompiled:
 
 
 def in_plain_python() -> bool:
-    """Whether methods run as plain Python just now."""
+    """Whether this thread is in the context `plain_python`."""
     return _plain.depth > 0
 
 
 def jit_disabled() -> bool:
-    """Whether `NUMBA_DISABLE_JIT=1`, or `uncompiled`, asks for plain Python throughout."""
+    """Whether compilation is off, by `NUMBA_DISABLE_JIT=1` or the context `uncompiled`."""
     return bool(numba.config.DISABLE_JIT) or _plain.uncompiled > 0
 
 
@@ -69,7 +69,7 @@ LAYOUT = {"shape", "dtype", "size", "ndim"}
 
 
 class Stateful:
-    """Base of everything that the engine compiles: attribute storage, change tracking, the tree of owners."""
+    """Base of all classes that the engine compiles: attribute storage, change tracking, parents."""
 
     framework_base = True
     jit = True
@@ -81,7 +81,7 @@ class Stateful:
         for name in cls.entry_points:
             method = vars(cls).get(name)
             if inspect.isfunction(method) and not hasattr(method, "__wrapped__"):
-                setattr(cls, name, _door(name, method))
+                setattr(cls, name, make_entry_point(name, method))
 
     def __init__(self):
         hidden = vars(self)
@@ -98,7 +98,7 @@ class Stateful:
 
     @property
     def dtype(self) -> np.dtype:
-        """The floating point type of parameters and data: float32, or float64 after `to("float64")`."""
+        """The floating-point dtype of parameters and data: float32, or float64 after `to("float64")`."""
         return self._dtype
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -106,35 +106,35 @@ class Stateful:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning self.{name}")
         if not name.startswith("_"):
             if isinstance(value, np.ndarray) and not in_plain_python():
-                value = self._take_array(name, value)
+                value = self._convert_assigned(name, value)
                 if self.jit and not jit_disabled() and not value.flags.c_contiguous:
                     value = value.copy()  # compiled code finds what Python assigns in C's order
             elif type(vars(self).get(name)) is float and isinstance(value, int | np.floating):
                 value = float(value)  # a setting that is a float stays one
             if self._states:
                 with locked(self):
-                    if not self._pass_on(name, value):
-                        self.changed()
+                    if not self._update_states(name, value):
+                        self.forget_plans()
                     object.__setattr__(self, name, value)
                 return
         object.__setattr__(self, name, value)
 
-    def _take_array(self, name: str, value: np.ndarray) -> np.ndarray:
-        """An array that Python assigns, in the object's type."""
-        array = self._in_type(name, value) if value.dtype.kind == "f" else value
-        if name not in stored_names(type(self)):
+    def _convert_assigned(self, name: str, value: np.ndarray) -> np.ndarray:
+        """Convert an array that Python assigns to the object's dtype."""
+        array = self._cast_array(name, value) if value.dtype.kind == "f" else value
+        if name not in find_stored_names(type(self)):
             self.remember_precise(name, value, array)
         elif not value.size:
             self._scratch.setdefault(name, array)
         return array
 
-    def _in_type(self, name: str, value: np.ndarray) -> np.ndarray:
-        """An array in the object's type; ValueError for finite numbers that are infinite there."""
+    def _cast_array(self, name: str, value: np.ndarray) -> np.ndarray:
+        """Cast an array to the object's dtype; ValueError for finite numbers that would become infinite."""
         self.refuse_overflow(name, value, self._dtype)
         return value.astype(self._dtype, copy=False)
 
     def refuse_overflow(self, name: str, value: np.ndarray, dtype: np.dtype) -> None:
-        """ValueError for finite numbers that are infinite in `dtype`."""
+        """Raise ValueError for finite numbers that are infinite in `dtype`."""
         if value.dtype == dtype or value.dtype.kind != "f":
             return
         with np.errstate(over="ignore", invalid="ignore"):
@@ -150,7 +150,7 @@ class Stateful:
             self._precise[name] = precise.copy()
 
     def convert_arrays(self, dtype: np.dtype) -> None:
-        """Bring all floating arrays to another type; scratch buffers, which may be uninitialised, begin anew."""
+        """Convert all floating-point arrays to another dtype; scratch buffers are reset to empty arrays."""
         hidden = vars(self)
         hidden["_dtype"] = dtype
         for name, value in hidden.items():
@@ -176,10 +176,10 @@ class Stateful:
         initial = vars(self).get("_initial", {})
         if name in initial:
             return initial[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{self._hint_of(name)}")
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{self._suggest_name(name)}")
 
-    def _hint_of(self, name: str) -> str:
-        """What was probably meant by an attribute that is not there."""
+    def _suggest_name(self, name: str) -> str:
+        """Suggest which attribute was meant by one that does not exist."""
         if name.startswith("_"):  # which Python itself asks for
             return ""
         plain = name.removeprefix("grad_")
@@ -188,8 +188,8 @@ class Stateful:
         meant = difflib.get_close_matches(name, [each for each in vars(self) if not each.startswith("_")], 1, 0.8)
         return f", did you mean {meant[0]!r}?" if meant else ""
 
-    def _pass_on(self, name: str, value: Any) -> bool:
-        """Hand a new setting to the compiled code; False if it does not fit there."""
+    def _update_states(self, name: str, value: Any) -> bool:
+        """Write a new setting to the state blocks; False if its type differs, so that plans must be compiled anew."""
         if name in self._initial or name not in vars(self):
             return False
         if type(value) is not type(vars(self)[name]) or not isinstance(value, bool | int | float):
@@ -198,19 +198,19 @@ class Stateful:
         return True
 
     def write_to_states(self, name: str, value: bool | float) -> None:
-        """Set a number where compiled code finds it."""
+        """Write a number to all state blocks that have it."""
         for state in self._states.values():
             if name in state.kind.types:
                 state.write(name, value)
 
     def write_number(self, name: str, value: float) -> None:
-        """Set a number that methods assign, in compiled code too; what is compiled stays."""
+        """Set a number that methods assign, in Python and in the state blocks; compiled plans stay valid."""
         with locked(self):
             self.write_to_states(name, value)
             (self._initial if name in self._initial else vars(self))[name] = value
 
-    def changed(self) -> None:
-        """Forget compiled plans: the structure or the type of an attribute has changed."""
+    def forget_plans(self) -> None:
+        """Forget compiled plans, when the structure or the type of an attribute has changed."""
         with locked(self):
             stored = {name: getattr(self, name) for name in self._initial}
             hidden = vars(self)
@@ -224,12 +224,12 @@ class Stateful:
 
     @property
     def parent(self) -> "Stateful | None":
-        """The module that this one stands in, or None."""
+        """The parent module, or None."""
         reference = vars(self)["_parent"]
         return reference() if reference is not None else None
 
     def activate(self, state: State) -> None:
-        """Make `state` the block that attributes are read from; scalars stored in the last one move along."""
+        """Make `state` the block that attributes are read from; copies the scalars that the last one stored."""
         last = self._state
         if last is state:
             return
@@ -241,32 +241,32 @@ class Stateful:
         vars(self)["_state"] = state
 
     def bind(self, kind) -> State:
-        """The state block of type `kind`, made and filled from the attributes if there is none."""
+        """The state block of type `kind`; at the first call, made and filled from the attributes."""
         if kind in self._states:
             return self._states[kind]
         state = State(kind)
-        stored = stored_names(type(self))
+        stored = find_stored_names(type(self))
         hidden = vars(self)
         for name in [name for name in hidden if name in stored and name in kind.types and name not in kind.fixed]:
             self._initial[name] = hidden.pop(name)
         for name in kind.types:
-            value = self._initial.get(name, self.setting(name))
-            if fits(value, kind.types[name]):
+            value = self._initial.get(name, self.get_setting(name))
+            if fits_type(value, kind.types[name]):
                 state.write(name, value)
         self._states[kind] = state
         return state
 
-    def setting(self, name: str) -> Any:
-        """The value of an attribute that Python assigns, as this thread sees it; None if there is none."""
+    def get_setting(self, name: str) -> Any:
+        """Get the value of an attribute that Python assigns, for this thread; None if there is none."""
         return vars(self).get(name)
 
     def shares_memory_with(self, other: "Stateful") -> bool:
-        """Whether what changes one of the two may change the other."""
-        return root_of(self) is root_of(other)
+        """Whether two objects share memory: whether they are in one model."""
+        return find_root(self) is find_root(other)
 
-    def compiled_methods(self) -> dict[str, Any]:
-        """The plain functions that compiled code finds under `state.name(...)`."""
-        return method_names(type(self))
+    def list_compiled_methods(self) -> dict[str, Any]:
+        """The plain functions that compiled code may call as `state.name(...)`, by name."""
+        return collect_methods(type(self))
 
     # -- what a plan asks; modules say more -----------------------------------------------------------------------
 
@@ -274,15 +274,15 @@ class Stateful:
         """Children that this object's own methods call."""
         return {}
 
-    def layout(self) -> str:
-        """What tells objects of one class apart whose compiled methods differ."""
+    def describe_layout(self) -> str:
+        """Describe what distinguishes objects of one class whose compiled methods differ."""
         inside = len(self.children_inside())
         return f"x{inside}" if inside else ""
 
-    def all_inside(self) -> "Iterator[Any]":
+    def iterate_inside(self) -> "Iterator[Any]":
         for child in self.children_inside().values():
             yield child
-            yield from child.all_inside()
+            yield from child.iterate_inside()
 
     def fixed_names(self) -> set[str]:
         """Attributes whose memory never moves."""
@@ -292,14 +292,14 @@ class Stateful:
         return []
 
     def fuses_with(self, unit: "Stateful") -> bool:
-        """Whether `fprop_then(unit, x)` and `bprop_after(unit, grad_y)` do what both do one after the other."""
+        """Whether `fprop_then(unit, x)` and `bprop_after(unit, grad_y)` are this module and `unit`, fused."""
         return False
 
     def overwrites_gradients(self) -> bool:
         return True
 
     def extra_repr(self) -> str:
-        """What stands between the parentheses of the repr."""
+        """The text between the parentheses of the repr."""
         return ""
 
     def label(self) -> str:
@@ -307,22 +307,22 @@ class Stateful:
         return f"{type(self).__name__}({self.extra_repr()})"
 
     def outline(self) -> str:
-        """The classes of the object and of what is in it, without sizes: what a plan is made for."""
+        """The classes of the object and of its children, without sizes."""
         return type(self).__name__
 
     def add_place(self, error: BaseException) -> None:
-        """Note on an error where in a net this object stands."""
+        """Note on an error the path of this object in its model."""
 
-    def overtaken(self) -> None:
-        """Called when a plan starts to use this object: what another one stored is gone."""
+    def on_plan_change(self) -> None:
+        """Called when another plan starts to use this object: values that the last one stored are gone."""
 
-    def copied(self) -> None:
-        """Called on a copy, whose compiled state is gone."""
+    def on_copy(self) -> None:
+        """Called on a copy, which has no compiled state."""
 
     def copy(self):
-        """An object like this one with memory of its own, outside any net."""
+        """A deep copy, with its own memory and without a parent."""
         with locked(self):
-            return copy_tree(self)
+            return copy_hierarchy(self)
 
     def __repr__(self) -> str:
         return self.label()
@@ -338,7 +338,7 @@ COLLECTIONS = (list, tuple, dict, set, frozenset)
 
 
 def refuse_modules_in(owner: Stateful, name: str, value) -> None:
-    """TypeError for modules in a list, a dict or the like, however deep: nobody would find their parameters."""
+    """Raise TypeError for modules in a list or dict, however deep: their parameters would be unknown."""
     if isinstance(value, COLLECTIONS) and _holds_modules(value):
         kind = type(value).__name__
         expected = "a Sequential of them" if isinstance(value, list | tuple) else "each in an attribute of its own"
@@ -354,12 +354,12 @@ def _holds_modules(value) -> bool:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def remembered(function: F) -> F:
-    """`functools.cache`, with the function's own types."""
+def cached(function: F) -> F:
+    """`functools.cache` with the function's type annotations."""
     return cast(F, functools.cache(function))
 
 
-def fits(value, kind) -> bool:
+def fits_type(value, kind) -> bool:
     """Whether `value` may be written into a state field of type `kind` (an array must have its type and layout)."""
     if isinstance(kind, numba.types.Array):
         if not isinstance(value, np.ndarray) or value.ndim != kind.ndim or str(value.dtype) != str(kind.dtype):
@@ -369,14 +369,14 @@ def fits(value, kind) -> bool:
     if isinstance(kind, numba.types.BaseTuple):
         if not isinstance(value, tuple) or len(value) != len(kind.types):
             return False
-        return all(fits(item, inner) for item, inner in zip(value, kind.types, strict=True))
+        return all(fits_type(item, inner) for item, inner in zip(value, kind.types, strict=True))
     if isinstance(kind, numba.types.Number | numba.types.Boolean):
         return isinstance(value, bool | int | float | np.generic)
     return False
 
 
-def _door(name: str, raw):
-    """The public method: in plain Python the raw one, otherwise through `self._enter_<name>`."""
+def make_entry_point(name: str, raw):
+    """Wrap a public method: in plain Python it is called directly, otherwise through `self._enter_<name>`."""
     enter = f"_enter_{name}"
 
     @functools.wraps(raw)
@@ -384,7 +384,7 @@ def _door(name: str, raw):
         if _plain.depth:
             return raw(self, *args)
         shared = self._lock.shared
-        shared.wanted = True
+        shared.was_requested = True
         with shared.lock:
             if shared is self._lock.shared:
                 return getattr(self, enter)(raw, *args)
@@ -393,21 +393,21 @@ def _door(name: str, raw):
     return method
 
 
-def raw_method(cls: type, name: str):
-    """The method as its author wrote it."""
+def get_raw_method(cls: type, name: str):
+    """Get a method as its author wrote it, without wrappers."""
     return inspect.unwrap(getattr(cls, name))
 
 
-def written_by(module, cls: type) -> bool:
+def is_written_by(module, cls: type) -> bool:
     """Whether a module's fprop and bprop are those of the class `cls`."""
     return isinstance(module, cls) and all(
-        raw_method(type(module), name) is raw_method(cls, name) for name in ("fprop", "bprop")
+        get_raw_method(type(module), name) is get_raw_method(cls, name) for name in ("fprop", "bprop")
     )
 
 
-@remembered
-def method_names(cls: type) -> dict[str, Any]:
-    """The author's methods of a class: all but those of the framework's bases and Python's own."""
+@cached
+def collect_methods(cls: type) -> dict[str, Any]:
+    """Collect the methods of a class by name, without those of the framework's base classes and Python's own."""
     methods: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         if base is object or vars(base).get("framework_base", False):
@@ -419,21 +419,21 @@ def method_names(cls: type) -> dict[str, Any]:
     return methods
 
 
-@remembered
-def stored_names(cls: type) -> frozenset[str]:
-    """Attributes that a class's methods (not its `__init__`) assign."""
+@cached
+def find_stored_names(cls: type) -> frozenset[str]:
+    """Find the attributes that a class's methods (not its `__init__`) assign."""
     return frozenset(
         instruction.argval
-        for function in method_names(cls).values()
+        for function in collect_methods(cls).values()
         for instruction in dis.get_instructions(function)
         if instruction.opname == "STORE_ATTR"
     )
 
 
-@remembered
+@cached
 def reads_later(cls: type, name: str) -> bool:
     """Whether methods other than `fprop`, or those that they call, may read the numbers in `self.<name>`."""
-    methods = method_names(cls)
+    methods = collect_methods(cls)
     visited, to_visit = {"fprop", "fprop_then"}, set(LATER & methods.keys())
     while to_visit:
         visited.add(method := to_visit.pop())
@@ -443,31 +443,31 @@ def reads_later(cls: type, name: str) -> bool:
             if not first.opname.startswith("LOAD_FAST") or "self" not in loaded:
                 continue
             if "self" in loaded[:-1] or second.opname not in ("LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR"):
-                return True  # it is handed on as a whole
+                return True  # `self` is passed on as a whole
             if second.argval == name and second.opname != "STORE_ATTR" and third.argval not in LAYOUT:
                 return True
             to_visit |= {second.argval} & methods.keys() - visited
     return False
 
 
-def copy_tree(root, lock: ObjectLock | None = None):
-    """A copy of a module tree: own arrays, own children, one lock, no compiled state."""
+def copy_hierarchy(root, lock: ObjectLock | None = None):
+    """Copy a module with all its children: new arrays, one new lock, no compiled state."""
     copy = object.__new__(type(root))
     hidden = vars(copy)
     hidden["_lock"] = lock or ObjectLock()
     for name in [name for name in vars(root) if name != "_lock"]:
-        hidden[name] = _copy_value(root.setting(name), copy)
+        hidden[name] = _copy_value(root.get_setting(name), copy)
     hidden.update(_states={}, _state=None, _version=0, _parent=None, _initial={}, _running=None)
     for name, value in root._initial.items():
         current = getattr(root, name)
         hidden[name] = _copy_value(value if current is None else current, copy)
-    copy.copied()
+    copy.on_copy()
     return copy
 
 
 def _copy_value(value, owner):
     if isinstance(value, Stateful):
-        child = copy_tree(value, owner._lock)
+        child = copy_hierarchy(value, owner._lock)
         vars(child)["_parent"] = weakref.ref(owner)
         return child
     if isinstance(value, np.ndarray):

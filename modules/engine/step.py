@@ -98,7 +98,9 @@ def readded(operations) -> frozenset:
     later: set = set()
     for operation in operations:
         if operation.backward:
-            tied = [module for module in (operation.module, *operation.module.all_inside()) if module._tie is not None]
+            tied = [
+                module for module in (operation.module, *operation.module.iterate_inside()) if module._tie is not None
+            ]
             later.update(module for module in tied if module._tie in visited)
             visited.update(module._tie for module in tied)
     return frozenset(later)

@@ -1,6 +1,7 @@
-"""Where a plan's time goes: its own source once more, with a clock read after each line.
+"""Line profiler of compiled plans: the plan's source with a reading of the clock after each line.
 
-The lines run in the order, on the data and with the caches of the real step, so that their times add up to its time.
+The lines run in the order, on the data and with the cache contents of the real step, so that their times add up to its
+time.
 """
 
 import ast
@@ -11,7 +12,7 @@ import numpy as np
 
 from ..compiler.numba_api import cgutils, intrinsic, ir, types
 from . import cache
-from .plan import Plan, class_names
+from .plan import Plan, name_classes
 from .sources import digest
 from .stateful import Stateful
 
@@ -20,7 +21,7 @@ CALIBRATION = 100_000
 
 
 def _read_clock(builder):
-    """Code for the time in nanoseconds, by POSIX's clock_gettime."""
+    """Emit LLVM code that calls POSIX's clock_gettime, in nanoseconds."""
     word, module = cgutils.intp_t, builder.module
     kind = ir.FunctionType(ir.IntType(32), [ir.IntType(32), word.as_pointer()])
     function = cgutils.get_or_insert_function(module, kind, "clock_gettime")
@@ -31,14 +32,14 @@ def _read_clock(builder):
 
 
 @intrinsic
-def now(typing_context):
-    """The time in nanoseconds."""
+def read_clock(typing_context):
+    """Read the monotonic clock, in nanoseconds."""
     return types.int64(), lambda context, builder, signature, args: _read_clock(builder)
 
 
 @intrinsic
-def lap(typing_context, states, index, place, since):
-    """Add the time since `since` to number `place` of the array at entry `index` of the table; the time now."""
+def add_lap(typing_context, states, index, place, since):
+    """Add the time since `since` to element `place` of the array at entry `index` of the table; returns the time."""
 
     def generate(context, builder, signature, args):
         table, index, place, since = args
@@ -54,7 +55,7 @@ def lap(typing_context, states, index, place, since):
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a plan: the modules it calls (none: the loop's own work), and whether it is of the backward pass."""
+    """A line of a plan: the modules that it calls (none for the loop itself), and whether it runs backward."""
 
     text: str
     modules: tuple[Stateful, ...]
@@ -62,7 +63,7 @@ class Line:
 
 
 class Stopwatch:
-    """Puts a timed copy in the place of a plan's compiled functions.
+    """Replaces a plan's compiled functions by copies that measure the time of each line.
 
     `lines[k]` took `seconds(rounds)[k]` a round since the last `clear()`. Needs a system that has MONOTONIC.
     """
@@ -70,32 +71,32 @@ class Stopwatch:
     def __init__(self, plan: Plan):
         source = cache.plan_source(plan.module.__name__)
         assert source is not None
-        text, self.lines = timed(source, plan.modules)
+        text, self.lines = insert_laps(source, plan.modules)
         self.times = np.zeros(len(self.lines) + 1, np.int64)
         plan.table = np.append(plan.table, np.int64(self.times.ctypes.data))
         plan.address = int(plan.table.ctypes.data)
         plan.forget_entries()
         name = "plan_" + digest(plan.module.__name__, text)
-        bindings = {alias: cls for cls, alias in class_names(plan.modules).items()}
+        bindings = {alias: cls for cls, alias in name_classes(plan.modules).items()}
         if cache.find_plan(name, bindings) is None:
             cache.write_plan(name, text, keep=cache.is_kept(plan.module.__name__))
         plan.module = cache.load_plan(name, bindings)
-        self._in_python(plan)
+        self._time_python_modules(plan)
         plan.module.laps(plan.address, 10)
         self.clear()
         plan.module.laps(plan.address, CALIBRATION)
-        self.reading = self.times[-1] / CALIBRATION * 1e-9  # seconds that a reading of the clock takes
+        self.clock_seconds = self.times[-1] / CALIBRATION * 1e-9  # seconds that a reading of the clock takes
 
-    def _in_python(self, plan: Plan) -> None:
-        """Modules that run as Python are timed from there."""
+    def _time_python_modules(self, plan: Plan) -> None:
+        """Wrap the methods of modules that run as Python, so that they are timed, too."""
         for module in plan.python_modules:
             for method, backward in (("fprop", False), ("bprop", True)):
                 place = len(self.lines)
                 self.lines.append(Line(f"{type(module).__name__}.{method}, in Python", (module,), backward))
-                vars(module)[method] = self._timed_method(getattr(module, method), place)
+                vars(module)[method] = self._wrap_method(getattr(module, method), place)
         self.python = np.zeros(len(self.lines))
 
-    def _timed_method(self, method, place: int):
+    def _wrap_method(self, method, place: int):
         def timed_method(*arguments):
             start = time.perf_counter()
             result = method(*arguments)
@@ -105,20 +106,20 @@ class Stopwatch:
         return timed_method
 
     def clear(self) -> None:
-        """Start from zero."""
+        """Reset all times to zero."""
         self.times[:] = 0
         self.python[:] = 0
 
     def seconds(self, rounds: int) -> np.ndarray:
-        """Seconds that each line took in one of `rounds` rounds, the clock's own time taken off."""
+        """Compute the seconds of each line in one of `rounds` rounds, without the time of reading the clock."""
         compiled = self.times[:-1] * 1e-9 / rounds
         result = self.python / rounds
-        result[: len(compiled)] += np.where(compiled > 0, np.maximum(compiled - self.reading, 0), 0)
+        result[: len(compiled)] += np.where(compiled > 0, np.maximum(compiled - self.clock_seconds, 0), 0)
         return result
 
 
-def timed(source: str, modules: list[Stateful]) -> tuple[str, list[Line]]:
-    """A plan's source with a reading of the clock after each line, and what the lines are."""
+def insert_laps(source: str, modules: list[Stateful]) -> tuple[str, list[Line]]:
+    """Insert a reading of the clock after each line of a plan's source; returns the new source and the lines."""
     tree = ast.parse(source)
     tree.body = [node for node in tree.body if not getattr(node, "name", "").startswith("checked_")]
     lines: list[Line] = []
@@ -126,40 +127,40 @@ def timed(source: str, modules: list[Stateful]) -> tuple[str, list[Line]]:
         if isinstance(function, ast.FunctionDef):
             loop = next((node for node in function.body if isinstance(node, ast.For)), None)
             body = function.body if loop is None else loop.body
-            timed_body = _with_laps(body, lines, modules)
-            start = _statement("since = now()")
+            timed_body = _insert_into_body(body, lines, modules)
+            start = _parse_statement("since = read_clock()")
             if loop is None:
                 function.body = [start, *timed_body]
             else:
                 loop.body = timed_body
                 function.body.insert(function.body.index(loop), start)
     engine = __name__.rsplit(".", 1)[0]
-    laps = f"since = lap(states, {len(modules)}, {len(lines)}, since)"
+    laps = f"since = add_lap(states, {len(modules)}, {len(lines)}, since)"
     return "\n".join([
-        f"from {engine}.stopwatch import lap, now",
+        f"from {engine}.stopwatch import add_lap, read_clock",
         ast.unparse(tree),
-        "", "@entry", "def laps(states, count):", "    since = now()", "    for _ in range(count):", f"        {laps}",
-        "    return since", "",
+        "", "@entry", "def laps(states, count):", "    since = read_clock()", "    for _ in range(count):",
+        f"        {laps}", "    return since", "",
     ]), lines  # fmt: skip
 
 
-def _with_laps(body, lines: list[Line], modules) -> list:
+def _insert_into_body(body, lines: list[Line], modules) -> list:
     result = []
     for node in body:
         result.append(node)
         text = ast.unparse(node)
         if not isinstance(node, ast.Return) and "state_at(" not in text and not text.endswith('"""'):
-            result.append(_statement(f"since = lap(states, {len(modules)}, {len(lines)}, since)"))
-            lines.append(_line(node, text, modules))
+            result.append(_parse_statement(f"since = add_lap(states, {len(modules)}, {len(lines)}, since)"))
+            lines.append(_make_line(node, text, modules))
     return result
 
 
-def _line(node, text: str, modules) -> Line:
+def _make_line(node, text: str, modules) -> Line:
     names = [each.id for each in ast.walk(node) if isinstance(each, ast.Name)]
     called = dict.fromkeys(name for name in names if name[0] == "m" and name[1:].isdigit())
     backward = any(name.startswith("grad") and name[4:].isdigit() for name in names) or "grad_" in text
     return Line(text, tuple(modules[int(name[1:])] for name in called), backward)
 
 
-def _statement(text: str) -> ast.stmt:
+def _parse_statement(text: str) -> ast.stmt:
     return ast.parse(text).body[0]

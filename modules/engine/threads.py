@@ -1,6 +1,6 @@
-"""Threads that Python lends to compiled code: see kernels/threads.py for what they do there.
+"""Worker threads of compiled code: Python threads that run the loop of kernels/threads.py.
 
-They spin in compiled code, without the interpreter's lock, until they are taken back.
+Within a session they spin in compiled code, without the interpreter's lock; outside of one they sleep.
 """
 
 import contextlib
@@ -11,15 +11,15 @@ import numba
 
 from ..kernels import threads as kernels
 from . import cache
-from .sources import digest, package_digest
+from .sources import digest, hash_package
 
-SERVE = '''"""What a lent thread runs."""
+SERVE = '''"""The loop of a worker thread."""
 
 from bprop.modules.engine.generated_imports import *
-from bprop.modules.engine.compiler import compiled
+from bprop.modules.engine.compiler import get_dispatcher
 from bprop.modules.kernels import threads
 
-body = compiled(threads.serve)
+body = get_dispatcher(threads.serve)
 
 
 @entry
@@ -28,53 +28,53 @@ def serve(session, thread):
 '''
 
 
-class _Helpers:
-    """The threads, each asleep until it is lent, to the context that has put itself into `lent_to` first."""
+class _WorkerThreads:
+    """The pool of worker threads, for one context at a time: the one that sets `users["context"]` first."""
 
     def __init__(self):
-        self.lent_to: dict[str, object] = {}
-        self.wakes: list[threading.Semaphore] = []
+        self.users: dict[str, object] = {}
+        self.semaphores: list[threading.Semaphore] = []
         self.session = 0
 
-    def forget(self) -> None:
-        """In a fork, which has no threads but its own."""
-        self.lent_to, self.wakes = {}, []
+    def reset_after_fork(self) -> None:
+        """Forget the threads, which a forked process does not have."""
+        self.users, self.semaphores = {}, []
         kernels.CONTROL[:] = 0
 
-    def lend(self, count: int) -> None:
-        """Wake `count` threads for a new session."""
-        serve = compiled_serve()
-        while len(self.wakes) < count:
-            wake = threading.Semaphore(0)
-            arguments = wake, serve, len(self.wakes) + 1
+    def start_session(self, count: int) -> None:
+        """Start a session of `count` worker threads."""
+        serve = get_compiled_serve()
+        while len(self.semaphores) < count:
+            semaphore = threading.Semaphore(0)
+            arguments = semaphore, serve, len(self.semaphores) + 1
             threading.Thread(target=self._serve, args=arguments, name="bprop", daemon=True).start()
-            self.wakes.append(wake)  # now that it is there: Ctrl-C may come in between
+            self.semaphores.append(semaphore)  # now that it is there: Ctrl-C may come in between
         self.session += 1
-        kernels.CONTROL[kernels.LENT] = count
+        kernels.CONTROL[kernels.WORKERS] = count
         kernels.CONTROL[kernels.SESSION] = self.session
-        for wake in self.wakes[:count]:
-            wake.release()
+        for semaphore in self.semaphores[:count]:
+            semaphore.release()
 
-    def take_back(self) -> None:
-        """End the session: from now on nothing is shared, though a thread may take a while to leave."""
-        kernels.CONTROL[kernels.SESSION] = kernels.CONTROL[kernels.LENT] = 0
+    def end_session(self) -> None:
+        """End the session: no further job runs in parallel, though a thread may still be leaving its loop."""
+        kernels.CONTROL[kernels.SESSION] = kernels.CONTROL[kernels.WORKERS] = 0
 
-    def _serve(self, wake: threading.Semaphore, serve, thread: int) -> None:
+    def _serve(self, semaphore: threading.Semaphore, serve, thread: int) -> None:
         while True:
-            wake.acquire()
+            semaphore.acquire()
             serve(self.session, thread)
 
 
-_helpers = _Helpers()
+_workers = _WorkerThreads()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_helpers.forget)
+    os.register_at_fork(after_in_child=_workers.reset_after_fork)
 _compiled: list = []
 
 
-def compiled_serve():
-    """`serve`, compiled once and kept in the folder of plans."""
+def get_compiled_serve():
+    """`serve`, compiled once and cached with the plans."""
     if not _compiled:
-        name = "threads_" + digest("threads", package_digest())
+        name = "threads_" + digest("threads", hash_package())
         cache.write_plan(name, SERVE)
         function = cache.load_plan(name, {}).serve
         function.compile((numba.types.intp, numba.types.intp))
@@ -82,13 +82,13 @@ def compiled_serve():
     return _compiled[0]
 
 
-def shared_jobs() -> int:
-    """A number that changes with each job that was shared."""
+def count_parallel_jobs() -> int:
+    """The number of jobs that ran in parallel so far, as a counter that wraps."""
     return int(kernels.CONTROL[kernels.NUMBER])
 
 
 class num_threads(contextlib.ContextDecorator):
-    """Within this context, the large products of this thread are shared among `threads` threads, itself included.
+    """Within this context, large kernels of this thread run in parallel on `threads` threads, itself included.
 
     with num_threads(4): value = step(x, target)
 
@@ -106,23 +106,23 @@ class num_threads(contextlib.ContextDecorator):
     def __enter__(self) -> None:
         if self.threads < 2 or numba.config.DISABLE_JIT:
             return
-        try:  # wherever Ctrl-C comes, the threads are given back
-            if _helpers.lent_to.setdefault("context", self) is self:
-                _helpers.lend(min(self.threads, kernels.MOST_THREADS) - 1)
+        try:  # wherever Ctrl-C comes, the session ends
+            if _workers.users.setdefault("context", self) is self:
+                _workers.start_session(min(self.threads, kernels.MAX_THREADS) - 1)
         except BaseException:
-            self._give_back()
+            self._end_session()
             raise
 
     def __exit__(self, *exception) -> None:
-        self._give_back()
+        self._end_session()
 
-    def _give_back(self) -> None:
-        if _helpers.lent_to.get("context") is self:
+    def _end_session(self) -> None:
+        if _workers.users.get("context") is self:
             try:
-                _helpers.take_back()
-            finally:  # once more: Ctrl-C may have come before it had begun
-                _helpers.take_back()
-                del _helpers.lent_to["context"]
+                _workers.end_session()
+            finally:  # again: Ctrl-C may have come before the first call began
+                _workers.end_session()
+                del _workers.users["context"]
 
     def _recreate_cm(self) -> "num_threads":
         return num_threads(self.threads)  # for each call of a function that it decorates

@@ -1,8 +1,8 @@
-"""What types do a module's attributes have? Run its methods once as plain Python on two samples, and look.
+"""Tracing the types of a module's attributes, by one run of its methods as plain Python on two samples.
 
-What refuses two samples is tried on the whole minibatch; a custom optimizer is tried on its whole vectors at once.
-So a mistake in a method shows first as an ordinary Python traceback at its line. The run works on a copy of the
-modules: nothing of the real ones changes.
+A module that refuses two samples is run on the whole minibatch; a custom optimizer on its whole vectors. So a mistake
+in a method shows first as an ordinary Python traceback at its line. The run works on a copy of the modules, and changes
+nothing of the real ones.
 """
 
 import sys
@@ -14,15 +14,15 @@ import numpy as np
 from ..compiler.numba_api import types
 from .sources import ClassDigest, examine_class
 from .state import StateType
-from .stateful import Stateful, method_names, plain_python, raw_method
+from .stateful import Stateful, collect_methods, get_raw_method, plain_python
 
 
 class PrecisionError(TypeError):
-    """A method turns the data into another floating point type."""
+    """A method converts the data to another floating-point dtype."""
 
 
-def numba_type(value, dtype: np.dtype):
-    """The compiled type of an attribute or argument, or None if compiled code cannot hold it.
+def get_numba_type(value, dtype: np.dtype):
+    """Get the numba type of an attribute or argument; None if compiled code cannot store it.
 
     A Python float has the data's type, as in NumPy; arrays their own type and layout.
     """
@@ -38,33 +38,33 @@ def numba_type(value, dtype: np.dtype):
         layout = "C" if value.flags.c_contiguous else "F" if value.flags.f_contiguous else "A"
         return types.Array(numba.from_dtype(value.dtype), value.ndim, layout)
     if isinstance(value, tuple) and value:
-        items = [numba_type(item, dtype) for item in value]
+        items = [get_numba_type(item, dtype) for item in value]
         return None if None in items else types.BaseTuple.from_types(items)
     return None
 
 
-def owner_key(module: Stateful) -> str:
-    """Name of an object's class in its state type; another source or another number of children, another name."""
-    return f"{type(module).__qualname__}@{examined(type(module)).digest}{module.layout()}"
+def get_owner_name(module: Stateful) -> str:
+    """Get the name of an object's class in its state type, with a digest of its sources and its number of children."""
+    return f"{type(module).__qualname__}@{get_class_digest(type(module)).digest}{module.describe_layout()}"
 
 
-def examined(cls: type) -> ClassDigest:
-    """What the methods of a class reach, as it was when the present plan was begun."""
+def get_class_digest(cls: type) -> ClassDigest:
+    """Get the digest of a class, computed once for each plan."""
     if cls not in _examined:
         _examined[cls] = examine_class(cls)
     return _examined[cls]
 
 
 def forget_digests() -> None:
-    """Begin a plan: values may have changed since the last one."""
+    """Forget all class digests, before a new plan: values may have changed since the last one."""
     _examined.clear()
 
 
 def warn_of_unhashable(modules) -> bool:
-    """Whether methods reach what no digest covers, so that the code must not be stored; a warning for each class."""
+    """Warn, once for each class, of dependencies that cannot be hashed; returns whether there are any."""
     any_unhashable = False
-    for cls in dict.fromkeys(type(each) for module in modules for each in (module, *module.all_inside())):
-        if unhashable := examined(cls).unhashable:
+    for cls in dict.fromkeys(type(each) for module in modules for each in (module, *module.iterate_inside())):
+        if unhashable := get_class_digest(cls).unhashable:
             any_unhashable = True
             if cls not in _warned:
                 _warned.add(cls)
@@ -78,15 +78,15 @@ _examined: dict[type, ClassDigest] = {}
 _warned: set[type] = set()
 
 
-def state_type(module: Stateful, children: dict[str, StateType], wider: set[tuple[str, str]]) -> StateType:
-    """The state type that holds a module's attributes as they are now (all that compiled code can hold)."""
-    fields, constants, owner = [], [], owner_key(module)
+def make_attribute_type(module: Stateful, children: dict[str, StateType], wider: set[tuple[str, str]]) -> StateType:
+    """Make the state type of a module's attributes as they are now, those that compiled code can store."""
+    fields, constants, owner = [], [], get_owner_name(module)
     for name, value in sorted(vars(module).items()):
         if name.startswith("_"):
             continue
         if value is None or isinstance(value, str):
             constants.append((name, value))
-        elif (kind := numba_type(value, module.dtype)) is not None:
+        elif (kind := get_numba_type(value, module.dtype)) is not None:
             if (owner, name) in wider and isinstance(kind, types.Array):
                 kind = types.Array(kind.dtype, kind.ndim, "A")
             fields.append((name, kind))
@@ -95,37 +95,42 @@ def state_type(module: Stateful, children: dict[str, StateType], wider: set[tupl
 
 
 def check_precision(module: Stateful, method: str, result, args) -> None:
-    """Refuse a method whose result is not of the net's floating point type, naming the line where that begins."""
+    """Raise PrecisionError if a method's result is not of the model's dtype; it names the line where that begins."""
     if not isinstance(result, np.ndarray) or result.dtype.kind != "f" or result.dtype == module.dtype:
         return
-    place = first_line_of(module, method, args, result.dtype)
+    place = find_first_line(module, method, args, result.dtype)
     raise PrecisionError(
         f"{module.label()}: {method} returns {result.dtype} in a {module.dtype} net{place}; "
         "take the type from the data (np.zeros_like(x), np.empty(shape, x.dtype), array.astype(x.dtype))"
     )
 
 
-def first_line_of(module: Stateful, method: str, args, dtype) -> str:
+def find_first_line(module: Stateful, method: str, args, dtype) -> str:
     """`, from FILE:LINE on`: the first line after which a variable or attribute holds an array of type `dtype`."""
-    raw = raw_method(type(module), method)
-    codes = {function.__code__ for function in method_names(type(module)).values()}
+    raw = get_raw_method(type(module), method)
+    codes = {function.__code__ for function in collect_methods(type(module)).values()}
     last: list[tuple[str, int]] = []
     lines: list[tuple[str, int]] = []
 
-    def holds(values) -> bool:
+    def contains_dtype(values) -> bool:
         return any(isinstance(value, np.ndarray | np.generic) and value.dtype == dtype for value in values)
 
-    def look(frame, event, argument):
+    def trace_line(frame, event, argument):
         if frame.f_code not in codes:
             return None
         values = [*frame.f_locals.values(), *(v for k, v in vars(module).items() if not k.startswith("_"))]
-        if event in ("line", "return") and last and not lines and (holds(values) or holds([argument])):
+        if (
+            event in ("line", "return")
+            and last
+            and not lines
+            and (contains_dtype(values) or contains_dtype([argument]))
+        ):
             lines.append(last[0])
         last[:] = [(frame.f_code.co_filename, frame.f_lineno)]
-        return look
+        return trace_line
 
     before = sys.gettrace()
-    sys.settrace(look)
+    sys.settrace(trace_line)
     try:
         with plain_python():
             raw(module, *args)
@@ -134,11 +139,11 @@ def first_line_of(module: Stateful, method: str, args, dtype) -> str:
     return f", from {lines[0][0]}:{lines[0][1]} on" if lines else ""
 
 
-def first_samples(samples: dict, whole: set[str]) -> dict:
-    """Copies of the arguments of a trial, by name: the first two samples of each, all of those in `whole`."""
-    return {name: cut(value, None if name in whole else 2) for name, value in samples.items()}
+def take_first_samples(samples: dict, whole: set[str]) -> dict:
+    """Copy the arguments of a trial run, by name: the first two samples of each, all of those in `whole`."""
+    return {name: take_samples(value, None if name in whole else 2) for name, value in samples.items()}
 
 
-def cut(value, count: int | None):
-    """A copy of the first samples of an argument."""
+def take_samples(value, count: int | None):
+    """Copy the first samples of an argument."""
     return value[:count].copy() if isinstance(value, np.ndarray) and value.ndim else value

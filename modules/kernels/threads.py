@@ -1,13 +1,13 @@
 """parallel_for inside compiled code: a dispatch to worker threads costs less than a microsecond.
 
 Such a kernel takes a range of its tiles, `kernel(first, last, ...)`, and computes each tile in the same way whatever
-the range: so results are the same bits for any number of threads. The threads are lent by Python (see
-engine/threads.py), which has them run `serve`; without any, `dispatch` is a call.
+the range: so results are the same bits for any number of threads. Python starts the worker threads (see
+engine/threads.py), which run `serve`; without workers, `dispatch` is a plain call.
 
-A job's tiles are cut into parts, and these into as many regions as there are threads. A thread takes the parts of its
-own region, so that from job to job it meets what its core's cache holds already, then what is left of the others.
+A job's tiles are divided into parts, and these into one region for each thread. A thread runs the parts of its own
+region first, whose data its core's cache may still hold from the last job, then what is left of the other regions.
 Parts are claimed by fetch-and-add on the region's word of NEXT; the job's number in its upper half, and in LIMIT, keeps
-a thread that comes late away from the next job's parts.
+a late thread away from the next job's parts.
 """
 
 import os
@@ -19,17 +19,17 @@ from ..compiler.kernel import kernel
 from ..compiler.numba_api import cgutils, intrinsic, ir, llvm, types
 
 # Words of the control block; those that several threads write lie in cache lines of their own.
-LENT, HELPERS, SESSION, OWNER, LIMIT, DONE, NEXT = 0, 8, 16, 24, 32, 40, 64
+WORKERS, ACTIVE, SESSION, OWNER, LIMIT, DONE, NEXT = 0, 8, 16, 24, 32, 40, 64
 NUMBER, TASK, ARGUMENTS, TOTAL = 48, 49, 50, 51
-MOST_THREADS = 64
+MAX_THREADS = 64
 LINE = 8  # words
-PART_FLOPS = 500_000  # what a part should hold at least: some microseconds
-MOVE_FLOPS = 8  # what moving a number counts for
-PARTS = 4  # of a job for each thread, at most: enough that none waits long for another
-SPINS = 4_000  # pauses before a waiting thread offers its core to others
+PART_FLOPS = 500_000  # the minimum for a part: some microseconds
+MOVE_FLOPS = 8  # the cost of moving a number
+PARTS = 4  # the maximum for each thread of a job: enough for balanced loads
+SPINS = 4_000  # pauses before a waiting thread yields its core
 
-CONTROL = np.zeros(NEXT + LINE * MOST_THREADS, np.int64)
-llvm.add_symbol("bprop_threads", CONTROL.ctypes.data)  # so that code kept on disk finds it in every process
+CONTROL = np.zeros(NEXT + LINE * MAX_THREADS, np.int64)
+llvm.add_symbol("bprop_threads", CONTROL.ctypes.data)  # so that cached code finds it in every process
 
 WORD = cgutils.intp_t
 TASK_TYPE = ir.FunctionType(ir.VoidType(), [WORD, WORD, WORD])  # arguments, first tile, last tile
@@ -37,7 +37,7 @@ PAUSE: dict[str, tuple[str, list]] = {"x86_64": ("llvm.x86.sse2.pause", []), "AM
 PAUSE |= dict.fromkeys(("aarch64", "arm64"), ("llvm.aarch64.hint", [ir.Constant(ir.IntType(32), 1)]))
 
 
-def _word(builder, place):
+def _get_word(builder, place):
     block = builder.module.globals.get("bprop_threads")
     if block is None:
         block = ir.GlobalVariable(builder.module, ir.ArrayType(WORD, CONTROL.size), "bprop_threads")
@@ -46,20 +46,20 @@ def _word(builder, place):
 
 @intrinsic
 def load(typing_context, place):
-    """A word of the control block."""
+    """Load a word of the control block, atomically."""
 
     def generate(context, builder, signature, args):
-        return builder.load_atomic(_word(builder, args[0]), "acquire", 8)
+        return builder.load_atomic(_get_word(builder, args[0]), "acquire", 8)
 
     return types.intp(types.intp), generate
 
 
 @intrinsic
 def store(typing_context, place, value):
-    """Set a word of the control block."""
+    """Store a word of the control block, atomically."""
 
     def generate(context, builder, signature, args):
-        builder.store_atomic(args[1], _word(builder, args[0]), "release", 8)
+        builder.store_atomic(args[1], _get_word(builder, args[0]), "release", 8)
         return context.get_dummy_value()
 
     return types.none(types.intp, types.intp), generate
@@ -67,17 +67,17 @@ def store(typing_context, place, value):
 
 @intrinsic
 def fetch_add(typing_context, place, amount):
-    """Add to a word of the control block; returns what it was."""
+    """Add to a word of the control block, atomically; returns the old value."""
 
     def generate(context, builder, signature, args):
-        return builder.atomic_rmw("add", _word(builder, args[0]), args[1], "acq_rel")
+        return builder.atomic_rmw("add", _get_word(builder, args[0]), args[1], "acq_rel")
 
     return types.intp(types.intp, types.intp), generate
 
 
 @intrinsic
 def pause(typing_context, spins):
-    """A short pause; now and then the core is offered to other threads."""
+    """Pause a spinning thread for a moment; now and then yield its core to other threads."""
 
     def generate(context, builder, signature, args):
         if platform.machine() in PAUSE:
@@ -107,7 +107,7 @@ def call_task(typing_context, task, arguments, first, last):
 
 @kernel
 def run_claimed_parts(thread):
-    """Claim and run parts of the present job until none is left, first those of the thread's own region."""
+    """Claim and run parts of the current job until none is left, first those of the thread's own region."""
     threads = load(LIMIT) >> 16 & 0xFFFF
     for k in range(threads):
         region = (thread + k) % threads
@@ -125,12 +125,12 @@ def run_claimed_parts(thread):
 
 @kernel
 def run_parts(task, arguments, total, parts):
-    """Run all tiles of a task in so many parts, with the threads that are lent; alone while another's job runs."""
-    helpers = load(HELPERS) if load(SESSION) != 0 else 0
-    if parts < 2 or helpers == 0 or fetch_add(OWNER, 1) != 0:
+    """Run all tiles of a task in this many parts on the worker threads; on this thread alone while another job runs."""
+    active = load(ACTIVE) if load(SESSION) != 0 else 0
+    if parts < 2 or active == 0 or fetch_add(OWNER, 1) != 0:
         call_task(task, arguments, 0, total)
     else:
-        number, threads = (load(NUMBER) + 1) & 0x7FFFFFFF, min(parts, helpers + 1)
+        number, threads = (load(NUMBER) + 1) & 0x7FFFFFFF, min(parts, active + 1)
         store(NUMBER, number)
         store(TASK, task)
         store(ARGUMENTS, arguments)
@@ -149,13 +149,13 @@ def run_parts(task, arguments, total, parts):
 
 @kernel
 def run_tiles(task, arguments, total, flops):
-    """Run all tiles of a task, which are so many operations, in parts."""
-    run_parts(task, arguments, total, min(total, PARTS * (load(LENT) + 1), flops // PART_FLOPS))
+    """Run all tiles of a task, `flops` operations in all, in parts."""
+    run_parts(task, arguments, total, min(total, PARTS * (load(WORKERS) + 1), flops // PART_FLOPS))
 
 
 def serve(session, thread):
-    """What a lent thread does: help with jobs until the session ends."""
-    fetch_add(HELPERS, 1)
+    """The loop of a worker thread: run parts of jobs until the session ends."""
+    fetch_add(ACTIVE, 1)
     idle, last_number = 0, -1
     while load(SESSION) == session:
         limit = load(LIMIT)
@@ -166,31 +166,31 @@ def serve(session, thread):
         else:
             pause(idle)
             idle += 1
-    fetch_add(HELPERS, -1)
+    fetch_add(ACTIVE, -1)
 
 
 def parallel_for(function, tiles, flops, *arguments):
-    """`function(first, last, *arguments)` over tiles 0 to `tiles`, in ranges for the threads that are lent.
+    """Call `function(first, last, *arguments)` on ranges of the tiles 0 to `tiles`, in parallel on the worker threads.
 
-    flops: about how much work it is in all; small jobs run in one thread.
+    flops: about how many operations in all; small jobs run in one thread.
     """
     function(0, tiles, *arguments)
 
 
 def parallel_for_parts(function, tiles, parts, *arguments):
-    """The same, in so many ranges; in one, the function itself may run in parallel."""
+    """As `parallel_for`, in this many ranges; in a single one, the function itself may run in parallel."""
     function(0, tiles, *arguments)
 
 
 def count_equal_shares(tiles):
-    """How many threads get equal shares of the tiles: all worker threads, or one where they do not divide evenly."""
+    """The number of threads that divide the tiles evenly: all of them, or one."""
     return 1
 
 
 @kernel
 def compiled_count_equal_shares(tiles):
-    """The same, with those that are lent."""
-    threads = load(LENT) + 1
+    """The compiled form of `count_equal_shares`, which counts the worker threads."""
+    threads = load(WORKERS) + 1
     return threads if tiles % threads == 0 else 1
 
 
@@ -198,9 +198,9 @@ count_equal_shares.compiled_form = compiled_count_equal_shares  # type: ignore[a
 
 
 def make_dispatch(runner):
-    """`runner(task, arguments, total, how)` of a function's tiles, as compiled code calls it.
+    """Make the intrinsic that packs a function's arguments and calls `runner(task, arguments, total, how)`.
 
-    An error that the function raises in any thread is raised again: by the function, run once more by itself.
+    An error that the function raises in any thread is raised again by one more run of the function on this thread.
     """
 
     @intrinsic
@@ -241,7 +241,7 @@ parallel_for.compiled_form, parallel_for_parts.compiled_form = dispatch, dispatc
 
 
 def _task(context, module, fndesc, packed):
-    """The function (arguments, first, last) that unpacks the arguments and calls a kernel with them."""
+    """Define the function (arguments, first, last) that unpacks the arguments and calls a kernel with them."""
     name = f"task.{fndesc.mangled_name}"
     if name in module.globals:
         return module.globals[name]

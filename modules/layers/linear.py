@@ -5,7 +5,7 @@ import numpy as np
 from ..core.module import Module
 from ..core.parameter import Parameter
 from ..core.shapes import check_sizes, replace_features
-from ..engine.stateful import written_by
+from ..engine.stateful import is_written_by
 from ..initializers.initializers import Initializer, PyTorchUniform
 from ..kernels.buffers import as_rows, reuse, reuse_like
 from ..kernels.matmul.gemm import add_to_rows, matmul_into, sum_rows
@@ -88,7 +88,7 @@ class Linear(Module):
 
     def fuses_with(self, unit) -> bool:
         """Whether the loops below do the same as both modules' own methods."""
-        return written_by(self, Linear) and written_by(unit, Elementwise)
+        return is_written_by(self, Linear) and is_written_by(unit, Elementwise)
 
     def fprop_then(self, unit, x):
         """fprop of this layer and of the elementwise unit after it: bias and unit in one pass."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.entry_points import check_whole
-from ..engine.stateful import method_names
+from ..engine.stateful import collect_methods
 from ..kernels.buffers import reuse, reuse_like
 from .loss import Loss, check_at_least, refuse_targets
 
@@ -213,7 +213,7 @@ class MultiLoss(Loss):
         return out
 
     def sum_parts(self, y, target, sample_weight):
-        """The sum of the parts' values; `compiled_methods` has it without a loop."""
+        """The sum of the parts' values; `list_compiled_methods` has it without a loop."""
         return make_sum_chain(tuple(self.children()))(self, y, target, sample_weight)
 
     def add_gradients(self, grad_y):
@@ -224,14 +224,14 @@ class MultiLoss(Loss):
         """Add the change of each part's gradient along v."""
         make_hessian_chain(tuple(self.children()))(self, y, target, v, change)
 
-    def compiled_methods(self):
+    def list_compiled_methods(self):
         names = tuple(self.children())
         chains = {
             "sum_parts": make_sum_chain(names),
             "add_gradients": make_gradient_chain(names),
             "add_changes": make_hessian_chain(names),
         }
-        return {**method_names(type(self)), **chains}
+        return {**collect_methods(type(self)), **chains}
 
     def _enter_fprop(self, raw, y, target, sample_weight=None):
         try:

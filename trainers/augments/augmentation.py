@@ -38,7 +38,7 @@ class Augmentation:
         for augment in self.augments:
             if augment.dtype != dtype:
                 vars(augment)["_dtype"] = np.dtype(dtype)
-                augment.changed()
+                augment.forget_plans()
                 self._plan = None
             augment.epoch = epoch
 

@@ -189,7 +189,7 @@ class Extras(Stateful):
 
     def _begin(self) -> None:
         """Something is in use that was not, or the other way round: another plan, and its arrays if there are none."""
-        self.changed()
+        self.forget_plans()
         if self._vector is not None and self._vector() is not None and "bounds" not in vars(self):
             self._lay_out(self._vector())
 

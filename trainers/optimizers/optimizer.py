@@ -15,7 +15,7 @@ from ...modules.display.summary import Summary
 from ...modules.engine.locks import exclusive, join_locks, locked, refuse_during_fit
 from ...modules.engine.operations import Operations
 from ...modules.engine.plan import Function, Plan
-from ...modules.engine.stateful import jit_disabled, stored_names
+from ...modules.engine.stateful import find_stored_names, jit_disabled
 from .extras import IDLE, Extras
 from .groups import OWN, make_rules
 
@@ -65,7 +65,7 @@ class Optimizer(Extras):
         if self._decoupled and not hasattr(self, "lr"):
             raise ValueError(f"{type(self).__name__}: it has no lr, which decoupled weight decay needs")
         vars(self).update(_dtype=net.dtype, _vector=weakref.ref(vector), _plan=None, _rules=parameters)
-        self.changed()
+        self.forget_plans()
         self._lay_out(vector)
         self.start(vector)
         vars(self).update((name, self._laid(value)) for name, value in list(vars(self).items()))
@@ -87,7 +87,7 @@ class Optimizer(Extras):
             return self.state_dict()
         return self._loaded
 
-    def copied(self) -> None:
+    def on_copy(self) -> None:
         """Keep what the original has gathered for the first model that this copy meets, such as a copy of the model."""
         state = self._loaded if self._vector is None else self.state_dict()
         vars(self).update(_vector=None, _plan=None, _loaded=state, _digest=None)
@@ -139,7 +139,7 @@ class Optimizer(Extras):
         return Plan(f"Update by {self.outline()}.", [function], samples), function
 
     def _state_names(self) -> list[str]:
-        own = {name for name in stored_names(type(self)) if hasattr(self, name)}
+        own = {name for name in find_stored_names(type(self)) if hasattr(self, name)}
         return sorted(own | ({"averages", "averaged"} if "averages" in vars(self) and self._in_use("ema") else set()))
 
     @exclusive

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...datasets.files.paths import expand_path
-from ...modules.engine.folders import folder_notice
+from ...modules.engine.folders import format_folder_warning
 from ...modules.engine.stateful import jit_disabled
 from ..callbacks import Checkpoint, EarlyStopping, NanGuard
 from ..callbacks.csv_log import CsvLog
@@ -70,7 +70,7 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
 
 def print_cache_folder_warning(quiet: bool) -> None:
     """One line if the folder of compiled code cannot be used, before anything is compiled or written."""
-    if not quiet and not jit_disabled() and (notice := folder_notice()):
+    if not quiet and not jit_disabled() and (notice := format_folder_warning()):
         print(f"bprop: {notice}", file=sys.stderr)
 
 

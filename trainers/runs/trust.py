@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ...datasets.files.paths import expand_path
-from ...modules.engine.cache import cache_folder
+from ...modules.engine.cache import find_cache_folder
 from ..configs import Config
 from ..configs.permissions import Action, Rule, enforce_rule, has_rule, is_inside
 
@@ -122,7 +122,7 @@ def list_state_folders() -> Iterator[Path]:
         state = expand_path(os.environ.get("XDG_STATE_HOME") or "~/.local/state")
         if state.is_absolute():
             yield state / "bprop" / NAME
-    if (folder := cache_folder()) is not None:
+    if (folder := find_cache_folder()) is not None:
         yield folder / NAME
 
 

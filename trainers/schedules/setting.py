@@ -8,7 +8,7 @@ import numpy as np
 
 from ...modules.core.module import Module
 from ...modules.core.type_errors import describe_wrong_type
-from ...modules.engine.stateful import Stateful, stored_names
+from ...modules.engine.stateful import Stateful, find_stored_names
 from ..files.suggest import format_suggestion
 from .schedule import Schedule
 
@@ -82,7 +82,7 @@ def list_settings(roots: dict[str, Stateful]) -> Iterator[tuple[str, tuple[State
         for prefix, owner in owners:
             place = f"{root}.{prefix}" if prefix else root
             for name, value in vars(owner).items():
-                own = not name.startswith("_") and name not in stored_names(type(owner))
+                own = not name.startswith("_") and name not in find_stored_names(type(owner))
                 if own and type(value) is float:
                     yield f"{place}.{name}", (owner, name)
 

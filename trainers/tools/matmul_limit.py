@@ -6,7 +6,7 @@ import numpy as np
 
 from ...modules.display.costs import Matmul
 from ...modules.engine import cache
-from ...modules.engine.sources import digest, package_digest
+from ...modules.engine.sources import digest, hash_package
 from ...modules.kernels.matmul.gemm import matmul_into
 
 ENGINE = cache.__name__.rsplit(".", 1)[0]
@@ -53,7 +53,7 @@ def time_matmuls(matmul_into: Matmul, dtype, wants_grad_x: bool, seconds: float 
 
 def load_matmuls():
     """The plan of SOURCE, from the cache folder."""
-    name = "plan_" + digest(package_digest(), SOURCE)
+    name = "plan_" + digest(hash_package(), SOURCE)
     if cache.find_plan(name, {}) is None:
         cache.write_plan(name, SOURCE)
     return cache.load_plan(name, {})

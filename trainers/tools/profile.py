@@ -224,7 +224,7 @@ def make_rows(step: CompiledStep, shapes: Shapes, unread: set, lines: list[Line]
         row.forward += 0 if line.backward else took
     for modules, row in rows.items():
         for module in modules:
-            for inside in (module, *module.all_inside()):
+            for inside in (module, *module.iterate_inside()):
                 if inside in shapes and not inside.children_inside():
                     is_read = inside not in unread
                     row.flops += sum(count_flops(inside, *shapes[inside], is_read))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...datasets import ArrayDataset
-from ...modules.engine.folders import cache_folder, readable_folders
+from ...modules.engine.folders import find_cache_folder, list_readable_folders
 from ...modules.engine.stateful import jit_disabled
 from ..callbacks import Callback
 from ..configs import Config
@@ -54,7 +54,7 @@ class Warmup:
 
 def describe_folder() -> str:
     """Where compiled code lies."""
-    return str(cache_folder() or next(iter(readable_folders()), "no folder, as none can be written"))
+    return str(find_cache_folder() or next(iter(list_readable_folders()), "no folder, as none can be written"))
 
 
 class StopAfterOneEpoch(Callback):

@@ -11,7 +11,7 @@ from ...datasets import ArrayDataset, Dataset
 from ...datasets.array_checks import CHECKED_AT_ONCE
 from ...modules.checks.minibatch_check import check_minibatch_sizes
 from ...modules.core.module import Module
-from ...modules.kernels.threads import MOST_THREADS
+from ...modules.kernels.threads import MAX_THREADS
 from ...modules.losses.loss import Loss
 from ..metrics import Metric, compute_metrics, find_metrics
 from ..schedules.setting import BATCH_SIZE
@@ -80,8 +80,8 @@ def check_epochs_and_threads(epochs, threads) -> None:
     """ValueError for numbers out of range; they may change when a training is resumed."""
     if not is_whole_number(epochs) or epochs < 0:
         raise ValueError(f"Trainer: epochs is {epochs}, expected a whole number of at least 0")
-    if threads is not None and (not is_whole_number(threads) or not 1 <= threads <= MOST_THREADS):
-        raise ValueError(f"Trainer: threads is {threads}, expected a whole number from 1 to {MOST_THREADS}")
+    if threads is not None and (not is_whole_number(threads) or not 1 <= threads <= MAX_THREADS):
+        raise ValueError(f"Trainer: threads is {threads}, expected a whole number from 1 to {MAX_THREADS}")
 
 
 def check_balance(train: ArrayDataset, shuffle: bool, balance: bool) -> None:

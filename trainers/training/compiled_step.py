@@ -50,7 +50,7 @@ class CompiledStep:
 
     def __call__(self, x, target, sample_weight=None) -> float:
         shared = self.net._lock.shared
-        shared.wanted = True
+        shared.was_requested = True
         with shared.lock:
             if shared is self.net._lock.shared:
                 if shared.trainings:

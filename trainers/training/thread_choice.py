@@ -10,7 +10,7 @@ from pathlib import Path
 from ...modules.compiler.cpu import count_cores
 from ...modules.engine import cache
 from ...modules.engine.sources import digest
-from ...modules.engine.threads import num_threads, shared_jobs
+from ...modules.engine.threads import count_parallel_jobs, num_threads
 from ..optimizers.full_batch import FullBatch
 from .compiled_step import CompiledStep
 from .minibatches import Epoch, Steps
@@ -67,9 +67,9 @@ def find_fastest(steps: Steps, samples: int, batch_size: int) -> int:
     seconds = time_steps(steps, min(batch_size, samples), 1)
     most = max(1, samples // batch_size)
     last = min(samples, batch_size * min(most, max(1, int(BLOCK_SECONDS / max(seconds, 1e-7)))))
-    before = shared_jobs()
+    before = count_parallel_jobs()
     time_steps(steps, last, 2)
-    if shared_jobs() == before:  # no product is large enough to be shared
+    if count_parallel_jobs() == before:  # no product is large enough to be shared
         return 1
     cores = count_cores()
     candidates = sorted({1, 2, cores // 2, cores} - {0})

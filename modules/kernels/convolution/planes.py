@@ -16,7 +16,7 @@ from ..strided_loops import clear_slice, gather_slice, scatter_slice
 from ..sums import BLOCK
 from ..threads import MOVE_FLOPS, dispatch
 
-SQUARE = make_transpose()
+TRANSPOSE = make_transpose()
 
 
 def plane_size(coarse, fine, before, reach, stride):
@@ -24,7 +24,7 @@ def plane_size(coarse, fine, before, reach, stride):
     return max(coarse + reach // stride, (fine + before + stride - 1) // stride)
 
 
-TOLD = 5  # numbers behind the gaps
+KEY_SIZE = 5  # sizes stored behind the gaps, for which the tables were filled
 CACHED = 3 << 19  # bytes of planes that stay in the cache while they are used
 
 
@@ -46,9 +46,9 @@ def samples_together(samples, lanes, size):
 
 def tables(places, gaps, pixels, size):
     """Memory for the tables of `fill_places`: of so many pixels, and places in all."""
-    if places.size == pixels and gaps.size == size - pixels + TOLD:
+    if places.size == pixels and gaps.size == size - pixels + KEY_SIZE:
         return places, gaps
-    return np.empty(pixels, np.int64), np.full(size - pixels + TOLD, -1)
+    return np.empty(pixels, np.int64), np.full(size - pixels + KEY_SIZE, -1)
 
 
 @noinline
@@ -56,9 +56,9 @@ def fill_places(height, width, before, stride, tall, wide, row, samples, places,
     """places[W y + x]: where in its channel's planes a pixel lies; gaps: the places at which there is none.
 
     Args: before: zeros above and to the left of the image; tall, wide: sizes of a plane; row: numbers from one plane
-        to the next; gaps: ends with TOLD numbers more, which tell what the tables are made for: -1 where they are new.
+        to the next; gaps: ends with the KEY_SIZE sizes for which the tables were filled: -1 where they are new.
     """
-    count, end, new = 0, gaps.size - TOLD, False
+    count, end, new = 0, gaps.size - KEY_SIZE, False
     for k, number in enumerate((height, tall, wide, row, samples)):
         new = new or gaps[end + k] != number
         gaps[end + k] = number
@@ -130,7 +130,7 @@ def split_channels(first, last, image, shape, places, gaps, phases, start, row, 
     size, side = places.size, panel_width(planes) // 2
     for c in range(first, last):
         to, from_ = start + c * phases * row, c * size
-        for k in range(gaps.size - TOLD):
+        for k in range(gaps.size - KEY_SIZE):
             clear_slice(planes, to + gaps[k], 1, samples)
         for phase in range(phases):
             clear_slice(planes, to + phase * row + end, 1, row - end)
@@ -142,7 +142,7 @@ def split_channels(first, last, image, shape, places, gaps, phases, start, row, 
             at = min(p, size - side)
             for n in range(0, samples, side):
                 m = min(n, samples - side)
-                SQUARE(image, m * channels * size + from_ + at, channels * size, planes, to + m, places[at:])
+                TRANSPOSE(image, m * channels * size + from_ + at, channels * size, planes, to + m, places[at:])
 
 
 split.compiled_form = compiled_split  # type: ignore[attr-defined]
@@ -181,7 +181,7 @@ def join_channels(first, last, planes, start, row, places, phases, image, shape)
             at = min(p, size - side)
             for n in range(0, samples, side):
                 m = min(n, samples - side)
-                SQUARE(planes, from_ + m, places[at:], image, m * channels * size + to + at, channels * size)
+                TRANSPOSE(planes, from_ + m, places[at:], image, m * channels * size + to + at, channels * size)
 
 
 join.compiled_form = compiled_join  # type: ignore[attr-defined]

@@ -1,14 +1,14 @@
 """Convolution with kernels of 3 x 3 by 16 multiplications where the sum has 36: Winograd's F(2 x 2, 3 x 3).
 
-    y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A         each 2 x 2 square y of the result from the 4 x 4 square d it depends on
+    y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A         each 2 x 2 tile y of the output from the 4 x 4 tile d that it depends on
     grad_g = Gᵀ [(A grad_y Aᵀ) ⊙ (Bᵀ d B)] G
 
-summed over channels, so 16 matrix products for a block of squares; the images lie in planes (see planes.py), and a
-vector is one pixel of so many samples. Each plain Python function is the meaning of the compiled one below it.
+summed over channels, so 16 matrix products for a block of tiles; the images lie in planes (see planes.py), and a
+SIMD vector is one pixel of several samples. Each plain Python function defines what the compiled one below it computes.
 
 Numerics: additions come before the products; in float32 y and grad_x are within 1e-6 of their largest number, and
-grad_weight within 3e-6 (tests/modules/layers/test_convolution.py). NaN and infinity reach the whole square of four
-pixels, not only the pixels that depend on them.
+grad_weight within 3e-6 (tests/modules/layers/test_convolution.py). NaN and infinity reach all four pixels of
+a tile, not only those that depend on them.
 Source: Winograd, Arithmetic Complexity of Computations (1980); Lavin & Gray, Fast Algorithms for Convolutional Neural
 Networks (2016), section 4.1.
 """
@@ -29,70 +29,70 @@ A = np.array([[1, 0], [1, 1], [1, -1], [0, -1]])
 B = np.array([[1, 0, 0, 0], [0, 1, -1, 1], [-1, 1, 1, 0], [0, 0, 0, -1]])
 G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 
-MOST_CHANNELS = 128
-BLOCK = 16 * MOST_CHANNELS * 32  # numbers of the transformed squares of a block: the cache holds them
-GROUPS = 4  # of blocks whose gradients are summed by themselves, so that threads do not change a bit
-SUM_4_2, SUM_8_1, SQUARE = make_outer_product_tile(4, 2), make_outer_product_tile(8, 1), make_transpose()
-PATCHES, RESULTS, TURNED = (stack_vector(lambda lanes: BLOCK) for _ in range(3))
+MAX_CHANNELS = 128
+BLOCK = 16 * MAX_CHANNELS * 32  # numbers of the transformed tiles of a block: they stay in the cache
+GROUPS = 4  # of blocks, each with its own sum of gradients, so that no number of threads changes a bit
+SUM_4_2, SUM_8_1, TRANSPOSE = make_outer_product_tile(4, 2), make_outer_product_tile(8, 1), make_transpose()
+INPUT_TILES, OUTPUT_TILES, TRANSPOSED = (stack_vector(lambda lanes: BLOCK) for _ in range(3))
 CORNER = stack_vector(lambda lanes: 16 * lanes * lanes)
 
 
-def before_products(t, row):
-    """Bᵀ times a row of four."""
+def transform_input(t, row):
+    """Bᵀ times a row of four: the 1-D transform of an input tile."""
     sub, add = t.builder.fsub, t.builder.fadd
     return [sub(row[0], row[2]), add(row[1], row[2]), sub(row[2], row[1]), sub(row[1], row[3])]
 
 
-def after_products(t, row):
-    """Aᵀ times a row of four."""
+def transform_output(t, row):
+    """Aᵀ times a row of four: the 1-D inverse transform of an output tile."""
     sub, add = t.builder.fsub, t.builder.fadd
     return [add(add(row[0], row[1]), row[2]), sub(sub(row[1], row[2]), row[3])]
 
 
-def back(t, row):
-    """A times a row of two."""
+def transform_gradient(t, row):
+    """A times a row of two: the 1-D transform of a tile of grad_y."""
     return [row[0], t.builder.fadd(*row), t.builder.fsub(*row), t.builder.fneg(row[1])]
 
 
-def on_both_sides(t, change, square):
-    """`change` of the columns of a square of vectors, then of its rows."""
-    columns = [change(t, list(column)) for column in zip(*square, strict=True)]
+def transform_both_axes(t, change, tile):
+    """Apply a 1-D transform to the columns of a tile of SIMD vectors, then to its rows."""
+    columns = [change(t, list(column)) for column in zip(*tile, strict=True)]
     return [change(t, list(row)) for row in zip(*columns, strict=True)]
 
 
-def transform(change, size):
-    """Make out[to + u step] = (change of the square a[at + i down + j across], i, j < size)[u], a vector each."""
+def make_tile_transform(change, size):
+    """Make out[to + u step] = (change of the tile a[at + i down + j across], i, j < size)[u], a SIMD vector each."""
 
     @intrinsic
-    def tile(typing_context, a, a_at, down, across, out, to, step):
+    def transform_tile(typing_context, a, a_at, down, across, out, to, step):
         def generate(context, builder, signature, args):
             source, target = (
                 context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (4, out))
             )
             t = Tile(context, builder, a.dtype)
-            square = [
+            tile = [
                 [t.load(t.pointer(source, args[1], t.times(i, args[2]), t.times(j, args[3]))) for j in range(size)]
                 for i in range(size)
             ]
-            for u, value in enumerate(itertools.chain(*on_both_sides(t, change, square))):
+            for u, value in enumerate(itertools.chain(*transform_both_axes(t, change, tile))):
                 t.store(value, t.pointer(target, args[5], t.times(u, args[6])))
             return context.get_dummy_value()
 
         n = types.intp
         return types.none(a, n, n, n, out, n, n), generate
 
-    return tile
+    return transform_tile
 
 
 @intrinsic
-def result_of(typing_context, m, m_at, step, out, to, down, across, rows, columns):
+def store_output_tile(typing_context, m, m_at, step, out, to, down, across, rows, columns):
     """out[to + i down + j across] = (Aᵀ M A)[i, j] for i < rows <= 2, j < columns <= 2, M[u] = m[m_at + u step]."""
 
     def generate(context, builder, signature, args):
         source, target = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, m), (3, out)))
         t = Tile(context, builder, m.dtype)
-        square = [[t.load(t.pointer(source, args[1], t.times(4 * i + j, args[2]))) for j in range(4)] for i in range(4)]
-        for i, row in enumerate(on_both_sides(t, after_products, square)):
+        tile = [[t.load(t.pointer(source, args[1], t.times(4 * i + j, args[2]))) for j in range(4)] for i in range(4)]
+        for i, row in enumerate(transform_both_axes(t, transform_output, tile)):
             for j, value in enumerate(row):
                 there = builder.and_(
                     *(builder.icmp_signed("<", cgutils.intp_t(k), args[a]) for k, a in ((i, 7), (j, 8)))
@@ -105,7 +105,10 @@ def result_of(typing_context, m, m_at, step, out, to, down, across, rows, column
     return types.none(m, n, n, out, n, n, n, n, n), generate
 
 
-PATCH, SPREAD = transform(before_products, 4), transform(back, 2)
+TRANSFORM_INPUT, TRANSFORM_GRADIENT = (
+    make_tile_transform(transform_input, 4),
+    make_tile_transform(transform_gradient, 2),
+)
 
 
 @noinline
@@ -113,7 +116,7 @@ def fill_filters(first, last, weight, outer, inner, flip, filters):
     """filters[u, o, c] = (G g Gᵀ)[u] of the kernel g of weight[o, c], or flipped, for [c, o] in its place.
 
     Args: first, last: of the rows, o or c, that are filled; weight: (outer, inner, 3, 3) as a vector; flip: for the map
-        back: filters is [u, c, o], kernels are turned by 180 degrees.
+        back: filters is [u, c, o], kernels are rotated by 180 degrees.
     """
     rows, columns = (inner, outer) if flip else (outer, inner)
     half = weight.dtype.type(0.5)
@@ -132,7 +135,7 @@ def fill_filters(first, last, weight, outer, inner, flip, filters):
                 filters[to + by], filters[to + 2 * by], filters[to + 3 * by] = both + rest, both - rest, last
 
 
-def filtered(filters, rows, inner, source, from_, source_row, out, at, out_row, height, width, wide, samples):
+def convolve_tiles(filters, rows, inner, source, from_, source_row, out, at, out_row, height, width, wide, samples):
     """out[at + o out_row + (i wide + j) N + n] = Σ g[o, c] source[from_ + c source_row + ((i, j) + tap) N + n].
 
     Args: filters: of `fill_filters`, (16, rows, inner) as a vector; height, width: of the result; wide: columns of a
@@ -141,7 +144,7 @@ def filtered(filters, rows, inner, source, from_, source_row, out, at, out_row, 
     filters = filters[: 16 * rows * inner].reshape((4, 4, rows, inner))
     for i in range(0, height, 2):
         for j in range(0, width, 2):
-            v = patch(source, from_, source_row, inner, 4, i, j, wide, samples, B)
+            v = transform_patch(source, from_, source_row, inner, 4, i, j, wide, samples, B)
             y = np.einsum("ua,vb,uvkn->kabn", A, A, np.einsum("uvkc,cuvn->uvkn", filters, v))
             for a in range(min(2, height - i)):
                 for b in range(min(2, width - j)):
@@ -150,111 +153,113 @@ def filtered(filters, rows, inner, source, from_, source_row, out, at, out_row, 
                         out[place + k * out_row : place + k * out_row + samples] = y[k, a, b]
 
 
-def patch(source, from_, row, channels, size, i, j, wide, samples, change):
-    """(C, 4, 4, N): the square at (i, j) with `change`ᵀ on its left and `change` on its right."""
+def transform_patch(source, from_, row, channels, size, i, j, wide, samples, change):
+    """changeᵀ d change (C, 4, 4, N) of the tile d at (i, j)."""
     place = from_ + (i * wide + j) * samples
-    square = [
+    tile = [
         [source[place + c * row + (a * wide + b) * samples :][:samples] for a in range(size) for b in range(size)]
         for c in range(channels)
     ]
-    return np.einsum("au,bv,cabn->cuvn", change, change, np.reshape(square, (channels, size, size, samples)))
+    return np.einsum("au,bv,cabn->cuvn", change, change, np.reshape(tile, (channels, size, size, samples)))
 
 
 @kernel
-def squares_together(channels, lanes):
-    """How many squares, a vector of samples each, a block has."""
+def tiles_per_block(channels, lanes):
+    """How many tiles, each of one SIMD vector of samples, a block has."""
     return min(32, BLOCK // (16 * channels * lanes)) // 2 * 2
 
 
 @kernel
-def compiled_filtered(filters, rows, inner, source, from_, source_row, out, at, out_row, height, width, wide, samples):
-    """The same, a block of squares at a time."""
+def compiled_convolve_tiles(
+    filters, rows, inner, source, from_, source_row, out, at, out_row, height, width, wide, samples
+):
+    """The compiled form of `convolve_tiles`: a block of tiles at a time."""
     lanes = panel_width(out) // 2
-    squares = ((height + 1) // 2) * ((width + 1) // 2) * ((samples + lanes - 1) // lanes)
-    together = squares_together(max(rows, inner), lanes)
-    blocks = (squares + together - 1) // together
-    flops = 32 * rows * inner * squares * lanes
+    tile_count = ((height + 1) // 2) * ((width + 1) // 2) * ((samples + lanes - 1) // lanes)
+    per_block = tiles_per_block(max(rows, inner), lanes)
+    blocks = (tile_count + per_block - 1) // per_block
+    flops = 32 * rows * inner * tile_count * lanes
     dispatch(
-        filter_blocks, blocks, flops, filters, rows, inner, source, from_, source_row,
+        convolve_blocks, blocks, flops, filters, rows, inner, source, from_, source_row,
         out, at, out_row, height, width, wide, samples,
     )  # fmt: skip
 
 
 @kernel
-def filter_blocks(
+def convolve_blocks(
     first, last, filters, rows, inner, source, from_, source_row, out, at, out_row, height, width, wide, samples
 ):
-    """Blocks of squares: patches, products, results."""
+    """Convolve blocks of tiles: transform the inputs, multiply, transform the outputs."""
     strip = panel_width(out)
     lanes, down, across = strip // 2, wide * samples, (width + 1) // 2
-    chunks, together = (samples + lanes - 1) // lanes, squares_together(max(rows, inner), lanes)
-    squares, pitch = ((height + 1) // 2) * across * chunks, together * lanes
-    patches, results = PATCHES(out), RESULTS(out)
+    chunks, per_block = (samples + lanes - 1) // lanes, tiles_per_block(max(rows, inner), lanes)
+    tile_count, pitch = ((height + 1) // 2) * across * chunks, per_block * lanes
+    inputs, outputs = INPUT_TILES(out), OUTPUT_TILES(out)
     for block in range(first, last):
-        begin, end = block * together, min(squares, (block + 1) * together)
+        begin, end = block * per_block, min(tile_count, (block + 1) * per_block)
         for k in range(begin, end):
             n, i, j = min(k % chunks * lanes, samples - lanes), k // chunks // across, k // chunks % across
             place, to = from_ + 2 * (i * down + j * samples) + n, (k - begin) * lanes
             for c in range(inner):
-                PATCH(source, place + c * source_row, down, samples, patches, to + c * pitch, inner * pitch)
+                TRANSFORM_INPUT(source, place + c * source_row, down, samples, inputs, to + c * pitch, inner * pitch)
         for u in range(16):
             for q in range(0, (end - begin) * lanes, strip):
                 for o in range(0, rows, 4):
                     SUM_4_2(
-                        filters, (u * rows + o) * inner, inner, 1, patches, u * inner * pitch + q, pitch,
-                        results, (u * rows + o) * pitch + q, pitch, min(4, rows - o), inner, False, 0,
+                        filters, (u * rows + o) * inner, inner, 1, inputs, u * inner * pitch + q, pitch,
+                        outputs, (u * rows + o) * pitch + q, pitch, min(4, rows - o), inner, False, 0,
                     )  # fmt: skip
         for k in range(begin, end):
             n, i, j = min(k % chunks * lanes, samples - lanes), k // chunks // across, k // chunks % across
             place, to = at + 2 * (i * down + j * samples) + n, (k - begin) * lanes
             for o in range(rows):
-                result_of(
-                    results, to + o * pitch, rows * pitch, out, place + o * out_row, down, samples,
+                store_output_tile(
+                    outputs, to + o * pitch, rows * pitch, out, place + o * out_row, down, samples,
                     min(2, height - 2 * i), min(2, width - 2 * j),
                 )  # fmt: skip
 
 
-filtered.compiled_form = compiled_filtered  # type: ignore[attr-defined]
+convolve_tiles.compiled_form = compiled_convolve_tiles  # type: ignore[attr-defined]
 
 
 def filter_gradient(
-    grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, tiles, more
+    grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, splits, more
 ):  # fmt: skip
-    """Sums for the gradient of the kernels, from that of `filtered`'s result; `end_filter_gradient` makes it of them.
+    """Sum the terms of the kernels' gradient in the transformed domain; `end_filter_gradient` transforms the sums back.
 
-        S[u, o, c] = Σ (A grad_y Aᵀ)[u, o] (Bᵀ d B)[u, c]   over all squares of 2 x 2 places
+        S[u, o, c] = Σ (A grad_y Aᵀ)[u, o] (Bᵀ d B)[u, c]   over all tiles of 2 x 2 pixels
 
-    Args: grad: begins at `at`, 0 beside and below the height x width places; sums: `sums_size` numbers; tiles: how many
-        such sums there are; more: the sums go on, else they begin; the others as of `filtered`.
+    Args: grad: begins at `at`, 0 beside and below the height x width places; sums: `sums_size` numbers; splits: the
+        number of such sums; more: add to the sums, else overwrite them; the others as of `convolve_tiles`.
     """
     total = np.zeros((4, 4, rows, inner), sums.dtype)
     for i in range(0, height, 2):
         for j in range(0, width, 2):
-            left = patch(grad, at, grad_row, rows, 2, i, j, wide, samples, A.T)
+            left = transform_patch(grad, at, grad_row, rows, 2, i, j, wide, samples, A.T)
             total += np.einsum(
-                "kuvn,cuvn->uvkc", left, patch(source, from_, source_row, inner, 4, i, j, wide, samples, B)
+                "kuvn,cuvn->uvkc", left, transform_patch(source, from_, source_row, inner, 4, i, j, wide, samples, B)
             )
-    group_sums = sums.reshape((GROUPS // tiles, 4, 4, rows, -1))
+    group_sums = sums.reshape((GROUPS // splits, 4, 4, rows, -1))
     if not more:
         group_sums[:] = 0
     group_sums[0, ..., :inner] += total
 
 
 @noinline
-def sums_size(tiles, rows, inner, lanes):
-    """Numbers that one of so many tiles' sums take: those of its groups, `GROUPS` or a few less in all."""
-    return GROUPS // tiles * 16 * rows * ((inner + lanes - 1) // lanes * lanes)
+def sums_size(splits, rows, inner, lanes):
+    """The size of the sums of one split: of its groups, `GROUPS` or a few less in all."""
+    return GROUPS // splits * 16 * rows * ((inner + lanes - 1) // lanes * lanes)
 
 
 @kernel
 def compiled_filter_gradient(
-    grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, tiles, more
+    grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, splits, more
 ):  # fmt: skip
-    """The same, groups of blocks of squares."""
+    """The compiled form of `filter_gradient`: by groups of blocks of tiles."""
     lanes = panel_width(sums) // 2
-    squares = ((height + 1) // 2) * ((width + 1) // 2) * ((samples + lanes - 1) // lanes)
-    groups = GROUPS // tiles
-    flops = 32 * rows * inner * squares * lanes
+    tile_count = ((height + 1) // 2) * ((width + 1) // 2) * ((samples + lanes - 1) // lanes)
+    groups = GROUPS // splits
+    flops = 32 * rows * inner * tile_count * lanes
     dispatch(
         gradient_groups, groups, flops, grad, at, grad_row, rows, source, from_, source_row, inner,
         height, width, wide, samples, sums, groups, more,
@@ -266,25 +271,25 @@ def gradient_groups(
     first, last, grad, at, grad_row, rows, source, from_, source_row, inner, height, width, wide, samples, sums, groups,
     more,
 ):  # fmt: skip
-    """Groups of blocks: products of turned patches with spread gradients, added to the group's sums."""
+    """Add the products of transposed input tiles and gradient tiles to the sums of some groups of blocks."""
     strip = panel_width(grad)
     lanes, down, across = strip // 2, wide * samples, (width + 1) // 2
     columns, chunks = (inner + lanes - 1) // lanes * lanes, (samples + lanes - 1) // lanes
-    together = squares_together(max(rows, columns), lanes)
-    squares, pitch = ((height + 1) // 2) * across * chunks, together * lanes
-    blocks = (squares + together - 1) // together
-    corner, turned, spread = CORNER(grad), TURNED(grad), RESULTS(grad)
+    per_block = tiles_per_block(max(rows, columns), lanes)
+    tile_count, pitch = ((height + 1) // 2) * across * chunks, per_block * lanes
+    blocks = (tile_count + per_block - 1) // per_block
+    corner, inputs, gradients = CORNER(grad), TRANSPOSED(grad), OUTPUT_TILES(grad)
     for group in range(first, last):
         if not more:
             clear_slice(sums, group * 16 * rows * columns, 1, 16 * rows * columns)
         for block in range(group * blocks // groups, (group + 1) * blocks // groups):
-            begin, end = block * together, min(squares, (block + 1) * together)
+            begin, end = block * per_block, min(tile_count, (block + 1) * per_block)
             for k in range(begin, end):
                 n, i, j = k % chunks * lanes, k // chunks // across, k // chunks % across
                 place, to = 2 * (i * down + j * samples) + n, (k - begin) * lanes
                 for c in range(0, inner, lanes):
                     for d in range(min(lanes, inner - c)):
-                        PATCH(
+                        TRANSFORM_INPUT(
                             source,
                             from_ + place + (c + d) * source_row,
                             down,
@@ -294,12 +299,14 @@ def gradient_groups(
                             lanes * lanes,
                         )
                     for u in range(16):
-                        SQUARE(corner, u * lanes * lanes, lanes, turned, (u * pitch + to) * columns + c, columns)
+                        TRANSPOSE(corner, u * lanes * lanes, lanes, inputs, (u * pitch + to) * columns + c, columns)
                 for o in range(rows):
-                    SPREAD(grad, at + place + o * grad_row, down, samples, spread, to + o * pitch, rows * pitch)
+                    TRANSFORM_GRADIENT(
+                        grad, at + place + o * grad_row, down, samples, gradients, to + o * pitch, rows * pitch
+                    )
                 if samples - n < lanes:  # the others are another pixel's
                     for line in range(16 * rows):
-                        clear_slice(spread, line * pitch + to + samples - n, 1, lanes - (samples - n))
+                        clear_slice(gradients, line * pitch + to + samples - n, 1, lanes - (samples - n))
             count = (end - begin) * lanes
             for u in range(16):
                 for c in range(0, columns, strip):
@@ -307,13 +314,13 @@ def gradient_groups(
                     if columns - c >= strip:
                         for o in range(0, rows, 4):
                             SUM_4_2(
-                                spread, (u * rows + o) * pitch, pitch, 1, turned, right, columns,
+                                gradients, (u * rows + o) * pitch, pitch, 1, inputs, right, columns,
                                 sums, result + o * columns, columns, min(4, rows - o), count, True, 0,
                             )  # fmt: skip
                     else:
                         for o in range(0, rows, 8):
                             SUM_8_1(
-                                spread, (u * rows + o) * pitch, pitch, 1, turned, right, columns,
+                                gradients, (u * rows + o) * pitch, pitch, 1, inputs, right, columns,
                                 sums, result + o * columns, columns, min(8, rows - o), count, True, 0,
                             )  # fmt: skip
 
@@ -321,27 +328,27 @@ def gradient_groups(
 filter_gradient.compiled_form = compiled_filter_gradient  # type: ignore[attr-defined]
 
 
-def end_filter_gradient(sums, tiles, rows, inner, out, add):
-    """out[o, c] (+)= Gᵀ S G, where S is the sum of all tiles' sums; out: (rows, inner, 3, 3) as a vector."""
-    total = sums.reshape((tiles * (GROUPS // tiles), 4, 4, rows, -1))[..., :inner].sum(0)
+def end_filter_gradient(sums, splits, rows, inner, out, add):
+    """out[o, c] (+)= Gᵀ S G, where S is the sum over all splits; out: (rows, inner, 3, 3) as a vector."""
+    total = sums.reshape((splits * (GROUPS // splits), 4, 4, rows, -1))[..., :inner].sum(0)
     gradient = np.einsum("ui,vj,uvkc->kcij", G, G, total).reshape(out.shape)
     out[:] = out + gradient if add else gradient
 
 
 @kernel
-def compiled_end_filter_gradient(sums, tiles, rows, inner, out, add):
-    """The same."""
-    dispatch(end_rows, rows, 2 * sums.size, sums, tiles, rows, inner, out, add)
+def compiled_end_filter_gradient(sums, splits, rows, inner, out, add):
+    """The compiled form of `end_filter_gradient`."""
+    dispatch(end_rows, rows, 2 * sums.size, sums, splits, rows, inner, out, add)
 
 
 @kernel
-def end_rows(first, last, sums, tiles, rows, inner, out, add):
-    """Some rows, the groups' sums in their order; they are added up in the first one's place."""
-    lanes, half, groups = panel_width(out) // 2, out.dtype.type(0.5), GROUPS // tiles
+def end_rows(first, last, sums, splits, rows, inner, out, add):
+    """Add up the groups' sums in their order, in place of the first, and transform some rows of them back."""
+    lanes, half, groups = panel_width(out) // 2, out.dtype.type(0.5), GROUPS // splits
     columns = (inner + lanes - 1) // lanes * lanes
     size = rows * columns
-    for group in range(1, tiles * groups):
-        source = group // groups * (sums.size // tiles) + group % groups * 16 * size
+    for group in range(1, splits * groups):
+        source = group // groups * (sums.size // splits) + group % groups * 16 * size
         for u in range(16):
             for k in range(u * size + first * columns, u * size + last * columns):
                 sums[k] += sums[source + k]

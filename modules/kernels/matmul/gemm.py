@@ -47,7 +47,7 @@ ROWS = 132 if TALL == 6 else 128  # of a block at most, whole tiles; twice as ma
 SHARED_ROWS = 36 if TALL == 6 else 32  # of a block of a small batch's product, so that there are some to share
 SUM_TALL_2, SUM_TALL_1 = make_outer_product_tile(TALL, 2), make_outer_product_tile(TALL, 1)
 TRANSPOSED, COPY, COPY_TALL = make_transpose(), make_copy(lambda lanes: lanes), make_copy(lambda lanes: TALL)
-TURNED = make_column_store()
+STORE_COLUMNS = make_column_store()
 prefetch_read, prefetch_write = make_prefetch(1, False), make_prefetch(2, True)
 PACKED_PANELS = stack_vector(lambda lanes: DEPTH * PANELS * 2 * lanes)  # panels of b
 LEFT = stack_vector(lambda lanes: ROWS * DEPTH)  # rows of a, where their numbers lie apart
@@ -216,7 +216,7 @@ def store_edge_tile(corner, first, strip, rows, columns, out, i, j, m, n, transp
     if transposed and rows == 4:
         whole = columns - columns % half
         for c in range(0, whole, half):
-            TURNED(corner, at + c, strip, out, start + c * o_j, o_j, add)
+            STORE_COLUMNS(corner, at + c, strip, out, start + c * o_j, o_j, add)
     for c in range(whole, columns):
         for r in range(rows):
             place, number = start + r * o_i + c * o_j, corner[at + r * strip + c]

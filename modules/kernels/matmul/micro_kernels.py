@@ -302,7 +302,7 @@ def make_transpose():
     """
 
     @intrinsic
-    def square(typing_context, a, a_at, a_i, b, b_at, b_i):
+    def transpose(typing_context, a, a_at, a_i, b, b_at, b_i):
         kinds = stride_type(a_i), stride_type(b_i)
 
         def generate(context, builder, signature, args):
@@ -321,7 +321,7 @@ def make_transpose():
         n = types.intp
         return types.none(a, n, kinds[0], b, n, kinds[1]), generate
 
-    return square
+    return transpose
 
 
 def make_column_store():
@@ -331,7 +331,7 @@ def make_column_store():
     """
 
     @intrinsic
-    def turn(typing_context, a, a_at, a_i, b, b_at, b_i, add):
+    def store_columns(typing_context, a, a_at, a_i, b, b_at, b_i, add):
         def generate(context, builder, signature, args):
             source, target = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b)))
             t, run = Tile(context, builder, a.dtype), Tile(context, builder, b.dtype, 4)
@@ -349,11 +349,11 @@ def make_column_store():
         n = types.intp
         return types.none(a, n, n, b, n, n, types.boolean), generate
 
-    return turn
+    return store_columns
 
 
 def _exchange_all(builder, rows: list) -> None:
-    """Transpose the rows, vectors, in place; those of fewer rows than lanes by squares side by side."""
+    """Transpose the rows, vectors, in place; those of fewer rows than lanes by square blocks side by side."""
     distance = len(rows) // 2
     while distance:
         for i in (i for i in range(len(rows)) if not i & distance):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...core.shapes import Sizes, as_image_shape
-from ...engine.stateful import written_by
+from ...engine.stateful import is_written_by
 from ...initializers.initializers import Initializer
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.convolution.planes import add_image
@@ -126,7 +126,7 @@ class Conv2d(Convolution):
         )
 
     def fuses_with(self, unit) -> bool:
-        return written_by(self, Conv2d) and written_by(unit, Elementwise)
+        return is_written_by(self, Conv2d) and is_written_by(unit, Elementwise)
 
     def fprop_then(self, unit, x):
         """fprop of this layer and of the elementwise unit after it, while the cache holds what lies between."""

@@ -17,7 +17,7 @@ from ...kernels.buffers import flat, reuse
 from ...kernels.convolution.depthwise import SIDES, channel_dots, channel_sums, make_masks
 from ...kernels.convolution.planes import add_sums
 from ...kernels.convolution.pointwise import MOST_TERMS, fill_points, point_dots, point_sums, samples_of_points
-from ...kernels.convolution.winograd import GROUPS, MOST_CHANNELS
+from ...kernels.convolution.winograd import GROUPS, MAX_CHANNELS
 from ...kernels.threads import count_equal_shares, parallel_for_parts
 from .in_planes import InPlanes
 
@@ -32,7 +32,7 @@ class Convolution(InPlanes):
         grad_weight     += Σₙ Σₚ coarse[n, o, p] fine[n, c, s p + d (i, j) - padding]
 
     Shapes: weight (coarse channels, fine channels / groups, *kernel_size).
-    Methods: "channels" (each by itself) and "points" (kernels of one pixel) read images where they lie; "squares"
+    Methods: "channels" (each by itself) and "points" (kernels of one pixel) read images where they lie; "winograd"
         (Winograd's, for kernels of 3 x 3 and 16 channels or more) and "sums" (all others) lay them out in planes.
     Threads: samples are met in chunks that the cache holds, and chunks belong to a few tiles. If threads can share the
         tiles evenly, they do: what a sample needs then stays with one core, from layer to layer. Else they share the
@@ -52,7 +52,7 @@ class Convolution(InPlanes):
         self.before, self.padded_by = self.paddings(padding)
         self._padding = padding if isinstance(padding, str) else self.before
         square = self.kernel_size == (3, 3) and (*self.stride, *self.dilation, groups) == (1,) * 5
-        self.method = "squares" if square and 16 <= min(coarse, fine) <= max(coarse, fine) <= MOST_CHANNELS else "sums"
+        self.method = "winograd" if square and 16 <= min(coarse, fine) <= max(coarse, fine) <= MAX_CHANNELS else "sums"
         middle = self.kernel_size[0] // 2, self.kernel_size[1] // 2
         as_large = (*self.stride, *self.dilation) == (1,) * 4 and self.before == middle and self.padded_by == self.reach
         if groups == coarse == fine and as_large and self.kernel_size in [(side, side) for side in SIDES]:
@@ -185,7 +185,7 @@ class Convolution(InPlanes):
 
     def end_gradient(self, grad_bias, add):
         """The gradients from the tiles' sums, or add them; grad_bias: or none."""
-        if self.method == "squares" and self.uses_winograd():
+        if self.method == "winograd" and self.uses_winograd():
             self.end_winograd(flat(self.grad_weight), add)
         else:
             add_sums(self.sums, 0, flat(self.grad_weight), add)

@@ -18,12 +18,18 @@ from ...kernels.convolution.planes import (
     tables,
 )
 from ...kernels.convolution.shifted_rows import all_met, fill_fine_terms, fill_terms, shifted_dots, shifted_sums
-from ...kernels.convolution.winograd import end_filter_gradient, fill_filters, filter_gradient, filtered, sums_size
+from ...kernels.convolution.winograd import (
+    convolve_tiles,
+    end_filter_gradient,
+    fill_filters,
+    filter_gradient,
+    sums_size,
+)
 from ...kernels.threads import parallel_for
 
 
 class InPlanes(Module):
-    """Base of `Convolution`: the methods "sums" and "squares" (see there, kernels/planes.py and kernels/winograd.py).
+    """Base of `Convolution`: the methods "sums" and "winograd" (see there, kernels/planes.py and kernels/winograd.py).
 
     Planes hold a chunk of samples. Whatever has a `slot` runs in several threads at once, each with its own planes, and
     assigns no attribute.
@@ -55,7 +61,7 @@ class InPlanes(Module):
 
     def uses_planes(self):
         """Whether images are laid out in planes."""
-        return self.method == "sums" or self.method == "squares"
+        return self.method == "sums" or self.method == "winograd"
 
     def uses_winograd(self):
         """Whether a vector is full of samples."""
@@ -89,7 +95,7 @@ class InPlanes(Module):
         fill_places(
             self.rows, self.columns, (0, 0), (1, 1), tall, wide, self.row, n, self.coarse_places, self.coarse_gaps
         )
-        if self.method == "squares" and self.uses_winograd():
+        if self.method == "winograd" and self.uses_winograd():
             self.filters = reuse(self.filters, (self.weight.size // 9 * 16,), dtype)
             sums = sums_size(self.tiles, self.coarse_channels, self.fine_channels, lanes)
             self.winograd_sums = reuse(self.winograd_sums, (self.tiles, sums), dtype)
@@ -137,7 +143,7 @@ class InPlanes(Module):
 
     def prepare_planes(self, weight, back):
         """Transform the kernels; or find the terms by which the coarse planes reach each plane of the fine image."""
-        if self.method == "squares" and self.uses_winograd():
+        if self.method == "winograd" and self.uses_winograd():
             rows = self.fine_channels if back else self.coarse_channels
             parallel_for(
                 fill_filters, rows, 10 * self.filters.size, flat(weight), self.coarse_channels, self.fine_channels,
@@ -170,8 +176,8 @@ class InPlanes(Module):
 
     def to_coarse(self, slot, weight):
         """The coarse image's planes from the fine one's."""
-        if self.method == "squares" and self.uses_winograd():
-            filtered(
+        if self.method == "winograd" and self.uses_winograd():
+            convolve_tiles(
                 self.filters, self.coarse_channels, self.fine_channels, self.fine[slot], 0, self.row,
                 self.coarse[slot], self.margin, self.row, self.rows, self.columns, self.wide, self.samples,
             )  # fmt: skip
@@ -186,9 +192,9 @@ class InPlanes(Module):
 
     def to_fine(self, slot):
         """The fine image's planes from the coarse one's: for each remainder, the terms of the kernel that reach it."""
-        if self.method == "squares" and self.uses_winograd():
+        if self.method == "winograd" and self.uses_winograd():
             first = (self.before[0] * self.wide + self.before[1]) * self.samples
-            filtered(
+            convolve_tiles(
                 self.filters, self.fine_channels, self.coarse_channels, self.coarse[slot], first, self.row,
                 self.fine[slot], first, self.row, self.height, self.width, self.wide, self.samples,
             )  # fmt: skip
@@ -209,7 +215,7 @@ class InPlanes(Module):
         """Sums of both images' planes for the gradient of the weights, or winograd_sums; coarse planes for the bias."""
         coarse, fine = self.coarse[slot], self.fine[slot]
         sum_planes(coarse, self.margin, self.row, self.end, grad_bias, more)
-        if self.method == "squares" and self.uses_winograd():
+        if self.method == "winograd" and self.uses_winograd():
             filter_gradient(
                 coarse, self.margin, self.row, self.coarse_channels, fine, 0, self.row, self.fine_channels,
                 self.rows, self.columns, self.wide, self.samples, self.winograd_sums[tile], self.tiles, more,

@@ -7,8 +7,8 @@ import numba
 import numpy as np
 import pytest
 from bprop.modules import Linear, Tanh
-from bprop.modules.compiler import compile as compiling
-from bprop.modules.compiler.compile import call_without_gc
+from bprop.modules.compiler import gc_free_call
+from bprop.modules.compiler.gc_free_call import call_without_gc
 from bprop.modules.kernels.buffers import as_rows, flat
 
 
@@ -36,7 +36,7 @@ def test_frames_of_calls_inside_find_room():
         return 0 if frame is None else 1 + depth(frame.f_back)
 
     assert call_without_gc(lambda: depth(sys._getframe())) < depth(sys._getframe()) + 10
-    assert compiling._with_room.__code__.co_stacksize * 8 > 2**20
+    assert gc_free_call._call_with_large_frame.__code__.co_stacksize * 8 > 2**20
 
 
 @pytest.mark.jit

@@ -148,12 +148,12 @@ def test_the_child_has_no_threads_that_were_lent():
     net, x = Linear(300, 200), np.ones((150, 300), np.float32)
 
     def alone():
-        before = CONTROL[:24].any() or len(threads._helpers.wakes)
+        before = CONTROL[:24].any() or len(threads._workers.semaphores)
         with num_threads(2):
             return not before and np.array_equal(net.fprop(x), expected) and CONTROL[0] == 1
 
     with num_threads(2):
         expected = net.fprop(x)
         assert in_fork(alone)
-        assert threads._helpers.lent_to
-    assert not threads._helpers.lent_to
+        assert threads._workers.users
+    assert not threads._workers.users

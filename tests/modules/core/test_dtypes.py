@@ -19,7 +19,7 @@ from bprop.modules import (
     Standardize,
     Tanh,
 )
-from bprop.modules.engine.stateful import stored_names
+from bprop.modules.engine.stateful import find_stored_names
 
 SIGNALING = np.full(3, 0x7FA00000, np.uint32).view(np.float32)  # what uninitialised memory may hold now and then
 GIVEN = np.array([0.1, 0.3])
@@ -43,7 +43,7 @@ class Scratch(Module):
 def test_to_converts_nothing_uninitialised(make):
     module = make()
     arrays = {name: value for name, value in vars(module).items() if isinstance(value, np.ndarray)}
-    scratch = [name for name, value in arrays.items() if name in stored_names(type(module)) and not value.size]
+    scratch = [name for name, value in arrays.items() if name in find_stored_names(type(module)) and not value.size]
     assert scratch
     for name in scratch:
         vars(module)[name] = SIGNALING.reshape((3,) + (1,) * (arrays[name].ndim - 1))

@@ -36,26 +36,26 @@ def own(tmp_path):
 
 def test_the_folder_is_the_one_asked_for(places, monkeypatch):
     monkeypatch.setenv("BPROP_CACHE_DIR", str(places / "a" / "b"))
-    assert cache.cache_folder() == places / "a" / "b"
-    assert cache.cache_folder().is_dir()
+    assert cache.find_cache_folder() == places / "a" / "b"
+    assert cache.find_cache_folder().is_dir()
     monkeypatch.setenv("BPROP_CACHE_DIR", "~/x")
-    assert cache.cache_folder() == places / "home" / "x"
-    assert folders.folder_notice() == ""
+    assert cache.find_cache_folder() == places / "home" / "x"
+    assert folders.format_folder_warning() == ""
 
 
 def test_the_folder_is_the_users_cache(places, monkeypatch):
-    assert cache.cache_folder() == places / "home" / ".cache" / "bprop"
+    assert cache.find_cache_folder() == places / "home" / ".cache" / "bprop"
     monkeypatch.setenv("XDG_CACHE_HOME", str(places / "xdg"))
-    assert cache.cache_folder() == places / "xdg" / "bprop"
+    assert cache.find_cache_folder() == places / "xdg" / "bprop"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert cache.cache_folder() == places / "home" / ".cache" / "bprop", "as its standard says"
+    assert cache.find_cache_folder() == places / "home" / ".cache" / "bprop", "as its standard says"
 
 
 def test_an_unwritable_home_moves_it_to_the_temporary_folder(places, monkeypatch):
     (places / "file").write_text("a file, so that no folder can be made in it")
     monkeypatch.setenv("HOME", str(places / "file"))
-    assert cache.cache_folder() == own(places)
-    assert folders.folder_notice() == (
+    assert cache.find_cache_folder() == own(places)
+    assert folders.format_folder_warning() == (
         f"the cache folder {places}/file/.cache/bprop cannot be made (Not a directory): compiled code is kept in "
         f"{own(places)}; BPROP_CACHE_DIR names another folder"
     )
@@ -66,12 +66,12 @@ def test_a_read_only_folder_is_read_and_the_temporary_one_is_written(places, mon
     cache.write_code("made_before.nbc", b"code")
     access = os.access
     monkeypatch.setattr(folders.os, "access", lambda path, mode: path.name != "read_only" and access(path, mode))
-    assert cache.cache_folder() == own(places)
+    assert cache.find_cache_folder() == own(places)
     assert cache.read_code("made_before.nbc") == b"code"
     cache.write_code("made_now.nbc", b"more")
     assert (own(places) / "made_now.nbc").is_file()
     assert cache.read_code("made_now.nbc") == b"more"
-    assert "read_only cannot be written: compiled code is kept in" in folders.folder_notice()
+    assert "read_only cannot be written: compiled code is kept in" in folders.format_folder_warning()
 
 
 def no_temporary_folder():
@@ -88,15 +88,15 @@ def nowhere(places, monkeypatch):
 
 
 def test_without_any_folder_code_is_kept_in_memory(nowhere):
-    assert cache.cache_folder() is None
-    assert cache.readable_folders() == []
+    assert cache.find_cache_folder() is None
+    assert cache.list_readable_folders() == []
     assert cache.find_plan("plan_in_memory", {}) is None
     cache.write_plan("plan_in_memory", '"""Doubles."""\n\n\ndef double():\n    return 2 * given\n')
     plan = cache.find_plan("plan_in_memory", {"given": 3})
     assert plan.double() == 6
     del sys.modules["plan_in_memory"], cache._in_memory["plan_in_memory"]
     assert cache.write_file("threads.json", b"{}") is False
-    assert "compiled code is not kept" in folders.folder_notice()
+    assert "compiled code is not kept" in folders.format_folder_warning()
 
 
 def test_a_net_runs_without_any_folder(nowhere):
@@ -116,9 +116,9 @@ def test_the_working_folder_is_no_temporary_folder(places, monkeypatch):
     monkeypatch.delenv("TMPDIR")
     monkeypatch.chdir(places)
     monkeypatch.setattr(folders.tempfile, "gettempdir", lambda: str(places))  # where no other can be written
-    assert folders.temporary_folder() is None
+    assert folders.find_temporary_folder() is None
     monkeypatch.setenv("TMPDIR", str(places))
-    assert folders.temporary_folder() == str(places)
+    assert folders.find_temporary_folder() == str(places)
 
 
 # -- other users -------------------------------------------------------------------------------------------------------
@@ -130,9 +130,9 @@ def test_folders_are_made_for_their_owner_alone(places, monkeypatch):
     try:
         for name in (str(places / "cache"), "/dev/null/nowhere"):
             monkeypatch.setenv("BPROP_CACHE_DIR", name)
-            assert stat.S_IMODE(cache.cache_folder().stat().st_mode) == 0o700
+            assert stat.S_IMODE(cache.find_cache_folder().stat().st_mode) == 0o700
             cache.write_file("some.json", b"{}")
-            assert stat.S_IMODE((cache.cache_folder() / "some.json").stat().st_mode) & 0o022 == 0
+            assert stat.S_IMODE((cache.find_cache_folder() / "some.json").stat().st_mode) & 0o022 == 0
     finally:
         os.umask(before)
 
@@ -147,13 +147,13 @@ def test_what_others_can_write_is_not_used(mode, places, monkeypatch):
     monkeypatch.setenv("BPROP_CACHE_DIR", str(named))
     message = f"the cache folder {named} can be written by other users ('chmod go-w {named}' ends that): compiled code"
     with pytest.warns(UserWarning, match=re.escape(message)):
-        folder = cache.cache_folder()
+        folder = cache.find_cache_folder()
     assert folder.parent == places / "tmp"
     assert folder != own(places), "a private one in its place"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert cache.readable_folders() == [folder]
-    assert cache.cache_folder() == folder, "one for the process, and one warning"
-    folders.remove_private_folder(os.getpid())
+    assert cache.list_readable_folders() == [folder]
+    assert cache.find_cache_folder() == folder, "one for the process, and one warning"
+    folders.remove_process_folder(os.getpid())
     assert not folder.exists()
 
 
@@ -173,7 +173,7 @@ def test_what_belongs_to_another_user_is_not_used(places, monkeypatch):
     monkeypatch.setattr(Path, "lstat", lambda path: others(lstat(path)))
     monkeypatch.setattr(Path, "stat", lambda path, **options: (others if path == named else lambda x: x)(status(path)))
     with pytest.warns(UserWarning, match=re.escape(f"the cache folder {named} belongs to another user: compiled code")):
-        folder = cache.cache_folder()
+        folder = cache.find_cache_folder()
     assert folder not in (named, own(places))
     assert cache.read_code("code.nbc") is None
 
@@ -183,7 +183,7 @@ def test_a_link_in_the_temporary_folder_is_not_followed(places, monkeypatch):
     monkeypatch.setenv("HOME", "/dev/null")
     (places / "elsewhere").mkdir(mode=0o700)
     own(places).symlink_to(places / "elsewhere")
-    assert cache.cache_folder() not in (own(places), places / "elsewhere")
+    assert cache.find_cache_folder() not in (own(places), places / "elsewhere")
     assert list((places / "elsewhere").iterdir()) == []
 
 
@@ -193,13 +193,13 @@ def test_what_the_administrator_made_is_read(places, monkeypatch):
     cache.write_code("code.nbc", b"code")
     owner = os.getuid()
     monkeypatch.setattr(folders.os, "getuid", lambda: owner + 7)
-    assert cache.cache_folder() != places / "named"
+    assert cache.find_cache_folder() != places / "named"
     assert cache.read_code("code.nbc") == b"code", "who made this package could change it just as well"
 
 
 def test_code_that_was_changed_is_no_code(places):
     cache.write_code("code.nbc", bytes(range(100)))
-    path = cache.cache_folder() / "code.nbc"
+    path = cache.find_cache_folder() / "code.nbc"
     sound = path.read_bytes()
     assert cache.read_code("code.nbc") == bytes(range(100))
     for place in range(len(sound)):
@@ -236,11 +236,11 @@ def test_without_a_home_no_folder_is_named_by_a_tilde(home, homeless, monkeypatc
     if home is not None:
         monkeypatch.setenv("HOME", home)
     before = sorted(homeless.iterdir())
-    assert cache.cache_folder() == own(homeless)
-    assert folders.folder_notice().startswith("there is no home, so no cache folder: compiled code is kept in ")
+    assert cache.find_cache_folder() == own(homeless)
+    assert folders.format_folder_warning().startswith("there is no home, so no cache folder: compiled code is kept in ")
     monkeypatch.setenv("BPROP_CACHE_DIR", "~/x")
-    assert cache.cache_folder() == own(homeless)
-    assert folders.folder_notice().startswith("BPROP_CACHE_DIR=~/x is no path: compiled code is kept in ")
+    assert cache.find_cache_folder() == own(homeless)
+    assert folders.format_folder_warning().startswith("BPROP_CACHE_DIR=~/x is no path: compiled code is kept in ")
     for text in ("~", "~/x"):
         with pytest.raises(ValueError, match=f"^'{text}' is no path: this user has no home; set HOME$"):
             folders.expand_path(text)

@@ -12,8 +12,8 @@ import types
 import numpy as np
 import pytest
 from bprop.modules.engine import sources
-from bprop.modules.engine.dependencies import Dependencies, function_digest
-from bprop.modules.engine.sources import class_digest, examine_class, settings_digest
+from bprop.modules.engine.dependencies import Dependencies, hash_function
+from bprop.modules.engine.sources import examine_class, hash_class, hash_settings
 
 SOURCE = """
     from bprop.modules import Module
@@ -154,7 +154,7 @@ def test_values_that_reach_themselves():
     def function(x):
         return function(x - 1) + len(items)
 
-    assert function_digest(function) == function_digest(function)
+    assert hash_function(function) == hash_function(function)
     nested = ()
     for _ in range(100_000):
         nested = (nested,)
@@ -173,28 +173,28 @@ def test_an_overload_is_reached():
         raise NotImplementedError
 
     scale = 2.0
-    before = function_digest(outside)
+    before = hash_function(outside)
 
     @overload(outside)
     def compiled(x):
         return lambda x: scale * x
 
-    first = function_digest(outside)
+    first = hash_function(outside)
     assert first != before
     scale = 3.0
-    assert function_digest(outside) != first
+    assert hash_function(outside) != first
 
 
 HASHED = """
 from bprop.modules import Module
-from bprop.modules.engine.sources import class_digest
+from bprop.modules.engine.sources import hash_class
 WORDS = frozenset(["some", "words", "in", "a", "set"])
 class Unit(Module):
     def fprop(self, x):
         return x * ("some" in WORDS) * (self.mode in {"a", "b", "c", "d"})
     def bprop(self, grad_y):
         return grad_y
-print(class_digest(Unit))
+print(hash_class(Unit))
 """
 
 
@@ -217,26 +217,26 @@ SETTINGS = ("BOUNDSCHECK", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "CPU_NAME",
 def test_numbas_settings_are_in_the_name_of_machine_code(name, monkeypatch):
     import numba
 
-    before = settings_digest()
+    before = hash_settings()
     monkeypatch.setattr(numba.config, name, "another")
-    assert settings_digest() != before
+    assert hash_settings() != before
 
 
 def test_the_vector_width_is_in_the_name_of_machine_code(monkeypatch):
-    before = settings_digest()
+    before = hash_settings()
     monkeypatch.setattr(sources, "VECTOR_BYTES", 16)
-    assert settings_digest() != before
+    assert hash_settings() != before
 
 
 @pytest.mark.parametrize(("owner", "name"), [("sys", "version"), ("llvmlite", "__version__"), ("numba", "__version__")])
 def test_versions_are_in_every_digest(owner, name, monkeypatch):
-    before = sources.package_digest()
-    sources.package_digest.cache_clear()
+    before = sources.hash_package()
+    sources.hash_package.cache_clear()
     monkeypatch.setattr(getattr(sources, owner), name, "another")
     try:
-        assert sources.package_digest() != before
+        assert sources.hash_package() != before
     finally:
-        sources.package_digest.cache_clear()
+        sources.hash_package.cache_clear()
 
 
 def test_the_place_counts_only_if_asked_for():
@@ -248,5 +248,5 @@ def test_the_place_counts_only_if_asked_for():
         Unit.__module__ = module
         return Unit
 
-    assert class_digest(made("one")) != class_digest(made("other"))
-    assert class_digest(made("one"), place=False) == class_digest(made("other"), place=False)
+    assert hash_class(made("one")) != hash_class(made("other"))
+    assert hash_class(made("one"), place=False) == hash_class(made("other"), place=False)

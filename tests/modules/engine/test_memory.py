@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from bprop.modules import Linear
 from bprop.modules.core.aligned_memory import HUGE_PAGE, PAGE, PLACES, allocate_zeros, copy_aligned
-from bprop.modules.engine.compiler import compiled
+from bprop.modules.engine.compiler import get_dispatcher
 from bprop.modules.kernels import buffers
 
 
@@ -61,7 +61,7 @@ def test_what_compiled_code_makes_begins_at_a_line(dtype):
     def call(buffer, x):
         return new(x.shape, x.dtype), of_shape(buffer, (3, 5), x.dtype), like(buffer, x)
 
-    new, of_shape, like = buffers.empty.compiled_form, compiled(buffers.reuse), compiled(buffers.reuse_like)
+    new, of_shape, like = buffers.empty.compiled_form, get_dispatcher(buffers.reuse), get_dispatcher(buffers.reuse_like)
     x, buffer = np.ones((7, 3), dtype), np.ones((2, 2), dtype)
     results = [call(buffer, x) for _ in range(20)]
     for arrays in results:

@@ -6,7 +6,7 @@ import itertools
 import numba
 import numpy as np
 import pytest
-from bprop.modules.engine.compiler import compiled
+from bprop.modules.engine.compiler import get_dispatcher
 from bprop.modules.kernels import buffers, gather, softmax
 from bprop.modules.kernels.matmul import gemm
 
@@ -18,7 +18,7 @@ def compiled_door(function):
     """A compiled kernel as something that Python can call; compiled once for all tests."""
     count = function.__code__.co_argcount
     names = ", ".join(f"a{k}" for k in range(count))
-    space = {"inner": compiled(function)}
+    space = {"inner": get_dispatcher(function)}
     exec(f"def call({names}): return inner({names})", space)
     return numba.njit(space["call"])
 

@@ -5,7 +5,7 @@ import functools
 import numba
 import numpy as np
 import pytest
-from bprop.modules.engine.compiler import compiled
+from bprop.modules.engine.compiler import get_dispatcher
 from bprop.modules.kernels import philox
 
 from ... import references
@@ -25,7 +25,7 @@ SIZE = 40_000
 @functools.cache
 def compiled_door(function):
     """`function(key, step, out)`, compiled as a method's helper is."""
-    inner = compiled(function)
+    inner = get_dispatcher(function)
     return numba.njit(lambda key, step, out: inner(key, step, out))
 
 

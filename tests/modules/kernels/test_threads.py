@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 from bprop.modules import Linear, ReLU, Sequential, manual_seed, num_threads
-from bprop.modules.engine.threads import _helpers, shared_jobs
-from bprop.modules.kernels.threads import CONTROL, HELPERS, LENT, SESSION
+from bprop.modules.engine.threads import _workers, count_parallel_jobs
+from bprop.modules.kernels.threads import ACTIVE, CONTROL, SESSION, WORKERS
 
 pytestmark = pytest.mark.jit
 
@@ -32,27 +32,27 @@ def results(threads, sizes=(300, 200, 90), samples=150, net=None):
 )
 @pytest.mark.parametrize("threads", [2, 3, 7])
 def test_same_bits_for_any_number(sizes, samples, threads):
-    before = shared_jobs()
+    before = count_parallel_jobs()
     for actual, expected in zip(results(threads, sizes, samples), results(1, sizes, samples), strict=True):
         np.testing.assert_array_equal(actual, expected)
-    assert shared_jobs() != before
+    assert count_parallel_jobs() != before
 
 
 def test_alone_without_the_context():
-    before = shared_jobs()
+    before = count_parallel_jobs()
     results(1)
-    assert shared_jobs() == before
+    assert count_parallel_jobs() == before
 
 
 def test_alone_while_a_thread_that_was_taken_back_has_not_left_yet():
     results(2)  # compiles, and starts the thread
-    while CONTROL[HELPERS]:
+    while CONTROL[ACTIVE]:
         time.sleep(0.001)
-    before = shared_jobs()
-    CONTROL[HELPERS] += 1
+    before = count_parallel_jobs()
+    CONTROL[ACTIVE] += 1
     results(1)
-    CONTROL[HELPERS] -= 1
-    assert shared_jobs() == before
+    CONTROL[ACTIVE] -= 1
+    assert count_parallel_jobs() == before
 
 
 def test_calls_from_several_threads_at_once():
@@ -90,33 +90,33 @@ def test_fewer_than_one_is_refused():
         pass
 
 
-@pytest.mark.parametrize("where", ["lend", "take_back"])
+@pytest.mark.parametrize("where", ["start_session", "end_session"])
 def test_an_interrupt_gives_the_threads_back(monkeypatch, where):
     """Ctrl-C may come between two lines: here, as soon as threads are lent, and before they are used."""
     expected = results(1)
-    method = getattr(_helpers, where)
+    method = getattr(_workers, where)
 
     def interrupted(*arguments):
         method(*arguments)
         monkeypatch.undo()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_helpers, where, interrupted)
+    monkeypatch.setattr(_workers, where, interrupted)
     with pytest.raises(KeyboardInterrupt), num_threads(2):
-        assert where == "take_back", "the context is never entered"
-    assert CONTROL[LENT] == CONTROL[SESSION] == 0
-    before = shared_jobs()
+        assert where == "end_session", "the context is never entered"
+    assert CONTROL[WORKERS] == CONTROL[SESSION] == 0
+    before = count_parallel_jobs()
     for a, b in zip(results(2), expected, strict=True):
         np.testing.assert_array_equal(a, b)
-    assert shared_jobs() != before, "the next context has the threads"
+    assert count_parallel_jobs() != before, "the next context has the threads"
 
 
 def test_a_decorated_function_has_the_threads_in_each_call():
     @num_threads(2)
     def run(depth):
-        assert CONTROL[LENT] == 1
+        assert CONTROL[WORKERS] == 1
         return depth and run(depth - 1)
 
     for _ in range(2):
         run(1)
-        assert CONTROL[LENT] == 0
+        assert CONTROL[WORKERS] == 0

@@ -18,7 +18,7 @@ from bprop.modules import (
     manual_seed,
     num_threads,
 )
-from bprop.modules.engine.threads import shared_jobs
+from bprop.modules.engine.threads import count_parallel_jobs
 
 from ..cases.images import conv, conv_transpose
 from ..engine.test_fusion import methods
@@ -98,13 +98,13 @@ SQUARES = [
 def test_kernels_of_three_by_three_by_squares(random, sizes):
     samples, inner, outer, height, width, padding = sizes
     module = Conv2d(inner, outer, 3, padding=padding).to("float64")
-    assert module.method == "squares"
+    assert module.method == "winograd"
     x = random.standard_normal((samples, inner, height, width))
     y = module.fprop(x)
     np.testing.assert_allclose(y, conv(module, x), rtol=1e-12, atol=1e-12)
     check_gradients(module, x).raise_if_wrong()
     back = ConvTranspose2d(outer, inner, 3, padding=padding).to("float64")
-    assert back.method == "squares"
+    assert back.method == "winograd"
     np.testing.assert_allclose(back.fprop(y), conv_transpose(back, y), rtol=1e-12, atol=1e-12)
     check_gradients(back, y).raise_if_wrong()
 
@@ -170,7 +170,7 @@ SHARED = {
         lambda: [Conv2d(3, 20, 5, 2, 2), BatchNorm2d(20), Tanh(), MaxPool2d(3, 2), Conv2d(20, 24, 3, groups=2), ReLU()],
         (64, 3, 41, 37),
     ),
-    "squares": (lambda: [Conv2d(32, 48, 3), ReLU(), Conv2d(48, 16, 3, padding=1)], (48, 32, 20, 21)),
+    "winograd": (lambda: [Conv2d(32, 48, 3), ReLU(), Conv2d(48, 16, 3, padding=1)], (48, 32, 20, 21)),
     "channels": (lambda: [Conv2d(40, 40, 3, padding=1, groups=40), Conv2d(40, 40, 3, groups=40)], (32, 40, 14, 14)),
     "points": (lambda: [Conv2d(24, 64, 1), Tanh(), Conv2d(64, 20, 1, bias=False)], (256, 24, 13, 11)),
 }
@@ -180,7 +180,7 @@ SHARED = {
 @pytest.mark.parametrize("name", SHARED)
 def test_same_bits_with_any_number_of_threads(random, name):
     layers, shape = SHARED[name]
-    x, before, results = random.standard_normal(shape).astype(np.float32), shared_jobs(), []
+    x, before, results = random.standard_normal(shape).astype(np.float32), count_parallel_jobs(), []
     for threads in (1, 2, 3, 4):
         manual_seed(0)
         net = Sequential(*layers())
@@ -188,7 +188,7 @@ def test_same_bits_with_any_number_of_threads(random, name):
         with num_threads(threads):
             y = net.fprop(x)
             results.append((y, net.bprop(y), net.flat_gradients.copy()))
-        assert (shared_jobs() != before) == (threads > 1)
+        assert (count_parallel_jobs() != before) == (threads > 1)
     for others in results[1:]:
         for got, expected in zip(others, results[0], strict=True):
             np.testing.assert_array_equal(got, expected)

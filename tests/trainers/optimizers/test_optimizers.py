@@ -10,8 +10,8 @@ import numba
 import numpy as np
 import pytest
 from bprop.modules import Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy, Tanh
-from bprop.modules.engine.compiler import compiled_method
-from bprop.modules.engine.stateful import raw_method
+from bprop.modules.engine.compiler import get_method_dispatcher
+from bprop.modules.engine.stateful import get_raw_method
 from bprop.trainers import (
     ASGD,
     LBFGS,
@@ -267,7 +267,7 @@ def test_loops_over_the_parameters_are_vectorised(cls):
     """The machine code of each update holds packed arithmetic."""
     net, optimizer = Linear(4, 3), minimal(cls)
     optimizer.update(net)
-    function = compiled_method(raw_method(cls, "update"))
+    function = get_method_dispatcher(get_raw_method(cls, "update"))
     signature = (next(iter(optimizer._states)), *[numba.types.Array(numba.float32, 1, "C")] * 2)
     function.compile(signature)
     function.overloads[signature].library._ensure_finalized()  # optimised, also where nothing has called it yet

@@ -145,7 +145,7 @@ def test_where_no_state_can_be_kept_that_of_compiled_code_can(trained, tmp_path,
     folder = shutil.copytree(trained, tmp_path / "run")
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))  # where there can be no folder
-    monkeypatch.setattr(trust, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(trust, "find_cache_folder", lambda: tmp_path / "cache")
     assert not trust.is_trusted(folder, "import", "sent_layers")
     trust.remember_run(folder, load_config(folder / "config.yaml"))
     assert trust.is_trusted(folder, "import", "sent_layers")

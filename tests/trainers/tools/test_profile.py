@@ -9,7 +9,7 @@ import pytest
 from bprop.datasets import ArrayDataset
 from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy
 from bprop.modules.display.costs import count_bytes, count_flops, get_matmul, record_shapes
-from bprop.modules.engine.stopwatch import timed
+from bprop.modules.engine.stopwatch import insert_laps
 from bprop.trainers import SGD, TrainingError, compile_step
 from bprop.trainers.cli import main
 from bprop.trainers.tools.matmul_limit import time_matmuls
@@ -111,7 +111,7 @@ def steps(states, first, last, size):
 
 def test_a_clock_after_each_line():
     first, second = Linear(2, 2), ReLU()
-    text, lines = timed(SOURCE, [first, second])
+    text, lines = insert_laps(SOURCE, [first, second])
     assert [(line.text, line.modules, line.backward) for line in lines[-4:]] == [
         ("x0 = Linear_fprop(m0, x)", (first,), False),
         ("m0.grad_weight[:] = 0", (first,), True),
@@ -141,7 +141,7 @@ def test_functions_that_check_indices_are_not_timed():
         "@entry\ndef step(states, x):\n    m0 = state_at(S0, states, 0)  # X\n    x0 = X_fprop(m0, x)\n    return x0\n"
     )
     checked = source.replace("step", "checked_step").replace("X_fprop", "checked_X_fprop")
-    text, lines = timed(source + checked, [None])
+    text, lines = insert_laps(source + checked, [None])
     assert [line.text for line in lines] == ["x0 = X_fprop(m0, x)"]
     assert "checked" not in text
 

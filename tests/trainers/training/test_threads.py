@@ -31,13 +31,13 @@ def test_weights_do_not_depend_on_it():
 @pytest.mark.jit
 def test_the_choice_is_remembered(monkeypatch):
     monkeypatch.setattr(thread_choice, "count_cores", lambda: 2)
-    for path in cache.cache_folder().glob("threads_*.json"):
+    for path in cache.find_cache_folder().glob("threads_*.json"):
         path.unlink()
     monkeypatch.setattr(thread_choice, "find_fastest", lambda *arguments: 2)
     assert train(None).threads == 2
     monkeypatch.setattr(thread_choice, "find_fastest", lambda *arguments: pytest.fail("measured again"))
     assert train(None).threads == 2
-    notes = [json.loads(path.read_text()) for path in cache.cache_folder().glob("threads_*.json")]
+    notes = [json.loads(path.read_text()) for path in cache.find_cache_folder().glob("threads_*.json")]
     assert {"threads": 2} in notes, "other tests may write theirs at the same time"
 
 
@@ -52,7 +52,7 @@ def test_a_damaged_note_is_not_believed(tmp_path, text):
 def test_more_threads_only_where_they_gain(monkeypatch, shared, expected):
     jobs = iter(range(100))
     monkeypatch.setattr(thread_choice, "count_cores", lambda: 2)
-    monkeypatch.setattr(thread_choice, "shared_jobs", lambda: next(jobs))
+    monkeypatch.setattr(thread_choice, "count_parallel_jobs", lambda: next(jobs))
     monkeypatch.setattr(thread_choice, "time_steps", lambda steps, last, number: shared[number])
     assert thread_choice.find_fastest(lambda first, last: (0.0, last), 1000, 10) == expected
 
