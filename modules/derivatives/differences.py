@@ -103,7 +103,7 @@ class Differences(Module):
         return evaluate(twin, [a + h * b for a, b in zip(x, v, strict=True)], grad_y)
 
 
-plan._told.add(Differences)
+plan._warned_classes.add(Differences)
 
 
 def evaluate(module: Any, arguments, grad_y=None):

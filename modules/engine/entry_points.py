@@ -10,7 +10,7 @@ import numpy as np
 from .errors import explain_deepest
 from .locks import find_other_training, refuse_during_fit
 from .operations import Operations
-from .plan import Function, Plan, is_custom, wrong_shape
+from .plan import Function, Plan, is_custom, make_shape_error
 from .state import State
 from .stateful import jit_disabled, reads_later
 from .tables import flatten_table, is_table, map_table, shape_of, unflatten_table
@@ -73,7 +73,7 @@ def bprop(module, raw, arguments):
         grad_x = raw(module, *arguments)
         labels = 0 in module.label_arguments
         if arguments and module.parent is not None and not labels and shape_of(grad_x) != input_shape:
-            raise wrong_shape(module, shape_of(grad_x), input_shape)
+            raise make_shape_error(module, shape_of(grad_x), input_shape)
         return map_table(copy_array, grad_x)
     return plan.bprop(module, *arguments)
 
