@@ -1,10 +1,11 @@
-"""Time this project and its peers in alternation, in one process tree, on the same data.
+"""Time this project, PyTorch and JAX in alternating runs on the same data.
 
 python -m benchmarks [GROUP ...] [--threads 1 2] [--only TEXT] [--sides bprop torch jax] [--rounds 7] [--json FILE]
 
-GROUP: nets, graphs, images, units, optimizers, derivatives, starting; nets if none is named.
-Each contestant is a process; a round measures each once, one after the other. A result is the median over rounds of
-the median of a call; the spread is the smallest and the largest of a round's medians. A missing package is left out.
+GROUP: mlps, graphs, images, activations, optimizers, derivatives, startup; mlps by default.
+Each side runs in a process of its own; a round measures each side once, one after the other. A result is the median
+over rounds of the median of a call; the spread is the largest of these medians over the smallest. A missing package is
+left out.
 With --coretype, each workload runs twice: with OpenBLAS's own choice of kernels, and with OPENBLAS_CORETYPE as given.
 """
 
@@ -14,40 +15,40 @@ import os
 import platform
 from pathlib import Path
 
-from . import derivatives, starting
-from .contest import available, run
+from . import derivatives, startup
+from .contest import list_available, run
 from .sides import PLACES
-from .workloads import GROUPS, title
+from .workloads import GROUPS, format_title
 
 TABLES = {
     "derivatives": lambda arguments: derivatives.run(arguments.rounds, arguments.seconds, arguments.only),
-    "starting": lambda arguments: starting.run(arguments.rounds),
+    "startup": lambda arguments: startup.run(arguments.rounds),
 }
 
 
-def line(work, threads: int, label: str, result: dict) -> str:
-    """One line of the table."""
+def format_line(work, threads: int, label: str, result: dict) -> str:
+    """Format one line of the table."""
     own = result["bprop"]["seconds"]
-    cells = [f"{title(work):48s} {threads}{label}  {text(own):>9s}"]
+    cells = [f"{format_title(work):48s} {threads}{label}  {format_time(own):>9s}"]
     for side in PLACES:
         if side in result and side != "bprop":
             time = result[side]["seconds"]
-            share = f"{time / own:.2f} of limit" if side == "products" else f"{time / own:.2f}x"
-            cells.append(f"{side} {text(time)} ({share})")
-    spread = max(each["most"] / each["least"] for each in result.values())
+            share = f"{time / own:.2f} of limit" if side == "matmul limit" else f"{time / own:.2f}x"
+            cells.append(f"{side} {format_time(time)} ({share})")
+    spread = max(each["maximum"] / each["minimum"] for each in result.values())
     return "  ".join(cells) + f"  spread {spread:.2f}"
 
 
-def text(seconds: float) -> str:
-    """A time in the unit that suits it."""
+def format_time(seconds: float) -> str:
+    """Format a time in s, ms or us."""
     for unit, factor in (("s", 1.0), ("ms", 1e3)):
         if seconds * factor >= 1:
             return f"{seconds * factor:.2f} {unit}"
     return f"{seconds * 1e6:.1f} us"
 
 
-def processor() -> str:
-    """Its name as Linux has it, or what Python knows."""
+def find_processor_name() -> str:
+    """Find the processor's name: Linux's, or what Python knows."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -56,8 +57,8 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def group(name: str) -> str:
-    """The name of a group, or argparse's error."""
+def parse_group(name: str) -> str:
+    """Check the name of a group; argparse's error if there is none."""
     if name not in (*GROUPS, *TABLES):
         raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join((*GROUPS, *TABLES))}")
     return name
@@ -65,13 +66,13 @@ def group(name: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks", description="bprop beside PyTorch and JAX.")
-    parser.add_argument("groups", nargs="*", default=["nets"], type=group)
+    parser.add_argument("groups", nargs="*", default=["mlps"], type=parse_group)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, os.cpu_count() or 1])
-    parser.add_argument("--only", default="", help="workloads whose name holds this text")
+    parser.add_argument("--only", default="", help="workloads whose name contains this text")
     parser.add_argument(
         "--sides",
         nargs="+",
-        default=["bprop", "by hand", "torch", "torch channels_last", "torch DataLoader", "jax", "products"],
+        default=["bprop", "by hand", "torch", "torch channels_last", "torch DataLoader", "jax", "matmul limit"],
     )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3, help="time for a side in a round")
@@ -83,25 +84,32 @@ def main() -> None:
         own: dict[str, str | None] = {"OPENBLAS_CORETYPE": None, "OPENBLAS_L2_SIZE": None}
         blas = {" own choice": own, f" {arguments.coretype}": own | {"OPENBLAS_CORETYPE": arguments.coretype}}
     settings = {name: os.environ.get(name, "not set") for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
-    print(f"{processor()}, {os.cpu_count()} cores, {settings}")
-    print("times of a call: bprop, then the others with their ratio to it; `products` is the limit")
+    print(f"{find_processor_name()}, {os.cpu_count()} cores, {settings}")
+    print(
+        "times of a call: bprop, then the others with their ratio to it; `matmul limit` is that of its matrix products"
+    )
     records: list[dict] = []
     for chosen in arguments.groups:
         if chosen in TABLES:
-            for what, row in TABLES[chosen](arguments).items():
-                print(f"{what:48s} " + "  ".join(f"{side} {value:.3f}" for side, value in row.items()), flush=True)
-                records.append({"group": chosen, "workload": what, "sides": row})
+            for name, row in TABLES[chosen](arguments).items():
+                print(f"{name:48s} " + "  ".join(f"{side} {value:.3f}" for side, value in row.items()), flush=True)
+                records.append({"group": chosen, "workload": name, "sides": row})
             continue
         for threads in dict.fromkeys(arguments.threads):
             for work in GROUPS[chosen]:
                 if arguments.only not in work.name:
                     continue
-                sides = available(arguments.sides, work)
+                sides = list_available(arguments.sides, work)
                 for label, variables in blas.items():
                     result = run(work, sides, threads, arguments.rounds, arguments.seconds, variables)
-                    print(line(work, threads, label, result), flush=True)
-                    named = {"group": chosen, "workload": title(work), "threads": threads, "blas": label.strip()}
-                    records.append({**named, "sides": result})
+                    print(format_line(work, threads, label, result), flush=True)
+                    labels = {
+                        "group": chosen,
+                        "workload": format_title(work),
+                        "threads": threads,
+                        "blas": label.strip(),
+                    }
+                    records.append({**labels, "sides": result})
     if arguments.json:
         arguments.json.write_text(json.dumps({"settings": settings, "records": records}, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""Alternating runs of processes: a round measures each contestant once."""
+"""Alternating runs of worker processes: a round measures each side once."""
 
 import json
 import os
@@ -20,7 +20,7 @@ PINNED = (
 
 
 class Contestant:
-    """A worker process; with one thread, it stays on one core."""
+    """A worker process of one side; with one thread, it is pinned to a core."""
 
     def __init__(self, side: str, threads: int, settings: dict[str, str | None]):
         self.side = side
@@ -49,26 +49,26 @@ class Contestant:
         self.process.wait()
 
 
-def available(names: list[str], work) -> list[str]:
-    """The sides that can run this workload here."""
-    return [side for side in names if find_spec(PLACES[side][1]) and work.takes(side)]
+def list_available(names: list[str], work) -> list[str]:
+    """List the sides that can run this workload here."""
+    return [side for side in names if find_spec(PLACES[side][1]) and work.runs_on(side)]
 
 
 def run(work, sides: list[str], threads: int, rounds: int, seconds: float, settings: dict) -> dict:
-    """All rounds of one workload; for each side its median and spread in seconds."""
+    """Run all rounds of a workload; returns the median, minimum and maximum in seconds of each side."""
     medians: dict[str, list[float]] = {side: [] for side in sides}
-    playing = [Contestant(side, threads, settings) for side in sides]
+    contestants = [Contestant(side, threads, settings) for side in sides]
     try:
-        for contestant in playing:
+        for contestant in contestants:
             number = GROUPS[work.group].index(work)
             contestant.ask(group=work.group, number=number, seconds=seconds)
         for _ in range(rounds):
-            for contestant in playing:
+            for contestant in contestants:
                 medians[contestant.side].append(contestant.ask(seconds=seconds)["median"])
     finally:
-        for contestant in playing:
+        for contestant in contestants:
             contestant.close()
     return {
-        side: {"seconds": statistics.median(times), "least": min(times), "most": max(times)}
+        side: {"seconds": statistics.median(times), "minimum": min(times), "maximum": max(times)}
         for side, times in medians.items()
     }

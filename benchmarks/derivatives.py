@@ -1,4 +1,4 @@
-"""What derivatives beyond the gradient cost, counted in gradients: loss, gradient, jvp, products with the curvature.
+"""The cost of derivatives beyond the gradient, in gradients: loss, gradient, jvp, products with the curvature.
 
 Each side runs in a process of its own, float64, one thread, in alternating runs; results are medians over rounds.
 Memory is how much the process grew from its gradients to its products with the Hessian, compiled code included.
@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 from .contest import ROOT
 
-NETS = {
+MODELS = {
     "784-128-128-10, batch 32": ((784, 128, 128, 10), 32),
     "784-256-256-10, batch 128": ((784, 256, 256, 10), 128),
     "784-1200-1200-10, batch 128": ((784, 1200, 1200, 10), 128),
@@ -55,13 +55,13 @@ loss = SoftmaxCrossEntropy().to("float64")
 with num_threads(1):
     c = Curvature(model, loss, x, target)
     v = random.standard_normal(c.size)
-    found = {"loss": median(lambda: loss.fprop(c.net.fprop(x), target)), "gradient": median(c.gradient)}
+    results = {"loss": median(lambda: loss.fprop(c.net.fprop(x), target)), "gradient": median(c.gradient)}
     before = peak()
-    found["hvp"] = median(lambda: c.hvp(v))
-    found["grown"] = peak() - before
-    found["gauss_newton"] = median(lambda: c.gauss_newton(v))
-    found["jvp"] = median(lambda: jvp(c.net, x, direction=v))
-print(json.dumps(found | {"parameters": c.size * 8 / 2**20}))
+    results["hvp"] = median(lambda: c.hvp(v))
+    results["growth"] = peak() - before
+    results["gauss_newton"] = median(lambda: c.gauss_newton(v))
+    results["jvp"] = median(lambda: jvp(c.net, x, direction=v))
+print(json.dumps(results | {"parameters": c.size * 8 / 2**20}))
 """
 TORCH = """
 import torch
@@ -96,19 +96,19 @@ def alone():
         return loss()
 
 
-found = {"loss": median(alone), "gradient": median(gradient)}
+results = {"loss": median(alone), "gradient": median(gradient)}
 before = peak()
-found["hvp"] = median(hvp)
-found["grown"] = peak() - before
-found["jvp"] = median(lambda: jvp(lambda w: functional_call(model, w, (x,)), (named,), (along,)))
-print(json.dumps(found | {"parameters": sum(w.numel() for w in weights) * 8 / 2**20}))
+results["hvp"] = median(hvp)
+results["growth"] = peak() - before
+results["jvp"] = median(lambda: jvp(lambda w: functional_call(model, w, (x,)), (named,), (along,)))
+print(json.dumps(results | {"parameters": sum(w.numel() for w in weights) * 8 / 2**20}))
 """
 SIDES = {"bprop": ("bprop.modules", BPROP), "torch": ("torch", TORCH)}
 RATIOS = (("gradient", "loss"), ("jvp", "gradient"), ("hvp", "gradient"), ("gauss_newton", "gradient"))
 
 
 def measure(side: str, sizes, batch: int, seconds: float) -> dict[str, float]:
-    """The results of one process."""
+    """Measure one side in a process of its own."""
     code = COMMON.format(sizes=sizes, batch=batch, seconds=seconds) + SIDES[side][1]
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     command = [sys.executable, "-c", code]
@@ -120,21 +120,21 @@ def run(rounds: int, seconds: float = 0.3, only: str = "") -> dict[str, dict[str
     """For each model, quantity and side, the median: ratios of times, and memory."""
     rows: dict[str, dict[str, float]] = {}
     sides = [side for side, (package, _) in SIDES.items() if find_spec(package)]
-    for name, (sizes, batch) in NETS.items():
+    for name, (sizes, batch) in MODELS.items():
         if only not in name:
             continue
         results: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
         for _ in range(rounds):
             for side in sides:
                 results[side].append(measure(side, sizes, batch, seconds))
-        middle = {
+        medians = {
             side: {key: statistics.median(each[key] for each in runs) for key in runs[0]}
             for side, runs in results.items()
         }
         for above, below in RATIOS:
-            row = {side: times[above] / times[below] for side, times in middle.items() if above in times}
+            row = {side: times[above] / times[below] for side, times in medians.items() if above in times}
             rows[f"{name}: {above} / {below}"] = row
-        rows[f"{name}: gradient, ms"] = {side: 1e3 * times["gradient"] for side, times in middle.items()}
-        rows[f"{name}: MiB that hvp adds, with its code"] = {side: times["grown"] for side, times in middle.items()}
-        rows[f"{name}: MiB of parameters"] = {side: times["parameters"] for side, times in middle.items()}
+        rows[f"{name}: gradient, ms"] = {side: 1e3 * times["gradient"] for side, times in medians.items()}
+        rows[f"{name}: MiB that hvp adds, with its code"] = {side: times["growth"] for side, times in medians.items()}
+        rows[f"{name}: MiB of parameters"] = {side: times["parameters"] for side, times in medians.items()}
     return rows

@@ -1,4 +1,4 @@
-"""What one thread pays for the locks of models: a small step, fprop, fprop and bprop, and predict, in two checkouts.
+"""The cost of the locks of models for one thread: a small step, fprop, fprop and bprop, and predict, in two checkouts.
 
 python -m benchmarks.locks --python NEW/.venv/bin/python --python OLD/.venv/bin/python [--rounds 15]
 
@@ -17,8 +17,8 @@ import time
 BLOCK, BLOCKS = 200, 30  # calls that are timed together; blocks of a round
 
 
-def calls() -> dict:
-    """The calls, each a function of no argument; the model is 20-32-10 at batch 32, whose step takes some 10 us."""
+def make_calls() -> dict:
+    """Make the calls, functions without arguments; the model is 20-32-10 at batch 32, whose step takes some 10 us."""
     import numpy as np
     from bprop.modules import Linear, Sequential, SoftmaxCrossEntropy, Tanh
     from bprop.trainers import SGD, Trainer, compile_step
@@ -37,17 +37,17 @@ def calls() -> dict:
     }
 
 
-def answer() -> None:
-    """A worker: for each line of input, a line with the seconds of each call."""
-    functions = calls()
+def run_worker() -> None:
+    """Run the worker: for each line of input, print a line with the seconds of each call."""
+    functions = make_calls()
     for function in functions.values():
         function()
     for _ in sys.stdin:
-        print(json.dumps({name: fastest(function) for name, function in functions.items()}), flush=True)
+        print(json.dumps({name: measure_fastest(function) for name, function in functions.items()}), flush=True)
 
 
-def fastest(function) -> float:
-    """Seconds of a call in the fastest block."""
+def measure_fastest(function) -> float:
+    """Measure the seconds of a call in the fastest block."""
     times = []
     for _ in range(BLOCKS):
         start = time.perf_counter()
@@ -58,14 +58,14 @@ def fastest(function) -> float:
 
 
 def main() -> None:
-    """The table: a row for each call, a column for each interpreter, the first one's time over the last one's."""
+    """Print the table: a row for each call, a column for each interpreter, the first one's time over the last one's."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--python", action="append", default=[])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--worker", action="store_true")
     arguments = parser.parse_args()
     if arguments.worker:
-        return answer()
+        return run_worker()
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": os.sep}
     command = [os.path.abspath(__file__), "--worker"]  # as a file: so each imports what it has installed
     workers = [

@@ -1,4 +1,4 @@
-"""One contestant in a process of its own: `python -m benchmarks.worker SIDE THREADS`, commands as JSON lines."""
+"""The worker process of one side: `python -m benchmarks.worker SIDE THREADS`, commands as JSON lines."""
 
 import contextlib
 import io
@@ -7,12 +7,12 @@ import statistics
 import sys
 import time
 
-from .sides import make, using
+from .sides import make_function, use_threads
 from .workloads import GROUPS
 
 
 def measure(function, seconds: float) -> dict[str, float]:
-    """Median time of a call over about `seconds`."""
+    """Measure the median time of a call, for about `seconds`."""
     times: list[float] = []
     end = time.perf_counter() + seconds
     while not times or time.perf_counter() < end:
@@ -30,8 +30,8 @@ def main() -> None:
         command = json.loads(line)
         with contextlib.redirect_stdout(io.StringIO()):
             if "group" in command:
-                function = make(side, GROUPS[command["group"]][command["number"]])
-            with using(side, threads):
+                function = make_function(side, GROUPS[command["group"]][command["number"]])
+            with use_threads(side, threads):
                 answer = measure(function, command["seconds"])
         print(json.dumps(answer), file=answers, flush=True)
 

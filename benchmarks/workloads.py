@@ -1,4 +1,4 @@
-"""What is timed: names, sizes, and the data, the same for every side."""
+"""The workloads: names, sizes, and data, the same for every side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Net:
-    """A model of linear layers with `activation` between them, trained with momentum SGD on softmax cross-entropy.
+class MLP:
+    """A multi-layer perceptron: linear layers with `activation` between them, momentum SGD, softmax cross-entropy.
 
     `kind` is "step" (one minibatch), "epoch" (all samples, shuffled and gathered) or "predict" (one sample).
     """
 
-    group: ClassVar[str] = "nets"
+    group: ClassVar[str] = "mlps"
     name: str
     sizes: tuple[int, ...]
     batch: int
@@ -33,23 +33,23 @@ class Net:
         """(in, out) of each linear layer."""
         return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
-    def takes(self, side: str) -> bool:
-        """Whether a side has this."""
+    def runs_on(self, side: str) -> bool:
+        """Whether a side can run this workload."""
         if side in ("torch channels_last", "by hand") or (self.kind != "epoch" and side == "torch DataLoader"):
             return False
         return self.kind != "predict" or side not in ("products", "torch.compile")
 
 
 @dataclass(frozen=True)
-class Unit:
-    """An elementwise activation, forward and backward on 128 x 1024 numbers, by its own name and PyTorch's."""
+class Activation:
+    """An elementwise activation, forward and backward on 128 x 1024 numbers, by its name here and in PyTorch."""
 
-    group: ClassVar[str] = "units"
+    group: ClassVar[str] = "activations"
     name: str
     torch: str = ""
     arguments: tuple[float, ...] = ()
-    positive: bool = False  # whether the numbers are
-    kind: ClassVar[str] = "unit"
+    positive: bool = False  # whether x must be positive
+    kind: ClassVar[str] = "activation"
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
         """x and grad_y, float32."""
@@ -57,7 +57,7 @@ class Unit:
         x, grad_y = random.normal(0, 2, (2, 128, 1024)).astype(np.float32)
         return np.abs(x) + np.float32(0.1) if self.positive else x, grad_y
 
-    def takes(self, side: str) -> bool:
+    def runs_on(self, side: str) -> bool:
         return side in ("bprop", "torch")
 
 
@@ -71,23 +71,23 @@ class Update:
     group: ClassVar[str] = "optimizers"
     name: str
     settings: Sequence[tuple[str, Any]] = ()
-    torch: bool = True  # whether it has it
+    torch: bool = True  # whether PyTorch has it
     kind: ClassVar[str] = "update"
 
-    def takes(self, side: str) -> bool:
+    def runs_on(self, side: str) -> bool:
         return side == "bprop" or (side == "torch" and self.torch)
 
 
 @dataclass(frozen=True)
-class Ways:
-    """A training step of a model with branches, as a Graph and, to compare, by hand."""
+class Branches:
+    """A training step of a model with branches, as a Graph and, for comparison, as straight-line code by hand."""
 
     group: ClassVar[str] = "graphs"
     name: str
     shape: str
     sample: tuple[int, ...]
     batch: int
-    kind: ClassVar[str] = "ways"
+    kind: ClassVar[str] = "branches"
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
         """Inputs float32; labels int64, or two columns of targets."""
@@ -95,7 +95,7 @@ class Ways:
         x, labels = random.random((self.batch, *self.sample), np.float32), random.integers(0, 2, self.batch)
         return x, np.stack([labels, x[:, 0]], axis=1).astype(np.float32) if self.shape == "two heads" else labels
 
-    def takes(self, side: str) -> bool:
+    def runs_on(self, side: str) -> bool:
         return side in ("bprop", "by hand")
 
 
@@ -104,9 +104,9 @@ Layers = tuple[tuple, ...]
 
 @dataclass(frozen=True)
 class Images:
-    """A model of images, (kind, sizes...) for each layer. `kind` is "images" (a training step) or "seen" (fprop).
+    """A model of images, (kind, sizes...) for each layer. `kind` is "images" (a training step) or "forward" (fprop).
 
-    A lone layer is trained on the sum of its outputs times given numbers: forward and both gradients.
+    A single layer runs forward and backward, with both gradients, for a random grad_y.
     """
 
     group: ClassVar[str] = "images"
@@ -121,7 +121,7 @@ class Images:
         random = np.random.default_rng(0)
         return random.random((self.batch, *self.shape), np.float32), random.integers(0, 10, self.batch)
 
-    def takes(self, side: str) -> bool:
+    def runs_on(self, side: str) -> bool:
         if len(self.layers) == 1 and side == "jax":
             return False
         return side in ("bprop", "torch", "torch channels_last", "jax")
@@ -134,8 +134,8 @@ def convolution(*sizes: int) -> Layers:
 
 def block(i: int, o: int, stride: int) -> Layers:
     """Two convolutions with a shortcut around them."""
-    ways = (*convolution(i, o, 3, stride, 1), ("relu",), *convolution(o, o, 3, 1, 1))
-    return (("residual", ways, () if i == o else convolution(i, o, 1, stride, 0)), ("relu",))
+    branch = (*convolution(i, o, 3, stride, 1), ("relu",), *convolution(o, o, 3, 1, 1))
+    return (("residual", branch, () if i == o else convolution(i, o, 1, stride, 0)), ("relu",))
 
 
 LENET: Layers = (
@@ -154,7 +154,7 @@ RESNET_8: Layers = (
 MNIST, CIFAR, MIDDLE = (1, 28, 28), (3, 32, 32), (64, 14, 14)
 IMAGES = [
     *(Images(f"LeNet-5, batch {n}", LENET, MNIST, n) for n in (1, 32, 128)),
-    *(Images(f"LeNet-5, batch {n}, forward", LENET, MNIST, n, "seen") for n in (1, 128)),
+    *(Images(f"LeNet-5, batch {n}, forward", LENET, MNIST, n, "forward") for n in (1, 128)),
     Images("MNIST CNN 32-64, batch 64", CNN, MNIST, 64),
     Images("ResNet-8 16-32-64, batch 64", RESNET_8, CIFAR, 64),
     Images("layer 1->32 3x3, 28x28", (("conv", 1, 32, 3, 1, 1),), MNIST, 32),
@@ -164,39 +164,42 @@ IMAGES = [
     Images("layer 64->256 1x1, 14x14", (("conv", 64, 256, 1, 1, 0),), MIDDLE, 32),
 ]
 GRAPHS = [
-    Ways("residual 64, 3 blocks, batch 32", "residual", (64,), 32),
-    Ways("residual 64, 3 blocks, batch 1", "residual", (64,), 1),
-    Ways("three ways 8 x 16 x 16, batch 32", "inception", (8, 16, 16), 32),
-    Ways("siamese 64-64-16, batch 32", "siamese", (2, 64), 32),
-    Ways("two heads 64-64, batch 32", "two heads", (64,), 32),
+    Branches("residual 64, 3 blocks, batch 32", "residual", (64,), 32),
+    Branches("residual 64, 3 blocks, batch 1", "residual", (64,), 1),
+    Branches("three branches 8 x 16 x 16, batch 32", "inception", (8, 16, 16), 32),
+    Branches("siamese 64-64-16, batch 32", "siamese", (2, 64), 32),
+    Branches("two heads 64-64, batch 32", "two heads", (64,), 32),
 ]
-NETS = [
-    Net("784-32-32-10, batch 16", (784, 32, 32, 10), 16),
-    Net("784-128-128-10, batch 32", (784, 128, 128, 10), 32),
-    Net("784-256-256-10, batch 128", (784, 256, 256, 10), 128),
-    Net("784-1200-1200-10, batch 128", (784, 1200, 1200, 10), 128),
-    Net("20 x 64, batch 32", (64, *(64,) * 20, 10), 32),
-    Net("20 x 64, batch 1", (64, *(64,) * 20, 10), 1),
-    Net("784-128-10, batch 1", (784, 128, 10), 1),
-    Net("20000-64-10, batch 64", (20000, 64, 10), 64),
-    Net("784-128-128-10, predict one", (784, 128, 128, 10), 1, kind="predict"),
-    Net("MNIST epoch 784-72-10, batch 32", (784, 72, 10), 32, "tanh", "epoch", 60000),
-    Net("MNIST epoch 784-256-10, batch 128", (784, 256, 10), 128, "relu", "epoch", 60000),
+MLPS = [
+    MLP("784-32-32-10, batch 16", (784, 32, 32, 10), 16),
+    MLP("784-128-128-10, batch 32", (784, 128, 128, 10), 32),
+    MLP("784-256-256-10, batch 128", (784, 256, 256, 10), 128),
+    MLP("784-1200-1200-10, batch 128", (784, 1200, 1200, 10), 128),
+    MLP("20 x 64, batch 32", (64, *(64,) * 20, 10), 32),
+    MLP("20 x 64, batch 1", (64, *(64,) * 20, 10), 1),
+    MLP("784-128-10, batch 1", (784, 128, 10), 1),
+    MLP("20000-64-10, batch 64", (20000, 64, 10), 64),
+    MLP("784-128-128-10, predict one", (784, 128, 128, 10), 1, kind="predict"),
+    MLP("MNIST epoch 784-72-10, batch 32", (784, 72, 10), 32, "tanh", "epoch", 60000),
+    MLP("MNIST epoch 784-256-10, batch 128", (784, 256, 10), 128, "relu", "epoch", 60000),
 ]
-UNITS = [
-    *(Unit(name) for name in ("ReLU", "Tanh", "Sigmoid", "LeakyReLU", "ReLU6", "ELU", "SELU", "CELU", "SiLU", "Mish")),
-    *(Unit(name) for name in ("Softplus", "Softsign", "Hardtanh", "Hardsigmoid", "Hardswish", "Hardshrink")),
-    *(Unit(name) for name in ("Softshrink", "Tanhshrink", "LogSigmoid", "PReLU")),
-    Unit("GELU"),
-    Unit("RReLU"),
-    Unit("Threshold", arguments=(0.5, 0.1)),
-    Unit("Clamp", "clamp", (-1.0, 1.0)),
-    Unit("Abs", "abs"),
-    Unit("Square", "square"),
-    Unit("Exp", "exp"),
-    Unit("Sqrt", "sqrt", positive=True),
-    Unit("Log", "log", positive=True),
-    Unit("Power", "pow", (2.5,), positive=True),
+ACTIVATIONS = [
+    *(
+        Activation(name)
+        for name in ("ReLU", "Tanh", "Sigmoid", "LeakyReLU", "ReLU6", "ELU", "SELU", "CELU", "SiLU", "Mish")
+    ),
+    *(Activation(name) for name in ("Softplus", "Softsign", "Hardtanh", "Hardsigmoid", "Hardswish", "Hardshrink")),
+    *(Activation(name) for name in ("Softshrink", "Tanhshrink", "LogSigmoid", "PReLU")),
+    Activation("GELU"),
+    Activation("RReLU"),
+    Activation("Threshold", arguments=(0.5, 0.1)),
+    Activation("Clamp", "clamp", (-1.0, 1.0)),
+    Activation("Abs", "abs"),
+    Activation("Square", "square"),
+    Activation("Exp", "exp"),
+    Activation("Sqrt", "sqrt", positive=True),
+    Activation("Log", "log", positive=True),
+    Activation("Power", "pow", (2.5,), positive=True),
 ]
 UPDATES = [
     Update("SGD", (("lr", 0.01),)),
@@ -206,10 +209,16 @@ UPDATES = [
     *(Update(name, (("lr", 0.001),)) for name in ("NAdam", "RAdam", "ASGD", "Rprop")),
     Update("Lion", (("lr", 0.001),), torch=False),
 ]
-GROUPS: dict[str, list] = {"nets": NETS, "graphs": GRAPHS, "images": IMAGES, "units": UNITS, "optimizers": UPDATES}
+GROUPS: dict[str, list] = {
+    "mlps": MLPS,
+    "graphs": GRAPHS,
+    "images": IMAGES,
+    "activations": ACTIVATIONS,
+    "optimizers": UPDATES,
+}
 
 
-def title(work) -> str:
-    """What a line of the table begins with."""
+def format_title(work) -> str:
+    """Format the name of a workload, with its settings."""
     settings = getattr(work, "settings", None)
     return f"{work.name}({', '.join(f'{k}={v}' for k, v in settings)})" if settings else work.name

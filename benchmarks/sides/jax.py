@@ -7,22 +7,22 @@ import jax as j
 import jax.numpy as jnp
 import numpy as np
 
-from ..workloads import Images, Net
+from ..workloads import MLP, Images
 
 
-def using(threads: int):
+def use_threads(threads: int):
     """Set by the environment of the process, before JAX is imported."""
     return nullcontext()
 
 
-def weights_of(work: Net, random) -> list:
-    """(weight, bias) of each layer."""
+def make_weights(work: MLP, random) -> list:
+    """Make (weight, bias) of each layer."""
     return [
         (jnp.asarray(random.normal(0, i**-0.5, (i, o)), "float32"), jnp.zeros(o, "float32")) for i, o in work.layers()
     ]
 
 
-def forward_of(work: Net) -> Callable:
+def make_forward(work: MLP) -> Callable:
     unit = {"relu": j.nn.relu, "tanh": jnp.tanh}[work.activation]
 
     def forward(weights, x):
@@ -33,19 +33,19 @@ def forward_of(work: Net) -> Callable:
     return forward
 
 
-def stepper(work: Net, random) -> Callable:
-    """One training step on arrays."""
-    weights, forward = weights_of(work, random), forward_of(work)
+def make_step(work: MLP, random) -> Callable:
+    """Make the function of one training step on arrays."""
+    weights, forward = make_weights(work, random), make_forward(work)
     state = [weights, j.tree.map(jnp.zeros_like, weights)]
 
     def value(weights, x, target):
         y = j.nn.log_softmax(forward(weights, x))
         return -jnp.take_along_axis(y, target[:, None], 1).mean()
 
-    def both(weights, speed, x, target):
+    def both(weights, velocity, x, target):
         loss, grads = j.value_and_grad(value)(weights, x, target)
-        speed = j.tree.map(lambda v, g: 0.9 * v + g, speed, grads)
-        return j.tree.map(lambda w, v: w - 0.01 * v, weights, speed), speed, loss
+        velocity = j.tree.map(lambda v, g: 0.9 * v + g, velocity, grads)
+        return j.tree.map(lambda w, v: w - 0.01 * v, weights, velocity), velocity, loss
 
     jitted = j.jit(both, donate_argnums=(0, 1))
 
@@ -56,16 +56,16 @@ def stepper(work: Net, random) -> Callable:
     return one
 
 
-def step(work: Net) -> Callable[[], object]:
-    one, (x, target) = stepper(work, np.random.default_rng(0)), work.data()
+def step(work: MLP) -> Callable[[], object]:
+    one, (x, target) = make_step(work, np.random.default_rng(0)), work.data()
     return lambda: float(one(x, target))
 
 
-def epoch(work: Net) -> Callable[[], object]:
+def epoch(work: MLP) -> Callable[[], object]:
     random = np.random.default_rng(0)
-    one, (x, target) = stepper(work, random), work.data()
+    one, (x, target) = make_step(work, random), work.data()
 
-    def all_of_it():
+    def run_epoch():
         order = random.permutation(len(x))
         total = 0.0
         for first in range(0, len(x) - work.batch + 1, work.batch):
@@ -73,17 +73,17 @@ def epoch(work: Net) -> Callable[[], object]:
             total += one(x[rows], target[rows])
         return float(total)
 
-    return all_of_it
+    return run_epoch
 
 
-def predict(work: Net) -> Callable[[], object]:
-    weights, (x, _) = weights_of(work, np.random.default_rng(0)), work.data()
-    function = j.jit(forward_of(work))
+def predict(work: MLP) -> Callable[[], object]:
+    weights, (x, _) = make_weights(work, np.random.default_rng(0)), work.data()
+    function = j.jit(make_forward(work))
     return lambda: np.asarray(function(weights, x))
 
 
-def start(random, kind: str, *sizes):
-    """The parameters of a layer of a model of images; a filter is (out, in, height, width)."""
+def make_parameters(random, kind: str, *sizes):
+    """Make the parameters of a layer of an image model; a filter is (out, in, height, width)."""
     if kind == "conv":
         i, o, kernel, *_ = sizes
         std = (i * kernel * kernel) ** -0.5
@@ -92,11 +92,11 @@ def start(random, kind: str, *sizes):
         return jnp.asarray(random.normal(0, sizes[0] ** -0.5, sizes), "float32"), jnp.zeros(sizes[1])
     if kind == "norm":
         return jnp.ones((sizes[0], 1, 1)), jnp.zeros((sizes[0], 1, 1))
-    return [[start(random, *each) for each in part] for part in sizes] if kind == "residual" else ()
+    return [[make_parameters(random, *each) for each in part] for part in sizes] if kind == "residual" else ()
 
 
 def apply(x, key, parameters, kind: str, *sizes):
-    """A layer of a model of images; batch normalisation by the minibatch's own statistics."""
+    """Apply a layer of an image model; batch normalisation uses the statistics of the minibatch."""
     if kind == "conv":
         _, _, _, stride, padding = sizes
         dimensions = ("NCHW", "OIHW", "NCHW")
@@ -120,7 +120,7 @@ def apply(x, key, parameters, kind: str, *sizes):
 
 
 def run(x, key, parameters, layers):
-    """Layer after layer."""
+    """Apply all layers."""
     for k, (weights, layer) in enumerate(zip(parameters, layers, strict=True)):
         x = apply(x, j.random.fold_in(key, k), weights, *layer)
     return x
@@ -128,18 +128,18 @@ def run(x, key, parameters, layers):
 
 def images(work: Images) -> Callable[[], object]:
     random, (x, target) = np.random.default_rng(0), work.data()
-    weights = [start(random, *layer) for layer in work.layers]
+    weights = [make_parameters(random, *layer) for layer in work.layers]
     state = [weights, j.tree.map(jnp.zeros_like, weights), j.random.key(0)]
 
     def value(weights, key, x, target):
         y = j.nn.log_softmax(run(x, key, weights, work.layers))
         return -jnp.take_along_axis(y, target[:, None], 1).mean()
 
-    def both(weights, speed, key, x, target):
+    def both(weights, velocity, key, x, target):
         key, now = j.random.split(key)
         loss, grads = j.value_and_grad(value)(weights, now, x, target)
-        speed = j.tree.map(lambda v, g: 0.9 * v + g, speed, grads)
-        return j.tree.map(lambda w, v: w - 0.001 * v, weights, speed), speed, key, loss
+        velocity = j.tree.map(lambda v, g: 0.9 * v + g, velocity, grads)
+        return j.tree.map(lambda w, v: w - 0.001 * v, weights, velocity), velocity, key, loss
 
     jitted = j.jit(both, donate_argnums=(0, 1))
 
@@ -150,8 +150,8 @@ def images(work: Images) -> Callable[[], object]:
     return one
 
 
-def seen(work: Images) -> Callable[[], object]:
+def forward(work: Images) -> Callable[[], object]:
     random, (x, _) = np.random.default_rng(0), work.data()
-    weights = [start(random, *layer) for layer in work.layers]
+    weights = [make_parameters(random, *layer) for layer in work.layers]
     function = j.jit(lambda weights, x: run(x, j.random.key(0), weights, work.layers))
     return lambda: np.asarray(function(weights, x))

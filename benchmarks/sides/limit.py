@@ -1,4 +1,4 @@
-"""The limit: the step's matrix products alone, each by the faster of BLAS and our own kernels, in compiled code."""
+"""The limit: the step's matrix products alone, each by the faster of BLAS and our kernels, in compiled code."""
 
 import time
 from collections.abc import Callable
@@ -8,17 +8,17 @@ import numpy as np
 from bprop.modules import num_threads
 from bprop.modules.kernels.matmul.gemm import matmul_into
 
-from ..workloads import Net
+from ..workloads import MLP
 
 own = matmul_into.compiled_form
 
 
-using = num_threads
+use_threads = num_threads
 
 
 @numba.njit
-def products(tiled, back, xs, ws, gs, ys, grad_ws, grad_xs, repeat):
-    """All three products of each layer: forward, weight gradient, input gradient."""
+def multiply_all(tiled, back, xs, ws, gs, ys, grad_ws, grad_xs, repeat):
+    """Compute the three matrix products of each layer: forward, weight gradient, input gradient."""
     for _ in range(repeat):
         for k in range(len(xs)):
             if tiled[k]:
@@ -33,16 +33,16 @@ def products(tiled, back, xs, ws, gs, ys, grad_ws, grad_xs, repeat):
                     np.dot(gs[k], ws[k], grad_xs[k])
 
 
-def step(work: Net) -> Callable[[], object]:
-    return repeated(work, 1)
+def step(work: MLP) -> Callable[[], object]:
+    return make_products(work, 1)
 
 
-def epoch(work: Net) -> Callable[[], object]:
-    return repeated(work, work.samples // work.batch)
+def epoch(work: MLP) -> Callable[[], object]:
+    return make_products(work, work.samples // work.batch)
 
 
-def repeated(work: Net, steps: int) -> Callable[[], object]:
-    """The matrix products of some steps; for each layer the faster of both implementations is found first."""
+def make_products(work: MLP, steps: int) -> Callable[[], object]:
+    """Make the function of the matrix products of some steps, each layer by the faster implementation."""
     layers = []
     for i, o in work.layers():
         n = work.batch
@@ -52,17 +52,19 @@ def repeated(work: Net, steps: int) -> Callable[[], object]:
     tiled = np.zeros(len(layers), bool)
     for k, arrays in enumerate(layers):
         one = [(array,) for array in arrays]
-        tiled[k] = quickest(np.array([True]), back[k : k + 1], one) < quickest(np.array([False]), back[k : k + 1], one)
+        tiled[k] = measure_fastest(np.array([True]), back[k : k + 1], one) < measure_fastest(
+            np.array([False]), back[k : k + 1], one
+        )
     columns = [tuple(column) for column in zip(*layers, strict=True)]
-    return lambda: products(tiled, back, *columns, steps)
+    return lambda: multiply_all(tiled, back, *columns, steps)
 
 
-def quickest(tiled: np.ndarray, back: np.ndarray, columns: list) -> float:
-    """The least seconds of twenty tries."""
-    products(tiled, back, *columns, 1)
+def measure_fastest(tiled: np.ndarray, back: np.ndarray, columns: list) -> float:
+    """Measure the minimum seconds of twenty tries."""
+    multiply_all(tiled, back, *columns, 1)
     rounds = []
     for _ in range(20):
         start = time.perf_counter()
-        products(tiled, back, *columns, 3)
+        multiply_all(tiled, back, *columns, 3)
         rounds.append(time.perf_counter() - start)
     return min(rounds)

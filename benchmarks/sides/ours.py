@@ -9,13 +9,13 @@ from bprop.datasets import ArrayDataset
 from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed, num_threads
 from bprop.trainers import SGD, Trainer, compile_step
 
-from ..workloads import Images, Net, Unit, Update, Ways
+from ..workloads import MLP, Activation, Branches, Images, Update
 from .graphs import SHAPES
 
-using = num_threads  # for a step; a training chooses for itself among what there is
+use_threads = num_threads  # for a step; a training chooses for itself among what there is
 
 
-def made(work: Net) -> tuple[Module, SoftmaxCrossEntropy, SGD]:
+def make_model(work: MLP) -> tuple[Module, SoftmaxCrossEntropy, SGD]:
     """The model, its loss and its optimizer."""
     manual_seed(0)
     unit = {"relu": ReLU, "tanh": Tanh}[work.activation]
@@ -27,18 +27,18 @@ def made(work: Net) -> tuple[Module, SoftmaxCrossEntropy, SGD]:
     return model, SoftmaxCrossEntropy(), SGD(lr=0.01, momentum=0.9)
 
 
-def step(work: Net) -> Callable[[], object]:
-    compiled, (x, t) = compile_step(*made(work)), work.data()
+def step(work: MLP) -> Callable[[], object]:
+    compiled, (x, t) = compile_step(*make_model(work)), work.data()
     return lambda: compiled(x, t)
 
 
-def epoch(work: Net) -> Callable[[], object]:
-    trainer, data = Trainer(*made(work), quiet=True), ArrayDataset(*work.data())
+def epoch(work: MLP) -> Callable[[], object]:
+    trainer, data = Trainer(*make_model(work), quiet=True), ArrayDataset(*work.data())
     return lambda: trainer.fit(data, epochs=1, batch_size=work.batch, metrics=[])
 
 
-def predict(work: Net) -> Callable[[], object]:
-    model, (x, _) = made(work)[0], work.data()
+def predict(work: MLP) -> Callable[[], object]:
+    model, (x, _) = make_model(work)[0], work.data()
     model.eval()
     return lambda: model.fprop(x)
 
@@ -49,31 +49,31 @@ def layer(kind: str, *sizes) -> Module:
         i, o, kernel, stride, padding, *groups = sizes
         return m.Conv2d(i, o, kernel, stride=stride, padding=padding, groups=groups[0] if groups else 1)
     if kind == "residual":
-        ways, shortcut = (tuple(layer(*each) for each in part) for part in sizes)
-        return m.Residual(*ways, shortcut=Sequential(*shortcut) if shortcut else None)
+        branch, shortcut = (tuple(layer(*each) for each in part) for part in sizes)
+        return m.Residual(*branch, shortcut=Sequential(*shortcut) if shortcut else None)
     if kind == "mean":
         return Sequential(m.AdaptiveAvgPool2d(1), m.Flatten())
-    made = {"relu": ReLU, "pool": m.MaxPool2d, "flatten": m.Flatten, "norm": m.BatchNorm2d, "dropout": m.Dropout}
-    return (made | {"linear": Linear})[kind](*sizes)
+    classes = {"relu": ReLU, "pool": m.MaxPool2d, "flatten": m.Flatten, "norm": m.BatchNorm2d, "dropout": m.Dropout}
+    return (classes | {"linear": Linear})[kind](*sizes)
 
 
 def images(work: Images) -> Callable[[], object]:
     manual_seed(0)
     model, (x, t) = Sequential(*(layer(*each) for each in work.layers)), work.data()
     if len(work.layers) == 1:
-        Sequential(m.Identity(), model)  # not the first of its model: its grad_x is wanted
+        Sequential(m.Identity(), model)  # not the first of its model: its grad_x is needed
         grad_y = np.random.default_rng(1).random(model.output_shape(x.shape), np.float32)
         return lambda: (model.fprop(x), model.bprop(grad_y))
     compiled = compile_step(model, SoftmaxCrossEntropy(), SGD(lr=0.001, momentum=0.9))
     return lambda: compiled(x, t)
 
 
-def seen(work: Images) -> Callable[[], object]:
+def forward(work: Images) -> Callable[[], object]:
     model, (x, _) = Sequential(*(layer(*each) for each in work.layers)).eval(), work.data()
     return lambda: model.fprop(x)
 
 
-def ways(work: Ways, by_hand: bool = False) -> Callable[[], object]:
+def branches(work: Branches, by_hand: bool = False) -> Callable[[], object]:
     manual_seed(0)
     shape, (x, t) = SHAPES[work.shape], work.data()
     model = shape[by_hand]()
@@ -81,9 +81,9 @@ def ways(work: Ways, by_hand: bool = False) -> Callable[[], object]:
     return lambda: compiled(x, t)
 
 
-def unit(work: Unit) -> Callable[[], object]:
+def activation(work: Activation) -> Callable[[], object]:
     module, (x, grad_y) = getattr(m, work.name)(*work.arguments), work.data()
-    Sequential(Linear(4, 4), module)  # not the first of its model: its grad_x is wanted
+    Sequential(Linear(4, 4), module)  # not the first of its model: its grad_x is needed
 
     def both():
         module.fprop(x)

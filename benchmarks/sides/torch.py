@@ -6,15 +6,15 @@ from contextlib import nullcontext
 
 import torch as t
 
-from ..workloads import Images, Net, Unit, Update
+from ..workloads import MLP, Activation, Images, Update
 
 
-def using(threads: int):
+def use_threads(threads: int):
     t.set_num_threads(threads)
     return nullcontext()
 
 
-def made(work: Net) -> tuple[t.nn.Module, Callable, t.optim.Optimizer]:
+def make_model(work: MLP) -> tuple[t.nn.Module, Callable, t.optim.Optimizer]:
     """The model, its loss and its optimizer."""
     t.manual_seed(0)
     unit = {"relu": t.nn.ReLU, "tanh": t.nn.Tanh}[work.activation]
@@ -25,9 +25,9 @@ def made(work: Net) -> tuple[t.nn.Module, Callable, t.optim.Optimizer]:
     return model, t.nn.CrossEntropyLoss(), t.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
 
-def stepper(work: Net, compiled: bool) -> Callable:
-    """One training step on tensors."""
-    model, loss, sgd = made(work)
+def make_step(work: MLP, compiled: bool) -> Callable:
+    """Make the function of one training step on tensors."""
+    model, loss, sgd = make_model(work)
     value_of = t.compile(lambda x, y: loss(model(x), y)) if compiled else lambda x, y: loss(model(x), y)
 
     def one(x, y):
@@ -40,13 +40,13 @@ def stepper(work: Net, compiled: bool) -> Callable:
     return one
 
 
-def step(work: Net, loader: bool = False, compiled: bool = False) -> Callable[[], object]:
-    one, (x, target) = stepper(work, compiled), map(t.from_numpy, work.data())
+def step(work: MLP, loader: bool = False, compiled: bool = False) -> Callable[[], object]:
+    one, (x, target) = make_step(work, compiled), map(t.from_numpy, work.data())
     return lambda: one(x, target).item()
 
 
-def epoch(work: Net, loader: bool = False, compiled: bool = False) -> Callable[[], object]:
-    one, (x, target) = stepper(work, compiled), map(t.from_numpy, work.data())
+def epoch(work: MLP, loader: bool = False, compiled: bool = False) -> Callable[[], object]:
+    one, (x, target) = make_step(work, compiled), map(t.from_numpy, work.data())
 
     def by_hand():
         total = t.zeros(())
@@ -61,8 +61,8 @@ def epoch(work: Net, loader: bool = False, compiled: bool = False) -> Callable[[
     return (lambda: sum(one(xb, yb).item() for xb, yb in batches)) if loader else by_hand
 
 
-def predict(work: Net) -> Callable[[], object]:
-    model, (x, _) = made(work)[0].eval(), map(t.from_numpy, work.data())
+def predict(work: MLP) -> Callable[[], object]:
+    model, (x, _) = make_model(work)[0].eval(), map(t.from_numpy, work.data())
 
     def one():
         with t.inference_mode():
@@ -91,12 +91,12 @@ def layer(kind: str, *sizes) -> t.nn.Module:
         return Residual(*([layer(*each) for each in part] for part in sizes))
     if kind == "mean":
         return t.nn.Sequential(t.nn.AdaptiveAvgPool2d(1), t.nn.Flatten())
-    made = {"relu": "ReLU", "pool": "MaxPool2d", "flatten": "Flatten", "norm": "BatchNorm2d", "dropout": "Dropout"}
-    return getattr(t.nn, (made | {"linear": "Linear"})[kind])(*sizes)
+    classes = {"relu": "ReLU", "pool": "MaxPool2d", "flatten": "Flatten", "norm": "BatchNorm2d", "dropout": "Dropout"}
+    return getattr(t.nn, (classes | {"linear": "Linear"})[kind])(*sizes)
 
 
-def pictures(work: Images, last: bool) -> tuple[t.nn.Module, t.Tensor, t.Tensor]:
-    """The model, its images and their labels, in the wanted layout."""
+def make_image_model(work: Images, last: bool) -> tuple[t.nn.Module, t.Tensor, t.Tensor]:
+    """The model, its images and their labels, in the memory layout of the workload."""
     t.manual_seed(0)
     layout = {"memory_format": t.channels_last} if last else {}
     x, target = map(t.from_numpy, work.data())
@@ -104,7 +104,7 @@ def pictures(work: Images, last: bool) -> tuple[t.nn.Module, t.Tensor, t.Tensor]
 
 
 def images(work: Images, last: bool = False) -> Callable[[], object]:
-    model, x, target = pictures(work, last)
+    model, x, target = make_image_model(work, last)
     if len(work.layers) == 1:
         x.requires_grad_(True)
         grad_y, inputs = t.rand_like(model(x)), [x, *model.parameters()]
@@ -121,8 +121,8 @@ def images(work: Images, last: bool = False) -> Callable[[], object]:
     return one
 
 
-def seen(work: Images, last: bool = False) -> Callable[[], object]:
-    model, x, _ = pictures(work, last)
+def forward(work: Images, last: bool = False) -> Callable[[], object]:
+    model, x, _ = make_image_model(work, last)
     model.eval()
 
     def one():
@@ -132,7 +132,7 @@ def seen(work: Images, last: bool = False) -> Callable[[], object]:
     return one
 
 
-def unit(work: Unit) -> Callable[[], object]:
+def activation(work: Activation) -> Callable[[], object]:
     x, grad_y = map(t.from_numpy, work.data())
     x.requires_grad_(True)
     name = work.torch or work.name
@@ -150,18 +150,18 @@ def unit(work: Unit) -> Callable[[], object]:
 
 def update(work: Update) -> Callable[[], object]:
     """The fastest of its implementations here: a loop over tensors, over lists of them, one kernel for all."""
-    ways = []
-    for way in ({"foreach": False}, {"foreach": True}, {"fused": True}):
+    implementations = []
+    for option in ({"foreach": False}, {"foreach": True}, {"fused": True}):
         parameters = [t.nn.Parameter(t.randn(1000, 1000)), t.nn.Parameter(t.randn(1000))]
         for parameter in parameters:
             parameter.grad = t.full_like(parameter, 1e-3)
         try:
-            rule = getattr(t.optim, work.name)(parameters, **dict(work.settings), **way)
+            rule = getattr(t.optim, work.name)(parameters, **dict(work.settings), **option)
             rule.step()
         except (TypeError, RuntimeError):  # it has no such implementation
             continue
         start = time.perf_counter()
         for _ in range(20):
             rule.step()
-        ways.append((time.perf_counter() - start, len(ways), rule.step))
-    return min(ways)[2]
+        implementations.append((time.perf_counter() - start, len(implementations), rule.step))
+    return min(implementations)[2]

@@ -29,7 +29,7 @@ from ...kernels.threads import parallel_for
 
 
 class InPlanes(Module):
-    """Base of `Convolution`: the methods "sums" and "winograd" (see there, kernels/planes.py and kernels/winograd.py).
+    """Base of `Convolution`: the methods "sums" and "winograd", of kernels/convolution/{planes,winograd}.py.
 
     Planes hold a chunk of samples. Whatever has a `slot` runs in several threads at once, each with its own planes, and
     assigns no attribute.

@@ -66,7 +66,7 @@ def trainer(lr=0.1, seed=0, callbacks=(), net=None, dtype="float32"):
 def silent_about(cls):
     """Without the warning that a module runs as Python."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bprop.modules.engine.plan._told", {cls})
+        patch.setattr("bprop.modules.engine.plan._warned_classes", {cls})
         yield
 
 
