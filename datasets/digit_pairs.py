@@ -1,4 +1,4 @@
-"""Pairs of handwritten digits, to learn when two pictures show the same one: the data of a siamese model."""
+"""Pairs of handwritten digits, to learn when two images show the same one: the data of a siamese model."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .order import epoch_order
 
 
 class DigitPairs(Dataset):
-    """Each picture of `Digits` twice: beside another of the same digit, and beside one of another digit.
+    """Each image of `Digits` twice: beside another of the same digit, and beside one of another digit.
 
-    The parts are those of `Digits`, so that no picture stands in two of them.
+    The parts are those of `Digits`, so that no image stands in two of them.
 
     Shapes: x (N, 2, 1, 8, 8), y (N,): for "signs" 1.0 where both are the same digit and -1.0 where not, for "labels"
         the classes 1 and 0.
     Args: targets: signs, as the losses of pairs want them, or labels; valid_size, test_size, seed: as of Digits.
     Errors: ValueError for other targets; those of Digits.
-    Source: Bromley et al., Signature verification using a siamese time delay neural network (1993); the pictures: see
+    Source: Bromley et al., Signature verification using a siamese time delay neural network (1993); the images: see
         Digits.
     """
 

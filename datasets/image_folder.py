@@ -1,4 +1,4 @@
-"""Pictures in folders, one folder a class. They are decoded once; what is too much for memory stays in a file, from
+"""Images in folders, one folder a class. They are decoded once; what is too much for memory stays in a file, from
 where it is mapped."""
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from .split_dataset import SplitDataset, ThreeParts
 
 
 class ImageFolder(SplitDataset):
-    """Pictures in the folders of a folder, such as `root/cat/1.png`, each named by its class.
+    """Images in the folders of a folder, such as `root/cat/1.png`, each named by its class.
 
     Class k is the k-th folder in the order of names. Folders in a class's folder are read, too, and links are followed,
     but for those to a folder on the way; files and folders whose names begin with a dot are not.
 
     Shapes: x (N, channels, H, W), uint8 in memory, pixel / 255 as float32 in minibatches; y (N,) labels.
-    Args: root: the folder, `~` is the home folder; size: height and width, or one for both, to which each picture is
+    Args: root: the folder, `~` is the home folder; size: height and width, or one for both, to which each image is
         scaled, its surplus cut off evenly; None if all are of one size; channels: 3 for colours, 1 for grey;
-        valid_size, test_size: a fraction (float) or a number of pictures (int), stratified by class; test_root: the
-        folder of the test part, with the same classes; cache: a folder for the decoded pictures, from where they are
-        mapped, not held in memory; it may be deleted; background: the colour behind pictures that are transparent, a
+        valid_size, test_size: a fraction (float) or a number of images (int), stratified by class; test_root: the
+        folder of the test part, with the same classes; cache: a folder for the decoded images, from where they are
+        mapped, not held in memory; it may be deleted; background: the colour behind images that are transparent, a
         name or such as #ff8000; seed: of the split.
     Errors: FileNotFoundError for a folder that is not there; ValueError for settings out of range, fewer than two
-        classes, a class without pictures, another file than a picture, a link to nothing, a damaged one (named), one of
-        numbers whose range is not known, and pictures of several sizes where no size is given; ImportError without
+        classes, a class without images, another file than an image, a link to nothing, a damaged one (named), one of
+        numbers whose range is not known, and images of several sizes where no size is given; ImportError without
         Pillow.
     """
 
@@ -128,21 +128,21 @@ class ImageFolder(SplitDataset):
         return ArrayDataset(x, labels, scale=1 / 255, classes=self.classes)
 
     def _decoded(self, files: Listing, out: np.ndarray | None = None) -> np.ndarray:
-        """The pictures (N, C, H, W) of some files."""
+        """The images (N, C, H, W) of some files."""
         x = np.empty((len(files), *self.input_shape), np.uint8) if out is None else out
         for n, (path, _) in enumerate(files):
-            picture = read_image(path, str(path), self.channels, self.size, self.background)
-            if picture.shape != self.input_shape:
+            image = read_image(path, str(path), self.channels, self.size, self.background)
+            if image.shape != self.input_shape:
                 height, width = self.input_shape[1:]
                 raise ValueError(
-                    f"{path}: {picture.shape[1]} x {picture.shape[2]} pixels, expected {height} x {width} as in "
+                    f"{path}: {image.shape[1]} x {image.shape[2]} pixels, expected {height} x {width} as in "
                     f"{self._files[0][0]}; 'size: [{height}, {width}]' would scale all to that"
                 )
-            x[n] = picture
+            x[n] = image
         return x
 
     def _mapped(self, files: Listing) -> np.ndarray:
-        """The pictures in a file of the cache, made if it is not there; its name is a digest of what they depend on."""
+        """The images in a file of the cache, made if it is not there; its name is a digest of what they depend on."""
         assert self.cache is not None
         facts = [(str(path), (status := path.stat()).st_size, status.st_mtime_ns) for path, _ in files]
         name = hashlib.sha256(repr((facts, self.input_shape, self.size, self.background)).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Image files as arrays of bytes, by Pillow, and folders of them. What is no picture is refused by the file's name."""
+"""Image files as arrays of bytes, by Pillow, and folders of them. What is no image is refused by the file's name."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def read_image(
     size: tuple[int, int] | None = None,
     background: str = "white",
 ) -> np.ndarray:
-    """A picture as bytes (channels, H, W): grey, or red, green and blue.
+    """An image as bytes (channels, H, W): grey, or red, green and blue.
 
     Args: source: a file or its content; name: what errors call it; channels: 1 or 3, None for what the file has; size:
         (H, W) to which it is scaled, and of which what juts out is cut off evenly; background: what is seen through a
-        picture that is transparent.
-    A picture that a camera has turned is turned back; of several in one file the first is taken; 16 bits become 8, and
+        image that is transparent.
+    An image that a camera has turned is turned back; of several in one file the first is taken; 16 bits become 8, and
     floating point numbers from 0 to 1 become 0 to 255.
-    Errors: ImportError without Pillow; FileNotFoundError; ValueError for what is no whole picture, and for numbers
+    Errors: ImportError without Pillow; FileNotFoundError; ValueError for what is no whole image, and for numbers
         whose range no file states: whole ones of 32 bits, and floating point ones beyond 0 to 1.
     """
     pillow = import_pillow(name)
@@ -44,8 +44,8 @@ def read_image(
     except RangeError as error:
         raise ValueError(f"{name}: {error}") from None
     except Exception as error:  # damaged files raise anything
-        reason = "is no picture that Pillow knows" if "cannot identify" in str(error) else str(error)
-        raise ValueError(f"{name}: {reason or type(error).__name__}, expected a whole picture") from None
+        reason = "is no image that Pillow knows" if "cannot identify" in str(error) else str(error)
+        raise ValueError(f"{name}: {reason or type(error).__name__}, expected a whole image") from None
 
 
 class RangeError(ValueError):
@@ -126,12 +126,12 @@ def import_pillow(who: str) -> Any:
     try:
         from PIL import Image
     except ImportError:
-        raise ImportError(f"{who}: pictures need Pillow: pip install 'bprop[image]'") from None
+        raise ImportError(f"{who}: images need Pillow: pip install 'bprop[image]'") from None
     return Image
 
 
 def list_class_folders(root: Path) -> list[Path]:
-    """The folders of the classes, in the order of their names; refuses fewer than two, and pictures beside them."""
+    """The folders of the classes, in the order of their names; refuses fewer than two, and images beside them."""
     if not root.is_dir():
         raise FileNotFoundError(f"ImageFolder: there is no folder {root}")
     entries = sorted(entry for entry in root.iterdir() if not entry.name.startswith("."))
@@ -147,27 +147,27 @@ def list_class_folders(root: Path) -> list[Path]:
 
 
 def list_images(root: Path) -> Listing:
-    """The pictures of all classes; refuses a class without any, and files that are none."""
+    """The images of all classes; refuses a class without any, and files that are none."""
     return [(path, label) for label, folder in enumerate(list_class_folders(root)) for path in find_images(folder)]
 
 
 def find_images(folder: Path) -> list[Path]:
-    """The pictures of a folder, and of those in it, in the order of their names; links are followed.
+    """The images of a folder, and of those in it, in the order of their names; links are followed.
 
-    Errors: ValueError for files that are no pictures by their names, for links to nothing, and for no pictures.
+    Errors: ValueError for files that are no images by their names, for links to nothing, and for no images.
     """
     above = {identify_folder(parent) for way in (folder.absolute(), folder.resolve()) for parent in way.parents}
     paths = sorted(list_files(folder, above))
     for path in paths:
         if path.suffix.lower() not in SUFFIXES:
-            raise ValueError(f"{path} is no picture by its name, expected {', '.join(SUFFIXES)}")
+            raise ValueError(f"{path} is no image by its name, expected {', '.join(SUFFIXES)}")
     if not paths:
-        raise ValueError(f"{folder} holds no picture, expected at least one")
+        raise ValueError(f"{folder} holds no image, expected at least one")
     return paths
 
 
 def identify_folder(folder: Path) -> tuple[int, int]:
-    """What is the same for all ways to one folder."""
+    """Identify a folder, whichever path leads to it."""
     status = folder.stat()
     return status.st_dev, status.st_ino
 
@@ -190,4 +190,4 @@ def list_files(folder: Path, above: set[tuple[int, int]]) -> list[Path]:
 def refuse_dangling(path: Path) -> None:
     """ValueError for a link to what is not there."""
     if path.is_symlink() and not path.exists():
-        raise ValueError(f"{path} is a link to {os.readlink(path)}, which is not there, expected a picture or a folder")
+        raise ValueError(f"{path} is a link to {os.readlink(path)}, which is not there, expected an image or a folder")

@@ -221,7 +221,7 @@ class Module(ParametersAndBuffers):
         return summary(self, input_shape, optimizer)
 
     def graph(self, format: "Format" = "svg", input_shape=None, loss=None, target_shape=None) -> "Drawing":
-        """A picture of the net, forward and backward, as the text of an SVG, or of dot or mermaid.
+        """A drawing of the model, forward and backward, as the text of an SVG, or of dot or mermaid.
 
         Args: input_shape: with the batch axis; the shapes of all arrays then stand on the arrows; loss: drawn after the
             net, each part of a MultiLoss by itself; target_shape: of its targets, with the batch axis.

@@ -20,14 +20,14 @@ def picture(path, pixels, mode=None):
 
 @pytest.fixture
 def root(tmp_path):
-    """Pictures of 4 x 5 pixels: the first is its number, the second its class."""
+    """Images of 4 x 5 pixels: the first is its number, the second its class."""
     random = np.random.default_rng(0)
     for label, (name, count) in enumerate(COUNTS.items()):
         for n in range(count):
             pixels = random.integers(0, 256, (4, 5, 3))
             pixels[0, 0], pixels[0, 1] = n, label
-            picture(tmp_path / "pictures" / name / f"{n:02}.png", pixels)
-    return tmp_path / "pictures"
+            picture(tmp_path / "images" / name / f"{n:02}.png", pixels)
+    return tmp_path / "images"
 
 
 def load(data):
@@ -142,8 +142,8 @@ def test_the_cache(root, tmp_path, monkeypatch):
     assert (everything(changed)[0] == 7).all(axis=(1, 2, 3)).sum() == 1
     assert len(list(cache.iterdir())) == 2
     file.write_bytes(file.read_bytes()[:-9])
-    (root / "owl" / "00.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"00\.png: is no picture that Pillow knows"):
+    (root / "owl" / "00.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"00\.png: is no image that Pillow knows"):
         load(ImageFolder(root, cache=cache))
     assert all(path.suffix == ".npy" for path in cache.iterdir()), "no part of a file is left"
 
@@ -198,7 +198,7 @@ def test_folders_that_are_none(root, tmp_path):
     with pytest.raises(ValueError, match=r"none holds no folders, expected at least two, one for each class$"):
         load(ImageFolder(tmp_path / "none"))
     (tmp_path / "one" / "dog").mkdir()
-    with pytest.raises(ValueError, match=r"dog holds no picture, expected at least one$"):
+    with pytest.raises(ValueError, match=r"dog holds no image, expected at least one$"):
         load(ImageFolder(tmp_path / "one"))
     picture(root / "stray.png", np.zeros((4, 5)))
     with pytest.raises(ValueError, match=r"stray\.png lies in no class's folder, expected .*/CLASS/stray\.png$"):
@@ -209,9 +209,9 @@ def test_files_that_are_none(root):
     path = root / "dog" / "05.png"
     whole = path.read_bytes()
     for content, message in (
-        (b"GIF89a", "expected a whole picture$"),
-        (b"", "is no picture that Pillow knows, expected a whole picture$"),
-        (whole[: len(whole) // 2], "expected a whole picture$"),
+        (b"GIF89a", "expected a whole image$"),
+        (b"", "is no image that Pillow knows, expected a whole image$"),
+        (whole[: len(whole) // 2], "expected a whole image$"),
     ):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=rf"dog/05\.png: .*{message}"):
@@ -222,13 +222,13 @@ def test_files_that_are_none(root):
         load(ImageFolder(root))
     assert ImageFolder(root, size=(4, 5)).train.input_shape == (3, 4, 5)
     (root / "dog" / "notes.txt").write_text("x")
-    with pytest.raises(ValueError, match=r"notes\.txt is no picture by its name, expected \.png, \.jpg"):
+    with pytest.raises(ValueError, match=r"notes\.txt is no image by its name, expected \.png, \.jpg"):
         load(ImageFolder(root))
 
 
 def test_without_pillow(root, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match=r"png: pictures need Pillow: pip install 'bprop\[image\]'$"):
+    with pytest.raises(ImportError, match=r"png: images need Pillow: pip install 'bprop\[image\]'$"):
         load(ImageFolder(root))
 
 
@@ -336,5 +336,5 @@ def test_links_are_followed_once(root, tmp_path):
 @pytest.mark.parametrize("place", ["dog/x.png", "bird"])
 def test_links_to_nothing_are_refused(root, place):
     (root / place).symlink_to(root / "gone")
-    with pytest.raises(ValueError, match=rf"{place} is a link to .*gone, which is not there, expected a picture or"):
+    with pytest.raises(ValueError, match=rf"{place} is a link to .*gone, which is not there, expected an image or"):
         ImageFolder(root).train  # noqa: B018

@@ -54,4 +54,4 @@ class Augment(Stateful):
     def check(self, input_shape: tuple[int, ...]) -> None:
         """ValueError unless samples of this shape are images."""
         if len(input_shape) != 3:
-            raise ValueError(f"{self.label()}: a sample has shape {input_shape}, expected a picture (C, H, W)")
+            raise ValueError(f"{self.label()}: a sample has shape {input_shape}, expected an image (C, H, W)")

@@ -37,7 +37,7 @@ class Shift(Augment):
         Augment.check(self, input_shape)
         if self.pixels >= min(input_shape[1:]):
             height, width = input_shape[1:]
-            raise ValueError(f"{self.label()}: a picture has {height} x {width} pixels, expected more than its shift")
+            raise ValueError(f"{self.label()}: an image has {height} x {width} pixels, expected more than its shift")
 
     def extra_repr(self) -> str:
         return f"pixels={self.pixels}" + (f", fill={self.fill:g}" if self.fill else "")

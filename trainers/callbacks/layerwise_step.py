@@ -99,7 +99,7 @@ def run_layerwise_step(net: Module, loss: Loss, optimizer: Optimizer | None, *ba
 
 
 def record_forward(step: LayerwiseStep, module: Any, y: np.ndarray) -> bool:
-    """Note what a module has made; whether it is not finite. Where ways meet, the container answers for it."""
+    """Note what a module has made; whether it is not finite. Where branches merge, the container is named."""
     if isinstance(module, InternalOp):
         return find_not_finite(step, y, f"the output of {module.parent.path()} {module.parent.label()}")  # type: ignore
     parameters = dict(module.named_parameters())

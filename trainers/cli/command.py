@@ -89,14 +89,14 @@ def add_json_option(parser: argparse._ActionsContainer, what: str = "print all o
 
 
 def add_plot_options(parser: argparse.ArgumentParser, name: str) -> None:
-    """The command draws a picture of a config, NAME-`name`.png."""
-    what = f"folder for the picture, which is {name}.png there (default: NAME-{name}.png here)"
+    """The command draws a plot of a config, NAME-`name`.png."""
+    what = f"folder for the plot, which is {name}.png there (default: NAME-{name}.png here)"
     parser.add_argument("--run", type=parse_path, metavar="DIR", help=what)
-    add_quiet_option(parser, "do not say where the picture is")
+    add_quiet_option(parser, "do not say where the plot is")
 
 
 def write_plot(arguments: argparse.Namespace, name: str, draw: Callable[[Path], None]) -> None:
-    """Let `draw` write the picture where `takes_picture` says, and say so; without matplotlib, say what is missing."""
+    """Write a plot by `draw` to the path that the options name, and print it; without matplotlib, print why not."""
     path = Path(f"{Path(arguments.config).stem}-{name}.png")
     if arguments.run is not None:
         arguments.run.mkdir(parents=True, exist_ok=True)
@@ -104,10 +104,10 @@ def write_plot(arguments: argparse.Namespace, name: str, draw: Callable[[Path], 
     try:
         draw(path)
     except ImportError as error:
-        print(f"bprop: no picture: {error}", file=sys.stderr)
+        print(f"bprop: no plot: {error}", file=sys.stderr)
     else:
         if not arguments.quiet:
-            print(f"the picture is {path}", file=sys.stderr)
+            print(f"the plot is {path}", file=sys.stderr)
 
 
 def can_write_utf8(stream: Any) -> bool:

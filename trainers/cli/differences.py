@@ -8,12 +8,12 @@ DESCRIPTION = """\
 Show how far differences of a net's loss are from its gradient, for steps from 1 down to 1e-14, in float64 and float32.
 
 Large steps are wrong by the curvature, small ones by rounding (Bishop and Bishop, Deep Learning, figure 8.2). A table
-appears, and a picture is written as PNG (with matplotlib: pip install 'bprop[plot]').
+appears, and a plot is written as PNG (with matplotlib: pip install 'bprop[plot]').
 """
 MORE = """\
 examples:
   bprop differences digits_mlp
-  bprop differences iris --run pictures --json
+  bprop differences iris --run plots --json
 """
 
 
@@ -27,7 +27,7 @@ def add_command(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare, print the table, draw the picture."""
+    """Compare, print the table, draw the plot."""
     from ..configs import load_config
 
     config = load_config(arguments.config, arguments.overrides)

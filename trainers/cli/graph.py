@@ -1,4 +1,4 @@
-"""`bprop graph`: a config's net and loss as a picture."""
+"""`bprop graph`: a config's model and loss as a drawing."""
 
 import argparse
 import sys
@@ -26,7 +26,7 @@ def add_command(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print or write the picture."""
+    """Print or write the drawing."""
     from ..configs import load_config
 
     experiment = load_config(arguments.config, arguments.overrides).build()

@@ -1,4 +1,4 @@
-"""`bprop plot`: pictures of runs."""
+"""`bprop plot`: plots of runs."""
 
 import argparse
 import sys
@@ -10,32 +10,32 @@ from .command import OK, add_imports_option, add_json_option, add_parser, parse_
 DESCRIPTION = """\
 Draw runs as PNG files, into the run folder, with matplotlib (pip install 'bprop[plot]').
 
-pictures:
+plots:
   curves      loss and metrics by epoch, and the learning rate; of several runs, one over the other
-  weights     the first layer's weights as images, for nets on pictures
+  weights     the first layer's weights as images, for models of images
   features    one sample: the input, what every layer makes of it, and the output
   confusion   which classes are taken for which: counts and shares
-  mistakes    the pictures that are classified most wrongly
+  mistakes    the images that are classified most wrongly
   regression  predictions against targets, and residuals
   density     the density that MixtureDensity or GaussianNLL predict, over one input
 """
 MORE = """\
 examples:
   bprop plot runs/x
-      all pictures that fit the net and its data
+      all plots that fit the net and its data
   bprop plot runs/x curves confusion
   bprop plot runs/x features --sample 7
-  bprop plot runs/digits_mlp-* --out pictures
+  bprop plot runs/digits_mlp-* --out plots
       the learning curves of several runs, named by what differs in their configs
   bprop plot --augment mnist_cnn 'augment=[{Elastic: {alpha: 20}}]'
-      what the augmentation of a config makes of its pictures
+      what the augmentation of a config makes of its images
 """
 
 
 def add_command(commands) -> None:
     """Add the command to the parser's."""
     parser = add_parser(commands, "plot", run, "draw learning curves, weights, features, mistakes", DESCRIPTION, MORE)
-    what = "run folders, then names of pictures (default: all that fit), or dataset.NAME.key=value"
+    what = "run folders, then names of plots (default: all that fit), or dataset.NAME.key=value"
     parser.add_argument("words", nargs="*", metavar="RUN|PICTURE", help=what)
     parser.add_argument("--augment", metavar="CONFIG", help="draw the augmentation of a config, with its overrides")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="whose features are drawn (default: 0)")
@@ -50,7 +50,7 @@ def add_command(commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Draw, and print the names of the files."""
     from ...datasets.files.paths import expand_path
-    from ..plots import PICTURES, plot_augment, plot_runs
+    from ..plots import PLOTS, plot_augment, plot_runs
 
     words = [*arguments.words, *arguments.overrides]
     if arguments.augment is not None:
@@ -58,20 +58,20 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.parser.error(f"--augment takes a config and overrides of it alone, not {wrong[0]}")
         print_outcome(arguments, [plot_augment(arguments.augment, words, arguments.out)], {})
         return OK
-    pictures = [word for word in words if word in PICTURES]
+    plots = [word for word in words if word in PLOTS]
     overrides = [word for word in words if word.startswith("dataset") and "=" in word]
-    folders = [expand_path(word) for word in words if word not in pictures and word not in overrides]
+    folders = [expand_path(word) for word in words if word not in plots and word not in overrides]
     if not folders:
-        arguments.parser.error("there is no run, expected a run folder before the names of pictures")
+        arguments.parser.error("there is no run, expected a run folder before the names of plots")
     for folder in folders:
         if not folder.exists():
             raise FileNotFoundError(
-                f"there is neither a folder nor a picture {folder}{format_suggestion(folder, PICTURES)}; "
-                f"pictures: {', '.join(PICTURES)}"
+                f"there is neither a folder nor a plot {folder}{format_suggestion(folder, PLOTS)}; "
+                f"plots: {', '.join(PLOTS)}"
             )
     drawn, left = plot_runs(
         folders,
-        pictures,
+        plots,
         arguments.out,
         sample=arguments.sample,
         part=arguments.part,

@@ -10,15 +10,15 @@ Predict by a run's net: classes and their probabilities, or numbers in the units
 
 The input is an .npy array of samples in the units of the data set's source, an .npz file with the arrays that the
 run's NpzDataset calls x, a table in CSV (encoded as in the training if it was trained on one, otherwise rows of
-numbers), or a picture (with Pillow: pip install 'bprop[image]'), which is made grey or coloured as those of the
+numbers), or an image (with Pillow: pip install 'bprop[image]'), which is made grey or coloured as those of the
 training, and scaled as they were if their data set scales them.
 """
 MORE = """\
 examples:
   bprop predict runs/x new.csv
   bprop predict runs/x digit.png
-  bprop predict runs/x pictures/
-      a row for each picture of a folder
+  bprop predict runs/x images/
+      a row for each image of a folder
   bprop predict runs/x x.npy --out y.npy
       the net's outputs as they are
   cat new.csv | bprop predict runs/x - > predictions.csv

@@ -42,5 +42,5 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(experiment.model.summary(shape, experiment.optimizer))
         if experiment.augment:
-            print(f"pictures are augmented by {', '.join(augment.label() for augment in experiment.augment)}")
+            print(f"images are augmented by {', '.join(augment.label() for augment in experiment.augment)}")
     return OK

@@ -28,7 +28,7 @@ from .values import describe_value
 __all__ = ["Sweep", "format_overrides", "read_sweep"]
 
 MOST_RUNS = 10_000
-WAYS = ("grid", "zip", "random")
+COMBINATIONS = ("grid", "zip", "random")
 DRAWS = ("uniform", "log_uniform", "integers", "choice")
 Values = dict[str, Any]
 
@@ -60,14 +60,14 @@ def read_sweep(
     if node is None or (isinstance(node, Scalar) and node.value is None):
         return None
     reader, before = _Reader(root, addable, problems), len(problems)
-    ways = reader.ways(node)
+    value_lists = reader.read_values(node)
     if len(problems) > before:
         return None
-    count = math.prod(map(len, ways))
+    count = math.prod(map(len, value_lists))
     if count > MOST_RUNS:
         problems.append(Problem(node.place, ("sweep",), f"has {count:,} runs, expected at most {MOST_RUNS:,}"))
         return None
-    runs = tuple({key: value for part in parts for key, value in part.items()} for parts in product(*ways))
+    runs = tuple({key: value for part in parts for key, value in part.items()} for parts in product(*value_lists))
     return Sweep(convert_to_plain(node), runs, find_start_folder(node.place, folder, root.place.source))
 
 
@@ -88,22 +88,24 @@ class _Reader:
     def report(self, place: Place, path: Path, message: str) -> None:
         self.problems.append(Problem(place, ("sweep", *path), message))
 
-    def ways(self, node: Node) -> list[list[Values]]:
-        """For each of grid, zip and random the values that the runs take from it."""
+    def read_values(self, node: Node) -> list[list[Values]]:
+        """Read grid, zip and random: for each group of keys, the list of their values."""
         if not isinstance(node, Entries) or not node.nodes:
             self.report(
-                node.place, (), f"expected some of {', '.join(WAYS)}, got {describe_value(convert_to_plain(node))}"
+                node.place,
+                (),
+                f"expected some of {', '.join(COMBINATIONS)}, got {describe_value(convert_to_plain(node))}",
             )
             return []
         runs = []
         for name, inner in node.nodes.items():
             if name == "random":
                 runs.append(self.random(inner))
-            elif name in WAYS:
+            elif name in COMBINATIONS:
                 lists = self.lists(inner, (name,))
                 runs += self.zipped(inner, lists) if name == "zip" else vary_each_alone(lists)
             else:
-                known = format_suggestion(name, WAYS) or f"; known: {', '.join(WAYS)}"
+                known = format_suggestion(name, COMBINATIONS) or f"; known: {', '.join(COMBINATIONS)}"
                 self.report(node.places[name], (str(name),), f"unknown key{known}")
         return runs
 
@@ -181,7 +183,7 @@ class _Reader:
 
 
 def vary_each_alone(lists: dict[str, list[Any]]) -> list[list[Values]]:
-    """A way of its own for each key, so that all combinations are made."""
+    """Vary each key independently, so that all combinations are made."""
     return [[{key: value} for value in values] for key, values in lists.items()]
 
 

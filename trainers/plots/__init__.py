@@ -5,6 +5,6 @@ A file for each kind of plot; each function takes a `TrainedRun` and returns a m
 `modules/display`.
 """
 
-from .draw import PICTURES, UnsuitableRun, plot_augment, plot_runs
+from .draw import PLOTS, UnsuitableRun, plot_augment, plot_runs
 
-__all__ = ["PICTURES", "UnsuitableRun", "plot_augment", "plot_runs"]
+__all__ = ["PLOTS", "UnsuitableRun", "plot_augment", "plot_runs"]

@@ -1,4 +1,4 @@
-"""What a config's augmentation makes of its pictures: each of some samples beside variants of it."""
+"""What a config's augmentation makes of its images: each of some samples beside variants of it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SAMPLES, EPOCHS = 8, 9
-GAP = 2  # pixels between pictures
+GAP = 2  # pixels between images
 
 
 def draw_augment(config: Config) -> Figure:
     """A row for each of the first training samples: as it is, then as it would be in some epochs.
 
-    Errors: UnsuitableRun for a config without augmentation, and for samples that are no pictures.
+    Errors: UnsuitableRun for a config without augmentation, and for samples that are no images.
     """
     experiment = config.build()
     name = config.path.stem if config.path is not None else "config"
@@ -29,7 +29,7 @@ def draw_augment(config: Config) -> Figure:
         raise UnsuitableRun(f"{config.path or name} has no augment, expected such as augment: [Shift: {{pixels: 2}}]")
     shape = tuple(experiment.dataset.input_shape)
     if not is_image(shape):
-        raise UnsuitableRun(f"an input has shape {shape}, expected a picture (C, H, W) of 1 or 3 channels")
+        raise UnsuitableRun(f"an input has shape {shape}, expected an image (C, H, W) of 1 or 3 channels")
     train = experiment.dataset.train
     x, labels = train[slice(0, min(SAMPLES, len(train)))]
     variants = [x, *make_variants(x, Augmentation(experiment.augment, config.seed))]
@@ -38,9 +38,9 @@ def draw_augment(config: Config) -> Figure:
     figure.suptitle(escape_name(shorten_name(f"{name}: {what}", 100)), fontsize=NORMAL + 1, fontweight="bold")
     low, high = float(x.min()), float(x.max())
     panels: Any = figure.subplots(1, len(variants))
-    for epoch, (axes, pictures) in enumerate(zip(panels, variants, strict=True)):
+    for epoch, (axes, images) in enumerate(zip(panels, variants, strict=True)):
         axes.imshow(
-            stack_images((pictures - low) / ((high - low) or 1)), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+            stack_images((images - low) / ((high - low) or 1)), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
         )
         remove_ticks(axes)
         axes.set_title(f"epoch {epoch}" if epoch else "as it is", fontsize=SMALL)
@@ -52,16 +52,16 @@ def draw_augment(config: Config) -> Figure:
     return figure
 
 
-def stack_images(pictures: np.ndarray) -> np.ndarray:
-    """Pictures (N, C, H, W) one below the other, with white between them."""
-    white = np.ones((*pictures.shape[:2], GAP, pictures.shape[3]))
-    tall = np.concatenate([pictures.astype(np.float64), white], axis=2).transpose(1, 0, 2, 3)
-    tall = np.clip(tall.reshape(len(tall), -1, pictures.shape[3])[:, :-GAP], 0, 1)
+def stack_images(images: np.ndarray) -> np.ndarray:
+    """Images (N, C, H, W) one below the other, with white between them."""
+    white = np.ones((*images.shape[:2], GAP, images.shape[3]))
+    tall = np.concatenate([images.astype(np.float64), white], axis=2).transpose(1, 0, 2, 3)
+    tall = np.clip(tall.reshape(len(tall), -1, images.shape[3])[:, :-GAP], 0, 1)
     return tall[0] if len(tall) == 1 else tall.transpose(1, 2, 0)
 
 
 def make_variants(x: np.ndarray, augmentation: Augmentation) -> list[np.ndarray]:
-    """The pictures as they would be in the first epochs, if they came first in each."""
+    """The images as they would be in the first epochs, if they came first in each."""
     variants = []
     for epoch in range(EPOCHS):
         augmentation.begin(epoch, x.dtype)

@@ -107,7 +107,7 @@ def draw_mistakes(run: TrainedRun) -> Figure:
         show_image(axes, run.data.x[n])
         remove_ticks(axes)
         prediction, label = (shorten_name(names[k], 12) for k in (guess, run.data.y[n]))
-        axes.set_title(f"said {prediction}{p}\nis {label}", fontsize=SMALL, pad=3)
+        axes.set_title(f"predicted {prediction}{p}\nis {label}", fontsize=SMALL, pad=3)
         axes.set_xlabel(f"sample {n}", fontsize=SMALL - 1, color="#666666", labelpad=2)
     for axes in panels[shown:]:
         axes.set_axis_off()

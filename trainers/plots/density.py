@@ -22,7 +22,7 @@ STRONGEST = 0.99  # the share of the densities that the scale of colours reaches
 
 
 def draw_density(run: TrainedRun) -> Figure:
-    """The density as a picture over the input, with the data and the mean; in the units of the data set's source."""
+    """The density as an image over the input, with the data and the mean; at the original scale of the target."""
     if tuple(run.experiment.dataset.input_shape) != (1,):
         raise UnsuitableRun(
             f"an input has shape {tuple(run.experiment.dataset.input_shape)}, expected one number, (1,)"

@@ -1,4 +1,4 @@
-"""Which pictures there are, and the files that they become."""
+"""Which plots there are, and the files that they become."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-PICTURES: dict[str, Callable[[TrainedRun, int], Figure]] = {  # of a run and the number of a sample
+PLOTS: dict[str, Callable[[TrainedRun, int], Figure]] = {  # of a run and the number of a sample
     "curves": lambda run, sample: draw_curves([run.folder]),
     "weights": lambda run, sample: draw_weights(run),
     "features": draw_features,
@@ -37,7 +37,7 @@ PICTURES: dict[str, Callable[[TrainedRun, int], Figure]] = {  # of a run and the
 
 def plot_runs(
     folders: Sequence[Path],
-    pictures: Sequence[str] = (),
+    plots: Sequence[str] = (),
     out: Path | None = None,
     *,
     sample: int = 0,
@@ -46,12 +46,12 @@ def plot_runs(
     overrides: Sequence[str] = (),
     dpi: int = 150,
 ) -> tuple[list[Path], dict[str, str]]:
-    """Draw runs as PNG files; returns their paths, and why pictures that nobody named have been left out.
+    """Draw runs as PNG files; returns their paths, and why plots that nobody named have been left out.
 
-    Args: folders: run folders, of several the curves alone; pictures: names of `PICTURES`, by default all that fit;
+    Args: folders: run folders, of several the curves alone; plots: names of `PLOTS`, by default all that fit;
         out: a folder, by default that of the run, or the present one for several runs; sample: number of the sample
         whose features are drawn; part, weights, overrides: as of `evaluate_run`.
-    Errors: ImportError without matplotlib; UnsuitableRun, a ValueError, for a named picture that does not fit the model
+    Errors: ImportError without matplotlib; UnsuitableRun, a ValueError, for a named plot that does not fit the model
         or the data; FileNotFoundError and ConfigError for folders without a run.
     """
     import_matplotlib()
@@ -59,17 +59,17 @@ def plot_runs(
     for folder in folders:
         find_config_file(folder)
     if len(folders) > 1:
-        if wrong := [name for name in pictures if name != "curves"]:
+        if wrong := [name for name in plots if name != "curves"]:
             raise ValueError(f"plot: {wrong[0]} of {len(folders)} runs, expected one run; curves alone take several")
         return save_figures({"curves": draw_curves(list(folders))}, out or Path("."), dpi), {}
     run = TrainedRun(folders[0], part, weights, tuple(overrides))
     drawn: dict[str, Figure] = {}
     left: dict[str, str] = {}
-    for name in pictures or PICTURES:
+    for name in plots or PLOTS:
         try:
-            drawn[name if name != "features" else f"features-{sample}"] = PICTURES[name](run, sample)
+            drawn[name if name != "features" else f"features-{sample}"] = PLOTS[name](run, sample)
         except (UnsuitableRun, FileNotFoundError) as error:
-            if pictures:
+            if plots:
                 raise type(error)(f"{name}: {error}") from None
             left[name] = str(error)
     if not drawn:
@@ -78,7 +78,7 @@ def plot_runs(
 
 
 def plot_augment(source: str, overrides: Sequence[str] = (), out: Path | None = None, dpi: int = 150) -> Path:
-    """Draw what a config's augmentation makes of its pictures; returns the path, by default NAME-augment.png here.
+    """Draw what a config's augmentation makes of its images; returns the path, by default NAME-augment.png here.
 
     Errors: ImportError without matplotlib; ConfigError; UnsuitableRun for a config without augmentation.
     """

@@ -75,7 +75,7 @@ def compute_features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndar
 
 
 def show_input(axes: Any, x: np.ndarray, names: list[str]) -> None:
-    """The sample as it enters the model: a picture, or a bar for each feature."""
+    """The sample as it enters the model: an image, or a bar for each feature."""
     axes.set_title("input", fontsize=NORMAL)
     if is_image(x.shape):
         show_image(axes, x)
@@ -123,7 +123,7 @@ def show_output(axes: Any, run: TrainedRun, output: np.ndarray, target: np.ndarr
         colours[label] = GREEN
         colours[guess] = GREEN if guess == label else VERMILION
         verdict = "right" if guess == label else f"is {shorten_name(names[label], 12)}"
-        title = f"says {shorten_name(names[guess], 12)} ({distribution.probabilities[0, guess]:.0%}): {verdict}"
+        title = f"predicts {shorten_name(names[guess], 12)} ({distribution.probabilities[0, guess]:.0%}): {verdict}"
         for k, p in enumerate(distribution.probabilities[0]):
             if p < 0.005:
                 continue

@@ -1,4 +1,4 @@
-"""What all pictures share: colours that the colour-blind can tell apart, sizes of letters, mosaics of small images."""
+"""What all plots share: colours that the colour-blind can tell apart, sizes of letters, mosaics of small images."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def import_matplotlib() -> None:
         with ignore_missing_backend():
             import matplotlib.figure  # noqa: F401
     except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install 'bprop[plot]'") from error
+        raise ImportError("plots need matplotlib: pip install 'bprop[plot]'") from error
 
 
 @contextlib.contextmanager
@@ -144,7 +144,7 @@ def add_bar(axes: Any, shown: Any, label: str = "", extend: str = "neither") -> 
 
 
 def shorten_name(name: str, letters: int = 40) -> str:
-    """A name that leaves room for the picture."""
+    """A name that leaves room for the plot."""
     return name if len(name) <= letters else name[: letters - 1] + "…"
 
 

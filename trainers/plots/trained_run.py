@@ -1,4 +1,4 @@
-"""A run as its pictures need it: the model with its weights, the data, and what the model says of them."""
+"""A run as plots need it: the model with its weights, the data, and what the model says of them."""
 
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +20,11 @@ from .style import escape_name
 
 
 class UnsuitableRun(ValueError):
-    """A picture is none of such a model or such data; the message says why."""
+    """A plot does not fit the model or the data; the message says why."""
 
 
 class TrainedRun:
-    """A run folder, read as far as a picture asks for it.
+    """A run folder, read as far as a plot needs it.
 
     Args: part: of the data, by default test, or valid where there is no test part, or train; weights: another file of
         weights than the run's; overrides: of the data set alone.
@@ -122,20 +122,20 @@ class TrainedRun:
 
     @property
     def title(self) -> str:
-        """For the head of a picture: the folder, and which part of the data."""
+        """For the title of a plot: the folder, and which part of the data."""
         return f"{escape_name(self.folder.resolve().name)}, {len(self.data)} {self.part} samples"
 
 
 def is_image(shape: tuple[int, ...]) -> bool:
-    """Whether an input of this shape is a picture (C, H, W), grey or in colours."""
+    """Whether an input of this shape is an image (C, H, W), grey or in colours."""
     return len(shape) == 3 and shape[0] in (1, 3)
 
 
 def find_image_shape(run: TrainedRun) -> tuple[int, int, int]:
-    """The shape of inputs that are pictures; UnsuitableRun if they are none."""
+    """The shape of inputs that are images; UnsuitableRun if they are none."""
     shape = tuple(run.experiment.dataset.input_shape)
     if not is_image(shape):
-        raise UnsuitableRun(f"an input has shape {shape}, expected a picture (C, H, W) of 1 or 3 channels")
+        raise UnsuitableRun(f"an input has shape {shape}, expected an image (C, H, W) of 1 or 3 channels")
     return shape
 
 

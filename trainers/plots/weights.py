@@ -50,17 +50,17 @@ def draw_weights(run: TrainedRun) -> Figure:
 
 
 def find_first_layer(model: Module) -> Module:
-    """The first module with weights; UnsuitableRun unless it sees the picture as it is."""
+    """The first module with weights; UnsuitableRun unless it sees the image as it is."""
     for module in list_layers(model):
         if "weight" in dict(module.named_parameters()):
             return module
         if not isinstance(module, Flatten | Reshape | Noise):
-            raise UnsuitableRun(f"the net begins with {module.label()}, expected a layer whose weights see the picture")
+            raise UnsuitableRun(f"the net begins with {module.label()}, expected a layer whose weights see the image")
     raise UnsuitableRun("no layer of the net has weights")
 
 
 def make_weight_images(layer: Module, shape: tuple[int, int, int]) -> np.ndarray:
-    """The weights of each unit (K, C, H, W): of the whole picture, or of a filter that moves over it."""
+    """The weights of each unit (K, C, H, W): of the whole image, or of a filter that moves over it."""
     weight = dict(layer.named_parameters())["weight"]
     if weight.ndim == 4 and weight.shape[1] == shape[0]:
         return weight

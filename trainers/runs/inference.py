@@ -36,7 +36,7 @@ from .trust import restrict_to_trusted
 OTHER_DATA = "; an override of the data set or --other-data evaluates on what there is now"
 Part = Literal["train", "valid", "test"]
 NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"  # how such files begin
-INPUTS = "an .npy array, named arrays in .npz, a table in CSV or a picture"
+INPUTS = "an .npy array, named arrays in .npz, a table in CSV or an image"
 IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 
 
@@ -83,7 +83,7 @@ def rebuild_run(who: str, folder: Path, overrides: Iterable[str] = (), weights: 
 
 
 def check_classes(who: str, data: Dataset, folder: Path) -> None:
-    """ValueError for folders of pictures whose classes are not those of the training, in their order."""
+    """ValueError for folders of images whose classes are not those of the training, in their order."""
     known = read_target_scaling(folder).class_names if isinstance(data, ImageFolder) else None
     if known is not None and isinstance(data, ImageFolder) and list(data.class_names) != known:
         raise ValueError(
@@ -140,7 +140,7 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
 
     Args: source: a file or its content: an .npy array (N, ...) in the units of the data set's source, an .npz file with
         the arrays that the run's NpzDataset calls x (else one called x), a table in CSV that is encoded by the run's
-        preprocessing (without one: a sample of numbers a row), or a picture by Pillow; or a folder of pictures, whose
+        preprocessing (without one: a sample of numbers a row), or an image by Pillow; or a folder of images, whose
         names are then a column.
     Errors: FileNotFoundError, with what was expected; ValueError for inputs that are empty or do not fit.
     """
@@ -174,13 +174,13 @@ def read_content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(f"there is no {path}, expected {INPUTS}, or a folder of pictures") from None
+        raise FileNotFoundError(f"there is no {path}, expected {INPUTS}, or a folder of images") from None
 
 
 def read_inputs(content: bytes, name: str, config: Config, preprocessing, units: TargetScaling) -> np.ndarray:
     """The inputs (N, ...) that the content of a file spells, as the model sees them."""
-    pictured = content.startswith(IMAGES) or Path(name).suffix.lower() in SUFFIXES
-    if preprocessing is not None and (pictured or content.startswith((NPY, ZIP))):
+    is_image = content.startswith(IMAGES) or Path(name).suffix.lower() in SUFFIXES
+    if preprocessing is not None and (is_image or content.startswith((NPY, ZIP))):
         columns = ", ".join(column.name for column in preprocessing.columns)
         raise ValueError(f"{name}: the run was trained on a table, expected a CSV file with the columns {columns}")
     if content.startswith(NPY):
@@ -189,7 +189,7 @@ def read_inputs(content: bytes, name: str, config: Config, preprocessing, units:
         if array.dtype.kind not in "biuf" or array.ndim < 1:
             raise ValueError(f"{name}: an array of {array.dtype} {array.shape}, expected numbers (N, ...)")
         return units.inputs(array)
-    if pictured:
+    if is_image:
         return prepare_image(content, name, units, find_background(config))
     table = config.specs["dataset"].arguments
     if content.startswith(ZIP):
@@ -234,12 +234,12 @@ def read_plain_table(content: bytes, name: str) -> np.ndarray:
 
 
 def find_background(config: Config) -> str:
-    """The colour that the data set of a run puts behind pictures that are transparent."""
+    """The colour that the data set of a run puts behind images that are transparent."""
     return config.specs["dataset"].arguments.get("background", "white")
 
 
 def prepare_image(content: bytes, name: str, units: TargetScaling, background: str) -> np.ndarray:
-    """One picture (1, C, H, W) as the data set would read it: brightness as its bytes, or 0 to 1 where it has none.
+    """One image (1, C, H, W) as the data set would read it: brightness as its bytes, or 0 to 1 where it has none.
 
     It is grey or coloured as those of the training, and scaled to their size if they were.
     """
@@ -248,9 +248,9 @@ def prepare_image(content: bytes, name: str, units: TargetScaling, background: s
     size = (shape[1], shape[2]) if channels and units.scales_pictures else None
     pixels = read_image(content, name, channels, size, background)
     if units.shape and (pixels.size != np.prod(shape) or (channels and pixels.shape != shape)):
-        raise ValueError(f"{name}: a picture of shape {pixels.shape}, expected {shape} as in the training")
+        raise ValueError(f"{name}: an image of shape {pixels.shape}, expected {shape} as in the training")
     if np.any(units.mean) or np.any(np.not_equal(units.std, 1)):
-        raise ValueError(f"{name}: a picture, but the inputs of this run are standardised, expected an .npy array")
+        raise ValueError(f"{name}: an image, but the inputs of this run are standardised, expected an .npy array")
     x = pixels[None].astype(np.float32)
     return units.inputs(x) if units.of_bytes and units.scale == 1 / 255 else x / 255
 

@@ -294,7 +294,7 @@ from bprop.trainers import Augment
 
 
 class $name(Augment):
-    """Makes each picture brighter or darker by a random factor, in training only.
+    """Makes each image brighter or darker by a random factor, in training only.
 
         y = x f,   f uniform on 1 - most .. 1 + most
 
@@ -307,7 +307,7 @@ class $name(Augment):
             raise ValueError(f"$name: most is {most}, expected 0 to 1")
         self.most = float(most)
 
-    def numbers(self, shape):  # random numbers for a picture (C, H, W); a resumed training draws the same
+    def numbers(self, shape):  # random numbers for an image (C, H, W); a resumed training draws the same
         return 1
 
     def transform(self, x, y, u):  # compiled; fill y by what becomes of x, u from [0, 1)
@@ -319,7 +319,7 @@ class $name(Augment):
                     y[c, i, j] = x[c, i, j] * factor
 ''',
     '''\
-"""Does $name change each picture as it says, and in the same way when it is asked again?"""
+"""Does $name change each image as it says, and in the same way when it is asked again?"""
 
 import numpy as np
 from $stem import $name
@@ -328,7 +328,7 @@ from $stem import $name
 def test_$stem():
     augment, x = $name(most=0.5), np.ones((50, 1, 4, 4), np.float32)
     factors = augment.apply(x, 0).copy()
-    assert (factors == factors[:, :1, :1, :1]).all()  # one factor for each picture
+    assert (factors == factors[:, :1, :1, :1]).all()  # one factor for each image
     assert 0.5 <= factors.min() < 0.7 < 1.3 < factors.max() <= 1.5
     np.testing.assert_array_equal(augment.apply(x, 0), factors)
     np.testing.assert_array_equal(augment.apply(x[:10], 20), factors[20:30])  # whatever the minibatches are

@@ -1,4 +1,4 @@
-"""The picture of a profile: a bar for each line of the table, forward and backward side by side in it."""
+"""The plot of a profile: a bar for each line of the table, forward and backward side by side in it."""
 
 from pathlib import Path
 

@@ -62,7 +62,7 @@ class Trainer:
 
     Args: model, loss, optimizer: what is trained, on what and how; callbacks: run after each epoch, in order;
         schedules: settings that change, such as {"optimizer.lr": CosineSchedule(), "model.2.p": ...}, or "batch_size";
-        augment: random changes of the training pictures, in order, such as [Shift(2), Flip()];
+        augment: random changes of the training images, in order, such as [Shift(2), Flip()];
         seed: the order of the samples is a function of it alone; quiet: no progress bar, no lines; folder: that of the
         run, into which callbacks write.
     `history` holds one dict of metrics for each epoch; `stopped` says why the training ended early, or is None;

@@ -1,4 +1,4 @@
-"""Known means and standard deviations, taken out of each channel so that a net on pictures starts from numbers near 0.
+"""Known means and standard deviations, taken out of each channel so that a net on images starts from numbers near 0.
 They stand in the net, not in the data set: so they are wherever the net is used, and are saved with its weights."""
 
 import math

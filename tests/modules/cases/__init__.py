@@ -1,4 +1,4 @@
-"""The table of modules and losses that every law is tried on: adding a layer costs one row.
+"""The table of modules and losses that every contract check runs on: adding a layer costs one row.
 
 Each file of this folder holds the rows of a family, lists MODULES and LOSSES, each row with its reference.
 """

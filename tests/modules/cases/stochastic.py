@@ -43,7 +43,7 @@ def parts(random, shape):
     return random.random((shape[0], shape[1] - 4))
 
 
-def pictures(random, shape):
+def images(random, shape):
     return parts(random, shape).reshape(shape[0], 1, 3, 2)
 
 
@@ -110,10 +110,10 @@ LOSSES = [
         reference=variational_bound,
     ),
     LossCase(
-        "VariationalBound of pictures",
+        "VariationalBound of images",
         lambda: VariationalBound(2, "gaussian", variance=0.25, scale="softplus", beta=0.5),
         (4, 10),
-        pictures,
+        images,
         ((4, 10), (3, 1, 3, 2)),
         "VariationalBound(latent=2, likelihood='gaussian', variance=0.25, scale='softplus', beta=0.5): "
         "y has shape (4, 10) and target (3, 1, 3, 2), expected y (N, 6 + 4)",

@@ -144,7 +144,7 @@ def test_a_fork_by_the_thread_that_has_the_lock():
 
 
 @pytest.mark.jit
-def test_the_child_has_no_threads_that_were_lent():
+def test_the_child_has_no_worker_threads():
     net, x = Linear(300, 200), np.ones((150, 300), np.float32)
 
     def alone():

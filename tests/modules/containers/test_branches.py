@@ -1,4 +1,4 @@
-"""Containers of several ways: shapes by name, what a plan computes, nets of images, use inside one's own module."""
+"""Containers of parallel branches: shapes by name, what a plan computes, image models, use in a custom module."""
 
 import re
 
@@ -113,14 +113,14 @@ def test_only_modules_stand_in_them():
         Concat(ReLU(), ReLU())[2]
 
 
-def test_costs_see_all_ways(random):
+def test_costs_count_all_branches(random):
     recorded = record_shapes(image_net(), random.standard_normal((2, 2, 6, 5)))
     convolutions = {module.label(): shapes[1] for module, shapes in recorded.items() if isinstance(module, Conv2d)}
     assert convolutions["Conv2d(4 -> 6, kernel_size=1, stride=2, bias=False)"] == (2, 6, 3, 3)
     assert count_flops(ConvTranspose2d(3, 4, 5), (2, 3, 7, 7), (2, 4, 11, 11)) == (2 * 294 * 100, 4 * 294 * 100)
 
 
-def test_they_show_their_ways():
+def test_the_repr_shows_the_branches():
     net = Residual(Linear(3, 2), shortcut=Linear(3, 2, bias=False))
     assert repr(net) == (
         "Residual(\n"
@@ -134,28 +134,28 @@ def test_they_show_their_ways():
 
 
 class Inside(Module):
-    """A user's module whose methods call containers of several ways."""
+    """A user's module whose methods call containers of parallel branches."""
 
     def __init__(self):
         super().__init__()
-        self.ways = Concat(Linear(3, 2), Residual(Linear(3, 4), shortcut=Linear(3, 4)))
+        self.branches_inside = Concat(Linear(3, 2), Residual(Linear(3, 4), shortcut=Linear(3, 4)))
 
     def fprop(self, x):
-        return 2 * self.ways.fprop(x)
+        return 2 * self.branches_inside.fprop(x)
 
     def bprop(self, grad_y):
-        return self.ways.bprop(2 * grad_y)
+        return self.branches_inside.bprop(2 * grad_y)
 
 
 @pytest.mark.slow
 def test_a_module_of_ones_own_may_call_them(random):
     module, x = Inside(), random.standard_normal((4, 3))
-    np.testing.assert_allclose(module.fprop(x), 2 * module.ways.copy().fprop(x), 1e-6)
+    np.testing.assert_allclose(module.fprop(x), 2 * module.branches_inside.copy().fprop(x), 1e-6)
     check_gradients(module, x).raise_if_wrong()
 
 
 def test_a_check_of_a_config_tries_the_layers_and_not_the_joints(tmp_path):
-    path = tmp_path / "ways.yaml"
+    path = tmp_path / "branches.yaml"
     path.write_text(
         "dataset: Iris\nmodel:\n  - Residual: [Linear: {in_features: 4, out_features: 4}]\n"
         "  - Concat: [Identity, Linear: {in_features: 4, out_features: 3}]\n"

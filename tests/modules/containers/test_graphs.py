@@ -33,7 +33,7 @@ from bprop.trainers import SGD, Trainer, compile_step
 
 
 def diamond():
-    """One input, two ways of which one is read twice, one output."""
+    """One input, two branches of which one is read twice, one output."""
     nodes = {
         "sum": (CAddTable(), ["left", "right", "stem"]),  # nodes may stand in any order
         "stem": ([Linear(3, 4), Tanh()], "x"),

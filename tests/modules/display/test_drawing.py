@@ -1,4 +1,4 @@
-"""Nets as pictures: the nodes, the arrows with their shapes, what is summed, and a layout without overlaps."""
+"""Drawings of models: the nodes, the arrows with their shapes, what is summed, and a layout without overlaps."""
 
 import itertools
 import re

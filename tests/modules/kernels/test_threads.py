@@ -92,7 +92,7 @@ def test_fewer_than_one_is_refused():
 
 @pytest.mark.parametrize("where", ["start_session", "end_session"])
 def test_an_interrupt_gives_the_threads_back(monkeypatch, where):
-    """Ctrl-C may come between two lines: here, as soon as threads are lent, and before they are used."""
+    """Ctrl-C may come between two lines: here, as soon as a session has started, and before they are used."""
     expected = results(1)
     method = getattr(_workers, where)
 

@@ -95,7 +95,7 @@ SQUARES = [
 
 
 @pytest.mark.parametrize("sizes", SQUARES, ids=str)
-def test_kernels_of_three_by_three_by_squares(random, sizes):
+def test_kernels_of_three_by_three_by_winograd_tiles(random, sizes):
     samples, inner, outer, height, width, padding = sizes
     module = Conv2d(inner, outer, 3, padding=padding).to("float64")
     assert module.method == "winograd"
@@ -151,7 +151,7 @@ def test_kernels_of_one_pixel(random, sizes, bias):
 
 
 @pytest.mark.jit
-def test_the_error_of_squares_in_float32(random):
+def test_the_error_of_winograd_tiles_in_float32(random):
     manual_seed(0)
     module, exact = (Conv2d(64, 32, 3, padding=1) for _ in range(2))
     exact.to("float64").load_state_dict(module.state_dict())

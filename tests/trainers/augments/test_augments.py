@@ -41,7 +41,7 @@ SHAPE = (3, 9, 8)
 
 
 def shifted(augment, x, u):
-    """The picture in a frame, and a window of it."""
+    """The image in a frame, and a window of it."""
     p = augment.pixels
     framed = np.pad(x, ((0, 0), (p, p), (p, p)), constant_values=augment.fill)
     top, left = (int(number * (2 * p + 1)) for number in u)
@@ -60,7 +60,7 @@ def covered(augment, x, u):
 
 
 def turned(augment, x, u):
-    """By matrices, on a picture with a wide frame, in which SciPy interpolates."""
+    """By matrices, on an image with a wide frame, in which SciPy interpolates."""
     angle, shear = np.deg2rad((2 * u[:2] - 1) * [augment.degrees, augment.shear])
     s = augment.least + (augment.largest - augment.least) * u[2]
     rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])  # of (row, column)
@@ -103,7 +103,7 @@ def pictures(n=40, shape=SHAPE):
 
 
 def drawn(augment, place, count):
-    """The random numbers of the picture at a place."""
+    """The random numbers of the image at a place."""
     u = np.empty(count)
     uniform(augment.key, augment.epoch * EPOCH + place, u)
     return u
@@ -148,7 +148,7 @@ def test_numbers_are_of_seed_epoch_place_and_kind():
     again.begin(0, np.dtype("float64"))
     cut = np.concatenate([again(x[:7], 0), again(x[7:], 7)])
     assert np.array_equal(cut, made[0, 0, 0])
-    assert len({picture.tobytes() for picture in cut}) > 20, "each picture has numbers of its own"
+    assert len({image.tobytes() for image in cut}) > 20, "each image has its own random numbers"
 
 
 def test_all_shifts_are_as_likely():
@@ -311,7 +311,7 @@ def test_one_object_may_stand_in_two_trainings():
 
 
 def test_an_optimizer_that_looks_at_all_samples():
-    """Within an epoch the pictures stay as they are, or its line search could not trust its objective."""
+    """Within an epoch the images stay as they are, or its line search could not trust its objective."""
     made = trainer(optimizer=LBFGS(max_iter=3))
     assert np.isfinite(trained(made, epochs=2)).all()
     assert made.history[1]["train_loss"] < 1.2
@@ -371,11 +371,11 @@ def test_wrong_settings(make, message):
 def test_samples_that_are_no_pictures():
     flat = np.zeros((20, 36), np.float32), np.zeros(20, np.int64)
     with pytest.raises(
-        ValueError, match=r"^Shift\(pixels=1\): a sample has shape \(36,\), expected a picture \(C, H, W\)$"
+        ValueError, match=r"^Shift\(pixels=1\): a sample has shape \(36,\), expected an image \(C, H, W\)$"
     ):
         trainer().fit(flat, batch_size=10)
     with pytest.raises(
-        ValueError, match=r"^Shift\(pixels=6\): a picture has 6 x 6 pixels, expected more than its shift$"
+        ValueError, match=r"^Shift\(pixels=6\): an image has 6 x 6 pixels, expected more than its shift$"
     ):
         trainer(augment=[Shift(6)]).fit(data())
     with pytest.raises(
@@ -408,7 +408,7 @@ def test_commands_know_it(tmp_path, capsys, monkeypatch):
     path = tmp_path / "c.yaml"
     path.write_text(CONFIG)
     assert main(["summary", str(path)]) == 0
-    assert capsys.readouterr().out.endswith("\npictures are augmented by Shift(pixels=1), Flip(p=0.5)\n")
+    assert capsys.readouterr().out.endswith("\nimages are augmented by Shift(pixels=1), Flip(p=0.5)\n")
     assert main(["summary", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["augment"] == ["Shift(pixels=1)", "Flip(p=0.5)"]
     assert main(["train", str(path), "--dry-run"]) == 0
@@ -458,7 +458,7 @@ def test_its_picture(tmp_path, capsys, monkeypatch):
         ("Flip", "Tanh", "c.yaml:4:5: augment.1: Tanh is no Augment; known: "),
         ("pixels: 1", "pixel: 1", "c.yaml:3:13: augment.0.Shift.pixel: unknown argument; did you mean 'pixels'?"),
         ("pixels: 1", "pixels: 0", "c.yaml:3:5: augment.0.Shift: Shift: pixels is 0, expected a whole"),
-        ("pixels: 1", "pixels: 8", "c.yaml:3:5: augment.0.Shift: Shift(pixels=8): a picture has 8 x 8 pixels"),
+        ("pixels: 1", "pixels: 8", "c.yaml:3:5: augment.0.Shift: Shift(pixels=8): an image has 8 x 8 pixels"),
     ],
 )
 def test_mistakes_in_a_config(old, new, message):

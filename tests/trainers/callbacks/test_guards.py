@@ -200,7 +200,7 @@ def test_a_step_by_hand_is_a_step():
     assert str(step).endswith(f"loss {step.loss:g}\nall values are finite")
 
 
-def ways(*inside):
+def branches(*inside):
     """A net with a graph, branches and a bypass."""
     nodes = {
         "a": ([Linear(4, 6), *inside], "x"),
@@ -212,7 +212,7 @@ def ways(*inside):
 
 
 def test_a_step_by_hand_looks_into_containers():
-    made, other = trainer(net=ways(ReLU())), trainer(net=ways(ReLU()))
+    made, other = trainer(net=branches(ReLU())), trainer(net=branches(ReLU()))
     x, t = pairs(10)
     step = run_layerwise_step(made.model, made.loss, made.optimizer, x, t)
     assert step.problem is None
@@ -235,7 +235,7 @@ def test_a_step_by_hand_looks_into_containers():
     ],
 )
 def test_a_node_of_a_graph_is_named(settings, where):
-    made = trainer(net=ways(Exploding(**settings)))
+    made = trainer(net=branches(Exploding(**settings)))
     x, t = pairs()
     step = run_layerwise_step(made.model, made.loss, None, x, t)
     assert step.problem.startswith(f"the first value that is not finite is in {where}: ")

@@ -199,7 +199,7 @@ optimizer: {SGD: {lr: 0.1}}
             f"sweep is the folder of a sweep, expected one of its runs, such as {Path('sweep/000')}",
         ),
         (["compare", "000.log"], "000.log is no run folder: "),
-        (["plot", "run", "curvs"], "a picture curvs; did you mean 'curves'?; pictures: "),
+        (["plot", "run", "curvs"], "a plot curvs; did you mean 'curves'?; plots: "),
         (["train", "near.yaml", "trainer.metrics=[acuracy]"], "; did you mean 'accuracy'?"),
         (["summary", "near.yaml", "trainer.batch_size=0"], "summary: batch_size is 0, expected at least 1"),
     ],
@@ -303,7 +303,7 @@ def test_the_help_says_what_an_exit_status_means():
 
 def test_every_command_that_tells_something_tells_it_as_json():
     assert [name for name, parser in parsers().items() if "--json" not in parser.format_help()] == [
-        "graph",  # a picture
+        "graph",  # a drawing
         "schema",  # which is JSON
         "completion",
     ]

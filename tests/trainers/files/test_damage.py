@@ -235,7 +235,7 @@ def test_a_damaged_image(tmp_path, whole, capsys, kind):
     data = path.read_bytes()
     assert main(["predict", str(whole), str(path)]) == 2
     assert (
-        f"{path}: a picture of shape (1, 8, 8), expected (4,) as in the training\n"
+        f"{path}: an image of shape (1, 8, 8), expected (4,) as in the training\n"
         in capsys.readouterr().err.replace("(3, 8, 8)", "(1, 8, 8)")
     )
     for end in (12, len(data) // 2):
@@ -243,7 +243,7 @@ def test_a_damaged_image(tmp_path, whole, capsys, kind):
         assert main(["predict", str(whole), str(path)]) == 2
         err = capsys.readouterr().err
         assert err.startswith(f"bprop: error: {path}: ")
-        assert err.endswith(", expected a whole picture\n")
+        assert err.endswith(", expected a whole image\n")
         assert "BytesIO" not in err
 
 

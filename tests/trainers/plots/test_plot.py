@@ -1,4 +1,4 @@
-"""Pictures of runs: what is drawn in each of them, in numbers and words, and which fit which net."""
+"""Plots of runs: what is drawn in each of them, in numbers and words, and which fit which net."""
 
 import json
 import os
@@ -31,7 +31,7 @@ from safetensors.numpy import load_file
 
 pytest.importorskip("matplotlib")
 
-from bprop.trainers.plots import PICTURES, UnsuitableRun, plot_runs
+from bprop.trainers.plots import PLOTS, UnsuitableRun, plot_runs
 from bprop.trainers.plots.classes import compute_confusion, draw_confusion, draw_mistakes, find_mistakes
 from bprop.trainers.plots.curves import choose_colour, draw_curves
 from bprop.trainers.plots.density import draw_density
@@ -176,7 +176,7 @@ def test_filters_and_large_layers():
 
 def test_tables_have_no_weights_as_images(iris):
     with pytest.raises(
-        UnsuitableRun, match=r"^an input has shape \(4,\), expected a picture \(C, H, W\) of 1 or 3 channels$"
+        UnsuitableRun, match=r"^an input has shape \(4,\), expected an image \(C, H, W\) of 1 or 3 channels$"
     ):
         draw_weights(TrainedRun(iris))
 
@@ -305,7 +305,7 @@ def test_mistakes_come_worst_first(random):
     assert find_mistakes(run)[0].tolist() == [1, 3, 2]
     figure = draw_mistakes(run)
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["said cat (100%)\nis owl", "said owl (96%)\nis cat", "said cat (58%)\nis dog"]
+    assert titles == ["predicted cat (100%)\nis owl", "predicted owl (96%)\nis cat", "predicted cat (58%)\nis dog"]
     assert figure.axes[0].images[0].get_array().shape == (6, 6, 3)
     assert figure.get_suptitle() == "run, 4 test samples: 3 mistakes"
     assert find_mistakes(made_run(scores, x, [1, 2, 1, 0], SoftmaxCrossEntropy(ignore_index=2)))[0].tolist() == [3, 2]
@@ -416,7 +416,7 @@ def test_all_that_fit(digits, iris, tmp_path, capsys):
     assert main(["plot", str(digits), "--sample", "9", "--out", str(tmp_path), "features"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'features-9.png'}\n"
     assert main(["plot", str(iris), "weights"]) == 2
-    expected = "bprop: error: weights: an input has shape (4,), expected a picture (C, H, W) of 1 or 3 channels\n"
+    expected = "bprop: error: weights: an input has shape (4,), expected an image (C, H, W) of 1 or 3 channels\n"
     assert capsys.readouterr().err == expected
     assert main(["plot", str(iris), str(digits), "confusion"]) == 2
     expected = "bprop: error: plot: confusion of 2 runs, expected one run; curves alone take several\n"
@@ -444,20 +444,20 @@ def test_a_training_that_is_going_on(tmp_path, capsys):
 def test_what_the_command_refuses(tmp_path, capsys):
     (tmp_path / "x").mkdir()
     for words, message in (
-        (["none"], f"there is neither a folder nor a picture none; pictures: {', '.join(PICTURES)}"),
+        (["none"], f"there is neither a folder nor a plot none; plots: {', '.join(PLOTS)}"),
         ([str(tmp_path / "x")], f"{tmp_path / 'x'} is no run folder: there is no {tmp_path / 'x' / 'config.yaml'}"),
     ):
         assert main(["plot", *words]) == 2
         assert capsys.readouterr().err == f"bprop: error: {message}\n"
     with pytest.raises(SystemExit, match="2"):
         main(["plot", "curves"])
-    assert "there is no run, expected a run folder before the names of pictures" in capsys.readouterr().err
+    assert "there is no run, expected a run folder before the names of plots" in capsys.readouterr().err
 
 
 def test_without_matplotlib(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert main(["plot", str(written_run(tmp_path / "a", [HEAD, "1,2,0.5,1.5,0.6,0"]))]) == 2
-    assert capsys.readouterr().err == "bprop: error: pictures need matplotlib: pip install 'bprop[plot]'\n"
+    assert capsys.readouterr().err == "bprop: error: plots need matplotlib: pip install 'bprop[plot]'\n"
 
 
 # -- names and places --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Folders of pictures from the first command to the last: what is trained, predicted, drawn, and what is refused."""
+"""Folders of images from the first command to the last: what is trained, predicted, drawn, and what is refused."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ trainer: {{epochs: 8, batch_size: 8}}
 
 
 def flag(height, width, upper, random):
-    """A picture with a bright upper or lower half."""
+    """An image with a bright upper or lower half."""
     pixels = random.integers(0, 60, (height, width, 3))
     half = slice(0, height // 2) if upper else slice(height // 2, height)
     pixels[half] += 180
@@ -34,14 +34,14 @@ def flag(height, width, upper, random):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A config beside its folder of pictures, of all sizes."""
-    place, random = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    """A config beside its folder of images, of all sizes."""
+    place, random = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     for name in ("lower", "upper"):
-        (place / "pictures" / name).mkdir(parents=True)
+        (place / "images" / name).mkdir(parents=True)
         for n in range(40):
             height, width = random.integers(8, 30, 2)
-            flag(height, width, name == "upper", random).save(place / "pictures" / name / f"{n}.png")
-    (place / "c.yaml").write_text(CONFIG.format(root=place / "pictures"))
+            flag(height, width, name == "upper", random).save(place / "images" / name / f"{n}.png")
+    (place / "c.yaml").write_text(CONFIG.format(root=place / "images"))
     return place
 
 
@@ -94,7 +94,7 @@ def test_a_folder_of_pictures(run, tmp_path, capsys):
         ("z.bmp", "upper"),
     ]
     (tmp_path / "notes.txt").write_text("x")
-    assert "notes.txt is no picture by its name, expected .png" in refused(capsys, "predict", run, tmp_path)
+    assert "notes.txt is no image by its name, expected .png" in refused(capsys, "predict", run, tmp_path)
 
 
 def test_figures_on_another_folder(run, folder, tmp_path, capsys):
@@ -120,13 +120,13 @@ def test_damaged_folders(folder, tmp_path, capsys):
         capsys, *words, f"{override}{tmp_path / 'x'}"
     )
     (tmp_path / "x" / "upper").mkdir()
-    assert "lower holds no picture, expected at least one" in refused(capsys, *words, f"{override}{tmp_path / 'x'}")
+    assert "lower holds no image, expected at least one" in refused(capsys, *words, f"{override}{tmp_path / 'x'}")
     for name in ("lower", "upper"):
         flag(9, 9, True, np.random.default_rng(0)).save(tmp_path / "x" / name / "1.png")
         (tmp_path / "x" / name / "2.png").write_bytes(b"\x89PNG no more")
     message = refused(capsys, *words, f"{override}{tmp_path / 'x'}", "dataset.ImageFolder.test_size=0")
     assert "2.png: " in message
-    assert "expected a whole picture" in message
+    assert "expected a whole image" in message
     conv = "model=[{Conv2d: {in_channels: 3, out_channels: 4, kernel_size: 9}}, Flatten]"
     message = refused(capsys, *words, conv)
     assert (
@@ -141,7 +141,7 @@ def test_standardised_inputs_have_no_pictures(tmp_path, capsys):
     train_config(load_config("digits_mlp", overrides), run=tmp_path / "run", quiet=True)
     Image.fromarray(Digits().test.x[0, 0]).save(tmp_path / "x.png")
     message = refused(capsys, "predict", tmp_path / "run", tmp_path / "x.png")
-    assert message.endswith("x.png: a picture, but the inputs of this run are standardised, expected an .npy array\n")
+    assert message.endswith("x.png: an image, but the inputs of this run are standardised, expected an .npy array\n")
 
 
 def test_pictures_of_a_run(run, tmp_path, capsys):

@@ -145,17 +145,17 @@ def test_an_image(digits, tmp_path, capsys):
     image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "large.png")
     assert main(["predict", str(digits), str(tmp_path / "large.png")]) == 2
     expected = (
-        f"bprop: error: {tmp_path / 'large.png'}: a picture of shape (1, 9, 9), expected (1, 8, 8) as in the training\n"
+        f"bprop: error: {tmp_path / 'large.png'}: an image of shape (1, 9, 9), expected (1, 8, 8) as in the training\n"
     )
     assert capsys.readouterr().err == expected
     (tmp_path / "none.png").write_text("1,2,3")
     assert main(["predict", str(digits), str(tmp_path / "none.png")]) == 2
-    assert capsys.readouterr().err.endswith("none.png: is no picture that Pillow knows, expected a whole picture\n")
+    assert capsys.readouterr().err.endswith("none.png: is no image that Pillow knows, expected a whole image\n")
 
 
 def test_an_image_without_pillow(digits, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match=r"^the input: pictures need Pillow: pip install 'bprop\[image\]'$"):
+    with pytest.raises(ImportError, match=r"^the input: images need Pillow: pip install 'bprop\[image\]'$"):
         predict_run(digits, b"\x89PNG...")
 
 
@@ -190,9 +190,9 @@ def test_rows_of_numbers(iris, capsys):
             r"^the input, line 1, column 'column1': got '5,1', expected a number below 1e30; decimal",
         ),
         (b"1,2,3,4\n1,2\n", r"^the input, line 2: there are 2 cells, expected 4 as in the first row$"),
-        (b"", r"^the input is empty, expected an \.npy array, named arrays in \.npz, a table in CSV or a picture$"),
+        (b"", r"^the input is empty, expected an \.npy array, named arrays in \.npz, a table in CSV or an image$"),
         (b"a,b,c,d\n", r"^the input: no row follows the header, expected at least one$"),
-        (b"\xff\x00", r"^the input: expected an \.npy array, named arrays in \.npz, a table in CSV or a picture$"),
+        (b"\xff\x00", r"^the input: expected an \.npy array, named arrays in \.npz, a table in CSV or an image$"),
         (b"\x93NUMPY\x01\x00", r"^the input: .*, expected a whole \.npy file$"),
         (b"PK\x03\x04", r"^the input: .*, expected a whole \.npz file$"),
         (npz(a=np.ones((2, 4))), r"^the input: there is no array 'x', expected one of a$"),
@@ -267,7 +267,7 @@ def test_a_table_by_the_preprocessing_of_its_training(tmp_path, capsys):
         assert capsys.readouterr().err == f"bprop: error: {tmp_path / name}: {expected}\n"
 
 
-@pytest.mark.parametrize("name", ["new.csv", "x.npy", "digit.png", "pictures/", "x.npy/y.npy"])
+@pytest.mark.parametrize("name", ["new.csv", "x.npy", "digit.png", "images/", "x.npy/y.npy"])
 def test_inputs_that_are_not_there(iris, tmp_path, capsys, name):
     for empty in {"new.csv", "x.npy", "digit.png"} - {name}:
         (tmp_path / empty).touch()
@@ -275,12 +275,12 @@ def test_inputs_that_are_not_there(iris, tmp_path, capsys, name):
         expected = f"{tmp_path / empty} is empty, expected {INPUTS}"
         assert capsys.readouterr().err == f"bprop: error: {expected}\n"
     assert main(["predict", str(iris[0]), str(tmp_path / name)]) == 2
-    expected = f"there is no {tmp_path / name}, expected {INPUTS}, or a folder of pictures"
+    expected = f"there is no {tmp_path / name}, expected {INPUTS}, or a folder of images"
     assert capsys.readouterr().err == f"bprop: error: {expected}\n"
 
 
 def test_a_folder_without_pictures(iris, tmp_path, capsys):
-    for text in ("holds no picture, expected at least one", "is no picture by its name, expected .png, "):
+    for text in ("holds no image, expected at least one", "is no image by its name, expected .png, "):
         assert main(["predict", str(iris[0]), str(tmp_path)]) == 2
         path = tmp_path if "holds" in text else tmp_path / "x.npy"
         assert capsys.readouterr().err.startswith(f"bprop: error: {path} {text}")

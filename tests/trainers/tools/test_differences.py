@@ -1,4 +1,4 @@
-"""`bprop differences`: the slope is the gradient's, the errors have their valleys, and the picture is written."""
+"""`bprop differences`: the slope is the gradient's, the errors have their valleys, and the plot is written."""
 
 import json
 
@@ -19,7 +19,7 @@ def test_differences_of_a_config(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["differences", "iris", "--json"]) == 0
     out, err = capsys.readouterr()
-    assert err.endswith("the picture is iris-differences.png\n")
+    assert err.endswith("the plot is iris-differences.png\n")
     errors = json.loads(out)
     forward, central = (np.array(errors["errors"][f"{method} float64"]) for method in ("forward", "central"))
     assert errors["steps"][4] == pytest.approx(1e-4)
@@ -35,7 +35,7 @@ def test_the_table_and_dropout(tmp_path, capsys):
         "{dataset: Iris, model: [Linear: {in_features: 4, out_features: 5}, Dropout, Tanh, "
         "Linear: {in_features: 5, out_features: 3}], loss: SoftmaxCrossEntropy, optimizer: {SGD: {lr: 0.1}}}"
     )
-    assert cli.main(["differences", str(path), "--run", str(tmp_path / "pictures"), "--quiet"]) == 0
+    assert cli.main(["differences", str(path), "--run", str(tmp_path / "plots"), "--quiet"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     lines = out.splitlines()

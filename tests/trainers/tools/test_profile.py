@@ -1,4 +1,4 @@
-"""The profile: what it lists, that its lines add up, its counts, and the picture."""
+"""The profile: what it lists, that its lines add up, its counts, and the plot."""
 
 import json
 import sys
@@ -204,7 +204,7 @@ def test_the_command_prints_a_table_and_draws(folder, capsys):
     assert lines[1].split() == ["forward", "backward", "share", "GFLOP/s", "GB/s"]
     assert lines[2].startswith("[0] Linear(4 -> 5) + [1] ReLU()")
     assert max(map(len, lines)) <= 100
-    assert err == "the picture is c-profile.png\n"
+    assert err == "the plot is c-profile.png\n"
     assert (folder / "c-profile.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -222,5 +222,5 @@ def test_the_command_gives_json(folder, capsys):
 def test_without_matplotlib_there_is_no_picture(folder, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert main(["profile", "c.yaml"]) == 0
-    assert capsys.readouterr().err == "bprop: no picture: pictures need matplotlib: pip install 'bprop[plot]'\n"
+    assert capsys.readouterr().err == "bprop: no plot: plots need matplotlib: pip install 'bprop[plot]'\n"
     assert not (folder / "c-profile.png").exists()

@@ -62,7 +62,7 @@ def test_training_compiles_nothing_after_it(folder, config):
     assert {path: path.read_bytes() for path in (folder / "cache").rglob("*.nbc")} == code
     again = command("warmup", f"{config}.yaml")
     assert all(line.startswith("found     ") for line in again[:-1])
-    plans = [path for path in code if path.name.startswith("plan_")]  # the other code is that of lent threads
+    plans = [path for path in code if path.name.startswith("plan_")]  # the other code is that of worker threads
     assert f"0 compiled, {len(again) - 1} found in" in again[-1]
     assert len(again) - 1 >= len(plans)
 

@@ -1,6 +1,6 @@
-"""Units that act on each element by itself, beyond the first three: PyTorch's, and the powers.
+"""Elementwise activations beyond ReLU, tanh and sigmoid: PyTorch's, and powers.
 
-Each reference is the unit's definition in NumPy; `erf` is the C library's.
+Each reference is the definition in NumPy; `erf` is the C library's.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Nets of several ways."""
+"""Containers of parallel branches: Residual and Concat."""
 
 import numpy as np
 from bprop.modules import Concat, Identity, Linear, ReLU, Residual, Sequential, Tanh
@@ -20,7 +20,7 @@ def concat(net, x):
     return np.concatenate([tanh(None, linear(net[0][0], x)), linear(net[1], x), x], axis=1)
 
 
-def three_ways():
+def three_branches():
     return Concat(Sequential(Linear(3, 4), Tanh()), Linear(3, 2), Identity())
 
 
@@ -41,7 +41,7 @@ MODULES = [
     ),
     Case(
         "Concat",
-        three_ways,
+        three_branches,
         (4, 3),
         (4, 7),
         "Linear(3 -> 4): x has shape (4, 7), expected (N, 3)\nin model[0][0]",
