@@ -11,7 +11,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from .catalog import Catalog, Role
 from .signatures import LISTS, MAPPINGS, Accepted, find_item_type, list_union_members
-from .sweeps import WAYS
+from .sweeps import COMBINATIONS
 from .toplevel import GIVEN_ELSEWHERE, REQUIRED
 from .values import convert_annotation
 
@@ -40,7 +40,7 @@ class SchemaOfConfigs:
         fit = Accepted.of(exported["Trainer"].fit, exported).settings("trainer", without=GIVEN_ELSEWHERE)
         keys = {
             "include": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
-            "sweep": {"type": ["object", "null"], "properties": {way: {"type": "object"} for way in WAYS}},
+            "sweep": {"type": ["object", "null"], "properties": {name: {"type": "object"} for name in COMBINATIONS}},
             "seed": self.value(Annotated[int, Field(ge=0, lt=2**64)]),
             "dtype": self.value(Literal["float32", "float64"]),
             "dataset": self.role("Dataset"),
