@@ -1,4 +1,4 @@
-"""Memory that is used again: a result goes where the last one of its size went."""
+"""Buffers that are reused from call to call, and views of arrays as rows or as one vector."""
 
 import numpy as np
 
@@ -18,13 +18,13 @@ LINE = 64  # bytes of a cache line
 
 
 def empty(shape, dtype):
-    """A new array, C-contiguous; the contents are not defined."""
+    """Allocate an array, C-contiguous; the contents are not defined."""
     return np.empty(shape, dtype)
 
 
 @intrinsic
 def compiled_empty(typing_context, shape, dtype):
-    """The same, beginning at a cache line; numba's own may begin in the middle of one."""
+    """The compiled form of `empty`, aligned to a cache line, which numba's own need not be."""
     if not isinstance(shape, types.BaseTuple) or not isinstance(dtype, types.DType | types.NumberClass):
         return None
     kind = types.Array(dtype.dtype, len(shape), "C")
@@ -65,7 +65,7 @@ def flat(x):
 
 
 def make_view(plain, ndim: int):
-    """The compiled form of `as_rows` and `flat`: of an array that lies by rows a view, without a call.
+    """Make the compiled form of `as_rows` and `flat`: for a C-contiguous array a view, without a call.
 
     numba's own reshape looks for a view of arrays of any layout and size, in a hundred lines.
     """
@@ -107,11 +107,11 @@ flat.compiled_form = make_view(flat, 1)  # type: ignore[attr-defined]
 
 
 def replace_size(shape, axis, size):
-    """The shape with another size along one axis."""
+    """Replace the size of one axis in a shape."""
     return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 @overload(replace_size)
 def compiled_replace_size(shape, axis, size):
-    """The same, where numba knows a tuple's length but not the axis."""
+    """The compiled form of `replace_size`: numba knows a tuple's length, but not the axis."""
     return lambda shape, axis, size: tuple_setitem(shape, axis, size)

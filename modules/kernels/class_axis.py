@@ -1,15 +1,15 @@
-"""Scores whose classes stand along any axis, copied to one row for each label, and back."""
+"""Gathering scores from any class axis into one row for each label, and scattering them back."""
 
 import numpy as np
 
 
 def class_axis_of(axis, ndim):
-    """The axis of the classes: of (N, K) always the last, else the one that is asked for, from the end if negative."""
+    """Find the class axis: of (N, K) always the last, else the one in the arguments, negative from the end."""
     return 1 if ndim == 2 else axis % ndim
 
 
 def split_shape(shape, axis):
-    """(before, after): how many numbers stand before an axis of a shape, and how many for each step along it."""
+    """(before, after): the products of the sizes before and after an axis."""
     before = after = 1
     for k in range(len(shape)):
         if k < axis:
@@ -30,7 +30,7 @@ def copy_to_rows(x, classes, axis, rows):
 
 
 def copy_from_rows(rows, axis, out):
-    """out[b, k, a] = rows[b * after + a, k], the inverse; out is C-contiguous."""
+    """out[b, k, a] = rows[b * after + a, k], the inverse of `copy_to_rows`; out is C-contiguous."""
     before, after = split_shape(out.shape, class_axis_of(axis, out.ndim))
     blocks = out.reshape((before, rows.shape[1], after))
     for b in range(before):

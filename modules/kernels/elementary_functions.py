@@ -1,4 +1,4 @@
-"""exp, log, tanh, erf and their like as polynomials without branches, so that LLVM computes a vector at a time.
+"""exp, log, tanh, erf and others as polynomials without branches, so that LLVM vectorises them.
 
 The C library's functions are calls, one number each: a loop of them is 5 to 20 times slower. In compiled methods
 `np.exp`, `np.log`, `np.tanh`, `np.expm1` and `np.log1p` mean these functions.
@@ -208,7 +208,7 @@ def erf(x):
 
 
 def erf_or_own(x):
-    """erf of a float; of an object what its own method says, as with NumPy's functions."""
+    """erf of a float; of an object the result of its own method, as NumPy's functions do."""
     return x.erf() if hasattr(x, "erf") else math.erf(x)
 
 

@@ -1,4 +1,4 @@
-"""Minibatches picked out of a data set, row by row, into buffers that are there already."""
+"""Gathering minibatches from a data set, row by row, into allocated buffers."""
 
 
 def gather_scaled(data, rows, scale, shift, out):

@@ -1,4 +1,4 @@
-"""Means and variances of the rows or columns of a matrix, with the mean taken off before anything is squared.
+"""Means and variances of the rows or columns of a matrix, with the mean subtracted before squaring.
 
 Means are sums of differences from a first number, so that one far from zero costs no digits.
 """
@@ -17,14 +17,14 @@ def mean_of(row):
 
 
 def channel_means(columns, out):
-    """out[c] = the mean of the channel's stretch of columns; columns (C L,), out (C,)."""
+    """out[c] = the mean of the channel's slice of columns; columns (C L,), out (C,)."""
     length = columns.size // out.size
     for c in range(out.size):
         out[c] = mean_of(columns[c * length : (c + 1) * length])
 
 
 def spread(channels, columns):
-    """columns[k] = the number of its channel; channels (C,), columns (C L,)."""
+    """columns[k] = the number of its channel; channels (C,), columns (C L,): broadcasts channels to columns."""
     length = columns.size // channels.size
     for c in range(channels.size):
         for k in range(c * length, (c + 1) * length):
@@ -52,7 +52,7 @@ def inverse_root(variance, eps, out):
 
 
 def is_extreme(square):
-    """Whether a sum of squares may have overflowed, or have lost digits to numbers too small to be squared."""
+    """Whether a sum of squares may have overflowed, or lost digits by underflow."""
     return not (square >= SMALL and square <= LARGE)  # NaN may come of infinities
 
 
@@ -189,7 +189,7 @@ def channel_moments(x, c):
 
 
 def channel_inverse(x, c, mean, variance, eps):
-    """Variance and 1 / √(variance + eps) of channel c, the variance first computed plainly; x (N, C, P)."""
+    """Variance and 1 / √(variance + eps) of channel c, exact for extreme numbers, too; x (N, C, P)."""
     if not is_extreme(variance + eps):
         return variance, 1 / np.sqrt(variance + eps)
     root = x.dtype.type(root_of_extremes(x, c, mean))
@@ -198,7 +198,7 @@ def channel_inverse(x, c, mean, variance, eps):
 
 @noinline
 def root_of_extremes(x, c, mean):
-    """The standard deviation of a channel, as `deviation_of_extremes`."""
+    """The standard deviation of a channel for any finite numbers, with the largest taken out of the root."""
     largest, total = 0.0, 0.0
     for n in range(x.shape[0]):
         for p in range(x.shape[2]):

@@ -1,4 +1,4 @@
-"""Lengths of rows, and rows divided by them, for any finite numbers: nothing is squared before it is scaled.
+"""Norms of rows, and rows normalised to length 1, for any finite numbers: scaled before squaring.
 
 A row no longer than TINY has no direction: it counts as zero, and so does its gradient.
 """

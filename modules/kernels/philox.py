@@ -56,7 +56,7 @@ inlined = numba.njit(philox, forceinline=True, no_cpython_wrapper=True, no_cfunc
 
 @kernel
 def compiled_add_words(key, step, stream, shift, unit, out):
-    """The same as a loop over blocks of four."""
+    """The compiled form of `add_words`, by blocks of four."""
     key, step, stream, shift = np.uint64(key), np.uint64(step), np.uint64(stream), np.uint64(shift)
     c2, c3, k0, k1 = step & MASK, step >> HALF, key & MASK, key >> HALF
     unit = out.dtype.type(unit)
@@ -92,7 +92,7 @@ def normal(key, step, out):
 
 
 def circle(u):
-    """cos 2πu and sin 2πu of a number of [0, 1]."""
+    """cos 2πu and sin 2πu of a number of [0, 1]: a point of the unit circle."""
     quarter = np.floor(4 * u + 0.5)
     t = TURN * (u - quarter / 4)
     s, c = t * polynomial(t * t, SINE), polynomial(t * t, COSINE)

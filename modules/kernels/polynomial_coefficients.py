@@ -1,4 +1,4 @@
-"""Coefficients and bounds of the elementary functions, for numbers of 32 and of 64 bits; the highest power first.
+"""Polynomial coefficients and bounds of the elementary functions, in float32 and float64; the highest power first.
 
 Sources: Moshier's Cephes library (exp, log, tanh, and erf of 64 bits); for erf of 32 bits the fit of N. Juffa.
 """

@@ -19,7 +19,7 @@ OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
 
 @njit(**OPTIONS)
 def sum_vector(x):
-    """Σ x, by sums of few numbers, which keep their digits, and sums of few of these."""
+    """Sum a vector pairwise, which keeps its digits."""
     zero = x.dtype.type(0)
     total, group = zero, zero
     for first in range(0, x.size, ROWS):
@@ -35,7 +35,7 @@ def sum_vector(x):
 
 @functools.cache
 def reduction(name: str, axis: int | None, keepdims: bool):
-    """The function x -> x.<name>(axis=axis, keepdims=keepdims), known to numba too; an axis of None means all."""
+    """Make the function x -> x.<name>(axis=axis, keepdims=keepdims) for numba; an axis of None means all."""
 
     def reduce(x):
         return getattr(np, name)(x, axis=axis, keepdims=keepdims)
@@ -90,7 +90,7 @@ def reduction(name: str, axis: int | None, keepdims: bool):
 
 @functools.cache
 def _columns(name: str):
-    """A function (x (A, n, B), out (A, B)) that reduces the middle axis."""
+    """Make a function (x (A, n, B), out (A, B)) that reduces the middle axis."""
 
     @njit(**OPTIONS)
     def add(x, i, first, last, out):

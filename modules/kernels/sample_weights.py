@@ -1,4 +1,4 @@
-"""What each sample counts in a loss: 1/N, its weight's share, or its weight where losses are summed."""
+"""The weight of each sample in a loss: 1/N, its weight's share, or its weight where losses are summed."""
 
 import numpy as np
 
@@ -42,14 +42,14 @@ def fill_label_scales(scales, labels, samples, sample_weight, class_weights, ign
 
 
 def is_ignored(label, ignore_index):
-    """Whether the label is the one that counts nothing, if there is one."""
+    """Whether the label is the ignored index, if there is one."""
     if ignore_index is None:
         return False
     return label == ignore_index
 
 
 def share(scales, total, averages):
-    """Divide by the total, if it is a mean; a mean over nothing is 0."""
+    """Divide by the total for a mean; a mean over nothing is 0."""
     if averages:
         for r in range(scales.size):
             scales[r] = scales[r] / total if total != 0 else 0

@@ -1,4 +1,4 @@
-"""Formulae of one floating point number, written with Python's operators and emitted as LLVM code.
+"""Formulae of a floating-point number, written with Python's operators and emitted as LLVM code.
 
 `compiled_form` makes of such a formula what compiled code calls: for a number the formula in line, so LLVM computes
 a vector of them at a time; for an array a loop of it.
@@ -12,7 +12,7 @@ from ..compiler.numba_api import cgutils, intrinsic, ir, types
 
 
 class Number:
-    """A floating point value of LLVM with Python's operators: what follows reads as formulae."""
+    """A floating-point LLVM value with Python's operators, so that code reads as formulae."""
 
     def __init__(self, builder, value):
         self.builder, self.value = builder, value
@@ -51,7 +51,7 @@ class Number:
         return self.new(self.builder.call(function, values))
 
     def rounded(self):
-        """The nearest whole number."""
+        """Round to the nearest whole number."""
         return self._call("rint")
 
     def magnitude(self):
@@ -61,21 +61,21 @@ class Number:
         return self._call("copysign", other)
 
     def compare(self, sign: str, other):
-        """An LLVM bit; false for NaN."""
+        """Compare, as an LLVM bit; false for NaN."""
         return self.builder.fcmp_ordered(sign, self.value, self._other(other).value)
 
     def is_number(self):
-        """An LLVM bit; false for NaN."""
+        """Whether it is not NaN, as an LLVM bit."""
         return self.builder.fcmp_ordered("ord", self.value, self.value)
 
     def within(self, low: float, high: float):
-        """self, cut off at both bounds; 0 for NaN."""
+        """Clip to both bounds; 0 for NaN."""
         inside = self.constant(high).choose(self.compare(">", high), self)
         inside = self.constant(low).choose(inside.compare("<", low), inside)
         return inside.choose(self.is_number(), 0.0)
 
     def choose(self, condition, other):
-        """self where the bit `condition` is set, else other."""
+        """Select self where the bit `condition` is set, else other."""
         return self.new(self.builder.select(condition, self.value, self._other(other).value))
 
     def as_bits(self):
@@ -85,11 +85,11 @@ class Number:
         return self.new(self.builder.bitcast(bits, self.value.type))
 
     def widened(self):
-        """As float64."""
+        """Convert to float64."""
         return self.new(self.builder.fpext(self.value, ir.DoubleType()))
 
     def narrowed(self):
-        """As float32, rounded."""
+        """Convert to float32, rounded."""
         return self.new(self.builder.fptrunc(self.value, ir.FloatType()))
 
     def polynomial(self, coefficients):
@@ -121,7 +121,7 @@ def from_integer(x: Number, integer):
 
 
 def compiled_form(formula, plain):
-    """Give `plain` its compiled form: the formula for a number, a loop of it for an array.
+    """Register the compiled form of `plain`: the formula for a number, a loop of it for an array.
 
     The formula becomes a function of its own, without fastmath (its caller's flags would undo the two-step scaling of
     `exp_of`), that LLVM always inlines.
@@ -165,7 +165,7 @@ def compiled_form(formula, plain):
 
 
 def compiled_with_setting(formula, plain):
-    """Give `plain(x, setting)` its compiled form, for a number x and a float64."""
+    """Register the compiled form of `plain(x, setting)`, for a number x and a float64."""
 
     @intrinsic
     def evaluate(typing_context, x, setting):

@@ -1,4 +1,4 @@
-"""Softmax of the rows of a matrix, and its relatives, each with the row's maximum taken off first."""
+"""Softmax of the rows of a matrix, log-sum-exp and others, with the row's maximum subtracted first."""
 
 import numba
 import numpy as np
@@ -7,7 +7,7 @@ from .sums import BLOCK, as_double, sum_of
 
 
 def row_max(row):
-    """The largest element; any in a row with NaN, whose sums below are NaN whatever is taken off."""
+    """The maximum of a row; any number for a row with NaN, whose sums are NaN in any case."""
     largest = row[0]
     for k in range(1, row.size):
         if row[k] > largest:

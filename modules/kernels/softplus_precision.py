@@ -1,4 +1,4 @@
-"""A positive number as softplus of any number, with its logarithm, finite and exact far down where it underflows."""
+"""A precision p = softplus(r) and its logarithm, finite and exact where softplus underflows."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Loops over lines of numbers so many places apart, written for LLVM, which can make vectors of them.
+"""Strided loops over vectors, written so that LLVM vectorises them.
 
 An index that numba cannot prove to be positive costs a comparison for each number, and keeps a loop from becoming one
 of vectors; here nothing is compared.
@@ -41,7 +41,7 @@ def gather_slice(typing_context, a, a_at, places, b, b_at, count):
 
 @intrinsic
 def clear_slice(typing_context, a, at, step, count):
-    """Set `count` numbers of vector a to zero, from an offset on, so many places apart."""
+    """Set `count` numbers of vector a to zero, from an offset on, at a stride."""
 
     def generate(context, builder, signature, args):
         first = builder.gep(context.make_array(a)(context, builder, args[0]).data, [args[1]])

@@ -1,4 +1,4 @@
-"""Sums of many numbers, right to the last digits: a block at a time, and the blocks' sums in float64.
+"""Sums of many numbers, accurate to the last digits: blocks are summed, and their sums added in float64.
 
 One running float32 sum of a hundred thousand numbers is off by 1e-5 of their size, and a float64 sum of float32 numbers
 takes twice as long. Blocks of a thousand keep the speed of the one, and nearly the digits of the other.
@@ -15,13 +15,13 @@ ROWS, COLUMNS = 256, 4096  # of a block of a matrix
 
 
 def as_double(number):
-    """The same number in float64: else compiled code, where scalars are weak, adds it in its own type."""
+    """Convert to float64: compiled code, where scalars are weakly typed, would add in the array's type."""
     return number
 
 
 @intrinsic
 def compiled_as_double(typing_context, number):
-    """The same."""
+    """The compiled form of `as_double`."""
 
     def generate(context, builder, signature, args):
         return context.cast(builder, args[0], signature.args[0], types.float64)
@@ -33,12 +33,12 @@ as_double.compiled_form = compiled_as_double  # type: ignore[attr-defined]
 
 
 def exact_difference(a, b):
-    """a - b, rounded: compiled code, which may sum in any order, else joins it with what follows."""
+    """a - b, rounded: compiled code, which may reassociate sums, would combine it with what follows."""
     return a - b
 
 
 def exact_ratio(a, b):
-    """a / b, rounded: compiled code else divides a product by a product, which may overflow."""
+    """a / b, rounded: compiled code would rewrite quotients of products, which may overflow."""
     return a / b
 
 
@@ -105,7 +105,7 @@ def sum_of_scaled_squares(row, largest):
 
 
 def columns_like(a):
-    """A vector of COLUMNS numbers of the type of `a`, on the stack; the contents are not defined."""
+    """Allocate COLUMNS numbers of the type of `a` on the stack; the contents are not defined."""
     return np.empty(COLUMNS, a.dtype)
 
 
@@ -128,7 +128,7 @@ def column_sums(x, out):
 
 
 def add_rows(x, first, out):
-    """out[k] += Σₙ x[n, first + k], of few rows."""
+    """out[k] += Σₙ x[n, first + k], for a few rows."""
     if out.size == x.shape[1]:
         for n in range(x.shape[0]):
             for k in range(out.size):
@@ -162,7 +162,7 @@ def column_products(a, b, out, add):
 
 
 def add_products(a, b, first, out):
-    """out[k] += Σₙ a[n, first + k] b[n, first + k], of few rows."""
+    """out[k] += Σₙ a[n, first + k] b[n, first + k], for a few rows."""
     if out.size == a.shape[1]:
         for n in range(a.shape[0]):
             for k in range(out.size):

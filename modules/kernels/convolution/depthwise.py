@@ -1,4 +1,4 @@
-"""Convolution of each channel by itself with a square kernel, answers as large as the images: nothing is laid out anew.
+"""Depthwise convolution with a square kernel and padding that keeps the size; images are read where they lie.
 
 An image of width W is read as the vector it is. Column j of the kernel makes
 
@@ -22,7 +22,7 @@ SIDES = 3, 5  # of the kernels that there is code for
 
 
 def make_masks(masks, height, width, side, itemsize):
-    """Memory for the masks of `fill_masks`."""
+    """Allocate the masks of `fill_masks`."""
     vectors = (height * width * itemsize + VECTOR_BYTES - 1) // VECTOR_BYTES
     return masks if masks.size == 2 * side * vectors + 2 else np.full(2 * side * vectors + 2, -1)
 
@@ -46,7 +46,7 @@ def fill_masks(height, width, side, lanes, masks):
 
 
 class Images(Tile):
-    """A tile that reads images by masks."""
+    """Base of the micro-kernels that read images by masks."""
 
     def __init__(self, context, builder, dtype, side, masks, width):
         super().__init__(context, builder, dtype)
@@ -63,13 +63,13 @@ class Images(Tile):
         return self.builder.bitcast(bits, ir.VectorType(ir.IntType(1), self.width))
 
     def lines(self, base, vector):
-        """The vectors at q + (i - s) W, for each i."""
+        """Load the SIMD vectors at q + (i - s) W, for each i."""
         first, reach = self.place(base, vector), range(self.side)
         places = [self.pointer(first, self.times(i - self.side // 2, self.row)) for i in reach]
         return [self.load_some(place, self.mask(vector, i)) for i, place in zip(reach, places, strict=True)]
 
     def moved(self, first, second, places):
-        """The vector that begins so many places after the first of two that lie side by side."""
+        """Shuffle two adjacent SIMD vectors into the one that begins at an offset in the first."""
         lanes = ir.Constant(ir.VectorType(ir.IntType(32), self.width), [places + k for k in range(self.width)])
         return self.builder.shuffle_vector(first, second, lanes)
 
@@ -79,7 +79,7 @@ class Images(Tile):
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), [a, b, c])
 
     def if_of_row(self, vector, j, value):
-        """The numbers of `value` that belong to the row, and 0 for the others."""
+        """Mask a SIMD vector: 0 for the numbers that are not of the row."""
         return self.builder.select(self.mask(vector, self.side + j), value, self.broadcast(self.zero()))
 
     def zero(self):
@@ -208,14 +208,14 @@ def channel_sums(x, shape, side, weight, bias, back, masks, y):
 
 @kernel
 def compiled_channel_sums(x, shape, side, weight, bias, back, masks, y):
-    """The same."""
+    """The compiled form of `channel_sums`."""
     fill_masks(shape[2], shape[3], side, panel_width(y) // 2, masks)
     dispatch(sums_of_channels, shape[1], 2 * side * side * y.size, x, shape, side, weight, bias, back, masks, y)
 
 
 @kernel
 def sums_of_channels(begin, stop, x, shape, side, weight, bias, back, masks, y):
-    """Some channels."""
+    """Compute `channel_sums` for some channels."""
     (samples, channels, height, width), taps = shape, side * side
     vectors = (masks.size - 2) // (2 * side)
     for n in range(samples):
@@ -249,14 +249,14 @@ def channel_dots(grad_y, x, shape, side, masks, out, grad_bias, add):
 
 @kernel
 def compiled_channel_dots(grad_y, x, shape, side, masks, out, grad_bias, add):
-    """The same."""
+    """The compiled form of `channel_dots`."""
     fill_masks(shape[2], shape[3], side, panel_width(out) // 2, masks)
     dispatch(dots_of_channels, shape[1], 2 * side * side * x.size, grad_y, x, shape, side, masks, out, grad_bias, add)
 
 
 @kernel
 def dots_of_channels(begin, stop, grad_y, x, shape, side, masks, out, grad_bias, add):
-    """Some channels."""
+    """Compute `channel_dots` for some channels."""
     (samples, channels, height, width), taps = shape, side * side
     vectors, step = (masks.size - 2) // (2 * side), channels * height * width
     for c in range(begin, stop):

@@ -1,4 +1,4 @@
-"""The largest numbers of a line of windows, a vector of windows at a time."""
+"""Maximum of each window of an image row, a SIMD vector of windows at a time."""
 
 from ...compiler.arrays import simd_lanes
 from ...compiler.numba_api import cgutils, intrinsic, ir, types
@@ -35,7 +35,7 @@ def largest_line(
 
 
 class Line:
-    """Code for `size` windows at a time.
+    """LLVM code for `size` windows at a time.
 
     pairs: they are two numbers apart, so every other one is taken of twice as many.
     """
@@ -49,18 +49,18 @@ class Line:
         return ir.VectorType(kind, self.size)
 
     def all(self, value):
-        """A vector of the same number everywhere."""
+        """Splat a number to all SIMD lanes."""
         kind = self.vector(value.type)
         first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(self.whole, 0))
         zeros = ir.Constant(self.vector(self.whole), [0] * self.size)
         return self.builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
 
     def short(self, value):
-        """A whole number in 32 bits."""
+        """A 32-bit integer constant."""
         return self.builder.trunc(value, self.whole)
 
     def counted(self, first: int = 0):
-        """first, first + 1, first + 2, ..."""
+        """The SIMD vector first, first + 1, first + 2, ..."""
         return ir.Constant(self.vector(self.whole), [first + k for k in range(self.size)])
 
     def below(self, numbers, limit):
@@ -90,7 +90,7 @@ class Line:
         return f"v{self.size}{bits}"
 
     def write(self, window, results, count):
-        """All windows of the line."""
+        """Emit code for all windows of the row."""
         builder, size = self.builder, cgutils.intp_t(self.size)
         with cgutils.for_range_slice(builder, cgutils.intp_t(0), count, size) as (first, _):
             there = self.below(self.counted(), builder.sub(count, first))
@@ -99,7 +99,7 @@ class Line:
                 self.store(value, builder.gep(pointer, [first]), there)
 
     def largest(self, window, first, there):
-        """The largest numbers, and their places, of the windows from `first` on."""
+        """Emit code for the maxima of the windows from `first` on, and their positions."""
         builder, (source, x_row, rows, columns, step, left, width, place) = self.builder, window
         kinds = self.vector(self.number), self.vector(self.whole), there.type
         best, where, position = (cgutils.alloca_once(builder, kind) for kind in kinds)
@@ -122,7 +122,7 @@ class Line:
         return builder.load(best), builder.load(where)
 
     def numbers(self, pointer, q, width, valid):
-        """The numbers of the windows at place q of a row, where they are valid."""
+        """Load the numbers of the windows at position q of a row, where they are valid."""
         if not self.pairs:
             return self.load(pointer, valid)
         halves = []

@@ -1,4 +1,4 @@
-"""Images as planes in which a convolution is nothing but sums of shifted rows.
+"""Images in planes, a layout in which a convolution is a sum of shifted rows.
 
 A plane holds one channel of all images, with zeros around: place (i, j) is N numbers, that pixel in each of N images,
 and the places lie one after the other in one long row. With strides (s, t), the pixels (s i + a, t j + b) have a plane
@@ -20,7 +20,7 @@ TRANSPOSE = make_transpose()
 
 
 def plane_size(coarse, fine, before, reach, stride):
-    """Rows of a plane, by those of the coarse and the fine image: all patches and all pixels are in it."""
+    """The rows of a plane, which has all patches of the coarse image and all pixels of the fine one."""
     return max(coarse + reach // stride, (fine + before + stride - 1) // stride)
 
 
@@ -30,7 +30,7 @@ CACHED = 3 << 19  # bytes of planes that stay in the cache while they are used
 
 @noinline
 def samples_together(samples, lanes, size):
-    """How many samples' planes are made at a time, a divisor of `samples`: as many as fit the cache, half at most.
+    """The samples of a chunk, a divisor of `samples`: as many as fit the cache, at most half of them.
 
     Args: lanes: numbers of a vector, which the samples should fill to four fifths at least; size: bytes of one
         sample's planes.
@@ -45,7 +45,7 @@ def samples_together(samples, lanes, size):
 
 
 def tables(places, gaps, pixels, size):
-    """Memory for the tables of `fill_places`: of so many pixels, and places in all."""
+    """Allocate the tables of `fill_places`, for `pixels` pixels and `size` positions in all, or reuse them."""
     if places.size == pixels and gaps.size == size - pixels + KEY_SIZE:
         return places, gaps
     return np.empty(pixels, np.int64), np.full(size - pixels + KEY_SIZE, -1)
@@ -79,14 +79,14 @@ def fill_places(height, width, before, stride, tall, wide, row, samples, places,
 
 @noinline
 def inside(width, before, stride, remainder):
-    """Of a plane's columns, the first one that is a pixel of the image, and the one after the last."""
+    """The range of a plane's columns that are pixels of the image."""
     first = max(0, (before - remainder + stride - 1) // stride)
     return first, max(first, (width + before - remainder + stride - 1) // stride)
 
 
 @noinline
 def runs_of(rows, columns, wide, samples):
-    """The places of an image's pixels as (runs, numbers of a run): a run a row, or one with all that is in between.
+    """The positions of an image's pixels as (runs, numbers of a run): a run for each row, or one for the whole plane.
 
     One run is taken where rows are short, or fill their strips of 32 numbers badly.
     """
@@ -113,7 +113,7 @@ def split(image, shape, places, gaps, phases, start, row, end, planes):
 
 @kernel
 def compiled_split(image, shape, places, gaps, phases, start, row, end, planes):
-    """The same, by squares of pixels and samples."""
+    """The compiled form of `split`, by square blocks of pixels and samples."""
     channels = shape[1]
     clear_slice(planes, 0, 1, start)
     last = start + channels * phases * row
@@ -125,7 +125,7 @@ def compiled_split(image, shape, places, gaps, phases, start, row, end, planes):
 
 @kernel
 def split_channels(first, last, image, shape, places, gaps, phases, start, row, end, planes):
-    """Some channels' planes."""
+    """Split some channels into planes."""
     samples, channels = shape[0], shape[1]
     size, side = places.size, panel_width(planes) // 2
     for c in range(first, last):
@@ -162,13 +162,13 @@ def join(planes, start, row, places, phases, image, shape):
 
 @kernel
 def compiled_join(planes, start, row, places, phases, image, shape):
-    """The same, by squares of pixels and samples."""
+    """The compiled form of `join`, by square blocks of pixels and samples."""
     dispatch(join_channels, shape[1], MOVE_FLOPS * image.size, planes, start, row, places, phases, image, shape)
 
 
 @kernel
 def join_channels(first, last, planes, start, row, places, phases, image, shape):
-    """Some channels' images."""
+    """Join some channels' planes."""
     samples, channels = shape[0], shape[1]
     size, side = places.size, panel_width(planes) // 2
     for c in range(first, last):
@@ -203,13 +203,13 @@ def add_to_planes(bias, planes, start, row, end, places, samples):
 
 @kernel
 def compiled_add_to_planes(bias, planes, start, row, end, places, samples):
-    """The same, and to what lies between the places, which nobody reads."""
+    """The compiled form of `add_to_planes`, which adds to the unused positions, too."""
     dispatch(add_to_some_planes, bias.size, MOVE_FLOPS * bias.size * end, bias, planes, start, row, end)
 
 
 @kernel
 def add_to_some_planes(first, last, bias, planes, start, row, end):
-    """Some channels."""
+    """Add biases to the planes of some channels."""
     for c in range(first, last):
         line, number = planes[start + c * row : start + c * row + end], bias[c]
         for q in range(end):
@@ -228,13 +228,13 @@ def sum_planes(planes, start, row, end, out, add):
 
 @kernel
 def compiled_sum_planes(planes, start, row, end, out, add):
-    """The same."""
+    """The compiled form of `sum_planes`."""
     dispatch(sum_some_planes, out.size, MOVE_FLOPS * out.size * end, planes, start, row, end, out, add)
 
 
 @kernel
 def sum_some_planes(begin, stop, planes, start, row, end, out, add):
-    """Some channels."""
+    """Sum the planes of some channels."""
     for c in range(begin, stop):
         total = np.float64(0)
         for at in range(0, end, BLOCK):

@@ -1,4 +1,4 @@
-"""Convolution with a kernel of one pixel: a matrix product over the pixels of all samples, read where they lie.
+"""Pointwise (1 x 1) convolution: a matrix product over the pixels of all samples, read where they lie.
 
 Pixels are taken in strips, which may begin in one sample and end in another. A strip of all channels is copied to where
 the cache holds it together, and all rows of weights meet it there; the bias is one more term, of a channel of ones.
@@ -18,7 +18,7 @@ PANEL = stack_vector(lambda lanes: (MOST_TERMS + 1) * 2 * lanes)
 
 
 def samples_of_points(samples, size):
-    """How many samples, of `size` bytes each, are gone through before the next ones: a divisor of `samples`."""
+    """The samples of a chunk, of `size` bytes each: a divisor of `samples`."""
     count = max(1, min(samples, NEAR // size))
     while samples % count:
         count -= 1
@@ -48,7 +48,7 @@ def point_sums(left, rows, terms, biased, x, samples, y):
 
 @kernel
 def compiled_point_sums(left, rows, terms, biased, x, samples, y):
-    """The same, by strips."""
+    """The compiled form of `point_sums`, by panels of pixels."""
     depth = terms + 1 if biased else terms
     size = y.size // (samples * rows)
     strip = panel_width(y)
@@ -58,7 +58,7 @@ def compiled_point_sums(left, rows, terms, biased, x, samples, y):
 
 @kernel
 def strips_of_points(first, last, left, rows, depth, x, terms, samples, size, y):
-    """Some strips. While a tile is summed, the cache fetches where the next one goes, and a part of the next strip."""
+    """Compute some panels; prefetches the outputs of the next tile, and a part of the next panel."""
     strip, panel, corner, tiles, row = panel_width(y), PANEL(y), CORNER(y), (rows + 3) // 4, terms + 1
     for c in range(strip if depth > terms else 0):
         panel[terms * strip + c] = 1
@@ -87,7 +87,7 @@ def strips_of_points(first, last, left, rows, depth, x, terms, samples, size, y)
 
 @kernel
 def gather_strip(x, terms, n, p, samples, size, panel, strip):
-    """A strip that begins at pixel p of sample n and ends in another sample, or after the last one."""
+    """Copy a panel that begins at pixel p of sample n and ends in another sample, or after the last one."""
     done = 0
     while done < strip and n < samples:
         count = min(strip - done, size - p)
@@ -100,7 +100,7 @@ def gather_strip(x, terms, n, p, samples, size, panel, strip):
 
 @kernel
 def scatter_corner(corner, strip, real, i, rows, n, p, samples, size, y):
-    """Rows i and so on of such a strip's results."""
+    """Copy rows i and so on of such a panel's results to the output."""
     done = 0
     while done < strip and n < samples:
         count = min(strip - done, size - p)

@@ -1,4 +1,4 @@
-"""Pooling: one number from each window of an image, and back.
+"""Pooling: one number from each window of an image, and the backward pass.
 
 A table says for each row (and another for each column) of the result where its window begins, where it ends, and how
 many places it counts, so the same loops serve any stride, padding, dilation, and windows that fill an image evenly.
@@ -52,14 +52,14 @@ def largest_of(x, down, across, kernel_size, stride, padding, step, y, largest):
 
 @kernel
 def compiled_largest_of(x, down, across, kernel_size, stride, padding, step, y, largest):
-    """The same, a line of windows at a time; some threads' planes each."""
+    """The compiled form of `largest_of`, by rows of windows; planes in parallel."""
     flops = COMPARE_FLOPS * kernel_size[0] * kernel_size[1] * y.size
     dispatch(largest_of_planes, x.shape[0], flops, x, down, kernel_size, stride, padding, step, y, largest)
 
 
 @kernel
 def largest_of_planes(begin, end, x, down, kernel_size, stride, padding, step, y, largest):
-    """Some planes."""
+    """Compute `largest_of` for some planes."""
     height, width = x.shape[1:]
     rows, columns = y.shape[1:]
     numbers, best, places = x.reshape(x.size), y.reshape(y.size), largest.reshape(largest.size)
@@ -103,7 +103,7 @@ def means_of(x, down, across, divisor, y):
 
 @kernel
 def compiled_means_of(x, down, across, divisor, y):
-    """The same, number by number."""
+    """The compiled form of `means_of`."""
     for m in range(y.shape[0]):
         for r in range(y.shape[1]):
             for c in range(y.shape[2]):
@@ -127,7 +127,7 @@ def spread_means(grad, down, across, divisor, out):
 
 @kernel
 def compiled_spread_means(grad, down, across, divisor, out):
-    """The same, number by number."""
+    """The compiled form of `spread_means`."""
     out[:] = 0
     for m in range(grad.shape[0]):
         for r in range(grad.shape[1]):

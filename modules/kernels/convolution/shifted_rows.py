@@ -42,7 +42,7 @@ def shifted_sums(
 def compiled_shifted_sums(
     left, rows, groups, source, source_group, terms, size, met, out, at, out_row, runs, pitch, count
 ):  # fmt: skip
-    """The same, by strips of places."""
+    """The compiled form of `shifted_sums`, by panels of positions."""
     strip = strip_of(rows, count, panel_width(out))
     strips = groups * runs * ((count + strip - 1) // strip)
     flops = 2 * rows * size * groups * runs * count
@@ -54,7 +54,7 @@ def compiled_shifted_sums(
 
 @kernel
 def strip_of(rows, count, width):
-    """Places of a tile: `width`; of one row by itself about four times as many, if there are as many."""
+    """The positions of a tile: `width`; for a single row about four times as many, if there are as many."""
     if rows > 1 or count < 4 * width:
         return width
     seven = 7 * width // 2
@@ -65,7 +65,7 @@ def strip_of(rows, count, width):
 def sum_strips(
     first, last, left, rows, groups, source, source_group, terms, size, met, out, at, out_row, pitch, count
 ):  # fmt: skip
-    """Strips of places, each group's in turn: all rows meet a strip while the cache holds what it is made from."""
+    """Compute panels of positions, group by group: all rows use a panel while its inputs are in the cache."""
     strip = strip_of(rows, count, panel_width(out))
     of_run = (count + strip - 1) // strip
     for tile in range(first, last):
@@ -118,7 +118,7 @@ def shifted_dots(
 def compiled_shifted_dots(
     grad, at, grad_row, rows, groups, source, source_group, terms, size, runs, pitch, count, out, add
 ):  # fmt: skip
-    """The same, in tiles of 4 rows and 3 terms, of 6 rows and 4 terms, or of one row and 9 terms."""
+    """The compiled form of `shifted_dots`: tiles of 4 rows and 3 terms, 6 and 4, or one row and 9 terms."""
     down, across = dot_tile(rows)
     tiles = groups * ((rows + down - 1) // down) * ((size + across - 1) // across)
     flops = 2 * rows * size * groups * runs * count
@@ -130,7 +130,7 @@ def compiled_shifted_dots(
 
 @kernel
 def dot_tile(rows):
-    """Rows and terms of a tile."""
+    """The rows and terms of a tile."""
     if rows == 1:
         return 1, 9
     return (6, 4) if rows % 6 == 0 and rows % 4 else (4, 3)
@@ -140,7 +140,7 @@ def dot_tile(rows):
 def dot_stretches(
     first, last, grad, at, grad_row, rows, source, source_group, terms, size, runs, pitch, count, out, add
 ):  # fmt: skip
-    """Tiles of rows and terms, a stretch of places at a time: of one run, or of a few short ones."""
+    """Compute tiles of rows and terms, a slice of positions at a time: of one run, or of a few short ones."""
     (tall, together), length = dot_tile(rows), min(STRETCH, count)
     down, across, lines = (rows + tall - 1) // tall, (size + together - 1) // together, max(1, STRETCH // count)
     for r in range(0, runs, lines):
@@ -173,7 +173,7 @@ shifted_dots.compiled_form = compiled_shifted_dots  # type: ignore[attr-defined]
 
 @noinline
 def all_met(size, met):
-    """met[r] = (0, size): each run meets all terms."""
+    """met[r] = (0, size): each run uses all terms."""
     for r in range(met.shape[0]):
         met[r, 0], met[r, 1] = 0, size
 

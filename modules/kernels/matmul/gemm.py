@@ -1,4 +1,4 @@
-"""GEMM: matrix products into memory that is there already, added to it or not.
+"""GEMM: out = a @ b or out += a @ b, into allocated memory.
 
 All are sums of small tiles kept in registers (see micro_kernels.py). Where many rows meet the right operand, it is
 first packed into panels of columns that the cache holds: the packing of Goto and van de Geijn, Anatomy of
@@ -88,7 +88,7 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
 
 @kernel
 def dot_tiles(first, last, a, a_i, b, b_j, out, m, k, n, add):
-    """Tiles of 4 rows and 3 columns: dot products of rows of a and columns of b. The larger of them is read once."""
+    """Compute tiles of 4 rows and 3 columns as dot products of rows of a and columns of b."""
     down, across = (m + 3) // 4, (n + 2) // 3
     for tile in range(first, last):
         i, j = (tile % down, tile // down) if m < n else (tile // across, tile % across)
@@ -98,7 +98,7 @@ def dot_tiles(first, last, a, a_i, b, b_j, out, m, k, n, add):
 
 @kernel
 def sum_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
-    """Groups of 4 rows, by panels of columns: rows of b, weighted by numbers of a, summed into rows of out.
+    """Compute groups of 4 rows, by panels of columns: rows of b, weighted by numbers of a, summed into rows of out.
 
     The last panel may overlap the one before it: so a group is one thread's.
     """
@@ -115,7 +115,7 @@ def sum_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
 
 @kernel
 def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, deep, wide, add, transposed):
-    """Blocks of rows and columns of out: for each, panels of b are packed, then multiplied by all of the block's rows.
+    """Compute blocks of rows and columns of out: panels of b are packed, then multiplied by all rows of the block.
 
     A block: `tall` rows, `wide` columns, `deep` terms at a time. transposed: out lies by columns.
     Meanwhile what the next block packs is prefetched into L2, if it is large, and where the next tile goes, into L1.
@@ -172,14 +172,14 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
 
 @kernel
 def split_evenly(k):
-    """Terms of a block: as many in each, a multiple of 16."""
+    """The terms of a block: equally many in each, a multiple of 16."""
     parts = (k + DEPTH - 1) // DEPTH
     return ((k + parts - 1) // parts + 15) // 16 * 16
 
 
 @kernel
 def pack_rows(a, at, a_i, a_k, rows, depth, left):
-    """left[i, k, r] = a[TALL i + r, k]: as many rows' numbers side by side as a tile has."""
+    """left[i, k, r] = a[TALL i + r, k]: packs the rows of a tile side by side."""
     whole = rows - rows % TALL if a_i == 1 else 0
     for k in range(depth):
         for i in range(0, whole, TALL):
@@ -190,7 +190,7 @@ def pack_rows(a, at, a_i, a_k, rows, depth, left):
 
 @kernel
 def pack_panel(b, at, b_k, b_j, depth, columns, strip, panel, to):
-    """panel[k, c] = b[k, c]; columns that b lacks repeat its last, unless a whole vector of them is lacking."""
+    """Pack a panel: panel[k, c] = b[k, c]; missing columns repeat the last, unless a whole SIMD vector is missing."""
     half = strip // 2
     full = columns in (strip, half)
     if b_j == 1 and full:
@@ -225,7 +225,7 @@ def store_edge_tile(corner, first, strip, rows, columns, out, i, j, m, n, transp
 
 @kernel
 def fits_panels(columns, k, strip):
-    """Whether panels of so many columns are nearly full, and fit into the packed memory with all of their terms."""
+    """Whether panels of this many columns are nearly full, and fit into the packed memory with all of their terms."""
     strips = (columns + strip - 1) // strip
     return 16 * (strips * strip - columns) <= columns and strips * k <= PANELS * DEPTH
 
@@ -275,7 +275,7 @@ def view_matrix(context, builder, kind, value):
 
 
 def transpose_view(matrix):
-    """The view of the transpose."""
+    """Transpose a view."""
     numbers, rows, columns, shape = matrix
     return numbers, columns, rows, shape[::-1]
 

@@ -30,7 +30,7 @@ class Tile:
         return self.builder.load(self.builder.bitcast(pointer, self.vector.as_pointer()), align=self.align)
 
     def load_some(self, pointer, mask):
-        """A vector of which only the lanes of the mask are read; the others are zero."""
+        """Load the SIMD lanes of the mask; the others are zero."""
         name = f"v{self.width}f{self.align * 8}"
         pointer = self.builder.bitcast(pointer, self.vector.as_pointer())
         masks = ir.VectorType(ir.IntType(1), self.width)
@@ -40,7 +40,7 @@ class Tile:
         return self.builder.call(load, [pointer, ir.Constant(ir.IntType(32), self.align), mask, zero])
 
     def store_some(self, value, pointer, mask):
-        """Write the lanes of the mask."""
+        """Store the SIMD lanes of the mask."""
         pointer = self.builder.bitcast(pointer, self.vector.as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [self.vector, pointer.type, ir.IntType(32), mask.type])
         name = f"llvm.masked.store.v{self.width}f{self.align * 8}.p0"
@@ -71,7 +71,7 @@ class Tile:
         self.builder.store(self.builder.call(fma, [a, b, self.builder.load(slot)]), slot)
 
     def total(self, value):
-        """The sum of a vector's elements, by halves."""
+        """Sum a SIMD vector's elements, by halves."""
         width = self.width
         while width > 1:
             half = width // 2
@@ -84,7 +84,7 @@ class Tile:
         return value
 
     def mask_from(self, first, base: int):
-        """The vector that is true in lanes whose column, counted from `base`, is at least `first`."""
+        """The mask of the SIMD lanes whose column, counted from `base`, is at least `first`."""
         columns = ir.Constant(ir.VectorType(cgutils.intp_t, self.width), [base + k for k in range(self.width)])
         undefined = ir.Constant(columns.type, ir.Undefined)
         one = self.builder.insert_element(undefined, first, ir.Constant(ir.IntType(32), 0))
@@ -104,12 +104,12 @@ class Tile:
 
 
 def stride_type(kind):
-    """The type of an argument that is a stride, or a table of the offsets of each row."""
+    """The numba type of an argument that is a stride, or a table of the offsets of each row."""
     return kind if isinstance(kind, types.Array) else types.intp
 
 
 def table(context, builder, kind, value):
-    """A stride as it is; a table as the function that looks a row's offset up."""
+    """A function from row to offset for a table; a stride as it is."""
     if not isinstance(kind, types.Array):
         return value
     data = context.make_array(kind)(context, builder, value).data
@@ -272,7 +272,7 @@ def make_copy(width):
 
 
 def make_prefetch(vectors: int, write: bool):
-    """Make the prefetch of `vectors` vectors of a, from an offset on: into L2 to be read, or into L1 to be written.
+    """Make the prefetch of `vectors` SIMD vectors of a, from an offset on: into L2 for reading, or L1 for writing.
 
     What is read later goes to L2, as L1 is full of what is summed now.
     """
@@ -362,7 +362,7 @@ def _exchange_all(builder, rows: list) -> None:
 
 
 def _exchange(builder, low, high, width: int, distance: int):
-    """Two rows with the off-diagonal blocks of size `distance` exchanged."""
+    """Exchange the off-diagonal blocks of size `distance` of two rows."""
     index = ir.VectorType(ir.IntType(32), width)
     first = [c if not c & distance else width + c - distance for c in range(width)]
     second = [c + distance if not c & distance else width + c for c in range(width)]
