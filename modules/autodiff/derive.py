@@ -1,4 +1,4 @@
-"""A backward pass from fprop alone: what a hand-written bprop can be compared with, to rounding error."""
+"""Derivation of a backward pass from fprop alone: what a hand-written bprop can be compared with, to rounding error."""
 
 import inspect
 import linecache
@@ -91,12 +91,12 @@ def derive(function: Callable[..., Any] | Module, *arguments) -> Derivation:
     if isinstance(function, Module):
         return Derivation(trace, run_module(trace, function, arguments))
     names = argument_names(function, len(arguments))
-    inputs = [trace.enter(name, argument) for name, argument in zip(names, arguments, strict=True)]
+    inputs = [trace.add_input(name, argument) for name, argument in zip(names, arguments, strict=True)]
     return Derivation(trace, run_guarded(getattr(function, "__name__", "the function"), function, inputs))
 
 
 def refuse_scalars(function, arguments) -> None:
-    """Untraceable for arguments that are numbers of another derivation."""
+    """Raise Untraceable for arguments that are numbers of another derivation."""
     name = function.label() if isinstance(function, Module) else getattr(function, "__name__", "the function")
     for argument in arguments:
         for leaf in flatten_table(argument):
@@ -120,23 +120,23 @@ def argument_names(function, count: int) -> list[str]:
 
 
 def run_module(trace: Trace, module: Module, arguments):
-    """A copy's fprop with x and all parameters in the trace, as plain Python."""
+    """Run a copy's fprop with x and all parameters in the trace, as plain Python."""
     copy = module.copy().to(np.float64)
     return run_traced(trace, copy, copy.fprop, convert_inputs(copy, arguments))
 
 
 def run_traced(trace: Trace, module: Module, fprop, arguments):
-    """fprop(*arguments) as plain Python, with the first argument and the module's parameters in the trace."""
+    """Run fprop(*arguments) as plain Python, with the first argument and the module's parameters in the trace."""
     x, *others = arguments
     inputs = name_arrays("x" if module.takes_gradient else "y", x)
-    x = unflatten_table(x, [trace.enter(name, a) if a.dtype.kind == "f" else a for name, a in inputs.items()])
+    x = unflatten_table(x, [trace.add_input(name, a) if a.dtype.kind == "f" else a for name, a in inputs.items()])
     with trace_attributes(trace, module), plain_python():
         return run_guarded(module.label(), fprop, (x, *others))
 
 
 @contextmanager
 def trace_attributes(trace: Trace, module: Module) -> Iterator[None]:
-    """Within it, parameters are inputs of the trace under their names, buffers and stored arrays constants of it."""
+    """Context in which parameters are named inputs of the trace, buffers and stored arrays constants of it."""
     replaced = []
     shared: dict[Any, Any] = {}  # by tie: what modules with the same weights have in common
     for prefix, inside in module.named_modules():
@@ -144,11 +144,11 @@ def trace_attributes(trace: Trace, module: Module) -> Iterator[None]:
         for name in inside._parameters:
             replaced.append((hidden, name, hidden[name], False))
             if (owner, name) not in shared:
-                shared[owner, name] = trace.enter(start + name, hidden[name])
+                shared[owner, name] = trace.add_input(start + name, hidden[name])
             hidden[name] = shared[owner, name]
         for name in {*inside._buffers, *find_stored_names(type(inside))}:
             if isinstance(array := hidden.get(name), np.ndarray) and array.dtype.kind == "f":
-                constant = trace.constant(array)
+                constant = trace.make_constant(array)
                 if name in inside._buffers:
                     replaced.append((hidden, name, array, True))
                     constant = shared.setdefault((owner, name), constant)
@@ -167,7 +167,7 @@ def trace_attributes(trace: Trace, module: Module) -> Iterator[None]:
 
 
 def run_guarded(who: str, function, arguments):
-    """The function's result; what cannot be traced is refused with its line."""
+    """Call the function; an operation that cannot be traced is refused with its line."""
     try:
         with np.errstate(all="ignore"):
             return function(*arguments)
@@ -176,7 +176,7 @@ def run_guarded(who: str, function, arguments):
 
 
 def format_line(error: Exception) -> str:
-    """`, in FILE line N: CODE`: the innermost line that belongs neither to NumPy nor to this folder."""
+    """Format `, in FILE line N: CODE`: the innermost line outside NumPy and this folder."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         folders = Path(frame.filename).resolve().parents
         if HERE not in folders and NUMPY not in folders:

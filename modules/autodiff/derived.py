@@ -1,4 +1,4 @@
-"""A module without a bprop, for the time until its author has written one: the trace of fprop serves in its place."""
+"""A class decorator for modules without a bprop: the trace of fprop serves in its place."""
 
 from typing import Any, TypeVar
 

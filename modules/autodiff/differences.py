@@ -1,4 +1,4 @@
-"""Derivatives by differences of values, as the books have them, and how wrong they are for each step size.
+"""Numerical derivatives by finite differences, and their errors by step size.
 
 Truncation falls with the step and rounding grows as it shrinks, so that a step between both is best.
 """
@@ -73,7 +73,7 @@ def difference_errors(
 
 
 def check_positive(who: str, step: float) -> float:
-    """The step; ValueError unless it is positive and finite."""
+    """Check a step; ValueError unless it is positive and finite."""
     if not 0 < step < np.inf:
         raise ValueError(f"{who}: step is {step}, expected a positive number")
     return step

@@ -1,4 +1,4 @@
-"""Forward mode: numbers that carry a derivative along, so that a function gives its value and its derivative at once.
+"""Forward mode by dual numbers, which carry a derivative along with each value.
 
 With ε² = 0, f(a + b ε) = f(a) + f'(a) b ε: it is enough to know that for each elementary operation.
 """
@@ -42,7 +42,7 @@ class Dual(Scalar):
 
 
 def duals(values, tangents) -> np.ndarray:
-    """An array of dual numbers, from an array of values and one of tangents (or one tangent for all)."""
+    """Make an array of dual numbers from an array of values and one of tangents (or one tangent for all)."""
     values, tangents = np.broadcast_arrays(np.asarray(values), np.asarray(tangents))
     array = np.empty(values.shape, object)
     for place in np.ndindex(values.shape):
@@ -51,14 +51,14 @@ def duals(values, tangents) -> np.ndarray:
 
 
 def tangents_of(array):
-    """The tangents of a dual number or of an array of them; plain numbers have none."""
+    """Get the tangents of a dual number or of an array of them; plain numbers have none."""
     if isinstance(array, np.ndarray):
         return np.array([getattr(each, "tangent", 0.0) for each in array.flat]).reshape(array.shape)
     return getattr(array, "tangent", 0.0)
 
 
 def derivative(function, *arguments, directions) -> tuple:
-    """(y, dy): the value of a function, and its derivative along a direction, by dual numbers.
+    """Compute (y, dy), the value of a function and its derivative along a direction, by dual numbers.
 
     Args: function: of arrays or numbers; arguments: where; directions: one for each argument, of its shape.
     """

@@ -1,4 +1,4 @@
-"""The derivatives of the elementary operations: all that either mode of automatic differentiation knows of calculus.
+"""The derivatives of the elementary operations, for both modes of automatic differentiation.
 
 Dual numbers and traces look an operation up here; neither contains a derivative of its own.
 """
@@ -91,13 +91,13 @@ class Untraceable(TypeError):
 
 
 def get_rules(operation) -> tuple[Callable[..., Any], ...]:
-    """The derivatives of an operation; Untraceable, which names it, if there are none."""
+    """Get the derivatives of an operation; Untraceable, which names it, if there are none."""
     if operation not in RULES:
         raise Untraceable(f"the derivative of {get_full_name(operation)} is not known")
     return RULES[operation]
 
 
 def get_full_name(operation) -> str:
-    """`np.sinc`, `scipy.special.gammaln`: as a program names it."""
+    """Get a function's name as a program writes it: `np.sinc`, `scipy.special.gammaln`."""
     home = "scipy.special" if getattr(special, operation.__name__, None) is operation else "np"
     return f"{home}.{operation.__name__}"

@@ -1,4 +1,4 @@
-"""What dual numbers and the numbers of a trace have in common: they stand in for floats in code that knows neither.
+"""The base of dual numbers and traced numbers, which stand in for floats in ordinary code.
 
 Python's operators and NumPy's functions end in `combine`. Arrays of such numbers are NumPy's own, of dtype object, so
 slices, views, loops, buffers from `np.empty_like(x)` and writes into them need nothing more.
@@ -13,13 +13,13 @@ from .rules import BY_NAME, FLAT, Untraceable
 
 
 class Scalar(NDArrayOperatorsMixin):
-    """Base of numbers that know more than their value."""
+    """Base of numbers that carry more than their value."""
 
     __slots__ = ("value",)
     value: Any
 
     def combine(self, operation, inputs):
-        """The result of an operation whose inputs are numbers, some of them of this kind."""
+        """Apply an operation to numbers, some of them of this kind."""
         raise NotImplementedError
 
     def __array_ufunc__(self, operation, method, *inputs, **settings):
@@ -55,19 +55,19 @@ class Scalar(NDArrayOperatorsMixin):
 
 
 def as_object_array(number) -> np.ndarray:
-    """A number as an array without axes."""
+    """Wrap a number in an array without axes."""
     array = np.empty((), object)
     array[()] = number
     return array
 
 
 def get_value(number):
-    """The value of a number of either kind, or a plain number itself."""
+    """Get the value of a number of either kind, or a plain number itself."""
     return number.value if isinstance(number, Scalar) else number
 
 
 def get_values(array) -> Any:
-    """The values of an array of numbers of any kind, as floats."""
+    """Get the values of an array of numbers of any kind, as floats."""
     if isinstance(array, Scalar):
         return array.value
     if isinstance(array, np.ndarray) and array.dtype == object:

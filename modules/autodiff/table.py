@@ -1,4 +1,4 @@
-"""A trace as the books print it: a line for each operation, with its value, its tangent and its adjoint."""
+"""An evaluation trace as a table: a line for each operation, with its value, tangent and adjoint."""
 
 import bisect
 
@@ -11,7 +11,7 @@ LINES = 60  # printed at most
 
 
 class Names:
-    """What each place of a trace is called: inputs by their names, results v3, v4, ... after them."""
+    """The names of a trace's variables: of inputs as given, of results v3, v4, ... after them."""
 
     def __init__(self, trace: Trace):
         self.names, self.first, self.shapes = [], [], []
@@ -20,8 +20,8 @@ class Names:
             self.first.append(int(np.min(operation.target, initial=trace.size)))
             self.shapes.append(np.shape(operation.target))
 
-    def of(self, operand) -> str:
-        """An operand: places, or the value of a constant."""
+    def format_operand(self, operand) -> str:
+        """Name an operand, or format the value of a constant."""
         places = np.asarray(operand)
         if not isinstance(operand, int) and places.dtype.kind == "f":
             return f"{operand:g}" if places.ndim == 0 else f"constant {places.shape}"
@@ -37,7 +37,7 @@ class Names:
 
 
 def format_trace(trace: Trace, tangents: np.ndarray | None = None, adjoints: np.ndarray | None = None) -> str:
-    """The trace as text; without tangents or adjoints, without their columns."""
+    """Format a trace as a table; without tangents or adjoints, without their columns."""
     names = Names(trace)
     shown = {"tangent": tangents, "adjoint": adjoints}
     columns = {head: numbers for head, numbers in shown.items() if numbers is not None}
@@ -50,13 +50,13 @@ def format_trace(trace: Trace, tangents: np.ndarray | None = None, adjoints: np.
 
 
 def format_operation(operation: Operation, names: Names) -> str:
-    """`exp(v3)`, and the shape of an array."""
+    """Format an operation, `exp(v3)`, with the shape of an array."""
     shape = f"  {np.shape(operation.target)}" if np.ndim(operation.target) else ""
-    return operation.symbol.format(*map(names.of, operation.inputs)) * bool(operation.inputs) + shape
+    return operation.symbol.format(*map(names.format_operand, operation.inputs)) * bool(operation.inputs) + shape
 
 
 def format_numbers(values) -> str:
-    """A number in six digits, an array by its first numbers."""
+    """Format a number in six digits, an array by its first numbers."""
     numbers = np.ravel(values)
     text = ", ".join(f"{number:.6g}" for number in numbers[:3])
     return text if not np.ndim(values) else f"[{text}{', ...' if numbers.size > 3 else ''}]"

@@ -1,4 +1,4 @@
-"""Reverse mode: the evaluation trace of a function, a list of its elementary operations with their local derivatives.
+"""Reverse mode: the evaluation trace of a function as a list of elementary operations with their local derivatives.
 
 From first to last it gives tangents, from last to first adjoints: the two modes read the same list in two directions.
 """
@@ -42,24 +42,24 @@ class Trace:
         self.inputs: dict[str, Any] = {}  # places by name
         self.size = self.edges = self.numbers = 0
 
-    def enter(self, name: str, values):
-        """An input under its name: a number of this trace, or an array of such numbers."""
-        result = self.numbered(np.asarray(values, np.float64), self.places(np.shape(values)))
+    def add_input(self, name: str, values):
+        """Add a named input: a number of this trace, or an array of such numbers."""
+        result = self.make_numbers(np.asarray(values, np.float64), self.allocate_places(np.shape(values)))
         self.inputs[name] = get_places(result)
         self.operations.append(Operation(name, (), np.array(values, np.float64), self.inputs[name], ()))
         return result
 
-    def constant(self, values: np.ndarray) -> "Traced":
-        """An array that stays constant until something is written into it."""
-        return self.numbered(values, np.full(values.shape, CONSTANT))
+    def make_constant(self, values: np.ndarray) -> "Traced":
+        """Make an array that is constant until something is written into it."""
+        return self.make_numbers(values, np.full(values.shape, CONSTANT))
 
-    def places(self, shape: tuple[int, ...]):
-        """New places for results of this shape."""
+    def allocate_places(self, shape: tuple[int, ...]):
+        """Allocate new places for results of this shape."""
         first, self.size = self.size, self.size + int(np.prod(shape))
         return np.arange(first, self.size).reshape(shape) if shape else first
 
-    def numbered(self, values, places):
-        """Numbers with these values at these places."""
+    def make_numbers(self, values, places):
+        """Make numbers with these values at these places."""
         if not np.ndim(values):
             return Number(self, int(places), float(values))
         self.numbers += values.size
@@ -71,16 +71,16 @@ class Trace:
         array.owner = self
         return array
 
-    def note(self, symbol: str, inputs, y, edges_to):
+    def append_result(self, symbol: str, inputs, y, edges_to):
         """Append an operation with result y; `edges_to(target)` gives its edges. Returns y as traced numbers.
 
         Args: symbol: how a table shows it; inputs: places or, of what depends on nothing, values.
         """
-        target = self.places(np.shape(y))
+        target = self.allocate_places(np.shape(y))
         edges = tuple(tuple(np.broadcast_arrays(*edge)) for edge in edges_to(target))
         self.edges += sum(source.size for source, _, _ in edges)
         self.append(Operation(symbol, tuple(inputs), y, target, edges))
-        return self.numbered(y, target)
+        return self.make_numbers(y, target)
 
     def append(self, operation: Operation) -> None:
         """Add a line."""
@@ -88,7 +88,7 @@ class Trace:
         self.operations.append(operation)
 
     def check_length(self) -> None:
-        """Untraceable for what would take too long."""
+        """Raise Untraceable for traces that would take too long."""
         if self.edges > MOST_EDGES or self.numbers > MOST_NUMBERS or len(self.operations) >= MOST_OPERATIONS:
             most = f"{MOST_OPERATIONS:,} operations, {MOST_NUMBERS:,} numbers in arrays or {MOST_EDGES:,} derivatives"
             raise Untraceable(f"it takes more than {most}")
@@ -96,7 +96,7 @@ class Trace:
     # -- the operations ------------------------------------------------------------------------------------------
 
     def elementwise(self, operation, inputs):
-        """An operation of arrays, element by element."""
+        """Append an elementwise operation of arrays."""
         values, places = [get_values(each) for each in inputs], [get_places(each) for each in inputs]
         y = operation(*values)
         if operation in FLAT or all(place is None for place in places):
@@ -109,19 +109,21 @@ class Trace:
             return [(place, target, partial) for place, partial in pairs if place is not None]
 
         operands = [np.float64(v) if place is None else place for v, place in zip(values, places, strict=True)]
-        return self.note(get_symbol(operation), operands, y, edges_to)
+        return self.append_result(get_symbol(operation), operands, y, edges_to)
 
     def sum(self, array, axis=None, keepdims=False):
-        """Σ over an axis, some axes, or all of them."""
+        """Append Σ over an axis, some axes, or all of them."""
         values, places = get_values(array), get_places(array)
         y = values.sum(axis=axis, keepdims=keepdims)
         full_shape = values.sum(axis=axis, keepdims=True).shape
         if places is None:
             return y
-        return self.note("sum({})", (places,), y, lambda target: [(places, np.reshape(target, full_shape), 1.0)])
+        return self.append_result(
+            "sum({})", (places,), y, lambda target: [(places, np.reshape(target, full_shape), 1.0)]
+        )
 
     def matmul(self, a, b):
-        """Σₖ a[..., i, k] b[..., k, j]; a vector on the left is a row, on the right a column."""
+        """Append Σₖ a[..., i, k] b[..., k, j]; a vector on the left is a row, on the right a column."""
         left, right, from_a, from_b = get_values(a), get_values(b), get_places(a), get_places(b)
         if from_a is None and from_b is None:
             return left @ right
@@ -138,7 +140,7 @@ class Trace:
             return edges
 
         operands = (np.float64(left) if from_a is None else from_a, np.float64(right) if from_b is None else from_b)
-        return self.note(SYMBOLS[np.matmul], operands, left @ right, edges_to)
+        return self.append_result(SYMBOLS[np.matmul], operands, left @ right, edges_to)
 
     # -- the two modes -------------------------------------------------------------------------------------------
 
@@ -171,12 +173,12 @@ class Trace:
 
 
 def get_symbol(operation) -> str:
-    """How a table shows an operation, with {} for the operands."""
+    """Get the symbol of an operation in a table, with {} for the operands."""
     return SYMBOLS.get(operation) or f"{operation.__name__}({', '.join(['{}'] * operation.nin)})"
 
 
 def add_at(array: np.ndarray, places, values) -> None:
-    """array[places] += values, where a place may come up more than once."""
+    """array[places] += values, where a place may occur more than once."""
     if isinstance(places, int):
         array[places] += values
     else:
@@ -268,7 +270,7 @@ class Traced(np.ndarray):
 
 
 def as_traced(result, trace):
-    """An array of objects as one of the trace."""
+    """Convert an array of objects to a traced one."""
     if isinstance(result, np.ndarray) and result.dtype == object:
         result = result.view(Traced)
         result.owner = trace
@@ -276,7 +278,7 @@ def as_traced(result, trace):
 
 
 def write_result(out, result):
-    """`out` with the result in it."""
+    """Write the result to `out`."""
     if out.dtype != object and get_places(result) is not None:
         raise Untraceable(f"traced numbers are written into an array of {out.dtype}; make it with np.empty_like(x)")
     out[...] = result
@@ -284,7 +286,7 @@ def write_result(out, result):
 
 
 def get_places(array) -> Any:
-    """The places of a number or array of numbers, CONSTANT for those that have none; None for no traced ones at all."""
+    """Get the places of a number or array, CONSTANT for constants; None if nothing is traced."""
     if isinstance(array, Number):
         return array.place if array.place != CONSTANT else None
     if not isinstance(array, np.ndarray) or array.dtype != object:

@@ -33,19 +33,19 @@ class Trial:
         return self.arguments[0]
 
     def copy(self, dtype="float64") -> Module:
-        """A copy of the module."""
+        """Make a copy of the module."""
         return self.module.copy().to(dtype)
 
     def rows(self, chosen) -> tuple[np.ndarray, ...]:
-        """The arguments of some samples."""
+        """Select the arguments of some samples."""
         return tuple(np.ascontiguousarray(argument[chosen]) for argument in self.arguments)
 
     def cast_arguments(self, dtype) -> tuple[np.ndarray, ...]:
-        """The arguments in a floating type; whole numbers stay."""
+        """Cast the arguments to a floating type; whole numbers stay."""
         return tuple(argument.astype(dtype) if argument.dtype.kind == "f" else argument for argument in self.arguments)
 
     def permute_rows(self) -> tuple[np.ndarray, ...]:
-        """The arguments with their samples in another order, and one more of them."""
+        """Permute the samples of the arguments, and repeat one of them."""
         return self.rows([*range(len(self.x))[::-1], 0])
 
     def gradients(self, arguments=None) -> GradientReport:
@@ -54,7 +54,7 @@ class Trial:
         return compare_excusing_kinks(self.module, arguments, seed=self.seed, tolerance=self.tolerance)
 
     def run(self, module: Module, arguments=None) -> dict[str, np.ndarray]:
-        """y, grad_x and the gradients of parameters, of one run forward and backward."""
+        """Run forward and backward; returns y, grad_x and the gradients of parameters."""
         module.zero_grad()
         y = module.fprop(*(self.arguments if arguments is None else arguments))
         grad_x = module.bprop(*([self.grad_y(y)] if module.takes_gradient else []))
@@ -67,7 +67,7 @@ class Trial:
 
     @cached_property
     def allowances(self) -> dict[str, float]:
-        """How far rounding in float64 may change the results of `run`."""
+        """Estimate how far rounding in float64 may change the results of `run`."""
         with np.errstate(all="ignore"):
             y = np.asarray(self.copy().fprop(*self.arguments))
             return estimate_allowances(
@@ -251,7 +251,7 @@ def check_compiled(trial: Trial) -> str:
 
 
 def compare_compiled(trial: Trial, dtype: str) -> str:
-    """What differs in the compiled code of a floating type from plain Python; nothing if nothing does."""
+    """Compare the compiled code of a floating type with plain Python; describes what differs, or ""."""
     arguments, module = trial.cast_arguments(dtype), trial.copy(dtype)
     start, state = module.counters(), module.state_dict()
     trial.run(module, trial.permute_rows())

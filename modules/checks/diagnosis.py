@@ -27,7 +27,7 @@ TEXTS = {
 
 
 def diagnose_report(trial: Trial, report: GradientReport) -> list[str]:
-    """The diagnoses of a report: one sentence for each problem."""
+    """Diagnose a report: one sentence for each problem."""
     first = [text for text in report.problems if text.startswith(ROOTS)]
     if first:
         return [explain_problem(trial, first[0])]  # the rest follows: differences of such an fprop mean nothing
@@ -39,7 +39,7 @@ def diagnose_report(trial: Trial, report: GradientReport) -> list[str]:
 
 
 def explain_problem(trial: Trial, problem: str) -> str:
-    """A problem of the contract with its likely cause."""
+    """Explain a problem of the contract by its likely cause."""
     if problem == "fprop changes x":
         module, arguments = trial.copy(), tuple(a.copy() for a in trial.arguments)
         with plain_python():
@@ -56,7 +56,7 @@ def explain_problem(trial: Trial, problem: str) -> str:
 
 
 def diagnose_gradient(trial: Trial, entry: GradientEntry) -> str:
-    """The diagnosis of one wrong gradient."""
+    """Diagnose one wrong gradient."""
     if entry.hint.startswith("(grad_"):
         return entry.hint[1:-1].partition(" ")[2]
     if entry.mismatch is None:
@@ -81,7 +81,7 @@ def diagnose_gradient(trial: Trial, entry: GradientEntry) -> str:
 
 
 def get_whole_gradient(trial: Trial, entry: GradientEntry) -> WrongGradient | None:
-    """A wrong gradient all of whose elements are known."""
+    """Get a wrong gradient all of whose elements are known."""
     assert entry.mismatch is not None
     actual, right = entry.mismatch.actual, entry.mismatch.right
     if actual is None or right is None or entry.mismatch.kind in ("sign", "one number"):
@@ -92,7 +92,7 @@ def get_whole_gradient(trial: Trial, entry: GradientEntry) -> WrongGradient | No
 
 
 def match_pattern(trial: Trial, entry: GradientEntry) -> str:
-    """The pattern in which a gradient differs from the right one; "" if there is none or not all of it is known."""
+    """Find the pattern of a wrong gradient; "" if there is none, or if not all of the gradient is known."""
     assert entry.mismatch is not None
     actual, right = entry.mismatch.actual, entry.mismatch.right
     if actual is None or right is None:
@@ -102,7 +102,7 @@ def match_pattern(trial: Trial, entry: GradientEntry) -> str:
 
 
 def explain_factor(trial: Trial, entry: GradientEntry) -> str:
-    """The likely origin of a wrong factor: the batch size, the size of a sample, or a slip."""
+    """Explain a wrong factor: by the batch size, the size of a sample, or a slip."""
     assert entry.mismatch is not None
     factor, n = entry.mismatch.factor, len(trial.x)
     other = trial.permute_rows()
@@ -123,7 +123,7 @@ def is_loss(trial: Trial) -> bool:
 
 
 def find_only_sample(trial: Trial, name: str) -> int | None:
-    """The only sample on which the gradient of a parameter depends; None if there are several."""
+    """Find the only sample on which the gradient of a parameter depends; None if there are several."""
     if len(trial.x) < 2 or name == "x" or is_loss(trial):
         return None
     module = trial.copy()
@@ -178,5 +178,5 @@ def draws_random_numbers(module) -> bool:
 
 
 def get_last_part(name: str) -> str:
-    """`step` of `2.inner.step`."""
+    """Get `step` of `2.inner.step`."""
     return name.rpartition(".")[2]

@@ -35,12 +35,12 @@ def is_close(a: np.ndarray, b: np.ndarray, size: float | None = None) -> bool:
 
 
 def max_abs(array: np.ndarray) -> float:
-    """The size of the largest element."""
+    """Compute the largest absolute value."""
     return float(np.abs(array).max(initial=0.0))
 
 
 def iterate_rearranged(actual: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Transposed, flipped and rolled gradients, each with the sentence for it."""
+    """Iterate over transposed, flipped and rolled gradients, each with the sentence for it."""
     axes = range(actual.ndim)
     for order in permutations(axes):
         if order != tuple(axes) and actual.transpose(order).shape == actual.shape:
@@ -57,7 +57,7 @@ def iterate_rearranged(actual: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def iterate_missing_terms(missing: np.ndarray, y: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """The simplest terms that a gradient of x may lack, fitted to the difference, each with the sentence for it."""
+    """Iterate over simple terms that a gradient of x may lack, fitted to the difference, with their sentences."""
     rest = tuple(range(1, missing.ndim))
     channels = (0, *range(2, missing.ndim))
     if len(missing) > 1:
@@ -79,6 +79,6 @@ def iterate_missing_terms(missing: np.ndarray, y: np.ndarray) -> Iterator[tuple[
 
 
 def fit_term(missing: np.ndarray, term: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """The least-squares multiples of `term`, one for all elements along `axes`."""
+    """Fit multiples of `term` by least squares, one for all elements along `axes`."""
     square = (term * term).sum(axis=axes, keepdims=True)
     return term * ((missing * term).sum(axis=axes, keepdims=True) / np.where(square > 0, square, 1))

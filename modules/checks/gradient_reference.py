@@ -25,7 +25,7 @@ class Reference:
     judges: bool = True
 
     def error(self, subject: Subject, name: str, array: np.ndarray, gradient: np.ndarray) -> GradientEntry | None:
-        """The entry of an array with its worst element; None where the trace has nothing finite to say."""
+        """Compare an array; the entry has its worst element. None where the trace is not finite."""
         right = self.gradients.get(name)
         if right is None or not array.size or not np.isfinite(right).all():
             return None
@@ -35,12 +35,12 @@ class Reference:
         worst = tuple(int(k) for k in np.unravel_index(int(errors.argmax()), array.shape))
         error = float(errors[worst])
         analytic, expected = float(gradient[worst]), float(right[worst])
-        ok = error <= ROUNDING or error * size <= subject.allowance(name)
+        ok = error <= ROUNDING or error * size <= subject.estimate_allowance(name)
         return GradientEntry(name, array.shape, worst, analytic, expected, error, ok)
 
 
 def find_reference(subject: Subject) -> Reference:
-    """The derivative of the subject's fprop; without gradients, and with the reason, where it cannot be traced."""
+    """Derive the subject's fprop by its trace; without gradients, and with the reason, where that fails."""
     from ..autodiff import derive
     from ..autodiff.derived import is_derived
 

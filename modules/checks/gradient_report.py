@@ -86,7 +86,7 @@ class GradientReport:
 
 
 def format_count(count: int, word: str) -> str:
-    """`1 word`, `2 words`."""
+    """Format a count: `1 word`, `2 words`."""
     return f"{count} {word}" + ("s" if count != 1 else "")
 
 
@@ -122,7 +122,7 @@ TEXTS = {
 def classify_mismatch(
     analytic: np.ndarray, numeric: np.ndarray, transposed: np.ndarray | None = None
 ) -> Mismatch | None:
-    """The mismatch of `analytic` and `numeric`, None if they agree; `transposed` is analytic in Fortran order."""
+    """Classify a mismatch, None if gradients agree; `transposed` is analytic in Fortran order."""
     size = analytic.size
     if not np.isfinite(analytic).all():
         return Mismatch("not finite", np.nan, size, size)

@@ -36,14 +36,14 @@ class Subject:
         self.pairs: list[tuple[str, np.ndarray, np.ndarray]] = []
 
     def rewind(self) -> None:
-        """Set counters (such as the place in a stream of random numbers) and buffers to what they were at first."""
+        """Reset counters (such as the position in a stream of random numbers) and buffers to their initial values."""
         for module, name, value in self.counters:
             module.write_number(name, value)
         for array, value in self.buffers:
             array[...] = value
 
     def y(self) -> np.ndarray:
-        """y, after a rewind; all numbers of a table as one vector."""
+        """Compute y after a rewind; all numbers of a table as one vector."""
         self.rewind()
         self.made = y = self.module.fprop(*self.arguments)
         return np.concatenate([array.ravel() for array in flatten_table(y)]) if is_table(y) else np.asarray(y)
@@ -65,30 +65,30 @@ class Subject:
         problems += [f"bprop changes {name}" for name in self._restore(arrays, before)]
         if not np.array_equal(self.y(), y, equal_nan=True):
             problems.append("fprop(x) gives another y in a second run")
-        starts = {name: np.full_like(gradient, self._start(gradient)) for name, gradient in gradients.items()}
+        starts = {name: np.full_like(gradient, self._make_start(gradient)) for name, gradient in gradients.items()}
         for name, gradient in self.module.named_gradients():
             gradient[...] = starts[name]
         again = self._backward()
         self._restore(arrays, before)
         twice = {name: gradient.copy() for name, gradient in self.module.named_gradients()}
-        problems += [t for n, g in twice.items() for t in self._added(n, g, gradients[n], starts[n])]
-        return problems, self._fill(grad_x, again, gradients, problems)
+        problems += [t for n, g in twice.items() for t in self._check_accumulation(n, g, gradients[n], starts[n])]
+        return problems, self._pair_gradients(grad_x, again, gradients, problems)
 
-    def _start(self, gradient: np.ndarray) -> float:
-        """What a second bprop shall add to: a number like the gradient's, or like y's where that is but rounding."""
+    def _make_start(self, gradient: np.ndarray) -> float:
+        """The number that a second bprop adds to: like the gradient, or like y where the gradient is mere rounding."""
         size = max_abs(gradient)
         return (size if size > 1e-6 * self.size or not np.isfinite(self.size) else self.size) or 1.0
 
-    def _added(self, name: str, actual: np.ndarray, once: np.ndarray, start: np.ndarray) -> list[str]:
-        """What is wrong if a second bprop did not add `once` to `start`."""
+    def _check_accumulation(self, name: str, actual: np.ndarray, once: np.ndarray, start: np.ndarray) -> list[str]:
+        """Describe what is wrong if a second bprop did not add `once` to `start`."""
         expected, size = start + once, 1e-12 * max_abs(start)
-        if is_near(actual, expected, size) or is_near(actual, expected, size + self.allowance(name)):
+        if is_near(actual, expected, size) or is_near(actual, expected, size + self.estimate_allowance(name)):
             return []
-        overwritten = is_near(actual, once, size + self.allowance(name))
+        overwritten = is_near(actual, once, size + self.estimate_allowance(name))
         return [f"bprop {'overwrites' if overwritten else 'does not just add to'} the gradient of {name}, expected +="]
 
     def _restore(self, arrays, before) -> list[str]:
-        """Give arrays their values of before; returns the names of those that had changed."""
+        """Restore arrays; returns the names of those that had changed."""
         other = [name for name, array in arrays.items() if not np.array_equal(array, before[name], True)]
         for name in other:
             arrays[name][...] = before[name]
@@ -97,7 +97,7 @@ class Subject:
     def _backward(self):
         return self.module.bprop(*([self.seed] if self.module.takes_gradient else []))
 
-    def _fill(self, grad_x, again, gradients, problems) -> GradientEntry | None:
+    def _pair_gradients(self, grad_x, again, gradients, problems) -> GradientEntry | None:
         """Pair arrays with their gradients; an input gradient of another shape gets an entry that says so."""
         x, wrong = self.arguments[0], None
         name = "x" if self.module.takes_gradient else "y"
@@ -117,7 +117,7 @@ class Subject:
         return wrong
 
     def derivatives(self, array, gradient, direction, step) -> tuple[float, float]:
-        """The derivative of <grad_y, y> along `direction` as bprop has it, and as differences have it."""
+        """Compute the derivative of <grad_y, y> along `direction` by bprop, and by differences."""
         middle = array.copy()
         array += step * direction
         upper, y = array.copy(), self.y()
@@ -128,7 +128,7 @@ class Subject:
         return float(np.vdot(gradient, moved) / length), float(np.vdot(self.grad_y, change) / length)
 
     def compare(self, array, gradient, direction, tolerance) -> tuple[float, float, float]:
-        """(error, analytic, numeric) along a direction, with the better of two steps."""
+        """Compare derivatives along a direction: (error, analytic, numeric), with the better of two steps."""
         scale = max(1.0, float(np.sqrt(np.mean(array**2))))
         tried = []
         for step in STEPS:
@@ -145,7 +145,7 @@ class Subject:
 
     @cached_property
     def noise(self) -> float:
-        """How far rounding alone moves <grad_y, y>; asked for where a difference is not what bprop gives."""
+        """The change of <grad_y, y> by rounding alone, measured only where a difference disagrees with bprop."""
         random, values = np.random.default_rng(29), []
         arrays = [*(a for a in flatten_table(self.arguments[0]) if a.dtype.kind == "f"), self.module.flat_parameters]
         middle = [array.copy() for array in arrays]
@@ -164,12 +164,12 @@ class Subject:
             self.module, tuple(self.arguments), self.seed if self.module.takes_gradient else None
         )
 
-    def allowance(self, name: str) -> float:
-        """What rounding may change in the gradient of an array; asked for where it is not what was expected."""
+    def estimate_allowance(self, name: str) -> float:
+        """Estimate how far rounding may change the gradient of an array, where it is not as expected."""
         return self._allowances.get(f"grad_{name}", self._allowances["grad_x"])
 
     def direction(self, shape, indices=None) -> np.ndarray:
-        """A random unit direction, or one among the elements at the flat `indices`."""
+        """Draw a random unit direction, or one among the elements at the flat `indices`."""
         direction = self.random.standard_normal(shape)
         if indices is not None:
             mask = np.zeros(direction.size, bool)
@@ -179,7 +179,7 @@ class Subject:
 
 
 def split_like(numbers: np.ndarray, table):
-    """Slices of a vector as the arrays of a table like this one."""
+    """Split a vector into arrays of the shapes of a table."""
     arrays = flatten_table(table)
     parts = np.split(numbers, np.cumsum([array.size for array in arrays])[:-1])
     return unflatten_table(table, [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)])

@@ -26,7 +26,7 @@ class WrongGradient:
     right: np.ndarray
 
     def subject(self) -> Subject:
-        """A new subject, with the grad_y of the check."""
+        """Make a new subject, with the grad_y of the check."""
         subject = Subject(self.trial.module, self.trial.arguments, np.random.default_rng((STREAM, self.trial.seed)))
         with plain_python(), np.errstate(all="ignore"):
             subject.run()
@@ -35,14 +35,14 @@ class WrongGradient:
         return subject
 
     def rerun_bprop(self, subject: Subject) -> np.ndarray:
-        """The gradient of one more bprop, after an fprop of the caller's."""
+        """Run bprop once more, after an fprop of the caller's; returns its gradient."""
         seeds = [subject.seed] if subject.module.takes_gradient else []
         grad_x = subject.module.bprop(*seeds)
         return np.asarray(grad_x if self.name in ("x", "y") else dict(subject.module.named_gradients())[self.name])
 
 
 def find_mistake(wrong: WrongGradient) -> str:
-    """The first mistake that explains the gradient."""
+    """Find the first mistake that explains the gradient."""
     with plain_python(), np.errstate(all="ignore"):
         for explain in (check_stale_values, check_transposed_weight, check_sum_axes):
             if text := explain(wrong):
@@ -93,7 +93,7 @@ def check_sum_axes(wrong: WrongGradient) -> str:
 
 
 def is_multiple(term: np.ndarray, difference: np.ndarray) -> bool:
-    """Whether two arrays are the same but for a factor: the sum may stand in a larger expression."""
+    """Whether two arrays are equal up to a factor: the sum may stand in a larger expression."""
     factor = float(np.vdot(term, difference) / np.vdot(term, term))
     return is_close(factor * term, difference)
 
@@ -118,7 +118,7 @@ def check_skipped_path(wrong: WrongGradient) -> str:
 
 
 def iterate_terms(wrong: WrongGradient) -> Iterator[tuple[str, np.ndarray]]:
-    """Terms that a gradient may be a sum of, with their names."""
+    """Iterate over terms that a gradient may be a sum of, with their names."""
     subject = wrong.subject()
     grad_y, x, y = subject.grad_y, np.asarray(subject.arguments[0]), np.asarray(subject.made)
     if grad_y.ndim < 2:
@@ -131,7 +131,7 @@ def iterate_terms(wrong: WrongGradient) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def iterate_factors(wrong: WrongGradient) -> Iterator[tuple[str, np.ndarray | float]]:
-    """Factors of a sum in a gradient of x, with their names."""
+    """Iterate over factors of a sum in a gradient of x, with their names."""
     subject = wrong.subject()
     x, y = np.asarray(subject.arguments[0]), np.asarray(subject.made)
     if wrong.name == "x" and x.shape == wrong.right.shape:
@@ -142,13 +142,13 @@ def iterate_factors(wrong: WrongGradient) -> Iterator[tuple[str, np.ndarray | fl
 
 
 def iterate_axes(ndim: int) -> Iterator[tuple[int, ...]]:
-    """Each choice of axes."""
+    """Iterate over all choices of axes."""
     for count in range(1, ndim + 1):
         yield from combinations(range(ndim), count)
 
 
 def iterate_sums(term: np.ndarray, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
-    """The sums of a term over axes that leave this shape."""
+    """Iterate over the sums of a term over axes that leave this shape."""
     for axes in iterate_axes(term.ndim):
         total = term.sum(axis=axes)
         if total.size == np.prod(shape):
@@ -156,7 +156,7 @@ def iterate_sums(term: np.ndarray, shape: tuple[int, ...]) -> Iterator[tuple[tup
 
 
 def compute_sums(term: np.ndarray, shape: tuple[int, ...], mean: bool) -> list[tuple[tuple[int, ...], np.ndarray]]:
-    """The sums or means of a term over each choice of axes, with keepdims."""
+    """Compute the sums or means of a term over each choice of axes, with keepdims."""
     if term.shape != shape:
         return []
     reduce = np.mean if mean else np.sum
@@ -164,12 +164,12 @@ def compute_sums(term: np.ndarray, shape: tuple[int, ...], mean: bool) -> list[t
 
 
 def iterate_pairs(sums: list) -> Iterator[tuple]:
-    """All ordered pairs of two sums over different axes."""
+    """Iterate over all ordered pairs of two sums over different axes."""
     return ((a, b) for a in sums for b in sums if a[0] != b[0])
 
 
 def format_axes(axes: tuple[int, ...]) -> str:
-    """`axis 1`, `axes 0 and 2`."""
+    """Format axes: `axis 1`, `axes 0 and 2`."""
     return f"ax{'i' if len(axes) == 1 else 'e'}s {' and '.join(map(str, axes))}"
 
 
@@ -177,7 +177,7 @@ def format_axes(axes: tuple[int, ...]) -> str:
 
 
 def find_changed_globals(trial: Trial) -> list[str]:
-    """The names of globals, closures' variables and class attributes that a run of the module changes."""
+    """Find the globals, closure variables and class attributes that a run of the module changes."""
     module = trial.copy()
     before = read_outside_values(module)
     with plain_python(), np.errstate(all="ignore"):
@@ -187,7 +187,7 @@ def find_changed_globals(trial: Trial) -> list[str]:
 
 
 def read_outside_values(module) -> dict[str, str]:
-    """The values, as text, that a module's methods can reach outside of it."""
+    """Format the values that a module's methods can reach outside of it."""
     texts: dict[str, str] = {}
     for inside in module.all_modules():
         for method in collect_methods(type(inside)).values():
@@ -202,12 +202,12 @@ def read_outside_values(module) -> dict[str, str]:
 
 
 def is_state(value) -> bool:
-    """Whether this is data that a run may change."""
+    """Whether a value is data that a run may change."""
     return isinstance(value, bool | int | float | list | dict | set | np.ndarray | np.random.Generator)
 
 
 def format_value(value) -> str:
-    """Text that differs for different values."""
+    """Format a value so that different values have different texts."""
     if isinstance(value, np.ndarray):
         return f"{value.shape} {hash(value.tobytes())}"
     return repr(value.bit_generator.state if isinstance(value, np.random.Generator) else value)

@@ -39,7 +39,7 @@ def check_minibatch_sizes(net: Module, loss: Loss, input_shape, targets: np.ndar
 
 
 def make_error(text: str, error: Exception) -> ValueError:
-    """A ValueError with this text and the path notes of another error."""
+    """Make a ValueError with this text and the path notes of another error."""
     result = ValueError(text)
     for note in getattr(error, "__notes__", ()):
         if note.startswith("in "):
@@ -48,11 +48,11 @@ def make_error(text: str, error: Exception) -> ValueError:
 
 
 class MinibatchError(ValueError):
-    """A module refuses minibatches of such a size."""
+    """A module does not accept minibatches of this size."""
 
 
 def check_minibatch(net: Module, loss: Loss, shape: tuple[int, ...], targets: np.ndarray, *, trial: bool) -> None:
-    """An error of the module that does not take a minibatch of this shape in training; `trial` runs the user's own."""
+    """Find a module that rejects a minibatch of this shape in training; `trial` runs user-defined ones."""
     copy = net.copy().train()
     for module in copy.all_modules():
         wrap_output_shape(module, trial)
@@ -83,7 +83,7 @@ def wrap_output_shape(module: Module, trial: bool) -> None:
 
 
 def check_module_minibatch(module: Module, input_shape: tuple[int, ...]) -> None:
-    """MinibatchError if a module says that such a minibatch is too small."""
+    """Raise MinibatchError if a module rejects such a minibatch as too small."""
     try:
         module.check_minibatch(input_shape)
     except ValueError as error:

@@ -57,7 +57,7 @@ class ModuleReport:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is no mistake, but good to know."""
+        """Remarks that are no mistakes."""
         return tuple(dict.fromkeys(note for finding in self.findings for note in finding.notes))
 
     @property
@@ -125,7 +125,7 @@ def examine(
     every_law: bool = False,
     compiles: bool = False,
 ) -> ModuleReport:
-    """The report of `check_module` for the arguments of fprop: the gradients and, if they are right, some checks.
+    """Make the report of `check_module` for the arguments of fprop: the gradients and, if they are right, some checks.
 
     Args: compiles: whether the gradients are those of compiled code, which is quicker for what was compiled before.
     """
@@ -156,22 +156,22 @@ def iterate_findings(trial: Trial, checks: tuple[ContractCheck, ...], compiles: 
 
 
 def get_title(check: ContractCheck) -> str:
-    """A contract check in words: its docstring."""
+    """Get the title of a contract check: its docstring."""
     return check.__doc__ or check.__name__
 
 
 def format_module(module: Module) -> str:
-    """The module in one line: its label, or the outline of a container without settings."""
+    """Format the module in one line: its label, or the outline of a container without settings."""
     return module.outline() if module._modules and not module.extra_repr() else module.label()
 
 
 def run_contract_check(trial: Trial, check: ContractCheck) -> Finding:
-    """The finding of one contract check."""
+    """Run one contract check."""
     return Finding(get_title(check), *collect_problems(lambda: [check(trial)]))
 
 
 def collect_problems(ask: Callable[[], list[str]]) -> tuple[tuple[str, ...]]:
-    """The problems that a check returns; an exception of the module is a problem, too."""
+    """Run a check; returns its problems, among them an exception of the module."""
     try:
         return (tuple(text for text in ask() if text),)
     except (OSError, MemoryError):  # of the machine, not of the module
@@ -181,7 +181,7 @@ def collect_problems(ask: Callable[[], list[str]]) -> tuple[tuple[str, ...]]:
 
 
 def describe_exception(error: Exception) -> str:
-    """An exception as a sentence, with its likely cause."""
+    """Describe an exception in a sentence, with its likely cause."""
     text = f"raises {type(error).__name__}: {error}"
     if own := [frame for frame in traceback.extract_tb(error.__traceback__) if is_own_file(frame.filename)]:
         text += f" ({Path(own[-1].filename).name}, line {own[-1].lineno})"
@@ -227,14 +227,14 @@ def iterate_further_findings(trial: Trial) -> Iterator[Finding]:
 
 
 def describe_change(problem: str) -> str:
-    """A problem that only a change of the parameters shows; wrong gradients hint at something computed once."""
+    """Describe a problem that only a change of the parameters shows: perhaps something is computed once."""
     if problem.startswith(ROOTS):  # such as `x *= self.scale` with a scale that begins as 1
         return f"{problem} (this shows after a change of the parameters only)"
     return f"after a change of the parameters only (is something computed from them once and kept?): {problem}"
 
 
 def check_wide_input(trial: Trial, width: float) -> Finding:
-    """The gradients for an x multiplied by `width`; no problem where the results are not finite."""
+    """Check the gradients for an x multiplied by `width`; no problem where the results are not finite."""
     x = width * trial.x
     wide = replace(trial, module=trial.module.copy().train(), arguments=(x, *trial.arguments[1:]))
     with np.errstate(all="ignore"):
@@ -253,7 +253,7 @@ def merge_findings(findings: list[Finding]) -> Finding:
 
 
 def refuses_arguments(trial: Trial) -> bool:
-    """Whether the module refuses these arguments."""
+    """Whether the module rejects these arguments."""
     try:
         trial.copy().fprop(*trial.arguments)
     except ValueError:

@@ -53,7 +53,7 @@ def is_between_one_sided(subject: Subject, array: np.ndarray, entry: GradientEnt
 
 
 def perturb(array: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """An array with small random changes, off every kink."""
+    """Perturb an array by small random changes, off every kink."""
     if array.size == 0 or array.dtype.kind != "f":
         return array
     return array + 1e-2 * np.sqrt(np.mean(array**2) + 1e-4) * random.standard_normal(array.shape)

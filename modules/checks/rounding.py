@@ -20,7 +20,7 @@ SPREADS = 100.0  # what a right gradient may be off by: it may sum in another or
 
 
 def estimate_allowances(module: Module, arguments: tuple, grad_y, seed: int = 0) -> dict[str, float]:
-    """The rounding error in float64 of `y`, `grad_x` (`grad_y` of a loss) and the gradient of each parameter.
+    """Estimate the rounding error in float64 of `y`, `grad_x` (`grad_y` of a loss) and each parameter's gradient.
 
     The gradients are those of the evaluation trace of fprop, and of bprop itself where there is none: so a bprop that
     is worse conditioned than fprop is not excused. y has an allowance only where nothing but rounding error is in it.
@@ -43,19 +43,19 @@ def estimate_allowances(module: Module, arguments: tuple, grad_y, seed: int = 0)
 
 
 def scale_to_precision(allowances: dict[str, float], dtype) -> dict[str, float]:
-    """The rounding errors of float64, scaled to another floating-point type."""
+    """Scale the rounding errors of float64 to another floating-point type."""
     return {name: OTHERS * float(np.finfo(dtype).eps) / EPS * allowance for name, allowance in allowances.items()}
 
 
 def perturb(array: np.ndarray, random: np.random.Generator, run: int) -> np.ndarray:
-    """Numbers changed in their last digits, in all runs but the first."""
+    """Perturb numbers in their last digits, in all runs but the first."""
     if run == 0 or array.dtype.kind != "f":
         return array.copy()
     return array * (1 + 4 * EPS * random.uniform(-1, 1, array.shape))
 
 
 def compute_gradients(module: Module, arguments: tuple, grad_y) -> dict[str, np.ndarray]:
-    """y and all gradients as vectors, by the trace of fprop or, where that fails, by bprop."""
+    """Compute y and all gradients as vectors, by the trace of fprop or, where that fails, by bprop."""
     from ..autodiff import derive
 
     with np.errstate(all="ignore"):
@@ -71,7 +71,7 @@ def compute_gradients(module: Module, arguments: tuple, grad_y) -> dict[str, np.
 
 
 def compute_by_bprop(module: Module, arguments: tuple, grad_y) -> dict[str, np.ndarray]:
-    """y and all gradients of one run as plain Python."""
+    """Compute y and all gradients of one run as plain Python."""
     module.zero_grad()
     with plain_python():
         y = module.fprop(*map_table(np.copy, arguments))
@@ -84,10 +84,10 @@ def compute_by_bprop(module: Module, arguments: tuple, grad_y) -> dict[str, np.n
 
 
 def as_vector(value) -> np.ndarray:
-    """All numbers of an array or table."""
+    """Flatten an array or table into one vector."""
     return np.concatenate([np.ravel(each) for each in flatten_table(value)])
 
 
 def max_abs(array: np.ndarray) -> float:
-    """The size of the largest finite element."""
+    """Compute the largest finite absolute value."""
     return float(np.abs(array[np.isfinite(array)]).max(initial=0.0))

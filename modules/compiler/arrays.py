@@ -1,16 +1,16 @@
-"""Arrays in LLVM code: views of memory that is there already, vectors on the stack, aligned new ones."""
+"""Arrays in LLVM code: views of existing memory, SIMD vectors on the stack, aligned allocations."""
 
 from .instruction_set import VECTOR_BYTES
 from .numba_api import _empty_nd_impl, cgutils, intrinsic, ir, populate_array, types
 
 
 def simd_lanes(dtype) -> int:
-    """How many numbers of type `dtype` a SIMD vector holds."""
+    """The number of SIMD lanes for numbers of type `dtype`."""
     return VECTOR_BYTES // (dtype.bitwidth // 8)
 
 
 def array_at(context, builder, kind, data, shape, strides, item_size, meminfo=None, parent=None):
-    """An array of type `kind` over memory at `data`; shape and strides, in bytes, are lists of LLVM integers."""
+    """Make an array of type `kind` over memory at `data`; shape and strides, in bytes, are lists of LLVM integers."""
     array = context.make_array(kind)(context, builder)
     layout = cgutils.pack_array(builder, shape), cgutils.pack_array(builder, strides)
     populate_array(array, data, *layout, item_size, meminfo, parent)
@@ -18,19 +18,19 @@ def array_at(context, builder, kind, data, shape, strides, item_size, meminfo=No
 
 
 def vector_at(context, builder, dtype, data, count, meminfo=None, parent=None):
-    """A vector of `count` numbers at `data`."""
+    """Make a 1-D array of `count` numbers at `data`."""
     size = cgutils.intp_t(dtype.bitwidth // 8)
     return array_at(context, builder, types.Array(dtype, 1, "C"), data, [count], [size], size, meminfo, parent)
 
 
 def flatten_contiguous(context, builder, kind, value):
-    """The numbers of a contiguous array as one vector, in the order in which they lie; nothing is copied."""
+    """View the numbers of a contiguous array as one vector, in the order of memory."""
     array = context.make_array(kind)(context, builder, value)
     return vector_at(context, builder, kind.dtype, array.data, array.nitems, array.meminfo, array.parent)
 
 
 def allocate_aligned(context, builder, kind, shape, alignment: int):
-    """A new array that begins at a multiple of `alignment` bytes; the contents are not defined."""
+    """Allocate an array aligned to `alignment` bytes; the contents are not defined."""
     aligned = context.subtarget(get_preferred_array_alignment=lambda kind: alignment)
     return _empty_nd_impl(aligned, builder, kind, shape)._getvalue()
 

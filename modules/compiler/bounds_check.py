@@ -1,4 +1,4 @@
-"""Indices that are checked: what numba's `boundscheck=True` compiles, with the index, its axis and the line reported.
+"""Bounds checks of indices: numba's `boundscheck=True`, which also reports the index, its axis and the line.
 
 numba's own check raises "index is out of bounds", and no more. Here the numbers go to a block that Python reads, and
 the error carries the line. Code from the cache finds the block by its symbol.
@@ -26,18 +26,18 @@ class _Lowered:
 
 @contextlib.contextmanager
 def report_indices() -> Iterator[None]:
-    """Within this context, numba's code for a check of an index reports what is wrong."""
+    """Context in which numba's code for a bounds check reports what is wrong."""
     with mock.patch.object(cgutils, "do_boundscheck", _check_index):
         yield
 
 
 def note_lowering(lowering) -> None:
-    """Take the line of checks from this lowering of a function."""
+    """Record the lowering from which bounds checks take their line."""
     _Lowered.function = lowering
 
 
 def _check_index(context, builder, index, size, axis=None) -> None:
-    """Code that raises IndexError unless 0 <= index < size; a negative index has had the size added."""
+    """Emit code that raises IndexError unless 0 <= index < size; negative indices have had the size added."""
     outside = builder.icmp_unsigned(">=", index, size)
     with cgutils.if_unlikely(builder, outside):
         place = axis if isinstance(axis, ir.Value) else WORD(0 if axis is None else axis)
@@ -57,7 +57,7 @@ def _word(builder, place: int):
 
 @intrinsic
 def note_operation(typing_context, number):
-    """Report that operation `number` of a plan begins."""
+    """Record that operation `number` of a plan begins."""
 
     def generate(context, builder, signature, args):
         builder.store(args[0], _word(builder, OPERATION))

@@ -21,7 +21,7 @@ UNRESOLVED = ".numba.unresolved$"
 
 
 class InnerLibrary(CodeLibrary):
-    """The code of a function that only compiled code calls; if `noinline`, it is called, never inlined."""
+    """The code of a function for calls from compiled code only; never inlined if `noinline`."""
 
     noinline = False
     symbol = ""  # by which callers refer to a kernel
@@ -37,7 +37,7 @@ class InnerLibrary(CodeLibrary):
 
     @property
     def codegen(self):
-        """Stands in for numba's, which would look for the variable that `bind_environments` has replaced."""
+        """Replace numba's method, which would look for the variable that `bind_environments` has replaced."""
         return python_types.SimpleNamespace(set_env=lambda name, environment: None)
 
     def add_linking_library(self, library) -> None:
@@ -46,21 +46,21 @@ class InnerLibrary(CodeLibrary):
         self.links[to_inner_library(library)] = None
 
     def add_ir_module(self, ir_module) -> None:
-        """Take numba's draft."""
+        """Add LLVM code from numba."""
         self.process_bound |= any(name.startswith(UNRESOLVED) for name in ir_module.globals)
         text, environments = bind_environments(normalize_ir_text(str(ir_module)))
         self.environments |= environments
         self.texts.append((ir_module.name, text))
 
     def finalize(self) -> None:
-        """Submit it to be optimised with the code that may be inlined; kernels are linked by the entry."""
+        """Submit the code for optimisation, with the libraries that may be inlined; entries link kernels."""
         self._raise_if_finalized()
         self.process_bound |= any(library.process_bound for library in self.links)
         compile_queue.submit(self)
         self._finalized = True
 
     def inlined_libraries(self) -> list["InnerLibrary"]:
-        """The libraries that are linked with it and may be inlined."""
+        """The libraries that are linked in and may be inlined."""
         return [library for library in self.links if not library.noinline]
 
     def called_libraries(self) -> dict["InnerLibrary", bool]:
@@ -71,7 +71,7 @@ class InnerLibrary(CodeLibrary):
         return libraries
 
     def collect_calls(self, calls: dict) -> dict:
-        """The kernels that this code calls, directly or not, added to `calls`."""
+        """Add the kernels that this code calls, directly or indirectly, to `calls`."""
         for library in self.links:
             if library.noinline:
                 if library in calls:
@@ -81,7 +81,7 @@ class InnerLibrary(CodeLibrary):
         return calls
 
     def constants(self) -> dict[str, list]:
-        """What its code, and all that it reaches, finds in environments, by their symbols."""
+        """The constants in environments that its code, and all callees, use, by symbol."""
         libraries: dict[InnerLibrary, bool] = {self: True}
         waiting = [self]
         while waiting:
@@ -91,16 +91,16 @@ class InnerLibrary(CodeLibrary):
         return {symbol: CONSTANTS[symbol] for library in libraries for symbol in sorted(library.environments)}
 
     def bitcode(self) -> list[bytes]:
-        """Its own code."""
+        """Its bitcode."""
         return [compile_queue.result(self)[0]]
 
     def bitcodes(self) -> list[bytes]:
-        """Its own code, and that of all that it reaches."""
+        """The bitcode of the library and of all callees."""
         self._ensure_finalized()
         return list(dict.fromkeys(code for library in (self, *self.collect_calls({})) for code in library.bitcode()))
 
     def _get_module_for_linking(self):
-        """All in one, for numba's own libraries."""
+        """Link all code into one module, for numba's own libraries."""
         if not hasattr(self, "_whole"):
             self._whole = link_modules(self.bitcodes())
         return self._whole
@@ -110,20 +110,20 @@ class InnerLibrary(CodeLibrary):
         return 0
 
     def get_function(self, name: str):
-        """A function, as LLVM has it."""
+        """Get a function of the LLVM module."""
         return self._get_module_for_linking().get_function(name)
 
     def get_llvm_str(self) -> str:
-        """All in one, as LLVM's text."""
+        """The LLVM code of all libraries, as text."""
         return str(self._get_module_for_linking())
 
     def get_asm_str(self) -> str:
-        """All in one, as assembler."""
+        """The assembler code of all libraries, as text."""
         return str(self._codegen._tm.emit_assembly(self._get_module_for_linking()))
 
 
 class NumbaLibrary(InnerLibrary):
-    """Code of one of numba's own libraries, with all that it needs."""
+    """The code of one of numba's own libraries, with all its dependencies."""
 
     def __init__(self, library):
         super().__init__(library._codegen, library.name)
@@ -136,24 +136,24 @@ class NumbaLibrary(InnerLibrary):
 
 
 class KernelLibrary(InnerLibrary):
-    """The code of a kernel or a method, compiled once, under a name that is a digest of it."""
+    """The code of a kernel or method, compiled once; its public name is a digest of the code."""
 
     noinline = True
 
     def load(self) -> list[str]:
-        """Load the machine code, unless it is loaded; returns the public name."""
+        """Load the machine code, once; returns the public name."""
         _, public, code = compile_queue.result(self)
         load_machine_code(public, code)
         return [public]
 
     def names(self) -> list[str]:
-        """The public names of this and of all kernels that it calls, which are then loaded."""
+        """Load this kernel and all that it calls; returns their public names."""
         self._ensure_finalized()
         return list(dict.fromkeys(name for library in (self, *self.collect_calls({})) for name in library.load()))
 
 
 class CachedLibrary(KernelLibrary):
-    """A kernel from the code cache: public names, machine code and bitcode, its own first, then of what it calls."""
+    """A kernel from the code cache: public names, machine code and bitcode, first its own, then its callees'."""
 
     def __init__(
         self, codegen, symbol: str, names: list[str], code: dict[str, bytes], bitcodes: list[bytes], constants
@@ -174,7 +174,7 @@ class CachedLibrary(KernelLibrary):
 
 
 class EntryLibrary(JITCodeLibrary):
-    """The code of a plan's entry: straight lines of calls, linked with all that they reach, which is optimised.
+    """The code of a plan's entry: straight-line calls, linked with all kernels that they reach.
 
     `needs` are the public names of the kernels; `constants` what all of it finds in environments.
     """
@@ -221,7 +221,7 @@ def load_machine_code(name: str, code: bytes) -> None:
 
 
 def to_inner_library(library) -> InnerLibrary:
-    """A library of numba's in the form that ours are linked with."""
+    """Convert one of numba's libraries to an InnerLibrary."""
     if isinstance(library, InnerLibrary):
         return library
     if library not in NUMBA_LIBRARIES:
@@ -233,7 +233,7 @@ NUMBA_LIBRARIES: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def has_unresolved_calls(module) -> bool:
-    """Whether code calls, by its address, what is compiled later: itself, on a module within its own."""
+    """Whether code calls, by address, functions that are compiled later (recursion through children)."""
     return any(variable.name.startswith(UNRESOLVED) for variable in module.global_variables)
 
 

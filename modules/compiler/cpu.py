@@ -1,8 +1,8 @@
-"""The cores of the CPU."""
+"""The number of CPU cores."""
 
 import os
 
 
 def count_cores() -> int:
-    """How many cores this process may use."""
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""The Python objects that compiled code refers to: what `print` and errors with values need at run time.
+"""numba's Environments: the Python objects that compiled code refers to, such as those of `print` and of errors.
 
 numba keeps the constants of each function in an `Environment`, and its code finds that through a global variable, which
 numba sets when Python can call the function. Inner functions are never called by Python. So here that variable becomes
@@ -32,20 +32,20 @@ def bind_environments(text: str) -> tuple[str, set[str]]:
 
 
 def define_constants(name: str) -> str:
-    """The symbol of an Environment with the constants of the one that numba calls `name`."""
+    """Define the symbol of an Environment with the constants of the one that numba calls `name`."""
     environment = lookup_environment(name)
     return define_environment(list(environment.consts) if environment is not None else [])
 
 
 def define_environment(constants: list) -> str:
-    """The symbol of an Environment with these constants, which the linker then knows."""
+    """Define the symbol of an Environment with these constants for the linker."""
     symbol = f"bprop.environment.{hashlib.sha256(dumps(constants)).hexdigest()[:24]}"
     load_environment(symbol, constants)
     return symbol
 
 
 def load_environment(symbol: str, constants: list) -> None:
-    """Let the linker find an Environment under its symbol."""
+    """Define an Environment's symbol for the linker."""
     if symbol not in _kept_alive:
         environment = Environment({})
         environment.consts.extend(constants)

@@ -1,4 +1,4 @@
-"""The instruction set that code is compiled for: that of this machine, unless numba is told another.
+"""The instruction set that code is compiled for: this machine's, unless numba is configured otherwise.
 
 Compiled results are the same bits on machines that have the same one, and only there: sums are taken in vectors of its
 width, and its fused products round once where others round twice.
@@ -11,12 +11,12 @@ from .numba_api import config, llvm
 
 
 def cpu_name() -> str:
-    """LLVM's name of the processor, such as `znver3`, or what `NUMBA_CPU_NAME` says."""
+    """LLVM's name of the processor, such as `znver3`, or `NUMBA_CPU_NAME`."""
     return config.CPU_NAME or llvm.get_host_cpu_name()
 
 
 def cpu_features() -> set[str]:
-    """LLVM's names of what the processor has beyond its name, such as `avx2`, or what `NUMBA_CPU_FEATURES` says."""
+    """LLVM's names of the processor's features, such as `avx2`, or `NUMBA_CPU_FEATURES`."""
     if config.CPU_FEATURES is not None:
         return {word[1:] for word in config.CPU_FEATURES.split(",") if word.startswith("+")}
     return (
@@ -26,7 +26,7 @@ def cpu_features() -> set[str]:
 
 @functools.cache
 def host_features() -> frozenset[str]:
-    """What this machine's processor has."""
+    """The features of this machine's processor."""
     return frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
 
 
@@ -34,7 +34,7 @@ VECTOR_BYTES = 64 if "avx512f" in cpu_features() else 32  # of the vectors in wh
 
 
 def describe_instruction_set() -> dict[str, Any]:
-    """What decides about the bits of compiled results: plain values for a file.
+    """Describe, as plain values for a file, the instruction set that determines the bits of results.
 
     The features are names between commas; with their signs, if it was `NUMBA_CPU_FEATURES` that named them.
     """
@@ -43,7 +43,7 @@ def describe_instruction_set() -> dict[str, Any]:
 
 
 def variables_for(recorded: dict[str, Any]) -> dict[str, str]:
-    """The variables with which numba compiles for an instruction set that `describe_instruction_set` has described.
+    """The environment variables that make numba compile for a described instruction set.
 
     Errors: ValueError where this machine's processor lacks some of it.
     """

@@ -1,4 +1,4 @@
-"""How inner functions are compiled: each once, then only linked.
+"""Compilation of kernels and inner functions: each is compiled once, then only linked.
 
 numba optimises and compiles a function again with each function that calls it, however deep; a plan of some layers
 would take half a minute. Here a kernel or a method is optimised and compiled by itself, with the small functions that
@@ -24,7 +24,7 @@ from .numba_api import (
 
 
 class _Lower(Lower):
-    """Assigns attributes as they come: who owns them says what fits. Checks of indices know their lines."""
+    """Lowers attribute assignments without numba's checks, and records the lines of bounds checks."""
 
     def lower_inst(self, inst):
         note_lowering(self)
@@ -43,7 +43,7 @@ class _KernelLower(_Lower):
 
 
 class _InlineLower(_Lower):
-    """A function of numbers is always copied into its caller, whose loop can then be vectorised."""
+    """Lowers functions of numbers, which are always inlined, so that the caller's loop can be vectorised."""
 
     def lower_normal_function(self, fndesc):
         super().lower_normal_function(fndesc)
@@ -53,7 +53,7 @@ class _InlineLower(_Lower):
 
 
 class _Lowering(NativeLowering):
-    """numba's lowering, into a library of another class."""
+    """numba's lowering pass, into a library of another class."""
 
     library: type
 
@@ -69,7 +69,7 @@ class _Lowering(NativeLowering):
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class InnerLowering(_Lowering):
-    """For small functions, which may be copied into their callers."""
+    """The lowering of small functions, which may be inlined."""
 
     _name = "bprop_inner_lowering"
     library = InnerLibrary
@@ -81,7 +81,7 @@ class InnerLowering(_Lowering):
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class KernelLowering(_Lowering):
-    """For kernels and methods, which are called."""
+    """The lowering of kernels and methods, which are called."""
 
     _name = "bprop_kernel_lowering"
     library = KernelLibrary
@@ -93,14 +93,14 @@ class KernelLowering(_Lowering):
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class EntryLowering(_Lowering):
-    """For entries."""
+    """The lowering of entries."""
 
     _name = "bprop_entry_lowering"
     library = EntryLibrary
 
 
 def lower_by(pipeline, lowering) -> None:
-    """Put `lowering` in the place of numba's own."""
+    """Replace numba's lowering pass in a pipeline."""
     pipeline.add_pass_after(lowering, NativeLowering)
     pipeline.passes = [entry for entry in pipeline.passes if entry[0] is not NativeLowering]
     pipeline._finalized = False

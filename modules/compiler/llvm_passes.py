@@ -1,4 +1,4 @@
-"""LLVM's part of compiling: from LLVM's text, as numba writes it, to optimised bitcode and machine code.
+"""LLVM's part of compiling: from LLVM IR, as numba emits it, to optimised bitcode and machine code.
 
 It imports nothing of bprop and nothing of numba, as it also runs as a program of its own: the compile worker (see
 llvm_worker.py). Then requests come on its standard input, a line of JSON each, and results go to its standard output.
@@ -18,7 +18,7 @@ Result = tuple[bytes, str, bytes]  # bitcode to link with others; of a kernel, t
 
 
 class LLVMCompiler:
-    """Compiles functions in the order they come; each has a number, by which later ones refer to its code."""
+    """Optimises and compiles functions in the order of submission; later ones refer to earlier ones by number."""
 
     def __init__(self, settings: dict):
         llvm.initialize_native_target()
@@ -31,7 +31,7 @@ class LLVMCompiler:
         self.results: dict[int, Result] = {}
 
     def load_bitcode(self, number: int, bitcode: bytes) -> None:
-        """Load code that later functions are linked with."""
+        """Load bitcode that later functions are linked with."""
         self.modules[number] = llvm.parse_bitcode(bitcode)
 
     def compile(self, number: int, name: str, texts: list, copied: list[int], called: list, symbol: str) -> None:
@@ -51,7 +51,7 @@ class LLVMCompiler:
         self.results[number] = module.as_bitcode(), public, code
 
     def take_results(self) -> dict[int, Result]:
-        """The results since the last call."""
+        """Take the results since the last call."""
         results, self.results = self.results, {}
         return results
 
@@ -92,7 +92,7 @@ class LLVMCompiler:
         return llvm.create_pass_builder(self.machine, tuning)
 
     def _emit(self, module, symbol: str, called: Iterable[tuple[str, int | str]]) -> tuple[str, bytes]:
-        """The public name, a digest of the code, and the object."""
+        """Emit the object code; returns it and the public name, a digest of the code."""
         names = [(other, self.names[of] if isinstance(of, int) else of) for other, of in called]
         call_by_public_names(module, names)
         for each in module.functions:
@@ -108,14 +108,14 @@ class LLVMCompiler:
 
 
 def call_by_public_names(module, names: Iterable[tuple[str, str]]) -> None:
-    """Let a module's calls of kernels, which have symbols, go to their public names."""
+    """Replace calls of kernels by symbol by calls of their public names."""
     for symbol, public in names:
         with contextlib.suppress(NameError):  # of a function that it does not call
             module.get_function(symbol).name = public
 
 
 def to_line(message) -> bytes:
-    """Lists, texts, numbers and bytes as a line."""
+    """Encode lists, texts, numbers and bytes as a line."""
     return json.dumps(message, default=lambda code: {"base64": base64.b64encode(code).decode()}).encode() + b"\n"
 
 
@@ -127,7 +127,7 @@ def from_line(line: bytes):
 
 
 def main() -> None:
-    """Answer requests until there are no more: (what to do, arguments)."""
+    """Answer requests (method, arguments) until the end of the input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process stops it
     settings, options = from_line(sys.stdin.buffer.readline())
     for option in options:

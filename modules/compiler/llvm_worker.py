@@ -1,4 +1,4 @@
-"""The compile worker: a process that runs LLVM on one function while numba types and lowers the next in this one.
+"""The compile worker: a process in which LLVM compiles one function while numba types and lowers the next here.
 
 It is a process, as LLVM may only be called by one thread of a process at a time. It starts when the first plan is
 compiled, where there is a second core, and ends when nothing has been compiled for a second. Without it, or if it
@@ -37,7 +37,7 @@ class InProcessWorker:
         getattr(self._compiler, what)(*arguments)
 
     def take_results(self) -> dict[int, Result]:
-        """The results of its tasks, by their numbers."""
+        """Take the results, by task number."""
         return self._compiler.take_results()
 
     def end(self) -> None:
@@ -45,7 +45,7 @@ class InProcessWorker:
 
 
 class WorkerProcess:
-    """Runs LLVM in a process of its own; a thread writes the requests, so that the caller waits for results only."""
+    """Runs LLVM in another process; a thread writes the requests, so that the caller waits for results only."""
 
     def __init__(self, settings: dict):
         command = [sys.executable, "-S", "-P", llvm_passes.__file__]
@@ -69,12 +69,12 @@ class WorkerProcess:
         self._requests.put(to_line((what, arguments)))
 
     def take_results(self) -> dict[int, Result]:
-        """Wait for the results of its tasks. Errors: EOFError, OSError or ValueError if it has failed."""
+        """Wait for the results. Errors: EOFError, OSError or ValueError if the process has failed."""
         self.send("take_results")
         return {number: tuple(result) for number, result in from_line(self._line())}
 
     def _line(self) -> bytes:
-        """What it has written, to the end of the line; no buffered reader, whose lock a fork might find taken."""
+        """Read a line of its output, unbuffered: a buffered reader has a lock that a fork might find locked."""
         pieces: list[bytes] = []
         while not pieces or not pieces[-1].endswith(b"\n"):
             piece = os.read(self._ends[1], PIECE)
@@ -84,7 +84,7 @@ class WorkerProcess:
         return b"".join(pieces)
 
     def end(self) -> None:
-        """Kill it, whatever it does."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
         self._requests.put(None)
@@ -93,7 +93,7 @@ class WorkerProcess:
                 end.close()  # type: ignore[union-attr]
 
     def detach(self) -> None:
-        """In a process that is a copy of the one it works for: close the ends of the pipes, and wait for nothing."""
+        """Close the ends of the pipes in a forked process, and wait for nothing."""
         self._process.returncode = 0
         for end in self._ends:
             with contextlib.suppress(OSError):
@@ -102,7 +102,7 @@ class WorkerProcess:
 
 
 class CompileQueue:
-    """The libraries that LLVM still has to compile, and the worker that does. A `library` is one of code_library.py."""
+    """The queue of libraries to compile, and the worker that compiles them. A `library` is one of code_library.py."""
 
     def __init__(self):
         self._depth = 0
@@ -115,7 +115,7 @@ class CompileQueue:
 
     @contextlib.contextmanager
     def session(self, use_worker: bool = False) -> Iterator[None]:
-        """Compile within this context; at its end all that was submitted is compiled. Sessions nest.
+        """Context for compiling; at its end all submitted code is compiled. Sessions nest.
 
         If `use_worker`, a worker process may be started: it pays for more than a function or two.
         """
@@ -134,25 +134,25 @@ class CompileQueue:
                     self._finish()
 
     def run_later(self, action: Callable[[], None]) -> None:
-        """Call this at the end of the session; now if there is none."""
+        """Call a function at the end of the session; at once if there is none."""
         if self._depth:
             self._later.append(action)
         else:
             action()
 
     def submit(self, library) -> None:
-        """Send a library's code to be optimised and compiled."""
+        """Submit a library's code for optimisation and compilation."""
         self._send(library)
         self._pending[library.number] = library
 
     def result(self, library) -> Result:
-        """The compiled code of a library; waits for it."""
+        """Wait for the compiled code of a library."""
         if library.result is None:
             self._collect()
         return library.result
 
     def end(self) -> None:
-        """End the worker. What it has not compiled yet is compiled again when it is needed."""
+        """End the worker; code that it has not compiled yet is compiled again when needed."""
         if self._worker is not None:
             self._worker.end()
         self._worker = None
@@ -164,7 +164,7 @@ class CompileQueue:
                 self.end()
 
     def reset_after_fork(self) -> None:
-        """In a fork: leave the worker to the parent process; the timer's thread does not exist here."""
+        """In a forked process: leave the worker to the parent; the timer's thread does not exist here."""
         if isinstance(self._worker, WorkerProcess):
             self._worker.detach()
         self._worker = None
@@ -173,7 +173,7 @@ class CompileQueue:
         unlock_compiling()
 
     def _finish(self) -> None:
-        """Wait for what was submitted, then store it."""
+        """Wait for submitted code, then store it."""
         actions, self._later, self.use_worker = self._later, [], False
         if self._worker is None:
             return
@@ -200,7 +200,7 @@ class CompileQueue:
         self._known.add(library.number)
 
     def _collect(self) -> None:
-        """Wait for what is pending. If the worker has failed, compile all of it once more in this process."""
+        """Wait for pending code. If the worker has failed, compile all of it again in this process."""
         if not self._pending:
             return
         try:
@@ -217,7 +217,7 @@ class CompileQueue:
         self._pending = {}
 
     def _start(self) -> InProcessWorker | WorkerProcess:
-        """Start a worker, with what another left undone."""
+        """Start a worker with the code that another left undone."""
         settings = codegen_settings(cpu_target.target_context.codegen())
         self._worker = InProcessWorker(settings)
         if self.use_worker:
@@ -232,12 +232,12 @@ class CompileQueue:
 
 
 def can_start_worker() -> bool:
-    """Whether there are a core for a worker process and a Python to run it."""
+    """Whether there are a second core and a Python for a worker process."""
     return count_cores() > 1 and os.path.basename(sys.executable or "").startswith("python")
 
 
 def codegen_settings(codegen) -> dict:
-    """The settings of numba's code generator, which decide about its code besides the function."""
+    """The settings of numba's code generator that determine its code."""
     machine = {"opt": int(config.OPT)}
     codegen._customize_tm_options(machine)
     return {
@@ -252,12 +252,12 @@ def codegen_settings(codegen) -> dict:
 
 
 def llvm_options() -> list[str]:
-    """The options that numba sets in LLVM for a whole process."""
+    """LLVM's process-wide options that numba sets."""
     return ["-vector-library=SVML"] if config.USING_SVML else []
 
 
 def lock_compiling() -> None:
-    """Wait until no other thread compiles, or is in LLVM: a lock that it has would never be free in a fork."""
+    """Wait until no other thread compiles or runs LLVM: a lock that it held would stay locked in a fork."""
     global_compiler_lock.acquire()
     LLVM_LOCK.__enter__()
 

@@ -1,4 +1,4 @@
-"""All that bprop uses of numba's and llvmlite's internals, in one place: every other file imports them from here.
+"""All internals of numba and llvmlite that bprop uses, in one place: every other file imports them from here.
 
 numba documents `njit`, `config`, `types` and `numba.extending`; the rest may change with any release. `NAMES` says of
 each name what it is relied on for, `ATTRIBUTES` the same of attributes and conventions; each has a canary test of its
@@ -133,5 +133,5 @@ ATTRIBUTES = {
 
 
 def register_hash_symbols() -> None:
-    """Give the linker the symbols of Python's hash secret, which cached code may refer to."""
+    """Define the symbols of Python's hash secret for the linker, as cached code may refer to them."""
     import numba.cpython.hashing

@@ -1,4 +1,4 @@
-"""The versions of numba that bprop is tested with; imported before all that relies on numba's internals.
+"""The versions of numba that bprop is tested with; imported before any of numba's internals.
 
 An untested version says so in one line on the first import, so that whatever fails later is understood at once.
 """
@@ -16,7 +16,7 @@ def is_tested(version: str) -> bool:
 
 
 def warn_if_untested(version: str) -> None:
-    """Warn, in one line, of a version outside the tested range."""
+    """Warn of a version outside the tested range."""
     if not is_tested(version):
         oldest, newest = (f"{major}.{minor}" for major, minor in (OLDEST, (BEYOND[0], BEYOND[1] - 1)))
         warnings.warn(f"numba {version} is not tested with bprop, which expects {oldest} to {newest}", stacklevel=2)

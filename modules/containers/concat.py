@@ -7,7 +7,7 @@ from .slice_ops import ConcatSlice
 
 
 class Branches(Container):
-    """Base of containers of parallel branches: `net[k]` is one of them, `len(net)` their number."""
+    """Base of containers of parallel branches: `model[k]` is one of them, `len(model)` their number."""
 
     framework_base = True
 
@@ -58,13 +58,13 @@ class Concat(Branches):
         return self.sum_gradients(call, "_sum", [call(self[k], "bprop", parts[k]) for k in range(len(self))])
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        x = Shape.of(input_shape)
+        x = Shape.from_table(input_shape)
         shapes = [as_plain_shape(infer_shape(branch, "fprop", x)) for branch in self.branches]
         return infer_concat_shape(self, shapes, 1, "branch {} makes shape")
 
 
 def concatenate(owner: Container, call, arrays, axis: int = 1):
-    """The concatenation of arrays along an axis, written by the owner's internal ops."""
+    """Concatenate arrays along an axis, by the owner's internal ops."""
     ops = [owner.get_op(f"_slice{k}", lambda: ConcatSlice(axis)) for k in range(len(arrays))]
     end: tuple = ()
     for op, array in zip(ops, arrays, strict=True):
@@ -76,12 +76,12 @@ def concatenate(owner: Container, call, arrays, axis: int = 1):
 
 
 def split_gradient(owner: Container, call, grad_y, count: int):
-    """The gradient of each of the arrays that were concatenated."""
+    """Split the gradient of a concatenation into those of its arrays."""
     return tuple(call(owner.get_op(f"_slice{k}", ConcatSlice), "bprop", grad_y) for k in range(count))
 
 
 def infer_concat_shape(owner: Module, shapes, axis: int, text: str) -> tuple[int, ...]:
-    """The shape of a concatenation of arrays of these shapes; ValueError that names the one that does not fit."""
+    """Infer the shape of a concatenation of arrays of these shapes; ValueError that names one that does not fit."""
     first = shapes[0]
     for k, shape in enumerate(shapes):
         if len(shape) <= axis or (*shape[:axis], *shape[axis + 1 :]) != (*first[:axis], *first[axis + 1 :]):

@@ -54,13 +54,13 @@ class Container(Module):
         return self.call_bprop(partial(write_child, operations), grad_y)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return as_plain_shape(self.call_fprop(infer_shape, Shape.of(input_shape)))
+        return as_plain_shape(self.call_fprop(infer_shape, Shape.from_table(input_shape)))
 
     def check_arguments(self, *shapes):
         return self.output_shape(*shapes)
 
     def get_op(self, name: str, make: Callable[[], Module]) -> Module:
-        """The internal op of this name, made when it is first needed, without a change of what is there."""
+        """Get the internal op of this name, made when it is first needed; compiled plans stay valid."""
         if name not in self._modules:
             op = make().to(self.dtype)
             vars(op)["_parent"] = weakref.ref(self)
@@ -68,7 +68,7 @@ class Container(Module):
         return self._modules[name]
 
     def sum_gradients(self, call: Call, name: str, grads: list):
-        """The sum of the gradients that several readers have of one array, or of one table."""
+        """Sum the gradients that several readers have of one array, or of one table."""
         total = grads[0]
         for k, grad in enumerate(grads[1:], start=1):
             total = self._sum_two_gradients(call, f"{name}{k}", total, grad)
@@ -82,7 +82,7 @@ class Container(Module):
 
     @property
     def label_arguments(self) -> tuple[int, ...]:  # type: ignore[override]
-        """(0,) if all modules that read x first want whole numbers."""
+        """(0,) if all modules that read x first take whole numbers."""
         if vars(self)["_labels"] is None:
             vars(self)["_labels"] = (0,) if self.which_are_labels(None) is True else ()
         return vars(self)["_labels"]
@@ -104,7 +104,7 @@ class Container(Module):
         return super().describe_layout() + digest(repr(self._record_calls()))
 
     def _record_calls(self) -> tuple[tuple, tuple]:
-        """The calls of both passes, line by line, and their results."""
+        """Record the calls of both passes, line by line, and their results."""
         x, names = make_refs(vars(self).get("_input"), 0), {id(child): name for name, child in self._modules.items()}
         forward = CallRecorder(names)
         y = self.call_fprop(forward.call, x)
@@ -137,7 +137,7 @@ class InputReaders:
         self.readers: list[bool] = []
 
     def is_label(self) -> bool:
-        """Whether there are readers, and all want labels."""
+        """Whether there are readers, and all take labels."""
         return bool(self.readers) and all(self.readers)
 
 
@@ -157,29 +157,29 @@ class Shape(tuple):
     """The shape of one array; the shapes of a table are a tuple of these."""
 
     @classmethod
-    def of(cls, shape):
-        """A shape, or the shapes of a table, told apart."""
-        return tuple(map(cls.of, shape)) if is_table_of_shapes(shape) else cls(shape)
+    def from_table(cls, shape):
+        """Make a Shape, or a tuple of them for the shapes of a table."""
+        return tuple(map(cls.from_table, shape)) if is_table_of_shapes(shape) else cls(shape)
 
 
 def as_plain_shape(shape):
-    """A shape, or the shapes of a table, as plain tuples."""
+    """Convert a shape, or the shapes of a table, to plain tuples."""
     return tuple(map(as_plain_shape, shape)) if is_table_of_shapes(shape) else tuple(shape)
 
 
 def infer_shape(child: Module, method: str, *shapes):
-    """The shape of a child's output for arguments of these shapes."""
+    """Infer the shape of a child's output for arguments of these shapes."""
     if method != "fprop":
         return ()
     try:
-        return Shape.of(child.check_arguments(*shapes))
+        return Shape.from_table(child.check_arguments(*shapes))
     except Exception as error:
         child.place_once(error)
         raise
 
 
 def check_table(owner: Container, x, count: int = 0) -> None:
-    """ValueError unless x is a table: of names, of arrays or of shapes; of so many, if a count is given."""
+    """Raise ValueError unless x is a table: of names, arrays or shapes; of `count` of them, if that is not None."""
     table = type(x) is tuple and (is_table_of_shapes(x) or not all(isinstance(item, int) for item in x))
     if not table:
         shape = x if isinstance(x, tuple) else getattr(x, "shape", "one array")
@@ -197,7 +197,7 @@ class ValueRef:
 
 
 def make_refs(table, line: int, items: tuple[int, ...] = ()):
-    """References to all arrays of a result."""
+    """Make references to all arrays of a result."""
     if type(table) is tuple:
         return tuple(make_refs(inner, line, (*items, k)) for k, inner in enumerate(table))
     return ValueRef(line, items)
@@ -223,7 +223,7 @@ class CallRecorder:
 
 @functools.cache
 def compose_calls(lines: tuple, result):
-    """The function (self, x) that makes the calls of the lines; it drops values that no later line reads."""
+    """Compose the function (self, x) that makes the calls of the lines; it drops values that no later line reads."""
     known, function = [0], pack_input
     for k, (name, method, arguments) in enumerate(lines, start=1):
         later = find_lines_read([more for _, _, more in lines[k:]]) | find_lines_read(result)
@@ -236,19 +236,19 @@ def compose_calls(lines: tuple, result):
 
 
 def find_lines_read(value) -> set[int]:
-    """The lines whose results a value contains."""
+    """Find the calls whose results a value refers to."""
     if isinstance(value, ValueRef):
         return {value.line}
     return {line for item in value for line in find_lines_read(item)}
 
 
 def pack_input(self, x):
-    """The values before the first line: the argument."""
+    """Pack the argument as the values before the first line."""
     return (x,)
 
 
 def append_call(before, called, select):
-    """The function that calls one more line after `before`."""
+    """Make the function that calls one more line after `before`."""
 
     def both(self, x):
         values = before(self, x)
@@ -258,12 +258,12 @@ def append_call(before, called, select):
 
 
 def append_result(function, result):
-    """The function whose result is one of the values."""
+    """Make the function that returns one of the values after `before`."""
     return lambda self, x: result(function(self, x))
 
 
 def make_selector(indices: tuple[int, ...]):
-    """The function that keeps the values at these indices."""
+    """Make the function that selects the values at these indices."""
     if not indices:
         return lambda values: ()
     before, last = make_selector(indices[:-1]), indices[-1]
@@ -271,7 +271,7 @@ def make_selector(indices: tuple[int, ...]):
 
 
 def make_getter(argument, known: tuple[int, ...]):
-    """The function that takes an argument from the values of the `known` lines."""
+    """Make the function that gets an argument from the values of the `known` lines."""
     if isinstance(argument, ValueRef):
         return make_item_getter(known.index(argument.line), argument.items)
     if len(argument) == 1:
@@ -282,7 +282,7 @@ def make_getter(argument, known: tuple[int, ...]):
 
 
 def make_item_getter(index: int, items: tuple[int, ...]):
-    """The function values -> values[index][items[0]][items[1]]..."""
+    """Make the function values -> values[index][items[0]][items[1]]..."""
     if not items:
         return lambda values: values[index]
     before, last = make_item_getter(index, items[:-1]), items[-1]

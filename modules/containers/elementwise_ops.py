@@ -1,4 +1,4 @@
-"""Elementwise operations of two arrays, by which containers merge two branches."""
+"""Elementwise operations of two arrays, which merge the branches of containers."""
 
 import numpy as np
 
@@ -191,5 +191,5 @@ def add_vectors(a, b, out):
 
 
 def share_gradient(wins, ties):
-    """The factor of grad_y for an operand that is selected (1), tied (0.5) or neither (0)."""
+    """The factor of grad_y for an operand that is selected (1), equal to the other (0.5) or neither (0)."""
     return 1.0 if wins else 0.5 if ties else 0.0

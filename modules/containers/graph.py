@@ -16,7 +16,7 @@ from .sequential import Sequential
 
 
 class Share:
-    """In place of a node's module: one with the weights of another node, see `Module.share`.
+    """A node that shares the weights of another node's module, see `Module.share`.
 
     Args: node: the other node's name.
     """
@@ -100,7 +100,7 @@ class Graph(Container):
         self._add_module(name, module)
 
     def _check_names(self) -> None:
-        """ValueError for names that are not there."""
+        """Raise ValueError for names of unknown nodes."""
         known = [*self._input_names, *self._sources]
         for name, sources in self._sources.items():
             for k, source in enumerate(sources):
@@ -110,7 +110,7 @@ class Graph(Container):
             check_name(source, known, "outputs has", "outputs", *([k] if self._takes_tables[1] else []))
 
     def _check_readers(self) -> None:
-        """ValueError for what nobody reads."""
+        """Raise ValueError for nodes that nothing reads."""
         read = {
             get_node_name(source) for sources in [*self._sources.values(), self._output_names] for source in sources
         }
@@ -144,7 +144,7 @@ class Graph(Container):
         return totals if self._takes_tables[0] else totals[0]
 
     def _read_source(self, values: Mapping[str, Any], reader: str, source: str):
-        """The value of a source: a node's output, or one array of the table that it makes."""
+        """Get the value of a source: a node's output, or one array of the table that it makes."""
         table, k = values[get_node_name(source)], source.partition(".")[2]
         if not k:
             return table
@@ -156,7 +156,7 @@ class Graph(Container):
         return table[int(k)]
 
     def _sum_gradients_of(self, call, name: str, grads: Mapping[str, list]):
-        """The sum of the gradients of a node's result; of a table, that of each array."""
+        """Sum the gradients of a node's result; of a table, of each array."""
         length = self._lengths.get(name)
         if length is None:
             return self.sum_gradients(call, f"_sum_{name}_", grads[name])
@@ -192,17 +192,17 @@ def is_share(node: Any) -> bool:
 
 
 def as_names(names: str | list[str]) -> list[str]:
-    """One name or several as a list."""
+    """Convert one name or several to a list."""
     return [names] if isinstance(names, str) else list(names)
 
 
 def get_node_name(source: str) -> str:
-    """The node of `node` or `node.1`."""
+    """Get the node `node` of `node` or `node.1`."""
     return source.partition(".")[0]
 
 
 def sort_nodes(sources: Mapping[str, list[str]]) -> list[str]:
-    """The nodes in topological order, which keeps the given order where it can; ValueError that names a cycle."""
+    """Sort the nodes topologically, in the order of the arguments where possible; ValueError that names a cycle."""
     done: list[str] = []
 
     def visit(name: str, readers: tuple[str, ...]) -> None:
@@ -220,20 +220,20 @@ def sort_nodes(sources: Mapping[str, list[str]]) -> list[str]:
 
 
 def check_name(source: Any, known: Iterable[str], text: str, *place) -> None:
-    """ValueError unless `node` or `node.1` is of a node that there is."""
+    """Raise ValueError unless `node` or `node.1` is an output of an existing node."""
     name, dot, k = source.partition(".") if isinstance(source, str) else (source, "", "")
     if name not in known or (dot and not k.isdecimal()):
         raise make_error(f"{text} {source!r}, which there is not{suggest_name(name, known)}", *place)
 
 
 def suggest_name(name: Any, known: Iterable[str]) -> str:
-    """The known name that is most like it, or all of them."""
+    """Suggest the most similar known name, or list all of them."""
     close = difflib.get_close_matches(str(name), known := list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
 
 
 def make_error(text: str, *place: str | int) -> ValueError:
-    """A ValueError whose attribute `argument` says where in the arguments it is, for a config's line and column."""
+    """Make a ValueError whose attribute `argument` is the path in the arguments, for a config's line and column."""
     error = ValueError(f"Graph: {text}")
     vars(error)["argument"] = place
     return error

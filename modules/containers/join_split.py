@@ -151,7 +151,7 @@ class SplitTable(Container):
 
 
 def gather_grad_x(call, ops, grad_y):
-    """The one grad_x that each of the ops writes its slice of."""
+    """The one grad_x into which each op writes its slice."""
     grad_x: tuple = ()
     for op, grad in zip(ops, grad_y, strict=True):
         grad_x = (call(op, "bprop", grad, *grad_x),)
@@ -159,7 +159,7 @@ def gather_grad_x(call, ops, grad_y):
 
 
 def check_axis(owner: Container, axis: int) -> int:
-    """The axis; ValueError for that of the minibatch, and for those counted from the end."""
+    """Check an axis; ValueError for that of the minibatch, and for negative ones."""
     if axis < 1:
         raise ValueError(f"{type(owner).__name__}: axis is {axis}, expected at least 1")
     return axis

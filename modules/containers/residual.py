@@ -36,7 +36,7 @@ class Residual(Sequential):
         return call(self._grad_sum, "bprop", super().call_bprop(call, grad_y), side)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        x = Shape.of(input_shape)
+        x = Shape.from_table(input_shape)
         side = as_plain_shape(x if self.shortcut is None else infer_shape(self.shortcut, "fprop", x))
         shape = as_plain_shape(super().call_fprop(infer_shape, x))
         if shape != side:

@@ -28,7 +28,7 @@ class Sequential(Container):
             self.append(module)
 
     def append(self, module: Module) -> "Sequential":
-        """Add a module at the end; returns self. TypeError if it is not a Module, ValueError if it stands in a net."""
+        """Add a module at the end; returns self. TypeError if it is not a Module, ValueError if it has a parent."""
         if not isinstance(module, Module):
             raise TypeError(f"Sequential: element {len(self)} is {describe_wrong_type(module, 'a Module')}")
         self._add_module(str(len(self)), module)

@@ -1,4 +1,4 @@
-"""What a module is: parameters and buffers, the module hierarchy, sharing of weights, training mode, checks of shapes.
+"""The core of modules: parameters and buffers, module hierarchy, weight sharing, training mode, shape checks.
 
 Layers, containers and losses are built on it and are in folders of their own; how their methods are compiled is in
 `engine`.

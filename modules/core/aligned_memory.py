@@ -16,7 +16,7 @@ _offsets = itertools.cycle(range(PLACES))
 
 
 def allocate_zeros(size: int, dtype) -> np.ndarray:
-    """A vector of zeros (size,), aligned to a cache line; in huge pages if it is long and the system has them."""
+    """Allocate a vector of zeros (size,), aligned to a cache line; a long one in huge pages if the system has them."""
     needed, place = size * np.dtype(dtype).itemsize, STEP * next(_offsets)
     if needed < HUGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
         page, memory = PAGE, np.zeros(needed + 2 * PAGE, np.uint8)
@@ -29,7 +29,7 @@ def allocate_zeros(size: int, dtype) -> np.ndarray:
 
 
 def copy_aligned(vector: np.ndarray) -> np.ndarray:
-    """A copy of a vector (P,) in memory of `allocate_zeros`."""
+    """Copy a vector (P,) into memory of `allocate_zeros`."""
     copy = allocate_zeros(vector.size, vector.dtype)
     copy[:] = vector
     return copy

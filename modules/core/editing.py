@@ -12,7 +12,7 @@ New = Module | Callable[[Module], Module]
 
 
 def find(net: Module, what: What) -> dict[str, Module]:
-    """The modules inside a model, by name, that are of a class or whose names match a pattern."""
+    """Find the modules inside a model, by name, that are of a class or whose names match a pattern."""
     inside = {name: module for name, module in net.named_modules() if name and not isinstance(module, InternalOp)}
     if isinstance(what, str):
         return {name: module for name, module in inside.items() if fnmatchcase(name, what)}
@@ -67,12 +67,12 @@ def swap_child(old: Module, new: Module) -> None:
 
 
 def describe_target(what: What) -> str:
-    """The pattern or class that is searched for, as text for an error."""
+    """Describe the pattern or class that is searched for, for an error."""
     return repr(what) if isinstance(what, str) else what.__name__
 
 
 def suggest_names(net: Module, what: What) -> str:
-    """The end of an error: the name most similar to a pattern, or the names that there are."""
+    """Suggest names for an error: the most similar one, or all."""
     names = [name for name, module in net.named_modules() if name and not isinstance(module, InternalOp)]
     close = difflib.get_close_matches(what, names, n=1) if isinstance(what, str) else []
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names[:20])}"

@@ -40,7 +40,7 @@ class Hierarchy(Stateful):
         self.forget_plans()
 
     def _agree_on_dtype(self, name: str, module: "Module") -> None:
-        """Bring this net and its new child `name` to one dtype; ValueError if one of them would be rounded, or may be.
+        """Convert this model and its new child `name` to one dtype; ValueError if that would round numbers.
 
         float64 is always somebody's choice: a float32 module without numbers of its own follows it, and so does one
         that joins a net on which `to("float64")` was called.
@@ -65,7 +65,7 @@ class Hierarchy(Stateful):
         return dict(self._modules)
 
     def children_inside(self) -> dict[str, "Module"]:
-        """Children that this module's own methods call (a container that writes its plan itself has none)."""
+        """Children that this module's own methods call (none of a container, which writes its plan itself)."""
         return self._modules
 
     def all_modules(self) -> Iterator["Module"]:
@@ -89,7 +89,7 @@ class Hierarchy(Stateful):
         return parent.path() + (f"[{name}]" if name.isdigit() else f".{name}")
 
     def root(self) -> "Module":
-        """The outermost module that this one is inside of."""
+        """The root of the hierarchy."""
         root: Module = self  # type: ignore[assignment]
         while root.parent is not None:
             root = root.parent  # type: ignore[assignment]

@@ -18,7 +18,7 @@ class InternalOp(Module):
         return raw(self, *arguments)
 
     def check_arguments(self, *shapes):
-        """ValueError unless both arrays have one shape, which is that of the result."""
+        """Raise ValueError unless both arrays have one shape, which is that of the result."""
         if len(set(map(tuple, shapes))) > 1:
             listed = " and ".join(map(str, shapes))
             owner = self.parent or self

@@ -1,4 +1,4 @@
-"""Training and evaluation mode: of a module, for all threads, and of an evaluation, for the thread that evaluates."""
+"""Training and evaluation mode: of a module for all threads, and of an evaluation for its own thread."""
 
 import threading
 from collections.abc import Iterator
@@ -32,13 +32,13 @@ class Mode:
 
 
 def reads_training(module: Stateful) -> bool:
-    """Whether a method of the module asks for the mode."""
+    """Whether a method of the module reads the mode."""
     return any("training" in function.__code__.co_names for function in collect_methods(type(module)).values())
 
 
 @contextmanager
 def evaluation_mode(net: "Module") -> Iterator[None]:
-    """Within this context, this thread has `net` for itself, in evaluation mode; its modes stay as others see them."""
+    """Context in which this thread alone uses `net`, in evaluation mode; other threads see its modes unchanged."""
     with locked(net):
         switched = [module for module in net.all_modules() if module.training]
         before = _evaluated.modules

@@ -79,7 +79,7 @@ class Module(ParametersAndBuffers):
         )
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of y for an x of shape `input_shape`, both with the batch axis; ValueError if x does not fit.
+        """Infer the shape of y for an x of shape `input_shape`, both with the batch axis; ValueError if x does not fit.
 
         A module that does not define it is tried on zeros.
         """
@@ -107,17 +107,17 @@ class Module(ParametersAndBuffers):
         return shape
 
     def check_arguments(self, *shapes):
-        """ValueError unless arguments of these shapes fit; returns the shape of the result."""
+        """Raise ValueError unless arguments of these shapes fit; returns the shape of the result."""
         if is_table_of_shapes(shapes[0]):
             listed = " and ".join(map(str, shapes[0]))
             raise ValueError(f"{self.label()}: x is a table of arrays of shapes {listed}, expected one array")
         return self.output_shape(*shapes)
 
     def check_minibatch(self, input_shape: tuple[int, ...]) -> None:
-        """ValueError if a minibatch of this shape is too small in the present mode; asked before a training begins."""
+        """Raise ValueError if a minibatch of this shape is too small in the current mode; called before a training."""
 
     def which_are_labels(self, x):
-        """For an array, or each of a table: whether it is to be whole numbers."""
+        """For an array, or each array of a table: whether it is to be whole numbers."""
         return map_table(lambda _: 0 in self.label_arguments, x)
 
     # -- calling -------------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ class Module(ParametersAndBuffers):
         return self.train(False)
 
     def changes_in_training(self) -> bool:
-        """Whether an fprop in training mode may change this module's state: statistics, counters of random draws."""
+        """Whether an fprop in training mode may change this module's state: statistics or random counters."""
         return self.training and (bool(self._counters) or reads_training(self))
 
     # -- editing ----------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ class Module(ParametersAndBuffers):
         return draw(self, format, input_shape, loss, target_shape)
 
     def comment_on(self, name: str) -> list[str]:
-        """What the repr says of a child beside its own."""
+        """A comment on a child in the repr."""
         child = self._modules[name]
         if child._modules or not child.parameter_count:
             return []

@@ -39,7 +39,7 @@ class Buffer:
 
 
 class Counter:
-    """A whole number that a resumed training must know, such as the place in a stream of random numbers.
+    """A whole number that a resumed training needs, such as the position in a stream of random numbers.
 
     `self.step = Counter()` makes the number `self.step`, which methods may increase; `module.counters()` returns the
     counters of a model, `module.load_counters(...)` sets them.

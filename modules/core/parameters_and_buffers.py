@@ -79,7 +79,7 @@ class ParametersAndBuffers(Hierarchy):
         self.forget_plans()
 
     def _write_array(self, name: str, value) -> None:
-        """Assign to a parameter or gradient: its memory stays where it is."""
+        """Assign to a parameter or gradient in place."""
         array = vars(self)[name]
         if value is array:
             return
@@ -88,13 +88,13 @@ class ParametersAndBuffers(Hierarchy):
         array[...] = self._convert(array, name, value)
 
     def _convert(self, array: np.ndarray, name: str, value) -> np.ndarray:
-        """Values in the dtype of `array`, which is of this module or of one inside it."""
+        """Convert values to the dtype of `array`, which is of this module or of one inside it."""
         return self._in_type(name, np.asarray(value)) if array.dtype.kind == "f" else np.asarray(value)
 
     # -- by name ----------------------------------------------------------------------------------------------------
 
     def fixed_names(self) -> set[str]:
-        """Attributes whose memory never moves: parameters, their gradients, and buffers."""
+        """Attributes that are written in place: parameters, their gradients, and buffers."""
         directions = [f"v_{name}" for name in self._parameters if hasattr(self, "jvp")]
         return {*self._parameters, *self.gradient_names(), *directions, *self._buffers}
 
@@ -110,7 +110,7 @@ class ParametersAndBuffers(Hierarchy):
         )
 
     def overwrites_gradients(self) -> bool:
-        """Whether bprop honours `accumulate`, so that nobody need clear the gradients before it."""
+        """Whether bprop honours `accumulate`, so that gradients need no clearing before it."""
         functions = collect_methods(type(self)).values()
         return not self._parameters or any("accumulate" in function.__code__.co_names for function in functions)
 
@@ -219,7 +219,7 @@ class ParametersAndBuffers(Hierarchy):
     # -- saving -----------------------------------------------------------------------------------------------------
 
     def _collect_arrays(self) -> dict[str, np.ndarray]:
-        """Parameters and buffers, those of one module together, as in PyTorch."""
+        """Collect parameters and buffers, module by module, as in PyTorch."""
         arrays = {}
         for prefix, module in self.named_modules():
             for name in (*module._parameters, *module._buffers):
@@ -295,7 +295,7 @@ class ParametersAndBuffers(Hierarchy):
 
 
 def refuse_differences(owner: str, what: str, own: dict[str, Any], new: dict[str, Any]) -> None:
-    """ValueError unless two dictionaries have the same names, and arrays of the same shapes."""
+    """Raise ValueError unless two dictionaries have the same names, and arrays of the same shapes."""
     wrong = [f"missing {name}" for name in own if name not in new]
     wrong += [f"unexpected {name}" for name in new if name not in own]
     wrong += [

@@ -1,4 +1,4 @@
-"""Records of custom modules that have passed a check in their present form: an empty file for each in the cache folder.
+"""Records of custom modules that have passed a check: an empty file for each in the cache folder.
 
 Its name is a digest of all sources that the module's methods depend on, as in the names of compiled plans.
 """
@@ -10,7 +10,7 @@ from .module import Module
 
 
 def find_custom_classes(module: Module) -> list[type[Module]]:
-    """The custom classes in a model: those that do not come with this package, each once."""
+    """Find the custom classes in a model: those that are not of this package, each once."""
     return list(
         dict.fromkeys(type(inside) for inside in module.all_modules() if not is_internal(type(inside).__module__))
     )
@@ -24,7 +24,7 @@ def record_passed_check(module: Module) -> None:
 
 
 def find_unchecked_classes(module: Module) -> list[type[Module]]:
-    """The custom classes in a model that have passed no check in their present form, as far as can be known."""
+    """Find the custom classes in a model that have no record of a passed check."""
     return [
         cls
         for cls in find_custom_classes(module)
@@ -33,6 +33,6 @@ def find_unchecked_classes(module: Module) -> list[type[Module]]:
 
 
 def get_record_name(cls: type[Module]) -> str | None:
-    """The name of a class's record; None for a class that reaches what no digest covers, or without a cache folder."""
+    """Get the name of a class's record; None for a class that cannot be hashed, or without a cache folder."""
     dependencies = examine_class(cls, place=False)
     return None if dependencies.unhashable or not list_readable_folders() else f"checked_{dependencies.digest}"

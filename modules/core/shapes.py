@@ -1,4 +1,4 @@
-"""Checks of sizes and shapes that several layers share."""
+"""Checks of sizes and shapes, shared by several layers."""
 
 from .module import Module
 
@@ -6,21 +6,21 @@ Sizes = int | list[int] | tuple[int, ...]
 
 
 def check_sizes(owner: Module, **sizes: int) -> None:
-    """ValueError that names the first argument below 1."""
+    """Raise ValueError that names the first argument below 1."""
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{type(owner).__name__}: {name} is {size}, expected at least 1")
 
 
 def replace_features(module: Module, shape: tuple[int, ...], in_features: int, out_features: int) -> tuple[int, ...]:
-    """The shape of y (N, ..., out_features) for an x (N, ..., in_features); ValueError for another one."""
+    """Infer the shape of y (N, ..., out_features) for an x (N, ..., in_features); ValueError for another one."""
     if len(shape) < 2 or shape[-1] != in_features:
         raise ValueError(f"{module.label()}: x has shape {shape}, expected (N, {in_features})")
     return (*shape[:-1], out_features)
 
 
 def as_sizes(owner: Module, name: str, shape: int | list[int] | tuple[int, ...]) -> tuple[int, ...]:
-    """A shape, or a single size, as a tuple; ValueError unless all are at least 1."""
+    """Convert a shape, or a single size, to a tuple; ValueError unless all are at least 1."""
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     if not sizes or min(sizes) < 1:
         raise ValueError(f"{type(owner).__name__}: {name} is {shape}, expected sizes of at least 1")
@@ -28,7 +28,7 @@ def as_sizes(owner: Module, name: str, shape: int | list[int] | tuple[int, ...])
 
 
 def check_ending_shape(module: Module, shape: tuple[int, ...], ending: tuple[int, ...]) -> tuple[int, ...]:
-    """`shape`; ValueError unless it is (N, ..., *ending)."""
+    """Check that `shape` is (N, ..., *ending), and return it; ValueError if not."""
     if len(shape) <= len(ending) or tuple(shape[-len(ending) :]) != ending:
         expected = ", ".join(map(str, ("N", "...", *ending)))
         raise ValueError(f"{module.label()}: x has shape {shape}, expected ({expected})")
@@ -36,7 +36,7 @@ def check_ending_shape(module: Module, shape: tuple[int, ...], ending: tuple[int
 
 
 def as_image_sizes(owner: Module, name: str, value: Sizes, axes: int = 2) -> tuple[int, int]:
-    """A setting as two numbers, one for each axis of an image; a signal is an image of one row.
+    """Convert a setting to two numbers, one for each axis of an image; a signal is an image of one row.
 
     Errors: ValueError unless each is at least 1; a padding at least 0.
     """
@@ -49,7 +49,7 @@ def as_image_sizes(owner: Module, name: str, value: Sizes, axes: int = 2) -> tup
 
 
 def collapse_sizes(sizes: tuple[float | None, ...], axes: int = 2):
-    """The sizes as `as_image_sizes` takes them: one number where all axes have the same."""
+    """Collapse sizes to one number where all axes have the same."""
     sizes = sizes[2 - axes :]
     return sizes[0] if len(set(sizes)) == 1 else sizes
 
@@ -57,7 +57,7 @@ def collapse_sizes(sizes: tuple[float | None, ...], axes: int = 2):
 def as_image_shape(
     module: Module, shape: tuple[int, ...], channels: int | None = None, axes: int = 2
 ) -> tuple[int, ...]:
-    """The shape (N, C, H, W) of an x of this shape; a signal is an image of one row.
+    """Convert a shape of x to (N, C, H, W); a signal is an image of one row.
 
     Errors: ValueError unless it has so many channels (None: any number), and is not empty.
     """

@@ -1,4 +1,4 @@
-"""Weight tying: modules that share their parameters, and which of them owns the memory.
+"""Weight tying: modules with shared parameters, and which of them owns the memory.
 
 Tied modules have the same arrays as attributes. The first of them in a net owns them: it alone stands in the flat
 vectors, so that an optimizer updates shared weights once.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Tie:
-    """A set of modules with the same weights; `members` are those that are still in use."""
+    """A set of modules with the same weights; `members` are those still alive."""
 
     def __init__(self):
         self.members: weakref.WeakSet[ParametersAndBuffers] = weakref.WeakSet()
@@ -55,7 +55,7 @@ def alias_arrays(own: "ParametersAndBuffers", other: "ParametersAndBuffers") -> 
 
 
 def iterate_owners(root: "ParametersAndBuffers") -> Iterator[tuple[str, "Module"]]:
-    """(name, module) for all modules of a model; of those with tied weights the first only."""
+    """Iterate over (name, module) of a model; of modules with tied weights over the first only."""
     ties = set()
     for name, module in root.named_modules():
         if module._tie is None or module._tie not in ties:
@@ -64,7 +64,7 @@ def iterate_owners(root: "ParametersAndBuffers") -> Iterator[tuple[str, "Module"
 
 
 def retie(root: "ParametersAndBuffers") -> None:
-    """Give tied modules the arrays of the first of them in this model, which may have moved."""
+    """Alias the arrays of tied modules to those of the first of them in this model, which may have moved."""
     for _, own in iterate_owners(root):
         for other in own._tie.members if own._tie is not None else ():
             if other is not own and other.dtype == own.dtype:
@@ -72,7 +72,7 @@ def retie(root: "ParametersAndBuffers") -> None:
 
 
 def find_weight_owner(module: "Module") -> "Module | None":
-    """The earlier module of the same model whose weights this one shares, or None."""
+    """Find the earlier module of the same model whose weights this one shares, or None."""
     for _, own in iterate_owners(module.root()):
         if own._tie is not None and own._tie is module._tie:
             return None if own is module else own
@@ -80,7 +80,7 @@ def find_weight_owner(module: "Module") -> "Module | None":
 
 
 def refuse_ties_between_nets(root: "Module") -> None:
-    """ValueError if a module shares weights with one of another net that is in use: they lie in one vector only."""
+    """Raise ValueError if a module shares weights with one of another model in use: they lie in one vector only."""
     for _, own in iterate_owners(root):
         for other in own._tie.members if own._tie is not None else ():
             if other.root() is not root and other.root()._flat is not None:

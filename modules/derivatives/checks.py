@@ -1,4 +1,4 @@
-"""Are a module's own jvp and rbprop right, and a loss's hessian_times? Against bprop, or against differences of it."""
+"""Checks of a module's own jvp and rbprop, and of a loss's hessian_times, against bprop or differences of it."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from .tangent import jvp, place_direction, vjp
 
 
 def check_jvp_and_rbprop(module: Module, x: np.ndarray, seed: int = 0) -> str:
-    """What is wrong with a module's jvp or rbprop at x, in float64; "" if nothing is, or it has none."""
+    """Check a module's jvp and rbprop at x, in float64; describes what is wrong, or ""."""
     if module.children() or not isinstance(x, np.ndarray) or x.dtype.kind != "f":
         return ""
     random = np.random.default_rng((17, seed))
@@ -60,7 +60,7 @@ def is_change_of_bprop(module: Module, x, v, direction, random) -> bool:
 
 
 def check_hessian_times(loss: Loss, y, target, seed: int = 0) -> str:
-    """What is wrong with a loss's hessian_times at y, in float64; "" if nothing is, or it has none."""
+    """Check a loss's hessian_times at y, in float64; describes what is wrong, or ""."""
     if loss.estimates or not has_curvature(loss):
         return ""
     v = np.random.default_rng((17, seed)).standard_normal(y.shape)
@@ -78,7 +78,7 @@ def check_hessian_times(loss: Loss, y, target, seed: int = 0) -> str:
 
 
 def find_smooth(function, step: float) -> np.ndarray:
-    """Where a function's slopes on both sides of 0 are one: at a kink, a central difference is the mean of two."""
+    """Find where a function's one-sided derivatives at 0 agree: at a kink, a central difference is their mean."""
     below, here, above = (function(h) for h in (-step, 0.0, step))
     change = np.abs(above - below)
     return np.abs(above - 2 * here + below) <= 1e-3 * change + 1e-6 * max_abs(change)

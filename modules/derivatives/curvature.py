@@ -1,4 +1,4 @@
-"""The second derivatives of a loss in a net's parameters, as products with vectors: no matrix is stored.
+"""Products of vectors with the second derivatives of a loss in a model's parameters, without storing a matrix.
 
 The change of a gradient along a direction costs three gradients, whatever the number of parameters: each operation of
 the forward and backward pass is followed by its own change (see passes.py).
@@ -15,7 +15,7 @@ from .tangent import Program, check_direction, get_program, place_direction, pre
 
 
 class Curvature:
-    """A loss as a function of a net's parameters w near where they are now, on given samples.
+    """The curvature of a loss in a model's parameters w, on given samples.
 
         gradient()        g = ∂L/∂w
         hvp(v)            H v,   H = ∂²L/∂w²
@@ -98,7 +98,7 @@ class Curvature:
 
 
 def run(name: str, net: Module, loss: Loss, x: np.ndarray, target: np.ndarray, v=None) -> float:
-    """The loss; the gradients of the net become the `gradient`, or `hvp` or `gauss_newton` of v, in the net's dtype."""
+    """Run a program; returns the loss. The gradients of the model become its result, in the model's dtype."""
     if name not in PROGRAMS:
         raise ValueError(f"Curvature: got {name!r}, expected one of {', '.join(PROGRAMS)}")
     if name != "gradient":
@@ -111,14 +111,14 @@ def run(name: str, net: Module, loss: Loss, x: np.ndarray, target: np.ndarray, v
 
 
 def gradient_program(net: Module, loss: Loss, data) -> Program:
-    """fprop, the loss, bprop."""
+    """Make the program of the gradient: fprop, the loss, bprop."""
     passes = Passes(net, loss)
     items = [*passes.fprop, *passes.loss_passes(), *passes.backward("loss_grad")]
     return program("Gradient", net, loss, items, data)
 
 
 def hvp_program(net: Module, loss: Loss, data) -> Program:
-    """fprop and its change, the loss, bprop and its change."""
+    """Make the program of Hessian products: fprop and its tangent, the loss, bprop and its tangent."""
     passes = Passes(net, loss)
     tangents, v_y = passes.tangents()
     items = [*passes.fprop, *tangents, *passes.loss_passes(), passes.loss_curvature(v_y), *passes.changes()]
@@ -126,7 +126,7 @@ def hvp_program(net: Module, loss: Loss, data) -> Program:
 
 
 def gauss_newton_program(net: Module, loss: Loss, data) -> Program:
-    """fprop and its change, the Hessian of the loss, bprop."""
+    """Make the program of Gauss-Newton products: fprop and its tangent, the Hessian of the loss, bprop."""
     passes = Passes(net, loss)
     tangents, v_y = passes.tangents()
     items = [*passes.fprop, *tangents, *passes.loss_passes(), passes.loss_curvature(v_y)]
@@ -135,7 +135,7 @@ def gauss_newton_program(net: Module, loss: Loss, data) -> Program:
 
 
 def program(title: str, net: Module, loss: Loss, items, data) -> Program:
-    """The operations as one, with the loss as their result."""
+    """Make a program of operations, with the loss as its result."""
     samples = dict(zip(("x", "target", "v", "gradients"), data, strict=False))
     return Program(f"{title} of {net.outline()} with {loss.outline()}.", items, samples, "value")
 

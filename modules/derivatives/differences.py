@@ -1,4 +1,4 @@
-"""Derivatives of a module that has none by hand: differences of its own fprop or bprop, in float64.
+"""Finite differences in place of derivatives that a module does not have: of its fprop or bprop, in float64.
 
 Each element is taken from two estimates: Richardson's, from longer steps, is right to about 1e-12 where the function is
 smooth there; the plain central difference of short steps, to about 1e-9, where a kink lies within the longer ones.
@@ -18,7 +18,7 @@ AGREE = 1e-7  # of the largest element: up to here the short steps' estimate con
 
 @dataclass
 class DifferencedModule:
-    """A module and the copy that is moved; not children of what holds them, which copies of it share."""
+    """A module and the copy that is moved along directions; neither is a child."""
 
     subject: Module
     twin: Module
@@ -27,7 +27,7 @@ class DifferencedModule:
 
 
 class Differences(Module):
-    """Stands in a plan for a module's `jvp`, `rbprop` or `hessian_times`; runs as Python.
+    """A stand-in for a module's `jvp`, `rbprop` or `hessian_times` in a plan; runs as Python.
 
         d/dε f(ε) = (4 D(h) - D(2h)) / 3 or D(h'),   D(h) = (f(h) - f(-h)) / 2h
 
@@ -52,7 +52,7 @@ class Differences(Module):
         return [name for module, name in self._differenced.subject._owners()] if "_differenced" in vars(self) else []
 
     def prepare(self) -> None:
-        """Before a forward pass: take over the state that it will start from."""
+        """Copy the state that the next forward pass will start from."""
         twin, subject = self._differenced.twin, self.subject
         for mine, theirs in zip(twin.all_modules(), subject.all_modules(), strict=True):
             for name, value in vars(theirs).items():
@@ -80,7 +80,7 @@ class Differences(Module):
         return change[count:].reshape(x[0].shape).astype(self.dtype)
 
     def hessian_times(self, y, target, v):
-        """The change of a loss's gradient along v."""
+        """Compute the change of a loss's gradient along v."""
         twin = self._differenced.twin
 
         def gradient(h):
@@ -90,7 +90,7 @@ class Differences(Module):
         return derivative(gradient, size).reshape(y.shape).astype(self.dtype)
 
     def size(self, x, v) -> float:
-        """How large the direction is, compared with where it starts."""
+        """Compute the size of the direction relative to that of the arguments."""
         pairs = [*zip(x, v, strict=True), (self._differenced.twin.flat_parameters, gather_direction(self.subject))]
         return max(max_abs(step) / (1 + max_abs(start)) for start, step in pairs) / self.stretch
 
@@ -107,7 +107,7 @@ plan._warned_classes.add(Differences)
 
 
 def evaluate(module: Any, arguments, grad_y=None):
-    """y, and the gradients of parameters and the first argument as one vector."""
+    """Compute y, and the gradients of parameters and the first argument as one vector."""
     module.zero_grad()
     arguments = [np.asarray(a, np.float64) if np.asarray(a).dtype.kind == "f" else a for a in arguments]
     if not module.takes_gradient:
@@ -121,7 +121,7 @@ def evaluate(module: Any, arguments, grad_y=None):
 
 
 def derivative(function, size: float) -> np.ndarray:
-    """df/dε at 0 of an array-valued function, along a direction of relative size `size`."""
+    """Compute df/dε at 0 of an array-valued function, along a direction of relative size `size`."""
     if size == 0:
         return np.zeros_like(function(0.0))
     short, long = SHORT / size, LONG / size
@@ -131,27 +131,27 @@ def derivative(function, size: float) -> np.ndarray:
 
 
 def difference_centrally(function, h: float) -> np.ndarray:
-    """(f(h) - f(-h)) / 2h."""
+    """Compute the central difference (f(h) - f(-h)) / 2h."""
     return (function(h) - function(-h)) / (2 * h)
 
 
 def split_arguments(arguments):
-    """Arguments and their directions."""
+    """Split arguments from their directions."""
     count = len(arguments) // 2
     return arguments[:count], arguments[count:]
 
 
 def max_abs(array) -> float:
-    """The largest absolute value."""
+    """Compute the largest absolute value."""
     return float(np.abs(array).max(initial=0.0))
 
 
 def gather_direction(module: Module) -> np.ndarray:
-    """A module's part of the direction in the parameters, as one vector (P,)."""
+    """Gather a module's part of the direction in the parameters into one vector (P,)."""
     parts = [np.ravel(vars(each)[get_direction_name(each, name)]) for each, name in module._owners()]
     return np.concatenate(parts) if parts else np.empty(0)
 
 
 def get_direction_name(module: Module, name: str) -> str:
-    """Where a parameter's direction is: with a jvp of its own, where compiled code finds it."""
+    """Get the name of a parameter's direction: where compiled code finds it, for a module with a jvp."""
     return f"v_{name}" if f"v_{name}" in vars(module) else f"_v_{name}"

@@ -1,4 +1,4 @@
-"""Jacobians of nets, and how errors of the input come out of them.
+"""Jacobians of models, and propagation of input errors through them.
 
 A Jacobian is made of its columns, by forward mode, or of its rows, by backward mode: whichever are fewer.
 """
@@ -16,7 +16,7 @@ Of = Literal["x", "parameters"]
 
 @exclusive
 def jacobian(net: Module, x, of: Of = "x") -> np.ndarray:
-    """∂y/∂x, or ∂y/∂w, of all numbers of a minibatch: for a few samples of a small net.
+    """Compute ∂y/∂x, or ∂y/∂w, of all numbers of a minibatch: for a few samples of a small model.
 
         J[..., i] = J eᵢ (forward mode), or J[k] = Jᵀ eₖ (backward mode), whichever takes fewer passes
 
@@ -45,7 +45,7 @@ def jacobian(net: Module, x, of: Of = "x") -> np.ndarray:
 
 @exclusive
 def sample_jacobians(net: Module, x) -> np.ndarray:
-    """Each sample's own ∂y[n]/∂x[n], all at once: as many passes as one sample has inputs, or outputs.
+    """Compute ∂y[n]/∂x[n] of each sample, all at once: as many passes as one sample has inputs, or outputs.
 
     Shapes: x (N, ...), the result (N, ...of y, ...of x).
     Errors: ValueError for a net whose samples see each other, as with batch normalisation in training.
@@ -66,7 +66,7 @@ def sample_jacobians(net: Module, x) -> np.ndarray:
 
 
 def output_variance(net: Module, x, variance) -> np.ndarray:
-    """The variance of y that small independent errors of x cause.
+    """Compute the variance of y that small independent errors of x cause.
 
         var y[n, k] = Σᵢ (∂y[n, k]/∂x[n, i])² variance[n, i]
 
@@ -86,7 +86,7 @@ def output_variance(net: Module, x, variance) -> np.ndarray:
 
 
 def refuse_meeting_samples(net: Module, x: np.ndarray, start) -> None:
-    """ValueError if the first sample's x changes another sample's y."""
+    """Raise ValueError if the first sample's x changes another sample's y."""
     v = np.zeros_like(x)
     v[0] = np.random.default_rng(0).standard_normal(x.shape[1:])
     if np.any(run_rewound(net, start, jvp, net, x, v)[1:]):
@@ -96,7 +96,7 @@ def refuse_meeting_samples(net: Module, x: np.ndarray, start) -> None:
 
 
 def iterate_unit_vectors(shape: tuple[int, ...], dtype):
-    """The unit vectors of a space of arrays, one after the other in the same memory."""
+    """Iterate over the unit vectors of a space of arrays, in the same memory."""
     unit = np.zeros(shape, dtype)
     for place in np.ndindex(shape):
         unit[place] = 1
@@ -105,6 +105,6 @@ def iterate_unit_vectors(shape: tuple[int, ...], dtype):
 
 
 def run_rewound(net: Module, start, function, *arguments):
-    """A result with the random numbers of the first pass."""
+    """Run a function with the random numbers of the first pass."""
     net.load_counters(start)
     return function(*arguments)

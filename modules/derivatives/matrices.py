@@ -1,4 +1,4 @@
-"""Curvature matrices of small nets, their diagonals, and their extreme eigenvalues for nets of any size.
+"""Curvature matrices of small models, their diagonals, and extreme eigenvalues for models of any size.
 
 A matrix of P columns takes P products, each of about three gradients: what SciPy does with products alone is cheaper.
 """
@@ -61,7 +61,7 @@ def hessian_diagonal(curvature: Curvature, probes: int | None = None, seed: int 
 
 
 def linear_operator(curvature: Curvature, kind: Kind = "hvp", damping: float = 0.0) -> Any:
-    """The matrix plus `damping` I as a SciPy LinearOperator, for its solvers (`cg`, `minres`, `eigsh`).
+    """Wrap the matrix plus `damping` I in a SciPy LinearOperator, for `cg`, `minres` or `eigsh`.
 
     Errors: ValueError for another kind.
     """
@@ -75,7 +75,7 @@ def linear_operator(curvature: Curvature, kind: Kind = "hvp", damping: float = 0
 def top_eigenvalues(
     curvature: Curvature, k: int = 1, kind: Kind = "hvp", tolerance: float = 1e-6
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k eigenvalues of largest absolute value, the largest first, and their vectors (P, k), by Lanczos' method.
+    """Compute the k eigenvalues of largest absolute value, in order, and their vectors (P, k), by Lanczos' method.
 
     Errors: ValueError for another kind, and unless 1 <= k < P.
     Source: Goodfellow et al., Deep Learning, section 8.2.1 (ill-conditioning); SciPy's eigsh.
@@ -91,13 +91,13 @@ def top_eigenvalues(
 
 
 def build_matrix(curvature: Curvature, kind: Kind) -> np.ndarray:
-    """All columns."""
+    """Build a matrix column by column."""
     product = get_product(curvature, kind)
     return np.stack([product(unit) for unit in np.eye(curvature.size)], axis=1)
 
 
 def get_product(curvature: Curvature, kind: str):
-    """The method of this name."""
+    """Get the method of this name."""
     if kind not in KINDS:
         raise ValueError(f"Curvature: kind is {kind!r}, expected one of {', '.join(KINDS)}")
     return getattr(curvature, kind)

@@ -1,4 +1,4 @@
-"""Forward mode, and the change of the backward pass along a direction, derived from the operations of both passes.
+"""Forward mode, and the derivative of the backward pass along a direction, derived from the operations of both passes.
 
 Pearlmutter's operator R{·} is d/dε at x + ε v and w + ε v_w. Applied to each operation of a plan, it gives
 R{fprop} = jvp for each fprop, and rbprop, R{bprop}, for each bprop. So containers need no code of their own here.
@@ -15,7 +15,7 @@ from .supported import has_curvature, has_method, is_locally_linear
 
 
 class Passes:
-    """The operations of a net, and of a loss after it, in the order in which they run.
+    """The operations of a model, and of a loss after it, in the order in which they run.
 
     `x` stands for the input, `y` for the output's name; `v` for a direction in x; `seed` for a gradient of y.
     """
@@ -33,7 +33,7 @@ class Passes:
         self.differences: list[Differences] = []
 
     def tangents(self) -> tuple[list[Operation], str]:
-        """R{fprop}: jvp after jvp; and the name of R{y}."""
+        """Append R{fprop}: jvp after jvp; returns the name of R{y}."""
         self.directions = {"x": "v"}
         items = []
         for operation in self.fprop:
@@ -45,13 +45,13 @@ class Passes:
         return items, self.directions[self.y]
 
     def loss_passes(self) -> list[Operation]:
-        """The loss of y and its gradient."""
+        """Append the loss of y and its gradient."""
         assert self.loss is not None
         value = Operation("value", self.loss, "fprop", (self.y, "target"))
         return [value, Operation("loss_grad", self.loss, "bprop", ())]
 
     def loss_curvature(self, v_y: str) -> Operation:
-        """The Hessian of the loss in y, times R{y}."""
+        """Append the Hessian of the loss in y, times R{y}."""
         assert self.loss is not None
         loss: Module = self.loss
         if not has_curvature(loss):
@@ -59,11 +59,11 @@ class Passes:
         return Operation("loss_change", loss, "hessian_times", (self.y, "target", v_y))
 
     def backward(self, seed: str) -> list[Operation]:
-        """bprop of the gradient named `seed`."""
+        """Append bprop of the gradient named `seed`."""
         return [rename_arguments(operation, {"seed": seed}) for operation in self.bprop]
 
     def changes(self) -> list[Operation]:
-        """bprop, and R{bprop} after it: then the gradients are R{gradient}."""
+        """Append bprop, and R{bprop} after it, which makes the gradients R{gradient}."""
         items, names = [], {"seed": "loss_grad"}
         read = {name for operation in self.bprop for name in operation.arguments}
         for operation in self.bprop:
@@ -86,7 +86,7 @@ class Passes:
         return items
 
     def copy_if_reused(self, operation: Operation, names: dict[str, str], target: str = "") -> list[Operation]:
-        """An operation and, if its memory is used again by R{bprop}, a copy of its result; notes the result's name."""
+        """Copy an operation's result if its memory is reused by R{bprop}; records the result's name."""
         target = target or operation.target
         if not is_locally_linear(type(operation.module)):
             return [operation]
@@ -94,13 +94,13 @@ class Passes:
         return [operation, Operation(names[target], CopyGradient().to(self.net.dtype), "bprop", (operation.target,))]
 
     def with_method(self, module: Any, method: str, x, directions) -> tuple[Module, tuple[str, ...]]:
-        """The module and its arguments; or, if it has no such method, differences of it, which need its x, too."""
+        """Get a module that has the method, and its arguments; or differences of it, which need its x, too."""
         if has_method(type(module), method):
             return module, directions
         return self.get_differences(module), (*x, *directions)
 
     def get_differences(self, module: Module) -> Differences:
-        """The differences of a module, made once."""
+        """Get the differences of a module, made once."""
         differences = next((each for each in self.differences if each.subject is module), None)
         if differences is None:
             differences = Differences(module)
@@ -109,20 +109,20 @@ class Passes:
 
 
 def rename_arguments(operation: Operation, names: dict[str, str], prefix: str = "") -> Operation:
-    """An operation with other names for its arguments."""
+    """Rename the arguments of an operation."""
     arguments = tuple(names.get(name, name) for name in operation.arguments)
     return Operation(prefix + operation.target, operation.module, operation.method, arguments)
 
 
 class CopyGradient(InternalOp):
-    """A copy of a gradient, whose memory is about to be used again."""
+    """Copies a gradient whose memory is about to be reused."""
 
     def bprop(self, grad_y):
         return grad_y.copy()
 
 
 class ClearGradients(InternalOp):
-    """The vector of gradients, set to zero between bprop and R{bprop}, which both add to it."""
+    """Sets the vector of gradients to zero between bprop and R{bprop}, which both add to it."""
 
     def fprop(self, gradients):
         gradients[:] = 0
@@ -130,7 +130,7 @@ class ClearGradients(InternalOp):
 
 
 def lacking(net: Module, name: str = "jvp") -> list[Module]:
-    """The modules of a net, containers left out, whose `jvp` or `rbprop` is made of differences."""
+    """The modules of a model, containers excluded, whose `jvp` or `rbprop` is computed by differences."""
     modules: Any = dict.fromkeys(operation.module for operation in Passes(net).fprop)
     linear = name == "rbprop"
     return [m for m in modules if not has_method(type(m), name) and not (linear and is_locally_linear(type(m)))]

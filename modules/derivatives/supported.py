@@ -1,4 +1,4 @@
-"""Which derivatives a class has by hand: those written for just its fprop and bprop."""
+"""Finding out which derivatives a class defines for its own fprop and bprop."""
 
 from ..core.module import Module
 from ..layers.activations.elementwise import Elementwise

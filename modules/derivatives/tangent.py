@@ -1,4 +1,4 @@
-"""What a net's Jacobian makes of a direction, forward, and of a gradient, backward, at the cost of a few passes."""
+"""Jacobian-vector and vector-Jacobian products of models, at the cost of a few passes."""
 
 from functools import cached_property
 
@@ -16,7 +16,7 @@ from .passes import Passes
 
 
 class Program:
-    """Operations that run as one: compiled, or as plain Python where numba is switched off."""
+    """Operations that run as one function: compiled, or as plain Python where numba is disabled."""
 
     def __init__(self, title: str, items: list[Operation], samples: dict, result: str):
         self.title, self.samples, self.result = title, samples, result
@@ -40,7 +40,7 @@ class Program:
         return np.array(result) if isinstance(result, np.ndarray) else result
 
     def in_python(self, *arguments):
-        """The same, operation by operation."""
+        """Run operation by operation, as plain Python."""
         values = dict(zip(self.function.inputs, arguments, strict=True))
         modules = [vars(module) for module in list_modules(self.items)]
         before = [{flag: hidden[flag] for flag in FLAGS} for hidden in modules]
@@ -94,7 +94,7 @@ def vjp(net: Module, x, grad_y) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tangent_program(net: Module, x, v) -> Program:
-    """fprop, and each module's jvp after it."""
+    """Make the program of jvp: fprop, and each module's jvp after it."""
     passes = Passes(net)
     items, result = passes.tangents()
     title = f"Directional derivative of {net.outline()}."
@@ -102,7 +102,7 @@ def tangent_program(net: Module, x, v) -> Program:
 
 
 def get_program(net: Module, name, arguments, make):
-    """The program `make(net, *arguments)`: made once for arguments of these types, forgotten when the net changes."""
+    """Get the program `make(net, *arguments)`, made once for arguments of these types, until the model changes."""
     key = (name, *map(get_array_key, arguments))
     if key not in net._plans:
         net._plans[key] = make(net, *arguments)
@@ -110,7 +110,7 @@ def get_program(net: Module, name, arguments, make):
 
 
 def prepare_input(net: Module, x) -> np.ndarray:
-    """x as the net takes it; ValueError if it does not fit."""
+    """Convert x for the model; ValueError if it does not fit."""
     x = convert_input(net, 0, x)
     if not isinstance(x, np.ndarray):
         raise TypeError(f"{net.label()}: x is a table of {len(x)} arrays, expected one array")
@@ -119,7 +119,7 @@ def prepare_input(net: Module, x) -> np.ndarray:
 
 
 def check_direction(net: Module, name: str, value, shape: tuple[int, ...]) -> np.ndarray:
-    """An array of the net's dtype; ValueError if it has another shape."""
+    """Convert an array to the model's dtype; ValueError if it has another shape."""
     if np.shape(value) != tuple(shape):
         raise ValueError(f"{net.label()}: {name} has shape {np.shape(value)}, expected {tuple(shape)}")
     return make_writable(net, np.ascontiguousarray(value, net.dtype).reshape(shape))

@@ -1,4 +1,4 @@
-"""How a model is shown: its summary, its graph as text or SVG, its costs, and both passes with all recorded values.
+"""Views of a model: summary, graph as text or SVG, cost estimates, and passes with all recorded values.
 
 Plots of trained runs are in `trainers/plots`.
 """

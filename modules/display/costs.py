@@ -16,7 +16,7 @@ Shapes = dict[Module, tuple[tuple[int, ...], tuple[int, ...]]]
 
 
 def record_shapes(module: Module, x: np.ndarray) -> Shapes:
-    """Shapes of the input and the output of `module` and of all inside it, by running copies of them on `x`."""
+    """Record the shapes of the input and output of `module` and of all inside it, by running copies of them on `x`."""
     copy = module.copy()
     shapes: Shapes = {}
     for own, other in zip(module.all_modules(), copy.all_modules(), strict=True):
@@ -41,7 +41,7 @@ def _record_calls(own: Module, copy: Module, shapes: Shapes) -> None:
 
 
 def get_matmul(module: Module, output_shape: tuple[int, ...]) -> Matmul | None:
-    """The matrix product of a layer's forward pass: (rows, inner) times (inner, columns); None if it has none."""
+    """Get the matrix product of a layer's forward pass: (rows, inner) times (inner, columns); None if it has none."""
     weight = vars(module).get("weight")
     if weight is None or weight.ndim < 2 or "weight" not in module._parameters or 0 in module.label_arguments:
         return None
@@ -50,7 +50,7 @@ def get_matmul(module: Module, output_shape: tuple[int, ...]) -> Matmul | None:
 
 
 def count_flops(module: Module, input_shape, output_shape, wants_grad_x: bool = True) -> tuple[int, int]:
-    """Floating point operations of the forward and of the backward pass; a multiplication and an addition are two.
+    """Count floating-point operations of the forward and of the backward pass; a multiply-add is two.
 
     A module may say it itself: `flops(self, input_shape) -> (forward, backward)`.
     """
@@ -64,7 +64,7 @@ def count_flops(module: Module, input_shape, output_shape, wants_grad_x: bool = 
 
 
 def count_bytes(module: Module, input_shape, output_shape, wants_grad_x: bool = True) -> tuple[int, int]:
-    """Bytes that the forward and the backward pass read and write at least: each array once.
+    """Count the bytes that the forward and the backward pass read and write at least: each array once.
 
     Forward x, parameters and y; backward grad_y, x, parameters, gradients and grad_x.
     """

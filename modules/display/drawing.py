@@ -61,7 +61,7 @@ class Diagram:
     merges: dict[tuple[Module, str], int] = field(default_factory=dict)
 
     def add(self, node: Node, *inputs: Value) -> int:
-        """A new node that reads some arrays; its number."""
+        """Add a node that reads some arrays; returns its number."""
         self.nodes.append(node)
         self.arrows += [Arrow(each.source, len(self.nodes) - 1, each.shape, each.item) for each in inputs]
         return len(self.nodes) - 1
@@ -118,12 +118,12 @@ class Diagram:
 
 
 def get_short_path(module: Module) -> str:
-    """A module's path without the word `model` at its beginning."""
+    """Get a module's path without `model` at its beginning."""
     return module.path().removeprefix("model").removeprefix(".") or "net"
 
 
 def make_diagram(net: Module, input_shape=None, loss: Loss | None = None, target_shape=None) -> Diagram:
-    """The diagram of a model, and of a loss after it; ValueError if they do not fit arrays of these shapes."""
+    """Make the diagram of a model, and of a loss after it; ValueError if they do not fit arrays of these shapes."""
     if input_shape is not None:
         net.check_arguments(plain := tuple(input_shape))
         shapes: Any = Shape.of(plain)
@@ -154,7 +154,7 @@ def make_diagram(net: Module, input_shape=None, loss: Loss | None = None, target
 
 
 def add_loss(made: Diagram, loss: Loss, y: Value, target_shape: tuple[int, ...] | None) -> None:
-    """A node for a loss, or for each of its parts and for their sum."""
+    """Add a node for a loss, or for each of its parts and for their sum."""
     known = y.shape is not None and target_shape is not None
     if known:
         loss.check_arguments(y.shape, target_shape)
@@ -176,10 +176,10 @@ def add_loss(made: Diagram, loss: Loss, y: Value, target_shape: tuple[int, ...] 
 
 
 def format_columns(columns) -> str:
-    """Column indices as text: `3` or `0, 2`."""
+    """Format column indices: `3` or `0, 2`."""
     return ", ".join(map(str, columns)) if isinstance(columns, list) else str(columns)
 
 
 def format_box(node: Node) -> list[str]:
-    """The lines of text in a node's box."""
+    """Format the lines of text in a node's box."""
     return [line for line in (node.title, node.text, node.note) if line]

@@ -1,4 +1,4 @@
-"""A small layered layout: each node below all that it reads, long arrows bent around what stands between.
+"""A small layered graph layout: each node below its inputs, long arrows routed around nodes.
 
 Source: Sugiyama, Tagawa and Toda, Methods for visual understanding of hierarchical system structures (1981).
 """
@@ -20,7 +20,7 @@ STYLE = """
 
 
 def assign_rows(made: Diagram) -> list[int]:
-    """The row of each node: one below the lowest that it reads; a target stands beside the output."""
+    """Assign a row to each node: one below the lowest of its inputs; a target stands beside the output."""
     row = [0] * len(made.nodes)
     for k, node in enumerate(made.nodes):  # nodes stand after what they read
         row[k] = max((row[arrow.source] + 1 for arrow in made.arrows if arrow.target == k), default=0)
@@ -29,7 +29,7 @@ def assign_rows(made: Diagram) -> list[int]:
 
 
 def route_arrows(made: Diagram, row: list[int]) -> tuple[list[list[int]], list[list[int]]]:
-    """The rows of points, nodes and the bends of long arrows, and for each arrow the points that it passes."""
+    """Route arrows: the rows of points, nodes and bends of arrows, and the points of each arrow."""
     rows: list[list[int]] = [[] for _ in range(max(row) + 1)]
     for k, r in enumerate(row):
         rows[r].append(k)
@@ -45,7 +45,7 @@ def route_arrows(made: Diagram, row: list[int]) -> tuple[list[list[int]], list[l
 
 
 def sort_rows(rows: list[list[int]], paths: list[list[int]]) -> None:
-    """Order each row by where its neighbours stand, downwards and upwards, a few times."""
+    """Sort each row by the positions of its neighbours, downwards and upwards, a few times."""
     above, below = defaultdict(list), defaultdict(list)
     for path in paths:
         for a, b in pairwise(path):
@@ -61,7 +61,7 @@ def sort_rows(rows: list[list[int]], paths: list[list[int]]) -> None:
 
 
 def place_columns(rows: list[list[int]], paths: list[list[int]], width: dict[int, float]) -> dict[int, float]:
-    """The middle of each point: as near to those of its neighbours as the boxes beside it allow."""
+    """Place points at the mean of their neighbours, as far as boxes beside them allow."""
     x: dict[int, float] = {}
     near = defaultdict(list)
     for path in paths:
@@ -91,7 +91,7 @@ def spread_row(row: list[int], x: dict[int, float], width: dict[int, float]) -> 
 
 
 def as_svg(made: Diagram) -> str:
-    """The forward and the backward pass side by side."""
+    """Format both passes side by side as SVG."""
     row = assign_rows(made)
     rows, paths = route_arrows(made, row)
     texts = [format_box(node) for node in made.nodes]
@@ -126,7 +126,7 @@ def as_svg(made: Diagram) -> str:
 
 
 def box_svg(lines, x, y, width, half, made: Diagram, k: int, backward: bool) -> str:
-    """A node's box; in the backward pass with a sign where gradients are summed."""
+    """Format a node's box; in the backward pass with a sign where gradients are summed."""
     end = made.nodes[k].text in ("input", "output", "target") or not any(arrow.source == k for arrow in made.arrows)
     kind = ' class="end"' if end else ""
     out = [
@@ -142,7 +142,7 @@ def box_svg(lines, x, y, width, half, made: Diagram, k: int, backward: bool) -> 
 
 
 def arrow_svg(made: Diagram, n: int, path: list[int], x, y, half, backward: bool) -> str:
-    """An arrow through the points of its path, from above or from below, with its shape in the middle of it."""
+    """Format an arrow through the points of its path, with its shape in the middle."""
     points = [(x[p], y[p] + (half[p] if k == 0 else -half[p] if k == len(path) - 1 else 0)) for k, p in enumerate(path)]
     if backward and made.sums_gradients(path[0]):
         points[0] = points[0][0], points[0][1] + 9

@@ -12,7 +12,7 @@ from ..engine.stateful import jit_disabled, plain_python
 
 
 def list_layers(net: Module) -> list[Module]:
-    """The layers of a model in the order in which they run, without containers."""
+    """List the layers of a model in the order in which they run, without containers."""
     operations = Operations()
     operations.fprop(net, "x")
     return [each.module for each in operations.items if is_layer(each)]  # type: ignore[misc]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Summary(str):
-    """Text that shows itself as it reads, so that a summary prints at a prompt, too."""
+    """A string whose repr is itself, so that a summary prints at a prompt."""
 
     __slots__ = ()
 
@@ -25,7 +25,7 @@ class Summary(str):
 
 
 def summary(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> Summary:
-    """The table of `module` and all inside it for an x of shape `input_shape`, which has the batch axis.
+    """Format the table of `module` and all inside it for an x of shape `input_shape`, which has the batch axis.
 
     Below it stands the memory of a training step; of the optimizer, too, if one is given that serves this net. A shape
     is `-` where a container's own `output_shape` does not ask the modules inside.
@@ -46,7 +46,7 @@ def summary(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> S
 
 
 def collect_summary(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> dict[str, Any]:
-    """The values that `summary` shows: sizes in bytes, None where nothing is known."""
+    """Collect the values of `summary`: sizes in bytes, None where unknown."""
     shapes = record_output_shapes(module, tuple(input_shape))
     stored, grads = measure_memory(module, tuple(input_shape))
     modules = [
@@ -68,7 +68,7 @@ def collect_summary(module: "Module", input_shape: tuple[int, ...], optimizer=No
 
 
 def record_output_shapes(module: "Module", input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    """The shape of the output of each module, by path, as far as `output_shape` asks them."""
+    """Record the shape of the output of each module, by path, as far as `output_shape` asks them."""
     copy = module.copy()
     shapes: dict[str, tuple[int, ...]] = {}
     for inside in copy.all_modules():
@@ -78,7 +78,7 @@ def record_output_shapes(module: "Module", input_shape: tuple[int, ...]) -> dict
 
 
 def format_size(count: int) -> str:
-    """A number of bytes as text: `1.5 MiB`."""
+    """Format a number of bytes: `1.5 MiB`."""
     for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
@@ -86,14 +86,14 @@ def format_size(count: int) -> str:
 
 
 def count_array_bytes(owner) -> int:
-    """Bytes of the arrays among an object's attributes."""
+    """Count the bytes of the arrays among an object's attributes."""
     names = [*vars(owner), *vars(owner)["_initial"]]
     arrays = [getattr(owner, name) for name in names if not name.startswith("_")]
     return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
 
 def measure_memory(module: "Module", input_shape: tuple[int, ...]) -> tuple[dict[str, int], dict[str, int]]:
-    """Bytes that each module, by path, stores after fprop for bprop, and what bprop adds; shared memory counts once.
+    """Measure the bytes that each module stores after fprop for bprop, and that bprop adds; shared memory counts once.
 
     Found by running copies as plain Python on 3 and on 5 samples: an axis that grows between them grows with the batch.
     Both are empty for a module that does not run on zeros.
@@ -111,7 +111,7 @@ def measure_memory(module: "Module", input_shape: tuple[int, ...]) -> tuple[dict
 
 
 def record_stored_arrays(module: "Module", shape: tuple[int, ...]) -> dict[tuple[str, str, int], np.ndarray]:
-    """The arrays that a copy stores, by path, attribute and 0 or 1: made by fprop or by bprop."""
+    """Record the arrays that a copy stores, by path, attribute and 0 or 1: made by fprop or by bprop."""
     copy = module.copy()
     arrays: dict[tuple[str, str, int], np.ndarray] = {}
     counted: list[np.ndarray] = []

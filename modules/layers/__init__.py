@@ -1,4 +1,4 @@
-"""What is learned or computed between input and output: linear and distance layers, dropout and noise, reshaping.
+"""Layers: linear and distance layers, dropout and noise, reshaping; convolutions and others in folders below.
 
 Activations, convolution, pooling and normalization have folders of their own. A layer is one file with fprop and bprop;
 what it computes at length is a kernel in `kernels`.

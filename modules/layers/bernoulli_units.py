@@ -1,4 +1,4 @@
-"""Units inside a net that are 0 or 1 at random. No derivative passes through them, so their gradient is an estimate.
+"""Bernoulli (binary stochastic) units inside a model, whose gradient is an estimate.
 
 By REINFORCE the loss of each sample says how good its draws were; straight-through pretends that the mean was drawn.
 """

@@ -1,4 +1,4 @@
-"""Products of two inputs, weighted: the layer in which one half of x multiplies the other."""
+"""The bilinear layer, in which one part of x multiplies the other."""
 
 import numpy as np
 
@@ -82,7 +82,7 @@ class Bilinear(Module):
         return self.grad_x
 
     def write_grad_x(self, grad_y, grad_x):
-        """Both parts of grad_x."""
+        """Write both parts of grad_x."""
         size = self.in1_features
         self.grad_v = reuse_like(self.grad_v, self.v)
         matmul_into(self.outer, as_rows(self.weight), self.grad_v, False)

@@ -1,4 +1,4 @@
-"""Layers of distances to learned points: the distance itself, and a Gaussian bump around each point.
+"""Layers of distances to learned points: Euclidean distances, and radial basis functions.
 
 For both, the gradients are those of the squared distances q[n, j] = |x[n] - w[j]|²: a pull c = -2 grad_q along each.
 """

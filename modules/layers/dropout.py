@@ -1,4 +1,4 @@
-"""Dropout and its relatives: a net trained with units missing at random is an average of many nets."""
+"""Dropout and its variants: training with random units missing averages many models."""
 
 import math
 from typing import ClassVar
@@ -160,7 +160,7 @@ class AlphaDropout(ElementwiseDropout):
 
 
 def compute_affine(p, a):
-    """What AlphaDropout adds to the elements that it keeps, and to those that it leaves out."""
+    """Compute the shifts that AlphaDropout adds to elements that it keeps, and to those that it drops."""
     if p < 1:
         return -a * p * SATURATION, a * SATURATION - a * p * SATURATION
     return 0.0 * a, 0.0 * a

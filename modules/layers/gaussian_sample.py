@@ -1,4 +1,4 @@
-"""Gaussian units inside a net: their mean and scale come from the layer before, their noise from a counter.
+"""Gaussian stochastic units inside a model (reparametrised), with noise from a counter-based generator.
 
 Written as mean + scale times noise, a sample has derivatives with respect to both (the reparametrisation trick).
 """
@@ -110,7 +110,7 @@ class GaussianSample(Noise):
 
 
 def check_choice(module, name: str, value, words) -> None:
-    """ValueError unless a setting is one of some words."""
+    """Raise ValueError unless a setting is one of some words."""
     if value not in words:
         expected = " or ".join(map(repr, words))
         raise ValueError(f"{type(module).__name__}: {name} is {value!r}, expected {expected}")

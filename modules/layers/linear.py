@@ -1,4 +1,4 @@
-"""The affine layer: all of a multilayer perceptron's parameters are in layers like this one."""
+"""The linear (affine, fully connected) layer."""
 
 import numpy as np
 
@@ -87,7 +87,7 @@ class Linear(Module):
         return out
 
     def fuses_with(self, unit) -> bool:
-        """Whether the loops below do the same as both modules' own methods."""
+        """Whether `fprop_then` and `bprop_after` equal both modules' own methods."""
         return is_written_by(self, Linear) and is_written_by(unit, Elementwise)
 
     def fprop_then(self, unit, x):

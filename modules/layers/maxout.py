@@ -1,4 +1,4 @@
-"""A layer that learns its own nonlinearity: each unit is the largest of several affine maps."""
+"""Maxout layers: each unit is the largest of several affine maps."""
 
 import numpy as np
 
@@ -176,7 +176,7 @@ class MaxoutChannels(Module):
 
 
 def find_first_maximum(row, start, count):
-    """The index of the largest of row[start : start + count], or of a NaN."""
+    """Find the index of the largest of row[start : start + count], or of a NaN."""
     best = start
     for k in range(start + 1, start + count):
         if row[k] > row[best] or row[k] != row[k]:

@@ -1,4 +1,4 @@
-"""Modules that draw random numbers in training: their base, added noise, and a rectifier with random slopes.
+"""Noise layers, random only in training: their base, Gaussian noise, and a rectifier with random slopes.
 
 The numbers are a function of the module's key and of how often it ran, so a training that is resumed draws the same.
 """

@@ -1,4 +1,4 @@
-"""What a net's output says about the target, as plain NumPy objects: probabilities, samples, quantiles, densities.
+"""Distributions of the target that a model's output defines: probabilities, samples, quantiles, densities in NumPy.
 
 `loss.distribution(y)` makes one for the losses that are likelihoods: the loss's value is the mean of -log_density.
 """
@@ -10,7 +10,7 @@ LOG_2_PI = float(np.log(2 * np.pi))
 
 
 class Categorical:
-    """One of K classes, for each row.
+    """A categorical distribution over K classes, for each row.
 
         p[k] = exp(scores[k]) / Σⱼ exp(scores[j])
 
@@ -45,7 +45,7 @@ class Categorical:
 
 
 class Bernoulli:
-    """Yes (1) or no (0), for each element.
+    """A Bernoulli distribution (0 or 1) of each element.
 
     Args: scores: the log-odds log p / (1 - p), of any shape; probabilities: instead of them, p.
     """
@@ -189,7 +189,7 @@ class Mixture:
 
 
 class Poisson:
-    """Counts 0, 1, 2, ... of each element, with an expected number.
+    """A Poisson distribution of each element: counts 0, 1, 2, ...
 
     Args: log_rate: logarithm of the expected number, of any shape.
     """
@@ -231,7 +231,7 @@ def gaussian_log_density(difference, log_std):
 
 
 def check_probability(who: str, name: str, q: float) -> float:
-    """q; ValueError unless it lies between 0 and 1."""
+    """Check a probability q; ValueError unless it lies between 0 and 1."""
     if not 0 < q < 1:
         raise ValueError(f"{who}: {name} is {q}, expected a number between 0 and 1")
     return q

@@ -1,4 +1,4 @@
-"""Regression by maximum likelihood: a Gaussian whose precision is fixed, learned, or itself an output of the net."""
+"""Gaussian negative log-likelihood, with a precision that is fixed, learned, or an output of the model."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What losses against labels have in common: the axis of the classes, their weights, a label that counts nothing."""
+"""The base of losses against labels: class axis, class weights, ignored labels."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from .loss import Loss, Reduction, as_class_weights, refuse_targets
 
 
 def refuse_scores_without_classes(loss: Loss, y_shape) -> None:
-    """ValueError unless scores have an axis of classes beside the batch's."""
+    """Raise ValueError unless scores have a class axis beside the batch's."""
     if len(y_shape) < 2:
         raise ValueError(f"{loss.label()}: y has shape {tuple(y_shape)}, expected scores (N, ..., K)")
 
@@ -94,7 +94,7 @@ class LabelLoss(Loss):
     # -- shapes and values, in plain Python --------------------------------------------------------------------------
 
     def find_class_axis(self, ndim: int) -> int:
-        """The axis of the classes of a y of so many axes."""
+        """Find the class axis of a y with this number of axes."""
         if self.class_axis is None or ndim == 2:
             return ndim - 1
         if not -ndim < self.class_axis < ndim:
@@ -113,7 +113,7 @@ class LabelLoss(Loss):
         return ()
 
     def check_label_shape(self, y_shape, target_shape) -> None:
-        """ValueError unless the target has the shape of y without its class axis, and no other axis would do."""
+        """Raise ValueError unless the target has the shape of y without its class axis, and no other axis would fit."""
         ndim = len(y_shape)
         label_shape = drop_axis(y_shape, self.find_class_axis(ndim)) if ndim > 1 else ()
         both = self.class_axis is None and ndim > 2
@@ -128,11 +128,11 @@ class LabelLoss(Loss):
         raise ValueError(f"{message}, expected {self.describe_target(y_shape, label_shape)}{hint}")
 
     def describe_target(self, y_shape, label_shape) -> str:
-        """The targets that fit, in words."""
+        """Describe the targets that fit."""
         return f"target {label_shape} (labels)"
 
     def check_class_weights(self, y_shape) -> None:
-        """ValueError unless there is a class weight for each score."""
+        """Raise ValueError unless there is a class weight for each score."""
         classes = y_shape[self.find_class_axis(len(y_shape))]
         if self.class_weights is not None and len(self.class_weights) != classes:
             raise ValueError(f"{self.label()}: y has {classes} scores, class_weights {len(self.class_weights)}")
@@ -167,12 +167,12 @@ class LabelLoss(Loss):
 
 
 def drop_axis(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
-    """A shape without one of its axes."""
+    """Drop an axis from a shape."""
     return (*shape[:axis], *shape[axis + 1 :])
 
 
 def as_whole_number(who: str, name: str, value) -> int | None:
-    """A setting that is a whole number, as an int, or None; ValueError for anything else."""
+    """Convert a whole number to int, None stays; ValueError for anything else."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | np.integer):

@@ -52,14 +52,14 @@ class Loss(Module):
         return super()._enter_fprop(raw, y, target, sample_weight)
 
     def check_weights(self, y_shape, weight_shape) -> None:
-        """ValueError unless this loss takes weights, and these are one for each sample."""
+        """Raise ValueError unless this loss takes weights, and these are one for each sample."""
         if not self.takes_sample_weight:
             raise ValueError(f"{self.label()}: takes no sample_weight")
         if tuple(weight_shape) != tuple(y_shape[:1]):
             raise ValueError(f"{self.label()}: sample_weight has shape {weight_shape}, expected {tuple(y_shape[:1])}")
 
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
-        """ValueError unless output and target fit; by default they must have one shape."""
+        """Raise ValueError unless output and target fit; by default they must have one shape."""
         if tuple(y_shape) != tuple(target_shape):
             raise ValueError(
                 f"{self.label()}: y has shape {y_shape} and target {target_shape}, expected the same shape"
@@ -67,25 +67,25 @@ class Loss(Module):
         return ()
 
     def check_shapes(self, output_shape, target_shape, classes=None) -> None:
-        """ValueError unless a net's output fits a data set's targets; shapes with the batch axis."""
+        """Raise ValueError unless a model's output fits a data set's targets; shapes with the batch axis."""
         self.check_arguments(output_shape, target_shape)
 
     def check_targets(self, target, output_shape) -> None:
-        """ValueError if a target's values are not allowed for outputs of this shape; names the first such row."""
+        """Raise ValueError if a target's values are not allowed for outputs of this shape; names the first such row."""
 
     def check_class_axis(self, target, output_shape) -> None:
-        """ValueError if the values of a target show that the classes are along another axis than this loss takes."""
+        """Raise ValueError if the values of a target show that another axis than this loss takes is the class axis."""
 
     def count_samples(self, target: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
-        """What the mean over a minibatch counts when means are put together: its samples, or Σ w."""
+        """The weight of a minibatch in a mean over minibatches: its samples, or Σ w."""
         return len(target) if sample_weight is None else float(sample_weight.sum(dtype=np.float64))
 
     def move_classes_last(self, y: np.ndarray) -> np.ndarray:
-        """An output, or a distribution like it, with the axis of its classes at the end."""
+        """Move the class axis of an output, or of a distribution like it, to the end."""
         return y
 
     def distribution(self, y):
-        """The distribution of the target that an output y stands for, where the loss is a negative log-likelihood."""
+        """The distribution of the target that an output y defines, where the loss is a negative log-likelihood."""
         raise ValueError(f"{self.label()}: is not the likelihood of a distribution")
 
     def extra_repr(self) -> str:
@@ -100,7 +100,7 @@ class Loss(Module):
 
 
 def format_value(value) -> str:
-    """A setting, short."""
+    """Format a setting briefly."""
     if isinstance(value, np.ndarray):
         return f"[{', '.join(f'{number:g}' for number in value)}]"
     if isinstance(value, list):
@@ -109,7 +109,7 @@ def format_value(value) -> str:
 
 
 def refuse_targets(loss: Loss, target: np.ndarray, allowed: np.ndarray, expected: str, name: str = "target") -> None:
-    """ValueError that names the first row of `target` with a value that is not allowed."""
+    """Raise ValueError that names the first row of `target` with a value that is not allowed."""
     wrong = np.argwhere(~np.asarray(allowed))
     if wrong.size:
         first = tuple(wrong[0])
@@ -118,7 +118,7 @@ def refuse_targets(loss: Loss, target: np.ndarray, allowed: np.ndarray, expected
 
 
 def check_at_least(who: str, name: str, value: float, lowest: float, *, strictly: bool = False) -> float:
-    """A setting that is a number, as a float; ValueError if it is too small or not finite."""
+    """Convert a setting to float; ValueError if it is too small or not finite."""
     if not (np.isfinite(value) and (value > lowest or (value == lowest and not strictly))):
         expected = "a number above" if strictly else "a number of at least"
         raise ValueError(f"{who}: {name} is {value}, expected {expected} {lowest:g}")
@@ -126,7 +126,7 @@ def check_at_least(who: str, name: str, value: float, lowest: float, *, strictly
 
 
 def as_class_weights(who: str, name: str, weights) -> np.ndarray | None:
-    """A list of weights as an array (K,), or None; ValueError unless they are finite and not negative."""
+    """Convert a list of weights to an array (K,), None stays; ValueError unless they are finite and not negative."""
     if weights is None:
         return None
     array = np.asarray(weights, np.float64)

@@ -1,4 +1,4 @@
-"""Two ways to write a loss in a few lines: by a function of each element, or by a function of each sample."""
+"""Bases for losses in a few lines: by a function of each element, or of each sample."""
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class ElementwiseLoss(Loss):
         return y.dtype.type(total)
 
     def sum_block(self, y, target, grad_y, scale):
-        """The same, of few elements."""
+        """The sum of a few elements; writes grad_y."""
         total = y.dtype.type(0)
         for i in range(y.size):
             total += self.function(y[i], target[i])

@@ -1,4 +1,4 @@
-"""Losses of scores that should be on the right side with a margin: the hinge family."""
+"""Margin losses: hinge, squared hinge, soft margin and others."""
 
 import numpy as np
 

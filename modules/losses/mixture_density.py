@@ -61,7 +61,7 @@ class MixtureDensity(SampleLoss):
         return total
 
     def write_slopes(self, y, target, k, responsibility, grad_y):
-        """The gradients of component k's means and raw precisions."""
+        """Write the gradients of component k's means and raw precisions."""
         means = self.components + k * self.dims
         raws = means + self.components * self.dims
         for i in range(self.dims):
@@ -91,7 +91,7 @@ class MixtureDensity(SampleLoss):
             self.write_changes(y, target, k, responsibility, turn, v, change)
 
     def along_slopes(self, y, target, k, v):
-        """How -log N of component k changes along v."""
+        """Compute how -log N of component k changes along v."""
         means = self.components + k * self.dims
         raws, total = means + self.components * self.dims, y.dtype.type(0)
         for i in range(self.dims):
@@ -101,7 +101,7 @@ class MixtureDensity(SampleLoss):
         return total
 
     def write_changes(self, y, target, k, responsibility, turn, v, change):
-        """The changes of component k's slopes, where `turn` is that of its responsibility."""
+        """Write the changes of component k's gradients, where `turn` is that of its responsibility."""
         means = self.components + k * self.dims
         raws = means + self.components * self.dims
         self.write_slopes(y, target, k, turn, change)

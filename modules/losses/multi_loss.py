@@ -1,4 +1,4 @@
-"""Several losses trained together: each on columns of one output and one target, added up with weights."""
+"""Multi-task losses: several losses, each on columns of one output and one target, summed with weights."""
 
 import contextlib
 import functools
@@ -47,15 +47,15 @@ class LossPart(Loss):
 
     @property
     def name(self) -> str | None:
-        """What the part is called in figures."""
+        """The name of the part in metrics."""
         return self._name
 
     def select_outputs(self, y: np.ndarray) -> np.ndarray:
-        """The loss's own outputs among those of all."""
+        """Select the loss's outputs among all."""
         return y[:, self.output_columns[0]] if self.one_output else y[:, self.output_columns]
 
     def select_targets(self, target: np.ndarray) -> np.ndarray:
-        """The loss's own targets among those of all."""
+        """Select the loss's targets among all."""
         target = target[:, self.target_columns[0]] if self.one_target else target[:, self.target_columns]
         return as_labels(target) if self.labels else target
 
@@ -70,13 +70,13 @@ class LossPart(Loss):
         return self.weight * self.loss.fprop(self.select_y(), self.select_target(), sample_weight)
 
     def select_y(self):
-        """The loss's y: (N,) or (N, k)."""
+        """Select the loss's y: (N,) or (N, k)."""
         if self.one_output is not None:
             return self.y[:, 0].copy()
         return self.y
 
     def select_target(self):
-        """The loss's target: labels (N,), (N,) or (N, k)."""
+        """Select the loss's target: labels (N,), (N,) or (N, k)."""
         if self.labels is not None:
             return as_labels(self.target[:, 0])
         if self.one_target is not None:
@@ -112,12 +112,12 @@ class LossPart(Loss):
             raise
 
     def check_labels(self, target) -> None:
-        """ValueError that names the first row of a label with a fraction."""
+        """Raise ValueError that names the first row of a label with a fraction."""
         if self.labels:
             check_whole(self, 1, np.asarray(target)[:, self.target_columns[0]])
 
     def select_shapes(self, y_shape, target_shape):
-        """The shapes of the loss's y and target; ValueError where a column is missing."""
+        """Select the shapes of the loss's y and target; ValueError where a column is missing."""
         sides = ("y", y_shape, self.output_columns), ("target", target_shape, self.target_columns)
         for name, shape, columns in sides:
             if len(shape) != 2 or columns.max() >= shape[1]:
@@ -175,7 +175,7 @@ class MultiLoss(Loss):
 
     @property
     def metrics(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Those of the parts that have a name, which stands before: `digit_accuracy`."""
+        """The metrics of the named parts, with the name in front: `digit_accuracy`."""
         return tuple(f"{name}_{metric}" for name, part in self.named_parts().items() for metric in part.loss.metrics)
 
     def named_parts(self) -> dict[str, LossPart]:
@@ -184,7 +184,7 @@ class MultiLoss(Loss):
 
     @property
     def parts(self) -> list[Loss]:
-        """The losses that are added up."""
+        """The losses of the sum."""
         return list(self.children().values())  # type: ignore[arg-type]
 
     def distribution(self, y) -> dict[str, Any]:
@@ -213,7 +213,7 @@ class MultiLoss(Loss):
         return out
 
     def sum_parts(self, y, target, sample_weight):
-        """The sum of the parts' values; `list_compiled_methods` has it without a loop."""
+        """Sum the parts' values; `list_compiled_methods` has it without a loop."""
         return make_sum_chain(tuple(self.children()))(self, y, target, sample_weight)
 
     def add_gradients(self, grad_y):
@@ -242,7 +242,7 @@ class MultiLoss(Loss):
             raise
 
     def check_labels(self, target) -> None:
-        """ValueError that names the part, and the first row of a label with a fraction."""
+        """Raise ValueError that names the part, and the first row of a label with a fraction."""
         self._ask_parts(lambda part: part.check_labels(target) if isinstance(part, LossPart | MultiLoss) else None)
 
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
@@ -268,7 +268,7 @@ class MultiLoss(Loss):
 
 
 def as_columns(name: str, columns: Columns) -> np.ndarray:
-    """Columns as an array of whole numbers; ValueError if they are none."""
+    """Convert columns to an array of whole numbers; ValueError if they are none."""
     indices: list[int] = []
     if isinstance(columns, str) and columns.count(":") == 1 and columns.replace(":", "").isdecimal():
         first, last = columns.split(":")
@@ -283,7 +283,7 @@ def as_columns(name: str, columns: Columns) -> np.ndarray:
 
 
 def as_labels(column):
-    """Numbers (N,) as labels; ValueError for one with a fraction."""
+    """Convert numbers (N,) to labels; ValueError for one with a fraction."""
     labels = column.astype(np.int64)
     for n in range(column.size):
         if labels[n] != column[n]:
@@ -299,7 +299,7 @@ def select_columns(x, columns, out):
 
 
 def call_fprop(loss, y, target, sample_weight):
-    """The value of a loss, with weights if there are any."""
+    """Compute the value of a loss, with weights if there are any."""
     if sample_weight is None:
         return loss.fprop(y, target)
     return loss.fprop(y, target, sample_weight)
@@ -307,7 +307,7 @@ def call_fprop(loss, y, target, sample_weight):
 
 @functools.cache
 def make_sum_chain(names: tuple[str, ...]):
-    """The function (self, y, target, sample_weight) that adds up the values of the children of these names."""
+    """Make the function (self, y, target, sample_weight) that sums the values of the children of these names."""
     last = names[-1]
     if len(names) == 1:
         return lambda self, y, target, weight: call_fprop(getattr(self, last), y, target, weight)
@@ -319,7 +319,7 @@ def make_sum_chain(names: tuple[str, ...]):
 
 @functools.cache
 def make_gradient_chain(names: tuple[str, ...]):
-    """The function (self, grad_y) that adds the gradients of the children of these names to grad_y."""
+    """Make the function (self, grad_y) that adds the gradients of the children of these names to grad_y."""
     last = names[-1]
     if len(names) == 1:
         return lambda self, grad_y: add_gradient(getattr(self, last).bprop(), grad_y)

@@ -1,4 +1,4 @@
-"""Losses of several outputs compared with each other: ranking pairs, similar pairs, triplets.
+"""Losses that compare several outputs: ranking pairs, similar pairs, triplets.
 
 A loss has one output y, so that the outputs to compare are the rows of each sample: a net that maps x (N, 2, features)
 to y (N, 2, D) sends both through the same weights.
@@ -117,13 +117,13 @@ class CosineEmbedding(PairLoss):
 
 
 def find_scale(a):
-    """What a vector is divided by before it is squared: its largest size, if that is above 1 and finite."""
+    """Find a divisor of a vector for squaring: its largest size, if that is above 1 and finite."""
     largest = largest_size(a)
     return largest if 1 < largest < np.inf else 0 * largest + 1
 
 
 def compute_cosine(a, p, b, q):
-    """The squared lengths of a / p and b / q, and the cosine."""
+    """Compute the squared lengths of a / p and b / q, and the cosine."""
     aa = scaled_dot(a, p, a, p) + exact_ratio(exact_ratio(1e-12, p), p)
     bb = scaled_dot(b, q, b, q) + exact_ratio(exact_ratio(1e-12, q), q)
     return aa, bb, scaled_dot(a, p, b, q) / (np.sqrt(aa) * np.sqrt(bb))

@@ -1,4 +1,4 @@
-"""A loss whose value for each sample is a reward, or its lack: what random units inside a net learn from."""
+"""REINFORCE: a loss as the reward of each sample, from which stochastic units inside a model learn."""
 
 from typing import Literal
 

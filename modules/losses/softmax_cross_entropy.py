@@ -1,4 +1,4 @@
-"""The loss of classifiers: softmax and cross-entropy in one, on unnormalised scores."""
+"""Softmax and cross-entropy in one, on unnormalised scores (logits)."""
 
 import numpy as np
 
@@ -112,7 +112,7 @@ def sum_mass(target, class_weights, smoothing, zero):
 
 
 def get_label_mass(label, classes, class_weights, smoothing, zero):
-    """The same, of a label; 0 outside the classes (such a label is ignored)."""
+    """Σₖ of the smoothed and weighted distribution of a label; 0 outside the classes (such a label is ignored)."""
     mass = zero
     if label < 0 or label >= classes:
         return mass

@@ -1,4 +1,4 @@
-"""The loss of variational autoencoders: how badly the input is rebuilt, and how much its code says of it."""
+"""The loss of variational autoencoders: reconstruction error and KL divergence of the code."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Units that act on each element by itself: each is two scalar functions."""
+"""Elementwise activations, each by two scalar functions."""
 
 import numpy as np
 
@@ -63,19 +63,19 @@ class Elementwise(Module):
 
 
 def count_tiles(x):
-    """Tiles of so many numbers, so that the same numbers are computed together for any number of threads."""
+    """The number of tiles of a fixed size, so that tiles are the same for any number of threads."""
     return (x.size + TILE - 1) // TILE
 
 
 def apply(first, last, unit, x, y):
-    """Some tiles of y = f(x); vectors."""
+    """Compute some tiles of y = f(x); vectors."""
     x, y = x[first * TILE : last * TILE], y[first * TILE : last * TILE]
     for i in range(x.size):
         y[i] = unit.function(x[i])
 
 
 def apply_back(first, last, unit, x, y, grad_y, grad_x):
-    """Some tiles of grad_x = f'(x) grad_y; vectors."""
+    """Compute some tiles of grad_x = f'(x) grad_y; vectors."""
     begin, end = first * TILE, last * TILE
     x, y, grad_y, grad_x = x[begin:end], y[begin:end], grad_y[begin:end], grad_x[begin:end]
     for i in range(x.size):
@@ -83,7 +83,7 @@ def apply_back(first, last, unit, x, y, grad_y, grad_x):
 
 
 def check_setting(fits: bool, unit: str, name: str, value, expected: str) -> None:
-    """ValueError unless a unit's setting fits."""
+    """Raise ValueError unless an activation's setting fits."""
     if not fits:
         raise ValueError(f"{unit}: {name} is {value}, expected {expected}")
 
@@ -147,7 +147,7 @@ class Sigmoid(Elementwise):
 
 
 class Identity(Module):
-    """y = x, grad_x = grad_y: a place holder."""
+    """y = x, grad_x = grad_y: a placeholder."""
 
     locally_linear = True
 

@@ -1,4 +1,4 @@
-"""Units with an exponential where x is negative: the smooth relatives of the rectified linear unit.
+"""Smooth variants of ReLU with an exponential for negative x.
 
 Where y nears a limit other than 0, their derivatives need the exponential again: y has no digits of it left.
 """

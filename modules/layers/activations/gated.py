@@ -1,4 +1,4 @@
-"""Units that multiply x with a gate between 0 and 1, which opens smoothly as x grows.
+"""Self-gated activations: x times a gate between 0 and 1, which opens smoothly as x grows.
 
 At ±infinity they give their limits (PyTorch gives NaN at -infinity): x is cut off where the gate has long closed.
 """
@@ -15,7 +15,7 @@ FAR = 1e3  # where all gates are 0 or 1
 
 
 def recover_gate(x, y):
-    """g from y = x g(x), for gates with g(0) = ½."""
+    """Recover g from y = x g(x), for gates with g(0) = ½."""
     return y / x if abs(x) > 2.0**-100 else x + 0.5
 
 

@@ -1,4 +1,4 @@
-"""A unit whose one half decides how much of the other half passes."""
+"""Gated linear unit: one half of the features gates the other."""
 
 import numpy as np
 

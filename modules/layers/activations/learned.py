@@ -1,4 +1,4 @@
-"""Units with a learned number for each channel: each is three scalar functions, and PReLU is the first of them."""
+"""Activations with a learned number for each channel, such as PReLU, each by three scalar functions."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Units made of straight lines: rectifiers with another slope or an upper end, and hard forms of smooth units.
+"""Piecewise linear activations: leaky and bounded rectifiers, and hard variants of smooth activations.
 
 At a kink each takes the derivative that PyTorch takes, which is said with the unit.
 """

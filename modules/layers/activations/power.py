@@ -1,4 +1,4 @@
-"""Powers, exponential and logarithm as units: each gives what NumPy gives, infinity and NaN outside its domain too."""
+"""Powers, exponential and logarithm as activations; infinity and NaN outside their domains, as in NumPy."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Units that pull small numbers to zero: Hardshrink, Softshrink, Tanhshrink, and Softsign, which bounds large ones."""
+"""Shrinkage activations, which pull small numbers to zero, and Softsign, which bounds large ones."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Softmax and its logarithm as units, for outputs that are wanted as probabilities."""
+"""Softmax and its logarithm as activations, for outputs that are probabilities."""
 
 import numpy as np
 
@@ -162,7 +162,7 @@ class LogSoftmax(Module):
 
 
 def softmax_rows_bprop(y, grad_y, grad_x):
-    """The gradient of the softmax of each row, all (N, K)."""
+    """Compute the gradient through the softmax of each row, all (N, K)."""
     for n in range(y.shape[0]):
         mean = dot(grad_y[n], y[n])
         for k in range(y.shape[1]):
@@ -176,7 +176,7 @@ def negate(x, out):
 
 
 def check_shape(module: Module, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """`shape`, refused if it has no axis beside the batch."""
+    """Check that a shape has an axis beside the batch, and return it."""
     if len(shape) < 2:
         raise ValueError(f"{module.label()}: x has shape {shape}, expected (N, ..., K)")
     return tuple(shape)

@@ -1,4 +1,4 @@
-"""Convolutional layers: the same small affine map at every place of an image or of a signal."""
+"""Convolutional layers of images and signals."""
 
 import numpy as np
 
@@ -58,30 +58,30 @@ class Conv2d(Convolution):
         return self.images_back(np.ascontiguousarray(grad_y))
 
     def images(self, x):
-        """y."""
+        """Compute y."""
         self.begin(x)
         self.coarse_of(x, self.weight, self.none if self.bias is None else self.bias, self.y)
         return self.y
 
     def images_back(self, grad_y):
-        """grad_x, and the gradients of the parameters."""
+        """Compute grad_x, and the gradients of the parameters."""
         self.begin_back()
         parallel_for_parts(convolve_back, self.tiles, self.slots, self, grad_y)
         self.end_gradient(self.none if self.bias is None else self.grad_bias, self.accumulate)
         return self.grad_x
 
     def begin(self, x):
-        """Memory for y."""
+        """Allocate y."""
         rows, columns = self.image_of(x.shape[2], x.shape[3])
         self.x, self.y = x, reuse(self.y, (len(x), self.out_channels, rows, columns), x.dtype)
 
     def begin_back(self):
-        """Memory for grad_x."""
+        """Allocate grad_x."""
         self.grad_x = reuse_like(self.grad_x, self.x)
         self.prepare(self.weight, self.none, True)
 
     def convolve_back(self, tile, slot, k, grad_y):
-        """What the chunk of samples from k on adds to the tile's sums for weight and bias; its grad_x."""
+        """Compute some tiles of the backward pass."""
         x, grad_y, more = self.x[k : k + self.samples], grad_y[k : k + self.samples], k > self.start_of(tile)
         self.some_gradient(tile, slot, x, grad_y, self.bias is not None, more)
         if self.needs_grad_x:
@@ -92,7 +92,7 @@ class Conv2d(Convolution):
         return self.convolve_directions(np.ascontiguousarray(v))
 
     def convolve_directions(self, v):
-        """Directional derivative."""
+        """Compute the directional derivative."""
         out, other = np.empty(self.y.shape, v.dtype), np.empty(self.y.shape, v.dtype)
         self.coarse_of(self.x, self.v_weight, self.none if self.bias is None else self.v_bias, out)
         if self.needs_grad_x:  # else nothing before this layer is learned, and x stands still
@@ -107,7 +107,7 @@ class Conv2d(Convolution):
         )
 
     def directions_back(self, v, grad_y, r_grad_y):
-        """The change of what `convolve_back` makes."""
+        """Compute the change of the results of `convolve_back`."""
         out, other = np.empty(v.shape, v.dtype), np.empty(v.shape, v.dtype)
         if self.needs_grad_x:
             self.gradient_of(v, grad_y, self.none, True)
@@ -119,7 +119,7 @@ class Conv2d(Convolution):
         return out
 
     def image_of(self, height, width):
-        """Height and width of y."""
+        """Infer height and width of y."""
         return (
             (height + self.padded_by[0] - self.reach[0] - 1) // self.stride[0] + 1,
             (width + self.padded_by[1] - self.reach[1] - 1) // self.stride[1] + 1,
@@ -160,7 +160,7 @@ class Conv2d(Convolution):
 
 
 def convolve_then(first, last, layer, unit, x, weight, bias, between, y):
-    """Some tiles of the layer's y, and of the unit's after it."""
+    """Compute some tiles of the layer's y, and of the activation's after it."""
     for k in range(layer.start_of(first), layer.start_of(last), layer.samples):
         some_x, some_y = between[k : k + layer.samples], flat(y[k : k + layer.samples])
         layer.some_coarse(layer.slot_of(first), x[k : k + layer.samples], weight, bias, some_x, True)
@@ -168,14 +168,14 @@ def convolve_then(first, last, layer, unit, x, weight, bias, between, y):
 
 
 def convolve_back(first, last, layer, grad_y):
-    """Some tiles of the backward pass."""
+    """Add a chunk of samples, from k on, to the tile's sums for weight and bias; writes its grad_x."""
     for tile in range(first, last):
         for k in range(layer.start_of(tile), layer.start_of(tile + 1), layer.samples):
             layer.convolve_back(tile, layer.slot_of(first), k, grad_y)
 
 
 def convolve_back_after(first, last, layer, unit, unit_x, unit_y, grad_y, between):
-    """Some tiles of the backward pass of the unit after the layer, then of the layer."""
+    """Compute some tiles of the backward pass of the activation after the layer, then of the layer."""
     for tile in range(first, last):
         for k in range(layer.start_of(tile), layer.start_of(tile + 1), layer.samples):
             x, y = flat(unit_x[k : k + layer.samples]), flat(unit_y[k : k + layer.samples])

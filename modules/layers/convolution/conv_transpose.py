@@ -1,4 +1,4 @@
-"""Transposed convolution: the map that carries a convolution's gradients back, as a layer that makes images larger."""
+"""Transposed convolution, which enlarges images: the backward map of a convolution as a layer."""
 
 import math
 
@@ -79,7 +79,7 @@ class ConvTranspose2d(Convolution):
         return self.grad_x
 
     def convolve_back(self, tile, slot, k, grad_y):
-        """What the chunk of samples from k on adds to the tile's sums for weight; its grad_x."""
+        """Add a chunk of samples, from k on, to the tile's sums for weight; writes its grad_x."""
         x, fine, more = self.x[k : k + self.samples], grad_y[k : k + self.samples], k > self.start_of(tile)
         self.some_gradient(tile, slot, fine, x, False, more)
         if self.needs_grad_x:
@@ -109,12 +109,12 @@ class ConvTranspose2d(Convolution):
         return out
 
     def image_of(self, rows, columns):
-        """Height and width of y."""
+        """Infer height and width of y."""
         (s, t), (p, q), (a, b) = self.stride, self.padded_by, self.output_padding
         return (rows - 1) * s - p + self.reach[0] + a + 1, (columns - 1) * t - q + self.reach[1] + b + 1
 
     def flops(self, input_shape: tuple[int, ...]) -> tuple[int, int]:
-        """Operations of the forward and of the backward pass: each number of x meets all its kernels."""
+        """Count the operations of the forward and of the backward pass."""
         forward = 2 * math.prod(input_shape) * self.out_channels // self.groups * math.prod(self.kernel_size)
         return forward, 2 * forward
 

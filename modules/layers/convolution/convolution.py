@@ -1,4 +1,4 @@
-"""What the convolutions have in common: the two maps between a fine image and a coarse one, and the weights' gradient.
+"""The base of convolutions: the maps between a fine and a coarse image, both ways, and the weights' gradient.
 
 A convolution takes the fine image to the coarse one, a transposed convolution the coarse one to the fine one; the
 backward pass of each is the other's forward pass.
@@ -71,7 +71,7 @@ class Convolution(InPlanes):
         self.bias = Parameter((bias_init or default).sample((out,))) if bias else None
 
     def lay_out(self, n, rows, columns, height, width, dtype):
-        """Memory for coarse images of rows and columns and fine ones of height and width; how samples are cut."""
+        """Allocate coarse and fine images of these sizes, and divide samples into chunks."""
         self.rows, self.columns, self.height, self.width = rows, columns, height, width
         size = self.weight.itemsize
         self.samples = n
@@ -91,7 +91,7 @@ class Convolution(InPlanes):
             self.lay_out_planes(dtype)
 
     def prepare(self, weight, bias, back):
-        """Bring weights into the order in which a map meets them: that to the coarse image, or the one back."""
+        """Reorder the weights for a map: to the coarse image, or back to the fine one."""
         if self.method == "points":
             rows = self.fine_channels if back else self.coarse_channels
             fill_points(flat(weight), rows, weight.size // rows, back, bias, self.left)
@@ -103,29 +103,29 @@ class Convolution(InPlanes):
         return tile * self.chunks // self.tiles * self.samples
 
     def slot_of(self, tile):
-        """Whose planes serve a range of tiles that begins with this one."""
+        """The slot whose planes serve a range of tiles that begins with this one."""
         return tile * self.slots // self.tiles
 
     # -- images --------------------------------------------------------------------------------------------------------
 
     def coarse_of(self, fine, weight, bias, coarse):
-        """Write the coarse image of a fine one, tile by tile; bias: or none."""
+        """Compute the coarse image of a fine one, tile by tile; bias: or none."""
         self.begin_coarse(fine, weight, bias, coarse)
         parallel_for_parts(coarse_tiles, self.tiles, self.slots, self, fine, weight, bias, coarse)
 
     def begin_coarse(self, fine, weight, bias, coarse):
-        """Memory for that, and the weights in order."""
+        """Allocate the coarse image, and reorder the weights."""
         self.lay_out(len(fine), coarse.shape[2], coarse.shape[3], fine.shape[2], fine.shape[3], fine.dtype)
         self.prepare(weight, bias, False)
 
     def fine_of(self, coarse, weight, fine):
-        """Write the fine image of a coarse one."""
+        """Compute the fine image of a coarse one."""
         self.lay_out(len(fine), coarse.shape[2], coarse.shape[3], fine.shape[2], fine.shape[3], fine.dtype)
         self.prepare(weight, self.none, True)
         parallel_for_parts(fine_tiles, self.tiles, self.slots, self, coarse, weight, fine)
 
     def gradient_of(self, fine, coarse, grad_bias, add):
-        """The weights' gradient from both images, of which one is a gradient; or add it; grad_bias: or none."""
+        """Compute the weights' gradient from both images, of which one is a gradient; or add it; grad_bias: or none."""
         self.lay_out(len(fine), coarse.shape[2], coarse.shape[3], fine.shape[2], fine.shape[3], fine.dtype)
         for tile in range(self.tiles):
             first = self.start_of(tile)
@@ -135,7 +135,7 @@ class Convolution(InPlanes):
         self.end_gradient(grad_bias, add)
 
     def some_coarse(self, slot, fine, weight, bias, coarse, read):
-        """The coarse images of a chunk of samples; bias: for each channel, or none.
+        """Compute the coarse images of a chunk of samples; bias: for each channel, or none.
 
         Args: slot: whose planes serve; read: whether the fine images must be laid out in them first.
         """
@@ -152,7 +152,7 @@ class Convolution(InPlanes):
             self.write_coarse(slot, bias, coarse)
 
     def some_fine(self, slot, coarse, weight, fine, read):
-        """The fine images of a chunk of samples; read: whether the coarse images must be laid out first."""
+        """Compute the fine images of a chunk of samples; read: whether the coarse images must be laid out first."""
         if self.method == "channels":
             side = self.kernel_size[0]
             channel_sums(flat(coarse), coarse.shape, side, flat(weight), self.none, True, self.masks, flat(fine))
@@ -166,7 +166,7 @@ class Convolution(InPlanes):
             self.write_fine(slot, fine)
 
     def some_gradient(self, tile, slot, fine, coarse, biased, more):
-        """The tile's sums for the weights' gradient from a chunk of samples; both images then lie in the planes.
+        """Add a chunk of samples to the tile's sums for the weights' gradient; both images are in the planes then.
 
         Args: biased: the coarse image's channels are summed, too; more: these are not the tile's first samples.
         """
@@ -184,7 +184,7 @@ class Convolution(InPlanes):
             self.gradient_in_planes(tile, slot, out, grad_bias, more)
 
     def end_gradient(self, grad_bias, add):
-        """The gradients from the tiles' sums, or add them; grad_bias: or none."""
+        """Compute the gradients from the tiles' sums, or add them; grad_bias: or none."""
         if self.method == "winograd" and self.uses_winograd():
             self.end_winograd(flat(self.grad_weight), add)
         else:
@@ -194,7 +194,7 @@ class Convolution(InPlanes):
     # -- settings ----------------------------------------------------------------------------------------------------
 
     def paddings(self, padding) -> tuple[tuple[int, ...], ...]:
-        """Zeros before the image, and before and after it together, for each axis."""
+        """Compute the zeros before the image, and before and after it together, for each axis."""
         if padding == "same":
             if max(self.stride) > 1:
                 raise ValueError(f"{type(self).__name__}: padding is 'same' with a stride above 1, expected stride 1")
@@ -205,7 +205,7 @@ class Convolution(InPlanes):
         return before, (2 * before[0], 2 * before[1])
 
     def settings(self) -> str:
-        """What differs from the defaults, for the repr."""
+        """Format the settings that differ from the defaults, for the repr."""
         values = {"stride": (self.stride, 1), "padding": (self._padding, 0), "dilation": (self.dilation, 1)}
         text = f", kernel_size={collapse_sizes(self.kernel_size, self.axes)}"
         for name, (value, default) in values.items():
@@ -216,21 +216,21 @@ class Convolution(InPlanes):
 
 
 def coarse_tiles(first, last, layer, fine, weight, bias, coarse):
-    """Some tiles of the coarse image, a chunk at a time, whose planes the cache holds."""
+    """Compute some tiles of the coarse images, a chunk at a time, whose planes stay in the cache."""
     for k in range(layer.start_of(first), layer.start_of(last), layer.samples):
         chunk = slice(k, k + layer.samples)
         layer.some_coarse(layer.slot_of(first), fine[chunk], weight, bias, coarse[chunk], True)
 
 
 def fine_tiles(first, last, layer, coarse, weight, fine):
-    """Some tiles of the fine image."""
+    """Compute some tiles of the fine images."""
     for k in range(layer.start_of(first), layer.start_of(last), layer.samples):
         chunk = slice(k, k + layer.samples)
         layer.some_fine(layer.slot_of(first), coarse[chunk], weight, fine[chunk], True)
 
 
 def check_groups(owner: Module, groups: int, **channels: int) -> None:
-    """ValueError unless all sizes are at least 1 and `groups` divides the channels."""
+    """Raise ValueError unless all sizes are at least 1 and `groups` divides the channels."""
     check_sizes(owner, **channels, groups=groups)
     for name, count in channels.items():
         if count % groups:

@@ -1,4 +1,4 @@
-"""Convolutions in planes: images laid out so that a convolution is nothing but sums of shifted rows."""
+"""Convolutions in planes: images in a layout in which a convolution is a sum of shifted rows."""
 
 import numpy as np
 
@@ -64,11 +64,11 @@ class InPlanes(Module):
         return self.method == "sums" or self.method == "winograd"
 
     def uses_winograd(self):
-        """Whether a vector is full of samples."""
+        """Whether the samples fill a SIMD vector."""
         return self.samples >= 64 // self.weight.itemsize
 
     def samples_together(self, n):
-        """Samples of a chunk."""
+        """The samples of a chunk."""
         (s, t), size = self.stride, self.weight.itemsize
         self.tall = plane_size(self.rows, self.height, self.before[0], self.reach[0], s)
         self.wide = plane_size(self.columns, self.width, self.before[1], self.reach[1], t)
@@ -76,7 +76,7 @@ class InPlanes(Module):
         return samples_together(n, 64 // size, channels * self.tall * self.wide * size)
 
     def lay_out_planes(self, dtype):
-        """Memory for the planes of a chunk's coarse and fine images, and where their pixels lie."""
+        """Allocate the planes of a chunk's coarse and fine images, and find the positions of their pixels."""
         (s, t), (k, m), size = self.stride, self.kernel_size, self.weight.itemsize
         tall, wide, n = self.tall, self.wide, self.samples
         self.end = n * tall * wide
@@ -103,7 +103,7 @@ class InPlanes(Module):
             self.lay_out_terms(self.fine_channels // self.groups * k * m, dtype)
 
     def lay_out_terms(self, size, dtype):
-        """Where the `size` terms of a patch lie, and which of them the rows of the coarse planes meet: all."""
+        """Find the positions of the `size` terms of a patch; each row of the coarse planes uses all of them."""
         inner, outer = self.fine_channels // self.groups, self.coarse_channels // self.groups
         taps, phases = size // inner, self.stride[0] * self.stride[1]
         self.left = reuse(self.left, (self.weight.size,), dtype)
@@ -131,11 +131,11 @@ class InPlanes(Module):
         )  # fmt: skip
 
     def write_fine(self, slot, image):
-        """Make the fine image of its planes."""
+        """Copy the fine image from its planes."""
         join(self.fine[slot], 0, self.row, self.places, self.stride[0] * self.stride[1], flat(image), image.shape)
 
     def write_coarse(self, slot, bias, image):
-        """Make the coarse image of its planes and the biases."""
+        """Copy the coarse image from its planes, plus the biases."""
         add_to_planes(bias, self.coarse[slot], self.margin, self.row, self.end, self.coarse_places, self.samples)
         join(self.coarse[slot], self.margin, self.row, self.coarse_places, 1, flat(image), image.shape)
 
@@ -153,7 +153,7 @@ class InPlanes(Module):
             self.meet_phases(weight)
 
     def meet_phases(self, weight):
-        """For each remainder of the stride, the terms of the kernel that reach its plane, and their weights in order.
+        """Find, for each remainder of the stride, the kernel's terms that reach its plane, and their weights in order.
 
         phases[k]: how many terms, where they and their weights begin, where the plane's pixels begin, its runs, and how
         many numbers are in each.
@@ -175,7 +175,7 @@ class InPlanes(Module):
             size, at = size + term_count, at + term_count * inner * self.groups
 
     def to_coarse(self, slot, weight):
-        """The coarse image's planes from the fine one's."""
+        """Compute the coarse image's planes from the fine one's."""
         if self.method == "winograd" and self.uses_winograd():
             convolve_tiles(
                 self.filters, self.coarse_channels, self.fine_channels, self.fine[slot], 0, self.row,
@@ -191,7 +191,7 @@ class InPlanes(Module):
         )  # fmt: skip
 
     def to_fine(self, slot):
-        """The fine image's planes from the coarse one's: for each remainder, the terms of the kernel that reach it."""
+        """Compute the fine image's planes from the coarse one's, for each remainder of the stride."""
         if self.method == "winograd" and self.uses_winograd():
             first = (self.before[0] * self.wide + self.before[1]) * self.samples
             convolve_tiles(
@@ -212,7 +212,7 @@ class InPlanes(Module):
             )  # fmt: skip
 
     def gradient_in_planes(self, tile, slot, out, grad_bias, more):
-        """Sums of both images' planes for the gradient of the weights, or winograd_sums; coarse planes for the bias."""
+        """Add both images' planes to the sums for the weights' gradient, and coarse planes to those for the bias."""
         coarse, fine = self.coarse[slot], self.fine[slot]
         sum_planes(coarse, self.margin, self.row, self.end, grad_bias, more)
         if self.method == "winograd" and self.uses_winograd():
@@ -230,5 +230,5 @@ class InPlanes(Module):
         )  # fmt: skip
 
     def end_winograd(self, out, add):
-        """The weights' gradient from winograd_sums."""
+        """Compute the weights' gradient from winograd_sums."""
         end_filter_gradient(flat(self.winograd_sums), self.tiles, self.coarse_channels, self.fine_channels, out, add)

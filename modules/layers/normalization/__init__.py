@@ -1,4 +1,4 @@
-"""Layers that normalize: over the batch, over the features of a sample, over groups and neighbours of channels.
+"""Normalization layers: over the batch, over the features of a sample, over groups and neighbours of channels.
 
 Statistics (moments) are kernels; standardisation of a whole data set is in `datasets`.
 """

@@ -100,7 +100,7 @@ class BatchNorm1d(Module):
         return self.y.reshape(x.shape)
 
     def centre_by_batch(self, rows):
-        """The rows less the minibatch's mean, and its variance."""
+        """Subtract the minibatch's mean from the rows; returns its variance."""
         if rows.size < 2 * self.num_features:
             raise ValueError("BatchNorm: one value a channel, expected more in training (drop_last leaves it out)")
         self.mean = reuse(self.mean, (self.num_features,), rows.dtype)
@@ -118,7 +118,7 @@ class BatchNorm1d(Module):
             self.var[c], self.inverse[c] = channel_inverse(planes, c, self.var.dtype.type(0), self.var[c], self.eps)
 
     def track(self, count):
-        """Move the running statistics towards those of the minibatch."""
+        """Update the running statistics by those of the minibatch."""
         self.num_batches_tracked[()] += 1
         share = 1 / self.num_batches_tracked[()] if self.momentum is None else self.momentum
         correction = count / (count - 1)
@@ -139,7 +139,7 @@ class BatchNorm1d(Module):
         return self.grad_x.reshape(grad_y.shape)
 
     def measure_gradient(self, rows):
-        """The means of a gradient, and of its products with x̂."""
+        """Compute the means of a gradient, and of its products with x̂."""
         self.mean_grad = reuse_like(self.mean_grad, self.inverse)
         self.mean_product = reuse_like(self.mean_product, self.inverse)
         column_means(rows, self.columns)
@@ -182,7 +182,7 @@ class BatchNorm1d(Module):
         return self.normal
 
     def write_grad_x(self, grad_y):
-        """grad_x of the rows of grad_y: centred where the statistics are the minibatch's, and scaled."""
+        """Write grad_x from the rows of grad_y: scaled, and centred where the statistics are the minibatch's."""
         if self.running_mean is None or self.training:
             spread(self.mean_grad, self.columns)
             centred(grad_y, self.columns, self.grad_x)

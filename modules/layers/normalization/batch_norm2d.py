@@ -1,4 +1,4 @@
-"""Batch normalisation of images: a channel at a time, so that the cache holds it for all that is done with it."""
+"""Batch normalisation of images, channel by channel, each of which stays in the cache for all passes over it."""
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class BatchNorm2d(BatchNorm1d):
         self.mean[c], self.var[c], self.inverse[c] = mean, var, inverse
 
     def planes(self, x):
-        """Images as (N, C, H W)."""
+        """View images as (N, C, H W)."""
         return flat(x).reshape((x.shape[0], x.shape[1], x.size // (x.shape[0] * x.shape[1])))
 
     def bprop(self, grad_y):
@@ -75,7 +75,7 @@ class BatchNorm2d(BatchNorm1d):
         return self.grad_x
 
     def propagate(self, grad_y, needs_grad_x):
-        """grad_x if it is needed, and the means of the gradient and of its products with x̂, a channel at a time."""
+        """Compute grad_x if it is needed, and the means of the gradient and of its products with x̂."""
         self.mean_grad = reuse_like(self.mean_grad, self.inverse)
         self.mean_product = reuse_like(self.mean_product, self.inverse)
         self.grad_x = reuse_like(self.grad_x, self.x)
