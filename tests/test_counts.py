@@ -14,7 +14,7 @@ from bprop.trainers import SGD, Optimizer, Trainer, compile_step
 from bprop.trainers.training.minibatches import Epoch
 from numba.core.runtime import _nrt_python, rtsys
 
-from .modules.cases import LOSSES, MODULES
+from .modules.cases import LOSSES, MODULES, mark_rows
 
 pytestmark = pytest.mark.jit
 OPTIMIZERS = [
@@ -100,7 +100,7 @@ def test_an_epoch_allocates_no_more_for_more_minibatches(allocations):
     assert counts[0] == counts[1]
 
 
-@pytest.mark.parametrize("case", MODULES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", mark_rows(MODULES))
 def test_a_module_allocates_nothing(case, allocations):
     module, x = case.make(), case.x().astype(np.float32)
     counts = []
@@ -111,7 +111,7 @@ def test_a_module_allocates_nothing(case, allocations):
     assert counts[2:] == [2] * 3, "x and grad_y"
 
 
-@pytest.mark.parametrize("case", [case for case in LOSSES if case.name not in IN_PARTS], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", mark_rows([case for case in LOSSES if case.name not in IN_PARTS]))
 def test_a_loss_allocates_nothing(case, allocations):
     loss, (y, target) = case.make(), case.arguments()
     assert isinstance(loss, Loss)

@@ -6,21 +6,17 @@ The first row of each class runs in float32 each time, all rows in both types wi
 import pytest
 from bprop.modules.checks.contract_checks import Trial, compare_compiled
 
-from ..cases import LOSSES, MODULES
+from ..cases import LOSSES, MODULES, mark_rows
 
 pytestmark = [pytest.mark.jit, pytest.mark.compiled]
 
 
 def rows():
     """(case, dtype) for each row of the table."""
-    known: set[type] = set()
-    for case in [*MODULES, *LOSSES]:
-        classes = {type(inside) for inside in case.make().all_modules()}
-        for dtype in ("float32", "float64"):
-            quick = dtype == "float32" and not classes <= known
-            mark = pytest.mark.quick if quick else pytest.mark.slow
-            yield pytest.param(case, dtype, id=f"{case.name}-{dtype}", marks=mark)
-        known |= classes
+    for row in mark_rows([*MODULES, *LOSSES]):
+        (case,) = row.values
+        yield pytest.param(case, "float32", id=f"{case.name}-float32", marks=row.marks)
+        yield pytest.param(case, "float64", id=f"{case.name}-float64", marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize(("case", "dtype"), list(rows()))

@@ -30,6 +30,15 @@ def forget_warnings():
     atomic_files._warned.clear()
 
 
+@pytest.fixture(autouse=True)
+def default_handlers():
+    """Handlers as a terminal leaves them: under nohup, SIGHUP is ignored."""
+    before = [signal.signal(number, signal.SIG_DFL) for number in ENDING]
+    yield
+    for number, handler in zip(ENDING, before, strict=True):
+        signal.signal(number, handler)
+
+
 def iris(*overrides):
     return load_config("iris", [*MODEL, *overrides])
 
