@@ -2,9 +2,13 @@
 
 Compiled results are the same bits on machines that have the same one, and only there: sums are taken in vectors of its
 width, and its fused products round once where others round twice.
+
+`NUMBA_CPU_NAME=haswell` stands for all that such a processor has, and no more: AVX2, not the AVX-512 of the machine.
+(numba alone takes the name for the order of instructions, and the instructions of the machine.)
 """
 
 import functools
+import warnings
 from typing import Any
 
 from .numba_api import config, llvm
@@ -16,9 +20,12 @@ def cpu_name() -> str:
 
 
 def cpu_features() -> set[str]:
-    """LLVM's names of the processor's features, such as `avx2`, or `NUMBA_CPU_FEATURES`."""
+    """LLVM's names of what the processor has, such as `avx2`, or what `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` say."""
     if config.CPU_FEATURES is not None:
-        return {word[1:] for word in config.CPU_FEATURES.split(",") if word.startswith("+")}
+        words = config.CPU_FEATURES.split(",")
+        implied = implied_features(config.CPU_NAME) if config.CPU_NAME else frozenset()
+        removed = {word[1:] for word in words if word.startswith("-")}
+        return {word[1:] for word in words if word.startswith("+")} | (implied - removed)
     return (
         set(host_features()) if config.ENABLE_AVX else {name for name in host_features() if not name.startswith("avx")}
     )
@@ -30,6 +37,55 @@ def host_features() -> frozenset[str]:
     return frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
 
 
+def is_x86() -> bool:
+    """Whether code is compiled for x86."""
+    return llvm.get_default_triple().startswith(("x86_64", "i686"))
+
+
+# Code whose assembly has the text only on processors with the feature.
+PROBES = {
+    "avx512f": ("<16 x float>", "fadd <16 x float> %a, %a", "zmm"),
+    "avx2": ("<8 x i32>", "add <8 x i32> %a, %a", "vpaddd\t%ymm"),
+    "fma": ("float", "call float @llvm.fma.f32(float %a, float %a, float %a)", "vfmadd"),
+}
+
+
+@functools.cache
+def implied_features(cpu: str) -> frozenset[str]:
+    """Which of the features in PROBES an x86 processor of this name has, as LLVM compiles for it; of others, none."""
+    if not is_x86():
+        return frozenset()
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features="")
+    features = set()
+    for name, (kind, operation, text) in PROBES.items():
+        body = f"define {kind} @f({kind} %a) {{\n%b = {operation}\nret {kind} %b\n}}"
+        code = f"declare float @llvm.fma.f32(float, float, float)\n{body}"
+        if text in machine.emit_assembly(llvm.parse_assembly(code)):
+            features.add(name)
+    return frozenset(features)
+
+
+def follow_cpu_name() -> None:
+    """Let numba compile for what `NUMBA_CPU_NAME` has, if it is set alone and this machine has that, too."""
+    named = is_x86() and config.CPU_NAME and config.CPU_FEATURES is None
+    if named and implied_features(config.CPU_NAME) <= host_features():
+        config.CPU_FEATURES = ""  # nothing but what the name implies
+
+
+def replace_unknown_cpu() -> None:
+    """Where LLVM cannot compile for the name that it gives this processor, as for some new ARM ones: `generic`."""
+    try:
+        llvm.Target.from_default_triple().create_target_machine(cpu=cpu_name())
+    except RuntimeError as error:
+        warnings.warn(f"LLVM does not know the processor {cpu_name()} ({error}): compiling for `generic`", stacklevel=2)
+        config.CPU_NAME = "generic"
+
+
+follow_cpu_name()
+if not is_x86():
+    replace_unknown_cpu()
 VECTOR_BYTES = 64 if "avx512f" in cpu_features() else 32  # of the vectors in which kernels compute
 
 
@@ -50,6 +106,7 @@ def variables_for(recorded: dict[str, Any]) -> dict[str, str]:
     cpu, features = str(recorded["cpu"]), str(recorded["features"])
     signed = not features or features[0] in "+-"
     required = {word.lstrip("+") for word in features.split(",") if word and not word.startswith("-")}
+    required |= set() if features else implied_features(cpu)
     if lacking := sorted(required - host_features()):
         raise ValueError(f"this processor, {llvm.get_host_cpu_name()}, lacks {', '.join(lacking)} of {cpu}")
     if not signed:  # what is not named is switched off, as the processor's name may imply it
