@@ -24,15 +24,18 @@ class Sequential(Container):
 
     def __init__(self, *modules: Module):
         super().__init__()
-        for module in modules:
-            self.append(module)
+        for index, module in enumerate(modules):
+            self._insert(index, module)
 
     def append(self, module: Module) -> "Sequential":
-        """Add a module at the end; returns self. TypeError if it is not a Module, ValueError if it has a parent."""
-        if not isinstance(module, Module):
-            raise TypeError(f"Sequential: element {len(self)} is {describe_wrong_type(module, 'a Module')}")
-        self._add_module(str(len(self)), module)
+        """Add a module at the end; returns self. TypeError if it is not a Module, ValueError if it stands in a net."""
+        self._insert(len(self), module)
         return self
+
+    def _insert(self, index: int, module: Module) -> None:
+        if not isinstance(module, Module):
+            raise TypeError(f"Sequential: element {index} is {describe_wrong_type(module, 'a Module')}")
+        self._add_module(str(index), module)
 
     def call_fprop(self, call, x):
         for module in self:

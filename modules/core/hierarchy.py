@@ -25,9 +25,10 @@ class Hierarchy(Stateful):
 
     def _add_module(self, name: str, module: "Module") -> None:
         """Add a module as child `name`; ValueError if it has a parent already."""
-        if module is self or any(self is other for other in module.all_modules()):
+        added = list(module.all_modules())
+        if any(self is other for other in added):
             raise ValueError(f"{self.label()}: a module cannot contain itself")
-        if module.parent is not None or any(module is other for other in self.all_modules()):
+        if module.parent is not None:
             raise ValueError(
                 f"{module.label()} stands in a net already, at {module.path()}: its stored input would be overwritten; "
                 "use module.copy() for one like it, module.share() for one with the same weights"
@@ -36,7 +37,8 @@ class Hierarchy(Stateful):
         join_locks(self, module)
         vars(module)["_parent"] = weakref.ref(self)
         self._modules[name] = module
-        retie(self.root())
+        if any(each._tie is not None for each in added):
+            retie(self.root())
         self.forget_plans()
 
     def _agree_on_dtype(self, name: str, module: "Module") -> None:
