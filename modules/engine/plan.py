@@ -9,7 +9,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from types import ModuleType
 
@@ -81,16 +81,12 @@ class Function:
 
 @dataclass
 class PartCall:
-    """A call of a part of a function: its name, the gradients to clear before it, whether it computes the loss.
-
-    `entries` are the compiled functions by the types of their arguments.
-    """
+    """A call of a part of a function: its name, the gradients to clear before it, whether it computes the loss."""
 
     part: Part
     name: str
     cleared: tuple[str, ...]
     makes_loss: bool
-    entries: dict = field(default_factory=dict)
 
 
 class Plan:
@@ -137,9 +133,9 @@ class Plan:
 
     def entry(self, name: str, *arguments):
         """Compile the function `name` for arguments of these types, once; returns it for Python to call."""
-        types = tuple(get_argument_type(argument) for argument in arguments)
-        key = (name, types)
+        key = (name, *[get_type_key(argument) for argument in arguments])
         if key not in self._entries:
+            types = tuple(get_argument_type(argument) for argument in arguments)
             function = getattr(self.module, name)
             try:
                 with compile_queue.session(use_worker=True):
@@ -203,10 +199,7 @@ class Plan:
         for piece in self._split_function(function):
             inputs = [values[name] for name in piece.part.reads]
             if piece.part.compiled:
-                kinds = tuple([get_type_key(value) for value in inputs])
-                entry = piece.entries.get(kinds)
-                if entry is None:
-                    entry = piece.entries[kinds] = self.entry(piece.name, self.address, *inputs)
+                entry = self.entry(piece.name, self.address, *inputs)
                 values.update(zip(piece.part.makes, entry(self.address, *inputs), strict=True))
             else:
                 operation = piece.part.operations[0]
@@ -374,8 +367,13 @@ def compile_operation(operation: Operation, kinds, types):
 
 
 def get_type_key(value):
-    """Get a key for a value's type; faster than numba's type."""
-    return (value.dtype.str, value.ndim) if isinstance(value, np.ndarray) else type(value)
+    """Get what the numba type of an argument depends on: quicker to find, and to hash, than the type itself."""
+    if isinstance(value, np.ndarray):
+        flags = value.flags
+        return value.dtype.str, value.ndim, flags.c_contiguous, flags.f_contiguous
+    if isinstance(value, tuple):
+        return tuple([get_type_key(item) for item in value])
+    return value if isinstance(value, numba.types.Type) else type(value)
 
 
 class WrongResult(Exception):

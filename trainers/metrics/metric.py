@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -41,10 +42,17 @@ class Metric:
         """What computes the metric, and says by its signature whether it wants weights."""
         return self.value
 
+    @cached_property
+    def takes_weights(self) -> bool:
+        """Whether the function asks for the weights of samples."""
+        try:
+            return "sample_weight" in inspect.signature(self.function_of()).parameters
+        except (TypeError, ValueError):  # what is written in C may have no signature
+            return False
+
     def __call__(self, y: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None) -> Any:
-        function = self.function_of()
-        weights = {"sample_weight": sample_weight} if takes_weights(function) else {}
-        value = function(y, target, **weights)  # first of all, so that shapes that do not fit are refused
+        weights = {"sample_weight": sample_weight} if self.takes_weights else {}
+        value = self.function_of()(y, target, **weights)  # first of all, so that shapes that do not fit are refused
         if np.isnan(y).any():
             return float("nan")
         if not self.number:
@@ -76,14 +84,6 @@ class FunctionMetric(Metric):
 
 
 MetricLike = str | Metric | Callable[[np.ndarray, np.ndarray], Any]
-
-
-def takes_weights(function: Callable[..., Any]) -> bool:
-    """Whether a function asks for the weights of samples."""
-    try:
-        return "sample_weight" in inspect.signature(function).parameters
-    except (TypeError, ValueError):  # what is written in C may have no signature
-        return False
 
 
 def make_metric(**attributes: Any) -> Callable[[Callable], Metric]:

@@ -14,7 +14,7 @@ from ..optimizers.full_batch import FullBatch
 from .fit_state import EpochState, FitState, Weights
 from .minibatches import Epoch, NotFinite, TrainingError, compute_mean
 from .parts import TrainingParts
-from .progress import make_progress_bar
+from .progress import ProgressBar
 
 
 def make_minibatches(
@@ -58,10 +58,9 @@ def run_steps(trainer: TrainingParts, epoch: Epoch, before: Weights, threads: in
     Errors: NotFinite for a loss or a weight that is not finite.
     """
     n = len(epoch.order)
-    with num_threads(threads), make_progress_bar(trainer.epoch + 1, n, quiet=trainer.quiet) as bar:
+    with num_threads(threads), ProgressBar(trainer.epoch + 1, n, quiet=trainer.quiet) as bar:
         for done, total in call_batch_callbacks(trainer, epoch, epoch.train(trainer.compiled_step)):
-            bar.update(done - bar.n)
-            bar.set_postfix(loss=f"{compute_mean(total, epoch.mass(done)):.4f}", refresh=False)
+            bar.update(done, compute_mean(total, epoch.mass(done)))
             yield EpochState(done, total, epoch.outputs[:done], before)
         if not np.isfinite(trainer.model.flat_parameters).all():
             raise NotFinite("a weight is not finite", n - 1)

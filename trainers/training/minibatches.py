@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import numpy as np
@@ -52,6 +52,7 @@ class Epoch:
     first: int = 0
     total: float = 0.0
     singly: bool = False
+    _ready: Steps | None = field(default=None, init=False)  # what `compile` has prepared, for the next `run`
 
     def plan(self, step: CompiledStep) -> StepPlan | None:
         """The compiled step for minibatches like these."""
@@ -94,6 +95,10 @@ class Epoch:
     def _weights(self, rows: np.ndarray) -> list[np.ndarray]:
         return [] if self.weights is None else [self.weights[rows]]
 
+    def compile(self, step: CompiledStep) -> None:
+        """Compile the loop of `run`, if it is new, and keep it for the next `run`."""
+        self._ready = self.prepare(step)
+
     def prepare(self, step: CompiledStep) -> Steps | None:
         """The compiled loop over places first to last in the order; compiles it if it is new.
 
@@ -119,8 +124,8 @@ class Epoch:
 
     def run(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
         """Train; after each chunk, the place reached and the sum of the losses so far. NotFinite stops it."""
-        steps = self.prepare(step)
-        return self._step_by_step(step) if steps is None else self._chunks(steps)
+        steps, self._ready = self._ready or self.prepare(step), None
+        return self._step_by_step(step) if steps is None else self._chunks(steps, step)
 
     def train(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
         """`run`, or what an optimizer that looks at all samples at once does in its place."""
@@ -182,8 +187,8 @@ class Epoch:
             total += value * (len(rows) if self.weights is None else float(self.weights[rows].sum()))
             yield first + len(rows), total
 
-    def _chunks(self, steps: Steps) -> Iterator[tuple[int, float]]:
-        first, total, count = self.first, self.total, 1
+    def _chunks(self, steps: Steps, step: CompiledStep) -> Iterator[tuple[int, float]]:
+        first, total, count = self.first, self.total, 1 if self.singly else step.chunk
         while first < len(self.order):
             last = min(len(self.order), first + count * self.batch_size)
             start = time.perf_counter()
@@ -193,8 +198,9 @@ class Epoch:
                 raise NotFinite(f"the loss is {total}", reached)
             seconds = time.perf_counter() - start
             yield last, total
-            longer = max(1, min(count * 8, int(count * CHUNK_SECONDS / max(seconds, 1e-6))))
-            count = 1 if self.singly else longer
+            if not self.singly:
+                done = -(-(last - first) // self.batch_size)
+                step.chunk = count = max(1, min(max(count, done * 8), int(done * CHUNK_SECONDS / max(seconds, 1e-6))))
             first = last
 
 

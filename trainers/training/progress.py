@@ -17,22 +17,38 @@ class print_if_slow:
     """
 
     def __init__(self, text: str, *, quiet: bool = False):
-        self._timer = threading.Timer(PATIENCE, lambda: tqdm.write(text, file=sys.stderr))
-        self._timer.daemon = True
-        self._quiet = quiet
+        self._text, self._quiet = text, quiet
 
     def __enter__(self) -> None:
         if not self._quiet:
+            self._timer = threading.Timer(PATIENCE, lambda: tqdm.write(self._text, file=sys.stderr))
+            self._timer.daemon = True
             self._timer.start()
 
     def __exit__(self, *exception) -> None:
-        self._timer.cancel()
+        if not self._quiet:
+            self._timer.cancel()
 
 
-def make_progress_bar(epoch: int, samples: int, *, quiet: bool = False) -> tqdm:
-    """How much of an epoch is done; on a terminal alone."""
-    disable = True if quiet else None
-    return tqdm(total=samples, desc=f"epoch {epoch}", unit=" samples", unit_scale=True, leave=False, disable=disable)
+class ProgressBar:
+    """How much of an epoch is done, and the mean loss so far; on a terminal alone, and not if `quiet`."""
+
+    def __init__(self, epoch: int, samples: int, *, quiet: bool = False):
+        form = {"unit": " samples", "unit_scale": True, "leave": False}
+        self._bar = None if quiet else tqdm(total=samples, desc=f"epoch {epoch}", disable=None, **form)
+
+    def __enter__(self) -> "ProgressBar":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, done: int, loss: float) -> None:
+        """Show that so many samples are done, of this mean loss."""
+        if self._bar is not None and not self._bar.disable:
+            self._bar.update(done - self._bar.n)
+            self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
 
 
 def print_epoch(row: Mapping[str, Any], scheduled: Mapping[str, Any]) -> None:

@@ -360,7 +360,7 @@ class Trainer:
         if state is not None:
             before = state.before
         with print_if_slow(COMPILING, quiet=self.quiet):
-            epoch.prepare(self.compiled_step)
+            epoch.compile(self.compiled_step)
             self.threads = self.threads or choose_threads(self.compiled_step, epoch)
         try:
             with closing(run_steps(self, epoch, before, self.threads)) as states:
