@@ -55,7 +55,7 @@ class ParametersAndBuffers(Hierarchy):
     def _add_parameter(self, name: str, parameter: Parameter) -> None:
         super().__setattr__(name, None)
         hidden = vars(self)
-        hidden[name] = np.array(self._in_type(name, np.asarray(parameter.data)), order="C")
+        hidden[name] = np.array(self._cast_array(name, np.asarray(parameter.data)), order="C")
         if parameter.data.size and (parameter.data == parameter.data.flat[0]).all():
             self.remember_precise(name, parameter.data.flat[:1], hidden[name].flat[:1])
         hidden[f"grad_{name}"] = np.zeros_like(hidden[name])
@@ -88,8 +88,8 @@ class ParametersAndBuffers(Hierarchy):
         array[...] = self._convert(array, name, value)
 
     def _convert(self, array: np.ndarray, name: str, value) -> np.ndarray:
-        """Convert values to the dtype of `array`, which is of this module or of one inside it."""
-        return self._in_type(name, np.asarray(value)) if array.dtype.kind == "f" else np.asarray(value)
+        """Values in the dtype of `array`, which is of this module or of one inside it."""
+        return self._cast_array(name, np.asarray(value)) if array.dtype.kind == "f" else np.asarray(value)
 
     # -- by name ----------------------------------------------------------------------------------------------------
 
