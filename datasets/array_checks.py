@@ -15,7 +15,7 @@ CHECKED_AT_ONCE = 1 << 22  # numbers; the array may lie in a file that is larger
 
 
 def convert_to_real(name: str, values: ArrayLike) -> np.ndarray:
-    """`values` as an array of real numbers with at least one sample."""
+    """Convert `values` to an array of real numbers with at least one sample."""
     array = np.asarray(values)
     if array.dtype.kind not in "buif":
         raise TypeError(f"ArrayDataset: {name} has dtype {array.dtype}, expected whole or floating point numbers")
@@ -25,12 +25,12 @@ def convert_to_real(name: str, values: ArrayLike) -> np.ndarray:
 
 
 def choose_float_type(array: np.ndarray) -> np.dtype[Any]:
-    """float64 for doubles, float32 for every other number."""
+    """Choose float64 for doubles, float32 for every other number."""
     return np.dtype(np.float64 if array.dtype.kind == "f" and array.dtype.itemsize > 4 else np.float32)
 
 
 def choose_input_type(array: np.ndarray) -> np.dtype[Any]:
-    """How inputs are kept: bytes, whole numbers as int64, all others as `float_type` says."""
+    """Choose the dtype of inputs: bytes, whole numbers as int64, all others as `float_type` says."""
     if array.dtype.kind in "iu":
         return np.dtype(np.uint8 if array.dtype == np.uint8 else np.int64)
     return choose_float_type(array)
@@ -49,7 +49,7 @@ def check_finite(name: str, array: np.ndarray) -> None:
 
 
 def count_classes(labels: np.ndarray, classes: int | None, ignore_index: int | None = None) -> int:
-    """Number of classes, after a look at every label (N, ...): 0..classes-1, or the one that counts nothing."""
+    """Count the classes of labels (N, ...): 0..classes-1, or the ignored label."""
     counted = labels if ignore_index is None else labels[labels != ignore_index]
     if classes is None:
         classes = max(int(counted.max(initial=0)) + 1, 1)
@@ -68,7 +68,7 @@ def count_classes(labels: np.ndarray, classes: int | None, ignore_index: int | N
 
 
 def convert_labels(y: np.ndarray) -> np.ndarray:
-    """Labels that are floating point as whole numbers; ValueError that names the first row with another."""
+    """Convert floating-point labels to whole numbers; ValueError that names the first row with another."""
     wrong = np.argwhere(np.floor(y) != y)
     if wrong.size:
         row, value = wrong[0][0], y[tuple(wrong[0])]
@@ -77,7 +77,7 @@ def convert_labels(y: np.ndarray) -> np.ndarray:
 
 
 def check_weights(values: ArrayLike, n: int) -> np.ndarray:
-    """`values` as n weights, of which none is negative and one is positive: (n,) float32 or float64."""
+    """Convert `values` to n weights (n,), float32 or float64; none may be negative, one must be positive."""
     array = convert_to_real("sample_weight", values)
     if array.shape != (n,):
         raise ValueError(f"ArrayDataset: sample_weight has shape {array.shape}, expected ({n},)")
@@ -91,7 +91,7 @@ def check_weights(values: ArrayLike, n: int) -> np.ndarray:
 
 
 def check_rows(rows: Rows) -> slice | np.ndarray:
-    """`rows` as a slice or a 1-D array of row numbers (or truth values); a single number is refused."""
+    """Convert `rows` to a slice or a 1-D array of row numbers (or truth values); a single number is refused."""
     if isinstance(rows, slice):
         return rows
     array = np.asarray(rows)

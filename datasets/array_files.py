@@ -51,7 +51,7 @@ class ArrayFiles(Dataset):
 
     @abstractmethod
     def read(self, name: Name) -> np.ndarray:
-        """The array of that name, or those of these names side by side."""
+        """Read the array of that name, or those of these names side by side."""
 
     @abstractmethod
     def where(self, name: Name) -> str:
@@ -210,7 +210,7 @@ class NpzDataset(ArrayFiles):
 
 
 def read_named(path: str | Path, name: str | list[str]) -> np.ndarray:
-    """The array of that name in an .npz file, or those of these names side by side; errors as of `read_npz`."""
+    """Read the array of that name in an .npz file, or those of these names side by side; errors as of `read_npz`."""
     if isinstance(name, str):
         return read_npz(path, name)
     try:

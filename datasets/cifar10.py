@@ -72,7 +72,7 @@ class CIFAR10(Dataset):
         return ArrayDataset(rows[:, 1:].reshape(-1, *self.input_shape), rows[:, 0], scale=1 / 255, classes=self.classes)
 
     def _records(self, path: Path) -> np.ndarray:
-        """The rows of a file: a label, then 1024 numbers of red, of green, of blue."""
+        """Read the rows of a file: a label, then 1024 numbers of red, of green, of blue."""
         data, size = read_bytes(path), 1 + 3 * 32 * 32
         if len(data) != self.batch_count * size:
             expected = f"{self.batch_count * size}: {self.batch_count} records of {size}"
@@ -84,7 +84,7 @@ class CIFAR10(Dataset):
         return rows
 
     def _find(self, name: str) -> Path:
-        """Path of a batch under any of the names it goes by."""
+        """Find the path of a batch under any of the names it goes by."""
         for folder in (self.root, self.root / "cifar-10-batches-bin"):
             for candidate in (folder / f"{name}.bin", folder / f"{name}.bin.gz"):
                 if candidate.is_file():

@@ -20,7 +20,7 @@ def is_categorical(table: Table, name: str, missing: Collection[str], stated: bo
 
 
 def guess_task(table: Table, name: str, missing: Collection[str]) -> str:
-    """`classification` or `regression`, as the target's cells say."""
+    """Infer `classification` or `regression` from the target's cells."""
     cells = collect_cells(table, name, missing)
     if holds_words(table, name, cells, "state the task"):
         return "classification"
@@ -33,7 +33,7 @@ def guess_task(table: Table, name: str, missing: Collection[str]) -> str:
 
 
 def collect_cells(table: Table, name: str, missing: Collection[str]) -> dict[str, int]:
-    """The different cells that are not missing, each with its first row."""
+    """Collect the different cells that are not missing, each with its first row."""
     cells: dict[str, int] = {}
     missing = frozenset(missing)
     for n, cell in enumerate(table.column(name)):
@@ -61,7 +61,7 @@ def holds_words(table: Table, name: str, cells: dict[str, int], remedy: str) -> 
 
 
 def refuse_numeric_words(table: Table, name: str, words: list[str], row: int, remedy: str) -> None:
-    """ValueError for words of which nearly all begin like a number, or nearly none stands twice: no categories."""
+    """Raise ValueError for words that look like numbers, or are nearly all different: no categories."""
     like_numbers = sum(map(starts_like_number, words))
     if like_numbers >= NEARLY * len(words):
         raise ValueError(

@@ -37,7 +37,7 @@ class Categorical:
 
 
 def read_numbers(table: Table, name: str, missing: Collection[str], fill: float | None) -> np.ndarray:
-    """A column as float64, missing values filled."""
+    """Read a column as float64, missing values filled."""
     values, missing = np.empty(len(table)), frozenset(missing)
     for n, cell in enumerate(table.column(name)):
         value = fill if cell in missing else table.spelling.number(cell)
@@ -51,7 +51,7 @@ def read_numbers(table: Table, name: str, missing: Collection[str], fill: float 
 
 
 def read_words(table: Table, name: str, missing: Collection[str], fill: str | None) -> list[str]:
-    """A column of words, missing ones filled; a word that is a number is spelled in one way (3, 3.0 and 03 as 3)."""
+    """Read a column of words, missing ones filled; numbers are spelled in one way (3, 3.0 and 03 as 3)."""
     words, missing = [], frozenset(missing)
     for n, cell in enumerate(table.column(name)):
         word = fill if cell in missing else normalize_spelling(cell, table.spelling)
@@ -62,13 +62,13 @@ def read_words(table: Table, name: str, missing: Collection[str], fill: str | No
 
 
 def normalize_spelling(cell: str, spelling: Spelling = PLAIN) -> str:
-    """`3` for 3, 3.0 and 03; any other word as it is."""
+    """Spell 3, 3.0 and 03 as `3`; other words stay."""
     value = spelling.number(cell)
     return cell if value is None else repr(int(value)) if value.is_integer() else repr(value)
 
 
 def fit_numeric(table: Table, name: str, missing: Collection[str], how: str, standardize: bool) -> Numeric:
-    """A column of numbers fitted to a table."""
+    """Fit a column of numbers to a table."""
     values = read_numbers(table, name, missing, None if how == "refuse" else np.nan)
     numbers = values[~np.isnan(values)]
     if not numbers.size:
@@ -80,7 +80,7 @@ def fit_numeric(table: Table, name: str, missing: Collection[str], how: str, sta
 
 
 def fit_categorical(table: Table, name: str, missing: Collection[str], how: str) -> Categorical:
-    """A column of words fitted to a table."""
+    """Fit a column of words to a table."""
     counts = Counter(normalize_spelling(cell, table.spelling) for cell in table.column(name) if cell not in missing)
     if not counts:
         raise ValueError(f"{table.source}: column {name!r} has no value in the training rows; drop it")
@@ -90,7 +90,7 @@ def fit_categorical(table: Table, name: str, missing: Collection[str], how: str)
 
 
 def sort_words(words: Iterable[str]) -> tuple[str, ...]:
-    """Words in the order of the alphabet; numbers in theirs."""
+    """Sort words alphabetically, numbers by value."""
     words = set(words)
     if all(parse_number(word) is not None for word in words):
         return tuple(sorted(words, key=float))
@@ -98,5 +98,5 @@ def sort_words(words: Iterable[str]) -> tuple[str, ...]:
 
 
 def describe_odd_cell(cell: str, missing: Collection[str]) -> str:
-    """What is wrong with a cell that cannot be used."""
+    """Describe what is wrong with a cell."""
     return f"got {cell!r}, which means a missing value" if cell in missing else f"got {cell!r}"

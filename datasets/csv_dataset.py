@@ -162,7 +162,7 @@ class CsvDataset(SplitDataset):
         return table.take(rows)
 
     def _names(self, table: Table) -> tuple[str, list[str]]:
-        """Names of the target and of the inputs."""
+        """Find the names of the target and of the inputs."""
         if isinstance(self.target, str):
             target = table.names[table.position(self.target)]
         elif -len(table.names) <= self.target < len(table.names):
@@ -193,7 +193,7 @@ class CsvDataset(SplitDataset):
 
     @cached_property
     def _target_values(self) -> np.ndarray | list[str]:
-        """The target of each row: numbers of a regression, words that name classes."""
+        """The target of each row: numbers of a regression, names of classes."""
         name, table = self._target_name, self._table
         if (self.task or guess_task(table, name, self.missing_values)) == "regression":
             return read_numbers(table, name, self.missing_values, None)
@@ -248,7 +248,7 @@ class CsvDataset(SplitDataset):
 
 
 def check_choice(name: str, value: str | None, known: Sequence[str | None]) -> None:
-    """ValueError for a setting that is none of these."""
+    """Raise ValueError for a setting that is none of these."""
     if value not in known:
         words = ", ".join(str(word) for word in known)
         raise ValueError(f"CsvDataset: {name} is {value!r}, expected one of {words}")

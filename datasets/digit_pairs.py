@@ -68,7 +68,7 @@ class DigitPairs(Dataset):
 
 
 def find_partners(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers (2 n,) of n rows and their partners: first of the same label, then of another one.
+    """Find row numbers (2 n,) of n rows and their partners: first of the same label, then of another one.
 
     Sorted by label, in a random order within each, the next row of the label is the one, and the row as many places on
     as the largest label has rows is the other.

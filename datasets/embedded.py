@@ -87,11 +87,11 @@ class EmbeddedDataset(SplitDataset):
         return ArrayDataset(x.astype(np.float32), y, classes=self.classes)
 
     def _targets(self, y: np.ndarray) -> np.ndarray:
-        """Targets as the model should meet them; class labels as they are."""
+        """Convert targets for the model; class labels stay as they are."""
         return y
 
 
 def compute_mean_and_std(x: np.ndarray) -> Pair:
-    """Mean and standard deviation of x (N, ...) over its first axis; std is 1 where all samples are equal."""
+    """Compute mean and standard deviation of x (N, ...) over its first axis; std is 1 where all samples are equal."""
     std = x.std(axis=0)
     return x.mean(axis=0), np.where((x.max(axis=0) == x.min(axis=0)) | (std == 0), 1.0, std)

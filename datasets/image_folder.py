@@ -98,7 +98,7 @@ class ImageFolder(SplitDataset):
 
     @cached_property
     def _files(self) -> Listing:
-        """All files in an order of which every stretch holds the classes in proportion."""
+        """List all files in an order whose slices have the classes in proportion."""
         files = list_images(self.root)
         labels = np.array([label for _, label in files])
         order = spread_classes(epoch_order(len(files), seed=self.seed, epoch=SPLIT_EPOCH), labels)
@@ -128,7 +128,7 @@ class ImageFolder(SplitDataset):
         return ArrayDataset(x, labels, scale=1 / 255, classes=self.classes)
 
     def _decoded(self, files: Listing, out: np.ndarray | None = None) -> np.ndarray:
-        """The images (N, C, H, W) of some files."""
+        """Decode the images (N, C, H, W) of some files."""
         x = np.empty((len(files), *self.input_shape), np.uint8) if out is None else out
         for n, (path, _) in enumerate(files):
             image = read_image(path, str(path), self.channels, self.size, self.background)
@@ -142,7 +142,7 @@ class ImageFolder(SplitDataset):
         return x
 
     def _mapped(self, files: Listing) -> np.ndarray:
-        """The images in a file of the cache, made if it is not there; its name is a digest of what they depend on."""
+        """Map the images in a file of the cache, made if missing; its name is a digest of all that they depend on."""
         assert self.cache is not None
         facts = [(str(path), (status := path.stat()).st_size, status.st_mtime_ns) for path, _ in files]
         name = hashlib.sha256(repr((facts, self.input_shape, self.size, self.background)).encode()).hexdigest()[:16]

@@ -38,7 +38,7 @@ def k_folds(data: Dataset | ArrayDataset, k: int, *, seed: int = 0, stratify: bo
 
 
 def make_fold_rows(n: int, k: int, seed: int, labels: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Row numbers (train, valid) of each fold."""
+    """Make row numbers (train, valid) of each fold."""
     k = check_whole_number("k_folds", "k", k, least=2, most=n)
     order = epoch_order(n, seed=seed, epoch=SPLIT_EPOCH)
     order = order if labels is None else spread_classes(order, labels)
@@ -47,7 +47,7 @@ def make_fold_rows(n: int, k: int, seed: int, labels: np.ndarray | None) -> Iter
 
 
 def join_samples(train: ArrayDataset, valid: ArrayDataset | None) -> ArrayDataset:
-    """The samples of both, copied."""
+    """Join the samples of both, copied."""
     if valid is None:
         return train
     weights = [np.ones(len(part)) if part.sample_weight is None else part.sample_weight for part in (train, valid)]

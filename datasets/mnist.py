@@ -71,7 +71,7 @@ class IdxImages(Dataset):
             raise
 
     def _find(self, name: str) -> Path:
-        """Path of the file `name` under any of the names it goes by; downloaded if there is none."""
+        """Find the file `name` under any of the names it goes by; downloaded if there is none."""
         dotted = name.replace("-idx", ".idx")
         for candidate in (name, dotted, f"{name}.gz", f"{dotted}.gz"):
             if (self.root / candidate).is_file():
@@ -79,7 +79,7 @@ class IdxImages(Dataset):
         return self._download(self.root / f"{name}.gz")
 
     def _download(self, path: Path) -> Path:
-        """`path`, after it was fetched from the first mirror that has it."""
+        """Download `path` from the first mirror that has it."""
         problems = []
         for mirror in self.mirrors if self.download else ():
             try:

@@ -60,7 +60,7 @@ class Preprocessing:
         return names
 
     def transform(self, rows: Table | Iterable[Mapping[str, Any]]) -> np.ndarray:
-        """Inputs (N, features) of a table, or of rows such as {"age": 3, "sex": "M"}; other columns are not read."""
+        """Transform a table, or rows such as {"age": 3, "sex": "M"}, to inputs (N, features)."""
         table = rows if isinstance(rows, Table) else make_table(rows, [column.name for column in self.columns])
         parts = [np.zeros((len(table), 0))]
         for column in self.columns:
@@ -76,7 +76,7 @@ class Preprocessing:
         return x
 
     def targets(self, table: Table) -> np.ndarray:
-        """Targets of a table that has them: labels (N,), or standardised numbers (N, 1)."""
+        """Convert the targets of a table: labels (N,), or standardised numbers (N, 1)."""
         target = self.target
         if isinstance(target, NumberTarget):
             values = read_numbers(table, target.name, self.missing_values, None)
@@ -87,7 +87,7 @@ class Preprocessing:
         return np.array([place[cell] for cell in cells], dtype=np.int64)
 
     def restore(self, y: np.ndarray) -> np.ndarray | list[str]:
-        """A model's outputs as the table has them: numbers in its units, or the class of the largest score."""
+        """Convert a model's outputs back: numbers at the original scale, or the class of the largest score."""
         if isinstance(self.target, NumberTarget):
             return np.asarray(y) * self.target.std + self.target.mean
         return [self.target.classes[k] for k in np.asarray(y).argmax(axis=-1)]

@@ -45,5 +45,5 @@ class Reconstruction(Dataset):
 
 
 def _repeat_inputs(part: ArrayDataset) -> ArrayDataset:
-    """A part with its inputs for targets."""
+    """Make a part with its inputs for targets."""
     return ArrayDataset(part.x, part[:][0], part.sample_weight, scale=part.scale, shift=part.shift)

@@ -13,7 +13,7 @@ SPLIT_EPOCH = 2**64 - 1  # an epoch that no training reaches, so that the split 
 
 
 def split_sizes(who: str, n: int, valid_size: float, test_size: float) -> tuple[int, int]:
-    """Numbers of validation and test samples in a set of n.
+    """Compute the numbers of validation and test samples in a set of n.
 
     Errors: ValueError for a size that `part_size` refuses, or if no sample is left for training.
     """
@@ -35,7 +35,7 @@ def split_rows(
     seed: int = 0,
     labels: ArrayLike | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row numbers (train, valid, test) of a split of n samples: int64, shuffled, together every row once.
+    """Make row numbers (train, valid, test) of a split of n samples: int64, shuffled, together every row once.
 
     With labels, the rows are put in an order of which every stretch holds the classes in the proportions
     of the whole set: of the n_c members of class c, shuffled, member r stands at (r + 1/2) / n_c. The
@@ -57,7 +57,7 @@ def split_rows(
 
 
 def spread_classes(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The row numbers in an order of which every stretch holds the classes in the proportions of all."""
+    """Order the rows so that every slice has the classes in the proportions of all."""
     return order[np.argsort(_position_in_class(labels[order]), kind="stable")]
 
 

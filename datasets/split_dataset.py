@@ -34,7 +34,7 @@ class SplitDataset(Dataset):
 
     @abstractmethod
     def _part(self, rows: np.ndarray) -> ArrayDataset:
-        """The samples of these rows."""
+        """Make the part of these rows."""
 
     @cached_property
     def train(self) -> ArrayDataset:
@@ -49,7 +49,7 @@ class SplitDataset(Dataset):
         return self._part(self._rows[2]) if self._rows[2].size else None
 
     def with_rows(self, train: np.ndarray, valid: np.ndarray) -> SplitDataset:
-        """The same set with other training and validation rows; means and the like are fitted anew."""
+        """Make the same set with other training and validation rows; means and the like are fitted anew."""
         test = self._rows[2]
         other = copy.copy(self)
         cached = {name for cls in type(self).__mro__ for name, value in vars(cls).items() if is_cached(value)}

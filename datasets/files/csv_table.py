@@ -33,7 +33,7 @@ class Spelling:
     thousands: str | None = None
 
     def number(self, cell: str) -> float | None:
-        """The number that a cell spells, or None."""
+        """Parse a number in this spelling, or None."""
         if self.thousands is not None and self.thousands in cell:
             whole, point, fraction = cell.partition(self.decimal)
             if re.fullmatch(rf"[+-]?\d{{1,3}}({re.escape(self.thousands)}\d{{3}})+", whole) is None:
@@ -55,7 +55,7 @@ PLAIN = Spelling()
 
 
 def make_spelling(decimal: str, thousands: str | None, delimiter: str) -> Spelling:
-    """How numbers are spelled; ValueError for signs that cannot be told apart."""
+    """Make the spelling of numbers; ValueError for signs that cannot be told apart."""
     signs = [sign for sign in (decimal, thousands) if sign is not None]
     usable = all(len(sign) == 1 and not sign.isalnum() and sign not in "+-" for sign in signs)
     if not usable or len({*signs, delimiter}) < len(signs) + 1:
@@ -65,7 +65,7 @@ def make_spelling(decimal: str, thousands: str | None, delimiter: str) -> Spelli
 
 
 def check_encoding(name: str) -> str:
-    """An encoding of text; ValueError for one that Python does not know."""
+    """Check an encoding of text; ValueError for one that Python does not know."""
     try:
         codecs.lookup(name)
     except LookupError:
@@ -88,7 +88,7 @@ class Table:
         return len(self.rows)
 
     def column(self, name: str) -> tuple[str, ...]:
-        """The cells of a column; ValueError if there is none of that name."""
+        """Get the cells of a column; ValueError if there is none of that name."""
         return self._columns[self.position(name)]
 
     @cached_property
@@ -96,7 +96,7 @@ class Table:
         return list(zip(*self.rows, strict=True)) or [()] * len(self.names)
 
     def position(self, name: str) -> int:
-        """Where a column stands, from 0."""
+        """Find the position of a column, from 0."""
         if name not in self.names:
             close = difflib.get_close_matches(name, self.names, n=1)
             guess = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self.names)}"
@@ -104,15 +104,15 @@ class Table:
         return self.names.index(name)
 
     def place(self, row: int, name: str) -> str:
-        """`wine.csv, line 3, column 'ash'`."""
+        """Format `wine.csv, line 3, column 'ash'`."""
         return f"{self.line(row)}, column {name!r}"
 
     def line(self, row: int) -> str:
-        """`wine.csv, line 3`, or `row 3` for rows that are in no file."""
+        """Format `wine.csv, line 3`, or `row 3` for rows that are in no file."""
         return f"{self.source}, line {self.lines[row]}" if self.source else f"row {self.lines[row]}"
 
     def take(self, rows: Iterable[int]) -> Table:
-        """The rows of these numbers."""
+        """Select the rows of these numbers."""
         rows = list(rows)
         return Table(
             self.source, self.names, [self.rows[i] for i in rows], [self.lines[i] for i in rows], self.spelling
@@ -126,7 +126,7 @@ def read_csv(
     spelling: Spelling = PLAIN,
     encoding: str = "utf-8",
 ) -> Table:
-    """The table in a text file, which may be compressed by gzip; see `parse_csv`.
+    """Read the table in a text file, which may be compressed by gzip; see `parse_csv`.
 
     Errors: FileNotFoundError; ValueError that names the file and the line for anything but text, and those of
         `parse_csv`.
@@ -144,7 +144,7 @@ def parse_csv(
     delimiter: str = ",",
     spelling: Spelling = PLAIN,
 ) -> Table:
-    """The table in a text; quoted cells may hold delimiters and line ends, blank lines are left out.
+    """Parse the table in a text; quoted cells may hold delimiters and line ends, blank lines are left out.
 
     A first column without a name whose cells all differ is an index, as pandas writes it, and left out with a line on
     stderr.
@@ -188,7 +188,7 @@ def is_header(cells: Sequence[str]) -> bool:
 
 
 def find_delimiter(text: str) -> str:
-    """The delimiter of a table of numbers: a semicolon or a tab if the first line has one, else a comma."""
+    """Find the delimiter of a table of numbers: a semicolon or a tab if the first line has one, else a comma."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     return next((sign for sign in (";", "\t") if sign in first), ",")
 
@@ -200,7 +200,7 @@ def starts_like_number(word: str) -> bool:
 
 
 def drop_index(source: str, names: list[str], records: list[tuple[int, list[str]]]):
-    """Names and records without an index in front, as pandas writes it: without a name, and all cells different."""
+    """Drop an index column in front, as pandas writes it: without a name, and all cells different."""
     first = [cells[0] for _, cells in records]
     if len(names) < 2 or names[0] != "" or "" in names[1:] or len(set(first)) < len(first):
         return names, records
@@ -210,7 +210,7 @@ def drop_index(source: str, names: list[str], records: list[tuple[int, list[str]
 
 
 def make_table(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> Table:
-    """The named columns of rows such as {"age": 3, "sex": "M"}; None and NaN are empty cells."""
+    """Make the table of rows such as {"age": 3, "sex": "M"}; None and NaN are empty cells."""
     cells = []
     for i, row in enumerate(rows):
         absent = [name for name in names if name not in row]
@@ -222,7 +222,7 @@ def make_table(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> Table
 
 
 def parse_number(cell: str) -> float | None:
-    """The number that a cell spells, or None: also for one of 1e30 and more, whose square is none in float32."""
+    """Parse a number, or None: also for one of 1e30 and more, whose square overflows in float32."""
     try:
         value = float(cell)
     except ValueError:
@@ -231,7 +231,7 @@ def parse_number(cell: str) -> float | None:
 
 
 def decode_text(source: str, data: bytes, encoding: str = "utf-8") -> str:
-    """The text in bytes, which may be compressed by gzip; ValueError that names the line for anything but text."""
+    """Decode bytes, which may be compressed by gzip; ValueError that names the line for anything but text."""
     if data.startswith(GZIP):
         try:
             data = gzip.decompress(data)
@@ -251,7 +251,7 @@ def decode_text(source: str, data: bytes, encoding: str = "utf-8") -> str:
 
 
 def _read_records(path: str, text: str, delimiter: str) -> list[tuple[int, list[str]]]:
-    """(line on which it ends, cells) of each record that is not blank."""
+    """Read (last line, cells) of each record that is not blank."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     try:
         return [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if is_not_blank(cells)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def download(url: str, path: Path, *, sha256: str, timeout: float = 30.0) -> None:
-    """Put the content of `url` at `path`, whose folder is made if needed; `path` is never seen half-written.
+    """Download the content of `url` to `path`, whose folder is made if needed; `path` is never seen half-written.
 
     Args: sha256: of the content, in hexadecimal; timeout: seconds without an answer.
     Errors: OSError if the address cannot be reached or the folder cannot be written; ValueError for another

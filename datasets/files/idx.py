@@ -45,7 +45,7 @@ def read_idx(path: str | Path, *, shape: tuple[int, ...] | None = None) -> np.nd
 
 
 def read_bytes(path: Path) -> bytes:
-    """Content of a file, unpacked if it begins like a gzip stream."""
+    """Read a file, unpacked if it begins like a gzip stream."""
     data = path.read_bytes()
     if not data.startswith(b"\x1f\x8b"):
         return data

@@ -1,4 +1,4 @@
-"""Image files as arrays of bytes, by Pillow, and folders of them. What is no image is refused by the file's name."""
+"""Reading image files as arrays of bytes, by Pillow, and finding them in folders. Other files are refused by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_image(
     size: tuple[int, int] | None = None,
     background: str = "white",
 ) -> np.ndarray:
-    """An image as bytes (channels, H, W): grey, or red, green and blue.
+    """Read an image as bytes (channels, H, W): grey, or red, green and blue.
 
     Args: source: a file or its content; name: what errors call it; channels: 1 or 3, None for what the file has; size:
         (H, W) to which it is scaled, and of which what juts out is cut off evenly; background: what is seen through a
@@ -49,11 +49,11 @@ def read_image(
 
 
 class RangeError(ValueError):
-    """Numbers of which it is not known how bright they are."""
+    """Pixel values whose range of brightness is unknown."""
 
 
 def parse_colour(who: str, name: str) -> tuple[int, int, int]:
-    """Red, green and blue of a colour such as `white` or `#ff8000`; ValueError for another word."""
+    """Parse red, green and blue of a colour such as `white` or `#ff8000`; ValueError for another word."""
     if name == "white":
         return (255, 255, 255)
     from PIL import ImageColor
@@ -66,7 +66,7 @@ def parse_colour(who: str, name: str) -> tuple[int, int, int]:
 
 
 def read_pixels(opened: Any, channels: int | None, size: tuple[int, int] | None, background) -> np.ndarray:
-    """The bytes of an image of Pillow's."""
+    """Read the bytes of a Pillow image."""
     from PIL import Image, ImageOps
 
     grey = opened.mode in GREY
@@ -84,7 +84,7 @@ def read_pixels(opened: Any, channels: int | None, size: tuple[int, int] | None,
 
 
 def convert_to_bytes(opened: Any, image: Any, background) -> np.ndarray:
-    """Brightness of more than 8 bits as bytes, which Pillow would cut off at 255; RangeError for an unknown range.
+    """Convert brightness of more than 8 bits to bytes, which Pillow would clip at 255; RangeError for an unknown range.
 
     A grey level that stands for what is transparent becomes the background's brightness.
     """
@@ -108,12 +108,12 @@ def convert_to_bytes(opened: Any, image: Any, background) -> np.ndarray:
 
 
 def is_transparent(image: Any) -> bool:
-    """Whether something behind an image of Pillow's would be seen."""
+    """Whether a Pillow image has transparent pixels."""
     return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
 
 
 def put_on_background(image: Any, colour) -> Any:
-    """An image in front of a colour."""
+    """Put an image in front of a colour."""
     from PIL import Image
 
     image = image.convert("RGBA")
@@ -122,7 +122,7 @@ def put_on_background(image: Any, colour) -> Any:
 
 
 def import_pillow(who: str) -> Any:
-    """Pillow's Image; ImportError, saying what to install, without it."""
+    """Import Pillow's Image; ImportError, with a hint, without it."""
     try:
         from PIL import Image
     except ImportError:
@@ -131,7 +131,7 @@ def import_pillow(who: str) -> Any:
 
 
 def list_class_folders(root: Path) -> list[Path]:
-    """The folders of the classes, in the order of their names; refuses fewer than two, and images beside them."""
+    """List the folders of the classes, sorted by name; refuses fewer than two, and images beside them."""
     if not root.is_dir():
         raise FileNotFoundError(f"ImageFolder: there is no folder {root}")
     entries = sorted(entry for entry in root.iterdir() if not entry.name.startswith("."))
@@ -147,12 +147,12 @@ def list_class_folders(root: Path) -> list[Path]:
 
 
 def list_images(root: Path) -> Listing:
-    """The images of all classes; refuses a class without any, and files that are none."""
+    """List the images of all classes; refuses a class without any, and other files."""
     return [(path, label) for label, folder in enumerate(list_class_folders(root)) for path in find_images(folder)]
 
 
 def find_images(folder: Path) -> list[Path]:
-    """The images of a folder, and of those in it, in the order of their names; links are followed.
+    """Find the images of a folder and its subfolders, sorted by name; links are followed.
 
     Errors: ValueError for files that are no images by their names, for links to nothing, and for no images.
     """
@@ -173,7 +173,7 @@ def identify_folder(folder: Path) -> tuple[int, int]:
 
 
 def list_files(folder: Path, above: set[tuple[int, int]]) -> list[Path]:
-    """The files in a folder and in those inside, but for hidden ones; a link to a folder `above` is not followed."""
+    """List the files in a folder and its subfolders, without hidden ones; links to folders `above` are not followed."""
     place = identify_folder(folder)
     if place in above:
         return []  # that would never end
@@ -188,6 +188,6 @@ def list_files(folder: Path, above: set[tuple[int, int]]) -> list[Path]:
 
 
 def refuse_dangling(path: Path) -> None:
-    """ValueError for a link to what is not there."""
+    """Raise ValueError for a dangling link."""
     if path.is_symlink() and not path.exists():
         raise ValueError(f"{path} is a link to {os.readlink(path)}, which is not there, expected an image or a folder")

@@ -15,7 +15,7 @@ from .paths import expand_path
 
 
 def read_npy(path: str | Path, *, memory_map: bool = True) -> np.ndarray:
-    """The array in an .npy file.
+    """Read the array in an .npy file.
 
     Args: memory_map: leave it in the file, from where the system reads what is used; what is written to it stays in
         memory. Otherwise read it now.
@@ -31,7 +31,7 @@ def read_npy(path: str | Path, *, memory_map: bool = True) -> np.ndarray:
 
 
 def read_npz(path: str | Path, name: str) -> np.ndarray:
-    """The array of that name in an .npz file; errors as of `read_npy`, and KeyError's message as ValueError."""
+    """Read the array of that name in an .npz file; errors as of `read_npy`, and KeyError's message as ValueError."""
     path = expand_path(path)
     with name_damage(path, ".npz"), zipfile.ZipFile(path) as archive:
         known = [entry.removesuffix(".npy") for entry in archive.namelist()]
@@ -48,7 +48,7 @@ def read_npz(path: str | Path, name: str) -> np.ndarray:
 
 @contextmanager
 def name_damage(path: str | Path, kind: str) -> Iterator[None]:
-    """Turn what the readers raise over a damaged file, which may be anything, into one ValueError."""
+    """Convert any exception of the readers over a damaged file into a ValueError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about headers that Python 2 wrote

@@ -1,4 +1,4 @@
-"""Paths as people write them: `~` stands for a home wherever a path is taken."""
+"""Paths of users, in which `~` is expanded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def expand_path(path: str | os.PathLike) -> Path:
-    """A path with `~` and `~user` replaced by the home they stand for; compiled code's folder follows the same rule.
+    """Expand `~` and `~user` in a path; the folder of compiled code follows the same rule.
 
     Errors: ValueError where there is no such home: a folder named `~` is never meant (and if it is, it is `./~`).
     """
@@ -25,7 +25,7 @@ def expand_path(path: str | os.PathLike) -> Path:
 
 
 def find_home() -> str:
-    """This user's home, as the system's list of users has it; "" if it has none."""
+    """Find this user's home in the system's list of users; "" if it has none."""
     import pwd
 
     try:

@@ -10,7 +10,7 @@ import numpy as np
 
 
 def find_data_file(name: str) -> Path:
-    """Path of a file in scikit-learn's folder of data sets.
+    """Find a file in scikit-learn's folder of data sets.
 
     Errors: ModuleNotFoundError if scikit-learn is not installed; FileNotFoundError if this release has
         no such file.
@@ -25,11 +25,11 @@ def find_data_file(name: str) -> Path:
 
 
 def read_table(name: str, *, delimiter: str | None = ",", header_lines: int = 0) -> np.ndarray:
-    """A table of numbers, plain or gzipped, as float64 (rows, columns); delimiter None means white space."""
+    """Read a table of numbers, plain or gzipped, as float64 (rows, columns); delimiter None means white space."""
     return np.loadtxt(find_data_file(name), delimiter=delimiter, skiprows=header_lines, ndmin=2)
 
 
 def read_labelled_table(name: str, *, header_lines: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """A comma-separated table with the label last, as x (rows, columns - 1) float64 and y (rows,) int64."""
+    """Read a CSV file with the label last, as x (rows, columns - 1) float64 and y (rows,) int64."""
     table = read_table(name, header_lines=header_lines)
     return table[:, :-1], table[:, -1].astype(np.int64)

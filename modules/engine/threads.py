@@ -88,7 +88,7 @@ def count_parallel_jobs() -> int:
 
 
 class num_threads(contextlib.ContextDecorator):
-    """Within this context, large kernels of this thread run in parallel on `threads` threads, itself included.
+    """Context in which large kernels of this thread run in parallel on `threads` threads, itself included.
 
     with num_threads(4): value = step(x, target)
 

@@ -21,7 +21,7 @@ def manual_seed(seed: int) -> None:
 
 @contextmanager
 def use_seed(seed: int) -> Iterator[None]:
-    """Within this context the stream starts from `seed`; afterwards it goes on where it was."""
+    """Context in which the stream starts from `seed`; afterwards it continues where it was."""
     global _stream
     previous = _stream
     manual_seed(seed)

@@ -35,15 +35,15 @@ class Augment(Stateful):
         self.u, self.y = np.empty(0), np.empty((0, 0, 0, 0))
 
     def numbers(self, shape):
-        """How many random numbers an image of this shape (C, H, W) takes."""
+        """The number of random numbers for an image of this shape (C, H, W)."""
         raise NotImplementedError(f"{type(self).__name__} has no numbers: write `def numbers(self, shape)`")
 
     def transform(self, x, y, u):
-        """Fill the image y by what becomes of x."""
+        """Transform an image x; writes the result to y."""
         raise NotImplementedError(f"{type(self).__name__} has no transform: write `def transform(self, x, y, u)`")
 
     def apply(self, x, place):
-        """The images (N, C, H, W) that x becomes; `place` is that of the first one in the epoch's order."""
+        """Transform images x (N, C, H, W); `place` is the position of the first one in the epoch's order."""
         self.u = reuse(self.u, (self.numbers(x.shape[1:]),), x.dtype)
         self.y = reuse_like(self.y, x)
         for n in range(x.shape[0]):
@@ -52,6 +52,6 @@ class Augment(Stateful):
         return self.y
 
     def check(self, input_shape: tuple[int, ...]) -> None:
-        """ValueError unless samples of this shape are images."""
+        """Raise ValueError unless samples of this shape are images."""
         if len(input_shape) != 3:
             raise ValueError(f"{self.label()}: a sample has shape {input_shape}, expected an image (C, H, W)")

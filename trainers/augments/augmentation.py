@@ -1,4 +1,4 @@
-"""Several augmentations one after the other, as a training and a plot of them need them."""
+"""A sequence of augmentations, for trainings and for plots of them."""
 
 from collections.abc import Sequence
 
@@ -34,7 +34,7 @@ class Augmentation:
         self._plan: tuple[Plan, Function] | None = None
 
     def begin(self, epoch: int, dtype: str | np.dtype = "float32") -> None:
-        """Draw for this epoch, in the model's type."""
+        """Draw the random numbers of this epoch, in the model's dtype."""
         for augment in self.augments:
             if augment.dtype != dtype:
                 vars(augment)["_dtype"] = np.dtype(dtype)
@@ -43,16 +43,16 @@ class Augmentation:
             augment.epoch = epoch
 
     def check(self, input_shape: tuple[int, ...]) -> None:
-        """ValueError for samples that are no images, or too small."""
+        """Raise ValueError for samples that are no images, or too small."""
         for augment in self.augments:
             augment.check(input_shape)
 
     def operations(self, place: str) -> list[Operation]:
-        """The lines of a plan that change `x`."""
+        """Append the operations that transform `x` to a plan."""
         return [Operation("x", augment, "apply", ("x", place)) for augment in self.augments]
 
     def __call__(self, x: np.ndarray, place: int = 0) -> np.ndarray:
-        """What becomes of the images x, whose first one has this place in the epoch's order."""
+        """Transform the images x, whose first one is at this position in the epoch's order."""
         if not self.augments:
             return x
         x = np.ascontiguousarray(x, self.augments[0].dtype)

@@ -111,13 +111,13 @@ class Elastic(Augment):
 
 
 def rotate(degrees):
-    """Cosine and sine of an angle."""
+    """Compute cosine and sine of an angle."""
     turns = degrees / 360
     return circle(turns - np.floor(turns))
 
 
 def interpolate(x, row, column, fill):
-    """x (H, W) at a place between its pixels, by bilinear interpolation; beyond its edges it is `fill`."""
+    """Interpolate x (H, W) bilinearly at a point; beyond the edges it is `fill`."""
     row, column = min(max(row, -2), x.shape[0] + 1), min(max(column, -2), x.shape[1] + 1)  # so that both fit an int
     i, j = int(np.floor(row)), int(np.floor(column))
     a, b = row - i, column - j
@@ -127,7 +127,7 @@ def interpolate(x, row, column, fill):
 
 
 def read_pixel(x, i, j, fill):
-    """x[i, j], or `fill` beyond the edges."""
+    """Read x[i, j], or `fill` beyond the edges."""
     return x[i, j] if 0 <= i < x.shape[0] and 0 <= j < x.shape[1] else x.dtype.type(fill)
 
 

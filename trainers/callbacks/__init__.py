@@ -1,4 +1,4 @@
-"""Callbacks: what happens between epochs, and at pauses within them, such as checkpoints and early stopping.
+"""Callbacks: hooks of a training, such as checkpoints and early stopping.
 
 They see a Trainer through its public attributes. What every training does is in `training`.
 """

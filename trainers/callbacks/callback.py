@@ -1,4 +1,4 @@
-"""The base class of callbacks: what a training tells them, when, and what they must remember."""
+"""The base class of callbacks: the hooks that a training calls, and their saved state."""
 
 from typing import Any
 
@@ -57,10 +57,10 @@ class Callback:
         """After the last epoch, however the training ends."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed training must give back to this callback."""
+        """The state that a resumed training needs."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore the state of `state_dict`."""
         if state:
             raise ValueError(f"{type(self).__name__}: the state has {sorted(state)}, expected none")

@@ -1,4 +1,4 @@
-"""A training's metrics as a table that grows with it."""
+"""A training's metrics in a CSV file that grows with it."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ class CsvLog(Callback):
         )
 
     def on_fit_end(self, trainer) -> None:
-        """Write all rows anew: Ctrl-C may have come before the last one, and a metric may have come up late."""
+        """Write all rows again: Ctrl-C may have come before the last one, and a metric may have appeared late."""
         self._rewrite()
 
     def state_dict(self) -> dict[str, Any]:
@@ -47,7 +47,7 @@ class CsvLog(Callback):
 
 
 def format_csv(names: list[str], rows: list[dict[str, Any]], header: bool) -> str:
-    """Rows as the text of a CSV file, with the columns `names`; a word that a spreadsheet would compute is quoted."""
+    """Format rows as CSV, with the columns `names`; a word that a spreadsheet would compute is quoted."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     if names and header:
@@ -57,7 +57,7 @@ def format_csv(names: list[str], rows: list[dict[str, Any]], header: bool) -> st
 
 
 def escape_formula(cell: Any) -> Any:
-    """A cell as a spreadsheet shows it, with an apostrophe before what it would take for a formula.
+    """Put an apostrophe before a cell that a spreadsheet would take for a formula.
 
     Source: OWASP, CSV Injection.
     """

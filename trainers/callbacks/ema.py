@@ -1,4 +1,4 @@
-"""Averaged weights for a training: what is evaluated and kept is steadier than the weights of the last step."""
+"""Exponential moving average of the weights, for evaluation and for the saved model."""
 
 from ..optimizers.full_batch import FullBatch
 from ..optimizers.optimizer import Optimizer

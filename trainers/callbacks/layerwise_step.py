@@ -1,4 +1,4 @@
-"""One training step module by module, so that what each makes of its input and of its gradient can be looked at."""
+"""One training step module by module, with a record of each module's output and gradient."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ COLUMNS = ("path", "module", "output", "grad_output", "parameters", "gradients")
 
 @dataclass
 class ModuleRecord:
-    """What a module has made in a step: its output, the gradient of that, and its parameters and their gradients.
+    """A module's record of a step: its output, the gradient of that, and its parameters and their gradients.
 
     `before` and `changes` are the parameters before the update, and by how much it has changed them. What the step did
     not reach is None.
@@ -48,7 +48,7 @@ class LayerwiseStep:
         return {"modules": modules, "loss": self.loss, "trouble": self.problem}
 
     def rows(self) -> list[tuple[str, ...]]:
-        """A module a row: how large outputs, gradients and parameters are."""
+        """List a row for each module: the sizes of outputs, gradients and parameters."""
         rows: list[tuple[str, ...]] = []
         for stage in self.stages:
             grads, values = (stage.gradients or {}).values(), stage.parameters.values()
@@ -63,7 +63,7 @@ class LayerwiseStep:
 
 
 def format_largest(arrays) -> str:
-    """The size of the largest element of some arrays, nan if one is NaN."""
+    """Format the largest absolute value of some arrays, nan if one is NaN."""
     sizes = [float(np.max(np.abs(array))) for array in arrays if array.size]
     return f"{max(sizes) if not np.isnan(sizes).any() else np.nan:.3g}" if sizes else "-"
 
@@ -99,7 +99,7 @@ def run_layerwise_step(net: Module, loss: Loss, optimizer: Optimizer | None, *ba
 
 
 def record_forward(step: LayerwiseStep, module: Any, y: np.ndarray) -> bool:
-    """Note what a module has made; whether it is not finite. Where branches merge, the container is named."""
+    """Record a module's output; whether it is not finite. Where branches merge, the container is named."""
     if isinstance(module, InternalOp):
         return find_not_finite(step, y, f"the output of {module.parent.path()} {module.parent.label()}")  # type: ignore
     parameters = dict(module.named_parameters())
@@ -109,7 +109,7 @@ def record_forward(step: LayerwiseStep, module: Any, y: np.ndarray) -> bool:
 
 
 def record_backward(step: LayerwiseStep, recorded: RecordedPasses) -> None:
-    """Note what the backward pass has made."""
+    """Record the results of the backward pass."""
     stages = {stage.module: stage for stage in step.stages}
     read = {name for operation in recorded.backward for name in operation.arguments}
     for operation in recorded.backward:
@@ -127,7 +127,7 @@ def record_backward(step: LayerwiseStep, recorded: RecordedPasses) -> None:
 
 
 def record_update(step: LayerwiseStep, net: Module, optimizer: Optimizer) -> None:
-    """The update, and how much it has changed."""
+    """Run the update, and record how much it changes."""
     optimizer.update(net)  # type: ignore[call-arg]
     for stage in step.stages:
         stage.changes = {name: array - stage.before[name] for name, array in stage.parameters.items()}

@@ -47,7 +47,7 @@ class NanGuard(Callback):
         self._seen = [*self._seen[-1:], (trainer.epoch, trainer.position, take_snapshot(trainer))]
 
     def on_not_finite(self, trainer, epoch, position: int) -> str:
-        """The sentence about where it began; `epoch` is the `Epoch` that failed at this place in its order."""
+        """Describe where the first NaN appeared; `epoch` is the `Epoch` that failed at this place in its order."""
         after = take_snapshot(trainer)
         first, start = next((place, state) for number, place, state in self._seen if number == trainer.epoch)
         size = epoch.batch_size
@@ -75,7 +75,7 @@ class NanGuard(Callback):
 
 
 def take_snapshot(trainer) -> dict[str, Any]:
-    """What a step depends on."""
+    """Copy all that a step depends on."""
     return {
         "model": trainer.model.state_dict(),
         "counters": trainer.model.counters(),
@@ -85,7 +85,7 @@ def take_snapshot(trainer) -> dict[str, Any]:
 
 
 def restore_snapshot(trainer, state: dict[str, Any]) -> None:
-    """Give the trainer what `snapshot` gave."""
+    """Restore a trainer from a snapshot."""
     trainer.model.load_state_dict(state["model"])
     trainer.model.load_counters(state["counters"])
     trainer.optimizer.put_state(state["optimizer"])  # not a state for another model that may come

@@ -7,7 +7,7 @@ from ...modules.losses.loss import Loss
 
 
 def cast_sample_weights(data: ArrayDataset, loss: Loss) -> np.ndarray | None:
-    """The weights of a data set's samples in the loss's type; None where all are alike, and so change no mean."""
+    """Cast the weights of a data set's samples to the loss's dtype; None where all are equal."""
     weights = data.sample_weight
     if weights is None:
         return None

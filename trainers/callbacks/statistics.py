@@ -1,4 +1,4 @@
-"""How each module fares while a model learns: sizes of outputs, gradients and updates, and units that are dead."""
+"""Statistics of each module during training: sizes of outputs, gradients and updates, and dead units."""
 
 import csv
 import io
@@ -65,7 +65,7 @@ class Statistics(Callback):
 
 
 def run_probe_step(trainer, samples: int) -> list[ModuleRecord]:
-    """The stages of a training step on copies of what a trainer trains."""
+    """Run a training step on copies of a trainer's parts; returns its stages."""
     net, loss, optimizer = trainer.model.copy(), trainer.loss.copy(), None
     if not isinstance(trainer.optimizer, FullBatch):
         optimizer = trainer.optimizer.copy()
@@ -78,7 +78,7 @@ def run_probe_step(trainer, samples: int) -> list[ModuleRecord]:
 
 
 def compute_statistics(stage: ModuleRecord) -> list[Any]:
-    """The statistics of a module, from its path on; None for what the step did not reach, and without weights."""
+    """Compute the statistics of a module; None for values that the step did not reach."""
     units = stage.y.reshape(len(stage.y), -1)
     dead = float(np.mean(units.max(axis=0) == units.min(axis=0)))
     weight, change = compute_norm(stage.before), compute_norm(stage.changes)
@@ -93,5 +93,5 @@ def root_mean_square(array: np.ndarray) -> float:
 
 
 def compute_norm(arrays: dict[str, np.ndarray] | None) -> float | None:
-    """The length of some arrays as one vector, None if there are none."""
+    """Compute the norm of some arrays as one vector, None if there are none."""
     return float(np.sqrt(sum(np.square(a, dtype=np.float64).sum() for a in arrays.values()))) if arrays else None

@@ -1,4 +1,4 @@
-"""Ends a training when its time is up, so that it can go on another day."""
+"""A time limit for trainings, which can be resumed later."""
 
 import time
 

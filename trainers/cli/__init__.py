@@ -81,7 +81,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _guarded(arguments: argparse.Namespace) -> int:
-    """Run the command; what is no bug is told in a line."""
+    """Run the command; print errors that are no bugs in one line."""
     try:
         with _imports(arguments), _memory(arguments):
             status = arguments.function(arguments)
@@ -119,7 +119,7 @@ def _imports(arguments: argparse.Namespace) -> contextlib.AbstractContextManager
 
 @contextlib.contextmanager
 def _asking() -> Iterator[None]:
-    """Within this context whoever sits at the terminal is asked before a run folder's code is run."""
+    """Context in which the user at the terminal is asked before a run folder's code is run."""
     from ..runs import trust
 
     trust.ask = _ask
@@ -130,7 +130,7 @@ def _asking() -> Iterator[None]:
 
 
 def _ask(what: str) -> bool:
-    """The answer to whether code is to be run: no, where nobody can be asked."""
+    """Ask whether code is to be run; no, without a terminal."""
     if sys.stdin is None or not sys.stdin.isatty() or not sys.stderr.isatty():
         return False
     print(f"bprop: {what}. Run its code? [y/N] ", end="", file=sys.stderr, flush=True)
@@ -138,7 +138,7 @@ def _ask(what: str) -> bool:
 
 
 def _memory(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
-    """The context in which no more memory is taken than is left, for the commands that build models and read data."""
+    """Context with a memory limit, for the commands that build models and read data."""
     if arguments.command in ("new", "schema", "completion"):
         return contextlib.nullcontext()
     from ..configs.memory_limit import limit_memory
@@ -151,7 +151,7 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
 
 
 def _status(error: Exception) -> int | None:
-    """The exit status for a mistake of the user's, None for a bug, which should keep its traceback."""
+    """The exit status for a user's mistake, None for a bug, which keeps its traceback."""
     from ..configs import ConfigError
 
     if isinstance(error, ConfigError | OSError | MemoryError):
@@ -166,13 +166,13 @@ def _status(error: Exception) -> int | None:
 
 
 def _raised_in(error: Exception) -> str:
-    """Name of the module whose line raised the error."""
+    """Find the name of the module whose line raised the error."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     return str(frame.f_globals.get("__name__", ""))
 
 
 def _message(start: str, text: str, error: BaseException) -> str:
-    """The text and below it the notes; a text of several lines starts on a line of its own."""
+    """Format an error with its notes below; a text of several lines starts on a new line."""
     first = f"{start}\n{text}" if "\n" in text else f"{start} {text}"
     return "\n  ".join([first, *getattr(error, "__notes__", [])])
 
@@ -187,7 +187,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """One that guesses which of its choices was meant."""
+    """A parser that suggests which of its choices was meant."""
 
     def error(self, message: str) -> NoReturn:
         wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
@@ -195,7 +195,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """With the commands in one column, of which argparse measures the longest as two shorter than it indents it."""
+    """A formatter with the commands in one column."""
 
     def _iter_indented_subactions(self, action: argparse.Action) -> Generator[argparse.Action, None, None]:
         for each in super()._iter_indented_subactions(action):
@@ -205,7 +205,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 class _Version(argparse.Action):
-    """Looks the version up only when it is asked for."""
+    """An action that looks up the version when it is needed."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
         super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, **options)

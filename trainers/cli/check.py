@@ -28,7 +28,7 @@ def add_command(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check."""
+    """Check the gradients, and print the report."""
     from ..configs import load_config
 
     config = load_config(arguments.config, arguments.overrides)

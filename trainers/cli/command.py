@@ -1,4 +1,4 @@
-"""What the commands share: exit statuses, their arguments, and how metrics are printed."""
+"""Shared parts of the commands: exit statuses, arguments, and printing of metrics."""
 
 import argparse
 import sys
@@ -21,12 +21,12 @@ exit status:
 
 
 def format_exit_statuses(failed: str) -> str:
-    """The exit statuses as lines of a help; `failed`: what 1 means, if a command has it."""
+    """Format the exit statuses for a help; `failed`: the meaning of 1, if a command has it."""
     return EXITS.format(f"{FAILED} {failed}\n  " if failed else "")
 
 
 def add_parser(commands, name: str, function: Callable, line: str, description: str, more: str, failed: str = ""):
-    """A command's parser; `function` gets the arguments and returns the exit status; `failed`: what 1 means."""
+    """Add a command's parser; `function` gets the arguments and returns the exit status; `failed`: the meaning of 1."""
     more += format_exit_statuses(failed)
     raw = argparse.RawDescriptionHelpFormatter
     parser = commands.add_parser(name, help=line, description=description, epilog=more, formatter_class=raw)
@@ -35,14 +35,14 @@ def add_parser(commands, name: str, function: Callable, line: str, description: 
 
 
 def add_config_argument(parser: argparse.ArgumentParser) -> None:
-    """The command takes a config and overrides of its values."""
+    """Add the arguments of a config and of overrides."""
     parser.add_argument("config", metavar="CONFIG", help="path of a YAML file, or name of a config of bprop")
     add_overrides_argument(parser)
     add_no_imports_option(parser)
 
 
 def parse_path(text: str) -> Path:
-    """A path that is an argument; `~` is a home, also where the shell does not say so, as in `--run=~/runs/a`."""
+    """Parse a path; `~` is expanded also where the shell does not, as in `--run=~/runs/a`."""
     from ...datasets.files.paths import expand_path  # imported here, as help shall appear at once
 
     try:
@@ -52,19 +52,19 @@ def parse_path(text: str) -> Path:
 
 
 def add_run_argument(parser: argparse.ArgumentParser) -> None:
-    """The command takes a run folder."""
+    """Add the argument of a run folder."""
     parser.add_argument("run", type=parse_path, metavar="RUN", help="a run folder, such as runs/NAME-TIME")
     add_imports_option(parser)
 
 
 def add_no_imports_option(parser: argparse._ActionsContainer) -> None:
-    """The command can refuse configs that name code of the user's own."""
+    """Add the option to refuse configs that name custom code."""
     what = "refuse a config that names a module of one's own, and what lies outside of its folder"
     parser.add_argument("--no-imports", action="store_true", help=what)
 
 
 def add_imports_option(parser: argparse.ArgumentParser) -> None:
-    """The command reads run folders, whose code may be another user's."""
+    """Add the option to run the code of run folders, which may be another user's."""
     either = parser.add_mutually_exclusive_group()
     what = "run the modules in a run folder that you have not trained yourself; without it you are asked"
     either.add_argument("--imports", action="store_true", help=what)
@@ -72,24 +72,24 @@ def add_imports_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_overrides_argument(parser: argparse.ArgumentParser) -> None:
-    """The command takes overrides of a config's values."""
+    """Add the argument of overrides of a config's values."""
     parser.add_argument(
         "overrides", metavar="key=value", nargs="*", default=[], help="a value to use in place of the config's"
     )
 
 
 def add_quiet_option(parser: argparse.ArgumentParser, what: str = "print the final figures only") -> None:
-    """The command can say less."""
+    """Add the option to print less."""
     parser.add_argument("--quiet", action="store_true", help=what)
 
 
 def add_json_option(parser: argparse._ActionsContainer, what: str = "print all of it as JSON") -> None:
-    """The command can print JSON."""
+    """Add the option to print JSON."""
     parser.add_argument("--json", action="store_true", help=what)
 
 
 def add_plot_options(parser: argparse.ArgumentParser, name: str) -> None:
-    """The command draws a plot of a config, NAME-`name`.png."""
+    """Add the options of a command that draws a plot of a config, NAME-`name`.png."""
     what = f"folder for the plot, which is {name}.png there (default: NAME-{name}.png here)"
     parser.add_argument("--run", type=parse_path, metavar="DIR", help=what)
     add_quiet_option(parser, "do not say where the plot is")
@@ -116,12 +116,12 @@ def can_write_utf8(stream: Any) -> bool:
 
 
 def find_exit_status(summary: dict[str, Any]) -> int:
-    """The exit status of a training that has come to an end, for now or for good."""
+    """Find the exit status of a training that has ended or stopped."""
     return TO_BE_RESUMED if summary.get("to_be_resumed") else OK
 
 
 def print_json(value: Any) -> None:
-    """A value as indented JSON, with words for NaN and infinity."""
+    """Print a value as indented JSON, with words for NaN and infinity."""
     import json
 
     from ..runs.run_folder import replace_not_finite
@@ -130,7 +130,7 @@ def print_json(value: Any) -> None:
 
 
 def print_metrics(metrics: dict[str, Any], as_json: bool = False) -> None:
-    """The metrics, one a line; records such as versions stay in the run folder. Or all of it as JSON."""
+    """Print the metrics, one a line, without records such as versions. Or all of it as JSON."""
     if as_json:
         print_json(metrics)
         return

@@ -1,4 +1,4 @@
-"""`bprop compare`: what differs between runs."""
+"""`bprop compare`: the differences between runs."""
 
 import argparse
 

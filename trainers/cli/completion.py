@@ -54,26 +54,26 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def list_words(parser: argparse.ArgumentParser) -> list[str]:
-    """The words that a command may be followed by: its options, choices, and the names of configs."""
+    """List the words that may follow a command: its options, choices, and names of configs."""
     options = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
     choices = [str(choice) for action in parser._actions for choice in action.choices or ()]
     return [*options, *choices, *(list_configs() if takes_config(parser) else [])]
 
 
 def takes_config(parser: argparse.ArgumentParser) -> bool:
-    """Whether a command is about a config."""
+    """Whether a command takes a config."""
     return any(action.dest == "config" for action in parser._actions)
 
 
 def list_configs() -> list[str]:
-    """The configs that come with bprop."""
+    """List the configs that come with bprop."""
     from ..configs import list_packaged_configs
 
     return list(list_packaged_configs())
 
 
 def format_fish_lines(commands: dict[str, argparse.ArgumentParser]) -> list[str]:
-    """A line a word, with what it is for."""
+    """Format a line for each word, with its description."""
     lines = []
     for name, parser in commands.items():
         lines.append(f"complete -c bprop -n __fish_use_subcommand -f -a {name}")
@@ -93,5 +93,5 @@ def format_fish_lines(commands: dict[str, argparse.ArgumentParser]) -> list[str]
 
 
 def quote(text: str) -> str:
-    """A text for the shell."""
+    """Quote a text for the shell."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,4 +1,4 @@
-"""`bprop differences`: how far numerical derivatives are from a model's gradient."""
+"""`bprop differences`: the errors of numerical derivatives, compared with a model's gradient."""
 
 import argparse
 

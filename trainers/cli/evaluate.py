@@ -39,7 +39,7 @@ def add_command(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate."""
+    """Evaluate the run, and print the metrics."""
     from ..runs.inference import evaluate_run
 
     figures = evaluate_run(

@@ -1,4 +1,4 @@
-"""`bprop new`: the beginning of a custom module, or of another part of an experiment."""
+"""`bprop new`: a template of a custom module, or of another part of an experiment."""
 
 import argparse
 from pathlib import Path
@@ -35,7 +35,7 @@ def add_command(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the files and say what each is for."""
+    """Write the files, and print what each is for."""
     from ..tools.module_template import write_module_template
 
     path, test, config = write_module_template(arguments.name, arguments.folder, arguments.kind)

@@ -1,4 +1,4 @@
-"""What is printed reaches the terminal as text: nothing in it steers the terminal, and every character can be written.
+"""Safe output: control characters are escaped, and every character can be encoded.
 
 Names of runs, classes and files may be anybody's. What a stream's encoding lacks, as all beyond ASCII in some
 environments, appears as Python escapes it, and ends no command.
@@ -37,7 +37,7 @@ class PlainText:
 
 
 def escape_controls(text: str, *, returns: bool = False) -> str:
-    """Text with escapes such as \\x1b in place of what steers a terminal."""
+    """Escape control characters, as \x1b."""
     if text.isprintable():
         return text
     text = STEERING.sub(lambda match: ascii(match[0])[1:-1], text)
@@ -46,7 +46,7 @@ def escape_controls(text: str, *, returns: bool = False) -> str:
 
 @contextlib.contextmanager
 def escape_output() -> Iterator[None]:
-    """Within this context stdout and stderr are such streams, whose encoding cannot fail."""
+    """Context in which stdout and stderr escape control characters and never fail to encode."""
     streams = {name: getattr(sys, name) for name in ("stdout", "stderr")}
     before = {name: stream.errors for name, stream in streams.items() if hasattr(stream, "reconfigure")}
     for name, stream in streams.items():

@@ -1,4 +1,4 @@
-"""`bprop predict`: what a run's net says of new inputs."""
+"""`bprop predict`: a run's predictions for new inputs."""
 
 import argparse
 import sys
@@ -41,7 +41,7 @@ def add_command(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict."""
+    """Predict, and print or write the table."""
     from ...datasets.files.paths import expand_path
     from ..files.atomic_files import encode_text
     from ..runs.inference import predict_run

@@ -1,4 +1,4 @@
-"""`bprop profile`: where the time of a training step goes."""
+"""`bprop profile`: the time of each module in a training step."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""`bprop resume`: go on with a training that was stopped."""
+"""`bprop resume`: continue a training that was stopped."""
 
 import argparse
 import os

@@ -21,7 +21,7 @@ def add_command(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print it."""
+    """Print the schema."""
     import json
     import sys
 

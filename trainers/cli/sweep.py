@@ -1,4 +1,4 @@
-"""`bprop sweep`: train a config with many values."""
+"""`bprop sweep`: train a config with many values of its settings."""
 
 import argparse
 
@@ -64,7 +64,7 @@ def add_command(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train them all, and print the table."""
+    """Train all runs, and print the table."""
     from ..runs.sweep import DONE, STOPPED, WAITING, format_results, load_sweep, rank_runs, train_sweep
 
     config, runs = load_sweep(arguments.config, arguments.overrides)

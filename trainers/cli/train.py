@@ -56,7 +56,7 @@ def add_command(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train."""
+    """Train, and print the metrics."""
     from ..configs import load_config
 
     config = load_config(arguments.config, arguments.overrides)

@@ -1,4 +1,4 @@
-"""`bprop warmup`: compile beforehand what training a config will need."""
+"""`bprop warmup`: compile in advance what training a config will need."""
 
 import argparse
 
@@ -25,7 +25,7 @@ def add_command(commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compile."""
+    """Compile, and print the report."""
     from ..configs import load_config
 
     config = load_config(arguments.config, arguments.overrides)

@@ -1,4 +1,4 @@
-"""Which class a name in a config stands for, and where it may stand.
+"""The catalogue of classes that names in a config refer to, and their roles.
 
 A name is configurable exactly if one of three packages exports it; a dotted name is imported.
 """
@@ -53,7 +53,7 @@ def is_dotted(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Role:
-    """What is expected at one place: a class derived from one of `bases`, and what such a class is called."""
+    """A role in a config: subclasses of `bases`, and what such a class is called."""
 
     bases: tuple[type, ...]
     expected: str
@@ -84,7 +84,7 @@ class Catalog:
         self._homes = set(packages)
 
     def find(self, name: str, role: Role) -> type:
-        """The class of that name.
+        """Find the class of that name.
 
         Errors: LookupError whose message says why there is none that fits the role.
         """
@@ -104,14 +104,14 @@ class Catalog:
         return cls
 
     def names(self, role: Role) -> list[str]:
-        """Names of the exported classes that fit a role; losses are not listed among the modules."""
+        """List the names of the exported classes that fit a role; losses are not listed among the modules."""
         fitting = {name for name, cls in self.classes.items() if role.fits(cls) and not self.is_only_base(cls)}
         if self.classes.get("Module") in role.bases and not role.loss:
             fitting = {name for name in fitting if not is_loss(self.classes[name])}
         return sorted(fitting)
 
     def is_base(self, annotation: Any) -> bool:
-        """Whether an argument of this type is written as an object: a class of these packages."""
+        """Whether an argument of this type is written as an object, of a class of these packages."""
         if not inspect.isclass(annotation) or issubclass(annotation, Enum):
             return False
         if getattr(annotation, "_is_protocol", False):
@@ -119,22 +119,22 @@ class Catalog:
         return any(f"{annotation.__module__}.".startswith(f"{home}.") for home in self._homes)
 
     def is_only_base(self, cls: type) -> bool:
-        """Whether a class is there to be derived from, not to be used itself."""
+        """Whether a class is abstract, for subclasses only."""
         return inspect.isabstract(cls) or cls in [self.classes.get(name) for name in BASES]
 
     def function(self, dotted: str) -> Any:
-        """The function or class that a name such as `my_metrics.cost` stands for; LookupError if there is none."""
+        """Find the function or class of a name such as `my_metrics.cost`; LookupError if there is none."""
         return self._member(dotted, "function", callable)
 
     def _imported(self, dotted: str) -> type:
-        """The class that a name such as `my_modules.Scale` stands for."""
+        """Import the class of a name such as `my_modules.Scale`."""
         cls = self._member(dotted, "class", inspect.isclass)
         if any(map(self.is_base, cls.__mro__)):  # its module may define further bases
             self._homes.add(dotted.rpartition(".")[0])
         return cls
 
     def _member(self, dotted: str, kind: str, fits: Callable[[Any], bool]) -> Any:
-        """What a custom module, or an installed one, has under a name."""
+        """Get a member of a custom module, or of an installed one."""
         name, _, member_name = dotted.rpartition(".")
         if why := forbids("import", name, self.folder):
             raise LookupError(f"{dotted!r} would be imported, {why}")

@@ -1,4 +1,4 @@
-"""Checks the tree of a config against the signatures of the classes it names, and gives what is to be built.
+"""Checks the tree of a config against the signatures of the classes it names, and makes the specs to build.
 
 One rule holds everywhere: an object is a class name, or a class name with its arguments. Each mistake is
 added to `problems` and the check goes on, so a config's mistakes are all shown at once.
@@ -28,7 +28,7 @@ class Checker:
         self.source = source
 
     def object(self, node: Node, role: Role, path: Path) -> Spec | None:
-        """The node as an object that fits the role."""
+        """Check a node as an object that fits the role."""
         name, arguments, place = _split_object(node)
         if name is None:
             self._report(node.place, path, f"expected {role.expected}, {_describe_nameless(node)}")
@@ -44,7 +44,7 @@ class Checker:
         return Spec(cls, name, accepted, values, place, path, _find_overrides(arguments, place), arguments)
 
     def arguments(self, node: Node | None, accepted: Accepted, place: Place, path: Path) -> dict[str, Any]:
-        """The node as arguments: by name, or a list for a class that takes any number of them by position."""
+        """Check a node as arguments: by name, or a list for a class that takes any number of them by position."""
         values: dict[str, Any] = {}
         if isinstance(node, Items) and accepted.varargs is not None:
             values[accepted.varargs.name] = self._positional(node, accepted.varargs, path)
@@ -63,7 +63,7 @@ class Checker:
         return values | find_path_defaults(accepted, values)
 
     def value(self, node: Node, annotation: Any, path: Path) -> Any:
-        """The node as a value of this type: plain, a Spec, or a list or mapping of either."""
+        """Check a node as a value of this type: plain, a Spec, or a list or mapping of either."""
         if annotation is Any:
             return self._unannotated(node, path)
         options = list_union_members(annotation)
@@ -90,7 +90,7 @@ class Checker:
         )
 
     def _function(self, node: Node, options: tuple[Any, ...], path: Path) -> Spec | None:
-        """A dotted name as the function that it stands for, or as an object of the class."""
+        """Check a dotted name as a function, or as an object of the class."""
         name = str(convert_to_plain(node))
         try:
             function = self.catalog.function(name)
@@ -117,7 +117,7 @@ class Checker:
         return values
 
     def _argument(self, node: Node, parameter: Parameter, path: Path) -> Any:
-        """The node as this argument; its default may be written out whatever the annotation says."""
+        """Check a node as this argument; its default may be written out whatever the annotation says."""
         value = convert_to_plain(node)
         if type(value) is not type(parameter.default) or value != parameter.default:
             value = self.value(node, parameter.annotation, path)
@@ -127,14 +127,14 @@ class Checker:
             return self._report(node.place, path, str(error))
 
     def _positional(self, node: Node, varargs: Parameter, path: Path) -> list[Any]:
-        """The node as the values of *args."""
+        """Check a node as the values of *args."""
         if not isinstance(node, Items):
             self._report(node.place, path, f"expected a list, got {describe_value(convert_to_plain(node))}")
             return []
         return [self.value(item, varargs.annotation, (*path, i)) for i, item in enumerate(node.nodes)]
 
     def _unannotated(self, node: Node, path: Path) -> Any:
-        """Where a class does not say what it takes, what looks like an object is one; all else is plain."""
+        """Check a node as an argument without annotation: an object if it looks like one, else a plain value."""
         if self._names_class(node):
             return self.object(node, Role((object,), "a class"), path)
         if isinstance(node, Items):
@@ -144,12 +144,12 @@ class Checker:
         return node.value
 
     def _names_class(self, node: Node) -> bool:
-        """Whether this is an object beyond doubt: an exported name, or a dotted one with arguments."""
+        """Whether a node is certainly an object: an exported name, or a dotted one with arguments."""
         name, arguments, _ = _split_object(node)
         return name is not None and (name in self.catalog.classes or (arguments is not None and is_dotted(name)))
 
     def _holds_objects(self, option: Any) -> bool:
-        """Whether this is the type of a list or mapping whose values may be objects."""
+        """Whether a type is that of a list or mapping whose values may be objects."""
         if get_origin(option) not in (*LISTS, *MAPPINGS):
             return False
         members = [member for inner in get_args(option) for member in list_union_members(inner)]
@@ -161,7 +161,7 @@ class Checker:
 
 
 def _split_object(node: Node) -> tuple[str | None, Node | None, Place]:
-    """An object's class name, its arguments if any are written, and the place of the name."""
+    """Split an object into its class name, its arguments if any are written, and the place of the name."""
     if isinstance(node, Scalar) and isinstance(node.value, str):
         return node.value, None, node.place
     if isinstance(node, Entries) and len(node.nodes) == 1:
@@ -172,14 +172,14 @@ def _split_object(node: Node) -> tuple[str | None, Node | None, Place]:
 
 
 def _find_overrides(arguments: Node | None, place: Place) -> tuple[str, ...]:
-    """The overrides that changed arguments of an object that stands in the file."""
+    """Find the overrides that changed arguments of an object in the file."""
     if place.line is None or not isinstance(arguments, Entries):
         return ()
     return tuple(str(node.place) for node in arguments.nodes.values() if node.place.line is None)
 
 
 def _describe_nameless(node: Node) -> str:
-    """What is wrong with something that should be a class name, alone or with its arguments."""
+    """Describe what is wrong with a value that should be a class name, alone or with its arguments."""
     if isinstance(node, Entries) and len(node.nodes) > 1:
         keys = ", ".join(map(format_key, node.nodes))
         return f"got the keys {keys}; write one class name with its arguments indented below it"

@@ -1,4 +1,4 @@
-"""Refuses a model whose layers do not fit each other, its data set or its loss, on the line that is wrong.
+"""Checks that a model's layers, its data set and its loss fit, with errors at the line that is wrong.
 
 It runs before any data is read: the data set knows the shape of a sample, every module that of its output. A model that
 cannot fit into memory is refused there, too.
@@ -52,13 +52,13 @@ def check_shapes(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> 
 
 
 def share_ignore_index(dataset: Any, loss: Any) -> None:
-    """Let a data set that knows no label which counts nothing know that of the loss."""
+    """Give a data set that has no ignored label that of the loss."""
     if getattr(dataset, "ignore_index", 0) is None:
         dataset.ignore_index = getattr(loss, "ignore_index", None)
 
 
 def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: int) -> None:
-    """ConfigError for a model that cannot be trained in the memory that is left, as what it needs at least is more.
+    """Raise ConfigError for a model whose training needs more memory than there is.
 
     That is one output for a minibatch, or one more copy of the parameters and their gradients.
     """
@@ -81,7 +81,7 @@ def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: in
 
 
 def check_augment(made: dict[str, Any], specs: Sequence[Spec]) -> None:
-    """ConfigError for each augmentation that refuses the data set's samples."""
+    """Raise ConfigError for each augmentation that rejects the data set's samples."""
     problems = []
     for augment, spec in zip(made["augment"], specs, strict=True):
         try:
@@ -93,7 +93,7 @@ def check_augment(made: dict[str, Any], specs: Sequence[Spec]) -> None:
 
 
 def prepare_callbacks(made: dict[str, Any], specs: Sequence[Spec]) -> None:
-    """Let callbacks change the optimizer; ConfigError for each that refuses it."""
+    """Let callbacks change the optimizer; ConfigError for each that rejects it."""
     problems = []
     for callback, spec in zip(made["callbacks"], specs, strict=True):
         try:
@@ -105,7 +105,7 @@ def prepare_callbacks(made: dict[str, Any], specs: Sequence[Spec]) -> None:
 
 
 def check_schedules(made: dict[str, Any], specs: dict[str, Spec]) -> None:
-    """ConfigError for each schedule whose path names no setting of the objects `made`."""
+    """Raise ConfigError for each schedule whose path names no setting of the objects `made`."""
     problems = []
     for path, schedule in made["schedules"].items():
         try:
@@ -117,7 +117,7 @@ def check_schedules(made: dict[str, Any], specs: dict[str, Spec]) -> None:
 
 
 def _find_named_spec(notes: Sequence[str], model: Spec) -> Spec:
-    """The part that notes such as `in model[2].inner` name, as far as the config describes it."""
+    """Find the spec that notes such as `in model[2].inner` refer to."""
     paths = [match for note in notes for match in re.findall(r"in model((?:\[\d+\]|\.\w+)*)", note)]
     place: Any = model
     for index, name in re.findall(r"\[(\d+)\]|\.(\w+)", max(paths, key=len, default="")):
@@ -127,7 +127,7 @@ def _find_named_spec(notes: Sequence[str], model: Spec) -> Spec:
 
 
 def _find_part(place: Any, index: str, name: str) -> Any:
-    """What stands at `[index]` or `.name` of an object or of a list of layers; None for nothing in the config."""
+    """Find the spec at `[index]` or `.name` of an object or of a list of layers; None if the config has none."""
     if index:
         items = place.varargs if isinstance(place, Spec) else place if isinstance(place, list) else []
         return items[int(index)] if int(index) < len(items) else None

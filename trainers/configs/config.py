@@ -1,4 +1,4 @@
-"""A checked config: what to train on what and how, from a YAML file and overrides.
+"""A checked config: model, data set, loss, optimizer and settings, from a YAML file and overrides.
 
 Reading a config checks all of it without making any object; `build` makes the objects; neither reads data.
 """
@@ -148,7 +148,7 @@ class Config:
 
 
 def iterate_written_folders(callbacks: Any) -> list[tuple[Any, str, Any]]:
-    """(callback, name of the argument, folder) of those that are told where to write."""
+    """Iterate over (callback, argument, folder) of callbacks that write to folders."""
     settings = [
         (spec, name, spec.arguments.get(name)) for spec in iterate_specs(callbacks) for name in ("folder", "path")
     ]
@@ -156,7 +156,7 @@ def iterate_written_folders(callbacks: Any) -> list[tuple[Any, str, Any]]:
 
 
 def load_config(source: str | Path, overrides: Iterable[str] = (), *, packages: Sequence[str] = PACKAGES) -> Config:
-    """The config in a file.
+    """Load the config in a file.
 
     Args: source: path of the file, or name of a packaged config; overrides: `key.path=value` each;
         packages: those whose exported names a config may use. Paths in the file start at its folder, those in overrides
@@ -178,7 +178,7 @@ def parse_config(
     folder: Path | None = None,
     packages: Sequence[str] = PACKAGES,
 ) -> Config:
-    """The config in a string; `source` names it in messages, `folder` holds custom modules and included files."""
+    """Parse the config in a string; `source` names it in messages, `folder` holds custom modules and included files."""
     problems: list[Problem] = []
     root = resolve_includes(read_yaml(text, source, problems), folder or Path(), problems)
     return _check_tree(root, overrides, folder, packages, problems)
@@ -187,7 +187,7 @@ def parse_config(
 def _check_tree(
     root: Node, overrides: Iterable[str], folder: Path | None, packages: Sequence[str], problems: list[Problem]
 ) -> Config:
-    """The config of a tree; ConfigError with these problems and all others."""
+    """Check the tree of a config; ConfigError with these problems and all others."""
     for override in overrides:
         try:
             root = apply_override(root, override, addable=ADDABLE)

@@ -1,4 +1,4 @@
-"""Finds the file of a config: a path, or the name of a packaged config, and reads its text."""
+"""Finding and reading the file of a config: a path, or the name of a packaged config."""
 
 import importlib.resources
 from pathlib import Path
@@ -10,13 +10,13 @@ __all__ = ["find_config", "list_packaged_configs", "read_text"]
 
 
 def list_packaged_configs() -> dict[str, Path]:
-    """The configs that come with the package: name and file."""
+    """List the configs that come with the package, by name."""
     folder = Path(str(importlib.resources.files("bprop.configs")))
     return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
 def find_config(source: str | Path) -> Path:
-    """The file at that path, or the packaged config of that name.
+    """Find the file at that path, or the packaged config of that name.
 
     Errors: ConfigError that lists the packaged configs.
     """
@@ -40,7 +40,7 @@ def find_config(source: str | Path) -> Path:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8.
+    """Read a file in UTF-8.
 
     Errors: ConfigError for a file that cannot be read, and with line and column for a byte that is not UTF-8.
     """

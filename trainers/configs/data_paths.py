@@ -1,4 +1,4 @@
-"""Paths in a config. One rule: a relative path starts at the folder of the file in which it is written.
+"""Paths in a config: a relative path starts at the folder of the file that contains it.
 
 What is written in no file of the user's starts at the working folder: an override on the command line, the default of
 a class, and a config that comes with bprop. All become absolute here, so that a run means the same files ever after.
@@ -34,7 +34,7 @@ def is_path(annotation: Any) -> bool:
 
 
 def find_start_folder(place: Place, folder: Path | None, source: str) -> Path:
-    """Where a relative path starts that is written at this place.
+    """Find the folder at which a relative path starts that is written at this place.
 
     Args: folder: that of the config, if it has one; source: the name of the config in places.
     """
@@ -46,12 +46,12 @@ def find_start_folder(place: Place, folder: Path | None, source: str) -> Path:
 
 
 def make_absolute(text: str | Path, start: Path) -> str:
-    """The path from a folder on, `~` being the home; an empty one stays so. Errors: ValueError without a home."""
+    """Make a path absolute, from a folder on; `~` is expanded, "" stays. Errors: ValueError without a home."""
     return os.path.abspath(start / expand_path(text)) if str(text) else ""
 
 
 def make_paths_absolute(value: Any, node: Node, annotation: Any, folder: Path | None, source: str) -> Any:
-    """An argument's value with absolute paths, if it is one, or a list of them."""
+    """Make an argument's value absolute, if it is a path or a list of paths."""
     if isinstance(value, str | Path) and isinstance(node, Scalar) and is_path(annotation):
         return make_absolute(value, find_start_folder(node.place, folder, source))
     if isinstance(value, list | tuple) and isinstance(node, Items) and len(node.nodes) == len(value):
@@ -65,7 +65,7 @@ def make_paths_absolute(value: Any, node: Node, annotation: Any, folder: Path | 
 
 
 def find_path_defaults(accepted: Accepted, arguments: dict[str, Any]) -> dict[str, str]:
-    """The paths that a class takes where none are given, from the working folder on."""
+    """Find the default paths of a class, made absolute from the working folder on."""
     return {
         name: make_absolute(parameter.default, Path())
         for name, parameter in accepted.named.items()
@@ -74,7 +74,7 @@ def find_path_defaults(accepted: Accepted, arguments: dict[str, Any]) -> dict[st
 
 
 def iterate_path_arguments(value: Any) -> Iterator[tuple[str, str]]:
-    """(key, path) of each path in the objects of a config: `dataset.CsvDataset.path`."""
+    """Iterate over (key, path) of the paths in the objects of a config: `dataset.CsvDataset.path`."""
     for spec in iterate_specs(value):
         for name, setting in spec.arguments.items():
             parameter = spec.accepted.named.get(name) or spec.accepted.varkw

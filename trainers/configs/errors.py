@@ -1,4 +1,4 @@
-"""What is wrong with a config, and where.
+"""Errors in configs: problems with their places.
 
 Problems are collected while a config is read, so that all of them are shown at once.
 """
@@ -28,7 +28,7 @@ class Place:
 
     @property
     def order(self) -> tuple[bool, str, int, int]:
-        """Sorts by file, line and column; overrides come after the files, as they were given."""
+        """The sort key: file, line and column; overrides come after the files, in their order."""
         return (self.line is None, self.source if self.line else "", self.line or 0, self.column or 0)
 
 
@@ -59,16 +59,16 @@ class ConfigError(ValueError):
 
     @classmethod
     def at(cls, place: Place, path: Path, message: str, hint: str = "") -> Self:
-        """The error that holds one problem."""
+        """Make the error of one problem."""
         return cls([Problem(place, path, message, hint)])
 
 
 def format_path(path: Path) -> str:
-    """The path as it is written in an override."""
+    """Format a path as in an override."""
     return ".".join(map(format_key, path))
 
 
 def format_key(key: object) -> str:
-    """A key on one line, whatever characters it has."""
+    """Format a key on one line, whatever characters it has."""
     text = str(key)
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,4 +1,4 @@
-"""Imports a module that a config names, first of all from the folder of the config.
+"""Importing the modules that a config names, first from the config's folder.
 
 The folder leads `sys.path` only while the import runs; the module is an ordinary one with a name and a file. Beside it
 goes what it imports from there, so that a run folder can hold all of it.
@@ -19,7 +19,7 @@ __all__ = ["find_own_file", "import_from", "list_own_files"]
 
 
 def import_from(folder: Path | None, name: str) -> tuple[ModuleType, dict[Path, Path]]:
-    """The module: the file of that name in `folder`, or else an installed one; and the `own_files` behind it.
+    """Import the module of that name in `folder`, or else an installed one; also returns its `own_files`.
 
     Errors: ImportError if there is none, if it fails (with the line), or if another module has the name.
     """
@@ -47,7 +47,7 @@ def import_from(folder: Path | None, name: str) -> tuple[ModuleType, dict[Path, 
 
 
 def has_same_content(own: Path, other: Path) -> bool:
-    """Whether a module that is imported already is that of a file, or of a copy of it."""
+    """Whether an imported module is that of a file, or of a copy of it."""
     try:
         return own.samefile(other) or own.read_bytes() == other.read_bytes()
     except OSError:
@@ -55,7 +55,7 @@ def has_same_content(own: Path, other: Path) -> bool:
 
 
 def find_own_file(folder: Path | None, name: str) -> Path | None:
-    """The file in `folder` that the module `name` should come from, None if there is none."""
+    """Find the file in `folder` that the module `name` comes from, None if there is none."""
     if folder is None:
         return None
     stem, suffixes = folder.joinpath(*name.split(".")), importlib.machinery.all_suffixes()
@@ -65,7 +65,7 @@ def find_own_file(folder: Path | None, name: str) -> Path | None:
 
 
 def list_own_files(folder: Path, name: str) -> dict[Path, Path]:
-    """The files in `folder` that are behind a module, each with its place there: its own, and what it imports."""
+    """List the files in `folder` that a module consists of: its own, and those that it imports."""
     files: dict[Path, Path] = {}
     waiting, visited = [name], set()
     while waiting:
@@ -83,7 +83,7 @@ def list_own_files(folder: Path, name: str) -> dict[Path, Path]:
 
 
 def list_imported_names(file: Path, package: str) -> Iterator[str]:
-    """The modules that the statements of a file import, wherever they stand; `package`: where relative ones begin."""
+    """List the modules that a file imports; `package`: where relative imports begin."""
     if file.suffix != ".py":
         return
     for node in ast.walk(ast.parse(file.read_bytes())):
@@ -97,7 +97,7 @@ def list_imported_names(file: Path, package: str) -> Iterator[str]:
 
 
 def list_imported_files(folders: list[Path], modules: list[ModuleType]) -> dict[Path, Path]:
-    """The files of modules that came from one of these folders, each with its place there."""
+    """List the files of modules that were imported from one of these folders."""
     files = {}
     for module in modules:
         path = getattr(module, "__file__", None) or ""
@@ -111,7 +111,7 @@ def list_imported_files(folders: list[Path], modules: list[ModuleType]) -> dict[
 
 @contextmanager
 def _put_folder_first(folder: Path | None) -> Iterator[None]:
-    """Within it, modules come from `folder` first, and from their sources: what Python kept compiled is not read."""
+    """Context in which modules come from `folder` first, and from their sources, not from cached bytecode."""
     if folder is None:
         yield
         return
@@ -128,7 +128,7 @@ def _put_folder_first(folder: Path | None) -> Iterator[None]:
 
 
 def _describe_reason(name: str, error: Exception) -> str:
-    """What went wrong inside the module, and on which line."""
+    """Describe an error inside the module, with its line."""
     frames = traceback.extract_tb(error.__traceback__)
     at = "" if isinstance(error, SyntaxError) else f" ({frames[-1].filename}, line {frames[-1].lineno})"
     return f"importing {name!r} failed with {type(error).__name__}: {error}{at}"

@@ -1,4 +1,4 @@
-"""Configs that include others: what several experiments share stands in one file.
+"""Including configs in others, for what several experiments share.
 
 The included files come first, the file that includes them has the last word: mappings are merged key by key, and all
 else is replaced, also an object of another class (`SGD: {...}` by `Adam: {...}`).
@@ -18,7 +18,7 @@ __all__ = ["resolve_includes"]
 
 
 def resolve_includes(root: Node, folder: Path, problems: list[Problem], within: tuple[Path, ...] = ()) -> Node:
-    """The tree with what its key `include` names below it.
+    """Resolve the key `include` of a tree: merge the included trees below it.
 
     Args: folder: where the named files are looked for; packaged configs are found by name; within: the files that lead
         here, which cannot be included again; problems: what is wrong is added to it.
@@ -37,7 +37,7 @@ def resolve_includes(root: Node, folder: Path, problems: list[Problem], within: 
 
 
 def merge_nodes(below: Node, above: Node) -> Node:
-    """Mappings key by key, with the places of the last word; all else is that of `above`."""
+    """Merge mappings key by key, with the later places; other values are those of `above`."""
     if not (isinstance(below, Entries) and isinstance(above, Entries)) or _is_other_class(below, above):
         return above
     both = {key: merge_nodes(below.nodes[key], node) for key, node in above.nodes.items() if key in below.nodes}
@@ -51,7 +51,7 @@ def _is_other_class(below: Entries, above: Entries) -> bool:
 
 
 def _read_names(node: Node, problems: list[Problem]) -> list[tuple[Place, str]]:
-    """The files that an include names, and where."""
+    """Read the names and places of included files."""
     names = []
     for item in node.nodes if isinstance(node, Items) else (node,):
         if isinstance(item, Scalar) and isinstance(item.value, str) and item.value:
@@ -63,7 +63,7 @@ def _read_names(node: Node, problems: list[Problem]) -> list[tuple[Place, str]]:
 
 
 def _read_included(place: Place, name: str, folder: Path, problems: list[Problem], within: tuple[Path, ...]) -> Node:
-    """The tree of an included file, with what it includes itself."""
+    """Read the tree of an included file, with its own includes."""
     packaged: dict[str, Any] = list_packaged_configs()
     try:
         path, top = folder / expand_path(name), within[0].parent if within else folder

@@ -1,4 +1,4 @@
-"""How much memory is left, so that what cannot fit is refused in a sentence, before the system ends the process."""
+"""The free memory, and a limit on it, so that what cannot fit is refused before the system kills the process."""
 
 import contextlib
 import re
@@ -25,7 +25,7 @@ GROUPS = (  # of control groups, version 2 and 1: a container's limit, what it u
 
 
 def find_free_memory() -> int | None:
-    """Bytes that this process may still take: of the machine, or of its container; None where the system is silent."""
+    """Find the free memory in bytes: of the machine, or of its container; None if unknown."""
     machine = [read_number(MACHINE, name) for name in ("MemAvailable:", "SwapFree:")]
     limits = [] if machine[0] is None else [1024 * (machine[0] + (machine[1] or 0))]
     for limit, used, parts, cached in GROUPS:
@@ -36,7 +36,7 @@ def find_free_memory() -> int | None:
 
 
 def read_number(file: str, name: str = "") -> int | None:
-    """The whole number after a name at the beginning of a line; None if there is none."""
+    """Read the whole number after a name at the beginning of a line; None if there is none."""
     try:
         match = re.search(rf"^{name}\s*(\d+)", Path(file).read_text(), re.MULTILINE)
     except OSError:
@@ -46,7 +46,7 @@ def read_number(file: str, name: str = "") -> int | None:
 
 @contextlib.contextmanager
 def limit_memory() -> Iterator[None]:
-    """Within this context more memory than is left now cannot be taken: MemoryError, also where none is touched yet."""
+    """Context in which no more than the free memory can be allocated: MemoryError, even for untouched memory."""
     free, used = find_free_memory(), read_number("/proc/self/status", "VmData:")
     if resource is None or free is None or used is None:
         yield
@@ -61,14 +61,14 @@ def limit_memory() -> Iterator[None]:
 
 
 def describe_error(error: Exception) -> str:
-    """An exception of the system as the end of a sentence: which file, and what is wrong with it."""
+    """Describe an OSError at the end of a sentence: which file, and what is wrong with it."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return f"it {needs}" if (needs := describe_shortage(error)) else str(error)
 
 
 def describe_shortage(error: Exception) -> str:
-    """What an exception says of an array that cannot be, as the end of a sentence; empty for any other exception."""
+    """Describe a failed allocation at the end of a sentence; "" for any other exception."""
     text = str(error)
     unsaid = isinstance(error, ValueError) and text.startswith(("array is too big", "Maximum allowed dimension"))
     if not isinstance(error, MemoryError) and not unsaid:

@@ -1,4 +1,4 @@
-"""YAML text as a tree whose every value knows its line and column.
+"""YAML text as a tree whose nodes have lines and columns.
 
 The library splits the text into events; plain words become values by the core schema of YAML 1.2 (so `1e-3`
 is a number and `no` a string), and no tag constructs anything.
@@ -65,7 +65,7 @@ Node = Scalar | Items | Entries
 
 
 def convert_to_plain(node: Node) -> Any:
-    """The node as Python values."""
+    """Convert a node to Python values."""
     match node:
         case Scalar():
             return node.value
@@ -76,14 +76,14 @@ def convert_to_plain(node: Node) -> Any:
 
 
 def measure_size(node: Node) -> tuple[int, int]:
-    """How many values a tree has, and how many levels."""
+    """Count the values of a tree, and its levels."""
     children = node.nodes.values() if isinstance(node, Entries) else node.nodes if isinstance(node, Items) else ()
     sizes = [measure_size(child) for child in children]
     return 1 + sum(size for size, _ in sizes), 1 + max((levels for _, levels in sizes), default=0)
 
 
 def parse_core_value(word: str) -> Any:
-    """The value of an unquoted word (YAML 1.2.2, section 10.3.2)."""
+    """Parse an unquoted word (YAML 1.2.2, section 10.3.2)."""
     if re.fullmatch("|~|null|Null|NULL", word):
         return None
     if re.fullmatch("true|True|TRUE|false|False|FALSE", word):
@@ -100,7 +100,7 @@ def parse_core_value(word: str) -> Any:
 
 
 def read_yaml(text: str, source: str, problems: list[Problem], *, path: Path = (), lines: bool = True) -> Node:
-    """The tree of one YAML document; `source` names it in messages, with line and column if `lines`.
+    """Read one YAML document as a tree; `source` names it in messages, with line and column if `lines`.
 
     Duplicate keys and tags are added to `problems`; a syntax error raises ConfigError.
     """
@@ -131,7 +131,7 @@ def read_yaml(text: str, source: str, problems: list[Problem], *, path: Path = (
 
 
 class _Reader:
-    """Consumes the events of one text; `anchors` maps `&name` to the finished node."""
+    """A parser of the events of one text; `anchors` maps `&name` to the finished node."""
 
     def __init__(self, text: str, source: str, problems: list[Problem], lines: bool) -> None:
         yaml = YAML(typ="safe", pure=True)
@@ -179,7 +179,7 @@ class _Reader:
         return node
 
     def scalar(self, event: ScalarEvent, place: Place, path: Path) -> Any:
-        """The value of a word; one that is longer than any class could want is refused."""
+        """Parse a word; one that is far too long is refused."""
         if self.hides:
             event.value = restore_surrogates(event.value)
         if len(event.value) > LONGEST:
@@ -191,7 +191,7 @@ class _Reader:
         return value
 
     def _grow(self, count: int, levels: int, place: Place, path: Path) -> None:
-        """Refuse what is too large, or too deep for the functions that walk through it."""
+        """Refuse a tree that is too large, or too deep for recursive functions."""
         self.count += count
         if self.count > LARGEST:
             raise ConfigError.at(place, (), f"a config has at most {LARGEST:,} values")
@@ -218,7 +218,7 @@ class _Reader:
         return entries
 
     def until_end(self) -> Iterator[Any]:
-        """The events that open each child, up to the end of the collection."""
+        """Iterate over the events that open each child, up to the end of the collection."""
         for event in self.events:
             if type(event).__name__ in ("SequenceEndEvent", "MappingEndEvent"):
                 return

@@ -1,4 +1,4 @@
-"""Overrides such as `optimizer.SGD.lr=0.01`: a path as it stands in the file, and a value in YAML.
+"""Overrides such as `optimizer.SGD.lr=0.01`: a path in the config, and a value in YAML.
 
 They change the tree before it is checked, so an override is checked like the file. A key that holds dots is found as it
 stands (`schedules.optimizer.lr`); a new one is put in quotes: `schedules."optimizer.lr"={CosineSchedule: {per: step}}`.
@@ -18,7 +18,7 @@ QUOTES = "\"'"
 
 
 def apply_override(root: Node, override: str, addable: Sequence[str]) -> Node:
-    """The tree with one value replaced or added.
+    """Replace or add one value of a tree.
 
     Args: addable: keys of the root whose mapping is made when the file has none.
     Errors: ConfigError that names the override.
@@ -36,14 +36,14 @@ def apply_override(root: Node, override: str, addable: Sequence[str]) -> Node:
 
 
 def set_value(root: Node, key: str, value: Node, place: Place, addable: Sequence[str]) -> Node:
-    """The tree with `value` at a path; errors name `place`."""
+    """Set `value` at a path of a tree; errors name `place`."""
     if isinstance(root, Entries) and (first := split_path(key, place, ())[0]) in addable and first not in root.nodes:
         root = _set_entry(root, first, Entries(place, {}, {}), place)
     return _replace(root, key, value, place, ())
 
 
 def _replace(node: Node, key: str, value: Node, place: Place, path: Path) -> Node:
-    """The node with `value` at `key`, the rest of the path; `path` is the part that led here."""
+    """Replace the value at `key` of a node; `path` is the part that led here."""
     if isinstance(node, Scalar) and isinstance(node.value, str) and starts_with_name(key, node.value):
         node = Entries(node.place, {node.value: Scalar(place, None)}, {node.value: node.place})
     if isinstance(node, Scalar) and node.value is None and path:
@@ -63,7 +63,7 @@ def _replace(node: Node, key: str, value: Node, place: Place, path: Path) -> Nod
 
 
 def _replace_in_mapping(node: Entries, key: str, value: Node, place: Place, path: Path) -> Entries:
-    """A key may hold dots (`my_modules.Scale`), so the longest key that the path starts with is taken."""
+    """Replace a value of a mapping; as keys may have dots (`my_modules.Scale`), the longest that fits."""
     step, rest = split_path(key, place, path)
     known = [name for name in node.nodes if (step == name if key[0] in QUOTES else starts_with_name(key, str(name)))]
     if known:
@@ -87,20 +87,20 @@ def _replace_in_mapping(node: Entries, key: str, value: Node, place: Place, path
 
 
 def find_setting_path(key: str) -> str:
-    """What of a path below `schedules` is the setting: all before the class of the schedule."""
+    """Find the setting in a path below `schedules`: all before the class of the schedule."""
     words = key.split(".")
     return ".".join(itertools.takewhile(lambda word: not word[:1].isupper(), words)) or key
 
 
 def _find_class_name(node: Entries) -> str:
-    """The name of the class if the mapping looks like an object: one key in capitals, with arguments."""
+    """Find the class name of a mapping that looks like an object: one key in capitals, with arguments."""
     (name, *more), (value, *_) = (*node.nodes, ""), (*node.nodes.values(), None)
     arguments = isinstance(value, Entries) or (isinstance(value, Scalar) and value.value is None)
     return str(name) if more == [""] and arguments and str(name).rpartition(".")[2][:1].isupper() else ""
 
 
 def split_path(key: str, place: Place, path: Path) -> tuple[str, str]:
-    """The first step of a path and the rest of it; a step in quotes may hold dots."""
+    """Split the first step of a path from the rest; a step in quotes may have dots."""
     if key[0] not in QUOTES:
         step, _, rest = key.partition(".")
         return step, rest
@@ -116,5 +116,5 @@ def starts_with_name(key: str, name: str) -> bool:
 
 
 def _set_entry(node: Entries, key: Any, value: Node, place: Place) -> Entries:
-    """The mapping with one value changed; only a new key has the override's place."""
+    """Set one value of a mapping; only a new key gets the override's place."""
     return replace(node, nodes={**node.nodes, key: value}, places={key: place, **node.places})

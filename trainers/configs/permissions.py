@@ -1,4 +1,4 @@
-"""What configs may do beside describing objects: import modules, include files, and name folders to write to.
+"""Permissions of configs: to import modules, include files, and name folders to write to.
 
 By default all of it, as a config is a program of its author's. `no_imports` forbids it within a context; for the run
 folders of others `trainers.trust` has a rule of its own.
@@ -16,7 +16,7 @@ Action = Literal["import", "include", "write"]
 
 
 class Rule:
-    """Base of rules, which forbids nothing."""
+    """Base of rules, which allows everything."""
 
     def forbids(self, deed: Action, what: str, folder: Path) -> str:
         """Why a config in `folder` may not import a module, include a file or write to a folder; empty if it may."""
@@ -24,7 +24,7 @@ class Rule:
 
 
 class NoImports(Rule):
-    """Nothing is imported, and what is included or written lies in the folder of the config."""
+    """A rule: no imports, and included files and written folders only in the folder of the config."""
 
     def forbids(self, deed: Action, what: str, folder: Path) -> str:
         return "" if deed != "import" and is_inside(Path(what), folder) else "which --no-imports forbids"
@@ -40,13 +40,13 @@ def forbids(deed: Action, what: str, folder: Path | None) -> str:
 
 
 def has_rule() -> bool:
-    """Whether somebody has said already what configs may do."""
+    """Whether a rule is in force."""
     return _rule.get() is not None
 
 
 @contextmanager
 def enforce_rule(rule: Rule) -> Iterator[None]:
-    """Within this context, configs obey the rule."""
+    """Context in which configs obey the rule."""
     token = _rule.set(rule)
     try:
         yield
@@ -55,17 +55,17 @@ def enforce_rule(rule: Rule) -> Iterator[None]:
 
 
 def no_imports():
-    """Within this context configs that name custom code are refused: reading them runs nothing of others."""
+    """Context in which configs that name custom code are refused: reading them runs no code."""
     return enforce_rule(NoImports())
 
 
 def allow_imports():
-    """Within this context configs may do everything, those of other people's run folders, too."""
+    """Context in which configs may do everything, even those of other people's run folders."""
     return enforce_rule(Rule())
 
 
 def is_inside(path: Path, folder: Path) -> bool:
-    """Whether a path lies in a folder, wherever links lead."""
+    """Whether a path is in a folder, after links are resolved."""
     try:
         return path.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError, RuntimeError):  # a circle of links, or no name that a system has

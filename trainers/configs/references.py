@@ -19,12 +19,12 @@ LONGEST = 10_000  # characters of a text with references
 
 
 def resolve_references(root: Node, problems: list[Problem]) -> Node:
-    """The tree with each reference replaced by what it stands for; those that cannot be are added to `problems`."""
+    """Replace each reference in a tree by its value; adds those that cannot be resolved to `problems`."""
     return _References(root, problems).of(root)
 
 
 class _References:
-    """`active` are the scalars that are being resolved, from the outermost in; `known` what others stand for, by id.
+    """A resolver: `active` are the scalars being resolved, outermost first; `known` are results, by id.
 
     `count` is how many values the references have added.
     """
@@ -38,7 +38,7 @@ class _References:
         self.problem_places: set[Place] = set()
 
     def of(self, node: Node) -> Node:
-        """The node without references."""
+        """Resolve all references in a node."""
         match node:
             case Items():
                 return replace(node, nodes=tuple(map(self.of, node.nodes)))
@@ -55,7 +55,7 @@ class _References:
             return Scalar(node.place, None)
 
     def scalar(self, node: Scalar) -> Node:
-        """What a text with references stands for; ConfigError at its place."""
+        """Resolve the references in a text; ConfigError at its place."""
         if id(node) in self.known:
             return self.known[id(node)]
         if any(node is other for other in self.active):
@@ -80,7 +80,7 @@ class _References:
             self.active.pop()
 
     def text(self, match: re.Match[str], place: Place) -> str:
-        """What a reference within a text is written as."""
+        """Format the value of a reference within a text."""
         if match[1] is None:
             return "${"
         target = self.target(match[1], place)
@@ -89,7 +89,7 @@ class _References:
         return target.value if isinstance(target.value, str) else json.dumps(target.value)
 
     def target(self, key: str, place: Place) -> Node:
-        """The value at a path, without references."""
+        """Find the value at a path, without references."""
         node, rest = self.root, key.strip()
         while rest:
             if isinstance(node, Scalar) and isinstance(node.value, str) and REFERENCE.fullmatch(node.value):
@@ -112,7 +112,7 @@ class _References:
 
 
 def _find_child(node: Node, rest: str, key: str, place: Place) -> tuple[Node, str]:
-    """The value one step down a path, and the rest of the path."""
+    """Find the value one step down a path, and the rest of the path."""
     step, after = split_path(rest, place, ())
     if isinstance(node, Entries):
         quoted = rest[0] in "\"'"

@@ -1,4 +1,4 @@
-"""The JSON Schema of a config, so that an editor completes and checks it; made from the signatures that check it here.
+"""The JSON Schema of configs, for editors; made from the same signatures that checks use.
 
 An editor sees less than `bprop train` does: it knows names and types, and nothing of shapes or of custom modules.
 """
@@ -23,19 +23,19 @@ Schema = dict[str, Any]
 
 
 def make_config_schema(catalog: Catalog | None = None) -> Schema:
-    """The schema of the whole config, in draft 7, which editors know best."""
+    """Make the schema of the whole config, in draft 7, which editors support best."""
     return SchemaOfConfigs(catalog or Catalog()).schema()
 
 
 class SchemaOfConfigs:
-    """Collects the definitions that the schema refers to: a role for each base class, arguments for each class."""
+    """Collects the definitions of the schema: a role for each base class, arguments for each class."""
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self.definitions: dict[str, Schema] = {}
 
     def schema(self) -> Schema:
-        """The keys at the top of a config."""
+        """Make the schema of the top-level keys."""
         exported, module = self.catalog.exported, self.role("Module")
         fit = Accepted.of(exported["Trainer"].fit, exported).settings("trainer", without=GIVEN_ELSEWHERE)
         keys = {
@@ -57,7 +57,7 @@ class SchemaOfConfigs:
         return {"$schema": DRAFT, "title": "a config of bprop", **top, "definitions": self.definitions}
 
     def role(self, *bases: str) -> Schema:
-        """What fits a base class: a class name, or a class name with arguments; a dotted name may be anything."""
+        """Make the schema of a base class: a class name, or one with arguments; a dotted name may be anything."""
         name = " or ".join(bases)
         if name not in self.definitions:
             self.definitions[name] = {}  # it may contain itself
@@ -85,7 +85,7 @@ class SchemaOfConfigs:
         }
 
     def _defined(self, name: str, accepted: Accepted, cls: type) -> Schema:
-        """A reference to a class's arguments, with the first line of its docstring."""
+        """Make a reference to a class's arguments, with the first line of its docstring."""
         key = f"arguments of {name}"
         if key not in self.definitions:
             self.definitions[key] = {}
@@ -94,7 +94,7 @@ class SchemaOfConfigs:
         return {"$ref": f"#/definitions/{key}"}
 
     def arguments(self, accepted: Accepted) -> Schema:
-        """Arguments by name; a list for *args; nothing where nothing is required."""
+        """Make the schema of arguments by name; a list for *args; nothing where nothing is required."""
         properties = {name: self._argument(parameter) for name, parameter in accepted.named.items()}
         several = accepted.varargs and {"type": "array", "items": self.value(accepted.varargs.annotation)}
         if accepted.varargs and several:
@@ -110,7 +110,7 @@ class SchemaOfConfigs:
         return {"anyOf": [by_name, *others]} if others else by_name
 
     def _argument(self, parameter: inspect.Parameter) -> Schema:
-        """The schema of an argument; its default may be written out whatever the annotation says."""
+        """Make the schema of an argument; its default may be written out whatever the annotation says."""
         schema, default = self.value(parameter.annotation), parameter.default
         if default is parameter.empty or not (default is None or isinstance(default, bool | int | float | str)):
             return schema
@@ -120,7 +120,7 @@ class SchemaOfConfigs:
         return {**schema, "default": default}
 
     def value(self, annotation: Any) -> Schema:
-        """The schema of a value of this type; {} takes anything."""
+        """Make the schema of a type; {} accepts anything."""
         options = list_union_members(annotation)
         if annotation is Any:
             return {}
@@ -159,7 +159,7 @@ def admits_null(annotation: Any) -> bool:
 
 
 def make_plain_schema(annotation: Any) -> Schema:
-    """What pydantic says of a type without objects; a function is given by its dotted name."""
+    """Make pydantic's schema of a type without objects; a function is written as its dotted name."""
     if annotation is float:
         return {"type": "number"}
     if getattr(get_origin(annotation), "__name__", "") == "Callable":

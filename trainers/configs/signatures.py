@@ -1,4 +1,4 @@
-"""What a class or function accepts, as its signature says: names, types and defaults.
+"""Signatures of classes and functions: names, types and defaults of parameters.
 
 The types check a config, and the whole line is shown when a config names an argument that does not exist.
 """
@@ -69,20 +69,20 @@ class Accepted:
 
 
 def list_union_members(annotation: Annotation) -> tuple[Annotation, ...]:
-    """`float | None` as (float, None); any other type alone."""
+    """List the members of a union: `float | None` as (float, None); any other type alone."""
     if get_origin(annotation) in (Union, UnionType):
         return tuple(member for option in get_args(annotation) for member in list_union_members(option))
     return (annotation,)
 
 
 def find_item_type(inner: tuple[Annotation, ...], i: int) -> Annotation:
-    """The type of item i in `list[inner]`, `tuple[inner, ...]` or `tuple[inner]`."""
+    """Find the type of item i in `list[inner]`, `tuple[inner, ...]` or `tuple[inner]`."""
     types = [option for option in inner if option is not ...]
     return types[min(i, len(types) - 1)]
 
 
 def format_type(annotation: Annotation) -> str:
-    """The type as one would write it, without the modules that its parts come from."""
+    """Format a type without the modules of its parts."""
     if annotation is Any:
         return "anything"
     if annotation in (None, NoneType):
@@ -103,7 +103,7 @@ def format_type(annotation: Annotation) -> str:
 
 
 def _evaluate(annotation: Annotation, function: Callable[..., Any], names: Mapping[str, Any]) -> Annotation:
-    """The type itself; anything goes where there is none, or where its name cannot be found."""
+    """Evaluate an annotation; Any where there is none, or where its name cannot be found."""
     if annotation is Parameter.empty:
         return Any
     if not isinstance(annotation, str):
@@ -118,7 +118,7 @@ def _evaluate(annotation: Annotation, function: Callable[..., Any], names: Mappi
 
 
 def _find_parent_keywords(function: Callable[..., Any], names: Mapping[str, Any]) -> dict[str, Parameter]:
-    """The keyword-only parameters of the next class whose `__init__` gets the **keywords of this one."""
+    """Find the keyword-only parameters of the next class whose `__init__` gets the **keywords of this one."""
     owners = [cls for cls in inspect.getmro(function) if "__init__" in vars(cls)] if inspect.isclass(function) else []
     if len(owners) < 2 or owners[1] is object:
         return {}

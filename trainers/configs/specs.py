@@ -1,4 +1,4 @@
-"""An object as a config describes it, checked but not made: a class and arguments, maybe objects too."""
+"""Specs: objects of a config, checked but not built yet: a class and arguments, which may be specs, too."""
 
 import traceback
 from collections.abc import Callable, Iterator
@@ -37,13 +37,13 @@ class Spec:
         return self.arguments.get(self.accepted.varargs.name, []) if self.accepted.varargs else []
 
     def problem(self, error: Exception, hint: str = "") -> Problem:
-        """What an exception says, on the line of this object."""
+        """Make a problem of an exception, at the line of this object."""
         because = f" ({', '.join(self.overrides)})" if self.overrides else ""
         place, path = self.within(getattr(error, "argument", ()))
         return Problem(place, path, format_sentence(error) + because, hint)
 
     def within(self, argument: Path) -> tuple[Place, Path]:
-        """Where something stands in the arguments, as far as they are written in the config."""
+        """Find the path of an argument, as far as it is written in the config."""
         place, path, node = self.place, self.path, self.node
         for key in argument:
             if isinstance(node, Entries) and key in node.nodes:
@@ -58,7 +58,7 @@ class Spec:
 
 
 def iterate_specs(value: Any) -> Iterator[Spec]:
-    """Every object in a value, itself included, outermost first."""
+    """Iterate over all specs in a value, itself included, outermost first."""
     if isinstance(value, Spec):
         yield value
         value = value.arguments
@@ -68,7 +68,7 @@ def iterate_specs(value: Any) -> Iterator[Spec]:
 
 
 def build(value: Any, problems: list[Problem]) -> Any:
-    """The value with every Spec in it replaced by the object.
+    """Build all specs in a value.
 
     What a constructor refuses is added to `problems` and the object becomes None, so one call finds it all.
     """
@@ -92,7 +92,7 @@ def build(value: Any, problems: list[Problem]) -> Any:
 
 
 def format_sentence(error: Exception) -> str:
-    """The message of an exception with its notes; its type and line too, unless it is a ValueError."""
+    """Format an exception with its notes; with its type and line, unless it is a ValueError."""
     text = str(error)
     if needs := describe_shortage(error):
         return "; ".join([needs, *getattr(error, "__notes__", [])])
@@ -104,7 +104,7 @@ def format_sentence(error: Exception) -> str:
 
 
 def _construct(spec: Spec, arguments: dict[str, Any]) -> Any:
-    """Call the class; what its signature has before *args goes by position, as Python wants it."""
+    """Call the class; parameters before *args are passed by position, as Python requires."""
     first: list[Any] = []
     if spec.accepted.varargs is not None:
         more = arguments.pop(spec.accepted.varargs.name, [])

@@ -1,4 +1,4 @@
-"""Names of files that are not UTF-8, on their way through libraries that know no such characters.
+"""Surrogates in file names that are not UTF-8, hidden from libraries that reject them.
 
 Python has a byte that is no UTF-8 as a surrogate, U+DC80 to U+DCFF. YAML and pydantic refuse those, so they travel as
 characters of private use, U+F780 to U+F7FF, as in MirBSD's convention.
@@ -15,7 +15,7 @@ DISTANCE = 0xF780 - 0xDC80
 
 
 def has_surrogates(value: Any) -> bool:
-    """Whether there are such bytes in a string, or in the strings of lists and dicts."""
+    """Whether a value has surrogates, in a string or in the strings of lists and dicts."""
     if isinstance(value, str):
         return not value.isascii() and SURROGATES.search(value) is not None
     if isinstance(value, dict):
@@ -24,17 +24,17 @@ def has_surrogates(value: Any) -> bool:
 
 
 def hide_surrogates(value: Any) -> Any:
-    """The value with private characters in place of such bytes."""
+    """Replace surrogates by private characters."""
     return shift_characters(value, SURROGATES, DISTANCE)
 
 
 def restore_surrogates(value: Any) -> Any:
-    """The value that `hidden` was given; paths in it, too."""
+    """Restore the surrogates of `hide_surrogates`, in paths, too."""
     return shift_characters(value, PRIVATE, -DISTANCE)
 
 
 def shift_characters(value: Any, pattern: re.Pattern[str], by: int) -> Any:
-    """The value with the characters of a pattern so many places further."""
+    """Shift the characters of a pattern by a number of code points."""
     match value:
         case str():
             return pattern.sub(lambda match: chr(ord(match[0]) + by), value)

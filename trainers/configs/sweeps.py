@@ -1,4 +1,4 @@
-"""The runs of a sweep: which values the keys of a config take together.
+"""The runs of a sweep: combinations of values of a config's keys.
 
     sweep:
       grid: {optimizer.SGD.lr: [0.1, 0.01], seed: [0, 1, 2]}           every combination
@@ -35,14 +35,14 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Sweep:
-    """`runs` are the values by key of each; `written` is how the config says it; relative paths begin at `start`."""
+    """A sweep: `runs` are the values by key; `written` is its text in the config; relative paths begin at `start`."""
 
     written: Any
     runs: tuple[Values, ...]
     start: FilePath = FilePath()
 
     def absolute(self, value: Any) -> Any:
-        """A value of a key that takes a path, from the place on where the sweep is written."""
+        """Make the path of a key absolute, from the folder of the sweep on."""
         return make_absolute(value, self.start) if isinstance(value, str) else value
 
 
@@ -53,7 +53,7 @@ def read_sweep(
     problems: list[Problem],
     folder: FilePath | None = None,
 ) -> Sweep | None:
-    """The sweep that a config's key `sweep` describes; what is wrong with it is added to `problems`.
+    """Read the key `sweep` of a config; problems are added to `problems`.
 
     Args: root: the config, which has the places of the keys; folder: where it lies.
     """
@@ -72,7 +72,7 @@ def read_sweep(
 
 
 def format_overrides(values: Values) -> list[str]:
-    """The values of a run as overrides."""
+    """Format the values of a run as overrides."""
     return [f"{key}={_format_flow(value)}" for key, value in values.items()]
 
 
@@ -110,7 +110,7 @@ class _Reader:
         return runs
 
     def lists(self, node: Node, path: Path) -> dict[str, list[Any]]:
-        """The values of each key."""
+        """Read the values of each key."""
         lists = {}
         for key, inner in self.entries(node, path).items():
             values = convert_to_plain(inner)
@@ -124,7 +124,7 @@ class _Reader:
         return lists
 
     def zipped(self, node: Node, lists: dict[str, list[Any]]) -> list[list[Values]]:
-        """The first values together, the second..."""
+        """Combine the first values of all keys, then the second..."""
         lengths = {key: len(values) for key, values in lists.items()}
         if len({*lengths.values()}) > 1:
             message = ", ".join(f"{key} has {length}" for key, length in lengths.items())
@@ -133,7 +133,7 @@ class _Reader:
         return [[dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]]
 
     def random(self, node: Node) -> list[Values]:
-        """n draws of all keys; those of a key depend on its name and the seed alone."""
+        """Draw n values of all keys; those of a key depend on its name and the seed alone."""
         path, written = ("random",), convert_to_plain(node)
         if not isinstance(node, Entries) or not {"n", "keys"} <= {*node.nodes} <= {"n", "keys", "seed"}:
             self.report(node.place, path, f"expected n, keys and perhaps seed, got {describe_value(written)}")
@@ -150,7 +150,7 @@ class _Reader:
         return [{key: column[i] for key, column in columns.items()} for i in range(n)] if all(columns.values()) else []
 
     def draws(self, key: str, node: Node, n: int, seed: int) -> list[Any]:
-        """The values of a key in n runs."""
+        """Draw the values of a key in n runs."""
         written = convert_to_plain(node)
         kind, limits = next(iter(written.items())) if isinstance(written, dict) and len(written) == 1 else (None, [])
         if wrong := describe_wrong_draw(kind, limits):
@@ -162,7 +162,7 @@ class _Reader:
         return [draw_value(kind, limits, float(word >> np.uint64(11)) / 2**53) for word in words]
 
     def entries(self, node: Node, path: Path) -> dict[str, Node]:
-        """What stands at each key; a key must be a path of the config that is given once."""
+        """Read the entries of a mapping; a key must be a path of the config, given once."""
         if not isinstance(node, Entries) or not node.nodes:
             self.report(node.place, path, f"expected keys of the config, got {describe_value(convert_to_plain(node))}")
             return {}
@@ -188,7 +188,7 @@ def vary_each_alone(lists: dict[str, list[Any]]) -> list[list[Values]]:
 
 
 def describe_wrong_draw(kind: Any, limits: Any) -> str:
-    """What was expected of a draw, nothing if it is right."""
+    """Describe what was expected of a draw, "" if it is right."""
     if kind not in DRAWS:
         return f"expected one of {', '.join(DRAWS)}"
     if kind == "choice":
@@ -203,7 +203,7 @@ def describe_wrong_draw(kind: Any, limits: Any) -> str:
 
 
 def draw_value(kind: Any, limits: list[Any], u: float) -> Any:
-    """The value for a number in [0, 1); floats in six digits."""
+    """Draw a value from a number in [0, 1); floats in six digits."""
     if kind == "choice":
         return limits[int(u * len(limits))]
     least, most = limits
@@ -217,7 +217,7 @@ def draw_value(kind: Any, limits: list[Any], u: float) -> Any:
 
 
 def _format_flow(value: Any) -> str:
-    """A value as YAML in one line."""
+    """Format a value as YAML in one line."""
     match value:
         case dict():
             return f"{{{', '.join(f'{_format_flow(key)}: {_format_flow(item)}' for key, item in value.items())}}}"

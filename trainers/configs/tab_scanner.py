@@ -14,7 +14,7 @@ BLOCK_HEADER = re.compile(r"[|>][-+0-9]*([ \t]+)")
 
 
 class TabScanner(Scanner):
-    """Skips tabs that separate."""
+    """A scanner that skips tabs between words."""
 
     def scan_to_next_token(self) -> None:
         super().scan_to_next_token()
@@ -22,7 +22,7 @@ class TabScanner(Scanner):
             super().scan_to_next_token()
 
     def skip_tabs(self) -> bool:
-        """Go on behind blanks and tabs, unless they indent what follows; whether there were any."""
+        """Skip blanks and tabs, unless they indent what follows; whether there were any."""
         reader, count = self.reader, 0
         while reader.peek(count) in " \t":
             count += 1
@@ -32,13 +32,13 @@ class TabScanner(Scanner):
         return True
 
     def is_indentation(self, count: int) -> bool:
-        """Whether so many blanks and tabs begin a line, or stand before the dash of a list within a list."""
+        """Whether blanks and tabs begin a line, or stand before the dash of a list within a list."""
         reader = self.reader
         line = reader.buffer[reader.buffer.rfind("\n", 0, reader.pointer) + 1 : reader.pointer]
         return not line.strip(" \t") or (reader.peek(count) == "-" and reader.peek(count + 1) in " \t" + LINE_ENDS)
 
     def scan_block_scalar(self, style, rt=False):
-        """The text below `|` or `>`, after which tabs may stand before a comment."""
+        """Scan the text below `|` or `>`, after which tabs may stand before a comment."""
         reader = self.reader
         match = BLOCK_HEADER.match(reader.buffer, reader.pointer)
         if match and "\t" in match[1]:

@@ -1,4 +1,4 @@
-"""The keys that stand at the top of a config, and what each of them holds."""
+"""The top-level keys of a config."""
 
 from types import GenericAlias
 from typing import Annotated, Any, Literal
@@ -67,7 +67,7 @@ class TopLevel:
                 self.problems.append(Problem(self.root.place, (), f"the key {key!r} is missing"))
 
     def _meant_inside(self, key: str) -> str:
-        """A guess where a setting of the trainer or of the optimizer stands at the top, such as `lr`."""
+        """Suggest where a setting of the trainer or of the optimizer belongs, such as `lr` at the top."""
         optimizer = self.root.nodes.get("optimizer")
         name = (
             next(iter(optimizer.nodes), None)
@@ -93,7 +93,7 @@ class TopLevel:
         return None if node is None else self.check.object(node, self._role(base, loss=loss), (key,))
 
     def _model(self) -> Spec | None:
-        """One object, or a list that stands for a Sequential; a loss has no place in it."""
+        """Check the model: one object, or a list as a Sequential; not a loss."""
         model: Spec | None
         node = self.root.nodes.get("model")
         if isinstance(node, Items):
@@ -110,13 +110,13 @@ class TopLevel:
         return model
 
     def _settings(self) -> dict[str, Any]:
-        """Keyword arguments of `Trainer.fit`."""
+        """Check the keyword arguments of `Trainer.fit`."""
         node = self.root.nodes.get("trainer")
         place = self.root.places.get("trainer", self.root.place)
         return self.check.arguments(node, self.accepted_settings, place, ("trainer",))
 
     def _schedules(self) -> dict[str, Spec | None]:
-        """A schedule for each path of a setting."""
+        """Check a schedule for each path of a setting."""
         node = self.root.nodes.get("schedules")
         if node is None or (isinstance(node, Scalar) and node.value is None):
             return {}
@@ -127,7 +127,7 @@ class TopLevel:
         return self.check.value(node, GenericAlias(dict, (str, self.catalog.exported["Schedule"])), ("schedules",))
 
     def _objects(self, key: str, base: str) -> list[Spec | None]:
-        """A list of objects, which may be left out."""
+        """Check a list of objects, which may be left out."""
         node = self.root.nodes.get(key)
         if node is None or (isinstance(node, Scalar) and node.value is None):
             return []

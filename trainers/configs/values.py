@@ -1,4 +1,4 @@
-"""Checks that a plain value has the type that an annotation asks for, without turning one type into another.
+"""Type checks of plain values, without conversions from one type to another.
 
 pydantic does the checking, as it does for JSON: 1.5 is no int, true is no number, a list may be a tuple. An
 int stays an int where a float is expected, because some arguments tell a count from a fraction by that.
@@ -18,11 +18,11 @@ __all__ = ["TypeMismatchError", "check_value", "describe_value"]
 
 
 class TypeMismatchError(ValueError):
-    """The value has another type; the message says which one was expected."""
+    """A value of another type; the message names the expected one."""
 
 
 def check_value(value: Any, annotation: Any) -> Any:
-    """The value as the annotation has it: lists may become tuples, strings may become paths.
+    """Check a value against an annotation; lists may become tuples, strings may become paths.
 
     Errors: Refused.
     """
@@ -43,7 +43,7 @@ def check_value(value: Any, annotation: Any) -> Any:
 
 
 def describe_value(value: Any) -> str:
-    """The value with its type, as a message shows it."""
+    """Describe a value with its type, for messages."""
     match value:
         case None:
             return "null"
@@ -60,7 +60,7 @@ def describe_value(value: Any) -> str:
 
 
 def _format_message(value: Any, annotation: Any, error: ValidationError) -> str:
-    """Names the expected type, or the condition that the value of the right type does not meet."""
+    """Format the expected type, or the condition that a value of the right type violates."""
     problem = error.errors()[0]
     if not problem["type"].endswith(("_type", "_parsing", "literal_error", "needs_python_object")):
         return f"got {describe_value(value)}: {problem['msg'].lower()}"
@@ -71,7 +71,7 @@ def _format_message(value: Any, annotation: Any, error: ValidationError) -> str:
 
 
 def convert_annotation(annotation: Any) -> Any:
-    """The annotation with `float` widened to int and float, and `Iterable` read as a list."""
+    """Widen `float` to int and float, and read `Iterable` as a list."""
     if annotation is float:
         return int | float
     if len(members := list_union_members(annotation)) > 1:

@@ -1,4 +1,4 @@
-"""Writes a checked config back as YAML, with every default argument of every object.
+"""Writing a checked config as YAML, with all default arguments.
 
 Reading that text gives the same text again, so it says all there is to know about a run.
 """
@@ -20,7 +20,7 @@ __all__ = ["add_defaults", "dump_yaml"]
 
 
 def dump_yaml(entries: dict[str, Any]) -> str:
-    """YAML text of a config's top level, in this order."""
+    """Format a config's top level as YAML, in this order."""
     yaml = YAML()
     yaml.width = 1000
     yaml.indent(mapping=2, sequence=4, offset=2)
@@ -30,7 +30,7 @@ def dump_yaml(entries: dict[str, Any]) -> str:
 
 
 def add_defaults(arguments: dict[str, Any], accepted: Accepted) -> dict[str, Any]:
-    """The arguments and, in the order of the signature, the defaults that YAML can express."""
+    """Add to the arguments, in the order of the signature, the defaults that YAML can express."""
     everything = {}
     for name, parameter in accepted.named.items():
         if name in arguments:
@@ -41,7 +41,7 @@ def add_defaults(arguments: dict[str, Any], accepted: Accepted) -> dict[str, Any
 
 
 def _node(value: Any) -> Any:
-    """The value in the library's terms: what holds no object stands on one line."""
+    """Convert a value to the library's nodes; values without objects stand on one line."""
     match value:
         case Spec():
             return _object(value)
@@ -63,7 +63,7 @@ def _node(value: Any) -> Any:
 
 
 def _object(spec: Spec) -> Any:
-    """A class name; its arguments below it; or the list for *args where there is nothing else to say."""
+    """Convert an object: a class name, with its arguments below, or the list for *args alone."""
     arguments = add_defaults(spec.arguments, spec.accepted)
     if not arguments:
         return spec.name

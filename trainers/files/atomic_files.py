@@ -1,4 +1,4 @@
-"""Files that survive whatever stops the process: each is whole, old or new, never half written; and folders in use.
+"""Atomic file writes, which survive any interruption: a file is whole, old or new; and locks of folders.
 
 Nothing is ever written through a link, since a folder may come from somebody else; and a file system that refuses to
 sync or to lock is warned of, not given up.
@@ -27,7 +27,7 @@ _warned: set[tuple[str, str]] = set()  # what was said of which folder
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file aside, make sure that it is on the disk, and only then give it its name.
+    """Write a file atomically: write a temporary file, sync it to the disk, then rename it.
 
     What has the name of either is replaced; if it is a link, what it points to stays as it is. Characters that UTF-8
     lacks, as in names of files that are not UTF-8, are written as JSON and Python escape them.
@@ -48,12 +48,12 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 def encode_text(content: bytes | str) -> bytes:
-    """Text in UTF-8."""
+    """Encode text in UTF-8."""
     return content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
 
 
 def append_text(path: Path, text: str) -> None:
-    """Add text to a file; OSError if it is a link."""
+    """Append text to a file; OSError if it is a link."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_LINKS, 0o666), "ab") as file:
         file.write(encode_text(text))
 
@@ -64,7 +64,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file; OSError if there is none, ValueError if it is no JSON or nested beyond DEEPEST."""
+    """Read a JSON file; OSError if there is none, ValueError if it is no JSON or nested beyond DEEPEST."""
     if not path.is_file():
         raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
     try:
@@ -80,7 +80,7 @@ def read_json(path: Path) -> Any:
 
 
 def measure_depth(value: Any) -> int:
-    """How many lists and dicts stand within each other; not by recursion, which is what this guards."""
+    """Measure the nesting depth of lists and dicts, without recursion."""
     levels, inside = 0, [value]
     while inside and levels <= MAX_DEPTH:
         values = [each.values() if isinstance(each, dict) else each for each in inside if isinstance(each, dict | list)]
@@ -91,7 +91,7 @@ def measure_depth(value: Any) -> int:
 
 
 def find_inner_folder(folder: Path, name: str) -> Path:
-    """The folder of that name in another, to be written to; OSError if it is a link, which may lead anywhere."""
+    """Find a folder within another, for writing; OSError if it is a link, which may lead anywhere."""
     inner = folder / name
     if inner.is_symlink():
         raise OSError(errno.ELOOP, "is a link, expected a folder: nothing is written through links", str(inner))
@@ -99,7 +99,7 @@ def find_inner_folder(folder: Path, name: str) -> Path:
 
 
 def sync(handle: int, path: Path) -> None:
-    """Make sure that a file's content is on the disk; a warning where the file system refuses that."""
+    """Sync a file's content to the disk; a warning where the file system refuses."""
     try:
         os.fsync(handle)
     except OSError as error:
@@ -109,7 +109,7 @@ def sync(handle: int, path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make sure that the names in a folder are on the disk; a warning where the file system refuses that."""
+    """Sync the names in a folder to the disk; a warning where the file system refuses."""
     if os.name != "posix":
         return
     try:
@@ -127,7 +127,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def warn_once(folder: Path, text: str) -> None:
-    """A warning about a folder, the first time that there is one of its kind."""
+    """Warn about a folder, once for each kind of warning."""
     key = str(folder), text.partition(" cannot be ")[2]
     if key not in _warned:
         _warned.add(key)
@@ -135,7 +135,7 @@ def warn_once(folder: Path, text: str) -> None:
 
 
 def is_in_use(folder: Path) -> bool:
-    """Whether another process has a folder."""
+    """Whether another process has locked a folder."""
     try:
         with lock_folder(folder):
             return False
@@ -147,7 +147,7 @@ def is_in_use(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Within this context no other process has the folder; the system frees it even if this one is killed.
+    """Context in which no other process may use the folder; the system unlocks it even if this process is killed.
 
     The folder itself is locked. Where the file system refuses that, as NFS does, a file `.lock` in it is, by a lock of
     the kind that NFS knows; and where it refuses that, too, a warning says so.
@@ -183,5 +183,5 @@ def lock_file(folder: Path, handles: contextlib.ExitStack) -> None:
 
 
 def make_in_use_error(folder: Path) -> BlockingIOError:
-    """What is said of a folder that another process has."""
+    """Make the error for a folder that another process uses."""
     return BlockingIOError(f"the run folder {folder} is in use by another process")

@@ -21,7 +21,7 @@ KEEP = 2  # the newest and the one before
 
 
 class CheckpointError(ValueError):
-    """There is no checkpoint that can be read; the message says which file is wrong, and how."""
+    """No checkpoint can be read; the message says which file is wrong, and how."""
 
 
 def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -49,7 +49,7 @@ def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any]:
-    """The newest whole checkpoint of a folder, with a warning for each newer one that is damaged.
+    """Read the newest whole checkpoint of a folder, with a warning for each newer one that is damaged.
 
     Errors: FileNotFoundError if there is none; CheckpointError if none is whole, and for one of another format.
     """
@@ -74,30 +74,30 @@ def read_newest_checkpoint(folder: Path) -> tuple[int, dict[str, Any]]:
 
 
 def list_checkpoints(folder: Path) -> list[int]:
-    """The numbers of the checkpoints in a folder, whole or not."""
+    """List the numbers of the checkpoints in a folder, whole or not."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return [int(name.removesuffix(".json")) for name in names if re.fullmatch(r"\d{6,}\.json", name)]
 
 
 def remove_checkpoints_after(folder: Path, number: int) -> None:
-    """Remove the checkpoints after one, which are damaged, so that they do not count as the one before the next."""
+    """Remove the damaged checkpoints after one."""
     for later in list_checkpoints(folder):
         if later > number:
             remove_checkpoint(folder, later)
 
 
 def json_path(folder: Path, number: int) -> Path:
-    """The file of a checkpoint's values."""
+    """The path of a checkpoint's JSON file."""
     return folder / f"{number:06}.json"
 
 
 def arrays_path(folder: Path, number: int) -> Path:
-    """The file of a checkpoint's arrays."""
+    """The path of a checkpoint's file of arrays."""
     return folder / f"{number:06}.safetensors"
 
 
 def remove_checkpoint(folder: Path, number: int) -> None:
-    """Remove a checkpoint: first the file that makes it count."""
+    """Remove a checkpoint, first its JSON file, which makes it count."""
     json_path(folder, number).unlink(missing_ok=True)
     arrays_path(folder, number).unlink(missing_ok=True)
 
@@ -106,11 +106,11 @@ def remove_checkpoint(folder: Path, number: int) -> None:
 
 
 class DamagedCheckpoint(Exception):
-    """A pair of files is not what was written."""
+    """A pair of files differs from what was written."""
 
 
 def read_pair(folder: Path, number: int) -> dict[str, Any]:
-    """One checkpoint; Damaged if it is not as it was written, CheckpointError for one of another format."""
+    """Read one checkpoint; DamagedCheckpoint if it was changed, CheckpointError for another format."""
     path = json_path(folder, number)
     try:
         content = json.loads(path.read_bytes())
@@ -138,17 +138,17 @@ def read_pair(folder: Path, number: int) -> dict[str, Any]:
 
 
 def hash_bytes(data: bytes) -> str:
-    """Checksum of bytes."""
+    """Compute the checksum of bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
 def hash_json(content: Any) -> str:
-    """Checksum of a value, however its JSON is laid out."""
+    """Compute the checksum of a value, independent of the layout of its JSON."""
     return hash_bytes(json.dumps(content, sort_keys=True).encode())
 
 
 def pack_value(value: Any, arrays: dict[str, np.ndarray], path: str) -> Any:
-    """The value with words where JSON has none, and with names where arrays stand, which are added to `arrays`."""
+    """Replace NaN and infinity by words and arrays by names, which are added to `arrays`."""
     if isinstance(value, np.ndarray | np.generic):
         while path in arrays:  # keys may hold dots
             path += "'"
@@ -168,7 +168,7 @@ def pack_value(value: Any, arrays: dict[str, np.ndarray], path: str) -> Any:
 
 
 def unpack_value(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """What `pack` was given."""
+    """Restore a value from `pack_value`."""
     if isinstance(value, list):
         return [unpack_value(item, arrays) for item in value]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Digests of data: they tell whether a training goes on with the data that it began with."""
+"""Digests of data sets, by which a resumed training recognises its data."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ NAMES = {"form": "shapes and types", "x": "inputs", "y": "targets", "sample_weig
 
 
 def compute_data_digests(data: ArrayDataset | None) -> dict[str, str] | None:
-    """Digests of the shapes and types, inputs x, targets y and sample weights of a data set.
+    """Compute digests of the shapes and dtypes, inputs x, targets y and sample weights of a data set.
 
     All targets and weights count, and all inputs up to 256 MiB; of larger ones, which may lie in a file, rows that
     are evenly spread over the set, 16 MiB of them.
@@ -33,18 +33,18 @@ def compute_data_digests(data: ArrayDataset | None) -> dict[str, str] | None:
 
 
 def describe_difference(actual: Mapping[str, str], expected: Mapping[str, str]) -> str:
-    """In what two data sets differ by their digests, in words; nothing where they are the same."""
+    """Describe in what two data sets differ by their digests; "" where they are equal."""
     names = [text for name, text in NAMES.items() if actual.get(name) != expected.get(name)]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def write_data_digests(folder: Path, data: Dataset) -> None:
-    """Write into a run folder which data its training has."""
+    """Write the digests of a training's data into its run folder."""
     write_json(folder / FILE, {part: compute_data_digests(getattr(data, part)) for part in ("train", "valid", "test")})
 
 
 def check_same_data(who: str, folder: Path, part: str, data: ArrayDataset | None, hint: str = "") -> None:
-    """ValueError if a part of a run's data is not what it was when the training began, as far as the run tells."""
+    """Raise ValueError if a part of a run's data has changed since the training began."""
     try:
         expected = json.loads((folder / FILE).read_bytes())[part]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # of an older bprop, or damaged
@@ -57,7 +57,7 @@ def check_same_data(who: str, folder: Path, part: str, data: ArrayDataset | None
 
 
 def select_rows(x: np.ndarray) -> np.ndarray:
-    """All rows of small inputs, some of large ones."""
+    """Select all rows of small inputs, some of large ones."""
     if x.nbytes <= WHOLE:
         return x
     count = max(2, SPREAD // (x.nbytes // len(x)))
@@ -65,7 +65,7 @@ def select_rows(x: np.ndarray) -> np.ndarray:
 
 
 def compute_digest(content: bytes | np.ndarray) -> str:
-    """Sixteen hexadecimal digits for bytes, or for an array's numbers."""
+    """Compute sixteen hexadecimal digits of bytes, or of an array's numbers."""
     if isinstance(content, np.ndarray):
         return hashlib.sha256(np.ascontiguousarray(content).reshape(-1).view(np.uint8).data).hexdigest()[:16]
     return hashlib.sha256(content).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What was probably meant by a word that is not known."""
+"""Suggestions for misspelled words."""
 
 import difflib
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def format_suggestion(word: object, known: Iterable[object], *, least: float = 0.6) -> str:
-    """`; did you mean 'momentum'?`, or nothing when no known word is close; `least`: how alike, 0 to 1."""
+    """Format `; did you mean 'momentum'?`, or "" when no known word is similar; `least`: minimum ratio, 0 to 1."""
     by_lower = {str(name).lower(): str(name) for name in known}
     family = [name for lower, name in by_lower.items() if re.fullmatch(re.escape(str(word).lower()) + r"\dd", lower)]
     if len(family) > 1:  # BatchNorm1d, BatchNorm2d: which one depends on x

@@ -13,7 +13,7 @@ PACKAGES = ("bprop", "numpy", "numba", "scipy")
 
 
 def collect_versions() -> dict[str, str]:
-    """Versions of Python, the platform and the packages that results depend on."""
+    """Collect the versions of Python, the platform and the packages that results depend on."""
     versions = {"python": platform.python_version(), "platform": sys.platform}
     for package in PACKAGES:
         try:
@@ -24,7 +24,7 @@ def collect_versions() -> dict[str, str]:
 
 
 def describe_instruction_set() -> dict[str, Any]:
-    """What the bits of results depend on: the processor that code is compiled for, and that of BLAS."""
+    """Describe the instruction set that the bits of results depend on: of compiled code, and of BLAS."""
     architectures = {
         str(library.get("architecture")) for library in threadpool_info() if library.get("user_api") == "blas"
     }
@@ -32,14 +32,14 @@ def describe_instruction_set() -> dict[str, Any]:
 
 
 def compare_instruction_sets(recorded: dict[str, Any], own: dict[str, Any]) -> str:
-    """How an instruction set differs from another, in a few words; "" if it does not."""
+    """Describe how an instruction set differs from another; "" if it does not."""
     names = [name for name in ("cpu", "vector_bytes", "blas") if recorded.get(name) != own[name]]
     texts = [f"{name} {recorded.get(name)} there, {own[name]} here" for name in names]
     return ", ".join(texts + (["other features"] if recorded.get("features") != own["features"] else []))
 
 
 def make_environment(recorded: dict[str, Any]) -> dict[str, str]:
-    """The variables with which a new process computes the bits of another machine, as far as this one can.
+    """Make the environment variables for the bits of another machine, as far as this one can compute them.
 
     Errors: ValueError where this machine's processor lacks some of its instructions.
     """

@@ -1,4 +1,4 @@
-"""Files of weights, which PyTorch reads too: safetensors, with a checksum of all that is in them and notes on the data.
+"""Files of weights in safetensors, which PyTorch reads, too, with a checksum and notes on the data.
 
 What is not as it was written is refused: a changed weight would give other predictions, and nobody would notice.
 """
@@ -20,13 +20,13 @@ KEY, CHECKSUM = "bprop", "sha256"  # of the metadata, and in what stands there
 
 
 def encode_weights(arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any] | None = None) -> bytes:
-    """The content of a file of weights; `notes`: values for JSON."""
+    """Encode the content of a file of weights; `notes`: values for JSON."""
     notes = dict(notes or {})
     return save(dict(arrays), {KEY: json.dumps({CHECKSUM: compute_checksum(arrays, notes), "notes": notes})})
 
 
 def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays of a file of weights, and its notes; it may be another program's, without any.
+    """Read the arrays of a file of weights, and its notes; another program's has none.
 
     Errors: FileNotFoundError; ValueError for a file that is cut off or changed.
     """
@@ -49,7 +49,7 @@ def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def compute_checksum(arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> str:
-    """Of names, types, shapes and values, and of the notes."""
+    """Compute the checksum of names, dtypes, shapes and values, and of the notes."""
     checksum = hashlib.sha256(json.dumps(notes, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

@@ -1,4 +1,4 @@
-"""Metrics of a whole set of predictions, computed once an epoch, by name or as objects.
+"""Metrics of a set of predictions, by name or as objects, computed once an epoch.
 
 They are written in NumPy, since importing scikit-learn takes longer than many a training; tests compare them with
 scikit-learn's. What training minimizes is a loss, in `modules/losses`.
@@ -48,7 +48,7 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_SINGLE, *_AVE
 
 
 class PartMetric(Metric):
-    """A metric of one part of a MultiLoss: of the outputs and targets that this part is about."""
+    """A metric of one part of a MultiLoss, on that part's outputs and targets."""
 
     def __init__(self, part: LossPart, metric: Metric):
         self.part, self.metric = part, metric
@@ -68,7 +68,7 @@ _OWN_UNITS = SimpleNamespace(target_mean=0, target_std=1)
 
 
 def find_part_metric(name: str, loss: Any) -> Metric | None:
-    """The metric `digit_accuracy` of the part `digit` of a MultiLoss; None if there is no such part or metric."""
+    """Find the metric `digit_accuracy` of the part `digit` of a MultiLoss; None if there is none."""
     for part_name, part in loss.named_parts().items() if isinstance(loss, MultiLoss) else ():
         inner = name.removeprefix(f"{part_name}_")
         if inner != name and inner in METRICS:
@@ -77,7 +77,7 @@ def find_part_metric(name: str, loss: Any) -> Metric | None:
 
 
 def find_metrics(metrics: Iterable[MetricLike], loss: Any = None) -> dict[str, Metric]:
-    """The metrics of these names, objects and functions, by name; ValueError for a name that there is not.
+    """Find metrics by name, also objects and functions; ValueError for an unknown name.
 
     Args: loss: if it is a MultiLoss, a metric of one of its parts has that part's name in front.
     """
@@ -106,7 +106,7 @@ def compute_metrics(
     data: Any,
     weights: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """What each metric says of outputs and targets; `data` knows the units of the targets, `loss` the probabilities.
+    """Compute metrics of outputs and targets; `data` knows the scale of the targets, `loss` the probabilities.
 
     Rows whose label the loss ignores, and samples of weight 0, are left out; NaN where none remains.
     """
@@ -127,7 +127,7 @@ def compute_metrics(
 
 
 def larger_is_better(column: str, metrics: Mapping[str, Metric] = METRICS) -> bool:
-    """Whether a column of metrics such as valid_accuracy improves as it grows; a loss does not.
+    """Whether a column of metrics such as valid_accuracy is better when larger; a loss is not.
 
     Args: metrics: those that the columns may be of; of others, whose name ends in accuracy or begins with top_ does.
     """

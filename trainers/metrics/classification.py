@@ -1,4 +1,4 @@
-"""Metrics that compare the predicted class, that of the largest score, with the label.
+"""Metrics that compare the predicted class, of the largest score, with the label.
 
 `sample_weight` (N,) says what each sample counts; a sample of several labels counts as much for each.
 """
@@ -13,7 +13,7 @@ Weights = np.ndarray | None
 
 
 def flatten_scores(who: str, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores (M, K) and labels (M,) of what a metric may be given.
+    """Flatten outputs and targets to scores (M, K) and labels (M,).
 
     Args: y (N, ..., K) with target (N, ...) labels or (N, ..., K) one-hot; or y (N,), the probability of class 1, with
         target (N,) of 0 and 1.
@@ -30,7 +30,7 @@ def flatten_scores(who: str, y: np.ndarray, target: np.ndarray) -> tuple[np.ndar
 
 
 def check_labels(who: str, target: np.ndarray, classes: int) -> np.ndarray:
-    """Labels as int64; ValueError that names the first row with another than 0 to classes - 1."""
+    """Convert labels to int64; ValueError that names the first row outside 0 to classes - 1."""
     wrong = np.argwhere(~((target >= 0) & (target < classes) & (np.floor(target) == target)))
     if wrong.size:
         row, value = wrong[0][0], target[tuple(wrong[0])]
@@ -39,14 +39,14 @@ def check_labels(who: str, target: np.ndarray, classes: int) -> np.ndarray:
 
 
 def compute_average(values: np.ndarray, sample_weight: Weights) -> float:
-    """Mean of values (M,), each of which counts what its sample does; M is a multiple of the number of weights."""
+    """Compute the mean of values (M,), weighted by sample; M is a multiple of the number of weights."""
     return (
         np.mean(values) if sample_weight is None else np.average(values, weights=repeat_weights(values, sample_weight))
     )
 
 
 def repeat_weights(values: np.ndarray, sample_weight: Weights) -> np.ndarray:
-    """What each of the values (M,) counts, float64."""
+    """Repeat the samples' weights for the values (M,), float64."""
     if sample_weight is None:
         return np.ones(len(values))
     return np.repeat(np.asarray(sample_weight, np.float64), len(values) // len(sample_weight))
@@ -107,7 +107,7 @@ class ConfusionMatrix(Metric):
 
 
 def count_confusion(who: str, y: np.ndarray, target: np.ndarray, sample_weight: Weights) -> np.ndarray:
-    """Counts (K, K): [label, predicted class]."""
+    """Count samples (K, K) by [label, predicted class]."""
     scores, labels = flatten_scores(who, y, target)
     k = scores.shape[1]
     weights = None if sample_weight is None else repeat_weights(labels, sample_weight)

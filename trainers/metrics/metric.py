@@ -1,4 +1,4 @@
-"""What a metric is: a function of all outputs and targets of a set, which says how it wants to be called and read."""
+"""The base of metrics: functions of all outputs and targets of a set, with a name."""
 
 import inspect
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Metric:
 
     @property
     def name(self) -> str:
-        """What the metric is called in tables, after train_, valid_ or test_."""
+        """The name of the metric in tables, after train_, valid_ or test_."""
         return type(self).__name__.lower()
 
     def value(self, y: np.ndarray, target: np.ndarray) -> Any:
@@ -39,12 +39,12 @@ class Metric:
         raise NotImplementedError(f"{type(self).__name__}: value(y, target) is not defined")
 
     def function_of(self) -> Callable[..., Any]:
-        """What computes the metric, and says by its signature whether it wants weights."""
+        """Get the function that computes the metric, whose signature says whether it takes weights."""
         return self.value
 
     @cached_property
     def takes_weights(self) -> bool:
-        """Whether the function asks for the weights of samples."""
+        """Whether the function takes the weights of samples."""
         try:
             return "sample_weight" in inspect.signature(self.function_of()).parameters
         except (TypeError, ValueError):  # what is written in C may have no signature
@@ -87,5 +87,5 @@ MetricLike = str | Metric | Callable[[np.ndarray, np.ndarray], Any]
 
 
 def make_metric(**attributes: Any) -> Callable[[Callable], Metric]:
-    """Makes a metric of a function."""
+    """Decorate a function as a metric."""
     return lambda function: FunctionMetric(function, **attributes)

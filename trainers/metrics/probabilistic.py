@@ -1,4 +1,4 @@
-"""Metrics of the probabilities that a classifier gives: how well they rank, and how far they may be trusted."""
+"""Metrics of a classifier's probabilities: ranking and calibration."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def roc_auc(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) ->
 
 
 def compute_area(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
-    """Mann and Whitney's statistic: for each score, what is below it and half of what equals it."""
+    """Compute Mann and Whitney's statistic: for each score, how many are below it, and half of those equal to it."""
     _, place = np.unique(score, return_inverse=True)
     yes, no = np.bincount(place, weights * positive), np.bincount(place, weights * ~positive)
     if yes.sum() == 0 or no.sum() == 0:

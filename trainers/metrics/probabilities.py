@@ -1,4 +1,4 @@
-"""What a metric is given of a model's outputs: the rows that count, as scores or as probabilities."""
+"""Inputs of metrics: the rows that count, as scores or as probabilities."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from .metric import Metric
 def move_classes_last(
     loss: Loss, y: np.ndarray, target: np.ndarray, weights: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Outputs (M, K), targets and weights of a loss whose classes stand along another axis than the last."""
+    """Move the class axis of outputs to the end: outputs (M, K), targets and weights."""
     moved = loss.move_classes_last(y)
     if moved is y:
         return y, target, weights
@@ -22,7 +22,7 @@ def move_classes_last(
 def drop_ignored(
     loss: Loss, y: np.ndarray, target: np.ndarray, weights: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Outputs, labels and weights without samples of weight 0 and the rows whose label the loss ignores."""
+    """Drop samples of weight 0 and rows whose label the loss ignores."""
     if weights is not None:
         y, target, weights = y[weights > 0], target[weights > 0], weights[weights > 0]
     ignored = getattr(loss, "ignore_index", None)
@@ -35,13 +35,13 @@ def drop_ignored(
 
 
 def compute_means(loss: Loss, y: np.ndarray) -> np.ndarray:
-    """The numbers that outputs stand for: the means, where the loss reads distributions of numbers into them."""
+    """Compute the means of the distributions that a loss defines by outputs; other outputs stay."""
     distribution = find_distribution(loss, y)
     return distribution.mean if isinstance(distribution, Gaussian | Mixture | Poisson) else y
 
 
 def compute_scores(metric: Metric, loss: Loss, y: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores or probabilities of classes, and targets; those of binary losses are flat, an element a sample.
+    """Compute scores or probabilities of classes, and targets; those of binary losses are flat.
 
     Errors: ValueError for a metric of probabilities and a loss that gives none.
     """
@@ -58,7 +58,7 @@ def compute_scores(metric: Metric, loss: Loss, y: np.ndarray, target: np.ndarray
 
 
 def find_distribution(loss: Loss, y: np.ndarray) -> object:
-    """What the loss reads into the outputs, or None."""
+    """Find the distribution that the loss defines by outputs, or None."""
     try:
         with np.errstate(all="ignore"):  # NaN stays NaN
             return loss.distribution(y)

@@ -1,4 +1,4 @@
-"""Metrics of predicted numbers, added up in float64, in the units of the data set's source."""
+"""Regression metrics, summed in float64, at the original scale of the target."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from .metric import make_metric
 
 
 def compute_differences(who: str, y: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """y - target (N, outputs) in float64; nothing broadcasts."""
+    """Compute y - target (N, outputs) in float64, without broadcasting."""
     if y.shape != target.shape:
         raise ValueError(f"{who}: y has shape {y.shape} and target {target.shape}, expected the same shape")
     with np.errstate(invalid="ignore"):  # inf - inf is NaN

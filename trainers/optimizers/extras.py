@@ -1,4 +1,4 @@
-"""What every optimizer can do around its update: penalties, clipping, settings for some parameters, averaged weights.
+"""Settings of all optimizers: penalties, clipping, settings for some parameters, averaged weights.
 
 Each is one more line of the compiled step where it is used, and nothing where it is not.
 """
@@ -76,12 +76,12 @@ class Extras(Stateful):
     # -- compiled; only arrays are written here, in place ----------------------------------------------------------
 
     def remember(self, parameters):
-        """Keep the parameters, for `rescale`."""
+        """Copy the parameters, for `rescale`."""
         for i in range(parameters.size):
             self.before[i] = parameters[i]
 
     def shrink(self, parameters):
-        """Decoupled weight decay."""
+        """Apply decoupled weight decay."""
         for s in range(self.factors.size):
             part = parameters[self.bounds[s] : min(self.bounds[s + 1], parameters.size)]
             decay = self.weight_decay if self.decays[s] < 0 else self.decays[s]
@@ -90,7 +90,7 @@ class Extras(Stateful):
                 part[i] *= factor
 
     def adjust(self, parameters, gradients):
-        """The g of the class's docstring: the gradient clipped, penalties added; zero for frozen parameters."""
+        """Compute the g of the class's docstring: gradient clipping, penalties; zero for frozen parameters."""
         scale, limit = gradients.dtype.type(1), self.clip_value
         if self.clip_norm < np.inf:
             norm = gradients.dtype.type(0)
@@ -112,7 +112,7 @@ class Extras(Stateful):
         return self.adjusted
 
     def rescale(self, parameters):
-        """Multiply the step just taken by each parameter's lr_factor."""
+        """Multiply the last step by each parameter's lr_factor."""
         for s in range(self.factors.size):
             begin, end = self.bounds[s], min(self.bounds[s + 1], parameters.size)
             p, before, factor = parameters[begin:end], self.before[begin:end], self.factors[s]
@@ -121,7 +121,7 @@ class Extras(Stateful):
                     p[i] = before[i] + factor * (p[i] - before[i])
 
     def shorten(self, parameters):
-        """Bring rows that are longer than max_norm back to that length."""
+        """Scale rows that are longer than max_norm to that length."""
         for k in range(self.caps.size):
             begin, columns = self.blocks[k, 0], self.blocks[k, 2]
             cap = self.max_norm if self.caps[k] < 0 else self.caps[k]
@@ -134,14 +134,14 @@ class Extras(Stateful):
                         row[i] *= cap / norm
 
     def average(self, parameters):
-        """Move the averaged weights towards the parameters; the first time, onto them."""
+        """Update the averaged weights; the first time, copy the parameters."""
         ema = self.ema if self.averaged[0] > 0 else 0 * self.ema
         self.averaged[0] += 1
         for i in range(parameters.size):
             self.averages[i] = ema * self.averages[i] + (1 - ema) * parameters[i]
 
     def write_update(self, operations: Operations, parameters: str, gradients: str) -> str:
-        """Append the update, and around it what is in use, to a plan."""
+        """Append the update, and the methods in use around it, to a plan."""
         factors = any(rule.lr_factor != 1 or rule.frozen for _, _, rule in self._rules)
         decays = self._in_use("weight_decay")
         if factors:
@@ -166,7 +166,7 @@ class Extras(Stateful):
     # -- beginning and ending ------------------------------------------------------------------------------------
 
     def _lay_out(self, vector: np.ndarray) -> None:
-        """Make the arrays of those methods of the base that are in use."""
+        """Allocate the arrays of the base's methods that are in use."""
         if not self._groups and not any(map(self._in_use, IDLE)):
             return
         for name, array in vars(Layout.of(self._rules)).items():
@@ -182,25 +182,25 @@ class Extras(Stateful):
             self._begin()
 
     def schedule(self, names: Sequence[str]) -> None:
-        """Be ready for settings of these names to change within compiled code."""
+        """Let settings of these names change within compiled code."""
         if not self._scheduled >= (new := frozenset(names) & frozenset(IDLE)):
             vars(self)["_scheduled"] = self._scheduled | new
             self._begin()
 
     def _begin(self) -> None:
-        """Something is in use that was not, or the other way round: another plan, and its arrays if there are none."""
+        """Prepare for a change of the methods in use: another plan, and their arrays."""
         self.forget_plans()
         if self._vector is not None and self._vector() is not None and "bounds" not in vars(self):
             self._lay_out(self._vector())
 
     def forget_averages(self) -> None:
-        """Begin to average anew, since the weights have been replaced."""
+        """Restart averaging, since the weights have been replaced."""
         if "averaged" in vars(self):
             self.averaged[0] = 0
 
     @contextmanager
     def evaluated_weights(self, net: Module) -> Iterator[None]:
-        """Within this context the model has its averaged weights, if this optimizer keeps them for it.
+        """Context in which the model has its averaged weights, if this optimizer has them.
 
         No other thread runs the model meanwhile.
         """

@@ -1,4 +1,4 @@
-"""The base of optimizers that look at the whole training set for each step, and so can search along a line."""
+"""The base of full-batch optimizers, which use the whole training set for each step, with a line search."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,19 +41,19 @@ class FullBatch(Optimizer):
         vars(self).update(_memory={}, _converged=False, _gathering=False, _product=None)
 
     def direction(self, gradient: np.ndarray) -> np.ndarray:
-        """Where to go from here; it may use and change `self._memory`."""
+        """Compute the next direction; it may use and change `self._memory`."""
         raise NotImplementedError(f"{type(self).__name__} has no direction: write `def direction(self, gradient)`")
 
     def learn(self, step: np.ndarray, change: np.ndarray) -> None:
-        """Hear of the step just taken, and by how much it has changed the gradient."""
+        """Update the memory by the last step and the change of the gradient."""
 
     def first_step(self, gradient: np.ndarray, slope: float) -> float:
-        """The first step that the line search tries."""
+        """The first step of the line search."""
         return 1.0 if self._memory else min(1.0, 1 / float(np.abs(gradient).sum()))
 
     @property
     def converged(self) -> bool:
-        """Whether the last `minimize` ended since there was nothing left to gain."""
+        """Whether the last `minimize` ended by convergence."""
         return self._converged
 
     # -- adding up the gradients of all minibatches, compiled ----------------------------------------------------------
@@ -68,7 +68,7 @@ class FullBatch(Optimizer):
 
     @contextmanager
     def gathering(self) -> Iterator[None]:
-        """Within this context `update` adds up gradients; elsewhere it is refused."""
+        """Context in which `update` sums gradients; elsewhere it is refused."""
         vars(self)["_gathering"] = True
         try:
             yield
@@ -109,7 +109,7 @@ class FullBatch(Optimizer):
         return value
 
     def _iterate(self, x, gradients, closure, value: float, gradient: np.ndarray) -> tuple[float, np.ndarray]:
-        """One iteration from x; returns the loss and the gradient at the new x."""
+        """Run one iteration from x; returns the loss and the gradient at the new x."""
         if np.abs(gradient).max(initial=0) <= self.tolerance_grad:
             vars(self)["_converged"] = True
             return value, gradient
@@ -141,7 +141,7 @@ class FullBatch(Optimizer):
     # -- state --------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """What the directions depend on: copies of arrays, and numbers, by name; empty before the first iteration."""
+        """Copies of the memory of directions by name; empty before the first iteration."""
         state = self._memory if self._loaded is None else self._loaded
         return {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in state.items()}
 

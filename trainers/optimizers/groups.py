@@ -1,4 +1,4 @@
-"""Settings for some of a model's parameters, and where in the flat vector which settings hold.
+"""Settings for some of a model's parameters, and the slices of the flat vector to which they apply.
 
 A layout is made once, when an optimizer meets a model; the compiled step then walks over stretches of equal settings.
 """
@@ -52,7 +52,7 @@ class Group:
         self.settings = {name: value for name, value in self.settings.items() if value is not None}
 
     def fits(self, name: str, owner: Module) -> bool:
-        """Whether the parameter `name` of module `owner` is meant."""
+        """Whether the group contains the parameter `name` of module `owner`."""
         return fnmatchcase(name, self.match) and self.module in (None, *(c.__name__ for c in type(owner).__mro__))
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Rule:
-    """What holds for one parameter: OWN where the optimizer's setting does."""
+    """The settings of one parameter: OWN where the optimizer's applies."""
 
     lr_factor: float = 1.0
     weight_decay: float = OWN
@@ -72,7 +72,7 @@ class Rule:
 
 
 def make_rules(owner: str, net: Module, groups: Sequence[Group], decay: str) -> Iterator[tuple[str, tuple, Rule]]:
-    """(name, shape, rule) for each parameter, in the order of the flat vector.
+    """Make (name, shape, rule) for each parameter, in the order of the flat vector.
 
     Errors: ValueError for a group that matches nothing, and for a max_norm of something that has no rows.
     """
@@ -96,7 +96,7 @@ def make_rules(owner: str, net: Module, groups: Sequence[Group], decay: str) -> 
 
 @dataclass(frozen=True)
 class Layout:
-    """Stretches of the flat vector: stretch s is bounds[s]:bounds[s + 1]; its settings, OWN for the optimizer's.
+    """Slices of the flat vector: slice s is bounds[s]:bounds[s + 1]; its settings, OWN for the optimizer's.
 
     `blocks` are (begin, rows, columns) of the parameters whose rows have a largest norm, `caps` these norms.
     """

@@ -1,4 +1,4 @@
-"""How far to go along a direction: a step that satisfies the strong Wolfe conditions.
+"""Line search for a step that satisfies the strong Wolfe conditions.
 
 A step a lowers the loss enough, f(a) <= f(0) + c1 a f'(0), and has passed most of the slope, |f'(a)| <= c2 |f'(0)|.
 Near a minimum the first is below the rounding of f, where (2 c1 - 1) f'(0) >= f'(a) stands in its place.
@@ -33,7 +33,7 @@ class LineSearch:
     rounding: float
 
     def run(self, first: float) -> Point:
-        """The Point of a good step, tried from `first` on; `start` if no step lowers the loss."""
+        """Search from the step `first` on; returns the Point of a good step, or `start` if none lowers the loss."""
         last, a = self.start, first
         for _ in range(MOST):
             point = self.evaluate(a)
@@ -47,7 +47,7 @@ class LineSearch:
         return last
 
     def zoom(self, low: Point, high: Point) -> Point:
-        """A good step between two, of which `low` is the better."""
+        """Find a good step between two, of which `low` is the better."""
         for _ in range(MOST):
             if abs(high.a - low.a) <= 1e-12 * max(low.a, high.a):
                 break
@@ -74,7 +74,7 @@ class LineSearch:
 
 
 def interpolate_minimum(low: Point, high: Point) -> float:
-    """The minimum of the cubic through two points and their slopes, kept away from both; else their middle."""
+    """Find the minimum of the cubic through two points and their slopes, kept away from both; else their middle."""
     width, middle = high.a - low.a, (low.a + high.a) / 2
     if not math.isfinite(high.value) or not math.isfinite(high.slope):
         return middle

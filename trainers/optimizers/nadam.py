@@ -55,5 +55,5 @@ class NAdam(MomentOptimizer):
 
 
 def compute_momentum(t, beta1, momentum_decay):
-    """μₜ of NAdam's equations."""
+    """Compute μₜ of NAdam's equations."""
     return beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))

@@ -1,4 +1,4 @@
-"""Newton's method without a matrix: the system for the step is solved by products with the curvature alone."""
+"""Newton-CG: Newton's method with the linear system solved by products with the curvature."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -78,7 +78,7 @@ class NewtonCG(FullBatch):
 
 
 def compute_difference(net: Module, closure: Callable[[], float], v: np.ndarray) -> np.ndarray:
-    """The Hessian times v from two gradients: (g(x + h v) - g(x - h v)) / 2h."""
+    """Compute the Hessian times v by two gradients: (g(x + h v) - g(x - h v)) / 2h."""
     x, gradients = net.flat_parameters, []
     before = x.copy()
     h = float(np.finfo(x.dtype).eps) ** (1 / 3) * (1 + float(np.abs(x).max())) / max(float(np.abs(v).max()), 1e-30)

@@ -1,4 +1,4 @@
-"""The base class of optimizers: like modules, they are methods that the engine compiles into the step."""
+"""The base class of optimizers, whose methods are compiled into the step, as modules' are."""
 
 import hashlib
 import inspect
@@ -21,7 +21,7 @@ from .groups import OWN, make_rules
 
 
 def compute_state_digest(state: dict[str, Any]) -> bytes:
-    """Tells whether a state has changed."""
+    """Hash a state, to tell whether it has changed."""
     digest = hashlib.sha256()
     for name, value in sorted(state.items()):
         digest.update(f"{name} {value!r}".encode() if not isinstance(value, np.ndarray) else name.encode())
@@ -45,16 +45,16 @@ class Optimizer(Extras):
     entry_points = ("update",)
 
     def start(self, parameters: np.ndarray) -> None:
-        """Make the arrays that `update` keeps between steps."""
+        """Allocate the arrays that `update` keeps between steps."""
 
     def update(self, parameters, gradients):
-        """Change `parameters` in place."""
+        """Update `parameters` in place."""
         raise NotImplementedError(
             f"{type(self).__name__} has no update: write `def update(self, parameters, gradients)`"
         )
 
     def attach(self, net: Module) -> None:
-        """Serve `net`: start anew unless this is the model, with the parameters, of last time."""
+        """Attach to `net`: reset unless it is the last model, with the same parameters."""
         vector = net.flat_parameters
         if self._vector is not None and self._vector() is vector:
             return
@@ -78,7 +78,7 @@ class Optimizer(Extras):
                 raise
 
     def _waiting_state(self) -> dict[str, Any] | None:
-        """The state that the next model begins with: one that was loaded, if no step has been taken since."""
+        """The state for the next model: a loaded one, if no step has been taken since."""
         if (
             self._loaded is None
             and self._digest is not None
@@ -88,16 +88,16 @@ class Optimizer(Extras):
         return self._loaded
 
     def on_copy(self) -> None:
-        """Keep what the original has gathered for the first model that this copy meets, such as a copy of the model."""
+        """Keep the state for the first model that this copy is attached to, such as a copy of the model."""
         state = self._loaded if self._vector is None else self.state_dict()
         vars(self).update(_vector=None, _plan=None, _loaded=state, _digest=None)
 
     def reset(self) -> None:
-        """Forget the model and all that has been gathered: the next model starts anew."""
+        """Forget the model and the state: the next model starts from zero."""
         vars(self).update(_vector=None, _plan=None, _loaded=None, _digest=None)
 
     def _laid(self, value):
-        """The value; if it is a number for each parameter, a copy that lies well in memory."""
+        """Copy a value with a number for each parameter into aligned memory; other values stay."""
         vector = self._vector() if self._vector is not None else None
         if vector is None or not isinstance(value, np.ndarray) or value.shape != vector.shape:
             return value
@@ -144,7 +144,7 @@ class Optimizer(Extras):
 
     @exclusive
     def state_dict(self) -> dict[str, Any]:
-        """What the optimizer has gathered: copies of its arrays, and its counters, by name. Settings are not state."""
+        """The state: copies of arrays, and counters, by name. Settings are not part of it."""
         if self._loaded is not None:
             return dict(self._loaded)
         values = {name: getattr(self, name) for name in self._state_names()}
@@ -163,7 +163,7 @@ class Optimizer(Extras):
         vars(self)["_digest"] = compute_state_digest(self.state_dict())
 
     def put_state(self, state: dict[str, Any]) -> None:
-        """Take over a state of the model that is served; errors as of `load_state_dict`."""
+        """Restore a state of the attached model; errors as of `load_state_dict`."""
         own = self.state_dict()
         refuse_differences(type(self).__name__, "state", own, state)
         for name, value in own.items():

@@ -1,15 +1,15 @@
-"""Small functions of vectors that the optimizers' methods call; they are compiled with them."""
+"""Functions of vectors for optimizers, compiled with their methods."""
 
 import numpy as np
 
 
 def clamp(x, limit):
-    """x, but at most `limit` in size; NaN stays NaN."""
+    """Clamp x to ±`limit`; NaN stays NaN."""
     return limit if x > limit else (-limit if x < -limit else x)
 
 
 def compute_norm(v, limit):
-    """Euclidean norm of v, its elements clamped to `limit`; finite wherever the norm itself can be held."""
+    """Compute the Euclidean norm of v, its elements clamped to `limit`; finite wherever possible."""
     total = v.dtype.type(0)
     for i in range(v.size):
         x = clamp(v[i], limit)

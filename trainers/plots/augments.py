@@ -1,4 +1,4 @@
-"""What a config's augmentation makes of its images: each of some samples beside variants of it."""
+"""Plots of augmented images: some samples beside random variants of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GAP = 2  # pixels between images
 
 
 def draw_augment(config: Config) -> Figure:
-    """A row for each of the first training samples: as it is, then as it would be in some epochs.
+    """Draw a row for each of the first training samples: the original, then variants of some epochs.
 
     Errors: UnsuitableRun for a config without augmentation, and for samples that are no images.
     """
@@ -53,7 +53,7 @@ def draw_augment(config: Config) -> Figure:
 
 
 def stack_images(images: np.ndarray) -> np.ndarray:
-    """Images (N, C, H, W) one below the other, with white between them."""
+    """Stack images (N, C, H, W) vertically, with white between them."""
     white = np.ones((*images.shape[:2], GAP, images.shape[3]))
     tall = np.concatenate([images.astype(np.float64), white], axis=2).transpose(1, 0, 2, 3)
     tall = np.clip(tall.reshape(len(tall), -1, images.shape[3])[:, :-GAP], 0, 1)
@@ -61,7 +61,7 @@ def stack_images(images: np.ndarray) -> np.ndarray:
 
 
 def make_variants(x: np.ndarray, augmentation: Augmentation) -> list[np.ndarray]:
-    """The images as they would be in the first epochs, if they came first in each."""
+    """Make the variants of images in the first epochs."""
     variants = []
     for epoch in range(EPOCHS):
         augmentation.begin(epoch, x.dtype)

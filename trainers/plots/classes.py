@@ -1,4 +1,4 @@
-"""Where a classifier errs: which classes it takes for which, and the samples that it gets most wrong."""
+"""Plots of a classifier's errors: the confusion matrix, and the worst mistakes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RIGHT, WRONG = "Blues", "Oranges"
 
 
 def compute_confusion(run: TrainedRun) -> np.ndarray:
-    """Counts (K, K) of samples: a row for each label, a column for each predicted class."""
+    """Count samples (K, K): a row for each label, a column for each predicted class."""
     if not run.is_classification:
         raise UnsuitableRun("the net's outputs are no scores of classes, expected a classification")
     data = run.data
@@ -34,7 +34,7 @@ def compute_confusion(run: TrainedRun) -> np.ndarray:
 
 
 def draw_confusion(run: TrainedRun) -> Figure:
-    """The matrix: right predictions in blue, wrong ones in orange, each with its count and its share of the label."""
+    """Draw the confusion matrix: right predictions in blue, wrong ones in orange, with counts and shares."""
     counts = compute_confusion(run)
     k = len(counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-300)
@@ -59,7 +59,7 @@ def draw_confusion(run: TrainedRun) -> Figure:
 
 
 def name_classes(axes: Any, names: list[str]) -> None:
-    """The classes beside rows and below columns, and thin lines between the cells."""
+    """Label rows and columns by classes, with thin lines between the cells."""
     k = len(names)
     axes.set_xlabel("predicted class", fontsize=NORMAL)
     axes.set_ylabel("label", fontsize=NORMAL)
@@ -79,12 +79,12 @@ def name_classes(axes: Any, names: list[str]) -> None:
 
 
 def format_percent(value: float) -> str:
-    """A share in percent, with a digit more where it is small."""
+    """Format a share in percent, with one more digit where it is small."""
     return f"{value:.1%}" if value < 0.0995 else f"{value:.0%}"
 
 
 def draw_mistakes(run: TrainedRun) -> Figure:
-    """The wrongly classified samples with the smallest probability of their label, the smallest first."""
+    """Draw the wrongly classified samples with the smallest probability of their label, the smallest first."""
     find_image_shape(run)
     rows, guesses, confidence = find_mistakes(run)
     if not len(rows):
@@ -115,7 +115,7 @@ def draw_mistakes(run: TrainedRun) -> Figure:
 
 
 def find_mistakes(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Numbers of the wrongly classified samples, worst first; their predicted classes; those' probabilities as text."""
+    """Find the wrongly classified samples, worst first; with predicted classes and their probabilities as text."""
     y, labels = run.outputs, run.data.y
     if not run.is_classification or y.ndim != 2 or labels.ndim != 1:
         raise UnsuitableRun("the net's outputs are no scores of classes, a row a sample")

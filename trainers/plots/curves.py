@@ -1,4 +1,4 @@
-"""How runs have learned: loss and metrics by epoch, with the best epoch, and the learning rate below."""
+"""Learning curves of runs: loss and metrics by epoch, with the best epoch, and the learning rate below."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEEP = 10  # a positive curve is drawn on a logarithmic scale if its largest va
 
 
 def draw_curves(folders: list[Path]) -> Figure:
-    """Training and validation metrics of one run or of several."""
+    """Draw training and validation metrics of one run or of several."""
     runs = [Curves.read(folder, name) for folder, name in zip(folders, name_runs(folders), strict=True)]
     figures = list(dict.fromkeys(key.split("_", 1)[1] for run in runs for key in run.columns if is_metric(key)))
     rates = any(len(np.unique(run.columns["lr"])) > 1 for run in runs if "lr" in run.columns)
@@ -42,7 +42,7 @@ def draw_curves(folders: list[Path]) -> Figure:
 
 
 def draw_metric(axes: Any, runs: list[Curves], name: str) -> None:
-    """One metric of all runs."""
+    """Draw one metric of all runs."""
     shown = []
     for k, run in enumerate(runs):
         for part, style in (("train", "--"), ("valid", "-")):
@@ -70,7 +70,7 @@ def draw_metric(axes: Any, runs: list[Curves], name: str) -> None:
 
 
 def draw_rates(axes: Any, runs: list[Curves]) -> None:
-    """The learning rates."""
+    """Draw the learning rates."""
     for k, run in enumerate(runs):
         if "lr" in run.columns:
             axes.plot(
@@ -88,7 +88,7 @@ def draw_rates(axes: Any, runs: list[Curves]) -> None:
 
 
 def set_log_scale_if_steep(axes: Any, values: np.ndarray) -> None:
-    """A logarithmic scale for positive values that are far apart."""
+    """Set a logarithmic scale for positive values that are far apart."""
     values = values[np.isfinite(values)]
     if values.size and values.min() > 0 and values.max() > STEEP * values.min():
         from matplotlib.ticker import LogLocator, NullLocator
@@ -100,14 +100,14 @@ def set_log_scale_if_steep(axes: Any, values: np.ndarray) -> None:
 
 
 def set_whole_epochs(axes: Any) -> None:
-    """No tick at half an epoch."""
+    """Set ticks at whole epochs only."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
 
 
 def add_legend(figure: Any, runs: list[Curves]) -> None:
-    """Below the panels: what the colours and the dashes mean."""
+    """Add a legend of colours and dashes below the panels."""
     from matplotlib.lines import Line2D
 
     validated = any(key.startswith("valid_") for run in runs for key in run.columns)
@@ -127,7 +127,7 @@ def add_legend(figure: Any, runs: list[Curves]) -> None:
 
 
 def choose_colour(k: int, count: int) -> Any:
-    """The colour of run k; of more runs than there are clear colours, from dark to light in their order."""
+    """Choose the colour of run k; for more runs than there are clear colours, from dark to light."""
     if count <= len(RUN_COLOURS):
         return RUN_COLOURS[k]
     from matplotlib import colormaps

@@ -1,4 +1,4 @@
-"""What a model says of its target, where it says how probable each value is: the density over the input."""
+"""Plots of the predicted density of the target over the input."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STRONGEST = 0.99  # the share of the densities that the scale of colours reaches
 
 
 def draw_density(run: TrainedRun) -> Figure:
-    """The density as an image over the input, with the data and the mean; at the original scale of the target."""
+    """Draw the density as an image over the input, with the data and the mean, at the target's original scale."""
     if tuple(run.experiment.dataset.input_shape) != (1,):
         raise UnsuitableRun(
             f"an input has shape {tuple(run.experiment.dataset.input_shape)}, expected one number, (1,)"
@@ -58,7 +58,7 @@ def draw_density(run: TrainedRun) -> Figure:
 
 
 def compute_densities(run: TrainedRun, grid: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """p(place | x) for x of the grid, (places, grid), and the mean for each x."""
+    """Compute p(place | x) for x of the grid, (places, grid), and the mean for each x."""
     x = grid.astype(run.model.dtype)[:, None]
     y = Trainer(run.model, run.loss, SGD(lr=0.0), quiet=True).predict(x)
     distribution = find_distribution(run.loss, y)
@@ -68,7 +68,7 @@ def compute_densities(run: TrainedRun, grid: np.ndarray, places: np.ndarray) -> 
 
 
 def widen_range(values: np.ndarray) -> np.ndarray:
-    """Places from the smallest value to the largest, and a little beyond."""
+    """Widen the range of values a little."""
     low, high = values.min(), values.max()
     edge = 0.05 * (high - low) or 1.0
     return np.linspace(low - edge, high + edge, PLACES)

@@ -1,4 +1,4 @@
-"""Which plots there are, and the files that they become."""
+"""The list of plots, and drawing them to files."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def plot_augment(source: str, overrides: Sequence[str] = (), out: Path | None = 
 
 
 def save_figures(drawn: dict[str, Figure], folder: Path, dpi: int) -> list[Path]:
-    """Write the figures; returns their paths."""
+    """Save the figures; returns their paths."""
     folder = expand_path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.png" for name in drawn]

@@ -1,4 +1,4 @@
-"""One sample on its way through the model: the input, what every layer makes of it, and the output.
+"""Plots of one sample in all layers of a model: the input, each layer's output, and the prediction.
 
 Source: Domke, Automatic Differentiation and Neural Networks, whose figures show models on MNIST in this way.
 """
@@ -38,7 +38,7 @@ MOST_MAPS, MOST_BARS = 64, 40
 
 
 def draw_features(run: TrainedRun, sample: int) -> Figure:
-    """The panels of one sample."""
+    """Draw the panels of one sample."""
     if not 0 <= sample < len(run.data):
         raise UnsuitableRun(f"the sample is {sample}, expected 0 to {len(run.data) - 1} of the {run.part} part")
     x, target = run.data[sample : sample + 1]
@@ -58,7 +58,7 @@ def draw_features(run: TrainedRun, sample: int) -> Figure:
 
 
 def compute_features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndarray]], np.ndarray]:
-    """What each hidden layer makes of one sample, with its name, and the model's output (1, ...).
+    """Compute each hidden layer's output for one sample, with its name, and the model's output (1, ...).
 
     Layers that pass on what they get are left out; those in graphs and branches are told as they run.
     """
@@ -75,7 +75,7 @@ def compute_features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndar
 
 
 def show_input(axes: Any, x: np.ndarray, names: list[str]) -> None:
-    """The sample as it enters the model: an image, or a bar for each feature."""
+    """Draw the input of the model: an image, or a bar for each feature."""
     axes.set_title("input", fontsize=NORMAL)
     if is_image(x.shape):
         show_image(axes, x)
@@ -87,7 +87,7 @@ def show_input(axes: Any, x: np.ndarray, names: list[str]) -> None:
 
 
 def show_layer(axes: Any, y: np.ndarray, label: str) -> None:
-    """One layer's output: units as a square of pixels, or maps as a mosaic."""
+    """Draw one layer's output: units as a square of pixels, or feature maps as a mosaic."""
     if y.ndim == 3:
         label += f", {MOST_MAPS} of {len(y)} maps" if len(y) > MOST_MAPS else ""
         image = make_mosaic(y[:MOST_MAPS])
@@ -98,7 +98,7 @@ def show_layer(axes: Any, y: np.ndarray, label: str) -> None:
 
 
 def reshape_to_square(y: np.ndarray) -> np.ndarray:
-    """A vector as rows of pixels, as square as its size allows, or with NaN at the end."""
+    """Reshape a vector to rows of pixels, as square as its size allows, or with NaN at the end."""
     height = next((n for n in range(int(np.sqrt(y.size)), 0, -1) if y.size % n == 0), 1)
     if y.size > 3 * height * height:
         height = int(np.ceil(np.sqrt(y.size)))
@@ -107,7 +107,7 @@ def reshape_to_square(y: np.ndarray) -> np.ndarray:
 
 
 def show_output(axes: Any, run: TrainedRun, output: np.ndarray, target: np.ndarray) -> None:
-    """The output as bars, and what it should have been."""
+    """Draw the output as bars, and the target."""
     if output.ndim != 2 or output.shape[1] > MOST_BARS:
         show_layer(axes, output[0], "output")
         return
@@ -148,7 +148,7 @@ def show_output(axes: Any, run: TrainedRun, output: np.ndarray, target: np.ndarr
 
 
 def show_density(axes: Any, run: TrainedRun, distribution: Gaussian | Mixture, target: float) -> None:
-    """How probable each value of the target is, and the target, in the units of the data set's source."""
+    """Draw the predicted density of the target, and the target, at the original scale."""
     std, middle = run.data.target_std, run.data.target_mean
     edges = [target, *(distribution.quantile(q).item() for q in (0.001, 0.999))]
     places = np.linspace(min(edges), max(edges), 300)
@@ -163,7 +163,7 @@ def show_density(axes: Any, run: TrainedRun, distribution: Gaussian | Mixture, t
 
 
 def show_bars(axes: Any, values: np.ndarray, names: list[str], colours: list[str]) -> None:
-    """Named numbers from top to bottom."""
+    """Draw named numbers from top to bottom."""
     axes.barh(range(len(values)), values, color=colours, height=0.75)
     axes.axvline(0, color=BLACK, lw=0.8)
     axes.set_yticks(range(len(values)), [shorten_middle(name) for name in names], fontsize=SMALL)

@@ -1,4 +1,4 @@
-"""The table that a training writes, as curves, and what to call a run among others."""
+"""Learning curves from the tables of runs, and names of runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Curves:
 
     @classmethod
     def read(cls, folder: Path, name: str) -> Curves:
-        """Those of a run folder so far; with the learning rate of the config where none is logged."""
+        """Read the table of a run folder; with the learning rate of the config where none is logged."""
         rate = [
             value for key, value in read_config_values(folder).items() if key.endswith(".lr") and key.count(".") == 2
         ]
@@ -43,7 +43,7 @@ class Curves:
         return cls(name, columns)
 
     def best(self, figure: str) -> tuple[int, float] | None:
-        """The best epoch of a metric, validated if it can be, and its value there."""
+        """Find the best epoch of a metric, of the validation part if possible, and its value there."""
         values = self.columns.get(f"valid_{figure}", self.columns.get(f"train_{figure}"))
         if values is None or np.isnan(values).all():
             return None
@@ -52,7 +52,7 @@ class Curves:
 
 
 def parse_number(text: str | None) -> float:
-    """A cell of the table, NaN if it has no number, as in a row that is being written."""
+    """Parse a cell of the table, NaN if it has no number, as in a row that is being written."""
     try:
         return float(text or "nan")
     except ValueError:
@@ -60,7 +60,7 @@ def parse_number(text: str | None) -> float:
 
 
 def name_runs(folders: list[Path]) -> list[str]:
-    """What to call each run: the settings in which it differs from the others, or its folder."""
+    """Name each run: by the settings in which it differs from the others, or by its folder."""
     own = [folder.resolve().name for folder in folders]
     if len(folders) == 1:
         return [*map(escape_name, own)]
@@ -77,7 +77,7 @@ def name_runs(folders: list[Path]) -> list[str]:
 
 
 def shorten_path(path: str, paths: Any) -> str:
-    """The last word of a setting's path, or the last three where that is not clear."""
+    """Shorten a setting's path to its last word, or the last three where that is ambiguous."""
     words = path.split(".")
     alike = [other for other in paths if other.split(".")[-1] == words[-1]]
     return words[-1] if len(alike) == 1 else ".".join(words[-3:])

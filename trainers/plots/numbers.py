@@ -1,4 +1,4 @@
-"""How near a regression comes: predictions against targets, and what is left between them."""
+"""Plots of a regression: predictions against targets, and residuals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_TARGETS = 4
 
 
 def collect_predictions(run: TrainedRun) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions and targets (N, D), in the units of the data set's source."""
+    """Collect predictions and targets (N, D), at the original scale."""
     data = run.data
     y, target = compute_means(run.loss, run.outputs), data.y
     if run.is_classification or y.size != target.size:
@@ -29,7 +29,7 @@ def collect_predictions(run: TrainedRun) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw_regression(run: TrainedRun) -> Figure:
-    """A row of panels for each number that is predicted."""
+    """Draw a row of panels for each predicted number."""
     predicted, expected = collect_predictions(run)
     rows = predicted.shape[1]
     figure = make_figure(9.6, 4.2 * rows + 0.5, run.title)
@@ -41,7 +41,7 @@ def draw_regression(run: TrainedRun) -> Figure:
 
 
 def draw_predictions(axes: Any, predicted: np.ndarray, expected: np.ndarray, name: str) -> None:
-    """Each sample as a dot; right ones lie on the line."""
+    """Draw each sample as a dot; right ones are on the diagonal."""
     draw_dots(axes, expected, predicted)
     low, high = min(expected.min(), predicted.min()), max(expected.max(), predicted.max())
     axes.axline((low, low), (high, high) if high > low else None, slope=None if high > low else 1, color=BLACK, lw=1)
@@ -56,7 +56,7 @@ def draw_predictions(axes: Any, predicted: np.ndarray, expected: np.ndarray, nam
 
 
 def draw_residuals(axes: Any, predicted: np.ndarray, expected: np.ndarray, name: str) -> None:
-    """Target less prediction, against the prediction; and beside it how often each occurs."""
+    """Draw residuals against predictions, and their histogram."""
     residuals = expected - predicted
     draw_dots(axes, predicted, residuals)
     axes.axhline(0, color=BLACK, lw=1)
@@ -70,7 +70,7 @@ def draw_residuals(axes: Any, predicted: np.ndarray, expected: np.ndarray, name:
 
 
 def draw_dots(axes: Any, x: np.ndarray, y: np.ndarray) -> None:
-    """A dot for each sample, the smaller and paler the more there are."""
+    """Draw a dot for each sample, smaller and paler for more samples."""
     many = len(x) > 1000
     size = 3 if many else 14
     axes.scatter(x, y, s=size, color=BLUE, alpha=0.35 if many else 0.6, linewidths=0, rasterized=True)

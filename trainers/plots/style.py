@@ -1,4 +1,4 @@
-"""What all plots share: colours that the colour-blind can tell apart, sizes of letters, mosaics of small images."""
+"""The style of all plots: colour-blind safe colours, font sizes, mosaics of small images."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def import_matplotlib() -> None:
 
 @contextlib.contextmanager
 def ignore_missing_backend() -> Iterator[None]:
-    """Within this context $MPLBACKEND names no backend that is not installed, such as a notebook's in its terminal.
+    """Context in which $MPLBACKEND names no backend that is not installed, such as a notebook's.
 
     matplotlib would refuse to be imported, though plots are drawn without any backend.
     """
@@ -62,12 +62,12 @@ def ignore_missing_backend() -> Iterator[None]:
 
 
 def escape_name(name: object) -> str:
-    """A name as matplotlib draws it: on one line, and its dollar signs as such, not as mathematics."""
+    """Escape a name for matplotlib: on one line, without mathematics."""
     return format_key(name).replace("$", r"\$")
 
 
 def make_figure(width: float, height: float, title: str) -> Figure:
-    """An empty figure, its size in inches."""
+    """Make an empty figure, its size in inches."""
     import_matplotlib()
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -88,7 +88,7 @@ def save_figure(figure: Figure, path: Path, dpi: int) -> None:
 
 
 def simplify_axes(axes: Any) -> None:
-    """Axes of a diagram: no frame above and on the right, small numbers."""
+    """Remove the frame above and on the right, and shrink the numbers."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=NORMAL)
     axes.grid(alpha=0.25, linewidth=0.6)
@@ -96,7 +96,7 @@ def simplify_axes(axes: Any) -> None:
 
 
 def remove_ticks(axes: Any) -> None:
-    """Axes of an image: nothing but the image, at the top of its place."""
+    """Remove ticks and frame of an image."""
     axes.set_anchor("N")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -104,7 +104,7 @@ def remove_ticks(axes: Any) -> None:
 
 
 def make_mosaic(tiles: np.ndarray) -> np.ndarray:
-    """Tiles (K, H, W) or (K, H, W, 3) row by row in one image, as square as it goes, with lines of NaN between.
+    """Arrange tiles (K, H, W) or (K, H, W, 3) row by row in one image, as square as possible, NaN between them.
 
     The pixels of small tiles become squares of pixels, so that the lines stay thin.
     """
@@ -121,7 +121,7 @@ def make_mosaic(tiles: np.ndarray) -> np.ndarray:
 
 
 def show_signed(axes: Any, image: np.ndarray, largest: float = 0.0) -> None:
-    """An image of numbers around 0: blue below, white at 0, red above, on one symmetric scale; NaN is left blank.
+    """Show an image of numbers around 0: blue below, white at 0, red above; NaN is left blank.
 
     Args: largest: where the scale ends, by default at the largest number.
     """
@@ -134,7 +134,7 @@ def show_signed(axes: Any, image: np.ndarray, largest: float = 0.0) -> None:
 
 
 def add_bar(axes: Any, shown: Any, label: str = "", extend: str = "neither") -> None:
-    """The scale of an image's colours, as high as the image."""
+    """Add a colour bar as high as the image."""
     bar = axes.figure.colorbar(
         shown, cax=axes.inset_axes([1.03, 0, 0.045, 1]), label=label, extend=extend, extendfrac=0.02
     )
@@ -144,15 +144,15 @@ def add_bar(axes: Any, shown: Any, label: str = "", extend: str = "neither") -> 
 
 
 def shorten_name(name: str, letters: int = 40) -> str:
-    """A name that leaves room for the plot."""
+    """Shorten a name, so that it leaves room for the plot."""
     return name if len(name) <= letters else name[: letters - 1] + "…"
 
 
 def shorten_middle(name: str, letters: int = 18) -> str:
-    """The same, with its end, by which names such as `colour=red` differ."""
+    """Shorten a name in the middle: names such as `colour=red` differ at the end."""
     return name if len(name) <= letters else name[: letters // 3] + "…" + name[letters // 3 + 1 - letters :]
 
 
 def format_number(value: float) -> str:
-    """A figure in four digits, or as a whole number."""
+    """Format a number in four digits, or as a whole number."""
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"

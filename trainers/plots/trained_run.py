@@ -1,4 +1,4 @@
-"""A run as plots need it: the model with its weights, the data, and what the model says of them."""
+"""A trained run for plots: the model with its weights, the data, and the model's outputs."""
 
 from functools import cached_property
 from pathlib import Path
@@ -55,7 +55,7 @@ class TrainedRun:
 
     @cached_property
     def part(self) -> str:
-        """Name of the part of the data that is looked at; train where there is no other."""
+        """The name of the plotted part of the data; train where there is no other."""
         data = self.experiment.dataset
         alone = data.test is None and data.valid is None
         name = choose_part("plot", data, self.wanted_part or ("train" if alone else None))
@@ -69,12 +69,12 @@ class TrainedRun:
 
     @cached_property
     def outputs(self) -> np.ndarray:
-        """What the model says of `data`."""
+        """The model's outputs for `data`."""
         return Trainer(self.model, self.loss, SGD(lr=0.0), quiet=True).predict(self.data)
 
     @cached_property
     def distribution(self) -> object:
-        """What the loss reads into the outputs, or None."""
+        """The distribution that the loss defines by the outputs, or None."""
         return find_distribution(self.loss, self.outputs)
 
     @cached_property
@@ -111,7 +111,7 @@ class TrainedRun:
 
     @property
     def source_input(self) -> tuple[float, float]:
-        """(a, b): a x + b is the one input x in the units of the data set's source."""
+        """(a, b): a x + b is the single input x at its original scale."""
         preprocessing = getattr(self.experiment.dataset, "preprocessing", None)
         if preprocessing is not None:
             (column,) = preprocessing.columns
@@ -122,7 +122,7 @@ class TrainedRun:
 
     @property
     def title(self) -> str:
-        """For the title of a plot: the folder, and which part of the data."""
+        """The title of a plot: the folder, and the part of the data."""
         return f"{escape_name(self.folder.resolve().name)}, {len(self.data)} {self.part} samples"
 
 
@@ -132,7 +132,7 @@ def is_image(shape: tuple[int, ...]) -> bool:
 
 
 def find_image_shape(run: TrainedRun) -> tuple[int, int, int]:
-    """The shape of inputs that are images; UnsuitableRun if they are none."""
+    """Find the shape of inputs that are images; UnsuitableRun if they are none."""
     shape = tuple(run.experiment.dataset.input_shape)
     if not is_image(shape):
         raise UnsuitableRun(f"an input has shape {shape}, expected an image (C, H, W) of 1 or 3 channels")
@@ -140,7 +140,7 @@ def find_image_shape(run: TrainedRun) -> tuple[int, int, int]:
 
 
 def show_image(axes: Any, x: np.ndarray) -> None:
-    """One input (C, H, W): grey, or colours; from its smallest value to its largest."""
+    """Show one input (C, H, W), grey or in colours, from its smallest value to its largest."""
     x = x.astype(np.float64)
     x = (x - x.min()) / (np.ptp(x) or 1)
     axes.imshow(x[0] if len(x) == 1 else x.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=1, interpolation="nearest")

@@ -1,4 +1,4 @@
-"""What the first layer looks for: the weights of each of its units as an image, like its inputs."""
+"""Plots of the first layer's weights as images, like its inputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCALE = 0.998  # the share of the weights that the scale of colours reaches, so 
 
 
 def draw_weights(run: TrainedRun) -> Figure:
-    """A mosaic of the weights of the first layer that has any."""
+    """Draw a mosaic of the weights of the first layer that has any."""
     channels, *_ = shape = find_image_shape(run)
     layer = find_first_layer(run.model)
     images = make_weight_images(layer, shape)
@@ -50,7 +50,7 @@ def draw_weights(run: TrainedRun) -> Figure:
 
 
 def find_first_layer(model: Module) -> Module:
-    """The first module with weights; UnsuitableRun unless it sees the image as it is."""
+    """Find the first module with weights; UnsuitableRun unless it gets the image unchanged."""
     for module in list_layers(model):
         if "weight" in dict(module.named_parameters()):
             return module
@@ -60,7 +60,7 @@ def find_first_layer(model: Module) -> Module:
 
 
 def make_weight_images(layer: Module, shape: tuple[int, int, int]) -> np.ndarray:
-    """The weights of each unit (K, C, H, W): of the whole image, or of a filter that moves over it."""
+    """Make images (K, C, H, W) of the weights of each unit: of the whole input, or of a filter."""
     weight = dict(layer.named_parameters())["weight"]
     if weight.ndim == 4 and weight.shape[1] == shape[0]:
         return weight
@@ -72,6 +72,6 @@ def make_weight_images(layer: Module, shape: tuple[int, int, int]) -> np.ndarray
 
 
 def select_strongest(images: np.ndarray) -> np.ndarray:
-    """Which units are shown, in their order: those with the largest weights, where there are too many."""
+    """Select the units with the largest weights, in their order, where there are too many."""
     sizes = np.square(images.reshape(len(images), -1)).sum(axis=1)
     return np.sort(np.argsort(-sizes, kind="stable")[:MOST])

@@ -1,4 +1,4 @@
-"""What differs between runs: in their configs, and in what became of them."""
+"""Comparison of runs: differences in their configs, and their results."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -51,19 +51,19 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
 
 
 def read_config_values(folder: Path) -> dict[str, Any]:
-    """All plain values of a run's config, by their paths."""
+    """Read all plain values of a run's config, by path."""
     path = find_config_file(folder)
     return dict(iterate_values(convert_to_plain(read_yaml(read_text(path), str(path), []))))
 
 
 def transpose_columns(columns: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Rows by name from columns by name."""
+    """Transpose columns by name to rows by name."""
     names = dict.fromkeys(name for column in columns for name in column)
     return {name: [column.get(name) for column in columns] for name in names}
 
 
 def iterate_values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """(path, value) of all plain values: `model.0.Linear.out_features`."""
+    """Iterate over (path, value) of all plain values: `model.0.Linear.out_features`."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if items is None or not value:
         yield path, value
@@ -73,7 +73,7 @@ def iterate_values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def format_value(value: Any) -> str:
-    """A value in a table."""
+    """Format a value in a table."""
     if value is None:
         return "-"
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""A training up to its first step: everything is built and checked, the data are read, and nothing is written."""
+"""A dry run: a training up to its first step, with all checks, and nothing written."""
 
 from pathlib import Path
 from typing import Any

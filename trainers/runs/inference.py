@@ -1,4 +1,4 @@
-"""A trained run, put to use: its metrics on data, and its predictions for new inputs."""
+"""Inference with a trained run: its metrics on data, and its predictions for new inputs."""
 
 import contextlib
 import io
@@ -69,7 +69,7 @@ def evaluate_run(
 
 
 def rebuild_run(who: str, folder: Path, overrides: Iterable[str] = (), weights: Path | None = None) -> Experiment:
-    """What a run's config describes, its model with the run's weights; errors as of `evaluate_run`."""
+    """Build the objects of a run's config, the model with the run's weights; errors as of `evaluate_run`."""
     folder = expand_path(folder)
     wrong = [override for override in overrides if not override.startswith("dataset")]
     if wrong:
@@ -83,7 +83,7 @@ def rebuild_run(who: str, folder: Path, overrides: Iterable[str] = (), weights: 
 
 
 def check_classes(who: str, data: Dataset, folder: Path) -> None:
-    """ValueError for folders of images whose classes are not those of the training, in their order."""
+    """Raise ValueError for folders of images whose classes are not those of the training, in their order."""
     known = read_target_scaling(folder).class_names if isinstance(data, ImageFolder) else None
     if known is not None and isinstance(data, ImageFolder) and list(data.class_names) != known:
         raise ValueError(
@@ -92,7 +92,7 @@ def check_classes(who: str, data: Dataset, folder: Path) -> None:
 
 
 def choose_part(who: str, data: Dataset, part: Part | None) -> str:
-    """The name of a part that a data set has: by default test, or valid where there is no test part."""
+    """Choose a part that a data set has: by default test, or valid where there is no test part."""
     name = part or ("test" if data.test is not None else "valid")
     if getattr(data, name) is None:
         raise ValueError(f"{who}: {type(data).__name__} has no {name} part")
@@ -100,12 +100,12 @@ def choose_part(who: str, data: Dataset, part: Part | None) -> str:
 
 
 def read_target_scaling(folder: Path) -> TargetScaling:
-    """The units of the data that a run was trained on."""
+    """Read the target scaling of a run's data."""
     return TargetScaling.from_notes(read_weights(folder / WEIGHTS)[1])
 
 
 def load_weights(model, folder: Path, weights: Path | None = None) -> None:
-    """Give a model a run's weights; FileNotFoundError if there are none yet, ValueError for those of another model."""
+    """Load a run's weights into a model; FileNotFoundError if there are none yet, ValueError for another model's."""
     path = expand_path(weights or folder / WEIGHTS)
     if not path.is_file():
         hint = "" if weights else f"; 'bprop resume {folder}' ends a training that was stopped"
@@ -130,7 +130,7 @@ class Predictions:
     columns: dict[str, list]
 
     def csv(self) -> str:
-        """The columns as a table."""
+        """Format the columns as CSV."""
         rows = [dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
         return format_csv(list(self.columns), rows, header=True)
 
@@ -170,7 +170,7 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
 
 
 def read_content(path: Path) -> bytes:
-    """What is in a file of inputs; FileNotFoundError if there is none."""
+    """Read a file of inputs; FileNotFoundError if there is none."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -178,7 +178,7 @@ def read_content(path: Path) -> bytes:
 
 
 def read_inputs(content: bytes, name: str, config: Config, preprocessing, units: TargetScaling) -> np.ndarray:
-    """The inputs (N, ...) that the content of a file spells, as the model sees them."""
+    """Read the inputs (N, ...) of the model from the content of a file."""
     is_image = content.startswith(IMAGES) or Path(name).suffix.lower() in SUFFIXES
     if preprocessing is not None and (is_image or content.startswith((NPY, ZIP))):
         columns = ", ".join(column.name for column in preprocessing.columns)
@@ -208,7 +208,7 @@ def read_inputs(content: bytes, name: str, config: Config, preprocessing, units:
 
 @contextmanager
 def open_as_file(content: bytes) -> Iterator[Path]:
-    """The content under a path; in memory where no temporary file can be made, as on a read-only file system."""
+    """Open content by a path; in memory where no temporary file can be made, as on a read-only file system."""
     with contextlib.ExitStack() as opened:
         try:
             file: IO[bytes] = opened.enter_context(tempfile.NamedTemporaryFile())
@@ -224,7 +224,7 @@ def open_as_file(content: bytes) -> Iterator[Path]:
 
 
 def read_plain_table(content: bytes, name: str) -> np.ndarray:
-    """Rows of numbers (N, features); a first row in which no cell is a number names the columns."""
+    """Read rows of numbers (N, features); a first row in which no cell is a number names the columns."""
     try:
         text = decode_text(name, content)
     except ValueError:
@@ -234,12 +234,12 @@ def read_plain_table(content: bytes, name: str) -> np.ndarray:
 
 
 def find_background(config: Config) -> str:
-    """The colour that the data set of a run puts behind images that are transparent."""
+    """Find the colour that the data set of a run puts behind transparent images."""
     return config.specs["dataset"].arguments.get("background", "white")
 
 
 def prepare_image(content: bytes, name: str, units: TargetScaling, background: str) -> np.ndarray:
-    """One image (1, C, H, W) as the data set would read it: brightness as its bytes, or 0 to 1 where it has none.
+    """Convert one image (1, C, H, W) as the data set does: to its bytes, or to 0 to 1 where it has none.
 
     It is grey or coloured as those of the training, and scaled to their size if they were.
     """
@@ -256,7 +256,7 @@ def prepare_image(content: bytes, name: str, units: TargetScaling, background: s
 
 
 def find_fitting_shape(model, x: np.ndarray) -> tuple[int, ...]:
-    """A shape of the same numbers that the model takes: as it is, flat, or one sample without its axis."""
+    """Find a shape that the model takes: as it is, flat, or one sample without its axis."""
     shapes = [x.shape, (1, *x.shape), (len(x), int(np.prod(x.shape[1:])))]
     problem: ValueError | None = None
     for shape in shapes:
@@ -271,7 +271,7 @@ def find_fitting_shape(model, x: np.ndarray) -> tuple[int, ...]:
 
 
 def make_columns(loss, outputs: np.ndarray, preprocessing, units: TargetScaling) -> dict[str, list]:
-    """Named columns of what the outputs say: the class and the probabilities, or numbers in the source's units.
+    """Make named columns of outputs: classes and probabilities, or numbers at the original scale.
 
     Of a MultiLoss whose parts have names, what each part says, its name in front.
     """
@@ -301,5 +301,5 @@ def make_columns(loss, outputs: np.ndarray, preprocessing, units: TargetScaling)
 
 
 def format_numbers(values: np.ndarray) -> list[str]:
-    """Numbers in as many digits as float32 has."""
+    """Format numbers in the digits of float32."""
     return [str(value) for value in values.astype(np.float32)]

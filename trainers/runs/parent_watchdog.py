@@ -1,4 +1,4 @@
-"""A process of a sweep ends with the sweep, however that ends, so that none goes on unseen."""
+"""The parent watchdog: a process of a sweep ends when the sweep does, however that ends."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ PATIENCE = 0.2  # seconds between two looks
 
 
 def start_parent_watchdog() -> None:
-    """If a sweep has started this process: interrupt it when that is no more, so that it leaves a folder to resume."""
+    """Start the watchdog in a process of a sweep: it interrupts the process when the sweep is gone."""
     parent = os.environ.pop(PARENT, None)
     if parent is None or os.name != "posix":
         return

@@ -1,4 +1,4 @@
-"""Runs that go on: exactly as if they had not been stopped, or the one step in which they failed."""
+"""Resuming runs, exactly as if they had not been stopped, and replaying failed steps."""
 
 import time
 import warnings
@@ -64,7 +64,7 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
 
 
 def resume_locked(folder: Path, overrides: Iterable[str], quiet: bool, start: float) -> tuple[dict[str, Any], bool]:
-    """The rest of `resume_run`, where its config may do what this user has trained with."""
+    """Resume a locked run, with the permissions that its code has."""
     config = load_config(find_config_file(folder), overrides)
     changed = [override.partition("=")[0].strip() for override in overrides if not override.startswith(CHANGEABLE)]
     if wrong := [key for key in changed if key not in config.paths]:
@@ -104,7 +104,7 @@ def resume_locked(folder: Path, overrides: Iterable[str], quiet: bool, start: fl
 
 @contextmanager
 def undo_if_refused(folder: Path, trainer: Trainer) -> Iterator[None]:
-    """Within this context a run is changed; what ends it before its first pause leaves it as it was.
+    """Context for changing a run; an error before its first pause restores it.
 
     Such as a callback that refuses to begin, or a custom module that no longer compiles.
     """
@@ -122,7 +122,7 @@ def undo_if_refused(folder: Path, trainer: Trainer) -> Iterator[None]:
 
 
 def read_instruction_set(folder: Path) -> dict[str, Any] | None:
-    """The instruction set with which a run's newest checkpoint was written; None if there is none that says so."""
+    """Read the instruction set of a run's newest checkpoint; None if it has none."""
     checkpoint = expand_path(folder) / "checkpoint"
     state = read_checkpoint(checkpoint) if list_checkpoints(checkpoint) else None
     return None if state is None else state["written_by"].get("instruction_set")
@@ -144,7 +144,7 @@ def replay_run(folder: Path) -> tuple[LayerwiseStep, str | None]:
 
 
 def check_same_config(config: Config, notes: dict[str, str], folder: Path) -> None:
-    """ValueError if a run's config is another than that of its checkpoint, in more than what may change."""
+    """Raise ValueError if a run's config differs from its checkpoint's in more than what may change."""
     if make_notes(config, folder)["modules"] != notes["modules"]:
         warnings.warn(
             f"the modules in {folder} have been edited since its last checkpoint; the results may differ", stacklevel=2
@@ -159,19 +159,19 @@ def check_same_config(config: Config, notes: dict[str, str], folder: Path) -> No
 
 
 def read_setting(config: Config, key: str) -> Any:
-    """The value of a setting of the trainer."""
+    """Read a setting of the trainer."""
     name = key.removeprefix("trainer.").removesuffix("=")
     return config.settings.get(name, config.accepted_settings.named[name].default)
 
 
 def format_setting(config: Config, key: str) -> str:
-    """A setting of the trainer, as an override would say it."""
+    """Format a setting of the trainer as an override."""
     value = read_setting(config, key)
     return "null" if value is None else str(value)
 
 
 def has_weights(folder: Path) -> bool:
-    """Whether a run's weights are there, as they were written."""
+    """Whether a run has its weights, undamaged."""
     try:
         read_weights(folder / WEIGHTS)
     except (OSError, ValueError):
@@ -180,7 +180,7 @@ def has_weights(folder: Path) -> bool:
 
 
 def is_over(state: dict[str, Any] | None, summary: dict[str, Any], config: Config) -> bool:
-    """Whether nothing is left to be trained; `state` is None where the checkpoints have been removed."""
+    """Whether the training is complete; `state` is None where the checkpoints have been removed."""
     epochs = read_setting(config, "trainer.epochs=")
     if state is None:
         return summary.get("stopped") is None and summary.get("epochs", 0) >= epochs

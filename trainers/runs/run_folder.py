@@ -1,4 +1,4 @@
-"""The run folder: what a training was told, what it gave, and the weights, in files that execute nothing when read.
+"""The run folder: config, results and weights of a training, in files that are safe to read.
 
 config.yaml (resolved, with every default), metrics.csv (a row an epoch), summary.json (final metrics, versions, seed),
 model.safetensors (weights under PyTorch's names), checkpoint/ (all that `resume` needs), data.json (digests of the
@@ -69,13 +69,13 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
 
 
 def print_cache_folder_warning(quiet: bool) -> None:
-    """One line if the folder of compiled code cannot be used, before anything is compiled or written."""
+    """Print a line if the folder of compiled code cannot be used, before anything is compiled or written."""
     if not quiet and not jit_disabled() and (notice := format_folder_warning()):
         print(f"bprop: {notice}", file=sys.stderr)
 
 
 def write_run_folder(folder: Path, config: Config, experiment: Experiment) -> None:
-    """Write what a run begins with."""
+    """Write the files of a new run."""
     for source, place in config.catalog.sources.items():  # so that the folder's config finds the modules that it names
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / place, source.read_bytes())
@@ -87,14 +87,14 @@ def write_run_folder(folder: Path, config: Config, experiment: Experiment) -> No
 
 
 def refuse_sweep(config: Config) -> None:
-    """ValueError for a config of several runs."""
+    """Raise ValueError for a config of several runs."""
     if config.sweep is not None:
         path = config.path or "CONFIG"
         raise ValueError(f"{path} has a sweep: 'bprop sweep {path}' trains its runs, and sweep=null leaves it out")
 
 
 def check_experiment(experiment: Experiment, trainer: Trainer | None = None) -> None:
-    """Read the data, and refuse what a training would refuse before its first step.
+    """Read the data, and raise the errors of a training before its first step.
 
     Args: trainer: one that goes on with a training, which may refuse more; by default a new one.
     """
@@ -106,7 +106,7 @@ def check_experiment(experiment: Experiment, trainer: Trainer | None = None) -> 
 
 
 def find_config_file(folder: Path) -> Path:
-    """The config of a run; FileNotFoundError if the folder has none."""
+    """Find the config of a run; FileNotFoundError if the folder has none."""
     path = folder / "config.yaml"
     if (folder / "sweep.yaml").is_file():
         raise FileNotFoundError(
@@ -120,12 +120,12 @@ def find_config_file(folder: Path) -> Path:
 
 
 def make_notes(config: Config, folder: Path) -> dict[str, str]:
-    """What a checkpoint says of the config: its text, and a digest of the custom modules in the run folder."""
+    """Make the notes on the config in a checkpoint: its text, and a digest of the custom modules."""
     return {"config": config.resolved(), "modules": compute_sources_digest(list_code(folder) or [])}
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
-    """The summary of a run that has come to its end."""
+    """Read the summary of a finished run."""
     try:
         summary = read_json(folder / "summary.json")
     except (OSError, ValueError):
@@ -134,7 +134,7 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
 
 
 def make_trainer(config: Config, experiment: Experiment, folder: Path, quiet: bool) -> Trainer:
-    """The trainer of a run, with the callbacks that keep its files."""
+    """Make the trainer of a run, with the callbacks that write its files."""
     saves = any(isinstance(callback, Checkpoint) and callback.folder is None for callback in experiment.callbacks)
     log = CsvLog(folder / "metrics.csv")  # after the config's callbacks, so that it sees their metrics
     trainer = Trainer(
@@ -153,7 +153,7 @@ def make_trainer(config: Config, experiment: Experiment, folder: Path, quiet: bo
 
 
 def finish_training(trainer: Trainer, config: Config, experiment: Experiment, start: float) -> dict[str, Any]:
-    """Train to the end, and write weights and summary, whatever way it ends; TrainingError where that is impossible."""
+    """Train to the end, and write weights and summary in any case; TrainingError where that is impossible."""
     try:
         return train_and_write(trainer, config, experiment, start)
     except BrokenPipeError:
@@ -165,7 +165,7 @@ def finish_training(trainer: Trainer, config: Config, experiment: Experiment, st
 
 
 def train_and_write(trainer: Trainer, config: Config, experiment: Experiment, start: float) -> dict[str, Any]:
-    """The summary of the training, after the rest of the folder is written."""
+    """Train, and write the rest of the folder; returns the summary."""
     folder, data = trainer.folder, experiment.dataset
     assert folder is not None
     trouble: BaseException | None = None
@@ -198,7 +198,7 @@ def train_and_write(trainer: Trainer, config: Config, experiment: Experiment, st
 
 
 def make_run_folder(run: Path | None, config: Config) -> Path:
-    """Make the run folder; one that holds something already is refused."""
+    """Make the run folder; FileExistsError if it is not empty."""
     if run is not None:
         run = expand_path(run)
         run.mkdir(parents=True, exist_ok=True)
@@ -217,13 +217,13 @@ def make_run_folder(run: Path | None, config: Config) -> Path:
 
 
 def refuse_files_in(folder: Path) -> None:
-    """FileExistsError for a folder that is not empty."""
+    """Raise FileExistsError for a folder that is not empty."""
     if any(path.name != LOCK for path in folder.iterdir()):
         raise FileExistsError(f"the run folder {folder} is not empty; give another with --run")
 
 
 def compute_final_metrics(trainer: Trainer, dataset, settings: dict[str, Any], tested: bool) -> dict[str, Any]:
-    """Metrics of the model with the weights that it has now, and of the training."""
+    """Compute the metrics of the model with its final weights, and of the training."""
     summary: dict[str, Any] = {}
     if tested and dataset.test is not None:
         figures = trainer.evaluate(dataset.test, metrics=settings.get("metrics"))
@@ -248,7 +248,7 @@ def find_metrics_of_weights(trainer: Trainer, valid, settings: dict[str, Any]) -
 
 
 def replace_not_finite(value: Any) -> Any:
-    """`value` with NaN and infinity as words, which JSON lacks."""
+    """Replace NaN and infinity by words, which JSON lacks."""
     if isinstance(value, dict):
         return {key: replace_not_finite(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Signals that end a process, such as those of a batch system whose time is up, end a training at its next pause."""
+"""Signals such as a batch system's SIGTERM, which stop a training at its next pause."""
 
 import signal
 import threading
@@ -9,7 +9,7 @@ ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(sig
 
 
 class StopSignals:
-    """Within this context SIGTERM and SIGHUP end no process: they are noted, and told to whoever wants to stop in time.
+    """Context in which SIGTERM and SIGHUP end no process: they are passed on to callbacks.
 
     A signal that is ignored, as SIGHUP under nohup, or that the program handles itself, is left alone; so are all of
     them outside the main thread, where Python has no handlers. More of them change nothing.

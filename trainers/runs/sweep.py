@@ -1,4 +1,4 @@
-"""A sweep: the runs of a config side by side, each a process of its own with cores of its own, and one table of all.
+"""Sweeps: the runs of a config in parallel processes, each with its own cores, and a table of all.
 
 The folder of a sweep holds sweep.yaml (what it consists of), results.csv, and for each run its folder and what it said:
 000/ and 000.log. Begun anew with the same folder, a sweep goes on.
@@ -39,7 +39,7 @@ PATIENCE = 0.05  # seconds between two looks at the processes
 
 @dataclass
 class SweepRun:
-    """One run of a sweep: the values of its keys, where it is, and what has become of it."""
+    """One run of a sweep: the values of its keys, its folder, and its status."""
 
     values: dict[str, Any]
     overrides: list[str]
@@ -50,11 +50,11 @@ class SweepRun:
 
     @property
     def log(self) -> Path:
-        """What it says."""
+        """The path of the run's log."""
         return self.folder.with_name(self.folder.name + ".log")
 
     def row(self) -> dict[str, Any]:
-        """The line of it in the table."""
+        """Make the run's row of the table."""
         texts = {
             key: format_value(value) if isinstance(value, list | dict) else value for key, value in self.values.items()
         }
@@ -65,7 +65,7 @@ class SweepRun:
 
 
 def load_sweep(source: str | Path, overrides: Sequence[str] = ()) -> tuple[Config, list[SweepRun]]:
-    """A config and the runs of its sweep, each checked and built once, so that none fails for what can be known before.
+    """Load a config and the runs of its sweep, each checked and built once to find errors early.
 
     Errors: ConfigError with what is wrong with any of them; ValueError for a config without a sweep.
     """
@@ -93,7 +93,7 @@ def load_sweep(source: str | Path, overrides: Sequence[str] = ()) -> tuple[Confi
 def train_sweep(
     config: Config, runs: list[SweepRun], folder: Path | None = None, jobs: int | None = None, *, quiet: bool = False
 ) -> Path:
-    """Train the runs that are not done yet; returns the folder, and leaves what became of them in `runs`.
+    """Train the runs that are not done yet; returns the folder, and sets the status of `runs`.
 
     Args: folder: new, empty, or that of the same sweep, which then goes on; jobs: how many runs at a time, by default
         one for each core, or for each `trainer.threads` of them.
@@ -138,7 +138,7 @@ def train_sweep(
 
 @dataclass
 class CoreShares:
-    """Which cores each of the jobs has, in turns where there are too few."""
+    """The cores of each job, alternating where there are too few."""
 
     threads: int
     jobs: int
@@ -162,7 +162,7 @@ class CoreShares:
 
 
 def make_command(path: Path, run: SweepRun) -> list[str]:
-    """The command that trains a run, or goes on with it."""
+    """Make the command that trains a run, or resumes it."""
     bprop = [sys.executable, "-P", "-m", "bprop.trainers.cli"]
     if (run.folder / "config.yaml").is_file():
         return [*bprop, "resume", str(run.folder), "--quiet"]
@@ -171,7 +171,7 @@ def make_command(path: Path, run: SweepRun) -> list[str]:
 
 
 def remove_unfinished(run: SweepRun) -> None:
-    """Remove the folder of a run that was stopped before it had begun; other files stay, and are in its way."""
+    """Remove the folder of a run that was stopped before it began; other files stay."""
     if not run.folder.is_dir() or run.folder.is_symlink():
         return
     for folder, _, names in os.walk(run.folder, topdown=False):
@@ -183,7 +183,7 @@ def remove_unfinished(run: SweepRun) -> None:
 
 
 def run_processes(path: Path, runs: list[SweepRun], sharing: CoreShares, quiet: bool, signals: StopSignals) -> None:
-    """Train the runs that are not done, so many at a time; on Ctrl-C or a signal end their processes and wait for them.
+    """Train the runs that are not done, some at a time; on Ctrl-C or a signal interrupt their processes and wait.
 
     A run that a process of a killed sweep still has waits until that is over.
     """
@@ -210,7 +210,7 @@ def run_processes(path: Path, runs: list[SweepRun], sharing: CoreShares, quiet: 
 
 
 def end_processes(active: dict[int, tuple[subprocess.Popen, SweepRun]], number: int) -> None:
-    """Interrupt processes, so that they leave complete folders; a second Ctrl-C does not wait for that."""
+    """Interrupt processes, so that they leave complete folders; a second Ctrl-C does not wait."""
     for process, _ in active.values():
         process.send_signal(number) if os.name == "posix" else process.terminate()
     try:
@@ -222,7 +222,7 @@ def end_processes(active: dict[int, tuple[subprocess.Popen, SweepRun]], number: 
 
 
 def finish_run(run: SweepRun, returncode: int) -> None:
-    """What has become of a run."""
+    """Set the status of a run."""
     run.status = {0: DONE, 75: STOPPED, 130: STOPPED, -signal.SIGTERM: STOPPED}.get(returncode, FAILED)
     if run.status == DONE and (run.folder / "config.yaml").read_bytes() != run.config.encode():
         run.status = FAILED
@@ -232,7 +232,7 @@ def finish_run(run: SweepRun, returncode: int) -> None:
 
 
 def format_result(run: SweepRun) -> str:
-    """A line about a run that is over."""
+    """Format a line about a finished run."""
     if run.status == DONE:
         name = find_default_metric([run])
         return f"{run}: {f'{name} {format_value(run.figures[name])}' if name else DONE}"
@@ -242,7 +242,7 @@ def format_result(run: SweepRun) -> str:
 
 
 def restore_results(folder: Path, runs: Iterable[SweepRun]) -> None:
-    """Take over from the table which runs are done."""
+    """Read from the table which runs are done."""
     try:
         text = (folder / RESULTS).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -254,7 +254,7 @@ def restore_results(folder: Path, runs: Iterable[SweepRun]) -> None:
 
 
 def write_results(folder: Path, runs: list[SweepRun]) -> None:
-    """The table of all runs and metrics, in the order of the runs."""
+    """Write the table of all runs and metrics, in the order of the runs."""
     rows = [run.row() for run in runs]
     write_atomically(
         folder / RESULTS, format_csv(list(dict.fromkeys(name for row in rows for name in row)), rows, header=True)
@@ -262,13 +262,13 @@ def write_results(folder: Path, runs: list[SweepRun]) -> None:
 
 
 def find_default_metric(runs: Iterable[SweepRun]) -> str | None:
-    """The metric by which runs are judged, if nothing is said."""
+    """Find the metric to rank runs by, if none is named."""
     known = {name for run in runs for name in run.figures}
     return next((name for name in ("valid_loss", "train_loss") if name in known), None)
 
 
 def rank_runs(runs: Sequence[SweepRun], figure: str | None = None) -> list[SweepRun]:
-    """The runs from the best to the worst by a metric; those that have none come last.
+    """Rank runs by a metric, best first; those without it come last.
 
     Errors: ValueError for a metric that no run has, though some are done.
     """
@@ -286,7 +286,7 @@ def rank_runs(runs: Sequence[SweepRun], figure: str | None = None) -> list[Sweep
 
 
 def format_results(runs: Sequence[SweepRun]) -> str:
-    """The runs as a table for the terminal: keys, losses and metrics."""
+    """Format the runs as a table for the terminal: keys, losses and metrics."""
     shown = [name for run in runs for name in run.figures if name.startswith(("train_", "valid_", "test_"))]
     names = ["run", "status", *runs[0].values, *dict.fromkeys(shown)]
     return "\n".join(

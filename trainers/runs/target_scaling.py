@@ -1,4 +1,4 @@
-"""The units of a data set's source and those that the model sees; they are written with the weights."""
+"""Target scaling: conversion between the original scale of a data set and the standardised one of the model."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from ...datasets import ArrayDataset, ImageFolder
 
 @dataclass(frozen=True)
 class TargetScaling:
-    """From numbers as the data set's source has them to those that the model sees, and back for its targets.
+    """The scaling of inputs to the model's, and of its targets back to the original scale.
 
     x = ((x - mean) / std) scale + shift,   target = y target_std + target_mean
 
@@ -30,7 +30,7 @@ class TargetScaling:
 
     @classmethod
     def from_dataset(cls, dataset: Any, train: ArrayDataset) -> "TargetScaling":
-        """Those of a data set; what a table becomes is said by its preprocessing."""
+        """Make the scaling of a data set; that of a table is in its preprocessing."""
         statistics = {name: np.asarray(getattr(dataset, f"feature_{name}", None)) for name in ("mean", "std")}
         inputs = {name: value.tolist() for name, value in statistics.items() if value.dtype != object}
         targets = {"target_mean": train.target_mean, "target_std": train.target_std}
@@ -48,15 +48,15 @@ class TargetScaling:
 
     @classmethod
     def from_notes(cls, notes: dict[str, Any]) -> "TargetScaling":
-        """Those in the notes of a file of weights."""
+        """Make the scaling from the notes of a file of weights."""
         return cls(**notes.get("units", {}))
 
     def notes(self) -> dict[str, Any]:
-        """For a file of weights."""
+        """Make the notes for a file of weights."""
         return {"units": asdict(self)}
 
     def inputs(self, x: np.ndarray) -> np.ndarray:
-        """What the model sees of x (N, ...)."""
+        """Scale x (N, ...) as the model sees it."""
         x = x[None] if x.shape == np.shape(self.mean) else x
         if np.shape(self.mean) not in ((), x.shape[1:]):
             raise ValueError(f"predict: a sample has shape {x.shape[1:]}, expected {np.shape(self.mean)}")

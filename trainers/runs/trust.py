@@ -1,4 +1,4 @@
-"""Which code of run folders this user has trained with: that of any other is not run, as it may be anybody's.
+"""Trust in the code of run folders: this user has trained with it, or it is not run.
 
 Each training leaves a digest of the code in its run folder, and of the folders outside that its callbacks write to, as
 an empty file in the user's state folder ($XDG_STATE_HOME/bprop, by default ~/.local/state/bprop), or, where there can
@@ -23,7 +23,7 @@ ask: Callable[[str], bool] | None = None  # asks the user, where there is one: t
 
 
 class OnlyTrusted(Rule):
-    """Of a run folder's config only that is done which this user has trained with."""
+    """A rule: a run folder's config may do only what this user has trained with."""
 
     def __init__(self, run: Path, writing: bool):
         self.run, self.writing = run, writing
@@ -39,7 +39,7 @@ class OnlyTrusted(Rule):
         return f"and you have not trained {self.run} as it is: --imports allows that, if you trust whoever sent it"
 
     def asked(self, module: str) -> bool:
-        """Whether the user, asked once, allows a module."""
+        """Ask the user, once, whether to allow a module."""
         if ask is None:
             return False
         if module not in self.allowed:
@@ -49,7 +49,7 @@ class OnlyTrusted(Rule):
 
 @contextmanager
 def restrict_to_trusted(run: Path, *, writing: bool = False) -> Iterator[None]:
-    """Within this context the config of a run folder does only what this user has trained with.
+    """Context in which the config of a run folder may do only what this user has trained with.
 
     Another rule that is in force, such as that of `no_imports` and `allow_imports`, stays in force.
     """
@@ -61,7 +61,7 @@ def restrict_to_trusted(run: Path, *, writing: bool = False) -> Iterator[None]:
 
 
 def remember_run(run: Path, config: Config) -> None:
-    """Note that this user trains with the code that is in a run folder now."""
+    """Record that this user trains with the code in a run folder."""
     deeds: list[tuple[Action, str]] = [("import", name) for name in config.imported]
     deeds += [("write", folder) for folder in config.written_folders if not is_inside(Path(folder), run)]
     digests = [digest for deed, what in deeds if (digest := compute_code_digest(run, deed, what))] + [
@@ -86,13 +86,13 @@ def is_trusted(run: Path, deed: Action, what: str) -> bool:
 
 
 def compute_folder_digest(run: Path) -> str:
-    """Digest of a folder as the system knows it: whoever trained in it may edit its modules; a copy is another."""
+    """Hash a folder by its identity: whoever trained in it may edit its modules; a copy differs."""
     status = run.stat()
     return hashlib.sha256(f"{run.resolve()} {status.st_dev} {status.st_ino}".encode(errors="replace")).hexdigest()
 
 
 def compute_code_digest(run: Path, deed: Action, what: str) -> str | None:
-    """Digest of a deed, and of all code in the run folder if it is an import; None where a link leads out of it."""
+    """Hash an action, and all code in the run folder if it is an import; None where a link leads out of it."""
     digest = hashlib.sha256(f"{deed} {what if deed == 'import' else Path(what).resolve()}".encode(errors="replace"))
     if deed == "import":
         files = list_code(run)
@@ -105,7 +105,7 @@ def compute_code_digest(run: Path, deed: Action, what: str) -> str | None:
 
 
 def list_code(run: Path) -> list[Path] | None:
-    """The files in a run folder that could be imported, in order; None where a link leads out of it."""
+    """List the files in a run folder that could be imported, in order; None where a link leads out of it."""
     suffixes = tuple(importlib.machinery.all_suffixes())
     files: list[Path] = []
     for folder, folders, names in os.walk(run):
@@ -117,7 +117,7 @@ def list_code(run: Path) -> list[Path] | None:
 
 
 def list_state_folders() -> Iterator[Path]:
-    """Where digests may be: what the user's state folder cannot hold, that of compiled code can."""
+    """List the folders for digests: the user's state folder, and that of compiled code."""
     with suppress(ValueError):  # there is no home
         state = expand_path(os.environ.get("XDG_STATE_HOME") or "~/.local/state")
         if state.is_absolute():
@@ -127,7 +127,7 @@ def list_state_folders() -> Iterator[Path]:
 
 
 def is_private(folder: Path) -> bool:
-    """Whether a folder is the user's own and nobody else's to write to."""
+    """Whether a folder belongs to the user, and nobody else can write to it."""
     try:
         status = os.lstat(folder)
     except OSError:

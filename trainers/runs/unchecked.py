@@ -1,4 +1,4 @@
-"""A warning of modules that have passed no gradient check as they are now."""
+"""A warning of custom modules that have passed no gradient check."""
 
 from ...modules.core.module import Module
 from ...modules.core.passed_checks import find_unchecked_classes
@@ -7,7 +7,7 @@ from ..configs import Config
 
 
 def format_unchecked_warning(config: Config, net: Module, loss: Loss) -> str:
-    """One line if custom modules have passed no check as they are now, else nothing."""
+    """Format a line if custom modules have passed no check in their current form, else ""."""
     classes = [*find_unchecked_classes(net), *find_unchecked_classes(loss)]
     names = list(dict.fromkeys(f"{cls.__module__}.{cls.__name__}" for cls in classes))
     hint = f": bprop check {config.path}" if config.path is not None else ""

@@ -1,4 +1,4 @@
-"""Random numbers that do not follow from a config's seed: a model that is built twice shows them."""
+"""Detection of random numbers that do not depend on a config's seed, by building a model twice."""
 
 import warnings
 from typing import Any
@@ -12,7 +12,7 @@ HINT = "draw from np.random, random or bprop.modules.get_generator(), which the 
 
 
 def warn_of_unseeded_randomness(config: Config, model: Module, loss: Module) -> None:
-    """A warning if the config's net and loss are others when they are built once more.
+    """Warn if the config's model or loss differs when it is built again.
 
     It costs a second building, so it is for configs with custom modules: those of bprop draw from the seed alone.
     """
@@ -30,7 +30,7 @@ def warn_of_unseeded_randomness(config: Config, model: Module, loss: Module) -> 
 
 
 def find_differing_attribute(own: Module, other: Module) -> tuple[str, str, str] | None:
-    """(path, name, class) of the first number or array that two models do not share."""
+    """Find (path, name, class) of the first number or array in which two models differ."""
     for (path, part), twin in zip(own.named_modules(), other.all_modules(), strict=False):
         for name in vars(part):
             if not name.startswith("_") and not is_equal(getattr(part, name), getattr(twin, name, None)):
@@ -39,7 +39,7 @@ def find_differing_attribute(own: Module, other: Module) -> tuple[str, str, str]
 
 
 def is_equal(value: Any, other: Any) -> bool:
-    """Whether two numbers or arrays are the same; anything else is not looked at."""
+    """Whether two numbers or arrays are equal; other values count as equal."""
     if not isinstance(value, np.ndarray | int | float):
         return True
     return np.array_equal(value, other, equal_nan=getattr(value, "dtype", np.dtype(float)).kind in "fc")

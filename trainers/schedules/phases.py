@@ -1,4 +1,4 @@
-"""Schedules of several phases: warm-up before another, cosines that restart, one cycle up and down."""
+"""Schedules of several phases: warm-up, cosine restarts, one cycle."""
 
 import math
 from typing import Literal

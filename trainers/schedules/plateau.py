@@ -1,4 +1,4 @@
-"""A schedule that depends on how the training goes: smaller where a metric no longer improves."""
+"""A schedule that reduces a setting when a metric stops improving."""
 
 import math
 from typing import Literal
@@ -65,7 +65,7 @@ class PlateauSchedule(Schedule):
             self.cooling, self.waited = self.cooldown, 0
 
     def _goal(self) -> float:
-        """What a metric must fall below to count as an improvement."""
+        """The value that a metric must fall below to count as an improvement."""
         if not math.isfinite(self.best):
             return math.inf
         return self.best - self.threshold * (abs(self.best) if self.threshold_mode == "rel" else 1.0)

@@ -31,14 +31,14 @@ class Schedule:
         raise NotImplementedError(f"{type(self).__name__} has no value: write `def value(self, base, t, total)`")
 
     def observe(self, row: dict[str, Any]) -> None:
-        """Hear of an epoch's metrics; for schedules that depend on them, and so have state."""
+        """Update the state by an epoch's metrics; for schedules that depend on them."""
 
     def state_dict(self) -> dict[str, float]:
-        """The numbers that `observe` has gathered."""
+        """The numbers that `observe` has set."""
         return {}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        """Take over what `state_dict` gave; ValueError if the names differ."""
+        """Restore the numbers of `state_dict`; ValueError if the names differ."""
         own = self.state_dict()
         if set(state) != set(own):
             raise ValueError(f"{type(self).__name__}: the state has {sorted(state)}, expected {sorted(own)}")

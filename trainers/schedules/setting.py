@@ -1,4 +1,4 @@
-"""A setting that a schedule moves: where it stands, and what it was before."""
+"""Scheduled settings: their owner, name, and initial value."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Setting:
 
 
 def find_settings(schedules: Mapping[str, Schedule], roots: dict[str, Stateful]) -> list[Setting]:
-    """The settings of these paths, in alphabetical order, batch_size left out.
+    """Find the settings of these paths, in alphabetical order, without batch_size.
 
     Errors: TypeError for what is no schedule, ValueError for a path at which no number stands, and for numbers that
         no factor moves.
@@ -67,7 +67,7 @@ def find_settings(schedules: Mapping[str, Schedule], roots: dict[str, Stateful])
 
 
 def suggest_path(path: str, known: Iterable[str]) -> str:
-    """The known path whose last word is nearest to that of a path, as a question; nothing where none is near."""
+    """Suggest the known path whose last word is most similar, as a question; "" where none is."""
     by_word: dict[str, list[str]] = {}
     for each in known:
         by_word.setdefault(each.rpartition(".")[2], []).append(each)
@@ -76,7 +76,7 @@ def suggest_path(path: str, known: Iterable[str]) -> str:
 
 
 def list_settings(roots: dict[str, Stateful]) -> Iterator[tuple[str, tuple[Stateful, str]]]:
-    """(path, (owner, name)) of every number that is a setting: `optimizer.lr`, `model.2.p`."""
+    """List (path, (owner, name)) of every number that is a setting: `optimizer.lr`, `model.2.p`."""
     for root, stateful in roots.items():
         owners = stateful.named_modules() if isinstance(stateful, Module) else [("", stateful)]
         for prefix, owner in owners:
@@ -88,6 +88,6 @@ def list_settings(roots: dict[str, Stateful]) -> Iterator[tuple[str, tuple[State
 
 
 def shorten_names(settings: list[Setting]) -> dict[str, str]:
-    """Column names by path: the setting's own name, or the whole path where two have one."""
+    """Shorten paths to column names: the setting's own name, or the whole path where two have one."""
     names = [setting.name for setting in settings]
     return {s.path: s.name if names.count(s.name) == 1 and s.name != BATCH_SIZE else s.path for s in settings}

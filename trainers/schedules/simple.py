@@ -1,4 +1,4 @@
-"""Schedules that fall, or rise, once: by steps, by powers, along a line or a cosine."""
+"""Schedules that fall, or rise, once: step, power, linear, cosine."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""All schedules of a training: which setting has which value in which epoch and step."""
+"""The timetable of a training: the value of each scheduled setting by epoch and step."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from .setting import BATCH_SIZE, find_settings, shorten_names
 
 
 class Timetable:
-    """Moves the settings of `schedules`, a mapping such as {"optimizer.lr": CosineSchedule(), "batch_size": ...}.
+    """Sets the settings of `schedules`, a mapping such as {"optimizer.lr": CosineSchedule(), "batch_size": ...}.
 
     Args: schedules: by path; roots: what paths start from, such as the optimizer.
     Errors: ValueError and TypeError for what is no setting or no schedule.
@@ -35,13 +35,13 @@ class Timetable:
         return size
 
     def begin_epoch(self, epoch: int, epochs: int, base: int, samples: int, drop_last: bool) -> np.ndarray | None:
-        """Set what changes by epochs; returns values (steps, settings) of what changes by steps, or None."""
+        """Set the settings that change by epochs; returns values (steps, settings) of those that change by steps."""
         for setting in self.by_epoch:
             setting.write(setting.at(epoch, epochs))
         return self._table(range(epoch, epoch + 1), epochs, base, samples, drop_last) if self.by_step else None
 
     def _table(self, which: range, epochs: int, base: int, samples: int, drop_last: bool) -> np.ndarray:
-        """Values (steps, settings) in the steps of some epochs."""
+        """Compute values (steps, settings) in the steps of some epochs."""
         if BATCH_SIZE in self.schedules and self.schedules[BATCH_SIZE].state_dict():
             raise ValueError("schedules: batch_size depends on the figures, so other schedules cannot count steps")
 
@@ -56,7 +56,7 @@ class Timetable:
         return np.array([[setting.at(t, total) for setting in self.by_step] for t in range(first, last)])
 
     def check_so_far(self, until: int, old: int, new: int, base: int, samples: int, drop_last: bool) -> None:
-        """ValueError unless the first `until` epochs are the same, whether there are `old` epochs in all or `new`."""
+        """Raise ValueError unless the first `until` epochs are equal for `old` and for `new` epochs in all."""
         changed = [
             setting.path
             for setting in self.by_epoch
@@ -75,26 +75,26 @@ class Timetable:
             )
 
     def row(self, batch_size: int) -> dict[str, float]:
-        """The settings as they are now, by the names of their columns."""
+        """The current settings, by column name."""
         values = {self.names[s.path]: float(getattr(s.owner, s.name)) for s in self.settings}
         return values | ({BATCH_SIZE: batch_size} if BATCH_SIZE in self.schedules else {})
 
     def observe(self, row: dict[str, Any]) -> None:
-        """Tell all schedules an epoch's metrics."""
+        """Pass an epoch's metrics to all schedules."""
         for schedule in {id(schedule): schedule for schedule in self.schedules.values()}.values():
             schedule.observe(row)
 
     def restore(self) -> None:
-        """Give the settings the values that they had when the trainer was made."""
+        """Restore the settings' initial values."""
         for setting in self.settings:
             setting.write(setting.base)
 
     def state_dict(self) -> dict[str, dict[str, float]]:
-        """The numbers of those schedules that have any, by path."""
+        """The numbers of schedules with state, by path."""
         return {path: state for path, state in self._states() if state}
 
     def load_state_dict(self, state: Mapping[str, dict[str, float]]) -> None:
-        """Take over what `state_dict` gave; ValueError if the paths or the names of numbers differ."""
+        """Restore the numbers of `state_dict`; ValueError if the paths or names differ."""
         own = self.state_dict()
         if set(state) != set(own):
             raise ValueError(f"schedules: the state has {sorted(state)}, expected {sorted(own)}")

@@ -1,4 +1,4 @@
-"""What a config describes, built in float64 for comparisons with numerical derivatives, and a minibatch of its data."""
+"""A config's objects in float64 and a minibatch of its data, for comparisons with numerical derivatives."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ ROWS = 32  # samples at most: differences need many runs
 
 
 class ConfigInFloat64(NamedTuple):
-    """A model and a loss in float64, their arguments (x, target), and what to call these."""
+    """A model and a loss in float64, their arguments (x, target), and descriptions of these."""
 
     model: Module
     loss: Loss

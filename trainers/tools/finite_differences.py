@@ -1,4 +1,4 @@
-"""How far differences are from a model's gradient, by the size of their step: why gradients are computed, not measured.
+"""Errors of finite differences, compared with a model's gradient, by step size.
 
 The loss of a config's net moves along one random direction of all parameters; bprop says how fast, and differences of
 its values say so roughly: with a large step for the curvature, with a small one for the rounding of the loss.
@@ -31,13 +31,13 @@ class DifferenceErrors:
     errors: dict[tuple[str, str], np.ndarray]
 
     def best(self, method: str, dtype: str) -> tuple[float, float]:
-        """(step, error) where a method is nearest to the gradient."""
+        """The (step, error) of a method's smallest error."""
         errors = self.errors[method, dtype]
         k = int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
         return float(self.steps[k]), float(errors[k])
 
     def conclusions(self) -> list[str]:
-        """The best step of each method, in words."""
+        """Describe the best step of each method."""
         return [
             f"{method} differences in {dtype} come within {error:.1e} of the gradient, with a step of {step:.0e}"
             for method, dtype in self.errors
@@ -63,7 +63,7 @@ class DifferenceErrors:
 
 
 def measure_differences(config: Config) -> DifferenceErrors:
-    """Compare the derivative of a config's loss along a random direction with differences of every step size.
+    """Measure the errors of finite differences of a config's loss along a random direction, for all step sizes.
 
     The model is built anew, on the first samples of its training data; random numbers (dropout) stay the same
     throughout.
@@ -108,7 +108,7 @@ class LossAlongDirection:
 
 
 def draw_differences(differences: DifferenceErrors, path: Path) -> None:
-    """Write the curves as a PNG file. ImportError, saying what to install, without matplotlib."""
+    """Draw the curves to a PNG file; ImportError, with a hint, without matplotlib."""
     figure = make_figure(7.2, 4.8, f"Errors of differences: {escape_name(Path(differences.title).name)}")
     axes = figure.subplots()
     for (method, dtype), errors in differences.errors.items():

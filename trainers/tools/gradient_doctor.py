@@ -1,4 +1,4 @@
-"""The gradient doctor of a config: each module on the data that it really gets, then the whole model, in float64.
+"""The gradient doctor: checks each module of a config on its real inputs, then the whole model, in float64.
 
 Custom modules come first and are tried on the whole contract, those of this package on their gradients.
 """
@@ -115,7 +115,7 @@ def check_config(config: Config, *, seed: int = 0, tolerance: float = 1e-6, ever
 
 
 def record_inputs(net: Module, loss: Loss, arguments) -> list[tuple[str, Module, tuple]]:
-    """(place, module, its arguments) of each module that a forward pass runs, custom ones first.
+    """Record (place, module, arguments) of each module in a forward pass, custom ones first.
 
     A Sequential is no more than what is in it; the joints of other containers are tried with these.
     """
@@ -136,7 +136,7 @@ def record_inputs(net: Module, loss: Loss, arguments) -> list[tuple[str, Module,
 
 
 def record_first_input(module: Module, place: str, runs: dict[str, tuple]) -> None:
-    """Make a module, a copy that nobody else sees, note the arguments of its first fprop."""
+    """Make a copy of a module record the arguments of its first fprop."""
     fprop = module.fprop
 
     def noting(*arguments):
@@ -149,7 +149,7 @@ def record_first_input(module: Module, place: str, runs: dict[str, tuple]) -> No
 
 
 def check_step(net: Module, loss: Loss, arguments) -> ModuleReport:
-    """Whether the compiled step has the gradients that the modules have when they are called by hand."""
+    """Check that the compiled step has the gradients of calls by hand."""
     finding = Finding(
         "its gradients are those of the modules",
         *collect_problems(lambda: [describe_step_problem(net, loss, arguments)]),
@@ -158,7 +158,7 @@ def check_step(net: Module, loss: Loss, arguments) -> ModuleReport:
 
 
 def describe_step_problem(net: Module, loss: Loss, arguments) -> str:
-    """The gradients that differ, in words: those of the step beside those of plain Python."""
+    """Describe the gradients of the step that differ from those of plain Python."""
     compiled = net.copy()
     CompiledStep(compiled, loss.copy(), SGD(lr=0.1))(*arguments)
     with uncompiled():
@@ -175,7 +175,7 @@ def describe_step_problem(net: Module, loss: Loss, arguments) -> str:
 
 
 def run_passes(net: Module, loss: Loss, arguments) -> tuple[Module, np.ndarray]:
-    """A copy of the model after one run forward and backward, and the gradient of its output."""
+    """Run a copy of the model forward and backward; returns it and the gradient of its output."""
     net, loss = net.copy(), loss.copy()
     net.zero_grad()
     loss.fprop(net.fprop(arguments[0]), arguments[1])  # type: ignore[call-arg]

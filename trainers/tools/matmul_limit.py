@@ -41,7 +41,7 @@ def input_gradient(x, weight, y, grad_y, grad_weight, grad_x, count):
 
 
 def time_matmuls(matmul_into: Matmul, dtype, wants_grad_x: bool, seconds: float = 0.03) -> tuple[float, float]:
-    """Times of a layer's forward and backward products, each the least of several runs of about `seconds`."""
+    """Time a layer's forward and backward matrix products, each the minimum of several runs of about `seconds`."""
     module = load_matmuls()
     rows, inner, columns = matmul_into
     shapes = ((rows, inner), (columns, inner), (rows, columns), (rows, columns), (columns, inner), (rows, inner))
@@ -52,7 +52,7 @@ def time_matmuls(matmul_into: Matmul, dtype, wants_grad_x: bool, seconds: float 
 
 
 def load_matmuls():
-    """The plan of SOURCE, from the cache folder."""
+    """Load the plan of SOURCE, from the cache folder."""
     name = "plan_" + digest(hash_package(), SOURCE)
     if cache.find_plan(name, {}) is None:
         cache.write_plan(name, SOURCE)
@@ -60,7 +60,7 @@ def load_matmuls():
 
 
 def find_minimum_time(function, arrays, seconds: float, runs: int = 5) -> float:
-    """Seconds of one product: repeated in compiled code for about `seconds` a run, the fastest run."""
+    """Find the seconds of one product: repeated in compiled code for about `seconds` a run, the fastest run."""
     function(*arrays, 1)
     count, least = 1, float("inf")
     for _ in range(runs):

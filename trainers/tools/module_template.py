@@ -1,4 +1,4 @@
-"""How a custom class begins: its file, a test, and a config; that of a module fails until bprop is written."""
+"""Templates of custom classes: a file, a test, and a config; the test of a module fails until bprop is written."""
 
 import importlib.util
 import keyword
@@ -86,7 +86,7 @@ KINDS = ("module", *PARTS)
 
 
 def write_module_template(name: str, folder: Path | str = ".", kind: str = "module") -> list[Path]:
-    """Write the beginning of a class `name`: NAME.py, test_NAME.py and NAME.yaml, in snake case; returns them.
+    """Write the template of a class `name`: NAME.py, test_NAME.py and NAME.yaml; returns their paths.
 
     Args: kind: one of KINDS.
     Errors: ValueError for another kind, for a name that is no class name, or whose file Python would not find;
@@ -113,5 +113,5 @@ def write_module_template(name: str, folder: Path | str = ".", kind: str = "modu
 
 
 def convert_to_snake_case(name: str) -> str:
-    """`PowerUnit` as `power_unit`, `MyReLU` as `my_re_lu`."""
+    """Convert `PowerUnit` to `power_unit`, `MyReLU` to `my_re_lu`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -1,4 +1,4 @@
-"""How the other parts of an experiment begin: a file that works, a test of its behaviour, and a config with it.
+"""Templates of the other parts of an experiment: a file that works, a test, and a config with it.
 
 Each is a small complete example to be changed; `new_module` writes them, as it writes modules.
 """
@@ -405,6 +405,6 @@ PARTS = {
 
 
 def format_config(kind: str) -> str:
-    """The text of a config with the part."""
+    """Format the config with the part."""
     head = f"# With $name, the {kind} of $stem.py beside this file:   bprop train $stem.yaml\nseed: 0\n"
     return head + "\n".join({**DIGITS, **PARTS[kind].sections}.values()) + "\n"

@@ -1,4 +1,4 @@
-"""Where a training step's time goes: module by module, forward and backward, and what lies outside the modules.
+"""The profile of a training step: time by module, forward and backward, and outside of modules.
 
 The training runs for some tenths of a second on its own data, in turn as it is and with a clock read after each line of
 its plan, so the table's lines add up to the real step's time; how nearly they do is said below it.
@@ -42,7 +42,7 @@ class Row:
 
     @property
     def seconds(self) -> float:
-        """Both passes."""
+        """The seconds of both passes."""
         return self.forward + self.backward
 
 
@@ -59,7 +59,7 @@ class Profile:
 
     @property
     def sum(self) -> float:
-        """What the lines of the table add up to."""
+        """The sum of all rows."""
         return sum(row.seconds for row in self.rows)
 
     def as_dict(self) -> dict:
@@ -77,7 +77,7 @@ class Profile:
         return "\n".join([head, *format_table(rows), *self.conclusions()])
 
     def conclusions(self) -> list[str]:
-        """What stands below the table."""
+        """Format the lines below the table."""
         lines = [f"sum {format_seconds(self.sum)}; the whole step, without clocks in it, {format_seconds(self.step)}"]
         if self.call > 0:
             lines.append(f"`step(x, target)` called from Python, without gathering: {format_seconds(self.call)}")
@@ -90,14 +90,14 @@ class Profile:
 
 
 def format_seconds(seconds: float) -> str:
-    """A time in the unit that suits it; nothing for none."""
+    """Format a time in s, ms or us; "" for None."""
     if seconds <= 0:
         return ""
     return f"{seconds * 1e6:.2f} us" if seconds < 1e-3 else f"{seconds * 1e3:.2f} ms"
 
 
 def profile_config(config: Config) -> Profile:
-    """The profile of what a config describes: trains it for about two seconds, and throws that away.
+    """Profile the training of a config: trains for about two seconds, and discards that.
 
     Errors: those of `profile`, and ConfigError or ValueError for data that do not fit.
     """
@@ -116,7 +116,7 @@ def profile_config(config: Config) -> Profile:
 def profile(
     step: CompiledStep, data: ArrayDataset, batch_size: int, *, outputs: bool = False, seed: int = 0
 ) -> Profile:
-    """The profile of a step on minibatches of a data set; it goes on training the model for about two seconds.
+    """Profile a step on minibatches of a data set; it trains the model for about two seconds.
 
     Args: outputs: keep the model's outputs, as a training with metrics does.
     Errors: TrainingError for a loss that is not finite, if numba is switched off, and on a system without a clock that
@@ -150,7 +150,7 @@ def profile(
 
 
 class StepWithPlan(CompiledStep):
-    """A step with a plan of the caller's choice."""
+    """A step with a plan from the caller."""
 
     def __init__(self, step: CompiledStep, plan: StepPlan):
         super().__init__(step.net, step.loss, step.optimizer, augmentation=step.augmentation)
@@ -161,7 +161,7 @@ class StepWithPlan(CompiledStep):
 
 
 class RepeatedTraining:
-    """A training that goes on for as many minibatches as one asks for, round and round an epoch."""
+    """A training that repeats an epoch for any number of minibatches."""
 
     def __init__(self, epoch: Epoch, step: CompiledStep, plan: StepPlan):
         self.epoch, self.step, self.place = epoch, StepWithPlan(step, plan), 0
@@ -194,7 +194,7 @@ class RepeatedTraining:
 
 
 def measure_step(plain: RepeatedTraining, watched: RepeatedTraining, watch: Stopwatch) -> tuple[float, np.ndarray]:
-    """Seconds of a step as it is and of each line, medians over rounds that alternate between the two."""
+    """Measure the seconds of a step as it is and of each line, medians over alternating rounds."""
     for training in (plain, watched):
         training.run(1)  # compiles
     count = max(1, int(ROUND_SECONDS / plain.run(3)))
@@ -208,14 +208,14 @@ def measure_step(plain: RepeatedTraining, watched: RepeatedTraining, watch: Stop
 
 
 def time_call(function) -> float:
-    """Seconds of one call."""
+    """Measure the seconds of one call."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
 
 
 def make_rows(step: CompiledStep, shapes: Shapes, unread: set, lines: list[Line], seconds: np.ndarray) -> list[Row]:
-    """The lines of a plan gathered by module, in the order of the forward pass; then loss, optimizer and loop."""
+    """Sum the lines of a plan by module, in the order of the forward pass; then loss, optimizer and loop."""
     rows: dict[tuple[Stateful, ...], Row] = {}
     in_net = set(step.net.all_modules())
     for line, took in zip(lines, seconds, strict=True):
@@ -234,7 +234,7 @@ def make_rows(step: CompiledStep, shapes: Shapes, unread: set, lines: list[Line]
 
 
 def name_row(modules: tuple[Stateful, ...], step: CompiledStep, in_net: set) -> tuple[str, str]:
-    """What a row is called, and its kind."""
+    """Name a row; returns its name and kind."""
     if not modules:
         return "gather, copy, loop", "loop"
     if modules[0] in in_net:
@@ -245,12 +245,12 @@ def name_row(modules: tuple[Stateful, ...], step: CompiledStep, in_net: set) -> 
 
 
 def format_title(step: CompiledStep) -> str:
-    """Model, loss and optimizer in a few words."""
+    """Format model, loss and optimizer in a few words."""
     return f"{step.net.outline()} with {step.loss.outline()} and {step.optimizer.outline()}"
 
 
 def measure_limit(shapes: Shapes, unread: set) -> float:
-    """Seconds of the model's matrix products alone."""
+    """Measure the seconds of the model's matrix products alone."""
     total = 0.0
     for module, (_, output_shape) in shapes.items():
         product = get_matmul(module, output_shape)

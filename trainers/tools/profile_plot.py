@@ -10,7 +10,7 @@ LEGEND = {FORWARD: "forward", BACKWARD: "backward", OTHER: "update, gathering, l
 
 
 def draw_profile(profile: Profile, path: Path) -> None:
-    """Write the bars as a PNG file. ImportError, saying what to install, without matplotlib."""
+    """Draw the bars to a PNG file; ImportError, with a hint, without matplotlib."""
     import_matplotlib()
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -37,7 +37,7 @@ def draw_profile(profile: Profile, path: Path) -> None:
 
 
 def shorten_conclusions(profile: Profile) -> list[str]:
-    """What the bars add up to, and how near that is to the limit."""
+    """Format the sum of the bars, and its ratio to the limit."""
     parts = [f"sum {format_seconds(profile.sum)}"]
     if profile.products > 0:
         parts.append(f"{100 * profile.products / profile.step:.0f} % of the matrix products' limit")

@@ -1,4 +1,4 @@
-"""Compile beforehand: all that training what a config describes will need, so that the training itself starts at once.
+"""Warm-up: compiling all code that training a config will need, in advance.
 
 It takes the training's own way, with models of its own that nobody sees: one minibatch, one evaluation of each part.
 """
@@ -22,7 +22,7 @@ BATCH_SIZE = inspect.signature(Trainer.fit).parameters["batch_size"].default
 
 
 class Entry(NamedTuple):
-    """A compiled function: its plan's title, its name, and whether it was found on disk."""
+    """A compiled function: its plan's title, its name, and whether it was in the cache."""
 
     title: str
     name: str
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Warmup:
-    """What was compiled, or found to be so, in how many seconds."""
+    """The report of a warm-up: which functions were compiled, or found in the cache, in how many seconds."""
 
     entries: tuple[Entry, ...]
     seconds: float
@@ -53,7 +53,7 @@ class Warmup:
 
 
 def describe_folder() -> str:
-    """Where compiled code lies."""
+    """Describe the cache folder."""
     return str(find_cache_folder() or next(iter(list_readable_folders()), "no folder, as none can be written"))
 
 
@@ -65,7 +65,7 @@ class StopAfterOneEpoch(Callback):
 
 
 def warm_up(config: Config) -> Warmup:
-    """Compile what `train_config` will run, and say what that was; nothing is trained or written.
+    """Compile what `train_config` will run, and report it; nothing is trained or written.
 
     Errors: those of the training: ConfigError, ValueError for data that do not fit, TrainingError.
     """
@@ -94,7 +94,7 @@ def warm_up(config: Config) -> Warmup:
 
 
 def take_few(part: ArrayDataset, size: int) -> ArrayDataset:
-    """As many samples of a part as a minibatch has; if they have weights, some with the largest and some with less."""
+    """Take a minibatch of samples of a part; if they have weights, some with the largest and some with less."""
     if part.sample_weight is None or size >= len(part):
         return part.take(slice(size))
     rows = np.argsort(part.sample_weight)
@@ -102,7 +102,7 @@ def take_few(part: ArrayDataset, size: int) -> ArrayDataset:
 
 
 def count_cache_hits() -> dict[tuple[str, str], tuple[int, int]]:
-    """How often code was found on disk, and how often compiled, by plan and function."""
+    """Count how often code was found in the cache, and how often compiled, by plan and function."""
     hits = {}
     for plan, module in list(sys.modules.items()):
         for name, value in vars(module).items() if plan.startswith(("plan_", "threads_")) else ():
@@ -113,7 +113,7 @@ def count_cache_hits() -> dict[tuple[str, str], tuple[int, int]]:
 
 
 def list_entries_since(before: dict[tuple[str, str], tuple[int, int]]) -> list[Entry]:
-    """The functions that were found or compiled since then."""
+    """List the functions that were found or compiled since then."""
     entries = []
     for (plan, name), (hits, misses) in count_cache_hits().items():
         old_hits, old_misses = before.get((plan, name), (0, 0))

@@ -1,4 +1,4 @@
-"""Trainer and what it runs: an epoch, its minibatches, the compiled step, evaluation, the state of a fit.
+"""The Trainer: epochs, minibatches, the compiled step, evaluation, the state of a fit.
 
 `thread_choice` decides the number of threads, `trainer_state` what a checkpoint holds; how it is written is in
 `files`. Run folders are above it, in `runs`; optimizers, schedules and callbacks below.

@@ -1,4 +1,4 @@
-"""What callers give to `Trainer.fit` and `evaluate`, as data sets and metrics; refused before anything is trained."""
+"""Checks of the arguments of `Trainer.fit` and `evaluate`, before anything is trained."""
 
 import functools
 import traceback
@@ -21,14 +21,14 @@ Data = Dataset | ArrayDataset | tuple
 
 
 def find_training_parts(train: Data, valid: Data | None, loss: Loss) -> tuple[ArrayDataset, ArrayDataset | None]:
-    """The training and the validation part of what a caller may give."""
+    """Find the training and the validation part of the caller's data."""
     if valid is None and isinstance(train, Dataset):
         valid = train.valid
     return select_part(train, "train", loss), None if valid is None else select_part(valid, "valid", loss)
 
 
 def select_part(data: Data, part: str, loss: Loss | None = None) -> ArrayDataset:
-    """`data` as one ArrayDataset: the named part of a Dataset; arrays may have the label that the loss ignores."""
+    """Select a part of `data` as an ArrayDataset; arrays may have the label that the loss ignores."""
     if isinstance(data, ArrayDataset):
         return data
     if isinstance(data, Dataset):
@@ -54,7 +54,7 @@ def check_arguments(
     metrics,
     threads,
 ) -> tuple[ArrayDataset, ArrayDataset | None, dict[str, Metric]]:
-    """The parts of the data and the metrics of a fit; ValueError for arguments that do not fit."""
+    """Check the arguments of a fit; returns the parts of the data and the metrics. ValueError if they do not fit."""
     train, valid = find_training_parts(train, valid, trainer.loss)
     check_fit(train, epochs, batch_size, threads)
     chosen = choose_metrics(trainer, train, metrics)
@@ -70,14 +70,14 @@ def check_arguments(
 
 
 def check_fit(train: ArrayDataset, epochs, batch_size, threads) -> None:
-    """ValueError for numbers out of range."""
+    """Raise ValueError for numbers out of range."""
     check_epochs_and_threads(epochs, threads)
     if not is_whole_number(batch_size) or not 1 <= batch_size <= len(train):
         raise ValueError(f"Trainer: batch_size is {batch_size}, expected 1 to {len(train)}, the number of samples")
 
 
 def check_epochs_and_threads(epochs, threads) -> None:
-    """ValueError for numbers out of range; they may change when a training is resumed."""
+    """Raise ValueError for numbers out of range; these may change when a training is resumed."""
     if not is_whole_number(epochs) or epochs < 0:
         raise ValueError(f"Trainer: epochs is {epochs}, expected a whole number of at least 0")
     if threads is not None and (not is_whole_number(threads) or not 1 <= threads <= MAX_THREADS):
@@ -85,13 +85,13 @@ def check_epochs_and_threads(epochs, threads) -> None:
 
 
 def check_balance(train: ArrayDataset, shuffle: bool, balance: bool) -> None:
-    """ValueError for settings that exclude each other, and for data without classes to balance."""
+    """Raise ValueError for settings that exclude each other, and for data without classes to balance."""
     if balance and (train.classes is None or train.y.ndim != 1 or train.y.min() < 0 or not shuffle):
         raise ValueError("Trainer: balance is true, expected class labels, and shuffle to be true")
 
 
 def choose_metrics(trainer: TrainingParts, data: ArrayDataset, metrics) -> dict[str, Metric]:
-    """The metrics that are asked for, by default those of the loss; errors as of `check_data`."""
+    """Find the metrics of these names, by default those of the loss; errors as of `check_data`."""
     chosen = find_metrics(trainer.loss.metrics if metrics is None else metrics, trainer.loss)
     check_data(trainer, data, chosen)
     return chosen
@@ -115,7 +115,7 @@ def reraise_data_errors(check: Callable) -> Callable:
 
 @reraise_data_errors
 def check_data(trainer: TrainingParts, data: ArrayDataset, metrics: dict[str, Metric]) -> None:
-    """ValueError for data that do not fit the model, the loss or a metric."""
+    """Raise ValueError for data that do not fit the model, the loss or a metric."""
     model, loss = trainer.model, trainer.loss
     if 0 in model.label_arguments:
         check_whole_inputs(model, data)
@@ -133,7 +133,7 @@ def check_data(trainer: TrainingParts, data: ArrayDataset, metrics: dict[str, Me
 def check_minibatches(
     trainer: TrainingParts, train: ArrayDataset, epochs: int, batch_size: int, drop_last: bool
 ) -> None:
-    """ValueError for a module that takes no minibatch as small as the last one of some epoch."""
+    """Raise ValueError for a module that rejects minibatches as small as the last one of some epoch."""
     n, sizes = len(train), set()
     for epoch in range(epochs if BATCH_SIZE in trainer.timetable.schedules else min(epochs, 1)):
         size = trainer.timetable.batch_size(batch_size, epoch, epochs, n)
@@ -143,7 +143,7 @@ def check_minibatches(
 
 
 def check_whole_inputs(model: Module, data: ArrayDataset) -> None:
-    """ValueError for inputs that are scaled, or have fractions, where a model takes whole numbers."""
+    """Raise ValueError for inputs that are scaled, or have fractions, where a model takes whole numbers."""
     if (data.scale, data.shift) != (1, 0):
         scaling = f"the inputs are scaled by {data.scale:g} and shifted by {data.shift:g}"
         raise ValueError(f"Trainer: {scaling}, and {model.label()} takes whole numbers, expected scale 1 and shift 0")
@@ -158,7 +158,7 @@ def check_whole_inputs(model: Module, data: ArrayDataset) -> None:
 
 
 def convert_to_labels(trainer: TrainingParts, data: ArrayDataset) -> ArrayDataset:
-    """Data that were checked, with whole numbers that are floating point as labels where the loss takes labels."""
+    """Convert checked floating-point targets to labels where the loss takes labels."""
     loss = trainer.loss
     if 1 not in loss.label_arguments or data.y.dtype.kind != "f":
         return data
@@ -168,7 +168,7 @@ def convert_to_labels(trainer: TrainingParts, data: ArrayDataset) -> ArrayDatase
 
 
 def check_monitors(trainer: TrainingParts, valid: bool, metrics: dict[str, Metric]) -> None:
-    """ValueError for a callback or a schedule that watches a metric which there will not be."""
+    """Raise ValueError for a callback or a schedule that monitors an unknown metric."""
     package = str(__package__).rpartition(".")[0]
     if not all(type(callback).__module__.startswith(f"{package}.") for callback in trainer.callbacks):
         return  # a custom one may add metrics

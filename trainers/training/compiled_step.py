@@ -1,4 +1,4 @@
-"""A training step for a custom loop, still one compiled function."""
+"""The compiled training step, for custom training loops."""
 
 import copy
 
@@ -62,19 +62,19 @@ class CompiledStep:
         return self(x, target, sample_weight)  # the lock has become another one while this thread waited
 
     def by_parts(self, x, target, sample_weight=None) -> tuple[float, np.ndarray]:
-        """A step that is not one function, as a part of it runs as Python; returns its loss and the model's output."""
+        """Run a step of several functions, as a part of it runs as Python; returns its loss and the model's output."""
         with locked(self.net):
             batch = self.arrays(x, target, sample_weight)
             plan = self.plan(*batch)
             return plan.call(*batch) if plan is not None else self._run_uncompiled(*batch)
 
     def refuse_during_fit(self) -> None:
-        """RuntimeError while another thread trains the model or the optimizer."""
+        """Raise RuntimeError while another thread trains the model or the optimizer."""
         for each in (self.net, self.optimizer):
             refuse_during_fit(each, "a step")
 
     def arrays(self, x, target, sample_weight=None) -> tuple[np.ndarray, ...]:
-        """A minibatch in the types that the step takes; two arrays, or three if there are weights."""
+        """Convert a minibatch to the dtypes of the step; two arrays, or three if there are weights."""
         if self.loss._dtype is not self.net._dtype and self.loss.dtype != self.net.dtype:
             self.loss.to(self.net.dtype)
         x = convert_input(self.net, 0, x)
@@ -83,13 +83,13 @@ class CompiledStep:
         return pair if sample_weight is None else (*pair, convert_input(self.loss, 2, sample_weight))
 
     def _output_ndim(self, x: np.ndarray) -> int | None:
-        """How many axes the model's output has, which tells distributions from labels."""
+        """The number of axes of the model's output, which distinguishes distributions from labels."""
         if x.shape not in self._ndims and len(x):
             self._ndims[x.shape] = len(self.net.one_output_shape(x.shape))
         return self._ndims.get(x.shape)
 
     def plan(self, *batch: np.ndarray) -> StepPlan | None:
-        """The plan for minibatches of these types and shapes; None if numba is switched off."""
+        """Get the plan for minibatches of these dtypes and shapes; None if numba is disabled."""
         if self._versions != (self.net._version, self.loss._version, self.optimizer._version):
             self._plans, self._ndims = {}, {}
         key = (batch[0].shape, batch[1].shape, batch[-1].shape, len(batch), batch[1].dtype.char)
@@ -106,7 +106,7 @@ class CompiledStep:
         return self._plans[kinds]  # type: ignore[return-value]
 
     def new_plan(self, *batch: np.ndarray) -> StepPlan:
-        """A plan for minibatches like this one."""
+        """Make a plan for minibatches like this one."""
         before = self.augmentation.operations("begin")
         return StepPlan(self.net, self.loss, self.optimizer, batch, self.scheduled, before)
 
@@ -132,7 +132,7 @@ class CompiledStep:
 
 
 def compile_step(net: Module, loss: Loss, optimizer: Optimizer) -> CompiledStep:
-    """The training step of `net`, `loss` and `optimizer` as one function, compiled at its first call.
+    """Make the training step of `net`, `loss` and `optimizer`, one function, compiled at its first call.
 
     step = compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1)); value = step(x, target)
     """

@@ -1,4 +1,4 @@
-"""One epoch of a training: its minibatches, its steps, its metrics, and the way back if it fails."""
+"""An epoch of a training: its minibatches, steps and metrics, and recovery if it fails."""
 
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any
@@ -20,7 +20,7 @@ from .progress import ProgressBar
 def make_minibatches(
     trainer: TrainingParts, fit: FitState, train: ArrayDataset, state: EpochState | None, *, outputs: bool
 ) -> Epoch:
-    """The minibatches of this epoch, as the schedules have them, from the place of `state` on.
+    """Make the minibatches of this epoch, by the schedules, from the position of `state` on.
 
     Args: outputs: whether to keep the model's outputs.
     """
@@ -45,7 +45,7 @@ def make_minibatches(
 
 
 def order_samples(trainer: TrainingParts, train: ArrayDataset, shuffle: bool, balance: bool) -> np.ndarray:
-    """The samples of this epoch in the order in which they are visited."""
+    """Order the samples of this epoch."""
     if balance:
         return balanced_order(train.y, seed=trainer.seed, epoch=trainer.epoch)
     return epoch_order(len(train), seed=trainer.seed, epoch=trainer.epoch) if shuffle else np.arange(len(train))
@@ -67,12 +67,12 @@ def run_steps(trainer: TrainingParts, epoch: Epoch, before: Weights, threads: in
 
 
 def find_batch_callbacks(trainer: TrainingParts) -> list[Callback]:
-    """The callbacks that are called after every minibatch."""
+    """Find the callbacks that run after every minibatch."""
     return [each for each in trainer.callbacks if type(each).on_batch_end is not Callback.on_batch_end]
 
 
 def call_batch_callbacks(trainer: TrainingParts, epoch: Epoch, places: Iterable[tuple[int, float]]) -> Iterator:
-    """The same places and totals, after the callbacks of every minibatch have been called with each."""
+    """Yield the same positions and totals, after calling the callbacks of each minibatch."""
     callbacks = find_batch_callbacks(trainer)
     first, before = epoch.first, epoch.total
     for done, total in places:
@@ -88,7 +88,7 @@ def call_batch_callbacks(trainer: TrainingParts, epoch: Epoch, places: Iterable[
 def measure_epoch(
     trainer: TrainingParts, epoch: Epoch, total: float, valid: ArrayDataset | None, metrics: dict[str, Metric]
 ) -> dict[str, Any]:
-    """The row of a finished epoch: its number, losses, metrics, and the settings that have a schedule."""
+    """Make the row of a finished epoch: its number, losses, metrics, and scheduled settings."""
     row: dict[str, Any] = {"epoch": trainer.epoch, "train_loss": compute_mean(total, epoch.mass(len(epoch.order)))}
     weights = None if epoch.weights is None else epoch.weights[epoch.order]
     if metrics:
@@ -105,7 +105,7 @@ def measure_epoch(
 def restore_good_weights(
     trainer: TrainingParts, problem: NotFinite, epoch: Epoch, before: Weights, good: Weights | None
 ) -> tuple[TrainingError, int]:
-    """End a training that cannot go on: the callbacks see it, then the model has its last good weights again.
+    """End a failed training: call the callbacks, then restore the last good weights.
 
     Those are the epoch's first weights, if its first step gave a finite loss, else those of the epoch before.
     Returns the error to raise, and the epoch at whose end the model had the weights.

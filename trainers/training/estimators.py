@@ -1,4 +1,4 @@
-"""Nets as scikit-learn estimators: for pipelines, cross-validation and searches over settings.
+"""Models as scikit-learn estimators: for pipelines, cross-validation and hyperparameter search.
 
 Layer sizes make a multilayer perceptron; any other model is given as a module, or as a function that makes one.
 """
@@ -26,7 +26,7 @@ Maker = Callable[[int, int], Module]
 
 
 class BpropEstimator(BaseEstimator):
-    """What both estimators share: the model, its training, and its outputs."""
+    """Base of the estimators: the model, its training, and its outputs."""
 
     default_loss = ""
     net_: Module
@@ -83,7 +83,7 @@ class BpropEstimator(BaseEstimator):
         return self._named(optimizers, self.optimizer, Optimizer, "optimizer")(lr=self.lr)
 
     def _named(self, package, name, kind: type, setting: str) -> Any:
-        """The class of that name, as in a config; ValueError if there is none."""
+        """Find the class of that name, as in a config; ValueError if there is none."""
         value = getattr(package, name, None) if isinstance(name, str) and name in package.__all__ else None
         if not (isinstance(value, type) and issubclass(value, kind)):
             expected = f"the name of {'an' if kind is Optimizer else 'a'} {kind.__name__}"
@@ -95,7 +95,7 @@ class BpropEstimator(BaseEstimator):
         return Trainer(net, self._new_loss(), self._new_optimizer(), seed=seed, quiet=not self.verbose)
 
     def _train(self, x, y, outputs: int, epochs: int, weights, *, anew: bool) -> None:
-        """Train for some epochs, from new weights or on from those that are there; samples of weight 0 are left out."""
+        """Train for some epochs, from new or existing weights; samples of weight 0 are left out."""
         if weights is not None:
             weights = _check_sample_weight(weights, x, dtype=x.dtype, ensure_non_negative=True)
             mask = weights > 0
@@ -116,7 +116,7 @@ class BpropEstimator(BaseEstimator):
         self.loss_curve_ = [row["train_loss"] for row in trainer.history]
 
     def _outputs(self, x) -> np.ndarray:
-        """The model's outputs for checked inputs."""
+        """Compute the model's outputs for checked inputs."""
         check_is_fitted(self)
         x = validate_data(self, x, dtype=[np.float64, np.float32], reset=False).astype(self.dtype_, copy=False)
         return np.concatenate([self.net_.fprop(x[rows]) for rows in split_rows(len(x))])

@@ -1,4 +1,4 @@
-"""A model evaluated: its metrics and its outputs on a data set, in evaluation mode, piece by piece."""
+"""Evaluation of a model: metrics and outputs on a data set, in evaluation mode, batch by batch."""
 
 import math
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ BYTES = 2**22  # one output of a module would be larger: what fits a cache is so
 
 
 class Evaluation:
-    """A model as `Trainer` evaluates it: with the weights that the optimizer says, which may be averaged ones.
+    """A model under evaluation, with the weights that the optimizer chooses, which may be averaged ones.
 
     Args: model, loss, optimizer: of a training.
     """
@@ -34,7 +34,7 @@ class Evaluation:
         self._sizes: dict[tuple[int, ...], int] = {}
 
     def compute_metrics(self, data: ArrayDataset, metrics: dict[str, Metric], threads: int) -> dict[str, Any]:
-        """The mean loss and the metrics of a data set."""
+        """Compute the mean loss and the metrics of a data set."""
         total, mass, outputs, weights = 0.0, 0.0, [], cast_sample_weights(data, self.loss)
         whole = 0 in self.model.label_arguments
         with self._evaluating(threads):
@@ -49,24 +49,24 @@ class Evaluation:
         return {"loss": compute_mean(total, mass)} | values
 
     def compute_outputs(self, data: ArrayDataset, threads: int) -> np.ndarray:
-        """What the model makes of the inputs of a data set (N, ...)."""
+        """Compute the model's outputs for a data set (N, ...)."""
         whole = 0 in self.model.label_arguments
         with self._evaluating(threads):
             return np.concatenate([self.model.fprop(data.inputs(rows, whole=whole)) for rows in self._pieces(data)])
 
     @contextmanager
     def _evaluating(self, threads: int) -> Iterator[None]:
-        """Evaluation mode, with the weights that the optimizer evaluates; other threads see neither."""
+        """Context of evaluation mode, with the weights that the optimizer evaluates; other threads see neither."""
         with evaluation_mode(self.model), num_threads(threads), self.optimizer.evaluated_weights(self.model):
             yield
 
     def _pieces(self, data: ArrayDataset) -> Iterator[slice]:
-        """The rows of a data set, as many at a time as give outputs of moderate size."""
+        """Split the rows of a data set, so that outputs have a moderate size."""
         size = self._largest_output(data.input_shape) * self.model.dtype.itemsize
         return split_rows(len(data), max(1, min(SAMPLES, BYTES // max(1, size))))
 
     def _largest_output(self, input_shape: tuple[int, ...]) -> int:
-        """How many numbers the largest output of a module has for a sample of this shape, found once."""
+        """The size of the largest output of a module for a sample of this shape, computed once."""
         if input_shape not in self._sizes:
             shapes = record_output_shapes(self.model, (1, *input_shape)).values()
             self._sizes[input_shape] = max(
@@ -76,6 +76,6 @@ class Evaluation:
 
 
 def split_rows(n: int, size: int = SAMPLES) -> Iterator[slice]:
-    """The rows 0 to n, `size` at a time; a last one does not stand alone, of which there are no statistics."""
+    """Split the rows 0 to n by `size`; a single last row joins the rows before, as batch statistics need two."""
     alone = n % size == 1 and n > size > 1
     return (slice(first, n if alone and first + size == n - 1 else first + size) for first in range(0, n - alone, size))

@@ -1,4 +1,4 @@
-"""The state of a fit and of its epoch: what they need and change, and what a checkpoint within them holds."""
+"""The state of a fit and of its epoch, which checkpoints contain."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ Weights = dict[str, np.ndarray]  # by the paths of parameters and buffers
 
 @dataclass
 class EpochState:
-    """How far an epoch is, between two minibatches.
+    """The progress of an epoch, between two minibatches.
 
     done: the number of samples done; total: the sum of their losses; outputs: the model's outputs for them, (done, ...)
     or (0, ...) if no metric reads them; before: the weights at the start of the epoch; seconds: its time so far.
@@ -49,7 +49,7 @@ class FitState:
 
     @cached_property
     def digests(self) -> dict[str, Any]:
-        """Digests of the data of each part, found when first asked for."""
+        """The digests of the data of each part, computed when first needed."""
         return {part: compute_data_digests(each) for part, each in self.data.items()}
 
     def state_dict(self, stopped: str | None, callbacks: list[dict[str, Any]]) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class FitState:
 
 
 def read_fit_state(state: dict[str, Any] | None) -> FitState | None:
-    """The fit that `FitState.state_dict` describes; None for a checkpoint that was saved outside one."""
+    """Restore a fit from `FitState.state_dict`; None for a checkpoint that was saved outside one."""
     if state is None:
         return None
     return FitState(**state | {"place": None if state["place"] is None else EpochState(**state["place"])})

@@ -1,4 +1,4 @@
-"""One epoch of minibatches: a chunk of compiled steps at a time, or step by step where Python must run in between."""
+"""The minibatches of an epoch: chunks of compiled steps, or single steps where Python runs in between."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ class TrainingError(RuntimeError):
 
 @dataclass
 class Epoch:
-    """The minibatches of one epoch: a data set, the order of its samples, and where the model's outputs go.
+    """The minibatches of one epoch: a data set, the order of its samples, and a buffer for the outputs.
 
     `outputs` has a row for each place in the order, or no rows if nobody wants them. `settings` have a schedule per
     step: their values are the columns of `table`, which has a row for each step. `weights` are those of the data's
@@ -55,12 +55,12 @@ class Epoch:
     _ready: Steps | None = field(default=None, init=False)  # what `compile` has prepared, for the next `run`
 
     def plan(self, step: CompiledStep) -> StepPlan | None:
-        """The compiled step for minibatches like these."""
+        """Get the plan of the compiled step for minibatches like these."""
         with locked(step.net):
             return step.plan(*self._first(step))
 
     def mass(self, last: int) -> float:
-        """What the samples before the place `last` count, all together."""
+        """The total weight of the samples before the position `last`."""
         return last if self.weights is None else float(self._masses[last])
 
     @cached_property
@@ -69,7 +69,7 @@ class Epoch:
         return np.append(0, np.cumsum(self.weights[self.order], dtype=np.float64))
 
     def give_shares(self, optimizer: FullBatch) -> None:
-        """Let `optimizer.share` be, at each step, the share of the minibatch among all samples."""
+        """Set `optimizer.share`, at each step, to the share of the minibatch among all samples."""
         counts = np.ones(len(self.order)) if self.weights is None else self.weights[self.order].astype(np.float64)
         sums = np.add.reduceat(counts, np.arange(0, len(counts), self.batch_size))
         self.settings = [Setting("share", optimizer, "share", Schedule("step"), 1.0)]
@@ -81,13 +81,13 @@ class Epoch:
         return self.data.y if as_they_are else self.data.y.astype(step.net.dtype)
 
     def _first(self, step: CompiledStep) -> tuple[np.ndarray, ...]:
-        """The first minibatch, in the types that the step takes."""
+        """Get the first minibatch, in the dtypes of the step."""
         rows = self.order[: self.batch_size]
         x = self.data.inputs(rows, whole=0 in step.net.label_arguments)
         return step.arrays(x, self._targets(step)[rows], *self._weights(rows))
 
     def batch(self, step: CompiledStep, first: int) -> tuple[np.ndarray, ...]:
-        """The minibatch at a place in the order, as the model sees it: x, y, and weights if there are any."""
+        """Get the minibatch at a position in the order, as the model sees it: x, y, and weights if there are any."""
         rows = self.order[first : first + self.batch_size]
         x, y = self.data.inputs(rows, whole=0 in step.net.label_arguments), self.data.y[rows]
         return (step.augmentation(x, first), y, *self._weights(rows))
@@ -96,11 +96,11 @@ class Epoch:
         return [] if self.weights is None else [self.weights[rows]]
 
     def compile(self, step: CompiledStep) -> None:
-        """Compile the loop of `run`, if it is new, and keep it for the next `run`."""
+        """Compile the loop of `run`, if it is new, for the next `run`."""
         self._ready = self.prepare(step)
 
     def prepare(self, step: CompiledStep) -> Steps | None:
-        """The compiled loop over places first to last in the order; compiles it if it is new.
+        """Get the compiled loop over positions first to last in the order; compiles it at the first call.
 
         None where a step is not one compiled function.
         """
@@ -123,17 +123,17 @@ class Epoch:
         return steps
 
     def run(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
-        """Train; after each chunk, the place reached and the sum of the losses so far. NotFinite stops it."""
+        """Train; yields, after each chunk, the position and the sum of the losses. NotFinite stops it."""
         steps, self._ready = self._ready or self.prepare(step), None
         return self._step_by_step(step) if steps is None else self._chunks(steps, step)
 
     def train(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
-        """`run`, or what an optimizer that looks at all samples at once does in its place."""
+        """Train by `run`, or by a full-batch optimizer."""
         full = isinstance(step.optimizer, FullBatch)
         return self._whole(step, step.optimizer) if full else self.run(step)  # type: ignore[arg-type]
 
     def objective(self, step: CompiledStep, optimizer: FullBatch) -> float:
-        """The mean loss of all samples, or infinity; leaves its gradient in the model's, and changes no parameter."""
+        """Compute the mean loss of all samples, or infinity; writes its gradient, and changes no parameter."""
         total = 0.0
         optimizer.total[:] = 0
         try:
@@ -169,7 +169,7 @@ class Epoch:
         yield len(self.order), value * self.mass(len(self.order))
 
     def set_schedules(self, place: int) -> None:
-        """Give the settings, as Python sees them, their values at a place in the order."""
+        """Set the settings to their values at a position in the order."""
         for k, setting in enumerate(self.settings):
             if self.table is not None and place >= 0:
                 setting.write(float(self.table[place // self.batch_size, k]))

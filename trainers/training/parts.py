@@ -1,4 +1,4 @@
-"""The parts of a training, as functions of this folder see a Trainer: they read these attributes, and write none."""
+"""The protocol of a Trainer's parts, which functions of this folder read and do not write."""
 
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from .evaluation import Evaluation
 
 
 class TrainingParts(Protocol):
-    """What is trained, on what loss, how, and how far it is."""
+    """Model, loss, optimizer and progress of a training."""
 
     model: Module
     loss: Loss

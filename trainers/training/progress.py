@@ -1,4 +1,4 @@
-"""What a training says while it runs: a bar, a line an epoch, and one where something takes longer than as a rule."""
+"""Progress output of a training: a progress bar, a line for each epoch, and messages where something is slow."""
 
 import sys
 import threading
@@ -11,7 +11,7 @@ PATIENCE = 0.5  # seconds; finding a compiled step in the cache takes less than 
 
 
 class print_if_slow:
-    """Within this context, `text` appears on stderr once more than PATIENCE seconds have passed.
+    """Context in which `text` is printed to stderr once more than PATIENCE seconds have passed.
 
     Compiling takes seconds, finding the compiled code in the cache does not; only afterwards is it known which it was.
     """
@@ -31,7 +31,7 @@ class print_if_slow:
 
 
 class ProgressBar:
-    """How much of an epoch is done, and the mean loss so far; on a terminal alone, and not if `quiet`."""
+    """The progress bar of an epoch, with the mean loss so far; on a terminal only, and not if `quiet`."""
 
     def __init__(self, epoch: int, samples: int, *, quiet: bool = False):
         form = {"unit": " samples", "unit_scale": True, "leave": False}
@@ -45,14 +45,14 @@ class ProgressBar:
             self._bar.close()
 
     def update(self, done: int, loss: float) -> None:
-        """Show that so many samples are done, of this mean loss."""
+        """Update the bar by the number of samples done, and their mean loss."""
         if self._bar is not None and not self._bar.disable:
             self._bar.update(done - self._bar.n)
             self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
 
 
 def print_epoch(row: Mapping[str, Any], scheduled: Mapping[str, Any]) -> None:
-    """An epoch's metrics, and the values of what has a schedule, on stderr."""
+    """Print an epoch's metrics, and the values of scheduled settings, to stderr."""
     shown = {name: value for name, value in row.items() if name.startswith(("train_", "valid_"))}
     figures = "  ".join(f"{name} {value:{'.4f' if abs(value) < 1e6 else '.4g'}}" for name, value in shown.items())
     figures += "".join(f"  {k} {v:.4g}" for k, v in scheduled.items())

@@ -1,4 +1,4 @@
-"""How many threads a training uses: measured once for a model, its data's shape and the machine, and remembered.
+"""The choice of the number of threads: measured once for a model, its data's shape and the machine, and cached.
 
 Results do not depend on it: see modules/kernels/threads.py.
 """
@@ -21,7 +21,7 @@ GAIN = 0.95  # of the time with fewer threads, at most, for more threads to be c
 
 
 def choose_threads(step: CompiledStep, epoch: Epoch) -> int:
-    """The number of threads, 1 to the number of cores, that trains fastest; as found before, if it was.
+    """Choose the number of threads, 1 to the number of cores, that trains fastest; cached.
 
     The probe takes some steps on a copy of the model: nothing of the training changes.
     """
@@ -41,7 +41,7 @@ def choose_threads(step: CompiledStep, epoch: Epoch) -> int:
 
 
 def read_thread_count(path: Path | None) -> int | None:
-    """What a file says, if it is there, whole, and possible here."""
+    """Read a cached number of threads, if it is valid here."""
     if path is None:
         return None
     try:
@@ -52,7 +52,7 @@ def read_thread_count(path: Path | None) -> int | None:
 
 
 def make_probe(step: CompiledStep, epoch: Epoch) -> Steps:
-    """The compiled loop for a copy of the model, its loss and its optimizer."""
+    """Make the compiled loop for a copy of the model, its loss and its optimizer."""
     copy = CompiledStep(step.net.copy(), step.loss.copy(), step.optimizer.copy(), (), step.augmentation)
     first = Epoch(epoch.data, epoch.order, epoch.batch_size, epoch.outputs[:0], weights=epoch.weights)
     if isinstance(copy.optimizer, FullBatch):
@@ -63,7 +63,7 @@ def make_probe(step: CompiledStep, epoch: Epoch) -> Steps:
 
 
 def find_fastest(steps: Steps, samples: int, batch_size: int) -> int:
-    """The number of threads with the least time for a block of steps; the fewest of those that hardly differ."""
+    """Find the number of threads with the minimum time for a block of steps; the smallest of similar ones."""
     seconds = time_steps(steps, min(batch_size, samples), 1)
     most = max(1, samples // batch_size)
     last = min(samples, batch_size * min(most, max(1, int(BLOCK_SECONDS / max(seconds, 1e-7)))))
@@ -85,7 +85,7 @@ def find_fastest(steps: Steps, samples: int, batch_size: int) -> int:
 
 
 def time_steps(steps: Steps, last: int, threads: int) -> float:
-    """Seconds for the steps on the first `last` samples."""
+    """Time the steps on the first `last` samples."""
     with num_threads(threads):
         steps(0, 0, 0.0)
         start = time.perf_counter()

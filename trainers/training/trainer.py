@@ -47,7 +47,7 @@ COMPILING = "compiling the training step; the next run finds it in the cache"
 
 
 def copy_callback(callback: Callback, memo: dict[int, Any]) -> Callback:
-    """A callback like this one, with what it remembers."""
+    """Copy a callback with its state."""
     try:
         return copy.deepcopy(callback, memo)
     except TypeError as error:  # such as of an open file
@@ -319,7 +319,7 @@ class Trainer:
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _refuse_another_fit(self, epochs: int, settings: dict[str, Any], data: Parts) -> None:
-        """ValueError for settings and data with which the fit that was loaded would become another one."""
+        """Raise ValueError for settings and data that differ from those of the loaded fit."""
         pending = self._pending
         if pending is None:
             return
@@ -332,7 +332,7 @@ class Trainer:
         self.timetable.check_so_far(until, pending.epochs, begun + epochs, *rest)
 
     def _begin(self, epochs: int, settings: dict[str, Any], data: Parts) -> FitState:
-        """The state of a fit that starts, or goes on where the one that was loaded was."""
+        """Make the state of a new fit, or of the loaded one."""
         pending = self._pending
         self.resumed, begun = pending is not None, self.epoch if pending is None else pending.begun
         fit = FitState(begun, begun + epochs, settings, data=data)
@@ -350,7 +350,7 @@ class Trainer:
             self._pending = None
 
     def _train_epoch(self, fit: FitState, train: ArrayDataset, valid: ArrayDataset | None) -> dict[str, Any] | None:
-        """Train for an epoch, or for the rest of one; its row of metrics, or None if the training stops within it."""
+        """Train for an epoch, or for the rest of one; returns its row of metrics, or None if it stops within it."""
         state, fit.place = fit.place, None
         passed = 0.0 if state is None else state.seconds
         start, earlier = time.perf_counter() - passed, self.seconds - passed
@@ -384,7 +384,7 @@ class Trainer:
         return row
 
     def _pause(self, fit: FitState, place: EpochState | None) -> None:
-        """A moment in which all is consistent and may be saved."""
+        """Call the callbacks at a moment when all state is consistent and may be saved."""
         fit.place, going_on = place, not self.ended
         if going_on and self._asked_to_stop is not None:
             self.stop(self._asked_to_stop, for_now=True)
@@ -396,7 +396,7 @@ class Trainer:
                 break  # otherwise one of them has ended it, and those before have not heard of that
 
     def _end_epoch(self, row: dict[str, Any]) -> None:
-        """Tell everyone who wants to know how the epoch went."""
+        """Call the callbacks and schedules with an epoch's metrics."""
         self.history.append(row)
         self.timetable.observe(row)
         if not self.quiet:

@@ -1,4 +1,4 @@
-"""What a checkpoint says of a trainer, gathered and restored, and the checks that a resumed training is the same."""
+"""The state of a trainer in a checkpoint: gathering, restoring, and checks that a resumed training is the same."""
 
 import functools
 import hashlib
@@ -16,7 +16,7 @@ PACKAGES = Path(__file__).resolve().parents[2]
 
 
 def gather_state(trainer: TrainingParts) -> dict[str, Any]:
-    """The state of a trainer's parts and counters: weights, optimizer, schedules, metrics of the epochs."""
+    """Gather the state of a trainer's parts and counters: weights, optimizer, schedules, history."""
     return {
         "written_by": describe_writer(),
         "parts": describe_parts(trainer),
@@ -33,7 +33,7 @@ def gather_state(trainer: TrainingParts) -> dict[str, Any]:
 
 
 def restore_state(trainer: TrainingParts, state: dict[str, Any]) -> None:
-    """Give a trainer's parts what `gather_state` has gathered from one like it.
+    """Restore a trainer's parts from `gather_state` of one like it.
 
     Errors: CheckpointError, and nothing changed, for a trainer of other parts; ValueError for one of other sizes.
     """
@@ -53,7 +53,7 @@ def restore_state(trainer: TrainingParts, state: dict[str, Any]) -> None:
 
 
 def describe_parts(trainer: TrainingParts) -> dict[str, Any]:
-    """What must be alike in a trainer that goes on."""
+    """Describe what must be equal in a trainer that resumes."""
     return {
         "model": trainer.model.outline(),
         "dtype": str(trainer.model.dtype),
@@ -67,7 +67,7 @@ def describe_parts(trainer: TrainingParts) -> dict[str, Any]:
 
 
 def check_settings(saved: dict[str, Any], own: dict[str, Any]) -> None:
-    """ValueError unless a fit has the settings of the one that it is to finish."""
+    """Raise ValueError unless a fit has the settings of the one that it resumes."""
     for name, value in own.items():
         if saved.get(name) != value:
             raise ValueError(
@@ -76,7 +76,7 @@ def check_settings(saved: dict[str, Any], own: dict[str, Any]) -> None:
 
 
 def check_data_digests(saved: dict[str, Any], own: dict[str, Any]) -> None:
-    """ValueError unless a fit has the data of the one that it is to finish.
+    """Raise ValueError unless a fit has the data of the one that it resumes.
 
     Args: found, own: digests by the name of a part, None for one that is not there.
     """
@@ -99,7 +99,7 @@ def check_data_digests(saved: dict[str, Any], own: dict[str, Any]) -> None:
 
 @functools.cache
 def describe_writer() -> dict[str, Any]:
-    """Versions, and a digest of the sources, on which the bits of the results may depend."""
+    """Describe versions and sources, on which the bits of the results may depend."""
     files = sorted(file for folder in ("modules", "trainers", "datasets") for file in (PACKAGES / folder).rglob("*.py"))
     return {
         "versions": collect_versions(),
@@ -109,12 +109,12 @@ def describe_writer() -> dict[str, Any]:
 
 
 def compute_sources_digest(files: Iterable[Path]) -> str:
-    """Digest of what stands in some files."""
+    """Hash the contents of some files."""
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def warn_of_changes(saved: dict[str, Any]) -> None:
-    """A warning if a checkpoint comes from other versions or sources."""
+    """Warn if a checkpoint comes from other versions or sources."""
     own = describe_writer()
     changed = [
         f"{name} {saved['versions'].get(name)} in place of {now}"
