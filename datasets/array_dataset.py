@@ -125,11 +125,11 @@ class ArrayDataset:
     def take(self, rows: Rows) -> ArrayDataset:
         """The samples of a slice (its memory is shared) or of a 1-D index array (copied), as a data set."""
         rows = check_rows(rows)
-        taken = copy.copy(self)  # its values are checked already
-        taken.x, taken.y = np.ascontiguousarray(convert_to_real("x", self.x[rows])), np.ascontiguousarray(self.y[rows])
+        part = copy.copy(self)  # its values are checked already
+        part.x, part.y = np.ascontiguousarray(convert_to_real("x", self.x[rows])), np.ascontiguousarray(self.y[rows])
         if self.sample_weight is not None:
-            taken.sample_weight = check_weights(self.sample_weight[rows], len(taken))
-        return taken
+            part.sample_weight = check_weights(self.sample_weight[rows], len(part))
+        return part
 
     def minibatches(
         self,

@@ -56,7 +56,7 @@ class CsvDataset(SplitDataset):
     Errors: ValueError for settings and cells that are no such thing; FileNotFoundError.
     """
 
-    kept = ("_table", "_target_values")
+    split_independent = ("_table", "_target_values")
 
     def __init__(
         self,

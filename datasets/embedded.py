@@ -26,7 +26,7 @@ class EmbeddedDataset(SplitDataset):
 
     samples: ClassVar[int]
     scale: ClassVar[float] = 1.0
-    kept = ("_whole",)
+    split_independent = ("_whole",)
 
     def __init__(
         self,

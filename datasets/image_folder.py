@@ -40,7 +40,7 @@ class ImageFolder(SplitDataset):
     """
 
     target_shape = ()
-    kept = ("_files", "_whole", "class_names", "input_shape")
+    split_independent = ("_files", "_whole", "class_names", "input_shape")
 
     def __init__(
         self,

@@ -47,8 +47,8 @@ def balanced_order(labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
     order = epoch_order(n, seed=seed, epoch=epoch)
     places, classes = np.unique(labels[order], return_inverse=True)[1], np.unique(labels)
     shares = [n // len(classes) + (k < n % len(classes)) for k in range(len(classes))]
-    drawn = [np.resize(order[places == k], share) for k, share in enumerate(shares)]
+    draws = [np.resize(order[places == k], share) for k, share in enumerate(shares)]
     again = epoch_order(
         n, seed=seed, epoch=check_whole_number("balanced_order", "epoch", epoch, most=2**63 - 1) + 2**63 - 1
     )
-    return np.concatenate(drawn)[again]
+    return np.concatenate(draws)[again]

@@ -20,7 +20,7 @@ class SplitDataset(Dataset):
     What is fitted, such as means, must be cached properties computed from the training rows.
     """
 
-    kept: tuple[str, ...] = ()  # cached properties that do not depend on the split
+    split_independent: tuple[str, ...] = ()  # cached properties that do not depend on the split
 
     @property
     @abstractmethod
@@ -53,7 +53,7 @@ class SplitDataset(Dataset):
         test = self._rows[2]
         other = copy.copy(self)
         cached = {name for cls in type(self).__mro__ for name, value in vars(cls).items() if is_cached(value)}
-        for name in cached - set(self.kept):
+        for name in cached - set(self.split_independent):
             vars(other).pop(name, None)
         vars(other)["_rows"] = (train, valid, test)
         return other

@@ -45,8 +45,8 @@ def format_trace(trace: Trace, tangents: np.ndarray | None = None, adjoints: np.
     for number, operation in enumerate(trace.operations[:LINES]):
         cells = [format_numbers(numbers[operation.target]) for numbers in columns.values()]
         rows.append((names.names[number], format_operation(operation, names), format_numbers(operation.value), *cells))
-    left = len(trace.operations) - LINES
-    return "\n".join([*format_table(rows), *([f"... and {left:,} operations more"] if left > 0 else [])])
+    omitted = len(trace.operations) - LINES
+    return "\n".join([*format_table(rows), *([f"... and {omitted:,} operations more"] if omitted > 0 else [])])
 
 
 def format_operation(operation: Operation, names: Names) -> str:

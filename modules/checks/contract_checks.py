@@ -58,8 +58,8 @@ class Trial:
         module.zero_grad()
         y = module.fprop(*(self.arguments if arguments is None else arguments))
         grad_x = module.bprop(*([self.grad_y(y)] if module.takes_gradient else []))
-        named = {f"grad_{name}": gradient.copy() for name, gradient in module.named_gradients()}
-        return {"y": np.array(y), "grad_x": np.array(grad_x, copy=True)} | named
+        gradients = {f"grad_{name}": gradient.copy() for name, gradient in module.named_gradients()}
+        return {"y": np.array(y), "grad_x": np.array(grad_x, copy=True)} | gradients
 
     def grad_y(self, y: np.ndarray) -> np.ndarray:
         """A random gradient for an output, of its dtype."""

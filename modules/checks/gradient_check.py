@@ -119,8 +119,8 @@ def check_array(
     beside_trace = reference.error(subject, name, array, gradient)
     if beside_trace is not None and beside_trace.ok:
         return beside_trace
-    tried = [subject.compare(array, gradient, subject.direction(array.shape), tolerance) for _ in range(directions)]
-    error, analytic, numeric = max(tried)
+    trials = [subject.compare(array, gradient, subject.direction(array.shape), tolerance) for _ in range(directions)]
+    error, analytic, numeric = max(trials)
     if error <= tolerance:
         hint = "" if beside_trace is None else f"(by differences; {beside_trace.error:.1e} from the trace)"
         return GradientEntry(name, array.shape, None, analytic, numeric, error, True, hint)
@@ -132,8 +132,8 @@ def find_worst_element(subject: Subject, name, array, gradient, tolerance, eleme
     indices = np.arange(array.size)
     while indices.size > elements:
         halves = np.array_split(indices, 2)
-        tried = [subject.derivatives(array, gradient, subject.direction(array.shape, h), STEP) for h in halves]
-        indices = halves[int(np.argmax([abs(analytic - numeric) for analytic, numeric in tried]))]
+        trials = [subject.derivatives(array, gradient, subject.direction(array.shape, h), STEP) for h in halves]
+        indices = halves[int(np.argmax([abs(analytic - numeric) for analytic, numeric in trials]))]
     results = []
     for index in indices:
         unit = np.zeros(array.size)

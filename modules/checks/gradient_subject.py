@@ -103,8 +103,10 @@ class Subject:
         name = "x" if self.module.takes_gradient else "y"
         whole = all(array.dtype.kind != "f" for array in flatten_table(x))
         if not whole and shape_of(grad_x) != shape_of(x):
-            got = f"has shape {shape_of(grad_x)}" if isinstance(grad_x, np.ndarray | tuple) else f"is {grad_x!r:.40}"
-            text = f"(grad_{name} {got}, expected {shape_of(x)})"
+            description = (
+                f"has shape {shape_of(grad_x)}" if isinstance(grad_x, np.ndarray | tuple) else f"is {grad_x!r:.40}"
+            )
+            text = f"(grad_{name} {description}, expected {shape_of(x)})"
             wrong = GradientEntry(name, shape_of(x), None, np.nan, np.nan, np.inf, False, text)
         elif not whole:
             pairs = zip(name_arrays(name, x).items(), flatten_table(grad_x), flatten_table(again), strict=True)
@@ -130,7 +132,7 @@ class Subject:
     def compare(self, array, gradient, direction, tolerance) -> tuple[float, float, float]:
         """Compare derivatives along a direction: (error, analytic, numeric), with the better of two steps."""
         scale = max(1.0, float(np.sqrt(np.mean(array**2))))
-        tried = []
+        trials = []
         for step in STEPS:
             analytic, numeric = self.derivatives(array, gradient, direction, step * scale)
             size = max(abs(analytic), abs(numeric), FLOOR * self.size / scale, 1e-300)
@@ -138,10 +140,10 @@ class Subject:
             if difference > tolerance * size:
                 difference = max(0.0, difference - NOISE * self.noise / (step * scale))
             error = difference / size
-            tried.append((error if np.isfinite(error) else np.inf, analytic, numeric))
-            if tried[-1][0] <= tolerance:
+            trials.append((error if np.isfinite(error) else np.inf, analytic, numeric))
+            if trials[-1][0] <= tolerance:
                 break
-        return min(tried, key=lambda result: result[0])
+        return min(trials, key=lambda result: result[0])
 
     @cached_property
     def noise(self) -> float:

@@ -229,8 +229,8 @@ def compose_calls(lines: tuple, result):
         later = find_lines_read([more for _, _, more in lines[k:]]) | find_lines_read(result)
         live = [line for line in known if line in later]
         getters = [make_getter(argument, tuple(known)) for argument in arguments]
-        called = CALLS[method, len(arguments)](name, *getters)
-        function = append_call(function, called, make_selector(tuple(known.index(line) for line in live)))
+        call = CALLS[method, len(arguments)](name, *getters)
+        function = append_call(function, call, make_selector(tuple(known.index(line) for line in live)))
         known = [*live, k]
     return append_result(function, make_getter(result, tuple(known)))
 
@@ -247,12 +247,12 @@ def pack_input(self, x):
     return (x,)
 
 
-def append_call(before, called, select):
+def append_call(before, call, select):
     """Make the function that calls one more line after `before`."""
 
     def both(self, x):
         values = before(self, x)
-        return select(values) + (called(self, values),)  # noqa: RUF005 - numba has no starred tuples
+        return select(values) + (call(self, values),)  # noqa: RUF005 - numba has no starred tuples
 
     return both
 

@@ -29,23 +29,23 @@ def replace(net: Module, what: What, new: New) -> None:
     if isinstance(new, Module) and len(old_modules) > 1:
         expected = "expected one, or a function that makes a module for each"
         raise ValueError(f"{net.label()}: {describe_target(what)} is {', '.join(old_modules)}, {expected}")
-    made: dict[str, Module] = {}
+    new_modules: dict[str, Module] = {}
     of_tie: dict = {}
     for name, old in old_modules.items():
-        if any(name.startswith(f"{other}.") for other in made):
+        if any(name.startswith(f"{other}.") for other in new_modules):
             continue  # it has gone with what it stood in
         if old._tie in of_tie:  # so it stays one with the same weights
-            made[name] = of_tie[old._tie].share()
+            new_modules[name] = of_tie[old._tie].share()
             continue
-        made[name] = new if isinstance(new, Module) else new(old)
-        if not isinstance(made[name], Module):
-            raise TypeError(f"{net.label()}: replace got {made[name]!r} for {name}, expected a Module")
+        new_modules[name] = new if isinstance(new, Module) else new(old)
+        if not isinstance(new_modules[name], Module):
+            raise TypeError(f"{net.label()}: replace got {new_modules[name]!r} for {name}, expected a Module")
         if old._tie is not None:
-            of_tie[old._tie] = made[name]
-    for k, module in enumerate(made.values()):
-        if module.parent is not None or any(module is other for other in list(made.values())[:k]):
+            of_tie[old._tie] = new_modules[name]
+    for k, module in enumerate(new_modules.values()):
+        if module.parent is not None or any(module is other for other in list(new_modules.values())[:k]):
             raise ValueError(f"{module.label()} stands in a net already, at {module.path()}; use module.copy()")
-    for name, module in made.items():
+    for name, module in new_modules.items():
         swap_child(old_modules[name], module)
 
 

@@ -98,8 +98,8 @@ class Hierarchy(Stateful):
         return root
 
     def outline(self) -> str:
-        shown = [child.outline() for name, child in self._modules.items() if not name.startswith("_")]
-        inside = ", ".join(shown)
+        outlines = [child.outline() for name, child in self._modules.items() if not name.startswith("_")]
+        inside = ", ".join(outlines)
         return f"{type(self).__name__}({inside})" if inside else type(self).__name__
 
     def add_place(self, error: BaseException) -> None:

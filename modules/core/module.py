@@ -241,11 +241,11 @@ class Module(ParametersAndBuffers):
         return [f"the weights of {first.path()}" if first else f"{child.parameter_count:,} parameters"]
 
     def __repr__(self) -> str:
-        shown = {name: child for name, child in self._modules.items() if not name.startswith("_")}
-        if not shown:
+        children = {name: child for name, child in self._modules.items() if not name.startswith("_")}
+        if not children:
             return self.label()
         lines = [f"{type(self).__name__}({self.extra_repr()}"]
-        for name, child in shown.items():
+        for name, child in children.items():
             text = repr(child).replace("\n", "\n  ")
             comment = ", ".join(self.comment_on(name))
             first, *rest = text.split("\n") if child._modules else [text]

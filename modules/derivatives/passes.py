@@ -72,17 +72,17 @@ class Passes:
         items.append(Operation("cleared", ClearGradients().to(self.net.dtype), "fprop", ("gradients",)))
         change = {"seed": "loss_change"}
         for operation in self.bprop:
-            moved = rename_arguments(operation, change, "r_")
+            tangent = rename_arguments(operation, change, "r_")
             if is_locally_linear(type(operation.module)):
-                items += self.copy_if_reused(moved, change, operation.target)
+                items += self.copy_if_reused(tangent, change, operation.target)
                 continue
             x = self.inputs[operation.module]
             v = tuple(self.directions[name] for name in x)
             grads = rename_arguments(operation, names).arguments
             method = f"r{operation.method}"
-            module, arguments = self.with_method(operation.module, method, x, (*v, *grads, *moved.arguments))
-            items.append(Operation(moved.target, module, method, arguments))
-            change[operation.target] = moved.target
+            module, arguments = self.with_method(operation.module, method, x, (*v, *grads, *tangent.arguments))
+            items.append(Operation(tangent.target, module, method, arguments))
+            change[operation.target] = tangent.target
         return items
 
     def copy_if_reused(self, operation: Operation, names: dict[str, str], target: str = "") -> list[Operation]:

@@ -33,30 +33,30 @@ def draw(net: Module, format: Format = "svg", input_shape=None, loss=None, targe
     return Drawing(writers[format](make_diagram(net, input_shape, loss, target_shape)))
 
 
-def as_dot(made: Diagram) -> str:
+def as_dot(diagram: Diagram) -> str:
     """Graphviz's language; the backward pass is dashed."""
     lines = ["digraph net {", "  node [shape=box, style=rounded, fontname=Helvetica]", "  edge [fontname=Helvetica]"]
-    for k, node in enumerate(made.nodes):
+    for k, node in enumerate(diagram.nodes):
         text = "\\n".join(format_box(node)).replace('"', '\\"')
         lines.append(f'  n{k} [label="{text}"]')
-    for arrow in made.arrows:
+    for arrow in diagram.arrows:
         lines.append(f'  n{arrow.source} -> n{arrow.target} [label="{arrow.label}"]')
         if not arrow.backward:
             continue
-        sign = "Σ grad" if made.sums_gradients(arrow.source) else "grad"
+        sign = "Σ grad" if diagram.sums_gradients(arrow.source) else "grad"
         back = f'label="{sign}", style=dashed, color="#b04a2f", fontcolor="#b04a2f", constraint=false'
         lines.append(f"  n{arrow.target} -> n{arrow.source} [{back}]")
     return "\n".join([*lines, "}", ""])
 
 
-def as_mermaid(made: Diagram) -> str:
+def as_mermaid(diagram: Diagram) -> str:
     """Mermaid's language, which Markdown viewers render; the backward pass is dotted."""
     lines = ["flowchart TD"]
-    for k, node in enumerate(made.nodes):
+    for k, node in enumerate(diagram.nodes):
         lines.append(f'  n{k}["{"<br>".join(escape(line) for line in format_box(node))}"]')
-    for arrow in made.arrows:
+    for arrow in diagram.arrows:
         forward = f'-->|"{arrow.label}"|' if arrow.label else "-->"
-        sign = "Σ grad" if made.sums_gradients(arrow.source) else "grad"
+        sign = "Σ grad" if diagram.sums_gradients(arrow.source) else "grad"
         lines.append(f"  n{arrow.source} {forward} n{arrow.target}")
         lines += [f'  n{arrow.target} -.->|"{sign}"| n{arrow.source}'] if arrow.backward else []
     return "\n".join([*lines, ""])

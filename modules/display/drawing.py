@@ -83,11 +83,11 @@ class Diagram:
         note = f"{child.parameter_count:,} parameters" if child.parameter_count else ""
         note = f"the weights of {get_short_path(first)}" if first is not None else note
         node = self.add(Node(get_short_path(child), child.label(), note), *flatten_table(arguments[0]))
-        made = Operations().fprop(child, map_table(lambda value: "x", arguments[0]))
+        results = Operations().fprop(child, map_table(lambda value: "x", arguments[0]))
         if any(value.shape is None for value in flatten_table(arguments[0])):
-            return unflatten_table(made, [Value(node, None, k) for k, _ in enumerate(flatten_table(made))])
+            return unflatten_table(results, [Value(node, None, k) for k, _ in enumerate(flatten_table(results))])
         shape = Shape.of(child.check_arguments(map_table(lambda value: Shape(value.shape), arguments[0])))
-        return unflatten_table(made, [Value(node, tuple(each), k) for k, each in enumerate(flatten_table(shape))])
+        return unflatten_table(results, [Value(node, tuple(each), k) for k, each in enumerate(flatten_table(shape))])
 
     def _record_op(self, op: InternalOp, method: str, *arguments):
         """Record an internal op: one node for all slices of a container, or one for a sum."""
@@ -129,13 +129,13 @@ def make_diagram(net: Module, input_shape=None, loss: Loss | None = None, target
         shapes: Any = Shape.of(plain)
     else:
         shapes = map_table(lambda _: None, vars(net).get("_input"))
-    made, names = Diagram(), vars(net).get("_input_names", [])
+    diagram, names = Diagram(), vars(net).get("_input_names", [])
     count = len(flatten_table(shapes)) if type(shapes) is tuple else 1
     titles = names if len(names) == count else [f"x{k}" for k in range(count)] if count > 1 else ["x"]
     values = []
     for title, shape in zip(titles, flatten_table(shapes) if type(shapes) is tuple else [shapes], strict=True):
-        values.append(Value(made.add(Node(title, "input")), None if shape is None else tuple(shape)))
-    y = made.call(net, "fprop", unflatten_table(shapes, values) if type(shapes) is tuple else values[0])
+        values.append(Value(diagram.add(Node(title, "input")), None if shape is None else tuple(shape)))
+    y = diagram.call(net, "fprop", unflatten_table(shapes, values) if type(shapes) is tuple else values[0])
     output_names = vars(net).get("_output_names", [])
     for k, value in enumerate(flatten_table(y)):
         title = (
@@ -145,20 +145,20 @@ def make_diagram(net: Module, input_shape=None, loss: Loss | None = None, target
             if len(flatten_table(y)) > 1
             else "y"
         )
-        last = Value(made.add(Node(title, "output"), value), value.shape)
+        last = Value(diagram.add(Node(title, "output"), value), value.shape)
     if loss is not None:
         if type(y) is tuple:
             raise ValueError(f"graph: the net makes a table of {len(y)} arrays, expected one array for the loss")
-        add_loss(made, loss, last, None if target_shape is None else tuple(target_shape))
-    return made
+        add_loss(diagram, loss, last, None if target_shape is None else tuple(target_shape))
+    return diagram
 
 
-def add_loss(made: Diagram, loss: Loss, y: Value, target_shape: tuple[int, ...] | None) -> None:
+def add_loss(diagram: Diagram, loss: Loss, y: Value, target_shape: tuple[int, ...] | None) -> None:
     """Add a node for a loss, or for each of its parts and for their sum."""
     known = y.shape is not None and target_shape is not None
     if known:
         loss.check_arguments(y.shape, target_shape)
-    target = Value(made.add(Node("t", "target")), target_shape)
+    target = Value(diagram.add(Node("t", "target")), target_shape)
     parts = loss.parts if isinstance(loss, MultiLoss) else [loss]
     values = []
     for k, part in enumerate(parts):
@@ -168,11 +168,11 @@ def add_loss(made: Diagram, loss: Loss, y: Value, target_shape: tuple[int, ...] 
             title, text = part.name or title, part.loss.label()
             note = f"{part.weight:g} × loss(y[{format_columns(part.outputs)}], target[{format_columns(part.targets)}])"
             shapes = part.select_shapes(*shapes) if known else (None, None)
-        node = made.add(Node(title, text, note), Value(y.source, shapes[0]), Value(target.source, shapes[1]))
-        made.arrows[-1].backward = False
+        node = diagram.add(Node(title, text, note), Value(y.source, shapes[0]), Value(target.source, shapes[1]))
+        diagram.arrows[-1].backward = False
         values.append(Value(node, ()))
     if isinstance(loss, MultiLoss):
-        made.add(Node("loss", "MultiLoss: sum"), *values)
+        diagram.add(Node("loss", "MultiLoss: sum"), *values)
 
 
 def format_columns(columns) -> str:

@@ -19,22 +19,22 @@ STYLE = """
 """
 
 
-def assign_rows(made: Diagram) -> list[int]:
+def assign_rows(diagram: Diagram) -> list[int]:
     """Assign a row to each node: one below the lowest of its inputs; a target stands beside the output."""
-    row = [0] * len(made.nodes)
-    for k, node in enumerate(made.nodes):  # nodes stand after what they read
-        row[k] = max((row[arrow.source] + 1 for arrow in made.arrows if arrow.target == k), default=0)
+    row = [0] * len(diagram.nodes)
+    for k, node in enumerate(diagram.nodes):  # nodes stand after what they read
+        row[k] = max((row[arrow.source] + 1 for arrow in diagram.arrows if arrow.target == k), default=0)
         row[k] = row[k - 1] if node.text == "target" else row[k]
     return row
 
 
-def route_arrows(made: Diagram, row: list[int]) -> tuple[list[list[int]], list[list[int]]]:
+def route_arrows(diagram: Diagram, row: list[int]) -> tuple[list[list[int]], list[list[int]]]:
     """Route arrows: the rows of points, nodes and bends of arrows, and the points of each arrow."""
     rows: list[list[int]] = [[] for _ in range(max(row) + 1)]
     for k, r in enumerate(row):
         rows[r].append(k)
     paths, points = [], len(row)
-    for arrow in made.arrows:
+    for arrow in diagram.arrows:
         path = [arrow.source]
         for r in range(row[arrow.source] + 1, row[arrow.target]):
             rows[r].append(points)
@@ -90,13 +90,13 @@ def spread_row(row: list[int], x: dict[int, float], width: dict[int, float]) -> 
         x[b] = max(x[b], x[a] + (width[a] + width[b]) / 2 + GAP)
 
 
-def as_svg(made: Diagram) -> str:
+def as_svg(diagram: Diagram) -> str:
     """Format both passes side by side as SVG."""
-    row = assign_rows(made)
-    rows, paths = route_arrows(made, row)
-    texts = [format_box(node) for node in made.nodes]
+    row = assign_rows(diagram)
+    rows, paths = route_arrows(diagram, row)
+    texts = [format_box(node) for node in diagram.nodes]
     size = {k: max(len(line) for line in lines) * LETTER + 20 for k, lines in enumerate(texts)}
-    labels = {p: len(a.label) * LETTER for a, path in zip(made.arrows, paths, strict=True) for p in path[1:-1]}
+    labels = {p: len(a.label) * LETTER for a, path in zip(diagram.arrows, paths, strict=True) for p in path[1:-1]}
     width = {p: size.get(p, labels.get(p, 0) + 10) for row in rows for p in row}
     sort_rows(rows, paths)
     x = place_columns(rows, paths, width)
@@ -108,9 +108,9 @@ def as_svg(made: Diagram) -> str:
     panels = []
     for k, (head, colour) in enumerate((("forward", FORWARD), ("backward", BACKWARD))):
         inside = [f'<text class="head" x="{wide / 2:.0f}" y="-8" style="fill:{colour}">{head}</text>']
-        drawn = [(n, path) for n, path in enumerate(paths) if not k or made.arrows[n].backward]
-        inside += [arrow_svg(made, n, path, x, y, half, bool(k)) for n, path in drawn]
-        inside += [box_svg(lines, x[p], y[p], size[p], half[p], made, p, bool(k)) for p, lines in enumerate(texts)]
+        shown_arrows = [(n, path) for n, path in enumerate(paths) if not k or diagram.arrows[n].backward]
+        inside += [arrow_svg(diagram, n, path, x, y, half, bool(k)) for n, path in shown_arrows]
+        inside += [box_svg(lines, x[p], y[p], size[p], half[p], diagram, p, bool(k)) for p, lines in enumerate(texts)]
         shift = MARGIN + k * (wide + 3 * MARGIN)
         panels.append(f'<g transform="translate({shift:.0f} {MARGIN + 16})">' + "\n".join(inside) + "</g>")
     whole, tall = 2 * wide + 5 * MARGIN, high + 2 * MARGIN + 16
@@ -125,9 +125,11 @@ def as_svg(made: Diagram) -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg" {view}>\n' + "\n".join(parts) + "\n</svg>\n"
 
 
-def box_svg(lines, x, y, width, half, made: Diagram, k: int, backward: bool) -> str:
+def box_svg(lines, x, y, width, half, diagram: Diagram, k: int, backward: bool) -> str:
     """Format a node's box; in the backward pass with a sign where gradients are summed."""
-    end = made.nodes[k].text in ("input", "output", "target") or not any(arrow.source == k for arrow in made.arrows)
+    end = diagram.nodes[k].text in ("input", "output", "target") or not any(
+        arrow.source == k for arrow in diagram.arrows
+    )
     kind = ' class="end"' if end else ""
     out = [
         f'<rect{kind} x="{x - width / 2:.1f}" y="{y - half:.1f}" width="{width:.1f}" height="{2 * half:.1f}" rx="6"/>'
@@ -135,16 +137,16 @@ def box_svg(lines, x, y, width, half, made: Diagram, k: int, backward: bool) -> 
     for n, line in enumerate(lines):
         style = ' class="title"' if n == 0 else ""
         out.append(f'<text{style} x="{x:.1f}" y="{y - half + 17 + n * LINE:.1f}">{escape(line)}</text>')
-    if backward and made.sums_gradients(k):
+    if backward and diagram.sums_gradients(k):
         out.append(f'<circle cx="{x:.1f}" cy="{y + half:.1f}" r="9" style="fill:white;stroke:{BACKWARD}"/>')
         out.append(f'<text x="{x:.1f}" y="{y + half + 4.5:.1f}" style="fill:{BACKWARD}">Σ</text>')
     return "".join(out)
 
 
-def arrow_svg(made: Diagram, n: int, path: list[int], x, y, half, backward: bool) -> str:
+def arrow_svg(diagram: Diagram, n: int, path: list[int], x, y, half, backward: bool) -> str:
     """Format an arrow through the points of its path, with its shape in the middle."""
     points = [(x[p], y[p] + (half[p] if k == 0 else -half[p] if k == len(path) - 1 else 0)) for k, p in enumerate(path)]
-    if backward and made.sums_gradients(path[0]):
+    if backward and diagram.sums_gradients(path[0]):
         points[0] = points[0][0], points[0][1] + 9
     a, b = points[0], points[1]
     label = ((a[0] + b[0]) / 2, (a[1] + b[1]) / 2 + 4) if len(points) == 2 else (points[1][0], points[1][1] + 4)
@@ -155,7 +157,7 @@ def arrow_svg(made: Diagram, n: int, path: list[int], x, y, half, backward: bool
         bend = (y1 - y0) / 2
         text += f"C{x0:.1f} {y0 + bend:.1f} {x1:.1f} {y1 - bend:.1f} {x1:.1f} {y1:.1f}"
     colour, head = (BACKWARD, "b") if backward else (FORWARD, "f")
-    shape = made.arrows[n].label
+    shape = diagram.arrows[n].label
     element = f'<path d="{text}" style="stroke:{colour}" marker-end="url(#{head})"/>'
     place = f'x="{label[0]:.1f}" y="{label[1]:.1f}">{escape(shape)}</text>'
     ground = f'<ellipse cx="{label[0]:.1f}" cy="{label[1] - 4:.1f}" rx="{3.2 * len(shape):.1f}" ry="8"/>'

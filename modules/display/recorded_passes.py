@@ -41,8 +41,8 @@ class RecordedPasses:
         self.plan = None if jit_disabled() else self._plan(net)
 
     def _plan(self, net: Module) -> Plan:
-        made = tuple(operation.target for operation in self.forward if operation.method == "fprop")
-        self.functions = {"fprop": Function("fprop", self.forward, ("x",), made or ("x",))}
+        outputs = tuple(operation.target for operation in self.forward if operation.method == "fprop")
+        self.functions = {"fprop": Function("fprop", self.forward, ("x",), outputs or ("x",))}
         samples = {"x": self.values["x"]}
         if self.backward:
             grads = tuple(operation.target for operation in self.backward)
@@ -61,5 +61,5 @@ class RecordedPasses:
                     self.values[each.target] = getattr(each.module, each.method)(*arguments)
         elif operations:
             function = self.functions[method]
-            made = self.plan.call(function, value)
-            self.values.update(zip(function.results, made if len(function.results) > 1 else (made,), strict=True))
+            results = self.plan.call(function, value)
+            self.values.update(zip(function.results, results if len(function.results) > 1 else (results,), strict=True))

@@ -105,8 +105,8 @@ def measure_memory(module: "Module", input_shape: tuple[int, ...]) -> tuple[dict
     sizes: tuple[dict[str, int], dict[str, int]] = ({}, {})
     for (path, name, late), array in small.items():
         other = large.get((path, name, late), array)
-        grown = [a + (b - a) * (input_shape[0] - 3) // 2 for a, b in zip(array.shape, other.shape, strict=True)]
-        sizes[late][path] = sizes[late].get(path, 0) + prod(grown) * array.itemsize
+        shape = [a + (b - a) * (input_shape[0] - 3) // 2 for a, b in zip(array.shape, other.shape, strict=True)]
+        sizes[late][path] = sizes[late].get(path, 0) + prod(shape) * array.itemsize
     return sizes
 
 

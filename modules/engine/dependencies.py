@@ -149,9 +149,14 @@ class Dependencies:
 
     def _describe_overloads(self, function) -> list[str]:
         """Describe what numba compiles in place of the function, by `numba.extending.overload`."""
-        templates = [each for known, kind in builtin_registry.globals if known is function for each in kind.templates]
-        made = [getattr(each, "_overload_func", None) for each in templates]
-        return [f"overload {self.describe(each, function.__qualname__)}" for each in made if each is not None]
+        templates = [
+            each
+            for function_key, kind in builtin_registry.globals
+            if function_key is function
+            for each in kind.templates
+        ]
+        functions = [getattr(each, "_overload_func", None) for each in templates]
+        return [f"overload {self.describe(each, function.__qualname__)}" for each in functions if each is not None]
 
     def _describe_wrapper(self, value, name: str) -> str:
         """Describe a wrapper of a function: numba's dispatcher, a bound method, a partial, a property..."""

@@ -108,11 +108,11 @@ def split_operations(operations: list[Operation], results: set[str], cut_after: 
         result[-1].operations.append(operation)
         fresh = operation.target == cut_after and not whole
     for k, part in enumerate(result):
-        made = [operation.target for operation in part.operations]
+        targets = [operation.target for operation in part.operations]
         read = dict.fromkeys(name for operation in part.operations for name in operation.arguments)
         later = results | {n for other in result[k + 1 :] for o in other.operations for n in o.arguments}
-        part.reads = tuple(name for name in read if name not in made)
-        part.makes = tuple(name for name in made if name in later)
+        part.reads = tuple(name for name in read if name not in targets)
+        part.makes = tuple(name for name in targets if name in later)
     return result
 
 

@@ -391,8 +391,8 @@ def get_argument_type(value):
 
 def list_omitted(function, count: int) -> tuple:
     """List the types of the arguments that a call with `count` arguments leaves to their defaults."""
-    left = list(inspect.signature(function).parameters.values())[count:]
-    return tuple(numba.types.Omitted(each.default) for each in left if each.default is not each.empty)
+    parameters = list(inspect.signature(function).parameters.values())[count:]
+    return tuple(numba.types.Omitted(each.default) for each in parameters if each.default is not each.empty)
 
 
 def run(operation: Operation, module: Stateful, arguments):
@@ -478,8 +478,8 @@ def name_classes(modules) -> dict[type, str]:
     for module in modules:
         for cls in (type(module), *(type(inner) for inner in module.iterate_inside())):
             if cls not in names:
-                taken = sum(name.rstrip("0123456789") == cls.__name__ for name in names.values())
-                names[cls] = cls.__name__ + (str(taken + 1) if taken else "")
+                count = sum(name.rstrip("0123456789") == cls.__name__ for name in names.values())
+                names[cls] = cls.__name__ + (str(count + 1) if count else "")
     return names
 
 

@@ -138,10 +138,10 @@ class Stateful:
         if value.dtype == dtype or value.dtype.kind != "f":
             return
         with np.errstate(over="ignore", invalid="ignore"):
-            lost = np.isinf(value.astype(dtype)) & np.isfinite(value)
-        if lost.any():
+            overflows = np.isinf(value.astype(dtype)) & np.isfinite(value)
+        if overflows.any():
             limit = f"{float(np.finfo(dtype).max):.2g}, the largest {dtype}"
-            raise ValueError(f"{type(self).__name__}: {name} has {value[lost][0]}, expected at most {limit}")
+            raise ValueError(f"{type(self).__name__}: {name} has {value[overflows][0]}, expected at most {limit}")
 
     def remember_precise(self, name: str, precise: np.ndarray, array: np.ndarray) -> None:
         """Keep the float64 numbers `precise`, if rounding them to `array` has changed them."""
@@ -185,8 +185,8 @@ class Stateful:
         plain = name.removeprefix("grad_")
         if plain != name and isinstance(vars(self).get(plain), np.ndarray):
             return f": self.{plain} is an array, and only a Parameter has a gradient"
-        meant = difflib.get_close_matches(name, [each for each in vars(self) if not each.startswith("_")], 1, 0.8)
-        return f", did you mean {meant[0]!r}?" if meant else ""
+        matches = difflib.get_close_matches(name, [each for each in vars(self) if not each.startswith("_")], 1, 0.8)
+        return f", did you mean {matches[0]!r}?" if matches else ""
 
     def _update_states(self, name: str, value: Any) -> bool:
         """Write a new setting to the state blocks; False if its type differs, so that plans must be compiled anew."""

@@ -75,8 +75,8 @@ class Euclidean(Module):
 
     def rbprop(self, v, grad_y, r_grad_y):
         """R{grad_x} = Σⱼ R{c} (weight - x) + c (v_weight - v),   R{c} = -(r_grad_y + c R{y}) / y,   R{y} = jvp"""
-        moved, out = self.jvp(v), np.empty(v.shape, v.dtype)
-        y, turn, grad, r = as_rows(self.y), as_rows(moved), as_rows(grad_y), as_rows(r_grad_y)
+        tangent, out = self.jvp(v), np.empty(v.shape, v.dtype)
+        y, turn, grad, r = as_rows(self.y), as_rows(tangent), as_rows(grad_y), as_rows(r_grad_y)
         x, v_rows, rows, zero = as_rows(self.x), as_rows(v), as_rows(out), v.dtype.type(0)
         c = np.empty(y.shape, v.dtype)
         for n in range(y.shape[0]):
@@ -191,8 +191,8 @@ class RadialBasis(Module):
 
         R{grad_log_width} += Σₙ R{g y} q / s² - 2 g R{y},   R{g y} = r_grad_y y + g R{y}, g = grad_y;   R{y} = jvp
         """
-        moved, out = self.jvp(v), np.empty(v.shape, v.dtype)
-        y, turn, grad, r = as_rows(self.y), as_rows(moved), as_rows(grad_y), as_rows(r_grad_y)
+        tangent, out = self.jvp(v), np.empty(v.shape, v.dtype)
+        y, turn, grad, r = as_rows(self.y), as_rows(tangent), as_rows(grad_y), as_rows(r_grad_y)
         x, v_rows, rows, c = as_rows(self.x), as_rows(v), as_rows(out), np.empty(self.q.shape, v.dtype)
         for n in range(y.shape[0]):
             for j in range(y.shape[1]):

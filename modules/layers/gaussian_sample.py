@@ -105,8 +105,8 @@ class GaussianSample(Noise):
         return (*input_shape[:-1], input_shape[-1] // 2)
 
     def extra_repr(self) -> str:
-        shown = [self.scale] * (self.scale != "log_variance")
-        return ", ".join([*shown, *[f"evaluation={self.evaluation}"] * (self.evaluation != "sample")])
+        settings = [self.scale] * (self.scale != "log_variance")
+        return ", ".join([*settings, *[f"evaluation={self.evaluation}"] * (self.evaluation != "sample")])
 
 
 def check_choice(module, name: str, value, words) -> None:

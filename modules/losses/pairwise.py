@@ -181,13 +181,13 @@ class Triplet(PairLoss):
         """Add the change of ∂d(y[0], y[other]) along v, times the sign; 0 between equal points."""
         if distance == 0:
             return
-        moved = y.dtype.type(0)
+        projection = y.dtype.type(0)
         for i in range(y.shape[1]):
-            moved += self.slope(y[0, i] - y[other, i], distance) * (v[0, i] - v[other, i])
+            projection += self.slope(y[0, i] - y[other, i], distance) * (v[0, i] - v[other, i])
         for i in range(y.shape[1]):
             size = abs(y[0, i] - y[other, i] + self.eps) / distance
             bend = 0 * size if size == 0 and self.p != 2 else size ** (self.p - 2)
-            turn = bend * (v[0, i] - v[other, i]) - self.slope(y[0, i] - y[other, i], distance) * moved
+            turn = bend * (v[0, i] - v[other, i]) - self.slope(y[0, i] - y[other, i], distance) * projection
             turn *= sign * (self.p - 1) / distance
             change[0, i] += turn
             change[other, i] -= turn

@@ -63,11 +63,11 @@ class Checkpoint(Callback):
                 f"Checkpoint: {self.path} has checkpoints of another training; go on by Trainer.load, or remove them"
             )
         elsewhere = self.folder is not None  # a run's own folder has files of that run, if it was cut off early
-        if self.best and elsewhere and self._best_epochs() and not trainer.resumed and self._own != self.path:
+        if self.best and elsewhere and self._find_best_files() and not trainer.resumed and self._own != self.path:
             raise FileExistsError(
                 f"Checkpoint: {self.path / BEST} has weights of another training, which would be removed; remove them"
             )
-        self.kept: list[list[Any]] = []  # [metric, epoch] of the best
+        self.best_epochs: list[list[Any]] = []  # [metric, epoch] of the best
         self._saved, self._took = time.perf_counter(), 0.0
         self._where: tuple[int, int] | None = None  # epoch and position of the last one
 
@@ -78,9 +78,9 @@ class Checkpoint(Callback):
             known = ", ".join(name for name in row if name != "epoch")
             raise ValueError(f"Checkpoint: there is no metric {self.monitor!r}, expected one of {known}")
         sign = -1 if larger_is_better(self.monitor, trainer.metrics) else 1
-        self.kept.append([sign * float(row[self.monitor]), row["epoch"]])
-        self.kept = sorted(each for each in self.kept if each[0] == each[0])[: self.best]
-        if row["epoch"] in [epoch for _, epoch in self.kept]:
+        self.best_epochs.append([sign * float(row[self.monitor]), row["epoch"]])
+        self.best_epochs = sorted(each for each in self.best_epochs if each[0] == each[0])[: self.best]
+        if row["epoch"] in [epoch for _, epoch in self.best_epochs]:
             find_inner_folder(self.path, BEST).mkdir(parents=True, exist_ok=True)
             self._own = self.path
             with trainer.optimizer.evaluated_weights(trainer.model):
@@ -103,23 +103,23 @@ class Checkpoint(Callback):
             self._took = self._saved - now
 
     def state_dict(self) -> dict[str, Any]:
-        return {"kept": self.kept}
+        return {"kept": self.best_epochs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.kept = state["kept"]
+        self.best_epochs = state["kept"]
         self._remove_others()
 
     def _best_file(self, epoch: int) -> Path:
         return self.path / BEST / f"epoch-{epoch}.safetensors"
 
-    def _best_epochs(self) -> list[int]:
+    def _find_best_files(self) -> list[int]:
         """The epochs whose weights are there, in files named as this callback names them; those of others stay."""
         folder = self.path / BEST
         names = [path.name for path in folder.iterdir()] if folder.is_dir() and not folder.is_symlink() else []
         return [int(match[1]) for match in map(BEST_FILE.fullmatch, names) if match]
 
     def _remove_others(self) -> None:
-        epochs = [epoch for _, epoch in self.kept]
-        for epoch in self._best_epochs():
+        epochs = [epoch for _, epoch in self.best_epochs]
+        for epoch in self._find_best_files():
             if epoch not in epochs:
                 self._best_file(epoch).unlink(missing_ok=True)

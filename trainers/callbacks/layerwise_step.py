@@ -114,15 +114,19 @@ def record_backward(step: LayerwiseStep, recorded: RecordedPasses) -> None:
     read = {name for operation in recorded.backward for name in operation.arguments}
     for operation in recorded.backward:
         module: Any = operation.module
-        made = [("grad_x", recorded.values[operation.target])] if operation.target in read else []  # not of the first
+        gradients = (
+            [("grad_x", recorded.values[operation.target])] if operation.target in read else []
+        )  # not of the first
         if isinstance(module, InternalOp):
             module = module.parent
         else:
             stage = stages[module]
             stage.grad_y = recorded.values[operation.arguments[0]]
             stage.gradients = dict(module.named_gradients())
-            made = [*((f"grad_{name}", array) for name, array in stage.gradients.items()), *made]
-        if any(find_not_finite(step, array, f"{name} of {module.path()} {module.label()}") for name, array in made):
+            gradients = [*((f"grad_{name}", array) for name, array in stage.gradients.items()), *gradients]
+        if any(
+            find_not_finite(step, array, f"{name} of {module.path()} {module.label()}") for name, array in gradients
+        ):
             return
 
 

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
                 f"there is neither a folder nor a plot {folder}{format_suggestion(folder, PLOTS)}; "
                 f"plots: {', '.join(PLOTS)}"
             )
-    drawn, left = plot_runs(
+    paths, omitted = plot_runs(
         folders,
         plots,
         arguments.out,
@@ -78,17 +78,17 @@ def run(arguments: argparse.Namespace) -> int:
         weights=arguments.weights,
         overrides=overrides,
     )
-    print_outcome(arguments, drawn, left)
+    print_outcome(arguments, paths, omitted)
     return OK
 
 
-def print_outcome(arguments: argparse.Namespace, drawn: list[Path], left: dict[str, str]) -> None:
+def print_outcome(arguments: argparse.Namespace, paths: list[Path], omitted: dict[str, str]) -> None:
     """Print which files were drawn, and what was left out, and why."""
     if arguments.json:
-        print_json({"drawn": [str(path) for path in drawn], "left_out": left})
+        print_json({"drawn": [str(path) for path in paths], "left_out": omitted})
         return
-    for path in drawn:
+    for path in paths:
         print(path)
-    for reason in dict.fromkeys(left.values()):
-        names = ", ".join(name for name in left if left[name] == reason)
+    for reason in dict.fromkeys(omitted.values()):
+        names = ", ".join(name for name in omitted if omitted[name] == reason)
         print(f"left out {names}: {reason}", file=sys.stderr)

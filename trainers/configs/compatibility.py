@@ -80,36 +80,36 @@ def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: in
             raise ConfigError([_find_named_spec([f"in {place}"], specs["model"]).problem(error)])
 
 
-def check_augment(made: dict[str, Any], specs: Sequence[Spec]) -> None:
+def check_augment(objects: dict[str, Any], specs: Sequence[Spec]) -> None:
     """Raise ConfigError for each augmentation that rejects the data set's samples."""
     problems = []
-    for augment, spec in zip(made["augment"], specs, strict=True):
+    for augment, spec in zip(objects["augment"], specs, strict=True):
         try:
-            augment.check(tuple(made["dataset"].input_shape))
+            augment.check(tuple(objects["dataset"].input_shape))
         except ValueError as error:
             problems.append(spec.problem(error))
     if problems:
         raise ConfigError(problems)
 
 
-def prepare_callbacks(made: dict[str, Any], specs: Sequence[Spec]) -> None:
+def prepare_callbacks(objects: dict[str, Any], specs: Sequence[Spec]) -> None:
     """Let callbacks change the optimizer; ConfigError for each that rejects it."""
     problems = []
-    for callback, spec in zip(made["callbacks"], specs, strict=True):
+    for callback, spec in zip(objects["callbacks"], specs, strict=True):
         try:
-            callback.prepare(made["optimizer"])
+            callback.prepare(objects["optimizer"])
         except ValueError as error:
             problems.append(spec.problem(error))
     if problems:
         raise ConfigError(problems)
 
 
-def check_schedules(made: dict[str, Any], specs: dict[str, Spec]) -> None:
+def check_schedules(objects: dict[str, Any], specs: dict[str, Spec]) -> None:
     """Raise ConfigError for each schedule whose path names no setting of the objects `made`."""
     problems = []
-    for path, schedule in made["schedules"].items():
+    for path, schedule in objects["schedules"].items():
         try:
-            find_settings({path: schedule}, {root: made[root] for root in ("optimizer", "model", "loss")})
+            find_settings({path: schedule}, {root: objects[root] for root in ("optimizer", "model", "loss")})
         except ValueError as error:
             problems.append(specs[path].problem(error))
     if problems:

@@ -102,22 +102,22 @@ class Config:
         """
         self._start_generators()
         problems: list[Problem] = []
-        made = {key: build(self.specs[key], problems) for key in OBJECTS}
+        objects = {key: build(self.specs[key], problems) for key in OBJECTS}
         settings = build(self.settings, problems)
         if problems:
             raise ConfigError(problems)
         if preprocessing is not None:
-            vars(made["dataset"])["preprocessing"] = preprocessing
-        for module in (made["model"], made["loss"]):
+            vars(objects["dataset"])["preprocessing"] = preprocessing
+        for module in (objects["model"], objects["loss"]):
             module.to(self.dtype)
-        share_ignore_index(made["dataset"], made["loss"])
-        check_shapes(made["dataset"], made["model"], made["loss"], self.specs)
+        share_ignore_index(objects["dataset"], objects["loss"])
+        check_shapes(objects["dataset"], objects["model"], objects["loss"], self.specs)
         batch_size = settings.get("batch_size", self.accepted_settings.named["batch_size"].default)
-        check_memory(made["dataset"], made["model"], self.specs, batch_size)
-        check_augment(made, self.specs["augment"])
-        prepare_callbacks(made, self.specs["callbacks"])
-        check_schedules(made, self.specs["schedules"])
-        return Experiment(**made, settings=settings)
+        check_memory(objects["dataset"], objects["model"], self.specs, batch_size)
+        check_augment(objects, self.specs["augment"])
+        prepare_callbacks(objects, self.specs["callbacks"])
+        check_schedules(objects, self.specs["schedules"])
+        return Experiment(**objects, settings=settings)
 
     def build_net(self) -> tuple[Any, Any]:
         """The model and the loss alone, as `build` makes them, without the data set. Errors: as of `build`."""

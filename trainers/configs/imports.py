@@ -39,8 +39,8 @@ def import_from(folder: Path | None, name: str) -> tuple[ModuleType, dict[Path, 
         return module, {}
     own, imported_path = find_own_file(folder, name), getattr(module, "__file__", None)
     if own is not None and (imported_path is None or not has_same_content(own, Path(imported_path))):
-        taken = f"the name {name!r} is taken by {imported_path or 'a built-in module'}"
-        raise ImportError(f"{taken}, so {own} cannot be imported; rename it")
+        reason = f"the name {name!r} is taken by {imported_path or 'a built-in module'}"
+        raise ImportError(f"{reason}, so {own} cannot be imported; rename it")
     added = [Path(entry) for entry in sys.path if entry not in path]  # by the module, for what it imports
     new = [module for key, module in list(sys.modules.items()) if key not in modules]
     return module, list_own_files(folder, name) | list_imported_files([folder, *added], new)

@@ -186,8 +186,8 @@ class _Reader:
             raise ConfigError.at(place, path, f"a word has at most {LONGEST:,} characters, got {len(event.value):,}")
         value = parse_core_value(event.value) if event.style is None else event.value
         if isinstance(value, int) and abs(value) >= 2**64:
-            shown = event.value if len(event.value) < 30 else f"{event.value[:25]}..."
-            self.problems.append(Problem(place, path, f"{shown} is a whole number of more than 64 bits"))
+            excerpt = event.value if len(event.value) < 30 else f"{event.value[:25]}..."
+            self.problems.append(Problem(place, path, f"{excerpt} is a whole number of more than 64 bits"))
         return value
 
     def _grow(self, count: int, levels: int, place: Place, path: Path) -> None:

@@ -81,8 +81,8 @@ def _replace_in_mapping(node: Entries, key: str, value: Node, place: Place, path
         where = f" in {format_path(path)}" if path else ""
         raise ConfigError.at(place, (*path, step), f"there is no {step!r}{where}{guess}")
     if path and (name := _find_class_name(node)) and not step[0].isupper():
-        meant = format_path((*path, name, step))
-        raise ConfigError.at(place, (*path, step), f"here stands the class {name}; did you mean {meant!r}?")
+        full_path = format_path((*path, name, step))
+        raise ConfigError.at(place, (*path, step), f"here stands the class {name}; did you mean {full_path!r}?")
     return _set_entry(node, step, value, place)
 
 

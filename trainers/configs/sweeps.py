@@ -114,10 +114,10 @@ class _Reader:
         lists = {}
         for key, inner in self.entries(node, path).items():
             values = convert_to_plain(inner)
-            written = [json.dumps(value, default=str) for value in values] if isinstance(values, list) else []
+            texts = [json.dumps(value, default=str) for value in values] if isinstance(values, list) else []
             if not isinstance(inner, Items) or not values:
                 self.report(inner.place, (*path, key), f"expected a list of values, got {describe_value(values)}")
-            elif path == ("grid",) and len({*written}) < len(written):
+            elif path == ("grid",) and len({*texts}) < len(texts):
                 self.report(inner.place, (*path, key), "a value stands there twice")
             else:
                 lists[key] = values
@@ -134,11 +134,11 @@ class _Reader:
 
     def random(self, node: Node) -> list[Values]:
         """Draw n values of all keys; those of a key depend on its name and the seed alone."""
-        path, written = ("random",), convert_to_plain(node)
+        path, settings = ("random",), convert_to_plain(node)
         if not isinstance(node, Entries) or not {"n", "keys"} <= {*node.nodes} <= {"n", "keys", "seed"}:
-            self.report(node.place, path, f"expected n, keys and perhaps seed, got {describe_value(written)}")
+            self.report(node.place, path, f"expected n, keys and perhaps seed, got {describe_value(settings)}")
             return []
-        n, seed = written["n"], written.get("seed", 0)
+        n, seed = settings["n"], settings.get("seed", 0)
         for name, value, least, most in (("n", n, 1, MOST_RUNS), ("seed", seed, 0, 2**64 - 1)):
             if type(value) is not int or not least <= value <= most:
                 message = f"expected a whole number from {least} to {most}, got {describe_value(value)}"
@@ -151,10 +151,10 @@ class _Reader:
 
     def draws(self, key: str, node: Node, n: int, seed: int) -> list[Any]:
         """Draw the values of a key in n runs."""
-        written = convert_to_plain(node)
-        kind, limits = next(iter(written.items())) if isinstance(written, dict) and len(written) == 1 else (None, [])
+        draw = convert_to_plain(node)
+        kind, limits = next(iter(draw.items())) if isinstance(draw, dict) and len(draw) == 1 else (None, [])
         if wrong := describe_wrong_draw(kind, limits):
-            self.report(node.place, ("random", key), f"{wrong}, got {describe_value(written)}")
+            self.report(node.place, ("random", key), f"{wrong}, got {describe_value(draw)}")
             return []
         words = np.random.Philox(
             key=np.array([seed, zlib.crc32(key.encode(errors="backslashreplace"))], np.uint64)

@@ -32,8 +32,8 @@ class TopLevel:
     def __init__(self, root: Node, catalog: Catalog, problems: list[Problem]) -> None:
         if not isinstance(root, Entries):
             empty = isinstance(root, Scalar) and root.value is None
-            got = "it is empty" if empty else f"got {describe_value(convert_to_plain(root))}"
-            message = f"a config is a mapping with the keys {', '.join(KEYS)}; {got}"
+            description = "it is empty" if empty else f"got {describe_value(convert_to_plain(root))}"
+            message = f"a config is a mapping with the keys {', '.join(KEYS)}; {description}"
             raise ConfigError([*problems, Problem(root.place, (), message)])
         self.root = root
         self.catalog = catalog
@@ -78,8 +78,8 @@ class TopLevel:
         settings = Accepted.of(cls, self.catalog.exported).named if cls is not None else {}
         paths = [f"trainer.{each}" for each in self.accepted_settings.named]
         paths += [f"optimizer.{name}.{each}" for each in settings]
-        meant = [path for path in paths if path.rpartition(".")[2] == key]
-        return f"; did you mean {meant[0]!r}?" if meant else ""
+        matches = [path for path in paths if path.rpartition(".")[2] == key]
+        return f"; did you mean {matches[0]!r}?" if matches else ""
 
     def _plain(self, key: str, annotation: Any, default: Any) -> Any:
         node = self.root.nodes.get(key)

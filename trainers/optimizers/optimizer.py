@@ -174,13 +174,13 @@ class Optimizer(Extras):
 
     def extra_repr(self) -> str:
         """lr, and the other settings of the constructor where they are not the default."""
-        shown = []
+        settings = []
         for name, parameter in inspect.signature(type(self)).parameters.items():
             if hasattr(self, name) and name not in IDLE:
                 value = getattr(self, name)
                 if parameter.default is parameter.empty or name == "lr" or value != parameter.default:
-                    shown.append(f"{name}={value}")
-        return ", ".join(shown)
+                    settings.append(f"{name}={value}")
+        return ", ".join(settings)
 
     def label(self) -> str:
         common = [f"{name}={getattr(self, name)}" for name, idle in IDLE.items() if getattr(self, name) != idle]

@@ -89,17 +89,17 @@ def draw_mistakes(run: TrainedRun) -> Figure:
     rows, guesses, confidence = find_mistakes(run)
     if not len(rows):
         raise UnsuitableRun(f"there is no mistake among the {len(run.data)} samples of the {run.part} part")
-    shown = min(len(rows), MOST_MISTAKES)
-    wide = min(shown, 6)
-    high = -(-shown // wide)
+    count = min(len(rows), MOST_MISTAKES)
+    wide = min(count, 6)
+    high = -(-count // wide)
     names = run.class_names(run.outputs.shape[-1])
     figure = make_figure(max(1.7 * wide, 5.0), 2.15 * high + 0.8, "")
     head = (
         "the one mistake"
         if len(rows) == 1
         else f"{len(rows)} mistakes"
-        if shown == len(rows)
-        else (f"the {shown} worst of {len(rows)} mistakes")
+        if count == len(rows)
+        else (f"the {count} worst of {len(rows)} mistakes")
     )
     figure.suptitle(f"{run.title}: {head}", fontsize=LARGE, fontweight="bold")
     panels = figure.subplots(high, wide, squeeze=False).ravel()
@@ -109,7 +109,7 @@ def draw_mistakes(run: TrainedRun) -> Figure:
         prediction, label = (shorten_name(names[k], 12) for k in (guess, run.data.y[n]))
         axes.set_title(f"predicted {prediction}{p}\nis {label}", fontsize=SMALL, pad=3)
         axes.set_xlabel(f"sample {n}", fontsize=SMALL - 1, color="#666666", labelpad=2)
-    for axes in panels[shown:]:
+    for axes in panels[count:]:
         axes.set_axis_off()
     return figure
 

@@ -42,7 +42,7 @@ def draw_density(run: TrainedRun) -> Figure:
     axes = figure.subplots()
     density = density / std
     scale = PowerNorm(0.5, 0, np.quantile(density, STRONGEST) or 1)  # so that broad branches show beside narrow ones
-    shown = axes.pcolormesh(grid, places, density, cmap="Blues", norm=scale, rasterized=True)
+    image = axes.pcolormesh(grid, places, density, cmap="Blues", norm=scale, rasterized=True)
     dots = slice(None, None, max(1, len(x) // MOST_DOTS))
     axes.scatter(x[dots], target[dots] * std + middle, s=5, color=BLACK, alpha=0.45, linewidths=0, label="data")
     axes.plot(grid, mean * std + middle, color=VERMILION, lw=1.8, label="mean")
@@ -52,7 +52,7 @@ def draw_density(run: TrainedRun) -> Figure:
     axes.set_xlabel(run.input_name, fontsize=NORMAL)
     axes.set_ylabel(run.target_name, fontsize=NORMAL)
     axes.set_title(f"density of {run.target_name}, given {run.input_name}", fontsize=NORMAL + 1)
-    add_bar(axes, shown, "density", extend="max")
+    add_bar(axes, image, "density", extend="max")
     figure.legend(loc="outside lower center", ncols=2, fontsize=NORMAL, frameon=False)
     return figure
 

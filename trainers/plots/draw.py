@@ -63,18 +63,18 @@ def plot_runs(
             raise ValueError(f"plot: {wrong[0]} of {len(folders)} runs, expected one run; curves alone take several")
         return save_figures({"curves": draw_curves(list(folders))}, out or Path("."), dpi), {}
     run = TrainedRun(folders[0], part, weights, tuple(overrides))
-    drawn: dict[str, Figure] = {}
-    left: dict[str, str] = {}
+    figures: dict[str, Figure] = {}
+    omitted: dict[str, str] = {}
     for name in plots or PLOTS:
         try:
-            drawn[name if name != "features" else f"features-{sample}"] = PLOTS[name](run, sample)
+            figures[name if name != "features" else f"features-{sample}"] = PLOTS[name](run, sample)
         except (UnsuitableRun, FileNotFoundError) as error:
             if plots:
                 raise type(error)(f"{name}: {error}") from None
-            left[name] = str(error)
-    if not drawn:
-        raise UnsuitableRun(f"plot: there is nothing to draw: {next(iter(left.values()))}")
-    return save_figures(drawn, out or run.folder, dpi), left
+            omitted[name] = str(error)
+    if not figures:
+        raise UnsuitableRun(f"plot: there is nothing to draw: {next(iter(omitted.values()))}")
+    return save_figures(figures, out or run.folder, dpi), omitted
 
 
 def plot_augment(source: str, overrides: Sequence[str] = (), out: Path | None = None, dpi: int = 150) -> Path:
@@ -88,11 +88,11 @@ def plot_augment(source: str, overrides: Sequence[str] = (), out: Path | None = 
     return save_figures({f"{config.path.stem}-augment": draw_augment(config)}, out or Path("."), dpi)[0]
 
 
-def save_figures(drawn: dict[str, Figure], folder: Path, dpi: int) -> list[Path]:
+def save_figures(figures: dict[str, Figure], folder: Path, dpi: int) -> list[Path]:
     """Save the figures; returns their paths."""
     folder = expand_path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.png" for name in drawn]
-    for figure, path in zip(drawn.values(), paths, strict=True):
+    paths = [folder / f"{name}.png" for name in figures]
+    for figure, path in zip(figures.values(), paths, strict=True):
         save_figure(figure, path, dpi)
     return paths

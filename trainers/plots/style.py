@@ -128,15 +128,15 @@ def show_signed(axes: Any, image: np.ndarray, largest: float = 0.0) -> None:
     finite = np.abs(image[np.isfinite(image)])
     top = float(finite.max()) if finite.size else 0.0
     end = largest or top or 1.0
-    shown = axes.imshow(image, cmap=SIGNED, vmin=-end, vmax=end, interpolation="nearest")
+    image_artist = axes.imshow(image, cmap=SIGNED, vmin=-end, vmax=end, interpolation="nearest")
     remove_ticks(axes)
-    add_bar(axes, shown, extend="both" if top > end else "neither")
+    add_bar(axes, image_artist, extend="both" if top > end else "neither")
 
 
-def add_bar(axes: Any, shown: Any, label: str = "", extend: str = "neither") -> None:
+def add_bar(axes: Any, image: Any, label: str = "", extend: str = "neither") -> None:
     """Add a colour bar as high as the image."""
     bar = axes.figure.colorbar(
-        shown, cax=axes.inset_axes([1.03, 0, 0.045, 1]), label=label, extend=extend, extendfrac=0.02
+        image, cax=axes.inset_axes([1.03, 0, 0.045, 1]), label=label, extend=extend, extendfrac=0.02
     )
     bar.ax.tick_params(labelsize=SMALL)
     bar.ax.locator_params(nbins=5)

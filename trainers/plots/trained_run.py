@@ -37,7 +37,7 @@ class TrainedRun:
         weights: Path | None = None,
         overrides: tuple[str, ...] = (),
     ):
-        self.folder, self.wanted_part, self.weights, self.overrides = folder, part, weights, overrides
+        self.folder, self.requested_part, self.weights, self.overrides = folder, part, weights, overrides
 
     @cached_property
     def experiment(self) -> Any:
@@ -58,7 +58,7 @@ class TrainedRun:
         """The name of the plotted part of the data; train where there is no other."""
         data = self.experiment.dataset
         alone = data.test is None and data.valid is None
-        name = choose_part("plot", data, self.wanted_part or ("train" if alone else None))
+        name = choose_part("plot", data, self.requested_part or ("train" if alone else None))
         if not self.overrides:
             check_same_data("plot", self.folder, name, getattr(data, name), "; an override of the data set allows that")
         return name

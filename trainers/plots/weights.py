@@ -25,15 +25,15 @@ def draw_weights(run: TrainedRun) -> Figure:
     channels, *_ = shape = find_image_shape(run)
     layer = find_first_layer(run.model)
     images = make_weight_images(layer, shape)
-    shown = select_strongest(images)
-    largest = float(np.quantile(np.abs(images[shown]), SCALE)) or 1.0
+    selection = select_strongest(images)
+    largest = float(np.quantile(np.abs(images[selection]), SCALE)) or 1.0
     if channels == 1:
-        image, scale = make_mosaic(images[shown, 0]), "red is positive, blue negative"
+        image, scale = make_mosaic(images[selection, 0]), "red is positive, blue negative"
     else:
-        coloured = np.clip(0.5 + 0.5 * images[shown].transpose(0, 2, 3, 1) / largest, 0, 1)
+        coloured = np.clip(0.5 + 0.5 * images[selection].transpose(0, 2, 3, 1) / largest, 0, 1)
         image = np.nan_to_num(make_mosaic(coloured), nan=1.0)
         scale = f"grey is 0, a colour's full strength {largest:.2g}"
-    width = min(10.0, 3.5 + 0.6 * np.sqrt(len(shown)))
+    width = min(10.0, 3.5 + 0.6 * np.sqrt(len(selection)))
     figure = make_figure(width, (width - 1) * image.shape[0] / image.shape[1] + 0.9, run.folder.resolve().name)
     axes = figure.subplots()
     if channels == 1:
@@ -44,7 +44,11 @@ def draw_weights(run: TrainedRun) -> Figure:
     axes.set_title(
         escape_name(shorten_name(f"weights of {layer.path()} {layer.label()}", int(11 * width))), fontsize=NORMAL + 1
     )
-    what = "each tile is a unit" if len(shown) == len(images) else f"the {len(shown)} largest of {len(images)} units"
+    what = (
+        "each tile is a unit"
+        if len(selection) == len(images)
+        else f"the {len(selection)} largest of {len(images)} units"
+    )
     axes.set_xlabel(f"{what}; {scale}", fontsize=NORMAL)
     return figure
 

@@ -247,9 +247,9 @@ def restore_results(folder: Path, runs: Iterable[SweepRun]) -> None:
         text = (folder / RESULTS).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return
-    done = {row.get("run") for row in csv.DictReader(text.splitlines()) if row.get("status") == DONE}
+    finished = {row.get("run") for row in csv.DictReader(text.splitlines()) if row.get("status") == DONE}
     for run in runs:
-        if run.folder.name in done and read_summary(run.folder) is not None:
+        if run.folder.name in finished and read_summary(run.folder) is not None:
             finish_run(run, 0)
 
 
@@ -287,8 +287,8 @@ def rank_runs(runs: Sequence[SweepRun], figure: str | None = None) -> list[Sweep
 
 def format_results(runs: Sequence[SweepRun]) -> str:
     """Format the runs as a table for the terminal: keys, losses and metrics."""
-    shown = [name for run in runs for name in run.figures if name.startswith(("train_", "valid_", "test_"))]
-    names = ["run", "status", *runs[0].values, *dict.fromkeys(shown)]
+    columns = [name for run in runs for name in run.figures if name.startswith(("train_", "valid_", "test_"))]
+    names = ["run", "status", *runs[0].values, *dict.fromkeys(columns)]
     return "\n".join(
         format_table([tuple(names), *(tuple(format_value(run.row().get(name)) for name in names) for run in runs)])
     )

@@ -46,5 +46,5 @@ class Schedule:
             setattr(self, name, type(own[name])(value))
 
     def __repr__(self) -> str:
-        shown = [f"{name}={value!r}" for name, value in vars(self).items() if name not in self.state_dict()]
-        return f"{type(self).__name__}({', '.join(shown)})"
+        settings = [f"{name}={value!r}" for name, value in vars(self).items() if name not in self.state_dict()]
+        return f"{type(self).__name__}({', '.join(settings)})"

@@ -112,9 +112,9 @@ def draw_differences(differences: DifferenceErrors, path: Path) -> None:
     figure = make_figure(7.2, 4.8, f"Errors of differences: {escape_name(Path(differences.title).name)}")
     axes = figure.subplots()
     for (method, dtype), errors in differences.errors.items():
-        shown = np.where(errors > 0, errors, np.nan)
+        positive = np.where(errors > 0, errors, np.nan)
         colour, line = (VERMILION if method == "forward" else BLUE), ("-" if dtype == "float64" else "--")
-        axes.loglog(differences.steps, shown, line, marker=".", color=colour, label=f"{method} differences, {dtype}")
+        axes.loglog(differences.steps, positive, line, marker=".", color=colour, label=f"{method} differences, {dtype}")
     axes.set_xlabel("step", fontsize=NORMAL)
     axes.set_ylabel("relative error of the derivative", fontsize=NORMAL)
     simplify_axes(axes)

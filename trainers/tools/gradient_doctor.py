@@ -129,10 +129,10 @@ def record_inputs(net: Module, loss: Loss, arguments) -> list[tuple[str, Module,
             record_first_input(twin, place, runs)
     with plain_python(), np.errstate(all="ignore"), suppress(Exception):  # a module that fails will fail its check
         copies[1].fprop(copies[0].fprop(arguments[0]), arguments[1])
-    tried = [(place, modules[place], inputs) for place, inputs in runs.items()]
+    records = [(place, modules[place], inputs) for place, inputs in runs.items()]
     own = {id(module) for module in modules.values() if type(module) in find_custom_classes(module)}
-    tried = [each for each in tried if not isinstance(each[1], Sequential | InternalOp) or id(each[1]) in own]
-    return sorted(tried, key=lambda each: id(each[1]) not in own)
+    records = [each for each in records if not isinstance(each[1], Sequential | InternalOp) or id(each[1]) in own]
+    return sorted(records, key=lambda each: id(each[1]) not in own)
 
 
 def record_first_input(module: Module, place: str, runs: dict[str, tuple]) -> None:

@@ -154,10 +154,10 @@ class StepWithPlan(CompiledStep):
 
     def __init__(self, step: CompiledStep, plan: StepPlan):
         super().__init__(step.net, step.loss, step.optimizer, augmentation=step.augmentation)
-        self.given = plan
+        self.fixed_plan = plan
 
     def plan(self, *batch) -> StepPlan:
-        return self.given
+        return self.fixed_plan
 
 
 class RepeatedTraining:

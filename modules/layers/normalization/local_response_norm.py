@@ -92,7 +92,7 @@ class LocalResponseNorm(Module):
         """
         shape, factor = self.y.shape, 2 * self.alpha / self.size
         x, v_x, grad = flat(self.x).reshape(shape), flat(v).reshape(shape), flat(grad_y).reshape(shape)
-        r, moved = flat(r_grad_y).reshape(shape), flat(self.jvp(v)).reshape(shape)
+        r, tangent = flat(r_grad_y).reshape(shape), flat(self.jvp(v)).reshape(shape)
         t, r_t, out = np.empty(shape, v.dtype), np.empty(shape, v.dtype), np.empty(shape, v.dtype)
         r_s = np.zeros(shape, v.dtype)
         for n in range(shape[0]):
@@ -103,7 +103,7 @@ class LocalResponseNorm(Module):
                 for p in range(shape[2]):
                     s = self.sums[n, c, p]
                     t[n, c, p] = grad[n, c, p] * self.y[n, c, p] / s
-                    change = r[n, c, p] * self.y[n, c, p] + grad[n, c, p] * moved[n, c, p]
+                    change = r[n, c, p] * self.y[n, c, p] + grad[n, c, p] * tangent[n, c, p]
                     r_t[n, c, p] = (change - t[n, c, p] * r_s[n, c, p]) / s
             for c in range(shape[1]):
                 for p in range(shape[2]):

@@ -70,8 +70,8 @@ class Normalize(Module):
 
     def rbprop(self, v, grad_y, r_grad_y):
         """(r_grad_y - R{d <grad_y, y>} - <d, v> grad_x) / |x|,   R{d[k]} = (p - 1) |y[k]|^(p - 2) R{y[k]}"""
-        moved, out = self.jvp(v), np.empty(v.shape, v.dtype)
-        y, v_rows, q = as_rows(self.y), as_rows(v), as_rows(moved)
+        tangent, out = self.jvp(v), np.empty(v.shape, v.dtype)
+        y, v_rows, q = as_rows(self.y), as_rows(v), as_rows(tangent)
         grad, r, rows = as_rows(grad_y), as_rows(r_grad_y), as_rows(out)
         for n in range(y.shape[0]):
             largest, product, change = largest_size(y[n]), dot(grad[n], y[n]), dot(r[n], y[n]) + dot(grad[n], q[n])
