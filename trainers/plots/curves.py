@@ -43,7 +43,7 @@ def draw_curves(folders: list[Path]) -> Figure:
 
 def draw_metric(axes: Any, runs: list[Curves], name: str) -> None:
     """Draw one metric of all runs."""
-    positive_values = []
+    curves = []
     for k, run in enumerate(runs):
         for part, style in (("train", "--"), ("valid", "-")):
             values = run.columns.get(f"{part}_{name}")
@@ -54,7 +54,7 @@ def draw_metric(axes: Any, runs: list[Curves], name: str) -> None:
                 marker = "o" if len(values) == 1 else None
                 width = 1.8 if part == "valid" else 1.4
                 axes.plot(run.columns["epoch"], values, style, color=colour, lw=width, marker=marker, ms=4)
-                positive_values.append(values)
+                curves.append(values)
         if (best := run.best(name)) is not None:
             colour = (
                 choose_colour(k, len(runs)) if len(runs) > 1 else VERMILION if f"valid_{name}" in run.columns else BLUE
@@ -65,7 +65,7 @@ def draw_metric(axes: Any, runs: list[Curves], name: str) -> None:
     if len(runs) == 1 and (best := runs[0].best(name)) is not None:
         axes.set_title(f"best {format_number(best[1])}, epoch {best[0]}", fontsize=NORMAL, loc="right", color="#444444")
     if not larger_is_better(name):
-        set_log_scale_if_steep(axes, np.concatenate(positive_values))
+        set_log_scale_if_steep(axes, np.concatenate(curves))
     set_whole_epochs(axes)
 
 
