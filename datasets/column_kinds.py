@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from .files.csv_table import Table, starts_like_number
 
-MOST_CATEGORIES = 100  # more different words are names or free text, unless the user says otherwise
+MAX_CATEGORIES = 100  # more different words are names or free text, unless the user says otherwise
 NEARLY = 0.9  # of all words
 FEW_ROWS = 20  # fewer may all be different
 
@@ -24,7 +24,7 @@ def guess_task(table: Table, name: str, missing: Collection[str]) -> str:
     cells = collect_cells(table, name, missing)
     if holds_words(table, name, cells, "state the task"):
         return "classification"
-    if len(cells) > MOST_CATEGORIES or not all(table.spelling.is_whole(cell) for cell in cells):
+    if len(cells) > MAX_CATEGORIES or not all(table.spelling.is_whole(cell) for cell in cells):
         return "regression"
     raise ValueError(
         f"{table.source}: column {name!r} holds whole numbers, which may be classes or amounts; "
@@ -50,9 +50,9 @@ def holds_words(table: Table, name: str, cells: dict[str, int], remedy: str) -> 
             f"{table.place(cells[odd[0]], name)}: got {odd[0]!r}, expected a number below 1e30 as in other rows; "
             f"or list the word under missing_values, or {remedy}"
         )
-    if len(odd) > MOST_CATEGORIES:
+    if len(odd) > MAX_CATEGORIES:
         raise ValueError(
-            f"{table.source}: column {name!r} has {len(odd)} different words, expected at most {MOST_CATEGORIES}; "
+            f"{table.source}: column {name!r} has {len(odd)} different words, expected at most {MAX_CATEGORIES}; "
             f"drop it, or {remedy}"
         )
     if odd:

@@ -10,7 +10,7 @@ import numpy as np
 from .rules import FLAT, RULES, SYMBOLS, Untraceable, get_full_name, get_rules
 from .scalar import Scalar, get_value, get_values
 
-MOST_OPERATIONS, MOST_NUMBERS, MOST_EDGES = 50_000, 500_000, 5_000_000  # a second, some hundred megabytes
+MAX_OPERATIONS, MAX_NUMBERS, MAX_EDGES = 50_000, 500_000, 5_000_000  # a second, some hundred megabytes
 CONSTANT = -1  # the place of a number that depends on nothing
 
 
@@ -89,8 +89,8 @@ class Trace:
 
     def check_length(self) -> None:
         """Raise Untraceable for traces that would take too long."""
-        if self.edges > MOST_EDGES or self.numbers > MOST_NUMBERS or len(self.operations) >= MOST_OPERATIONS:
-            most = f"{MOST_OPERATIONS:,} operations, {MOST_NUMBERS:,} numbers in arrays or {MOST_EDGES:,} derivatives"
+        if self.edges > MAX_EDGES or self.numbers > MAX_NUMBERS or len(self.operations) >= MAX_OPERATIONS:
+            most = f"{MAX_OPERATIONS:,} operations, {MAX_NUMBERS:,} numbers in arrays or {MAX_EDGES:,} derivatives"
             raise Untraceable(f"it takes more than {most}")
 
     # -- the operations ------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from .values import describe_value
 
 __all__ = ["Sweep", "format_overrides", "read_sweep"]
 
-MOST_RUNS = 10_000
+MAX_RUNS = 10_000
 COMBINATIONS = ("grid", "zip", "random")
 DRAWS = ("uniform", "log_uniform", "integers", "choice")
 Values = dict[str, Any]
@@ -64,8 +64,8 @@ def read_sweep(
     if len(problems) > before:
         return None
     count = math.prod(map(len, value_lists))
-    if count > MOST_RUNS:
-        problems.append(Problem(node.place, ("sweep",), f"has {count:,} runs, expected at most {MOST_RUNS:,}"))
+    if count > MAX_RUNS:
+        problems.append(Problem(node.place, ("sweep",), f"has {count:,} runs, expected at most {MAX_RUNS:,}"))
         return None
     runs = tuple({key: value for part in parts for key, value in part.items()} for parts in product(*value_lists))
     return Sweep(convert_to_plain(node), runs, find_start_folder(node.place, folder, root.place.source))
@@ -139,7 +139,7 @@ class _Reader:
             self.report(node.place, path, f"expected n, keys and perhaps seed, got {describe_value(settings)}")
             return []
         n, seed = settings["n"], settings.get("seed", 0)
-        for name, value, least, most in (("n", n, 1, MOST_RUNS), ("seed", seed, 0, 2**64 - 1)):
+        for name, value, least, most in (("n", n, 1, MAX_RUNS), ("seed", seed, 0, 2**64 - 1)):
             if type(value) is not int or not least <= value <= most:
                 message = f"expected a whole number from {least} to {most}, got {describe_value(value)}"
                 self.report(node.nodes[name].place, (*path, name), message)

@@ -14,8 +14,8 @@ from .trained_run import TrainedRun, UnsuitableRun, find_image_shape, show_image
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_NUMBERS, MOST_NAMES = 20, 40  # classes whose numbers, and whose names, are written
-MOST_MISTAKES = 24
+MAX_NUMBERS, MAX_NAMES = 20, 40  # classes whose numbers, and whose names, are written
+MAX_MISTAKES = 24
 RIGHT, WRONG = "Blues", "Oranges"
 
 
@@ -46,7 +46,7 @@ def draw_confusion(run: TrainedRun) -> Figure:
     worst = shares[~on].max() or 1.0
     axes.imshow(np.where(on, shares, np.nan), cmap=RIGHT, vmin=0, vmax=1.15)
     axes.imshow(np.where(on | (counts == 0), np.nan, shares), cmap=WRONG, vmin=0, vmax=1.3 * worst)
-    if k <= MOST_NUMBERS:
+    if k <= MAX_NUMBERS:
         for i, j in np.ndindex(k, k):
             if counts[i, j]:
                 dark = shares[i, j] > (0.6 if i == j else 0.7 * worst)
@@ -65,7 +65,7 @@ def name_classes(axes: Any, names: list[str]) -> None:
     axes.set_ylabel("label", fontsize=NORMAL)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    if k <= MOST_NAMES:
+    if k <= MAX_NAMES:
         names = [shorten_name(name, 14) for name in names]
         slanted = max(map(len, names)) > 4
         axes.set_xticks(
@@ -89,7 +89,7 @@ def draw_mistakes(run: TrainedRun) -> Figure:
     rows, guesses, confidence = find_mistakes(run)
     if not len(rows):
         raise UnsuitableRun(f"there is no mistake among the {len(run.data)} samples of the {run.part} part")
-    count = min(len(rows), MOST_MISTAKES)
+    count = min(len(rows), MAX_MISTAKES)
     wide = min(count, 6)
     high = -(-count // wide)
     names = run.class_names(run.outputs.shape[-1])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PLACES = 300  # of the grid, along each axis
-MOST_DOTS = 2000
+MAX_DOTS = 2000
 STRONGEST = 0.99  # the share of the densities that the scale of colours reaches
 
 
@@ -43,7 +43,7 @@ def draw_density(run: TrainedRun) -> Figure:
     density = density / std
     scale = PowerNorm(0.5, 0, np.quantile(density, STRONGEST) or 1)  # so that broad branches show beside narrow ones
     image = axes.pcolormesh(grid, places, density, cmap="Blues", norm=scale, rasterized=True)
-    dots = slice(None, None, max(1, len(x) // MOST_DOTS))
+    dots = slice(None, None, max(1, len(x) // MAX_DOTS))
     axes.scatter(x[dots], target[dots] * std + middle, s=5, color=BLACK, alpha=0.45, linewidths=0, label="data")
     axes.plot(grid, mean * std + middle, color=VERMILION, lw=1.8, label="mean")
     axes.set_xlim(grid[0], grid[-1])

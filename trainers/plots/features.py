@@ -34,7 +34,7 @@ from .trained_run import TrainedRun, UnsuitableRun, is_image, show_image
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_MAPS, MOST_BARS = 64, 40
+MAX_MAPS, MAX_BARS = 64, 40
 
 
 def draw_features(run: TrainedRun, sample: int) -> Figure:
@@ -80,7 +80,7 @@ def show_input(axes: Any, x: np.ndarray, names: list[str]) -> None:
     if is_image(x.shape):
         show_image(axes, x)
         remove_ticks(axes)
-    elif x.ndim == 1 and len(x) <= MOST_BARS:
+    elif x.ndim == 1 and len(x) <= MAX_BARS:
         show_bars(axes, x, names, [BLUE] * len(x))
     else:
         show_layer(axes, x, "input")
@@ -89,8 +89,8 @@ def show_input(axes: Any, x: np.ndarray, names: list[str]) -> None:
 def show_layer(axes: Any, y: np.ndarray, label: str) -> None:
     """Draw one layer's output: units as a square of pixels, or feature maps as a mosaic."""
     if y.ndim == 3:
-        label += f", {MOST_MAPS} of {len(y)} maps" if len(y) > MOST_MAPS else ""
-        image = make_mosaic(y[:MOST_MAPS])
+        label += f", {MAX_MAPS} of {len(y)} maps" if len(y) > MAX_MAPS else ""
+        image = make_mosaic(y[:MAX_MAPS])
     else:
         image = y if y.ndim == 2 else reshape_to_square(y.ravel())
     show_signed(axes, image)
@@ -108,7 +108,7 @@ def reshape_to_square(y: np.ndarray) -> np.ndarray:
 
 def show_output(axes: Any, run: TrainedRun, output: np.ndarray, target: np.ndarray) -> None:
     """Draw the output as bars, and the target."""
-    if output.ndim != 2 or output.shape[1] > MOST_BARS:
+    if output.ndim != 2 or output.shape[1] > MAX_BARS:
         show_layer(axes, output[0], "output")
         return
     values, colours = output[0].astype(np.float64), [BLUE] * output.shape[1]

@@ -13,7 +13,7 @@ from .trained_run import TrainedRun, UnsuitableRun
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_TARGETS = 4
+MAX_TARGETS = 4
 
 
 def collect_predictions(run: TrainedRun) -> tuple[np.ndarray, np.ndarray]:
@@ -23,8 +23,8 @@ def collect_predictions(run: TrainedRun) -> tuple[np.ndarray, np.ndarray]:
     if run.is_classification or y.size != target.size:
         raise UnsuitableRun("the net's outputs are no numbers like the targets, expected a regression")
     y, target = (np.asarray(values, np.float64).reshape(len(data), -1) for values in (y, target))
-    if y.shape[1] > MOST_TARGETS:
-        raise UnsuitableRun(f"a target has {y.shape[1]} numbers, expected at most {MOST_TARGETS}")
+    if y.shape[1] > MAX_TARGETS:
+        raise UnsuitableRun(f"a target has {y.shape[1]} numbers, expected at most {MAX_TARGETS}")
     return y * data.target_std + data.target_mean, target * data.target_std + data.target_mean
 
 

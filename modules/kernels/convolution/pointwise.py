@@ -12,9 +12,9 @@ from ..strided_loops import clear_slice, copy_slice
 from ..threads import dispatch
 from .planes import sum_planes
 
-MOST_TERMS = 1024  # channels of a strip, at most
+MAX_TERMS = 1024  # channels of a strip, at most
 NEAR = 1 << 21  # bytes of images that are still near when they are met again
-PANEL = stack_vector(lambda lanes: (MOST_TERMS + 1) * 2 * lanes)
+PANEL = stack_vector(lambda lanes: (MAX_TERMS + 1) * 2 * lanes)
 
 
 def samples_of_points(samples, size):

@@ -16,7 +16,7 @@ from ...initializers.initializers import Initializer, PyTorchUniform
 from ...kernels.buffers import flat, reuse
 from ...kernels.convolution.depthwise import SIDES, channel_dots, channel_sums, make_masks
 from ...kernels.convolution.planes import add_sums
-from ...kernels.convolution.pointwise import MOST_TERMS, fill_points, point_dots, point_sums, samples_of_points
+from ...kernels.convolution.pointwise import MAX_TERMS, fill_points, point_dots, point_sums, samples_of_points
 from ...kernels.convolution.winograd import GROUPS, MAX_CHANNELS
 from ...kernels.threads import count_equal_shares, parallel_for_parts
 from .in_planes import InPlanes
@@ -57,7 +57,7 @@ class Convolution(InPlanes):
         as_large = (*self.stride, *self.dilation) == (1,) * 4 and self.before == middle and self.padded_by == self.reach
         if groups == coarse == fine and as_large and self.kernel_size in [(side, side) for side in SIDES]:
             self.method = "channels"
-        if as_large and self.kernel_size == (1, 1) and groups == 1 and max(coarse, fine) <= MOST_TERMS:
+        if as_large and self.kernel_size == (1, 1) and groups == 1 and max(coarse, fine) <= MAX_TERMS:
             self.method = "points"
         self.none, self.sums, self.masks = np.empty(0), np.empty((0, 0)), np.empty(0, np.int64)
         self.chunks = self.tiles = self.slots = 0
