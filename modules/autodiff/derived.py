@@ -32,7 +32,7 @@ def derived(cls: M) -> M:
     author = get_raw_method(cls, "fprop")
 
     def fprop(self, *arguments):
-        if flatten_table(arguments[0])[0].dtype == object:  # it stands in a net that is traced as a whole
+        if flatten_table(arguments[0])[0].dtype == object:  # it stands in a model that is traced as a whole
             return author(self, *arguments)
         trace = Trace()
         y = run_traced(trace, self, lambda *inputs: author(self, *inputs), arguments)

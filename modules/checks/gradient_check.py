@@ -38,7 +38,7 @@ def check_gradients(
 
     Args: x: the input, or a table of inputs, which must give a finite y; whole numbers that are labels are not
             differentiated.
-        target: for a loss, and only for a loss, whose x is the net's output y.
+        target: for a loss, and only for a loss, whose x is the model's output y.
         directions, tolerance: of differences, how many for each array and the largest relative error (1e-9 is usual).
     Returns a GradientReport: print it, ask `.ok`, or call `.raise_if_wrong()` in a test. The same arguments give the
     same report. Dropout and its like are checked with the same random numbers in every run.
@@ -67,7 +67,7 @@ def as_arguments(who: str, module: Module, x, target) -> tuple:
 
 def compare_excusing_kinks(module: Module, arguments: tuple, *, seed: int = 0, **settings) -> GradientReport:
     """The report of `check_gradients` for the arguments of fprop; a non-differentiable point is no mistake."""
-    for elements in (1, ELEMENTS) if module.children() else (ELEMENTS,):  # a net at a kink is soon known
+    for elements in (1, ELEMENTS) if module.children() else (ELEMENTS,):  # a model at a kink is soon known
         report = compare_gradients(module, arguments, seed=seed, elements=elements, **settings)
         if report.ok:
             return report

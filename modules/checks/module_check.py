@@ -103,7 +103,7 @@ def check_module(
     a mistake is found before anything is compiled. Last, that the compiled module does the same.
 
     Args: x: the input, real data or random numbers; at least 3 samples tell most, and an odd number of features whether
-        a loop reaches the last. target: for a loss, and only for a loss, whose x is the net's output y. tolerance:
+        a loop reaches the last. target: for a loss, and only for a loss, whose x is the model's output y. tolerance:
         largest relative error of a gradient. every_law: whether to go on after the first failed check.
     Returns a ModuleReport: print it, ask `.ok`, or call `.raise_if_wrong()` in a test.
     Numerics: an x where no derivative exists is a note and no mistake, if bprop gives a value between both sides.

@@ -14,7 +14,7 @@ class Sequential(Container):
         y      = fₖ(... f₂(f₁(x)))
         grad_x = J₁ᵀ J₂ᵀ ... Jₖᵀ grad_y
 
-    Args: modules: at least none; each may stand in one net only.
+    Args: modules: at least none; each may stand in one model only.
     `net[i]` is a module, `net[i:j]` a Sequential of copies, `len(net)` their number, `net.append(module)` adds one,
     `net.summary(input_shape)` is a table of all of them.
     Source: Goodfellow et al., Deep Learning, section 6.5.2 (the chain rule for vectors, eq. 6.46).
@@ -28,7 +28,7 @@ class Sequential(Container):
             self._insert(index, module)
 
     def append(self, module: Module) -> "Sequential":
-        """Add a module at the end; returns self. TypeError if it is not a Module, ValueError if it stands in a net."""
+        """Add a module at the end; returns self. TypeError if it is not a Module, ValueError if it has a parent."""
         self._insert(len(self), module)
         return self
 

@@ -45,7 +45,7 @@ class Hierarchy(Stateful):
         """Convert this model and its new child `name` to one dtype; ValueError if that would round numbers.
 
         float64 is always somebody's choice: a float32 module without numbers of its own follows it, and so does one
-        that joins a net on which `to("float64")` was called.
+        that joins a model on which `to("float64")` was called.
         """
         net = self.root()
         if module.dtype == net.dtype:

@@ -5,7 +5,7 @@ from .module import Module
 
 
 def initialize(net: Module, only: type[Module] | None = None, **initial: Initializer) -> Module:
-    """Draw new initial values: `initialize(net, Linear, weight=HeNormal(), bias=Constant(0.1))`; returns the net.
+    """Draw new initial values: `initialize(net, Linear, weight=HeNormal(), bias=Constant(0.1))`; returns the model.
 
     Args: net: changed in place; only: the class of the modules that are meant, None for all; initial: an initialiser
         for each name of a parameter.

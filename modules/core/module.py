@@ -94,7 +94,7 @@ class Module(ParametersAndBuffers):
         return y.shape
 
     def one_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """`output_shape` of a net that is trained or asked for its outputs; ValueError if it makes a table.
+        """`output_shape` of a model that is trained or asked for its outputs; ValueError if it makes a table.
 
         Errors: also ValueError for an axis of size 0.
         """
@@ -128,7 +128,7 @@ class Module(ParametersAndBuffers):
 
     def _enter_fprop(self, raw, *arguments):
         owner = self.parent
-        while owner is not None:  # run by itself, it overwrites what the net around it has stored
+        while owner is not None:  # run by itself, it overwrites what the model around it has stored
             vars(owner)["_pending"] = None
             owner = owner.parent
         return entry_points.fprop(self, raw, arguments)

@@ -271,7 +271,7 @@ class ParametersAndBuffers(Hierarchy):
     def share(self) -> "Module":
         """A module with the same parameters, gradients and buffers as this one (tied weights); so is all inside it.
 
-        In one net, both add to the same gradients, and an optimizer updates their weights once: a siamese net is
+        In one model, both add to the same gradients, and an optimizer updates their weights once: a siamese net is
         `ParallelTable(tower, tower.share())`. `state_dict` has them under both names, as PyTorch has.
         Errors: ValueError where both are trained in different nets.
         """

@@ -1,6 +1,6 @@
 """Weight tying: modules with shared parameters, and which of them owns the memory.
 
-Tied modules have the same arrays as attributes. The first of them in a net owns them: it alone stands in the flat
+Tied modules have the same arrays as attributes. The first of them in a model owns them: it alone stands in the flat
 vectors, so that an optimizer updates shared weights once.
 """
 

@@ -22,8 +22,8 @@ class Curvature:
         gauss_newton(v)   Jᵀ H_L J v,   J = ∂y/∂w, H_L = ∂²L/∂y²
         fisher(v)         Σₙ gₙ (gₙᵀ v) / N,   gₙ the gradient of N times sample n's share of L
 
-    It works on copies of net and loss in float64; `at(parameters)` moves it. Random numbers, such as dropout's masks,
-    are the same in each product; a net in training mode is taken as it trains, else `net.eval()` first.
+    It works on copies of model and loss in float64; `at(parameters)` moves it. Random numbers, such as dropout's masks,
+    are the same in each product; a model in training mode is taken as it trains, else `net.eval()` first.
 
     Shapes: x and target as in training; vectors (P,) as `net.flat_parameters`.
     Args: net, loss: left as they are; x, target: the samples.
@@ -69,7 +69,7 @@ class Curvature:
         return self._run("hvp", v)
 
     def gauss_newton(self, v) -> np.ndarray:
-        """Jᵀ H_L J v (P,): H without the net's own second derivatives; never negative where the loss is convex."""
+        """Jᵀ H_L J v (P,): H without the model's own second derivatives; never negative where the loss is convex."""
         return self._run("gauss_newton", v)
 
     def fisher(self, v) -> np.ndarray:
@@ -144,5 +144,5 @@ PROGRAMS = {"gradient": gradient_program, "hvp": hvp_program, "gauss_newton": ga
 
 
 def hvp(net: Module, loss: Loss, x, target, v) -> np.ndarray:
-    """The Hessian of a loss in a net's parameters, times v (P,): `Curvature(net, loss, x, target).hvp(v)`."""
+    """The Hessian of a loss in a model's parameters, times v (P,): `Curvature(net, loss, x, target).hvp(v)`."""
     return Curvature(net, loss, x, target).hvp(v)

@@ -22,8 +22,8 @@ def jacobian(net: Module, x, of: Of = "x") -> np.ndarray:
 
     Shapes: y's axes and then those of x, or y's axes and then (P,).
     Args: of: x, or the parameters.
-    Errors: ValueError for another `of`, and for an x that the net refuses.
-    Numerics: in the net's dtype; exact to rounding, see jvp.
+    Errors: ValueError for another `of`, and for an x that the model refuses.
+    Numerics: in the model's dtype; exact to rounding, see jvp.
     Source: Bishop and Bishop, Deep Learning, section 8.1.5 (eq. 8.26 to 8.35).
     """
     if of not in ("x", "parameters"):
@@ -48,7 +48,7 @@ def sample_jacobians(net: Module, x) -> np.ndarray:
     """Compute ∂y[n]/∂x[n] of each sample, all at once: as many passes as one sample has inputs, or outputs.
 
     Shapes: x (N, ...), the result (N, ...of y, ...of x).
-    Errors: ValueError for a net whose samples see each other, as with batch normalisation in training.
+    Errors: ValueError for a model whose samples see each other, as with batch normalisation in training.
     """
     x, start = prepare_input(net, x), net.counters()
     y = run_rewound(net, start, net.fprop, x)

@@ -32,7 +32,7 @@ class Program:
         return plan
 
     def __call__(self, *arguments):
-        """The result; gradients are added to those of the net."""
+        """The result; gradients are added to those of the model."""
         for each in self.differences:
             each.prepare()
         plain = jit_disabled() or in_plain_python()
@@ -64,10 +64,10 @@ def jvp(net: Module, x, v=None, direction=None) -> np.ndarray:
 
     Exact to rounding where each module has a `jvp` (all of this package have); a custom one without has its own part
     from differences, right to about 1e-9. It costs a forward pass and as many products again, or twice as many with
-    parameters. The net's random numbers and running statistics move on as by `fprop`.
+    parameters. The model's random numbers and running statistics move on as by `fprop`.
 
     Shapes: v as x; direction (P,) as `net.flat_parameters`; None stands for zeros. The result is as y.
-    Errors: ValueError for another shape of v or direction, and for an x that the net refuses.
+    Errors: ValueError for another shape of v or direction, and for an x that the model refuses.
     Source: Goodfellow et al., Deep Learning, section 6.5.9; Pearlmutter (1994), as of Curvature.
     """
     x = prepare_input(net, x)
@@ -78,10 +78,10 @@ def jvp(net: Module, x, v=None, direction=None) -> np.ndarray:
 
 @exclusive
 def vjp(net: Module, x, grad_y) -> tuple[np.ndarray, np.ndarray]:
-    """Jᵀ grad_y: the gradients of x, and of the parameters (P,), which are the net's gradients afterwards, too.
+    """Jᵀ grad_y: the gradients of x, and of the parameters (P,), which are the model's gradients afterwards, too.
 
     Shapes: grad_y as y.
-    Errors: ValueError for another shape of grad_y, and for an x that the net refuses.
+    Errors: ValueError for another shape of grad_y, and for an x that the model refuses.
     """
     x = prepare_input(net, x)
     y = net.fprop(x)

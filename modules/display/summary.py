@@ -27,7 +27,7 @@ class Summary(str):
 def summary(module: "Module", input_shape: tuple[int, ...], optimizer=None) -> Summary:
     """Format the table of `module` and all inside it for an x of shape `input_shape`, which has the batch axis.
 
-    Below it stands the memory of a training step; of the optimizer, too, if one is given that serves this net. A shape
+    Below it is the memory of a training step, with that of the optimizer, if it is given and serves this model. A shape
     is `-` where a container's own `output_shape` does not ask the modules inside.
     Errors: ValueError that names the module whose input does not fit.
     """

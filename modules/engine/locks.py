@@ -28,7 +28,7 @@ class SharedLock:
         self.lock = threading.RLock()
         self.was_requested = False  # whether a thread has requested the lock since this was last set to False
         self.members: weakref.WeakSet[ObjectLock] = weakref.WeakSet()
-        self.trainings: dict[Any, tuple[int, str]] = {}  # a net or optimizer: the thread in whose `fit` it is
+        self.trainings: dict[Any, tuple[int, str]] = {}  # a model or optimizer: the thread in whose `fit` it is
         _locks.add(self)
 
 

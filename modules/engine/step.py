@@ -1,4 +1,4 @@
-"""The training step: forward, loss, backward and update of a net as one compiled function.
+"""The training step: forward, loss, backward and update of a model as one compiled function.
 
 After a step the gradients of its minibatch can be read: they are overwritten by the next step, never cleared by this
 one. A step whose loss is not finite stops before the backward pass, so the parameters are those that gave the loss.
@@ -19,7 +19,7 @@ class StepPlan:
     """The compiled step of `net`, `loss` and `optimizer` for minibatches of these types: (x, target), or with weights.
 
     In its loop over minibatches the `scheduled` settings, (module, name) pairs, follow a table; and there `before`,
-    operations on `x`, stand before the net's. `begin` is the place of the minibatch in the order.
+    operations on `x`, stand before the model's. `begin` is the place of the minibatch in the order.
     """
 
     def __init__(self, net, loss, optimizer, batch, scheduled=(), before=()):
@@ -66,7 +66,7 @@ class StepPlan:
         return value
 
     def call(self, *batch: np.ndarray):
-        """Train on one minibatch, part by part if need be; returns its loss and the net's output."""
+        """Train on one minibatch, part by part if need be; returns its loss and the model's output."""
         return self.plan.call(self.function, *self.vectors, *batch)
 
     def steps(self, *arguments):

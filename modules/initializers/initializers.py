@@ -1,6 +1,6 @@
 """Initial values of parameters, drawn from one seeded stream.
 
-`manual_seed(n)` starts the stream anew: then a net is a function of the seed and of the order in which it is built.
+`manual_seed(n)` starts the stream anew: then a model is a function of the seed and of the order in which it is built.
 """
 
 import math

@@ -139,7 +139,7 @@ def apply_plane_mask(x, mask, out):
 
 
 class AlphaDropout(ElementwiseDropout):
-    """Dropout for nets of SELU units: keeps zero mean and unit variance; the identity in evaluation.
+    """Dropout for models of SELU units: keeps zero mean and unit variance; the identity in evaluation.
 
         y[i]      = m[i] x[i] + c[i],   m[i] = a, c[i] = b with probability 1 - p, else m[i] = 0, c[i] = a s + b
         grad_x[i] = m[i] grad_y[i]

@@ -15,7 +15,7 @@ FAR = 1e30  # a score of Focal as good as infinite, whose products with 0 are 0
 
 
 class BinaryCrossEntropy(ElementwiseLoss):
-    """Negative log-likelihood of targets t under probabilities y; the net must end in a Sigmoid.
+    """Negative log-likelihood of targets t under probabilities y; the model must end in a Sigmoid.
 
         value  = -Σ (t log y + (1 - t) log(1 - y)) / size
         grad_y = (y - t) / (y (1 - y)) / size

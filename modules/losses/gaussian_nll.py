@@ -21,7 +21,7 @@ class GaussianNLL(Loss):
         grad_r = σ(r) ((m - t)² - 1 / p) / 2 size,   p = softplus(r)
 
     With `variance` a number, y is the means alone. Without it y is the means m and beside them as many raw precisions
-    r: outputs of the net that depend on x, or one learned for all x by a LearntPrecision at the net's end.
+    r: outputs of the model that depend on x, or one learned for all x by a LearntPrecision at the model's end.
 
     Shapes: y (N, ..., D) with a variance, else (N, ..., 2D): first all means; target (N, ..., D); sample_weight (N,).
     Args: variance: above 0, or None; full: with log 2π / 2, so that the value is -log density (PyTorch leaves it out
@@ -112,7 +112,7 @@ class GaussianNLL(Loss):
 
 
 class LearntPrecision(Module):
-    """Puts a learned raw precision beside each mean, the same for every sample: the end of a net with GaussianNLL.
+    """Puts a learned raw precision beside each mean, the same for every sample: the end of a model with GaussianNLL.
 
         y        = [x, r]
         grad_x   = grad_y[:, :features]

@@ -14,7 +14,7 @@ from .loss_bases import ElementwiseLoss, SampleLoss
 
 
 class NegativeLogLikelihood(LabelLoss):
-    """The log-probability of the right class, negative; the net must end in a LogSoftmax.
+    """The log-probability of the right class, negative; the model must end in a LogSoftmax.
 
         value             = -Σₙ v[t[n]] y[n, t[n]] / Σₙ v[t[n]]
         grad_y[n, t[n]]   = -v[t[n]] / Σₙ v[t[n]], all others 0

@@ -11,7 +11,7 @@ Reduction = Literal["mean", "sum"]
 
 
 class Loss(Module):
-    """A scalar function of a net's output and a target, averaged over the batch.
+    """A scalar function of a model's output and a target, averaged over the batch.
 
         fprop(y, target) -> float
         fprop(y, target, sample_weight) -> float, by losses that set `takes_sample_weight = True`

@@ -13,7 +13,7 @@ class ElementwiseLoss(Loss):
 
     A loss defines two methods of scalars, compiled into the loops below:
     `function(self, y, target) -> l` and `derivative(self, y, target) -> dl/dy`; with a third,
-    `second_derivative(self, y, target)`, products with the Hessian of a net (see `hvp`) are exact.
+    `second_derivative(self, y, target)`, products with the Hessian of a model (see `hvp`) are exact.
 
     Shapes: y and target of one and the same shape (N, ...); sample_weight (N,).
     """
@@ -88,7 +88,7 @@ class SampleLoss(Loss):
     A loss defines one method, compiled into the loop below:
     `of_sample(self, y, target, grad_y) -> l`, which writes dl/dy of one sample into grad_y; with a second,
     `change_of_sample(self, y, target, v, change)`, which writes how dl/dy changes along v into `change` (zeros
-    before), products with the Hessian of a net (see `hvp`) are exact.
+    before), products with the Hessian of a model (see `hvp`) are exact.
 
     Shapes: y (N, ...) of at least two axes, target (N, ...), sample_weight (N,); `of_sample` sees y[n] and target[n].
     """

@@ -1,4 +1,4 @@
-"""Regression with several answers: the target's distribution is a mixture whose parameters are the net's outputs."""
+"""Regression with several answers: the target's distribution is a mixture whose parameters are the model's outputs."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class MixtureDensity(SampleLoss):
         grad_m[k,i] = γₖ pₖᵢ (mₖᵢ - tᵢ) / N
         grad_r[k,i] = γₖ σ(rₖᵢ) ((mₖᵢ - tᵢ)² - 1 / pₖᵢ) / 2N
 
-    The net's outputs y[n] are, one after the other: K scores a, K rows of D means m, K rows of D raw precisions r.
+    The model's outputs y[n] are, one after the other: K scores a, K rows of D means m, K rows of D raw precisions r.
 
     Shapes: y (N, K (1 + 2 D)), target (N, D), sample_weight (N,).
     Args: components: K, at least 1; dims: D, at least 1; reduction: mean or sum.

@@ -1,7 +1,7 @@
 """Losses that compare several outputs: ranking pairs, similar pairs, triplets.
 
-A loss has one output y, so that the outputs to compare are the rows of each sample: a net that maps x (N, 2, features)
-to y (N, 2, D) sends both through the same weights.
+A loss has one output y, so that the outputs to compare are the rows of each sample: a model that maps x (N, 2,
+features) to y (N, 2, D) sends both through the same weights.
 """
 
 import numpy as np

@@ -20,7 +20,7 @@ class Reinforce(Loss):
 
     with baseline[n] the running mean of c, or that plus b[n], and σ the running deviation of c - baseline. Any baseline
     that does not know of s leaves the mean of the estimate as it is, and a good one takes most of its variance away.
-    b is a column of the net's, such as a branch of a Concat beside BernoulliUnits; it learns by squared error.
+    b is a column of the model's, such as a branch of a Concat beside BernoulliUnits; it learns by squared error.
     What runs is that of the steps before: bprop takes this one in.
 
     Shapes: y (N, M + 1), or (N, M + 2) with a column b; target as the other loss has it, for an output (N, M).

@@ -1,4 +1,4 @@
-"""`bprop check`: every gradient of a config's net against the derivative of its fprop."""
+"""`bprop check`: every gradient of a config's model against the derivative of its fprop."""
 
 import argparse
 

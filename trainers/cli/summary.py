@@ -1,4 +1,4 @@
-"""`bprop summary`: the table of a config's net."""
+"""`bprop summary`: the table of a config's model."""
 
 import argparse
 

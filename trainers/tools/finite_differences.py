@@ -1,6 +1,6 @@
 """Errors of finite differences, compared with a model's gradient, by step size.
 
-The loss of a config's net moves along one random direction of all parameters; bprop says how fast, and differences of
+The loss of a config's model moves along one random direction of all parameters; bprop says how fast, and differences of
 its values say so roughly: with a large step for the curvature, with a small one for the rounding of the loss.
 """
 

@@ -1,6 +1,6 @@
 """GEMM micro-kernels: small tiles of matrix products in SIMD vectors, whose sums stay in registers.
 
-BLAS packs its operands first; for the matrices of small nets that costs more than the product. A tile here reads them
+BLAS packs its operands first; for the matrices of small models that costs more than the product. A tile here reads them
 where they lie. Two forms cover the three products of a linear layer: sums over rows of the right operand (grad_x and
 grad_weight), and dot products of rows (y = x Wᵀ).
 """

@@ -15,7 +15,7 @@ class Elementwise(Module):
 
     A unit defines two methods of scalars, compiled into the loops below:
     `function(self, x) -> y` and `derivative(self, x, y) -> dy/dx`, where y is the stored f(x). With a third,
-    `second_derivative(self, x, y)`, products with the Hessian of a net (see `hvp`) are exact.
+    `second_derivative(self, x, y)`, products with the Hessian of a model (see `hvp`) are exact.
 
     Shapes: x, y and their gradients of any one shape.
     """

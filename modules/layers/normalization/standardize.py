@@ -1,5 +1,5 @@
-"""Known means and standard deviations, taken out of each channel so that a net on images starts from numbers near 0.
-They stand in the net, not in the data set: so they are wherever the net is used, and are saved with its weights."""
+"""Known means and standard deviations, taken out of each channel so that a model on images starts from numbers near 0.
+They stand in the model, not in the data set: so they are wherever the model is used, and are saved with its weights."""
 
 import math
 
@@ -17,7 +17,7 @@ class Standardize(Module):
         grad_x[n, c] = grad_y[n, c] / std[c]
 
     Shapes: x and y (N, C, ...); mean, std (C,).
-    Args: mean, std: one number for each channel, of the training data as the net meets them; std above 0.
+    Args: mean, std: one number for each channel, of the training data as the model meets them; std above 0.
     Errors: ValueError for settings that are not finite or of different lengths, for a std of 0 or less, and for an x
         of other channels.
     Source: PyTorch's transforms.Normalize; LeCun et al., Efficient backprop (1998), section 4.3.
