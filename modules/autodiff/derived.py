@@ -28,7 +28,7 @@ def derived(cls: M) -> M:
     Source: Bishop and Bishop, Deep Learning, section 8.2.
     """
     if get_raw_method(cls, "bprop") is not get_raw_method(Module, "bprop"):
-        raise TypeError(f"derived: {cls.__name__} has a bprop of its own, expected none")
+        raise TypeError(f"derived: {cls.__name__} has its own bprop, expected none")
     author = get_raw_method(cls, "fprop")
 
     def fprop(self, *arguments):

@@ -44,7 +44,7 @@ def explain_problem(trial: Trial, problem: str) -> str:
         module, arguments = trial.copy(), tuple(a.copy() for a in trial.arguments)
         with plain_python():
             aliased = np.shares_memory(module.fprop(*arguments), arguments[0])
-        cause = "its output is the input's own memory, expected an array of its own" if aliased else "work on a copy"
+        cause = "its output is the input's own memory, expected its own array" if aliased else "work on a copy"
         return f"{problem}: {cause}"
     if problem.startswith("fprop(x) gives another y"):
         if names := find_changed_globals(trial):

@@ -44,7 +44,7 @@ def replace(net: Module, what: What, new: New) -> None:
             of_tie[old._tie] = new_modules[name]
     for k, module in enumerate(new_modules.values()):
         if module.parent is not None or any(module is other for other in list(new_modules.values())[:k]):
-            raise ValueError(f"{module.label()} stands in a net already, at {module.path()}; use module.copy()")
+            raise ValueError(f"{module.label()} stands in a model already, at {module.path()}; use module.copy()")
     for name, module in new_modules.items():
         swap_child(old_modules[name], module)
 

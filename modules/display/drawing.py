@@ -148,7 +148,7 @@ def make_diagram(net: Module, input_shape=None, loss: Loss | None = None, target
         last = Value(diagram.add(Node(title, "output"), value), value.shape)
     if loss is not None:
         if type(y) is tuple:
-            raise ValueError(f"graph: the net makes a table of {len(y)} arrays, expected one array for the loss")
+            raise ValueError(f"graph: the model makes a table of {len(y)} arrays, expected one array for the loss")
         add_loss(diagram, loss, last, None if target_shape is None else tuple(target_shape))
     return diagram
 

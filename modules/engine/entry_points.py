@@ -59,7 +59,7 @@ def bprop(module, raw, arguments):
     if thread != get_ident():
         error = RuntimeError(
             f"{module.label()}: bprop in another thread than the last fprop, expected both in one; "
-            "module.copy() gives each thread a net of its own"
+            "module.copy() gives each thread its own model"
         )
         module.add_place(error)
         raise error

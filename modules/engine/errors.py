@@ -19,7 +19,7 @@ REASONS = (
             r"(?:>>> |Invalid use of )(?:len|(?:static_)?getitem|getiter|enumerate|zip|reversed)\b.*\bSequential\b"
         ),
         "compiled code calls a Sequential as a whole, self.name.fprop(x), and knows no len, index or loop of it; "
-        "modules that are called one by one are attributes of their own",
+        "modules that are called one by one are separate attributes",
     ),
     (
         re.compile(r">>> setitem\(readonly array"),

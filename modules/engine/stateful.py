@@ -341,7 +341,7 @@ def refuse_modules_in(owner: Stateful, name: str, value) -> None:
     """Raise TypeError for modules in a list or dict, however deep: their parameters would be unknown."""
     if isinstance(value, COLLECTIONS) and _holds_modules(value):
         kind = type(value).__name__
-        expected = "a Sequential of them" if isinstance(value, list | tuple) else "each in an attribute of its own"
+        expected = "a Sequential of them" if isinstance(value, list | tuple) else "each in its own attribute"
         raise TypeError(f"{owner.label()}: self.{name} is a {kind} of modules, expected {expected}")
 
 

@@ -100,7 +100,7 @@ def check_precision(module: Stateful, method: str, result, args) -> None:
         return
     place = find_first_line(module, method, args, result.dtype)
     raise PrecisionError(
-        f"{module.label()}: {method} returns {result.dtype} in a {module.dtype} net{place}; "
+        f"{module.label()}: {method} returns {result.dtype} in a {module.dtype} model{place}; "
         "take the type from the data (np.zeros_like(x), np.empty(shape, x.dtype), array.astype(x.dtype))"
     )
 

@@ -141,7 +141,7 @@ class LabelLoss(Loss):
         self.check_arguments(output_shape, target_shape)
         outputs = output_shape[self.find_class_axis(len(output_shape))]
         if classes is not None and len(target_shape) < len(output_shape) and outputs != classes:
-            raise ValueError(f"{self.label()}: the net has {outputs} outputs, the data {classes} classes")
+            raise ValueError(f"{self.label()}: the model has {outputs} outputs, the data {classes} classes")
 
     def check_targets(self, target, output_shape) -> None:
         if target.ndim == len(output_shape):

@@ -40,7 +40,7 @@ COMMANDS = (
     "schema",
     "completion",
 )
-DESCRIPTION = "Train neural nets whose backward pass is written by hand and compiled."
+DESCRIPTION = "Train neural networks whose backward pass is written by hand and compiled."
 OVERVIEW = f"""\
 example:
   bprop train digits_mlp

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..tools.finite_differences import draw_differences, measure_differences
     from ..training.progress import print_if_slow
 
-    with print_if_slow("compiling the net in float64 and in float32", quiet=arguments.quiet):
+    with print_if_slow("compiling the model in float64 and in float32", quiet=arguments.quiet):
         errors = measure_differences(config)
     if arguments.json:
         print_json(errors.as_dict())

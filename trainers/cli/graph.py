@@ -19,7 +19,7 @@ examples:
 
 def add_command(commands) -> None:
     """Add the command to the parser's."""
-    parser = add_parser(commands, "graph", run, "draw a net, forward and backward", DESCRIPTION, MORE)
+    parser = add_parser(commands, "graph", run, "draw a model, forward and backward", DESCRIPTION, MORE)
     add_config_argument(parser)
     parser.add_argument("--format", choices=["svg", "dot", "mermaid"], default="svg", help="svg if not given")
     parser.add_argument("--output", type=parse_path, metavar="FILE", help="write it there instead of printing it")

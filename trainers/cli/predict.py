@@ -27,7 +27,7 @@ examples:
 
 def add_command(commands) -> None:
     """Add the command to the parser's."""
-    parser = add_parser(commands, "predict", run, "predict by a run's net", DESCRIPTION, MORE)
+    parser = add_parser(commands, "predict", run, "predict by a run's model", DESCRIPTION, MORE)
     add_run_argument(parser)
     parser.add_argument(
         "input", metavar="INPUT", help="an .npy, .npz, .csv or image file, a folder of images, or - for what comes in"

@@ -15,7 +15,7 @@ example:
 
 def add_command(commands) -> None:
     """Add the command to the parser's."""
-    line = "show a net's layers and what they hold in memory"
+    line = "show a model's layers and their memory"
     parser = add_parser(commands, "summary", run, line, DESCRIPTION, MORE)
     add_config_argument(parser)
     add_json_option(parser)

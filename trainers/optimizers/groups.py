@@ -82,7 +82,7 @@ def make_rules(owner: str, net: Module, groups: Sequence[Group], decay: str) -> 
     for group in groups:
         if not any(group.fits(name, module) for name, _, module in named):
             known = ", ".join(f"{name} of {type(module).__name__}" for name, _, module in named[:8])
-            raise ValueError(f"{owner}: {group} matches no parameter of the net, expected some of {known}")
+            raise ValueError(f"{owner}: {group} matches no parameter of the model, expected some of {known}")
     for name, array, module in named:
         weights = array.ndim > 1
         rule = Rule() if weights else Rule(max_norm=np.inf, weight_decay=OWN if decay == "all" else 0.0)

@@ -58,7 +58,7 @@ class Optimizer(Extras):
         vector = net.flat_parameters
         if self._vector is not None and self._vector() is vector:
             return
-        refuse_during_fit(self, "an update of another net")
+        refuse_during_fit(self, "an update of another model")
         join_locks(net, self)
         state = self._waiting_state()
         parameters = tuple(make_rules(type(self).__name__, net, self._groups, self._decay))

@@ -22,7 +22,7 @@ RIGHT, WRONG = "Blues", "Oranges"
 def compute_confusion(run: TrainedRun) -> np.ndarray:
     """Count samples (K, K): a row for each label, a column for each predicted class."""
     if not run.is_classification:
-        raise UnsuitableRun("the net's outputs are no scores of classes, expected a classification")
+        raise UnsuitableRun("the model's outputs are no scores of classes, expected a classification")
     data = run.data
     try:
         metrics = compute_metrics({"it": ConfusionMatrix()}, run.loss, run.outputs, data.y, data, data.sample_weight)[
@@ -118,7 +118,7 @@ def find_mistakes(run: TrainedRun) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Find the wrongly classified samples, worst first; with predicted classes and their probabilities as text."""
     y, labels = run.outputs, run.data.y
     if not run.is_classification or y.ndim != 2 or labels.ndim != 1:
-        raise UnsuitableRun("the net's outputs are no scores of classes, a row a sample")
+        raise UnsuitableRun("the model's outputs are no scores of classes, a row a sample")
     guesses = y.argmax(axis=1)
     counted = (labels >= 0) & (labels < y.shape[1]) & (labels != getattr(run.loss, "ignore_index", None))
     wrong = np.flatnonzero((guesses != labels) & counted)

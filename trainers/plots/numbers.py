@@ -21,7 +21,7 @@ def collect_predictions(run: TrainedRun) -> tuple[np.ndarray, np.ndarray]:
     data = run.data
     y, target = compute_means(run.loss, run.outputs), data.y
     if run.is_classification or y.size != target.size:
-        raise UnsuitableRun("the net's outputs are no numbers like the targets, expected a regression")
+        raise UnsuitableRun("the model's outputs are no numbers like the targets, expected a regression")
     y, target = (np.asarray(values, np.float64).reshape(len(data), -1) for values in (y, target))
     if y.shape[1] > MAX_TARGETS:
         raise UnsuitableRun(f"a target has {y.shape[1]} numbers, expected at most {MAX_TARGETS}")

@@ -59,8 +59,8 @@ def find_first_layer(model: Module) -> Module:
         if "weight" in dict(module.named_parameters()):
             return module
         if not isinstance(module, Flatten | Reshape | Noise):
-            raise UnsuitableRun(f"the net begins with {module.label()}, expected a layer whose weights see the image")
-    raise UnsuitableRun("no layer of the net has weights")
+            raise UnsuitableRun(f"the model begins with {module.label()}, expected a layer whose weights see the image")
+    raise UnsuitableRun("no layer of the model has weights")
 
 
 def make_weight_images(layer: Module, shape: tuple[int, int, int]) -> np.ndarray:

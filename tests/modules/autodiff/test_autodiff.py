@@ -448,7 +448,7 @@ def test_tables_go_in_and_come_out():
 
 
 def test_a_module_with_bprop_needs_none():
-    with pytest.raises(TypeError, match=r"^derived: Linear has a bprop of its own, expected none$"):
+    with pytest.raises(TypeError, match=r"^derived: Linear has its own bprop, expected none$"):
         derived(Linear)
 
 

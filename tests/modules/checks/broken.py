@@ -434,7 +434,7 @@ BROKEN = [
     (NotANumber, "grad_bias is not finite"),
     (Stale, "as if of that one (stored once and kept?)"),
     (KeptSize, "as if of that one (stored once and kept?)"),
-    (InPlace, "fprop changes x: its output is the input's own memory, expected an array of its own"),
+    (InPlace, "fprop changes x: its output is the input's own memory, expected its own array"),
     (ChangedInput, "fprop changes x: work on a copy"),
     (ChangedGradient, "bprop changes grad_y"),
     (Redrawn, "fprop(x) gives another y in a second run: it draws numbers that no counter decides (see Noise)"),

@@ -278,7 +278,9 @@ def by_trainer(net):
 
 def test_a_module_stands_at_one_node_only():
     layer = Linear(3, 3)
-    with pytest.raises(ValueError, match=r"^Linear\(3 -> 3\) stands in a net already, at model.a: .* module.share\(\)"):
+    with pytest.raises(
+        ValueError, match=r"^Linear\(3 -> 3\) stands in a model already, at model.a: .* module.share\(\)"
+    ):
         Graph({"a": (layer, "x"), "b": (layer, "a")}, "b")
 
 
@@ -392,7 +394,7 @@ def test_weights_are_shared_within_one_net_only():
     first.zero_grad()
     assert np.shares_memory(first[0].weight, second[0].weight)
     with pytest.raises(
-        ValueError, match=r"^Linear\(3 -> 2\) shares its weights with Linear\(3 -> 2\) of another net, ex"
+        ValueError, match=r"^Linear\(3 -> 2\) shares its weights with Linear\(3 -> 2\) of another model, ex"
     ):
         second.zero_grad()
 

@@ -69,13 +69,13 @@ def test_only_modules_stand_in_it(module, message):
 def test_a_module_stands_in_one_net_once():
     tanh = Tanh()
     message = (
-        "Tanh() stands in a net already, at model[0]: its stored input would be overwritten; "
+        "Tanh() stands in a model already, at model[0]: its stored input would be overwritten; "
         "use module.copy() for one like it, module.share() for one with the same weights"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Sequential(tanh, Linear(3, 3), tanh)
     chain = Sequential(tanh.copy(), tanh.copy())
-    with pytest.raises(ValueError, match="stands in a net already"):
+    with pytest.raises(ValueError, match="stands in a model already"):
         Sequential(chain[0])
     with pytest.raises(ValueError, match=r"^Sequential\(\): a module cannot contain itself$"):
         chain.append(chain)

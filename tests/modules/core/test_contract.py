@@ -527,7 +527,7 @@ def test_a_module_stands_in_one_place():
             self.first, self.second = first, second
 
     tanh = Tanh()
-    with pytest.raises(ValueError, match=r"^Tanh\(\) stands in a net already, at model\.first: "):
+    with pytest.raises(ValueError, match=r"^Tanh\(\) stands in a model already, at model\.first: "):
         Pair(tanh, tanh)
 
 

@@ -98,9 +98,9 @@ def test_mistakes_are_refused(what, new, error, message):
 
 def test_a_module_of_another_net_is_refused_and_nothing_changes():
     made, other = net(), Sequential(Tanh())
-    with pytest.raises(ValueError, match=r"^Tanh\(\) stands in a net already, at model\[0\]"):
+    with pytest.raises(ValueError, match=r"^Tanh\(\) stands in a model already, at model\[0\]"):
         made.replace("1", other[0])
     same = Tanh()
-    with pytest.raises(ValueError, match=r"^Tanh\(\) stands in a net already, at model; use module.copy\(\)$"):
+    with pytest.raises(ValueError, match=r"^Tanh\(\) stands in a model already, at model; use module.copy\(\)$"):
         made.replace(ReLU, lambda old: same)
     assert repr(made) == repr(net())

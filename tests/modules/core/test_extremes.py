@@ -100,6 +100,6 @@ def test_a_label_outside_the_classes_is_refused(label):
 
 
 def test_a_net_with_the_wrong_number_of_outputs_is_refused():
-    message = r"^SoftmaxCrossEntropy\(\): the net has 10 outputs, the data 3 classes$"
+    message = r"^SoftmaxCrossEntropy\(\): the model has 10 outputs, the data 3 classes$"
     with pytest.raises(ValueError, match=message):
         SoftmaxCrossEntropy().check_shapes((2, 10), (2,), classes=3)

@@ -215,6 +215,6 @@ def test_mistakes_are_refused():
     with pytest.raises(ValueError, match=r"^SoftmaxCrossEntropy\(\): y has shape \(5, 4\) and target \(4,\)"):
         net().graph("svg", (5, 3), SoftmaxCrossEntropy(), (4,))
     with pytest.raises(
-        ValueError, match=r"^graph: the net makes a table of 2 arrays, expected one array for the loss$"
+        ValueError, match=r"^graph: the model makes a table of 2 arrays, expected one array for the loss$"
     ):
         Sequential(SplitTable(2)).graph("svg", (5, 2, 3), SoftmaxCrossEntropy())

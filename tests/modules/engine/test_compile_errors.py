@@ -167,8 +167,8 @@ def test_results_of_numpy_are_written_to_out():
 @pytest.mark.parametrize(
     ("parts", "kind", "expected"),
     [
-        ({"a": Tanh()}, "dict", "each in an attribute of its own"),
-        ({"a": [Tanh()]}, "dict", "each in an attribute of its own"),
+        ({"a": Tanh()}, "dict", "each in its own attribute"),
+        ({"a": [Tanh()]}, "dict", "each in its own attribute"),
         ([[Tanh()]], "list", "a Sequential of them"),
     ],
 )
@@ -284,7 +284,7 @@ class LeakingHelper(Passing):
 @pytest.mark.parametrize("cls", [LeakingBuffer, LeakingScalar, LeakingHelper])
 def test_a_step_to_float64_is_refused_with_its_line(cls):
     message = (
-        f"{cls.__name__}(): fprop returns float64 in a float32 net, from {__file__}:{line_of(cls)} on; "
+        f"{cls.__name__}(): fprop returns float64 in a float32 model, from {__file__}:{line_of(cls)} on; "
         "take the type from the data (np.zeros_like(x), np.empty(shape, x.dtype), array.astype(x.dtype))"
     )
     with pytest.raises(PrecisionError) as caught:
@@ -302,7 +302,7 @@ def test_a_step_to_float32_in_a_float64_net_is_refused():
         def fprop(self, x):
             return x.astype(np.float32)
 
-    with pytest.raises(PrecisionError, match=r"^Narrowing\(\): fprop returns float32 in a float64 net, from "):
+    with pytest.raises(PrecisionError, match=r"^Narrowing\(\): fprop returns float32 in a float64 model, from "):
         Narrowing().to("float64").fprop(x())
 
 
@@ -316,5 +316,5 @@ def test_a_leak_in_bprop_is_refused():
 
     module = Backward()
     y = module.fprop(x())
-    with pytest.raises(PrecisionError, match=re.escape("Backward(): bprop returns float64 in a float32 net, from ")):
+    with pytest.raises(PrecisionError, match=re.escape("Backward(): bprop returns float64 in a float32 model, from ")):
         module.bprop(y)

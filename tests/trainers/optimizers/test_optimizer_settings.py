@@ -374,7 +374,7 @@ def test_groups_out_of_range(settings, message):
 
 def test_groups_that_do_not_fit():
     message = (
-        r"^SGD: Group\('\*\.bais', frozen=True\) matches no parameter of the net, expected some of 0\.weight of Lin"
+        r"^SGD: Group\('\*\.bais', frozen=True\) matches no parameter of the model, expected some of 0\.weight of Lin"
     )
     with pytest.raises(ValueError, match=message):
         SGD(lr=0.1, groups=[Group("*.bais", frozen=True)]).attach(network())

@@ -166,9 +166,9 @@ def test_filters_and_large_layers():
     for net, message in (
         (
             Sequential(Tanh(), Linear(9, 2)),
-            r"^the net begins with Tanh\(\), expected a layer whose weights see the pic",
+            r"^the model begins with Tanh\(\), expected a layer whose weights see the ima",
         ),
-        (Sequential(Flatten()), "^no layer of the net has weights$"),
+        (Sequential(Flatten()), "^no layer of the model has weights$"),
     ):
         with pytest.raises(UnsuitableRun, match=message):
             find_first_layer(net)
@@ -322,9 +322,11 @@ def test_a_data_set_of_one_part(iris):
 
 def test_a_regression_has_no_classes():
     run = made_run(np.zeros((2, 3)), np.zeros((2, 1, 2, 2)), np.zeros((2, 3), np.float32), MeanSquaredError())
-    with pytest.raises(UnsuitableRun, match=r"^the net's outputs are no scores of classes, expected a classification$"):
+    with pytest.raises(
+        UnsuitableRun, match=r"^the model's outputs are no scores of classes, expected a classification$"
+    ):
         draw_confusion(run)
-    with pytest.raises(UnsuitableRun, match=r"^the net's outputs are no scores of classes, a row a sample$"):
+    with pytest.raises(UnsuitableRun, match=r"^the model's outputs are no scores of classes, a row a sample$"):
         draw_mistakes(run)
 
 
@@ -351,7 +353,7 @@ def test_regressions_that_are_drawn():
     with pytest.raises(UnsuitableRun, match=r"^a target has 5 numbers, expected at most 4$"):
         draw_regression(made_run(wide, x, wide, MeanSquaredError()))
     with pytest.raises(
-        UnsuitableRun, match=r"^the net's outputs are no numbers like the targets, expected a regression$"
+        UnsuitableRun, match=r"^the model's outputs are no numbers like the targets, expected a regression$"
     ):
         draw_regression(made_run(zeros, x, [0, 1], SoftmaxCrossEntropy()))
 
