@@ -30,8 +30,8 @@ class Hierarchy(Stateful):
             raise ValueError(f"{self.label()}: a module cannot contain itself")
         if module.parent is not None:
             raise ValueError(
-                f"{module.label()} stands in a model already, at {module.path()}: its stored input would be overwritten; "
-                "use module.copy() for one like it, module.share() for one with the same weights"
+                f"{module.label()} stands in a model already, at {module.path()}: its stored input would be "
+                "overwritten; use module.copy() for one like it, module.share() for one with the same weights"
             )
         self._agree_on_dtype(name, module)
         join_locks(self, module)

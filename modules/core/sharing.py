@@ -85,5 +85,6 @@ def refuse_ties_between_nets(root: "Module") -> None:
         for other in own._tie.members if own._tie is not None else ():
             if other.root() is not root and other.root()._flat is not None:
                 raise ValueError(
-                    f"{own.label()} shares its weights with {other.label()} of another model, expected both in one model"
+                    f"{own.label()} shares its weights with {other.label()} of another model, "
+                    "expected both in one model"
                 )

@@ -6,7 +6,7 @@ import sys
 from .command import OK, add_json_option, add_parser, add_run_argument, parse_path, print_json
 
 DESCRIPTION = """\
-Predict by a run's net: classes and their probabilities, or numbers in the units of the data, as a table in CSV.
+Predict by a run's model: classes and their probabilities, or numbers in the units of the data, as a table in CSV.
 
 The input is an .npy array of samples in the units of the data set's source, an .npz file with the arrays that the
 run's NpzDataset calls x, a table in CSV (encoded as in the training if it was trained on one, otherwise rows of
