@@ -40,7 +40,7 @@ class ArrayDataset:
         classes, default the largest label plus one, None with floating point y; where it is given, whole
         numbers in floating point are labels, too; ignore_index: a label that counts nothing and is no class;
         target_mean, target_std: what was done to y, which y * target_std + target_mean undoes, for metrics
-        in the units of the source.
+        at the original scale.
     Errors: TypeError for arrays that do not hold real numbers; ValueError for different lengths, an
         empty set, NaN or infinity (names the first such row), labels that are not in 0..classes-1 (names
         row and label), weights that are negative or all 0.

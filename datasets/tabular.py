@@ -69,8 +69,8 @@ class BreastCancer(EmbeddedDataset):
 class Diabetes(EmbeddedDataset):
     """442 patients: 10 measurements, and how far the disease went in a year (25 to 346). A regression.
 
-    With `standardize` the target is standardised too; `y * target_std + target_mean` is in the units of
-    the table, and so are the trainer's metrics such as rmse.
+    With `standardize` the target is standardised too; `y * target_std + target_mean` is at its original
+    scale, and so are the trainer's metrics such as rmse.
 
     Shapes: x (N, 10) float32, y (N, 1) float32.
     Args, Errors: as of every embedded set; the split is not stratified.

@@ -44,7 +44,7 @@ DESCRIPTION = "Train neural networks whose backward pass is written by hand and 
 OVERVIEW = f"""\
 example:
   bprop train digits_mlp
-      trains a small net on handwritten digits, in seconds and without downloads
+      trains a small model on handwritten digits, in seconds and without downloads
 
 'bprop train --help' says more.
 {format_exit_statuses("the training failed, a check found something wrong, and the like: see each command's help")}

@@ -5,7 +5,7 @@ import argparse
 from .command import FAILED, OK, add_config_argument, add_json_option, add_parser, add_quiet_option, print_json
 
 DESCRIPTION = """\
-Check every gradient of a config's net against the derivative of its fprop, and say what is wrong.
+Check every gradient of a config's model against the derivative of its fprop, and say what is wrong.
 
 Each module gets the input that it has in the net, in float64; those of your own are tried on the whole contract of a
 module. The derivative is that of the evaluation trace, or differences where there is none. A wrong gradient is named
@@ -18,7 +18,7 @@ example:
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     what = "check every gradient, and say what is wrong"
     parser = add_parser(commands, "check", run, what, DESCRIPTION, MORE, failed="something is wrong")
     add_config_argument(parser)

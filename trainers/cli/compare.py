@@ -14,7 +14,7 @@ example:
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     parser = add_parser(commands, "compare", run, "show what differs between runs", DESCRIPTION, MORE)
     parser.add_argument("runs", type=parse_path, nargs="+", metavar="RUN", help="run folders")
     add_json_option(parser)

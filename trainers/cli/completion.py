@@ -34,7 +34,7 @@ ZSH = "autoload -Uz bashcompinit && bashcompinit\n" + BASH
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     parser = add_parser(commands, "completion", run, "complete commands in the shell", DESCRIPTION, MORE)
     parser.add_argument("shell", choices=["bash", "zsh", "fish"], help="for which shell")
     parser.set_defaults(commands=commands.choices)

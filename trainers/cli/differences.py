@@ -5,7 +5,7 @@ import argparse
 from .command import OK, add_config_argument, add_json_option, add_parser, add_plot_options, print_json, write_plot
 
 DESCRIPTION = """\
-Show how far differences of a net's loss are from its gradient, for steps from 1 down to 1e-14, in float64 and float32.
+Show the errors of finite differences of a model's loss, for steps from 1 down to 1e-14, in float64 and float32.
 
 Large steps are wrong by the curvature, small ones by rounding (Bishop and Bishop, Deep Learning, figure 8.2). A table
 appears, and a plot is written as PNG (with matplotlib: pip install 'bprop[plot]').
@@ -18,7 +18,7 @@ examples:
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     line = "show how far numerical derivatives are from the gradient"
     parser = add_parser(commands, "differences", run, line, DESCRIPTION, MORE)
     add_config_argument(parser)

@@ -28,7 +28,7 @@ examples:
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     parser = add_parser(commands, "evaluate", run, "print the figures of a run's weights", DESCRIPTION, MORE)
     add_run_argument(parser)
     add_overrides_argument(parser)

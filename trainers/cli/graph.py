@@ -6,7 +6,7 @@ import sys
 from .command import OK, add_config_argument, add_parser, parse_path
 
 DESCRIPTION = """\
-Draw the net of a config and its loss, forward and backward, shapes on the arrows: as an SVG, which
+Draw the model of a config and its loss, forward and backward, shapes on the arrows: as an SVG, which
 browsers show, or in the language of Graphviz or of Mermaid.
 """
 MORE = """\
@@ -18,7 +18,7 @@ examples:
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     parser = add_parser(commands, "graph", run, "draw a model, forward and backward", DESCRIPTION, MORE)
     add_config_argument(parser)
     parser.add_argument("--format", choices=["svg", "dot", "mermaid"], default="svg", help="svg if not given")

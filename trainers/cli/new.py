@@ -22,7 +22,7 @@ example:
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     parser = add_parser(
         commands, "new", run, "begin a module or another part of your own, with its test", DESCRIPTION, MORE
     )

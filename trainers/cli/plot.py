@@ -22,7 +22,7 @@ plots:
 MORE = """\
 examples:
   bprop plot runs/x
-      all plots that fit the net and its data
+      all plots that fit the model and its data
   bprop plot runs/x curves confusion
   bprop plot runs/x features --sample 7
   bprop plot runs/digits_mlp-* --out plots
@@ -33,7 +33,7 @@ examples:
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     parser = add_parser(commands, "plot", run, "draw learning curves, weights, features, mistakes", DESCRIPTION, MORE)
     what = "run folders, then names of plots (default: all that fit), or dataset.NAME.key=value"
     parser.add_argument("words", nargs="*", metavar="RUN|PICTURE", help=what)

@@ -6,9 +6,9 @@ import sys
 from .command import OK, add_json_option, add_parser, add_run_argument, parse_path, print_json
 
 DESCRIPTION = """\
-Predict by a run's model: classes and their probabilities, or numbers in the units of the data, as a table in CSV.
+Predict by a run's model: classes and their probabilities, or numbers at their original scale, as a table in CSV.
 
-The input is an .npy array of samples in the units of the data set's source, an .npz file with the arrays that the
+The input is an .npy array of samples at the data set's original scale, an .npz file with the arrays that the
 run's NpzDataset calls x, a table in CSV (encoded as in the training if it was trained on one, otherwise rows of
 numbers), or an image (with Pillow: pip install 'bprop[image]'), which is made grey or coloured as those of the
 training, and scaled as they were if their data set scales them.
@@ -20,13 +20,13 @@ examples:
   bprop predict runs/x images/
       a row for each image of a folder
   bprop predict runs/x x.npy --out y.npy
-      the net's outputs as they are
+      the model's outputs as they are
   cat new.csv | bprop predict runs/x - > predictions.csv
 """
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     parser = add_parser(commands, "predict", run, "predict by a run's model", DESCRIPTION, MORE)
     add_run_argument(parser)
     parser.add_argument(

@@ -18,7 +18,7 @@ examples:
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     parser = add_parser(
         commands,
         "profile",

@@ -17,7 +17,7 @@ example:
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     what, failed = "repeat the step in which a training failed", "the step does not fail in the same way again"
     parser = add_parser(commands, "replay", run, what, DESCRIPTION, MORE, failed=failed)
     add_run_argument(parser)

@@ -16,7 +16,7 @@ example:
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     add_parser(commands, "schema", run, "print the JSON Schema of configs, for editors", DESCRIPTION, MORE)
 
 

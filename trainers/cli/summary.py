@@ -5,7 +5,7 @@ import argparse
 from .command import OK, add_config_argument, add_json_option, add_parser, print_json
 
 DESCRIPTION = """\
-Show the net of a config as a table: output shapes for a minibatch, parameters, and the memory of a training step.
+Show the model of a config as a table: output shapes for a minibatch, parameters, and the memory of a training step.
 """
 MORE = """\
 example:
@@ -14,7 +14,7 @@ example:
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     line = "show a model's layers and their memory"
     parser = add_parser(commands, "summary", run, line, DESCRIPTION, MORE)
     add_config_argument(parser)

@@ -42,7 +42,7 @@ example:
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     parser = add_parser(
         commands,
         "sweep",

@@ -15,7 +15,7 @@ from .command import (
 )
 
 DESCRIPTION = f"""\
-Train the net that a config describes.
+Train the model that a config describes.
 
 A config is a YAML file that names a data set, a model, a loss and an optimizer. The run is written
 to a folder: the config with every default, figures per epoch, the final figures, and the weights.
@@ -42,7 +42,7 @@ examples:
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     parser = add_parser(
         commands, "train", run, "train what a config describes", DESCRIPTION, MORE, failed="the training failed"
     )

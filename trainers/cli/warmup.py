@@ -16,7 +16,7 @@ example:
 
 
 def add_command(commands) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     what, failed = "compile what a training will need", "the first loss is not finite"
     parser = add_parser(commands, "warmup", run, what, DESCRIPTION, MORE, failed=failed)
     add_config_argument(parser)

@@ -17,7 +17,7 @@ class Metric:
     better: max or min; of_probabilities: y are the probabilities that the loss gives to the classes, (N, ..., K), or
     (N,) of class 1 for a loss of yes and no, whose outputs count one by one; of_classes: so they are for such a loss,
     else scores; of_numbers: y are the numbers that the loss expects, the means of its distributions; in_units: y and
-    target are in the units of the data set's source, before any standardising; number: false for what fits no column
+    target are at the original scale, before any standardising; number: false for what fits no column
     of metrics, which is computed only at the end and by `Trainer.evaluate`.
     Outputs that hold NaN give NaN.
     """

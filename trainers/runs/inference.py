@@ -138,7 +138,7 @@ class Predictions:
 def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None) -> Predictions:
     """What a run's model says of new inputs; its data set is not read.
 
-    Args: source: a file or its content: an .npy array (N, ...) in the units of the data set's source, an .npz file with
+    Args: source: a file or its content: an .npy array (N, ...) at the data set's original scale, an .npz file with
         the arrays that the run's NpzDataset calls x (else one called x), a table in CSV that is encoded by the run's
         preprocessing (without one: a sample of numbers a row), or an image by Pillow; or a folder of images, whose
         names are then a column.
