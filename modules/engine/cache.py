@@ -1,4 +1,4 @@
-"""Where plans live on disk: one readable source file each, and numba's compiled code beside it.
+"""The folder of plans: one readable source file each, with the compiled code beside it.
 
 A file is written once, whole, under a name that no other content can have; so any number of processes may share the
 folder. What is read will be executed, so a folder counts only if nobody else can write it, and a file only if its
@@ -25,12 +25,12 @@ _not_kept: set[str] = set()  # those of them that reach what cannot be hashed
 
 
 def find_file(name: str) -> Path | None:
-    """The file of that name, in whichever folder has it."""
+    """Find a file by name in the readable folders."""
     return next((folder / name for folder in list_readable_folders() if (folder / name).is_file()), None)
 
 
 def write_file(name: str, content: bytes) -> bool:
-    """Store a file that nobody ever reads a part of; False without a folder, without room, or without leave."""
+    """Write a file atomically; False without a folder, without space, or without permission."""
     folder = find_cache_folder()
     if folder is None:
         return False
@@ -59,7 +59,7 @@ def write_code(name: str, content: bytes) -> None:
 
 
 def read_code(name: str) -> bytes | None:
-    """Machine code as it was stored; None if there is none that is whole, in any folder."""
+    """Read machine code; None if no folder has an undamaged file."""
     for folder in list_readable_folders():
         with contextlib.suppress(OSError):
             content = (folder / name).read_bytes()
@@ -74,12 +74,12 @@ def read_code(name: str) -> bytes | None:
 
 
 def plan_path(name: str) -> Path:
-    """The file of the plan called `name`; without one, what tracebacks call it."""
+    """The file of the plan `name`; for a plan in memory, the name in tracebacks."""
     return find_file(f"{name}.py") or Path(f"<{name}>")
 
 
 def plan_source(name: str) -> str | None:
-    """The source of a plan, as it was written; None if there is none that is whole."""
+    """Read the source of a plan; None if there is no undamaged file."""
     if name in _in_memory:
         return _in_memory[name]
     for folder in list_readable_folders():
@@ -91,7 +91,7 @@ def plan_source(name: str) -> str | None:
 
 
 def write_plan(name: str, source: str, *, keep: bool = True) -> None:
-    """Store a plan's source: in a file, or in memory if there is no folder, or if it is not to be kept."""
+    """Write a plan's source to a file, or keep it in memory without a folder, or if it must not be stored."""
     content = source.encode()
     line = f"{MARK}{hashlib.sha256(content).hexdigest()}\n"
     if not keep:
@@ -106,24 +106,24 @@ def is_kept(name: str) -> bool:
 
 
 def find_plan(name: str, bindings: dict) -> ModuleType | None:
-    """A plan as `load_plan` gives it; None if its file is missing or damaged."""
+    """Load a plan by `load_plan`; None if its file is missing or damaged."""
     if name in sys.modules or plan_source(name) is not None:
         return load_plan(name, bindings)
     return None
 
 
 class PlanLoader(ExecutionLoader):
-    """Lets Python import a plan. Python's own copy of the code, in `__pycache__`, has no checksum, and is not made."""
+    """Imports plans, without Python's cached bytecode in `__pycache__`, which has no checksum."""
 
     def get_source(self, fullname: str) -> str:
-        """What is executed, and what tracebacks show."""
+        """The source that is executed and shown in tracebacks."""
         source = plan_source(fullname)
         if source is None:
             raise ImportError(f"there is no whole plan {fullname}")
         return source
 
     def get_filename(self, fullname: str) -> str:
-        """Where it lies."""
+        """The path of the file."""
         return str(plan_path(fullname))
 
 

@@ -21,7 +21,7 @@ from .sources import digest, hash_package, hash_settings
 
 
 def cache_file_name(base: str, ending: str, *key) -> str:
-    """The name of the file of a signature's machine code."""
+    """The name of a signature's file of machine code."""
     return f"{base}.{digest(repr(key), hash_package(), hash_settings())}.{ending}"
 
 
@@ -35,7 +35,7 @@ def read_cached(name: str):
 
 
 class CodeCache:
-    """The cache of one function's signatures, in place of numba's."""
+    """The cache of a function's signatures, in place of numba's."""
 
     def __init__(self, dispatcher, keep: bool = True):
         self._dispatcher, self._keep = dispatcher, keep
@@ -58,7 +58,7 @@ class CodeCache:
         return cache_file_name(base, "nbc", sig, codegen.magic_tuple(), dependencies.text)
 
     def load_overload(self, sig, target_context):
-        """The compiled function, or None where there is no sound file.
+        """Load the compiled function, or None without an undamaged file.
 
         Unlike numba's own, this does not load what only compiling needs, which takes longer than all the rest.
         """
@@ -74,7 +74,7 @@ class CodeCache:
         return CompileResult._rebuild(target_context, *entry)
 
     def save_overload(self, sig, data) -> None:
-        """Store a compiled function and the machine code of all that it calls, where the folder can be written.
+        """Store a compiled function and the machine code of all callees, where the folder is writable.
 
         Code that refers to this process would call into nothing in another, and is not stored.
         """
@@ -95,7 +95,7 @@ class KernelCache:
         return cache_file_name(self._base, "nbk", sig, target_context.codegen().magic_tuple())
 
     def load_overload(self, sig, target_context):
-        """The compiled kernel, or None where there is no sound file."""
+        """Load the compiled kernel, or None without an undamaged file."""
         if (parts := read_cached(self._name(sig, target_context))) is None:
             return None
         code, names, bitcodes, constants, description, signature = parts
@@ -119,7 +119,7 @@ class KernelCache:
         )
 
     def save_overload(self, sig, data) -> None:
-        """Store a compiled kernel when it is translated; where the folder cannot be written there is none."""
+        """Store a kernel once LLVM has compiled it, where the folder is writable."""
         data.library._ensure_finalized()
         if not data.library.process_bound:
             compile_queue.run_later(partial(self._save, sig, data))

@@ -138,7 +138,7 @@ def convert_array(module, position, value, dtype) -> np.ndarray:
 
 
 def make_writable(module, array: np.ndarray) -> np.ndarray:
-    """The array; a copy of one that is read-only where compiled code, which does not ask, might write into it.
+    """Copy an array that is read-only, as compiled code might write into it; others stay.
 
     The modules of this package write into none of their arguments; what a custom one does, nobody knows.
     """
@@ -148,7 +148,7 @@ def make_writable(module, array: np.ndarray) -> np.ndarray:
 
 
 def check_whole(module, position: int, array: np.ndarray) -> None:
-    """ValueError that names the first row of labels with a fraction, or with what is no number."""
+    """Raise ValueError that names the first row of labels that are no whole numbers."""
     wide = array.astype(np.float64)
     whole = (np.floor(wide) == wide) & (np.abs(wide) < 2.0**63)
     if not whole.all():
@@ -224,7 +224,7 @@ class ModulePlan:
         return copy_array(result)
 
     def _return_without_copy(self, name: str, result: np.ndarray) -> np.ndarray:
-        """A large `self.grad_x` without copying it, or `self.y` where no `bprop` reads it; else a copy.
+        """Return a large `self.grad_x`, or `self.y` where no `bprop` reads it, without a copy; else a copy.
 
         Of this package's modules only: what a user's module does with its arrays, nobody knows. If the caller still
         holds it at the next call, the module goes on with memory of its own.
@@ -240,7 +240,7 @@ class ModulePlan:
 
 
 def can_hand_out(cls, name: str) -> bool:
-    """Whether the caller may have the memory of `self.<name>`: of a class of this package, if no one reads it later."""
+    """Whether the caller may get the memory of `self.<name>`: in this package's classes, if it is not read later."""
     return not is_custom(cls) and (name == "grad_x" or not (cls.needs_y and reads_later(cls, name)))
 
 
@@ -250,7 +250,7 @@ def name_results(name: str, values):
 
 
 def get_array_key(array: np.ndarray) -> tuple[str, int]:
-    """The dtype and number of axes of an array, on which a plan depends."""
+    """Get the dtype and number of axes of an array, which determine a plan."""
     return array.dtype.char, array.ndim
 
 

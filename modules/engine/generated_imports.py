@@ -33,17 +33,17 @@ copy_rows, sum_of = get_dispatcher(kernels.copy_rows), get_dispatcher(kernels.su
 
 
 def entry(function):
-    """A function that Python calls: its compiled code is kept on disk."""
+    """Compile a function for calls from Python, with cached code."""
     return compile_cached(function, no_cfunc_wrapper=True, pipeline_class=EntryCompiler, **OPTIONS)
 
 
 def method(cls, name):
-    """A module's method, compiled."""
+    """Get the dispatcher of a module's method."""
     return get_method_dispatcher(get_raw_method(cls, name))
 
 
 def checked_method(cls, name):
-    """A module's method, compiled with the indices of the user's functions checked."""
+    """Get the dispatcher of a module's method, with bounds checks in user-defined functions."""
     return compiler.get_checked_method_dispatcher(get_raw_method(cls, name))
 
 

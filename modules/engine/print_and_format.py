@@ -6,7 +6,7 @@ from ..compiler.numba_api import intrinsic, overload, types
 
 
 def format_value(value):
-    """`str(value)`, in compiled code too."""
+    """Format a value as `str(value)`, in compiled code, too."""
     return str(value)
 
 
@@ -18,7 +18,7 @@ def _compiled_format_value(value):
 
 
 def narrow_printed(value):
-    """An argument of `print`: a float32 becomes text, as numba would print the digits of a float64."""
+    """Format a float32 argument of `print`, which numba would print with the digits of a float64."""
     return value
 
 
@@ -31,7 +31,7 @@ def _compiled_narrow_text(value):
 
 @intrinsic
 def format_in_python(typing_context, value):
-    """Python's `str` of any value that Python can hold; takes the interpreter's lock meanwhile."""
+    """Format any value by Python's `str`; holds the interpreter's lock meanwhile."""
 
     def generate(context, builder, signature, args):
         kind, pyapi = types.unliteral(signature.args[0]), context.get_python_api(builder)

@@ -1,4 +1,4 @@
-"""What a compiled plan depends on: a digest of all that its methods can reach, and of what numba is told.
+"""Digests of all that a compiled plan depends on: sources, values, and numba's settings.
 
 numba's own on-disk cache notices edits in one file only. So a plan's name carries this digest: it covers the files of
 the modules' classes, of their base classes, and of each helper function and value that their methods name, wherever
@@ -35,20 +35,20 @@ THIS_PROCESS = secrets.token_hex(16)  # in the digest of what cannot be hashed, 
 
 
 class ClassDigest(NamedTuple):
-    """A digest of a class, and what it cannot see: then the code is not stored."""
+    """A digest of a class, and its dependencies that cannot be hashed: then the code is not stored."""
 
     digest: str
     unhashable: tuple[str, ...]
 
 
 def digest(*parts: str) -> str:
-    """A short name for some text."""
+    """Hash texts to a short name."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @functools.cache
 def hash_package() -> str:
-    """Digest of the sources of `bprop.modules`, and of the versions of Python and of what compiles."""
+    """Hash the sources of `bprop.modules`, and the versions of Python, numba, LLVM and NumPy."""
     files = sorted(PACKAGE.rglob("*.py"))
     texts = [file.read_text(encoding="utf-8") for file in files]
     versions = sys.version, sys.implementation.name, numba.__version__, llvmlite.__version__, np.__version__
@@ -56,7 +56,7 @@ def hash_package() -> str:
 
 
 def hash_settings() -> str:
-    """Digest of what numba and the kernels are told besides the code: checks, optimisation, instruction set."""
+    """Hash the settings of numba and the kernels: bounds checks, optimisation, instruction set."""
     values = [str(getattr(numba.config, name, None)) for name in SETTINGS]
     return digest(str(VECTOR_BYTES), str(getattr(numba.config.OPT, "_raw_value", "")), *values)
 

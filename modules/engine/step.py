@@ -31,7 +31,7 @@ class StepPlan:
         operations.bprop(net, operations.call(loss, "bprop"))
         optimizer.write_update(operations, "parameters", "gradients")
         needed, unread = prune(operations.items, {value})
-        later = readded(needed)
+        later = find_late_gradients(needed)
         self.function = Function("step", needed, self.inputs, (value, y), True, scheduled, tuple(before), later)
         parameters, gradients = net.flat_parameters, net.flat_gradients
         samples = dict(zip(self.inputs, (parameters, gradients, *batch), strict=True))
@@ -66,11 +66,11 @@ class StepPlan:
         return value
 
     def call(self, *batch: np.ndarray):
-        """Train on one minibatch, part by part if need be; returns its loss and the model's output."""
+        """Train on one minibatch, part by part if needed; returns its loss and the model's output."""
         return self.plan.call(self.function, *self.vectors, *batch)
 
     def steps(self, *arguments):
-        """The compiled loop over minibatches; see `steps` in the plan's source."""
+        """Compile the loop over minibatches; see `steps` in the plan's source."""
         self.plan.activate()
         arguments = (self.plan.address, *self.vectors, *arguments)
         entry = self.plan.entry("steps", *arguments)
@@ -85,15 +85,15 @@ class StepPlan:
         return total, reached
 
     def _check_steps(self, arguments, first: int) -> None:
-        """Check the indices of the minibatch at place `first`."""
+        """Run the minibatch at position `first` with bounds checks."""
         own = list(arguments)
         own[FIRST], own[LAST] = first, min(first + own[SIZE], own[LAST])
         own[OUTPUTS] = own[OUTPUTS][:0]
         self.plan.check_indices("steps", own, slice(1, 3))
 
 
-def readded(operations) -> frozenset:
-    """Modules whose gradients another one, earlier in the backward pass, has begun: they add, and clear nothing."""
+def find_late_gradients(operations) -> frozenset:
+    """Find the modules whose gradients another one has begun earlier in the backward pass: they add to them."""
     visited: set = set()
     later: set = set()
     for operation in operations:

@@ -22,7 +22,7 @@ def is_table_of_shapes(shape: Any) -> bool:
 
 
 def flatten_table(value: Any) -> list:
-    """The leaves of a table and of the tables inside it, in order; a value that is no tuple is a single leaf."""
+    """List the arrays of a table and of the tables inside it, in order; a value that is no tuple is a single leaf."""
     return [leaf for item in value for leaf in flatten_table(item)] if type(value) is tuple else [value]
 
 
@@ -38,14 +38,14 @@ def unflatten_table(table: Any, values: list) -> Any:
 
 
 def shape_of(value: Any) -> tuple:
-    """The shape of an array, a tuple of shapes for a table, () for what has none."""
+    """Get the shape of an array, a tuple of shapes for a table, () for other values."""
     if type(value) is tuple:
         return tuple(shape_of(item) for item in value)
     return value.shape if isinstance(value, np.ndarray) else ()
 
 
 def flatten_shapes(shape: Any) -> list[tuple[int, ...]]:
-    """The shapes in a table of shapes, in order; one shape is a single entry."""
+    """List the shapes in a table of shapes, in order; one shape is a single entry."""
     return [leaf for item in shape for leaf in flatten_shapes(item)] if is_table_of_shapes(shape) else [tuple(shape)]
 
 

@@ -88,7 +88,7 @@ def inside(width, before, stride, remainder):
 def runs_of(rows, columns, wide, samples):
     """The positions of an image's pixels as (runs, numbers of a run): a run for each row, or one for the whole plane.
 
-    One run is taken where rows are short, or fill their strips of 32 numbers badly.
+    One run is taken where rows are short, or fill their panels of 32 numbers badly.
     """
     whole, row = ((rows - 1) * wide + columns) * samples, columns * samples
     if rows < 1 or columns < 1:

@@ -1,6 +1,6 @@
 """Pointwise (1 x 1) convolution: a matrix product over the pixels of all samples, read where they lie.
 
-Pixels are taken in strips, which may begin in one sample and end in another. A strip of all channels is copied to where
+Pixels are taken in panels, which may begin in one sample and end in another. A panel of all channels is copied to where
 the cache holds it together, and all rows of weights meet it there; the bias is one more term, of a channel of ones.
 The plain Python function is the meaning of the compiled one below it.
 """
@@ -12,7 +12,7 @@ from ..strided_loops import clear_slice, copy_slice
 from ..threads import dispatch
 from .planes import sum_planes
 
-MAX_TERMS = 1024  # channels of a strip, at most
+MAX_TERMS = 1024  # channels of a panel, at most
 NEAR = 1 << 21  # bytes of images that are still near when they are met again
 PANEL = stack_vector(lambda lanes: (MAX_TERMS + 1) * 2 * lanes)
 
@@ -51,26 +51,26 @@ def compiled_point_sums(left, rows, terms, biased, x, samples, y):
     """The compiled form of `point_sums`, by panels of pixels."""
     depth = terms + 1 if biased else terms
     size = y.size // (samples * rows)
-    strip = panel_width(y)
-    strips = (samples * size + strip - 1) // strip
-    dispatch(strips_of_points, strips, 2 * terms * y.size, left, rows, depth, x, terms, samples, size, y)
+    panel_size = panel_width(y)
+    panel_count = (samples * size + panel_size - 1) // panel_size
+    dispatch(compute_point_panels, panel_count, 2 * terms * y.size, left, rows, depth, x, terms, samples, size, y)
 
 
 @kernel
-def strips_of_points(first, last, left, rows, depth, x, terms, samples, size, y):
+def compute_point_panels(first, last, left, rows, depth, x, terms, samples, size, y):
     """Compute some panels; prefetches the outputs of the next tile, and a part of the next panel."""
-    strip, panel, corner, tiles, row = panel_width(y), PANEL(y), CORNER(y), (rows + 3) // 4, terms + 1
-    for c in range(strip if depth > terms else 0):
-        panel[terms * strip + c] = 1
-    for q in range(first * strip, last * strip, strip):
+    panel_size, panel, corner, tiles, row = panel_width(y), PANEL(y), CORNER(y), (rows + 3) // 4, terms + 1
+    for c in range(panel_size if depth > terms else 0):
+        panel[terms * panel_size + c] = 1
+    for q in range(first * panel_size, last * panel_size, panel_size):
         n, p = q // size, q % size
-        whole = p + strip <= size
+        whole = p + panel_size <= size
         for k in range(terms if whole else 0):
             at = (n * terms + k) * size + p
-            COPY(x, at, panel, k * strip)
-            COPY(x, at + strip // 2, panel, k * strip + strip // 2)
+            COPY(x, at, panel, k * panel_size)
+            COPY(x, at + panel_size // 2, panel, k * panel_size + panel_size // 2)
         if not whole:
-            gather_strip(x, terms, n, p, samples, size, panel, strip)
+            gather_panel(x, terms, n, p, samples, size, panel, panel_size)
         for tile in range(tiles):
             i, real = 4 * tile, min(4, rows - 4 * tile)
             if whole:
@@ -78,34 +78,34 @@ def strips_of_points(first, last, left, rows, depth, x, terms, samples, size, y)
                 for r in range(4, 8):
                     prefetch_write(y, to + r * size)
                 for k in range(tile * terms // tiles, (tile + 1) * terms // tiles):
-                    prefetch_read(x, (n * terms + k) * size + p + strip)
-                SUM_4_2(left, i * row, row, 1, panel, 0, strip, y, to, size, real, depth, False, 0)
+                    prefetch_read(x, (n * terms + k) * size + p + panel_size)
+                SUM_4_2(left, i * row, row, 1, panel, 0, panel_size, y, to, size, real, depth, False, 0)
             else:
-                SUM_4_2(left, i * row, row, 1, panel, 0, strip, corner, 0, strip, real, depth, False, 0)
-                scatter_corner(corner, strip, real, i, rows, n, p, samples, size, y)
+                SUM_4_2(left, i * row, row, 1, panel, 0, panel_size, corner, 0, panel_size, real, depth, False, 0)
+                scatter_corner(corner, panel_size, real, i, rows, n, p, samples, size, y)
 
 
 @kernel
-def gather_strip(x, terms, n, p, samples, size, panel, strip):
+def gather_panel(x, terms, n, p, samples, size, panel, panel_size):
     """Copy a panel that begins at pixel p of sample n and ends in another sample, or after the last one."""
     done = 0
-    while done < strip and n < samples:
-        count = min(strip - done, size - p)
+    while done < panel_size and n < samples:
+        count = min(panel_size - done, size - p)
         for k in range(terms):
-            copy_slice(x, (n * terms + k) * size + p, panel, k * strip + done, count)
+            copy_slice(x, (n * terms + k) * size + p, panel, k * panel_size + done, count)
         done, n, p = done + count, n + 1, 0
-    for k in range(terms if done < strip else 0):
-        clear_slice(panel, k * strip + done, 1, strip - done)
+    for k in range(terms if done < panel_size else 0):
+        clear_slice(panel, k * panel_size + done, 1, panel_size - done)
 
 
 @kernel
-def scatter_corner(corner, strip, real, i, rows, n, p, samples, size, y):
+def scatter_corner(corner, panel_size, real, i, rows, n, p, samples, size, y):
     """Copy rows i and so on of such a panel's results to the output."""
     done = 0
-    while done < strip and n < samples:
-        count = min(strip - done, size - p)
+    while done < panel_size and n < samples:
+        count = min(panel_size - done, size - p)
         for r in range(real):
-            copy_slice(corner, r * strip + done, y, (n * rows + i + r) * size + p, count)
+            copy_slice(corner, r * panel_size + done, y, (n * rows + i + r) * size + p, count)
         done, n, p = done + count, n + 1, 0
 
 

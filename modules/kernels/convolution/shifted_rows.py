@@ -24,7 +24,7 @@ def shifted_sums(
     q = r pitch + p of `runs` runs r and p < count.
 
     Args: left: (groups rows, size) as a vector; size: how many terms there are; met: (first, end) of each run's terms,
-        the others would add zeros; out: where count is less than a strip, numbers of its rows after the first `count`
+        the others would add zeros; out: where count is less than a panel, numbers of its rows after the first `count`
         are written, too.
     """
     for g in range(groups):
@@ -43,17 +43,17 @@ def compiled_shifted_sums(
     left, rows, groups, source, source_group, terms, size, met, out, at, out_row, runs, pitch, count
 ):  # fmt: skip
     """The compiled form of `shifted_sums`, by panels of positions."""
-    strip = strip_of(rows, count, panel_width(out))
-    strips = groups * runs * ((count + strip - 1) // strip)
+    panel_size = choose_panel_size(rows, count, panel_width(out))
+    panel_count = groups * runs * ((count + panel_size - 1) // panel_size)
     flops = 2 * rows * size * groups * runs * count
     dispatch(
-        sum_strips, strips, flops, left, rows, groups, source, source_group, terms, size, met,
+        compute_panels, panel_count, flops, left, rows, groups, source, source_group, terms, size, met,
         out, at, out_row, pitch, count,
     )  # fmt: skip
 
 
 @kernel
-def strip_of(rows, count, width):
+def choose_panel_size(rows, count, width):
     """The positions of a tile: `width`; for a single row about four times as many, if there are as many."""
     if rows > 1 or count < 4 * width:
         return width
@@ -62,20 +62,20 @@ def strip_of(rows, count, width):
 
 
 @kernel
-def sum_strips(
+def compute_panels(
     first, last, left, rows, groups, source, source_group, terms, size, met, out, at, out_row, pitch, count
 ):  # fmt: skip
     """Compute panels of positions, group by group: all rows use a panel while its inputs are in the cache."""
-    strip = strip_of(rows, count, panel_width(out))
-    of_run = (count + strip - 1) // strip
+    panel_size = choose_panel_size(rows, count, panel_width(out))
+    of_run = (count + panel_size - 1) // panel_size
     for tile in range(first, last):
         g, run, k = tile % groups, tile // groups // of_run, tile // groups % of_run
-        q = run * pitch + max(0, min(k * strip, count - strip))  # the last strip of a run overlaps
+        q = run * pitch + max(0, min(k * panel_size, count - panel_size))  # the last panel of a run overlaps
         begin, to, weights = g * source_group + q, at + g * rows * out_row + q, g * rows * size + met[run, 0]
         run_terms, terms_met = terms[met[run, 0] :], met[run, 1] - met[run, 0]
-        if strip == 7 * panel_width(out) // 2:
+        if panel_size == 7 * panel_width(out) // 2:
             SUM_1_7(left, weights, size, 1, source, begin, run_terms, out, to, out_row, 1, terms_met, False, 0)
-        elif strip > panel_width(out):
+        elif panel_size > panel_width(out):
             SUM_1_8(left, weights, size, 1, source, begin, run_terms, out, to, out_row, 1, terms_met, False, 0)
         elif rows == 1:
             SUM_1_2(left, weights, size, 1, source, begin, run_terms, out, to, out_row, 1, terms_met, False, 0)
@@ -123,7 +123,7 @@ def compiled_shifted_dots(
     tiles = groups * ((rows + down - 1) // down) * ((size + across - 1) // across)
     flops = 2 * rows * size * groups * runs * count
     dispatch(
-        dot_stretches, tiles, flops, grad, at, grad_row, rows, source, source_group, terms, size,
+        compute_dot_slices, tiles, flops, grad, at, grad_row, rows, source, source_group, terms, size,
         runs, pitch, count, out, add,
     )  # fmt: skip
 
@@ -137,7 +137,7 @@ def dot_tile(rows):
 
 
 @kernel
-def dot_stretches(
+def compute_dot_slices(
     first, last, grad, at, grad_row, rows, source, source_group, terms, size, runs, pitch, count, out, add
 ):  # fmt: skip
     """Compute tiles of rows and terms, a slice of positions at a time: of one run, or of a few short ones."""

@@ -190,8 +190,8 @@ def convolve_blocks(
     first, last, filters, rows, inner, source, from_, source_row, out, at, out_row, height, width, wide, samples
 ):
     """Convolve blocks of tiles: transform the inputs, multiply, transform the outputs."""
-    strip = panel_width(out)
-    lanes, down, across = strip // 2, wide * samples, (width + 1) // 2
+    panel_size = panel_width(out)
+    lanes, down, across = panel_size // 2, wide * samples, (width + 1) // 2
     chunks, per_block = (samples + lanes - 1) // lanes, tiles_per_block(max(rows, inner), lanes)
     tile_count, pitch = ((height + 1) // 2) * across * chunks, per_block * lanes
     inputs, outputs = INPUT_TILES(out), OUTPUT_TILES(out)
@@ -203,7 +203,7 @@ def convolve_blocks(
             for c in range(inner):
                 TRANSFORM_INPUT(source, place + c * source_row, down, samples, inputs, to + c * pitch, inner * pitch)
         for u in range(16):
-            for q in range(0, (end - begin) * lanes, strip):
+            for q in range(0, (end - begin) * lanes, panel_size):
                 for o in range(0, rows, 4):
                     SUM_4_2(
                         filters, (u * rows + o) * inner, inner, 1, inputs, u * inner * pitch + q, pitch,
@@ -272,8 +272,8 @@ def gradient_groups(
     more,
 ):  # fmt: skip
     """Add the products of transposed input tiles and gradient tiles to the sums of some groups of blocks."""
-    strip = panel_width(grad)
-    lanes, down, across = strip // 2, wide * samples, (width + 1) // 2
+    panel_size = panel_width(grad)
+    lanes, down, across = panel_size // 2, wide * samples, (width + 1) // 2
     columns, chunks = (inner + lanes - 1) // lanes * lanes, (samples + lanes - 1) // lanes
     per_block = tiles_per_block(max(rows, columns), lanes)
     tile_count, pitch = ((height + 1) // 2) * across * chunks, per_block * lanes
@@ -309,9 +309,9 @@ def gradient_groups(
                         clear_slice(gradients, line * pitch + to + samples - n, 1, lanes - (samples - n))
             count = (end - begin) * lanes
             for u in range(16):
-                for c in range(0, columns, strip):
+                for c in range(0, columns, panel_size):
                     right, result = u * pitch * columns + c, (group * 16 + u) * rows * columns + c
-                    if columns - c >= strip:
+                    if columns - c >= panel_size:
                         for o in range(0, rows, 4):
                             SUM_4_2(
                                 gradients, (u * rows + o) * pitch, pitch, 1, inputs, right, columns,

@@ -24,7 +24,7 @@ from .micro_kernels import (
 
 # A block at most: terms of a sum, panels of the right operand; rows of the left operand, ROWS, see below.
 DEPTH, PANELS = 256, 8
-# The right operand is read where it lies if few rows meet it, if some rows meet strips of few terms, or if it is small.
+# The right operand is read where it lies if few rows meet it, if some rows meet panels of few terms, or if it is small.
 FEW_ROWS, SOME_ROWS, FEW_TERMS, FEW_NUMBERS = 12, 256, 128, 8192
 # Dot products waste no columns where the last panel would be half empty; the smaller operand then is read many times.
 SOME_TERMS, CACHED = 128, 131072
@@ -57,23 +57,25 @@ CORNER = stack_vector(lambda lanes: TALL * 2 * lanes)  # a tile that is wider th
 @kernel
 def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
     """out[i, j] (+)= Σₖ a[i, k] b[k, j]; matrices are vectors with the strides of their indices, out lies by rows."""
-    strip = panel_width(out)
+    panel_size = panel_width(out)
     flops = 2 * m * k * n
-    together, wasteful = a_k == 1 and b_k == 1, 16 * ((n + strip - 1) // strip * strip - n) > n
+    together, wasteful = a_k == 1 and b_k == 1, 16 * ((n + panel_size - 1) // panel_size * panel_size - n) > n
     ragged = wasteful and k >= SOME_TERMS and k * min(m, n) <= CACHED
-    if together and ((4 * m <= n and k >= DEPTH) or (2 * m <= n and wasteful)) and fits_panels(m, k, strip):
+    if together and ((4 * m <= n and k >= DEPTH) or (2 * m <= n and wasteful)) and fits_panels(m, k, panel_size):
         tall, down = SHARED_ROWS, (n + SHARED_ROWS - 1) // SHARED_ROWS
         dispatch(packed_blocks, down, flops, b, b_j, b_k, a, a_k, a_i, out, n, k, m, tall, k, m, add, True)
-    elif together and (m <= FEW_ROWS or n < strip or ragged):
+    elif together and (m <= FEW_ROWS or n < panel_size or ragged):
         if m == 1:
             for j in range(0, n, 3):
                 DOT_1_3(a, 0, k, b, j * b_j, b_j, out, j, n, 1, min(3, n - j), 1, 0, k, add)
         else:
             dispatch(dot_tiles, ((m + 3) // 4) * ((n + 2) // 3), flops, a, a_i, b, b_j, out, m, k, n, add)
-    elif b_j == 1 and n >= strip and (m <= FEW_ROWS or (m <= SOME_ROWS and k <= FEW_TERMS) or k * n <= FEW_NUMBERS):
+    elif (
+        b_j == 1 and n >= panel_size and (m <= FEW_ROWS or (m <= SOME_ROWS and k <= FEW_TERMS) or k * n <= FEW_NUMBERS)
+    ):
         if m == 1:
-            for start in range(0, n, strip):
-                j = min(start, n - strip)
+            for start in range(0, n, panel_size):
+                j = min(start, n - panel_size)
                 SUM_1_2(a, 0, a_i, a_k, b, j, b_k, out, j, n, 1, k, add, start - j)
         else:
             dispatch(sum_tiles, (m + 3) // 4, flops, a, a_i, a_k, b, b_k, out, m, k, n, add)
@@ -81,7 +83,7 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
         deep = split_evenly(k)
         tall = 2 * ROWS if 2 * deep <= DEPTH else ROWS
         down = (m + tall - 1) // tall
-        wide = strip * max(2, min(PANELS, down * n // (8 * strip)))  # so that there are some blocks to share
+        wide = panel_size * max(2, min(PANELS, down * n // (8 * panel_size)))  # so that there are some blocks to share
         blocks = down * ((n + wide - 1) // wide)
         dispatch(packed_blocks, blocks, flops, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, deep, wide, add, False)
 
@@ -102,13 +104,13 @@ def sum_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
 
     The last panel may overlap the one before it: so a group is one thread's.
     """
-    strip = panel_width(out)
-    for start in range(0, n, strip):
-        if n - start == strip // 2:
+    panel_size = panel_width(out)
+    for start in range(0, n, panel_size):
+        if n - start == panel_size // 2:
             for i in range(4 * first, min(4 * last, m), 4):
                 SUM_4_1(a, i * a_i, a_i, a_k, b, start, b_k, out, i * n + start, n, min(4, m - i), k, add, 0)
             break
-        j = min(start, n - strip)
+        j = min(start, n - panel_size)
         for i in range(4 * first, min(4 * last, m), 4):
             SUM_4_2(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, min(4, m - i), k, add, start - j)
 
@@ -120,7 +122,7 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
     A block: `tall` rows, `wide` columns, `deep` terms at a time. transposed: out lies by columns.
     Meanwhile what the next block packs is prefetched into L2, if it is large, and where the next tile goes, into L1.
     """
-    strip, together = panel_width(out), a_k == 1
+    panel_size, together = panel_width(out), a_k == 1
     panel, left, corner = PACKED_PANELS(out), LEFT(out), CORNER(out)
     down, across = (m + tall - 1) // tall, (n + wide - 1) // wide
     packed = packed_columns = -1  # which rows and columns are copied already
@@ -129,45 +131,85 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
         row, column = (block % down, block // down) if together else (block // across, block % across)
         top, begin = tall * row, wide * column
         rows, end = min(tall, m - top), min(begin + wide, n)
-        strips = (end - begin + strip - 1) // strip
-        tiles = (rows + TALL - 1) // TALL * strips
+        panel_count = (end - begin + panel_size - 1) // panel_size
+        tiles = (rows + TALL - 1) // TALL * panel_count
         for k0 in range(0, k, deep):
             depth, more = min(deep, k - k0), add or k0 > 0
             if not together and (top != packed or deep < k):
                 packed = top
                 pack_rows(a, top * a_i + k0 * a_k, a_i, a_k, rows, depth, left)
-            for j in range(begin, end if begin != packed_columns or deep < k else begin, strip):
-                pack_panel(b, k0 * b_k + j * b_j, b_k, b_j, depth, min(strip, n - j), strip, panel, (j - begin) * depth)
+            for j in range(begin, end if begin != packed_columns or deep < k else begin, panel_size):
+                pack_panel(
+                    b,
+                    k0 * b_k + j * b_j,
+                    b_k,
+                    b_j,
+                    depth,
+                    min(panel_size, n - j),
+                    panel_size,
+                    panel,
+                    (j - begin) * depth,
+                )
             packed_columns = begin
             next_k, next_j = (k0 + deep, begin) if k0 + deep < k else (0, begin + wide)
             next_depth, next_width = min(deep, k - next_k), min(wide, n - next_j) if k * n > CLOSE else 0
             runs, length, apart = (next_depth, next_width, b_k) if b_j == 1 else (next_width, next_depth, b_j)
             for tile in range(tiles):
                 for run in range(tile * runs // tiles, (tile + 1) * runs // tiles):
-                    for q in range(0, length, strip):
+                    for q in range(0, length, panel_size):
                         prefetch_read(b, next_k * b_k + next_j * b_j + run * apart + q)
-                i, j = tile // strips * TALL, begin + tile % strips * strip
-                real, columns = min(TALL, rows - i), min(strip, n - j)
+                i, j = tile // panel_count * TALL, begin + tile % panel_count * panel_size
+                real, columns = min(TALL, rows - i), min(panel_size, n - j)
                 at, step, step_k = ((top + i) * a_i + k0, a_i, 1) if together else (i * depth, 1, TALL)
                 to, b_at = (top + i) * n + j, (j - begin) * depth
-                if transposed or (columns < strip and columns != strip // 2):
+                if transposed or (columns < panel_size and columns != panel_size // 2):
                     if real > 4:
-                        SUM_TALL_2(lines, at, step, step_k, panel, b_at, strip, corner, 0, strip, real, depth, False, 0)
+                        SUM_TALL_2(
+                            lines,
+                            at,
+                            step,
+                            step_k,
+                            panel,
+                            b_at,
+                            panel_size,
+                            corner,
+                            0,
+                            panel_size,
+                            real,
+                            depth,
+                            False,
+                            0,
+                        )
                     else:
-                        SUM_4_2(lines, at, step, step_k, panel, b_at, strip, corner, 0, strip, real, depth, False, 0)
+                        SUM_4_2(
+                            lines,
+                            at,
+                            step,
+                            step_k,
+                            panel,
+                            b_at,
+                            panel_size,
+                            corner,
+                            0,
+                            panel_size,
+                            real,
+                            depth,
+                            False,
+                            0,
+                        )
                     for r in range(0, real, 4):
                         store_edge_tile(
-                            corner, r, strip, min(4, real - r), columns, out, top + i, j, m, n, transposed, more
+                            corner, r, panel_size, min(4, real - r), columns, out, top + i, j, m, n, transposed, more
                         )
                     continue
                 for r in range(real):
-                    prefetch_write(out, to + strip + r * n)
-                if columns < strip:
-                    SUM_TALL_1(lines, at, step, step_k, panel, b_at, strip, out, to, n, real, depth, more, 0)
+                    prefetch_write(out, to + panel_size + r * n)
+                if columns < panel_size:
+                    SUM_TALL_1(lines, at, step, step_k, panel, b_at, panel_size, out, to, n, real, depth, more, 0)
                 elif real > 4:
-                    SUM_TALL_2(lines, at, step, step_k, panel, b_at, strip, out, to, n, real, depth, more, 0)
+                    SUM_TALL_2(lines, at, step, step_k, panel, b_at, panel_size, out, to, n, real, depth, more, 0)
                 else:
-                    SUM_4_2(lines, at, step, step_k, panel, b_at, strip, out, to, n, real, depth, more, 0)
+                    SUM_4_2(lines, at, step, step_k, panel, b_at, panel_size, out, to, n, real, depth, more, 0)
 
 
 @kernel
@@ -189,45 +231,45 @@ def pack_rows(a, at, a_i, a_k, rows, depth, left):
 
 
 @kernel
-def pack_panel(b, at, b_k, b_j, depth, columns, strip, panel, to):
+def pack_panel(b, at, b_k, b_j, depth, columns, panel_size, panel, to):
     """Pack a panel: panel[k, c] = b[k, c]; missing columns repeat the last, unless a whole SIMD vector is missing."""
-    half = strip // 2
-    full = columns in (strip, half)
+    half = panel_size // 2
+    full = columns in (panel_size, half)
     if b_j == 1 and full:
         for k in range(depth):
             for c in range(0, columns, half):
-                COPY(b, at + k * b_k + c, panel, to + k * strip + c)
+                COPY(b, at + k * b_k + c, panel, to + k * panel_size + c)
     else:
         whole = depth - depth % half if b_k == 1 and full else 0
         for c in range(0, columns, half):
             for k in range(0, whole, half):
-                TRANSPOSED(b, at + c * b_j + k, b_j, panel, to + k * strip + c, strip)
+                TRANSPOSED(b, at + c * b_j + k, b_j, panel, to + k * panel_size + c, panel_size)
         for k in range(whole, depth):
-            for c in range(strip):
-                panel[to + k * strip + c] = b[at + k * b_k + min(c, columns - 1) * b_j]
+            for c in range(panel_size):
+                panel[to + k * panel_size + c] = b[at + k * b_k + min(c, columns - 1) * b_j]
 
 
 @kernel
-def store_edge_tile(corner, first, strip, rows, columns, out, i, j, m, n, transposed, add):
+def store_edge_tile(corner, first, panel_size, rows, columns, out, i, j, m, n, transposed, add):
     """Some rows of a tile, four at most, to out (m, n), where the tile begins at (i, j); transposed: out is (n, m)."""
-    i, at = i + first, first * strip
+    i, at = i + first, first * panel_size
     start, o_i, o_j = (j * m + i, 1, m) if transposed else (i * n + j, n, 1)
-    half, whole = strip // 2, 0
+    half, whole = panel_size // 2, 0
     if transposed and rows == 4:
         whole = columns - columns % half
         for c in range(0, whole, half):
-            STORE_COLUMNS(corner, at + c, strip, out, start + c * o_j, o_j, add)
+            STORE_COLUMNS(corner, at + c, panel_size, out, start + c * o_j, o_j, add)
     for c in range(whole, columns):
         for r in range(rows):
-            place, number = start + r * o_i + c * o_j, corner[at + r * strip + c]
+            place, number = start + r * o_i + c * o_j, corner[at + r * panel_size + c]
             out[place] = out[place] + number if add else number
 
 
 @kernel
-def fits_panels(columns, k, strip):
+def fits_panels(columns, k, panel_size):
     """Whether panels of this many columns are nearly full, and fit into the packed memory with all of their terms."""
-    strips = (columns + strip - 1) // strip
-    return 16 * (strips * strip - columns) <= columns and strips * k <= PANELS * DEPTH
+    panel_count = (columns + panel_size - 1) // panel_size
+    return 16 * (panel_count * panel_size - columns) <= columns and panel_count * k <= PANELS * DEPTH
 
 
 @intrinsic
