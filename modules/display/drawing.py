@@ -86,7 +86,7 @@ class Diagram:
         results = Operations().fprop(child, map_table(lambda value: "x", arguments[0]))
         if any(value.shape is None for value in flatten_table(arguments[0])):
             return unflatten_table(results, [Value(node, None, k) for k, _ in enumerate(flatten_table(results))])
-        shape = Shape.of(child.check_arguments(map_table(lambda value: Shape(value.shape), arguments[0])))
+        shape = Shape.from_table(child.check_arguments(map_table(lambda value: Shape(value.shape), arguments[0])))
         return unflatten_table(results, [Value(node, tuple(each), k) for k, each in enumerate(flatten_table(shape))])
 
     def _record_op(self, op: InternalOp, method: str, *arguments):
@@ -126,7 +126,7 @@ def make_diagram(net: Module, input_shape=None, loss: Loss | None = None, target
     """Make the diagram of a model, and of a loss after it; ValueError if they do not fit arrays of these shapes."""
     if input_shape is not None:
         net.check_arguments(plain := tuple(input_shape))
-        shapes: Any = Shape.of(plain)
+        shapes: Any = Shape.from_table(plain)
     else:
         shapes = map_table(lambda _: None, vars(net).get("_input"))
     diagram, names = Diagram(), vars(net).get("_input_names", [])
