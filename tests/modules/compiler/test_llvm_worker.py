@@ -58,10 +58,10 @@ def compile_for(dispatcher, kind=numba.float64):
 
 def call(dispatcher, a, b):
     @numba.njit
-    def door(a, b):
+    def entry(a, b):
         return dispatcher(a, b)
 
-    return door(a, b)
+    return entry(a, b)
 
 
 def test_the_same_code_with_a_helper(double_area, monkeypatch):

@@ -12,7 +12,7 @@ ROWS = [case for family in (images, noise, normalisation, pooling, resampling, v
 
 @pytest.fixture
 def allocations():
-    """Counts the arrays that compiled code makes; one for each argument is the door's."""
+    """Counts the arrays that compiled code makes; one for each argument belongs to the entry point."""
     _nrt_python.memsys_enable_stats()
     yield lambda: rtsys.get_allocation_stats().mi_alloc
     _nrt_python.memsys_disable_stats()

@@ -14,7 +14,7 @@ from ... import references
 
 
 @functools.cache
-def compiled_door(function):
+def compile_entry(function):
     """A compiled kernel as something that Python can call; compiled once for all tests."""
     count = function.__code__.co_argcount
     names = ", ".join(f"a{k}" for k in range(count))
@@ -24,9 +24,9 @@ def compiled_door(function):
 
 
 @pytest.fixture(params=["plain", pytest.param("compiled", marks=pytest.mark.jit)])
-def door(request):
+def wrap(request):
     """Calls a kernel as plain Python, or compiled."""
-    return compiled_door if request.param == "compiled" else lambda function: function
+    return compile_entry if request.param == "compiled" else lambda function: function
 
 
 # Rows, terms and columns: a tile, blocks of both operands with what is left over, and few rows, which are then copied;
@@ -38,8 +38,8 @@ LAYOUTS = ["CFC", "FCC", "CCC", "FFF"]  # of a, b and out; the first three are t
 
 @pytest.mark.parametrize("add", [False, True])
 @pytest.mark.parametrize(("dtype", "layouts"), [(np.float32, LAYOUTS), (np.float64, LAYOUTS[::2])])
-def test_product(door, random, dtype, layouts, add):
-    kernel = door(gemm.matmul_into)
+def test_product(wrap, random, dtype, layouts, add):
+    kernel = wrap(gemm.matmul_into)
     for layout, (m, k, n) in itertools.product(layouts, SIZES):
         a, b, out = (
             np.array(random.standard_normal(shape), dtype, order=order)
@@ -51,9 +51,9 @@ def test_product(door, random, dtype, layouts, add):
 
 
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 3, 5), (4, 1, 5), (4, 3, 1)])
-def test_product_of_thin_matrices(door, random, sizes):
+def test_product_of_thin_matrices(wrap, random, sizes):
     m, k, n = sizes
-    kernel = door(gemm.matmul_into)
+    kernel = wrap(gemm.matmul_into)
     for a, b in [
         (random.standard_normal((m, k)), random.standard_normal((k, n))),
         (random.standard_normal((k, m)).T, random.standard_normal((n, k)).T),
@@ -63,78 +63,78 @@ def test_product_of_thin_matrices(door, random, sizes):
         np.testing.assert_allclose(out, references.product(a, b, out, False), rtol=1e-12)
 
 
-def test_product_overwrites_what_is_not_a_number(door):
+def test_product_overwrites_what_is_not_a_number(wrap):
     out = np.full((2, 2), np.nan)
-    door(gemm.matmul_into)(np.eye(2), np.eye(2), out, False)
+    wrap(gemm.matmul_into)(np.eye(2), np.eye(2), out, False)
     np.testing.assert_array_equal(out, np.eye(2))
 
 
-def test_product_keeps_nan_and_infinity(door):
+def test_product_keeps_nan_and_infinity(wrap):
     a, out = np.array([[np.nan, 1.0], [np.inf, 1.0]]), np.zeros((2, 1))
-    door(gemm.matmul_into)(a, np.ones((2, 1)), out, False)
+    wrap(gemm.matmul_into)(a, np.ones((2, 1)), out, False)
     np.testing.assert_array_equal(out, [[np.nan], [np.inf]])
 
 
-def test_add_to_rows(door, random):
+def test_add_to_rows(wrap, random):
     y, bias = random.standard_normal((4, 3)), random.standard_normal(3)
     expected = references.add_to_rows(y, bias)
-    door(gemm.add_to_rows)(y, bias)
+    wrap(gemm.add_to_rows)(y, bias)
     np.testing.assert_array_equal(y, expected)
 
 
 @pytest.mark.parametrize("add", [False, True])
-def test_sum_rows(door, random, add):
+def test_sum_rows(wrap, random, add):
     grad_y, out = random.standard_normal((4, 3)), random.standard_normal(3)
     expected = references.sum_rows(grad_y, out, add)
-    door(gemm.sum_rows)(grad_y, out, add)
+    wrap(gemm.sum_rows)(grad_y, out, add)
     np.testing.assert_allclose(out, expected, rtol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_softmax(door, random, dtype):
+def test_softmax(wrap, random, dtype):
     x = random.standard_normal((4, 3)).astype(dtype)
     y = np.empty_like(x)
-    door(softmax.softmax_rows)(x, y)
+    wrap(softmax.softmax_rows)(x, y)
     np.testing.assert_allclose(y, references.softmax_rows(x), rtol=1e-6)
-    assert door(softmax.log_sum_exp)(x[0]) == pytest.approx(references.log_sum_exp(x[0]), rel=1e-6)
+    assert wrap(softmax.log_sum_exp)(x[0]) == pytest.approx(references.log_sum_exp(x[0]), rel=1e-6)
 
 
-def test_row_max(door):
-    kernel = door(softmax.row_max)
+def test_row_max(wrap):
+    kernel = wrap(softmax.row_max)
     assert kernel(np.array([1.0, 3.0, 2.0])) == 3
     assert kernel(np.array([-np.inf, -2.0])) == -2
 
 
-def test_log_sum_exp_of_extremes(door):
-    kernel = door(softmax.log_sum_exp)
+def test_log_sum_exp_of_extremes(wrap):
+    kernel = wrap(softmax.log_sum_exp)
     assert kernel(np.array([1e4, 1e4])) == pytest.approx(1e4 + np.log(2))
     assert kernel(np.array([-1e4, -1e4])) == pytest.approx(-1e4 + np.log(2))
     assert kernel(np.array([-np.inf, 2.0])) == 2
 
 
-def test_gather(door, random):
+def test_gather(wrap, random):
     data = random.integers(0, 255, (6, 2, 3)).astype(np.uint8)
     rows = np.array([4, 0, 4])
     out = np.empty((3, 2, 3), np.uint8)
-    door(gather.gather)(data, rows, out)
+    wrap(gather.gather)(data, rows, out)
     np.testing.assert_array_equal(out, references.gather(data, rows))
     scaled = np.empty((3, 2, 3), np.float32)
-    door(gather.gather_scaled)(data, rows, 1 / 255, -0.5, scaled)
+    wrap(gather.gather_scaled)(data, rows, 1 / 255, -0.5, scaled)
     np.testing.assert_allclose(scaled, references.gather_scaled(data, rows, 1 / 255, -0.5), atol=1e-6)
 
 
-def test_buffers_are_used_again(door):
+def test_buffers_are_used_again(wrap):
     old = np.empty((2, 3), np.float32)
-    for kernel, shape in ((door(buffers.reuse_like), old), (door(buffers.reuse_like), np.empty((3, 2), np.float32))):
+    for kernel, shape in ((wrap(buffers.reuse_like), old), (wrap(buffers.reuse_like), np.empty((3, 2), np.float32))):
         new = kernel(old, shape)
         assert new.shape == shape.shape
         assert new.dtype == np.float32
         assert (new.ctypes.data == old.ctypes.data) == (shape.shape == old.shape)
 
 
-def test_rows_and_flat_are_views_of_contiguous_arrays(door, random):
+def test_rows_and_flat_are_views_of_contiguous_arrays(wrap, random):
     x = random.standard_normal((2, 3, 4))
-    for kernel, shape in ((door(buffers.as_rows), (6, 4)), (door(buffers.flat), (24,))):
+    for kernel, shape in ((wrap(buffers.as_rows), (6, 4)), (wrap(buffers.flat), (24,))):
         view = kernel(x)
         assert view.shape == shape
         assert view.ctypes.data == x.ctypes.data

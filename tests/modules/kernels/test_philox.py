@@ -23,7 +23,7 @@ SIZE = 40_000
 
 
 @functools.cache
-def compiled_door(function):
+def compile_entry(function):
     """`function(key, step, out)`, compiled as a method's helper is."""
     inner = get_dispatcher(function)
     return numba.njit(lambda key, step, out: inner(key, step, out))
@@ -35,7 +35,7 @@ def draw(request):
 
     def numbers(function, key, step, size, dtype=np.float64):
         out = np.full(size, np.nan, dtype)
-        (compiled_door(function) if request.param == "compiled" else function)(key, step, out)
+        (compile_entry(function) if request.param == "compiled" else function)(key, step, out)
         return out
 
     return numbers
@@ -102,7 +102,7 @@ def test_compiled_numbers_are_those_of_plain_python():
     for function, tolerance in [(philox.uniform, 0), (philox.normal, 1e-6)]:
         plain, actual = np.empty(1000, np.float32), np.empty(1000, np.float32)
         function(8, 9, plain)
-        compiled_door(function)(8, 9, actual)
+        compile_entry(function)(8, 9, actual)
         np.testing.assert_allclose(actual, plain, tolerance, tolerance)
 
 
