@@ -14,17 +14,17 @@ SUM_6_2, SUM_4_2, SUM_1_2, SUM_1_7, SUM_1_8 = (
     make_outer_product_tile(*tile) for tile in ((6, 2), (4, 2), (1, 2), (1, 7), (1, 8))
 )
 DOT_4_3, DOT_6_4, DOT_1_9 = make_dot_product_tile(4, 3), make_dot_product_tile(6, 4), make_dot_product_tile(1, 9)
-STRETCH = 2048  # numbers of a row that are met by all others before the next ones are looked at
+SLICE = 2048  # numbers of a row that all others are multiplied with before the next ones
 
 
 def shifted_sums(
-    left, rows, groups, source, source_group, terms, size, met, out, at, out_row, runs, pitch, count
+    left, rows, groups, source, source_group, terms, size, ranges, out, at, out_row, runs, pitch, count
 ):  # fmt: skip
     """out[at + (g rows + i) out_row + q] = Σₖ left[g rows + i, k] source[g source_group + terms[k] + q], of all places
     q = r pitch + p of `runs` runs r and p < count.
 
-    Args: left: (groups rows, size) as a vector; size: how many terms there are; met: (first, end) of each run's terms,
-        the others would add zeros; out: where count is less than a panel, numbers of its rows after the first `count`
+    Args: left: (groups rows, size) as a vector; size: the number of terms; ranges: (first, end) of each run's terms, the
+        others would add zeros; out: where count is less than a panel, numbers of its rows after the first `count`
         are written, too.
     """
     for g in range(groups):
@@ -33,21 +33,21 @@ def shifted_sums(
                 begin = at + i * out_row + r * pitch
                 row = out[begin : begin + count]
                 row[:] = 0
-                for k in range(met[r, 0], met[r, 1]):
+                for k in range(ranges[r, 0], ranges[r, 1]):
                     first = g * source_group + terms[k] + r * pitch
                     row += left[i * size + k] * source[first : first + count]
 
 
 @kernel
 def compiled_shifted_sums(
-    left, rows, groups, source, source_group, terms, size, met, out, at, out_row, runs, pitch, count
+    left, rows, groups, source, source_group, terms, size, ranges, out, at, out_row, runs, pitch, count
 ):  # fmt: skip
     """The compiled form of `shifted_sums`, by panels of positions."""
     panel_size = choose_panel_size(rows, count, panel_width(out))
     panel_count = groups * runs * ((count + panel_size - 1) // panel_size)
     flops = 2 * rows * size * groups * runs * count
     dispatch(
-        compute_panels, panel_count, flops, left, rows, groups, source, source_group, terms, size, met,
+        compute_panels, panel_count, flops, left, rows, groups, source, source_group, terms, size, ranges,
         out, at, out_row, pitch, count,
     )  # fmt: skip
 
@@ -63,7 +63,7 @@ def choose_panel_size(rows, count, width):
 
 @kernel
 def compute_panels(
-    first, last, left, rows, groups, source, source_group, terms, size, met, out, at, out_row, pitch, count
+    first, last, left, rows, groups, source, source_group, terms, size, ranges, out, at, out_row, pitch, count
 ):  # fmt: skip
     """Compute panels of positions, group by group: all rows use a panel while its inputs are in the cache."""
     panel_size = choose_panel_size(rows, count, panel_width(out))
@@ -71,25 +71,25 @@ def compute_panels(
     for tile in range(first, last):
         g, run, k = tile % groups, tile // groups // of_run, tile // groups % of_run
         q = run * pitch + max(0, min(k * panel_size, count - panel_size))  # the last panel of a run overlaps
-        begin, to, weights = g * source_group + q, at + g * rows * out_row + q, g * rows * size + met[run, 0]
-        run_terms, terms_met = terms[met[run, 0] :], met[run, 1] - met[run, 0]
+        begin, to, weights = g * source_group + q, at + g * rows * out_row + q, g * rows * size + ranges[run, 0]
+        run_terms, run_size = terms[ranges[run, 0] :], ranges[run, 1] - ranges[run, 0]
         if panel_size == 7 * panel_width(out) // 2:
-            SUM_1_7(left, weights, size, 1, source, begin, run_terms, out, to, out_row, 1, terms_met, False, 0)
+            SUM_1_7(left, weights, size, 1, source, begin, run_terms, out, to, out_row, 1, run_size, False, 0)
         elif panel_size > panel_width(out):
-            SUM_1_8(left, weights, size, 1, source, begin, run_terms, out, to, out_row, 1, terms_met, False, 0)
+            SUM_1_8(left, weights, size, 1, source, begin, run_terms, out, to, out_row, 1, run_size, False, 0)
         elif rows == 1:
-            SUM_1_2(left, weights, size, 1, source, begin, run_terms, out, to, out_row, 1, terms_met, False, 0)
+            SUM_1_2(left, weights, size, 1, source, begin, run_terms, out, to, out_row, 1, run_size, False, 0)
         elif rows % 6 == 0 and rows % 4:
             for i in range(0, rows, 6):
                 SUM_6_2(
                     left, weights + i * size, size, 1, source, begin, run_terms,
-                    out, to + i * out_row, out_row, 6, terms_met, False, 0,
+                    out, to + i * out_row, out_row, 6, run_size, False, 0,
                 )  # fmt: skip
         else:
             for i in range(0, rows, 4):
                 SUM_4_2(
                     left, weights + i * size, size, 1, source, begin, run_terms,
-                    out, to + i * out_row, out_row, min(4, rows - i), terms_met, False, 0,
+                    out, to + i * out_row, out_row, min(4, rows - i), run_size, False, 0,
                 )  # fmt: skip
 
 
@@ -141,8 +141,8 @@ def compute_dot_slices(
     first, last, grad, at, grad_row, rows, source, source_group, terms, size, runs, pitch, count, out, add
 ):  # fmt: skip
     """Compute tiles of rows and terms, a slice of positions at a time: of one run, or of a few short ones."""
-    (tall, together), length = dot_tile(rows), min(STRETCH, count)
-    down, across, lines = (rows + tall - 1) // tall, (size + together - 1) // together, max(1, STRETCH // count)
+    (tall, together), length = dot_tile(rows), min(SLICE, count)
+    down, across, lines = (rows + tall - 1) // tall, (size + together - 1) // together, max(1, SLICE // count)
     for r in range(0, runs, lines):
         for p in range(0, count, length):
             at_once, numbers, more = min(lines, runs - r), min(length, count - p), add or r + p > 0
@@ -172,10 +172,10 @@ shifted_dots.compiled_form = compiled_shifted_dots  # type: ignore[attr-defined]
 
 
 @noinline
-def all_met(size, met):
-    """met[r] = (0, size): each run uses all terms."""
-    for r in range(met.shape[0]):
-        met[r, 0], met[r, 1] = 0, size
+def fill_full_ranges(size, ranges):
+    """ranges[r] = (0, size): each run uses all terms."""
+    for r in range(ranges.shape[0]):
+        ranges[r, 0], ranges[r, 1] = 0, size
 
 
 @noinline
@@ -192,28 +192,28 @@ def fill_terms(channels, kernel_size, stride, dilation, row, wide, samples, term
 @noinline
 def fill_fine_terms(
     weight, outer, inner, groups, kernel_size, stride, dilation, phase, start, row, wide, samples, rows,
-    top, together, terms, left, met,
+    top, together, terms, left, ranges,
 ):  # fmt: skip
     """The terms by which the coarse image's planes reach one plane of the fine one, and left[g c, term], their weights.
 
     Args: weight: (groups outer, inner, *kernel_size) as a vector; phase: which plane;
-        start: where the coarse planes begin; rows: of the coarse image; met: to be filled, (first, end) of the terms
+        start: where the coarse planes begin; rows: of the coarse image; ranges: to be filled, (first, end) of the terms
         that run r meets, which is rows top + together r and so on of the fine plane.
     Returns how many terms there are.
     """
     (s, t), (d, e), taps, count = stride, dilation, kernel_size[0] * kernel_size[1], 0
-    met[:] = 0
+    ranges[:] = 0
     for tap in range(taps):
         i, j = d * (tap // kernel_size[1]), e * (tap % kernel_size[1])
         if i % s * t + j % t == phase:
             for o in range(outer):
                 terms[count * outer + o] = start + o * row - (i // s * wide + j // t) * samples
             count += 1
-            for r in range(met.shape[0]):  # fine row f meets coarse row f - i // s
+            for r in range(ranges.shape[0]):  # fine row f meets coarse row f - i // s
                 if i // s <= top + together * r - rows:
-                    met[r, 0] = count * outer
+                    ranges[r, 0] = count * outer
                 if i // s < top + together * (r + 1):
-                    met[r, 1] = count * outer
+                    ranges[r, 1] = count * outer
     size, term_count = count * outer, 0
     for tap in range(taps):
         i, j = d * (tap // kernel_size[1]), e * (tap % kernel_size[1])

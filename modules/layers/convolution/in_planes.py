@@ -17,7 +17,13 @@ from ...kernels.convolution.planes import (
     sum_planes,
     tables,
 )
-from ...kernels.convolution.shifted_rows import all_met, fill_fine_terms, fill_terms, shifted_dots, shifted_sums
+from ...kernels.convolution.shifted_rows import (
+    fill_fine_terms,
+    fill_full_ranges,
+    fill_terms,
+    shifted_dots,
+    shifted_sums,
+)
 from ...kernels.convolution.winograd import (
     convolve_tiles,
     end_filter_gradient,
@@ -55,7 +61,7 @@ class InPlanes(Module):
         self.coarse, self.fine, self.winograd_sums = np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0))
         self.left, self.filters = np.empty(0), np.empty(0)
         self.terms, self.fine_terms = np.empty(0, np.int64), np.empty(0, np.int64)
-        self.met, self.fine_met = np.empty((0, 2), np.int64), np.empty((0, 0, 2), np.int64)
+        self.ranges, self.fine_ranges = np.empty((0, 2), np.int64), np.empty((0, 0, 2), np.int64)
         self.phases = np.empty((0, 6), np.int64)
         self.places = self.gaps = self.coarse_places = self.coarse_gaps = np.empty(0, np.int64)
 
@@ -110,10 +116,10 @@ class InPlanes(Module):
         self.terms = reuse(self.terms, (size,), np.int64)
         fill_terms(inner, self.kernel_size, self.stride, self.dilation, self.row, self.wide, self.samples, self.terms)
         runs, _ = runs_of(self.rows, self.columns, self.wide, self.samples)
-        self.met = reuse(self.met, (runs, 2), np.int64)
-        all_met(size, self.met)
+        self.ranges = reuse(self.ranges, (runs, 2), np.int64)
+        fill_full_ranges(size, self.ranges)
         self.fine_terms = reuse(self.fine_terms, (outer * taps,), np.int64)
-        self.fine_met = reuse(self.fine_met, (phases, self.tall, 2), np.int64)
+        self.fine_ranges = reuse(self.fine_ranges, (phases, self.tall, 2), np.int64)
         self.phases = reuse(self.phases, (phases, 6), np.int64)
 
     # -- images and their planes ---------------------------------------------------------------------------------------
@@ -150,9 +156,9 @@ class InPlanes(Module):
                 back, self.filters,
             )  # fmt: skip
         elif back:
-            self.meet_phases(weight)
+            self.find_phase_terms(weight)
 
-    def meet_phases(self, weight):
+    def find_phase_terms(self, weight):
         """Find, for each remainder of the stride, the kernel's terms that reach its plane, and their weights in order.
 
         phases[k]: how many terms, where they and their weights begin, where the plane's pixels begin, its runs, and how
@@ -167,7 +173,7 @@ class InPlanes(Module):
             term_count = fill_fine_terms(
                 flat(weight), outer, inner, self.groups, self.kernel_size, self.stride, self.dilation,
                 phase, self.margin, self.row, wide, samples, self.rows, top, (bottom - top) // max(1, runs),
-                self.fine_terms[size:], self.left[at:], self.fine_met[phase][:runs],
+                self.fine_terms[size:], self.left[at:], self.fine_ranges[phase][:runs],
             )  # fmt: skip
             of_phase = self.phases[phase]
             of_phase[0], of_phase[1], of_phase[2] = term_count, size, at
@@ -186,7 +192,7 @@ class InPlanes(Module):
         runs, count = runs_of(self.rows, self.columns, self.wide, self.samples)
         shifted_sums(
             flat(weight), self.coarse_channels // self.groups, self.groups,
-            self.fine[slot], inner * phases * self.row, self.terms, self.terms.size, self.met,
+            self.fine[slot], inner * phases * self.row, self.terms, self.terms.size, self.ranges,
             self.coarse[slot], self.margin, self.row, runs, self.wide * self.samples, count,
         )  # fmt: skip
 
@@ -207,7 +213,7 @@ class InPlanes(Module):
             )  # fmt: skip
             shifted_sums(
                 self.left[at:], inner, self.groups, self.coarse[slot][first:], outer * self.row,
-                self.fine_terms[size:], term_count, self.fine_met[phase],
+                self.fine_terms[size:], term_count, self.fine_ranges[phase],
                 self.fine[slot], phase * self.row + first, s * t * self.row, runs, self.wide * self.samples, count,
             )  # fmt: skip
 
