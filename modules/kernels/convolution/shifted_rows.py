@@ -23,7 +23,7 @@ def shifted_sums(
     """out[at + (g rows + i) out_row + q] = Σₖ left[g rows + i, k] source[g source_group + terms[k] + q], of all places
     q = r pitch + p of `runs` runs r and p < count.
 
-    Args: left: (groups rows, size) as a vector; size: the number of terms; ranges: (first, end) of each run's terms, the
+    Args: left: (groups rows, size) as a vector; size: number of terms; ranges: (first, end) of each run's terms, the
         others would add zeros; out: where count is less than a panel, numbers of its rows after the first `count`
         are written, too.
     """

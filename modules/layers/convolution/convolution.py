@@ -34,7 +34,7 @@ class Convolution(InPlanes):
     Shapes: weight (coarse channels, fine channels / groups, *kernel_size).
     Methods: "channels" (each by itself) and "points" (kernels of one pixel) read images where they lie; "winograd"
         (Winograd's, for kernels of 3 x 3 and 16 channels or more) and "sums" (all others) lay them out in planes.
-    Threads: samples are processed in chunks that fit the cache, and chunks belong to a few tiles. If threads can share the
+    Threads: samples run in chunks that fit the cache, and chunks belong to a few tiles. If threads can share the
         tiles evenly, they do: what a sample needs then stays with one core, from layer to layer. Else they share the
         work of each chunk. The weights' gradient is summed tile by tile, so that threads change no bit.
     """
