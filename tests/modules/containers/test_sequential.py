@@ -84,7 +84,7 @@ def test_a_module_stands_in_one_net_once():
 def test_a_failed_append_changes_nothing():
     tanh, chain = Tanh(), net()
     other = Sequential(tanh)
-    with pytest.raises(ValueError, match="stands in a net"):
+    with pytest.raises(ValueError, match="stands in a model"):
         chain.append(tanh)
     assert (len(chain), len(other)) == (3, 1)
 
