@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from bprop.modules import manual_seed
 from numba import config as numba_config
+from numba.core.runtime import _nrt_python, rtsys
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -38,6 +39,14 @@ def seeded():
 def random():
     """A generator of the test's own."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def allocations():
+    """`allocations()` counts the arrays that compiled code has made or was given so far."""
+    _nrt_python.memsys_enable_stats()
+    yield lambda: rtsys.get_allocation_stats().mi_alloc
+    _nrt_python.memsys_disable_stats()
 
 
 SLOW_TESTS = Path(__file__).with_name("slow_tests.txt")

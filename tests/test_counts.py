@@ -7,14 +7,11 @@ import bprop.trainers
 import numpy as np
 import pytest
 from bprop.datasets import ArrayDataset
-from bprop.modules import Linear, Loss, ReLU, Sequential, SoftmaxCrossEntropy, Tanh
+from bprop.modules import Linear, ReLU, Sequential, SoftmaxCrossEntropy, Tanh
 from bprop.modules.engine import cache
 from bprop.modules.engine.sources import hash_package
 from bprop.trainers import SGD, Optimizer, Trainer, compile_step
 from bprop.trainers.training.minibatches import Epoch
-from numba.core.runtime import _nrt_python, rtsys
-
-from .modules.cases import LOSSES, MODULES, mark_rows
 
 pytestmark = pytest.mark.jit
 OPTIMIZERS = [
@@ -24,16 +21,7 @@ OPTIMIZERS = [
 ]
 
 
-IN_PARTS = ("LossPart", "MultiLoss")  # they copy the columns of their parts
 STEP_ARGUMENTS = 4  # parameters, gradients, x, target
-
-
-@pytest.fixture
-def allocations():
-    """`allocations()` counts the arrays that compiled code has made or was given so far."""
-    _nrt_python.memsys_enable_stats()
-    yield lambda: rtsys.get_allocation_stats().mi_alloc
-    _nrt_python.memsys_disable_stats()
 
 
 def net(*sizes):
@@ -98,30 +86,6 @@ def test_an_epoch_allocates_no_more_for_more_minibatches(allocations):
         steps(0, last, 0.0)
         counts.append(allocations() - before)
     assert counts[0] == counts[1]
-
-
-@pytest.mark.parametrize("case", mark_rows(MODULES))
-def test_a_module_allocates_nothing(case, allocations):
-    module, x = case.make(), case.x().astype(np.float32)
-    counts = []
-    for _ in range(5):
-        before = allocations()
-        module.bprop(module.fprop(x))
-        counts.append(allocations() - before)
-    assert counts[2:] == [2] * 3, "x and grad_y"
-
-
-@pytest.mark.parametrize("case", mark_rows([case for case in LOSSES if case.name not in IN_PARTS]))
-def test_a_loss_allocates_nothing(case, allocations):
-    loss, (y, target) = case.make(), case.arguments()
-    assert isinstance(loss, Loss)
-    counts = []
-    for _ in range(5):
-        before = allocations()
-        loss.fprop(y.astype(np.float32), target)
-        loss.bprop()
-        counts.append(allocations() - before)
-    assert counts[2:] == [2] * 3, "y and target"
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda cls: cls.__name__)

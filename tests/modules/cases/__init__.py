@@ -25,3 +25,13 @@ def mark_rows(cases: list) -> list:
         )
         covered |= classes
     return rows
+
+
+def mark_rows_of_types(cases: list) -> list:
+    """(row, dtype) as parameters, in both types; what is always run is in float32."""
+    parameters = []
+    for row in mark_rows(cases):
+        (case,) = row.values
+        parameters.append(pytest.param(case, "float32", id=f"{case.name}-float32", marks=row.marks))
+        parameters.append(pytest.param(case, "float64", id=f"{case.name}-float64", marks=pytest.mark.slow))
+    return parameters
