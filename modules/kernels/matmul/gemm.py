@@ -8,7 +8,6 @@ Python function and the compiled one mean the same.
 """
 
 from ...compiler.arrays import flatten_contiguous, simd_lanes, stack_vector
-from ...compiler.instruction_set import VECTOR_BYTES, cpu_features
 from ...compiler.kernel import kernel
 from ...compiler.numba_api import TypingError, cgutils, intrinsic, types
 from ..sums import column_sums
@@ -21,11 +20,16 @@ from .micro_kernels import (
     make_prefetch,
     make_transpose,
 )
+from .register_tiles import choose_tiles
 
-# A block at most: terms of a sum, panels of the right operand; rows of the left operand, ROWS, see below.
+TILES = choose_tiles()  # see register_tiles.py
+TALL, SHORT, ROWS, SHARED_ROWS = TILES.packed_rows, TILES.rows, TILES.block_rows, TILES.shared_rows
+FEW_ROWS, SOME_ROWS, FEW_TERMS = TILES.few_rows, TILES.some_rows, TILES.few_terms
+MANY_ROWS, VERY_FEW_TERMS = TILES.many_rows, TILES.very_few_terms
+# A block at most: terms of a sum, panels of the right operand. There may be twice as many rows of half the terms.
 DEPTH, PANELS = 256, 8
 # The right operand is read where it lies if few rows meet it, if some rows meet panels of few terms, or if it is small.
-FEW_ROWS, SOME_ROWS, FEW_TERMS, FEW_NUMBERS = 12, 256, 128, 8192
+FEW_NUMBERS = 8192
 # Dot products waste no columns where the last panel would be half empty; the smaller operand then is read many times.
 SOME_TERMS, CACHED = 128, 131072
 CLOSE = 262144  # as many numbers of the right operand are near the core from step to step
@@ -40,11 +44,8 @@ def matmul_into(a, b, out, add):
 
 
 DOT_4_3, DOT_1_3 = make_dot_product_tile(4, 3), make_dot_product_tile(1, 3)
-SUM_4_2, SUM_4_1, SUM_1_2 = make_outer_product_tile(4, 2), make_outer_product_tile(4, 1), make_outer_product_tile(1, 2)
-# Rows of a tile of packed operands, two vectors wide: as many as there are registers for, 32, 16 or (in halves) 16.
-TALL = 8 if VECTOR_BYTES == 64 else 6 if "avx2" in cpu_features() else 4
-ROWS = 132 if TALL == 6 else 128  # of a block at most, whole tiles; twice as many of half the terms
-SHARED_ROWS = 36 if TALL == 6 else 32  # of a block of a small batch's product, so that there are some to share
+SUM_4_2, SUM_1_2 = make_outer_product_tile(4, 2), make_outer_product_tile(1, 2)
+SUM_SHORT_2, SUM_SHORT_1 = make_outer_product_tile(SHORT, 2), make_outer_product_tile(SHORT, 1)
 SUM_TALL_2, SUM_TALL_1 = make_outer_product_tile(TALL, 2), make_outer_product_tile(TALL, 1)
 TRANSPOSED, COPY, COPY_TALL = make_transpose(), make_copy(lambda lanes: lanes), make_copy(lambda lanes: TALL)
 STORE_COLUMNS = make_column_store()
@@ -70,15 +71,13 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
                 DOT_1_3(a, 0, k, b, j * b_j, b_j, out, j, n, 1, min(3, n - j), 1, 0, k, add)
         else:
             dispatch(dot_tiles, ((m + 3) // 4) * ((n + 2) // 3), flops, a, a_i, b, b_j, out, m, k, n, add)
-    elif (
-        b_j == 1 and n >= panel_size and (m <= FEW_ROWS or (m <= SOME_ROWS and k <= FEW_TERMS) or k * n <= FEW_NUMBERS)
-    ):
+    elif b_j == 1 and n >= panel_size and (m <= FEW_ROWS or are_few(m, k) or k * n <= FEW_NUMBERS):
         if m == 1:
             for start in range(0, n, panel_size):
                 j = min(start, n - panel_size)
                 SUM_1_2(a, 0, a_i, a_k, b, j, b_k, out, j, n, 1, k, add, start - j)
         else:
-            dispatch(sum_tiles, (m + 3) // 4, flops, a, a_i, a_k, b, b_k, out, m, k, n, add)
+            dispatch(sum_tiles, (m + SHORT - 1) // SHORT, flops, a, a_i, a_k, b, b_k, out, m, k, n, add)
     else:
         deep = split_evenly(k)
         tall = 2 * ROWS if 2 * deep <= DEPTH else ROWS
@@ -100,19 +99,28 @@ def dot_tiles(first, last, a, a_i, b, b_j, out, m, k, n, add):
 
 @kernel
 def sum_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
-    """Compute groups of 4 rows, by panels of columns: rows of b, weighted by numbers of a, summed into rows of out.
+    """Compute groups of SHORT rows, by panels of columns: rows of b, weighted by numbers of a, summed into rows of out.
 
     The last panel may overlap the one before it: so a group is one thread's.
     """
     panel_size = panel_width(out)
     for start in range(0, n, panel_size):
         if n - start == panel_size // 2:
-            for i in range(4 * first, min(4 * last, m), 4):
-                SUM_4_1(a, i * a_i, a_i, a_k, b, start, b_k, out, i * n + start, n, min(4, m - i), k, add, 0)
+            for i in range(SHORT * first, min(SHORT * last, m), SHORT):
+                SUM_SHORT_1(a, i * a_i, a_i, a_k, b, start, b_k, out, i * n + start, n, min(SHORT, m - i), k, add, 0)
             break
         j = min(start, n - panel_size)
-        for i in range(4 * first, min(4 * last, m), 4):
-            SUM_4_2(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, min(4, m - i), k, add, start - j)
+        for i in range(SHORT * first, min(SHORT * last, m), SHORT):
+            if m - i > 4:
+                SUM_SHORT_2(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, min(SHORT, m - i), k, add, start - j)
+            else:
+                SUM_4_2(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, m - i, k, add, start - j)
+
+
+@kernel
+def are_few(rows, terms):
+    """Whether so few rows meet an operand of so many terms that packing it costs more than it saves."""
+    return (rows <= SOME_ROWS and terms <= FEW_TERMS) or (rows <= MANY_ROWS and terms <= VERY_FEW_TERMS)
 
 
 @kernel

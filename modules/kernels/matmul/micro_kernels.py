@@ -135,7 +135,7 @@ def make_outer_product_tile(rows: int, vectors: int):
             width = t.width
             a0, b0, c0 = (builder.gep(base, [at]) for base, at in zip(data, (a_at, b_at, c_at), strict=True))
             step = [cgutils.intp_t(v * width) for v in range(vectors)]
-            left, result = t.rows(a0, a_i, rows, real), t.rows(c0, c_i, rows, real)
+            left = t.rows(a0, a_i, rows, real)
             slots = t.sums(rows * vectors)
             offsets = table(context, builder, kind, b_k)
             with cgutils.for_range(builder, count) as loop:
@@ -147,6 +147,7 @@ def make_outer_product_tile(rows: int, vectors: int):
                     number = t.broadcast(builder.load(builder.gep(left[i], [at])))
                     for v in range(vectors):
                         t.add_product(slots[i * vectors + v], number, right[v])
+            result = t.rows(c0, c_i, rows, real)  # found here, so that the loop has their registers
             places = [
                 (builder.gep(result[i], [step[v]]), slots[i * vectors + v], v)
                 for i in range(rows)
