@@ -2,10 +2,11 @@
 
 python -m benchmarks [GROUP ...] [--threads 1 2] [--only TEXT] [--sides bprop torch jax] [--rounds 7] [--json FILE]
 
-GROUP: mlps, graphs, images, activations, optimizers, derivatives, startup; mlps by default.
+GROUP: nets, graphs, images, units, optimizers, derivatives, starting; nets by default.
 Each side runs in a process of its own; a round measures each side once, one after the other. A result is the median
 over rounds of the median of a call; the spread is the largest of these medians over the smallest. A missing package is
 left out.
+With --isa avx2, every side is told to use AVX2 at most, and says which kernels it has then.
 With --coretype, each workload runs twice: with OpenBLAS's own choice of kernels, and with OPENBLAS_CORETYPE as given.
 """
 
@@ -17,12 +18,13 @@ from pathlib import Path
 
 from . import derivatives, startup
 from .contest import list_available, run
+from .instruction_sets import INSTRUCTION_SETS, describe_kernels
 from .sides import PLACES
 from .workloads import GROUPS, format_title
 
 TABLES = {
     "derivatives": lambda arguments: derivatives.run(arguments.rounds, arguments.seconds, arguments.only),
-    "startup": lambda arguments: startup.run(arguments.rounds),
+    "starting": lambda arguments: startup.run(arguments.rounds),
 }
 
 
@@ -33,7 +35,7 @@ def format_line(work, threads: int, label: str, result: dict) -> str:
     for side in PLACES:
         if side in result and side != "bprop":
             time = result[side]["seconds"]
-            share = f"{time / own:.2f} of limit" if side == "matmul limit" else f"{time / own:.2f}x"
+            share = f"{time / own:.2f} of limit" if side == "products" else f"{time / own:.2f}x"
             cells.append(f"{side} {format_time(time)} ({share})")
     spread = max(each["maximum"] / each["minimum"] for each in result.values())
     return "  ".join(cells) + f"  spread {spread:.2f}"
@@ -66,28 +68,35 @@ def parse_group(name: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks", description="bprop beside PyTorch and JAX.")
-    parser.add_argument("groups", nargs="*", default=["mlps"], type=parse_group)
+    parser.add_argument("groups", nargs="*", default=["nets"], type=parse_group)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, os.cpu_count() or 1])
     parser.add_argument("--only", default="", help="workloads whose name contains this text")
     parser.add_argument(
         "--sides",
         nargs="+",
-        default=["bprop", "by hand", "torch", "torch channels_last", "torch DataLoader", "jax", "matmul limit"],
+        default=["bprop", "by hand", "torch", "torch channels_last", "torch DataLoader", "jax", "products"],
     )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3, help="time for a side in a round")
-    parser.add_argument("--coretype", help="also with OPENBLAS_CORETYPE set to this, Haswell say")
+    chosen_set = parser.add_mutually_exclusive_group()
+    chosen_set.add_argument("--isa", choices=INSTRUCTION_SETS, help="let every side use these instructions and no more")
+    chosen_set.add_argument("--coretype", help="also with OPENBLAS_CORETYPE set to this, Haswell say")
     parser.add_argument("--json", type=Path, help="write the results to this file")
     arguments = parser.parse_args()
     blas: dict[str, dict[str, str | None]] = {"": {}}
     if arguments.coretype:
         own: dict[str, str | None] = {"OPENBLAS_CORETYPE": None, "OPENBLAS_L2_SIZE": None}
         blas = {" own choice": own, f" {arguments.coretype}": own | {"OPENBLAS_CORETYPE": arguments.coretype}}
+    if arguments.isa:
+        blas = {f" {arguments.isa}": INSTRUCTION_SETS[arguments.isa]}
     settings = {name: os.environ.get(name, "not set") for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
     print(f"{find_processor_name()}, {os.cpu_count()} cores, {settings}")
     print(
-        "times of a call: bprop, then the others with their ratio to it; `matmul limit` is that of its matrix products"
+        "times of a call: bprop, then the others with their ratio to it; `products` is the time of its matrix products"
     )
+    for label, variables in blas.items():
+        for side, kernels in describe_kernels(arguments.sides, variables).items():
+            print(f"kernels of {side}{label}: {kernels}")
     records: list[dict] = []
     for chosen in arguments.groups:
         if chosen in TABLES:

@@ -29,7 +29,8 @@ class Contestant:
         for name in [name for name, value in settings.items() if value is None]:
             environment.pop(name, None)
         if threads == 1:
-            environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+            flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+            environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {flags}".strip()
         command = [sys.executable, "-m", "benchmarks.worker", side, str(threads)]
         if threads == 1 and hasattr(os, "sched_setaffinity"):
             command = [sys.executable, "-c", PINNED, *command[1:]]
@@ -49,9 +50,14 @@ class Contestant:
         self.process.wait()
 
 
+def has_package(side: str) -> bool:
+    """Whether the package of a side is installed."""
+    return find_spec(PLACES[side][1]) is not None
+
+
 def list_available(names: list[str], work) -> list[str]:
     """List the sides that can run this workload here."""
-    return [side for side in names if find_spec(PLACES[side][1]) and work.runs_on(side)]
+    return [side for side in names if has_package(side) and work.runs_on(side)]
 
 
 def run(work, sides: list[str], threads: int, rounds: int, seconds: float, settings: dict) -> dict:

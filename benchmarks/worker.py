@@ -7,7 +7,7 @@ import statistics
 import sys
 import time
 
-from .sides import make_function, use_threads
+from .sides import describe_kernels, make_function, use_threads
 from .workloads import GROUPS
 
 
@@ -29,10 +29,13 @@ def main() -> None:
     for line in sys.stdin:
         command = json.loads(line)
         with contextlib.redirect_stdout(io.StringIO()):
-            if "group" in command:
-                function = make_function(side, GROUPS[command["group"]][command["number"]])
-            with use_threads(side, threads):
-                answer = measure(function, command["seconds"])
+            if "kernels" in command:
+                answer = {"kernels": describe_kernels(side)}
+            else:
+                if "group" in command:
+                    function = make_function(side, GROUPS[command["group"]][command["number"]])
+                with use_threads(side, threads):
+                    answer = measure(function, command["seconds"])
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -14,7 +14,7 @@ class MLP:
     `kind` is "step" (one minibatch), "epoch" (all samples, shuffled and gathered) or "predict" (one sample).
     """
 
-    group: ClassVar[str] = "mlps"
+    group: ClassVar[str] = "nets"
     name: str
     sizes: tuple[int, ...]
     batch: int
@@ -44,7 +44,7 @@ class MLP:
 class Activation:
     """An elementwise activation, forward and backward on 128 x 1024 numbers, by its name here and in PyTorch."""
 
-    group: ClassVar[str] = "activations"
+    group: ClassVar[str] = "units"
     name: str
     torch: str = ""
     arguments: tuple[float, ...] = ()
@@ -210,10 +210,10 @@ UPDATES = [
     Update("Lion", (("lr", 0.001),), torch=False),
 ]
 GROUPS: dict[str, list] = {
-    "mlps": MLPS,
+    "nets": MLPS,
     "graphs": GRAPHS,
     "images": IMAGES,
-    "activations": ACTIVATIONS,
+    "units": ACTIVATIONS,
     "optimizers": UPDATES,
 }
 

@@ -14,7 +14,7 @@ PLACES = {  # the module here, the package it needs, and keyword arguments
     "torch.compile": ("torch", "torch", {"compiled": True}),
     "torch DataLoader": ("torch", "torch", {"loader": True}),
     "jax": ("jax", "jax", {}),
-    "matmul limit": ("limit", "bprop.modules", {}),
+    "products": ("limit", "bprop.modules", {}),
 }
 
 
@@ -27,3 +27,16 @@ def make_function(side: str, work):
 def use_threads(side: str, threads: int):
     """Context with that many threads; outside of it none of them is busy, so that other sides can be measured."""
     return import_module(f".{PLACES[side][0]}", __package__).use_threads(threads)
+
+
+def describe_kernels(side: str) -> str:
+    """Which kernels a side runs, as far as it can be asked."""
+    return import_module(f".{PLACES[side][0]}", __package__).describe_kernels()
+
+
+def describe_blas() -> str:
+    """The BLAS libraries that this process has loaded, and the processor that each computes for."""
+    from threadpoolctl import threadpool_info  # as scikit-learn has it
+
+    libraries = [info for info in threadpool_info() if info["user_api"] == "blas"]
+    return ", ".join(f"{info['internal_api']} {info.get('architecture') or ''}".strip() for info in libraries) or "none"

@@ -1,5 +1,6 @@
 """JAX, the whole step jitted, with donated parameters."""
 
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 
@@ -8,6 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..workloads import MLP, Images
+
+
+def describe_kernels() -> str:
+    return f"XLA with {os.environ.get('XLA_FLAGS', 'no flags')}, which cannot be asked"
 
 
 def use_threads(threads: int):

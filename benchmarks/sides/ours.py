@@ -7,12 +7,18 @@ import bprop.trainers
 import numpy as np
 from bprop.datasets import ArrayDataset
 from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed, num_threads
+from bprop.modules.compiler.instruction_set import VECTOR_BYTES, cpu_name
+from bprop.modules.kernels.matmul import gemm
 from bprop.trainers import SGD, Trainer, compile_step
 
 from ..workloads import MLP, Activation, Branches, Images, Update
 from .graphs import SHAPES
 
 use_threads = num_threads  # for a step; a training chooses for itself among what there is
+
+
+def describe_kernels() -> str:
+    return f"{cpu_name()}, vectors of {VECTOR_BYTES} bytes, tiles of {gemm.TALL} and {gemm.SHORT} rows"
 
 
 def make_model(work: MLP) -> tuple[Module, SoftmaxCrossEntropy, SGD]:

@@ -7,6 +7,12 @@ from contextlib import nullcontext
 import torch as t
 
 from ..workloads import MLP, Activation, Images, Update
+from . import describe_blas
+
+
+def describe_kernels() -> str:
+    t.ones(64, 64) @ t.ones(64, 64)
+    return f"{t.backends.cpu.get_cpu_capability()}; BLAS: {describe_blas()}"
 
 
 def use_threads(threads: int):

@@ -1,0 +1,30 @@
+"""The instruction set that every side is told to compute with, and which kernels each then says that it has."""
+
+from .contest import Contestant, has_package
+
+# The variables that make each side use no more than this; without them each uses what the processor has.
+INSTRUCTION_SETS: dict[str, dict[str, str | None]] = {
+    "avx2": {
+        "NUMBA_CPU_NAME": "haswell",
+        "NUMBA_CPU_FEATURES": None,
+        "OPENBLAS_CORETYPE": "Haswell",
+        "OPENBLAS_L2_SIZE": None,
+        "BLIS_ARCH_TYPE": "haswell",
+        "LIBXSMM_TARGET": "hsw",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    }
+}
+
+
+def describe_kernels(sides: list[str], variables: dict[str, str | None]) -> dict[str, str]:
+    """Ask each side, in a process of its own, which kernels it runs."""
+    answers = {}
+    for side in sides:
+        if has_package(side):
+            contestant = Contestant(side, 1, variables)
+            answers[side] = contestant.ask(kernels=True)["kernels"]
+            contestant.close()
+    return answers
