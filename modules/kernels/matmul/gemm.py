@@ -26,6 +26,7 @@ TILES = choose_tiles()  # see register_tiles.py
 TALL, SHORT, ROWS, SHARED_ROWS = TILES.packed_rows, TILES.rows, TILES.block_rows, TILES.shared_rows
 FEW_ROWS, SOME_ROWS, FEW_TERMS = TILES.few_rows, TILES.some_rows, TILES.few_terms
 MANY_ROWS, VERY_FEW_TERMS = TILES.many_rows, TILES.very_few_terms
+DOT_ROWS, DOT_COLUMNS = TILES.dots
 # A block at most: terms of a sum, panels of the right operand. There may be twice as many rows of half the terms.
 DEPTH, PANELS = 256, 8
 # The right operand is read where it lies if few rows meet it, if some rows meet panels of few terms, or if it is small.
@@ -43,7 +44,7 @@ def matmul_into(a, b, out, add):
         out[...] = a @ b
 
 
-DOT_4_3, DOT_1_3 = make_dot_product_tile(4, 3), make_dot_product_tile(1, 3)
+DOT, DOT_1_3 = make_dot_product_tile(DOT_ROWS, DOT_COLUMNS), make_dot_product_tile(1, 3)
 SUM_4_2, SUM_1_2 = make_outer_product_tile(4, 2), make_outer_product_tile(1, 2)
 SUM_SHORT_2, SUM_SHORT_1 = make_outer_product_tile(SHORT, 2), make_outer_product_tile(SHORT, 1)
 SUM_TALL_2, SUM_TALL_1 = make_outer_product_tile(TALL, 2), make_outer_product_tile(TALL, 1)
@@ -70,7 +71,8 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
             for j in range(0, n, 3):
                 DOT_1_3(a, 0, k, b, j * b_j, b_j, out, j, n, 1, min(3, n - j), 1, 0, k, add)
         else:
-            dispatch(dot_tiles, ((m + 3) // 4) * ((n + 2) // 3), flops, a, a_i, b, b_j, out, m, k, n, add)
+            down, across = (m + DOT_ROWS - 1) // DOT_ROWS, (n + DOT_COLUMNS - 1) // DOT_COLUMNS
+            dispatch(dot_tiles, down * across, flops, a, a_i, b, b_j, out, m, k, n, add)
     elif b_j == 1 and n >= panel_size and (m <= FEW_ROWS or are_few(m, k) or k * n <= FEW_NUMBERS):
         if m == 1:
             for start in range(0, n, panel_size):
@@ -89,12 +91,13 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
 
 @kernel
 def dot_tiles(first, last, a, a_i, b, b_j, out, m, k, n, add):
-    """Compute tiles of 4 rows and 3 columns as dot products of rows of a and columns of b."""
-    down, across = (m + 3) // 4, (n + 2) // 3
+    """Compute tiles of DOT_ROWS rows and DOT_COLUMNS columns as dot products of rows of a and columns of b."""
+    down, across = (m + DOT_ROWS - 1) // DOT_ROWS, (n + DOT_COLUMNS - 1) // DOT_COLUMNS
     for tile in range(first, last):
         i, j = (tile % down, tile // down) if m < n else (tile // across, tile % across)
-        i, j = 4 * i, 3 * j
-        DOT_4_3(a, i * a_i, a_i, b, j * b_j, b_j, out, i * n + j, n, min(4, m - i), min(3, n - j), 1, 0, k, add)
+        i, j = DOT_ROWS * i, DOT_COLUMNS * j
+        rows, columns = min(DOT_ROWS, m - i), min(DOT_COLUMNS, n - j)
+        DOT(a, i * a_i, a_i, b, j * b_j, b_j, out, i * n + j, n, rows, columns, 1, 0, k, add)
 
 
 @kernel

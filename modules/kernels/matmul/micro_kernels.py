@@ -6,7 +6,11 @@ grad_weight), and dot products of rows (y = x Wᵀ).
 """
 
 from ...compiler.arrays import simd_lanes
+from ...compiler.instruction_set import cpu_features, is_x86
 from ...compiler.numba_api import cgutils, intrinsic, ir, types
+
+# Where there is no fused multiply-add, LLVM calls a function of libm for each number of `fma`.
+MULTIPLY_ADD = "fma" if not is_x86() or "fma" in cpu_features() else "fmuladd"
 
 
 class Tile:
@@ -67,7 +71,7 @@ class Tile:
     def add_product(self, slot, a, b):
         name = f"f{self.align * 8}" if self.width == 1 else f"v{self.width}f{self.align * 8}"
         kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        fma = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.fma.{name}")
+        fma = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.{MULTIPLY_ADD}.{name}")
         self.builder.store(self.builder.call(fma, [a, b, self.builder.load(slot)]), slot)
 
     def total(self, value):

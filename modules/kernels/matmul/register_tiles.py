@@ -18,7 +18,8 @@ from ...compiler.instruction_set import VECTOR_BYTES, cpu_features, is_x86
 class RegisterTiles:
     """The tiles and blocks of one instruction set; the tiles of sums are two vectors wide, all work for both types.
 
-    packed_rows: of a tile of packed operands; rows: of a tile that reads its operands where they lie; block_rows: of a
+    packed_rows: of a tile of packed operands; rows: of a tile that reads its operands where they lie; dots: rows and
+    columns of a tile of dot products, whose sums are vectors; block_rows: of a
     packed block at most, whole tiles; shared_rows: of a block of a small batch's product, so that there are some to
     share. An operand is not packed for few rows of out (`few_rows`), or for `some_rows` of at most `few_terms` terms,
     or for `many_rows` of at most `very_few_terms` terms.
@@ -28,6 +29,7 @@ class RegisterTiles:
     rows: int
     block_rows: int
     shared_rows: int
+    dots: tuple[int, int] = (4, 3)
     few_rows: int = 12
     some_rows: int = 48
     few_terms: int = 128
@@ -38,8 +40,10 @@ class RegisterTiles:
 TILES = {
     "avx512": RegisterTiles(packed_rows=8, rows=4, block_rows=128, shared_rows=32, some_rows=256),
     "avx2": RegisterTiles(packed_rows=6, rows=6, block_rows=132, shared_rows=36),
-    "neon": RegisterTiles(packed_rows=6, rows=6, block_rows=132, shared_rows=36),  # 24 of 32 registers of 16 bytes
-    "sse2": RegisterTiles(packed_rows=4, rows=4, block_rows=128, shared_rows=32, some_rows=256),
+    "neon": RegisterTiles(
+        packed_rows=6, rows=6, block_rows=132, shared_rows=36, dots=(3, 3)
+    ),  # vectors are two registers
+    "other": RegisterTiles(packed_rows=4, rows=4, block_rows=128, shared_rows=32, some_rows=256),  # AVX; SSE in halves
 }
 
 
@@ -47,4 +51,4 @@ def choose_tiles() -> RegisterTiles:
     """The tiles of the instruction set that code is compiled for."""
     if not is_x86():
         return TILES["neon"]
-    return TILES["avx512" if VECTOR_BYTES == 64 else "avx2" if "avx2" in cpu_features() else "sse2"]
+    return TILES["avx512" if VECTOR_BYTES == 64 else "avx2" if "avx2" in cpu_features() else "other"]
