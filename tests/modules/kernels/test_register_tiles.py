@@ -40,7 +40,7 @@ def test_the_instruction_set_decides(x86, vector_bytes, features, name, monkeypa
 
 
 @pytest.mark.jit
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)])
 def test_groups_of_any_number_of_rows(dtype):
     """Operands are read where they lie; the last group has the rows that are left, the last panel may overlap."""
     random, product = np.random.default_rng(0), compile_entry(gemm.matmul_into)
