@@ -122,12 +122,13 @@ class CompiledStep:
 
     def _run_uncompiled(self, x, target, *weight) -> tuple[float, np.ndarray]:
         net, loss = self.net, self.loss
-        net.zero_grad()
-        y = net.fprop(x)
-        value = loss(y, target, *weight)
-        if np.isfinite(value):
-            net.bprop(loss.bprop())  # type: ignore[call-arg]
-            self.optimizer.update(net)  # type: ignore[call-arg]
+        with np.errstate(all="ignore"):  # compiled code warns of nothing
+            net.zero_grad()
+            y = net.fprop(x)
+            value = loss(y, target, *weight)
+            if np.isfinite(value):
+                net.bprop(loss.bprop())  # type: ignore[call-arg]
+                self.optimizer.update(net)  # type: ignore[call-arg]
         return float(value), y
 
 

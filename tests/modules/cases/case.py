@@ -1,4 +1,4 @@
-"""A row of the table of modules and losses that every law is tried on."""
+"""A row of the table of modules and losses on which every contract check runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Case:
     """A module with the shape of an input, and a shape that it refuses with `message` (none: it takes any).
 
     `reference(module, x)` is its slow obvious twin in float64; `torch` the name of PyTorch's module, or a function of
-    torch.nn that makes one (none: PyTorch has no such thing). The laws run with x = `domain`(standard normal numbers).
+    torch.nn that makes one (none: PyTorch has no such thing). Checks run with x = `domain`(standard normal numbers).
     """
 
     name: str
@@ -40,7 +40,7 @@ class LossCase:
     """A loss with the shape of an output y and a function that draws a target.
 
     `reference(loss, y, target)` is its twin in float64; `torch` the name of PyTorch's loss, or a function of torch.nn
-    that makes one. The laws run with y = `domain`(standard normal numbers).
+    that makes one. The checks run with y = `domain`(standard normal numbers).
     """
 
     name: str

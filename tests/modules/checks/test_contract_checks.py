@@ -1,4 +1,4 @@
-"""Every exported module and loss obeys these laws: the table of cases, run through each of them."""
+"""Every exported module and loss passes these contract checks: each runs on each row of the table."""
 
 import inspect
 import re
