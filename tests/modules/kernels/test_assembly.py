@@ -85,7 +85,8 @@ def test_inner_loops(what, target, dtype, monkeypatch):
     times = len(products) // len(sums)  # as often as LLVM has unrolled the loop
     assert len(products) == times * len(sums)
     assert sum(count_loads(line) for line in loop) == times * loads
-    assert not [line for line in loop if re.search(stack, line)], "a spill"
+    if times == 1 or llvm.llvm_version_info >= (21,):  # LLVM 20 keeps pointers of rows in memory where it unrolls
+        assert not [line for line in loop if re.search(stack, line)], "a spill"
 
 
 def count_loads(line: str) -> int:
