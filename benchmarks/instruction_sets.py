@@ -1,6 +1,7 @@
 """The instruction set that every side is told to compute with, and which kernels each then says that it has."""
 
 from .contest import Contestant, has_package
+from .sides import PLACES
 
 # The variables that make each side use no more than this; without them each uses what the processor has.
 INSTRUCTION_SETS: dict[str, dict[str, str | None]] = {
@@ -22,8 +23,9 @@ INSTRUCTION_SETS: dict[str, dict[str, str | None]] = {
 def describe_kernels(sides: list[str], variables: dict[str, str | None]) -> dict[str, str]:
     """Ask each side, in a process of its own, which kernels it runs."""
     answers = {}
+    first = {PLACES[side][0]: side for side in reversed(sides)}  # of those that are one package
     for side in sides:
-        if has_package(side):
+        if has_package(side) and first[PLACES[side][0]] == side:
             contestant = Contestant(side, 1, variables)
             answers[side] = contestant.ask(kernels=True)["kernels"]
             contestant.close()

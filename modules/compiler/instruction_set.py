@@ -8,6 +8,7 @@ width, and its fused products round once where others round twice.
 """
 
 import functools
+import os
 import warnings
 from typing import Any
 
@@ -22,13 +23,18 @@ def cpu_name() -> str:
 def cpu_features() -> set[str]:
     """LLVM's names of what the processor has, such as `avx2`, or what `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` say."""
     if config.CPU_FEATURES is not None:
-        words = config.CPU_FEATURES.split(",")
-        implied = implied_features(config.CPU_NAME) if config.CPU_NAME else frozenset()
-        removed = {word[1:] for word in words if word.startswith("-")}
-        return {word[1:] for word in words if word.startswith("+")} | (implied - removed)
+        return resolve_features(config.CPU_NAME or "", config.CPU_FEATURES)
     return (
         set(host_features()) if config.ENABLE_AVX else {name for name in host_features() if not name.startswith("avx")}
     )
+
+
+def resolve_features(cpu: str, features: str) -> set[str]:
+    """The features of a processor by its name ("" for none), some of which are removed (`-fma`) and others added."""
+    words = features.split(",")
+    removed = {word[1:] for word in words if word.startswith("-")}
+    implied = implied_features(cpu) if cpu else frozenset()
+    return {word[1:] for word in words if word.startswith("+")} | (implied - removed)
 
 
 @functools.cache
@@ -55,9 +61,7 @@ def implied_features(cpu: str) -> frozenset[str]:
     """Which of the features in PROBES an x86 processor of this name has, as LLVM compiles for it; of others, none."""
     if not is_x86():
         return frozenset()
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features="")
+    machine = make_target_machine(cpu)
     features = set()
     for name, (kind, operation, text) in PROBES.items():
         body = f"define {kind} @f({kind} %a) {{\n%b = {operation}\nret {kind} %b\n}}"
@@ -67,25 +71,48 @@ def implied_features(cpu: str) -> frozenset[str]:
     return frozenset(features)
 
 
-def follow_cpu_name() -> None:
-    """Let numba compile for what `NUMBA_CPU_NAME` has, if it is set alone and this machine has that, too."""
+def make_target_machine(cpu: str):
+    """LLVM's target machine for a processor by its name alone."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=base_features())
+
+
+def base_features() -> str:
+    """What LLVM must be told beside a name: code of 64 bits is an error for the name of a 32-bit processor."""
+    return "+64bit" if llvm.get_default_triple().startswith("x86_64") else ""
+
+
+def is_known(cpu: str) -> bool:
+    """Whether LLVM knows a processor: it prints that it does not, several times, and goes on without it."""
+    reader, writer = os.pipe()
+    saved = os.dup(2)
+    try:
+        os.dup2(writer, 2)
+        make_target_machine(cpu)
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(writer)
+    with os.fdopen(reader, "rb") as output:
+        return b"not a recognized processor" not in output.read()
+
+
+def choose_target() -> None:
+    """Let numba compile for what `NUMBA_CPU_NAME` has, if it is set alone and this machine has that, too.
+
+    A processor that LLVM does not know, such as a new one of ARM's or a typing mistake, becomes `generic`, with a line.
+    """
+    if (config.CPU_NAME or not is_x86()) and not is_known(cpu_name()):
+        warnings.warn(f"LLVM does not know the processor {cpu_name()}: compiling for `generic`", stacklevel=2)
+        config.CPU_NAME = "generic"
+        return
     named = is_x86() and config.CPU_NAME and config.CPU_FEATURES is None
     if named and implied_features(config.CPU_NAME) <= host_features():
-        config.CPU_FEATURES = ""  # nothing but what the name implies
+        config.CPU_FEATURES = base_features()
 
 
-def replace_unknown_cpu() -> None:
-    """Where LLVM cannot compile for the name that it gives this processor, as for some new ARM ones: `generic`."""
-    try:
-        llvm.Target.from_default_triple().create_target_machine(cpu=cpu_name())
-    except RuntimeError as error:
-        warnings.warn(f"LLVM does not know the processor {cpu_name()} ({error}): compiling for `generic`", stacklevel=2)
-        config.CPU_NAME = "generic"
-
-
-follow_cpu_name()
-if not is_x86():
-    replace_unknown_cpu()
+choose_target()
 VECTOR_BYTES = 64 if "avx512f" in cpu_features() else 32  # of the vectors in which kernels compute
 
 
@@ -105,8 +132,7 @@ def variables_for(recorded: dict[str, Any]) -> dict[str, str]:
     """
     cpu, features = str(recorded["cpu"]), str(recorded["features"])
     signed = not features or features[0] in "+-"
-    required = {word.lstrip("+") for word in features.split(",") if word and not word.startswith("-")}
-    required |= set() if features else implied_features(cpu)
+    required = resolve_features(cpu, features) if signed else set(features.split(","))
     if lacking := sorted(required - host_features()):
         raise ValueError(f"this processor, {llvm.get_host_cpu_name()}, lacks {', '.join(lacking)} of {cpu}")
     if not signed:  # what is not named is switched off, as the processor's name may imply it

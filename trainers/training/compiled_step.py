@@ -42,7 +42,6 @@ class CompiledStep:
         self._plans: dict[tuple, StepPlan | None] = {}
         self._versions: tuple[int, ...] = ()
         self._ndims: dict[tuple[int, ...], int] = {}
-        self.chunk = 1  # steps that a Trainer runs in one call: as many as take a time that it chooses
 
     def __deepcopy__(self, memo) -> "CompiledStep":
         """A step of copies of the model, the loss and the optimizer."""

@@ -40,6 +40,7 @@ def make_minibatches(
         epoch.first, epoch.total = state.done, state.total
         epoch.outputs[: state.done] = state.outputs
     epoch.singly = bool(find_batch_callbacks(trainer))
+    epoch.chunk = fit.chunk
     trainer.augmentation.begin(trainer.epoch, trainer.model.dtype)
     return epoch
 

@@ -34,8 +34,8 @@ class FitState:
 
     begun: the number of epochs done before it; epochs: the number done at its end; settings: those that a resumed
     training must keep; stopped: why it ends early; good: weights that are known to give a finite loss; place: the state
-    of the epoch that runs, None between epochs; callbacks: the states of the callbacks of a fit that was loaded; data:
-    the data set of each part.
+    of the epoch that runs, None between epochs; chunk: how many steps an epoch begins with at once; callbacks: the
+    states of the callbacks of a fit that was loaded; data: the data set of each part.
     """
 
     begun: int
@@ -44,6 +44,7 @@ class FitState:
     stopped: str | None = None
     good: Weights | None = None
     place: EpochState | None = None
+    chunk: int = 1
     callbacks: list[dict[str, Any]] = field(default_factory=list)
     data: Mapping[str, ArrayDataset | None] = field(default_factory=dict)
 

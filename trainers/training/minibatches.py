@@ -39,7 +39,7 @@ class Epoch:
     step: their values are the columns of `table`, which has a row for each step. `weights` are those of the data's
     samples, if they have any. `first` is the place to begin at, and `total` the sum of the losses before it, each times
     the samples, or the weight, of its minibatch: it is carried on, so that no sum depends on where an epoch was cut.
-    `singly` asks for a chunk to be one minibatch.
+    `singly` asks for a chunk to be one minibatch; otherwise it has `chunk` of them, as many as take CHUNK_SECONDS.
     """
 
     data: ArrayDataset
@@ -52,6 +52,7 @@ class Epoch:
     first: int = 0
     total: float = 0.0
     singly: bool = False
+    chunk: int = 1
     _ready: Steps | None = field(default=None, init=False)  # what `compile` has prepared, for the next `run`
 
     def plan(self, step: CompiledStep) -> StepPlan | None:
@@ -125,7 +126,7 @@ class Epoch:
     def run(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
         """Train; yields, after each chunk, the position and the sum of the losses. NotFinite stops it."""
         steps, self._ready = self._ready or self.prepare(step), None
-        return self._step_by_step(step) if steps is None else self._chunks(steps, step)
+        return self._step_by_step(step) if steps is None else self._chunks(steps)
 
     def train(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
         """Train by `run`, or by a full-batch optimizer."""
@@ -187,10 +188,10 @@ class Epoch:
             total += value * (len(rows) if self.weights is None else float(self.weights[rows].sum()))
             yield first + len(rows), total
 
-    def _chunks(self, steps: Steps, step: CompiledStep) -> Iterator[tuple[int, float]]:
-        first, total, count = self.first, self.total, 1 if self.singly else step.chunk
+    def _chunks(self, steps: Steps) -> Iterator[tuple[int, float]]:
+        first, total = self.first, self.total
         while first < len(self.order):
-            last = min(len(self.order), first + count * self.batch_size)
+            last = min(len(self.order), first + (1 if self.singly else self.chunk) * self.batch_size)
             start = time.perf_counter()
             total, reached = steps(first, last, total)
             self.set_schedules(reached - 1 if reached == last else reached)
@@ -198,9 +199,8 @@ class Epoch:
                 raise NotFinite(f"the loss is {total}", reached)
             seconds = time.perf_counter() - start
             yield last, total
-            if not self.singly:
-                done = -(-(last - first) // self.batch_size)
-                step.chunk = count = max(1, min(max(count, done * 8), int(done * CHUNK_SECONDS / max(seconds, 1e-6))))
+            done = -(-(last - first) // self.batch_size)
+            self.chunk = max(1, min(max(self.chunk, done * 8), int(done * CHUNK_SECONDS / max(seconds, 1e-6))))
             first = last
 
 

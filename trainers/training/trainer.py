@@ -375,7 +375,7 @@ class Trainer:
         except NotFinite as problem:
             error, self.weights_epoch = restore_good_weights(self, problem, epoch, before, fit.good)
             raise error from None
-        fit.good, fit.place = before, None
+        fit.good, fit.place, fit.chunk = before, None, epoch.chunk
         self.epoch += 1
         self.weights_epoch = self.epoch
         row = measure_epoch(self, epoch, total, valid, metrics)

@@ -15,7 +15,7 @@ from ...compiler.instruction_set import VECTOR_BYTES
 from ...compiler.kernel import kernel
 from ...compiler.numba_api import cgutils, intrinsic, ir, types
 from ..matmul.gemm import panel_width
-from ..matmul.micro_kernels import Tile
+from ..matmul.micro_kernels import MULTIPLY_ADD, Tile
 from ..threads import dispatch
 
 SIDES = 3, 5  # of the kernels that there is code for
@@ -75,7 +75,7 @@ class Images(Tile):
 
     def fma(self, a, b, c):
         kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        name = f"llvm.fma.v{self.width}f{self.align * 8}"
+        name = f"llvm.{MULTIPLY_ADD}.v{self.width}f{self.align * 8}"
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), [a, b, c])
 
     def if_of_row(self, vector, j, value):

@@ -133,7 +133,7 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
     A block: `tall` rows, `wide` columns, `deep` terms at a time. transposed: out lies by columns.
     Meanwhile what the next block packs is prefetched into L2, if it is large, and where the next tile goes, into L1.
     """
-    panel_size, together = panel_width(out), a_k == 1
+    width, together = panel_width(out), a_k == 1
     panel, left, corner = PACKED_PANELS(out), LEFT(out), CORNER(out)
     down, across = (m + tall - 1) // tall, (n + wide - 1) // wide
     packed = packed_columns = -1  # which rows and columns are copied already
@@ -142,85 +142,46 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
         row, column = (block % down, block // down) if together else (block // across, block % across)
         top, begin = tall * row, wide * column
         rows, end = min(tall, m - top), min(begin + wide, n)
-        panel_count = (end - begin + panel_size - 1) // panel_size
+        panel_count = (end - begin + width - 1) // width
         tiles = (rows + TALL - 1) // TALL * panel_count
         for k0 in range(0, k, deep):
             depth, more = min(deep, k - k0), add or k0 > 0
             if not together and (top != packed or deep < k):
                 packed = top
                 pack_rows(a, top * a_i + k0 * a_k, a_i, a_k, rows, depth, left)
-            for j in range(begin, end if begin != packed_columns or deep < k else begin, panel_size):
-                pack_panel(
-                    b,
-                    k0 * b_k + j * b_j,
-                    b_k,
-                    b_j,
-                    depth,
-                    min(panel_size, n - j),
-                    panel_size,
-                    panel,
-                    (j - begin) * depth,
-                )
+            for j in range(begin, end if begin != packed_columns or deep < k else begin, width):
+                columns = min(width, n - j)
+                pack_panel(b, k0 * b_k + j * b_j, b_k, b_j, depth, columns, width, panel, (j - begin) * depth)
             packed_columns = begin
             next_k, next_j = (k0 + deep, begin) if k0 + deep < k else (0, begin + wide)
             next_depth, next_width = min(deep, k - next_k), min(wide, n - next_j) if k * n > CLOSE else 0
             runs, length, apart = (next_depth, next_width, b_k) if b_j == 1 else (next_width, next_depth, b_j)
             for tile in range(tiles):
                 for run in range(tile * runs // tiles, (tile + 1) * runs // tiles):
-                    for q in range(0, length, panel_size):
+                    for q in range(0, length, width):
                         prefetch_read(b, next_k * b_k + next_j * b_j + run * apart + q)
-                i, j = tile // panel_count * TALL, begin + tile % panel_count * panel_size
-                real, columns = min(TALL, rows - i), min(panel_size, n - j)
+                i, j = tile // panel_count * TALL, begin + tile % panel_count * width
+                real, columns = min(TALL, rows - i), min(width, n - j)
                 at, step, step_k = ((top + i) * a_i + k0, a_i, 1) if together else (i * depth, 1, TALL)
                 to, b_at = (top + i) * n + j, (j - begin) * depth
-                if transposed or (columns < panel_size and columns != panel_size // 2):
+                if transposed or (columns < width and columns != width // 2):
                     if real > 4:
-                        SUM_TALL_2(
-                            lines,
-                            at,
-                            step,
-                            step_k,
-                            panel,
-                            b_at,
-                            panel_size,
-                            corner,
-                            0,
-                            panel_size,
-                            real,
-                            depth,
-                            False,
-                            0,
-                        )
+                        SUM_TALL_2(lines, at, step, step_k, panel, b_at, width, corner, 0, width, real, depth, False, 0)
                     else:
-                        SUM_4_2(
-                            lines,
-                            at,
-                            step,
-                            step_k,
-                            panel,
-                            b_at,
-                            panel_size,
-                            corner,
-                            0,
-                            panel_size,
-                            real,
-                            depth,
-                            False,
-                            0,
-                        )
+                        SUM_4_2(lines, at, step, step_k, panel, b_at, width, corner, 0, width, real, depth, False, 0)
                     for r in range(0, real, 4):
                         store_edge_tile(
-                            corner, r, panel_size, min(4, real - r), columns, out, top + i, j, m, n, transposed, more
+                            corner, r, width, min(4, real - r), columns, out, top + i, j, m, n, transposed, more
                         )
                     continue
                 for r in range(real):
-                    prefetch_write(out, to + panel_size + r * n)
-                if columns < panel_size:
-                    SUM_TALL_1(lines, at, step, step_k, panel, b_at, panel_size, out, to, n, real, depth, more, 0)
+                    prefetch_write(out, to + width + r * n)
+                if columns < width:
+                    SUM_TALL_1(lines, at, step, step_k, panel, b_at, width, out, to, n, real, depth, more, 0)
                 elif real > 4:
-                    SUM_TALL_2(lines, at, step, step_k, panel, b_at, panel_size, out, to, n, real, depth, more, 0)
+                    SUM_TALL_2(lines, at, step, step_k, panel, b_at, width, out, to, n, real, depth, more, 0)
                 else:
-                    SUM_4_2(lines, at, step, step_k, panel, b_at, panel_size, out, to, n, real, depth, more, 0)
+                    SUM_4_2(lines, at, step, step_k, panel, b_at, width, out, to, n, real, depth, more, 0)
 
 
 @kernel

@@ -1,23 +1,56 @@
-"""Compiled code of every layer and container computes what plain Python does; other tests of modules rely on that.
+"""Compiled code of every module and loss computes what plain Python does; all other tests of modules rely on that.
 
-The first row of each class runs in float32 each time, all rows in both types with --all. Rows of images, of activations
-and of losses have files of their own, so that several processes share them.
+The first row of each class runs in float32 each time, all rows in both types with --all.
 """
 
+import numpy as np
 import pytest
+from bprop.modules import Loss
+from bprop.modules.checks.contract_checks import Trial, compare_compiled
 
-from ..cases import MODULES, mark_rows, mark_rows_of_types, select_rows
-from .compiled_rows import ACTIVATIONS, IMAGES, check_allocations, check_compiled
+from ..cases import LOSSES, MODULES, mark_rows
 
 pytestmark = [pytest.mark.jit, pytest.mark.compiled]
-ROWS = [case for case in MODULES if case not in select_rows(*IMAGES, *ACTIVATIONS)]
+IN_PARTS = ("LossPart", "MultiLoss")  # they copy the columns of their parts
 
 
-@pytest.mark.parametrize(("case", "dtype"), mark_rows_of_types(ROWS, MODULES))
+def rows():
+    """(case, dtype) for each row of the table."""
+    for row in mark_rows([*MODULES, *LOSSES]):
+        (case,) = row.values
+        yield pytest.param(case, "float32", id=f"{case.name}-float32", marks=row.marks)
+        yield pytest.param(case, "float64", id=f"{case.name}-float64", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("case", "dtype"), list(rows()))
 def test_compiled_equals_plain_python(case, dtype):
-    check_compiled(case, dtype)
+    for seed, samples in enumerate((None, 3)):
+        arguments = case.arguments(samples) if case in LOSSES else (case.x(samples),)
+        assert compare_compiled(Trial(case.make(), tuple(arguments), seed, 1e-6), dtype) == ""
 
 
-@pytest.mark.parametrize("case", mark_rows(ROWS, MODULES))
+# Once compiled code has its buffers, it allocates nothing. The plans are those of the comparison above.
+
+
+@pytest.mark.parametrize("case", mark_rows(MODULES))
 def test_a_module_allocates_nothing(case, allocations):
-    check_allocations(case, allocations)
+    module, x = case.make(), case.x().astype(np.float32)
+    counts = []
+    for _ in range(5):
+        before = allocations()
+        module.bprop(module.fprop(x))
+        counts.append(allocations() - before)
+    assert counts[2:] == [2] * 3, "x and grad_y"
+
+
+@pytest.mark.parametrize("case", mark_rows([case for case in LOSSES if case.name not in IN_PARTS]))
+def test_a_loss_allocates_nothing(case, allocations):
+    loss, (y, target) = case.make(), case.arguments()
+    assert isinstance(loss, Loss)
+    counts = []
+    for _ in range(5):
+        before = allocations()
+        loss.fprop(y.astype(np.float32), target)
+        loss.bprop()
+        counts.append(allocations() - before)
+    assert counts[2:] == [2] * 3, "y and target"

@@ -35,14 +35,14 @@ from bprop.trainers.files.data_digests import compute_data_digests, describe_dif
 from bprop.trainers.runs import resume as resumed_runs
 from bprop.trainers.runs import run_folder
 from bprop.trainers.training import minibatches, trainer_state
-from bprop.trainers.training.compiled_step import CompiledStep
+from bprop.trainers.training.fit_state import FitState
 from safetensors.numpy import load_file
 
 
 @pytest.fixture(autouse=True)
 def pauses_within_epochs(monkeypatch):
     """Each epoch begins with a step by itself, so that there is a pause within it, however quick the machine."""
-    monkeypatch.setattr(CompiledStep, "chunk", property(lambda step: 1, lambda step, count: None), raising=False)
+    monkeypatch.setattr(FitState, "chunk", property(lambda fit: 1, lambda fit, count: None))
 
 
 KILL_MANY = Path(__file__).parents[2] / "kill_many.py"
