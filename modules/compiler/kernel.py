@@ -128,12 +128,6 @@ class EntryCompiler(BaseCompiler):
     lowering = EntryLowering
 
 
-class InnerCompiler(BaseCompiler):
-    """Compiles functions that may be inlined."""
-
-    lowering = InnerLowering
-
-
 class KernelCompiler(BaseCompiler):
     """Compiles kernels."""
 

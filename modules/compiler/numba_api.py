@@ -34,7 +34,7 @@ from numba.core.runtime import _nrt_python, rtsys
 from numba.core.serialize import dumps
 from numba.core.typed_passes import NativeLowering
 from numba.core.typing import signature
-from numba.core.typing.templates import AttributeTemplate, builtin_registry
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, builtin_registry
 from numba.core.untyped_passes import IRProcessing
 from numba.cpython.unsafe.tuple import tuple_setitem
 from numba.extending import (
@@ -43,7 +43,6 @@ from numba.extending import (
     lower_getattr_generic,
     lower_setattr_generic,
     overload,
-    overload_method,
 )
 from numba.np.arrayobj import _empty_nd_impl, populate_array
 from numba.np.numpy_support import as_dtype
@@ -54,7 +53,6 @@ NAMES = {
     "types": "The types of compiled values: arrays with dtype, ndim and layout, tuples, numbers, dispatchers.",
     "intrinsic": "Makes a function whose LLVM code is written by hand.",
     "overload": "Says what compiled code calls in place of a Python function; takes jit_options.",
-    "overload_method": "The same of a method of a type; takes jit_options.",
     "infer_getattr": "Registers the types of the attributes of a type.",
     "lower_getattr_generic": "Registers the code that reads any attribute of a type.",
     "lower_setattr_generic": "Registers the code that writes any attribute of a type.",
@@ -78,6 +76,7 @@ NAMES = {
     "OpaqueModel": "The data model of a value that is a bare pointer.",
     "register_default": "Gives a type its data model.",
     "AttributeTemplate": "The base class of what `infer_getattr` registers; calls `generic_resolve`.",
+    "AbstractTemplate": "The base class of what finds the types of a call, by `generic`.",
     "signature": "Makes the signature of a call from its types.",
     "builtin_registry": "Holds what `overload` has registered: pairs of a function and its templates.",
     # Not documented: the passes of the compiler.
@@ -117,6 +116,7 @@ ATTRIBUTES = {
     "do_boundscheck": "Code that checks an index calls it through the module cgutils.",
     "dispatcher cache": "A dispatcher calls `load_overload` and `save_overload` of its attribute `_cache`.",
     "dispatcher options": "`targetoptions` and `_compiler.pipeline_class` are what a dispatcher compiles with.",
+    "bound functions": "`types.BoundFunction` asks its template for a call's types, `get_impl_key` for its code.",
     "dispatcher compiling": "`is_compiling` is set while a dispatcher compiles.",
     "overload template": "A template in `builtin_registry` has the overload's function as `_overload_func`.",
     "lookup global": "`typing_context._lookup_global` finds a function that an overload knows.",

@@ -35,6 +35,7 @@ ARITHMETIC = {
     operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ifloordiv, operator.imod, operator.ipow,
 }  # fmt: skip
 FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}  # all of fastmath that leaves NaN and infinity alone
+PASSES = {"fprop", "bprop", "jvp", "rbprop"}
 LIBRARIES = {__name__.split(".")[0], "numba", "numpy", "math", "builtins"}
 OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FAST, "forceinline": False}
 
@@ -404,6 +405,21 @@ def get_free_dispatcher(function, pipeline=Compiler):
 def get_method_dispatcher(function):
     """The numba dispatcher of a module's method."""
     return get_dispatcher(function, MethodCompiler)
+
+
+def get_inner_dispatcher(name: str, function):
+    """The dispatcher of method `name` of a module inside another one, for calls by the outer module's methods.
+
+    The two passes are called, as those of a plan; others, often of numbers in a loop, may be inlined.
+    """
+    return get_free_dispatcher(function, MethodCompiler if name in PASSES else Compiler)
+
+
+def get_checked_inner_dispatcher(name: str, function):
+    """The same with bounds checks, if the method is user-defined."""
+    if not is_users(function):
+        return get_inner_dispatcher(name, function)
+    return get_free_dispatcher(function, CheckedMethodCompiler if name in PASSES else CheckedCompiler)
 
 
 def is_users(function) -> bool:

@@ -12,13 +12,14 @@ import numpy as np
 
 from ..compiler.bounds_check import AXIS, FAILED, INDEX, OPERATION, REPORT, SIZE
 from ..compiler.numba_api import _helperlib
-from .compiler import get_checked_dispatcher, is_users
+from .compiler import get_checked_inner_dispatcher, is_users
 from .errors import ESCAPES, USER_LINE
 from .state import State, StateType, register_method
 from .stateful import Stateful, collect_methods, fits_type, get_raw_method
 
 _one_at_a_time = threading.Lock()  # there is one report
 _warned: set[tuple[type, str]] = set()  # custom methods without a check of their indices
+_checked_owners: set[str] = set()  # in the types of states, of which some method is user-defined
 CHECKED = "!"  # after the owner's name in the types of states whose methods are checked
 
 
@@ -29,7 +30,9 @@ def has_users_methods(module: Stateful) -> bool:
 
 
 def make_checked_type(kind: StateType) -> StateType:
-    """Make the state type for checked methods, by which `self.method(...)` finds the checked ones."""
+    """Make the state type by which `self.method(...)` finds checked methods; the same where none is user-defined."""
+    if kind.owner not in _checked_owners:
+        return kind
     fields = [
         (name, make_checked_type(inner) if isinstance(inner, StateType) else inner) for name, inner in kind.fields
     ]
@@ -38,7 +41,8 @@ def make_checked_type(kind: StateType) -> StateType:
 
 def register_checked_method(owner: str, name: str, function) -> None:
     """Let bounds-checked code call `state.name(...)` on states of class `owner`."""
-    register_method(owner + CHECKED, name, partial(get_checked_dispatcher, function))
+    _checked_owners.add(owner)
+    register_method(owner + CHECKED, name, partial(get_checked_inner_dispatcher, name, function))
 
 
 class preserved_random_state:

@@ -21,7 +21,7 @@ from ..compiler.numba_api import NumbaError, global_compiler_lock
 from . import cache
 from .code_cache import cache_kernels
 from .code_generator import format_settings, generate_plan
-from .compiler import get_free_dispatcher, get_method_dispatcher
+from .compiler import get_inner_dispatcher, get_method_dispatcher
 from .dependencies import collect_names
 from .errors import explain_index, find_changed_layout, make_compile_error
 from .index_check import (
@@ -233,8 +233,8 @@ class Plan:
         for root in self.modules:
             for each in (root, *root.iterate_inside()):
                 for method, function in each.list_compiled_methods().items():
-                    register_method(get_owner_name(each), method, partial(get_free_dispatcher, function))
-                    if has_users_methods(root):
+                    register_method(get_owner_name(each), method, partial(get_inner_dispatcher, method, function))
+                    if has_users_methods(each):
                         register_checked_method(get_owner_name(each), method, function)
         module = cache.find_plan(name, bindings)
         if module is None:

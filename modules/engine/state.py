@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.kernel import InnerCompiler
 from ..compiler.numba_api import (
+    AbstractTemplate,
     AttributeTemplate,
     OpaqueModel,
     TypingError,
@@ -24,7 +24,6 @@ from ..compiler.numba_api import (
     intrinsic,
     lower_getattr_generic,
     lower_setattr_generic,
-    overload_method,
     register_default,
     types,
 )
@@ -93,12 +92,15 @@ class StateModel(OpaqueModel):
 
 @infer_getattr
 class StateAttributes(AttributeTemplate):
-    """The numba types of the attributes `state.name`."""
+    """The numba types of the attributes and methods `state.name`."""
 
     key = StateType
 
     def generic_resolve(self, state, name):
-        return state.types.get(name)
+        if name in state.types:
+            return state.types[name]
+        compiled_form = METHODS.get((state.owner, name))
+        return compiled_form and MethodType(compiled_form(), state)
 
 
 def _get_field_pointer(context, builder, state, block, name):
@@ -315,28 +317,38 @@ def _drop_reference(kind, address: int) -> None:
 
 
 METHODS: dict[tuple[str, str], Any] = {}
-_overloaded_names: set[str] = set()
-
-
-INLINE_OPTIONS = {
-    "forceinline": True,
-    "pipeline_class": InnerCompiler,
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-}
 
 
 def register_method(owner: str, name: str, compiled_form) -> None:
-    """Let compiled code call `state.name(...)` on states of class `owner`; `compiled_form()` returns the function."""
+    """Let compiled code call `state.name(...)` on states of class `owner`; `compiled_form()` returns the dispatcher."""
     METHODS[owner, name] = compiled_form
-    if name in _overloaded_names:
-        return
-    _overloaded_names.add(name)
 
-    @overload_method(StateType, name, jit_options=INLINE_OPTIONS)
-    def call(self, *args):
-        compiled_form = METHODS.get((self.owner, name))
-        if compiled_form is None:
-            return None
-        method = compiled_form()
-        return lambda self, *args: method(self, *args)
+
+class MethodType(types.BoundFunction):
+    """The numba type of `state.name`: a dispatcher whose first argument is the state.
+
+    (`overload_method` would compile two wrappers for each method.)
+    """
+
+    def __init__(self, dispatcher, state: StateType):
+        function = types.Dispatcher(dispatcher)
+
+        class MethodTemplate(AbstractTemplate):
+            """Finds the types of a call by compiling the method for them."""
+
+            key = function
+
+            def generic(self, args, kws):
+                signature = function.get_call_type(self.context, (state, *args), kws)
+                return signature and signature.as_method()
+
+        super().__init__(MethodTemplate, state)
+
+    def get_impl_key(self, sig):
+        return self.typing_key.get_impl_key(sig)
+
+
+@register_default(MethodType)
+def find_method_model(manager, kind):
+    """The data model of a method's type: that of the state."""
+    return manager[kind.this]

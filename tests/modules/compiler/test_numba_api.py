@@ -14,6 +14,7 @@ from bprop.modules.compiler.arrays import allocate_aligned, flatten_contiguous
 from bprop.modules.compiler.code_library import InnerLibrary, has_unresolved_calls
 from bprop.modules.compiler.environments import DEFINITION
 from bprop.modules.compiler.numba_api import (
+    AbstractTemplate,
     AttributeTemplate,
     CodeLibrary,
     CompilerBase,
@@ -55,7 +56,6 @@ from bprop.modules.compiler.numba_api import (
     normalize_ir_text,
     numba_ir,
     overload,
-    overload_method,
     parse_assembly,
     parse_bitcode,
     populate_array,
@@ -126,7 +126,33 @@ class CellAttributes(AttributeTemplate):
     key = Cell
 
     def generic_resolve(self, cell, name):
-        return types.intp if name == "word" else None
+        return Increase(cell) if name == "increase" else types.intp if name == "word" else None
+
+
+@numba.njit
+def increase(cell, by):
+    cell.word = cell.word + by
+
+
+class Increase(types.BoundFunction):
+    """The type of `cell.increase`."""
+
+    def __init__(self, cell):
+        class Template(AbstractTemplate):
+            key = types.Dispatcher(increase)
+
+            def generic(self, args, kws):
+                return self.key.get_call_type(self.context, (cell, *args), kws).as_method()
+
+        super().__init__(Template, cell)
+
+    def get_impl_key(self, sig):
+        return self.typing_key.get_impl_key(sig)
+
+
+@register_default(Increase)
+def find_increase_model(manager, kind):
+    return manager[kind.this]
 
 
 def word_of(builder, value):
@@ -141,14 +167,6 @@ def read_cell(context, builder, kind, value, name):
 @lower_setattr_generic(Cell)
 def write_cell(context, builder, sig, args, name):
     builder.store(args[1], word_of(builder, args[0]))
-
-
-@overload_method(Cell, "increase", jit_options={"forceinline": True})
-def overload_increase(self, by):
-    def increase(self, by):
-        self.word = self.word + by
-
-    return increase
 
 
 @intrinsic
@@ -263,14 +281,14 @@ def test_overload():
     assert numba.njit(lambda x: doubled(x))(4) == 8
 
 
-def test_overload_method():
+def test_bound_functions():
     word = np.array([4])
     assert use_cell(word.ctypes.data) == 7
     assert word[0] == 7
 
 
-test_infer_getattr = test_lower_getattr_generic = test_lower_setattr_generic = test_overload_method
-test_AttributeTemplate = test_overload_method
+test_infer_getattr = test_lower_getattr_generic = test_lower_setattr_generic = test_bound_functions
+test_AttributeTemplate = test_AbstractTemplate = test_bound_functions
 
 
 def test_NumbaError():

@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 from bprop.modules import Linear, Module, Parameter, Sequential, Tanh, check_gradients
+from bprop.modules.engine.index_check import CHECKED
+from bprop.modules.engine.state import METHODS
+from bprop.modules.engine.trace import get_owner_name
 
 
 def x(columns=3):
@@ -46,6 +49,17 @@ def test_modules_of_one_class_inside_each_other():
     """In each other, in Sequentials of one length in each other, and called by a helper function."""
     inner = Sequential(Linear(3, 3), Residual(Sequential(Linear(3, 3), Tanh())))
     assert check_gradients(Sequential(Residual(inner), Blend(Blend(Linear(3, 3), 2), 0.5)), x()).ok
+
+
+@pytest.mark.jit
+def test_methods_of_this_package_are_compiled_once_beside_checked_ones():
+    """A user-defined method has a second version with bounds checks; the modules that it calls do not."""
+    model = Residual(Linear(3, 3))
+    model.fprop(x())
+    name = get_owner_name(model.inner)
+    dispatcher = METHODS[name, "fprop"]()
+    assert [kind.owner for kind, *_ in dispatcher.overloads] == [name]
+    assert METHODS[get_owner_name(model) + CHECKED, "fprop"]().targetoptions["boundscheck"]
 
 
 @pytest.mark.jit
