@@ -2,7 +2,8 @@
 
 python -m benchmarks [GROUP ...] [--threads 1 2] [--only TEXT] [--sides bprop torch jax] [--rounds 7] [--json FILE]
 
-GROUP: nets, graphs, images, units, optimizers, derivatives, starting; nets by default.
+GROUP: nets, graphs, images, units, optimizers, products, derivatives, starting; nets by default. In products, bprop's
+matrix products stand beside those of OpenBLAS, MKL, BLIS and LIBXSMM.
 Each side runs in a process of its own; a round measures each side once, one after the other. A result is the median
 over rounds of the median of a call; the spread is the largest of these medians over the smallest. A missing package is
 left out.
@@ -16,15 +17,18 @@ import os
 import platform
 from pathlib import Path
 
-from . import derivatives, startup
+from . import derivatives, products, startup
 from .contest import list_available, run
 from .instruction_sets import INSTRUCTION_SETS, describe_kernels
 from .sides import PLACES
 from .workloads import GROUPS, format_title
 
 TABLES = {
-    "derivatives": lambda arguments: derivatives.run(arguments.rounds, arguments.seconds, arguments.only),
-    "starting": lambda arguments: startup.run(arguments.rounds),
+    "products": lambda arguments, settings: products.run(arguments.rounds, arguments.only, settings),
+    "derivatives": lambda arguments, settings: derivatives.run(
+        arguments.rounds, arguments.seconds, arguments.only, settings
+    ),
+    "starting": lambda arguments, settings: startup.run(arguments.rounds, settings),
 }
 
 
@@ -100,9 +104,11 @@ def main() -> None:
     records: list[dict] = []
     for chosen in arguments.groups:
         if chosen in TABLES:
-            for name, row in TABLES[chosen](arguments).items():
-                print(f"{name:48s} " + "  ".join(f"{side} {value:.3f}" for side, value in row.items()), flush=True)
-                records.append({"group": chosen, "workload": name, "sides": row})
+            for label, variables in blas.items():
+                for name, row in TABLES[chosen](arguments, variables).items():
+                    values = "  ".join(f"{side} {value:.3f}" for side, value in row.items())
+                    print(f"{name:64s}{label} {values}", flush=True)
+                    records.append({"group": chosen, "workload": name, "blas": label.strip(), "sides": row})
             continue
         for threads in dict.fromkeys(arguments.threads):
             for work in GROUPS[chosen]:

@@ -15,8 +15,32 @@ ROOT = Path(__file__).resolve().parents[1]
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 PINNED = (
     "import os, runpy, sys; os.sched_setaffinity(0, {max(os.sched_getaffinity(0))}); "
-    "sys.argv = sys.argv[2:]; runpy.run_module('benchmarks.worker', run_name='__main__')"
+    "sys.argv = sys.argv[2:]; runpy.run_module(sys.argv[0], run_name='__main__')"
 )
+
+
+def make_environment(threads: int, settings: dict[str, str | None]) -> dict[str, str]:
+    """Make the environment of a process with that many threads, and with these variables, or without those of None."""
+    environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
+    environment |= {name: value for name, value in settings.items() if value is not None}
+    for name in [name for name, value in settings.items() if value is None]:
+        environment.pop(name, None)
+    if threads == 1:
+        flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {flags}".strip()
+    return environment
+
+
+def make_command(module: str, arguments: list[str], threads: int) -> list[str]:
+    """Make the command that runs a module of Python; with one thread, it is pinned to a core."""
+    pinned = threads == 1 and hasattr(os, "sched_setaffinity")
+    return [sys.executable, *(["-c", PINNED] if pinned else []), "-m", module, *arguments]
+
+
+def run_pinned(module: str, arguments: list[str], settings: dict[str, str | None]) -> str:
+    """Run a module in a process with one thread; returns its output."""
+    command, environment = make_command(module, arguments, 1), make_environment(1, settings)
+    return subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 class Contestant:
@@ -24,18 +48,9 @@ class Contestant:
 
     def __init__(self, side: str, threads: int, settings: dict[str, str | None]):
         self.side = side
-        environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
-        environment |= {name: value for name, value in settings.items() if value is not None}
-        for name in [name for name, value in settings.items() if value is None]:
-            environment.pop(name, None)
-        if threads == 1:
-            flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-            environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {flags}".strip()
-        command = [sys.executable, "-m", "benchmarks.worker", side, str(threads)]
-        if threads == 1 and hasattr(os, "sched_setaffinity"):
-            command = [sys.executable, "-c", PINNED, *command[1:]]
+        command = make_command("benchmarks.worker", [side, str(threads)], threads)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
+        self.process = subprocess.Popen(command, cwd=ROOT, env=make_environment(threads, settings), **pipes)
 
     def ask(self, **command) -> dict:
         self.process.stdin.write(json.dumps(command) + "\n")

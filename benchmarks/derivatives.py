@@ -5,13 +5,12 @@ Memory is how much the process grew from its gradients to its products with the 
 """
 
 import json
-import os
 import statistics
 import subprocess
 import sys
 from importlib.util import find_spec
 
-from .contest import ROOT
+from .contest import ROOT, make_environment
 
 MODELS = {
     "784-128-128-10, batch 32": ((784, 128, 128, 10), 32),
@@ -107,16 +106,15 @@ SIDES = {"bprop": ("bprop.modules", BPROP), "torch": ("torch", TORCH)}
 RATIOS = (("gradient", "loss"), ("jvp", "gradient"), ("hvp", "gradient"), ("gauss_newton", "gradient"))
 
 
-def measure(side: str, sizes, batch: int, seconds: float) -> dict[str, float]:
+def measure(side: str, sizes, batch: int, seconds: float, settings: dict[str, str | None]) -> dict[str, float]:
     """Measure one side in a process of its own."""
     code = COMMON.format(sizes=sizes, batch=batch, seconds=seconds) + SIDES[side][1]
-    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | one, check=True, stdout=subprocess.PIPE, text=True)
+    command, environment = [sys.executable, "-c", code], make_environment(1, settings)
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def run(rounds: int, seconds: float = 0.3, only: str = "") -> dict[str, dict[str, float]]:
+def run(rounds: int, seconds: float, only: str, settings: dict[str, str | None]) -> dict[str, dict[str, float]]:
     """For each model, quantity and side, the median: ratios of times, and memory."""
     rows: dict[str, dict[str, float]] = {}
     sides = [side for side, (package, _) in SIDES.items() if find_spec(package)]
@@ -126,7 +124,7 @@ def run(rounds: int, seconds: float = 0.3, only: str = "") -> dict[str, dict[str
         results: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
         for _ in range(rounds):
             for side in sides:
-                results[side].append(measure(side, sizes, batch, seconds))
+                results[side].append(measure(side, sizes, batch, seconds, settings))
         medians = {
             side: {key: statistics.median(each[key] for each in runs) for key in runs[0]}
             for side, runs in results.items()

@@ -5,6 +5,7 @@ first step, which is of the model 784-128-128-10 at batch 32; memory is of the m
 steps.
 """
 
+import json
 import os
 import statistics
 import subprocess
@@ -38,25 +39,22 @@ print(json.dumps([seconds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxr
 """
 
 
-def run_process(command: list[str], **environment: str) -> tuple[float, str]:
+def run_process(command: list[str], settings: dict[str, str | None]) -> tuple[float, str]:
     """Run a process; returns its seconds and its output."""
     start = time.perf_counter()
-    done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment, check=True, stdout=subprocess.PIPE, text=True
-    )
+    environment = os.environ | {name: value for name, value in settings.items() if value is not None}
+    environment = {name: value for name, value in environment.items() if settings.get(name, value) is not None}
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return time.perf_counter() - start, done.stdout
 
 
-def measure_first_step(side: str, cache: str, sizes=(784, 128, 128, 10), batch=32, steps=1) -> list[float]:
+def measure_first_step(side: str, settings, sizes=(784, 128, 128, 10), batch=32, steps=1) -> list[float]:
     """Measure seconds and CPU seconds to the first step, after the imports, and peak memory in MiB."""
     code = STEP.format(imports=IMPORTS[side], place=PLACES[side][0], side=side, sizes=sizes, batch=batch, steps=steps)
-    return [
-        float(part)
-        for part in run_process([sys.executable, "-c", code], BPROP_CACHE_DIR=cache)[1].strip("[]\n").split(",")
-    ]
+    return json.loads(run_process([sys.executable, "-c", code], settings)[1])
 
 
-def run(rounds: int) -> dict[str, dict[str, float]]:
+def run(rounds: int, settings: dict[str, str | None]) -> dict[str, dict[str, float]]:
     """For each quantity and side, the median."""
     sides = [side for side in IMPORTS if find_spec("bprop.modules" if side == "bprop" else side)]
     results: dict[str, dict[str, list[float]]] = {}
@@ -65,16 +63,18 @@ def run(rounds: int) -> dict[str, dict[str, float]]:
         results.setdefault(name, {}).setdefault(side, []).append(value)
 
     with tempfile.TemporaryDirectory() as cache:
+        full = settings | {"BPROP_CACHE_DIR": cache}
         for _ in range(rounds):
-            record("python alone, s", "bprop", run_process([sys.executable, "-c", ""])[0])
-            record("bprop --help, s", "bprop", run_process([str(Path(sys.executable).with_name("bprop")), "--help"])[0])
+            record("python alone, s", "bprop", run_process([sys.executable, "-c", ""], settings)[0])
+            help_of = [str(Path(sys.executable).with_name("bprop")), "--help"]
+            record("bprop --help, s", "bprop", run_process(help_of, settings)[0])
             for side in sides:
-                record("imports, s", side, run_process([sys.executable, "-c", IMPORTS[side]])[0])
+                record("imports, s", side, run_process([sys.executable, "-c", IMPORTS[side]], settings)[0])
                 with tempfile.TemporaryDirectory() as empty:
-                    seconds, cpu, _ = measure_first_step(side, empty)
+                    seconds, cpu, _ = measure_first_step(side, settings | {"BPROP_CACHE_DIR": empty})
                 record("first step, nothing cached, s", side, seconds)
                 record("first step, nothing cached, s of CPU", side, cpu)
-                record("first step, cached, s", side, measure_first_step(side, cache)[0])
-                memory = measure_first_step(side, cache, (784, 1200, 1200, 10), 128, 20)[2]
+                record("first step, cached, s", side, measure_first_step(side, full)[0])
+                memory = measure_first_step(side, full, (784, 1200, 1200, 10), 128, 20)[2]
                 record("peak memory of 784-1200-1200-10, MiB", side, memory)
     return {name: {side: statistics.median(v[1:] or v) for side, v in row.items()} for name, row in results.items()}

@@ -1,4 +1,4 @@
-"""The limit: the step's matrix products alone, each by the faster of BLAS and our kernels, in compiled code."""
+"""The limit: a step's matrix products alone, each by the fastest of BLAS, LIBXSMM and our kernels, in compiled code."""
 
 import time
 from collections.abc import Callable
@@ -6,37 +6,23 @@ from collections.abc import Callable
 import numba
 import numpy as np
 from bprop.modules import num_threads
-from bprop.modules.kernels.matmul.gemm import matmul_into
 
 from ..workloads import MLP
-from . import describe_blas
-
-own = matmul_into.compiled_form
-
+from .libraries import Libraries, multiply
 
 use_threads = num_threads
 
 
 def describe_kernels() -> str:
-    np.dot(np.ones((2, 2)), np.ones((2, 2)))
-    return describe_blas()
+    return Libraries().describe()
 
 
 @numba.njit
-def multiply_all(tiled, back, xs, ws, gs, ys, grad_ws, grad_xs, repeat):
-    """Compute the three matrix products of each layer: forward, weight gradient, input gradient."""
-    for _ in range(repeat):
-        for k in range(len(xs)):
-            if tiled[k]:
-                own(xs[k], ws[k].T, ys[k], False)
-                own(gs[k].T, xs[k], grad_ws[k], False)
-                if back[k]:
-                    own(gs[k], ws[k], grad_xs[k], False)
-            else:
-                np.dot(xs[k], ws[k].T, ys[k])
-                np.dot(gs[k].T, xs[k], grad_ws[k])
-                if back[k]:
-                    np.dot(gs[k], ws[k], grad_xs[k])
+def multiply_all(ways, transpose, a, b, c, ta, tb, scratch, steps):
+    """Compute all products, one after the other."""
+    for _ in range(steps):
+        for k in range(len(a)):
+            multiply(ways[k, 0], ways[k, 1], transpose, a[k], b[k], c[k], ta[k], tb[k], scratch[k], 1)
 
 
 def step(work: MLP) -> Callable[[], object]:
@@ -48,29 +34,30 @@ def epoch(work: MLP) -> Callable[[], object]:
 
 
 def make_products(work: MLP, steps: int) -> Callable[[], object]:
-    """Make the function of the matrix products of some steps, each layer by the faster implementation."""
-    layers = []
-    for i, o in work.layers():
+    """Make the function of the products of some steps: forward, weight gradient, input gradient of each layer."""
+    libraries, products = Libraries(), []
+    for k, (i, o) in enumerate(work.layers()):
         n = work.batch
-        shapes = ((n, i), (o, i), (n, o), (n, o), (o, i), (n, i))
-        layers.append([np.random.default_rng(0).random(shape, np.float32) for shape in shapes])
-    back = np.arange(len(layers)) > 0
-    tiled = np.zeros(len(layers), bool)
-    for k, arrays in enumerate(layers):
-        one = [(array,) for array in arrays]
-        tiled[k] = measure_fastest(np.array([True]), back[k : k + 1], one) < measure_fastest(
-            np.array([False]), back[k : k + 1], one
+        x, w, g, y, grad_w, grad_x = (
+            np.random.default_rng(0).random(shape, np.float32)
+            for shape in ((n, i), (o, i), (n, o), (n, o), (o, i), (n, i))
         )
-    columns = [tuple(column) for column in zip(*layers, strict=True)]
-    return lambda: multiply_all(tiled, back, *columns, steps)
+        products += [(x, w, y, False, True), (g, x, grad_w, True, False)]
+        products += [(g, w, grad_x, False, False)] if k else []
+    ways = np.array([find_fastest(libraries, *product) for product in products])
+    a, b, c, ta, tb = zip(*products, strict=True)
+    scratch = tuple(np.empty(each.shape[::-1], np.float32) for each in b)
+    return lambda: multiply_all(ways, libraries.transpose, a, b, c, np.array(ta), np.array(tb), scratch, steps)
 
 
-def measure_fastest(tiled: np.ndarray, back: np.ndarray, columns: list) -> float:
-    """Measure the minimum seconds of twenty tries."""
-    multiply_all(tiled, back, *columns, 1)
-    rounds = []
-    for _ in range(20):
-        start = time.perf_counter()
-        multiply_all(tiled, back, *columns, 3)
-        rounds.append(time.perf_counter() - start)
-    return min(rounds)
+def find_fastest(libraries: Libraries, a, b, c, ta: bool, tb: bool) -> tuple[int, int]:
+    """Find the way of the fastest library, by the minimum of twenty tries."""
+    times = {}
+    for name, call in libraries.list_calls(a, b, c, ta, tb).items():
+        call(1)
+        for _ in range(20):
+            start = time.perf_counter()
+            call(3)
+            times[name] = min(times.get(name, np.inf), time.perf_counter() - start)
+    (m, n), k = c.shape, b.shape[1] if tb else b.shape[0]
+    return libraries.list_ways(m, n, k, ta)[min(times, key=times.__getitem__)]

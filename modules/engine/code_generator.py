@@ -4,11 +4,12 @@ from typing import Any
 
 from ..compiler.numba_api import types
 from .index_check import has_users_methods
+from .outlining import Sections, find_names
 from .state import StateType
 
 
-def generate_plan(title, functions, modules, kinds, names) -> str:
-    """Generate the plan's Python source."""
+def generate_plan(title, functions, modules, kinds, names, outlined: bool = True) -> str:
+    """Generate the plan's Python source; long functions are cut into sections if `outlined`."""
     engine = __name__.rsplit(".", 1)[0]
     out = [f'"""{title}"""', "", f"from {engine}.generated_imports import *", ""]
     index = {module: k for k, module in enumerate(modules)}
@@ -31,7 +32,7 @@ def generate_plan(title, functions, modules, kinds, names) -> str:
             if part.compiled:
                 name = function.name if len(parts) == 1 else f"{function.name}{k}"
                 out += ["", ""]
-                arguments = part, function, index, type_names, names, kinds
+                arguments = part, function, index, type_names, names, kinds, outlined
                 out += generate_function(name, *arguments, whole=len(parts) == 1)
                 if users & {o.module for o in (*function.before, *part.operations)}:
                     out += [
@@ -42,7 +43,9 @@ def generate_plan(title, functions, modules, kinds, names) -> str:
     return "\n".join(out) + "\n"
 
 
-def generate_function(name, part, function, index, type_names, names, kinds, whole, checked=frozenset()) -> list[str]:
+def generate_function(
+    name, part, function, index, type_names, names, kinds, outlined, whole, checked=frozenset()
+) -> list[str]:
     """Generate a function: its state blocks, then a line for each operation; bounds checks in `checked` modules."""
     needed = [*(function.before if whole else ()), *part.operations]
     used = [module for module in index if any(module in (o.module, o.partner) for o in needed)]
@@ -50,20 +53,31 @@ def generate_function(name, part, function, index, type_names, names, kinds, who
     results = function.results if whole else part.makes
     parameters = ", ".join(["states", *inputs])
     prefix = {m: "checked_" if m in checked else "" for m in used}
-    lines = [
-        f"    m{index[m]} = state_at({prefix[m]}{type_names[kinds[index[m]]]}, states, {index[m]})  # {m.outline()}"
-        for m in used
-    ]
-    for operation in part.operations:
-        lines += generate_operation(operation, function, index, names, whole, checked)
+    types = {index[m]: f"{prefix[m]}{type_names[kinds[index[m]]]}" for m in used}
+    states = {f"m{k}": f"    m{k} = state_at({kind}, states, {k})" for k, kind in types.items()}
+    states = {key: f"{line}  # {m.outline()}" for m, (key, line) in zip(used, states.items(), strict=True)}
+    lines = [line for o in part.operations for line in generate_operation(o, function, index, names, whole, checked)]
+    sections = Sections(name)
+    if outlined:
+        lines = sections.cut(types, lines, results)
+    out = sections.generate()
+    out += ["", ""] if out else []
     if function.step and whole:
         before = [
             line for o in function.before for line in generate_operation(o, function, index, names, whole, checked)
         ]
         settings = format_settings(function.scheduled, index)
-        return generate_step(name, lines, results, parameters, settings, "weight" in function.inputs, before)
+        weighted = "weight" in function.inputs
+        return [*out, *generate_step(name, states, lines, results, parameters, settings, weighted, before)]
     result = ", ".join(results) if whole else f"({''.join(f'{name}, ' for name in results)})"
-    return ["@entry", f"def {name}({parameters}):", *lines, f"    return {result}"]
+    used_states = select_states(states, lines)
+    return [*out, "@entry", f"def {name}({parameters}):", *used_states, *lines, f"    return {result}"]
+
+
+def select_states(states: dict[str, str], lines: list[str]) -> list[str]:
+    """Select the lines of the states that other lines use."""
+    names = set(find_names(lines))
+    return [line for name, line in states.items() if name in names]
 
 
 def generate_operation(operation, function, index, names, whole, checked=frozenset()) -> list[str]:
@@ -114,12 +128,11 @@ def iterate_children(module, path: str = ""):
 
 
 def generate_step(
-    name: str, lines: list[str], results, parameters: str, scheduled: list[str], weighted: bool, before
+    name: str, states, lines: list[str], results, parameters: str, scheduled: list[str], weighted: bool, before
 ) -> list[str]:
     """Generate a training step for one minibatch, and the same step in a loop over a data set."""
     value, y = results
-    states = [line for line in lines if "= state_at(" in line]
-    body = [f"    {line}" for line in lines if line not in states]
+    body = [f"    {line}" for line in lines]
     body = [line.replace(f"return {value}", f"return {value}, begin") for line in body]
     more = ", weights, weight_buffer" if weighted else ""
     more += ", schedule" if scheduled else ""
@@ -130,6 +143,7 @@ def generate_step(
     return [
         "@entry",
         f"def {name}({parameters}):",
+        *select_states(states, lines),
         *lines,
         f"    return {value}",
         "",
@@ -138,7 +152,7 @@ def generate_step(
         f"def {name}s(states, parameters, gradients, data, scale, shift, targets, order, first, last, size, "
         f"total, x_buffer, target_buffer, outputs{more}):",
         '    """Train on rows order[first:last], `size` at a time; `total` and their losses, and the row reached."""',
-        *states,
+        *select_states(states, [*scheduled, *before, *lines]),
         "    for begin in range(first, last, size):",
         *[f"        {setting} = schedule[begin // size, {k}]" for k, setting in enumerate(scheduled)],
         "        rows = order[begin : min(begin + size, last)]",

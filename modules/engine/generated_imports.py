@@ -1,5 +1,6 @@
 """Imports of generated source: the names that a plan's source uses."""
 
+import numba
 import numpy as np
 from numba.types import Array as array
 from numba.types import (
@@ -18,7 +19,7 @@ from numba.types import (
 )
 
 from ..compiler.bounds_check import note_operation
-from ..compiler.kernel import EntryCompiler
+from ..compiler.kernel import EntryCompiler, KernelCompiler
 from ..kernels import gather as kernels
 from . import compiler
 from .code_cache import compile_cached
@@ -35,6 +36,12 @@ copy_rows, sum_of = get_dispatcher(kernels.copy_rows), get_dispatcher(kernels.su
 def entry(function):
     """Compile a function for calls from Python, with cached code."""
     return compile_cached(function, no_cfunc_wrapper=True, pipeline_class=EntryCompiler, **OPTIONS)
+
+
+def section(function):
+    """Compile a section of a long entry, which is called."""
+    options = OPTIONS | {"pipeline_class": KernelCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return function if numba.config.DISABLE_JIT else numba.njit(function, **options)
 
 
 def method(cls, name):
@@ -66,6 +73,7 @@ __all__ = [
     "method",
     "note_operation",
     "np",
+    "section",
     "state_at",
     "sum_of",
     "tuple_of",

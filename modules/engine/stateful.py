@@ -135,7 +135,9 @@ class Stateful:
 
     def refuse_overflow(self, name: str, value: np.ndarray, dtype: np.dtype) -> None:
         """Raise ValueError for finite numbers that are infinite in `dtype`."""
-        if value.dtype == dtype or value.dtype.kind != "f":
+        if value.dtype == dtype or value.dtype.kind != "f" or not value.size:
+            return
+        if np.abs(value).max() <= np.finfo(dtype).max:  # false for NaN, too
             return
         with np.errstate(over="ignore", invalid="ignore"):
             overflows = np.isinf(value.astype(dtype)) & np.isfinite(value)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..compiler.numba_api import cgutils, intrinsic, ir, types
 from . import cache
+from .code_generator import generate_plan
 from .plan import Plan, name_classes
 from .sources import digest
 from .stateful import Stateful
@@ -69,15 +70,16 @@ class Stopwatch:
     """
 
     def __init__(self, plan: Plan):
-        source = cache.plan_source(plan.module.__name__)
-        assert source is not None
+        aliases = name_classes(plan.modules)
+        functions = list(plan.functions.values())
+        source = generate_plan(plan.module.__doc__, functions, plan.modules, plan.kinds, aliases, outlined=False)
         text, self.lines = insert_laps(source, plan.modules)
         self.times = np.zeros(len(self.lines) + 1, np.int64)
         plan.table = np.append(plan.table, np.int64(self.times.ctypes.data))
         plan.address = int(plan.table.ctypes.data)
         plan.forget_entries()
         name = "plan_" + digest(plan.module.__name__, text)
-        bindings = {alias: cls for cls, alias in name_classes(plan.modules).items()}
+        bindings = {alias: cls for cls, alias in aliases.items()}
         if cache.find_plan(name, bindings) is None:
             cache.write_plan(name, text, keep=cache.is_kept(plan.module.__name__))
         plan.module = cache.load_plan(name, bindings)
