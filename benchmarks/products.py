@@ -19,7 +19,7 @@ from .workloads import MLPS
 
 SMALL = (8, 16, 24, 32, 48, 64, 72, 128)
 FORMS = {"y = x Wᵀ": (False, True), "grad_W = grad_yᵀ x": (True, False), "grad_x = grad_y W": (False, False)}
-MOMENT = 5e-5  # seconds of one library in a round
+MOMENT = 2e-4  # seconds of one library in a round, among which a call from Python is lost
 
 
 def list_products(only: str) -> Iterator[tuple[str, str, int, int, int]]:
@@ -48,7 +48,9 @@ def measure(libraries, form: str, m: int, n: int, k: int, rounds: int) -> dict[s
         c.fill(0)
         call(1)
         np.testing.assert_allclose(c, expected, rtol=1e-3, err_msg=f"{name} {form} {m} {n} {k}")
-        counts[name] = max(1, round(MOMENT / clock(call, 1)))
+        counts[name] = 1
+        while clock(call, counts[name]) * counts[name] < MOMENT:
+            counts[name] *= 2
     for _ in range(rounds):
         for name, call in calls.items():
             times[name].append(clock(call, counts[name]))

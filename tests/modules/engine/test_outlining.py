@@ -33,7 +33,8 @@ def deep(layers=6):
 
 def branches():
     manual_seed(0)
-    blocks = [Graph({"a": (Linear(4, 4), "x"), "t": (Tanh(), "a"), "sum": (CAddTable(), ["t", "x"])}, "sum") for _ in range(5)]
+    nodes = [{"a": (Linear(4, 4), "x"), "t": (Tanh(), "a"), "sum": (CAddTable(), ["t", "x"])} for _ in range(5)]
+    blocks = [Graph(each, "sum") for each in nodes]
     return Sequential(Linear(3, 4), *blocks, Linear(4, 2))
 
 
