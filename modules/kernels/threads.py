@@ -197,8 +197,10 @@ def compiled_count_equal_shares(tiles):
 count_equal_shares.compiled_form = compiled_count_equal_shares  # type: ignore[attr-defined]
 
 
-def make_dispatch(runner):
+def make_dispatch(runner, fewest: int):
     """Make the intrinsic that packs a function's arguments and calls `runner(task, arguments, total, how)`.
+
+    Below `how = fewest` the runner would run all tiles on this thread, so the function is called directly.
 
     An error that the function raises in any thread is raised again by one more run of the function on this thread.
     """
@@ -216,18 +218,27 @@ def make_dispatch(runner):
                 context.cast(builder, builder.extract_value(args[3], k), argument_type, expected)
                 for k, (argument_type, expected) in enumerate(zip(arguments, signature.args[2:], strict=True))
             ]
-            packed = cgutils.make_anonymous_struct(builder, [cgutils.false_byte, *values])
-            packed = cgutils.alloca_once_value(builder, packed)
-            task = _task(context, builder.module, compiled.fndesc, packed.type)
-            implementation = context.get_function(runner_type, run_signature)
-            addresses = [builder.ptrtoint(task, WORD), builder.ptrtoint(packed, WORD)]
-            implementation(builder, [*addresses, args[1], args[2]])
-            context.add_linking_libs(implementation.libs)
-            failed = builder.load(cgutils.gep_inbounds(builder, packed, 0, 0))
-            with builder.if_then(cgutils.is_not_null(builder, failed), likely=False):
-                again = context.get_function(task_type, signature)
-                again(builder, [WORD(0), args[1], *values])
-                context.add_linking_libs(again.libs)
+
+            def call_directly():
+                function = context.get_function(task_type, signature)
+                function(builder, [WORD(0), args[1], *values])
+                context.add_linking_libs(function.libs)
+
+            few = builder.icmp_signed("<", args[2], WORD(fewest))
+            with builder.if_else(few) as (directly, by_parts):
+                with directly:
+                    call_directly()
+                with by_parts:
+                    packed = cgutils.make_anonymous_struct(builder, [cgutils.false_byte, *values])
+                    packed = cgutils.alloca_once_value(builder, packed)
+                    task = _task(context, builder.module, compiled.fndesc, packed.type)
+                    implementation = context.get_function(runner_type, run_signature)
+                    addresses = [builder.ptrtoint(task, WORD), builder.ptrtoint(packed, WORD)]
+                    implementation(builder, [*addresses, args[1], args[2]])
+                    context.add_linking_libs(implementation.libs)
+                    failed = builder.load(cgutils.gep_inbounds(builder, packed, 0, 0))
+                    with builder.if_then(cgutils.is_not_null(builder, failed), likely=False):
+                        call_directly()
             return context.get_dummy_value()
 
         argument_types = types.StarArgTuple.from_types(arguments)
@@ -236,7 +247,7 @@ def make_dispatch(runner):
     return dispatch
 
 
-dispatch, dispatch_parts = make_dispatch(run_tiles), make_dispatch(run_parts)
+dispatch, dispatch_parts = make_dispatch(run_tiles, 2 * PART_FLOPS), make_dispatch(run_parts, 2)
 parallel_for.compiled_form, parallel_for_parts.compiled_form = dispatch, dispatch_parts  # type: ignore[attr-defined]
 
 

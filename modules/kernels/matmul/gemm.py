@@ -34,6 +34,7 @@ FEW_NUMBERS = 8192
 # Dot products waste no columns where the last panel would be half empty; the smaller operand then is read many times.
 SOME_TERMS, CACHED = 128, 131072
 CLOSE = 262144  # as many numbers of the right operand are near the core from step to step
+NEAR = 16384  # as many numbers of out are so near that nothing is prefetched
 
 
 def matmul_into(a, b, out, add):
@@ -45,7 +46,7 @@ def matmul_into(a, b, out, add):
 
 
 DOT, DOT_1_3 = make_dot_product_tile(DOT_ROWS, DOT_COLUMNS), make_dot_product_tile(1, 3)
-SUM_4_2, SUM_1_2 = make_outer_product_tile(4, 2), make_outer_product_tile(1, 2)
+SUM_4_3, SUM_4_2, SUM_1_2 = (make_outer_product_tile(*shape) for shape in ((4, 3), (4, 2), (1, 2)))
 SUM_SHORT_2, SUM_SHORT_1 = make_outer_product_tile(SHORT, 2), make_outer_product_tile(SHORT, 1)
 SUM_TALL_2, SUM_TALL_1 = make_outer_product_tile(TALL, 2), make_outer_product_tile(TALL, 1)
 TRANSPOSED, COPY, COPY_TALL = make_transpose(), make_copy(lambda lanes: lanes), make_copy(lambda lanes: TALL)
@@ -59,9 +60,10 @@ CORNER = stack_vector(lambda lanes: TALL * 2 * lanes)  # a tile that is wider th
 @kernel
 def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
     """out[i, j] (+)= Σₖ a[i, k] b[k, j]; matrices are vectors with the strides of their indices, out lies by rows."""
-    panel_size = panel_width(out)
+    panel_size, half = panel_width(out), panel_width(out) // 2
     flops = 2 * m * k * n
-    together, wasteful = a_k == 1 and b_k == 1, 16 * ((n + panel_size - 1) // panel_size * panel_size - n) > n
+    brief = k < VERY_FEW_TERMS and m > 3 and n >= half  # packing costs less than adding up dot products
+    together, wasteful = a_k == 1 and b_k == 1 and not brief, 16 * ((n + half - 1) // half * half - n) > n
     ragged = wasteful and k >= SOME_TERMS and k * min(m, n) <= CACHED
     if together and ((4 * m <= n and k >= DEPTH) or (2 * m <= n and wasteful)) and fits_panels(m, k, panel_size):
         tall, down = SHARED_ROWS, (n + SHARED_ROWS - 1) // SHARED_ROWS
@@ -73,8 +75,8 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
         else:
             down, across = (m + DOT_ROWS - 1) // DOT_ROWS, (n + DOT_COLUMNS - 1) // DOT_COLUMNS
             dispatch(dot_tiles, down * across, flops, a, a_i, b, b_j, out, m, k, n, add)
-    elif b_j == 1 and n >= panel_size and (m <= FEW_ROWS or are_few(m, k) or k * n <= FEW_NUMBERS):
-        if m == 1:
+    elif b_j == 1 and n >= half and (m <= FEW_ROWS or are_few(m, k) or k * n <= FEW_NUMBERS):
+        if m == 1 and n >= panel_size:
             for start in range(0, n, panel_size):
                 j = min(start, n - panel_size)
                 SUM_1_2(a, 0, a_i, a_k, b, j, b_k, out, j, n, 1, k, add, start - j)
@@ -104,20 +106,37 @@ def dot_tiles(first, last, a, a_i, b, b_j, out, m, k, n, add):
 def sum_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
     """Compute groups of SHORT rows, by panels of columns: rows of b, weighted by numbers of a, summed into rows of out.
 
-    The last panel may overlap the one before it: so a group is one thread's.
+    The last panel, or half of one, may overlap the one before it: so a group is one thread's.
     """
-    panel_size = panel_width(out)
-    for start in range(0, n, panel_size):
-        if n - start == panel_size // 2:
-            for i in range(SHORT * first, min(SHORT * last, m), SHORT):
-                SUM_SHORT_1(a, i * a_i, a_i, a_k, b, start, b_k, out, i * n + start, n, min(SHORT, m - i), k, add, 0)
-            break
-        j = min(start, n - panel_size)
-        for i in range(SHORT * first, min(SHORT * last, m), SHORT):
-            if m - i > 4:
-                SUM_SHORT_2(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, min(SHORT, m - i), k, add, start - j)
-            else:
-                SUM_4_2(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, m - i, k, add, start - j)
+    panel_size, half = panel_width(out), panel_width(out) // 2
+    begin, end = SHORT * first, min(SHORT * last, m)
+    start = 0
+    while start < n:
+        left, i = n - start, begin
+        if left == panel_size + half:
+            while i < end:
+                rows = min(4, end - i)
+                SUM_4_3(a, i * a_i, a_i, a_k, b, start, b_k, out, i * n + start, n, rows, k, add, 0)
+                i += rows
+            start = n
+        elif left > half and n >= panel_size:
+            j = min(start, n - panel_size)
+            while i < end:
+                rows = min(SHORT, end - i)
+                if rows <= 4 or end - i == 8:
+                    rows = min(4, rows)
+                    SUM_4_2(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, rows, k, add, start - j)
+                else:
+                    SUM_SHORT_2(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, rows, k, add, start - j)
+                i += rows
+            start = j + panel_size
+        else:
+            j = min(start, n - half)
+            while i < end:
+                rows = min(SHORT, end - i)
+                SUM_SHORT_1(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, rows, k, add, start - j)
+                i += rows
+            start = j + half
 
 
 @kernel
@@ -156,11 +175,15 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
             next_k, next_j = (k0 + deep, begin) if k0 + deep < k else (0, begin + wide)
             next_depth, next_width = min(deep, k - next_k), min(wide, n - next_j) if k * n > CLOSE else 0
             runs, length, apart = (next_depth, next_width, b_k) if b_j == 1 else (next_width, next_depth, b_j)
-            for tile in range(tiles):
-                for run in range(tile * runs // tiles, (tile + 1) * runs // tiles):
+            runs, share, run = runs if next_width > 0 else 0, (runs + tiles - 1) // tiles, 0
+            i, following = 0, begin
+            for _ in range(tiles):
+                for _ in range(min(share, runs - run)):
                     for q in range(0, length, width):
                         prefetch_read(b, next_k * b_k + next_j * b_j + run * apart + q)
-                i, j = tile // panel_count * TALL, begin + tile % panel_count * width
+                    run += 1
+                i, j = (i, following) if following < end else (i + TALL, begin)
+                following = j + width
                 real, columns = min(TALL, rows - i), min(width, n - j)
                 at, step, step_k = ((top + i) * a_i + k0, a_i, 1) if together else (i * depth, 1, TALL)
                 to, b_at = (top + i) * n + j, (j - begin) * depth
@@ -174,7 +197,7 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
                             corner, r, width, min(4, real - r), columns, out, top + i, j, m, n, transposed, more
                         )
                     continue
-                for r in range(real):
+                for r in range(real if m * n > NEAR else 0):
                     prefetch_write(out, to + width + r * n)
                 if columns < width:
                     SUM_TALL_1(lines, at, step, step_k, panel, b_at, width, out, to, n, real, depth, more, 0)
