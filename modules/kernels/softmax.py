@@ -3,7 +3,10 @@
 import numba
 import numpy as np
 
+from .buffers import flat
 from .sums import BLOCK, as_double, sum_of
+
+TOGETHER = 1024  # numbers
 
 
 def row_max(row):
@@ -23,12 +26,35 @@ def exp_row(row, out):
     return largest, sum_of(out)
 
 
+def rows_together(classes):
+    """How many rows of scores `exp_rows` takes at a time: as many as lie near the core."""
+    return max(1, TOGETHER // max(1, classes))
+
+
+def exp_rows(x, out):
+    """out[n, k] = exp(x[n, k] - mₙ), mₙ the row's largest; C-contiguous (N, K). Vectors go across the ends of rows."""
+    for n in range(x.shape[0]):
+        largest = x[n, 0]
+        for k in range(1, x.shape[1]):
+            if x[n, k] > largest:
+                largest = x[n, k]
+        for k in range(x.shape[1]):
+            out[n, k] = x[n, k] - largest
+    numbers = flat(out)
+    for i in range(numbers.size):
+        numbers[i] = np.exp(numbers[i])
+
+
 def softmax_rows(x, y):
     """y[n, k] = exp(x[n, k]) / Σⱼ exp(x[n, j]); returns nothing. x, y (N, K)."""
-    for n in range(x.shape[0]):
-        _, total = exp_row(x[n], y[n])
-        for k in range(x.shape[1]):
-            y[n, k] /= total
+    some = rows_together(x.shape[1])
+    for first in range(0, x.shape[0], some):
+        last = min(first + some, x.shape[0])
+        exp_rows(x[first:last], y[first:last])
+        for n in range(first, last):
+            total = sum_of(y[n])
+            for k in range(x.shape[1]):
+                y[n, k] /= total
 
 
 def log_sum_exp(row):

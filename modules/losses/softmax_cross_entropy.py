@@ -4,8 +4,8 @@ import numpy as np
 
 from ..kernels.buffers import reuse
 from ..kernels.sample_weights import fill_label_scales, fill_scales, weight_of
-from ..kernels.softmax import exp_row, log_mass, log_share
-from ..kernels.sums import as_double, dot
+from ..kernels.softmax import exp_row, exp_rows, log_mass, log_share, row_max, rows_together
+from ..kernels.sums import as_double, dot, sum_of
 from .distributions import Categorical
 from .label_loss import LabelLoss
 from .loss import Reduction
@@ -126,24 +126,26 @@ def get_label_mass(label, classes, class_weights, smoothing, zero):
 
 def against_labels(y, labels, scales, class_weights, smoothing, grad_y):
     """Σₙ scales[n] lₙ of scores y (N, K) and labels (N,); writes grad_y (N, K)."""
-    total = np.float64(0)
+    total, some = np.float64(0), rows_together(y.shape[1])
     for n in range(y.shape[0]):
+        if n % some == 0:
+            exp_rows(y[n : n + some], grad_y[n : n + some])
         label, scale = labels[n], scales[n]
         if scale == 0:
             grad_y[n].fill(0)
             continue
-        largest, mass = exp_row(y[n], grad_y[n])
+        largest, mass = row_max(y[n]), sum_of(grad_y[n])
         log_of_mass = np.log(mass)
         at_label = scale * weight_of(class_weights, label)
         if smoothing is not None:
             at_label *= 1 - smoothing
-        total += as_double(at_label * (-log_share(y[n, label], largest, log_of_mass)))
+        total -= as_double(at_label * log_share(y[n, label], largest, log_of_mass))
         sum_of_targets = at_label
         if smoothing is not None:
             cost = y.dtype.type(0)
             for k in range(y.shape[1]):
                 part = scale * smoothing / y.shape[1] * weight_of(class_weights, k)
-                cost += part * (-log_share(y[n, k], largest, log_of_mass))
+                cost -= part * log_share(y[n, k], largest, log_of_mass)
                 sum_of_targets += part
             total += as_double(cost)
         for k in range(y.shape[1]):
@@ -170,7 +172,7 @@ def against_distribution(y, target, scales, class_weights, smoothing, grad_y):
             if smoothing is not None:
                 part = (target[n, k] * (1 - smoothing) + smoothing / y.shape[1]) * weight_of(class_weights, k)
             if part != 0:  # 0 log 0 = 0: a masked score, -inf, may have no probability
-                cost += part * (-log_share(y[n, k], largest, log_of_mass))
+                cost -= part * log_share(y[n, k], largest, log_of_mass)
             mass += part
             grad_y[n, k] = part
         total += as_double(scale * cost)

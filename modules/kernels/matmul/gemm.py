@@ -45,7 +45,7 @@ def matmul_into(a, b, out, add):
         out[...] = a @ b
 
 
-DOT, DOT_1_3 = make_dot_product_tile(DOT_ROWS, DOT_COLUMNS), make_dot_product_tile(1, 3)
+DOT, DOT_1_8 = make_dot_product_tile(DOT_ROWS, DOT_COLUMNS), make_dot_product_tile(1, 8)
 SUM_4_3, SUM_4_2, SUM_1_2 = (make_outer_product_tile(*shape) for shape in ((4, 3), (4, 2), (1, 2)))
 SUM_SHORT_2, SUM_SHORT_1 = make_outer_product_tile(SHORT, 2), make_outer_product_tile(SHORT, 1)
 SUM_TALL_2, SUM_TALL_1 = make_outer_product_tile(TALL, 2), make_outer_product_tile(TALL, 1)
@@ -64,24 +64,27 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
     flops = 2 * m * k * n
     brief = k < VERY_FEW_TERMS and m > 3 and n >= half  # packing costs less than adding up dot products
     together, wasteful = a_k == 1 and b_k == 1 and not brief, 16 * ((n + half - 1) // half * half - n) > n
+    dense = m <= 3 * SHORT and b_k <= 4 * panel_size
     ragged = wasteful and k >= SOME_TERMS and k * min(m, n) <= CACHED
     if together and ((4 * m <= n and k >= DEPTH) or (2 * m <= n and wasteful)) and fits_panels(m, k, panel_size):
         tall, down = SHARED_ROWS, (n + SHARED_ROWS - 1) // SHARED_ROWS
         dispatch(packed_blocks, down, flops, b, b_j, b_k, a, a_k, a_i, out, n, k, m, tall, k, m, add, True)
     elif together and (m <= FEW_ROWS or n < panel_size or ragged):
         if m == 1:
-            for j in range(0, n, 3):
-                DOT_1_3(a, 0, k, b, j * b_j, b_j, out, j, n, 1, min(3, n - j), 1, 0, k, add)
+            for j in range(0, n, 8):
+                DOT_1_8(a, 0, k, b, j * b_j, b_j, out, j, n, 1, min(8, n - j), 1, 0, k, add)
         else:
             down, across = (m + DOT_ROWS - 1) // DOT_ROWS, (n + DOT_COLUMNS - 1) // DOT_COLUMNS
             dispatch(dot_tiles, down * across, flops, a, a_i, b, b_j, out, m, k, n, add)
-    elif b_j == 1 and n >= half and (m <= FEW_ROWS or are_few(m, k) or k * n <= FEW_NUMBERS):
+    elif b_j == 1 and n >= half and (m <= FEW_ROWS or are_few(m, k) or k * n <= FEW_NUMBERS or dense):
         if m == 1 and n >= panel_size:
             for start in range(0, n, panel_size):
                 j = min(start, n - panel_size)
                 SUM_1_2(a, 0, a_i, a_k, b, j, b_k, out, j, n, 1, k, add, start - j)
         else:
             dispatch(sum_tiles, (m + SHORT - 1) // SHORT, flops, a, a_i, a_k, b, b_k, out, m, k, n, add)
+    elif a_i == 1 and n < half <= m:
+        dispatch(thin_tiles, (m + half - 1) // half, flops, b, b_j, b_k, a, a_k, out, n, k, m, add)
     else:
         deep = split_evenly(k)
         tall = 2 * ROWS if 2 * deep <= DEPTH else ROWS
@@ -137,6 +140,22 @@ def sum_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
                 SUM_SHORT_1(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, rows, k, add, start - j)
                 i += rows
             start = j + half
+
+
+@kernel
+def thin_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
+    """Compute tiles of m rows, fewer than a SIMD vector has numbers, and a vector of columns; out lies by columns."""
+    half, corner = panel_width(out) // 2, CORNER(out)
+    for tile in range(first, last):
+        start = tile * half
+        j = min(start, n - half)
+        for i in range(0, m, SHORT):
+            rows = min(SHORT, m - i)
+            SUM_SHORT_1(a, i * a_i, a_i, a_k, b, j, b_k, corner, 0, half, rows, k, False, 0)
+            for c in range(start - j, half):
+                for r in range(rows):
+                    place, number = (j + c) * m + i + r, corner[r * half + c]
+                    out[place] = out[place] + number if add else number
 
 
 @kernel

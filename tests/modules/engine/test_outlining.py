@@ -18,6 +18,7 @@ from bprop.modules import (
 from bprop.modules.engine import cache, outlining, plan
 from bprop.modules.engine.outlining import Sections, find_names
 from bprop.modules.engine.sources import digest
+from bprop.modules.engine.stopwatch import MONOTONIC, Stopwatch
 from bprop.trainers import SGD, Trainer, compile_step
 
 from ..index_modules import Reads
@@ -86,6 +87,18 @@ def test_a_loop_over_minibatches_calls_them_too(monkeypatch):
         trainer.fit((BATCH[0], BATCH[0][:, :2]), epochs=2, batch_size=2)
         results.append(net.flat_parameters.copy())
     np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.skipif(MONOTONIC is None, reason="there is no clock to read")
+def test_the_line_profiler_takes_a_plan_in_one_piece(monkeypatch):
+    cut_at(monkeypatch, 4, 2)
+    step = compile_step(deep(), SoftmaxCrossEntropy(), SGD(lr=0.1))
+    step(*BATCH)
+    compiled = step.plan(*BATCH).plan
+    assert "@section" in cache.plan_source(compiled.module.__name__)
+    lines = Stopwatch(compiled).lines
+    assert not any("section" in line.text for line in lines)
+    assert {module for line in lines for module in line.modules} == set(compiled.modules)
 
 
 def test_an_index_out_of_range_in_a_section_is_located(monkeypatch):

@@ -50,6 +50,27 @@ def test_product(wrap, random, dtype, layouts, add):
         np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6 * k)
 
 
+@pytest.mark.jit
+@pytest.mark.parametrize("add", [False, True])
+@pytest.mark.parametrize(("dtype", "layouts"), [(np.float32, LAYOUTS), (np.float64, LAYOUTS[::2])])
+def test_small_products(random, dtype, layouts, add):
+    """Fewer columns or rows than a SIMD vector has numbers, half a panel, one and a half, and what is left over."""
+    kernel, few = compile_entry(gemm.matmul_into), (1, 2, 4, 7, 8, 10, 16, 20, 24, 33, 40)
+    for layout, m, n, k in itertools.product(layouts, few, few, (1, 8, 37)):
+        a, b, out = (
+            np.array(random.standard_normal(shape), dtype, order=order)
+            for shape, order in zip([(m, k), (k, n), (m, n)], layout, strict=True)
+        )
+        guarded = np.full(out.size + 64, 7, dtype)  # what lies around it stays
+        inner = guarded[32:-32].reshape(out.shape, order=layout[2])
+        inner[...] = out
+        expected = a.astype(np.float64) @ b + (out if add else 0)
+        kernel(a, b, inner, add)
+        np.testing.assert_allclose(inner, expected, rtol=1e-5, atol=1e-6 * k, err_msg=f"{layout} {m} {n} {k}")
+        assert (guarded[:32] == 7).all()
+        assert (guarded[-32:] == 7).all()
+
+
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 3, 5), (4, 1, 5), (4, 3, 1)])
 def test_product_of_thin_matrices(wrap, random, sizes):
     m, k, n = sizes
