@@ -71,7 +71,7 @@ class Sections:
 
     def _make_section(self, states, lines: list[str], later: set[str]) -> str:
         """Add the function of some lines, unless there is one like it; returns the line that calls it."""
-        modules = sorted({int(MODULE.fullmatch(name)[1]) for name in find_names(lines) if MODULE.fullmatch(name)})
+        modules = sorted({int(match[1]) for name in find_names(lines) if (match := MODULE.fullmatch(name))})
         notes = [int(number) for line in lines for number in NOTE.findall(line)]
         first, place = modules[0] if modules else 0, notes[0] if notes else 0
         made = [match[1] for line in lines if (match := CALL.fullmatch(line.strip()))]
