@@ -16,11 +16,12 @@ LOSSES: list[LossCase] = [case for family in FAMILIES for case in getattr(family
 
 
 def mark_rows(cases: list) -> list:
-    """The rows as parameters of a test that compiles: the first row of each class is always run, others with --all."""
+    """The rows as parameters of a test that compiles: the first row with a pair of passes is always run, others with
+    --all. Activations, for example, share both passes and differ in functions of numbers."""
     rows, covered = [], set()
     for case in cases:
-        classes = {type(module) for module in case.make().all_modules()}
-        mark = pytest.mark.slow if classes <= covered else pytest.mark.quick
+        passes = {(type(module).fprop, type(module).bprop) for module in case.make().all_modules()}
+        mark = pytest.mark.slow if passes <= covered else pytest.mark.quick
         rows.append(pytest.param(case, id=case.name, marks=mark))
-        covered |= classes
+        covered |= passes
     return rows

@@ -1,6 +1,6 @@
 """Compiled code of every module and loss computes what plain Python does; all other tests of modules rely on that.
 
-The first row of each class runs in float32 each time, all rows in both types with --all.
+The first row of each pair of passes runs in float32 each time, all rows in both types with --all.
 """
 
 import numpy as np
