@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,12 +20,14 @@ PINNED = (
 )
 
 
+def with_settings(environment: Mapping[str, str], settings: dict[str, str | None]) -> dict[str, str]:
+    """Return an environment with these variables, and without those of None."""
+    return {name: value for name, value in {**environment, **settings}.items() if value is not None}
+
+
 def make_environment(threads: int, settings: dict[str, str | None]) -> dict[str, str]:
-    """Make the environment of a process with that many threads, and with these variables, or without those of None."""
-    environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
-    environment |= {name: value for name, value in settings.items() if value is not None}
-    for name in [name for name, value in settings.items() if value is None]:
-        environment.pop(name, None)
+    """Make the environment of a process with that many threads, and with these settings."""
+    environment = with_settings(os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads)), settings)
     if threads == 1:
         flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
         environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {flags}".strip()

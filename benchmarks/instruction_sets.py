@@ -10,7 +10,7 @@ INSTRUCTION_SETS: dict[str, dict[str, str | None]] = {
         "NUMBA_CPU_FEATURES": None,
         "OPENBLAS_CORETYPE": "Haswell",
         "OPENBLAS_L2_SIZE": None,
-        "BLIS_ARCH_TYPE": "haswell",
+        "BLIS_ARCH_TYPE": "3",  # Haswell's number, since BLIS takes a name for 0, which is Skylake-X
         "LIBXSMM_TARGET": "hsw",
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "MKL_ENABLE_INSTRUCTIONS": "AVX2",

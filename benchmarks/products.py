@@ -23,8 +23,8 @@ MOMENT = 2e-4  # seconds of one library in a round, among which a call from Pyth
 
 
 def list_products(only: str) -> Iterator[tuple[str, str, int, int, int]]:
-    """List (table, form, m, n, k)."""
-    for form in FORMS:
+    """List (table, form, m, n, k), where the table's name, `small` or that of a net, contains the text `only`."""
+    for form in FORMS if only in "small" else ():
         for m in SMALL:
             yield from (("small", form, m, n, k) for n in SMALL for k in SMALL)
     for net in MLPS:

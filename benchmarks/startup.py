@@ -15,7 +15,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from .contest import ROOT
+from .contest import ROOT, with_settings
 from .sides import PLACES
 
 IMPORTS = {
@@ -42,8 +42,7 @@ print(json.dumps([seconds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxr
 def run_process(command: list[str], settings: dict[str, str | None]) -> tuple[float, str]:
     """Run a process; returns its seconds and its output."""
     start = time.perf_counter()
-    environment = os.environ | {name: value for name, value in settings.items() if value is not None}
-    environment = {name: value for name, value in environment.items() if settings.get(name, value) is not None}
+    environment = with_settings(os.environ, settings)
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return time.perf_counter() - start, done.stdout
 

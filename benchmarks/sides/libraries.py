@@ -45,6 +45,7 @@ def find_blas() -> dict[str, int]:
             found["MKL"] = address
     blis = ctypes.util.find_library("blis")
     if blis and (address := find_symbol(blis, "sgemm_")):
+        ctypes.CDLL(blis).bli_init()  # with BLIS_ARCH_TYPE it ends the process if it is asked for its kernels before
         found["BLIS"] = address
     return found
 
@@ -61,21 +62,24 @@ def find_symbol(path: str, name: str) -> int:
 def find_libxsmm():
     """LIBXSMM as a shared library, linked from Debian's archives if it is only there as those; None without it."""
     path = ctypes.util.find_library("xsmm")
-    archives = [Path("/usr/lib") / f"libxsmm{part}.a" for part in ("", "noblas")]
-    if path is None and all(archive.exists() for archive in archives):
-        path = str(Path(tempfile.mkdtemp()) / "libxsmm.so")
-        whole = ["-Wl,--whole-archive", *map(str, archives), "-Wl,--no-whole-archive", "-lm", "-ldl", "-lpthread"]
-        try:
-            subprocess.run(["gcc", "-shared", "-o", path, *whole], check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            return None
-    if path is None:
+    try:
+        library = ctypes.CDLL(path) if path is not None else link_archives()
+    except (OSError, subprocess.CalledProcessError):
         return None
-    library = ctypes.CDLL(path)
     library.libxsmm_init()
     library.libxsmm_smmdispatch.restype = ctypes.c_void_p
     library.libxsmm_get_target_arch.restype = ctypes.c_char_p
     return library
+
+
+def link_archives():
+    """Link Debian's archives of LIBXSMM into a library, and load it; OSError or CalledProcessError if that fails."""
+    archives = [f"/usr/lib/libxsmm{part}.a" for part in ("", "noblas")]
+    whole = ["-Wl,--whole-archive", *archives, "-Wl,--no-whole-archive", "-lm", "-ldl", "-lpthread"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "libxsmm.so")
+        subprocess.run(["gcc", "-shared", "-o", path, *whole], check=True, capture_output=True)
+        return ctypes.CDLL(path)
 
 
 def make_libxsmm_kernel(library, m: int, n: int, k: int, transposed: bool) -> int:

@@ -417,9 +417,9 @@ def get_inner_dispatcher(name: str, function):
 
 def get_checked_inner_dispatcher(name: str, function):
     """The same with bounds checks, if the method is user-defined."""
-    if not is_users(function):
-        return get_inner_dispatcher(name, function)
-    return get_free_dispatcher(function, CheckedMethodCompiler if name in PASSES else CheckedCompiler)
+    if name not in PASSES:
+        return get_checked_dispatcher(function)
+    return get_free_dispatcher(function, CheckedMethodCompiler if is_users(function) else MethodCompiler)
 
 
 def is_users(function) -> bool:

@@ -19,7 +19,7 @@ from .stateful import Stateful, collect_methods, fits_type, get_raw_method
 
 _one_at_a_time = threading.Lock()  # there is one report
 _warned: set[tuple[type, str]] = set()  # custom methods without a check of their indices
-_checked_owners: set[str] = set()  # in the types of states, of which some method is user-defined
+_checked_owners: set[str] = set()  # owners, in the types of states, that have a user-defined method
 CHECKED = "!"  # after the owner's name in the types of states whose methods are checked
 
 

@@ -93,8 +93,8 @@ class Sections:
         source += [f"    return {returned}"] if results else []
         number = self.numbers.setdefault("\n".join(source) + "\n", len(self.numbers))
         target = f"{', '.join(results)} = " if results else ""
-        numbers = [f"int64({number})" for number in places.values()]  # a bare one would be compiled for itself
-        return f"    {target}{self.name}_section{number}({', '.join(['states', *numbers, *read])})"
+        given = [f"int64({each})" for each in places.values()]  # a bare number would be compiled for itself
+        return f"    {target}{self.name}_section{number}({', '.join(['states', *given, *read])})"
 
 
 def split_runs(lines: list[str]) -> list[list[str]]:

@@ -34,10 +34,7 @@ def rows_together(classes):
 def exp_rows(x, out):
     """out[n, k] = exp(x[n, k] - mₙ), mₙ the row's largest; C-contiguous (N, K). Vectors go across the ends of rows."""
     for n in range(x.shape[0]):
-        largest = x[n, 0]
-        for k in range(1, x.shape[1]):
-            if x[n, k] > largest:
-                largest = x[n, k]
+        largest = row_max(x[n])
         for k in range(x.shape[1]):
             out[n, k] = x[n, k] - largest
     numbers = flat(out)
