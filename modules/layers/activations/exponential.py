@@ -61,12 +61,12 @@ class SELU(Elementwise):
         self.lowest = self.scale * 1.6732632423543772848170429916717
 
     def function(self, x):
-        below = self.lowest * np.expm1(x)
-        return self.scale * x if x > 0 else below
+        above, below = self.scale * x, self.lowest * np.expm1(x)
+        return above if x > 0 else below
 
     def derivative(self, x, y):
-        below = self.lowest * np.exp(x)
-        return self.scale if x > 0 else below
+        above, below = self.scale, self.lowest * np.exp(x)
+        return above if x > 0 else below
 
     def second_derivative(self, x, y):
         below = self.lowest * np.exp(x)
