@@ -220,6 +220,11 @@ def load_machine_code(name: str, code: bytes) -> None:
         MACHINE_CODE[name] = code
 
 
+def find_code_address(name: str) -> int:
+    """Find the address of loaded machine code by its public name."""
+    return cpu_target.target_context.codegen()._engine._ee.get_function_address(name)
+
+
 def to_inner_library(library) -> InnerLibrary:
     """Convert one of numba's libraries to an InnerLibrary."""
     if isinstance(library, InnerLibrary):

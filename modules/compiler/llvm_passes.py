@@ -39,8 +39,11 @@ class LLVMCompiler:
 
         `texts` are its modules: what each is called, and what is in it. `copied` is the code that is linked with it
         and may be copied into it; `called` what it only calls: the symbol, and the number or the public name.
+        Without a symbol it is copied into others, with which it is optimised.
         """
-        self.modules[number] = module = self._optimise(name, texts, copied)
+        self.modules[number] = module = self._link(name, texts, copied)
+        if symbol:
+            self._optimise(module)
         for each in module.functions:
             if not each.is_declaration and each.linkage == llvm.Linkage.external:
                 each.linkage = "linkonce_odr"
@@ -55,7 +58,8 @@ class LLVMCompiler:
         results, self.results = self.results, {}
         return results
 
-    def _optimise(self, name: str, texts: Iterable[tuple[str, str]], copied: Iterable[int]):
+    def _link(self, name: str, texts: Iterable[tuple[str, str]], copied: Iterable[int]):
+        """Link the modules of a function, simplified one by one, with the code that may be copied into it."""
         triple, layout = self.settings["triple"], self.settings["layout"]
         whole = llvm.parse_assembly(f'target triple = "{triple}"\ntarget datalayout = "{layout}"')
         whole.name = name
@@ -69,11 +73,13 @@ class LLVMCompiler:
             whole.link_in(module)
         for number in copied:
             whole.link_in(self.modules[number], preserve=True)
+        return whole
+
+    def _optimise(self, module) -> None:
         first = llvm.create_new_module_pass_manager()
         self._add_pruning(first)
-        first.run(whole, self._builder())
-        self._run(llvm.PassBuilder.getModulePassManager, whole)
-        return whole
+        first.run(module, self._builder())
+        self._run(llvm.PassBuilder.getModulePassManager, module)
 
     def _run(self, manager, code) -> None:
         builder = self._builder()

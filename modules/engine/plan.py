@@ -33,6 +33,7 @@ from .index_check import (
     run_checked,
     warn_unchecked,
 )
+from .method_calls import MOST_ARGUMENTS, compile_method, find_caller
 from .operations import Operation, Part, fuse, list_modules, split_operations
 from .sources import digest
 from .state import StateType, register_method
@@ -107,6 +108,7 @@ class Plan:
         self.roots = tuple(dict.fromkeys(list_ancestors(module)[-1] for module in list_modules(operations)))
         self._hidden_of_roots = [vars(root) for root in self.roots]
         self._entries: dict = {}
+        self._callers: dict = {}
         self._pieces: dict[str, list[PartCall]] = {}
         self.checked = {name for name in vars(self.module) if name.startswith("checked_")}
 
@@ -149,7 +151,7 @@ class Plan:
 
     def forget_entries(self) -> None:
         """Forget the compiled functions, when `module` has been replaced by one without bounds checks."""
-        self._entries, self._pieces, self.checked = {}, {}, set()
+        self._entries, self._callers, self._pieces, self.checked = {}, {}, {}, set()
 
     def check_indices(self, name: str, arguments, written: slice = slice(1, None)) -> None:
         """Run the function `name` with bounds checks, on copies of all state; IndexError if an index is out of range.
@@ -187,7 +189,35 @@ class Plan:
         """What `call(function, ...)` does for arguments of these types, as a function of the arguments alone."""
         if [part.compiled for part in function.parts] != [True]:
             return partial(self.call, function)
-        return partial(self.entry(function.name, self.address, *arguments), self.address)
+        key = (function.name, *[get_type_key(argument) for argument in arguments])
+        if key not in self._callers:
+            self._callers[key] = self._compile_method_call(function, arguments) or partial(
+                self.entry(function.name, self.address, *arguments), self.address
+            )
+        return self._callers[key]
+
+    def _compile_method_call(self, function: Function, arguments):
+        """Compile a call of the method of the only operation; None where there are more, or where it needs an entry."""
+        operation = function.ordered[0]
+        modules = [operation.module] if operation.partner is None else [operation.module, operation.partner]
+        passes_on = operation.arguments == function.inputs and function.results == (operation.target,)
+        if function.step or len(function.ordered) > 1 or not passes_on or modules != self.modules[: len(modules)]:
+            return None
+        method = get_raw_method(type(operation.module), operation.method)
+        types = tuple(get_argument_type(argument) for argument in arguments)
+        signature = (*self.kinds[: len(modules)], *types)
+        if len(arguments) > MOST_ARGUMENTS or list_omitted(method, len(signature)):
+            return None
+        try:
+            with compile_queue.session(use_worker=True):
+                compiled = compile_method(self.module.__name__, function.name, get_method_dispatcher(method), signature)
+                if compiled is None:
+                    return None
+                caller = find_caller(len(modules), types, compiled[1])
+        except NumbaError as error:
+            raise make_compile_error(None, function.name, error) from None
+        self.check_indices(function.name, (self.address, *arguments))
+        return partial(caller, compiled[0], self.address)
 
     def call(self, function: Function, *arguments):
         """Run a function: in one call, or part by part where modules run as Python."""

@@ -25,8 +25,8 @@ def count(allocations, module, x) -> int:
         module.bprop(grad_y)
     (plan,) = module._plans.values()
     before = allocations()
-    plan.plan.entry("fprop", plan.plan.address, x)(plan.plan.address, x)
-    plan.plan.entry("bprop", plan.plan.address, grad_y)(plan.plan.address, grad_y)
+    plan.plan.caller(plan.forward, x)(x)
+    plan.plan.caller(plan.backward, grad_y)(grad_y)
     return allocations() - before - 2
 
 
