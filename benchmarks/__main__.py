@@ -2,8 +2,8 @@
 
 python -m benchmarks [GROUP ...] [--threads 1 2] [--only TEXT] [--sides bprop torch jax] [--rounds 7] [--json FILE]
 
-GROUP: nets, graphs, images, units, optimizers, products, derivatives, starting; nets by default. In products, bprop's
-matrix products stand beside those of OpenBLAS, MKL, BLIS and LIBXSMM.
+GROUP: nets, grids, graphs, images, units, optimizers, products, derivatives, starting; nets by default. In grids,
+scikit-learn's MLPClassifier is the other side; in products, the matrix products of OpenBLAS, MKL, BLIS and LIBXSMM.
 Each side runs in a process of its own; a round measures each side once, one after the other. A result is the median
 over rounds of the median of a call; the spread is the largest of these medians over the smallest. A missing package is
 left out.
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument(
         "--sides",
         nargs="+",
-        default=["bprop", "by hand", "torch", "torch channels_last", "torch DataLoader", "jax", "products"],
+        default=["bprop", "by hand", "torch", "torch channels_last", "torch DataLoader", "jax", "sklearn", "products"],
     )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3, help="time for a side in a round")

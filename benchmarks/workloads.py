@@ -9,8 +9,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class MLP:
-    """A multi-layer perceptron: linear layers with `activation` between them, momentum SGD, softmax cross-entropy.
+    """A multi-layer perceptron: linear layers with `activation` between them, softmax cross-entropy.
 
+    `optimizer` is "SGD" (with momentum) or "Adam"; `epochs` are those of a call;
     `kind` is "step" (one minibatch), "epoch" (all samples, shuffled and gathered) or "predict" (one sample).
     """
 
@@ -21,6 +22,8 @@ class MLP:
     activation: str = "relu"
     kind: str = "step"
     samples: int = 0
+    optimizer: str = "SGD"
+    epochs: int = 1
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
         """Inputs float32 and labels int64: one minibatch, or a whole training set."""
@@ -35,9 +38,38 @@ class MLP:
 
     def runs_on(self, side: str) -> bool:
         """Whether a side can run this workload."""
-        if side in ("torch channels_last", "by hand") or (self.kind != "epoch" and side == "torch DataLoader"):
+        loader = side == "torch DataLoader" and (self.kind != "epoch" or self.epochs > 1)
+        if side in ("torch channels_last", "by hand", "sklearn") or loader:
             return False
         return self.kind != "predict" or side not in ("products", "torch.compile")
+
+
+@dataclass(frozen=True)
+class GridSearch:
+    """scikit-learn's grid search over 20 learning rates with 5 folds: 100 fits of a small MLP classifier by Adam."""
+
+    group: ClassVar[str] = "grids"
+    name: str
+    sizes: tuple[int, int, int]
+    samples: int
+    epochs: int
+    batch: int = 32
+    kind: ClassVar[str] = "grid"
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs float32, of which the first features tell the classes apart, and labels int64."""
+        random = np.random.default_rng(0)
+        labels = np.arange(self.samples) % self.sizes[-1]
+        x = random.normal(0, 1, (self.samples, self.sizes[0])).astype(np.float32)
+        x[np.arange(self.samples), labels % self.sizes[0]] += 2
+        return x, labels
+
+    def rates(self) -> list[float]:
+        """The learning rates."""
+        return np.geomspace(1e-4, 1e-1, 20).tolist()
+
+    def runs_on(self, side: str) -> bool:
+        return side in ("bprop", "sklearn")
 
 
 @dataclass(frozen=True)
@@ -180,11 +212,15 @@ MLPS = [
     MLP("784-128-10, batch 1", (784, 128, 10), 1),
     MLP("20000-64-10, batch 64", (20000, 64, 10), 64),
     *(MLP(f"32-256x5-10, batch {n}", (32, *(256,) * 5, 10), n) for n in (32, 128, 512, 2048)),
-    MLP("4-32-16-4 tanh, batch 10000", (4, 32, 16, 4), 10000, "tanh"),
-    MLP("epoch of 277 samples 6-50-2, batch 32", (6, 50, 2), 32, "relu", "epoch", 277),
+    MLP("4-32-16-4 tanh, batch 10000, Adam", (4, 32, 16, 4), 10000, "tanh", optimizer="Adam"),
+    MLP("400 epochs of 277 samples 6-50-2, batch 32, Adam", (6, 50, 2), 32, "relu", "epoch", 277, "Adam", 400),
     MLP("784-128-128-10, predict one", (784, 128, 128, 10), 1, kind="predict"),
     MLP("MNIST epoch 784-72-10, batch 32", (784, 72, 10), 32, "tanh", "epoch", 60000),
     MLP("MNIST epoch 784-256-10, batch 128", (784, 256, 10), 128, "relu", "epoch", 60000),
+]
+GRIDS = [
+    GridSearch("100 fits of 4-16-3, 150 samples, 50 epochs", (4, 16, 3), 150, 50),
+    GridSearch("100 fits of 64-32-10, 1000 samples, 10 epochs", (64, 32, 10), 1000, 10),
 ]
 ACTIVATIONS = [
     *(
@@ -214,6 +250,7 @@ UPDATES = [
 ]
 GROUPS: dict[str, list] = {
     "nets": MLPS,
+    "grids": GRIDS,
     "graphs": GRAPHS,
     "images": IMAGES,
     "units": ACTIVATIONS,

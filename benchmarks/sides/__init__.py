@@ -14,6 +14,7 @@ PLACES = {  # the module here, the package it needs, and keyword arguments
     "torch.compile": ("torch", "torch", {"compiled": True}),
     "torch DataLoader": ("torch", "torch", {"loader": True}),
     "jax": ("jax", "jax", {}),
+    "sklearn": ("sklearn", "sklearn", {}),
     "products": ("limit", "bprop.modules", {}),
 }
 

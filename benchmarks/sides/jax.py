@@ -41,16 +41,31 @@ def make_forward(work: MLP) -> Callable:
 def make_step(work: MLP, random) -> Callable:
     """Make the function of one training step on arrays."""
     weights, forward = make_weights(work, random), make_forward(work)
-    state = [weights, j.tree.map(jnp.zeros_like, weights)]
+    zeros = j.tree.map(jnp.zeros_like, weights)
+    state = [weights, (zeros, j.tree.map(jnp.copy, zeros), jnp.zeros(()))]
 
     def value(weights, x, target):
         y = j.nn.log_softmax(forward(weights, x))
         return -jnp.take_along_axis(y, target[:, None], 1).mean()
 
-    def both(weights, velocity, x, target):
+    def update_by_momentum(weights, moments, grads):
+        velocity = j.tree.map(lambda v, g: 0.9 * v + g, moments[0], grads)
+        return j.tree.map(lambda w, v: w - 0.01 * v, weights, velocity), (velocity, *moments[1:])
+
+    def update_by_adam(weights, moments, grads):
+        first, second, count = moments
+        count += 1
+        first = j.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, grads)
+        second = j.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, grads)
+        rate, scale = 0.001 / (1 - 0.9**count), 1 / (1 - 0.999**count)
+        weights = j.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(scale * v) + 1e-8), weights, first, second)
+        return weights, (first, second, count)
+
+    update = update_by_adam if work.optimizer == "Adam" else update_by_momentum
+
+    def both(weights, moments, x, target):
         loss, grads = j.value_and_grad(value)(weights, x, target)
-        velocity = j.tree.map(lambda v, g: 0.9 * v + g, velocity, grads)
-        return j.tree.map(lambda w, v: w - 0.01 * v, weights, velocity), velocity, loss
+        return *update(weights, moments, grads), loss
 
     jitted = j.jit(both, donate_argnums=(0, 1))
 
@@ -70,15 +85,17 @@ def epoch(work: MLP) -> Callable[[], object]:
     random = np.random.default_rng(0)
     one, (x, target) = make_step(work, random), work.data()
 
-    def run_epoch():
-        order = random.permutation(len(x))
-        total = 0.0
-        for first in range(0, len(x) - work.batch + 1, work.batch):
-            rows = order[first : first + work.batch]
-            total += one(x[rows], target[rows])
-        return float(total)
+    def run_epochs():
+        for _ in range(work.epochs):
+            order = random.permutation(len(x))
+            total = 0.0
+            for first in range(0, len(x) - work.batch + 1, work.batch):
+                rows = order[first : first + work.batch]
+                total += one(x[rows], target[rows])
+            loss = float(total)
+        return loss
 
-    return run_epoch
+    return run_epochs
 
 
 def predict(work: MLP) -> Callable[[], object]:

@@ -30,7 +30,7 @@ def step(work: MLP) -> Callable[[], object]:
 
 
 def epoch(work: MLP) -> Callable[[], object]:
-    return make_products(work, work.samples // work.batch)
+    return make_products(work, work.samples // work.batch * work.epochs)
 
 
 def make_products(work: MLP, steps: int) -> Callable[[], object]:

@@ -9,9 +9,9 @@ from bprop.datasets import ArrayDataset
 from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed, num_threads
 from bprop.modules.compiler.instruction_set import VECTOR_BYTES, cpu_name
 from bprop.modules.kernels.matmul import gemm
-from bprop.trainers import SGD, Trainer, compile_step
+from bprop.trainers import SGD, Adam, BpropClassifier, Optimizer, Trainer, compile_step
 
-from ..workloads import MLP, Activation, Branches, Images, Update
+from ..workloads import MLP, Activation, Branches, GridSearch, Images, Update
 from .graphs import SHAPES
 
 use_threads = num_threads  # for a step; a training chooses for itself among what there is
@@ -21,7 +21,7 @@ def describe_kernels() -> str:
     return f"{cpu_name()}, vectors of {VECTOR_BYTES} bytes, tiles of {gemm.TALL} and {gemm.SHORT} rows"
 
 
-def make_model(work: MLP) -> tuple[Module, SoftmaxCrossEntropy, SGD]:
+def make_model(work: MLP) -> tuple[Module, SoftmaxCrossEntropy, Optimizer]:
     """The model, its loss and its optimizer."""
     manual_seed(0)
     unit = {"relu": ReLU, "tanh": Tanh}[work.activation]
@@ -30,7 +30,7 @@ def make_model(work: MLP) -> tuple[Module, SoftmaxCrossEntropy, SGD]:
         if k:
             model.append(unit())
         model.append(Linear(i, o))
-    return model, SoftmaxCrossEntropy(), SGD(lr=0.01, momentum=0.9)
+    return model, SoftmaxCrossEntropy(), Adam(lr=0.001) if work.optimizer == "Adam" else SGD(lr=0.01, momentum=0.9)
 
 
 def step(work: MLP) -> Callable[[], object]:
@@ -40,13 +40,20 @@ def step(work: MLP) -> Callable[[], object]:
 
 def epoch(work: MLP) -> Callable[[], object]:
     trainer, data = Trainer(*make_model(work), quiet=True), ArrayDataset(*work.data())
-    return lambda: trainer.fit(data, epochs=1, batch_size=work.batch, metrics=[])
+    return lambda: trainer.fit(data, epochs=work.epochs, batch_size=work.batch, metrics=[])
 
 
 def predict(work: MLP) -> Callable[[], object]:
     model, (x, _) = make_model(work)[0], work.data()
     model.eval()
     return lambda: model.fprop(x)
+
+
+def grid(work: GridSearch) -> Callable[[], object]:
+    from .sklearn import search
+
+    estimator = BpropClassifier((work.sizes[1],), epochs=work.epochs, batch_size=work.batch, random_state=0)
+    return search(estimator, work, lr=work.rates())
 
 
 def layer(kind: str, *sizes) -> Module:

@@ -28,6 +28,8 @@ def make_model(work: MLP) -> tuple[t.nn.Module, Callable, t.optim.Optimizer]:
     for k, (i, o) in enumerate(work.layers()):
         layers += ([unit()] if k else []) + [t.nn.Linear(i, o)]
     model = t.nn.Sequential(*layers)
+    if work.optimizer == "Adam":
+        return model, t.nn.CrossEntropyLoss(), t.optim.Adam(model.parameters(), lr=0.001, fused=True)
     return model, t.nn.CrossEntropyLoss(), t.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
 
@@ -55,12 +57,14 @@ def epoch(work: MLP, loader: bool = False, compiled: bool = False) -> Callable[[
     one, (x, target) = make_step(work, compiled), map(t.from_numpy, work.data())
 
     def by_hand():
-        total = t.zeros(())
-        order = t.randperm(len(x))
-        for first in range(0, len(x), work.batch):
-            rows = order[first : first + work.batch]
-            total += one(x[rows], target[rows]).detach() * len(rows)
-        return total.item()
+        for _ in range(work.epochs):
+            total = t.zeros(())
+            order = t.randperm(len(x))
+            for first in range(0, len(x), work.batch):
+                rows = order[first : first + work.batch]
+                total += one(x[rows], target[rows]).detach() * len(rows)
+            loss = total.item()
+        return loss
 
     data = t.utils.data.TensorDataset(x, target)
     batches = t.utils.data.DataLoader(data, batch_size=work.batch, shuffle=True)
