@@ -45,7 +45,7 @@ class ParametersAndBuffers(Hierarchy):
             super().__setattr__(name, value.value)
         elif isinstance(value, Hierarchy):
             self._add_module(name, value)  # type: ignore[arg-type]
-        elif name in self.fixed_names() if "_parameters" in hidden else False:
+        elif "_parameters" in hidden and self._is_fixed(name):
             self._write_array(name, value)
         elif name in hidden.get("_counters", ()) and not in_plain_python():
             self.write_number(name, int(value))
@@ -97,6 +97,13 @@ class ParametersAndBuffers(Hierarchy):
         """Attributes that are written in place: parameters, their gradients, and buffers."""
         directions = [f"v_{name}" for name in self._parameters if hasattr(self, "jvp")]
         return {*self._parameters, *self.gradient_names(), *directions, *self._buffers}
+
+    def _is_fixed(self, name: str) -> bool:
+        """Whether `name` is one of `fixed_names`, without a list of them."""
+        if name in self._parameters or name in self._buffers:
+            return True
+        kind, _, parameter = name.partition("_")
+        return parameter in self._parameters and (kind == "grad" or (kind == "v" and hasattr(self, "jvp")))
 
     def gradient_names(self) -> list[str]:
         return [f"grad_{name}" for name in self._parameters]

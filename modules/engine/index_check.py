@@ -15,7 +15,7 @@ from ..compiler.numba_api import _helperlib
 from .compiler import get_checked_inner_dispatcher, is_users
 from .errors import ESCAPES, USER_LINE
 from .state import State, StateType, register_method
-from .stateful import Stateful, collect_methods, fits_type, get_raw_method
+from .stateful import Stateful, cached, collect_methods, fits_type, get_raw_method
 
 _one_at_a_time = threading.Lock()  # there is one report
 _warned: set[tuple[type, str]] = set()  # custom methods without a check of their indices
@@ -25,8 +25,13 @@ CHECKED = "!"  # after the owner's name in the types of states whose methods are
 
 def has_users_methods(module: Stateful) -> bool:
     """Whether a module, or one that it calls, has user-defined methods."""
-    classes = {type(each) for each in (module, *module.iterate_inside())}
-    return any(is_users(function) for cls in classes for function in collect_methods(cls).values())
+    return any(has_own_users_methods(type(each)) for each in (module, *module.iterate_inside()))
+
+
+@cached
+def has_own_users_methods(cls: type) -> bool:
+    """Whether a class has user-defined methods."""
+    return any(map(is_users, collect_methods(cls).values()))
 
 
 def make_checked_type(kind: StateType) -> StateType:

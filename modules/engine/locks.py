@@ -88,7 +88,9 @@ def join_locks(owner, other) -> None:
     """Join the groups of two objects, for good: all their members then share one lock."""
     mine, theirs = owner._lock, other._lock
     while mine.shared is not theirs.shared:
-        larger, left = sorted((mine.shared, theirs.shared), key=lambda shared: len(shared.members), reverse=True)
+        larger, left = mine.shared, theirs.shared
+        if len(larger.members) < len(left.members):
+            larger, left = left, larger
         with left.lock, _joining:
             if {larger, left} == {mine.shared, theirs.shared}:
                 larger.trainings |= left.trainings

@@ -214,11 +214,11 @@ class Stateful:
     def forget_plans(self) -> None:
         """Forget compiled plans, when the structure or the type of an attribute has changed."""
         with locked(self):
-            stored = {name: getattr(self, name) for name in self._initial}
             hidden = vars(self)
-            hidden.update(_states={}, _state=None, _initial={})
-            for name, value in stored.items():
-                hidden[name] = value
+            if hidden["_states"] or hidden["_initial"]:
+                stored = {name: getattr(self, name) for name in self._initial}
+                hidden.update(_states={}, _state=None, _initial={})
+                hidden.update(stored)
             owner: Stateful | None = self
             while owner is not None:
                 vars(owner)["_version"] += 1
@@ -452,12 +452,16 @@ def reads_later(cls: type, name: str) -> bool:
     return False
 
 
+NEVER_COPIED = {"_lock", "_states", "_state", "_version", "_parent", "_initial", "_running"}
+NEVER_COPIED |= {"_flat", "_plans", "_pending", "_checked", "_labels"}  # those that a module's `on_copy` sets
+
+
 def copy_hierarchy(root, lock: ObjectLock | None = None):
     """Copy a module with all its children: new arrays, one new lock, no compiled state."""
     copy = object.__new__(type(root))
     hidden = vars(copy)
     hidden["_lock"] = lock or ObjectLock()
-    for name in [name for name in vars(root) if name != "_lock"]:
+    for name in [name for name in vars(root) if name not in NEVER_COPIED]:
         hidden[name] = _copy_value(root.get_setting(name), copy)
     hidden.update(_states={}, _state=None, _version=0, _parent=None, _initial={}, _running=None)
     for name, value in root._initial.items():

@@ -69,11 +69,14 @@ class StepPlan:
         """Train on one minibatch, part by part if needed; returns its loss and the model's output."""
         return self.plan.call(self.function, *self.vectors, *batch)
 
-    def steps(self, *arguments):
-        """Compile the loop over minibatches; see `steps` in the plan's source."""
+    def find_loop(self, *arguments):
+        """Compile the loop over minibatches for arguments of these types; see `steps` in the plan's source."""
+        self.plan.activate()
+        return partial(self._run_loop, self.plan.entry("steps", self.plan.address, *self.vectors, *arguments))
+
+    def _run_loop(self, entry, *arguments):
         self.plan.activate()
         arguments = (self.plan.address, *self.vectors, *arguments)
-        entry = self.plan.entry("steps", *arguments)
         first, last = arguments[FIRST], arguments[LAST]
         if self._unchecked and first < last:
             self._check_steps(arguments, first)

@@ -55,9 +55,13 @@ def get_class_digest(cls: type) -> ClassDigest:
     return _examined[cls]
 
 
+PACKAGE = __name__.partition(".")[0]
+
+
 def forget_digests() -> None:
-    """Forget all class digests, before a new plan: values may have changed since the last one."""
-    _examined.clear()
+    """Forget the digests of user-defined classes, before a new plan: values may have changed since the last one."""
+    for cls in [cls for cls in _examined if cls.__module__.partition(".")[0] != PACKAGE]:
+        del _examined[cls]
 
 
 def warn_of_unhashable(modules) -> bool:
