@@ -128,7 +128,10 @@ def tanh_of(x: Number) -> Number:
     """tanh x = 1 - 2 / (exp 2x + 1), and near zero an odd polynomial."""
     table = TABLES[x.bits]
     size = x.magnitude()
-    far = x.constant(1.0) - x.constant(2.0) / (exp_of(size + size) + 1.0)
+    most = {32: 9.5, 64: 20.0}[x.bits]  # from where on it is 1, long before the exponential leaves the range
+    bounded = x.constant(most).choose(size.compare(">", most), size)
+    p, n = reduced_exp(bounded + bounded)
+    far = x.constant(1.0) - x.constant(2.0) / ((p + 1.0).times_plus(power_of_two(n), 1.0))
     z = x * x
     ratio = z.polynomial(table["tanh"])
     if x.bits == 64:
