@@ -6,6 +6,8 @@ import itertools
 import numba
 import numpy as np
 import pytest
+from bprop.modules.compiler.kernel import EntryCompiler
+from bprop.modules.engine.code_cache import cache_kernels
 from bprop.modules.engine.compiler import get_dispatcher
 from bprop.modules.kernels import buffers, gather, softmax
 from bprop.modules.kernels.matmul import gemm
@@ -19,8 +21,9 @@ def compile_entry(function):
     count = function.__code__.co_argcount
     names = ", ".join(f"a{k}" for k in range(count))
     space = {"inner": get_dispatcher(function)}
+    cache_kernels()  # which other tests have compiled, too
     exec(f"def call({names}): return inner({names})", space)
-    return numba.njit(space["call"])
+    return numba.njit(space["call"], pipeline_class=EntryCompiler)
 
 
 @pytest.fixture(params=["plain", pytest.param("compiled", marks=pytest.mark.jit)])

@@ -5,6 +5,7 @@ import functools
 import numba
 import numpy as np
 import pytest
+from bprop.modules.compiler.kernel import EntryCompiler
 from bprop.modules.engine.compiler import get_dispatcher
 from bprop.modules.kernels import philox
 
@@ -26,7 +27,7 @@ SIZE = 40_000
 def compile_entry(function):
     """`function(key, step, out)`, compiled as a method's helper is."""
     inner = get_dispatcher(function)
-    return numba.njit(lambda key, step, out: inner(key, step, out))
+    return numba.njit(lambda key, step, out: inner(key, step, out), pipeline_class=EntryCompiler)
 
 
 @pytest.fixture(params=["plain", pytest.param("compiled", marks=pytest.mark.jit)])
