@@ -5,6 +5,8 @@ method. So all methods with the same types of arguments and result share one com
 address and the address of the plan's table of states.
 """
 
+from functools import partial
+
 import numba
 
 from ..compiler.code_library import MACHINE_CODE, find_code_address, load_machine_code
@@ -13,7 +15,7 @@ from ..compiler.kernel import EntryCompiler
 from ..compiler.numba_api import cgutils, cpu_target, dumps, intrinsic, rtsys, types
 from . import cache
 from .code_cache import CodeCache, cache_file_name, read_cached
-from .compiler import OPTIONS
+from .compiler import OPTIONS, get_method_dispatcher
 
 INT64 = types.int64
 MOST_ARGUMENTS = 3
@@ -21,14 +23,26 @@ MOST_ARGUMENTS = 3
 _callers: dict = {}
 
 
-def compile_method(plan: str, name: str, dispatcher, signature) -> tuple[int, types.Type] | None:
-    """Compile a method, or load its code from the cache; returns its address and the type of its result.
+def compile_call(name: str, method, states, arguments: tuple[types.Type, ...]):
+    """Compile a call of a method, or load its code from the cache; returns a function (table's address, arguments).
 
-    None for code that refers to this process, which only an entry can be linked with. `plan` and `name` are those of
-    the function in the plan, for the name of the file; `signature` the types of the states and arguments.
+    `name` is that of the function in its plan, for the file; `states` and `arguments` are the types of what the method
+    gets. None for more than MOST_ARGUMENTS, and for code that refers to this process: it must be linked to an entry.
     """
-    context, keep = cpu_target.target_context, cache.is_kept(plan)
-    file = cache_file_name(f"{plan}.{name}", "nbc", "method", signature, context.codegen().magic_tuple())
+    signature = (*states, *arguments)
+    compiled = (
+        compile_method(name, get_method_dispatcher(method), signature) if len(arguments) <= MOST_ARGUMENTS else None
+    )
+    if compiled is None:
+        return None
+    address, result = compiled
+    return partial(find_caller(len(states), arguments, result), address)
+
+
+def compile_method(name: str, dispatcher, signature) -> tuple[int, types.Type] | None:
+    """Compile a method, or load its code; returns its address and the type of its result."""
+    context, keep = cpu_target.target_context, cache.is_kept(name.partition(".")[0])
+    file = cache_file_name(name, "nbc", "method", signature, context.codegen().magic_tuple())
     if keep and (parts := read_cached(file)) is not None:
         public, result, constants, codes = parts
         rtsys.initialize(context)

@@ -33,7 +33,7 @@ from .index_check import (
     run_checked,
     warn_unchecked,
 )
-from .method_calls import MOST_ARGUMENTS, compile_method, find_caller
+from .method_calls import compile_call
 from .operations import Operation, Part, fuse, list_modules, split_operations
 from .sources import digest
 from .state import StateType, register_method
@@ -198,26 +198,24 @@ class Plan:
 
     def _compile_method_call(self, function: Function, arguments):
         """Compile a call of the method of the only operation; None where there are more, or where it needs an entry."""
-        operation = function.ordered[0]
+        operation, types = function.ordered[0], tuple(get_argument_type(argument) for argument in arguments)
         modules = [operation.module] if operation.partner is None else [operation.module, operation.partner]
         passes_on = operation.arguments == function.inputs and function.results == (operation.target,)
         if function.step or len(function.ordered) > 1 or not passes_on or modules != self.modules[: len(modules)]:
             return None
         method = get_raw_method(type(operation.module), operation.method)
-        types = tuple(get_argument_type(argument) for argument in arguments)
-        signature = (*self.kinds[: len(modules)], *types)
-        if len(arguments) > MOST_ARGUMENTS or list_omitted(method, len(signature)):
+        if list_omitted(method, len(modules) + len(types)):
             return None
         try:
             with compile_queue.session(use_worker=True):
-                compiled = compile_method(self.module.__name__, function.name, get_method_dispatcher(method), signature)
-                if compiled is None:
-                    return None
-                caller = find_caller(len(modules), types, compiled[1])
+                call = compile_call(
+                    f"{self.module.__name__}.{function.name}", method, self.kinds[: len(modules)], types
+                )
         except NumbaError as error:
             raise make_compile_error(None, function.name, error) from None
-        self.check_indices(function.name, (self.address, *arguments))
-        return partial(caller, compiled[0], self.address)
+        if call is not None:
+            self.check_indices(function.name, (self.address, *arguments))
+        return call and partial(call, self.address)
 
     def call(self, function: Function, *arguments):
         """Run a function: in one call, or part by part where modules run as Python."""

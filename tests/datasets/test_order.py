@@ -1,6 +1,7 @@
 """`epoch_order`: a permutation that is a function of (seed, epoch) alone, today and with the next NumPy."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -58,3 +59,10 @@ def test_every_permutation_is_as_likely():
 def test_refuses(arguments, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         epoch_order(**{"n": 5, "seed": 0, "epoch": 0} | arguments)
+
+
+def test_is_the_same_in_every_thread():
+    with ThreadPoolExecutor(4) as pool:
+        orders = list(pool.map(lambda epoch: epoch_order(500, seed=1, epoch=epoch % 7), range(140)))
+    for epoch, order in enumerate(orders):
+        np.testing.assert_array_equal(order, epoch_order(500, seed=1, epoch=epoch % 7))

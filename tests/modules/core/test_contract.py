@@ -21,6 +21,7 @@ from bprop.modules import (
     Tanh,
 )
 
+from ..cases import MODULES
 from ..custom import Residual, Scale, net, x
 
 
@@ -591,3 +592,11 @@ def test_an_index_out_of_range_names_module_and_line_in_the_trial_too():
     message = r"^Far\(\): index 3 is out of range for axis 0 of size 3 in fprop \(.*test_contract\.py:\d+\)$"
     with pytest.raises(IndexError, match=message):
         Far().fprop(np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("case", MODULES, ids=lambda case: case.name)
+def test_arrays_that_are_written_in_place_are_known_by_name(case):
+    """Assignment asks for one name at a time, the engine for all of them."""
+    for module in case.make().all_modules():
+        names = [*vars(module), *(f"{kind}_{name}" for kind in ("grad", "v") for name in vars(module))]
+        assert {name for name in names if module._is_fixed(name)} == module.fixed_names()

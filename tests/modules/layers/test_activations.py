@@ -2,6 +2,7 @@
 
 import re
 
+import numba
 import numpy as np
 import pytest
 from bprop.modules import (
@@ -39,6 +40,9 @@ from bprop.modules import (
     check_gradients,
     sigmoid,
 )
+from bprop.modules.compiler.instruction_set import VECTOR_BYTES
+from bprop.modules.engine.compiler import get_method_dispatcher
+from bprop.modules.engine.stateful import get_raw_method
 from bprop.trainers import SGD, compile_step
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")  # as plain Python, NumPy warns
@@ -250,3 +254,20 @@ def test_a_unit_without_a_function_says_so(base, missing, message):
     arguments = [0.0] * {"function": 2, "derivative": 3, "weight_derivative": 3}[missing]
     with pytest.raises(NotImplementedError, match=f"^{re.escape(message)}$"):
         getattr(Mine(), missing)(*arguments)
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize(
+    "unit", [SELU(), ELU(), CELU(), Softplus(), Mish(), SiLU(), GELU()], ids=lambda unit: unit.label()
+)
+@pytest.mark.parametrize("method", ["fprop", "bprop"])
+def test_loops_are_vectorised(unit, method):
+    """A branch with an exponential in it, or a product beside one, made LLVM compute one number at a time."""
+    x = np.ones((2, 3), np.float32)
+    unit.bprop(unit.fprop(x))
+    ((plan,),) = [list(unit._plans.values())]
+    signature = plan.plan.kinds[0], numba.typeof(x)
+    dispatcher = get_method_dispatcher(get_raw_method(type(unit), method))
+    dispatcher.compile(signature)
+    code = dispatcher.overloads[signature].library.get_llvm_str()
+    assert len(re.findall(rf"(?:fma|fmul|fadd)[^\n]*<{VECTOR_BYTES // 4} x float>", code)) >= 3
