@@ -59,6 +59,13 @@ class Module(ParametersAndBuffers):
     needs_y = True  # whether a method after fprop may read self.y: where False, large ones are not copied
     kinks_meet = False  # whether one number of x may stand at several kinks at once
     training = Mode()
+    not_copied = ParametersAndBuffers.not_copied | {
+        "_flat",
+        "_plans",
+        "_pending",
+        "_checked",
+        "_labels",
+    }  # see `on_copy`
 
     def __init__(self):
         super().__init__()

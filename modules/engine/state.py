@@ -234,16 +234,9 @@ class State:
     def write(self, name: str, value) -> None:
         """Write a value of its type to attribute `name`; an array is referenced, not copied."""
         kind, address = self.kind.types[name], self.address + self.kind.offsets[name]
+        _drop_reference(kind, address)
         self._references[name] = value
-        if isinstance(kind, types.Array):
-            first = self.kind.offsets[name] // WORD
-            if self.memory.item(first):
-                _drop_reference(kind, address)
-            header = make_header(value)
-            self.memory[first : first + len(header)] = header
-        else:
-            _drop_reference(kind, address)
-            _write(kind, address, value)
+        _write(kind, address, value)
 
     def owns(self, name: str, array: np.ndarray) -> bool:
         """Whether attribute `name` is this whole array, and nobody else references its memory."""
@@ -267,12 +260,6 @@ class State:
     def __del__(self):
         for name, kind in self.kind.fields:
             _drop_reference(kind, self.address + self.kind.offsets[name])
-
-
-def make_header(array: np.ndarray) -> list[int]:
-    """The words of numba's header of an array that NumPy owns."""
-    pointer = array.__array_interface__["data"][0]
-    return [0, 0, array.size, array.itemsize, pointer, *array.shape, *array.strides]
 
 
 def _view_words(address: int, count: int) -> np.ndarray:
@@ -312,7 +299,7 @@ def _write(kind, address: int, value) -> None:
     elif isinstance(kind, StateType):
         _view_words(address, 1)[0] = value.address
     elif isinstance(kind, types.Array):
-        header = make_header(value)
+        header = [0, 0, value.size, value.itemsize, value.ctypes.data, *value.shape, *value.strides]
         _view_words(address, len(header))[:] = header
     else:
         _view_scalar(kind, address)[0] = value

@@ -75,6 +75,7 @@ class Stateful:
     jit = True
     entry_points: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()  # settings that each plan chooses for itself
+    not_copied = frozenset({"_lock", "_states", "_state", "_version", "_parent", "_initial", "_running"})
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -452,16 +453,12 @@ def reads_later(cls: type, name: str) -> bool:
     return False
 
 
-NEVER_COPIED = {"_lock", "_states", "_state", "_version", "_parent", "_initial", "_running"}
-NEVER_COPIED |= {"_flat", "_plans", "_pending", "_checked", "_labels"}  # those that a module's `on_copy` sets
-
-
 def copy_hierarchy(root, lock: ObjectLock | None = None):
     """Copy a module with all its children: new arrays, one new lock, no compiled state."""
     copy = object.__new__(type(root))
     hidden = vars(copy)
     hidden["_lock"] = lock or ObjectLock()
-    for name in [name for name in vars(root) if name not in NEVER_COPIED]:
+    for name in [name for name in vars(root) if name not in root.not_copied]:
         hidden[name] = _copy_value(root.get_setting(name), copy)
     hidden.update(_states={}, _state=None, _version=0, _parent=None, _initial={}, _running=None)
     for name, value in root._initial.items():

@@ -89,18 +89,14 @@ class CompiledStep:
 
     def plan(self, *batch: np.ndarray) -> StepPlan | None:
         """Get the plan for minibatches of these dtypes and shapes; None if numba is disabled."""
-        if self._versions != self.versions():
+        if self._versions != (self.net._version, self.loss._version, self.optimizer._version):
             self._plans, self._ndims = {}, {}
         key = (batch[0].shape, batch[1].shape, batch[-1].shape, len(batch), batch[1].dtype.char)
         if key not in self._plans:
             self._check(*batch)
             self._plans[key] = None if jit_disabled() else self._plan_of_types(*batch)
-            self._versions = self.versions()
+            self._versions = (self.net._version, self.loss._version, self.optimizer._version)
         return self._plans[key]
-
-    def versions(self) -> tuple[int, ...]:
-        """Numbers that change where a change of the model, the loss or the optimizer outdates the plans."""
-        return self.net._version, self.loss._version, self.optimizer._version
 
     def _plan_of_types(self, *batch) -> StepPlan:
         kinds = (*[array.ndim for array in batch], batch[1].dtype.char)

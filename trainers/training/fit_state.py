@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ...datasets import ArrayDataset
-from ...modules.core.module import Module
 from ..files.data_digests import compute_data_digests
 
 Weights = dict[str, np.ndarray]  # by the paths of parameters and buffers
@@ -35,8 +34,7 @@ class FitState:
 
     begun: the number of epochs done before it; epochs: the number done at its end; settings: those that a resumed
     training must keep; stopped: why it ends early; good: weights that are known to give a finite loss; place: the state
-    of the epoch that runs, None between epochs; chunk: how many steps an epoch begins with at once; loop: the compiled
-    loop of the last epoch; callbacks: the
+    of the epoch that runs, None between epochs; chunk: how many steps an epoch begins with at once; callbacks: the
     states of the callbacks of a fit that was loaded; data: the data set of each part.
     """
 
@@ -47,17 +45,8 @@ class FitState:
     good: Weights | None = None
     place: EpochState | None = None
     chunk: int = 1
-    loop: Any = None
     callbacks: list[dict[str, Any]] = field(default_factory=list)
     data: Mapping[str, ArrayDataset | None] = field(default_factory=dict)
-    _shape: tuple[Any, tuple[int, ...]] | None = field(default=None, init=False)
-
-    def infer_output_shape(self, model: Module, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """`model.output_shape(shape)`, inferred once while the model and the shape stay."""
-        key = model._version, shape
-        if self._shape is None or self._shape[0] != key:
-            self._shape = key, model.output_shape(shape)
-        return self._shape[1]
 
     @cached_property
     def digests(self) -> dict[str, Any]:

@@ -32,30 +32,6 @@ class TrainingError(RuntimeError):
 
 
 @dataclass
-class Loop:
-    """The compiled loop over the minibatches of a data set, which the epochs of a fit share.
-
-    `x`, `target` and `weight` are buffers for a minibatch, `targets` all of them in the dtype of the step; `run` is
-    the compiled function, None where a step is not one compiled function.
-    """
-
-    step: CompiledStep
-    versions: tuple[int, ...]
-    data: ArrayDataset
-    batch_size: int
-    x: np.ndarray
-    target: np.ndarray
-    weight: list[np.ndarray]
-    targets: np.ndarray
-    run: Callable | None
-
-    def fits(self, epoch: "Epoch", step: CompiledStep) -> bool:
-        """Whether an epoch may use it: of the same data, sizes and plan."""
-        same = self.step is step and self.data is epoch.data and self.batch_size == epoch.batch_size
-        return same and len(self.x) == min(len(epoch.order), epoch.batch_size) and self.versions == step.versions()
-
-
-@dataclass
 class Epoch:
     """The minibatches of one epoch: a data set, the order of its samples, and a buffer for the outputs.
 
@@ -64,7 +40,6 @@ class Epoch:
     samples, if they have any. `first` is the place to begin at, and `total` the sum of the losses before it, each times
     the samples, or the weight, of its minibatch: it is carried on, so that no sum depends on where an epoch was cut.
     `singly` asks for a chunk to be one minibatch; otherwise it has `chunk` of them, as many as take CHUNK_SECONDS.
-    `loop` is that of the epoch before, until `prepare` finds the one for this.
     """
 
     data: ArrayDataset
@@ -78,7 +53,6 @@ class Epoch:
     total: float = 0.0
     singly: bool = False
     chunk: int = 1
-    loop: Loop | None = None
     _ready: Steps | None = field(default=None, init=False)  # what `compile` has prepared, for the next `run`
 
     def plan(self, step: CompiledStep) -> StepPlan | None:
@@ -122,10 +96,6 @@ class Epoch:
     def _weights(self, rows: np.ndarray) -> list[np.ndarray]:
         return [] if self.weights is None else [self.weights[rows]]
 
-    def is_compiled(self, step: CompiledStep) -> bool:
-        """Whether the loop of the epoch before is that of this one."""
-        return self.loop is not None and self.loop.fits(self, step)
-
     def compile(self, step: CompiledStep) -> None:
         """Compile the loop of `run`, if it is new, for the next `run`."""
         self._ready = self.prepare(step)
@@ -135,40 +105,24 @@ class Epoch:
 
         None where a step is not one compiled function.
         """
-        if not self.is_compiled(step):
-            self.loop = self._make_loop(step)
-        loop = self.loop
-        assert loop is not None
-        if loop.run is None:
+        with locked(step.net):
+            x, target, *weight = self._first(step)
+            plan = step.plan(x, target, *weight)
+        if plan is None or not plan.whole:
             return None
-        run, before, after = loop.run, *self._arguments(loop)
+        scale, shift = x.dtype.type(self.data.scale), x.dtype.type(self.data.shift)
+        before = (self.data.x, scale, shift, self._targets(step), self.order)
+        more = [] if self.weights is None else [self.weights, *weight]
+        more += [] if self.table is None else [self.table.astype(step.net.dtype)]
+        after = (x, target, self.outputs, *more)
+        with locked(step.net):
+            run = plan.find_loop(*before, 0, 0, self.batch_size, 0.0, *after)
 
         def steps(first: int, last: int, total: float) -> tuple[float, int]:
             with locked_for_long(step.net):
                 return run(*before, first, last, self.batch_size, total, *after)
 
         return steps
-
-    def _make_loop(self, step: CompiledStep) -> Loop:
-        """Compile the loop over the minibatches."""
-        with locked(step.net):
-            x, target, *weight = self._first(step)
-            plan = step.plan(x, target, *weight)
-            targets = self._targets(step)
-            loop = Loop(step, step.versions(), self.data, self.batch_size, x, target, weight, targets, None)
-            if plan is not None and plan.whole:
-                before, after = self._arguments(loop)
-                loop.run = plan.find_loop(*before, 0, 0, self.batch_size, 0.0, *after)
-            return loop
-
-    def _arguments(self, loop: Loop) -> tuple[tuple, tuple]:
-        """The arguments of the compiled loop, before and after (first, last, size, total)."""
-        dtype = loop.step.net.dtype.type
-        scale, shift = loop.x.dtype.type(self.data.scale), loop.x.dtype.type(self.data.shift)
-        more = [] if self.weights is None else [self.weights, *loop.weight]
-        more += [] if self.table is None else [self.table.astype(dtype)]
-        buffers = loop.x, loop.target, self.outputs
-        return (self.data.x, scale, shift, loop.targets, self.order), (*buffers, *more)
 
     def run(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
         """Train; yields, after each chunk, the position and the sum of the losses. NotFinite stops it."""

@@ -359,7 +359,7 @@ class Trainer:
         before, total, self.weights_epoch = self.model.state_dict(), epoch.total, None
         if state is not None:
             before = state.before
-        with print_if_slow(COMPILING, quiet=self.quiet or epoch.is_compiled(self.compiled_step)):
+        with print_if_slow(COMPILING, quiet=self.quiet):
             epoch.compile(self.compiled_step)
             self.threads = self.threads or choose_threads(self.compiled_step, epoch)
         try:
@@ -375,7 +375,7 @@ class Trainer:
         except NotFinite as problem:
             error, self.weights_epoch = restore_good_weights(self, problem, epoch, before, fit.good)
             raise error from None
-        fit.good, fit.place, fit.chunk, fit.loop = before, None, epoch.chunk, epoch.loop
+        fit.good, fit.place, fit.chunk = before, None, epoch.chunk
         self.epoch += 1
         self.weights_epoch = self.epoch
         row = measure_epoch(self, epoch, total, valid, metrics)

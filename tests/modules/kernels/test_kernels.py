@@ -69,7 +69,7 @@ def test_small_products(random, dtype, layouts, add):
         inner[...] = out
         expected = a.astype(np.float64) @ b + (out if add else 0)
         kernel(a, b, inner, add)
-        assert (np.abs(inner - expected) <= 1e-5 * np.abs(expected) + 1e-6 * k).all(), (layout, m, n, k)
+        np.testing.assert_allclose(inner, expected, rtol=1e-5, atol=1e-6 * k, err_msg=f"{layout} {m} {n} {k}")
         assert (guarded[:32] == 7).all()
         assert (guarded[-32:] == 7).all()
 
