@@ -124,6 +124,7 @@ ATTRIBUTES = {
     "definitions": "`func_ir._definitions` lists what a variable is assigned, for `get_definition`.",
     "pipeline passes": "`passes` of a pass builder are pairs that begin with the class, `_finalized` stops changes.",
     "fastmath inheritance": "An inner function without flags of its own takes its caller's, unless it says False.",
+    "calling convention": "`call_conv` makes a function's type, calls it by address, and passes on its error.",
     "code generator": "It has _engine._ee, _llvm_module, _data_layout, _customize_tm_options and magic_tuple.",
     "library protocol": "It has _ensure_finalized, _raise_if_finalized, _finalized, _codegen, _get_module_for_linking.",
     "entry library": "JITCodeLibrary has _final_module, _linking_libraries and _finalize_final_module.",

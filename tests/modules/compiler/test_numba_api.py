@@ -67,6 +67,7 @@ from bprop.modules.compiler.numba_api import (
     tuple_setitem,
     types,
 )
+from bprop.modules.engine.method_calls import make_call
 
 pytestmark = pytest.mark.jit
 TEXT = 'define i64 @"{0}"(i64 %x) {{\n  ret i64 %x\n}}'
@@ -498,6 +499,23 @@ def test_global_compiler_lock():
 def test_cpu_target():
     assert cpu_target.target_context.typing_context is cpu_target.typing_context
     assert cpu_target.target_context.codegen().create_library("canary")
+
+
+def test_calling_convention():
+    @numba.njit
+    def divide(x):
+        if x == 0:
+            raise ValueError("nothing to divide by")
+        return 12 // x
+
+    divide(1)
+    (overload,) = divide.overloads.values()
+    address = overload.library.get_pointer_to_function(overload.fndesc.llvm_func_name)
+    call = make_call(0, (types.int64,), types.int64)
+    by_address = numba.njit(lambda address, x: call(address, 0, (x,)))
+    assert by_address(address, 4) == 3
+    with pytest.raises(ValueError, match="nothing to divide by"):
+        by_address(address, 0)
 
 
 def test_code_generator():
