@@ -11,7 +11,7 @@ from ..core.parameter import Parameter
 from ..core.shapes import check_sizes, replace_features
 from ..initializers.initializers import Initializer, PyTorchUniform, get_generator
 from ..kernels.buffers import as_rows, reuse, reuse_like
-from ..kernels.matmul.gemm import matmul_into
+from ..kernels.matmul.gemm import matmul_into, sum_rows
 from ..kernels.moments import LARGE, SMALL
 from ..kernels.sums import as_double, sum_of
 
@@ -118,7 +118,7 @@ class RadialBasis(Module):
         self.centers = Parameter(get_generator().standard_normal((out_features, in_features)))
         self.log_width = Parameter(np.full(out_features, np.log(in_features) / 2))
         self.precision = np.zeros(out_features)  # 1 / s²
-        self.q = self.c = self.y = self.grad_x = np.empty((0, 0))
+        self.q = self.c = self.terms = self.y = self.grad_x = np.empty((0, 0))
 
     def initialize_from(self, x) -> "RadialBasis":
         """Put the centres on different rows of x (N, in), drawn at random; returns self.
@@ -158,14 +158,14 @@ class RadialBasis(Module):
 
     def bprop(self, grad_y):
         y, grad_y, x = as_rows(self.y), as_rows(grad_y), as_rows(self.x)
-        self.c = reuse_like(self.c, y)
-        if not self.accumulate:
-            self.grad_log_width[:] = 0
+        self.c, self.terms = reuse_like(self.c, y), reuse_like(self.terms, y)
         for n in range(y.shape[0]):
             for j in range(y.shape[1]):
                 self.c[n, j] = grad_y[n, j] * y[n, j] * self.precision[j]
+                self.terms[n, j] = 0
                 if y[n, j] != 0:  # far away, q may be infinite
-                    self.grad_log_width[j] += grad_y[n, j] * y[n, j] * self.q[n, j]
+                    self.terms[n, j] = grad_y[n, j] * y[n, j] * self.q[n, j]
+        sum_rows(self.terms, self.grad_log_width, self.accumulate)
         bprop_points(self.c, x, self.centers, self.grad_centers, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
         if self.needs_grad_x:
@@ -198,9 +198,11 @@ class RadialBasis(Module):
             for j in range(y.shape[1]):
                 c[n, j] = grad[n, j] * y[n, j] * self.precision[j]
                 change = r[n, j] * y[n, j] + grad[n, j] * turn[n, j]
+                self.terms[n, j] = 0
                 if y[n, j] != 0:  # far away, q may be infinite
-                    self.grad_log_width[j] += change * self.q[n, j] - 2 * grad[n, j] * turn[n, j]
+                    self.terms[n, j] = change * self.q[n, j] - 2 * grad[n, j] * turn[n, j]
                 turn[n, j] = change * self.precision[j] - 2 * self.v_log_width[j] * c[n, j]
+        sum_rows(self.terms, self.grad_log_width, True)
         bprop_points(turn, x, self.centers, self.grad_centers, True)
         bprop_points(c, v_rows, self.v_centers, self.grad_centers, True)
         bprop_inputs(turn, x, self.centers, rows, False)

@@ -73,6 +73,9 @@ class Loss(Module):
     def check_targets(self, target, output_shape) -> None:
         """Raise ValueError if a target's values are not allowed for outputs of this shape; names the first such row."""
 
+    def check_labels(self, target) -> None:
+        """Raise ValueError that names the first row of a label with a fraction, where compiled code refuses one."""
+
     def check_class_axis(self, target, output_shape) -> None:
         """Raise ValueError if the values of a target show that another axis than this loss takes is the class axis."""
 

@@ -112,7 +112,6 @@ class LossPart(Loss):
             raise
 
     def check_labels(self, target) -> None:
-        """Raise ValueError that names the first row of a label with a fraction."""
         if self.labels:
             check_whole(self, 1, np.asarray(target)[:, self.target_columns[0]])
 
@@ -242,8 +241,7 @@ class MultiLoss(Loss):
             raise
 
     def check_labels(self, target) -> None:
-        """Raise ValueError that names the part, and the first row of a label with a fraction."""
-        self._ask_parts(lambda part: part.check_labels(target) if isinstance(part, LossPart | MultiLoss) else None)
+        self._ask_parts(lambda part: part.check_labels(target))
 
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
         self._ask_parts(lambda part: part.check_arguments(y_shape, target_shape))

@@ -99,5 +99,8 @@ class Reinforce(Loss):
     def check_targets(self, target, output_shape) -> None:
         self.loss.check_targets(target, (*output_shape[:1], output_shape[1] - self.columns))
 
+    def check_labels(self, target) -> None:
+        self.loss.check_labels(target)
+
     def distribution(self, y):
         return self.loss.distribution(np.asarray(y)[:, : -self.columns])

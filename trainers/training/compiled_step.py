@@ -57,7 +57,11 @@ class CompiledStep:
                     self.refuse_during_fit()
                 batch = self.arrays(x, target, sample_weight)
                 plan = self.plan(*batch)
-                return plan.step(*batch) if plan is not None else self._run_uncompiled(*batch)[0]
+                try:
+                    return plan.step(*batch) if plan is not None else self._run_uncompiled(*batch)[0]
+                except ValueError:
+                    self.loss.check_labels(batch[1])
+                    raise
         return self(x, target, sample_weight)  # the lock has become another one while this thread waited
 
     def by_parts(self, x, target, sample_weight=None) -> tuple[float, np.ndarray]:
@@ -65,7 +69,11 @@ class CompiledStep:
         with locked(self.net):
             batch = self.arrays(x, target, sample_weight)
             plan = self.plan(*batch)
-            return plan.call(*batch) if plan is not None else self._run_uncompiled(*batch)
+            try:
+                return plan.call(*batch) if plan is not None else self._run_uncompiled(*batch)
+            except ValueError:
+                self.loss.check_labels(batch[1])
+                raise
 
     def refuse_during_fit(self) -> None:
         """Raise RuntimeError while another thread trains the model or the optimizer."""

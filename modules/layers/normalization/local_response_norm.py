@@ -14,7 +14,7 @@ class LocalResponseNorm(Module):
         y[c]      = x[c] s[c]^-beta
         grad_x[c] = grad_y[c] s[c]^-beta - 2 alpha beta / size x[c] Σ grad_y[j] y[j] / s[j] over the j that count c
 
-    at each place of each sample by itself; channels that are not there count 0.
+    at each place of each sample by itself; channels that are not there count 0. alpha / size x² must not overflow.
 
     Shapes: x and y (N, C, ...).
     Args: size: how many channels are neighbours; alpha, beta: at least 0; k: above 0.
@@ -40,14 +40,16 @@ class LocalResponseNorm(Module):
         x = self.planes(flat(x), x.shape[0], x.shape[1])
         self.sums, self.y = reuse_like(self.sums, x), reuse_like(self.y, x)
         self.sums[:] = 0
+        root = (self.alpha / self.size) ** 0.5  # its square times x² overflows later than x²
         for n in range(x.shape[0]):
             for c in range(x.shape[1]):
                 total, y = self.sums[n, c], self.y[n, c]
                 for j in range(max(0, c - self.size // 2), min(x.shape[1], c + (self.size - 1) // 2 + 1)):
                     for p in range(x.shape[2]):
-                        total[p] += x[n, j, p] * x[n, j, p]
+                        scaled = root * x[n, j, p]
+                        total[p] += scaled * scaled
                 for p in range(x.shape[2]):
-                    total[p] = self.k + self.alpha / self.size * total[p]
+                    total[p] = self.k + total[p]
                     y[p] = x[n, c, p] * total[p] ** -self.beta
         return self.y.reshape(self.x.shape)
 

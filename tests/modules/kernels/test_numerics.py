@@ -19,6 +19,7 @@ from bprop.modules import (
     InstanceNorm2d,
     LayerNorm,
     Linear,
+    LocalResponseNorm,
     LogSoftmax,
     MeanSquaredError,
     Mish,
@@ -26,9 +27,11 @@ from bprop.modules import (
     NegativeLogLikelihood,
     PoissonNLL,
     PReLU,
+    RadialBasis,
     RMSNorm,
     SoftmaxCrossEntropy,
     VariationalBound,
+    manual_seed,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")  # as plain Python, NumPy warns
@@ -122,6 +125,23 @@ def test_norms_of_numbers_whose_squares_overflow_or_vanish(random, make, shape):
     x = random.standard_normal(shape).astype(np.float32).astype(np.float64)
     for size, eps in ((1e19, 1e-5), (1e30, 1e-5), (1e37, 1e-5), (1e-25, 0.0)):
         same(lambda eps=eps: make(eps), (size * x).astype(np.float32), rtol=2e-5, atol=1e-6)
+
+
+def test_local_response_norm_of_numbers_whose_squares_overflow(random):
+    x = (2e19 * random.standard_normal((3, 5, 2))).astype(np.float32)
+    assert np.isinf(x * x).any()
+    same(lambda: LocalResponseNorm(3), x, rtol=2e-5)
+
+
+def test_a_width_of_many_rows_keeps_its_digits(random):
+    """A running sum of float32 is off by 1e-5 and more."""
+    x, width = random.standard_normal((60_000, 2)).astype(np.float32), []
+    for dtype in ("float32", "float64"):
+        manual_seed(0)
+        module = RadialBasis(2, 3).to(dtype)
+        module.bprop(np.ones_like(module.fprop(x)))
+        width.append(module.grad_log_width)
+    np.testing.assert_allclose(*width, rtol=1e-6)
 
 
 def test_running_variance_at_the_end_of_the_range(random):

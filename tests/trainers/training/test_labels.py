@@ -8,8 +8,17 @@ import sys
 import numpy as np
 import pytest
 from bprop.datasets import ArrayDataset
-from bprop.modules import Conv2d, Linear, Sequential, SoftmaxCrossEntropy
-from bprop.trainers import SGD, Trainer, metrics
+from bprop.modules import (
+    Conv2d,
+    Linear,
+    LossPart,
+    MeanSquaredError,
+    MultiLoss,
+    Reinforce,
+    Sequential,
+    SoftmaxCrossEntropy,
+)
+from bprop.trainers import SGD, Trainer, compile_step, metrics
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
 from bprop.trainers.runs.dry_run import dry_run
@@ -74,6 +83,21 @@ def test_labels_with_fractions_are_refused_before_a_step(part):
     with pytest.raises(ValueError, match=rf"^SoftmaxCrossEntropy\(\): label {wrong[7]:g} in row 7, expected 0\.\.2$"):
         mine.evaluate(data["evaluate"]) if part == "evaluate" else mine.fit(data["train"], data["valid"], batch_size=8)
     assert mine.history == []
+
+
+@pytest.mark.parametrize(("wrap", "columns"), [(lambda loss: loss, 3), (lambda loss: Reinforce(loss, "none"), 4)])
+def test_a_step_names_the_row_of_a_label_with_a_fraction(wrap, columns):
+    """The parts of a loss read labels from a table of numbers, which compiled code does not format."""
+    net = Sequential(Linear(4, columns))
+    loss = wrap(MultiLoss([LossPart(SoftmaxCrossEntropy(), "0:3", 1), LossPart(MeanSquaredError(), 2, 0)]))
+    step = compile_step(net, loss, SGD(lr=0.1))
+    target = np.stack([np.zeros(20), LABELS], axis=1)
+    step(X, target)
+    target[7, 1] = 1.5
+    for call in (step, step.by_parts):
+        with pytest.raises(ValueError, match=r"LossPart\(.*\): label 1\.5 in row 7, expected whole numbers") as refused:
+            call(X, target)
+        assert "parts[0]" in "".join(refused.value.__notes__)
 
 
 def test_metrics_refuse_labels_with_fractions():
