@@ -34,6 +34,65 @@ def test_compiled_equals_numpy(module):
     assert np.allclose(y, right, rtol=1e-5)
 
 
+class Layouts(Module):
+    """Axes of arrays of three, of any layout, with none of their numbers, and of many columns."""
+
+    def fprop(self, x):
+        y = np.empty((3, 5), x.dtype)
+        y[0] = x.sum(axis=1).max(axis=0) + x.T.mean(axis=-1).sum(axis=1)
+        y[1] = x[:, ::2].std(axis=1).min(axis=0) - x.var(axis=0, keepdims=True)[0, 0]
+        y[2] = x[0, 0].sum(axis=0) + x[:, :, 1:1].sum(axis=0).size + x.max(axis=2).min(axis=-1, keepdims=True)[1, 0]
+        return y
+
+    def bprop(self, grad_y):
+        return grad_y
+
+
+@pytest.mark.slow
+def test_axes_of_any_layout(random):
+    x = random.standard_normal((5, 5, 5)).astype(np.float32)
+    with plain_python():
+        expected = Layouts().fprop(x)
+    np.testing.assert_allclose(Layouts().fprop(x), expected, rtol=1e-5)
+
+
+class Wide(Module):
+    def fprop(self, x):
+        return x.sum(axis=0, keepdims=True) + x.std(axis=0)
+
+    def bprop(self, grad_y):
+        return grad_y
+
+
+def test_more_rows_and_columns_than_a_block(random):
+    x = (1 + random.random((300, 5000))).astype(np.float32)
+    wide = x.astype(np.float64)
+    expected = wide.sum(axis=0, keepdims=True) + wide.std(axis=0)
+    np.testing.assert_allclose(Wide().fprop(x), expected, rtol=1e-6)
+
+
+class Whole8(Module):
+    """Sums of whole numbers of few bits have more, as NumPy's."""
+
+    def fprop(self, x):
+        small, positive = (100 * x).astype(np.int8), (200 * x).astype(np.uint8)
+        y = np.empty(4, x.dtype)
+        y[0], y[1], y[2], y[3] = small.sum(), small.sum(axis=0)[0], small.mean(axis=0)[0], positive.sum(axis=0)[0]
+        return y.reshape((1, 4))
+
+    def bprop(self, grad_y):
+        return grad_y
+
+
+@pytest.mark.slow
+def test_whole_numbers():
+    x = np.ones((50, 2), np.float32)
+    expected = [[10_000, 5000, 100, 10_000]]
+    np.testing.assert_array_equal(Whole8().fprop(x), expected)
+    with plain_python():
+        np.testing.assert_array_equal(Whole8().fprop(x), expected)
+
+
 def test_nan_stays_nan():
     x = np.ones((3, 2), np.float32)
     x[1, 0] = np.nan
