@@ -1,9 +1,7 @@
 """Each example runs as its first lines say, and learns."""
 
-import os
 import re
 import shutil
-import subprocess
 import sys
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -17,6 +15,8 @@ from bprop.trainers.runs.inference import evaluate_run, load_weights, predict_ru
 from bprop.trainers.runs.run_folder import train_config
 from bprop.trainers.runs.unchecked import format_unchecked_warning
 
+from .fork_server import run_python
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -27,13 +27,7 @@ def folder(tmp_path):
 
 
 def run(name, folder):
-    done = subprocess.run(
-        [sys.executable, *name.split()],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONWARNINGS": "error"},
-    )
+    done = run_python(name.split(), folder, strict=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout

@@ -5,7 +5,7 @@ The first row of each pair of passes runs in float32 each time, all rows in both
 
 import numpy as np
 import pytest
-from bprop.modules import Loss
+from bprop.modules import Loss, Module
 from bprop.modules.checks.contract_checks import Trial, compare_compiled
 
 from ..cases import LOSSES, MODULES, mark_rows
@@ -32,15 +32,33 @@ def test_compiled_equals_plain_python(case, dtype):
 # Once compiled code has its buffers, it allocates nothing. The plans are those of the comparison above.
 
 
-@pytest.mark.parametrize("case", mark_rows(MODULES))
-def test_a_module_allocates_nothing(case, allocations):
-    module, x = case.make(), case.x().astype(np.float32)
+def count_allocations(module, x, allocations):
+    """The arrays made by each of five runs forward and backward, x and grad_y among them."""
     counts = []
     for _ in range(5):
         before = allocations()
         module.bprop(module.fprop(x))
         counts.append(allocations() - before)
-    assert counts[2:] == [2] * 3, "x and grad_y"
+    return counts
+
+
+@pytest.mark.parametrize("case", mark_rows(MODULES))
+def test_a_module_allocates_nothing(case, allocations):
+    assert count_allocations(case.make(), case.x().astype(np.float32), allocations)[2:] == [2] * 3, "x and grad_y"
+
+
+class Fresh(Module):
+    """Makes new arrays in each run."""
+
+    def fprop(self, x):
+        return 2 * x
+
+    def bprop(self, grad_y):
+        return 2 * grad_y
+
+
+def test_new_arrays_are_counted(allocations):
+    assert count_allocations(Fresh(), np.ones((2, 3), np.float32), allocations)[2:] == [4] * 3
 
 
 @pytest.mark.parametrize("case", mark_rows([case for case in LOSSES if case.name not in IN_PARTS]))

@@ -12,6 +12,7 @@ import pytest
 from bprop.modules import Module, Tanh
 from bprop.modules.engine import cache
 
+from ...fork_server import Process
 from ..custom import x
 
 pytestmark = pytest.mark.jit
@@ -60,20 +61,13 @@ def project(tmp_path):
     def write(name, text):
         (tmp_path / name).write_text(textwrap.dedent(text))
 
-    def start(script="script.py", *arguments, **environment):
-        own = {"BPROP_CACHE_DIR": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
-        environment = {**os.environ, **own, **environment}
-        return subprocess.Popen(
-            [sys.executable, "-W", "error", script, *arguments],
-            cwd=tmp_path,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    environment = {**os.environ, "BPROP_CACHE_DIR": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
 
-    def run(script="script.py", **environment):
-        process = start(script, **environment)
+    def start(script="script.py", *arguments):
+        return Process([script, *arguments], tmp_path, environment, strict=True)
+
+    def run(script="script.py"):
+        process = start(script)
         out, err = process.communicate()
         assert process.returncode == 0, err
         return out.split()
@@ -81,7 +75,7 @@ def project(tmp_path):
     for name, text in (("script.py", SCRIPT), ("helpers.py", HELPERS), ("deeper.py", DEEPER)):
         write(name, text)
     write("constants.py", "SCALE = 1.0")
-    run.write, run.start, run.folder = write, start, tmp_path
+    run.write, run.start, run.folder, run.environment = write, start, tmp_path, environment
     return run
 
 
@@ -172,10 +166,17 @@ def files(folder):
 
 
 def test_a_second_process_compiles_nothing_and_loads_no_compiler(project):
-    project.write("warm.py", WARM)
-    assert project("warm.py")[0] == "False"
+    def run():
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", textwrap.dedent(WARM)],
+            env=project.environment, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    assert run()[0] == "False"
     before = files(project.folder / "cache")
-    assert project("warm.py") == ["True", "True", "False"]
+    assert run() == ["True", "True", "False"]
     assert files(project.folder / "cache") == before
 
 
@@ -274,15 +275,25 @@ def test_two_classes_of_one_name_in_one_file_are_two():
     assert np.array_equal(second.fprop(np.ones((2, 2))), np.full((2, 2), 3))
 
 
-LINEAR = "import numpy as np; from bprop.modules import Linear; print(Linear(4, 3).fprop(np.ones((2, 4))).shape)"
+LINEAR = "import numpy as np; from bprop.modules import Linear; print(Linear(4, 3).fprop(np.ones((2, 4))).size)"
 
 
 @pytest.mark.slow
-def test_a_kernel_made_on_top_of_kept_ones_is_kept_with_all_of_them(tmp_path):
-    """The second process compiles the product, which calls kernels that it finds; the third finds the product."""
-    environment = {**os.environ, "BPROP_CACHE_DIR": str(tmp_path)}
-    for made_anew in ("kernel_products.multiply*", "nothing", "nothing"):
-        done = subprocess.run([sys.executable, "-c", LINEAR], env=environment, capture_output=True, text=True)
-        assert (done.returncode, done.stdout) == (0, "(2, 3)\n"), done.stderr
-        for file in [*tmp_path.glob("plan_*"), *tmp_path.glob(made_anew)]:
-            file.unlink(missing_ok=True)
+def test_a_kernel_made_on_top_of_kept_ones_is_kept_with_all_of_them(project):
+    """A process compiles the product, which calls kernels that it finds; the next one finds that product again."""
+    project.write("linear.py", LINEAR)
+    cache = project.folder / "cache"
+    assert project("linear.py") == ["6"]
+    made = files(cache)
+    products = {path for path in made if path.name.startswith("kernel_gemm.multiply.")}
+    plans = {path for path in made if path.name.startswith("plan_")}
+    assert products
+    assert plans
+    assert made.keys() - products - plans, "the kernels that a product calls"
+    for removed in (products | plans, plans):
+        for path in removed:
+            path.unlink()
+        kept = files(cache)
+        assert project("linear.py") == ["6"]
+        assert files(cache).keys() == made.keys()
+        assert kept.items() <= files(cache).items()

@@ -25,6 +25,7 @@ from bprop.trainers.configs import parse_config
 from bprop.trainers.runs.run_folder import train_config
 from bprop.trainers.tools.gradient_doctor import check_config
 
+pytestmark = pytest.mark.compiled  # as plain Python, so many numbers are drawn slowly
 N = 40_000
 
 

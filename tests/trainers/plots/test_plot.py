@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,6 +40,8 @@ from bprop.trainers.plots.numbers import collect_predictions, draw_regression
 from bprop.trainers.plots.style import format_number, make_mosaic, shorten_middle
 from bprop.trainers.plots.trained_run import TrainedRun
 from bprop.trainers.plots.weights import draw_weights, find_first_layer, make_weight_images, select_strongest
+
+from ...fork_server import run_python
 
 
 def trained(folder, config, *overrides):
@@ -466,7 +467,7 @@ def test_without_matplotlib(monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "module://no_such_package.x", ""])
-def test_a_backend_that_is_missing_is_not_asked_for(backend):
+def test_a_backend_that_is_missing_is_not_asked_for(backend, tmp_path):
     """As the variable that Jupyter leaves to the programs of its terminal."""
     code = "\n".join(
         [
@@ -479,8 +480,8 @@ def test_a_backend_that_is_missing_is_not_asked_for(backend):
             "print(os.environ['MPLBACKEND'])",
         ]
     )
-    environment = {**os.environ, "MPLBACKEND": backend}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    (tmp_path / "draw.py").write_text(code)
+    done = run_python(["draw.py"], tmp_path, {**os.environ, "MPLBACKEND": backend})
     assert (done.stdout.strip(), done.returncode) == (backend, 0), done.stderr
 
 

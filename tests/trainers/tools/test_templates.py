@@ -1,8 +1,6 @@
 """`bprop new module`: what it writes fails its test until bprop is written, and then passes."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 from bprop.trainers import check_config, cli
@@ -10,6 +8,8 @@ from bprop.trainers.cli import new
 from bprop.trainers.configs import load_config
 from bprop.trainers.tools.module_template import KINDS, convert_to_snake_case, write_module_template
 from bprop.trainers.tools.part_templates import PARTS
+
+from ...fork_server import run_python
 
 TODO = "        return np.zeros_like(self.x)  # TODO: the test fails until this is right\n"
 WRITTEN = "        self.grad_weight += (grad_y * self.x).sum(axis=0)\n        return grad_y * self.weight\n"
@@ -28,9 +28,12 @@ def finish(path):
 
 
 def run_test(path):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path.name]
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    return subprocess.run(command, cwd=path.parent, capture_output=True, text=True, env=environment)
+    return run_plain(path.parent, "-m", "pytest", "-q", "-p", "no:cacheprovider", path.name)
+
+
+def run_plain(folder, *arguments):
+    """Run Python in a folder, without numba."""
+    return run_python(arguments, folder, {**os.environ, "NUMBA_DISABLE_JIT": "1"})
 
 
 def test_the_gradient_test_fails_until_bprop_is_written(tmp_path, capsys):
@@ -106,9 +109,7 @@ def test_other_parts_pass_their_tests_and_fit_their_configs(tmp_path, capsys, ki
     ]
     done = run_test(test)
     assert done.returncode == 0, done.stdout
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    command = [sys.executable, "-m", "bprop.trainers.cli", "train", config.name, "trainer.epochs=1", "--run", "run"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    done = run_plain(tmp_path, "-m", "bprop", "train", config.name, "trainer.epochs=1", "--run", "run")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "summary.json").exists()
 

@@ -1,15 +1,16 @@
 """Compiling beforehand: what is said, that nothing is written but code, and that the training then compiles nothing."""
 
 import json
-import subprocess
-import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 from bprop.datasets import ArrayDataset
 from bprop.trainers.cli import main
 from bprop.trainers.tools.warmup import take_few
+
+from ...fork_server import run_python
 
 CONFIG = """
     dataset: Iris
@@ -42,8 +43,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def command(*arguments):
-    code = "import sys; from bprop.trainers.cli import main; raise SystemExit(main(sys.argv[1:]))"
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    done = run_python(["-m", "bprop", *arguments], Path.cwd())
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

@@ -120,7 +120,7 @@ def test_each_thread_has_its_own_answers_and_nothing_changes(make):
 @pytest.mark.parametrize("run", range(20))
 @pytest.mark.parametrize("make", [mlp, cnn, graph])
 def test_many_times(make, run):
-    check_threads(make, 75)
+    check_threads(make, 40)
 
 
 @pytest.mark.parametrize("make", [mlp, cnn])

@@ -1,8 +1,6 @@
 """`Trainer.fit`: what it learns, in which order, and that the seed alone decides."""
 
 import copy
-import subprocess
-import sys
 from contextlib import contextmanager
 
 import numpy as np
@@ -20,6 +18,8 @@ from bprop.modules import (
     manual_seed,
 )
 from bprop.trainers import SGD, Adam, Callback, ConstantSchedule, ExponentialSchedule, Trainer, compile_step
+
+from ...fork_server import run_python
 
 
 class Shift(Module):
@@ -171,9 +171,7 @@ def test_no_epochs_change_nothing():
 
 def test_two_processes_give_the_same_weights(tmp_path):
     for name in ("a", "b"):
-        command = ["train", "iris", "trainer.epochs=3", "--run", name]
-        code = f"from bprop.trainers.cli import main; raise SystemExit(main({command!r}))"
-        subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
+        run_python(["-m", "bprop", "train", "iris", "trainer.epochs=3", "--run", name], tmp_path).check_returncode()
     first, second = (tmp_path / name / "model.safetensors" for name in ("a", "b"))
     assert first.read_bytes() == second.read_bytes()
 
