@@ -22,14 +22,26 @@ FORK_SECONDS = 60.0  # how long a fork waits, at most, for other threads to leav
 class SharedLock:
     """The re-entrant lock of a group of objects, and which threads train them."""
 
-    __slots__ = ("__weakref__", "lock", "members", "trainings", "was_requested")
+    __slots__ = ("__weakref__", "lock", "members", "room", "trainings", "was_requested")
 
-    def __init__(self):
+    def __init__(self, member: "ObjectLock"):
         self.lock = threading.RLock()
         self.was_requested = False  # whether a thread has requested the lock since this was last set to False
-        self.members: weakref.WeakSet[ObjectLock] = weakref.WeakSet()
+        self.members = [weakref.ref(member)]
+        self.room = 8  # members, from which on those that are gone are left out
         self.trainings: dict[Any, tuple[int, str]] = {}  # a model or optimizer: the thread in whose `fit` it is
         _locks.add(self)
+
+    def take_members(self, other: "SharedLock") -> None:
+        """Make the members of another lock members of this one."""
+        for reference in other.members:
+            member = reference()
+            if member is not None:
+                member.shared = self
+                self.members.append(reference)
+        if len(self.members) > self.room:
+            self.members = [reference for reference in self.members if reference() is not None]
+            self.room = max(8, 2 * len(self.members))
 
 
 class ObjectLock:
@@ -38,8 +50,7 @@ class ObjectLock:
     __slots__ = ("__weakref__", "shared")
 
     def __init__(self):
-        self.shared = SharedLock()
-        self.shared.members.add(self)
+        self.shared = SharedLock(self)
 
 
 _locks: weakref.WeakSet[SharedLock] = weakref.WeakSet()
@@ -94,9 +105,7 @@ def join_locks(owner, other) -> None:
         with left.lock, _joining:
             if {larger, left} == {mine.shared, theirs.shared}:
                 larger.trainings |= left.trainings
-                for member in list(left.members):
-                    member.shared = larger
-                    larger.members.add(member)
+                larger.take_members(left)
 
 
 # -- what only the training thread may do -----------------------------------------------------------------------------
