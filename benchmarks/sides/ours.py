@@ -9,7 +9,7 @@ from bprop.datasets import ArrayDataset
 from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed, num_threads
 from bprop.modules.compiler.instruction_set import VECTOR_BYTES, cpu_name
 from bprop.modules.kernels.matmul import gemm
-from bprop.trainers import SGD, Adam, BpropClassifier, Optimizer, Trainer, compile_step
+from bprop.trainers import SGD, Adam, Optimizer, Trainer, compile_step
 
 from ..workloads import MLP, Activation, Branches, GridSearch, Images, Update
 from .graphs import SHAPES
@@ -50,6 +50,8 @@ def predict(work: MLP) -> Callable[[], object]:
 
 
 def grid(work: GridSearch) -> Callable[[], object]:
+    from bprop.trainers import BpropClassifier  # with scikit-learn, 55 MiB that no other workload needs
+
     from .sklearn import search
 
     estimator = BpropClassifier((work.sizes[1],), epochs=work.epochs, batch_size=work.batch, random_state=0)
