@@ -43,7 +43,7 @@ def parse(file: str) -> ast.Module:
 def imports(file: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The modules that a file imports, as dotted names from the root, with the names that are taken from each."""
     nodes = list(ast.walk(parse(file)))
-    conditions = [node for node in nodes if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
+    conditions = [node for node in nodes if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
     skipped = {each for node in conditions for each in ast.walk(node)}
     package, result = file.split("/")[:-1], []
     for node in nodes:
@@ -97,7 +97,11 @@ def test_exceptions_are_needed():
 def internals(file: str) -> set[str]:
     """What a file imports of numba's internals and of llvmlite, or reaches as attributes of `numba`."""
     names = {f"{name}.{member}" for name, members in imports(file) for member in members or [""]}
-    attributes = {ast.unparse(node) for node in ast.walk(parse(file)) if isinstance(node, ast.Attribute)}
+    attributes = {
+        ast.unparse(node)
+        for node in ast.walk(parse(file))
+        if isinstance(node, ast.Attribute) and "numba" in ast.dump(node.value)
+    }
     return {name for name in names | attributes if INTERNAL.match(name)} | {
         name for name in names if name.startswith("llvmlite.")
     }

@@ -168,7 +168,7 @@ FLAGS = {"max": True, "min": False}  # a further argument of their loops
 
 def find_result_type(name: str, dtype):
     """The numba type of a reduction's numbers: means of whole numbers have fractions, sums of small ones 64 bits."""
-    if isinstance(dtype, types.Float):
+    if isinstance(dtype, types.Float | types.Complex):
         return dtype
     if name in ("mean", "var", "std"):
         return types.float64

@@ -29,6 +29,7 @@ def named(value):
     return getattr(value, "func", value).__name__ if callable(value) else type(value).__name__
 
 
+@pytest.mark.slow
 @pytest.mark.jit
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=named)
