@@ -1,6 +1,5 @@
 """Several threads on one net: each has its own answers, no call changes the net, and two trainings are refused."""
 
-import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -377,15 +376,3 @@ def test_probabilities_of_an_estimator_in_several_threads():
             np.testing.assert_array_equal(model.predict_proba(x[: k + 1]), expected[k])
 
     at_once(call)
-
-
-def test_a_net_keeps_none_of_the_optimizers_that_are_gone():
-    net = Sequential(Linear(4, 3))
-    last = None
-    for _ in range(60):
-        last = compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1))  # all who train a net share its lock
-        del last
-        gc.collect()
-    last = compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1))
-    assert last.optimizer._lock.shared is net._lock.shared
-    assert len(net._lock.shared.members) < 20
