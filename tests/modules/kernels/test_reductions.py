@@ -93,6 +93,21 @@ def test_whole_numbers():
         np.testing.assert_array_equal(Whole8().fprop(x), expected)
 
 
+class Complex(Module):
+    def fprop(self, x):
+        z = x.astype(np.complex64) * np.complex64(1j)
+        return z.sum(axis=0).imag + z.mean(axis=1).imag[0]
+
+    def bprop(self, grad_y):
+        return grad_y
+
+
+@pytest.mark.slow
+def test_complex_numbers():
+    x = np.arange(6, dtype=np.float32).reshape((3, 2))
+    np.testing.assert_array_equal(Complex().fprop(x), [6.5, 9.5])
+
+
 def test_nan_stays_nan():
     x = np.ones((3, 2), np.float32)
     x[1, 0] = np.nan
