@@ -1,13 +1,14 @@
 """Python processes that start at once: forked from one that has imported bprop and compiled a function.
 
 For tests that need a process of its own and do not test what Python imports. The process is a child of a server, which
-has loaded no plan and no kernel that a test compiles.
+has loaded no plan and no kernel that a test compiles. Of numba's variables only NUMBA_DISABLE_JIT is the process's own.
 """
 
 import functools
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,7 @@ class Process:
         """Wait for the process; returns what it wrote to stdout and stderr."""
         self.returncode = ask_server(self.compiles, {"wait": self.number})
         out, err = (self.output.with_suffix(suffix).read_text() for suffix in (".out", ".err"))
+        shutil.rmtree(self.output.parent)
         return out, err
 
 

@@ -19,7 +19,7 @@ def array_at(context, builder, kind, data, shape, strides, item_size, meminfo=No
 
 def vector_at(context, builder, dtype, data, count, meminfo=None, parent=None):
     """Make a 1-D array of `count` numbers at `data`."""
-    size = cgutils.intp_t(getattr(dtype, "bitwidth", 8) // 8)  # a boolean is a byte
+    size = cgutils.intp_t(context.get_abi_sizeof(context.get_data_type(dtype)))
     return array_at(context, builder, types.Array(dtype, 1, "C"), data, [count], [size], size, meminfo, parent)
 
 

@@ -155,11 +155,6 @@ class Module(ParametersAndBuffers):
 
     def forget_plans(self) -> None:
         refuse_during_fit(self, "a change of its structure")
-        hidden = vars(self)
-        if hidden["_parent"] is None and not (hidden["_plans"] or hidden["_states"] or hidden["_initial"]):
-            hidden["_version"] += 1  # nothing is compiled yet, as while it is built
-            hidden.update(_flat=None, _pending=None, _checked={}, _labels=None)
-            return
         super().forget_plans()
         owner: Module | None = self
         while owner is not None:

@@ -214,16 +214,16 @@ class Stateful:
 
     def forget_plans(self) -> None:
         """Forget compiled plans, when the structure or the type of an attribute has changed."""
-        with locked(self):
-            hidden = vars(self)
-            if hidden["_states"] or hidden["_initial"]:
+        hidden = vars(self)
+        if hidden["_states"] or hidden["_initial"]:  # it has been compiled, by itself or in a model
+            with locked(self):
                 stored = {name: getattr(self, name) for name in self._initial}
                 hidden.update(_states={}, _state=None, _initial={})
                 hidden.update(stored)
-            owner: Stateful | None = self
-            while owner is not None:
-                vars(owner)["_version"] += 1
-                owner = owner.parent
+        owner: Stateful | None = self
+        while owner is not None:
+            vars(owner)["_version"] += 1
+            owner = owner.parent
 
     @property
     def parent(self) -> "Stateful | None":

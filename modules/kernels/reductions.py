@@ -41,7 +41,7 @@ def sum_vector(x, out):
 
 
 @njit(**OPTIONS)
-def sum_rows(x, n, step, out):
+def sum_columns(x, n, step, out):
     """out[j] = Σₖ x[k step + j], k < n, pairwise: sums of few rows, then sums of few of these."""
     parts, groups = compiled_columns_like(out)[: out.size], compiled_columns_like(out)[: out.size]
     few, groups[:], out[:] = n <= ROWS, 0, 0
@@ -71,7 +71,7 @@ def reduce_sum(x, n, rest, out):
             sum_vector(of_x, of_out)
             continue
         for first in range(0, rest, COLUMNS):
-            sum_rows(of_x[first:], n, rest, of_out[first : first + COLUMNS])
+            sum_columns(of_x[first:], n, rest, of_out[first : first + COLUMNS])
 
 
 @kernel

@@ -115,16 +115,17 @@ columns_like.compiled_form = compiled_columns_like  # type: ignore[attr-defined]
 
 def column_sums(x, out):
     """out[k] += Σₙ x[n, k]; x (N, K), out (K,)."""
-    few, parts = x.shape[0] <= ROWS, columns_like(x)
-    for first in range(0, out.size, out.size if few else COLUMNS):
-        columns = out if few else out[first : first + COLUMNS]
-        part = columns if few else parts[: columns.size]
+    if x.shape[0] <= ROWS:
+        add_rows(x, 0, out)
+        return
+    parts = columns_like(x)
+    for first in range(0, out.size, COLUMNS):
+        columns = out[first : first + COLUMNS]
+        part = parts[: columns.size]
         for begin in range(0, x.shape[0], ROWS):
-            if not few:
-                part[:] = 0
+            part[:] = 0
             add_rows(x[begin : begin + ROWS], first, part)
-            if not few:
-                add_row(part, columns)
+            add_row(part, columns)
 
 
 def add_rows(x, first, out):
@@ -148,16 +149,17 @@ def column_products(a, b, out, add):
     """out[k] = Σₙ a[n, k] b[n, k], or out += it; a, b (N, K), out (K,)."""
     if not add:
         out[:] = 0
-    few, parts = a.shape[0] <= ROWS, columns_like(a)
-    for first in range(0, out.size, out.size if few else COLUMNS):
-        columns = out if few else out[first : first + COLUMNS]
-        part = columns if few else parts[: columns.size]
+    if a.shape[0] <= ROWS:
+        add_products(a, b, 0, out)
+        return
+    parts = columns_like(a)
+    for first in range(0, out.size, COLUMNS):
+        columns = out[first : first + COLUMNS]
+        part = parts[: columns.size]
         for begin in range(0, a.shape[0], ROWS):
-            if not few:
-                part[:] = 0
+            part[:] = 0
             add_products(a[begin : begin + ROWS], b[begin : begin + ROWS], first, part)
-            if not few:
-                add_row(part, columns)
+            add_row(part, columns)
 
 
 def add_products(a, b, first, out):
@@ -175,16 +177,17 @@ def add_products(a, b, first, out):
 
 def column_means(x, out):
     """out[k] = Σₙ x[n, k] / N, from differences to the first row; x (N, K)."""
-    few, parts = x.shape[0] <= ROWS, columns_like(x)
+    parts = columns_like(x)
     out[:] = 0
-    for first in range(0, out.size, out.size if few else COLUMNS):
-        columns = out if few else out[first : first + COLUMNS]
-        part = columns if few else parts[: columns.size]
-        for begin in range(0, x.shape[0], ROWS):
-            if not few:
+    if x.shape[0] <= ROWS:
+        add_differences(x, x[0], 0, out)
+    else:
+        for first in range(0, out.size, COLUMNS):
+            columns = out[first : first + COLUMNS]
+            part = parts[: columns.size]
+            for begin in range(0, x.shape[0], ROWS):
                 part[:] = 0
-            add_differences(x[begin : begin + ROWS], x[0], first, part)
-            if not few:
+                add_differences(x[begin : begin + ROWS], x[0], first, part)
                 add_row(part, columns)
     for k in range(out.size):
         out[k] = x[0, k] + out[k] / x.shape[0]

@@ -46,10 +46,14 @@ class Loss(Module):
         return self.fprop(y, target) if sample_weight is None else self.fprop(y, target, sample_weight)
 
     def _enter_fprop(self, raw, y, target, sample_weight=None):
-        if sample_weight is None:
-            return super()._enter_fprop(raw, y, target)
-        self.check_weights(np.shape(y), np.shape(sample_weight))
-        return super()._enter_fprop(raw, y, target, sample_weight)
+        weights = () if sample_weight is None else (sample_weight,)
+        for each in weights:
+            self.check_weights(np.shape(y), np.shape(each))
+        try:
+            return super()._enter_fprop(raw, y, target, *weights)
+        except ValueError:
+            self.check_labels(target)
+            raise
 
     def check_weights(self, y_shape, weight_shape) -> None:
         """Raise ValueError unless this loss takes weights, and these are one for each sample."""
@@ -74,7 +78,7 @@ class Loss(Module):
         """Raise ValueError if a target's values are not allowed for outputs of this shape; names the first such row."""
 
     def check_labels(self, target) -> None:
-        """Raise ValueError that names the first row of a label with a fraction, where compiled code refuses one."""
+        """Raise ValueError that names the first row of a label with a fraction, which compiled code cannot format."""
 
     def check_class_axis(self, target, output_shape) -> None:
         """Raise ValueError if the values of a target show that another axis than this loss takes is the class axis."""

@@ -12,7 +12,6 @@ from ..kernels.buffers import reuse, reuse_like
 from .loss import Loss, check_at_least, refuse_targets
 
 Columns = int | str | list[int]
-NOT_WHOLE = "a label is not a whole number"
 
 
 class LossPart(Loss):
@@ -102,14 +101,6 @@ class LossPart(Loss):
             for k in range(part.shape[1]):
                 out[n, self.output_columns[k]] = self.weight * rows[n, k]
         return out
-
-    def _enter_fprop(self, raw, y, target, sample_weight=None):
-        try:
-            return super()._enter_fprop(raw, y, target, sample_weight)
-        except ValueError as error:
-            if str(error) == NOT_WHOLE:  # compiled code does not format numbers
-                self.check_labels(target)
-            raise
 
     def check_labels(self, target) -> None:
         if self.labels:
@@ -232,14 +223,6 @@ class MultiLoss(Loss):
         }
         return {**collect_methods(type(self)), **chains}
 
-    def _enter_fprop(self, raw, y, target, sample_weight=None):
-        try:
-            return super()._enter_fprop(raw, y, target, sample_weight)
-        except ValueError as error:
-            if str(error) == NOT_WHOLE:
-                self.check_labels(target)
-            raise
-
     def check_labels(self, target) -> None:
         self._ask_parts(lambda part: part.check_labels(target))
 
@@ -285,7 +268,7 @@ def as_labels(column):
     labels = column.astype(np.int64)
     for n in range(column.size):
         if labels[n] != column[n]:
-            raise ValueError(NOT_WHOLE)
+            raise ValueError("a label is not a whole number")
     return labels
 
 

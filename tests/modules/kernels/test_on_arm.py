@@ -64,17 +64,16 @@ def test_outer_products(rows, dtype, random, tmp_path, monkeypatch):
     """A whole tile; fewer rows, of other strides; and a tile added where another has been."""
     columns, terms = 2 * 32 // (dtype.bitwidth // 8), 7
     a, b, c = (random.standard_normal(shape).astype(str(dtype)) for shape in ((9, 24), (9, 80), (3 * rows, columns)))
-    count = rows - 1
+    few = rows - 1
     calls = [
         # a: offset, strides of i and k; b: offset, stride of k; c: offset, stride of i; rows, terms, add, skip
         [0, 1, 24, 0, 80, 0, columns, rows, terms, False, 0],
-        [2, 24, 1, 80, 80, rows * columns, columns, min(count, 9), terms, False, 0],
+        [2, 24, 1, 80, 80, rows * columns, columns, few, terms, False, 0],
         [0, 1, 24, 0, 80, 2 * rows * columns, columns, rows, terms, True, 3],
     ]
     expected = c.astype(np.float64)
     wide, tall = a.astype(np.float64), b.astype(np.float64)
     expected[:rows] = wide[:terms, :rows].T @ tall[:terms, :columns]
-    few = min(count, 9)
     expected[rows : rows + few] = wide[:few, 2 : 2 + terms] @ tall[1 : 1 + terms, :columns]
     expected[2 * rows :, 3:] += (wide[:terms, :rows].T @ tall[:terms, :columns])[:, 3:]
     actual = run_on_arm(make_outer_product_tile(rows, 2), OUTER, dtype, calls, (a, b, c), tmp_path, monkeypatch)
