@@ -103,8 +103,9 @@ class LossPart(Loss):
         return out
 
     def check_labels(self, target) -> None:
-        if self.labels:
-            check_whole(self, 1, np.asarray(target)[:, self.target_columns[0]])
+        target = np.asarray(target)
+        if self.labels and target.ndim == 2 and target.shape[1] > self.target_columns[0]:
+            check_whole(self, 1, target[:, self.target_columns[0]])
 
     def select_shapes(self, y_shape, target_shape):
         """Select the shapes of the loss's y and target; ValueError where a column is missing."""
