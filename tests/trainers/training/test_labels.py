@@ -94,7 +94,7 @@ def test_a_step_names_the_row_of_a_label_with_a_fraction(wrap, columns):
     target = np.stack([np.zeros(20), LABELS], axis=1)
     step(X, target)
     target[7, 1] = 1.5
-    for call in (step, step.by_parts):
+    for call in (step, step.by_parts, lambda x, target: loss.fprop(net.fprop(x), target)):
         with pytest.raises(ValueError, match=r"LossPart\(.*\): label 1\.5 in row 7, expected whole numbers") as refused:
             call(X, target)
         assert "parts[0]" in "".join(refused.value.__notes__)
