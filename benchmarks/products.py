@@ -35,14 +35,20 @@ def list_products(only: str) -> Iterator[tuple[str, str, int, int, int]]:
             yield from ((net.name, form, *mnk) for form, mnk in zip(FORMS, sizes, strict=True) if only in net.name)
 
 
-def measure(libraries, form: str, m: int, n: int, k: int, rounds: int) -> dict[str, float]:
-    """Measure the median over rounds of a product's seconds, for each library."""
+def make_operands(form: str, m: int, n: int, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool, bool]:
+    """The operands of a product, its result, and which of the two operands lie as their transposes."""
     ta, tb = FORMS[form]
     random = np.random.default_rng(0)
     a = random.random((k, m) if ta else (m, k), np.float32)
     b = random.random((n, k) if tb else (k, n), np.float32)
-    c, expected = np.zeros((m, n), np.float32), (a.T if ta else a) @ (b.T if tb else b)
-    calls = libraries.list_calls(a, b, c, ta, tb)
+    return a, b, np.zeros((m, n), np.float32), ta, tb
+
+
+def measure(libraries, form: str, m: int, n: int, k: int, rounds: int) -> dict[str, float]:
+    """Measure the median over rounds of a product's seconds, for each library."""
+    a, b, c, ta, tb = operands = make_operands(form, m, n, k)
+    expected = (a.T if ta else a) @ (b.T if tb else b)
+    calls = libraries.list_calls(*operands)
     counts, times = {}, {name: [] for name in calls}
     for name, call in calls.items():
         c.fill(0)
@@ -101,7 +107,11 @@ def main() -> None:
     rounds, only = int(sys.argv[1]), sys.argv[2]
     libraries = Libraries()
     print(json.dumps(libraries.describe()))
-    for table, form, m, n, k in list_products(only):
+    products = list(list_products(only))
+    for _, *product in products:
+        libraries.list_calls(*make_operands(*product))["bprop"](1)
+    libraries.specialize()
+    for table, form, m, n, k in products:
         print(json.dumps([table, form, m, n, k, measure(libraries, form, m, n, k, rounds)]), flush=True)
 
 

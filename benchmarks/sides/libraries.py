@@ -16,6 +16,7 @@ from pathlib import Path
 import numba
 import numpy as np
 from bprop.modules.compiler.numba_api import cgutils, intrinsic, ir, types
+from bprop.modules.engine.specialization import specialization
 from bprop.modules.kernels.matmul.gemm import matmul_into
 
 from . import describe_blas
@@ -163,11 +164,12 @@ def by_libxsmm(kernel, transpose, a, b, c, tb, scratch, repeat):
 @numba.njit
 def by_bprop(a, b, c, ta, tb, repeat):
     """The same by bprop's kernels."""
+    a_t, b_t = a.T, b.T
     for _ in range(repeat):
         if ta:
-            own(a.T, b, c, False)
+            own(a_t, b, c, False)
         elif tb:
-            own(a, b.T, c, False)
+            own(a, b_t, c, False)
         else:
             own(a, b, c, False)
 
@@ -191,6 +193,10 @@ class Libraries:
         self.transpose = 0
         if self.libxsmm is not None:
             self.transpose = ctypes.cast(self.libxsmm.libxsmm_otrans, ctypes.c_void_p).value
+
+    def specialize(self) -> None:
+        """Let bprop compile what it has been called for with constant sizes, as LIBXSMM does at its first call."""
+        specialization.specialize_all()
 
     def describe(self) -> str:
         """The kernels of each, as far as it can be asked."""

@@ -24,9 +24,13 @@ def vector_at(context, builder, dtype, data, count, meminfo=None, parent=None):
 
 
 def flatten_contiguous(context, builder, kind, value):
-    """View the numbers of a contiguous array as one vector, in the order of memory."""
+    """View the numbers of a contiguous array as one vector, in the order of memory.
+
+    The view has no owner, so that functions that it is passed to count no references, by atomic operations of some
+    nanoseconds each. It is for calls during which the array itself lives.
+    """
     array = context.make_array(kind)(context, builder, value)
-    return vector_at(context, builder, kind.dtype, array.data, array.nitems, array.meminfo, array.parent)
+    return vector_at(context, builder, kind.dtype, array.data, array.nitems)
 
 
 def allocate_aligned(context, builder, kind, shape, alignment: int):

@@ -78,11 +78,11 @@ class LLVMCompiler:
     def _optimise(self, module) -> None:
         first = llvm.create_new_module_pass_manager()
         self._add_pruning(first)
-        first.run(module, self._builder())
+        first.run(module, self.make_builder())
         self._run(llvm.PassBuilder.getModulePassManager, module)
 
     def _run(self, manager, code) -> None:
-        builder = self._builder()
+        builder = self.make_builder()
         passes = manager(builder)
         self._add_pruning(passes)
         passes.run(code, builder)
@@ -91,10 +91,11 @@ class LLVMCompiler:
         if self.settings["prune"] is not None:  # counts of references that cancel out
             passes.add_refprune_pass(self.settings["prune"])
 
-    def _builder(self):
+    def make_builder(self, unrolling: bool = True):
+        """Make the builder of passes, with numba's settings; with `unrolling`, loops may be unrolled."""
         tuning = llvm.create_pipeline_tuning_options(self.settings["speed"])
         tuning.loop_vectorization = self.settings["loops"]
-        tuning.slp_vectorization = self.settings["lines"]
+        tuning.slp_vectorization, tuning.loop_unrolling = self.settings["lines"], unrolling
         return llvm.create_pass_builder(self.machine, tuning)
 
     def _emit(self, module, symbol: str, called: Iterable[tuple[str, int | str]]) -> tuple[str, bytes]:

@@ -48,10 +48,7 @@ class WorkerProcess:
     """Runs LLVM in another process; a thread writes the requests, so that the caller waits for results only."""
 
     def __init__(self, settings: dict):
-        command = [sys.executable, "-S", "-P", llvm_passes.__file__]
-        path = os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if isinstance(entry, str))}
-        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-        self._process = subprocess.Popen(command, env=path, stdin=pipe, stdout=pipe, stderr=nowhere, bufsize=0)
+        self._process = start_program(llvm_passes.__file__, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         self._ends = [end.fileno() for end in (self._process.stdin, self._process.stdout)]  # type: ignore[union-attr]
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._requests.put(to_line((settings, llvm_options())))
@@ -229,6 +226,13 @@ class CompileQueue:
         for library in pending.values():
             self.submit(library)
         return self._worker
+
+
+def start_program(path: str, **streams) -> subprocess.Popen:
+    """Start a Python program that imports what this process can, and nothing by itself."""
+    command = [sys.executable, "-S", "-P", path]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if isinstance(entry, str))}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, **streams)
 
 
 def can_start_worker() -> bool:

@@ -2,7 +2,8 @@
 
 numba documents `njit`, `config`, `types` and `numba.extending`; the rest may change with any release. `NAMES` says of
 each name what it is relied on for, `ATTRIBUTES` the same of attributes and conventions; each has a canary test of its
-own in `tests/modules/compiler/test_numba_api.py`. Only `llvm_passes`, which runs as a program, imports llvmlite itself.
+own in `tests/modules/compiler/test_numba_api.py`. Only `llvm_passes` and `llvm_specializer`, which run as programs,
+import llvmlite themselves.
 """
 
 from . import numba_version

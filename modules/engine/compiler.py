@@ -25,9 +25,9 @@ from ..compiler.numba_api import (
     types,
 )
 from ..kernels.elementary_functions import REPLACED
+from ..kernels.print_and_format import format_value, narrow_printed
 from ..kernels.reductions import NAMES, WHOLE, reduction
 from .dependencies import hash_function, is_versioned
-from .print_and_format import format_value, narrow_printed
 from .state import StateType
 
 ARITHMETIC = {

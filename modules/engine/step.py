@@ -11,8 +11,10 @@ import numpy as np
 
 from .operations import Operations, prune
 from .plan import Function, Plan
+from .specialization import specialize_often_called
 
 FIRST, LAST, SIZE, OUTPUTS = 8, 9, 10, 14  # places among the arguments of the loop over minibatches
+PAUSE = 64  # steps that Python calls one by one, after which small products may be specialised
 
 
 class StepPlan:
@@ -43,6 +45,7 @@ class StepPlan:
         self.plan.flags = {(module, "accumulate"): module in later for module in self.plan.modules}
         self.plan.flags |= {(module, "needs_grad_x"): False for module in unread}
         self._entry = None
+        self._steps = 0
         self._unchecked = bool(self.plan.checked)  # whether the loop over minibatches has still to be checked
         self._finite = not self.plan.checked  # else what is not finite may come from an index out of range
 
@@ -60,6 +63,9 @@ class StepPlan:
             entry = self.plan.entry("step", self.plan.address, *self.vectors, *batch)
             self._entry = partial(entry, self.plan.address, *self.vectors)
         value = self._entry(*batch)
+        self._steps += 1
+        if not self._steps % PAUSE:
+            specialize_often_called()
         if not (self._finite or math.isfinite(value)):
             self._finite = True  # it is looked for once
             self.plan.check_indices("step", (self.plan.address, *self.vectors, *batch))
@@ -82,6 +88,7 @@ class StepPlan:
             self._check_steps(arguments, first)
             self._unchecked = False
         total, reached = entry(*arguments)
+        specialize_often_called()
         if not (self._finite or math.isfinite(total)):
             self._finite = True
             self._check_steps(arguments, reached)

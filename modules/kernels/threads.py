@@ -13,10 +13,9 @@ a late thread away from the next job's parts.
 import os
 import platform
 
-import numpy as np
-
 from ..compiler.kernel import kernel
-from ..compiler.numba_api import cgutils, intrinsic, ir, llvm, types
+from ..compiler.numba_api import cgutils, intrinsic, ir, types
+from .shared_words import WORD, make_shared_words
 
 # Words of the control block; those that several threads write lie in cache lines of their own.
 WORKERS, ACTIVE, SESSION, OWNER, LIMIT, DONE, NEXT = 0, 8, 16, 24, 32, 40, 64
@@ -28,51 +27,11 @@ MOVE_FLOPS = 8  # the cost of moving a number
 PARTS = 4  # the maximum for each thread of a job: enough for balanced loads
 SPINS = 4_000  # pauses before a waiting thread yields its core
 
-CONTROL = np.zeros(NEXT + LINE * MAX_THREADS, np.int64)
-llvm.add_symbol("bprop_threads", CONTROL.ctypes.data)  # so that cached code finds it in every process
+CONTROL, load, store, fetch_add, _ = make_shared_words("bprop_threads", NEXT + LINE * MAX_THREADS)
 
-WORD = cgutils.intp_t
 TASK_TYPE = ir.FunctionType(ir.VoidType(), [WORD, WORD, WORD])  # arguments, first tile, last tile
 PAUSE: dict[str, tuple[str, list]] = {"x86_64": ("llvm.x86.sse2.pause", []), "AMD64": ("llvm.x86.sse2.pause", [])}
 PAUSE |= dict.fromkeys(("aarch64", "arm64"), ("llvm.aarch64.hint", [ir.Constant(ir.IntType(32), 1)]))
-
-
-def _get_word(builder, place):
-    block = builder.module.globals.get("bprop_threads")
-    if block is None:
-        block = ir.GlobalVariable(builder.module, ir.ArrayType(WORD, CONTROL.size), "bprop_threads")
-    return builder.gep(block, [WORD(0), place])
-
-
-@intrinsic
-def load(typing_context, place):
-    """Load a word of the control block, atomically."""
-
-    def generate(context, builder, signature, args):
-        return builder.load_atomic(_get_word(builder, args[0]), "acquire", 8)
-
-    return types.intp(types.intp), generate
-
-
-@intrinsic
-def store(typing_context, place, value):
-    """Store a word of the control block, atomically."""
-
-    def generate(context, builder, signature, args):
-        builder.store_atomic(args[1], _get_word(builder, args[0]), "release", 8)
-        return context.get_dummy_value()
-
-    return types.none(types.intp, types.intp), generate
-
-
-@intrinsic
-def fetch_add(typing_context, place, amount):
-    """Add to a word of the control block, atomically; returns the old value."""
-
-    def generate(context, builder, signature, args):
-        return builder.atomic_rmw("add", _get_word(builder, args[0]), args[1], "acq_rel")
-
-    return types.intp(types.intp, types.intp), generate
 
 
 @intrinsic

@@ -21,6 +21,7 @@ from .micro_kernels import (
     make_transpose,
 )
 from .register_tiles import choose_tiles
+from .specialized_products import call_specialized, find_specialized, make_flags
 
 TILES = choose_tiles()  # see register_tiles.py
 TALL, SHORT, ROWS, SHARED_ROWS = TILES.packed_rows, TILES.rows, TILES.block_rows, TILES.shared_rows
@@ -66,7 +67,10 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
     together, wasteful = a_k == 1 and b_k == 1 and not brief, 16 * ((n + half - 1) // half * half - n) > n
     dense = m <= 3 * SHORT and b_k <= 4 * panel_size
     ragged = wasteful and k >= SOME_TERMS and k * min(m, n) <= CACHED
-    if together and ((4 * m <= n and k >= DEPTH) or (2 * m <= n and wasteful)) and fits_panels(m, k, panel_size):
+    if k < 1:
+        for place in range(0 if add else m * n):
+            out[place] = 0
+    elif together and ((4 * m <= n and k >= DEPTH) or (2 * m <= n and wasteful)) and fits_panels(m, k, panel_size):
         tall, down = SHARED_ROWS, (n + SHARED_ROWS - 1) // SHARED_ROWS
         dispatch(packed_blocks, down, flops, b, b_j, b_k, a, a_k, a_i, out, n, k, m, tall, k, m, add, True)
     elif together and (m <= FEW_ROWS or n < panel_size or ragged):
@@ -300,25 +304,40 @@ def compiled_matmul(typing_context, a, b, out, add):
         return None
     if len({kind.dtype for kind in kinds}) > 1:
         raise TypingError(f"product of {a.dtype} and {b.dtype} into {out.dtype}: expected one type")
-    vector, number = types.Array(out.dtype, 1, "C"), types.intp
-    operand = (vector, number, number)
-    kernel_type = types.Dispatcher(multiply)
-    expected = (*operand, *operand, vector, number, number, number, types.boolean)
-    signature = kernel_type.get_call_type(typing_context, expected, {})
+    multiply_type, find_type = types.Dispatcher(multiply), types.Dispatcher(find_specialized)
+    signature = multiply_type.get_call_type(typing_context, list_argument_types(out.dtype), {})
+    find_signature = find_type.get_call_type(typing_context, (types.intp,) * 4, {})
 
     def generate(context, builder, outer, args):
         views = [view_matrix(context, builder, *item) for item in zip(kinds, args[:3], strict=True)]
         left, right, (result, _, _, (m, n)) = views
         k = left[3][1]
+        by_columns = [kind.layout == "F" for kind in kinds[:2]]
         if out.layout == "F":
             left, right, m, n = (transpose_view(right), transpose_view(left), n, m)
+            by_columns = [not each for each in reversed(by_columns)]
         adding = context.cast(builder, args[3], add, types.boolean)
-        implementation = context.get_function(kernel_type, signature)
-        implementation(builder, [*left[:3], *right[:3], result, m, k, n, adding])
-        context.add_linking_libs(implementation.libs)
+        flags = cgutils.intp_t(make_flags(*by_columns, out.dtype.bitwidth // 8))
+        find = context.get_function(find_type, find_signature)
+        address = find(builder, [m, n, k, flags])
+        context.add_linking_libs(find.libs)
+        with builder.if_else(cgutils.is_not_null(builder, address)) as (specialized, general):
+            with specialized:
+                call_specialized(context, builder, address, (left[0], right[0], result), adding)
+            with general:
+                implementation = context.get_function(multiply_type, signature)
+                implementation(builder, [*left[:3], *right[:3], result, m, k, n, adding])
+                context.add_linking_libs(implementation.libs)
         return context.get_dummy_value()
 
     return types.none(a, b, out, add), generate
+
+
+def list_argument_types(dtype) -> tuple:
+    """List the types of the arguments of `multiply` for a type of numbers."""
+    vector, number = types.Array(dtype, 1, "C"), types.intp
+    operand = (vector, number, number)
+    return (*operand, *operand, vector, number, number, number, types.boolean)
 
 
 def view_matrix(context, builder, kind, value):

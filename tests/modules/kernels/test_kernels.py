@@ -17,10 +17,10 @@ from ... import references
 
 @functools.cache
 def compile_entry(function):
-    """A compiled kernel as something that Python can call; compiled once for all tests."""
+    """A compiled kernel as something that Python can call; compiled once for all tests, as compiled code calls it."""
     count = function.__code__.co_argcount
     names = ", ".join(f"a{k}" for k in range(count))
-    space = {"inner": get_dispatcher(function)}
+    space = {"inner": getattr(function, "compiled_form", None) or get_dispatcher(function)}
     cache_kernels()  # which other tests have compiled, too
     exec(f"def call({names}): return inner({names})", space)
     return numba.njit(space["call"], pipeline_class=EntryCompiler)
@@ -85,6 +85,18 @@ def test_product_of_thin_matrices(wrap, random, sizes):
         out = np.zeros((m, n))
         kernel(a, b, out, False)
         np.testing.assert_allclose(out, references.product(a, b, out, False), rtol=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [(4, 0, 5), (70, 0, 40), (0, 3, 5), (4, 3, 0), (1, 0, 16)])
+def test_product_without_numbers(wrap, sizes):
+    m, k, n = sizes
+    for layout, add in itertools.product(LAYOUTS, (False, True)):
+        a, b, out = (
+            np.ones(shape, np.float32, order=order)
+            for shape, order in zip([(m, k), (k, n), (m, n)], layout, strict=True)
+        )
+        wrap(gemm.matmul_into)(a, b, out, add)
+        np.testing.assert_array_equal(out, np.full((m, n), float(add)))
 
 
 def test_product_overwrites_what_is_not_a_number(wrap):
