@@ -34,6 +34,7 @@ DEPTH, PANELS = 256, 8
 FEW_NUMBERS = 8192
 # Dot products waste no columns where the last panel would be half empty; the smaller operand then is read many times.
 SOME_TERMS, CACHED = 128, 131072
+BRIEF_TERMS = 48  # of a product that costs less packed than as dot products, if it has a whole panel
 CLOSE = 262144  # as many numbers of the right operand are near the core from step to step
 NEAR = 16384  # as many numbers of out are so near that nothing is prefetched
 
@@ -63,8 +64,10 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
     """out[i, j] (+)= Σₖ a[i, k] b[k, j]; matrices are vectors with the strides of their indices, out lies by rows."""
     panel_size, half = panel_width(out), panel_width(out) // 2
     flops = 2 * m * k * n
-    brief = k < VERY_FEW_TERMS and m > 3 and n >= half  # packing costs less than adding up dot products
-    together, wasteful = a_k == 1 and b_k == 1 and not brief, 16 * ((n + half - 1) // half * half - n) > n
+    wasteful = 16 * ((n + half - 1) // half * half - n) > n
+    terms = BRIEF_TERMS if n >= panel_size and m > 4 else VERY_FEW_TERMS
+    brief = k <= terms and m > 3 and n >= half and not wasteful  # packing costs less than adding up dot products
+    together = a_k == 1 and b_k == 1 and not brief
     dense = m <= 3 * SHORT and b_k <= 4 * panel_size
     ragged = wasteful and k >= SOME_TERMS and k * min(m, n) <= CACHED
     if k < 1:
