@@ -44,6 +44,9 @@ def make_products(work: MLP, steps: int) -> Callable[[], object]:
         )
         products += [(x, w, y, False, True), (g, x, grad_w, True, False)]
         products += [(g, w, grad_x, False, False)] if k else []
+    for product in products:
+        libraries.list_calls(*product)["bprop"](1)
+    libraries.specialize()
     ways = np.array([find_fastest(libraries, *product) for product in products])
     a, b, c, ta, tb = zip(*products, strict=True)
     scratch = tuple(np.empty(each.shape[::-1], np.float32) for each in b)

@@ -8,6 +8,7 @@ import numpy as np
 from bprop.datasets import ArrayDataset
 from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy, Tanh, manual_seed, num_threads
 from bprop.modules.compiler.instruction_set import VECTOR_BYTES, cpu_name
+from bprop.modules.engine.specialization import specialization
 from bprop.modules.kernels.matmul import gemm
 from bprop.trainers import SGD, Adam, Optimizer, Trainer, compile_step
 
@@ -35,6 +36,8 @@ def make_model(work: MLP) -> tuple[Module, SoftmaxCrossEntropy, Optimizer]:
 
 def step(work: MLP) -> Callable[[], object]:
     compiled, (x, t) = compile_step(*make_model(work)), work.data()
+    compiled(x, t)
+    specialization.specialize_all()  # as after some seconds of training
     return lambda: compiled(x, t)
 
 

@@ -237,7 +237,12 @@ def start_program(path: str, **streams) -> subprocess.Popen:
 
 def can_start_worker() -> bool:
     """Whether there are a second core and a Python for a worker process."""
-    return count_cores() > 1 and os.path.basename(sys.executable or "").startswith("python")
+    return count_cores() > 1 and can_start_program()
+
+
+def can_start_program() -> bool:
+    """Whether there is a Python for another process."""
+    return os.path.basename(sys.executable or "").startswith("python")
 
 
 def codegen_settings(codegen) -> dict:

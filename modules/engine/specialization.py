@@ -16,8 +16,9 @@ from typing import IO
 
 from ..compiler import llvm_specializer
 from ..compiler.code_library import MACHINE_CODE, find_code_address, load_machine_code
+from ..compiler.cpu import count_cores
 from ..compiler.llvm_passes import from_line, to_line
-from ..compiler.llvm_worker import can_start_worker, codegen_settings, llvm_options, start_program
+from ..compiler.llvm_worker import can_start_program, codegen_settings, llvm_options, start_program
 from ..compiler.numba_api import cpu_target, dumps, global_compiler_lock, types
 from ..kernels.matmul.gemm import list_argument_types, multiply
 from ..kernels.matmul.specialized_products import Product, enter_code, list_counts
@@ -25,7 +26,8 @@ from . import cache
 from .code_cache import cache_file_name, cache_kernels, read_cached
 
 EVERY = 0.1  # seconds between two looks at the table
-OFTEN = 0.1  # seconds, about, that a product has taken before it is compiled
+OFTEN = 0.1  # seconds, about, that a product has taken before it is compiled on another core
+VERY_OFTEN = 5.0  # the same where there is one core, and compiling it takes some tenths of a second
 SOME = 0.005  # seconds, about, before it is looked for in the cache
 WORTH = 0.95  # of the general product's time: with more, the constants are not worth it
 FLOPS, CALL = 3e10, 1e-7  # operations a second, seconds of a call
@@ -52,7 +54,7 @@ class Specialization:
         try:
             self._next = now + EVERY
             self._take_results()
-            self._submit(SOME, OFTEN)
+            self._submit(SOME, OFTEN if count_cores() > 1 else VERY_OFTEN)
         finally:
             self._lock.release()
 
@@ -82,7 +84,7 @@ class Specialization:
                     self._submitted.add(product)
             if seconds > often and product not in self._submitted:
                 submitted.append(product)
-        if submitted and self._process is None and can_start_worker():
+        if submitted and self._process is None and can_start_program():
             self._submitted.update(submitted)
             with contextlib.suppress(OSError):  # no memory, or no folder for temporary files
                 self._start(submitted)

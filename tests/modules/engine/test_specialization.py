@@ -27,7 +27,8 @@ def often(monkeypatch):
     for name, value in (("OFTEN", 0.0), ("WORTH", 1e9), ("EVERY", 0.0), ("specialization", own)):
         monkeypatch.setattr(specialization, name, value)
     monkeypatch.setattr("bprop.modules.engine.step.specialize_often_called", lambda: None)
-    monkeypatch.setattr(specialization, "can_start_worker", lambda: True)
+    monkeypatch.setattr(specialization, "can_start_program", lambda: True)
+    monkeypatch.setattr(specialization, "count_cores", lambda: 2)
     monkeypatch.setattr(specialization, "read_cached", lambda name: None)
     table.TABLE[:] = 0
     yield own
@@ -106,7 +107,7 @@ def test_the_code_is_stored(often, random, monkeypatch):
     later = specialization.Specialization()  # of another process, so to speak
     monkeypatch.undo()
     monkeypatch.setattr(specialization, "SOME", 0.0)
-    monkeypatch.setattr(specialization, "can_start_worker", lambda: False)
+    monkeypatch.setattr(specialization, "can_start_program", lambda: False)
     monkeypatch.setattr(cache, "read_code", stored.get)
     again = np.empty_like(out)
     call(a, b, again, False)
@@ -137,6 +138,10 @@ def test_it_waits_until_a_product_has_taken_some_time(often, random, monkeypatch
     often.look()
     assert often._process is None
     table.TABLE.reshape(-1, table.SLOT)[:, table.COUNT] *= 100_000
+    monkeypatch.setattr(specialization, "count_cores", lambda: 1)
+    often.look()
+    assert often._process is None  # alone on a core, it waits longer
+    monkeypatch.setattr(specialization, "count_cores", lambda: 2)
     often.look()
     assert often._process is not None
 
