@@ -7,6 +7,7 @@ of images are in `trainers/augments`.
 from .array_dataset import ArrayDataset as ArrayDataset
 from .array_files import NpyDataset as NpyDataset
 from .array_files import NpzDataset as NpzDataset
+from .characters import Characters as Characters
 from .cifar10 import CIFAR10 as CIFAR10
 from .csv_dataset import CsvDataset as CsvDataset
 from .dataset import Dataset as Dataset
@@ -34,6 +35,7 @@ __all__ = [
     "MNIST",
     "ArrayDataset",
     "BreastCancer",
+    "Characters",
     "CsvDataset",
     "Dataset",
     "Diabetes",

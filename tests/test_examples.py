@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bprop.datasets import Characters
 from bprop.modules import check_gradients
 from bprop.trainers import SGD, Trainer
 from bprop.trainers.configs import load_config
@@ -204,6 +205,20 @@ def test_cost_of_gradients(folder, monkeypatch):
     assert ("drawn" in output) != ("no plot" in output)
 
 
+def test_hopfield_networks(folder, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    output = run("hopfield.py", folder)
+    letters = Characters(letters="HIJLX").train.x.reshape(-1, 6, 6)
+    recalled = output.split("Recalled")[1].split("\n\n")[1].splitlines()
+    expected = ["   ".join("".join("# "[int(p < 0)] for p in image[line]) for image in letters) for line in range(6)]
+    assert recalled == expected
+    kept = dict(re.findall(r"^(0\.\d\d)  (\S+)$", output, re.MULTILINE))
+    assert float(kept["0.05"]) == 1.0
+    assert float(kept["0.10"]) > 0.97
+    assert float(kept["0.20"]) < 0.5
+    assert "keeps 100% of 400 patterns" in output
+
+
 def test_every_example_is_here():
     assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".yaml")} == {
         "by_hand.py",
@@ -212,6 +227,7 @@ def test_every_example_is_here():
         "digits_swish.yaml",
         "evaluation_trace.py",
         "gradient_cost.py",
+        "hopfield.py",
         "inception.yaml",
         "inverse_density.py",
         "numerical_derivatives.py",

@@ -4,6 +4,7 @@ Metrics that are only reported belong in `trainers/metrics`; penalties on weight
 """
 
 from .binary import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Focal
+from .contrastive_divergence import ContrastiveDivergence
 from .distributions import Bernoulli, Categorical, Gaussian, Mixture, Poisson
 from .gaussian_nll import GaussianNLL, LearntPrecision
 from .label_loss import LabelLoss
@@ -11,6 +12,7 @@ from .log_likelihoods import KLDivergence, NegativeLogLikelihood, PoissonNLL
 from .loss import Loss
 from .loss_bases import ElementwiseLoss, SampleLoss
 from .margin import Hinge, HingeEmbedding, MultiMargin, SoftMargin, SquaredHinge
+from .mean_output import MeanOutput
 from .mixture_density import MixtureDensity
 from .multi_loss import LossPart, MultiLoss
 from .pairwise import CosineEmbedding, MarginRanking, Triplet
@@ -24,6 +26,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "BinaryCrossEntropyWithLogits",
     "Categorical",
+    "ContrastiveDivergence",
     "CosineEmbedding",
     "ElementwiseLoss",
     "Focal",
@@ -40,6 +43,7 @@ __all__ = [
     "LossPart",
     "MarginRanking",
     "MeanAbsoluteError",
+    "MeanOutput",
     "MeanSquaredError",
     "Mixture",
     "MixtureDensity",

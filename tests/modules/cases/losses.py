@@ -6,6 +6,7 @@ import numpy as np
 from bprop.modules import (
     BinaryCrossEntropy,
     BinaryCrossEntropyWithLogits,
+    ContrastiveDivergence,
     CosineEmbedding,
     Focal,
     GaussianNLL,
@@ -18,6 +19,7 @@ from bprop.modules import (
     LossPart,
     MarginRanking,
     MeanAbsoluteError,
+    MeanOutput,
     MeanSquaredError,
     MixtureDensity,
     MultiLoss,
@@ -624,4 +626,26 @@ PARTS = [
     ),
 ]
 
-LOSSES = [*ELEMENTWISE, *CLASSES, *SAMPLES, *PARTS]
+MEAN_OUTPUT = LossCase(
+    "MeanOutput",
+    MeanOutput,
+    (4, 2),
+    labels,
+    ((4, 2), (3,)),
+    "MeanOutput(): y has shape (4, 2) and target (3,), expected one target a sample",
+    reference=lambda loss, y, target: y.sum(axis=1).mean(),
+    torch=lambda nn: lambda y, target: y.sum(1).mean(),
+)
+
+CONTRASTIVE_DIVERGENCE = LossCase(
+    "ContrastiveDivergence",
+    ContrastiveDivergence,
+    (4, 2),
+    labels,
+    ((4, 3), (4,)),
+    "ContrastiveDivergence(): y has shape (4, 3), expected (N, 2), two free energies a sample",
+    reference=lambda loss, y, target: (y[:, 0] - y[:, 1]).mean(),
+    torch=lambda nn: lambda y, target: (y[:, 0] - y[:, 1]).mean(),
+)
+
+LOSSES = [*ELEMENTWISE, *CLASSES, *SAMPLES, *PARTS, MEAN_OUTPUT, CONTRASTIVE_DIVERGENCE]

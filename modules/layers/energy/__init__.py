@@ -1,0 +1,10 @@
+"""Layers defined by an energy, and associative memories: what they store are minima of it.
+
+Losses that are energies of data and of what a net draws belong in `losses`.
+"""
+
+from .hopfield import Hopfield, Recall
+from .modern_hopfield import ModernHopfield
+from .rbm import RBM
+
+__all__ = ["RBM", "Hopfield", "ModernHopfield", "Recall"]

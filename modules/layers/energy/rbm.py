@@ -1,0 +1,244 @@
+"""The restricted Boltzmann machine: the free energies of data and of samples, whose difference is learned from."""
+
+from typing import Literal
+
+import numpy as np
+
+from ...core.parameter import Buffer, Parameter
+from ...core.shapes import check_sizes
+from ...initializers.initializers import Constant, Initializer, Normal
+from ...kernels.buffers import flat, reuse, reuse_like
+from ...kernels.elementary_functions import sigmoid, softplus
+from ...kernels.matmul.gemm import add_to_rows, matmul_into, sum_rows
+from ...kernels.philox import normal, uniform
+from ...kernels.sums import as_double, dot
+from ..noise import EVALUATION, Noise
+
+VISIBLE = ("bernoulli", "gaussian")
+
+
+class RBM(Noise):
+    """The free energy of x, and of a sample that Gibbs sampling reaches from x.
+
+        y           = [F(x), F(x')],   F(v) = -b v - Σⱼ softplus(c[j] + W[j] v)         Bernoulli visible units
+                                       F(v) = ½ |v - b|² - Σⱼ softplus(c[j] + W[j] v)   Gaussian ones, of variance 1
+        grad_x      = grad_y[0] (-b - h W), Gaussian grad_y[0] (x - b - h W),   h = σ(c + W x)
+        grad_weight += -Σₙ grad_y[n, 0] h xᵀ + grad_y[n, 1] h' x'ᵀ
+        grad_hidden_bias += -Σₙ grad_y[n, 0] h + grad_y[n, 1] h'
+        grad_visible_bias += -Σₙ grad_y[n, 0] x + grad_y[n, 1] x', Gaussian with x - b and x' - b
+
+    x' is a constant for the gradients. With the loss ContrastiveDivergence, the mean of F(x) - F(x'), they are those of
+    CD-k: `steps` times, hidden states are drawn given the visible ones, and visible ones given these. With
+    `chains` x' goes on from where the last minibatch ended (persistent CD), not from x.
+
+    Shapes: x (N, V), y (N, 2), weight (H, V), hidden_bias (H,), visible_bias (V,), chain (chains, V).
+    Args: visible, hidden: V and H, at least 1; steps: k, at least 1; chains: 0, or the number of chains that persist,
+        of which a minibatch moves on as many as it has samples; units: of the visible side, bernoulli (x in 0 to 1) or
+        gaussian; weight_init: by default normal of deviation 0.01.
+    Errors: ValueError for such settings, and for an x of another shape.
+    Numerics: Gaussian samples move with the weights, which the gradients leave out: they are no derivatives of y[1],
+        and checks leave them out. Binary ones do not move but by jumps.
+    Source: Hinton, Training products of experts by minimizing contrastive divergence (2002); Tieleman, Training
+        restricted Boltzmann machines using approximations to the likelihood gradient (2008); Géron, appendix E.
+    """
+
+    def __init__(
+        self,
+        visible: int,
+        hidden: int,
+        steps: int = 1,
+        chains: int = 0,
+        units: Literal["bernoulli", "gaussian"] = "bernoulli",
+        *,
+        weight_init: Initializer | None = None,
+    ):
+        super().__init__()
+        check_sizes(self, visible=visible, hidden=hidden, steps=steps)
+        if isinstance(chains, bool) or not isinstance(chains, int) or chains < 0:
+            raise ValueError(f"RBM: chains is {chains!r}, expected a whole number of at least 0")
+        if units not in VISIBLE:
+            raise ValueError(f"RBM: units is {units!r}, expected 'bernoulli' or 'gaussian'")
+        self.visible, self.hidden, self.steps, self.chains, self.units = visible, hidden, steps, chains, units
+        self.gaussian = self.estimates = units == "gaussian"  # whose samples move with the weights
+        self.weight = Parameter((weight_init or Normal(std=0.01)).sample((hidden, visible)))
+        self.hidden_bias = Parameter(Constant(0.0).sample((hidden,)))
+        self.visible_bias = Parameter(Constant(0.0).sample((visible,)))
+        self.chain = Buffer(np.zeros((chains, visible)))
+        self.y = self.grad_x = self.sample = self.h = self.h_sample = self.states = np.empty((0, 0))
+        self.weighted = self.centred = np.empty((0, 0))
+        self.noise, self.hidden_noise = np.empty(0), np.empty(0)
+
+    def fprop(self, x):
+        count = x.shape[0]
+        self.x = x
+        self.y, self.sample = reuse(self.y, (count, 2), x.dtype), reuse_like(self.sample, x)
+        self.h = reuse(self.h, (count, self.hidden), x.dtype)
+        self.h_sample, self.states = reuse_like(self.h_sample, self.h), reuse_like(self.states, self.h)
+        if self.chains > 0:
+            for n in range(count):
+                self.sample[n] = self.chain[n % self.chains]
+        else:
+            for n in range(count):
+                self.sample[n] = x[n]
+        step = self.step if self.training else EVALUATION
+        for k in range(self.steps):
+            self.draw_hidden(step + 2 * k)
+            self.draw_visible(step + 2 * k + 1)
+        if self.training:
+            self.step += 2 * self.steps
+            for n in range(min(count, self.chains)):
+                self.chain[n] = self.sample[n]
+        self.write_free_energy(x, self.h, 0)
+        self.write_free_energy(self.sample, self.h_sample, 1)
+        return self.y
+
+    def draw_hidden(self, step):
+        """states = 1 with probability σ(c + W sample), else 0."""
+        self.hidden_noise = reuse(self.hidden_noise, (self.states.size,), self.states.dtype)
+        uniform(self.key, step, self.hidden_noise)
+        matmul_into(self.sample, self.weight.T, self.states, False)
+        add_to_rows(self.states, self.hidden_bias)
+        draw_bits(flat(self.states), self.hidden_noise)
+
+    def draw_visible(self, step):
+        """sample = 1 with probability σ(b + states W), else 0; Gaussian, b + states W + z."""
+        self.noise = reuse(self.noise, (self.sample.size + self.sample.size % 2,), self.sample.dtype)
+        matmul_into(self.states, self.weight, self.sample, False)
+        add_to_rows(self.sample, self.visible_bias)
+        if self.gaussian:
+            normal(self.key, step, self.noise)
+            sample = flat(self.sample)
+            for i in range(sample.size):
+                sample[i] += self.noise[i]
+        else:
+            uniform(self.key, step, self.noise)
+            draw_bits(flat(self.sample), self.noise)
+
+    def write_free_energy(self, v, h, column):
+        """y[n, column] = F(v[n]), h = σ(c + W v)."""
+        matmul_into(v, self.weight.T, h, False)
+        add_to_rows(h, self.hidden_bias)
+        for n in range(v.shape[0]):
+            total = np.float64(0)
+            for j in range(h.shape[1]):
+                total -= as_double(softplus(h[n, j]))
+                h[n, j] = sigmoid(h[n, j])
+            for i in range(v.shape[1]):
+                if self.gaussian:
+                    distance = as_double(v[n, i]) - as_double(self.visible_bias[i])
+                    total += distance * distance / 2
+                else:
+                    total -= as_double(v[n, i]) * as_double(self.visible_bias[i])
+            self.y[n, column] = total
+
+    def bprop(self, grad_y):
+        self.weighted, self.centred = reuse_like(self.weighted, self.h), reuse_like(self.centred, self.x)
+        weighted, centred = self.weighted, self.centred
+        scale_rows(self.h, grad_y, 0, weighted)
+        matmul_into(weighted.T, self.x, self.grad_weight, self.accumulate)
+        sum_rows(weighted, self.grad_hidden_bias, self.accumulate)
+        self.centre(self.x, grad_y, 0, centred)
+        sum_rows(centred, self.grad_visible_bias, self.accumulate)
+        if self.needs_grad_x:
+            self.grad_x = reuse_like(self.grad_x, self.x)
+            matmul_into(weighted, self.weight, self.grad_x, False)
+            for n in range(self.x.shape[0]):
+                for i in range(self.x.shape[1]):
+                    if self.gaussian:
+                        self.grad_x[n, i] -= centred[n, i]
+                    else:
+                        self.grad_x[n, i] -= grad_y[n, 0] * self.visible_bias[i]
+        scale_rows(self.h_sample, grad_y, 1, weighted)
+        matmul_into(weighted.T, self.sample, self.grad_weight, True)
+        sum_rows(weighted, self.grad_hidden_bias, True)
+        self.centre(self.sample, grad_y, 1, centred)
+        sum_rows(centred, self.grad_visible_bias, True)
+        return self.grad_x
+
+    def centre(self, v, grad_y, column, out):
+        """out = -grad_y[:, column] v, Gaussian -grad_y[:, column] (v - b)."""
+        for n in range(v.shape[0]):
+            for i in range(v.shape[1]):
+                bias = self.visible_bias[i] if self.gaussian else 0 * self.visible_bias[i]
+                out[n, i] = -grad_y[n, column] * (v[n, i] - bias)
+
+    def jvp(self, v):
+        """-Σⱼ h R{c + W x} - R{b x}, Gaussian + (x - b) (v - v_b); of x' the same with its v = 0"""
+        turn, out = np.empty(self.h.shape, v.dtype), np.empty(self.y.shape, v.dtype)
+        still = np.zeros(v.shape, v.dtype)
+        for column in range(2):
+            x, h, v_x = (self.x, self.h, v) if column == 0 else (self.sample, self.h_sample, still)
+            self.write_turn(x, v_x, turn)
+            for n in range(x.shape[0]):
+                total = -as_double(dot(h[n], turn[n]))
+                for i in range(x.shape[1]):
+                    if self.gaussian:
+                        total += as_double(x[n, i] - self.visible_bias[i]) * as_double(
+                            v_x[n, i] - self.v_visible_bias[i]
+                        )
+                    else:
+                        total -= as_double(self.visible_bias[i] * v_x[n, i] + self.v_visible_bias[i] * x[n, i])
+                out[n, column] = total
+        return out
+
+    def write_turn(self, x, v_x, turn):
+        """turn = R{c + W x} = v_c + W v_x + V_W x."""
+        matmul_into(v_x, self.weight.T, turn, False)
+        matmul_into(x, self.v_weight.T, turn, True)
+        add_to_rows(turn, self.v_hidden_bias)
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """R of bprop's sums, with R{h} = h (1 - h) R{c + W x}"""
+        turn, part, out = np.empty(self.h.shape, v.dtype), np.empty(self.h.shape, v.dtype), np.empty(v.shape, v.dtype)
+        still, centred = np.zeros(v.shape, v.dtype), np.empty(v.shape, v.dtype)
+        for column in range(2):
+            x, h, v_x = (self.x, self.h, v) if column == 0 else (self.sample, self.h_sample, still)
+            self.write_turn(x, v_x, turn)
+            for n in range(x.shape[0]):
+                for j in range(h.shape[1]):
+                    change = h[n, j] * (1 - h[n, j]) * turn[n, j]
+                    turn[n, j] = -r_grad_y[n, column] * h[n, j] - grad_y[n, column] * change
+                    part[n, j] = -grad_y[n, column] * h[n, j]
+                for i in range(x.shape[1]):
+                    bias, v_bias = self.visible_bias[i], self.v_visible_bias[i]
+                    if not self.gaussian:
+                        bias, v_bias = 0 * bias, 0 * v_bias
+                    centred[n, i] = -r_grad_y[n, column] * (x[n, i] - bias) - grad_y[n, column] * (v_x[n, i] - v_bias)
+            matmul_into(turn.T, x, self.grad_weight, True)
+            matmul_into(part.T, v_x, self.grad_weight, True)
+            sum_rows(turn, self.grad_hidden_bias, True)
+            sum_rows(centred, self.grad_visible_bias, True)
+            if column == 0:
+                matmul_into(turn, self.weight, out, False)
+                matmul_into(part, self.v_weight, out, True)
+                for n in range(x.shape[0]):
+                    for i in range(x.shape[1]):
+                        if self.gaussian:
+                            out[n, i] -= centred[n, i]
+                        else:
+                            out[n, i] -= r_grad_y[n, 0] * self.visible_bias[i] + grad_y[n, 0] * self.v_visible_bias[i]
+        return out
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(input_shape) != 2 or input_shape[1] != self.visible:
+            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, {self.visible})")
+        return input_shape[0], 2
+
+    def extra_repr(self) -> str:
+        further = [f"steps={self.steps}"] if self.steps > 1 else []
+        further += [f"chains={self.chains}"] if self.chains else []
+        return ", ".join([f"{self.visible} -> {self.hidden}", *further, *(["gaussian"] if self.gaussian else [])])
+
+
+def draw_bits(scores, noise):
+    """scores[i] = 1 where noise[i] < σ(scores[i]), else 0; NaN stays NaN."""
+    for i in range(scores.size):
+        p = sigmoid(scores[i])
+        scores[i] = 1 if noise[i] < p else 0 * p
+
+
+def scale_rows(h, grad_y, column, out):
+    """out[n, j] = -grad_y[n, column] h[n, j]."""
+    for n in range(h.shape[0]):
+        for j in range(h.shape[1]):
+            out[n, j] = -grad_y[n, column] * h[n, j]

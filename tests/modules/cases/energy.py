@@ -1,0 +1,92 @@
+"""Layers defined by an energy."""
+
+import numpy as np
+from bprop.modules import RBM, Hopfield, ModernHopfield, Normal
+from bprop.modules.layers.energy.rbm_likelihood import free_energy
+
+from .case import Case
+
+
+def hopfield(module, x):
+    weight = module.weight - np.diag(np.diag(module.weight))
+    return -0.5 * np.einsum("ni,ij,nj->n", x, weight, x)[:, None] - (x @ module.bias)[:, None]
+
+
+def modern_hopfield(module, x):
+    scores = module.beta * (x @ module.weight.T)
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True) @ module.weight
+
+
+def attention(nn):
+    """The same by PyTorch's attention, whose keys and values are the patterns."""
+    import torch
+
+    class There(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(4, 3))
+
+        def forward(self, x):
+            return nn.functional.scaled_dot_product_attention(x, self.weight, self.weight, scale=0.8)
+
+    return There()
+
+
+def rbm(module, x):
+    """Both free energies; the sample is the module's own, of its last fprop."""
+    return np.stack([free_energy(module, x), free_energy(module, module.sample)], axis=1)
+
+
+def moved_rbm(**settings):
+    """An RBM with biases, and weights that are not small."""
+    net = RBM(3, 4, weight_init=Normal(), **settings)
+    random = np.random.default_rng(3)
+    net.hidden_bias[:], net.visible_bias[:] = random.standard_normal(4), random.standard_normal(3)
+    return net
+
+
+def as_bits(x):
+    return (x > 0).astype(float)
+
+
+MODULES = [
+    Case(
+        "Hopfield",
+        lambda: Hopfield(3, weight_init=Normal(), bias_init=Normal()),
+        (4, 3),
+        (4, 2),
+        "Hopfield(3): x has shape (4, 2), expected (N, 3)",
+        reference=hopfield,
+    ),
+    Case(
+        "ModernHopfield",
+        lambda: ModernHopfield(3, 4, beta=0.8),
+        (5, 3),
+        (5, 2),
+        "ModernHopfield(3, 4 patterns, beta=0.8): x has shape (5, 2), expected (N, 3)",
+        reference=modern_hopfield,
+        torch=attention,
+    ),
+    Case(
+        "RBM",
+        moved_rbm,
+        (5, 3),
+        (5, 2),
+        "RBM(3 -> 4): x has shape (5, 2), expected (N, 3)",
+        reference=rbm,
+        domain=as_bits,
+        samples_apart=False,
+    ),
+    Case(
+        "RBM, persistent",
+        lambda: moved_rbm(steps=2, chains=3),
+        (5, 3),
+        (5, 2),
+        "RBM(3 -> 4, steps=2, chains=3): x has shape (5, 2), expected (N, 3)",
+        reference=rbm,
+        domain=as_bits,
+        samples_apart=False,
+    ),
+    Case("ModernHopfield of sequences", lambda: ModernHopfield(3, 4), (2, 5, 3), reference=modern_hopfield),
+]
