@@ -3,8 +3,9 @@
 Losses that are energies of data and of what a net draws belong in `losses`.
 """
 
+from .boltzmann_machine import BoltzmannMachine
 from .hopfield import Hopfield, Recall
 from .modern_hopfield import ModernHopfield
 from .rbm import RBM
 
-__all__ = ["RBM", "Hopfield", "ModernHopfield", "Recall"]
+__all__ = ["RBM", "BoltzmannMachine", "Hopfield", "ModernHopfield", "Recall"]

@@ -65,6 +65,7 @@ class Hopfield(Module):
         self.weight = Parameter((weight_init or Constant(0.0)).sample((units, units)))
         self.bias = Parameter((bias_init or Constant(0.0)).sample((units,)))
         self.y = self.grad_x = self.h = self.scaled = np.empty((0, 0))
+        self.diagonal = np.empty(0)
 
     def fprop(self, x):
         self.x = x
@@ -79,6 +80,7 @@ class Hopfield(Module):
 
     def bprop(self, grad_y):
         self.grad_x, self.scaled = reuse_like(self.grad_x, self.x), reuse_like(self.scaled, self.x)
+        self.diagonal = reuse(self.diagonal, (self.units,), self.x.dtype)
         for n in range(self.x.shape[0]):
             for i in range(self.x.shape[1]):
                 self.scaled[n, i] = -grad_y[n, 0] * self.x[n, i]
@@ -86,7 +88,7 @@ class Hopfield(Module):
         sum_rows(self.scaled, self.grad_bias, self.accumulate)
         if not self.accumulate:
             self.grad_weight[...] = 0
-        add_half_outer(self.scaled, self.x, self.grad_weight)
+        add_half_outer(self.scaled, self.x, self.grad_weight, self.diagonal)
         return self.grad_x
 
     def jvp(self, v):
@@ -113,8 +115,8 @@ class Hopfield(Module):
                 first[n, i] = -r_grad_y[n, 0] * self.x[n, i] - grad_y[n, 0] * v[n, i]
                 second[n, i] = -grad_y[n, 0] * self.x[n, i]
         sum_rows(first, self.grad_bias, True)
-        add_half_outer(first, self.x, self.grad_weight)
-        add_half_outer(second, v, self.grad_weight)
+        add_half_outer(first, self.x, self.grad_weight, self.diagonal)
+        add_half_outer(second, v, self.grad_weight, self.diagonal)
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -241,12 +243,13 @@ def compute_fields(x, weight, out):
             out[n, i] = out[n, i] / 2 - weight[i, i] * x[n, i]
 
 
-def add_half_outer(a, b, out):
-    """out += ½ aᵀ b without its diagonal, a is halved; a, b (N, D), out (D, D)."""
+def add_half_outer(a, b, out, diagonal):
+    """out += ½ aᵀ b but for its diagonal, kept in `diagonal` (D,) meanwhile; a is halved; a, b (N, D), out (D, D)."""
     for n in range(a.shape[0]):
         for i in range(a.shape[1]):
             a[n, i] /= 2
+    for i in range(a.shape[1]):
+        diagonal[i] = out[i, i]
     matmul_into(a.T, b, out, True)
     for i in range(a.shape[1]):
-        for n in range(a.shape[0]):
-            out[i, i] -= a[n, i] * b[n, i]
+        out[i, i] = diagonal[i]

@@ -1,7 +1,7 @@
 """Layers defined by an energy."""
 
 import numpy as np
-from bprop.modules import RBM, Hopfield, ModernHopfield, Normal
+from bprop.modules import RBM, BoltzmannMachine, Hopfield, ModernHopfield, Normal
 from bprop.modules.layers.energy.rbm_likelihood import free_energy
 
 from .case import Case
@@ -16,6 +16,23 @@ def modern_hopfield(module, x):
     scores = module.beta * (x @ module.weight.T)
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return weights / weights.sum(axis=-1, keepdims=True) @ module.weight
+
+
+def all_states(units):
+    return (np.arange(1 << units)[:, None] >> np.arange(units) & 1).astype(float)
+
+
+def boltzmann(module, x):
+    """The free energy of x and minus the logarithm of the partition function, by all states."""
+
+    def energy(s):
+        weight = module.weight - np.diag(np.diag(module.weight))
+        return -0.5 * np.einsum("...i,ij,...j->...", s, weight, s) - s @ module.bias
+
+    hidden = all_states(module.hidden)
+    rows = np.concatenate([np.repeat(x[:, None], len(hidden), 1), np.broadcast_to(hidden, (len(x), *hidden.shape))], 2)
+    free = -np.logaddexp.reduce(-energy(rows), axis=1)
+    return np.stack([free, np.full(len(x), -np.logaddexp.reduce(-energy(all_states(module.units))))], axis=1)
 
 
 def attention(nn):
@@ -87,6 +104,14 @@ MODULES = [
         reference=rbm,
         domain=as_bits,
         samples_apart=False,
+    ),
+    Case(
+        "BoltzmannMachine",
+        lambda: BoltzmannMachine(3, 2, exact=True, weight_init=Normal()),
+        (5, 3),
+        (5, 2),
+        "BoltzmannMachine(3 and 2 units, exact): x has shape (5, 2), expected (N, 3)",
+        reference=boltzmann,
     ),
     Case("ModernHopfield of sequences", lambda: ModernHopfield(3, 4), (2, 5, 3), reference=modern_hopfield),
 ]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from bprop.modules import (
     RBM,
+    BoltzmannMachine,
     ContrastiveDivergence,
     Hopfield,
     MeanOutput,
@@ -12,7 +13,7 @@ from bprop.modules import (
     check_gradients,
 )
 from bprop.modules.layers.energy import rbm_likelihood as likelihood
-from bprop.trainers import SGD, compile_step
+from bprop.trainers import SGD, Adam, compile_step
 
 
 @pytest.fixture
@@ -278,18 +279,24 @@ def test_persistent_chains_go_on(random):
     np.testing.assert_array_equal(other.chain, net.chain)
 
 
+TRIPLETS = np.array([[0, 1, 1], [0, 0, 1], [1, 1, 1]])  # of Géron, appendix E: 75, 10 and 15 %
+
+
+def train(net, x, rates, steps, optimizer=SGD):
+    """Train by contrastive divergence at one learning rate after the other."""
+    for lr in rates:
+        step = compile_step(net, ContrastiveDivergence(), optimizer(lr=lr))
+        for _ in range(steps):
+            step(x.astype(np.float32), np.zeros(len(x)))
+
+
 @pytest.mark.jit
 def test_an_rbm_learns_a_distribution(random):
-    """Géron's triplets (appendix E): 75 % (0, 1, 1), 10 % (0, 0, 1), 15 % (1, 1, 1)."""
-    triplets, shares = np.array([[0, 1, 1], [0, 0, 1], [1, 1, 1]]), [0.75, 0.1, 0.15]
-    x = triplets[random.choice(3, 1000, p=shares)].astype(np.float32)
-    exact = [(x == each).all(axis=1).mean() for each in triplets]
+    x = TRIPLETS[random.choice(3, 1000, p=[0.75, 0.1, 0.15])]
+    exact = [(x == each).all(axis=1).mean() for each in TRIPLETS]
     net = RBM(3, 4, steps=5, chains=1000, weight_init=Normal(std=0.1))
-    for lr in (1.0, 0.3, 0.05):
-        step = compile_step(net, ContrastiveDivergence(), SGD(lr=lr))
-        for _ in range(2000):
-            step(x, np.zeros(1000))
-    found = np.exp(-likelihood.free_energy(net, triplets) - likelihood.log_partition(net))
+    train(net, x, (1.0, 0.3, 0.05), 2000)
+    found = np.exp(-likelihood.free_energy(net, TRIPLETS) - likelihood.log_partition(net))
     np.testing.assert_allclose(found, exact, atol=0.01)
 
 
@@ -306,3 +313,79 @@ def test_what_an_rbm_refuses():
         likelihood.pseudo_log_likelihood(RBM(3, 2, units="gaussian"), [[0, 1, 2]])
     with pytest.raises(ValueError, match=r"y has shape \(4, 2\) and target \(3,\), expected one target a sample"):
         ContrastiveDivergence()(np.zeros((4, 2)), np.zeros(3))
+
+
+# -- Boltzmann machines ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.jit
+def test_a_boltzmann_machine_reproduces_the_triplets(random):
+    """The book's machine of three visible units (and two hidden ones): its samples are as the data, within 1 %."""
+    net = BoltzmannMachine(3, 2, exact=True)
+    x = TRIPLETS.repeat([15, 2, 3], axis=0)
+    train(net, x, (0.1,), 3000, Adam)
+    samples = net.draw(np.zeros((40_000, 3)), 60, seed=0)[:, :3]
+    found = [(samples == each).all(axis=1).mean() for each in TRIPLETS]
+    np.testing.assert_allclose(found, [0.75, 0.1, 0.15], atol=0.01)
+
+
+@pytest.mark.jit
+def test_it_learns_by_drawing_too(random):
+    net = BoltzmannMachine(3, 2, sweeps=4, chains=400)
+    x = TRIPLETS[random.permutation(np.repeat([0, 1, 2], [300, 40, 60]))]
+    train(net, x, (0.3, 0.1, 0.03), 3000)
+    exact = BoltzmannMachine(3, 2, chains=400, exact=True)
+    exact.load_state_dict(net.state_dict())
+    y = exact.fprop(TRIPLETS.astype(np.float32))
+    np.testing.assert_allclose(np.exp(y[:, 1] - y[:, 0]), [0.75, 0.1, 0.15], atol=0.03)
+
+
+@pytest.mark.jit
+def test_it_completes_what_it_has_learned():
+    """Four pairs of units, each on together: the patterns of the encoder of Ackley, Hinton and Sejnowski (1985)."""
+    ones = np.eye(4)
+    x = np.concatenate([ones, ones], axis=1)
+    net = BoltzmannMachine(8, 2, exact=True, weight_init=Normal(std=0.5))
+    train(net, x, (0.05,), 2000, Adam)
+    held = net.draw(np.concatenate([np.repeat(ones, 500, 0), np.zeros((2000, 4))], 1), 60, held=(0, 1, 2, 3), seed=0)
+    right = (held[:, 4:8] == np.repeat(ones, 500, 0)).all(axis=1).mean()
+    assert right > 0.98
+
+
+def test_drawing_reaches_the_distribution(random):
+    net = BoltzmannMachine(3, 2, exact=True, weight_init=Normal()).to("float64")
+    net.bias[:] = random.standard_normal(5)
+    y = net.fprop(all_states(3))
+    for temperature in (1.0, 2.5):
+        hot = BoltzmannMachine(3, 2, exact=True).to("float64")
+        hot.weight[...], hot.bias[...] = net.weight / temperature, net.bias / temperature
+        y = hot.fprop(all_states(3))
+        samples = net.draw(np.zeros((40_000, 3)), 40, temperature=temperature, seed=1)[:, :3]
+        counts = np.bincount((samples @ (1 << np.arange(3))).astype(int), minlength=8) / len(samples)
+        np.testing.assert_allclose(counts, np.exp(y[:, 1] - y[:, 0]), atol=0.01)
+
+
+def test_annealing_ends_in_the_lowest_energy(random):
+    net = BoltzmannMachine(8, weight_init=Normal(std=2.0)).to("float64")
+    states = all_states(8)
+    energies = -0.5 * np.einsum("ni,ij,nj->n", states, net.weight, states)
+    found = net.draw(np.zeros((200, 8)), 200, temperature=20.0, cooling=0.96, seed=0)
+    ends = -0.5 * np.einsum("ni,ij,nj->n", found, net.weight, found)
+    assert (ends < energies.min() + 1e-9).mean() > 0.9
+
+
+def test_held_units_keep_their_values():
+    net = BoltzmannMachine(4, 1, weight_init=Normal())
+    x = np.array([[1, 0, 1, 0]] * 50)
+    np.testing.assert_array_equal(net.draw(x, 5, held=(0, 1), seed=0)[:, :2], x[:, :2])
+
+
+def test_what_a_boltzmann_machine_refuses():
+    with pytest.raises(ValueError, match="BoltzmannMachine: hidden is -1, expected a whole number of at least 0"):
+        BoltzmannMachine(3, -1)
+    with pytest.raises(ValueError, match="BoltzmannMachine: 17 units have too many states to be exact, 16 at most"):
+        BoltzmannMachine(10, 7, exact=True)
+    with pytest.raises(ValueError, match="temperature is 0, expected a number above 0"):
+        BoltzmannMachine(2).draw([[0, 1]], 1, temperature=0)
+    with pytest.raises(ValueError, match=r"x has shape \(1, 3\), expected \(N, 2\)"):
+        BoltzmannMachine(2).draw([[0, 1, 1]], 1)
