@@ -21,7 +21,7 @@ from ..compiler.llvm_passes import from_line, to_line
 from ..compiler.llvm_worker import can_start_program, codegen_settings, llvm_options, start_program
 from ..compiler.numba_api import cpu_target, dumps, global_compiler_lock, types
 from ..kernels.matmul.gemm import list_argument_types, multiply
-from ..kernels.matmul.specialized_products import Product, enter_code, list_counts
+from ..kernels.matmul.specialized_products import Product, enter_code, list_called
 from . import cache
 from .code_cache import cache_file_name, cache_kernels, read_cached
 
@@ -30,7 +30,6 @@ OFTEN = 0.1  # seconds, about, that a product has taken before it is compiled on
 VERY_OFTEN = 5.0  # the same where there is one core, and compiling it takes some tenths of a second
 SOME = 0.005  # seconds, about, before it is looked for in the cache
 WORTH = 0.95  # of the general product's time: with more, the constants are not worth it
-FLOPS, CALL = 3e10, 1e-7  # operations a second, seconds of a call
 DTYPES = {4: types.float32, 8: types.float64}
 
 
@@ -75,8 +74,7 @@ class Specialization:
     def _submit(self, some: float, often: float) -> None:
         """Enter stored products that have taken `some` seconds; submit those that have taken `often` seconds."""
         submitted = []
-        for product, calls in list_counts():
-            seconds = calls * (CALL + product.flops() / FLOPS)
+        for product, seconds in list_called(min(some, often)):
             if seconds > some and product not in self._looked_up:
                 self._looked_up.add(product)
                 if (stored := read_cached(name_file(product))) is not None:

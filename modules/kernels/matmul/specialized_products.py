@@ -21,6 +21,7 @@ PROBES = 4  # slots in which a product may be
 DATA = 4  # the place of the pointer to the numbers among the words of an array
 HASH = 0x1E3779B97F4A7C15  # odd, its bits well mixed
 SIZE_BITS = 16  # bits of a size in a key
+FLOPS, CALL_SECONDS = 3e10, 1e-7  # about: operations a second, and seconds of a call
 
 TABLE, load, store, _, compare_exchange = make_shared_words("bprop_products", SLOTS * SLOT)
 
@@ -45,10 +46,6 @@ class Product:
         m, n, k = (key >> SIZE_BITS * place & 0xFFFF for place in range(3))
         flags = key >> 3 * SIZE_BITS
         return cls(m, n, k, bool(flags & 1), bool(flags & 2), 8 if flags & 4 else 4)
-
-    def flops(self) -> int:
-        """The operations of one product."""
-        return 2 * self.m * self.n * self.k
 
     def strides(self) -> tuple[int, int, int, int]:
         """The strides a_i, a_k, b_k, b_j that `multiply` takes."""
@@ -90,11 +87,14 @@ def call_specialized(context, builder, address, vectors, add):
     builder.call(builder.inttoptr(address, kind.as_pointer()), [*values, builder.zext(add, ir.IntType(8))])
 
 
-def list_counts() -> list[tuple[Product, int]]:
-    """List the products that have been called, and have no code of their own, with the number of calls."""
+def list_called(least: float = -1.0) -> list[tuple[Product, float]]:
+    """List the products without code of their own that have taken more than `least` seconds, about, and how many."""
     table = TABLE.reshape(SLOTS, SLOT)
-    rows = table[(table[:, KEY] != 0) & (table[:, ADDRESS] == 0)]
-    return [(Product.from_key(int(row[KEY])), int(row[COUNT])) for row in rows]
+    keys, calls = table[table[:, ADDRESS] == 0][:, (KEY, COUNT)].T
+    keys, calls = keys[keys != 0], calls[keys != 0]
+    flops = 2.0 * np.prod([keys >> SIZE_BITS * place & 0xFFFF for place in range(3)], axis=0)
+    seconds = calls * (CALL_SECONDS + flops / FLOPS)
+    return [(Product.from_key(int(keys[k])), float(seconds[k])) for k in np.flatnonzero(seconds > least)]
 
 
 def enter_code(product: Product, address: int) -> None:

@@ -4,7 +4,6 @@ These run as plain NumPy in float64, from a trained RBM; nothing of them is comp
 """
 
 import itertools
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,14 +12,6 @@ from .rbm import RBM
 
 MOST = 22  # units of the smaller side, whose states are enumerated
 ROWS = 1 << 14  # states that are looked at together
-
-
-class Partition(NamedTuple):
-    """An estimate of log Z: its value, and bounds of three standard errors of the mean weight."""
-
-    value: float
-    low: float
-    high: float
 
 
 def get_weights(rbm: RBM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -94,8 +85,10 @@ def log_partition(rbm: RBM) -> float:
 
 def estimate_log_partition(
     rbm: RBM, runs: int = 100, temperatures: int = 1000, *, random: np.random.Generator | None = None
-) -> Partition:
+) -> tuple[float, float, float]:
     """Estimate log Z by annealed importance sampling from independent visible units.
+
+    Returns the estimate, and bounds of three standard errors of the mean weight below and above.
 
     Source: Salakhutdinov and Murray, On the quantitative analysis of deep belief networks (2008).
     """
@@ -116,7 +109,7 @@ def estimate_log_partition(
     mean, error = ratios.mean(), 3 * ratios.std(ddof=1) / np.sqrt(runs)
     base = start + rbm.hidden * np.log(2) + largest
     low = np.log(mean - error) if error < mean else -np.inf
-    return Partition(float(base + np.log(mean)), float(base + low), float(base + np.log(mean + error)))
+    return float(base + np.log(mean)), float(base + low), float(base + np.log(mean + error))
 
 
 def pseudo_log_likelihood(rbm: RBM, x, *, random: np.random.Generator | None = None) -> np.ndarray:
