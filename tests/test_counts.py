@@ -110,7 +110,9 @@ def test_a_step_runs_few_python_functions():
 
 
 def test_a_chunk_of_an_epoch_runs_no_python_for_each_minibatch(monkeypatch):
-    monkeypatch.setattr("bprop.modules.engine.step.specialize_often_called", lambda: None)  # now and then
+    monkeypatch.setattr(
+        "bprop.modules.engine.step.specialize_often_called", lambda: None
+    )  # which runs Python every 0.1 s
     step, _, _ = prepared(6, 8, 3)
     data = ArrayDataset(*minibatch(samples=3200))
     steps = Epoch(data, np.arange(3200), 16, np.empty((0, 3), np.float32)).prepare(step)

@@ -78,25 +78,20 @@ class Specializer:
         """
         function = self.functions[name]
         digest = hashlib.sha256(repr((function.text, arguments, self.compiler.settings)).encode()).hexdigest()[:24]
-        names = [f"bprop.{kind}.{digest}" for kind in ("general", "unrolled", "loops")]
+        name = f"bprop.general.{digest}"
         kinds = [kind for kind, argument in zip(function.kinds, arguments, strict=True) if argument is None]
         values = self._allocate(sizes, item_size)
         declared = f"{self._head()}declare i32 {quote(function.public)}({', '.join(function.kinds)})\n"
-        text = declared + self._wrap(names[0], function.public, function.kinds, arguments)
-        self._compile(text, names[0], optimise=False)
-        general = self._clock(names[0], kinds)
+        self._emit(self._parse(declared + self._wrap(name, function.public, function.kinds, arguments), name))
+        general = self._clock(name, kinds)
         self.results[number] = "", b""
-        for name in names[1:]:
-            code = self._compile(function.text + self._wrap(name, function.symbol, function.kinds, arguments), name)
+        for name, unrolling in ((f"bprop.unrolled.{digest}", True), (f"bprop.loops.{digest}", False)):
+            text = function.text + self._wrap(name, function.symbol, function.kinds, arguments)
+            code = self._emit(self._optimise(self._parse(text, name), unrolling))
             before, after = time_in_turn(general, self._clock(name, kinds), values)
             if after <= worth * before:
                 self.results[number] = name, code
                 break
-
-    def take_results(self) -> dict[int, tuple[str, bytes]]:
-        """Take the results since the last call."""
-        results, self.results = self.results, {}
-        return results
 
     def _head(self) -> str:
         settings = self.compiler.settings
@@ -109,21 +104,28 @@ class Specializer:
         passed = ", ".join(f"{kind} {f'%a{k}' if argument is None else argument}" for k, (kind, argument) in pairs)
         return f"\ndefine i32 {quote(name)}({own}) {{\n%r = call i32 {quote(callee)}({passed})\nret i32 %r\n}}\n"
 
-    def _compile(self, text: str, name: str, optimise: bool = True) -> bytes:
-        """Compile a module for its function `name`; constants reach what that calls, as nothing else calls it."""
+    def _parse(self, text: str, name: str):
+        """Parse a module of which the function `name` alone is called from elsewhere."""
         module = llvm.parse_assembly(text)
         for each in module.functions:
             if not each.is_declaration:
                 each.linkage = "external" if each.name == name else "internal"
-        if optimise:
-            builder = self.compiler.make_builder(unrolling=".unrolled." in name)
-            first = llvm.create_new_module_pass_manager()
-            for _ in range(3):  # constants reach what is called, and what is not called any more is left out
-                first.add_ipsccp_pass()
-                first.add_simplify_cfg_pass()
-                first.add_global_dead_code_eliminate_pass()
-            first.run(module, builder)
-            builder.getModulePassManager().run(module, builder)
+        return module
+
+    def _optimise(self, module, unrolling: bool):
+        """Optimise a module; constants reach what its function calls, as nothing else calls that."""
+        builder = self.compiler.make_builder(unrolling)
+        first = llvm.create_new_module_pass_manager()
+        for _ in range(3):  # what is not called any more is left out, before it costs time
+            first.add_ipsccp_pass()
+            first.add_simplify_cfg_pass()
+            first.add_global_dead_code_eliminate_pass()
+        first.run(module, builder)
+        builder.getModulePassManager().run(module, builder)
+        return module
+
+    def _emit(self, module) -> bytes:
+        """Emit a module's machine code, and load it here."""
         code = self.compiler.machine.emit_object(module)
         self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         return code
@@ -131,7 +133,7 @@ class Specializer:
     def _clock(self, name: str, kinds: Sequence[str]):
         """Make the function that calls another one several times: (times, addresses as numbers)."""
         numbers = "".join(f", i64 %x{k}" for k in range(len(kinds)))
-        casts = [f"{'inttoptr' if kind[0] != 'i' or '*' in kind else 'trunc'}" for kind in kinds]
+        casts = ["inttoptr" if kind[0] != "i" or "*" in kind else "trunc" for kind in kinds]
         lines = "\n".join(f"%a{k} = {casts[k]} i64 %x{k} to {kind}" for k, kind in enumerate(kinds))
         passed = ", ".join(f"{kind} %a{k}" for k, kind in enumerate(kinds))
         text = f"""{self._head()}declare i32 {quote(name)}({", ".join(kinds)})
@@ -148,8 +150,7 @@ end:
 ret void
 }}
 """
-        code = self.compiler.machine.emit_object(llvm.parse_assembly(text))
-        self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self._emit(llvm.parse_assembly(text))
         kind = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * (1 + len(kinds)))
         return kind(self.engine.get_function_address("clock." + name))
 
@@ -195,7 +196,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         what, arguments = from_line(line)
         getattr(specializer, what)(*arguments)
-    sys.stdout.buffer.write(to_line(list(specializer.take_results().items())))
+    sys.stdout.buffer.write(to_line(list(specializer.results.items())))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,13 @@ def check_ending_shape(module: Module, shape: tuple[int, ...], ending: tuple[int
     return tuple(shape)
 
 
+def check_matrix_shape(module: Module, shape: tuple[int, ...], features: int) -> int:
+    """Check that `shape` is (N, features), and return N; ValueError if not."""
+    if len(shape) != 2 or shape[1] != features:
+        raise ValueError(f"{module.label()}: x has shape {shape}, expected (N, {features})")
+    return shape[0]
+
+
 def as_image_sizes(owner: Module, name: str, value: Sizes, axes: int = 2) -> tuple[int, int]:
     """Convert a setting to two numbers, one for each axis of an image; a signal is an image of one row.
 

@@ -47,6 +47,11 @@ class Product:
         flags = key >> 3 * SIZE_BITS
         return cls(m, n, k, bool(flags & 1), bool(flags & 2), 8 if flags & 4 else 4)
 
+    def key(self) -> int:
+        """The key in the table."""
+        flags = make_flags(self.a_by_columns, self.b_by_columns, self.item_size)
+        return self.m | self.n << SIZE_BITS | self.k << 2 * SIZE_BITS | flags << 3 * SIZE_BITS
+
     def strides(self) -> tuple[int, int, int, int]:
         """The strides a_i, a_k, b_k, b_j that `multiply` takes."""
         a = (1, self.m) if self.a_by_columns else (self.k, 1)
@@ -88,10 +93,9 @@ def call_specialized(context, builder, address, vectors, add):
 
 
 def list_called(least: float = -1.0) -> list[tuple[Product, float]]:
-    """List the products without code of their own that have taken more than `least` seconds, about, and how many."""
+    """List the products without code of their own that have taken more than `least` seconds; with these, about."""
     table = TABLE.reshape(SLOTS, SLOT)
-    keys, calls = table[table[:, ADDRESS] == 0][:, (KEY, COUNT)].T
-    keys, calls = keys[keys != 0], calls[keys != 0]
+    keys, calls = table[(table[:, KEY] != 0) & (table[:, ADDRESS] == 0)][:, (KEY, COUNT)].T
     flops = 2.0 * np.prod([keys >> SIZE_BITS * place & 0xFFFF for place in range(3)], axis=0)
     seconds = calls * (CALL_SECONDS + flops / FLOPS)
     return [(Product.from_key(int(keys[k])), float(seconds[k])) for k in np.flatnonzero(seconds > least)]
@@ -100,6 +104,4 @@ def list_called(least: float = -1.0) -> list[tuple[Product, float]]:
 def enter_code(product: Product, address: int) -> None:
     """Enter the address of a product's own code, which calls from now on use."""
     table = TABLE.reshape(SLOTS, SLOT)
-    for slot in np.flatnonzero(table[:, KEY]):
-        if Product.from_key(int(table[slot, KEY])) == product:
-            table[slot, ADDRESS] = address
+    table[table[:, KEY] == product.key(), ADDRESS] = address

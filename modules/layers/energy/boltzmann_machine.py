@@ -3,14 +3,14 @@
 import numpy as np
 
 from ...core.parameter import Buffer, Parameter
-from ...core.shapes import check_sizes
+from ...core.shapes import check_matrix_shape, check_sizes
 from ...initializers.initializers import Constant, Initializer, Normal, get_generator
 from ...kernels.buffers import reuse, reuse_like
 from ...kernels.elementary_functions import sigmoid
 from ...kernels.philox import uniform
 from ...kernels.sums import as_double
 from ..noise import EVALUATION, Noise
-from .hopfield import add_half_outer, compute_fields
+from .hopfield import add_half_outer, compute_fields, write_energies
 
 MOST = 16  # units whose states are all looked at
 
@@ -60,15 +60,10 @@ class BoltzmannMachine(Noise):
         np.fill_diagonal(weight, 0)
         self.weight, self.bias = Parameter(weight), Parameter(Constant(0.0).sample((self.units,)))
         self.chain = Buffer(np.zeros((chains, self.units)))
-        self.y = self.grad_x = self.s = self.fields = self.drawn = self.drawn_fields = self.scaled = np.empty((0, 0))
-        self.scaled_drawn = np.empty((0, 0))
-        self.diagonal = np.empty(0)
-        self.chances, self.drawn_chances, self.noise, self.all_noise = (
-            np.empty(0),
-            np.empty(0),
-            np.empty(0),
-            np.empty(0),
-        )
+        self.y = self.grad_x = self.s = self.fields = self.drawn = self.drawn_fields = np.empty((0, 0))
+        self.scaled = self.scaled_drawn = np.empty((0, 0))
+        self.probabilities, self.drawn_probabilities = np.empty(0), np.empty(0)
+        self.noise, self.all_noise, self.diagonal = np.empty(0), np.empty(0), np.empty(0)
 
     def fprop(self, x):
         count = x.shape[0]
@@ -79,26 +74,26 @@ class BoltzmannMachine(Noise):
         else:
             self.draw_states(x)
         self.fields, self.drawn_fields = reuse_like(self.fields, self.s), reuse_like(self.drawn_fields, self.drawn)
-        self.chances = reuse(self.chances, (self.s.shape[0],), x.dtype)
-        self.drawn_chances = reuse(self.drawn_chances, (self.drawn.shape[0],), x.dtype)
+        self.probabilities = reuse(self.probabilities, (self.s.shape[0],), x.dtype)
+        self.drawn_probabilities = reuse(self.drawn_probabilities, (self.drawn.shape[0],), x.dtype)
         compute_fields(self.s, self.weight, self.fields)
         compute_fields(self.drawn, self.weight, self.drawn_fields)
-        write_energies(self.s, self.fields, self.bias, self.chances)
-        write_energies(self.drawn, self.drawn_fields, self.bias, self.drawn_chances)
+        write_energies(self.s, self.fields, self.bias, self.probabilities)
+        write_energies(self.drawn, self.drawn_fields, self.bias, self.drawn_probabilities)
         block = self.s.shape[0] // count
         for n in range(count):
-            self.y[n, 0] = self.chances[n]
+            self.y[n, 0] = self.probabilities[n]
             if not self.exact:
-                self.y[n, 1] = self.drawn_chances[n]
+                self.y[n, 1] = self.drawn_probabilities[n]
         if self.exact:
             for n in range(count):
-                self.y[n, 0] = write_shares(self.chances[n * block : (n + 1) * block])
-            value = write_shares(self.drawn_chances)
+                self.y[n, 0] = write_probabilities(self.probabilities[n * block : (n + 1) * block])
+            value = write_probabilities(self.drawn_probabilities)
             for n in range(count):
                 self.y[n, 1] = value
         else:
-            self.chances[:] = 1
-            self.drawn_chances[:] = 1
+            self.probabilities[:] = 1
+            self.drawn_probabilities[:] = 1
         return self.y
 
     def list_states(self, x):
@@ -151,15 +146,15 @@ class BoltzmannMachine(Noise):
             for i in range(self.visible):
                 pull = np.float64(0)
                 for row in range(n * block, (n + 1) * block):
-                    pull += as_double(self.chances[row]) * as_double(self.fields[row, i] + self.bias[i])
+                    pull += as_double(self.probabilities[row]) * as_double(self.fields[row, i] + self.bias[i])
                 self.grad_x[n, i] = -as_double(grad_y[n, 0]) * pull
         for row in range(self.s.shape[0]):
-            factor = -grad_y[row // block, 0] * self.chances[row]
+            factor = -grad_y[row // block, 0] * self.probabilities[row]
             for i in range(self.units):
                 self.scaled[row, i] = factor * self.s[row, i]
                 self.grad_bias[i] += self.scaled[row, i]
         for row in range(self.drawn.shape[0]):
-            factor = -self.drawn_chances[row]
+            factor = -self.drawn_probabilities[row]
             if self.exact:
                 factor *= total
             else:
@@ -177,10 +172,10 @@ class BoltzmannMachine(Noise):
         block, out = self.s.shape[0] // self.x.shape[0], np.zeros((v.shape[0], 2), v.dtype)
         total = np.float64(0)
         for row in range(self.drawn.shape[0]):
-            total += as_double(self.drawn_chances[row]) * as_double(drawn_turns[row])
+            total += as_double(self.drawn_probabilities[row]) * as_double(drawn_turns[row])
         for n in range(v.shape[0]):
             for row in range(n * block, (n + 1) * block):
-                out[n, 0] += self.chances[row] * turns[row]
+                out[n, 0] += self.probabilities[row] * turns[row]
             out[n, 1] = total if self.exact else drawn_turns[n]
         return out
 
@@ -212,8 +207,8 @@ class BoltzmannMachine(Noise):
         compute_fields(moving, self.weight, second)
         for row in range(self.s.shape[0]):
             n = row // block
-            weight = self.chances[row] * grad_y[n, 0]
-            factor = self.chances[row] * r_grad_y[n, 0] - weight * (turns[row] - tangent[n, 0])
+            weight = self.probabilities[row] * grad_y[n, 0]
+            factor = self.probabilities[row] * r_grad_y[n, 0] - weight * (turns[row] - tangent[n, 0])
             for i in range(self.visible):
                 out[n, i] -= factor * (self.fields[row, i] + self.bias[i])
                 out[n, i] -= weight * (fields[row, i] + second[row, i] + self.v_bias[i])
@@ -225,7 +220,9 @@ class BoltzmannMachine(Noise):
             g += as_double(grad_y[n, 1])
             r += as_double(r_grad_y[n, 1])
         for row in range(self.drawn.shape[0]):
-            factor = r * self.drawn_chances[row] - g * self.drawn_chances[row] * (drawn_turns[row] - tangent[0, 1])
+            factor = r * self.drawn_probabilities[row] - g * self.drawn_probabilities[row] * (
+                drawn_turns[row] - tangent[0, 1]
+            )
             for i in range(self.units):
                 drawn[row, i] = -factor * self.drawn[row, i]
         for row in range(first.shape[0]):
@@ -240,9 +237,7 @@ class BoltzmannMachine(Noise):
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        if len(input_shape) != 2 or input_shape[1] != self.visible:
-            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, {self.visible})")
-        return input_shape[0], 2
+        return check_matrix_shape(self, input_shape, self.visible), 2
 
     def extra_repr(self) -> str:
         return f"{self.visible} and {self.hidden} units" + (", exact" if self.exact else "")
@@ -285,16 +280,7 @@ class BoltzmannMachine(Noise):
         return states
 
 
-def write_energies(s, fields, bias, out):
-    """out[n] = E(s[n]) = -½ s·(W s) - b·s, with the fields W s."""
-    for n in range(s.shape[0]):
-        total = np.float64(0)
-        for i in range(s.shape[1]):
-            total -= as_double(s[n, i]) * (as_double(fields[n, i]) / 2 + as_double(bias[i]))
-        out[n] = total
-
-
-def write_shares(energies):
+def write_probabilities(energies):
     """Replace energies by the probabilities of their states; returns -log Σ exp(-energy)."""
     least = energies[0]
     for n in range(energies.size):

@@ -6,14 +6,13 @@ import numpy as np
 
 from ...core.module import Module
 from ...core.parameter import Parameter
-from ...core.shapes import check_sizes
+from ...core.shapes import check_matrix_shape, check_sizes
 from ...initializers.initializers import Constant, Initializer, get_generator
-from ...kernels.buffers import reuse, reuse_like
+from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.matmul.gemm import matmul_into, sum_rows
 from ...kernels.sums import as_double
+from ..gaussian_sample import check_choice
 
-RULES = ("hebb", "storkey", "pseudo_inverse")
-ORDERS = ("asynchronous", "synchronous")
 SWEEPS = 100  # after which a recall that is not stable ends
 TIE = 1e-6  # of the sum of a unit's weights: a smaller field is 0
 
@@ -59,8 +58,7 @@ class Hopfield(Module):
     ):
         super().__init__()
         check_sizes(self, units=units)
-        if states not in ("bipolar", "binary"):
-            raise ValueError(f"Hopfield: states is {states!r}, expected 'bipolar' or 'binary'")
+        check_choice(self, "states", states, ("bipolar", "binary"))
         self.units, self.states = units, states
         self.weight = Parameter((weight_init or Constant(0.0)).sample((units, units)))
         self.bias = Parameter((bias_init or Constant(0.0)).sample((units,)))
@@ -71,11 +69,7 @@ class Hopfield(Module):
         self.x = x
         self.y, self.h = reuse(self.y, (x.shape[0], 1), x.dtype), reuse_like(self.h, x)
         compute_fields(x, self.weight, self.h)
-        for n in range(x.shape[0]):
-            total = np.float64(0)
-            for i in range(x.shape[1]):
-                total -= as_double(x[n, i]) * (as_double(self.h[n, i]) / 2 + as_double(self.bias[i]))
-            self.y[n, 0] = total
+        write_energies(x, self.h, self.bias, flat(self.y))
         return self.y
 
     def bprop(self, grad_y):
@@ -95,12 +89,10 @@ class Hopfield(Module):
         """-v (h + b) - ½ x V_W x - v_b x"""
         fields, out = np.empty(v.shape, v.dtype), np.empty((v.shape[0], 1), v.dtype)
         compute_fields(self.x, self.v_weight, fields)
+        write_energies(self.x, fields, self.v_bias, flat(out))
         for n in range(v.shape[0]):
-            total = np.float64(0)
             for i in range(v.shape[1]):
-                total -= as_double(v[n, i]) * (as_double(self.h[n, i]) + as_double(self.bias[i]))
-                total -= as_double(self.x[n, i]) * (as_double(fields[n, i]) / 2 + as_double(self.v_bias[i]))
-            out[n, 0] = total
+                out[n, 0] -= v[n, i] * (self.h[n, i] + self.bias[i])
         return out
 
     def rbprop(self, v, grad_y, r_grad_y):
@@ -120,9 +112,7 @@ class Hopfield(Module):
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        if len(input_shape) != 2 or input_shape[1] != self.units:
-            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, {self.units})")
-        return input_shape[0], 1
+        return check_matrix_shape(self, input_shape, self.units), 1
 
     def extra_repr(self) -> str:
         return f"{self.units}" + ("" if self.states == "bipolar" else ", states='binary'")
@@ -139,10 +129,9 @@ class Hopfield(Module):
         Source: Storkey, Increasing the capacity of a Hopfield network without sacrificing functionality (1997);
             Personnaz, Guyon and Dreyfus, Information storage and retrieval in spin-glass like neural networks (1985).
         """
-        if rule not in RULES:
-            raise ValueError(f"{self.label()}: rule is {rule!r}, expected one of {', '.join(RULES)}")
+        check_choice(self, "rule", rule, tuple(RULES))
         p = self._as_bipolar(self._check_states("patterns", patterns))
-        weight = {"hebb": learn_by_hebb, "storkey": learn_by_storkey, "pseudo_inverse": learn_by_projection}[rule](p)
+        weight = RULES[rule](p)
         np.fill_diagonal(weight, 0)
         binary = self.states == "binary"
         vars(self)["weight"][...] = 4 * weight if binary else weight
@@ -164,8 +153,7 @@ class Hopfield(Module):
             of the order, by default drawn from the initializers' stream.
         Errors: ValueError for another order, another shape, and values that are no states.
         """
-        if order not in ORDERS:
-            raise ValueError(f"{self.label()}: order is {order!r}, expected one of {', '.join(ORDERS)}")
+        check_choice(self, "order", order, ("asynchronous", "synchronous"))
         states = self._check_states("x", x).astype(np.float64)
         weight, bias = (vars(self)[name].astype(np.float64) for name in ("weight", "bias"))
         weight = (weight + weight.T) / 2
@@ -234,6 +222,9 @@ def learn_by_projection(p: np.ndarray) -> np.ndarray:
     return np.linalg.pinv(p) @ p
 
 
+RULES = {"hebb": learn_by_hebb, "storkey": learn_by_storkey, "pseudo_inverse": learn_by_projection}
+
+
 def compute_fields(x, weight, out):
     """out = ½ x (W + Wᵀ) without the diagonal of W; x, out (N, D)."""
     matmul_into(x, weight, out, False)
@@ -241,6 +232,15 @@ def compute_fields(x, weight, out):
     for n in range(x.shape[0]):
         for i in range(x.shape[1]):
             out[n, i] = out[n, i] / 2 - weight[i, i] * x[n, i]
+
+
+def write_energies(x, fields, bias, out):
+    """out[n] = E(x[n]) = -½ x·(W x) - b·x, with the fields W x; x, fields (N, D), out (N,)."""
+    for n in range(x.shape[0]):
+        total = np.float64(0)
+        for i in range(x.shape[1]):
+            total -= as_double(x[n, i]) * (as_double(fields[n, i]) / 2 + as_double(bias[i]))
+        out[n] = total
 
 
 def add_half_outer(a, b, out, diagonal):

@@ -5,16 +5,15 @@ from typing import Literal
 import numpy as np
 
 from ...core.parameter import Buffer, Parameter
-from ...core.shapes import check_sizes
+from ...core.shapes import check_matrix_shape, check_sizes
 from ...initializers.initializers import Constant, Initializer, Normal
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.elementary_functions import sigmoid, softplus
 from ...kernels.matmul.gemm import add_to_rows, matmul_into, sum_rows
 from ...kernels.philox import normal, uniform
 from ...kernels.sums import as_double, dot
+from ..gaussian_sample import check_choice
 from ..noise import EVALUATION, Noise
-
-VISIBLE = ("bernoulli", "gaussian")
 
 
 class RBM(Noise):
@@ -56,8 +55,7 @@ class RBM(Noise):
         check_sizes(self, visible=visible, hidden=hidden, steps=steps)
         if isinstance(chains, bool) or not isinstance(chains, int) or chains < 0:
             raise ValueError(f"RBM: chains is {chains!r}, expected a whole number of at least 0")
-        if units not in VISIBLE:
-            raise ValueError(f"RBM: units is {units!r}, expected 'bernoulli' or 'gaussian'")
+        check_choice(self, "units", units, ("bernoulli", "gaussian"))
         self.visible, self.hidden, self.steps, self.chains, self.units = visible, hidden, steps, chains, units
         self.gaussian = self.estimates = units == "gaussian"  # whose samples move with the weights
         self.weight = Parameter((weight_init or Normal(std=0.01)).sample((hidden, visible)))
@@ -74,11 +72,10 @@ class RBM(Noise):
         self.y, self.sample = reuse(self.y, (count, 2), x.dtype), reuse_like(self.sample, x)
         self.h = reuse(self.h, (count, self.hidden), x.dtype)
         self.h_sample, self.states = reuse_like(self.h_sample, self.h), reuse_like(self.states, self.h)
-        if self.chains > 0:
-            for n in range(count):
+        for n in range(count):
+            if self.chains > 0:
                 self.sample[n] = self.chain[n % self.chains]
-        else:
-            for n in range(count):
+            else:
                 self.sample[n] = x[n]
         step = self.step if self.training else EVALUATION
         for k in range(self.steps):
@@ -173,9 +170,8 @@ class RBM(Noise):
                 total = -as_double(dot(h[n], turn[n]))
                 for i in range(x.shape[1]):
                     if self.gaussian:
-                        total += as_double(x[n, i] - self.visible_bias[i]) * as_double(
-                            v_x[n, i] - self.v_visible_bias[i]
-                        )
+                        away, change = x[n, i] - self.visible_bias[i], v_x[n, i] - self.v_visible_bias[i]
+                        total += as_double(away) * as_double(change)
                     else:
                         total -= as_double(self.visible_bias[i] * v_x[n, i] + self.v_visible_bias[i] * x[n, i])
                 out[n, column] = total
@@ -220,9 +216,7 @@ class RBM(Noise):
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        if len(input_shape) != 2 or input_shape[1] != self.visible:
-            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, {self.visible})")
-        return input_shape[0], 2
+        return check_matrix_shape(self, input_shape, self.visible), 2
 
     def extra_repr(self) -> str:
         further = [f"steps={self.steps}"] if self.steps > 1 else []

@@ -7,6 +7,7 @@ import itertools
 
 import numpy as np
 
+from ...core.shapes import check_matrix_shape
 from ...initializers.initializers import get_generator
 from .rbm import RBM
 
@@ -25,8 +26,7 @@ def get_weights(rbm: RBM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def as_states(rbm: RBM, x) -> np.ndarray:
     """Convert visible states to float64. Errors: ValueError for another shape than (N, V)."""
     x = np.asarray(x, np.float64)
-    if x.ndim != 2 or x.shape[1] != rbm.visible:
-        raise ValueError(f"{rbm.label()}: x has shape {x.shape}, expected (N, {rbm.visible})")
+    check_matrix_shape(rbm, x.shape, rbm.visible)
     return x
 
 

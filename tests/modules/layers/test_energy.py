@@ -114,9 +114,9 @@ def test_what_it_refuses():
     with pytest.raises(ValueError, match="states is 'spin', expected 'bipolar' or 'binary'"):
         Hopfield(3, "spin")
     net = Hopfield(3)
-    with pytest.raises(ValueError, match="rule is 'delta', expected one of hebb, storkey, pseudo_inverse"):
+    with pytest.raises(ValueError, match="rule is 'delta', expected 'hebb' or 'storkey' or 'pseudo_inverse'"):
         net.store([[1, 1, 1]], "delta")
-    with pytest.raises(ValueError, match="order is 'random', expected one of asynchronous, synchronous"):
+    with pytest.raises(ValueError, match="order is 'random', expected 'asynchronous' or 'synchronous'"):
         net.recall([[1, 1, 1]], "random")
     with pytest.raises(ValueError, match=r"patterns has shape \(1, 2\), expected \(N, 3\)"):
         net.store([[1, 1]])
