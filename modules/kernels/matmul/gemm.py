@@ -20,7 +20,7 @@ from .micro_kernels import (
     make_prefetch,
     make_transpose,
 )
-from .register_tiles import choose_tiles
+from .register_tiles import NARROW, choose_tiles
 from .specialized_products import call_specialized, find_specialized, make_flags
 
 TILES = choose_tiles()  # see register_tiles.py
@@ -35,6 +35,7 @@ FEW_NUMBERS = 8192
 # Dot products waste no columns where the last panel would be half empty; the smaller operand then is read many times.
 SOME_TERMS, CACHED = 128, 131072
 BRIEF_TERMS = 48  # of a product that costs less packed than as dot products, if it has a whole panel
+NARROW_TERMS = 128  # likewise where the last columns may be half a SIMD vector
 CLOSE = 262144  # as many numbers of the right operand are near the core from step to step
 NEAR = 16384  # as many numbers of out are so near that nothing is prefetched
 
@@ -51,6 +52,9 @@ DOT, DOT_1_8 = make_dot_product_tile(DOT_ROWS, DOT_COLUMNS), make_dot_product_ti
 SUM_4_3, SUM_4_2, SUM_1_2 = (make_outer_product_tile(*shape) for shape in ((4, 3), (4, 2), (1, 2)))
 SUM_SHORT_2, SUM_SHORT_1 = make_outer_product_tile(SHORT, 2), make_outer_product_tile(SHORT, 1)
 SUM_TALL_2, SUM_TALL_1 = make_outer_product_tile(TALL, 2), make_outer_product_tile(TALL, 1)
+SUM_SHORT_NARROW = make_outer_product_tile(SHORT, 1, share=2)
+SUM_TALL_NARROW = make_outer_product_tile(TALL, 1, share=2)
+TRANSPOSED_NARROW, COPY_NARROW = make_transpose(share=2), make_copy(lambda lanes: max(1, lanes // 2))
 TRANSPOSED, COPY, COPY_TALL = make_transpose(), make_copy(lambda lanes: lanes), make_copy(lambda lanes: TALL)
 STORE_COLUMNS = make_column_store()
 prefetch_read, prefetch_write = make_prefetch(1, False), make_prefetch(2, True)
@@ -63,10 +67,10 @@ CORNER = stack_vector(lambda lanes: TALL * 2 * lanes)  # a tile that is wider th
 def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
     """out[i, j] (+)= Σₖ a[i, k] b[k, j]; matrices are vectors with the strides of their indices, out lies by rows."""
     panel_size, half = panel_width(out), panel_width(out) // 2
-    flops = 2 * m * k * n
-    wasteful = 16 * ((n + half - 1) // half * half - n) > n
-    terms = BRIEF_TERMS if n >= panel_size and m > 4 else VERY_FEW_TERMS
-    brief = k <= terms and m > 3 and n >= half and not wasteful  # packing costs less than adding up dot products
+    flops, unit = 2 * m * k * n, narrow_width(out)
+    wasteful = 16 * ((n + unit - 1) // unit * unit - n) > n
+    terms = NARROW_TERMS if NARROW else BRIEF_TERMS if n >= panel_size and m > 4 else VERY_FEW_TERMS
+    brief = k <= terms and m > 3 and n >= unit and not wasteful  # packing costs less than adding up dot products
     together = a_k == 1 and b_k == 1 and not brief
     dense = m <= 3 * SHORT and b_k <= 4 * panel_size
     ragged = wasteful and k >= SOME_TERMS and k * min(m, n) <= CACHED
@@ -83,7 +87,7 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
         else:
             down, across = (m + DOT_ROWS - 1) // DOT_ROWS, (n + DOT_COLUMNS - 1) // DOT_COLUMNS
             dispatch(dot_tiles, down * across, flops, a, a_i, b, b_j, out, m, k, n, add)
-    elif b_j == 1 and n >= half and (m <= FEW_ROWS or are_few(m, k) or k * n <= FEW_NUMBERS or dense):
+    elif b_j == 1 and n >= unit and (m <= FEW_ROWS or are_few(m, k) or k * n <= FEW_NUMBERS or dense):
         if m == 1 and n >= panel_size:
             for start in range(0, n, panel_size):
                 j = min(start, n - panel_size)
@@ -118,7 +122,7 @@ def sum_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
 
     The last panel, or half of one, may overlap the one before it: so a group is one thread's.
     """
-    panel_size, half = panel_width(out), panel_width(out) // 2
+    panel_size, half, unit = panel_width(out), panel_width(out) // 2, narrow_width(out)
     begin, end = SHORT * first, min(SHORT * last, m)
     start = 0
     while start < n:
@@ -140,6 +144,13 @@ def sum_tiles(first, last, a, a_i, a_k, b, b_k, out, m, k, n, add):
                     SUM_SHORT_2(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, rows, k, add, start - j)
                 i += rows
             start = j + panel_size
+        elif NARROW and (left <= unit or n < half):
+            j = min(start, n - unit)
+            while i < end:
+                rows = min(SHORT, end - i)
+                SUM_SHORT_NARROW(a, i * a_i, a_i, a_k, b, j, b_k, out, i * n + j, n, rows, k, add, start - j)
+                i += rows
+            start = j + unit
         else:
             j = min(start, n - half)
             while i < end:
@@ -178,7 +189,7 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
     A block: `tall` rows, `wide` columns, `deep` terms at a time. transposed: out lies by columns.
     Meanwhile what the next block packs is prefetched into L2, if it is large, and where the next tile goes, into L1.
     """
-    width, together = panel_width(out), a_k == 1
+    width, together, unit = panel_width(out), a_k == 1, narrow_width(out)
     panel, left, corner = PACKED_PANELS(out), LEFT(out), CORNER(out)
     down, across = (m + tall - 1) // tall, (n + wide - 1) // wide
     packed = packed_columns = -1  # which rows and columns are copied already
@@ -213,7 +224,7 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
                 real, columns = min(TALL, rows - i), min(width, n - j)
                 at, step, step_k = ((top + i) * a_i + k0, a_i, 1) if together else (i * depth, 1, TALL)
                 to, b_at = (top + i) * n + j, (j - begin) * depth
-                if transposed or (columns < width and columns != width // 2):
+                if transposed or columns % unit:
                     if real > 4:
                         SUM_TALL_2(lines, at, step, step_k, panel, b_at, width, corner, 0, width, real, depth, False, 0)
                     else:
@@ -226,7 +237,13 @@ def packed_blocks(first, last, a, a_i, a_k, b, b_k, b_j, out, m, k, n, tall, dee
                 for r in range(real if m * n > NEAR else 0):
                     prefetch_write(out, to + width + r * n)
                 if columns < width:
-                    SUM_TALL_1(lines, at, step, step_k, panel, b_at, width, out, to, n, real, depth, more, 0)
+                    if columns >= width // 2:
+                        SUM_TALL_1(lines, at, step, step_k, panel, b_at, width, out, to, n, real, depth, more, 0)
+                    if NARROW and columns % (width // 2):
+                        done = columns - unit
+                        SUM_TALL_NARROW(
+                            lines, at, step, step_k, panel, b_at + done, width, out, to + done, n, real, depth, more, 0
+                        )
                 elif real > 4:
                     SUM_TALL_2(lines, at, step, step_k, panel, b_at, width, out, to, n, real, depth, more, 0)
                 else:
@@ -253,18 +270,25 @@ def pack_rows(a, at, a_i, a_k, rows, depth, left):
 
 @kernel
 def pack_panel(b, at, b_k, b_j, depth, columns, panel_size, panel, to):
-    """Pack a panel: panel[k, c] = b[k, c]; missing columns repeat the last, unless a whole SIMD vector is missing."""
-    half = panel_size // 2
-    full = columns in (panel_size, half)
+    """Pack a panel: panel[k, c] = b[k, c]; missing columns repeat the last, unless whole vectors are missing."""
+    half, unit = panel_size // 2, panel_size // 4 if NARROW else panel_size // 2
+    full, even = columns % unit == 0, columns - columns % half
     if b_j == 1 and full:
         for k in range(depth):
-            for c in range(0, columns, half):
+            for c in range(0, even, half):
                 COPY(b, at + k * b_k + c, panel, to + k * panel_size + c)
+            if NARROW and even < columns:
+                COPY_NARROW(b, at + k * b_k + even, panel, to + k * panel_size + even)
     else:
         whole = depth - depth % half if b_k == 1 and full else 0
-        for c in range(0, columns, half):
+        for c in range(0, even if whole else 0, half):
             for k in range(0, whole, half):
                 TRANSPOSED(b, at + c * b_j + k, b_j, panel, to + k * panel_size + c, panel_size)
+        if NARROW and b_k == 1 and full:
+            done, whole = whole, depth - depth % unit
+            for c in range(0, columns, unit):
+                for k in range(done if c < even else 0, whole, unit):
+                    TRANSPOSED_NARROW(b, at + c * b_j + k, b_j, panel, to + k * panel_size + c, panel_size)
         for k in range(whole, depth):
             for c in range(panel_size):
                 panel[to + k * panel_size + c] = b[at + k * b_k + min(c, columns - 1) * b_j]
@@ -291,6 +315,13 @@ def fits_panels(columns, k, panel_size):
     """Whether panels of this many columns are nearly full, and fit into the packed memory with all of their terms."""
     panel_count = (columns + panel_size - 1) // panel_size
     return 16 * (panel_count * panel_size - columns) <= columns and panel_count * k <= PANELS * DEPTH
+
+
+@intrinsic
+def narrow_width(typing_context, a):
+    """The columns of the narrowest tile: one SIMD vector, or half of one where vectors are so long."""
+    share = 2 if NARROW else 1
+    return types.intp(a), lambda context, builder, signature, args: cgutils.intp_t(simd_lanes(a.dtype) // share)
 
 
 @intrinsic

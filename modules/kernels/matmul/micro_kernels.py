@@ -120,8 +120,10 @@ def table(context, builder, kind, value):
     return lambda index: builder.load(builder.gep(data, [index]))
 
 
-def make_outer_product_tile(rows: int, vectors: int):
+def make_outer_product_tile(rows: int, vectors: int, share: int = 1):
     """Make the tile c[i, j] (+)= Σₖ a[i, k] b[k, j] of `rows` rows and `vectors` vectors of columns.
+
+    Args: share: the part of a SIMD vector, one in so many, that the tile's vectors are.
 
     Its arguments: a (offset, strides of i and k), b (offset, stride of k or a table of row k's offsets), c (offset,
     stride of i), the number of rows that are there (the others repeat the last), the number of k, whether to add to c,
@@ -135,7 +137,7 @@ def make_outer_product_tile(rows: int, vectors: int):
         def generate(context, builder, signature, args):
             data = [context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (4, b), (7, c))]
             _, a_at, a_i, a_k, _, b_at, b_k, _, c_at, c_i, real, count, add_to, skip = args
-            t = Tile(context, builder, a.dtype)
+            t = Tile(context, builder, a.dtype, max(1, simd_lanes(a.dtype) // share))
             width = t.width
             a0, b0, c0 = (builder.gep(base, [at]) for base, at in zip(data, (a_at, b_at, c_at), strict=True))
             step = [cgutils.intp_t(v * width) for v in range(vectors)]
@@ -300,8 +302,8 @@ def make_prefetch(vectors: int, write: bool):
     return fetch
 
 
-def make_transpose():
-    """Make the copy b[r, c] = a[c, r] of a square block, as wide as one SIMD vector.
+def make_transpose(share: int = 1):
+    """Make the copy b[r, c] = a[c, r] of a square block, as wide as one SIMD vector, or as one in `share` of it.
 
     Its arguments: a (offset, stride of rows or a table of their offsets), b likewise.
     """
@@ -312,7 +314,7 @@ def make_transpose():
 
         def generate(context, builder, signature, args):
             source, target = (context.make_array(kind)(context, builder, args[k]).data for k, kind in ((0, a), (3, b)))
-            t = Tile(context, builder, a.dtype)
+            t = Tile(context, builder, a.dtype, max(1, simd_lanes(a.dtype) // share))
             width, side = t.width, cgutils.intp_t(t.width)
             strides = [table(context, builder, kind, args[k]) for kind, k in zip(kinds, (2, 5), strict=True)]
             from_ = t.rows(builder.gep(source, [args[1]]), strides[0], width, side)

@@ -47,6 +47,9 @@ TILES = {
 }
 
 
+NARROW = is_x86() and VECTOR_BYTES == 64  # whether the last columns of out may be half a SIMD vector
+
+
 def choose_tiles() -> RegisterTiles:
     """The tiles of the instruction set that code is compiled for."""
     if not is_x86():
