@@ -201,7 +201,7 @@ class EntryLibrary(JITCodeLibrary):
             self._link(code for library in inner if not library.noinline for code in library.bitcode())
             self.needs = tuple(dict.fromkeys(name for library in apart for name in library.names()))
             names = [(library.symbol, compile_queue.result(library)[1]) for library in apart]
-            call_by_public_names(self._final_module, names)
+            self._final_module = call_by_public_names(self._final_module, names)
         self._final_module.verify()
         self._finalize_final_module()
 

@@ -8,6 +8,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import re
 import signal
 import sys
 from collections.abc import Iterable
@@ -15,6 +16,9 @@ from collections.abc import Iterable
 from llvmlite import binding as llvm
 
 Result = tuple[bytes, str, bytes]  # bitcode to link with others; of a kernel, the public name and the object file
+
+
+DOUBLE = "bprop_double_"  # how the second kernel of the same code is called while calls of it are replaced
 
 
 class LLVMCompiler:
@@ -27,7 +31,6 @@ class LLVMCompiler:
         self.machine = llvm.Target.from_triple(settings["triple"]).create_target_machine(**settings["machine"])
         self.modules: dict[int, llvm.ModuleRef] = {}
         self.names: dict[int, str] = {}
-        self.symbols: dict[str, str] = {}  # by public name
         self.results: dict[int, Result] = {}
 
     def load_bitcode(self, number: int, bitcode: bytes) -> None:
@@ -101,24 +104,36 @@ class LLVMCompiler:
     def _emit(self, module, symbol: str, called: Iterable[tuple[str, int | str]]) -> tuple[str, bytes]:
         """Emit the object code; returns it and the public name, a digest of the code."""
         names = [(other, self.names[of] if isinstance(of, int) else of) for other, of in called]
-        call_by_public_names(module, names)
+        module = call_by_public_names(module, names)
         for each in module.functions:
             if not each.is_declaration:
                 each.linkage = "internal"
         function = module.get_function(symbol)
         function.linkage, function.name = "external", "it"
-        public = f"bprop.{hashlib.sha256(module.as_bitcode()).hexdigest()[:24]}"
-        if self.symbols.setdefault(public, symbol) != symbol:  # two of the same code, which one caller may call
-            public += f".{hashlib.sha256(symbol.encode()).hexdigest()[:8]}"
-        function.name = public
+        function.name = public = f"bprop.{hashlib.sha256(module.as_bitcode()).hexdigest()[:24]}"
         return public, self.machine.emit_object(module)
 
 
-def call_by_public_names(module, names: Iterable[tuple[str, str]]) -> None:
-    """Replace calls of kernels by symbol by calls of their public names."""
+def call_by_public_names(module, names: Iterable[tuple[str, str]]):
+    """Replace calls of kernels by symbol by calls of their public names; returns the module, or one in its place.
+
+    Kernels of the same code have one public name; LLVM would give the second one a number.
+    """
+    doubles: dict[str, str] = {}
     for symbol, public in names:
         with contextlib.suppress(NameError):  # of a function that it does not call
-            module.get_function(symbol).name = public
+            function = module.get_function(symbol)
+            function.name = public
+            if function.name != public:
+                function.name = f"{DOUBLE}{len(doubles)}"
+                doubles[function.name] = public
+    if not doubles:
+        return module
+    lines = [line for line in str(module).splitlines() if not (line.startswith("declare") and f"@{DOUBLE}" in line)]
+    text = re.sub(rf"@({DOUBLE}\d+)\b", lambda match: f"@{doubles[match[1]]}", "\n".join(lines))
+    merged = llvm.parse_assembly(text)
+    merged.name = module.name
+    return merged
 
 
 def to_line(message) -> bytes:
