@@ -1,7 +1,7 @@
 """Training: the Trainer, optimizers, callbacks, configs, run folders and the command line.
 
 Names are imported when they are first used, so that `bprop --help` answers at once. Imports run downwards: cli,
-tools, plots, runs, training, then optimizers, schedules, metrics, augments and callbacks.
+tools, plots, runs, training, then optimizers, rules, schedules, metrics, augments and callbacks.
 """
 
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .callbacks import *
     from .metrics import F1, CalibrationError, ConfusionMatrix, Metric, Precision, Recall, TopK
     from .optimizers import *
+    from .rules import *
     from .schedules import *
     from .tools.gradient_doctor import ConfigReport, check_config
     from .training.compiled_step import CompiledStep, compile_step
@@ -34,6 +35,7 @@ _PLACES = {
     "BpropRegressor": "training",
     "CalibrationError": "metrics",
     "Callback": "callbacks",
+    "ChainRule": "rules",
     "Checkpoint": "callbacks",
     "CompiledStep": "training",
     "ConfigReport": "tools",
@@ -43,14 +45,20 @@ _PLACES = {
     "CosineRestartsSchedule": "schedules",
     "CosineSchedule": "schedules",
     "Cutout": "augments",
+    "DifferenceTargetPropagation": "rules",
+    "DirectFeedbackAlignment": "rules",
     "EMA": "callbacks",
     "EarlyStopping": "callbacks",
     "Elastic": "augments",
+    "EquilibriumPropagation": "rules",
     "ExponentialSchedule": "schedules",
     "F1": "metrics",
+    "FeedbackAlignment": "rules",
     "Flip": "augments",
+    "ForwardForward": "rules",
     "FullBatch": "optimizers",
     "Group": "optimizers",
+    "Hebbian": "rules",
     "InverseTimeSchedule": "schedules",
     "LBFGS": "optimizers",
     "LinearSchedule": "schedules",
@@ -58,20 +66,24 @@ _PLACES = {
     "Metric": "metrics",
     "MultiStepSchedule": "schedules",
     "NAdam": "optimizers",
-    "NewtonCG": "optimizers",
     "NanGuard": "callbacks",
+    "NewtonCG": "optimizers",
     "OneCycleSchedule": "schedules",
     "Optimizer": "optimizers",
     "PlateauSchedule": "schedules",
     "PolynomialSchedule": "schedules",
     "Precision": "metrics",
+    "PredictiveCoding": "rules",
+    "QuantizedWeights": "rules",
     "RAdam": "optimizers",
     "RMSprop": "optimizers",
     "Recall": "metrics",
     "Rprop": "optimizers",
+    "Rule": "rules",
     "SGD": "optimizers",
     "Schedule": "schedules",
     "Shift": "augments",
+    "SignSymmetry": "rules",
     "Statistics": "callbacks",
     "StepSchedule": "schedules",
     "TensorBoard": "callbacks",
@@ -82,6 +94,8 @@ _PLACES = {
     "WarmupSchedule": "schedules",
     "check_config": "tools",
     "compile_step": "training",
+    "compute_grad_x": "rules",
+    "compute_parameter_gradients": "rules",
 }
 _NOT_IN_ALL = {"BpropClassifier", "BpropRegressor"}  # configs import all of it, and scikit-learn takes its time
 

@@ -198,6 +198,19 @@ def check_needs_grad_x(trial: Trial) -> str:
     return f"other {wrong} where needs_grad_x is False" if wrong else ""
 
 
+def check_needs_grad_parameters(trial: Trial) -> str:
+    """without needs_grad_parameters, grad_x stays"""
+    module = trial.copy()
+    if module.children() or isinstance(module, Loss) or not module._parameters:
+        return ""
+    expected = trial.run(module.copy())
+    module.needs_grad_parameters = False
+    with plain_python():
+        actual = trial.run(module)
+    wrong = trial.list_differing({"grad_x": actual["grad_x"]}, {"grad_x": expected["grad_x"]}, 1e-9)
+    return "another grad_x where needs_grad_parameters is False" if wrong else ""
+
+
 def check_accumulate(trial: Trial) -> str:
     """without accumulate, nothing of earlier gradients is left"""
     module = trial.copy()
@@ -273,6 +286,7 @@ CONTRACT_CHECKS: tuple[ContractCheck, ...] = (
     check_reproducibility,
     check_saved_state,
     check_needs_grad_x,
+    check_needs_grad_parameters,
     check_accumulate,
     check_sample_weights,
     check_directions,

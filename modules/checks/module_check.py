@@ -99,8 +99,8 @@ def check_module(
 
     Gradients against the trace of fprop or differences, in training and in evaluation mode, with what a wrong one looks
     like; arguments and parameters that keep their values; minibatches of one and of other sizes; float32 and float64;
-    memory layout; output_shape; random numbers; saving; needs_grad_x and accumulate: all that as plain Python, so that
-    a mistake is found before anything is compiled. Last, that the compiled module does the same.
+    memory layout; output_shape; random numbers; saving; needs_grad_x, needs_grad_parameters and accumulate: all that
+    as plain Python, so that a mistake is found before anything is compiled. Last, that the compiled one does the same.
 
     Args: x: the input, real data or random numbers; at least 3 samples tell most, and an odd number of features whether
         a loop reaches the last. target: for a loss, and only for a loss, whose x is the model's output y. tolerance:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..display.draw import Drawing, Format
     from ..display.summary import Summary
 
-FLAGS = ("accumulate", "needs_grad_x")
+FLAGS = ("accumulate", "needs_grad_x", "needs_grad_parameters")
 
 
 class Module(ParametersAndBuffers):
@@ -36,7 +36,8 @@ class Module(ParametersAndBuffers):
     (`array.flags.writeable` is False) are never written into: a custom module gets copies of them.
 
     Settings on self that methods may read: `training` (see `train`, `eval`), `needs_grad_x` (false where nobody
-    uses grad_x) and `accumulate` (false where bprop may overwrite the gradients; a bprop that never reads it adds).
+    uses grad_x), `needs_grad_parameters` (false where grad_x alone is asked for, as some learning rules do) and
+    `accumulate` (false where bprop may overwrite the gradients; a bprop that never reads it adds).
     Set `jit = False` on a class that numba cannot compile: it then runs as Python between compiled parts.
     Two methods more are welcome, for derivatives beyond the gradient (see `bprop.modules.derivatives`), which else are
     made of differences: `jvp(v) -> J v`, with the parameters' directions in self.v_<parameter>, and
@@ -70,7 +71,7 @@ class Module(ParametersAndBuffers):
     def __init__(self):
         super().__init__()
         vars(self).update(_plans={}, _pending=None, _checked={}, _labels=None)
-        vars(self).update(training=True, accumulate=True, needs_grad_x=True)
+        vars(self).update(training=True, **dict.fromkeys(FLAGS, True))
 
     # -- what the author of a module writes ------------------------------------------------------------------------
 

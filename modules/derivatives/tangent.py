@@ -8,8 +8,8 @@ from ..core.module import FLAGS, Module
 from ..core.sharing import retie
 from ..engine.entry_points import check_input, convert_input, get_array_key, make_writable
 from ..engine.locks import exclusive
-from ..engine.operations import Operation, list_modules, prune
-from ..engine.plan import Function, Plan
+from ..engine.operations import Function, Operation, list_modules, prune
+from ..engine.plan import Plan
 from ..engine.stateful import in_plain_python, jit_disabled, plain_python
 from .differences import Differences, get_direction_name
 from .passes import Passes

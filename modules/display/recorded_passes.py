@@ -6,8 +6,8 @@ import numpy as np
 
 from ..core.internal_op import InternalOp
 from ..core.module import Module
-from ..engine.operations import Operation, Operations
-from ..engine.plan import Function, Plan
+from ..engine.operations import Function, Operation, Operations
+from ..engine.plan import Plan
 from ..engine.stateful import jit_disabled, plain_python
 
 

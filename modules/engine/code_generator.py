@@ -1,5 +1,6 @@
 """Code generator: the Python source of a plan, as straight-line calls of compiled methods, for people to read, too."""
 
+import itertools
 from typing import Any
 
 from ..compiler.numba_api import types
@@ -34,7 +35,7 @@ def generate_plan(title, functions, modules, kinds, names, outlined: bool = True
                 out += ["", ""]
                 arguments = part, function, index, type_names, names, kinds, outlined
                 out += generate_function(name, *arguments, whole=len(parts) == 1)
-                if users & {o.module for o in (*function.before, *part.operations)}:
+                if users & {module for o in (*function.before, *part.operations) for module in o.modules}:
                     out += [
                         "",
                         "",
@@ -48,7 +49,7 @@ def generate_function(
 ) -> list[str]:
     """Generate a function: its state blocks, then a line for each operation; bounds checks in `checked` modules."""
     needed = [*(function.before if whole else ()), *part.operations]
-    used = [module for module in index if any(module in (o.module, o.partner) for o in needed)]
+    used = [module for module in index if any(module in o.modules for o in needed)]
     inputs = function.inputs if whole else part.reads
     results = function.results if whole else part.makes
     parameters = ", ".join(["states", *inputs])
@@ -56,22 +57,32 @@ def generate_function(
     types = {index[m]: f"{prefix[m]}{type_names[kinds[index[m]]]}" for m in used}
     states = {f"m{k}": f"    m{k} = state_at({kind}, states, {k})" for k, kind in types.items()}
     states = {key: f"{line}  # {m.outline()}" for m, (key, line) in zip(used, states.items(), strict=True)}
-    lines = [line for o in part.operations for line in generate_operation(o, function, index, names, whole, checked)]
+    lines = generate_operations(part.operations, function, index, names, whole, checked)
     sections = Sections(name)
     if outlined:
         lines = sections.cut(types, lines, results)
     out = sections.generate()
     out += ["", ""] if out else []
     if function.step and whole:
-        before = [
-            line for o in function.before for line in generate_operation(o, function, index, names, whole, checked)
-        ]
+        before = generate_operations(function.before, function, index, names, whole, checked)
         settings = format_settings(function.scheduled, index)
         weighted = "weight" in function.inputs
         return [*out, *generate_step(name, states, lines, results, parameters, settings, weighted, before)]
     result = ", ".join(results) if whole else f"({''.join(f'{name}, ' for name in results)})"
     used_states = select_states(states, lines)
     return [*out, "@entry", f"def {name}({parameters}):", *used_states, *lines, f"    return {result}"]
+
+
+def generate_operations(operations, function, index, names, whole, checked) -> list[str]:
+    """Generate the lines of operations; those that are repeated stand in a loop."""
+    lines = []
+    for repeat, stretch in itertools.groupby(operations, lambda operation: operation.repeat):
+        inner = [line for o in stretch for line in generate_operation(o, function, index, names, whole, checked)]
+        if repeat is not None:
+            lines.append(f"    for _ in range(m{index[repeat.owner]}.{repeat.setting}):")
+            inner = [f"    {line}" for line in inner]
+        lines += inner
+    return lines
 
 
 def select_states(states: dict[str, str], lines: list[str]) -> list[str]:
@@ -88,7 +99,10 @@ def generate_operation(operation, function, index, names, whole, checked=frozens
     lines = []
     if function.step and operation.method in ("bprop", "bprop_after"):
         lines += [
-            f"    {name}[:] = 0" for name in generate_gradient_clears(module, f"m{index[module]}", function.later)
+            f"    {name}[:] = 0"
+            for each in (module, operation.other)
+            if each is not None
+            for name in generate_gradient_clears(each, f"m{index[each]}", function.later)
         ]
     if module in checked:
         lines.append(f"    note_operation({function.ordered.index(operation)})")

@@ -9,8 +9,8 @@ import numpy as np
 
 from .errors import explain_deepest
 from .locks import find_other_training, refuse_during_fit
-from .operations import Operations
-from .plan import Function, Plan, is_custom, make_shape_error
+from .operations import Function, Operations
+from .plan import Plan, is_custom, make_shape_error
 from .state import State
 from .stateful import jit_disabled, reads_later
 from .tables import flatten_table, is_table, map_table, shape_of, unflatten_table

@@ -103,8 +103,8 @@ def split_runs(lines: list[str]) -> list[list[str]]:
 
 
 def is_operation(line: str) -> bool:
-    """Whether a line may be in a section."""
-    return not line.strip().startswith(("if ", "return "))
+    """Whether a line may be in a section: no condition, no loop, and nothing inside of one."""
+    return not line.startswith("     ") and not line.strip().startswith(("if ", "return ", "for "))
 
 
 def collect_later_names(runs: list[list[str]], results: Iterable[str]) -> list[set[str]]:

@@ -10,7 +10,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from types import ModuleType
 
 import numba
@@ -34,7 +34,17 @@ from .index_check import (
     warn_unchecked,
 )
 from .method_calls import compile_call
-from .operations import Operation, Part, fuse, list_modules, split_operations
+from .operations import (
+    Function,
+    Operation,
+    Part,
+    Repeat,
+    as_contiguous,
+    iterate_cleared,
+    list_modules,
+    run_function,
+    run_method,
+)
 from .sources import digest
 from .state import StateType, register_method
 from .stateful import Stateful, copy_hierarchy, get_raw_method, plain_python, refuse_modules_in
@@ -52,41 +62,12 @@ VECTORS = ("parameters", "gradients")  # (P,), passed whole in the trial run of 
 
 
 @dataclass
-class Function:
-    """A function of a plan: operations from the named `inputs` to `results`.
-
-    For a `step`, a loop over minibatches is generated, too, in which the `scheduled` settings, (module, name), change,
-    and the operations `before` come first.
-    """
-
-    name: str
-    operations: list[Operation]
-    inputs: tuple[str, ...]
-    results: tuple[str, ...]
-    step: bool = False
-    scheduled: tuple[tuple[Stateful, str], ...] = ()
-    before: tuple[Operation, ...] = ()
-    later: frozenset[Stateful] = frozenset()  # modules that add to gradients which earlier operations have begun
-
-    @cached_property
-    def parts(self) -> list[Part]:
-        """Its operations, fused where that saves time, and split at modules that run as Python."""
-        fused = fuse(self.operations, set(self.results))
-        return split_operations(fused, set(self.results), self.results[0] if self.step else "")
-
-    @cached_property
-    def ordered(self) -> list[Operation]:
-        """All compiled operations, in the order of the numbers that bounds checks report."""
-        return [*self.before, *(operation for part in self.parts for operation in part.operations)]
-
-
-@dataclass
 class PartCall:
     """A call of a part of a function: its name, the gradients to clear before it, whether it computes the loss."""
 
     part: Part
     name: str
-    cleared: tuple[str, ...]
+    cleared: tuple[tuple[Stateful, str], ...]
     makes_loss: bool
 
 
@@ -97,8 +78,8 @@ class Plan:
         self.seeds = seeds or {}
         self.functions = {function.name: function for function in functions}
         operations = [o for function in functions for o in (*function.before, *function.operations)]
-        self.modules = list_modules([operation for operation in operations if operation.module.jit])
-        self.python_modules = [m for m in list_modules(operations) if not m.jit]
+        self.modules = list_modules([operation for operation in operations if operation.jit])
+        self.python_modules = [m for m in list_modules(operations) if m not in self.modules]
         self.flags: dict[tuple[Stateful, str], bool] = {}
         with global_compiler_lock:  # models of one structure share the loaded code
             self.module, self.kinds = self._load(title, operations, samples)
@@ -199,7 +180,7 @@ class Plan:
     def _compile_method_call(self, function: Function, arguments):
         """Compile a call of the method of the only operation; None where there are more, or where it needs an entry."""
         operation, types = function.ordered[0], tuple(get_argument_type(argument) for argument in arguments)
-        modules = [operation.module] if operation.partner is None else [operation.module, operation.partner]
+        modules = operation.modules
         passes_on = operation.arguments == function.inputs and function.results == (operation.target,)
         if function.step or len(function.ordered) > 1 or not passes_on or modules != self.modules[: len(modules)]:
             return None
@@ -224,6 +205,8 @@ class Plan:
         if [part.compiled for part in parts] == [True]:
             return self.caller(function, *arguments)(*arguments)
         values = dict(zip(function.inputs, arguments, strict=True))
+        if any(operation.repeat for operation in function.operations):
+            return run_function(function, values)
         for piece in self._split_function(function):
             inputs = [values[name] for name in piece.part.reads]
             if piece.part.compiled:
@@ -231,8 +214,8 @@ class Plan:
                 values.update(zip(piece.part.makes, entry(self.address, *inputs), strict=True))
             else:
                 operation = piece.part.operations[0]
-                for gradient in piece.cleared:
-                    vars(operation.module)[gradient].fill(0)
+                for module, gradient in piece.cleared:
+                    vars(module)[gradient].fill(0)
                 values[operation.target] = run_python(operation, inputs)
             if piece.makes_loss and not math.isfinite(values[function.results[0]]):
                 break
@@ -244,9 +227,8 @@ class Plan:
         if function.name not in self._pieces:
             self._pieces[function.name] = pieces = []
             for k, part in enumerate(function.parts):
-                first, later = part.operations[0], function.later
-                clears = function.step and not part.compiled and first.method == "bprop" and first.module not in later
-                cleared = tuple(first.module.gradient_names()) if clears else ()
+                first = part.operations[0]
+                cleared = () if part.compiled else tuple(iterate_cleared(function, first))
                 targets = {operation.target for operation in part.operations}
                 pieces.append(
                     PartCall(part, f"{function.name}{k}", cleared, function.step and function.results[0] in targets)
@@ -277,7 +259,8 @@ class Plan:
     def _describe(self, operations, samples) -> str:
         """Describe, as text, all that the plan's source depends on."""
         index = {module: k for k, module in enumerate(list_modules(operations))}
-        calls = [(o.target, index[o.module], o.method, o.arguments) for o in operations]
+        repeats = list(dict.fromkeys(o.repeat for o in operations if o.repeat is not None))
+        calls = [describe_operation(o, index, repeats) for o in operations]
         shape = [
             (f.name, f.inputs, f.results, f.step, len(f.operations), format_settings(f.scheduled, index))
             for f in self.functions.values()
@@ -339,7 +322,10 @@ class Plan:
                     if name in self.seeds:  # a gradient from the caller: any of the output's shape will do
                         values[name] = np.ones_like(values[self.seeds[name]])
                 arguments = [values[name] for name in operation.arguments]
+                arguments = arguments if operation.other is None else [copies[operation.other], *arguments]
                 values[operation.target] = result = run(operation, copies[module], arguments)
+                if operation.other is not None:
+                    continue
                 if operation.method == "fprop":
                     shapes[module] = np.shape(arguments[0])
                 elif (
@@ -348,6 +334,7 @@ class Plan:
                     and arguments
                     and len(self.modules) > 1
                     and 0 not in module.label_arguments
+                    and getattr(copies[module], "needs_grad_x", True)
                     and np.shape(result) != shapes[module]
                 ):
                     raise make_shape_error(module, np.shape(result), shapes[module])
@@ -383,8 +370,7 @@ def is_custom(cls: type) -> bool:
 def compile_operation(operation: Operation, kinds, types):
     """Compile an operation's method; returns the type of its result."""
     function = get_method_dispatcher(get_raw_method(type(operation.module), operation.method))
-    modules = [operation.module] if operation.partner is None else [operation.module, operation.partner]
-    signature = (*(kinds[module] for module in modules), *(types[name] for name in operation.arguments))
+    signature = (*(kinds[module] for module in operation.modules), *(types[name] for name in operation.arguments))
     signature += list_omitted(function.py_func, len(signature))
     function.compile(signature)
     result = function.overloads[signature].signature.return_type
@@ -465,16 +451,11 @@ def list_ancestors(module: Stateful) -> list[Stateful]:
 
 def run_python(operation: Operation, arguments):
     """Run an operation of a module with `jit = False`, between compiled parts."""
-    module = operation.module
+    module = next(each for each in operation.modules if not each.jit)
     if type(module) not in _warned_classes:
         _warned_classes.add(type(module))
         warnings.warn(f"{module.label()} has jit = False: it runs as Python between compiled parts", stacklevel=2)
-    return as_contiguous(getattr(module, operation.method)(*arguments))
-
-
-def as_contiguous(value):
-    """Make an array C-contiguous; other values stay as they are."""
-    return np.ascontiguousarray(value) if isinstance(value, np.ndarray) and value.ndim else value
+    return run_method(operation, arguments)
 
 
 _warned_classes: set[type] = set()
@@ -509,6 +490,21 @@ def name_classes(modules) -> dict[type, str]:
                 count = sum(name.rstrip("0123456789") == cls.__name__ for name in names.values())
                 names[cls] = cls.__name__ + (str(count + 1) if count else "")
     return names
+
+
+def describe_operation(operation: Operation, index: dict[Stateful, int], repeats: list[Repeat]) -> tuple:
+    """Describe an operation for a plan's digest."""
+    described: tuple = (operation.target, index[operation.module], operation.method, operation.arguments)
+    if operation.other is not None:
+        described += ("other", index[operation.other])
+    if operation.repeat is not None:
+        described += (
+            "repeat",
+            repeats.index(operation.repeat),
+            index[operation.repeat.owner],
+            operation.repeat.setting,
+        )
+    return described
 
 
 def describe_module(module: Stateful) -> str:

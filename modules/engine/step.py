@@ -9,8 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from .operations import Operations, prune
-from .plan import Function, Plan
+from .operations import Function, Operations, iterate_with_inside, prune
+from .plan import Plan
 from .specialization import specialize_often_called
 
 FIRST, LAST, SIZE, OUTPUTS = 8, 9, 10, 14  # places among the arguments of the loop over minibatches
@@ -20,17 +20,16 @@ PAUSE = 64  # steps that Python calls one by one, after which small products may
 class StepPlan:
     """The compiled step of `net`, `loss` and `optimizer` for minibatches of these types: (x, target), or with weights.
 
-    In its loop over minibatches the `scheduled` settings, (module, name) pairs, follow a table; and there `before`,
-    operations on `x`, stand before the model's. `begin` is the place of the minibatch in the order.
+    A `rule` writes another backward pass, by its `write_step`. In its loop over minibatches the `scheduled` settings,
+    (module, name) pairs, follow a table; and there `before`, operations on `x`, stand before the model's. `begin` is
+    the place of the minibatch in the order.
     """
 
-    def __init__(self, net, loss, optimizer, batch, scheduled=(), before=()):
+    def __init__(self, net, loss, optimizer, batch, scheduled=(), before=(), rule=None):
         operations = Operations()
         names = ("x", "target", "weight")[: len(batch)]
         self.inputs = ("parameters", "gradients", *names)
-        y = operations.fprop(net, "x")
-        value = operations.call(loss, "fprop", y, *names[1:])
-        operations.bprop(net, operations.call(loss, "bprop"))
+        value, y = (write_backprop if rule is None else rule.write_step)(operations, net, loss, *names)
         optimizer.write_update(operations, "parameters", "gradients")
         needed, unread = prune(operations.items, {value})
         later = find_late_gradients(needed)
@@ -38,7 +37,8 @@ class StepPlan:
         parameters, gradients = net.flat_parameters, net.flat_gradients
         samples = dict(zip(self.inputs, (parameters, gradients, *batch), strict=True))
         samples |= {"begin": 0} if before else {}
-        title = f"Training step of {net.outline()} with {loss.outline()} and {optimizer.outline()}."
+        title = f"Training step of {net.outline()} with {loss.outline()} and {optimizer.outline()}"
+        title += "." if rule is None else f" by {rule.outline()}."
         self.plan = Plan(title, [self.function], samples)
         self.whole = len(self.function.parts) == 1
         self.vectors = (parameters, gradients)
@@ -102,6 +102,17 @@ class StepPlan:
         self.plan.check_indices("steps", own, slice(1, 3))
 
 
+def write_backprop(operations: Operations, net, loss, x: str, *targets: str) -> tuple[str, str]:
+    """Write the forward pass, the loss and the backward pass; returns the names of the loss and of the output.
+
+    Args: targets: the names of the targets and, if there are any, of the samples' weights.
+    """
+    y = operations.fprop(net, x)
+    value = operations.call(loss, "fprop", y, *targets)
+    operations.bprop(net, operations.call(loss, "bprop"))
+    return value, y
+
+
 def find_late_gradients(operations) -> frozenset:
     """Find the modules whose gradients another one has begun earlier in the backward pass: they add to them."""
     visited: set = set()
@@ -109,7 +120,10 @@ def find_late_gradients(operations) -> frozenset:
     for operation in operations:
         if operation.backward:
             tied = [
-                module for module in (operation.module, *operation.module.iterate_inside()) if module._tie is not None
+                each
+                for module in operation.modules
+                for each in iterate_with_inside(module)
+                if getattr(each, "_tie", None) is not None
             ]
             later.update(module for module in tied if module._tie in visited)
             visited.update(module._tie for module in tied)

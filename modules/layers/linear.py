@@ -55,9 +55,10 @@ class Linear(Module):
 
     def bprop(self, grad_y):
         grad_y, x = as_rows(grad_y), as_rows(self.x)
-        matmul_into(grad_y.T, x, self.grad_weight, self.accumulate)
-        if self.bias is not None:
-            sum_rows(grad_y, self.grad_bias, self.accumulate)
+        if self.needs_grad_parameters:
+            matmul_into(grad_y.T, x, self.grad_weight, self.accumulate)
+            if self.bias is not None:
+                sum_rows(grad_y, self.grad_bias, self.accumulate)
         if self.needs_grad_x:
             self.grad_x = reuse_like(self.grad_x, self.x)
             matmul_into(grad_y, self.weight, as_rows(self.grad_x), False)
@@ -108,7 +109,10 @@ class Linear(Module):
         return unit.y
 
     def bprop_after(self, unit, grad_y):
-        """bprop of the unit after this layer, then of this layer: derivative and bias gradient in one pass."""
+        """bprop of the unit after this layer, then of this layer: derivative and bias gradient in one pass.
+
+        The bias gradient is written even where nobody asks for it: a condition in the loop would cost more.
+        """
         unit.grad_x = reuse_like(unit.grad_x, unit.x)
         unit_x, unit_y, grad_y = as_rows(unit.x), as_rows(unit.y), as_rows(grad_y)
         between, x = as_rows(unit.grad_x), as_rows(self.x)
@@ -121,7 +125,8 @@ class Linear(Module):
                 row[k] = row_grad[k] * unit.derivative(row_x[k], row_y[k])
                 if self.bias is not None:
                     grad_bias[k] += row[k]
-        matmul_into(between.T, x, self.grad_weight, self.accumulate)
+        if self.needs_grad_parameters:
+            matmul_into(between.T, x, self.grad_weight, self.accumulate)
         if self.needs_grad_x:
             self.grad_x = reuse_like(self.grad_x, self.x)
             matmul_into(between, self.weight, as_rows(self.grad_x), False)

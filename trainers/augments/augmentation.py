@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...modules.engine.operations import Operation
-from ...modules.engine.plan import Function, Plan
+from ...modules.engine.operations import Function, Operation
+from ...modules.engine.plan import Plan
 from ...modules.engine.stateful import jit_disabled
 from .augment import Augment
 

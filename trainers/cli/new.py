@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .command import OK, add_json_option, add_parser, parse_path, print_json
 
-KINDS = ("module", "loss", "optimizer", "schedule", "callback", "metric", "augmentation", "dataset")
+KINDS = ("module", "loss", "optimizer", "rule", "schedule", "callback", "metric", "augmentation", "dataset")
 DESCRIPTION = """\
 Begin a class of your own: a file with it, a test, and a config. A module's gradient test fails until its bprop is
 written; the other parts are small complete examples to be changed.

@@ -23,6 +23,8 @@ BASES = (
     "Elementwise",
     "LearntElementwise",
     "Loss",
+    "Rule",
+    "ChainRule",
     "Noise",
     "Convolution",
     "Pooling",

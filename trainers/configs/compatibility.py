@@ -19,6 +19,7 @@ from .specs import Spec
 __all__ = [
     "check_augment",
     "check_memory",
+    "check_rule",
     "check_schedules",
     "check_shapes",
     "prepare_callbacks",
@@ -90,6 +91,17 @@ def check_augment(objects: dict[str, Any], specs: Sequence[Spec]) -> None:
             problems.append(spec.problem(error))
     if problems:
         raise ConfigError(problems)
+
+
+def check_rule(objects: dict[str, Any], spec: Spec | None) -> None:
+    """Raise ConfigError for a learning rule that cannot train the model, or not with the optimizer."""
+    if spec is None:
+        return
+    try:
+        objects["rule"].check_optimizer(objects["optimizer"])
+        objects["rule"].attach(objects["model"], (2, *objects["dataset"].input_shape))
+    except (ValueError, TypeError) as error:
+        raise ConfigError([spec.problem(error)]) from None
 
 
 def prepare_callbacks(objects: dict[str, Any], specs: Sequence[Spec]) -> None:

@@ -15,6 +15,7 @@ from .catalog import PACKAGES, Catalog
 from .compatibility import (
     check_augment,
     check_memory,
+    check_rule,
     check_schedules,
     check_shapes,
     prepare_callbacks,
@@ -36,7 +37,7 @@ from .yaml_writer import add_defaults, dump_yaml
 
 __all__ = ["Config", "Experiment", "load_config", "parse_config"]
 
-OBJECTS = ("model", "loss", "optimizer", "dataset", "augment", "schedules", "callbacks")
+OBJECTS = ("model", "loss", "optimizer", "rule", "dataset", "augment", "schedules", "callbacks")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Experiment:
     model: Any
     loss: Any
     optimizer: Any
+    rule: Any
     augment: list[Any]
     schedules: dict[str, Any]
     callbacks: list[Any]
@@ -115,6 +117,7 @@ class Config:
         batch_size = settings.get("batch_size", self.accepted_settings.named["batch_size"].default)
         check_memory(objects["dataset"], objects["model"], self.specs, batch_size)
         check_augment(objects, self.specs["augment"])
+        check_rule(objects, self.specs["rule"])
         prepare_callbacks(objects, self.specs["callbacks"])
         check_schedules(objects, self.specs["schedules"])
         return Experiment(**objects, settings=settings)
@@ -127,6 +130,14 @@ class Config:
         if problems:
             raise ConfigError(problems)
         return model.to(self.dtype), loss.to(self.dtype)
+
+    def build_rule(self) -> Any:
+        """The learning rule alone, or None. Errors: as of `build`."""
+        problems: list[Problem] = []
+        rule = build(self.specs["rule"], problems)
+        if problems:
+            raise ConfigError(problems)
+        return rule
 
     def _start_generators(self) -> None:
         """Start all generators from which a constructor may draw."""
@@ -144,7 +155,7 @@ class Config:
             "model": model.varargs if model.path == ("model",) else model,
             "trainer": add_defaults(self.settings, self.accepted_settings),
         }
-        return dump_yaml({key: entries[key] for key in KEYS})
+        return dump_yaml({key: entries[key] for key in KEYS if key != "rule" or entries[key] is not None})
 
 
 def iterate_written_folders(callbacks: Any) -> list[tuple[Any, str, Any]]:

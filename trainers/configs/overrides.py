@@ -71,6 +71,8 @@ def _replace_in_mapping(node: Entries, key: str, value: Node, place: Place, path
         rest = rest if key[0] in QUOTES else key[len(str(name)) + 1 :]
         new = _replace(node.nodes[name], rest, value, place, (*path, name)) if rest else value
         return _set_entry(node, name, new, place)
+    if rest and path == ("rule",) and not node.nodes:  # an override alone begins it
+        return _set_entry(node, step, _replace(Entries(place, {}, {}), rest, value, place, (*path, step)), place)
     if rest:
         here = ", ".join(map(format_key, node.nodes)) or "nothing"
         guess = format_suggestion(step, node.nodes) or f"; here stands {here}"

@@ -48,6 +48,7 @@ class SchemaOfConfigs:
             "model": {"anyOf": [{"type": "array", "items": module}, module]},
             "loss": self.role("Loss"),
             "optimizer": self.role("Optimizer"),
+            "rule": {"anyOf": [{"type": "null"}, self.role("Rule")]},
             "trainer": self.arguments(fit),
             "schedules": {"type": ["object", "null"], "additionalProperties": self.role("Schedule")},
             "callbacks": {"type": ["array", "null"], "items": self.role("Callback")},

@@ -16,8 +16,20 @@ from .values import describe_value
 
 __all__ = ["ADDABLE", "KEYS", "TopLevel"]
 
-KEYS = ("seed", "dtype", "dataset", "augment", "model", "loss", "optimizer", "trainer", "schedules", "callbacks")
-ADDABLE = ("trainer", "schedules")  # by overrides and sweeps, where the file has none
+KEYS = (
+    "seed",
+    "dtype",
+    "dataset",
+    "augment",
+    "model",
+    "loss",
+    "optimizer",
+    "rule",
+    "trainer",
+    "schedules",
+    "callbacks",
+)
+ADDABLE = ("rule", "trainer", "schedules")  # by overrides and sweeps, where the file has none
 REQUIRED = ("dataset", "model", "loss", "optimizer")
 GIVEN_ELSEWHERE = {*KEYS, "valid"}
 
@@ -48,6 +60,7 @@ class TopLevel:
         self.model = self._model()
         self.loss = self._object("loss", "Module", loss=True)
         self.optimizer = self._object("optimizer", "Optimizer")
+        self.rule = None if self._is_null("rule") else self._object("rule", "Rule")
         self.trainer = self._settings()
         self.schedules = self._schedules()
         self.augment = self._objects("augment", "Augment")
@@ -84,6 +97,10 @@ class TopLevel:
     def _plain(self, key: str, annotation: Any, default: Any) -> Any:
         node = self.root.nodes.get(key)
         return default if node is None else self.check.value(node, annotation, (key,))
+
+    def _is_null(self, key: str) -> bool:
+        node = self.root.nodes.get(key)
+        return isinstance(node, Scalar) and node.value is None
 
     def _role(self, base: str, *, loss: bool = False) -> Role:
         return Role((self.catalog.exported[base],), "loss" if loss else base, loss)

@@ -13,8 +13,8 @@ from ...modules.core.parameters_and_buffers import refuse_differences
 from ...modules.core.text_table import format_table
 from ...modules.display.summary import Summary
 from ...modules.engine.locks import exclusive, join_locks, locked, refuse_during_fit
-from ...modules.engine.operations import Operations
-from ...modules.engine.plan import Function, Plan
+from ...modules.engine.operations import Function, Operations
+from ...modules.engine.plan import Plan
 from ...modules.engine.stateful import find_stored_names, jit_disabled
 from .extras import IDLE, Extras
 from .groups import OWN, make_rules

@@ -60,7 +60,7 @@ def draw_density(run: TrainedRun) -> Figure:
 def compute_densities(run: TrainedRun, grid: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute p(place | x) for x of the grid, (places, grid), and the mean for each x."""
     x = grid.astype(run.model.dtype)[:, None]
-    y = Trainer(run.model, run.loss, SGD(lr=0.0), quiet=True).predict(x)
+    y = Trainer(run.model, run.loss, SGD(lr=0.0), rule=run.rule, quiet=True).predict(x)
     distribution = find_distribution(run.loss, y)
     assert isinstance(distribution, Gaussian | Mixture)
     logs = [distribution.log_density(np.full((len(grid), 1), place)).reshape(-1) for place in places]

@@ -10,6 +10,7 @@ from ...datasets.files.paths import expand_path
 from ..configs import load_config
 from ..runs.inference import Part
 from ..runs.run_folder import find_config_file
+from .alignment import draw_alignment, was_trained_by_rule
 from .augments import draw_augment
 from .classes import draw_confusion, draw_mistakes
 from .curves import draw_curves
@@ -32,6 +33,7 @@ PLOTS: dict[str, Callable[[TrainedRun, int], Figure]] = {  # of a run and the nu
     "mistakes": lambda run, sample: draw_mistakes(run),
     "regression": lambda run, sample: draw_regression(run),
     "density": lambda run, sample: draw_density(run),
+    "alignment": lambda run, sample: draw_alignment(run.folder),
 }
 
 
@@ -65,7 +67,7 @@ def plot_runs(
     run = TrainedRun(folders[0], part, weights, tuple(overrides))
     figures: dict[str, Figure] = {}
     omitted: dict[str, str] = {}
-    for name in plots or PLOTS:
+    for name in plots or [name for name in PLOTS if name != "alignment" or was_trained_by_rule(folders[0])]:
         try:
             figures[name if name != "features" else f"features-{sample}"] = PLOTS[name](run, sample)
         except (UnsuitableRun, FileNotFoundError) as error:

@@ -53,6 +53,10 @@ class TrainedRun:
     def loss(self) -> Any:
         return self.experiment.loss
 
+    @property
+    def rule(self) -> Any:
+        return self.experiment.rule
+
     @cached_property
     def part(self) -> str:
         """The name of the plotted part of the data; train where there is no other."""
@@ -70,7 +74,7 @@ class TrainedRun:
     @cached_property
     def outputs(self) -> np.ndarray:
         """The model's outputs for `data`."""
-        return Trainer(self.model, self.loss, SGD(lr=0.0), quiet=True).predict(self.data)
+        return Trainer(self.model, self.loss, SGD(lr=0.0), rule=self.rule, quiet=True).predict(self.data)
 
     @cached_property
     def distribution(self) -> object:

@@ -32,6 +32,7 @@ def dry_run(config: Config, run: Path | None = None) -> dict[str, Any]:
         "parameters": experiment.model.parameter_count,
         "loss": type(experiment.loss).__name__,
         "optimizer": type(experiment.optimizer).__name__,
+        **({"rule": experiment.rule.label()} if experiment.rule else {}),
         "data": type(data).__name__,
         **({"augment": ", ".join(augment.label() for augment in experiment.augment)} if experiment.augment else {}),
         **{f"{name}_samples": len(part) for name, part in parts.items() if part is not None},

@@ -63,7 +63,7 @@ def evaluate_run(
     name = choose_part("evaluate", data, part)
     if not (overrides or other_data):
         check_same_data("evaluate", folder, name, getattr(data, name), OTHER_DATA)
-    trainer = Trainer(experiment.model, experiment.loss, SGD(lr=0.0), quiet=True)
+    trainer = Trainer(experiment.model, experiment.loss, SGD(lr=0.0), rule=experiment.rule, quiet=True)
     figures = trainer.evaluate(getattr(data, name), metrics=experiment.settings.get("metrics"))
     return {f"{name}_{figure}": value for figure, value in figures.items()} | {"samples": len(getattr(data, name))}
 
@@ -147,7 +147,7 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
     folder = expand_path(folder)
     with restrict_to_trusted(folder):
         config = load_config(find_config_file(folder))
-        model, loss = config.build_net()
+        (model, loss), rule = config.build_net(), config.build_rule()
     load_weights(model, folder, weights)
     fitted = folder / "preprocessing.json"
     preprocessing = Preprocessing.load(fitted) if fitted.exists() else None
@@ -165,7 +165,7 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
             raise ValueError(f"{name} is empty, expected {INPUTS}")
         x = read_inputs(content, name, config, preprocessing, units)
     shape = find_fitting_shape(model, x)
-    outputs = Trainer(model, loss, SGD(lr=0.0), quiet=True).predict(x.reshape(shape))
+    outputs = Trainer(model, loss, SGD(lr=0.0), rule=rule, quiet=True).predict(x.reshape(shape))
     return Predictions(outputs, files | make_columns(loss, outputs, preprocessing, units))
 
 

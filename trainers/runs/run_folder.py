@@ -100,7 +100,13 @@ def check_experiment(experiment: Experiment, trainer: Trainer | None = None) -> 
     """
     parts, callbacks = (experiment.model, experiment.loss, experiment.optimizer), experiment.callbacks
     if trainer is None:
-        trainer = Trainer(*parts, callbacks=callbacks, schedules=experiment.schedules, augment=experiment.augment)
+        trainer = Trainer(
+            *parts,
+            callbacks=callbacks,
+            schedules=experiment.schedules,
+            augment=experiment.augment,
+            rule=experiment.rule,
+        )
     trainer.check(experiment.dataset.train, experiment.dataset.valid, **experiment.settings)
     experiment.dataset.test  # noqa: B018  # which is read after the training only, and may be missing
 
@@ -144,6 +150,7 @@ def make_trainer(config: Config, experiment: Experiment, folder: Path, quiet: bo
         callbacks=[*experiment.callbacks, log, *([] if saves else [Checkpoint()])],
         schedules=experiment.schedules,
         augment=experiment.augment,
+        rule=experiment.rule,
         seed=config.seed,
         quiet=quiet,
         folder=folder,

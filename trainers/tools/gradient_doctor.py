@@ -23,8 +23,12 @@ from ...modules.engine.stateful import plain_python, uncompiled
 from ...modules.losses.loss import Loss
 from ..configs import Config
 from ..optimizers import SGD
+from ..rules import Rule
+from ..training.alignment import Alignment
 from ..training.compiled_step import CompiledStep
 from .config_in_float64 import build_in_float64
+
+CLAIMED_ANGLE, CLAIMED = 0.1, 1e-3  # degrees, and relative size, by which a rule that claims the gradient may differ
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,8 @@ def check_config(config: Config, *, seed: int = 0, tolerance: float = 1e-6, ever
     if all(report.ok for report in reports.values()):
         reports["the whole net"] = look(net, arguments[:1], checks=(), compiles=True)
         reports["a training step"] = check_step(net.to(config.dtype), loss.to(config.dtype), arguments)
+        if (rule := config.build_rule()) is not None:
+            reports["the learning rule"] = check_rule(net, loss, rule, arguments)
     report = ConfigReport(f"{source}: {samples}", reports)
     if report.ok:
         record_passed_check(net)
@@ -155,6 +161,27 @@ def check_step(net: Module, loss: Loss, arguments) -> ModuleReport:
         *collect_problems(lambda: [describe_step_problem(net, loss, arguments)]),
     )
     return ModuleReport(f"{format_module(net)} and {loss.label()}", (finding,))
+
+
+def check_rule(net: Module, loss: Loss, rule: Rule, arguments) -> ModuleReport:
+    """Compare what a learning rule leaves in the gradients with the gradient, if it claims to be that.
+
+    What is no gradient on purpose is told in a note: its angles to the gradient.
+    """
+    angles: dict[str, float] = {}
+
+    def compare() -> list[str]:
+        compared = Alignment(net, loss, rule).compare(*arguments)
+        angles.update({path: angle for path, (angle, _) in compared.items()})
+        off = [path for path, (angle, ratio) in compared.items() if angle > CLAIMED_ANGLE or abs(ratio - 1) > CLAIMED]
+        claim = f"claims to be the gradient, and is not in {', '.join(off)}"
+        return [claim] if rule.claims_gradient and off else []
+
+    problems = collect_problems(compare)
+    listed = ", ".join(f"{path} {angle:.0f}°" for path, angle in angles.items())
+    notes = () if rule.claims_gradient or not angles else (f"no gradient on purpose; angles to it: {listed}",)
+    law = "it is the gradient" if rule.claims_gradient else "it trains this model"
+    return ModuleReport(rule.label(), (Finding(law, *problems, notes=notes),))
 
 
 def describe_step_problem(net: Module, loss: Loss, arguments) -> str:

@@ -393,9 +393,66 @@ def test_$stem():
         "  - Linear: {in_features: 16, out_features: 2}",
     },
 )
+RULE = Part(
+    '''\
+"""What $name is, in a sentence."""
+
+import numpy as np
+from bprop.trainers import Rule, compute_grad_x, compute_parameter_gradients
+
+
+class $name(Rule):
+    """Feedback by random matrices that have the signs of the weights.
+
+        grad_x      = grad_y B,   B = sign(W) |R|,   R random and fixed
+        grad_weight = as in backprop
+
+    Args: scale: of R; seed: of its numbers.
+    """
+
+    def __init__(self, scale: float = 1.0, seed: int = 0):
+        super().__init__(seed)
+        if not scale > 0:
+            raise ValueError(f"$name: scale is {scale}, expected above 0")
+        self.scale = float(scale)
+
+    def start(self, layer, input_shape, output_shape, outputs):  # at each layer with a weight matrix, self.weight
+        size = self.scale / np.sqrt(self.weight[0].size)
+        self.sizes = np.abs(self.random().normal(0, size, self.weight.shape))
+        self.matrix = np.zeros(self.weight.shape)
+
+    def bprop(self, layer, grad_y):  # compiled; x, y, error and target are to be had, too, by these names
+        grad_x = compute_parameter_gradients(layer, grad_y)
+        if self.needs_grad_x:
+            self.matrix[...] = np.sign(self.weight) * self.sizes
+            grad_x = compute_grad_x(self, layer, grad_y, self.matrix)
+        return grad_x
+''',
+    '''\
+"""Does $name come closer to the gradient as it trains?"""
+
+import numpy as np
+from bprop.modules import Linear, Sequential, SoftmaxCrossEntropy, Tanh
+from bprop.trainers import SGD, Trainer
+from $stem import $name
+
+
+def test_$stem():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(200, 8)).astype(np.float32)
+    net = Sequential(Linear(8, 16), Tanh(), Linear(16, 3))
+    trainer = Trainer(net, SoftmaxCrossEntropy(), SGD(lr=0.2), rule=$name(), quiet=True)
+    history = trainer.fit((x, x[:, :3].argmax(axis=1)), epochs=20, batch_size=20)
+    assert history[-1]["train_accuracy"] > 0.8
+    assert history[-1]["angle.0"] < 60  # degrees, between the first layer's update and the gradient
+    assert history[-1]["angle.2"] < 1  # the last layer has the gradient
+''',
+    {"rule": "rule:\n  $stem.$name: {scale: 1.0}"},
+)
 PARTS = {
     "loss": LOSS,
     "optimizer": OPTIMIZER,
+    "rule": RULE,
     "schedule": SCHEDULE,
     "callback": CALLBACK,
     "metric": METRIC,

@@ -19,6 +19,7 @@ from ...modules.engine.step import StepPlan
 from ...modules.engine.stopwatch import Line, Stopwatch
 from ..callbacks.sample_weights import cast_sample_weights
 from ..configs import Config
+from ..rules import Rule
 from ..training.compiled_step import CompiledStep, compile_step
 from ..training.minibatches import Epoch, TrainingError
 from ..training.trainer import Trainer
@@ -31,7 +32,7 @@ ROUND_SECONDS = 0.1
 
 @dataclass
 class Row:
-    """A line of the table. `kind` is augment, module, loss, optimizer or loop; counts are those of one minibatch."""
+    """A line of the table. `kind` is augment, module, rule, loss, optimizer or loop; counts are of one minibatch."""
 
     name: str
     kind: str
@@ -105,10 +106,10 @@ def profile_config(config: Config) -> Profile:
     data, settings = experiment.dataset.train, experiment.settings
     batch_size, metrics = settings.get("batch_size", BATCH_SIZE), settings.get("metrics")
     parts, augment = (experiment.model, experiment.loss, experiment.optimizer), experiment.augment
-    trainer = Trainer(*parts, augment=augment, seed=config.seed, quiet=True)
+    trainer = Trainer(*parts, augment=augment, rule=experiment.rule, seed=config.seed, quiet=True)
     trainer.fit(data, epochs=0, batch_size=batch_size, metrics=metrics)  # refuses what does not fit
     compile_step(*parts)  # refuses an optimizer that looks at all samples at once
-    step = CompiledStep(*parts, augmentation=trainer.augmentation)
+    step = CompiledStep(*parts, augmentation=trainer.augmentation, rule=experiment.rule)
     metric_names = experiment.loss.metrics if metrics is None else metrics
     return profile(step, data, batch_size, outputs=bool(metric_names), seed=config.seed)
 
@@ -153,7 +154,7 @@ class StepWithPlan(CompiledStep):
     """A step with a plan from the caller."""
 
     def __init__(self, step: CompiledStep, plan: StepPlan):
-        super().__init__(step.net, step.loss, step.optimizer, augmentation=step.augmentation)
+        super().__init__(step.net, step.loss, step.optimizer, augmentation=step.augmentation, rule=step.rule)
         self.fixed_plan = plan
 
     def plan(self, *batch) -> StepPlan:
@@ -229,7 +230,7 @@ def make_rows(step: CompiledStep, shapes: Shapes, unread: set, lines: list[Line]
                     is_read = inside not in unread
                     row.flops += sum(count_flops(inside, *shapes[inside], is_read))
                     row.bytes += sum(count_bytes(inside, *shapes[inside], is_read))
-    kinds = ["augment", "module", "loss", "optimizer", "loop"]
+    kinds = ["augment", "module", "rule", "loss", "optimizer", "loop"]
     return sorted(rows.values(), key=lambda row: kinds.index(row.kind))
 
 
@@ -241,6 +242,8 @@ def name_row(modules: tuple[Stateful, ...], step: CompiledStep, in_net: set) -> 
         return " + ".join(f"{m.path().removeprefix('model')} {m.label()}".strip() for m in modules), "module"
     if modules[0] in step.augmentation.augments:
         return modules[0].label(), "augment"
+    if isinstance(modules[0], Rule):
+        return modules[0].label(), "rule"
     return modules[0].label(), "loss" if modules[0] is step.loss else "optimizer"
 
 

@@ -85,6 +85,7 @@ def warm_up(config: Config) -> Warmup:
         callbacks=[StopAfterOneEpoch()],
         schedules={path: schedule for path, schedule in experiment.schedules.items() if path != "batch_size"},
         augment=experiment.augment,
+        rule=experiment.rule,
         seed=config.seed,
         quiet=True,
     )

@@ -7,12 +7,14 @@ import numpy as np
 from ...modules.core.module import Module
 from ...modules.engine.entry_points import INT64, convert_input
 from ...modules.engine.locks import join_locks, locked, refuse_during_fit
+from ...modules.engine.operations import Function, Operations, prune, run_function
 from ...modules.engine.stateful import Stateful, jit_disabled
 from ...modules.engine.step import StepPlan
 from ...modules.losses.loss import Loss
 from ..augments import Augmentation
 from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
+from ..rules import Rule
 
 
 class CompiledStep:
@@ -31,11 +33,12 @@ class CompiledStep:
         optimizer: Optimizer,
         scheduled: tuple[tuple[Stateful, str], ...] = (),
         augmentation: Augmentation | None = None,  # of the loop over an epoch alone
+        rule: Rule | None = None,
     ):
         if isinstance(optimizer, FullBatch):
             scheduled = ((optimizer, "share"),)  # of a minibatch among all samples
         self.net, self.loss, self.optimizer, self.scheduled = net, loss, optimizer, scheduled
-        self.augmentation = augmentation or Augmentation(())
+        self.augmentation, self.rule = augmentation or Augmentation(()), rule
         join_locks(net, loss)
         join_locks(net, optimizer)
         optimizer.schedule([name for owner, name in scheduled if owner is optimizer])
@@ -46,7 +49,7 @@ class CompiledStep:
     def __deepcopy__(self, memo) -> "CompiledStep":
         """A step of copies of the model, the loss and the optimizer."""
         net, loss = copy.deepcopy(self.net, memo), copy.deepcopy(self.loss, memo)
-        return CompiledStep(net, loss, copy.deepcopy(self.optimizer, memo))
+        return CompiledStep(net, loss, copy.deepcopy(self.optimizer, memo), rule=copy.deepcopy(self.rule, memo))
 
     def __call__(self, x, target, sample_weight=None) -> float:
         shared = self.net._lock.shared
@@ -97,14 +100,20 @@ class CompiledStep:
 
     def plan(self, *batch: np.ndarray) -> StepPlan | None:
         """Get the plan for minibatches of these dtypes and shapes; None if numba is disabled."""
-        if self._versions != (self.net._version, self.loss._version, self.optimizer._version):
+        if self._versions != self._get_versions():
             self._plans, self._ndims = {}, {}
         key = (batch[0].shape, batch[1].shape, batch[-1].shape, len(batch), batch[1].dtype.char)
         if key not in self._plans:
             self._check(*batch)
+            if self._versions != self._get_versions():  # a rule that has begun anew
+                self._plans = {}
             self._plans[key] = None if jit_disabled() else self._plan_of_types(*batch)
-            self._versions = (self.net._version, self.loss._version, self.optimizer._version)
+            self._versions = self._get_versions()
         return self._plans[key]
+
+    def _get_versions(self) -> tuple[int, ...]:
+        versions = self.net._version, self.loss._version, self.optimizer._version
+        return versions if self.rule is None else (*versions, self.rule._version)
 
     def _plan_of_types(self, *batch) -> StepPlan:
         kinds = (*[array.ndim for array in batch], batch[1].dtype.char)
@@ -115,7 +124,7 @@ class CompiledStep:
     def new_plan(self, *batch: np.ndarray) -> StepPlan:
         """Make a plan for minibatches like this one."""
         before = self.augmentation.operations("begin")
-        return StepPlan(self.net, self.loss, self.optimizer, batch, self.scheduled, before)
+        return StepPlan(self.net, self.loss, self.optimizer, batch, self.scheduled, before, self.rule)
 
     def _check(self, x: np.ndarray, target: np.ndarray, *weight: np.ndarray) -> None:
         if len(x) == 0:
@@ -126,9 +135,13 @@ class CompiledStep:
         for each in weight:
             self.loss.check_weights(y_shape, each.shape)
         self.optimizer.attach(self.net)
+        if self.rule is not None:
+            self.rule.attach(self.net, x.shape)
 
     def _run_uncompiled(self, x, target, *weight) -> tuple[float, np.ndarray]:
         net, loss = self.net, self.loss
+        if self.rule is not None:
+            return self._run_rule(x, target, *weight)
         with np.errstate(all="ignore"):  # compiled code warns of nothing
             net.zero_grad()
             y = net.fprop(x)
@@ -138,13 +151,28 @@ class CompiledStep:
                 self.optimizer.update(net)  # type: ignore[call-arg]
         return float(value), y
 
+    def _run_rule(self, x, target, *weight) -> tuple[float, np.ndarray]:
+        """Run the operations of a step by a rule one by one."""
+        operations, names = Operations(), ("x", "target", "weight")[: 2 + len(weight)]
+        results = self.rule.write_step(operations, self.net, self.loss, *names)  # type: ignore[union-attr]
+        self.optimizer.write_update(operations, "parameters", "gradients")
+        needed, _ = prune(operations.items, set(results))
+        function = Function("step", needed, names, results, step=True)
+        values = dict(zip(names, (x, target, *weight), strict=True))
+        values |= {"parameters": self.net.flat_parameters, "gradients": self.net.flat_gradients}
+        self.net.zero_grad()
+        value, y = run_function(function, values)
+        return float(value), y
 
-def compile_step(net: Module, loss: Loss, optimizer: Optimizer) -> CompiledStep:
+
+def compile_step(net: Module, loss: Loss, optimizer: Optimizer, rule: Rule | None = None) -> CompiledStep:
     """Make the training step of `net`, `loss` and `optimizer`, one function, compiled at its first call.
 
     step = compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1)); value = step(x, target)
+
+    Args: rule: a learning rule, in the place of backprop.
     """
     if isinstance(optimizer, FullBatch):
         name = type(optimizer).__name__
         raise TypeError(f"compile_step: {name} needs all samples at once; use a Trainer, or its minimize(net, closure)")
-    return CompiledStep(net, loss, optimizer)
+    return CompiledStep(net, loss, optimizer, rule=rule)

@@ -11,12 +11,14 @@ from ...datasets import ArrayDataset
 from ...modules.core.modes import evaluation_mode
 from ...modules.core.module import Module
 from ...modules.display.summary import record_output_shapes
+from ...modules.engine.entry_points import convert_input
 from ...modules.engine.tables import flatten_shapes
 from ...modules.engine.threads import num_threads
 from ...modules.losses.loss import Loss
 from ..callbacks.sample_weights import cast_sample_weights
 from ..metrics import Metric, compute_metrics
 from ..optimizers import Optimizer
+from ..rules import Rule
 from .minibatches import compute_mean
 
 SAMPLES = 1000  # at a time, fewer if
@@ -26,11 +28,11 @@ BYTES = 2**22  # one output of a module would be larger: what fits a cache is so
 class Evaluation:
     """A model under evaluation, with the weights that the optimizer chooses, which may be averaged ones.
 
-    Args: model, loss, optimizer: of a training.
+    Args: model, loss, optimizer, rule: of a training.
     """
 
-    def __init__(self, model: Module, loss: Loss, optimizer: Optimizer):
-        self.model, self.loss, self.optimizer = model, loss, optimizer
+    def __init__(self, model: Module, loss: Loss, optimizer: Optimizer, rule: Rule | None = None):
+        self.model, self.loss, self.optimizer, self.rule = model, loss, optimizer, rule
         self._sizes: dict[tuple[int, ...], int] = {}
 
     def compute_metrics(self, data: ArrayDataset, metrics: dict[str, Metric], threads: int) -> dict[str, Any]:
@@ -39,7 +41,7 @@ class Evaluation:
         whole = 0 in self.model.label_arguments
         with self._evaluating(threads):
             for rows in self._pieces(data):
-                y = self.model.fprop(data.inputs(rows, whole=whole))
+                y = self._answer(data.inputs(rows, whole=whole))
                 weight = None if weights is None else weights[rows]
                 counts = self.loss.count_samples(data.y[rows], weight)
                 total += float(self.loss(y, data.y[rows], weight)) * counts
@@ -52,7 +54,13 @@ class Evaluation:
         """Compute the model's outputs for a data set (N, ...)."""
         whole = 0 in self.model.label_arguments
         with self._evaluating(threads):
-            return np.concatenate([self.model.fprop(data.inputs(rows, whole=whole)) for rows in self._pieces(data)])
+            return np.concatenate([self._answer(data.inputs(rows, whole=whole)) for rows in self._pieces(data)])
+
+    def _answer(self, x: np.ndarray) -> np.ndarray:
+        """The model's outputs for some inputs."""
+        if self.rule is None:
+            return self.model.fprop(x)
+        return self.rule.answer(self.model, convert_input(self.model, 0, x))
 
     @contextmanager
     def _evaluating(self, threads: int) -> Iterator[None]:

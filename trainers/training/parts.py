@@ -7,6 +7,7 @@ from ...modules.losses.loss import Loss
 from ..augments import Augmentation
 from ..callbacks import Callback
 from ..optimizers import Optimizer
+from ..rules import Rule
 from ..schedules.timetable import Timetable
 from .compiled_step import CompiledStep
 from .evaluation import Evaluation
@@ -18,10 +19,12 @@ class TrainingParts(Protocol):
     model: Module
     loss: Loss
     optimizer: Optimizer
+    rule: Rule | None
     augmentation: Augmentation
     callbacks: list[Callback]
     timetable: Timetable
     compiled_step: CompiledStep
+    alignment: Any
     evaluation: Evaluation
     seed: int
     quiet: bool

@@ -24,8 +24,10 @@ from ..files.data_digests import compute_data_digests
 from ..metrics import Metric, MetricLike
 from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
+from ..rules import Rule
 from ..schedules import Schedule
 from ..schedules.timetable import Timetable
+from .alignment import Alignment, measure_alignment
 from .arguments import Data, check_arguments, choose_metrics, convert_to_labels, select_part
 from .compiled_step import CompiledStep
 from .epoch import make_minibatches, measure_epoch, restore_good_weights, run_steps
@@ -62,7 +64,8 @@ class Trainer:
 
     Args: model, loss, optimizer: what is trained, on what and how; callbacks: run after each epoch, in order;
         schedules: settings that change, such as {"optimizer.lr": CosineSchedule(), "model.2.p": ...}, or "batch_size";
-        augment: random changes of the training images, in order, such as [Shift(2), Flip()];
+        augment: random changes of the training images, in order, such as [Shift(2), Flip()]; rule: a learning rule in
+        the place of backprop, such as FeedbackAlignment();
         seed: the order of the samples is a function of it alone; quiet: no progress bar, no lines; folder: that of the
         run, into which callbacks write.
     `history` holds one dict of metrics for each epoch; `stopped` says why the training ended early, or is None;
@@ -81,6 +84,7 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         schedules: Mapping[str, Schedule] | None = None,
         augment: Sequence[Augment] = (),
+        rule: Rule | None = None,
         seed: int = 0,
         quiet: bool = False,
         folder: str | Path | None = None,
@@ -95,7 +99,11 @@ class Trainer:
         for each in augment:
             if not isinstance(each, Augment):
                 raise TypeError(f"Trainer: augment has {describe_wrong_type(each, 'an Augment')}")
-        self.model, self.loss, self.optimizer = model, loss, optimizer
+        if rule is not None and not isinstance(rule, Rule):
+            raise TypeError(f"Trainer: rule is {describe_wrong_type(rule, 'a Rule')}")
+        if rule is not None:
+            rule.check_optimizer(optimizer)
+        self.model, self.loss, self.optimizer, self.rule = model, loss, optimizer, rule
         self.augmentation = Augmentation(augment, seed)
         self.callbacks, self.seed, self.quiet = list(callbacks), seed, quiet
         for callback in self.callbacks:
@@ -110,7 +118,7 @@ class Trainer:
         self.metrics: dict[str, Metric] = {}  # those of the last training
         self.data: ArrayDataset | None = None  # that the last training was on
         self.weights_epoch: int | None = 0  # at the end of which the model had its present weights; None within one
-        self.evaluation = Evaluation(model, loss, optimizer)
+        self.evaluation = Evaluation(model, loss, optimizer, rule)
         self._fit: FitState | None = None  # the fit that runs
         self._pending: FitState | None = None  # a fit that was loaded, for the next one to finish
         self._for_now = False  # whether the training stops only for now
@@ -120,7 +128,8 @@ class Trainer:
             path = self.timetable.by_step[0].path
             raise ValueError(f"schedules: {path} has a schedule per step, but {type(optimizer).__name__} has no steps")
         scheduled = tuple((setting.owner, setting.name) for setting in self.timetable.by_step)
-        self.compiled_step = CompiledStep(model, loss, optimizer, scheduled, self.augmentation)
+        self.alignment = None if rule is None else Alignment(model, loss, rule)
+        self.compiled_step = CompiledStep(model, loss, optimizer, scheduled, self.augmentation, rule)
 
     @training_alone
     def fit(
@@ -304,6 +313,7 @@ class Trainer:
             callbacks=[copy_callback(callback, memo) for callback in self.callbacks],
             schedules=deep(self.timetable.schedules),
             augment=deep(self.augmentation.augments),
+            rule=deep(self.rule),
             seed=self.seed,
             quiet=self.quiet,
             folder=self.folder,
@@ -379,6 +389,7 @@ class Trainer:
         self.epoch += 1
         self.weights_epoch = self.epoch
         row = measure_epoch(self, epoch, total, valid, metrics)
+        row |= measure_alignment(self, train)
         row["seconds"] = time.perf_counter() - start
         self.seconds = earlier + row["seconds"]
         return row

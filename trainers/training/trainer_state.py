@@ -23,6 +23,7 @@ def gather_state(trainer: TrainingParts) -> dict[str, Any]:
         "model": {"arrays": trainer.model.state_dict(), "counters": trainer.model.counters()},
         "loss": {"arrays": trainer.loss.state_dict(), "counters": trainer.loss.counters()},
         "optimizer": trainer.optimizer.state_dict(),
+        "rule": {} if trainer.rule is None else trainer.rule.state_dict(),
         "schedules": trainer.timetable.state_dict(),
         "epoch": trainer.epoch,
         "weights_epoch": trainer.weights_epoch,
@@ -49,6 +50,8 @@ def restore_state(trainer: TrainingParts, state: dict[str, Any]) -> None:
         module.load_state_dict(saved["arrays"])
         module.load_counters(saved["counters"])
     trainer.optimizer.load_state_dict(state["optimizer"])
+    if trainer.rule is not None:
+        trainer.rule.load_state_dict(state["rule"])
     trainer.timetable.load_state_dict(state["schedules"])
 
 
@@ -59,6 +62,7 @@ def describe_parts(trainer: TrainingParts) -> dict[str, Any]:
         "dtype": str(trainer.model.dtype),
         "loss": trainer.loss.outline(),
         "optimizer": type(trainer.optimizer).__name__,
+        "rule": None if trainer.rule is None else trainer.rule.label(),
         "seed": trainer.seed,
         "augment": [augment.label() for augment in trainer.augmentation.augments],
         "schedules": {path: repr(schedule) for path, schedule in sorted(trainer.timetable.schedules.items())},

@@ -67,7 +67,8 @@ class Conv2d(Convolution):
         """Compute grad_x, and the gradients of the parameters."""
         self.begin_back()
         parallel_for_parts(convolve_back, self.tiles, self.slots, self, grad_y)
-        self.end_gradient(self.none if self.bias is None else self.grad_bias, self.accumulate)
+        if self.needs_grad_parameters:
+            self.end_gradient(self.none if self.bias is None else self.grad_bias, self.accumulate)
         return self.grad_x
 
     def begin(self, x):
@@ -83,7 +84,7 @@ class Conv2d(Convolution):
     def convolve_back(self, tile, slot, k, grad_y):
         """Compute some tiles of the backward pass."""
         x, grad_y, more = self.x[k : k + self.samples], grad_y[k : k + self.samples], k > self.start_of(tile)
-        self.some_gradient(tile, slot, x, grad_y, self.bias is not None, more)
+        self.some_gradient(tile, slot, x, grad_y, self.bias is not None, more)  # which prepares what grad_x needs
         if self.needs_grad_x:
             self.some_fine(slot, grad_y, self.weight, self.grad_x[k : k + self.samples], False)
 
@@ -143,7 +144,8 @@ class Conv2d(Convolution):
         unit.grad_x = reuse_like(unit.grad_x, unit.x)
         self.begin_back()
         parallel_for_parts(convolve_back_after, self.tiles, self.slots, self, unit, unit.x, unit.y, grad_y, unit.grad_x)
-        self.end_gradient(self.none if self.bias is None else self.grad_bias, self.accumulate)
+        if self.needs_grad_parameters:
+            self.end_gradient(self.none if self.bias is None else self.grad_bias, self.accumulate)
         return self.grad_x
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:

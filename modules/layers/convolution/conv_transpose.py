@@ -70,18 +70,19 @@ class ConvTranspose2d(Convolution):
 
     def bprop(self, grad_y):
         grad_y = np.ascontiguousarray(grad_y)
-        if self.bias is not None:
+        if self.bias is not None and self.needs_grad_parameters:
             sum_channels(grad_y, self.grad_bias, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
         self.prepare(self.weight, self.none, False)
         parallel_for_parts(convolve_back, self.tiles, self.slots, self, grad_y)
-        self.end_gradient(self.none, self.accumulate)
+        if self.needs_grad_parameters:
+            self.end_gradient(self.none, self.accumulate)
         return self.grad_x
 
     def convolve_back(self, tile, slot, k, grad_y):
         """Add a chunk of samples, from k on, to the tile's sums for weight; writes its grad_x."""
         x, fine, more = self.x[k : k + self.samples], grad_y[k : k + self.samples], k > self.start_of(tile)
-        self.some_gradient(tile, slot, fine, x, False, more)
+        self.some_gradient(tile, slot, fine, x, False, more)  # which prepares what grad_x needs
         if self.needs_grad_x:
             self.some_coarse(slot, fine, self.weight, self.none, self.grad_x[k : k + self.samples], False)
 

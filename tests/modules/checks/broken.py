@@ -308,6 +308,17 @@ class FirstOnly(Affine):
         return np.dot(grad_y, self.weight)
 
 
+class LastOnly(Affine):
+    """Forgets grad_x where nobody asks for the gradients of its parameters."""
+
+    def bprop(self, grad_y):
+        if not self.needs_grad_parameters:
+            return np.zeros_like(self.x)
+        self.grad_weight += self.weight_gradient(grad_y)
+        self.grad_bias += self.bias_gradient(grad_y)
+        return np.dot(grad_y, self.weight)
+
+
 class Clearing(Affine):
     """Reads `accumulate` for one of its gradients alone."""
 
@@ -446,6 +457,7 @@ BROKEN = [
     (WrongShape, "output_shape((5, 4)) is (5, 7), fprop gives (5, 3)"),
     (Unsaved, "a module that loads the state_dict of a used one gives another y"),
     (FirstOnly, "where needs_grad_x is False"),
+    (LastOnly, "another grad_x where needs_grad_parameters is False"),
     (Clearing, "keeps what was there before, where accumulate is False"),
     (Neighbour, "with one sample only: grad_x "),
     (WrongKink, "grad_x differs, at "),

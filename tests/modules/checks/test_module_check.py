@@ -108,11 +108,11 @@ def test_the_report_reads_as_a_list_of_laws():
     assert lines[0] == "Contract of Affine(), (5, 4)"
     assert all(re.match(r"  \w.*  ok$", line) for line in lines[1:-1])
     assert lines[1].startswith("  gradients in training")
-    assert lines[-1] == "right: 16 checks"
+    assert lines[-1] == "right: 17 checks"
     lines = repr(check_module(WrongKink(), X)).splitlines()
     assert lines[1:2] == ["  gradients in training  WRONG"]
     assert lines[2].startswith("  problem: grad_x differs")
-    assert lines[-1] == "wrong: 1 check; 12 checks not tried (every_law=True tries them)"
+    assert lines[-1] == "wrong: 1 check; 13 checks not tried (every_law=True tries them)"
     report = check_module(Doubled(), X, every_law=True)
     assert str(report).splitlines()[-1] == "wrong: 1 check"
     assert [bool(finding.problems) for finding in report.findings] == [True] + 12 * [False]

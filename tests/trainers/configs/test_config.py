@@ -227,7 +227,7 @@ trainer: {epochs: 30}
 callbacks:
   - EarlyStopping: {patience: 5}
 """
-KEYS = "seed, dtype, dataset, augment, model, loss, optimizer, trainer, schedules, callbacks"
+KEYS = "seed, dtype, dataset, augment, model, loss, optimizer, rule, trainer, schedules, callbacks"
 SGD_LINE = "\n    accepted: SGD(lr: float | Schedule, momentum: float = 0.0, nesterov: bool = False)"
 LINEAR_LINE = (
     "\n    accepted: Linear(in_features: int, out_features: int, bias: bool = True, "

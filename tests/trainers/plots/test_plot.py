@@ -263,7 +263,7 @@ def made_run(outputs, x, y, loss, class_names=None, **options):
     run = TrainedRun(Path("run"))
     dataset = SimpleNamespace(class_names=class_names, input_shape=np.shape(x)[1:])
     data = ArrayDataset(x, y, **options)
-    experiment = SimpleNamespace(dataset=dataset, loss=loss, model=None)
+    experiment = SimpleNamespace(dataset=dataset, loss=loss, model=None, rule=None)
     vars(run).update(outputs=np.asarray(outputs, np.float32), data=data, part="test", experiment=experiment)
     return run
 

@@ -88,7 +88,7 @@ def test_a_right_net_passes(written, plain, capsys):
         "Scale(),",
         "(30,",
         "5)",
-        "right: 16 checks  beside the trace of fprop",
+        "right: 17 checks  beside the trace of fprop",
     ]
     assert [line.split()[0] for line in lines[2:6]] == ["model[0]", "model[2]", "model[3]", "loss"]
     net = "Sequential(Linear, Scale, Tanh, Linear)"
