@@ -17,7 +17,7 @@ import os
 import platform
 from pathlib import Path
 
-from . import derivatives, products, startup
+from . import derivatives, products, rules, startup
 from .contest import list_available, run
 from .instruction_sets import INSTRUCTION_SETS, describe_kernels
 from .sides import PLACES
@@ -28,6 +28,7 @@ TABLES = {
     "derivatives": lambda arguments, settings: derivatives.run(
         arguments.rounds, arguments.seconds, arguments.only, settings
     ),
+    "rules": lambda arguments, settings: rules.run(arguments.rounds, arguments.seconds, arguments.only, settings),
     "starting": lambda arguments, settings: startup.run(arguments.rounds, settings),
 }
 

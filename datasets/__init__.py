@@ -29,6 +29,7 @@ from .tabular import BreastCancer as BreastCancer
 from .tabular import Diabetes as Diabetes
 from .tabular import Iris as Iris
 from .tabular import Wine as Wine
+from .triplets import Triplets as Triplets
 
 __all__ = [
     "CIFAR10",
@@ -49,6 +50,7 @@ __all__ = [
     "NpzDataset",
     "Preprocessing",
     "Reconstruction",
+    "Triplets",
     "Wine",
     "balanced_order",
     "epoch_order",

@@ -17,7 +17,7 @@ from ..threads import PART_FLOPS
 
 SMALL_FLOPS = 2 * PART_FLOPS  # below, a product runs in one thread, and it is looked up
 SLOTS, SLOT, KEY, ADDRESS, COUNT = 4096, 4, 0, 1, 2  # a slot's words: the sizes, the code's address, calls without it
-PROBES = 4  # slots in which a product may be
+PROBES = 16  # slots in which a product may be: of 1,536 products, four left ten without one
 DATA = 4  # the place of the pointer to the numbers among the words of an array
 HASH = 0x1E3779B97F4A7C15  # odd, its bits well mixed
 SIZE_BITS = 16  # bits of a size in a key
