@@ -7,7 +7,6 @@ of images are in `trainers/augments`.
 from .array_dataset import ArrayDataset as ArrayDataset
 from .array_files import NpyDataset as NpyDataset
 from .array_files import NpzDataset as NpzDataset
-from .characters import Characters as Characters
 from .cifar10 import CIFAR10 as CIFAR10
 from .csv_dataset import CsvDataset as CsvDataset
 from .dataset import Dataset as Dataset
@@ -21,6 +20,8 @@ from .mnist import MNIST as MNIST
 from .mnist import FashionMNIST as FashionMNIST
 from .order import balanced_order as balanced_order
 from .order import epoch_order as epoch_order
+from .patterns import Characters as Characters
+from .patterns import Triplets as Triplets
 from .preprocessing import Preprocessing as Preprocessing
 from .reconstruction import Reconstruction as Reconstruction
 from .side_by_side import side_by_side as side_by_side
@@ -29,7 +30,6 @@ from .tabular import BreastCancer as BreastCancer
 from .tabular import Diabetes as Diabetes
 from .tabular import Iris as Iris
 from .tabular import Wine as Wine
-from .triplets import Triplets as Triplets
 
 __all__ = [
     "CIFAR10",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from bprop.datasets import Characters
-from bprop.datasets.characters import LETTERS
+from bprop.datasets.patterns import LETTERS
 from bprop.modules import Hopfield
 
 
