@@ -18,6 +18,7 @@ plots:
   mistakes    the images that are classified most wrongly
   regression  predictions against targets, and residuals
   density     the density that MixtureDensity or GaussianNLL predict, over one input
+  alignment   the angle and the ratio between a learning rule's updates and the gradient, by layer
 """
 MORE = """\
 examples:

@@ -24,7 +24,7 @@ class ForwardForward(Switches, ChainRule):
     Args: threshold: of the goodness; sharpness: of the local loss; strength: the input that stands for a label; seed:
         of the wrong labels.
     Errors: ValueError for settings out of range, for a net that is no Sequential, has no block before the last layer,
-        or whose samples are no vectors longer than the classes.
+        or whose samples are no vectors longer than the classes; for targets that are no labels.
     Source: Hinton, The forward-forward algorithm: some preliminary investigations (2022), sections 2 and 3.3.
     """
 
@@ -42,6 +42,11 @@ class ForwardForward(Switches, ChainRule):
         super().make_copies(net, x_shape)
         if len(self.blocks) < 2:
             raise ValueError(f"{self.label()}: the model has one layer with weights, expected at least 2")
+
+    def check_target(self, target) -> None:
+        if target.ndim != 1 or target.dtype.kind != "i":
+            shown = f"{target.dtype} of shape {target.shape}"
+            raise ValueError(f"{self.label()}: the targets are {shown}, expected labels (N,), one for each sample")
 
     def start(self, layer, input_shape, output_shape, outputs) -> None:
         if self.index == 0 and (len(input_shape) != 1 or input_shape[0] <= outputs):

@@ -35,6 +35,8 @@ class Rule(Stateful):
     `compute_parameter_gradients(layer, grad_y)` and `compute_grad_x(self, layer, grad_y, matrix)` are a layer's own
     backward pass in two halves, the second with another matrix in the place of the weight.
 
+    A rule serves one model at a time; given another, it starts anew.
+
     Args: seed: of the random numbers of `self.random()`.
     `claims_gradient` says whether what the rule makes is the gradient of the loss; then checks compare the two.
     `kept` names the attributes that a resumed training needs.
@@ -67,6 +69,9 @@ class Rule(Stateful):
     def random(self) -> np.random.Generator:
         """Random numbers that depend on the seed and on the place of the layer alone."""
         return np.random.default_rng([self.seed, self.index])
+
+    def check_target(self, target: np.ndarray) -> None:
+        """Raise ValueError for targets that the rule cannot learn from."""
 
     # -- attaching ---------------------------------------------------------------------------------------------------
 

@@ -136,6 +136,7 @@ class CompiledStep:
             self.loss.check_weights(y_shape, each.shape)
         self.optimizer.attach(self.net)
         if self.rule is not None:
+            self.rule.check_target(target)
             self.rule.attach(self.net, x.shape)
 
     def _run_uncompiled(self, x, target, *weight) -> tuple[float, np.ndarray]:

@@ -653,6 +653,26 @@ def test_hebbian_refuses_what_is_no_matrix():
         run_step(net, Hebbian(), x, target)
 
 
+def test_forward_forward_refuses_what_are_no_labels():
+    net, (x, _) = make_net(unit=ReLU), make_data()
+    expected = "ForwardForward(): the targets are float32 of shape (8, 3), expected labels (N,), one for each sample"
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        run_step(net, ForwardForward(), x, np.zeros((8, 3), np.float32), MeanSquaredError())
+
+
+@pytest.mark.jit
+def test_any_number_of_threads_gives_the_same_bits():
+    x, target = make_data(256, 64)
+    weights = []
+    for threads in (1, 2):
+        manual_seed(0)
+        net = Sequential(Linear(64, 128), Tanh(), Linear(128, 128), Tanh(), Linear(128, 3))
+        trainer = Trainer(net, SoftmaxCrossEntropy(), SGD(lr=0.1), rule=FeedbackAlignment(), quiet=True)
+        trainer.fit((x, target), epochs=3, batch_size=128, threads=threads)
+        weights.append(net.flat_parameters.tobytes())
+    assert weights[0] == weights[1]
+
+
 def test_a_trainer_refuses_what_is_no_rule_and_optimizers_that_need_the_gradient():
     net, loss = make_net(), SoftmaxCrossEntropy()
     with pytest.raises(TypeError, match="Trainer: rule is the class FeedbackAlignment"):
