@@ -50,7 +50,9 @@ class Operation:
     @property
     def partner(self) -> Stateful | None:
         """The second module that the method is given: `other`, or the other one of a fused operation."""
-        return self.other or next((each.module for each in self.fused if each.module is not self.module), None)
+        if self.other is not None:
+            return self.other
+        return next((each.module for each in self.fused if each.module is not self.module), None)
 
     @property
     def modules(self) -> list[Stateful]:
@@ -129,7 +131,7 @@ def fuse(operations: list[Operation], results: set[str]) -> list[Operation]:
     fused: list[Operation] = []
     for operation in operations:
         before = fused[-1] if fused else None
-        alone = before is not None and before.repeat is operation.repeat and not (before.other or operation.other)
+        alone = before is not None and before.repeat is operation.repeat and before.other is operation.other is None
         if before is not None and alone and operation.method in FUSED and before.method == operation.method:
             between = operation.arguments == (before.target,) and read.count(before.target) == 1
             layer, unit = (before, operation) if operation.method == "fprop" else (operation, before)

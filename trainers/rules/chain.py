@@ -8,7 +8,7 @@ import numpy as np
 from ...modules.containers.sequential import Sequential
 from ...modules.core.module import Module
 from ...modules.engine.operations import Operations
-from .rule import Rule, align_arrays, infer_shapes
+from .rule import Rule, align_arrays, infer_shapes, list_matrices
 
 
 @dataclass
@@ -133,4 +133,4 @@ def flatten_chain(rule: Rule, net: Module) -> list[Module]:
 
 def has_weights(module: Module) -> bool:
     """Whether a module, or one inside it, has a weight matrix."""
-    return any(vars(each)[name].ndim > 1 for each in module.all_modules() for name in each._parameters)
+    return any(list_matrices(each) for each in module.all_modules())

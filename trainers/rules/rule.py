@@ -16,8 +16,6 @@ from ...modules.engine.stateful import Stateful, collect_methods, jit_disabled
 from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
 
-ARGUMENTS = ("x", "y", "grad_y", "error", "target")  # that a rule's methods may ask for, by their names
-
 
 class Rule(Stateful):
     """A learning rule: what goes backward through a net, and so how its weights change.
@@ -116,7 +114,7 @@ class Rule(Stateful):
         """Make the copy that stands at a layer."""
         copy = self.copy()
         vars(copy).update(_dtype=net.dtype, index=len(self._copies), needs_grad_x=True, training=True)
-        names = [name for name in layer._parameters if vars(layer)[name].ndim > 1]
+        names = list_matrices(layer)
         if len(names) == 1:
             slices = layer.flat_parameters, layer.flat_gradients
             leaves = any("needs_grad_parameters" in f.__code__.co_names for f in collect_methods(type(layer)).values())
@@ -264,9 +262,14 @@ def align_arrays(copy: Rule) -> None:
             vars(copy)[name] = copy_aligned(value.ravel()).reshape(value.shape)
 
 
+def list_matrices(layer: Module) -> list[str]:
+    """List the names of a layer's own weights that have two axes or more."""
+    return [name for name in layer._parameters if vars(layer)[name].ndim > 1]
+
+
 def has_matrix(rule: Rule, layer: Module) -> bool:
     """Whether a layer has a weight matrix of its own; ValueError if it has several."""
-    names = [name for name in layer._parameters if vars(layer)[name].ndim > 1]
+    names = list_matrices(layer)
     if len(names) > 1:
         listed = ", ".join(names)
         raise ValueError(f"{rule.label()}: {layer.path()} {layer.label()} has the matrices {listed}, expected one")

@@ -38,7 +38,7 @@ def restore_state(trainer: TrainingParts, state: dict[str, Any]) -> None:
 
     Errors: CheckpointError, and nothing changed, for a trainer of other parts; ValueError for one of other sizes.
     """
-    parts, own = state["parts"], describe_parts(trainer)
+    parts, own = {"rule": None} | state["parts"], describe_parts(trainer)  # older checkpoints name no rule
     if state["fit"] is None:
         parts, own = ({name: part for name, part in each.items() if name != "callbacks"} for each in (parts, own))
     if parts != own:

@@ -570,6 +570,20 @@ def test_another_rule_cannot_go_on_with_a_training(tmp_path):
         other.load(tmp_path)
 
 
+def test_a_checkpoint_from_before_there_were_rules_is_resumed(tmp_path):
+    x, target = make_data(24)
+    first, rest = (Trainer(make_net(), SoftmaxCrossEntropy(), SGD(lr=0.1), quiet=True) for _ in range(2))
+    with uncompiled():
+        first.fit((x, target), epochs=1, batch_size=8)
+    state = first.state_dict()
+    del state["rule"], state["parts"]["rule"]
+    rest.load_state_dict(state)
+    assert rest.model.flat_parameters.tobytes() == first.model.flat_parameters.tobytes()
+    ruled = Trainer(make_net(), SoftmaxCrossEntropy(), SGD(lr=0.1), rule=SignSymmetry(), quiet=True)
+    with pytest.raises(ValueError, match=re.escape("the checkpoint has the rule None, this trainer SignSymmetry()")):
+        ruled.load_state_dict(state)
+
+
 def test_a_setting_holds_at_all_layers():
     net, (x, target) = make_net("float64"), make_data(dtype="float64")
     rule = PredictiveCoding(steps=1, rate=0.1)
