@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from ...modules.kernels.threads import parallel_for
 from .checks import check_not_negative
 from .optimizer import Optimizer
+from .vectors import BLOCK, count_blocks, weigh_sharing
 
 
 class Adagrad(Optimizer):
@@ -41,9 +43,16 @@ class Adagrad(Optimizer):
         self.square = np.full_like(parameters, self.initial_accumulator_value)
 
     def update(self, parameters, gradients):
-        square, eps = self.square, self.eps
         lr = self.lr / (1 + self.steps * self.lr_decay)
         self.steps += 1
-        for i in range(parameters.size):
-            square[i] += gradients[i] * gradients[i]
-            parameters[i] -= lr * gradients[i] / (np.sqrt(square[i]) + eps)
+        blocks, cost = count_blocks(parameters), weigh_sharing(parameters)
+        parallel_for(adapt, blocks, cost, parameters, gradients, self.square, lr, self.eps)
+
+
+def adapt(first, last, parameters, gradients, square, lr, eps):
+    """Update some blocks."""
+    begin, end = first * BLOCK, last * BLOCK
+    parameters, gradients, square = parameters[begin:end], gradients[begin:end], square[begin:end]
+    for i in range(parameters.size):
+        square[i] += gradients[i] * gradients[i]
+        parameters[i] -= lr * gradients[i] / (np.sqrt(square[i]) + eps)

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from ...modules.kernels.threads import parallel_for
 from .moments import MomentOptimizer
+from .vectors import BLOCK, count_blocks, weigh_sharing
 
 
 class Adam(MomentOptimizer):
@@ -41,26 +43,41 @@ class Adam(MomentOptimizer):
 
     def update(self, parameters, gradients):
         mean, square, beta1, beta2, eps = self.mean, self.square, self.beta1, self.beta2, self.eps
+        blocks, cost = count_blocks(parameters), weigh_sharing(parameters)
         self.steps += 1
         step = self.lr / (1 - np.float64(beta1) ** self.steps)
         root = 1 / np.sqrt(1 - np.float64(beta2) ** self.steps)
         if self.amsgrad:
-            self.update_by_largest(parameters, gradients, step, root)
+            parallel_for(
+                adapt_by_largest, blocks, cost, parameters, gradients, mean, square, self.largest, beta1, beta2, step,
+                root, eps,
+            )  # fmt: skip
         else:
-            for i in range(parameters.size):
-                mean[i] = beta1 * mean[i] + (1 - beta1) * gradients[i]
-                square[i] = beta2 * square[i] + (1 - beta2) * gradients[i] * gradients[i]
-                parameters[i] -= step * mean[i] / (root * np.sqrt(square[i]) + eps)
+            parallel_for(adapt, blocks, cost, parameters, gradients, mean, square, beta1, beta2, step, root, eps)
 
-    def update_by_largest(self, parameters, gradients, step, root):
-        mean, square, largest = self.mean, self.square, self.largest
-        beta1, beta2, eps = self.beta1, self.beta2, self.eps
-        for i in range(parameters.size):
-            square[i] = beta2 * square[i] + (1 - beta2) * gradients[i] * gradients[i]
-            largest[i] = max(largest[i], square[i])
-        for i in range(parameters.size):
-            mean[i] = beta1 * mean[i] + (1 - beta1) * gradients[i]
-            parameters[i] -= step * mean[i] / (root * np.sqrt(largest[i]) + eps)
+
+def adapt(first, last, parameters, gradients, mean, square, beta1, beta2, step, root, eps):
+    """Update some blocks."""
+    begin, end = first * BLOCK, last * BLOCK
+    parameters, gradients, mean = parameters[begin:end], gradients[begin:end], mean[begin:end]
+    square = square[begin:end]
+    for i in range(parameters.size):
+        mean[i] = beta1 * mean[i] + (1 - beta1) * gradients[i]
+        square[i] = beta2 * square[i] + (1 - beta2) * gradients[i] * gradients[i]
+        parameters[i] -= step * mean[i] / (root * np.sqrt(square[i]) + eps)
+
+
+def adapt_by_largest(first, last, parameters, gradients, mean, square, largest, beta1, beta2, step, root, eps):
+    """Update some blocks with the largest squares so far."""
+    begin, end = first * BLOCK, last * BLOCK
+    parameters, gradients, mean = parameters[begin:end], gradients[begin:end], mean[begin:end]
+    square, largest = square[begin:end], largest[begin:end]
+    for i in range(parameters.size):
+        square[i] = beta2 * square[i] + (1 - beta2) * gradients[i] * gradients[i]
+        largest[i] = max(largest[i], square[i])
+    for i in range(parameters.size):
+        mean[i] = beta1 * mean[i] + (1 - beta1) * gradients[i]
+        parameters[i] -= step * mean[i] / (root * np.sqrt(largest[i]) + eps)
 
 
 class AdamW(Adam):

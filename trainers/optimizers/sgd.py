@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from ...modules.kernels.threads import parallel_for
 from .checks import check_not_negative
 from .optimizer import Optimizer
+from .vectors import BLOCK, count_blocks, weigh_sharing
 
 
 class SGD(Optimizer):
@@ -38,17 +40,39 @@ class SGD(Optimizer):
         self.velocity = np.zeros_like(parameters)
 
     def update(self, parameters, gradients):
-        momentum, lr, velocity = self.momentum, self.lr, self.velocity
+        lr, momentum = self.lr, self.momentum
         share = 1 - self.dampening if self.steps > 0 else 1.0
         self.steps += 1
+        blocks, cost = count_blocks(parameters), weigh_sharing(parameters)
         if momentum == 0:
-            for i in range(parameters.size):
-                parameters[i] -= lr * gradients[i]
+            parallel_for(descend, blocks, cost, parameters, gradients, lr)
         elif self.nesterov:
-            for i in range(parameters.size):
-                velocity[i] = momentum * velocity[i] + share * gradients[i]
-                parameters[i] -= lr * (gradients[i] + momentum * velocity[i])
+            parallel_for(look_ahead, blocks, cost, parameters, gradients, self.velocity, lr, momentum, share)
         else:
-            for i in range(parameters.size):
-                velocity[i] = momentum * velocity[i] + share * gradients[i]
-                parameters[i] -= lr * velocity[i]
+            parallel_for(roll, blocks, cost, parameters, gradients, self.velocity, lr, momentum, share)
+
+
+def descend(first, last, parameters, gradients, lr):
+    """Update some blocks without momentum."""
+    begin, end = first * BLOCK, last * BLOCK
+    parameters, gradients = parameters[begin:end], gradients[begin:end]
+    for i in range(parameters.size):
+        parameters[i] -= lr * gradients[i]
+
+
+def roll(first, last, parameters, gradients, velocity, lr, momentum, share):
+    """Update some blocks with momentum."""
+    begin, end = first * BLOCK, last * BLOCK
+    parameters, gradients, velocity = parameters[begin:end], gradients[begin:end], velocity[begin:end]
+    for i in range(parameters.size):
+        velocity[i] = momentum * velocity[i] + share * gradients[i]
+        parameters[i] -= lr * velocity[i]
+
+
+def look_ahead(first, last, parameters, gradients, velocity, lr, momentum, share):
+    """Update some blocks with Nesterov's momentum."""
+    begin, end = first * BLOCK, last * BLOCK
+    parameters, gradients, velocity = parameters[begin:end], gradients[begin:end], velocity[begin:end]
+    for i in range(parameters.size):
+        velocity[i] = momentum * velocity[i] + share * gradients[i]
+        parameters[i] -= lr * (gradients[i] + momentum * velocity[i])

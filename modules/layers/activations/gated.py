@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from ...kernels.elementary_functions import erf, sigmoid
+from ...kernels.elementary_functions import erf, exp_below, sigmoid
 from .elementwise import Elementwise, check_setting
 
 FAR = 1e3  # where all gates are 0 or 1
@@ -74,7 +74,7 @@ class GELU(Elementwise):
         gate = recover_gate(x, y)
         if self.approximate == "tanh":
             return gate + y * (1 - gate) * (ROOT_8_OVER_PI * (0.134145 * x * x + 1))
-        return gate + x * np.exp(-0.5 * x * x) * NORMAL_AT_0
+        return gate + x * exp_below(-0.5 * x * x) * NORMAL_AT_0
 
     def second_derivative(self, x, y):
         x, y = min(max(x, -FAR), FAR), min(y, FAR)
@@ -82,7 +82,7 @@ class GELU(Elementwise):
             gate = recover_gate(x, y)
             slope, bend = ROOT_8_OVER_PI * (0.134145 * x * x + 1), ROOT_8_OVER_PI * 0.26829 * x
             return gate * (1 - gate) * (2 * slope + x * ((1 - 2 * gate) * slope * slope + bend))
-        return np.exp(-0.5 * x * x) * NORMAL_AT_0 * (2 - x * x)
+        return exp_below(-0.5 * x * x) * NORMAL_AT_0 * (2 - x * x)
 
     def extra_repr(self) -> str:
         return f"approximate={self.approximate!r}"

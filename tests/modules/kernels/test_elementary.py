@@ -7,6 +7,7 @@ from bprop.modules import Module
 from bprop.modules.kernels.elementary_functions import (
     FORMULAE,
     erf,
+    exp_below,
     exp,
     expm1,
     log,
@@ -42,6 +43,7 @@ def erf_reference(x):
 
 CASES = [
     (exp, np.exp, 2.0, {np.float32: (-104, 88.7), np.float64: (-745, 709.7)}),
+    (exp_below, np.exp, 2.0, {np.float32: (-104, 0), np.float64: (-745, 0)}),
     (log, np.log, 2.0, {np.float32: (0, 1e3), np.float64: (0, 1e3)}),
     (tanh, np.tanh, 2.0, {np.float32: (-12, 12), np.float64: (-25, 25)}),
     (sigmoid, sigmoid_reference, 2.5, {np.float32: (-87, 40), np.float64: (-700, 60)}),
