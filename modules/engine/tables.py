@@ -18,7 +18,7 @@ def is_table(value: Any) -> bool:
 
 def is_table_of_shapes(shape: Any) -> bool:
     """Whether this is a tuple of shapes rather than one shape."""
-    return isinstance(shape, tuple | list) and any(isinstance(item, tuple | list) for item in shape)
+    return isinstance(shape, (tuple, list)) and any(isinstance(item, (tuple, list)) for item in shape)
 
 
 def flatten_table(value: Any) -> list:

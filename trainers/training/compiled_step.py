@@ -45,6 +45,7 @@ class CompiledStep:
         self._plans: dict[tuple, StepPlan | None] = {}
         self._versions: tuple[int, ...] = ()
         self._ndims: dict[tuple[int, ...], int] = {}
+        self._output_shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def __deepcopy__(self, memo) -> "CompiledStep":
         """A step of copies of the model, the loss and the optimizer."""
@@ -98,10 +99,18 @@ class CompiledStep:
             self._ndims[x.shape] = len(self.net.one_output_shape(x.shape))
         return self._ndims.get(x.shape)
 
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The model's `output_shape`, asked once for each shape."""
+        if self._versions != self._get_versions():
+            return self.net.output_shape(input_shape)
+        if input_shape not in self._output_shapes:
+            self._output_shapes[input_shape] = self.net.output_shape(input_shape)
+        return self._output_shapes[input_shape]
+
     def plan(self, *batch: np.ndarray) -> StepPlan | None:
         """Get the plan for minibatches of these dtypes and shapes; None if numba is disabled."""
         if self._versions != self._get_versions():
-            self._plans, self._ndims = {}, {}
+            self._plans, self._ndims, self._output_shapes = {}, {}, {}
         key = (batch[0].shape, batch[1].shape, batch[-1].shape, len(batch), batch[1].dtype.char)
         if key not in self._plans:
             self._check(*batch)

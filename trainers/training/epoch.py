@@ -30,7 +30,7 @@ def make_minibatches(
     batch_size = trainer.timetable.batch_size(settings["batch_size"], *schedule, samples)
     n = samples - samples % batch_size if settings["drop_last"] else samples
     order = order_samples(trainer, train, settings["shuffle"], settings["balance"])
-    shape = trainer.model.output_shape((n, *train.input_shape))
+    shape = trainer.compiled_step.output_shape((n, *train.input_shape))
     output_buffer = np.empty(shape if outputs else (0, *shape[1:]), trainer.model.dtype)
     weights = cast_sample_weights(train, trainer.loss)
     epoch = Epoch(train, order[:n], batch_size, output_buffer, trainer.timetable.by_step, table, weights)

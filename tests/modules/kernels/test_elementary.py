@@ -7,8 +7,8 @@ from bprop.modules import Module
 from bprop.modules.kernels.elementary_functions import (
     FORMULAE,
     erf,
-    exp_below,
     exp,
+    exp_below,
     expm1,
     log,
     log1p,
@@ -111,6 +111,7 @@ def test_error_is_within_its_bound(function, reference, bound, ranges, dtype):
 def test_special_values(function, reference, bound, ranges, dtype):
     with np.errstate(all="ignore"):
         x = np.array(SPECIAL, dtype)
+        x = x[~(x > 0)] if function is exp_below else x
         y, loop = np.empty_like(x), over(function)
         loop(x, y)
         right = reference(x.astype(np.longdouble)).astype(dtype)

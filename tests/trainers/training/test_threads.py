@@ -4,9 +4,20 @@ import json
 
 import numpy as np
 import pytest
-from bprop.modules import BatchNorm1d, Dropout, Linear, ReLU, Sequential, SoftmaxCrossEntropy, manual_seed
+from bprop.modules import (
+    BatchNorm1d,
+    Dropout,
+    Linear,
+    ReLU,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Tanh,
+    manual_seed,
+    num_threads,
+)
 from bprop.modules.engine import cache
-from bprop.trainers import SGD, Trainer
+from bprop.trainers import SGD, Adagrad, Adam, Optimizer, Trainer, compile_step
+from bprop.trainers.optimizers.vectors import LARGE
 from bprop.trainers.training import thread_choice
 
 
@@ -26,6 +37,37 @@ def test_weights_do_not_depend_on_it():
     for number in (2, None):
         for name, array in train(number).model.state_dict().items():
             np.testing.assert_array_equal(array, expected[name])
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SGD(0.05),
+        SGD(0.05, momentum=0.9),
+        SGD(0.05, momentum=0.9, nesterov=True),
+        Adagrad(0.01),
+        Adam(),
+        Adam(amsgrad=True),
+    ],
+    ids=Optimizer.label,
+)
+def test_updates_and_activations_that_are_shared(optimizer):
+    """As many parameters and activations as several threads share."""
+    random = np.random.default_rng(0)
+    x, labels = random.standard_normal((512, 300)).astype(np.float32), random.integers(0, 10, 512)
+    found = []
+    for number in (1, 2, 3):
+        manual_seed(0)
+        net, own = Sequential(Linear(300, 400), Tanh(), Linear(400, 10)), optimizer.copy()
+        step = compile_step(net, SoftmaxCrossEntropy(), own)
+        with num_threads(number):
+            for _ in range(4):
+                step(x, labels)
+        assert net.flat_parameters.size >= LARGE
+        found.append(net.flat_parameters.copy())
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
 
 
 @pytest.mark.jit
