@@ -45,7 +45,8 @@ class Graph(Container):
         of a module is one with that node's weights.
     `net.node` and `net["node"]` are the module of a node; parameters have names such as `node.weight`.
     Errors: ValueError for a cycle, a name that is not there or there twice, a node or an input that nobody reads.
-    Source: Goodfellow et al., Deep Learning, section 6.5.1 and algorithms 6.3 and 6.4.
+    Source: Goodfellow et al., Deep Learning, section 6.5.1 and algorithms 6.1 and 6.2 (in the draft: section 6.4.3,
+        algorithms 6.3 and 6.4).
     """
 
     framework_base = True

@@ -17,7 +17,8 @@ class Sequential(Container):
     Args: modules: at least none; each may stand in one model only.
     `net[i]` is a module, `net[i:j]` a Sequential of copies, `len(net)` their number, `net.append(module)` adds one,
     `net.summary(input_shape)` is a table of all of them.
-    Source: Goodfellow et al., Deep Learning, section 6.5.2 (the chain rule for vectors, eq. 6.46).
+    Source: Goodfellow et al., Deep Learning, section 6.5.2, in the draft 6.4.1 (the chain rule for vectors,
+        eq. 6.46).
     """
 
     framework_base = True

@@ -22,7 +22,8 @@ class ConcatTable(Branches):
     Shapes: x of any one shape; y a table of what the branches make.
     Args: branches: at least one module; a branch of several layers is a Sequential.
     Errors: ValueError for no branches.
-    Source: torch/nn's ConcatTable; Goodfellow et al., Deep Learning, algorithm 6.4 (the sum of the gradients).
+    Source: torch/nn's ConcatTable; Goodfellow et al., Deep Learning, algorithm 6.2, in the draft 6.4 (the sum
+        of the gradients).
     """
 
     framework_base = True

@@ -45,7 +45,7 @@ class Module(ParametersAndBuffers):
     `check_module(module, x)` tells whether a module keeps this contract, and if not, what is wrong.
 
     Shapes: the first axis of x, y and their gradients is the minibatch.
-    Source: the fprop/bprop contract of Goodfellow et al., Deep Learning, section 6.5.6.
+    Source: the fprop/bprop contract of Goodfellow et al., Deep Learning, section 6.5.6, in the draft 6.4.3.
     """
 
     framework_base = True

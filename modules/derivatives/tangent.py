@@ -68,7 +68,7 @@ def jvp(net: Module, x, v=None, direction=None) -> np.ndarray:
 
     Shapes: v as x; direction (P,) as `net.flat_parameters`; None stands for zeros. The result is as y.
     Errors: ValueError for another shape of v or direction, and for an x that the model refuses.
-    Source: Goodfellow et al., Deep Learning, section 6.5.9; Pearlmutter (1994), as of Curvature.
+    Source: Goodfellow et al., Deep Learning, section 6.5.9, in the draft 6.4.4; Pearlmutter (1994), as of Curvature.
     """
     x = prepare_input(net, x)
     v = np.zeros_like(x) if v is None else check_direction(net, "v", v, x.shape)

@@ -71,7 +71,7 @@ class Constant(Initializer):
 
     Args: value: a finite number, or a list of one for each element of a vector, such as the bias of outputs that mean
         different things.
-    Source: Goodfellow et al., Deep Learning, sections 6.3.1 and 8.4.
+    Source: Goodfellow et al., Deep Learning, sections 6.3.1 (in the draft: 6.7) and 8.4.
     """
 
     def __init__(self, value: float | list[float] = 0.0):

@@ -117,7 +117,8 @@ class BernoulliUnits(Container):
         draws, too, the same numbers in each run.
     Errors: ValueError for no layers, another estimator, and an x or a rest(s) that is no matrix.
     Source: Williams, Simple statistical gradient-following algorithms (1992); Bengio, Léonard and Courville, Estimating
-        or propagating gradients through stochastic neurons (2013); Goodfellow et al., Deep Learning, section 20.9.1.
+        or propagating gradients through stochastic neurons (2013); Goodfellow et al., Deep Learning, section 20.9.1, in
+        the draft 6.4.5.
     """
 
     framework_base = True

@@ -50,7 +50,7 @@ class Linear(Module):
     Args: in_features, out_features: sizes, at least 1; bias: add b; weight_init, bias_init: initial values, by default
         PyTorch's, both uniform in ±1/√in.
     Errors: ValueError for sizes below 1 and for an x whose last axis is not `in`.
-    Source: Goodfellow et al., Deep Learning, algorithms 6.3 and 6.4.
+    Source: Goodfellow et al., Deep Learning, algorithms 6.3 and 6.4, in the draft 6.1 and 6.2.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ class Maxout(Module):
     Args: in_features, out_features, pieces: sizes, at least 1; weight_init, bias_init: as of Linear.
     Errors: ValueError for sizes below 1 and for an x whose last axis is not `in`.
     Numerics: of equal pieces the first counts; a piece that is NaN counts as the largest.
-    Source: Goodfellow et al., Maxout networks (2013), eq. 1; Deep Learning, section 6.3.1 (eq. 6.37).
+    Source: Goodfellow et al., Maxout networks (2013), eq. 1; Deep Learning, eq. 6.37 (in the draft: section 6.7).
     """
 
     def __init__(

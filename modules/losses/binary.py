@@ -24,7 +24,7 @@ class BinaryCrossEntropy(ElementwiseLoss):
     Args: reduction: mean or sum.
     Numerics: each logarithm is at least -100 and y (1 - y) at least 1e-12, so that 0 and 1 give finite numbers;
         BinaryCrossEntropyWithLogits needs neither.
-    Source: Goodfellow et al., Deep Learning, section 6.2.2.2; PyTorch's BCELoss.
+    Source: Goodfellow et al., Deep Learning, section 6.2.2.2, in the draft 6.3.2; PyTorch's BCELoss.
     """
 
     def function(self, y, target):
@@ -53,7 +53,7 @@ class BinaryCrossEntropyWithLogits(Loss):
     Shapes: y and target (in 0..1) of one and the same shape (N, ..., K), or (N,) for K = 1; sample_weight (N,).
     Args: pos_weight: v, what a 1 counts: a number, or one for each of the K columns; reduction: mean or sum.
     Numerics: softplus(y) = max(y, 0) + log(1 + exp(-|y|)), so scores of any size cost at most their size.
-    Source: Goodfellow et al., Deep Learning, eq. 6.26; PyTorch's BCEWithLogitsLoss.
+    Source: Goodfellow et al., Deep Learning, eq. 6.26 (in the draft: section 6.3.2); PyTorch's BCEWithLogitsLoss.
     """
 
     takes_sample_weight = True

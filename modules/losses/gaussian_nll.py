@@ -121,7 +121,8 @@ class LearntPrecision(Module):
     Shapes: x (N, ..., features), y (N, ..., 2 features), raw (features,).
     Args: features: at least 1; precision: the initial softplus(r), above 0.
     Errors: ValueError for sizes below 1 and for an x whose last axis is not `features`.
-    Source: Goodfellow et al., Deep Learning, section 6.2.2.4: a precision that does not depend on x.
+    Source: Goodfellow et al., Deep Learning, section 6.2.2.4, in the draft 6.3.2: a precision that does not depend
+        on x.
     """
 
     def __init__(self, features: int, precision: float = 1.0):

@@ -23,7 +23,7 @@ class NegativeLogLikelihood(LabelLoss):
     Args: class_weights: v, K numbers of at least 0; ignore_index: a label whose rows count nothing; reduction: mean or
         sum; class_axis: that of the K log-probabilities, by default the last (a LogSoftmax takes the last).
     Errors: ValueError for shapes that do not fit and for a label outside 0..K-1.
-    Source: Goodfellow et al., Deep Learning, eq. 6.12; PyTorch's NLLLoss.
+    Source: Goodfellow et al., Deep Learning, eq. 6.12 (in the draft: section 6.3.2); PyTorch's NLLLoss.
     """
 
     metrics = ("accuracy",)

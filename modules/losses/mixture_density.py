@@ -25,8 +25,8 @@ class MixtureDensity(SampleLoss):
     Args: components: K, at least 1; dims: D, at least 1; reduction: mean or sum.
     Numerics: log-sum-exp throughout, and log p is exact for a precision that underflows: outputs of ±1e4 give finite
         values and gradients, and a component that is far from everything just gets none.
-    Source: Bishop and Bishop, Deep Learning, section 6.5 (eq. 6.44 to 6.47); Goodfellow et al., section 6.2.2.4, whose
-        precision form keeps the gradient from growing as 1 / variance.
+    Source: Bishop and Bishop, Deep Learning, section 6.5 (eq. 6.44 to 6.47); Goodfellow et al., section 6.2.2.4, in the
+        draft 6.3.2, whose precision form keeps the gradient from growing as 1 / variance.
     """
 
     def __init__(self, components: int, dims: int = 1, reduction: Reduction = "mean"):

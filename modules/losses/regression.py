@@ -37,7 +37,7 @@ class MeanAbsoluteError(ElementwiseLoss):
 
     Shapes: y and target of one and the same shape, sample_weight (N,).
     Args: reduction: mean or sum.
-    Source: Goodfellow et al., Deep Learning, eq. 6.16; PyTorch's L1Loss.
+    Source: Goodfellow et al., Deep Learning, eq. 6.16 (in the draft: section 6.3.2); PyTorch's L1Loss.
     """
 
     metrics = ("rmse",)

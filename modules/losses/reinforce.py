@@ -29,7 +29,7 @@ class Reinforce(Loss):
     Errors: ValueError for such settings, and for what the other loss refuses.
     Numerics: the gradient is an estimate and no derivative of the value, so checks leave it out.
     Source: Williams, REINFORCE (1992); Mnih and Gregor, Neural variational inference and learning in belief networks
-        (2014), section 2.3; Goodfellow et al., Deep Learning, section 20.9.1.
+        (2014), section 2.3; Goodfellow et al., Deep Learning, section 20.9.1, in the draft 6.4.5.
     """
 
     estimates = True

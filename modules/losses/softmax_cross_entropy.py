@@ -27,7 +27,8 @@ class SoftmaxCrossEntropy(LabelLoss):
         and labels (N, H, W), by default the last.
     Numerics: the row's largest score is taken off all scores first, and never added again.
     Errors: ValueError for shapes that do not fit and for a label outside 0..K-1.
-    Source: Goodfellow et al., Deep Learning, eq. 6.30 and section 7.5.1; PyTorch's CrossEntropyLoss.
+    Source: Goodfellow et al., Deep Learning, eq. 6.30 (in the draft: section 6.3.2) and section 7.5.1; PyTorch's
+        CrossEntropyLoss.
     """
 
     metrics = ("accuracy",)

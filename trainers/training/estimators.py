@@ -162,7 +162,7 @@ class BpropClassifier(ClassifierMixin, BpropEstimator):
     Pickling, by which scikit-learn shares work among processes, takes settings and weights, no modules: for that, give
     a `model` as a function, and a loss and an optimizer by name. Inputs should be of the size of 1 (StandardScaler).
     Errors: ValueError for names that do not exist and data that do not fit; TrainingError if the loss is not finite.
-    Source: Goodfellow et al., Deep Learning, section 6.2.2.3; scikit-learn's MLPClassifier.
+    Source: Goodfellow et al., Deep Learning, section 6.2.2.3, in the draft 6.3.2; scikit-learn's MLPClassifier.
     """
 
     default_loss = "SoftmaxCrossEntropy"
@@ -214,7 +214,7 @@ class BpropRegressor(RegressorMixin, BpropEstimator):
 
     Args, attributes and errors are those of BpropClassifier; the loss is by default MeanSquaredError. Targets (N,) or
     (N, K) are learned as they are: those far from the size of 1 want a TransformedTargetRegressor.
-    Source: Goodfellow et al., Deep Learning, section 6.2.2.1; scikit-learn's MLPRegressor.
+    Source: Goodfellow et al., Deep Learning, section 6.2.2.1, in the draft 6.3.2; scikit-learn's MLPRegressor.
     """
 
     default_loss = "MeanSquaredError"

@@ -94,7 +94,7 @@ class ReLU(Elementwise):
         y      = max(x, 0)
         grad_x = grad_y where x > 0, else 0
 
-    Source: Goodfellow et al., Deep Learning, section 6.3.1.
+    Source: Goodfellow et al., Deep Learning, section 6.3.1, in the draft 6.3.1 and 6.7.
     """
 
     def function(self, x):
@@ -113,7 +113,7 @@ class Tanh(Elementwise):
         y      = tanh(x)
         grad_x = grad_y (1 - y²)
 
-    Source: Bishop and Bishop, Deep Learning, eq. 8.22; Goodfellow et al., section 6.3.2.
+    Source: Bishop and Bishop, Deep Learning, eq. 8.16 and 8.22; Goodfellow et al., section 6.3.2, in the draft 6.3.1.
     """
 
     def function(self, x):
@@ -133,7 +133,7 @@ class Sigmoid(Elementwise):
         grad_x = grad_y y (1 - y)
 
     Numerics: computed from exp(-|x|), which never overflows.
-    Source: Goodfellow et al., Deep Learning, section 6.3.2, eq. 3.30.
+    Source: Goodfellow et al., Deep Learning, section 6.3.2 and eq. 3.30, in the draft section 6.3.1.
     """
 
     def function(self, x):

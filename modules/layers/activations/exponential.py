@@ -113,7 +113,8 @@ class Softplus(Elementwise):
 
     Args: beta: a finite number above 0; threshold: a number.
     Numerics: max(z, 0) + log1p(exp(-|z|)) for z = beta x, and expm1 backward: nothing overflows or cancels.
-    Source: Dugas et al. (2001); Goodfellow et al., Deep Learning, eq. 3.31 and section 6.3.3; PyTorch's Softplus.
+    Source: Dugas et al. (2001); Goodfellow et al., Deep Learning, eq. 3.31 and section 6.3.3, in the draft 6.3.1;
+        PyTorch's Softplus.
     """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0):
@@ -146,7 +147,7 @@ class LogSigmoid(Elementwise):
         grad_x = grad_y (1 - exp(y))
 
     Numerics: softplus as in Softplus, and expm1 backward: nothing overflows or cancels.
-    Source: Goodfellow et al., Deep Learning, eq. 3.35; PyTorch's LogSigmoid.
+    Source: Goodfellow et al., Deep Learning, eq. 3.36; PyTorch's LogSigmoid.
     """
 
     def function(self, x):

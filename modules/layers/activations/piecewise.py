@@ -15,7 +15,7 @@ class LeakyReLU(Elementwise):
         grad_x = grad_y where x > 0, else negative_slope grad_y
 
     Args: negative_slope: a finite number.
-    Source: Maas, Hannun and Ng (2013); Goodfellow et al., Deep Learning, section 6.3.1.
+    Source: Maas, Hannun and Ng (2013); Goodfellow et al., Deep Learning, section 6.3.1, in the draft 6.7.
     """
 
     def __init__(self, negative_slope: float = 0.01):
@@ -45,7 +45,8 @@ class Hardtanh(Elementwise):
         grad_x = grad_y where min_val < x < max_val, else 0
 
     Args: min_val, max_val: the bounds, min_val below max_val.
-    Source: Collobert, Large scale machine learning (2004); PyTorch's Hardtanh.
+    Source: Collobert, Large scale machine learning (2004); Goodfellow et al., Deep Learning, section 6.3.3, in the
+        draft 6.3.1; PyTorch's Hardtanh.
     """
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0):

@@ -9,7 +9,7 @@ from .elementwise import Elementwise, check_setting
 
 
 class Abs(Elementwise):
-    """y = |x|, grad_x = grad_y sign(x), 0 at 0. Source: Goodfellow et al., Deep Learning, section 6.3.1."""
+    """y = |x|, grad_x = grad_y sign(x), 0 at 0. Source: Goodfellow et al., Deep Learning, section 6.3.1, draft 6.7."""
 
     def function(self, x):
         return abs(x)

@@ -16,7 +16,7 @@ class Softmax(Module):
 
     Shapes: x and y (N, ..., K).
     Numerics: the largest x is taken off first, so exp never overflows.
-    Source: Goodfellow et al., Deep Learning, eq. 6.29 and 6.33.
+    Source: Goodfellow et al., Deep Learning, eq. 6.29 and 6.33 (in the draft: section 6.3.2).
     """
 
     def __init__(self):
@@ -106,7 +106,7 @@ class LogSoftmax(Module):
 
     Shapes: x and y (N, ..., K).
     Numerics: (x[k] - m) - log Σⱼ exp(x[j] - m) with the largest x, m: finite wherever x is, and exact for large x.
-    Source: Goodfellow et al., Deep Learning, eq. 6.30.
+    Source: Goodfellow et al., Deep Learning, eq. 6.30 (in the draft: section 6.3.2).
     """
 
     def __init__(self):
