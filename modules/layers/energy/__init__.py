@@ -7,5 +7,6 @@ from .boltzmann_machine import BoltzmannMachine
 from .hopfield import Hopfield, Recall
 from .modern_hopfield import ModernHopfield
 from .rbm import RBM
+from .self_organizing_map import SelfOrganizingMap
 
-__all__ = ["RBM", "BoltzmannMachine", "Hopfield", "ModernHopfield", "Recall"]
+__all__ = ["RBM", "BoltzmannMachine", "Hopfield", "ModernHopfield", "Recall", "SelfOrganizingMap"]

@@ -1,7 +1,7 @@
 """Layers defined by an energy."""
 
 import numpy as np
-from bprop.modules import RBM, BoltzmannMachine, Hopfield, ModernHopfield, Normal
+from bprop.modules import RBM, BoltzmannMachine, Hopfield, ModernHopfield, Normal, SelfOrganizingMap
 from bprop.modules.layers.energy.rbm_likelihood import free_energy
 
 from .case import Case
@@ -63,6 +63,14 @@ def moved_rbm(**settings):
     return net
 
 
+def self_organizing_map(module, x):
+    q = ((x[:, None] - module.weight) ** 2).sum(axis=2)
+    places = np.stack(np.divmod(np.arange(module.weight.shape[0]), module.columns), axis=1)
+    d = ((places[q.argmin(axis=1)][:, None] - places) ** 2).sum(axis=2)
+    nearness = np.exp(-d / 2 / module.radius**2) if module.radius else d == 0
+    return 0.5 * (nearness * q).sum(axis=1, keepdims=True)
+
+
 def as_bits(x):
     return (x > 0).astype(float)
 
@@ -112,6 +120,20 @@ MODULES = [
         (5, 2),
         "BoltzmannMachine(3 and 2 units, exact): x has shape (5, 2), expected (N, 3)",
         reference=boltzmann,
+    ),
+    Case(
+        "SelfOrganizingMap",
+        lambda: SelfOrganizingMap(3, 2, 4, radius=0.8, weight_init=Normal()),
+        (5, 3),
+        (5, 2),
+        "SelfOrganizingMap(3 -> 2 x 4, radius=0.8): x has shape (5, 2), expected (N, 3)",
+        reference=self_organizing_map,
+    ),
+    Case(
+        "SelfOrganizingMap of winners alone",
+        lambda: SelfOrganizingMap(3, 3, 2, radius=0, weight_init=Normal()),
+        (5, 3),
+        reference=self_organizing_map,
     ),
     Case("ModernHopfield of sequences", lambda: ModernHopfield(3, 4), (2, 5, 3), reference=modern_hopfield),
 ]
