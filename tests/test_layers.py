@@ -28,6 +28,7 @@ ORDER = [
 UPWARDS = {
     ("modules/core/module.py", "modules/display/draw.py"),  # Module.graph and summary, when they are called
     ("modules/core/module.py", "modules/display/summary.py"),
+    ("modules/autodiff/graph.py", "modules/display/draw_trace.py"),  # the drawing of a trace, when it is asked for
     ("modules/core/module.py", "modules/core/editing.py"),  # Module.find and replace
 }
 LAZY_NAMES = "trainers/lazy_names.py"  # imports nothing, and is imported by the folders' `__init__`

@@ -1,11 +1,8 @@
 """Derivation of a backward pass from fprop alone: what a hand-written bprop can be compared with, to rounding error."""
 
 import inspect
-import linecache
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,27 +11,26 @@ from ..core.module import Module
 from ..engine.entry_points import convert_inputs
 from ..engine.stateful import find_stored_names, plain_python
 from ..engine.tables import flatten_table, map_table, name_arrays, shape_of, unflatten_table
+from .graph import Graphed
+from .lines import format_line, reversed_frames
 from .rules import Untraceable
 from .scalar import Scalar, get_values
 from .table import format_trace
 from .trace import Trace
 
-HERE = Path(__file__).resolve().parent
-NUMPY = Path(np.__file__).resolve().parent
 
-
-class Derivation:
+class Derivation(Graphed):
     """A function's value and evaluation trace at one place; `bprop` differentiates it backward, `tangent` forward.
 
     y: the value, a number or array in float64, or a table of them. `print` shows the trace, with the adjoints of the
-    last bprop and the tangents of the last `tangent`.
+    last bprop and the tangents of the last `tangent`; so does `graph`, as a drawing.
     """
 
     def __init__(self, trace: Trace, y):
-        self.trace, self._y = trace, y
+        self.trace, self.result = trace, y
         self.y = map_table(lambda each: np.array(get_values(each), np.float64)[()], y)
-        self._tangents: np.ndarray | None = None
-        self._adjoints: np.ndarray | None = None
+        self.tangents: np.ndarray | None = None
+        self.adjoints: np.ndarray | None = None
 
     def bprop(self, grad_y=1.0) -> dict[str, Any]:
         """The gradients of <grad_y, y> with respect to all inputs, by name."""
@@ -42,12 +38,12 @@ class Derivation:
         grad_shape = shape_of(map_table(np.asarray, grad_y))
         if grad_shape not in ((), shape):
             raise ValueError(f"derive: grad_y has shape {grad_shape}, expected {shape}")
-        outputs = flatten_table(self._y)
+        outputs = flatten_table(self.result)
         seeds = zip(outputs, flatten_table(grad_y) if grad_shape else [grad_y] * len(outputs), strict=True)
         with np.errstate(all="ignore"):
-            self._adjoints = self.trace.adjoints(list(seeds))
+            self.adjoints = self.trace.adjoints(list(seeds))
         return {
-            name: self._adjoints[places] if np.ndim(places) else float(self._adjoints[places])
+            name: self.adjoints[places] if np.ndim(places) else float(self.adjoints[places])
             for name, places in self.trace.inputs.items()
         }
 
@@ -60,12 +56,12 @@ class Derivation:
                 expected = np.shape(self.trace.inputs[name])
                 raise ValueError(f"derive: {name} has a direction of shape {np.shape(direction)}, expected {expected}")
         with np.errstate(all="ignore"):
-            self._tangents = self.trace.tangents(directions)
-        tangents = self._tangents
-        return map_table(lambda each: self.trace.tangents_at(each, tangents), self._y)
+            self.tangents = self.trace.tangents(directions)
+        tangents = self.tangents
+        return map_table(lambda each: self.trace.tangents_at(each, tangents), self.result)
 
     def __str__(self) -> str:
-        return format_trace(self.trace, self._tangents, self._adjoints)
+        return format_trace(self.trace, self.tangents, self.adjoints)
 
     __repr__ = __str__
 
@@ -172,14 +168,4 @@ def run_guarded(who: str, function, arguments):
         with np.errstate(all="ignore"):
             return function(*arguments)
     except TypeError as error:
-        raise Untraceable(f"{who} cannot be traced: {error}{format_line(error)}") from error
-
-
-def format_line(error: Exception) -> str:
-    """Format `, in FILE line N: CODE`: the innermost line outside NumPy and this folder."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        folders = Path(frame.filename).resolve().parents
-        if HERE not in folders and NUMPY not in folders:
-            code = linecache.getline(frame.filename, frame.lineno or 0).strip()
-            return f", in {Path(frame.filename).name} line {frame.lineno}: {code}"
-    return ""
+        raise Untraceable(f"{who} cannot be traced: {error}{format_line(reversed_frames(error))}") from error

@@ -46,7 +46,11 @@ def duals(values, tangents) -> np.ndarray:
     values, tangents = np.broadcast_arrays(np.asarray(values), np.asarray(tangents))
     array = np.empty(values.shape, object)
     for place in np.ndindex(values.shape):
-        array[place] = Dual(values[place].item(), tangents[place].item())
+        value, tangent = values[place], tangents[place]
+        array[place] = Dual(
+            value if isinstance(value, Scalar) else value.item(),
+            tangent if isinstance(tangent, Scalar) else tangent.item(),
+        )
     return array
 
 

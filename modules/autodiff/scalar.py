@@ -33,8 +33,12 @@ class Scalar(NDArrayOperatorsMixin):
             return operation(*(each if isinstance(each, np.ndarray) else as_object_array(each) for each in inputs))
         inputs = tuple(each.item() if isinstance(each, np.ndarray) else each for each in inputs)
         if operation in FLAT:
-            return operation(*map(get_value, inputs))
+            return self.compare(operation, inputs)
         return self.combine(operation, inputs)
+
+    def compare(self, operation, inputs):
+        """Apply an operation whose value jumps or stays, such as a comparison: it gives a plain number."""
+        return operation(*map(get_value, inputs))
 
     def __getattr__(self, name: str):
         """`number.exp()`: so NumPy asks an object for its exponential, in an array of objects."""

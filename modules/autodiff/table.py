@@ -20,12 +20,16 @@ class Names:
             self.first.append(int(np.min(operation.target, initial=trace.size)))
             self.shapes.append(np.shape(operation.target))
 
+    def find_owners(self, places) -> list[int]:
+        """Find the lines that made the numbers at some places; -1 stands for constants."""
+        return sorted({bisect.bisect_right(self.first, place) - 1 for place in np.ravel(places).tolist()})
+
     def format_operand(self, operand) -> str:
         """Name an operand, or format the value of a constant."""
         places = np.asarray(operand)
         if not isinstance(operand, int) and places.dtype.kind == "f":
             return f"{operand:g}" if places.ndim == 0 else f"constant {places.shape}"
-        owners = sorted({bisect.bisect_right(self.first, place) - 1 for place in places.ravel().tolist()})
+        owners = self.find_owners(operand)
         if len(owners) != 1 or owners[0] < 0:
             return f"({', '.join('0' if k < 0 else self.names[k] for k in owners)})"
         name, first, shape = self.names[owners[0]], self.first[owners[0]], self.shapes[owners[0]]

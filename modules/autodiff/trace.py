@@ -3,10 +3,12 @@
 From first to last it gives tangents, from last to first adjoints: the two modes read the same list in two directions.
 """
 
+import traceback
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .lines import format_line
 from .rules import FLAT, RULES, SYMBOLS, Untraceable, get_full_name, get_rules
 from .scalar import Scalar, get_value, get_values
 
@@ -41,13 +43,21 @@ class Trace:
         self.operations: list[Operation] = []
         self.inputs: dict[str, Any] = {}  # places by name
         self.size = self.edges = self.numbers = 0
+        self.step = ""  # the first comparison or rounding of traced numbers, with its line
 
     def add_input(self, name: str, values):
         """Add a named input: a number of this trace, or an array of such numbers."""
-        result = self.make_numbers(np.asarray(values, np.float64), self.allocate_places(np.shape(values)))
-        self.inputs[name] = get_places(result)
-        self.operations.append(Operation(name, (), np.array(values, np.float64), self.inputs[name], ()))
-        return result
+        return self.make_numbers(np.asarray(values, np.float64), self.add_input_line(name, values))
+
+    def add_input_line(self, name: str, values):
+        """Add the line of a named input; returns its places."""
+        places = self.inputs[name] = self.allocate_places(np.shape(values))
+        self.operations.append(Operation(name, (), np.array(values, np.float64), places, ()))
+        return places
+
+    def note_step(self, operation) -> None:
+        """Note where traced numbers are first compared or rounded: the trace holds for one side of that step."""
+        self.step = self.step or f"{get_full_name(operation)}{format_line(traceback.walk_stack(None))}"
 
     def make_constant(self, values: np.ndarray) -> "Traced":
         """Make an array that is constant until something is written into it."""
@@ -100,6 +110,8 @@ class Trace:
         values, places = [get_values(each) for each in inputs], [get_places(each) for each in inputs]
         y = operation(*values)
         if operation in FLAT or all(place is None for place in places):
+            if any(place is not None for place in places):
+                self.note_step(operation)
             return y
         rules = get_rules(operation)
         partials = [rule(*values, y) if p is not None else None for rule, p in zip(rules, places, strict=True)]
@@ -207,6 +219,14 @@ class Number(Scalar):
         trace.size += 1
         trace.append(Operation(get_symbol(operation), tuple(operands), y, target, tuple(edges)))
         return Number(trace, target, y)
+
+    def compare(self, operation, inputs):
+        if any(isinstance(each, Number) and each.place != CONSTANT for each in inputs):
+            self.owner.note_step(operation)
+        return super().compare(operation, inputs)
+
+    def __bool__(self) -> bool:
+        return bool(self != 0.0)
 
     def __float__(self) -> float:
         return self.value if self.place == CONSTANT else super().__float__()

@@ -15,61 +15,14 @@ from ..engine.operations import Operations
 from ..engine.tables import flatten_table, map_table, unflatten_table
 from ..losses.loss import Loss
 from ..losses.multi_loss import LossPart, MultiLoss
-
-
-@dataclass(frozen=True)
-class Value:
-    """An array: the node that makes it, and its shape, if that is known."""
-
-    source: int
-    shape: tuple[int, ...] | None = None
-    item: int = 0  # which of the arrays that the node makes
+from .diagram import Diagram, Node, Value
 
 
 @dataclass
-class Node:
-    """A module, an input or an output; `title` is its path, `text` its label."""
+class ModelDiagram(Diagram):
+    """The diagram of a model, which records what its containers call."""
 
-    title: str
-    text: str
-    note: str = ""
-
-
-@dataclass
-class Arrow:
-    """An array from one node to another; `backward` is false for a target, which has no gradient."""
-
-    source: int
-    target: int
-    shape: tuple[int, ...] | None
-    item: int = 0
-    backward: bool = True
-
-    @property
-    def label(self) -> str:
-        """The shape, of N samples; nothing for a number."""
-        sizes = ", ".join(map(str, self.shape[1:])) if self.shape else ""
-        return f"(N, {sizes})" if sizes else "(N,)" if self.shape else ""
-
-
-@dataclass
-class Diagram:
-    """Nodes and arrows, in the order of the forward pass."""
-
-    nodes: list[Node] = field(default_factory=list)
-    arrows: list[Arrow] = field(default_factory=list)
     merges: dict[tuple[Module, str], int] = field(default_factory=dict)
-
-    def add(self, node: Node, *inputs: Value) -> int:
-        """Add a node that reads some arrays; returns its number."""
-        self.nodes.append(node)
-        self.arrows += [Arrow(each.source, len(self.nodes) - 1, each.shape, each.item) for each in inputs]
-        return len(self.nodes) - 1
-
-    def sums_gradients(self, node: int) -> bool:
-        """Whether the backward pass adds up the gradients that several readers have of an array that a node makes."""
-        read = [arrow.item for arrow in self.arrows if arrow.source == node and arrow.backward]
-        return len(set(read)) < len(read)
 
     def call(self, child: Module, method: str, *arguments):
         """Record a container's call of a child; returns its result."""
@@ -108,7 +61,7 @@ class Diagram:
             )
         node = self.merges[owner, "joined"]
         if method == "measure":
-            self.arrows.append(Arrow(value.source, node, value.shape, value.item))
+            self.connect(value, node)
             return None
         shapes = [arrow.shape for arrow in self.arrows if arrow.target == node]
         sizes = [shape[op.axis] for shape in shapes if shape is not None]
@@ -122,19 +75,19 @@ def get_short_path(module: Module) -> str:
     return module.path().removeprefix("model").removeprefix(".") or "net"
 
 
-def make_diagram(net: Module, input_shape=None, loss: Loss | None = None, target_shape=None) -> Diagram:
+def make_diagram(net: Module, input_shape=None, loss: Loss | None = None, target_shape=None) -> ModelDiagram:
     """Make the diagram of a model, and of a loss after it; ValueError if they do not fit arrays of these shapes."""
     if input_shape is not None:
         net.check_arguments(plain := tuple(input_shape))
         shapes: Any = Shape.from_table(plain)
     else:
         shapes = map_table(lambda _: None, vars(net).get("_input"))
-    diagram, names = Diagram(), vars(net).get("_input_names", [])
+    diagram, names = ModelDiagram(), vars(net).get("_input_names", [])
     count = len(flatten_table(shapes)) if type(shapes) is tuple else 1
     titles = names if len(names) == count else [f"x{k}" for k in range(count)] if count > 1 else ["x"]
     values = []
     for title, shape in zip(titles, flatten_table(shapes) if type(shapes) is tuple else [shapes], strict=True):
-        values.append(Value(diagram.add(Node(title, "input")), None if shape is None else tuple(shape)))
+        values.append(Value(diagram.add(Node(title, "input", is_end=True)), None if shape is None else tuple(shape)))
     y = diagram.call(net, "fprop", unflatten_table(shapes, values) if type(shapes) is tuple else values[0])
     output_names = vars(net).get("_output_names", [])
     for k, value in enumerate(flatten_table(y)):
@@ -145,7 +98,7 @@ def make_diagram(net: Module, input_shape=None, loss: Loss | None = None, target
             if len(flatten_table(y)) > 1
             else "y"
         )
-        last = Value(diagram.add(Node(title, "output"), value), value.shape)
+        last = Value(diagram.add(Node(title, "output", is_end=True), value), value.shape)
     if loss is not None:
         if type(y) is tuple:
             raise ValueError(f"graph: the model makes a table of {len(y)} arrays, expected one array for the loss")
@@ -158,7 +111,7 @@ def add_loss(diagram: Diagram, loss: Loss, y: Value, target_shape: tuple[int, ..
     known = y.shape is not None and target_shape is not None
     if known:
         loss.check_arguments(y.shape, target_shape)
-    target = Value(diagram.add(Node("t", "target")), target_shape)
+    target = Value(diagram.add(Node("t", "target", is_end=True)), target_shape)
     parts = loss.parts if isinstance(loss, MultiLoss) else [loss]
     values = []
     for k, part in enumerate(parts):
@@ -178,8 +131,3 @@ def add_loss(diagram: Diagram, loss: Loss, y: Value, target_shape: tuple[int, ..
 def format_columns(columns) -> str:
     """Format column indices: `3` or `0, 2`."""
     return ", ".join(map(str, columns)) if isinstance(columns, list) else str(columns)
-
-
-def format_box(node: Node) -> list[str]:
-    """Format the lines of text in a node's box."""
-    return [line for line in (node.title, node.text, node.note) if line]

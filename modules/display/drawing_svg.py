@@ -7,9 +7,9 @@ from collections import defaultdict
 from html import escape
 from itertools import pairwise
 
-from .drawing import Diagram, format_box
+from .diagram import Arrow, Diagram, format_box
 
-LETTER, LINE, GAP, ROW, MARGIN = 7.0, 16, 26, 46, 24  # of 12 pixel letters; between boxes, between rows, around all
+LETTER, LINE, GAP, MARGIN = 7.0, 16, 26, 24  # of 12 pixel letters; between boxes, around all
 FORWARD, BACKWARD = "#2b6cb0", "#b04a2f"
 STYLE = """
   text { font-family: Helvetica, Arial, "DejaVu Sans", sans-serif; font-size: 12px; fill: #222; text-anchor: middle; }
@@ -20,11 +20,14 @@ STYLE = """
 
 
 def assign_rows(diagram: Diagram) -> list[int]:
-    """Assign a row to each node: one below the lowest of its inputs; a target stands beside the output."""
+    """Assign a row to each node: below its inputs; of a target beside the output, of a constant above its reader."""
     row = [0] * len(diagram.nodes)
     for k, node in enumerate(diagram.nodes):  # nodes stand after what they read
         row[k] = max((row[arrow.source] + 1 for arrow in diagram.arrows if arrow.target == k), default=0)
         row[k] = row[k - 1] if node.text == "target" else row[k]
+    for arrow in diagram.arrows:
+        if diagram.nodes[arrow.source].text == "constant":
+            row[arrow.source] = row[arrow.target] - 1
     return row
 
 
@@ -91,29 +94,34 @@ def spread_row(row: list[int], x: dict[int, float], width: dict[int, float]) -> 
 
 
 def as_svg(diagram: Diagram) -> str:
-    """Format both passes side by side as SVG."""
+    """Format both passes side by side as SVG, or the forward pass alone if there is no other."""
     row = assign_rows(diagram)
     rows, paths = route_arrows(diagram, row)
-    texts = [format_box(node) for node in diagram.nodes]
-    size = {k: max(len(line) for line in lines) * LETTER + 20 for k, lines in enumerate(texts)}
-    labels = {p: len(a.label) * LETTER for a, path in zip(diagram.arrows, paths, strict=True) for p in path[1:-1]}
+    passes = list(zip(diagram.heads, (FORWARD, BACKWARD), strict=True))[: 1 + diagram.shows_backward()]
+    texts = [[format_box(node, bool(k)) for node in diagram.nodes] for k, _ in enumerate(passes)]
+    size = {k: max(len(line) for text in texts for line in text[k]) * LETTER + 20 for k, _ in enumerate(diagram.nodes)}
+    height = {k: max(len(text[k]) for text in texts) * LINE + 12 for k, _ in enumerate(diagram.nodes)}
+    labels = {p: label_width(a) for a, path in zip(diagram.arrows, paths, strict=True) for p in path[1:-1]}
     width = {p: size.get(p, labels.get(p, 0) + 10) for row in rows for p in row}
     sort_rows(rows, paths)
     x = place_columns(rows, paths, width)
-    heights = [max([len(texts[p]) * LINE + 12 for p in row if p < len(texts)], default=20) for row in rows]
-    tops = [sum(heights[:r]) + r * ROW for r in range(len(rows))]
+    heights = [max([height[p] for p in row if p in height], default=20) for row in rows]
+    tops = [sum(heights[:r]) + r * diagram.gap for r in range(len(rows))]
     y = {p: tops[r] + heights[r] / 2 for r, row in enumerate(rows) for p in row}
     wide, high = max(x[p] + width[p] / 2 for p in x), tops[-1] + heights[-1]
-    half = {p: (len(texts[p]) * LINE + 12) / 2 if p < len(texts) else 0 for p in x}
+    half = {p: height.get(p, 0) / 2 for p in x}
     panels = []
-    for k, (head, colour) in enumerate((("forward", FORWARD), ("backward", BACKWARD))):
+    for k, (head, colour) in enumerate(passes):
         inside = [f'<text class="head" x="{wide / 2:.0f}" y="-8" style="fill:{colour}">{head}</text>']
         shown_arrows = [(n, path) for n, path in enumerate(paths) if not k or diagram.arrows[n].backward]
-        inside += [arrow_svg(diagram, n, path, x, y, half, bool(k)) for n, path in shown_arrows]
-        inside += [box_svg(lines, x[p], y[p], size[p], half[p], diagram, p, bool(k)) for p, lines in enumerate(texts)]
+        lines = {n: trace_points(diagram, n, path, x, y, half, bool(k)) for n, path in shown_arrows}
+        places = place_labels({n: (each, diagram.arrows[n].format_label(bool(k))) for n, each in lines.items()})
+        inside += [arrow_svg(diagram, n, lines[n], places[n], bool(k)) for n in lines]
+        inside += [box_svg(text, x[p], y[p], size[p], half[p], diagram, p, bool(k)) for p, text in enumerate(texts[k])]
         shift = MARGIN + k * (wide + 3 * MARGIN)
         panels.append(f'<g transform="translate({shift:.0f} {MARGIN + 16})">' + "\n".join(inside) + "</g>")
-    whole, tall = 2 * wide + 5 * MARGIN, high + 2 * MARGIN + 16
+    whole = len(passes) * (wide + 3 * MARGIN) - MARGIN
+    tall = high + 2 * MARGIN + 16
     heads = "".join(
         f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         f'<path d="M0 0L8 4L0 8z" style="fill:{colour}"/></marker>'
@@ -127,9 +135,7 @@ def as_svg(diagram: Diagram) -> str:
 
 def box_svg(lines, x, y, width, half, diagram: Diagram, k: int, backward: bool) -> str:
     """Format a node's box; in the backward pass with a sign where gradients are summed."""
-    end = diagram.nodes[k].text in ("input", "output", "target") or not any(
-        arrow.source == k for arrow in diagram.arrows
-    )
+    end = diagram.nodes[k].is_end or not any(arrow.source == k for arrow in diagram.arrows)
     kind = ' class="end"' if end else ""
     out = [
         f'<rect{kind} x="{x - width / 2:.1f}" y="{y - half:.1f}" width="{width:.1f}" height="{2 * half:.1f}" rx="6"/>'
@@ -138,27 +144,69 @@ def box_svg(lines, x, y, width, half, diagram: Diagram, k: int, backward: bool) 
         style = ' class="title"' if n == 0 else ""
         out.append(f'<text{style} x="{x:.1f}" y="{y - half + 17 + n * LINE:.1f}">{escape(line)}</text>')
     if backward and diagram.sums_gradients(k):
-        out.append(f'<circle cx="{x:.1f}" cy="{y + half:.1f}" r="9" style="fill:white;stroke:{BACKWARD}"/>')
-        out.append(f'<text x="{x:.1f}" y="{y + half + 4.5:.1f}" style="fill:{BACKWARD}">Σ</text>')
+        out.append(f'<circle cx="{x:.1f}" cy="{y + half + 6:.1f}" r="9" style="fill:white;stroke:{BACKWARD}"/>')
+        out.append(f'<text x="{x:.1f}" y="{y + half + 10.5:.1f}" style="fill:{BACKWARD}">Σ</text>')
     return "".join(out)
 
 
-def arrow_svg(diagram: Diagram, n: int, path: list[int], x, y, half, backward: bool) -> str:
-    """Format an arrow through the points of its path, with its shape in the middle."""
+def label_width(arrow: Arrow) -> float:
+    """The width of the longer one of an arrow's labels."""
+    return max(len(arrow.format_label(backward)) for backward in (False, True)) * LETTER
+
+
+def offset_parallel(diagram: Diagram, n: int, path: list[int]) -> float:
+    """How far an arrow stands to the right of the middle of those that join the same neighbours."""
+    ends = path[0], path[-1]
+    same = [k for k, arrow in enumerate(diagram.arrows) if (arrow.source, arrow.target) == ends]
+    if len(same) < 2 or len(path) > 2:
+        return 0.0
+    return (same.index(n) - (len(same) - 1) / 2) * (max(label_width(diagram.arrows[k]) for k in same) + 8)
+
+
+def trace_points(diagram: Diagram, n: int, path: list[int], x, y, half, backward: bool) -> list[tuple[float, float]]:
+    """The points of an arrow, from the bottom of its first box to the top of its last."""
     points = [(x[p], y[p] + (half[p] if k == 0 else -half[p] if k == len(path) - 1 else 0)) for k, p in enumerate(path)]
     if backward and diagram.sums_gradients(path[0]):
-        points[0] = points[0][0], points[0][1] + 9
-    a, b = points[0], points[1]
-    label = ((a[0] + b[0]) / 2, (a[1] + b[1]) / 2 + 4) if len(points) == 2 else (points[1][0], points[1][1] + 4)
+        points[0] = points[0][0], points[0][1] + 15
+    shift = offset_parallel(diagram, n, path)
+    return [(px + shift, py) for px, py in points]
+
+
+def place_labels(arrows: dict[int, tuple[list[tuple[float, float]], str]]) -> dict[int, tuple[float, float]]:
+    """Place each label on its arrow, where it covers no other: in the middle, or beside it."""
+    placed: dict[int, tuple[float, float]] = {}
+    boxes: list[tuple[float, float, float]] = []
+    for n, (points, label) in arrows.items():
+        (x0, y0), (x1, y1) = points[0], points[1]
+        candidates = points[1:-1] if len(points) > 2 else [bend(x0, y0, x1, y1, t) for t in (0.5, 0.2, 0.8, 0.35, 0.65)]
+        width = len(label) * 6.4
+        free = (
+            each
+            for each in candidates
+            if not any(abs(each[0] - a) < (width + w) / 2 and abs(each[1] - b) < 13 for a, b, w in boxes)
+        )
+        placed[n] = next(free, candidates[0])
+        boxes += [(*placed[n], width)] if label else []
+    return placed
+
+
+def bend(x0: float, y0: float, x1: float, y1: float, t: float) -> tuple[float, float]:
+    """The point at t, from 0 to 1, of a curve that leaves and arrives vertically."""
+    return x0 + (x1 - x0) * t * t * (3 - 2 * t), y0 + (y1 - y0) * t * (1.5 - 1.5 * t + t * t)
+
+
+def arrow_svg(diagram: Diagram, n: int, points, place: tuple[float, float], backward: bool) -> str:
+    """Format an arrow through its points, with its label."""
     if backward:
         points = points[::-1]
     text = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
     for (x0, y0), (x1, y1) in pairwise(points):
-        bend = (y1 - y0) / 2
-        text += f"C{x0:.1f} {y0 + bend:.1f} {x1:.1f} {y1 - bend:.1f} {x1:.1f} {y1:.1f}"
+        middle = (y1 - y0) / 2
+        text += f"C{x0:.1f} {y0 + middle:.1f} {x1:.1f} {y1 - middle:.1f} {x1:.1f} {y1:.1f}"
     colour, head = (BACKWARD, "b") if backward else (FORWARD, "f")
-    shape = diagram.arrows[n].label
+    label, (x, y) = diagram.arrows[n].format_label(backward), place
     element = f'<path d="{text}" style="stroke:{colour}" marker-end="url(#{head})"/>'
-    place = f'x="{label[0]:.1f}" y="{label[1]:.1f}">{escape(shape)}</text>'
-    ground = f'<ellipse cx="{label[0]:.1f}" cy="{label[1] - 4:.1f}" rx="{3.2 * len(shape):.1f}" ry="8"/>'
-    return element + (f'{ground}<text class="shape" {place}' if shape else "")
+    ground = f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{3.2 * len(label):.1f}" ry="8"/>'
+    return element + (
+        f'{ground}<text class="shape" x="{x:.1f}" y="{y + 4:.1f}">{escape(label)}</text>' if label else ""
+    )
