@@ -1,8 +1,11 @@
-"""Automatic differentiation in the open: the evaluation trace of Bishop and Bishop, section 8.2, and dual numbers."""
+"""Automatic differentiation in the open: the evaluation trace of Bishop and Bishop, section 8.2, and dual numbers.
+
+Writes the trace as a graph, as their figures 8.4 and 8.5 have it, to evaluation_trace.svg.
+"""
 
 import numpy as np
 from bprop.modules import Linear
-from bprop.modules.autodiff import Dual, derive
+from bprop.modules.autodiff import derive, trace_duals
 
 
 def f(x1, x2):
@@ -17,8 +20,11 @@ trace = derive(f, 1.0, 2.0)
 trace.tangent(x1=1.0)  # forward: from the first line to the last
 trace.bprop()  # backward: from the last line to the first
 print(trace)
+trace.graph().save("evaluation_trace.svg")
 
-print("\nby dual numbers, the derivative for x1:", f(Dual(1.0, 1.0), Dual(2.0)).tangent)
+run = trace_duals(f, 1.0, 2.0, directions=(1.0, 0.0))  # f(Dual(1.0, 1.0), Dual(2.0)), written down
+print("\nby dual numbers, the derivative for x1:", run.dy)
+print(run)
 
 layer, x, grad_y = Linear(3, 2).to("float64"), np.ones((4, 3)), np.ones((4, 2))
 layer.fprop(x)

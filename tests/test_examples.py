@@ -88,7 +88,24 @@ def test_an_evaluation_trace(folder):
     output = run("evaluation_trace.py", folder)
     assert "\nv7  v5 + v6    8.47976   16.7781  1\n" in output
     assert "the derivative for x1: 16.77811219786" in output
+    assert "\nv7  v5 + v6    8.47976   16.7781\n" in output
+    assert "adjoint 16.7781" in (folder / "evaluation_trace.svg").read_text(encoding="utf-8")
     assert float(output.split()[-1]) < 1e-14
+
+
+def test_four_derivatives(folder):
+    output = run("four_derivatives.py", folder)
+    assert "\nreverse mode        16.7781121979  8.80520293548  " in output
+    assert "the Hessian times (1, 0): {'x': 8.0, 'y': 6.0}" in output
+    assert "adjoint 24" in (folder / "geron.svg").read_text(encoding="utf-8")
+    assert (folder / "geron_derivative.svg").exists() == (find_spec("sympy") is not None)
+    if find_spec("sympy") is None:
+        assert output.endswith("no formulas: SymPy is not installed\n")
+        return
+    assert "d/dx (5 + x*y) = 0 + (0*x + y*1) = y\n" in output
+    table = [[int(word) for word in line.split()] for line in output.splitlines()[-6:]]
+    assert [row[:3] for row in table] == [[n, 5 * n, 5 * n * n + 7 * n + 2] for n in range(1, 7)]
+    assert all(function < shared < pruned < by_rules for _, function, by_rules, pruned, shared in table[1:])
 
 
 def test_numerical_derivatives(folder):
@@ -226,6 +243,7 @@ def test_every_example_is_here():
         "digit_slant.py",
         "digits_swish.yaml",
         "evaluation_trace.py",
+        "four_derivatives.py",
         "gradient_cost.py",
         "hopfield.py",
         "inception.yaml",

@@ -70,7 +70,7 @@ class Formula(Graphed):
         if type(derivation.result) is tuple or np.ndim(derivation.result):
             raise Untraceable("symbolic: the function has several values, expected a number")
         place = getattr(derivation.result, "place", None)
-        expression = sympy.Float(float(derivation.result)) if place is None else made[place]
+        expression = to_number(derivation.result, sympy) if place is None else made[place]
         return cls(expression, tuple(trace.inputs))
 
     def derivative(self, name: str, prune: bool = True) -> "Formula":

@@ -112,6 +112,8 @@ def make_formula_diagram(formula: Formula) -> Diagram:
                 operands.append(places[operand])
         places[part.expression] = number = diagram.add(Node(part.symbol, part.text, is_end=not part.operands))
         diagram.arrows += [Arrow(place, number, backward=False) for place in operands]
+    if not parts:
+        diagram.add(Node(str(formula), "constant", is_end=True))
     return diagram
 
 

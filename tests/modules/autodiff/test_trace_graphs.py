@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,6 +11,7 @@ from bprop.modules import Linear, Sequential, Tanh
 from bprop.modules.autodiff import Untraceable, derive, trace_duals
 from bprop.modules.display.draw_trace import make_trace_diagram
 
+DOCS = Path(__file__).parents[3] / "docs"
 SVG = "{http://www.w3.org/2000/svg}"
 E2, S, C = math.exp(2), math.sin(2), math.cos(2)
 
@@ -228,10 +230,17 @@ def test_a_drawing_is_written(tmp_path):
     assert ElementTree.parse(tmp_path / "geron.svg").getroot().tag == f"{SVG}svg"
 
 
+def test_the_picture_in_the_documentation_is_current():
+    derivation = derive(bishop, 1.0, 2.0)
+    derivation.tangent(x1=1.0)
+    derivation.bprop()
+    assert (DOCS / "images" / "evaluation_trace.svg").read_text(encoding="utf-8") == derivation.graph()
+
+
 def test_mistakes_are_refused():
     with pytest.raises(ValueError, match=r"^graph: format is 'png', expected svg, dot or mermaid$"):
         derive(geron, 3.0, 4.0).graph("png")
-    with pytest.raises(ValueError, match=r"^graph: there are 301 operations, expected at most 200; print it as a table"):
+    with pytest.raises(ValueError, match=r"^graph: there are 301 operations, expected at most 200; print it as a"):
         derive(lambda x: sum(x * k for k in range(1, 151)), 1.0).graph()
     with pytest.raises(ValueError, match=r"^trace_duals: there are 1 directions, expected 2$"):
         trace_duals(geron, 3.0, 4.0, directions=(1.0,))
