@@ -74,20 +74,23 @@ def compare_derivatives(
     are without the value of the function, which the other methods compute along.
 
     Args: function: plain Python and NumPy, of numbers, with a number as its value; arguments: where;
-        by_hand: the gradient as a function of the same arguments, if it is known; symbolic: use SymPy
-        (pip install 'bprop[symbolic]'): errors are then against its formula in 50 digits, else against by_hand, or
-        without that against reverse mode.
-    Errors: ValueError for arrays, and for a by_hand of another number of derivatives; Untraceable for what cannot be
-        traced, or not be a formula: a branch on an input, for instance; with symbolic=False branches are followed.
+        by_hand: the gradient as a function of the same arguments (a number for one), if it is known;
+        symbolic: use SymPy (pip install 'bprop[symbolic]'): errors are then against its formula in 50 digits, else
+        against by_hand, or without that against reverse mode.
+    Errors: ValueError for arrays, for places where something is not finite, and for a by_hand of another number of
+        derivatives; Untraceable for what cannot be traced, or not be a formula: a branch on an input, for instance;
+        with symbolic=False branches are followed.
     Source: Bishop and Bishop, Deep Learning, sections 8.1.4 and 8.2; Géron, Hands-On Machine Learning, appendix D.
     """
     at, count = check_numbers(arguments), len(arguments)
     derivation, names = derive(function, *at), argument_names(function, count)
     if np.ndim(derivation.y) or type(derivation.y) is tuple:
         raise ValueError(f"compare_derivatives: the value has shape {np.shape(derivation.y)}, expected a number")
+    reverse = tuple(derivation.bprop().values())
+    if not np.isfinite([derivation.y, *reverse]).all():
+        raise ValueError(f"compare_derivatives: the function or its gradient is not finite at {at}")
     formula = Formula.from_trace(derivation) if symbolic else None
     manual = run_by_hand(by_hand, at) if by_hand is not None else None
-    reverse = tuple(derivation.bprop().values())
     value_operations = count_operations(function, *at)
 
     result = DerivativeComparison(names, *find_exact(formula, manual, reverse, at), value_operations)
@@ -121,7 +124,7 @@ def find_exact(formula: Formula | None, manual, reverse, at: tuple[float, ...]) 
 
 def run_by_hand(by_hand: Callable[..., Any], at: tuple[float, ...]) -> tuple[float, ...]:
     """Run a gradient by hand; ValueError unless it has a number for each input."""
-    manual = np.array(by_hand(*at), np.float64)
+    manual = np.atleast_1d(np.array(by_hand(*at), np.float64))
     if manual.shape != (len(at),):
         raise ValueError(f"compare_derivatives: by_hand gives shape {manual.shape}, expected {(len(at),)}")
     return tuple(manual.tolist())

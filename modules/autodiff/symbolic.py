@@ -40,6 +40,7 @@ class Formula(Graphed):
         f.derivative("x").graph().save("derivative.svg")
 
     expression: SymPy's, with the operations as the function made them; names: of the inputs.
+    Source: Géron, Hands-On Machine Learning, appendix D, figure D-1; Bishop and Bishop, Deep Learning, section 8.2.
     """
 
     def __init__(self, expression: "sympy.Expr", names: tuple[str, ...]):

@@ -189,6 +189,14 @@ def get_symbol(operation) -> str:
     return SYMBOLS.get(operation) or f"{operation.__name__}({', '.join(['{}'] * operation.nin)})"
 
 
+def evaluate_rule(rule, values, y: float) -> float:
+    """The local derivative of an operation on numbers, infinite where Python's own division by zero would be an error."""
+    try:
+        return float(rule(*values, y))
+    except ZeroDivisionError:
+        return float(rule(*map(np.float64, values), np.float64(y)))
+
+
 def add_at(array: np.ndarray, places, values) -> None:
     """array[places] += values, where a place may occur more than once."""
     if isinstance(places, int):
@@ -210,7 +218,7 @@ class Number(Scalar):
         y, target, edges, operands = float(operation(*values)), trace.size, [], []
         for rule, each, value in zip(rules, inputs, values, strict=True):
             if isinstance(each, Number) and each.place != CONSTANT:
-                edges.append((each.place, target, float(rule(*values, y))))
+                edges.append((each.place, target, evaluate_rule(rule, values, y)))
                 operands.append(each.place)
             else:
                 operands.append(float(value))

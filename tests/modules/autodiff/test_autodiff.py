@@ -207,6 +207,12 @@ def test_dual_numbers_in_arrays():
     np.testing.assert_allclose(dy, derive(in_loops, X).tangent(x=np.ones_like(X)), rtol=1e-13)
 
 
+def test_a_derivative_may_be_infinite():
+    assert derive(lambda x: np.sqrt(x), 0.0).bprop() == {"x": math.inf}
+    derived = derive(lambda x, y: x / y, 2.0, 0.0)
+    assert (derived.y, derived.bprop()) == (math.inf, {"x": math.inf, "y": -math.inf})
+
+
 def test_a_constant_has_no_derivative():
     derived = derive(lambda x: np.ones(2), 3.0)
     assert (derived.bprop(np.ones(2)), derived.tangent(x=1.0).tolist()) == ({"x": 0.0}, [0, 0])

@@ -238,6 +238,7 @@ def test_without_formulas():
         *("by hand", "forward difference", "central difference", "forward mode", "reverse mode"),
     ]
     assert found.methods["forward mode"].gradient == (24, 10)
+    assert compare_derivatives(lambda x: x**3, 2.0, by_hand=lambda x: 3 * x**2, symbolic=False).exact == (12,)
     wrong = compare_derivatives(geron, 3.0, 4.0, by_hand=lambda x, y: (2 * x * y, x**2), symbolic=False)
     assert wrong.methods["reverse mode"].error == pytest.approx(1 / 24)
 
@@ -382,6 +383,9 @@ def test_wrong_arguments_are_refused():
         compare_derivatives(geron, np.ones(2), 4.0)
     with pytest.raises(ValueError, match=r"^compare_derivatives: the value has shape \(2,\), expected a number$"):
         compare_derivatives(lambda x: np.array([x, x]), 1.0)
+    for function, x in ((lambda x: 1 / x, 0.0), (lambda x: np.sqrt(x), 0.0), (lambda x: np.log(x), -1.0)):
+        with pytest.raises(ValueError, match=r"^compare_derivatives: the function or its gradient is not finite at \("):
+            compare_derivatives(function, x)
     with pytest.raises(ValueError, match=r"^compare_derivatives: by_hand gives shape \(1,\), expected \(2,\)$"):
         compare_derivatives(geron, 3.0, 4.0, by_hand=lambda x, y: (2 * x * y,), symbolic=False)
     with pytest.raises(ValueError, match=r"^hessian_times: there are 1 directions, expected 2$"):
