@@ -190,7 +190,7 @@ def get_symbol(operation) -> str:
 
 
 def evaluate_rule(rule, values, y: float) -> float:
-    """The local derivative of an operation on numbers, infinite where Python's own division by zero would be an error."""
+    """The local derivative of an operation on numbers, infinite where Python would refuse to divide by zero."""
     try:
         return float(rule(*values, y))
     except ZeroDivisionError:
