@@ -5,6 +5,7 @@ import numpy as np
 from .elementary_functions import sigmoid, softplus
 
 EDGE = 3.059023205018258e-07  # exp(-15)
+FLOOR = 1e-6  # of a variance or a standard deviation
 
 
 def log_softplus(x):
@@ -41,3 +42,26 @@ def gaussian_changes(difference, raw, v_mean, v_raw):
     bend = slope * sigmoid(-raw) * difference * difference - ratio_slope(raw)
     of_mean = softplus(raw) * v_mean + slope * difference * v_raw
     return of_mean, slope * difference * v_mean + bend * v_raw / 2
+
+
+def floored_softplus(x):
+    """softplus(x) + 1e-6: a variance or standard deviation by which one may divide."""
+    return softplus(x) + FLOOR
+
+
+def floored_ratio(x):
+    """σ(x) / (softplus(x) + 1e-6), the derivative of log floored_softplus."""
+    return sigmoid(x) / floored_softplus(x)
+
+
+def power_changes(difference, raw, power, v_mean, v_raw):
+    """How d p and a' (p d² - 1) / 2, the slopes of a Gaussian's -log density in its mean and raw r, change.
+
+    With the precision p = exp(a), a = power log(softplus(r) + 1e-6), d the mean less the target; along v_mean, v_raw.
+    """
+    ratio = floored_ratio(raw)
+    slope, bend = power * ratio, power * ratio * (sigmoid(-raw) - ratio)
+    p = np.exp(power * np.log(floored_softplus(raw)))
+    square = p * difference * difference
+    of_mean = p * v_mean + slope * p * difference * v_raw
+    return of_mean, slope * p * difference * v_mean + (bend * (square - 1) + slope * slope * square) / 2 * v_raw

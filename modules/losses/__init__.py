@@ -5,16 +5,17 @@ Metrics that are only reported belong in `trainers/metrics`; penalties on weight
 
 from .binary import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Focal
 from .contrastive_divergence import ContrastiveDivergence
-from .distributions import Bernoulli, Categorical, Gaussian, Mixture, Poisson
+from .distributions import Bernoulli, Categorical, Gaussian, Mixture, MultivariateGaussian, Poisson
 from .gaussian_nll import GaussianNLL, LearntPrecision
 from .label_loss import LabelLoss
 from .log_likelihoods import KLDivergence, NegativeLogLikelihood, PoissonNLL
 from .loss import Loss
 from .loss_bases import ElementwiseLoss, SampleLoss
-from .margin import Hinge, HingeEmbedding, MultiMargin, SoftMargin, SquaredHinge
+from .margin import Hinge, HingeEmbedding, MultiMargin, Perceptron, SoftMargin, SquaredHinge
 from .mean_output import MeanOutput
 from .mixture_density import MixtureDensity
 from .multi_loss import LossPart, MultiLoss
+from .multivariate_gaussian_nll import MultivariateGaussianNLL
 from .pairwise import CosineEmbedding, MarginRanking, Triplet
 from .regression import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, SmoothL1
 from .reinforce import Reinforce
@@ -49,7 +50,10 @@ __all__ = [
     "MixtureDensity",
     "MultiLoss",
     "MultiMargin",
+    "MultivariateGaussian",
+    "MultivariateGaussianNLL",
     "NegativeLogLikelihood",
+    "Perceptron",
     "Poisson",
     "PoissonNLL",
     "Reinforce",

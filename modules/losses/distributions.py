@@ -117,6 +117,39 @@ class Gaussian:
         return gaussian_log_density(difference, self._log_std)
 
 
+class MultivariateGaussian:
+    """A normal distribution of vectors, with a full covariance for each row.
+
+    Args: mean: (N, D); covariance: (N, D, D), positive definite.
+    """
+
+    def __init__(self, mean, covariance):
+        self.mean = np.asarray(mean, np.float64)
+        self.covariance = np.asarray(covariance, np.float64)
+        self._factor = np.linalg.cholesky(self.covariance)
+
+    @property
+    def std(self) -> np.ndarray:
+        """Standard deviation (N, D) of each element."""
+        return np.sqrt(np.diagonal(self.covariance, axis1=-2, axis2=-1))
+
+    @property
+    def correlation(self) -> np.ndarray:
+        """Correlation coefficients (N, D, D) of the elements."""
+        return self.covariance / (self.std[..., None] * self.std[..., None, :])
+
+    def sample(self, random: np.random.Generator, n: int) -> np.ndarray:
+        """n draws, (n, N, D)."""
+        return self.mean + np.einsum("nij,snj->sni", self._factor, random.standard_normal((n, *self.mean.shape)))
+
+    def log_density(self, target) -> np.ndarray:
+        """log p of targets (N, D); (N,)."""
+        difference = np.asarray(target, np.float64) - self.mean
+        z = np.linalg.solve(self._factor, difference[..., None])[..., 0]
+        logs = np.log(np.diagonal(self._factor, axis1=-2, axis2=-1))
+        return -(z * z / 2 + logs + LOG_2_PI / 2).sum(axis=-1)
+
+
 class Mixture:
     """A sum of K Gaussians with diagonal covariances: Σₖ weights[k] Πᵢ N(t[i]; means[k, i], scales[k, i]).
 

@@ -1,5 +1,7 @@
 """Gaussian negative log-likelihood, with a precision that is fixed, learned, or an output of the model."""
 
+from typing import Literal
+
 import numpy as np
 
 from ..core.module import Module
@@ -7,10 +9,21 @@ from ..core.parameter import Parameter
 from ..kernels.buffers import as_rows, reuse, reuse_like
 from ..kernels.elementary_functions import softplus
 from ..kernels.sample_weights import fill_scales
-from ..kernels.softplus_precision import gaussian_changes, log_softplus, softplus_ratio
+from ..kernels.softplus_precision import (
+    FLOOR,
+    floored_ratio,
+    floored_softplus,
+    gaussian_changes,
+    log_softplus,
+    power_changes,
+    softplus_ratio,
+)
 from ..kernels.sums import as_double
 from .distributions import Gaussian
 from .loss import Loss, Reduction, check_at_least
+
+Parametrization = Literal["precision", "variance", "std"]
+POWERS = {"precision": None, "variance": -1.0, "std": -2.0}  # of the positive output, in the precision; None for 1
 
 
 class GaussianNLL(Loss):
@@ -23,22 +36,43 @@ class GaussianNLL(Loss):
     With `variance` a number, y is the means alone. Without it y is the means m and beside them as many raw precisions
     r: outputs of the model that depend on x, or one learned for all x by a LearntPrecision at the model's end.
 
+    The other parametrizations are there to compare: r then gives the variance v, or the standard deviation s, as
+    softplus(r) + 1e-6, with p = 1 / v or 1 / s². Their gradients divide by what may be small:
+
+        variance   grad_r = σ(r) (1 / v - (m - t)² / v²) / 2 size
+        std        grad_r = σ(r) (1 / s - (m - t)² / s³) / size
+
     Shapes: y (N, ..., D) with a variance, else (N, ..., 2D): first all means; target (N, ..., D); sample_weight (N,).
+        size is N ... D, the number of targets; for a sum it is 1.
     Args: variance: above 0, or None; full: with log 2π / 2, so that the value is -log density (PyTorch leaves it out
-        by default); reduction: mean or sum.
+        by default); reduction: mean or sum; parametrization: what softplus(r) is: precision, variance or std.
     Numerics: for a very negative r, log p = r - exp(r) / 2 + ..., so that no raw precision gives an infinite value.
-    Source: Goodfellow et al., Deep Learning, section 6.2.2.4 (why the precision); PyTorch's GaussianNLLLoss.
+    Errors: ValueError for settings out of range, for a parametrization beside a variance, and for shapes that do not
+        fit.
+    Source: Goodfellow et al., Deep Learning, section 6.2.2.4 (draft 6.3.2; why the precision); PyTorch's
+        GaussianNLLLoss.
     """
 
     takes_sample_weight = True
     metrics = ()
 
-    def __init__(self, variance: float | None = None, full: bool = True, reduction: Reduction = "mean"):
+    def __init__(
+        self,
+        variance: float | None = None,
+        full: bool = True,
+        reduction: Reduction = "mean",
+        parametrization: Parametrization = "precision",
+    ):
         super().__init__(reduction)
         self.variance = (
             None if variance is None else check_at_least("GaussianNLL", "variance", variance, 0, strictly=True)
         )
-        self.full = full
+        if parametrization not in POWERS:
+            known = "'precision', 'variance' or 'std'"
+            raise ValueError(f"GaussianNLL: parametrization is {parametrization!r}, expected {known}")
+        if variance is not None and parametrization != "precision":
+            raise ValueError(f"GaussianNLL: got variance={variance} and parametrization, expected one of them")
+        self.full, self.parametrization, self.power = full, parametrization, POWERS[parametrization]
         self.grad_y, self.scales = np.empty((0, 0)), np.empty(0)
 
     def fprop(self, y, target, sample_weight=None):
@@ -64,7 +98,15 @@ class GaussianNLL(Loss):
             total += features * 0.9189385332046727  # log 2π / 2
         for i in range(features):
             difference = y[i] - target[i]
-            if self.variance is None:
+            if self.variance is None and self.power is not None:
+                raw = y[features + i]
+                log_p = self.power * np.log(floored_softplus(raw))
+                p = np.exp(log_p)
+                total += (p * difference * difference - log_p) / 2
+                slope = self.power * floored_ratio(raw) * (p * difference * difference - 1)
+                grad_y[features + i] = scale * slope / 2
+                grad_y[i] = scale * p * difference
+            elif self.variance is None:
                 raw = y[features + i]
                 p = softplus(raw)
                 total += (p * difference * difference - log_softplus(raw)) / 2
@@ -87,7 +129,10 @@ class GaussianNLL(Loss):
             for i in range(features):
                 if self.variance is None:
                     difference, raw = rows[n, i] - targets[n, i], rows[n, features + i]
-                    a, b = gaussian_changes(difference, raw, v_rows[n, i], v_rows[n, features + i])
+                    if self.power is not None:
+                        a, b = power_changes(difference, raw, self.power, v_rows[n, i], v_rows[n, features + i])
+                    else:
+                        a, b = gaussian_changes(difference, raw, v_rows[n, i], v_rows[n, features + i])
                     change[n, i], change[n, features + i] = scale * a, scale * b
                 else:
                     change[n, i] = scale * v_rows[n, i] / self.variance
@@ -99,7 +144,8 @@ class GaussianNLL(Loss):
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
         width = 2 if self.variance is None else 1
         if len(y_shape) < 2 or tuple(y_shape) != (*target_shape[:-1], width * target_shape[-1] if target_shape else 0):
-            expected = "y (N, 2D): means, raw precisions; target (N, D)" if width == 2 else "the same shape (N, D)"
+            raws = {"precision": "precisions", "variance": "variances", "std": "stds"}[self.parametrization]
+            expected = f"y (N, 2D): means, raw {raws}; target (N, D)" if width == 2 else "the same shape (N, D)"
             raise ValueError(f"{self.label()}: y has shape {y_shape} and target {target_shape}, expected {expected}")
         return ()
 
@@ -108,6 +154,8 @@ class GaussianNLL(Loss):
         if self.variance is not None:
             return Gaussian(y, np.log(self.variance) / 2)
         mean, raw = np.split(y, 2, axis=-1)
+        if self.power is not None:
+            return Gaussian(mean, -self.power * np.log(np.logaddexp(0, raw) + FLOOR) / 2)
         return Gaussian(mean, -log_softplus(raw) / 2)
 
 
@@ -119,7 +167,8 @@ class LearntPrecision(Module):
         grad_raw += Σₙ grad_y[n, features:]
 
     Shapes: x (N, ..., features), y (N, ..., 2 features), raw (features,).
-    Args: features: at least 1; precision: the initial softplus(r), above 0.
+    Args: features: at least 1; precision: the initial softplus(r), above 0 (the variance or standard deviation with a
+        GaussianNLL of that parametrization).
     Errors: ValueError for sizes below 1 and for an x whose last axis is not `features`.
     Source: Goodfellow et al., Deep Learning, section 6.2.2.4, in the draft 6.3.2: a precision that does not depend
         on x.

@@ -25,7 +25,7 @@ class Hinge(MarginLoss):
         grad_y = -t / size where t y < margin, else 0
 
     Shapes: y and target (-1 or 1) of one and the same shape, sample_weight (N,).
-    Args: margin: a finite number, 0 for the perceptron's loss; reduction: mean or sum.
+    Args: margin: a finite number of at least 0; reduction: mean or sum.
     Source: Bishop, Pattern Recognition and Machine Learning, eq. 7.45; scikit-learn's hinge_loss.
     """
 
@@ -38,6 +38,31 @@ class Hinge(MarginLoss):
 
     def derivative(self, y, target):
         return -target if target * y < self.margin else 0 * target
+
+    def second_derivative(self, y, target):
+        return 0
+
+
+class Perceptron(MarginLoss):
+    """How far a score is on the wrong side: the perceptron's criterion, whose stochastic gradient step is its rule.
+
+        value  = Σ max(0, -t y) / size
+        grad_y = -t / size where t y <= 0, else 0
+
+    A step of SGD with lr 1 on one sample, with y = w x + b, is Rosenblatt's rule: w += t x where the sample is wrong,
+    and nothing where it is right. A score of 0 counts as wrong, so that training may start at w = 0; there the gradient
+    is one of several, as at every kink.
+
+    Shapes: y and target (-1 or 1) of one and the same shape, sample_weight (N,).
+    Args: reduction: mean or sum.
+    Source: Rosenblatt, The perceptron (1958); Bishop, Pattern Recognition and Machine Learning, eq. 4.54 and 4.55.
+    """
+
+    def function(self, y, target):
+        return max(-target * y, 0)
+
+    def derivative(self, y, target):
+        return 0 * target if target * y > 0 else -target
 
     def second_derivative(self, y, target):
         return 0

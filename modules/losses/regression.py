@@ -12,21 +12,39 @@ class MeanSquaredError(ElementwiseLoss):
         value  = Σ (y - target)² / size
         grad_y = 2 (y - target) / size
 
-    Shapes: y and target of one and the same shape; (n, 1) against (n,) is an error. sample_weight (N,).
-    Args: reduction: mean or sum.
-    Source: Goodfellow et al., Deep Learning, eq. 6.1; PyTorch's MSELoss.
+    With `half` both are half as large, so that the gradient is the error y - target; with `half` and the sum, the value
+    is the sum of squares ½ Σ (y - target)² of Bishop's and Domke's books.
+
+    Shapes: y and target of one and the same shape; (n, 1) against (n,) is an error. sample_weight (N,). size is the
+        number of all elements, those of a sample, too; for a sum it is 1.
+    Args: reduction: mean or sum; half: multiply by ½.
+    Source: Goodfellow et al., Deep Learning, eq. 6.1; Bishop and Bishop, Deep Learning, eq. 8.3 (sum of squares with
+        the ½); PyTorch's MSELoss.
     """
 
     metrics = ("rmse",)
 
+    def __init__(self, reduction: Reduction = "mean", half: bool = False):
+        super().__init__(reduction)
+        if not isinstance(half, bool):
+            raise TypeError(f"MeanSquaredError: half is {half!r}, expected true or false")
+        self._half, self.halved = half, "half" if half else None  # None is decided while compiling
+
+    @property
+    def half(self) -> bool:
+        """Whether value and gradient are multiplied by ½."""
+        return self._half
+
     def function(self, y, target):
+        if self.halved is not None:
+            return (y - target) * (y - target) / 2
         return (y - target) * (y - target)
 
     def derivative(self, y, target):
-        return 2 * (y - target)
+        return y - target if self.halved is not None else 2 * (y - target)
 
     def second_derivative(self, y, target):
-        return 2
+        return 1 if self.halved is not None else 2
 
 
 class MeanAbsoluteError(ElementwiseLoss):
