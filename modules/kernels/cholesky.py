@@ -1,6 +1,17 @@
 """Cholesky factors of small symmetric matrices, and what is computed from them, in double precision."""
 
+import numba
 import numpy as np
+
+
+def zeros_in_double(shape, like):
+    """Make an array of zeros in double precision; as Python, of traced numbers where `like` has them."""
+    return np.zeros(shape, object if like.dtype == object else np.float64)
+
+
+zeros_in_double.compiled_form = numba.njit(  # type: ignore[attr-defined]
+    lambda shape, like: np.zeros(shape, np.float64), no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
 
 
 def factorize(matrix, floor):

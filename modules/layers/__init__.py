@@ -6,10 +6,12 @@ what it computes at length is a kernel in `kernels`.
 
 from .bernoulli_units import BernoulliUnits
 from .bilinear import Bilinear
+from .columns import Columns, ZeroScore
 from .distances import Euclidean, RadialBasis
 from .dropout import AlphaDropout, Dropout, Dropout2d, GaussianDropout
 from .gaussian_sample import GaussianSample
 from .linear import Linear
+from .masked_linear import MaskedLinear
 from .maxout import Maxout, MaxoutChannels
 from .noise import GaussianNoise, Noise, RReLU
 from .resampling import PixelShuffle, Upsample, ZeroPad2d
@@ -23,6 +25,7 @@ __all__ = [
     "BernoulliUnits",
     "Bilinear",
     "CMul",
+    "Columns",
     "Cosine",
     "Dropout",
     "Dropout2d",
@@ -33,6 +36,7 @@ __all__ = [
     "GaussianSample",
     "Linear",
     "LinearWeightNorm",
+    "MaskedLinear",
     "Maxout",
     "MaxoutChannels",
     "Mul",
@@ -43,4 +47,5 @@ __all__ = [
     "Reshape",
     "Upsample",
     "ZeroPad2d",
+    "ZeroScore",
 ]

@@ -9,9 +9,8 @@ import numpy as np
 from ..engine.entry_points import check_whole
 from ..engine.stateful import collect_methods
 from ..kernels.buffers import reuse, reuse_like
+from ..layers.columns import ColumnNumbers, as_columns, copy_columns
 from .loss import Loss, check_at_least, refuse_targets
-
-Columns = int | str | list[int]
 
 
 class LossPart(Loss):
@@ -28,7 +27,9 @@ class LossPart(Loss):
     Source: Caruana, Multitask Learning (1997); Goodfellow et al., Deep Learning, section 7.7.
     """
 
-    def __init__(self, loss: Loss, outputs: Columns, targets: Columns, weight: float = 1.0, name: str | None = None):
+    def __init__(
+        self, loss: Loss, outputs: ColumnNumbers, targets: ColumnNumbers, weight: float = 1.0, name: str | None = None
+    ):
         super().__init__()
         if not isinstance(loss, Loss):
             raise TypeError(f"LossPart: loss is {loss!r}, expected a Loss")
@@ -38,7 +39,8 @@ class LossPart(Loss):
         self.weight = check_at_least("LossPart", "weight", weight, 0)
         self.takes_sample_weight = loss.takes_sample_weight
         self.jit = loss.jit
-        self.output_columns, self.target_columns = as_columns("outputs", outputs), as_columns("targets", targets)
+        self.output_columns = as_columns("LossPart", "outputs", outputs)
+        self.target_columns = as_columns("LossPart", "targets", targets)
         self.one_output = "(N,)" if isinstance(outputs, int) else None  # strings and None are decided while compiling
         self.one_target = "(N,)" if isinstance(targets, int) else None
         self.labels = "(N,)" if self.one_target and 1 in loss.label_arguments else None
@@ -62,8 +64,8 @@ class LossPart(Loss):
         self.grad_y = reuse_like(self.grad_y, y)
         self.y = reuse(self.y, (y.shape[0], self.output_columns.size), y.dtype)
         self.target = reuse(self.target, (y.shape[0], self.target_columns.size), target.dtype)
-        select_columns(y, self.output_columns, self.y)
-        select_columns(target, self.target_columns, self.target)
+        copy_columns(y, self.output_columns, self.y)
+        copy_columns(target, self.target_columns, self.target)
         if sample_weight is None:
             return self.weight * self.loss.fprop(self.select_y(), self.select_target())
         return self.weight * self.loss.fprop(self.select_y(), self.select_target(), sample_weight)
@@ -94,7 +96,7 @@ class LossPart(Loss):
     def hessian_times(self, y, target, v):
         """weight (the loss's own) of the part's columns, all others 0."""
         out, part = np.zeros(v.shape, v.dtype), np.empty(self.y.shape, v.dtype)
-        select_columns(v, self.output_columns, part)
+        copy_columns(v, self.output_columns, part)
         change = self.loss.hessian_times(self.select_y(), self.select_target(), part.reshape(self.select_y().shape))
         rows = change.reshape(part.shape)
         for n in range(part.shape[0]):
@@ -249,21 +251,6 @@ class MultiLoss(Loss):
                 raise
 
 
-def as_columns(name: str, columns: Columns) -> np.ndarray:
-    """Convert columns to an array of whole numbers; ValueError if they are none."""
-    indices: list[int] = []
-    if isinstance(columns, str) and columns.count(":") == 1 and columns.replace(":", "").isdecimal():
-        first, last = columns.split(":")
-        indices = list(range(int(first or 0), int(last))) if last else []
-    elif isinstance(columns, int) and not isinstance(columns, bool):
-        indices = [columns]
-    elif isinstance(columns, list | tuple):
-        indices = [column for column in columns if isinstance(column, int)]
-    if not indices or min(indices) < 0 or len(set(indices)) < len(indices) or len(indices) < np.size(columns):
-        raise ValueError(f"LossPart: {name} is {columns!r}, expected columns such as 0, [0, 2] or '0:3', each once")
-    return np.array(indices)
-
-
 def as_labels(column):
     """Convert numbers (N,) to labels; ValueError for one with a fraction."""
     labels = column.astype(np.int64)
@@ -271,13 +258,6 @@ def as_labels(column):
         if labels[n] != column[n]:
             raise ValueError("a label is not a whole number")
     return labels
-
-
-def select_columns(x, columns, out):
-    """out[n, k] = x[n, columns[k]]."""
-    for n in range(out.shape[0]):
-        for k in range(columns.size):
-            out[n, k] = x[n, columns[k]]
 
 
 def call_fprop(loss, y, target, sample_weight):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..kernels.cholesky import factorize, invert, solve
+from ..kernels.cholesky import factorize, invert, solve, zeros_in_double
 from ..kernels.sums import as_double
 from .distributions import MultivariateGaussian
 from .loss import Reduction, check_at_least
@@ -107,7 +107,7 @@ class MultivariateGaussianNLL(SampleLoss):
 
 def invert_covariance(y, target, D, R, eps):
     """Compute Σ⁻¹ (D, D), w = Σ⁻¹ (m - t) (D,) and log det Σ of a sample, in double precision."""
-    factor, inverse, w = np.empty((D, D)), np.empty((D, D)), np.empty(D)
+    factor, inverse, w = zeros_in_double((D, D), y), zeros_in_double((D, D), y), zeros_in_double((D,), y)
     for i in range(D):
         for k in range(i + 1):
             total = np.float64(0)

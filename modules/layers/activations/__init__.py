@@ -8,7 +8,7 @@ from .exponential import CELU, ELU, SELU, LogSigmoid, Softplus
 from .gated import GELU, Mish, SiLU
 from .glu import GLU
 from .learned import LearntElementwise, PReLU
-from .piecewise import Clamp, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, ReLU6, Threshold
+from .piecewise import Clamp, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, ReLU6, Step, Threshold
 from .power import Abs, Exp, Log, Power, Sqrt, Square
 from .shrinkage import Hardshrink, Softshrink, Softsign, Tanhshrink
 from .softmax import LogSoftmax, Softmax, Softmin
@@ -47,6 +47,7 @@ __all__ = [
     "Softsign",
     "Sqrt",
     "Square",
+    "Step",
     "Tanh",
     "Tanhshrink",
     "Threshold",

@@ -149,6 +149,47 @@ class Threshold(Elementwise):
         return f"threshold={self.threshold:g}, value={self.value:g}"
 
 
+class Step(Elementwise):
+    """Threshold unit of McCulloch and Pitts: one of two numbers, by the sign of x.
+
+        y      = high where x >= 0, else low
+        grad_x = grad_y where |x| <= width, else 0     (an estimate: dy/dx is 0)
+
+    With any width, a Linear before it and MeanSquaredError(half=True) after it, a step of SGD on one sample is the
+    perceptron's rule w += lr (t - y) x. Hidden ones learn by the same straight-through estimate, for which a width of 1
+    is usual.
+
+    Args: low, high: finite numbers, low < high, such as -1 and 1; width: above 0, or None for any.
+    Errors: ValueError for settings out of range.
+    Source: Rosenblatt, The perceptron (1958); Goodfellow et al., Deep Learning, section 1.2.1; Bengio, Léonard and
+        Courville, Estimating or propagating gradients through stochastic neurons (2013).
+    """
+
+    estimates = True
+
+    def __init__(self, low: float = 0.0, high: float = 1.0, width: float | None = None):
+        super().__init__()
+        for name, value in (("low", low), ("high", high)):
+            check_setting(math.isfinite(value), "Step", name, value, "a finite number")
+        check_setting(low < high, "Step", "low", low, f"a number below high, which is {high}")
+        check_setting(width is None or width > 0, "Step", "width", width, "a number above 0")
+        self.low, self.high, self.width = float(low), float(high), math.inf if width is None else float(width)
+
+    def function(self, x):
+        if x >= 0:
+            return self.high
+        return self.low if x < 0 else x  # NaN stays NaN
+
+    def derivative(self, x, y):
+        return 1 if abs(x) <= self.width else 0
+
+    def second_derivative(self, x, y):
+        return 0
+
+    def extra_repr(self) -> str:
+        return f"low={self.low:g}, high={self.high:g}" + ("" if math.isinf(self.width) else f", width={self.width:g}")
+
+
 class Hardsigmoid(Elementwise):
     """A straight line in the place of the sigmoid.
 

@@ -31,6 +31,7 @@ from bprop.modules import (
     Softsign,
     Sqrt,
     Square,
+    Step,
     Tanhshrink,
     Threshold,
 )
@@ -79,6 +80,11 @@ def apart(x):
     return 3 * x  # so that both bounds are passed
 
 
+def straight_through_step(x):
+    passed = x.clamp(-1, 1)
+    return passed + (2.0 * (x >= 0) - 1 - passed).detach()
+
+
 CHANNELS = "PReLU(3): x has shape (4, 2), expected (N, 3, ...)"
 
 MODULES = [
@@ -106,6 +112,8 @@ MODULES = [
         lambda nn: nn.Threshold(0.3, -2),
         "Threshold",
     ),
+    unit(Step, lambda x: np.where(x >= 0, 1.0, 0.0), of(lambda x: x + ((x >= 0).to(x.dtype) - x).detach())),
+    unit(lambda: Step(-1, 1, width=1), lambda x: np.where(x >= 0, 1, -1), of(straight_through_step), "Step of signs"),
     unit(Hardsigmoid, lambda x: np.clip(x / 6 + 0.5, 0, 1), "Hardsigmoid", domain=apart),
     unit(Hardswish, lambda x: x * np.clip(x / 6 + 0.5, 0, 1), "Hardswish", domain=apart),
     unit(ELU, elu, "ELU"),

@@ -24,7 +24,9 @@ from bprop.modules import (
     MixtureDensity,
     MultiLoss,
     MultiMargin,
+    MultivariateGaussianNLL,
     NegativeLogLikelihood,
+    Perceptron,
     PoissonNLL,
     SmoothL1,
     SoftMargin,
@@ -94,6 +96,10 @@ def squared(loss, y, t):
     return (y - t) ** 2
 
 
+def half_squared(loss, y, t):
+    return (y - t) ** 2 / 2
+
+
 def absolute(loss, y, t):
     return abs(y - t)
 
@@ -131,6 +137,10 @@ def hinge(loss, y, t):
     return np.maximum(0, loss.margin - t * y)
 
 
+def perceptron(loss, y, t):
+    return np.maximum(0, -t * y)
+
+
 def squared_hinge(loss, y, t):
     return hinge(loss, y, t) ** 2
 
@@ -152,7 +162,8 @@ def poisson(loss, y, t):
 def gaussian(loss, y, t):
     if loss.variance is None:
         y, raw = np.split(y, 2, axis=-1)
-        variance = 1 / softplus(raw)
+        floored = softplus(raw) + 1e-6
+        variance = {"precision": 1 / softplus(raw), "variance": floored, "std": floored**2}[loss.parametrization]
     else:
         variance = loss.variance
     return (y - t) ** 2 / 2 / variance + np.log(variance) / 2 + loss.full * np.log(2 * np.pi) / 2
@@ -222,6 +233,41 @@ def mixture(loss, y, target):
     return reduced(loss, np.array(terms))
 
 
+def covariances(loss, y):
+    B = y[:, loss.dims :].reshape(len(y), loss.dims, loss.rank)
+    return B @ B.swapaxes(1, 2) + loss.eps * np.eye(loss.dims)
+
+
+def multivariate_gaussian(loss, y, target):
+    terms = []
+    for row, t, covariance in zip(y, target, covariances(loss, y), strict=True):
+        d = row[: loss.dims] - t
+        terms.append((d @ np.linalg.inv(covariance) @ d + np.log(np.linalg.det(covariance))) / 2)
+    return reduced(loss, np.array(terms) + loss.full * loss.dims * np.log(2 * np.pi) / 2)
+
+
+def multivariate_gaussian_of_torch(nn):
+    def loss(y, target):
+        import torch
+
+        B = y[:, 2:].reshape(len(y), 2, -1)
+        covariance = B @ B.transpose(1, 2) + 1e-6 * torch.eye(2, dtype=y.dtype)
+        return -torch.distributions.MultivariateNormal(y[:, :2], covariance).log_prob(target).mean()
+
+    return loss
+
+
+def low_rank_gaussian_of_torch(nn):
+    def loss(y, target):
+        import torch
+
+        diagonal = torch.full((len(y), 3), 0.1, dtype=y.dtype)
+        low_rank = torch.distributions.LowRankMultivariateNormal(y[:, :3], y[:, 3:].reshape(-1, 3, 1), diagonal)
+        return -low_rank.log_prob(target).sum()
+
+    return loss
+
+
 def same_shape(who):
     return f"{who}: y has shape (4, 1) and target (4,), expected the same shape"
 
@@ -253,12 +299,26 @@ def anchors(function):
     return lambda y, target: function(*y.unbind(1))
 
 
-def gaussian_of_torch(nn):
+def gaussian_of_torch(nn, variance=lambda p: 1 / p):
     def loss(y, target):
         mean, raw = y.chunk(2, -1)
-        return nn.GaussianNLLLoss(full=True)(mean, target, 1 / nn.functional.softplus(raw))
+        return nn.GaussianNLLLoss(full=True, eps=0)(mean, target, variance(nn.functional.softplus(raw)))
 
     return loss
+
+
+def gaussian_variant(parametrization, raws, variance):
+    return LossCase(
+        f"GaussianNLL, {parametrization}",
+        lambda: GaussianNLL(parametrization=parametrization),
+        (4, 6),
+        half_numbers,
+        ((4, 6), (4, 6)),
+        f"GaussianNLL(parametrization='{parametrization}'): y has shape (4, 6) and target (4, 6), "
+        f"expected y (N, 2D): means, raw {raws}; target (N, D)",
+        reference=by_elements(gaussian),
+        torch=lambda nn: gaussian_of_torch(nn, variance),
+    )
 
 
 def mixture_of_torch(nn):
@@ -330,6 +390,14 @@ ELEMENTWISE = [
         lambda nn: nn.MSELoss(reduction="sum"),
         who="MeanSquaredError(reduction='sum')",
     ),
+    elementwise(
+        "MeanSquaredError, half of the sum",
+        lambda: MeanSquaredError("sum", half=True),
+        half_squared,
+        numbers,
+        lambda nn: lambda y, t: nn.MSELoss(reduction="sum")(y, t) / 2,
+        who="MeanSquaredError(reduction='sum', half=True)",
+    ),
     elementwise("MeanAbsoluteError", MeanAbsoluteError, absolute, numbers, "L1Loss"),
     elementwise("SmoothL1", SmoothL1, smooth_l1, numbers, "SmoothL1Loss", (4, 2, 3)),
     elementwise(
@@ -388,6 +456,7 @@ ELEMENTWISE = [
         who="Focal(gamma=1.5, alpha=None)",
     ),
     elementwise("Hinge", Hinge, hinge, signs, None),
+    elementwise("Perceptron", Perceptron, perceptron, signs, lambda nn: lambda y, t: nn.functional.relu(-t * y).mean()),
     elementwise("SquaredHinge", SquaredHinge, squared_hinge, signs, None),
     elementwise("SoftMargin", SoftMargin, soft_margin, signs, "SoftMarginLoss"),
     elementwise("HingeEmbedding", HingeEmbedding, hinge_embedding, signs, "HingeEmbeddingLoss"),
@@ -519,6 +588,30 @@ SAMPLES = [
         "GaussianNLL(full=False, reduction='sum'): y has shape (6,) and target (3,), "
         "expected y (N, 2D): means, raw precisions; target (N, D)",
         reference=by_elements(gaussian),
+    ),
+    gaussian_variant("variance", "variances", lambda v: v + 1e-6),
+    gaussian_variant("std", "stds", lambda s: (s + 1e-6) ** 2),
+    LossCase(
+        "MultivariateGaussianNLL",
+        lambda: MultivariateGaussianNLL(2),
+        (4, 6),
+        lambda random, shape: random.standard_normal((shape[0], 2)),
+        ((4, 5), (4, 2)),
+        "MultivariateGaussianNLL(dims=2): y has shape (4, 5) and target (4, 2), "
+        "expected y (N, 6): 2 means, 2 x 2 numbers of B; and target (N, 2)",
+        reference=multivariate_gaussian,
+        torch=multivariate_gaussian_of_torch,
+    ),
+    LossCase(
+        "MultivariateGaussianNLL, one column",
+        lambda: MultivariateGaussianNLL(3, 1, 0.1, reduction="sum"),
+        (4, 6),
+        half_numbers,
+        ((4, 6), (4, 2)),
+        "MultivariateGaussianNLL(dims=3, columns=1, eps=0.1, reduction='sum'): y has shape (4, 6) and target (4, 2), "
+        "expected y (N, 6): 3 means, 3 x 1 numbers of B; and target (N, 3)",
+        reference=multivariate_gaussian,
+        torch=low_rank_gaussian_of_torch,
     ),
     LossCase(
         "MixtureDensity",

@@ -6,19 +6,38 @@ from bprop.modules import (
     Add,
     Bilinear,
     CMul,
+    Columns,
     Cosine,
     Euclidean,
     LinearWeightNorm,
+    MaskedLinear,
     Maxout,
     Mul,
     Normalize,
     RadialBasis,
     Softmin,
+    ZeroScore,
 )
 
 from .case import Case
 from .core import linear, softmax
 from .normalisation import moved
+
+PARENTS = [[0, 2], [1], [], [0, 1, 2]]
+
+
+def columns(module, x):
+    return x[..., module.columns]
+
+
+def zero_score(module, x):
+    return np.concatenate([x, np.zeros((*x.shape[:-1], 1))], axis=-1)
+
+
+def masked_linear(module, x):
+    units = [x[..., parents] @ module.weight[i, parents] for i, parents in enumerate(PARENTS)]
+    y = np.stack(units, axis=-1)
+    return y if module.bias is None else y + module.bias
 
 
 def softmin(module, x):
@@ -111,7 +130,61 @@ def mapping(name, make, reference, forward=None, shape=(4, 3), **shapes):
     return Case(name, make, shape, wrong, message, reference=reference, torch=torch)
 
 
+def masked_linear_of_torch(nn):
+    import torch
+
+    class Masked(nn.Linear):
+        def forward(self, x):
+            mask = torch.tensor([[float(k in parents) for k in range(3)] for parents in PARENTS], dtype=x.dtype)
+            return nn.functional.linear(x, mask * self.weight, self.bias)
+
+    return Masked(3, 4)
+
+
+def picked_columns(nn, columns):
+    class Picked(nn.Module):
+        def forward(self, x):
+            return x[:, columns]
+
+    return Picked()
+
+
 MODULES = [
+    Case(
+        "Columns",
+        lambda: Columns([2, 0]),
+        (4, 3),
+        (4, 2),
+        "Columns([2, 0]): x has shape (4, 2), expected (N, 3 or more)",
+        reference=columns,
+        torch=lambda nn: picked_columns(nn, [2, 0]),
+    ),
+    Case("Columns of sequences", lambda: Columns("1:4"), (4, 2, 5), reference=columns),
+    Case(
+        "ZeroScore",
+        ZeroScore,
+        (4, 3),
+        (4,),
+        "ZeroScore(): x has shape (4,), expected (N, ..., K - 1)",
+        reference=zero_score,
+        torch=lambda nn: nn.ConstantPad1d((0, 1), 0.0),
+    ),
+    Case("ZeroScore of sequences", ZeroScore, (4, 2, 3), reference=zero_score),
+    Case(
+        "MaskedLinear",
+        lambda: MaskedLinear(3, 4, parents=PARENTS),
+        (4, 3),
+        (4, 7),
+        "MaskedLinear(3 -> 4, 6 of 12 connections): x has shape (4, 7), expected (N, 3)",
+        reference=masked_linear,
+        torch=masked_linear_of_torch,
+    ),
+    Case(
+        "MaskedLinear of sequences, without bias",
+        lambda: MaskedLinear(3, 4, [[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 1, 1]], bias=False),
+        (4, 2, 3),
+        reference=masked_linear,
+    ),
     Case(
         "Softmin",
         Softmin,

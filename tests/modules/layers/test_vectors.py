@@ -1,26 +1,36 @@
 """Vector layers where the table does not reach: zero and huge vectors, ties, centres from data, settings."""
 
+import re
+
 import numpy as np
 import pytest
 from bprop.modules import (
     GLU,
     Add,
     Bilinear,
+    BinaryCrossEntropyWithLogits,
     CMul,
+    Columns,
     Cosine,
     Euclidean,
     Linear,
     LinearWeightNorm,
+    MaskedLinear,
     Maxout,
     MeanSquaredError,
     Mul,
     Normalize,
     RadialBasis,
     Sequential,
+    SoftmaxCrossEntropy,
     Softmin,
+    Step,
+    Tanh,
+    ZeroScore,
     manual_seed,
 )
-from bprop.trainers import SGD, compile_step
+from bprop.trainers import SGD, Trainer, compile_step
+from bprop.trainers.configs import ConfigError, parse_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")  # as plain Python, NumPy warns
 HUGE = np.array([[1e30, -1e30, 0.0], [1e-30, 0, 0], [0, 0, 0]])
@@ -202,3 +212,111 @@ def test_gradients_of_a_step_are_those_of_one_minibatch(make):
     loss.fprop(other.fprop(x), target)
     other.bprop(loss.bprop())
     np.testing.assert_allclose(net.flat_gradients, other.flat_gradients, 1e-4, 1e-6)
+
+
+# -- scores, masks, columns ----------------------------------------------------------------------------------------
+
+
+def test_two_classes_with_one_free_score_are_the_logistic_model(random):
+    x, label = random.standard_normal((6, 3)), random.integers(0, 2, 6)
+    net = Sequential(Linear(3, 1), ZeroScore()).to("float64")
+    alone, softmax, logistic = net[0].copy(), SoftmaxCrossEntropy().to("float64"), BinaryCrossEntropyWithLogits()
+    value = softmax.fprop(net.fprop(x), label)
+    net.bprop(softmax.bprop())
+    logistic.to("float64")
+    expected = logistic.fprop(alone.fprop(x), 1.0 - label[:, None])  # class 0 has the free score
+    alone.bprop(logistic.bprop())
+    assert value == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(net.flat_gradients, alone.flat_gradients, rtol=1e-12, atol=1e-15)
+
+
+def test_a_free_score_fewer_loses_nothing(random):
+    """Whatever K scores say, K - 1 do: the last one is subtracted from all."""
+    scores = random.standard_normal((5, 4))
+    fewer = ZeroScore().to("float64").fprop(scores[:, :3] - scores[:, 3:])
+    loss, label = SoftmaxCrossEntropy(), random.integers(0, 4, 5)
+    np.testing.assert_allclose(loss.distribution(fewer).probabilities, loss.distribution(scores).probabilities)
+    loss.to("float64").fprop(scores, label)
+    np.testing.assert_allclose(loss.bprop().sum(axis=1), 0, atol=1e-15)  # the direction that does not count
+
+
+def test_weights_without_a_connection_stay_zero(random):
+    last = MaskedLinear(3, 2, [[1, 1, 0], [0, 0, 1]])
+    net = Sequential(MaskedLinear(4, 3, parents=[[0], [1, 2], [3, 0]]), Tanh(), last)
+    x, target = random.standard_normal((40, 4)), random.standard_normal((40, 2))
+    masks = [net[0].mask.copy(), net[2].mask.copy()]
+    Trainer(net, MeanSquaredError(), SGD(lr=0.1, momentum=0.9), quiet=True).fit((x, target), epochs=3, batch_size=8)
+    for module, mask in zip((net[0], net[2]), masks, strict=True):
+        assert not module.weight[~mask].any()
+        assert module.weight[mask].all()
+    y = net.fprop(x)
+    x[:, 1:3] = 7  # the first unit's second parent reads them, the last one does not
+    moved = (net.fprop(x) != y).any(axis=0)
+    np.testing.assert_array_equal(moved, [True, False])
+
+
+def test_a_weight_without_a_connection_counts_nothing():
+    module = MaskedLinear(2, 1, [[1, 0]], bias=False)
+    module.weight = [[2.0, 5.0]]
+    np.testing.assert_array_equal(module.fprop([[3.0, 1.0]]), [[6]])
+    np.testing.assert_array_equal(module.bprop([[1.0]]), [[2, 0]])
+    np.testing.assert_array_equal(module.grad_weight, [[3, 0]])
+
+
+def test_initial_weights_are_of_the_number_of_parents():
+    manual_seed(0)
+    wide = MaskedLinear(400, 2, parents=[list(range(400)), list(range(4))]).weight
+    assert 0.045 < abs(wide[0]).max() <= 0.05
+    assert 0.05 < abs(wide[1]).max() <= 0.5
+
+
+SPARSE = """\
+dataset: Iris
+model:
+  - Columns: {columns: "1:4"}
+  - MaskedLinear: {in_features: 3, out_features: 2, parents: [[0, 1], [2]]}
+  - Step: {low: -1, high: 1, width: 1}
+  - MaskedLinear: {in_features: 2, out_features: 2, mask: [[1, 0], [1, 1]]}
+  - ZeroScore
+loss: SoftmaxCrossEntropy
+optimizer: {SGD: {lr: 0.1}}
+trainer: {epochs: 1}
+"""
+
+
+def test_sparse_nets_come_from_yaml():
+    model = parse_config(SPARSE).build().model
+    np.testing.assert_array_equal(model[1].mask, [[1, 1, 0], [0, 0, 1]])
+    assert model.output_shape((5, 4)) == (5, 3)
+    assert repr(model[2]) == "Step(low=-1, high=1, width=1)"
+    with pytest.raises(
+        ConfigError, match=r"c.yaml:4:5: model.1.MaskedLinear: .*parents of unit 1 are \[3\], expected inputs"
+    ):
+        parse_config(SPARSE.replace("[2]]", "[3]]"), source="c.yaml").build()
+
+
+REFUSED = [
+    (lambda: MaskedLinear(2, 1), "MaskedLinear: got both or none of mask and parents, expected one of them"),
+    (lambda: MaskedLinear(2, 1, [[1, 1, 1]]), "MaskedLinear: mask has shape (1, 3), expected (1, 2)"),
+    (lambda: MaskedLinear(2, 1, [[1, 2]]), "MaskedLinear: mask has other numbers than 0 and 1"),
+    (lambda: MaskedLinear(2, 1, [[1], 2]), "MaskedLinear: mask is [[1], 2], expected 1 rows of 2 numbers"),
+    (
+        lambda: MaskedLinear(2, 2, parents=[[0]]),
+        "MaskedLinear: parents is [[0]], expected a list of inputs for each of 2 units",
+    ),
+    (
+        lambda: MaskedLinear(2, 1, parents=[[2]]),
+        "MaskedLinear: parents of unit 0 are [2], expected inputs from 0 to 1",
+    ),
+    (lambda: MaskedLinear(2, 1, parents=[0]), "MaskedLinear: parents of unit 0 are 0, expected inputs from 0 to 1"),
+    (lambda: Columns([0, 0]), "Columns: columns is [0, 0], expected columns such as 0, [0, 2] or '0:3', each once"),
+    (lambda: Step(1, 0), "Step: low is 1, expected a number below high, which is 0"),
+    (lambda: Step(high=np.inf), "Step: high is inf, expected a finite number"),
+    (lambda: Step(width=0), "Step: width is 0, expected a number above 0"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSED, ids=[message for _, message in REFUSED])
+def test_settings_of_sparse_layers_and_steps(make, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        make()

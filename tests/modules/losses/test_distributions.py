@@ -15,6 +15,8 @@ from bprop.modules import (
     MeanSquaredError,
     Mixture,
     MixtureDensity,
+    MultivariateGaussian,
+    MultivariateGaussianNLL,
     NegativeLogLikelihood,
     Poisson,
     PoissonNLL,
@@ -33,6 +35,9 @@ LIKELIHOODS = [
     (PoissonNLL(), (6, 3), lambda random: random.poisson(2, (6, 3))),
     (GaussianNLL(), (6, 4), lambda random: random.standard_normal((6, 2))),
     (GaussianNLL(0.3), (6, 2), lambda random: random.standard_normal((6, 2))),
+    (GaussianNLL(parametrization="variance"), (6, 4), lambda random: random.standard_normal((6, 2))),
+    (GaussianNLL(parametrization="std"), (6, 4), lambda random: random.standard_normal((6, 2))),
+    (MultivariateGaussianNLL(2), (6, 6), lambda random: random.standard_normal((6, 2))),
     (MixtureDensity(3, 2), (6, 15), lambda random: random.standard_normal((6, 2))),
 ]
 
@@ -80,7 +85,7 @@ def test_every_distribution_comes_from_a_loss():
             made.add(type(case.make().distribution(case.arguments()[0])))
         except ValueError:
             continue
-    assert made == {Bernoulli, Categorical, Gaussian, Mixture, Poisson}
+    assert made == {Bernoulli, Categorical, Gaussian, Mixture, MultivariateGaussian, Poisson}
 
 
 def test_categorical(random):
@@ -114,6 +119,19 @@ def test_gaussian(random):
     drawn = gaussian.sample(random, 20000)
     np.testing.assert_allclose(drawn.mean(axis=0), gaussian.mean, atol=0.05)
     np.testing.assert_allclose(drawn.std(axis=0), gaussian.std, rtol=0.05)
+
+
+def test_multivariate_gaussian(random):
+    covariance = np.array([[1.0, 1.2], [1.2, 4.0]])
+    gaussian = MultivariateGaussian([[1.0, -2.0]], covariance[None])
+    expected = stats.multivariate_normal([1.0, -2.0], covariance)
+    np.testing.assert_allclose(gaussian.log_density([[0.3, 0.7]]), expected.logpdf([0.3, 0.7]))
+    np.testing.assert_allclose(gaussian.std, [[1, 2]])
+    np.testing.assert_allclose(gaussian.correlation[0], [[1, 0.6], [0.6, 1]])
+    drawn = gaussian.sample(random, 40000)
+    assert drawn.shape == (40000, 1, 2)
+    np.testing.assert_allclose(drawn.mean(axis=0), gaussian.mean, atol=0.05)
+    np.testing.assert_allclose(np.cov(drawn[:, 0].T), covariance, atol=0.08)
 
 
 def mixtures(random, dims):

@@ -21,7 +21,9 @@ from bprop.modules import (
     MeanSquaredError,
     MixtureDensity,
     MultiMargin,
+    MultivariateGaussianNLL,
     NegativeLogLikelihood,
+    Perceptron,
     PoissonNLL,
     SampleLoss,
     SmoothL1,
@@ -199,6 +201,20 @@ SETTINGS = [
     (lambda: Focal(alpha=2), "Focal: alpha is 2, expected 0 to 1 or None"),
     (lambda: PoissonNLL(eps=-1), "PoissonNLL: eps is -1, expected a number of at least 0"),
     (lambda: GaussianNLL(0), "GaussianNLL: variance is 0, expected a number above 0"),
+    (
+        lambda: GaussianNLL(parametrization="sigma"),
+        "GaussianNLL: parametrization is 'sigma', expected 'precision', 'variance' or 'std'",
+    ),
+    (
+        lambda: GaussianNLL(0.5, parametrization="std"),
+        "GaussianNLL: got variance=0.5 and parametrization, expected one of them",
+    ),
+    (lambda: MultivariateGaussianNLL(0), "MultivariateGaussianNLL: dims is 0, expected at least 1"),
+    (lambda: MultivariateGaussianNLL(2, 0), "MultivariateGaussianNLL: columns is 0, expected at least 1"),
+    (
+        lambda: MultivariateGaussianNLL(2, eps=-1),
+        "MultivariateGaussianNLL: eps is -1, expected a number of at least 0",
+    ),
     (lambda: LearntPrecision(0), "LearntPrecision: features is 0, expected at least 1"),
     (lambda: LearntPrecision(1, -1), "LearntPrecision: precision is -1, expected a number above 0"),
     (lambda: MixtureDensity(0), "MixtureDensity: components is 0, expected at least 1"),
@@ -221,6 +237,11 @@ def test_settings_are_checked(make, message):
         make()
 
 
+def test_half_is_yes_or_no():
+    with pytest.raises(TypeError, match=r"^MeanSquaredError: half is 0.5, expected true or false$"):
+        MeanSquaredError(half=0.5)
+
+
 def test_class_weights_are_one_for_each_score():
     message = "SoftmaxCrossEntropy(class_weights=[1, 2]): y has 3 scores, class_weights 2"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -229,6 +250,7 @@ def test_class_weights_are_one_for_each_score():
 
 TARGETS = [
     (Hinge(), "Hinge(): target 0 in row 1, expected -1 or 1"),
+    (Perceptron(), "Perceptron(): target 0 in row 1, expected -1 or 1"),
     (SoftMargin(), "SoftMargin(): target 0 in row 1, expected -1 or 1"),
     (MarginRanking(), "MarginRanking(): target 0 in row 1, expected -1 or 1"),
 ]
