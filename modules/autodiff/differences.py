@@ -18,7 +18,7 @@ def forward_difference(function: Callable[[Any], Any], x, direction=1.0, step: f
 
     Args: function: of a number or array; direction: v, of x's shape; step: h, by default √ε.
     Errors: ValueError for a step that is not positive.
-    Source: Bishop and Bishop, Deep Learning, eq. 8.24; Goodfellow et al., Deep Learning, section 11.5.
+    Source: Bishop and Bishop, Deep Learning, section 8.1.4 (eq. 8.24); Goodfellow et al., Deep Learning, section 11.5.
     """
     h = check_positive("forward_difference", step)
     return (function(x + h * np.asarray(direction)) - function(x)) / h
@@ -31,7 +31,7 @@ def central_difference(function: Callable[[Any], Any], x, direction=1.0, step: f
 
     Args: function: of a number or array; direction: v, of x's shape; step: h, by default ∛ε.
     Errors: ValueError for a step that is not positive.
-    Source: Bishop and Bishop, Deep Learning, eq. 8.25; Goodfellow et al., Deep Learning, section 11.5.
+    Source: Bishop and Bishop, Deep Learning, section 8.1.4 (eq. 8.25); Goodfellow et al., Deep Learning, section 11.5.
     """
     h = check_positive("central_difference", step)
     move = h * np.asarray(direction)

@@ -6,6 +6,7 @@ stand in for those that are missing. Differentiation of plain NumPy code is in `
 """
 
 from .curvature import Curvature, hvp
+from .inverse_outer_product import inverse_outer_product
 from .jacobians import jacobian, output_variance, sample_jacobians
 from .matrices import (
     fisher_diagonal,
@@ -17,6 +18,7 @@ from .matrices import (
     top_eigenvalues,
 )
 from .passes import lacking
+from .spsa import make_loss_function, spsa_gradient
 from .tangent import jvp, vjp
 
 __all__ = [
@@ -27,12 +29,15 @@ __all__ = [
     "hessian",
     "hessian_diagonal",
     "hvp",
+    "inverse_outer_product",
     "jacobian",
     "jvp",
     "lacking",
     "linear_operator",
+    "make_loss_function",
     "output_variance",
     "sample_jacobians",
+    "spsa_gradient",
     "top_eigenvalues",
     "vjp",
 ]

@@ -32,7 +32,8 @@ class Differences(Module):
         d/dε f(ε) = (4 D(h) - D(2h)) / 3 or D(h'),   D(h) = (f(h) - f(-h)) / 2h
 
     Args: subject: the module; it stays as it is, a copy of it in float64 is moved; stretch: how long all steps are.
-    Source: Press et al., Numerical Recipes, section 5.7; Bishop and Bishop, Deep Learning, eq. 8.39.
+    Source: Press et al., Numerical Recipes, section 5.7; Bishop and Bishop, Deep Learning, eq. 8.25 (central
+        differences) and 8.35 (a Jacobian by them).
     """
 
     jit = False
