@@ -65,9 +65,7 @@ def list_factors(curvature: Curvature) -> Iterator[np.ndarray]:
         values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
         if values[0] < -1e-9 * max(1.0, abs(values[-1])):
             raise ValueError(f"inverse_outer_product: {curvature.loss.label()} is not convex in the output {n}")
-        slopes = run_rewound(net, start, jacobian, net, x[n : n + 1], "parameters").reshape(
-            -1, curvature.size
-        )  # (K, P)
+        slopes = run_rewound(net, start, jacobian, net, x[n : n + 1], "parameters").reshape(matrix.shape[0], -1)
         for value, vector in zip(values, vectors.T, strict=True):
             if value > 0:
                 yield np.sqrt(value) * (vector @ slopes)

@@ -3,6 +3,7 @@
 Each is one more line of the compiled step where it is used, and nothing where it is not.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from ...modules.engine.locks import locked
 from ...modules.engine.operations import Operations
 from ...modules.engine.stateful import Stateful
 from .checks import check_fraction, check_not_negative, check_positive
-from .groups import Group, Layout
+from .groups import OWN, Group, Layout
 from .vectors import clamp, compute_norm
 
 IDLE = {"weight_decay": 0.0, "l1": 0.0, "clip_value": np.inf, "clip_norm": np.inf, "max_norm": np.inf, "ema": 0.0}
@@ -174,6 +175,34 @@ class Extras(Stateful):
         self.coupled = 0.0 if self._decoupled else 1.0
         self.before, self.adjusted, self.averages = (np.zeros(vector.size, vector.dtype) for _ in range(3))
         self.averaged = np.zeros(1, np.int64)
+
+    def check_penalty(self) -> None:
+        """Raise ValueError if `compute_penalty` would, because of decoupled weight decay."""
+        if self._decoupled and self._in_use("weight_decay"):
+            name = type(self).__name__
+            raise ValueError(f"{name}: decoupled weight decay is no term of the loss, so there is no total cost")
+
+    def compute_penalty(self, net: Module) -> float:
+        """λΩ of a model's parameters w: what is added to the loss by weight_decay and l1, whose gradient `adjust` adds.
+
+            λΩ = Σ weight_decay w² / 2 + Σ l1 |w|
+
+        Each parameter counts with the settings of its groups; a frozen one, and a bias under decay="weights", does not.
+
+        Errors: ValueError for decoupled weight decay, which is not the gradient of a penalty.
+        Source: Goodfellow et al., Deep Learning, algorithms 6.3 and 6.4 (J = L + λΩ), eq. 7.2 and 7.19.
+        """
+        self.check_penalty()
+        total, end = 0.0, 0
+        with locked(net):
+            self.attach(net)  # type: ignore[attr-defined]
+            for _, shape, rule in self._rules:
+                begin, end = end, end + math.prod(shape)
+                if not rule.frozen and rule.lr_factor != 0:
+                    w = net.flat_parameters[begin:end].astype(np.float64)
+                    decay = self.weight_decay if rule.weight_decay == OWN else rule.weight_decay
+                    total += decay / 2 * (w @ w) + (self.l1 if rule.l1 == OWN else rule.l1) * np.abs(w).sum()
+        return float(total)
 
     def __setattr__(self, name: str, value: Any) -> None:
         begins = name in IDLE and name in vars(self) and (value == IDLE[name]) != (getattr(self, name) == IDLE[name])

@@ -53,6 +53,7 @@ def check_arguments(
     balance,
     metrics,
     threads,
+    total_cost,
 ) -> tuple[ArrayDataset, ArrayDataset | None, dict[str, Metric]]:
     """Check the arguments of a fit; returns the parts of the data and the metrics. ValueError if they do not fit."""
     train, valid = find_training_parts(train, valid, trainer.loss)
@@ -65,7 +66,8 @@ def check_arguments(
     if valid is not None:
         check_data(trainer, valid, chosen)
         valid = convert_to_labels(trainer, valid)
-    check_monitors(trainer, valid is not None, chosen)
+    check_total_cost(trainer, total_cost)
+    check_monitors(trainer, valid is not None, chosen, total_cost)
     return train, valid, chosen
 
 
@@ -167,14 +169,22 @@ def convert_to_labels(trainer: TrainingParts, data: ArrayDataset) -> ArrayDatase
     return data if distributions else data.with_labels(getattr(loss, "ignore_index", None))
 
 
-def check_monitors(trainer: TrainingParts, valid: bool, metrics: dict[str, Metric]) -> None:
+def check_total_cost(trainer: TrainingParts, total_cost) -> None:
+    """Raise TypeError unless it is true or false, ValueError for an optimizer whose penalty is no term of a loss."""
+    if not isinstance(total_cost, bool):
+        raise TypeError(f"Trainer: total_cost is {total_cost!r}, expected true or false")
+    if total_cost:
+        trainer.optimizer.check_penalty()
+
+
+def check_monitors(trainer: TrainingParts, valid: bool, metrics: dict[str, Metric], total_cost: bool) -> None:
     """Raise ValueError for a callback or a schedule that monitors an unknown metric."""
     package = str(__package__).rpartition(".")[0]
     if not all(type(callback).__module__.startswith(f"{package}.") for callback in trainer.callbacks):
         return  # a custom one may add metrics
     parts = {"train": [name for name, metric in metrics.items() if metric.number], "valid": list(metrics)}
     known = [f"{part}_{name}" for part in parts if part == "train" or valid for name in ("loss", *parts[part])]
-    known += [*trainer.timetable.row(0), "seconds"]
+    known += [*(["penalty", "train_cost"] if total_cost else []), *trainer.timetable.row(0), "seconds"]
     watching: list[Any] = [*trainer.callbacks, *trainer.timetable.schedules.values()]
     for who in watching:
         if who.monitored is not None and who.monitored not in known:

@@ -91,6 +91,9 @@ def measure_epoch(
 ) -> dict[str, Any]:
     """Make the row of a finished epoch: its number, losses, metrics, and scheduled settings."""
     row: dict[str, Any] = {"epoch": trainer.epoch, "train_loss": compute_mean(total, epoch.mass(len(epoch.order)))}
+    if trainer.total_cost:
+        row["penalty"] = trainer.optimizer.compute_penalty(trainer.model)
+        row["train_cost"] = row["train_loss"] + row["penalty"]
     weights = None if epoch.weights is None else epoch.weights[epoch.order]
     if metrics:
         metric_values = compute_metrics(

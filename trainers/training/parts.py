@@ -31,6 +31,7 @@ class TrainingParts(Protocol):
     epoch: int
     seconds: float
     threads: int | None
+    total_cost: bool
     weights_epoch: int | None
     history: list[dict[str, Any]]
     notes: dict[str, Any]

@@ -38,13 +38,14 @@ from .progress import print_epoch, print_if_slow
 from .thread_choice import choose_threads
 from .trainer_state import check_data_digests, check_settings, gather_state, restore_state
 
-CHECKED_SETTINGS = ("epochs", "batch_size", "shuffle", "drop_last", "balance", "metrics", "threads")
+CHECKED_SETTINGS = ("epochs", "batch_size", "shuffle", "drop_last", "balance", "metrics", "threads", "total_cost")
 KEPT_SETTINGS = (
     "batch_size",
     "shuffle",
     "drop_last",
     "balance",
 )  # settings that a training must keep when it is resumed
+COPIED = ("stopped", "resumed", "threads", "metrics", "total_cost")
 COMPILING = "compiling the training step; the next run finds it in the cache"
 
 
@@ -116,6 +117,7 @@ class Trainer:
         self.epoch, self.seconds = 0, 0.0
         self.threads: int | None = None  # that the last training used
         self.metrics: dict[str, Metric] = {}  # those of the last training
+        self.total_cost = False  # whether the last training reported its penalty
         self.data: ArrayDataset | None = None  # that the last training was on
         self.weights_epoch: int | None = 0  # at the end of which the model had its present weights; None within one
         self.evaluation = Evaluation(model, loss, optimizer, rule)
@@ -144,6 +146,7 @@ class Trainer:
         balance: bool = False,
         metrics: list[MetricLike] | None = None,
         threads: int | None = None,
+        total_cost: bool = False,
     ) -> list[dict[str, Any]]:
         """Train for some epochs; returns `history`. After `load` it finishes the fit that was saved, with its settings.
 
@@ -153,19 +156,20 @@ class Trainer:
             class equally often, in the `balanced_order` of each epoch; metrics: names such as f1_macro, objects such as
             TopK(3), or functions (y, target) -> float; by default those of the loss; threads: how many share the
             products, by default as many as train fastest, which is measured once. The results are the same bits for any
-            number.
+            number; total_cost: report beside train_loss, L, the optimizer's penalty λΩ of the weights after the epoch,
+            and train_cost, J = L + λΩ (Goodfellow et al., Deep Learning, algorithm 6.3; draft section 6.4.2).
         With weights, losses and metrics are the weighted ones; weights that are all alike change nothing.
         Other threads may predict and evaluate meanwhile, with the weights of before or after a step.
         Errors: ValueError for settings or data that do not fit; TrainingError for a loss that is not finite;
             RuntimeError while another thread trains the model or the optimizer.
         """
-        asked = (epochs, batch_size, shuffle, drop_last, balance, metrics, threads)
+        asked = (epochs, batch_size, shuffle, drop_last, balance, metrics, threads, total_cost)
         train, valid, chosen = check_arguments(self, train, valid, *asked)
         how = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last, "balance": balance}
         settings = how | {"metrics": list(chosen)}
         self._refuse_another_fit(epochs, settings, {"train": train, "valid": valid})
         self._fit = fit = self._begin(epochs, settings, {"train": train, "valid": valid})
-        self.metrics, self.threads, self.data = chosen, threads, train
+        self.metrics, self.threads, self.data, self.total_cost = chosen, threads, train, total_cost
         self.model.train()
         try:
             self._start_callbacks()
@@ -323,7 +327,7 @@ class Trainer:
         Trainer.load_state_dict(made, copy.deepcopy(Trainer.state_dict(self)))
         more = [name for name in vars(self) if name not in vars(made)]  # of a custom class
         vars(made).update((name, copy.deepcopy(vars(self)[name], memo)) for name in more)
-        vars(made).update((name, getattr(self, name)) for name in ("stopped", "resumed", "threads", "metrics", "data"))
+        vars(made).update((name, getattr(self, name)) for name in (*COPIED, "data"))
         return made
 
     # -- inside --------------------------------------------------------------------------------------------------
