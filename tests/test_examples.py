@@ -236,6 +236,29 @@ def test_hopfield_networks(folder, monkeypatch):
     assert "keeps 100% of 400 patterns" in output
 
 
+@pytest.mark.jit
+def test_forms_of_a_gaussian(folder):
+    output = run("gaussian_forms.py", folder)
+    rows = {(row[0], row[1]): row[2:] for row in map(str.split, output.splitlines()[1:7])}
+    for form in ("precision", "variance", "std"):
+        assert float(rows[form, "0.02"][1]) < 0.5  # each learns by small steps
+        if form != "precision":
+            assert float(rows[form, "0.3"][0]) > 10 * float(rows["precision", "0.3"][0])
+    assert float(rows["precision", "0.3"][1]) < 1
+    left, right = (float(value) for value in re.search(r"targets: (\S+) on the left .*, (\S+) on", output).groups())
+    assert left == pytest.approx(-0.8, abs=0.15)
+    assert right == pytest.approx(0.8, abs=0.15)
+
+
+def test_spsa(folder, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    output = run("spsa.py", folder)
+    before, after = (float(value) for value in re.findall(r"loss (\S+?),?\s", output))
+    assert after < 0.2 < 1 < before
+    assert float(re.search(r"(\S+)% of the test set right", output)[1]) > 90
+    assert output.rstrip().endswith(" 0")
+
+
 def test_every_example_is_here():
     assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".yaml")} == {
         "by_hand.py",
@@ -244,6 +267,7 @@ def test_every_example_is_here():
         "digits_swish.yaml",
         "evaluation_trace.py",
         "four_derivatives.py",
+        "gaussian_forms.py",
         "gradient_cost.py",
         "hopfield.py",
         "inception.yaml",
@@ -252,6 +276,7 @@ def test_every_example_is_here():
         "own_loop.py",
         "resnet.yaml",
         "siamese.yaml",
+        "spsa.py",
         "swish.py",
         "two_inputs.py",
         "two_inputs.yaml",

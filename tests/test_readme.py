@@ -25,6 +25,7 @@ NOT_COMPILED = {
     "docs/energy.md",
     "docs/extending.md",
     "docs/graphs.md",
+    "docs/outputs.md",
     "docs/derivatives.md",
     "docs/threads.md",
 }  # other tests do that

@@ -66,10 +66,10 @@ def test_a_full_covariance_that_depends_on_x_is_learned(random):
     t = np.column_stack([2 * x[:, 0] + noise[:, 0], 0.8 * x[:, 0] * noise[:, 0] + 0.6 * noise[:, 1]])
     net, loss = Sequential(Linear(1, 6)), MultivariateGaussianNLL(2)
     Trainer(net, loss, Adam(lr=0.02), quiet=True).fit((x, t), epochs=30, batch_size=50, threads=1)
-    told = loss.distribution(net.fprop([[-1.0], [1.0]]))
-    np.testing.assert_allclose(told.correlation[:, 0, 1], [-0.8, 0.8], atol=0.06)
-    np.testing.assert_allclose(told.std, np.ones((2, 2)), atol=0.1)
-    np.testing.assert_allclose(told.mean, [[-2, 0], [2, 0]], atol=0.15)
+    predicted = loss.distribution(net.fprop([[-1.0], [1.0]]))
+    np.testing.assert_allclose(predicted.correlation[:, 0, 1], [-0.8, 0.8], atol=0.06)
+    np.testing.assert_allclose(predicted.std, np.ones((2, 2)), atol=0.1)
+    np.testing.assert_allclose(predicted.mean, [[-2, 0], [2, 0]], atol=0.15)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
