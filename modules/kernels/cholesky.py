@@ -4,13 +4,13 @@ import numba
 import numpy as np
 
 
-def zeros_in_double(shape, like):
-    """Make an array of zeros in double precision; as Python, of traced numbers where `like` has them."""
-    return np.zeros(shape, object if like.dtype == object else np.float64)
+def view_as_doubles(buffer):
+    """View the memory of a vector as float64; as Python, the vector itself where it holds traced numbers."""
+    return buffer if buffer.dtype == object else buffer.view(np.float64)
 
 
-zeros_in_double.compiled_form = numba.njit(  # type: ignore[attr-defined]
-    lambda shape, like: np.zeros(shape, np.float64), no_cpython_wrapper=True, no_cfunc_wrapper=True
+view_as_doubles.compiled_form = numba.njit(  # type: ignore[attr-defined]
+    lambda buffer: buffer.view(np.float64), no_cpython_wrapper=True, no_cfunc_wrapper=True
 )
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..kernels.cholesky import factorize, invert, solve, zeros_in_double
+from ..kernels.buffers import reuse
+from ..kernels.cholesky import factorize, invert, solve, view_as_doubles
 from ..kernels.sums import as_double
 from .distributions import MultivariateGaussian
 from .loss import Reduction, check_at_least
@@ -43,6 +44,7 @@ class MultivariateGaussianNLL(SampleLoss):
                 raise ValueError(f"MultivariateGaussianNLL: {name} is {size}, expected at least 1")
         self.dims, self.rank = dims, columns or dims
         self.eps, self.full = check_at_least("MultivariateGaussianNLL", "eps", eps, 0), full
+        self.scratch = np.empty(0)
 
     @property
     def columns(self) -> int | None:
@@ -51,7 +53,7 @@ class MultivariateGaussianNLL(SampleLoss):
 
     def of_sample(self, y, target, grad_y):
         D, R = self.dims, self.rank
-        inverse, w, log_determinant = invert_covariance(y, target, D, R, self.eps)
+        inverse, w, log_determinant = self.invert_covariance(y, target)
         total = log_determinant + 1.8378770664093453 * D if self.full else log_determinant  # log 2π
         for i in range(D):
             total += (as_double(y[i]) - as_double(target[i])) * w[i]
@@ -63,7 +65,7 @@ class MultivariateGaussianNLL(SampleLoss):
     def change_of_sample(self, y, target, v, change):
         """w' = Σ⁻¹ (d' - Σ' w) and ((Σ⁻¹)' - w' wᵀ - w w'ᵀ) B + (Σ⁻¹ - w wᵀ) V, Σ' = V Bᵀ + B Vᵀ."""
         D, R = self.dims, self.rank
-        inverse, w, _ = invert_covariance(y, target, D, R, self.eps)
+        inverse, w, _ = self.invert_covariance(y, target)
         b, of_b = y[D:], v[D:]
         covariance, turned = np.empty((D, D)), np.empty((D, D))
         for i in range(D):
@@ -89,6 +91,26 @@ class MultivariateGaussianNLL(SampleLoss):
         add_product(covariance, w, w_change, b, R, change[D:])
         add_product(inverse, w, w, of_b, R, change[D:])
 
+    def invert_covariance(self, y, target):
+        """Compute Σ⁻¹ (D, D), w = Σ⁻¹ (m - t) (D,) and log det Σ of a sample, in double precision."""
+        D, R = self.dims, self.rank
+        self.scratch = reuse(self.scratch, (2 * D * (2 * D + 1),), y.dtype)
+        doubles = view_as_doubles(self.scratch)
+        factor, inverse = doubles[: D * D].reshape((D, D)), doubles[D * D : 2 * D * D].reshape((D, D))
+        w = doubles[2 * D * D : 2 * D * D + D]
+        for i in range(D):
+            for k in range(i + 1):
+                total = np.float64(0)
+                for j in range(R):
+                    total += as_double(y[D + i * R + j]) * as_double(y[D + k * R + j])
+                factor[i, k] = total
+            factor[i, i] += self.eps
+            w[i] = as_double(y[i]) - as_double(target[i])
+        log_determinant = factorize(factor, self.eps)
+        solve(factor, w)
+        invert(factor, inverse)
+        return inverse, w, log_determinant
+
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
         width = self.dims * (1 + self.rank)
         if len(y_shape) != 2 or y_shape[1] != width or tuple(target_shape) != (y_shape[0], self.dims):
@@ -103,23 +125,6 @@ class MultivariateGaussianNLL(SampleLoss):
         y = np.asarray(y, np.float64)
         mean, factor = y[:, : self.dims], y[:, self.dims :].reshape(len(y), self.dims, self.rank)
         return MultivariateGaussian(mean, factor @ factor.swapaxes(1, 2) + self.eps * np.eye(self.dims))
-
-
-def invert_covariance(y, target, D, R, eps):
-    """Compute Σ⁻¹ (D, D), w = Σ⁻¹ (m - t) (D,) and log det Σ of a sample, in double precision."""
-    factor, inverse, w = zeros_in_double((D, D), y), zeros_in_double((D, D), y), zeros_in_double((D,), y)
-    for i in range(D):
-        for k in range(i + 1):
-            total = np.float64(0)
-            for j in range(R):
-                total += as_double(y[D + i * R + j]) * as_double(y[D + k * R + j])
-            factor[i, k] = total
-        factor[i, i] += eps
-        w[i] = as_double(y[i]) - as_double(target[i])
-    log_determinant = factorize(factor, eps)
-    solve(factor, w)
-    invert(factor, inverse)
-    return inverse, w, log_determinant
 
 
 def add_product(matrix, a, b, factor, R, out):
