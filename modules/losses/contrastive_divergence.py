@@ -13,7 +13,7 @@ class ContrastiveDivergence(SampleLoss):
     measure of progress: it is about 0 for any weights that the samples have caught up with. Targets are not looked at.
 
     Shapes: y (N, 2); target (N, ...), whatever the data set has; sample_weight (N,).
-    Args: reduction: mean or sum.
+    Args: reduction: mean (N counts samples) or sum (N is 1).
     Errors: ValueError for another shape of y, and for another number of targets.
     Source: Hinton, Training products of experts by minimizing contrastive divergence (2002), equation 8.
     """

@@ -20,8 +20,9 @@ class NegativeLogLikelihood(LabelLoss):
         grad_y[n, t[n]]   = -v[t[n]] / Σₙ v[t[n]], all others 0
 
     Shapes: y (N, ..., K), target (N, ...) whole numbers 0..K-1, sample_weight (N,).
-    Args: class_weights: v, K numbers of at least 0; ignore_index: a label whose rows count nothing; reduction: mean or
-        sum; class_axis: that of the K log-probabilities, by default the last (a LogSoftmax takes the last).
+    Args: class_weights: v, K numbers of at least 0; ignore_index: a label whose rows count nothing; reduction: mean, or
+        sum, which is not divided; class_axis: that of the K log-probabilities, by default the last (a LogSoftmax takes
+        the last).
     Errors: ValueError for shapes that do not fit and for a label outside 0..K-1.
     Source: Goodfellow et al., Deep Learning, eq. 6.12 (in the draft: section 6.3.2); PyTorch's NLLLoss.
     """
@@ -100,7 +101,7 @@ class PoissonNLL(ElementwiseLoss):
 
     Shapes: y and target (counts of at least 0) of one and the same shape, sample_weight (N,).
     Args: log_input: see above; full: with log t!, which does not depend on y (PyTorch leaves it out by default, and
-        approximates it); eps: at least 0; reduction: mean or sum.
+        approximates it); eps: at least 0; reduction: mean (size counts all elements) or sum (size is 1).
     Numerics: an expected count beyond the range of the data's type (log 88 in float32) costs infinitely much.
     Source: Bishop and Bishop, Deep Learning, section 3.4 (exponential family); PyTorch's PoissonNLLLoss.
     """

@@ -25,7 +25,7 @@ class Hinge(MarginLoss):
         grad_y = -t / size where t y < margin, else 0
 
     Shapes: y and target (-1 or 1) of one and the same shape, sample_weight (N,).
-    Args: margin: a finite number of at least 0; reduction: mean or sum.
+    Args: margin: a finite number of at least 0; reduction: mean (size counts all elements) or sum (size is 1).
     Source: Bishop, Pattern Recognition and Machine Learning, eq. 7.45; scikit-learn's hinge_loss.
     """
 
@@ -54,7 +54,7 @@ class Perceptron(MarginLoss):
     is one of several, as at every kink.
 
     Shapes: y and target (-1 or 1) of one and the same shape, sample_weight (N,).
-    Args: reduction: mean or sum.
+    Args: reduction: mean (size counts all elements) or sum (size is 1).
     Source: Rosenblatt, The perceptron (1958); Bishop, Pattern Recognition and Machine Learning, eq. 4.54 and 4.55.
     """
 
@@ -75,7 +75,7 @@ class SquaredHinge(MarginLoss):
         grad_y = -2 t max(0, margin - t y) / size
 
     Shapes: y and target (-1 or 1) of one and the same shape, sample_weight (N,).
-    Args: margin: at least 0; reduction: mean or sum.
+    Args: margin: at least 0; reduction: mean (size counts all elements) or sum (size is 1).
     Source: Tang, Deep Learning using Linear Support Vector Machines (2013), eq. 5.
     """
 
@@ -101,7 +101,7 @@ class SoftMargin(MarginLoss):
         grad_y = -t σ(-t y) / size
 
     Shapes: y and target (-1 or 1) of one and the same shape, sample_weight (N,).
-    Args: reduction: mean or sum.
+    Args: reduction: mean (size counts all elements) or sum (size is 1).
     Numerics: softplus, which never overflows.
     Source: Bishop, Pattern Recognition and Machine Learning, eq. 7.47; PyTorch's SoftMarginLoss.
     """
@@ -123,7 +123,7 @@ class HingeEmbedding(MarginLoss):
         grad_y = (1 where t = 1, else -1 where y < margin, else 0) / size
 
     Shapes: y (a distance each) and target (-1 or 1) of one and the same shape, sample_weight (N,).
-    Args: margin: a finite number of at least 0; reduction: mean or sum.
+    Args: margin: a finite number of at least 0; reduction: mean (size counts all elements) or sum (size is 1).
     Source: PyTorch's HingeEmbeddingLoss.
     """
 

@@ -14,7 +14,7 @@ class MeanOutput(SampleLoss):
     Such outputs are energies (of Hopfield) and costs that a model computes itself. Targets are not looked at.
 
     Shapes: y (N, ...) of at least two axes; target (N, ...), whatever the data set has; sample_weight (N,).
-    Args: reduction: mean or sum.
+    Args: reduction: mean (N counts samples) or sum (N is 1).
     Errors: ValueError for another number of targets.
     Source: LeCun et al., A tutorial on energy-based learning (2006), section 2.2.1, the energy loss.
     """

@@ -22,7 +22,7 @@ class MixtureDensity(SampleLoss):
     The model's outputs y[n] are, one after the other: K scores a, K rows of D means m, K rows of D raw precisions r.
 
     Shapes: y (N, K (1 + 2 D)), target (N, D), sample_weight (N,).
-    Args: components: K, at least 1; dims: D, at least 1; reduction: mean or sum.
+    Args: components: K, at least 1; dims: D, at least 1; reduction: mean (N counts samples) or sum (N is 1).
     Numerics: log-sum-exp throughout, and log p is exact for a precision that underflows: outputs of ±1e4 give finite
         values and gradients, and a component that is far from everything just gets none.
     Source: Bishop and Bishop, Deep Learning, section 6.5 (eq. 6.44 to 6.47); Goodfellow et al., section 6.2.2.4, in the

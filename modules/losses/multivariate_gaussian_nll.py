@@ -24,7 +24,9 @@ class MultivariateGaussianNLL(SampleLoss):
     Args: dims: D, at least 1; columns: R, at least 1, by default D; eps: ε, the smallest variance, at least 0, with
         which Σ is the book's B Bᵀ and the value of a singular B infinite; full: with D log 2π / 2, so that the value is
         -log density; reduction: mean or sum.
-    Numerics: a Cholesky factor of Σ in double precision, of about D²(R + D / 3) operations a sample.
+    Numerics: a Cholesky factor of Σ in double precision, of about D²(R + D / 3) operations a sample. Where B is nearly
+        singular the gradient is up to ε^(-3/2): let B start at I, such as by the last layer's
+        `bias_init=Constant([0, 0, 1, 0, 0, 1])` for D = 2, and clip the gradient.
     Errors: ValueError for settings out of range and shapes that do not fit.
     Source: Goodfellow et al., Deep Learning, section 6.2.2.4 (draft 6.3.2): a covariance B Bᵀ of an unconstrained B;
         PyTorch's LowRankMultivariateNormal.

@@ -40,7 +40,7 @@ class MarginRanking(PairLoss):
         grad_y[0] = -t / N where that is above 0, else 0;   grad_y[1] = -grad_y[0]
 
     Shapes: y (N, 2), target (N,) of -1 or 1, sample_weight (N,).
-    Args: margin: at least 0; reduction: mean or sum.
+    Args: margin: at least 0; reduction: mean (N counts samples) or sum (N is 1).
     Source: PyTorch's MarginRankingLoss, whose input1 and input2 are the columns of y.
     """
 
@@ -68,7 +68,7 @@ class CosineEmbedding(PairLoss):
         grad_y[0] = ∓ (b / |a| |b| - c a / |a|²) / N, - where t = 1;   grad_y[1] likewise; 0 where the value is
 
     Shapes: y (N, 2, D), target (N,) of -1 or 1, sample_weight (N,).
-    Args: margin: -1 to 1; reduction: mean or sum.
+    Args: margin: -1 to 1; reduction: mean (N counts samples) or sum (N is 1).
     Numerics: 1e-12 is added to the squared lengths, so that zero vectors have the cosine 0; vectors with numbers above
         1 are divided by the largest first.
     Source: PyTorch's CosineEmbeddingLoss, whose input1 and input2 are the rows of each sample.
@@ -147,7 +147,8 @@ class Triplet(PairLoss):
     The rows of a sample are the anchor a, then b and c; where the target is -1, b and c change places.
 
     Shapes: y (N, 3, D), target (N,) of -1 or 1, sample_weight (N,).
-    Args: margin: at least 0; p: norm, at least 1; eps: keeps equal points apart; reduction: mean or sum.
+    Args: margin: at least 0; p: norm, at least 1; eps: keeps equal points apart; reduction: mean (N counts samples) or
+        sum (N is 1).
     Source: Balntas et al., Learning shallow convolutional feature descriptors with triplet losses (2016); PyTorch's
         TripletMarginLoss (anchor, positive, negative) where all targets are 1.
     """

@@ -54,7 +54,7 @@ class MeanAbsoluteError(ElementwiseLoss):
         grad_y = sign(y - target) / size, 0 where they are equal
 
     Shapes: y and target of one and the same shape, sample_weight (N,).
-    Args: reduction: mean or sum.
+    Args: reduction: mean (size counts all elements) or sum (size is 1).
     Source: Goodfellow et al., Deep Learning, eq. 6.16 (in the draft: section 6.3.2); PyTorch's L1Loss.
     """
 
@@ -77,7 +77,8 @@ class SmoothL1(ElementwiseLoss):
         grad_y = (d / beta where |d| < beta, else sign(d)) / size
 
     Shapes: y and target of one and the same shape, sample_weight (N,).
-    Args: beta: half the parabola's width, at least 0 (which gives the absolute difference); reduction: mean or sum.
+    Args: beta: half the parabola's width, at least 0 (which gives the absolute difference); reduction: mean (size
+        counts all elements) or sum (size is 1).
     Source: Girshick, Fast R-CNN (2015), eq. 3; PyTorch's SmoothL1Loss.
     """
 
@@ -106,7 +107,7 @@ class Huber(ElementwiseLoss):
         grad_y = max(-delta, min(delta, d)) / size
 
     Shapes: y and target of one and the same shape, sample_weight (N,).
-    Args: delta: where the parabola ends, above 0; reduction: mean or sum.
+    Args: delta: where the parabola ends, above 0; reduction: mean (size counts all elements) or sum (size is 1).
     Source: Huber, Robust Estimation of a Location Parameter (1964); PyTorch's HuberLoss.
     """
 
@@ -135,7 +136,7 @@ class LogCosh(ElementwiseLoss):
         grad_y = tanh(y - target) / size
 
     Shapes: y and target of one and the same shape, sample_weight (N,).
-    Args: reduction: mean or sum.
+    Args: reduction: mean (size counts all elements) or sum (size is 1).
     Numerics: log cosh d = |d| + log(1 + exp(-2 |d|)) - log 2, which never overflows.
     Source: Green, Bayesian reconstructions from emission tomography data (1990); it is the likelihood of the
         hyperbolic secant distribution.

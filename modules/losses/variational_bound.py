@@ -28,7 +28,7 @@ class VariationalBound(SampleLoss):
     Shapes: y (N, M + 2 latent), target (N, ...) of M numbers, for Bernoulli from 0 to 1; sample_weight (N,).
     Args: latent: numbers of a code; likelihood: bernoulli (out are scores) or gaussian (out are means); variance: of
         the Gaussian; scale: as that of GaussianSample; beta: how much the second term counts, at least 0, and may
-        change between steps; reduction: mean or sum.
+        change between steps; reduction: mean (N counts samples) or sum (N is 1).
     Errors: ValueError for such settings, shapes and targets.
     Numerics: beyond a log-variance of 60, s² goes on as its tangent; log(1 + exp(out)) never overflows.
     Source: Kingma and Welling, Auto-encoding variational Bayes (2014), eq. 10; Higgins et al., beta-VAE (2017);
