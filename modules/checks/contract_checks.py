@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from ..core.module import Module
-from ..engine.stateful import jit_disabled, plain_python, uncompiled
+from ..engine.stateful import jit_disabled, plain_python, reads_attribute, uncompiled
 from ..losses.loss import Loss
 from .gradient_check import compare_excusing_kinks
 from .gradient_report import GradientReport
@@ -199,7 +199,7 @@ def check_needs_grad_x(trial: Trial) -> str:
 
 
 def check_needs_grad_parameters(trial: Trial) -> str:
-    """without needs_grad_parameters, grad_x stays"""
+    """without needs_grad_parameters, grad_x stays, and so do the gradients if the module reads the flag"""
     module = trial.copy()
     if module.children() or isinstance(module, Loss) or not module._parameters:
         return ""
@@ -208,7 +208,12 @@ def check_needs_grad_parameters(trial: Trial) -> str:
     with plain_python():
         actual = trial.run(module)
     wrong = trial.list_differing({"grad_x": actual["grad_x"]}, {"grad_x": expected["grad_x"]}, 1e-9)
-    return "another grad_x where needs_grad_parameters is False" if wrong else ""
+    if wrong:
+        return "another grad_x where needs_grad_parameters is False"
+    written = [name for name in actual if name not in ("y", "grad_x") and actual[name].any()]
+    if written and reads_attribute(type(module), "needs_grad_parameters"):
+        return f"bprop writes {', '.join(written)} where needs_grad_parameters is False"
+    return ""
 
 
 def check_accumulate(trial: Trial) -> str:

@@ -423,6 +423,12 @@ def collect_methods(cls: type) -> dict[str, Any]:
 
 
 @cached
+def reads_attribute(cls: type, name: str) -> bool:
+    """Whether a method of a class (not of the framework's base classes) reads an attribute of this name."""
+    return any(name in function.__code__.co_names for function in collect_methods(cls).values())
+
+
+@cached
 def find_stored_names(cls: type) -> frozenset[str]:
     """Find the attributes that a class's methods (not its `__init__`) assign."""
     return frozenset(

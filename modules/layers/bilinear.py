@@ -73,9 +73,10 @@ class Bilinear(Module):
             for j in range(self.out_features):
                 for i in range(size):
                     self.outer[n, j * size + i] = grad_y[n, j] * x[n, i]
-        matmul_into(self.outer.T, self.v, as_rows(self.grad_weight), self.accumulate)
-        if self.bias is not None:
-            sum_rows(grad_y, self.grad_bias, self.accumulate)
+        if self.needs_grad_parameters:
+            matmul_into(self.outer.T, self.v, as_rows(self.grad_weight), self.accumulate)
+            if self.bias is not None:
+                sum_rows(grad_y, self.grad_bias, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
         if self.needs_grad_x:
             self.write_grad_x(grad_y, as_rows(self.grad_x))

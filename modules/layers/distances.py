@@ -57,7 +57,8 @@ class Euclidean(Module):
         for n in range(y.shape[0]):
             for j in range(y.shape[1]):
                 self.c[n, j] = -grad_y[n, j] / y[n, j] if y[n, j] != 0 else zero
-        bprop_points(self.c, x, self.weight, self.grad_weight, self.accumulate)
+        if self.needs_grad_parameters:
+            bprop_points(self.c, x, self.weight, self.grad_weight, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
         if self.needs_grad_x:
             bprop_inputs(self.c, x, self.weight, as_rows(self.grad_x), False)
@@ -165,8 +166,9 @@ class RadialBasis(Module):
                 self.terms[n, j] = 0
                 if y[n, j] != 0:  # far away, q may be infinite
                     self.terms[n, j] = grad_y[n, j] * y[n, j] * self.q[n, j]
-        sum_rows(self.terms, self.grad_log_width, self.accumulate)
-        bprop_points(self.c, x, self.centers, self.grad_centers, self.accumulate)
+        if self.needs_grad_parameters:
+            sum_rows(self.terms, self.grad_log_width, self.accumulate)
+            bprop_points(self.c, x, self.centers, self.grad_centers, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
         if self.needs_grad_x:
             bprop_inputs(self.c, x, self.centers, as_rows(self.grad_x), False)

@@ -65,8 +65,9 @@ class Maxout(Module):
         for n in range(grad_y.shape[0]):
             for j in range(grad_y.shape[1]):
                 grad_z[n, self.largest[n, j]] = grad_y[n, j]
-        matmul_into(grad_z.T, x, self.grad_weight, self.accumulate)
-        sum_rows(grad_z, self.grad_bias, self.accumulate)
+        if self.needs_grad_parameters:
+            matmul_into(grad_z.T, x, self.grad_weight, self.accumulate)
+            sum_rows(grad_z, self.grad_bias, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, self.x)
         if self.needs_grad_x:
             matmul_into(grad_z, self.weight, as_rows(self.grad_x), False)

@@ -40,7 +40,8 @@ class Add(Module):
         return self.y.reshape(x.shape)
 
     def bprop(self, grad_y):
-        sum_rows(flat(grad_y).reshape(self.y.shape), flat(self.grad_bias), self.accumulate)
+        if self.needs_grad_parameters:
+            sum_rows(flat(grad_y).reshape(self.y.shape), flat(self.grad_bias), self.accumulate)
         return grad_y
 
     def jvp(self, v):
@@ -92,7 +93,8 @@ class CMul(Module):
 
     def bprop(self, grad_y):
         grad_rows, rows = flat(grad_y).reshape(self.y.shape), flat(self.x).reshape(self.y.shape)
-        column_products(grad_rows, rows, flat(self.grad_weight), self.accumulate)
+        if self.needs_grad_parameters:
+            column_products(grad_rows, rows, flat(self.grad_weight), self.accumulate)
         self.grad_x = reuse_like(self.grad_x, rows)
         scaled(grad_rows, flat(self.weight), self.grad_x)
         return self.grad_x.reshape(grad_y.shape)
@@ -149,8 +151,9 @@ class Mul(Module):
         return self.y
 
     def bprop(self, grad_y):
-        product = dot(flat(grad_y), flat(self.x))
-        self.grad_weight[0] = self.grad_weight[0] + product if self.accumulate else product
+        if self.needs_grad_parameters:
+            product = dot(flat(grad_y), flat(self.x))
+            self.grad_weight[0] = self.grad_weight[0] + product if self.accumulate else product
         self.grad_x = reuse_like(self.grad_x, self.x)
         multiply(flat(grad_y), self.weight[0], flat(self.grad_x))
         return self.grad_x

@@ -50,10 +50,11 @@ class Cosine(Module):
 
     def bprop(self, grad_y):
         grad_y, grad_x = as_rows(grad_y), as_rows(self.grad_x)
-        self.grad_unit_weight = reuse_like(self.grad_unit_weight, self.weight)
-        matmul_into(grad_y.T, self.unit, self.grad_unit_weight, False)
-        unit_rows_bprop(self.grad_unit_weight, self.unit_weight, self.weight_inverse, self.grad_unit_weight)
-        store_or_add(self.grad_unit_weight, self.grad_weight, self.accumulate)
+        if self.needs_grad_parameters:
+            self.grad_unit_weight = reuse_like(self.grad_unit_weight, self.weight)
+            matmul_into(grad_y.T, self.unit, self.grad_unit_weight, False)
+            unit_rows_bprop(self.grad_unit_weight, self.unit_weight, self.weight_inverse, self.grad_unit_weight)
+            store_or_add(self.grad_unit_weight, self.grad_weight, self.accumulate)
         if self.needs_grad_x:
             self.grad_unit = reuse_like(self.grad_unit, self.unit)
             matmul_into(grad_y, self.unit_weight, self.grad_unit, False)
@@ -145,6 +146,15 @@ class LinearWeightNorm(Module):
 
     def bprop(self, grad_y):
         grad_y = as_rows(grad_y)
+        if self.needs_grad_parameters:
+            self.add_parameter_gradients(grad_y)
+        if self.needs_grad_x:
+            self.grad_x = reuse_like(self.grad_x, self.x)
+            matmul_into(grad_y, self.weight, as_rows(self.grad_x), False)
+        return self.grad_x
+
+    def add_parameter_gradients(self, grad_y):
+        """Compute the gradients of the parameters from the rows of grad_y."""
         self.grad_full = reuse_like(self.grad_full, self.weight)
         matmul_into(grad_y.T, as_rows(self.x), self.grad_full, False)
         for j in range(self.out_features):
@@ -155,10 +165,6 @@ class LinearWeightNorm(Module):
         store_or_add(self.grad_full, self.grad_weight_v, self.accumulate)
         if self.bias is not None:
             sum_rows(grad_y, self.grad_bias, self.accumulate)
-        if self.needs_grad_x:
-            self.grad_x = reuse_like(self.grad_x, self.x)
-            matmul_into(grad_y, self.weight, as_rows(self.grad_x), False)
-        return self.grad_x
 
     def jvp(self, v):
         """v weightᵀ + x V_Wᵀ + v_b, with V_W the change of weight."""

@@ -12,7 +12,7 @@ from ...modules.core.parameters_and_buffers import refuse_differences
 from ...modules.engine.locks import join_locks
 from ...modules.engine.operations import Function, Operation, Operations, run_function
 from ...modules.engine.plan import Plan
-from ...modules.engine.stateful import Stateful, collect_methods, jit_disabled
+from ...modules.engine.stateful import Stateful, collect_methods, jit_disabled, reads_attribute
 from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
 
@@ -117,7 +117,6 @@ class Rule(Stateful):
         names = list_matrices(layer)
         if len(names) == 1:
             slices = layer.flat_parameters, layer.flat_gradients
-            leaves = any("needs_grad_parameters" in f.__code__.co_names for f in collect_methods(type(layer)).values())
             vars(copy).update(
                 _layer=weakref.ref(layer),
                 _name=names[0],
@@ -125,7 +124,7 @@ class Rule(Stateful):
                 grad_weight=vars(layer)[f"grad_{names[0]}"],
                 gradients=slices[1],
                 kept_gradients=np.zeros_like(slices[1]),
-                layer_leaves_gradients=leaves,
+                layer_leaves_gradients=reads_attribute(type(layer), "needs_grad_parameters"),
             )
         join_locks(net, copy)
         self._copies[layer] = copy

@@ -24,11 +24,11 @@ from ...modules.losses.loss import Loss
 from ..configs import Config
 from ..optimizers import SGD
 from ..rules import Rule
-from ..training.alignment import Alignment
+from ..training.alignment import Alignment, compute_angle
 from ..training.compiled_step import CompiledStep
 from .config_in_float64 import build_in_float64
 
-CLAIMED_ANGLE, CLAIMED = 0.1, 1e-3  # degrees, and relative size, by which a rule that claims the gradient may differ
+CLAIMED = 2e-3  # relative size by which a rule that claims the gradient may differ: 0.1 degrees
 
 
 @dataclass(frozen=True)
@@ -171,17 +171,36 @@ def check_rule(net: Module, loss: Loss, rule: Rule, arguments) -> ModuleReport:
     angles: dict[str, float] = {}
 
     def compare() -> list[str]:
-        compared = Alignment(net, loss, rule).compare(*arguments)
-        angles.update({path: angle for path, (angle, _) in compared.items()})
-        off = [path for path, (angle, ratio) in compared.items() if angle > CLAIMED_ANGLE or abs(ratio - 1) > CLAIMED]
+        pairs = Alignment(net, loss, rule).compute_pairs(*arguments)
+        angles.update({path: compute_angle(*pair) for path, pair in pairs.items()})
+        off = list_other_updates(pairs, 10 * np.finfo(net.dtype).eps)
         claim = f"claims to be the gradient, and is not in {', '.join(off)}"
         return [claim] if rule.claims_gradient and off else []
 
     problems = collect_problems(compare)
-    listed = ", ".join(f"{path} {angle:.0f}°" for path, angle in angles.items())
+    listed = ", ".join(f"{path} {format_angle(angle)}" for path, angle in angles.items())
     notes = () if rule.claims_gradient or not angles else (f"no gradient on purpose; angles to it: {listed}",)
     law = "it is the gradient" if rule.claims_gradient else "it trains this model"
     return ModuleReport(rule.label(), (Finding(law, *problems, notes=notes),))
+
+
+def list_other_updates(pairs: dict[str, tuple[np.ndarray, np.ndarray]], rounding: float) -> list[str]:
+    """List the layers whose update is not their gradient: by CLAIMED of it, and by rounding of the largest one.
+
+    Where a gradient is exactly zero there is no angle to it, and any update is another one.
+    """
+    largest = max((np.linalg.norm(gradient) for _, gradient in pairs.values()), default=0.0)
+    off = []
+    for path, (update, gradient) in pairs.items():
+        allowed = CLAIMED * np.linalg.norm(gradient) + rounding * largest
+        if not np.linalg.norm(update - gradient) <= allowed:  # NaN, too
+            off.append(path if gradient.any() else f"{path}, whose gradient is zero")
+    return off
+
+
+def format_angle(angle: float) -> str:
+    """Format an angle; NaN is that to an update or a gradient of zero."""
+    return "zero" if np.isnan(angle) else f"{angle:.0f}°"
 
 
 def describe_step_problem(net: Module, loss: Loss, arguments) -> str:

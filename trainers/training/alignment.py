@@ -32,6 +32,11 @@ class Alignment:
 
         NaN where one of the two is zero.
         """
+        pairs = self.compute_pairs(*batch)
+        return {path: (compute_angle(*pair), compute_ratio(*pair)) for path, pair in pairs.items()}
+
+    def compute_pairs(self, *batch: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """The update and the gradient of each layer with parameters, as vectors in float64, by its path."""
         if self._version != self.model._version:
             self._net, self._loss, rule = self.model.copy(), self.loss.copy(), self.rule.copy()
             self._step = CompiledStep(self._net, self._loss, SGD(lr=0.0), rule=rule)
@@ -47,10 +52,7 @@ class Alignment:
             loss.load_counters(self.loss.counters())
             run()
             gradients.append([np.concatenate(each) for each in iterate_gradients(net)])
-        return {
-            path: (compute_angle(update, gradient), compute_ratio(update, gradient))
-            for path, update, gradient in zip(list_paths(net), gradients[1], gradients[0], strict=True)
-        }
+        return dict(zip(list_paths(net), zip(gradients[1], gradients[0], strict=True), strict=True))
 
 
 def run_backprop(net: Module, loss: Loss, x: np.ndarray, *targets: np.ndarray) -> None:

@@ -84,9 +84,11 @@ class Conv2d(Convolution):
     def convolve_back(self, tile, slot, k, grad_y):
         """Compute some tiles of the backward pass."""
         x, grad_y, more = self.x[k : k + self.samples], grad_y[k : k + self.samples], k > self.start_of(tile)
-        self.some_gradient(tile, slot, x, grad_y, self.bias is not None, more)  # which prepares what grad_x needs
+        if self.needs_grad_parameters:
+            self.some_gradient(tile, slot, x, grad_y, self.bias is not None, more)  # which prepares what grad_x needs
         if self.needs_grad_x:
-            self.some_fine(slot, grad_y, self.weight, self.grad_x[k : k + self.samples], False)
+            read = not self.needs_grad_parameters
+            self.some_fine(slot, grad_y, self.weight, self.grad_x[k : k + self.samples], read)
 
     def jvp(self, v):
         """The convolution of v with W, that of x with V_W, and v_b."""

@@ -82,9 +82,11 @@ class ConvTranspose2d(Convolution):
     def convolve_back(self, tile, slot, k, grad_y):
         """Add a chunk of samples, from k on, to the tile's sums for weight; writes its grad_x."""
         x, fine, more = self.x[k : k + self.samples], grad_y[k : k + self.samples], k > self.start_of(tile)
-        self.some_gradient(tile, slot, fine, x, False, more)  # which prepares what grad_x needs
+        if self.needs_grad_parameters:
+            self.some_gradient(tile, slot, fine, x, False, more)  # which prepares what grad_x needs
         if self.needs_grad_x:
-            self.some_coarse(slot, fine, self.weight, self.none, self.grad_x[k : k + self.samples], False)
+            read = not self.needs_grad_parameters
+            self.some_coarse(slot, fine, self.weight, self.none, self.grad_x[k : k + self.samples], read)
 
     def jvp(self, v):
         """The transposed convolution of v with W, that of x with V_W, and v_b."""

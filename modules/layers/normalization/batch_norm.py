@@ -130,7 +130,7 @@ class BatchNorm1d(Module):
         rows = flat(grad_y).reshape(self.normal.shape)
         count = rows.size // self.num_features
         self.measure_gradient(rows)
-        if self.weight is not None:
+        if self.weight is not None and self.needs_grad_parameters:
             add_means(self.mean_grad, count, self.grad_bias, self.accumulate)
             add_means(self.mean_product, count, self.grad_weight, self.accumulate)
         self.grad_x = reuse_like(self.grad_x, rows)

@@ -68,7 +68,7 @@ class BatchNorm2d(BatchNorm1d):
 
     def bprop(self, grad_y):
         self.propagate(grad_y, self.needs_grad_x)
-        if self.weight is not None:
+        if self.weight is not None and self.needs_grad_parameters:
             count = grad_y.size // self.num_features
             add_means(self.mean_grad, count, self.grad_bias, self.accumulate)
             add_means(self.mean_product, count, self.grad_weight, self.accumulate)

@@ -53,10 +53,11 @@ class RowNorm(Module):
         self.grad_x = reuse(self.grad_x, rows.shape, rows.dtype)
         g = rows
         if self.weight is not None:
-            column_products(rows, self.normal, flat(self.grad_weight), self.accumulate)
+            if self.needs_grad_parameters:
+                column_products(rows, self.normal, flat(self.grad_weight), self.accumulate)
             scaled(rows, flat(self.weight), self.grad_x)
             g = self.grad_x
-        if self.bias is not None:
+        if self.bias is not None and self.needs_grad_parameters:
             sum_rows(rows, flat(self.grad_bias), self.accumulate)
         self.normalize_rows_bprop(g, self.grad_x)
         return self.grad_x.reshape(grad_y.shape)

@@ -319,6 +319,16 @@ class LastOnly(Affine):
         return np.dot(grad_y, self.weight)
 
 
+class Leftover(Affine):
+    """Forgets that nobody asks for the gradient of its bias."""
+
+    def bprop(self, grad_y):
+        if self.needs_grad_parameters:
+            self.grad_weight += self.weight_gradient(grad_y)
+        self.grad_bias += self.bias_gradient(grad_y)
+        return np.dot(grad_y, self.weight)
+
+
 class Clearing(Affine):
     """Reads `accumulate` for one of its gradients alone."""
 
@@ -458,6 +468,7 @@ BROKEN = [
     (Unsaved, "a module that loads the state_dict of a used one gives another y"),
     (FirstOnly, "where needs_grad_x is False"),
     (LastOnly, "another grad_x where needs_grad_parameters is False"),
+    (Leftover, "bprop writes grad_bias where needs_grad_parameters is False"),
     (Clearing, "keeps what was there before, where accumulate is False"),
     (Neighbour, "with one sample only: grad_x "),
     (WrongKink, "grad_x differs, at "),

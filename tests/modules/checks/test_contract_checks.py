@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from bprop.modules import Loss, Module, check_gradients, check_module, manual_seed
+from bprop.modules.engine.stateful import reads_attribute
 from numba import config
 
 from ..cases import LOSSES, MODULES
@@ -75,6 +76,16 @@ def test_docstring_has_the_backward_equation_and_a_source(case):
 
 
 # -- gradients ---------------------------------------------------------------------------------------------------
+
+
+def test_layers_with_a_weight_matrix_skip_gradients_that_nobody_needs():
+    """So a learning rule that asks for grad_x alone pays for no more; each row's contract checks try that it works."""
+    inside = {type(module): module for case in MODULES for module in case.make().all_modules()}
+    matrices = {cls for cls, m in inside.items() if any(vars(m)[name].ndim > 1 for name in m._parameters)}
+    missing = {cls.__name__ for cls in matrices if not reads_attribute(cls, "needs_grad_parameters")}
+    energies = {"Hopfield", "ModernHopfield", "BoltzmannMachine", "RBM"}
+    assert missing <= energies, "begin with `if self.needs_grad_parameters:`"
+    assert {"Linear", "Conv2d", "ConvTranspose2d", "Bilinear", "Maxout"} <= {cls.__name__ for cls in matrices}
 
 
 @modules

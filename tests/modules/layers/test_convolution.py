@@ -312,3 +312,37 @@ def test_sizes_and_dtypes_may_change_between_calls(random):
         x = random.standard_normal(shape).astype(dtype)
         module.to(dtype)
         np.testing.assert_allclose(module.fprop(x), conv(module, x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (lambda: Conv2d(3, 4, 3, padding=1, stride=2), (5, 3, 7, 6)),  # by sums
+        (lambda: Conv2d(16, 16, 3, padding=1), (20, 16, 6, 6)),  # by Winograd's
+        (lambda: Conv2d(4, 4, 3, padding=1, groups=4), (5, 4, 7, 6)),  # by channels
+        (lambda: Conv2d(3, 4, 1), (5, 3, 7, 6)),  # by points
+        (lambda: Conv1d(3, 4, 3), (5, 3, 9)),
+        (lambda: ConvTranspose2d(3, 4, 3, stride=2), (5, 3, 4, 4)),
+        (lambda: ConvTranspose2d(3, 4, 1), (5, 3, 4, 4)),
+    ],
+)
+def test_what_nobody_needs_is_not_computed(layer, shape, monkeypatch):
+    """grad_x keeps its bits without the parameters' gradients, and no chunk of samples computes them."""
+    monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
+    module, calls = layer(), []
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    grad_y = np.random.default_rng(1).standard_normal(module.output_shape(shape)).astype(np.float32)
+    module.fprop(x)
+    expected = module.bprop(grad_y).copy()
+    some_gradient = type(module).some_gradient
+    monkeypatch.setattr(type(module), "some_gradient", lambda *args: calls.append(1) or some_gradient(*args))
+    for needs_grad_x, needs_grad_parameters in ((True, False), (False, False), (True, True)):
+        module.needs_grad_x, module.needs_grad_parameters = needs_grad_x, needs_grad_parameters
+        module.zero_grad()
+        calls.clear()
+        module.fprop(np.ones_like(x))  # so that planes hold something else
+        module.fprop(x)
+        grad_x = module.bprop(grad_y)
+        if needs_grad_x:
+            np.testing.assert_array_equal(grad_x, expected)
+        assert bool(calls) == bool(module.flat_gradients.any()) == needs_grad_parameters

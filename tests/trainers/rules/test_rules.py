@@ -41,6 +41,8 @@ from bprop.trainers import (
 )
 from bprop.trainers.training.alignment import Alignment
 
+from ...modules.custom import InPython
+
 RULES = [
     FeedbackAlignment(),
     SignSymmetry(),
@@ -472,6 +474,34 @@ def test_compiled_rules_equal_plain_python(rule):
     np.testing.assert_allclose(outputs, other_outputs, rtol=5e-3, atol=1e-4)
     assert state.keys() == other_state.keys()
     assert (net.flat_parameters != make_net(unit=unit).flat_parameters).any()
+
+
+class PlainInPython(Plain):
+    """x K, which runs as Python."""
+
+    jit = False
+
+
+BESIDE_PYTHON = [FeedbackAlignment(), QuantizedWeights(3), PredictiveCoding(steps=4)]
+
+
+@pytest.mark.jit
+@pytest.mark.filterwarnings("ignore:.*runs as Python")
+@pytest.mark.parametrize("rule", BESIDE_PYTHON, ids=named(BESIDE_PYTHON))
+def test_rules_train_modules_that_run_as_python(rule):
+    """Between compiled parts, with a weight matrix and without one; the steps are those of plain Python."""
+    (x, target), results = make_data(), []
+    for plain in (False, True):
+        manual_seed(3)
+        net = Sequential(Linear(7, 5), InPython(), Tanh(), PlainInPython(5), Tanh(), Linear(5, 3))
+        before = net[3].kernel.copy()
+        step = compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1), rule=rule.copy())
+        with uncompiled() if plain else np.errstate():
+            values = [step(x, target) for _ in range(3)]
+        results.append((values, net.flat_parameters.copy()))
+        assert (net[3].kernel != before).any()
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=2e-4)
+    np.testing.assert_allclose(results[0][1], results[1][1], rtol=2e-3, atol=2e-5)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=named(RULES))

@@ -131,6 +131,57 @@ def test_check_accuses_what_claims_to_be_the_gradient(tmp_path):
             assert "the learning rule: claims to be the gradient, and is not in 2" in report.problems
 
 
+DEAD = """
+import numpy as np
+from bprop.modules import Module
+from bprop.trainers import Rule
+
+class Cut(Module):
+    def fprop(self, x):
+        return x.copy()
+
+    def bprop(self, grad_y):
+        return np.zeros_like(grad_y)
+
+    estimates = True
+
+class Honest(Rule):
+    claims_gradient = True
+
+    def bprop(self, layer, grad_y):
+        return layer.bprop(grad_y)
+
+class Inventive(Honest):
+    def bprop(self, layer, grad_y):
+        return layer.bprop(grad_y + 1e-3 / len(grad_y) if self.index == 0 else grad_y)
+
+class Broken(Honest):
+    def bprop(self, layer, grad_y):
+        grad_x = layer.bprop(grad_y)
+        if self.index == 0:
+            self.grad_weight[0, 0] = np.nan
+        return grad_x
+
+class Silent(Honest):
+    claims_gradient = False
+"""
+
+
+def test_check_accuses_an_update_where_the_gradient_is_zero(tmp_path):
+    """There is no angle to a gradient of zero, which the layer before Cut has."""
+    (tmp_path / "dead.py").write_text(DEAD)
+    text = TEXT.replace("  - Tanh\n", "  - Tanh\n  - dead.Cut\n")
+    assert text != TEXT
+    expected = {"Honest": (), "Inventive": ("0, whose gradient is zero",), "Broken": ("0, whose gradient is zero",)}
+    for name, off in expected.items():
+        report = check_config(parse_config(f"{text}rule: dead.{name}\n", folder=tmp_path))
+        problems = tuple(f"the learning rule: claims to be the gradient, and is not in {where}" for where in off)
+        assert report.problems == problems, name
+    report = check_config(parse_config(f"{text}rule: dead.Silent\n", folder=tmp_path))
+    (note,) = report.reports["the learning rule"].notes
+    assert note == "no gradient on purpose; angles to it: 0 zero, 3 0°"
+
+
 def test_a_plot_of_angles_and_a_profile(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     path, run = write_config(tmp_path, "FeedbackAlignment"), tmp_path / "run"
