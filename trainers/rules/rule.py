@@ -139,6 +139,10 @@ class Rule(Stateful):
         """The copy that stands at a layer of the net that is trained; KeyError if there is none."""
         return self._copies[layer]
 
+    def list_copies(self) -> list[tuple[Module, "Rule"]]:
+        """List the layers of the net that is trained and the copies that stand at them, in order."""
+        return list(self._copies.items())
+
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         for copy in vars(self).get("_copies", {}).values():  # a setting holds at all layers

@@ -7,23 +7,25 @@ its plan, so the table's lines add up to the real step's time; how nearly they d
 import time
 from dataclasses import asdict, dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from ...datasets import ArrayDataset, epoch_order
 from ...modules.core.text_table import format_table
-from ...modules.display.costs import Shapes, count_bytes, count_flops, get_matmul, record_shapes
+from ...modules.display.costs import Shapes, get_matmul, record_shapes
 from ...modules.engine import stopwatch
-from ...modules.engine.stateful import Stateful, jit_disabled
+from ...modules.engine.stateful import jit_disabled
 from ...modules.engine.step import StepPlan
-from ...modules.engine.stopwatch import Line, Stopwatch
+from ...modules.engine.stopwatch import Stopwatch
 from ..callbacks.sample_weights import cast_sample_weights
 from ..configs import Config
-from ..rules import Rule
 from ..training.compiled_step import CompiledStep, compile_step
 from ..training.minibatches import Epoch, TrainingError
 from ..training.trainer import Trainer
+from .gradient_cost import GradientCost, compute_gradient_cost
 from .matmul_limit import time_matmuls
+from .profile_rows import Row, make_rows
 from .warmup import BATCH_SIZE
 
 ROUNDS = 7
@@ -31,25 +33,11 @@ ROUND_SECONDS = 0.1
 
 
 @dataclass
-class Row:
-    """A line of the table. `kind` is augment, module, rule, loss, optimizer or loop; counts are of one minibatch."""
-
-    name: str
-    kind: str
-    forward: float = 0.0
-    backward: float = 0.0
-    flops: int = 0
-    bytes: int = 0
-
-    @property
-    def seconds(self) -> float:
-        """The seconds of both passes."""
-        return self.forward + self.backward
-
-
-@dataclass
 class Profile:
-    """The times of one training step, in seconds. `step` is measured as a whole and without a clock inside."""
+    """The times of one training step, in seconds. `step` is measured as a whole and without a clock inside.
+
+    `gradient` is what a gradient costs in evaluations of the loss; None where a rule sends something else backward.
+    """
 
     title: str
     batch_size: int
@@ -57,6 +45,7 @@ class Profile:
     call: float
     products: float
     rows: list[Row]
+    gradient: GradientCost | None = None
 
     @property
     def sum(self) -> float:
@@ -65,7 +54,8 @@ class Profile:
 
     def as_dict(self) -> dict:
         """Everything as plain data, for JSON."""
-        return asdict(self) | {"sum": self.sum, "limit": self.products / self.step}
+        figures: dict[str, Any] = asdict(self) | {"sum": self.sum, "limit": self.products / self.step}
+        return figures | {"gradient": self.gradient and self.gradient.as_dict()}
 
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [("", "forward", "backward", "share", "GFLOP/s", "GB/s")]
@@ -87,6 +77,8 @@ class Profile:
             lines.append(
                 f"its matrix products alone take {format_seconds(self.products)}: {share:.0f} % of the limit is reached"
             )
+        if self.gradient is not None:
+            lines += self.gradient.describe(format_seconds)
         return lines
 
 
@@ -144,10 +136,12 @@ def profile(
     watch = Stopwatch(watched.plan)
     whole, lines = measure_step(RepeatedTraining(epoch, step, plain), RepeatedTraining(epoch, step, watched), watch)
     call = float(np.median([time_call(lambda: step(*batch)) for _ in range(100)]))
-    unread = {module for (module, flag), value in plain.plan.flags.items() if flag == "needs_grad_x" and not value}
+    unread: set = {module for (module, flag), value in plain.plan.flags.items() if flag == "needs_grad_x" and not value}
+    unread |= {layer for layer, copy in step.rule.list_copies() if copy in unread} if step.rule is not None else set()
     counted = record_shapes(step.net, batch[0])
     rows = make_rows(step, counted, unread, watch.lines, lines)
-    return Profile(format_title(step), batch_size, whole, call, measure_limit(counted, unread), rows)
+    cost = compute_gradient_cost(rows, counted, unread) if step.rule is None else None
+    return Profile(format_title(step), batch_size, whole, call, measure_limit(counted, unread), rows, cost)
 
 
 class StepWithPlan(CompiledStep):
@@ -213,38 +207,6 @@ def time_call(function) -> float:
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
-
-
-def make_rows(step: CompiledStep, shapes: Shapes, unread: set, lines: list[Line], seconds: np.ndarray) -> list[Row]:
-    """Sum the lines of a plan by module, in the order of the forward pass; then loss, optimizer and loop."""
-    rows: dict[tuple[Stateful, ...], Row] = {}
-    in_net = set(step.net.all_modules())
-    for line, took in zip(lines, seconds, strict=True):
-        row = rows.setdefault(line.modules, Row(*name_row(line.modules, step, in_net)))
-        row.backward += took if line.backward else 0
-        row.forward += 0 if line.backward else took
-    for modules, row in rows.items():
-        for module in modules:
-            for inside in (module, *module.iterate_inside()):
-                if inside in shapes and not inside.children_inside():
-                    is_read = inside not in unread
-                    row.flops += sum(count_flops(inside, *shapes[inside], is_read))
-                    row.bytes += sum(count_bytes(inside, *shapes[inside], is_read))
-    kinds = ["augment", "module", "rule", "loss", "optimizer", "loop"]
-    return sorted(rows.values(), key=lambda row: kinds.index(row.kind))
-
-
-def name_row(modules: tuple[Stateful, ...], step: CompiledStep, in_net: set) -> tuple[str, str]:
-    """Name a row; returns its name and kind."""
-    if not modules:
-        return "gather, copy, loop", "loop"
-    if modules[0] in in_net:
-        return " + ".join(f"{m.path().removeprefix('model')} {m.label()}".strip() for m in modules), "module"
-    if modules[0] in step.augmentation.augments:
-        return modules[0].label(), "augment"
-    if isinstance(modules[0], Rule):
-        return modules[0].label(), "rule"
-    return modules[0].label(), "loss" if modules[0] is step.loss else "optimizer"
 
 
 def format_title(step: CompiledStep) -> str:

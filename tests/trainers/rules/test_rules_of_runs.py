@@ -8,6 +8,7 @@ import pytest
 from bprop.trainers import SGD, Trainer, check_config
 from bprop.trainers.cli import main
 from bprop.trainers.configs import ConfigError, parse_config
+from bprop.trainers.tools.profile import profile_config
 
 TEXT = """
 seed: 3
@@ -199,5 +200,29 @@ def test_a_profile_names_the_rule(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where the picture is written
     path = write_config(tmp_path, "FeedbackAlignment")
     assert main(["profile", str(path), "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)["rows"]
-    assert [row["kind"] for row in rows if row["name"] == "FeedbackAlignment()"]
+    figures = json.loads(capsys.readouterr().out)
+    rows = {row["name"]: row for row in figures["rows"] if row["kind"] == "rule"}
+    assert list(rows) == ["[2] Linear(8 -> 3) by FeedbackAlignment()", "[0] Linear(4 -> 8) by FeedbackAlignment()"]
+    last, first = rows.values()
+    assert last["flops"] == 4 * 15 * 8 * 3
+    assert first["flops"] == 2 * 15 * 4 * 8, "the first layer has no grad_x"
+    forward = next(row for row in figures["rows"] if row["name"] == "[2] Linear(8 -> 3)")
+    assert forward["flops"] == 2 * 15 * 8 * 3, "its backward pass is in the row of the rule"
+    assert figures["gradient"] is None, "what goes backward is no gradient"
+
+
+@pytest.mark.jit
+def test_a_profile_names_what_a_rule_for_chains_does(tmp_path, monkeypatch):
+    monkeypatch.setattr("bprop.trainers.tools.profile.ROUNDS", 1)
+    monkeypatch.setattr("bprop.trainers.tools.profile.ROUND_SECONDS", 0.01)
+    unit = "  - Linear: {in_features: 8, out_features: 8}\n  - Tanh\n"
+    text = TEXT.replace("  - Tanh\n", f"  - Tanh\n{unit}", 1)
+    for rule, expected in (
+        ("DifferenceTargetPropagation", "[2] Linear(8 -> 8) by DifferenceTargetPropagation(): Linear(8 -> 8)"),
+        ("PredictiveCoding", "all layers by PredictiveCoding()"),
+    ):
+        report = profile_config(parse_config(f"{text}rule: {rule}\n"))
+        rows = [row.name for row in report.rows if row.kind == "rule"]
+        assert expected in rows
+        assert {f"{place} by {rule}()" for place in ("[2] Linear(8 -> 8)", "[4] Linear(8 -> 3)")} <= set(rows)
+        assert [row.name for row in report.rows if row.kind == "optimizer"] == ["SGD(lr=0.1)"]

@@ -7,13 +7,15 @@ import textwrap
 import numpy as np
 import pytest
 from bprop.datasets import ArrayDataset
-from bprop.modules import Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy
+from bprop.modules import Bilinear, Conv2d, Linear, Module, ReLU, Sequential, SoftmaxCrossEntropy
 from bprop.modules.display.costs import count_bytes, count_flops, get_matmul, record_shapes
 from bprop.modules.engine.stopwatch import insert_laps
 from bprop.trainers import SGD, TrainingError, compile_step
 from bprop.trainers.cli import main
+from bprop.trainers.tools.gradient_cost import compute_gradient_cost
 from bprop.trainers.tools.matmul_limit import time_matmuls
 from bprop.trainers.tools.profile import format_seconds, profile
+from bprop.trainers.tools.profile_rows import Row
 
 from ...modules.custom import InPython, Residual
 
@@ -46,6 +48,37 @@ def test_every_module_has_its_line(quick):
     assert fused.forward > 0
     assert report.products > 0
     assert report.sum == pytest.approx(sum(row.forward + row.backward for row in report.rows))
+
+
+@pytest.mark.jit
+def test_what_a_gradient_costs_in_evaluations_of_the_loss(quick):
+    """By structure: time is that of the modules' and the loss's rows, operations are counted by hand."""
+    net = Sequential(Linear(6, 40), ReLU(), Linear(40, 3))
+    report = profile(compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1)), data(), 20)
+    cost, own = report.gradient, [row for row in report.rows if row.kind in ("module", "loss")]
+    assert cost.loss_seconds == pytest.approx(sum(row.forward for row in own))
+    assert cost.gradient_seconds == pytest.approx(sum(row.seconds for row in own))
+    assert cost.evaluations == cost.gradient_seconds / cost.loss_seconds
+    assert cost.evaluations > 1
+    first, unit, last = 2 * 20 * 6 * 40, 20 * 40, 2 * 20 * 40 * 3
+    assert cost.loss_operations == first + unit + last
+    assert cost.gradient_operations == cost.loss_operations + first + unit + 2 * last, "the first has no grad_x"
+    assert 2 < cost.counted_evaluations < 3, "as the books say"
+    in_text = [line for line in str(report).splitlines() if "evaluations of the loss" in line or "operations" in line]
+    assert in_text == cost.describe(format_seconds)
+    assert in_text[0].startswith(f"a gradient costs {cost.evaluations:.2f} evaluations of the loss in time (")
+    assert in_text[1].endswith("the books: 2 to 3, at most 6")
+
+
+def test_operations_of_a_gradient_are_at_most_those_of_the_books():
+    """Of each layer with weights at most three times its forward pass, whatever it is."""
+    for layer, shape in ((Linear(6, 40), (20, 6)), (Conv2d(2, 3, 3), (4, 2, 6, 6)), (Bilinear(2, 3, 4), (5, 5))):
+        forward, backward = count_flops(layer, shape, layer.output_shape(shape))
+        assert 2 <= (forward + backward) / forward <= 3
+
+
+def test_nothing_costs_no_gradient():
+    assert compute_gradient_cost([Row("[0] Linear(6 -> 3)", "module", backward=1.0)], {}, set()) is None
 
 
 @pytest.mark.jit
@@ -215,6 +248,10 @@ def test_the_command_gives_json(folder, capsys):
     assert figures["batch_size"] == 30
     assert figures["sum"] == pytest.approx(sum(row["forward"] + row["backward"] for row in figures["rows"]))
     assert figures["limit"] == pytest.approx(figures["products"] / figures["step"])
+    cost = figures["gradient"]
+    assert cost["evaluations"] == pytest.approx(cost["gradient_seconds"] / cost["loss_seconds"])
+    assert cost["counted_evaluations"] == pytest.approx(cost["gradient_operations"] / cost["loss_operations"])
+    assert (cost["usual"], cost["most"]) == ([2, 3], 6)
     assert (folder / "a" / "b" / "profile.png").exists()
 
 
