@@ -50,7 +50,8 @@ def images(random, shape):
 def bernoulli_units(module, x):
     p = 1 / (1 + np.exp(-x))
     s = (uniform(module._modules["_draw"], x.size).reshape(x.shape) < p).astype(float)
-    log_p = np.log(np.where(s == 1, p, 1 - p)).sum(axis=1, keepdims=True)
+    log_p = np.log(np.where(s == 1, p, 1 - p))
+    log_p = log_p if module.per_unit else log_p.sum(axis=1, keepdims=True)
     return np.concatenate([np.tanh(linear(module.rest[0], s)), log_p], axis=1)
 
 
@@ -60,6 +61,10 @@ def cost_of_labels(loss, y, target):
 
 def cost_of_numbers(loss, y, target):
     return mean_squared_error(None, y[:, : -loss.columns], target)
+
+
+def two_numbers(random, shape):
+    return numbers(random, (shape[0], 2))
 
 
 def narrower(random, shape):
@@ -94,6 +99,13 @@ MODULES = [
         (4, 3),
         (4, 3, 2),
         "BernoulliUnits(): x has shape (4, 3, 2), expected (N, D)",
+        reference=bernoulli_units,
+        samples_apart=False,
+    ),
+    Case(
+        "BernoulliUnits, log p of each unit",
+        lambda: BernoulliUnits(Linear(3, 2), Tanh(), per_unit=True),
+        (4, 3),
         reference=bernoulli_units,
         samples_apart=False,
     ),
@@ -136,6 +148,25 @@ LOSSES = [
         ((4, 2), (4,)),
         "Reinforce(loss=MeanSquaredError(), baseline='input', normalize=False): "
         "y has shape (4, 2), expected (N, M + 2)",
+        reference=cost_of_numbers,
+    ),
+    LossCase(
+        "Reinforce with the optimal baseline of units",
+        lambda: Reinforce(MeanSquaredError(), baseline="optimal", units=2),
+        (4, 8),
+        two_numbers,
+        ((4, 6), (4, 2)),
+        "Reinforce(loss=MeanSquaredError(), baseline='optimal', units=2): y has shape (4, 6), expected (N, M + 6)",
+        reference=cost_of_numbers,
+    ),
+    LossCase(
+        "Reinforce with a constant baseline",
+        lambda: Reinforce(MeanSquaredError(), baseline="constant", constant=0.5),
+        (4, 4),
+        lambda random, shape: numbers(random, (shape[0], 3)),
+        ((4, 1), (4, 0)),
+        "Reinforce(loss=MeanSquaredError(), baseline='constant', constant=0.5): "
+        "y has shape (4, 1), expected (N, M + 1)",
         reference=cost_of_numbers,
     ),
 ]

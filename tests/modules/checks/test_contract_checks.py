@@ -56,7 +56,7 @@ def test_exports_are_complete():
 
 
 INTERNAL = {"Branches", "Draw", "ElementwiseDropout", "ElementwiseTable"}
-INTERNAL |= {"InPlanes", "LogProbability", "MarginLoss", "PairLoss", "Pooling1d", "RowNorm"}
+INTERNAL |= {"InPlanes", "LogProbability", "MarginLoss", "PairLoss", "Pooling1d", "RowNorm", "UnitLogProbabilities"}
 INTERNAL |= {"Hierarchy", "InternalOp", "Mode", "ParametersAndBuffers", "Tie"}
 INTERNAL |= {"CallRecorder", "Container", "InputReaders", "Shape", "ValueRef"}
 INTERNAL |= {"ElementwiseBinaryOp", "Difference", "Maximum", "Minimum", "Product", "Quotient", "Sum"}

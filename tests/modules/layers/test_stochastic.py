@@ -121,36 +121,132 @@ def exact_gradient(rest):
     return derive(mean_cost, SCORES).bprop()["x"], derive(mean_cost, SCORES).y
 
 
-def estimates(loss, rows, steps_before=0):
+BASELINES = ["none", "constant", "running", "input", "optimal"]
+PROBABILITIES = np.prod(np.where(STATES == 1, 1, -1) / (1 + np.exp(-SCORES)) + (STATES == 0), axis=1)
+
+
+def make_loss(baseline, **settings):
+    if baseline == "constant":
+        settings["constant"] = 1.1
+    return Reinforce(MeanSquaredError(), baseline, units=3 if baseline == "optimal" else 1, **settings)
+
+
+def expected_products(rest):
+    """E[c q], E[q] and E[c] of each unit, q = (s - σ)², by a sum over all states; eq. 6.16 is the ratio of the first."""
+    costs = ((rest.copy().fprop(STATES) - TARGET) ** 2).mean(axis=1)
+    q = (STATES - 1 / (1 + np.exp(-SCORES))) ** 2
+    return PROBABILITIES @ (costs[:, None] * q), PROBABILITIES @ q, PROBABILITIES @ costs
+
+
+def estimates(loss, rows, steps_before=0, extra=None):
     """(draws, each row's estimate of the gradient, the loss's value) for as many rows of the same scores."""
     manual_seed(0)
-    units, x = BernoulliUnits(*rest()).to("float64"), np.tile(SCORES, (rows, 1))
+    units, x = BernoulliUnits(*rest(), per_unit=loss.units > 1).to("float64"), np.tile(SCORES, (rows, 1))
     loss.to("float64")
+    if extra is None and loss.baseline == "optimal":
+        extra = np.concatenate(expected_products(units.rest)[:2])
+    if extra is None:
+        extra = [0.23] if loss.baseline == "input" else []  # an input's baseline, the same for all
     for _ in range(steps_before + 1):
         y = units.fprop(x)
-        extra = [np.full((rows, 1), 0.23)] if loss.columns == 2 else []  # an input's baseline, the same for all
-        value = loss.fprop(np.concatenate([y, *extra], axis=1), np.tile(TARGET, (rows, 1)))
+        value = loss.fprop(np.concatenate([y, np.tile(extra, (rows, 1))], axis=1), np.tile(TARGET, (rows, 1)))
         grad_y = loss.bprop()
-        grad_x = units.bprop(np.ascontiguousarray(grad_y[:, :3]))
+        grad_x = units.bprop(np.ascontiguousarray(grad_y[:, : y.shape[1]]))
     return units, units._modules["_draw"].y.copy(), rows * grad_x, value, grad_y
 
 
-@pytest.mark.parametrize("baseline", ["none", "running", "input"])
-def test_the_mean_of_the_estimate_over_all_states_is_the_gradient(baseline):
-    units, draws, each, _, _ = estimates(Reinforce(MeanSquaredError(), baseline, normalize=False), 2000, steps_before=3)
-    expected, _ = exact_gradient(units.rest)
-    total, p = np.zeros(3), 1 / (1 + np.exp(-SCORES))
+def estimate_of_states(loss, extra=None):
+    """The estimate in each of STATES, after some steps; it is a function of the state alone."""
+    units, draws, each, _, _ = estimates(loss, 2000, steps_before=30, extra=extra)
+    rows = []
     for s in STATES:
         mine = each[(draws == s).all(axis=1)]
-        np.testing.assert_allclose(mine - mine[0], 0, atol=1e-12)  # the estimate is a function of the state
-        total += np.prod(np.where(s == 1, p, 1 - p)) * mine[0]
-    np.testing.assert_allclose(total, expected, rtol=1e-9)
+        np.testing.assert_allclose(mine - mine[0], 0, atol=1e-12)
+        rows.append(mine[0])
+    return units, np.array(rows)
 
 
-@pytest.mark.parametrize("baseline", ["none", "running", "input"])
+def variance_of(estimate):
+    """The variance of each unit's estimate, by a sum over all states."""
+    return PROBABILITIES @ estimate**2 - (PROBABILITIES @ estimate) ** 2
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_the_mean_of_the_estimate_over_all_states_is_the_gradient(baseline):
+    units, estimate = estimate_of_states(make_loss(baseline, normalize=False))
+    expected, _ = exact_gradient(units.rest)
+    np.testing.assert_allclose(PROBABILITIES @ estimate, expected, rtol=1e-9)
+
+
+def test_even_a_bad_baseline_of_units_has_the_right_mean():
+    units, estimate = estimate_of_states(make_loss("optimal", normalize=False), extra=[-1, 9, 0.2, 1e-9, -0.5, 0.2])
+    np.testing.assert_allclose(PROBABILITIES @ estimate, exact_gradient(units.rest)[0], rtol=1e-9)
+
+
+def test_the_optimal_baseline_has_the_least_variance():
+    """Exactly, by a sum over all states: of each unit by itself, so of all together."""
+    variances = {name: variance_of(estimate_of_states(make_loss(name, normalize=False))[1]) for name in BASELINES}
+    for name in BASELINES[:-1]:
+        assert (variances["optimal"] < variances[name]).all(), name
+    assert variances["running"].sum() < variances["constant"].sum() < variances["none"].sum()
+
+
+def test_the_optimal_baseline_is_the_ratio_of_both_outputs():
+    units, estimate = estimate_of_states(make_loss("optimal", normalize=False))
+    products, squares, _ = expected_products(units.rest)
+    costs = ((units.rest.copy().fprop(STATES) - TARGET) ** 2).mean(axis=1)
+    slopes = STATES - 1 / (1 + np.exp(-SCORES))
+    np.testing.assert_allclose(estimate, (costs[:, None] - products / squares) * slopes, rtol=1e-9)
+    least = variance_of(estimate)
+    for shift in (-0.05, 0.05):  # a stationary point of the variance, and a minimum
+        assert (variance_of((costs[:, None] - products / squares - shift) * slopes) > least).all()
+
+
+def test_both_outputs_of_the_optimal_baseline_learn_their_expectations():
+    """By stochastic gradient descent with falling steps, from zero; and that of `input` learns the mean cost."""
+    for baseline, width in (("optimal", 6), ("input", 1)):
+        manual_seed(0)
+        units = BernoulliUnits(*rest(), per_unit=baseline == "optimal").to("float64")
+        extra, loss = np.zeros(width), make_loss(baseline, normalize=False, momentum=1e-9).to("float64")
+        for step in range(60):
+            y = units.fprop(np.tile(SCORES, (1000, 1)))
+            loss.fprop(np.concatenate([y, np.tile(extra, (1000, 1))], axis=1), np.tile(TARGET, (1000, 1)))
+            extra -= 0.5 / (1 + step) * loss.bprop()[:, y.shape[1] :].sum(axis=0)
+        products, squares, cost = expected_products(units.rest)
+        expected = [cost] if baseline == "input" else [*products, *squares]
+        np.testing.assert_allclose(extra, expected, rtol=0.02)
+
+
+def test_an_optimal_baseline_stays_between_the_costs():
+    """Before both outputs have learned, their ratio may be anything."""
+    loss = make_loss("optimal", normalize=False, momentum=1.0)
+    units, _, _, _, _ = estimates(loss, 500, extra=np.zeros(6))
+    y = np.concatenate([units.fprop(np.tile(SCORES, (4, 1))), np.tile([5, -5, 0, 1e-9, 1e-9, 0], (4, 1))], axis=1)
+    loss.fprop(y, np.tile(TARGET, (4, 1)))
+    costs, lowest, highest = loss.costs.copy(), loss.lowest[0], loss.highest[0]
+    assert 0 < lowest < highest
+    grad_y = loss.bprop()
+    np.testing.assert_allclose(4 * grad_y[:, 2], costs - highest)
+    np.testing.assert_allclose(4 * grad_y[:, 3], costs - lowest)
+    np.testing.assert_allclose(4 * grad_y[:, 4], costs - lowest)
+
+
+def test_log_p_of_units_sums_to_that_of_all():
+    x = np.random.default_rng(0).standard_normal((50, 4))
+    values = []
+    for per_unit in (False, True):
+        manual_seed(7)
+        units = BernoulliUnits(Linear(4, 2), per_unit=per_unit).to("float64")
+        y = units.fprop(x)
+        values.append((y[:, 2:].sum(axis=1), units.bprop(np.concatenate([0 * y[:, :2], 1 + 0 * y[:, 2:]], axis=1))))
+    np.testing.assert_allclose(values[0][0], values[1][0], rtol=1e-12)
+    np.testing.assert_allclose(values[0][1], values[1][1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
 def test_the_mean_of_the_estimate_over_draws_is_near_the_gradient(baseline):
     """Within 4 standard errors, for one seed."""
-    units, _, each, value, _ = estimates(Reinforce(MeanSquaredError(), baseline), N, steps_before=2)
+    units, _, each, value, _ = estimates(make_loss(baseline), N, steps_before=2)
     expected, cost = exact_gradient(units.rest)
     assert (abs(each.mean(axis=0) - expected) < 4 * each.std(axis=0) / np.sqrt(N)).all()
     assert value == pytest.approx(cost, rel=0.02)
@@ -255,7 +351,10 @@ REFUSED = [
         "Linear(4 -> 2): x has shape (2, 3), expected (N, 4)",
     ),
     (lambda: BernoulliUnits(Spread()).fprop(np.ones((2, 3))), "the layers make (2, 1, 3), expected (N, M)"),
-    (lambda: Reinforce(MeanSquaredError(), "mean"), "Reinforce: baseline is 'mean', expected 'none', 'running' or"),
+    (lambda: BernoulliUnits(Tanh(), estimator="straight_through", per_unit=True), "per_unit is about log p, which"),
+    (lambda: Reinforce(MeanSquaredError(), "mean"), "Reinforce: baseline is 'mean', expected 'none', 'constant', "),
+    (lambda: Reinforce(MeanSquaredError(), constant=0.5), "Reinforce: constant is 0.5 with baseline 'running', exp"),
+    (lambda: Reinforce(MeanSquaredError(), units=0), "Reinforce: units is 0, expected at least 1"),
     (lambda: Reinforce(MeanSquaredError(), momentum=0), "Reinforce: momentum is 0, expected a number above 0"),
     (lambda: Reinforce(MeanSquaredError(), momentum=2), "Reinforce: momentum is 2, expected a number of at most 1"),
     (lambda: Reinforce(SoftmaxCrossEntropy()).check_targets(np.array([7]), (1, 4)), "7"),
