@@ -259,6 +259,20 @@ def test_spsa(folder, monkeypatch):
     assert output.rstrip().endswith(" 0")
 
 
+def test_reinforce_with_all_its_baselines(folder, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    one, trained = run("reinforce.py 1 1000", folder).split("\n\n")
+    rows = {line.split()[0]: line.split()[1:] for line in one.splitlines()[2:]}
+    assert list(rows) == ["none", "constant", "running", "input", "optimal"]
+    assert all(float(off) < 4 for off, _ in rows.values()), "each has the gradient as its mean"
+    variances = [float(variance) for _, variance in rows.values()]
+    assert variances == sorted(variances, reverse=True)
+    assert variances[-1] < variances[2] < 0.1 * variances[0]
+    rows = {line.split()[0]: float(line.split()[1]) for line in trained.splitlines()[2:]}
+    assert list(rows) == ["none", "constant", "running", "input", "optimal"]
+    assert all(1 < value < 3 for value in rows.values()), "after one epoch; test_stochastic.py trains for longer"
+
+
 def test_every_example_is_here():
     assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".yaml")} == {
         "by_hand.py",
@@ -274,6 +288,7 @@ def test_every_example_is_here():
         "inverse_density.py",
         "numerical_derivatives.py",
         "own_loop.py",
+        "reinforce.py",
         "resnet.yaml",
         "siamese.yaml",
         "spsa.py",

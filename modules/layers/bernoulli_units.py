@@ -155,8 +155,8 @@ class BernoulliUnits(Container):
     y, and checks leave it out.
 
     Shapes: x (N, D); y (N, M + 1), (N, M + D) with per_unit, or (N, M) straight-through, with rest(s) (N, M).
-    Args: layers: those after the units, at least one module; estimator: reinforce or straight_through; per_unit: whether
-        log p is told unit by unit. Evaluation draws, too, the same numbers in each run.
+    Args: layers: those after the units, at least one module; estimator: reinforce or straight_through; per_unit: tell
+        log p unit by unit. Evaluation draws, too, the same numbers in each run.
     Errors: ValueError for no layers, another estimator, per_unit straight-through, and an x or a rest(s) that is no
         matrix.
     Source: Williams, Simple statistical gradient-following algorithms (1992); Bengio, Léonard and Courville, Estimating

@@ -25,8 +25,8 @@ class Reinforce(Loss):
         grad_A[n, k]     = 2 (A[n, k] - c[n] q[n, k]) / N
         grad_B[n, k]     = 2 (B[n, k] - q[n, k]) / N,   q[n, k] = (∂log p[n, k]/∂x[n, k])²
 
-    with σ the running deviation of c - baseline. Any baseline that does not know of s leaves the mean of the estimate as
-    it is, and a good one takes most of its variance away. The baseline is
+    with σ the running deviation of c - baseline. Any baseline that does not know of s leaves the mean of the estimate
+    as it is, and a good one takes most of its variance away. The baseline is
 
         none       0
         constant   a number
@@ -44,9 +44,9 @@ class Reinforce(Loss):
         what runs, above 0 to 1; constant: of that baseline; units: the columns of log p, 1 for that of all units
         together, as many as units with BernoulliUnits(per_unit=True).
     Errors: ValueError for such settings, and for what the other loss refuses.
-    Numerics: the gradient is an estimate and no derivative of the value, so checks leave it out. The optimal baseline is
-        a weighted mean of costs, so an A / B that is not between the running lowest and highest cost, as before they
-        have learned, counts as the nearest of the two.
+    Numerics: the gradient is an estimate and no derivative of the value, so checks leave it out. The optimal baseline
+        is a weighted mean of costs, so an A / B that is not between the running lowest and highest cost, as before
+        they have learned, counts as the nearest of the two.
     Source: Goodfellow et al., Deep Learning, draft of chapter 6, section 6.4.5, the optimal baseline eq. 6.16 (in the
         published book section 20.9.1); Williams, REINFORCE (1992); Mnih and Gregor, Neural variational inference and
         learning in belief networks (2014), section 2.3; Weaver and Tao, The optimal reward baseline (2001).

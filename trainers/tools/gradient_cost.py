@@ -45,9 +45,10 @@ class GradientCost:
         """Format both ratios, beside the bounds."""
         times = f"{format_seconds(self.gradient_seconds)} to {format_seconds(self.loss_seconds)}"
         counts = f"{self.gradient_operations} to {self.loss_operations}"
+        bounds = f"{USUAL[0]} to {USUAL[1]}, at most {MOST}"
         return [
             f"a gradient costs {self.evaluations:.2f} evaluations of the loss in time ({times}),",
-            f"and {self.counted_evaluations:.2f} in operations ({counts}); the books: {USUAL[0]} to {USUAL[1]}, at most {MOST}",
+            f"and {self.counted_evaluations:.2f} in operations ({counts}); the books: {bounds}",
         ]
 
 

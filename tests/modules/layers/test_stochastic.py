@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from bprop.datasets import ArrayDataset
 from bprop.modules import (
     BernoulliUnits,
     GaussianSample,
@@ -21,7 +22,9 @@ from bprop.modules import (
     manual_seed,
 )
 from bprop.modules.autodiff import derive
-from bprop.trainers.configs import parse_config
+from bprop.modules.engine.stateful import uncompiled
+from bprop.trainers import Trainer
+from bprop.trainers.configs import load_config, parse_config
 from bprop.trainers.runs.run_folder import train_config
 from bprop.trainers.tools.gradient_doctor import check_config
 
@@ -132,7 +135,7 @@ def make_loss(baseline, **settings):
 
 
 def expected_products(rest):
-    """E[c q], E[q] and E[c] of each unit, q = (s - σ)², by a sum over all states; eq. 6.16 is the ratio of the first."""
+    """E[c q], E[q] and E[c] of each unit, q = (s - σ)², by a sum over all states; eq. 6.16 is E[c q] / E[q]."""
     costs = ((rest.copy().fprop(STATES) - TARGET) ** 2).mean(axis=1)
     q = (STATES - 1 / (1 + np.exp(-SCORES))) ** 2
     return PROBABILITIES @ (costs[:, None] * q), PROBABILITIES @ q, PROBABILITIES @ costs
@@ -335,6 +338,37 @@ trainer: {epochs: 60, batch_size: 16}
 def test_random_units_learn_from_a_config(tmp_path):
     figures = train_config(parse_config(IRIS), tmp_path / "run", quiet=True)
     assert figures["test_loss"] < 0.35
+
+
+OTHERS = [
+    ("digits_reinforce", [], "running"),
+    ("digits_reinforce", ["loss.Reinforce.baseline=none"], "none"),
+    ("digits_reinforce", ["loss.Reinforce.baseline=constant", "loss.Reinforce.constant=2"], "constant"),
+    ("digits_reinforce_optimal", ["loss.Reinforce.baseline=input", "model.1.Concat.1.Linear.out_features=1"], "input"),
+    ("digits_reinforce_optimal", [], "optimal"),
+]
+
+
+@pytest.mark.parametrize(("name", "overrides", "expected"), OTHERS)
+def test_packaged_configs_of_all_estimators(name, overrides, expected):
+    """As their comments say; the branch learns, too."""
+    experiment = load_config(name, overrides).build()
+    data = ArrayDataset(*experiment.dataset.train[:64])
+    model, loss, before = experiment.model, experiment.loss, experiment.model.flat_parameters.copy()
+    assert loss.baseline == expected
+    with uncompiled():
+        trainer = Trainer(model, loss, experiment.optimizer, quiet=True)
+        rows = trainer.fit(data, epochs=1, batch_size=32, metrics=experiment.settings["metrics"])
+    assert np.isfinite(rows[-1]["train_loss"])
+    assert 0 <= rows[-1]["train_accuracy"] <= 1
+    assert (model.flat_parameters != before).mean() > 0.8
+
+
+@pytest.mark.jit
+def test_digits_learn_by_the_optimal_baseline(tmp_path):
+    config = load_config("digits_reinforce_optimal", ["trainer.epochs=60"])
+    figures = train_config(config, tmp_path / "run", quiet=True)
+    assert figures["test_accuracy"] > 0.8
 
 
 def test_random_units_in_a_config_are_checked(monkeypatch):
