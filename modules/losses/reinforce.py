@@ -1,6 +1,6 @@
 """REINFORCE: a loss as the reward of each sample, from which stochastic units inside a model learn."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -81,9 +81,8 @@ class Reinforce(Loss):
         self.label_arguments, self.jit = loss.label_arguments, loss.jit
         self.takes_distributions = loss.takes_distributions
         self.running_mean, self.running_var = Buffer(np.zeros(1)), Buffer(np.zeros(1))
-        self.lowest = self.highest = np.zeros(1)
-        if baseline == "optimal":
-            self.lowest, self.highest = Buffer(np.zeros(1)), Buffer(np.zeros(1))
+        make: Any = Buffer if baseline == "optimal" else np.array  # others need no range of costs
+        self.lowest, self.highest = make(np.zeros(1)), make(np.zeros(1))
         of_inputs, of_units = EXTRA_COLUMNS[baseline]
         self.columns = units * (1 + of_units) + of_inputs
         self.costs, self.errors = np.empty(0), np.empty(0)

@@ -79,7 +79,8 @@ def name_row(modules: tuple[Stateful, ...], step: CompiledStep, in_net: set) -> 
                 return f"all layers by {first.label()}", "rule"
             if first is copy:
                 return f"{name_module(layer)} by {copy.label()}", "rule"
-            if any(first in each.all_modules() for each in vars(copy).values() if isinstance(each, Module)):
+            own = [each for each in vars(copy).values() if isinstance(each, Module)]
+            if any(first is inside for each in own for inside in each.all_modules()):
                 return f"{name_module(layer)} by {copy.label()}: {first.label()}", "rule"
     return first.label(), "optimizer"
 
