@@ -7,41 +7,8 @@ from .chain import ChainRule, Switches
 from .checks import check_at_least, check_scale
 
 
-class EquilibriumPropagation(Switches, ChainRule):
-    """Equilibrium propagation: the difference of two states of rest is the gradient.
-
-        Φ    = Σₗ <sₗ, fₗ(sₗ₋₁)>                               fₗ: the layer of block l, σₗ: its units; s₀ = x
-        sₗ  += rate (σₗ(dΦ/dsₗ) - sₗ),   dΦ/dsₗ = fₗ(sₗ₋₁) + (dfₗ₊₁/dsₗ)ᵀ sₗ₊₁
-        s_L  also moves by -β N dloss/ds_L                     while it is nudged
-        grad = -(dΦ/dW at β - dΦ/dW at -β) / 2βN
-
-    The state rests after `steps` from zero without a target, then after `nudged_steps` with β, and from the first rest
-    with -β. Every weight carries activity both ways, so nothing but activity travels backward. The net answers with the
-    first state of rest: in `Trainer.evaluate` and `predict`; its own fprop knows nothing of it.
-
-    Args: steps, nudged_steps: at least 1; beta: β; rate: of the states' steps, up to 1.
-    Errors: ValueError for settings out of range, for a net that is no Sequential.
-    Source: Scellier and Bengio, Equilibrium propagation (2017); Laborieux et al., Scaling equilibrium propagation to
-        deep ConvNets by drastically reducing its gradient estimator bias (2021), eqs. 7 and 10.
-    """
-
-    changes_outputs = True
-
-    def __init__(self, steps: int = 20, nudged_steps: int = 4, beta: float = 0.5, rate: float = 1.0):
-        super().__init__()
-        check_at_least("EquilibriumPropagation", 1, steps=steps, nudged_steps=nudged_steps)
-        self.steps, self.nudged_steps = steps, nudged_steps
-        self.beta = check_scale("EquilibriumPropagation", beta, "beta")
-        self.rate = check_scale("EquilibriumPropagation", rate, "rate")
-        if rate > 1:
-            raise ValueError(f"EquilibriumPropagation: rate is {rate}, expected at most 1")
-
-    def start(self, layer, input_shape, output_shape, outputs) -> None:
-        empty = np.zeros((0,) * (len(output_shape) + 1))
-        self.state, self.free, self.high, self.drive = (empty.copy() for _ in range(4))
-        self.sign, self.accumulated = 0.0, True
-
-    # -- compiled, at each block -------------------------------------------------------------------------------------
+class SettlingStates(Switches, ChainRule):
+    """Base with the states of a net that come to rest: methods of a block's copy, and the plan of their steps."""
 
     def begin(self, y):
         """Begin with zeros of the shape of y."""
@@ -82,34 +49,6 @@ class EquilibriumPropagation(Switches, ChainRule):
         self.state[:] = self.free
         self.sign = -1.0
 
-    def scale_high(self):
-        """-s / 2βN of the second rest, as grad_y."""
-        self.drive[:] = self.high * (-0.5 / (self.beta * len(self.high)))
-        return self.drive
-
-    def scale_low(self):
-        """s / 2βN of the third rest."""
-        self.drive[:] = self.state * (0.5 / (self.beta * len(self.state)))
-        return self.drive
-
-    def get_high(self):
-        """The state of the second rest."""
-        return self.high
-
-    def ask_more(self, layer):
-        """From now on the layer's bprop adds to its gradients."""
-        self.accumulated = layer.accumulate
-        layer.accumulate = True
-
-    def ask_as_before(self, layer):
-        """From now on the layer's bprop adds to its gradients only if it did before."""
-        layer.accumulate = self.accumulated
-
-    # -- the plan ----------------------------------------------------------------------------------------------------
-
-    def write_outputs(self, operations, net, x):
-        return self.write_rest(operations, x)[-1]
-
     def write_rest(self, operations, x) -> list[str]:
         """Write how the states come to rest without a target; returns the names of the input and of all states."""
         x = self.write_first(operations, x)
@@ -137,6 +76,71 @@ class EquilibriumPropagation(Switches, ChainRule):
                 operations.call(loss, "fprop", states[-1], *targets)
                 y = operations.call(block.copy, "nudge", y, operations.call(loss, "bprop"))
             operations.call(block.copy, "move", y)
+
+
+class EquilibriumPropagation(SettlingStates):
+    """Equilibrium propagation: the difference of two states of rest is the gradient.
+
+        Φ    = Σₗ <sₗ, fₗ(sₗ₋₁)>                               fₗ: the layer of block l, σₗ: its units; s₀ = x
+        sₗ  += rate (σₗ(dΦ/dsₗ) - sₗ),   dΦ/dsₗ = fₗ(sₗ₋₁) + (dfₗ₊₁/dsₗ)ᵀ sₗ₊₁
+        s_L  also moves by -β N dloss/ds_L                     while it is nudged
+        grad = -(dΦ/dW at β - dΦ/dW at -β) / 2βN
+
+    The state rests after `steps` from zero without a target, then after `nudged_steps` with β, and from the first rest
+    with -β. Every weight carries activity both ways, so nothing but activity travels backward. The net answers with the
+    first state of rest: in `Trainer.evaluate` and `predict`; its own fprop knows nothing of it.
+
+    Args: steps, nudged_steps: at least 1; beta: β; rate: of the states' steps, up to 1.
+    Errors: ValueError for settings out of range, for a net that is no Sequential.
+    Source: Scellier and Bengio, Equilibrium propagation (2017); Laborieux et al., Scaling equilibrium propagation to
+        deep ConvNets by drastically reducing its gradient estimator bias (2021), eqs. 7 and 10.
+    """
+
+    changes_outputs = True
+
+    def __init__(self, steps: int = 20, nudged_steps: int = 4, beta: float = 0.5, rate: float = 1.0):
+        super().__init__()
+        check_at_least("EquilibriumPropagation", 1, steps=steps, nudged_steps=nudged_steps)
+        self.steps, self.nudged_steps = steps, nudged_steps
+        self.beta = check_scale("EquilibriumPropagation", beta, "beta")
+        self.rate = check_scale("EquilibriumPropagation", rate, "rate")
+        if rate > 1:
+            raise ValueError(f"EquilibriumPropagation: rate is {rate}, expected at most 1")
+
+    def start(self, layer, input_shape, output_shape, outputs) -> None:
+        empty = np.zeros((0,) * (len(output_shape) + 1))
+        self.state, self.free, self.high, self.drive = (empty.copy() for _ in range(4))
+        self.sign, self.accumulated = 0.0, True
+
+    # -- compiled, at each block -------------------------------------------------------------------------------------
+
+    def scale_high(self):
+        """-s / 2βN of the second rest, as grad_y."""
+        self.drive[:] = self.high * (-0.5 / (self.beta * len(self.high)))
+        return self.drive
+
+    def scale_low(self):
+        """s / 2βN of the third rest."""
+        self.drive[:] = self.state * (0.5 / (self.beta * len(self.state)))
+        return self.drive
+
+    def get_high(self):
+        """The state of the second rest."""
+        return self.high
+
+    def ask_more(self, layer):
+        """From now on the layer's bprop adds to its gradients."""
+        self.accumulated = layer.accumulate
+        layer.accumulate = True
+
+    def ask_as_before(self, layer):
+        """From now on the layer's bprop adds to its gradients only if it did before."""
+        layer.accumulate = self.accumulated
+
+    # -- the plan ----------------------------------------------------------------------------------------------------
+
+    def write_outputs(self, operations, net, x):
+        return self.write_rest(operations, x)[-1]
 
     def write_step(self, operations, net, loss, x, *targets):
         states = self.write_rest(operations, x)

@@ -8,60 +8,8 @@ from .chain import ChainRule, Switches
 from .checks import check_scale
 
 
-class ForwardForward(Switches, ChainRule):
-    """Forward-forward: each layer alone tells samples with their label from samples with a wrong one.
-
-        goodness     g = mean y²                          of a block's outputs y, for one sample
-        local loss   log(1 + exp(∓ sharpness (g - threshold)))   - for the right label, + for a wrong one
-        input        h / √mean h²                         of a block after the first: the goodness below is hidden
-
-    The label stands in the first inputs of a sample, one for each class, which the data must leave free (the corner of
-    MNIST's images is blank). Wrong labels are drawn from what the last layer takes for likely. The last layer learns
-    the targets by the loss, from the block before it, of samples without a label. In `Trainer.evaluate` and `predict`
-    the net answers with a score for each class, `sharpness` times the goodness summed over all blocks but the first
-    (over it, too, if there is one alone), with each label in turn; its own fprop answers by the last layer.
-
-    Args: threshold: of the goodness; sharpness: of the local loss; strength: the input that stands for a label; seed:
-        of the wrong labels.
-    Errors: ValueError for settings out of range, for a net that is no Sequential, has no block before the last layer,
-        or whose samples are no vectors longer than the classes; for targets that are no labels.
-    Source: Hinton, The forward-forward algorithm: some preliminary investigations (2022), sections 2 and 3.3.
-    """
-
-    changes_outputs = True
-    kept = ("step",)
-
-    def __init__(self, threshold: float = 1.0, sharpness: float = 10.0, strength: float = 1.0, seed: int = 0):
-        super().__init__(seed)
-        self.threshold = check_scale("ForwardForward", threshold, "threshold")
-        self.sharpness = check_scale("ForwardForward", sharpness, "sharpness")
-        self.strength = check_scale("ForwardForward", strength, "strength")
-        self.step = 0
-
-    def make_copies(self, net, x_shape) -> None:
-        super().make_copies(net, x_shape)
-        if len(self.blocks) < 2:
-            raise ValueError(f"{self.label()}: the model has one layer with weights, expected at least 2")
-
-    def check_target(self, target) -> None:
-        if target.ndim != 1 or target.dtype.kind != "i":
-            shown = f"{target.dtype} of shape {target.shape}"
-            raise ValueError(f"{self.label()}: the targets are {shown}, expected labels (N,), one for each sample")
-
-    def start(self, layer, input_shape, output_shape, outputs) -> None:
-        if self.index == 0 and (len(input_shape) != 1 or input_shape[0] <= outputs):
-            problem = f"{layer.path()} takes samples of shape {input_shape}"
-            raise ValueError(f"{self.label()}: {problem}, expected more than {outputs} numbers, the first for labels")
-        self.classes = outputs
-        self.key = int(self.random().integers(2**62))
-        self.class_index = 0
-        self.labelled, self.noise = np.zeros((0, 0)), np.zeros(0)
-        self.wrong = np.zeros(0, np.int64)
-        self.scores = np.zeros((0, 0))
-        self.normal = np.zeros((0,) * (len(input_shape) + 1))
-        self.grad = np.zeros((0,) * (len(output_shape) + 1))
-
-    # -- compiled: the inputs, at the first block --------------------------------------------------------------------
+class LabelledInputs:
+    """Samples with labels in their first numbers, right, wrong and each in turn: compiled, at the first block."""
 
     def without_label(self, x):
         """x with zeros in the place of a label."""
@@ -130,7 +78,9 @@ class ForwardForward(Switches, ChainRule):
         """The scores (N, classes)."""
         return self.scores
 
-    # -- compiled: at each block -------------------------------------------------------------------------------------
+
+class LocalLoss:
+    """What a block learns from its own outputs alone: compiled, at each block."""
 
     def normalize(self, h):
         """h / √mean h² of each sample."""
@@ -159,6 +109,60 @@ class ForwardForward(Switches, ChainRule):
             for i in range(row.size):
                 out[i] = scale * row[i]
         return self.grad
+
+
+class ForwardForward(LabelledInputs, LocalLoss, Switches, ChainRule):
+    """Forward-forward: each layer alone tells samples with their label from samples with a wrong one.
+
+        goodness     g = mean y²                          of a block's outputs y, for one sample
+        local loss   log(1 + exp(∓ sharpness (g - threshold)))   - for the right label, + for a wrong one
+        input        h / √mean h²                         of a block after the first: the goodness below is hidden
+
+    The label stands in the first inputs of a sample, one for each class, which the data must leave free (the corner of
+    MNIST's images is blank). Wrong labels are drawn from what the last layer takes for likely. The last layer learns
+    the targets by the loss, from the block before it, of samples without a label. In `Trainer.evaluate` and `predict`
+    the net answers with a score for each class, `sharpness` times the goodness summed over all blocks but the first
+    (over it, too, if there is one alone), with each label in turn; its own fprop answers by the last layer.
+
+    Args: threshold: of the goodness; sharpness: of the local loss; strength: the input that stands for a label; seed:
+        of the wrong labels.
+    Errors: ValueError for settings out of range, for a net that is no Sequential, has no block before the last layer,
+        or whose samples are no vectors longer than the classes; for targets that are no labels.
+    Source: Hinton, The forward-forward algorithm: some preliminary investigations (2022), sections 2 and 3.3.
+    """
+
+    changes_outputs = True
+    kept = ("step",)
+
+    def __init__(self, threshold: float = 1.0, sharpness: float = 10.0, strength: float = 1.0, seed: int = 0):
+        super().__init__(seed)
+        self.threshold = check_scale("ForwardForward", threshold, "threshold")
+        self.sharpness = check_scale("ForwardForward", sharpness, "sharpness")
+        self.strength = check_scale("ForwardForward", strength, "strength")
+        self.step = 0
+
+    def make_copies(self, net, x_shape) -> None:
+        super().make_copies(net, x_shape)
+        if len(self.blocks) < 2:
+            raise ValueError(f"{self.label()}: the model has one layer with weights, expected at least 2")
+
+    def check_target(self, target) -> None:
+        if target.ndim != 1 or target.dtype.kind != "i":
+            shown = f"{target.dtype} of shape {target.shape}"
+            raise ValueError(f"{self.label()}: the targets are {shown}, expected labels (N,), one for each sample")
+
+    def start(self, layer, input_shape, output_shape, outputs) -> None:
+        if self.index == 0 and (len(input_shape) != 1 or input_shape[0] <= outputs):
+            problem = f"{layer.path()} takes samples of shape {input_shape}"
+            raise ValueError(f"{self.label()}: {problem}, expected more than {outputs} numbers, the first for labels")
+        self.classes = outputs
+        self.key = int(self.random().integers(2**62))
+        self.class_index = 0
+        self.labelled, self.noise = np.zeros((0, 0)), np.zeros(0)
+        self.wrong = np.zeros(0, np.int64)
+        self.scores = np.zeros((0, 0))
+        self.normal = np.zeros((0,) * (len(input_shape) + 1))
+        self.grad = np.zeros((0,) * (len(output_shape) + 1))
 
     # -- the plan ----------------------------------------------------------------------------------------------------
 

@@ -7,30 +7,8 @@ from .chain import ChainRule, Switches
 from .checks import check_at_least, check_scale
 
 
-class PredictiveCoding(Switches, ChainRule):
-    """Predictive coding: each layer predicts the activities v of the next, and all lower one energy.
-
-        F    = N loss(f_L(v_{L-1}), target) + Σₗ ½ |eₗ|²,    eₗ = vₗ - fₗ(vₗ₋₁),   v₀ = x
-        vₗ  -= rate (eₗ + dF/dvₗ of the block above)          `steps` times, from vₗ = fₗ(vₗ₋₁) on
-        grad = -(dfₗ/dWₗ)ᵀ eₗ / N                             with the activities in which that ends
-
-    Each block needs its own error and the one above alone. With few steps of a small rate the gradients are nearly in
-    the direction of backprop's; each step takes a forward and a backward pass.
-
-    Args: steps: of the activities, at least 1; rate: of their steps.
-    Errors: ValueError for settings out of range, for a net that is no Sequential.
-    Source: Whittington and Bogacz, An approximation of the error backpropagation algorithm in a predictive coding
-        network with local Hebbian synaptic plasticity (2017), eqs. 2.17 and 2.18.
-    """
-
-    def __init__(self, steps: int = 20, rate: float = 0.1):
-        super().__init__()
-        check_at_least("PredictiveCoding", 1, steps=steps)
-        self.steps, self.rate = steps, check_scale("PredictiveCoding", rate, "rate")
-
-    def start(self, layer, input_shape, output_shape, outputs) -> None:
-        empty = np.zeros((0,) * (len(output_shape) + 1))
-        self.value, self.error, self.grad = empty, empty.copy(), empty.copy()
+class Activities:
+    """The activities of a block, and how they settle: compiled methods of the copy that stands there."""
 
     def begin(self, prediction):
         """Begin with the prediction as the activities."""
@@ -62,6 +40,32 @@ class PredictiveCoding(Switches, ChainRule):
         value, error, grad = flat(self.value), flat(self.error), flat(grad)
         for i in range(value.size):
             value[i] -= self.rate * (grad[i] - error[i])
+
+
+class PredictiveCoding(Activities, Switches, ChainRule):
+    """Predictive coding: each layer predicts the activities v of the next, and all lower one energy.
+
+        F    = N loss(f_L(v_{L-1}), target) + Σₗ ½ |eₗ|²,    eₗ = vₗ - fₗ(vₗ₋₁),   v₀ = x
+        vₗ  -= rate (eₗ + dF/dvₗ of the block above)          `steps` times, from vₗ = fₗ(vₗ₋₁) on
+        grad = -(dfₗ/dWₗ)ᵀ eₗ / N                             with the activities in which that ends
+
+    Each block needs its own error and the one above alone. With few steps of a small rate the gradients are nearly in
+    the direction of backprop's; each step takes a forward and a backward pass.
+
+    Args: steps: of the activities, at least 1; rate: of their steps.
+    Errors: ValueError for settings out of range, for a net that is no Sequential.
+    Source: Whittington and Bogacz, An approximation of the error backpropagation algorithm in a predictive coding
+        network with local Hebbian synaptic plasticity (2017), eqs. 2.17 and 2.18.
+    """
+
+    def __init__(self, steps: int = 20, rate: float = 0.1):
+        super().__init__()
+        check_at_least("PredictiveCoding", 1, steps=steps)
+        self.steps, self.rate = steps, check_scale("PredictiveCoding", rate, "rate")
+
+    def start(self, layer, input_shape, output_shape, outputs) -> None:
+        empty = np.zeros((0,) * (len(output_shape) + 1))
+        self.value, self.error, self.grad = empty, empty.copy(), empty.copy()
 
     def write_step(self, operations, net, loss, x, *targets):
         blocks, last = self.blocks, self.blocks[-1]

@@ -12,7 +12,62 @@ from .chain import ChainRule, Switches
 from .checks import check_scale
 
 
-class DifferenceTargetPropagation(Switches, ChainRule):
+class LearnedInverse(Switches, ChainRule):
+    """Base with the inverse of a block, which learns to undo it: compiled methods of the copy that stands there."""
+
+    def make_inverse(self, net, below, block) -> None:
+        """Make the inverse of a block, whose output is like that of the block below."""
+        sizes = int(np.prod(block.output_shape)), int(np.prod(below.output_shape))
+        linear = Linear(*sizes, weight_init=Constant(0), bias_init=Constant(0))
+        before = [] if len(block.output_shape) == 1 else [Flatten()]
+        after = [] if len(below.output_shape) == 1 else [Reshape(below.output_shape)]
+        units = [unit.copy() for unit in below.units]
+        inverse = Sequential(*before, linear.to(net.dtype), *after, *units).to(net.dtype)
+        bound = 1 / np.sqrt(sizes[0])
+        vars(linear)["weight"][...] = self.random().uniform(-bound, bound, sizes[::-1])
+        vars(self)["_inverse"] = inverse
+        vars(self).update(inverse_weights=inverse.flat_parameters, inverse_gradients=inverse.flat_gradients)
+
+    def keep_mapped(self, mapped):
+        """Keep the inverse of a block's output."""
+        self.mapped = reuse_like(self.mapped, mapped)
+        self.mapped[:] = mapped
+
+    def aim_by_difference(self, h, mapped_aim):
+        """The target of the block's input h."""
+        self.input_aim = reuse_like(self.input_aim, h)
+        aim, h, of_aim, of_output = flat(self.input_aim), flat(h), flat(mapped_aim), flat(self.mapped)
+        for i in range(aim.size):
+            aim[i] = h[i] + of_aim[i] - of_output[i]
+        return self.input_aim
+
+    def add_noise(self, h):
+        """h with noise."""
+        size = h.size + h.size % 2
+        if self.random_numbers.size != size:
+            self.random_numbers = np.empty(size, h.dtype)
+        normal(self.key, self.calls, self.random_numbers)
+        self.calls += 1
+        self.noisy = reuse_like(self.noisy, h)
+        noisy, h = flat(self.noisy), flat(h)
+        for i in range(noisy.size):
+            noisy[i] = h[i] + self.noise * self.random_numbers[i]
+        return self.noisy
+
+    def compare(self, inverse):
+        """The gradient of the mean of ½|inverse - noisy|² over the samples."""
+        grad, made, noisy, scale = flat(self.input_aim), flat(inverse), flat(self.noisy), 1 / len(inverse)
+        for i in range(grad.size):
+            grad[i] = scale * (made[i] - noisy[i])
+        return self.input_aim
+
+    def learn_inverse(self):
+        """Take a step of the inverse's parameters."""
+        for i in range(self.inverse_weights.size):
+            self.inverse_weights[i] -= self.lr * self.inverse_gradients[i]
+
+
+class DifferenceTargetPropagation(LearnedInverse):
     """Difference target propagation: each block has a target, which an inverse of the block above carries down.
 
         ĥ_{L-1} = h_{L-1} - step N dloss/dh_{L-1}                   hₗ = fₗ(hₗ₋₁); the last block has the gradient
@@ -51,19 +106,6 @@ class DifferenceTargetPropagation(Switches, ChainRule):
         self.key = int(self.random().integers(2**62))
         self.inverse_weights, self.inverse_gradients = np.zeros(0), np.zeros(0)
 
-    def make_inverse(self, net, below, block) -> None:
-        """Make the inverse of a block, whose output is like that of the block below."""
-        sizes = int(np.prod(block.output_shape)), int(np.prod(below.output_shape))
-        linear = Linear(*sizes, weight_init=Constant(0), bias_init=Constant(0))
-        before = [] if len(block.output_shape) == 1 else [Flatten()]
-        after = [] if len(below.output_shape) == 1 else [Reshape(below.output_shape)]
-        units = [unit.copy() for unit in below.units]
-        inverse = Sequential(*before, linear.to(net.dtype), *after, *units).to(net.dtype)
-        bound = 1 / np.sqrt(sizes[0])
-        vars(linear)["weight"][...] = self.random().uniform(-bound, bound, sizes[::-1])
-        vars(self)["_inverse"] = inverse
-        vars(self).update(inverse_weights=inverse.flat_parameters, inverse_gradients=inverse.flat_gradients)
-
     # -- compiled, at each block -------------------------------------------------------------------------------------
 
     def aim_down(self, h, grad):
@@ -74,19 +116,6 @@ class DifferenceTargetPropagation(Switches, ChainRule):
             aim[i] = h[i] - pull * grad[i]
         return self.input_aim
 
-    def keep_mapped(self, mapped):
-        """Keep the inverse of a block's output."""
-        self.mapped = reuse_like(self.mapped, mapped)
-        self.mapped[:] = mapped
-
-    def aim_by_difference(self, h, mapped_aim):
-        """The target of the block's input h."""
-        self.input_aim = reuse_like(self.input_aim, h)
-        aim, h, of_aim, of_output = flat(self.input_aim), flat(h), flat(mapped_aim), flat(self.mapped)
-        for i in range(aim.size):
-            aim[i] = h[i] + of_aim[i] - of_output[i]
-        return self.input_aim
-
     def miss(self, h, aim):
         """The gradient by the block's output h, in the size of the loss's."""
         self.aim = reuse_like(self.aim, h)
@@ -94,31 +123,6 @@ class DifferenceTargetPropagation(Switches, ChainRule):
         for i in range(miss.size):
             miss[i] = scale * (h[i] - aim[i])
         return self.aim
-
-    def add_noise(self, h):
-        """h with noise."""
-        size = h.size + h.size % 2
-        if self.random_numbers.size != size:
-            self.random_numbers = np.empty(size, h.dtype)
-        normal(self.key, self.calls, self.random_numbers)
-        self.calls += 1
-        self.noisy = reuse_like(self.noisy, h)
-        noisy, h = flat(self.noisy), flat(h)
-        for i in range(noisy.size):
-            noisy[i] = h[i] + self.noise * self.random_numbers[i]
-        return self.noisy
-
-    def compare(self, inverse):
-        """The gradient of the mean of ½|inverse - noisy|² over the samples."""
-        grad, made, noisy, scale = flat(self.input_aim), flat(inverse), flat(self.noisy), 1 / len(inverse)
-        for i in range(grad.size):
-            grad[i] = scale * (made[i] - noisy[i])
-        return self.input_aim
-
-    def learn_inverse(self):
-        """Take a step of the inverse's parameters."""
-        for i in range(self.inverse_weights.size):
-            self.inverse_weights[i] -= self.lr * self.inverse_gradients[i]
 
     # -- the plan ----------------------------------------------------------------------------------------------------
 

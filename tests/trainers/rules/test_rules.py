@@ -1,6 +1,9 @@
 """Learning rules against their equations, and beside plain Python; what they are told, and what they refuse."""
 
+import ast
+import inspect
 import re
+import textwrap
 
 import numpy as np
 import pytest
@@ -38,6 +41,7 @@ from bprop.trainers import (
     compile_step,
     compute_grad_x,
     compute_parameter_gradients,
+    rules,
 )
 from bprop.trainers.training.alignment import Alignment
 
@@ -732,6 +736,31 @@ def test_a_state_of_another_rule_is_refused():
     run_step(net, rule, x, target)
     with pytest.raises(ValueError, match=re.escape("QuantizedWeights: cannot load the state: missing 2.step")):
         rule.load_state_dict({"0.step": 1, "1.step": 1})
+
+
+def count_code_lines(cls):
+    """The lines of a class that are no docstring, comment or blank."""
+    text = textwrap.dedent(inspect.getsource(cls))
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    documented = [node.body[0] for node in nodes if ast.get_docstring(node)]
+    docstrings = {k for first in documented for k in range(first.lineno, first.end_lineno + 1)}
+    lines = enumerate((line.strip() for line in text.splitlines()), start=1)
+    return sum(bool(line) and not line.startswith("#") and k not in docstrings for k, line in lines)
+
+
+EXPORTED = [value for value in map(vars(rules).get, rules.__all__) if inspect.isclass(value)]
+
+
+@pytest.mark.parametrize("cls", [cls for cls in EXPORTED if cls not in (Rule, ChainRule)])
+def test_a_rule_is_a_small_class_with_a_source(cls):
+    """At most 60 lines, and so are the classes that it takes its methods from, below the bases of all rules."""
+    parts = [base for base in cls.__mro__ if base.__module__ == cls.__module__]
+    assert cls in parts
+    assert all(count_code_lines(part) <= 60 for part in parts)
+    text = inspect.getdoc(cls)
+    assert "Source:" in text
+    assert "Args:" in text
+    assert "Errors" in text
 
 
 def test_bases_leave_their_methods_to_others():
