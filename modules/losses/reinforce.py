@@ -162,6 +162,14 @@ class Reinforce(Loss):
         self.loss.check_arguments((y_shape[0], y_shape[1] - self.columns), target_shape)
         return ()
 
+    def check_shapes(self, output_shape, target_shape, classes=None) -> None:
+        self.check_arguments(output_shape, target_shape)
+        try:
+            self.loss.check_shapes((output_shape[0], output_shape[1] - self.columns), target_shape, classes)
+        except ValueError as error:
+            error.add_note(f"in {self.label()}, which takes {self.columns} of {output_shape[1]} columns")
+            raise
+
     def check_targets(self, target, output_shape) -> None:
         self.loss.check_targets(target, (*output_shape[:1], output_shape[1] - self.columns))
 

@@ -408,6 +408,14 @@ class Spread(Module):
         return (input_shape[0], 1, *input_shape[1:])
 
 
+def test_columns_that_do_not_fit_the_units_are_refused():
+    loss = Reinforce(SoftmaxCrossEntropy(), "optimal", units=16)
+    loss.check_shapes((4, 58), (4,), 10)
+    with pytest.raises(ValueError, match=r"the model has 58 outputs, the data 10 classes") as refused:
+        loss.check_shapes((4, 106), (4,), 10)  # as with 32 units
+    assert refused.value.__notes__ == [f"in {loss.label()}, which takes 48 of 106 columns"]
+
+
 def test_what_is_no_loss_is_refused():
     with pytest.raises(TypeError, match=r"^Reinforce: loss is Tanh\(\), expected a Loss$"):
         Reinforce(Tanh())
