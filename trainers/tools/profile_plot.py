@@ -16,6 +16,7 @@ def draw_profile(profile: Profile, path: Path) -> None:
     from matplotlib.patches import Patch
 
     rows = profile.rows[::-1]
+    by_rule = any(row.kind == "rule" for row in rows)
     figure = Figure(figsize=(10, 1.6 + 0.36 * len(rows)), layout="constrained")
     axes = figure.subplots()
     scale, name = (1e6, "us") if profile.step < 1e-3 else (1e3, "ms")
@@ -32,13 +33,16 @@ def draw_profile(profile: Profile, path: Path) -> None:
         f"A step with minibatches of {profile.batch_size}: {format_seconds(profile.step)}", loc="left", fontsize=11
     )
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(handles=[Patch(color=c, label=label) for c, label in LEGEND.items()], loc="lower right", fontsize=9)
+    legend = {c: f"learning rule, {text}" if c == OTHER and by_rule else text for c, text in LEGEND.items()}
+    axes.legend(handles=[Patch(color=c, label=text) for c, text in legend.items()], loc="lower right", fontsize=9)
     save_figure(figure, path, 100)
 
 
 def shorten_conclusions(profile: Profile) -> list[str]:
-    """Format the sum of the bars, and its ratio to the limit."""
+    """Format the sum of the bars, its ratio to the limit, and the cost of a gradient."""
     parts = [f"sum {format_seconds(profile.sum)}"]
     if profile.products > 0:
         parts.append(f"{100 * profile.products / profile.step:.0f} % of the matrix products' limit")
+    if profile.gradient is not None:
+        parts.append(f"a gradient costs {profile.gradient.evaluations:.1f} evaluations of the loss")
     return parts
