@@ -22,6 +22,7 @@ from .order import balanced_order as balanced_order
 from .order import epoch_order as epoch_order
 from .patterns import Characters as Characters
 from .patterns import Triplets as Triplets
+from .patterns import TwoCurves as TwoCurves
 from .preprocessing import Preprocessing as Preprocessing
 from .reconstruction import Reconstruction as Reconstruction
 from .side_by_side import side_by_side as side_by_side
@@ -51,6 +52,7 @@ __all__ = [
     "Preprocessing",
     "Reconstruction",
     "Triplets",
+    "TwoCurves",
     "Wine",
     "balanced_order",
     "epoch_order",

@@ -1,4 +1,4 @@
-"""Small patterns for energy-based nets to store or to reproduce: letters of 6 x 6 pixels, and triplets of bits."""
+"""Small patterns: letters of 6 x 6 pixels and triplets of bits, for energy-based nets, and two curves in a plane."""
 
 from __future__ import annotations
 
@@ -88,6 +88,43 @@ class Triplets(Dataset):
         counts = np.array(list(COUNTS.values())) * (self.samples // 20)
         y = np.repeat(np.arange(len(COUNTS)), counts)
         return ArrayDataset(np.array(list(COUNTS), np.float32)[y], y)
+
+    @property
+    def test(self) -> ArrayDataset:
+        return self.train
+
+
+class TwoCurves(Dataset):
+    """Points of two curves in a plane that no straight line separates, as one lies in the other's bend; one part.
+
+    Point i of a curve has x1 = -1 + 2i/(n - 1), and x2 = 0.6 cos(πx1) plus (label 1) or minus (label 0) half the gap.
+
+    Shapes: x (N, 2) float32; y (N, 1) float32, the label.
+    Args: samples: an even number from 4 on, half of it on each curve; gap: x2 of the upper curve less that of the lower
+        one, above 0.
+    Errors: ValueError for others.
+    Source: Goodfellow et al., Deep Learning, draft chapter 6, figure 6.2; the plots are those of Olah, Neural Networks,
+        Manifolds, and Topology (2014).
+    """
+
+    input_shape = (2,)
+    target_shape = (1,)
+    classes = None  # the targets are those of a logistic output
+    class_names = ("lower", "upper")
+
+    def __init__(self, *, samples: int = 200, gap: float = 0.5) -> None:
+        if isinstance(samples, bool) or samples < 4 or samples % 2:
+            raise ValueError(f"TwoCurves: samples is {samples}, expected an even number of at least 4")
+        if not 0 < gap < np.inf:
+            raise ValueError(f"TwoCurves: gap is {gap}, expected a number above 0")
+        self.samples, self.gap = samples, float(gap)
+
+    @cached_property
+    def train(self) -> ArrayDataset:
+        along = np.linspace(-1, 1, self.samples // 2)
+        curves = [(along, 0.6 * np.cos(np.pi * along) + side * self.gap / 2) for side in (-1, 1)]
+        x = np.concatenate([np.stack(curve, axis=1) for curve in curves]).astype(np.float32)
+        return ArrayDataset(x, np.repeat(np.array([[0], [1]], np.float32), len(along), axis=0))
 
     @property
     def test(self) -> ArrayDataset:

@@ -1,8 +1,10 @@
 """What a gradient costs as models grow: O(W) by bprop, O(W²) by central differences, two losses a parameter.
 
-Bishop and Bishop, Deep Learning, section 8.1.4. Prints a table, and draws gradient_cost.png if matplotlib is there.
+Bishop and Bishop, Deep Learning, section 8.1.4. Prints a table and the slopes of both, fitted where arithmetic, not the
+calls, takes the time; draws gradient_cost.png if matplotlib is there. Widths are multiples of 16, so that each fills
+whole SIMD vectors: between two of them the time stands still and then jumps.
 
-python examples/gradient_cost.py [largest number of parameters]
+python examples/gradient_cost.py [largest number of parameters] [seconds for the differences of one model]
 """
 
 import sys
@@ -11,9 +13,11 @@ import time
 import numpy as np
 from bprop.modules import Linear, MeanSquaredError, Sequential, Tanh, manual_seed
 
-BUDGET = 6.0  # seconds: finite differences that take longer are estimated as 2 W evaluations of the loss
-SAMPLES, STEP = 32, 1e-2
+WIDTHS = (16, 32, 64, 96, 128, 160, 256, 512, 1024, 2048)
+SAMPLES, STEP = 512, 1e-2
+FIT_FROM = 15_000  # parameters
 largest = float(sys.argv[1]) if len(sys.argv) > 1 else 1e7
+budget = float(sys.argv[2]) if len(sys.argv) > 2 else 30.0  # differences that take longer are 2 W times one loss
 loss = MeanSquaredError()
 
 
@@ -40,9 +44,8 @@ def by_differences(evaluate, w):
     return gradient
 
 
-def measured(count):
+def measured(width):
     """W, and the seconds of the gradient by bprop, of one loss, and of all differences, if they were run whole."""
-    width = int((count / 2) ** 0.5)
     manual_seed(0)
     model = Sequential(Linear(width, width), Tanh(), Linear(width, width))
     x, target = np.random.default_rng(0).standard_normal((2, SAMPLES, width), np.float32)
@@ -57,7 +60,7 @@ def measured(count):
 
     size, one = model.flat_parameters.size, seconds_of(evaluate)
     whole = None
-    if 2 * size * one < BUDGET:
+    if 2 * size * one < budget:
         start = time.perf_counter()
         differences = by_differences(evaluate, model.flat_parameters)
         whole = time.perf_counter() - start
@@ -66,16 +69,27 @@ def measured(count):
     return size, seconds_of(backward), one, whole
 
 
+def fit_slope(sizes, seconds):
+    """The slope of log seconds over log W by least squares, or None for fewer than two models."""
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0]) if len(sizes) > 1 else None
+
+
+def fit_slopes(sizes, gradient, differences, whole):
+    """Fit both slopes, that of differences to those that were measured whole."""
+    large = sizes >= FIT_FROM
+    return fit_slope(sizes[large], gradient[large]), fit_slope(sizes[large & whole], differences[large & whole])
+
+
 print("        W       by bprop      one loss  by differences")
 rows = []
-for count in 10.0 ** np.arange(2, np.log10(largest) + 0.01, 0.5):
-    size, gradient, one, whole = measured(count)
+for width in (width for width in WIDTHS if 2 * width * (width + 1) <= largest):
+    size, gradient, one, whole = measured(width)
     rows.append((size, gradient, whole or 2 * size * one, whole is not None))
     how = "measured whole" if whole else "2 W times one loss"
     print(f"{size:9d}  {gradient:11.2e} s  {one:10.2e} s  {rows[-1][2]:12.2e} s  {how}", flush=True)
 
 
-def draw(sizes, gradient, differences, whole):
+def draw(sizes, gradient, differences, whole, slopes):
     """Plot both costs, their growth, and familiar times for comparison."""
     figure, axes = plt.subplots(figsize=(7.4, 4.8), dpi=150)
     blue, red = "#2b6cb0", "#b04a2f"
@@ -91,20 +105,35 @@ def draw(sizes, gradient, differences, whole):
         if low < seconds < high:
             axes.axhline(seconds, color="#ddd", lw=0.8, zorder=-1)
             axes.text(1.01, seconds, name, transform=axes.get_yaxis_transform(), va="center", color="#777", fontsize=8)
+    texts = [f", slope {slope:.2f}" if slope else "" for slope in slopes]
     middle = len(sizes) // 2
     place = {"textcoords": "offset points", "fontsize": 10}
-    axes.annotate("backpropagation, O(W)", (sizes[middle], gradient[middle]), (6, -18), color=blue, **place)
+    axes.annotate(f"backpropagation, O(W){texts[0]}", (sizes[middle], gradient[middle]), (6, -18), color=blue, **place)
     axes.annotate(
-        "central differences, O(W²)", (sizes[middle], differences[middle]), (-8, 14), ha="right", color=red, **place
+        f"central differences, O(W²){texts[1]}",
+        (sizes[middle], differences[middle]),
+        (-8, 14),
+        ha="right",
+        color=red,
+        **place,
     )
     axes.set_xlabel("parameters W")
     axes.set_ylabel("seconds for one gradient")
-    axes.set_title(f"What a gradient costs ({SAMPLES} samples, two layers; dotted: slopes 1 and 2)", fontsize=10)
+    axes.set_title(
+        f"What a gradient costs ({SAMPLES} samples, two layers; slopes from W = {FIT_FROM:,} on; dotted: 1 and 2)",
+        fontsize=10,
+    )
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper left", fontsize=9, facecolor="white", edgecolor="none", framealpha=1)
     figure.tight_layout()
     figure.savefig("gradient_cost.png")
 
+
+table = [np.array(column) for column in zip(*rows, strict=True)]
+slopes = fit_slopes(*table)
+for name, slope in zip(("bprop", "differences, measured whole"), slopes, strict=True):
+    if slope is not None:
+        print(f"slope of {name}, from W = {FIT_FROM} on: {slope:.2f}")
 
 try:
     import matplotlib
@@ -114,5 +143,5 @@ try:
 except ImportError:
     print("no plot: matplotlib is not installed")
 else:
-    draw(*(np.array(column) for column in zip(*rows, strict=True)))
+    draw(*table, slopes)
     print("drawn: gradient_cost.png")

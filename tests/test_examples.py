@@ -110,10 +110,41 @@ def test_four_derivatives(folder):
 
 def test_numerical_derivatives(folder):
     output = run("numerical_derivatives.py", folder)
-    rows = {line.split()[0]: [float(word) for word in line.split()[1:]] for line in output.splitlines()[6:]}
+    table, fits = output.split("\n\n")[1:]
+    rows = {line.split()[0]: [float(word) for word in line.split()[1:]] for line in table.splitlines()[1:]}
     assert rows["1e-08"][0] < 1e-7 < rows["1e-02"][0]
     assert rows["1e-05"][1] < 1e-9 < min(rows["1e-02"][1], rows["1e-10"][1])
     assert max(rows[step][2] for step in ("1e-08", "1e-14")) < 1e-15
+    slopes = dict(re.findall(r"^(.*): (\S+)$", fits, re.MULTILINE))
+    expected = {"forward, truncation": 1, "forward, rounding": -1, "central, truncation": 2, "central, rounding": -1}
+    for name, slope in expected.items():
+        assert float(slopes[name]) == pytest.approx(slope, abs=0.03)
+    assert (folder / "numerical_derivatives.png").exists() == (find_spec("matplotlib") is not None)
+
+
+def load_example(name):
+    spec = spec_from_file_location(f"{name}_of_the_examples", EXAMPLES / f"{name}.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_sigmoidal_units(folder, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    lines = [re.split(r"  +", line) for line in run("sigmoids.py", folder).splitlines()[1:8]]
+    figures = {name: (float(largest), float(place)) for name, largest, place in lines}
+    assert figures["logistic sigmoid"] == (0.25, 3.64)  # 1/4, and tanh's at half the distance
+    assert figures["tanh"] == (1.0, 1.82)
+    assert figures["erf (probit)"] == (0.7979, 2.15)  # √(2/π), √(2 ln 10)
+    assert figures["softsign"] == (1.0, 2.16)  # √10 - 1
+    assert figures["arctan"] == (0.6366, 3.0)  # 2/π
+    assert (folder / "sigmoids.png").exists() == (find_spec("matplotlib") is not None)
+
+
+def test_sigmoidal_units_have_their_derivatives():
+    x = np.random.default_rng(0).normal(size=(4, 5))
+    for unit in (each for units in load_example("sigmoids").UNITS.values() for each in units.values()):
+        check_gradients(unit.to("float64"), x).raise_if_wrong()
 
 
 @pytest.mark.jit
@@ -125,10 +156,7 @@ def test_a_module_without_bprop_learns(folder):
 
 @pytest.mark.parametrize("slope", [0.5, 2.0])
 def test_swish(slope):
-    spec = spec_from_file_location("swish_of_the_examples", EXAMPLES / "swish.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    swish, x = module.Swish(5).to("float64"), np.random.default_rng(0).normal(size=(8, 5))
+    swish, x = load_example("swish").Swish(5).to("float64"), np.random.default_rng(0).normal(size=(8, 5))
     swish.slope = np.full(5, slope)
     check_gradients(swish, x).raise_if_wrong()
     np.testing.assert_allclose(swish.fprop(x), x / (1 + np.exp(-slope * x)), rtol=1e-12)
@@ -212,14 +240,50 @@ def test_derivatives(folder, monkeypatch):
     assert float(largest) == pytest.approx(float(eigenvalue), rel=1e-6)
 
 
-def test_cost_of_gradients(folder, monkeypatch):
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    output = run("gradient_cost.py 400", folder)
+@pytest.mark.jit
+def test_cost_of_gradients(folder):
+    output = run("gradient_cost.py 2200 1000", folder)
     table = [line.split() for line in output.splitlines()[1:3]]
-    assert [(int(row[0]), row[-2:]) for row in table] == [(112, ["measured", "whole"]), (312, ["measured", "whole"])]
+    assert [(int(row[0]), row[-2:]) for row in table] == [(544, ["measured", "whole"]), (2112, ["measured", "whole"])]
     assert all(float(row[1]) < float(row[5]) for row in table)
+    assert "slope" not in output  # both are too small for a fit
     assert (folder / "gradient_cost.png").exists() == (find_spec("matplotlib") is not None)
     assert ("drawn" in output) != ("no plot" in output)
+
+
+def test_slopes_of_costs(monkeypatch):
+    """Of differences, those that were measured whole, and large ones alone."""
+    monkeypatch.setattr(sys, "argv", ["gradient_cost.py"])
+    code = compile((EXAMPLES / "gradient_cost.py").read_text().split("\nprint(")[0], "gradient_cost", "exec")
+    names = {"__name__": "gradient_cost"}
+    exec(code, names)
+    sizes = np.array([10.0, 2e4, 4e4, 8e4])
+    whole = np.array([True, True, True, False])
+    fit_slope = names["fit_slope"]
+    assert fit_slope(sizes, 3 * sizes**2) == pytest.approx(2)
+    assert fit_slope(sizes[:1], sizes[:1]) is None
+    slopes = names["fit_slopes"](sizes, np.array([5, 2e4, 4e4, 8e4]), np.array([1, 2.0, 8.0, 1.0]), whole)
+    assert slopes == pytest.approx((1, 2))
+
+
+@pytest.mark.slow
+@pytest.mark.jit
+def test_depth_is_swept(folder, tmp_path):
+    """Two depths and two widths of the sweep, a few epochs: the table has their parameters."""
+    from bprop.trainers.runs.sweep import DONE, load_sweep, train_sweep
+    from bprop.trainers.runs.sweep_results import SweepResults
+
+    net = "model.0.deep_net.DeepNet"
+    small = f"sweep={{grid: {{{net}.depth: [1, 3], {net}.width: [8, 16]}}}}"
+    config, runs = load_sweep(folder / "depth.yaml", [small, "trainer.epochs=2"])
+    train_sweep(config, runs, tmp_path / "sweep", quiet=True)
+    sys.modules.pop("deep_net", None)
+    assert [run.status for run in runs] == [DONE] * 4
+    results = SweepResults.read(tmp_path / "sweep")
+    assert [*results.keys.values()] == ["depth", "width"]
+    layers = {(d, w): 64 * w + w + (d - 1) * (w * w + w) + w * 10 + 10 for d in (1, 3) for w in (8, 16)}
+    assert results.column("parameters") == [*layers.values()]
+    assert results.find_metric(None) == "test_accuracy"
 
 
 def test_hopfield_networks(folder, monkeypatch):
@@ -276,6 +340,8 @@ def test_reinforce_with_all_its_baselines(folder, monkeypatch):
 def test_every_example_is_here():
     assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".yaml")} == {
         "by_hand.py",
+        "deep_net.py",
+        "depth.yaml",
         "derivatives.py",
         "digit_slant.py",
         "digits_swish.yaml",
@@ -291,6 +357,7 @@ def test_every_example_is_here():
         "reinforce.py",
         "resnet.yaml",
         "siamese.yaml",
+        "sigmoids.py",
         "spsa.py",
         "swish.py",
         "two_inputs.py",

@@ -16,8 +16,12 @@ from .classes import draw_confusion, draw_mistakes
 from .curves import draw_curves
 from .density import draw_density
 from .features import draw_features
+from .matrices import draw_matrices
 from .numbers import draw_regression
+from .samples import draw_samples
+from .space import draw_space
 from .style import import_matplotlib, save_figure
+from .sweep import draw_sweep
 from .trained_run import TrainedRun, UnsuitableRun
 from .weights import draw_weights
 
@@ -25,15 +29,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-PLOTS: dict[str, Callable[[TrainedRun, int], Figure]] = {  # of a run and the number of a sample
-    "curves": lambda run, sample: draw_curves([run.folder]),
-    "weights": lambda run, sample: draw_weights(run),
-    "features": draw_features,
-    "confusion": lambda run, sample: draw_confusion(run),
-    "mistakes": lambda run, sample: draw_mistakes(run),
-    "regression": lambda run, sample: draw_regression(run),
-    "density": lambda run, sample: draw_density(run),
-    "alignment": lambda run, sample: draw_alignment(run.folder),
+PLOTS: dict[str, Callable[[TrainedRun, Sequence[int]], Figure]] = {  # of a run and the numbers of samples
+    "curves": lambda run, samples: draw_curves([run.folder]),
+    "weights": lambda run, samples: draw_weights(run),
+    "matrices": lambda run, samples: draw_matrices(run),
+    "features": lambda run, samples: draw_samples(run, samples) if len(samples) > 1 else draw_features(run, samples[0]),
+    "space": lambda run, samples: draw_space(run),
+    "confusion": lambda run, samples: draw_confusion(run),
+    "mistakes": lambda run, samples: draw_mistakes(run),
+    "regression": lambda run, samples: draw_regression(run),
+    "density": lambda run, samples: draw_density(run),
+    "alignment": lambda run, samples: draw_alignment(run.folder),
 }
 
 
@@ -42,7 +48,7 @@ def plot_runs(
     plots: Sequence[str] = (),
     out: Path | None = None,
     *,
-    sample: int = 0,
+    samples: Sequence[int] = (0,),
     part: Part | None = None,
     weights: Path | None = None,
     overrides: Sequence[str] = (),
@@ -51,8 +57,8 @@ def plot_runs(
     """Draw runs as PNG files; returns their paths, and why plots that nobody named have been left out.
 
     Args: folders: run folders, of several the curves alone; plots: names of `PLOTS`, by default all that fit;
-        out: a folder, by default that of the run, or the present one for several runs; sample: number of the sample
-        whose features are drawn; part, weights, overrides: as of `evaluate_run`.
+        out: a folder, by default that of the run, or the present one for several runs; samples: numbers of the
+        samples whose features are drawn; part, weights, overrides: as of `evaluate_run`.
     Errors: ImportError without matplotlib; UnsuitableRun, a ValueError, for a named plot that does not fit the model
         or the data; FileNotFoundError and ConfigError for folders without a run.
     """
@@ -69,7 +75,8 @@ def plot_runs(
     omitted: dict[str, str] = {}
     for name in plots or [name for name in PLOTS if name != "alignment" or was_trained_by_rule(folders[0])]:
         try:
-            figures[name if name != "features" else f"features-{sample}"] = PLOTS[name](run, sample)
+            title = name if name != "features" else f"features-{'-'.join(map(str, samples))}"
+            figures[title] = PLOTS[name](run, samples)
         except (UnsuitableRun, FileNotFoundError) as error:
             if plots:
                 raise type(error)(f"{name}: {error}") from None
@@ -77,6 +84,28 @@ def plot_runs(
     if not figures:
         raise UnsuitableRun(f"plot: there is nothing to draw: {next(iter(omitted.values()))}")
     return save_figures(figures, out or run.folder, dpi), omitted
+
+
+def plot_sweep(
+    folder: Path,
+    out: Path | None = None,
+    *,
+    metric: str | None = None,
+    x: str | None = None,
+    lines: Sequence[str] = (),
+    dpi: int = 150,
+) -> Path:
+    """Draw a metric of a sweep's runs against a key or a figure; returns the path, METRIC-by-X.png in its folder.
+
+    Args: out: another folder; metric: by default a metric of the test part; x: by default the number with the most
+        values; lines: keys with a line for each value, by default all the others.
+    Errors: ImportError without matplotlib; FileNotFoundError for a folder of something else; ValueError for names that
+        the sweep has not, and for one without a run that is done.
+    """
+    import_matplotlib()
+    folder = expand_path(folder)
+    name, figure = draw_sweep(folder, metric, x, list(lines))
+    return save_figures({name: figure}, out or folder, dpi)[0]
 
 
 def plot_augment(source: str, overrides: Sequence[str] = (), out: Path | None = None, dpi: int = 150) -> Path:

@@ -58,7 +58,13 @@ def draw_features(run: TrainedRun, sample: int) -> Figure:
 
 
 def compute_features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndarray]], np.ndarray]:
-    """Compute each hidden layer's output for one sample, with its name, and the model's output (1, ...).
+    """Compute each hidden layer's output for one sample, with its name, and the model's output (1, ...)."""
+    stages, output = compute_stages(model, x)
+    return [(label, y[0]) for label, y in stages], output
+
+
+def compute_stages(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndarray]], np.ndarray]:
+    """Compute each hidden layer's output (N, ...), with its name, and the model's output (N, ...).
 
     Layers that pass on what they get are left out; those in graphs and branches are told as they run.
     """
@@ -70,7 +76,7 @@ def compute_features(model: Any, x: np.ndarray) -> tuple[list[tuple[str, np.ndar
         if not any(
             y.size == other.size and np.array_equal(y.ravel(), other.ravel()) for other in (layer_input, output)
         ):
-            stages.append((escape_name(operation.module.label()), y[0].copy()))
+            stages.append((escape_name(operation.module.label()), y.copy()))
     return stages, output.copy()
 
 
@@ -86,14 +92,17 @@ def show_input(axes: Any, x: np.ndarray, names: list[str]) -> None:
         show_layer(axes, x, "input")
 
 
-def show_layer(axes: Any, y: np.ndarray, label: str) -> None:
-    """Draw one layer's output: units as a square of pixels, or feature maps as a mosaic."""
+def show_layer(axes: Any, y: np.ndarray, label: str, largest: float = 0.0) -> None:
+    """Draw one layer's output: units as a square of pixels, or feature maps as a mosaic.
+
+    Args: largest: where the scale of colours ends, by default at the largest number.
+    """
     if y.ndim == 3:
         label += f", {MAX_MAPS} of {len(y)} maps" if len(y) > MAX_MAPS else ""
         image = make_mosaic(y[:MAX_MAPS])
     else:
         image = y if y.ndim == 2 else reshape_to_square(y.ravel())
-    show_signed(axes, image)
+    show_signed(axes, image, largest)
     axes.set_title(label, fontsize=NORMAL)
 
 

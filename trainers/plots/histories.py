@@ -11,6 +11,7 @@ import numpy as np
 
 from ..metrics import larger_is_better
 from ..runs.compare import compare_runs, format_value, read_config_values
+from ..runs.sweep_keys import shorten_keys
 from .style import escape_name, shorten_name
 from .trained_run import UnsuitableRun
 
@@ -68,16 +69,7 @@ def name_runs(folders: list[Path]) -> list[str]:
     for path, values in compare_runs(folders).config.items():
         if values not in rows.values():  # of settings that change together, the first says it
             rows[path] = values
-    names = [
-        ", ".join(f"{shorten_path(path, rows)} {format_value(row[k])}" for path, row in rows.items())
-        for k in range(len(own))
-    ]
+    words = shorten_keys(rows)
+    names = [", ".join(f"{words[path]} {format_value(row[k])}" for path, row in rows.items()) for k in range(len(own))]
     clear = len(set(names)) == len(names) and len(rows) <= 3
     return [escape_name(shorten_name(name, 60)) for name in (names if clear else own)]
-
-
-def shorten_path(path: str, paths: Any) -> str:
-    """Shorten a setting's path to its last word, or the last three where that is ambiguous."""
-    words = path.split(".")
-    alike = [other for other in paths if other.split(".")[-1] == words[-1]]
-    return words[-1] if len(alike) == 1 else ".".join(words[-3:])

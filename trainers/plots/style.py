@@ -120,23 +120,23 @@ def make_mosaic(tiles: np.ndarray) -> np.ndarray:
     return image
 
 
-def show_signed(axes: Any, image: np.ndarray, largest: float = 0.0) -> None:
+def show_signed(axes: Any, image: np.ndarray, largest: float = 0.0, bar_width: float = 0.045) -> None:
     """Show an image of numbers around 0: blue below, white at 0, red above; NaN is left blank.
 
-    Args: largest: where the scale ends, by default at the largest number.
+    Args: largest: where the scale ends, by default at the largest number; bar_width: that of the image is 1.
     """
     finite = np.abs(image[np.isfinite(image)])
     top = float(finite.max()) if finite.size else 0.0
     end = largest or top or 1.0
     image_artist = axes.imshow(image, cmap=SIGNED, vmin=-end, vmax=end, interpolation="nearest")
     remove_ticks(axes)
-    add_bar(axes, image_artist, extend="both" if top > end else "neither")
+    add_bar(axes, image_artist, extend="both" if top > end else "neither", width=bar_width)
 
 
-def add_bar(axes: Any, image: Any, label: str = "", extend: str = "neither") -> None:
-    """Add a colour bar as high as the image."""
+def add_bar(axes: Any, image: Any, label: str = "", extend: str = "neither", width: float = 0.045) -> None:
+    """Add a colour bar as high as the image; width: that of the image is 1."""
     bar = axes.figure.colorbar(
-        image, cax=axes.inset_axes([1.03, 0, 0.045, 1]), label=label, extend=extend, extendfrac=0.02
+        image, cax=axes.inset_axes([1 + 2 * width / 3, 0, width, 1]), label=label, extend=extend, extendfrac=0.02
     )
     bar.ax.tick_params(labelsize=SMALL)
     bar.ax.locator_params(nbins=5)

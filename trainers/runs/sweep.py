@@ -30,6 +30,7 @@ from .compare import format_value
 from .parent_watchdog import PARENT
 from .run_folder import make_run_folder, print_cache_folder_warning, read_summary, refuse_files_in
 from .signals import StopSignals
+from .sweep_keys import find_varying_keys, shorten_keys
 
 RESULTS, DESCRIPTION = "results.csv", "sweep.yaml"
 DONE, FAILED, STOPPED, WAITING = "done", "failed", "stopped", "waiting"
@@ -47,6 +48,7 @@ class SweepRun:
     folder: Path
     status: str = WAITING
     figures: dict[str, Any] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)  # short ones of the keys that tell it from other runs
 
     @property
     def log(self) -> Path:
@@ -61,7 +63,8 @@ class SweepRun:
         return {"run": self.folder.name, "status": self.status, **texts, **self.figures}
 
     def __str__(self) -> str:
-        return " ".join([self.folder.name, *(f"{key}={format_value(value)}" for key, value in self.values.items())])
+        names = self.names or dict(zip(self.values, self.values, strict=True))
+        return " ".join([self.folder.name, *(f"{names[key]}={format_value(self.values[key])}" for key in names)])
 
 
 def load_sweep(source: str | Path, overrides: Sequence[str] = ()) -> tuple[Config, list[SweepRun]]:
@@ -87,6 +90,9 @@ def load_sweep(source: str | Path, overrides: Sequence[str] = ()) -> tuple[Confi
             runs.append(SweepRun(values, own, one.resolved(), Path(f"{number:03}")))
     if problems:
         raise ConfigError(problems)
+    names = shorten_keys(find_varying_keys([run.values for run in runs]))
+    for run in runs:
+        run.names = names
     return config, runs
 
 
@@ -286,9 +292,9 @@ def rank_runs(runs: Sequence[SweepRun], figure: str | None = None) -> list[Sweep
 
 
 def format_results(runs: Sequence[SweepRun]) -> str:
-    """Format the runs as a table for the terminal: keys, losses and metrics."""
-    columns = [name for run in runs for name in run.figures if name.startswith(("train_", "valid_", "test_"))]
-    names = ["run", "status", *runs[0].values, *dict.fromkeys(columns)]
-    return "\n".join(
-        format_table([tuple(names), *(tuple(format_value(run.row().get(name)) for name in names) for run in runs)])
-    )
+    """Format the runs as a table for the terminal: the keys that differ between them, losses and metrics."""
+    keys = shorten_keys(find_varying_keys([run.values for run in runs]))
+    figures = [name for run in runs for name in run.figures if name.startswith(("train_", "valid_", "test_"))]
+    columns = {"run": "run", "status": "status", **keys, **{name: name for name in figures}}
+    rows = [tuple(format_value(run.row().get(name)) for name in columns) for run in runs]
+    return "\n".join(format_table([tuple(columns.values()), *rows]))

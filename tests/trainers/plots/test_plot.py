@@ -407,8 +407,8 @@ def test_the_command_draws_several_runs(tmp_path, capsys, monkeypatch):
 
 def test_all_that_fit(digits, iris, tmp_path, capsys):
     drawn, left = plot_runs([digits], dpi=20)
-    assert [path.name for path in drawn] == [
-        *("curves.png", "weights.png", "features-0.png", "confusion.png", "mistakes.png")
+    assert [path.stem for path in drawn] == [
+        *("curves", "weights", "matrices", "features-0", "space", "confusion", "mistakes")
     ]
     assert all(path.parent == digits and path.read_bytes().startswith(b"\x89PNG") for path in drawn)
     assert list(left) == ["regression", "density"]
@@ -435,7 +435,7 @@ def test_a_training_that_is_going_on(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == f"{folder / 'curves.png'}\n"
     reason = f"there is no {folder / 'model.safetensors'}; 'bprop resume {folder}' ends a training that was stopped"
-    assert err == f"left out weights, features, confusion, mistakes, regression, density: {reason}\n"
+    assert err == f"left out weights, matrices, features, space, confusion, mistakes, regression, density: {reason}\n"
     (folder / "metrics.csv").unlink()
     assert main(["plot", str(folder)]) == 2
     assert (
