@@ -1,6 +1,6 @@
 """REINFORCE with five baselines: units that are 0 or 1 at random learn from what their draws cost.
 
-Goodfellow et al., Deep Learning, draft of chapter 6, section 6.5.10. First the estimates of one gradient, beside the
+Goodfellow et al., Deep Learning, draft of chapter 6, section 6.4.5. First the estimates of one gradient, beside the
 sum over all states of six units; then digits by 32 units, as in the configs digits_reinforce, digits_reinforce_optimal.
 
 python examples/reinforce.py [epochs] [draws]
