@@ -1,7 +1,16 @@
 """Layers defined by an energy."""
 
 import numpy as np
-from bprop.modules import RBM, BoltzmannMachine, Hopfield, ModernHopfield, Normal, SelfOrganizingMap
+from bprop.modules import (
+    RBM,
+    BoltzmannMachine,
+    ClassRBM,
+    Hopfield,
+    ModernHopfield,
+    Normal,
+    SelfOrganizingMap,
+    SigmoidBelief,
+)
 from bprop.modules.layers.energy.rbm_likelihood import free_energy
 
 from .case import Case
@@ -71,6 +80,18 @@ def self_organizing_map(module, x):
     return 0.5 * (nearness * q).sum(axis=1, keepdims=True)
 
 
+def sigmoid_belief(module, x):
+    return 1 / (1 + np.exp(-(x @ module.weight.T + module.bias)))
+
+
+def class_rbm(module, x):
+    """-F(x, k) - v x, by a sum over all states of the hidden units."""
+    states = (np.arange(1 << module.hidden)[:, None] >> np.arange(module.hidden) & 1).astype(float)
+    pulls = x @ module.weight.T + module.hidden_bias  # (N, H)
+    scores = (pulls @ states.T)[:, None, :] + (states @ module.label_weight).T + module.label_bias[:, None]
+    return np.logaddexp.reduce(scores, axis=2)
+
+
 def as_bits(x):
     return (x > 0).astype(float)
 
@@ -134,6 +155,22 @@ MODULES = [
         lambda: SelfOrganizingMap(3, 3, 2, radius=0, weight_init=Normal()),
         (5, 3),
         reference=self_organizing_map,
+    ),
+    Case(
+        "SigmoidBelief",
+        lambda: SigmoidBelief(3, 4, weight_init=Normal()),
+        (5, 3),
+        (5, 2),
+        "SigmoidBelief(3 -> 4): x has shape (5, 2), expected (N, 3)",
+        reference=sigmoid_belief,
+    ),
+    Case(
+        "ClassRBM",
+        lambda: ClassRBM(3, 2, 4, weight_init=Normal()),
+        (5, 3),
+        (5, 2),
+        "ClassRBM(3 and 2 classes -> 4): x has shape (5, 2), expected (N, 3)",
+        reference=class_rbm,
     ),
     Case("ModernHopfield of sequences", lambda: ModernHopfield(3, 4), (2, 5, 3), reference=modern_hopfield),
 ]
