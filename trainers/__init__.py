@@ -91,6 +91,7 @@ _PLACES = {
     "TopK": "metrics",
     "Trainer": "training",
     "TrainingError": "training",
+    "UpDown": "rules",
     "WarmupSchedule": "schedules",
     "check_config": "tools",
     "compile_step": "training",

@@ -13,6 +13,7 @@ from .predictive_coding import PredictiveCoding
 from .quantized import QuantizedWeights
 from .rule import Rule
 from .target_propagation import DifferenceTargetPropagation
+from .up_down import UpDown
 
 __all__ = [
     "ChainRule",
@@ -26,6 +27,7 @@ __all__ = [
     "QuantizedWeights",
     "Rule",
     "SignSymmetry",
+    "UpDown",
     "compute_grad_x",
     "compute_parameter_gradients",
 ]
