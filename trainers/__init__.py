@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .tools.gradient_doctor import ConfigReport, check_config
     from .training.compiled_step import CompiledStep, compile_step
     from .training.estimators import BpropClassifier, BpropRegressor
+    from .training.greedy_pretraining import GreedyPretraining
     from .training.minibatches import TrainingError
     from .training.trainer import Trainer
 
@@ -57,6 +58,7 @@ _PLACES = {
     "Flip": "augments",
     "ForwardForward": "rules",
     "FullBatch": "optimizers",
+    "GreedyPretraining": "training",
     "Group": "optimizers",
     "Hebbian": "rules",
     "InverseTimeSchedule": "schedules",

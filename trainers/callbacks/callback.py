@@ -9,6 +9,7 @@ class Callback:
         prepare           when a trainer is made
         on_fit_start      before the first epoch
         load_state_dict   only if the training is resumed: takes back what state_dict gave
+        before_epochs     after these of all callbacks: long work on the model, such as pretraining
         on_batch_end      after each minibatch, with its loss; at a price: see there
         on_pause          between compiled stretches of an epoch, about ten times a second
         on_epoch_end      after each epoch, with its metrics
@@ -35,6 +36,13 @@ class Callback:
 
     def on_fit_start(self, trainer) -> None:
         """Before the first epoch."""
+
+    def before_epochs(self, trainer) -> None:
+        """After `on_fit_start`, and after `load_state_dict` of a resumed training, of all callbacks.
+
+        What takes long here calls `trainer.pause(done)` now and then, so that it is saved by its `state_dict`, and ends
+        when `trainer.stopped` is not None.
+        """
 
     def on_batch_end(self, trainer, row: dict) -> None:
         """After each minibatch: {"epoch": 1, "done": 64, "samples": 32, "loss": 0.7}, counted with it.

@@ -69,7 +69,7 @@ class Checkpoint(Callback):
             )
         self.best_epochs: list[list[Any]] = []  # [metric, epoch] of the best
         self._saved, self._took = time.perf_counter(), 0.0
-        self._where: tuple[int, int] | None = None  # epoch and position of the last one
+        self._where: tuple[Any, ...] | None = None  # epoch and position of the last one, or the work before
 
     def on_epoch_end(self, trainer, row: dict) -> None:
         if self.best == 0:
@@ -96,7 +96,7 @@ class Checkpoint(Callback):
             due = trainer.epoch % self.epochs == 0
         if self.seconds > 0 and passed < max(self.seconds, REST * self._took):
             due = False
-        where = trainer.epoch, trainer.position
+        where = trainer.epoch, trainer.position, trainer.prepared
         if (due or trainer.ended) and where != self._where:
             trainer.save(self.path)
             self._where, self._own, self._saved = where, self.path, time.perf_counter()

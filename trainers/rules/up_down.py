@@ -1,4 +1,4 @@
-"""The up-down algorithm: deep belief nets learn to generate what they recognise, and to recognise what they generate."""
+"""The up-down algorithm: deep belief nets learn to generate what they recognise, and to recognise what they dream."""
 
 import numpy as np
 

@@ -121,6 +121,7 @@ class Trainer:
         self.data: ArrayDataset | None = None  # that the last training was on
         self.weights_epoch: int | None = 0  # at the end of which the model had its present weights; None within one
         self.evaluation = Evaluation(model, loss, optimizer, rule)
+        self.prepared: Any = None  # how much callbacks have done before the first epoch
         self._fit: FitState | None = None  # the fit that runs
         self._pending: FitState | None = None  # a fit that was loaded, for the next one to finish
         self._for_now = False  # whether the training stops only for now
@@ -207,6 +208,15 @@ class Trainer:
     def ask_to_stop(self, reason: str) -> None:
         """End the training for now at its next pause, where it is saved; signal handlers and threads may call it."""
         self._asked_to_stop = reason
+
+    def pause(self, done: Any) -> None:
+        """Let all callbacks save, and stop, the training: for callbacks that work for long in `before_epochs`.
+
+        Args: done: how much of that work is done; what is not told twice may be saved.
+        """
+        assert self._fit is not None
+        self.prepared = done
+        self._pause(self._fit, None)
 
     @property
     def ended(self) -> bool:
@@ -362,6 +372,8 @@ class Trainer:
             for callback, state in zip(self.callbacks, self._pending.callbacks, strict=True):
                 callback.load_state_dict(state)
             self._pending = None
+        for callback in self.callbacks:
+            callback.before_epochs(self)
 
     def _train_epoch(self, fit: FitState, train: ArrayDataset, valid: ArrayDataset | None) -> dict[str, Any] | None:
         """Train for an epoch, or for the rest of one; returns its row of metrics, or None if it stops within it."""
