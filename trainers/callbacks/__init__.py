@@ -7,9 +7,22 @@ from .callback import Callback
 from .checkpoint import Checkpoint
 from .early_stopping import EarlyStopping
 from .ema import EMA
+from .free_energies import FreeEnergies
+from .initial_weights import InitialWeights
 from .nan_guard import NanGuard
 from .statistics import Statistics
 from .tensor_board import TensorBoard
 from .time_budget import TimeBudget
 
-__all__ = ["EMA", "Callback", "Checkpoint", "EarlyStopping", "NanGuard", "Statistics", "TensorBoard", "TimeBudget"]
+__all__ = [
+    "EMA",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "FreeEnergies",
+    "InitialWeights",
+    "NanGuard",
+    "Statistics",
+    "TensorBoard",
+    "TimeBudget",
+]

@@ -118,7 +118,8 @@ class Trainer:
         self.threads: int | None = None  # that the last training used
         self.metrics: dict[str, Metric] = {}  # those of the last training
         self.total_cost = False  # whether the last training reported its penalty
-        self.data: ArrayDataset | None = None  # that the last training was on
+        self.data: ArrayDataset | None = None  # that the last training was on, and its validation data
+        self.valid_data: ArrayDataset | None = None
         self.weights_epoch: int | None = 0  # at the end of which the model had its present weights; None within one
         self.evaluation = Evaluation(model, loss, optimizer, rule)
         self.prepared: Any = None  # how much callbacks have done before the first epoch
@@ -170,7 +171,8 @@ class Trainer:
         settings = how | {"metrics": list(chosen)}
         self._refuse_another_fit(epochs, settings, {"train": train, "valid": valid})
         self._fit = fit = self._begin(epochs, settings, {"train": train, "valid": valid})
-        self.metrics, self.threads, self.data, self.total_cost = chosen, threads, train, total_cost
+        self.metrics, self.threads, self.total_cost = chosen, threads, total_cost
+        self.data, self.valid_data = train, valid
         self.model.train()
         try:
             self._start_callbacks()
@@ -337,7 +339,7 @@ class Trainer:
         Trainer.load_state_dict(made, copy.deepcopy(Trainer.state_dict(self)))
         more = [name for name in vars(self) if name not in vars(made)]  # of a custom class
         vars(made).update((name, copy.deepcopy(vars(self)[name], memo)) for name in more)
-        vars(made).update((name, getattr(self, name)) for name in (*COPIED, "data"))
+        vars(made).update((name, getattr(self, name)) for name in (*COPIED, "data", "valid_data"))
         return made
 
     # -- inside --------------------------------------------------------------------------------------------------

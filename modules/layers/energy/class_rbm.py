@@ -9,7 +9,7 @@ from ...initializers.initializers import Constant, Initializer, Normal
 from ...kernels.buffers import reuse, reuse_like
 from ...kernels.elementary_functions import sigmoid, softplus
 from ...kernels.matmul.gemm import add_to_rows, matmul_into, sum_rows
-from ...kernels.sums import as_double
+from ...kernels.sums import as_double, sum_of
 
 
 class ClassRBM(Module):
@@ -45,7 +45,8 @@ class ClassRBM(Module):
         self.hidden_bias = Parameter(Constant(0.0).sample((hidden,)))
         self.visible_bias = Parameter(Constant(0.0).sample((visible,)))
         self.label_bias = Parameter(Constant(0.0).sample((classes,)))
-        self.y = self.a = self.grad_x = self.grad_a = np.empty((0, 0))
+        self.y = self.a = self.grad_x = self.grad_a = self.rows = self.grad_rows = np.empty((0, 0))
+        self.part = np.empty(0)
 
     def fprop(self, x):
         self.x = x
@@ -53,27 +54,38 @@ class ClassRBM(Module):
         self.y = reuse(self.y, (x.shape[0], self.classes), x.dtype)
         matmul_into(x, self.weight.T, self.a, False)
         add_to_rows(self.a, self.hidden_bias)
+        self.rows, self.part = (
+            reuse(self.rows, self.label_weight.T.shape, x.dtype),
+            reuse_like(self.part, self.hidden_bias),
+        )
+        self.rows[...] = self.label_weight.T
+        part = self.part
         for n in range(x.shape[0]):
+            a = self.a[n]
             for k in range(self.classes):
-                total = as_double(self.label_bias[k])
-                for j in range(self.hidden):
-                    total += as_double(softplus(self.a[n, j] + self.label_weight[j, k]))
-                self.y[n, k] = total
+                row = self.rows[k]
+                for j in range(part.size):
+                    part[j] = softplus(a[j] + row[j])
+                self.y[n, k] = as_double(self.label_bias[k]) + sum_of(part)
         return self.y
 
     def bprop(self, grad_y):
         self.grad_a = reuse_like(self.grad_a, self.a)
+        self.grad_rows = reuse_like(self.grad_rows, self.rows)
+        self.grad_rows[...] = 0
+        for n in range(self.a.shape[0]):
+            a, grad_a = self.a[n], self.grad_a[n]
+            grad_a[:] = 0
+            for k in range(self.classes):
+                row, grad_row, factor = self.rows[k], self.grad_rows[k], grad_y[n, k]
+                for j in range(a.size):
+                    part = factor * sigmoid(a[j] + row[j])
+                    grad_row[j] += part
+                    grad_a[j] += part
         if not self.accumulate:
             self.grad_label_weight[...] = 0
             self.grad_visible_bias[...] = 0
-        for n in range(self.a.shape[0]):
-            for j in range(self.hidden):
-                total = 0 * self.a[n, j]
-                for k in range(self.classes):
-                    part = grad_y[n, k] * sigmoid(self.a[n, j] + self.label_weight[j, k])
-                    self.grad_label_weight[j, k] += part
-                    total += part
-                self.grad_a[n, j] = total
+        self.grad_label_weight += self.grad_rows.T
         sum_rows(grad_y, self.grad_label_bias, self.accumulate)
         sum_rows(self.grad_a, self.grad_hidden_bias, self.accumulate)
         matmul_into(self.grad_a.T, self.x, self.grad_weight, self.accumulate)
