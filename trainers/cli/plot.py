@@ -22,6 +22,9 @@ plots:
   alignment   the angle and the ratio between a learning rule's updates and the gradient, by layer
   space       the plane of the inputs beside the one that the last hidden layer makes of it, coloured by class
   matrices    the weights of later layers, as matrices
+  patterns    of an energy-based net: patterns recalled from noise, or images completed from a half
+  samples     what it draws itself: Gibbs chains, shares of states, images for each label
+  energy      free energies of training and held-out data, by epoch; the energy of recalls, by update
 
 Of the folder of a sweep: a metric against a key that differs between its runs, or against a figure such as parameters.
 """

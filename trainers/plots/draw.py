@@ -15,9 +15,13 @@ from .augments import draw_augment
 from .classes import draw_confusion, draw_mistakes
 from .curves import draw_curves
 from .density import draw_density
+from .energy import draw_energy
+from .energy_nets import is_energy_net
 from .features import draw_features
 from .matrices import draw_matrices
 from .numbers import draw_regression
+from .patterns import draw_patterns
+from .sample_rows import draw_sample_rows
 from .samples import draw_samples
 from .space import draw_space
 from .style import import_matplotlib, save_figure
@@ -33,14 +37,20 @@ PLOTS: dict[str, Callable[[TrainedRun, Sequence[int]], Figure]] = {  # of a run 
     "curves": lambda run, samples: draw_curves([run.folder]),
     "weights": lambda run, samples: draw_weights(run),
     "matrices": lambda run, samples: draw_matrices(run),
-    "features": lambda run, samples: draw_samples(run, samples) if len(samples) > 1 else draw_features(run, samples[0]),
+    "features": lambda run, samples: (
+        draw_sample_rows(run, samples) if len(samples) > 1 else draw_features(run, samples[0])
+    ),
     "space": lambda run, samples: draw_space(run),
     "confusion": lambda run, samples: draw_confusion(run),
     "mistakes": lambda run, samples: draw_mistakes(run),
     "regression": lambda run, samples: draw_regression(run),
     "density": lambda run, samples: draw_density(run),
     "alignment": lambda run, samples: draw_alignment(run.folder),
+    "patterns": lambda run, samples: draw_patterns(run),
+    "samples": lambda run, samples: draw_samples(run),
+    "energy": lambda run, samples: draw_energy(run),
 }
+OF_RULES, OF_ENERGY_NETS = ("alignment",), ("patterns", "samples", "energy")
 
 
 def plot_runs(
@@ -73,7 +83,7 @@ def plot_runs(
     run = TrainedRun(folders[0], part, weights, tuple(overrides))
     figures: dict[str, Figure] = {}
     omitted: dict[str, str] = {}
-    for name in plots or [name for name in PLOTS if name != "alignment" or was_trained_by_rule(folders[0])]:
+    for name in plots or choose_plots(run):
         try:
             title = name if name != "features" else f"features-{'-'.join(map(str, samples))}"
             figures[title] = PLOTS[name](run, samples)
@@ -84,6 +94,13 @@ def plot_runs(
     if not figures:
         raise UnsuitableRun(f"plot: there is nothing to draw: {next(iter(omitted.values()))}")
     return save_figures(figures, out or run.folder, dpi), omitted
+
+
+def choose_plots(run: TrainedRun) -> list[str]:
+    """Choose the plots of a run of which nobody has named any: those of rules and of energy-based nets for these."""
+    chosen = [name for name in PLOTS if name not in (*OF_RULES, *OF_ENERGY_NETS)]
+    chosen += OF_RULES if was_trained_by_rule(run.folder) else ()
+    return [*chosen, *(OF_ENERGY_NETS if is_energy_net(run) else ())]
 
 
 def plot_sweep(

@@ -1,46 +1,122 @@
-"""Plots of several samples in all layers of a model: a row each, first the input, then each layer's output.
-
-Source: Domke, Automatic Differentiation and Neural Networks, whose figures show the features of several digits so.
-"""
+"""Plots of what energy-based nets draw themselves: Gibbs chains, states of small machines, digits for each label."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .features import compute_stages, show_input, show_layer, show_output
-from .style import NORMAL, make_figure, shorten_name
+from ...modules.layers.energy import RBM, BoltzmannMachine, ClassRBM
+from ...modules.layers.energy.rbm_likelihood import hidden_probabilities, logistic, sample_visible
+from .energy_nets import EnergyNet, arrange, dream, read_states, shape_states
+from .style import BLUE, NORMAL, SMALL, VERMILION, escape_name, make_figure, remove_ticks, simplify_axes
 from .trained_run import TrainedRun, UnsuitableRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MAX_SAMPLES = 20
-SIDE = 2.5  # inches of a panel
+STEPS = (1, 10, 100, 1000)  # of Gibbs sampling, after which a chain is shown
+CHAINS = 8
+SMALL_MACHINE = 4  # visible units whose states are counted
+DRAWN = 10_000
 
 
-def draw_samples(run: TrainedRun, samples: Sequence[int]) -> Figure:
-    """Draw a row of panels for each sample; a layer's colours mean the same in all rows."""
-    if len(samples) > MAX_SAMPLES:
-        raise UnsuitableRun(f"there are {len(samples)} samples, expected at most {MAX_SAMPLES}")
-    for sample in samples:
-        if not 0 <= sample < len(run.data):
-            raise UnsuitableRun(f"the sample is {sample}, expected 0 to {len(run.data) - 1} of the {run.part} part")
-    x, target = run.data[np.array(samples)]
-    stages, output = compute_stages(run.model, x)
-    largest = [float(np.nanmax(np.abs(np.where(np.isfinite(y), y, np.nan)), initial=0.0)) for _, y in stages]
-    columns = len(stages) + 2
-    title = f"{run.folder.resolve().name}: {run.part} samples {', '.join(map(str, samples))}"
-    figure = make_figure(SIDE * columns, SIDE * len(samples) + 0.6, shorten_name(title, 12 * columns))
-    grid = figure.subplots(len(samples), columns, squeeze=False)
-    for k, panels in enumerate(grid):
-        show_input(panels[0], x[k], run.feature_names)
-        panels[0].set_ylabel(f"sample {samples[k]}", fontsize=NORMAL)
-        for axes, (label, y), end in zip(panels[1:-1], stages, largest, strict=True):
-            show_layer(axes, y[k], shorten_name(label, 28), end)
-        show_output(panels[-1], run, output[k : k + 1], target[k : k + 1])
-        for axes in panels[:-1] if k else ():
-            axes.set_title("")
+def draw_samples(run: TrainedRun) -> Figure:
+    """Draw samples of an RBM, a Boltzmann machine or a deep belief net."""
+    net = EnergyNet.find(run)
+    if isinstance(net.top, ClassRBM):
+        return draw_dreams(run, net)
+    if isinstance(net.top, BoltzmannMachine) and net.top.visible <= SMALL_MACHINE:
+        return draw_shares(run, net.top)
+    if not isinstance(net.top, RBM | BoltzmannMachine):
+        raise UnsuitableRun(f"{net.top.label()} draws no samples: its states are those of `patterns`")
+    return draw_chains(run, net.top)
+
+
+def draw_chains(run: TrainedRun, machine: Any) -> Figure:
+    """Draw chains that begin with samples of the data, after more and more steps."""
+    x, _ = read_states(run, CHAINS)
+    columns, done, state = [x], 0, x
+    random = np.random.default_rng(0)
+    for steps in STEPS:
+        if isinstance(machine, RBM):
+            state = sample_visible(machine, state, steps - done, random=random)
+            columns.append(reconstruct(machine, state))
+        else:
+            state = machine.draw(state, steps - done, seed=steps)[:, : machine.visible]
+            columns.append(state)
+        done = steps
+    what = "probabilities given the hidden units" if isinstance(machine, RBM) else "states"
+    titles = ["data", *(f"{steps}" for steps in STEPS)]
+    images = [shape_states(run, column) for column in columns]
+    rows = [[image[k] for image in images] for k in range(len(x))]
+    return show_rows(run, rows, titles, f"Gibbs chains of {machine.label()}", f"{what}, after so many steps")
+
+
+def reconstruct(rbm: RBM, x: np.ndarray) -> np.ndarray:
+    """The means of visible units given the probabilities of the hidden ones."""
+    scores = hidden_probabilities(rbm, x) @ rbm.weight.astype(np.float64) + rbm.visible_bias
+    return scores if rbm.gaussian else logistic(scores)
+
+
+def draw_dreams(run: TrainedRun, net: EnergyNet) -> Figure:
+    """Draw what a net generates for each label."""
+    classes = net.top.classes
+    labels = np.arange(classes).repeat(CHAINS)
+    images = shape_states(run, dream(net, labels, STEPS[-1], np.random.default_rng(0)))
+    rows = [list(images[k * CHAINS : (k + 1) * CHAINS]) for k in range(classes)]
+    what = f"each row a label, after {STEPS[-1]} Gibbs steps at the top with the label held"
+    return show_rows(run, rows, [], f"generated by {net.top.label()}", what, run.class_names(classes))
+
+
+def show_rows(
+    run: TrainedRun,
+    rows: list[list[np.ndarray]],
+    titles: list[str],
+    title: str,
+    what: str,
+    names: list[str] | None = None,
+) -> Figure:
+    """Show rows of images, with a title for each column, and a name for each row."""
+    image = arrange(rows)
+    width = 1.0 + 0.75 * len(rows[0])
+    figure = make_figure(max(width, 5.0), 0.75 * len(rows) + 1.3, f"{escape_name(run.folder.resolve().name)}: {title}")
+    axes = figure.subplots()
+    axes.imshow(
+        image, cmap="gray", interpolation="nearest", vmin=min(0.0, np.nanmin(image)), vmax=max(1.0, np.nanmax(image))
+    )
+    remove_ticks(axes)
+    columns, lines = len(rows[0]), len(rows)
+    if titles:
+        axes.xaxis.tick_top()
+        step = (image.shape[1] + 1) / columns
+        axes.set_xticks([(k + 0.5) * step - 1 for k in range(columns)], titles, fontsize=NORMAL)
+    if names:
+        step = (image.shape[0] + 1) / lines
+        axes.set_yticks([(k + 0.5) * step - 1 for k in range(lines)], names, fontsize=NORMAL)
+    axes.tick_params(length=0)
+    axes.set_xlabel(what, fontsize=NORMAL)
+    return figure
+
+
+def draw_shares(run: TrainedRun, machine: BoltzmannMachine) -> Figure:
+    """Draw the share of each state of a small machine's visible units, in the data and among samples."""
+    x, _ = read_states(run, len(run.data))
+    drawn = machine.draw(np.zeros((DRAWN, machine.visible)), 100, seed=0)[:, : machine.visible]
+    powers = 1 << np.arange(machine.visible)[::-1]
+    counts = [np.bincount((states > 0.5) @ powers, minlength=1 << machine.visible) for states in (x, drawn)]
+    shares = [100 * each / each.sum() for each in counts]
+    figure = make_figure(6.4, 3.8, f"{escape_name(run.folder.resolve().name)}: states of {machine.label()}")
+    axes = figure.subplots()
+    places = np.arange(1 << machine.visible)
+    for k, (each, colour, label) in enumerate(
+        zip(shares, (BLUE, VERMILION), ("data", f"{DRAWN:,} samples"), strict=True)
+    ):
+        bars = axes.bar(places + 0.4 * (k - 0.5), each, 0.38, color=colour, label=label)
+        axes.bar_label(bars, [f"{value:.1f}" for value in each], fontsize=SMALL)
+    axes.set_xticks(places, [f"{place:0{machine.visible}b}" for place in places], fontsize=NORMAL)
+    simplify_axes(axes)
+    axes.set_ylabel("share in %", fontsize=NORMAL)
+    axes.set_xlabel("state of the visible units", fontsize=NORMAL)
+    axes.legend(fontsize=NORMAL, frameon=False)
     return figure

@@ -19,7 +19,7 @@ from bprop.trainers.cli import main
 pytest.importorskip("matplotlib")
 
 from bprop.trainers.plots.matrices import draw_matrices, find_matrices
-from bprop.trainers.plots.samples import draw_samples
+from bprop.trainers.plots.sample_rows import draw_sample_rows
 from bprop.trainers.plots.space import HiddenLayer, Plane, compute_shares, draw_space
 from bprop.trainers.plots.trained_run import TrainedRun, UnsuitableRun
 
@@ -189,7 +189,7 @@ def test_which_matrices_are_drawn():
 
 def test_samples_in_rows(digits):
     run = TrainedRun(digits)
-    axes = np.array(draw_samples(run, [3, 0]).axes).reshape(2, 4)
+    axes = np.array(draw_sample_rows(run, [3, 0]).axes).reshape(2, 4)
     x, _ = run.data[[3, 0]]
     assert [each.get_title() for each in axes[0, :3]] == ["input", "Linear(64 -> 72)", "Tanh()"]
     assert [each.get_title() for each in axes[1, :3]] == [""] * 3
@@ -205,9 +205,9 @@ def test_samples_in_rows(digits):
 def test_samples_that_are_refused(digits, tmp_path, capsys):
     run = TrainedRun(digits)
     with pytest.raises(UnsuitableRun, match=r"^the sample is 400, expected 0 to 358 of the test part$"):
-        draw_samples(run, [0, 400])
+        draw_sample_rows(run, [0, 400])
     with pytest.raises(UnsuitableRun, match=r"^there are 21 samples, expected at most 20$"):
-        draw_samples(run, range(21))
+        draw_sample_rows(run, range(21))
     words = ["plot", str(digits), "features", "--out", str(tmp_path), "--sample"]
     assert main([*words, "4,9"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'features-4-9.png'}\n"
