@@ -45,7 +45,8 @@ def draw_free_energies(run: TrainedRun, rbm: RBM) -> Figure:
             if key in columns:
                 label = "training" if key.endswith("train") else "validation"
                 marker = "o" if len(epochs) == 1 else None
-                axes.plot(epochs, columns[key], color=colour, lw=1.6, marker=marker, ms=4, label=label)
+                style = "-" if key.endswith("train") else "--"  # they often lie on each other
+                axes.plot(epochs, columns[key], style, color=colour, lw=1.6, marker=marker, ms=4, label=label)
         axes.set_title("mean free energy by epoch", fontsize=NORMAL + 1, loc="left")
         if len(COLUMNS.keys() & columns.keys()) == 2:
             gap = columns["free_energy.valid"][-1] - columns["free_energy.train"][-1]

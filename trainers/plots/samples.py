@@ -9,7 +9,7 @@ import numpy as np
 from ...modules.layers.energy import RBM, BoltzmannMachine, ClassRBM
 from ...modules.layers.energy.rbm_likelihood import hidden_probabilities, logistic, sample_visible
 from .energy_nets import EnergyNet, arrange, dream, read_states, shape_states
-from .style import BLUE, NORMAL, SMALL, VERMILION, escape_name, make_figure, remove_ticks, simplify_axes
+from .style import BLUE, NORMAL, SKY, SMALL, VERMILION, escape_name, make_figure, remove_ticks, simplify_axes
 from .trained_run import TrainedRun, UnsuitableRun
 
 if TYPE_CHECKING:
@@ -82,9 +82,9 @@ def show_rows(
     width = 1.0 + 0.75 * len(rows[0])
     figure = make_figure(max(width, 5.0), 0.75 * len(rows) + 1.3, f"{escape_name(run.folder.resolve().name)}: {title}")
     axes = figure.subplots()
-    axes.imshow(
-        image, cmap="gray", interpolation="nearest", vmin=min(0.0, np.nanmin(image)), vmax=max(1.0, np.nanmax(image))
-    )
+    colours = import_colours("gray").with_extremes(bad=SKY)
+    low, high = min(0.0, np.nanmin(image)), max(1.0, np.nanmax(image))
+    axes.imshow(image, cmap=colours, interpolation="nearest", vmin=low, vmax=high)
     remove_ticks(axes)
     columns, lines = len(rows[0]), len(rows)
     if titles:
@@ -97,6 +97,13 @@ def show_rows(
     axes.tick_params(length=0)
     axes.set_xlabel(what, fontsize=NORMAL)
     return figure
+
+
+def import_colours(name: str) -> Any:
+    """Import a colour map of matplotlib."""
+    from matplotlib import colormaps
+
+    return colormaps[name]
 
 
 def draw_shares(run: TrainedRun, machine: BoltzmannMachine) -> Figure:

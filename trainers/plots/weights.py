@@ -10,6 +10,7 @@ from ...modules.core.module import Module
 from ...modules.display.recorded_passes import list_layers
 from ...modules.layers.noise import Noise
 from ...modules.layers.reshape import Flatten, Reshape
+from .energy_nets import is_energy_net, shape_states
 from .style import NORMAL, escape_name, make_figure, make_mosaic, remove_ticks, shorten_name, show_signed
 from .trained_run import TrainedRun, UnsuitableRun, find_image_shape
 
@@ -22,7 +23,7 @@ SCALE = 0.998  # the share of the weights that the scale of colours reaches, so 
 
 def draw_weights(run: TrainedRun) -> Figure:
     """Draw a mosaic of the weights of the first layer that has any."""
-    channels, *_ = shape = find_image_shape(run)
+    channels, *_ = shape = find_shape(run)
     layer = find_first_layer(run.model)
     images = make_weight_images(layer, shape)
     selection = select_strongest(images)
@@ -51,6 +52,14 @@ def draw_weights(run: TrainedRun) -> Figure:
     )
     axes.set_xlabel(f"{what}; {scale}", fontsize=NORMAL)
     return figure
+
+
+def find_shape(run: TrainedRun) -> tuple[int, int, int]:
+    """Find the shape of the images: that of the inputs; an energy-based net's vectors may be square ones."""
+    shape = tuple(run.experiment.dataset.input_shape)
+    if len(shape) == 1 and is_energy_net(run):
+        return (1, *shape_states(run, np.zeros((1, *shape))).shape[1:])
+    return find_image_shape(run)
 
 
 def find_first_layer(model: Module) -> Module:
