@@ -38,7 +38,7 @@ def draw_free_energies(run: TrainedRun, rbm: RBM) -> Figure:
     columns = read_columns(run)
     name = escape_name(run.folder.resolve().name)
     figure = make_figure(6.4, 5.8 if columns else 3.6, f"{name}: free energies of {rbm.label()}")
-    plots = list(np.ravel(figure.subplots(2 if columns else 1, 1)))
+    plots = list(figure.subplots(2 if columns else 1, 1, squeeze=False)[:, 0])
     if columns:
         axes, epochs = plots[0], columns["epoch"]
         for key, colour in COLUMNS.items():

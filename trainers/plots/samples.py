@@ -55,7 +55,9 @@ def draw_chains(run: TrainedRun, machine: Any) -> Figure:
 
 def reconstruct(rbm: RBM, x: np.ndarray) -> np.ndarray:
     """The means of visible units given the probabilities of the hidden ones."""
-    scores = hidden_probabilities(rbm, x) @ rbm.weight.astype(np.float64) + rbm.visible_bias
+    scores = hidden_probabilities(rbm, x) @ np.asarray(rbm.weight, np.float64) + np.asarray(
+        rbm.visible_bias, np.float64
+    )
     return scores if rbm.gaussian else logistic(scores)
 
 

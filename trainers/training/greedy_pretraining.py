@@ -65,7 +65,9 @@ class GreedyPretraining(Callback):
         SGD(lr=0.1, momentum=momentum, weight_decay=weight_decay)  # refuses what is out of range
         self.epochs, self.lr, self.momentum, self.weight_decay = epochs, lr, momentum, weight_decay
         self.batch_size, self.steps, self.units = batch_size, steps, units
-        self._done, self._saved, self._inner = 0, None, None  # type: ignore[var-annotated]
+        self._done = 0  # layers
+        self._saved: dict[str, Any] | None = None  # the state of a layer's training that was stopped
+        self._inner: Trainer | None = None  # the training of a layer that runs
 
     def on_fit_start(self, trainer) -> None:
         layers = list_stages(trainer.model)
@@ -114,7 +116,8 @@ class GreedyPretraining(Callback):
 
     def _pretrain(self, trainer: Trainer, layer: Module, k: int, x: np.ndarray, y: np.ndarray) -> bool:
         """Train one layer, and give it the weights; returns whether the training went on to its end."""
-        epochs, lr = (each[k] if isinstance(each, list) else each for each in (self.epochs, self.lr))
+        epochs = self.epochs[k] if isinstance(self.epochs, list) else self.epochs
+        lr = self.lr[k] if isinstance(self.lr, list) else self.lr
         seed = int(np.random.SeedSequence([trainer.seed, k]).generate_state(1)[0])
         machine, loss, rule = make_machine(layer, seed, self.steps, self.units if k == 0 else "bernoulli")
         inner = self._inner = Trainer(
@@ -166,7 +169,7 @@ def list_chain(model: Module) -> list[Module]:
 def list_stages(model: Module) -> list[Module]:
     """List the layers that are pretrained; ValueError if there is none."""
     chain = list_chain(model)
-    layers = [
+    layers: list[Module] = [
         module
         for module, after in zip(chain, [*chain[1:], None], strict=True)
         if isinstance(module, SigmoidBelief | ClassRBM) or (isinstance(module, Linear) and isinstance(after, Sigmoid))
