@@ -12,6 +12,7 @@ from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.matmul.gemm import matmul_into, sum_rows
 from ...kernels.sums import as_double
 from ..gaussian_sample import check_choice
+from .hopfield_rules import RULES
 
 SWEEPS = 100  # after which a recall that is not stable ends
 TIE = 1e-6  # of the sum of a unit's weights: a smaller field is 0
@@ -114,6 +115,16 @@ class Hopfield(Module):
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return check_matrix_shape(self, input_shape, self.units), 1
 
+    @property
+    def low(self) -> float:
+        """The lower of a unit's two states; the other is 1."""
+        return -1.0 if self.states == "bipolar" else 0.0
+
+    @property
+    def connections(self) -> int:
+        """Pairs of units, D (D - 1) / 2, each with one weight."""
+        return self.units * (self.units - 1) // 2
+
     def extra_repr(self) -> str:
         return f"{self.units}" + ("" if self.states == "bipolar" else ", states='binary'")
 
@@ -130,7 +141,7 @@ class Hopfield(Module):
             Personnaz, Guyon and Dreyfus, Information storage and retrieval in spin-glass like neural networks (1985).
         """
         check_choice(self, "rule", rule, tuple(RULES))
-        p = self._as_bipolar(self._check_states("patterns", patterns))
+        p = self.as_bipolar(self.check_states("patterns", patterns))
         weight = RULES[rule](p)
         np.fill_diagonal(weight, 0)
         binary = self.states == "binary"
@@ -154,38 +165,35 @@ class Hopfield(Module):
         Errors: ValueError for another order, another shape, and values that are no states.
         """
         check_choice(self, "order", order, ("asynchronous", "synchronous"))
-        states = self._check_states("x", x).astype(np.float64)
+        states = self.check_states("x", x).astype(np.float64)
         weight, bias = (vars(self)[name].astype(np.float64) for name in ("weight", "bias"))
         weight = (weight + weight.T) / 2
         np.fill_diagonal(weight, 0)
-        low = -1.0 if self.states == "bipolar" else 0.0
         least = TIE * (abs(weight).sum(axis=1) + abs(bias))  # what rounding makes of a field of 0
 
         def energy() -> np.ndarray:
             return -0.5 * ((states @ weight) * states).sum(axis=1) - states @ bias
 
-        def update(unit, field: np.ndarray) -> np.ndarray:
-            return np.where(field > least[unit], 1.0, np.where(field < -least[unit], low, states[:, unit]))
+        def update() -> np.ndarray:
+            fields = states @ weight + bias
+            return np.where(fields > least, 1.0, np.where(fields < -least, self.low, states))
 
         random = get_generator() if seed is None else np.random.default_rng(seed)
-        energies, every = [energy()], slice(None)
+        energies = [energy()]
         for _ in range(sweeps):
             before = states.copy()
             if order == "synchronous":
-                states = update(every, states @ weight + bias)
+                states = update()
                 energies.append(energy())
             else:
-                for unit in random.permutation(self.units):
-                    field = states @ weight[unit] + bias[unit]
-                    new = update(unit, field)
-                    energies.append(energies[-1] - field * (new - states[:, unit]))
-                    states[:, unit] = new
+                turn = random.permutation(self.units).tolist()
+                energies += update_in_turn(states, weight, bias, self.low, least, turn, energies[-1])
             if (states == before).all():
                 break
-        stable = (update(every, states @ weight + bias) == states).all(axis=1)
+        stable = (update() == states).all(axis=1)
         return Recall(states.astype(self.dtype), np.array(energies), stable)
 
-    def _check_states(self, name: str, x) -> np.ndarray:
+    def check_states(self, name: str, x) -> np.ndarray:
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != self.units:
             raise ValueError(f"{self.label()}: {name} has shape {x.shape}, expected (N, {self.units})")
@@ -196,33 +204,28 @@ class Hopfield(Module):
             raise ValueError(f"{self.label()}: {name} is {found}; expected {expected}")
         return x
 
-    def _as_bipolar(self, x: np.ndarray) -> np.ndarray:
+    def as_bipolar(self, x: np.ndarray) -> np.ndarray:
         x = x.astype(np.float64)
         return x if self.states == "bipolar" else 2 * x - 1
 
 
-def learn_by_hebb(p: np.ndarray) -> np.ndarray:
-    """W = Σ p pᵀ / D for patterns (P, D) of ±1."""
-    return p.T @ p / p.shape[1]
+def update_in_turn(states, weight, bias, low, least, order, energy):
+    """Update units one after the other, in states (N, D) at once and in place; returns the energy (N,) after each.
 
-
-def learn_by_storkey(p: np.ndarray) -> np.ndarray:
-    """W[i, j] += (p[i] p[j] - p[i] h[j, i] - h[i, j] p[j]) / D, with h[i, j] the field of i without i and j."""
-    units = p.shape[1]
-    weight = np.zeros((units, units))
-    for pattern in p:
-        field = (weight @ pattern - np.diag(weight) * pattern)[:, None] - weight * pattern
-        np.fill_diagonal(field, np.diag(field) + np.diag(weight) * pattern)  # of i = j nothing is left out twice
-        weight += (np.outer(pattern, pattern) - pattern[:, None] * field.T - field * pattern) / units
-    return weight
-
-
-def learn_by_projection(p: np.ndarray) -> np.ndarray:
-    """The projection on the span of the patterns."""
-    return np.linalg.pinv(p) @ p
-
-
-RULES = {"hebb": learn_by_hebb, "storkey": learn_by_storkey, "pseudo_inverse": learn_by_projection}
+    A unit is low or 1; it stays where its field is no larger than least (D,). order: a list of units.
+    """
+    fields, energies = states @ weight + bias, []
+    for unit in order:
+        field, column = fields[:, unit], states[:, unit]
+        changed = np.where(column < 1, field > least[unit], field < -least[unit]).nonzero()[0]
+        if changed.size:
+            change = np.where(column[changed] < 1, 1 - low, low - 1)
+            energy = energy.copy()
+            energy[changed] -= field[changed] * change
+            column[changed] += change
+            fields[changed] += change[:, None] * weight[unit]
+        energies.append(energy)
+    return energies
 
 
 def compute_fields(x, weight, out):
