@@ -4,8 +4,8 @@ Networks store random patterns by Hebb's rule, start at each, and update one neu
 overlap of what infinite networks recall with the pattern falls to 0.967 at the load 0.138, and then jumps (Amit,
 Gutfreund and Sompolinsky 1985). Of a finite network the capacity is measured twice: as the load after which its mean
 overlap is below these 0.967; and, of several sizes, by the load at which half of the patterns are lost, which is
-0.138 + c / √N. Run with a number of patterns a point, by default 4000, and sizes of at least 100:
-`hopfield_capacity.py 4000 200 400 800`.
+0.138 + c / √N. Run with a number of patterns a point, by default 1000, and sizes of at least 100:
+`hopfield_capacity.py 1000 200 400 800`.
 """
 
 import sys
@@ -14,7 +14,7 @@ import numpy as np
 from bprop.modules.layers.energy.hopfield_memory import compute_retrieval, find_load, measure_capacity
 
 LOADS = (0.05, 0.08, 0.1, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17, 0.18, 0.2, 0.22, 0.25)
-patterns = int(sys.argv[1]) if len(sys.argv) > 1 else 4000
+patterns = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
 sizes = [int(size) for size in sys.argv[2:]] or [200, 400, 800]
 
 theory_loads, theory_overlaps = compute_retrieval()

@@ -38,26 +38,27 @@ def hidden_probabilities(rbm: RBM, x) -> np.ndarray:
 
 def free_energy(rbm: RBM, x) -> np.ndarray:
     """F(x) (N,) of visible states x (N, V): log p(x) = -F(x) - log Z."""
-    return tempered_free_energy(rbm, as_states(rbm, x), 1.0)
-
-
-def tempered_free_energy(rbm: RBM, x: np.ndarray, beta: float) -> np.ndarray:
-    """The free energy with the hidden side at the inverse temperature beta; at 0 the visible units are independent."""
     weight, hidden_bias, visible_bias = get_weights(rbm)
-    scores = beta * (x @ weight.T + hidden_bias)
+    x = as_states(rbm, x)
     visible = 0.5 * ((x - visible_bias) ** 2).sum(axis=1) if rbm.gaussian else -x @ visible_bias
-    return visible - np.logaddexp(0, scores).sum(axis=1)
+    return visible - np.logaddexp(0, x @ weight.T + hidden_bias).sum(axis=1)
 
 
 def sample_visible(rbm: RBM, x, steps: int, *, beta: float = 1.0, random: np.random.Generator | None = None):
     """Draw visible states (N, V) by so many steps of Gibbs sampling from x (N, V)."""
-    weight, hidden_bias, visible_bias = get_weights(rbm)
-    random, x = random or get_generator(), as_states(rbm, x)
+    weights, random, x = get_weights(rbm), random or get_generator(), as_states(rbm, x)
     for _ in range(steps):
-        p = logistic(beta * (x @ weight.T + hidden_bias))
-        scores = beta * ((random.random(p.shape) < p) @ weight) + visible_bias
-        x = scores + random.standard_normal(x.shape) if rbm.gaussian else random.random(x.shape) < logistic(scores)
-    return x.astype(np.float64)
+        x = draw_visible(rbm, weights, beta * (x @ weights[0].T + weights[1]), beta, random)
+    return x
+
+
+def draw_visible(rbm: RBM, weights, scores: np.ndarray, beta: float, random: np.random.Generator) -> np.ndarray:
+    """Draw hidden units of probability σ(scores) (N, H), and visible units (N, V) for them, at the inverse beta."""
+    weight, _, visible_bias = weights
+    scores = beta * ((random.random(scores.shape) < logistic(scores)) @ weight) + visible_bias
+    if rbm.gaussian:
+        return scores + random.standard_normal(scores.shape)
+    return (random.random(scores.shape) < logistic(scores)).astype(np.float64)
 
 
 def log_partition(rbm: RBM) -> float:
@@ -92,7 +93,7 @@ def estimate_log_partition(
 
     Source: Salakhutdinov and Murray, On the quantitative analysis of deep belief networks (2008).
     """
-    _, _, visible_bias = get_weights(rbm)
+    parameters = weight, hidden_bias, visible_bias = get_weights(rbm)
     random = random or get_generator()
     if rbm.gaussian:
         x = visible_bias + random.standard_normal((runs, rbm.visible))
@@ -102,8 +103,9 @@ def estimate_log_partition(
         start = np.logaddexp(0, visible_bias).sum()
     weights, betas = np.zeros(runs), np.linspace(0, 1, temperatures + 1)
     for before, beta in itertools.pairwise(betas):
-        weights += tempered_free_energy(rbm, x, before) - tempered_free_energy(rbm, x, beta)
-        x = sample_visible(rbm, x, 1, beta=beta, random=random)
+        scores = x @ weight.T + hidden_bias
+        weights += (np.logaddexp(0, beta * scores) - np.logaddexp(0, before * scores)).sum(axis=1)
+        x = draw_visible(rbm, parameters, beta * scores, beta, random)
     largest = weights.max()
     ratios = np.exp(weights - largest)
     mean, error = ratios.mean(), 3 * ratios.std(ddof=1) / np.sqrt(runs)

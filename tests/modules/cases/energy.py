@@ -35,7 +35,7 @@ def boltzmann(module, x):
     """The free energy of x and minus the logarithm of the partition function, by all states."""
 
     def energy(s):
-        weight = module.weight - np.diag(np.diag(module.weight))
+        weight = module.weight * module.mask
         return -0.5 * np.einsum("...i,ij,...j->...", s, weight, s) - s @ module.bias
 
     hidden = all_states(module.hidden)
@@ -171,6 +171,14 @@ MODULES = [
         (5, 2),
         "ClassRBM(3 and 2 classes -> 4): x has shape (5, 2), expected (N, 3)",
         reference=class_rbm,
+    ),
+    Case(
+        "BoltzmannMachine, in groups",
+        lambda: BoltzmannMachine(3, 2, exact=True, groups=(2, 1), weight_init=Normal()),
+        (5, 3),
+        (5, 2),
+        "BoltzmannMachine(3 and 2 units, exact, groups=(2, 1)): x has shape (5, 2), expected (N, 3)",
+        reference=boltzmann,
     ),
     Case("ModernHopfield of sequences", lambda: ModernHopfield(3, 4), (2, 5, 3), reference=modern_hopfield),
 ]
