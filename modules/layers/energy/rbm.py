@@ -62,17 +62,20 @@ class RBM(Noise):
         self.hidden_bias = Parameter(Constant(0.0).sample((hidden,)))
         self.visible_bias = Parameter(Constant(0.0).sample((visible,)))
         self.chain = Buffer(np.zeros((chains, visible)))
-        self.y = self.grad_x = self.sample = self.h = self.h_sample = self.states = np.empty((0, 0))
-        self.weighted = self.centred = np.empty((0, 0))
+        self.y = self.grad_x = self.v = self.sample = self.states = np.empty((0, 0))
+        self.h_v = self.h = self.h_sample = self.weighted = self.centred = np.empty((0, 0))
         self.noise, self.hidden_noise = np.empty(0), np.empty(0)
 
     def fprop(self, x):
         count = x.shape[0]
         self.x = x
-        self.y, self.sample = reuse(self.y, (count, 2), x.dtype), reuse_like(self.sample, x)
-        self.h = reuse(self.h, (count, self.hidden), x.dtype)
-        self.h_sample, self.states = reuse_like(self.h_sample, self.h), reuse_like(self.states, self.h)
+        self.y = reuse(self.y, (count, 2), x.dtype)
+        self.v = reuse(self.v, (2 * count, self.visible), x.dtype)  # x and x', so that both are one matrix
+        self.h_v = reuse(self.h_v, (2 * count, self.hidden), x.dtype)
+        self.sample, self.h, self.h_sample = self.v[count:], self.h_v[:count], self.h_v[count:]
+        self.states = reuse_like(self.states, self.h)
         for n in range(count):
+            self.v[n] = x[n]
             if self.chains > 0:
                 self.sample[n] = self.chain[n % self.chains]
             else:
@@ -85,8 +88,7 @@ class RBM(Noise):
             self.step += 2 * self.steps
             for n in range(min(count, self.chains)):
                 self.chain[n] = self.sample[n]
-        self.write_free_energy(x, self.h, 0)
-        self.write_free_energy(self.sample, self.h_sample, 1)
+        self.write_free_energies()
         return self.y
 
     def draw_hidden(self, step):
@@ -111,53 +113,48 @@ class RBM(Noise):
             uniform(self.key, step, self.noise)
             draw_bits(flat(self.sample), self.noise)
 
-    def write_free_energy(self, v, h, column):
-        """y[n, column] = F(v[n]), h = σ(c + W v)."""
-        matmul_into(v, self.weight.T, h, False)
-        add_to_rows(h, self.hidden_bias)
+    def write_free_energies(self):
+        """y[n] = F(x[n]), F(x'[n]);   h_v = σ(c + W v) for both."""
+        v, count = self.v, self.y.shape[0]
+        matmul_into(v, self.weight.T, self.h_v, False)
+        add_to_rows(self.h_v, self.hidden_bias)
+        self.weighted = reuse_like(self.weighted, self.h_v)
+        write_softplus_and_sigmoid(flat(self.h_v), flat(self.weighted))
         for n in range(v.shape[0]):
             total = np.float64(0)
-            for j in range(h.shape[1]):
-                total -= as_double(softplus(h[n, j]))
-                h[n, j] = sigmoid(h[n, j])
+            for j in range(self.hidden):
+                total -= as_double(self.weighted[n, j])
             for i in range(v.shape[1]):
                 if self.gaussian:
                     distance = as_double(v[n, i]) - as_double(self.visible_bias[i])
                     total += distance * distance / 2
                 else:
                     total -= as_double(v[n, i]) * as_double(self.visible_bias[i])
-            self.y[n, column] = total
+            self.y[n % count, n // count] = total
 
     def bprop(self, grad_y):
-        self.weighted, self.centred = reuse_like(self.weighted, self.h), reuse_like(self.centred, self.x)
-        weighted, centred = self.weighted, self.centred
-        scale_rows(self.h, grad_y, 0, weighted)
-        matmul_into(weighted.T, self.x, self.grad_weight, self.accumulate)
+        self.centred = reuse_like(self.centred, self.v)
+        weighted, centred, count = self.weighted, self.centred, self.x.shape[0]
+        for n in range(2 * count):
+            g = -grad_y[n % count, n // count]
+            write_scaled(self.h_v[n], g, weighted[n])
+            if self.gaussian:
+                write_scaled(self.v[n] - self.visible_bias, g, centred[n])
+            else:
+                write_scaled(self.v[n], g, centred[n])
+        matmul_into(weighted.T, self.v, self.grad_weight, self.accumulate)
         sum_rows(weighted, self.grad_hidden_bias, self.accumulate)
-        self.centre(self.x, grad_y, 0, centred)
         sum_rows(centred, self.grad_visible_bias, self.accumulate)
         if self.needs_grad_x:
             self.grad_x = reuse_like(self.grad_x, self.x)
-            matmul_into(weighted, self.weight, self.grad_x, False)
-            for n in range(self.x.shape[0]):
-                for i in range(self.x.shape[1]):
+            matmul_into(weighted[:count], self.weight, self.grad_x, False)
+            for n in range(count):
+                for i in range(self.visible):
                     if self.gaussian:
                         self.grad_x[n, i] -= centred[n, i]
                     else:
                         self.grad_x[n, i] -= grad_y[n, 0] * self.visible_bias[i]
-        scale_rows(self.h_sample, grad_y, 1, weighted)
-        matmul_into(weighted.T, self.sample, self.grad_weight, True)
-        sum_rows(weighted, self.grad_hidden_bias, True)
-        self.centre(self.sample, grad_y, 1, centred)
-        sum_rows(centred, self.grad_visible_bias, True)
         return self.grad_x
-
-    def centre(self, v, grad_y, column, out):
-        """out = -grad_y[:, column] v, Gaussian -grad_y[:, column] (v - b)."""
-        for n in range(v.shape[0]):
-            for i in range(v.shape[1]):
-                bias = self.visible_bias[i] if self.gaussian else 0 * self.visible_bias[i]
-                out[n, i] = -grad_y[n, column] * (v[n, i] - bias)
 
     def jvp(self, v):
         """-Σⱼ h R{c + W x} - R{b x}, Gaussian + (x - b) (v - v_b); of x' the same with its v = 0"""
@@ -231,8 +228,15 @@ def draw_bits(scores, noise):
         scores[i] = 1 if noise[i] < p else 0 * p
 
 
-def scale_rows(h, grad_y, column, out):
-    """out[n, j] = -grad_y[n, column] h[n, j]."""
-    for n in range(h.shape[0]):
-        for j in range(h.shape[1]):
-            out[n, j] = -grad_y[n, column] * h[n, j]
+def write_softplus_and_sigmoid(scores, out):
+    """out[i] = log(1 + exp scores[i]), then scores[i] = σ(scores[i]): loops of one function are vectorised."""
+    for i in range(scores.size):
+        out[i] = softplus(scores[i])
+    for i in range(scores.size):
+        scores[i] = sigmoid(scores[i])
+
+
+def write_scaled(row, factor, out):
+    """out = factor row."""
+    for i in range(row.size):
+        out[i] = factor * row[i]
