@@ -81,22 +81,31 @@ class RBM(Noise):
             else:
                 self.sample[n] = x[n]
         step = self.step if self.training else EVALUATION
+        persistent = self.chains > 0  # else the chains start at x, whose scores serve both
+        self.write_scores(self.v if persistent else self.v[:count], self.h_v if persistent else self.h)
+        self.states[...] = self.h_sample if persistent else self.h
         for k in range(self.steps):
+            if k > 0:
+                self.write_scores(self.sample, self.states)
             self.draw_hidden(step + 2 * k)
             self.draw_visible(step + 2 * k + 1)
         if self.training:
             self.step += 2 * self.steps
             for n in range(min(count, self.chains)):
                 self.chain[n] = self.sample[n]
+        self.write_scores(self.sample, self.h_sample)
         self.write_free_energies()
         return self.y
 
+    def write_scores(self, v, out):
+        """out = c + W v."""
+        matmul_into(v, self.weight.T, out, False)
+        add_to_rows(out, self.hidden_bias)
+
     def draw_hidden(self, step):
-        """states = 1 with probability σ(c + W sample), else 0."""
+        """states = 1 with probability σ(states), else 0."""
         self.hidden_noise = reuse(self.hidden_noise, (self.states.size,), self.states.dtype)
         uniform(self.key, step, self.hidden_noise)
-        matmul_into(self.sample, self.weight.T, self.states, False)
-        add_to_rows(self.states, self.hidden_bias)
         draw_bits(flat(self.states), self.hidden_noise)
 
     def draw_visible(self, step):
@@ -114,10 +123,8 @@ class RBM(Noise):
             draw_bits(flat(self.sample), self.noise)
 
     def write_free_energies(self):
-        """y[n] = F(x[n]), F(x'[n]);   h_v = σ(c + W v) for both."""
+        """y[n] = F(x[n]), F(x'[n]), and h_v = σ(h_v), which is c + W v, for both."""
         v, count = self.v, self.y.shape[0]
-        matmul_into(v, self.weight.T, self.h_v, False)
-        add_to_rows(self.h_v, self.hidden_bias)
         self.weighted = reuse_like(self.weighted, self.h_v)
         write_softplus_and_sigmoid(flat(self.h_v), flat(self.weighted))
         for n in range(v.shape[0]):
@@ -139,7 +146,8 @@ class RBM(Noise):
             g = -grad_y[n % count, n // count]
             write_scaled(self.h_v[n], g, weighted[n])
             if self.gaussian:
-                write_scaled(self.v[n] - self.visible_bias, g, centred[n])
+                for i in range(self.visible):
+                    centred[n, i] = g * (self.v[n, i] - self.visible_bias[i])
             else:
                 write_scaled(self.v[n], g, centred[n])
         matmul_into(weighted.T, self.v, self.grad_weight, self.accumulate)
