@@ -91,15 +91,15 @@ def name_state(state: np.ndarray, p: np.ndarray, names: Sequence[str], overlap: 
     if abs(overlaps[best]) >= overlap:
         return ("pattern", names[best]) if overlaps[best] > 0 else ("negative", f"-{names[best]}")
     signs, near = np.where(overlaps < 0, -1.0, 1.0), np.argsort(-abs(overlaps), kind="stable")[:NEAREST].tolist()
-    likeness, parts = 0.0, ()
+    likeness, parts = 0.0, []
     for parts_of_sum in itertools.chain(itertools.combinations(near, 3), itertools.combinations(near, 5)):
         indices = list(parts_of_sum)
         mean = float(np.sign(signs[indices] @ p[indices]) @ state) / len(state)
         if mean > likeness:
-            likeness, parts = mean, tuple(sorted(indices))
+            likeness, parts = mean, sorted(indices)
     if likeness < overlap:
         return "other", "?"
-    return "mixture", format_sum([(signs[k] > 0, names[k]) for k in parts])
+    return "mixture", format_sum([(bool(signs[k] > 0), names[k]) for k in parts])
 
 
 def format_sum(terms: list[tuple[bool, str]]) -> str:
