@@ -22,7 +22,6 @@ PATHS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PATHS}
 NOT_COMPILED = {
     "docs/books.md",
-    "docs/energy.md",
     "docs/extending.md",
     "docs/graphs.md",
     "docs/outputs.md",

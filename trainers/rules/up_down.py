@@ -12,48 +12,10 @@ from .chain import ChainRule
 from .checks import check_at_least
 
 
-class UpDown(ChainRule):
-    """Up-down: contrastive wake-sleep, for a chain of SigmoidBelief layers with a ClassRBM at the end.
-
-        wake     h ~ σ(x Wᵀ + b), layer by layer upwards         ΔG = hᵀ (x - σ(h G + g)) / N
-        top      k steps of Gibbs sampling from (x, label)       ΔW = (sᵀ x - s'ᵀ x') / N, likewise U and the biases
-        sleep    x' ~ σ(h' G + g), layer by layer downwards      ΔW = (h' - σ(x' Wᵀ + b))ᵀ x' / N
-
-    x and h are a layer's lower and upper states, W its recognition and G its generative weights; s are the
-    probabilities of the top's hidden units given what is below and the label, x' and s' those after the Gibbs steps.
-    The biases change alike, and the optimizer gets -Δ as the gradients. The lowest layer sees and dreams probabilities.
-    The loss is told only. A ClassRBM alone learns by contrastive divergence (CD-k) with labels joined.
-
-    Args: steps: k, at least 1; seed: of what is drawn.
-    Errors: ValueError for other steps, for a net that is no such chain, and for targets that are no labels.
-    Source: Hinton, Osindero and Teh, A fast learning algorithm for deep belief nets (2006), section 5 and appendix B;
-        Géron, appendix E, on deep belief nets.
-    """
+class Draws(ChainRule):
+    """What is drawn: bits by scores or probabilities, and labels by scores."""
 
     kept = ("step",)
-
-    def __init__(self, steps: int = 3, seed: int = 0):
-        super().__init__(seed)
-        check_at_least("UpDown", 1, steps=steps)
-        self.steps = steps
-        self.step = 0
-
-    def make_copies(self, net, x_shape) -> None:
-        super().make_copies(net, x_shape)
-        for block in self.blocks:
-            kind = ClassRBM if block is self.blocks[-1] else SigmoidBelief
-            where = f"{block.layer.path()} {block.layer.label()}"
-            if not isinstance(block.layer, kind):
-                place = "as the last layer" if kind is ClassRBM else "below the last layer"
-                raise ValueError(f"{self.label()}: there is {where}, expected a {kind.__name__} {place}")
-            if block.units:
-                unit = block.units[0].label()
-                raise ValueError(f"{self.label()}: {unit} stands after {where}, expected the next layer, or the end")
-
-    def check_target(self, target) -> None:
-        if target.ndim != 1 or target.dtype.kind != "i":
-            shown = f"{target.dtype} of shape {target.shape}"
-            raise ValueError(f"{self.label()}: the targets are {shown}, expected labels (N,), one for each sample")
 
     def start(self, layer, input_shape, output_shape, outputs) -> None:
         self.key = int(self.random().integers(2**62))
@@ -61,14 +23,44 @@ class UpDown(ChainRule):
         self.h = self.p = self.dreamt = self.sample = self.s = np.zeros((0, 0))
         self.labels, self.noise = np.zeros((0, 0)), np.zeros(0)
 
-    # -- compiled: at each SigmoidBelief -----------------------------------------------------------------------------
-
     def draw(self, scores):
         """Turn scores into bits, 1 with the probability of their sigmoid."""
         self.noise = reuse(self.noise, (scores.size,), scores.dtype)
         uniform(self.key, self.step, self.noise)
         self.step += 1
         draw_bits(flat(scores), self.noise)
+
+    def draw_from_probabilities(self, p):
+        """Turn probabilities into bits."""
+        self.noise = reuse(self.noise, (p.size,), p.dtype)
+        uniform(self.key, self.step, self.noise)
+        self.step += 1
+        bits = flat(p)
+        for i in range(bits.size):
+            bits[i] = 1 if self.noise[i] < bits[i] else 0 * bits[i]
+
+    def draw_labels(self, scores):
+        """Turn scores into one 1 a row, by the probabilities of their softmax."""
+        self.noise = reuse(self.noise, (len(scores),), scores.dtype)
+        uniform(self.key, self.step, self.noise)
+        self.step += 1
+        for row in range(len(scores)):
+            largest, total = scores[row].max(), 0 * scores[row, 0]
+            for k in range(scores.shape[1]):
+                scores[row, k] = exp(scores[row, k] - largest)
+                total += scores[row, k]
+            rest, chosen = self.noise[row] * total, 0
+            for k in range(scores.shape[1]):
+                chosen = k
+                rest -= scores[row, k]
+                if rest < 0:
+                    break
+            scores[row] = 0
+            scores[row, chosen] = 1
+
+
+class BeliefLayers(Draws):
+    """Wake and sleep at each SigmoidBelief layer."""
 
     def wake(self, layer, x):
         """Draw the states above x, and learn to generate x from them."""
@@ -103,7 +95,9 @@ class UpDown(ChainRule):
         sum_rows(self.p, layer.grad_bias, False)
         return self.dreamt
 
-    # -- compiled: at the ClassRBM -----------------------------------------------------------------------------------
+
+class TopLevel(BeliefLayers):
+    """The associative memory of features and labels: Gibbs sampling at the ClassRBM."""
 
     def associate(self, layer, x, target):
         """Learn x with its label by k steps of Gibbs sampling; returns the states below in which that ends."""
@@ -140,34 +134,6 @@ class UpDown(ChainRule):
         for i in range(s.size):
             s[i] = sigmoid(s[i])
 
-    def draw_from_probabilities(self, p):
-        """Turn probabilities into bits."""
-        self.noise = reuse(self.noise, (p.size,), p.dtype)
-        uniform(self.key, self.step, self.noise)
-        self.step += 1
-        bits = flat(p)
-        for i in range(bits.size):
-            bits[i] = 1 if self.noise[i] < bits[i] else 0 * bits[i]
-
-    def draw_labels(self, scores):
-        """Turn scores into one 1 a row, by the probabilities of their softmax."""
-        self.noise = reuse(self.noise, (len(scores),), scores.dtype)
-        uniform(self.key, self.step, self.noise)
-        self.step += 1
-        for row in range(len(scores)):
-            largest, total = scores[row].max(), 0 * scores[row, 0]
-            for k in range(scores.shape[1]):
-                scores[row, k] = exp(scores[row, k] - largest)
-                total += scores[row, k]
-            rest, chosen = self.noise[row] * total, 0
-            for k in range(scores.shape[1]):
-                chosen = k
-                rest -= scores[row, k]
-                if rest < 0:
-                    break
-            scores[row] = 0
-            scores[row, chosen] = 1
-
     def add_statistics(self, layer, sign, add):
         """The gradients: sign times the means over the samples of s xᵀ, s labelᵀ, s, x and label, added or written."""
         scale = self.s.dtype.type(sign) / len(self.s)
@@ -178,7 +144,47 @@ class UpDown(ChainRule):
         add_scaled_rows(self.sample, scale, layer.grad_visible_bias, add)
         add_scaled_rows(self.labels, scale, layer.grad_label_bias, add)
 
-    # -- the plan ----------------------------------------------------------------------------------------------------
+
+class UpDown(TopLevel):
+    """Up-down: contrastive wake-sleep, for a chain of SigmoidBelief layers with a ClassRBM at the end.
+
+        wake     h ~ σ(x Wᵀ + b), layer by layer upwards         ΔG = hᵀ (x - σ(h G + g)) / N
+        top      k steps of Gibbs sampling from (x, label)       ΔW = (sᵀ x - s'ᵀ x') / N, likewise U and the biases
+        sleep    x' ~ σ(h' G + g), layer by layer downwards      ΔW = (h' - σ(x' Wᵀ + b))ᵀ x' / N
+
+    x and h are a layer's lower and upper states, W its recognition and G its generative weights; s are the
+    probabilities of the top's hidden units given what is below and the label, x' and s' those after the Gibbs steps.
+    The biases change alike, and the optimizer gets -Δ as the gradients. The lowest layer sees and dreams probabilities.
+    The loss is told only. A ClassRBM alone learns by contrastive divergence (CD-k) with labels joined.
+
+    Args: steps: k, at least 1; seed: of what is drawn.
+    Errors: ValueError for other steps, for a net that is no such chain, and for targets that are no labels.
+    Source: Hinton, Osindero and Teh, A fast learning algorithm for deep belief nets (2006), section 5 and appendix B;
+        Géron, appendix E, on deep belief nets.
+    """
+
+    def __init__(self, steps: int = 3, seed: int = 0):
+        super().__init__(seed)
+        check_at_least("UpDown", 1, steps=steps)
+        self.steps = steps
+        self.step = 0
+
+    def make_copies(self, net, x_shape) -> None:
+        super().make_copies(net, x_shape)
+        for block in self.blocks:
+            kind = ClassRBM if block is self.blocks[-1] else SigmoidBelief
+            where = f"{block.layer.path()} {block.layer.label()}"
+            if not isinstance(block.layer, kind):
+                place = "as the last layer" if kind is ClassRBM else "below the last layer"
+                raise ValueError(f"{self.label()}: there is {where}, expected a {kind.__name__} {place}")
+            if block.units:
+                unit = block.units[0].label()
+                raise ValueError(f"{self.label()}: {unit} stands after {where}, expected the next layer, or the end")
+
+    def check_target(self, target) -> None:
+        if target.ndim != 1 or target.dtype.kind != "i":
+            shown = f"{target.dtype} of shape {target.shape}"
+            raise ValueError(f"{self.label()}: the targets are {shown}, expected labels (N,), one for each sample")
 
     def write_step(self, operations, net, loss, x, *targets):
         x = self.write_first(operations, x)

@@ -147,19 +147,26 @@ class BoltzmannMachine(Noise):
                 self.chain[n] = self.drawn[n]
 
     def bprop(self, grad_y):
-        self.scaled, self.scaled_drawn = reuse_like(self.scaled, self.s), reuse_like(self.scaled_drawn, self.drawn)
-        self.grad_x, self.outer = reuse_like(self.grad_x, self.x), reuse_like(self.outer, self.weight)
-        block, total = self.s.shape[0] // self.x.shape[0], np.float64(0)
-        if not self.accumulate:
-            self.grad_weight[...] = 0
-            self.grad_bias[...] = 0
+        self.grad_x, block = reuse_like(self.grad_x, self.x), self.s.shape[0] // self.x.shape[0]
         for n in range(self.x.shape[0]):
-            total += as_double(grad_y[n, 1])
             for i in range(self.visible):
                 pull = np.float64(0)
                 for row in range(n * block, (n + 1) * block):
                     pull += as_double(self.probabilities[row]) * as_double(self.fields[row, i] + self.bias[i])
                 self.grad_x[n, i] = -as_double(grad_y[n, 0]) * pull
+        if self.needs_grad_parameters:
+            self.bprop_parameters(grad_y, block)
+        return self.grad_x
+
+    def bprop_parameters(self, grad_y, block):
+        """The gradients of weights and biases; `block` states are counted for each sample."""
+        self.scaled, self.scaled_drawn = reuse_like(self.scaled, self.s), reuse_like(self.scaled_drawn, self.drawn)
+        self.outer, total = reuse_like(self.outer, self.weight), np.float64(0)
+        if not self.accumulate:
+            self.grad_weight[...] = 0
+            self.grad_bias[...] = 0
+        for n in range(self.x.shape[0]):
+            total += as_double(grad_y[n, 1])
         for row in range(self.s.shape[0]):
             factor = -grad_y[row // block, 0] * self.probabilities[row]
             for i in range(self.units):
@@ -177,7 +184,6 @@ class BoltzmannMachine(Noise):
         matmul_into(self.scaled.T, self.s, self.outer, False)
         matmul_into(self.scaled_drawn.T, self.drawn, self.outer, True)
         add_half(self.outer, self.mask, self.grad_weight)
-        return self.grad_x
 
     def jvp(self, v):
         """Σ p R{E} over the states of each distribution, R{E} = -(W s + b) v - ½ s V_W s - v_b s"""

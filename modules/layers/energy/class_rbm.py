@@ -82,13 +82,14 @@ class ClassRBM(Module):
                     part = factor * sigmoid(a[j] + row[j])
                     grad_row[j] += part
                     grad_a[j] += part
-        if not self.accumulate:
-            self.grad_label_weight[...] = 0
-            self.grad_visible_bias[...] = 0
-        self.grad_label_weight += self.grad_rows.T
-        sum_rows(grad_y, self.grad_label_bias, self.accumulate)
-        sum_rows(self.grad_a, self.grad_hidden_bias, self.accumulate)
-        matmul_into(self.grad_a.T, self.x, self.grad_weight, self.accumulate)
+        if self.needs_grad_parameters:
+            if not self.accumulate:
+                self.grad_label_weight[...] = 0
+                self.grad_visible_bias[...] = 0
+            self.grad_label_weight += self.grad_rows.T
+            sum_rows(grad_y, self.grad_label_bias, self.accumulate)
+            sum_rows(self.grad_a, self.grad_hidden_bias, self.accumulate)
+            matmul_into(self.grad_a.T, self.x, self.grad_weight, self.accumulate)
         if self.needs_grad_x:
             self.grad_x = reuse_like(self.grad_x, self.x)
             matmul_into(self.grad_a, self.weight, self.grad_x, False)

@@ -80,10 +80,11 @@ class Hopfield(Module):
             for i in range(self.x.shape[1]):
                 self.scaled[n, i] = -grad_y[n, 0] * self.x[n, i]
                 self.grad_x[n, i] = -grad_y[n, 0] * (self.h[n, i] + self.bias[i])
-        sum_rows(self.scaled, self.grad_bias, self.accumulate)
-        if not self.accumulate:
-            self.grad_weight[...] = 0
-        add_half_outer(self.scaled, self.x, self.grad_weight, self.diagonal)
+        if self.needs_grad_parameters:
+            sum_rows(self.scaled, self.grad_bias, self.accumulate)
+            if not self.accumulate:
+                self.grad_weight[...] = 0
+            add_half_outer(self.scaled, self.x, self.grad_weight, self.diagonal)
         return self.grad_x
 
     def jvp(self, v):

@@ -57,8 +57,9 @@ class ModernHopfield(Module):
         grad_y = as_rows(grad_y)
         matmul_into(grad_y, self.weight.T, self.grad_s, False)
         bprop_softmax(self.a, self.grad_s, self.beta)
-        matmul_into(self.a.T, grad_y, self.grad_weight, self.accumulate)
-        matmul_into(self.grad_s.T, as_rows(self.x), self.grad_weight, True)
+        if self.needs_grad_parameters:
+            matmul_into(self.a.T, grad_y, self.grad_weight, self.accumulate)
+            matmul_into(self.grad_s.T, as_rows(self.x), self.grad_weight, True)
         self.grad_x = reuse_like(self.grad_x, self.x)
         if self.needs_grad_x:
             matmul_into(self.grad_s, self.weight, as_rows(self.grad_x), False)

@@ -150,9 +150,10 @@ class RBM(Noise):
                     centred[n, i] = g * (self.v[n, i] - self.visible_bias[i])
             else:
                 write_scaled(self.v[n], g, centred[n])
-        matmul_into(weighted.T, self.v, self.grad_weight, self.accumulate)
-        sum_rows(weighted, self.grad_hidden_bias, self.accumulate)
-        sum_rows(centred, self.grad_visible_bias, self.accumulate)
+        if self.needs_grad_parameters:
+            matmul_into(weighted.T, self.v, self.grad_weight, self.accumulate)
+            sum_rows(weighted, self.grad_hidden_bias, self.accumulate)
+            sum_rows(centred, self.grad_visible_bias, self.accumulate)
         if self.needs_grad_x:
             self.grad_x = reuse_like(self.grad_x, self.x)
             matmul_into(weighted[:count], self.weight, self.grad_x, False)

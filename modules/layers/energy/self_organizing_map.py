@@ -65,7 +65,8 @@ class SelfOrganizingMap(Module):
         for n in range(self.c.shape[0]):
             for j in range(self.c.shape[1]):
                 self.c[n, j] = -grad_y[n, 0] * self.nearness[n, j]
-        bprop_points(self.c, self.x, self.weight, self.grad_weight, self.accumulate)
+        if self.needs_grad_parameters:
+            bprop_points(self.c, self.x, self.weight, self.grad_weight, self.accumulate)
         if self.needs_grad_x:
             bprop_inputs(self.c, self.x, self.weight, self.grad_x, False)
         return self.grad_x

@@ -57,11 +57,12 @@ class SigmoidBelief(Module):
         y, grad_a, grad_y = flat(self.y), flat(self.grad_a), flat(grad_y)
         for i in range(y.size):
             grad_a[i] = grad_y[i] * y[i] * (1 - y[i])
-        matmul_into(self.grad_a.T, self.x, self.grad_weight, self.accumulate)
-        sum_rows(self.grad_a, self.grad_bias, self.accumulate)
-        if not self.accumulate:
-            self.grad_generative_weight[...] = 0
-            self.grad_generative_bias[...] = 0
+        if self.needs_grad_parameters:
+            matmul_into(self.grad_a.T, self.x, self.grad_weight, self.accumulate)
+            sum_rows(self.grad_a, self.grad_bias, self.accumulate)
+            if not self.accumulate:
+                self.grad_generative_weight[...] = 0
+                self.grad_generative_bias[...] = 0
         if self.needs_grad_x:
             self.grad_x = reuse_like(self.grad_x, self.x)
             matmul_into(self.grad_a, self.weight, self.grad_x, False)
