@@ -85,7 +85,7 @@ def test_a_variational_autoencoder_beats_pixels_apart(folder):
 
 
 def test_an_evaluation_trace(folder):
-    output = run("evaluation_trace.py", folder)
+    output = run("derivatives/evaluation_trace.py", folder)
     assert "\nv7  v5 + v6    8.47976   16.7781  1\n" in output
     assert "the derivative for x1: 16.77811219786" in output
     assert "\nv7  v5 + v6    8.47976   16.7781\n" in output
@@ -94,7 +94,7 @@ def test_an_evaluation_trace(folder):
 
 
 def test_four_derivatives(folder):
-    output = run("four_derivatives.py", folder)
+    output = run("derivatives/four_derivatives.py", folder)
     assert "\nreverse mode        16.7781121979  8.80520293548  " in output
     assert "the Hessian times (1, 0): {'x': 8.0, 'y': 6.0}" in output
     assert "adjoint 24" in (folder / "geron.svg").read_text(encoding="utf-8")
@@ -109,7 +109,7 @@ def test_four_derivatives(folder):
 
 
 def test_numerical_derivatives(folder):
-    output = run("numerical_derivatives.py", folder)
+    output = run("derivatives/numerical_derivatives.py", folder)
     table, fits = output.split("\n\n")[1:]
     rows = {line.split()[0]: [float(word) for word in line.split()[1:]] for line in table.splitlines()[1:]}
     assert rows["1e-08"][0] < 1e-7 < rows["1e-02"][0]
@@ -149,7 +149,7 @@ def test_sigmoidal_units_have_their_derivatives():
 
 @pytest.mark.jit
 def test_a_module_without_bprop_learns(folder):
-    output = run("without_bprop.py", folder)
+    output = run("derivatives/without_bprop.py", folder)
     assert "beside differences: the trace is what Swish() has for a bprop" in output
     assert float(output.split()[-1]) < 0.002
 
@@ -232,7 +232,7 @@ def test_two_inputs_and_two_answers(folder, tmp_path, monkeypatch):
 
 def test_derivatives(folder, monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    output = run("derivatives.py", folder)
+    output = run("derivatives/derivatives.py", folder)
     assert abs(float(re.search(r"symmetric: (\S+)", output)[1])) < 1e-10
     before, after = (float(value) for value in re.search(r"loss: (\S+) before the step, (\S+) after", output).groups())
     assert after < before - 0.05
@@ -242,7 +242,7 @@ def test_derivatives(folder, monkeypatch):
 
 @pytest.mark.jit
 def test_cost_of_gradients(folder):
-    output = run("gradient_cost.py 2200 1000", folder)
+    output = run("derivatives/gradient_cost.py 2200 1000", folder)
     table = [line.split() for line in output.splitlines()[1:3]]
     assert [(int(row[0]), row[-2:]) for row in table] == [(544, ["measured", "whole"]), (2112, ["measured", "whole"])]
     assert all(float(row[1]) < float(row[5]) for row in table)
@@ -254,7 +254,9 @@ def test_cost_of_gradients(folder):
 def test_slopes_of_costs(monkeypatch):
     """Of differences, those that were measured whole, and large ones alone."""
     monkeypatch.setattr(sys, "argv", ["gradient_cost.py"])
-    code = compile((EXAMPLES / "gradient_cost.py").read_text().split("\nprint(")[0], "gradient_cost", "exec")
+    code = compile(
+        (EXAMPLES / "derivatives/gradient_cost.py").read_text().split("\nprint(")[0], "gradient_cost", "exec"
+    )
     names = {"__name__": "gradient_cost"}
     exec(code, names)
     sizes = np.array([10.0, 2e4, 4e4, 8e4])
@@ -288,7 +290,7 @@ def test_depth_is_swept(folder, tmp_path):
 
 def test_hopfield_networks(folder, monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    output = run("hopfield.py", folder)
+    output = run("energy/hopfield.py", folder)
     letters = Characters(letters="HIJLX").train.x.reshape(-1, 6, 6)
     recalled = output.split("Recalled")[1].split("\n\n")[1].splitlines()
     expected = ["   ".join("".join("# "[int(p < 0)] for p in image[line]) for image in letters) for line in range(6)]
@@ -308,7 +310,7 @@ def test_hopfield_networks(folder, monkeypatch):
 
 def test_the_capacity_of_hopfield_networks(folder, monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    output = run("hopfield_capacity.py 40 100 200", folder)
+    output = run("energy/hopfield_capacity.py 40 100 200", folder)
     assert "in theory 0.1379 patterns a neuron, with an overlap of 0.967" in output
     rows = [[float(share) for share in row.split()] for row in re.findall(r"^recalled (.*)$", output, re.MULTILINE)]
     assert all(row[0] == 1 > 0.8 > row[-1] for row in rows)
@@ -320,7 +322,7 @@ def test_the_capacity_of_hopfield_networks(folder, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.jit
 def test_a_boltzmann_machine_completes_and_denoises_images(folder):
-    output = run("boltzmann_images.py", folder)
+    output = run("energy/boltzmann_images.py", folder)
     completed, by_mean, flipped, wrong = (float(share) for share in re.findall(r"(\S+)%", output))
     assert completed > by_mean + 2
     assert wrong < 0.7 * flipped
@@ -330,7 +332,7 @@ def test_a_boltzmann_machine_completes_and_denoises_images(folder):
 @pytest.mark.slow
 @pytest.mark.jit
 def test_a_boltzmann_machine_finds_a_code(folder):
-    output = run("boltzmann_encoder.py 3", folder)
+    output = run("energy/boltzmann_encoder.py 3", folder)
     loss, least = (float(value) for value in re.search(r"likelihood (\S+), at least (\S+)", output).groups())
     assert loss < least + 0.05
     assert set(re.findall(r" ([01]{2})$", output, re.MULTILINE)) == {"00", "01", "10", "11"}
@@ -353,7 +355,7 @@ def test_forms_of_a_gaussian(folder):
 
 def test_spsa(folder, monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    output = run("spsa.py", folder)
+    output = run("derivatives/spsa.py", folder)
     before, after = (float(value) for value in re.findall(r"loss (\S+?),?\s", output))
     assert after < 0.2 < 1 < before
     assert float(re.search(r"(\S+)% of the test set right", output)[1]) > 90
@@ -375,34 +377,36 @@ def test_reinforce_with_all_its_baselines(folder, monkeypatch):
 
 
 def test_every_example_is_here():
-    assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".yaml")} == {
-        "boltzmann_encoder.py",
-        "boltzmann_images.py",
+    assert {
+        path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*") if path.suffix in (".py", ".yaml")
+    } == {
         "by_hand.py",
         "deep_net.py",
         "depth.yaml",
-        "derivatives.py",
+        "derivatives/derivatives.py",
+        "derivatives/evaluation_trace.py",
+        "derivatives/four_derivatives.py",
+        "derivatives/gradient_cost.py",
+        "derivatives/numerical_derivatives.py",
+        "derivatives/spsa.py",
+        "derivatives/without_bprop.py",
         "digit_slant.py",
         "digits_swish.yaml",
-        "evaluation_trace.py",
-        "four_derivatives.py",
+        "energy/boltzmann_encoder.py",
+        "energy/boltzmann_images.py",
+        "energy/hopfield.py",
+        "energy/hopfield_capacity.py",
         "gaussian_forms.py",
-        "gradient_cost.py",
-        "hopfield.py",
-        "hopfield_capacity.py",
         "inception.yaml",
         "inverse_density.py",
-        "numerical_derivatives.py",
         "own_loop.py",
         "reinforce.py",
         "resnet.yaml",
         "siamese.yaml",
         "sigmoids.py",
-        "spsa.py",
         "swish.py",
+        "two_heads.yaml",
         "two_inputs.py",
         "two_inputs.yaml",
         "vae_digits.py",
-        "two_heads.yaml",
-        "without_bprop.py",
     }

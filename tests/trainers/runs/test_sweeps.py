@@ -178,11 +178,11 @@ def test_a_sweep_with_a_run_that_fails(config, capfd):
     out, err = capfd.readouterr()
     assert (
         err
-        == f"{err[0]}/2  001 trainer.batch_size=1000: failed: Trainer: batch_size is 1000, expected 1 to 97, "
+        == f"{err[0]}/2  001 batch_size=1000: failed: Trainer: batch_size is 1000, expected 1 to 97, "
         + ("the number of samples (sweep/001.log)\n")
     )
     assert [line.split()[:3] for line in out.splitlines()] == [
-        ["run", "status", "trainer.batch_size"],
+        ["run", "status", "batch_size"],
         ["000", "done", "10"],
         ["001", "failed", "1000"],
     ]

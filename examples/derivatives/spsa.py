@@ -4,7 +4,7 @@ The derivative of a step is 0, so bprop has nothing to send through it. Spall's 
 weights at once, by random signs; with gains that fall as he proposes, its mean follows the gradient. Beside it: the
 perceptron's rule of the same unit, which needs no derivative either, where a line is enough.
 
-python examples/spsa.py
+python examples/derivatives/spsa.py
 """
 
 import numpy as np

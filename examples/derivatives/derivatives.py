@@ -1,6 +1,6 @@
 """Derivatives of a model beyond the gradient, each in two or three lines.
 
-python examples/derivatives.py
+python examples/derivatives/derivatives.py
 """
 
 import numpy as np

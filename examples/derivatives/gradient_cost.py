@@ -4,7 +4,7 @@ Bishop and Bishop, Deep Learning, section 8.1.4. Prints a table and the slopes o
 calls, takes the time; draws gradient_cost.png if matplotlib is there. Widths are multiples of 16, so that each fills
 whole SIMD vectors: between two of them the time stands still and then jumps.
 
-python examples/gradient_cost.py [largest number of parameters] [seconds for the differences of one model]
+python examples/derivatives/gradient_cost.py [largest number of parameters] [seconds for the differences of one model]
 """
 
 import sys
