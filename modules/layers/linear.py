@@ -7,7 +7,7 @@ from ..core.parameter import Parameter
 from ..core.shapes import check_sizes, replace_features
 from ..engine.stateful import is_written_by
 from ..initializers.initializers import Initializer, PyTorchUniform
-from ..kernels.buffers import as_rows, flat, reuse, reuse_like
+from ..kernels.buffers import as_rows, reuse, reuse_like
 from ..kernels.matmul.gemm import add_to_rows, matmul_into, sum_rows
 from ..kernels.threads import MOVE_FLOPS, parallel_for
 from .activations.elementwise import Elementwise
@@ -16,26 +16,33 @@ COLUMNS = 128  # that one thread takes, of all rows, so that their sums are the 
 
 
 def apply(first, last, unit, bias, between, y):
-    """Add the bias, if it is not empty, to some rows, and apply the unit."""
-    biased = bias.size > 0
-    for n in range(first, last):
+    """Add the bias to some rows, and apply the unit."""
+    between, y = between[first:last], y[first:last]
+    for n in range(y.shape[0]):
         row, out = between[n], y[n]
         for k in range(row.size):
-            if biased:
-                row[k] += bias[k]
+            row[k] += bias[k]
+            out[k] = unit.function(row[k])
+
+
+def apply_unbiased(first, last, unit, between, y):
+    """Apply the unit to some rows."""
+    between, y = between[first:last], y[first:last]
+    for n in range(y.shape[0]):
+        row, out = between[n], y[n]
+        for k in range(row.size):
             out[k] = unit.function(row[k])
 
 
 def apply_back(first, last, unit, x, y, grad_y, grad_x, grad_bias):
-    """Multiply some columns by the unit's derivative, and sum them over the rows if grad_bias is not empty."""
+    """Multiply some columns by the unit's derivative, and add them over the rows to grad_bias."""
     begin, end = first * COLUMNS, last * COLUMNS
-    biased, grad_bias = grad_bias.size > 0, grad_bias[begin:end]
+    grad_bias = grad_bias[begin:end]
     for n in range(grad_x.shape[0]):
         row, row_x, row_y, row_grad = grad_x[n, begin:end], x[n, begin:end], y[n, begin:end], grad_y[n, begin:end]
         for k in range(row.size):
             row[k] = row_grad[k] * unit.derivative(row_x[k], row_y[k])
-            if biased:
-                grad_bias[k] += row[k]
+            grad_bias[k] += row[k]
 
 
 class Linear(Module):
@@ -125,22 +132,34 @@ class Linear(Module):
         unit.y = reuse_like(unit.y, self.y)
         between, y = as_rows(self.y), as_rows(unit.y)
         matmul_into(as_rows(x), self.weight.T, between, False)
-        bias = self.bias if self.bias is not None else flat(between)[:0]
-        parallel_for(apply, y.shape[0], MOVE_FLOPS * y.size, unit, bias, between, y)
+        if self.bias is not None:
+            parallel_for(apply, y.shape[0], MOVE_FLOPS * y.size, unit, self.bias, between, y)
+        else:
+            parallel_for(apply_unbiased, y.shape[0], MOVE_FLOPS * y.size, unit, between, y)
         return unit.y
 
     def bprop_after(self, unit, grad_y):
-        """bprop of the unit after this layer, then of this layer: derivative and bias gradient in one pass."""
+        """bprop of the unit after this layer, then of this layer: derivative and bias gradient in one pass.
+
+        The bias gradient is written even where nobody asks for it: a condition in the loop would cost more.
+        """
         unit.grad_x = reuse_like(unit.grad_x, unit.x)
         unit_x, unit_y, grad_y = as_rows(unit.x), as_rows(unit.y), as_rows(grad_y)
         between, x = as_rows(unit.grad_x), as_rows(self.x)
-        grad_bias = flat(between)[:0]
-        if self.bias is not None and self.needs_grad_parameters:
-            grad_bias = self.grad_bias
-            if not self.accumulate:
-                grad_bias[:] = 0
-        columns, cost = -(-between.shape[1] // COLUMNS), MOVE_FLOPS * between.size
-        parallel_for(apply_back, columns, cost, unit, unit_x, unit_y, grad_y, between, grad_bias)
+        if self.bias is not None and not self.accumulate:
+            self.grad_bias[:] = 0
+        columns = -(-between.shape[1] // COLUMNS)
+        if self.bias is not None and columns > 1:
+            cost = MOVE_FLOPS * between.size
+            parallel_for(apply_back, columns, cost, unit, unit_x, unit_y, grad_y, between, self.grad_bias)
+        else:
+            grad_bias = self.grad_bias if self.bias is not None else between[0]
+            for n in range(between.shape[0]):
+                row, row_x, row_y, row_grad = between[n], unit_x[n], unit_y[n], grad_y[n]
+                for k in range(row.size):
+                    row[k] = row_grad[k] * unit.derivative(row_x[k], row_y[k])
+                    if self.bias is not None:
+                        grad_bias[k] += row[k]
         if self.needs_grad_parameters:
             matmul_into(between.T, x, self.grad_weight, self.accumulate)
         if self.needs_grad_x:
