@@ -176,10 +176,8 @@ def test_a_sweep_with_a_run_that_fails(config, capfd):
     words = ["sweep", "c.yaml", "--run", "sweep", "--jobs", "2"]
     assert cli.main([*words, "--quiet"]) == 1
     out, err = capfd.readouterr()
-    assert (
-        err
-        == f"{err[0]}/2  001 batch_size=1000: failed: Trainer: batch_size is 1000, expected 1 to 97, "
-        + ("the number of samples (sweep/001.log)\n")
+    assert err == f"{err[0]}/2  001 batch_size=1000: failed: Trainer: batch_size is 1000, expected 1 to 97, " + (
+        "the number of samples (sweep/001.log)\n"
     )
     assert [line.split()[:3] for line in out.splitlines()] == [
         ["run", "status", "batch_size"],
