@@ -23,27 +23,27 @@ class Draws(ChainRule):
         self.h = self.p = self.dreamt = self.sample = self.s = np.zeros((0, 0))
         self.labels, self.noise = np.zeros((0, 0)), np.zeros(0)
 
-    def draw(self, scores):
-        """Turn scores into bits, 1 with the probability of their sigmoid."""
-        self.noise = reuse(self.noise, (scores.size,), scores.dtype)
+    def draw_noise(self, count, like):
+        """Draw numbers from 0 to 1, of the dtype of `like`; others at each call."""
+        self.noise = reuse(self.noise, (count,), like.dtype)
         uniform(self.key, self.step, self.noise)
         self.step += 1
+
+    def draw(self, scores):
+        """Turn scores into bits, 1 with the probability of their sigmoid."""
+        self.draw_noise(scores.size, scores)
         draw_bits(flat(scores), self.noise)
 
     def draw_from_probabilities(self, p):
         """Turn probabilities into bits."""
-        self.noise = reuse(self.noise, (p.size,), p.dtype)
-        uniform(self.key, self.step, self.noise)
-        self.step += 1
+        self.draw_noise(p.size, p)
         bits = flat(p)
         for i in range(bits.size):
             bits[i] = 1 if self.noise[i] < bits[i] else 0 * bits[i]
 
     def draw_labels(self, scores):
         """Turn scores into one 1 a row, by the probabilities of their softmax."""
-        self.noise = reuse(self.noise, (len(scores),), scores.dtype)
-        uniform(self.key, self.step, self.noise)
-        self.step += 1
+        self.draw_noise(len(scores), scores)
         for row in range(len(scores)):
             largest, total = scores[row].max(), 0 * scores[row, 0]
             for k in range(scores.shape[1]):
