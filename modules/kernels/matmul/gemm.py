@@ -36,6 +36,8 @@ FEW_NUMBERS = 8192
 SOME_TERMS, CACHED = 128, 131072
 BRIEF_TERMS = 48  # of a product that costs less packed than as dot products, if it has a whole panel
 NARROW_TERMS = 128  # likewise where the last columns may be half a SIMD vector
+# Many rows, few columns and few terms: the rows are packed as columns of the transposed product.
+FEW_OUTPUTS, FEW_INPUTS = (24, 64) if NARROW else (12, 16)
 CLOSE = 262144  # as many numbers of the right operand are near the core from step to step
 NEAR = 16384  # as many numbers of out are so near that nothing is prefetched
 
@@ -80,6 +82,12 @@ def multiply(a, a_i, a_k, b, b_k, b_j, out, m, k, n, add):
     elif together and ((4 * m <= n and k >= DEPTH) or (2 * m <= n and wasteful)) and fits_panels(m, k, panel_size):
         tall, down = SHARED_ROWS, (n + SHARED_ROWS - 1) // SHARED_ROWS
         dispatch(packed_blocks, down, flops, b, b_j, b_k, a, a_k, a_i, out, n, k, m, tall, k, m, add, True)
+    elif (
+        together and wasteful and m >= SHARED_ROWS and 4 <= n <= FEW_OUTPUTS and k <= (16 if 4 < n < 8 else FEW_INPUTS)
+    ):
+        wide = 2 * panel_size
+        across = (m + wide - 1) // wide
+        dispatch(packed_blocks, across, flops, b, b_j, b_k, a, a_k, a_i, out, n, k, m, n, k, wide, add, True)
     elif together and (m <= FEW_ROWS or n < panel_size or ragged):
         if m == 1:
             for j in range(0, n, 8):

@@ -74,6 +74,22 @@ def test_small_products(random, dtype, layouts, add):
         assert (guarded[-32:] == 7).all()
 
 
+@pytest.mark.jit
+@pytest.mark.parametrize("add", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_products_of_many_rows_and_few_columns(random, dtype, add):
+    kernel = compile_entry(gemm.matmul_into)
+    for m, n, k in itertools.product((32, 75, 300), (3, 4, 5, 10, 11, 20, 23), (1, 4, 16, 37, 64, 65)):
+        a, b = random.standard_normal((m, k)).astype(dtype), random.standard_normal((n, k)).astype(dtype).T
+        guarded = np.full(m * n + 64, 7, dtype)  # what lies around it stays
+        out = guarded[32:-32].reshape(m, n)
+        expected = a.astype(np.float64) @ b + (7 if add else 0)
+        kernel(a, b, out, add)
+        np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6 * k, err_msg=f"{m} {n} {k}")
+        assert (guarded[:32] == 7).all()
+        assert (guarded[-32:] == 7).all()
+
+
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 3, 5), (4, 1, 5), (4, 3, 1)])
 def test_product_of_thin_matrices(wrap, random, sizes):
     m, k, n = sizes
