@@ -1,0 +1,8 @@
+"""Recurrent layers: sequences (N, T, D) with or without lengths, cells of one step, and pools over time."""
+
+from .gru import GRU
+from .lstm import LSTM
+from .over_time import LastStep, MaxOverTime, MeanOverTime
+from .rnn import RNN
+
+__all__ = ["GRU", "LSTM", "RNN", "LastStep", "MaxOverTime", "MeanOverTime"]
