@@ -13,6 +13,7 @@ class LengthsSource(InternalOp):
     """Passes lengths on, and returns zeros as their gradient."""
 
     label_arguments = (0,)
+    locally_linear = True
 
     def __init__(self):
         super().__init__()
@@ -26,9 +27,12 @@ class LengthsSource(InternalOp):
     def bprop(self, grad):
         return self.zeros
 
+    def jvp(self, v):
+        return v
+
 
 class Padded(Sequential):
-    """A chain of modules over padded sequences: its input is a table (x, lengths), and modules that take lengths get both.
+    """A chain of modules over padded sequences, whose input is a table (x, lengths); who takes lengths gets both.
 
         y      = fₖ(... f₂(f₁(x, lengths), lengths)), where fᵢ takes lengths if it has `takes_lengths`, else x alone
         grad_x = J₁ᵀ J₂ᵀ ... Jₖᵀ grad_y
@@ -37,8 +41,8 @@ class Padded(Sequential):
     steps. Modules such as Linear, which see each step by itself, compute padded steps like all others: put what does
     not need the sequence after LastStep or a mean.
 
-    Shapes: x (N, T, ...) and lengths (N,), whole numbers from 1 to T; y what the last module makes. bprop returns a table
-        (grad_x, zeros (N,)).
+    Shapes: x (N, T, ...) and lengths (N,), whole numbers from 1 to T; y what the last module makes. bprop returns a
+        table (grad_x, zeros (N,)).
     Args: modules: at least one; each may stand in one model only.
     Errors: ValueError for an x that is no table of two arrays, and for lengths below 1 or above T, the first such row.
     Source: PyTorch's pack_padded_sequence, whose packed sequences its recurrent layers take.

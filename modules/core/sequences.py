@@ -9,7 +9,8 @@ class SequenceModule(Module):
     """Base of modules `fprop(x, lengths=None)`: x (N, T, ...), lengths (N,) whole numbers from 1 to T.
 
     Sample n has lengths[n] real steps; what follows is padding, which fprop and bprop neither read nor count, and which
-    is zero in outputs that are sequences, and in grad_x. Without lengths all steps are real. bprop returns grad_x alone.
+    is zero in outputs that are sequences, and in grad_x. Without lengths all steps are real. bprop returns grad_x
+    alone.
 
     Errors: ValueError for lengths of another shape, and for one below 1 or above T; it names the first such row.
     """

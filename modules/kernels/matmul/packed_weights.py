@@ -90,9 +90,7 @@ def multiply_packed(a, packed, out, m, k, n, add):
 @kernel
 def compiled_matmul_packed(a, packed, out, add):
     """The compiled form of `matmul_packed`."""
-    multiply_packed(
-        a.reshape(a.size), packed, out.reshape(out.size), a.shape[0], a.shape[1], out.shape[1], add
-    )
+    multiply_packed(a.reshape(a.size), packed, out.reshape(out.size), a.shape[0], a.shape[1], out.shape[1], add)
 
 
 pack_weight.compiled_form = compiled_pack_weight  # type: ignore[attr-defined]

@@ -13,10 +13,10 @@ from ..buffers import empty
 
 def are_lengths(lengths, steps):
     """Whether all lengths are from 1 to the number of steps."""
+    wrong = 0
     for n in range(lengths.size):
-        if lengths[n] < 1 or lengths[n] > steps:
-            return False
-    return True
+        wrong += lengths[n] < 1 or lengths[n] > steps
+    return wrong == 0
 
 
 def rank_samples(lengths, steps, order, ends, counts, starts):

@@ -15,8 +15,8 @@ fast_sigmoid, fast_tanh = sigmoid.compiled_form, tanh.compiled_form  # type: ign
 def gru_step(gates, products, bias, old, inner, hidden):
     """r, z = sigmoid(gates + products + bias), n = tanh(gates + b_in + r inner), in place in gates; h = n + z (h - n).
 
-    Shapes: gates = x W_ihᵀ (n, 3 H), products = h W_hhᵀ (n, 3 H), bias (4 H,): of r and z both together, b_in, b_hn; old
-    is the h before the step, inner = W_hn h + b_hn and hidden, the h after it, are written, all (n, H).
+    Shapes: gates = x W_ihᵀ (n, 3 H), products = h W_hhᵀ (n, 3 H), bias (4 H,): of r and z both together, b_in, b_hn;
+        old is the h before the step, inner = W_hn h + b_hn and hidden, the h after it, are written, all (n, H).
     """
     size = old.shape[1]
     r, z, n = (gates[:, k * size : (k + 1) * size] for k in range(3))

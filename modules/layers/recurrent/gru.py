@@ -6,10 +6,11 @@ from ...kernels.buffers import reuse
 from ...kernels.matmul.packed_weights import matmul_packed
 from ...kernels.recurrent.arrangement import reserve
 from ...kernels.recurrent.gru_steps import gru_step, gru_step_bprop
-from .recurrent import Recurrent
+from ...kernels.recurrent.second_order import gru_change, gru_tangent
+from .second_order import SecondOrder
 
 
-class GRU(Recurrent):
+class GRU(SecondOrder):
     """Gated recurrent units of a sequence, step by step, in one or more layers.
 
         r = σ(W_ir x + b_ir + W_hr h + b_hr)            grad_z' = grad_h' (h - n) z (1 - z)
@@ -35,10 +36,11 @@ class GRU(Recurrent):
     """
 
     gates = 3
-    scratch = ("products", "inner", "grad_products")
+    scratch = ("products", "inner", "grad_products", "tangent_inner")
     products: np.ndarray
     inner: np.ndarray
     grad_products: np.ndarray
+    tangent_inner: np.ndarray
 
     def allocate_more(self, count, rows, dtype):
         self.products = reserve(self.products, self.directions * self.samples, self.rows_of_gates, dtype)
@@ -91,3 +93,36 @@ class GRU(Recurrent):
 
     def find_state_grads(self, direction):
         return self.grad_products[direction * self.rows : (direction + 1) * self.rows]
+
+    def allocate_tangents(self, rows, states, dtype):
+        self.tangent_inner = np.zeros((rows, self.hidden_size), dtype)
+
+    def tangent_step(self, k, at, before, after, count, products):
+        changes, inner, both = (
+            self.tangent_values[at : at + count],
+            self.tangent_inner[at : at + count],
+            2 * self.hidden_size,
+        )
+        changes[:, :both] += products[:, :both]
+        inner[:] = products[:, both:]
+        gru_tangent(
+            self.gate_values[at : at + count],
+            self.inner[at : at + count],
+            self.states[before : before + count],
+            changes,
+            inner,
+            self.tangent_states[before : before + count],
+            self.tangent_states[after : after + count],
+        )
+
+    def change_step(self, k, at, before, count, carry, grads):
+        gru_change(
+            self.gate_values[at : at + count],
+            self.inner[at : at + count],
+            self.states[before : before + count],
+            self.tangent_values[at : at + count],
+            self.tangent_inner[at : at + count],
+            self.tangent_states[before : before + count],
+            carry,
+            grads,
+        )

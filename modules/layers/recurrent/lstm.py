@@ -5,10 +5,11 @@ import numpy as np
 from ...kernels.matmul.packed_weights import matmul_packed
 from ...kernels.recurrent.arrangement import copy_states, fill_rows, reserve, store_states
 from ...kernels.recurrent.lstm_steps import lstm_step, lstm_step_bprop
-from .recurrent import Recurrent
+from ...kernels.recurrent.second_order import lstm_change, lstm_tangent
+from .second_order import SecondOrder
 
 
-class LSTM(Recurrent):
+class LSTM(SecondOrder):
     """Long short-term memory of a sequence, step by step, in one or more layers.
 
         i = σ(W_ii x + b_ii + W_hi h + b_hi)        grad_o' = grad_h tanh(c') o (1 - o)
@@ -39,10 +40,12 @@ class LSTM(Recurrent):
 
     gates = 4
     state_names = ("hidden_state", "cell_state")
-    scratch = ("cells", "tanh_cells", "grad_cells")
+    scratch = ("cells", "tanh_cells", "grad_cells", "tangent_cells", "tangent_tanh_cells")
     cells: np.ndarray
     tanh_cells: np.ndarray
     grad_cells: np.ndarray
+    tangent_cells: np.ndarray
+    tangent_tanh_cells: np.ndarray
 
     def allocate_more(self, count, rows, dtype):
         self.cells = reserve(self.cells, count * (rows + self.samples), self.hidden_size, dtype)
@@ -92,6 +95,36 @@ class LSTM(Recurrent):
             grads,
         )
         matmul_packed(grads, self.packed[k], grad_states, False)
+
+    def allocate_tangents(self, rows, states, dtype):
+        self.tangent_cells = np.zeros((states, self.hidden_size), dtype)
+        self.tangent_tanh_cells = np.zeros((rows, self.hidden_size), dtype)
+
+    def tangent_step(self, k, at, before, after, count, products):
+        changes = self.tangent_values[at : at + count]
+        changes += products
+        lstm_tangent(
+            self.gate_values[at : at + count],
+            self.cells[before : before + count],
+            self.tanh_cells[at : at + count],
+            changes,
+            self.tangent_cells[before : before + count],
+            self.tangent_cells[after : after + count],
+            self.tangent_tanh_cells[at : at + count],
+            self.tangent_states[after : after + count],
+        )
+
+    def change_step(self, k, at, before, count, carry, grads):
+        lstm_change(
+            self.gate_values[at : at + count],
+            self.cells[before : before + count],
+            self.tanh_cells[at : at + count],
+            self.tangent_values[at : at + count],
+            self.tangent_cells[before : before + count],
+            self.tangent_tanh_cells[at : at + count],
+            carry,
+            grads,
+        )
 
     def last_state(self):
         """The states after each sample's last step of the last fprop: h_n and c_n (L D, N, H), in PyTorch's order."""

@@ -61,6 +61,14 @@ class LastStep(OverTime):
                 row[k] = grad[k]
         return self.grad_x
 
+    def jvp(self, v, v_lengths=None):
+        """The last real step of v."""
+        out = np.empty(self.y.shape, v.dtype)
+        for n in range(v.shape[0]):
+            for k in range(v.shape[2]):
+                out[n, k] = v[n, self.ends[n] - 1, k]
+        return out
+
 
 class MeanOverTime(OverTime):
     """Averages each sequence over its real steps.
@@ -99,6 +107,15 @@ class MeanOverTime(OverTime):
                 else:
                     row[:] = 0
         return self.grad_x
+
+    def jvp(self, v, v_lengths=None):
+        """The mean of v."""
+        out = np.zeros(self.y.shape, v.dtype)
+        for n in range(v.shape[0]):
+            for t in range(self.ends[n]):
+                for k in range(v.shape[2]):
+                    out[n, k] += v[n, t, k] / self.ends[n]
+        return out
 
 
 class MaxOverTime(OverTime):
@@ -141,3 +158,11 @@ class MaxOverTime(OverTime):
             for k in range(grad_y.shape[1]):
                 self.grad_x[n, self.places[n, k], k] = grad_y[n, k]
         return self.grad_x
+
+    def jvp(self, v, v_lengths=None):
+        """The numbers of v where x has its maxima."""
+        out = np.empty(self.y.shape, v.dtype)
+        for n in range(v.shape[0]):
+            for k in range(v.shape[2]):
+                out[n, k] = v[n, self.places[n, k], k]
+        return out

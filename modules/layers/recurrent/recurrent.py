@@ -36,6 +36,15 @@ from ...kernels.threads import parallel_for
 from .parameters import KINDS, add_parameters, compose_list, name_parameters
 
 BLOCK, WIDE_BLOCK = 16, 48  # samples that go through the time loop together
+LIST_NAMES = [
+    [(name, ending) for name in names]
+    for names, ending in (
+        (("weights", "grads", "directions"), "_ih"),
+        (("weights", "grads", "directions"), "_hh"),
+        (("biases", "grads_bias", "directions_bias"), "_ih"),
+        (("biases", "grads_bias", "directions_bias"), "_hh"),
+    )
+]  # of the methods that list parameters, their gradients and their directions, in the order of KINDS
 CACHED = 262144  # numbers of a weight that stays in L2; a larger one meets more samples at once
 
 
@@ -107,6 +116,7 @@ class Recurrent(SequenceModule):
         self.first_rows = np.empty((0, 0), np.int64)
         self.inputs = self.hidden = self.gate_values = self.states = self.packed = self.biases = np.empty((0, 0))
         self.grads = self.grad_states = self.grad_hidden = self.grad_inputs = self.mask = np.empty((0, 0))
+        self.tangent_inputs = self.tangent_hidden = self.tangent_values = self.tangent_states = np.empty((0, 0))
         for name in self.scratch:
             setattr(self, name, np.empty((0, 0)))
         self.y = self.grad_x = np.empty((0, 0, 0))
@@ -137,8 +147,20 @@ class Recurrent(SequenceModule):
     def list_grads_bias_hh(self):
         return self.list_parameters("bias_hh", "grad_")
 
+    def list_directions_ih(self):
+        return self.list_parameters("weight_ih", "v_")
+
+    def list_directions_hh(self):
+        return self.list_parameters("weight_hh", "v_")
+
+    def list_directions_bias_ih(self):
+        return self.list_parameters("bias_ih", "v_")
+
+    def list_directions_bias_hh(self):
+        return self.list_parameters("bias_hh", "v_")
+
     def list_parameters(self, kind, prefix=""):
-        """The parameters of a kind, or their gradients, in the order of layers and directions."""
+        """The parameters of a kind, their gradients (`grad_`) or directions (`v_`), layer by layer."""
         return tuple(getattr(self, name) for name in self.name_attributes(kind, prefix))
 
     def name_attributes(self, kind, prefix=""):
@@ -149,10 +171,11 @@ class Recurrent(SequenceModule):
         return tuple(f"{prefix}{name}" for name in names)
 
     def list_compiled_methods(self):
-        lists = {"weights_ih": 0, "weights_hh": 1, "biases_ih": 2, "biases_hh": 3}
-        grads = {"grads_ih": 0, "grads_hh": 1, "grads_bias_ih": 2, "grads_bias_hh": 3}
-        methods = {f"list_{name}": compose_list(self.name_attributes(KINDS[k])) for name, k in lists.items()}
-        methods |= {f"list_{name}": compose_list(self.name_attributes(KINDS[k], "grad_")) for name, k in grads.items()}
+        methods = {
+            f"list_{name}{kind}": compose_list(self.name_attributes(parameter, prefix))
+            for parameter, kinds in zip(KINDS, LIST_NAMES, strict=True)
+            for prefix, (name, kind) in zip(("", "grad_", "v_"), kinds, strict=True)
+        }
         return super().list_compiled_methods() | methods
 
     def describe_layout(self) -> str:
@@ -211,9 +234,7 @@ class Recurrent(SequenceModule):
         self.hidden = reserve(self.hidden, (self.num_layers - 1) * rows, self.width, dtype)
         self.gate_values = reserve(self.gate_values, count * rows, self.rows_of_gates, dtype)
         self.states = reserve(self.states, count * (rows + self.samples), self.hidden_size, dtype)
-        size = max(
-            packed_size(self.hidden_size, self.rows_of_gates), packed_size(self.rows_of_gates, self.hidden_size)
-        )
+        size = max(packed_size(self.hidden_size, self.rows_of_gates), packed_size(self.rows_of_gates, self.hidden_size))
         self.packed = reserve(self.packed, count, size, dtype)
         self.allocate_more(count, rows, dtype)
 
@@ -260,21 +281,12 @@ class Recurrent(SequenceModule):
         begin, end = block * self.samples // self.blocks, (block + 1) * self.samples // self.blocks
         k = layer * self.directions + direction
         region, states = k * self.rows, k * (self.rows + self.samples)
-        last, column = states + self.rows + begin, direction * self.hidden_size
+        column = direction * self.hidden_size
         for s in range(self.steps):
-            t = self.steps - 1 - s if direction else s
-            count = min(self.counts[t], end) - begin
+            row, count, stay, following, last = self.locate_step(direction, s, begin, end)
             if count <= 0:
                 continue
-            row = self.starts[t] + begin
-            stay, following = count, last  # the rows that have a next step, and where its states begin
-            if direction == 0:
-                stay = max(0, min(self.counts[t + 1], end) - begin)
-                following = states + self.starts[t + 1] + begin
-            elif t > 0:
-                following = states + self.starts[t - 1] + begin
-            else:
-                stay = 0
+            following, last = states + following, states + last
             self.multiply_state(k, region + row, states + row, begin, count)
             if stay > 0:
                 self.step(k, region + row, states + row, following, begin, stay)
@@ -282,6 +294,21 @@ class Recurrent(SequenceModule):
             if stay < count:
                 self.step(k, region + row + stay, states + row + stay, last + stay, begin + stay, count - stay)
                 self.write_outputs(layer, row + stay, column, last + stay, count - stay)
+
+    def locate_step(self, direction, s, begin, end):
+        """Locate the s-th step of a direction, for the samples of some ranks.
+
+        Returns its first row, the number of its rows, how many of them have a next step, and the rows where the states
+        of these and those of the others begin.
+        """
+        t = self.steps - 1 - s if direction else s
+        count = max(0, min(self.counts[t], end) - begin)
+        row, last = self.starts[t] + begin, self.rows + begin
+        if direction == 0:
+            return row, count, max(0, min(self.counts[t + 1], end) - begin), self.starts[t + 1] + begin, last
+        if t > 0:
+            return row, count, count, self.starts[t - 1] + begin, last
+        return row, count, 0, last, last
 
     def multiply_state(self, k, at, before, first, count):
         """Add the product of the states before a step and their weight to the gates."""
@@ -330,9 +357,7 @@ class Recurrent(SequenceModule):
         for s in range(self.num_layers):
             layer = self.num_layers - 1 - s
             if s == 0:
-                parallel_for(
-                    run_backward, self.directions * self.blocks, flops, self, layer, grad, self.places
-                )
+                parallel_for(run_backward, self.directions * self.blocks, flops, self, layer, grad, self.places)
             else:
                 parallel_for(
                     run_backward, self.directions * self.blocks, flops, self, layer, self.grad_hidden, self.line

@@ -4,7 +4,8 @@ from typing import Literal
 
 from ...kernels.matmul.packed_weights import matmul_packed
 from ...kernels.recurrent.rnn_steps import rnn_step, rnn_step_bprop
-from .recurrent import Recurrent
+from ...kernels.recurrent.second_order import rnn_change, rnn_tangent
+from .second_order import SecondOrder
 
 Nonlinearity = Literal["tanh", "relu"]
 
@@ -15,7 +16,7 @@ def check_nonlinearity(who: str, nonlinearity: str) -> None:
         raise ValueError(f"{who}: nonlinearity is {nonlinearity!r}, expected 'tanh' or 'relu'")
 
 
-class RNN(Recurrent):
+class RNN(SecondOrder):
     """Simple recurrent (Elman) layer: a hidden state that each step computes from its input and the last state.
 
         h'     = f(W_ih x + b_ih + W_hh h + b_hh)
@@ -63,6 +64,19 @@ class RNN(Recurrent):
         grads, grad_states = self.grads[region : region + count], self.grad_states[first : first + count]
         rnn_step_bprop(self.gate_values[at : at + count], self.rectified, grad_states, grads)
         matmul_packed(grads, self.packed[k], grad_states, False)
+
+    def allocate_tangents(self, rows, states, dtype):
+        """Nothing: the states are all that it stores."""
+
+    def tangent_step(self, k, at, before, after, count, products):
+        changes = self.tangent_values[at : at + count]
+        changes += products
+        after_step = self.tangent_states[after : after + count]
+        rnn_tangent(self.gate_values[at : at + count], self.rectified, changes, after_step)
+
+    def change_step(self, k, at, before, count, carry, grads):
+        changes = self.tangent_values[at : at + count]
+        rnn_change(self.gate_values[at : at + count], self.rectified, changes, carry, grads)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (", nonlinearity='relu'" if self.rectified else "")
