@@ -7,6 +7,7 @@ from .arithmetic import CAddTable, CDivTable, CMaxTable, CMinTable, CMulTable, C
 from .concat import Concat
 from .graph import Graph, Share
 from .join_split import JoinTable, NarrowTable, SplitTable, StackTable
+from .padded import Padded
 from .residual import Residual
 from .sequential import Sequential
 from .tables import ConcatTable, MapTable, Parallel, ParallelTable
@@ -24,6 +25,7 @@ __all__ = [
     "JoinTable",
     "MapTable",
     "NarrowTable",
+    "Padded",
     "Parallel",
     "ParallelTable",
     "Residual",

@@ -295,6 +295,9 @@ CALLS: dict[tuple[str, int], Callable[..., Any]] = {  # compiled code finds meth
     ("bprop", 1): lambda name, a: lambda self, values: getattr(self, name).bprop(a(values)),
     ("bprop", 2): lambda name, a, b: lambda self, values: getattr(self, name).bprop(a(values), b(values)),
     ("bprop_other", 1): lambda name, a: lambda self, values: getattr(self, name).bprop_other(a(values)),
+    ("bprop_cell", 1): lambda name, a: lambda self, values: getattr(self, name).bprop_cell(a(values)),
+    ("next_cell", 1): lambda name, a: lambda self, values: getattr(self, name).next_cell(a(values)),
+    ("fprop", 3): lambda name, a, b, c: lambda self, values: getattr(self, name).fprop(a(values), b(values), c(values)),
     ("measure", 1): lambda name, a: lambda self, values: getattr(self, name).measure(a(values)),
     ("measure", 2): lambda name, a, b: lambda self, values: getattr(self, name).measure(a(values), b(values)),
 }

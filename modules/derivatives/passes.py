@@ -42,6 +42,10 @@ class Passes:
                 module, arguments = self.with_method(operation.module, "jvp", operation.arguments, directions)
                 self.directions[operation.target] = target = f"v_{operation.target}"
                 items.append(Operation(target, module, "jvp", arguments))
+            elif hasattr(operation.module, f"jvp_{operation.method}"):  # what more than one array an fprop makes
+                directions = tuple(self.directions[name] for name in operation.arguments)
+                self.directions[operation.target] = target = f"v_{operation.target}"
+                items.append(Operation(target, operation.module, f"jvp_{operation.method}", directions))
         return items, self.directions[self.y]
 
     def loss_passes(self) -> list[Operation]:

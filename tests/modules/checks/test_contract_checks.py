@@ -60,6 +60,18 @@ INTERNAL |= {"InPlanes", "LogProbability", "MarginLoss", "PairLoss", "Pooling1d"
 INTERNAL |= {"Hierarchy", "InternalOp", "Mode", "ParametersAndBuffers", "Tie"}
 INTERNAL |= {"CallRecorder", "Container", "InputReaders", "Shape", "ValueRef"}
 INTERNAL |= {"ElementwiseBinaryOp", "Difference", "Maximum", "Minimum", "Product", "Quotient", "Sum"}
+INTERNAL |= {
+    "Cell",
+    "CellOp",
+    "GRUCellOp",
+    "LSTMCellOp",
+    "LengthsSource",
+    "OverTime",
+    "RNNCellOp",
+    "Recurrent",
+    "SecondOrder",
+    "SequenceModule",
+}
 INTERNAL |= {"StableStates", "Capacity"}  # of functions of layers/energy/hopfield_memory.py
 INTERNAL |= {"ConcatSlice", "Select", "Slice", "StackSlice"}
 

@@ -1,0 +1,474 @@
+"""The base of recurrent layers: layers and directions, lengths, the time loop forward and backward, carried states.
+
+All arrays inside are arranged by time step (see kernels/recurrent/arrangement.py). The products of all steps are single
+ones: with the weight of the inputs before the time loop, and for the gradients of both weights and of the inputs after
+it. The loop itself has the small product with the hidden state only. It runs for some samples at a time, whose numbers
+stay in cache, and these blocks of samples run in parallel: so its results are the same bits for any number of threads.
+"""
+
+import numpy as np
+
+from ...core.parameter import Buffer, Counter
+from ...core.sequences import SequenceModule, as_sequence_shape
+from ...core.shapes import check_sizes
+from ...initializers.initializers import new_key
+from ...kernels.buffers import as_rows, reuse
+from ...kernels.matmul.gemm import matmul_into, sum_rows
+from ...kernels.matmul.packed_weights import matmul_packed, pack_weight, packed_size
+from ...kernels.philox import uniform
+from ...kernels.recurrent.arrangement import (
+    add_columns,
+    are_lengths,
+    copy_states,
+    fill_rows,
+    gather_rows,
+    rank_equal_samples,
+    rank_samples,
+    reserve,
+    reserve_numbers,
+    scatter_rows,
+    start_steps,
+    store_states,
+    write_columns,
+    zero_padding,
+)
+from ...kernels.threads import parallel_for
+from .parameters import KINDS, add_parameters, compose_list, name_parameters
+
+BLOCK, WIDE_BLOCK = 16, 48  # samples that go through the time loop together
+LIST_NAMES = [
+    [(name, ending) for name in names]
+    for names, ending in (
+        (("weights", "grads", "directions"), "_ih"),
+        (("weights", "grads", "directions"), "_hh"),
+        (("biases", "grads_bias", "directions_bias"), "_ih"),
+        (("biases", "grads_bias", "directions_bias"), "_hh"),
+    )
+]  # of the methods that list parameters, their gradients and their directions, in the order of KINDS
+CACHED = 262144  # numbers of a weight that stays in L2; a larger one meets more samples at once
+
+
+def run_forward(first, last, module, layer):
+    """Run the time loop of a layer for some of the blocks of samples, in each direction."""
+    for block in range(first, last):
+        module.run_steps(layer, block // module.blocks, block % module.blocks)
+
+
+def run_backward(first, last, module, layer, grad, places):
+    """Run the time loop of a layer's backward pass for some of the blocks; row p of its gradient is grad[places[p]]."""
+    for block in range(first, last):
+        module.run_steps_back(layer, block // module.blocks, block % module.blocks, grad, places)
+
+
+class Recurrent(SequenceModule):
+    """Base of RNN, LSTM and GRU. Such a class has `gates`, the rows of its weights in units of hidden_size, and
+
+        combine_biases()                     write self.biases (L D, ...) from the parameters
+        step(k, at, before, after, count)    the step of `count` rows without its input product; see the LSTM
+        step_back(k, region, at, before, first, count)
+
+    where k counts layers and directions, `at` is the first row in arrays of all steps, `before` and `after` those of
+    the states before and after the step in self.states.
+    """
+
+    gates = 1
+    state_names: tuple[str, ...] = ("hidden_state",)
+    scratch: tuple[str, ...] = ()  # more arrays that it reuses from step to step
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        streams: int = 0,
+    ):
+        super().__init__()
+        check_sizes(self, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        who = type(self).__name__
+        if not 0 <= dropout < 1:
+            raise ValueError(f"{who}: dropout is {dropout}, expected at least 0 and below 1")
+        if dropout > 0 and num_layers == 1:
+            raise ValueError(f"{who}: dropout is {dropout} with one layer, expected more: it stands between layers")
+        if streams < 0:
+            raise ValueError(f"{who}: streams is {streams}, expected at least 0")
+        if streams and bidirectional:
+            raise ValueError(f"{who}: streams with bidirectional, expected one: the future of a stream is not known")
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.dropout, self.streams, self.has_bias = float(dropout), streams, bool(bias)
+        self.directions, self.width = 1 + bidirectional, hidden_size * (1 + bidirectional)
+        self.rows_of_gates = type(self).gates * hidden_size
+        for layer in range(num_layers):
+            for ending in ("", "_reverse")[: self.directions]:
+                inputs = self.width if layer else input_size
+                add_parameters(self, inputs, hidden_size, type(self).gates, bias, f"_l{layer}{ending}")
+        self.no_bias = np.zeros(self.rows_of_gates)  # stands for those that there are not
+        self.noise = "dropout" if dropout > 0 else None  # None: compiled without
+        if dropout > 0:
+            self.key, self.draws = Counter(new_key()), Counter()
+        self.carried = "states" if streams else None
+        for name in self.state_names if streams else ():
+            setattr(self, name, Buffer(np.zeros((num_layers * self.directions, streams, hidden_size))))
+        self.samples = self.steps = self.rows = self.blocks = 0
+        self.order = self.ends = self.counts = self.starts = self.places = self.line = np.empty(0, np.int64)
+        self.first_rows = np.empty((0, 0), np.int64)
+        self.inputs = self.hidden = self.gate_values = self.states = self.packed = self.biases = np.empty((0, 0))
+        self.grads = self.grad_states = self.grad_hidden = self.grad_inputs = self.mask = np.empty((0, 0))
+        self.tangent_inputs = self.tangent_hidden = self.tangent_values = self.tangent_states = np.empty((0, 0))
+        for name in self.scratch:
+            setattr(self, name, np.empty((0, 0)))
+        self.y = self.grad_x = np.empty((0, 0, 0))
+
+    # -- lists of parameters: for compiled code, see `list_compiled_methods` -----------------------------------------
+
+    def list_weights_ih(self):
+        return self.list_parameters("weight_ih")
+
+    def list_weights_hh(self):
+        return self.list_parameters("weight_hh")
+
+    def list_biases_ih(self):
+        return self.list_parameters("bias_ih")
+
+    def list_biases_hh(self):
+        return self.list_parameters("bias_hh")
+
+    def list_grads_ih(self):
+        return self.list_parameters("weight_ih", "grad_")
+
+    def list_grads_hh(self):
+        return self.list_parameters("weight_hh", "grad_")
+
+    def list_grads_bias_ih(self):
+        return self.list_parameters("bias_ih", "grad_")
+
+    def list_grads_bias_hh(self):
+        return self.list_parameters("bias_hh", "grad_")
+
+    def list_directions_ih(self):
+        return self.list_parameters("weight_ih", "v_")
+
+    def list_directions_hh(self):
+        return self.list_parameters("weight_hh", "v_")
+
+    def list_directions_bias_ih(self):
+        return self.list_parameters("bias_ih", "v_")
+
+    def list_directions_bias_hh(self):
+        return self.list_parameters("bias_hh", "v_")
+
+    def list_parameters(self, kind, prefix=""):
+        """The parameters of a kind, their gradients (`grad_`) or directions (`v_`), layer by layer."""
+        return tuple(getattr(self, name) for name in self.name_attributes(kind, prefix))
+
+    def name_attributes(self, kind, prefix=""):
+        """Name the attributes of a kind of parameters; one stands for all biases that there are not."""
+        names = name_parameters(kind, self.num_layers, self.directions)
+        if kind.startswith("bias") and not self.has_bias:
+            return ("no_bias",) * len(names)
+        return tuple(f"{prefix}{name}" for name in names)
+
+    def list_compiled_methods(self):
+        methods = {
+            f"list_{name}{kind}": compose_list(self.name_attributes(parameter, prefix))
+            for parameter, kinds in zip(KINDS, LIST_NAMES, strict=True)
+            for prefix, (name, kind) in zip(("", "grad_", "v_"), kinds, strict=True)
+        }
+        return super().list_compiled_methods() | methods
+
+    def describe_layout(self) -> str:
+        return f"{super().describe_layout()}l{self.num_layers}d{self.directions}b{int(self.has_bias)}"
+
+    # -- forward -----------------------------------------------------------------------------------------------------
+
+    def fprop(self, x, lengths=None):  # type: ignore[override]
+        self.arrange(x.shape[0], x.shape[1], lengths)
+        self.allocate(x.dtype)
+        gather_rows(as_rows(x), self.places, self.inputs[: self.rows])
+        weights = self.list_weights_hh()
+        for k in range(len(weights)):
+            pack_weight(weights[k], True, self.packed[k])
+        self.combine_biases()
+        self.begin_states()
+        self.y = reuse(self.y, (x.shape[0], x.shape[1], self.width), x.dtype)
+        if self.rows < self.samples * self.steps:
+            zero_padding(self.order, self.ends, self.samples, self.y)
+        flops = 2 * self.rows * self.directions * self.rows_of_gates * (self.hidden_size + 16)
+        for layer in range(self.num_layers):
+            self.multiply_inputs(layer)
+            parallel_for(run_forward, self.directions * self.blocks, flops, self, layer)
+            if self.noise is not None and self.training and layer + 1 < self.num_layers:
+                self.drop(layer)
+        if self.noise is not None and self.training:
+            self.draws += 1
+        if self.carried is not None:
+            self.store_last_states()
+        return self.y
+
+    def arrange(self, samples, steps, lengths):
+        """Arrange the minibatch by time step."""
+        self.samples, self.steps = samples, steps
+        self.order, self.ends = reserve_numbers(self.order, samples), reserve_numbers(self.ends, samples)
+        self.counts, self.starts = reserve_numbers(self.counts, steps + 1), reserve_numbers(self.starts, steps + 1)
+        self.places = reserve_numbers(self.places, samples * steps)
+        self.first_rows = reuse(self.first_rows, (2, samples), np.int64)
+        if self.line.size < samples * steps * (self.num_layers - 1):
+            self.line = np.arange(samples * steps * (self.num_layers - 1))
+        if lengths is None:
+            rank_equal_samples(samples, steps, self.order, self.ends, self.counts)
+        else:
+            if not are_lengths(lengths, steps):
+                raise ValueError("lengths: got one below 1 or above the number of steps, expected 1 to T")
+            rank_samples(lengths, steps, self.order, self.ends, self.counts, self.starts)
+        start_steps(steps, self.order, self.counts, self.starts, self.places, self.first_rows)
+        self.rows = self.starts[steps]
+        some = BLOCK if self.hidden_size * self.rows_of_gates <= CACHED else WIDE_BLOCK
+        self.blocks = (samples + some - 1) // some
+
+    def allocate(self, dtype):
+        """Allocate what the passes need, for as many rows as this minibatch has with its padding."""
+        count, rows = self.num_layers * self.directions, self.samples * self.steps
+        self.inputs = reserve(self.inputs, rows, self.input_size, dtype)
+        self.hidden = reserve(self.hidden, (self.num_layers - 1) * rows, self.width, dtype)
+        self.gate_values = reserve(self.gate_values, count * rows, self.rows_of_gates, dtype)
+        self.states = reserve(self.states, count * (rows + self.samples), self.hidden_size, dtype)
+        size = max(packed_size(self.hidden_size, self.rows_of_gates), packed_size(self.rows_of_gates, self.hidden_size))
+        self.packed = reserve(self.packed, count, size, dtype)
+        self.allocate_more(count, rows, dtype)
+
+    def allocate_more(self, count, rows, dtype):
+        """Allocate what one kind of layer alone needs."""
+
+    def combine_biases(self):
+        """Write both biases together, for each layer and direction."""
+        inner, outer = self.list_biases_ih(), self.list_biases_hh()
+        self.biases = reuse(self.biases, (len(inner), self.rows_of_gates), self.packed.dtype)
+        for k in range(len(inner)):
+            row, a, b = self.biases[k], inner[k], outer[k]
+            for i in range(row.size):
+                row[i] = a[i] + b[i]
+
+    def begin_states(self):
+        """Write the states before the first step: zeros, or what the last minibatch has left."""
+        for k in range(self.num_layers * self.directions):
+            rows, first = self.first_rows[k % self.directions], k * (self.rows + self.samples)
+            if self.carried is None:
+                fill_rows(rows, self.states, first, 0)
+            else:
+                copy_states(self.hidden_state[k], self.order, rows, self.states, first)
+
+    def store_last_states(self):
+        """Store the states after the last step, for the next minibatch."""
+        for k in range(self.num_layers * self.directions):
+            last = k * (self.rows + self.samples) + self.rows
+            store_states(self.states, last, self.order, self.samples, self.hidden_state[k])
+
+    def multiply_inputs(self, layer):
+        """The product of the inputs of all steps and their weight, in each direction."""
+        weights = self.list_weights_ih()
+        for direction in range(self.directions):
+            k = layer * self.directions + direction
+            values = self.gate_values[k * self.rows : (k + 1) * self.rows]
+            if layer == 0:
+                matmul_into(self.inputs[: self.rows], weights[k].T, values, False)
+            else:
+                matmul_into(self.hidden[(layer - 1) * self.rows : layer * self.rows], weights[k].T, values, False)
+
+    def run_steps(self, layer, direction, block):
+        """The time loop for a block of samples; self.states after it holds the state before each step, and the last."""
+        begin, end = block * self.samples // self.blocks, (block + 1) * self.samples // self.blocks
+        k = layer * self.directions + direction
+        region, states = k * self.rows, k * (self.rows + self.samples)
+        column = direction * self.hidden_size
+        for s in range(self.steps):
+            row, count, stay, following, last = self.locate_step(direction, s, begin, end)
+            if count <= 0:
+                continue
+            following, last = states + following, states + last
+            self.multiply_state(k, region + row, states + row, begin, count)
+            if stay > 0:
+                self.step(k, region + row, states + row, following, begin, stay)
+                self.write_outputs(layer, row, column, following, stay)
+            if stay < count:
+                self.step(k, region + row + stay, states + row + stay, last + stay, begin + stay, count - stay)
+                self.write_outputs(layer, row + stay, column, last + stay, count - stay)
+
+    def locate_step(self, direction, s, begin, end):
+        """Locate the s-th step of a direction, for the samples of some ranks.
+
+        Returns its first row, the number of its rows, how many of them have a next step, and the rows where the states
+        of these and those of the others begin.
+        """
+        t = self.steps - 1 - s if direction else s
+        count = max(0, min(self.counts[t], end) - begin)
+        row, last = self.starts[t] + begin, self.rows + begin
+        if direction == 0:
+            return row, count, max(0, min(self.counts[t + 1], end) - begin), self.starts[t + 1] + begin, last
+        if t > 0:
+            return row, count, count, self.starts[t - 1] + begin, last
+        return row, count, 0, last, last
+
+    def multiply_state(self, k, at, before, first, count):
+        """Add the product of the states before a step and their weight to the gates."""
+        matmul_packed(self.states[before : before + count], self.packed[k], self.gate_values[at : at + count], True)
+
+    def write_outputs(self, layer, row, column, after, count):
+        """Write the states after a step to the outputs of the layer."""
+        states = self.states[after : after + count]
+        if layer + 1 == self.num_layers:
+            write_columns(states, self.places[row : row + count], column, as_rows(self.y))
+        else:
+            to = layer * self.rows + row
+            write_columns(states, self.line[to : to + count], column, self.hidden)
+
+    def drop(self, layer):
+        """Drop elements of the outputs of a layer below the last, and keep the mask."""
+        size = self.rows * self.width
+        self.mask = reserve(self.mask, self.num_layers - 1, self.samples * self.steps * self.width, self.hidden.dtype)
+        mask = self.mask[layer][:size]
+        uniform(self.key, self.draws * self.num_layers + layer, mask)
+        scale = mask.dtype.type(1 / (1 - self.dropout))
+        zero = mask.dtype.type(0)
+        for i in range(size):
+            mask[i] = scale if mask[i] >= self.dropout else zero
+        self.apply_mask(layer, self.hidden[layer * self.rows : (layer + 1) * self.rows])
+
+    def apply_mask(self, layer, rows):
+        """Multiply the outputs of a layer, or their gradients, by its mask."""
+        mask, numbers = self.mask[layer], rows.reshape(rows.size)
+        for i in range(numbers.size):
+            numbers[i] *= mask[i]
+
+    # -- backward ----------------------------------------------------------------------------------------------------
+
+    def bprop(self, grad_y):
+        dtype, grad = grad_y.dtype, as_rows(grad_y)
+        weights = self.list_weights_hh()
+        for k in range(len(weights)):
+            pack_weight(weights[k], False, self.packed[k])
+        rows = self.samples * self.steps
+        self.grads = reserve(self.grads, self.directions * rows, self.rows_of_gates, dtype)
+        self.grad_states = reserve(self.grad_states, self.directions * self.samples, self.hidden_size, dtype)
+        self.grad_hidden = reserve(self.grad_hidden, rows if self.num_layers > 1 else 0, self.width, dtype)
+        self.allocate_grads(dtype)
+        flops = 2 * self.rows * self.directions * self.rows_of_gates * (self.hidden_size + 16)
+        for s in range(self.num_layers):
+            layer = self.num_layers - 1 - s
+            if s == 0:
+                parallel_for(run_backward, self.directions * self.blocks, flops, self, layer, grad, self.places)
+            else:
+                parallel_for(
+                    run_backward, self.directions * self.blocks, flops, self, layer, self.grad_hidden, self.line
+                )
+            if self.needs_grad_parameters:
+                self.add_weight_gradients(layer)
+            if layer > 0:
+                self.multiply_grads(layer, self.grad_hidden[: self.rows])
+                if self.noise is not None and self.training:
+                    self.apply_mask(layer - 1, self.grad_hidden[: self.rows])
+            elif self.needs_grad_x:
+                self.grad_inputs = reserve(self.grad_inputs, rows, self.input_size, dtype)
+                self.multiply_grads(0, self.grad_inputs[: self.rows])
+                self.grad_x = reuse(self.grad_x, (self.samples, self.steps, self.input_size), dtype)
+                if self.rows < rows:
+                    zero_padding(self.order, self.ends, self.samples, self.grad_x)
+                scatter_rows(self.grad_inputs[: self.rows], self.places, as_rows(self.grad_x))
+        return self.grad_x
+
+    def allocate_grads(self, dtype):
+        """Allocate what the backward pass of one kind of layer alone needs."""
+
+    def run_steps_back(self, layer, direction, block, grad, places):
+        """The time loop backward for a block of samples, which fills self.grads, the gradients of the gates."""
+        begin, end = block * self.samples // self.blocks, (block + 1) * self.samples // self.blocks
+        k, region = layer * self.directions + direction, direction * self.rows
+        first, column = direction * self.samples + begin, direction * self.hidden_size
+        self.clear_grad_states(first, end - begin)
+        for s in range(self.steps):
+            t = s if direction else self.steps - 1 - s
+            count = min(self.counts[t], end) - begin
+            if count <= 0:
+                continue
+            row = self.starts[t] + begin
+            at, before = k * self.rows + row, k * (self.rows + self.samples) + row
+            add_columns(grad, places[row : row + count], column, self.grad_states[first : first + count])
+            self.step_back(k, region + row, at, before, first, count)
+
+    def clear_grad_states(self, first, count):
+        """Begin with no gradient of the last states."""
+        self.grad_states[first : first + count] = 0
+
+    def add_weight_gradients(self, layer):
+        """Add the gradients of a layer's parameters: for each one product over all steps."""
+        grads_ih, grads_hh = self.list_grads_ih(), self.list_grads_hh()
+        biases_ih, biases_hh = self.list_grads_bias_ih(), self.list_grads_bias_hh()
+        for direction in range(self.directions):
+            k = layer * self.directions + direction
+            grads = self.grads[direction * self.rows : (direction + 1) * self.rows]
+            outer = self.find_state_grads(direction)
+            first = k * (self.rows + self.samples)
+            if layer == 0:
+                matmul_into(grads.T, self.inputs[: self.rows], grads_ih[k], self.accumulate)
+            else:
+                inputs = self.hidden[(layer - 1) * self.rows : layer * self.rows]
+                matmul_into(grads.T, inputs, grads_ih[k], self.accumulate)
+            matmul_into(outer.T, self.states[first : first + self.rows], grads_hh[k], self.accumulate)
+            if self.has_bias:
+                sum_rows(grads, biases_ih[k], self.accumulate)
+                sum_rows(outer, biases_hh[k], self.accumulate)
+
+    def find_state_grads(self, direction):
+        """The gradients of the products with the states, of all steps: those of the gates."""
+        return self.grads[direction * self.rows : (direction + 1) * self.rows]
+
+    def multiply_grads(self, layer, out):
+        """The gradient of a layer's inputs, summed over its directions."""
+        weights = self.list_weights_ih()
+        for direction in range(self.directions):
+            grads = self.grads[direction * self.rows : (direction + 1) * self.rows]
+            matmul_into(grads, weights[layer * self.directions + direction], out, direction > 0)
+
+    # -- states and shapes, in plain Python --------------------------------------------------------------------------
+
+    def reset_state(self) -> None:
+        """Set the states that are carried from minibatch to minibatch to zero; nothing without streams."""
+        for name in self.state_names if self.streams else ():
+            getattr(self, name)[...] = 0
+
+    def last_state(self):
+        """The states after each sample's last step of the last fprop, h_n (L D, N, H), in PyTorch's order."""
+        return self.collect_last(self.states)
+
+    def collect_last(self, states) -> np.ndarray:
+        """Copy the last states of all layers and directions out of `self.states`, or an array like it."""
+        count, rows, samples = self.num_layers * self.directions, self.rows, self.samples
+        if not samples:
+            raise RuntimeError(f"{self.label()}: last_state without a fprop; call fprop(x) first")
+        result = np.empty((count, samples, self.hidden_size), self.dtype)
+        for k in range(count):
+            first = k * (rows + samples) + rows
+            result[k, self.order[:samples]] = states[first : first + samples]
+        return result
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        samples, steps, _ = as_sequence_shape(self, input_shape, self.input_size)
+        if self.streams and samples > self.streams:
+            raise ValueError(f"{self.label()}: x has {samples} samples, expected {self.streams} streams at most")
+        return samples, steps, self.width
+
+    def flops(self, input_shape) -> tuple[int, int]:
+        """Floating-point operations of the products of both passes."""
+        steps, layers = input_shape[0] * input_shape[1], range(self.num_layers)
+        inputs = sum((self.width if layer else self.input_size) + self.hidden_size for layer in layers)
+        forward = 2 * steps * self.directions * self.rows_of_gates * inputs
+        return forward, 2 * forward
+
+    def extra_repr(self) -> str:
+        text = f"{self.input_size} -> {self.hidden_size}"
+        text += f", num_layers={self.num_layers}" if self.num_layers > 1 else ""
+        text += "" if self.has_bias else ", bias=False"
+        text += f", dropout={self.dropout:g}" if self.dropout else ""
+        text += ", bidirectional=True" if self.directions > 1 else ""
+        return text + (f", streams={self.streams}" if self.streams else "")
