@@ -32,12 +32,12 @@ def bits_per_character(y: np.ndarray, target: np.ndarray, sample_weight: Weights
 def sequence_accuracy(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
     """Share of samples all of whose tokens are right: whose largest scores are at the labels.
 
-    y (N, T, ..., K); target (N, T, ...) labels. Tokens with the loss's ignore_index, -1 here, count nothing; a sample
+    y (N, ..., K); target (N, ...) labels. Tokens with the loss's ignore_index, -1 here, count nothing; a sample
     of nothing else is left out.
     """
-    if y.ndim < 3 or target.shape != y.shape[:-1]:
+    if target.shape != y.shape[:-1] or y.ndim < 2 or y.shape[-1] < 2:
         shapes = f"y has shape {y.shape} and target {target.shape}"
-        raise ValueError(f"sequence_accuracy: {shapes}, expected scores (N, T, K) and labels (N, T)")
+        raise ValueError(f"sequence_accuracy: {shapes}, expected a score for each class, and labels")
     counts = target != -1
     labels = check_labels("sequence_accuracy", np.where(counts, target, 0), y.shape[-1])
     right = ((y.argmax(axis=-1) == labels) | ~counts).reshape(len(y), -1).all(axis=1)
