@@ -259,7 +259,7 @@ def test_a_step_has_the_gradients_of_its_tokens_alone(optimizer):
             model.bprop(np.ones((2, 4)))
 
 
-@pytest.mark.compiled
+@pytest.mark.jit
 def test_a_step_clears_only_the_rows_of_the_last_one():
     model = Sequential(Embedding(1000, 3), Flatten(), Linear(12, 4))
     step = compile_step(model, SoftmaxCrossEntropy(), SGD(lr=0.1))
