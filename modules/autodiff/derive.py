@@ -130,14 +130,20 @@ def run_traced(trace: Trace, module: Module, fprop, arguments):
         return run_guarded(module.label(), fprop, (x, *others))
 
 
+def find_tie(module: Module, name: str) -> Any:
+    """Find what stands for the modules that have the same parameter or buffer: their tie, or the module alone."""
+    return module._tie if module._tie is not None and module._tie.shares(name) else module
+
+
 @contextmanager
 def trace_attributes(trace: Trace, module: Module) -> Iterator[None]:
     """Context in which parameters are named inputs of the trace, buffers and stored arrays constants of it."""
     replaced = []
     shared: dict[Any, Any] = {}  # by tie: what modules with the same weights have in common
     for prefix, inside in module.named_modules():
-        hidden, start, owner = vars(inside), f"{prefix}." if prefix else "", inside._tie or inside
+        hidden, start = vars(inside), f"{prefix}." if prefix else ""
         for name in inside._parameters:
+            owner = find_tie(inside, name)
             replaced.append((hidden, name, hidden[name], False))
             if (owner, name) not in shared:
                 shared[owner, name] = trace.add_input(start + name, hidden[name])
@@ -147,7 +153,7 @@ def trace_attributes(trace: Trace, module: Module) -> Iterator[None]:
                 constant = trace.make_constant(array)
                 if name in inside._buffers:
                     replaced.append((hidden, name, array, True))
-                    constant = shared.setdefault((owner, name), constant)
+                    constant = shared.setdefault((find_tie(inside, name), name), constant)
                 hidden[name] = constant
     try:
         yield

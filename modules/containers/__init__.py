@@ -5,11 +5,12 @@ A layer that is built of others but shows one meaning (a gated unit, say) belong
 
 from .arithmetic import CAddTable, CDivTable, CMaxTable, CMinTable, CMulTable, CSubTable
 from .concat import Concat
-from .graph import Graph, Share
+from .graph import Graph
 from .join_split import JoinTable, NarrowTable, SplitTable, StackTable
 from .padded import Padded
 from .residual import Residual
 from .sequential import Sequential
+from .share import Share
 from .tables import ConcatTable, MapTable, Parallel, ParallelTable
 
 __all__ = [

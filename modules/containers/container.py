@@ -13,9 +13,10 @@ from functools import partial
 from typing import Any
 
 from ..core.module import Module
+from ..core.tokens import TokenReader
 from ..engine.operations import Operations
 from ..engine.sources import digest
-from ..engine.tables import is_table_of_shapes, map_table
+from ..engine.tables import flatten_table, is_table_of_shapes, map_table
 from .elementwise_ops import Sum
 
 Call = Callable[..., Any]
@@ -88,10 +89,22 @@ class Container(Module):
         return vars(self)["_labels"]
 
     def which_are_labels(self, x):
+        return map_table(InputReaders.is_label, self._record_readers(x))
+
+    def find_token_readers(self, x) -> tuple[TokenReader, ...]:
+        return tuple(
+            TokenReader(module, module.vocabulary_size, place, tuple(each.copy() for each in slices))
+            for place, readers in enumerate(flatten_table(self._record_readers(x)))
+            for module, slices in readers.modules
+            if module.vocabulary_size is not None
+        )
+
+    def _record_readers(self, x):
+        """Record which modules read x first; in the place of each array of x an InputReaders."""
         inputs = map_table(lambda _: InputReaders(), x)
         with contextlib.suppress(Exception):  # what does not fit is refused elsewhere
             self.call_fprop(record_readers, inputs)
-        return map_table(InputReaders.is_label, inputs)
+        return inputs
 
     def children_inside(self):
         return {f"m{name}": module for name, module in self._modules.items()}
@@ -131,10 +144,15 @@ def write_child(operations, child: Module, method: str, *arguments):
 
 
 class InputReaders:
-    """The readers of one array of a container's input: for each, whether it takes labels."""
+    """The readers of one array of a container's input: for each, whether it takes labels.
 
-    def __init__(self):
-        self.readers: list[bool] = []
+    `modules` are those that do, each with the slices of the array that stand before it.
+    """
+
+    def __init__(self, whole: "InputReaders | None" = None, slices: tuple[Module, ...] = ()):
+        self.readers: list[bool] = [] if whole is None else whole.readers
+        self.modules: list[tuple[Module, tuple[Module, ...]]] = [] if whole is None else whole.modules
+        self.slices = slices
 
     def is_label(self) -> bool:
         """Whether there are readers, and all take labels."""
@@ -148,8 +166,11 @@ def record_readers(child: Module, method: str, *arguments):
     for k, argument in enumerate(arguments):
         if isinstance(argument, InputReaders):
             if child.passes_labels and method == "fprop":
-                return argument
-            argument.readers.append(k in child.label_arguments and method == "fprop")
+                return InputReaders(argument, (*argument.slices, child))
+            takes_labels = k in child.label_arguments and method == "fprop"
+            argument.readers.append(takes_labels)
+            if takes_labels and k == 0:
+                argument.modules.append((child, argument.slices))
     return InputReaders()
 
 

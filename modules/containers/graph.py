@@ -13,19 +13,7 @@ from ..core.type_errors import describe_wrong_type
 from ..engine.operations import Operations
 from .container import Container, check_table
 from .sequential import Sequential
-
-
-class Share:
-    """A node that shares the weights of another node's module, see `Module.share`.
-
-    Args: node: the other node's name.
-    """
-
-    def __init__(self, node: str):
-        self.node = node
-
-    def __repr__(self) -> str:
-        return f"Share({self.node!r})"
+from .share import Share
 
 
 class Graph(Container):
@@ -42,7 +30,7 @@ class Graph(Container):
     Shapes: those of the modules.
     Args: nodes: for each name a module, or a list of modules one after the other, and the name or names that it reads;
         outputs: name or names of what the graph makes; inputs: name or names of what it gets. `Share("node")` in place
-        of a module is one with that node's weights.
+        of a module is one with that node's weights, `Share("node", Linear(D, V))` a Linear with its weight.
     `net.node` and `net["node"]` are the module of a node; parameters have names such as `node.weight`.
     Errors: ValueError for a cycle, a name that is not there or there twice, a node or an input that nobody reads.
     Source: Goodfellow et al., Deep Learning, section 6.5.1 and algorithms 6.1 and 6.2 (in the draft: section 6.4.3,
@@ -89,7 +77,7 @@ class Graph(Container):
         module, sources = node
         if name in twins:
             check_name(module.node, self._modules, f"the node {name!r} shares the weights of", "nodes", name, 0)
-            module = self._modules[module.node].share()
+            module = module.make(self._modules[module.node])
         if isinstance(module, list | tuple):
             module = Sequential(*module)
         if not isinstance(module, Module):

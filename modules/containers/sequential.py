@@ -6,6 +6,7 @@ from typing import overload
 from ..core.module import Module
 from ..core.type_errors import describe_wrong_type
 from .container import Container
+from .share import Share
 
 
 class Sequential(Container):
@@ -14,7 +15,8 @@ class Sequential(Container):
         y      = fₖ(... f₂(f₁(x)))
         grad_x = J₁ᵀ J₂ᵀ ... Jₖᵀ grad_y
 
-    Args: modules: at least none; each may stand in one model only.
+    Args: modules: at least none; each may stand in one model only. `Share(0)` in place of a module is one with the
+        weights of the first, `Share(0, Linear(D, V))` a Linear with its weight.
     `net[i]` is a module, `net[i:j]` a Sequential of copies, `len(net)` their number, `net.append(module)` adds one,
     `net.summary(input_shape)` is a table of all of them.
     Source: Goodfellow et al., Deep Learning, section 6.5.2, in the draft 6.4.1 (the chain rule for vectors,
@@ -23,20 +25,33 @@ class Sequential(Container):
 
     framework_base = True
 
-    def __init__(self, *modules: Module):
+    def __init__(self, *modules: Module | Share):
         super().__init__()
         for index, module in enumerate(modules):
             self._insert(index, module)
 
-    def append(self, module: Module) -> "Sequential":
+    def append(self, module: Module | Share) -> "Sequential":
         """Add a module at the end; returns self. TypeError if it is not a Module, ValueError if it has a parent."""
         self._insert(len(self), module)
         return self
 
-    def _insert(self, index: int, module: Module) -> None:
+    def _insert(self, index: int, module: Module | Share) -> None:
+        if isinstance(module, Share):
+            module = module.make(self._find_shared(index, module.node))
         if not isinstance(module, Module):
             raise TypeError(f"Sequential: element {index} is {describe_wrong_type(module, 'a Module')}")
         self._add_module(str(index), module)
+
+    def _find_shared(self, index: int, node: str | int) -> Module:
+        """Find the module whose weights element `index` shares; ValueError if there is none before it."""
+        own: Module | None = self
+        for name in str(node).split("."):
+            own = None if own is None else own.children().get(name)
+        if own is None:
+            known = ", ".join(self.children())
+            problem = f"Sequential: element {index} shares the weights of {node!r}, which does not stand before it"
+            raise ValueError(f"{problem}; known: {known}")
+        return own
 
     def call_fprop(self, call, x):
         for module in self:

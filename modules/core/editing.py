@@ -35,7 +35,8 @@ def replace(net: Module, what: What, new: New) -> None:
         if any(name.startswith(f"{other}.") for other in new_modules):
             continue  # it has gone with what it stood in
         if old._tie in of_tie:  # so it stays one with the same weights
-            new_modules[name] = of_tie[old._tie].share()
+            first = of_tie[old._tie]
+            new_modules[name] = first.share() if old._tie.names is None else first.share(new(old))  # type: ignore
             continue
         new_modules[name] = new if isinstance(new, Module) else new(old)
         if not isinstance(new_modules[name], Module):

@@ -18,6 +18,7 @@ from ..engine.tables import is_table_of_shapes, map_table
 from .modes import Mode, reads_training
 from .parameters_and_buffers import ParametersAndBuffers
 from .sharing import find_weight_owner
+from .tokens import TokenReader, refuse_tokens
 
 if TYPE_CHECKING:
     from ..display.draw import Drawing, Format
@@ -52,6 +53,7 @@ class Module(ParametersAndBuffers):
     entry_points = ("fprop", "bprop")
     flags = FLAGS
     label_arguments: tuple[int, ...] = ()  # positions of fprop's arguments that are whole numbers, int64
+    vocabulary_size: int | None = None  # an x of whole numbers is 0 to this number - 1; None: any
     passes_labels = False  # whether y is a part of x, so that labels stay labels
     takes_lengths = False  # whether fprop(x, lengths) takes the number of real steps of each sample, see sequences.py
     takes_distributions = False  # whether a label argument may be floats of the shape of the first one
@@ -67,11 +69,12 @@ class Module(ParametersAndBuffers):
         "_pending",
         "_checked",
         "_labels",
+        "_readers",
     }  # see `on_copy`
 
     def __init__(self):
         super().__init__()
-        vars(self).update(_plans={}, _pending=None, _checked={}, _labels=None)
+        vars(self).update(_plans={}, _pending=None, _checked={}, _labels=None, _readers=None)
         vars(self).update(training=True, **dict.fromkeys(FLAGS, True))
 
     # -- what the author of a module writes ------------------------------------------------------------------------
@@ -129,6 +132,23 @@ class Module(ParametersAndBuffers):
         """For an array, or each array of a table: whether it is to be whole numbers."""
         return map_table(lambda _: 0 in self.label_arguments, x)
 
+    def find_token_readers(self, x) -> tuple[TokenReader, ...]:
+        """The modules that read tokens from x, an array or a table, and how many tokens each knows."""
+        if self.vocabulary_size is None or 0 not in self.label_arguments:
+            return ()
+        return (TokenReader(self, self.vocabulary_size),)
+
+    def check_tokens(self, x, first_row: int = 0) -> None:
+        """Raise ValueError that names row and token if x, converted for fprop, has a token that no module knows.
+
+        fprop, compiled steps, trainings and predictions do so. Args: first_row: the number of x's first row.
+        """
+        readers = vars(self)["_readers"]
+        if readers is None:
+            readers = vars(self)["_readers"] = self.find_token_readers(x)
+        if readers:
+            refuse_tokens(readers, x, first_row)
+
     # -- calling -------------------------------------------------------------------------------------------------
 
     def __call__(self, x):
@@ -160,7 +180,7 @@ class Module(ParametersAndBuffers):
         super().forget_plans()
         owner: Module | None = self
         while owner is not None:
-            vars(owner).update(_flat=None, _plans={}, _pending=None, _checked={}, _labels=None)
+            vars(owner).update(_flat=None, _plans={}, _pending=None, _checked={}, _labels=None, _readers=None)
             owner = owner.parent  # type: ignore[assignment]
 
     def on_plan_change(self) -> None:
@@ -170,7 +190,7 @@ class Module(ParametersAndBuffers):
         return self.training if name == "training" else super().get_setting(name)
 
     def on_copy(self) -> None:
-        vars(self).update(_flat=None, _plans={}, _pending=None, _checked={}, _labels=None)
+        vars(self).update(_flat=None, _plans={}, _pending=None, _checked={}, _labels=None, _readers=None)
 
     # -- modes ---------------------------------------------------------------------------------------------------
 

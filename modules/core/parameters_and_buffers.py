@@ -10,7 +10,16 @@ from ..engine.stateful import Stateful, collect_methods, in_plain_python, refuse
 from ..initializers.initializers import new_key
 from .hierarchy import Hierarchy
 from .parameter import Buffer, Counter, Parameter, flatten
-from .sharing import alias_arrays, iterate_owners, refuse_ties_between_nets, retie, separate_ties, tie
+from .sharing import (
+    alias_arrays,
+    fill_in_shared,
+    iterate_owned,
+    refuse_ties_between_nets,
+    retie,
+    separate_ties,
+    tie,
+    tie_weights,
+)
 
 if TYPE_CHECKING:
     from .module import Module
@@ -64,7 +73,7 @@ class ParametersAndBuffers(Hierarchy):
         if name not in self._parameters:
             self._parameters.append(name)
         for other in self._tie.members if self._tie is not None else ():
-            if name in other._parameters:
+            if name in other._parameters and self._tie.shares(name):
                 alias_arrays(self, other)
                 other.forget_plans()
         self.forget_plans()
@@ -108,6 +117,9 @@ class ParametersAndBuffers(Hierarchy):
     def gradient_names(self) -> list[str]:
         return [f"grad_{name}" for name in self._parameters]
 
+    def unshared_gradient_names(self) -> list[str]:
+        return [f"grad_{name}" for name in self._parameters if self._tie is None or not self._tie.shares(name)]
+
     def has_numbers(self) -> bool:
         """Whether this module, or one inside it, has parameters or buffers of real numbers."""
         return any(
@@ -122,25 +134,22 @@ class ParametersAndBuffers(Hierarchy):
         return not self._parameters or any("accumulate" in function.__code__.co_names for function in functions)
 
     def _owners(self) -> list[tuple["Module", str]]:
-        return [(module, name) for _, module in iterate_owners(self) for name in module._parameters]
+        return [(module, name) for _, module, name in iterate_owned(self)]
 
     def named_parameters(self) -> Iterator[tuple[str, np.ndarray]]:
         """(name, array) for each parameter, the names as in PyTorch: `0.weight`, `2.inner.bias`; shared ones once."""
-        for prefix, module in iterate_owners(self):
-            for name in module._parameters:
-                yield f"{prefix}.{name}" if prefix else name, vars(module)[name]
+        for full, module, name in iterate_owned(self):
+            yield full, vars(module)[name]
 
     def named_gradients(self) -> Iterator[tuple[str, np.ndarray]]:
         """(name, array) for each parameter's gradient, under the parameter's name."""
-        for prefix, module in iterate_owners(self):
-            for name in module._parameters:
-                yield f"{prefix}.{name}" if prefix else name, vars(module)[f"grad_{name}"]
+        for full, module, name in iterate_owned(self):
+            yield full, vars(module)[f"grad_{name}"]
 
     def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
         """(name, array) for each buffer, the names as in PyTorch: `1.running_mean`; shared ones once."""
-        for prefix, module in iterate_owners(self):
-            for name in module._buffers:
-                yield f"{prefix}.{name}" if prefix else name, vars(module)[name]
+        for full, module, name in iterate_owned(self, "_buffers"):
+            yield full, vars(module)[name]
 
     def shares_memory_with(self, other: Stateful) -> bool:
         if super().shares_memory_with(other):
@@ -202,7 +211,9 @@ class ParametersAndBuffers(Hierarchy):
         if not mine:
             return np.empty(0, self.dtype), np.empty(0, self.dtype)
         sizes = [vars(module)[name].size for module, name in owners]
-        first = next(k for k, (module, name) in enumerate(owners) if module is mine[0][0] and name == mine[0][1])
+        first = next((k for k in range(len(owners)) if owners[k : k + len(mine)] == mine), None)
+        if first is None:
+            raise ValueError(f"{self.label()}: shares weights of a module before it, expected {root.label()}'s vectors")
         start, length = sum(sizes[:first]), sum(sizes[first : first + len(mine)])
         values, gradients = root._flat
         return values[start : start + length], gradients[start : start + length]
@@ -240,8 +251,11 @@ class ParametersAndBuffers(Hierarchy):
 
     @exclusive
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Copy values in; ValueError (and nothing changed) if names or shapes differ, or numbers are too large."""
-        own = self._collect_arrays()
+        """Copy values in; ValueError (and nothing changed) if names or shapes differ, or numbers are too large.
+
+        Shared weights may stand there once, under their first name.
+        """
+        own, state = self._collect_arrays(), fill_in_shared(self, state)  # type: ignore[arg-type]
         refuse_differences(type(self).__name__, "state", own, state)
         values = {name: self._convert(array, name, state[name]) for name, array in own.items()}
         for name, array in own.items():
@@ -275,13 +289,24 @@ class ParametersAndBuffers(Hierarchy):
             module.convert_arrays(dtype)
         retie(self)
 
-    def share(self) -> "Module":
+    def share(self, other: "Module | None" = None) -> "Module":
         """A module with the same parameters, gradients and buffers as this one (tied weights); so is all inside it.
 
         In one model, both add to the same gradients, and an optimizer updates their weights once: a siamese net is
         `ParallelTable(tower, tower.share())`. `state_dict` has them under both names, as PyTorch has.
-        Errors: ValueError where both are trained in different nets.
+
+        Args: other: a module of another kind, which gets those parameters of this one that have the same names as its
+            own: `embedding.share(Linear(D, V))` is the Linear, with the embedding's weight and a bias of its own.
+        Errors: ValueError where both are trained in different nets, and for an `other` with no such parameter, with one
+            of another shape, or that shares weights already.
         """
+        if other is not None:
+            tie_weights(self, other)  # type: ignore[arg-type]
+            return other
+        for own in self.all_modules():
+            if own._tie is not None and not all(map(own._tie.shares, (*own._parameters, *own._buffers))):
+                names = ", ".join(sorted(own._tie.names))
+                raise ValueError(f"{own.label()} shares {names} with another module, expected all or nothing shared")
         twin = self.copy()
         for own, other in zip(self.all_modules(), twin.all_modules(), strict=True):
             tie(own, other)

@@ -115,6 +115,7 @@ def prepare_input(net: Module, x) -> np.ndarray:
     if not isinstance(x, np.ndarray):
         raise TypeError(f"{net.label()}: x is a table of {len(x)} arrays, expected one array")
     check_input(net, [x])
+    net.check_tokens(x)
     return x
 
 

@@ -118,10 +118,12 @@ def generate_operation(operation, function, index, names, whole, checked=frozens
 
 def generate_gradient_clears(module, name: str, later) -> list[str]:
     """List the gradients to clear before a bprop that adds to them, without `later` modules; children always add."""
-    own = [] if module.overwrites_gradients() or module in later else module.gradient_names()
+    own = [] if module.overwrites_gradients() else module.gradient_names()
+    own = module.unshared_gradient_names() if module in later else own
     lines = [f"{name}.{gradient}" for gradient in own]
     for child_name, child in module.children_inside().items():
-        lines += [f"{name}.{child_name}.{gradient}" for gradient in child.gradient_names() if child not in later]
+        cleared = child.unshared_gradient_names() if child in later else child.gradient_names()
+        lines += [f"{name}.{child_name}.{gradient}" for gradient in cleared]
         lines += [line for line in generate_gradient_clears(child, f"{name}.{child_name}", later) if line not in lines]
     return lines
 

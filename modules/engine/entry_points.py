@@ -25,6 +25,8 @@ def fprop(module, raw, arguments):
         refuse_training_mode(module)
     arguments = convert_inputs(module, arguments)
     check_input(module, arguments)
+    if module._readers != ():
+        module.check_tokens(arguments[0])
     if not module.jit or jit_disabled():
         y, plan = map_table(copy_array, run_plain(module, raw, arguments)), None
     else:
@@ -132,7 +134,7 @@ def convert_array(module, position, value, dtype) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{module.label()}: got an array of dtype {array.dtype}, expected numbers")
-    if dtype is INT64 and array.dtype.kind == "f":
+    if dtype is INT64 and (array.dtype.kind == "f" or array.dtype == np.uint64):
         check_whole(module, position, array)
     return make_writable(module, np.ascontiguousarray(array, dtype).reshape(array.shape))
 
@@ -148,7 +150,7 @@ def make_writable(module, array: np.ndarray) -> np.ndarray:
 
 
 def check_whole(module, position: int, array: np.ndarray) -> None:
-    """Raise ValueError that names the first row of labels that are no whole numbers."""
+    """Raise ValueError that names the first row of labels that are no whole numbers, or too large for int64."""
     wide = array.astype(np.float64)
     whole = (np.floor(wide) == wide) & (np.abs(wide) < 2.0**63)
     if not whole.all():

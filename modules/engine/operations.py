@@ -233,9 +233,9 @@ def run_function(function: Function, values: dict) -> Any:
 def iterate_cleared(function: Function, operation: Operation):
     """Iterate over the gradients to clear before an operation of a step, as (module, name)."""
     if function.step and operation.method == "bprop":
-        for module in operation.modules:
-            if module not in function.later:
-                yield from ((each, name) for each in iterate_with_inside(module) for name in each.gradient_names())
+        for each in dict.fromkeys(each for module in operation.modules for each in iterate_with_inside(module)):
+            late = each in function.later
+            yield from ((each, name) for name in (each.unshared_gradient_names() if late else each.gradient_names()))
 
 
 def as_contiguous(value):

@@ -294,6 +294,10 @@ class Stateful:
     def gradient_names(self) -> list[str]:
         return []
 
+    def unshared_gradient_names(self) -> list[str]:
+        """The gradients that are no other module's, too."""
+        return []
+
     def fuses_with(self, unit: "Stateful") -> bool:
         """Whether `fprop_then(unit, x)` and `bprop_after(unit, grad_y)` are this module and `unit`, fused."""
         return False

@@ -44,6 +44,8 @@ class StepPlan:
         self.vectors = (parameters, gradients)
         self.plan.flags = {(module, "accumulate"): module in later for module in self.plan.modules}
         self.plan.flags |= {(module, "needs_grad_x"): False for module in unread}
+        if rule is None and optimizer.keeps_gradients:
+            self.plan.flags |= {(module, "others_add"): False for module in self.plan.modules if is_alone(module)}
         self._entry = None
         self._steps = 0
         self._unchecked = bool(self.plan.checked)  # whether the loop over minibatches has still to be checked
@@ -111,6 +113,11 @@ def write_backprop(operations: Operations, net, loss, x: str, *targets: str) -> 
     value = operations.call(loss, "fprop", y, *targets)
     operations.bprop(net, operations.call(loss, "bprop"))
     return value, y
+
+
+def is_alone(module) -> bool:
+    """Whether a module tells itself which rows of its gradient it has written, and nothing else writes to them."""
+    return "others_add" in module.flags and module._tie is None
 
 
 def find_late_gradients(operations) -> frozenset:

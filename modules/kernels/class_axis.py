@@ -1,4 +1,4 @@
-"""Gathering scores from any class axis into one row for each label, and scattering them back."""
+"""Gathering numbers along any axis into one row for each place, and scattering them back."""
 
 import numpy as np
 
@@ -20,18 +20,28 @@ def split_shape(shape, axis):
 
 
 def copy_to_rows(x, classes, axis, rows):
-    """rows[b * after + a, k] = x[b, k, a], for x (before, classes, after) in the order of its memory."""
-    before, after = split_shape(x.shape, class_axis_of(axis, x.ndim))
-    blocks = np.ascontiguousarray(x).reshape((before, classes, after))
-    for b in range(before):
-        for k in range(classes):
-            for a in range(after):
-                rows[b * after + a, k] = blocks[b, k, a]
+    """rows[b * after + a, k] = x[b, k, a], for x (before, classes, after) with the class axis in the middle."""
+    copy_axis_to_rows(x, class_axis_of(axis, x.ndim), rows)
 
 
 def copy_from_rows(rows, axis, out):
     """out[b, k, a] = rows[b * after + a, k], the inverse of `copy_to_rows`; out is C-contiguous."""
-    before, after = split_shape(out.shape, class_axis_of(axis, out.ndim))
+    copy_axis_from_rows(rows, class_axis_of(axis, out.ndim), out)
+
+
+def copy_axis_to_rows(x, axis, rows):
+    """rows[b * after + a, k] = x[b, k, a], for x (before, K, after) in the order of its memory; rows (R, K)."""
+    before, after = split_shape(x.shape, axis % x.ndim)
+    blocks = np.ascontiguousarray(x).reshape((before, rows.shape[1], after))
+    for b in range(before):
+        for k in range(rows.shape[1]):
+            for a in range(after):
+                rows[b * after + a, k] = blocks[b, k, a]
+
+
+def copy_axis_from_rows(rows, axis, out):
+    """out[b, k, a] = rows[b * after + a, k], the inverse of `copy_axis_to_rows`; out is C-contiguous."""
+    before, after = split_shape(out.shape, axis % out.ndim)
     blocks = out.reshape((before, rows.shape[1], after))
     for b in range(before):
         for k in range(rows.shape[1]):

@@ -14,6 +14,7 @@ from .linear import Linear
 from .masked_linear import MaskedLinear
 from .maxout import Maxout, MaxoutChannels
 from .noise import GaussianNoise, Noise, RReLU
+from .pair_measures import CosineSimilarity, PairwiseDistance
 from .resampling import PixelShuffle, Upsample, ZeroPad2d
 from .reshape import Flatten, Reshape
 from .scale_and_shift import Add, CMul, Mul
@@ -27,6 +28,7 @@ __all__ = [
     "CMul",
     "Columns",
     "Cosine",
+    "CosineSimilarity",
     "Dropout",
     "Dropout2d",
     "Euclidean",
@@ -41,6 +43,7 @@ __all__ = [
     "MaxoutChannels",
     "Mul",
     "Noise",
+    "PairwiseDistance",
     "PixelShuffle",
     "RReLU",
     "RadialBasis",

@@ -5,6 +5,7 @@ Metrics that are only reported belong in `trainers/metrics`; penalties on weight
 
 from .binary import BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Focal
 from .contrastive_divergence import ContrastiveDivergence
+from .ctc import CTC
 from .distributions import Bernoulli, Categorical, Gaussian, Mixture, MultivariateGaussian, Poisson
 from .gaussian_nll import GaussianNLL, LearntPrecision
 from .label_loss import LabelLoss
@@ -14,6 +15,7 @@ from .loss_bases import ElementwiseLoss, SampleLoss
 from .margin import Hinge, HingeEmbedding, MultiMargin, Perceptron, SoftMargin, SquaredHinge
 from .mean_output import MeanOutput
 from .mixture_density import MixtureDensity
+from .multi_label import MultiLabelSoftMargin
 from .multi_loss import LossPart, MultiLoss
 from .multivariate_gaussian_nll import MultivariateGaussianNLL
 from .pairwise import CosineEmbedding, MarginRanking, Triplet
@@ -23,6 +25,7 @@ from .softmax_cross_entropy import SoftmaxCrossEntropy
 from .variational_bound import VariationalBound
 
 __all__ = [
+    "CTC",
     "Bernoulli",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyWithLogits",
@@ -48,6 +51,7 @@ __all__ = [
     "MeanSquaredError",
     "Mixture",
     "MixtureDensity",
+    "MultiLabelSoftMargin",
     "MultiLoss",
     "MultiMargin",
     "MultivariateGaussian",

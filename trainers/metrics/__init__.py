@@ -16,8 +16,9 @@ from ..files.suggest import format_suggestion
 from .classification import F1, ConfusionMatrix, Precision, Recall, TopK, accuracy, error
 from .metric import FunctionMetric, Metric, MetricLike
 from .probabilistic import CalibrationError, brier, log_loss, roc_auc
-from .probabilities import compute_means, compute_scores, drop_ignored, move_classes_last
+from .probabilities import compute_means, compute_scores, drop_ignored, move_classes_last, select_samples
 from .regression import mae, r2, rmse
+from .sequences import bits_per_character, perplexity, sequence_accuracy
 
 __all__ = [
     "F1",
@@ -30,6 +31,7 @@ __all__ = [
     "Recall",
     "TopK",
     "accuracy",
+    "bits_per_character",
     "brier",
     "compute_metrics",
     "error",
@@ -37,13 +39,16 @@ __all__ = [
     "larger_is_better",
     "log_loss",
     "mae",
+    "perplexity",
     "r2",
     "rmse",
     "roc_auc",
+    "sequence_accuracy",
 ]
 
 _AVERAGED = [kind(average) for kind in (Precision, Recall, F1) for average in ("macro", "micro", "binary")]
 _SINGLE = [accuracy, error, TopK(5), ConfusionMatrix(), roc_auc, log_loss, brier, CalibrationError(), rmse, mae, r2]
+_SINGLE += [perplexity, bits_per_character, sequence_accuracy]
 METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_SINGLE, *_AVERAGED)}
 
 
@@ -110,13 +115,16 @@ def compute_metrics(
 
     Rows whose label the loss ignores, and samples of weight 0, are left out; NaN where none remains.
     """
+    sequences = y, target, weights
     y, target, weights = move_classes_last(loss, y, target, weights)
     y, target, weights = drop_ignored(loss, y, target, weights)
     expected = compute_means(loss, y) if any(metric.of_numbers for metric in metrics.values()) else y
     values = {}
     for name, metric in metrics.items():
         outputs = expected if metric.of_numbers else y
-        if not len(y):
+        if metric.whole_samples:
+            values[name] = metric(*select_samples(loss, *sequences)) if len(sequences[0]) else np.nan
+        elif not len(y):
             values[name] = np.nan
         elif metric.in_units and (data.target_mean, data.target_std) != (0, 1):
             own, targets = (np.asarray(a, np.float64) * data.target_std + data.target_mean for a in (outputs, target))

@@ -17,8 +17,9 @@ class Metric:
     better: max or min; of_probabilities: y are the probabilities that the loss gives to the classes, (N, ..., K), or
     (N,) of class 1 for a loss of yes and no, whose outputs count one by one; of_classes: so they are for such a loss,
     else scores; of_numbers: y are the numbers that the loss expects, the means of its distributions; in_units: y and
-    target are at the original scale, before any standardising; number: false for what fits no column
-    of metrics, which is computed only at the end and by `Trainer.evaluate`.
+    target are at the original scale, before any standardising; whole_samples: y (N, ..., K) and target keep the axis of
+    the samples, where labels that the loss ignores are -1, which are else left out; number: false for what fits no
+    column of metrics, which is computed only at the end and by `Trainer.evaluate`.
     Outputs that hold NaN give NaN.
     """
 
@@ -27,6 +28,7 @@ class Metric:
     of_classes: bool = False
     of_numbers: bool = False
     in_units: bool = False
+    whole_samples: bool = False
     number: ClassVar[bool] = True
 
     @property
@@ -70,7 +72,7 @@ class FunctionMetric(Metric):
 
     def __init__(self, function: Callable[[np.ndarray, np.ndarray], Any], **attributes: Any):
         self.function = function
-        for name in ("better", "of_probabilities", "of_classes", "of_numbers", "in_units"):
+        for name in ("better", "of_probabilities", "of_classes", "of_numbers", "in_units", "whole_samples"):
             setattr(self, name, attributes.get(name, getattr(function, name, getattr(Metric, name))))
         if self.better not in ("max", "min"):
             raise ValueError(f"{self.name}: better is {self.better!r}, expected max or min")

@@ -33,7 +33,12 @@ def compute_area(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -
 @make_metric(of_probabilities=True)
 def log_loss(y: np.ndarray, target: np.ndarray, sample_weight: Weights = None) -> float:
     """Mean of -log p[label]; a probability counts as at least the spacing of numbers at 1, so that it is finite."""
-    p, labels = flatten_scores("log_loss", y, target)
+    return compute_cost("log_loss", y, target, sample_weight)
+
+
+def compute_cost(who: str, y: np.ndarray, target: np.ndarray, sample_weight: Weights) -> float:
+    """Compute the mean of -log p[label]."""
+    p, labels = flatten_scores(who, y, target)
     own = np.maximum(p[np.arange(len(labels)), labels], np.finfo(p.dtype).eps)
     return -compute_average(np.log(own, dtype=np.float64), sample_weight)
 

@@ -26,12 +26,23 @@ def drop_ignored(
     if weights is not None:
         y, target, weights = y[weights > 0], target[weights > 0], weights[weights > 0]
     ignored = getattr(loss, "ignore_index", None)
-    if ignored is None or target.ndim != y.ndim - 1:
+    if ignored is None or target.shape != y.shape[:-1]:
         return y, target, weights
     mask = target != ignored
     if weights is not None:
         weights = np.repeat(weights, mask[:1].size).reshape(mask.shape)[mask]
     return y[mask], target[mask], weights
+
+
+def select_samples(
+    loss: Loss, y: np.ndarray, target: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Select the samples of a weight above 0, each whole: labels that the loss ignores become -1."""
+    y = loss.move_classes_last(y)
+    if weights is not None:
+        y, target, weights = y[weights > 0], target[weights > 0], weights[weights > 0]
+    ignored = getattr(loss, "ignore_index", None)
+    return y, target if ignored is None else np.where(target == ignored, -1, target), weights
 
 
 def compute_means(loss: Loss, y: np.ndarray) -> np.ndarray:

@@ -29,6 +29,7 @@ class FullBatch(Optimizer):
     """
 
     framework_base = True
+    keeps_gradients = False  # `objective` writes the sum over all minibatches there
     c2 = 0.9
 
     def __init__(self, max_iter: int, tolerance_grad: float, tolerance_change: float):

@@ -14,7 +14,7 @@ from ...modules.core.text_table import format_table
 from ...modules.display.summary import Summary
 from ...modules.engine.locks import exclusive, join_locks, locked, refuse_during_fit
 from ...modules.engine.operations import Function, Operations
-from ...modules.engine.plan import Plan
+from ...modules.engine.plan import Plan, is_custom
 from ...modules.engine.stateful import find_stored_names, jit_disabled
 from .extras import IDLE, Extras
 from .groups import OWN, make_rules
@@ -43,6 +43,11 @@ class Optimizer(Extras):
 
     framework_base = True
     entry_points = ("update",)
+
+    @property
+    def keeps_gradients(self) -> bool:
+        """Whether `update` only reads the gradients; of a custom one nobody knows."""
+        return not is_custom(type(self))
 
     def start(self, parameters: np.ndarray) -> None:
         """Allocate the arrays that `update` keeps between steps."""

@@ -11,6 +11,7 @@ from ...datasets import ArrayDataset, Dataset
 from ...datasets.array_checks import CHECKED_AT_ONCE
 from ...modules.checks.minibatch_check import check_minibatch_sizes
 from ...modules.core.module import Module
+from ...modules.engine.entry_points import convert_input
 from ...modules.kernels.threads import MAX_THREADS
 from ...modules.losses.loss import Loss
 from ..metrics import Metric, compute_metrics, find_metrics
@@ -121,6 +122,7 @@ def check_data(trainer: TrainingParts, data: ArrayDataset, metrics: dict[str, Me
     model, loss = trainer.model, trainer.loss
     if 0 in model.label_arguments:
         check_whole_inputs(model, data)
+    check_token_inputs(model, data)
     output_shape = model.one_output_shape((1, *data.input_shape))
     loss.check_shapes(output_shape, (1, *data.target_shape), None)
     loss.check_targets(data.y, output_shape)
@@ -157,6 +159,17 @@ def check_whole_inputs(model: Module, data: ArrayDataset) -> None:
             if wrong.size:
                 row, value = first + wrong[0][0], piece[tuple(wrong[0])]
                 raise ValueError(f"{model.label()}: x has {value:g} in row {row}, expected whole numbers")
+
+
+def check_token_inputs(model: Module, data: ArrayDataset) -> None:
+    """Raise ValueError that names the row of a data set with a token that no module of the model knows."""
+    whole = 0 in model.label_arguments
+    if not model.find_token_readers(data.inputs(slice(1), whole=whole)):
+        return
+    rows = max(1, CHECKED_AT_ONCE // max(1, data.x.size // len(data)))
+    for first in range(0, len(data), rows):
+        piece = data.inputs(slice(first, first + rows), whole=whole)
+        model.check_tokens(convert_input(model, 0, piece), first)
 
 
 def convert_to_labels(trainer: TrainingParts, data: ArrayDataset) -> ArrayDataset:

@@ -89,6 +89,8 @@ class CompiledStep:
         if self.loss._dtype is not self.net._dtype and self.loss.dtype != self.net.dtype:
             self.loss.to(self.net.dtype)
         x = convert_input(self.net, 0, x)
+        if self.net._readers != ():
+            self.net.check_tokens(x)
         labels = getattr(target, "dtype", None) is INT64 or not self.loss.takes_distributions
         pair = x, convert_input(self.loss, 1, target, None if labels else self._output_ndim(x))
         return pair if sample_weight is None else (*pair, convert_input(self.loss, 2, sample_weight))

@@ -28,7 +28,7 @@ from ..rules import Rule
 from ..schedules import Schedule
 from ..schedules.timetable import Timetable
 from .alignment import Alignment, measure_alignment
-from .arguments import Data, check_arguments, choose_metrics, convert_to_labels, select_part
+from .arguments import Data, check_arguments, check_token_inputs, choose_metrics, convert_to_labels, select_part
 from .compiled_step import CompiledStep
 from .epoch import make_minibatches, measure_epoch, restore_good_weights, run_steps
 from .evaluation import Evaluation
@@ -290,6 +290,7 @@ class Trainer:
         else:
             x = np.atleast_1d(x)
             data = ArrayDataset(x, np.zeros(len(x), np.float32))
+        check_token_inputs(self.model, data)
         return self.evaluation.compute_outputs(data, self.threads or 1)
 
     def distribution(self, x):

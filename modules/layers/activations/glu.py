@@ -3,12 +3,13 @@
 import numpy as np
 
 from ...core.module import Module
-from ...kernels.buffers import as_rows, reuse, reuse_like
+from ...kernels.buffers import flat, replace_size, reuse, reuse_like
+from ...kernels.class_axis import split_shape
 from ...kernels.elementary_functions import sigmoid
 
 
 class GLU(Module):
-    """Gated linear unit: the first half of the last axis, times the sigmoid of the second.
+    """Gated linear unit: the first half of an axis, by default the last, times the sigmoid of the second.
 
         y      = a σ(b),   x = [a, b]
         grad_a = grad_y σ(b)
@@ -16,19 +17,24 @@ class GLU(Module):
         grad_x = [grad_a, grad_b]
 
     Shapes: x (N, ..., 2K), y (N, ..., K).
-    Errors: ValueError for a last axis of odd size.
-    Source: Dauphin et al., Language modeling with gated convolutional networks (2017), eq. 1; PyTorch's GLU(dim=-1).
+    Args: dim: the axis of 2K numbers, such as 1 for x (N, 2K, H, W); not 0, that of the samples.
+    Errors: ValueError for an axis of odd size, or that x lacks.
+    Source: Dauphin et al., Language modeling with gated convolutional networks (2017), eq. 1; PyTorch's GLU.
     """
 
-    def __init__(self):
+    def __init__(self, dim: int = -1):
         super().__init__()
+        if isinstance(dim, bool) or not isinstance(dim, int) or dim == 0:
+            raise ValueError(f"GLU: dim is {dim!r}, expected an axis other than 0, the samples'")
+        self.dim = dim
         self.gate = self.y = self.grad_x = np.empty((0, 0))
 
     def fprop(self, x):
         self.x = x
-        self.y = reuse(self.y, x.shape[:-1] + (x.shape[-1] // 2,), x.dtype)  # noqa: RUF005 - numba has no starred tuples
+        axis = self.dim % x.ndim
+        self.y = reuse(self.y, replace_size(x.shape, axis, x.shape[axis] // 2), x.dtype)
         self.gate = reuse_like(self.gate, self.y)
-        x, y, gate = as_rows(x), as_rows(self.y), as_rows(self.gate)
+        x, y, gate = blocks(x, axis), blocks(self.y, axis), blocks(self.gate, axis)
         half = y.shape[1]
         for n in range(y.shape[0]):
             for k in range(half):
@@ -38,8 +44,9 @@ class GLU(Module):
 
     def bprop(self, grad_y):
         self.grad_x = reuse_like(self.grad_x, self.x)
-        x, gate, grad_y, grad_x = as_rows(self.x), as_rows(self.gate), as_rows(grad_y), as_rows(self.grad_x)
-        half = gate.shape[1]
+        axis = self.dim % self.x.ndim
+        x, gate, grad_y = blocks(self.x, axis), blocks(self.gate, axis), blocks(grad_y, axis)
+        grad_x, half = blocks(self.grad_x, axis), gate.shape[1]
         for n in range(gate.shape[0]):
             for k in range(half):
                 grad_x[n, k] = grad_y[n, k] * gate[n, k]
@@ -48,8 +55,8 @@ class GLU(Module):
 
     def jvp(self, v):
         """v_a σ(b) + a σ(b) (1 - σ(b)) v_b"""
-        out = np.empty(self.y.shape, v.dtype)
-        x, gate, v, rows = as_rows(self.x), as_rows(self.gate), as_rows(v), as_rows(out)
+        out, axis = np.empty(self.y.shape, v.dtype), self.dim % self.x.ndim
+        x, gate, v, rows = blocks(self.x, axis), blocks(self.gate, axis), blocks(v, axis), blocks(out, axis)
         half = gate.shape[1]
         for n in range(gate.shape[0]):
             for k in range(half):
@@ -58,9 +65,10 @@ class GLU(Module):
 
     def rbprop(self, v, grad_y, r_grad_y):
         """R{grad_a} = r σ + g R{σ},   R{grad_b} = r a σ (1 - σ) + g (v_a σ (1 - σ) + a (1 - 2σ) R{σ}),   g = grad_y"""
-        out = np.empty(v.shape, v.dtype)
+        out, axis = np.empty(v.shape, v.dtype), self.dim % self.x.ndim
         x, gate, v, g, r, rows = (
-            as_rows(self.x), as_rows(self.gate), as_rows(v), as_rows(grad_y), as_rows(r_grad_y), as_rows(out)
+            blocks(self.x, axis), blocks(self.gate, axis), blocks(v, axis), blocks(grad_y, axis),
+            blocks(r_grad_y, axis), blocks(out, axis),
         )  # fmt: skip
         half = gate.shape[1]
         for n in range(gate.shape[0]):
@@ -73,6 +81,18 @@ class GLU(Module):
         return out
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        if len(input_shape) < 2 or input_shape[-1] % 2:
-            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected (N, ..., 2K)")
-        return (*input_shape[:-1], input_shape[-1] // 2)
+        ndim = len(input_shape)
+        if ndim < 2 or not -ndim < self.dim < ndim or input_shape[self.dim] % 2:
+            place = "(N, ..., 2K)" if self.dim == -1 else f"an even size along axis {self.dim}"
+            raise ValueError(f"{self.label()}: x has shape {input_shape}, expected {place}")
+        axis = self.dim % ndim
+        return (*input_shape[:axis], input_shape[axis] // 2, *input_shape[axis + 1 :])
+
+    def extra_repr(self) -> str:
+        return "" if self.dim == -1 else f"dim={self.dim}"
+
+
+def blocks(x, axis):
+    """x (before, K, after) as rows (before, K after), in the order of memory: of x = [a, b], a beside b."""
+    before, _ = split_shape(x.shape, axis)
+    return flat(x).reshape((before, x.size // before))

@@ -10,17 +10,19 @@ from bprop.modules import (
     Cosine,
     Euclidean,
     LinearWeightNorm,
+    LogSoftmax,
     MaskedLinear,
     Maxout,
     Mul,
     Normalize,
     RadialBasis,
+    Softmax,
     Softmin,
     ZeroScore,
 )
 
 from .case import Case
-from .core import linear, softmax
+from .core import linear, log_softmax, softmax
 from .normalisation import moved
 
 PARENTS = [[0, 2], [1], [], [0, 1, 2]]
@@ -47,6 +49,11 @@ def softmin(module, x):
 def glu(module, x):
     a, b = np.split(x, 2, axis=-1)
     return a / (1 + np.exp(-b))
+
+
+def moved_to_end(reference):
+    """The reference of a module of an axis other than the last."""
+    return lambda module, x: np.moveaxis(reference(module, np.moveaxis(x, module.dim, -1)), -1, module.dim)
 
 
 def maxout(module, x):
@@ -196,6 +203,40 @@ MODULES = [
     ),
     Case("GLU", GLU, (4, 6), (4, 3), "GLU(): x has shape (4, 3), expected (N, ..., 2K)", reference=glu, torch="GLU"),
     Case("GLU of sequences", GLU, (4, 2, 6), reference=glu, torch="GLU"),
+    Case(
+        "GLU of channels",
+        lambda: GLU(1),
+        (4, 6, 2),
+        (4, 3, 2),
+        "GLU(dim=1): x has shape (4, 3, 2), expected an even size along axis 1",
+        reference=moved_to_end(glu),
+        torch=lambda nn: nn.GLU(1),
+    ),
+    Case(
+        "Softmax of channels",
+        lambda: Softmax(1),
+        (4, 3, 2, 2),
+        (4,),
+        "Softmax(dim=1): x has shape (4,), expected (N, ..., K)",
+        reference=moved_to_end(softmax),
+        torch=lambda nn: nn.Softmax(1),
+    ),
+    Case(
+        "Softmin of channels",
+        lambda: Softmin(-2),
+        (4, 3, 2),
+        (4, 3),
+        "Softmin(dim=-2): x has 2 axes, expected more than dim",
+        reference=moved_to_end(softmin),
+        torch=lambda nn: nn.Softmin(-2),
+    ),
+    Case(
+        "LogSoftmax of channels",
+        lambda: LogSoftmax(1),
+        (4, 3, 2),
+        reference=moved_to_end(log_softmax),
+        torch=lambda nn: nn.LogSoftmax(1),
+    ),
     mapping("Maxout", lambda: Maxout(3, 5, 3), maxout, maxout_there, weight=(15, 3), bias=(15,)),
     mapping("Maxout of one piece", lambda: Maxout(3, 2, 1), maxout, shape=(4, 2, 3)),
     mapping("Bilinear", lambda: Bilinear(2, 3, 4), bilinear, bilinear_there, (4, 5), weight=(4, 2, 3), bias=(4,)),

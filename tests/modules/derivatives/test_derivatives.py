@@ -111,9 +111,11 @@ def test_forward_mode_is_the_transpose_of_backward_mode(case):
 @modules
 def test_hessian_products_are_symmetric_and_differences_of_gradients(case):
     x = case.x()
-    net = Sequential(Add(x.shape[1:]), case.make())
-    if net[1].estimates:
-        with pytest.raises(ValueError, match=r"^Curvature: Step\(.*\) estimates the gradient, whose changes mean"):
+    before = [Add(x.shape[1:])] if x.dtype.kind == "f" else []
+    net = Sequential(*before, case.make())
+    if net[-1].estimates:
+        who = type(net[-1]).__name__
+        with pytest.raises(ValueError, match=rf"^Curvature: {who}\(.*\) estimates the gradient, whose changes mean"):
             Curvature(net, MeanSquaredError(), x, x)
         return
     with plain_python():
