@@ -1,7 +1,7 @@
 """Layers: linear and distance layers, dropout and noise, reshaping; convolutions and others in folders below.
 
-Activations, convolution, pooling and normalization have folders of their own. A layer is one file with fprop and bprop;
-what it computes at length is a kernel in `kernels`.
+Activations, convolution, pooling, padding and normalization have folders of their own. A layer is one file with fprop
+and bprop; what it computes at length is a kernel in `kernels`.
 """
 
 from .bernoulli_units import BernoulliUnits
@@ -14,9 +14,11 @@ from .linear import Linear
 from .masked_linear import MaskedLinear
 from .maxout import Maxout, MaxoutChannels
 from .noise import GaussianNoise, Noise, RReLU
-from .resampling import PixelShuffle, Upsample, ZeroPad2d
+from .permute import Permute, Transpose
+from .pixel_shuffle import PixelShuffle, PixelUnshuffle
 from .reshape import Flatten, Reshape
 from .scale_and_shift import Add, CMul, Mul
+from .upsample import Upsample
 from .weight_norm import Cosine, LinearWeightNorm
 
 __all__ = [
@@ -41,11 +43,13 @@ __all__ = [
     "MaxoutChannels",
     "Mul",
     "Noise",
+    "Permute",
     "PixelShuffle",
+    "PixelUnshuffle",
     "RReLU",
     "RadialBasis",
     "Reshape",
+    "Transpose",
     "Upsample",
-    "ZeroPad2d",
     "ZeroScore",
 ]
