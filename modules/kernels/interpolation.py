@@ -17,7 +17,6 @@ def far_weight(t):
     return ((A * t - 5 * A) * t + 8 * A) * t - 4 * A
 
 
-@noinline
 def fill_taps(size, factor, exact, align_corners, places, weights):
     """Which of `size` places each new one is made of, and what each weighs.
 

@@ -62,7 +62,6 @@ def place_outside(i, size, mode):
     return -1
 
 
-@noinline
 def fill_padded(height, width, top, left, rows, columns, mode, places):
     """places[i * columns + j] = where in an image pixel (i - top, j - left) around it comes from; -1: a constant."""
     for i in range(rows):
