@@ -144,5 +144,6 @@ def scale_matrix(g, share, rows, columns, eps, floor, out):
         columns[c] += share * (sums[c] / g.dtype.type(height) - columns[c])
     mean = max(total / g.dtype.type(height), g.dtype.type(eps))
     for r in range(height):
+        part = rows[r] / mean  # at most `height`, so that no product of squares overflows
         for c in range(width):
-            out[r, c] = g[r, c] / np.sqrt(max(rows[r] * columns[c] / mean, floor))
+            out[r, c] = g[r, c] / np.sqrt(max(part * columns[c], floor))
