@@ -110,12 +110,12 @@ class Adafactor(Optimizer):
     def scale(self, k, g, share, scaled):
         """scaled = U of parameter k; its averages move on."""
         count, rows, columns = self.blocks[k, 1], self.blocks[k, 2], self.blocks[k, 3]
-        floor = g.dtype.type(self.eps1) * g.dtype.type(self.eps1)
+        eps = g.dtype.type(self.eps1)
         if rows == 0:
             square = self.columns[self.blocks[k, 5] : self.blocks[k, 5] + columns]
             for i in range(columns):
                 square[i] += share * (g[i] * g[i] - square[i])
-                scaled[i] = g[i] / np.sqrt(max(square[i], floor))
+                scaled[i] = g[i] / max(np.sqrt(square[i]), eps)
             return
         for m in range(count):
             at = m * rows * columns
@@ -123,10 +123,10 @@ class Adafactor(Optimizer):
             out = scaled[at : at + rows * columns].reshape((rows, columns))
             by_rows = self.rows[self.blocks[k, 4] + m * rows : self.blocks[k, 4] + (m + 1) * rows]
             by_columns = self.columns[self.blocks[k, 5] + m * columns : self.blocks[k, 5] + (m + 1) * columns]
-            scale_matrix(matrix, share, by_rows, by_columns, self.eps1, floor, out)
+            scale_matrix(matrix, share, by_rows, by_columns, eps, out)
 
 
-def scale_matrix(g, share, rows, columns, eps, floor, out):
+def scale_matrix(g, share, rows, columns, eps, out):
     """out = U of a matrix; the averages of its squares by rows and by columns move on."""
     height, width = g.shape
     zero = g.dtype.type(0)
@@ -142,8 +142,9 @@ def scale_matrix(g, share, rows, columns, eps, floor, out):
         total += rows[r]
     for c in range(width):
         columns[c] += share * (sums[c] / g.dtype.type(height) - columns[c])
-    mean = max(total / g.dtype.type(height), g.dtype.type(eps))
+        sums[c] = np.sqrt(columns[c])  # roots, of which no product overflows
+    mean = max(total / g.dtype.type(height), eps)
     for r in range(height):
-        part = rows[r] / mean  # at most `height`, so that no product of squares overflows
+        root = np.sqrt(rows[r] / mean)
         for c in range(width):
-            out[r, c] = g[r, c] / np.sqrt(max(part * columns[c], floor))
+            out[r, c] = g[r, c] / max(root * sums[c], eps)

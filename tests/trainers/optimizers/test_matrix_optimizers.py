@@ -107,9 +107,7 @@ def test_muon_with_groups():
 
 
 def test_muon_refuses_unknown_names():
-    with pytest.raises(
-        ValueError, match=r"^Muon: adamw names '7.\*', which is no parameter of the model, expected 0."
-    ):
+    with pytest.raises(ValueError, match=r"^Muon: adamw names '7.\*', which is no parameter of the model, expected 0."):
         Muon(adamw=["7.*"]).update(Sequential(Linear(2, 1)))
     with pytest.raises(TypeError, match=r"^Muon: adamw is '4.weight', expected a list of patterns$"):
         Muon(adamw="4.weight")
