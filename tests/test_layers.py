@@ -13,8 +13,8 @@ FILES = {path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (
 
 # From the lowest to the highest; a folder may import from those before it, and from itself.
 MODULES = """compiler kernels kernels/matmul kernels/convolution kernels/recurrent engine initializers core
-containers layers/activations layers layers/convolution layers/pooling layers/normalization layers/embedding
-layers/energy layers/recurrent losses autodiff derivatives checks display"""
+containers layers/activations layers layers/padding layers/convolution layers/pooling layers/normalization
+layers/embedding layers/energy layers/recurrent losses autodiff derivatives checks display"""
 TRAINERS = """files metrics optimizers rules augments schedules callbacks training configs runs plots tools cli"""
 ORDER = [
     *(f"modules/{name}" for name in MODULES.split()),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "ASGD": "optimizers",
     "Adadelta": "optimizers",
+    "Adafactor": "optimizers",
     "Adagrad": "optimizers",
     "Adam": "optimizers",
     "AdamW": "optimizers",
@@ -69,6 +70,7 @@ _PLACES = {
     "Lion": "optimizers",
     "Metric": "metrics",
     "MultiStepSchedule": "schedules",
+    "Muon": "optimizers",
     "NAdam": "optimizers",
     "NanGuard": "callbacks",
     "NewtonCG": "optimizers",

@@ -72,3 +72,19 @@ def as_image_shape(
         places = "H, W" if axes == 2 else "L"
         raise ValueError(f"{module.label()}: x has shape {shape}, expected (N, {channels or 'C'}, {places})")
     return shape if axes == 2 else (*shape[:2], 1, shape[2])
+
+
+def as_volume_sizes(owner: Module, name: str, value: Sizes) -> tuple[int, int, int]:
+    """Convert a setting to three numbers, one for each axis of a volume; errors as of `as_image_sizes`."""
+    numbers = (value,) * 3 if isinstance(value, int) else tuple(value)
+    missing = 0 if "padding" in name else 1
+    if len(numbers) != 3 or not all(isinstance(n, int) and n >= missing for n in numbers):
+        raise ValueError(f"{type(owner).__name__}: {name} is {value}, expected one size or 3 of at least {missing}")
+    return numbers
+
+
+def check_volume_shape(module: Module, shape: tuple[int, ...], channels: int | None = None) -> tuple[int, ...]:
+    """Check that `shape` is (N, C, D, H, W), and return it; ValueError if not, or if it is empty."""
+    if len(shape) != 5 or (channels is not None and shape[1] != channels) or min(shape[1:]) < 1:
+        raise ValueError(f"{module.label()}: x has shape {tuple(shape)}, expected (N, {channels or 'C'}, D, H, W)")
+    return tuple(shape)

@@ -23,6 +23,8 @@ class Passes:
     def __init__(self, net: Module, loss: Loss | None = None):
         operations = Operations()
         self.net, self.loss = net, loss
+        if loss is not None:
+            loss.check_reduction()
         self.y = operations.fprop(net, "x")
         if not isinstance(self.y, str):
             raise TypeError(f"{net.label()}: its output is a table, expected one array")

@@ -2,10 +2,21 @@
 
 import numpy as np
 
+from .buffers import replace_size
+
 
 def class_axis_of(axis, ndim):
     """Find the class axis: of (N, K) always the last, else the one in the arguments, negative from the end."""
     return 1 if ndim == 2 else axis % ndim
+
+
+def drop_size(shape, axis):
+    """Drop the class axis, None for the last one, from a shape."""
+    rest = shape[1:]
+    place = len(rest) if axis is None else class_axis_of(axis, len(shape))
+    for k in range(len(rest)):
+        rest = replace_size(rest, k, shape[k if k < place else k + 1])
+    return rest
 
 
 def split_shape(shape, axis):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .buffers import flat
 from .sums import as_double
 
 
@@ -10,6 +11,22 @@ def weight_of(weights, n):
     if weights is None:
         return 1
     return weights[n]
+
+
+def repeated(weights, k):
+    """weights[k % K] of K weights that repeat along the last axis, or 1 where there are none."""
+    if weights is None:
+        return 1
+    return weights[k % weights.size]
+
+
+def multiply_parts(grad, grad_values, out):
+    """out[i] = grad[i] grad_values[i // size]: each value has `size` numbers that it depends on."""
+    grad, grad_values, out = flat(grad), flat(grad_values), flat(out)
+    size = grad.size // grad_values.size
+    for k in range(grad_values.size):
+        for i in range(k * size, (k + 1) * size):
+            out[i] = grad[i] * grad_values[k]
 
 
 def fill_scales(scales, samples, sample_weight, averages):

@@ -1,7 +1,7 @@
 """Layers: linear and distance layers, dropout and noise, reshaping; convolutions and others in folders below.
 
-Activations, convolution, pooling and normalization have folders of their own. A layer is one file with fprop and bprop;
-what it computes at length is a kernel in `kernels`.
+Activations, convolution, pooling, padding and normalization have folders of their own. A layer is one file with fprop
+and bprop; what it computes at length is a kernel in `kernels`.
 """
 
 from .bernoulli_units import BernoulliUnits
@@ -15,9 +15,11 @@ from .masked_linear import MaskedLinear
 from .maxout import Maxout, MaxoutChannels
 from .noise import GaussianNoise, Noise, RReLU
 from .pair_measures import CosineSimilarity, PairwiseDistance
-from .resampling import PixelShuffle, Upsample, ZeroPad2d
+from .permute import Permute, Transpose
+from .pixel_shuffle import PixelShuffle, PixelUnshuffle
 from .reshape import Flatten, Reshape
 from .scale_and_shift import Add, CMul, Mul
+from .upsample import Upsample
 from .weight_norm import Cosine, LinearWeightNorm
 
 __all__ = [
@@ -44,11 +46,13 @@ __all__ = [
     "Mul",
     "Noise",
     "PairwiseDistance",
+    "Permute",
     "PixelShuffle",
+    "PixelUnshuffle",
     "RReLU",
     "RadialBasis",
     "Reshape",
+    "Transpose",
     "Upsample",
-    "ZeroPad2d",
     "ZeroScore",
 ]

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..kernels.buffers import flat, reuse, reuse_like
 from ..kernels.elementary_functions import sigmoid, softplus
-from ..kernels.sample_weights import fill_scales
+from ..kernels.sample_weights import fill_scales, multiply_parts, weight_of
 from ..kernels.softplus_precision import binary_cost
 from ..kernels.sums import as_double
 from .distributions import Bernoulli
@@ -17,15 +17,25 @@ FAR = 1e30  # a score of Focal as good as infinite, whose products with 0 are 0
 class BinaryCrossEntropy(ElementwiseLoss):
     """Negative log-likelihood of targets t under probabilities y; the model must end in a Sigmoid.
 
-        value  = -Σ (t log y + (1 - t) log(1 - y)) / size
-        grad_y = (y - t) / (y (1 - y)) / size
+        value  = -Σ w (t log y + (1 - t) log(1 - y)) / size
+        grad_y = w (y - t) / (y (1 - y)) / size
 
-    Shapes: y (in 0..1) and target (in 0..1) of one and the same shape, sample_weight (N,).
-    Args: reduction: mean (size counts all elements) or sum (size is 1).
+    Shapes: y (in 0..1) and target (in 0..1) of one and the same shape (N, ..., K), or (N,) for K = 1; sample_weight
+        (N,).
+    Args: reduction: mean (size counts all elements), sum (size is 1) or none; weight: w, what an element counts: a
+        number, or one for each of the K columns.
     Numerics: each logarithm is at least -100 and y (1 - y) at least 1e-12, so that 0 and 1 give finite numbers;
         BinaryCrossEntropyWithLogits needs neither.
     Source: Goodfellow et al., Deep Learning, section 6.2.2.2, in the draft 6.3.2; PyTorch's BCELoss.
     """
+
+    def __init__(self, reduction: Reduction = "mean", weight: float | list[float] | None = None):
+        super().__init__(reduction)
+        self.weight = self.column_weights = as_column_weights("BinaryCrossEntropy", "weight", weight)
+
+    def check_arguments(self, y_shape, target_shape, weight_shape=None):
+        check_columns(self, y_shape, weight=self.weight)
+        return super().check_arguments(y_shape, target_shape)
 
     def function(self, y, target):
         return -(target * max(np.log(y), -100) + (1 - target) * max(np.log1p(-y), -100))
@@ -47,27 +57,35 @@ class BinaryCrossEntropy(ElementwiseLoss):
 class BinaryCrossEntropyWithLogits(Loss):
     """Negative log-likelihood of targets t under the sigmoid of the scores y.
 
-        value  = Σ (v t softplus(-y) + (1 - t) softplus(y)) / size,   softplus(y) = log(1 + exp y)
-        grad_y = ((1 - t) σ(y) - v t σ(-y)) / size
+        value  = Σ w (v t softplus(-y) + (1 - t) softplus(y)) / size,   softplus(y) = log(1 + exp y)
+        grad_y = w ((1 - t) σ(y) - v t σ(-y)) / size
 
     Shapes: y and target (in 0..1) of one and the same shape (N, ..., K), or (N,) for K = 1; sample_weight (N,).
     Args: pos_weight: v, what a 1 counts: a number, or one for each of the K columns; reduction: mean (size counts all
-        elements) or sum (size is 1).
+        elements), sum (size is 1) or none; weight: w, what an element counts, likewise.
     Numerics: softplus(y) = max(y, 0) + log(1 + exp(-|y|)), so scores of any size cost at most their size.
     Source: Goodfellow et al., Deep Learning, eq. 6.26 (in the draft: section 6.3.2); PyTorch's BCEWithLogitsLoss.
     """
 
     takes_sample_weight = True
+    has_values = True
 
-    def __init__(self, pos_weight: float | list[float] | None = None, reduction: Reduction = "mean"):
+    def __init__(
+        self,
+        pos_weight: float | list[float] | None = None,
+        reduction: Reduction = "mean",
+        weight: float | list[float] | None = None,
+    ):
         super().__init__(reduction)
-        listed = [pos_weight] if isinstance(pos_weight, int | float) else pos_weight
-        self.pos_weight = as_class_weights("BinaryCrossEntropyWithLogits", "pos_weight", listed)
+        self.pos_weight = as_column_weights("BinaryCrossEntropyWithLogits", "pos_weight", pos_weight)
+        self.weight = as_column_weights("BinaryCrossEntropyWithLogits", "weight", weight)
         self.grad_y, self.scales = np.empty((0, 0)), np.empty(0)
 
     def fprop(self, y, target, sample_weight=None):
         self.grad_y = reuse_like(self.grad_y, y)
         columns, total = count_columns(y), np.float64(0)
+        if self.each is not None:
+            return self.compute_values(y, target, sample_weight, columns)
         self.scales = reuse(self.scales, (y.size // columns,), y.dtype)
         fill_scales(self.scales, y.shape[0], sample_weight, self.averages)
         scale = y.dtype.type(1)
@@ -79,41 +97,61 @@ class BinaryCrossEntropyWithLogits(Loss):
             if self.scales[n] == 0:
                 grad_y[rows].fill(0)
             else:
-                total += as_double(self.row(y[rows], target[rows], grad_y[rows], scale * self.scales[n]))
+                total += as_double(self.row(y[rows], target[rows], grad_y[rows], scale * self.scales[n], 0))
         return self.grad_y.dtype.type(total)
 
-    def row(self, y, target, grad_y, scale):
-        """scale Σₖ l(y[k], target[k]); writes grad_y."""
+    def compute_values(self, y, target, sample_weight, columns):
+        """l of each element, times its sample's weight; writes grad_y likewise."""
+        self.values, size = reuse_like(self.values, y), y.size // y.shape[0]
+        y, target, grad_y, values = flat(y), flat(target), flat(self.grad_y), flat(self.values)
+        for i in range(y.size):
+            weight, place = y.dtype.type(weight_of(sample_weight, i // size)), slice(i, i + 1)
+            if weight == 0:
+                values[i], grad_y[i] = 0, 0
+            else:
+                values[i] = self.row(y[place], target[place], grad_y[place], weight, i % columns)
+        return self.values
+
+    def row(self, y, target, grad_y, scale, first):
+        """scale Σₖ l(y[k], target[k]) of columns from `first` on; writes grad_y."""
         total = y.dtype.type(0)
         for k in range(y.size):
             yes, no = target[k], 1 - target[k]
             if self.pos_weight is not None:
-                yes *= self.pos_weight[k % self.pos_weight.size]
+                yes *= self.pos_weight[(first + k) % self.pos_weight.size]
+            if self.weight is not None:
+                weight = self.weight[(first + k) % self.weight.size]
+                yes, no = weight * yes, weight * no
             total += binary_cost(yes, no, y[k])
             grad_y[k] = scale * (no * sigmoid(y[k]) - yes * sigmoid(-y[k]))
         return scale * total
 
     def hessian_times(self, y, target, v):
-        """(v t + 1 - t) σ(y) σ(-y) times the direction, over size: the change of grad_y along it, without weights."""
+        """w (v t + 1 - t) σ(y) σ(-y) times the direction, over size: the change of grad_y along it, without weights."""
         out, columns = np.empty(v.shape, v.dtype), count_columns(y)
         scale = self.scales[0]
         if self.averages:
             scale = scale / columns
         y, target, v, change = flat(y), flat(target), flat(v), flat(out)
         for i in range(y.size):
-            yes = target[i]
+            yes, no = target[i], 1 - target[i]
             if self.pos_weight is not None:
                 yes *= self.pos_weight[i % columns % self.pos_weight.size]
-            change[i] = scale * (yes + 1 - target[i]) * sigmoid(y[i]) * sigmoid(-y[i]) * v[i]
+            if self.weight is not None:
+                weight = self.weight[i % columns % self.weight.size]
+                yes, no = weight * yes, weight * no
+            change[i] = scale * (yes + no) * sigmoid(y[i]) * sigmoid(-y[i]) * v[i]
         return out
 
-    def bprop(self):
+    def bprop(self, grad_values=None):
+        if grad_values is not None:
+            self.grad_each = reuse_like(self.grad_each, self.grad_y)
+            multiply_parts(self.grad_y, grad_values, self.grad_each)
+            return self.grad_each
         return self.grad_y
 
     def check_arguments(self, y_shape, target_shape, weight_shape=None):
-        columns = y_shape[-1] if len(y_shape) > 1 else 1
-        if self.pos_weight is not None and len(self.pos_weight) not in (1, columns):
-            raise ValueError(f"{self.label()}: y has {columns} columns, pos_weight {len(self.pos_weight)}")
+        check_columns(self, y_shape, pos_weight=self.pos_weight, weight=self.weight)
         return super().check_arguments(y_shape, target_shape)
 
     def check_targets(self, target, output_shape) -> None:
@@ -121,6 +159,19 @@ class BinaryCrossEntropyWithLogits(Loss):
 
     def distribution(self, y) -> Bernoulli:
         return Bernoulli(y)
+
+
+def as_column_weights(who: str, name: str, weights) -> np.ndarray | None:
+    """Convert a weight, or a list of them, to an array; None stays."""
+    return as_class_weights(who, name, [weights] if isinstance(weights, int | float) else weights)
+
+
+def check_columns(loss: Loss, y_shape, **weights: np.ndarray | None) -> None:
+    """Raise ValueError unless there is one weight, or one for each column of y."""
+    columns = y_shape[-1] if len(y_shape) > 1 else 1
+    for name, each in weights.items():
+        if each is not None and len(each) not in (1, columns):
+            raise ValueError(f"{loss.label()}: y has {columns} columns, {name} {len(each)}")
 
 
 def count_columns(y):

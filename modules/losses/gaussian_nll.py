@@ -8,7 +8,7 @@ from ..core.module import Module
 from ..core.parameter import Parameter
 from ..kernels.buffers import as_rows, reuse, reuse_like
 from ..kernels.elementary_functions import softplus
-from ..kernels.sample_weights import fill_scales
+from ..kernels.sample_weights import fill_scales, weight_of
 from ..kernels.softplus_precision import (
     FLOOR,
     floored_ratio,
@@ -43,9 +43,10 @@ class GaussianNLL(Loss):
         std        grad_r = σ(r) (1 / s - (m - t)² / s³) / size
 
     Shapes: y (N, ..., D) with a variance, else (N, ..., 2D): first all means; target (N, ..., D); sample_weight (N,).
-        size is N ... D, the number of targets; for a sum it is 1.
+        size is N ... D, the number of targets; for a sum it is 1. Without reduction the values have
+        the shape of the target.
     Args: variance: above 0, or None; full: with log 2π / 2, so that the value is -log density (PyTorch leaves it out
-        by default); reduction: mean or sum; parametrization: what softplus(r) is: precision, variance or std.
+        by default); reduction: mean, sum or none; parametrization: what softplus(r) is: precision, variance or std.
     Numerics: for a very negative r, log p = r - exp(r) / 2 + ..., so that no raw precision gives an infinite value.
     Errors: ValueError for settings out of range, for a parametrization beside a variance, and for shapes that do not
         fit.
@@ -54,6 +55,7 @@ class GaussianNLL(Loss):
     """
 
     takes_sample_weight = True
+    has_values = True
     metrics = ()
 
     def __init__(
@@ -78,6 +80,8 @@ class GaussianNLL(Loss):
     def fprop(self, y, target, sample_weight=None):
         self.grad_y = reuse_like(self.grad_y, y)
         rows, targets, grad_rows = as_rows(y), as_rows(target), as_rows(self.grad_y)
+        if self.each is not None:
+            return self.compute_values(rows, target, targets, y.shape[0], sample_weight, grad_rows)
         self.scales = reuse(self.scales, (rows.shape[0],), y.dtype)
         fill_scales(self.scales, y.shape[0], sample_weight, self.averages)
         total = np.float64(0)
@@ -88,15 +92,28 @@ class GaussianNLL(Loss):
             if scale == 0:
                 grad_rows[n].fill(0)
             else:
-                total += as_double(scale * self.row(rows[n], targets[n], grad_rows[n], scale))
+                total += as_double(scale * self.row(rows[n], targets[n], grad_rows[n], scale, 0, targets.shape[1]))
         return y.dtype.type(total)
 
-    def row(self, y, target, grad_y, scale):
-        """-Σ log density of one row; writes grad_y, times the scale."""
+    def compute_values(self, rows, target, targets, samples, sample_weight, grad_rows):
+        """-log density of each target, times its sample's weight; writes grad_y likewise."""
+        self.values, count = reuse_like(self.values, target), rows.shape[0] // samples
+        values = as_rows(self.values)
+        for n in range(rows.shape[0]):
+            weight = rows.dtype.type(weight_of(sample_weight, n // count))
+            for i in range(values.shape[1]):
+                values[n, i] = 0
+            grad_rows[n].fill(0)
+            for i in range(values.shape[1] if weight != 0 else 0):
+                values[n, i] = weight * self.row(rows[n], targets[n], grad_rows[n], weight, i, i + 1)
+        return self.values
+
+    def row(self, y, target, grad_y, scale, first, last):
+        """-Σ log density of some targets of one row; writes their grad_y, times the scale."""
         features, total = target.size, y.dtype.type(0)
         if self.full:
-            total += features * 0.9189385332046727  # log 2π / 2
-        for i in range(features):
+            total += (last - first) * 0.9189385332046727  # log 2π / 2
+        for i in range(first, last):
             difference = y[i] - target[i]
             if self.variance is None and self.power is not None:
                 raw = y[features + i]
@@ -138,7 +155,14 @@ class GaussianNLL(Loss):
                     change[n, i] = scale * v_rows[n, i] / self.variance
         return out
 
-    def bprop(self):
+    def bprop(self, grad_values=None):
+        if grad_values is not None:
+            self.grad_each = reuse_like(self.grad_each, self.grad_y)
+            rows, out, values = as_rows(self.grad_y), as_rows(self.grad_each), as_rows(grad_values)
+            for n in range(rows.shape[0]):
+                for i in range(rows.shape[1]):
+                    out[n, i] = rows[n, i] * values[n, i % values.shape[1]]
+            return self.grad_each
         return self.grad_y
 
     def check_arguments(self, y_shape, target_shape, weight_shape=None):

@@ -3,7 +3,8 @@
 import numpy as np
 
 from ..kernels.buffers import as_rows, flat, reuse, reuse_like
-from ..kernels.class_axis import class_axis_of, copy_from_rows, copy_to_rows
+from ..kernels.class_axis import class_axis_of, copy_from_rows, copy_to_rows, drop_size
+from ..kernels.sample_weights import multiply_parts, weight_of
 from .loss import Loss, Reduction, as_class_weights, refuse_targets
 
 
@@ -22,11 +23,13 @@ class LabelLoss(Loss):
 
     Args: class_weights: K numbers of at least 0; ignore_index: a label whose rows count nothing; class_axis: the axis
         of y that holds the scores, such as 1 for y (N, K, H, W) of a Conv2d and labels (N, H, W); None is the last,
-        and refuses shapes that axis 1 fits as well; of y (N, K) it is always the last; reduction: mean or sum.
+        and refuses shapes that axis 1 fits as well; of y (N, K) it is always the last; reduction: mean, sum, or none,
+        which gives a value for each label.
     """
 
     label_arguments = (1,)
     takes_sample_weight = True
+    has_values = True
     divides_by_class_weights = True  # whether a mean is over the weights of the labels' classes
 
     def __init__(
@@ -49,6 +52,8 @@ class LabelLoss(Loss):
 
     def fprop(self, y, target, sample_weight=None):
         self.grad_y = reuse_like(self.grad_y, y)
+        if self.each is not None:
+            return self.compute_values(y, target, sample_weight)
         if self.axis is None:
             rows, grad_rows = as_rows(y), as_rows(self.grad_y)
             if target.ndim == y.ndim:
@@ -70,7 +75,54 @@ class LabelLoss(Loss):
             return self.fprop_rows(self.rows, self.target_rows, y.shape[0], sample_weight, self.grad_rows)
         return self.fprop_rows(self.rows, flat(target), y.shape[0], sample_weight, self.grad_rows)
 
-    def bprop(self):
+    def compute_values(self, y, target, sample_weight):
+        """The value of each row, times its sample's weight; writes grad_y, and grad_rows where they lie otherwise."""
+        samples = y.shape[0]
+        if self.axis is None:
+            rows, grad_rows = as_rows(y), as_rows(self.grad_y)
+            if target.ndim == y.ndim:
+                self.fill_rows(rows, as_rows(target), samples, sample_weight, grad_rows)
+            else:
+                self.fill_rows(rows, flat(target), samples, sample_weight, grad_rows)
+        else:
+            classes = y.shape[class_axis_of(self.axis, y.ndim)]
+            self.rows = reuse(self.rows, (y.size // classes, classes), y.dtype)
+            self.grad_rows = reuse_like(self.grad_rows, self.rows)
+            copy_to_rows(y, classes, self.axis, self.rows)
+            if target.ndim == y.ndim:
+                self.target_rows = reuse(self.target_rows, self.rows.shape, target.dtype)
+                copy_to_rows(target, classes, self.axis, self.target_rows)
+                self.fill_rows(self.rows, self.target_rows, samples, sample_weight, self.grad_rows)
+            else:
+                self.fill_rows(self.rows, flat(target), samples, sample_weight, self.grad_rows)
+            copy_from_rows(self.grad_rows, self.axis, self.grad_y)
+        if target.ndim == y.ndim:
+            return self.values.reshape(drop_size(y.shape, self.axis))
+        return self.values.reshape(target.shape)
+
+    def fill_rows(self, rows, target, samples, sample_weight, grad_rows):
+        """Fill the values, row by row: each is the sum over one row."""
+        self.values, count = reuse(self.values, (rows.shape[0],), rows.dtype), rows.shape[0] // samples
+        for r in range(rows.shape[0]):
+            weight = weight_of(sample_weight, r // count)
+            self.values[r] = 0
+            if weight == 0:
+                grad_rows[r].fill(0)
+            else:
+                row = slice(r, r + 1)
+                self.values[r] = weight * self.fprop_rows(rows[row], target[row], 1, None, grad_rows[row])
+                for k in range(rows.shape[1]):
+                    grad_rows[r, k] *= weight
+
+    def bprop(self, grad_values=None):
+        if grad_values is not None:
+            self.grad_each = reuse_like(self.grad_each, self.grad_y)
+            if self.axis is None:
+                multiply_parts(self.grad_y, grad_values, self.grad_each)
+            else:
+                multiply_parts(self.grad_rows, grad_values, self.grad_rows)
+                copy_from_rows(self.grad_rows, self.axis, self.grad_each)
+            return self.grad_each
         return self.grad_y
 
     def hessian_times(self, y, target, v):

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core.module import Module
 
-Reduction = Literal["mean", "sum"]
+Reduction = Literal["mean", "sum", "none"]
 
 
 class Loss(Module):
@@ -17,29 +17,50 @@ class Loss(Module):
         fprop(y, target, sample_weight) -> float, by losses that set `takes_sample_weight = True`
         bprop() -> grad_y
 
+    With reduction "none", for losses that offer it, fprop returns the values, of elements or of samples and their
+    labels, before any mean or sum, each times its sample's weight, and bprop takes their gradient:
+
+        fprop(y, target) -> values
+        bprop(grad_values) -> grad_y
+
+    So a mean of one's own is one line of NumPy; a Trainer, which needs one number, refuses such a loss.
+
     A weighted mean is Σ w l / Σ w: weights (N,) need not sum to 1, and a sample of weight 0 is not looked at. A mean
     over nothing (all weights 0, all samples ignored) is 0, and so is its gradient.
 
     Subclasses define `check_arguments(y_shape, target_shape)`, so that nothing broadcasts silently.
 
-    Args: reduction: mean, or the sum, whose gradient grows with the batch; for losses that offer it.
+    Args: reduction: mean, or the sum, whose gradient grows with the batch, or none; for losses that offer it.
     """
 
     framework_base = True
     takes_gradient = False
     takes_sample_weight = False
+    has_values = False  # whether it offers reduction "none"
     metrics: tuple[str, ...] = ()  # figures that a training with this loss reports by default
 
     def __init__(self, reduction: Reduction = "mean"):
         super().__init__()
-        if reduction not in ("mean", "sum"):
-            raise ValueError(f"{type(self).__name__}: reduction is {reduction!r}, expected 'mean' or 'sum'")
+        if reduction not in ("mean", "sum", *(("none",) if self.has_values else ())):
+            expected = "'mean', 'sum' or 'none'" if self.has_values else "'mean' or 'sum'"
+            raise ValueError(f"{type(self).__name__}: reduction is {reduction!r}, expected {expected}")
         self.averages = reduction == "mean"
+        self.each = "each" if reduction == "none" else None  # None is decided while compiling
+        if self.has_values:
+            self.values = self.grad_each = np.empty((0, 0))
+        if self.each:
+            vars(self)["takes_gradient"] = True
 
     @property
     def reduction(self) -> str:
-        """`mean` or `sum`."""
-        return "mean" if self.averages else "sum"
+        """`mean`, `sum` or `none`."""
+        return "none" if self.each else "mean" if self.averages else "sum"
+
+    def check_reduction(self, who: str | None = None) -> None:
+        """Raise ValueError unless the value is one number, which training, and a loss of losses, need."""
+        if self.each:
+            prefix = f"{who}: the loss {self.label()}" if who else self.label()
+            raise ValueError(f"{prefix} gives many values, as its reduction is 'none', expected 'mean' or 'sum'")
 
     def __call__(self, y, target, sample_weight=None):
         """`fprop`."""
@@ -54,6 +75,11 @@ class Loss(Module):
         except ValueError:
             self.check_labels(target)
             raise
+
+    def _enter_bprop(self, raw, *grad_values):
+        if self.each and not grad_values:
+            raise TypeError(f"{self.label()}: bprop got nothing, expected the gradient of the values")
+        return super()._enter_bprop(raw, *grad_values)
 
     def check_weights(self, y_shape, weight_shape) -> None:
         """Raise ValueError unless this loss takes weights, and these are one for each sample."""

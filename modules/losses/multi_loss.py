@@ -33,6 +33,7 @@ class LossPart(Loss):
         super().__init__()
         if not isinstance(loss, Loss):
             raise TypeError(f"LossPart: loss is {loss!r}, expected a Loss")
+        loss.check_reduction("LossPart")
         if name is not None and not name.isidentifier():
             raise ValueError(f"LossPart: name is {name!r}, expected a word")
         self.loss, self.outputs, self.targets, self._name = loss, outputs, targets, name
@@ -153,6 +154,7 @@ class MultiLoss(Loss):
         for i, part in enumerate(parts):
             if not isinstance(part, Loss):
                 raise TypeError(f"MultiLoss: parts[{i}] is {part!r}, expected a Loss")
+            part.check_reduction("MultiLoss")
             self._add_module(f"part{i}", part)
         names = [part.name for part in parts if isinstance(part, LossPart) and part.name is not None]
         if len(set(names)) < len(names):

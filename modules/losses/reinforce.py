@@ -67,6 +67,7 @@ class Reinforce(Loss):
         super().__init__()
         if not isinstance(loss, Loss):
             raise TypeError(f"Reinforce: loss is {loss!r}, expected a Loss")
+        loss.check_reduction("Reinforce")
         if baseline not in EXTRA_COLUMNS:
             names = [repr(name) for name in EXTRA_COLUMNS]
             raise ValueError(f"Reinforce: baseline is {baseline!r}, expected {', '.join(names[:-1])} or {names[-1]}")

@@ -45,6 +45,7 @@ def check_shapes(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> 
     if not hasattr(loss, "check_shapes"):
         return
     try:
+        loss.check_reduction()
         loss.check_shapes(outputs, (1, *dataset.target_shape), dataset.classes)
     except Exception as error:
         labels = dataset.classes is not None and not loss.label_arguments

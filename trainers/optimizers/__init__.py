@@ -5,6 +5,7 @@ How a rate changes with time is a schedule, in `schedules`.
 """
 
 from .adadelta import Adadelta
+from .adafactor import Adafactor
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
 from .adamax import Adamax
@@ -14,6 +15,7 @@ from .full_batch import FullBatch
 from .groups import Group
 from .lbfgs import LBFGS
 from .lion import Lion
+from .muon import Muon
 from .nadam import NAdam
 from .newton_cg import NewtonCG
 from .optimizer import Optimizer
@@ -27,6 +29,7 @@ __all__ = [
     "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -35,6 +38,7 @@ __all__ = [
     "FullBatch",
     "Group",
     "Lion",
+    "Muon",
     "NAdam",
     "NewtonCG",
     "Optimizer",

@@ -124,6 +124,7 @@ def check_data(trainer: TrainingParts, data: ArrayDataset, metrics: dict[str, Me
         check_whole_inputs(model, data)
     check_token_inputs(model, data)
     output_shape = model.one_output_shape((1, *data.input_shape))
+    loss.check_reduction()
     loss.check_shapes(output_shape, (1, *data.target_shape), None)
     loss.check_targets(data.y, output_shape)
     if data.sample_weight is not None:

@@ -141,6 +141,7 @@ class CompiledStep:
         if len(x) == 0:
             raise ValueError("step: the minibatch is empty, expected at least one sample")
         y_shape = self.net.one_output_shape(x.shape)
+        self.loss.check_reduction()
         self.loss.check_arguments(y_shape, target.shape)
         self.loss.check_class_axis(target, y_shape)
         for each in weight:

@@ -7,9 +7,11 @@ from ...engine.stateful import is_written_by
 from ...initializers.initializers import Initializer
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.convolution.planes import add_image
-from ...kernels.threads import parallel_for_parts
+from ...kernels.rearrange import fill_padded, gather_places, scatter_places
+from ...kernels.threads import MOVE_FLOPS, parallel_for, parallel_for_parts
 from ..activations.elementwise import Elementwise, apply, apply_back, count_tiles
-from .convolution import Convolution, Padding, check_groups
+from ..padding.pad import check_sides
+from .convolution import Convolution, Padding, PaddingMode, check_groups
 
 
 class Conv2d(Convolution):
@@ -20,14 +22,16 @@ class Conv2d(Convolution):
         grad_weight[o, c, i, j] += Σₙ Σₚ grad_y[n, o, p] x[n, c, s p + d (i, j) - padding]
         grad_bias[o]            += Σₙ Σₚ grad_y[n, o, p]
 
-    with s the stride, d the dilation, and x zero outside. Of G groups, each sees in / G channels and makes out / G.
+    with s the stride, d the dilation, and x zero outside, or what padding_mode says. Of G groups, each sees in / G
+    channels and makes out / G.
 
     Shapes: x (N, in, H, W), y (N, out, H', W'), weight (out, in / groups, *kernel_size), bias (out,), with
         H' = ⌊(H + 2 padding - d (kernel_size - 1) - 1) / s⌋ + 1.
     Args: in_channels, out_channels; kernel_size, stride, padding, dilation: one size, or one for each axis; padding:
         also "same" (as many places as x; stride 1 only) or "valid" (none); groups: divides both numbers of channels
-        (in_channels groups: each channel by itself); bias: add b; weight_init, bias_init: as of Linear.
-    Errors: ValueError for wrong settings, wrong channels, and an image that is smaller than the kernel.
+        (in_channels groups: each channel by itself); bias: add b; padding_mode: what stands around the image, zeros, or
+        reflect, replicate, circular as of the padding layers; weight_init, bias_init: as of Linear.
+    Errors: ValueError for wrong settings, wrong channels, and an image that is smaller than the kernel or the padding.
     Source: Goodfellow et al., Deep Learning, sections 9.1 (eq. 9.6) and 9.5 (eq. 9.9 to 9.13); PyTorch's Conv2d.
     """
 
@@ -41,21 +45,58 @@ class Conv2d(Convolution):
         dilation: Sizes = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
         *,
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
     ):
-        super().__init__(out_channels, in_channels, kernel_size, stride, padding, dilation, groups)
+        super().__init__(out_channels, in_channels, kernel_size, stride, padding, dilation, groups, padding_mode)
         check_groups(self, groups, in_channels=in_channels, out_channels=out_channels)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.start(bias, out_channels, weight_init, bias_init)
         self.y = self.grad_x = np.empty((0, 0, 0, 0))
 
     def fprop(self, x):
-        return self.images(x)
+        return self.images(self.pad(x))
 
     def bprop(self, grad_y):
-        return self.images_back(np.ascontiguousarray(grad_y))
+        return self.unpad(self.images_back(np.ascontiguousarray(grad_y)), self.unpadded)
+
+    def pad(self, x):
+        """Put what padding_mode says around images; of zeros, the convolution itself takes care."""
+        if self.pads is None:
+            return x
+        left, right, top, bottom = self.sides
+        rows, columns = x.shape[2] + top + bottom, x.shape[3] + left + right
+        self.edge_places = reuse(self.edge_places, (rows * columns,), np.int64)
+        fill_padded(x.shape[2], x.shape[3], top, left, rows, columns, self.edge, self.edge_places)
+        self.padded = reuse(self.padded, (x.shape[0], x.shape[1], rows, columns), x.dtype)
+        self.unpadded = reuse_like(self.unpadded, x)
+        self.gather(x, self.padded)
+        return self.padded
+
+    def pad_direction(self, v):
+        """Pad a direction in memory of its own."""
+        if self.pads is None:
+            return v
+        out = np.empty(self.padded.shape, v.dtype)
+        self.gather(v, out)
+        return out
+
+    def gather(self, x, out):
+        """out = x padded."""
+        planes = x.shape[0] * x.shape[1]
+        zero = x.dtype.type(0)
+        parallel_for(gather_places, planes, MOVE_FLOPS * out.size, flat(x), self.edge_places, planes, zero, flat(out))
+
+    def unpad(self, grad, out):
+        """Add the gradients of padded images up at the places where they come from."""
+        if self.pads is None:
+            return grad
+        if self.needs_grad_x:
+            planes, cost = grad.shape[0] * grad.shape[1], MOVE_FLOPS * grad.size
+            parallel_for(scatter_places, planes, cost, flat(grad), self.edge_places, planes, flat(out))
+        return out
 
     def images(self, x):
         """Compute y."""
@@ -92,7 +133,7 @@ class Conv2d(Convolution):
 
     def jvp(self, v):
         """The convolution of v with W, that of x with V_W, and v_b."""
-        return self.convolve_directions(np.ascontiguousarray(v))
+        return self.convolve_directions(self.pad_direction(np.ascontiguousarray(v)))
 
     def convolve_directions(self, v):
         """Compute the directional derivative."""
@@ -105,9 +146,9 @@ class Conv2d(Convolution):
 
     def rbprop(self, v, grad_y, r_grad_y):
         """bprop of r_grad_y with x and W, plus bprop of grad_y with v and V_W."""
-        return self.directions_back(
-            np.ascontiguousarray(v), np.ascontiguousarray(grad_y), np.ascontiguousarray(r_grad_y)
-        )
+        v, grad_y = self.pad_direction(np.ascontiguousarray(v)), np.ascontiguousarray(grad_y)
+        out = self.directions_back(v, grad_y, np.ascontiguousarray(r_grad_y))
+        return self.unpad(out, np.empty(self.unpadded.shape, v.dtype))
 
     def directions_back(self, v, grad_y, r_grad_y):
         """Compute the change of the results of `convolve_back`."""
@@ -129,7 +170,7 @@ class Conv2d(Convolution):
         )
 
     def fuses_with(self, unit) -> bool:
-        return is_written_by(self, Conv2d) and is_written_by(unit, Elementwise)
+        return self.pads is None and is_written_by(self, Conv2d) and is_written_by(unit, Elementwise)
 
     def fprop_then(self, unit, x):
         """fprop of this layer and of the elementwise unit after it, while the cache holds what lies between."""
@@ -152,6 +193,9 @@ class Conv2d(Convolution):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         n, _, height, width = as_image_shape(self, tuple(input_shape), self.in_channels, self.axes)
+        left, right, top, bottom = self.sides
+        check_sides(self, input_shape, self.edge, (height, width), self.sides)
+        height, width = height + top + bottom, width + left + right
         sizes = self.image_of(height, width)[2 - self.axes :]
         if min(sizes) < 1:
             least = [1 + reach - padded for reach, padded in zip(self.reach, self.padded_by, strict=True)]
@@ -204,18 +248,20 @@ class Conv1d(Conv2d):
     axes = 1
 
     def fprop(self, x):
-        y = self.images(flat(x).reshape((x.shape[0], x.shape[1], 1, x.shape[2])))
+        y = self.images(self.pad(flat(x).reshape((x.shape[0], x.shape[1], 1, x.shape[2]))))
         return y.reshape((x.shape[0], self.out_channels, y.shape[3]))
 
     def bprop(self, grad_y):
-        grad_x = self.images_back(flat(grad_y).reshape(self.y.shape))
+        grad_x = self.unpad(self.images_back(flat(grad_y).reshape(self.y.shape)), self.unpadded)
         return grad_x.reshape((grad_y.shape[0], self.in_channels, grad_x.shape[3]))
 
     def jvp(self, v):
-        y = self.convolve_directions(flat(v).reshape(self.x.shape))
+        y = self.convolve_directions(self.pad_direction(flat(v).reshape((v.shape[0], v.shape[1], 1, v.shape[2]))))
         return y.reshape((y.shape[0], self.out_channels, y.shape[3]))
 
     def rbprop(self, v, grad_y, r_grad_y):
         shape = self.y.shape
         grad_y, r_grad_y = flat(grad_y).reshape(shape), flat(r_grad_y).reshape(shape)
-        return self.directions_back(flat(v).reshape(self.x.shape), grad_y, r_grad_y).reshape(v.shape)
+        images = self.pad_direction(flat(v).reshape((v.shape[0], v.shape[1], 1, v.shape[2])))
+        out = self.directions_back(images, grad_y, r_grad_y)
+        return self.unpad(out, np.empty(self.unpadded.shape, v.dtype)).reshape(v.shape)

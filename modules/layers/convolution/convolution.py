@@ -18,10 +18,13 @@ from ...kernels.convolution.depthwise import SIDES, channel_dots, channel_sums, 
 from ...kernels.convolution.planes import add_sums
 from ...kernels.convolution.pointwise import MAX_TERMS, fill_points, point_dots, point_sums, samples_of_points
 from ...kernels.convolution.winograd import GROUPS, MAX_CHANNELS
+from ...kernels.rearrange import CIRCULAR, CONSTANT, REFLECT, REPLICATE
 from ...kernels.threads import count_equal_shares, parallel_for_parts
 from .in_planes import InPlanes
 
 Padding = int | list[int] | tuple[int, ...] | Literal["same", "valid"]
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+MODES = {"zeros": CONSTANT, "reflect": REFLECT, "replicate": REPLICATE, "circular": CIRCULAR}
 
 
 class Convolution(InPlanes):
@@ -42,7 +45,9 @@ class Convolution(InPlanes):
     axes = 2
     needs_y = False
 
-    def __init__(self, coarse: int, fine: int, kernel_size, stride, padding, dilation, groups: int):
+    def __init__(
+        self, coarse: int, fine: int, kernel_size, stride, padding, dilation, groups: int, padding_mode: str = "zeros"
+    ):
         super().__init__()
         self.coarse_channels, self.fine_channels, self.groups = coarse, fine, groups
         self.kernel_size = as_image_sizes(self, "kernel_size", kernel_size, self.axes)
@@ -51,6 +56,7 @@ class Convolution(InPlanes):
         self.reach = tuple(d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True))
         self.before, self.padded_by = self.paddings(padding)
         self._padding = padding if isinstance(padding, str) else self.before
+        self.surround(padding_mode)
         square = self.kernel_size == (3, 3) and (*self.stride, *self.dilation, groups) == (1,) * 5
         self.method = "winograd" if square and 16 <= min(coarse, fine) <= max(coarse, fine) <= MAX_CHANNELS else "sums"
         middle = self.kernel_size[0] // 2, self.kernel_size[1] // 2
@@ -204,6 +210,25 @@ class Convolution(InPlanes):
         before = as_image_sizes(self, "padding", 0 if padding == "valid" else padding, self.axes)
         return before, (2 * before[0], 2 * before[1])
 
+    def surround(self, padding_mode: str) -> None:
+        """Let the layer pad images itself, where they are not to be padded by zeros; the convolution then pads none."""
+        if padding_mode not in MODES:
+            expected = ", ".join(map(repr, list(MODES)[:-1])) + f" or {list(MODES)[-1]!r}"
+            raise ValueError(f"{type(self).__name__}: padding_mode is {padding_mode!r}, expected {expected}")
+        (top, left), (down, across) = self.before, self.padded_by
+        self.edge, self._padding_mode = MODES[padding_mode], padding_mode
+        self.pads = None if padding_mode == "zeros" or down == across == 0 else "pads"  # decided while compiling
+        self.sides = (left, across - left, top, down - top) if self.pads else (0, 0, 0, 0)
+        if self.pads:
+            self.before, self.padded_by = (0, 0), (0, 0)
+        self.edge_places = np.empty(0, np.int64)
+        self.padded = self.unpadded = np.empty((0, 0, 0, 0))
+
+    @property
+    def padding_mode(self) -> str:
+        """What stands around images."""
+        return self._padding_mode
+
     def settings(self) -> str:
         """Format the settings that differ from the defaults, for the repr."""
         values = {"stride": (self.stride, 1), "padding": (self._padding, 0), "dilation": (self.dilation, 1)}
@@ -212,6 +237,7 @@ class Convolution(InPlanes):
             value = value if isinstance(value, str) else collapse_sizes(value, self.axes)
             text += f", {name}={value}" if value != default else ""
         text += f", groups={self.groups}" if self.groups > 1 else ""
+        text += f", padding_mode={self.padding_mode!r}" if self.padding_mode != "zeros" else ""
         return text + ("" if self.bias is not None else ", bias=False")
 
 

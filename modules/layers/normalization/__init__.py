@@ -4,8 +4,8 @@ Statistics (moments) are kernels; standardisation of a whole data set is in `dat
 """
 
 from .batch_norm import BatchNorm1d
-from .batch_norm2d import BatchNorm2d
-from .group_norm import GroupNorm, InstanceNorm2d
+from .batch_norm2d import BatchNorm2d, BatchNorm3d
+from .group_norm import GroupNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from .layer_norm import LayerNorm, RMSNorm
 from .local_response_norm import LocalResponseNorm
 from .normalize import Normalize
@@ -14,8 +14,11 @@ from .standardize import Standardize
 __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
+    "BatchNorm3d",
     "GroupNorm",
+    "InstanceNorm1d",
     "InstanceNorm2d",
+    "InstanceNorm3d",
     "LayerNorm",
     "LocalResponseNorm",
     "Normalize",

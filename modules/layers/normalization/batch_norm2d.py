@@ -1,8 +1,8 @@
-"""Batch normalisation of images, channel by channel, each of which stays in the cache for all passes over it."""
+"""Batch normalisation of images and volumes by channels, each of which stays in the cache for all passes over it."""
 
 import numpy as np
 
-from ...core.shapes import as_image_shape
+from ...core.shapes import as_image_shape, check_volume_shape
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.moments import (
     channel_gradient_means,
@@ -127,3 +127,23 @@ def normalise_back(first, last, layer, grad, x, needs_grad_x, grad_x):
     """Some channels of grad_x."""
     for c in range(first, last):
         layer.normalise_back(c, grad, x, needs_grad_x, grad_x)
+
+
+class BatchNorm3d(BatchNorm2d):
+    """Normalises each channel over the minibatch and all places of the volumes.
+
+        x̂           = (x - μ) / √(σ² + eps)
+        y           = weight x̂ + bias
+        grad_bias   += Σ grad_y
+        grad_weight += Σ grad_y x̂
+        grad_x      = weight / √(σ² + eps) (grad_y - mean(grad_y) - x̂ mean(grad_y x̂))
+
+    with everything else as of BatchNorm1d, n = N D H W.
+
+    Shapes: x and y (N, C, D, H, W); weight, bias, running_mean, running_var (C,).
+    Args, Errors, Numerics: as of BatchNorm1d.
+    Source: Ioffe and Szegedy, Batch normalization (2015), section 3.2; PyTorch's BatchNorm3d.
+    """
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return check_volume_shape(self, tuple(input_shape), self.num_features)

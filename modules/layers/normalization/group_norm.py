@@ -4,7 +4,7 @@ import numpy as np
 
 from ...core.module import Module
 from ...core.parameter import Parameter
-from ...core.shapes import as_image_shape, check_sizes
+from ...core.shapes import as_image_shape, check_sizes, check_volume_shape
 from ...kernels.buffers import flat, reuse
 from ...kernels.moments import normal_rows, normal_rows_bprop, normal_rows_rbprop
 from ...kernels.sums import dot, sum_of
@@ -149,12 +149,59 @@ class InstanceNorm2d(GroupNorm):
     Source: Ulyanov, Vedaldi and Lempitsky, Instance normalization (2016); PyTorch's InstanceNorm2d.
     """
 
+    axes = 2
+
     def __init__(self, num_features: int, eps: float = 1e-5, *, affine: bool = False):
         check_sizes(self, num_features=num_features)
         super().__init__(num_features, num_features, eps, affine)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return super().output_shape(as_image_shape(self, tuple(input_shape), self.num_channels))
+        shape, channels = tuple(input_shape), self.num_channels
+        if self.axes == 3:
+            check_volume_shape(self, shape, channels)
+        else:
+            as_image_shape(self, shape, channels, self.axes)
+        return super().output_shape(shape)
 
     def extra_repr(self) -> str:
         return f"{self.num_channels}, eps={self.eps:g}" + (", affine=True" if self.weight is not None else "")
+
+
+class InstanceNorm1d(InstanceNorm2d):
+    """Normalises each channel of each signal over its places.
+
+        x̂           = (x - μ) / √(σ² + eps)
+        y           = weight x̂ + bias
+        grad_bias   += Σ grad_y
+        grad_weight += Σ grad_y x̂
+        grad_x      = (g - mean(g) - x̂ mean(g x̂)) / √(σ² + eps),   g = weight grad_y
+
+    with μ, σ² and means over the places of a channel of a sample: GroupNorm with a group for each channel.
+
+    Shapes: x and y (N, C, L); weight, bias (C,).
+    Args: num_features: C; eps: at least 0; affine: with weight and bias.
+    Errors, Numerics: as of GroupNorm.
+    Source: Ulyanov, Vedaldi and Lempitsky, Instance normalization (2016); PyTorch's InstanceNorm1d.
+    """
+
+    axes = 1
+
+
+class InstanceNorm3d(InstanceNorm2d):
+    """Normalises each channel of each volume over its places.
+
+        x̂           = (x - μ) / √(σ² + eps)
+        y           = weight x̂ + bias
+        grad_bias   += Σ grad_y
+        grad_weight += Σ grad_y x̂
+        grad_x      = (g - mean(g) - x̂ mean(g x̂)) / √(σ² + eps),   g = weight grad_y
+
+    with μ, σ² and means over the places of a channel of a sample: GroupNorm with a group for each channel.
+
+    Shapes: x and y (N, C, D, H, W); weight, bias (C,).
+    Args: num_features: C; eps: at least 0; affine: with weight and bias.
+    Errors, Numerics: as of GroupNorm.
+    Source: Ulyanov, Vedaldi and Lempitsky, Instance normalization (2016); PyTorch's InstanceNorm3d.
+    """
+
+    axes = 3

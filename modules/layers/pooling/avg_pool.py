@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from ...core.module import Module
-from ...core.shapes import Sizes, as_image_shape, as_image_sizes, collapse_sizes
-from ...kernels.buffers import flat, reuse, reuse_like
-from ...kernels.convolution.pooling import fill_even_windows, means_of, spread_means
+from ...core.shapes import Sizes
+from ...kernels.buffers import flat, reuse_like
+from ...kernels.convolution.pooling import means_of, spread_means
 from .pooling import Pooling, Pooling1d
 
 
@@ -106,58 +105,3 @@ class AvgPool1d(Pooling1d, AvgPool2d):
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
 
     jvp = AvgPool2d.jvp
-
-
-class AdaptiveAvgPool2d(Module):
-    """Means of windows that cover the image evenly, for images of any size.
-
-        y[n, c, p]      = mean of x[n, c, q] over ⌊p H / H'⌋ <= q < ⌈(p + 1) H / H'⌉
-        grad_x[n, c, q] = Σ grad_y[n, c, p] / size over the windows p that hold q
-
-    Shapes: x (N, C, H, W), y (N, C, H', W').
-    Args: output_size: H' and W', one size or two; None stands for that of x.
-    Errors: ValueError for sizes below 1, and for an x that is no image.
-    Source: PyTorch's AdaptiveAvgPool2d.
-    """
-
-    locally_linear = True
-
-    def __init__(self, output_size: int | list[int | None] | tuple[int | None, ...]):
-        super().__init__()
-        sizes: tuple[int | None, ...] = (output_size,) * 2 if isinstance(output_size, int) else tuple(output_size)
-        as_image_sizes(self, "output_size", tuple(1 if size is None else size for size in sizes))
-        self.output_size = tuple(0 if size is None else size for size in sizes)
-        self.down = self.across = np.empty((0, 3), np.int64)
-        self.y = self.grad_x = np.empty((0, 0, 0, 0))
-
-    def fprop(self, x):
-        self.x = x
-        rows, columns = self.size_of(x.shape[2], x.shape[3])
-        self.down, self.across = reuse(self.down, (rows, 3), np.int64), reuse(self.across, (columns, 3), np.int64)
-        fill_even_windows(x.shape[2], self.down)
-        fill_even_windows(x.shape[3], self.across)
-        self.y = reuse(self.y, (x.shape[0], x.shape[1], rows, columns), x.dtype)
-        planes = x.shape[0] * x.shape[1]
-        x, y = flat(x).reshape((planes, x.shape[2], x.shape[3])), flat(self.y).reshape((planes, rows, columns))
-        means_of(x, self.down, self.across, 0, y)
-        return self.y
-
-    def bprop(self, grad_y):
-        self.grad_x = reuse_like(self.grad_x, self.x)
-        spread_gradient(self, grad_y, 0)
-        return self.grad_x
-
-    def jvp(self, v):
-        """Means of v: the layer is linear."""
-        return average_windows(self, v, 0)
-
-    def size_of(self, height, width):
-        """Rows and columns of y."""
-        return self.output_size[0] or height, self.output_size[1] or width
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        n, channels, height, width = as_image_shape(self, tuple(input_shape))
-        return (n, channels, *self.size_of(height, width))
-
-    def extra_repr(self) -> str:
-        return str(collapse_sizes(tuple(size or None for size in self.output_size)))

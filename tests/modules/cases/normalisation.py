@@ -1,7 +1,18 @@
 """Normalisation over the minibatch and over a sample's own elements."""
 
 import numpy as np
-from bprop.modules import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm, LocalResponseNorm, RMSNorm
+from bprop.modules import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+    LayerNorm,
+    LocalResponseNorm,
+    RMSNorm,
+)
 
 from .case import Case
 
@@ -124,6 +135,21 @@ MODULES = [
         lambda nn: moved_there(nn.BatchNorm2d(3)),
         "(N, 3, H, W)",
     ),
+    batch_row(
+        "BatchNorm3d",
+        lambda: BatchNorm3d(3),
+        (4, 3, 2, 3, 2),
+        torch=lambda nn: nn.BatchNorm3d(3),
+        expected="(N, 3, D, H, W)",
+    ),
+    batch_row(
+        "BatchNorm3d in evaluation",
+        lambda: BatchNorm3d(3),
+        (4, 3, 2, 3, 2),
+        False,
+        lambda nn: moved_there(nn.BatchNorm3d(3)),
+        "(N, 3, D, H, W)",
+    ),
     Case(
         "LayerNorm",
         lambda: moved(LayerNorm(5)),
@@ -196,6 +222,24 @@ MODULES = [
         "InstanceNorm2d(3, eps=1e-05, affine=True): x has shape (4, 3, 3), expected (N, 3, H, W)",
         reference=group_norm,
         torch=lambda nn: nn.InstanceNorm2d(3, affine=True),
+    ),
+    Case(
+        "InstanceNorm1d",
+        lambda: moved(InstanceNorm1d(3, affine=True)),
+        (4, 3, 5),
+        (4, 3, 3, 2),
+        "InstanceNorm1d(3, eps=1e-05, affine=True): x has shape (4, 3, 3, 2), expected (N, 3, L)",
+        reference=group_norm,
+        torch=lambda nn: nn.InstanceNorm1d(3, affine=True),
+    ),
+    Case(
+        "InstanceNorm3d",
+        lambda: InstanceNorm3d(3, 0.1),
+        (4, 3, 2, 3, 2),
+        (4, 3, 3, 2),
+        "InstanceNorm3d(3, eps=0.1): x has shape (4, 3, 3, 2), expected (N, 3, D, H, W)",
+        reference=group_norm,
+        torch=lambda nn: nn.InstanceNorm3d(3, 0.1),
     ),
     Case(
         "LocalResponseNorm",

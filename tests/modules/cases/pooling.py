@@ -1,7 +1,20 @@
 """Pooling of images and signals."""
 
 import numpy as np
-from bprop.modules import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from bprop.modules import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+)
 
 from .case import Case
 
@@ -40,15 +53,69 @@ def avg_pool(module, x):
     return pooled(module, x, mean)
 
 
-def adaptive(module, x):
-    (rows, columns), (height, width) = module.output_shape(x.shape)[2:], x.shape[2:]
+def adaptive(module, x, value=np.mean):
+    image = x if x.ndim == 4 else x[:, :, None]
+    rows, columns = (1, *module.output_shape(x.shape)[2:])[-2:]
+    height, width = image.shape[2:]
     y = np.empty((*x.shape[:2], rows, columns))
     for r in range(rows):
         for c in range(columns):
             tall = slice(int(np.floor(r * height / rows)), int(np.ceil((r + 1) * height / rows)))
             wide = slice(int(np.floor(c * width / columns)), int(np.ceil((c + 1) * width / columns)))
-            y[:, :, r, c] = x[:, :, tall, wide].mean(axis=(2, 3))
+            y[:, :, r, c] = value(image[:, :, tall, wide], axis=(2, 3))
+    return y if x.ndim == 4 else y[:, :, 0]
+
+
+def adaptive_max(module, x):
+    return adaptive(module, x, np.max)
+
+
+def pool_volumes(module, x, value):
+    """Each place of y from its window, in which places outside of the volume are NaN."""
+    y = np.empty(module.output_shape(x.shape))
+    room = [(0, 0), (0, 0), *((p, p) for p in module.padding)]
+    far = [
+        (0, 0),
+        (0, 0),
+        *((0, s + d * k) for s, d, k in zip(module.stride, module.dilation, module.kernel_size, strict=True)),
+    ]
+    padded = np.pad(x, room, constant_values=np.nan)
+    counted = np.pad(np.ones(padded.shape), far)
+    padded = np.pad(padded, far, constant_values=np.nan)
+    for place in np.ndindex(y.shape[2:]):
+        window = tuple(
+            slice(s * q, s * q + d * (k - 1) + 1, d)
+            for q, s, d, k in zip(place, module.stride, module.dilation, module.kernel_size, strict=True)
+        )
+        where = (slice(None), slice(None), *window)
+        y[(..., *place)] = value(padded[where], counted[where][0, 0].sum())
     return y
+
+
+def max_pool_volumes(module, x):
+    return pool_volumes(module, x, lambda window, count: np.nanmax(window, axis=(2, 3, 4)))
+
+
+def avg_pool_volumes(module, x):
+    def mean(window, count):
+        places = count if module.count_include_pad else np.isfinite(window[0, 0]).sum()
+        return np.nansum(window, axis=(2, 3, 4)) / (module.divisor_override or places)
+
+    return pool_volumes(module, x, mean)
+
+
+def global_avg(module, x):
+    return x.reshape((*x.shape[:2], -1)).mean(axis=2)
+
+
+def global_max(module, x):
+    return x.reshape((*x.shape[:2], -1)).max(axis=2)
+
+
+def global_row(cls, reference, shape, torch):
+    refused = (4, 3)
+    message = f"{cls.__name__}(): x has shape (4, 3), expected (N, C, places ...)"
+    return Case(f"{cls.__name__} {len(shape)}", cls, shape, refused, message, reference=reference, torch=torch)
 
 
 def row(cls, reference, settings, shape, refused=None, message="", **names):
@@ -103,4 +170,57 @@ MODULES = [
         "AdaptiveAvgPool2d((2, 3)): x has shape (4, 2, 5), expected (N, C, H, W)",
     ),
     row(AdaptiveAvgPool2d, adaptive, ((None, 4),), (4, 2, 5, 3)),
+    row(
+        AdaptiveAvgPool1d,
+        adaptive,
+        (3,),
+        (4, 2, 7),
+        (4, 2, 5, 5),
+        "AdaptiveAvgPool1d(3): x has shape (4, 2, 5, 5), expected (N, C, L)",
+    ),
+    row(
+        AdaptiveMaxPool2d,
+        adaptive_max,
+        ((2, 3),),
+        (4, 2, 5, 7),
+        (4, 2, 5),
+        "AdaptiveMaxPool2d((2, 3)): x has shape (4, 2, 5), expected (N, C, H, W)",
+    ),
+    row(AdaptiveMaxPool2d, adaptive_max, ((None, 4),), (4, 2, 5, 3)),
+    row(
+        AdaptiveMaxPool1d,
+        adaptive_max,
+        (3,),
+        (4, 2, 7),
+        (4, 2, 5, 5),
+        "AdaptiveMaxPool1d(3): x has shape (4, 2, 5, 5), expected (N, C, L)",
+    ),
+    row(
+        MaxPool3d,
+        max_pool_volumes,
+        (2,),
+        (3, 2, 3, 4, 5),
+        (3, 2, 3, 1, 5),
+        "MaxPool3d(kernel_size=2): x has shape (3, 2, 3, 1, 5), expected a volume that fills each window",
+    ),
+    row(MaxPool3d, max_pool_volumes, ((2, 3, 2), (1, 2, 2), 1, (1, 1, 2)), (3, 2, 3, 4, 5), ceil_mode=True),
+    row(
+        AvgPool3d,
+        avg_pool_volumes,
+        (2,),
+        (3, 2, 3, 4, 5),
+        (3, 2, 4, 5),
+        "AvgPool3d(kernel_size=2): x has shape (3, 2, 4, 5), expected (N, C, D, H, W)",
+    ),
+    row(AvgPool3d, avg_pool_volumes, ((2, 3, 2), (1, 2, 2), 1), (3, 2, 3, 4, 5), ceil_mode=True),
+    row(AvgPool3d, avg_pool_volumes, (3, 2, 1), (3, 2, 4, 3, 4), count_include_pad=False),
+    row(AvgPool3d, avg_pool_volumes, (2, 1), (3, 2, 3, 2, 3), divisor_override=3),
+    global_row(GlobalAvgPool, global_avg, (4, 3, 5), lambda nn: nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten())),
+    global_row(
+        GlobalAvgPool, global_avg, (4, 3, 2, 3, 2), lambda nn: nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten())
+    ),
+    global_row(GlobalMaxPool, global_max, (4, 3, 5), lambda nn: nn.Sequential(nn.AdaptiveMaxPool1d(1), nn.Flatten())),
+    global_row(
+        GlobalMaxPool, global_max, (4, 3, 2, 3), lambda nn: nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())
+    ),
 ]

@@ -56,6 +56,7 @@ def test_exports_are_complete():
 
 
 INTERNAL = {"Branches", "Draw", "ElementwiseDropout", "ElementwiseTable"}
+INTERNAL |= {"AdaptivePooling", "Axes", "GlobalPool", "Pad1d", "Pad2d", "Pooling3d", "Rearrangement"}
 INTERNAL |= {"InPlanes", "LogProbability", "MarginLoss", "PairLoss", "Pooling1d", "RowNorm", "UnitLogProbabilities"}
 INTERNAL |= {"Hierarchy", "InternalOp", "Mode", "ParametersAndBuffers", "Tie"}
 INTERNAL |= {"CallRecorder", "Container", "InputReaders", "Shape", "ValueRef"}

@@ -184,7 +184,7 @@ def test_what_a_base_misses_is_named():
 # -- what is refused ---------------------------------------------------------------------------------------------
 
 SETTINGS = [
-    (lambda: MeanSquaredError("average"), "MeanSquaredError: reduction is 'average', expected 'mean' or 'sum'"),
+    (lambda: MeanSquaredError("average"), "MeanSquaredError: reduction is 'average', expected 'mean', 'sum' or 'none'"),
     (lambda: SmoothL1(-1), "SmoothL1: beta is -1, expected a number of at least 0"),
     (lambda: Huber(0), "Huber: delta is 0, expected a number above 0"),
     (lambda: Hinge(np.nan), "Hinge: margin is nan, expected a number of at least 0"),

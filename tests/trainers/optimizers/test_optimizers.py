@@ -17,12 +17,14 @@ from bprop.trainers import (
     LBFGS,
     SGD,
     Adadelta,
+    Adafactor,
     Adagrad,
     Adam,
     Adamax,
     AdamW,
     FullBatch,
     Lion,
+    Muon,
     NAdam,
     Optimizer,
     RAdam,
@@ -54,6 +56,8 @@ CASES = [
     (RAdam, {"lr": 0.02, "weight_decay": 0.1, "betas": (0.9, 0.95)}),
     (Rprop, {}),
     (Rprop, {"lr": 0.05, "etas": (0.4, 1.5), "step_sizes": (0.01, 0.08)}),
+    (Adafactor, {"lr": 0.05}),
+    (Adafactor, {"lr": 0.2, "beta2_decay": -0.5, "eps": (1e-2, 0.1), "d": 1.5, "weight_decay": 0.1}),
     (ASGD, {"lr": 0.1}),
     (ASGD, {"lr": 0.1, "lambd": 0.01, "alpha": 0.5, "t0": 5.0, "weight_decay": 0.1}),
 ]
@@ -138,7 +142,7 @@ def test_lion_like_its_paper(weight_decay):
 
 
 def test_every_optimizer_is_compared():
-    assert {cls for cls in CONCRETE if cls is not Optimizer} == {cls for cls, _ in CASES} | {SGD, Lion}
+    assert {cls for cls in CONCRETE if cls is not Optimizer} == {cls for cls, _ in CASES} | {SGD, Lion, Muon}
 
 
 def minimal(cls):
@@ -228,6 +232,17 @@ def test_state_is_a_copy():
         (RAdam, {"betas": (2, 0.9)}, r"^RAdam: betas is \(2, 0.9\), expected two numbers from 0 to below 1$"),
         (Lion, {"betas": (0.9, 2)}, r"^Lion: betas is \(0.9, 2\), expected two numbers from 0 to below 1$"),
         (Lion, {"lr": -1}, r"^Lion: lr is -1, expected at least 0$"),
+        (Muon, {"momentum": 1.0}, r"^Muon: momentum is 1.0, expected 0 to below 1$"),
+        (Muon, {"ns_steps": 100}, r"^Muon: ns_steps is 100, expected at most 99$"),
+        (Muon, {"ns_steps": 2.5}, r"^Muon: ns_steps is 2.5, expected a whole number of at least 0$"),
+        (Muon, {"ns_coefficients": (1, 2)}, r"^Muon: ns_coefficients is \(1, 2\), expected three numbers$"),
+        (Muon, {"adjust_lr": "rms"}, r"^Muon: adjust_lr is 'rms', expected 'original' or 'match_rms_adamw'$"),
+        (Muon, {"adamw_factor": -1}, r"^Muon: adamw_factor is -1, expected at least 0$"),
+        (Muon, {"betas": (0.9, 1.5)}, r"^Muon: betas is \(0.9, 1.5\), expected two numbers from 0 to below 1$"),
+        (Adafactor, {"beta2_decay": 0.5}, r"^Adafactor: beta2_decay is 0.5, expected at most 0$"),
+        (Adafactor, {"d": 0.5}, r"^Adafactor: d is 0.5, expected at least 1$"),
+        (Adafactor, {"eps": (1e-3, None)}, r"^Adafactor: eps is \(0.001, None\), expected two numbers, or None and a"),
+        (Adafactor, {"eps": (-1.0, 0.1)}, r"^Adafactor: eps\[0\] is -1.0, expected at least 0$"),
         (Rprop, {"lr": 0.0}, r"^Rprop: lr is 0.0, expected more than 0$"),
         (
             Rprop,
@@ -250,7 +265,7 @@ def test_repr_shows_what_is_not_the_default():
     assert repr(Rprop(step_sizes=(1e-3, 1))) == "Rprop(lr=0.01, step_sizes=(0.001, 1.0))"
 
 
-@pytest.mark.parametrize("cls", [Adagrad, Adam, RMSprop, Adamax, NAdam, RAdam, Adadelta, Lion, Rprop])
+@pytest.mark.parametrize("cls", [Adafactor, Adagrad, Adam, RMSprop, Adamax, Muon, NAdam, RAdam, Adadelta, Lion, Rprop])
 @pytest.mark.parametrize("size", [1e-30, 1e18])
 def test_extreme_gradients_give_finite_weights(cls, size):
     net = Linear(2, 1)
