@@ -131,7 +131,7 @@ def check_steps(trainer: TrainingParts, settings: FitSettings) -> None:
 def check_length(epochs, steps, threads) -> None:
     """Raise ValueError for numbers out of range; these may change when a training is resumed."""
     if epochs is not None and steps is not None:
-        raise ValueError(f"Trainer: epochs is {epochs} and steps is {steps}, expected one of them")
+        raise ValueError(f"Trainer: epochs is {epochs} and steps is {steps}, expected one of them, the other None (null in a config)")
     for name, value in (("epochs", epochs), ("steps", steps)):
         if value is not None and (not is_whole_number(value) or value < 0):
             raise ValueError(f"Trainer: {name} is {value}, expected a whole number of at least 0")

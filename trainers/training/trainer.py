@@ -75,13 +75,14 @@ class Trainer:
         seed: the order of the samples is a function of it alone; quiet: no progress bar, no lines; folder: that of the
         run, into which callbacks write.
     `history` holds one dict of metrics for each epoch; `stopped` says why the training ended early, or is None;
-    `epoch` is the number of epochs done, `step` that of updates at the end of the last one, `passes` that of passes over
-    the data, `position` that of samples in the epoch that runs; in a training that counts steps, an epoch is a row of
+    `epoch` is the number of epochs done, `step` that of updates at the end of the last one, `position` that of samples in the epoch that runs; in a training that counts steps, an epoch is a row of
     metrics. `seconds` is the time in
     `fit`; `notes` are values for a caller's own use, saved with the rest; `weights_epoch` is the epoch at whose end the
     model had the weights that it has now, such as the best one after EarlyStopping, None for a moment within an epoch.
     Source: Goodfellow et al., Deep Learning, section 8.1.3 and algorithm 8.1.
     """
+
+    default_epochs = EPOCHS
 
     def __init__(
         self,
@@ -121,7 +122,8 @@ class Trainer:
         self.notes: dict[str, Any] = {}
         self.stopped: str | None = None
         self.resumed = False  # whether this fit, or the last, is one that was loaded
-        self.epoch, self.step, self.passes, self.seconds = 0, 0, 0, 0.0
+        self.epoch, self.step, self.seconds = 0, 0, 0.0
+        self._more_passes = 0  # over the data, than epochs
         self.threads: int | None = None  # that the last training used
         self.metrics: dict[str, Metric] = {}  # those of the last training
         self.total_cost = False  # whether the last training reported its penalty
@@ -247,6 +249,15 @@ class Trainer:
     def ended(self) -> bool:
         """Whether the fit that runs has done its last epoch."""
         return self._fit is not None and (self.stopped is not None or self.epoch >= self._fit.epochs)
+
+    @property
+    def passes(self) -> int:
+        """How many passes over the data have begun: as many as epochs are done, unless steps were counted."""
+        return self.epoch + self._more_passes
+
+    @passes.setter
+    def passes(self, count: int) -> None:
+        self._more_passes = count - self.epoch
 
     @property
     def goes_on(self) -> bool:
