@@ -199,7 +199,7 @@ def test_a_table_by_compile_step():
         wrong[row] = length
         with pytest.raises(ValueError, match=f"step: row {row} of lengths is {length}, expected 1 to 7"):
             step((x, wrong), labels)
-    with pytest.raises(ValueError, match="label 0.5 in row|lengths|0.5 in row"):
+    with pytest.raises(ValueError, match="x has 6.5 in row 0, expected whole numbers"):
         step((x, lengths + 0.5), labels)
 
 
@@ -231,7 +231,7 @@ def test_mistakes(name):
 def test_what_takes_no_lengths():
     x, labels, lengths = make_sequences()
     data = ArrayDataset(x, labels, lengths=lengths)
-    with pytest.raises(ValueError, match="x is a table of arrays of shapes") as info:
+    with pytest.raises(ValueError, match=r"x has shape \(\(1, 7, 3\), \(1,\)\), expected \(N, 3\)") as info:
         prepare(Linear(3, 2)).fit(data, epochs=1, batch_size=8)
     assert "so the model gets a table (x, lengths)" in info.value.__notes__[-1]
     with pytest.raises(ValueError, match="FeedbackAlignment.*: takes no lengths"):
