@@ -125,10 +125,8 @@ class CompiledStep:
         value = 0.0
         self.begin()
         for first, (share, is_last) in zip(starts.tolist(), shares, strict=True):
-            part = slice(first, first + size)
-            batch = map_table(lambda array, part=part: array[part], (x, target, *weight))
-            part_value, _ = self.by_parts(*batch, share=share, is_last=is_last)
-            value += share * part_value
+            rows = slice(first, first + size)
+            value += share * self._run_part(share, is_last, *cut_rows(rows, (x, target, *weight)))
             if not np.isfinite(value):
                 break
         return float(value)
@@ -137,6 +135,19 @@ class CompiledStep:
         """Raise RuntimeError while another thread trains the model or the optimizer."""
         for each in (self.net, self.optimizer):
             refuse_during_fit(each, "a step")
+
+    def _run_part(self, share: float, is_last: float, *batch: Any) -> float:
+        """Add up the gradients of a part of a minibatch; returns its loss."""
+        assert self.accumulator is not None
+        plan = self.plan(*batch)
+        self.accumulator.share, self.accumulator.last = float(share), float(is_last)
+        try:
+            if plan is None:
+                return self._run_uncompiled(*batch)[0]
+            return plan.step(*flatten_table(batch[0]), *batch[1:])
+        except ValueError:
+            self.loss.check_labels(batch[1])
+            raise
 
     def arrays(self, x, target, sample_weight=None) -> tuple[Any, ...]:
         """Convert a minibatch to the dtypes of the step; x, which may be a table, target, and weights if there are any."""
@@ -256,6 +267,11 @@ class CompiledStep:
         self.net.zero_grad()
         value, y = run_function(function, values)
         return float(value), y
+
+
+def cut_rows(rows: slice, batch: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Cut these rows out of the arrays of a minibatch, and of its tables."""
+    return map_table(lambda array: array[rows], batch)
 
 
 def compile_step(
