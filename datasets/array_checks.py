@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from .checks import check_whole_number
 
+Shapes: TypeAlias = tuple[Any, ...]  # a shape, or a table of shapes
 Rows: TypeAlias = slice | np.ndarray | list[int]
 CHECKED_AT_ONCE = 1 << 22  # numbers; the array may lie in a file that is larger than memory
 
@@ -90,6 +91,12 @@ def check_weights(values: ArrayLike, n: int) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=choose_float_type(array))
 
 
+def infer_minibatch_shape(input_shape: tuple[int, ...], samples: int, has_lengths: bool) -> Shapes:
+    """Infer the shape of what a model gets of some samples: (samples, ...), or of the table (x, lengths)."""
+    shape = (samples, *input_shape)
+    return (shape, (samples,)) if has_lengths else shape
+
+
 def check_rows(rows: Rows) -> slice | np.ndarray:
     """Convert `rows` to a slice or a 1-D array of row numbers (or truth values); a single number is refused."""
     if isinstance(rows, slice):
@@ -98,3 +105,18 @@ def check_rows(rows: Rows) -> slice | np.ndarray:
     if array.ndim != 1 or array.dtype.kind not in "bui":
         raise TypeError(f"ArrayDataset: rows is {rows!r}, expected a slice or a 1-D array of row numbers")
     return array
+
+
+def check_lengths(values: ArrayLike, x: np.ndarray) -> np.ndarray:
+    """Convert `values` to the lengths (N,), int64, of the sequences x (N, T, ...): whole numbers from 1 to T."""
+    array = convert_to_real("lengths", values)
+    if x.ndim < 2:
+        raise ValueError(f"ArrayDataset: x has shape {x.shape} and lengths are given, expected sequences (N, T, ...)")
+    if array.shape != (len(x),):
+        raise ValueError(f"ArrayDataset: lengths has shape {array.shape}, expected ({len(x)},)")
+    wrong = ~((array >= 1) & (array <= x.shape[1]) & (np.floor(array) == array))
+    if wrong.any():
+        row = wrong.argmax()
+        expected = f"a whole number from 1 to {x.shape[1]}, the steps of x"
+        raise ValueError(f"ArrayDataset: row {row} of lengths is {array[row]:g}, expected {expected}")
+    return np.ascontiguousarray(array, dtype=np.int64)

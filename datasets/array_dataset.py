@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .array_checks import (
     Rows,
+    Shapes,
     check_finite,
+    check_lengths,
     check_rows,
     check_weights,
     choose_float_type,
@@ -20,22 +22,27 @@ from .array_checks import (
     convert_labels,
     convert_to_real,
     count_classes,
+    infer_minibatch_shape,
 )
 from .checks import check_finite_number, check_whole_number
 from .order import epoch_order
+from .order import group_by_length as sort_by_length
 
-Pair: TypeAlias = tuple[np.ndarray, np.ndarray]
+Inputs: TypeAlias = np.ndarray | tuple[np.ndarray, np.ndarray]  # x, or the table (x, lengths)
+Pair: TypeAlias = tuple[Inputs, np.ndarray]
 
 
 class ArrayDataset:
     """Inputs x and targets y with the same first axis.
 
-    `ds[rows]` is a pair of new arrays: x * scale + shift in the floating point type `ds.dtype`, and y.
+    `ds[rows]` is a pair of new arrays: x * scale + shift in the floating point type `ds.dtype`, and y. Of sequences with
+    lengths it is ((x, lengths), y), and (x, lengths) is what a model gets.
 
     Shapes: x (N, ...), kept as uint8, int64 (all other whole numbers), float32 or float64; y (N, ...) whole
         numbers are class labels, kept as int64; y (N, ...) floating point is kept as float32 or float64.
         An array that already has its dtype and is C-contiguous is not copied, so it may lie in a file.
     Args: sample_weight (N,): how much each sample counts in losses and metrics, kept as float32 or float64;
+        lengths (N,): how many steps of the sequence x[n] (T, ...) are real, 1 to T, kept as int64;
         scale, shift: applied to every minibatch, so that images stay uint8 in memory; classes: number of
         classes, default the largest label plus one, None with floating point y; where it is given, whole
         numbers in floating point are labels, too; ignore_index: a label that counts nothing and is no class;
@@ -43,7 +50,8 @@ class ArrayDataset:
         at the original scale.
     Errors: TypeError for arrays that do not hold real numbers; ValueError for different lengths, an
         empty set, NaN or infinity (names the first such row), labels that are not in 0..classes-1 (names
-        row and label), weights that are negative or all 0.
+        row and label), weights that are negative or all 0, lengths that are no whole numbers in 1..T (names
+        row and length).
     """
 
     def __init__(
@@ -52,6 +60,7 @@ class ArrayDataset:
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        lengths: ArrayLike | None = None,
         scale: float = 1.0,
         shift: float = 0.0,
         classes: int | None = None,
@@ -78,11 +87,21 @@ class ArrayDataset:
         check_finite("x", self.x)
         check_finite("y", self.y)
         self.sample_weight = None if sample_weight is None else check_weights(sample_weight, len(self.x))
+        self.lengths = None if lengths is None else check_lengths(lengths, self.x)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input, without the batch axis."""
         return self.x.shape[1:]
+
+    @property
+    def has_lengths(self) -> bool:
+        """Whether the samples are sequences with lengths."""
+        return self.lengths is not None
+
+    def minibatch_shape(self, samples: int) -> Shapes:
+        """Shape of what a model gets of some samples: (samples, ...), or of the table (x, lengths)."""
+        return infer_minibatch_shape(self.input_shape, samples, self.has_lengths)
 
     @property
     def target_shape(self) -> tuple[int, ...]:
@@ -94,15 +113,25 @@ class ArrayDataset:
 
     def __repr__(self) -> str:
         target = f"y {self.target_shape} {self.y.dtype}" if self.classes is None else f"{self.classes} classes"
+        target += "" if self.lengths is None else f", lengths {self.lengths.min()} to {self.lengths.max()}"
         return f"ArrayDataset({len(self)} samples, x {self.input_shape} {self.x.dtype}, {target})"
 
     def __getitem__(self, rows: Rows) -> Pair:
-        """The samples of a slice or a 1-D index array as new arrays (x (B, ...) of `dtype`, y (B, ...))."""
+        """The samples of a slice or a 1-D index array as new arrays (x (B, ...) of `dtype`, y (B, ...)).
+
+        With lengths x is the table of that array and lengths (B,).
+        """
         rows = check_rows(rows)
         return self.inputs(rows), self.y[rows].copy() if isinstance(rows, slice) else self.y[rows]
 
-    def inputs(self, rows: Rows, *, whole: bool = False) -> np.ndarray:
-        """The inputs of these rows, a new array (B, ...) of `dtype`; `whole` leaves whole numbers as they are."""
+    def inputs(self, rows: Rows, *, whole: bool = False) -> Inputs:
+        """What a model gets of these rows: x as of `values`, or the table (x, lengths) of new arrays."""
+        rows = check_rows(rows)
+        x = self.values(rows, whole=whole)
+        return x if self.lengths is None else (x, np.array(self.lengths[rows]))
+
+    def values(self, rows: Rows, *, whole: bool = False) -> np.ndarray:
+        """The x of these rows, a new array (B, ...) of `dtype`; `whole` leaves whole numbers as they are."""
         rows = check_rows(rows)
         cut = isinstance(rows, slice)  # NumPy returns a view of a slice, a copy of anything else
         if whole and self.x.dtype.kind in "iu" and self.scale == 1.0 and self.shift == 0.0:
@@ -129,6 +158,8 @@ class ArrayDataset:
         part.x, part.y = np.ascontiguousarray(convert_to_real("x", self.x[rows])), np.ascontiguousarray(self.y[rows])
         if self.sample_weight is not None:
             part.sample_weight = check_weights(self.sample_weight[rows], len(part))
+        if self.lengths is not None:
+            part.lengths = np.ascontiguousarray(self.lengths[rows])
         return part
 
     def minibatches(
@@ -139,22 +170,42 @@ class ArrayDataset:
         seed: int = 0,
         epoch: int = 0,
         drop_last: bool = False,
-    ) -> Iterator[tuple[np.ndarray, ...]]:
+        group_by_length: bool = False,
+    ) -> Iterator[tuple[Any, ...]]:
         """Pairs `self[rows]` of `batch_size` samples that visit the set once; (x, y, sample_weight) if it has weights.
 
         Args: batch_size: from 1 to len(self); shuffle: visit in `epoch_order(len(self), seed=seed,
-            epoch=epoch)` instead of row by row; drop_last: leave out a last minibatch of fewer samples.
-        Errors: ValueError for a batch_size below 1 or above the number of samples, at the call.
+            epoch=epoch)` instead of row by row; drop_last: leave out a last minibatch of fewer samples;
+            group_by_length: put samples of similar lengths together, as `order.group_by_length` does with that order, and
+            cut each minibatch to its longest sample, x[:, :longest], and targets with as many steps likewise.
+        Errors: ValueError for a batch_size below 1 or above the number of samples, and for group_by_length without
+            lengths or without shuffle, at the call.
         """
         n = len(self)
         batch_size = check_whole_number("ArrayDataset", "batch_size", batch_size, least=1)
         if batch_size > n:
             raise ValueError(f"ArrayDataset: batch_size {batch_size} is larger than the set of {n} samples")
         order = epoch_order(n, seed=seed, epoch=epoch) if shuffle else None
+        if group_by_length:
+            if self.lengths is None or order is None:
+                raise ValueError("ArrayDataset: group_by_length is true, expected lengths, and shuffle to be true")
+            order = sort_by_length(order, self.lengths, batch_size, seed=seed, epoch=epoch)
         starts = range(0, n - batch_size + 1 if drop_last else n, batch_size)
         pieces = (slice(start, start + batch_size) for start in starts)
         chosen = (piece if order is None else order[piece] for piece in pieces)
+        pairs = ((rows, *self[rows]) for rows in chosen)
+        if group_by_length:
+            pairs = ((rows, *cut_to_longest(*pair)) for rows, *pair in pairs)
         if self.sample_weight is None:
-            return (self[rows] for rows in chosen)
+            return ((x, y) for _, x, y in pairs)
         weights = self.sample_weight
-        return ((*self[rows], weights[rows].copy()) for rows in chosen)
+        return ((x, y, weights[rows].copy()) for rows, x, y in pairs)
+
+
+def cut_to_longest(inputs: Inputs, y: np.ndarray, cuts_targets: bool = True) -> Pair:
+    """Cut the sequences of a minibatch to the longest one, x[:, :longest]; targets (B, T, ...) likewise, if asked."""
+    x, lengths = inputs
+    steps, longest = x.shape[1], lengths.max()
+    cut = cuts_targets and y.ndim > 1 and y.shape[1] == steps
+    x, y = (np.ascontiguousarray(array[:, :longest]) if is_cut else array for array, is_cut in ((x, True), (y, cut)))
+    return (x, lengths), y

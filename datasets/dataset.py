@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from .array_checks import Shapes, infer_minibatch_shape
 from .array_dataset import ArrayDataset
 
 
@@ -27,6 +28,14 @@ class Dataset(ABC):
     @abstractmethod
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input, without the batch axis; must not load data."""
+
+    has_lengths = (
+        False  # whether the parts have lengths, so that a model gets tables (x, lengths); loads no data, either
+    )
+
+    def minibatch_shape(self, samples: int) -> Shapes:
+        """Shape of what a model gets of some samples: (samples, ...), or of the table (x, lengths)."""
+        return infer_minibatch_shape(self.input_shape, samples, self.has_lengths)
 
     @property
     @abstractmethod

@@ -52,10 +52,16 @@ def join_samples(train: ArrayDataset, valid: ArrayDataset | None) -> ArrayDatase
         return train
     weights = [np.ones(len(part)) if part.sample_weight is None else part.sample_weight for part in (train, valid)]
     weighted = train.sample_weight is not None or valid.sample_weight is not None
+    sequences = train.has_lengths or valid.has_lengths
+    lengths = [
+        np.full(len(part), part.x.shape[1]) if part.lengths is None else part.lengths
+        for part in ((train, valid) if sequences else ())
+    ]
     return ArrayDataset(
         np.concatenate([train.x, valid.x]),
         np.concatenate([train.y, valid.y]),
         np.concatenate(weights) if weighted else None,
+        lengths=np.concatenate(lengths) if lengths else None,
         scale=train.scale,
         shift=train.shift,
         classes=train.classes,
@@ -77,6 +83,10 @@ class Fold(Dataset):
     @property
     def target_shape(self) -> tuple[int, ...]:  # type: ignore[override]
         return self._pool.target_shape
+
+    @property
+    def has_lengths(self) -> bool:  # type: ignore[override]
+        return self._pool.has_lengths
 
     @property
     def classes(self) -> int | None:  # type: ignore[override]

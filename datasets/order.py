@@ -67,3 +67,34 @@ def balanced_order(labels: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
         n, seed=seed, epoch=check_whole_number("balanced_order", "epoch", epoch, most=2**63 - 1) + 2**63 - 1
     )
     return np.concatenate(draws)[again]
+
+
+POOL = 50  # minibatches whose samples are sorted together
+
+
+def group_by_length(
+    order: np.ndarray, lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int, pool: int = POOL
+) -> np.ndarray:
+    """Reorder an epoch's rows so that each minibatch has samples of similar lengths, and little is padded.
+
+    The order is cut into pools of `pool` minibatches. Each pool is sorted by length and cut into minibatches, and the
+    minibatches of all pools are shuffled: which samples meet, and when, is random, and short ones do not come first.
+    Samples that fill no minibatch are those at the end of `order`, and stay there. It depends on the arguments alone.
+
+    Shapes: order (n,) row numbers, such as those of `epoch_order`; lengths (N,) of all samples; the result (n,).
+    Args: batch_size: at least 1; seed, epoch: as of `epoch_order`; pool: at least 1: of 1 no sample changes its
+        minibatch, and the larger it is the more alike are lengths, and the less random are minibatches.
+    Source: Khomenko et al., Accelerating recurrent neural network training using sequence bucketing (2016);
+        torchtext's BucketIterator.
+    """
+    batch_size = check_whole_number("group_by_length", "batch_size", batch_size, least=1)
+    pool = check_whole_number("group_by_length", "pool", pool, least=1)
+    count = len(order) // batch_size
+    if count == 0:
+        return order
+    whole = order[: count * batch_size]
+    pools = np.arange(len(whole)) // (pool * batch_size)
+    whole = whole[np.lexsort((lengths[whole], pools))]  # stable: samples of one length stay in their random order
+    words = _find_generator(seed, epoch).random_raw(len(order) + count)[len(order) :]  # after those of epoch_order
+    shuffled = whole.reshape(count, batch_size)[np.argsort(words, kind="stable")]
+    return np.concatenate([shuffled.ravel(), order[count * batch_size :]])

@@ -31,6 +31,10 @@ class Reconstruction(Dataset):
     def target_shape(self) -> tuple[int, ...]:
         return self.dataset.input_shape
 
+    @property
+    def has_lengths(self) -> bool:  # type: ignore[override]
+        return self.dataset.has_lengths
+
     @cached_property
     def train(self) -> ArrayDataset:
         return _repeat_inputs(self.dataset.train)
@@ -46,4 +50,5 @@ class Reconstruction(Dataset):
 
 def _repeat_inputs(part: ArrayDataset) -> ArrayDataset:
     """Make a part with its inputs for targets."""
-    return ArrayDataset(part.x, part[:][0], part.sample_weight, scale=part.scale, shift=part.shift)
+    x, options = part.values(slice(None)), {"scale": part.scale, "shift": part.shift}
+    return ArrayDataset(part.x, x, part.sample_weight, lengths=part.lengths, **options)

@@ -66,6 +66,7 @@ _PLACES = {
     "InitialWeights": "callbacks",
     "InverseTimeSchedule": "schedules",
     "LBFGS": "optimizers",
+    "LambdaSchedule": "schedules",
     "LinearSchedule": "schedules",
     "Lion": "optimizers",
     "Metric": "metrics",

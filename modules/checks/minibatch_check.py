@@ -3,6 +3,8 @@
 Modules of this package define `check_minibatch`; custom modules are tried on zeros, alone and as plain Python.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..core.module import Module
@@ -12,13 +14,15 @@ from ..engine.tables import is_table_of_shapes
 from ..losses.loss import Loss
 
 
-def check_minibatch_sizes(net: Module, loss: Loss, input_shape, targets: np.ndarray, size: int, last: int) -> None:
+def check_minibatch_sizes(
+    net: Module, loss: Loss, input_shape: Callable[[int], tuple], targets: np.ndarray, size: int, last: int
+) -> None:
     """ValueError if training does not take minibatches of `size` samples, or the last one of `last`; names the module.
 
-    Args: input_shape: of one sample; targets: at least `size` of them.
+    Args: input_shape: of so many samples, or of their table; targets: at least `size` of them.
     """
     try:
-        check_minibatch(net, loss, (size, *input_shape), targets[:size], trial=False)
+        check_minibatch(net, loss, input_shape(size), targets[:size], trial=False)
     except MinibatchError as error:
         raise make_error(f"Trainer: minibatches of {size}: {error}", error) from None
     except Exception:  # that is no matter of sizes: the first step tells it
@@ -26,11 +30,11 @@ def check_minibatch_sizes(net: Module, loss: Loss, input_shape, targets: np.ndar
     if last == size:
         return
     try:
-        check_minibatch(net, loss, (last, *input_shape), targets[:last], trial=True)
+        check_minibatch(net, loss, input_shape(last), targets[:last], trial=True)
     except Exception as error:  # of a module of the user's own, anything
         if not isinstance(error, MinibatchError):
             try:
-                check_minibatch(net, loss, (size, *input_shape), targets[:size], trial=True)
+                check_minibatch(net, loss, input_shape(size), targets[:size], trial=True)
             except Exception:
                 return
         many = f"{last} sample{'s' if last > 1 else ''}, not {size}"

@@ -7,9 +7,17 @@ import numpy as np
 
 from ..core.internal_op import InternalOp
 from ..core.text_table import format_table
+from ..engine.entry_points import name_results
 from ..engine.operations import Operations, prune
 from ..engine.stateful import plain_python
-from ..engine.tables import flatten_table, map_table, shape_of
+from ..engine.tables import (
+    flatten_shapes,
+    flatten_table,
+    is_table_of_shapes,
+    map_table,
+    shape_of,
+    unflatten_table,
+)
 
 if TYPE_CHECKING:
     from ..core.module import Module
@@ -99,15 +107,41 @@ def measure_memory(module: "Module", input_shape: tuple[int, ...]) -> tuple[dict
     Both are empty for a module that does not run on zeros.
     """
     try:
-        small, large = (record_stored_arrays(module, (samples, *input_shape[1:])) for samples in (3, 5))
+        small, large = (record_stored_arrays(module, replace_samples(input_shape, samples)) for samples in (3, 5))
     except Exception:  # a module without bprop, or one that wants other data than zeros
         return {}, {}
     sizes: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    samples = flatten_shapes(input_shape)[0][0]
     for (path, name, late), array in small.items():
         other = large.get((path, name, late), array)
-        shape = [a + (b - a) * (input_shape[0] - 3) // 2 for a, b in zip(array.shape, other.shape, strict=True)]
+        shape = [a + (b - a) * (samples - 3) // 2 for a, b in zip(array.shape, other.shape, strict=True)]
         sizes[late][path] = sizes[late].get(path, 0) + prod(shape) * array.itemsize
     return sizes
+
+
+def replace_samples(shape: tuple[Any, ...], samples: int) -> tuple[Any, ...]:
+    """Replace the size of the batch axis in a shape, or in each shape of a table."""
+    if is_table_of_shapes(shape):
+        return tuple(replace_samples(item, samples) for item in shape)
+    return (samples, *shape[1:])
+
+
+def make_zeros(module: "Module", shape: tuple[Any, ...]) -> Any:
+    """Make an input of zeros of this shape; of a table of sequences and whole numbers (N,), these are whole lengths."""
+    if not is_table_of_shapes(shape):
+        return np.zeros(shape, np.int64 if 0 in module.label_arguments else module.dtype)
+    labels = module.which_are_labels(outline_table(shape))
+    kinds = [np.int64 if label else module.dtype for label in flatten_table(labels)]
+    arrays = [np.zeros(each, kind) for each, kind in zip(flatten_shapes(shape), kinds, strict=True)]
+    for array in arrays[1:]:
+        if array.dtype == np.int64 and array.ndim == 1 and arrays[0].ndim > 1:
+            array[:] = arrays[0].shape[1]
+    return unflatten_table(labels, arrays)
+
+
+def outline_table(shape: tuple[Any, ...]) -> Any:
+    """The structure of a table of shapes, with None in place of each shape."""
+    return tuple(map(outline_table, shape)) if is_table_of_shapes(shape) else None
 
 
 def record_stored_arrays(module: "Module", shape: tuple[int, ...]) -> dict[tuple[str, str, int], np.ndarray]:
@@ -116,15 +150,16 @@ def record_stored_arrays(module: "Module", shape: tuple[int, ...]) -> dict[tuple
     arrays: dict[tuple[str, str, int], np.ndarray] = {}
     counted: list[np.ndarray] = []
     operations = Operations()
-    y = operations.fprop(copy, "x")
+    x = make_zeros(copy, shape)
+    inputs = name_results("x", x)
+    y = operations.fprop(copy, inputs)
     grad_y = map_table("grad_{}".format, y)
     operations.bprop(copy, grad_y)
     needed, unread = prune(operations.items, {*flatten_table(y)})  # of the first modules nobody wants grad_x
     for each in unread:
         vars(each)["needs_grad_x"] = False
     earlier = {id(value): value for inside in copy.all_modules() for value in vars(inside).values()}
-    x = np.zeros(shape, np.int64 if 0 in copy.label_arguments else copy.dtype)
-    values = {"x": x}
+    values = dict(zip(flatten_table(inputs), flatten_table(x), strict=True))
     with plain_python(), np.errstate(all="ignore"):
         for late in (0, 1):
             for operation in needed:
@@ -135,17 +170,17 @@ def record_stored_arrays(module: "Module", shape: tuple[int, ...]) -> dict[tuple
                 grad: np.zeros_like(values[name])
                 for grad, name in zip(flatten_table(grad_y), flatten_table(y), strict=True)
             }
-            record_new_arrays(copy, x, earlier, counted, arrays, late)
+            record_new_arrays(copy, flatten_table(x), earlier, counted, arrays, late)
     return arrays
 
 
-def record_new_arrays(copy, x, earlier, counted, arrays, late: int) -> None:
+def record_new_arrays(copy, inputs, earlier, counted, arrays, late: int) -> None:
     """Record the arrays that this run made; the input is the caller's, and parameters are counted elsewhere."""
     for inside in copy.all_modules():
         for name, value in vars(inside).items():
             if isinstance(value, np.ndarray) and value.size and id(value) not in earlier and not name.startswith("_"):
                 is_counted = name in inside.fixed_names() or any(
-                    np.shares_memory(value, other) for other in (x, *counted)
+                    np.shares_memory(value, other) for other in (*inputs, *counted)
                 )
                 if not is_counted:
                     counted.append(value)

@@ -66,8 +66,7 @@ def generate_function(
     if function.step and whole:
         before = generate_operations(function.before, function, index, names, whole, checked)
         settings = format_settings(function.scheduled, index)
-        weighted = "weight" in function.inputs
-        return [*out, *generate_step(name, states, lines, results, parameters, settings, weighted, before)]
+        return [*out, *generate_step(function, name, states, lines, parameters, settings, before)]
     result = ", ".join(results) if whole else f"({''.join(f'{name}, ' for name in results)})"
     used_states = select_states(states, lines)
     return [*out, "@entry", f"def {name}({parameters}):", *used_states, *lines, f"    return {result}"]
@@ -144,45 +143,60 @@ def iterate_children(module, path: str = ""):
 
 
 def generate_step(
-    name: str, states, lines: list[str], results, parameters: str, scheduled: list[str], weighted: bool, before
+    function, name: str, states, lines: list[str], parameters: str, scheduled: list[str], before
 ) -> list[str]:
     """Generate a training step for one minibatch, and the same step in a loop over a data set."""
-    value, y = results
+    value, y = function.results
+    step = ["@entry", f"def {name}({parameters}):", *select_states(states, lines), *lines, f"    return {value}"]
+    if "x_1" in function.inputs:  # a table other than (x, lengths), which no data set has
+        return step
     body = [f"    {line}" for line in lines]
     body = [line.replace(f"return {value}", f"return {value}, begin") for line in body]
+    weighted, sequences = "weight" in function.inputs, "lengths" in function.inputs
     more = ", weights, weight_buffer" if weighted else ""
+    more += ", all_lengths, length_buffer" if sequences else ""
     more += ", schedule" if scheduled else ""
-    gather_weights = [
-        "        gather(weights, rows, weight_buffer)",
-        "        weight = weight_buffer[: rows.size]",
-    ]
     return [
-        "@entry",
-        f"def {name}({parameters}):",
-        *select_states(states, lines),
-        *lines,
-        f"    return {value}",
+        *step,
         "",
         "",
         "@entry",
-        f"def {name}s(states, parameters, gradients, data, scale, shift, targets, order, first, last, size, "
+        f"def {name}s(states, parameters, gradients, data, scale, shift, targets, order, start, first, last, size, "
         f"total, x_buffer, target_buffer, outputs{more}):",
-        '    """Train on rows order[first:last], `size` at a time; `total` and their losses, and the row reached."""',
+        '    """Train on rows order[first:last], `size` at a time; `total` and their losses, and the place reached.',
+        "",
+        "    The first row of `outputs` and of `schedule` are those of the place `start`.",
+        '    """',
         *select_states(states, [*scheduled, *before, *lines]),
         "    for begin in range(first, last, size):",
-        *[f"        {setting} = schedule[begin // size, {k}]" for k, setting in enumerate(scheduled)],
+        *[f"        {setting} = schedule[(begin - start) // size, {k}]" for k, setting in enumerate(scheduled)],
         "        rows = order[begin : min(begin + size, last)]",
-        "        gather_scaled(data, rows, scale, shift, x_buffer)",
-        "        gather(targets, rows, target_buffer)",
-        "        x, target = x_buffer[: rows.size], target_buffer[: rows.size]",
-        *(gather_weights if weighted else []),
+        *[f"        {line}" for line in generate_gathering(function)],
         *[f"    {line}" for line in before],
         *body,
         f"        total += {value} * {'sum_of(weight)' if weighted else 'rows.size'}",
         "        if outputs.shape[0]:",
-        f"            copy_rows({y}, outputs, begin)",
+        f"            copy_rows({y}, outputs, begin - start)",
         "    return total, last",
     ]
+
+
+def generate_gathering(function) -> list[str]:
+    """Generate the lines that gather a minibatch: x and target, and weights and lengths if there are any."""
+    if function.cut:
+        buffer = "cut_buffer({}_buffer, rows.size, longest)"
+        lines = ["longest = find_longest(all_lengths, rows)", f"x = {buffer.format('x')}"]
+        cut = "target" in function.cut
+        lines.append(f"target = {buffer.format('target') if cut else 'target_buffer[: rows.size]'}")
+        lines += ["gather_scaled(data, rows, scale, shift, x)", "gather(targets, rows, target)"]
+    else:
+        lines = ["gather_scaled(data, rows, scale, shift, x_buffer)", "gather(targets, rows, target_buffer)"]
+        lines.append("x, target = x_buffer[: rows.size], target_buffer[: rows.size]")
+    if "weight" in function.inputs:
+        lines += ["gather(weights, rows, weight_buffer)", "weight = weight_buffer[: rows.size]"]
+    if "lengths" in function.inputs:
+        lines += ["gather(all_lengths, rows, length_buffer)", "lengths = length_buffer[: rows.size]"]
+    return lines
 
 
 def generate_state_type(kind: StateType, type_names: dict[StateType, str]) -> list[str]:

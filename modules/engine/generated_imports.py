@@ -31,6 +31,7 @@ from .stateful import get_raw_method
 tuple_of = BaseTuple.from_types
 gather, gather_scaled = get_dispatcher(kernels.gather), get_dispatcher(kernels.gather_scaled)
 copy_rows, sum_of = get_dispatcher(kernels.copy_rows), get_dispatcher(kernels.sum_of)
+cut_buffer, find_longest = get_dispatcher(kernels.cut_buffer), get_dispatcher(kernels.find_longest)
 
 
 def entry(function):
@@ -60,7 +61,9 @@ __all__ = [
     "boolean",
     "checked_method",
     "copy_rows",
+    "cut_buffer",
     "entry",
+    "find_longest",
     "float32",
     "float64",
     "gather",

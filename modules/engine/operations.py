@@ -19,7 +19,7 @@ from .stateful import Stateful, plain_python
 
 @dataclass(frozen=True, eq=False)
 class Repeat:
-    """A stretch of operations that runs as often as an object's setting says, a whole number of at least 1."""
+    """A stretch of operations that runs as often as an object's setting says, a whole number; with 0, not at all."""
 
     owner: Stateful
     setting: str
@@ -182,7 +182,8 @@ class Function:
     """A function of a plan: operations from the named `inputs` to `results`.
 
     For a `step`, a loop over minibatches is generated, too, in which the `scheduled` settings, (module, name), change,
-    and the operations `before` come first.
+    and the operations `before` come first. With `cut` its minibatches of sequences are cut to the longest one: "x", or
+    "x and target".
     """
 
     name: str
@@ -193,6 +194,7 @@ class Function:
     scheduled: tuple[tuple[Stateful, str], ...] = ()
     before: tuple[Operation, ...] = ()
     later: frozenset[Stateful] = frozenset()  # modules that add to gradients which earlier operations have begun
+    cut: str = ""
 
     @cached_property
     def parts(self) -> list[Part]:
@@ -204,6 +206,16 @@ class Function:
     def ordered(self) -> list[Operation]:
         """All compiled operations, in the order of the numbers that bounds checks report."""
         return [*self.before, *(operation for part in self.parts for operation in part.operations)]
+
+    @cached_property
+    def repeats_across_parts(self) -> bool:
+        """Whether operations that are repeated together are in several parts, or run as Python."""
+        places: dict[Repeat, int] = {}
+        return any(
+            operation.repeat is not None and (not part.compiled or places.setdefault(operation.repeat, k) != k)
+            for k, part in enumerate(self.parts)
+            for operation in part.operations
+        )
 
 
 def run_method(operation: Operation, arguments):

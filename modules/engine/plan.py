@@ -205,7 +205,7 @@ class Plan:
         if [part.compiled for part in parts] == [True]:
             return self.caller(function, *arguments)(*arguments)
         values = dict(zip(function.inputs, arguments, strict=True))
-        if any(operation.repeat for operation in function.operations):
+        if function.repeats_across_parts:
             return run_function(function, values)
         for piece in self._split_function(function):
             inputs = [values[name] for name in piece.part.reads]
@@ -262,7 +262,7 @@ class Plan:
         repeats = list(dict.fromkeys(o.repeat for o in operations if o.repeat is not None))
         calls = [describe_operation(o, index, repeats) for o in operations]
         shape = [
-            (f.name, f.inputs, f.results, f.step, len(f.operations), format_settings(f.scheduled, index))
+            (f.name, f.inputs, f.results, f.step, len(f.operations), format_settings(f.scheduled, index), f.cut)
             for f in self.functions.values()
         ]
         texts = [describe_module(module) for module in index]

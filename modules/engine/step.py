@@ -12,30 +12,38 @@ import numpy as np
 from .operations import Function, Operations, iterate_with_inside, prune
 from .plan import Plan
 from .specialization import specialize_often_called
+from .tables import flatten_table, unflatten_table
 
-FIRST, LAST, SIZE, OUTPUTS = 8, 9, 10, 14  # places among the arguments of the loop over minibatches
+FIRST, LAST, SIZE, OUTPUTS = 9, 10, 11, 15  # places among the arguments of the loop over minibatches
 PAUSE = 64  # steps that Python calls one by one, after which small products may be specialised
 
 
 class StepPlan:
     """The compiled step of `net`, `loss` and `optimizer` for minibatches of these types: (x, target), or with weights.
 
-    A `rule` writes another backward pass, by its `write_step`. In its loop over minibatches the `scheduled` settings,
+    x may be a table, such as (x, lengths); `step`, `call` and loops get its arrays one by one. An `accumulator` adds up
+    the gradients of several steps before each update; `cut`: see `Function`. A `rule` writes another backward pass, by its `write_step`. In its loop over minibatches the `scheduled` settings,
     (module, name) pairs, follow a table; and there `before`, operations on `x`, stand before the model's. `begin` is
     the place of the minibatch in the order.
     """
 
-    def __init__(self, net, loss, optimizer, batch, scheduled=(), before=(), rule=None):
+    def __init__(self, net, loss, optimizer, batch, scheduled=(), before=(), rule=None, accumulator=None, cut=""):
         operations = Operations()
-        names = ("x", "target", "weight")[: len(batch)]
-        self.inputs = ("parameters", "gradients", *names)
-        value, y = (write_backprop if rule is None else rule.write_step)(operations, net, loss, *names)
-        optimizer.write_update(operations, "parameters", "gradients")
+        x, *targets = name_inputs(batch[0]), *("target", "weight")[: len(batch) - 1]
+        self.inputs = ("parameters", "gradients", *flatten_table(x), *targets)
+        value, y = (write_backprop if rule is None else rule.write_step)(operations, net, loss, x, *targets)
+        if accumulator is None:
+            optimizer.write_update(operations, "parameters", "gradients")
+        else:
+            operations.call(accumulator, "gather", "gradients")
+            with operations.repeated(accumulator, "due"):
+                optimizer.write_update(operations, "parameters", "gradients")
         needed, unread = prune(operations.items, {value})
         later = find_late_gradients(needed)
-        self.function = Function("step", needed, self.inputs, (value, y), True, scheduled, tuple(before), later)
+        self.function = Function("step", needed, self.inputs, (value, y), True, scheduled, tuple(before), later, cut)
         parameters, gradients = net.flat_parameters, net.flat_gradients
-        samples = dict(zip(self.inputs, (parameters, gradients, *batch), strict=True))
+        arrays = (*flatten_table(batch[0]), *batch[1:])
+        samples = dict(zip(self.inputs, (parameters, gradients, *arrays), strict=True))
         samples |= {"begin": 0} if before else {}
         title = f"Training step of {net.outline()} with {loss.outline()} and {optimizer.outline()}"
         title += "." if rule is None else f" by {rule.outline()}."
@@ -104,10 +112,18 @@ class StepPlan:
         self.plan.check_indices("steps", own, slice(1, 3))
 
 
-def write_backprop(operations: Operations, net, loss, x: str, *targets: str) -> tuple[str, str]:
+def name_inputs(x):
+    """Name the arrays of x: `x`, or of a table `x`, `x_1`, ...; that of (x, lengths) is `lengths`."""
+    count = len(flatten_table(x))
+    if type(x) is tuple and count == len(x) == 2 and x[1].ndim == 1:
+        return "x", "lengths"
+    return unflatten_table(x, [f"x_{k}" if k else "x" for k in range(count)])
+
+
+def write_backprop(operations: Operations, net, loss, x, *targets: str) -> tuple[str, str]:
     """Write the forward pass, the loss and the backward pass; returns the names of the loss and of the output.
 
-    Args: targets: the names of the targets and, if there are any, of the samples' weights.
+    Args: x: the name of the input, or a table of names; targets: the names of the targets and, if there are any, of the samples' weights.
     """
     y = operations.fprop(net, x)
     value = operations.call(loss, "fprop", y, *targets)

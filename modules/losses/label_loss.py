@@ -209,13 +209,18 @@ class LabelLoss(Loss):
     def count_samples(self, target, sample_weight=None) -> float:
         if not self.averages or target.dtype.kind not in "iub":
             return super().count_samples(target, sample_weight)
+        return float(self.count_each(target, sample_weight).sum())
+
+    def count_each(self, target, sample_weight=None) -> np.ndarray:
+        if not self.averages or target.dtype.kind not in "iub":
+            return super().count_each(target, sample_weight)
         counts = np.ones(target.shape)
         if self.class_weights is not None and self.divides_by_class_weights:
             counts = self.class_weights[np.clip(target, 0, len(self.class_weights) - 1)].astype(np.float64)
         if self.ignore_index is not None:
             counts[target == self.ignore_index] = 0
         counts = counts.reshape(len(counts), -1).sum(axis=1)
-        return float(counts.sum() if sample_weight is None else counts @ sample_weight.astype(np.float64))
+        return counts if sample_weight is None else counts * sample_weight.astype(np.float64)
 
 
 def drop_axis(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:

@@ -113,6 +113,10 @@ class Loss(Module):
         """The weight of a minibatch in a mean over minibatches: its samples, or Σ w."""
         return len(target) if sample_weight is None else float(sample_weight.sum(dtype=np.float64))
 
+    def count_each(self, target: np.ndarray, sample_weight: np.ndarray | None = None) -> np.ndarray:
+        """The weight (N,) of each sample in a mean, float64; `count_samples` is their sum."""
+        return np.ones(len(target)) if sample_weight is None else sample_weight.astype(np.float64)
+
     def move_classes_last(self, y: np.ndarray) -> np.ndarray:
         """Move the class axis of an output, or of a distribution like it, to the end."""
         return y

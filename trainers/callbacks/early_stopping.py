@@ -11,7 +11,8 @@ from .callback import Callback
 class EarlyStopping(Callback):
     """Stop when a metric has not improved for `patience` epochs, and go back to the best weights.
 
-    Args: monitor: a column of the metrics, such as valid_loss; patience: epochs without improvement, at least 1;
+    Args: monitor: a column of the metrics, such as valid_loss; patience: epochs (of a training that
+        counts steps: rows) without improvement, at least 1;
         min_delta: the least change that counts; restore_best: put the best epoch's weights back; the metrics in the
         summary of a run are then of that epoch, too.
     Each metric says whether it is better when larger; a loss, and what no metric says, is better when smaller.
@@ -46,7 +47,9 @@ class EarlyStopping(Callback):
             with trainer.optimizer.evaluated_weights(trainer.model):
                 self.weights = trainer.model.state_dict()
         elif row["epoch"] - self.best_epoch >= self.patience:
-            trainer.stop(f"{self.monitor} has not improved since epoch {self.best_epoch}")
+            best = [each["step"] for each in trainer.history if each["epoch"] == self.best_epoch and "step" in each]
+            since = f"step {best[0]}" if best else f"epoch {self.best_epoch}"
+            trainer.stop(f"{self.monitor} has not improved since {since}")
 
     def on_fit_end(self, trainer) -> None:
         if self.restore_best and self.weights is not None:

@@ -80,9 +80,10 @@ def run_layerwise_step(net: Module, loss: Loss, optimizer: Optimizer | None, *ba
             step.problem = f"{name} is not finite before the step"
             return step
     x, *others = batch
+    x = convert_input(net, 0, x)
     net.zero_grad()
-    recorded = RecordedPasses(net, convert_input(net, 0, x))
-    recorded.run("fprop", "x", recorded.values["x"])
+    recorded = RecordedPasses(net, x)
+    recorded.run("fprop", "x", x)
     for operation in recorded.forward:
         if operation.method == "fprop" and record_forward(step, operation.module, recorded.values[operation.target]):
             return step

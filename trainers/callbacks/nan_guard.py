@@ -50,28 +50,38 @@ class NanGuard(Callback):
         """Describe where the first NaN appeared; `epoch` is the `Epoch` that failed at this place in its order."""
         after = take_snapshot(trainer)
         first, start = next((place, state) for number, place, state in self._seen if number == trainer.epoch)
-        size = epoch.batch_size
-        diagnosis, last = LayerwiseStep(), position // size * size
-        for place in [each for each in (last - size, last) if each >= first]:
+        diagnosis = LayerwiseStep()
+        for place, until in self._list_suspects(epoch, first, position):
             restore_snapshot(trainer, start)
             for _ in (
-                replace(epoch, order=epoch.order[:place], first=first).run(trainer.compiled_step)
-                if place > first
+                replace(epoch, order=epoch.order[:until], first=first).run(trainer.compiled_step)
+                if until > first
                 else ()
             ):
                 pass
             epoch.set_schedules(place)
             before, batch = take_snapshot(trainer), epoch.batch(trainer.compiled_step, place)
-            diagnosis = run_layerwise_step(trainer.model, trainer.loss, trainer.optimizer, *batch)
+            update = trainer.optimizer if epoch.accumulate == 1 else None
+            diagnosis = run_layerwise_step(trainer.model, trainer.loss, update, *batch)
             if diagnosis.problem is not None:
                 break
         restore_snapshot(trainer, after)
-        number = place // size + 1
+        number = epoch.find_step(place) + 1
         content = {"batch": list(batch), "epoch": trainer.epoch + 1, "step": number, "trouble": diagnosis.problem}
         write_checkpoint(self.path, content | before)
         return (
             f"{diagnosis.problem or 'a repetition by hand stays finite'}, in step {number}; it is saved in {self.path}"
         )
+
+    def _list_suspects(self, epoch, first: int, position: int) -> list[tuple[int, int]]:
+        """List the minibatches in which it may have begun: the first place of each, and that of its step.
+
+        They are the last two, or those of the last step, up to the last one, where gradients are added up.
+        """
+        last = epoch.find_minibatch(position)
+        begin = epoch.find_minibatch(epoch.find_step_start(position)) if epoch.accumulate > 1 else last - 1
+        places = [int(epoch.starts[k]) for k in range(max(begin, 0), last + 1)]
+        return [(place, epoch.find_step_start(place)) for place in places if place >= first]
 
 
 def take_snapshot(trainer) -> dict[str, Any]:
@@ -98,5 +108,7 @@ def replay_step(trainer, state: dict[str, Any]) -> LayerwiseStep:
     for setting in trainer.timetable.settings:
         setting.write(state["settings"][setting.path])
     trainer.model.train()
-    x, target, *weight = (np.asarray(array) for array in state["batch"])
+    x, target, *weight = (
+        tuple(map(np.asarray, each)) if isinstance(each, list) else np.asarray(each) for each in state["batch"]
+    )
     return run_layerwise_step(trainer.model, trainer.loss, trainer.optimizer, x, target, *weight)

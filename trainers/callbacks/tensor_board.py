@@ -34,8 +34,8 @@ class TensorBoard(Callback):
 
     def on_epoch_end(self, trainer, row: dict[str, Any]) -> None:
         for name, value in row.items():
-            if name != "epoch" and isinstance(value, int | float):
-                self.writer.add_scalar(name, value, step=row["epoch"])
+            if name not in ("epoch", "step") and isinstance(value, int | float):
+                self.writer.add_scalar(name, value, step=row.get("step", row["epoch"]))
         self.writer.flush()
 
     def on_fit_end(self, trainer) -> None:

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     experiment = load_config(arguments.config, arguments.overrides).build()
     dataset = experiment.dataset
-    shapes = (1, *dataset.input_shape), (1, *dataset.target_shape)
+    shapes = dataset.minibatch_shape(1), (1, *dataset.target_shape)
     drawing = experiment.model.graph(arguments.format, shapes[0], experiment.loss, shapes[1])
     if arguments.output is None:
         sys.stdout.write(drawing)

@@ -21,7 +21,7 @@ Go on with a training that was stopped, by Ctrl-C, a full disk or a loss of powe
 The weights and figures become, to the last bit, what they would have been without the stop. That holds on machines of
 one instruction set; on another one a line says that the bits differ; --same-bits keeps them where the processor can.
 A training that was stopped before its first checkpoint starts anew. One that is finished stays as it is, unless it is
-given more epochs.
+given more epochs, or steps.
 
 {STOPPED_FOR_NOW}
 """
@@ -62,7 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     summary, over = resume_run(arguments.run, arguments.overrides, quiet=arguments.quiet)
     if over:
-        why = summary.get("stopped") or f"all {summary['epochs']} epochs are done; trainer.epochs=N adds more"
+        counted = "steps" if "steps" in summary else "epochs"
+        why = summary.get("stopped") or f"all {summary[counted]} {counted} are done; trainer.{counted}=N adds more"
         print(f"{arguments.run} is finished: {why}", file=sys.stderr)
     print_metrics(summary, arguments.json)
     return find_exit_status(summary)

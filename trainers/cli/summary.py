@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     if batch_size < 1:
         raise ValueError(f"summary: batch_size is {batch_size}, expected at least 1")
     experiment.optimizer.attach(experiment.model)
-    shape = (batch_size, *experiment.dataset.input_shape)
+    shape = experiment.dataset.minibatch_shape(batch_size)
     if arguments.json:
         from ...modules.display.summary import collect_summary
 

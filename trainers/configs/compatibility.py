@@ -35,7 +35,7 @@ def check_shapes(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> 
 
     Errors: ConfigError at the layer that refuses its input, or at the loss that refuses the model's output.
     """
-    inputs = (1, *dataset.input_shape)
+    inputs = infer_minibatch_shape(dataset, 1)
     try:
         outputs = getattr(model, "one_output_shape", model.output_shape)(inputs)
     except Exception as error:  # a ValueError for a shape; of a custom module, anything
@@ -53,6 +53,13 @@ def check_shapes(dataset: Any, model: Any, loss: Any, specs: dict[str, Any]) -> 
         raise ConfigError([specs["loss"].problem(error, hint)]) from error
 
 
+def infer_minibatch_shape(dataset: Any, samples: int) -> tuple[Any, ...]:
+    """Infer the shape of what a model gets of some samples of a data set, which may be no subclass of Dataset."""
+    if hasattr(dataset, "minibatch_shape"):
+        return dataset.minibatch_shape(samples)
+    return (samples, *dataset.input_shape)
+
+
 def share_ignore_index(dataset: Any, loss: Any) -> None:
     """Give a data set that has no ignored label that of the loss."""
     if getattr(dataset, "ignore_index", 0) is None:
@@ -66,7 +73,7 @@ def check_memory(dataset: Any, model: Any, specs: dict[str, Any], batch_size: in
     """
     if (free := find_free_memory()) is None or not hasattr(model, "all_modules"):
         return
-    shapes = record_output_shapes(model, (min(batch_size, LARGE), *dataset.input_shape))
+    shapes = record_output_shapes(model, infer_minibatch_shape(dataset, min(batch_size, LARGE)))
     arrays = [(place, shape) for place, shape_tree in shapes.items() for shape in flatten_shapes(shape_tree)]
     path, shape = max(arrays, key=lambda item: prod(item[1]), default=("model", ()))
     needs = {

@@ -153,9 +153,16 @@ class Config:
             "dtype": self.dtype,
             **self.specs,
             "model": model.varargs if model.path == ("model",) else model,
-            "trainer": add_defaults(self.settings, self.accepted_settings),
+            "trainer": self._resolved_settings(),
         }
         return dump_yaml({key: entries[key] for key in KEYS if key != "rule" or entries[key] is not None})
+
+    def _resolved_settings(self) -> dict[str, Any]:
+        """The settings with every default; epochs have a number unless steps are counted."""
+        settings = add_defaults(self.settings, self.accepted_settings)
+        if "epochs" in settings and settings["epochs"] is None and settings.get("steps") is None:
+            settings["epochs"] = self.catalog.exported["Trainer"].default_epochs
+        return settings
 
 
 def iterate_written_folders(callbacks: Any) -> list[tuple[Any, str, Any]]:

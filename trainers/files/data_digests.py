@@ -13,20 +13,28 @@ from .atomic_files import write_json
 WHOLE = 2**28  # bytes: inputs up to that size count wholly,
 SPREAD = 2**24  # larger ones by so many bytes of rows, evenly spread
 FILE = "data.json"  # in a run folder
-NAMES = {"form": "shapes and types", "x": "inputs", "y": "targets", "sample_weight": "sample weights"}
+NAMES = {
+    "form": "shapes and types",
+    "x": "inputs",
+    "y": "targets",
+    "sample_weight": "sample weights",
+    "lengths": "lengths",
+}
 
 
 def compute_data_digests(data: ArrayDataset | None) -> dict[str, str] | None:
-    """Compute digests of the shapes and dtypes, inputs x, targets y and sample weights of a data set.
+    """Compute digests of the shapes and dtypes, inputs x, targets y, sample weights and lengths of a data set.
 
-    All targets and weights count, and all inputs up to 256 MiB; of larger ones, which may lie in a file, rows that
+    All targets, weights and lengths count, and all inputs up to 256 MiB; of larger ones, which may lie in a file, rows that
     are evenly spread over the set, 16 MiB of them.
     """
     if data is None:
         return None
-    weights = getattr(data, "sample_weight", None)
+    more = {name: getattr(data, name, None) for name in ("sample_weight", "lengths")}
     form = (len(data), data.x.shape, data.x.dtype.str, data.y.shape, data.y.dtype.str, data.scale, data.shift)
-    arrays = {"x": select_rows(data.x), "y": data.y} | ({} if weights is None else {"sample_weight": weights})
+    arrays = {"x": select_rows(data.x), "y": data.y} | {
+        name: array for name, array in more.items() if array is not None
+    }
     return {"form": compute_digest(repr(form).encode())} | {
         name: compute_digest(array) for name, array in arrays.items()
     }

@@ -24,7 +24,7 @@ IDLE = {"weight_decay": 0.0, "l1": 0.0, "clip_value": np.inf, "clip_norm": np.in
 class Extras(Stateful):
     """The settings that all optimizers have. A step with all of them is, in this order:
 
-        g          = c clip(gradient) + weight_decay parameter + l1 sign(parameter)
+        g          = ±c clip(gradient) + weight_decay parameter + l1 sign(parameter)      (- with maximize)
         parameter -= lr weight_decay parameter                   (in place of the term above, if decoupled)
         parameter  = update(parameter, g)
         row       *= max_norm / |row|                            (rows of weights that are longer)
@@ -33,7 +33,8 @@ class Extras(Stateful):
     Args: weight_decay, l1: penalties; decoupled_weight_decay: see above; decay: whether weight_decay is for "weights",
         which have two or more axes, or for "all" parameters, as in PyTorch; clip_value: largest size of an element of
         the gradient; clip_norm: largest norm c |gradient| of the whole gradient; max_norm: of the weights that come in
-        at a unit; ema: keeps averaged weights, which evaluation uses; groups: other settings for some parameters.
+        at a unit; ema: keeps averaged weights, which evaluation uses; groups: other settings for some parameters;
+        maximize: ascend, so that what is called the loss is made as large as possible.
     Errors: ValueError for settings out of range, and for groups that do not fit the model.
     Source: Goodfellow et al., Deep Learning, sections 7.1, 7.2 and 10.11.1; Srivastava et al. 2014 (max-norm);
         torch.nn.utils.clip_grad_norm_; torch.optim.swa_utils (averaged weights).
@@ -54,6 +55,7 @@ class Extras(Stateful):
         max_norm: float | None = None,
         ema: float | None = None,
         groups: Sequence[Group] = (),
+        maximize: bool = False,
     ):
         super().__init__()
         vars(self).update(
@@ -70,6 +72,9 @@ class Extras(Stateful):
         for group in groups:
             if not isinstance(group, Group):
                 raise TypeError(f"{owner}: groups holds {group!r}, expected Groups")
+        if not isinstance(maximize, bool):
+            raise TypeError(f"{owner}: maximize is {maximize!r}, expected true or false")
+        self.maximize = maximize
         self.weight_decay, self.l1, self.ema = float(weight_decay), float(l1), float(ema or 0)
         for name, limit in limits.items():
             setattr(self, name, np.inf if limit is None else float(limit))
@@ -100,6 +105,8 @@ class Extras(Stateful):
                     part = gradients[self.bounds[s] : min(self.bounds[s + 1], parameters.size)]
                     norm = np.hypot(norm, compute_norm(part, limit))
             scale = min(scale, self.clip_norm / (norm + 1e-6))
+        if self.maximize:
+            scale = -scale
         for s in range(self.factors.size):
             begin, end = self.bounds[s], min(self.bounds[s + 1], parameters.size)
             p, g, adjusted = parameters[begin:end], gradients[begin:end], self.adjusted[begin:end]
@@ -149,7 +156,8 @@ class Extras(Stateful):
             operations.call(self, "remember", parameters)
         if decays and self._decoupled:
             operations.call(self, "shrink", parameters)
-        if (decays and not self._decoupled) or factors or any(map(self._in_use, ("l1", "clip_value", "clip_norm"))):
+        limited = any(map(self._in_use, ("l1", "clip_value", "clip_norm")))
+        if (decays and not self._decoupled) or factors or limited or self.maximize:
             gradients = operations.call(self, "adjust", parameters, gradients)
         target = operations.call(self, "update", parameters, gradients)
         if factors:
@@ -168,7 +176,7 @@ class Extras(Stateful):
 
     def _lay_out(self, vector: np.ndarray) -> None:
         """Allocate the arrays of the base's methods that are in use."""
-        if not self._groups and not any(map(self._in_use, IDLE)):
+        if not self._groups and not self.maximize and not any(map(self._in_use, IDLE)):
             return
         for name, array in vars(Layout.of(self._rules)).items():
             setattr(self, name, array)
@@ -177,7 +185,9 @@ class Extras(Stateful):
         self.averaged = np.zeros(1, np.int64)
 
     def check_penalty(self) -> None:
-        """Raise ValueError if `compute_penalty` would, because of decoupled weight decay."""
+        """Raise ValueError if `compute_penalty` would, because of decoupled weight decay or of maximize."""
+        if self.maximize:
+            raise ValueError(f"{type(self).__name__}: maximize is true, and a total cost is made small")
         if self._decoupled and self._in_use("weight_decay"):
             name = type(self).__name__
             raise ValueError(f"{name}: decoupled weight decay is no term of the loss, so there is no total cost")
@@ -189,7 +199,7 @@ class Extras(Stateful):
 
         Each parameter counts with the settings of its groups; a frozen one, and a bias under decay="weights", does not.
 
-        Errors: ValueError for decoupled weight decay, which is not the gradient of a penalty.
+        Errors: ValueError for decoupled weight decay, which is not the gradient of a penalty, and for maximize.
         Source: Goodfellow et al., Deep Learning, algorithms 6.3 and 6.4 (J = L + λΩ), eq. 7.2 and 7.19.
         """
         self.check_penalty()
@@ -206,6 +216,7 @@ class Extras(Stateful):
 
     def __setattr__(self, name: str, value: Any) -> None:
         begins = name in IDLE and name in vars(self) and (value == IDLE[name]) != (getattr(self, name) == IDLE[name])
+        begins = begins or (name == "maximize" and name in vars(self) and value != self.maximize)
         super().__setattr__(name, value)
         if begins:
             self._begin()

@@ -191,6 +191,7 @@ class Optimizer(Extras):
         common = [f"{name}={getattr(self, name)}" for name, idle in IDLE.items() if getattr(self, name) != idle]
         common += [f"decay={self._decay!r}"] if self._decay != "weights" else []
         common += [f"groups={list(self._groups)}"] if self._groups else []
+        common += ["maximize=True"] if self.maximize else []
         return f"{type(self).__name__}({', '.join(filter(None, [self.extra_repr(), *common]))})"
 
     def summary(self, net: Module) -> Summary:

@@ -36,9 +36,9 @@ def draw_alignment(folder: Path) -> Figure:
     upper, lower = figure.subplots(2, 1, sharex=True)
     for k, layer in enumerate(layers):
         colour = choose_colour(k, len(layers))
-        style = {"color": colour, "lw": 1.6, "marker": "o" if len(run.columns["epoch"]) == 1 else None, "ms": 4}
-        upper.plot(run.columns["epoch"], run.columns[f"angle.{layer}"], label=layer, **style)
-        lower.plot(run.columns["epoch"], run.columns[f"ratio.{layer}"], **style)
+        style = {"color": colour, "lw": 1.6, "marker": "o" if len(run.times) == 1 else None, "ms": 4}
+        upper.plot(run.times, run.columns[f"angle.{layer}"], label=layer, **style)
+        lower.plot(run.times, run.columns[f"ratio.{layer}"], **style)
     upper.axhline(RIGHT, color="#888888", lw=1, ls=":")
     upper.set_ylim(0, max(100.0, *upper.get_ylim()))
     upper.set_title("angle to the gradient, in degrees", fontsize=NORMAL + 1, loc="left")
@@ -46,7 +46,7 @@ def draw_alignment(folder: Path) -> Figure:
     lower.set_title("size of the update by that of the gradient", fontsize=NORMAL + 1, loc="left")
     ratios = [value for layer in layers for value in run.columns[f"ratio.{layer}"]]
     set_log_scale_if_steep(lower, np.array(ratios))
-    lower.set_xlabel("epoch", fontsize=NORMAL)
+    lower.set_xlabel(run.time, fontsize=NORMAL)
     for axes in (upper, lower):
         simplify_axes(axes)
         set_whole_epochs(axes)

@@ -36,7 +36,7 @@ def draw_curves(folders: list[Path]) -> Figure:
     if rates:
         draw_rates(figure.add_subplot(grid[rows, :], sharex=first), runs)
     for axes in figure.axes:
-        axes.set_xlabel("epoch", fontsize=NORMAL)
+        axes.set_xlabel(name_time(runs), fontsize=NORMAL)
     add_legend(figure, runs)
     return figure
 
@@ -53,7 +53,7 @@ def draw_metric(axes: Any, runs: list[Curves], name: str) -> None:
                 )
                 marker = "o" if len(values) == 1 else None
                 width = 1.8 if part == "valid" else 1.4
-                axes.plot(run.columns["epoch"], values, style, color=colour, lw=width, marker=marker, ms=4)
+                axes.plot(run.times, values, style, color=colour, lw=width, marker=marker, ms=4)
                 curves.append(values)
         if (best := run.best(name)) is not None:
             colour = (
@@ -63,7 +63,9 @@ def draw_metric(axes: Any, runs: list[Curves], name: str) -> None:
     simplify_axes(axes)
     axes.set_title(escape_name(name.replace("_", " ")), fontsize=NORMAL + 1, loc="left")
     if len(runs) == 1 and (best := runs[0].best(name)) is not None:
-        axes.set_title(f"best {format_number(best[1])}, epoch {best[0]}", fontsize=NORMAL, loc="right", color="#444444")
+        axes.set_title(
+            f"best {format_number(best[1])}, {runs[0].time} {best[0]}", fontsize=NORMAL, loc="right", color="#444444"
+        )
     if not larger_is_better(name):
         set_log_scale_if_steep(axes, np.concatenate(curves))
     set_whole_epochs(axes)
@@ -74,7 +76,7 @@ def draw_rates(axes: Any, runs: list[Curves]) -> None:
     for k, run in enumerate(runs):
         if "lr" in run.columns:
             axes.plot(
-                run.columns["epoch"],
+                run.times,
                 run.columns["lr"],
                 color=choose_colour(k, len(runs)) if len(runs) > 1 else "#444444",
                 lw=1.6,
@@ -85,6 +87,11 @@ def draw_rates(axes: Any, runs: list[Curves]) -> None:
     if np.max(rates) > STEEP * np.median(rates):  # not for one that merely ends near 0
         set_log_scale_if_steep(axes, rates)
     set_whole_epochs(axes)
+
+
+def name_time(runs: list[Curves]) -> str:
+    """Name what curves are drawn over: epoch, step, or both where runs differ."""
+    return " or ".join(dict.fromkeys(run.time for run in runs))
 
 
 def set_log_scale_if_steep(axes: Any, values: np.ndarray) -> None:
@@ -119,7 +126,9 @@ def add_legend(figure: Any, runs: list[Curves]) -> None:
             Line2D([], [], color=choose_colour(k, len(runs)), lw=2.5, label=run.name) for k, run in enumerate(runs)
         ]
         handles += [Line2D([], [], color="#444444", ls=("--", "-")[k], label=part) for k, part in enumerate(parts)]
-    handles.append(Line2D([], [], color="#444444", marker="o", ls="", mec="white", ms=7, label="best epoch"))
+    handles.append(
+        Line2D([], [], color="#444444", marker="o", ls="", mec="white", ms=7, label=f"best {name_time(runs)}")
+    )
     size = NORMAL if len(runs) <= 4 else SMALL
     widest = max(len(str(handle.get_label())) for handle in handles)
     columns = max(1, min(len(handles), int(figure.get_figwidth() * 11 / (widest + 6))))

@@ -18,10 +18,24 @@ from .trained_run import UnsuitableRun
 
 @dataclass(frozen=True)
 class Curves:
-    """The columns of a run's metrics.csv; NaN where a row has no number."""
+    """The columns of a run's metrics.csv; NaN where a row has no number.
+
+    `time` is the column over which they are drawn: the step, if the training counts steps, else the epoch.
+    """
 
     name: str
     columns: dict[str, np.ndarray]
+
+    @property
+    def time(self) -> str:
+        """`step` or `epoch`."""
+        steps = self.columns.get("step")
+        return "epoch" if steps is None or np.isnan(steps).any() else "step"
+
+    @property
+    def times(self) -> np.ndarray:
+        """The column `time`."""
+        return self.columns[self.time]
 
     @classmethod
     def read(cls, folder: Path, name: str) -> Curves:
@@ -44,12 +58,12 @@ class Curves:
         return cls(name, columns)
 
     def best(self, figure: str) -> tuple[int, float] | None:
-        """Find the best epoch of a metric, of the validation part if possible, and its value there."""
+        """Find the best epoch, or step, of a metric, of the validation part if possible, and its value there."""
         values = self.columns.get(f"valid_{figure}", self.columns.get(f"train_{figure}"))
         if values is None or np.isnan(values).all():
             return None
         k = int(np.nanargmax(values) if larger_is_better(figure) else np.nanargmin(values))
-        return int(self.columns["epoch"][k]), float(values[k])
+        return int(self.times[k]), float(values[k])
 
 
 def parse_number(text: str | None) -> float:

@@ -6,6 +6,8 @@ from typing import Any
 from ...datasets.files.paths import expand_path
 from ...modules.checks.module_check import format_module
 from ..configs import Config
+from ..training.arguments import EPOCHS
+from ..training.passes import count_steps
 from .run_folder import check_experiment, refuse_files_in, refuse_sweep
 from .unseeded_randomness import warn_of_unseeded_randomness
 
@@ -25,8 +27,8 @@ def dry_run(config: Config, run: Path | None = None) -> dict[str, Any]:
     if run is not None and (run := expand_path(run)).exists():
         refuse_files_in(run)
     parts = {name: getattr(data, name) for name in ("train", "valid", "test")}
-    batch_size = settings["batch_size"]
-    steps = len(data.train) // batch_size if settings["drop_last"] else -(-len(data.train) // batch_size)
+    steps = count_steps(len(data.train), settings)
+    epochs = EPOCHS if settings["epochs"] is None else settings["epochs"]
     return {
         "model": format_module(experiment.model),
         "parameters": experiment.model.parameter_count,
@@ -36,6 +38,6 @@ def dry_run(config: Config, run: Path | None = None) -> dict[str, Any]:
         "data": type(data).__name__,
         **({"augment": ", ".join(augment.label() for augment in experiment.augment)} if experiment.augment else {}),
         **{f"{name}_samples": len(part) for name, part in parts.items() if part is not None},
-        "epochs": settings["epochs"],
+        **({"epochs": epochs} if settings["steps"] is None else {"steps": settings["steps"]}),
         "steps_an_epoch": steps,
     }

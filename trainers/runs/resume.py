@@ -23,7 +23,7 @@ from ..files.checkpoints import (
 )
 from ..files.data_digests import check_same_data
 from ..files.weights_file import read_weights
-from ..training.arguments import check_epochs_and_threads
+from ..training.arguments import EPOCHS, check_length
 from ..training.trainer import Trainer
 from .run_folder import (
     WEIGHTS,
@@ -38,8 +38,8 @@ from .run_folder import (
 from .signals import StopSignals
 from .trust import remember_run, restrict_to_trusted
 
-CHANGEABLE = ("trainer.epochs=", "trainer.threads=")  # by overrides of a run that goes on
-CHANGES = "trainer.epochs=N, trainer.threads=N or where its data are now, such as dataset.CsvDataset.path=FILE"
+CHANGEABLE = ("trainer.epochs=", "trainer.steps=", "trainer.threads=")  # by overrides of a run that goes on
+CHANGES = "trainer.epochs=N, trainer.steps=N, trainer.threads=N or where its data are now, such as dataset.CsvDataset.path=FILE"
 
 
 def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False) -> tuple[dict[str, Any], bool]:
@@ -48,7 +48,7 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
     A run that was stopped before its first checkpoint starts anew; one that is over, but whose weights are damaged, has
     them written again.
 
-    Args: overrides: trainer.epochs=N, trainer.threads=N and paths of the data, which may have moved, alone, as others
+    Args: overrides: trainer.epochs=N or trainer.steps=N, trainer.threads=N and paths of the data, which may have moved, alone, as others
         would make another training of it.
     Errors: FileNotFoundError for a folder without a run; BlockingIOError while it is being trained; ValueError for
         other overrides, an edited config, and checkpoints that do not fit; and those of `train_config`.
@@ -69,7 +69,7 @@ def resume_locked(folder: Path, overrides: Iterable[str], quiet: bool, start: fl
     changed = [override.partition("=")[0].strip() for override in overrides if not override.startswith(CHANGEABLE)]
     if wrong := [key for key in changed if key not in config.paths]:
         raise ValueError(f"resume: {wrong[0]} would make it another training, expected {CHANGES}")
-    check_epochs_and_threads(*(read_setting(config, key) for key in CHANGEABLE))
+    check_length(*(read_setting(config, key) for key in CHANGEABLE))
     with lock_folder(folder):
         checkpoint, *_ = (find_inner_folder(folder, name) for name in ("checkpoint", FAILURE, "tensorboard"))
         number, state = 0, None
@@ -181,7 +181,11 @@ def has_weights(folder: Path) -> bool:
 
 def is_over(state: dict[str, Any] | None, summary: dict[str, Any], config: Config) -> bool:
     """Whether the training is complete; `state` is None where the checkpoints have been removed."""
-    epochs = read_setting(config, "trainer.epochs=")
-    if state is None:
-        return summary.get("stopped") is None and summary.get("epochs", 0) >= epochs
-    return state["fit"]["stopped"] is not None or state["epoch"] >= epochs
+    epochs, steps = read_setting(config, "trainer.epochs="), read_setting(config, "trainer.steps=")
+    if steps is not None:
+        done = summary.get("steps", 0) if state is None else state["fit"].get("done", 0)
+    else:
+        done = summary.get("epochs", 0) if state is None else state["epoch"]
+    aim = steps if steps is not None else EPOCHS if epochs is None else epochs
+    stopped = summary.get("stopped") if state is None else state["fit"]["stopped"]
+    return done >= aim if stopped is None else state is not None

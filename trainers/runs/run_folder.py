@@ -237,8 +237,11 @@ def compute_final_metrics(trainer: Trainer, dataset, settings: dict[str, Any], t
         summary |= {f"test_{name}": value for name, value in figures.items()}
     summary |= find_metrics_of_weights(trainer, dataset.valid, settings)
     summary |= {"epochs": len(trainer.history)}
+    summary |= {"steps": trainer.step} if settings.get("steps") is not None else {}
     if any(isinstance(callback, EarlyStopping) and callback.restore_best for callback in trainer.callbacks):
         summary |= {"best_epoch": trainer.weights_epoch} if trainer.weights_epoch else {}
+        best = [row["step"] for row in trainer.history if row["epoch"] == trainer.weights_epoch and "step" in row]
+        summary |= {"best_step": best[0]} if best else {}
     summary |= {"parameters": trainer.model.parameter_count, "threads": trainer.threads}
     if trainer.stopped is not None:
         summary["stopped"] = trainer.stopped

@@ -3,6 +3,7 @@
 A schedule only computes a value; `training` sets it. What reacts to an epoch in another way is a callback.
 """
 
+from .function import LambdaSchedule
 from .phases import CosineRestartsSchedule, OneCycleSchedule, WarmupSchedule
 from .plateau import PlateauSchedule
 from .schedule import Schedule
@@ -23,6 +24,7 @@ __all__ = [
     "CosineSchedule",
     "ExponentialSchedule",
     "InverseTimeSchedule",
+    "LambdaSchedule",
     "LinearSchedule",
     "MultiStepSchedule",
     "OneCycleSchedule",

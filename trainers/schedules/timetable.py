@@ -34,13 +34,30 @@ class Timetable:
             raise ValueError(f"{message}, the number of samples")
         return size
 
-    def begin_epoch(self, epoch: int, epochs: int, base: int, samples: int, drop_last: bool) -> np.ndarray | None:
+    def begin_epoch(
+        self, epoch: int, epochs: int, base: int, samples: int, drop_last: bool, accumulate: int = 1
+    ) -> np.ndarray | None:
         """Set the settings that change by epochs; returns values (steps, settings) of those that change by steps."""
+        self._set_by_epoch(epoch, epochs)
+        epoch_of_steps = range(epoch, epoch + 1), epochs, base, samples, drop_last, accumulate
+        return self._table(*epoch_of_steps) if self.by_step else None
+
+    def begin_steps(self, epoch: int, epochs: int, steps: range, total: int) -> np.ndarray | None:
+        """As `begin_epoch`, for a row of metrics of these steps, of `total`, that counts as an epoch."""
+        self._set_by_epoch(epoch, epochs)
+        return self._values(steps, total) if self.by_step else None
+
+    def _set_by_epoch(self, epoch: int, epochs: int) -> None:
         for setting in self.by_epoch:
             setting.write(setting.at(epoch, epochs))
-        return self._table(range(epoch, epoch + 1), epochs, base, samples, drop_last) if self.by_step else None
 
-    def _table(self, which: range, epochs: int, base: int, samples: int, drop_last: bool) -> np.ndarray:
+    def _values(self, steps: range, total: int) -> np.ndarray:
+        """The values (steps, settings) of the settings that change by steps."""
+        return np.array([[setting.at(t, total) for setting in self.by_step] for t in steps])
+
+    def _table(
+        self, which: range, epochs: int, base: int, samples: int, drop_last: bool, accumulate: int = 1
+    ) -> np.ndarray:
         """Compute values (steps, settings) in the steps of some epochs."""
         if BATCH_SIZE in self.schedules and self.schedules[BATCH_SIZE].state_dict():
             raise ValueError("schedules: batch_size depends on the figures, so other schedules cannot count steps")
@@ -48,31 +65,50 @@ class Timetable:
         def steps(until: int) -> int:
             """How many there are in the first epochs."""
             alike = BATCH_SIZE not in self.schedules
-            sizes = [self.batch_size(base, each, epochs, samples) for each in range(1 if alike else until)]
+            sizes = [accumulate * self.batch_size(base, each, epochs, samples) for each in range(1 if alike else until)]
             counts = [samples // size if drop_last else -(-samples // size) for size in sizes]
             return counts[0] * until if alike else sum(counts)
 
         first, last, total = steps(which.start), steps(which.stop), steps(epochs)
-        return np.array([[setting.at(t, total) for setting in self.by_step] for t in range(first, last)])
+        return self._values(range(first, last), total)
 
-    def check_so_far(self, until: int, old: int, new: int, base: int, samples: int, drop_last: bool) -> None:
-        """Raise ValueError unless the first `until` epochs are equal for `old` and for `new` epochs in all."""
-        changed = [
+    def check_steps_so_far(self, steps: range, old: int, new: int, epochs: range, rows: tuple[int, int]) -> None:
+        """Raise ValueError unless these steps are equal for `old` and for `new` steps in all.
+
+        Args: epochs: those of these steps, which are rows of metrics; rows: how many rows there are then in all.
+        """
+        changed = self._list_changed(epochs, *rows)
+        if self.by_step and old != new and not np.array_equal(self._values(steps, old), self._values(steps, new)):
+            changed += [setting.path for setting in self.by_step]
+        self._refuse_changed(changed, f"{new} steps, not {old}")
+
+    def _list_changed(self, epochs: range, old: int, new: int) -> list[str]:
+        """List the settings that change by epochs and differ in some for `old` and for `new` epochs in all."""
+        return [
             setting.path
             for setting in self.by_epoch
-            if any(setting.at(each, old) != setting.at(each, new) for each in range(until))
+            if any(setting.at(each, old) != setting.at(each, new) for each in epochs)
         ]
+
+    def _refuse_changed(self, changed: list[str], what: str) -> None:
+        if changed:
+            raise ValueError(
+                f"schedules: with {what}, {', '.join(changed)} would have been different until now, "
+                "so such a training must start anew"
+            )
+
+    def check_so_far(
+        self, until: int, old: int, new: int, base: int, samples: int, drop_last: bool, accumulate: int = 1
+    ) -> None:
+        """Raise ValueError unless the first `until` epochs are equal for `old` and for `new` epochs in all."""
+        changed = self._list_changed(range(until), old, new)
         sizes = [[self.batch_size(base, each, epochs, samples) for each in range(until)] for epochs in (old, new)]
         changed += [BATCH_SIZE] if sizes[0] != sizes[1] else []
         if self.by_step and old != new:
-            tables = [self._table(range(until), epochs, base, samples, drop_last) for epochs in (old, new)]
+            tables = [self._table(range(until), epochs, base, samples, drop_last, accumulate) for epochs in (old, new)]
             if not np.array_equal(tables[0], tables[1]):
                 changed += [setting.path for setting in self.by_step]
-        if changed:
-            raise ValueError(
-                f"schedules: with {new} epochs, not {old}, {', '.join(changed)} would have been different until now, "
-                "so such a training must start anew"
-            )
+        self._refuse_changed(changed, f"{new} epochs, not {old}")
 
     def row(self, batch_size: int) -> dict[str, float]:
         """The current settings, by column name."""

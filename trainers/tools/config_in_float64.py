@@ -7,8 +7,10 @@ import numpy as np
 from ...datasets import epoch_order
 from ...modules.core.module import Module
 from ...modules.engine.entry_points import convert_input
+from ...modules.engine.tables import shape_of
 from ...modules.losses.loss import Loss
 from ..configs import Config
+from ..training.inputs import reads_whole_numbers
 from .warmup import BATCH_SIZE
 
 ROWS = 32  # samples at most: differences need many runs
@@ -34,7 +36,7 @@ def build_in_float64(config: Config) -> ConfigInFloat64:
     train = experiment.dataset.train
     size = min(experiment.settings.get("batch_size", BATCH_SIZE), ROWS, len(train))
     rows = epoch_order(len(train), seed=config.seed, epoch=0)[:size]
-    x = convert_input(model, 0, train.inputs(rows, whole=0 in model.label_arguments))
-    target = convert_input(loss, 1, train.y[rows], len(model.one_output_shape(x.shape)))
-    samples = f"{len(x)} samples of {type(experiment.dataset).__name__}"
+    x = convert_input(model, 0, train.inputs(rows, whole=reads_whole_numbers(model, train)))
+    target = convert_input(loss, 1, train.y[rows], len(model.one_output_shape(shape_of(x))))
+    samples = f"{len(rows)} samples of {type(experiment.dataset).__name__}"
     return ConfigInFloat64(model, loss, (x, target), str(config.path or "the config"), samples)

@@ -121,7 +121,7 @@ def profile(
         raise TrainingError("profile: this system has no clock_gettime, by which compiled code reads the time")
     order = epoch_order(len(data), seed=seed, epoch=0)
     order = order[: len(order) - len(order) % batch_size]
-    sizes = step.net.output_shape((1, *data.input_shape))[1:]
+    sizes = step.net.output_shape(data.minibatch_shape(1))[1:]
     repeats = min(2000 * batch_size, 2**24 // prod(sizes)) // max(1, len(order))
     order = np.tile(order, max(1, repeats))  # so that compiled code is seldom left
     shape = (len(order), *sizes)

@@ -3,6 +3,7 @@
 import functools
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,42 @@ from ...datasets.array_checks import CHECKED_AT_ONCE
 from ...modules.checks.minibatch_check import check_minibatch_sizes
 from ...modules.core.module import Module
 from ...modules.engine.entry_points import convert_input
+from ...modules.engine.tables import is_table_of_shapes
 from ...modules.kernels.threads import MAX_THREADS
 from ...modules.losses.loss import Loss
 from ..metrics import Metric, compute_metrics, find_metrics
+from ..optimizers.full_batch import FullBatch
 from ..schedules.setting import BATCH_SIZE
+from .inputs import reads_whole_numbers
 from .parts import TrainingParts
+from .shares import check_accumulation
 
 Data = Dataset | ArrayDataset | tuple
+EPOCHS = 10  # of a fit that is told neither epochs nor steps
+KEPT_SETTINGS = ("batch_size", "accumulate", "shuffle", "drop_last", "balance", "group_by_length")
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """The settings of a fit, as of `Trainer.fit`."""
+
+    epochs: int | None
+    steps: int | None
+    evaluate_every: int | None
+    batch_size: int
+    accumulate: int
+    shuffle: bool
+    drop_last: bool
+    balance: bool
+    group_by_length: bool
+    metrics: Any
+    threads: int | None
+    total_cost: bool
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """Those that a training must keep when it is resumed; beside the metrics and the steps of a row."""
+        return {name: getattr(self, name) for name in KEPT_SETTINGS}
 
 
 def find_training_parts(train: Data, valid: Data | None, loss: Loss) -> tuple[ArrayDataset, ArrayDataset | None]:
@@ -29,7 +59,7 @@ def find_training_parts(train: Data, valid: Data | None, loss: Loss) -> tuple[Ar
 
 
 def select_part(data: Data, part: str, loss: Loss | None = None) -> ArrayDataset:
-    """Select a part of `data` as an ArrayDataset; arrays may have the label that the loss ignores."""
+    """Select a part of `data` as an ArrayDataset; arrays may have the label that the loss ignores, x may have lengths."""
     if isinstance(data, ArrayDataset):
         return data
     if isinstance(data, Dataset):
@@ -38,51 +68,76 @@ def select_part(data: Data, part: str, loss: Loss | None = None) -> ArrayDataset
             raise ValueError(f"Trainer: {type(data).__name__} has no {part} part")
         return chosen
     if isinstance(data, tuple | list) and len(data) in (2, 3):
-        return ArrayDataset(*data, ignore_index=getattr(loss, "ignore_index", None))
-    expected = "a Dataset, an ArrayDataset or arrays (x, y) or (x, y, sample_weight)"
+        x, *rest = data
+        x, lengths = x if isinstance(x, tuple) and len(x) == 2 else (x, None)
+        return ArrayDataset(x, *rest, lengths=lengths, ignore_index=getattr(loss, "ignore_index", None))
+    expected = "a Dataset, an ArrayDataset or arrays (x, y) or (x, y, sample_weight), where x may be (x, lengths)"
     raise TypeError(f"Trainer: data is {type(data).__name__}, expected {expected}")
 
 
 def check_arguments(
-    trainer: TrainingParts,
-    train: Data,
-    valid: Data | None,
-    epochs,
-    batch_size,
-    shuffle,
-    drop_last,
-    balance,
-    metrics,
-    threads,
-    total_cost,
+    trainer: TrainingParts, train: Data, valid: Data | None, settings: FitSettings
 ) -> tuple[ArrayDataset, ArrayDataset | None, dict[str, Metric]]:
     """Check the arguments of a fit; returns the parts of the data and the metrics. ValueError if they do not fit."""
     train, valid = find_training_parts(train, valid, trainer.loss)
-    check_fit(train, epochs, batch_size, threads)
-    chosen = choose_metrics(trainer, train, metrics)
+    check_length(settings.epochs, settings.steps, settings.threads)
+    check_sizes(train, settings)
+    check_steps(trainer, settings)
+    chosen = choose_metrics(trainer, train, settings.metrics)
     train = convert_to_labels(trainer, train)
-    check_balance(train, shuffle, balance)
-    trainer.augmentation.check(train.input_shape)
-    check_minibatches(trainer, train, epochs, batch_size, drop_last)
+    check_balance(train, settings.shuffle, settings.balance)
+    check_augmentation(trainer, train)
+    check_minibatches(trainer, train, settings)
+    check_accumulation(trainer.loss, settings.accumulate)
+    check_grouping(trainer, train, settings)
     if valid is not None:
         check_data(trainer, valid, chosen)
         valid = convert_to_labels(trainer, valid)
-    check_total_cost(trainer, total_cost)
-    check_monitors(trainer, valid is not None, chosen, total_cost)
+    check_total_cost(trainer, settings.total_cost)
+    check_monitors(trainer, valid is not None, chosen, settings.total_cost)
     return train, valid, chosen
 
 
-def check_fit(train: ArrayDataset, epochs, batch_size, threads) -> None:
-    """Raise ValueError for numbers out of range."""
-    check_epochs_and_threads(epochs, threads)
+def check_sizes(train: ArrayDataset, settings: FitSettings) -> None:
+    """Raise ValueError for sizes of minibatches and of steps out of range."""
+    batch_size, accumulate = settings.batch_size, settings.accumulate
     if not is_whole_number(batch_size) or not 1 <= batch_size <= len(train):
         raise ValueError(f"Trainer: batch_size is {batch_size}, expected 1 to {len(train)}, the number of samples")
+    if not is_whole_number(accumulate) or accumulate < 1:
+        raise ValueError(f"Trainer: accumulate is {accumulate}, expected a whole number of at least 1")
+    if batch_size * accumulate > len(train):
+        sizes = f"batch_size is {batch_size} and accumulate {accumulate}, which take {batch_size * accumulate} samples"
+        raise ValueError(f"Trainer: {sizes}, expected at most {len(train)}")
 
 
-def check_epochs_and_threads(epochs, threads) -> None:
+def check_steps(trainer: TrainingParts, settings: FitSettings) -> None:
+    """Raise ValueError for what cannot be together with steps, or with accumulation."""
+    every, optimizer = settings.evaluate_every, trainer.optimizer
+    if every is not None:
+        if settings.steps is None:
+            raise ValueError(f"Trainer: evaluate_every is {every} without steps, expected both or none")
+        if not is_whole_number(every) or every < 1:
+            raise ValueError(f"Trainer: evaluate_every is {every}, expected a whole number of at least 1")
+    if settings.steps is not None and BATCH_SIZE in trainer.timetable.schedules:
+        raise ValueError("schedules: batch_size has a schedule, expected none where steps are counted")
+    if isinstance(optimizer, FullBatch):
+        name = type(optimizer).__name__
+        if settings.steps is not None:
+            raise ValueError(f"Trainer: steps is {settings.steps}, but {name} looks at all samples, expected epochs")
+        if settings.accumulate > 1:
+            reason = f"{name} looks at all samples for each step anyway"
+            raise ValueError(f"Trainer: accumulate is {settings.accumulate}, expected 1, as {reason}")
+
+
+def check_length(epochs, steps, threads) -> None:
     """Raise ValueError for numbers out of range; these may change when a training is resumed."""
-    if not is_whole_number(epochs) or epochs < 0:
-        raise ValueError(f"Trainer: epochs is {epochs}, expected a whole number of at least 0")
+    if epochs is not None and steps is not None:
+        raise ValueError(
+            f"Trainer: epochs is {epochs} and steps is {steps}, expected one of them, the other None (null in a config)"
+        )
+    for name, value in (("epochs", epochs), ("steps", steps)):
+        if value is not None and (not is_whole_number(value) or value < 0):
+            raise ValueError(f"Trainer: {name} is {value}, expected a whole number of at least 0")
     if threads is not None and (not is_whole_number(threads) or not 1 <= threads <= MAX_THREADS):
         raise ValueError(f"Trainer: threads is {threads}, expected a whole number from 1 to {MAX_THREADS}")
 
@@ -91,6 +146,51 @@ def check_balance(train: ArrayDataset, shuffle: bool, balance: bool) -> None:
     """Raise ValueError for settings that exclude each other, and for data without classes to balance."""
     if balance and (train.classes is None or train.y.ndim != 1 or train.y.min() < 0 or not shuffle):
         raise ValueError("Trainer: balance is true, expected class labels, and shuffle to be true")
+
+
+def check_augmentation(trainer: TrainingParts, train: ArrayDataset) -> None:
+    """Raise ValueError for samples that are no images."""
+    if trainer.augmentation.augments and train.has_lengths:
+        raise ValueError("Trainer: there are augmentations, expected images, and no sequences with lengths")
+    trainer.augmentation.check(train.input_shape)
+
+
+def infer_shape_of_steps(model: Module, data: ArrayDataset, steps: int) -> tuple[int, ...]:
+    """Infer the shape of a model's output for one sequence of so many steps; ValueError if the model refuses it."""
+    return model.one_output_shape(((1, steps, *data.input_shape[1:]), (1,)))
+
+
+def check_grouping(trainer: TrainingParts, train: ArrayDataset, settings: FitSettings) -> None:
+    """Raise ValueError unless minibatches can be grouped by length, if that is asked for."""
+    if not isinstance(settings.group_by_length, bool):
+        raise TypeError(f"Trainer: group_by_length is {settings.group_by_length!r}, expected true or false")
+    if not settings.group_by_length:
+        return
+    if train.lengths is None:
+        raise ValueError("Trainer: group_by_length is true, but the data have no lengths")
+    if not settings.shuffle:
+        raise ValueError("Trainer: group_by_length is true, expected shuffle to be true")
+    shortest = int(train.lengths.min())
+    try:
+        infer_shape_of_steps(trainer.model, train, shortest)
+    except ValueError as error:
+        what = f"minibatches are cut to their longest sample, and the model refuses sequences of {shortest} steps"
+        raise ValueError(f"Trainer: group_by_length is true, so {what}: {error}") from None
+
+
+def choose_cut(model: Module, data: ArrayDataset, group_by_length: bool) -> str:
+    """Choose what is cut to the longest sample of a minibatch: nothing, "x", or "x and target".
+
+    A target is cut where it has the steps of x, and the model's output has as many steps as its input.
+    """
+    if not group_by_length or data.lengths is None:
+        return ""
+    steps = data.input_shape[0]
+    if data.target_shape[:1] != (steps,) or steps == 1:
+        return "x"
+    lengths = (steps, min(int(data.lengths.min()), steps - 1))
+    per_step = all(infer_shape_of_steps(model, data, length)[1:2] == (length,) for length in lengths)
+    return "x and target" if per_step else "x"
 
 
 def choose_metrics(trainer: TrainingParts, data: ArrayDataset, metrics) -> dict[str, Metric]:
@@ -120,10 +220,10 @@ def reraise_data_errors(check: Callable) -> Callable:
 def check_data(trainer: TrainingParts, data: ArrayDataset, metrics: dict[str, Metric]) -> None:
     """Raise ValueError for data that do not fit the model, the loss or a metric."""
     model, loss = trainer.model, trainer.loss
-    if 0 in model.label_arguments:
+    output_shape = infer_output_shape(trainer, data)
+    if reads_whole_numbers(model, data):
         check_whole_inputs(model, data)
     check_token_inputs(model, data)
-    output_shape = model.one_output_shape((1, *data.input_shape))
     loss.check_reduction()
     loss.check_shapes(output_shape, (1, *data.target_shape), None)
     loss.check_targets(data.y, output_shape)
@@ -134,17 +234,32 @@ def check_data(trainer: TrainingParts, data: ArrayDataset, metrics: dict[str, Me
     compute_metrics(metrics, loss, np.zeros(output_shape, model.dtype), data.y[:1], data)
 
 
+def infer_output_shape(trainer: TrainingParts, data: ArrayDataset) -> tuple[int, ...]:
+    """Infer the shape of the model's output for one sample; ValueError for samples that it does not take."""
+    shape = data.minibatch_shape(1)
+    if trainer.rule is not None and data.has_lengths:
+        raise ValueError(f"{trainer.rule.label()}: takes no lengths")
+    try:
+        return trainer.model.one_output_shape(shape)
+    except ValueError as error:
+        if is_table_of_shapes(shape):
+            error.add_note("the data have lengths, so the model gets a table (x, lengths), as a Padded takes it")
+        raise
+
+
 @reraise_data_errors
-def check_minibatches(
-    trainer: TrainingParts, train: ArrayDataset, epochs: int, batch_size: int, drop_last: bool
-) -> None:
+def check_minibatches(trainer: TrainingParts, train: ArrayDataset, settings: FitSettings) -> None:
     """Raise ValueError for a module that rejects minibatches as small as the last one of some epoch."""
-    n, sizes = len(train), set()
+    n, sizes, whole = len(train), set(), settings.accumulate
+    epochs = EPOCHS if settings.epochs is None else settings.epochs
     for epoch in range(epochs if BATCH_SIZE in trainer.timetable.schedules else min(epochs, 1)):
-        size = trainer.timetable.batch_size(batch_size, epoch, epochs, n)
-        sizes.add((size, size if drop_last or n % size == 0 else n % size))
+        size = trainer.timetable.batch_size(settings.batch_size, epoch, epochs, n)
+        if size * whole > n:
+            message = f"schedules: batch_size would be {size} in epoch {epoch + 1}, with accumulate {whole}"
+            raise ValueError(f"{message}: {size * whole} samples a step, expected at most {n}")
+        sizes.add((size, size if settings.drop_last or n % size == 0 else n % size))
     for size, last in sorted(sizes):
-        check_minibatch_sizes(trainer.model, trainer.loss, train.input_shape, train.y[:size], size, last)
+        check_minibatch_sizes(trainer.model, trainer.loss, train.minibatch_shape, train.y[:size], size, last)
 
 
 def check_whole_inputs(model: Module, data: ArrayDataset) -> None:
@@ -164,7 +279,7 @@ def check_whole_inputs(model: Module, data: ArrayDataset) -> None:
 
 def check_token_inputs(model: Module, data: ArrayDataset) -> None:
     """Raise ValueError that names the row of a data set with a token that no module of the model knows."""
-    whole = 0 in model.label_arguments
+    whole = reads_whole_numbers(model, data)
     if not model.find_token_readers(data.inputs(slice(1), whole=whole)):
         return
     rows = max(1, CHECKED_AT_ONCE // max(1, data.x.size // len(data)))
@@ -178,7 +293,7 @@ def convert_to_labels(trainer: TrainingParts, data: ArrayDataset) -> ArrayDatase
     loss = trainer.loss
     if 1 not in loss.label_arguments or data.y.dtype.kind != "f":
         return data
-    output_shape = trainer.model.one_output_shape((1, *data.input_shape))
+    output_shape = trainer.model.one_output_shape(data.minibatch_shape(1))
     distributions = loss.takes_distributions and data.y.ndim == len(output_shape)
     return data if distributions else data.with_labels(getattr(loss, "ignore_index", None))
 

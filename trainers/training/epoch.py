@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...datasets import ArrayDataset, balanced_order, epoch_order
+from ...datasets import ArrayDataset
 from ...modules.engine.threads import num_threads
 from ..callbacks import Callback
 from ..callbacks.sample_weights import cast_sample_weights
@@ -14,52 +14,62 @@ from ..optimizers.full_batch import FullBatch
 from .fit_state import EpochState, FitState, Weights
 from .minibatches import Epoch, NotFinite, TrainingError, compute_mean
 from .parts import TrainingParts
+from .passes import find_row, make_stretches
 from .progress import ProgressBar
+from .shares import give_shares
 
 
 def make_minibatches(
     trainer: TrainingParts, fit: FitState, train: ArrayDataset, state: EpochState | None, *, outputs: bool
 ) -> Epoch:
-    """Make the minibatches of this epoch, by the schedules, from the position of `state` on.
+    """Make the minibatches of this epoch, or of the next row of steps, from the position of `state` on.
 
     Args: outputs: whether to keep the model's outputs.
     """
     settings, samples = fit.settings, len(train)
-    schedule = (trainer.epoch, fit.epochs)
-    table = trainer.timetable.begin_epoch(*schedule, settings["batch_size"], samples, settings["drop_last"])
-    batch_size = trainer.timetable.batch_size(settings["batch_size"], *schedule, samples)
-    n = samples - samples % batch_size if settings["drop_last"] else samples
-    order = order_samples(trainer, train, settings["shuffle"], settings["balance"])
-    shape = trainer.compiled_step.output_shape((n, *train.input_shape))
+    table = begin_schedules(trainer, fit, samples)
+    batch_size = trainer.timetable.batch_size(settings["batch_size"], trainer.epoch, fit.epochs, samples)
+    stretches = make_stretches(trainer, fit, train, batch_size)
+    order = stretches[0].rows if len(stretches) == 1 else np.concatenate([stretch.rows for stretch in stretches])
+    shape = trainer.compiled_step.output_shape(train.minibatch_shape(len(order)))
     output_buffer = np.empty(shape if outputs else (0, *shape[1:]), trainer.model.dtype)
     weights = cast_sample_weights(train, trainer.loss)
-    epoch = Epoch(train, order[:n], batch_size, output_buffer, trainer.timetable.by_step, table, weights)
+    epoch = Epoch(train, order, batch_size, output_buffer, trainer.timetable.by_step, table, weights)
+    epoch.stretches, epoch.accumulate = stretches, settings["accumulate"]
     if isinstance(trainer.optimizer, FullBatch):
         epoch.give_shares(trainer.optimizer)
+    elif epoch.accumulate > 1:
+        give_shares(epoch, trainer.loss)
     if state is not None:
         epoch.first, epoch.total = state.done, state.total
         epoch.outputs[: state.done] = state.outputs
     epoch.singly = bool(find_batch_callbacks(trainer))
     epoch.chunk = fit.chunk
-    trainer.augmentation.begin(trainer.epoch, trainer.model.dtype)
+    trainer.augmentation.begin(stretches[0].number, trainer.model.dtype)
     return epoch
 
 
-def order_samples(trainer: TrainingParts, train: ArrayDataset, shuffle: bool, balance: bool) -> np.ndarray:
-    """Order the samples of this epoch."""
-    if balance:
-        return balanced_order(train.y, seed=trainer.seed, epoch=trainer.epoch)
-    return epoch_order(len(train), seed=trainer.seed, epoch=trainer.epoch) if shuffle else np.arange(len(train))
+def begin_schedules(trainer: TrainingParts, fit: FitState, samples: int) -> np.ndarray | None:
+    """Set the settings that change by epochs; returns the values (steps, settings) of those that change by steps."""
+    settings, epochs = fit.settings, (trainer.epoch, fit.epochs)
+    if fit.steps is None:
+        counted = (settings["batch_size"], samples, settings["drop_last"], settings["accumulate"])
+        return trainer.timetable.begin_epoch(*epochs, *counted)
+    row, begun = find_row(fit), fit.begun_step
+    return trainer.timetable.begin_steps(*epochs, range(begun + row.start, begun + row.stop), begun + fit.steps)
 
 
-def run_steps(trainer: TrainingParts, epoch: Epoch, before: Weights, threads: int) -> Generator[EpochState, None, None]:
+def run_steps(
+    trainer: TrainingParts, epoch: Epoch, before: Weights, threads: int, title: str
+) -> Generator[EpochState, None, None]:
     """Train on the minibatches; yields the state of the epoch after each chunk of steps.
 
-    Args: before: the weights at the start of the epoch; threads: how many share the matrix products.
+    Args: before: the weights at the start of the epoch; threads: how many share the matrix products; title: of the
+        progress bar.
     Errors: NotFinite for a loss or a weight that is not finite.
     """
     n = len(epoch.order)
-    with num_threads(threads), ProgressBar(trainer.epoch + 1, n, quiet=trainer.quiet) as bar:
+    with num_threads(threads), ProgressBar(title, n, quiet=trainer.quiet) as bar:
         for done, total in call_batch_callbacks(trainer, epoch, epoch.train(trainer.compiled_step)):
             bar.update(done, compute_mean(total, epoch.mass(done)))
             yield EpochState(done, total, epoch.outputs[:done], before)
@@ -87,10 +97,17 @@ def call_batch_callbacks(trainer: TrainingParts, epoch: Epoch, places: Iterable[
 
 
 def measure_epoch(
-    trainer: TrainingParts, epoch: Epoch, total: float, valid: ArrayDataset | None, metrics: dict[str, Metric]
+    trainer: TrainingParts,
+    fit: FitState,
+    epoch: Epoch,
+    total: float,
+    valid: ArrayDataset | None,
+    metrics: dict[str, Metric],
 ) -> dict[str, Any]:
     """Make the row of a finished epoch: its number, losses, metrics, and scheduled settings."""
     row: dict[str, Any] = {"epoch": trainer.epoch, "train_loss": compute_mean(total, epoch.mass(len(epoch.order)))}
+    if fit.steps is not None:
+        row = {"epoch": trainer.epoch, "step": fit.begun_step + fit.done, **row}
     if trainer.total_cost:
         row["penalty"] = trainer.optimizer.compute_penalty(trainer.model)
         row["train_cost"] = row["train_loss"] + row["penalty"]
@@ -107,7 +124,7 @@ def measure_epoch(
 
 
 def restore_good_weights(
-    trainer: TrainingParts, problem: NotFinite, epoch: Epoch, before: Weights, good: Weights | None
+    trainer: TrainingParts, problem: NotFinite, epoch: Epoch, before: Weights, fit: FitState
 ) -> tuple[TrainingError, int]:
     """End a failed training: call the callbacks, then restore the last good weights.
 
@@ -115,14 +132,18 @@ def restore_good_weights(
     Returns the error to raise, and the epoch at whose end the model had the weights.
     """
     notes = [callback.on_not_finite(trainer, epoch, problem.position) for callback in trainer.callbacks]
-    number = trainer.epoch
-    if problem.position == 0 and good is not None:
-        before, number = good, trainer.epoch - 1
+    number, step = trainer.epoch, epoch.find_step(problem.position) + 1
+    if problem.position == 0 and fit.good is not None:
+        before, number = fit.good, trainer.epoch - 1
     trainer.model.load_state_dict(before)
     trainer.optimizer.forget_averages()
+    where, earlier = f"epoch {trainer.epoch + 1}, step {step}", f"epoch {number}"
+    if fit.steps is not None:
+        where, rows = f"step {fit.done + step}", [row for row in trainer.history if row["epoch"] == number]
+        earlier = f"step {rows[0]['step'] if rows and 'step' in rows[0] else 0}"
     error = TrainingError(
-        f"{problem} in epoch {trainer.epoch + 1}, step {problem.position // epoch.batch_size + 1}; "
-        f"the model has its weights of the end of epoch {number} again. A smaller learning rate may help"
+        f"{problem} in {where}; the model has its weights of the end of {earlier} again. "
+        "A smaller learning rate may help"
     )
     for note in filter(None, notes):
         error.add_note(note)

@@ -19,6 +19,8 @@ from ..callbacks.sample_weights import cast_sample_weights
 from ..metrics import Metric, compute_metrics
 from ..optimizers import Optimizer
 from ..rules import Rule
+from .carried_state import find_streams, fresh_state
+from .inputs import reads_whole_numbers
 from .minibatches import compute_mean
 
 SAMPLES = 1000  # at a time, fewer if
@@ -27,6 +29,9 @@ BYTES = 2**22  # one output of a module would be larger: what fits a cache is so
 
 class Evaluation:
     """A model under evaluation, with the weights that the optimizer chooses, which may be averaged ones.
+
+    State that modules carry from minibatch to minibatch begins anew, and is afterwards as it was; minibatches have as
+    many samples as there are streams.
 
     Args: model, loss, optimizer, rule: of a training.
     """
@@ -38,7 +43,7 @@ class Evaluation:
     def compute_metrics(self, data: ArrayDataset, metrics: dict[str, Metric], threads: int) -> dict[str, Any]:
         """Compute the mean loss and the metrics of a data set."""
         total, mass, outputs, weights = 0.0, 0.0, [], cast_sample_weights(data, self.loss)
-        whole = 0 in self.model.label_arguments
+        whole = reads_whole_numbers(self.model, data)
         with self._evaluating(threads):
             for rows in self._pieces(data):
                 y = self._answer(data.inputs(rows, whole=whole))
@@ -52,11 +57,11 @@ class Evaluation:
 
     def compute_outputs(self, data: ArrayDataset, threads: int) -> np.ndarray:
         """Compute the model's outputs for a data set (N, ...)."""
-        whole = 0 in self.model.label_arguments
+        whole = reads_whole_numbers(self.model, data)
         with self._evaluating(threads):
             return np.concatenate([self._answer(data.inputs(rows, whole=whole)) for rows in self._pieces(data)])
 
-    def _answer(self, x: np.ndarray) -> np.ndarray:
+    def _answer(self, x: Any) -> np.ndarray:
         """The model's outputs for some inputs."""
         if self.rule is None:
             return self.model.fprop(x)
@@ -65,18 +70,26 @@ class Evaluation:
     @contextmanager
     def _evaluating(self, threads: int) -> Iterator[None]:
         """Context of evaluation mode, with the weights that the optimizer evaluates; other threads see neither."""
-        with evaluation_mode(self.model), num_threads(threads), self.optimizer.evaluated_weights(self.model):
+        with (
+            evaluation_mode(self.model),
+            num_threads(threads),
+            self.optimizer.evaluated_weights(self.model),
+            fresh_state(self.model),
+        ):
             yield
 
     def _pieces(self, data: ArrayDataset) -> Iterator[slice]:
         """Split the rows of a data set, so that outputs have a moderate size."""
-        size = self._largest_output(data.input_shape) * self.model.dtype.itemsize
+        if (streams := find_streams(self.model)) is not None:
+            return (slice(first, first + streams) for first in range(0, len(data), streams))
+        size = self._largest_output(data) * self.model.dtype.itemsize
         return split_rows(len(data), max(1, min(SAMPLES, BYTES // max(1, size))))
 
-    def _largest_output(self, input_shape: tuple[int, ...]) -> int:
-        """The size of the largest output of a module for a sample of this shape, computed once."""
+    def _largest_output(self, data: ArrayDataset) -> int:
+        """The size of the largest output of a module for a sample of this set, computed once."""
+        input_shape = data.minibatch_shape(1)
         if input_shape not in self._sizes:
-            shapes = record_output_shapes(self.model, (1, *input_shape)).values()
+            shapes = record_output_shapes(self.model, input_shape).values()
             self._sizes[input_shape] = max(
                 (math.prod(shape) for each in shapes for shape in flatten_shapes(each)), default=1
             )

@@ -35,7 +35,9 @@ class FitState:
     begun: the number of epochs done before it; epochs: the number done at its end; settings: those that a resumed
     training must keep; stopped: why it ends early; good: weights that are known to give a finite loss; place: the state
     of the epoch that runs, None between epochs; chunk: how many steps an epoch begins with at once; callbacks: the
-    states of the callbacks of a fit that was loaded; data: the data set of each part.
+    states of the callbacks of a fit that was loaded; data: the data set of each part. steps: how many it takes, None if
+    it counts epochs; done: how many of them are done at the end of the last row of metrics; begun_step, begun_pass: the
+    number of steps, and of passes over the data, before it; last_order: the order of the last pass, and which one.
     """
 
     begun: int
@@ -47,6 +49,11 @@ class FitState:
     chunk: int = 1
     callbacks: list[dict[str, Any]] = field(default_factory=list)
     data: Mapping[str, ArrayDataset | None] = field(default_factory=dict)
+    steps: int | None = None
+    done: int = 0
+    begun_step: int = 0
+    begun_pass: int = 0
+    last_order: tuple[Any, np.ndarray] | None = field(default=None, repr=False)
 
     @cached_property
     def digests(self) -> dict[str, Any]:
@@ -63,6 +70,10 @@ class FitState:
             "good": self.good,
             "place": None if self.place is None else dict(vars(self.place)),
             "callbacks": callbacks,
+            "steps": self.steps,
+            "done": self.done,
+            "begun_step": self.begun_step,
+            "begun_pass": self.begun_pass,
         }
 
 
@@ -70,4 +81,5 @@ def read_fit_state(state: dict[str, Any] | None) -> FitState | None:
     """Restore a fit from `FitState.state_dict`; None for a checkpoint that was saved outside one."""
     if state is None:
         return None
+    state = {"begun_pass": state["begun"]} | state  # older checkpoints count epochs alone
     return FitState(**state | {"place": None if state["place"] is None else EpochState(**state["place"])})

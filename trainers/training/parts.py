@@ -29,6 +29,8 @@ class TrainingParts(Protocol):
     seed: int
     quiet: bool
     epoch: int
+    step: int
+    passes: int
     seconds: float
     threads: int | None
     total_cost: bool

@@ -31,11 +31,14 @@ class print_if_slow:
 
 
 class ProgressBar:
-    """The progress bar of an epoch, with the mean loss so far; on a terminal only, and not if `quiet`."""
+    """The progress bar of a row of metrics, such as `epoch 3`, with the mean loss so far.
 
-    def __init__(self, epoch: int, samples: int, *, quiet: bool = False):
+    It is shown on a terminal only, and not if `quiet`.
+    """
+
+    def __init__(self, title: str, samples: int, *, quiet: bool = False):
         form = {"unit": " samples", "unit_scale": True, "leave": False}
-        self._bar = None if quiet else tqdm(total=samples, desc=f"epoch {epoch}", disable=None, **form)
+        self._bar = None if quiet else tqdm(total=samples, desc=title, disable=None, **form)
 
     def __enter__(self) -> "ProgressBar":
         return self
@@ -52,8 +55,9 @@ class ProgressBar:
 
 
 def print_epoch(row: Mapping[str, Any], scheduled: Mapping[str, Any]) -> None:
-    """Print an epoch's metrics, and the values of scheduled settings, to stderr."""
+    """Print the metrics of an epoch, or of some steps, and the values of scheduled settings, to stderr."""
     shown = {name: value for name, value in row.items() if name.startswith(("train_", "valid_"))}
     figures = "  ".join(f"{name} {value:{'.4f' if abs(value) < 1e6 else '.4g'}}" for name, value in shown.items())
     figures += "".join(f"  {k} {v:.4g}" for k, v in scheduled.items())
-    print(f"epoch {row['epoch']:3d}  {figures}  {row['seconds']:.2f} s", file=sys.stderr)
+    place = f"step {row['step']:5d}" if "step" in row else f"epoch {row['epoch']:3d}"
+    print(f"{place}  {figures}  {row['seconds']:.2f} s", file=sys.stderr)

@@ -55,6 +55,7 @@ def make_probe(step: CompiledStep, epoch: Epoch) -> Steps:
     """Make the compiled loop for a copy of the model, its loss and its optimizer."""
     rule = None if step.rule is None else step.rule.copy()
     copy = CompiledStep(step.net.copy(), step.loss.copy(), step.optimizer.copy(), (), step.augmentation, rule)
+    copy.cut = step.cut
     first = Epoch(epoch.data, epoch.order, epoch.batch_size, epoch.outputs[:0], weights=epoch.weights)
     if isinstance(copy.optimizer, FullBatch):
         first.give_shares(copy.optimizer)

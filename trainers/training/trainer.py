@@ -6,6 +6,7 @@ import inspect
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +29,28 @@ from ..rules import Rule
 from ..schedules import Schedule
 from ..schedules.timetable import Timetable
 from .alignment import Alignment, measure_alignment
-from .arguments import Data, check_arguments, check_token_inputs, choose_metrics, convert_to_labels, select_part
+from .arguments import (
+    EPOCHS,
+    Data,
+    FitSettings,
+    check_arguments,
+    check_token_inputs,
+    choose_cut,
+    choose_metrics,
+    convert_to_labels,
+    select_part,
+)
 from .compiled_step import CompiledStep
 from .epoch import make_minibatches, measure_epoch, restore_good_weights, run_steps
 from .evaluation import Evaluation
 from .fit_state import EpochState, FitState, read_fit_state
-from .minibatches import NotFinite
+from .inputs import takes_table
+from .minibatches import Epoch, NotFinite
+from .passes import count_rows, count_steps, find_row
 from .progress import print_epoch, print_if_slow
 from .thread_choice import choose_threads
 from .trainer_state import check_data_digests, check_settings, gather_state, restore_state
 
-CHECKED_SETTINGS = ("epochs", "batch_size", "shuffle", "drop_last", "balance", "metrics", "threads", "total_cost")
-KEPT_SETTINGS = (
-    "batch_size",
-    "shuffle",
-    "drop_last",
-    "balance",
-)  # settings that a training must keep when it is resumed
 COPIED = ("stopped", "resumed", "threads", "metrics", "total_cost")
 COMPILING = "compiling the training step; the next run finds it in the cache"
 
@@ -70,11 +76,14 @@ class Trainer:
         seed: the order of the samples is a function of it alone; quiet: no progress bar, no lines; folder: that of the
         run, into which callbacks write.
     `history` holds one dict of metrics for each epoch; `stopped` says why the training ended early, or is None;
-    `epoch` is the number of epochs done, `position` that of samples in the epoch that runs; `seconds` is the time in
+    `epoch` is the number of epochs done, `step` that of updates at the end of the last one, `position` that of samples in the epoch that runs; in a training that counts steps, an epoch is a row of
+    metrics. `seconds` is the time in
     `fit`; `notes` are values for a caller's own use, saved with the rest; `weights_epoch` is the epoch at whose end the
     model had the weights that it has now, such as the best one after EarlyStopping, None for a moment within an epoch.
     Source: Goodfellow et al., Deep Learning, section 8.1.3 and algorithm 8.1.
     """
+
+    default_epochs = EPOCHS
 
     def __init__(
         self,
@@ -114,7 +123,8 @@ class Trainer:
         self.notes: dict[str, Any] = {}
         self.stopped: str | None = None
         self.resumed = False  # whether this fit, or the last, is one that was loaded
-        self.epoch, self.seconds = 0, 0.0
+        self.epoch, self.step, self.seconds = 0, 0, 0.0
+        self._more_passes = 0  # over the data, than epochs
         self.threads: int | None = None  # that the last training used
         self.metrics: dict[str, Metric] = {}  # those of the last training
         self.total_cost = False  # whether the last training reported its penalty
@@ -141,37 +151,53 @@ class Trainer:
         train: Data,
         valid: Data | None = None,
         *,
-        epochs: int = 10,
+        epochs: int | None = None,
+        steps: int | None = None,
+        evaluate_every: int | None = None,
         batch_size: int = 32,
+        accumulate: int = 1,
         shuffle: bool = True,
         drop_last: bool = False,
         balance: bool = False,
+        group_by_length: bool = False,
         metrics: list[MetricLike] | None = None,
         threads: int | None = None,
         total_cost: bool = False,
     ) -> list[dict[str, Any]]:
-        """Train for some epochs; returns `history`. After `load` it finishes the fit that was saved, with its settings.
+        """Train for some epochs, or steps; returns `history`. After `load` it finishes the fit that was saved, with its
+        settings.
 
         Args: train: a Dataset (its train and valid parts are used), an ArrayDataset or arrays (x, y) or (x, y,
-            sample_weight); valid: likewise, or None; epochs: at least 0; batch_size: at most the number of samples;
-            shuffle: a new order each epoch; drop_last: leave out a last minibatch that is smaller; balance: show each
-            class equally often, in the `balanced_order` of each epoch; metrics: names such as f1_macro, objects such as
+            sample_weight), of sequences ((x, lengths), y); valid: likewise, or None; epochs: at least 0, by default 10;
+            steps: in place of epochs, how many updates, at least 0, in passes over the data one after the other;
+            evaluate_every: the steps of a row of metrics, by default those of a pass, or all if they are fewer;
+            batch_size: at most the number of samples; accumulate: how many minibatches have their gradients added up
+            before each update, which is then that of one minibatch of as many times the size, up to rounding; shuffle: a
+            new order each pass; drop_last: leave out a last minibatch, or step, that is smaller; balance: show each
+            class equally often, in the `balanced_order` of each pass; group_by_length: put samples of similar lengths
+            into one minibatch, and cut it to its longest sample; metrics: names such as f1_macro, objects such as
             TopK(3), or functions (y, target) -> float; by default those of the loss; threads: how many share the
             products, by default as many as train fastest, which is measured once. The results are the same bits for any
             number; total_cost: report beside train_loss, L, the optimizer's penalty λΩ of the weights after the epoch,
             and train_cost, J = L + λΩ (Goodfellow et al., Deep Learning, algorithm 6.3; draft section 6.4.2).
         With weights, losses and metrics are the weighted ones; weights that are all alike change nothing.
+        With lengths the model gets the table (x, lengths). The state that modules carry from minibatch to minibatch is
+        reset at the start of each pass; evaluation begins with it reset, and leaves it as it was.
         Other threads may predict and evaluate meanwhile, with the weights of before or after a step.
         Errors: ValueError for settings or data that do not fit; TrainingError for a loss that is not finite;
             RuntimeError while another thread trains the model or the optimizer.
         """
-        asked = (epochs, batch_size, shuffle, drop_last, balance, metrics, threads, total_cost)
-        train, valid, chosen = check_arguments(self, train, valid, *asked)
-        how = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last, "balance": balance}
-        settings = how | {"metrics": list(chosen)}
-        self._refuse_another_fit(epochs, settings, {"train": train, "valid": valid})
-        self._fit = fit = self._begin(epochs, settings, {"train": train, "valid": valid})
+        asked = FitSettings(
+            epochs, steps, evaluate_every, batch_size, accumulate, shuffle, drop_last, balance, group_by_length, metrics,
+            threads, total_cost,
+        )  # fmt: skip
+        train, valid, chosen = check_arguments(self, train, valid, asked)
+        settings = self._choose_settings(asked, train, chosen)
+        self._refuse_another_fit(asked, settings, {"train": train, "valid": valid})
+        self._fit = fit = self._begin(asked, settings, {"train": train, "valid": valid})
         self.metrics, self.threads, self.total_cost = chosen, threads, total_cost
+        self.compiled_step.set_accumulation(accumulate)
+        self.compiled_step.cut = choose_cut(self.model, train, group_by_length)
         self.data, self.valid_data = train, valid
         self.model.train()
         try:
@@ -197,10 +223,10 @@ class Trainer:
         Errors: those of `fit`.
         """
         defaults = {name: setting.default for name, setting in inspect.signature(self.fit).parameters.items()}
-        chosen = {name: settings.get(name, defaults[name]) for name in CHECKED_SETTINGS}
-        train, valid, metrics = check_arguments(self, train, valid, **chosen)
-        how = {name: settings.get(name, defaults[name]) for name in KEPT_SETTINGS} | {"metrics": list(metrics)}
-        self._refuse_another_fit(chosen["epochs"], how, {"train": train, "valid": valid})
+        names = [each.name for each in fields(FitSettings)]
+        asked = FitSettings(**{name: settings.get(name, defaults[name]) for name in names})
+        train, valid, metrics = check_arguments(self, train, valid, asked)
+        self._refuse_another_fit(asked, self._choose_settings(asked, train, metrics), {"train": train, "valid": valid})
         self.optimizer.attach(self.model)
 
     def stop(self, reason: str, *, for_now: bool = False) -> None:
@@ -224,6 +250,15 @@ class Trainer:
     def ended(self) -> bool:
         """Whether the fit that runs has done its last epoch."""
         return self._fit is not None and (self.stopped is not None or self.epoch >= self._fit.epochs)
+
+    @property
+    def passes(self) -> int:
+        """How many passes over the data have begun: as many as epochs are done, unless steps were counted."""
+        return self.epoch + self._more_passes
+
+    @passes.setter
+    def passes(self, count: int) -> None:
+        self._more_passes = count - self.epoch
 
     @property
     def goes_on(self) -> bool:
@@ -274,6 +309,7 @@ class Trainer:
         self.history[:] = state["history"]
         self.notes.update(state["notes"])
         self.epoch, self.seconds, self._pending = state["epoch"], state["seconds"], read_fit_state(state["fit"])
+        self.step, self.passes = state.get("step", 0), state.get("passes", self.epoch)  # older ones have neither
         within = self._pending is not None and self._pending.place is not None
         self.weights_epoch = None if within else state.get("weights_epoch", self.epoch)
 
@@ -283,13 +319,18 @@ class Trainer:
         chosen = choose_metrics(self, data, metrics)
         return self.evaluation.compute_metrics(convert_to_labels(self, data), chosen, self.threads or 1)
 
-    def predict(self, x) -> np.ndarray:
-        """The outputs (N, ...) in evaluation mode, for an array of inputs (N, ...), or for data as `evaluate` takes."""
-        if isinstance(x, Dataset | ArrayDataset | tuple):
+    def predict(self, x, lengths=None) -> np.ndarray:
+        """The outputs (N, ...) in evaluation mode, for an array of inputs (N, ...), or for data as `evaluate` takes.
+
+        Args: lengths (N,): of the sequences x (N, T, ...); or x is the table (x, lengths).
+        """
+        if lengths is None and takes_table(self.model, x):
+            x, lengths = x
+        if lengths is None and isinstance(x, Dataset | ArrayDataset | tuple):
             data = select_part(x, "test", self.loss)
         else:
             x = np.atleast_1d(x)
-            data = ArrayDataset(x, np.zeros(len(x), np.float32))
+            data = ArrayDataset(x, np.zeros(len(x), np.float32), lengths=lengths)
         check_token_inputs(self.model, data)
         return self.evaluation.compute_outputs(data, self.threads or 1)
 
@@ -345,27 +386,72 @@ class Trainer:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _refuse_another_fit(self, epochs: int, settings: dict[str, Any], data: Parts) -> None:
+    def _choose_settings(
+        self, asked: FitSettings, train: ArrayDataset, metrics: Mapping[str, Metric]
+    ) -> dict[str, Any]:
+        """Choose the settings that a training keeps when it is resumed, and the steps of a row of metrics."""
+        every, pending = asked.evaluate_every, self._pending
+        if asked.steps is not None and every is None:
+            pass_steps = count_steps(len(train), asked.kept)
+            every = max(1, min(pass_steps, asked.steps))
+            if pending is not None:  # a training that is given more steps keeps its rows
+                every = pending.settings.get("evaluate_every") or every
+        return asked.kept | {"metrics": list(metrics), "evaluate_every": every}
+
+    def _refuse_another_fit(self, asked: FitSettings, settings: dict[str, Any], data: Parts) -> None:
         """Raise ValueError for settings and data that differ from those of the loaded fit."""
         pending = self._pending
         if pending is None:
             return
+        if (pending.steps is None) != (asked.steps is None):
+            counted, given = ("epochs", "steps") if pending.steps is None else ("steps", "epochs")
+            raise ValueError(f"Trainer: {given} are counted, expected {counted} as in the training that is resumed")
         check_settings(pending.settings, settings)
         check_data_digests(pending.settings, {part: compute_data_digests(each) for part, each in data.items()})
+        train = data["train"]
+        assert train is not None
+        if asked.steps is not None:
+            return self._refuse_other_steps(pending, asked.steps)
+        epochs = EPOCHS if asked.epochs is None else asked.epochs
         begun, until = pending.begun, self.epoch + (pending.place is not None)
         if begun + epochs < until:
             raise ValueError(f"Trainer: epochs is {epochs}, expected at least {until - begun}, as so many have begun")
-        rest = settings["batch_size"], len(data["train"]), settings["drop_last"]  # type: ignore[arg-type]
-        self.timetable.check_so_far(until, pending.epochs, begun + epochs, *rest)
+        rest = settings["batch_size"], len(train), settings["drop_last"], settings["accumulate"]
+        return self.timetable.check_so_far(until, pending.epochs, begun + epochs, *rest)
 
-    def _begin(self, epochs: int, settings: dict[str, Any], data: Parts) -> FitState:
+    def _refuse_other_steps(self, pending: FitState, steps: int) -> None:
+        """Raise ValueError for fewer steps than have begun, and for schedules that would have been others until now."""
+        assert pending.steps is not None
+        within = pending.place is not None
+        until = find_row(pending).stop if within else pending.done
+        if within and steps > pending.steps:  # the row that runs may become longer
+            until = min(until, steps)
+        if steps < until:
+            raise ValueError(f"Trainer: steps is {steps}, expected at least {until}, as so many have begun")
+        epochs = range(self.epoch + within)
+        rows = [
+            self.epoch + count_rows(each, pending.settings["evaluate_every"], pending.done)
+            for each in (pending.steps, steps)
+        ]
+        totals = (pending.begun_step + pending.steps, pending.begun_step + steps)
+        begun = range(pending.begun_step, pending.begun_step + until)
+        self.timetable.check_steps_so_far(begun, *totals, epochs, (rows[0], rows[1]))
+
+    def _begin(self, asked: FitSettings, settings: dict[str, Any], data: Parts) -> FitState:
         """Make the state of a new fit, or of the loaded one."""
         pending = self._pending
         self.resumed, begun = pending is not None, self.epoch if pending is None else pending.begun
-        fit = FitState(begun, begun + epochs, settings, data=data)
+        fit = FitState(
+            begun, begun, settings, data=data, steps=asked.steps, begun_step=self.step, begun_pass=self.passes
+        )
         self.stopped, self._for_now = None, False
         if pending is not None:
             self.stopped, fit.good, fit.place = pending.stopped, pending.good, pending.place
+            fit.done, fit.begun_step, fit.begun_pass = pending.done, pending.begun_step, pending.begun_pass
+        if asked.steps is None:
+            fit.epochs += EPOCHS if asked.epochs is None else asked.epochs
+        else:
+            fit.epochs = self.epoch + count_rows(asked.steps, settings["evaluate_every"], fit.done)
         return fit
 
     def _start_callbacks(self) -> None:
@@ -391,8 +477,10 @@ class Trainer:
         with print_if_slow(COMPILING, quiet=self.quiet):
             epoch.compile(self.compiled_step)
             self.threads = self.threads or choose_threads(self.compiled_step, epoch)
+        last = None if fit.steps is None else fit.begun_step + find_row(fit).stop
+        title = f"epoch {self.epoch + 1}" if last is None else f"to step {last}"
         try:
-            with closing(run_steps(self, epoch, before, self.threads)) as states:
+            with closing(run_steps(self, epoch, before, self.threads, title)) as states:
                 for state in states:
                     total = state.total
                     if state.done < len(epoch.order):
@@ -402,16 +490,24 @@ class Trainer:
                         if self.goes_on:
                             return None
         except NotFinite as problem:
-            error, self.weights_epoch = restore_good_weights(self, problem, epoch, before, fit.good)
+            error, self.weights_epoch = restore_good_weights(self, problem, epoch, before, fit)
             raise error from None
         fit.good, fit.place, fit.chunk = before, None, epoch.chunk
-        self.epoch += 1
-        self.weights_epoch = self.epoch
-        row = measure_epoch(self, epoch, total, valid, metrics)
+        self._count(fit, epoch)
+        row = measure_epoch(self, fit, epoch, total, valid, metrics)
         row |= measure_alignment(self, train)
         row["seconds"] = time.perf_counter() - start
         self.seconds = earlier + row["seconds"]
         return row
+
+    def _count(self, fit: FitState, epoch: Epoch) -> None:
+        """Count the epoch, or the row of steps, that is done."""
+        self.epoch += 1
+        self.weights_epoch = self.epoch
+        self.step += epoch.find_step(len(epoch.order) - 1) + 1
+        self.passes = epoch.stretches[-1].number + 1
+        if fit.steps is not None:
+            fit.done = find_row(fit).stop
 
     def _pause(self, fit: FitState, place: EpochState | None) -> None:
         """Call the callbacks at a moment when all state is consistent and may be saved."""

@@ -26,6 +26,8 @@ def gather_state(trainer: TrainingParts) -> dict[str, Any]:
         "rule": {} if trainer.rule is None else trainer.rule.state_dict(),
         "schedules": trainer.timetable.state_dict(),
         "epoch": trainer.epoch,
+        "step": trainer.step,
+        "passes": trainer.passes,
         "weights_epoch": trainer.weights_epoch,
         "history": trainer.history,
         "notes": trainer.notes,
@@ -72,6 +74,7 @@ def describe_parts(trainer: TrainingParts) -> dict[str, Any]:
 
 def check_settings(saved: dict[str, Any], own: dict[str, Any]) -> None:
     """Raise ValueError unless a fit has the settings of the one that it resumes."""
+    saved = {"accumulate": 1, "group_by_length": False} | saved  # older checkpoints know neither
     for name, value in own.items():
         if saved.get(name) != value:
             raise ValueError(

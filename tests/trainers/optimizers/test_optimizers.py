@@ -30,6 +30,7 @@ from bprop.trainers import (
     RAdam,
     RMSprop,
     Rprop,
+    Trainer,
     compile_step,
 )
 
@@ -121,6 +122,47 @@ def test_float64_like_torch(torch, cls, settings):
     tolerance = 1e-8 if cls is ASGD else 1e-11  # PyTorch keeps ASGD's rate in float32
     np.testing.assert_allclose(net[0].weight, weight, atol=tolerance)
     np.testing.assert_allclose(net[0].bias, bias, atol=tolerance)
+
+
+ASCENTS = [
+    (cls, settings)
+    for cls in (SGD, Adagrad, Adadelta, RMSprop, Adam, AdamW, Adamax, NAdam, RAdam, Rprop)
+    for settings in ({"lr": 0.01}, *([{"lr": 0.02, "weight_decay": 0.1}] if cls is not Rprop else []))
+]
+
+
+@pytest.mark.parametrize(("cls", "settings"), ASCENTS, ids=[f"{c.__name__} {' '.join(s)}" for c, s in ASCENTS])
+def test_maximize_like_torch(torch, cls, settings):
+    net = Sequential(Linear(4, 3)).to("float64")
+    start = [net[0].weight.copy(), net[0].bias.copy()]
+    losses = train(net, cls(**settings, decay="all", maximize=True))
+    theirs = getattr(torch.optim, cls.__name__)
+    made = lambda layer: theirs(layer.parameters(), **settings, maximize=True)  # noqa: E731
+    weight, bias = train_torch(torch, *start, made)
+    rtol = 1e-6 if cls is NAdam else 1e-9  # PyTorch keeps NAdam's product in float32
+    np.testing.assert_allclose(net[0].weight, weight, rtol=rtol, atol=1e-11)
+    np.testing.assert_allclose(net[0].bias, bias, rtol=rtol, atol=1e-11)
+    assert losses[-1] > losses[0] or "weight_decay" in settings or cls is Adadelta
+
+
+def test_maximize_that_begins_between_steps():
+    """The step is compiled anew, and the gradients that can be read keep their sign."""
+    net, sgd = Sequential(Linear(4, 3)).to("float64"), SGD(lr=0.1)
+    step, (x, t) = compile_step(net, MeanSquaredError(), sgd), batches(1)[0]
+    step(x, t)
+    sgd.maximize = True
+    before, value = net.flat_parameters.copy(), step(x, t)
+    np.testing.assert_allclose(net.flat_parameters, before + 0.1 * net.flat_gradients, rtol=1e-12)
+    assert step(x, t) > value
+    assert sgd.label() == "SGD(lr=0.1, maximize=True)"
+
+
+def test_maximize_out_of_range():
+    with pytest.raises(TypeError, match=r"^Adam: maximize is 1, expected true or false$"):
+        Adam(maximize=1)
+    ascent = Trainer(Sequential(Linear(4, 3)), MeanSquaredError(), SGD(lr=0.1, l1=0.1, maximize=True), quiet=True)
+    with pytest.raises(ValueError, match="SGD: maximize is true, and a total cost is made small"):
+        ascent.fit(batches(1)[0], epochs=1, batch_size=8, total_cost=True)
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])

@@ -13,6 +13,7 @@ from bprop.trainers import (
     CosineSchedule,
     ExponentialSchedule,
     InverseTimeSchedule,
+    LambdaSchedule,
     LinearSchedule,
     MultiStepSchedule,
     OneCycleSchedule,
@@ -24,6 +25,7 @@ from bprop.trainers import (
     WarmupSchedule,
 )
 from bprop.trainers.configs import ConfigError, parse_config
+from bprop.trainers.runs.resume import resume_run
 from bprop.trainers.runs.run_folder import train_config
 from bprop.trainers.training.minibatches import Epoch
 
@@ -90,6 +92,46 @@ def test_a_warmup_before_another_like_torch(torch):
     np.testing.assert_allclose(
         [schedule.value(0.1, t, TOTAL) for t in range(TOTAL)], torch_values(torch, make), rtol=1e-12
     )
+
+
+def test_a_function_like_torch(torch):
+    theirs = torch.optim.lr_scheduler.LambdaLR
+    expected = torch_values(torch, lambda optimizer: theirs(optimizer, lambda t: 0.9**t))
+    values = [LambdaSchedule(lambda t: 0.9**t).value(0.1, t, TOTAL) for t in range(TOTAL)]
+    np.testing.assert_allclose(values, expected, rtol=1e-12)
+    linear = LambdaSchedule(lambda t, total: 1 - t / total, per="step")
+    assert [linear.value(0.1, t, 4) for t in range(4)] == pytest.approx([0.1, 0.075, 0.05, 0.025])
+
+
+def test_a_function_is_known_by_its_name():
+    """By which a training that is resumed knows that it is the same."""
+    assert repr(LambdaSchedule(np.sqrt)) == "LambdaSchedule(function=numpy.sqrt, per='epoch')"
+    name = f"{__name__}.test_a_function_is_known_by_its_name.<locals>.<lambda>"
+    assert repr(LambdaSchedule(lambda t: t, per="step")) == f"LambdaSchedule(function={name}, per='step')"
+
+
+def test_functions_that_do_not_fit():
+    for wrong, message in ((0.5, "function is 0.5, expected a function of t, or of t and total"), (lambda: 1, "takes")):
+        with pytest.raises(TypeError, match=f"^LambdaSchedule: .*{message}"):
+            LambdaSchedule(wrong)
+    with pytest.raises(ValueError, match=r"^LambdaSchedule: .*<lambda>\(3\) is None, expected a number$"):
+        LambdaSchedule(lambda t: None).value(0.1, 3, 9)
+
+
+def test_a_function_in_yaml(tmp_path):
+    (tmp_path / "my_schedules.py").write_text("def halved(t):\n    return 0.5**t\n")
+    text = (
+        CONFIG[: CONFIG.index("schedules:")]
+        + "schedules:\n  optimizer.lr: {LambdaSchedule: {function: my_schedules.halved}}\n"
+    )
+    config = parse_config(text, folder=tmp_path)
+    assert "function: my_schedules.halved" in config.resolved()
+    train_config(config, tmp_path / "run", quiet=True)
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        rates = [float(row["lr"]) for row in csv.DictReader(file)]
+    assert rates == pytest.approx([rates[0] * 0.5**k for k in range(len(rates))])
+    resumed, over = resume_run(tmp_path / "run", [f"trainer.epochs={len(rates) + 1}"], quiet=True)
+    assert resumed["epochs"] == len(rates) + 1 and not over
 
 
 def test_inverse_time():
