@@ -1,10 +1,12 @@
 """Gathering minibatches from a data set, row by row, into allocated buffers."""
 
+from .buffers import as_matrix
+
 
 def gather_scaled(data, rows, scale, shift, out):
     """out[k] = data[rows[k]] * scale + shift, in the type of `out`; data (N, ...), rows (n,), out (at least n, ...)."""
     size = data.size // data.shape[0]
-    source, target = data.reshape((data.shape[0], size)), out.reshape((out.shape[0], size))
+    source, target = as_matrix(data), out.reshape((out.shape[0], size))
     for k in range(rows.size):
         row = rows[k]
         for j in range(size):
@@ -14,7 +16,7 @@ def gather_scaled(data, rows, scale, shift, out):
 def gather(data, rows, out):
     """out[k] = data[rows[k]]; data (N, ...), rows (n,), out (at least n, ...)."""
     size = data.size // data.shape[0]
-    source, target = data.reshape((data.shape[0], size)), out.reshape((out.shape[0], size))
+    source, target = as_matrix(data), out.reshape((out.shape[0], size))
     for k in range(rows.size):
         for j in range(size):
             target[k, j] = source[rows[k], j]

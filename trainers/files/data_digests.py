@@ -26,7 +26,9 @@ def compute_data_digests(data: ArrayDataset | None) -> dict[str, str] | None:
         return None
     weights = getattr(data, "sample_weight", None)
     form = (len(data), data.x.shape, data.x.dtype.str, data.y.shape, data.y.dtype.str, data.scale, data.shift)
-    arrays = {"x": select_rows(data.x), "y": data.y} | ({} if weights is None else {"sample_weight": weights})
+    arrays = {name: array if name == "y" else select_rows(array) for name, array in data.contents.items()} | (
+        {} if weights is None else {"sample_weight": weights}
+    )
     return {"form": compute_digest(repr(form).encode())} | {
         name: compute_digest(array) for name, array in arrays.items()
     }

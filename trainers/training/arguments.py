@@ -61,6 +61,7 @@ def check_arguments(
     chosen = choose_metrics(trainer, train, metrics)
     train = convert_to_labels(trainer, train)
     check_balance(train, shuffle, balance)
+    check_streams(train, batch_size, shuffle)
     trainer.augmentation.check(train.input_shape)
     check_minibatches(trainer, train, epochs, batch_size, drop_last)
     if valid is not None:
@@ -90,6 +91,14 @@ def check_balance(train: ArrayDataset, shuffle: bool, balance: bool) -> None:
     """Raise ValueError for settings that exclude each other, and for data without classes to balance."""
     if balance and (train.classes is None or train.y.ndim != 1 or train.y.min() < 0 or not shuffle):
         raise ValueError("Trainer: balance is true, expected class labels, and shuffle to be true")
+
+
+def check_streams(train: ArrayDataset, batch_size: int, shuffle: bool) -> None:
+    """Raise ValueError for settings that would break up the streams of the data."""
+    if train.streams is not None and (shuffle or batch_size != train.streams):
+        settings = f"batch_size is {batch_size} and shuffle {str(shuffle).lower()}"
+        expected = f"batch_size {train.streams} and shuffle false"
+        raise ValueError(f"Trainer: the data are {train.streams} streams, {settings}, expected {expected}")
 
 
 def choose_metrics(trainer: TrainingParts, data: ArrayDataset, metrics) -> dict[str, Metric]:
@@ -123,7 +132,7 @@ def check_data(trainer: TrainingParts, data: ArrayDataset, metrics: dict[str, Me
         check_whole_inputs(model, data)
     output_shape = model.one_output_shape((1, *data.input_shape))
     loss.check_shapes(output_shape, (1, *data.target_shape), None)
-    loss.check_targets(data.y, output_shape)
+    loss.check_targets(data.checked_targets, output_shape)
     if data.sample_weight is not None:
         loss.check_weights(output_shape, (1,))
     if loss.dtype != model.dtype:
