@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from ..array_checks import count_classes
 from ..checks import check_whole_number
 from ..files.npy import read_npz

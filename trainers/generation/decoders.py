@@ -66,12 +66,12 @@ class StepDecoder:
             self._prepare(x)
         self.steps += 1
         if self._plan is not None:
-            return self.arrange(self._plan.call(self._function, x))[:, -1]
+            return self.arrange(self._plan.call(self._function, x))[:, -1].copy()
         with plain_python(), np.errstate(all="ignore"):
             values = {"x": x}
             for each in self._function.operations:
                 values[each.target] = getattr(each.module, each.method)(*[values[name] for name in each.arguments])
-        return self.arrange(values[self._function.results[0]])[:, -1]
+        return self.arrange(values[self._function.results[0]])[:, -1].copy()
 
     def _prepare(self, x: np.ndarray) -> None:
         operations = DecodeOperations()
@@ -124,7 +124,7 @@ class WindowDecoder:
                 raise ValueError(f"generate: {needed}, expected a prompt of as many, not of {window.shape[1]}")
             window = np.concatenate([np.full((len(window), missing), self.fill), window], axis=1)
         y = self.arrange(self.model.fprop(np.ascontiguousarray(window, dtype=np.int64)))
-        return y if y.ndim == 2 else y[:, -1]
+        return y if y.ndim == 2 else y[:, -1].copy()
 
 
 Decoder = StepDecoder | WindowDecoder

@@ -128,7 +128,7 @@ class Generator:
         for token in tokens:
             if self._decoder.limited and self._decoder.steps >= self.context:
                 self._decoder.start()
-            scores.append(self._step(int(token)).copy())
+            scores.append(self._step(int(token)))
         return np.array(scores)
 
     # -- inside ------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ def find_lengths(part):
     return part.lengths
 
 
-# -- .npz ----------------------------------------------------------------------------------------------------------------
+# -- .npz --
 
 
 def save(path, **changes):
@@ -82,7 +82,7 @@ def test_a_part_has_one_source(tmp_path):
         NpzSequences(save(tmp_path / "a.npz"), test_path="b.npz", test_size=0.1)
 
 
-# -- long tables ---------------------------------------------------------------------------------------------------------
+# -- long tables --
 
 TABLE = """\
 walk,time,left,right,gait
@@ -152,7 +152,7 @@ def test_a_long_table_with_missing_values(table):
     assert data.train.x[0].reshape(-1).tolist() == [1.5, 0.5, -9.0]
 
 
-# -- .ts files -----------------------------------------------------------------------------------------------------------
+# -- .ts files --
 
 HEAD = """\
 #a comment

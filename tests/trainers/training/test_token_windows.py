@@ -81,7 +81,7 @@ def test_streams_need_their_batch_size_and_order(tmp_path):
     expected, _ = train(data, data.train[:], batch_size=4, shuffle=False)
     np.testing.assert_array_equal(weights, expected)
     for wrong in ({"batch_size": 5, "shuffle": False}, {"batch_size": 4}):
-        with pytest.raises(ValueError, match="the data are 4 streams, .*, expected batch_size 4 and shuffle false"):
+        with pytest.raises(ValueError, match=r"the data are 4 streams, .*, expected batch_size 4 and shuffle false"):
             train(data, data.train, **wrong)
 
 
