@@ -1,4 +1,5 @@
-"""Data sets and minibatches: arrays, tables, folders of images, MNIST, Fashion-MNIST, CIFAR-10, sets of scikit-learn.
+"""Data sets and minibatches: arrays, tables, folders of images, MNIST, Fashion-MNIST, CIFAR-10, sets of scikit-learn;
+text, words and other sequences.
 
 Importing this package reads no data and imports nothing but NumPy. File formats are read in `files`; random changes
 of images are in `trainers/augments`.
@@ -25,6 +26,14 @@ from .patterns import Triplets as Triplets
 from .patterns import TwoCurves as TwoCurves
 from .preprocessing import Preprocessing as Preprocessing
 from .reconstruction import Reconstruction as Reconstruction
+from .sequences import CharacterVocabulary as CharacterVocabulary
+from .sequences import CsvSequences as CsvSequences
+from .sequences import NamesDataset as NamesDataset
+from .sequences import NpzSequences as NpzSequences
+from .sequences import TextDataset as TextDataset
+from .sequences import TsSequences as TsSequences
+from .sequences import Vocabulary as Vocabulary
+from .sequences import load_vocabulary as load_vocabulary
 from .side_by_side import side_by_side as side_by_side
 from .split import split_rows as split_rows
 from .tabular import BreastCancer as BreastCancer
@@ -37,8 +46,10 @@ __all__ = [
     "MNIST",
     "ArrayDataset",
     "BreastCancer",
+    "CharacterVocabulary",
     "Characters",
     "CsvDataset",
+    "CsvSequences",
     "Dataset",
     "Diabetes",
     "DigitPairs",
@@ -47,16 +58,22 @@ __all__ = [
     "ImageFolder",
     "InverseProblem",
     "Iris",
+    "NamesDataset",
     "NpyDataset",
     "NpzDataset",
+    "NpzSequences",
     "Preprocessing",
     "Reconstruction",
+    "TextDataset",
     "Triplets",
+    "TsSequences",
     "TwoCurves",
+    "Vocabulary",
     "Wine",
     "balanced_order",
     "epoch_order",
     "k_folds",
+    "load_vocabulary",
     "read_idx",
     "side_by_side",
     "split_rows",

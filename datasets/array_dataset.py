@@ -94,6 +94,18 @@ class ArrayDataset:
         """Shape of one input, without the batch axis."""
         return self.x.shape[1:]
 
+    streams: int | None = None  # how many streams each minibatch goes on with, where it does
+
+    @property
+    def checked_targets(self) -> np.ndarray:
+        """The targets whose values tell whether a loss allows all of them."""
+        return self.y
+
+    @property
+    def contents(self) -> dict[str, np.ndarray]:
+        """The arrays, each with the name of what it is, by which the data are told from others."""
+        return {"x": self.x, "y": self.y}
+
     @property
     def has_lengths(self) -> bool:
         """Whether the samples are sequences with lengths."""

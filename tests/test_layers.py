@@ -15,12 +15,15 @@ FILES = {path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (
 MODULES = """compiler kernels kernels/matmul kernels/convolution kernels/recurrent engine initializers core
 containers layers/activations layers layers/padding layers/convolution layers/pooling layers/normalization
 layers/embedding layers/energy layers/recurrent losses autodiff derivatives checks display"""
-TRAINERS = """files metrics optimizers rules augments schedules callbacks training configs runs plots tools cli"""
+TRAINERS = (
+    """files metrics optimizers rules augments schedules callbacks training configs runs generation plots tools cli"""
+)
 ORDER = [
     *(f"modules/{name}" for name in MODULES.split()),
     "modules",
     "datasets/files",
     "datasets",
+    "datasets/sequences",
     *(f"trainers/{name}" for name in TRAINERS.split()),
     "trainers",
     "trainers/toplevel",
@@ -30,6 +33,7 @@ UPWARDS = {
     ("modules/core/module.py", "modules/display/summary.py"),
     ("modules/autodiff/graph.py", "modules/display/draw_trace.py"),  # the drawing of a trace, when it is asked for
     ("modules/core/module.py", "modules/core/editing.py"),  # Module.find and replace
+    ("datasets/__init__.py", "datasets/sequences/__init__.py"),  # the exports
 }
 LAZY_NAMES = "trainers/lazy_names.py"  # imports nothing, and is imported by the folders' `__init__`
 INTERNAL = re.compile(r"numba\.(core|np|cpython|extending|_[a-z])")

@@ -11,6 +11,7 @@ from .lazy_names import lazy_names
 if TYPE_CHECKING:
     from .augments import *
     from .callbacks import *
+    from .generation.generator import Generator, generate
     from .metrics import F1, CalibrationError, ConfusionMatrix, Metric, Precision, Recall, TopK
     from .optimizers import *
     from .rules import *
@@ -60,6 +61,7 @@ _PLACES = {
     "ForwardForward": "rules",
     "FreeEnergies": "callbacks",
     "FullBatch": "optimizers",
+    "Generator": "generation",
     "GreedyPretraining": "training",
     "Group": "optimizers",
     "Hebbian": "rules",
@@ -104,6 +106,7 @@ _PLACES = {
     "compile_step": "training",
     "compute_grad_x": "rules",
     "compute_parameter_gradients": "rules",
+    "generate": "generation",
 }
 _NOT_IN_ALL = {"BpropClassifier", "BpropRegressor"}  # configs import all of it, and scikit-learn takes its time
 

@@ -106,6 +106,19 @@ as_rows.compiled_form = make_view(as_rows, 2)  # type: ignore[attr-defined]
 flat.compiled_form = make_view(flat, 1)  # type: ignore[attr-defined]
 
 
+def as_matrix(data):
+    """data (N, ...) as the matrix (N, n), a view: itself if it has two axes, of any strides, else C-contiguous."""
+    return data if data.ndim == 2 else data.reshape((data.shape[0], data.size // data.shape[0]))
+
+
+@overload(as_matrix)
+def compiled_as_matrix(data):
+    """The compiled form of `as_matrix`: numba reshapes contiguous arrays alone."""
+    if data.ndim == 2:
+        return lambda data: data
+    return lambda data: data.reshape((data.shape[0], data.size // data.shape[0]))
+
+
 def replace_size(shape, axis, size):
     """Replace the size of one axis in a shape."""
     return (*shape[:axis], size, *shape[axis + 1 :])

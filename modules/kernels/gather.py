@@ -3,12 +3,13 @@
 Where rows of `out` are shorter, (longest, ...) of (T, ...), they get the first steps of the data's rows.
 """
 
+from .buffers import as_matrix
+
 
 def gather_scaled(data, rows, scale, shift, out):
     """out[k] = data[rows[k]] * scale + shift, in the type of `out`; data (N, ...), rows (n,), out (at least n, ...)."""
-    source = data.reshape((data.shape[0], data.size // data.shape[0]))
     size = out.size // out.shape[0]
-    target = out.reshape((out.shape[0], size))
+    source, target = as_matrix(data), out.reshape((out.shape[0], size))
     for k in range(rows.size):
         row = rows[k]
         for j in range(size):
@@ -17,9 +18,8 @@ def gather_scaled(data, rows, scale, shift, out):
 
 def gather(data, rows, out):
     """out[k] = data[rows[k]]; data (N, ...), rows (n,), out (at least n, ...)."""
-    source = data.reshape((data.shape[0], data.size // data.shape[0]))
     size = out.size // out.shape[0]
-    target = out.reshape((out.shape[0], size))
+    source, target = as_matrix(data), out.reshape((out.shape[0], size))
     for k in range(rows.size):
         for j in range(size):
             target[k, j] = source[rows[k], j]

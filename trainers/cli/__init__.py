@@ -27,6 +27,7 @@ COMMANDS = (
     "resume",
     "evaluate",
     "predict",
+    "generate",
     "compare",
     "plot",
     "replay",

@@ -22,6 +22,9 @@ plots:
   alignment   the angle and the ratio between a learning rule's updates and the gradient, by layer
   space       the plane of the inputs beside the one that the last hidden layer makes of it, coloured by class
   matrices    the weights of later layers, as matrices
+  states      of a model of sequences: what its layers make of each step of one sequence
+  attention   how much each step of a sequence attends to each other one, by layer and head
+  embeddings  the vectors of tokens, in the plane of their two leading principal components
   patterns    of an energy-based net: patterns recalled from noise, or images completed from a half
   samples     what it draws itself: Gibbs chains, shares of states, images for each label
   energy      free energies of training and held-out data, by epoch; the energy of recalls, by update

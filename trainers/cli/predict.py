@@ -11,7 +11,8 @@ Predict by a run's model: classes and their probabilities, or numbers at their o
 The input is an .npy array of samples at the data set's original scale, an .npz file with the arrays that the
 run's NpzDataset calls x, a table in CSV (encoded as in the training if it was trained on one, otherwise rows of
 numbers), or an image (with Pillow: pip install 'bprop[image]'), which is made grey or coloured as those of the
-training, and scaled as they were if their data set scales them.
+training, and scaled as they were if their data set scales them. Of a run on text or words it is a text: a row for
+each token has what the model expects next.
 """
 MORE = """\
 examples:
@@ -44,14 +45,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict, and print or write the table."""
     from ...datasets.files.paths import expand_path
     from ..files.atomic_files import encode_text
-    from ..runs.inference import predict_run
     from ..runs.run_folder import find_config_file
 
     find_config_file(arguments.run)  # before it waits for what comes in
     if arguments.input == "-" and sys.stdin is None:  # closed by whoever started this process
         raise ValueError("predict: the input is -, but nothing can come in")
     source = sys.stdin.buffer.read() if arguments.input == "-" else expand_path(arguments.input)
-    predictions = predict_run(arguments.run, source, arguments.weights)
+    predictions = predict(arguments.run, source, arguments.weights)
     if arguments.json:
         print_json(
             [
@@ -68,3 +68,20 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         arguments.out.write_bytes(encode_text(predictions.csv()))
     return OK
+
+
+def predict(folder, source, weights):
+    """Predict for a file or its content; for a text, where the run has a vocabulary."""
+    from ...datasets.files.csv_table import decode_text
+    from ..runs.inference import NPY, ZIP, predict_run, read_content
+    from ..runs.run_folder import VOCABULARY
+
+    if (folder / VOCABULARY).is_file():
+        from ..generation.predict_text import predict_text
+
+        content = source if isinstance(source, bytes) else read_content(source)
+        if not content.startswith((NPY, ZIP)):
+            return predict_text(
+                folder, decode_text(str(source) if content is not source else "the input", content), weights
+            )
+    return predict_run(folder, source, weights)

@@ -92,12 +92,13 @@ class Config:
         """The absolute path at each key of the config that takes one, such as `dataset.CsvDataset.path`."""
         return dict(iterate_path_arguments(self.specs))
 
-    def build(self, preprocessing: Any = None) -> Experiment:
+    def build(self, preprocessing: Any = None, vocabulary: Any = None) -> Experiment:
         """New objects, in the config's dtype, from the config's seed: alike at every call.
 
         The seed starts `get_generator()` anew, and the global generators of NumPy and of Python's `random`.
 
-        Args: preprocessing: of a table, in place of the one that the data set would fit to it.
+        Args: preprocessing: of a table, in place of the one that the data set would fit to it; vocabulary: of a text,
+            likewise.
         Errors: ConfigError, with the line of the config, for arguments that a class refuses, for layers that
             do not fit each other, for a model that does not fit its data set or loss, and for what else a class
             raises, with its line.
@@ -110,6 +111,8 @@ class Config:
             raise ConfigError(problems)
         if preprocessing is not None:
             vars(objects["dataset"])["preprocessing"] = preprocessing
+        if vocabulary is not None:
+            vars(objects["dataset"])["vocabulary"] = vocabulary
         for module in (objects["model"], objects["loss"]):
             module.to(self.dtype)
         share_ignore_index(objects["dataset"], objects["loss"])

@@ -12,7 +12,7 @@ __all__ = ["find_config", "list_packaged_configs", "read_text"]
 def list_packaged_configs() -> dict[str, Path]:
     """List the configs that come with the package, by name."""
     folder = Path(str(importlib.resources.files("bprop.configs")))
-    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+    return {file.stem: file for file in sorted(folder.rglob("*.yaml"))}
 
 
 def find_config(source: str | Path) -> Path:

@@ -32,7 +32,7 @@ def compute_data_digests(data: ArrayDataset | None) -> dict[str, str] | None:
         return None
     more = {name: getattr(data, name, None) for name in ("sample_weight", "lengths")}
     form = (len(data), data.x.shape, data.x.dtype.str, data.y.shape, data.y.dtype.str, data.scale, data.shift)
-    arrays = {"x": select_rows(data.x), "y": data.y} | {
+    arrays = {name: array if name == "y" else select_rows(array) for name, array in data.contents.items()} | {
         name: array for name, array in more.items() if array is not None
     }
     return {"form": compute_digest(repr(form).encode())} | {

@@ -23,6 +23,7 @@ from .numbers import draw_regression
 from .patterns import draw_patterns
 from .sample_rows import draw_sample_rows
 from .samples import draw_samples
+from .sequences import draw_attention, draw_embeddings, draw_states, is_sequence_model
 from .space import draw_space
 from .style import import_matplotlib, save_figure
 from .sweep import draw_sweep
@@ -41,6 +42,9 @@ PLOTS: dict[str, Callable[[TrainedRun, Sequence[int]], Figure]] = {  # of a run 
         draw_sample_rows(run, samples) if len(samples) > 1 else draw_features(run, samples[0])
     ),
     "space": lambda run, samples: draw_space(run),
+    "states": lambda run, samples: draw_states(run, samples[0]),
+    "attention": lambda run, samples: draw_attention(run, samples[0]),
+    "embeddings": lambda run, samples: draw_embeddings(run),
     "confusion": lambda run, samples: draw_confusion(run),
     "mistakes": lambda run, samples: draw_mistakes(run),
     "regression": lambda run, samples: draw_regression(run),
@@ -51,6 +55,7 @@ PLOTS: dict[str, Callable[[TrainedRun, Sequence[int]], Figure]] = {  # of a run 
     "energy": lambda run, samples: draw_energy(run),
 }
 OF_RULES, OF_ENERGY_NETS = ("alignment",), ("patterns", "samples", "energy")
+OF_SEQUENCES = ("states", "attention", "embeddings")
 
 
 def plot_runs(
@@ -97,9 +102,11 @@ def plot_runs(
 
 
 def choose_plots(run: TrainedRun) -> list[str]:
-    """Choose the plots of a run of which nobody has named any: those of rules and of energy-based nets for these."""
-    chosen = [name for name in PLOTS if name not in (*OF_RULES, *OF_ENERGY_NETS)]
+    """Choose the plots of a run of which nobody has named any: those of rules, of sequences and of
+    energy-based nets for these."""
+    chosen = [name for name in PLOTS if name not in (*OF_RULES, *OF_ENERGY_NETS, *OF_SEQUENCES)]
     chosen += OF_RULES if was_trained_by_rule(run.folder) else ()
+    chosen += OF_SEQUENCES if is_sequence_model(run) else ()
     return [*chosen, *(OF_ENERGY_NETS if is_energy_net(run) else ())]
 
 

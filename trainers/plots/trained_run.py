@@ -94,6 +94,12 @@ class TrainedRun:
         return [str(k) for k in range(count)] if names is None or len(names) != count else [*map(escape_name, names)]
 
     @property
+    def token_names(self) -> list[str] | None:
+        """A name for each token that the model reads; None where the data have no vocabulary."""
+        vocabulary = getattr(self.experiment.dataset, "vocabulary", None)
+        return None if vocabulary is None else list(vocabulary.names)
+
+    @property
     def feature_names(self) -> list[str]:
         """A name for each input of a table, its number where the data set has no names."""
         preprocessing = getattr(self.experiment.dataset, "preprocessing", None)

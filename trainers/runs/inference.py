@@ -12,7 +12,7 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
-from ...datasets import Dataset, ImageFolder, Preprocessing
+from ...datasets import Dataset, ImageFolder, Preprocessing, load_vocabulary
 from ...datasets.array_files import read_named
 from ...datasets.columns import read_numbers as numbers_in
 from ...datasets.files.csv_table import MISSING_VALUES, Spelling, decode_text, find_delimiter, parse_csv
@@ -29,7 +29,7 @@ from ..files.weights_file import read_weights
 from ..metrics.probabilities import compute_means, find_distribution
 from ..optimizers import SGD
 from ..training.trainer import Trainer
-from .run_folder import WEIGHTS, find_config_file
+from .run_folder import VOCABULARY, WEIGHTS, find_config_file
 from .target_scaling import TargetScaling
 from .trust import restrict_to_trusted
 
@@ -76,7 +76,9 @@ def rebuild_run(who: str, folder: Path, overrides: Iterable[str] = (), weights: 
         raise ValueError(f"{who}: {wrong[0]} is not about the data, expected dataset.NAME.key=value alone")
     config = load_config(find_config_file(folder), overrides)
     fitted = folder / "preprocessing.json"
-    experiment = config.build(Preprocessing.load(fitted) if fitted.exists() else None)
+    words = folder / VOCABULARY
+    preprocessing = Preprocessing.load(fitted) if fitted.exists() else None
+    experiment = config.build(preprocessing, load_vocabulary(words) if words.exists() else None)
     load_weights(experiment.model, folder, weights)
     check_classes(who, experiment.dataset, folder)
     return experiment
@@ -295,6 +297,9 @@ def make_columns(loss, outputs: np.ndarray, preprocessing, units: TargetScaling)
         names = list(range(p.shape[1])) if names is None or len(names) != p.shape[1] else names
         columns = {"class": [names[k] for k in distribution.classes()]}
         return columns | {f"p_{name}": format_numbers(p[:, k]) for k, name in enumerate(names)}
+    if isinstance(distribution, Categorical) and outputs.ndim > 2:  # one for each step or pixel
+        classes = distribution.classes().reshape(len(outputs), -1)
+        return {f"class{k}": classes[:, k].tolist() for k in range(classes.shape[1])}
     y = compute_means(loss, outputs).reshape(len(outputs), -1).astype(np.float64)
     y = np.asarray(preprocessing.restore(y)) if preprocessing else y * units.target_std + units.target_mean
     return {f"y{k}" if y.shape[1] > 1 else "y": format_numbers(y[:, k]) for k in range(y.shape[1])}

@@ -2,8 +2,8 @@
 
 config.yaml (resolved, with every default), metrics.csv (a row an epoch), summary.json (final metrics, versions, seed),
 model.safetensors (weights under PyTorch's names), checkpoint/ (all that `resume` needs), data.json (digests of the
-data), and preprocessing.json (how a table becomes numbers). Each is written whole, so a run may be killed at any
-moment.
+data), preprocessing.json (how a table becomes numbers), and vocabulary.json (what the tokens of a text mean). Each is
+written whole, so a run may be killed at any moment.
 """
 
 import shutil
@@ -37,6 +37,7 @@ from .unchecked import format_unchecked_warning
 from .unseeded_randomness import warn_of_unseeded_randomness
 
 WEIGHTS = "model.safetensors"
+VOCABULARY = "vocabulary.json"
 
 
 def train_config(config: Config, run: Path | None = None, quiet: bool = False) -> dict[str, Any]:
@@ -81,6 +82,8 @@ def write_run_folder(folder: Path, config: Config, experiment: Experiment) -> No
         write_atomically(folder / place, source.read_bytes())
     if hasattr(experiment.dataset, "preprocessing"):  # of a table, which new rows need, too
         experiment.dataset.preprocessing.save(folder / "preprocessing.json")
+    if hasattr(experiment.dataset, "vocabulary"):  # of a text or of words
+        experiment.dataset.vocabulary.save(folder / VOCABULARY)
     write_data_digests(folder, experiment.dataset)
     remember_run(folder, config)
     write_atomically(folder / "config.yaml", config.resolved())  # last: a folder that has it can be resumed

@@ -86,6 +86,7 @@ def check_arguments(
     chosen = choose_metrics(trainer, train, settings.metrics)
     train = convert_to_labels(trainer, train)
     check_balance(train, settings.shuffle, settings.balance)
+    check_streams(train, settings)
     check_augmentation(trainer, train)
     check_minibatches(trainer, train, settings)
     check_accumulation(trainer.loss, settings.accumulate)
@@ -193,6 +194,14 @@ def choose_cut(model: Module, data: ArrayDataset, group_by_length: bool) -> str:
     return "x and target" if per_step else "x"
 
 
+def check_streams(train: ArrayDataset, settings: FitSettings) -> None:
+    """Raise ValueError for settings that would break up the streams of the data."""
+    if train.streams is not None and (settings.shuffle or settings.batch_size != train.streams):
+        chosen = f"batch_size is {settings.batch_size} and shuffle {str(settings.shuffle).lower()}"
+        expected = f"batch_size {train.streams} and shuffle false"
+        raise ValueError(f"Trainer: the data are {train.streams} streams, {chosen}, expected {expected}")
+
+
 def choose_metrics(trainer: TrainingParts, data: ArrayDataset, metrics) -> dict[str, Metric]:
     """Find the metrics of these names, by default those of the loss; errors as of `check_data`."""
     chosen = find_metrics(trainer.loss.metrics if metrics is None else metrics, trainer.loss)
@@ -226,7 +235,7 @@ def check_data(trainer: TrainingParts, data: ArrayDataset, metrics: dict[str, Me
     check_token_inputs(model, data)
     loss.check_reduction()
     loss.check_shapes(output_shape, (1, *data.target_shape), None)
-    loss.check_targets(data.y, output_shape)
+    loss.check_targets(data.checked_targets, output_shape)
     if data.sample_weight is not None:
         loss.check_weights(output_shape, (1,))
     if loss.dtype != model.dtype:

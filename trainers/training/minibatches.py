@@ -118,7 +118,7 @@ class Epoch:
     # -- minibatches -------------------------------------------------------------------------------------------------
 
     def _targets(self, step: CompiledStep) -> np.ndarray:
-        labels = self.data.y.dtype.kind == "i" and 1 in step.loss.label_arguments
+        labels = self.data.y.dtype.kind in "iu" and 1 in step.loss.label_arguments
         as_they_are = labels or self.data.y.dtype.kind == "f"  # they may lie in a file: a minibatch is converted
         return self.data.y if as_they_are else self.data.y.astype(step.net.dtype)
 

@@ -175,6 +175,19 @@ def test_gather(wrap, random):
     np.testing.assert_allclose(scaled, references.gather_scaled(data, rows, 1 / 255, -0.5), atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64])
+def test_gather_of_windows(wrap, random, dtype):
+    windows = np.lib.stride_tricks.sliding_window_view(random.integers(0, 200, 20).astype(dtype), 5)
+    rows = np.array([15, 0, 3])
+    out, scaled = np.empty((4, 4), np.int64), np.empty((4, 4), np.int64)
+    for data in (windows[:, :-1], windows[:, 1:], windows[::3, 1:]):
+        rows = rows % len(data)
+        wrap(gather.gather)(data, rows, out)
+        wrap(gather.gather_scaled)(data, rows, np.int64(1), np.int64(0), scaled)
+        np.testing.assert_array_equal(out[:3], references.gather(data, rows))
+        np.testing.assert_array_equal(scaled[:3], out[:3])
+
+
 def test_buffers_are_used_again(wrap):
     old = np.empty((2, 3), np.float32)
     for kernel, shape in ((wrap(buffers.reuse_like), old), (wrap(buffers.reuse_like), np.empty((3, 2), np.float32))):

@@ -1,0 +1,24 @@
+"""Text and other sequences: tokens and their vocabularies, windows of a text, words, sequences of unequal lengths.
+
+Files are read in `datasets/files`; arrays and splits are those of `datasets`.
+"""
+
+from .csv_sequences import CsvSequences as CsvSequences
+from .names_dataset import NamesDataset as NamesDataset
+from .npz_sequences import NpzSequences as NpzSequences
+from .text_dataset import TextDataset as TextDataset
+from .ts_sequences import TsSequences as TsSequences
+from .vocabulary import CharacterVocabulary as CharacterVocabulary
+from .vocabulary import Vocabulary as Vocabulary
+from .vocabulary_files import load_vocabulary as load_vocabulary
+
+__all__ = [
+    "CharacterVocabulary",
+    "CsvSequences",
+    "NamesDataset",
+    "NpzSequences",
+    "TextDataset",
+    "TsSequences",
+    "Vocabulary",
+    "load_vocabulary",
+]

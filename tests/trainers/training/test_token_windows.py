@@ -1,0 +1,101 @@
+"""Training on windows of a text: minibatches of views, streams, and what is told from other data."""
+
+import numpy as np
+import pytest
+from bprop.datasets import TextDataset
+from bprop.modules import Linear, Module, Parameter, Reshape, Sequential, SoftmaxCrossEntropy, manual_seed
+from bprop.trainers import SGD, Trainer
+from bprop.trainers.files.data_digests import compute_data_digests
+
+TEXT = "the quick brown fox jumps over the lazy dog. " * 12
+
+
+class Rows(Module):
+    """A row of scores for each token: a bigram model."""
+
+    label_arguments = (0,)
+
+    def __init__(self, size):
+        super().__init__()
+        self.weight = Parameter(np.zeros((size, size)))
+
+    def fprop(self, x):
+        self.x = x
+        y = np.empty((x.shape[0], x.shape[1], self.weight.shape[1]), self.weight.dtype)
+        for n in range(x.shape[0]):
+            for t in range(x.shape[1]):
+                y[n, t] = self.weight[x[n, t]]
+        return y
+
+    def bprop(self, grad_y):
+        for n in range(self.x.shape[0]):
+            for t in range(self.x.shape[1]):
+                self.grad_weight[self.x[n, t]] += grad_y[n, t]
+        return np.zeros(self.x.shape, self.weight.dtype)
+
+    def output_shape(self, input_shape):
+        return (*input_shape, self.weight.shape[1])
+
+
+def read(tmp_path, text=TEXT, **options):
+    (tmp_path / "t.txt").write_text(text, encoding="utf-8")
+    return TextDataset(tmp_path / "t.txt", **({"context": 8} | options))
+
+
+def train(data, part, **options):
+    model = Rows(data.classes)
+    trainer = Trainer(model, SoftmaxCrossEntropy(), SGD(lr=2.0), seed=3, quiet=True)
+    history = trainer.fit(part, data.valid, **({"epochs": 2, "batch_size": 16} | options))
+    return model.weight.copy(), history
+
+
+@pytest.mark.parametrize("text", [TEXT, TEXT + "".join(map(chr, range(0x4E00, 0x4E00 + 300))) + TEXT])
+def test_windows_train_as_their_copies_do(tmp_path, text):
+    data = read(tmp_path, text)
+    weights, history = train(data, data.train)
+    expected, _ = train(data, data.train[:])
+    np.testing.assert_array_equal(weights, expected)
+    assert history[-1]["valid_loss"] < history[0]["valid_loss"]
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+
+def test_windows_of_a_file_train_alike(tmp_path):
+    data = read(tmp_path)
+    mapped = read(tmp_path, tokens=tmp_path / "tokens.npy")
+    np.testing.assert_array_equal(train(mapped, mapped.train)[0], train(data, data.train)[0])
+
+
+def test_a_model_of_plain_numbers_reads_tokens_as_such(tmp_path):
+    data, weights = read(tmp_path), []
+    for part in (data.train, (data.train[:][0].astype(np.float32), data.train[:][1])):
+        manual_seed(0)
+        model = Sequential(Linear(8, 8 * data.classes), Reshape((8, data.classes)))
+        Trainer(model, SoftmaxCrossEntropy(), SGD(lr=0.01), quiet=True).fit(part, epochs=1, batch_size=16)
+        weights.append(model.flat_parameters.copy())
+    np.testing.assert_array_equal(*weights)
+
+
+def test_streams_need_their_batch_size_and_order(tmp_path):
+    data = read(tmp_path, streams=4)
+    weights, _ = train(data, data.train, batch_size=4, shuffle=False)
+    expected, _ = train(data, data.train[:], batch_size=4, shuffle=False)
+    np.testing.assert_array_equal(weights, expected)
+    for wrong in ({"batch_size": 5, "shuffle": False}, {"batch_size": 4}):
+        with pytest.raises(ValueError, match=r"the data are 4 streams, .*, expected batch_size 4 and shuffle false"):
+            train(data, data.train, **wrong)
+
+
+def test_a_model_of_too_few_tokens_is_refused(tmp_path):
+    data = read(tmp_path)
+    trainer = Trainer(Rows(data.classes - 1), SoftmaxCrossEntropy(), SGD(lr=0.1), quiet=True)
+    with pytest.raises(ValueError, match=f"label {data.classes - 1} in row 0, expected"):
+        trainer.fit(data.train, epochs=1, batch_size=4)
+
+
+def test_digests_tell_texts_apart(tmp_path):
+    one, same = read(tmp_path), read(tmp_path, tokens=tmp_path / "t.npy")
+    digests = compute_data_digests(one.train)
+    assert set(digests) == {"form", "x"}
+    assert compute_data_digests(same.train) == digests
+    other = read(tmp_path, TEXT.replace("lazy", "lzay"))
+    assert {name for name, digest in compute_data_digests(other.train).items() if digest != digests[name]} == {"x"}
