@@ -13,8 +13,9 @@ from .engine.threads import num_threads
 from .initializers import *
 from .kernels.elementary_functions import erf, sigmoid, softplus
 from .layers import *
-from .layers import activations, convolution, energy, normalization, pooling
+from .layers import activations, attention, convolution, energy, normalization, pooling
 from .layers.activations import *
+from .layers.attention import *
 from .layers.convolution import *
 from .layers.energy import *
 from .layers.normalization import *
@@ -23,6 +24,6 @@ from .losses import *
 
 if not typing.TYPE_CHECKING:  # type checkers read the imports, since they follow no sums of lists
     _FOLDERS = [checks, containers, core, initializers, layers, losses]
-    _FOLDERS += [activations, convolution, energy, normalization, pooling]
+    _FOLDERS += [activations, attention, convolution, energy, normalization, pooling]
     _NAMES = ["erf", "num_threads", "sigmoid", "softplus", *(name for folder in _FOLDERS for name in folder.__all__)]
     __all__ = sorted(_NAMES, key=lambda name: (not name.isupper(), name[0].islower(), name))

@@ -53,6 +53,7 @@ class Module(ParametersAndBuffers):
     flags = FLAGS
     label_arguments: tuple[int, ...] = ()  # positions of fprop's arguments that are whole numbers, int64
     passes_labels = False  # whether y is a part of x, so that labels stay labels
+    takes_lengths = False  # whether fprop(x, lengths) takes the number of real steps of each sample, see sequences.py
     takes_distributions = False  # whether a label argument may be floats of the shape of the first one
     takes_gradient = True  # bprop(grad_y); a loss has bprop()
     locally_linear = False  # whether dy/dx is constant near almost all x, and there are no parameters
