@@ -43,7 +43,7 @@ def attend_tiles(
     first, last, q, q_row, q_spans, kv, k_at, v_at, kv_row, k_spans, shape, scale, causal, slopes, bias, drop, out,
     log_sums,
 ):  # fmt: skip
-    """Write outputs (rows of q, heads * size) as a vector, and log_sums, of some tiles: a sample's head of keys each."""
+    """Write outputs (rows of q, heads * size) as a vector, and log_sums, of some tiles: heads of keys of a sample."""
     heads, key_heads, size = shape
     group, width = heads // key_heads, whole_columns(size, q)
     step = block_rows(width)

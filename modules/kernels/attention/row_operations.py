@@ -39,18 +39,22 @@ class Vector(Number):
 
 def largest_of(a, at, count):
     """The maximum of a[at : at + count], of a vector a; -inf for none, and NaN may be left out."""
-    return np.fmax.reduce(a[at : at + count], initial=-np.inf).astype(a.dtype)
+    largest = a.dtype.type(-np.inf) if a.dtype.kind == "f" else -np.inf
+    for number in a[at : at + count]:
+        if number > largest:
+            largest = number
+    return largest
 
 
 def exp_slice(a, at, count, end, scale, shift):
-    """a[at + k] = exp(scale a[at + k] - shift) for k < count, 0 up to `end`; returns the sum. The exponents are <= 0."""
+    """a[at + k] = exp(scale a[at + k] - shift), k < count, exponents <= 0; then 0 up to `end`; returns the sum."""
     a[at : at + count] = np.exp(scale * a[at : at + count] - shift)
     a[at + count : at + end] = 0
     return a[at : at + count].sum(dtype=a.dtype)
 
 
 def grad_slice(a, grad, at, count, end, scale, shift, mean, factor):
-    """p = exp(scale a - shift), a = p and grad = factor p (grad - mean) for `count` numbers from `at`; 0 up to `end`."""
+    """p = exp(scale a - shift), a = p, grad = factor p (grad - mean), of `count` numbers from `at`; 0 up to `end`."""
     p = np.exp(scale * a[at : at + count] - shift)
     a[at : at + count], a[at + count : at + end] = p, 0
     grad[at : at + count] = factor * p * (grad[at : at + count] - mean)

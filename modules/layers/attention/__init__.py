@@ -5,5 +5,15 @@ The loops are in `kernels/attention`.
 
 from .cross import CrossAttention
 from .multihead import MultiheadAttention
+from .transformer import TransformerDecoder, TransformerDecoderLayer, TransformerEncoder
+from .transformer_block import TransformerBlock, TransformerEncoderLayer
 
-__all__ = ["CrossAttention", "MultiheadAttention"]
+__all__ = [
+    "CrossAttention",
+    "MultiheadAttention",
+    "TransformerBlock",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
+]

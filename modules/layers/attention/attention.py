@@ -12,6 +12,7 @@ from ...initializers.initializers import Constant, Initializer, new_key
 from ...initializers.scaled import GlorotUniform
 from ...kernels.attention.backward import attend_tiles_back
 from ...kernels.attention.block_products import MAX_SIZE
+from ...kernels.attention.derivatives import attend_tiles_change, attend_tiles_tangent
 from ...kernels.attention.forward import attend_tiles
 from ...kernels.attention.rotary import fill_rotations, rotate_rows
 from ...kernels.buffers import empty, flat, reuse
@@ -65,7 +66,7 @@ class Attention(SequenceModule):
             self.score_bias = (Parameter if learn_score_bias else Buffer)(check_score_bias(self, score_bias))
         elif learn_score_bias:
             raise ValueError(f"{type(self).__name__}: learn_score_bias without a score_bias, expected initial values")
-        self.learn_score_bias = bool(learn_score_bias)
+        self.learned_bias = "score_bias" if learn_score_bias else None  # None is known when methods are compiled
         self.no_bias = np.empty((0, 0, 0))
         self.drop_rate, self.drawn = 0.0, 0
         self.heads = self.log_sums = self.means = self.grad_heads = self.table = np.empty((0, 0))
@@ -135,30 +136,107 @@ class Attention(SequenceModule):
 
     def attend_back(self, q, q_spans, kv, k_at, k_spans, grad_q, grad_kv):
         """Write the gradients of queries, keys and values, from `grad_heads`; those of a bias are added."""
+        if self.learned_bias is None:
+            self.attend_back_to(q, q_spans, kv, k_at, k_spans, self.grad_heads, grad_q, grad_kv)
+        else:
+            self.attend_back_with_bias(q, q_spans, kv, k_at, k_spans, grad_q, grad_kv)
+
+    def attend_back_with_bias(self, q, q_spans, kv, k_at, k_spans, grad_q, grad_kv):
+        """Write the gradients of queries, keys and values, and add those of the bias."""
         self.means = reuse(self.means, self.log_sums.shape, q.dtype)
+        drop, shape = (self.drop_rate, self.key, self.drawn), (self.num_heads, self.num_kv_heads, self.head_dim)
+        v_at, cost = k_at + self.num_kv_heads * self.head_dim, 10 * self.embed_dim * self.count_pairs(q_spans, k_spans)
+        self.grad_scores = reuse(
+            self.grad_scores, (self.num_heads, self.score_bias.shape[1], self.score_bias.shape[2]), q.dtype
+        )
+        self.grad_scores[:] = 0
+        parallel_for(
+            attend_heads_back, self.num_kv_heads, cost, flat(q), q.shape[1], q_spans, flat(kv), k_at, v_at,
+            kv.shape[1], k_spans, shape, self.scale, self.causal, self.slopes, self.score_bias, drop, flat(self.heads),
+            self.log_sums, flat(self.grad_heads), self.means, flat(grad_q), flat(grad_kv), self.grad_scores,
+        )  # fmt: skip
+        if self.needs_grad_parameters:
+            add_heads(self.grad_scores, self.grad_score_bias, self.accumulate)
+
+    def attend_back_to(self, q, q_spans, kv, k_at, k_spans, grad_heads, grad_q, grad_kv):
+        """Write the gradients of queries, keys and values, from those of heads."""
+        self.means = reuse(self.means, self.log_sums.shape, q.dtype)
+        drop, shape = (self.drop_rate, self.key, self.drawn), (self.num_heads, self.num_kv_heads, self.head_dim)
+        v_at, cost = k_at + self.num_kv_heads * self.head_dim, 10 * self.embed_dim * self.count_pairs(q_spans, k_spans)
+        bias = self.no_bias if self.score_bias is None else self.score_bias
+        parallel_for(
+            attend_tiles_back, q_spans.shape[0] * self.num_kv_heads, cost, flat(q), q.shape[1], q_spans, flat(kv), k_at,
+            v_at, kv.shape[1], k_spans, shape, self.scale, self.causal, self.slopes, bias, drop, flat(self.heads),
+            self.log_sums, flat(grad_heads), self.means, flat(grad_q), flat(grad_kv), self.no_bias,
+        )  # fmt: skip
+
+    def attend_tangent(self, q, q_spans, kv, k_at, k_spans, v_q, v_kv, v_heads):
+        """Write the directional derivative of heads, along v_q and v_kv, and along that of a learned bias."""
         drop = (self.drop_rate, self.key, self.drawn)
         shape, tiles = (self.num_heads, self.num_kv_heads, self.head_dim), q_spans.shape[0] * self.num_kv_heads
+        bias = self.no_bias if self.score_bias is None else self.score_bias
+        v_bias = self.no_bias if self.learned_bias is None else self.v_score_bias
         v_at = k_at + self.num_kv_heads * self.head_dim
-        cost = 10 * self.embed_dim * self.count_pairs(q_spans, k_spans)
-        if self.score_bias is None or not (self.learn_score_bias and self.needs_grad_parameters):
-            bias = self.no_bias if self.score_bias is None else self.score_bias
-            parallel_for(
-                attend_tiles_back, tiles, cost, flat(q), q.shape[1], q_spans, flat(kv), k_at, v_at, kv.shape[1],
-                k_spans, shape, self.scale, self.causal, self.slopes, bias, drop, flat(self.heads), self.log_sums,
-                flat(self.grad_heads), self.means, flat(grad_q), flat(grad_kv), self.no_bias,
-            )  # fmt: skip
-        else:
-            bias = self.no_bias if self.score_bias is None else self.score_bias
-            size = (self.num_heads, bias.shape[1], bias.shape[2])
-            self.grad_scores = reuse(self.grad_scores, size, q.dtype)
-            self.grad_scores[:] = 0
-            parallel_for(
-                attend_heads_back, self.num_kv_heads, cost, flat(q), q.shape[1], q_spans, flat(kv), k_at, v_at,
-                kv.shape[1], k_spans, shape, self.scale, self.causal, self.slopes, bias, drop, flat(self.heads),
-                self.log_sums, flat(self.grad_heads), self.means, flat(grad_q), flat(grad_kv), self.grad_scores,
-            )  # fmt: skip
-            if self.score_bias is not None and self.learn_score_bias:
-                add_heads(self.grad_scores, self.grad_score_bias, self.accumulate)
+        cost = 8 * self.embed_dim * self.count_pairs(q_spans, k_spans)
+        parallel_for(
+            attend_tiles_tangent, tiles, cost, flat(q), q.shape[1], q_spans, flat(kv), k_at, v_at, kv.shape[1], k_spans,
+            shape, self.scale, self.causal, self.slopes, bias, drop, self.log_sums, flat(v_q), flat(v_kv), v_bias,
+            flat(v_heads),
+        )  # fmt: skip
+
+    def attend_change(self, q, q_spans, kv, k_at, k_spans, v_q, v_kv, grad, r_grad, r_q, r_kv):
+        """Write the change of `attend_back`, where q, kv and the gradient of heads move along directions."""
+        drop = (self.drop_rate, self.key, self.drawn)
+        shape, tiles = (self.num_heads, self.num_kv_heads, self.head_dim), q_spans.shape[0] * self.num_kv_heads
+        bias = self.no_bias if self.score_bias is None else self.score_bias
+        v_bias = self.no_bias if self.learned_bias is None else self.v_score_bias
+        v_at = k_at + self.num_kv_heads * self.head_dim
+        r_bias = self.no_bias
+        if self.learned_bias is not None:
+            r_bias = np.zeros((self.num_heads, bias.shape[1], bias.shape[2]), q.dtype)
+        attend_tiles_change(
+            0, tiles, flat(q), q.shape[1], q_spans, flat(kv), k_at, v_at, kv.shape[1], k_spans, shape, self.scale,
+            self.causal, self.slopes, bias, drop, self.log_sums, flat(v_q), flat(v_kv), v_bias, flat(grad),
+            flat(r_grad), flat(r_q), flat(r_kv), r_bias,
+        )  # fmt: skip
+        if self.learned_bias is not None:
+            add_heads(r_bias, self.grad_score_bias, True)
+
+    def project_tangent(self, x, v, first, out):
+        """out = v Wᵀ + x V_Wᵀ + v_b, of the rows of in_proj from `first` on."""
+        last = first + out.shape[1]
+        matmul_into(x, self.v_in_proj_weight[first:last].T, out, False)
+        if self.needs_grad_x:  # else nothing before this layer is learned, and x stands still
+            matmul_into(v, self.in_proj_weight[first:last].T, out, True)
+        if self.in_proj_bias is not None:
+            add_to_rows(out, self.v_in_proj_bias[first:last])
+
+    def project_change(self, x, v, first, grad, r_grad, out):
+        """Add R{gradients of in_proj}, and write R{grad_x} to out; v, v_W: the directions of x and W."""
+        last = first + grad.shape[1]
+        matmul_into(r_grad.T, x, self.grad_in_proj_weight[first:last], True)
+        if self.in_proj_bias is not None:
+            sum_rows(r_grad, self.grad_in_proj_bias[first:last], True)
+        if self.needs_grad_x:
+            matmul_into(grad.T, v, self.grad_in_proj_weight[first:last], True)
+            matmul_into(r_grad, self.in_proj_weight[first:last], out, False)
+            matmul_into(grad, self.v_in_proj_weight[first:last], out, True)
+
+    def output_tangent(self, heads, v_heads, out):
+        """out = v_heads W_outᵀ + heads V_Wᵀ + v_b."""
+        matmul_into(v_heads, self.out_proj.weight.T, out, False)
+        matmul_into(heads, self.out_proj.v_weight.T, out, True)
+        if self.in_proj_bias is not None:
+            add_to_rows(out, self.out_proj.v_bias)
+
+    def output_change(self, heads, v_heads, grad, r_grad, out):
+        """Add R{gradients of out_proj}, and write R{grad_heads} to out."""
+        matmul_into(r_grad.T, heads, self.out_proj.grad_weight, True)
+        matmul_into(grad.T, v_heads, self.out_proj.grad_weight, True)
+        if self.in_proj_bias is not None:
+            sum_rows(r_grad, self.out_proj.grad_bias, True)
+        matmul_into(r_grad, self.out_proj.weight, out, False)
+        matmul_into(grad, self.out_proj.v_weight, out, True)
 
     def count_pairs(self, q_spans, k_spans):
         """Count the pairs of a query and a key that it sees, about."""

@@ -49,7 +49,7 @@ class CrossAttention(Attention):
         )  # fmt: skip
         self.q_spans = self.k_spans = np.empty((0, 0), np.int64)
         self.q = self.kv = self.grad_q = self.grad_kv = self.packed = self.packed_grad = np.empty((0, 0))
-        self.y = self.grad_x = self.grad_memory = np.empty((0, 0, 0))
+        self.y = self.grad_x = self.grad_memory = self.r_grad_memory = np.empty((0, 0, 0))
 
     def fprop(self, x, memory, lengths=None):  # type: ignore[override]
         self.x, self.memory = x, memory
@@ -97,6 +97,45 @@ class CrossAttention(Attention):
     def bprop_other(self, grad_y):
         """The gradient of the memory, which `bprop` has computed."""
         return self.grad_memory
+
+    def jvp(self, v, v_memory):
+        """The directional derivative of each product and of the softmax; see kernels/attention/derivatives.py."""
+        _, _, v_heads = self.tangents(as_rows(v), as_rows(v_memory))
+        out = np.empty(self.x.shape, v.dtype)
+        self.output_tangent(self.heads, v_heads, as_rows(out))
+        return out
+
+    def rbprop(self, v, v_memory, grad_y, r_grad_y):
+        """The change of each product of `bprop` along the directions of its factors."""
+        v_q, v_kv, v_heads = self.tangents(as_rows(v), as_rows(v_memory))
+        grad, r_grad = as_rows(grad_y), as_rows(r_grad_y)
+        grad_heads, r_heads = np.empty(self.heads.shape, v.dtype), np.empty(self.heads.shape, v.dtype)
+        matmul_into(grad, self.out_proj.weight, grad_heads, False)
+        self.output_change(self.heads, v_heads, grad, r_grad, r_heads)
+        grad_q, grad_kv = np.empty(self.q.shape, v.dtype), np.empty(self.kv.shape, v.dtype)
+        r_q, r_kv = np.empty(self.q.shape, v.dtype), np.empty(self.kv.shape, v.dtype)
+        self.attend_back_to(self.q, self.q_spans, self.kv, 0, self.k_spans, grad_heads, grad_q, grad_kv)
+        self.attend_change(self.q, self.q_spans, self.kv, 0, self.k_spans, v_q, v_kv, grad_heads, r_heads, r_q, r_kv)
+        out = np.empty(self.x.shape, v.dtype)
+        self.r_grad_memory = np.empty(self.memory.shape, v.dtype)
+        self.project_change(as_rows(self.x), as_rows(v), 0, grad_q, r_q, as_rows(out))
+        self.project_change(
+            as_rows(self.memory), as_rows(v_memory), self.embed_dim, grad_kv, r_kv, as_rows(self.r_grad_memory)
+        )
+        return out
+
+    def rbprop_other(self, v, v_memory, grad_y, r_grad_y):
+        """R{grad_memory}, which `rbprop` has computed."""
+        return self.r_grad_memory
+
+    def tangents(self, v, v_memory):
+        """The directional derivatives of q, of k and v, and of the heads."""
+        v_q, v_kv = np.empty(self.q.shape, v.dtype), np.empty(self.kv.shape, v.dtype)
+        v_heads = np.empty(self.heads.shape, v.dtype)
+        self.project_tangent(as_rows(self.x), v, 0, v_q)
+        self.project_tangent(as_rows(self.memory), v_memory, self.embed_dim, v_kv)
+        self.attend_tangent(self.q, self.q_spans, self.kv, 0, self.k_spans, v_q, v_kv, v_heads)
+        return v_q, v_kv, v_heads
 
     # -- plain Python --------------------------------------------------------------------------------------------------
 

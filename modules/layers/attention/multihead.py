@@ -93,9 +93,7 @@ class MultiheadAttention(Attention):
         self.grad_heads = reuse_like(self.grad_heads, self.heads)
         self.grad_qkv = reuse_like(self.grad_qkv, self.qkv)
         self.write_grad_heads(self.heads, grad, self.grad_heads)
-        self.attend_back(
-            self.qkv, self.spans, self.qkv, self.embed_dim, self.spans, self.grad_qkv, self.grad_qkv
-        )
+        self.attend_back(self.qkv, self.spans, self.qkv, self.embed_dim, self.spans, self.grad_qkv, self.grad_qkv)
         self.rotate(self.grad_qkv, self.spans, self.num_heads + self.num_kv_heads, 0, True)
         if self.needs_grad_parameters:
             self.project_back(rows, 0, self.grad_qkv)
@@ -104,6 +102,39 @@ class MultiheadAttention(Attention):
             if packed:
                 unpack_steps(grad_x, self.spans, self.grad_x)
         return self.grad_x
+
+    def jvp(self, v):
+        """The directional derivative of each product and of the softmax; see kernels/attention/derivatives.py."""
+        _, v_heads = self.tangents(as_rows(v))
+        out = np.empty(self.x.shape, v.dtype)
+        self.output_tangent(self.heads, v_heads, as_rows(out))
+        return out
+
+    def rbprop(self, v, grad_y, r_grad_y):
+        """The change of each product of `bprop` along the directions of its factors."""
+        rows, v_rows, grad, r_grad = as_rows(self.x), as_rows(v), as_rows(grad_y), as_rows(r_grad_y)
+        v_qkv, v_heads = self.tangents(v_rows)
+        grad_heads, r_heads = np.empty(self.heads.shape, v.dtype), np.empty(self.heads.shape, v.dtype)
+        matmul_into(grad, self.out_proj.weight, grad_heads, False)
+        self.output_change(self.heads, v_heads, grad, r_grad, r_heads)
+        r_qkv, out = np.empty(self.qkv.shape, v.dtype), np.empty(self.x.shape, v.dtype)
+        self.attend_change(
+            self.qkv, self.spans, self.qkv, self.embed_dim, self.spans, v_qkv, v_qkv, grad_heads, r_heads, r_qkv, r_qkv
+        )
+        grad_qkv = np.empty(self.qkv.shape, v.dtype)
+        self.attend_back_to(self.qkv, self.spans, self.qkv, self.embed_dim, self.spans, grad_heads, grad_qkv, grad_qkv)
+        self.rotate(grad_qkv, self.spans, self.num_heads + self.num_kv_heads, 0, True)
+        self.rotate(r_qkv, self.spans, self.num_heads + self.num_kv_heads, 0, True)
+        self.project_change(rows, v_rows, 0, grad_qkv, r_qkv, as_rows(out))
+        return out
+
+    def tangents(self, v):
+        """The directional derivatives of q, k and v, and of the heads."""
+        v_qkv, v_heads = np.empty(self.qkv.shape, v.dtype), np.empty(self.heads.shape, v.dtype)
+        self.project_tangent(as_rows(self.x), v, 0, v_qkv)
+        self.rotate(v_qkv, self.spans, self.num_heads + self.num_kv_heads, 0, False)
+        self.attend_tangent(self.qkv, self.spans, self.qkv, self.embed_dim, self.spans, v_qkv, v_qkv, v_heads)
+        return v_qkv, v_heads
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         shape = as_sequence_shape(self, input_shape, self.embed_dim)
