@@ -13,8 +13,9 @@ from .engine.threads import num_threads
 from .initializers import *
 from .kernels.elementary_functions import erf, sigmoid, softplus
 from .layers import *
-from .layers import activations, convolution, embedding, energy, normalization, padding, pooling, recurrent
+from .layers import activations, attention, convolution, embedding, energy, normalization, padding, pooling, recurrent
 from .layers.activations import *
+from .layers.attention import *
 from .layers.convolution import *
 from .layers.embedding import *
 from .layers.energy import *
@@ -26,6 +27,6 @@ from .losses import *
 
 if not typing.TYPE_CHECKING:  # type checkers read the imports, since they follow no sums of lists
     _FOLDERS = [checks, containers, core, initializers, layers, losses]
-    _FOLDERS += [activations, convolution, embedding, energy, normalization, padding, pooling, recurrent]
+    _FOLDERS += [activations, attention, convolution, embedding, energy, normalization, padding, pooling, recurrent]
     _NAMES = ["erf", "num_threads", "sigmoid", "softplus", *(name for folder in _FOLDERS for name in folder.__all__)]
     __all__ = sorted(_NAMES, key=lambda name: (not name.isupper(), name[0].islower(), name))

@@ -25,6 +25,10 @@ class Number:
     def constant(self, number: float):
         return self.new(ir.Constant(self.value.type, number))
 
+    def integer_constant(self, number: int):
+        """A constant of the whole numbers that have as many bits."""
+        return ir.Constant(self.integer, number)
+
     def _other(self, other):
         return other if isinstance(other, Number) else self.constant(float(other))
 
@@ -109,9 +113,9 @@ def power_of_two(n: Number):
     Added to 1½ 2ᵐ, m the bits of the fraction, n stands in the lowest bits: a conversion is slower.
     """
     mantissa = MANTISSA[n.bits]
-    bias = ir.Constant(n.integer, (1 << (n.bits - mantissa - 2)) - 1)
+    bias = n.integer_constant((1 << (n.bits - mantissa - 2)) - 1)
     low_bits = n.builder.add((n + 1.5 * 2.0**mantissa).as_bits(), bias)
-    return n.from_bits(n.builder.shl(low_bits, ir.Constant(n.integer, mantissa)))
+    return n.from_bits(n.builder.shl(low_bits, n.integer_constant(mantissa)))
 
 
 def from_integer(x: Number, integer):

@@ -6,7 +6,7 @@ Elementwise ones derive from Elementwise. Elementary functions such as erf are i
 from .elementwise import Elementwise, Identity, ReLU, Sigmoid, Tanh
 from .exponential import CELU, ELU, SELU, LogSigmoid, Softplus
 from .gated import GELU, Mish, SiLU
-from .glu import GLU
+from .glu import GLU, SwiGLU
 from .learned import LearntElementwise, PReLU
 from .piecewise import Clamp, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, ReLU6, Step, Threshold
 from .power import Abs, Exp, Log, Power, Sqrt, Square
@@ -48,6 +48,7 @@ __all__ = [
     "Sqrt",
     "Square",
     "Step",
+    "SwiGLU",
     "Tanh",
     "Tanhshrink",
     "Threshold",
