@@ -16,8 +16,8 @@ from ...modules.losses.loss import Loss
 from ..augments import Augmentation
 from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
-from ..optimizers.gradient_sum import GradientSum
 from ..rules import Rule
+from .gradient_sum import GradientSum
 from .shares import check_accumulation, compute_shares
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from ...modules.core.module import Module
 from ...modules.engine.stateful import Stateful
 from ...modules.kernels.threads import parallel_for
-from .vectors import BLOCK, count_blocks, weigh_sharing
+from ..optimizers.vectors import BLOCK, count_blocks, weigh_sharing
 
 
 class GradientSum(Stateful):
