@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .sequence_workloads import SEQUENCES
+
 
 @dataclass(frozen=True)
 class MLP:
@@ -255,6 +257,7 @@ GROUPS: dict[str, list] = {
     "images": IMAGES,
     "units": ACTIVATIONS,
     "optimizers": UPDATES,
+    "sequences": SEQUENCES,
 }
 
 

@@ -48,6 +48,24 @@ def test_by_hand(folder):
     assert output.count("|gradient of 0.weight|") == 4
 
 
+def test_each_derivative_of_a_character_model(folder):
+    output = run("sequences/backprop_ninja.py", folder)
+    errors = [float(value) for value in re.findall(r"^d\w+ .* error (\S+)$", output, re.MULTILINE)]
+    assert len(errors) == 25
+    assert max(errors) < 1e-5
+    assert "layers: loss and gradients differ" in output
+
+
+def test_microgpt_learns_names(folder):
+    words = ["anna", "hanna", "johanna", "susanna", "ana", "jana", "nana", "hana"] * 20
+    (folder / "names.txt").write_text("\n".join(words))
+    done = run_python(["sequences/microgpt.py", "names.txt", "100"], folder, strict=True)
+    assert "step   100" in done.stderr
+    loss, text = done.stdout.split("\n", 1)
+    assert float(re.fullmatch(r"test loss (\S+)", loss)[1]) < 1
+    assert "ana\n" in text
+
+
 def test_swish_checks_its_gradients(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("BPROP_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")

@@ -22,6 +22,7 @@ PLACES = {  # the module here, the package it needs, and keyword arguments
 def make_function(side: str, work):
     """Make the function of a side for a workload."""
     place, _, settings = PLACES[side]
+    place += "_sequences" if work.group == "sequences" else ""
     return getattr(import_module(f".{place}", __package__), work.kind)(work, **settings)
 
 

@@ -18,11 +18,11 @@ def describe_kernels() -> str:
 
 
 @numba.njit
-def multiply_all(ways, transpose, a, b, c, ta, tb, scratch, steps):
-    """Compute all products, one after the other."""
+def multiply_all(ways, transpose, a, b, c, ta, tb, scratch, counts, steps):
+    """Compute all products, one after the other, each as often as it occurs."""
     for _ in range(steps):
         for k in range(len(a)):
-            multiply(ways[k, 0], ways[k, 1], transpose, a[k], b[k], c[k], ta[k], tb[k], scratch[k], 1)
+            multiply(ways[k, 0], ways[k, 1], transpose, a[k], b[k], c[k], ta[k], tb[k], scratch[k], counts[k])
 
 
 def step(work: MLP) -> Callable[[], object]:
@@ -44,13 +44,19 @@ def make_products(work: MLP, steps: int) -> Callable[[], object]:
         )
         products += [(x, w, y, False, True), (g, x, grad_w, True, False)]
         products += [(g, w, grad_x, False, False)] if k else []
+    return make_calls(libraries, products, [1] * len(products), steps)
+
+
+def make_calls(libraries: Libraries, products: list[tuple], counts: list[int], steps: int = 1) -> Callable[[], object]:
+    """Make the function of products (a, b, c, transposed a, transposed b), each by the fastest library."""
     for product in products:
         libraries.list_calls(*product)["bprop"](1)
     libraries.specialize()
     ways = np.array([find_fastest(libraries, *product) for product in products])
     a, b, c, ta, tb = zip(*products, strict=True)
     scratch = tuple(np.empty(each.shape[::-1], np.float32) for each in b)
-    return lambda: multiply_all(ways, libraries.transpose, a, b, c, np.array(ta), np.array(tb), scratch, steps)
+    rest = np.array(ta), np.array(tb), scratch, np.array(counts), steps
+    return lambda: multiply_all(ways, libraries.transpose, a, b, c, *rest)
 
 
 def find_fastest(libraries: Libraries, a, b, c, ta: bool, tb: bool) -> tuple[int, int]:
