@@ -306,6 +306,16 @@ def test_depth_is_swept(folder, tmp_path):
     assert results.find_metric(None) == "test_accuracy"
 
 
+def test_a_custom_lstm(folder, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    output = run("sequences/custom_lstm.py", folder)
+    assert "right: 4 gradients within 1e-06\n" in output
+    assert float(re.search(r"built-in layer (\S+)", output)[1]) < 1e-6
+    losses = re.findall(r"^(\w+): loss (\S+) at first, (\S+) at last", output, re.MULTILINE)
+    assert [name for name, _, _ in losses] == ["CustomLSTM", "LSTM"]
+    assert all(float(last) < 0.05 * float(first) for _, first, last in losses)
+
+
 def test_hopfield_networks(folder, monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     output = run("energy/hopfield.py", folder)
@@ -420,6 +430,7 @@ def test_every_example_is_here():
         "own_loop.py",
         "reinforce.py",
         "resnet.yaml",
+        "sequences/custom_lstm.py",
         "siamese.yaml",
         "sigmoids.py",
         "swish.py",

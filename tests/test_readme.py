@@ -25,6 +25,7 @@ NOT_COMPILED = {
     "docs/extending.md",
     "docs/graphs.md",
     "docs/outputs.md",
+    "docs/sequences.md",
     "docs/derivatives.md",
     "docs/threads.md",
 }  # other tests do that

@@ -24,7 +24,9 @@ from ..compiler.numba_api import (
     register_pass,
     types,
 )
+from ..kernels import builtin_functions  # noqa: F401 - registers them
 from ..kernels.elementary_functions import REPLACED
+from ..kernels.matmul.matmul_operator import multiply_arrays
 from ..kernels.print_and_format import format_value, narrow_printed
 from ..kernels.reductions import NAMES, WHOLE, reduction
 from .dependencies import hash_function, is_versioned
@@ -131,6 +133,11 @@ def _rewrite(function_ir, statement, constants, body) -> None:
                 statement.value = _redefine(function_ir, statement, helper)
     elif isinstance(value, numba_ir.Expr) and value.op in ("binop", "inplace_binop") and value.fn in ARITHMETIC:
         _weaken_operands(function_ir, statement, body)
+    elif isinstance(value, numba_ir.Expr) and value.op == "binop" and value.fn is operator.matmul:
+        if is_users(function_ir.func_id.func):
+            multiply = _insert_function(function_ir, multiply_arrays, statement, body)
+            call = numba_ir.Expr.call(multiply, [value.lhs, value.rhs], (), statement.loc)
+            statement.value = _redefine(function_ir, statement, call)
     elif isinstance(value, numba_ir.Expr) and value.op == "call":
         _rewrite_call(function_ir, statement, body)
 

@@ -70,6 +70,7 @@ INTERNAL |= {
     "OverTime",
     "RNNCellOp",
     "Recurrent",
+    "RecurrentBase",
     "SecondOrder",
     "SequenceModule",
 }

@@ -93,7 +93,7 @@ class WithIndex(WithChain):
 class WithThreeAxes(Passing):
     def fprop(self, x):
         cube = np.ones((2, x.shape[1], x.shape[1]), x.dtype)
-        return x + (cube @ cube)[0, :1]  # here
+        return x + (cube[0] @ cube)[0, :1]  # here
 
 
 TABLE = np.ones(3, np.float32)

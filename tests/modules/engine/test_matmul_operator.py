@@ -1,0 +1,70 @@
+"""What custom methods may write as in NumPy: `@` of matrices, strided ones and stacks of them, and `reversed`."""
+
+import numpy as np
+import pytest
+from bprop.modules import Module
+
+
+class Pass(Module):
+    def bprop(self, grad_y):
+        return grad_y
+
+
+class Products(Pass):
+    """All layouts and stacks, summed up."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = np.random.default_rng(0).standard_normal((5, 6))
+        self.vector = np.random.default_rng(1).standard_normal(5)
+
+    def fprop(self, x):  # (N, T, 5)
+        y = x @ self.weight  # a stack of matrices and a matrix
+        total = (y.transpose(0, 2, 1) @ x) @ self.weight  # two stacks, one of them strided: (N, 6, 6)
+        four = x.reshape((1,) + x.shape)  # noqa: RUF005
+        more = four @ four.transpose(0, 1, 3, 2)
+        step = x[:, 0] @ self.weight + x[:, 1].T.T @ self.weight + (self.weight.T @ x[:, 2].T).T
+        return total[:, 0] + step + self.vector @ self.weight + more[0, :, :1, 0] + (x[:, 0] @ self.vector)[0]
+
+
+class Reversed(Pass):
+    """Numbers in an order that `reversed` makes."""
+
+    def fprop(self, x):
+        y, place = np.empty((3, 16), x.dtype), 0
+        for numbers in (reversed(range(4)), reversed(range(2, 9, 3)), reversed(range(5, 1, -2)), reversed(range(0))):
+            for k in numbers:
+                y[:, place] = k
+                place += 1
+        for row in reversed(x):
+            y[:, place] = row[0]
+            place += 1
+        y[:, place:] = 0
+        return y[: x.shape[0]]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("cls", "shape"), [(Products, (3, 4, 5)), (Reversed, (3, 2))])
+def test_compiled_is_as_plain_python(cls, shape, dtype, recwarn):
+    module, x = cls().to(dtype), np.random.default_rng(2).standard_normal(shape)
+    expected = cls.fprop.__wrapped__(cls().to("float64"), x)
+    y = module.fprop(x)
+    assert y.dtype == dtype
+    np.testing.assert_allclose(y, expected, rtol=1e-12 if dtype == "float64" else 1e-4, atol=1e-5)
+    assert not [warning for warning in recwarn if "faster on contiguous" in str(warning.message)]
+
+
+class Wrong(Pass):
+    def __init__(self, rows):
+        super().__init__()
+        self.weight = np.ones((rows, 3))
+        self.stack = np.ones((2, 4, 3))
+
+    def fprop(self, x):
+        return (x.reshape((1,) + x.shape) @ self.stack)[0] + x @ self.weight  # noqa: RUF005
+
+
+@pytest.mark.parametrize("rows", [4, 5])
+def test_sizes_that_do_not_fit_are_refused(rows):
+    with pytest.raises(ValueError, match="matmul"):
+        Wrong(rows).fprop(np.ones((2, 4)))
