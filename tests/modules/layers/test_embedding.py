@@ -18,6 +18,7 @@ from bprop.modules import (
     Sequential,
     SinusoidalPositions,
     SoftmaxCrossEntropy,
+    manual_seed,
     num_threads,
 )
 from bprop.modules.derivatives import hvp, jvp, vjp
@@ -271,6 +272,31 @@ def test_a_step_clears_only_the_rows_of_the_last_one():
     model.fprop(TOKENS)  # another plan: the next step takes nothing for granted
     step(TOKENS, np.zeros(5, int))
     assert not model[0].grad_weight[900].any()
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("make", [Embedding, lambda *sizes: EmbeddingBag(*sizes, mode="sum")])
+def test_sgd_updates_only_rows_that_occur_to_the_same_bits(make):
+    def steps(**settings):
+        manual_seed(0)
+        model = Sequential(make(50, 6), Flatten(), Linear(24 if make is Embedding else 6, 4))
+        return model, compile_step(model, SoftmaxCrossEntropy(), SGD(lr=0.1, **settings))
+
+    (model, step), (other, whole) = steps(), steps(clip_value=1e9)  # which looks at the whole gradient
+    for k in range(10):
+        x, labels = RANDOM.integers(0, 50, (5 - k % 2, 4)), RANDOM.integers(0, 4, 5 - k % 2)
+        before = model[0].weight.copy()
+        assert step(x, labels) == whole(x, labels)
+        assert np.array_equal(model.flat_parameters, other.flat_parameters)
+        assert np.array_equal(model.flat_gradients, other.flat_gradients)
+        changed = (model[0].weight != before).any(axis=1)
+        assert set(np.flatnonzero(changed)) <= set(x.ravel())
+    assert len(step.optimizer.slices) == 2
+    assert set(step.optimizer.state_dict()) == {"steps", "velocity"}
+    step.optimizer.momentum = whole.optimizer.momentum = 0.5  # then all rows move
+    for _ in range(3):
+        assert step(x, labels) == whole(x, labels)
+        assert np.array_equal(model.flat_parameters, other.flat_parameters)
 
 
 @pytest.mark.compiled
