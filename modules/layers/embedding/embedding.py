@@ -90,6 +90,10 @@ class TokenTable(Module):
                 self.rows = reuse(self.rows, tokens.shape, np.int64)
                 self.row_count = list_distinct(tokens, self.marks, self.call_number, self.rows)
 
+    def count_touched(self, input_shape: tuple[int, ...]) -> int:
+        """The numbers of `weight` that a pass over tokens of this shape reads or writes, at most."""
+        return self.embedding_dim * min(self.num_embeddings, int(np.prod(input_shape)))
+
     def extra_repr(self) -> str:
         settings = [f"{self.num_embeddings}, {self.embedding_dim}"]
         settings += [f"padding_idx={self.padding_idx}"] if self.padding_idx is not None else []

@@ -22,6 +22,7 @@ from bprop.modules import (
     num_threads,
 )
 from bprop.modules.derivatives import hvp, jvp, vjp
+from bprop.modules.display.costs import count_bytes, count_flops, get_matmul
 from bprop.trainers import SGD, Adam, Optimizer, compile_step
 
 RANDOM = np.random.default_rng(0)
@@ -373,3 +374,12 @@ def test_sines_as_in_the_paper():
         angles = t / 10000 ** (np.array([0, 2, 4]) / 6)
         np.testing.assert_allclose(y[t, ::2], np.sin(angles), atol=1e-12)
         np.testing.assert_allclose(y[t, 1::2], np.cos(angles), atol=1e-12)
+
+
+def test_costs_count_the_rows_that_are_read():
+    embedding, positions = Embedding(1000, 8), PositionalEmbedding(6, 8)
+    assert get_matmul(embedding, (2, 3, 8)) is None
+    assert get_matmul(positions, (2, 3, 8)) is None
+    assert count_flops(embedding, (2, 3), (2, 3, 8)) == (0, 48)
+    assert count_flops(EmbeddingBag(1000, 8), (2, 3), (2, 8)) == (96, 96)
+    assert count_bytes(embedding, (2, 3), (2, 3, 8), False) == (4 * (6 + 48 + 48), 4 * (48 + 6 + 48))
