@@ -12,6 +12,7 @@ from bprop.modules import (
     Module,
     NarrowTable,
     Normal,
+    Padded,
     ParallelTable,
     Parameter,
     PositionalEmbedding,
@@ -23,7 +24,7 @@ from bprop.modules import (
 )
 from bprop.modules.derivatives import hvp, jvp, vjp
 from bprop.modules.display.costs import count_bytes, count_flops, get_matmul
-from bprop.trainers import SGD, Adam, Optimizer, compile_step
+from bprop.trainers import SGD, Adam, Optimizer, Trainer, compile_step
 
 RANDOM = np.random.default_rng(0)
 TOKENS = RANDOM.integers(0, 7, (5, 4))
@@ -222,6 +223,14 @@ def test_lengths_of_bags_are_offsets_of_pytorch(mode):
     np.testing.assert_allclose(mine.grad_weight, other.weight.grad.numpy(), rtol=1e-12)
     with pytest.raises(ValueError, match=r"^EmbeddingBag\(7, 3.*\): lengths has shape \(4,\), expected \(5,\)$"):
         mine(TOKENS, lengths[1:])
+    for wrong in (0, 5):
+        with pytest.raises(
+            ValueError, match=rf"^EmbeddingBag\(7, 3.*\): length {wrong} in row 2, expected 1 to 4, the st"
+        ):
+            mine(TOKENS, np.where(np.arange(5) == 2, wrong, lengths))
+    padded = Padded(EmbeddingBag(7, 3, mode=mode))
+    padded[0].weight = mine.weight
+    np.testing.assert_allclose(padded.fprop((TOKENS, lengths)), mine(TOKENS, lengths), rtol=1e-6)
 
 
 # -- steps -------------------------------------------------------------------------------------------------------------
@@ -259,6 +268,19 @@ def test_a_step_has_the_gradients_of_its_tokens_alone(optimizer):
         if k == 4:  # gradients of other rows, by another plan
             model.fprop(np.full((2, 4), 6))
             model.bprop(np.ones((2, 4)))
+
+
+def test_gradients_that_are_added_up_are_those_of_one_minibatch():
+    """Micro-batches whose gradients an accumulator writes: nothing of the last ones is left."""
+    results = []
+    x, labels = RANDOM.integers(0, 50, (24, 4)), RANDOM.integers(0, 4, 24)
+    for size, k in ((12, 1), (3, 4)):
+        manual_seed(0)
+        model = Sequential(Embedding(50, 3), Flatten(), Linear(12, 4))
+        trainer = Trainer(model, SoftmaxCrossEntropy(), SGD(lr=0.5), quiet=True)
+        trainer.fit((x, labels), epochs=3, batch_size=size, accumulate=k, shuffle=False)
+        results.append(model.flat_parameters.copy())
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.jit
