@@ -51,7 +51,7 @@ class Module(ParametersAndBuffers):
 
     framework_base = True
     entry_points = ("fprop", "bprop")
-    flags = FLAGS
+    flags: tuple[str, ...] = FLAGS
     label_arguments: tuple[int, ...] = ()  # positions of fprop's arguments that are whole numbers, int64
     vocabulary_size: int | None = None  # an x of whole numbers is 0 to this number - 1; None: any
     passes_labels = False  # whether y is a part of x, so that labels stay labels

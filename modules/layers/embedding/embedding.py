@@ -61,7 +61,7 @@ class TokenTable(Module):
         return padding_idx % self.num_embeddings
 
     @property
-    def vocabulary_size(self) -> int:
+    def vocabulary_size(self) -> int:  # type: ignore[override]
         """Tokens are 0 to this number - 1."""
         return self.num_embeddings
 

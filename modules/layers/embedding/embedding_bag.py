@@ -29,7 +29,7 @@ class EmbeddingBag(SequenceModule, TokenTable):
     Source: Joulin et al., Bag of tricks for efficient text classification (2016); PyTorch's EmbeddingBag.
     """
 
-    label_arguments = (0, 1)
+    label_arguments = (0, 1)  # type: ignore[assignment]
 
     def __init__(
         self,
