@@ -67,7 +67,7 @@ class Graph(Container):
         y = self.write_fprop(scratch, tuple(self._input_names) if self._takes_tables[0] else self._input_names[0])
         self.write_bprop(scratch, y)
 
-    def _add_node(self, name: str, node: Any, twins: Mapping[str, str]) -> None:
+    def _add_node(self, name: str, node: Any, twins: Mapping[str, Any]) -> None:
         if not isinstance(node, tuple | list) or len(node) != 2:
             raise make_error(f"the node {name!r} is {node!r:.60}, expected a module and what it reads", "nodes", name)
         if name in self._input_names:

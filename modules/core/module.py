@@ -51,7 +51,7 @@ class Module(ParametersAndBuffers):
 
     framework_base = True
     entry_points = ("fprop", "bprop")
-    flags = FLAGS
+    flags: tuple[str, ...] = FLAGS
     label_arguments: tuple[int, ...] = ()  # positions of fprop's arguments that are whole numbers, int64
     vocabulary_size: int | None = None  # an x of whole numbers is 0 to this number - 1; None: any
     passes_labels = False  # whether y is a part of x, so that labels stay labels
@@ -59,6 +59,7 @@ class Module(ParametersAndBuffers):
     takes_distributions = False  # whether a label argument may be floats of the shape of the first one
     takes_gradient = True  # bprop(grad_y); a loss has bprop()
     locally_linear = False  # whether dy/dx is constant near almost all x, and there are no parameters
+    multiplies_by_weight = True  # whether a `weight` of two or more axes is a factor of a matrix product
     estimates = False  # whether bprop is an estimate by design, which no derivative of fprop confirms
     needs_y = True  # whether a method after fprop may read self.y: where False, large ones are not copied
     kinks_meet = False  # whether one number of x may stand at several kinks at once

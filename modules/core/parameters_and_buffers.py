@@ -236,18 +236,24 @@ class ParametersAndBuffers(Hierarchy):
 
     # -- saving -----------------------------------------------------------------------------------------------------
 
-    def _collect_arrays(self) -> dict[str, np.ndarray]:
-        """Collect parameters and buffers, module by module, as in PyTorch."""
+    def _collect_arrays(self, once: bool = False) -> dict[str, np.ndarray]:
+        """Collect parameters and buffers, module by module, as in PyTorch; `once`: shared ones of the first alone."""
         arrays = {}
+        if once:
+            owned = {each[1:] for kind in ("_parameters", "_buffers") for each in iterate_owned(self, kind)}
         for prefix, module in self.named_modules():
             for name in (*module._parameters, *module._buffers):
-                arrays[f"{prefix}.{name}" if prefix else name] = vars(module)[name]
+                if not once or (module, name) in owned:
+                    arrays[f"{prefix}.{name}" if prefix else name] = vars(module)[name]
         return arrays
 
     @exclusive
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and buffers under PyTorch's names and shapes."""
-        return {name: array.copy() for name, array in self._collect_arrays().items()}
+    def state_dict(self, once: bool = False) -> dict[str, np.ndarray]:
+        """Copies of all parameters and buffers under PyTorch's names and shapes.
+
+        Args: once: shared ones under their first name only, as files of weights have them.
+        """
+        return {name: array.copy() for name, array in self._collect_arrays(once).items()}
 
     @exclusive
     def load_state_dict(self, state: dict[str, Any]) -> None:

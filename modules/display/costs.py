@@ -45,6 +45,8 @@ def get_matmul(module: Module, output_shape: tuple[int, ...]) -> Matmul | None:
     weight = vars(module).get("weight")
     if weight is None or weight.ndim < 2 or "weight" not in module._parameters or 0 in module.label_arguments:
         return None
+    if not module.multiplies_by_weight:
+        return None
     columns, inner = len(weight), weight[0].size
     return prod(output_shape) // columns, inner, columns
 
@@ -70,5 +72,6 @@ def count_bytes(module: Module, input_shape, output_shape, wants_grad_x: bool = 
     """
     item = module.dtype.itemsize
     x, y = prod(input_shape), prod(output_shape)
-    own = sum(vars(module)[name].size for name in module._parameters)
+    touched = getattr(module, "count_touched", None)  # of a table of rows, of which some are read
+    own = touched(input_shape) if touched else sum(vars(module)[name].size for name in module._parameters)
     return item * (x + own + y), item * (y + x + (own + x if wants_grad_x else 0) + own)

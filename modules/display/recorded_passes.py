@@ -30,7 +30,7 @@ class RecordedPasses:
     """
 
     def __init__(self, net: Module, x: Any):
-        operations = Operations()
+        self.net, operations = net, Operations()
         self.inputs = tuple(flatten_table(names := name_results("x", x)))
         y = operations.fprop(net, names)
         if not isinstance(y, str):
@@ -53,6 +53,8 @@ class RecordedPasses:
 
     def run(self, method: str, name: str, value: Any) -> None:
         """Run a pass from its first value on, which may be a table."""
+        if method == "fprop":
+            self.net.check_tokens(value)
         names = self.inputs if method == "fprop" else (name,)
         self.values |= dict(zip(names, flatten_table(value), strict=True))
         operations = self.forward if method == "fprop" else self.backward

@@ -1,11 +1,13 @@
 """The summary of a model as a table: path, output shape, parameters and memory of each module."""
 
+from collections import Counter
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core.internal_op import InternalOp
+from ..core.sharing import iterate_owned
 from ..core.text_table import format_table
 from ..engine.entry_points import name_results
 from ..engine.operations import Operations, prune
@@ -57,12 +59,15 @@ def collect_summary(module: "Module", input_shape: tuple[int, ...], optimizer=No
     """Collect the values of `summary`: sizes in bytes, None where unknown."""
     shapes = record_output_shapes(module, tuple(input_shape))
     stored, grads = measure_memory(module, tuple(input_shape))
+    counts: Counter = Counter()  # of shared parameters the first module's alone
+    for _, inside, name in iterate_owned(module):
+        counts[inside] += getattr(inside, name).size
     modules = [
         {
             "path": inside.path(),
             "module": inside.label(),
             "output_shape": shapes.get(inside.path()),
-            "parameters": sum(getattr(inside, name).size for name in inside._parameters),
+            "parameters": counts[inside],
             "kept": stored.get(inside.path()),
             "grad_x": grads.get(inside.path()),
         }

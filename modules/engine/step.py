@@ -32,8 +32,10 @@ class StepPlan:
         x, *targets = name_inputs(batch[0]), *("target", "weight")[: len(batch) - 1]
         self.inputs = ("parameters", "gradients", *flatten_table(x), *targets)
         value, y = (write_backprop if rule is None else rule.write_step)(operations, net, loss, x, *targets)
+        layers = []  # whose gradients nothing else writes: an accumulator does
         if accumulator is None:
-            optimizer.write_update(operations, "parameters", "gradients")
+            layers = find_row_layers(operations.items) if rule is None and optimizer.keeps_gradients else []
+            optimizer.write_update(operations, "parameters", "gradients", layers)
         else:
             operations.call(accumulator, "gather", "gradients")
             with operations.repeated(accumulator, "due"):
@@ -52,8 +54,7 @@ class StepPlan:
         self.vectors = (parameters, gradients)
         self.plan.flags = {(module, "accumulate"): module in later for module in self.plan.modules}
         self.plan.flags |= {(module, "needs_grad_x"): False for module in unread}
-        if rule is None and optimizer.keeps_gradients:
-            self.plan.flags |= {(module, "others_add"): False for module in self.plan.modules if is_alone(module)}
+        self.plan.flags |= {(module, "others_add"): False for module in layers}
         self._entry = None
         self._steps = 0
         self._unchecked = bool(self.plan.checked)  # whether the loop over minibatches has still to be checked
@@ -131,9 +132,10 @@ def write_backprop(operations: Operations, net, loss, x, *targets: str) -> tuple
     return value, y
 
 
-def is_alone(module) -> bool:
-    """Whether a module tells itself which rows of its gradient it has written, and nothing else writes to them."""
-    return "others_add" in module.flags and module._tie is None
+def find_row_layers(operations) -> list:
+    """Find the modules that know which rows of their gradient they have written, where nothing else writes to it."""
+    modules = dict.fromkeys(operation.module for operation in operations if operation.backward)
+    return [module for module in modules if "others_add" in module.flags and module._tie is None]
 
 
 def find_late_gradients(operations) -> frozenset:

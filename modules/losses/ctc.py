@@ -108,16 +108,10 @@ class CTC(Loss):
                 text = f"{self.label()}: the target in row {row} needs {needed[row]} steps, y has {int(lengths[row])}"
                 raise ValueError(f"{text}; zero_infinity=True leaves such samples out")
 
-    def _enter_fprop(self, raw, y, target, sample_weight=None):
-        try:
-            return super()._enter_fprop(raw, y, target, sample_weight)
-        except ValueError as error:
-            if str(error) == LABEL_ERROR and np.ndim(y) == 3:
-                self.check_targets(np.asarray(target), np.shape(y))
-            raise
-
-
-LABEL_ERROR = "a label of a CTC target lies outside of 0..K-1, or is the blank"
+    def check_labels(self, target) -> None:
+        shape = self.grad_y.shape  # of the scores that a pass began with
+        if np.ndim(target) == 2 and len(shape) == 3 and len(target) == shape[0]:
+            self.check_targets(np.asarray(target), shape)
 
 
 def run_samples(

@@ -84,7 +84,7 @@ class Checkpoint(Callback):
             find_inner_folder(self.path, BEST).mkdir(parents=True, exist_ok=True)
             self._own = self.path
             with trainer.optimizer.evaluated_weights(trainer.model):
-                write_atomically(self._best_file(row["epoch"]), encode_weights(trainer.model.state_dict()))
+                write_atomically(self._best_file(row["epoch"]), encode_weights(trainer.model.state_dict(once=True)))
         self._remove_others()
 
     def on_pause(self, trainer) -> None:

@@ -35,7 +35,7 @@ class InitialWeights(Callback):
         if not path.is_file():
             raise FileNotFoundError(f"InitialWeights: there is no file {path}")
         arrays, _ = read_weights(path)
-        own = trainer.model.state_dict()
+        own = trainer.model.state_dict(once=self.names is None)
         names = dict(zip(own, own, strict=True)) if self.names is None else self.names
         for name, other in names.items():
             check_name(name, own, "the model")

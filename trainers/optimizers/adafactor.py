@@ -1,10 +1,12 @@
 """Adafactor: Adam's squares of the gradient, kept as one number a row and one a column."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ...modules.core.module import Module
 from ...modules.engine.operations import Operations
 from .checks import check_not_negative
 from .optimizer import Optimizer
@@ -78,9 +80,11 @@ class Adafactor(Optimizer):
         for name, value in {"blocks": table, "sizes": sizes, "scaled": steps, "eps1": eps1}.items():
             setattr(self, name, value)  # what a method assigns is state, which is saved; this is not
 
-    def write_update(self, operations: Operations, parameters: str, gradients: str) -> str:
+    def write_update(
+        self, operations: Operations, parameters: str, gradients: str, layers: Sequence[Module] = ()
+    ) -> str:
         operations.call(self, "measure", parameters)  # before weight decay
-        return super().write_update(operations, parameters, gradients)
+        return super().write_update(operations, parameters, gradients, layers)
 
     def measure(self, parameters):
         """Compute the RMS of each parameter."""

@@ -148,8 +148,13 @@ class Extras(Stateful):
         for i in range(parameters.size):
             self.averages[i] = ema * self.averages[i] + (1 - ema) * parameters[i]
 
-    def write_update(self, operations: Operations, parameters: str, gradients: str) -> str:
-        """Append the update, and the methods in use around it, to a plan."""
+    def write_update(
+        self, operations: Operations, parameters: str, gradients: str, layers: Sequence[Module] = ()
+    ) -> str:
+        """Append the update, and the methods in use around it, to a plan.
+
+        Args: layers: those whose gradients are zeros but in rows that they know.
+        """
         factors = any(rule.lr_factor != 1 or rule.frozen for _, _, rule in self._rules)
         decays = self._in_use("weight_decay")
         if factors:
@@ -159,7 +164,9 @@ class Extras(Stateful):
         limited = any(map(self._in_use, ("l1", "clip_value", "clip_norm")))
         if (decays and not self._decoupled) or factors or limited or self.maximize:
             gradients = operations.call(self, "adjust", parameters, gradients)
-        target = operations.call(self, "update", parameters, gradients)
+        whole = factors or decays or gradients != "gradients" or not layers
+        target = None if whole else self.write_row_update(operations, parameters, gradients, layers)
+        target = target or operations.call(self, "update", parameters, gradients)
         if factors:
             target = operations.call(self, "rescale", parameters)
         if self._in_use("max_norm"):
@@ -167,6 +174,15 @@ class Extras(Stateful):
         if self._in_use("ema"):
             target = operations.call(self, "average", parameters)
         return target
+
+    def write_row_update(
+        self, operations: Operations, parameters: str, gradients: str, layers: Sequence[Module]
+    ) -> str | None:
+        """Append an update that leaves out rows without a gradient, with the same result; None where there is none.
+
+        Args: layers: those whose gradients are zeros but in their `rows[:row_count]`.
+        """
+        return None
 
     def _in_use(self, name: str) -> bool:
         in_groups = any(name in group.settings for group in self._groups)

@@ -1,9 +1,12 @@
 """Stochastic gradient descent, with PyTorch's update exactly."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ...modules.core.module import Module
+from ...modules.engine.operations import Operations
 from ...modules.kernels.threads import parallel_for
 from .checks import check_not_negative
 from .optimizer import Optimizer
@@ -16,6 +19,9 @@ class SGD(Optimizer):
         velocity = momentum velocity + (1 - dampening) gradient      (velocity = gradient in the first step)
         g        = gradient + momentum velocity if nesterov else velocity
         parameter -= lr g
+
+    Without momentum and weight decay a step leaves out the rows of an Embedding whose tokens do not occur: their
+    gradient is zero, and so is their change.
 
     Args: lr: learning rate; momentum, dampening: at least 0; nesterov: needs momentum and no dampening; common: the
         settings of all optimizers, such as weight_decay.
@@ -34,6 +40,7 @@ class SGD(Optimizer):
         self.lr, self.momentum, self.dampening = float(lr), float(momentum), float(dampening)
         self.nesterov = nesterov
         self.steps = 0
+        self.slices = np.zeros((0, 2), np.int64)  # of the parameters that are no rows of embeddings
 
     def start(self, parameters: np.ndarray) -> None:
         self.steps = 0
@@ -50,6 +57,42 @@ class SGD(Optimizer):
             parallel_for(look_ahead, blocks, cost, parameters, gradients, self.velocity, lr, momentum, share)
         else:
             parallel_for(roll, blocks, cost, parameters, gradients, self.velocity, lr, momentum, share)
+
+    def write_row_update(
+        self, operations: Operations, parameters: str, gradients: str, layers: Sequence[Module]
+    ) -> str | None:
+        if self.momentum != 0:
+            return None
+        vector = None if self._vector is None else self._vector()
+        if vector is None:
+            return None
+        places = [(layer.weight.ctypes.data - vector.ctypes.data) // vector.itemsize for layer in layers]
+        rows = sorted((place, place + layer.weight.size) for place, layer in zip(places, layers, strict=True))
+        bounds = np.array([0, *(bound for pair in rows for bound in pair), vector.size], np.int64).reshape(-1, 2)
+        setattr(self, "slices", bounds)  # noqa: B010 - an assignment would make it a part of the state
+        target = operations.call(self, "update_others", parameters, gradients)
+        for layer in layers:
+            target = operations.call(self, "update_rows", other=layer)
+        return target
+
+    def update_others(self, parameters, gradients):
+        """The update of all but the rows of embeddings; with momentum, which a schedule may begin, of all."""
+        if self.momentum != 0:
+            self.update(parameters, gradients)
+            return
+        self.steps += 1
+        for k in range(self.slices.shape[0]):
+            begin, end = self.slices[k, 0], self.slices[k, 1]
+            some, slopes = parameters[begin:end], gradients[begin:end]
+            parallel_for(descend, count_blocks(some), weigh_sharing(some), some, slopes, self.lr)
+
+    def update_rows(self, layer):
+        """The update of an embedding's rows that occur, without momentum."""
+        if self.momentum == 0:
+            for k in range(layer.row_count):
+                row, slope = layer.weight[layer.rows[k]], layer.grad_weight[layer.rows[k]]
+                for i in range(row.size):
+                    row[i] -= self.lr * slope[i]
 
 
 def descend(first, last, parameters, gradients, lr):

@@ -33,6 +33,8 @@ def draw_space(run: TrainedRun) -> Figure:
     """Draw the inputs, and what the last hidden layer makes of them."""
     if not run.is_classification:
         raise UnsuitableRun("the model's outputs are no scores of classes, expected a classification")
+    if run.data.classes is not None and len(run.data.target_shape):
+        raise UnsuitableRun(f"a sample has labels of shape {run.data.target_shape}, expected one label")
     rows = np.unique(np.linspace(0, len(run.data) - 1, MAX_DOTS).astype(int))
     x, target = run.data[rows]
     labels, net = target.reshape(len(rows), -1)[:, 0].astype(int), HiddenLayer(run)

@@ -41,7 +41,7 @@ def make_rows(step: CompiledStep, shapes: Shapes, unread: set, lines: list[Line]
     in_net = set(step.net.all_modules())
     for line, took in zip(lines, seconds, strict=True):
         copies = tuple(each for each in line.modules if isinstance(each, Rule))
-        key = copies or line.modules
+        key = copies or (line.modules[:1] if line.modules[:1] == (step.optimizer,) else line.modules)
         row = rows.setdefault(key, Row(*name_row(key, step, in_net)))
         row.backward += took if line.backward else 0
         row.forward += 0 if line.backward else took

@@ -286,6 +286,7 @@ def check_whole_inputs(model: Module, data: ArrayDataset) -> None:
                 raise ValueError(f"{model.label()}: x has {value:g} in row {row}, expected whole numbers")
 
 
+@reraise_data_errors
 def check_token_inputs(model: Module, data: ArrayDataset) -> None:
     """Raise ValueError that names the row of a data set with a token that no module of the model knows."""
     whole = reads_whole_numbers(model, data)

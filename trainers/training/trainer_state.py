@@ -20,7 +20,7 @@ def gather_state(trainer: TrainingParts) -> dict[str, Any]:
     return {
         "written_by": describe_writer(),
         "parts": describe_parts(trainer),
-        "model": {"arrays": trainer.model.state_dict(), "counters": trainer.model.counters()},
+        "model": {"arrays": trainer.model.state_dict(once=True), "counters": trainer.model.counters()},
         "loss": {"arrays": trainer.loss.state_dict(), "counters": trainer.loss.counters()},
         "optimizer": trainer.optimizer.state_dict(),
         "rule": {} if trainer.rule is None else trainer.rule.state_dict(),

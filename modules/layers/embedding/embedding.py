@@ -61,7 +61,7 @@ class TokenTable(Module):
         return padding_idx % self.num_embeddings
 
     @property
-    def vocabulary_size(self) -> int:
+    def vocabulary_size(self) -> int:  # type: ignore[override]
         """Tokens are 0 to this number - 1."""
         return self.num_embeddings
 
@@ -89,6 +89,10 @@ class TokenTable(Module):
                 self.call_number += 1
                 self.rows = reuse(self.rows, tokens.shape, np.int64)
                 self.row_count = list_distinct(tokens, self.marks, self.call_number, self.rows)
+
+    def count_touched(self, input_shape: tuple[int, ...]) -> int:
+        """The numbers of `weight` that a pass over tokens of this shape reads or writes, at most."""
+        return self.embedding_dim * min(self.num_embeddings, int(np.prod(input_shape)))
 
     def extra_repr(self) -> str:
         settings = [f"{self.num_embeddings}, {self.embedding_dim}"]

@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 
+from ...core.sequences import SequenceModule
 from ...initializers.initializers import Initializer
 from ...kernels.buffers import flat, reuse
 from ...kernels.rows import COLUMNS, compute_p_norm, shorten_rows
@@ -11,7 +12,7 @@ from ...kernels.threads import parallel_for
 from .embedding import TokenTable
 
 
-class EmbeddingBag(TokenTable):
+class EmbeddingBag(SequenceModule, TokenTable):
     """Sum or mean of the rows of each sample's tokens: a bag of words.
 
         y[n]                  = c[n] Σₗ weight[x[n, l]]
@@ -28,8 +29,7 @@ class EmbeddingBag(TokenTable):
     Source: Joulin et al., Bag of tricks for efficient text classification (2016); PyTorch's EmbeddingBag.
     """
 
-    label_arguments = (0, 1)
-    takes_lengths = True
+    label_arguments = (0, 1)  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -47,10 +47,6 @@ class EmbeddingBag(TokenTable):
             raise ValueError(f"EmbeddingBag: mode is {mode!r}, expected 'sum' or 'mean'")
         self.mode, self.averages = mode, mode == "mean"
         self.factors = np.empty((0, 0))
-
-    def __call__(self, x, lengths=None):
-        """`fprop`."""
-        return self.fprop(x) if lengths is None else self.fprop(x, lengths)
 
     def fprop(self, x, lengths=None):
         self.x = x
@@ -88,11 +84,6 @@ class EmbeddingBag(TokenTable):
         if len(input_shape) != 2:
             raise ValueError(f"{self.label()}: x has shape {tuple(input_shape)}, expected tokens (N, L)")
         return (input_shape[0], self.embedding_dim)
-
-    def check_arguments(self, *shapes):
-        if len(shapes) > 1 and tuple(shapes[1]) != tuple(shapes[0][:1]):
-            raise ValueError(f"{self.label()}: lengths has shape {tuple(shapes[1])}, expected {tuple(shapes[0][:1])}")
-        return super().check_arguments(shapes[0])
 
     def flops(self, input_shape: tuple[int, ...]) -> tuple[int, int]:
         """A multiply-add for each number of each row, in both passes."""

@@ -27,6 +27,8 @@ class PositionalEmbedding(Module):
     Source: Gehring et al., Convolutional sequence to sequence learning (2017), section 3.1.
     """
 
+    multiplies_by_weight = False
+
     def __init__(self, num_positions: int, embedding_dim: int, *, weight_init: Initializer | None = None):
         super().__init__()
         check_sizes(self, num_positions=num_positions, embedding_dim=embedding_dim)

@@ -12,16 +12,19 @@ from bprop.modules import (
     Module,
     NarrowTable,
     Normal,
+    Padded,
     ParallelTable,
     Parameter,
     PositionalEmbedding,
     Sequential,
     SinusoidalPositions,
     SoftmaxCrossEntropy,
+    manual_seed,
     num_threads,
 )
 from bprop.modules.derivatives import hvp, jvp, vjp
-from bprop.trainers import SGD, Adam, Optimizer, compile_step
+from bprop.modules.display.costs import count_bytes, count_flops, get_matmul
+from bprop.trainers import SGD, Adam, Optimizer, Trainer, compile_step
 
 RANDOM = np.random.default_rng(0)
 TOKENS = RANDOM.integers(0, 7, (5, 4))
@@ -220,6 +223,14 @@ def test_lengths_of_bags_are_offsets_of_pytorch(mode):
     np.testing.assert_allclose(mine.grad_weight, other.weight.grad.numpy(), rtol=1e-12)
     with pytest.raises(ValueError, match=r"^EmbeddingBag\(7, 3.*\): lengths has shape \(4,\), expected \(5,\)$"):
         mine(TOKENS, lengths[1:])
+    for wrong in (0, 5):
+        with pytest.raises(
+            ValueError, match=rf"^EmbeddingBag\(7, 3.*\): length {wrong} in row 2, expected 1 to 4, the st"
+        ):
+            mine(TOKENS, np.where(np.arange(5) == 2, wrong, lengths))
+    padded = Padded(EmbeddingBag(7, 3, mode=mode))
+    padded[0].weight = mine.weight
+    np.testing.assert_allclose(padded.fprop((TOKENS, lengths)), mine(TOKENS, lengths), rtol=1e-6)
 
 
 # -- steps -------------------------------------------------------------------------------------------------------------
@@ -259,6 +270,19 @@ def test_a_step_has_the_gradients_of_its_tokens_alone(optimizer):
             model.bprop(np.ones((2, 4)))
 
 
+def test_gradients_that_are_added_up_are_those_of_one_minibatch():
+    """Micro-batches whose gradients an accumulator writes: nothing of the last ones is left."""
+    results = []
+    x, labels = RANDOM.integers(0, 50, (24, 4)), RANDOM.integers(0, 4, 24)
+    for size, k in ((12, 1), (3, 4)):
+        manual_seed(0)
+        model = Sequential(Embedding(50, 3), Flatten(), Linear(12, 4))
+        trainer = Trainer(model, SoftmaxCrossEntropy(), SGD(lr=0.5), quiet=True)
+        trainer.fit((x, labels), epochs=3, batch_size=size, accumulate=k, shuffle=False)
+        results.append(model.flat_parameters.copy())
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.jit
 def test_a_step_clears_only_the_rows_of_the_last_one():
     model = Sequential(Embedding(1000, 3), Flatten(), Linear(12, 4))
@@ -271,6 +295,31 @@ def test_a_step_clears_only_the_rows_of_the_last_one():
     model.fprop(TOKENS)  # another plan: the next step takes nothing for granted
     step(TOKENS, np.zeros(5, int))
     assert not model[0].grad_weight[900].any()
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("make", [Embedding, lambda *sizes: EmbeddingBag(*sizes, mode="sum")])
+def test_sgd_updates_only_rows_that_occur_to_the_same_bits(make):
+    def steps(**settings):
+        manual_seed(0)
+        model = Sequential(make(50, 6), Flatten(), Linear(24 if make is Embedding else 6, 4))
+        return model, compile_step(model, SoftmaxCrossEntropy(), SGD(lr=0.1, **settings))
+
+    (model, step), (other, whole) = steps(), steps(clip_value=1e9)  # which looks at the whole gradient
+    for k in range(10):
+        x, labels = RANDOM.integers(0, 50, (5 - k % 2, 4)), RANDOM.integers(0, 4, 5 - k % 2)
+        before = model[0].weight.copy()
+        assert step(x, labels) == whole(x, labels)
+        assert np.array_equal(model.flat_parameters, other.flat_parameters)
+        assert np.array_equal(model.flat_gradients, other.flat_gradients)
+        changed = (model[0].weight != before).any(axis=1)
+        assert set(np.flatnonzero(changed)) <= set(x.ravel())
+    assert len(step.optimizer.slices) == 2
+    assert set(step.optimizer.state_dict()) == {"steps", "velocity"}
+    step.optimizer.momentum = whole.optimizer.momentum = 0.5  # then all rows move
+    for _ in range(3):
+        assert step(x, labels) == whole(x, labels)
+        assert np.array_equal(model.flat_parameters, other.flat_parameters)
 
 
 @pytest.mark.compiled
@@ -347,3 +396,12 @@ def test_sines_as_in_the_paper():
         angles = t / 10000 ** (np.array([0, 2, 4]) / 6)
         np.testing.assert_allclose(y[t, ::2], np.sin(angles), atol=1e-12)
         np.testing.assert_allclose(y[t, 1::2], np.cos(angles), atol=1e-12)
+
+
+def test_costs_count_the_rows_that_are_read():
+    embedding, positions = Embedding(1000, 8), PositionalEmbedding(6, 8)
+    assert get_matmul(embedding, (2, 3, 8)) is None
+    assert get_matmul(positions, (2, 3, 8)) is None
+    assert count_flops(embedding, (2, 3), (2, 3, 8)) == (0, 48)
+    assert count_flops(EmbeddingBag(1000, 8), (2, 3), (2, 8)) == (96, 96)
+    assert count_bytes(embedding, (2, 3), (2, 3, 8), False) == (4 * (6 + 48 + 48), 4 * (48 + 6 + 48))
