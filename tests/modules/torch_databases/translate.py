@@ -388,7 +388,9 @@ def translate_cosine_embedding(module):
 @translates(nn.MarginRankingLoss)
 def translate_ranking(module):
     def inputs(arguments):
-        return (torch.stack([each.reshape(-1) for each in torch.broadcast_tensors(*arguments)[:2]], 1),)
+        tensors = torch.broadcast_tensors(*arguments)[:2]
+        refuse(module.reduction == "none" and tensors[0].ndim != 1, "values of pairs in several axes")
+        return (torch.stack([each.reshape(-1) for each in tensors], 1),)
 
     def target(arguments):
         return torch.broadcast_tensors(*arguments)[2].reshape(-1)
