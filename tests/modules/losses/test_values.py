@@ -11,6 +11,7 @@ from bprop.modules import (
     LossPart,
     MeanSquaredError,
     MultiLoss,
+    MultivariateGaussianNLL,
     NegativeLogLikelihood,
     Reinforce,
     Sequential,
@@ -59,6 +60,16 @@ def test_values_add_up_to_the_sum(random, case):
 def test_gradients_of_the_values(case):
     loss, (y, target) = without_reduction(case.make()), case.arguments()
     check_gradients(loss, y, target).raise_if_wrong()
+
+
+def test_the_contract_of_values(random):
+    y, labels = random.standard_normal((5, 3)), random.integers(0, 3, 5)
+    for loss, target in (
+        (MeanSquaredError("none"), random.standard_normal((5, 3))),
+        (SoftmaxCrossEntropy([1, 2, 0.5], reduction="none"), labels),
+        (MultivariateGaussianNLL(1, 2, reduction="none"), random.standard_normal((5, 1))),
+    ):
+        check_module(loss, y, target).raise_if_wrong()
 
 
 MAKE = {
