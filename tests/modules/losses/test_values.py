@@ -126,6 +126,7 @@ def test_values_of_a_class_axis_like_pytorch(random):
         np.testing.assert_allclose(loss.bprop(grad), y_there.grad.numpy(), rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.compiled
 def test_a_mean_of_ones_own(random):
     """The mean of the half with the smallest losses, by values and their gradient."""
     y, target = random.standard_normal((8, 3)), random.integers(0, 3, 8)
