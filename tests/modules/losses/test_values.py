@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from bprop.modules import (
+    CTC,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithLogits,
     GaussianNLL,
@@ -192,3 +193,18 @@ def test_what_is_wrong_is_said():
         BinaryCrossEntropy(weight=[1, 2]).fprop(np.full((2, 3), 0.5), np.ones((2, 3)))
     with pytest.raises(ValueError, match=r"^BinaryCrossEntropyWithLogits: weight is \[-1\], expected a list of n"):
         BinaryCrossEntropyWithLogits(weight=-1)
+
+
+@pytest.mark.compiled
+def test_values_of_ctc_like_pytorch(random):
+    torch = pytest.importorskip("torch")
+    y, target = random.standard_normal((4, 6, 3)), np.array([[1, 2, 1], [2, -1, -1], [1, 1, -1], [2, 1, -1]])
+    loss, y_there = CTC(reduction="none").to("float64"), torch.tensor(y, requires_grad=True)
+    counts = torch.tensor((target >= 0).sum(axis=1))
+    log_p, labels = y_there.log_softmax(-1).transpose(0, 1), torch.tensor(target.clip(0))
+    expected = torch.nn.CTCLoss(reduction="none")(log_p, labels, torch.full((4,), 6), counts)
+    values = loss.fprop(y, target)
+    np.testing.assert_allclose(values, expected.detach().numpy(), rtol=1e-10)
+    grad = random.standard_normal(4)
+    expected.backward(torch.tensor(grad))
+    np.testing.assert_allclose(loss.bprop(grad), y_there.grad.numpy(), rtol=1e-9, atol=1e-12)
