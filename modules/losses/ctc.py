@@ -27,7 +27,8 @@ class CTC(Loss):
         input_lengths (N, 1 + S), its first column the number of steps of y[n] that count, 1 to T; sample_weight (N,).
     Args: blank: the class that stands for no label; ignore_index: what fills up short targets; reduction: mean, over
         the labels of a target (at least 1) and then over samples, the sum of both, or none; zero_infinity: a target
-        with more labels than there are steps, which no path reads as, costs 0 and not infinity; input_lengths: see Shapes.
+        with more labels than there are steps, which no path reads as, costs 0 and not infinity; input_lengths: see
+        Shapes.
     Errors: ValueError for a blank outside of 0..K-1, shapes that do not fit, and labels or lengths out of range;
         before a training for a target that needs more steps than there are (without zero_infinity).
     Numerics: log space; the variables of each step are divided by the largest, and the sum is float64.
