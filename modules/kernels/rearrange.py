@@ -39,14 +39,17 @@ def fill_permuted(shape, order, steps, places):
     for axis in range(order.size - 1, 0, -1):
         steps[axis] = size
         size *= shape[axis]
-    for k in range(places.size):
-        rest, place = k, 0
-        for axis in range(order.size - 1, 0, -1):
+    last = order.size - 1
+    length = shape[order[last]] if last > 0 else 1
+    step = steps[order[last]] if last > 0 else 0
+    for k in range(0, places.size, length):
+        rest, place = k // length, 0
+        for axis in range(last - 1, 0, -1):
             source = order[axis]
-            length = shape[source]
-            place += rest % length * steps[source]
-            rest //= length
-        places[k] = place
+            place += rest % shape[source] * steps[source]
+            rest //= shape[source]
+        for i in range(length):
+            places[k + i] = place + i * step
 
 
 def place_outside(i, size, mode):

@@ -54,14 +54,15 @@ class Upsample(Module):
             raise ValueError(
                 f"Upsample: mode is {mode!r} with align_corners {align_corners}, expected {expected} three"
             )
-        one = isinstance(scale_factor, int | float)
-        factors = (scale_factor,) * 2 if one else tuple(scale_factor or (0.0, 0.0))  # type: ignore[arg-type]
+        factors: tuple[float, ...] = (0.0, 0.0)
+        if scale_factor is not None:
+            factors = (scale_factor,) * 2 if isinstance(scale_factor, int | float) else tuple(scale_factor)
         factors = (factors[0], factors[0]) if len(factors) == 1 else factors
         if scale_factor is not None and (len(factors) != 2 or not all(0 < factor < math.inf for factor in factors)):
             raise ValueError(f"Upsample: scale_factor is {scale_factor}, expected one factor or 2 above 0")
         single = size[0] if isinstance(size, list | tuple) and len(size) == 1 else size
         self.size = (0, 0) if single is None else as_image_sizes(self, "size", single)
-        self.factors = (float(factors[0]), float(factors[1]))  # type: ignore[arg-type]
+        self.factors = (float(factors[0]), float(factors[1]))
         self.axes = OF_AXES.get(mode, 0)  # 0: any
         self._mode, self.taps, self.align_corners = mode, TAPS[mode], align_corners
         self.exact = mode == "nearest-exact"

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..kernels.buffers import reuse, reuse_like
 from ..kernels.ctc import check_sequence, count_labels, ctc
-from ..kernels.sample_weights import fill_scales
+from ..kernels.sample_weights import fill_scales, multiply_parts
 from ..kernels.sums import as_double
 from ..kernels.threads import parallel_for
 from .label_loss import as_whole_number
@@ -26,8 +26,9 @@ class CTC(Loss):
     Shapes: y (N, T, K); target (N, S) whole numbers 0..K-1 other than the blank, then ignore_index up to S; with
         input_lengths (N, 1 + S), its first column the number of steps of y[n] that count, 1 to T; sample_weight (N,).
     Args: blank: the class that stands for no label; ignore_index: what fills up short targets; reduction: mean, over
-        the labels of a target (at least 1) and then over samples, or the sum of both; zero_infinity: a target with more
-        labels than there are steps, which no path reads as, costs 0 and not infinity; input_lengths: see Shapes.
+        the labels of a target (at least 1) and then over samples, the sum of both, or none; zero_infinity: a target
+        with more labels than there are steps, which no path reads as, costs 0 and not infinity; input_lengths: see
+        Shapes.
     Errors: ValueError for a blank outside of 0..K-1, shapes that do not fit, and labels or lengths out of range;
         before a training for a target that needs more steps than there are (without zero_infinity).
     Numerics: log space; the variables of each step are divided by the largest, and the sum is float64.
@@ -37,6 +38,7 @@ class CTC(Loss):
 
     label_arguments = (1,)
     takes_sample_weight = True
+    has_values = True
 
     def __init__(
         self,
@@ -68,12 +70,18 @@ class CTC(Loss):
             run_samples, samples, FLOPS * self.alpha.size, y, target, self.blank, self.ignore_index, self.averages,
             self.zero_infinity, self.input_lengths, self.scales, self.alpha, self.betas, self.costs, self.grad_y,
         )  # fmt: skip
+        if self.each is not None:
+            return self.costs
         total = np.float64(0)
         for n in range(samples):
             total += as_double(self.costs[n])
         return y.dtype.type(total)
 
-    def bprop(self):
+    def bprop(self, grad_values=None):
+        if grad_values is not None:
+            self.grad_each = reuse_like(self.grad_each, self.grad_y)
+            multiply_parts(self.grad_y, grad_values, self.grad_each)
+            return self.grad_each
         return self.grad_y
 
     def check_arguments(self, y_shape, target_shape, weight_shape=None):

@@ -25,7 +25,7 @@ class ElementwiseLoss(Loss):
 
     def __init__(self, reduction: Reduction = "mean"):
         super().__init__(reduction)
-        self.column_weights = None
+        self.column_weights: np.ndarray | None = None
         self.grad_y, self.scales = np.empty((0, 0)), np.empty(0)
 
     def function(self, y, target):

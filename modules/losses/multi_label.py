@@ -18,7 +18,7 @@ class MultiLabelSoftMargin(SampleLoss):
         grad_y[n, k] = v[k] (σ(y[n, k]) - t[n, k]) / K / N
 
     Shapes: y and target (0 to 1) (N, ..., K), sample_weight (N,).
-    Args: class_weights: v, K numbers of at least 0; reduction: mean (N counts samples) or sum (N is 1).
+    Args: class_weights: v, K numbers of at least 0; reduction: mean (N counts samples), sum (N is 1) or none.
     Numerics: softplus, which never overflows.
     Source: PyTorch's MultiLabelSoftMarginLoss.
     """

@@ -3,7 +3,12 @@
 from ...compiler.kernel import noinline
 
 
-@noinline
+def inside_columns(offset, stride, width, columns):
+    """The columns (first, end) whose place, offset + stride column, is one of `width`."""
+    first = min(columns, max(0, (stride - 1 - offset) // stride))
+    return first, max(first, min(columns, (width - offset + stride - 1) // stride))
+
+
 def fill_columns(first, last, x, kernel_size, stride, before, dilation, y_shape, columns):
     """columns[c, (h, i, j), (q, r, s)] = x[c] at place (h, i, j) of the patch of (q, r, s); 0 outside.
 
@@ -15,20 +20,24 @@ def fill_columns(first, last, x, kernel_size, stride, before, dilation, y_shape,
         for h in range(kernel_size[0]):
             for i in range(kernel_size[1]):
                 for j in range(kernel_size[2]):
-                    place, row = 0, columns[c, tap]
+                    place, row, offset = 0, columns[c, tap], dilation[2] * j - before[2]
+                    begin, end = inside_columns(offset, stride[2], width, y_shape[2])
                     for q in range(y_shape[0]):
                         a = stride[0] * q + dilation[0] * h - before[0]
                         for r in range(y_shape[1]):
-                            b = stride[1] * r + dilation[1] * i - before[1]
-                            inside = 0 <= a < depth and 0 <= b < height
-                            for s in range(y_shape[2]):
-                                e = stride[2] * s + dilation[2] * j - before[2]
-                                row[place] = x[c, a, b, e] if inside and 0 <= e < width else 0
-                                place += 1
+                            b, line = stride[1] * r + dilation[1] * i - before[1], row[place : place + y_shape[2]]
+                            if 0 <= a < depth and 0 <= b < height:
+                                line[:begin] = 0
+                                line[end:] = 0
+                                source = x[c, a, b]
+                                for s in range(begin, end):
+                                    line[s] = source[offset + stride[2] * s]
+                            else:
+                                line[:] = 0
+                            place += y_shape[2]
                     tap += 1
 
 
-@noinline
 def add_columns(first, last, columns, kernel_size, stride, before, dilation, y_shape, grad_x):
     """grad_x[c] = the sum of the columns' numbers at the places where they come from: transpose of `fill_columns`."""
     depth, height, width = grad_x.shape[1], grad_x.shape[2], grad_x.shape[3]
@@ -38,17 +47,17 @@ def add_columns(first, last, columns, kernel_size, stride, before, dilation, y_s
         for h in range(kernel_size[0]):
             for i in range(kernel_size[1]):
                 for j in range(kernel_size[2]):
-                    place, row = 0, columns[c, tap]
+                    place, row, offset = 0, columns[c, tap], dilation[2] * j - before[2]
+                    begin, end = inside_columns(offset, stride[2], width, y_shape[2])
                     for q in range(y_shape[0]):
                         a = stride[0] * q + dilation[0] * h - before[0]
                         for r in range(y_shape[1]):
                             b = stride[1] * r + dilation[1] * i - before[1]
-                            inside = 0 <= a < depth and 0 <= b < height
-                            for s in range(y_shape[2]):
-                                e = stride[2] * s + dilation[2] * j - before[2]
-                                if inside and 0 <= e < width:
-                                    grad_x[c, a, b, e] += row[place]
-                                place += 1
+                            if 0 <= a < depth and 0 <= b < height:
+                                line, target = row[place : place + y_shape[2]], grad_x[c, a, b]
+                                for s in range(begin, end):
+                                    target[offset + stride[2] * s] += line[s]
+                            place += y_shape[2]
                     tap += 1
 
 

@@ -194,9 +194,9 @@ class Conv3d(Module):
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels} -> {self.out_channels}"
-        values = {"kernel_size": (self.kernel_size, None), "stride": (self.stride, 1)}
-        values |= {"padding": (self._padding, 0), "dilation": (self.dilation, 1)}
-        for name, (value, default) in values.items():
+        values: list[tuple] = [("kernel_size", self.kernel_size, None), ("stride", self.stride, 1)]
+        values += [("padding", self._padding, 0), ("dilation", self.dilation, 1)]
+        for name, value, default in values:
             short = value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
             text += f", {name}={short}" if short != default else ""
         text += f", groups={self.groups}" if self.groups > 1 else ""

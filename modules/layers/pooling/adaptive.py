@@ -24,7 +24,7 @@ class AdaptivePooling(Module):
         super().__init__()
         sizes = (output_size,) * self.axes if output_size is None or isinstance(output_size, int) else output_size
         numbers = tuple(1 if size is None else size for size in sizes)
-        as_image_sizes(self, "output_size", numbers, self.axes)
+        as_image_sizes(self, "output_size", output_size if isinstance(output_size, int) else numbers, self.axes)
         self.output_size = (*((0,) if self.axes == 1 else ()), *(0 if size is None else size for size in sizes))
         self.down = self.across = np.empty((0, 3), np.int64)
         self.y = self.grad_x = np.empty((0,) * (2 + self.axes))

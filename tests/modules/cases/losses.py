@@ -119,12 +119,18 @@ def log_cosh(loss, y, t):
 
 
 def binary_cross_entropy(loss, y, t):
+    w = 1 if loss.weight is None else loss.weight
+    return w * binary_terms(y, t)
+
+
+def binary_terms(y, t):
     return -t * np.log(y) - (1 - t) * np.log(1 - y)
 
 
 def binary_cross_entropy_with_logits(loss, y, t):
     v = 1 if loss.pos_weight is None else loss.pos_weight
-    return -v * t * np.log(probabilities(y)) - (1 - t) * np.log(1 - probabilities(y))
+    w = 1 if loss.weight is None else loss.weight
+    return w * (-v * t * np.log(probabilities(y)) - (1 - t) * np.log(1 - probabilities(y)))
 
 
 def focal(loss, y, t):
@@ -445,6 +451,27 @@ ELEMENTWISE = [
         "BinaryCrossEntropyWithLogits(pos_weight=[2, 0.5, 1], reduction='sum'): y has 2 columns, pos_weight 3",
         reference=by_elements(binary_cross_entropy_with_logits),
         torch=lambda nn: nn.BCEWithLogitsLoss(pos_weight=tensor([2, 0.5, 1]), reduction="sum"),
+    ),
+    LossCase(
+        "BinaryCrossEntropyWithLogits, both weights",
+        lambda: BinaryCrossEntropyWithLogits(2.0, weight=[1, 3, 0.5]),
+        (4, 3),
+        yes_or_no,
+        ((4, 2), (4, 2)),
+        "BinaryCrossEntropyWithLogits(pos_weight=[2], weight=[1, 3, 0.5]): y has 2 columns, weight 3",
+        reference=by_elements(binary_cross_entropy_with_logits),
+        torch=lambda nn: nn.BCEWithLogitsLoss(tensor([1, 3, 0.5]), pos_weight=tensor(2.0)),
+    ),
+    LossCase(
+        "BinaryCrossEntropy, weights",
+        lambda: BinaryCrossEntropy("sum", [1, 3, 0.5]),
+        (4, 2, 3),
+        yes_or_no,
+        ((4, 2), (4, 2)),
+        "BinaryCrossEntropy(reduction='sum', weight=[1, 3, 0.5]): y has 2 columns, weight 3",
+        reference=by_elements(binary_cross_entropy),
+        torch=lambda nn: nn.BCELoss(tensor([1, 3, 0.5]), reduction="sum"),
+        domain=probabilities,
     ),
     elementwise("Focal", Focal, focal, yes_or_no, focal_of_torch),
     elementwise(

@@ -309,6 +309,9 @@ trainer: {epochs: 1}
     text = text.replace("[1, 2, 1, 1, 1, 1, 1, 1, 1, 0.5]", "[1, 2]")
     with pytest.raises(ConfigError, match=r"c.yaml:6:3: loss.SoftmaxCrossEntropy: .*y has 10 scores, class_weights 2"):
         parse_config(text, source="c.yaml").build()
+    text = text.replace("[1, 2]", "null")
+    with pytest.raises(ConfigError, match=r"c.yaml:6:3: loss.SoftmaxCrossEntropy: .*many values, as its reduction is"):
+        parse_config(text.replace("ignore_index: 3", "reduction: none"), source="c.yaml").build()
     with pytest.raises(ConfigError, match="reduction"):
         parse_config(text.replace("ignore_index: 3", "reduction: average")).build()
 
@@ -318,7 +321,7 @@ def test_outputs_of_one_axis_are_taken_or_refused_in_a_sentence(case):
     loss, y, target = case.make(), np.array([0.3, 0.6, 0.2]), np.array([1, 0, 1])
     if not isinstance(loss, ElementwiseLoss | BinaryCrossEntropyWithLogits) or "weights" in case.name:
         with pytest.raises(
-            ValueError, match=r"^\w+\(.*\): y has (shape \(3,\).*expected .*\(N|1 columns, pos_weight 3)"
+            ValueError, match=r"^\w+\(.*\): y has (shape \(3,\).*expected .*\(N|1 columns, (pos_)?weight 3)"
         ):
             loss.fprop(y, target)
         return

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from bprop.modules import (
+    CTC,
     BinaryCrossEntropy,
     BinaryCrossEntropyWithLogits,
     GaussianNLL,
@@ -11,6 +12,7 @@ from bprop.modules import (
     LossPart,
     MeanSquaredError,
     MultiLoss,
+    MultivariateGaussianNLL,
     NegativeLogLikelihood,
     Reinforce,
     Sequential,
@@ -59,6 +61,16 @@ def test_values_add_up_to_the_sum(random, case):
 def test_gradients_of_the_values(case):
     loss, (y, target) = without_reduction(case.make()), case.arguments()
     check_gradients(loss, y, target).raise_if_wrong()
+
+
+def test_the_contract_of_values(random):
+    y, labels = random.standard_normal((5, 3)), random.integers(0, 3, 5)
+    for loss, target in (
+        (MeanSquaredError("none"), random.standard_normal((5, 3))),
+        (SoftmaxCrossEntropy([1, 2, 0.5], reduction="none"), labels),
+        (MultivariateGaussianNLL(1, 2, reduction="none"), random.standard_normal((5, 1))),
+    ):
+        check_module(loss, y, target).raise_if_wrong()
 
 
 MAKE = {
@@ -115,6 +127,7 @@ def test_values_of_a_class_axis_like_pytorch(random):
         np.testing.assert_allclose(loss.bprop(grad), y_there.grad.numpy(), rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.compiled
 def test_a_mean_of_ones_own(random):
     """The mean of the half with the smallest losses, by values and their gradient."""
     y, target = random.standard_normal((8, 3)), random.integers(0, 3, 8)
@@ -180,3 +193,18 @@ def test_what_is_wrong_is_said():
         BinaryCrossEntropy(weight=[1, 2]).fprop(np.full((2, 3), 0.5), np.ones((2, 3)))
     with pytest.raises(ValueError, match=r"^BinaryCrossEntropyWithLogits: weight is \[-1\], expected a list of n"):
         BinaryCrossEntropyWithLogits(weight=-1)
+
+
+@pytest.mark.compiled
+def test_values_of_ctc_like_pytorch(random):
+    torch = pytest.importorskip("torch")
+    y, target = random.standard_normal((4, 6, 3)), np.array([[1, 2, 1], [2, -1, -1], [1, 1, -1], [2, 1, -1]])
+    loss, y_there = CTC(reduction="none").to("float64"), torch.tensor(y, requires_grad=True)
+    counts = torch.tensor((target >= 0).sum(axis=1))
+    log_p, labels = y_there.log_softmax(-1).transpose(0, 1), torch.tensor(target.clip(0))
+    expected = torch.nn.CTCLoss(reduction="none")(log_p, labels, torch.full((4,), 6), counts)
+    values = loss.fprop(y, target)
+    np.testing.assert_allclose(values, expected.detach().numpy(), rtol=1e-10)
+    grad = random.standard_normal(4)
+    expected.backward(torch.tensor(grad))
+    np.testing.assert_allclose(loss.bprop(grad), y_there.grad.numpy(), rtol=1e-9, atol=1e-12)

@@ -90,12 +90,13 @@ def check_results(entry, translation, expected, arguments, x, y):
     there = translation.y(expected)
     assert_close(f"{entry.name}: y", y, there.detach().numpy())
     torch.manual_seed(1)
-    grad_y = torch.ones(()) if is_loss else torch.randn(there.shape, dtype=there.dtype)
+    each = is_loss and there.ndim > 0
+    grad_y = torch.ones(()) if is_loss and not each else torch.randn(there.shape, dtype=there.dtype)
     rtol = ROUNDING.get(type(module).__name__, 1e-8)
     leaves = [each for each in arguments if isinstance(each, torch.Tensor) and each.requires_grad]
     parameters = {} if is_loss else dict(entry.module.named_parameters())
     gradients = torch.autograd.grad(there, [*leaves, *parameters.values()], grad_y, allow_unused=True)
-    grad_x = module.bprop() if is_loss else module.bprop(grad_y.numpy())
+    grad_x = module.bprop() if is_loss and not each else module.bprop(grad_y.numpy())
     grad_x = [torch.as_tensor(each) for each in (grad_x if isinstance(grad_x, tuple) else (grad_x,))]
     mine = torch.autograd.grad(x, leaves, grad_x, allow_unused=True)
     for k, (each, its) in enumerate(zip(mine, gradients, strict=False)):

@@ -197,10 +197,14 @@ def build_gaussian_nll(y, target, var, **names):
     return nn.GaussianNLLLoss(**names), (y, target, var)
 
 
-def build_zero_pad(x, pad, mode="constant", value=None):
-    if mode != "constant" or value or len(pad) != 4:
-        raise Unsupported("padding other than zeros around images")
-    return nn.ZeroPad2d(tuple(pad)), (x,)
+PADS = {"reflect": "ReflectionPad", "replicate": "ReplicationPad", "circular": "CircularPad", "constant": "ConstantPad"}
+
+
+def build_pad(x, pad, mode="constant", value=None):
+    if (len(pad), x.ndim) not in ((2, 3), (4, 4)):
+        raise Unsupported("padding of anything but images and signals")
+    settings = (tuple(pad), value or 0.0) if mode == "constant" else (tuple(pad),)
+    return getattr(nn, f"{PADS[mode]}{len(pad) // 2}d")(*settings), (x,)
 
 
 def build_interpolate(mode):
@@ -235,6 +239,9 @@ ACTIVATIONS = {
     "leaky_relu": nn.LeakyReLU,
     "threshold": nn.Threshold,
     "pixel_shuffle": nn.PixelShuffle,
+    "pixel_unshuffle": nn.PixelUnshuffle,
+    "unfold": nn.Unfold,
+    "fold": nn.Fold,
 }
 POOLING = {
     "avg_pool1d": nn.AvgPool1d,
@@ -245,6 +252,8 @@ POOLING = {
     "max_pool3d": nn.MaxPool3d,
     "adaptive_avg_pool1d": nn.AdaptiveAvgPool1d,
     "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
+    "adaptive_max_pool1d": nn.AdaptiveMaxPool1d,
+    "adaptive_max_pool2d": nn.AdaptiveMaxPool2d,
     "local_response_norm": nn.LocalResponseNorm,
 }
 LOSSES = {
@@ -275,6 +284,8 @@ FUNCTIONALS = {
     "bilinear": build_bilinear,
     "conv1d": build_convolution(nn.Conv1d),
     "conv2d": build_convolution(nn.Conv2d),
+    "conv3d": build_convolution(nn.Conv3d),
+    "conv_transpose1d": build_convolution(nn.ConvTranspose1d, transposed=True),
     "conv_transpose2d": build_convolution(nn.ConvTranspose2d, transposed=True),
     "layer_norm": build_layer_norm,
     "rms_norm": build_rms_norm,
@@ -287,8 +298,11 @@ FUNCTIONALS = {
     "dropout2d": build_dropout(nn.Dropout2d),
     "alpha_dropout": build_dropout(nn.AlphaDropout),
     "normalize": build_settled("normalize"),
-    "pad": build_zero_pad,
+    "pad": build_pad,
     "interpolate.nearest": build_interpolate("nearest"),
+    "interpolate.nearest-exact": build_interpolate("nearest-exact"),
+    "interpolate.linear": build_interpolate("linear"),
+    "interpolate.bicubic": build_interpolate("bicubic"),
     "interpolate.bilinear": build_interpolate("bilinear"),
     "upsample_nearest": build_interpolate("nearest"),
     "upsample_bilinear": build_interpolate("bilinear"),

@@ -32,6 +32,8 @@ def translate_optimizer(entry: OptimizerEntry):
     cls = getattr(trainers, entry.cls.__name__, None)
     if cls is None:
         raise Unsupported(f"optim.{entry.cls.__name__}")
+    if cls is trainers.Muon:
+        raise Unsupported("Muon of matrices alone, in bfloat16")
     settings = {name: value for name, value in entry.settings.items() if name not in HOW}
     for name in ("maximize", "line_search_fn"):
         if settings.pop(name, None):

@@ -82,12 +82,23 @@ SETTINGS = {
     "AdaptiveAvgPool2d": ["output_size"],
     "BatchNorm1d": ["num_features", "eps", "momentum", "affine", "track_running_stats"],
     "BatchNorm2d": ["num_features", "eps", "momentum", "affine", "track_running_stats"],
-    "ZeroPad2d": ["padding"],
+    "AvgPool3d": ["kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"],
+    "AdaptiveAvgPool1d": ["output_size"],
+    "AdaptiveMaxPool1d": ["output_size"],
+    "AdaptiveMaxPool2d": ["output_size"],
+    "BatchNorm3d": ["num_features", "eps", "momentum", "affine", "track_running_stats"],
+    "PixelUnshuffle": ["downscale_factor"],
+    "Unfold": ["kernel_size", "dilation", "padding", "stride"],
+    "Fold": ["output_size", "kernel_size", "dilation", "padding", "stride"],
 } | {name: [] for name in SIMPLE}
+PADS = [f"{kind}Pad{axes}d" for kind in ("Zero", "Reflection", "Replication", "Circular") for axes in (1, 2)]
+SETTINGS |= {name: ["padding"] for name in PADS} | {f"ConstantPad{axes}d": ["padding", "value"] for axes in (1, 2)}
 
 
 def translate_settings(module):
     refuse(getattr(module, "affine", False) and module.bias is None, "a weight without a bias")
+    refuse(getattr(module, "return_indices", False), "indices of the largest")
+    refuse("Pad" in type(module).__name__ and min(module.padding) < 0, "negative padding")
     name = type(module).__name__
     settings = {setting: getattr(module, setting) for setting in SETTINGS[name]}
     return getattr(ours, name)(**settings)
@@ -125,7 +136,7 @@ def translate_glu(module):
     )
 
 
-@translates(nn.MaxPool1d, nn.MaxPool2d)
+@translates(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 def translate_max_pool(module):
     refuse(module.return_indices, "indices of the largest")
     cls = getattr(ours, type(module).__name__)
@@ -143,19 +154,22 @@ def translate_bilinear(module):
     return Translation(made, lambda arguments: (torch.cat(arguments, -1),))
 
 
-@translates(nn.Conv1d, nn.Conv2d, nn.LazyConv1d, nn.LazyConv2d)
+@translates(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.LazyConv1d, nn.LazyConv2d, nn.LazyConv3d)
 def translate_convolution(module):
-    refuse(module.padding_mode != "zeros", f"padding_mode {module.padding_mode}")
-    cls = ours.Conv1d if isinstance(module, nn.Conv1d) else ours.Conv2d
+    volumes = isinstance(module, nn.Conv3d)
+    refuse(volumes and module.padding_mode != "zeros", f"padding_mode {module.padding_mode} of volumes")
+    cls = ours.Conv1d if isinstance(module, nn.Conv1d) else ours.Conv3d if volumes else ours.Conv2d
     settings = (module.kernel_size, module.stride, module.padding, module.dilation, module.groups)
-    return cls(module.in_channels, module.out_channels, *settings, module.bias is not None)
+    names = {} if volumes else {"padding_mode": module.padding_mode}
+    return cls(module.in_channels, module.out_channels, *settings, module.bias is not None, **names)
 
 
-@translates(nn.ConvTranspose2d, nn.LazyConvTranspose2d)
+@translates(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.LazyConvTranspose1d, nn.LazyConvTranspose2d)
 def translate_transposed_convolution(module):
     settings = (module.kernel_size, module.stride, module.padding, module.output_padding, module.groups)
     channels = module.in_channels, module.out_channels
-    return ours.ConvTranspose2d(*channels, *settings, module.bias is not None, module.dilation)
+    cls = ours.ConvTranspose1d if isinstance(module, nn.ConvTranspose1d) else ours.ConvTranspose2d
+    return cls(*channels, *settings, module.bias is not None, module.dilation)
 
 
 @translates(nn.LayerNorm)
@@ -175,11 +189,11 @@ def translate_group_norm(module):
     return ours.GroupNorm(module.num_groups, module.num_channels, module.eps, module.affine)
 
 
-@translates(nn.InstanceNorm2d)
+@translates(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 def translate_instance_norm(module):
     refuse(module.affine and module.bias is None, "a weight without a bias")
     refuse(module.track_running_stats, "running statistics in instance normalization")
-    return ours.InstanceNorm2d(module.num_features, module.eps, affine=module.affine)
+    return getattr(ours, type(module).__name__)(module.num_features, module.eps, affine=module.affine)
 
 
 @translates(nn.Flatten)
@@ -195,10 +209,10 @@ def translate_unflatten(module):
 
 @translates(nn.Upsample)
 def translate_upsample(module):
-    refuse(module.mode not in ("nearest", "bilinear"), f"interpolation {module.mode}")
+    refuse(module.mode in ("trilinear", "area"), f"interpolation {module.mode}")
 
     def check_images(arguments):
-        refuse(arguments[0].ndim != 4, "interpolation of anything but images")
+        refuse(arguments[0].ndim not in (3, 4), "interpolation of anything but images and signals")
         return arguments
 
     size, scale = module.size, module.scale_factor
@@ -273,7 +287,7 @@ def require_same_shape(arguments):
 
 
 def reduction_of(module):
-    refuse(module.reduction not in ("mean", "sum"), f"reduction {module.reduction}")
+    refuse(module.reduction not in ("mean", "sum", "none"), f"reduction {module.reduction}")
     return module.reduction
 
 
@@ -289,17 +303,24 @@ ELEMENTWISE_LOSSES = {
     nn.SoftMarginLoss: lambda module: ours.SoftMargin(module.reduction),
     nn.HingeEmbeddingLoss: lambda module: ours.HingeEmbedding(module.margin, module.reduction),
     nn.PoissonNLLLoss: lambda module: ours.PoissonNLL(module.log_input, module.full, module.eps, module.reduction),
-    nn.BCELoss: lambda module: ours.BinaryCrossEntropy(module.reduction),
+    nn.BCELoss: lambda module: ours.BinaryCrossEntropy(module.reduction, column_weight(module.weight)),
 }
 
 
 @translates(*ELEMENTWISE_LOSSES)
 def translate_elementwise_loss(module):
     reduction_of(module)
-    refuse(getattr(module, "weight", None) is not None, "a weight for each element")
     refuse(isinstance(module, nn.PoissonNLLLoss) and module.full, "Stirling's approximation of log t!")
     refuse(isinstance(module, nn.SmoothL1Loss) and module.beta == 0, "SmoothL1 with beta 0")
     return loss(ELEMENTWISE_LOSSES[type(module)](module), inputs=same_shapes)
+
+
+def column_weight(weight):
+    """PyTorch's weight of elements as a list for the columns; None stays."""
+    if weight is None:
+        return None
+    refuse(weight.ndim > 1, "a weight for each element of a minibatch")
+    return weight.reshape(-1).tolist()
 
 
 def same_shapes(arguments):
@@ -309,12 +330,12 @@ def same_shapes(arguments):
 
 @translates(nn.BCEWithLogitsLoss)
 def translate_logits(module):
-    refuse(module.weight is not None, "a weight for each element")
+    weight = column_weight(module.weight)
     positive = module.pos_weight
     if positive is not None:
         refuse(positive.ndim > 1, "pos_weight of several axes")
         positive = positive.tolist()
-    return loss(ours.BinaryCrossEntropyWithLogits(positive, reduction_of(module)), inputs=same_shapes)
+    return loss(ours.BinaryCrossEntropyWithLogits(positive, reduction_of(module), weight), inputs=same_shapes)
 
 
 @translates(nn.KLDivLoss)
@@ -367,7 +388,9 @@ def translate_cosine_embedding(module):
 @translates(nn.MarginRankingLoss)
 def translate_ranking(module):
     def inputs(arguments):
-        return (torch.stack([each.reshape(-1) for each in torch.broadcast_tensors(*arguments)[:2]], 1),)
+        tensors = torch.broadcast_tensors(*arguments)[:2]
+        refuse(module.reduction == "none" and tensors[0].ndim != 1, "values of pairs in several axes")
+        return (torch.stack([each.reshape(-1) for each in tensors], 1),)
 
     def target(arguments):
         return torch.broadcast_tensors(*arguments)[2].reshape(-1)
