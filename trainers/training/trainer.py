@@ -180,6 +180,8 @@ class Trainer:
             products, by default as many as train fastest, which is measured once. The results are the same bits for any
             number; total_cost: report beside train_loss, L, the optimizer's penalty λΩ of the weights after the epoch,
             and train_cost, J = L + λΩ (Goodfellow et al., Deep Learning, algorithm 6.3; draft section 6.4.2).
+        Metrics of the training part are of the outputs before each update, of the last samples of an epoch if all of
+        them would take more than 1 GiB.
         With weights, losses and metrics are the weighted ones; weights that are all alike change nothing.
         With lengths the model gets the table (x, lengths). The state that modules carry from minibatch to minibatch is
         reset at the start of each pass; evaluation begins with it reset, and leaves it as it was.

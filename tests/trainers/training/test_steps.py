@@ -76,6 +76,24 @@ def test_the_figures_of_a_row_are_of_its_steps():
     assert [row["step"] for row in made.history] == [4, 8, 10]
 
 
+@pytest.mark.parametrize("room", [1, 9, 16, 17, 30, 40, 99])
+def test_metrics_of_the_last_samples(monkeypatch, room):
+    """Where the outputs of all samples of a row would fill the memory, those of the last steps are kept."""
+    from bprop.trainers.training import epoch
+
+    x, y = pairs(20)
+    monkeypatch.setattr(epoch, "KEPT", room * 3 * 4)
+    made = make(net=Sequential(Linear(4, 3)), optimizer=SGD(lr=1e-20))
+    row, *_ = made.fit((x, y), steps=5, evaluate_every=5, batch_size=8, shuffle=False)
+    rows = np.array([*range(20), *range(16)])  # minibatches of 8, 8, 4, 8 and 8
+    begin = next((start for start in (0, 8, 16, 20, 28) if 36 - start <= room), 28)
+    own = rows[begin:]
+    assert row["train_accuracy"] == pytest.approx((made.predict(x)[own].argmax(axis=1) == y[own]).mean())
+    plain = make(net=Sequential(Linear(4, 3)), optimizer=SGD(lr=1e-20))
+    monkeypatch.setattr(epoch, "KEPT", 2**30)
+    assert plain.fit((x, y), steps=5, evaluate_every=5, batch_size=8, shuffle=False)[0]["train_loss"] == row["train_loss"]
+
+
 def test_a_second_fit_begins_a_new_pass():
     made, other = make(), make()
     made.fit(pairs(), steps=10, batch_size=8)
@@ -205,8 +223,11 @@ def pauses_after_each_step(monkeypatch):
     monkeypatch.setattr(minibatches, "CHUNK_SECONDS", 0.0)
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_from_any_pause(tmp_path, pauses_after_each_step, accumulate):
+@pytest.mark.parametrize(("accumulate", "room"), [(1, 2**30), (1, 12 * 4 * 3), (2, 2**30)])
+def test_from_any_pause(tmp_path, monkeypatch, pauses_after_each_step, accumulate, room):
+    """`room`: for the outputs of all samples of a row, or of the last 12."""
+    monkeypatch.setattr("bprop.trainers.training.epoch.KEPT", room)
+
     def made(*callbacks):
         schedules = {"optimizer.lr": CosineSchedule(per="step"), "model.3.p": LinearSchedule()}
         return make(EMA(0.9), EarlyStopping(patience=9), *callbacks, optimizer=Adam(lr=0.01), schedules=schedules)
