@@ -108,7 +108,6 @@ def replay_step(trainer, state: dict[str, Any]) -> LayerwiseStep:
     for setting in trainer.timetable.settings:
         setting.write(state["settings"][setting.path])
     trainer.model.train()
-    x, target, *weight = (
-        tuple(map(np.asarray, each)) if isinstance(each, list) else np.asarray(each) for each in state["batch"]
-    )
+    x, target, *weight = state["batch"]
+    x = tuple(x) if isinstance(x, list) else np.asarray(x)
     return run_layerwise_step(trainer.model, trainer.loss, trainer.optimizer, x, target, *weight)

@@ -59,7 +59,7 @@ def make_minibatches(
 
 
 def find_first_kept(stretches: Sequence[Stretch], shape: tuple[int, ...], item: int, step: int) -> int:
-    """Find the place in a row from which on outputs are kept: all, or the last whole steps of which KEPT bytes have room.
+    """Find the place in a row from which on outputs are kept: of all steps, or the last for which KEPT bytes have room.
 
     Args: shape: of all outputs of the row; item: bytes of a number; step: samples of a step.
     """
@@ -68,7 +68,7 @@ def find_first_kept(stretches: Sequence[Stretch], shape: tuple[int, ...], item: 
         return 0
     places = np.cumsum([0, *(stretch.end - stretch.begin for stretch in stretches)])
     starts = np.concatenate([np.arange(*pair, step) for pair in pairwise(places)])
-    return int(starts[min(np.searchsorted(starts, excess), len(starts) - 1)])
+    return int(starts[min(int(np.searchsorted(starts, excess)), len(starts) - 1)])
 
 
 def begin_schedules(trainer: TrainingParts, fit: FitState, samples: int) -> np.ndarray | None:

@@ -177,7 +177,7 @@ class Epoch:
         self._ready = self.prepare(step)
 
     def prepare(self, step: CompiledStep) -> Steps | None:
-        """Get the compiled loop over positions first to last in the order, all of one piece; compiled at the first call.
+        """Get the compiled loop over positions first to last in the order, of one piece; compiles it at the first call.
 
         None where a step is not one compiled function.
         """

@@ -1,4 +1,4 @@
-"""Training on sequences with lengths: the model gets (x, lengths), and minibatches may be cut to their longest sample."""
+"""Training on sequences with lengths: the model gets (x, lengths), minibatches may be cut to their longest sample."""
 
 import numpy as np
 import pytest
@@ -96,7 +96,8 @@ def test_grouped_and_cut_minibatches(weighted):
             step(*batch)
     np.testing.assert_allclose(trainer.model.flat_parameters, by_hand.model.flat_parameters, rtol=1e-5)
     source = cache.plan_source(next(iter(trainer.compiled_step._plans.values())).name)
-    assert "x = cut_buffer(x_buffer, rows.size, longest)" in source and "target = target_buffer" in source
+    assert "x = cut_buffer(x_buffer, rows.size, longest)" in source
+    assert "target = target_buffer" in source
 
 
 def test_targets_of_each_step_are_cut_likewise():
@@ -114,7 +115,8 @@ def test_targets_of_each_step_are_cut_likewise():
         rows += trainer.fit(data, data, epochs=1, batch_size=30, group_by_length=group)
         assert trainer.compiled_step.cut == ("x and target" if group else "")
     assert {**rows[0], "seconds": 0} == pytest.approx({**rows[1], "seconds": 0}, rel=1e-5)
-    assert 0 < rows[0]["train_accuracy"] < 1 and rows[0]["train_accuracy"] == pytest.approx(rows[0]["valid_accuracy"])
+    assert 0 < rows[0]["train_accuracy"] < 1
+    assert rows[0]["train_accuracy"] == pytest.approx(rows[0]["valid_accuracy"])
 
 
 def test_a_target_with_as_many_numbers_as_steps_stays():
@@ -166,9 +168,9 @@ def test_whole_numbers_with_lengths():
     history = trainer.fit(((x, lengths), labels), epochs=20, batch_size=6, group_by_length=True)
     assert history[-1]["train_loss"] < history[0]["train_loss"] / 1.2
     assert trainer.predict(x, lengths).shape == (24, 2)
+    broken = x.astype(float)
+    broken[3, 1] = 0.5
     with pytest.raises(ValueError, match=r"x has 0.5 in row 3, expected whole numbers"):
-        broken = x.astype(float)
-        broken[3, 1] = 0.5
         trainer.fit(((broken, lengths), labels), epochs=1, batch_size=6)
 
 
@@ -201,24 +203,24 @@ def test_a_table_by_compile_step():
         wrong[row] = length
         with pytest.raises(ValueError, match=f"step: row {row} of lengths is {length}, expected 1 to 7"):
             step((x, wrong), labels)
-    with pytest.raises(ValueError, match="x has 6.5 in row 0, expected whole numbers"):
+    with pytest.raises(ValueError, match=r"x has 6\.5 in row 0, expected whole numbers"):
         step((x, lengths + 0.5), labels)
 
 
 MISTAKES = {
     "lengths too long": (
-        dict(lengths=np.full(40, 8)),
+        {"lengths": np.full(40, 8)},
         {},
         "row 0 of lengths is 8, expected a whole number from 1 to 7",
     ),
     "grouping without lengths": (
-        dict(lengths=None),
-        dict(group_by_length=True),
+        {"lengths": None},
+        {"group_by_length": True},
         "Trainer: group_by_length is true, but the data have no lengths",
     ),
     "grouping without shuffle": (
         {},
-        dict(group_by_length=True, shuffle=False),
+        {"group_by_length": True, "shuffle": False},
         "Trainer: group_by_length is true, expected shuffle to be true",
     ),
 }
@@ -240,7 +242,7 @@ def test_what_takes_no_lengths():
     with pytest.raises(ValueError, match=r"x has shape \(\(1, 7, 3\), \(1,\)\), expected \(N, 3\)") as info:
         prepare(Linear(3, 2)).fit(data, epochs=1, batch_size=8)
     assert "so the model gets a table (x, lengths)" in info.value.__notes__[-1]
-    with pytest.raises(ValueError, match="FeedbackAlignment.*: takes no lengths"):
+    with pytest.raises(ValueError, match=r"FeedbackAlignment.*: takes no lengths"):
         prepare(classifier(), rule=FeedbackAlignment()).fit(data, epochs=1, batch_size=8)
     with pytest.raises(ValueError, match="there are augmentations, expected images, and no sequences with lengths"):
         prepare(classifier(), augment=[Shift(1)]).fit(data, epochs=1, batch_size=8)
