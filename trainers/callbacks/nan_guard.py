@@ -108,6 +108,7 @@ def replay_step(trainer, state: dict[str, Any]) -> LayerwiseStep:
     for setting in trainer.timetable.settings:
         setting.write(state["settings"][setting.path])
     trainer.model.train()
+    x: Any
     x, target, *weight = state["batch"]
-    x = tuple(x) if isinstance(x, list) else np.asarray(x)
+    x = tuple(x) if isinstance(x, list) else x
     return run_layerwise_step(trainer.model, trainer.loss, trainer.optimizer, x, target, *weight)

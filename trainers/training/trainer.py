@@ -175,8 +175,8 @@ class Trainer:
             before each update, which is then that of one minibatch of as many times the size, up to rounding;
             shuffle: a new order each pass; drop_last: leave out a last minibatch, or step, that is smaller; balance:
             show each class equally often, in the `balanced_order` of each pass; group_by_length: put samples of similar
-            lengths into one minibatch, and cut it to its longest sample; metrics: names such as f1_macro, objects such as
-            TopK(3), or functions (y, target) -> float; by default those of the loss; threads: how many share the
+            lengths into one minibatch, and cut it to its longest sample; metrics: names such as f1_macro, objects such
+            as TopK(3), or functions (y, target) -> float; by default those of the loss; threads: how many share the
             products, by default as many as train fastest, which is measured once. The results are the same bits for any
             number; total_cost: report beside train_loss, L, the optimizer's penalty λΩ of the weights after the epoch,
             and train_cost, J = L + λΩ (Goodfellow et al., Deep Learning, algorithm 6.3; draft section 6.4.2).

@@ -9,13 +9,20 @@ from bprop.trainers import (
     LBFGS,
     SGD,
     Adam,
+    Callback,
+    Checkpoint,
     FeedbackAlignment,
     NanGuard,
     Shift,
     Statistics,
     Trainer,
+    TrainingError,
     compile_step,
 )
+from bprop.trainers.callbacks.nan_guard import replay_step
+from bprop.trainers.files.checkpoints import read_checkpoint
+from bprop.trainers.training import minibatches
+from bprop.trainers.training.fit_state import FitState
 
 from .sequence_models import InPython, OfLengths, classifier, make_sequences
 
@@ -172,6 +179,58 @@ def test_whole_numbers_with_lengths():
     broken[3, 1] = 0.5
     with pytest.raises(ValueError, match=r"x has 0.5 in row 3, expected whole numbers"):
         trainer.fit(((broken, lengths), labels), epochs=1, batch_size=6)
+
+
+class Stopping(Callback):
+    """Stands for Ctrl-C, at the pause of this number."""
+
+    def __init__(self, at=0):
+        self.at, self.pauses = at, 0
+
+    def on_pause(self, trainer):
+        self.pauses += 1
+        if self.pauses == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_a_stop_at_any_pause(tmp_path, monkeypatch, group):
+    monkeypatch.setattr(FitState, "chunk", property(lambda fit: 1, lambda fit, count: None))
+    monkeypatch.setattr(minibatches, "CHUNK_SECONDS", 0.0)
+    x, labels, lengths = make_sequences(30)
+    data = ArrayDataset(x, labels, np.random.default_rng(1).uniform(0.1, 2, 30), lengths=lengths)
+    settings = {"steps": 11, "evaluate_every": 4, "batch_size": 4, "group_by_length": group}
+    whole = prepare(classifier(), callbacks=[Stopping(), Stopping()])
+    whole.fit(data, data, **settings)
+    for at in range(1, whole.callbacks[0].pauses + 1):
+        folder = tmp_path / str(at)
+        first = prepare(classifier(), callbacks=[Checkpoint(folder, seconds=0, minutes=0), Stopping(at)])
+        with pytest.raises(KeyboardInterrupt):
+            first.fit(data, data, **settings)
+        again = prepare(classifier(), callbacks=[Checkpoint(folder, seconds=0, minutes=0), Stopping()])
+        again.load(folder)
+        again.fit(data, data, **settings)
+        assert np.array_equal(again.model.flat_parameters, whole.model.flat_parameters), at
+        for a, b in zip(again.history, whole.history, strict=True):
+            assert {**a, "seconds": 0} == {**b, "seconds": 0}
+    other = prepare(classifier(), callbacks=[Checkpoint(tmp_path / "1", seconds=0), Stopping()])
+    other.load(tmp_path / "1")
+    changed = ArrayDataset(x, labels, data.sample_weight, lengths=np.full(30, 7))
+    with pytest.raises(ValueError, match="Trainer: the train data are others, expected the lengths of the training"):
+        other.fit(changed, data, **settings)
+
+
+def test_a_guard_keeps_the_lengths(tmp_path):
+    """The failed step is saved with them, and can be repeated."""
+    x, labels, lengths = make_sequences()
+    x[17, 0] = np.float32(3e38)
+    trainer = prepare(classifier(), callbacks=[NanGuard(tmp_path)])
+    trainer.model.layer1.weight[:] = [[5, 5, 5], [-5, -5, -5]]
+    with pytest.raises(TrainingError) as info:
+        trainer.fit(((x, lengths), labels), epochs=1, batch_size=8)
+    assert "the first value that is not finite is in the output of" in info.value.__notes__[0]
+    again = replay_step(prepare(classifier(), callbacks=[]), read_checkpoint(tmp_path))
+    assert "the first value that is not finite is in the output of" in again.problem
 
 
 def test_callbacks_and_lengths(tmp_path):
