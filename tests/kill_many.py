@@ -80,7 +80,7 @@ callbacks: [{OFTEN}]
 """,
     "steps": f"""{HEAD}{NET}
 optimizer: {{AdamW: {{lr: 0.01, clip_norm: 0.5}}}}
-schedules: {{optimizer.lr: {{WarmupSchedule: {{total_iters: 30, then: {{CosineSchedule: {{eta_min: 0.001, per: step}}}}}}}}}}
+schedules: {{optimizer.lr: {{WarmupSchedule: {{total_iters: 30, then: {{CosineSchedule: {{per: step}}}}}}}}}}
 trainer: {{steps: 400, evaluate_every: 33, batch_size: 4, accumulate: 2}}
 callbacks: [{{EMA: {{decay: 0.9}}}}, {{EarlyStopping: {{patience: 50}}}}, {OFTEN}]
 """,

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from bprop.datasets import ArrayDataset, Dataset, Reconstruction, epoch_order, k_folds
-from bprop.datasets.order import group_by_length
+from bprop.datasets import ArrayDataset, Dataset, Reconstruction, epoch_order, group_by_length, k_folds
 from bprop.trainers.files.data_digests import compute_data_digests, describe_difference
 
 

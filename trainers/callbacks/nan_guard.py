@@ -4,8 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...datasets.files.paths import expand_path
 from ..files.atomic_files import find_inner_folder
 from ..files.checkpoints import write_checkpoint

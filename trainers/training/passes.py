@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...datasets import ArrayDataset, balanced_order, epoch_order
-from ...datasets.order import group_by_length
+from ...datasets import ArrayDataset, balanced_order, epoch_order, group_by_length
 from .fit_state import FitState
 
 if TYPE_CHECKING:
