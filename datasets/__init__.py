@@ -21,6 +21,7 @@ from .mnist import MNIST as MNIST
 from .mnist import FashionMNIST as FashionMNIST
 from .order import balanced_order as balanced_order
 from .order import epoch_order as epoch_order
+from .order import group_by_length as group_by_length
 from .patterns import Characters as Characters
 from .patterns import Triplets as Triplets
 from .patterns import TwoCurves as TwoCurves
@@ -72,6 +73,7 @@ __all__ = [
     "Wine",
     "balanced_order",
     "epoch_order",
+    "group_by_length",
     "k_folds",
     "load_vocabulary",
     "read_idx",

@@ -28,15 +28,15 @@ from .checks import check_finite_number, check_whole_number
 from .order import epoch_order
 from .order import group_by_length as sort_by_length
 
-Inputs: TypeAlias = np.ndarray | tuple[np.ndarray, np.ndarray]  # x, or the table (x, lengths)
+Inputs: TypeAlias = Any  # an array x, or the table (x, lengths)
 Pair: TypeAlias = tuple[Inputs, np.ndarray]
 
 
 class ArrayDataset:
     """Inputs x and targets y with the same first axis.
 
-    `ds[rows]` is a pair of new arrays: x * scale + shift in the floating point type `ds.dtype`, and y. Of sequences with
-    lengths it is ((x, lengths), y), and (x, lengths) is what a model gets.
+    `ds[rows]` is a pair of new arrays: x * scale + shift in the floating point type `ds.dtype`, and y. Of sequences
+    with lengths it is ((x, lengths), y), and (x, lengths) is what a model gets.
 
     Shapes: x (N, ...), kept as uint8, int64 (all other whole numbers), float32 or float64; y (N, ...) whole
         numbers are class labels, kept as int64; y (N, ...) floating point is kept as float32 or float64.
@@ -188,8 +188,8 @@ class ArrayDataset:
 
         Args: batch_size: from 1 to len(self); shuffle: visit in `epoch_order(len(self), seed=seed,
             epoch=epoch)` instead of row by row; drop_last: leave out a last minibatch of fewer samples;
-            group_by_length: put samples of similar lengths together, as `order.group_by_length` does with that order, and
-            cut each minibatch to its longest sample, x[:, :longest], and targets with as many steps likewise.
+            group_by_length: put samples of similar lengths together, as `order.group_by_length` does with that order,
+            and cut each minibatch to its longest sample, x[:, :longest], and targets with as many steps likewise.
         Errors: ValueError for a batch_size below 1 or above the number of samples, and for group_by_length without
             lengths or without shuffle, at the call.
         """

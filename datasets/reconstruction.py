@@ -50,5 +50,5 @@ class Reconstruction(Dataset):
 
 def _repeat_inputs(part: ArrayDataset) -> ArrayDataset:
     """Make a part with its inputs for targets."""
-    x, options = part.values(slice(None)), {"scale": part.scale, "shift": part.shift}
-    return ArrayDataset(part.x, x, part.sample_weight, lengths=part.lengths, **options)
+    y = part.values(slice(None))
+    return ArrayDataset(part.x, y, part.sample_weight, lengths=part.lengths, scale=part.scale, shift=part.shift)

@@ -78,6 +78,12 @@ optimizer: {{LBFGS: {{max_iter: 2}}}}
 trainer: {{epochs: 30, batch_size: 60}}
 callbacks: [{OFTEN}]
 """,
+    "steps": f"""{HEAD}{NET}
+optimizer: {{AdamW: {{lr: 0.01, clip_norm: 0.5}}}}
+schedules: {{optimizer.lr: {{WarmupSchedule: {{total_iters: 30, then: {{CosineSchedule: {{per: step}}}}}}}}}}
+trainer: {{steps: 400, evaluate_every: 33, batch_size: 4, accumulate: 2}}
+callbacks: [{{EMA: {{decay: 0.9}}}}, {{EarlyStopping: {{patience: 50}}}}, {OFTEN}]
+""",
 }
 SWEEP = f"""{HEAD}{NET}
 optimizer: {{SGD: {{lr: 0.1, momentum: 0.9}}}}

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.module import Module
 from ..engine.stateful import jit_disabled, plain_python, reads_attribute, uncompiled
+from ..engine.tables import map_table
 from ..losses.loss import Loss
 from .gradient_check import compare_excusing_kinks
 from .gradient_report import GradientReport
@@ -38,11 +39,11 @@ class Trial:
 
     def rows(self, chosen) -> tuple[np.ndarray, ...]:
         """Select the arguments of some samples."""
-        return tuple(np.ascontiguousarray(argument[chosen]) for argument in self.arguments)
+        return map_table(lambda array: np.ascontiguousarray(array[chosen]), self.arguments)
 
     def cast_arguments(self, dtype) -> tuple[np.ndarray, ...]:
         """Cast the arguments to a floating type; whole numbers stay."""
-        return tuple(argument.astype(dtype) if argument.dtype.kind == "f" else argument for argument in self.arguments)
+        return map_table(lambda array: array.astype(dtype) if array.dtype.kind == "f" else array, self.arguments)
 
     def permute_rows(self) -> tuple[np.ndarray, ...]:
         """Permute the samples of the arguments, and repeat one of them."""

@@ -14,6 +14,7 @@ from ..core.passed_checks import record_passed_check
 from ..core.text_table import format_table
 from ..engine.sources import PACKAGE
 from ..engine.stateful import uncompiled
+from ..engine.tables import map_table, shape_of
 from ..engine.trace import PrecisionError
 from .contract_checks import CONTRACT_CHECKS, ContractCheck, Trial, check_compiled
 from .diagnosis import ROOTS, diagnose_report
@@ -129,14 +130,14 @@ def examine(
 
     Args: compiles: whether the gradients are those of compiled code, which is quicker for what was compiled before.
     """
-    trial = Trial(module, tuple(np.array(argument) for argument in arguments), seed, tolerance)
+    trial = Trial(module, tuple(map_table(np.array, argument) for argument in arguments), seed, tolerance)
     findings, left = [], 0
     for finding in iterate_findings(trial, checks, compiles):
         findings.append(finding)
         if finding.problems and not every_law:  # the others would often only say it again
             left = len(checks) - sum(f.law in map(get_title, checks) for f in findings)
             break
-    shapes = " and ".join(str(a.shape) for a in trial.arguments)
+    shapes = " and ".join(str(shape_of(a)) for a in trial.arguments)
     return ModuleReport(f"{format_module(module)}, {shapes}", tuple(findings), left)
 
 

@@ -6,7 +6,7 @@ compiled methods: checked shapes, paired calls, arrays that are the caller's own
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -106,7 +106,7 @@ class Module(ParametersAndBuffers):
             raise TypeError(f"{self.label()}: fprop returns {type(y).__name__}, expected one array")
         return y.shape
 
-    def one_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def one_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[int, ...]:
         """`output_shape` of a model that is trained or asked for its outputs; ValueError if it makes a table.
 
         Errors: also ValueError for an axis of size 0.

@@ -22,14 +22,15 @@ class StepPlan:
     """The compiled step of `net`, `loss` and `optimizer` for minibatches of these types: (x, target), or with weights.
 
     x may be a table, such as (x, lengths); `step`, `call` and loops get its arrays one by one. An `accumulator` adds up
-    the gradients of several steps before each update; `cut`: see `Function`. A `rule` writes another backward pass, by its `write_step`. In its loop over minibatches the `scheduled` settings,
+    the gradients of several steps before each update; `cut`: see `Function`. A `rule` writes another backward pass, by
+    its `write_step`. In its loop over minibatches the `scheduled` settings,
     (module, name) pairs, follow a table; and there `before`, operations on `x`, stand before the model's. `begin` is
     the place of the minibatch in the order.
     """
 
     def __init__(self, net, loss, optimizer, batch, scheduled=(), before=(), rule=None, accumulator=None, cut=""):
         operations = Operations()
-        x, *targets = name_inputs(batch[0]), *("target", "weight")[: len(batch) - 1]
+        x, targets = name_inputs(batch[0]), ("target", "weight")[: len(batch) - 1]
         self.inputs = ("parameters", "gradients", *flatten_table(x), *targets)
         value, y = (write_backprop if rule is None else rule.write_step)(operations, net, loss, x, *targets)
         layers = []  # whose gradients nothing else writes: an accumulator does
@@ -124,7 +125,8 @@ def name_inputs(x):
 def write_backprop(operations: Operations, net, loss, x, *targets: str) -> tuple[str, str]:
     """Write the forward pass, the loss and the backward pass; returns the names of the loss and of the output.
 
-    Args: x: the name of the input, or a table of names; targets: the names of the targets and, if there are any, of the samples' weights.
+    Args: x: the name of the input, or a table of names; targets: the names of the targets and, if there are any, of the
+        samples' weights.
     """
     y = operations.fprop(net, x)
     value = operations.call(loss, "fprop", y, *targets)

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from bprop.datasets import ArrayDataset, Dataset, Reconstruction, epoch_order, k_folds
-from bprop.datasets.order import group_by_length
+from bprop.datasets import ArrayDataset, Dataset, Reconstruction, epoch_order, group_by_length, k_folds
 from bprop.trainers.files.data_digests import compute_data_digests, describe_difference
 
 
@@ -13,7 +12,7 @@ def sequences(n=12, steps=5):
 
 
 @pytest.mark.parametrize(
-    "lengths, message",
+    ("lengths", "message"),
     [
         ([1, 6, 2], "ArrayDataset: row 1 of lengths is 6, expected a whole number from 1 to 5, the steps of x"),
         ([1, 2, 0], "ArrayDataset: row 2 of lengths is 0, expected a whole number from 1 to 5, the steps of x"),
@@ -43,7 +42,8 @@ def test_whole_floats_are_lengths():
 def test_a_minibatch_is_a_table():
     x, y, lengths = sequences()
     data = ArrayDataset(x, y, lengths=lengths)
-    assert data.minibatch_shape(4) == ((4, 5, 2), (4,)) and data.has_lengths
+    assert data.minibatch_shape(4) == ((4, 5, 2), (4,))
+    assert data.has_lengths
     assert repr(data) == "ArrayDataset(12 samples, x (5, 2) float32, 3 classes, lengths 1 to 5)"
     for rows in (slice(2, 5), [4, 2]):
         (own_x, own_lengths), own_y = data[rows]
@@ -61,7 +61,8 @@ def test_parts_keep_their_lengths():
     np.testing.assert_array_equal(data.take(slice(2, 4)).lengths, lengths[2:4])
     np.testing.assert_array_equal(ArrayDataset(x, y.astype(float), lengths=lengths).with_labels().lengths, lengths)
     for fold in k_folds(data, 3, stratify=False):
-        assert fold.has_lengths and fold.minibatch_shape(2) == ((2, 5, 2), (2,))
+        assert fold.has_lengths
+        assert fold.minibatch_shape(2) == ((2, 5, 2), (2,))
         assert sorted([*fold.train.lengths, *fold.valid.lengths]) == sorted(lengths)
 
 
@@ -80,7 +81,8 @@ def test_folds_and_reconstructions_of_a_dataset():
     )
     assert sorted(lengths) == sorted([*Parts.lengths, *[5] * 12])
     same = Reconstruction(Parts())
-    assert same.has_lengths and same.minibatch_shape(3) == ((3, 5, 2), (3,))
+    assert same.has_lengths
+    assert same.minibatch_shape(3) == ((3, 5, 2), (3,))
     np.testing.assert_array_equal(same.train.lengths, Parts.lengths)
     np.testing.assert_array_equal(same.train.y, Parts.x)
 
@@ -128,7 +130,7 @@ def test_what_is_left_stays_at_the_end():
 @pytest.mark.parametrize("settings", [{"batch_size": 0}, {"batch_size": 4, "pool": 0}])
 def test_settings_of_the_order(settings):
     with pytest.raises(
-        ValueError, match="group_by_length: (batch_size|pool) is 0, expected a whole number of at least 1"
+        ValueError, match=r"group_by_length: (batch_size|pool) is 0, expected a whole number of at least 1"
     ):
         group_by_length(np.arange(8), np.ones(8, int), **settings, seed=0, epoch=0)
 
@@ -138,7 +140,9 @@ def test_minibatches_are_cut_to_the_longest():
     data = ArrayDataset(x, np.zeros((40, 9)), np.arange(1.0, 41.0), lengths=lengths)
     seen = []
     for (own, own_lengths), y, weights in data.minibatches(4, shuffle=True, seed=1, group_by_length=True):
-        assert own.shape == (4, own_lengths.max(), 2) and y.shape == (4, own_lengths.max()) and own.flags.c_contiguous
+        assert own.shape == (4, own_lengths.max(), 2)
+        assert y.shape == (4, own_lengths.max())
+        assert own.flags.c_contiguous
         np.testing.assert_array_equal(lengths[weights.astype(int) - 1], own_lengths)
         seen += list(weights)
     assert sorted(seen) == list(range(1, 41))

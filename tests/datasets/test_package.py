@@ -47,6 +47,7 @@ FAMILIES = {
     "check_choice",
     "find_partners",
     "compute_mean_and_std",
+    "cut_to_longest",
     "split_sizes",
     "choose_token_type",
     "collect_characters",

@@ -11,10 +11,9 @@ from .callback import Callback
 class EarlyStopping(Callback):
     """Stop when a metric has not improved for `patience` epochs, and go back to the best weights.
 
-    Args: monitor: a column of the metrics, such as valid_loss; patience: epochs (of a training that
-        counts steps: rows) without improvement, at least 1;
-        min_delta: the least change that counts; restore_best: put the best epoch's weights back; the metrics in the
-        summary of a run are then of that epoch, too.
+    Args: monitor: a column of the metrics, such as valid_loss; patience: epochs without improvement, at
+        least 1, or rows of metrics where steps are counted; min_delta: the least change that counts; restore_best: put
+        the best epoch's weights back; the metrics in the summary of a run are then of that epoch, too.
     Each metric says whether it is better when larger; a loss, and what no metric says, is better when smaller.
     Errors: ValueError for a patience below 1, and for a metric that the training does not give.
     Source: Goodfellow et al., Deep Learning, algorithm 7.1.
@@ -47,8 +46,8 @@ class EarlyStopping(Callback):
             with trainer.optimizer.evaluated_weights(trainer.model):
                 self.weights = trainer.model.state_dict()
         elif row["epoch"] - self.best_epoch >= self.patience:
-            best = [each["step"] for each in trainer.history if each["epoch"] == self.best_epoch and "step" in each]
-            since = f"step {best[0]}" if best else f"epoch {self.best_epoch}"
+            rows = [each for each in getattr(trainer, "history", ()) if each["epoch"] == self.best_epoch]
+            since = f"step {rows[-1]['step']}" if rows and "step" in rows[-1] else f"epoch {self.best_epoch}"
             trainer.stop(f"{self.monitor} has not improved since {since}")
 
     def on_fit_end(self, trainer) -> None:

@@ -69,7 +69,7 @@ def format_largest(arrays) -> str:
 
 
 @np.errstate(all="ignore")  # as compiled code: what is not finite is told by name
-def run_layerwise_step(net: Module, loss: Loss, optimizer: Optimizer | None, *batch: np.ndarray) -> LayerwiseStep:
+def run_layerwise_step(net: Module, loss: Loss, optimizer: Optimizer | None, *batch: Any) -> LayerwiseStep:
     """Train on one minibatch (x, target), or with weights, and look at each module; it ends at what is not finite.
 
     Modules inside containers of any kind are looked at one by one. Without an optimizer there is no update.

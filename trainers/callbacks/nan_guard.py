@@ -4,8 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...datasets.files.paths import expand_path
 from ..files.atomic_files import find_inner_folder
 from ..files.checkpoints import write_checkpoint
@@ -108,7 +106,7 @@ def replay_step(trainer, state: dict[str, Any]) -> LayerwiseStep:
     for setting in trainer.timetable.settings:
         setting.write(state["settings"][setting.path])
     trainer.model.train()
-    x, target, *weight = (
-        tuple(map(np.asarray, each)) if isinstance(each, list) else np.asarray(each) for each in state["batch"]
-    )
+    x: Any
+    x, target, *weight = state["batch"]
+    x = tuple(x) if isinstance(x, list) else x
     return run_layerwise_step(trainer.model, trainer.loss, trainer.optimizer, x, target, *weight)

@@ -25,8 +25,8 @@ NAMES = {
 def compute_data_digests(data: ArrayDataset | None) -> dict[str, str] | None:
     """Compute digests of the shapes and dtypes, inputs x, targets y, sample weights and lengths of a data set.
 
-    All targets, weights and lengths count, and all inputs up to 256 MiB; of larger ones, which may lie in a file, rows that
-    are evenly spread over the set, 16 MiB of them.
+    All targets, weights and lengths count, and all inputs up to 256 MiB; of larger ones, which may lie in a file, rows
+    that are evenly spread over the set, 16 MiB of them.
     """
     if data is None:
         return None

@@ -39,7 +39,8 @@ from .signals import StopSignals
 from .trust import remember_run, restrict_to_trusted
 
 CHANGEABLE = ("trainer.epochs=", "trainer.steps=", "trainer.threads=")  # by overrides of a run that goes on
-CHANGES = "trainer.epochs=N, trainer.steps=N, trainer.threads=N or where its data are now, such as dataset.CsvDataset.path=FILE"
+CHANGES = "trainer.epochs=N, trainer.steps=N, trainer.threads=N or where its data are now"
+CHANGES += ", such as dataset.CsvDataset.path=FILE"
 
 
 def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False) -> tuple[dict[str, Any], bool]:
@@ -48,8 +49,8 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
     A run that was stopped before its first checkpoint starts anew; one that is over, but whose weights are damaged, has
     them written again.
 
-    Args: overrides: trainer.epochs=N or trainer.steps=N, trainer.threads=N and paths of the data, which may have moved, alone, as others
-        would make another training of it.
+    Args: overrides: trainer.epochs=N or trainer.steps=N, trainer.threads=N and paths of the data, which may have moved,
+        alone, as others would make another training of it.
     Errors: FileNotFoundError for a folder without a run; BlockingIOError while it is being trained; ValueError for
         other overrides, an edited config, and checkpoints that do not fit; and those of `train_config`.
     """

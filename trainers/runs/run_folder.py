@@ -239,22 +239,25 @@ def compute_final_metrics(trainer: Trainer, dataset, settings: dict[str, Any], t
         figures = trainer.evaluate(dataset.test, metrics=settings.get("metrics"))
         summary |= {f"test_{name}": value for name, value in figures.items()}
     summary |= find_metrics_of_weights(trainer, dataset.valid, settings)
-    summary |= {"epochs": len(trainer.history)}
-    summary |= {"steps": trainer.step} if settings.get("steps") is not None else {}
+    counts_steps = settings.get("steps") is not None
+    summary |= {"steps": trainer.step} if counts_steps else {"epochs": len(trainer.history)}
     if any(isinstance(callback, EarlyStopping) and callback.restore_best for callback in trainer.callbacks):
-        summary |= {"best_epoch": trainer.weights_epoch} if trainer.weights_epoch else {}
-        best = [row["step"] for row in trainer.history if row["epoch"] == trainer.weights_epoch and "step" in row]
-        summary |= {"best_step": best[0]} if best else {}
+        best = [row["step" if counts_steps else "epoch"] for row in find_rows_of_weights(trainer)]
+        summary |= {"best_step" if counts_steps else "best_epoch": best[0]} if best else {}
     summary |= {"parameters": trainer.model.parameter_count, "threads": trainer.threads}
     if trainer.stopped is not None:
         summary["stopped"] = trainer.stopped
     return summary
 
 
+def find_rows_of_weights(trainer: Trainer) -> list[dict[str, Any]]:
+    """Find the row of metrics at whose end the model had its weights; none for weights within an epoch."""
+    return [row for row in trainer.history if row["epoch"] == trainer.weights_epoch]
+
+
 def find_metrics_of_weights(trainer: Trainer, valid, settings: dict[str, Any]) -> dict[str, Any]:
     """Those of the epoch at whose end the model had its weights; of weights within an epoch, on the validation part."""
-    rows = [row for row in trainer.history if row["epoch"] == trainer.weights_epoch]
-    if rows:
+    if rows := find_rows_of_weights(trainer):
         return {name: value for name, value in rows[-1].items() if name.startswith(("train_", "valid_"))}
     metrics = {} if valid is None else trainer.evaluate(valid, metrics=settings.get("metrics"))
     return {f"valid_{name}": value for name, value in metrics.items()}

@@ -74,7 +74,7 @@ def warm_up(config: Config) -> Warmup:
         return Warmup((), 0.0)
     before = count_cache_hits()
     experiment = config.build()
-    size = experiment.settings.get("batch_size", BATCH_SIZE)
+    size = experiment.settings.get("batch_size", BATCH_SIZE) * experiment.settings.get("accumulate", 1)
     data = experiment.dataset
     train = take_few(data.train, size)
     valid, test = (take_few(part, size) if part else None for part in (data.valid, data.test))
@@ -89,13 +89,14 @@ def warm_up(config: Config) -> Warmup:
         seed=config.seed,
         quiet=True,
     )
-    trainer.fit(train, valid, **experiment.settings)
+    counted = {"steps": 1, "evaluate_every": None} if experiment.settings.get("steps") is not None else {}
+    trainer.fit(train, valid, **experiment.settings | counted)
     trainer.evaluate(test or train, metrics=experiment.settings.get("metrics"))
     return Warmup(tuple(list_entries_since(before)), time.perf_counter() - start)
 
 
 def take_few(part: ArrayDataset, size: int) -> ArrayDataset:
-    """Take a minibatch of samples of a part; if they have weights, some with the largest and some with less."""
+    """Take the samples of a step of a part; if they have weights, some with the largest and some with less."""
     if part.sample_weight is None or size >= len(part):
         return part.take(slice(size))
     rows = np.argsort(part.sample_weight)

@@ -59,7 +59,7 @@ def find_training_parts(train: Data, valid: Data | None, loss: Loss) -> tuple[Ar
 
 
 def select_part(data: Data, part: str, loss: Loss | None = None) -> ArrayDataset:
-    """Select a part of `data` as an ArrayDataset; arrays may have the label that the loss ignores, x may have lengths."""
+    """Select a part of `data` as an ArrayDataset; of arrays, y may have the label that the loss ignores, x lengths."""
     if isinstance(data, ArrayDataset):
         return data
     if isinstance(data, Dataset):

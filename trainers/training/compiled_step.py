@@ -24,9 +24,9 @@ from .shares import check_accumulation, compute_shares
 class CompiledStep:
     """`step(x, target)` trains a model on one minibatch and returns its loss before the update, a float.
 
-    `step(x, target, sample_weight)` does so with weights (N,), for losses that take them. A model that takes a table gets
-    one: `step((x, lengths), target)`. With `accumulate=k` the minibatch is taken in k parts, whose gradients are added
-    up before the update: the result of the whole one, up to rounding, with the memory of a part.
+    `step(x, target, sample_weight)` does so with weights (N,), for losses that take them. A model that takes a table
+    gets one: `step((x, lengths), target)`. With `accumulate=k` the minibatch is taken in k parts, whose gradients are
+    added up before the update: the result of the whole one, up to rounding, with the memory of a part.
 
     Errors: ValueError for an empty minibatch, for shapes that do not fit the model or the loss, for weights that it
         does not take; RuntimeError while a Trainer's fit in another thread trains the model.
@@ -150,7 +150,7 @@ class CompiledStep:
             raise
 
     def arrays(self, x, target, sample_weight=None) -> tuple[Any, ...]:
-        """Convert a minibatch to the dtypes of the step; x, which may be a table, target, and weights if there are any."""
+        """Convert a minibatch to the dtypes of the step: x, which may be a table, target, and weights, if any."""
         if self.loss._dtype is not self.net._dtype and self.loss.dtype != self.net.dtype:
             self.loss.to(self.net.dtype)
         x = convert_input(self.net, 0, x)
@@ -165,10 +165,12 @@ class CompiledStep:
     def _check_lengths(self, x: tuple) -> None:
         """Raise ValueError for lengths out of range, if the model has a module that takes lengths."""
         takes_lengths = any(getattr(module, "takes_lengths", False) for module in self.net.all_modules())
-        if takes_lengths and len(x) == 2 and x[1].ndim == 1 and x[1].size and x[0].ndim > 1:
-            if x[1].min() < 1 or x[1].max() > x[0].shape[1]:
-                row = int(((x[1] < 1) | (x[1] > x[0].shape[1])).argmax())
-                raise ValueError(f"step: row {row} of lengths is {x[1][row]}, expected 1 to {x[0].shape[1]}")
+        if takes_lengths and len(x) == 2 and x[1].ndim == 1 and x[0].ndim > 1:
+            steps = x[0].shape[1]
+            wrong = (x[1] < 1) | (x[1] > steps)
+            if wrong.any():
+                row = wrong.argmax()
+                raise ValueError(f"step: row {row} of lengths is {x[1][row]}, expected 1 to {steps}")
 
     def _output_ndim(self, x) -> int | None:
         """The number of axes of the model's output, which distinguishes distributions from labels."""

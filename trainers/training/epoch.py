@@ -1,6 +1,8 @@
 """An epoch of a training: its minibatches, steps and metrics, and recovery if it fails."""
 
-from collections.abc import Generator, Iterable, Iterator
+import math
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,9 +16,11 @@ from ..optimizers.full_batch import FullBatch
 from .fit_state import EpochState, FitState, Weights
 from .minibatches import Epoch, NotFinite, TrainingError, compute_mean
 from .parts import TrainingParts
-from .passes import find_row, make_stretches
+from .passes import Stretch, find_row, make_stretches, split_stretches
 from .progress import ProgressBar
 from .shares import give_shares
+
+KEPT = 2**30  # bytes of outputs at most, for the metrics of the training part
 
 
 def make_minibatches(
@@ -32,21 +36,39 @@ def make_minibatches(
     stretches = make_stretches(trainer, fit, train, batch_size)
     order = stretches[0].rows if len(stretches) == 1 else np.concatenate([stretch.rows for stretch in stretches])
     shape = trainer.compiled_step.output_shape(train.minibatch_shape(len(order)))
-    output_buffer = np.empty(shape if outputs else (0, *shape[1:]), trainer.model.dtype)
+    sizes = trainer.model.dtype.itemsize, batch_size * settings["accumulate"]
+    kept_from = find_first_kept(stretches, shape, *sizes) if outputs else 0
+    output_buffer = np.empty((len(order) - kept_from if outputs else 0, *shape[1:]), trainer.model.dtype)
     weights = cast_sample_weights(train, trainer.loss)
     epoch = Epoch(train, order, batch_size, output_buffer, trainer.timetable.by_step, table, weights)
-    epoch.stretches, epoch.accumulate = stretches, settings["accumulate"]
+    epoch.stretches, epoch.accumulate = split_stretches(stretches, kept_from), settings["accumulate"]
+    epoch.kept_from = kept_from
     if isinstance(trainer.optimizer, FullBatch):
         epoch.give_shares(trainer.optimizer)
     elif epoch.accumulate > 1:
         give_shares(epoch, trainer.loss)
     if state is not None:
         epoch.first, epoch.total = state.done, state.total
-        epoch.outputs[: state.done] = state.outputs
+        kept = max(0, state.done - kept_from)  # a row that has become longer keeps fewer
+        if kept and len(epoch.outputs):
+            epoch.outputs[:kept] = state.outputs[len(state.outputs) - kept :]
     epoch.singly = bool(find_batch_callbacks(trainer))
     epoch.chunk = fit.chunk
     trainer.augmentation.begin(stretches[0].number, trainer.model.dtype)
     return epoch
+
+
+def find_first_kept(stretches: Sequence[Stretch], shape: tuple[int, ...], item: int, step: int) -> int:
+    """Find the place in a row from which on outputs are kept: of all steps, or the last for which KEPT bytes have room.
+
+    Args: shape: of all outputs of the row; item: bytes of a number; step: samples of a step.
+    """
+    excess = shape[0] - KEPT // max(1, math.prod(shape[1:]) * item)
+    if excess <= 0:
+        return 0
+    places = np.cumsum([0, *(stretch.end - stretch.begin for stretch in stretches)])
+    starts = np.concatenate([np.arange(*pair, step) for pair in pairwise(places)])
+    return int(starts[min(int(np.searchsorted(starts, excess)), len(starts) - 1)])
 
 
 def begin_schedules(trainer: TrainingParts, fit: FitState, samples: int) -> np.ndarray | None:
@@ -72,7 +94,7 @@ def run_steps(
     with num_threads(threads), ProgressBar(title, n, quiet=trainer.quiet) as bar:
         for done, total in call_batch_callbacks(trainer, epoch, epoch.train(trainer.compiled_step)):
             bar.update(done, compute_mean(total, epoch.mass(done)))
-            yield EpochState(done, total, epoch.outputs[:done], before)
+            yield EpochState(done, total, epoch.outputs[: max(0, done - epoch.kept_from)], before)
         if not np.isfinite(trainer.model.flat_parameters).all():
             raise NotFinite("a weight is not finite", n - 1)
 
@@ -111,11 +133,10 @@ def measure_epoch(
     if trainer.total_cost:
         row["penalty"] = trainer.optimizer.compute_penalty(trainer.model)
         row["train_cost"] = row["train_loss"] + row["penalty"]
-    weights = None if epoch.weights is None else epoch.weights[epoch.order]
     if metrics:
-        metric_values = compute_metrics(
-            metrics, trainer.loss, epoch.outputs, epoch.data.y[epoch.order], epoch.data, weights
-        )
+        kept = epoch.order[epoch.kept_from :]
+        weights = None if epoch.weights is None else epoch.weights[kept]
+        metric_values = compute_metrics(metrics, trainer.loss, epoch.outputs, epoch.data.y[kept], epoch.data, weights)
         row |= {f"train_{name}": value for name, value in metric_values.items()}
     if valid is not None:
         of_valid = trainer.evaluation.compute_metrics(valid, metrics, trainer.threads or 1)

@@ -41,7 +41,8 @@ class TrainingError(RuntimeError):
 class Epoch:
     """The minibatches of an epoch, or of another row of metrics: data, the order of its samples, room for outputs.
 
-    `outputs` has a row for each place in the order, or no rows if nobody wants them. `settings` have a schedule per
+    `outputs` has a row for each place in the order from `kept_from` on, where a stretch begins, or no rows if nobody
+    wants them. `settings` have a schedule per
     step: their values are the columns of `table`, which has a row for each step. `weights` are those of the data's
     samples, if they have any. `first` is the place to begin at, and `total` the sum of the losses before it, each times
     the samples, or the weight, of its minibatch: it is carried on, so that no sum depends on where an epoch was cut.
@@ -66,6 +67,7 @@ class Epoch:
     stretches: Sequence[Stretch] = ()
     accumulate: int = 1
     shares: np.ndarray | None = None
+    kept_from: int = 0
     _ready: Steps | None = field(default=None, init=False)  # what `compile` has prepared, for the next `run`
 
     # -- places in the order -----------------------------------------------------------------------------------------
@@ -175,7 +177,7 @@ class Epoch:
         self._ready = self.prepare(step)
 
     def prepare(self, step: CompiledStep) -> Steps | None:
-        """Get the compiled loop over positions first to last in the order, all of one piece; compiled at the first call.
+        """Get the compiled loop over positions first to last in the order, of one piece; compiles it at the first call.
 
         None where a step is not one compiled function.
         """
@@ -196,7 +198,7 @@ class Epoch:
             row = piece.minibatch if self.shares is not None else piece.step
             schedule = [] if table is None else [table[row:]]
             places = (piece.stretch.begin, first - piece.shift, last - piece.shift, self.batch_size)
-            buffers = (x, target, self.outputs[piece.place :])
+            buffers = (x, target, self._find_room(piece.place))
             return (*before, piece.stretch.order, *places, total, *buffers, *more, *schedule)
 
         with locked(step.net):
@@ -210,6 +212,10 @@ class Epoch:
             return total, reached + piece.shift
 
         return steps
+
+    def _find_room(self, place: int) -> np.ndarray:
+        """Find the room for the outputs from a place on; none for those that are not kept."""
+        return self.outputs[place - self.kept_from :] if place >= self.kept_from else self.outputs[:0]
 
     def run(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
         """Train; yields, after each chunk, the position and the sum of the losses. NotFinite stops it."""
@@ -281,8 +287,8 @@ class Epoch:
                 value, y = step.by_parts(*self.batch(step, first), share=share, is_last=bool(is_last))
                 if not np.isfinite(value):
                     raise NotFinite(f"the loss is {value}", first)
-                if len(self.outputs):
-                    write_outputs(self.outputs[first : first + len(rows)], y)
+                if len(room := self._find_room(first)[: len(rows)]):
+                    write_outputs(room, y)
                 total += value * (len(rows) if self.weights is None else float(self.weights[rows].sum()))
                 if is_last:
                     yield first + len(rows), total

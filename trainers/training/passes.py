@@ -1,13 +1,12 @@
 """Passes over the data: the order of each, and which parts of them a row of metrics trains on."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...datasets import ArrayDataset, balanced_order, epoch_order
-from ...datasets.order import group_by_length
+from ...datasets import ArrayDataset, balanced_order, epoch_order, group_by_length
 from .fit_state import FitState
 
 if TYPE_CHECKING:
@@ -49,6 +48,19 @@ class Piece:
     def shift(self) -> int:
         """What is added to a place in the pass for the place in the row."""
         return self.place - self.stretch.begin
+
+
+def split_stretches(stretches: Iterable[Stretch], place: int) -> list[Stretch]:
+    """Split the stretch that has a place of the row, so that one begins there."""
+    parts, before = [], 0
+    for stretch in stretches:
+        middle = stretch.begin + place - before
+        before += stretch.end - stretch.begin
+        if stretch.begin < middle < stretch.end:
+            parts += [replace(stretch, end=middle), replace(stretch, begin=middle)]
+        else:
+            parts.append(stretch)
+    return parts
 
 
 def place_stretches(stretches: Iterable[Stretch], samples: int, batch_size: int, accumulate: int) -> list[Piece]:

@@ -1,4 +1,4 @@
-"""Shares of minibatches in a step that accumulates their gradients, so that their mean is that of one large minibatch."""
+"""Shares of minibatches in a step that adds up their gradients, so that their mean is that of one large minibatch."""
 
 from typing import TYPE_CHECKING, Any
 

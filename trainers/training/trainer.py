@@ -76,8 +76,8 @@ class Trainer:
         seed: the order of the samples is a function of it alone; quiet: no progress bar, no lines; folder: that of the
         run, into which callbacks write.
     `history` holds one dict of metrics for each epoch; `stopped` says why the training ended early, or is None;
-    `epoch` is the number of epochs done, `step` that of updates at the end of the last one, `position` that of samples in the epoch that runs; in a training that counts steps, an epoch is a row of
-    metrics. `seconds` is the time in
+    `epoch` is the number of epochs done, `step` that of updates at the end of the last one, `position` that of samples
+    in the epoch that runs; where steps are counted, an epoch is what a row of metrics is of. `seconds` is the time in
     `fit`; `notes` are values for a caller's own use, saved with the rest; `weights_epoch` is the epoch at whose end the
     model had the weights that it has now, such as the best one after EarlyStopping, None for a moment within an epoch.
     Source: Goodfellow et al., Deep Learning, section 8.1.3 and algorithm 8.1.
@@ -172,14 +172,16 @@ class Trainer:
             steps: in place of epochs, how many updates, at least 0, in passes over the data one after the other;
             evaluate_every: the steps of a row of metrics, by default those of a pass, or all if they are fewer;
             batch_size: at most the number of samples; accumulate: how many minibatches have their gradients added up
-            before each update, which is then that of one minibatch of as many times the size, up to rounding; shuffle: a
-            new order each pass; drop_last: leave out a last minibatch, or step, that is smaller; balance: show each
-            class equally often, in the `balanced_order` of each pass; group_by_length: put samples of similar lengths
-            into one minibatch, and cut it to its longest sample; metrics: names such as f1_macro, objects such as
-            TopK(3), or functions (y, target) -> float; by default those of the loss; threads: how many share the
+            before each update, which is then that of one minibatch of as many times the size, up to rounding;
+            shuffle: a new order each pass; drop_last: leave out a last minibatch, or step, that is smaller; balance:
+            show each class equally often, in the `balanced_order` of each pass; group_by_length: put samples of similar
+            lengths into one minibatch, and cut it to its longest sample; metrics: names such as f1_macro, objects such
+            as TopK(3), or functions (y, target) -> float; by default those of the loss; threads: how many share the
             products, by default as many as train fastest, which is measured once. The results are the same bits for any
             number; total_cost: report beside train_loss, L, the optimizer's penalty λΩ of the weights after the epoch,
             and train_cost, J = L + λΩ (Goodfellow et al., Deep Learning, algorithm 6.3; draft section 6.4.2).
+        Metrics of the training part are of the outputs before each update, of the last samples of an epoch if all of
+        them would take more than 1 GiB.
         With weights, losses and metrics are the weighted ones; weights that are all alike change nothing.
         With lengths the model gets the table (x, lengths). The state that modules carry from minibatch to minibatch is
         reset at the start of each pass; evaluation begins with it reset, and leaves it as it was.
@@ -187,10 +189,8 @@ class Trainer:
         Errors: ValueError for settings or data that do not fit; TrainingError for a loss that is not finite;
             RuntimeError while another thread trains the model or the optimizer.
         """
-        asked = FitSettings(
-            epochs, steps, evaluate_every, batch_size, accumulate, shuffle, drop_last, balance, group_by_length, metrics,
-            threads, total_cost,
-        )  # fmt: skip
+        how = (batch_size, accumulate, shuffle, drop_last, balance, group_by_length)
+        asked = FitSettings(epochs, steps, evaluate_every, *how, metrics, threads, total_cost)
         train, valid, chosen = check_arguments(self, train, valid, asked)
         settings = self._choose_settings(asked, train, chosen)
         self._refuse_another_fit(asked, settings, {"train": train, "valid": valid})

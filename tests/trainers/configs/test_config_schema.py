@@ -83,4 +83,5 @@ def test_editors_see_defaults_and_what_a_class_is(capsys):
     assert sgd["required"] == ["lr"]
     assert sgd["properties"]["momentum"] == {"type": "number", "default": 0.0}
     settings = schema["properties"]["trainer"]["anyOf"][0]["properties"]
-    assert settings["epochs"] == {"type": "integer", "default": 10}
+    assert settings["batch_size"] == {"type": "integer", "default": 32}
+    assert settings["steps"] == {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None}

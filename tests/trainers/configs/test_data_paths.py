@@ -136,9 +136,8 @@ def test_data_that_moved(place, capsys):
     assert "the train data are others, expected the inputs and targets of the training" in capsys.readouterr().err
     assert main(["resume", str(run), "trainer.epochs=2", "dataset.NpzDataset.path=moved.npz", "--quiet"]) == 0
     assert main(["resume", str(run), "trainer.epochs=3", "--quiet"]) == 0, "the run has the new place"
-    expected = (
-        "expected trainer.epochs=N, trainer.threads=N or where its data are now, such as dataset.CsvDataset.path="
-    )
+    expected = "expected trainer.epochs=N, trainer.steps=N, trainer.threads=N or where its data are now, such as "
+    expected += "dataset.CsvDataset.path="
     for override in ("dataset.NpzDataset.valid_size=5", "dataset.NpzDataset={path: moved.npz}", "seed=1"):
         assert main(["resume", str(run), override]) == 2
         assert f"would make it another training, {expected}" in capsys.readouterr().err

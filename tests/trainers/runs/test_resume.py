@@ -512,7 +512,8 @@ def test_what_cannot_be_resumed(tmp_path, capsys):
     iris(run)
     assert main(["resume", str(run), "seed=1"]) == 2
     expected = (
-        "bprop: error: resume: seed=1 would make it another training, expected trainer.epochs=N, trainer.threads=N or "
+        "bprop: error: resume: seed=1 would make it another training, expected trainer.epochs=N, trainer.steps=N, "
+        "trainer.threads=N or "
         "where its data are now, such as dataset.CsvDataset.path=FILE\n"
     )
     assert capsys.readouterr().err == expected

@@ -131,7 +131,8 @@ def test_a_function_in_yaml(tmp_path):
         rates = [float(row["lr"]) for row in csv.DictReader(file)]
     assert rates == pytest.approx([rates[0] * 0.5**k for k in range(len(rates))])
     resumed, over = resume_run(tmp_path / "run", [f"trainer.epochs={len(rates) + 1}"], quiet=True)
-    assert resumed["epochs"] == len(rates) + 1 and not over
+    assert resumed["epochs"] == len(rates) + 1
+    assert not over
 
 
 def test_inverse_time():

@@ -37,7 +37,7 @@ class MeanOverSteps(Module):
 class OfLengths(Container):
     """layers(x), of which those that take lengths get (x, lengths); its input is the table of both."""
 
-    def __init__(self, *layers):
+    def __init__(self, *layers: Module):
         super().__init__()
         for k, layer in enumerate(layers):
             setattr(self, f"layer{k}", layer)

@@ -240,11 +240,12 @@ def test_a_guard_finds_the_minibatch(tmp_path):
     with pytest.raises(TrainingError) as info:
         made.fit((x, y), epochs=1, batch_size=4, accumulate=3, shuffle=False)
     assert "in epoch 1, step 4" in str(info.value)
-    assert "in step 4" in info.value.__notes__[0] and "model[0]" in info.value.__notes__[0]
+    assert "in step 4" in info.value.__notes__[0]
+    assert "model[0]" in info.value.__notes__[0]
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    ("settings", "message"),
     [
         ({"accumulate": 0}, "Trainer: accumulate is 0, expected a whole number of at least 1"),
         ({"accumulate": 1.5}, "Trainer: accumulate is 1.5, expected a whole number of at least 1"),

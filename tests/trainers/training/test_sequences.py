@@ -1,4 +1,4 @@
-"""Training on sequences with lengths: the model gets (x, lengths), and minibatches may be cut to their longest sample."""
+"""Training on sequences with lengths: the model gets (x, lengths), minibatches may be cut to their longest sample."""
 
 import numpy as np
 import pytest
@@ -9,13 +9,20 @@ from bprop.trainers import (
     LBFGS,
     SGD,
     Adam,
+    Callback,
+    Checkpoint,
     FeedbackAlignment,
     NanGuard,
     Shift,
     Statistics,
     Trainer,
+    TrainingError,
     compile_step,
 )
+from bprop.trainers.callbacks.nan_guard import replay_step
+from bprop.trainers.files.checkpoints import read_checkpoint
+from bprop.trainers.training import minibatches
+from bprop.trainers.training.fit_state import FitState
 
 from .sequence_models import InPython, OfLengths, classifier, make_sequences
 
@@ -96,7 +103,8 @@ def test_grouped_and_cut_minibatches(weighted):
             step(*batch)
     np.testing.assert_allclose(trainer.model.flat_parameters, by_hand.model.flat_parameters, rtol=1e-5)
     source = cache.plan_source(next(iter(trainer.compiled_step._plans.values())).name)
-    assert "x = cut_buffer(x_buffer, rows.size, longest)" in source and "target = target_buffer" in source
+    assert "x = cut_buffer(x_buffer, rows.size, longest)" in source
+    assert "target = target_buffer" in source
 
 
 def test_targets_of_each_step_are_cut_likewise():
@@ -114,7 +122,8 @@ def test_targets_of_each_step_are_cut_likewise():
         rows += trainer.fit(data, data, epochs=1, batch_size=30, group_by_length=group)
         assert trainer.compiled_step.cut == ("x and target" if group else "")
     assert {**rows[0], "seconds": 0} == pytest.approx({**rows[1], "seconds": 0}, rel=1e-5)
-    assert 0 < rows[0]["train_accuracy"] < 1 and rows[0]["train_accuracy"] == pytest.approx(rows[0]["valid_accuracy"])
+    assert 0 < rows[0]["train_accuracy"] < 1
+    assert rows[0]["train_accuracy"] == pytest.approx(rows[0]["valid_accuracy"])
 
 
 def test_a_target_with_as_many_numbers_as_steps_stays():
@@ -166,10 +175,62 @@ def test_whole_numbers_with_lengths():
     history = trainer.fit(((x, lengths), labels), epochs=20, batch_size=6, group_by_length=True)
     assert history[-1]["train_loss"] < history[0]["train_loss"] / 1.2
     assert trainer.predict(x, lengths).shape == (24, 2)
+    broken = x.astype(float)
+    broken[3, 1] = 0.5
     with pytest.raises(ValueError, match=r"x has 0.5 in row 3, expected whole numbers"):
-        broken = x.astype(float)
-        broken[3, 1] = 0.5
         trainer.fit(((broken, lengths), labels), epochs=1, batch_size=6)
+
+
+class Stopping(Callback):
+    """Stands for Ctrl-C, at the pause of this number."""
+
+    def __init__(self, at=0):
+        self.at, self.pauses = at, 0
+
+    def on_pause(self, trainer):
+        self.pauses += 1
+        if self.pauses == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_a_stop_at_any_pause(tmp_path, monkeypatch, group):
+    monkeypatch.setattr(FitState, "chunk", property(lambda fit: 1, lambda fit, count: None))
+    monkeypatch.setattr(minibatches, "CHUNK_SECONDS", 0.0)
+    x, labels, lengths = make_sequences(30)
+    data = ArrayDataset(x, labels, np.random.default_rng(1).uniform(0.1, 2, 30), lengths=lengths)
+    settings = {"steps": 11, "evaluate_every": 4, "batch_size": 4, "group_by_length": group}
+    whole = prepare(classifier(), callbacks=[Stopping(), Stopping()])
+    whole.fit(data, data, **settings)
+    for at in range(1, whole.callbacks[0].pauses + 1):
+        folder = tmp_path / str(at)
+        first = prepare(classifier(), callbacks=[Checkpoint(folder, seconds=0, minutes=0), Stopping(at)])
+        with pytest.raises(KeyboardInterrupt):
+            first.fit(data, data, **settings)
+        again = prepare(classifier(), callbacks=[Checkpoint(folder, seconds=0, minutes=0), Stopping()])
+        again.load(folder)
+        again.fit(data, data, **settings)
+        assert np.array_equal(again.model.flat_parameters, whole.model.flat_parameters), at
+        for a, b in zip(again.history, whole.history, strict=True):
+            assert {**a, "seconds": 0} == {**b, "seconds": 0}
+    other = prepare(classifier(), callbacks=[Checkpoint(tmp_path / "1", seconds=0), Stopping()])
+    other.load(tmp_path / "1")
+    changed = ArrayDataset(x, labels, data.sample_weight, lengths=np.full(30, 7))
+    with pytest.raises(ValueError, match="Trainer: the train data are others, expected the lengths of the training"):
+        other.fit(changed, data, **settings)
+
+
+def test_a_guard_keeps_the_lengths(tmp_path):
+    """The failed step is saved with them, and can be repeated."""
+    x, labels, lengths = make_sequences()
+    x[17, 0] = np.float32(3e38)
+    trainer = prepare(classifier(), callbacks=[NanGuard(tmp_path)])
+    trainer.model.layer1.weight[:] = [[5, 5, 5], [-5, -5, -5]]
+    with pytest.raises(TrainingError) as info:
+        trainer.fit(((x, lengths), labels), epochs=1, batch_size=8)
+    assert "the first value that is not finite is in the output of" in info.value.__notes__[0]
+    again = replay_step(prepare(classifier(), callbacks=[]), read_checkpoint(tmp_path))
+    assert "the first value that is not finite is in the output of" in again.problem
 
 
 def test_callbacks_and_lengths(tmp_path):
@@ -201,24 +262,24 @@ def test_a_table_by_compile_step():
         wrong[row] = length
         with pytest.raises(ValueError, match=f"step: row {row} of lengths is {length}, expected 1 to 7"):
             step((x, wrong), labels)
-    with pytest.raises(ValueError, match="x has 6.5 in row 0, expected whole numbers"):
+    with pytest.raises(ValueError, match=r"x has 6\.5 in row 0, expected whole numbers"):
         step((x, lengths + 0.5), labels)
 
 
 MISTAKES = {
     "lengths too long": (
-        dict(lengths=np.full(40, 8)),
+        {"lengths": np.full(40, 8)},
         {},
         "row 0 of lengths is 8, expected a whole number from 1 to 7",
     ),
     "grouping without lengths": (
-        dict(lengths=None),
-        dict(group_by_length=True),
+        {"lengths": None},
+        {"group_by_length": True},
         "Trainer: group_by_length is true, but the data have no lengths",
     ),
     "grouping without shuffle": (
         {},
-        dict(group_by_length=True, shuffle=False),
+        {"group_by_length": True, "shuffle": False},
         "Trainer: group_by_length is true, expected shuffle to be true",
     ),
 }
@@ -240,7 +301,7 @@ def test_what_takes_no_lengths():
     with pytest.raises(ValueError, match=r"x has shape \(\(1, 7, 3\), \(1,\)\), expected \(N, 3\)") as info:
         prepare(Linear(3, 2)).fit(data, epochs=1, batch_size=8)
     assert "so the model gets a table (x, lengths)" in info.value.__notes__[-1]
-    with pytest.raises(ValueError, match="FeedbackAlignment.*: takes no lengths"):
+    with pytest.raises(ValueError, match=r"FeedbackAlignment.*: takes no lengths"):
         prepare(classifier(), rule=FeedbackAlignment()).fit(data, epochs=1, batch_size=8)
     with pytest.raises(ValueError, match="there are augmentations, expected images, and no sequences with lengths"):
         prepare(classifier(), augment=[Shift(1)]).fit(data, epochs=1, batch_size=8)

@@ -52,7 +52,8 @@ def test_as_many_steps_as_some_epochs_have(settings):
     for other in (steps, rows):
         assert np.array_equal(other.model.flat_parameters, epochs.model.flat_parameters)
         assert other.model.counters() == epochs.model.counters()
-        assert other.step == epochs.step == count and other.passes == 3
+        assert other.step == epochs.step == count
+        assert other.passes == 3
     assert [row.pop("step") for row in steps.history] == [count // 3, 2 * count // 3, count]
     assert figures(steps.history) == figures(epochs.history)
     assert [row["step"] for row in rows.history] == [*range(4, count, 4), count]
@@ -76,6 +77,26 @@ def test_the_figures_of_a_row_are_of_its_steps():
     assert [row["step"] for row in made.history] == [4, 8, 10]
 
 
+@pytest.mark.parametrize("room", [1, 9, 16, 17, 30, 40, 99])
+def test_metrics_of_the_last_samples(monkeypatch, room):
+    """Where the outputs of all samples of a row would fill the memory, those of the last steps are kept."""
+    from bprop.trainers.training import epoch
+
+    x, y = pairs(20)
+    monkeypatch.setattr(epoch, "KEPT", room * 3 * 4)
+    made = make(net=Sequential(Linear(4, 3)), optimizer=SGD(lr=1e-20))
+    row, *_ = made.fit((x, y), steps=5, evaluate_every=5, batch_size=8, shuffle=False)
+    rows = np.array([*range(20), *range(16)])  # minibatches of 8, 8, 4, 8 and 8
+    begin = next((start for start in (0, 8, 16, 20, 28) if 36 - start <= room), 28)
+    own = rows[begin:]
+    assert row["train_accuracy"] == pytest.approx((made.predict(x)[own].argmax(axis=1) == y[own]).mean())
+    plain = make(net=Sequential(Linear(4, 3)), optimizer=SGD(lr=1e-20))
+    monkeypatch.setattr(epoch, "KEPT", 2**30)
+    assert (
+        plain.fit((x, y), steps=5, evaluate_every=5, batch_size=8, shuffle=False)[0]["train_loss"] == row["train_loss"]
+    )
+
+
 def test_a_second_fit_begins_a_new_pass():
     made, other = make(), make()
     made.fit(pairs(), steps=10, batch_size=8)
@@ -87,7 +108,8 @@ def test_a_second_fit_begins_a_new_pass():
     other.fit(pairs(), steps=3, batch_size=8)
     assert (other.history[-1]["step"], other.passes) == (13, 3)
     before = other.model.flat_parameters.copy()
-    assert other.fit(pairs(), steps=0, batch_size=8) is other.history and len(other.history) == 3
+    assert other.fit(pairs(), steps=0, batch_size=8) is other.history
+    assert len(other.history) == 3
     assert np.array_equal(before, other.model.flat_parameters)
 
 
@@ -146,7 +168,8 @@ def test_warmup_then_cosine_down_to_a_floor():
     expected = np.where(t < 10, 1e-3 * (0.1 + 0.9 * t / 10), 1e-4 + 9e-4 * (1 + np.cos(np.pi * (t - 10) / 50)) / 2)
     np.testing.assert_allclose(rates.rates, expected, rtol=1e-5)
     assert [row["lr"] for row in made.history] == pytest.approx(expected[[24, 49, 59]], rel=1e-5)
-    assert rates.rates[-1] < 1.02e-4 and made.optimizer.lr == 1e-3
+    assert rates.rates[-1] < 1.02e-4
+    assert made.optimizer.lr == 1e-3
 
 
 def test_a_schedule_per_epoch_counts_rows():
@@ -163,7 +186,8 @@ def test_early_stopping_counts_rows(tmp_path):
     made = make(stopping, Checkpoint(tmp_path, best=1, seconds=0), optimizer=SGD(lr=0.5))
     made.fit(pairs(), pairs(20, 1), steps=2000, evaluate_every=5, batch_size=8)
     best = min(made.history, key=lambda row: row["valid_loss"])
-    assert made.epoch == best["epoch"] + 2 and made.step == best["step"] + 10
+    assert made.epoch == best["epoch"] + 2
+    assert made.step == best["step"] + 10
     assert made.stopped == f"valid_loss has not improved since step {best['step']}"
     assert made.weights_epoch == best["epoch"]
     assert [path.name for path in (tmp_path / "best").iterdir()] == [f"epoch-{best['epoch']}.safetensors"]
@@ -181,7 +205,8 @@ def test_a_loss_that_is_not_finite():
     made.callbacks.append(Worse())
     with pytest.raises(TrainingError, match=r"in step \d+; the model has its weights of the end of step 8 again"):
         made.fit(pairs(), steps=20, evaluate_every=4, batch_size=8)
-    assert np.isfinite(made.model.flat_parameters).all() and not np.array_equal(good, made.model.flat_parameters)
+    assert np.isfinite(made.model.flat_parameters).all()
+    assert not np.array_equal(good, made.model.flat_parameters)
 
 
 # -- stopping and going on -------------------------------------------------------------------------------------------
@@ -205,8 +230,11 @@ def pauses_after_each_step(monkeypatch):
     monkeypatch.setattr(minibatches, "CHUNK_SECONDS", 0.0)
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_from_any_pause(tmp_path, pauses_after_each_step, accumulate):
+@pytest.mark.parametrize(("accumulate", "room"), [(1, 2**30), (1, 12 * 4 * 3), (2, 2**30)])
+def test_from_any_pause(tmp_path, monkeypatch, pauses_after_each_step, accumulate, room):
+    """`room`: for the outputs of all samples of a row, or of the last 12."""
+    monkeypatch.setattr("bprop.trainers.training.epoch.KEPT", room)
+
     def made(*callbacks):
         schedules = {"optimizer.lr": CosineSchedule(per="step"), "model.3.p": LinearSchedule()}
         return make(EMA(0.9), EarlyStopping(patience=9), *callbacks, optimizer=Adam(lr=0.01), schedules=schedules)
@@ -262,7 +290,7 @@ def test_more_steps_within_a_row(tmp_path, pauses_after_each_step):
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    ("settings", "message"),
     [
         ({"steps": 5}, "Trainer: steps is 5, expected at least 10, as so many have begun"),
         (
@@ -302,7 +330,7 @@ def test_steps_where_epochs_were_counted(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    ("settings", "message"),
     [
         ({"steps": 3, "epochs": 2}, "Trainer: epochs is 2 and steps is 3, expected one of them, the other None"),
         ({"steps": -1}, "Trainer: steps is -1, expected a whole number of at least 0"),

@@ -1,4 +1,4 @@
-"""State that is carried from minibatch to minibatch: when it begins anew, what evaluation leaves, a stop at any pause."""
+"""State that is carried from minibatch to minibatch: where it begins, what evaluation leaves, a stop at any pause."""
 
 import numpy as np
 import pytest
@@ -125,5 +125,7 @@ def test_all_samples_at_once():
 
 def test_which_modules_carry_state():
     net = follower(5)
-    assert find_carriers(net) == [net[1]] and find_streams(net) == 5
-    assert find_carriers(classifier()) == [] and find_streams(classifier()) is None
+    assert find_carriers(net) == [net[1]]
+    assert find_streams(net) == 5
+    assert find_carriers(classifier()) == []
+    assert find_streams(classifier()) is None

@@ -111,7 +111,7 @@ def test_a_label_outside_the_classes(classifier, part):
 
 @pytest.mark.parametrize("data", [np.zeros((50, 4)), (np.zeros(3),) * 4, "Digits", None])
 def test_data_of_another_kind(classifier, data):
-    expected = "a Dataset, an ArrayDataset or arrays (x, y) or (x, y, sample_weight)"
+    expected = "a Dataset, an ArrayDataset or arrays (x, y) or (x, y, sample_weight), where x may be (x, lengths)"
     message = f"Trainer: data is {type(data).__name__}, expected {expected}"
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         classifier.fit(data)
