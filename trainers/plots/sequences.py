@@ -109,18 +109,12 @@ def draw_embeddings(run: TrainedRun) -> Figure:
     axes = figure.subplots()
     names = run.token_names
     if names is None or len(names) != len(points) or len(points) > MAX_NAMED:
-        axes.scatter(*points.T, s=12, color=BLUE, linewidths=0)
+        axes.scatter(points[:, 0], points[:, 1], s=12, color=BLUE, linewidths=0)
     else:
-        axes.scatter(*points.T, s=1, color="white")  # sets the limits
-        for name, point in zip(names, points, strict=True):
-            axes.text(
-                *point,
-                escape_name(shorten_name(SIGNS.get(name, name), 12)),
-                fontsize=NORMAL,
-                ha="center",
-                va="center",
-                color=BLUE,
-            )
+        axes.scatter(points[:, 0], points[:, 1], s=1, color="white")  # sets the limits
+        for name, (across, up) in zip(names, points.tolist(), strict=True):
+            sign = escape_name(shorten_name(SIGNS.get(name, name), 12))
+            axes.text(across, up, sign, fontsize=NORMAL, ha="center", va="center", color=BLUE)
     simplify_axes(axes)
     axes.margins(0.06)
     name_axes(axes, plane, f"{label}: {len(weight)} tokens, {weight.shape[1]} dimensions", None)
