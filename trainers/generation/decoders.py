@@ -5,7 +5,8 @@ A layer whose outputs depend on earlier steps can say how it goes on from them, 
     decode_start(samples, length)    make the state of so many samples for up to `length` steps, empty
     decode(x)                        the outputs (N, 1, ...) of the next step, from x (N, 1, ...), which joins the state
 
-All other layers are run on the one step. Whether that is right, a trial tells: the outputs of all steps must be those
+Layers of positions, which have a setting `first`, are told the position of the step. All other layers are run on the
+one step. Whether that is right, a trial tells: the outputs of all steps must be those
 of one pass over the whole window.
 """
 
@@ -49,7 +50,8 @@ class StepDecoder:
     def __init__(self, model: Module, samples: int, length: int, arrange: Arrange = leave) -> None:
         self.model, self.samples, self.length, self.arrange, self.steps = model, samples, length, arrange, 0
         self.layers = [module for module in model.all_modules() if hasattr(module, "decode_start")]
-        self.limited = any(not hasattr(layer, "reset_state") for layer in self.layers)
+        self.positions = [each for each in model.all_modules() if has_position(each)]
+        self.limited = bool(self.positions) or any(not hasattr(layer, "reset_state") for layer in self.layers)
         self._plan: Plan | None = None
         self._version = -1
 
@@ -57,21 +59,30 @@ class StepDecoder:
         """Forget all tokens."""
         for layer in self.layers:
             layer.decode_start(self.samples, self.length)  # type: ignore[operator]
-        self.steps = 0
+        self._move_to(0)
+
+    def _move_to(self, step: int) -> None:
+        self.steps = step
+        for layer in self.positions:
+            layer.first = step  # type: ignore[assignment]
 
     def step(self, tokens: np.ndarray) -> np.ndarray:
         """Compute the outputs (N, ...) after one more token of each sample, (N,)."""
         x = np.ascontiguousarray(tokens.reshape(self.samples, 1))
         if self._version != self.model._version:
             self._prepare(x)
-        self.steps += 1
+        y = self._run(x)
+        self._move_to(self.steps + 1)
+        return self.arrange(y)[:, -1].copy()
+
+    def _run(self, x: np.ndarray) -> np.ndarray:
         if self._plan is not None:
-            return self.arrange(self._plan.call(self._function, x))[:, -1].copy()
+            return self._plan.call(self._function, x)
         with plain_python(), np.errstate(all="ignore"):
             values = {"x": x}
             for each in self._function.operations:
                 values[each.target] = getattr(each.module, each.method)(*[values[name] for name in each.arguments])
-        return self.arrange(values[self._function.results[0]])[:, -1].copy()
+        return values[self._function.results[0]]
 
     def _prepare(self, x: np.ndarray) -> None:
         operations = DecodeOperations()
@@ -80,6 +91,11 @@ class StepDecoder:
         title = f"One step of {self.model.outline()}, from what its layers have cached."
         self._plan = None if jit_disabled() else Plan(title, [self._function], {"x": x})
         self._version = self.model._version
+
+
+def has_position(module: Module) -> bool:
+    """Whether a layer is told the position of its first step by a setting `first`."""
+    return isinstance(getattr(module, "first", None), int) and not hasattr(module, "decode")
 
 
 class WindowDecoder:
@@ -154,6 +170,7 @@ def decodes_in_steps(decoder: StepDecoder, steps: int, classes: int) -> bool:
     try:
         decoder.start()
         found = np.stack([decoder.step(column) for column in tokens.T], axis=1)
+        decoder.start()
         expected = decoder.arrange(decoder.model.fprop(tokens))
     except (ValueError, TypeError, RuntimeError, IndexError, NotImplementedError):
         return False

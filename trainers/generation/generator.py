@@ -116,6 +116,7 @@ class Generator:
             raise ValueError(f"generate: beams is {beams}, expected at least 1")
         self._check_length(length)
         decoder = self._decoder
+        decoder.start()  # which puts layers of positions back
         if not isinstance(decoder, WindowDecoder):
             decoder = WindowDecoder(self.model, 1, self.context, self._arrange)
         found: list[Beam] = search_beams(decoder, self.encode_prompt(prompt), length, beams, self.vocabulary.end)
