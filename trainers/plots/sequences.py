@@ -72,9 +72,9 @@ def draw_attention(run: TrainedRun, sample: int) -> Figure:
     recorded = record(run, x)
     maps = []
     for each in recorded.forward:
-        if hasattr(each.module, "attention_weights"):
-            arguments = [recorded.values[name] for name in each.arguments]
-            maps.append((each.module, np.asarray(each.module.attention_weights(*arguments))[0]))  # type: ignore[attr-defined]
+        weights = compute_attention(each.module, [recorded.values[name] for name in each.arguments])
+        if weights is not None:
+            maps.append((each.module, weights))
     if not maps:
         raise UnsuitableRun("the model has no layer of attention")
     shown, heads = min(steps, MAX_STEPS), max(len(each) for _, each in maps)
@@ -96,6 +96,32 @@ def draw_attention(run: TrainedRun, sample: int) -> Figure:
                 axes.tick_params(length=0)
     add_bar(panels[0, -1], image, width=0.045)
     return figure
+
+
+def compute_attention(module: Any, arguments: Sequence[np.ndarray]) -> np.ndarray | None:
+    """Compute the weights (heads, T, T) of one sequence in a layer of self-attention that has just run; None for others.
+
+    A layer of one's own may say them by `attention_weights(*arguments)`, (N, heads, T, T).
+    """
+    if hasattr(module, "attention_weights"):
+        return np.asarray(module.attention_weights(*arguments))[0]
+    if not (hasattr(module, "qkv") and hasattr(module, "num_kv_heads")):
+        return None
+    rows = np.asarray(module.qkv, np.float64)  # of each real step, after rotary positions
+    heads, size = module.num_heads, module.head_dim
+    width, steps = heads * size, len(rows)
+    q = rows[:, :width].reshape(steps, heads, size)
+    k = rows[:, width : width + module.num_kv_heads * size].reshape(steps, -1, size)
+    scores = module.scale * np.einsum("ihd,jhd->hij", q, k.repeat(heads // module.num_kv_heads, axis=1))
+    distance = np.arange(steps)[:, None] - np.arange(steps)
+    if module.alibi:
+        scores -= np.asarray(module.slopes)[:, None, None] * np.abs(distance)
+    if module.score_bias is not None:
+        scores += module.score_bias[..., :steps, :steps]
+    if module.causal:
+        scores[:, distance < 0] = -np.inf
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
 
 
 def draw_embeddings(run: TrainedRun) -> Figure:
