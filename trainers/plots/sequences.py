@@ -99,7 +99,7 @@ def draw_attention(run: TrainedRun, sample: int) -> Figure:
 
 
 def compute_attention(module: Any, arguments: Sequence[np.ndarray]) -> np.ndarray | None:
-    """Compute the weights (heads, T, T) of one sequence in a layer of self-attention that has just run; None for others.
+    """Compute the weights (heads, T, T) of one sequence in self-attention that has just run; None for other layers.
 
     A layer of one's own may say them by `attention_weights(*arguments)`, (N, heads, T, T).
     """
