@@ -59,7 +59,7 @@ class SequenceDataset(Dataset):
         return self._whole.y.shape[1:]
 
     @property
-    def has_lengths(self) -> bool:
+    def has_lengths(self) -> bool:  # type: ignore[override]
         """Whether a model gets tables (x, lengths)."""
         return self.with_lengths
 
@@ -147,9 +147,8 @@ class SequenceDataset(Dataset):
         if x.dtype.kind == "f":
             x = standardize_steps(x, self.feature_mean, self.feature_std)
             x[~find_real_steps(Sequences(x, part.lengths, part.y))] = 0
-        made = ArrayDataset(x, part.y, classes=self.classes, ignore_index=self._find_ignored(part.y))
-        made.lengths = part.lengths if self.with_lengths else None  # type: ignore[attr-defined]
-        return made
+        lengths = part.lengths if self.with_lengths else None
+        return ArrayDataset(x, part.y, lengths=lengths, classes=self.classes, ignore_index=self._find_ignored(part.y))
 
 
 def find_real_steps(sequences: Sequences) -> np.ndarray:

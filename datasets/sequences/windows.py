@@ -35,7 +35,7 @@ class TokenWindows(ArrayDataset):
         rows = check_rows(rows)
         return self.x[rows].astype(np.int64), self.y[rows].astype(np.int64)
 
-    def inputs(self, rows: Rows, *, whole: bool = False) -> np.ndarray:
+    def values(self, rows: Rows, *, whole: bool = False) -> np.ndarray:
         return self.x[check_rows(rows)].astype(np.int64 if whole else self.dtype)
 
     def take(self, rows: Rows) -> TokenWindows:

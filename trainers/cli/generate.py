@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command import OK, add_parser, add_run_argument, parse_path
+from .command import OK, add_json_option, add_parser, add_run_argument, parse_path, print_json
 
 DESCRIPTION = """\
 Print the prompt, and text by which a run's model continues it, as it is generated.
@@ -38,6 +38,7 @@ def add_command(commands) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random numbers (default: 0)")
     parser.add_argument("--beams", type=int, metavar="N", help="search the most probable text by N beams instead")
     parser.add_argument("--weights", type=parse_path, metavar="FILE", help="other weights than model.safetensors")
+    add_json_option(parser, "print prompt and text as JSON, when all is generated")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,9 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     generator = Generator.load(arguments.run, arguments.weights)
     options = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p", "seed")}
-    if arguments.beams is not None:
+    if arguments.json or arguments.beams is not None:
         text = generate(generator, arguments.prompt, arguments.length, beams=arguments.beams, **options)
-        print(arguments.prompt + text.rstrip("\n"))
+        if arguments.json:
+            print_json({"prompt": arguments.prompt, "text": text})
+        else:
+            print(arguments.prompt + text.rstrip("\n"))
         return OK
     pieces = generator.stream(arguments.prompt, arguments.length, **options)
     print(arguments.prompt, end="", flush=True)

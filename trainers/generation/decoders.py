@@ -5,7 +5,9 @@ A layer whose outputs depend on earlier steps can say how it goes on from them, 
     decode_start(samples, length)    make the state of so many samples for up to `length` steps, empty
     decode(x)                        the outputs (N, 1, ...) of the next step, from x (N, 1, ...), which joins the state
 
-All other layers are run on the one step. Whether that is right, a trial tells: the outputs of all steps must be those
+Recurrent layers carry their state from step to step, as they do in training on streams. Layers of positions, which have
+a setting `first`, are told the position of the step. All other layers are run on the
+one step. Whether that is right, a trial tells: the outputs of all steps must be those
 of one pass over the whole window.
 """
 
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...modules.core.module import Module
+from ...modules.core.parameter import Buffer
 from ...modules.engine.operations import Function, Operations
 from ...modules.engine.plan import Plan
 from ...modules.engine.stateful import jit_disabled, plain_python
@@ -42,14 +45,19 @@ class DecodeOperations(Operations):
 class StepDecoder:
     """Computes scores from the last token alone; layers have cached what they need of those before.
 
-    Args: model: whose layers are used up to the next `start`; samples: how many are decoded side by side; length: how
-        many steps may follow a start.
+    Args: model: which is copied, as its layers keep what they have seen; samples: how many are decoded side by side;
+        length: how many steps may follow a start.
     """
 
     def __init__(self, model: Module, samples: int, length: int, arrange: Arrange = leave) -> None:
-        self.model, self.samples, self.length, self.arrange, self.steps = model, samples, length, arrange, 0
+        self.model = model = model.copy().eval()
+        self.samples, self.length, self.arrange, self.steps = samples, length, arrange, 0
         self.layers = [module for module in model.all_modules() if hasattr(module, "decode_start")]
-        self.limited = any(not hasattr(layer, "reset_state") for layer in self.layers)
+        self.recurrent = [each for each in model.all_modules() if is_recurrent(each) and each.directions == 1]
+        for layer in self.recurrent:
+            carry_state(layer, samples)
+        self.positions = [each for each in model.all_modules() if has_position(each)]
+        self.limited = bool(self.positions) or any(not hasattr(layer, "reset_state") for layer in self.layers)
         self._plan: Plan | None = None
         self._version = -1
 
@@ -57,21 +65,32 @@ class StepDecoder:
         """Forget all tokens."""
         for layer in self.layers:
             layer.decode_start(self.samples, self.length)  # type: ignore[operator]
-        self.steps = 0
+        for layer in self.recurrent:
+            layer.reset_state()  # type: ignore[operator]
+        self._move_to(0)
+
+    def _move_to(self, step: int) -> None:
+        self.steps = step
+        for layer in self.positions:
+            layer.first = step  # type: ignore[assignment]
 
     def step(self, tokens: np.ndarray) -> np.ndarray:
         """Compute the outputs (N, ...) after one more token of each sample, (N,)."""
         x = np.ascontiguousarray(tokens.reshape(self.samples, 1))
         if self._version != self.model._version:
             self._prepare(x)
-        self.steps += 1
+        y = self._run(x)
+        self._move_to(self.steps + 1)
+        return self.arrange(y)[:, -1].copy()
+
+    def _run(self, x: np.ndarray) -> np.ndarray:
         if self._plan is not None:
-            return self.arrange(self._plan.call(self._function, x))[:, -1].copy()
+            return self._plan.call(self._function, x)
         with plain_python(), np.errstate(all="ignore"):
             values = {"x": x}
             for each in self._function.operations:
                 values[each.target] = getattr(each.module, each.method)(*[values[name] for name in each.arguments])
-        return self.arrange(values[self._function.results[0]])[:, -1].copy()
+        return values[self._function.results[0]]
 
     def _prepare(self, x: np.ndarray) -> None:
         operations = DecodeOperations()
@@ -80,6 +99,32 @@ class StepDecoder:
         title = f"One step of {self.model.outline()}, from what its layers have cached."
         self._plan = None if jit_disabled() else Plan(title, [self._function], {"x": x})
         self._version = self.model._version
+
+
+def is_recurrent(module: Module) -> bool:
+    """Whether a layer has a state that it can carry from call to call."""
+    return hasattr(module, "state_names") and hasattr(module, "carried")
+
+
+def carry_state(layer: Any, samples: int) -> None:
+    """Let a recurrent layer carry its state from call to call, for so many samples; with 0 it begins each at zero."""
+    layer.streams, layer.carried = samples, "states" if samples else None
+    for name in layer.state_names if samples else ():
+        setattr(layer, name, Buffer(np.zeros((layer.num_layers, samples, layer.hidden_size), layer.dtype)))
+
+
+def copy_without_state(model: Module) -> Module:
+    """Copy a model, in evaluation mode; its recurrent layers carry no state from call to call."""
+    model = model.copy().eval()
+    for module in model.all_modules():
+        if is_recurrent(module):
+            carry_state(module, 0)
+    return model
+
+
+def has_position(module: Module) -> bool:
+    """Whether a layer is told the position of its first step by a setting `first`."""
+    return isinstance(getattr(module, "first", None), int) and not hasattr(module, "decode")
 
 
 class WindowDecoder:
@@ -141,20 +186,20 @@ def make_decoder(
         output, takes_fewer = model.output_shape((1, context)), context == 1
     if takes_fewer and len(output) == 3:
         decoder = StepDecoder(model, samples, context, arrange)
-        if decodes_in_steps(decoder, min(context, TRIAL), classes):
+        if decodes_in_steps(decoder, model, min(context, TRIAL), classes):
             return decoder
     whole = not takes_fewer or (len(output) == 2 and context > 1)
     return WindowDecoder(model, samples, context, arrange, whole=whole, fill=end)
 
 
-def decodes_in_steps(decoder: StepDecoder, steps: int, classes: int) -> bool:
+def decodes_in_steps(decoder: StepDecoder, model: Module, steps: int, classes: int) -> bool:
     """Whether the outputs of some steps are those of one pass over all of them."""
     samples = decoder.samples
     tokens = np.random.default_rng(0).integers(0, classes, (samples, steps))
     try:
         decoder.start()
         found = np.stack([decoder.step(column) for column in tokens.T], axis=1)
-        expected = decoder.arrange(decoder.model.fprop(tokens))
+        expected = decoder.arrange(model.fprop(tokens))
     except (ValueError, TypeError, RuntimeError, IndexError, NotImplementedError):
         return False
     return found.shape == expected.shape and bool(

@@ -17,7 +17,7 @@ from ..runs.inference import load_weights, read_target_scaling
 from ..runs.run_folder import VOCABULARY, find_config_file
 from ..runs.trust import restrict_to_trusted
 from .beam_search import Beam, search_beams
-from .decoders import WindowDecoder, leave, make_decoder
+from .decoders import WindowDecoder, copy_without_state, leave, make_decoder
 from .sampling import RandomNumbers, Sampling
 
 LENGTH = 500  # tokens
@@ -39,7 +39,7 @@ class Generator:
     def __init__(self, model: Module, vocabulary: Vocabulary, *, context: int, loss: Any = None) -> None:
         if isinstance(context, bool) or context < 1:
             raise ValueError(f"Generator: context is {context}, expected at least 1")
-        self.model, self.vocabulary, self.context = model.copy().eval(), vocabulary, context
+        self.model, self.vocabulary, self.context = copy_without_state(model), vocabulary, context
         self._arrange = leave if loss is None else loss.move_classes_last
         count = self._arrange(np.empty(self.model.one_output_shape((1, context)))).shape[-1]
         if count != vocabulary.size:

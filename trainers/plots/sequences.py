@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MAX_STEPS, MAX_UNITS, MAX_LAYERS = 64, 128, 12
 MAX_NAMED = 300  # tokens whose names are drawn
+STEP = 0.1  # inches of a step in a map of attention
+SIGNS = {repr(" "): "␣", repr("\n"): "↵", repr("\t"): "⇥"}
 
 
 def draw_states(run: TrainedRun, sample: int) -> Figure:
@@ -70,13 +72,13 @@ def draw_attention(run: TrainedRun, sample: int) -> Figure:
     recorded = record(run, x)
     maps = []
     for each in recorded.forward:
-        if hasattr(each.module, "attention_weights"):
-            arguments = [recorded.values[name] for name in each.arguments]
-            maps.append((each.module, np.asarray(each.module.attention_weights(*arguments))[0]))  # type: ignore[attr-defined]
+        weights = compute_attention(each.module, [recorded.values[name] for name in each.arguments])
+        if weights is not None:
+            maps.append((each.module, weights))
     if not maps:
         raise UnsuitableRun("the model has no layer of attention")
     shown, heads = min(steps, MAX_STEPS), max(len(each) for _, each in maps)
-    names, side = name_steps(run, x, shown), max(2.2, 0.09 * shown)
+    names, side = name_steps(run, x, shown), max(2.2, STEP * shown)
     figure = make_figure(side * heads + 0.8, (side + 0.3) * len(maps) + 0.6, title_of(run, sample))
     panels = figure.subplots(len(maps), heads, squeeze=False)
     image = None
@@ -88,12 +90,38 @@ def draw_attention(run: TrainedRun, sample: int) -> Figure:
             image = axes.imshow(weights[head, :shown, :shown], cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
             remove_ticks(axes)
             axes.set_title(f"layer {k + 1}, head {head + 1}", fontsize=NORMAL)
-            label_steps(axes, names)
+            label_steps(axes, names, 0.85 * 72 * STEP)
             if names is not None and head == 0:
-                axes.set_yticks(range(shown), names, fontsize=min(SMALL, 260 / shown))
+                axes.set_yticks(range(shown), names, fontsize=min(SMALL, 0.85 * 72 * STEP))
                 axes.tick_params(length=0)
     add_bar(panels[0, -1], image, width=0.045)
     return figure
+
+
+def compute_attention(module: Any, arguments: Sequence[np.ndarray]) -> np.ndarray | None:
+    """Compute the weights (heads, T, T) of one sequence in self-attention that has just run; None for other layers.
+
+    A layer of one's own may say them by `attention_weights(*arguments)`, (N, heads, T, T).
+    """
+    if hasattr(module, "attention_weights"):
+        return np.asarray(module.attention_weights(*arguments))[0]
+    if not (hasattr(module, "qkv") and hasattr(module, "num_kv_heads")):
+        return None
+    rows = np.asarray(module.qkv, np.float64)  # of each real step, after rotary positions
+    heads, size = module.num_heads, module.head_dim
+    width, steps = heads * size, len(rows)
+    q = rows[:, :width].reshape(steps, heads, size)
+    k = rows[:, width : width + module.num_kv_heads * size].reshape(steps, -1, size)
+    scores = module.scale * np.einsum("ihd,jhd->hij", q, k.repeat(heads // module.num_kv_heads, axis=1))
+    distance = np.arange(steps)[:, None] - np.arange(steps)
+    if module.alibi:
+        scores -= np.asarray(module.slopes)[:, None, None] * np.abs(distance)
+    if module.score_bias is not None:
+        scores += module.score_bias[..., :steps, :steps]
+    if module.causal:
+        scores[:, distance < 0] = -np.inf
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
 
 
 def draw_embeddings(run: TrainedRun) -> Figure:
@@ -107,13 +135,12 @@ def draw_embeddings(run: TrainedRun) -> Figure:
     axes = figure.subplots()
     names = run.token_names
     if names is None or len(names) != len(points) or len(points) > MAX_NAMED:
-        axes.scatter(*points.T, s=12, color=BLUE, linewidths=0)
+        axes.scatter(points[:, 0], points[:, 1], s=12, color=BLUE, linewidths=0)
     else:
-        axes.scatter(*points.T, s=1, color="white")  # sets the limits
-        for name, point in zip(names, points, strict=True):
-            axes.text(
-                *point, escape_name(shorten_name(name, 12)), fontsize=NORMAL, ha="center", va="center", color=BLUE
-            )
+        axes.scatter(points[:, 0], points[:, 1], s=1, color="white")  # sets the limits
+        for name, (across, up) in zip(names, points.tolist(), strict=True):
+            sign = escape_name(shorten_name(SIGNS.get(name, name), 12))
+            axes.text(across, up, sign, fontsize=NORMAL, ha="center", va="center", color=BLUE)
     simplify_axes(axes)
     axes.margins(0.06)
     name_axes(axes, plane, f"{label}: {len(weight)} tokens, {weight.shape[1]} dimensions", None)
@@ -155,14 +182,16 @@ def name_steps(run: TrainedRun, x: Any, count: int) -> list[str] | None:
     tokens, names = x[0] if isinstance(x, tuple) else x, run.token_names
     if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or names is None:
         return None
-    return [escape_name(shorten_name(names[int(token)], 8)) for token in tokens[0, :count]]
+    return [
+        escape_name(shorten_name(SIGNS.get(names[int(token)], names[int(token)]), 8)) for token in tokens[0, :count]
+    ]
 
 
-def label_steps(axes: Any, names: Sequence[str] | None) -> None:
-    """Label the steps below an image by the tokens."""
+def label_steps(axes: Any, names: Sequence[str] | None, size: float = SMALL) -> None:
+    """Label the steps below an image by the tokens, in letters of this size at most."""
     if names is not None:
-        turned = 90 if max(map(len, names)) > 2 else 0
-        axes.set_xticks(range(len(names)), names, fontsize=min(SMALL, 420 / len(names)), rotation=turned)
+        turned = 90 if max(map(len, names)) > 1 else 0
+        axes.set_xticks(range(len(names)), names, fontsize=min(SMALL, size), rotation=turned)
         axes.tick_params(length=0)
 
 

@@ -297,8 +297,8 @@ def make_columns(loss, outputs: np.ndarray, preprocessing, units: TargetScaling)
         names = list(range(p.shape[1])) if names is None or len(names) != p.shape[1] else names
         columns = {"class": [names[k] for k in distribution.classes()]}
         return columns | {f"p_{name}": format_numbers(p[:, k]) for k, name in enumerate(names)}
-    if isinstance(distribution, Categorical) and outputs.ndim > 2:  # one for each step or pixel
-        classes = distribution.classes().reshape(len(outputs), -1)
+    if isinstance(distribution, Categorical):  # of each token, or each pixel
+        classes = np.asarray(distribution.classes()).reshape(len(outputs), -1)
         return {f"class{k}": classes[:, k].tolist() for k in range(classes.shape[1])}
     y = compute_means(loss, outputs).reshape(len(outputs), -1).astype(np.float64)
     y = np.asarray(preprocessing.restore(y)) if preprocessing else y * units.target_std + units.target_mean

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from bprop.datasets import CharacterVocabulary, TextDataset
-from bprop.modules import Flatten, Linear, Module, Parameter, Residual, Sequential, Tanh, manual_seed
+from bprop.modules import GRU, LSTM, RNN, Flatten, Linear, Module, Parameter, Residual, Sequential, Tanh, manual_seed
 from bprop.trainers import Generator, generate
 from bprop.trainers.generation.decoders import StepDecoder, WindowDecoder
 
@@ -75,6 +75,26 @@ class EndlessSum(SteppedSum):
         self.state = np.zeros_like(self.state)
 
 
+class Positions(Module):
+    """Adds the position of each step, the first one by a setting."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = 0
+
+    def fprop(self, x):
+        y = x.copy()
+        for t in range(x.shape[1]):
+            y[:, t] += 0.1 * (self.first + t)
+        return y
+
+    def bprop(self, grad_y):
+        return grad_y
+
+    def output_shape(self, input_shape):
+        return input_shape
+
+
 class WrongSum(SteppedSum):
     def decode(self, x):
         return x
@@ -101,6 +121,7 @@ VOCABULARY, WORDS = CharacterVocabulary(CHARACTERS), CharacterVocabulary(CHARACT
         (make_model(RunningSum), WindowDecoder),  # has a context, and no step
         (make_model(WrongSum), WindowDecoder),  # the trial finds that it is wrong
         (Sequential(Rows(SIZE, SIZE)), StepDecoder),
+        (Sequential(Rows(SIZE, SIZE), Positions(), Tanh()), StepDecoder),
     ],
     ids=lambda each: getattr(each, "__name__", ""),
 )
@@ -143,6 +164,39 @@ def test_a_full_context_begins_anew_from_its_half():
         assert token == model.fprop(np.array([seen]))[0, -1].argmax()
         history.append(token)
         seen = history[-3:] if len(seen) == 6 else [*seen, token]
+
+
+@pytest.mark.parametrize("streams", [0, 3])
+@pytest.mark.parametrize("layer", [RNN, GRU, LSTM])
+def test_recurrent_layers_carry_their_state(layer, streams):
+    manual_seed(2)
+    model = Sequential(Rows(SIZE, 6), layer(6, 8, num_layers=2, streams=streams), Linear(8, SIZE))
+    generator = Generator(model, VOCABULARY, context=5)
+    assert (generator.is_incremental, generator._decoder.limited) == (True, False)
+    tokens = np.array([3, 1, 1, 2, 0, 4, 2, 2, 1])
+    expected = model.eval().fprop(tokens[None])[0]
+    for _ in range(2):
+        np.testing.assert_allclose(generator.compute_scores(tokens), expected, rtol=1e-4, atol=1e-5)
+    assert generator.search("ab", 3) == generator.search("ab", 3)
+
+
+def test_a_layer_of_both_directions_reads_windows():
+    model = Sequential(Rows(SIZE, 6), LSTM(6, 8, bidirectional=True), Linear(16, SIZE))
+    generator = Generator(model, VOCABULARY, context=5)
+    assert not generator.is_incremental
+    expected = model.eval().fprop(np.array([[1, 2, 3]]))[0, -1]
+    np.testing.assert_allclose(generator.compute_scores([1, 2, 3])[-1], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_positions_begin_anew_with_the_context():
+    generator = Generator(Sequential(Rows(SIZE, SIZE), Positions(), Tanh()), VOCABULARY, context=4)
+    assert generator._decoder.limited
+    tokens = [1, 2, 3, 4, 1, 2]
+    scores = generator.compute_scores(tokens)
+    np.testing.assert_allclose(scores[4:], generator.compute_scores(tokens[4:]))
+    before = generator.search("ab", 2, beams=3)
+    assert generator.search("ab", 2, beams=3) == before
+    assert generator.generate("ab", 9, seed=1) == generator.generate("ab", 9, seed=1)
 
 
 def test_a_state_that_is_carried_has_no_limit():

@@ -90,6 +90,8 @@ def test_generate(text_run, capsys):
     assert main(["generate", str(text_run), "--length", "40", "--seed", "3", "--top-k", "2", "--top-p", "0.9"]) == 0
     assert capsys.readouterr().out == first
     assert len(first) == 41
+    assert main(["generate", str(text_run), "--prompt", "ab", "--temperature", "0", "--length", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"prompt": "ab", "text": "c\na"}
 
 
 def test_generate_words(names_run, capsys):
