@@ -114,8 +114,10 @@ class TransformerBlock(FeedForwardBlock):
         norm_first: a = x + attention(norm₁(x)),   y = a + feed_forward(norm₂(a))
         otherwise:  a = norm₁(x + attention(x)),   y = norm₂(a + feed_forward(a))
         feed_forward(a) = W₂ activation(W₁ a + b₁) + b₂
+        norm_first: grad_a = grad_y + N₂ᵀ F₂ᵀ grad_y,   grad_x = grad_a + N₁ᵀ A₁ᵀ grad_a
+        otherwise:  g = N₂ᵀ grad_y,   h = N₁ᵀ (g + F₂ᵀ g),   grad_x = h + A₁ᵀ h
 
-    with dropout after attention, activation and feed-forward net, and of the weights of attention.
+    with N, F and A the Jacobians of the norms, of the feed-forward net and of attention; with dropout after attention, activation and feed-forward net, and of the weights of attention.
 
     Shapes: x, y (N, T, embed_dim); lengths (N,), whose padded steps are zeros in y and grad_x. The parameters have
         PyTorch's names: self_attn.in_proj_weight, self_attn.out_proj.weight, linear1, linear2, norm1, norm2.
@@ -174,6 +176,11 @@ class TransformerBlock(FeedForwardBlock):
 
 class TransformerEncoderLayer(TransformerBlock):
     """TransformerBlock with the arguments and defaults of PyTorch's layer of this name.
+
+        a = norm₁(x + attention(x)),   y = norm₂(a + feed_forward(a))
+        g = N₂ᵀ grad_y,   h = N₁ᵀ (g + F₂ᵀ g),   grad_x = h + A₁ᵀ h
+
+    with N, F and A the Jacobians of the norms, of the feed-forward net and of attention; as TransformerBlock if norm_first.
 
     Shapes: x, y (N, T, d_model): the batch is first; lengths (N,).
     Args: d_model, nhead, dim_feedforward: embed_dim, num_heads and hidden of TransformerBlock; dropout; activation:
