@@ -46,7 +46,7 @@ def attend_tiles_back(
     for tile in range(first, last):
         sample, key_head = tile // key_heads, tile % key_heads
         q_first, queries, k_first, keys = q_spans[sample, 0], q_spans[sample, 1], k_spans[sample, 0], k_spans[sample, 1]
-        past = keys - queries
+        past = keys - queries if causal else 0
         for head in range(key_head * group, key_head * group + group):
             fill_means(out, grad_out, q_first, queries, out_row, head * size, size, means[head])
         for j in range(0, keys, step):
@@ -83,7 +83,7 @@ def attend_tiles_back(
                         if drop[0] > 0:
                             drop_row(drop, head * log_sums.shape[1] + row + r, j, count, scores, place)
                     if grad_bias.shape[0] > 0:
-                        add_to_bias(grads, rows, seen, scale, grad_bias[head], i, j)
+                        add_to_bias(grads, rows, seen, scale, grad_bias[head], past + i, j)
                     b, b_at, b_row = grad_out, out_at, out_row
                     a, a_at, a_row = q, q_at, q_row
                     if wide:

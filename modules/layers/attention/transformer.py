@@ -43,9 +43,11 @@ class TransformerDecoderLayer(FeedForwardBlock):
         *,
         causal: bool = True,
     ):
-        super().__init__(d_model, dim_feedforward, dropout, activation, "layer", layer_norm_eps, norm_first, bias, 3)
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, causal=causal)
-        self.multihead_attn = CrossAttention(d_model, nhead, dropout, bias)
+        super().__init__(
+            d_model, dim_feedforward, dropout, activation, "layer", layer_norm_eps, norm_first, bias,
+            self_attn=MultiheadAttention(d_model, nhead, dropout, bias, causal=causal),
+            multihead_attn=CrossAttention(d_model, nhead, dropout, bias),
+        )  # fmt: skip
 
     def call_fprop(self, call, x, *lengths):
         check_table(self, x, 2)
