@@ -24,6 +24,7 @@ from .block_products import (
     transpose_block,
     whole_columns,
     widen_block,
+    without_owner,
 )
 from .dropped import drop_row
 from .row_operations import exp_slice, largest_of
@@ -45,6 +46,7 @@ def attend_tiles(
 ):  # fmt: skip
     """Write outputs (rows of q, heads * size) as a vector, and log_sums, of some tiles: heads of keys of a sample."""
     heads, key_heads, size = shape
+    q, kv, out = without_owner(q), without_owner(kv), without_owner(out)
     group, width = heads // key_heads, whole_columns(size, q)
     step = block_rows(width)
     scores, transposed, wide_v, wide_o = block_like(q), block_like(q), block_like(q), block_like(q)
