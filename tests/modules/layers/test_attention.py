@@ -413,6 +413,10 @@ def test_wrong_lengths_are_refused(random):
 
 def test_wrong_memories_are_refused(random):
     x = random.standard_normal((3, 5, 8))
+    with pytest.raises(ValueError, match=r"^CrossAttention\(8, 2 heads\): got x alone, expected x and a memory$"):
+        CrossAttention(8, 2).fprop(x)
+    with pytest.raises(ValueError, match=r"^CrossAttention\(8, 2 heads\): got x alone, expected x and a memory"):
+        Sequential(CrossAttention(8, 2))((x, x))
     with pytest.raises(ValueError, match=r"memory has shape \(2, 5, 8\), expected \(3, S, 8\)$"):
         CrossAttention(8, 2)(x, x[:2])
     with pytest.raises(ValueError, match=r"x has shape \(3, 5, 8\), expected a table of arrays$"):
