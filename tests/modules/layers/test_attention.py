@@ -3,10 +3,16 @@
 import numpy as np
 import pytest
 from bprop.modules import (
+    ConcatTable,
     CrossAttention,
+    Embedding,
+    Identity,
     LayerNorm,
+    Linear,
+    MeanOverTime,
     MeanSquaredError,
     MultiheadAttention,
+    Padded,
     Sequential,
     TransformerBlock,
     TransformerDecoder,
@@ -423,3 +429,15 @@ def test_wrong_memories_are_refused(random):
         TransformerDecoderLayer(8, 2)(x)
     with pytest.raises(ValueError, match=r"5 queries and 5 keys, expected at most 5 and 4, the shape of score_bias$"):
         CrossAttention(8, 2, score_bias=np.zeros((5, 4)))(x, x)
+
+
+def test_drawings_show_the_memory_and_all_branches():
+    net = Sequential(
+        ConcatTable(Identity(), Linear(8, 8)),
+        TransformerDecoder(TransformerDecoderLayer(8, 2, 12, 0.0), 1, LayerNorm(8)),
+    )
+    text = str(net.graph("mermaid", (2, 5, 8)))
+    assert text.count("CrossAttention(8, 2 heads)") == 1
+    assert text.count("TransformerDecoderLayer: sum") == 3
+    padded = Padded(Embedding(10, 8), TransformerBlock(8, 2), MeanOverTime())
+    assert "ClearPadded" not in str(padded.graph("mermaid", ((4, 6), (4,))))
