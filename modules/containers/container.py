@@ -313,7 +313,6 @@ def make_item_getter(index: int, items: tuple[int, ...]):
 CALLS: dict[tuple[str, int], Callable[..., Any]] = {  # compiled code finds methods by their names as written
     ("fprop", 1): lambda name, a: lambda self, values: getattr(self, name).fprop(a(values)),
     ("fprop", 2): lambda name, a, b: lambda self, values: getattr(self, name).fprop(a(values), b(values)),
-    ("fprop", 3): lambda name, a, b, c: lambda self, values: getattr(self, name).fprop(a(values), b(values), c(values)),
     ("bprop", 1): lambda name, a: lambda self, values: getattr(self, name).bprop(a(values)),
     ("bprop", 2): lambda name, a, b: lambda self, values: getattr(self, name).bprop(a(values), b(values)),
     ("bprop_other", 1): lambda name, a: lambda self, values: getattr(self, name).bprop_other(a(values)),

@@ -10,6 +10,7 @@ class InternalOp(Module):
     """Base of the internal operations of a container, whose methods call them with arrays that it has checked."""
 
     framework_base = True
+    is_drawn = True  # whether drawings of models show it
 
     def _enter_fprop(self, raw, *arguments):
         return raw(self, *arguments)

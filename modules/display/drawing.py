@@ -35,17 +35,20 @@ class ModelDiagram(Diagram):
         first = find_weight_owner(child) if child.parameter_count else None
         note = f"{child.parameter_count:,} parameters" if child.parameter_count else ""
         note = f"the weights of {get_short_path(first)}" if first is not None else note
-        node = self.add(Node(get_short_path(child), child.label(), note), *flatten_table(arguments[0]))
-        results = Operations().fprop(child, map_table(lambda value: "x", arguments[0]))
-        if any(value.shape is None for value in flatten_table(arguments[0])):
+        read = tuple(each for k, each in enumerate(arguments) if k == 0 or k not in child.label_arguments)
+        node = self.add(Node(get_short_path(child), child.label(), note), *flatten_table(read))
+        results = Operations().fprop(child, *map_table(lambda value: "x", read))
+        if any(value.shape is None for value in flatten_table(read)):
             return unflatten_table(results, [Value(node, None, k) for k, _ in enumerate(flatten_table(results))])
-        shape = Shape.from_table(child.check_arguments(map_table(lambda value: Shape(value.shape), arguments[0])))
+        shape = Shape.from_table(child.check_arguments(*map_table(lambda value: Shape(value.shape), read)))
         return unflatten_table(results, [Value(node, tuple(each), k) for k, each in enumerate(flatten_table(shape))])
 
     def _record_op(self, op: InternalOp, method: str, *arguments):
         """Record an internal op: one node for all slices of a container, or one for a sum."""
         owner, value = op.parent, arguments[0]
         assert isinstance(owner, Module)
+        if not op.is_drawn:
+            return value
         if isinstance(op, Select):
             if (owner, "parts") not in self.merges:
                 self.merges[owner, "parts"] = self.add(

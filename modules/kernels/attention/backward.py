@@ -18,9 +18,11 @@ from .block_products import (
     block_like,
     block_product,
     block_rows,
+    clear_block,
     transpose_block,
     whole_columns,
     widen_block,
+    without_owner,
 )
 from .dropped import drop_row
 from .forward import add_bias
@@ -37,6 +39,8 @@ def attend_tiles_back(
     q and kv; grad_bias (heads, Q, K): to which grad_S is added, or (0, 0, 0).
     """
     heads, key_heads, size = shape
+    q, kv, out, grad_out = without_owner(q), without_owner(kv), without_owner(out), without_owner(grad_out)
+    grad_q, grad_kv = without_owner(grad_q), without_owner(grad_kv)
     group, width = heads // key_heads, whole_columns(size, q)
     step = block_rows(width)
     scores, grads, k_columns, v_columns = block_like(q), block_like(q), block_like(q), block_like(q)
@@ -46,7 +50,7 @@ def attend_tiles_back(
     for tile in range(first, last):
         sample, key_head = tile // key_heads, tile % key_heads
         q_first, queries, k_first, keys = q_spans[sample, 0], q_spans[sample, 1], k_spans[sample, 0], k_spans[sample, 1]
-        past = keys - queries
+        past = keys - queries if causal else 0
         for head in range(key_head * group, key_head * group + group):
             fill_means(out, grad_out, q_first, queries, out_row, head * size, size, means[head])
         for j in range(0, keys, step):
@@ -57,8 +61,10 @@ def attend_tiles_back(
             if wide:
                 widen_block(kv, k_at + at, kv_row, columns, size, width, wide_k)
                 k, k_place, k_row = wide_k, 0, width
-            sum_k[: columns * width] = 0
-            sum_v[: columns * width] = 0
+            to_k, to_v, to_k_at, to_v_at, to_row = grad_kv, grad_kv, k_at + at, v_at + at, kv_row
+            if wide:
+                to_k, to_v, to_k_at, to_v_at, to_row = sum_k, sum_v, 0, 0, width
+            begun = False  # whether the gradients of these keys have been
             start = max(0, j - past) // step * step if causal else 0
             for head in range(key_head * group, key_head * group + group):
                 for i in range(start, queries, step):
@@ -83,7 +89,7 @@ def attend_tiles_back(
                         if drop[0] > 0:
                             drop_row(drop, head * log_sums.shape[1] + row + r, j, count, scores, place)
                     if grad_bias.shape[0] > 0:
-                        add_to_bias(grads, rows, seen, scale, grad_bias[head], i, j)
+                        add_to_bias(grads, rows, seen, scale, grad_bias[head], past + i, j)
                     b, b_at, b_row = grad_out, out_at, out_row
                     a, a_at, a_row = q, q_at, q_row
                     if wide:
@@ -91,14 +97,18 @@ def attend_tiles_back(
                         widen_block(q, q_at, q_row, rows, size, width, wide_q)
                         b, b_at, b_row = wide_out, 0, width
                         a, a_at, a_row = wide_q, 0, width
+                    if not begun:
+                        clear_block(to_k, to_k_at, to_row, seen, columns, width)
+                        clear_block(to_v, to_v_at, to_row, seen, columns, width)
                     block_product(
-                        scores, 0, 1, BLOCK, b, b_at, b_row, sum_v, 0, width, seen, width, rows, True,
+                        scores, 0, 1, BLOCK, b, b_at, b_row, to_v, to_v_at, to_row, seen, width, rows, begun,
                         LAST_TERMS, shift,
                     )  # fmt: skip
                     block_product(
-                        grads, 0, 1, BLOCK, a, a_at, a_row, sum_k, 0, width, seen, width, rows, True,
+                        grads, 0, 1, BLOCK, a, a_at, a_row, to_k, to_k_at, to_row, seen, width, rows, begun,
                         LAST_TERMS, shift,
                     )  # fmt: skip
+                    begun = True
                     if wide:
                         block_product(
                             grads, 0, BLOCK, 1, k, k_place, k_row, wide_grad, 0, width, rows, width, seen, False,
@@ -110,8 +120,12 @@ def attend_tiles_back(
                             grads, 0, BLOCK, 1, k, k_place, k_row, grad_q, q_at, q_row, rows, width, seen, j > 0,
                             FIRST_TERMS, shift,
                         )  # fmt: skip
-            add_block(sum_k, width, grad_kv, k_at + at, kv_row, columns, size, False)
-            add_block(sum_v, width, grad_kv, v_at + at, kv_row, columns, size, False)
+            if not begun:
+                clear_block(to_k, to_k_at, to_row, 0, columns, width)
+                clear_block(to_v, to_v_at, to_row, 0, columns, width)
+            if wide:
+                add_block(sum_k, width, grad_kv, k_at + at, kv_row, columns, size, False)
+                add_block(sum_v, width, grad_kv, v_at + at, kv_row, columns, size, False)
 
 
 def fill_means(out, grad_out, first, queries, row, at, size, means):

@@ -6,8 +6,9 @@ attention is half empty: there each group of rows has its own columns, or its ow
 
 import numpy as np
 
-from ...compiler.arrays import stack_vector
+from ...compiler.arrays import flatten_contiguous, stack_vector
 from ...compiler.kernel import kernel
+from ...compiler.numba_api import intrinsic, types
 from ..matmul.gemm import TALL, narrow_width, panel_width
 from ..matmul.micro_kernels import make_outer_product_tile, make_transpose
 from ..matmul.register_tiles import NARROW
@@ -41,6 +42,24 @@ def row_like(a):
 
 block_like.compiled_form = stack_vector(lambda lanes: CAPACITY)  # type: ignore[attr-defined]
 row_like.compiled_form = stack_vector(lambda lanes: BLOCK)  # type: ignore[attr-defined]
+
+
+def without_owner(a):
+    """A view of a vector whose slices count no references; for calls during which the array itself lives."""
+    return a
+
+
+@intrinsic
+def compiled_without_owner(typing_context, a):
+    """The compiled form of `without_owner`."""
+
+    def generate(context, builder, signature, args):
+        return flatten_contiguous(context, builder, a, args[0])
+
+    return types.Array(a.dtype, 1, "C")(a), generate
+
+
+without_owner.compiled_form = compiled_without_owner  # type: ignore[attr-defined]
 
 
 def view_block(a, at, shape, strides):
@@ -150,15 +169,28 @@ transpose_block.compiled_form = compiled_transpose_block  # type: ignore[attr-de
 def widen_block(a, at, a_i, rows, size, width, out):
     """Copy a block of rows of `size` numbers to rows of `width`; the numbers between are zero."""
     for r in range(rows):
+        source, row = a[at + r * a_i : at + r * a_i + size], out[r * width : r * width + width]
         for k in range(size):
-            out[r * width + k] = a[at + r * a_i + k]
+            row[k] = source[k]
         for k in range(size, width):
-            out[r * width + k] = 0
+            row[k] = 0
 
 
 def add_block(block, width, out, at, out_i, rows, size, add):
     """out (+)= the first `size` numbers of each row of a block of rows of `width`."""
     for r in range(rows):
+        source, row = block[r * width : r * width + size], out[at + r * out_i : at + r * out_i + size]
+        if add:
+            for k in range(size):
+                row[k] += source[k]
+        else:
+            for k in range(size):
+                row[k] = source[k]
+
+
+def clear_block(out, at, out_i, first, last, size):
+    """Set some rows of a block to zero."""
+    for r in range(first, last):
+        row = out[at + r * out_i : at + r * out_i + size]
         for k in range(size):
-            number = block[r * width + k]
-            out[at + r * out_i + k] = out[at + r * out_i + k] + number if add else number
+            row[k] = 0

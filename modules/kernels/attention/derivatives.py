@@ -22,19 +22,20 @@ def attend_tiles_tangent(
     for tile in range(first, last):
         sample, key_head = tile // key_heads, tile % key_heads
         queries, keys = q_spans[sample, 1], k_spans[sample, 1]
+        past = keys - queries if causal else 0
         p, change, mask = np.empty(keys, q.dtype), np.empty(keys, q.dtype), np.empty(keys, q.dtype)
         for head in range(key_head * (heads // key_heads), (key_head + 1) * (heads // key_heads)):
             for i in range(queries):
                 row = q_spans[sample, 0] + i
-                seen = min(keys, keys - queries + i + 1) if causal else keys
+                seen = min(keys, past + i + 1) if causal else keys
                 q_at, at = row * q_row + head * size, k_spans[sample, 0] * kv_row + key_head * size
                 fill_weights(
-                    q[q_at : q_at + size], kv, k_at + at, kv_row, scale, slopes, bias, head, i, keys - queries + i,
+                    q[q_at : q_at + size], kv, k_at + at, kv_row, scale, slopes, bias, head, past + i,
                     log_sums[head, row], p[:seen],
                 )  # fmt: skip
                 fill_changes(
-                    q[q_at : q_at + size], v_q[q_at : q_at + size], kv, v_kv, k_at + at, kv_row, scale, v_bias, head, i,
-                    p[:seen], change[:seen],
+                    q[q_at : q_at + size], v_q[q_at : q_at + size], kv, v_kv, k_at + at, kv_row, scale, v_bias, head,
+                    past + i, p[:seen], change[:seen],
                 )  # fmt: skip
                 fill_mask(drop, head * log_sums.shape[1] + row, mask[:seen])
                 out = v_out[(row * heads + head) * size : (row * heads + head + 1) * size]
@@ -58,6 +59,7 @@ def attend_tiles_change(
     for tile in range(first, last):
         sample, key_head = tile // key_heads, tile % key_heads
         queries, keys = q_spans[sample, 1], k_spans[sample, 1]
+        past = keys - queries if causal else 0
         p, change, mask = np.empty(keys, q.dtype), np.empty(keys, q.dtype), np.empty(keys, q.dtype)
         a, r_a = np.empty(keys, q.dtype), np.empty(keys, q.dtype)
         at = k_spans[sample, 0] * kv_row + key_head * size
@@ -68,16 +70,16 @@ def attend_tiles_change(
         for head in range(key_head * (heads // key_heads), (key_head + 1) * (heads // key_heads)):
             for i in range(queries):
                 row = q_spans[sample, 0] + i
-                seen = min(keys, keys - queries + i + 1) if causal else keys
+                seen = min(keys, past + i + 1) if causal else keys
                 q_at, g_at = row * q_row + head * size, (row * heads + head) * size
                 g, r_g, r = grad[g_at : g_at + size], r_grad[g_at : g_at + size], r_q[q_at : q_at + size]
                 query, v_query = q[q_at : q_at + size], v_q[q_at : q_at + size]
                 fill_weights(
-                    query, kv, k_at + at, kv_row, scale, slopes, bias, head, i, keys - queries + i,
+                    query, kv, k_at + at, kv_row, scale, slopes, bias, head, past + i,
                     log_sums[head, row], p[:seen],
                 )  # fmt: skip
                 fill_changes(
-                    query, v_query, kv, v_kv, k_at + at, kv_row, scale, v_bias, head, i, p[:seen], change[:seen]
+                    query, v_query, kv, v_kv, k_at + at, kv_row, scale, v_bias, head, past + i, p[:seen], change[:seen]
                 )
                 fill_mask(drop, head * log_sums.shape[1] + row, mask[:seen])
                 mean, r_mean = q.dtype.type(0), q.dtype.type(0)
@@ -99,10 +101,10 @@ def attend_tiles_change(
                         r[c] += scale * (r_grad_s * kv[k_j + c] + grad_s * v_kv[k_j + c])
                         r_kv[k_j + c] += scale * (r_grad_s * query[c] + grad_s * v_query[c])
                     if r_bias.shape[0] > 0:
-                        r_bias[head, i, j] += r_grad_s
+                        r_bias[head, past + i, j] += r_grad_s
 
 
-def fill_weights(query, kv, at, kv_row, scale, slopes, bias, head, i, place, log_sum, p):
+def fill_weights(query, kv, at, kv_row, scale, slopes, bias, head, place, log_sum, p):
     """p[j] = exp(S[j] - L) of one row; place: of the query among the keys."""
     for j in range(p.size):
         score = query.dtype.type(0)
@@ -112,11 +114,11 @@ def fill_weights(query, kv, at, kv_row, scale, slopes, bias, head, i, place, log
         if slopes.size > 0:
             score -= slopes[head] * abs(place - j)
         if bias.shape[0] > 0:
-            score += bias[min(head, bias.shape[0] - 1), i, j]
+            score += bias[min(head, bias.shape[0] - 1), place, j]
         p[j] = np.exp(score - log_sum)
 
 
-def fill_changes(query, v_query, kv, v_kv, at, kv_row, scale, v_bias, head, i, p, change):
+def fill_changes(query, v_query, kv, v_kv, at, kv_row, scale, v_bias, head, place, p, change):
     """change = P ∘ (S' - Σ P S') of one row."""
     mean = query.dtype.type(0)
     for j in range(p.size):
@@ -125,7 +127,7 @@ def fill_changes(query, v_query, kv, v_kv, at, kv_row, scale, v_bias, head, i, p
             score += v_query[c] * kv[k + c] + query[c] * v_kv[k + c]
         score *= scale
         if v_bias.shape[0] > 0:
-            score += v_bias[min(head, v_bias.shape[0] - 1), i, j]
+            score += v_bias[min(head, v_bias.shape[0] - 1), place, j]
         change[j] = score
         mean += p[j] * score
     for j in range(p.size):

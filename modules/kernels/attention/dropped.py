@@ -28,11 +28,17 @@ def compiled_drop_row(drop, place, first, count, weights, at):
     c2, c3, k0, k1 = step & MASK, step >> HALF, key & MASK, key >> HALF
     least, zero = np.uint64(np.ceil(p * 2.0**24)), weights.dtype.type(0)
     factor = weights.dtype.type(1 / (1 - p))
-    for k in range(0, count, 4):
-        words = inlined(np.uint64((first + k) // 4), row, c2, c3, k0, k1)
-        for lane in range(min(4, count - k)):
-            word = words[lane] >> np.uint64(8)
-            weights[at + k + lane] *= factor if word >= least else zero
+    numbers, shift, block = weights[at : at + count], np.uint64(8), np.uint64(first // 4)
+    for k in range(count // 4):
+        w0, w1, w2, w3 = inlined(block + np.uint64(k), row, c2, c3, k0, k1)
+        numbers[4 * k] *= factor if w0 >> shift >= least else zero
+        numbers[4 * k + 1] *= factor if w1 >> shift >= least else zero
+        numbers[4 * k + 2] *= factor if w2 >> shift >= least else zero
+        numbers[4 * k + 3] *= factor if w3 >> shift >= least else zero
+    whole = count // 4
+    last = inlined(block + np.uint64(whole), row, c2, c3, k0, k1)
+    for k in range(4 * whole, count):
+        numbers[k] *= factor if last[k - 4 * whole] >> shift >= least else zero
 
 
 drop_row.compiled_form = compiled_drop_row  # type: ignore[attr-defined]

@@ -24,6 +24,7 @@ from .block_products import (
     transpose_block,
     whole_columns,
     widen_block,
+    without_owner,
 )
 from .dropped import drop_row
 from .row_operations import exp_slice, largest_of
@@ -33,7 +34,7 @@ from .row_operations import exp_slice, largest_of
 #     kv, k_at, v_at, kv_row: the same of keys and values, whose first heads begin at k_at and v_at;
 #     q_spans, k_spans (N, 2): the first row of each sample, and how many;
 #     shape: (query heads, key heads, size of a head), the first a multiple of the second;
-#     causal: whether query i of Q sees keys up to i + K - Q of K only;
+#     causal: whether query i of Q sees keys up to i + K - Q of K only: queries are those of the last keys;
 #     slopes (heads,): of ALiBi, or none; bias (1 or heads, Q, K): added to the scores, or (0, 0, 0);
 #     drop: (probability, key, step) of random numbers by which weights are left out;
 #     log_sums (heads, rows of q): L.
@@ -45,6 +46,7 @@ def attend_tiles(
 ):  # fmt: skip
     """Write outputs (rows of q, heads * size) as a vector, and log_sums, of some tiles: heads of keys of a sample."""
     heads, key_heads, size = shape
+    q, kv, out = without_owner(q), without_owner(kv), without_owner(out)
     group, width = heads // key_heads, whole_columns(size, q)
     step = block_rows(width)
     scores, transposed, wide_v, wide_o = block_like(q), block_like(q), block_like(q), block_like(q)
@@ -53,7 +55,7 @@ def attend_tiles(
     for tile in range(first, last):
         sample, key_head = tile // key_heads, tile % key_heads
         q_first, queries, k_first, keys = q_spans[sample, 0], q_spans[sample, 1], k_spans[sample, 0], k_spans[sample, 1]
-        past = keys - queries
+        past = keys - queries if causal else 0
         for head in range(key_head * group, key_head * group + group):
             for i in range(0, queries, step):
                 rows, row = min(step, queries - i), q_first + i
@@ -111,7 +113,7 @@ def add_bias(scores, rows, columns, shift, scale, slopes, bias, head, i, j, past
             for k in range(count):
                 row[k] -= slope * abs(place - k)
         if bias.shape[0] > 0:
-            added = bias[min(head, bias.shape[0] - 1), i + r, j : j + count]
+            added = bias[min(head, bias.shape[0] - 1), past + i + r, j : j + count]
             for k in range(count):
                 row[k] += added[k]
     return scores.dtype.type(1)

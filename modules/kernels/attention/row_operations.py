@@ -161,7 +161,7 @@ def compiled_grad_slice(typing_context, a, grad, at, count, end, scale, shift, m
         _, _, at, count, end, scale, shift, mean, factor = args
         row = Slices(context, builder, a.dtype, at, count)
         first, grads = row.data(a, args[0]), row.data(grad, args[1])
-        zero, scale, mean, factor = row.constant(0.0), *map(row.broadcast, (scale, mean, factor))
+        zero, scale, mean, factor = row.constant(0.0), row.broadcast(scale), row.broadcast(mean), row.broadcast(factor)
         minus_shift = zero - row.broadcast(shift)
         with row.each() as loop:
             place, grad_place, inside = row.place(first, loop), row.place(grads, loop), row.inside(loop)

@@ -146,7 +146,7 @@ class SwiGLU(Module):
         return out
 
     def rbprop(self, v, grad_y, r_grad_y):
-        """R{grad_a} = r b f' + g (v_b f' + b f'' v_a),  R{grad_b} = r f + g f' v_a,  f'' = s (1 - s) (2 + a (1 - 2s))"""
+        """R{grad_a} = r b f' + g (v_b f' + b f'' v_a),  R{grad_b} = r f + g f' v_a,  f'' = s(1 - s)(2 + a(1 - 2s))"""
         out = np.empty(v.shape, v.dtype)
         x, gate, v, g, r, rows = (
             as_rows(self.x), as_rows(self.gate), as_rows(v), as_rows(grad_y), as_rows(r_grad_y), as_rows(out)

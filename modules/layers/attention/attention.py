@@ -1,6 +1,7 @@
 """The base of attention layers: settings, output projection, and calls of the kernels for all samples and heads."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,8 @@ class Attention(SequenceModule):
         self.rope = check_rope(self, rope, self.head_dim)
         self.slopes = np.array(make_slopes(num_heads) if alibi else [])
         self.dropout = check_dropout(self, dropout)
-        self.key, self.step = (Counter(new_key()), Counter()) if self.dropout is not None else (0, 0)
+        counters: Any = (0, 0) if self.dropout is None else (Counter(new_key()), Counter())
+        self.key, self.step = counters
         rows = embed_dim + 2 * self.num_kv_heads * self.head_dim
         self.in_proj_weight = Parameter((weight_init or GlorotUniform()).sample((rows, embed_dim)))
         self.in_proj_bias = Parameter(np.zeros(rows)) if bias else None

@@ -143,7 +143,9 @@ class CrossAttention(Attention):
         """`fprop`."""
         return self.fprop(x, memory) if lengths is None else self.fprop(x, memory, lengths)
 
-    def _enter_fprop(self, raw, x, memory, lengths=None):  # type: ignore[override]
+    def _enter_fprop(self, raw, x, memory=None, lengths=None):  # type: ignore[override]
+        if memory is None:
+            raise ValueError(f"{self.label()}: got x alone, expected x and a memory")
         if lengths is None:
             return Module._enter_fprop(self, raw, x, memory)
         check_lengths(self, np.shape(memory), lengths)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ...core.sequences import as_sequence_shape
+from ...core.shapes import check_sizes
 from ...initializers.initializers import Initializer
 from ...kernels.attention.spans import fill_spans, pack_steps, unpack_steps
 from ...kernels.buffers import as_rows, reuse, reuse_like
@@ -58,6 +59,8 @@ class MultiheadAttention(Attention):
         self.spans, self.total = np.empty((0, 0), np.int64), 0
         self.qkv = self.grad_qkv = self.packed = self.packed_y = self.packed_grad = np.empty((0, 0))
         self.y = self.grad_x = np.empty((0, 0, 0))
+        self.cache, self.cached = np.empty((0, 0)), np.empty((0, 0), np.int64)
+        self.decoding = self.capacity = self.decoded = 0  # samples, steps at most, and steps so far
 
     def fprop(self, x, lengths=None):
         samples, steps = x.shape[0], x.shape[1]
@@ -135,6 +138,45 @@ class MultiheadAttention(Attention):
         self.rotate(v_qkv, self.spans, self.num_heads + self.num_kv_heads, 0, False)
         self.attend_tangent(self.qkv, self.spans, self.qkv, self.embed_dim, self.spans, v_qkv, v_qkv, v_heads)
         return v_qkv, v_heads
+
+    def decode(self, x):
+        """The outputs of new steps of sequences, whose earlier steps came before; see `decode_start`.
+
+        Keys and values are kept, so that a step computes only its own.
+        """
+        samples, steps = x.shape[0], x.shape[1]
+        if samples != self.decoding or self.decoded + steps > self.capacity:
+            raise ValueError("decode: more samples or steps than decode_start was told")
+        width = 2 * self.num_kv_heads * self.head_dim
+        self.cache = reuse(self.cache, (samples * self.capacity, width), x.dtype)
+        self.spans, self.cached = reuse(self.spans, (samples, 2), np.int64), reuse(self.cached, (samples, 2), np.int64)
+        fill_spans(self.spans, steps, None)
+        self.qkv = reuse(self.qkv, (samples * steps, self.in_proj_weight.shape[0]), x.dtype)
+        self.project(as_rows(x), 0, self.qkv)
+        self.rotate(self.qkv, self.spans, self.num_heads + self.num_kv_heads, self.decoded, False)
+        for n in range(samples):
+            self.cached[n, 0], self.cached[n, 1] = n * self.capacity, self.decoded + steps
+            for t in range(steps):
+                row, kept = self.qkv[n * steps + t], self.cache[n * self.capacity + self.decoded + t]
+                for k in range(width):
+                    kept[k] = row[self.embed_dim + k]
+        self.decoded += steps
+        self.attend(self.qkv, self.spans, self.cache, 0, self.cached)
+        self.y = reuse_like(self.y, x)
+        self.write_outputs(self.heads, as_rows(self.y))
+        return self.y
+
+    def decode_start(self, samples: int, length: int) -> None:
+        """Begin new sequences of at most `length` steps, which `decode` continues; what was kept is forgotten.
+
+        Errors: ValueError where attention is not causal: then a new step changes the outputs of all before it.
+        """
+        if not self.causal:
+            raise ValueError(f"{self.label()}: sees later steps, expected causal attention to decode step by step")
+        check_sizes(self, samples=samples, length=length)
+        self.check_steps(length, length)
+        for name, number in (("decoding", samples), ("capacity", length), ("decoded", 0)):
+            self.write_number(name, number)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         shape = as_sequence_shape(self, input_shape, self.embed_dim)

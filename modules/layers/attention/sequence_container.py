@@ -85,6 +85,7 @@ class ClearPadded(InternalOp):
     """y[n, t] = x[n, t] for t < lengths[n], else 0; the gradient likewise."""
 
     label_arguments = (1,)
+    is_drawn = False
 
     def __init__(self):
         super().__init__()

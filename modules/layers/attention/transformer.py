@@ -16,6 +16,7 @@ class TransformerDecoderLayer(FeedForwardBlock):
 
         norm_first: a = x + self_attention(norm₁(x)),   c = a + attention(norm₂(a), memory),   y = c + f(norm₃(c))
         otherwise:  a = norm₁(x + self_attention(x)),   c = norm₂(a + attention(a, memory)),   y = norm₃(c + f(c))
+        grad_x and grad_memory: the gradients of the branches, in reverse order, plus those of the skip connections
 
     Its input is a table, `fprop((x, memory))`; `bprop(grad_y)` returns (grad_x, grad_memory).
 
@@ -42,9 +43,11 @@ class TransformerDecoderLayer(FeedForwardBlock):
         *,
         causal: bool = True,
     ):
-        super().__init__(d_model, dim_feedforward, dropout, activation, "layer", layer_norm_eps, norm_first, bias, 3)
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, causal=causal)
-        self.multihead_attn = CrossAttention(d_model, nhead, dropout, bias)
+        super().__init__(
+            d_model, dim_feedforward, dropout, activation, "layer", layer_norm_eps, norm_first, bias,
+            self_attn=MultiheadAttention(d_model, nhead, dropout, bias, causal=causal),
+            multihead_attn=CrossAttention(d_model, nhead, dropout, bias),
+        )  # fmt: skip
 
     def call_fprop(self, call, x, *lengths):
         check_table(self, x, 2)
@@ -116,7 +119,8 @@ class DecoderStack(EncoderStack):
 class TransformerEncoder(SequenceContainer):
     """A stack of encoder layers, and a normalization of what the last one makes.
 
-        y = norm(fₖ(... f₂(f₁(x))))
+        y      = norm(fₖ(... f₂(f₁(x))))
+        grad_x = J₁ᵀ J₂ᵀ ... Jₖᵀ Nᵀ grad_y
 
     Shapes: x, y (N, T, d_model); lengths (N,).
     Args: encoder_layer: the first layer, such as a TransformerEncoderLayer or a TransformerBlock; num_layers: how many,
@@ -145,7 +149,8 @@ class TransformerEncoder(SequenceContainer):
 class TransformerDecoder(SequenceContainer):
     """A stack of decoder layers over one memory, and a normalization of what the last one makes.
 
-        x₀ = x,   xᵢ = fᵢ(xᵢ₋₁, memory),   y = norm(xₖ),   grad_memory = Σᵢ grad_memoryᵢ
+        x₀ = x,   xᵢ = fᵢ(xᵢ₋₁, memory),   y = norm(xₖ)
+        grad_xᵢ₋₁ = Jᵢᵀ grad_xᵢ,   grad_memory = Σᵢ Mᵢᵀ grad_xᵢ,   grad_xₖ = Nᵀ grad_y
 
     Its input is a table, `fprop((x, memory))`; `bprop(grad_y)` returns (grad_x, grad_memory).
 

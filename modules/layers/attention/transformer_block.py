@@ -36,7 +36,7 @@ class FeedForwardBlock(SequenceContainer):
 
     def __init__(
         self, embed_dim: int, hidden: int | None, dropout: float, activation: str, norm: str, eps: float | None,
-        norm_first: bool, bias: bool, branches: int,
+        norm_first: bool, bias: bool, **attention: Module,
     ):  # fmt: skip
         super().__init__()
         if activation not in ACTIVATIONS:
@@ -49,13 +49,10 @@ class FeedForwardBlock(SequenceContainer):
             hidden = -(-8 * embed_dim // 24) * 8 if gated else 4 * embed_dim
         check_sizes(self, embed_dim=embed_dim, hidden=hidden)
         rate = check_dropout(self, dropout)
-        vars(self).update(
-            embed_dim=embed_dim,
-            hidden=hidden,
-            norm_first=bool(norm_first),
-            activation_name=activation,
-            _branches=branches,
-        )
+        vars(self).update(embed_dim=embed_dim, hidden=hidden, norm_first=bool(norm_first), activation_name=activation)
+        for name, module in attention.items():
+            self._add_module(name, module)
+        branches = 1 + len(attention)
         self.linear1 = Linear(embed_dim, 2 * hidden if gated else hidden, bias)
         self.activation = ACTIVATIONS[activation]()
         self.linear2 = Linear(hidden, embed_dim, bias)
@@ -114,8 +111,11 @@ class TransformerBlock(FeedForwardBlock):
         norm_first: a = x + attention(norm₁(x)),   y = a + feed_forward(norm₂(a))
         otherwise:  a = norm₁(x + attention(x)),   y = norm₂(a + feed_forward(a))
         feed_forward(a) = W₂ activation(W₁ a + b₁) + b₂
+        norm_first: grad_a = grad_y + N₂ᵀ F₂ᵀ grad_y,   grad_x = grad_a + N₁ᵀ A₁ᵀ grad_a
+        otherwise:  g = N₂ᵀ grad_y,   h = N₁ᵀ (g + F₂ᵀ g),   grad_x = h + A₁ᵀ h
 
-    with dropout after attention, activation and feed-forward net, and of the weights of attention.
+    with N, F and A the Jacobians of the norms, of the feed-forward net and of attention. Dropout comes after attention,
+    activation and feed-forward net, and leaves out weights of attention.
 
     Shapes: x, y (N, T, embed_dim); lengths (N,), whose padded steps are zeros in y and grad_x. The parameters have
         PyTorch's names: self_attn.in_proj_weight, self_attn.out_proj.weight, linear1, linear2, norm1, norm2.
@@ -149,10 +149,10 @@ class TransformerBlock(FeedForwardBlock):
         rope: bool | int = False,
         alibi: bool = False,
     ):
-        super().__init__(embed_dim, hidden, dropout, activation, norm, eps, norm_first, bias, 2)
-        self.self_attn = MultiheadAttention(
+        attention = MultiheadAttention(
             embed_dim, num_heads, dropout, bias, causal=causal, num_kv_heads=num_kv_heads, rope=rope, alibi=alibi
         )
+        super().__init__(embed_dim, hidden, dropout, activation, norm, eps, norm_first, bias, self_attn=attention)
 
     def call_fprop(self, call, x, *lengths):
         a = self.branch(call, 1, x, lambda x: call(self.self_attn, "fprop", x, *lengths))
@@ -174,6 +174,11 @@ class TransformerBlock(FeedForwardBlock):
 
 class TransformerEncoderLayer(TransformerBlock):
     """TransformerBlock with the arguments and defaults of PyTorch's layer of this name.
+
+        a = norm₁(x + attention(x)),   y = norm₂(a + feed_forward(a))
+        g = N₂ᵀ grad_y,   h = N₁ᵀ (g + F₂ᵀ g),   grad_x = h + A₁ᵀ h
+
+    with N, F and A the Jacobians of the norms, the feed-forward net and attention; as TransformerBlock if norm_first.
 
     Shapes: x, y (N, T, d_model): the batch is first; lengths (N,).
     Args: d_model, nhead, dim_feedforward: embed_dim, num_heads and hidden of TransformerBlock; dropout; activation:

@@ -241,11 +241,14 @@ class Conv1d(Conv2d):
         grad_bias[o]         += Σₙ Σₚ grad_y[n, o, p]
 
     Shapes: x (N, in, L), y (N, out, L'), weight (out, in / groups, kernel_size), bias (out,); L' as Conv2d's H'.
-    Args, Errors: as of Conv2d, with one size each.
-    Source: Goodfellow et al., Deep Learning, section 9.1 (eq. 9.3); PyTorch's Conv1d.
+    Args, Errors: as of Conv2d, with one size each; padding: also "causal": d (kernel_size - 1) zeros before the signal
+        and none after it, so that y[p] sees x up to s p; layers of it make a temporal convolutional net.
+    Source: Goodfellow et al., Deep Learning, section 9.1 (eq. 9.3); Bai, Kolter and Koltun, An empirical evaluation of
+        generic convolutional and recurrent networks for sequence modeling (2018), section 3.1; PyTorch's Conv1d.
     """
 
     axes = 1
+    allows_causal = True
 
     def fprop(self, x):
         y = self.images(self.pad(flat(x).reshape((x.shape[0], x.shape[1], 1, x.shape[2]))))

@@ -22,7 +22,7 @@ from ...kernels.rearrange import CIRCULAR, CONSTANT, REFLECT, REPLICATE
 from ...kernels.threads import count_equal_shares, parallel_for_parts
 from .in_planes import InPlanes
 
-Padding = int | list[int] | tuple[int, ...] | Literal["same", "valid"]
+Padding = int | list[int] | tuple[int, ...] | Literal["same", "valid", "causal"]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 MODES = {"zeros": CONSTANT, "reflect": REFLECT, "replicate": REPLICATE, "circular": CIRCULAR}
 
@@ -44,6 +44,7 @@ class Convolution(InPlanes):
 
     axes = 2
     needs_y = False
+    allows_causal = False  # whether all padding may stand before the signal
 
     def __init__(
         self, coarse: int, fine: int, kernel_size, stride, padding, dilation, groups: int, padding_mode: str = "zeros"
@@ -205,8 +206,11 @@ class Convolution(InPlanes):
             if max(self.stride) > 1:
                 raise ValueError(f"{type(self).__name__}: padding is 'same' with a stride above 1, expected stride 1")
             return (self.reach[0] // 2, self.reach[1] // 2), self.reach
+        if padding == "causal" and self.allows_causal:
+            return self.reach, self.reach
         if isinstance(padding, str) and padding != "valid":
-            raise ValueError(f"{type(self).__name__}: padding is {padding!r}, expected sizes, 'same' or 'valid'")
+            expected = "sizes, 'same', 'valid' or 'causal'" if self.allows_causal else "sizes, 'same' or 'valid'"
+            raise ValueError(f"{type(self).__name__}: padding is {padding!r}, expected {expected}")
         before = as_image_sizes(self, "padding", 0 if padding == "valid" else padding, self.axes)
         return before, (2 * before[0], 2 * before[1])
 

@@ -138,6 +138,17 @@ def conv_row(settings, shape, refused=None, message="", cls=Conv2d, reference=co
     )
 
 
+def causal_twin(nn, module, zeros):
+    """PyTorch's convolution with zeros before the signal, and its names of parameters."""
+
+    class Causal(type(module)):
+        def forward(self, x):
+            return super().forward(nn.functional.pad(x, (zeros, 0)))
+
+    module.__class__ = Causal
+    return module
+
+
 CONV2D = [
     conv_row(
         (2, 5, 3),
@@ -181,6 +192,21 @@ CONV1D = [
         dilation=2,
         groups=2,
         bias=False,
+    ),
+    Case(
+        "Conv1d, causal",
+        lambda: Conv1d(2, 3, 3, padding="causal", dilation=2),
+        (3, 2, 7),
+        (3, 3, 7),
+        "Conv1d(2 -> 3, kernel_size=3, padding=causal, dilation=2): x has shape (3, 3, 7), expected (N, 2, L)",
+        reference=conv_signal,
+        torch=lambda nn: causal_twin(nn, nn.Conv1d(2, 3, 3, dilation=2), 4),
+    ),
+    Case(
+        "Conv1d, causal, stride 2",
+        lambda: Conv1d(2, 4, 2, 2, "causal", groups=2),
+        (3, 2, 5),
+        reference=conv_signal,
     ),
 ]
 

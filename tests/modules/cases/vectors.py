@@ -18,6 +18,7 @@ from bprop.modules import (
     RadialBasis,
     Softmax,
     Softmin,
+    SwiGLU,
     ZeroScore,
 )
 
@@ -54,6 +55,11 @@ def glu(module, x):
 def moved_to_end(reference):
     """The reference of a module of an axis other than the last."""
     return lambda module, x: np.moveaxis(reference(module, np.moveaxis(x, module.dim, -1)), -1, module.dim)
+
+
+def swiglu(module, x):
+    a, b = np.split(x, 2, axis=-1)
+    return a / (1 + np.exp(-a)) * b
 
 
 def maxout(module, x):
@@ -237,6 +243,8 @@ MODULES = [
         reference=moved_to_end(log_softmax),
         torch=lambda nn: nn.LogSoftmax(1),
     ),
+    Case("SwiGLU", SwiGLU, (4, 6), (4, 3), "SwiGLU(): x has shape (4, 3), expected (N, ..., 2K)", reference=swiglu),
+    Case("SwiGLU of sequences", SwiGLU, (4, 2, 6), reference=swiglu),
     mapping("Maxout", lambda: Maxout(3, 5, 3), maxout, maxout_there, weight=(15, 3), bias=(15,)),
     mapping("Maxout of one piece", lambda: Maxout(3, 2, 1), maxout, shape=(4, 2, 3)),
     mapping("Bilinear", lambda: Bilinear(2, 3, 4), bilinear, bilinear_there, (4, 5), weight=(4, 2, 3), bias=(4,)),

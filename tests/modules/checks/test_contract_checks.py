@@ -77,6 +77,7 @@ INTERNAL |= {
 INTERNAL |= {"TokenReader", "TokenTable", "RowActivation", "PairTable", "CosineOp", "DistanceOp", "KeptDistanceOp"}
 INTERNAL |= {"StableStates", "Capacity"}  # of functions of layers/energy/hopfield_memory.py
 INTERNAL |= {"ConcatSlice", "Select", "Slice", "StackSlice"}
+INTERNAL |= {"Attention", "ClearPadded", "DecoderStack", "EncoderStack", "FeedForwardBlock", "SequenceContainer"}
 
 
 def defined_classes(folder):

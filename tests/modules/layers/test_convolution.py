@@ -256,6 +256,11 @@ def test_fused_with_a_unit_it_computes_the_same(random, bias):
         ),
         (lambda: Conv2d(2, 2, 3, 2, "same"), "^Conv2d: padding is 'same' with a stride above 1, expected stride 1$"),
         (lambda: Conv2d(2, 2, 3, padding="full"), "^Conv2d: padding is 'full', expected sizes, 'same' or 'valid'$"),
+        (lambda: Conv2d(2, 2, 3, padding="causal"), "^Conv2d: padding is 'causal', expected sizes, 'same' or 'valid'$"),
+        (
+            lambda: Conv1d(2, 2, 3, padding="full"),
+            "^Conv1d: padding is 'full', expected sizes, 'same', 'valid' or 'causal'$",
+        ),
         (lambda: Conv1d(2, 2, (3, 3)), r"^Conv1d: kernel_size is \(3, 3\), expected one size of at least 1$"),
         (
             lambda: ConvTranspose2d(2, 2, 3, 2, output_padding=2),
