@@ -12,6 +12,7 @@ from ...datasets.files.paths import expand_path
 from ..files.atomic_files import append_text, write_atomically
 from ..optimizers import FullBatch
 from .callback import Callback
+from .carried_state import find_streams
 from .layerwise_step import ModuleRecord, run_layerwise_step
 from .sample_weights import cast_sample_weights
 
@@ -72,6 +73,7 @@ def run_probe_step(trainer, samples: int) -> list[ModuleRecord]:
         optimizer.attach(net)
         optimizer.load_state_dict(trainer.optimizer.state_dict())
     data, weights = trainer.data, cast_sample_weights(trainer.data, loss)
+    samples = min(samples, find_streams(net) or samples)
     rows = epoch_order(len(data), seed=trainer.seed, epoch=0)[:samples]
     batch = (*data[rows], *([] if weights is None else [weights[rows]]))
     return run_layerwise_step(net.train(), loss, optimizer, *batch).stages

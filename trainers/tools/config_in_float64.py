@@ -9,6 +9,7 @@ from ...modules.core.module import Module
 from ...modules.engine.entry_points import convert_input
 from ...modules.engine.tables import shape_of
 from ...modules.losses.loss import Loss
+from ..callbacks.carried_state import find_streams
 from ..configs import Config
 from ..training.inputs import reads_whole_numbers
 from .warmup import BATCH_SIZE
@@ -34,7 +35,7 @@ def build_in_float64(config: Config) -> ConfigInFloat64:
     experiment = config.build()
     model, loss = experiment.model.to("float64"), experiment.loss.to("float64")
     train = experiment.dataset.train
-    size = min(experiment.settings.get("batch_size", BATCH_SIZE), ROWS, len(train))
+    size = min(experiment.settings.get("batch_size", BATCH_SIZE), ROWS, len(train), find_streams(model) or ROWS)
     rows = epoch_order(len(train), seed=config.seed, epoch=0)[:size]
     x = convert_input(model, 0, train.inputs(rows, whole=reads_whole_numbers(model, train)))
     target = convert_input(loss, 1, train.y[rows], len(model.one_output_shape(shape_of(x))))

@@ -35,7 +35,8 @@ def make_minibatches(
     batch_size = trainer.timetable.batch_size(settings["batch_size"], trainer.epoch, fit.epochs, samples)
     stretches = make_stretches(trainer, fit, train, batch_size)
     order = stretches[0].rows if len(stretches) == 1 else np.concatenate([stretch.rows for stretch in stretches])
-    shape = trainer.compiled_step.output_shape(train.minibatch_shape(len(order)))
+    minibatch = trainer.compiled_step.output_shape(train.minibatch_shape(min(batch_size, len(order))))
+    shape = (len(order), *minibatch[1:])
     sizes = trainer.model.dtype.itemsize, batch_size * settings["accumulate"]
     kept_from = find_first_kept(stretches, shape, *sizes) if outputs else 0
     output_buffer = np.empty((len(order) - kept_from if outputs else 0, *shape[1:]), trainer.model.dtype)

@@ -15,11 +15,11 @@ from ...modules.engine.entry_points import convert_input
 from ...modules.engine.tables import flatten_shapes
 from ...modules.engine.threads import num_threads
 from ...modules.losses.loss import Loss
+from ..callbacks.carried_state import find_streams, fresh_state
 from ..callbacks.sample_weights import cast_sample_weights
 from ..metrics import Metric, compute_metrics
 from ..optimizers import Optimizer
 from ..rules import Rule
-from .carried_state import find_streams, fresh_state
 from .inputs import reads_whole_numbers
 from .minibatches import compute_mean
 

@@ -13,10 +13,10 @@ from ...datasets.array_dataset import cut_to_longest
 from ...modules.engine.locks import locked, locked_for_long
 from ...modules.engine.step import StepPlan
 from ...modules.engine.tables import flatten_table
+from ..callbacks.carried_state import reset_state
 from ..optimizers.full_batch import FullBatch
 from ..schedules.schedule import Schedule
 from ..schedules.setting import Setting
-from .carried_state import reset_state
 from .compiled_step import CompiledStep
 from .inputs import reads_whole_numbers
 from .passes import Piece, Stretch, place_stretches

@@ -97,6 +97,8 @@ class Leaky(Module):
         return grad_y * self.weight
 
     def output_shape(self, input_shape):
+        if input_shape[0] > self.streams:
+            raise ValueError(f"Leaky: x has {input_shape[0]} samples, expected {self.streams} at most")
         return input_shape
 
 

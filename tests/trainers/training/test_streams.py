@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from bprop.modules import SoftmaxCrossEntropy
-from bprop.trainers import LBFGS, SGD, Callback, Checkpoint, Trainer
+from bprop.trainers import LBFGS, SGD, Callback, Checkpoint, Statistics, Trainer
+from bprop.trainers.callbacks.carried_state import find_carriers, find_streams
 from bprop.trainers.training import minibatches
-from bprop.trainers.training.carried_state import find_carriers, find_streams
 from bprop.trainers.training.fit_state import FitState
 
 from .sequence_models import classifier, follower
@@ -121,6 +121,12 @@ def test_all_samples_at_once():
     made = make(optimizer=LBFGS(max_iter=8))
     history = made.fit(streams(), epochs=1, **SETTINGS)
     assert history[0]["train_loss"] == pytest.approx(made.evaluate(streams())["loss"], rel=1e-3)
+
+
+def test_statistics_look_at_as_many_samples_as_streams(tmp_path):
+    made = make(Statistics(folder=tmp_path))
+    made.fit(streams(), epochs=1, **SETTINGS)
+    assert (tmp_path / "statistics.csv").read_text().count("\n") == 4
 
 
 def test_which_modules_carry_state():
