@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from bprop.modules import MultiheadAttention
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
 from bprop.trainers.plots import PLOTS, UnsuitableRun, plot_runs
-from bprop.trainers.plots.sequences import find_embedding
+from bprop.trainers.plots.sequences import compute_attention, find_embedding
 from bprop.trainers.plots.trained_run import TrainedRun
 from bprop.trainers.runs.run_folder import train_config
 
@@ -123,6 +124,21 @@ def test_attention_maps(run):
     assert [axes.get_title() for axes in panels] == ["layer 1, head 1", "layer 1, head 2"]
     np.testing.assert_allclose(panels[1].get_images()[0].get_array(), np.eye(12))
     assert panels[0].get_images()[0].get_array()[3, :5].tolist() == [0.25] * 4 + [0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"causal": True, "rope": True}, {"alibi": True}, {"num_kv_heads": 2}, {"score_bias": np.eye(7)}],
+    ids=lambda options: " ".join(options),
+)
+def test_maps_of_self_attention_are_those_of_its_outputs(options):
+    layer = MultiheadAttention(16, 4, **options).to("float64")
+    x = np.random.default_rng(1).standard_normal((1, 7, 16))
+    y, weights, kv_heads = layer.fprop(x), compute_attention(layer, [x]), options.get("num_kv_heads", 4)
+    rows = x[0] @ layer.in_proj_weight.T + layer.in_proj_bias
+    v = rows[:, 16 + 4 * kv_heads :].reshape(7, kv_heads, 4).repeat(4 // kv_heads, axis=1)
+    heads = np.einsum("hij,jhd->ihd", weights, v).reshape(7, 16)
+    np.testing.assert_allclose(heads @ layer.out_proj.weight.T + layer.out_proj.bias, y[0], rtol=1e-10)
 
 
 def test_embeddings_in_the_plane(run):
