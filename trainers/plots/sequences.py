@@ -202,7 +202,11 @@ def title_of(run: TrainedRun, sample: int) -> str:
 
 def is_sequence_model(run: TrainedRun) -> bool:
     """Whether a model reads tokens or steps: it has an embedding, or layers that can be computed step by step."""
-    return any(hasattr(each, "decode") or has_embedding(each) for each in run.model.all_modules())
+    try:
+        modules = run.model.all_modules()
+    except OSError:  # it has no weights yet
+        return False
+    return any(hasattr(each, "decode") or has_embedding(each) for each in modules)
 
 
 def has_embedding(module: Any) -> bool:

@@ -41,7 +41,8 @@ class CellOp(InternalOp):
         matmul_into(x, self.weight_ih.T, self.gate_values, False)
         matmul_into(h, self.weight_hh.T, self.gate_values, True)
         if self.bias_ih is not None:
-            self.biases[:] = self.bias_ih + self.bias_hh
+            self.biases[:] = self.bias_ih
+            self.biases += self.bias_hh
         else:
             self.biases[:] = 0
 
@@ -149,8 +150,8 @@ class GRUCellOp(CellOp):
         matmul_into(x, self.weight_ih.T, self.gate_values, False)
         matmul_into(h, self.weight_hh.T, self.products, False)
         if self.bias_ih is not None:
-            self.biases[: 2 * size] = self.bias_ih[: 2 * size] + self.bias_hh[: 2 * size]
-            self.biases[2 * size : 3 * size] = self.bias_ih[2 * size :]
+            self.biases[: 3 * size] = self.bias_ih
+            self.biases[: 2 * size] += self.bias_hh[: 2 * size]
             self.biases[3 * size :] = self.bias_hh[2 * size :]
         else:
             self.biases[:] = 0

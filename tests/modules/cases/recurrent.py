@@ -21,6 +21,7 @@ from bprop.modules import (
 )
 from bprop.modules.containers.container import Container
 from bprop.modules.core.internal_op import InternalOp
+from bprop.modules.kernels.buffers import reuse
 
 from .case import Case
 from .core import linear
@@ -31,8 +32,12 @@ class FindLengths(InternalOp):
 
     locally_linear = True
 
+    def __init__(self):
+        super().__init__()
+        self.lengths = np.empty(0, np.int64)
+
     def fprop(self, x):
-        lengths = np.empty(x.shape[0], np.int64)
+        self.lengths = lengths = reuse(self.lengths, (x.shape[0],), np.int64)
         for n in range(x.shape[0]):
             lengths[n] = 1
             for threshold in (-0.7, -0.2, 0.2, 0.7):

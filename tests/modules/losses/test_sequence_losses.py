@@ -140,7 +140,6 @@ def test_ctc_gives_the_same_bits_for_any_number_of_threads():
         ({"blank": -1}, r"^CTC: blank is -1, expected a class, 0 or more$"),
         ({"blank": 1.5}, r"^CTC: blank is 1\.5, expected a whole number or None$"),
         ({"ignore_index": 0}, r"^CTC: ignore_index is 0, expected a whole number other than the blank$"),
-        ({"reduction": "none"}, r"^CTC: reduction is 'none', expected 'mean' or 'sum'$"),
     ],
 )
 def test_settings_of_ctc(settings, message):
