@@ -31,7 +31,7 @@ def make_model(work: GPT) -> Module:
 
 
 def gpt(work: GPT) -> Callable[[], object]:
-    compiled, (x, target) = compile_step(make_model(work), SoftmaxCrossEntropy(), AdamW(lr=0.001)), work.data()
+    compiled, (x, target) = compile_step(make_model(work), SoftmaxCrossEntropy(class_axis=-1), AdamW(lr=0.001)), work.data()
     compiled(x, target)
     specialization.specialize_all()  # as after some seconds of training
     return lambda: compiled(x, target)
@@ -40,7 +40,7 @@ def gpt(work: GPT) -> Callable[[], object]:
 def recurrent(work: Recurrent) -> Callable[[], object]:
     manual_seed(0)
     model = Sequential(getattr(m, work.layer)(work.features, work.hidden), Linear(work.hidden, work.classes))
-    compiled, (x, target) = compile_step(model, SoftmaxCrossEntropy(), SGD(lr=0.01, momentum=0.9)), work.data()
+    compiled, (x, target) = compile_step(model, SoftmaxCrossEntropy(class_axis=-1), SGD(lr=0.01, momentum=0.9)), work.data()
     compiled(x, target)
     specialization.specialize_all()
     return lambda: compiled(x, target)
