@@ -9,7 +9,7 @@ from bprop.modules.engine.specialization import specialization
 from bprop.modules.kernels.attention.spans import fill_spans
 from bprop.modules.kernels.buffers import as_rows, reuse, reuse_like
 from bprop.modules.layers.attention.attention import Attention as AttentionLayer
-from bprop.trainers import SGD, AdamW, compile_step
+from bprop.trainers import SGD, AdamW, Optimizer, compile_step
 
 from ..sequence_workloads import GPT, Attention, Recurrent
 
@@ -31,7 +31,12 @@ def make_model(work: GPT) -> Module:
 
 
 def gpt(work: GPT) -> Callable[[], object]:
-    compiled, (x, target) = compile_step(make_model(work), SoftmaxCrossEntropy(class_axis=-1), AdamW(lr=0.001)), work.data()
+    return make_step(make_model(work), AdamW(lr=0.001), *work.data())
+
+
+def make_step(model: Module, optimizer: Optimizer, x: np.ndarray, target: np.ndarray) -> Callable[[], object]:
+    """Make the function of one training step."""
+    compiled = compile_step(model, SoftmaxCrossEntropy(class_axis=-1), optimizer)
     compiled(x, target)
     specialization.specialize_all()  # as after some seconds of training
     return lambda: compiled(x, target)
@@ -40,10 +45,7 @@ def gpt(work: GPT) -> Callable[[], object]:
 def recurrent(work: Recurrent) -> Callable[[], object]:
     manual_seed(0)
     model = Sequential(getattr(m, work.layer)(work.features, work.hidden), Linear(work.hidden, work.classes))
-    compiled, (x, target) = compile_step(model, SoftmaxCrossEntropy(class_axis=-1), SGD(lr=0.01, momentum=0.9)), work.data()
-    compiled(x, target)
-    specialization.specialize_all()
-    return lambda: compiled(x, target)
+    return make_step(model, SGD(lr=0.01, momentum=0.9), *work.data())
 
 
 class Core(AttentionLayer):
