@@ -10,6 +10,7 @@ from bprop.modules.kernels.attention.spans import fill_spans
 from bprop.modules.kernels.buffers import as_rows, reuse, reuse_like
 from bprop.modules.layers.attention.attention import Attention as AttentionLayer
 from bprop.trainers import SGD, AdamW, Optimizer, compile_step
+from bprop.trainers.generation.decoders import StepDecoder
 
 from ..sequence_workloads import GPT, Attention, Recurrent
 
@@ -40,6 +41,19 @@ def make_step(model: Module, optimizer: Optimizer, x: np.ndarray, target: np.nda
     compiled(x, target)
     specialization.specialize_all()  # as after some seconds of training
     return lambda: compiled(x, target)
+
+
+def generate(work: GPT) -> Callable[[], object]:
+    decoder = StepDecoder(make_model(work), 1, work.context)
+
+    def run():
+        token = np.zeros(1, np.int64)
+        decoder.start()
+        for _ in range(work.context):
+            token = decoder.step(token).argmax(axis=1)
+        return token
+
+    return run
 
 
 def recurrent(work: Recurrent) -> Callable[[], object]:
