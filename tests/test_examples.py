@@ -236,12 +236,12 @@ def test_a_net_of_two_heads_answers_twice(folder, tmp_path):
 def test_two_inputs_and_two_answers(folder, tmp_path, monkeypatch):
     output = run("two_inputs.py", folder)
     right, error, spread = (float(number) for number in re.findall(r"\d\.\d+", output))
-    assert right > 0.87
+    assert right > 0.85
     assert error < 0.85 * spread
     assert "MultiLoss: sum" in (folder / "two_inputs.svg").read_text()
     monkeypatch.chdir(folder)
     figures = train_config(load_config("two_inputs.yaml"), tmp_path / "run", quiet=True)
-    assert figures["test_digit_accuracy"] > 0.87
+    assert figures["test_digit_accuracy"] > 0.85
     assert figures["test_ink_rmse"] < 0.85 * spread
     assert figures["parameters"] == 32 * 64 + 64 + 65 * 32 + 32 + 32 * 11 + 11
     columns = predict_run(tmp_path / "run", folder / "two_inputs.npz").columns

@@ -78,7 +78,7 @@ def compute_p_norm(row, p):
             total += size
         else:
             total += size**p
-    return np.sqrt(total) if p == 2 else (total if p in (1, np.inf) else total ** (1 / p))
+    return np.sqrt(total) if p == 2 else (total if p == 1 or p == np.inf else total ** (1 / p))
 
 
 def shorten_row(row, max_norm, p):

@@ -276,8 +276,8 @@ def test_a_schedule_by_steps_stays_in_the_compiled_loop(tmp_path, monkeypatch):
     monkeypatch.setattr(Epoch, "_step_by_step", None)
     trainer.fit(data(), epochs=1, batch_size=8)
     text = "".join(path.read_text() for path in tmp_path.glob("plan_*.py"))
-    assert ".p = schedule[begin // size, 0]" in text
-    assert ".lr = schedule[begin // size, 1]" in text
+    assert ".p = schedule[(begin - start) // size, 0]" in text
+    assert ".lr = schedule[(begin - start) // size, 1]" in text
 
 
 def test_weight_decay_that_begins_at_nothing():
