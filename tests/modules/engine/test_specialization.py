@@ -15,9 +15,8 @@ from bprop.trainers import SGD, compile_step
 from ..kernels.test_kernels import compile_entry
 
 pytestmark = pytest.mark.jit
-# The branches of `multiply`: one row, dot products, sums of rows, few columns, packed panels, and what is left over;
-# many rows with few columns.
-SIZES = [(70, 12, 10), (1, 40, 33), (7, 5, 3), (3, 40, 21), (30, 4, 17), (61, 24, 40), (5, 7, 300)]
+# The branches of `multiply`: one row, dot products, sums of rows, few columns, packed panels, and what is left over.
+SIZES = [(1, 40, 33), (7, 5, 3), (3, 40, 21), (30, 4, 17), (61, 24, 40), (5, 7, 300)]
 LAYOUTS = ["CCC", "FCC", "CFC", "FFF"]  # of a, b and out
 
 
