@@ -29,8 +29,8 @@ class TextDataset(Dataset):
     Args: path: of a text in UTF-8, or a folder whose .txt files are read in the order of their names; context: T;
         tokenizer: tokens are the characters of the text, or byte pairs, for which the package `tokenizers` is needed;
         vocabulary_size: how many byte pairs; valid_size, test_size: a share of the text, or a number of tokens, that
-        validates (before the test part, at the end of the text); streams: cut the training part into so many stretches,
-        of which each minibatch has the next window, for layers that carry their state (with batch_size: the same number
+        validates (before the test part, at the end of the text); streams: cut each part into so many stretches, of
+        which each minibatch has the next window, for layers that carry their state (with batch_size: the same number
         and shuffle: false); tokens: an .npy file to which the tokens are written once, and from which they are mapped,
         for a text that is larger than memory.
     Errors: FileNotFoundError; ImportError for byte pairs without `tokenizers`; ValueError for an empty text, for one
@@ -105,11 +105,11 @@ class TextDataset(Dataset):
 
     @cached_property
     def valid(self) -> TokenWindows | None:
-        return self._make_windows("valid", self._parts[1], self.context) if len(self._parts[1]) else None
+        return self._make_part("valid", self._parts[1])
 
     @cached_property
     def test(self) -> TokenWindows | None:
-        return self._make_windows("test", self._parts[2], self.context) if len(self._parts[2]) else None
+        return self._make_part("test", self._parts[2])
 
     # -- inside ------------------------------------------------------------------------------------------------
 
@@ -143,6 +143,18 @@ class TextDataset(Dataset):
         if valid + test >= n:
             raise ValueError(f"TextDataset: valid_size and test_size take all {n} tokens, expected some to train on")
         return self._encoded[: n - valid - test], self._encoded[n - valid - test : n - test], self._encoded[n - test :]
+
+    def _make_part(self, part: str, tokens: np.ndarray) -> TokenWindows | None:
+        """Make the windows of a part that is evaluated: in the order of streams, if there are, else one after another.
+
+        Fewer windows than streams are one minibatch, in whose order no state goes on.
+        """
+        if not len(tokens):
+            return None
+        if self.streams is None or len(tokens) <= self.streams * self.context:
+            return self._make_windows(part, tokens, self.context)
+        windows = arrange_streams(tokens, self.context, self.streams)
+        return TokenWindows(windows, tokens, classes=self.vocabulary.size, streams=self.streams)
 
     def _make_windows(self, part: str, tokens: np.ndarray, step: int) -> TokenWindows:
         if len(tokens) <= self.context:

@@ -67,6 +67,17 @@ def test_streams_go_on_from_minibatch_to_minibatch(path):
     assert train.x.dtype == np.uint8
 
 
+def test_streams_of_the_parts_that_are_evaluated(path):
+    data = TextDataset(path, context=8, valid_size=0.5, test_size=20, streams=4)
+    valid, text = data.valid, TEXT[len(TEXT) - 20 - len(TEXT) // 2 : len(TEXT) - 20]
+    count = (len(text) - 1) // 32
+    assert (len(valid), valid.streams) == (4 * count, 4)
+    for stream in range(4):
+        own = data.vocabulary.decode(valid[:][0][stream::4].reshape(-1))
+        assert own == text[stream * count * 8 :][: len(own)]
+    assert (len(data.test), data.test.streams) == (2, None)  # one minibatch of fewer windows than streams
+
+
 def test_tokens_lie_in_a_file(path, tmp_path):
     plain = TextDataset(path, context=8).train
     for _ in range(2):  # written, then mapped

@@ -3,9 +3,23 @@
 import numpy as np
 import pytest
 from bprop.datasets import TextDataset
-from bprop.modules import Linear, Module, Parameter, Reshape, Sequential, SoftmaxCrossEntropy, manual_seed
+from bprop.modules import (
+    LSTM,
+    Embedding,
+    Linear,
+    Module,
+    Parameter,
+    Reshape,
+    Sequential,
+    SoftmaxCrossEntropy,
+    manual_seed,
+)
 from bprop.trainers import SGD, Trainer
+from bprop.trainers.configs import parse_config
 from bprop.trainers.files.data_digests import compute_data_digests
+from bprop.trainers.files.weights_file import read_weights
+from bprop.trainers.runs.resume import resume_run
+from bprop.trainers.runs.run_folder import train_config
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 12
 
@@ -99,3 +113,51 @@ def test_digests_tell_texts_apart(tmp_path):
     assert compute_data_digests(same.train) == digests
     other = read(tmp_path, TEXT.replace("lazy", "lzay"))
     assert {name for name, digest in compute_data_digests(other.train).items() if digest != digests[name]} == {"x"}
+
+
+def test_evaluation_goes_on_along_streams(tmp_path):
+    """The validation loss of a net that carries its state is that of each stream as one long sequence."""
+    text = "to be or not to be, that is the question: " * 12
+    (tmp_path / "text.txt").write_text(text)
+    data = TextDataset(tmp_path / "text.txt", context=8, valid_size=200, streams=3)
+    size, context, streams = data.vocabulary.size, 8, 3
+    net = Sequential(Embedding(size, 6), LSTM(6, 5, streams=streams), Linear(5, size))
+    trainer = Trainer(net, SoftmaxCrossEntropy(class_axis=-1), SGD(lr=0.5), quiet=True)
+    row = trainer.fit(data, epochs=2, batch_size=streams, shuffle=False, metrics=[])[-1]
+    whole = Sequential(Embedding(size, 6), LSTM(6, 5), Linear(5, size))
+    whole.load_state_dict({name: array for name, array in net.state_dict().items() if "state" not in name})
+    x, y = (each.reshape(-1, streams, context).swapaxes(0, 1).reshape(streams, -1) for each in data.valid[:])
+    assert x.shape[1] > 5 * context
+    expected = SoftmaxCrossEntropy(class_axis=-1)(whole.fprop(x), y)
+    assert row["valid_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+CONFIG = """
+dataset:
+  TextDataset: {path: PATH, context: 8, valid_size: 100, streams: 3}
+model:
+  - Embedding: {num_embeddings: SIZE, embedding_dim: 6}
+  - LAYER: {input_size: 6, hidden_size: 5, num_layers: 2, dropout: 0.2, streams: 3}
+  - Linear: {in_features: 5, out_features: SIZE}
+loss:
+  SoftmaxCrossEntropy: {class_axis: -1}
+optimizer:
+  Adam: {lr: 0.01}
+trainer: {steps: 24, evaluate_every: 5, batch_size: 3, shuffle: false}
+callbacks:
+  - Checkpoint
+"""
+
+
+@pytest.mark.parametrize("layer", ["RNN", "GRU", "LSTM"])
+def test_a_net_that_carries_its_state_resumes_to_the_same_bits(tmp_path, layer):
+    (tmp_path / "text.txt").write_text(TEXT)
+    size = TextDataset(tmp_path / "text.txt").vocabulary.size
+    text = CONFIG.replace("PATH", str(tmp_path / "text.txt")).replace("SIZE", str(size)).replace("LAYER", layer)
+    train_config(parse_config(text, folder=tmp_path), tmp_path / "whole", quiet=True)
+    train_config(parse_config(text.replace("steps: 24", "steps: 10"), folder=tmp_path), tmp_path / "part", quiet=True)
+    resumed, over = resume_run(tmp_path / "part", ["trainer.steps=24"], quiet=True)
+    assert (resumed["steps"], over) == (24, False)
+    weights = [read_weights(tmp_path / name / "model.safetensors")[0] for name in ("whole", "part")]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+    assert any("state" in name and array.any() for name, array in weights[0].items())
