@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.module import Module
 from ..engine.stateful import jit_disabled, plain_python, reads_attribute, uncompiled
-from ..engine.tables import map_table
+from ..engine.tables import flatten_table, map_table
 from ..losses.loss import Loss
 from .gradient_check import compare_excusing_kinks
 from .gradient_report import GradientReport
@@ -33,6 +33,11 @@ class Trial:
         """The first argument."""
         return self.arguments[0]
 
+    @property
+    def samples(self) -> int:
+        """The number of samples of x, which may be a table."""
+        return len(flatten_table(self.x)[0])
+
     def copy(self, dtype="float64") -> Module:
         """Make a copy of the module."""
         return self.module.copy().to(dtype)
@@ -47,7 +52,7 @@ class Trial:
 
     def permute_rows(self) -> tuple[np.ndarray, ...]:
         """Permute the samples of the arguments, and repeat one of them."""
-        return self.rows([*range(len(self.x))[::-1], 0])
+        return self.rows([*range(self.samples)[::-1], 0])
 
     def gradients(self, arguments=None) -> GradientReport:
         """The gradient check."""
@@ -235,9 +240,9 @@ def check_accumulate(trial: Trial) -> str:
 
 def check_sample_weights(trial: Trial) -> str:
     """equal weights of samples change nothing, and a weight of 0 leaves a sample out"""
-    if not (isinstance(trial.module, Loss) and trial.module.takes_sample_weight) or len(trial.x) < 2:
+    if not (isinstance(trial.module, Loss) and trial.module.takes_sample_weight) or trial.samples < 2:
         return ""
-    ones, most = np.ones(len(trial.x)), np.arange(len(trial.x)) > 0
+    ones, most = np.ones(trial.samples), np.arange(trial.samples) > 0
     with plain_python():
         wrong = trial.list_differing(trial.run(trial.copy(), (*trial.arguments, ones)), trial.run(trial.copy()), 1e-9)
         if wrong:

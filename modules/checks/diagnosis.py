@@ -6,6 +6,7 @@ A factor is compared at two batch sizes, a sample is left out, another step's ra
 import numpy as np
 
 from ..engine.stateful import collect_methods, plain_python
+from ..engine.tables import flatten_table, is_table, map_table
 from .contract_checks import Trial
 from .gradient_check import STREAM
 from .gradient_patterns import find_pattern, max_abs
@@ -41,9 +42,10 @@ def diagnose_report(trial: Trial, report: GradientReport) -> list[str]:
 def explain_problem(trial: Trial, problem: str) -> str:
     """Explain a problem of the contract by its likely cause."""
     if problem == "fprop changes x":
-        module, arguments = trial.copy(), tuple(a.copy() for a in trial.arguments)
+        module, arguments = trial.copy(), tuple(map_table(np.copy, a) for a in trial.arguments)
         with plain_python():
-            aliased = np.shares_memory(module.fprop(*arguments), arguments[0])
+            y = module.fprop(*arguments)
+        aliased = any(np.shares_memory(a, b) for a in flatten_table(y) for b in flatten_table(arguments[0]))
         cause = "its output is the input's own memory, expected its own array" if aliased else "work on a copy"
         return f"{problem}: {cause}"
     if problem.startswith("fprop(x) gives another y"):
@@ -104,7 +106,7 @@ def match_pattern(trial: Trial, entry: GradientEntry) -> str:
 def explain_factor(trial: Trial, entry: GradientEntry) -> str:
     """Explain a wrong factor: by the batch size, the size of a sample, or a slip."""
     assert entry.mismatch is not None
-    factor, n = entry.mismatch.factor, len(trial.x)
+    factor, n = entry.mismatch.factor, trial.samples
     other = trial.permute_rows()
     again = next((e.mismatch for e in trial.gradients(other).entries if e.name == entry.name), None)
     if again is not None and not np.isclose(again.factor, factor, rtol=1e-3):
@@ -124,16 +126,16 @@ def is_loss(trial: Trial) -> bool:
 
 def find_only_sample(trial: Trial, name: str) -> int | None:
     """Find the only sample on which the gradient of a parameter depends; None if there are several."""
-    if len(trial.x) < 2 or name == "x" or is_loss(trial):
+    if trial.samples < 2 or name == "x" or is_loss(trial):
         return None
     module = trial.copy()
     start = module.counters()
     whole = trial.run(module)
-    for chosen in (0, len(trial.x) - 1):
+    for chosen in (0, trial.samples - 1):
         module.load_counters(start)
         module.zero_grad()
         grad_y = trial.grad_y(module.fprop(*trial.arguments))
-        if len(grad_y) != len(trial.x):
+        if len(grad_y) != trial.samples:
             return None
         grad_y[np.arange(len(grad_y)) != chosen] = 0
         module.bprop(grad_y)
@@ -145,7 +147,7 @@ def find_only_sample(trial: Trial, name: str) -> int | None:
 
 def redraws_random_numbers(trial: Trial) -> bool:
     """Whether the gradient is right for the random numbers of another step, or differs from call to call."""
-    if is_loss(trial) or trial.x.dtype.kind != "f":
+    if is_loss(trial) or is_table(trial.x) or trial.x.dtype.kind != "f":
         return False
     module = trial.copy()
     with plain_python():

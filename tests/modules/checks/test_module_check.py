@@ -18,10 +18,13 @@ from bprop.modules import (
     Hardsigmoid,
     Hardswish,
     Hardtanh,
+    Identity,
+    JoinTable,
     LayerNorm,
     Linear,
     LinearWeightNorm,
     Module,
+    ParallelTable,
     Parameter,
     ReLU,
     ReLU6,
@@ -420,3 +423,20 @@ def test_what_the_machine_lacks_is_no_verdict(error):
 
     with pytest.raises(type(error), match=r"No space left|no memory"):
         check_module(Unlucky(), X)
+
+
+class Tripled(Module):
+    """y = 2 x, with the gradient of y = 3 x."""
+
+    def fprop(self, x):
+        return 2 * x
+
+    def bprop(self, grad_y):
+        return 3 * grad_y
+
+
+def test_a_wrong_gradient_of_a_table_is_named():
+    random = np.random.default_rng(0)
+    net = Sequential(ParallelTable(Tripled(), Identity()), JoinTable(1))
+    table = random.standard_normal((4, 2)), random.standard_normal((4, 3))
+    assert "problem: grad_x.0 is 1.5 times the right one" in str(check_module(net, table))
