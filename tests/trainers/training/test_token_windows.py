@@ -5,10 +5,9 @@ import pytest
 from bprop.datasets import TextDataset
 from bprop.modules import (
     LSTM,
+    Constant,
     Embedding,
     Linear,
-    Module,
-    Parameter,
     Reshape,
     Sequential,
     SoftmaxCrossEntropy,
@@ -24,40 +23,13 @@ from bprop.trainers.runs.run_folder import train_config
 TEXT = "the quick brown fox jumps over the lazy dog. " * 12
 
 
-class Rows(Module):
-    """A row of scores for each token: a bigram model."""
-
-    label_arguments = (0,)
-
-    def __init__(self, size):
-        super().__init__()
-        self.weight = Parameter(np.zeros((size, size)))
-
-    def fprop(self, x):
-        self.x = x
-        y = np.empty((x.shape[0], x.shape[1], self.weight.shape[1]), self.weight.dtype)
-        for n in range(x.shape[0]):
-            for t in range(x.shape[1]):
-                y[n, t] = self.weight[x[n, t]]
-        return y
-
-    def bprop(self, grad_y):
-        for n in range(self.x.shape[0]):
-            for t in range(self.x.shape[1]):
-                self.grad_weight[self.x[n, t]] += grad_y[n, t]
-        return np.zeros(self.x.shape, self.weight.dtype)
-
-    def output_shape(self, input_shape):
-        return (*input_shape, self.weight.shape[1])
-
-
 def read(tmp_path, text=TEXT, **options):
     (tmp_path / "t.txt").write_text(text, encoding="utf-8")
     return TextDataset(tmp_path / "t.txt", **({"context": 8} | options))
 
 
 def train(data, part, **options):
-    model = Rows(data.classes)
+    model = Embedding(data.classes, data.classes, weight_init=Constant(0.0))
     trainer = Trainer(model, SoftmaxCrossEntropy(), SGD(lr=2.0), seed=3, quiet=True)
     history = trainer.fit(part, data.valid, **({"epochs": 2, "batch_size": 16} | options))
     return model.weight.copy(), history
@@ -101,7 +73,7 @@ def test_streams_need_their_batch_size_and_order(tmp_path):
 
 def test_a_model_of_too_few_tokens_is_refused(tmp_path):
     data = read(tmp_path)
-    trainer = Trainer(Rows(data.classes - 1), SoftmaxCrossEntropy(), SGD(lr=0.1), quiet=True)
+    trainer = Trainer(Embedding(data.classes, data.classes - 1), SoftmaxCrossEntropy(), SGD(lr=0.1), quiet=True)
     with pytest.raises(ValueError, match=f"label {data.classes - 1} in row 0, expected"):
         trainer.fit(data.train, epochs=1, batch_size=4)
 
