@@ -19,8 +19,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PATHS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PATHS}
+LESSONS = sorted((ROOT / "docs" / "lessons").glob("*.md"))
+PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PATHS + LESSONS}
 NOT_COMPILED = {
+    *(str(path.relative_to(ROOT)) for path in LESSONS),
     "docs/books.md",
     "docs/extending.md",
     "docs/graphs.md",
@@ -113,7 +115,7 @@ def results_of(folder_of):
     @cache
     def results_of(page: str) -> dict[str, tuple[str, str]]:
         files = [block.file for block in BLOCKS[page] if block.language == "python"]
-        one_program = "blocks of this page are one program" in PAGES[page]
+        one_program = "blocks of this page are one program" in " ".join(PAGES[page].split())
         (folder_of(page) / "driver.py").write_text(DRIVER, encoding="utf-8")
         command = [sys.executable, "driver.py", json.dumps([files, one_program])]
         return json.loads(run(command, folder_of(page), NUMBA_DISABLE_JIT="1"))

@@ -140,9 +140,11 @@ def explain_index(module, error: IndexError, *arguments) -> IndexError:
         return locate_index(module, error, *match.groups())
     if "only integers" not in str(error) or module.label_arguments or not arguments:
         return error
-    x = arguments[0]
-    what = f"x is {x.dtype} of shape {x.shape}" if isinstance(x, np.ndarray) else "x is a table"
-    hint = f"label_arguments = (0,) in class {type(module).__name__} keeps x whole numbers"
+    whole = [k for k, each in enumerate(arguments) if isinstance(each, np.ndarray) and not np.any(each % 1)]
+    place = whole[-1] if whole else 0
+    x, name = arguments[place], "target" if place else "x"
+    what = f"{name} is {x.dtype} of shape {x.shape}" if isinstance(x, np.ndarray) else "x is a table"
+    hint = f"label_arguments = ({place},) in class {type(module).__name__} keeps {name} whole numbers"
     return IndexError(f"{module.label()}: {what}, and an index is no whole number; {hint}")
 
 
@@ -159,7 +161,7 @@ def explain_deepest(error: IndexError) -> IndexError:
         values, code = frame.f_locals, frame.f_code
         module = values.get("self")
         if code.co_name == "fprop" and isinstance(module, Stateful) and code.co_argcount > 1:
-            explained = explain_index(module, error, values.get(code.co_varnames[1]))
+            explained = explain_index(module, error, *map(values.get, code.co_varnames[1 : code.co_argcount]))
             if explained is not error:
                 module.add_place(explained)
             return explained

@@ -8,6 +8,7 @@ from bprop.modules import (
     Identity,
     JoinTable,
     Linear,
+    Loss,
     LossPart,
     Module,
     MultiLoss,
@@ -221,6 +222,25 @@ def test_the_arrays_of_a_table_are_told_apart():
     assert parts.label_arguments == (0,)
     assert parts.fprop(IDS).shape == (5, 4, 2)
     assert parts.bprop(np.ones((5, 4, 2))).dtype == np.float32
+
+
+class UntoldLoss(Loss):
+    """Looks up the score of a label without saying that labels are whole numbers."""
+
+    def check_arguments(self, y_shape, target_shape):
+        pass
+
+    def fprop(self, y, target):
+        return -y[0, target[0]]
+
+
+def test_a_loss_that_does_not_say_so_is_told_what_the_target_is():
+    message = (
+        r"^UntoldLoss\(\): target is float(32|64) of shape \(4,\), and an index is no whole number; "
+        r"label_arguments = \(1,\) in class UntoldLoss keeps target whole numbers"
+    )
+    with pytest.raises(IndexError, match=message):
+        UntoldLoss()(Y, LABELS)
 
 
 def test_who_does_not_say_so_is_told_what_x_is():

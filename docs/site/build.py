@@ -1,0 +1,163 @@
+"""Builds the documentation as a site: `python docs/site/build.py [FOLDER]`, by default into build/site.
+
+The pages are those of docs/, the README, the changelog and CONTRIBUTING, as they are, with their blocks of equations
+typeset; the reference is made from the docstrings, with an example for each name; each lesson is a notebook, too. Files
+that pages link to, examples say, become pages of their own. Warnings are errors, broken links among them. Needs the
+extra `docs`.
+"""
+
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from equations import typeset
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+EQUATIONS = re.compile(r"^```equations\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SECTIONS = {
+    "Use": (
+        "training outputs layers configs command_line run_folders plots graphs sequences energy learning_rules "
+        "data_paths threads same_bits batch_systems"
+    ),
+    "Write": "custom_modules extending derivatives",
+    "Background": "books results performance engine words decisions",
+}
+
+
+def main(arguments: list[str]) -> int:
+    target = Path(arguments[0]) if arguments else ROOT / "build" / "site"
+    os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # examples are short
+    source = target.parent / f"{target.name}-source"
+    shutil.rmtree(source, ignore_errors=True)
+    source.mkdir(parents=True)
+    Assembly(source).assemble()
+    from reference import write_reference
+    from sphinx.cmd.build import main as sphinx
+
+    count = write_reference(source / "reference")
+    status = sphinx(["-q", "-W", "--keep-going", "-c", str(HERE), "-j", "auto", str(source), str(target)])
+    if not status:
+        print(f"{target / 'index.html'}: {count} names in the reference")
+    return status
+
+
+class Assembly:
+    """The source tree of the site: pages with their links turned to where the files are within it."""
+
+    def __init__(self, source: Path):
+        self.source = source
+        self.pages = {path: Path(path.name) for path in (ROOT / "docs").glob("*.md") if path.name != "README.md"}
+        self.pages |= {ROOT / "docs" / "README.md": Path("index.md"), ROOT / "README.md": Path("first_steps.md")}
+        self.pages |= {ROOT / "CHANGELOG.md": Path("changelog.md"), ROOT / "CONTRIBUTING.md": Path("contributing.md")}
+        lessons = ROOT / "docs" / "lessons"
+        self.pages |= {
+            path: path.relative_to(ROOT / "docs") for path in lessons.glob("*.md") if path.name != "README.md"
+        }
+        self.pages[lessons / "README.md"] = Path("lessons/index.md")
+        self.files: dict[Path, Path] = {}
+
+    def assemble(self) -> None:
+        for path, place in self.pages.items():
+            text = path.read_text(encoding="utf-8")
+            if place.parent.name == "lessons" and place.stem != "index":
+                self.write(place.with_suffix(".ipynb"), make_notebook(text))
+                text += f"\n{{download}}`This page as a notebook <{place.stem}.ipynb>`\n"
+            text = EQUATIONS.sub(lambda block: typeset(block[1].splitlines()), self.turn_links(path, place, text))
+            if place == Path("index.md"):
+                text += self.list_contents()
+            elif place == Path("lessons/index.md"):
+                text += "\n```{toctree}\n:hidden:\n\n" + "\n".join(list_lessons(text)) + "\n```\n"
+            self.write(place, text)
+        for path, place in list(self.files.items()):
+            self.write(place, describe_file(path))
+        self.write(Path("files.md"), list_files(self.files.values()))
+        for folder in ("images",):
+            if (ROOT / "docs" / folder).is_dir():
+                shutil.copytree(ROOT / "docs" / folder, self.source / folder)
+
+    def write(self, place: Path, text: str) -> None:
+        (self.source / place).parent.mkdir(parents=True, exist_ok=True)
+        (self.source / place).write_text(text, encoding="utf-8")
+
+    def turn_links(self, path: Path, place: Path, text: str) -> str:
+        """Links to other pages and files, as seen from the page's place in the site; code is left alone."""
+
+        def turn(match: re.Match) -> str:
+            label, link = match.groups()
+            if re.match(r"[a-z]+:|#", link):
+                return match[0]
+            file, _, anchor = link.partition("#")
+            aim = (path.parent / file).resolve()
+            if not aim.exists():
+                raise FileNotFoundError(f"{path.relative_to(ROOT)}: a link to {link}, which is not there")
+            to = self.pages.get(aim) or (aim.relative_to(ROOT / "docs") if is_image(aim) else self.place_file(aim))
+            relative = os.path.relpath(to, place.parent)
+            return f"[{label}]({relative}{'#' + anchor if anchor else ''})"
+
+        parts = re.split(r"(^```.*?^```$|`[^`\n]+`(?!\]))", text, flags=re.MULTILINE | re.DOTALL)
+        return "".join(part if k % 2 else LINK.sub(turn, part) for k, part in enumerate(parts))
+
+    def place_file(self, aim: Path) -> Path:
+        """The page of a file or a folder of the repository."""
+        return self.files.setdefault(aim, Path("files") / f"{aim.relative_to(ROOT)}.md")
+
+    def list_contents(self) -> str:
+        """The hidden tables of contents, from which the navigation is made."""
+        names = sorted(str(place.with_suffix("")) for place in self.pages.values())
+        tables = {"Start": ["first_steps", "lessons/index"]}
+        tables |= {title: pages.split() for title, pages in SECTIONS.items()}
+        listed = {name for pages in tables.values() for name in pages}
+        outside = {name for name in names if name.startswith("lessons/")} | {"index", "changelog", "contributing"}
+        if rest := set(names) - listed - outside:
+            raise ValueError(f"docs/site/build.py: SECTIONS lacks {', '.join(sorted(rest))}")
+        tables["More"] = ["reference/index", "changelog", "contributing", "files"]
+        return "".join(
+            "\n```{toctree}\n:hidden:\n:caption: " + title + "\n\n" + "\n".join(pages) + "\n```\n"
+            for title, pages in tables.items()
+        )
+
+
+def list_lessons(text: str) -> list[str]:
+    """The lessons in the order in which their page of contents links to them."""
+    return re.findall(r"^\d+\. \[[^\]]*\]\((\w+)\.md\)", text, re.MULTILINE)
+
+
+def make_notebook(text: str) -> str:
+    """A lesson as a Jupyter notebook: its Python blocks are cells, and what they print is left to the kernel."""
+    cells = []
+    for part in re.split(r"(^```python\n.*?^```$(?:\n\n```text\n.*?^```$)?)", text, flags=re.MULTILINE | re.DOTALL):
+        code = re.match(r"```python\n(.*?)\n```", part, re.DOTALL)
+        cell = {"metadata": {}, "source": (code[1] if code else part.strip()).splitlines(keepends=True)}
+        cell |= {"cell_type": "code", "outputs": [], "execution_count": None} if code else {"cell_type": "markdown"}
+        cells.append(cell | {"id": f"cell-{len(cells)}"})
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": cells}, indent=1)
+
+
+def is_image(path: Path) -> bool:
+    return path.suffix in {".png", ".svg", ".jpg"}
+
+
+def describe_file(path: Path) -> str:
+    """A page with a file's text, or with the names of a folder's files."""
+    name = path.relative_to(ROOT)
+    if path.is_dir():
+        names = sorted(p.name + "/" * p.is_dir() for p in path.iterdir() if not p.name.startswith(("_", ".")))
+        return f"# {name}/\n\n" + "\n".join(f"- `{each}`" for each in names) + "\n"
+    language = {".py": "python", ".yaml": "yaml", ".md": "text", ".toml": "toml"}.get(path.suffix, "text")
+    return f"# {name}\n\n~~~~~{language}\n{path.read_text(encoding='utf-8').rstrip()}\n~~~~~\n"
+
+
+def list_files(places) -> str:
+    """A page of the files that other pages link to."""
+    names = sorted(str(place.with_suffix("")) for place in places)
+    return "# Files\n\nSource files that pages link to.\n\n```{toctree}\n\n" + "\n".join(names) + "\n```\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,104 @@
+"""The documentation as a site: docstrings, equations, links, notebooks, and an example for each public name."""
+
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "docs" / "site"))
+build, docstrings, equations, reference = (
+    importlib.import_module(name) for name in ("build", "docstrings", "equations", "reference")
+)
+
+
+def test_each_public_name_has_an_example_and_no_other():
+    assert set(reference.read_examples()) == {name for names in reference.list_names().values() for name, _ in names}
+
+
+def test_an_example_gets_the_imports_of_its_names_alone():
+    code = "print(np.abs(ReLU()(x)))"
+    imports = {"np": "import numpy as np", "ReLU": "bprop.modules", "Tanh": "bprop.modules"}
+    assert reference.add_imports(code, imports) == f"import numpy as np\nfrom bprop.modules import ReLU\n\n{code}"
+    assert reference.run("print(1 + 1)") == "2\n"
+
+
+def test_names_are_grouped_by_the_folder_that_defines_them():
+    from bprop.modules import ReLU, Sequential
+    from bprop.trainers import Adam
+
+    assert reference.find_group("bprop.modules", ReLU) == "modules.layers.activations"
+    assert reference.find_group("bprop.modules", Sequential) == "modules.containers"
+    assert reference.find_group("bprop.trainers", Adam) == "trainers.optimizers"
+
+
+@pytest.mark.parametrize(
+    ("line", "cells"),
+    [
+        ("y           = x Wᵀ + b", ["<i>y</i>", "=", "<i>x</i> <i>Wᵀ</i> + <i>b</i>"]),
+        ("grad_b      += Σₙ grad_y[n]", ["grad<sub>b</sub>", "+=", "<i>Σₙ</i> grad<sub>y</sub>[<i>n</i>]"]),
+        ("a -> b   c = -d", ["<i>a</i>", "→", "<i>b</i>", "<i>c</i>", "=", "−<i>d</i>"]),
+        ("c' = f(a = 1)", ["<i>c</i>′", "=", "<i>f</i>(<i>a</i> = 1)"]),
+        ("x <script> & y", ["<i>x</i> &lt;script&gt; &amp; <i>y</i>"]),
+    ],
+)
+def test_equations_are_typeset(line, cells):
+    html = equations.typeset([line])
+    assert re.findall(r"<td[^>]*>(.*?)</td>", html) == cells
+    assert html.startswith('<table class="equations" role="math" aria-label="')
+
+
+def test_a_line_far_to_the_right_goes_on_with_the_comment_above():
+    html = equations.typeset(["y = a x      a: the slope,", "                    which is learned"])
+    assert re.findall(r"<tr>(.*?)</tr>", html)[1].startswith('<td colspan="3" class="text"></td>')
+
+
+DOCSTRING = """Affine map of `x`.
+
+    y = x Wᵀ + b
+
+It is *linear*, as `Linear`.
+
+    layer = Linear(3, 4)
+    layer.fprop(x)
+
+Shapes: x (N, in),
+    y (N, out).
+Errors: ValueError for sizes below 1."""
+
+
+def test_docstrings_become_fields_equations_and_code():
+    text = "\n".join(docstrings.rewrite(DOCSTRING.split("\n")))
+    assert "Affine map of ``x``." in text
+    assert "It is \\*linear\\*, as `Linear`." in text
+    assert '.. raw:: html\n\n   <table class="equations"' in text
+    assert "::\n\n    layer = Linear(3, 4)\n    layer.fprop(x)\n" in text
+    assert ":Shapes: x (N, in),\n    y (N, out).\n:Errors: ValueError for sizes below 1." in text
+
+
+def test_links_lead_to_pages_and_to_files_of_the_site(tmp_path):
+    assembly = build.Assembly(tmp_path)
+    page = ROOT / "docs" / "training.md"
+    text = "[a](layers.md#x) [b](../README.md) [c](../examples/swish.py) `[d](no.md)` [e](https://x.org)"
+    turned = assembly.turn_links(page, Path("training.md"), text)
+    assert (
+        turned == "[a](layers.md#x) [b](first_steps.md) [c](files/examples/swish.py.md) `[d](no.md)` [e](https://x.org)"
+    )
+    with pytest.raises(FileNotFoundError, match=r"docs/training\.md: a link to no\.md, which is not there"):
+        assembly.turn_links(page, Path("training.md"), "[d](no.md)")
+
+
+def test_every_link_of_every_page_leads_somewhere(tmp_path):
+    build.Assembly(tmp_path).assemble()
+    assert "lessons/index" in (tmp_path / "index.md").read_text(encoding="utf-8")
+
+
+def test_lessons_are_notebooks_too():
+    text = (ROOT / "docs" / "lessons" / "linear.md").read_text(encoding="utf-8")
+    notebook = json.loads(build.make_notebook(text))
+    code = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert "\n\n".join(code) == "\n\n".join(re.findall(r"^```python\n(.*?)\n```$", text, re.MULTILINE | re.DOTALL))
+    assert all("```text" not in "".join(cell["source"]) for cell in notebook["cells"])
