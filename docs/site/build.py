@@ -19,28 +19,45 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 EQUATIONS = re.compile(r"^```equations\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SECTIONS = {
-    "Use": (
+SECTIONS = {  # pages of contents: their names, titles and pages
+    "guide": (
+        "Guide",
         "training outputs layers configs command_line run_folders plots graphs sequences energy learning_rules "
-        "data_paths threads same_bits batch_systems"
+        "data_paths threads same_bits batch_systems",
     ),
-    "Write": "custom_modules extending derivatives",
-    "Background": "books results performance engine words decisions",
+    "own_parts": ("Your own parts", "custom_modules extending derivatives"),
+    "background": ("Background", "books results performance engine words decisions contributing files"),
 }
+TOP = "First steps <first_steps>|lessons/index|guide|own_parts|reference/index|background|changelog"
 
 
 def main(arguments: list[str]) -> int:
     target = Path(arguments[0]) if arguments else ROOT / "build" / "site"
     os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # examples are short
     source = target.parent / f"{target.name}-source"
-    shutil.rmtree(source, ignore_errors=True)
+    for old in (source, target):
+        shutil.rmtree(old, ignore_errors=True)
     source.mkdir(parents=True)
     Assembly(source).assemble()
     from reference import write_reference
     from sphinx.cmd.build import main as sphinx
 
     count = write_reference(source / "reference")
-    status = sphinx(["-q", "-W", "--keep-going", "-c", str(HERE), "-j", "auto", str(source), str(target)])
+    status = sphinx(
+        [
+            "-q",
+            "-W",
+            "--keep-going",
+            "-c",
+            str(HERE),
+            "-d",
+            str(source / ".doctrees"),
+            "-j",
+            "auto",
+            str(source),
+            str(target),
+        ]
+    )
     if not status:
         print(f"{target / 'index.html'}: {count} names in the reference")
     return status
@@ -69,16 +86,15 @@ class Assembly:
                 text += f"\n{{download}}`This page as a notebook <{place.stem}.ipynb>`\n"
             text = EQUATIONS.sub(lambda block: typeset(block[1].splitlines()), self.turn_links(path, place, text))
             if place == Path("index.md"):
-                text += self.list_contents()
+                text += list_contents(TOP.split("|"))
             elif place == Path("lessons/index.md"):
-                text += "\n```{toctree}\n:hidden:\n\n" + "\n".join(list_lessons(text)) + "\n```\n"
+                text += list_contents(list_lessons(text))
             self.write(place, text)
         for path, place in list(self.files.items()):
             self.write(place, describe_file(path))
         self.write(Path("files.md"), list_files(self.files.values()))
-        for folder in ("images",):
-            if (ROOT / "docs" / folder).is_dir():
-                shutil.copytree(ROOT / "docs" / folder, self.source / folder)
+        self.write_sections()
+        shutil.copytree(ROOT / "docs" / "images", self.source / "images")
 
     def write(self, place: Path, text: str) -> None:
         (self.source / place).parent.mkdir(parents=True, exist_ok=True)
@@ -106,20 +122,21 @@ class Assembly:
         """The page of a file or a folder of the repository."""
         return self.files.setdefault(aim, Path("files") / f"{aim.relative_to(ROOT)}.md")
 
-    def list_contents(self) -> str:
-        """The hidden tables of contents, from which the navigation is made."""
-        names = sorted(str(place.with_suffix("")) for place in self.pages.values())
-        tables = {"Start": ["first_steps", "lessons/index"]}
-        tables |= {title: pages.split() for title, pages in SECTIONS.items()}
-        listed = {name for pages in tables.values() for name in pages}
-        outside = {name for name in names if name.startswith("lessons/")} | {"index", "changelog", "contributing"}
-        if rest := set(names) - listed - outside:
+    def write_sections(self) -> None:
+        """Write the pages of contents. Errors: ValueError for a page that stands in none."""
+        listed = {"index", "first_steps", "changelog"}
+        for name, (title, pages) in SECTIONS.items():
+            self.write(Path(f"{name}.md"), f"# {title}\n" + list_contents(pages.split(), hidden=False))
+            listed |= set(pages.split())
+        names = {place.stem for place in self.pages.values() if place.parent == Path()}
+        if rest := names - listed:
             raise ValueError(f"docs/site/build.py: SECTIONS lacks {', '.join(sorted(rest))}")
-        tables["More"] = ["reference/index", "changelog", "contributing", "files"]
-        return "".join(
-            "\n```{toctree}\n:hidden:\n:caption: " + title + "\n\n" + "\n".join(pages) + "\n```\n"
-            for title, pages in tables.items()
-        )
+
+
+def list_contents(pages: list[str], hidden: bool = True) -> str:
+    """A table of contents, from which the navigation is made."""
+    options = ":hidden:" if hidden else ":maxdepth: 1"
+    return "\n```{toctree}\n" + options + "\n\n" + "\n".join(pages) + "\n```\n"
 
 
 def list_lessons(text: str) -> list[str]:
@@ -156,7 +173,7 @@ def describe_file(path: Path) -> str:
 def list_files(places) -> str:
     """A page of the files that other pages link to."""
     names = sorted(str(place.with_suffix("")) for place in places)
-    return "# Files\n\nSource files that pages link to.\n\n```{toctree}\n\n" + "\n".join(names) + "\n```\n"
+    return "# Files\n\nSource files that pages link to.\n" + list_contents(names, hidden=False)
 
 
 if __name__ == "__main__":
