@@ -15,9 +15,11 @@ from .checks import check_at_least
 class Draws(ChainRule):
     """What is drawn: bits by scores or probabilities, and labels by scores."""
 
-    kept = ("step",)
+    kept = ("step", "chain", "label_chain")
 
     def start(self, layer, input_shape, output_shape, outputs) -> None:
+        chains = self.chains if isinstance(layer, ClassRBM) else 0
+        self.chain, self.label_chain = np.zeros((chains, *input_shape)), np.zeros((chains, outputs))
         self.key = int(self.random().integers(2**62))
         self.lowest = self.index == 0
         self.h = self.p = self.dreamt = self.sample = self.s = np.zeros((0, 0))
@@ -109,10 +111,14 @@ class TopLevel(BeliefLayers):
         for row in range(n):
             self.labels[row, target[row]] = 1
         self.sample[...] = x
-        for step in range(self.steps):
+        self.write_hidden(layer)
+        self.add_statistics(layer, -1, False)
+        if self.chains > 0:
+            self.begin_chains()
             self.write_hidden(layer)
-            if step == 0:
-                self.add_statistics(layer, -1, False)
+        for step in range(self.steps):
+            if step > 0:
+                self.write_hidden(layer)
             self.h[...] = self.s
             self.draw_from_probabilities(self.h)
             matmul_into(self.h, layer.label_weight, self.labels, False)
@@ -121,9 +127,17 @@ class TopLevel(BeliefLayers):
             matmul_into(self.h, layer.weight, self.sample, False)
             add_to_rows(self.sample, layer.visible_bias)
             self.draw(self.sample)
+        for row in range(min(n, self.chains)):
+            self.chain[row], self.label_chain[row] = self.sample[row], self.labels[row]
         self.write_hidden(layer)
         self.add_statistics(layer, 1, True)
         return self.sample
+
+    def begin_chains(self):
+        """Begin with the states in which the chains ended at the last minibatch."""
+        for row in range(len(self.sample)):
+            k = row % self.chains
+            self.sample[row], self.labels[row] = self.chain[k], self.label_chain[k]
 
     def write_hidden(self, layer):
         """s = σ(c + W x + U label), the probabilities of the hidden units."""
@@ -163,10 +177,11 @@ class UpDown(TopLevel):
         Géron, appendix E, on deep belief nets.
     """
 
-    def __init__(self, steps: int = 3, seed: int = 0):
+    def __init__(self, steps: int = 3, chains: int = 0, seed: int = 0):
         super().__init__(seed)
         check_at_least("UpDown", 1, steps=steps)
-        self.steps = steps
+        check_at_least("UpDown", 0, chains=chains)
+        self.steps, self.chains = steps, chains
         self.step = 0
 
     def make_copies(self, net, x_shape) -> None:

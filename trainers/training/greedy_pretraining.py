@@ -34,9 +34,10 @@ class GreedyPretraining(Callback):
     A training that is stopped meanwhile, and resumed, goes on where it was. One whose first epoch is over is not
     pretrained again.
 
-    Args: epochs, lr: of each layer, or a list of one for each layer; momentum, weight_decay: of SGD; batch_size: as of
-        a training, at most the number of samples; steps: k of CD-k; units: gaussian if the first layer's inputs are not
-        from 0 to 1, but real numbers of variance 1, for which lr should be about 0.001.
+    Args: epochs, lr, chains: of each layer, or a list of one for each layer; momentum, weight_decay: of SGD;
+        batch_size: as of a training, at most the number of samples; steps: k of CD-k; chains: 0, or as many chains
+        persist from minibatch to minibatch (persistent CD); units: gaussian if the first layer's inputs are not from 0
+        to 1, but real numbers of variance 1, for which lr should be about 0.001.
     Errors: ValueError for settings out of range, for a model without such layers, and for data that do not fit.
     Source: Hinton, Osindero and Teh, A fast learning algorithm for deep belief nets (2006), section 4; Hinton, A
         practical guide to training restricted Boltzmann machines (2010); Bengio et al., Greedy layer-wise training of
@@ -51,6 +52,7 @@ class GreedyPretraining(Callback):
         weight_decay: float = 0.0002,
         batch_size: int = 100,
         steps: int = 1,
+        chains: int | list[int] = 0,
         units: Literal["bernoulli", "gaussian"] = "bernoulli",
     ):
         for name, values in (("epochs", epochs), ("lr", lr)):
@@ -60,18 +62,20 @@ class GreedyPretraining(Callback):
         for name, value in (("batch_size", batch_size), ("steps", steps)):
             if value < 1:
                 raise ValueError(f"GreedyPretraining: {name} is {value}, expected at least 1")
+        if min(chains if isinstance(chains, list) else [chains], default=0) < 0:
+            raise ValueError(f"GreedyPretraining: chains is {chains}, expected at least 0")
         if units not in ("bernoulli", "gaussian"):
             raise ValueError(f"GreedyPretraining: units is {units!r}, expected 'bernoulli' or 'gaussian'")
         SGD(lr=0.1, momentum=momentum, weight_decay=weight_decay)  # refuses what is out of range
         self.epochs, self.lr, self.momentum, self.weight_decay = epochs, lr, momentum, weight_decay
-        self.batch_size, self.steps, self.units = batch_size, steps, units
+        self.batch_size, self.steps, self.chains, self.units = batch_size, steps, chains, units
         self._done = 0  # layers
         self._saved: dict[str, Any] | None = None  # the state of a layer's training that was stopped
         self._inner: Trainer | None = None  # the training of a layer that runs
 
     def on_fit_start(self, trainer) -> None:
         layers = list_stages(trainer.model)
-        for name, values in (("epochs", self.epochs), ("lr", self.lr)):
+        for name, values in (("epochs", self.epochs), ("lr", self.lr), ("chains", self.chains)):
             if isinstance(values, list) and len(values) != len(layers):
                 shown = ", ".join(each.label() for each in layers)
                 raise ValueError(f"GreedyPretraining: {name} is {values}, expected {len(layers)} numbers, for {shown}")
@@ -116,10 +120,11 @@ class GreedyPretraining(Callback):
 
     def _pretrain(self, trainer: Trainer, layer: Module, k: int, x: np.ndarray, y: np.ndarray) -> bool:
         """Train one layer, and give it the weights; returns whether the training went on to its end."""
-        epochs = self.epochs[k] if isinstance(self.epochs, list) else self.epochs
-        lr = self.lr[k] if isinstance(self.lr, list) else self.lr
+        settings = (self.epochs, self.lr, self.chains)
+        epochs, lr, chains = (each[k] if isinstance(each, list) else each for each in settings)
         seed = int(np.random.SeedSequence([trainer.seed, k]).generate_state(1)[0])
-        machine, loss, rule = make_machine(layer, seed, self.steps, self.units if k == 0 else "bernoulli")
+        units = self.units if k == 0 else "bernoulli"
+        machine, loss, rule = make_machine(layer, seed, self.steps, int(chains), units)
         inner = self._inner = Trainer(
             machine,
             loss,
@@ -134,7 +139,7 @@ class GreedyPretraining(Callback):
             self._saved = None
         targets = y if rule is not None else np.zeros(len(x), np.float32)
         try:
-            inner.fit((x, targets), epochs=epochs, batch_size=self.batch_size, threads=trainer.threads)
+            inner.fit((x, targets), epochs=int(epochs), batch_size=self.batch_size, threads=trainer.threads)
         except TrainingError as error:
             error.add_note(f"in the pretraining of {layer.path()} {layer.label()}")
             raise
@@ -195,16 +200,16 @@ def iterate_inputs(model: Module, layers: list[Module], x: np.ndarray):
         module.train()
 
 
-def make_machine(layer: Module, seed: int, steps: int, units: str) -> tuple[Module, Any, Any]:
+def make_machine(layer: Module, seed: int, steps: int, chains: int, units: str) -> tuple[Module, Any, Any]:
     """Make the machine that learns a layer's weights, from those that it has; its loss, and its rule or None."""
     weights = vars(layer)
     with use_seed(seed):
         if isinstance(layer, ClassRBM):
             net = Sequential(ClassRBM(layer.visible, layer.classes, layer.hidden)).to(layer.dtype)
             net[0].load_state_dict(layer.state_dict())
-            return net, SoftmaxCrossEntropy().to(layer.dtype), UpDown(steps=steps, seed=seed)
+            return net, SoftmaxCrossEntropy().to(layer.dtype), UpDown(steps=steps, chains=chains, seed=seed)
         hidden, visible = weights["weight"].shape
-        machine = RBM(visible, hidden, steps=steps, units=units).to(layer.dtype)  # type: ignore[arg-type]
+        machine = RBM(visible, hidden, steps=steps, chains=chains, units=units).to(layer.dtype)  # type: ignore[arg-type]
     vars(machine)["weight"][...], vars(machine)["hidden_bias"][...] = weights["weight"], weights["bias"]
     if isinstance(layer, SigmoidBelief):
         vars(machine)["visible_bias"][...] = weights["generative_bias"]
