@@ -83,20 +83,36 @@ def draw_bits(random: np.random.Generator, p: np.ndarray) -> np.ndarray:
     return (random.random(p.shape) < p).astype(np.float64)
 
 
-def dream(net: EnergyNet, labels: np.ndarray, steps: int, random: np.random.Generator) -> np.ndarray:
+def recognise(net: EnergyNet, x: np.ndarray) -> np.ndarray:
+    """The probabilities (N, V) of the units below the top of a belief net, given states (N, D) of the lowest ones."""
+    for layer in net.belief:
+        weights = read_weights(layer)
+        x = logistic(x @ weights["weight"].T + weights["bias"])
+    return x
+
+
+def dream(net: EnergyNet, x: np.ndarray, labels: np.ndarray, steps: int, random: np.random.Generator) -> np.ndarray:
     """Draw what a belief net generates for labels (N,): Gibbs steps at the top with the label held, then downwards.
 
-    Returns the probabilities (N, D) of the lowest units. Source: Hinton, Osindero and Teh (2006), figure 8.
+    Each unit below the top begins at 1 as often as in the data x (M, D), the same for all labels: far from all data,
+    as at one half, chains may stay where they begin. Returns the probabilities (N, D) of the lowest units.
+    Source: Hinton, Osindero and Teh (2006), figure 8.
     """
-    top = {name: value.astype(np.float64) for name, value in net.top.state_dict().items()}
+    top = read_weights(net.top)
     pull = top["label_weight"].T[labels] + top["hidden_bias"]
-    v = draw_bits(random, np.full((len(labels), net.top.visible), 0.5))
+    p = recognise(net, x).mean(axis=0) * np.ones((len(labels), 1))
+    v = draw_bits(random, p)
     for _ in range(steps):
         h = draw_bits(random, logistic(v @ top["weight"].T + pull))
         p = logistic(h @ top["weight"] + top["visible_bias"])
         v = draw_bits(random, p)
     for layer in reversed(net.belief):
-        weights = {name: value.astype(np.float64) for name, value in layer.state_dict().items()}
+        weights = read_weights(layer)
         p = logistic(v @ weights["generative_weight"] + weights["generative_bias"])
         v = draw_bits(random, p)
     return p
+
+
+def read_weights(layer: Module) -> dict[str, np.ndarray]:
+    """Read a layer's weights in float64, by name."""
+    return {name: value.astype(np.float64) for name, value in layer.state_dict().items()}

@@ -171,10 +171,15 @@ class UpDown(TopLevel):
     The biases change alike, and the optimizer gets -Δ as the gradients. The lowest layer sees and dreams probabilities.
     The loss is told only. A ClassRBM alone learns by contrastive divergence (CD-k) with labels joined.
 
-    Args: steps: k, at least 1; seed: of what is drawn.
-    Errors: ValueError for other steps, for a net that is no such chain, and for targets that are no labels.
+    With `chains` Gibbs sampling at the top goes on from where it ended at the last minibatch, not from (x, label). CD-k
+    from the data shapes the energy near the data alone: what is generated for a label then may stay where it began.
+
+    Args: steps: k, at least 1; chains: 0, or the number of chains that persist, of which a minibatch moves on as many
+        as it has samples; seed: of what is drawn.
+    Errors: ValueError for other steps and chains, for a net that is no such chain, and for targets that are no labels.
     Source: Hinton, Osindero and Teh, A fast learning algorithm for deep belief nets (2006), section 5 and appendix B;
-        Géron, appendix E, on deep belief nets.
+        Tieleman, Training restricted Boltzmann machines using approximations to the likelihood gradient (2008), on
+        chains; Géron, appendix E, on deep belief nets.
     """
 
     def __init__(self, steps: int = 3, chains: int = 0, seed: int = 0):

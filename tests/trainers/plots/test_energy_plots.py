@@ -1,11 +1,14 @@
 """Plots of energy-based nets: what is drawn in each of them, in numbers and words, and which fit which net."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
-from bprop.modules import ClassRBM, SigmoidBelief
+from bprop.datasets import MNIST
+from bprop.modules import ClassRBM, Flatten, Sequential, SigmoidBelief, SoftmaxCrossEntropy, manual_seed
 from bprop.modules.layers.energy.rbm_likelihood import free_energy
+from bprop.trainers import SGD, CosineSchedule, GreedyPretraining, Trainer, UpDown
 from bprop.trainers.configs import load_config
 from bprop.trainers.runs.run_folder import train_config
 
@@ -18,6 +21,8 @@ from bprop.trainers.plots.patterns import complete, draw_patterns
 from bprop.trainers.plots.samples import draw_samples
 from bprop.trainers.plots.trained_run import TrainedRun
 from bprop.trainers.plots.weights import draw_weights
+
+MNIST_FILES = Path(__file__).parents[4] / "shared" / "data" / "mnist"
 
 
 def trained(folder, config, *overrides):
@@ -137,8 +142,30 @@ def test_a_dream_follows_its_label():
     top.label_weight[...], top.weight[...] = 40 * np.eye(2), 20 * np.eye(2)  # hidden unit k is on for label k alone
     top.hidden_bias[...], top.visible_bias[...] = -30, -10
     belief.generative_weight[...] = [[9, 9, -9, -9], [-9, -9, 9, 9]]
-    p = dream(EnergyNet(top, [belief]), np.array([0, 1, 1]), 20, np.random.default_rng(0))
+    p = dream(EnergyNet(top, [belief]), np.zeros((1, 4)), np.array([0, 1, 1]), 20, np.random.default_rng(0))
     np.testing.assert_allclose(p.round(), [[1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]])
+
+
+@pytest.mark.skipif(not MNIST_FILES.is_dir(), reason="there are no files of MNIST")
+def test_a_net_with_chains_at_the_top_dreams_of_each_label():
+    x, y = MNIST(root=MNIST_FILES, valid_size=0).train[:5000]
+    manual_seed(0)
+    net = Sequential(Flatten(), SigmoidBelief(784, 300), ClassRBM(300, 10, 500))
+    trainer = Trainer(
+        net,
+        SoftmaxCrossEntropy(),
+        SGD(lr=0.1, momentum=0.5),
+        rule=UpDown(steps=1, chains=50),  # without chains about half of the digits are others
+        callbacks=[GreedyPretraining(epochs=[3, 1], batch_size=50, chains=[0, 50])],
+        schedules={"optimizer.lr": CosineSchedule()},
+        quiet=True,
+    )
+    trainer.fit((x, y), epochs=8, batch_size=50, threads=1)
+    x, labels = x.reshape(len(x), -1), np.arange(10).repeat(20)
+    p = dream(EnergyNet(net[2], [net[1]]), x[:500], labels, 200, np.random.default_rng(0))
+    means = np.stack([x[y == label].mean(axis=0) for label in range(10)])
+    nearest = ((p[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+    assert (nearest == labels).mean() > 0.67
 
 
 def test_other_nets(runs, tmp_path):

@@ -58,8 +58,11 @@ class Draws:
         return np.eye(p.shape[1])[(p.cumsum(axis=1) <= u[:, None]).sum(axis=1)]
 
 
-def up_down(net, draws, x, target, steps):
-    """The gradients that up-down leaves, by equations; the lines of appendix B of Hinton, Osindero and Teh (2006)."""
+def up_down(net, draws, x, target, steps, chain=None):
+    """The gradients that up-down leaves, by equations; the lines of appendix B of Hinton, Osindero and Teh (2006).
+
+    With a chain, arrays of features and labels, Gibbs sampling goes on from there and ends there.
+    """
     first, second, top = net
     n, grads = len(x), {}
     below = [x]
@@ -69,16 +72,23 @@ def up_down(net, draws, x, target, steps):
         grads |= {f"{k}.generative_weight": h.T @ wrong, f"{k}.generative_bias": wrong.sum(axis=0)}
         below.append(h)
     v, label = below[-1], np.eye(3)[target]
-    statistics = []
-    for k in range(steps + 1):
+
+    def collect(v, label):
         s = sigma(v @ top.weight.T + label @ top.label_weight.T + top.hidden_bias)
-        if k in (0, steps):
-            statistics.append([s.T @ v, s.T @ label, s.sum(axis=0), v.sum(axis=0), label.sum(axis=0)])
-        if k < steps:
-            h = draws[2].bits(s)
-            scores = np.exp(h @ top.label_weight + top.label_bias)
-            label = draws[2].labels(scores / scores.sum(axis=1, keepdims=True))
-            v = draws[2].bits(sigma(h @ top.weight + top.visible_bias))
+        return s, [s.T @ v, s.T @ label, s.sum(axis=0), v.sum(axis=0), label.sum(axis=0)]
+
+    statistics = [collect(v, label)[1]]
+    if chain is not None:
+        rows = np.arange(n) % len(chain[0])
+        v, label = chain[0][rows], chain[1][rows]
+    for _ in range(steps):
+        h = draws[2].bits(collect(v, label)[0])
+        scores = np.exp(h @ top.label_weight + top.label_bias)
+        label = draws[2].labels(scores / scores.sum(axis=1, keepdims=True))
+        v = draws[2].bits(sigma(h @ top.weight + top.visible_bias))
+    statistics.append(collect(v, label)[1])
+    if chain is not None:
+        chain[0][:n], chain[1][:n] = v[: len(chain[0])], label[: len(chain[0])]
     names = ("weight", "label_weight", "hidden_bias", "visible_bias", "label_bias")
     grads |= {f"2.{name}": (b - a) / n for name, a, b in zip(names, *statistics, strict=True)}
     for k, layer in ((1, second), (0, first)):
@@ -90,14 +100,19 @@ def up_down(net, draws, x, target, steps):
     return grads
 
 
-def run(steps, context):
-    net, rule = make_net(), UpDown(steps=steps, seed=4)
+def run(steps, context, chains=0):
+    net, rule = make_net(), UpDown(steps=steps, chains=chains, seed=4)
     random = np.random.default_rng(5)
     x, target = random.uniform(size=(8, 7)), random.integers(3, size=8)
     step = compile_step(net, SoftmaxCrossEntropy().to("float64"), SGD(lr=0.0), rule=rule)
     with context:
         value = step(x, target)
-    expected = up_down(net, [Draws(rule.copy_at(layer)) for layer in net], x, target, steps)
+        draws = [Draws(rule.copy_at(layer)) for layer in net]
+        chain = (np.zeros((chains, 5)), np.zeros((chains, 3))) if chains else None
+        expected = up_down(net, draws, x, target, steps, chain)
+        if chains:  # the second step goes on from where the first ended
+            step(x, target)
+            expected = up_down(net, draws, x, target, steps, chain)
     gradients = dict(net.named_gradients())
     assert gradients.keys() == expected.keys()
     for name, gradient in gradients.items():
@@ -110,8 +125,13 @@ def test_up_down_is_its_equations(steps):
     run(steps, uncompiled())
 
 
+@pytest.mark.parametrize("chains", [5, 8, 10])
+def test_chains_go_on_from_step_to_step(chains):
+    run(1, uncompiled(), chains)
+
+
 def test_compiled_up_down_is_its_equations():
-    run(2, contextlib.nullcontext())
+    run(2, contextlib.nullcontext(), chains=5)
 
 
 def test_a_class_rbm_learns_digits_by_contrastive_divergence():
@@ -146,5 +166,7 @@ def test_up_down_refuses_other_nets(modules, message):
 def test_up_down_refuses_settings():
     with pytest.raises(ValueError, match="UpDown: steps is 0, expected at least 1"):
         UpDown(steps=0)
+    with pytest.raises(ValueError, match="UpDown: chains is -1, expected at least 0"):
+        UpDown(chains=-1)
     with pytest.raises(ValueError, match=re.escape("expected labels (N,), one for each sample")):
         UpDown().check_target(np.zeros((4, 3)))

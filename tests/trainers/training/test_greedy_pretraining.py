@@ -80,13 +80,13 @@ class StopAt(Callback):
 
 @pytest.mark.parametrize("place", [(0, 1, 0), (1, 0, 0), (1, 2, 0), (2, 0, 0)])
 def test_a_resumed_pretraining_ends_with_the_same_bits(data, tmp_path, place):
-    whole = make_trainer(make_net(), rule=UpDown())
+    whole = make_trainer(make_net(), rule=UpDown(chains=10), chains=[0, 20])
     whole.fit(data, epochs=2, batch_size=20)
-    stopped = make_trainer(make_net(), StopAt(place, tmp_path), rule=UpDown())
+    stopped = make_trainer(make_net(), StopAt(place, tmp_path), rule=UpDown(chains=10), chains=[0, 20])
     stopped.fit(data, epochs=2, batch_size=20)
     assert stopped.epoch == 0
     assert stopped.goes_on
-    resumed = make_trainer(make_net(), StopAt((9, 9, 9), tmp_path), rule=UpDown())
+    resumed = make_trainer(make_net(), StopAt((9, 9, 9), tmp_path), rule=UpDown(chains=10), chains=[0, 20])
     resumed.load(tmp_path)
     resumed.fit(data, epochs=2, batch_size=20)
     for name, weight in whole.model.state_dict().items():
@@ -121,6 +121,7 @@ def test_a_deep_net_of_sigmoids_learns_digits_after_pretraining():
         ({"epochs": 0}, "GreedyPretraining: epochs is 0, expected above 0"),
         ({"lr": [0.1, -1.0]}, "GreedyPretraining: lr is [0.1, -1.0], expected above 0"),
         ({"steps": 0}, "GreedyPretraining: steps is 0, expected at least 1"),
+        ({"chains": [0, -1]}, "GreedyPretraining: chains is [0, -1], expected at least 0"),
         ({"batch_size": 0}, "GreedyPretraining: batch_size is 0, expected at least 1"),
         ({"units": "spin"}, "GreedyPretraining: units is 'spin', expected 'bernoulli' or 'gaussian'"),
         ({"weight_decay": -1.0}, "SGD: weight_decay is -1.0"),
