@@ -32,8 +32,8 @@ class LSTM(SecondOrder):
         first; streams: for minibatches that go on where the last one has ended: row n of each is the next part of
         stream n, the states are carried on in the buffers `hidden_state` and `cell_state` (L, streams, H), and the
         gradient ends at the minibatch's first step; `reset_state` sets them to zero, assignment to anything;
-        memory: T, at least 2, starts the biases of f at log s, uniform on 0 to log(T - 1), and those of i at -log s, so that
-        cells remember for 2 to T steps; 0: not.
+        memory: T, at least 2, starts the biases of f at log s, uniform on 0 to log(T - 1), and those of i at -log s, so
+        that cells remember for 2 to T steps; 0: not.
     `last_state()` returns h_n and c_n (L directions, N, H) of the last fprop, in PyTorch's order.
     Errors: ValueError for other sizes and settings, for an x of another shape, for lengths below 1 or above T.
     Source: Hochreiter and Schmidhuber, Long short-term memory (1997); Gers et al., Learning to forget (2000);
