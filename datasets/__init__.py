@@ -27,7 +27,9 @@ from .patterns import Triplets as Triplets
 from .patterns import TwoCurves as TwoCurves
 from .preprocessing import Preprocessing as Preprocessing
 from .reconstruction import Reconstruction as Reconstruction
+from .sequences import AddingProblem as AddingProblem
 from .sequences import CharacterVocabulary as CharacterVocabulary
+from .sequences import CopyMemory as CopyMemory
 from .sequences import CsvSequences as CsvSequences
 from .sequences import NamesDataset as NamesDataset
 from .sequences import NpzSequences as NpzSequences
@@ -45,10 +47,12 @@ from .tabular import Wine as Wine
 __all__ = [
     "CIFAR10",
     "MNIST",
+    "AddingProblem",
     "ArrayDataset",
     "BreastCancer",
     "CharacterVocabulary",
     "Characters",
+    "CopyMemory",
     "CsvDataset",
     "CsvSequences",
     "Dataset",

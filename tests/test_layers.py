@@ -13,7 +13,7 @@ FILES = {path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (
 
 # From the lowest to the highest; a folder may import from those before it, and from itself.
 MODULES = """compiler kernels kernels/matmul kernels/convolution kernels/recurrent kernels/attention engine initializers
-core containers layers/activations layers layers/padding layers/convolution layers/pooling layers/normalization
+core containers layers/activations layers layers/padding layers/normalization layers/convolution layers/pooling
 layers/embedding layers/attention layers/energy layers/recurrent losses autodiff derivatives checks display"""
 TRAINERS = (
     """files metrics optimizers rules augments schedules callbacks training configs runs generation plots tools cli"""

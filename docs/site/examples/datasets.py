@@ -7,10 +7,12 @@ import numpy as np
 from bprop.datasets import (
     CIFAR10,
     MNIST,
+    AddingProblem,
     ArrayDataset,
     BreastCancer,
     Characters,
     CharacterVocabulary,
+    CopyMemory,
     CsvDataset,
     CsvSequences,
     Dataset,
@@ -44,6 +46,11 @@ from bprop.datasets import (
 )
 from PIL import Image
 
+# %% bprop.datasets.AddingProblem
+data = AddingProblem(steps=8, train_size=100)
+x, y = data.train[:1]
+print(x[0].round(2), y)
+
 # %% bprop.datasets.ArrayDataset
 data = ArrayDataset(np.arange(6.0).reshape(3, 2), np.array([0, 1, 1]))
 print(len(data), data.x.dtype, data.classes)
@@ -65,6 +72,10 @@ try:
     print(len(CIFAR10("nowhere").train))
 except FileNotFoundError as error:
     print(str(error)[:60])
+
+# %% bprop.datasets.CopyMemory
+data = CopyMemory(memory=5, length=3, train_size=100)
+print(data.train.x[0], data.train.y[0])
 
 # %% bprop.datasets.CsvDataset
 with TemporaryDirectory() as folder:

@@ -7,6 +7,7 @@ from .conv import Conv1d, Conv2d
 from .conv3d import Conv3d
 from .conv_transpose import ConvTranspose1d, ConvTranspose2d
 from .convolution import Convolution
+from .temporal import TemporalBlock, TemporalConvNet
 from .unfold import Fold, Unfold
 
 __all__ = [
@@ -17,5 +18,7 @@ __all__ = [
     "ConvTranspose2d",
     "Convolution",
     "Fold",
+    "TemporalBlock",
+    "TemporalConvNet",
     "Unfold",
 ]

@@ -28,7 +28,8 @@ class GRU(SecondOrder):
 
     Shapes: x (N, T, D), y (N, T, H) or (N, T, 2 H), lengths (N,); weight_ih_l0 (3 H, D), weight_hh_l0 (3 H, H),
         bias_ih_l0, bias_hh_l0 (3 H,), gates in the order r, z, n; names end in `_reverse` for the other direction.
-    Args: as of `LSTM`; the carried state is `hidden_state`.
+    Args: as of `LSTM`; the carried state is `hidden_state`; memory: T, at least 2, starts the biases of z at
+        log s, uniform on 0 to log(T - 1), so that units remember for 2 to T steps; 0: not.
     `last_state()` returns h_n (L directions, N, H) of the last fprop, in PyTorch's order.
     Errors: ValueError for other sizes and settings, for an x of another shape, for lengths below 1 or above T.
     Source: Cho et al., Learning phrase representations using RNN encoder-decoder (2014), with the reset gate after the
@@ -41,6 +42,12 @@ class GRU(SecondOrder):
     inner: np.ndarray
     grad_products: np.ndarray
     tangent_inner: np.ndarray
+
+    def start_biases(self, ending, memory):
+        """Write the log-odds of keeping a state to the biases of z."""
+        size = self.hidden_size
+        getattr(self, f"bias_ih{ending}")[size : 2 * size] = memory
+        getattr(self, f"bias_hh{ending}")[size : 2 * size] = 0
 
     def allocate_more(self, count, rows, dtype):
         self.products = reserve(self.products, self.directions * self.samples, self.rows_of_gates, dtype)

@@ -31,10 +31,13 @@ class LSTM(SecondOrder):
         element between layers, in training; bidirectional: also a second direction, from the last real step to the
         first; streams: for minibatches that go on where the last one has ended: row n of each is the next part of
         stream n, the states are carried on in the buffers `hidden_state` and `cell_state` (L, streams, H), and the
-        gradient ends at the minibatch's first step; `reset_state` sets them to zero, assignment to anything.
+        gradient ends at the minibatch's first step; `reset_state` sets them to zero, assignment to anything;
+        memory: T, at least 2, starts the biases of f at log s, uniform on 0 to log(T - 1), and those of i at -log s, so
+        that cells remember for 2 to T steps; 0: not.
     `last_state()` returns h_n and c_n (L directions, N, H) of the last fprop, in PyTorch's order.
     Errors: ValueError for other sizes and settings, for an x of another shape, for lengths below 1 or above T.
     Source: Hochreiter and Schmidhuber, Long short-term memory (1997); Gers et al., Learning to forget (2000);
+        Tallec and Ollivier, Can recurrent neural networks warp time? (2018), section 3 (memory);
         Goodfellow et al., Deep Learning, section 10.10.1; PyTorch's LSTM.
     """
 
@@ -46,6 +49,12 @@ class LSTM(SecondOrder):
     grad_cells: np.ndarray
     tangent_cells: np.ndarray
     tangent_tanh_cells: np.ndarray
+
+    def start_biases(self, ending, memory):
+        """Write the log-odds of keeping a cell to the biases of f, and their negatives to those of i."""
+        size = self.hidden_size
+        getattr(self, f"bias_ih{ending}")[: 2 * size] = np.concatenate([-memory, memory])
+        getattr(self, f"bias_hh{ending}")[: 2 * size] = 0
 
     def allocate_more(self, count, rows, dtype):
         self.cells = reserve(self.cells, count * (rows + self.samples), self.hidden_size, dtype)

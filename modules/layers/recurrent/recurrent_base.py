@@ -1,11 +1,13 @@
 """The base of recurrent layers, without its passes: settings, parameters and their lists, carried states, shapes."""
 
+import math
+
 import numpy as np
 
 from ...core.parameter import Buffer, Counter
 from ...core.sequences import SequenceModule, as_sequence_shape
 from ...core.shapes import check_sizes
-from ...initializers.initializers import new_key
+from ...initializers.initializers import get_generator, new_key
 from .parameters import KINDS, add_parameters, compose_list, name_parameters
 
 LIST_NAMES = [
@@ -17,6 +19,17 @@ LIST_NAMES = [
         (("biases", "grads_bias", "directions_bias"), "_hh"),
     )
 ]  # of the methods that list parameters, their gradients and their directions, in the order of KINDS
+
+
+def draw_memory(hidden_size: int, longest: int) -> np.ndarray:
+    """Draw the log-odds with which each unit keeps its state: log s, uniform on 0 to log(longest - 1).
+
+    A gate of sigmoid(log s) = s / (1 + s) keeps a state for about 1 + s steps.
+
+    Source: Tallec and Ollivier, Can recurrent neural networks warp time? (2018), eq. 12, who draw s itself uniformly,
+        so that few units have a short memory.
+    """
+    return get_generator().uniform(0, math.log(longest - 1), hidden_size)
 
 
 class RecurrentBase(SequenceModule):
@@ -39,6 +52,7 @@ class RecurrentBase(SequenceModule):
         dropout: float = 0.0,
         bidirectional: bool = False,
         streams: int = 0,
+        memory: int = 0,
     ):
         super().__init__()
         check_sizes(self, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
@@ -51,6 +65,10 @@ class RecurrentBase(SequenceModule):
             raise ValueError(f"{who}: streams is {streams}, expected at least 0")
         if streams and bidirectional:
             raise ValueError(f"{who}: streams with bidirectional, expected one: the future of a stream is not known")
+        if memory == 1 or memory < 0:
+            raise ValueError(f"{who}: memory is {memory}, expected the steps to remember, at least 2, or 0")
+        if memory and not bias:
+            raise ValueError(f"{who}: memory with bias false, expected biases: it sets their initial values")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.dropout, self.streams, self.has_bias = float(dropout), streams, bool(bias)
         self.directions, self.width = 1 + bidirectional, hidden_size * (1 + bidirectional)
@@ -59,6 +77,8 @@ class RecurrentBase(SequenceModule):
             for ending in ("", "_reverse")[: self.directions]:
                 inputs = self.width if layer else input_size
                 add_parameters(self, inputs, hidden_size, type(self).gates, bias, f"_l{layer}{ending}")
+                if memory:
+                    self.start_biases(f"_l{layer}{ending}", draw_memory(hidden_size, memory))
         self.no_bias = np.zeros(self.rows_of_gates)  # stands for those that there are not
         self.noise = "dropout" if dropout > 0 else None  # None: compiled without
         if dropout > 0:
@@ -75,6 +95,10 @@ class RecurrentBase(SequenceModule):
         for name in self.scratch:
             setattr(self, name, np.empty((0, 0)))
         self.y = self.grad_x = np.empty((0, 0, 0))
+
+    def start_biases(self, ending: str, memory: np.ndarray) -> None:
+        """Write initial biases of the gates that remember from the log-odds of keeping a state, (H,)."""
+        raise NotImplementedError(f"{type(self).__name__} has no gates that remember")
 
     # -- lists of parameters: for compiled code, see `list_compiled_methods` -----------------------------------------
 

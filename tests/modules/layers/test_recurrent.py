@@ -259,6 +259,8 @@ def test_wrong_lengths_inside_of_a_net():
         (lambda: LSTM(2, 3, 2, dropout=1.0), "LSTM: dropout is 1.0, expected at least 0 and below 1"),
         (lambda: LSTM(2, 3, streams=-1), "LSTM: streams is -1, expected at least 0"),
         (lambda: GRU(2, 3, streams=2, bidirectional=True), "GRU: streams with bidirectional, expected one"),
+        (lambda: GRU(2, 3, memory=1), "GRU: memory is 1, expected the steps to remember, at least 2, or 0"),
+        (lambda: LSTM(2, 3, bias=False, memory=9), "LSTM: memory with bias false, expected biases"),
         (lambda: GRUCell(2, 0), "GRUCell: hidden_size is 0, expected at least 1"),
         (lambda: Padded(GRU(2, 3)).fprop(np.zeros((3, 4, 2))), "expected a table (x, lengths)"),
         (lambda: GRU(2, 3, streams=2)(np.zeros((3, 4, 2))), "x has 3 samples, expected 2 streams at most"),
@@ -308,3 +310,18 @@ def test_parameters_of_a_cell_are_its_own():
     assert cell.grad_weight_hh.shape == (9, 3)
     assert GRUCell(2, 3, bias=False).bias_ih is None
     assert next(iter(Sequential(cell).state_dict())) == "0.weight_ih"
+
+
+@pytest.mark.parametrize(("cls", "gate"), [(GRU, slice(200, 400)), (LSTM, slice(200, 400))])
+def test_gates_begin_with_memories_of_up_to_so_many_steps(cls, gate):
+    """Without inputs, a state falls to about 1 / e after 1 + s steps, for s from 1 to T - 1, each decade as often."""
+    manual_seed(0)
+    layer = cls(2, 200, 2, bidirectional=True, memory=101)
+    for ending in ("_l0", "_l1", "_l0_reverse", "_l1_reverse"):
+        inner, outer = getattr(layer, f"bias_ih{ending}"), getattr(layer, f"bias_hh{ending}")
+        assert not outer[gate].any()
+        assert 0 <= inner[gate].min() < 0.1
+        assert np.log(100) - 0.2 < inner[gate].max() < np.log(100) + 1e-6
+        assert (inner[gate] < np.log(10)).mean() == pytest.approx(0.5, abs=0.1)
+        other = slice(0, 200)  # r of a GRU stays as it is; i of an LSTM lets in what f lets go
+        assert np.array_equal(inner[other], -inner[gate]) == (cls is LSTM)
