@@ -41,16 +41,16 @@ class Adam(MomentOptimizer):
         self.mean, self.square = np.zeros_like(parameters), np.zeros_like(parameters)
         self.largest = np.zeros(parameters.size if self.amsgrad else 0, parameters.dtype)
 
-    def update(self, parameters, gradients):
-        mean, square, beta1, beta2, eps = self.mean, self.square, self.beta1, self.beta2, self.eps
+    def update_slice(self, parameters, gradients, begin, end):
+        parameters, gradients = parameters[begin:end], gradients[begin:end]
+        mean, square, beta1, beta2, eps = self.mean[begin:end], self.square[begin:end], self.beta1, self.beta2, self.eps
         blocks, cost = count_blocks(parameters), weigh_sharing(parameters)
-        self.steps += 1
         step = self.lr / (1 - np.float64(beta1) ** self.steps)
         root = 1 / np.sqrt(1 - np.float64(beta2) ** self.steps)
         if self.amsgrad:
             parallel_for(
-                adapt_by_largest, blocks, cost, parameters, gradients, mean, square, self.largest, beta1, beta2, step,
-                root, eps,
+                adapt_by_largest, blocks, cost, parameters, gradients, mean, square, self.largest[begin:end], beta1,
+                beta2, step, root, eps,
             )  # fmt: skip
         else:
             parallel_for(adapt, blocks, cost, parameters, gradients, mean, square, beta1, beta2, step, root, eps)

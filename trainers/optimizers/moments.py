@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from .checks import check_fractions, check_not_negative
-from .optimizer import Optimizer
+from .slices import SliceOptimizer
 
 
-class MomentOptimizer(Optimizer):
+class MomentOptimizer(SliceOptimizer):
     """Family base of Adam, Adamax, NAdam and RAdam: lr, two decay rates, eps, and the number of steps so far.
 
-    A leaf defines `update`, and `start` if it keeps other arrays than `mean` and `square`: all of it, since the names
+    A leaf defines `update_slice`, and `start` if it keeps other arrays than `mean` and `square`: all of it, since the names
     of the state are read from its text.
     """
 
@@ -30,3 +30,6 @@ class MomentOptimizer(Optimizer):
     def start(self, parameters: np.ndarray) -> None:
         self.steps = 0
         self.mean, self.square = np.zeros_like(parameters), np.zeros_like(parameters)
+
+    def count_step(self):
+        self.steps += 1
