@@ -82,7 +82,7 @@ class Extras(Stateful):
             if not isinstance(value, bool):
                 raise TypeError(f"{owner}: {name} is {value!r}, expected true or false")
         if sparse_rows and not self.takes_slices:
-            raise ValueError(f"{owner}: sparse_rows is true, but its steps are not those of single rows, expected false")
+            raise ValueError(f"{owner}: sparse_rows is true, but a step is not one of single rows, expected false")
         self.maximize = maximize
         self.weight_decay, self.l1, self.ema = float(weight_decay), float(l1), float(ema or 0)
         for name, limit in limits.items():

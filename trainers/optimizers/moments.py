@@ -11,8 +11,8 @@ from .slices import SliceOptimizer
 class MomentOptimizer(SliceOptimizer):
     """Family base of Adam, Adamax, NAdam and RAdam: lr, two decay rates, eps, and the number of steps so far.
 
-    A leaf defines `update_slice`, and `start` if it keeps other arrays than `mean` and `square`: all of it, since the names
-    of the state are read from its text.
+    A leaf defines `update_slice`, and `start` if it keeps other arrays than `mean` and `square`: all of it, since the
+    names of the state are read from its text.
     """
 
     def __init__(self, lr: float, betas: tuple[float, float], eps: float, **common: Any):

@@ -43,8 +43,9 @@ class RMSprop(SliceOptimizer):
         self.mean = np.zeros_like(parameters)
 
     def update_slice(self, parameters, gradients, begin, end):
-        square, velocity, lr, alpha, eps = self.square[begin:end], self.velocity[begin:end], self.lr, self.alpha, self.eps
-        parameters, gradients, momentum = parameters[begin:end], gradients[begin:end], self.momentum
+        parameters, gradients = parameters[begin:end], gradients[begin:end]
+        square, velocity = self.square[begin:end], self.velocity[begin:end]
+        lr, alpha, eps, momentum = self.lr, self.alpha, self.eps, self.momentum
         if self.centered:
             self.update_centered(parameters, gradients, square, self.mean[begin:end], velocity)
         elif momentum == 0:

@@ -1,5 +1,6 @@
 """Optimizers whose update may be cut into slices: for `sparse_rows`, which leaves rows of embeddings alone."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -20,9 +21,9 @@ class SliceOptimizer(Optimizer):
     flat vectors, and `count_step(self)` if it counts steps.
 
     With `sparse_rows` a step is for some spans of the flat vector: all that is no table of an Embedding or
-    EmbeddingBag, and the rows of tables whose gradient is not zero. A span is (begin, end, which slice of equal settings
-    it is in), in the order of the vector; those that meet are one. The spans of a step are found first: by its tokens,
-    or by all gradients of a table where others write to them.
+    EmbeddingBag, and the rows of tables whose gradient is not zero. A span is (begin, end, the number of the slice of
+    equal settings that it is in), in the order of the vector; those that meet are one. The spans of a step are found
+    first: by its tokens, or by all gradients of a table where others write to them.
     """
 
     takes_slices = True
@@ -126,7 +127,8 @@ class SliceOptimizer(Optimizer):
         def begin_table(rows: int, columns: int) -> None:
             first, s = len(dense), int(np.searchsorted(bounds, begin, side="right")) - 1
             cuts = [start, *(int(bound) for bound in bounds if start < bound < begin), begin]
-            dense.extend((a, b, int(np.searchsorted(bounds, a, side="right")) - 1) for a, b in zip(cuts, cuts[1:], strict=False))
+            for a, b in itertools.pairwise(cuts):
+                dense.append((a, b, int(np.searchsorted(bounds, a, side="right")) - 1))
             tables.append((first, len(dense), begin, rows, columns, s))
 
         for (_, shape, _), (owner, _) in zip(self._rules, owners, strict=True):

@@ -48,7 +48,7 @@ def adjust_slice(parameters, gradients, adjusted, scale, limit, decay, l1, froze
 
 def has_gradient(row):
     """Whether an element of a row is not zero."""
-    for i in range(row.size):
+    for i in range(row.size):  # noqa: SIM110 - numba has no `any`
         if row[i] != 0:
             return True
     return False

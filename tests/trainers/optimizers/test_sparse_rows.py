@@ -136,11 +136,22 @@ def test_bags_train_and_resume_to_the_same_bits(tmp_path):
     assert set(second.optimizer.state_dict()) == {"steps", "mean", "square", "largest"}
 
 
+CONFIG = """\
+dataset: Digits
+model: [Flatten, Linear: {in_features: 64, out_features: 10}]
+loss: SoftmaxCrossEntropy
+optimizer:
+  Adam: {sparse_rows: true}
+trainer: {epochs: 1}
+"""
+
+
 def test_a_config_asks_for_it_and_what_cannot_is_refused():
-    config = "dataset: Digits\nmodel:\n  - Flatten\n  - Linear: {in_features: 64, out_features: 10}\nloss: SoftmaxCrossEntropy\n"
-    optimizer = parse_config(config + "optimizer:\n  Adam: {sparse_rows: true}\ntrainer: {epochs: 1}\n").build().optimizer
+    optimizer = parse_config(CONFIG).build().optimizer
     assert repr(optimizer) == "Adam(lr=0.001, sparse_rows=True)"
-    with pytest.raises(ValueError, match=r"^Muon: sparse_rows is true, but its steps are not those of single rows, exp"):
+    with pytest.raises(
+        ValueError, match=r"^Muon: sparse_rows is true, but a step is not one of single rows, expected f"
+    ):
         Muon(sparse_rows=True)
     with pytest.raises(TypeError, match=r"^Adam: sparse_rows is 1, expected true or false$"):
         Adam(sparse_rows=1)
