@@ -2,8 +2,9 @@
 
     python examples/sequences/names_six.py names.txt [STEPS]
 
-The text has one word a line. A bigram sees one letter, the MLP three (Bengio et al. 2003), the wavenet-like model eight,
-joined in pairs level by level; the recurrent ones and the transformer see all letters so far. Losses are nats a letter.
+The text has one word a line. A bigram sees one letter, the MLP three (Bengio et al. 2003), the model like WaveNet
+eight, joined in pairs level by level; the recurrent ones and the transformer see all so far. Losses are in nats a
+letter, and seconds begin with compiling.
 """
 
 import sys

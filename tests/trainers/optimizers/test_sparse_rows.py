@@ -12,7 +12,7 @@ from bprop.modules import (
     SoftmaxCrossEntropy,
     manual_seed,
 )
-from bprop.trainers import SGD, Adam, AdamW, Group, Lion, Muon, RMSprop, Trainer, compile_step
+from bprop.trainers import SGD, Adam, AdamW, Group, Muon, RMSprop, Trainer, compile_step
 from bprop.trainers.configs import parse_config
 
 ROWS, LABELS = 20, np.array([0, 1, 2, 3, 0])
@@ -61,8 +61,9 @@ def test_adam_like_sparse_adam_of_pytorch():
 OPTIMIZERS = {
     "AdamW": lambda **more: AdamW(lr=0.05, weight_decay=0.1, amsgrad=True, clip_norm=0.1, **more),
     "SGD": lambda **more: SGD(lr=0.05, momentum=0.9, weight_decay=0.1, l1=0.01, max_norm=9.0, **more),
-    "RMSprop": lambda **more: RMSprop(lr=0.05, centered=True, groups=[Group("2.*", lr_factor=0.5)], **more),
-    "Lion": lambda **more: Lion(lr=0.05, maximize=True, **more),
+    "RMSprop": lambda **more: RMSprop(
+        lr=0.05, centered=True, maximize=True, groups=[Group("2.*", frozen=True)], **more
+    ),
 }
 
 
