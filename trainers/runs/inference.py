@@ -26,8 +26,9 @@ from ..files.weights_file import read_weights
 from ..metrics.probabilities import compute_means, find_distribution
 from ..optimizers import SGD
 from ..training.trainer import Trainer
+from .json_inputs import is_json, read_json_samples
 from .run_folder import VOCABULARY, WEIGHTS, find_config_file
-from .sequence_inputs import NPY, ZIP, is_json, make_minibatch, open_as_file, read_json_samples, read_sequences
+from .sequence_inputs import NPY, ZIP, make_minibatch, open_as_file, read_sequences
 from .target_scaling import TargetScaling
 from .trust import restrict_to_trusted
 

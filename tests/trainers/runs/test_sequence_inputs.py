@@ -10,8 +10,9 @@ from bprop.modules import Flatten, Linear, Padded, Sequential, SoftmaxCrossEntro
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
 from bprop.trainers.runs.inference import clear_padded, make_columns, predict_run, rebuild_run
+from bprop.trainers.runs.json_inputs import read_json_samples
 from bprop.trainers.runs.run_folder import train_config
-from bprop.trainers.runs.sequence_inputs import make_minibatch, read_json_samples, read_sequences
+from bprop.trainers.runs.sequence_inputs import make_minibatch, read_sequences
 from bprop.trainers.runs.target_scaling import TargetScaling
 
 CONFIG = """\
