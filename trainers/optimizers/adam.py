@@ -1,12 +1,41 @@
-"""Adam and AdamW: running averages of the gradient and of its square, both corrected for their start at zero."""
+"""Adam, AdamW and the base of their relatives: running averages of the gradient and of its square, both corrected for
+their start at zero."""
 
 from typing import Any
 
 import numpy as np
 
 from ...modules.kernels.threads import parallel_for
-from .moments import MomentOptimizer
+from .checks import check_fractions, check_not_negative
+from .slices import SliceOptimizer
 from .vectors import BLOCK, count_blocks, weigh_sharing
+
+
+class MomentOptimizer(SliceOptimizer):
+    """Family base of Adam, Adamax, NAdam and RAdam: lr, two decay rates, eps, and the number of steps so far.
+
+    A leaf defines `update_slice`, and `start` if it keeps other arrays than `mean` and `square`: all of it, since the
+    names of the state are read from its text.
+    """
+
+    def __init__(self, lr: float, betas: tuple[float, float], eps: float, **common: Any):
+        super().__init__(**common)
+        check_not_negative(type(self).__name__, lr=lr, eps=eps)
+        check_fractions(type(self).__name__, betas=betas)
+        self.lr, self.eps = float(lr), float(eps)
+        self.beta1, self.beta2 = map(float, betas)
+        self.steps = 0
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        return self.beta1, self.beta2
+
+    def start(self, parameters: np.ndarray) -> None:
+        self.steps = 0
+        self.mean, self.square = np.zeros_like(parameters), np.zeros_like(parameters)
+
+    def count_step(self):
+        self.steps += 1
 
 
 class Adam(MomentOptimizer):

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .moments import MomentOptimizer
+from .adam import MomentOptimizer
 
 
 class Adamax(MomentOptimizer):

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from .adam import MomentOptimizer
 from .checks import check_not_negative
-from .moments import MomentOptimizer
 
 
 class NAdam(MomentOptimizer):
