@@ -66,6 +66,18 @@ def test_microgpt_learns_names(folder):
     assert "ana\n" in text
 
 
+def test_six_models_learn_names(folder):
+    words = ["anna", "hanna", "johanna", "susanna", "ana", "jana", "nana", "hana"] * 20
+    (folder / "names.txt").write_text("\n".join(words))
+    rows = [line.split() for line in run("sequences/names_six.py names.txt 40", folder).splitlines()[1:]]
+    assert [row[0] for row in rows] == ["bigram", "MLP", "wavenet", "RNN", "GRU", "transformer"]
+    losses = [float(row[4]) for row in rows]
+    assert max(losses[1:]) < 1 < losses[0] < 3
+    for row in rows:
+        assert row[5:]
+        assert set("".join(row[5:])) <= set("".join(words))
+
+
 def test_swish_checks_its_gradients(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("BPROP_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
@@ -433,6 +445,7 @@ def test_every_example_is_here():
         "sequences/backprop_ninja.py",
         "sequences/custom_lstm.py",
         "sequences/microgpt.py",
+        "sequences/names_six.py",
         "siamese.yaml",
         "sigmoids.py",
         "swish.py",

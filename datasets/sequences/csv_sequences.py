@@ -109,18 +109,8 @@ class CsvSequences(SequenceDataset):
         return names
 
     def _group_rows(self, table: Table) -> list[np.ndarray]:
-        """Group the rows by key, in the order in which the keys appear; within one, by `order` if it is given."""
         self._find_inputs(table)
-        groups: dict[str, list[int]] = {}
-        for row, key in enumerate(table.column(self.key)):
-            if key in MISSING_VALUES:
-                raise ValueError(f"{table.place(row, self.key)}: got {key!r}, expected the key of a sequence")
-            groups.setdefault(normalize_spelling(key, table.spelling), []).append(row)
-        rows = [np.array(group) for group in groups.values()]
-        if self.order is None:
-            return rows
-        times = read_numbers(table, self.order, MISSING_VALUES, None)
-        return [group[np.argsort(times[group], kind="stable")] for group in rows]
+        return list(group_rows(table, self.key, self.order).values())
 
     def _read_targets(self, table: Table, rows: list[np.ndarray]) -> np.ndarray:
         if self._class_names is None:
@@ -145,3 +135,20 @@ class CsvSequences(SequenceDataset):
                     "one for each; 'each_step: true' takes one for each row"
                 )
         return values[[int(group[0]) for group in rows]]
+
+
+def group_rows(table: Table, key: str, order: str | None) -> dict[str, np.ndarray]:
+    """Group the rows of a table by a column, in the order in which the keys appear; within one, by `order` if given.
+
+    Errors: ValueError that names file, line and column, for a missing key, and for an order that is no number.
+    """
+    groups: dict[str, list[int]] = {}
+    for row, cell in enumerate(table.column(key)):
+        if cell in MISSING_VALUES:
+            raise ValueError(f"{table.place(row, key)}: got {cell!r}, expected the key of a sequence")
+        groups.setdefault(normalize_spelling(cell, table.spelling), []).append(row)
+    rows = {name: np.array(group) for name, group in groups.items()}
+    if order is None:
+        return rows
+    times = read_numbers(table, order, MISSING_VALUES, None)
+    return {name: group[np.argsort(times[group], kind="stable")] for name, group in rows.items()}

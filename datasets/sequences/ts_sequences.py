@@ -71,7 +71,7 @@ class TsSequences(SequenceDataset):
         file = self._files.get(part)
         if file is None:
             return None
-        x, lengths = pad_sequences([self._fill(file, n) for n in range(len(file.series))])
+        x, lengths = pad_sequences([fill_missing(file, n, self.missing) for n in range(len(file.series))])
         if file.labels is not None and file.class_names is not None:
             return Sequences(x, lengths, as_labels(file.labels, file.class_names))
         if file.targets is None:
@@ -92,21 +92,23 @@ class TsSequences(SequenceDataset):
                 )
         return files
 
-    def _fill(self, file: TsFile, n: int) -> np.ndarray:
-        series = file.series[n]
-        gaps = np.isnan(series)
-        if not gaps.any():
-            return series
-        if self.missing == "refuse":
-            hint = "'missing: last' and 'missing: zero' fill them"
-            raise ValueError(f"{file.path}, line {file.lines[n]}: a value is missing, expected all; {hint}")
-        return np.where(gaps, 0.0, series) if self.missing == "zero" else fill_with_last(series)
-
 
 def find_test_file(path: Path) -> Path | None:
     """Find the test file beside a training file of the archive; None if there is none."""
     other = path.with_name(path.name.replace("_TRAIN", "_TEST"))
     return other if other != path and other.expanduser().is_file() else None
+
+
+def fill_missing(file: TsFile, n: int, missing: str) -> np.ndarray:
+    """The n-th series of a file, its missing values filled, or refused with their line; `missing`: of TsSequences."""
+    series = file.series[n]
+    gaps = np.isnan(series)
+    if not gaps.any():
+        return series
+    if missing == "refuse":
+        hint = "'missing: last' and 'missing: zero' fill them"
+        raise ValueError(f"{file.path}, line {file.lines[n]}: a value is missing, expected all; {hint}")
+    return np.where(gaps, 0.0, series) if missing == "zero" else fill_with_last(series)
 
 
 def fill_with_last(series: np.ndarray) -> np.ndarray:

@@ -9,10 +9,11 @@ DESCRIPTION = """\
 Predict by a run's model: classes and their probabilities, or numbers at their original scale, as a table in CSV.
 
 The input is an .npy array of samples at the data set's original scale, an .npz file with the arrays that the
-run's NpzDataset calls x, a table in CSV (encoded as in the training if it was trained on one, otherwise rows of
-numbers), or an image (with Pillow: pip install 'bprop[image]'), which is made grey or coloured as those of the
-training, and scaled as they were if their data set scales them. Of a run on text or words it is a text: a row for
-each token has what the model expects next.
+run's NpzDataset calls x, lists of numbers in JSON, a table in CSV (encoded as in the training if it was trained on
+one, otherwise rows of numbers), or an image (with Pillow: pip install 'bprop[image]'), which is made grey or
+coloured as those of the training, and scaled as they were if their data set scales them. Of a run on text or words
+it is a text: a row for each token has what the model expects next. Of a run on sequences of unequal lengths it is a
+list of steps for each in JSON, an .npz file with x and lengths, a .ts file, or a table with a row for each step.
 """
 MORE = """\
 examples:
@@ -20,6 +21,8 @@ examples:
   bprop predict runs/x digit.png
   bprop predict runs/x images/
       a row for each image of a folder
+  echo '[[[0.5, 1.2], [0.7, 1.1]], [[0.1, 0.9]]]' | bprop predict runs/x -
+      two sequences, of two steps and of one
   bprop predict runs/x x.npy --out y.npy
       the model's outputs as they are
   cat new.csv | bprop predict runs/x - > predictions.csv
@@ -30,9 +33,8 @@ def add_command(commands) -> None:
     """Add the command to the parser."""
     parser = add_parser(commands, "predict", run, "predict by a run's model", DESCRIPTION, MORE)
     add_run_argument(parser)
-    parser.add_argument(
-        "input", metavar="INPUT", help="an .npy, .npz, .csv or image file, a folder of images, or - for what comes in"
-    )
+    kinds = "an .npy, .npz, .json, .csv or image file, a folder of images"
+    parser.add_argument("input", metavar="INPUT", help=f"{kinds}, or - for what comes in")
     where = parser.add_mutually_exclusive_group()
     add_json_option(where)
     where.add_argument(

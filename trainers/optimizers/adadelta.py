@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from .checks import check_fraction, check_not_negative
-from .optimizer import Optimizer
+from .slices import SliceOptimizer
 
 
-class Adadelta(Optimizer):
+class Adadelta(SliceOptimizer):
     """Steps scaled by the size of the last steps over that of the last gradients.
 
         square     = rho square + (1 - rho) gradient²
@@ -30,8 +30,9 @@ class Adadelta(Optimizer):
     def start(self, parameters: np.ndarray) -> None:
         self.square, self.travel = np.zeros_like(parameters), np.zeros_like(parameters)
 
-    def update(self, parameters, gradients):
-        square, travel, lr, rho, eps = self.square, self.travel, self.lr, self.rho, self.eps
+    def update_slice(self, parameters, gradients, begin, end):
+        parameters, gradients, square = parameters[begin:end], gradients[begin:end], self.square[begin:end]
+        travel, lr, rho, eps = self.travel[begin:end], self.lr, self.rho, self.eps
         for i in range(parameters.size):
             square[i] = rho * square[i] + (1 - rho) * gradients[i] * gradients[i]
             step = np.sqrt(travel[i] + eps) / np.sqrt(square[i] + eps) * gradients[i]

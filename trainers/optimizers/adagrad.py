@@ -6,11 +6,11 @@ import numpy as np
 
 from ...modules.kernels.threads import parallel_for
 from .checks import check_not_negative
-from .optimizer import Optimizer
+from .slices import SliceOptimizer
 from .vectors import BLOCK, count_blocks, weigh_sharing
 
 
-class Adagrad(Optimizer):
+class Adagrad(SliceOptimizer):
     """Steps divided by the root of the sum of all squared gradients.
 
         square    += gradient²
@@ -42,11 +42,14 @@ class Adagrad(Optimizer):
         self.steps = 0
         self.square = np.full_like(parameters, self.initial_accumulator_value)
 
-    def update(self, parameters, gradients):
-        lr = self.lr / (1 + self.steps * self.lr_decay)
+    def count_step(self):
         self.steps += 1
+
+    def update_slice(self, parameters, gradients, begin, end):
+        parameters, gradients, square = parameters[begin:end], gradients[begin:end], self.square[begin:end]
+        lr = self.lr / (1 + (self.steps - 1) * self.lr_decay)
         blocks, cost = count_blocks(parameters), weigh_sharing(parameters)
-        parallel_for(adapt, blocks, cost, parameters, gradients, self.square, lr, self.eps)
+        parallel_for(adapt, blocks, cost, parameters, gradients, square, lr, self.eps)
 
 
 def adapt(first, last, parameters, gradients, square, lr, eps):

@@ -1,12 +1,41 @@
-"""Adam and AdamW: running averages of the gradient and of its square, both corrected for their start at zero."""
+"""Adam, AdamW and the base of their relatives: running averages of the gradient and of its square, both corrected for
+their start at zero."""
 
 from typing import Any
 
 import numpy as np
 
 from ...modules.kernels.threads import parallel_for
-from .moments import MomentOptimizer
+from .checks import check_fractions, check_not_negative
+from .slices import SliceOptimizer
 from .vectors import BLOCK, count_blocks, weigh_sharing
+
+
+class MomentOptimizer(SliceOptimizer):
+    """Family base of Adam, Adamax, NAdam and RAdam: lr, two decay rates, eps, and the number of steps so far.
+
+    A leaf defines `update_slice`, and `start` if it keeps other arrays than `mean` and `square`: all of it, since the
+    names of the state are read from its text.
+    """
+
+    def __init__(self, lr: float, betas: tuple[float, float], eps: float, **common: Any):
+        super().__init__(**common)
+        check_not_negative(type(self).__name__, lr=lr, eps=eps)
+        check_fractions(type(self).__name__, betas=betas)
+        self.lr, self.eps = float(lr), float(eps)
+        self.beta1, self.beta2 = map(float, betas)
+        self.steps = 0
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        return self.beta1, self.beta2
+
+    def start(self, parameters: np.ndarray) -> None:
+        self.steps = 0
+        self.mean, self.square = np.zeros_like(parameters), np.zeros_like(parameters)
+
+    def count_step(self):
+        self.steps += 1
 
 
 class Adam(MomentOptimizer):
@@ -41,16 +70,16 @@ class Adam(MomentOptimizer):
         self.mean, self.square = np.zeros_like(parameters), np.zeros_like(parameters)
         self.largest = np.zeros(parameters.size if self.amsgrad else 0, parameters.dtype)
 
-    def update(self, parameters, gradients):
-        mean, square, beta1, beta2, eps = self.mean, self.square, self.beta1, self.beta2, self.eps
+    def update_slice(self, parameters, gradients, begin, end):
+        parameters, gradients = parameters[begin:end], gradients[begin:end]
+        mean, square, beta1, beta2, eps = self.mean[begin:end], self.square[begin:end], self.beta1, self.beta2, self.eps
         blocks, cost = count_blocks(parameters), weigh_sharing(parameters)
-        self.steps += 1
         step = self.lr / (1 - np.float64(beta1) ** self.steps)
         root = 1 / np.sqrt(1 - np.float64(beta2) ** self.steps)
         if self.amsgrad:
             parallel_for(
-                adapt_by_largest, blocks, cost, parameters, gradients, mean, square, self.largest, beta1, beta2, step,
-                root, eps,
+                adapt_by_largest, blocks, cost, parameters, gradients, mean, square, self.largest[begin:end], beta1,
+                beta2, step, root, eps,
             )  # fmt: skip
         else:
             parallel_for(adapt, blocks, cost, parameters, gradients, mean, square, beta1, beta2, step, root, eps)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .moments import MomentOptimizer
+from .adam import MomentOptimizer
 
 
 class Adamax(MomentOptimizer):
@@ -26,9 +26,9 @@ class Adamax(MomentOptimizer):
         self.steps = 0
         self.mean, self.largest = np.zeros_like(parameters), np.zeros_like(parameters)
 
-    def update(self, parameters, gradients):
-        mean, largest, beta1, beta2, eps = self.mean, self.largest, self.beta1, self.beta2, self.eps
-        self.steps += 1
+    def update_slice(self, parameters, gradients, begin, end):
+        parameters, gradients, mean = parameters[begin:end], gradients[begin:end], self.mean[begin:end]
+        largest, beta1, beta2, eps = self.largest[begin:end], self.beta1, self.beta2, self.eps
         step = self.lr / (1 - np.float64(beta1) ** self.steps)
         for i in range(parameters.size):
             mean[i] = beta1 * mean[i] + (1 - beta1) * gradients[i]

@@ -16,7 +16,7 @@ from ...modules.engine.operations import Operations
 from ...modules.engine.stateful import Stateful
 from .checks import check_fraction, check_not_negative, check_positive
 from .groups import OWN, Group, Layout
-from .vectors import clamp, compute_norm
+from .vectors import adjust_slice, compute_norm
 
 IDLE = {"weight_decay": 0.0, "l1": 0.0, "clip_value": np.inf, "clip_norm": np.inf, "max_norm": np.inf, "ema": 0.0}
 
@@ -34,13 +34,18 @@ class Extras(Stateful):
         which have two or more axes, or for "all" parameters, as in PyTorch; clip_value: largest size of an element of
         the gradient; clip_norm: largest norm c |gradient| of the whole gradient; max_norm: of the weights that come in
         at a unit; ema: keeps averaged weights, which evaluation uses; groups: other settings for some parameters;
-        maximize: ascend, so that what is called the loss is made as large as possible.
-    Errors: ValueError for settings out of range, and for groups that do not fit the model.
+        maximize: ascend, so that what is called the loss is made as large as possible; sparse_rows: leave the rows of
+        an Embedding or EmbeddingBag whose gradient is zero, as of tokens that do not occur, as they are: neither weight
+        decay nor l1 moves them, and their averages do not decay. So the work does not grow with the vocabulary, and
+        the result is another one; max_norm and ema still look at all rows.
+    Errors: ValueError for settings out of range, for groups that do not fit the model, and for sparse_rows of a rule
+        that moves more than single parameters.
     Source: Goodfellow et al., Deep Learning, sections 7.1, 7.2 and 10.11.1; Srivastava et al. 2014 (max-norm);
-        torch.nn.utils.clip_grad_norm_; torch.optim.swa_utils (averaged weights).
+        torch.nn.utils.clip_grad_norm_; torch.optim.swa_utils (averaged weights); torch.optim.SparseAdam (sparse_rows).
     """
 
     framework_base = True
+    takes_slices = False  # whether sparse_rows may be asked for
     lr: float
 
     def __init__(
@@ -56,12 +61,13 @@ class Extras(Stateful):
         ema: float | None = None,
         groups: Sequence[Group] = (),
         maximize: bool = False,
+        sparse_rows: bool = False,
     ):
         super().__init__()
         vars(self).update(
             _vector=None, _plan=None, _loaded=None, _digest=None, _scheduled=frozenset(), _groups=tuple(groups)
         )
-        vars(self).update(_rules=(), _decoupled=bool(decoupled_weight_decay), _decay=decay)
+        vars(self).update(_rules=(), _decoupled=bool(decoupled_weight_decay), _decay=decay, _sparse_rows=sparse_rows)
         owner = type(self).__name__
         check_not_negative(owner, weight_decay=weight_decay, l1=l1)
         limits = {"clip_value": clip_value, "clip_norm": clip_norm, "max_norm": max_norm}
@@ -72,12 +78,20 @@ class Extras(Stateful):
         for group in groups:
             if not isinstance(group, Group):
                 raise TypeError(f"{owner}: groups holds {group!r}, expected Groups")
-        if not isinstance(maximize, bool):
-            raise TypeError(f"{owner}: maximize is {maximize!r}, expected true or false")
+        for name, value in (("maximize", maximize), ("sparse_rows", sparse_rows)):
+            if not isinstance(value, bool):
+                raise TypeError(f"{owner}: {name} is {value!r}, expected true or false")
+        if sparse_rows and not self.takes_slices:
+            raise ValueError(f"{owner}: sparse_rows is true, but a step is not one of single rows, expected false")
         self.maximize = maximize
         self.weight_decay, self.l1, self.ema = float(weight_decay), float(l1), float(ema or 0)
         for name, limit in limits.items():
             setattr(self, name, np.inf if limit is None else float(limit))
+
+    @property
+    def sparse_rows(self) -> bool:
+        """Whether rows of embeddings that have no gradient are left as they are."""
+        return self._sparse_rows
 
     # -- compiled; only arrays are written here, in place ----------------------------------------------------------
 
@@ -112,11 +126,7 @@ class Extras(Stateful):
             p, g, adjusted = parameters[begin:end], gradients[begin:end], self.adjusted[begin:end]
             decay = self.coupled * (self.weight_decay if self.decays[s] < 0 else self.decays[s])
             l1 = self.l1 if self.l1s[s] < 0 else self.l1s[s]
-            if self.factors[s] == 0:
-                adjusted[:] = 0
-            else:
-                for i in range(p.size):
-                    adjusted[i] = scale * clamp(g[i], limit) + decay * p[i] + l1 * np.sign(p[i])
+            adjust_slice(p, g, adjusted, scale, limit, decay, l1, self.factors[s] == 0)
         return self.adjusted
 
     def rescale(self, parameters):
@@ -157,16 +167,17 @@ class Extras(Stateful):
         """
         factors = any(rule.lr_factor != 1 or rule.frozen for _, _, rule in self._rules)
         decays = self._in_use("weight_decay")
+        spans = "_spans" if self.write_spans(operations, gradients, layers) else ""
         if factors:
             operations.call(self, "remember", parameters)
         if decays and self._decoupled:
-            operations.call(self, "shrink", parameters)
+            operations.call(self, f"shrink{spans}", parameters)
         limited = any(map(self._in_use, ("l1", "clip_value", "clip_norm")))
         if (decays and not self._decoupled) or factors or limited or self.maximize:
-            gradients = operations.call(self, "adjust", parameters, gradients)
-        whole = factors or decays or gradients != "gradients" or not layers
+            gradients = operations.call(self, f"adjust{spans}", parameters, gradients)
+        whole = spans or factors or decays or gradients != "gradients" or not layers
         target = None if whole else self.write_row_update(operations, parameters, gradients, layers)
-        target = target or operations.call(self, "update", parameters, gradients)
+        target = target or operations.call(self, f"update{spans}", parameters, gradients)
         if factors:
             target = operations.call(self, "rescale", parameters)
         if self._in_use("max_norm"):
@@ -183,6 +194,16 @@ class Extras(Stateful):
         Args: layers: those whose gradients are zeros but in their `rows[:row_count]`.
         """
         return None
+
+    def write_spans(self, operations: Operations, gradients: str, layers: Sequence[Module]) -> bool:
+        """Append the methods that find what a step with sparse_rows is for; returns whether the others heed it.
+
+        Args: layers: as of `write_update`.
+        """
+        return False
+
+    def lay_out_spans(self, net: Module) -> None:
+        """Allocate the arrays of `write_spans`."""
 
     def _in_use(self, name: str) -> bool:
         in_groups = any(name in group.settings for group in self._groups)

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from .checks import check_fractions, check_not_negative
-from .optimizer import Optimizer
+from .slices import SliceOptimizer
 
 
-class Lion(Optimizer):
+class Lion(SliceOptimizer):
     """Evolved sign momentum; its weight decay is decoupled.
 
         parameter -= lr sign(β₁ mean + (1 - β₁) gradient)
@@ -40,8 +40,9 @@ class Lion(Optimizer):
     def start(self, parameters: np.ndarray) -> None:
         self.mean = np.zeros_like(parameters)
 
-    def update(self, parameters, gradients):
-        mean, lr, beta1, beta2 = self.mean, self.lr, self.beta1, self.beta2
+    def update_slice(self, parameters, gradients, begin, end):
+        parameters, gradients, mean = parameters[begin:end], gradients[begin:end], self.mean[begin:end]
+        lr, beta1, beta2 = self.lr, self.beta1, self.beta2
         for i in range(parameters.size):
             parameters[i] -= lr * np.sign(beta1 * mean[i] + (1 - beta1) * gradients[i])
             mean[i] = beta2 * mean[i] + (1 - beta2) * gradients[i]

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from .adam import MomentOptimizer
 from .checks import check_not_negative
-from .moments import MomentOptimizer
 
 
 class NAdam(MomentOptimizer):
@@ -39,12 +39,15 @@ class NAdam(MomentOptimizer):
         self.steps, self.product = 0, 1.0
         self.mean, self.square = np.zeros_like(parameters), np.zeros_like(parameters)
 
-    def update(self, parameters, gradients):
-        mean, square, beta1, beta2, eps = self.mean, self.square, self.beta1, self.beta2, self.eps
+    def count_step(self):
         self.steps += 1
+        self.product = self.product * compute_momentum(self.steps, self.beta1, self.momentum_decay)
+
+    def update_slice(self, parameters, gradients, begin, end):
+        parameters, gradients = parameters[begin:end], gradients[begin:end]
+        mean, square, beta1, beta2, eps = self.mean[begin:end], self.square[begin:end], self.beta1, self.beta2, self.eps
         mu = compute_momentum(self.steps, beta1, self.momentum_decay)
         mu_next = compute_momentum(self.steps + 1, beta1, self.momentum_decay)
-        self.product = self.product * mu
         root = 1 / np.sqrt(1 - np.float64(beta2) ** self.steps)
         now = self.lr * (1 - mu) / (1 - self.product)
         ahead = self.lr * mu_next / (1 - self.product * mu_next)

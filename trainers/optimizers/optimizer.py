@@ -72,6 +72,8 @@ class Optimizer(Extras):
         vars(self).update(_dtype=net.dtype, _vector=weakref.ref(vector), _plan=None, _rules=parameters)
         self.forget_plans()
         self._lay_out(vector)
+        if self.sparse_rows:
+            self.lay_out_spans(net)
         self.start(vector)
         vars(self).update((name, self._laid(value)) for name, value in list(vars(self).items()))
         vars(self).update(_loaded=None, _digest=None)
@@ -191,7 +193,7 @@ class Optimizer(Extras):
         common = [f"{name}={getattr(self, name)}" for name, idle in IDLE.items() if getattr(self, name) != idle]
         common += [f"decay={self._decay!r}"] if self._decay != "weights" else []
         common += [f"groups={list(self._groups)}"] if self._groups else []
-        common += ["maximize=True"] if self.maximize else []
+        common += [f"{name}=True" for name in ("maximize", "sparse_rows") if getattr(self, name)]
         return f"{type(self).__name__}({', '.join(filter(None, [self.extra_repr(), *common]))})"
 
     def summary(self, net: Module) -> Summary:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .moments import MomentOptimizer
+from .adam import MomentOptimizer
 
 
 class RAdam(MomentOptimizer):
@@ -23,9 +23,9 @@ class RAdam(MomentOptimizer):
     def __init__(self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, **common: Any):
         super().__init__(lr, betas, eps, **common)
 
-    def update(self, parameters, gradients):
-        mean, square, beta1, beta2, eps = self.mean, self.square, self.beta1, self.beta2, self.eps
-        self.steps += 1
+    def update_slice(self, parameters, gradients, begin, end):
+        parameters, gradients = parameters[begin:end], gradients[begin:end]
+        mean, square, beta1, beta2, eps = self.mean[begin:end], self.square[begin:end], self.beta1, self.beta2, self.eps
         power = np.float64(beta2) ** self.steps
         step = self.lr / (1 - np.float64(beta1) ** self.steps)
         limit = 2 / (1 - np.float64(beta2)) - 1

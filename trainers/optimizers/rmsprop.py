@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from .checks import check_fraction, check_not_negative
-from .optimizer import Optimizer
+from .slices import SliceOptimizer
 
 
-class RMSprop(Optimizer):
+class RMSprop(SliceOptimizer):
     """Adagrad that forgets.
 
         square   = alpha square + (1 - alpha) gradient²
@@ -42,11 +42,12 @@ class RMSprop(Optimizer):
         self.square, self.velocity = np.zeros_like(parameters), np.zeros_like(parameters)
         self.mean = np.zeros_like(parameters)
 
-    def update(self, parameters, gradients):
-        square, velocity, lr, alpha, eps = self.square, self.velocity, self.lr, self.alpha, self.eps
-        momentum = self.momentum
+    def update_slice(self, parameters, gradients, begin, end):
+        parameters, gradients = parameters[begin:end], gradients[begin:end]
+        square, velocity = self.square[begin:end], self.velocity[begin:end]
+        lr, alpha, eps, momentum = self.lr, self.alpha, self.eps, self.momentum
         if self.centered:
-            self.update_centered(parameters, gradients)
+            self.update_centered(parameters, gradients, square, self.mean[begin:end], velocity)
         elif momentum == 0:
             for i in range(parameters.size):
                 square[i] = alpha * square[i] + (1 - alpha) * gradients[i] * gradients[i]
@@ -57,9 +58,8 @@ class RMSprop(Optimizer):
                 velocity[i] = momentum * velocity[i] + gradients[i] / (np.sqrt(square[i]) + eps)
                 parameters[i] -= lr * velocity[i]
 
-    def update_centered(self, parameters, gradients):
-        square, mean, velocity, alpha, eps = self.square, self.mean, self.velocity, self.alpha, self.eps
-        lr, momentum, zero = self.lr, self.momentum, parameters.dtype.type(0)
+    def update_centered(self, parameters, gradients, square, mean, velocity):
+        alpha, eps, lr, momentum, zero = self.alpha, self.eps, self.lr, self.momentum, parameters.dtype.type(0)
         for i in range(parameters.size):
             square[i] = alpha * square[i] + (1 - alpha) * gradients[i] * gradients[i]
             mean[i] = alpha * mean[i] + (1 - alpha) * gradients[i]

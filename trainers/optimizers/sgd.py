@@ -9,11 +9,11 @@ from ...modules.core.module import Module
 from ...modules.engine.operations import Operations
 from ...modules.kernels.threads import parallel_for
 from .checks import check_not_negative
-from .optimizer import Optimizer
+from .slices import SliceOptimizer
 from .vectors import BLOCK, count_blocks, weigh_sharing
 
 
-class SGD(Optimizer):
+class SGD(SliceOptimizer):
     """Gradient descent with momentum.
 
         velocity = momentum velocity + (1 - dampening) gradient      (velocity = gradient in the first step)
@@ -46,17 +46,19 @@ class SGD(Optimizer):
         self.steps = 0
         self.velocity = np.zeros_like(parameters)
 
-    def update(self, parameters, gradients):
-        lr, momentum = self.lr, self.momentum
-        share = 1 - self.dampening if self.steps > 0 else 1.0
+    def count_step(self):
         self.steps += 1
+
+    def update_slice(self, parameters, gradients, begin, end):
+        lr, momentum, share = self.lr, self.momentum, 1 - self.dampening if self.steps > 1 else 1.0
+        parameters, gradients, velocity = parameters[begin:end], gradients[begin:end], self.velocity[begin:end]
         blocks, cost = count_blocks(parameters), weigh_sharing(parameters)
         if momentum == 0:
             parallel_for(descend, blocks, cost, parameters, gradients, lr)
         elif self.nesterov:
-            parallel_for(look_ahead, blocks, cost, parameters, gradients, self.velocity, lr, momentum, share)
+            parallel_for(look_ahead, blocks, cost, parameters, gradients, velocity, lr, momentum, share)
         else:
-            parallel_for(roll, blocks, cost, parameters, gradients, self.velocity, lr, momentum, share)
+            parallel_for(roll, blocks, cost, parameters, gradients, velocity, lr, momentum, share)
 
     def write_row_update(
         self, operations: Operations, parameters: str, gradients: str, layers: Sequence[Module]

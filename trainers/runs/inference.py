@@ -1,14 +1,10 @@
 """Inference with a trained run: its metrics on data, and its predictions for new inputs."""
 
-import contextlib
 import io
-import os
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,6 +16,7 @@ from ...datasets.files.image_files import SUFFIXES, find_images, read_image
 from ...datasets.files.npy import name_damage
 from ...datasets.files.paths import expand_path
 from ...datasets.preprocessing import ClassTarget
+from ...datasets.sequences.sequence_parts import SequenceDataset
 from ...modules.losses.distributions import Bernoulli, Categorical
 from ...modules.losses.multi_loss import MultiLoss
 from ..callbacks.csv_log import format_csv
@@ -29,14 +26,15 @@ from ..files.weights_file import read_weights
 from ..metrics.probabilities import compute_means, find_distribution
 from ..optimizers import SGD
 from ..training.trainer import Trainer
+from .json_inputs import is_json, read_json_samples
 from .run_folder import VOCABULARY, WEIGHTS, find_config_file
+from .sequence_inputs import NPY, ZIP, make_minibatch, open_as_file, read_sequences
 from .target_scaling import TargetScaling
 from .trust import restrict_to_trusted
 
 OTHER_DATA = "; an override of the data set or --other-data evaluates on what there is now"
 Part = Literal["train", "valid", "test"]
-NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"  # how such files begin
-INPUTS = "an .npy array, named arrays in .npz, a table in CSV or an image"
+INPUTS = "an .npy array, named arrays in .npz, lists in JSON, a table in CSV or an image"
 IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 
 
@@ -141,9 +139,10 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
     """What a run's model says of new inputs; its data set is not read.
 
     Args: source: a file or its content: an .npy array (N, ...) at the data set's original scale, an .npz file with
-        the arrays that the run's NpzDataset calls x (else one called x), a table in CSV that is encoded by the run's
-        preprocessing (without one: a sample of numbers a row), or an image by Pillow; or a folder of images, whose
-        names are then a column.
+        the arrays that the run's NpzDataset calls x (else one called x), lists of numbers in JSON, a list for each
+        sample, a table in CSV that is encoded by the run's preprocessing (without one: a sample of numbers a row), or
+        an image by Pillow; or a folder of images, whose names are then a column. Of a run on sequences: see
+        `read_sequences`.
     Errors: FileNotFoundError, with what was expected; ValueError for inputs that are empty or do not fit.
     """
     folder = expand_path(folder)
@@ -155,6 +154,7 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
     preprocessing = Preprocessing.load(fitted) if fitted.exists() else None
     units = read_target_scaling(folder)
     files: dict[str, list] = {}
+    lengths = None
     if isinstance(source, Path) and source.is_dir():
         paths = find_images(source)
         x = np.concatenate(
@@ -165,10 +165,18 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
         name, content = ("the input", source) if isinstance(source, bytes) else (str(source), read_content(source))
         if not content:
             raise ValueError(f"{name} is empty, expected {INPUTS}")
-        x = read_inputs(content, name, config, preprocessing, units)
-    shape = find_fitting_shape(model, x)
-    outputs = Trainer(model, loss, SGD(lr=0.0), rule=rule, quiet=True).predict(x.reshape(shape))
-    return Predictions(outputs, files | make_columns(loss, outputs, preprocessing, units))
+        dataset = config.specs["dataset"]
+        if isinstance(dataset.cls, type) and issubclass(dataset.cls, SequenceDataset):
+            sequences, files = read_sequences(content, name, dataset.cls, dataset.arguments, units)
+            x, lengths = make_minibatch(sequences, units, model, name)
+        else:
+            x = read_inputs(content, name, config, preprocessing, units)
+    trainer = Trainer(model, loss, SGD(lr=0.0), rule=rule, quiet=True)
+    outputs = trainer.predict(x.reshape(find_fitting_shape(model, x)) if lengths is None else x, lengths)
+    columns = make_columns(loss, outputs, preprocessing, units)
+    if lengths is not None and outputs.ndim == 3:
+        columns = clear_padded(columns, lengths, outputs.shape[1])
+    return Predictions(outputs, files | columns)
 
 
 def read_content(path: Path) -> bytes:
@@ -182,7 +190,8 @@ def read_content(path: Path) -> bytes:
 def read_inputs(content: bytes, name: str, config: Config, preprocessing, units: TargetScaling) -> np.ndarray:
     """Read the inputs (N, ...) of the model from the content of a file."""
     is_image = content.startswith(IMAGES) or Path(name).suffix.lower() in SUFFIXES
-    if preprocessing is not None and (is_image or content.startswith((NPY, ZIP))):
+    other = is_image or is_json(content, name) or content.startswith((NPY, ZIP))
+    if preprocessing is not None and other:
         columns = ", ".join(column.name for column in preprocessing.columns)
         raise ValueError(f"{name}: the run was trained on a table, expected a CSV file with the columns {columns}")
     if content.startswith(NPY):
@@ -193,6 +202,8 @@ def read_inputs(content: bytes, name: str, config: Config, preprocessing, units:
         return units.inputs(array)
     if is_image:
         return prepare_image(content, name, units, find_background(config))
+    if preprocessing is None and is_json(content, name):
+        return units.inputs(read_json_samples(content, name, units.shape))
     table = config.specs["dataset"].arguments
     if content.startswith(ZIP):
         with open_as_file(content) as path:
@@ -206,23 +217,6 @@ def read_inputs(content: bytes, name: str, config: Config, preprocessing, units:
         spelling = Spelling(table.get("decimal", "."), table.get("thousands"))
         return preprocessing.transform(parse_csv(name, text, spelling=spelling, **options))
     return units.inputs(read_plain_table(content, name))
-
-
-@contextmanager
-def open_as_file(content: bytes) -> Iterator[Path]:
-    """Open content by a path; in memory where no temporary file can be made, as on a read-only file system."""
-    with contextlib.ExitStack() as opened:
-        try:
-            file: IO[bytes] = opened.enter_context(tempfile.NamedTemporaryFile())
-            name = file.name
-        except OSError:
-            if not hasattr(os, "memfd_create"):  # Linux alone
-                raise
-            file = opened.enter_context(open(os.memfd_create("input"), "wb"))
-            name = f"/proc/self/fd/{file.fileno()}"
-        file.write(content)
-        file.flush()
-        yield Path(name)
 
 
 def read_plain_table(content: bytes, name: str) -> np.ndarray:
@@ -298,11 +292,28 @@ def make_columns(loss, outputs: np.ndarray, preprocessing, units: TargetScaling)
         columns = {"class": [names[k] for k in distribution.classes()]}
         return columns | {f"p_{name}": format_numbers(p[:, k]) for k, name in enumerate(names)}
     if isinstance(distribution, Categorical):  # of each token, or each pixel
-        classes = np.asarray(distribution.classes()).reshape(len(outputs), -1)
+        classes, names = np.asarray(distribution.classes()).reshape(len(outputs), -1), units.class_names
+        if names is not None and len(names) == distribution.probabilities.shape[-1]:
+            classes = np.array(names, object)[classes]
         return {f"class{k}": classes[:, k].tolist() for k in range(classes.shape[1])}
     y = compute_means(loss, outputs).reshape(len(outputs), -1).astype(np.float64)
     y = np.asarray(preprocessing.restore(y)) if preprocessing else y * units.target_std + units.target_mean
     return {f"y{k}" if y.shape[1] > 1 else "y": format_numbers(y[:, k]) for k in range(y.shape[1])}
+
+
+def clear_padded(columns: dict[str, list], lengths: np.ndarray, steps: int) -> dict[str, list]:
+    """Empty the columns of steps beyond a sequence's length; names end with the number of an output, step by step."""
+    families: dict[str, list[str]] = {}
+    for name in columns:
+        families.setdefault(name.rstrip("0123456789"), []).append(name)
+    cleared = {}
+    for names in families.values():
+        for k, name in enumerate(names):
+            step = k * steps // len(names)
+            cleared[name] = [
+                value if step < length else "" for value, length in zip(columns[name], lengths, strict=True)
+            ]
+    return {name: cleared[name] for name in columns}
 
 
 def format_numbers(values: np.ndarray) -> list[str]:
