@@ -16,7 +16,8 @@ from ...kernels.attention.block_products import MAX_SIZE
 from ...kernels.attention.derivatives import attend_tiles_change, attend_tiles_tangent
 from ...kernels.attention.forward import attend_tiles
 from ...kernels.attention.rotary import fill_rotations, rotate_rows
-from ...kernels.attention.short import attend_short, attend_short_back, count_score_numbers, find_short
+from ...kernels.attention.score_columns import SIDE
+from ...kernels.attention.short import attend_short, attend_short_back, find_short
 from ...kernels.buffers import empty, flat, reuse
 from ...kernels.matmul.gemm import add_to_rows, matmul_into, sum_rows
 from ...kernels.threads import parallel_for
@@ -72,7 +73,7 @@ class Attention(SequenceModule):
         self.learned_bias = "score_bias" if learn_score_bias else None  # None is known when methods are compiled
         self.no_bias = np.empty((0, 0, 0))
         self.drop_rate, self.drawn = 0.0, 0
-        self.queries = self.keys = 0  # of a sample at most, where these are few; then its weights are kept
+        self.few_keys = 0  # of a sample at most, where sequences are short: then the weights are kept
         self.weights = np.empty(0)
         self.heads = self.log_sums = self.means = self.grad_heads = self.table = np.empty((0, 0))
         self.grad_scores = np.empty((0, 0, 0))
@@ -133,22 +134,22 @@ class Attention(SequenceModule):
         shape, samples = (self.num_heads, self.num_kv_heads, self.head_dim), q_spans.shape[0]
         v_at = k_at + self.num_kv_heads * self.head_dim
         cost = 4 * self.embed_dim * self.count_pairs(q_spans, k_spans)
-        self.queries = self.keys = 0
+        self.few_keys = 0
         if self.score_bias is None and self.slopes.size == 0 and self.drop_rate == 0:
-            self.queries, self.keys = find_short(q_spans, k_spans, self.head_dim, self.causal, q)
-        if self.keys > 0:
-            numbers = samples * count_score_numbers(self.num_heads, self.queries, self.keys, q)
-            self.weights = reuse(self.weights, (numbers,), q.dtype)
+            self.few_keys = find_short(q_spans, k_spans, self.head_dim, self.causal, q)
+        if self.few_keys > 0:
+            self.weights = reuse(self.weights, (samples * self.num_heads * self.few_keys * SIDE,), q.dtype)
             parallel_for(
                 attend_short, samples, cost, flat(q), q.shape[1], q_spans, flat(kv), k_at, v_at, kv.shape[1], k_spans,
-                shape, self.scale, self.causal, (self.queries, self.keys), self.weights, flat(self.heads),
+                shape, self.scale, self.causal, self.few_keys, self.weights, flat(self.heads),
                 self.log_sums,
             )  # fmt: skip
             return
         bias = self.no_bias if self.score_bias is None else self.score_bias
         parallel_for(
-            attend_tiles, samples * self.num_kv_heads, cost, flat(q), q.shape[1], q_spans, flat(kv), k_at, v_at, kv.shape[1], k_spans, shape,
-            self.scale, self.causal, self.slopes, bias, drop, flat(self.heads), self.log_sums,
+            attend_tiles, samples * self.num_kv_heads, cost, flat(q), q.shape[1], q_spans, flat(kv), k_at, v_at,
+            kv.shape[1], k_spans, shape, self.scale, self.causal, self.slopes, bias, drop, flat(self.heads),
+            self.log_sums,
         )  # fmt: skip
 
     def attend_back(self, q, q_spans, kv, k_at, k_spans, grad_q, grad_kv):
@@ -179,10 +180,10 @@ class Attention(SequenceModule):
         """Write the gradients of queries, keys and values, from those of heads."""
         drop, shape = (self.drop_rate, self.key, self.drawn), (self.num_heads, self.num_kv_heads, self.head_dim)
         v_at, cost = k_at + self.num_kv_heads * self.head_dim, 10 * self.embed_dim * self.count_pairs(q_spans, k_spans)
-        if self.keys > 0:
+        if self.few_keys > 0:
             parallel_for(
                 attend_short_back, q_spans.shape[0], cost, flat(q), q.shape[1], q_spans, flat(kv), k_at, v_at,
-                kv.shape[1], k_spans, shape, self.scale, self.causal, (self.queries, self.keys), self.weights,
+                kv.shape[1], k_spans, shape, self.scale, self.causal, self.few_keys, self.weights,
                 flat(grad_heads), flat(grad_q), flat(grad_kv),
             )  # fmt: skip
             return
