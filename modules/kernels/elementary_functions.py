@@ -55,6 +55,16 @@ def exp_inside_of(x: Number) -> Number:
     return (p + 1.0) * power_of_two(n)
 
 
+def exp2_below_of(x: Number) -> Number:
+    """2ˣ of x <= 0, or NaN, in float32; below -126 the smallest normal number, so that nothing subnormal follows."""
+    x = x.constant(-126.0).choose(x.compare("<", -126.0), x)
+    lift = 1.5 * 2.0**23 + 127.0  # its sum with x ends in the bits of x, rounded, as the exponent of a number
+    lifted = x + lift
+    r = x - (lifted - lift)
+    power = x.from_bits(x.builder.shl(lifted.as_bits(), x.integer_constant(23)))
+    return r.polynomial(TABLES[32]["exp2"]).times_plus(r, x.constant(1.0)) * power
+
+
 def expm1_of(x: Number) -> Number:
     """exp x - 1 = 2 (h p + (h - ½)) with h = 2ⁿ⁻¹, which is a normal number where 2ⁿ is not."""
     table = TABLES[x.bits]

@@ -107,13 +107,23 @@ def normalise_extremes(rows, eps, centred, normal, inverse):
             normal[n, k] = (float(rows[n, k]) - mean) / root
 
 
-def normal_rows_bprop(grad, normal, inverse, out):
-    """out = (grad - mean(grad) - normal mean(grad normal)) inverse, row by row: the gradient through `normal_rows`."""
+def weigh_row(row, weight, out):
+    """out = weight row, or row where weight is None."""
+    for k in range(row.size):
+        out[k] = row[k] if weight is None else weight[k] * row[k]
+
+
+def normal_rows_bprop(grad, normal, inverse, out, weight=None):
+    """out = (g - mean(g) - normal mean(g normal)) inverse, row by row: the gradient through `normal_rows`.
+
+    g = weight grad, or grad where weight is None.
+    """
     for n in range(grad.shape[0]):
-        row = normal[n]
-        mean, product = mean_of(grad[n]), dot(grad[n], row) / row.size
+        row, result = normal[n], out[n]
+        weigh_row(grad[n], weight, result)
+        mean, product = mean_of(result), dot(result, row) / row.size
         for k in range(row.size):
-            out[n, k] = inverse[n] * (grad[n, k] - mean - product * row[k])
+            result[k] = inverse[n] * (result[k] - mean - product * row[k])
 
 
 def normal_rows_rbprop(v, grad, r_grad, normal, inverse, out):

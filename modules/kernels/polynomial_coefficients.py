@@ -1,6 +1,6 @@
 """Polynomial coefficients and bounds of the elementary functions, in float32 and float64; the highest power first.
 
-Sources: Moshier's Cephes library (exp, log, tanh, and erf of 64 bits); for erf of 32 bits the fit of N. Juffa.
+Sources: Moshier's Cephes library (exp, exp2, log, tanh, and erf of 64 bits); for erf of 32 bits the fit of N. Juffa.
 """
 
 from typing import Any
@@ -10,6 +10,10 @@ LN2_LOW = -2.121944400546905827679e-4
 TABLES: dict[int, dict[str, Any]] = {
     32: {
         "exp": [1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1],
+        "exp2": [
+            1.535336188319500e-4, 1.339887440266574e-3, 9.618437357674640e-3, 5.550332471162809e-2,
+            2.402264791363012e-1, 6.931472028550421e-1,
+        ],
         "tanh": [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1],
         "log": [
             7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 
 from .buffers import flat
-from .sums import BLOCK, as_double, sum_of
+from .sums import BLOCK, as_double, columns_like, sum_of
 
 TOGETHER = 1024  # numbers
 
@@ -31,12 +31,12 @@ def rows_together(classes):
     return max(1, TOGETHER // max(1, classes))
 
 
-def exp_rows(x, out):
-    """out[n, k] = exp(x[n, k] - mₙ), mₙ the row's largest; C-contiguous (N, K). Vectors go across the ends of rows."""
+def exp_rows(x, out, largest):
+    """out[n, k] = exp(x[n, k] - largest[n]), the row's largest; C-contiguous (N, K). Vectors go across ends of rows."""
     for n in range(x.shape[0]):
-        largest = row_max(x[n])
+        largest[n] = top = row_max(x[n])
         for k in range(x.shape[1]):
-            out[n, k] = x[n, k] - largest
+            out[n, k] = x[n, k] - top
     numbers = flat(out)
     for i in range(numbers.size):
         numbers[i] = np.exp(numbers[i])
@@ -44,10 +44,10 @@ def exp_rows(x, out):
 
 def softmax_rows(x, y):
     """y[n, k] = exp(x[n, k]) / Σⱼ exp(x[n, j]); returns nothing. x, y (N, K)."""
-    some = rows_together(x.shape[1])
+    some, largest = rows_together(x.shape[1]), columns_like(x)
     for first in range(0, x.shape[0], some):
         last = min(first + some, x.shape[0])
-        exp_rows(x[first:last], y[first:last])
+        exp_rows(x[first:last], y[first:last], largest)
         for n in range(first, last):
             total = sum_of(y[n])
             for k in range(x.shape[1]):

@@ -4,8 +4,8 @@ import numpy as np
 
 from ..kernels.buffers import reuse
 from ..kernels.sample_weights import fill_label_scales, fill_scales, weight_of
-from ..kernels.softmax import exp_row, exp_rows, log_mass, log_share, row_max, rows_together
-from ..kernels.sums import as_double, dot, sum_of
+from ..kernels.softmax import exp_row, exp_rows, log_mass, log_share, rows_together
+from ..kernels.sums import as_double, columns_like, dot, sum_of
 from .distributions import Categorical
 from .label_loss import LabelLoss
 from .loss import Reduction
@@ -127,15 +127,15 @@ def get_label_mass(label, classes, class_weights, smoothing, zero):
 
 def against_labels(y, labels, scales, class_weights, smoothing, grad_y):
     """Σₙ scales[n] lₙ of scores y (N, K) and labels (N,); writes grad_y (N, K)."""
-    total, some = np.float64(0), rows_together(y.shape[1])
+    total, some, tops = np.float64(0), rows_together(y.shape[1]), columns_like(y)
     for n in range(y.shape[0]):
         if n % some == 0:
-            exp_rows(y[n : n + some], grad_y[n : n + some])
+            exp_rows(y[n : n + some], grad_y[n : n + some], tops)
         label, scale = labels[n], scales[n]
         if scale == 0:
             grad_y[n].fill(0)
             continue
-        largest, mass = row_max(y[n]), sum_of(grad_y[n])
+        largest, mass = tops[n % some], sum_of(grad_y[n])
         log_of_mass = np.log(mass)
         at_label = scale * weight_of(class_weights, label)
         if smoothing is not None:

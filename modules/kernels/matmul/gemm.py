@@ -37,7 +37,7 @@ SOME_TERMS, CACHED = 128, 131072
 BRIEF_TERMS = 48  # of a product that costs less packed than as dot products, if it has a whole panel
 NARROW_TERMS = 128  # likewise where the last columns may be half a SIMD vector
 # Many rows, few columns and few terms: the rows are packed as columns of the transposed product.
-FEW_OUTPUTS, FEW_INPUTS = (24, 64) if NARROW else (12, 16)
+FEW_OUTPUTS, FEW_INPUTS = (28, 64) if NARROW else (12, 16)
 CLOSE = 262144  # as many numbers of the right operand are near the core from step to step
 NEAR = 16384  # as many numbers of out are so near that nothing is prefetched
 

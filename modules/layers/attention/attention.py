@@ -16,6 +16,8 @@ from ...kernels.attention.block_products import MAX_SIZE
 from ...kernels.attention.derivatives import attend_tiles_change, attend_tiles_tangent
 from ...kernels.attention.forward import attend_tiles
 from ...kernels.attention.rotary import fill_rotations, rotate_rows
+from ...kernels.attention.score_columns import SIDE
+from ...kernels.attention.short import attend_short, attend_short_back, find_short
 from ...kernels.buffers import empty, flat, reuse
 from ...kernels.matmul.gemm import add_to_rows, matmul_into, sum_rows
 from ...kernels.threads import parallel_for
@@ -71,6 +73,8 @@ class Attention(SequenceModule):
         self.learned_bias = "score_bias" if learn_score_bias else None  # None is known when methods are compiled
         self.no_bias = np.empty((0, 0, 0))
         self.drop_rate, self.drawn = 0.0, 0
+        self.few_keys = 0  # of a sample at most, where sequences are short: then the weights are kept
+        self.weights = np.empty(0)
         self.heads = self.log_sums = self.means = self.grad_heads = self.table = np.empty((0, 0))
         self.grad_scores = np.empty((0, 0, 0))
 
@@ -127,13 +131,25 @@ class Attention(SequenceModule):
             self.drop_rate, self.drawn = self.dropout, self.step
             self.step += 1
         drop = (self.drop_rate, self.key, self.drawn)
-        shape, tiles = (self.num_heads, self.num_kv_heads, self.head_dim), q_spans.shape[0] * self.num_kv_heads
-        bias = self.no_bias if self.score_bias is None else self.score_bias
+        shape, samples = (self.num_heads, self.num_kv_heads, self.head_dim), q_spans.shape[0]
         v_at = k_at + self.num_kv_heads * self.head_dim
         cost = 4 * self.embed_dim * self.count_pairs(q_spans, k_spans)
+        self.few_keys = 0
+        if self.score_bias is None and self.slopes.size == 0 and self.drop_rate == 0:
+            self.few_keys = find_short(q_spans, k_spans, self.head_dim, self.causal, q)
+        if self.few_keys > 0:
+            self.weights = reuse(self.weights, (samples * self.num_heads * self.few_keys * SIDE,), q.dtype)
+            parallel_for(
+                attend_short, samples, cost, flat(q), q.shape[1], q_spans, flat(kv), k_at, v_at, kv.shape[1], k_spans,
+                shape, self.scale, self.causal, self.few_keys, self.weights, flat(self.heads),
+                self.log_sums,
+            )  # fmt: skip
+            return
+        bias = self.no_bias if self.score_bias is None else self.score_bias
         parallel_for(
-            attend_tiles, tiles, cost, flat(q), q.shape[1], q_spans, flat(kv), k_at, v_at, kv.shape[1], k_spans, shape,
-            self.scale, self.causal, self.slopes, bias, drop, flat(self.heads), self.log_sums,
+            attend_tiles, samples * self.num_kv_heads, cost, flat(q), q.shape[1], q_spans, flat(kv), k_at, v_at,
+            kv.shape[1], k_spans, shape, self.scale, self.causal, self.slopes, bias, drop, flat(self.heads),
+            self.log_sums,
         )  # fmt: skip
 
     def attend_back(self, q, q_spans, kv, k_at, k_spans, grad_q, grad_kv):
@@ -162,9 +178,16 @@ class Attention(SequenceModule):
 
     def attend_back_to(self, q, q_spans, kv, k_at, k_spans, grad_heads, grad_q, grad_kv):
         """Write the gradients of queries, keys and values, from those of heads."""
-        self.means = reuse(self.means, self.log_sums.shape, q.dtype)
         drop, shape = (self.drop_rate, self.key, self.drawn), (self.num_heads, self.num_kv_heads, self.head_dim)
         v_at, cost = k_at + self.num_kv_heads * self.head_dim, 10 * self.embed_dim * self.count_pairs(q_spans, k_spans)
+        if self.few_keys > 0:
+            parallel_for(
+                attend_short_back, q_spans.shape[0], cost, flat(q), q.shape[1], q_spans, flat(kv), k_at, v_at,
+                kv.shape[1], k_spans, shape, self.scale, self.causal, self.few_keys, self.weights,
+                flat(grad_heads), flat(grad_q), flat(grad_kv),
+            )  # fmt: skip
+            return
+        self.means = reuse(self.means, self.log_sums.shape, q.dtype)
         bias = self.no_bias if self.score_bias is None else self.score_bias
         parallel_for(
             attend_tiles_back, q_spans.shape[0] * self.num_kv_heads, cost, flat(q), q.shape[1], q_spans, flat(kv), k_at,

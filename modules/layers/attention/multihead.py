@@ -31,7 +31,7 @@ class MultiheadAttention(Attention):
         (num_heads, T, T) for the longest T; learn_score_bias: make it a parameter; weight_init: of in_proj_weight, by
         default PyTorch's.
     Errors: ValueError for such settings, for an x of another width, for lengths that are not 1 to T.
-    Memory: of the outputs and one number for each query and head; no matrix (T, T).
+    Memory: of the outputs and one number for each query and head; a matrix (T, T) of each head up to 32 steps only.
     Source: Vaswani et al., Attention is all you need (2017), equation 1 and section 3.2.2; Bishop and Bishop, Deep
         Learning, section 12.1; Dao et al., FlashAttention (2022); Ainslie et al., GQA (2023); Su et al., RoFormer
         (2021), section 3.2; Press, Smith and Lewis, ALiBi (2022); PyTorch's MultiheadAttention.

@@ -12,7 +12,15 @@ from ...core.parameter import Parameter
 from ...core.shapes import as_sizes, check_ending_shape
 from ...kernels.buffers import flat, reuse
 from ...kernels.matmul.gemm import add_to_rows, sum_rows
-from ...kernels.moments import add_directions, normal_rows, normal_rows_bprop, normal_rows_rbprop, root_rows, scaled
+from ...kernels.moments import (
+    add_directions,
+    normal_rows,
+    normal_rows_bprop,
+    normal_rows_rbprop,
+    root_rows,
+    scaled,
+    weigh_row,
+)
 from ...kernels.sums import column_products, dot
 
 
@@ -51,21 +59,17 @@ class RowNorm(Module):
     def bprop(self, grad_y):
         rows = flat(grad_y).reshape(self.normal.shape)
         self.grad_x = reuse(self.grad_x, rows.shape, rows.dtype)
-        g = rows
-        if self.weight is not None:
-            if self.needs_grad_parameters:
-                column_products(rows, self.normal, flat(self.grad_weight), self.accumulate)
-            scaled(rows, flat(self.weight), self.grad_x)
-            g = self.grad_x
+        if self.weight is not None and self.needs_grad_parameters:
+            column_products(rows, self.normal, flat(self.grad_weight), self.accumulate)
         if self.bias is not None and self.needs_grad_parameters:
             sum_rows(rows, flat(self.grad_bias), self.accumulate)
-        self.normalize_rows_bprop(g, self.grad_x)
+        self.normalize_rows_bprop(rows, None if self.weight is None else flat(self.weight), self.grad_x)
         return self.grad_x.reshape(grad_y.shape)
 
     def jvp(self, v):
         """weight S v + v_weight x̂ + v_b."""
         out = np.empty(self.normal.shape, v.dtype)
-        self.normalize_rows_bprop(flat(v).reshape(self.normal.shape), out)
+        self.normalize_rows_bprop(flat(v).reshape(self.normal.shape), None, out)
         if self.weight is not None:
             scaled(out, flat(self.weight), out)
             add_directions(self.normal, flat(self.v_weight), out)
@@ -82,7 +86,7 @@ class RowNorm(Module):
             self.normalize_rows_rbprop(v_rows, grad, r_grad, out)
         else:
             q, g, r = np.empty(shape, v.dtype), np.empty(shape, v.dtype), np.empty(shape, v.dtype)
-            self.normalize_rows_bprop(v_rows, q)
+            self.normalize_rows_bprop(v_rows, None, q)
             column_products(r_grad, self.normal, flat(self.grad_weight), True)
             column_products(grad, q, flat(self.grad_weight), True)
             scaled(grad, flat(self.weight), g)
@@ -97,8 +101,8 @@ class RowNorm(Module):
         """Fill `normal`, x̂ of each row, and `inverse`, what the row is multiplied by."""
         raise NotImplementedError
 
-    def normalize_rows_bprop(self, grad, out):
-        """out = S grad."""
+    def normalize_rows_bprop(self, grad, weight, out):
+        """out = S g, g = weight grad, or grad where weight is None."""
         raise NotImplementedError
 
     def normalize_rows_rbprop(self, v, grad, r_grad, out):
@@ -144,8 +148,8 @@ class LayerNorm(RowNorm):
     def normalize_rows(self, rows):
         normal_rows(rows, self.eps, self.normal, self.inverse)
 
-    def normalize_rows_bprop(self, grad, out):
-        normal_rows_bprop(grad, self.normal, self.inverse, out)
+    def normalize_rows_bprop(self, grad, weight, out):
+        normal_rows_bprop(grad, self.normal, self.inverse, out, weight)
 
     def normalize_rows_rbprop(self, v, grad, r_grad, out):
         normal_rows_rbprop(v, grad, r_grad, self.normal, self.inverse, out)
@@ -179,12 +183,12 @@ class RMSNorm(RowNorm):
         eps = 2.0 ** (-23 if rows.itemsize == 4 else -52) if self.eps is None else self.eps
         root_rows(rows, eps, self.normal, self.inverse)
 
-    def normalize_rows_bprop(self, grad, out):
-        root_rows_bprop(grad, self.normal, self.inverse, out)
+    def normalize_rows_bprop(self, grad, weight, out):
+        root_rows_bprop(grad, self.normal, self.inverse, out, weight)
 
     def normalize_rows_rbprop(self, v, grad, r_grad, out):
         q = np.empty(v.shape, v.dtype)
-        root_rows_bprop(v, self.normal, self.inverse, q)
+        root_rows_bprop(v, self.normal, self.inverse, q, None)
         for n in range(v.shape[0]):
             row, size = self.normal[n], v.shape[1]
             along, product = dot(v[n], row) / size, dot(grad[n], row) / size
@@ -195,13 +199,17 @@ class RMSNorm(RowNorm):
                 out[n, k] = self.inverse[n] * (after - self.inverse[n] * along * before)
 
 
-def root_rows_bprop(grad, normal, inverse, out):
-    """out = (grad - normal mean(grad normal)) inverse, row by row: the gradient through the root mean square."""
+def root_rows_bprop(grad, normal, inverse, out, weight):
+    """out = (g - normal mean(g normal)) inverse, row by row: the gradient through the root mean square.
+
+    g = weight grad, or grad where weight is None.
+    """
     for n in range(grad.shape[0]):
-        row = normal[n]
-        product = dot(grad[n], row) / row.size
+        row, result = normal[n], out[n]
+        weigh_row(grad[n], weight, result)
+        product = dot(result, row) / row.size
         for k in range(row.size):
-            out[n, k] = inverse[n] * (grad[n, k] - product * row[k])
+            result[k] = inverse[n] * (result[k] - product * row[k])
 
 
 def check_eps(module: Module, eps: float) -> float:

@@ -81,18 +81,19 @@ lengths_of_three = pytest.mark.parametrize("lengths", [None, [7, 2, 5]], ids=["w
 @dtypes
 @lengths_of_three
 @pytest.mark.parametrize("causal", [False, True])
-def test_self_attention(random, dtype, lengths, causal):
+@pytest.mark.parametrize("steps", [7, 37])
+def test_self_attention(random, dtype, lengths, causal, steps):
     other = nn.MultiheadAttention(12, 3, batch_first=True, dtype=getattr(torch, dtype))
     module = MultiheadAttention(12, 3, causal=causal).to(dtype)
     load(module, other)
-    (x, grad), (x_there, grad_there) = sequences(random, dtype, (3, 7, 12), (3, 7, 12))
-    mask = padding(lengths, 7)
+    (x, grad), (x_there, grad_there) = sequences(random, dtype, (3, steps, 12), (3, steps, 12))
+    mask = padding(lengths, steps)
     y_there = other(
         x_there,
         x_there,
         x_there,
         key_padding_mask=mask,
-        attn_mask=causal_mask(7) if causal else None,
+        attn_mask=causal_mask(steps) if causal else None,
         need_weights=False,
     )[0]
     y_there = clear(y_there, mask)
@@ -224,6 +225,11 @@ def test_gradients_with_lengths(random, name):
     assert max(directional_errors(random, module, arrays, [lengths])) < 1e-6
 
 
+def test_gradients_of_more_steps_than_short_ones(random):
+    module = MultiheadAttention(8, 2, causal=True, num_kv_heads=1).to("float64")
+    assert max(directional_errors(random, module, [random.standard_normal((1, 35, 8))], [])) < 1e-6
+
+
 def test_gradients_of_dropped_weights(random):
     check_module(MultiheadAttention(8, 2, dropout=0.4), random.standard_normal((2, 9, 8))).raise_if_wrong()
 
@@ -290,13 +296,14 @@ def test_padded_steps_change_nothing(random, name):
 
 
 @pytest.mark.jit
-def test_the_same_bits_in_one_and_in_two_threads(random):
-    x, grad = random.standard_normal((4, 150, 32)), random.standard_normal((4, 150, 32))
+@pytest.mark.parametrize(("shape", "dropout"), [((4, 150, 32), 0.1), ((40, 32, 32), 0.0)], ids=["long", "short"])
+def test_the_same_bits_in_one_and_in_two_threads(random, shape, dropout):
+    x, grad = random.standard_normal(shape), random.standard_normal(shape)
     results = []
     for threads in (1, 2):
         with num_threads(threads):
             manual_seed(0)
-            module = MultiheadAttention(32, 2, causal=True, dropout=0.1)
+            module = MultiheadAttention(32, 2, causal=True, dropout=dropout)
             y = module(x)
             results.append((y, module.bprop(grad), module.flat_gradients.copy()))
     for one, two in zip(*results, strict=True):
