@@ -51,7 +51,7 @@ class LSTM(SecondOrder):
         self.cells = reserve(self.cells, count * (rows + self.samples), self.hidden_size, dtype)
         self.tanh_cells = reserve(self.tanh_cells, count * rows, self.hidden_size, dtype)
 
-    def allocate_grads(self, dtype):
+    def allocate_grads(self, rows, dtype):
         self.grad_cells = reserve(self.grad_cells, self.directions * self.samples, self.hidden_size, dtype)
 
     def begin_states(self):
