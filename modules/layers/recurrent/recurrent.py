@@ -1,10 +1,10 @@
 """The base of recurrent layers: layers and directions, lengths, the time loop forward and backward, carried states.
 
-All arrays inside are arranged by time step (see kernels/recurrent/arrangement.py). The time loop goes by spans of steps,
-whose gates and gradients stay in cache. The products of a span's steps are single ones: with the weight of the inputs
-before its loop, and for the gradients of both weights and of the inputs after it. The loop itself has the small product
-with the hidden state only. It runs for some samples at a time, and these blocks of samples run in parallel: so its
-results are the same bits for any number of threads.
+All arrays inside are arranged by time step (see kernels/recurrent/arrangement.py). The time loop goes by spans of
+steps, whose gates and gradients stay in cache. The products of a span's steps are single ones: with the weight of the
+inputs before its loop, and for the gradients of both weights and of the inputs after it. The loop itself has the small
+product with the hidden state only. It runs for some samples at a time, and these blocks of samples run in parallel: so
+its results are the same bits for any number of threads.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ from ...kernels.recurrent.arrangement import (
     zero_padding,
 )
 from ...kernels.threads import parallel_for
-from .recurrent_base import RecurrentBase
+from .given_states import GivenStates
 
 BLOCK, WIDE_BLOCK = 16, 48  # samples that go through the time loop together
 CACHED = 262144  # numbers of a weight that stays in L2; a larger one meets more samples at once
@@ -49,7 +49,7 @@ def run_backward(first, last, module, layer, begin, end, grad, places):
         module.run_steps_back(layer, block // module.blocks, block % module.blocks, begin, end, grad, places)
 
 
-class Recurrent(RecurrentBase):
+class Recurrent(GivenStates):
     """Base of RNN, LSTM and GRU. Such a class has
 
         combine_biases()                     write self.biases (L D, ...) from the parameters
@@ -71,6 +71,8 @@ class Recurrent(RecurrentBase):
             pack_weight(weights[k], True, self.packed[k])
         self.combine_biases()
         self.begin_states()
+        if self.given is not None:
+            self.has_first = False
         self.y = reuse(self.y, (x.shape[0], x.shape[1], self.width), x.dtype)
         if self.rows < self.samples * self.steps:
             zero_padding(self.order, self.ends, self.samples, self.y)
@@ -133,13 +135,15 @@ class Recurrent(RecurrentBase):
                 row[i] = a[i] + b[i]
 
     def begin_states(self):
-        """Write the states before the first step: zeros, or what the last minibatch has left."""
+        """Write the states before the first step: zeros, what the last minibatch has left, or what was given."""
         for k in range(self.num_layers * self.directions):
             rows, first = self.first_rows[k % self.directions], k * (self.rows + self.samples)
             if self.carried is None:
                 fill_rows(rows, self.states, first, 0)
             else:
                 copy_states(self.hidden_state[k], self.order, rows, self.states, first)
+            if self.given is not None:
+                self.begin_given(k, rows, first)
 
     def store_last_states(self):
         """Store the states after the last step, for the next minibatch."""
@@ -260,13 +264,15 @@ class Recurrent(RecurrentBase):
             if self.rows < rows:
                 zero_padding(self.order, self.ends, self.samples, self.grad_x)
             scatter_rows(self.grad_inputs[: self.rows], self.places, as_rows(self.grad_x))
+        if self.given is not None:
+            self.has_last = False
         return self.grad_x
 
     def allocate_grads(self, rows, dtype):
         """Allocate what the backward pass of one kind of layer alone needs, for so many rows in each direction."""
 
     def run_layer_back(self, layer, grad, places):
-        """The backward pass of a layer, span by span from its last steps on; row p of its gradient is grad[places[p]]."""
+        """The backward pass of a layer, from the last span of steps on; grad[places[p]] is the gradient of row p."""
         flops = 2 * self.samples * self.span * self.directions * self.rows_of_gates * (self.hidden_size + 16)
         for begin in range(0, self.steps, self.span):
             end = min(begin + self.span, self.steps)
@@ -284,6 +290,8 @@ class Recurrent(RecurrentBase):
         span_row, _ = self.find_rows(1 - direction, first_step, last_step)
         if first_step == 0:
             self.clear_grad_states(first, end - begin)
+            if self.given is not None:
+                self.begin_given_grads(k, begin, first, end - begin)
         for s in range(first_step, last_step):
             t = s if direction else self.steps - 1 - s
             count = min(self.counts[t], end) - begin
@@ -293,6 +301,8 @@ class Recurrent(RecurrentBase):
             at, before = k * self.rows + row, k * (self.rows + self.samples) + row
             add_columns(grad, places[row : row + count], column, self.grad_states[first : first + count])
             self.step_back(k, region + row - span_row, at, before, first, count)
+        if self.given is not None and last_step == self.steps:
+            self.end_given_grads(k, begin, first, end - begin)
 
     def clear_grad_states(self, first, count):
         """Begin with no gradient of the last states."""

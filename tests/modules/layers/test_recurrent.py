@@ -17,6 +17,7 @@ from bprop.modules import (
     Padded,
     RNNCell,
     Sequential,
+    WithState,
     manual_seed,
     num_threads,
 )
@@ -259,6 +260,19 @@ def test_wrong_lengths_inside_of_a_net():
         (lambda: LSTM(2, 3, 2, dropout=1.0), "LSTM: dropout is 1.0, expected at least 0 and below 1"),
         (lambda: LSTM(2, 3, streams=-1), "LSTM: streams is -1, expected at least 0"),
         (lambda: GRU(2, 3, streams=2, bidirectional=True), "GRU: streams with bidirectional, expected one"),
+        (
+            lambda: WithState(GRU(2, 3, streams=2)),
+            "WithState: GRU(2 -> 3, streams=2) carries its own state, expected one",
+        ),
+        (
+            lambda: WithState(GRU(2, 3))((np.zeros((4, 5, 2)), np.zeros((4, 2)))),
+            "WithState(GRU(2 -> 3)): h_0 has shape (4, 2), expected (4, 3)",
+        ),
+        (
+            lambda: WithState(LSTM(2, 3))((np.zeros((4, 5, 2)), (np.zeros((4, 3)), np.zeros((3, 3))))),
+            "WithState(LSTM(2 -> 3)): c_0 has shape (3, 3), expected (4, 3)",
+        ),
+        (lambda: WithState(LSTM(2, 3))((np.zeros((4, 5, 2)), np.zeros((4, 3)))), "expected a table of arrays"),
         (lambda: GRUCell(2, 0), "GRUCell: hidden_size is 0, expected at least 1"),
         (lambda: Padded(GRU(2, 3)).fprop(np.zeros((3, 4, 2))), "expected a table (x, lengths)"),
         (lambda: GRU(2, 3, streams=2)(np.zeros((3, 4, 2))), "x has 3 samples, expected 2 streams at most"),
@@ -280,6 +294,11 @@ def test_wrong_lengths_inside_of_a_net():
 def test_refused(make, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         make()
+
+
+def test_only_recurrent_layers_have_states():
+    with pytest.raises(TypeError, match=re.escape("WithState: layer is Linear(2 -> 3), expected an RNN, GRU or LSTM")):
+        WithState(Linear(2, 3))
 
 
 def test_the_last_state_needs_an_fprop():

@@ -36,12 +36,12 @@ def make_pair(name, settings, dtype):
     return layer, other
 
 
-def run_torch(other, x, lengths):
+def run_torch(other, x, lengths, first=None):
     """PyTorch's y and states, for lengths of packed sequences."""
     if lengths is None:
-        return other(x)
+        return other(x, first)
     packed = rnn.pack_padded_sequence(x, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
-    y, state = other(packed)
+    y, state = other(packed, first)
     return rnn.pad_packed_sequence(y, batch_first=True, total_length=x.shape[1])[0], state
 
 
@@ -68,6 +68,45 @@ def test_layer(random, name, settings, dtype, lengths):
     for key, parameter in other.named_parameters():
         close(gradients.pop(key), parameter.grad, dtype)
     assert not gradients
+
+
+GIVEN = [
+    ("RNN", {"bidirectional": True}),
+    ("GRU", {"num_layers": 2}),
+    ("LSTM", {"num_layers": 2, "bidirectional": True}),
+]
+
+
+def there(state, layers):
+    """A state (N, layers H) in PyTorch's shape, (layers, N, H)."""
+    return torch.tensor(state.reshape(len(state), layers, -1).transpose(1, 0, 2).copy(), requires_grad=True)
+
+
+@pytest.mark.parametrize(("name", "settings"), GIVEN, ids=lambda value: str(value))
+@dtypes
+@pytest.mark.parametrize("lengths", [None, [4, 7, 1, 7, 2]], ids=["whole", "packed"])
+def test_given_states(random, name, settings, dtype, lengths):
+    """Outputs, last states, and the gradients of x, of the first states and of the parameters."""
+    layer, other = make_pair(name, settings, dtype)
+    model, layers = bprop.modules.WithState(layer), layer.num_layers * layer.directions
+    x = random.standard_normal((5, 7, 3)).astype(dtype)
+    first = [random.standard_normal((5, layers * 6)).astype(dtype) for _ in layer.state_names]
+    x_there, first_there = torch.tensor(x, requires_grad=True), [there(each, layers) for each in first]
+    many = len(first) > 1
+    y_there, last_there = run_torch(other, x_there, lengths, tuple(first_there) if many else first_there[0])
+    inputs = (x, tuple(first) if many else first[0])
+    y, last = model(inputs) if lengths is None else model(inputs, np.array(lengths))
+    arrays = [y, *as_tuple(last)]
+    grads = [random.standard_normal(each.shape).astype(dtype) for each in arrays]
+    grads_there = [torch.tensor(grads[0]), *(there(each, layers).detach() for each in grads[1:])]
+    torch.autograd.backward([y_there, *as_tuple(last_there)], grads_there)
+    grad_x, grad_first = model.bprop((grads[0], tuple(grads[1:]) if many else grads[1]))
+    close(y, y_there, dtype)
+    close(grad_x, x_there.grad, dtype)
+    for a, b in zip(as_tuple(last) + as_tuple(grad_first), as_tuple(last_there) + tuple(first_there), strict=True):
+        close(there(a, layers).detach().numpy(), b if b.grad is None else b.grad, dtype)
+    for key, parameter in other.named_parameters():
+        close(dict(layer.named_gradients())[key], parameter.grad, dtype)
 
 
 @cases
