@@ -1,6 +1,6 @@
 """Recurrent layers whose first state is an input and whose last state is an output, for encoders and decoders."""
 
-from ...containers.container import check_table
+from ...containers.container import as_plain_shape, check_table, infer_shape
 from ...core.module import Module
 from ...core.type_errors import describe_wrong_type
 from ..attention.sequence_container import SequenceContainer
@@ -71,11 +71,11 @@ class WithState(SequenceContainer):
         if input_shape and not isinstance(input_shape[0], int):
             check_table(self, input_shape, 2)
             x, samples = input_shape[0], input_shape[1]
-        y = self.layer.output_shape(x)
+        y = infer_shape(self.layer, "fprop", x)
         state = (y[0], self.layer.num_layers * self.layer.directions * self.layer.hidden_size)
         if samples is not None:
             self._check_state(samples, state)
-        return y, (state, state) if len(self.names) > 1 else state
+        return as_plain_shape((y, (state, state) if len(self.names) > 1 else state))
 
     def _check_state(self, shapes, expected: tuple[int, int]) -> None:
         """Raise ValueError unless the states have this shape."""
