@@ -21,6 +21,7 @@ from bprop.modules import (
     manual_seed,
     num_threads,
 )
+from bprop.modules.layers.recurrent import recurrent
 
 LAYERS = [RNN, LSTM, GRU]
 POOLS = [LastStep, MeanOverTime, MaxOverTime]
@@ -152,6 +153,22 @@ def test_dropout_between_layers(random):
     plain = GRU(3, 5, 2)
     plain.load_state_dict(layer.state_dict())
     np.testing.assert_array_equal(layer(x), plain(x))
+
+
+@layers
+def test_spans_of_steps_are_as_one(random, cls, monkeypatch):
+    layer, lengths = cls(3, 4, 2, bidirectional=True).to("float64"), np.array([5, 2, 6, 1])
+    x, grad_y = random.standard_normal((4, 7, 3)), random.standard_normal((4, 7, 8))
+    for given in (None, lengths):
+        whole = passes(layer, x, given, grad_y)
+        assert layer.span == 7
+        with monkeypatch.context() as patched:
+            patched.setattr(recurrent, "SPAN_ROWS", 8)
+            patched.setattr(recurrent, "SPAN_NUMBERS", 0)
+            parts = passes(layer, x, given, grad_y)
+        assert layer.span == 2
+        for a, b in zip(whole, parts, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.jit
