@@ -3,6 +3,7 @@
 import bprop.modules
 import numpy as np
 import pytest
+from bprop.trainers import SGD, compile_step
 
 torch = pytest.importorskip("torch")
 rnn = torch.nn.utils.rnn
@@ -128,6 +129,30 @@ def test_ten_steps_of_training(random, name, settings, dtype):
         y = layer(x, lengths)
         layer.bprop((y - target) / 20)
         layer.flat_parameters[...] -= 0.1 * layer.flat_gradients
+    state = layer.state_dict()
+    for key, value in other.state_dict().items():
+        close(state[key], value, dtype)
+
+
+COMPILED = [("RNN", "float64"), ("GRU", "float32"), ("GRU", "float64"), ("LSTM", "float32")]
+
+
+@pytest.mark.slow
+@pytest.mark.jit
+@pytest.mark.parametrize(("name", "dtype"), COMPILED)
+def test_ten_compiled_steps(random, name, dtype):
+    """The compiled step, in both directions and with lengths."""
+    layer, other = make_pair(name, {"bidirectional": True}, dtype)
+    step = compile_step(bprop.modules.Padded(layer), bprop.modules.MeanSquaredError(), SGD(lr=0.5, momentum=0.9))
+    steps = torch.optim.SGD(other.parameters(), lr=0.5, momentum=0.9)
+    for _ in range(10):
+        x, lengths = random.standard_normal((8, 6, 3)).astype(dtype), random.integers(1, 7, 8)
+        target = random.standard_normal((8, 6, 12)).astype(dtype)
+        steps.zero_grad()
+        loss = torch.nn.functional.mse_loss(run_torch(other, torch.tensor(x), lengths)[0], torch.tensor(target))
+        loss.backward()
+        steps.step()
+        assert step((x, lengths), target) == pytest.approx(loss.item(), rel=TOLERANCE[dtype])
     state = layer.state_dict()
     for key, value in other.state_dict().items():
         close(state[key], value, dtype)
