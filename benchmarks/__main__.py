@@ -79,7 +79,17 @@ def main() -> None:
     parser.add_argument(
         "--sides",
         nargs="+",
-        default=["bprop", "by hand", "torch", "torch channels_last", "torch DataLoader", "jax", "sklearn", "products"],
+        default=[
+            "bprop",
+            "by hand",
+            "custom",
+            "torch",
+            "torch channels_last",
+            "torch DataLoader",
+            "jax",
+            "sklearn",
+            "products",
+        ],
     )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3, help="time for a side in a round")

@@ -74,7 +74,7 @@ class Recurrent:
         return [(rows, self.features, gates, 1), (rows, self.hidden, self.classes, 1)]
 
     def runs_on(self, side: str) -> bool:
-        return side in ("bprop", "torch", "torch.compile", "products")
+        return side in ("bprop", "torch", "torch.compile", "products") or (side == "custom" and self.layer == "LSTM")
 
 
 @dataclass(frozen=True)

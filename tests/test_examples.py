@@ -56,6 +56,16 @@ def test_each_derivative_of_a_character_model(folder):
     assert "layers: loss and gradients differ" in output
 
 
+@pytest.mark.slow
+@pytest.mark.jit
+def test_an_encoder_and_a_decoder_spell_backwards(folder):
+    output = run("sequences/reverse_words.py", folder)
+    assert float(re.search(r"spelled exactly: (\S+)%", output)[1]) > 95
+    words = re.findall(r"^([a-z]+) -> ([a-z]*)$", output, re.MULTILINE)
+    assert len(words) == 5
+    assert sum(word == spelled[::-1] for word, spelled in words) >= 4
+
+
 def test_microgpt_learns_names(folder):
     words = ["anna", "hanna", "johanna", "susanna", "ana", "jana", "nana", "hana"] * 20
     (folder / "names.txt").write_text("\n".join(words))
@@ -446,6 +456,7 @@ def test_every_example_is_here():
         "sequences/custom_lstm.py",
         "sequences/microgpt.py",
         "sequences/names_six.py",
+        "sequences/reverse_words.py",
         "siamese.yaml",
         "sigmoids.py",
         "swish.py",

@@ -9,6 +9,7 @@ from importlib import import_module
 PLACES = {  # the module here, the package it needs, and keyword arguments
     "bprop": ("ours", "bprop.modules", {}),
     "by hand": ("ours", "bprop.modules", {"by_hand": True}),
+    "custom": ("ours", "bprop.modules", {"custom": True}),  # layers as a user writes them, in NumPy style
     "torch": ("torch", "torch", {}),
     "torch channels_last": ("torch", "torch", {"last": True}),
     "torch.compile": ("torch", "torch", {"compiled": True}),

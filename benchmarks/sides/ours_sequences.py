@@ -1,6 +1,9 @@
 """Sequences in this project, through its public interface; attention by itself from the layer's own methods."""
 
+import sys
 from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import bprop.modules as m
 import numpy as np
@@ -56,10 +59,23 @@ def generate(work: GPT) -> Callable[[], object]:
     return run
 
 
-def recurrent(work: Recurrent) -> Callable[[], object]:
+def recurrent(work: Recurrent, custom: bool = False) -> Callable[[], object]:
     manual_seed(0)
-    model = Sequential(getattr(m, work.layer)(work.features, work.hidden), Linear(work.hidden, work.classes))
+    cls = load_custom_lstm() if custom else getattr(m, work.layer)
+    model = Sequential(cls(work.features, work.hidden), Linear(work.hidden, work.classes))
     return make_step(model, SGD(lr=0.01, momentum=0.9), *work.data())
+
+
+def load_custom_lstm() -> type[Module]:
+    """Load the LSTM in plain NumPy style of examples/sequences."""
+    path = Path(__file__).parents[2] / "examples" / "sequences" / "custom_lstm.py"
+    spec = spec_from_file_location("custom_lstm", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules["custom_lstm"] = module
+    spec.loader.exec_module(module)
+    return module.CustomLSTM
 
 
 class Core(AttentionLayer):

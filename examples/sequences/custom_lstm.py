@@ -44,13 +44,14 @@ class CustomLSTM(Module):
         self.bias = Parameter(np.zeros(4 * hidden))
 
     def fprop(self, x):
-        N, T, H = x.shape[0], x.shape[1], self.hidden
-        self.x = x
+        N, T, D, H = x.shape[0], x.shape[1], x.shape[2], self.hidden
+        self.x = np.ascontiguousarray(x.transpose(1, 0, 2)).reshape(T * N, D)  # step by step, so that rows lie together
         self.gates = np.zeros((T, N, 4 * H), x.dtype)
         self.h = np.zeros((T + 1, N, H), x.dtype)
         self.c = np.zeros((T + 1, N, H), x.dtype)
+        products = (self.x @ self.weight_x).reshape(T, N, 4 * H)  # of all steps at once
         for t in range(T):
-            a = x[:, t] @ self.weight_x + self.h[t] @ self.weight_h + self.bias
+            a = products[t] + self.h[t] @ self.weight_h + self.bias
             i, f, g, o = (
                 sigmoid(a[:, :H]),
                 sigmoid(a[:, H : 2 * H]),
@@ -63,8 +64,8 @@ class CustomLSTM(Module):
         return self.h[1:].transpose(1, 0, 2)
 
     def bprop(self, grad_y):
-        N, T, H = self.x.shape[0], self.x.shape[1], self.hidden
-        grad_x = np.zeros_like(self.x)
+        N, T, H = grad_y.shape[0], grad_y.shape[1], self.hidden
+        grads = np.zeros_like(self.gates)
         grad_h = np.zeros((N, H), grad_y.dtype)
         grad_c = np.zeros((N, H), grad_y.dtype)
         for t in reversed(range(T)):
@@ -72,7 +73,7 @@ class CustomLSTM(Module):
             tanh_c = np.tanh(self.c[t + 1])
             grad_h += grad_y[:, t]
             grad_c += grad_h * o * (1 - tanh_c**2)
-            grad_a = np.concatenate(
+            grads[t] = np.concatenate(
                 (
                     grad_c * g * i * (1 - i),
                     grad_c * self.c[t] * f * (1 - f),
@@ -81,13 +82,13 @@ class CustomLSTM(Module):
                 ),
                 axis=1,
             )
-            self.grad_weight_x += self.x[:, t].T @ grad_a
-            self.grad_weight_h += self.h[t].T @ grad_a
-            self.grad_bias += grad_a.sum(axis=0)
-            grad_x[:, t] = grad_a @ self.weight_x.T
-            grad_h = grad_a @ self.weight_h.T
+            grad_h = grads[t] @ self.weight_h.T
             grad_c = grad_c * f
-        return grad_x
+        grad_a = grads.reshape(T * N, 4 * H)
+        self.grad_weight_x += self.x.T @ grad_a
+        self.grad_weight_h += self.h[:T].reshape(T * N, H).T @ grad_a
+        self.grad_bias += grad_a.sum(axis=0)
+        return (grad_a @ self.weight_x.T).reshape(T, N, self.weight_x.shape[0]).transpose(1, 0, 2)
 
 
 def compare_with_the_built_in():

@@ -6,7 +6,7 @@ A layer that is built of others but shows one meaning (a gated unit, say) belong
 from .arithmetic import CAddTable, CDivTable, CMaxTable, CMinTable, CMulTable, CSubTable
 from .concat import Concat
 from .graph import Graph
-from .join_split import JoinTable, NarrowTable, SplitTable, StackTable
+from .join_split import JoinTable, NarrowTable, SelectTable, SplitTable, StackTable
 from .padded import Padded
 from .residual import Residual
 from .sequential import Sequential
@@ -30,6 +30,7 @@ __all__ = [
     "Parallel",
     "ParallelTable",
     "Residual",
+    "SelectTable",
     "Sequential",
     "Share",
     "SplitTable",

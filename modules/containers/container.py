@@ -317,6 +317,16 @@ CALLS: dict[tuple[str, int], Callable[..., Any]] = {  # compiled code finds meth
     ("bprop", 2): lambda name, a, b: lambda self, values: getattr(self, name).bprop(a(values), b(values)),
     ("bprop_other", 1): lambda name, a: lambda self, values: getattr(self, name).bprop_other(a(values)),
     ("bprop_cell", 1): lambda name, a: lambda self, values: getattr(self, name).bprop_cell(a(values)),
+    ("begin", 1): lambda name, a: lambda self, values: getattr(self, name).begin(a(values)),
+    ("begin", 2): lambda name, a, b: lambda self, values: getattr(self, name).begin(a(values), b(values)),
+    ("begin", 3): lambda name, a, b, c: lambda self, values: getattr(self, name).begin(a(values), b(values), c(values)),
+    ("take_hidden", 1): lambda name, a: lambda self, values: getattr(self, name).take_hidden(a(values)),
+    ("take_cell", 1): lambda name, a: lambda self, values: getattr(self, name).take_cell(a(values)),
+    ("bprop_last", 2): lambda name, a, b: lambda self, values: getattr(self, name).bprop_last(a(values), b(values)),
+    ("bprop_last", 3): lambda name, a, b, c: (
+        lambda self, values: getattr(self, name).bprop_last(a(values), b(values), c(values))
+    ),
+    ("bprop_hidden", 1): lambda name, a: lambda self, values: getattr(self, name).bprop_hidden(a(values)),
     ("next_cell", 1): lambda name, a: lambda self, values: getattr(self, name).next_cell(a(values)),
     ("fprop", 3): lambda name, a, b, c: lambda self, values: getattr(self, name).fprop(a(values), b(values), c(values)),
     ("measure", 1): lambda name, a: lambda self, values: getattr(self, name).measure(a(values)),

@@ -1,9 +1,9 @@
 """Concatenation and stacking of a table's arrays, and their opposites: splitting an array into a table."""
 
-from ..engine.tables import is_table_of_shapes
+from ..engine.tables import flatten_table, is_table_of_shapes, map_table
 from .concat import concatenate, infer_concat_shape, split_gradient
 from .container import Container, check_table
-from .slice_ops import Select, Slice, StackSlice
+from .slice_ops import Discard, Select, Slice, StackSlice
 
 
 class JoinTable(Container):
@@ -148,6 +148,51 @@ class SplitTable(Container):
 
     def extra_repr(self) -> str:
         return f"{self.count}"
+
+
+class SelectTable(Container):
+    """Selects one array of a table.
+
+        y        = xₖ
+        grad_xₖ  = grad_y,   grad_xᵢ = 0 for the others
+
+    Shapes: x a table of arrays, or of tables, of any shapes; y as the one that is selected.
+    Args: index: k, from 0 on.
+    Errors: ValueError for a negative index, and for an x that is no table, or has no array k.
+    Source: torch/nn's SelectTable.
+    """
+
+    framework_base = True
+
+    def __init__(self, index: int):
+        super().__init__()
+        if index < 0:
+            raise ValueError(f"SelectTable: index is {index}, expected at least 0")
+        self.index = index
+
+    def call_fprop(self, call, x):
+        check_table(self, x)
+        if len(x) <= self.index:
+            raise ValueError(f"{self.label()}: x is a table of {len(x)} arrays, expected at least {self.index + 1}")
+        vars(self)["_table"] = map_table(lambda _: None, x)
+        for k, array in self._list_others(x):
+            call(self.get_op(f"_other{k}", Discard), "fprop", array)
+        return x[self.index]
+
+    def call_bprop(self, call, grad_y):
+        first = flatten_table(grad_y)[0]
+        grads = [call(self._modules[f"_other{k}"], "bprop", first) for k, _ in self._list_others(self._table)]
+        zeros = iter(grads)
+        return tuple(
+            grad_y if k == self.index else map_table(lambda _: next(zeros), item) for k, item in enumerate(self._table)
+        )
+
+    def _list_others(self, x) -> list:
+        """List the arrays that are not selected, with their numbers."""
+        return list(enumerate(leaf for k, item in enumerate(x) if k != self.index for leaf in flatten_table(item)))
+
+    def extra_repr(self) -> str:
+        return f"{self.index}"
 
 
 def gather_grad_x(call, ops, grad_y):

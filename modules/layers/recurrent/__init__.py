@@ -5,5 +5,17 @@ from .gru import GRU
 from .lstm import LSTM
 from .over_time import LastStep, MaxOverTime, MeanOverTime
 from .rnn import RNN
+from .with_state import WithState
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "LastStep", "MaxOverTime", "MeanOverTime", "RNNCell"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "GRUCell",
+    "LSTMCell",
+    "LastStep",
+    "MaxOverTime",
+    "MeanOverTime",
+    "RNNCell",
+    "WithState",
+]

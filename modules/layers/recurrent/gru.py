@@ -53,8 +53,7 @@ class GRU(SecondOrder):
         self.products = reserve(self.products, self.directions * self.samples, self.rows_of_gates, dtype)
         self.inner = reserve(self.inner, count * rows, self.hidden_size, dtype)
 
-    def allocate_grads(self, dtype):
-        rows = self.samples * self.steps
+    def allocate_grads(self, rows, dtype):
         self.grad_products = reserve(self.grad_products, self.directions * rows, self.rows_of_gates, dtype)
 
     def combine_biases(self):
@@ -98,8 +97,8 @@ class GRU(SecondOrder):
         )
         matmul_packed(grad_products, self.packed[k], grad_states, True)
 
-    def find_state_grads(self, direction):
-        return self.grad_products[direction * self.rows : (direction + 1) * self.rows]
+    def find_state_grads(self, first, count):
+        return self.grad_products[first : first + count]
 
     def allocate_tangents(self, rows, states, dtype):
         self.tangent_inner = np.zeros((rows, self.hidden_size), dtype)

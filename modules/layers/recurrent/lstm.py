@@ -2,8 +2,16 @@
 
 import numpy as np
 
+from ...kernels.buffers import reuse
 from ...kernels.matmul.packed_weights import matmul_packed
-from ...kernels.recurrent.arrangement import copy_states, fill_rows, reserve, store_states
+from ...kernels.recurrent.arrangement import (
+    copy_states,
+    fill_rows,
+    gather_rows,
+    reserve,
+    scatter_rows,
+    store_states,
+)
 from ...kernels.recurrent.lstm_steps import lstm_step, lstm_step_bprop
 from ...kernels.recurrent.second_order import lstm_change, lstm_tangent
 from .second_order import SecondOrder
@@ -60,7 +68,7 @@ class LSTM(SecondOrder):
         self.cells = reserve(self.cells, count * (rows + self.samples), self.hidden_size, dtype)
         self.tanh_cells = reserve(self.tanh_cells, count * rows, self.hidden_size, dtype)
 
-    def allocate_grads(self, dtype):
+    def allocate_grads(self, rows, dtype):
         self.grad_cells = reserve(self.grad_cells, self.directions * self.samples, self.hidden_size, dtype)
 
     def begin_states(self):
@@ -72,6 +80,8 @@ class LSTM(SecondOrder):
             else:
                 copy_states(self.hidden_state[k], self.order, rows, self.states, first)
                 copy_states(self.cell_state[k], self.order, rows, self.cells, first)
+            if self.given is not None:
+                self.begin_given(k, rows, first)
 
     def store_last_states(self):
         for k in range(self.num_layers * self.directions):
@@ -138,3 +148,88 @@ class LSTM(SecondOrder):
     def last_state(self):
         """The states after each sample's last step of the last fprop: h_n and c_n (L D, N, H), in PyTorch's order."""
         return self.collect_last(self.states), self.collect_last(self.cells)
+
+    # -- given states, as in given_states.py ---------------------------------------------------------------------------
+
+    def begin(self, x, hidden=None, cell=None):
+        self.has_first = self.has_tangent = False
+        if cell is not None:
+            self.first_hidden, self.first_cell, self.has_first = hidden, cell, True
+        return x
+
+    def begin_given(self, k, rows, first):
+        if self.has_first:
+            copy_states(self.columns(self.first_hidden, k), self.order, rows, self.states, first)
+            copy_states(self.columns(self.first_cell, k), self.order, rows, self.cells, first)
+
+    def take_cell(self, y):
+        """The cell states after the last steps."""
+        self.last_cell = reuse(self.last_cell, self.last_hidden.shape, y.dtype)
+        self.store_last(self.cells, self.last_cell)
+        return self.last_cell
+
+    def bprop_last(self, grad_y, grad_hidden, grad_cell):
+        self.grad_last_hidden, self.grad_last_cell, self.has_last = grad_hidden, grad_cell, True
+        self.grad_first_hidden = reuse(self.grad_first_hidden, grad_hidden.shape, grad_y.dtype)
+        self.grad_first_cell = reuse(self.grad_first_cell, grad_hidden.shape, grad_y.dtype)
+        return grad_y
+
+    def begin_given_grads(self, k, begin, first, count):
+        if self.has_last:
+            ranks, end = self.order[begin : begin + count], first + count
+            gather_rows(self.columns(self.grad_last_hidden, k), ranks, self.grad_states[first:end])
+            gather_rows(self.columns(self.grad_last_cell, k), ranks, self.grad_cells[first:end])
+
+    def end_given_grads(self, k, begin, first, count):
+        if self.has_last:
+            ranks, end = self.order[begin : begin + count], first + count
+            scatter_rows(self.grad_states[first:end], ranks, self.columns(self.grad_first_hidden, k))
+            scatter_rows(self.grad_cells[first:end], ranks, self.columns(self.grad_first_cell, k))
+
+    def bprop_cell(self, grad_x):
+        """The gradient of the given cell states, which `bprop` has computed."""
+        return self.grad_first_cell
+
+    def jvp_begin(self, v, v_hidden=None, v_cell=None):
+        if v_cell is not None:
+            self.v_first_hidden, self.v_first_cell, self.has_tangent = v_hidden, v_cell, True
+        return v
+
+    def begin_tangents(self):
+        for k in range(self.num_layers * self.directions):
+            rows, first = self.first_rows[k % self.directions], k * (self.rows + self.samples)
+            copy_states(self.columns(self.v_first_hidden, k), self.order, rows, self.tangent_states, first)
+            copy_states(self.columns(self.v_first_cell, k), self.order, rows, self.tangent_cells, first)
+
+    def jvp_take_cell(self, v_y):
+        """The changes of the last cell states."""
+        out = np.empty(self.last_cell.shape, v_y.dtype)
+        self.store_last(self.tangent_cells, out)
+        return out
+
+    def rbprop_last(self, v, grad_y, grad_hidden, grad_cell, r_grad_y, r_grad_hidden, r_grad_cell, more=None):
+        if more is None:
+            self.take_changes(grad_hidden, r_grad_hidden)
+            self.grad_last_cell, self.r_last_cell = grad_cell, r_grad_cell
+            self.r_first_cell = np.empty(grad_cell.shape, grad_cell.dtype)
+            return r_grad_y
+        self.take_changes(grad_cell, r_grad_cell)
+        self.grad_last_cell, self.r_last_cell = r_grad_y, more
+        self.r_first_cell = np.empty(more.shape, more.dtype)
+        return r_grad_hidden
+
+    def begin_changes(self, k, carry):
+        ranks = self.order[: self.samples]
+        gather_rows(self.columns(self.grad_last_hidden, k), ranks, carry[0])
+        gather_rows(self.columns(self.r_last_hidden, k), ranks, carry[1])
+        gather_rows(self.columns(self.grad_last_cell, k), ranks, carry[2])
+        gather_rows(self.columns(self.r_last_cell, k), ranks, carry[3])
+
+    def end_changes(self, k, carry):
+        ranks = self.order[: self.samples]
+        scatter_rows(carry[1], ranks, self.columns(self.r_first_hidden, k))
+        scatter_rows(carry[3], ranks, self.columns(self.r_first_cell, k))
+
+    def rbprop_cell(self, v, grad_x, r_grad_x, more=None):
+        """The change of the gradient of the given cell states."""
+        return self.r_first_cell

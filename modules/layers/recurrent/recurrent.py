@@ -1,9 +1,10 @@
 """The base of recurrent layers: layers and directions, lengths, the time loop forward and backward, carried states.
 
-All arrays inside are arranged by time step (see kernels/recurrent/arrangement.py). The products of all steps are single
-ones: with the weight of the inputs before the time loop, and for the gradients of both weights and of the inputs after
-it. The loop itself has the small product with the hidden state only. It runs for some samples at a time, whose numbers
-stay in cache, and these blocks of samples run in parallel: so its results are the same bits for any number of threads.
+All arrays inside are arranged by time step (see kernels/recurrent/arrangement.py). The time loop goes by spans of
+steps, whose gates and gradients stay in cache. The products of a span's steps are single ones: with the weight of the
+inputs before its loop, and for the gradients of both weights and of the inputs after it. The loop itself has the small
+product with the hidden state only. It runs for some samples at a time, and these blocks of samples run in parallel: so
+its results are the same bits for any number of threads.
 """
 
 import numpy as np
@@ -29,25 +30,26 @@ from ...kernels.recurrent.arrangement import (
     zero_padding,
 )
 from ...kernels.threads import parallel_for
-from .recurrent_base import RecurrentBase
+from .given_states import GivenStates
 
 BLOCK, WIDE_BLOCK = 16, 48  # samples that go through the time loop together
 CACHED = 262144  # numbers of a weight that stays in L2; a larger one meets more samples at once
+SPAN_ROWS, SPAN_NUMBERS = 256, 131072  # of the gates of a span of steps, at least and about: they stay in L2
 
 
-def run_forward(first, last, module, layer):
-    """Run the time loop of a layer for some of the blocks of samples, in each direction."""
+def run_forward(first, last, module, layer, begin, end):
+    """Run steps `begin` to `end` of a layer's time loop for some of the blocks of samples, in each direction."""
     for block in range(first, last):
-        module.run_steps(layer, block // module.blocks, block % module.blocks)
+        module.run_steps(layer, block // module.blocks, block % module.blocks, begin, end)
 
 
-def run_backward(first, last, module, layer, grad, places):
-    """Run the time loop of a layer's backward pass for some of the blocks; row p of its gradient is grad[places[p]]."""
+def run_backward(first, last, module, layer, begin, end, grad, places):
+    """Run steps of a layer's time loop backward for some of the blocks; row p of its gradient is grad[places[p]]."""
     for block in range(first, last):
-        module.run_steps_back(layer, block // module.blocks, block % module.blocks, grad, places)
+        module.run_steps_back(layer, block // module.blocks, block % module.blocks, begin, end, grad, places)
 
 
-class Recurrent(RecurrentBase):
+class Recurrent(GivenStates):
     """Base of RNN, LSTM and GRU. Such a class has
 
         combine_biases()                     write self.biases (L D, ...) from the parameters
@@ -69,13 +71,17 @@ class Recurrent(RecurrentBase):
             pack_weight(weights[k], True, self.packed[k])
         self.combine_biases()
         self.begin_states()
+        if self.given is not None:
+            self.has_first = False
         self.y = reuse(self.y, (x.shape[0], x.shape[1], self.width), x.dtype)
         if self.rows < self.samples * self.steps:
             zero_padding(self.order, self.ends, self.samples, self.y)
-        flops = 2 * self.rows * self.directions * self.rows_of_gates * (self.hidden_size + 16)
+        flops = 2 * self.samples * self.span * self.directions * self.rows_of_gates * (self.hidden_size + 16)
         for layer in range(self.num_layers):
-            self.multiply_inputs(layer)
-            parallel_for(run_forward, self.directions * self.blocks, flops, self, layer)
+            for begin in range(0, self.steps, self.span):
+                end = min(begin + self.span, self.steps)
+                self.multiply_inputs(layer, begin, end)
+                parallel_for(run_forward, self.directions * self.blocks, flops, self, layer, begin, end)
             if self.noise is not None and self.training and layer + 1 < self.num_layers:
                 self.drop(layer)
         if self.noise is not None and self.training:
@@ -103,6 +109,7 @@ class Recurrent(RecurrentBase):
         self.rows = self.starts[steps]
         some = BLOCK if self.hidden_size * self.rows_of_gates <= CACHED else WIDE_BLOCK
         self.blocks = (samples + some - 1) // some
+        self.span = max(1, min(steps, max(SPAN_ROWS, SPAN_NUMBERS // self.rows_of_gates) // samples))
 
     def allocate(self, dtype):
         """Allocate what the passes need, for as many rows as this minibatch has with its padding."""
@@ -128,13 +135,15 @@ class Recurrent(RecurrentBase):
                 row[i] = a[i] + b[i]
 
     def begin_states(self):
-        """Write the states before the first step: zeros, or what the last minibatch has left."""
+        """Write the states before the first step: zeros, what the last minibatch has left, or what was given."""
         for k in range(self.num_layers * self.directions):
             rows, first = self.first_rows[k % self.directions], k * (self.rows + self.samples)
             if self.carried is None:
                 fill_rows(rows, self.states, first, 0)
             else:
                 copy_states(self.hidden_state[k], self.order, rows, self.states, first)
+            if self.given is not None:
+                self.begin_given(k, rows, first)
 
     def store_last_states(self):
         """Store the states after the last step, for the next minibatch."""
@@ -142,24 +151,34 @@ class Recurrent(RecurrentBase):
             last = k * (self.rows + self.samples) + self.rows
             store_states(self.states, last, self.order, self.samples, self.hidden_state[k])
 
-    def multiply_inputs(self, layer):
-        """The product of the inputs of all steps and their weight, in each direction."""
+    def multiply_inputs(self, layer, begin, end):
+        """The product of the inputs of some steps and their weight, in each direction."""
         weights = self.list_weights_ih()
         for direction in range(self.directions):
             k = layer * self.directions + direction
-            values = self.gate_values[k * self.rows : (k + 1) * self.rows]
+            first, last = self.find_rows(direction, begin, end)
+            if first == last:
+                continue
+            values = self.gate_values[k * self.rows + first : k * self.rows + last]
             if layer == 0:
-                matmul_into(self.inputs[: self.rows], weights[k].T, values, False)
+                matmul_into(self.inputs[first:last], weights[k].T, values, False)
             else:
-                matmul_into(self.hidden[(layer - 1) * self.rows : layer * self.rows], weights[k].T, values, False)
+                below = (layer - 1) * self.rows
+                matmul_into(self.hidden[below + first : below + last], weights[k].T, values, False)
 
-    def run_steps(self, layer, direction, block):
+    def find_rows(self, direction, begin, end):
+        """Find the first row of steps `begin` to `end` of a direction, and the one after their last."""
+        if direction == 0:
+            return self.starts[begin], self.starts[end]
+        return self.starts[self.steps - end], self.starts[self.steps - begin]
+
+    def run_steps(self, layer, direction, block, first_step, last_step):
         """The time loop for a block of samples; self.states after it holds the state before each step, and the last."""
         begin, end = block * self.samples // self.blocks, (block + 1) * self.samples // self.blocks
         k = layer * self.directions + direction
         region, states = k * self.rows, k * (self.rows + self.samples)
         column = direction * self.hidden_size
-        for s in range(self.steps):
+        for s in range(first_step, last_step):
             row, count, stay, following, last = self.locate_step(direction, s, begin, end)
             if count <= 0:
                 continue
@@ -225,45 +244,55 @@ class Recurrent(RecurrentBase):
         weights = self.list_weights_hh()
         for k in range(len(weights)):
             pack_weight(weights[k], False, self.packed[k])
-        rows = self.samples * self.steps
-        self.grads = reserve(self.grads, self.directions * rows, self.rows_of_gates, dtype)
+        rows, capacity = self.samples * self.steps, self.samples * self.span
+        self.grads = reserve(self.grads, self.directions * capacity, self.rows_of_gates, dtype)
         self.grad_states = reserve(self.grad_states, self.directions * self.samples, self.hidden_size, dtype)
-        self.grad_hidden = reserve(self.grad_hidden, rows if self.num_layers > 1 else 0, self.width, dtype)
-        self.allocate_grads(dtype)
-        flops = 2 * self.rows * self.directions * self.rows_of_gates * (self.hidden_size + 16)
+        self.grad_hidden = reserve(self.grad_hidden, (self.num_layers - 1) * rows, self.width, dtype)
+        self.allocate_grads(capacity, dtype)
+        if self.needs_grad_x:
+            self.grad_inputs = reserve(self.grad_inputs, rows, self.input_size, dtype)
         for s in range(self.num_layers):
             layer = self.num_layers - 1 - s
             if s == 0:
-                parallel_for(run_backward, self.directions * self.blocks, flops, self, layer, grad, self.places)
+                self.run_layer_back(layer, grad, self.places)
             else:
-                parallel_for(
-                    run_backward, self.directions * self.blocks, flops, self, layer, self.grad_hidden, self.line
-                )
-            if self.needs_grad_parameters:
-                self.add_weight_gradients(layer)
-            if layer > 0:
-                self.multiply_grads(layer, self.grad_hidden[: self.rows])
-                if self.noise is not None and self.training:
-                    self.apply_mask(layer - 1, self.grad_hidden[: self.rows])
-            elif self.needs_grad_x:
-                self.grad_inputs = reserve(self.grad_inputs, rows, self.input_size, dtype)
-                self.multiply_grads(0, self.grad_inputs[: self.rows])
-                self.grad_x = reuse(self.grad_x, (self.samples, self.steps, self.input_size), dtype)
-                if self.rows < rows:
-                    zero_padding(self.order, self.ends, self.samples, self.grad_x)
-                scatter_rows(self.grad_inputs[: self.rows], self.places, as_rows(self.grad_x))
+                self.run_layer_back(layer, self.grad_hidden[layer * self.rows : (layer + 1) * self.rows], self.line)
+            if layer > 0 and self.noise is not None and self.training:
+                self.apply_mask(layer - 1, self.grad_hidden[(layer - 1) * self.rows : layer * self.rows])
+        if self.needs_grad_x:
+            self.grad_x = reuse(self.grad_x, (self.samples, self.steps, self.input_size), dtype)
+            if self.rows < rows:
+                zero_padding(self.order, self.ends, self.samples, self.grad_x)
+            scatter_rows(self.grad_inputs[: self.rows], self.places, as_rows(self.grad_x))
+        if self.given is not None:
+            self.has_last = False
         return self.grad_x
 
-    def allocate_grads(self, dtype):
-        """Allocate what the backward pass of one kind of layer alone needs."""
+    def allocate_grads(self, rows, dtype):
+        """Allocate what the backward pass of one kind of layer alone needs, for so many rows in each direction."""
 
-    def run_steps_back(self, layer, direction, block, grad, places):
+    def run_layer_back(self, layer, grad, places):
+        """The backward pass of a layer, from the last span of steps on; grad[places[p]] is the gradient of row p."""
+        flops = 2 * self.samples * self.span * self.directions * self.rows_of_gates * (self.hidden_size + 16)
+        for begin in range(0, self.steps, self.span):
+            end = min(begin + self.span, self.steps)
+            parallel_for(run_backward, self.directions * self.blocks, flops, self, layer, begin, end, grad, places)
+            if self.needs_grad_parameters:
+                self.add_weight_gradients(layer, begin, end)
+            if layer > 0 or self.needs_grad_x:
+                self.multiply_grads(layer, begin, end)
+
+    def run_steps_back(self, layer, direction, block, first_step, last_step, grad, places):
         """The time loop backward for a block of samples, which fills self.grads, the gradients of the gates."""
         begin, end = block * self.samples // self.blocks, (block + 1) * self.samples // self.blocks
-        k, region = layer * self.directions + direction, direction * self.rows
+        k, region = layer * self.directions + direction, direction * self.samples * self.span
         first, column = direction * self.samples + begin, direction * self.hidden_size
-        self.clear_grad_states(first, end - begin)
-        for s in range(self.steps):
+        span_row, _ = self.find_rows(1 - direction, first_step, last_step)
+        if first_step == 0:
+            self.clear_grad_states(first, end - begin)
+            if self.given is not None:
+                self.begin_given_grads(k, begin, first, end - begin)
+        for s in range(first_step, last_step):
             t = s if direction else self.steps - 1 - s
             count = min(self.counts[t], end) - begin
             if count <= 0:
@@ -271,38 +300,59 @@ class Recurrent(RecurrentBase):
             row = self.starts[t] + begin
             at, before = k * self.rows + row, k * (self.rows + self.samples) + row
             add_columns(grad, places[row : row + count], column, self.grad_states[first : first + count])
-            self.step_back(k, region + row, at, before, first, count)
+            self.step_back(k, region + row - span_row, at, before, first, count)
+        if self.given is not None and last_step == self.steps:
+            self.end_given_grads(k, begin, first, end - begin)
 
     def clear_grad_states(self, first, count):
         """Begin with no gradient of the last states."""
         self.grad_states[first : first + count] = 0
 
-    def add_weight_gradients(self, layer):
-        """Add the gradients of a layer's parameters: for each one product over all steps."""
+    def add_weight_gradients(self, layer, begin, end):
+        """Add the gradients of a layer's parameters: for each one product over the steps of a span."""
         grads_ih, grads_hh = self.list_grads_ih(), self.list_grads_hh()
         biases_ih, biases_hh = self.list_grads_bias_ih(), self.list_grads_bias_hh()
+        add = self.accumulate or begin > 0
         for direction in range(self.directions):
             k = layer * self.directions + direction
-            grads = self.grads[direction * self.rows : (direction + 1) * self.rows]
-            outer = self.find_state_grads(direction)
-            first = k * (self.rows + self.samples)
+            first, last = self.find_rows(1 - direction, begin, end)
+            region, states = direction * self.samples * self.span, k * (self.rows + self.samples)
+            grads = self.grads[region : region + last - first]
+            outer = self.find_state_grads(region, last - first)
             if layer == 0:
-                matmul_into(grads.T, self.inputs[: self.rows], grads_ih[k], self.accumulate)
+                matmul_into(grads.T, self.inputs[first:last], grads_ih[k], add)
             else:
-                inputs = self.hidden[(layer - 1) * self.rows : layer * self.rows]
-                matmul_into(grads.T, inputs, grads_ih[k], self.accumulate)
-            matmul_into(outer.T, self.states[first : first + self.rows], grads_hh[k], self.accumulate)
+                below = (layer - 1) * self.rows
+                matmul_into(grads.T, self.hidden[below + first : below + last], grads_ih[k], add)
+            matmul_into(outer.T, self.states[states + first : states + last], grads_hh[k], add)
             if self.has_bias:
-                sum_rows(grads, biases_ih[k], self.accumulate)
-                sum_rows(outer, biases_hh[k], self.accumulate)
+                sum_rows(grads, biases_ih[k], add)
+                sum_rows(outer, biases_hh[k], add)
 
-    def find_state_grads(self, direction):
-        """The gradients of the products with the states, of all steps: those of the gates."""
-        return self.grads[direction * self.rows : (direction + 1) * self.rows]
+    def find_state_grads(self, first, count):
+        """The gradients of the products with the states, of some rows: those of the gates."""
+        return self.grads[first : first + count]
 
-    def multiply_grads(self, layer, out):
-        """The gradient of a layer's inputs, summed over its directions."""
+    def multiply_grads(self, layer, begin, end):
+        """The gradient of a layer's inputs at the steps of a span, summed over its directions."""
         weights = self.list_weights_ih()
+        if begin == 0 and self.directions > 1:
+            self.clear_grad_inputs(layer)
         for direction in range(self.directions):
-            grads = self.grads[direction * self.rows : (direction + 1) * self.rows]
-            matmul_into(grads, weights[layer * self.directions + direction], out, direction > 0)
+            first, last = self.find_rows(1 - direction, begin, end)
+            if first == last:
+                continue
+            region, k = direction * self.samples * self.span, layer * self.directions + direction
+            grads = self.grads[region : region + last - first]
+            if layer == 0:
+                matmul_into(grads, weights[k], self.grad_inputs[first:last], self.directions > 1)
+            else:
+                below = (layer - 1) * self.rows
+                matmul_into(grads, weights[k], self.grad_hidden[below + first : below + last], self.directions > 1)
+
+    def clear_grad_inputs(self, layer):
+        """Begin with zeros, to which both directions add."""
+        if layer == 0:
+            self.grad_inputs[: self.rows] = 0
+        else:
+            self.grad_hidden[(layer - 1) * self.rows : layer * self.rows] = 0

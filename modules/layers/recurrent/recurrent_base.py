@@ -19,6 +19,7 @@ LIST_NAMES = [
         (("biases", "grads_bias", "directions_bias"), "_hh"),
     )
 ]  # of the methods that list parameters, their gradients and their directions, in the order of KINDS
+PLACES = ("first", "last", "grad_first", "grad_last", "v_first", "v_last", "r_first", "r_last")
 
 
 def draw_memory(hidden_size: int, longest: int) -> np.ndarray:
@@ -30,6 +31,11 @@ def draw_memory(hidden_size: int, longest: int) -> np.ndarray:
         so that few units have a short memory.
     """
     return get_generator().uniform(0, math.log(longest - 1), hidden_size)
+
+
+def given_names(state_names: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the arrays of given states, in given_states.py: `first_hidden`, `last_hidden`, `grad_first_hidden`..."""
+    return tuple(f"{place}_{name.removesuffix('_state')}" for name in state_names for place in PLACES)
 
 
 class RecurrentBase(SequenceModule):
@@ -84,6 +90,7 @@ class RecurrentBase(SequenceModule):
         if dropout > 0:
             self.key, self.draws = Counter(new_key()), Counter()
         self.carried = "states" if streams else None
+        self.given = None  # "states" where WithState gives the first states and takes the last ones
         for name in self.state_names if streams else ():
             setattr(self, name, Buffer(np.zeros((num_layers * self.directions, streams, hidden_size))))
         self.samples = self.steps = self.rows = self.blocks = 0
@@ -92,7 +99,8 @@ class RecurrentBase(SequenceModule):
         self.inputs = self.hidden = self.gate_values = self.states = self.packed = self.biases = np.empty((0, 0))
         self.grads = self.grad_states = self.grad_hidden = self.grad_inputs = self.mask = np.empty((0, 0))
         self.tangent_inputs = self.tangent_hidden = self.tangent_values = self.tangent_states = np.empty((0, 0))
-        for name in self.scratch:
+        self.has_first = self.has_last = self.has_tangent = self.has_change = False
+        for name in self.scratch + given_names(self.state_names):
             setattr(self, name, np.empty((0, 0)))
         self.y = self.grad_x = np.empty((0, 0, 0))
 

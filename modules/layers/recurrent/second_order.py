@@ -20,7 +20,7 @@ class SecondOrder(Recurrent):
     """
 
     def jvp(self, v, v_lengths=None):
-        """v_h' of each step, from v_a = v_x W_ihᵀ + x V_ihᵀ + v_h W_hhᵀ + h V_hhᵀ + v_b; given states stand still."""
+        """v_h' of each step, from v_a = v_x W_ihᵀ + x V_ihᵀ + v_h W_hhᵀ + h V_hhᵀ + v_b."""
         count, rows, out = self.num_layers * self.directions, self.rows, np.zeros(self.y.shape, v.dtype)
         self.tangent_inputs = np.zeros((rows, self.input_size), v.dtype)
         if self.needs_grad_x:  # else nothing before this layer is learned, and x stands still
@@ -29,6 +29,8 @@ class SecondOrder(Recurrent):
         self.tangent_values = np.zeros((count * rows, self.rows_of_gates), v.dtype)
         self.tangent_states = np.zeros((count * (rows + self.samples), self.hidden_size), v.dtype)
         self.allocate_tangents(count * rows, count * (rows + self.samples), v.dtype)
+        if self.given is not None and self.has_tangent:
+            self.begin_tangents()
         for layer in range(self.num_layers):
             for direction in range(self.directions):
                 self.multiply_tangents(layer, layer * self.directions + direction)
@@ -123,12 +125,16 @@ class SecondOrder(Recurrent):
             grad, r_grad = below, r_below
         out = np.zeros((self.samples, self.steps, self.input_size), dtype)
         scatter_rows(r_grad, self.places, as_rows(out))
+        if self.given is not None:
+            self.has_change = False
         return out
 
     def run_changes(self, k, direction, grad, r_grad, grads):
         """The time loop of `rbprop`, which fills grads (4, rows, G)."""
         weights, directions = self.list_weights_hh(), self.list_directions_hh()
         carry = np.zeros((4, self.samples, self.hidden_size), grads.dtype)
+        if self.given is not None and self.has_change:
+            self.begin_changes(k, carry)
         for s in range(self.steps):
             t = s if direction else self.steps - 1 - s
             row, count = self.starts[t], self.counts[t]
@@ -145,6 +151,8 @@ class SecondOrder(Recurrent):
             matmul_into(step_grads[2], directions[k], some[1], True)
             grads[:, row:end] = step_grads
             carry[:, :count] = some
+        if self.given is not None and self.has_change:
+            self.end_changes(k, carry)
 
     def add_changes(self, layer, k, grads):
         """Add how the gradients of the parameters of one layer and direction change."""

@@ -5,6 +5,7 @@ from bprop.modules import (
     GRU,
     LSTM,
     RNN,
+    Graph,
     GRUCell,
     JoinTable,
     LastStep,
@@ -17,7 +18,10 @@ from bprop.modules import (
     Padded,
     ParallelTable,
     RNNCell,
+    SelectTable,
     Sequential,
+    StackTable,
+    WithState,
 )
 from bprop.modules.containers.container import Container
 from bprop.modules.core.internal_op import InternalOp
@@ -128,6 +132,39 @@ def run(step, states=1):
 rnn, gru, lstm = run(rnn_step), run(gru_step), run(lstm_step, 2)
 
 
+def encoder_decoder(make, encode, last):
+    """A decoder that begins with an encoder's last state; its outputs, then its last states."""
+    nodes = {
+        "state": (encode(WithState(make()), SelectTable(1)), "x"),
+        "decoded": (WithState(make()), ["x", "state"]),
+        "last": (StackTable(), last),
+        "y": (JoinTable(), ["decoded.0", "last"]),
+    }
+    return Graph(nodes, outputs="y")
+
+
+def decoded(step, states, with_lengths=False):
+    """The reference of `encoder_decoder`."""
+
+    def run_from(layer, x, state, lengths):
+        outputs = np.zeros((*x.shape[:2], layer.hidden_size))
+        for t in range(x.shape[1]):
+            after = step(layer, "_l0", x[:, t], state)
+            real = (t < lengths)[:, None]
+            state = tuple(np.where(real, new, old) for new, old in zip(after, state, strict=True))
+            outputs[:, t] = np.where(real, after[0], 0)
+        return outputs, state
+
+    def reference(net, x):
+        inner = net["state"].inner if with_lengths else net["state"]
+        state, steps = (np.zeros((len(x), net["decoded"].layer.hidden_size)),) * states, np.full(len(x), x.shape[1])
+        _, state = run_from(inner[0].layer, x, state, find_lengths(x) if with_lengths else steps)
+        y, state = run_from(net["decoded"].layer, x, state, steps)
+        return np.concatenate([y, *(part[:, None] for part in state)], axis=1)
+
+    return reference
+
+
 def find_lengths(x):
     return 1 + sum((x[:, 0, 0] > threshold).astype(int) for threshold in (-0.7, -0.2, 0.2, 0.7))
 
@@ -236,6 +273,22 @@ MODULES = [
         (3, 5, 5),
         refuse("RNN(4 -> 3, num_layers=2)") + "\nin model.inner[0]",
         padded((rnn, True), (max_over_time, True)),
+    ),
+    Case(
+        "WithState, LSTM",
+        lambda: encoder_decoder(lambda: LSTM(4, 3), Sequential, "decoded.1"),
+        (3, 4, 4),
+        (3, 5, 5),
+        refuse("LSTM(4 -> 3)") + "\nin model.state[0].layer",
+        decoded(lstm_step, 2),
+    ),
+    Case(
+        "WithState, GRU with lengths",
+        lambda: encoder_decoder(lambda: GRU(4, 3), WithLengths, ["decoded.1"]),
+        (3, 5, 4),
+        (3, 5, 5),
+        refuse("GRU(4 -> 3)") + "\nin model.state.inner[0].layer",
+        decoded(gru_step, 1, with_lengths=True),
     ),
     Case("LastStep", LastStep, (3, 5, 4), (3, 5), "LastStep(): x has shape (3, 5), expected (N, T, D)", last_step),
     Case(

@@ -55,7 +55,7 @@ def test_exports_are_complete():
             assert cls in package.__all__ or cls in INTERNAL, f"{cls} is not exported by bprop.modules"
 
 
-INTERNAL = {"Branches", "Draw", "ElementwiseDropout", "ElementwiseTable"}
+INTERNAL = {"Branches", "Discard", "Draw", "ElementwiseDropout", "ElementwiseTable"}
 INTERNAL |= {"AdaptivePooling", "Axes", "GlobalPool", "Pad1d", "Pad2d", "Pooling3d", "Rearrangement"}
 INTERNAL |= {"InPlanes", "LogProbability", "MarginLoss", "PairLoss", "Pooling1d", "RowNorm", "UnitLogProbabilities"}
 INTERNAL |= {"Hierarchy", "InternalOp", "Mode", "ParametersAndBuffers", "Tie"}
@@ -65,6 +65,7 @@ INTERNAL |= {
     "Cell",
     "CellOp",
     "GRUCellOp",
+    "GivenStates",
     "LSTMCellOp",
     "LengthsSource",
     "OverTime",

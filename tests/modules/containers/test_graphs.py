@@ -20,6 +20,7 @@ from bprop.modules import (
     NarrowTable,
     ParallelTable,
     Parameter,
+    SelectTable,
     Sequential,
     Share,
     SoftmaxCrossEntropy,
@@ -410,3 +411,33 @@ def test_a_step_adds_the_gradients_of_modules_that_clear_and_of_those_that_do_no
         loss.fprop(other.fprop(x), target)
         other.bprop(loss.bprop())
         np.testing.assert_allclose(net.flat_gradients, other.flat_gradients, 1e-5, 1e-7)
+
+
+def test_selecting_from_a_table():
+    x = np.ones((2, 3)), (2 * np.ones((2, 1)), 3 * np.ones((2, 4)))
+    first, second = SelectTable(0), SelectTable(1)
+    np.testing.assert_array_equal(first.fprop(x), x[0])
+    grads = first.bprop(x[0])
+    assert [grads[0].sum(), grads[1][0].sum(), grads[1][1].sum()] == [6, 0, 0]
+    assert [each.shape for each in second.fprop(x)] == [(2, 1), (2, 4)]
+    grads = second.bprop(x[1])
+    assert [grads[0].sum(), grads[1][0].sum(), grads[1][1].sum()] == [0, 4, 24]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SelectTable(-1), "SelectTable: index is -1, expected at least 0"),
+        (
+            lambda: SelectTable(1).fprop(np.ones((2, 3))),
+            "SelectTable(1): x has shape (2, 3), expected a table of arrays",
+        ),
+        (
+            lambda: SelectTable(2).fprop((np.ones((2, 3)), np.ones((2, 3)))),
+            "SelectTable(2): x is a table of 2 arrays, expected at least 3",
+        ),
+    ],
+)
+def test_wrong_selections(make, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make()

@@ -17,9 +17,11 @@ from bprop.modules import (
     Padded,
     RNNCell,
     Sequential,
+    WithState,
     manual_seed,
     num_threads,
 )
+from bprop.modules.layers.recurrent import recurrent
 
 LAYERS = [RNN, LSTM, GRU]
 POOLS = [LastStep, MeanOverTime, MaxOverTime]
@@ -153,6 +155,22 @@ def test_dropout_between_layers(random):
     np.testing.assert_array_equal(layer(x), plain(x))
 
 
+@layers
+def test_spans_of_steps_are_as_one(random, cls, monkeypatch):
+    layer, lengths = cls(3, 4, 2, bidirectional=True).to("float64"), np.array([5, 2, 6, 1])
+    x, grad_y = random.standard_normal((4, 7, 3)), random.standard_normal((4, 7, 8))
+    for given in (None, lengths):
+        whole = passes(layer, x, given, grad_y)
+        assert layer.span == 7
+        with monkeypatch.context() as patched:
+            patched.setattr(recurrent, "SPAN_ROWS", 8)
+            patched.setattr(recurrent, "SPAN_NUMBERS", 0)
+            parts = passes(layer, x, given, grad_y)
+        assert layer.span == 2
+        for a, b in zip(whole, parts, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.jit
 @layers
 def test_memory_is_reused_and_minibatches_may_change(random, cls):
@@ -261,6 +279,19 @@ def test_wrong_lengths_inside_of_a_net():
         (lambda: GRU(2, 3, streams=2, bidirectional=True), "GRU: streams with bidirectional, expected one"),
         (lambda: GRU(2, 3, memory=1), "GRU: memory is 1, expected the steps to remember, at least 2, or 0"),
         (lambda: LSTM(2, 3, bias=False, memory=9), "LSTM: memory with bias false, expected biases"),
+        (
+            lambda: WithState(GRU(2, 3, streams=2)),
+            "WithState: GRU(2 -> 3, streams=2) carries its own state, expected one",
+        ),
+        (
+            lambda: WithState(GRU(2, 3))((np.zeros((4, 5, 2)), np.zeros((4, 2)))),
+            "WithState(GRU(2 -> 3)): h_0 has shape (4, 2), expected (4, 3)",
+        ),
+        (
+            lambda: WithState(LSTM(2, 3))((np.zeros((4, 5, 2)), (np.zeros((4, 3)), np.zeros((3, 3))))),
+            "WithState(LSTM(2 -> 3)): c_0 has shape (3, 3), expected (4, 3)",
+        ),
+        (lambda: WithState(LSTM(2, 3))((np.zeros((4, 5, 2)), np.zeros((4, 3)))), "expected a table of arrays"),
         (lambda: GRUCell(2, 0), "GRUCell: hidden_size is 0, expected at least 1"),
         (lambda: Padded(GRU(2, 3)).fprop(np.zeros((3, 4, 2))), "expected a table (x, lengths)"),
         (lambda: GRU(2, 3, streams=2)(np.zeros((3, 4, 2))), "x has 3 samples, expected 2 streams at most"),
@@ -282,6 +313,11 @@ def test_wrong_lengths_inside_of_a_net():
 def test_refused(make, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         make()
+
+
+def test_only_recurrent_layers_have_states():
+    with pytest.raises(TypeError, match=re.escape("WithState: layer is Linear(2 -> 3), expected an RNN, GRU or LSTM")):
+        WithState(Linear(2, 3))
 
 
 def test_the_last_state_needs_an_fprop():

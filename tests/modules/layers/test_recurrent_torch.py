@@ -3,6 +3,7 @@
 import bprop.modules
 import numpy as np
 import pytest
+from bprop.trainers import SGD, compile_step
 
 torch = pytest.importorskip("torch")
 rnn = torch.nn.utils.rnn
@@ -36,12 +37,12 @@ def make_pair(name, settings, dtype):
     return layer, other
 
 
-def run_torch(other, x, lengths):
+def run_torch(other, x, lengths, first=None):
     """PyTorch's y and states, for lengths of packed sequences."""
     if lengths is None:
-        return other(x)
+        return other(x, first)
     packed = rnn.pack_padded_sequence(x, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
-    y, state = other(packed)
+    y, state = other(packed, first)
     return rnn.pad_packed_sequence(y, batch_first=True, total_length=x.shape[1])[0], state
 
 
@@ -70,6 +71,46 @@ def test_layer(random, name, settings, dtype, lengths):
     assert not gradients
 
 
+GIVEN = [
+    ("RNN", {"bidirectional": True}),
+    ("GRU", {"num_layers": 2}),
+    ("LSTM", {"num_layers": 2, "bidirectional": True}),
+]
+
+
+def there(state, layers):
+    """A state (N, layers H) in PyTorch's shape, (layers, N, H)."""
+    return torch.tensor(state.reshape(len(state), layers, -1).transpose(1, 0, 2).copy(), requires_grad=True)
+
+
+@pytest.mark.parametrize(("name", "settings"), GIVEN, ids=lambda value: str(value))
+@dtypes
+@pytest.mark.parametrize("lengths", [None, [4, 7, 1, 7, 2]], ids=["whole", "packed"])
+def test_given_states(random, name, settings, dtype, lengths):
+    """Outputs, last states, and the gradients of x, of the first states and of the parameters."""
+    layer, other = make_pair(name, settings, dtype)
+    model, layers = bprop.modules.WithState(layer), layer.num_layers * layer.directions
+    x = random.standard_normal((5, 7, 3)).astype(dtype)
+    first = [random.standard_normal((5, layers * 6)).astype(dtype) for _ in layer.state_names]
+    x_there, first_there = torch.tensor(x, requires_grad=True), [there(each, layers) for each in first]
+    many = len(first) > 1
+    y_there, last_there = run_torch(other, x_there, lengths, tuple(first_there) if many else first_there[0])
+    inputs = (x, tuple(first) if many else first[0])
+    y, last = model(inputs) if lengths is None else model(inputs, np.array(lengths))
+    arrays = [y, *as_tuple(last)]
+    grads = [random.standard_normal(each.shape).astype(dtype) for each in arrays]
+    grads_there = [torch.tensor(grads[0]), *(there(each, layers).detach() for each in grads[1:])]
+    torch.autograd.backward([y_there, *as_tuple(last_there)], grads_there)
+    grad_x, grad_first = model.bprop((grads[0], tuple(grads[1:]) if many else grads[1]))
+    close(y, y_there, dtype)
+    close(grad_x, x_there.grad, dtype)
+    expected = [*as_tuple(last_there), *(each.grad for each in first_there)]
+    for a, b in zip([*as_tuple(last), *as_tuple(grad_first)], expected, strict=True):
+        close(there(a, layers).detach().numpy(), b, dtype)
+    for key, parameter in other.named_parameters():
+        close(dict(layer.named_gradients())[key], parameter.grad, dtype)
+
+
 @cases
 @dtypes
 def test_ten_steps_of_training(random, name, settings, dtype):
@@ -88,6 +129,30 @@ def test_ten_steps_of_training(random, name, settings, dtype):
         y = layer(x, lengths)
         layer.bprop((y - target) / 20)
         layer.flat_parameters[...] -= 0.1 * layer.flat_gradients
+    state = layer.state_dict()
+    for key, value in other.state_dict().items():
+        close(state[key], value, dtype)
+
+
+COMPILED = [("RNN", "float64"), ("GRU", "float32"), ("GRU", "float64"), ("LSTM", "float32")]
+
+
+@pytest.mark.slow
+@pytest.mark.jit
+@pytest.mark.parametrize(("name", "dtype"), COMPILED)
+def test_ten_compiled_steps(random, name, dtype):
+    """The compiled step, in both directions and with lengths."""
+    layer, other = make_pair(name, {"bidirectional": True}, dtype)
+    step = compile_step(bprop.modules.Padded(layer), bprop.modules.MeanSquaredError(), SGD(lr=0.5, momentum=0.9))
+    steps = torch.optim.SGD(other.parameters(), lr=0.5, momentum=0.9)
+    for _ in range(10):
+        x, lengths = random.standard_normal((8, 6, 3)).astype(dtype), random.integers(1, 7, 8)
+        target = random.standard_normal((8, 6, 12)).astype(dtype)
+        steps.zero_grad()
+        loss = torch.nn.functional.mse_loss(run_torch(other, torch.tensor(x), lengths)[0], torch.tensor(target))
+        loss.backward()
+        steps.step()
+        assert step((x, lengths), target) == pytest.approx(loss.item(), rel=TOLERANCE[dtype])
     state = layer.state_dict()
     for key, value in other.state_dict().items():
         close(state[key], value, dtype)

@@ -37,6 +37,28 @@ def test_a_graph_comes_from_yaml():
     assert repr(again.build().model) == repr(net)
 
 
+def test_an_encoder_and_a_decoder_come_from_yaml():
+    config = parse_config(
+        """\
+dataset: Digits
+model:
+  - Flatten
+  - Reshape: {shape: [8, 8]}
+  - Graph:
+      nodes:
+        state: [[WithState: {layer: {LSTM: {input_size: 8, hidden_size: 4}}}, SelectTable: {index: 1}], x]
+        decoded: [WithState: {layer: {LSTM: {input_size: 8, hidden_size: 4}}}, [x, state]]
+        hidden: [[SelectTable: {index: 0}, LastStep, Linear: {in_features: 4, out_features: 10}], decoded]
+      outputs: hidden
+loss: SoftmaxCrossEntropy
+optimizer: {SGD: {lr: 0.1}}
+"""
+    )
+    net = config.build().model
+    assert net.output_shape((5, 1, 8, 8)) == (5, 10)
+    assert "2.state.0.layer.weight_ih_l0" in dict(net.named_parameters())
+
+
 @pytest.mark.parametrize(
     ("old", "new", "place", "message"),
     [
