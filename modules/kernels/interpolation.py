@@ -78,7 +78,7 @@ def resample(x, layers, through, rows, down, columns, across, plane, line, y):
 
 
 def resample_back(grad_y, layers, through, rows, down, columns, across, plane, line, grad_x):
-    """grad_x[m, h, k, l] = Σ through[g, a] down[i, b] across[j, c] grad_y[m, g, i, j] over the places made of (h, k, l).
+    """grad_x[m, h, k, l] = Σ through[g, a] down[i, b] across[j, c] grad_y[m, g, i, j] over what is made of (h, k, l).
 
     It is the transpose of `resample`.
     """

@@ -100,7 +100,7 @@ class Pooling3d(Pooling):
         self.deep, self.down = self.lay_out(0, x.shape[2], self.deep), self.lay_out(1, x.shape[3], self.down)
         self.across = self.lay_out(2, x.shape[4], self.across)
         sizes = (self.deep.shape[0], self.down.shape[0], self.across.shape[0])
-        self.y = reuse(self.y, x.shape[:2] + sizes, x.dtype)  # noqa: RUF005 - numba has no starred tuples
+        self.y = reuse(self.y, x.shape[:2] + sizes, x.dtype)
         self.pool(as_volumes(x))
         return self.y
 
