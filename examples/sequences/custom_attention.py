@@ -80,13 +80,16 @@ def compare_with_the_built_in():
     return max(float(np.abs(a - b).max()) for a, b in pairs)
 
 
+def make_model(layer):
+    """The model: scores of a token at each step."""
+    return Sequential(Embedding(5, 16), PositionalEmbedding(12, 16), layer, Linear(16, 5))
+
+
 def train(layer, steps=300):
-    """Train a model of this layer; returns its loss and accuracy at the end. Tokens of the first two steps are free."""
+    """Train a model of this layer; returns its loss and accuracy at the end, of all steps but the first two."""
     tokens = np.random.default_rng(2).integers(0, 5, (20 * 32, 12))
     labels = np.concatenate([np.full((len(tokens), 2), -1), tokens[:, :-2]], axis=1)
-    model = Sequential(Embedding(5, 16), PositionalEmbedding(12, 16), layer, Linear(16, 5))
-    loss = SoftmaxCrossEntropy(ignore_index=-1)
-    trainer = Trainer(model, loss, Adam(lr=0.01), quiet=True)
+    trainer = Trainer(make_model(layer), SoftmaxCrossEntropy(ignore_index=-1), Adam(lr=0.01), quiet=True)
     trainer.fit((tokens, labels), epochs=steps // 20, batch_size=32)
     return trainer.evaluate((tokens, labels))
 
