@@ -91,8 +91,12 @@ def write_tokens(path: Path, files: Sequence[Path], vocabulary: Vocabulary, aske
                 count += len(tokens)
             file.seek(0)
             write_header(file, dtype, count)  # NumPy leaves room for the digits of any length
-        note = {"format": FORMAT, "text": compute_fingerprint(files), "vocabulary": vocabulary.describe()}
-        note["vocabulary_size"] = asked
+        note: dict[str, Any] = {
+            "format": FORMAT,
+            "text": compute_fingerprint(files),
+            "vocabulary": vocabulary.describe(),
+        }
+        note |= {"vocabulary_size": asked}
         os.replace(aside, path)
         aside.write_text(json.dumps(note, ensure_ascii=False), encoding="utf-8")
         os.replace(aside, path.with_suffix(".json"))

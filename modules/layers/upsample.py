@@ -58,7 +58,8 @@ class Upsample(Module):
             expected = f"{', '.join(names)} or {last}, and align_corners with the last four"
             raise ValueError(f"Upsample: mode is {mode!r} with align_corners {align_corners}, expected {expected}")
         self.axes = OF_AXES.get(mode, 0)  # 0: any
-        self.size, self.factors = (0, 0, 0), (0.0, 0.0, 0.0)  # of the last axes of x; 0: not stated
+        self.size: tuple[int, ...] = (0, 0, 0)  # of the last axes of x; 0: not stated
+        self.factors: tuple[float, ...] = (0.0, 0.0, 0.0)
         if size is not None:
             self.size, self.count = self.as_settings("size", size, int, "of at least 1")
         else:

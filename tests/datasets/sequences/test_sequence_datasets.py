@@ -79,9 +79,7 @@ def test_npz_that_do_not_fit(tmp_path, changes, message):
 
 def test_npz_files_of_other_features(tmp_path):
     train, test = save(tmp_path / "a.npz"), save(tmp_path / "b.npz", x=np.ones((20, 8, 3)))
-    with pytest.raises(
-        ValueError, match=r"steps of the test file have shape \(3,\), expected \(2,\) as in the"
-    ):
+    with pytest.raises(ValueError, match=r"steps of the test file have shape \(3,\), expected \(2,\) as in the"):
         NpzSequences(train, test_path=test).test  # noqa: B018
 
 
