@@ -1,6 +1,5 @@
 """Each example runs as its first lines say, and learns."""
 
-import contextlib
 import re
 import shutil
 import sys
@@ -330,26 +329,6 @@ def test_a_language_model_of_custom_modules(folder, monkeypatch):
     output = run("sequences/custom_language_model.py", folder)
     assert re.findall(r"^right: (\d) gradients", output, re.MULTILINE) == ["2", "3", "2", "3", "3"]
     assert float(re.search(r"'accuracy': (\S+?)}", output)[1]) > 0.95
-
-
-@pytest.mark.slow
-@pytest.mark.jit
-def test_custom_modules_compile_to_what_plain_python_computes():
-    """A few steps of the models of both examples, compiled and as plain Python."""
-    from bprop.modules import SoftmaxCrossEntropy, manual_seed
-    from bprop.modules.engine.stateful import uncompiled
-    from bprop.trainers import compile_step
-
-    attention, parts = load_example("sequences/custom_attention"), load_example("sequences/custom_language_model")
-    tokens = np.random.default_rng(0).integers(0, 5, (4, 12))
-    for make in (lambda: attention.make_model(attention.CausalAttention(16, 2)), parts.make_model):
-        losses = []
-        for context in (contextlib.nullcontext, uncompiled):
-            manual_seed(0)
-            with context():
-                step = compile_step(make(), SoftmaxCrossEntropy(), SGD(lr=0.1))
-                losses.append([step(tokens, np.roll(tokens, 1, axis=1)) for _ in range(3)])
-        np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
 def test_hopfield_networks(folder, monkeypatch):
