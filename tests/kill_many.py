@@ -1,6 +1,7 @@
 """Kill trainings at random moments, resume them, kill those, too, and compare what they become with one left alone.
 
     python tests/kill_many.py 200            # so many kills, spread over all configs and a sweep
+    python tests/kill_many.py 100 --only gpt streams
     python tests/kill_many.py 20 --seed 3 --only images sweep
 
 A server process has imported everything; each training is a process forked from it, so a kill costs no start. A sweep
@@ -49,8 +50,11 @@ model:
   - Flatten
   - Linear: {in_features: 64, out_features: 10}
 """
+TOKENS = 8
+TEXT = "".join(random.Random(0).choices("abcdefg\n", k=2400))
 OFTEN = "Checkpoint: {seconds: 0, minutes: 0, best: 2}"
-CONFIGS = {  # dropout with schedules, early stopping of averaged weights, a convolutional net, all samples at once
+CONFIGS = {  # dropout with schedules, early stopping of averaged weights, images, all samples at once, a small GPT, an
+    # LSTM whose state goes on from minibatch to minibatch
     "adam": f"""{HEAD}{NET}
 optimizer: {{Adam: {{lr: 0.01, ema: 0.9, clip_norm: 1.0}}}}
 schedules: {{optimizer.lr: {{CosineSchedule: {{per: step}}}}, model.3.p: LinearSchedule}}
@@ -83,6 +87,29 @@ optimizer: {{AdamW: {{lr: 0.01, clip_norm: 0.5}}}}
 schedules: {{optimizer.lr: {{WarmupSchedule: {{total_iters: 30, then: {{CosineSchedule: {{per: step}}}}}}}}}}
 trainer: {{steps: 400, evaluate_every: 33, batch_size: 4, accumulate: 2}}
 callbacks: [{{EMA: {{decay: 0.9}}}}, {{EarlyStopping: {{patience: 50}}}}, {OFTEN}]
+""",
+    "gpt": f"""dataset: {{TextDataset: {{path: text.txt, context: 16}}}}
+loss: {{SoftmaxCrossEntropy: {{class_axis: -1}}}}
+model:
+  - Embedding: {{num_embeddings: {TOKENS}, embedding_dim: 16}}
+  - PositionalEmbedding: {{num_positions: 16, embedding_dim: 16}}
+  - TransformerBlock: {{embed_dim: 16, num_heads: 2, causal: true, dropout: 0.1}}
+  - LayerNorm: {{normalized_shape: 16}}
+  - Linear: {{in_features: 16, out_features: {TOKENS}}}
+optimizer: {{AdamW: {{lr: 0.01, clip_norm: 1.0}}}}
+schedules: {{optimizer.lr: {{WarmupSchedule: {{total_iters: 30, then: {{CosineSchedule: {{per: step}}}}}}}}}}
+trainer: {{steps: 600, evaluate_every: 41, batch_size: 8, accumulate: 2}}
+callbacks: [{OFTEN}]
+""",
+    "streams": f"""dataset: {{TextDataset: {{path: text.txt, context: 10, streams: 4}}}}
+loss: {{SoftmaxCrossEntropy: {{class_axis: -1}}}}
+model:
+  - Embedding: {{num_embeddings: {TOKENS}, embedding_dim: 12}}
+  - LSTM: {{input_size: 12, hidden_size: 16, num_layers: 2, dropout: 0.1, streams: 4}}
+  - Linear: {{in_features: 16, out_features: {TOKENS}}}
+optimizer: {{Adam: {{lr: 0.01, clip_norm: 1.0}}}}
+trainer: {{steps: 1500, evaluate_every: 37, batch_size: 4, shuffle: false}}
+callbacks: [{OFTEN}]
 """,
 }
 SWEEP = f"""{HEAD}{NET}
@@ -152,6 +179,7 @@ def kill_and_compare(name: str, kills: int, folder: Path, chance: random.Random)
     """Kill trainings of one config until so many kills were real ones; returns in how many sequences."""
     config = folder / f"{name}.yaml"
     config.write_text(CONFIGS[name])
+    (folder / "text.txt").write_text(TEXT)
     for warm in ("warm", "wanted"):  # the first one compiles
         start = time.perf_counter()
         assert os.waitpid(started(folder / warm, config), 0)[1] == 0

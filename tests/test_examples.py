@@ -338,6 +338,21 @@ def test_a_custom_lstm(folder, monkeypatch):
     assert all(float(last) < 0.05 * float(first) for _, first, last in losses)
 
 
+def test_custom_attention(folder, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    output = run("sequences/custom_attention.py", folder)
+    assert "right: 3 gradients within 1e-06\n" in output
+    assert float(re.search(r"built-in layer (\S+)", output)[1]) < 1e-6
+    assert float(re.search(r"'accuracy': (\S+?)}", output)[1]) > 0.99
+
+
+def test_a_language_model_of_custom_modules(folder, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    output = run("sequences/custom_language_model.py", folder)
+    assert re.findall(r"^right: (\d) gradients", output, re.MULTILINE) == ["2", "3", "2", "3", "3"]
+    assert float(re.search(r"'accuracy': (\S+?)}", output)[1]) > 0.95
+
+
 def test_hopfield_networks(folder, monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     output = run("energy/hopfield.py", folder)
@@ -453,6 +468,8 @@ def test_every_example_is_here():
         "reinforce.py",
         "resnet.yaml",
         "sequences/backprop_ninja.py",
+        "sequences/custom_attention.py",
+        "sequences/custom_language_model.py",
         "sequences/custom_lstm.py",
         "sequences/microgpt.py",
         "sequences/names_six.py",

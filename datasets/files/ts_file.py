@@ -11,6 +11,7 @@ from .csv_table import decode_text, parse_number
 from .paths import expand_path
 
 YES, NO = "true", "false"
+LARGEST = 1e30  # so that float32 can hold the squares of scaled numbers
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,12 @@ def read_ts(path: str | Path) -> TsFile:
         if not line.strip() or line.startswith("#"):
             continue
         cells = line.strip().split(":")
+        where = f"{path}, line {number}"
         if head.has_last:
+            if len(cells) < 2:
+                raise ValueError(f"{where}: there is no ':', expected a class or target after one")
             last.append(cells.pop().strip())
         width = width or head.dimensions or len(cells)
-        where = f"{path}, line {number}"
         if len(cells) != width:
             raise ValueError(f"{where}: there are {len(cells)} dimensions, expected {width}")
         series.append(parse_series(where, cells))
@@ -119,8 +122,10 @@ def parse_series(where: str, cells: list[str]) -> np.ndarray:
         except ValueError:
             wrong = next(word for word in words if word != "?" and parse_number(word) is None)
             raise ValueError(f"{where}, dimension {k + 1}: got {wrong!r}, expected a number") from None
-        if np.isinf(column).any():
-            raise ValueError(f"{where}, dimension {k + 1}: got infinity, expected finite numbers")
+        if (large := np.flatnonzero(np.abs(column) >= LARGEST)).size:
+            raise ValueError(
+                f"{where}, dimension {k + 1}: got {column[large[0]]:g}, expected numbers below {LARGEST:g}"
+            )
         columns.append(column)
     if len({len(column) for column in columns}) > 1:
         counts = ", ".join(str(len(column)) for column in columns)

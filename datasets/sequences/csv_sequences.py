@@ -100,10 +100,11 @@ class CsvSequences(SequenceDataset):
         return sort_words(word for table in tables for word in read_words(table, self.target, MISSING_VALUES, None))
 
     def _find_inputs(self, table: Table) -> list[str]:
-        for name in (self.key, self.target, *(self.inputs or ()), *([] if self.order is None else [self.order])):
-            table.position(name)
-        others = [name for name in table.names if name not in (self.key, self.target, self.order)]
+        first = self._tables["train"]
+        others = [name for name in first.names if name not in (self.key, self.target, self.order)]
         names = others if self.inputs is None else self.inputs
+        for name in (self.key, self.target, *names, *([] if self.order is None else [self.order])):
+            table.position(name)
         if not names:
             raise ValueError(f"{table.source}: no column is left as input, expected at least one")
         return names

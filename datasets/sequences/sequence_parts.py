@@ -102,7 +102,12 @@ class SequenceDataset(Dataset):
 
     def _read(self, part: str) -> Sequences | None:
         if part not in self._parts:
-            self._parts[part] = self.read(part)
+            sequences = self.read(part)
+            if part != "train" and sequences is not None and sequences.x.shape[2:] != self._whole.x.shape[2:]:
+                features, expected = sequences.x.shape[2:], self._whole.x.shape[2:]
+                name = f"{type(self).__name__}: the steps of the {part} file"
+                raise ValueError(f"{name} have shape {features}, expected {expected} as in the training file")
+            self._parts[part] = sequences
         return self._parts[part]
 
     @property

@@ -100,7 +100,7 @@ class TextDataset(Dataset):
             raise ValueError(f"TextDataset: the train part has {len(tokens)} tokens, expected more than {streams}")
         name = None if self.tokens is None else f"{self.tokens.stem}-{len(tokens)}-{self.streams}x{self.context}.npy"
         path = None if name is None or self.tokens is None else self.tokens.with_name(name)
-        windows = arrange_streams(tokens, self.context, self.streams, path)
+        windows = arrange_streams(tokens, self.context, self.streams, path, self.tokens)
         return TokenWindows(windows, tokens, classes=self.vocabulary.size, streams=self.streams)
 
     @cached_property
@@ -119,7 +119,9 @@ class TextDataset(Dataset):
 
     @cached_property
     def _written(self) -> tuple[np.ndarray, Vocabulary] | None:
-        return None if self.tokens is None else read_tokens(self.tokens, self._files, self.tokenizer)
+        if self.tokens is None:
+            return None
+        return read_tokens(self.tokens, self._files, self.tokenizer, self.vocabulary_size)
 
     @cached_property
     def _encoded(self) -> np.ndarray:
@@ -127,7 +129,7 @@ class TextDataset(Dataset):
         if self.tokens is None:
             return encode_text(iterate_text(self._files), self.vocabulary)
         if self._written is None:
-            write_tokens(self.tokens, self._files, self.vocabulary)
+            write_tokens(self.tokens, self._files, self.vocabulary, self.vocabulary_size)
             del self.__dict__["_written"]
         assert self._written is not None
         if self._written[1].describe() != self.vocabulary.describe():

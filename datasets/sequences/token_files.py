@@ -72,10 +72,12 @@ def encode_text(pieces: Iterator[str], vocabulary: Vocabulary) -> np.ndarray:
     return np.concatenate(encoded) if encoded else np.empty(0, dtype)
 
 
-def write_tokens(path: Path, files: Sequence[Path], vocabulary: Vocabulary) -> None:
+def write_tokens(path: Path, files: Sequence[Path], vocabulary: Vocabulary, asked: int | None) -> None:
     """Encode text files into an .npy file of tokens (n,), and write beside it, as .json, of which text they are.
 
     Both appear when they are whole.
+
+    Args: asked: the size of vocabulary that was asked for, which that of a short text does not reach.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     dtype, count = choose_token_type(vocabulary.size), 0
@@ -89,7 +91,12 @@ def write_tokens(path: Path, files: Sequence[Path], vocabulary: Vocabulary) -> N
                 count += len(tokens)
             file.seek(0)
             write_header(file, dtype, count)  # NumPy leaves room for the digits of any length
-        note = {"format": FORMAT, "text": compute_fingerprint(files), "vocabulary": vocabulary.describe()}
+        note: dict[str, Any] = {
+            "format": FORMAT,
+            "text": compute_fingerprint(files),
+            "vocabulary": vocabulary.describe(),
+        }
+        note |= {"vocabulary_size": asked}
         os.replace(aside, path)
         aside.write_text(json.dumps(note, ensure_ascii=False), encoding="utf-8")
         os.replace(aside, path.with_suffix(".json"))
@@ -103,10 +110,12 @@ def write_header(file: Any, dtype: np.dtype[Any], count: int) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def read_tokens(path: Path, files: Sequence[Path], kind: str) -> tuple[np.ndarray, Vocabulary] | None:
+def read_tokens(
+    path: Path, files: Sequence[Path], kind: str, asked: int | None
+) -> tuple[np.ndarray, Vocabulary] | None:
     """Map the tokens that `write_tokens` wrote, with their vocabulary; None if there are none.
 
-    Errors: ValueError for tokens of another text or kind of vocabulary, and for a damaged file.
+    Errors: ValueError for tokens of another text, or kind or size of vocabulary, and for a damaged file.
     """
     note = path.with_suffix(".json")
     if not path.exists() and not note.exists():
@@ -121,6 +130,9 @@ def read_tokens(path: Path, files: Sequence[Path], kind: str) -> tuple[np.ndarra
         raise ValueError(f"TextDataset: {note} does not say of which text {path} has the tokens{hint}") from None
     if text != compute_fingerprint(files) or content["vocabulary"]["kind"] != kind:
         raise ValueError(f"TextDataset: {path} has the tokens of another text, or of another tokenizer{hint}")
+    if content.get("vocabulary_size", asked) != asked:
+        size = content["vocabulary_size"]
+        raise ValueError(f"TextDataset: {path} has the tokens of vocabulary_size {size}, expected {asked}{hint}")
     tokens = read_npy(path)
     if tokens.ndim != 1 or tokens.dtype != choose_token_type(vocabulary.size):
         raise ValueError(f"TextDataset: {path} has {tokens.dtype} {tokens.shape}, expected the tokens of a text{hint}")

@@ -45,7 +45,12 @@ class Vocabulary(ABC):
         """Describe the vocabulary in what JSON can hold, for `load_vocabulary`."""
 
     def decode(self, tokens: Sequence[int] | np.ndarray) -> str:
-        """Decode tokens (n,) as text; bytes that are no character become U+FFFD."""
+        """Decode tokens (n,) as text; bytes that are no character become U+FFFD.
+
+        Errors: ValueError that names the first token out of range.
+        """
+        if wrong := [token for token in tokens if not 0 <= token < self.size][:1]:
+            raise ValueError(f"Vocabulary: token {wrong[0]}, expected 0 to {self.size - 1}")
         return b"".join(self.get_bytes(int(token)) for token in tokens).decode("utf-8", errors="replace")
 
     @property

@@ -62,17 +62,20 @@ def cut_windows(tokens: np.ndarray, context: int, step: int) -> np.ndarray:
     return sliding_window_view(tokens, context + 1)[::step]
 
 
-def arrange_streams(tokens: np.ndarray, context: int, streams: int, path: Path | None = None) -> np.ndarray:
+def arrange_streams(
+    tokens: np.ndarray, context: int, streams: int, path: Path | None = None, source: Path | None = None
+) -> np.ndarray:
     """Arrange a text as streams side by side: windows (m streams, context + 1), of which the n-th m are a minibatch.
 
     Stream s is one stretch of the text, and window b streams + s its b-th window, so that each minibatch goes on
     where the one before ended. What fills no minibatch at the end of the text is left out.
 
-    Args: path: where to write them, for a text that is larger than memory; what is there and as large is used again.
+    Args: path: where to write them, for a text that is larger than memory; source: the file of the tokens: what has
+        been written since, and is as large, is used again.
     """
     count = (len(tokens) - 1) // (streams * context)  # minibatches
     shape = (count * streams, context + 1)
-    if path is not None and path.exists():
+    if path is not None and source is not None and is_newer(path, source):
         windows = read_npy(path)
         if windows.shape == shape and windows.dtype == tokens.dtype:
             return windows
@@ -84,6 +87,11 @@ def arrange_streams(tokens: np.ndarray, context: int, streams: int, path: Path |
         windows.flush()
         return read_npy(path)  # type: ignore[arg-type]
     return windows
+
+
+def is_newer(path: Path, source: Path) -> bool:
+    """Whether a file is there and has been written after another one."""
+    return path.exists() and path.stat().st_mtime_ns >= source.stat().st_mtime_ns
 
 
 def write_empty(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:

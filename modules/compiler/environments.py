@@ -28,7 +28,8 @@ def bind_environments(text: str) -> tuple[str, set[str]]:
         lambda match: f"@{names[match[2]]}" if match[2] in names else match[0], DEFINITION.sub("", text)
     )
     symbols = sorted(set(names.values()))
-    return text + "".join(f"\n@{symbol} = external global {pointer}\n" for symbol in symbols), {*symbols} - {EMPTY}
+    new = [symbol for symbol in symbols if f"@{symbol} = " not in text]  # a function that is linked in may have it, too
+    return text + "".join(f"\n@{symbol} = external global {pointer}\n" for symbol in new), {*symbols} - {EMPTY}
 
 
 def define_constants(name: str) -> str:

@@ -26,12 +26,16 @@ class SequenceModule(Module):
     def _enter_fprop(self, raw, x, lengths=None):  # type: ignore[override]
         if lengths is None:
             return super()._enter_fprop(raw, x)
-        check_lengths(self, np.shape(x), lengths)
+        check_lengths(self, np.shape(self.padded_part(x)), lengths)
         return super()._enter_fprop(raw, x, lengths)
+
+    def padded_part(self, x):
+        """The part of x whose lengths are given, of arrays or of shapes: of a table, one of them."""
+        return x
 
     def check_arguments(self, *shapes):
         if len(shapes) > 1:
-            check_lengths_shape(self, shapes[0], shapes[1])
+            check_lengths_shape(self, self.padded_part(shapes[0]), shapes[1])
         return super().check_arguments(shapes[0])
 
 

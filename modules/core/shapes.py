@@ -42,8 +42,8 @@ def check_matrix_shape(module: Module, shape: tuple[int, ...], features: int) ->
     return shape[0]
 
 
-def as_image_sizes(owner: Module, name: str, value: Sizes, axes: int = 2) -> tuple[int, int]:
-    """Convert a setting to two numbers, one for each axis of an image; a signal is an image of one row.
+def as_image_sizes(owner: Module, name: str, value: Sizes, axes: int = 2) -> tuple[int, ...]:
+    """Convert a setting to one number for each axis of an image, or of a volume; a signal is an image of one row.
 
     Errors: ValueError unless each is at least 1; a padding at least 0.
     """
@@ -52,39 +52,23 @@ def as_image_sizes(owner: Module, name: str, value: Sizes, axes: int = 2) -> tup
     if len(numbers) != axes or not all(isinstance(n, int) and n >= missing for n in numbers):
         expected = "one size" if axes == 1 else f"one size or {axes}"
         raise ValueError(f"{type(owner).__name__}: {name} is {value}, expected {expected} of at least {missing}")
-    return (missing, *numbers)[-2:]  # type: ignore[return-value]
+    return numbers if axes > 1 else (missing, *numbers)
 
 
 def collapse_sizes(sizes: tuple[float | None, ...], axes: int = 2):
-    """Collapse sizes to one number where all axes have the same."""
-    sizes = sizes[2 - axes :]
+    """Collapse the sizes of the last axes to one number where all have the same."""
+    sizes = sizes[-axes:]
     return sizes[0] if len(set(sizes)) == 1 else sizes
 
 
 def as_image_shape(
     module: Module, shape: tuple[int, ...], channels: int | None = None, axes: int = 2
 ) -> tuple[int, ...]:
-    """Convert a shape of x to (N, C, H, W); a signal is an image of one row.
+    """Convert a shape of x to (N, C, H, W), or (N, C, D, H, W); a signal is an image of one row.
 
     Errors: ValueError unless it has so many channels (None: any number), and is not empty.
     """
     if len(shape) != 2 + axes or (channels is not None and shape[1] != channels) or min(shape[1:]) < 1:
-        places = "H, W" if axes == 2 else "L"
-        raise ValueError(f"{module.label()}: x has shape {shape}, expected (N, {channels or 'C'}, {places})")
-    return shape if axes == 2 else (*shape[:2], 1, shape[2])
-
-
-def as_volume_sizes(owner: Module, name: str, value: Sizes) -> tuple[int, int, int]:
-    """Convert a setting to three numbers, one for each axis of a volume; errors as of `as_image_sizes`."""
-    numbers = (value,) * 3 if isinstance(value, int) else tuple(value)
-    missing = 0 if "padding" in name else 1
-    if len(numbers) != 3 or not all(isinstance(n, int) and n >= missing for n in numbers):
-        raise ValueError(f"{type(owner).__name__}: {name} is {value}, expected one size or 3 of at least {missing}")
-    return numbers
-
-
-def check_volume_shape(module: Module, shape: tuple[int, ...], channels: int | None = None) -> tuple[int, ...]:
-    """Check that `shape` is (N, C, D, H, W), and return it; ValueError if not, or if it is empty."""
-    if len(shape) != 5 or (channels is not None and shape[1] != channels) or min(shape[1:]) < 1:
-        raise ValueError(f"{module.label()}: x has shape {tuple(shape)}, expected (N, {channels or 'C'}, D, H, W)")
-    return tuple(shape)
+        places = {1: "L", 2: "H, W", 3: "D, H, W"}[axes]
+        raise ValueError(f"{module.label()}: x has shape {tuple(shape)}, expected (N, {channels or 'C'}, {places})")
+    return tuple(shape) if axes > 1 else (*shape[:2], 1, shape[2])

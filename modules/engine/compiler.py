@@ -24,11 +24,11 @@ from ..compiler.numba_api import (
     register_pass,
     types,
 )
-from ..kernels import builtin_functions  # noqa: F401 - registers them
+from ..kernels.builtin_functions import as_contiguous, swap_axes
 from ..kernels.elementary_functions import REPLACED
 from ..kernels.matmul.matmul_operator import multiply_arrays
 from ..kernels.print_and_format import format_value, narrow_printed
-from ..kernels.reductions import NAMES, WHOLE, reduction
+from ..kernels.reductions import NAMES, OF_AXES, WHOLE, reduction
 from .dependencies import hash_function, is_versioned
 from .state import StateType
 
@@ -39,6 +39,7 @@ ARITHMETIC = {
 FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}  # all of fastmath that leaves NaN and infinity alone
 PASSES = {"fprop", "bprop", "jvp", "rbprop"}
 LIBRARIES = {__name__.split(".")[0], "numba", "numpy", "math", "builtins"}
+JOINING = (np.concatenate, np.stack, np.vstack, np.hstack, np.column_stack, np.dstack)  # take a list of arrays
 OPTIONS = {"error_model": "numpy", "nogil": True, "fastmath": FAST, "forceinline": False}
 
 
@@ -144,6 +145,8 @@ def _rewrite(function_ir, statement, constants, body) -> None:
 
 def _rewrite_call(function_ir, statement, body) -> None:
     function = _find_called(function_ir, statement.value.func)
+    if is_users(function_ir.func_id.func):
+        _rewrite_users_call(function_ir, function, statement, body)
     _write_result_to_out(function_ir, function, statement, body)
     if function is str:
         statement.value.func = _insert_function(function_ir, format_value, statement, body)
@@ -153,6 +156,44 @@ def _rewrite_call(function_ir, statement, body) -> None:
         )
     if not _rewrite_reduction(function_ir, statement, body) and not statement.value.kws:
         _weaken_arguments(function_ir, statement, body)
+
+
+def _rewrite_users_call(function_ir, function, statement, body) -> None:
+    """Rewrite calls of NumPy that numba lacks: np.matmul, swapaxes, reshape of any layout, np.stack of a list."""
+    call = statement.value
+    method = _find_definition(function_ir, call.func)
+    is_getattr = isinstance(method, numba_ir.Expr) and method.op == "getattr"
+    of_array = is_getattr and not isinstance(
+        _find_definition(function_ir, method.value), numba_ir.Global | numba_ir.FreeVar
+    )
+    if function is np.matmul and len(call.args) == 2 and not call.kws:
+        _drop_getattr(function_ir, call.func, body)
+        call.func = _insert_function(function_ir, multiply_arrays, statement, body)
+    elif function is np.swapaxes and not call.kws:
+        call.func = _insert_function(function_ir, swap_axes, statement, body)
+    elif of_array and method.attr == "swapaxes" and not call.kws:
+        _drop_getattr(function_ir, call.func, body)
+        call.func, call.args = _insert_function(function_ir, swap_axes, statement, body), [method.value, *call.args]
+    elif function is np.reshape and call.args:
+        call.args = [_insert_call(function_ir, as_contiguous, call.args[0], statement, body), *call.args[1:]]
+    elif of_array and method.attr == "reshape":
+        whole = _insert_call(function_ir, as_contiguous, method.value, statement, body)
+        reshape = statement.target.scope.redefine("$reshape", loc=statement.loc)
+        _insert_assignment(function_ir, reshape, numba_ir.Expr.getattr(whole, "reshape", statement.loc), body)
+        call.func = reshape
+    elif function in JOINING and call.args:
+        listed, *others = function_ir._definitions[call.args[0].name]  # not of a variable, which may be appended to
+        if not others and isinstance(listed, numba_ir.Expr) and listed.op == "build_list":
+            arrays = statement.target.scope.redefine("$arrays", loc=statement.loc)
+            _insert_assignment(function_ir, arrays, numba_ir.Expr.build_tuple(listed.items, statement.loc), body)
+            call.args = [arrays, *call.args[1:]]
+
+
+def _drop_getattr(function_ir, variable, body) -> None:
+    """Let the statement that reads an attribute numba does not know assign None, where its value is no longer read."""
+    for statement in body:
+        if isinstance(statement, numba_ir.Assign) and statement.target.name == variable.name:
+            statement.value = _redefine(function_ir, statement, numba_ir.Const(None, statement.loc))
 
 
 def _redefine(function_ir, statement, value):
@@ -225,9 +266,8 @@ def _find_function(function_ir, value):
 
 def _weaken_operands(function_ir, statement, body):
     value = statement.value
-    if value.fn in (operator.pow, operator.ipow) and isinstance(
-        _find_definition(function_ir, value.rhs), numba_ir.Const
-    ):
+    power = _find_definition(function_ir, value.rhs) if value.fn in (operator.pow, operator.ipow) else None
+    if isinstance(power, numba_ir.Const) and isinstance(power.value, int):
         return  # numba expands x ** 2 itself
     left, right = value.lhs, value.rhs
     value.lhs = _insert_weak_cast(function_ir, left, right, statement, body)
@@ -262,7 +302,7 @@ def _rewrite_reduction(function_ir, statement, body) -> bool:
     of_numpy = isinstance(owner, numba_ir.Global | numba_ir.FreeVar) and owner.value is np
     arguments = list(call.args) if of_numpy else [method.value, *call.args]
     settings = dict(call.kws) | dict(zip(("axis",), arguments[1:], strict=False))
-    constants = {name: _find_definition(function_ir, variable) for name, variable in settings.items()}
+    constants = {name: _find_constant(function_ir, variable) for name, variable in settings.items()}
     known = all(isinstance(constant, numba_ir.Const) for constant in constants.values())
     if len(arguments) > 2 or not known or not set(settings) <= {"axis", "keepdims"}:
         return False
@@ -270,11 +310,21 @@ def _rewrite_reduction(function_ir, statement, body) -> bool:
     axis, keepdims = None, "keepdims" in constants and bool(constants["keepdims"].value)
     if not whole:
         axis = constants["axis"].value if "axis" in constants else None
-        if not isinstance(axis, int):
+        if not isinstance(axis, int) and not (isinstance(axis, tuple) and method.attr in OF_AXES):
             return False
     function = _insert_function(function_ir, reduction(method.attr, axis, keepdims), statement, body)
     statement.value = _redefine(function_ir, statement, numba_ir.Expr.call(function, [arguments[0]], (), statement.loc))
     return True
+
+
+def _find_constant(function_ir, variable):
+    """The definition of a variable; of a tuple of constants, one constant."""
+    value = _find_definition(function_ir, variable)
+    if isinstance(value, numba_ir.Expr) and value.op == "build_tuple":
+        items = [_find_definition(function_ir, item) for item in value.items]
+        if all(isinstance(item, numba_ir.Const) for item in items):
+            return numba_ir.Const(tuple(item.value for item in items), value.loc)
+    return value
 
 
 def _insert_assignment(function_ir, target, value, body) -> None:

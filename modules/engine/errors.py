@@ -27,9 +27,48 @@ REASONS = (
     ),
     (
         re.compile(r">>> (?:_impl|dot|matmul|vdot)\((?:.*?, )?(?:readonly )?array\(\w+, ([3-9])d"),
-        "numba's @ and np.dot take vectors and matrices, not {0} axes: loop over the first ones, or reshape",
+        "numba's np.dot takes vectors and matrices, not {0} axes: write @",
     ),
-    (re.compile(r"Use of unsupported NumPy function 'numpy.matmul'"), "numba has no numpy.matmul, write a @ b"),
+    (
+        re.compile(r"Use of unsupported NumPy function 'numpy.(einsum|tensordot|inner)'"),
+        "numba has no numpy.{0}, write @, of arrays whose axes are reshaped or transposed",
+    ),
+    (
+        re.compile(r"Use of unsupported NumPy function 'numpy.(tile|pad|put_along_axis|apply_along_axis)'"),
+        "numba has no numpy.{0}, fill an array of np.zeros by slices",
+    ),
+    (
+        re.compile(r"Use of unsupported NumPy function 'numpy.squeeze'"),
+        "numba has no numpy.squeeze, index the axis, as x[:, 0]",
+    ),
+    (
+        re.compile(r"Unknown attribute '(\w+)' of type Function\(<ufunc '(\w+)'>\)"),
+        "numba has no np.{1}.{0}, loop over the indices",
+    ),
+    (
+        re.compile(r">>> repeat\(.*axis="),
+        "numba's np.repeat has no axis, index it, as x[:, rows], or write np.broadcast_to",
+    ),
+    (
+        re.compile(r">>> (?:np_)?any\(.*axis="),
+        "numba's any has no axis, write mask.sum(axis=-1) > 0",
+    ),
+    (
+        re.compile(r">>> (?:np_)?all\(.*axis="),
+        "numba's all has no axis, write (~mask).sum(axis=-1) == 0",
+    ),
+    (
+        re.compile(r">>> (?:\w+_)?(prod|median|argsort|argpartition|ptp|cumprod|diff|count_nonzero)\(.*axis="),
+        "numba's np.{0} has no axis, loop over the others",
+    ),
+    (
+        re.compile(r">>> norm\(.*axis="),
+        "numba's np.linalg.norm has no axis, write np.sqrt((x**2).sum(axis=-1, keepdims=True))",
+    ),
+    (
+        re.compile(r">>> (concatenate|stack|vstack|hstack|column_stack|dstack)\(.*\blist\("),
+        "numba's np.{0} takes no such list of arrays, fill an array of np.empty by slices",
+    ),
     (re.compile(r"format spec in f-strings"), "numba has no formats such as {{x:.3f}} in f-strings, write {{x}} alone"),
     (
         re.compile(r">>> mod\((?:unicode|Literal\[str)"),
@@ -61,6 +100,9 @@ REASONS = (
 )
 
 
+MASK = "a mask of several axes indexes no array, write np.where(mask, a, b), or x.ravel()[mask.ravel()] to read"
+
+
 class CompileError(TypeError):
     """A method runs as plain Python, but numba cannot compile it."""
 
@@ -77,14 +119,21 @@ def make_compile_error(module: Stateful | None, method: str, error) -> CompileEr
         return CompileError(f"the compiled {method} does not compile\n{text}")
     raw = get_raw_method(type(module), method)
     file, line = find_user_line(raw, error, text)
+    reason = MASK if is_about_mask(error) else summarize_error(text, module)
     message = (
-        f"{module.label()}: numba cannot compile {method} ({file}:{line}): {summarize_error(text, module)}; "
+        f"{module.label()}: numba cannot compile {method} ({file}:{line}): {reason}; "
         "rewrite the line, or set jit = False on the class to run it as Python"
     )
     result = CompileError(message)
     result.add_note("numba says: " + text.strip())
     module.add_place(result)
     return result
+
+
+def is_about_mask(error) -> bool:
+    """Whether numba stumbles over an index that is a mask of several axes, which it types, but has no code for."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return isinstance(error, AssertionError) and not str(error) and frames[-1].filename.endswith("arrayobj.py")
 
 
 def find_user_line(raw, error, text: str) -> tuple[str, int]:
@@ -131,6 +180,11 @@ def describe_attribute(name: str, module: Stateful) -> str:
     if hasattr(type(module), name):
         return " (it belongs to the class: assign it to self in __init__)"
     value = vars(module).get(name)
+    if isinstance(value, dict | list):
+        kind, instead = (
+            ("dict", "give each value an attribute") if isinstance(value, dict) else ("list", "make it a tuple")
+        )
+        return f" (it is a {kind}: {instead})"
     return f" (it is a {type(value).__name__})" if value is not None else ""
 
 

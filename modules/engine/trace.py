@@ -5,6 +5,8 @@ in a method shows first as an ordinary Python traceback at its line. The run wor
 nothing of the real ones.
 """
 
+import linecache
+import re
 import sys
 import warnings
 
@@ -15,6 +17,8 @@ from ..compiler.numba_api import types
 from .sources import ClassDigest, examine_class
 from .state import StateType
 from .stateful import Stateful, collect_methods, get_raw_method, plain_python
+
+OF_NUMBERS = re.compile(r"\bnp\.((?:sqrt|exp|log|log2|log10|tanh|sin|cos)\([\w.\[\]\- /*]*)(?=\))")
 
 
 class PrecisionError(TypeError):
@@ -103,14 +107,17 @@ def check_precision(module: Stateful, method: str, result, args) -> None:
     if not isinstance(result, np.ndarray) or result.dtype.kind != "f" or result.dtype == module.dtype:
         return
     place = find_first_line(module, method, args, result.dtype)
-    raise PrecisionError(
-        f"{module.label()}: {method} returns {result.dtype} in a {module.dtype} model{place}; "
-        "take the type from the data (np.zeros_like(x), np.empty(shape, x.dtype), array.astype(x.dtype))"
-    )
+    hint = "take the type from the data (np.zeros_like(x), np.empty(shape, x.dtype), array.astype(x.dtype))"
+    if place and (function := OF_NUMBERS.search(linecache.getline(*place))):
+        hint = (
+            f"where {function[0]}) is of a Python number, write math.{function[1]}), which keeps the type of the data"
+        )
+    where = f", from {place[0]}:{place[1]} on" if place else ""
+    raise PrecisionError(f"{module.label()}: {method} returns {result.dtype} in a {module.dtype} model{where}; {hint}")
 
 
-def find_first_line(module: Stateful, method: str, args, dtype) -> str:
-    """`, from FILE:LINE on`: the first line after which a variable or attribute holds an array of type `dtype`."""
+def find_first_line(module: Stateful, method: str, args, dtype) -> tuple[str, int] | None:
+    """Find file and line of the first line after which a variable or attribute holds an array of type `dtype`."""
     raw = get_raw_method(type(module), method)
     codes = {function.__code__ for function in collect_methods(type(module)).values()}
     last: list[tuple[str, int]] = []
@@ -140,7 +147,7 @@ def find_first_line(module: Stateful, method: str, args, dtype) -> str:
             raw(module, *args)
     finally:
         sys.settrace(before)
-    return f", from {lines[0][0]}:{lines[0][1]} on" if lines else ""
+    return lines[0] if lines else None
 
 
 def take_first_samples(samples: dict, whole: set[str]) -> dict:

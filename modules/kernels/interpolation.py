@@ -1,4 +1,4 @@
-"""Interpolation of images along rows and columns, by tables of the places that each new one is made of."""
+"""Interpolation of volumes along layers, rows and columns, by tables of the places that each new one is made of."""
 
 import math
 
@@ -46,8 +46,66 @@ def fill_taps(size, factor, exact, align_corners, places, weights):
             weights[i, 2], weights[i, 3] = near_weight(1 - t), far_weight(2 - t)
 
 
+def fill_even_taps(size, places, weights):
+    """Make each new place the mean of a window, of windows that cover `size` places evenly; arguments of `fill_taps`.
+
+    The table has room for the longest window; what does not belong to a window weighs 0.
+    """
+    count, taps = places.shape
+    for i in range(count):
+        first, end = i * size // count, -(-(i + 1) * size // count)
+        for k in range(taps):
+            places[i, k] = min(first + k, size - 1)
+            weights[i, k] = 1 / (end - first) if first + k < end else 0.0
+
+
+def resample(x, layers, through, rows, down, columns, across, plane, line, y):
+    """y[m, h, i, j] = Σ through[h, a] down[i, b] across[j, c] x[m, layers[h, a], rows[i, b], columns[j, c]].
+
+    Args: x: (M, D, H, W), images with D = 1; plane (1, H, W), line (W,): scratch.
+    """
+    if x.shape[1] == 1 and y.shape[1] == 1:
+        of_x, of_y = x.reshape((x.shape[0], x.shape[2], x.shape[3])), y.reshape((y.shape[0], y.shape[2], y.shape[3]))
+        resample_images(of_x, rows, down, columns, across, line, of_y)
+        return
+    for m in range(y.shape[0]):
+        for h in range(y.shape[1]):
+            plane[:] = 0
+            for a in range(layers.shape[1]):
+                if through[h, a] != 0:
+                    add_scaled(through[h, a], x[m, layers[h, a]], plane[0])
+            resample_images(plane, rows, down, columns, across, line, y[m, h : h + 1])
+
+
+def resample_back(grad_y, layers, through, rows, down, columns, across, plane, line, grad_x):
+    """grad_x[m, h, k, l] = Σ through[g, a] down[i, b] across[j, c] grad_y[m, g, i, j] over what is made of (h, k, l).
+
+    It is the transpose of `resample`.
+    """
+    if grad_x.shape[1] == 1 and grad_y.shape[1] == 1:
+        of_x = grad_x.reshape((grad_x.shape[0], grad_x.shape[2], grad_x.shape[3]))
+        of_y = grad_y.reshape((grad_y.shape[0], grad_y.shape[2], grad_y.shape[3]))
+        resample_images_back(of_y, rows, down, columns, across, line, of_x)
+        return
+    grad_x[:] = 0
+    for m in range(grad_y.shape[0]):
+        for h in range(grad_y.shape[1]):
+            resample_images_back(grad_y[m, h : h + 1], rows, down, columns, across, line, plane)
+            for a in range(layers.shape[1]):
+                if through[h, a] != 0:
+                    add_scaled(through[h, a], plane[0], grad_x[m, layers[h, a]])
+
+
 @noinline
-def resample(x, rows, down, columns, across, line, y):
+def add_scaled(weight, plane, out):
+    """out += weight plane, both matrices."""
+    for i in range(out.shape[0]):
+        for k in range(out.shape[1]):
+            out[i, k] += weight * plane[i, k]
+
+
+@noinline
+def resample_images(x, rows, down, columns, across, line, y):
     """y[m, i, j] = Σ down[i, a] across[j, b] x[m, rows[i, a], columns[j, b]]; line: scratch (W,).
 
     What weighs 0 is not looked at, so an infinite pixel stays where it is.
@@ -70,7 +128,7 @@ def resample(x, rows, down, columns, across, line, y):
 
 
 @noinline
-def resample_back(grad_y, rows, down, columns, across, line, grad_x):
+def resample_images_back(grad_y, rows, down, columns, across, line, grad_x):
     """grad_x[m, k, l] = Σ down[i, a] across[j, b] grad_y[m, i, j] over rows[i, a] = k, columns[j, b] = l."""
     grad_x[:] = 0
     for m in range(grad_y.shape[0]):

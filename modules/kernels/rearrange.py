@@ -65,13 +65,23 @@ def place_outside(i, size, mode):
     return -1
 
 
-def fill_padded(height, width, top, left, rows, columns, mode, places):
-    """places[i * columns + j] = where in an image pixel (i - top, j - left) around it comes from; -1: a constant."""
-    for i in range(rows):
-        row = place_outside(i - top, height, mode)
-        for j in range(columns):
-            column = place_outside(j - left, width, mode)
-            places[i * columns + j] = row * width + column if row >= 0 and column >= 0 else -1
+def fill_padded(sizes, before, counts, mode, places):
+    """places[(h, i, j)] = where in a volume the place (h, i, j) - before around it comes from; -1: a constant.
+
+    Args: sizes: of the volume, of which an image is one layer and a signal one row; before: how much stands before it
+        on each axis; counts: the sizes of the result.
+    """
+    _, height, width = sizes
+    k = 0
+    for h in range(counts[0]):
+        layer = place_outside(h - before[0], sizes[0], mode)
+        for i in range(counts[1]):
+            row = place_outside(i - before[1], height, mode)
+            for j in range(counts[2]):
+                column = place_outside(j - before[2], width, mode)
+                inside = layer >= 0 and row >= 0 and column >= 0
+                places[k] = (layer * height + row) * width + column if inside else -1
+                k += 1
 
 
 @noinline

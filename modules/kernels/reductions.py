@@ -18,6 +18,7 @@ from .sums import COLUMNS, compiled_columns_like
 ROWS = 128  # added up before they are added to others
 NAMES = ("sum", "mean", "max", "min", "var", "std")
 WHOLE = ("sum", "mean")  # also without an axis
+OF_AXES = ("sum", "mean", "max", "min")  # also of several axes, one after another
 OTHERS = {"sum": lambda x: x.sum(), "mean": lambda x: x.mean()}
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
 
@@ -230,10 +231,34 @@ def make_axis_reduction(name: str, axis: int, keepdims: bool):
     return reduce
 
 
+def make_axes_reduction(name: str, axes: tuple[int, ...], keepdims: bool):
+    """Make the function of several axes, which reduces the last one first."""
+
+    def reduce(x):
+        return getattr(np, name)(x, axis=axes, keepdims=keepdims)
+
+    @overload(reduce)
+    def compiled(x):
+        if not isinstance(x, types.Array) or not axes or not all(-x.ndim <= axis < x.ndim for axis in axes):
+            return None
+        places = sorted({axis % x.ndim for axis in axes})
+        if len(places) < len(axes):
+            return None
+        last = make_axis_reduction(name, places[-1], keepdims)
+        if len(places) == 1:
+            return lambda x: last(x)
+        others = reduction(name, tuple(places[:-1]), keepdims)
+        return lambda x: others(last(x))
+
+    return reduce
+
+
 @functools.cache
-def reduction(name: str, axis: int | None, keepdims: bool):
+def reduction(name: str, axis: int | tuple[int, ...] | None, keepdims: bool):
     """Make the function x -> x.<name>(axis=axis, keepdims=keepdims) for numba; an axis of None means all."""
-    if axis is not None:
+    if isinstance(axis, tuple):
+        reduce = make_axes_reduction(name, axis, keepdims)
+    elif axis is not None:
         reduce = make_axis_reduction(name, axis, keepdims)
     else:
         of_vector, as_vector = make_axis_reduction(name, 0, False), flat.compiled_form  # type: ignore[attr-defined]

@@ -9,10 +9,10 @@ import numpy as np
 
 from ...datasets import epoch_order
 from ...datasets.files.paths import expand_path
+from ...modules.core.carried_state import find_streams
 from ..files.atomic_files import append_text, write_atomically
 from ..optimizers import FullBatch
 from .callback import Callback
-from .carried_state import find_streams
 from .layerwise_step import ModuleRecord, run_layerwise_step
 from .sample_weights import cast_sample_weights
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...datasets import Vocabulary, load_vocabulary
+from ...datasets.checks import check_whole_number
 from ...datasets.files.paths import expand_path
 from ...modules.core.module import Module
 from ..configs import load_config
@@ -37,8 +38,7 @@ class Generator:
     """
 
     def __init__(self, model: Module, vocabulary: Vocabulary, *, context: int, loss: Any = None) -> None:
-        if isinstance(context, bool) or context < 1:
-            raise ValueError(f"Generator: context is {context}, expected at least 1")
+        context = check_whole_number("Generator", "context", context, least=1)
         self.model, self.vocabulary, self.context = copy_without_state(model), vocabulary, context
         self._arrange = leave if loss is None else loss.move_classes_last
         count = self._arrange(np.empty(self.model.one_output_shape((1, context)))).shape[-1]
@@ -93,10 +93,14 @@ class Generator:
         top_p: float | None = None,
         seed: int = 0,
     ) -> Iterator[int]:
-        """Yield tokens that continue a prompt of at least one token; arguments as of `generate`."""
+        """Yield tokens that continue a prompt of at least one token; arguments as of `generate`.
+
+        Errors: ValueError for a prompt of other numbers than the vocabulary's tokens; RuntimeError once this Generator
+            has begun another text, for it keeps the state of one.
+        """
         sampling, random = Sampling(temperature, top_k, top_p), RandomNumbers(seed)
-        self._check_length(length)
-        return self._continue([int(token) for token in prompt], length, sampling, random)
+        check_whole_number("generate", "length", length)
+        return self._continue(self._check_tokens(prompt), length, sampling, random)
 
     def stream(self, prompt: str = "", length: int = LENGTH, **options: Any) -> Iterator[str]:
         """Yield the text that continues a prompt, in pieces of whole characters; arguments as of `generate`."""
@@ -112,9 +116,8 @@ class Generator:
 
         Words end where the model ends them.
         """
-        if isinstance(beams, bool) or beams < 1:
-            raise ValueError(f"generate: beams is {beams}, expected at least 1")
-        self._check_length(length)
+        check_whole_number("generate", "beams", beams, least=1)
+        check_whole_number("generate", "length", length)
         decoder = self._decoder
         if not isinstance(decoder, WindowDecoder):
             decoder = WindowDecoder(self.model, 1, self.context, self._arrange)
@@ -123,18 +126,20 @@ class Generator:
 
     def compute_scores(self, tokens: Sequence[int] | np.ndarray) -> np.ndarray:
         """Compute the scores (n, V) of what follows each of some tokens (n,); a full context is begun anew."""
+        tokens = self._check_tokens(tokens)
+        self._begin_text()
         self._decoder.start()
         scores = []
         for token in tokens:
             if self._decoder.limited and self._decoder.steps >= self.context:
                 self._decoder.start()
-            scores.append(self._step(int(token)))
+            scores.append(self._step(token))
         return np.array(scores)
 
     # -- inside ------------------------------------------------------------------------------------------------
 
     def _continue(self, prompt: list[int], length: int, sampling: Sampling, random: RandomNumbers) -> Iterator[int]:
-        decoder, end = self._decoder, self.vocabulary.end
+        decoder, end, text = self._decoder, self.vocabulary.end, self._begin_text()
         tokens = prompt[-self.context :]
         scores = self._restart(tokens)
         for count in range(length):
@@ -142,6 +147,9 @@ class Generator:
             yield token
             if count + 1 == length:
                 return
+            if self._text is not text:
+                message = "another text has been begun with this Generator, which goes on with one at a time"
+                raise RuntimeError(f"generate: {message}; make a Generator for each")
             if token == end:
                 tokens = [token]
                 scores = self._restart(tokens)
@@ -179,9 +187,21 @@ class Generator:
         except ValueError:
             return np.zeros(1, np.int64)
 
-    def _check_length(self, length: int) -> None:
-        if isinstance(length, bool) or not isinstance(length, int | np.integer) or length < 0:
-            raise ValueError(f"generate: length is {length}, expected a whole number of at least 0")
+    def _begin_text(self) -> object:
+        """Note that the decoder's state belongs to another text from now on; returns what stands for it."""
+        self._text = object()
+        return self._text
+
+    def _check_tokens(self, tokens: Sequence[int] | np.ndarray) -> list[int]:
+        """Check that these are tokens of the vocabulary, at least one; ValueError that names the first other one."""
+        for place, token in enumerate(tokens):
+            whole = isinstance(token, int | np.integer) and not isinstance(token, bool)
+            if not whole or not 0 <= token < self.vocabulary.size:
+                expected = f"whole numbers from 0 to {self.vocabulary.size - 1}"
+                raise ValueError(f"generate: token {place} of the prompt is {token}, expected {expected}")
+        if not len(tokens):
+            raise ValueError("generate: the prompt has no token, expected at least one")
+        return [int(token) for token in tokens]
 
 
 def generate(

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...datasets.checks import check_whole_number
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -25,13 +27,18 @@ class Sampling:
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < np.inf:
             raise ValueError(f"generate: temperature is {self.temperature}, expected at least 0")
-        if self.top_k is not None and (isinstance(self.top_k, bool) or self.top_k < 1):
-            raise ValueError(f"generate: top_k is {self.top_k}, expected at least 1")
+        if self.top_k is not None:
+            check_whole_number("generate", "top_k", self.top_k, least=1)
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise ValueError(f"generate: top_p is {self.top_p}, expected more than 0, at most 1")
 
     def choose(self, scores: np.ndarray, u: float) -> int:
-        """Choose a token by its scores (V,) and a uniform random number u of [0, 1)."""
+        """Choose a token by its scores (V,) and a uniform random number u of [0, 1).
+
+        Errors: ValueError for scores with NaN or +∞, as those of a model whose training diverged.
+        """
+        if np.isnan(scores).any() or scores.max() == np.inf:
+            raise ValueError("generate: the model's scores are not finite, expected those of a trained model")
         if self.temperature == 0:
             return int(scores.argmax())
         p = self.compute_probabilities(scores)
@@ -39,8 +46,8 @@ class Sampling:
 
     def compute_probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Compute the probability of each token (V,), float64, from its scores (V,); temperature above 0."""
-        scaled = scores.astype(np.float64) / self.temperature
-        p = np.exp(scaled - scaled.max())
+        with np.errstate(over="ignore"):  # a temperature near 0
+            p = np.exp((scores.astype(np.float64) - scores.max()) / self.temperature)
         p /= p.sum()
         if self.top_k is None and self.top_p is None:
             return p

@@ -1,8 +1,10 @@
 """Comparison of runs: differences in their configs, and their results."""
 
 import json
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,11 @@ from ...modules.core.text_table import format_table
 from ..configs.config_files import read_text
 from ..configs.nodes import convert_to_plain, read_yaml
 from .run_folder import find_config_file, read_summary
+
+WIDTH = 100  # characters of a line
+NARROWEST = 12  # characters of a column whose values are wrapped
+FEATURES = "instruction_set.features"
+SAME_PARTS = ("versions.", "instruction_set.")  # of results, which are left out where all runs have the same
 
 
 @dataclass(frozen=True)
@@ -22,10 +29,20 @@ class Comparison:
     results: dict[str, list[Any]]
 
     def __str__(self) -> str:
-        rows = [("", *self.runs)]
-        for part in (self.config, self.results):
-            rows += [(name, *map(format_value, values)) for name, values in part.items()]
-        return "\n".join(format_table(rows))
+        return "\n".join(self.format_lines(WIDTH))
+
+    def format_lines(self, width: int) -> list[str]:
+        """Format the table; to keep lines within `width`, runs are numbered and long values wrapped."""
+        rows = [[name, *map(format_value, values)] for name, values in self.config.items()]
+        for name, values in self.results.items():
+            shown = keep_differences(values) if name == FEATURES else values
+            rows.append([f"{name}, others" if shown is not values else name, *map(format_value, shown)])
+        lines = format_table([["", *self.runs], *rows])
+        if max(map(len, lines)) <= width:
+            return lines
+        numbers = [str(k) for k in range(1, len(self.runs) + 1)]
+        legend = format_table(list(zip(numbers, self.runs, strict=True)))
+        return [*legend, "", *format_within([["", *numbers], *rows], width)]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -42,11 +59,11 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
     summaries = [dict(iterate_values(read_summary(folder) or {})) for folder in folders]
     differing = {name: row for name, row in transpose_columns(configs).items() if any(value != row[0] for value in row)}
     results = {name: row for name, row in transpose_columns(summaries).items() if name not in ("run", "seed", "dtype")}
-    versions = {name for name, row in results.items() if name.startswith("versions.") and len({*row} - {None}) == 1}
+    same = {name for name, row in results.items() if name.startswith(SAME_PARTS) and len({*row} - {None}) == 1}
     return Comparison(
         [str(folder) for folder in folders],
         differing,
-        {name: row for name, row in results.items() if name not in versions},
+        {name: row for name, row in results.items() if name not in same},
     )
 
 
@@ -79,3 +96,31 @@ def format_value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def keep_differences(values: Sequence[str | None]) -> list[str | None]:
+    """Keep of each list, whose parts stand between commas, what the others lack."""
+    parts = [set() if value is None else set(value.split(",")) for value in values]
+    common = set.intersection(*(each for each, value in zip(parts, values, strict=True) if value is not None))
+    return [
+        None if value is None else ", ".join(sorted(each - common)) or "no more"
+        for each, value in zip(parts, values, strict=True)
+    ]
+
+
+def format_within(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Format a table in lines of at most `width` characters: long values are wrapped, columns put below each other."""
+    names, *columns = zip(*rows, strict=True)
+    first = max(map(len, names))
+    room = max(NARROWEST, (width - first) // len(columns) - 2)
+    widths = [min(max(map(len, column)), room) for column in columns]
+    count = max(1, (width - first) // (max(widths) + 2))  # columns side by side
+    lines: list[str] = []
+    for begin in range(0, len(columns), count):
+        block = []
+        for row in rows:
+            cells = row[1:][begin : begin + count]
+            wrapped = [textwrap.wrap(c, w, break_on_hyphens=False) for c, w in zip(cells, widths[begin:], strict=False)]
+            block += [list(each) for each in zip_longest([row[0]], *wrapped, fillvalue="")]
+        lines += [*([""] if lines else []), *format_table(block)]
+    return lines

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ...datasets import epoch_order
+from ...modules.core.carried_state import find_streams
 from ...modules.core.module import Module
 from ...modules.engine.entry_points import convert_input
 from ...modules.engine.tables import shape_of
 from ...modules.losses.loss import Loss
-from ..callbacks.carried_state import find_streams
 from ..configs import Config
 from ..training.inputs import reads_whole_numbers
 from .warmup import BATCH_SIZE

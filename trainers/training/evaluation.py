@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...datasets import ArrayDataset
+from ...modules.core.carried_state import find_streams, fresh_state
 from ...modules.core.modes import evaluation_mode
 from ...modules.core.module import Module
 from ...modules.display.summary import record_output_shapes
@@ -15,7 +16,6 @@ from ...modules.engine.entry_points import convert_input
 from ...modules.engine.tables import flatten_shapes
 from ...modules.engine.threads import num_threads
 from ...modules.losses.loss import Loss
-from ..callbacks.carried_state import find_streams, fresh_state
 from ..callbacks.sample_weights import cast_sample_weights
 from ..metrics import Metric, compute_metrics
 from ..optimizers import Optimizer

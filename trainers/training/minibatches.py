@@ -10,10 +10,10 @@ import numpy as np
 
 from ...datasets import ArrayDataset
 from ...datasets.array_dataset import cut_to_longest
+from ...modules.core.carried_state import reset_state
 from ...modules.engine.locks import locked, locked_for_long
 from ...modules.engine.step import StepPlan
 from ...modules.engine.tables import flatten_table
-from ..callbacks.carried_state import reset_state
 from ..optimizers.full_batch import FullBatch
 from ..schedules.schedule import Schedule
 from ..schedules.setting import Setting

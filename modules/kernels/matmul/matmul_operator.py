@@ -25,9 +25,21 @@ def compiled_multiply_arrays(a, b):
         return lambda a, b: a @ b
     left, right = (keep if each.layout in "CF" and each.ndim < 3 else np.ascontiguousarray for each in (a, b))
     floats = a.dtype == b.dtype and isinstance(a.dtype, types.Float)
-    if not floats or a.ndim < 2 or b.ndim not in (2, a.ndim):
+    if not floats or a.ndim < 2 or (b.ndim not in (2, a.ndim) and a.ndim > 2) or b.ndim < 2:
         return lambda a, b: left(a) @ right(b)
-    if a.ndim == 2:
+    if a.ndim == 2 < b.ndim:
+
+        def multiply(a, b):
+            check_inner_sizes(a.shape[1], b.shape[-2])
+            rows, terms, columns = a.shape[0], a.shape[1], b.shape[-1]
+            out = np.empty(b.shape[:-2] + (rows, columns), a.dtype)  # noqa: RUF005
+            count, first = out.size // (rows * columns), left(a)
+            rights, outs = right(b).reshape((count, terms, columns)), out.reshape((count, rows, columns))
+            for n in range(count):
+                product(first, rights[n], outs[n], False)
+            return out
+
+    elif a.ndim == 2:
 
         def multiply(a, b):
             check_inner_sizes(a.shape[1], b.shape[0])

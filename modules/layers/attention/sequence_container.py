@@ -7,21 +7,19 @@ import numpy as np
 from ...containers.container import Container, run_child, write_child
 from ...containers.elementwise_ops import Sum
 from ...core.internal_op import InternalOp
-from ...core.sequences import check_lengths, check_lengths_shape
+from ...core.sequences import SequenceModule
 from ...engine.tables import map_table
 from ...kernels.attention.spans import clear_padded
 from ...kernels.buffers import reuse_like
 
 
-class SequenceContainer(Container):
+class SequenceContainer(SequenceModule, Container):
     """Base of containers `fprop(x, lengths=None)`, which define `call_fprop(self, call, x, *lengths)`.
 
     `self.has_lengths` tells `call_bprop` whether there were lengths.
     """
 
     framework_base = True
-    takes_lengths = True
-    label_arguments = (1,)
 
     def __init__(self):
         super().__init__()
@@ -36,25 +34,6 @@ class SequenceContainer(Container):
         vars(self)["_input"] = map_table(lambda _: None, x)
         vars(self)["_has_lengths"] = bool(lengths)
         return self.call_fprop(partial(write_child, operations), x, *lengths)
-
-    def __call__(self, x, lengths=None):
-        """`fprop`."""
-        return self.fprop(x) if lengths is None else self.fprop(x, lengths)
-
-    def _enter_fprop(self, raw, x, lengths=None):  # type: ignore[override]
-        if lengths is None:
-            return super()._enter_fprop(raw, x)
-        check_lengths(self, np.shape(self.padded_part(x)), lengths)
-        return super()._enter_fprop(raw, x, lengths)
-
-    def padded_part(self, x):
-        """The part of x whose lengths are given, of arrays or of shapes."""
-        return x
-
-    def check_arguments(self, *shapes):
-        if len(shapes) > 1:
-            check_lengths_shape(self, self.padded_part(shapes[0]), shapes[1])
-        return self.output_shape(shapes[0])
 
     def clear_padded(self, call, x, lengths: tuple):
         """Zero the padded steps of a result, if there are lengths."""

@@ -69,7 +69,7 @@ class Conv2d(Convolution):
         left, right, top, bottom = self.sides
         rows, columns = x.shape[2] + top + bottom, x.shape[3] + left + right
         self.edge_places = reuse(self.edge_places, (rows * columns,), np.int64)
-        fill_padded(x.shape[2], x.shape[3], top, left, rows, columns, self.edge, self.edge_places)
+        fill_padded((1, x.shape[2], x.shape[3]), (0, top, left), (1, rows, columns), self.edge, self.edge_places)
         self.padded = reuse(self.padded, (x.shape[0], x.shape[1], rows, columns), x.dtype)
         self.unpadded = reuse_like(self.unpadded, x)
         self.gather(x, self.padded)

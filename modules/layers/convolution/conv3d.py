@@ -6,7 +6,7 @@ import numpy as np
 
 from ...core.module import Module
 from ...core.parameter import Parameter
-from ...core.shapes import Sizes, as_volume_sizes, check_volume_shape
+from ...core.shapes import Sizes, as_image_shape, as_image_sizes
 from ...initializers.initializers import Initializer, PyTorchUniform
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.convolution.volumes import add_channel_bias, add_columns, fill_columns, sum_places
@@ -51,9 +51,9 @@ class Conv3d(Module):
         super().__init__()
         check_groups(self, groups, in_channels=in_channels, out_channels=out_channels)
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size = as_volume_sizes(self, "kernel_size", kernel_size)
-        self.stride = as_volume_sizes(self, "stride", stride)
-        self.dilation = as_volume_sizes(self, "dilation", dilation)
+        self.kernel_size = as_image_sizes(self, "kernel_size", kernel_size, 3)
+        self.stride = as_image_sizes(self, "stride", stride, 3)
+        self.dilation = as_image_sizes(self, "dilation", dilation, 3)
         self.reach = tuple(d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True))
         self.before, self.padded_by = self.paddings(padding)
         self._padding = padding if isinstance(padding, str) else self.before
@@ -72,7 +72,7 @@ class Conv3d(Module):
             return tuple(reach // 2 for reach in self.reach), self.reach
         if isinstance(padding, str) and padding != "valid":
             raise ValueError(f"Conv3d: padding is {padding!r}, expected sizes, 'same' or 'valid'")
-        before = as_volume_sizes(self, "padding", 0 if padding == "valid" else padding)
+        before = as_image_sizes(self, "padding", 0 if padding == "valid" else padding, 3)
         return before, tuple(2 * size for size in before)
 
     def fprop(self, x):
@@ -184,7 +184,7 @@ class Conv3d(Module):
         return (depth + p - a - 1) // s + 1, (height + q - b - 1) // t + 1, (width + r - c - 1) // u + 1
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        n, _, *sizes = check_volume_shape(self, tuple(input_shape), self.in_channels)
+        n, _, *sizes = as_image_shape(self, tuple(input_shape), self.in_channels, 3)
         counts = self.volume_of(*sizes)
         if min(counts) < 1:
             least = (1 + reach - padded for reach, padded in zip(self.reach, self.padded_by, strict=True))

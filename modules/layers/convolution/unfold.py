@@ -76,7 +76,8 @@ class Fold(Module):
         super().__init__()
         self.output_size = as_image_sizes(self, "output_size", output_size)
         set_patches(self, kernel_size, dilation, padding, stride)
-        self.counts = patches_of(*self.output_size, self.kernel_size, self.stride, self.padding, self.dilation)
+        height, width = self.output_size
+        self.counts = patches_of(height, width, self.kernel_size, self.stride, self.padding, self.dilation)
         if min(self.counts) < 1:
             size = collapse_sizes(self.output_size)
             raise ValueError(f"Fold: output_size is {size}, expected an image of at least one patch")

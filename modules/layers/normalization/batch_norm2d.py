@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...core.shapes import as_image_shape, check_volume_shape
+from ...core.shapes import as_image_shape
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.moments import (
     channel_gradient_means,
@@ -146,4 +146,4 @@ class BatchNorm3d(BatchNorm2d):
     """
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return check_volume_shape(self, tuple(input_shape), self.num_features)
+        return as_image_shape(self, tuple(input_shape), self.num_features, 3)

@@ -4,7 +4,7 @@ import numpy as np
 
 from ...core.module import Module
 from ...core.parameter import Parameter
-from ...core.shapes import as_image_shape, check_sizes, check_volume_shape
+from ...core.shapes import as_image_shape, check_sizes
 from ...kernels.buffers import flat, reuse
 from ...kernels.moments import normal_rows, normal_rows_bprop, normal_rows_rbprop
 from ...kernels.sums import dot, sum_of
@@ -157,10 +157,7 @@ class InstanceNorm2d(GroupNorm):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         shape, channels = tuple(input_shape), self.num_channels
-        if self.axes == 3:
-            check_volume_shape(self, shape, channels)
-        else:
-            as_image_shape(self, shape, channels, self.axes)
+        as_image_shape(self, shape, channels, self.axes)
         return super().output_shape(shape)
 
     def extra_repr(self) -> str:

@@ -1,33 +1,25 @@
-"""A constant around images and signals."""
+"""A constant around signals, images and volumes."""
 
 import math
 
 from ...core.shapes import Sizes
-from .pad import Pad1d, Pad2d
+from .pad import Pad, Pad1d, Pad2d, Pad3d
 
 
-class ConstantPad2d(Pad2d):
-    """A constant around an image.
-
-        y[n, c, i + top, j + left] = x[n, c, i, j], `value` elsewhere
-        grad_x[n, c, i, j]         = grad_y[n, c, i + top, j + left]
-
-    Shapes: x (N, C, H, W), y (N, C, H + top + bottom, W + left + right).
-    Args: padding: one size for all sides, or (left, right, top, bottom), at least 0; value: a finite number.
-    Errors: ValueError for other paddings and values, and for an x that is no image.
-    Source: PyTorch's ConstantPad2d.
-    """
+class ConstantPad(Pad):
+    """Base of the layers that pad by a constant, `value`; among the bases of such a class it stands first."""
 
     def __init__(self, padding: Sizes, value: float = 0.0):
-        super().__init__(padding, value)
+        super().__init__(padding)
         if not math.isfinite(value):
             raise ValueError(f"{type(self).__name__}: value is {value}, expected a finite number")
+        self.value = float(value)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, value={self.value:g}"
 
 
-class ConstantPad1d(Pad1d):
+class ConstantPad1d(ConstantPad, Pad1d):
     """A constant around a signal.
 
         y[n, c, i + left] = x[n, c, i], `value` elsewhere
@@ -39,29 +31,32 @@ class ConstantPad1d(Pad1d):
     Source: PyTorch's ConstantPad1d.
     """
 
-    def __init__(self, padding: Sizes, value: float = 0.0):
-        super().__init__(padding, value)
-        if not math.isfinite(value):
-            raise ValueError(f"{type(self).__name__}: value is {value}, expected a finite number")
 
-    def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, value={self.value:g}"
+class ConstantPad2d(ConstantPad, Pad2d):
+    """A constant around an image.
 
-
-class ZeroPad2d(Pad2d):
-    """Zeros around an image.
-
-        y[n, c, i + top, j + left] = x[n, c, i, j], 0 elsewhere
+        y[n, c, i + top, j + left] = x[n, c, i, j], `value` elsewhere
         grad_x[n, c, i, j]         = grad_y[n, c, i + top, j + left]
 
     Shapes: x (N, C, H, W), y (N, C, H + top + bottom, W + left + right).
-    Args: padding: one size for all sides, or (left, right, top, bottom), at least 0.
-    Errors: ValueError for other paddings, and for an x that is no image.
-    Source: Goodfellow et al., Deep Learning, section 9.5; PyTorch's ZeroPad2d.
+    Args: padding: one size for all sides, or (left, right, top, bottom), at least 0; value: a finite number.
+    Errors: ValueError for other paddings and values, and for an x that is no image.
+    Source: PyTorch's ConstantPad2d.
     """
 
-    def __init__(self, padding: Sizes):
-        super().__init__(padding)
+
+class ConstantPad3d(ConstantPad, Pad3d):
+    """A constant around a volume.
+
+        y[n, c, h + front, i + top, j + left] = x[n, c, h, i, j], `value` elsewhere
+        grad_x[n, c, h, i, j]                 = grad_y[n, c, h + front, i + top, j + left]
+
+    Shapes: x (N, C, D, H, W), y (N, C, D + front + back, H + top + bottom, W + left + right).
+    Args: padding: one size for all sides, or (left, right, top, bottom, front, back), at least 0; value: a finite
+        number.
+    Errors: ValueError for other paddings and values, and for an x that is no volume.
+    Source: PyTorch's ConstantPad3d.
+    """
 
 
 class ZeroPad1d(Pad1d):
@@ -76,5 +71,28 @@ class ZeroPad1d(Pad1d):
     Source: Goodfellow et al., Deep Learning, section 9.5; PyTorch's ZeroPad1d.
     """
 
-    def __init__(self, padding: Sizes):
-        super().__init__(padding)
+
+class ZeroPad2d(Pad2d):
+    """Zeros around an image.
+
+        y[n, c, i + top, j + left] = x[n, c, i, j], 0 elsewhere
+        grad_x[n, c, i, j]         = grad_y[n, c, i + top, j + left]
+
+    Shapes: x (N, C, H, W), y (N, C, H + top + bottom, W + left + right).
+    Args: padding: one size for all sides, or (left, right, top, bottom), at least 0.
+    Errors: ValueError for other paddings, and for an x that is no image.
+    Source: Goodfellow et al., Deep Learning, section 9.5; PyTorch's ZeroPad2d.
+    """
+
+
+class ZeroPad3d(Pad3d):
+    """Zeros around a volume.
+
+        y[n, c, h + front, i + top, j + left] = x[n, c, h, i, j], 0 elsewhere
+        grad_x[n, c, h, i, j]                 = grad_y[n, c, h + front, i + top, j + left]
+
+    Shapes: x (N, C, D, H, W), y (N, C, D + front + back, H + top + bottom, W + left + right).
+    Args: padding: one size for all sides, or (left, right, top, bottom, front, back), at least 0.
+    Errors: ValueError for other paddings, and for an x that is no volume.
+    Source: Goodfellow et al., Deep Learning, section 9.5; PyTorch's ZeroPad3d.
+    """

@@ -1,26 +1,7 @@
-"""Images and signals continued beyond their edges: mirrored, by the last place, or around."""
+"""Signals, images and volumes continued beyond their edges: mirrored, by the last place, or around."""
 
-from ...core.shapes import Sizes
 from ...kernels.rearrange import CIRCULAR, REFLECT, REPLICATE
-from .pad import Pad1d, Pad2d
-
-
-class ReflectionPad2d(Pad2d):
-    """An image mirrored at its edges, which are not repeated.
-
-        y[n, c, i, j]      = x[n, c, r(i - top), r(j - left)],   r(-k) = k,   r(size - 1 + k) = size - 1 - k
-        grad_x[n, c, p, q] = Σ grad_y[n, c, i, j] over the places of y that (p, q) stands at
-
-    Shapes: x (N, C, H, W), y (N, C, H + top + bottom, W + left + right).
-    Args: padding: one size for all sides, or (left, right, top, bottom), at least 0.
-    Errors: ValueError for other paddings, and for an x that is no image or not larger than the padding.
-    Source: PyTorch's ReflectionPad2d.
-    """
-
-    mode = REFLECT
-
-    def __init__(self, padding: Sizes):
-        super().__init__(padding)
+from .pad import Pad1d, Pad2d, Pad3d
 
 
 class ReflectionPad1d(Pad1d):
@@ -37,26 +18,35 @@ class ReflectionPad1d(Pad1d):
 
     mode = REFLECT
 
-    def __init__(self, padding: Sizes):
-        super().__init__(padding)
 
+class ReflectionPad2d(Pad2d):
+    """An image mirrored at its edges, which are not repeated.
 
-class ReplicationPad2d(Pad2d):
-    """An image whose edges go on.
-
-        y[n, c, i, j]      = x[n, c, r(i - top), r(j - left)],   r(k) = min(max(k, 0), size - 1)
+        y[n, c, i, j]      = x[n, c, r(i - top), r(j - left)],   r(-k) = k,   r(size - 1 + k) = size - 1 - k
         grad_x[n, c, p, q] = Σ grad_y[n, c, i, j] over the places of y that (p, q) stands at
 
     Shapes: x (N, C, H, W), y (N, C, H + top + bottom, W + left + right).
     Args: padding: one size for all sides, or (left, right, top, bottom), at least 0.
-    Errors: ValueError for other paddings, and for an x that is no image.
-    Source: PyTorch's ReplicationPad2d.
+    Errors: ValueError for other paddings, and for an x that is no image or not larger than the padding.
+    Source: PyTorch's ReflectionPad2d.
     """
 
-    mode = REPLICATE
+    mode = REFLECT
 
-    def __init__(self, padding: Sizes):
-        super().__init__(padding)
+
+class ReflectionPad3d(Pad3d):
+    """A volume mirrored at its faces, which are not repeated.
+
+        y[n, c, h, i, j] = x[n, c, r(h - front), r(i - top), r(j - left)],   r(-k) = k,   r(size - 1 + k) = size - 1 - k
+        grad_x[n, c, p]  = Σ grad_y[n, c, h, i, j] over the places of y that p stands at
+
+    Shapes: x (N, C, D, H, W), y (N, C, D + front + back, H + top + bottom, W + left + right).
+    Args: padding: one size for all sides, or (left, right, top, bottom, front, back), at least 0.
+    Errors: ValueError for other paddings, and for an x that is no volume or not larger than the padding.
+    Source: PyTorch's ReflectionPad3d.
+    """
+
+    mode = REFLECT
 
 
 class ReplicationPad1d(Pad1d):
@@ -73,26 +63,35 @@ class ReplicationPad1d(Pad1d):
 
     mode = REPLICATE
 
-    def __init__(self, padding: Sizes):
-        super().__init__(padding)
 
+class ReplicationPad2d(Pad2d):
+    """An image whose edges go on.
 
-class CircularPad2d(Pad2d):
-    """An image that goes on with its other edge, as on a torus.
-
-        y[n, c, i, j]      = x[n, c, (i - top) mod H, (j - left) mod W]
+        y[n, c, i, j]      = x[n, c, r(i - top), r(j - left)],   r(k) = min(max(k, 0), size - 1)
         grad_x[n, c, p, q] = Σ grad_y[n, c, i, j] over the places of y that (p, q) stands at
 
     Shapes: x (N, C, H, W), y (N, C, H + top + bottom, W + left + right).
     Args: padding: one size for all sides, or (left, right, top, bottom), at least 0.
-    Errors: ValueError for other paddings, and for an x that is no image or smaller than the padding.
-    Source: PyTorch's CircularPad2d.
+    Errors: ValueError for other paddings, and for an x that is no image.
+    Source: PyTorch's ReplicationPad2d.
     """
 
-    mode = CIRCULAR
+    mode = REPLICATE
 
-    def __init__(self, padding: Sizes):
-        super().__init__(padding)
+
+class ReplicationPad3d(Pad3d):
+    """A volume whose faces go on.
+
+        y[n, c, h, i, j] = x[n, c, r(h - front), r(i - top), r(j - left)],   r(k) = min(max(k, 0), size - 1)
+        grad_x[n, c, p]  = Σ grad_y[n, c, h, i, j] over the places of y that p stands at
+
+    Shapes: x (N, C, D, H, W), y (N, C, D + front + back, H + top + bottom, W + left + right).
+    Args: padding: one size for all sides, or (left, right, top, bottom, front, back), at least 0.
+    Errors: ValueError for other paddings, and for an x that is no volume.
+    Source: PyTorch's ReplicationPad3d.
+    """
+
+    mode = REPLICATE
 
 
 class CircularPad1d(Pad1d):
@@ -109,5 +108,32 @@ class CircularPad1d(Pad1d):
 
     mode = CIRCULAR
 
-    def __init__(self, padding: Sizes):
-        super().__init__(padding)
+
+class CircularPad2d(Pad2d):
+    """An image that goes on with its other edge, as on a torus.
+
+        y[n, c, i, j]      = x[n, c, (i - top) mod H, (j - left) mod W]
+        grad_x[n, c, p, q] = Σ grad_y[n, c, i, j] over the places of y that (p, q) stands at
+
+    Shapes: x (N, C, H, W), y (N, C, H + top + bottom, W + left + right).
+    Args: padding: one size for all sides, or (left, right, top, bottom), at least 0.
+    Errors: ValueError for other paddings, and for an x that is no image or smaller than the padding.
+    Source: PyTorch's CircularPad2d.
+    """
+
+    mode = CIRCULAR
+
+
+class CircularPad3d(Pad3d):
+    """A volume that goes on with its other face, as a crystal's cell.
+
+        y[n, c, h, i, j] = x[n, c, (h - front) mod D, (i - top) mod H, (j - left) mod W]
+        grad_x[n, c, p]  = Σ grad_y[n, c, h, i, j] over the places of y that p stands at
+
+    Shapes: x (N, C, D, H, W), y (N, C, D + front + back, H + top + bottom, W + left + right).
+    Args: padding: one size for all sides, or (left, right, top, bottom, front, back), at least 0.
+    Errors: ValueError for other paddings, and for an x that is no volume or smaller than the padding.
+    Source: PyTorch's CircularPad3d.
+    """
+
+    mode = CIRCULAR

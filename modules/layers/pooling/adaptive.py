@@ -1,7 +1,5 @@
 """Adaptive pooling: windows that cover an image or a signal evenly, whatever its size."""
 
-import math
-
 import numpy as np
 
 from ...core.module import Module
@@ -11,6 +9,7 @@ from ...kernels.convolution.pooling import add_at, fill_even_windows, means_of, 
 from ...kernels.convolution.windows import largest_in_windows
 from ...kernels.threads import MOVE_FLOPS, parallel_for
 from .avg_pool import average_windows, spread_gradient
+from .pooling import check_places
 
 OutputSize = int | None | list[int | None] | tuple[int | None, ...]
 
@@ -183,11 +182,3 @@ class AdaptiveMaxPool1d(AdaptiveMaxPool2d):
         return self.y
 
     jvp = AdaptiveMaxPool2d.jvp
-
-
-def check_places(module: Module, input_shape: tuple[int, ...]) -> None:
-    """Raise ValueError for images of so many places that 32 bits do not hold a place."""
-    size = math.prod(input_shape[2:])
-    if size > np.iinfo(np.int32).max:
-        shape = tuple(input_shape)
-        raise ValueError(f"{module.label()}: x has shape {shape}, {size} places in an image, expected fewer than 2³¹")

@@ -1,14 +1,12 @@
 """Max pooling: the strongest response around each place, so that small shifts of the image change little."""
 
-import math
-
 import numpy as np
 
 from ...core.shapes import Sizes
 from ...kernels.buffers import flat, reuse, reuse_like
 from ...kernels.convolution.pooling import add_at, largest_of, take_at
 from ...kernels.threads import MOVE_FLOPS, parallel_for
-from .pooling import Pooling, Pooling1d
+from .pooling import Pooling, Pooling1d, check_places
 
 
 class MaxPool2d(Pooling):
@@ -40,13 +38,10 @@ class MaxPool2d(Pooling):
         ceil_mode: bool = False,
     ):
         super().__init__(kernel_size, stride, padding, dilation, ceil_mode)
-        self.largest = np.empty((0, 0, 0), np.int32)  # where in its plane each number of y stands
+        self.largest = np.empty((0,) * max(3, 1 + self.axes), np.int32)  # where in its plane each number of y stands
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        size = math.prod(input_shape[2:])
-        if size > np.iinfo(self.largest.dtype).max:  # a place is kept in 32 bits
-            shape = tuple(input_shape)
-            raise ValueError(f"{self.label()}: x has shape {shape}, {size} places in an image, expected fewer than 2³¹")
+        check_places(self, input_shape)
         return super().output_shape(input_shape)
 
     def pool(self, planes):

@@ -1,5 +1,7 @@
 """What the pooling layers have in common: where their windows lie."""
 
+import math
+
 import numpy as np
 
 from ...core.module import Module
@@ -29,24 +31,22 @@ class Pooling(Module):
             raise ValueError(
                 f"{type(self).__name__}: padding is {collapse_sizes(self.padding, self.axes)}, expected {expected}"
             )
-        self.down = self.across = np.empty((0, 3), np.int64)
+        self.deep = self.down = self.across = np.empty((0, 3), np.int64)
         self.y = self.grad_x = np.empty((0,) * (2 + self.axes))
 
     def fprop(self, x):
         self.x = x
-        self.lay_out(x.shape[2], x.shape[3])
+        self.down, self.across = self.lay_out(0, x.shape[2], self.down), self.lay_out(1, x.shape[3], self.across)
         self.y = reuse(self.y, (x.shape[0], x.shape[1], self.down.shape[0], self.across.shape[0]), x.dtype)
         self.pool(flat(x).reshape((x.shape[0] * x.shape[1], x.shape[2], x.shape[3])))
         return self.y
 
-    def lay_out(self, height, width):
-        """The tables of windows for images of this size."""
-        k, s, p, d = self.kernel_size, self.stride, self.padding, self.dilation
-        rows = count_windows(height, k[0], s[0], p[0], d[0], self.ceil_mode)
-        columns = count_windows(width, k[1], s[1], p[1], d[1], self.ceil_mode)
-        self.down, self.across = reuse(self.down, (rows, 3), np.int64), reuse(self.across, (columns, 3), np.int64)
-        fill_windows(height, k[0], s[0], p[0], d[0], self.down)
-        fill_windows(width, k[1], s[1], p[1], d[1], self.across)
+    def lay_out(self, axis, size, table):
+        """The table of windows of an axis of this size, in the memory of `table` if it has as many."""
+        k, s, p, d = self.kernel_size[axis], self.stride[axis], self.padding[axis], self.dilation[axis]
+        table = reuse(table, (count_windows(size, k, s, p, d, self.ceil_mode), 3), np.int64)
+        fill_windows(size, k, s, p, d, table)
+        return table
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         n, channels, *sizes = as_image_shape(self, tuple(input_shape), None, self.axes)
@@ -56,19 +56,18 @@ class Pooling(Module):
             table = np.empty((max(count, 0), 3), np.int64)
             fill_windows(size, k, s, p, d, table)
             if count < 1 or (table[:, 0] >= size).any():
-                raise ValueError(f"{self.label()}: x has shape {input_shape}, expected an image that fills each window")
-        return (n, channels, *counts[2 - self.axes :])
+                expected = "a volume" if self.axes == 3 else "an image"
+                shape = tuple(input_shape)
+                raise ValueError(f"{self.label()}: x has shape {shape}, expected {expected} that fills each window")
+        return (n, channels, *counts[-self.axes :])
 
     def extra_repr(self) -> str:
+        defaults = {"stride": self.kernel_size, "padding": (0,) * self.axes, "dilation": (1,) * self.axes}
         text = f"kernel_size={collapse_sizes(self.kernel_size, self.axes)}"
-        defaults = {"stride": self.kernel_size, "padding": (0, 0), "dilation": (1, 1)}
         for name, default in defaults.items():
-            value = getattr(self, name)
-            text += (
-                f", {name}={collapse_sizes(value, self.axes)}"
-                if value[2 - self.axes :] != default[2 - self.axes :]
-                else ""
-            )
+            value = getattr(self, name)[-self.axes :]
+            if value != default[-self.axes :]:
+                text += f", {name}={collapse_sizes(value, self.axes)}"
         return text + (", ceil_mode=True" if self.ceil_mode else "")
 
 
@@ -82,10 +81,33 @@ class Pooling1d(Pooling):
 
     def fprop(self, x):
         self.x = x
-        self.lay_out(1, x.shape[2])
+        self.down, self.across = self.lay_out(0, 1, self.down), self.lay_out(1, x.shape[2], self.across)
         self.y = reuse(self.y, (x.shape[0], x.shape[1], self.across.shape[0]), x.dtype)
         self.pool(flat(x).reshape((x.shape[0] * x.shape[1], 1, x.shape[2])))
         return self.y
+
+
+class Pooling3d(Pooling):
+    """Base of the pooling layers of volumes (N, C, D, H, W), which `pool` gets as (N C, D, H, W).
+
+    Among the bases of such a class it stands before the pooling layer of images, whose settings it has.
+    """
+
+    axes = 3
+
+    def fprop(self, x):
+        self.x = x
+        self.deep, self.down = self.lay_out(0, x.shape[2], self.deep), self.lay_out(1, x.shape[3], self.down)
+        self.across = self.lay_out(2, x.shape[4], self.across)
+        sizes = (self.deep.shape[0], self.down.shape[0], self.across.shape[0])
+        self.y = reuse(self.y, x.shape[:2] + sizes, x.dtype)
+        self.pool(as_volumes(x))
+        return self.y
+
+
+def as_volumes(x):
+    """View x (N, C, D, H, W) as volumes (N C, D, H, W)."""
+    return flat(x).reshape((x.shape[0] * x.shape[1], x.shape[2], x.shape[3], x.shape[4]))
 
 
 def count_windows(size, kernel, stride, padding, dilation, ceil_mode):
@@ -95,3 +117,11 @@ def count_windows(size, kernel, stride, padding, dilation, ceil_mode):
         return room // stride + 1
     count = (room + stride - 1) // stride + 1
     return count - 1 if (count - 1) * stride >= size + padding else count
+
+
+def check_places(module: Module, input_shape: tuple[int, ...]) -> None:
+    """Raise ValueError for images of so many places that 32 bits do not hold a place."""
+    size = math.prod(input_shape[2:])
+    if size > np.iinfo(np.int32).max:
+        shape = tuple(input_shape)
+        raise ValueError(f"{module.label()}: x has shape {shape}, {size} places in an image, expected fewer than 2³¹")

@@ -77,6 +77,12 @@ def test_npz_that_do_not_fit(tmp_path, changes, message):
         NpzSequences(save(tmp_path / "a.npz", **changes)).train  # noqa: B018
 
 
+def test_npz_files_of_other_features(tmp_path):
+    train, test = save(tmp_path / "a.npz"), save(tmp_path / "b.npz", x=np.ones((20, 8, 3)))
+    with pytest.raises(ValueError, match=r"steps of the test file have shape \(3,\), expected \(2,\) as in the"):
+        NpzSequences(train, test_path=test).test  # noqa: B018
+
+
 def test_a_part_has_one_source(tmp_path):
     with pytest.raises(ValueError, match="both test_path and test_size are given"):
         NpzSequences(save(tmp_path / "a.npz"), test_path="b.npz", test_size=0.1)
@@ -111,6 +117,16 @@ def test_a_long_table(table):
     assert data.train.y.tolist() == [1, 0, 0]
     one = CsvSequences(table, inputs=["left"], **options)
     np.testing.assert_array_equal(one.train.x[0], [[1.5], [0.5], [2.5]])
+
+
+def test_long_tables_of_other_columns(table, tmp_path):
+    (tmp_path / "other.csv").write_text("right,time,gait,walk,left,more\n1,2,slow,z,0.5,9\n")
+    options = {"key": "walk", "target": "gait", "order": "time", "standardize": False, "valid_size": 0}
+    data = CsvSequences(table, test_path=tmp_path / "other.csv", **options)
+    assert data.test.x[0, 0].tolist() == [0.5, 1]  # in the order of the training file
+    (tmp_path / "other.csv").write_text("walk,time,left,gait\nz,2,0.5,slow\n")
+    with pytest.raises(ValueError, match=r"other\.csv: there is no column 'right'"):
+        CsvSequences(table, test_path=tmp_path / "other.csv", **options).test  # noqa: B018
 
 
 def test_a_long_table_of_numbers_and_of_steps(table):
@@ -205,7 +221,9 @@ def test_ts_of_a_regression(tmp_path):
         (["1:up"], HEAD, "line 10: there are 1 dimensions, expected 2"),
         (["1,2:3:up"], HEAD, "its dimensions have 2, 1 values"),
         (["1,x:3,4:up"], HEAD, "line 10, dimension 1: got 'x', expected a number"),
-        (["1,inf:3,4:up"], HEAD, "dimension 1: got infinity"),
+        (["1,inf:3,4:up"], HEAD, "dimension 1: got inf, expected numbers below 1e\\+30"),
+        (["1,-1e300:3,4:up"], HEAD, "dimension 1: got -1e\\+300, expected numbers below"),
+        (["1,2"], HEAD, r"line 10: there is no ':', expected a class or target after one"),
         ([], HEAD, "no series follows @data"),
         (SERIES, HEAD.replace("@data\n", ""), "expected @data before the series"),
         ([], "", "there is no @data"),

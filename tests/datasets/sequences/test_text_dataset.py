@@ -186,6 +186,16 @@ def test_tokens_of_another_text_are_refused(path, tmp_path):
             TextDataset(path, context=8, tokens=tokens).train  # noqa: B018
 
 
+def test_streams_of_a_text_that_was_encoded_anew_are_arranged_anew(path, tmp_path):
+    tokens = tmp_path / "t.npy"
+    for text in (TEXT, TEXT[::-1]):
+        path.write_text(text)
+        for file in (tokens, tokens.with_suffix(".json")):
+            file.unlink(missing_ok=True)
+        written = TextDataset(path, context=8, streams=4, tokens=tokens).train
+        np.testing.assert_array_equal(written.x, TextDataset(path, context=8, streams=4).train.x)
+
+
 def test_tokens_of_another_vocabulary_are_refused(path, tmp_path):
     data = TextDataset(path, context=8, tokens=tmp_path / "t.npy")
     vars(data)["vocabulary"] = TextDataset(path, context=8).vocabulary
@@ -201,3 +211,12 @@ def test_tiny_shakespeare():
     data = TextDataset(SHAKESPEARE)
     assert (data.classes, len(data.train), len(data.valid)) == (65, 1003855 - 64, 111538 // 64)
     assert data.vocabulary.decode(data.train[:1][0][0]).startswith("First Citizen:\nBefore we proceed")
+
+
+def test_tokens_of_another_vocabulary_size_are_refused(path, tmp_path):
+    pytest.importorskip("tokenizers")
+    options = {"context": 8, "tokenizer": "byte_pairs", "tokens": tmp_path / "t.npy"}
+    assert TextDataset(path, vocabulary_size=260, **options).train is not None
+    assert TextDataset(path, vocabulary_size=260, **options).vocabulary.size == 260
+    with pytest.raises(ValueError, match=r"has the tokens of vocabulary_size 260, expected 300; another 'tokens' path"):
+        TextDataset(path, vocabulary_size=300, **options).train  # noqa: B018

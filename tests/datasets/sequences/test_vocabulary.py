@@ -42,6 +42,12 @@ def test_vocabularies_without_sense_are_refused():
         CharacterVocabulary("ab", end=3)
 
 
+@pytest.mark.parametrize("token", [2, -1])
+def test_tokens_out_of_range_are_not_decoded(token):
+    with pytest.raises(ValueError, match=f"^Vocabulary: token {token}, expected 0 to 1$"):
+        CharacterVocabulary("ab").decode(np.array([0, token]))
+
+
 def test_saved_and_loaded(tmp_path):
     CharacterVocabulary("\nab猫", end=0).save(tmp_path / "v.json")
     loaded = load_vocabulary(tmp_path / "v.json")

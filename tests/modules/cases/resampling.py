@@ -4,21 +4,26 @@ import numpy as np
 from bprop.modules import (
     CircularPad1d,
     CircularPad2d,
+    CircularPad3d,
     ConstantPad1d,
     ConstantPad2d,
+    ConstantPad3d,
     MaxoutChannels,
     Permute,
     PixelShuffle,
     PixelUnshuffle,
     ReflectionPad1d,
     ReflectionPad2d,
+    ReflectionPad3d,
     ReplicationPad1d,
     ReplicationPad2d,
+    ReplicationPad3d,
     Reshape,
     Transpose,
     Upsample,
     ZeroPad1d,
     ZeroPad2d,
+    ZeroPad3d,
 )
 
 from .case import Case
@@ -27,8 +32,8 @@ NUMPYS_MODES = {"Reflection": "reflect", "Replication": "edge", "Circular": "wra
 
 
 def pad(module, x):
-    sides = [(0, 0), (0, 0), (module.top, module.bottom), (module.left, module.right)]
-    sides = sides if x.ndim == 4 else [*sides[:2], sides[3]]
+    sides = [(module.front, module.back), (module.top, module.bottom), (module.left, module.right)]
+    sides = [(0, 0), (0, 0), *sides[5 - x.ndim :]]
     mode = NUMPYS_MODES.get(type(module).__name__.partition("Pad")[0])
     return np.pad(x, sides, mode=mode) if mode else np.pad(x, sides, constant_values=module.value)
 
@@ -54,6 +59,10 @@ def interpolation(module, size, count, factor):
     matrix = np.zeros((count, size))
     step = 1 / factor if factor else size / count
     for i in range(count):
+        if module.mode == "area":
+            first, end = i * size // count, -(-(i + 1) * size // count)
+            matrix[i, first:end] = 1 / (end - first)
+            continue
         if module.mode.startswith("nearest"):
             place = (i + 0.5) * step if module.mode == "nearest-exact" else i * step
             matrix[i, min(int(np.floor(place)), size - 1)] = 1
@@ -70,16 +79,12 @@ def interpolation(module, size, count, factor):
     return matrix
 
 
-def upsample_signal(module, x):
-    across = interpolation(module, x.shape[2], module.output_shape(x.shape)[2], module.factors[1])
-    return np.einsum("jl,ncl->ncj", across, x)
-
-
 def upsample(module, x):
-    _, _, height, width = module.output_shape(x.shape)
-    down = interpolation(module, x.shape[2], height, module.factors[0])
-    across = interpolation(module, x.shape[3], width, module.factors[1])
-    return np.einsum("ik,jl,nckl->ncij", down, across, x)
+    """The product of x with such a matrix along each of its axes of places."""
+    for axis, count in list(enumerate(module.output_shape(x.shape)))[2:]:
+        matrix = interpolation(module, x.shape[axis], count, module.factors[axis - x.ndim])
+        x = np.moveaxis(np.tensordot(matrix, x, (1, axis)), 0, axis)
+    return x
 
 
 def pixel_unshuffle(module, x):
@@ -106,7 +111,7 @@ def upsample_row(expected, shape, *settings, **names):
     return row(
         lambda: Upsample(*settings, **names),
         shape,
-        upsample if len(shape) == 4 else upsample_signal,
+        upsample,
         lambda nn: nn.Upsample(*settings, **{name: value or None for name, value in names.items()}),
         (4, 2),
         f"expected {expected}",
@@ -128,9 +133,10 @@ def torch_permute(dims):
     return make
 
 
+PADS_3D = (ReflectionPad3d, ReplicationPad3d, CircularPad3d, ZeroPad3d)
 PADS_2D = (ReflectionPad2d, ReplicationPad2d, CircularPad2d)
 PADS_1D = (ReflectionPad1d, ReplicationPad1d, CircularPad1d, ZeroPad1d)
-BOTH = "(N, C, H, W) or (N, C, L)"
+ANY = "(N, C, L), (N, C, H, W) or (N, C, D, H, W)"
 
 MODULES = [
     row(
@@ -143,6 +149,7 @@ MODULES = [
     ),
     *(pad_row(cls, (1, 0, 2, 1), (4, 2, 3, 2), (4, 2, 3), "expected (N, C, H, W)") for cls in PADS_2D),
     *(pad_row(cls, (2, 1), (4, 2, 3), (4, 2, 3, 2), "expected (N, C, L)") for cls in PADS_1D),
+    *(pad_row(cls, (1, 0, 2, 1, 1, 2), (2, 2, 3, 3, 2), (4, 2, 3, 2), "expected (N, C, D, H, W)") for cls in PADS_3D),
     *(pad_row(cls, 0, shape) for cls, shape in ((ReflectionPad2d, (2, 1, 1, 2)), (CircularPad1d, (2, 1, 2)))),
     row(
         lambda: ConstantPad2d((0, 2, 1, 0), -1.5),
@@ -152,6 +159,7 @@ MODULES = [
         (4, 2, 3),
         "expected (N, C, H, W)",
     ),
+    row(lambda: ConstantPad3d(1, 0.5), (2, 2, 3, 2, 1), pad, lambda nn: nn.ConstantPad3d(1, 0.5)),
     row(lambda: ConstantPad1d(2, 0.5), (4, 2, 3), pad, lambda nn: nn.ConstantPad1d(2, 0.5)),
     row(
         lambda: PixelShuffle(2),
@@ -194,17 +202,22 @@ MODULES = [
         (4, 2),
         "which has no axis 2",
     ),
-    upsample_row(BOTH, (4, 2, 3, 4), scale_factor=2),
-    upsample_row(BOTH, (4, 2, 3, 4), (5, 2)),
-    upsample_row(BOTH, (4, 2, 3, 5), (8, 2), mode="nearest-exact"),
+    upsample_row(ANY, (4, 2, 3, 4), scale_factor=2),
+    upsample_row(ANY, (4, 2, 3, 4), (5, 2)),
+    upsample_row(ANY, (4, 2, 3, 5), (8, 2), mode="nearest-exact"),
     upsample_row("(N, C, H, W)", (4, 2, 3, 4), scale_factor=(2.5, 1.5), mode="bilinear"),
     upsample_row("(N, C, H, W)", (4, 2, 3, 4), (7, 2), mode="bilinear", align_corners=True),
     upsample_row("(N, C, H, W)", (4, 2, 3, 4), scale_factor=(2, 3), mode="bicubic"),
     upsample_row("(N, C, H, W)", (4, 2, 3, 4), (7, 2), mode="bicubic", align_corners=True),
-    upsample_row(BOTH, (4, 2, 5), scale_factor=1.7),
-    upsample_row(BOTH, (4, 2, 5), 3, mode="nearest-exact"),
+    upsample_row(ANY, (4, 2, 5, 3), (3, 4), mode="area"),
+    upsample_row(ANY, (4, 2, 5), scale_factor=1.7),
+    upsample_row(ANY, (4, 2, 5), 3, mode="nearest-exact"),
     upsample_row("(N, C, L)", (4, 2, 5), 8, mode="linear"),
     upsample_row("(N, C, L)", (4, 2, 5), scale_factor=2.5, mode="linear", align_corners=True),
+    upsample_row("(N, C, D, H, W)", (3, 2, 2, 3, 4), scale_factor=(2.5, 0.7, 1.5), mode="trilinear"),
+    upsample_row("(N, C, D, H, W)", (3, 2, 2, 3, 4), (3, 4, 2), mode="trilinear", align_corners=True),
+    upsample_row(ANY, (3, 2, 4, 3, 5), 3, mode="area"),
+    upsample_row(ANY, (3, 2, 2, 3, 4), scale_factor=(1.5, 2, 2), mode="nearest-exact"),
     row(
         lambda: Reshape([2, 3]),
         (4, 3, 2),

@@ -56,7 +56,8 @@ def test_exports_are_complete():
 
 
 INTERNAL = {"Branches", "Discard", "Draw", "ElementwiseDropout", "ElementwiseTable"}
-INTERNAL |= {"AdaptivePooling", "Axes", "GlobalPool", "Pad1d", "Pad2d", "Pooling3d", "Rearrangement"}
+INTERNAL |= {"AdaptivePooling", "Axes", "GlobalPool", "Rearrangement"}
+INTERNAL |= {"ConstantPad", "Pad", "Pad1d", "Pad2d", "Pad3d", "Pooling3d"}
 INTERNAL |= {"InPlanes", "LogProbability", "MarginLoss", "PairLoss", "Pooling1d", "RowNorm", "UnitLogProbabilities"}
 INTERNAL |= {"Hierarchy", "InternalOp", "Mode", "ParametersAndBuffers", "Tie"}
 INTERNAL |= {"CallRecorder", "Container", "InputReaders", "Shape", "ValueRef"}

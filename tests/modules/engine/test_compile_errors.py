@@ -93,7 +93,73 @@ class WithIndex(WithChain):
 class WithThreeAxes(Passing):
     def fprop(self, x):
         cube = np.ones((2, x.shape[1], x.shape[1]), x.dtype)
-        return x + (cube[0] @ cube)[0, :1]  # here
+        return x + np.dot(cube, cube[0])[0, :1]  # here
+
+
+class WithEinsum(Passing):
+    def fprop(self, x):
+        return np.einsum("nd,nd->nd", x, x)  # here
+
+
+class WithSqueeze(Passing):
+    def fprop(self, x):
+        return x + np.squeeze(x[:, :1], 1)[0]  # here
+
+
+class WithTile(Passing):
+    def fprop(self, x):
+        return x + np.tile(x[:1], (len(x), 1))  # here
+
+
+class WithRepeat(Passing):
+    def fprop(self, x):
+        return np.repeat(x[:, :1], x.shape[1], axis=1)  # here
+
+
+class WithNorm(Passing):
+    def fprop(self, x):
+        return x / np.linalg.norm(x, axis=-1, keepdims=True)  # here
+
+
+class WithList(Passing):
+    def __init__(self):
+        super().__init__()
+        self.sizes = [1, 2]
+
+    def fprop(self, x):
+        return x * self.sizes[0]  # here
+
+
+class WithAddAt(Passing):
+    def fprop(self, x):
+        y = x.copy()
+        np.add.at(y, np.array([0, 0]), x[:2])  # here
+        return y
+
+
+class WithAny(Passing):
+    def fprop(self, x):
+        return x * (x > 0).any(axis=-1)[:, None]  # here
+
+
+class WithAll(Passing):
+    def fprop(self, x):
+        return x * np.all(x > 0, axis=1)[:, None]  # here
+
+
+class WithProduct(Passing):
+    def fprop(self, x):
+        return x * np.prod(x, axis=-1)[:, None]  # here
+
+
+class WithMask(Passing):
+    def fprop(self, x):  # here
+        return x * x[x > 0].sum()
+
+
+class WithListOfArrays(Passing):
+    def fprop(self, x):
+        return np.stack([x[:, k] for k in range(x.shape[1])], axis=1)  # here
 
 
 TABLE = np.ones(3, np.float32)
@@ -110,11 +176,26 @@ CASES = [
     (WithLength, WHOLE),
     (WithLoop, WHOLE),
     (WithIndex, WHOLE),
-    (WithThreeAxes, "numba's @ and np.dot take vectors and matrices, not 3 axes: loop over the first ones, or reshape"),
+    (WithThreeAxes, "numba's np.dot takes vectors and matrices, not 3 axes: write @"),
     (WithConstantArray, "an array from outside of the class is read-only in compiled code, hold it in an attribute of"),
-    (WithDictionary, "self.table cannot be used in compiled code (it is a dict)"),
+    (WithEinsum, "numba has no numpy.einsum, write @, of arrays whose axes are reshaped or transposed"),
+    (WithSqueeze, "numba has no numpy.squeeze, index the axis, as x[:, 0]"),
+    (WithTile, "numba has no numpy.tile, fill an array of np.zeros by slices"),
+    (WithRepeat, "numba's np.repeat has no axis, index it, as x[:, rows], or write np.broadcast_to"),
+    (WithNorm, "numba's np.linalg.norm has no axis, write np.sqrt((x**2).sum(axis=-1, keepdims=True))"),
+    (
+        WithListOfArrays,
+        "numba's np.stack takes no such list of arrays, fill an array of np.empty by slices",
+    ),
+    (WithAny, "numba's any has no axis, write mask.sum(axis=-1) > 0"),
+    (WithAll, "numba's all has no axis, write (~mask).sum(axis=-1) == 0"),
+    (WithProduct, "numba's np.prod has no axis, loop over the others"),
+    (WithMask, "a mask of several axes indexes no array, write np.where(mask, a, b), or x.ravel()[mask.ravel()] to r"),
+    (WithDictionary, "self.table cannot be used in compiled code (it is a dict: give each value an attribute)"),
+    (WithList, "self.sizes cannot be used in compiled code (it is a list: make it a tuple)"),
+    (WithAddAt, "numba has no np.add.at, loop over the indices"),
     (WithMissingFunction, "numba has no numpy.apply_along_axis"),
-    (WithMissingArgument, "numba has no median("),
+    (WithMissingArgument, "numba's np.median has no axis, loop over the others"),
     (WithTwoTypes, "y is "),
     (WithFunctionAttribute, "self.activation cannot be used in compiled code (it is a ufunc)"),
     (WithContext, "Unsupported context manager"),
@@ -291,6 +372,16 @@ def test_a_step_to_float64_is_refused_with_its_line(cls):
         Sequential(Tanh(), cls()).fprop(x())
     assert str(caught.value) == message
     assert "in model[1]" in caught.value.__notes__
+
+
+def test_a_function_of_a_number_is_refused_with_what_to_write():
+    class Scaled(Passing):
+        def fprop(self, x):
+            return x / np.sqrt(x.shape[1])  # here
+
+    hint = r"; where np\.sqrt\(x\.shape\[1\]\) is of a Python number, write math\.sqrt\(x\.shape\[1\]\), which keeps"
+    with pytest.raises(PrecisionError, match=f"from {re.escape(__file__)}:{line_of(Scaled)} on{hint}"):
+        Scaled().fprop(x())
 
 
 def test_the_same_module_is_fine_in_a_float64_net():

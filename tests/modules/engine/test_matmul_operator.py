@@ -1,4 +1,6 @@
-"""What custom methods may write as in NumPy: `@` of matrices, strided ones and stacks of them, and `reversed`."""
+"""What custom methods may write as in NumPy: `@` of any matrices and stacks of them, any reshape, and `reversed`."""
+
+import math
 
 import numpy as np
 import pytest
@@ -24,7 +26,25 @@ class Products(Pass):
         four = x.reshape((1,) + x.shape)  # noqa: RUF005
         more = four @ four.transpose(0, 1, 3, 2)
         step = x[:, 0] @ self.weight + x[:, 1].T.T @ self.weight + (self.weight.T @ x[:, 2].T).T
-        return total[:, 0] + step + self.vector @ self.weight + more[0, :, :1, 0] + (x[:, 0] @ self.vector)[0]
+        right = self.weight[:4, :4] @ x + np.matmul(x[0].T, x[0])[:4]  # a matrix and a stack
+        return (
+            total[:, 0]
+            + step
+            + self.vector @ self.weight
+            + more[0, :, :1, 0]
+            + (x[:, 0] @ self.vector)[0]
+            + right[0, 0, 0]
+        )
+
+
+class Shapes(Pass):
+    """Axes swapped, arrays of any layout reshaped, several axes reduced, lists of arrays joined, powers of arrays."""
+
+    def fprop(self, x):  # (N, 4, 3)
+        y = x.swapaxes(1, 2).reshape(x.shape[0], -1) + np.reshape(np.swapaxes(x, -1, 1), (x.shape[0], 12))
+        y -= x.mean(axis=(1, 2), keepdims=True)[:, :, 0] + x.max(axis=(0, -1))[0] + np.sum(x, axis=(0, 1, 2))
+        rows = np.concatenate([y[:, :6], y[:, 6:]], axis=1) + np.stack([y, abs(y)], axis=0).min(axis=(0,))
+        return rows * (np.abs(y) + 1) ** -0.5 * (x.shape[1] / math.sqrt(x.shape[2]))
 
 
 class Reversed(Pass):
@@ -44,7 +64,7 @@ class Reversed(Pass):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("cls", "shape"), [(Products, (3, 4, 5)), (Reversed, (3, 2))])
+@pytest.mark.parametrize(("cls", "shape"), [(Products, (3, 4, 5)), (Shapes, (3, 4, 3)), (Reversed, (3, 2))])
 def test_compiled_is_as_plain_python(cls, shape, dtype, recwarn):
     module, x = cls().to(dtype), np.random.default_rng(2).standard_normal(shape)
     expected = cls.fprop.__wrapped__(cls().to("float64"), x)

@@ -39,8 +39,11 @@ pytestmark = pytest.mark.compiled  # sizes decide which kernel runs: more than t
         (lambda: MaxoutChannels(0), "^MaxoutChannels: pieces is 0, expected at least 1$"),
         (lambda: Upsample(), "^Upsample: expected a size or a scale_factor, and not both$"),
         (lambda: Upsample(2, 2), "^Upsample: expected a size or a scale_factor, and not both$"),
-        (lambda: Upsample(0), "^Upsample: size is 0, expected one size or 2 of at least 1$"),
-        (lambda: Upsample(scale_factor=0.0), "^Upsample: scale_factor is 0.0, expected one factor or 2 above 0$"),
+        (lambda: Upsample(0), "^Upsample: size is 0, expected one size, 2 or 3 sizes of at least 1$"),
+        (
+            lambda: Upsample(scale_factor=0.0),
+            "^Upsample: scale_factor is 0.0, expected one factor, 2 or 3 factors above",
+        ),
         (lambda: Upsample(2, mode="cubic"), "^Upsample: mode is 'cubic' with align_corners False, expected 'nearest'"),
         (
             lambda: Upsample(2, align_corners=True),

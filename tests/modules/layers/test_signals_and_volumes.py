@@ -24,6 +24,8 @@ from bprop.modules import (
     PixelShuffle,
     PixelUnshuffle,
     ReflectionPad2d,
+    ReflectionPad3d,
+    ReplicationPad3d,
     Sequential,
     SoftmaxCrossEntropy,
     Tanh,
@@ -93,7 +95,20 @@ pytestmark = pytest.mark.compiled  # sizes decide which kernel runs: more than t
             lambda: Upsample(2, mode="nearest-exact", align_corners=True),
             "^Upsample: mode is 'nearest-exact' with align_corners True, expected",
         ),
-        (lambda: Upsample((1, 2, 3)), r"^Upsample: size is \(1, 2, 3\), expected one size or 2 of at least 1$"),
+        (lambda: Upsample((1, 2, 3, 4)), r"^Upsample: size is \(1, 2, 3, 4\), expected one size, 2 or 3 sizes of at"),
+        (
+            lambda: Upsample((1, 2), mode="trilinear"),
+            r"^Upsample: size is \(1, 2\), expected one size or 3 of at least 1$",
+        ),
+        (
+            lambda: Upsample(scale_factor=(2, 2), mode="linear"),
+            r"scale_factor is \(2, 2\), expected one factor above 0$",
+        ),
+        (
+            lambda: Upsample(2, mode="area", align_corners=True),
+            "^Upsample: mode is 'area' with align_corners True, exp",
+        ),
+        (lambda: ReplicationPad3d((1, 2)), r"^ReplicationPad3d: padding is \(1, 2\), expected one size or 6 of at lea"),
     ],
 )
 def test_wrong_settings_are_refused(make, message):
@@ -113,7 +128,13 @@ def test_wrong_settings_are_refused(make, message):
             r"x has shape \(1, 1, 3, 4\), expected at least 4 places beside a padding of 3$",
         ),
         (CircularPad1d(3), (1, 1, 2), r"x has shape \(1, 1, 2\), expected at least 3 places beside a padding of 3$"),
-        (Upsample((2, 3)), (1, 1, 4), r"x has shape \(1, 1, 4\), a signal, expected an image for two sizes$"),
+        (Upsample((2, 3)), (1, 1, 4), r"x has shape \(1, 1, 4\), a signal, expected an image for 2 sizes$"),
+        (Upsample((2, 3, 4)), (1, 1, 4, 4), r"x has shape \(1, 1, 4, 4\), an image, expected a volume for 3 sizes$"),
+        (
+            ReflectionPad3d((0, 0, 0, 0, 2, 0)),
+            (1, 1, 2, 3, 4),
+            r"x has shape \(1, 1, 2, 3, 4\), expected at least 3 places beside a padding of 2$",
+        ),
         (Upsample(scale_factor=0.1), (1, 1, 4), r"x has shape \(1, 1, 4\), of which it would leave 0 places$"),
         (Upsample(4, mode="linear"), (1, 1, 4, 4), r"x has shape \(1, 1, 4, 4\), expected \(N, C, L\)$"),
         (

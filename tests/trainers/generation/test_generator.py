@@ -281,8 +281,12 @@ def test_the_model_is_copied():
         (lambda g: g.generate("a", 2.5), "length is 2.5"),
         (lambda g: g.generate("a", temperature=-1), "temperature is -1"),
         (lambda g: g.generate("a", seed=-1), "seed is -1"),
-        (lambda g: g.search("a", 3, beams=0), "beams is 0, expected at least 1"),
+        (lambda g: g.search("a", 3, beams=0), "beams is 0, expected a whole number of at least 1"),
         (lambda g: generate(g, "a", 3, beams=2, seed=1), "expected no temperature, top_k, top_p or seed"),
+        (lambda g: g.stream_tokens([1, 5]), "token 1 of the prompt is 5, expected whole numbers from 0 to 4"),
+        (lambda g: g.stream_tokens(np.array([1.5])), "token 0 of the prompt is 1.5, expected whole numbers"),
+        (lambda g: g.stream_tokens([]), "the prompt has no token, expected at least one"),
+        (lambda g: g.compute_scores([2, -1]), "token 1 of the prompt is -1, expected whole numbers from 0 to 4"),
     ],
 )
 def test_what_it_refuses(call, message):
@@ -291,11 +295,30 @@ def test_what_it_refuses(call, message):
         call(generator)
 
 
+def test_a_generator_goes_on_with_one_text_at_a_time():
+    generator = Generator(make_model(SteppedSum), VOCABULARY, context=9)
+    first = generator.stream_tokens([1], 5, temperature=0)
+    next(first)
+    whole = list(generator.stream_tokens([2], 5, temperature=0))
+    assert len(whole) == 5
+    with pytest.raises(RuntimeError, match="another text has been begun with this Generator"):
+        next(first)
+
+
+def test_scores_of_a_model_that_diverged():
+    model = make_model(SteppedSum)
+    model.flat_parameters[:] = np.nan
+    with pytest.raises(ValueError, match="generate: the model's scores are not finite"):
+        Generator(model, VOCABULARY, context=9).generate("a", 3, temperature=0)
+
+
 def test_models_that_do_not_fit():
     with pytest.raises(ValueError, match="the model makes 5 scores, expected 4, as the vocabulary has tokens"):
         Generator(make_model(SteppedSum), CharacterVocabulary("abcd"), context=9)
-    with pytest.raises(ValueError, match="context is 0, expected at least 1"):
+    with pytest.raises(ValueError, match="context is 0, expected a whole number of at least 1"):
         Generator(make_model(SteppedSum), VOCABULARY, context=0)
+    with pytest.raises(ValueError, match=r"context is 4\.5, expected a whole number of at least 1"):
+        Generator(make_model(SteppedSum), VOCABULARY, context=4.5)
 
 
 def test_bytes_of_one_character_come_together(tmp_path):

@@ -10,42 +10,11 @@ from bprop.datasets import load_vocabulary
 from bprop.trainers import Generator, generate
 from bprop.trainers.cli import main
 
-ROWS = '''\
-import numpy as np
-from bprop.modules import Module, Parameter
-
-
-class Rows(Module):
-    """A row of scores for each token."""
-
-    label_arguments = (0,)
-
-    def __init__(self, tokens: int, features: int):
-        super().__init__()
-        self.weight = Parameter(np.zeros((tokens, features)))
-
-    def fprop(self, x):
-        self.x = x
-        y = np.empty((x.shape[0], x.shape[1], self.weight.shape[1]), self.weight.dtype)
-        for n in range(x.shape[0]):
-            for t in range(x.shape[1]):
-                y[n, t] = self.weight[x[n, t]]
-        return y
-
-    def bprop(self, grad_y):
-        for n in range(self.x.shape[0]):
-            for t in range(self.x.shape[1]):
-                self.grad_weight[self.x[n, t]] += grad_y[n, t]
-        return np.zeros(self.x.shape, self.weight.dtype)
-
-    def output_shape(self, input_shape):
-        return (*input_shape, self.weight.shape[1])
-'''
 CONFIG = """\
 dataset:
   {data}
 model:
-  - rows.Rows: {{tokens: {size}, features: {size}}}
+  - Embedding: {{num_embeddings: {size}, embedding_dim: {size}, weight_init: {{Constant: {{value: 0}}}}}}
 loss:
   SoftmaxCrossEntropy: {{ignore_index: -1, class_axis: -1}}
 optimizer:
@@ -56,7 +25,6 @@ TEXT = "abc\n" * 60  # a is followed by b, b by c
 
 
 def train(folder, data, size):
-    (folder / "rows.py").write_text(ROWS)
     (folder / "c.yaml").write_text(CONFIG.format(data=data, size=size))
     assert main(["train", str(folder / "c.yaml"), "--run", str(folder / "run"), "--quiet"]) == 0
     return folder / "run"
@@ -107,7 +75,7 @@ def test_generate_words(names_run, capsys):
     [
         (["--prompt", "xay"], "the prompt: Vocabulary: the text has 'x', 'y', which none of its tokens means"),
         (["--temperature", "-1"], "temperature is -1.0, expected at least 0"),
-        (["--top-k", "0"], "top_k is 0, expected at least 1"),
+        (["--top-k", "0"], "top_k is 0, expected a whole number of at least 1"),
         (["--top-p", "2"], "top_p is 2.0, expected more than 0, at most 1"),
         (["--seed", "-1"], "seed is -1, expected a whole number"),
         (["--length", "-1"], "length is -1, expected a whole number"),

@@ -61,7 +61,8 @@ def test_random_numbers_depend_on_the_seed():
         ({"temperature": -1}, "temperature is -1, expected at least 0"),
         ({"temperature": float("nan")}, "temperature is nan"),
         ({"temperature": float("inf")}, "temperature is inf"),
-        ({"top_k": 0}, "top_k is 0, expected at least 1"),
+        ({"top_k": 0}, "top_k is 0, expected a whole number of at least 1"),
+        ({"top_k": 2.5}, "top_k is 2.5, expected a whole number"),
         ({"top_p": 0.0}, "top_p is 0.0, expected more than 0"),
         ({"top_p": 1.1}, "top_p is 1.1, expected more than 0, at most 1"),
     ],
@@ -69,6 +70,10 @@ def test_random_numbers_depend_on_the_seed():
 def test_settings_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
         Sampling(**options)
+
+
+def test_a_temperature_near_0_takes_the_largest_score():
+    assert Sampling(temperature=1e-310).compute_probabilities(np.array([1.0, 3.0, 2.0])).tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64, 0.5, True])

@@ -14,32 +14,7 @@ pytest.importorskip("matplotlib")
 
 LAYERS = '''\
 import numpy as np
-from bprop.modules import Module, Parameter
-
-
-class Rows(Module):
-    label_arguments = (0,)
-
-    def __init__(self, tokens: int, features: int):
-        super().__init__()
-        self.weight = Parameter(np.random.default_rng(0).standard_normal((tokens, features)))
-
-    def fprop(self, x):
-        self.x = x
-        y = np.empty((x.shape[0], x.shape[1], self.weight.shape[1]), self.weight.dtype)
-        for n in range(x.shape[0]):
-            for t in range(x.shape[1]):
-                y[n, t] = self.weight[x[n, t]]
-        return y
-
-    def bprop(self, grad_y):
-        for n in range(self.x.shape[0]):
-            for t in range(self.x.shape[1]):
-                self.grad_weight[self.x[n, t]] += grad_y[n, t]
-        return np.zeros(self.x.shape, self.weight.dtype)
-
-    def output_shape(self, input_shape):
-        return (*input_shape, self.weight.shape[1])
+from bprop.modules import Module
 
 
 class RunningMean(Module):
@@ -79,7 +54,7 @@ CONFIG = """\
 dataset:
   TextDataset: {path: t.txt, context: 12, valid_size: 0.2}
 model:
-  - layers.Rows: {tokens: 7, features: 10}
+  - Embedding: {num_embeddings: 7, embedding_dim: 10}
   - layers.RunningMean
   - Linear: {in_features: 10, out_features: 7}
 loss: SoftmaxCrossEntropy

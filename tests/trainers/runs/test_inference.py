@@ -14,6 +14,7 @@ from bprop.datasets import Diabetes, Digits, Iris
 from bprop.modules import BinaryCrossEntropyWithLogits, MixtureDensity
 from bprop.trainers.cli import main
 from bprop.trainers.configs import load_config
+from bprop.trainers.runs.compare import Comparison
 from bprop.trainers.runs.inference import INPUTS, make_columns, open_as_file, predict_run, read_plain_table
 from bprop.trainers.runs.run_folder import train_config
 from bprop.trainers.runs.target_scaling import TargetScaling
@@ -324,12 +325,39 @@ def test_compare(iris, tmp_path, capsys):
     assert comparison["results"]["test_loss"][0] == summary["test_loss"]
     assert comparison["results"]["test_loss"][2] is None
     assert not any(name.startswith("versions.") for name in comparison["results"])
+    assert not any(name.startswith("instruction_set.") for name in comparison["results"])
     lines = printed(capsys, *words).splitlines()
-    assert lines[0].split() == words[1:]
+    numbered = lines[0].startswith("1 ")  # the paths are too long for one line
+    assert ([line.split()[1] for line in lines[:3]] if numbered else lines[0].split()) == words[1:]
     assert ["optimizer.SGD.lr", "0.05", "0.2", "0.05"] in [line.split() for line in lines]
     assert [line.split()[-1] for line in lines if line.startswith("test_loss")] == ["-"]
     assert main(["compare", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith(f"bprop: error: {tmp_path} is no run folder")
+
+
+def test_a_comparison_of_many_runs_fits_a_terminal():
+    own = ["avx,avx2,fma", "avx,fma", None, "avx,avx512f,fma," + ",".join(f"extension{k}" for k in range(20))]
+    results = {"test_loss": [0.5, None, 1 / 3, 2.0], "instruction_set.features": own}
+    runs = [f"/some/where/runs/digits_mlp-{k}" for k in range(4)]
+    text = str(Comparison(runs, {"model.0.Linear.out_features": [8, 8, 16, 16]}, results))
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert [line.split() for line in lines[:4]] == [[str(k + 1), run] for k, run in enumerate(runs)]
+    assert ["model.0.Linear.out_features", "8", "8", "16", "16"] in [line.split() for line in lines]
+    assert "instruction_set.features, others" in text
+    row = next(line for line in lines if line.startswith("instruction_set"))
+    assert row.split()[2:6] == ["avx2", "no", "more", "-"]
+    assert {"extension19,", "avx512f,"} <= set(text.split())
+    assert "fma" not in text
+    many = Comparison([f"run{k}" for k in range(12)], {"lr": [*range(12)]}, {"seconds": [1234.5678] * 12})
+    lines = str(many).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert " ".join(line for line in lines if line.startswith("lr")).split() == ["lr", *map(str, range(12))]
+    wide = Comparison([f"run{k}" for k in range(9)], {"lr": ["a value of many words"] * 9}, {})
+    lines = str(wide).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert sum(line.startswith("lr") for line in lines) == 2
+    assert sum(line.count("a value") for line in lines) == 9
 
 
 # -- pipes, terminals, folders -----------------------------------------------------------------------------------------

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from bprop.modules import SoftmaxCrossEntropy
+from bprop.modules.core.carried_state import find_carriers, find_streams
 from bprop.trainers import LBFGS, SGD, Callback, Checkpoint, Statistics, Trainer
-from bprop.trainers.callbacks.carried_state import find_carriers, find_streams
 from bprop.trainers.training import minibatches
 from bprop.trainers.training.fit_state import FitState
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ...modules.core.module import Module
-from ...modules.engine.locks import locked
+from ..engine.locks import locked
+from .module import Module
 
 
 def find_carriers(net: Module) -> list[Any]:
