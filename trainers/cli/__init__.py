@@ -34,6 +34,7 @@ COMMANDS = (
     "warmup",
     "summary",
     "graph",
+    "show",
     "check",
     "differences",
     "profile",
