@@ -27,6 +27,7 @@ examples:
   bprop show runs/x --part test
 """
 STEPS = 30
+PATIENCE = 4.0  # seconds: a page of a large model takes two
 
 
 def add_command(commands) -> None:
@@ -50,7 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..show.show import show_config
     from ..training.progress import print_if_slow
 
-    with print_if_slow("compiling what the short training needs; the next page finds it in the cache"):
+    text = "compiling what the short training needs; the next page finds it in the cache"
+    with print_if_slow(text, patience=PATIENCE):
         page = show_config(
             arguments.source, arguments.overrides, sample=arguments.sample, part=arguments.part, steps=arguments.steps
         )

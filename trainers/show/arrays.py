@@ -10,7 +10,7 @@ LIMIT = 200_000  # numbers of an array that are kept; the page says so of longer
 
 
 class Arrays:
-    """The arrays of a page, as they are recorded.
+    """The arrays of a page, as they are recorded; of one whose numbers are all equal, one number is stored.
 
     `add` returns the number of a value. Two values may have the same content and different makers: the output of
     Flatten is that of the layer before in another shape.
@@ -26,6 +26,8 @@ class Arrays:
         array = np.asarray(array)
         kept = np.ascontiguousarray(array).ravel()[:LIMIT]
         kind, data = encode(kept)
+        if kept.size > 16 and data == data[: len(data) // kept.size] * kept.size:  # zeros, above all
+            data = data[: len(data) // kept.size]
         digest = hashlib.sha256(kind.encode() + data).digest()
         if digest not in self._known:
             self._known[digest] = len(self.contents)
@@ -55,4 +57,6 @@ def encode(array: np.ndarray) -> tuple[str, bytes]:
 def decode(value: dict[str, Any], contents: list[str]) -> np.ndarray:
     """Decode a value of `as_dict`; what was not kept of a long array is left out, and the array is then a vector."""
     array = np.frombuffer(base64.b64decode(contents[value["content"]]), f"<{value['type']}")
+    size = value.get("kept", int(np.prod(value["shape"])))
+    array = np.resize(array, size) if array.size == 1 else array
     return array if "kept" in value else array.reshape(value["shape"])

@@ -11,6 +11,7 @@ function ticks(low, high, count = 5) {
 }
 
 function logTicks(low, high) {
+  if (high / low < 20) return ticks(low, high).filter((each) => each > 0);
   const found = [];
   for (let k = Math.floor(Math.log10(low)); k <= Math.ceil(Math.log10(high)); k++) found.push(10 ** k);
   const thin = Math.ceil(found.length / 6);
@@ -38,10 +39,10 @@ function lineChart(series, options = {}) {
   const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "chart", "aria-label": describe(series, options) });
   for (const y of options.log ? logTicks(y0, y1) : ticks(y0, y1)) {
     chart.append(svg("line", { x1: left, x2: width - right, y1: py(y), y2: py(y), class: "grid" }),
-      svg("text", { x: left - 6, y: py(y) + 4, "text-anchor": "end" }, format(y, 3)));
+      svg("text", { x: left - 6, y: py(y) + 4, "text-anchor": "end" }, formatTick(y)));
   }
   for (const x of options.logX ? logTicks(x0, x1) : ticks(x0, x1)) {
-    chart.append(svg("text", { x: px(x), y: height - bottom + 16, "text-anchor": "middle" }, format(x, 3)));
+    chart.append(svg("text", { x: px(x), y: height - bottom + 16, "text-anchor": "middle" }, formatTick(x)));
   }
   if (options.mark !== undefined) chart.append(svg("line", { x1: left, x2: width - right, y1: py(options.mark), y2: py(options.mark), class: "mark" }));
   points.forEach((line, k) => {
@@ -64,7 +65,7 @@ function barChart(bins, title) {
   const label = `histogram of ${title}, from ${format(bins.low)} to ${format(bins.high)}`;
   return svg("svg", { viewBox: `0 0 ${width} ${height + 16}`, class: "bars", role: "img", "aria-label": label },
     bins.counts.map((count, k) => svg("rect", { x: k * wide, width: Math.max(wide - 0.6, 0.5), y: height - height * count / high, height: height * count / high }, svg("title", {}, `${count} numbers`))),
-    svg("text", { x: 0, y: height + 13 }, format(bins.low, 3)), svg("text", { x: width, y: height + 13, "text-anchor": "end" }, format(bins.high, 3)));
+    svg("text", { x: 0, y: height + 13 }, format(bins.low, 2)), svg("text", { x: width, y: height + 13, "text-anchor": "end" }, format(bins.high, 2)));
 }
 
 function scatterChart(x, y, options) {
@@ -73,8 +74,8 @@ function scatterChart(x, y, options) {
   const chart = svg("svg", { viewBox: `0 0 ${size} ${size}`, class: "chart", role: "img", "aria-label": `${x.length} points: ${options.title}` });
   chart.append(svg("line", { x1: edge, y1: size - edge, x2: size - 10, y2: 10, class: "mark" }));
   for (const each of ticks(low, high, 4)) {
-    chart.append(svg("text", { x: place(each), y: size - edge + 16, "text-anchor": "middle" }, format(each, 3)),
-      svg("text", { x: edge - 5, y: size - place(each) + 4, "text-anchor": "end" }, format(each, 3)));
+    chart.append(svg("text", { x: place(each), y: size - edge + 16, "text-anchor": "middle" }, formatTick(each)),
+      svg("text", { x: edge - 5, y: size - place(each) + 4, "text-anchor": "end" }, formatTick(each)));
   }
   Array.from(x, (each, k) => chart.append(svg("circle", { cx: place(each), cy: size - place(y[k]), r: 2.5, class: "point s0" })));
   chart.append(svg("text", { x: size / 2, y: size - 6, "text-anchor": "middle", class: "axis" }, options.xName));

@@ -37,6 +37,11 @@ function format(x, digits = 4) {
   return text.replace("e+", "e").replaceAll("-", "−");
 }
 
+function formatTick(x) {
+  const text = Math.abs(x) >= 1e5 || (x !== 0 && Math.abs(x) < 1e-3) ? x.toExponential() : String(Number(x.toPrecision(6)));
+  return text.replace("e+", "e").replaceAll("-", "−");
+}
+
 function formatShape(shape) {
   return shape.length ? "(" + shape.join(", ") + (shape.length === 1 ? ",)" : ")") : "a number";
 }

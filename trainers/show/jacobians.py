@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ...modules.engine.stateful import plain_python, uncompiled
+from ...modules.engine.stateful import is_written_by, plain_python, uncompiled
+from ...modules.layers.pooling.max_pool import MaxPool2d
 from .arrays import Arrays
 from .walk import Walk
 
-ROWS = 1_200  # outputs of a module, at most
-ALL_ROWS = 4_000  # of all modules together
+ROWS = 1_000  # outputs of a module, at most
+ALL_ROWS = 3_000  # of all modules together
 SIZE = 8_000_000  # numbers of a Jacobian that is looked at
 DENSE = 20_000  # numbers of one that is kept whole
 LARGEST = 12  # derivatives that are kept of each row of a larger one
@@ -37,10 +38,21 @@ def record_jacobians(walk: Walk, arrays: Arrays) -> None:
             x, y = walk.values[call.arguments[0]], walk.values[call.target]
             form = walk.modules[walk.places[call.module]]["form"]
             form["kind"] = "other"
-            if is_small(x, y) and rows + y.size <= ALL_ROWS and fits_one_call(walk, call):
+            if is_written_by(call.module, MaxPool2d):
+                form.update(find_largest(call.module, x, y, arrays))
+            elif is_small(x, y) and rows + y.size <= ALL_ROWS and fits_one_call(walk, call):
                 rows += y.size
                 form.update(compute_jacobian(call.module, x, y, arrays))
         walk.net.zero_grad()
+
+
+def find_largest(module: Any, x: np.ndarray, y: np.ndarray, arrays: Arrays) -> dict[str, Any]:
+    """The Jacobian of max pooling: a one where the largest number of each window stands."""
+    places, size = module.largest.reshape(len(module.largest), -1), int(np.prod(x.shape[2:]))
+    columns = (places + size * np.arange(len(places))[:, None]).reshape(-1, 1)
+    values = arrays.add("dy/dx", np.ones((y.size, 1), y.dtype))
+    sparse = {"columns": arrays.add("inputs", columns.astype(np.int64)), "values": values}
+    return {"kind": "jacobian", "columns": int(x.size), "weights": {}, "sparse": sparse, "whole": True}
 
 
 def is_small(x: Any, y: Any) -> bool:

@@ -28,7 +28,7 @@ function drawNet() {
     const frame = FRAMES[k];
     said.textContent = ` ${frame.title}, loss ${format(frame.loss, 5)}`;
     slider.setAttribute("aria-valuetext", said.textContent);
-    place.replaceChildren(h("div", { class: "graphs" }, graph(frame, "output", "forward"), graph(frame, "gradient", "backward")), normTable(frame));
+    place.replaceChildren(h("div", { class: "graphs" }, graph(frame, "output", "forward"), graph(frame, "gradient", "backward"), h("div", { class: "scroll norm-table" }, normTable(frame))));
   };
   const slider = h("input", { type: "range", min: 0, max: FRAMES.length - 1, value: wholeNumber(STATE.frame, 0, FRAMES.length - 1, 0), id: "frame",
     oninput: (event) => { setState({ frame: event.target.value }, true); draw(Number(event.target.value)); } });
@@ -44,11 +44,11 @@ function shareOf(value, figure) {
 }
 
 function graph(frame, figure, pass) {
-  const { nodes, arrows, width, height } = DATA.diagram, back = pass === "backward", pad = 14;
+  const { nodes, arrows, height } = DATA.diagram, back = pass === "backward", pad = 14, width = Math.max(DATA.diagram.width, 250);
   const picture = svg("svg", { viewBox: `${-pad} ${-pad - 22} ${width + 2 * pad} ${height + 2 * pad + 22}`, width: width + 2 * pad, class: "graph " + pass, role: "group", "aria-label": `${pass} pass` });
   const head = `head-${pass}`;
   picture.append(svg("defs", {}, svg("marker", { id: head, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" }, svg("path", { d: "M0 0L8 4L0 8z", class: "tip" }))));
-  picture.append(svg("text", { x: width / 2, y: -16, "text-anchor": "middle", class: "title" }, `${pass}: norm of the ${figure === "output" ? "outputs" : "gradients"}`));
+  picture.append(svg("text", { x: 0, y: -16, class: "title" }, `${pass}: norm of the ${figure === "output" ? "outputs" : "gradients"}`));
   for (const arrow of arrows.filter((each) => !back || each.backward)) drawArrow(picture, arrow, nodes, back, head);
   for (const node of nodes) picture.append(drawNode(node, frame, figure, back));
   return picture;
@@ -73,11 +73,10 @@ function drawNode(node, frame, figure, back) {
   const norms = frame.modules[node.title] || {}, share = shareOf(norms[figure], figure);
   const step = DATA.steps.findIndex((each) => each.kind === (node.title.startsWith("loss") ? (back ? "grad" : "loss") : back ? "bprop" : "fprop") && moduleOf(each).short === node.title);
   const lines = [node.title, ...node.lines, share === null ? "" : format(norms[figure], 3)].filter(Boolean);
-  const text = lines.slice(0, share === null ? lines.length : -1).map((line, n) => svg("text", { x: node.x, y: node.y - node.height / 2 + 17 + 16 * n, "text-anchor": "middle", class: n ? "" : "name" }, line));
-  const box = svg("rect", { x: node.x - node.width / 2, y: node.y - node.height / 2, width: node.width, height: node.height, rx: 6, class: node.end ? "end" : "", "fill-opacity": share === null ? null : (0.12 + 0.75 * share).toFixed(3) });
+  const text = lines.map((line, n) => svg("text", { x: node.x, y: node.y - node.height / 2 + 17 + 16 * n, "text-anchor": "middle", class: n ? (share !== null && n === lines.length - 1 ? "norm" : "") : "name" }, line));
+  const box = svg("rect", { x: node.x - node.width / 2, y: node.y - node.height / 2, width: node.width, height: node.height, rx: 6, class: node.end ? "end" : "", "fill-opacity": share === null ? null : (0.08 + 0.6 * share).toFixed(3) });
   if (share !== null) box.classList.add("heat");
-  const badge = share === null ? null : svg("text", { x: node.x + node.width / 2 - 3, y: node.y - node.height / 2 - 3, "text-anchor": "end", class: "badge" }, format(norms[figure], 3));
-  const group = svg("g", { tabindex: step >= 0 ? 0 : null, role: step >= 0 ? "button" : null, "aria-label": lines.join(", ") }, box, text, badge, svg("title", {}, lines.join("\n")));
+  const group = svg("g", { tabindex: step >= 0 ? 0 : null, role: step >= 0 ? "button" : null, "aria-label": lines.join(", ") }, box, text, svg("title", {}, lines.join("\n")));
   const open = () => setState({ pane: "walk", step: String(step), line: "" });
   if (step >= 0) {
     group.addEventListener("click", open);

@@ -4,8 +4,8 @@ const RULE_NAMES = ["SGD", "Adam", "AdamW", "RMSprop"];
 const SHAPES = {
   xor: (random) => { const [a, b] = [2 * random() - 1, 2 * random() - 1]; return [a, b, a * b > 0 ? 0 : 1]; },
   spirals: (random, k) => {
-    const label = k % 2, t = 0.35 + 2.9 * Math.sqrt((k >> 1) / 100), angle = 1.75 * t + Math.PI * label;
-    return [t / 3.3 * Math.cos(angle) + 0.01 * (random() - 0.5), t / 3.3 * Math.sin(angle) + 0.01 * (random() - 0.5), label];
+    const label = k % 2, t = (k >> 1) / 100, angle = 1.75 * 2 * Math.PI * t + Math.PI * label, r = 0.05 + 0.95 * t;
+    return [r * Math.cos(angle) + 0.02 * (random() - 0.5), r * Math.sin(angle) + 0.02 * (random() - 0.5), label];
   },
   circle: (random) => { const [a, b] = [2 * random() - 1, 2 * random() - 1]; return [a, b, a * a + b * b < 0.6 ? 1 : 0]; },
 };
@@ -149,7 +149,7 @@ function runPlay() {
 
 function startPlay(running) {
   PLAY.running = running;
-  PLAY.view.start.textContent = running ? "⏸ pause" : "▶ train";
+  PLAY.view.start.textContent = running ? "pause" : "▶ train";
   if (running) requestAnimationFrame(runPlay);
 }
 
@@ -171,7 +171,7 @@ function drawPlay() {
   const chooser = (name, label, options, always) => h("label", {}, label, " ", h("select", { id: `play-${name}`, onchange: change(name, always) }, options.map((each) => h("option", { selected: each === settings[name] }, each))));
   const pane = h("div", { class: "play" },
     h("p", { class: "dim" }, "The page trains the model by itself, in float64, with the arithmetic of its layers; nothing leaves the page."),
-    h("div", { class: "bar" }, view.start, button("one step", () => { playStep(); drawPlayState(); }, { id: "play-step" }), button("⟲ begin again", resetPlay, { id: "play-reset" })),
+    h("div", { class: "bar" }, view.start, button("one step", () => { playStep(); drawPlayState(); }, { id: "play-step" }), button("begin again", resetPlay, { id: "play-reset" })),
     h("div", { class: "bar" }, chooser("name", "rule", RULE_NAMES, true), numeric("lr", "learning rate"), numeric("momentum", "momentum"), numeric("weight_decay", "weight decay"),
       numeric("batch", "batch", false, { min: 1, step: 1 }), h("label", {}, "units ", h("input", { id: "play-units", value: settings.units, size: 9, title: "hidden layers, such as 8-8", onchange: change("units", true) })),
       numeric("seed", "seed", true, { step: 1 }), offersShapes() ? chooser("data", "data", ["own", ...Object.keys(SHAPES)], true) : null),

@@ -15,8 +15,8 @@ from ...modules.engine.tables import flatten_table, map_table
 from .walk import Walk
 
 STEPS = [10.0**-k for k in range(13)]
-COST = 600_000  # numbers that the layers make in all runs together, about
-FEWEST, MOST = 2, 64
+COST = 500_000  # numbers that the layers make in all runs together, about
+MOST = 64  # weights
 
 
 def record_quotients(walk: Walk, copies: tuple[Any, Any], x: Any, target: Any, state: dict) -> list[dict[str, Any]]:
@@ -32,10 +32,8 @@ def record_quotients(walk: Walk, copies: tuple[Any, Any], x: Any, target: Any, s
     with plain_python(), np.errstate(all="ignore"):
         for operation in operations.items:
             run(operation, values)
-    made = sum(np.size(values[each.target]) for each in operations.items)
-    count = int(np.clip(COST // max(1, made * 2 * len(STEPS)), FEWEST, MOST))
     quotients = []
-    for place, index in choose_weights(walk, count):
+    for place, index in choose_weights(walk, net, operations.items, values):
         owner, name = net._owners()[place]
         array = vars(owner)[name]
         rest = drop_before(operations.items, owner)
@@ -67,16 +65,26 @@ def as_double(value: Any) -> Any:
     return value.astype(np.float64) if value.dtype.kind == "f" else value
 
 
-def choose_weights(walk: Walk, count: int) -> list[tuple[int, int]]:
-    """Choose up to so many weights, as (parameter, flat index): in turn of each parameter the largest gradient left."""
+def choose_weights(walk: Walk, net: Any, operations: list[Operation], values: dict) -> list[tuple[int, int]]:
+    """Choose weights, as (parameter, flat index): in turn of each parameter the largest gradient left, as COST allows.
+
+    The first parameter has one in any case, then the last ones come first, after which little has to run again.
+    """
     gradients = dict(walk.net.named_gradients())
     orders = [np.argsort(-np.abs(gradients[each["name"]]), axis=None, kind="stable") for each in walk.parameters]
+    runs = 2 * len(STEPS)
+    costs = [
+        runs * sum(np.size(values[each.target]) for each in drop_before(operations, owner)) for owner, _ in net._owners()
+    ]
     chosen: list[tuple[int, int]] = []
+    left = COST
     for rank in range(max((order.size for order in orders), default=0)):
-        for place, order in enumerate(orders):
-            if rank < order.size and len(chosen) < count:
-                chosen.append((place, int(order[rank])))
-        if len(chosen) >= count:
+        before = len(chosen)
+        for place in ([0] if rank == 0 else []) + list(range(rank == 0, len(orders)))[::-1]:
+            if rank < orders[place].size and len(chosen) < MOST and (costs[place] <= left or not chosen):
+                left -= costs[place]
+                chosen.append((place, int(orders[place][rank])))
+        if len(chosen) in (before, MOST):
             break
     return sorted(chosen)
 

@@ -81,7 +81,7 @@ def read_subject(source: str | Path, overrides: list[str], sample: int, part: st
         config = load_config(source, overrides)
         experiment = config.build()
     data = choose_data(experiment.dataset, part)
-    name = folder.resolve().name if is_run else str(config.path or source)
+    name = folder.resolve().name if is_run or config.path is None else config.path.name
     subject = Subject(
         name,
         experiment.model,

@@ -3,13 +3,13 @@
 const decoded = new Map();
 
 function numbersOf(id) {
-  const value = DATA.values[id];
-  if (!decoded.has(value.content)) {
+  const value = DATA.values[id], size = value.kept ?? sizeOf(value.shape), key = `${value.content}:${size}`;
+  if (!decoded.has(key)) {
     const bytes = Uint8Array.from(atob(DATA.contents[value.content]), (letter) => letter.charCodeAt(0));
-    const kind = { f4: Float32Array, f8: Float64Array, i4: Int32Array }[value.type];
-    decoded.set(value.content, new kind(bytes.buffer));
+    const kind = { f4: Float32Array, f8: Float64Array, i4: Int32Array }[value.type], numbers = new kind(bytes.buffer);
+    decoded.set(key, numbers.length === size ? numbers : new kind(size).fill(numbers[0])); // all of them are equal
   }
-  return decoded.get(value.content);
+  return decoded.get(key);
 }
 
 function numberAt(ref) {

@@ -39,10 +39,10 @@ function drawWalk() {
   const k = currentStep(), step = DATA.steps[k], module = moduleOf(step);
   return h("div", { class: "walk" },
     h("div", { class: "bar", role: "toolbar", "aria-label": "steps" },
-      button("⏮", () => go(0), { id: "walk-first", "aria-label": "first method", disabled: k === 0 }),
+      button("|◀", () => go(0), { id: "walk-first", "aria-label": "first method", disabled: k === 0 }),
       button("◀ back", () => go(k - 1), { id: "walk-back", title: "arrow left", disabled: k === 0 }),
       button("step ▶", () => go(k + 1), { id: "walk-step", title: "arrow right", class: "main", disabled: k === DATA.steps.length - 1 }),
-      button("⏭", () => go(DATA.steps.length - 1), { id: "walk-last", "aria-label": "last method", disabled: k === DATA.steps.length - 1 }),
+      button("▶|", () => go(DATA.steps.length - 1), { id: "walk-last", "aria-label": "last method", disabled: k === DATA.steps.length - 1 }),
       button("◁ line", () => goLine(-1), { id: "walk-line-back", title: "shift and arrow left" }),
       button("line ▷", () => goLine(1), { id: "walk-line", title: "shift and arrow right" }),
       h("span", { class: "dim" }, `method ${k + 1} of ${DATA.steps.length}`)),

@@ -63,7 +63,7 @@ def record_walk(net: Module, loss: Loss, optimizer: Optimizer | None, x: Any, ta
     walk.values = dict(zip(walk.inputs, flatten_table(x), strict=True))
     for name, value in walk.values.items():
         walk.numbers[name] = arrays.add(name, value)
-    for module in [*dict.fromkeys(each.module for each in walk.forward), loss]:
+    for module in [*dict.fromkeys(each.module for each in operations.items), loss]:
         walk.places[module] = len(walk.modules)
         walk.modules.append(describe_module(module))
     with uncompiled():

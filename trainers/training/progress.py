@@ -11,17 +11,17 @@ PATIENCE = 0.5  # seconds; finding a compiled step in the cache takes less than 
 
 
 class print_if_slow:
-    """Context in which `text` is printed to stderr once more than PATIENCE seconds have passed.
+    """Context in which `text` is printed to stderr once more than `patience` seconds have passed.
 
     Compiling takes seconds, finding the compiled code in the cache does not; only afterwards is it known which it was.
     """
 
-    def __init__(self, text: str, *, quiet: bool = False):
-        self._text, self._quiet = text, quiet
+    def __init__(self, text: str, *, quiet: bool = False, patience: float = PATIENCE):
+        self._text, self._quiet, self._patience = text, quiet, patience
 
     def __enter__(self) -> None:
         if not self._quiet:
-            self._timer = threading.Timer(PATIENCE, lambda: tqdm.write(self._text, file=sys.stderr))
+            self._timer = threading.Timer(self._patience, lambda: tqdm.write(self._text, file=sys.stderr))
             self._timer.daemon = True
             self._timer.start()
 
