@@ -61,10 +61,13 @@ function stepList(now) {
 }
 
 function stepHead(step, module) {
+  const back = step.kind === "bprop" || step.kind === "grad";
   const marks = (module.equations || "").split("\n").map((line) => {
-    const left = line.split("=")[0], isGradient = /grad_|R\{/.test(left);
-    const now = step.kind === "update" || (step.kind === "bprop" || step.kind === "grad" ? isGradient : !isGradient);
-    return h("span", { class: now ? "now" : "" }, line + "\n");
+    const parts = line.split(/(?<=\S\s{2,})(?=grad_)/); // forward and backward side by side
+    return [...parts.map((part) => {
+      const isGradient = /grad_|R\{/.test(part.split("=")[0]);
+      return h("span", { class: step.kind === "update" || back === isGradient ? "now" : "" }, part);
+    }), "\n"];
   });
   return h("div", {},
     h("h2", {}, step.method, h("span", { class: "dim" }, " of "), module.path || "optimizer", " ", h("span", { class: "label" }, module.label)),
@@ -102,8 +105,7 @@ function stepArrays(step, module) {
     views.push(...updateArrays(step));
   } else {
     const back = step.kind === "bprop" || step.kind === "grad";
-    const names = step.kind === "bprop" ? ["grad_y", "and"] : step.kind === "fprop" ? ["x", "and"] : ["y", "target"];
-    step.inputs.forEach((id, n) => views.push(arrayView(id, names[Math.min(n, 1)] + (n ? "" : ""))));
+    step.inputs.forEach((id, n) => views.push(arrayView(id, step.names[n] || `argument ${n + 1}`)));
     if (step.output !== null) views.push(arrayView(step.output, step.kind === "loss" ? "loss" : step.kind === "grad" ? "grad_y" : back ? "grad_x" : "y"));
     for (const [own, k] of Object.entries(module.parameters)) {
       if (!back) views.push(arrayView(DATA.parameters[k].value, own));

@@ -118,6 +118,7 @@ def run_operation(walk: Walk, operation: Operation, arrays: Arrays) -> None:
         "method": operation.method,
         "module": walk.places[module],
         "inputs": [walk.numbers[name] for name in operation.arguments if name in walk.numbers],
+        "names": name_arguments(module, operation.method),
         "output": None,
         "lines": encode_lines(lines, arrays),
     }
@@ -125,6 +126,12 @@ def run_operation(walk: Walk, operation: Operation, arrays: Arrays) -> None:
         step["output"] = walk.numbers[operation.target] = arrays.add(operation.target, result)
     step["changed"] = [name for name, array in gradients_of(module) if name in before and (array != before[name]).any()]
     walk.steps.append(step)
+
+
+def name_arguments(module: Any, method: str) -> list[str]:
+    """The names of a method's arguments."""
+    code = get_raw_method(type(module), method).__code__
+    return list(code.co_varnames[1 : code.co_argcount])
 
 
 def gradients_of(module: Any) -> list[tuple[str, np.ndarray]]:
@@ -149,6 +156,7 @@ def run_loss(walk: Walk, target: Any, arrays: Arrays) -> None:
                 "method": method,
                 "module": place,
                 "inputs": [walk.numbers[walk.y], walk.numbers["target"]],
+                "names": ["y", "target"],
                 "output": walk.numbers[name],
                 "lines": encode_lines(lines, arrays),
                 "changed": [],
