@@ -87,7 +87,7 @@ function picked(id, index) {
 // Tiles side by side in as many columns as fit; a vector is folded into rows.
 function arrange(layout, count) {
   let { columns, rows, tiles } = layout;
-  const folded = rows === 1 && tiles === 1 && columns > 64;
+  const folded = rows === 1 && tiles === 1 && columns > 32;
   if (folded) {
     const side = Math.ceil(Math.sqrt(columns));
     rows = Math.ceil(columns / side);
@@ -95,7 +95,7 @@ function arrange(layout, count) {
   }
   const across = Math.max(1, Math.min(tiles, Math.floor(Math.max(560 / (columns * 2), 1))));
   const wide = across * (columns + 1) - 1, high = Math.ceil(tiles / across) * (rows + 1) - 1;
-  const zoom = Math.max(1, Math.min(16, Math.floor(Math.min(560 / wide, 420 / Math.min(high, 420)))));
+  const zoom = Math.max(1, Math.min(16, Math.floor(Math.min(560 / wide, 320 / Math.min(high, 320)))));
   const place = (index) => {
     const tile = folded ? 0 : Math.floor(index / (columns * rows));
     const inside = folded ? index : index % (columns * rows);

@@ -46,7 +46,7 @@ function drawWalk() {
       button("◁ line", () => goLine(-1), { id: "walk-line-back", title: "shift and arrow left" }),
       button("line ▷", () => goLine(1), { id: "walk-line", title: "shift and arrow right" }),
       h("span", { class: "dim" }, `method ${k + 1} of ${DATA.steps.length}`)),
-    h("div", { class: "columns" }, stepList(k), h("div", { class: "stage" }, stepHead(step, module), sourceView(step, module)), stepArrays(step, module)));
+    h("div", { class: "columns" }, stepList(k), h("div", { class: "stage" }, stepHead(step, module), sourceView(step, module), madePanel()), stepArrays(step, module)));
 }
 
 function stepList(now) {
@@ -112,7 +112,7 @@ function stepArrays(step, module) {
       else if (step.changed.includes(own)) views.push(arrayView(DATA.parameters[k].gradient, "grad_" + own));
     }
   }
-  return h("div", { class: "arrays" }, views, madePanel());
+  return h("div", { class: "arrays" }, views);
 }
 
 function updateArrays(step) {

@@ -16,7 +16,7 @@ from ...modules.engine.operations import Operation, Operations
 from ...modules.engine.stateful import get_raw_method, uncompiled
 from ...modules.engine.tables import flatten_table
 from ...modules.losses.loss import Loss
-from ..optimizers import Optimizer
+from ..optimizers import SGD, Adam, AdamW, Optimizer
 from .arrays import Arrays
 from .forms import describe_form
 from .sources import describe_methods, find_equations, find_sentence
@@ -241,7 +241,8 @@ def describe_optimizer(optimizer: Optimizer, walk: Walk, state: dict[str, Any], 
     size = walk.net.flat_parameters.size
     after = optimizer.state_dict()
     kept = [name for name, value in state.items() if isinstance(value, np.ndarray) and value.shape == (size,)]
-    kept = [name for name in kept if name != "adjusted"]
+    kept = [name for name in kept if name not in ("adjusted", "before")]
+    recomputed = type(optimizer) in (SGD, Adam, AdamW) and not getattr(optimizer, "amsgrad", False)  # by the page
     return {
         "label": optimizer.label(),
         "class": type(optimizer).__name__,
@@ -256,5 +257,5 @@ def describe_optimizer(optimizer: Optimizer, walk: Walk, state: dict[str, Any], 
         "decoupled": bool(optimizer._decoupled),
         "steps": {"before": state.get("steps"), "after": after.get("steps")},
         "before": {name: arrays.add(f"{name} before", state[name]) for name in kept},
-        "after": {name: arrays.add(f"{name} after", after[name]) for name in kept},
+        "after": {} if recomputed else {name: arrays.add(f"{name} after", after[name]) for name in kept},
     }

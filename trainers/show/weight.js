@@ -83,8 +83,10 @@ function pathsView(gradient) {
     h("td", {}, [path.top, ...path.factors].map((ref, n) => [n ? " × " : "", refButton(ref)]))));
   if (found.length > shown.length) rows.push(h("tr", {}, h("td", { class: "value" }, format(sum - shown.reduce((a, each) => a + each.value, 0))), h("td", {}, `${found.length - shown.length} paths with smaller products`)));
   if (all > found.length) rows.push(h("tr", {}, h("td", { class: "value" }, format(total - sum)), h("td", {}, `the other ${all.toLocaleString("en")} − ${found.length} paths`)));
-  return h("section", {}, h("h3", {}, `The chain rule: ${all.toLocaleString("en")} ${all === 1 ? "path" : "paths"} from the loss to this weight`),
-    h("p", { class: "dim" }, "Each path is a product: the gradient of an output of the model, then the derivative of each layer on the way, down to the weight. Their sum is the gradient."),
+  const whole = found.every((path) => MAKERS.get(path.top.value) && MAKERS.get(path.top.value).role === "grad");
+  const from = whole ? "from the loss to this weight" : "to this weight, from as far up as this page can take layers apart";
+  return h("section", {}, h("h3", {}, `The chain rule: ${all.toLocaleString("en")} ${all === 1 ? "path" : "paths"} ${from}`),
+    h("p", { class: "dim" }, `Each path is a product: the gradient of ${whole ? "an output of the model" : "a number"}, then the derivative of each layer on the way, down to the weight. Their sum is the gradient.`),
     h("table", { class: "terms" }, h("thead", {}, h("tr", {}, h("th", {}, "product"), h("th", {}, "factors, from the loss down"))), h("tbody", {}, rows,
       h("tr", { class: "total" }, h("td", { class: "value" }, format(total)), h("td", {}, "the gradient that bprop has added up")))));
 }
@@ -159,7 +161,10 @@ function updateTerms(k, index) {
 }
 
 function stateLines(optimizer, before, after, lines) {
-  for (const name of Object.keys(optimizer.before)) lines.push([`${name} before`, before(name)], [`${name} after`, after(name)]);
+  for (const name of Object.keys(optimizer.before)) {
+    lines.push([`${name} before`, before(name)]);
+    if (name in optimizer.after) lines.push([`${name} after`, after(name)]);
+  }
   return lines;
 }
 

@@ -165,9 +165,7 @@ def test_branches_and_dropout(random):
     update = data["steps"][-1]["optimizer"]
     assert update["class"] == "Adam"
     assert update["steps"] == {"before": 0, "after": 1}
-    np.testing.assert_allclose(
-        array(update["after"]["mean"])[:9], 0.1 * array(data["parameters"][0]["gradient"]).ravel(), rtol=1e-5
-    )
+    assert not array(update["before"]["mean"]).any()
 
 
 def test_tokens_and_shared_weights():
