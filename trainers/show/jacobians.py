@@ -20,14 +20,14 @@ LARGEST = 12  # derivatives that are kept of each row of a larger one
 
 
 def record_jacobians(walk: Walk, arrays: Arrays) -> None:
-    """Add to the modules of a recorded step what their form needs; the gradients of the net are zero afterwards.
+    """Add to the modules of both recorded passes what their form needs, before the update changes the weights.
 
     `elementwise` gets its derivatives; `jacobian` its rows, smallest modules first, as far as the limits allow, else
     it becomes `other`.
     """
     calls = [each for each in walk.forward if walk.modules[walk.places[each.module]]["form"]["kind"] == "jacobian"]
     calls.sort(key=lambda each: np.size(walk.values[each.target]))
-    rows = 0
+    rows, gradients = 0, walk.net.flat_gradients.copy()
     with uncompiled(), plain_python(), np.errstate(all="ignore"):
         for call in walk.forward:
             form = walk.modules[walk.places[call.module]]["form"]
@@ -43,7 +43,7 @@ def record_jacobians(walk: Walk, arrays: Arrays) -> None:
             elif is_small(x, y) and rows + y.size <= ALL_ROWS and fits_one_call(walk, call):
                 rows += y.size
                 form.update(compute_jacobian(call.module, x, y, arrays))
-        walk.net.zero_grad()
+        walk.net.flat_gradients[:] = gradients
 
 
 def find_largest(module: Any, x: np.ndarray, y: np.ndarray, arrays: Arrays) -> dict[str, Any]:

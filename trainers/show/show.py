@@ -17,7 +17,7 @@ from .page import Page, make_page
 from .play import describe_play
 from .quotients import record_quotients
 from .subject import Subject, copy_batch, read_subject, take_arrays
-from .walk import record_walk
+from .walk import record_update, record_walk
 
 STEPS = 30  # of the short training that a page of a config shows
 
@@ -78,9 +78,10 @@ def record_subject(subject: Subject, steps: int) -> tuple[dict[str, Any], str]:
         optimizer.attach(net)
         optimizer.load_state_dict(subject.optimizer.state_dict() if subject.folder is not None else optimizer.state_dict())
     copies, counters = (net.copy(), loss.copy()), net.counters()
-    walk = record_walk(net, loss, optimizer, copy_batch(subject.x), copy_batch(subject.target), arrays)
-    quotients = record_quotients(walk, copies, copy_batch(subject.x), copy_batch(subject.target), counters)
+    walk = record_walk(net, loss, copy_batch(subject.x), copy_batch(subject.target), arrays)
     record_jacobians(walk, arrays)
+    record_update(walk, optimizer, arrays)
+    quotients = record_quotients(walk, copies, copy_batch(subject.x), copy_batch(subject.target), counters)
     data = {
         "version": 1,
         "title": subject.title,

@@ -27,7 +27,7 @@ MOST_LINES = 80  # of a method that are followed
 
 @dataclass
 class Walk:
-    """A recorded step: `modules`, `parameters` and `steps` for JSON, and the objects themselves after the step.
+    """A recorded step: `modules`, `parameters` and `steps` for JSON, and the objects themselves.
 
     `values` are the arrays by the names of the plan, `forward` and `backward` its operations.
     """
@@ -46,8 +46,8 @@ class Walk:
     parameters: list[dict[str, Any]] = field(default_factory=list)
 
 
-def record_walk(net: Module, loss: Loss, optimizer: Optimizer | None, x: Any, target: Any, arrays: Arrays) -> Walk:
-    """Run a step on one minibatch (x, target), and record it; changes the net and the optimizer as a step does.
+def record_walk(net: Module, loss: Loss, x: Any, target: Any, arrays: Arrays) -> Walk:
+    """Run both passes on one minibatch (x, target), and record them; `record_update` records the rest of the step.
 
     Args: x, target: as `convert_input` gives them.
     Errors: ValueError for a net that makes a table, and for one with operations that are repeated.
@@ -73,7 +73,6 @@ def record_walk(net: Module, loss: Loss, optimizer: Optimizer | None, x: Any, ta
         run_loss(walk, target, arrays)
         for operation in walk.backward:
             run_operation(walk, operation, arrays)
-        record_update(walk, optimizer, arrays)
     return walk
 
 
@@ -179,7 +178,7 @@ def encode_lines(lines: list[Line], arrays: Arrays) -> list[dict[str, Any]]:
 
 
 def record_update(walk: Walk, optimizer: Optimizer | None, arrays: Arrays) -> None:
-    """Record the parameters, their gradients, and, where there is an optimizer, its update."""
+    """Record the parameters, their gradients, and, where there is an optimizer, its update, which is run."""
     before = [(name, array.copy()) for name, array in walk.net.named_parameters()]
     gradients = dict(walk.net.named_gradients())
     grad_copies = {name: array.copy() for name, array in gradients.items()}
@@ -187,7 +186,8 @@ def record_update(walk: Walk, optimizer: Optimizer | None, arrays: Arrays) -> No
     if optimizer is not None:
         optimizer.attach(walk.net)
         state = optimizer.state_dict()
-        lines = run_update(optimizer, walk.net)
+        with uncompiled():
+            lines = run_update(optimizer, walk.net)
     after = dict(walk.net.named_parameters())
     place = 0
     for (name, array), (module, own) in zip(before, walk.net._owners(), strict=True):
