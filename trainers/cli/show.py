@@ -33,7 +33,9 @@ PATIENCE = 4.0  # seconds: a page of a large model takes two
 def add_command(commands) -> None:
     """Add the command to the parser."""
     parser = add_parser(commands, "show", run, "show a training step, line by line, in a browser", DESCRIPTION, MORE)
-    parser.add_argument("source", metavar="CONFIG|RUN", help="a YAML file, the name of a config of bprop, or a run folder")
+    parser.add_argument(
+        "source", metavar="CONFIG|RUN", help="a YAML file, the name of a config of bprop, or a run folder"
+    )
     add_overrides_argument(parser)
     add_imports_option(parser)
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="row of the part (default: 0)")

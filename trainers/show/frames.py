@@ -145,5 +145,3 @@ def count_bins(array: np.ndarray) -> dict[str, Any] | None:
         return None
     counts, edges = np.histogram(array, BINS)
     return {"low": float(edges[0]), "high": float(edges[-1]), "counts": counts.tolist()}
-
-

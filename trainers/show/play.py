@@ -38,7 +38,8 @@ def describe_play(subject: Subject, arrays: Arrays) -> tuple[dict[str, Any], str
         data = describe_data(subject, arrays)
     except Untranslatable as error:
         return {"reason": str(error)}, ""
-    for layer, (weight, bias) in zip([each for each in layers if each["kind"] == "linear"], parameters_of(subject)):
+    linear = [layer for layer in layers if layer["kind"] == "linear"]
+    for layer, (weight, bias) in zip(linear, parameters_of(subject), strict=True):
         layer["weight"] = arrays.add("weight", weight)
         layer["bias"] = None if bias is None else arrays.add("bias", bias)
     code = f"const GENERATED = {{ units: [{', '.join(functions)}], loss: {loss_code} }};"

@@ -74,7 +74,8 @@ def choose_weights(walk: Walk, net: Any, operations: list[Operation], values: di
     orders = [np.argsort(-np.abs(gradients[each["name"]]), axis=None, kind="stable") for each in walk.parameters]
     runs = 2 * len(STEPS)
     costs = [
-        runs * sum(np.size(values[each.target]) for each in drop_before(operations, owner)) for owner, _ in net._owners()
+        runs * sum(np.size(values[each.target]) for each in drop_before(operations, owner))
+        for owner, _ in net._owners()
     ]
     chosen: list[tuple[int, int]] = []
     left = COST
@@ -103,7 +104,9 @@ def run(operation: Operation, values: dict[str, Any]) -> None:
     values[operation.target] = result.copy() if isinstance(result, np.ndarray) else result
 
 
-def run_on(net: Any, loss: Any, rest: list[Operation], known: dict[str, Any], y: str, target: Any, state: dict) -> float:
+def run_on(
+    net: Any, loss: Any, rest: list[Operation], known: dict[str, Any], y: str, target: Any, state: dict
+) -> float:
     """Run the rest of the forward pass and the loss, with the random numbers of the recorded step."""
     values = dict(known)
     net.load_counters(state)

@@ -76,7 +76,9 @@ def record_subject(subject: Subject, steps: int) -> tuple[dict[str, Any], str]:
     if subject.optimizer is not None:
         optimizer = subject.optimizer.copy()
         optimizer.attach(net)
-        optimizer.load_state_dict(subject.optimizer.state_dict() if subject.folder is not None else optimizer.state_dict())
+        optimizer.load_state_dict(
+            subject.optimizer.state_dict() if subject.folder is not None else optimizer.state_dict()
+        )
     copies, counters = (net.copy(), loss.copy()), net.counters()
     walk = record_walk(net, loss, copy_batch(subject.x), copy_batch(subject.target), arrays)
     record_jacobians(walk, arrays)

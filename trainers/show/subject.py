@@ -1,4 +1,4 @@
-"""What a page shows: a model, its loss and optimizer, and one sample, from a config, a run folder or Python's objects."""
+"""What a page shows: a model, its loss and optimizer, and one sample: from a config, a run or Python's objects."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

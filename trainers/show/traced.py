@@ -73,7 +73,9 @@ class Tracer:
 
 def is_shown(value: Any) -> bool:
     """Whether a value is an array of numbers or a number."""
-    return isinstance(value, np.ndarray | np.generic | int | float) and getattr(value, "dtype", np.float32) != object
+    return isinstance(value, np.ndarray | np.generic | int | float) and not (
+        isinstance(value, np.ndarray) and value.dtype.kind not in "biuf"
+    )
 
 
 def make_mark(value: Any) -> Any:

@@ -53,17 +53,17 @@ class Translator:
             tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
         except (OSError, TypeError, SyntaxError):
             raise Untranslatable(f"{function.__name__} has no source") from None
-        (self.definition,) = [each for each in tree.body if isinstance(each, ast.FunctionDef)] or [None]
-        if self.definition is None:
+        definition = tree.body[0] if tree.body else None
+        if not isinstance(definition, ast.FunctionDef):
             raise Untranslatable(f"{function.__name__} is no plain function")
+        self.definition = definition
 
     def translate(self) -> str:
         """The function as an expression."""
         definition = self.definition
-        assert definition is not None
         names = [argument.arg for argument in definition.args.args]
         names = names[1:] if names[:1] == ["self"] else names
-        self.local = {node.id for node in ast.walk(definition) if is_target(node)} - set(names)
+        self.local = find_targets(definition) - set(names)
         body = [each for each in definition.body if not is_docstring(each)]
         declared = f"let {', '.join(map(spell, sorted(self.local)))}; " if self.local else ""
         self.local |= set(names)
@@ -158,12 +158,15 @@ class Translator:
 
     def refuse(self, node: ast.AST) -> Untranslatable:
         """The error for something that is no arithmetic."""
-        return Untranslatable(f"{self.function.__name__} has {ast.unparse(node)[:60]}, which is no arithmetic of numbers")
+        return Untranslatable(
+            f"{self.function.__name__} has {ast.unparse(node)[:60]}, which is no arithmetic of numbers"
+        )
 
 
-def is_target(node: ast.AST) -> bool:
-    """Whether a node is a name that is assigned."""
-    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+def find_targets(definition: ast.FunctionDef) -> set[str]:
+    """The names that a function assigns."""
+    names = [node for node in ast.walk(definition) if isinstance(node, ast.Name)]
+    return {node.id for node in names if isinstance(node.ctx, ast.Store)}
 
 
 def is_docstring(node: ast.stmt) -> bool:

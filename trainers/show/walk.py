@@ -167,7 +167,7 @@ def encode_lines(lines: list[Line], arrays: Arrays) -> list[dict[str, Any]]:
     """Encode the lines that have run, with what each has made: arrays by their numbers, numbers as they are."""
     encoded = []
     for line in lines[:MOST_LINES]:
-        made = {}
+        made: dict[str, dict[str, Any]] = {}
         for name, value in line.made.items():
             if isinstance(value, np.ndarray):
                 made[name] = {"value": arrays.add(name, value)}

@@ -114,7 +114,9 @@ def check_every_number(tab):
                 if (!made.terms.length) continue;
                 const sum = made.terms.reduce((a, each) => a + each.value, 0);
                 const scale = made.terms.reduce((a, each) => a + Math.abs(each.value), 1e-2);
-                if (Math.abs(sum - made.total) > 1e-5 * scale) throw new Error(`${nameOf({ value, index })}: ${sum}, not ${made.total}`);
+                if (Math.abs(sum - made.total) > 1e-5 * scale) {
+                    throw new Error(`${nameOf({ value, index })}: ${sum}, not ${made.total}`);
+                }
                 checked += 1;
             }
         }
@@ -149,8 +151,7 @@ def test_every_number_is_the_sum_of_its_terms(name, visit, random):
 
 
 def test_a_number_is_taken_apart_by_a_click(small, visit):
-    net, page = small
-    tab = visit(page, "step=2")
+    tab = visit(small[1], "step=2")
     tab.locator("figure.array", has_text="y (1, 1)").locator("td").click()
     made = tab.inner_text(".made")
     assert "y = Σ x weight + bias" in made
@@ -161,8 +162,7 @@ def test_a_number_is_taken_apart_by_a_click(small, visit):
 
 
 def test_the_chain_rule_of_a_weight(small, visit):
-    net, page = small
-    tab = visit(page, "pane=weight&weight=0:1")
+    tab = visit(small[1], "pane=weight&weight=0:1")
     assert "1 path from the loss to this weight" in tab.inner_text("main")
     factors = tab.locator(".terms").first.inner_text()
     assert "grad_y of [2][0, 0]" in factors
@@ -207,9 +207,18 @@ def test_the_page_learns(data, units, visit, random):
 
 
 def test_hostile_texts_do_nothing(visit):
-    evil = type("<img src=x onerror=document.title='evil'>", (Tanh,), {"__doc__": "<script>document.title='evil'</script>"})
+    evil = type(
+        "<img src=x onerror=document.title='evil'>", (Tanh,), {"__doc__": "<script>document.title='evil'</script>"}
+    )
     tab = visit(show_net(Sequential(Linear(2, 2), evil()), MeanSquaredError(), np.ones((1, 2)), np.ones((1, 2))))
-    for fragment in ("step=1", "pane=net", "pane=weight", "pane=play", "pane=<b>", "step=%00&pick=9:9&weight=x:y&play=lr*<i>"):
+    for fragment in (
+        "step=1",
+        "pane=net",
+        "pane=weight",
+        "pane=play",
+        "pane=<b>",
+        "step=%00&pick=9:9&weight=x:y&play=lr*<i>",
+    ):
         tab.evaluate("fragment => { location.hash = fragment; }", fragment)
         tab.wait_for_timeout(50)
     assert tab.title() == "Sequential(Linear, <img src=x onerror=document.title='evil'>) · bprop show"

@@ -60,12 +60,15 @@ def train_in_node(net, loss, rule, x, target, steps):
     job = {"layers": layers, "loss": play["loss"], "rule": rule, "x": x.ravel().tolist(), "steps": steps}
     job |= {"target": np.asarray(target, float).ravel().tolist(), "n": len(x)}
     return run_node(f"""{code}
-        const job = {json.dumps(job)};
-        const array = (each) => (each === null ? null : Float64Array.from(each));
-        const layers = job.layers.map((each) => ({{ ...each, weight: array(each.weight || []), bias: array(each.bias ?? null) }}));
+        const job = {json.dumps(job)}, array = (each) => (each === null ? null : Float64Array.from(each));
+        const layers = job.layers.map((each) => ({{
+          ...each, weight: array(each.weight || []), bias: array(each.bias ?? null),
+        }}));
         const net = new PlayNet(layers, job.loss, GENERATED), rule = new PlayRule(job.rule);
-        rule.decays = net.layers.flatMap((each) => (each.kind === "linear" ? (each.bias ? [true, false] : [true]) : []));
-        const losses = Array.from({{ length: job.steps }}, () => net.step(array(job.x), array(job.target), job.n, rule));
+        const matrices = net.layers.filter((each) => each.kind === "linear");
+        rule.decays = matrices.flatMap((each) => (each.bias ? [true, false] : [true]));
+        const step = () => net.step(array(job.x), array(job.target), job.n, rule);
+        const losses = Array.from({{ length: job.steps }}, step);
         console.log(JSON.stringify({{ losses, parameters: net.parameters.flatMap((each) => [...each]) }}));
     """)
 
@@ -152,7 +155,9 @@ class Loop(Elementwise):
         return open(x)
 
 
-@pytest.mark.parametrize(("method", "message"), [("function", "function has for _"), ("derivative", r"has open\(x\)|has open,")])
+@pytest.mark.parametrize(
+    ("method", "message"), [("function", "function has for _"), ("derivative", r"has open\(x\)|has open,")]
+)
 def test_what_is_no_arithmetic_is_refused(method, message):
     with pytest.raises(Untranslatable, match=message):
         translate_method(Loop(), method)
@@ -177,7 +182,9 @@ def test_what_the_page_cannot_train(net, loss, reason):
 
 
 def test_settings_of_the_optimizer():
-    play, code = describe(Sequential(Linear(2, 1), Sigmoid()), MeanSquaredError(), np.ones((1, 2)), np.ones((1, 1)), Adam(0.02))
+    play, code = describe(
+        Sequential(Linear(2, 1), Sigmoid()), MeanSquaredError(), np.ones((1, 2)), np.ones((1, 1)), Adam(0.02)
+    )
     assert play["rule"] == SETTINGS | {"name": "Adam", "lr": 0.02}
     assert play["layers"][1] == {"kind": "unit", "label": "Sigmoid()", "unit": 0}
     assert "sigmoid(v_x)" in code

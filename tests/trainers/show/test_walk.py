@@ -15,8 +15,8 @@ from bprop.modules import (
     ReLU,
     Residual,
     Sequential,
-    SoftmaxCrossEntropy,
     Softmax,
+    SoftmaxCrossEntropy,
     Tanh,
 )
 from bprop.trainers import SGD, Adam
