@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..show.show import show_config
     from ..training.progress import print_if_slow
 
-    text = "compiling what the short training needs; the next page finds it in the cache"
+    text = "recording; what is compiled for it is kept, and the next page finds it"
     with print_if_slow(text, patience=PATIENCE):
         page = show_config(
             arguments.source, arguments.overrides, sample=arguments.sample, part=arguments.part, steps=arguments.steps

@@ -27,9 +27,8 @@ def describe_diagram(subject: Subject) -> dict[str, Any]:
     rows, paths = route_arrows(diagram, row)
     texts = [[line for line in (node.title, node.text, node.note) if line] for node in diagram.nodes]
     size = {k: max(len(line) for line in lines) * LETTER + 20 for k, lines in enumerate(texts)}
-    height = {
-        k: (len(lines) + (not diagram.nodes[k].is_end)) * LINE + 12 for k, lines in enumerate(texts)
-    }  # with a line for a norm
+    inside = {k for k, node in enumerate(diagram.nodes) if not node.is_end and not node.title.startswith("loss")}
+    height = {k: (len(lines) + (k in inside)) * LINE + 12 for k, lines in enumerate(texts)}  # with a line for a norm
     labels = {p: label_width(a) for a, path in zip(diagram.arrows, paths, strict=True) for p in path[1:-1]}
     width = {p: size.get(p, labels.get(p, 0) + 10) for each in rows for p in each}
     sort_rows(rows, paths)

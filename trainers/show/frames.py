@@ -20,7 +20,7 @@ from ..callbacks.layerwise_step import LayerwiseStep, find_not_finite, record_ba
 from ..callbacks.statistics import compute_norm, root_mean_square
 from ..optimizers import Optimizer
 from ..training.inputs import reads_whole_numbers
-from .subject import Subject, list_weights, load_named_weights
+from .subject import Subject, iterate_models
 
 HISTOGRAMS = 8  # frames with histograms
 BINS = 24
@@ -57,19 +57,12 @@ def record_training(subject: Subject, steps: int) -> Iterator[dict[str, Any]]:
 
 
 def record_run(subject: Subject) -> Iterator[dict[str, Any]]:
-    """Try each weights file of a run on one minibatch, the first weights of its config first."""
-    assert subject.folder is not None
-    last = subject.net.state_dict()
-    draw = Minibatches(subject, PROBE)
-    x, target = draw(0)
-    listed = list_weights(subject.folder)
-    for k, (title, path) in enumerate(listed):
-        if k < len(listed) - 1:
-            load_named_weights(subject, path)
-        net, loss = subject.net.copy(), subject.loss.copy()
+    """Try the weights of a run on one minibatch: the first ones, those of its best epochs, the last ones."""
+    x, target = Minibatches(subject, PROBE)(0)
+    for title, epoch, model in iterate_models(subject):
+        net, loss = model.copy().train(subject.net.training), subject.loss.copy()
         step = run_step(net, loss, None, RecordedPasses(net, x), x, target)
-        yield describe_frame(title, k, step, net, histograms=k < HISTOGRAMS or k == len(listed) - 1)
-        subject.net.load_state_dict(last)
+        yield describe_frame(title, epoch, step, net, histograms=True)
 
 
 class Minibatches:

@@ -30,7 +30,7 @@ function normCharts() {
   const charts = Object.entries(FIGURES).map(([name, title]) => {
     const series = paths.map((path) => ({ name: path, x, y: DATA.frames.map((frame) => frame.modules[path] && frame.modules[path][name]) })).filter((each) => each.y.some((y) => y !== null && y !== undefined));
     if (!series.length || (name === "dead" && series.every((each) => each.y.every((y) => !y)))) return null;
-    return lineChart(series.slice(0, 12), { title, xName: "step", log: name !== "dead" });
+    return lineChart(series.slice(0, 12), { title, xName: DATA.learning.time || "step", log: name !== "dead" });
   });
   return h("section", {}, h("h3", {}, "Norms by module"), h("div", { class: "charts" }, charts),
     paths.length > 12 ? h("p", { class: "dim" }, "The first twelve modules; the pane Net has all.") : null);

@@ -40,6 +40,7 @@ class TriedModel(TrainedRun):
 def record_learning(subject: Subject, frames: list[dict[str, Any]], arrays: Arrays) -> dict[str, Any]:
     """Record curves, the confusion of classes and the worst mistakes, or predictions beside targets."""
     learning: dict[str, Any] = {"curves": record_curves(subject, frames)}
+    learning["time"] = "step" if subject.folder is None else "epoch"
     if subject.data is None:
         return learning
     tried = choose_part(subject)

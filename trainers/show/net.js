@@ -1,6 +1,6 @@
 // The pane Net: the graph, forward and backward, coloured by norms at each recorded step.
 
-const FIGURES = { output: "output", gradient: "gradient of it", weight: "weights", "weight gradient": "their gradient", update: "update / weights", dead: "dead units" };
+const FIGURES = { output: "output", gradient: "gradient of the output", weight: "weights", "weight gradient": "gradient of the weights", update: "update / weights", dead: "dead units" };
 
 // Norms of the recorded walk, as a frame of its own.
 function sampleFrame() {

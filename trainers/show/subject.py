@@ -1,5 +1,6 @@
 """What a page shows: a model, its loss and optimizer, and one sample: from a config, a run or Python's objects."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ..files.suggest import format_suggestion
 from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
 from ..runs.inference import load_weights, rebuild_run
-from ..runs.run_folder import WEIGHTS, find_config_file
+from ..runs.run_folder import find_config_file, read_summary
 from ..runs.trust import restrict_to_trusted
 from ..training.inputs import reads_whole_numbers
 
@@ -49,6 +50,7 @@ class Subject:
     seed: int = 0
     batch_size: int = 1
     folder: Path | None = None
+    initial: Module | None = None  # of a run: the model before its training
     trained: Module | None = None  # a copy of the model after the short training
     notes: list[str] = field(default_factory=list)
 
@@ -104,6 +106,8 @@ def read_subject(source: str | Path, overrides: list[str], sample: int, part: st
         subject.notes.append(f"{experiment.optimizer.label()} looks at all samples at once, so no update is shown")
     if is_run:
         load_optimizer(subject)
+        with restrict_to_trusted(folder):
+            subject.initial = config.build_net()[0]
     take_sample(subject)
     return subject
 
@@ -132,17 +136,19 @@ def load_optimizer(subject: Subject) -> None:
         subject.notes.append("the run has no checkpoint, so the optimizer's averages begin at zero")
 
 
-def load_named_weights(subject: Subject, path: Path) -> None:
-    """Load other weights of the same run."""
+def iterate_models(subject: Subject) -> Iterator[tuple[str, int, Module]]:
+    """Iterate over (title, epoch, model) of a run: before its training, at the best epochs it has kept, at the end."""
     assert subject.folder is not None
-    load_weights(subject.net, subject.folder, path)
-
-
-def list_weights(folder: Path) -> list[tuple[str, Path]]:
-    """List the weights that a run has kept, (title, path), in the order of its epochs."""
-    best = sorted((folder / "checkpoint" / "best").glob("epoch-*.safetensors"), key=lambda path: int(path.stem[6:]))
-    listed = [(f"epoch {path.stem[6:]}", path) for path in best if not path.is_symlink()]
-    return [*listed, ("the end", folder / WEIGHTS)]
+    if subject.initial is not None:
+        yield "the beginning", 0, subject.initial
+    files = (subject.folder / "checkpoint" / "best").glob("epoch-*.safetensors")
+    known = {int(path.stem[6:]): path for path in files if path.stem[6:].isdecimal() and not path.is_symlink()}
+    for epoch, path in sorted(known.items()):
+        model = subject.net.copy()
+        load_weights(model, subject.folder, path)
+        yield f"epoch {epoch}", epoch, model
+    last = (read_summary(subject.folder) or {}).get("epochs")
+    yield "the end", last if isinstance(last, int) else max(known, default=0) + 1, subject.net
 
 
 def take_sample(subject: Subject) -> None:
