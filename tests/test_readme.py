@@ -29,6 +29,7 @@ NOT_COMPILED = {
     "docs/outputs.md",
     "docs/sequences.md",
     "docs/derivatives.md",
+    "docs/show.md",
     "docs/threads.md",
 }  # other tests do that
 DRIVER = """\

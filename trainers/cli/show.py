@@ -34,7 +34,7 @@ def add_command(commands) -> None:
     """Add the command to the parser."""
     parser = add_parser(commands, "show", run, "show a training step, line by line, in a browser", DESCRIPTION, MORE)
     parser.add_argument(
-        "source", metavar="CONFIG|RUN", help="a YAML file, the name of a config of bprop, or a run folder"
+        "config", metavar="CONFIG|RUN", help="a YAML file, the name of a config of bprop, or a run folder"
     )
     add_overrides_argument(parser)
     add_imports_option(parser)
@@ -56,9 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
     text = "recording; what is compiled for it is kept, and the next page finds it"
     with print_if_slow(text, patience=PATIENCE):
         page = show_config(
-            arguments.source, arguments.overrides, sample=arguments.sample, part=arguments.part, steps=arguments.steps
+            arguments.config, arguments.overrides, sample=arguments.sample, part=arguments.part, steps=arguments.steps
         )
-    path = arguments.output or choose_path(arguments.source)
+    path = arguments.output or choose_path(arguments.config)
     page.save(path)
     if arguments.json:
         print_json({"page": str(path), **measure_page(page)})

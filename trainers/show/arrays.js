@@ -1,6 +1,6 @@
 // Views of arrays: numbers where they are few, an image where they are many; each can be picked, by mouse or keys.
 
-const FEW = 160, WIDE = 16, TALL = 40;
+const FEW = 160, WIDE = 10, TALL = 40;
 
 // Rows and columns of an array: the last axis is a row, the one before it gives the rows, all others are tiles.
 function layOut(shape) {
@@ -93,7 +93,7 @@ function arrange(layout, count) {
     rows = Math.ceil(columns / side);
     columns = side;
   }
-  const across = Math.max(1, Math.min(tiles, Math.floor(Math.max(560 / (columns * 2), 1))));
+  const across = Math.max(1, Math.min(tiles, Math.floor(560 / ((columns + 1) * Math.max(2, Math.min(8, Math.floor(48 / columns)))))));
   const wide = across * (columns + 1) - 1, high = Math.ceil(tiles / across) * (rows + 1) - 1;
   const zoom = Math.max(1, Math.min(16, Math.floor(Math.min(560 / wide, 320 / Math.min(high, 320)))));
   const place = (index) => {
