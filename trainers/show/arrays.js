@@ -7,7 +7,7 @@ function layOut(shape) {
   const axes = shape.filter((size, axis) => size > 1 || axis >= shape.length - 1);
   const columns = axes.length ? axes[axes.length - 1] : 1;
   const rows = axes.length > 1 ? axes[axes.length - 2] : 1;
-  return { columns, rows, tiles: sizeOf(axes.slice(0, -2)) };
+  return { columns, rows, tiles: sizeOf(axes.slice(0, -2)), group: axes.length > 2 ? axes[axes.length - 3] : 1 };
 }
 
 function arrayView(id, title, options = {}) {
@@ -93,7 +93,8 @@ function arrange(layout, count) {
     rows = Math.ceil(columns / side);
     columns = side;
   }
-  const across = Math.max(1, Math.min(tiles, Math.floor(560 / ((columns + 1) * Math.max(2, Math.min(8, Math.floor(48 / columns)))))));
+  let across = Math.max(1, Math.min(tiles, Math.floor(560 / ((columns + 1) * Math.max(2, Math.min(8, Math.floor(48 / columns)))))));
+  if (across > layout.group) across -= across % layout.group;
   const wide = across * (columns + 1) - 1, high = Math.ceil(tiles / across) * (rows + 1) - 1;
   const zoom = Math.max(1, Math.min(16, Math.floor(Math.min(560 / wide, 320 / Math.min(high, 320)))));
   const place = (index) => {

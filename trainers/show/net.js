@@ -20,24 +20,29 @@ function sampleFrame() {
   return { title: "this sample", step: 0, loss: DATA.loss, modules };
 }
 
-const FRAMES = [sampleFrame(), ...DATA.frames];
+let knownFrames = null; // made when the pane is first drawn: it reads every array
+
+function listFrames() {
+  knownFrames ||= [sampleFrame(), ...DATA.frames];
+  return knownFrames;
+}
 
 function drawNet() {
-  const place = h("div", {}), said = h("output", { for: "frame" });
+  const frames = listFrames(), place = h("div", {}), said = h("output", { for: "frame" });
   const draw = (k) => {
-    const frame = FRAMES[k];
+    const frame = frames[k];
     said.textContent = ` ${frame.title}, loss ${format(frame.loss, 5)}`;
     slider.setAttribute("aria-valuetext", said.textContent);
     place.replaceChildren(h("div", { class: "graphs" }, graph(frame, "output", "forward"), graph(frame, "gradient", "backward"), h("div", { class: "scroll norm-table" }, normTable(frame))));
   };
-  const slider = h("input", { type: "range", min: 0, max: FRAMES.length - 1, value: wholeNumber(STATE.frame, 0, FRAMES.length - 1, 0), id: "frame",
+  const slider = h("input", { type: "range", min: 0, max: frames.length - 1, value: wholeNumber(STATE.frame, 0, frames.length - 1, 0), id: "frame",
     oninput: (event) => { setState({ frame: event.target.value }, true); draw(Number(event.target.value)); } });
   draw(Number(slider.value));
   return h("div", { class: "net" }, h("div", { class: "bar" }, h("label", { for: "frame" }, "recorded step "), slider, said), place);
 }
 
 function shareOf(value, figure) {
-  const all = FRAMES.flatMap((frame) => Object.values(frame.modules).map((each) => each[figure])).filter((each) => each > 0);
+  const all = listFrames().flatMap((frame) => Object.values(frame.modules).map((each) => each[figure])).filter((each) => each > 0);
   if (!(value > 0) || !all.length) return null;
   const low = Math.log(Math.min(...all)), high = Math.log(Math.max(...all));
   return high > low ? (Math.log(value) - low) / (high - low) : 0.5;

@@ -84,7 +84,7 @@ function resetPlay() {
   const settings = readPlay(), net = makePlayNet(settings), rule = new PlayRule({ ...settings });
   rule.decays = net.layers.flatMap((each) => (each.kind === "linear" ? (each.bias ? [true, false] : [true]) : []));
   const data = playData(settings);
-  Object.assign(PLAY, { net, rule, data, settings, history: [], steps: 0, seconds: 0, order: [], place: 0, random: makeRandom(settings.seed + 3) });
+  Object.assign(PLAY, { net, rule, data, settings, range: null, history: [], steps: 0, seconds: 0, order: [], place: 0, random: makeRandom(settings.seed + 3) });
   if (PLAY.view) drawPlayState();
 }
 
@@ -230,12 +230,19 @@ function drawSurface(canvas) {
     const px = size * (data.x[r * data.features] - x0) / (x1 - x0), py = size * (y1 - data.x[r * data.features + 1]) / (y1 - y0);
     context.beginPath();
     context.arc(px, py, 3.2, 0, 7);
-    context.fillStyle = labelled ? `rgb(${CLASS_COLOURS[data.y[r * data.targets] % 6].join(",")})` : "#555";
+    context.fillStyle = `rgb(${(labelled ? CLASS_COLOURS[data.y[r * data.targets] % 6] : targetColour(data.y[r * data.targets])).join(",")})`;
     context.fill();
     context.strokeStyle = "#fff";
     context.lineWidth = 1;
     context.stroke();
   }
+}
+
+// Blue for the lowest target of the data, vermilion for the highest.
+function targetColour(y) {
+  PLAY.range ||= range(PLAY.data.y);
+  const { low, high } = PLAY.range;
+  return signedColour(high > low ? Math.max(-1, Math.min(1, (2 * y - low - high) / (high - low))) : 0, false);
 }
 
 function surfaceColour(y) {
@@ -244,6 +251,7 @@ function surfaceColour(y) {
     const top = Math.max(...y), mass = y.reduce((a, each) => a + Math.exp(each - top), 0), best = y.indexOf(top);
     return pale(CLASS_COLOURS[best % 6], Math.max(0.15, 2 / mass - 1));
   }
+  if (!isBinary(PLAY.data)) return targetColour(y[0]);
   const p = DATA.play.loss.kind === "logits" ? sigmoid(y[0]) : y[0];
   return p > 0.5 ? pale(CLASS_COLOURS[1], Math.min(1, 2 * p - 1)) : pale(CLASS_COLOURS[0], Math.min(1, 1 - 2 * p));
 }

@@ -23,6 +23,7 @@ from .sources import describe_methods, find_equations, find_sentence
 from .traced import Line, run_traced
 
 MOST_LINES = 80  # of a method that are followed
+LARGEST_MADE = 30_000  # numbers of an array that a line makes; those that leave the method are kept in any case
 
 
 @dataclass
@@ -169,7 +170,9 @@ def encode_lines(lines: list[Line], arrays: Arrays) -> list[dict[str, Any]]:
     for line in lines[:MOST_LINES]:
         made: dict[str, dict[str, Any]] = {}
         for name, value in line.made.items():
-            if isinstance(value, np.ndarray):
+            if isinstance(value, np.ndarray) and value.size > LARGEST_MADE:
+                made[name] = {"text": f"an array of shape {value.shape}, too large for this page"}
+            elif isinstance(value, np.ndarray):
                 made[name] = {"value": arrays.add(name, value)}
             elif isinstance(value, np.generic | int | float):
                 made[name] = {"text": f"{value:.7g}" if isinstance(value, float | np.floating) else str(value)}
