@@ -22,7 +22,7 @@ EQUATIONS = re.compile(r"^```equations\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECTIONS = {  # pages of contents: their names, titles and pages
     "guide": (
         "Guide",
-        "training outputs layers configs command_line run_folders plots graphs sequences energy learning_rules "
+        "training outputs layers configs command_line run_folders plots show graphs sequences energy learning_rules "
         "data_paths threads same_bits batch_systems",
     ),
     "own_parts": ("Your own parts", "custom_modules extending derivatives"),
