@@ -15,7 +15,8 @@ from ...modules.engine.tables import flatten_table, map_table
 from .walk import Walk
 
 STEPS = [10.0**-k for k in range(13)]
-COST = 500_000  # numbers that the layers make in all runs together, about
+EXPENSIVE = 150_000  # numbers that the layers make in the runs of one weight: beyond it, it gets half of the steps
+COST = 400_000  # numbers that the layers make in all runs together, about
 MOST = 64  # weights
 
 
@@ -33,7 +34,7 @@ def record_quotients(walk: Walk, copies: tuple[Any, Any], x: Any, target: Any, s
         for operation in operations.items:
             run(operation, values)
     quotients = []
-    for place, index in choose_weights(walk, net, operations.items, values):
+    for place, index, steps in choose_weights(walk, net, operations.items, values):
         owner, name = net._owners()[place]
         array = vars(owner)[name]
         rest = drop_before(operations.items, owner)
@@ -48,14 +49,14 @@ def record_quotients(walk: Walk, copies: tuple[Any, Any], x: Any, target: Any, s
 
         weight = float(array.flat[index])
         here = value_at(weight)
-        above = [value_at(weight + h) for h in STEPS]
-        below = [value_at(weight - h) for h in STEPS]
+        above = [value_at(weight + h) for h in steps]
+        below = [value_at(weight - h) for h in steps]
         quotients.append({
             "parameter": place,
             "index": index,
-            "steps": STEPS,
-            "forward": [(a - here) / h for a, h in zip(above, STEPS, strict=True)],
-            "central": [(a - b) / (2 * h) for a, b, h in zip(above, below, STEPS, strict=True)],
+            "steps": steps,
+            "forward": [(a - here) / h for a, h in zip(above, steps, strict=True)],
+            "central": [(a - b) / (2 * h) for a, b, h in zip(above, below, steps, strict=True)],
         })  # fmt: skip
     return quotients
 
@@ -65,26 +66,29 @@ def as_double(value: Any) -> Any:
     return value.astype(np.float64) if value.dtype.kind == "f" else value
 
 
-def choose_weights(walk: Walk, net: Any, operations: list[Operation], values: dict) -> list[tuple[int, int]]:
-    """Choose weights, as (parameter, flat index): in turn of each parameter the largest gradient left, as COST allows.
+def choose_weights(
+    walk: Walk, net: Any, operations: list[Operation], values: dict
+) -> list[tuple[int, int, list[float]]]:
+    """Choose weights, as (parameter, flat index, steps): in turn of each parameter the largest gradient left.
 
-    The first parameter has one in any case, then the last ones come first, after which little has to run again.
+    The first parameter has one in any case; then the last ones come first, after which little has to run again, as far
+    as COST allows.
     """
     gradients = dict(walk.net.named_gradients())
     orders = [np.argsort(-np.abs(gradients[each["name"]]), axis=None, kind="stable") for each in walk.parameters]
-    runs = 2 * len(STEPS)
-    costs = [
-        runs * sum(np.size(values[each.target]) for each in drop_before(operations, owner))
-        for owner, _ in net._owners()
+    sizes = [
+        2 * sum(np.size(values[each.target]) for each in drop_before(operations, owner)) for owner, _ in net._owners()
     ]
-    chosen: list[tuple[int, int]] = []
+    steps = [STEPS[::2] if size * len(STEPS) > EXPENSIVE else STEPS for size in sizes]
+    chosen: list[tuple[int, int, list[float]]] = []
     left = COST
     for rank in range(max((order.size for order in orders), default=0)):
         before = len(chosen)
         for place in ([0] if rank == 0 else []) + list(range(rank == 0, len(orders)))[::-1]:
-            if rank < orders[place].size and len(chosen) < MOST and (costs[place] <= left or not chosen):
-                left -= costs[place]
-                chosen.append((place, int(orders[place][rank])))
+            cost = sizes[place] * len(steps[place])
+            if rank < orders[place].size and len(chosen) < MOST and (cost <= left or not chosen):
+                left -= cost
+                chosen.append((place, int(orders[place][rank]), steps[place]))
         if len(chosen) in (before, MOST):
             break
     return sorted(chosen)

@@ -101,10 +101,12 @@ function quotientView(k, index) {
     return h("section", {}, h("h3", {}, "Difference quotient"), h("p", { class: "dim" }, "Python has recorded it for the weights with the largest gradients; choose one of these above."));
   }
   const readout = h("output", {}), table = h("div", {});
-  const slider = h("input", { type: "range", min: -12, max: 0, step: own ? 0.25 : 1, value: -4, "aria-label": "exponent of the step h", oninput: () => update() });
+  const choices = own ? Array.from({ length: 49 }, (_, n) => 10 ** (-n / 4)) : recorded.steps, last = choices.length - 1;
+  const first = last - choices.findIndex((each) => each <= 1.001e-4); // to the right are large steps
+  const slider = h("input", { type: "range", min: 0, max: last, value: first, id: "quotient-step", "aria-label": "the step h", oninput: () => update() });
   const update = () => {
-    const exponent = Number(slider.value), step = 10 ** exponent;
-    const both = own ? own(step) : { forward: recorded.forward[-exponent], central: recorded.central[-exponent] };
+    const n = last - Number(slider.value), step = choices[n];
+    const both = own ? own(step) : { forward: recorded.forward[n], central: recorded.central[n] };
     const error = (each) => `${format(each, 8)}, off by ${format(Math.abs(each - gradient), 3)}`;
     readout.textContent = `h = ${format(step, 2)}`;
     table.replaceChildren(h("dl", { class: "facts" }, h("dt", {}, "(L(w + h) − L(w)) / h"), h("dd", {}, error(both.forward)),
