@@ -74,13 +74,15 @@ class Minibatches:
         count = size or subject.batch_size
         self.size = min(find_streams(self.net) or count, len(self.data))
         self.whole = reads_whole_numbers(self.net, self.data)
+        self.known: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))  # the order of the last pass
 
     def __call__(self, step: int) -> tuple[Any, Any]:
         """The minibatch (x, target) of a step, as model and loss take them."""
         in_pass = max(1, len(self.data) // self.size)
-        order = epoch_order(len(self.data), seed=self.seed, epoch=step // in_pass)
-        first = step % in_pass * self.size
-        rows = order[first : first + self.size]
+        epoch, first = step // in_pass, step % in_pass * self.size
+        if self.known[0] != epoch:
+            self.known = epoch, epoch_order(len(self.data), seed=self.seed, epoch=epoch)
+        rows = self.known[1][first : first + self.size]
         x = convert_input(self.net, 0, self.data.inputs(rows, whole=self.whole))
         shape = self.net.one_output_shape(shape_of(x))
         return x, convert_input(self.loss, 1, self.data.y[rows], len(shape))
