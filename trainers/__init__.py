@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .generation.generator import Generator, generate
     from .metrics import F1, CalibrationError, ConfusionMatrix, Metric, Precision, Recall, TopK
     from .optimizers import *
+    from .report import report_runs
     from .rules import *
     from .schedules import *
     from .show.show import show_config, show_net
@@ -108,6 +109,7 @@ _PLACES = {
     "compute_grad_x": "rules",
     "compute_parameter_gradients": "rules",
     "generate": "generation",
+    "report_runs": "report",
     "show_config": "show",
     "show_net": "show",
 }

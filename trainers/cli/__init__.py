@@ -29,6 +29,7 @@ COMMANDS = (
     "predict",
     "generate",
     "compare",
+    "report",
     "plot",
     "replay",
     "warmup",
