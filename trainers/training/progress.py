@@ -2,7 +2,8 @@
 
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from tqdm import tqdm
@@ -52,6 +53,16 @@ class ProgressBar:
         if self._bar is not None and not self._bar.disable:
             self._bar.update(done - self._bar.n)
             self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+
+
+def make_title(place: str, rows_left: int, seconds: Sequence[float]) -> str:
+    """The title of a progress bar: which row of metrics, and the time that all those left will take.
+
+    Args: seconds: of the rows so far, whose last ones tell how long one takes; without any, no time is told.
+    """
+    if not seconds:
+        return place
+    return f"{place}, {tqdm.format_interval(round(rows_left * median(seconds[-5:])))} left"
 
 
 def print_epoch(row: Mapping[str, Any], scheduled: Mapping[str, Any]) -> None:
