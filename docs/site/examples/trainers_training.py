@@ -8,6 +8,7 @@ from bprop.modules import (
     Embedding,
     Flatten,
     Linear,
+    MeanSquaredError,
     ReLU,
     Sequential,
     SigmoidBelief,
@@ -40,6 +41,7 @@ from bprop.trainers import (
     compute_grad_x,
     compute_parameter_gradients,
     generate,
+    report_runs,
     show_config,
     show_net,
 )
@@ -215,3 +217,9 @@ print(page.startswith("<!DOCTYPE html>"))
 net = Sequential(Linear(4, 8), Tanh(), Linear(8, 3))
 page = show_net(net, SoftmaxCrossEntropy(), np.ones((1, 4)), np.array([2]), SGD(lr=0.1))
 print(page.startswith("<!DOCTYPE html>"))
+
+# %% bprop.trainers.report_runs
+try:
+    report_runs(["runs/none"])  # report_runs(["runs/x"]) writes runs/x/report.html
+except FileNotFoundError as error:
+    print(type(error).__name__)
