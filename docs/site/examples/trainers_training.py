@@ -8,7 +8,6 @@ from bprop.modules import (
     Embedding,
     Flatten,
     Linear,
-    MeanSquaredError,
     ReLU,
     Sequential,
     SigmoidBelief,
