@@ -63,6 +63,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes long, so run with --all only, as those in tests/slow_tests.txt")
+    config.addinivalue_line("markers", "browser: needs Playwright and Chromium, and is skipped where one is not there")
     config.addinivalue_line("markers", "quick: always run, whatever tests/slow_tests.txt says")
     config.addinivalue_line("markers", "jit: about compilation, so skipped under NUMBA_DISABLE_JIT=1")
     config.addinivalue_line("markers", "compiled: of modules that are compiled, not run as plain Python")

@@ -15,9 +15,8 @@ FILES = {path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (
 MODULES = """compiler kernels kernels/matmul kernels/convolution kernels/recurrent kernels/attention engine initializers
 core containers layers/activations layers layers/padding layers/normalization layers/convolution layers/pooling
 layers/embedding layers/attention layers/energy layers/recurrent losses autodiff derivatives checks display"""
-TRAINERS = (
-    """files metrics optimizers rules augments schedules callbacks training configs runs generation plots tools cli"""
-)
+TRAINERS = """files metrics optimizers rules augments schedules callbacks training configs runs generation plots tools
+show report cli"""
 ORDER = [
     *(f"modules/{name}" for name in MODULES.split()),
     "modules",
@@ -30,6 +29,7 @@ ORDER = [
 ]
 UPWARDS = {
     ("modules/core/module.py", "modules/display/draw.py"),  # Module.graph and summary, when they are called
+    ("modules/core/module.py", "modules/display/html.py"),
     ("modules/core/module.py", "modules/display/summary.py"),
     ("modules/autodiff/graph.py", "modules/display/draw_trace.py"),  # the drawing of a trace, when it is asked for
     ("modules/core/module.py", "modules/core/editing.py"),  # Module.find and replace

@@ -75,7 +75,11 @@ def test_the_wheel_is_complete(tmp_path):
     with zipfile.ZipFile(wheel) as file:
         names = set(file.namelist())
     paths = [path for folder in (*FOLDERS, "configs") for path in (ROOT / folder).rglob("*")]
-    paths = [path for path in paths if path.suffix in (".py", ".yaml", ".typed") and "__pycache__" not in path.parts]
+    paths = [
+        path
+        for path in paths
+        if path.suffix in (".py", ".yaml", ".typed", ".js", ".css") and "__pycache__" not in path.parts
+    ]
     expected = {path.relative_to(ROOT).as_posix().removeprefix(f"{TOPLEVEL}/") for path in paths}
     assert {f"bprop/{name}" for name in expected} == {n for n in names if n.startswith("bprop/")}
     assert {"bprop/__init__.py", "bprop/__main__.py"} <= names

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from .generation.generator import Generator, generate
     from .metrics import F1, CalibrationError, ConfusionMatrix, Metric, Precision, Recall, TopK
     from .optimizers import *
+    from .report import report_runs
     from .rules import *
     from .schedules import *
+    from .show.show import show_config, show_net
     from .tools.gradient_doctor import ConfigReport, check_config
     from .training.compiled_step import CompiledStep, compile_step
     from .training.estimators import BpropClassifier, BpropRegressor
@@ -107,6 +109,9 @@ _PLACES = {
     "compute_grad_x": "rules",
     "compute_parameter_gradients": "rules",
     "generate": "generation",
+    "report_runs": "report",
+    "show_config": "show",
+    "show_net": "show",
 }
 _NOT_IN_ALL = {"BpropClassifier", "BpropRegressor"}  # configs import all of it, and scikit-learn takes its time
 

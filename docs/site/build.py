@@ -1,9 +1,9 @@
 """Builds the documentation as a site: `python docs/site/build.py [FOLDER]`, by default into build/site.
 
 The pages are those of docs/, the README, the changelog and CONTRIBUTING, as they are, with their blocks of equations
-typeset; the reference is made from the docstrings, with an example for each name; each lesson is a notebook, too. Files
-that pages link to, examples say, become pages of their own. Warnings are errors, broken links among them. Needs the
-extra `docs`.
+typeset; the reference is made from the docstrings, with an example for each name; each lesson
+and tutorial is a notebook, too. Files that pages link to, examples say, become pages of their own. Warnings are errors,
+broken links among them. Needs the extra `docs`.
 """
 
 import json
@@ -22,13 +22,14 @@ EQUATIONS = re.compile(r"^```equations\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECTIONS = {  # pages of contents: their names, titles and pages
     "guide": (
         "Guide",
-        "training outputs layers configs command_line run_folders plots graphs sequences energy learning_rules "
+        "training outputs layers configs command_line run_folders plots show graphs sequences energy learning_rules "
         "data_paths threads same_bits batch_systems",
     ),
     "own_parts": ("Your own parts", "custom_modules extending derivatives"),
     "background": ("Background", "books results performance engine words decisions contributing files"),
 }
-TOP = "First steps <first_steps>|lessons/index|guide|own_parts|reference/index|background|changelog"
+TAUGHT = ("lessons", "tutorials")  # folders of pages that are notebooks, too
+TOP = "First steps <first_steps>|tutorials/index|lessons/index|guide|own_parts|reference/index|background|changelog"
 
 
 def main(arguments: list[str]) -> int:
@@ -71,24 +72,22 @@ class Assembly:
         self.pages = {path: Path(path.name) for path in (ROOT / "docs").glob("*.md") if path.name != "README.md"}
         self.pages |= {ROOT / "docs" / "README.md": Path("index.md"), ROOT / "README.md": Path("first_steps.md")}
         self.pages |= {ROOT / "CHANGELOG.md": Path("changelog.md"), ROOT / "CONTRIBUTING.md": Path("contributing.md")}
-        lessons = ROOT / "docs" / "lessons"
-        self.pages |= {
-            path: path.relative_to(ROOT / "docs") for path in lessons.glob("*.md") if path.name != "README.md"
-        }
-        self.pages[lessons / "README.md"] = Path("lessons/index.md")
+        for name in TAUGHT:
+            self.pages |= {path: Path(name, path.name) for path in (ROOT / "docs" / name).glob("*.md")}
+            self.pages[ROOT / "docs" / name / "README.md"] = Path(name, "index.md")
         self.files: dict[Path, Path] = {}
 
     def assemble(self) -> None:
         for path, place in self.pages.items():
             text = path.read_text(encoding="utf-8")
-            if place.parent.name == "lessons" and place.stem != "index":
+            if place.parent.name in TAUGHT and place.stem != "index" and "```python" in text:
                 self.write(place.with_suffix(".ipynb"), make_notebook(text))
                 text += f"\n{{download}}`This page as a notebook <{place.stem}.ipynb>`\n"
             text = EQUATIONS.sub(lambda block: typeset(block[1].splitlines()), self.turn_links(path, place, text))
             if place == Path("index.md"):
                 text += list_contents(TOP.split("|"))
-            elif place == Path("lessons/index.md"):
-                text += list_contents(list_lessons(text))
+            elif place.name == "index.md":
+                text += list_contents(list_pages(text))
             self.write(place, text)
         for path, place in list(self.files.items()):
             self.write(place, describe_file(path))
@@ -139,8 +138,8 @@ def list_contents(pages: list[str], hidden: bool = True) -> str:
     return "\n```{toctree}\n" + options + "\n\n" + "\n".join(pages) + "\n```\n"
 
 
-def list_lessons(text: str) -> list[str]:
-    """The lessons in the order in which their page of contents links to them."""
+def list_pages(text: str) -> list[str]:
+    """The lessons or tutorials in the order in which their page of contents links to them."""
     return re.findall(r"^\d+\. \[[^\]]*\]\((\w+)\.md\)", text, re.MULTILINE)
 
 

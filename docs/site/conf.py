@@ -35,7 +35,7 @@ html_show_sourcelink = False
 html_sidebars = {"index": [], "changelog": [], "**": ["sidebar-nav-bs"]}
 html_theme_options = {
     "navbar_align": "left",
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 8,
     "navigation_with_keys": True,
     "show_toc_level": 2,
     "show_nav_level": 1,

@@ -262,6 +262,12 @@ class Module(ParametersAndBuffers):
 
         return draw(self, format, input_shape, loss, target_shape)
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the drawing, and the parameters as a table."""
+        from ..display.html import as_html
+
+        return as_html(self)
+
     def comment_on(self, name: str) -> list[str]:
         """A comment on a child in the repr."""
         child = self._modules[name]

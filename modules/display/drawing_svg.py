@@ -87,6 +87,16 @@ def place_columns(rows: list[list[int]], paths: list[list[int]], width: dict[int
     return {p: value - left for p, value in x.items()}
 
 
+def place_beside(rows: list[list[int]], beside: set[int], x: dict[int, float], width: dict[int, float]) -> None:
+    """Place targets to the right of their rows, where they pull no chain to one side."""
+    for row in rows:
+        right = max((x[p] + width[p] / 2 for p in row if p not in beside), default=0.0)
+        for p in row:
+            if p in beside:
+                x[p] = right + GAP + width[p] / 2
+                right = x[p] + width[p] / 2
+
+
 def spread_row(row: list[int], x: dict[int, float], width: dict[int, float]) -> None:
     """Move points of a row to the right until none overlaps the one before."""
     for a, b in pairwise(row):
@@ -103,8 +113,11 @@ def as_svg(diagram: Diagram) -> str:
     height = {k: max(len(text[k]) for text in texts) * LINE + 12 for k, _ in enumerate(diagram.nodes)}
     labels = {p: label_width(a) for a, path in zip(diagram.arrows, paths, strict=True) for p in path[1:-1]}
     width = {p: size.get(p, labels.get(p, 0) + 10) for row in rows for p in row}
-    sort_rows(rows, paths)
-    x = place_columns(rows, paths, width)
+    beside = {k for k, node in enumerate(diagram.nodes) if node.text == "target"}
+    chain, own_paths = [[p for p in row if p not in beside] for row in rows], [p for p in paths if p[0] not in beside]
+    sort_rows(chain, own_paths)
+    x = place_columns(chain, own_paths, width)
+    place_beside(rows, beside, x, width)
     heights = [max([height[p] for p in row if p in height], default=20) for row in rows]
     tops = [sum(heights[:r]) + r * diagram.gap for r in range(len(rows))]
     y = {p: tops[r] + heights[r] / 2 for r, row in enumerate(rows) for p in row}

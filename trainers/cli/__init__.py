@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from ..files.suggest import format_suggestion
 from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED, STOPPED_FOR_NOW, format_exit_statuses
-from .output import escape_output
+from .output import RED, YELLOW, escape_output, print_marked
 
 __all__ = ["main"]
 
@@ -29,11 +29,13 @@ COMMANDS = (
     "predict",
     "generate",
     "compare",
+    "report",
     "plot",
     "replay",
     "warmup",
     "summary",
     "graph",
+    "show",
     "check",
     "differences",
     "profile",
@@ -41,6 +43,16 @@ COMMANDS = (
     "schema",
     "completion",
 )
+BEGIN = """\
+bprop trains neural networks whose backward pass is written by hand. Begin with
+
+  bprop train digits_mlp          train a small model on handwritten digits, in seconds
+  bprop plot runs/digits_mlp-*    draw how it learned, and where it errs
+  bprop show digits_mlp --open    walk through a training step, number by number, in a browser
+  bprop new module Swish          write a layer of your own, with its gradient test
+
+bprop --help lists all commands, bprop COMMAND --help says more of one.
+"""
 DESCRIPTION = "Train neural networks whose backward pass is written by hand and compiled."
 OVERVIEW = f"""\
 example:
@@ -66,7 +78,7 @@ def _run(argv: Sequence[str] | None) -> int:
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     if arguments.command is None:
-        parser.print_help(sys.stderr)
+        print(f"{BEGIN}\n{parser.format_usage()}", end="", file=sys.stderr)
         return BAD_USAGE
     unknown = [word for word in rest if word.startswith("-") or not hasattr(arguments, "overrides")]
     if unknown:
@@ -93,7 +105,7 @@ def _guarded(arguments: argparse.Namespace) -> int:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return PIPE_CLOSED
     except KeyboardInterrupt as error:
-        print(_message("bprop:", "interrupted", error), file=sys.stderr)
+        print_marked("bprop:", _message("interrupted", error))
         return INTERRUPTED
     except Exception as error:
         status = _status(error)
@@ -101,7 +113,7 @@ def _guarded(arguments: argparse.Namespace) -> int:
             raise
         from ..configs.memory_limit import describe_error
 
-        print(_message("bprop: error:", describe_error(error) or type(error).__name__, error), file=sys.stderr)
+        print_marked("bprop: error:", _message(describe_error(error) or type(error).__name__, error), RED)
         return status
 
 
@@ -148,7 +160,7 @@ def _memory(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    print(f"bprop: warning: {message}", file=sys.stderr)
+    print_marked("bprop: warning:", f" {message}", YELLOW)
 
 
 def _status(error: Exception) -> int | None:
@@ -172,9 +184,9 @@ def _raised_in(error: Exception) -> str:
     return str(frame.f_globals.get("__name__", ""))
 
 
-def _message(start: str, text: str, error: BaseException) -> str:
+def _message(text: str, error: BaseException) -> str:
     """Format an error with its notes below; a text of several lines starts on a new line."""
-    first = f"{start}\n{text}" if "\n" in text else f"{start} {text}"
+    first = f"\n{text}" if "\n" in text else f" {text}"
     return "\n  ".join([first, *getattr(error, "__notes__", [])])
 
 

@@ -5,6 +5,7 @@ environments, appears as Python escapes it, and ends no command.
 """
 
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,27 @@ CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # all but tabs, and ends of l
 BIDIRECTIONAL = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # show text in another order than it has
 STEERING = re.compile(f"[{CONTROLS}{BIDIRECTIONAL}]")
 RETURNS = re.compile(r"\r(?!\n)")  # that would overwrite the line
+
+
+RED, YELLOW = "31", "33"
+
+
+def print_marked(start: str, text: str, color: str = "") -> None:
+    """Print to stderr; on a terminal its start is bold and in color, unless NO_COLOR is set or the terminal is dumb.
+
+    Source: https://no-color.org.
+    """
+    stream = sys.stderr
+    raw = stream._stream if isinstance(stream, PlainText) else stream
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if color and raw.isatty() and not plain:
+        raw.write(f"\x1b[1;{color}m")
+        stream.write(start)
+        raw.write("\x1b[0m")
+    else:
+        stream.write(start)
+    stream.write(text + "\n")
+    stream.flush()
 
 
 class PlainText:

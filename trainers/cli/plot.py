@@ -70,6 +70,7 @@ def add_command(commands) -> None:
         "--lines", action="append", metavar="KEY", help="of a sweep: a line for each value of this key; may be repeated"
     )
     parser.add_argument("--out", type=parse_path, metavar="DIR", help="folder to write to (default: the run's)")
+    parser.add_argument("--format", choices=["png", "svg"], default="png", help="of the files (default: png)")
     add_imports_option(parser)
     add_json_option(parser)
     parser.set_defaults(overrides=[])  # words that follow an option
@@ -86,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         if wrong := [word for word in words if "=" not in word]:
             arguments.parser.error(f"--augment takes a config and overrides of it alone, not {wrong[0]}")
         refuse_options(arguments, [*OF_A_RUN, *OF_A_SWEEP], "--augment takes")
-        print_outcome(arguments, [plot_augment(arguments.augment, words, arguments.out)], {})
+        print_outcome(arguments, [plot_augment(arguments.augment, words, arguments.out, kind=arguments.format)], {})
         return OK
     plots = [word for word in words if word in PLOTS]
     overrides = [word for word in words if word.startswith("dataset") and "=" in word]
@@ -107,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not plots:
             refuse_options(arguments, OF_A_RUN, f"{sweeps[0]} is the folder of a sweep, which takes")
             names = {name: getattr(arguments, name) for name in ("metric", "x")}
-            path = plot_sweep(sweeps[0], arguments.out, lines=arguments.lines or (), **names)
+            path = plot_sweep(sweeps[0], arguments.out, lines=arguments.lines or (), kind=arguments.format, **names)
             print_outcome(arguments, [path], {})
             return OK
         arguments.out = arguments.out or sweeps[0]
@@ -121,6 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
         part=arguments.part,
         weights=arguments.weights,
         overrides=overrides,
+        kind=arguments.format,
     )
     print_outcome(arguments, paths, omitted)
     return OK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ...datasets.files.paths import expand_path
 from ..configs import load_config
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+Kind = Literal["png", "svg"]
 PLOTS: dict[str, Callable[[TrainedRun, Sequence[int]], Figure]] = {  # of a run and the numbers of samples
     "curves": lambda run, samples: draw_curves([run.folder]),
     "weights": lambda run, samples: draw_weights(run),
@@ -68,12 +69,13 @@ def plot_runs(
     weights: Path | None = None,
     overrides: Sequence[str] = (),
     dpi: int = 150,
+    kind: Kind = "png",
 ) -> tuple[list[Path], dict[str, str]]:
-    """Draw runs as PNG files; returns their paths, and why plots that nobody named have been left out.
+    """Draw runs as files; returns their paths, and why plots that nobody named have been left out.
 
     Args: folders: run folders, of several the curves alone; plots: names of `PLOTS`, by default all that fit;
         out: a folder, by default that of the run, or the present one for several runs; samples: numbers of the
-        samples whose features are drawn; part, weights, overrides: as of `evaluate_run`.
+        samples whose features are drawn; kind: png or svg; part, weights, overrides: as of `evaluate_run`.
     Errors: ImportError without matplotlib; UnsuitableRun, a ValueError, for a named plot that does not fit the model
         or the data; FileNotFoundError and ConfigError for folders without a run.
     """
@@ -84,7 +86,7 @@ def plot_runs(
     if len(folders) > 1:
         if wrong := [name for name in plots if name != "curves"]:
             raise ValueError(f"plot: {wrong[0]} of {len(folders)} runs, expected one run; curves alone take several")
-        return save_figures({"curves": draw_curves(list(folders))}, out or Path("."), dpi), {}
+        return save_figures({"curves": draw_curves(list(folders))}, out or Path("."), dpi, kind), {}
     run = TrainedRun(folders[0], part, weights, tuple(overrides))
     figures: dict[str, Figure] = {}
     omitted: dict[str, str] = {}
@@ -98,7 +100,7 @@ def plot_runs(
             omitted[name] = str(error)
     if not figures:
         raise UnsuitableRun(f"plot: there is nothing to draw: {next(iter(omitted.values()))}")
-    return save_figures(figures, out or run.folder, dpi), omitted
+    return save_figures(figures, out or run.folder, dpi, kind), omitted
 
 
 def choose_plots(run: TrainedRun) -> list[str]:
@@ -118,6 +120,7 @@ def plot_sweep(
     x: str | None = None,
     lines: Sequence[str] = (),
     dpi: int = 150,
+    kind: Kind = "png",
 ) -> Path:
     """Draw a metric of a sweep's runs against a key or a figure; returns the path, METRIC-by-X.png in its folder.
 
@@ -129,10 +132,12 @@ def plot_sweep(
     import_matplotlib()
     folder = expand_path(folder)
     name, figure = draw_sweep(folder, metric, x, list(lines))
-    return save_figures({name: figure}, out or folder, dpi)[0]
+    return save_figures({name: figure}, out or folder, dpi, kind)[0]
 
 
-def plot_augment(source: str, overrides: Sequence[str] = (), out: Path | None = None, dpi: int = 150) -> Path:
+def plot_augment(
+    source: str, overrides: Sequence[str] = (), out: Path | None = None, dpi: int = 150, kind: Kind = "png"
+) -> Path:
     """Draw what a config's augmentation makes of its images; returns the path, by default NAME-augment.png here.
 
     Errors: ImportError without matplotlib; ConfigError; UnsuitableRun for a config without augmentation.
@@ -140,14 +145,14 @@ def plot_augment(source: str, overrides: Sequence[str] = (), out: Path | None = 
     import_matplotlib()
     config = load_config(source, overrides)
     assert config.path is not None
-    return save_figures({f"{config.path.stem}-augment": draw_augment(config)}, out or Path("."), dpi)[0]
+    return save_figures({f"{config.path.stem}-augment": draw_augment(config)}, out or Path("."), dpi, kind)[0]
 
 
-def save_figures(figures: dict[str, Figure], folder: Path, dpi: int) -> list[Path]:
+def save_figures(figures: dict[str, Figure], folder: Path, dpi: int, kind: Kind) -> list[Path]:
     """Save the figures; returns their paths."""
     folder = expand_path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.png" for name in figures]
+    paths = [folder / f"{name}.{kind}" for name in figures]
     for figure, path in zip(figures.values(), paths, strict=True):
         save_figure(figure, path, dpi)
     return paths

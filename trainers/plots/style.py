@@ -8,7 +8,7 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -78,13 +78,24 @@ def make_figure(width: float, height: float, title: str) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path, dpi: int) -> None:
-    """Write a figure as PNG: whole, and never through a link."""
+    """Write a figure as PNG or SVG, as the path's end says: whole, and never through a link."""
+    write_atomically(path, render_figure(figure, "svg" if path.suffix == ".svg" else "png", dpi))
+
+
+def render_figure(figure: Figure, kind: Literal["png", "svg"], dpi: int) -> bytes:
+    """Render a figure; the same figure gives the same bytes."""
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     content = io.BytesIO()
     figure.set_dpi(dpi)
-    FigureCanvasAgg(figure).print_png(content)
-    write_atomically(path, content.getvalue())
+    if kind == "png":
+        FigureCanvasAgg(figure).print_png(content)
+    else:
+        with rc_context({"svg.hashsalt": "bprop", "svg.fonttype": "path"}):
+            FigureCanvasSVG(figure).print_svg(content, metadata={"Date": None})
+    return content.getvalue()
 
 
 def simplify_axes(axes: Any) -> None:

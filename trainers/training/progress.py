@@ -2,7 +2,8 @@
 
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from tqdm import tqdm
@@ -11,17 +12,17 @@ PATIENCE = 0.5  # seconds; finding a compiled step in the cache takes less than 
 
 
 class print_if_slow:
-    """Context in which `text` is printed to stderr once more than PATIENCE seconds have passed.
+    """Context in which `text` is printed to stderr once more than `patience` seconds have passed.
 
     Compiling takes seconds, finding the compiled code in the cache does not; only afterwards is it known which it was.
     """
 
-    def __init__(self, text: str, *, quiet: bool = False):
-        self._text, self._quiet = text, quiet
+    def __init__(self, text: str, *, quiet: bool = False, patience: float = PATIENCE):
+        self._text, self._quiet, self._patience = text, quiet, patience
 
     def __enter__(self) -> None:
         if not self._quiet:
-            self._timer = threading.Timer(PATIENCE, lambda: tqdm.write(self._text, file=sys.stderr))
+            self._timer = threading.Timer(self._patience, lambda: tqdm.write(self._text, file=sys.stderr))
             self._timer.daemon = True
             self._timer.start()
 
@@ -52,6 +53,16 @@ class ProgressBar:
         if self._bar is not None and not self._bar.disable:
             self._bar.update(done - self._bar.n)
             self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+
+
+def make_title(place: str, rows_left: int, seconds: Sequence[float]) -> str:
+    """The title of a progress bar: which row of metrics, and the time that all those left will take.
+
+    Args: seconds: of the rows so far, whose last ones tell how long one takes; without any, no time is told.
+    """
+    if not seconds:
+        return place
+    return f"{place}, {tqdm.format_interval(round(rows_left * median(seconds[-5:])))} left"
 
 
 def print_epoch(row: Mapping[str, Any], scheduled: Mapping[str, Any]) -> None:

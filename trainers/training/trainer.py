@@ -47,7 +47,7 @@ from .fit_state import EpochState, FitState, read_fit_state
 from .inputs import takes_table
 from .minibatches import Epoch, NotFinite
 from .passes import count_rows, count_steps, find_row
-from .progress import print_epoch, print_if_slow
+from .progress import make_title, print_epoch, print_if_slow
 from .thread_choice import choose_threads
 from .trainer_state import check_data_digests, check_settings, gather_state, restore_state
 
@@ -478,7 +478,8 @@ class Trainer:
             epoch.compile(self.compiled_step)
             self.threads = self.threads or choose_threads(self.compiled_step, epoch)
         last = None if fit.steps is None else fit.begun_step + find_row(fit).stop
-        title = f"epoch {self.epoch + 1}" if last is None else f"to step {last}"
+        place = f"epoch {self.epoch + 1} of {fit.epochs}" if last is None else f"to step {last}"
+        title = make_title(place, fit.epochs - self.epoch, [row["seconds"] for row in self.history])
         try:
             with closing(run_steps(self, epoch, before, self.threads, title)) as states:
                 for state in states:

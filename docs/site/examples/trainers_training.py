@@ -40,6 +40,9 @@ from bprop.trainers import (
     compute_grad_x,
     compute_parameter_gradients,
     generate,
+    report_runs,
+    show_config,
+    show_net,
 )
 from bprop.trainers.configs import parse_config
 
@@ -204,3 +207,18 @@ net = Sequential(Linear(4, 16), ReLU(), Linear(16, 3))
 trainer = Trainer(net, SoftmaxCrossEntropy(), SGD(lr=0.05), rule=SignSymmetry(), quiet=True)
 trainer.fit(Iris(), epochs=3)
 print(len(trainer.history))
+
+# %% bprop.trainers.show_config
+page = show_config("two_curves", steps=0)
+print(page.startswith("<!DOCTYPE html>"))
+
+# %% bprop.trainers.show_net
+net = Sequential(Linear(4, 8), Tanh(), Linear(8, 3))
+page = show_net(net, SoftmaxCrossEntropy(), np.ones((1, 4)), np.array([2]), SGD(lr=0.1))
+print(page.startswith("<!DOCTYPE html>"))
+
+# %% bprop.trainers.report_runs
+try:
+    report_runs(["runs/none"])  # report_runs(["runs/x"]) writes runs/x/report.html
+except FileNotFoundError as error:
+    print(type(error).__name__)

@@ -98,6 +98,14 @@ def test_svg_has_both_passes():
         assert {"Linear(3 -> 4)", "(N, 3)", "(N, 4)", "16 parameters"} <= set(entry)
 
 
+def test_a_chain_is_straight_and_its_target_beside_it():
+    chain = Sequential(Linear(3, 40), Tanh(), Linear(40, 2))
+    *straight, target, last = boxes(chain.graph("svg", (5, 3), MeanSquaredError(), (5, 2)))
+    assert {round((left + right) / 2, 1) for left, _, right, _ in [*straight, last]} == {(last[0] + last[2]) / 2}
+    assert target[0] > straight[-1][2]
+    assert target[1] == straight[-1][1]
+
+
 def test_boxes_do_not_overlap_and_stand_below_what_they_read():
     wide = Sequential(Concat(*(Sequential(Linear(3, 3), *(Tanh() for _ in range(k))) for k in range(5))), Linear(15, 2))
     deep = Sequential(Linear(3, 3), Residual(Linear(3, 3), Tanh(), Linear(3, 3)), Concat(Identity(), Linear(3, 1)))

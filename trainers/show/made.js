@@ -1,0 +1,257 @@
+// What a number is made of: the terms of its sum, by the formula of its module or by a row of its Jacobian.
+
+// { head, terms: [{ up, by: [ref...], value, text }], total, rest, note }; `up` is the gradient that comes from above.
+function explain(ref) {
+  ref = resolve(ref);
+  const maker = MAKERS.get(ref.value), total = numberAt(ref);
+  if (!maker) return { head: "an input of this step", terms: [], total };
+  const made = { parameter: ofParameter, gradient: ofGradient, change: ofChange, fprop: ofOutput, bprop: ofGradX,
+    loss: ofLoss, grad: ofLossGradient, line: ofLine }[maker.role](maker, ref);
+  const sum = made.terms.reduce((a, term) => a + term.value, 0);
+  const isSum = made.terms.length > 0 && !made.derivatives;
+  const rest = isSum ? total - sum : 0;
+  const scale = made.terms.reduce((a, term) => a + Math.abs(term.value), Math.abs(total));
+  return { ...made, total, rest: Math.abs(rest) > 2e-5 * scale ? rest : 0 };
+}
+
+function term(up, by, value, text) {
+  return { up, by, value, text };
+}
+
+function product(up, ...by) {
+  return term(up, by, [up, ...by].filter(Boolean).reduce((a, each) => a * numberAt(each), 1));
+}
+
+const at = (value, index) => ({ value, index });
+
+function ofParameter(maker, ref) {
+  const parameter = DATA.parameters[maker.parameter];
+  return { head: `a weight: ${parameter.name}`, terms: [], weight: `${maker.parameter}:${ref.index}` };
+}
+
+function ofLine(maker, ref) {
+  return { head: `made by a line of ${moduleOf(DATA.steps[maker.step]).short}, and of no value that leaves it`, terms: [] };
+}
+
+// -- forward -----------------------------------------------------------------------------------------------------------
+
+function ofOutput(maker, ref) {
+  const step = DATA.steps[maker.step], module = moduleOf(step), form = module.form;
+  const [x, other] = step.inputs;
+  const own = { linear: linearOutput, conv2d: convOutput, embedding: embeddingOutput, jacobian: jacobianOutput }[form.kind];
+  if (own) return own(module, form, x, ref);
+  if (form.kind === "elementwise") {
+    return { head: `y = f(x), and dy/dx = ${format(numberAt(at(form.slope, ref.index)), 6)} here`, derivatives: true,
+      terms: [term(null, [at(x, ref.index)], numberAt(at(x, ref.index)), "x")] };
+  }
+  if (form.kind === "copy") return { head: "the same number in another place", terms: [term(null, [at(x, ref.index)], numberAt(ref))] };
+  if (form.kind === "sum") return { head: "y = a + b", terms: [product(null, at(x, ref.index)), product(null, at(other, ref.index))] };
+  return { head: `made by ${module.label}; its Jacobian is too large for this page`, terms: [] };
+}
+
+function linearOutput(module, form, x, ref) {
+  const weight = parameterOf(module, "weight"), bias = parameterOf(module, "bias");
+  const [out, inside] = DATA.values[weight.value].shape, row = Math.floor(ref.index / out), o = ref.index % out;
+  const terms = [];
+  for (let i = 0; i < inside; i++) terms.push(product(null, at(x, row * inside + i), at(weight.value, o * inside + i)));
+  if (bias) terms.push(product(null, at(bias.value, o)));
+  return { head: "y = Σ x weight" + (bias ? " + bias" : ""), terms };
+}
+
+// All (c, u, v) of a kernel and the place in x that each sees for an output place, if that is inside.
+function* kernelPlaces(form, weightShape, xShape, o, outPlace) {
+  const [outs, channels, high, wide] = weightShape, group = Math.floor(o / (outs / form.groups));
+  for (let c = 0; c < channels; c++) {
+    for (let u = 0; u < high; u++) {
+      for (let v = 0; v < wide; v++) {
+        const i = form.stride[0] * outPlace[0] + form.dilation[0] * u - form.padding[0];
+        const j = form.stride[1] * outPlace[1] + form.dilation[1] * v - form.padding[1];
+        if (i >= 0 && j >= 0 && i < xShape[2] && j < xShape[3]) yield [group * channels + c, i, j, c, u, v];
+      }
+    }
+  }
+}
+
+function convOutput(module, form, x, ref) {
+  const weight = parameterOf(module, "weight"), bias = parameterOf(module, "bias");
+  const shape = DATA.values[weight.value].shape, xShape = DATA.values[x].shape;
+  const [n, o, p, q] = unravel(ref.index, DATA.values[ref.value].shape), terms = [];
+  for (const [k, i, j, c, u, v] of kernelPlaces(form, shape, xShape, o, [p, q])) {
+    terms.push(product(null, at(x, ravel([n, k, i, j], xShape)), at(weight.value, ravel([o, c, u, v], shape))));
+  }
+  if (bias) terms.push(product(null, at(bias.value, o)));
+  return { head: "y = Σ x weight over the window" + (bias ? " + bias" : ""), terms };
+}
+
+function embeddingOutput(module, form, x, ref) {
+  const weight = parameterOf(module, "weight"), width = DATA.values[weight.value].shape[1];
+  const token = numberAt(at(x, Math.floor(ref.index / width)));
+  return { head: `the row of token ${token}`, terms: [product(null, at(weight.value, token * width + (ref.index % width)))] };
+}
+
+// Rows of a Jacobian, dense or the largest numbers of each row: [input, derivative] of an output.
+function jacobianRow(form, k) {
+  if (form.dense !== undefined) {
+    const row = numbersOf(form.dense).subarray(k * form.columns, (k + 1) * form.columns);
+    return Array.from(row, (d, i) => [i, d, at(form.dense, k * form.columns + i)]).filter(([, d]) => d !== 0);
+  }
+  const kept = DATA.values[form.sparse.values].shape[1], found = [];
+  for (let j = k * kept; j < (k + 1) * kept; j++) {
+    const d = numbersOf(form.sparse.values)[j];
+    if (d !== 0) found.push([numbersOf(form.sparse.columns)[j], d, at(form.sparse.values, j)]);
+  }
+  return found;
+}
+
+function jacobianOutput(module, form, x, ref) {
+  const terms = jacobianRow(form, ref.index).map(([i, d]) => term(null, [at(x, i)], d, "dy/dx"));
+  const which = form.dense !== undefined || form.whole ? "the inputs" : "the inputs with the largest derivatives";
+  return { head: `${which} that y depends on, each with dy/dx`, terms, derivatives: true };
+}
+
+// -- backward ----------------------------------------------------------------------------------------------------------
+
+function forwardStep(module) {
+  return DATA.steps.find((step) => step.kind === "fprop" && DATA.modules[step.module] === module);
+}
+
+function ofGradX(maker, ref) {
+  const step = DATA.steps[maker.step], module = moduleOf(step), form = module.form, i = ref.index;
+  const grad = step.inputs[0];
+  if (form.kind === "sum") return { head: "the sum of two gradients", terms: step.inputs.map((each) => product(at(each, i))) };
+  if (form.kind === "copy") return { head: "the same gradient in another place", terms: [product(at(grad, i))] };
+  if (form.kind === "elementwise") return { head: "grad_x = grad_y dy/dx", terms: [product(at(grad, i), at(form.slope, i))] };
+  if (form.kind === "linear") {
+    const weight = parameterOf(module, "weight"), [out, inside] = DATA.values[weight.value].shape;
+    const row = Math.floor(i / inside), terms = [];
+    for (let o = 0; o < out; o++) terms.push(product(at(grad, row * out + o), at(weight.value, o * inside + (i % inside))));
+    return { head: "grad_x = Σ grad_y weight", terms };
+  }
+  if (form.kind === "conv2d") return { head: "grad_x = Σ grad_y weight, over the windows that see x", terms: convGradX(module, form, grad, ref) };
+  if (form.kind === "jacobian") return jacobianGradX(form, grad, i);
+  return { head: `made by bprop of ${module.label}`, terms: [] };
+}
+
+function convGradX(module, form, grad, ref) {
+  const weight = parameterOf(module, "weight"), shape = DATA.values[weight.value].shape;
+  const gradShape = DATA.values[grad].shape, xShape = DATA.values[ref.value].shape;
+  const [n, k, i, j] = unravel(ref.index, xShape), terms = [], perGroup = shape[0] / form.groups;
+  const group = Math.floor(k / shape[1]), c = k % shape[1];
+  for (let o = group * perGroup; o < (group + 1) * perGroup; o++) {
+    for (let u = 0; u < shape[2]; u++) {
+      for (let v = 0; v < shape[3]; v++) {
+        const p = (i + form.padding[0] - form.dilation[0] * u) / form.stride[0];
+        const q = (j + form.padding[1] - form.dilation[1] * v) / form.stride[1];
+        if (Number.isInteger(p) && Number.isInteger(q) && p >= 0 && q >= 0 && p < gradShape[2] && q < gradShape[3]) {
+          terms.push(product(at(grad, ravel([n, o, p, q], gradShape)), at(weight.value, ravel([o, c, u, v], shape))));
+        }
+      }
+    }
+  }
+  return terms;
+}
+
+const columnsOfForms = new Map(); // of a Jacobian: the rows in which each input occurs
+
+function jacobianColumn(form, rows, i) {
+  if (!columnsOfForms.has(form)) {
+    const columns = new Map();
+    for (let k = 0; k < rows; k++) {
+      for (const [column, , ref] of jacobianRow(form, k)) {
+        if (!columns.has(column)) columns.set(column, []);
+        columns.get(column).push([k, ref]);
+      }
+    }
+    columnsOfForms.set(form, columns);
+  }
+  return columnsOfForms.get(form).get(i) || [];
+}
+
+function jacobianGradX(form, grad, i) {
+  const terms = jacobianColumn(form, numbersOf(grad).length, i).map(([k, ref]) => product(at(grad, k), ref));
+  return { head: "grad_x = Σ grad_y dy/dx", terms };
+}
+
+function ofGradient(maker, ref) {
+  const parameter = DATA.parameters[maker.parameter], i = ref.index;
+  const step = DATA.steps.find((each) => each.kind === "bprop" && each.module === parameter.module);
+  const weight = `${maker.parameter}:${i}`;
+  if (!step) return { head: `gradient of ${parameter.name}`, terms: [], weight };
+  const module = DATA.modules[parameter.module], form = module.form, grad = step.inputs[0];
+  const x = forwardStep(module).inputs[0], shape = DATA.values[parameter.value].shape, terms = [];
+  const gradShape = DATA.values[grad].shape, size = numbersOf(grad).length;
+  if (form.kind === "linear" && parameter.own === "weight") {
+    const [out, inside] = shape, o = Math.floor(i / inside);
+    for (let row = 0; row < size / out; row++) terms.push(product(at(grad, row * out + o), at(x, row * inside + (i % inside))));
+    return { head: "grad_weight = Σ grad_y x", terms, weight };
+  }
+  if (form.kind === "linear") {
+    for (let row = 0; row < size / shape[0]; row++) terms.push(product(at(grad, row * shape[0] + i)));
+    return { head: "grad_bias = Σ grad_y", terms, weight };
+  }
+  if (form.kind === "conv2d") return { head: `grad_${parameter.own} = Σ grad_y${parameter.own === "weight" ? " x" : ""}`, terms: convGradient(parameter, form, grad, gradShape, x, i), weight };
+  if (form.kind === "embedding") {
+    numbersOf(x).forEach((token, place) => token === Math.floor(i / shape[1]) && terms.push(product(at(grad, place * shape[1] + (i % shape[1])))));
+    return { head: "grad_weight = Σ grad_y where the token occurs", terms, weight };
+  }
+  const rows = form.weights && form.weights[parameter.own];
+  if (rows !== undefined) {
+    const columns = DATA.values[rows].shape[1];
+    for (let k = 0; k < size; k++) if (numbersOf(rows)[k * columns + i] !== 0) terms.push(product(at(grad, k), at(rows, k * columns + i)));
+    return { head: `grad_${parameter.own} = Σ grad_y dy/d${parameter.own}`, terms, weight };
+  }
+  return { head: `made by bprop of ${module.label}`, terms: [], weight };
+}
+
+function convGradient(parameter, form, grad, gradShape, x, i) {
+  const shape = DATA.values[parameter.value].shape, xShape = DATA.values[x].shape, terms = [];
+  const [o, c, u, v] = unravel(i, shape), group = Math.floor(o / (shape[0] / form.groups));
+  for (let n = 0; n < gradShape[0]; n++) {
+    for (let p = 0; p < gradShape[2]; p++) {
+      for (let q = 0; q < gradShape[3]; q++) {
+        const up = at(grad, ravel([n, o, p, q], gradShape));
+        if (parameter.own === "bias") {
+          terms.push(product(up));
+          continue;
+        }
+        const a = form.stride[0] * p + form.dilation[0] * u - form.padding[0];
+        const b = form.stride[1] * q + form.dilation[1] * v - form.padding[1];
+        if (a >= 0 && b >= 0 && a < xShape[2] && b < xShape[3]) terms.push(product(up, at(x, ravel([n, group * shape[1] + c, a, b], xShape))));
+      }
+    }
+  }
+  return terms;
+}
+
+// -- the loss and the update ---------------------------------------------------------------------------------------------
+
+function ofLoss(maker) {
+  const step = DATA.steps[maker.step], grad = DATA.steps.find((each) => each.kind === "grad").output;
+  const terms = Array.from(numbersOf(grad), (d, k) => term(null, [at(step.inputs[0], k)], d, "dL/dy"));
+  return { head: "the outputs that the loss depends on, each with dL/dy", terms: terms.filter((each) => each.value !== 0), derivatives: true };
+}
+
+function ofLossGradient(maker, ref) {
+  const step = DATA.steps[maker.step], module = moduleOf(step), [y, target] = step.inputs;
+  const outputs = numbersOf(y), targets = numbersOf(target), i = ref.index;
+  if (module.class === "SoftmaxCrossEntropy" && targets.length === 1 && DATA.values[target].type === "i4" && plainLoss(module)) {
+    const top = Math.max(...outputs), mass = outputs.reduce((a, each) => a + Math.exp(each - top), 0);
+    const p = Math.exp(outputs[i] - top) / mass, t = targets[0] === i ? 1 : 0;
+    return { head: "grad_y = p − t, where p = softmax(y)", terms: [term(null, [at(y, i)], p, "p"), term(null, [at(target, 0)], -t, "−t")] };
+  }
+  if (module.class === "MeanSquaredError" && plainLoss(module)) {
+    const factor = 2 / outputs.length;
+    return { head: "grad_y = 2 (y − target) / size", terms: [term(null, [at(y, i)], factor * outputs[i], "2 y / size"),
+      term(null, [at(target, i)], -factor * targets[i], "−2 target / size")] };
+  }
+  return { head: `made by bprop of ${module.label}, of this output and its target`, derivatives: true,
+    terms: [term(null, [at(y, i)], outputs[i], "y"), ...(targets.length === outputs.length ? [term(null, [at(target, i)], targets[i], "target")] : [])] };
+}
+
+function plainLoss(module) {
+  return module.label === module.class + "()";
+}
+
+function ofChange(maker, ref) {
+  return { head: "the change of a weight by the update", terms: [], weight: `${maker.parameter}:${ref.index}`, update: true };
+}

@@ -1,0 +1,291 @@
+// The pane Play: the page trains the model itself.
+
+const RULE_NAMES = ["SGD", "Adam", "AdamW", "RMSprop"];
+const SHAPES = {
+  xor: (random) => { const [a, b] = [2 * random() - 1, 2 * random() - 1]; return [a, b, a * b > 0 ? 0 : 1]; },
+  spirals: (random, k) => {
+    const label = k % 2, t = (k >> 1) / 100, angle = 1.75 * 2 * Math.PI * t + Math.PI * label, r = 0.05 + 0.95 * t;
+    return [r * Math.cos(angle) + 0.02 * (random() - 0.5), r * Math.sin(angle) + 0.02 * (random() - 0.5), label];
+  },
+  circle: (random) => { const [a, b] = [2 * random() - 1, 2 * random() - 1]; return [a, b, a * a + b * b < 0.6 ? 1 : 0]; },
+};
+const PLAY = { net: null, rule: null, running: false, history: [], view: null };
+
+function readPlay() {
+  const own = DATA.play.rule, sizes = DATA.play.layers.filter((each) => each.kind === "linear").slice(0, -1).map((each) => each.out);
+  const settings = { ...own, batch: DATA.play.batch, units: sizes.join("-"), data: "own", seed: 0 };
+  for (const part of (STATE.play || "").split(";")) {
+    const [name, value] = part.split("*");
+    if (!(name in settings) || value === undefined) continue;
+    const isText = name === "name" || name === "units" || name === "data";
+    if (isText ? /^[\w-]*$/.test(value) : Number.isFinite(Number(value))) settings[name] = isText ? value : Number(value);
+  }
+  if (!RULE_NAMES.includes(settings.name)) settings.name = "SGD";
+  if (settings.data !== "own" && !offersShapes()) settings.data = "own";
+  if (settings.data !== "own" && !SHAPES[settings.data]) settings.data = "own";
+  settings.batch = Math.max(1, Math.floor(settings.batch));
+  return settings;
+}
+
+function writePlay(changes) {
+  const settings = { ...readPlay(), ...changes };
+  setState({ play: Object.entries(settings).map(([name, value]) => `${name}*${value}`).join(";") }, true);
+  return readPlay();
+}
+
+// Data sets of the page's own fit two inputs and a loss of two classes.
+function offersShapes() {
+  const { data, loss, layers } = DATA.play, outputs = layers.filter((each) => each.kind === "linear").pop().out;
+  const two = loss.kind === "softmax" ? outputs >= 2 : outputs === 1 && ["logits", "elementwise"].includes(loss.kind);
+  return data.features === 2 && two;
+}
+
+function playData(settings) {
+  const { data } = DATA.play;
+  if (settings.data === "own") {
+    return { x: Float64Array.from(numbersOf(data.x)), y: Float64Array.from(numbersOf(data.y)), n: data.count, features: data.features, targets: data.targets };
+  }
+  const random = makeRandom(settings.seed + 7), rows = Array.from({ length: 200 }, (_, k) => SHAPES[settings.data](random, k));
+  return { x: Float64Array.from(rows.flatMap(([a, b]) => [a, b])), y: Float64Array.from(rows.map((row) => row[2])), n: 200, features: 2, targets: 1 };
+}
+
+// The model's own weights, or new ones where the units are others.
+function makePlayNet(settings) {
+  const linear = DATA.play.layers.filter((each) => each.kind === "linear"), wanted = settings.units.split("-").map(Number).filter((each) => each > 0);
+  const own = linear.slice(0, -1).map((each) => each.out).join("-") === wanted.join("-");
+  if (own && settings.seed === 0) return new PlayNet(ownLayers(), DATA.play.loss, GENERATED);
+  const random = makeRandom(settings.seed + 1), last = linear[linear.length - 1], layers = [];
+  const add = (inside, out) => {
+    const draw = (count) => Float64Array.from({ length: count }, () => (2 * random() - 1) / Math.sqrt(inside));
+    layers.push({ kind: "linear", in: inside, out, weight: draw(inside * out), bias: last.bias === null ? null : draw(out) });
+  };
+  let inside = linear[0].in;
+  wanted.forEach((out, k) => {
+    add(inside, out);
+    layers.push(...unitsAfter(Math.min(k, Math.max(0, linear.length - 2))));
+    inside = out;
+  });
+  add(inside, last.out);
+  layers.push(...unitsAfter(linear.length - 1));
+  return new PlayNet(layers, DATA.play.loss, GENERATED);
+}
+
+function ownLayers() {
+  const copy = (id) => (id === null || id === undefined ? null : Float64Array.from(numbersOf(id)));
+  return DATA.play.layers.map((each) => (each.kind === "linear" ? { ...each, weight: copy(each.weight), bias: copy(each.bias) } : { ...each }));
+}
+
+function unitsAfter(k) {
+  const layers = DATA.play.layers, places = layers.flatMap((each, n) => (each.kind === "linear" ? [n] : []));
+  return layers.slice(places[k] + 1, places[k + 1]).map((each) => ({ ...each }));
+}
+
+function resetPlay() {
+  const settings = readPlay(), net = makePlayNet(settings), rule = new PlayRule({ ...settings });
+  rule.decays = net.layers.flatMap((each) => (each.kind === "linear" ? (each.bias ? [true, false] : [true]) : []));
+  const data = playData(settings);
+  Object.assign(PLAY, { net, rule, data, settings, range: null, history: [], steps: 0, seconds: 0, order: [], place: 0, random: makeRandom(settings.seed + 3) });
+  if (PLAY.view) drawPlayState();
+}
+
+// One minibatch of the data, in an order that is drawn anew in each pass.
+function playStep() {
+  const { data, settings } = PLAY, size = Math.min(settings.batch, data.n);
+  if (PLAY.place + size > PLAY.order.length) {
+    PLAY.order = Array.from({ length: data.n }, (_, k) => k);
+    for (let k = data.n - 1; k > 0; k--) {
+      const other = Math.floor(PLAY.random() * (k + 1));
+      [PLAY.order[k], PLAY.order[other]] = [PLAY.order[other], PLAY.order[k]];
+    }
+    PLAY.place = 0;
+  }
+  const rows = PLAY.order.slice(PLAY.place, PLAY.place + size), x = new Float64Array(size * data.features), y = new Float64Array(size * data.targets);
+  rows.forEach((row, k) => {
+    x.set(data.x.subarray(row * data.features, (row + 1) * data.features), k * data.features);
+    y.set(data.y.subarray(row * data.targets, (row + 1) * data.targets), k * data.targets);
+  });
+  PLAY.place += size;
+  PLAY.steps += 1;
+  return PLAY.net.step(x, y, size, PLAY.rule);
+}
+
+function playAccuracy(y) {
+  const { data } = PLAY, { loss } = DATA.play, outputs = y.length / data.n;
+  let right = 0;
+  if (loss.kind === "softmax") {
+    for (let r = 0; r < data.n; r++) {
+      let best = 0;
+      for (let k = 1; k < outputs; k++) if (y[r * outputs + k] > y[r * outputs + best]) best = k;
+      right += best === data.y[r];
+    }
+    return right / data.n;
+  }
+  if (!isBinary(data)) return null;
+  const cut = loss.kind === "logits" ? 0 : 0.5;
+  y.forEach((each, k) => { right += (each > cut) === (data.y[k] > 0.5); });
+  return right / y.length;
+}
+
+function isBinary(data) {
+  return data.y.every((each) => each === 0 || each === 1);
+}
+
+function measurePlay() {
+  const { net, data } = PLAY, y = net.forward(data.x, data.n);
+  return { loss: net.measure(y, data.y, data.n).value, accuracy: playAccuracy(y) };
+}
+
+function runPlay() {
+  if (!PLAY.running || STATE.pane !== "play") {
+    PLAY.running = false;
+    return;
+  }
+  const begin = performance.now();
+  while (performance.now() - begin < 24) playStep();
+  PLAY.seconds += (performance.now() - begin) / 1000;
+  drawPlayState();
+  requestAnimationFrame(runPlay);
+}
+
+function startPlay(running) {
+  PLAY.running = running;
+  PLAY.view.start.textContent = running ? "pause" : "▶ train";
+  if (running) requestAnimationFrame(runPlay);
+}
+
+// -- the pane ------------------------------------------------------------------------------------------------------------
+
+function drawPlay() {
+  if (DATA.play.reason) return h("p", {}, `This page cannot train the model itself: ${DATA.play.reason}.`);
+  const settings = readPlay();
+  const view = { facts: h("dl", { class: "facts", id: "play-facts" }), surface: h("canvas", { width: 360, height: 360, role: "img", tabindex: 0 }), chart: h("div", {}),
+    start: button("▶ train", () => startPlay(!PLAY.running), { class: "main", id: "play-start" }) };
+  PLAY.view = view;
+  const change = (name, always) => (event) => {
+    const value = event.target.type === "number" ? Number(event.target.value) : event.target.value;
+    PLAY.settings = writePlay({ [name]: value });
+    if (always) resetPlay();
+    else Object.assign(PLAY.rule.settings, PLAY.settings);
+  };
+  const numeric = (name, label, always, attributes) => h("label", {}, label, " ", h("input", { type: "number", value: settings[name], step: "any", min: 0, id: `play-${name}`, onchange: change(name, always), ...attributes }));
+  const chooser = (name, label, options, always) => h("label", {}, label, " ", h("select", { id: `play-${name}`, onchange: change(name, always) }, options.map((each) => h("option", { selected: each === settings[name] }, each))));
+  const pane = h("div", { class: "play" },
+    h("p", { class: "dim" }, "The page trains the model by itself, in float64, with the arithmetic of its layers; nothing leaves the page."),
+    h("div", { class: "bar" }, view.start, button("one step", () => { playStep(); drawPlayState(); }, { id: "play-step" }), button("begin again", resetPlay, { id: "play-reset" })),
+    h("div", { class: "bar" }, chooser("name", "rule", RULE_NAMES, true), numeric("lr", "learning rate"), numeric("momentum", "momentum"), numeric("weight_decay", "weight decay"),
+      numeric("batch", "batch", false, { min: 1, step: 1 }), h("label", {}, "units ", h("input", { id: "play-units", value: settings.units, size: 9, title: "hidden layers, such as 8-8", onchange: change("units", true) })),
+      numeric("seed", "seed", true, { step: 1 }), offersShapes() ? chooser("data", "data", ["own", ...Object.keys(SHAPES)], true) : null),
+    h("div", { class: "columns play-views" }, h("figure", {}, h("figcaption", {}, surfaceTitle()), view.surface), h("div", {}, view.facts, view.chart)));
+  resetPlay();
+  startPlay(false);
+  return pane;
+}
+
+function surfaceTitle() {
+  const { data } = DATA.play;
+  if (data.features === 1) return "what the model says of each x, and the data";
+  return data.features === 2 ? "what the model says of the plane, and the data" : "what the model says of the plane of the first two inputs, the others at their means";
+}
+
+function drawPlayState() {
+  const figures = measurePlay();
+  PLAY.history.push([PLAY.steps, figures.loss]);
+  if (PLAY.history.length > 400) PLAY.history = PLAY.history.filter((_, k) => k % 2 === 0);
+  const { view, net } = PLAY, count = net.parameters.reduce((a, each) => a + each.length, 0);
+  const facts = [["weights", count], ["steps", PLAY.steps], ["epochs", format(PLAY.steps * PLAY.settings.batch / PLAY.data.n, 3)], ["seconds of training", format(PLAY.seconds, 3)], ["loss", format(figures.loss, 5)]];
+  if (figures.accuracy !== null) facts.push(["right", format(100 * figures.accuracy, 4) + " %"]);
+  view.facts.replaceChildren(...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", { "data-name": name }, value)]));
+  view.chart.replaceChildren(lineChart([{ name: "loss", x: PLAY.history.map((each) => each[0]), y: PLAY.history.map((each) => each[1]) }], { title: "loss", xName: "step", log: figures.loss > 0 }));
+  drawSurface(view.surface);
+  view.surface.setAttribute("aria-label", `${surfaceTitle()}; ${facts.map((each) => each.join(" ")).join(", ")}`);
+}
+
+function boundsOf(values, stride, offset) {
+  let low = Infinity, high = -Infinity;
+  for (let k = offset; k < values.length; k += stride) [low, high] = [Math.min(low, values[k]), Math.max(high, values[k])];
+  const edge = (high - low) * 0.08 || 1;
+  return [low - edge, high + edge];
+}
+
+const CLASS_COLOURS = [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [230, 159, 0], [86, 180, 233]];
+
+function drawSurface(canvas) {
+  const { data, net } = PLAY, context = canvas.getContext("2d"), cells = 48, size = canvas.width;
+  if (data.features === 1) return drawCurve(canvas);
+  const [x0, x1] = boundsOf(data.x, data.features, 0), [y0, y1] = boundsOf(data.x, data.features, 1);
+  const grid = new Float64Array(cells * cells * data.features);
+  const means = Array.from({ length: data.features }, (_, f) => data.x.reduce((a, each, k) => (k % data.features === f ? a + each : a), 0) / data.n);
+  for (let k = 0; k < cells * cells; k++) {
+    grid.set(means, k * data.features);
+    grid[k * data.features] = x0 + (x1 - x0) * ((k % cells) + 0.5) / cells;
+    grid[k * data.features + 1] = y1 - (y1 - y0) * (Math.floor(k / cells) + 0.5) / cells;
+  }
+  const y = net.forward(grid, cells * cells), outputs = y.length / (cells * cells), step = size / cells;
+  for (let k = 0; k < cells * cells; k++) {
+    context.fillStyle = `rgb(${surfaceColour(y.subarray(k * outputs, (k + 1) * outputs)).join(",")})`;
+    context.fillRect((k % cells) * step, Math.floor(k / cells) * step, step + 0.5, step + 0.5);
+  }
+  const labelled = DATA.play.loss.kind === "softmax" || isBinary(data);
+  for (let r = 0; r < data.n; r++) {
+    const px = size * (data.x[r * data.features] - x0) / (x1 - x0), py = size * (y1 - data.x[r * data.features + 1]) / (y1 - y0);
+    context.beginPath();
+    context.arc(px, py, 3.2, 0, 7);
+    context.fillStyle = `rgb(${(labelled ? CLASS_COLOURS[data.y[r * data.targets] % 6] : targetColour(data.y[r * data.targets])).join(",")})`;
+    context.fill();
+    context.strokeStyle = "#fff";
+    context.lineWidth = 1;
+    context.stroke();
+  }
+}
+
+// Blue for the lowest target of the data, vermilion for the highest.
+function targetColour(y) {
+  PLAY.range ||= range(PLAY.data.y);
+  const { low, high } = PLAY.range;
+  return signedColour(high > low ? Math.max(-1, Math.min(1, (2 * y - low - high) / (high - low))) : 0, false);
+}
+
+function surfaceColour(y) {
+  const pale = (colour, share) => colour.map((part) => Math.round(255 - (255 - part) * 0.62 * share));
+  if (DATA.play.loss.kind === "softmax") {
+    const top = Math.max(...y), mass = y.reduce((a, each) => a + Math.exp(each - top), 0), best = y.indexOf(top);
+    return pale(CLASS_COLOURS[best % 6], Math.max(0.15, 2 / mass - 1));
+  }
+  if (!isBinary(PLAY.data)) return targetColour(y[0]);
+  const p = DATA.play.loss.kind === "logits" ? sigmoid(y[0]) : y[0];
+  return p > 0.5 ? pale(CLASS_COLOURS[1], Math.min(1, 2 * p - 1)) : pale(CLASS_COLOURS[0], Math.min(1, 1 - 2 * p));
+}
+
+function drawCurve(canvas) {
+  const { data, net } = PLAY, context = canvas.getContext("2d"), size = canvas.width;
+  const [x0, x1] = boundsOf(data.x, 1, 0), [y0, y1] = boundsOf(data.y, data.targets, 0);
+  context.clearRect(0, 0, size, size);
+  const px = (x) => size * (x - x0) / (x1 - x0), py = (y) => size * (y1 - y) / (y1 - y0);
+  context.fillStyle = `rgb(${CLASS_COLOURS[0].join(",")})`;
+  for (let r = 0; r < data.n; r++) context.fillRect(px(data.x[r]) - 1.5, py(data.y[r * data.targets]) - 1.5, 3, 3);
+  const x = Float64Array.from({ length: 200 }, (_, k) => x0 + (x1 - x0) * k / 199), y = net.forward(x, 200), outputs = y.length / 200;
+  context.strokeStyle = `rgb(${CLASS_COLOURS[1].join(",")})`;
+  context.lineWidth = 2;
+  context.beginPath();
+  x.forEach((each, k) => context[k ? "lineTo" : "moveTo"](px(each), py(y[k * outputs])));
+  context.stroke();
+}
+
+// -- difference quotients of any weight, for the pane One weight -----------------------------------------------------------
+
+function playQuotient(k, index) {
+  const { play } = DATA;
+  if (play.reason || !play.layers) return null;
+  const net = new PlayNet(ownLayers(), play.loss, GENERATED), weights = DATA.parameters.map((each) => Float64Array.from(numbersOf(each.value)));
+  if (weights.length !== net.parameters.length || weights.some((each, n) => each.length !== net.parameters[n].length)) return null;
+  weights.forEach((each, n) => net.parameters[n].set(each));
+  const x = Float64Array.from(numbersOf(DATA.steps[0].inputs[0])), target = Float64Array.from(numbersOf(DATA.target));
+  const n = DATA.values[DATA.steps[0].inputs[0]].shape[0], array = net.parameters[k], own = array[index];
+  const valueAt = (weight) => {
+    array[index] = weight;
+    const { value } = net.measure(net.forward(x, n), target, n);
+    array[index] = own;
+    return value;
+  };
+  return (step) => ({ forward: (valueAt(own + step) - valueAt(own)) / step, central: (valueAt(own + step) - valueAt(own - step)) / (2 * step) });
+}

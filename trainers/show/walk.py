@@ -1,0 +1,264 @@
+"""A training step on one sample, module by module and line by line, as the page walks through it.
+
+The modules run as plain Python, as they are written; so the lines that are marked are those that have run.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...modules.core.internal_op import InternalOp
+from ...modules.core.module import Module
+from ...modules.display.drawing import get_short_path
+from ...modules.engine.entry_points import name_results
+from ...modules.engine.operations import Operation, Operations
+from ...modules.engine.stateful import get_raw_method, uncompiled
+from ...modules.engine.tables import flatten_table
+from ...modules.losses.loss import Loss
+from ..optimizers import SGD, Adam, AdamW, Optimizer
+from .arrays import Arrays
+from .forms import describe_form
+from .sources import describe_methods, find_equations, find_sentence
+from .traced import Line, run_traced
+
+MOST_LINES = 80  # of a method that are followed
+LARGEST_MADE = 30_000  # numbers of an array that a line makes; those that leave the method are kept in any case
+
+
+@dataclass
+class Walk:
+    """A recorded step: `modules`, `parameters` and `steps` for JSON, and the objects themselves.
+
+    `values` are the arrays by the names of the plan, `forward` and `backward` its operations.
+    """
+
+    net: Module
+    loss: Loss
+    forward: list[Operation]
+    backward: list[Operation]
+    inputs: tuple[str, ...]
+    y: str
+    values: dict[str, Any] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)  # of values, in Arrays
+    modules: list[dict[str, Any]] = field(default_factory=list)
+    places: dict[Any, int] = field(default_factory=dict)  # of modules in `modules`
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    parameters: list[dict[str, Any]] = field(default_factory=list)
+
+
+def record_walk(net: Module, loss: Loss, x: Any, target: Any, arrays: Arrays) -> Walk:
+    """Run both passes on one minibatch (x, target), and record them; `record_update` records the rest of the step.
+
+    Args: x, target: as `convert_input` gives them.
+    Errors: ValueError for a net that makes a table, and for one with operations that are repeated.
+    """
+    operations = Operations()
+    names = name_results("x", x)
+    y = operations.fprop(net, names)
+    if not isinstance(y, str):
+        raise ValueError(f"show: {net.label()} makes a table, expected one array")
+    count = len(operations.items)
+    operations.bprop(net, "grad_y")
+    walk = Walk(net, loss, operations.items[:count], operations.items[count:], tuple(flatten_table(names)), y)
+    walk.values = dict(zip(walk.inputs, flatten_table(x), strict=True))
+    for name, value in walk.values.items():
+        walk.numbers[name] = arrays.add(name, value)
+    for module in [*dict.fromkeys(each.module for each in operations.items), loss]:
+        walk.places[module] = len(walk.modules)
+        walk.modules.append(describe_module(module))
+    with uncompiled():
+        net.zero_grad()
+        for operation in walk.forward:
+            run_operation(walk, operation, arrays)
+        run_loss(walk, target, arrays)
+        for operation in walk.backward:
+            run_operation(walk, operation, arrays)
+    return walk
+
+
+def describe_module(module: Any) -> dict[str, Any]:
+    """Describe a module for the page: path, label, equations, source of its methods."""
+    internal = isinstance(module, InternalOp)
+    owner = module.parent if internal and module.parent is not None else module
+    path = "loss" if isinstance(module, Loss) else owner.path()
+    return {
+        "path": path,
+        "short": "loss" if isinstance(module, Loss) else get_short_path(owner),
+        "label": type(module).__name__ if internal else module.label(),
+        "class": type(module).__name__,
+        "internal": internal,
+        "sentence": find_sentence(module),
+        "equations": find_equations(module),
+        "methods": {},
+        "form": describe_form(module),
+        "parameters": {},
+    }
+
+
+def find_methods(walk: Walk, module: Any, method: str) -> None:
+    """Add the source of a method to the description of its module, once."""
+    methods = walk.modules[walk.places[module]]["methods"]
+    if method not in methods:
+        methods[method] = describe_methods(module, method)
+
+
+def run_operation(walk: Walk, operation: Operation, arrays: Arrays) -> None:
+    """Run and record one call of a module's method."""
+    module: Any = operation.module
+    if operation.other is not None or operation.repeat is not None:
+        raise ValueError(f"show: {walk.net.label()} runs {operation.method} of {module.label()} in a way of its own")
+    find_methods(walk, module, operation.method)
+    arguments = [walk.values[name] for name in operation.arguments]
+    before = {name: array.copy() for name, array in gradients_of(module)} if operation.backward else {}
+    result, lines = run_traced(module, operation.method, arguments)
+    walk.values[operation.target] = result
+    step = {
+        "kind": "bprop" if operation.backward else "fprop",
+        "method": operation.method,
+        "module": walk.places[module],
+        "inputs": [walk.numbers[name] for name in operation.arguments if name in walk.numbers],
+        "names": name_arguments(module, operation.method),
+        "output": None,
+        "lines": encode_lines(lines, arrays),
+    }
+    if isinstance(result, np.ndarray | np.generic | float | int):
+        step["output"] = walk.numbers[operation.target] = arrays.add(operation.target, result)
+    step["changed"] = [name for name, array in gradients_of(module) if name in before and (array != before[name]).any()]
+    walk.steps.append(step)
+
+
+def name_arguments(module: Any, method: str) -> list[str]:
+    """The names of a method's arguments."""
+    code = get_raw_method(type(module), method).__code__
+    return list(code.co_varnames[1 : code.co_argcount])
+
+
+def gradients_of(module: Any) -> list[tuple[str, np.ndarray]]:
+    """The gradients of a module's own parameters, by the parameters' names."""
+    return [(name, vars(module)[f"grad_{name}"]) for name in module._parameters]
+
+
+def run_loss(walk: Walk, target: Any, arrays: Arrays) -> None:
+    """Run and record the loss, forward and backward."""
+    loss, place = walk.loss, walk.places[walk.loss]
+    walk.numbers["target"] = arrays.add("target", target)
+    for kind, method in (("loss", "fprop"), ("grad", "bprop")):
+        find_methods(walk, loss, method)
+        arguments = [walk.values[walk.y], target] if kind == "loss" else []
+        result, lines = run_traced(loss, method, arguments)
+        name = "loss" if kind == "loss" else "grad_y"
+        walk.values[name] = result
+        walk.numbers[name] = arrays.add(name, result)
+        walk.steps.append(
+            {
+                "kind": kind,
+                "method": method,
+                "module": place,
+                "inputs": [walk.numbers[walk.y], walk.numbers["target"]],
+                "names": ["y", "target"],
+                "output": walk.numbers[name],
+                "lines": encode_lines(lines, arrays),
+                "changed": [],
+            }
+        )
+
+
+def encode_lines(lines: list[Line], arrays: Arrays) -> list[dict[str, Any]]:
+    """Encode the lines that have run, with what each has made: arrays by their numbers, numbers as they are."""
+    encoded = []
+    for line in lines[:MOST_LINES]:
+        made: dict[str, dict[str, Any]] = {}
+        for name, value in line.made.items():
+            if isinstance(value, np.ndarray) and value.size > LARGEST_MADE:
+                made[name] = {"text": f"an array of shape {value.shape}, too large for this page"}
+            elif isinstance(value, np.ndarray):
+                made[name] = {"value": arrays.add(name, value)}
+            elif isinstance(value, np.generic | int | float):
+                made[name] = {"text": f"{value:.7g}" if isinstance(value, float | np.floating) else str(value)}
+        encoded.append({"line": line.number, "visits": line.visits, "made": made})
+    return encoded
+
+
+def record_update(walk: Walk, optimizer: Optimizer | None, arrays: Arrays) -> None:
+    """Record the parameters, their gradients, and, where there is an optimizer, its update, which is run."""
+    before = [(name, array.copy()) for name, array in walk.net.named_parameters()]
+    gradients = dict(walk.net.named_gradients())
+    grad_copies = {name: array.copy() for name, array in gradients.items()}
+    lines: list[Line] = []
+    if optimizer is not None:
+        optimizer.attach(walk.net)
+        state = optimizer.state_dict()
+        with uncompiled():
+            lines = run_update(optimizer, walk.net)
+    after = dict(walk.net.named_parameters())
+    place = 0
+    for (name, array), (module, own) in zip(before, walk.net._owners(), strict=True):
+        entry = {
+            "name": name,
+            "own": own,
+            "module": walk.places.get(module, -1),
+            "value": arrays.add(name, array),
+            "gradient": arrays.add(f"gradient of {name}", grad_copies[name]),
+            "change": arrays.add(f"change of {name}", after[name] - array),
+            "first": place,
+            "size": int(array.size),
+        }
+        place += array.size
+        for each, k in walk.places.items():  # those with which it is shared, too
+            for named in each._parameters:
+                if vars(each)[named].ctypes.data == vars(module)[own].ctypes.data and vars(each)[named].size:
+                    walk.modules[k]["parameters"][named] = len(walk.parameters)
+        walk.parameters.append(entry)
+    if optimizer is not None:
+        walk.steps.append(
+            {
+                "kind": "update",
+                "method": "update",
+                "module": len(walk.modules),
+                "inputs": [],
+                "output": None,
+                "lines": encode_lines(lines, arrays),
+                "changed": [],
+                "optimizer": describe_optimizer(optimizer, walk, state, arrays),
+            }
+        )
+
+
+def run_update(optimizer: Optimizer, net: Module) -> list[Line]:
+    """Run the update as plain Python; returns its lines."""
+    from .traced import trace_call
+
+    code = get_raw_method(type(optimizer), "update").__code__
+    function = optimizer._enter_update
+    return trace_call(lambda: function(get_raw_method(type(optimizer), "update"), net), code, optimizer)[1]
+
+
+def describe_optimizer(optimizer: Optimizer, walk: Walk, state: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
+    """Describe an optimizer: settings, and the arrays of its state before and after the step."""
+    settings = {
+        name: value
+        for name, value in vars(optimizer).items()
+        if not name.startswith("_") and isinstance(value, bool | int | float)
+    }
+    size = walk.net.flat_parameters.size
+    after = optimizer.state_dict()
+    kept = [name for name, value in state.items() if isinstance(value, np.ndarray) and value.shape == (size,)]
+    kept = [name for name in kept if name not in ("adjusted", "before")]
+    recomputed = type(optimizer) in (SGD, Adam, AdamW) and not getattr(optimizer, "amsgrad", False)  # by the page
+    return {
+        "label": optimizer.label(),
+        "class": type(optimizer).__name__,
+        "equations": find_equations(optimizer),
+        "sentence": find_sentence(optimizer),
+        "source": describe_methods(optimizer, "update"),
+        "settings": {name: value if np.isfinite(value) else str(value) for name, value in settings.items()},
+        "decays": [
+            optimizer.weight_decay if rule.weight_decay < 0 else rule.weight_decay for _, _, rule in optimizer._rules
+        ],
+        "factors": [0.0 if rule.frozen else rule.lr_factor for _, _, rule in optimizer._rules],
+        "decoupled": bool(optimizer._decoupled),
+        "steps": {"before": state.get("steps"), "after": after.get("steps")},
+        "before": {name: arrays.add(f"{name} before", state[name]) for name in kept},
+        "after": {} if recomputed else {name: arrays.add(f"{name} after", after[name]) for name in kept},
+    }
