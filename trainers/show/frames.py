@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from ...datasets import epoch_order
+from ...modules.core.carried_state import find_streams, reset_state
 from ...modules.core.module import Module
 from ...modules.display.drawing import get_short_path
 from ...modules.display.recorded_passes import RecordedPasses
 from ...modules.engine.entry_points import convert_input
 from ...modules.engine.tables import shape_of
 from ...modules.losses.loss import Loss
-from ..callbacks.carried_state import find_streams, reset_state
 from ..callbacks.layerwise_step import LayerwiseStep, find_not_finite, record_backward, record_forward, record_update
 from ..callbacks.statistics import compute_norm, root_mean_square
 from ..optimizers import Optimizer

@@ -9,11 +9,11 @@ import numpy as np
 
 from ...datasets import ArrayDataset
 from ...modules.checks.minibatch_check import check_minibatch
+from ...modules.core.carried_state import find_streams
 from ...modules.core.module import Module
 from ...modules.engine.entry_points import convert_input
 from ...modules.engine.tables import map_table, shape_of
 from ...modules.losses.loss import Loss
-from ..callbacks.carried_state import find_streams
 from ..configs import load_config
 from ..files.checkpoints import read_checkpoint
 from ..files.suggest import format_suggestion

@@ -4,14 +4,19 @@ import numpy as np
 from bprop.modules import (
     CircularPad1d,
     CircularPad2d,
+    CircularPad3d,
     ConstantPad1d,
     ConstantPad2d,
+    ConstantPad3d,
     ReflectionPad1d,
     ReflectionPad2d,
+    ReflectionPad3d,
     ReplicationPad1d,
     ReplicationPad2d,
+    ReplicationPad3d,
     ZeroPad1d,
     ZeroPad2d,
+    ZeroPad3d,
 )
 
 # %% bprop.modules.CircularPad1d
@@ -71,5 +76,35 @@ print(y.shape, layer.bprop(np.ones_like(y)).shape)
 # %% bprop.modules.ZeroPad2d
 layer = ZeroPad2d((1, 0, 2, 3))
 x = np.random.default_rng(0).standard_normal((4, 2, 3, 2))
+y = layer.fprop(x)
+print(y.shape, layer.bprop(np.ones_like(y)).shape)
+
+# %% bprop.modules.CircularPad3d
+layer = CircularPad3d(1)
+x = np.random.default_rng(0).standard_normal((2, 1, 3, 4, 5))
+y = layer.fprop(x)
+print(y.shape, layer.bprop(np.ones_like(y)).shape)
+
+# %% bprop.modules.ConstantPad3d
+layer = ConstantPad3d(1, value=2.0)
+x = np.random.default_rng(0).standard_normal((2, 1, 3, 4, 5))
+y = layer.fprop(x)
+print(y.shape, layer.bprop(np.ones_like(y)).shape)
+
+# %% bprop.modules.ReflectionPad3d
+layer = ReflectionPad3d(1)
+x = np.random.default_rng(0).standard_normal((2, 1, 3, 4, 5))
+y = layer.fprop(x)
+print(y.shape, layer.bprop(np.ones_like(y)).shape)
+
+# %% bprop.modules.ReplicationPad3d
+layer = ReplicationPad3d(1)
+x = np.random.default_rng(0).standard_normal((2, 1, 3, 4, 5))
+y = layer.fprop(x)
+print(y.shape, layer.bprop(np.ones_like(y)).shape)
+
+# %% bprop.modules.ZeroPad3d
+layer = ZeroPad3d(1)
+x = np.random.default_rng(0).standard_normal((2, 1, 3, 4, 5))
 y = layer.fprop(x)
 print(y.shape, layer.bprop(np.ones_like(y)).shape)

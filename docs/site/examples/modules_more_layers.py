@@ -39,7 +39,9 @@ from bprop.modules import (
     RadialBasis,
     Recall,
     RNNCell,
+    SelectTable,
     SelfOrganizingMap,
+    Sequential,
     SigmoidBelief,
     Standardize,
     TransformerBlock,
@@ -47,6 +49,7 @@ from bprop.modules import (
     TransformerDecoderLayer,
     TransformerEncoder,
     TransformerEncoderLayer,
+    WithState,
 )
 
 
@@ -274,3 +277,13 @@ print(layer.fprop(np.ones((4, 2), np.float32)).shape)
 # %% bprop.modules.SigmoidBelief
 layer = SigmoidBelief(6, 4)
 print(layer.fprop(np.ones((2, 6), np.float32)).shape)
+
+# %% bprop.modules.WithState
+layer = WithState(GRU(3, 4))
+y, h_n = layer.fprop((np.ones((2, 5, 3), np.float32), np.zeros((2, 4), np.float32)))
+grad_x, grad_h_0 = layer.bprop((np.zeros_like(y), np.ones_like(h_n)))
+print(y.shape, h_n.shape, grad_x.shape, grad_h_0.shape)
+
+# %% bprop.modules.SelectTable
+net = Sequential(WithState(GRU(3, 4)), SelectTable(1))
+print(net.fprop(np.ones((2, 5, 3), np.float32)).shape)  # the last state alone
