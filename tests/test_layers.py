@@ -16,7 +16,7 @@ MODULES = """compiler kernels kernels/matmul kernels/convolution kernels/recurre
 core containers layers/activations layers layers/padding layers/convolution layers/pooling layers/normalization
 layers/embedding layers/attention layers/energy layers/recurrent losses autodiff derivatives checks display"""
 TRAINERS = (
-    """files metrics optimizers rules augments schedules callbacks training configs runs generation plots tools cli"""
+    """files metrics optimizers rules augments schedules callbacks parallel training configs runs generation plots tools cli"""
 )
 ORDER = [
     *(f"modules/{name}" for name in MODULES.split()),

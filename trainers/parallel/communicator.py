@@ -1,0 +1,191 @@
+"""The ranks of a job, over mpi4py: plain sends and receives, each awaited by the watchdog.
+
+MPI does no arithmetic here, and none of its collective operations are used: a wait on one could not be watched.
+"""
+
+import os
+import pickle
+import socket
+import sys
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from .launcher import count_ranks, find_rank
+from .watchdog import Peer, RankError, Watchdog
+
+SIZE, BYTES, NUMBERS, FAILED, OVER = 1, 2, 3, 90, 91  # tags of messages
+INSTALL = "pip install 'bprop[mpi]'"
+
+
+class Ranks:
+    """The ranks of a training. Every method is called by all of them, in the same order.
+
+    Args: comm: an mpi4py communicator; it is duplicated, so that other messages of the program are apart.
+    `rank` is the number of this one, `size` that of all, `peers` say where each of them is.
+    """
+
+    def __init__(self, comm: Any):
+        from mpi4py import MPI
+
+        self._mpi, self.comm = MPI, comm.Dup()
+        self.rank, self.size = int(self.comm.rank), int(self.comm.size)
+        own = Peer(self.rank, socket.gethostname(), os.getpid())
+        self.watchdog = Watchdog(own, crowded=True, poll=self._hear)
+        self.peers = [own] * self.size
+        self.peers = [Peer(*each) for each in self.share((own.rank, own.host, own.pid), "the start")]
+        self.local = [peer for peer in self.peers if peer.host == own.host]
+        self.watchdog.crowded = len(self.local) > (os.cpu_count() or 1)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is rank 0, the one that prints and writes."""
+        return self.rank == 0
+
+    @property
+    def own(self) -> Peer:
+        """This rank."""
+        return self.peers[self.rank]
+
+    # -- any objects -----------------------------------------------------------------------------------------------
+
+    def share(self, value: Any, what: str) -> list[Any]:
+        """The values of all ranks, in their order."""
+        # pickled: the ranks are processes of one job, by one user, from one file
+        data = np.frombuffer(pickle.dumps(value, protocol=5), np.uint8)
+        sizes = np.zeros((self.size, 1), np.int64)
+        sizes[self.rank] = data.size
+        others = [rank for rank in range(self.size) if rank != self.rank]
+        self.exchange([(sizes[self.rank], r) for r in others], [(sizes[r], r) for r in others], what, SIZE)
+        received = {rank: np.empty(int(sizes[rank, 0]), np.uint8) for rank in others}
+        self.exchange([(data, r) for r in others], [(received[r], r) for r in others], what, BYTES)
+        return [value if rank == self.rank else pickle.loads(received[rank].data) for rank in range(self.size)]
+
+    def from_first(self, value: Any, what: str) -> Any:
+        """The value of rank 0."""
+        if self.rank:
+            size, data = np.zeros(1, np.int64), np.empty(0, np.uint8)
+            self.exchange([], [(size, 0)], what, SIZE)
+            data = np.empty(int(size[0]), np.uint8)
+            self.exchange([], [(data, 0)], what, BYTES)
+            return pickle.loads(data.data)
+        data = np.frombuffer(pickle.dumps(value, protocol=5), np.uint8)
+        size, others = np.array([data.size]), range(1, self.size)
+        self.exchange([(size, r) for r in others], [], what, SIZE)
+        self.exchange([(data, r) for r in others], [], what, BYTES)
+        return value
+
+    def to_first(self, value: Any, what: str) -> list[Any] | None:
+        """The values of all ranks at rank 0, in their order; None elsewhere."""
+        if self.rank:
+            data = np.frombuffer(pickle.dumps(value, protocol=5), np.uint8)
+            self.exchange([(np.array([data.size]), 0)], [], what, SIZE)
+            self.exchange([(data, 0)], [], what, BYTES)
+            return None
+        sizes = np.zeros((self.size, 1), np.int64)
+        others = range(1, self.size)
+        self.exchange([], [(sizes[r], r) for r in others], what, SIZE)
+        received = [np.empty(int(size[0]), np.uint8) for size in sizes]
+        self.exchange([], [(received[r], r) for r in others], what, BYTES)
+        return [value, *(pickle.loads(each.data) for each in received[1:])]
+
+    def wait_for_all(self, what: str) -> None:
+        """Return when all ranks have called this."""
+        self.share(None, what)
+
+    # -- arrays ----------------------------------------------------------------------------------------------------
+
+    def exchange(
+        self,
+        outgoing: Sequence[tuple[np.ndarray, int]],
+        incoming: Sequence[tuple[np.ndarray, int]],
+        what: str,
+        tag: int = NUMBERS,
+    ) -> None:
+        """Send arrays to ranks, and receive arrays from ranks, all contiguous; those between two ranks keep order.
+
+        Errors: RankError where one of them has died, has failed, or does not answer.
+        """
+        comm = self.comm
+        requests = [comm.Irecv(view_bytes(array), rank, tag) for array, rank in incoming]
+        requests += [comm.Isend(view_bytes(array), rank, tag) for array, rank in outgoing]
+        if not requests:
+            return
+        ranks = [rank for _, rank in (*incoming, *outgoing)]
+        test = self._mpi.Request.Testall
+
+        def list_missing() -> list[Peer]:
+            late = {rank for request, rank in zip(requests, ranks, strict=True) if not request.Get_status()}
+            return [self.peers[rank] for rank in sorted(late)]
+
+        self.watchdog.wait(lambda: test(requests), list_missing, what)
+
+    # -- failures --------------------------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        """Raise RankError if another rank has said that it has failed."""
+        status = self._mpi.Status()
+        if self.comm.Iprobe(self._mpi.ANY_SOURCE, FAILED, status):
+            data = np.empty(status.Get_count(self._mpi.BYTE), np.uint8)
+            self.comm.Recv(view_bytes(data), status.source, FAILED)
+            raise PeerFailure(self.peers[status.source], pickle.loads(data.data))
+
+    def tell_failure(self, rank: int, text: str) -> None:
+        """Tell another rank that this one has failed; nobody waits."""
+        data = np.frombuffer(pickle.dumps(text), np.uint8)
+        self._told = data, self.comm.Isend(view_bytes(data), rank, FAILED)
+
+    def abort(self, status: int) -> None:
+        """End all ranks at once."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.comm.Abort(status)
+
+
+class PeerFailure(RankError):
+    """Another rank has failed, and has said why."""
+
+    def __init__(self, peer: Peer, text: str):
+        super().__init__(f"{peer}: {text}")
+        self.peer, self.text = peer, text
+
+
+def view_bytes(array: np.ndarray) -> Any:
+    """The memory of a contiguous array, as MPI takes it: bytes."""
+    return array.reshape(-1).view(np.uint8)
+
+
+@cache
+def connect() -> Ranks:
+    """Connect to the ranks of this job, once; ImportError without mpi4py, and what an MPI library says."""
+    try:
+        import mpi4py
+
+        mpi4py.rc.thread_level = "serialized"
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise ImportError(f"started on {count_ranks()} ranks by mpiexec, but there is no MPI: {INSTALL} ({error})") from None
+    ranks = Ranks(MPI.COMM_WORLD)
+    if ranks.size != count_ranks() or ranks.rank != find_rank():
+        raise RankError(
+            f"mpiexec has started {count_ranks()} ranks, but MPI knows {ranks.size}: mpiexec is of another MPI than the one "
+            f"that mpi4py has loaded ({MPI.Get_library_version().splitlines()[0].strip()})"
+        )
+    return ranks
+
+
+def find_ranks(communicator: Any = None) -> Ranks | None:
+    """Find the ranks of a training: those of a communicator, or of the job; None for a process on its own."""
+    if communicator is False:
+        return None
+    if isinstance(communicator, Ranks):
+        return communicator if communicator.size > 1 else None
+    if communicator is not None:
+        for name in ("Dup", "Isend", "Irecv", "Abort"):
+            if not hasattr(communicator, name):
+                raise TypeError(f"Trainer: communicator is {type(communicator).__name__}, expected one of mpi4py")
+        ranks = Ranks(communicator) if communicator.size > 1 else None
+        return ranks
+    return connect() if count_ranks() > 1 else None
