@@ -59,3 +59,24 @@ def run_on_all(ranks: Ranks, work: Callable[[], T], what: str) -> T:
         raise error
     others = f", as {len(failed) - 1} others" if len(failed) > 1 else ""
     raise RankError(f"{ranks.peers[failed[0]]} cannot do what the others can ({what}){others}: {failures[failed[0]]}")
+
+
+def run_on_first(ranks: Ranks, work: Callable[[], T], what: str) -> T:
+    """Do work on rank 0 alone, such as making a folder; returns its result on each rank.
+
+    Errors: where it fails, its error is raised on rank 0, and RankError with the same words on the others.
+    """
+    result: Any = None
+    error: BaseException | None = None
+    if ranks.is_first:
+        try:
+            result = work()
+        except Exception as problem:
+            error = problem
+    failure = None if error is None else f"{type(error).__name__}: {error}"
+    failure, result = ranks.from_first((failure, result if error is None else None), what)
+    if error is not None:
+        raise error
+    if failure is not None:
+        raise RankError(f"{ranks.peers[0]} failed ({what}): {failure}")
+    return result

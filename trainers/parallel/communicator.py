@@ -7,7 +7,8 @@ import os
 import pickle
 import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -33,11 +34,9 @@ class Ranks:
         self._mpi, self.comm = MPI, comm.Dup()
         self.rank, self.size = int(self.comm.rank), int(self.comm.size)
         own = Peer(self.rank, socket.gethostname(), os.getpid())
-        self.watchdog = Watchdog(own, crowded=True, poll=self._hear)
+        self.watchdog = Watchdog(own, self._hear)
         self.peers = [own] * self.size
         self.peers = [Peer(*each) for each in self.share((own.rank, own.host, own.pid), "the start")]
-        self.local = [peer for peer in self.peers if peer.host == own.host]
-        self.watchdog.crowded = len(self.local) > (os.cpu_count() or 1)
 
     @property
     def is_first(self) -> bool:
@@ -132,10 +131,38 @@ class Ranks:
             self.comm.Recv(view_bytes(data), status.source, FAILED)
             raise PeerFailure(self.peers[status.source], pickle.loads(data.data))
 
-    def tell_failure(self, rank: int, text: str) -> None:
-        """Tell another rank that this one has failed; nobody waits."""
+    def tell_first(self, text: str, seconds: float) -> bool:
+        """Tell rank 0 that this one has failed, and wait so long; returns whether all have failed, and may end."""
         data = np.frombuffer(pickle.dumps(text), np.uint8)
-        self._told = data, self.comm.Isend(view_bytes(data), rank, FAILED)
+        self._told = data, self.comm.Isend(view_bytes(data), 0, FAILED)
+        return self._await(lambda: self.comm.Iprobe(0, OVER), seconds)
+
+    def hear_all_failures(self, seconds: float) -> bool:
+        """Hear at rank 0, for so long, whether all others have failed as well; if so, they end."""
+        left = self.size - 1
+
+        def hear() -> bool:
+            nonlocal left
+            while left and self.comm.Iprobe(self._mpi.ANY_SOURCE, FAILED, status := self._mpi.Status()):
+                data = np.empty(status.Get_count(self._mpi.BYTE), np.uint8)
+                self.comm.Recv(view_bytes(data), status.source, FAILED)
+                left -= 1
+            return left == 0
+
+        if not self._await(hear, seconds):
+            return False
+        self._told = [(end := np.zeros(1, np.int8), self.comm.Isend(view_bytes(end), r, OVER)) for r in range(1, self.size)]
+        return True
+
+    @staticmethod
+    def _await(is_done: Callable[[], bool], seconds: float) -> bool:
+        """Wait until it is done, at most so long; returns whether it is."""
+        end = time.monotonic() + seconds
+        while not is_done():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
 
     def abort(self, status: int) -> None:
         """End all ranks at once."""

@@ -11,8 +11,8 @@ from pathlib import Path
 LIMIT_NAME = "BPROP_MPI_TIMEOUT"
 LIMIT = 600.0  # seconds that a rank waits for others, by default
 NOTICE = 20.0  # seconds after which a line says for whom
-LOOK = 0.5  # seconds between two looks whether they are alive
-SPIN = 0.002  # seconds of waiting without sleep, where there is a core for each rank
+LOOK = 0.1  # seconds between two looks whether they are alive
+SPIN = 0.002  # seconds of waiting without sleep; other processes get the core between two looks
 SLEEP = 0.0002
 
 
@@ -59,12 +59,12 @@ def read_limit() -> float:
 class Watchdog:
     """Waits until something is done, looks meanwhile after those that it depends on, and ends the wait by an error.
 
-    Args: own: this rank; crowded: whether there are fewer cores here than ranks; poll: called now and then, to hear of
-        errors of others; `seconds` is the time spent waiting so far.
+    Args: own: this rank; poll: called now and then, to hear of errors of others; `seconds` is the time spent waiting so
+        far; `alarmed` makes a wait look at once.
     """
 
-    def __init__(self, own: Peer, *, crowded: bool, poll: Callable[[], None]):
-        self.own, self.crowded, self.poll = own, crowded, poll
+    def __init__(self, own: Peer, poll: Callable[[], None]):
+        self.own, self.poll = own, poll
         self.limit, self.seconds, self.alarmed = read_limit(), 0.0, False
 
     def wait(self, is_done: Callable[[], bool], missing: Callable[[], Sequence[Peer]], what: str) -> None:
@@ -78,7 +78,7 @@ class Watchdog:
                 waited = time.perf_counter() - start
                 if waited > SPIN:
                     time.sleep(SLEEP)
-                elif self.crowded:
+                else:
                     os.sched_yield()
                 if waited > look or self.alarmed:
                     look, self.alarmed = waited + LOOK, False

@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ..files.checkpoints import (
 )
 from ..files.data_digests import check_same_data
 from ..files.weights_file import read_weights
+from ..parallel.communicator import find_ranks
 from ..training.arguments import EPOCHS, check_length
 from ..training.trainer import Trainer
 from .run_folder import (
@@ -60,17 +62,26 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
     if wrong:
         raise ValueError(f"resume: {wrong[0]} would make it another training, expected {CHANGES}")
     folder = expand_path(folder)
+    if (ranks := find_ranks()) is not None:
+        from .runs_on_ranks import resume_run_on_ranks
+
+        return resume_run_on_ranks(ranks, folder, overrides, quiet, partial(check_overrides, overrides))
     with restrict_to_trusted(folder, writing=True):
         return resume_locked(folder, overrides, quiet, start)
+
+
+def check_overrides(overrides: Iterable[str], config: Config) -> None:
+    """Raise ValueError for overrides of the data that are no paths, and for lengths out of range."""
+    changed = [override.partition("=")[0].strip() for override in overrides if not override.startswith(CHANGEABLE)]
+    if wrong := [key for key in changed if key not in config.paths]:
+        raise ValueError(f"resume: {wrong[0]} would make it another training, expected {CHANGES}")
+    check_length(*(read_setting(config, key) for key in CHANGEABLE))
 
 
 def resume_locked(folder: Path, overrides: Iterable[str], quiet: bool, start: float) -> tuple[dict[str, Any], bool]:
     """Resume a locked run, with the permissions that its code has."""
     config = load_config(find_config_file(folder), overrides)
-    changed = [override.partition("=")[0].strip() for override in overrides if not override.startswith(CHANGEABLE)]
-    if wrong := [key for key in changed if key not in config.paths]:
-        raise ValueError(f"resume: {wrong[0]} would make it another training, expected {CHANGES}")
-    check_length(*(read_setting(config, key) for key in CHANGEABLE))
+    check_overrides(overrides, config)
     with lock_folder(folder):
         checkpoint, *_ = (find_inner_folder(folder, name) for name in ("checkpoint", FAILURE, "tensorboard"))
         number, state = 0, None

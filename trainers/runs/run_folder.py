@@ -27,6 +27,8 @@ from ..files.data_digests import write_data_digests
 from ..files.versions import collect_versions, describe_instruction_set
 from ..files.weights_file import encode_weights
 from ..optimizers.full_batch import FullBatch
+from ..parallel.communicator import find_ranks
+from ..parallel.watchdog import RankError
 from ..training.minibatches import TrainingError
 from ..training.trainer import Trainer
 from ..training.trainer_state import compute_sources_digest
@@ -48,6 +50,10 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
         TrainingError and KeyboardInterrupt after the folder is complete with the last good weights.
     """
     start = time.perf_counter()
+    if (ranks := find_ranks()) is not None:
+        from .runs_on_ranks import train_on_ranks
+
+        return train_on_ranks(ranks, config, run, quiet)
     refuse_sweep(config)
     experiment = config.build()
     if not quiet and (notice := format_unchecked_warning(config, experiment.model, experiment.loss)):
@@ -172,6 +178,10 @@ def finish_training(trainer: Trainer, config: Config, experiment: Experiment, st
         failure = TrainingError(f"the training cannot go on: {describe_error(error)}")
         failure.add_note(f"'bprop resume {trainer.folder}' goes on from the last checkpoint")
         raise failure from error
+    except RankError as error:
+        fitting = f"with any number of ranks that fits {trainer.compiled_step.sharding.shards} shards"
+        error.add_note(f"'mpiexec -n N bprop resume {trainer.folder}' goes on from the last checkpoint, {fitting}")
+        raise
 
 
 def train_and_write(trainer: Trainer, config: Config, experiment: Experiment, start: float) -> dict[str, Any]:
@@ -186,14 +196,18 @@ def train_and_write(trainer: Trainer, config: Config, experiment: Experiment, st
         trainer.stop(str(error) or "interrupted")
     with trainer.optimizer.evaluated_weights(trainer.model):
         units = TargetScaling.from_dataset(data, data.train).notes()
-        write_atomically(folder / WEIGHTS, encode_weights(trainer.model.state_dict(once=True), units))
+        if trainer.is_first:
+            write_atomically(folder / WEIGHTS, encode_weights(trainer.model.state_dict(once=True), units))
     summary = compute_final_metrics(trainer, data, experiment.settings, tested=trouble is None)
     summary |= {"seconds": time.perf_counter() - start, "run": str(folder)}
     summary |= {"seed": config.seed, "dtype": config.dtype, "versions": collect_versions()}
     summary |= {"instruction_set": describe_instruction_set()}
     if trainer.goes_on:
         summary["to_be_resumed"] = True
-    write_json(folder / "summary.json", replace_not_finite(summary))
+    if trainer.ranks is not None:
+        summary["ranks"] = trainer.ranks.size
+    if trainer.is_first:
+        write_json(folder / "summary.json", replace_not_finite(summary))
     if trouble is not None:
         guarded = any(isinstance(callback, NanGuard) for callback in trainer.callbacks)
         if isinstance(trouble, TrainingError) and not guarded and not isinstance(trainer.optimizer, FullBatch):

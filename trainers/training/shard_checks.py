@@ -41,7 +41,7 @@ def find_reason(trainer: TrainingParts) -> str | None:
 
 def has_state(carrier: Any) -> bool:
     """Whether a module that can carry state does so."""
-    return not carrier._buffers or any(vars(carrier)[name].size for name in carrier._buffers)
+    return any(vars(carrier)[name].size for name in carrier._buffers)
 
 
 def find_chains(net: Any) -> list[Any]:
