@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import os
 import sys
-import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -13,14 +12,9 @@ from typing import Any
 from .command import BAD_USAGE, FAILED, INTERRUPTED, OK
 
 SHARED = ("train", "resume", "evaluate", "predict", "sweep", "profile")  # on all ranks; others run on the first alone
-TOGETHER = 3.0  # seconds in which ranks that fail alike say so
-ANSWER = 20.0  # seconds that a rank which has failed waits for the first to end all
-STAGGER = 0.5  # seconds by which a rank lets the one before it speak first
-
-Describe = Callable[[BaseException], tuple[str, int]]
 
 
-def run_on_ranks(arguments: argparse.Namespace, run: Callable[[argparse.Namespace], int], describe: Describe) -> int:
+def run_on_ranks(arguments: argparse.Namespace, run: Callable[[argparse.Namespace], int], describe: Callable) -> int:
     """Run a command on all ranks; returns the exit status.
 
     Args: describe: makes the message and the exit status of an error.
@@ -32,6 +26,7 @@ def run_on_ranks(arguments: argparse.Namespace, run: Callable[[argparse.Namespac
         return run(arguments) if first else OK
     try:
         from ..parallel.communicator import connect
+        from ..parallel.ending import end_all
 
         ranks = connect()
     except (ImportError, RuntimeError, ValueError) as error:
@@ -47,7 +42,7 @@ def run_on_ranks(arguments: argparse.Namespace, run: Callable[[argparse.Namespac
             ranks.wait_for_all("the end of the command")
         return status
     except BaseException as error:
-        return end_all(ranks, error, describe)
+        return end_all(ranks, error, *describe(error))
 
 
 def run_checked(arguments: argparse.Namespace, run: Callable[[argparse.Namespace], int], ranks: Any) -> int:
@@ -59,29 +54,6 @@ def run_checked(arguments: argparse.Namespace, run: Callable[[argparse.Namespace
     if difference := compare_facts(ranks, describe_process() | {"the command": " ".join(sys.argv[1:])}):
         raise RankError(difference)
     return run(arguments)
-
-
-def end_all(ranks: Any, error: BaseException, describe: Describe) -> int:
-    """End all ranks with one message; returns the exit status, if all of them have failed alike."""
-    from ..parallel.watchdog import RankError
-
-    text, status = describe(error)
-    try:
-        if ranks.is_first:
-            print(text, file=sys.stderr, flush=True)
-            if ranks.hear_all_failures(TOGETHER):
-                return status
-        elif isinstance(error, RankError) and getattr(error, "peer", None) is None:  # perhaps of rank 0
-            time.sleep(STAGGER * ranks.rank)
-            print(text, file=sys.stderr, flush=True)
-        elif ranks.tell_first(text, ANSWER):
-            return status
-        else:
-            print(text, file=sys.stderr, flush=True)
-    except BaseException:
-        traceback.print_exc()
-    ranks.abort(status)
-    return status
 
 
 def describe_on_ranks(error: BaseException, message: Callable[..., str], status: Callable[[Any], int | None]) -> tuple[str, int]:

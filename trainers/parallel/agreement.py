@@ -35,7 +35,8 @@ def compare_facts(ranks: Ranks, facts: dict[str, str]) -> str | None:
     for peer, theirs in zip(ranks.peers, everybody, strict=True):
         for name, value in everybody[0].items():
             if theirs.get(name) != value:
-                return f"{peer} has {name} {theirs.get(name)}, and {ranks.peers[0]} {value}, expected the same on all ranks"
+                what = f"{theirs.get(name)} there, {value} here"
+                return f"{peer} differs from {ranks.peers[0]} in {name} ({what}), expected the same on all ranks"
     return None
 
 

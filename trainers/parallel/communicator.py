@@ -35,6 +35,7 @@ class Ranks:
         self.rank, self.size = int(self.comm.rank), int(self.comm.size)
         own = Peer(self.rank, socket.gethostname(), os.getpid())
         self.watchdog = Watchdog(own, self._hear)
+        self.watched = False  # whether errors that nobody catches end all ranks
         self.peers = [own] * self.size
         self.peers = [Peer(*each) for each in self.share((own.rank, own.host, own.pid), "the start")]
 
@@ -215,4 +216,12 @@ def find_ranks(communicator: Any = None) -> Ranks | None:
                 raise TypeError(f"Trainer: communicator is {type(communicator).__name__}, expected one of mpi4py")
         ranks = Ranks(communicator) if communicator.size > 1 else None
         return ranks
-    return connect() if count_ranks() > 1 else None
+    if count_ranks() == 1:
+        return None
+    from .ending import end_all_by_hook
+
+    ranks = connect()
+    if not ranks.watched:
+        ranks.watched = True
+        end_all_by_hook(ranks)
+    return ranks

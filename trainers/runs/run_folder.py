@@ -216,7 +216,7 @@ def train_and_write(trainer: Trainer, config: Config, experiment: Experiment, st
         if isinstance(trouble, KeyboardInterrupt):
             trouble.add_note(f"'bprop resume {folder}' goes on")
         raise trouble
-    if trainer.goes_on and not trainer.quiet:
+    if trainer.goes_on and not trainer.quiet and trainer.ranks is None:
         print(f"{trainer.stopped}: 'bprop resume {folder}' goes on", file=sys.stderr)
     return summary
 

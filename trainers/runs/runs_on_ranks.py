@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -60,10 +61,10 @@ def choose_shards(config: Config) -> Config:
 def refuse_other_configs(ranks: Ranks, config: Config) -> None:
     """Raise RankError for a rank whose config, or whose custom modules, are others than those of rank 0."""
     files = sorted(config.sources)
-    facts = {"a config": config.resolved(), "custom modules": compute_sources_digest(files) if files else "none"}
+    facts = {"its config": config.resolved(), "its custom modules": compute_sources_digest(files) if files else "none"}
     digests = {name: hashlib.sha256(text.encode()).hexdigest()[:12] for name, text in facts.items()}
     if difference := compare_facts(ranks, digests):
-        raise RankError(f"{difference}: each reads its own file")
+        raise RankError(f"{difference}; each reads its own file")
 
 
 def train_on_ranks(ranks: Ranks, config: Config, run: Path | None, quiet: bool) -> dict[str, Any]:
@@ -99,16 +100,22 @@ def train_on_ranks(ranks: Ranks, config: Config, run: Path | None, quiet: bool) 
         folder = Path(run_on_first(ranks, begin, "making the run folder"))
         signals = stack.enter_context(StopSignals(interrupts=True))
         trainer = make_trainer(config, experiment, folder, quiet)
-        signals.tell(make_alarm(ranks, trainer.ask_to_stop))
+        signals.tell(make_alarm(ranks, trainer))
         return finish_training(trainer, config, experiment, start)
 
 
-def make_alarm(ranks: Ranks, ask_to_stop: Callable[[str], None]) -> Callable[[str], None]:
-    """Make what a signal calls: it asks to stop, and makes a wait that runs look whether other ranks are alive."""
+def make_alarm(ranks: Ranks, trainer: Trainer) -> Callable[[str], None]:
+    """Make what a signal calls: it asks to stop, and makes a wait that runs look whether other ranks are alive.
+
+    The launcher sends one to all ranks, and may not wait for a checkpoint: so it is told at once how to go on.
+    """
 
     def alarm(reason: str) -> None:
-        ask_to_stop(reason)
+        trainer.ask_to_stop(reason)
         ranks.watchdog.alarmed = True
+        if ranks.is_first and all(peer.host != ranks.own.host or peer.is_alive() for peer in ranks.peers):
+            how = f"'mpiexec -n N bprop resume {trainer.folder}' goes on from the last checkpoint"
+            print(f"bprop: {reason}: {how}", file=sys.stderr, flush=True)
 
     return alarm
 
@@ -168,7 +175,7 @@ def resume_on_ranks(
 
         run_on_first(ranks, begin, "beginning to write the run folder")
         signals = stack.enter_context(StopSignals(interrupts=True))
-        signals.tell(make_alarm(ranks, trainer.ask_to_stop))
+        signals.tell(make_alarm(ranks, trainer))
         return finish_training(trainer, config, experiment, start), False
 
 
