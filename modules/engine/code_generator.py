@@ -201,7 +201,7 @@ def generate_shard_loop(function, name: str, states, scheduled: list[str], befor
         "@entry",
         f"def {name}s(states, parameters, gradients, data, scale, shift, targets, order, start, first, last, size, "
         f"losses, x_buffer, target_buffer, outputs, places{more}):",
-        '    """Run the parts first to last, rows order[places[k, 0]:places[k, 1]] each; notes in `losses` what each adds.',
+        '    """Run the parts first to last, rows order[places[k, 0]:places[k, 1]] each; `losses` gets what they add.',
         "",
         "    The first row of `outputs` is that of the place `start`.",
         '    """',

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from typing import Any
 
 from .command import OK, add_json_option, add_parser, add_run_argument, parse_path, print_json
 
@@ -45,17 +46,18 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict, and print or write the table."""
     from ...datasets.files.paths import expand_path
     from ..files.atomic_files import encode_text
-    from ..parallel.communicator import find_ranks
+    from ..parallel.job import find_ranks
     from ..runs.run_folder import find_config_file
 
     find_config_file(arguments.run)  # before it waits for what comes in
     if arguments.input == "-" and sys.stdin is None:  # closed by whoever started this process
         raise ValueError("predict: the input is -, but nothing can come in")
     ranks = find_ranks()
-    source = expand_path(arguments.input) if arguments.input != "-" else None
-    if source is None:
-        source = sys.stdin.buffer.read() if ranks is None or ranks.is_first else b""
-        source = source if ranks is None else ranks.from_first(source, "the input")
+    source: Any = expand_path(arguments.input) if arguments.input != "-" else None
+    if source is None and (ranks is None or ranks.is_first):
+        source = sys.stdin.buffer.read()
+    if arguments.input == "-" and ranks is not None:  # which only the first one gets
+        source = ranks.from_first(source, "the input")
     predictions = predict(arguments.run, source, arguments.weights)
     if ranks is not None and not ranks.is_first:
         return OK

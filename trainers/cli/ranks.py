@@ -25,8 +25,8 @@ def run_on_ranks(arguments: argparse.Namespace, run: Callable[[argparse.Namespac
     if arguments.command not in SHARED:
         return run(arguments) if first else OK
     try:
-        from ..parallel.communicator import connect
         from ..parallel.ending import end_all
+        from ..parallel.job import connect
 
         ranks = connect()
     except (ImportError, RuntimeError, ValueError) as error:
@@ -56,7 +56,9 @@ def run_checked(arguments: argparse.Namespace, run: Callable[[argparse.Namespace
     return run(arguments)
 
 
-def describe_on_ranks(error: BaseException, message: Callable[..., str], status: Callable[[Any], int | None]) -> tuple[str, int]:
+def describe_on_ranks(
+    error: BaseException, message: Callable[..., str], status: Callable[[Any], int | None]
+) -> tuple[str, int]:
     """Describe an error as the command line does; of one that is a bug, its traceback."""
     from ..parallel.watchdog import RankError
 
@@ -65,7 +67,7 @@ def describe_on_ranks(error: BaseException, message: Callable[..., str], status:
     if isinstance(error, RankError):
         return message("bprop: error:", str(error), error), FAILED
     known = status(error) if isinstance(error, Exception) else None
-    if known is None:
+    if known is None or not isinstance(error, Exception):
         return "".join(traceback.format_exception(error)).rstrip(), FAILED
     from ..configs.memory_limit import describe_error
 

@@ -58,9 +58,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Resume a run, or say that it is finished."""
     if arguments.same_bits:
         resume_with_same_bits(arguments)
-    from ..runs.resume import resume_run
+    from ..parallel.job import find_ranks
 
-    summary, over = resume_run(arguments.run, arguments.overrides, quiet=arguments.quiet)
+    if (ranks := find_ranks()) is not None:
+        from ..runs.runs_on_ranks import resume_on_ranks
+
+        summary, over = resume_on_ranks(ranks, arguments.run, arguments.overrides, arguments.quiet)
+    else:
+        from ..runs.resume import resume_run
+
+        summary, over = resume_run(arguments.run, arguments.overrides, quiet=arguments.quiet)
     if over:
         counted = "steps" if "steps" in summary else "epochs"
         why = summary.get("stopped") or f"all {summary[counted]} {counted} are done; trainer.{counted}=N adds more"

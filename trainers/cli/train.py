@@ -72,8 +72,15 @@ def run(arguments: argparse.Namespace) -> int:
 
         print_metrics(dry_run(config, arguments.run), arguments.json)
         return OK
-    from ..runs.run_folder import train_config
+    from ..parallel.job import find_ranks
 
-    summary = train_config(config, run=arguments.run, quiet=arguments.quiet)
+    if (ranks := find_ranks()) is not None:
+        from ..runs.runs_on_ranks import train_on_ranks
+
+        summary = train_on_ranks(ranks, config, arguments.run, arguments.quiet)
+    else:
+        from ..runs.run_folder import train_config
+
+        summary = train_config(config, run=arguments.run, quiet=arguments.quiet)
     print_metrics(summary, arguments.json)
     return find_exit_status(summary)

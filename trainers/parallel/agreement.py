@@ -24,8 +24,8 @@ def check_same_bits(ranks: Ranks, arrays: dict[str, dict[str, np.ndarray]]) -> N
         first = ranks.peers[0]
         if wrong and peer.rank != ranks.rank and ranks.rank == 0:
             raise RankError(
-                f"{peer} has other numbers in {wrong[0]} than {first}: a module or a callback computes what depends on the "
-                "process, such as random numbers without a seed, a clock, or a file"
+                f"{peer} has other numbers in {wrong[0]} than {first}: a module or a callback computes what depends on "
+                "the process, such as random numbers without a seed, a clock, or a file"
             )
 
 

@@ -9,16 +9,13 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from .launcher import count_ranks, find_rank
 from .watchdog import Peer, RankError, Watchdog
 
 SIZE, BYTES, NUMBERS, FAILED, OVER = 1, 2, 3, 90, 91  # tags of messages
-INSTALL = "pip install 'bprop[mpi]'"
 
 
 class Ranks:
@@ -35,7 +32,6 @@ class Ranks:
         self.rank, self.size = int(self.comm.rank), int(self.comm.size)
         own = Peer(self.rank, socket.gethostname(), os.getpid())
         self.watchdog = Watchdog(own, self._hear)
-        self.watched = False  # whether errors that nobody catches end all ranks
         self.peers = [own] * self.size
         self.peers = [Peer(*each) for each in self.share((own.rank, own.host, own.pid), "the start")]
 
@@ -135,7 +131,7 @@ class Ranks:
     def tell_first(self, text: str, seconds: float) -> bool:
         """Tell rank 0 that this one has failed, and wait so long; returns whether all have failed, and may end."""
         data = np.frombuffer(pickle.dumps(text), np.uint8)
-        self._told = data, self.comm.Isend(view_bytes(data), 0, FAILED)
+        self._told = data, [self.comm.Isend(view_bytes(data), 0, FAILED)]  # its memory is in use until the end
         return self._await(lambda: self.comm.Iprobe(0, OVER), seconds)
 
     def hear_all_failures(self, seconds: float) -> bool:
@@ -152,7 +148,8 @@ class Ranks:
 
         if not self._await(hear, seconds):
             return False
-        self._told = [(end := np.zeros(1, np.int8), self.comm.Isend(view_bytes(end), r, OVER)) for r in range(1, self.size)]
+        end = np.zeros(1, np.uint8)
+        self._told = end, [self.comm.Isend(view_bytes(end), rank, OVER) for rank in range(1, self.size)]
         return True
 
     @staticmethod
@@ -183,45 +180,3 @@ class PeerFailure(RankError):
 def view_bytes(array: np.ndarray) -> Any:
     """The memory of a contiguous array, as MPI takes it: bytes."""
     return array.reshape(-1).view(np.uint8)
-
-
-@cache
-def connect() -> Ranks:
-    """Connect to the ranks of this job, once; ImportError without mpi4py, and what an MPI library says."""
-    try:
-        import mpi4py
-
-        mpi4py.rc.thread_level = "serialized"
-        from mpi4py import MPI
-    except (ImportError, RuntimeError) as error:
-        raise ImportError(f"started on {count_ranks()} ranks by mpiexec, but there is no MPI: {INSTALL} ({error})") from None
-    ranks = Ranks(MPI.COMM_WORLD)
-    if ranks.size != count_ranks() or ranks.rank != find_rank():
-        raise RankError(
-            f"mpiexec has started {count_ranks()} ranks, but MPI knows {ranks.size}: mpiexec is of another MPI than the one "
-            f"that mpi4py has loaded ({MPI.Get_library_version().splitlines()[0].strip()})"
-        )
-    return ranks
-
-
-def find_ranks(communicator: Any = None) -> Ranks | None:
-    """Find the ranks of a training: those of a communicator, or of the job; None for a process on its own."""
-    if communicator is False:
-        return None
-    if isinstance(communicator, Ranks):
-        return communicator if communicator.size > 1 else None
-    if communicator is not None:
-        for name in ("Dup", "Isend", "Irecv", "Abort"):
-            if not hasattr(communicator, name):
-                raise TypeError(f"Trainer: communicator is {type(communicator).__name__}, expected one of mpi4py")
-        ranks = Ranks(communicator) if communicator.size > 1 else None
-        return ranks
-    if count_ranks() == 1:
-        return None
-    from .ending import end_all_by_hook
-
-    ranks = connect()
-    if not ranks.watched:
-        ranks.watched = True
-        end_all_by_hook(ranks)
-    return ranks

@@ -1,7 +1,6 @@
 """The end of all ranks after an error of any: one message, whoever has it, and no rank that waits for ever."""
 
 import sys
-import time
 import traceback
 from types import TracebackType
 
@@ -20,11 +19,12 @@ def end_all(ranks: Ranks, error: BaseException, text: str, status: int) -> int:
     """
     try:
         missing = isinstance(error, RankError) and not isinstance(error, PeerFailure)
+        patience = LATE if missing else ANSWER
         if ranks.rank == find_speaker(ranks):
             print(text, file=sys.stderr, flush=True)
             if ranks.is_first and ranks.hear_all_failures(TOGETHER):
                 return status
-        elif ranks.tell_first(str(error) if missing else text.removeprefix("bprop: error: "), LATE if missing else ANSWER):
+        elif ranks.tell_first(str(error) if missing else text.removeprefix("bprop: error: "), patience):
             return status
         else:
             print(text, file=sys.stderr, flush=True)

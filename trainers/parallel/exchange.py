@@ -9,6 +9,7 @@ rank sends a few numbers of its shards: their losses, and what changed in statis
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,7 +25,7 @@ WHAT = "the gradients of a step"
 def cut_slices(size: int, ranks: int) -> list[slice]:
     """Cut a vector into a slice for each rank."""
     bounds = [min(size, -(-rank * size // ranks // ALIGN) * ALIGN) for rank in range(ranks)] + [size]
-    return [slice(first, last) for first, last in zip(bounds, bounds[1:], strict=False)]
+    return [slice(*pair) for pair in pairwise(bounds)]
 
 
 class Exchange:
@@ -39,11 +40,13 @@ class Exchange:
         self.slices = cut_slices(vector.size, ranks.size)
         self._received: dict[tuple[int, int], np.ndarray] = {}  # by rank and number of covers
 
-    def sum_up(self, stack: np.ndarray, covers: Sequence[int], rest: Sums, notes: np.ndarray, sizes) -> list[np.ndarray]:
+    def sum_up(
+        self, stack: np.ndarray, covers: Sequence[int], rest: Sums, notes: np.ndarray, sizes
+    ) -> list[np.ndarray]:
         """Write the sum of all covers to `vector`; returns the notes of all ranks.
 
         Args: stack (at least covers[rank], P): those of this rank come first, and are overwritten; covers: how many
-            each rank has; rest: the sums over all of them; notes: contiguous, float64; sizes: of the notes of each rank.
+            each rank has; rest: the sums over all of them; notes: float64; sizes: of the notes of each rank.
         """
         ranks = self.ranks
         others = [rank for rank in range(ranks.size) if rank != ranks.rank]

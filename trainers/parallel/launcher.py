@@ -3,7 +3,12 @@
 import os
 
 SWITCH = "BPROP_MPI"  # 0: never use MPI
-SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")  # Open MPI; MPICH, Intel; MVAPICH
+SIZES = (
+    "OMPI_COMM_WORLD_SIZE",
+    "PMI_SIZE",
+    "MV2_COMM_WORLD_SIZE",
+    "MPI_LOCALNRANKS",
+)  # Open MPI; MPICH, Intel; MVAPICH
 SLURM = "PMIX_RANK", "SLURM_STEP_NUM_TASKS"  # srun --mpi=pmix
 
 

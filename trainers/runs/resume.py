@@ -4,7 +4,6 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from ..files.checkpoints import (
 )
 from ..files.data_digests import check_same_data
 from ..files.weights_file import read_weights
-from ..parallel.communicator import find_ranks
 from ..training.arguments import EPOCHS, check_length
 from ..training.trainer import Trainer
 from .run_folder import (
@@ -58,16 +56,17 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
     """
     start = time.perf_counter()
     overrides = list(overrides)
+    refuse_other_overrides(overrides)
+    folder = expand_path(folder)
+    with restrict_to_trusted(folder, writing=True):
+        return resume_locked(folder, overrides, quiet, start)
+
+
+def refuse_other_overrides(overrides: Iterable[str]) -> None:
+    """Raise ValueError for an override of what may not change."""
     wrong = [override for override in overrides if not override.startswith((*CHANGEABLE, "dataset."))]
     if wrong:
         raise ValueError(f"resume: {wrong[0]} would make it another training, expected {CHANGES}")
-    folder = expand_path(folder)
-    if (ranks := find_ranks()) is not None:
-        from .runs_on_ranks import resume_run_on_ranks
-
-        return resume_run_on_ranks(ranks, folder, overrides, quiet, partial(check_overrides, overrides))
-    with restrict_to_trusted(folder, writing=True):
-        return resume_locked(folder, overrides, quiet, start)
 
 
 def check_overrides(overrides: Iterable[str], config: Config) -> None:

@@ -27,7 +27,6 @@ from ..files.data_digests import write_data_digests
 from ..files.versions import collect_versions, describe_instruction_set
 from ..files.weights_file import encode_weights
 from ..optimizers.full_batch import FullBatch
-from ..parallel.communicator import find_ranks
 from ..parallel.watchdog import RankError
 from ..training.minibatches import TrainingError
 from ..training.trainer import Trainer
@@ -50,10 +49,6 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
         TrainingError and KeyboardInterrupt after the folder is complete with the last good weights.
     """
     start = time.perf_counter()
-    if (ranks := find_ranks()) is not None:
-        from .runs_on_ranks import train_on_ranks
-
-        return train_on_ranks(ranks, config, run, quiet)
     refuse_sweep(config)
     experiment = config.build()
     if not quiet and (notice := format_unchecked_warning(config, experiment.model, experiment.loss)):

@@ -22,10 +22,19 @@ from ..parallel.watchdog import RankError
 from ..training.sharded_steps import SHARDS
 from ..training.trainer import Trainer
 from ..training.trainer_state import compute_sources_digest, describe_writer
+from .resume import (
+    check_overrides,
+    check_same_config,
+    has_weights,
+    is_over,
+    refuse_other_overrides,
+    undo_if_refused,
+)
 from .run_folder import (
     check_experiment,
     find_config_file,
     finish_training,
+    make_notes,
     make_run_folder,
     make_trainer,
     print_cache_folder_warning,
@@ -35,6 +44,7 @@ from .run_folder import (
     write_run_folder,
 )
 from .signals import StopSignals
+from .trust import remember_run, restrict_to_trusted
 from .unseeded_randomness import warn_of_unseeded_randomness
 
 
@@ -120,18 +130,22 @@ def make_alarm(ranks: Ranks, trainer: Trainer) -> Callable[[str], None]:
     return alarm
 
 
-def resume_on_ranks(
-    ranks: Ranks, folder: Path, overrides: Iterable[str], quiet: bool, start: float, check: Callable[[Config], None]
-) -> tuple[dict[str, Any], bool]:
-    """Resume a run on all ranks, whatever their number was before; as `resume_run`.
+def resume_on_ranks(ranks: Ranks, folder: Path, overrides: Iterable[str], quiet: bool) -> tuple[dict[str, Any], bool]:
+    """Resume a run on all ranks, whatever their number was before; as `resume_run`."""
+    start, overrides, folder = time.perf_counter(), list(overrides), expand_path(folder)
+    refuse_other_overrides(overrides)
+    with restrict_to_trusted(folder, writing=True):
+        return resume_trusted_run(ranks, folder, overrides, quiet, start)
 
-    Args: check: raises the errors of overrides that would make it another training.
-    """
-    from .resume import check_same_config, has_weights, is_over, make_notes, remember_run, undo_if_refused
+
+def resume_trusted_run(
+    ranks: Ranks, folder: Path, overrides: list[str], quiet: bool, start: float
+) -> tuple[dict[str, Any], bool]:
+    """Resume a run on all ranks, with the permissions that its code has."""
 
     def load() -> Config:
         config = load_config(find_config_file(folder), overrides)
-        check(config)
+        check_overrides(overrides, config)
         return config
 
     config = run_on_all(ranks, load, "reading the config of the run")
@@ -177,14 +191,3 @@ def resume_on_ranks(
         signals = stack.enter_context(StopSignals(interrupts=True))
         signals.tell(make_alarm(ranks, trainer))
         return finish_training(trainer, config, experiment, start), False
-
-
-def resume_run_on_ranks(
-    ranks: Ranks, folder: Path, overrides: list[str], quiet: bool, check: Callable[[Config], None]
-) -> tuple[dict[str, Any], bool]:
-    """Resume a run on all ranks, with the permissions that its code has."""
-    from .trust import restrict_to_trusted
-
-    folder = expand_path(folder)
-    with restrict_to_trusted(folder, writing=True):
-        return resume_on_ranks(ranks, folder, overrides, quiet, time.perf_counter(), check)

@@ -4,8 +4,8 @@ Each shard begins with the values of before the step. Afterwards a number is wha
 
     new = old + Σₛ nₛ/n (newₛ - old)     over the shards s with nₛ of the step's n samples, in the order of the tree
 
-so a running mean follows the mean of the shards' means, and a number that does not change stays as it is. Whole numbers,
-such as a count of minibatches, change as in the first shard.
+so a running mean follows the mean of the shards' means, and a number that does not change stays as it is. Whole
+numbers, such as a count of minibatches, change as in the first shard.
 """
 
 from collections.abc import Mapping

@@ -66,8 +66,10 @@ class Evaluation:
         for loss, counts, _ in pieces:
             total += loss
             mass += counts
-        outputs = np.concatenate([y for _, _, y in pieces]) if metrics else None
-        values = compute_metrics(metrics, self.loss, outputs, data.y, data, weights) if metrics else {}
+        values: dict[str, Any] = {}
+        if metrics:
+            outputs = np.concatenate([y for _, _, y in pieces])
+            values = compute_metrics(metrics, self.loss, outputs, data.y, data, weights)
         return {"loss": compute_mean(total, mass)} | values
 
     def compute_outputs(self, data: ArrayDataset, threads: int) -> np.ndarray:

@@ -273,7 +273,8 @@ class ShardedEpoch:
 
     def _run_own(self, layout: StepLayout, piece, places, table, losses, room) -> tuple[np.ndarray, dict]:
         """Run the parts of this rank; returns the buffers of before, and how each shard changes them."""
-        old, changes = self.buffers.read(), {}
+        old = self.buffers.read()
+        changes: dict[int, np.ndarray] = {}
         if not self.buffers.size:
             self.run_parts(piece, places, table, *layout.own, losses, room)
             return old, changes

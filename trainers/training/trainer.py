@@ -26,7 +26,7 @@ from ..metrics import Metric, MetricLike
 from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
 from ..parallel.agreement import check_same_bits
-from ..parallel.communicator import find_ranks
+from ..parallel.job import find_ranks
 from ..rules import Rule
 from ..schedules import Schedule
 from ..schedules.timetable import Timetable
@@ -188,8 +188,8 @@ class Trainer:
             products, by default as many as train fastest, which is measured once. The results are the same bits for any
             number; total_cost: report beside train_loss, L, the optimizer's penalty λΩ of the weights after the epoch,
             and train_cost, J = L + λΩ (Goodfellow et al., Deep Learning, algorithm 6.3; draft section 6.4.2); shards:
-            into how many parts a minibatch is cut, whose gradients are added up in the order of a fixed tree; by default
-            8 on several ranks of MPI, else none. The results are the same bits for any number of ranks, 1 to shards.
+            into how many parts a minibatch is cut, whose gradients are added up in the order of a fixed tree; by
+            default 8 on several ranks of MPI, else none. Results are the same bits for any number of ranks up to it.
         Metrics of the training part are of the outputs before each update, of the last samples of an epoch if all of
         them would take more than 1 GiB.
         With weights, losses and metrics are the weighted ones; weights that are all alike change nothing.

@@ -57,7 +57,12 @@ def graph():
     """A graph with shared weights, and a callback that looks at each minibatch."""
     r = random(2)
     data = r.normal(size=(40, 6)), r.integers(0, 3, 40)
-    nodes = {"one": (Linear(6, 6), "x"), "unit": (Tanh(), "one"), "two": (Share("one"), "unit"), "y": (Linear(6, 3), "two")}
+    nodes = {
+        "one": (Linear(6, 6), "x"),
+        "unit": (Tanh(), "one"),
+        "two": (Share("one"), "unit"),
+        "y": (Linear(6, 3), "two"),
+    }
     net = Graph(nodes, outputs="y")
     return net, SoftmaxCrossEntropy(), AdamW(lr=0.01, ema=0.9), data, {"batch_size": 10}, {"callbacks": [Rate()]}
 
@@ -94,7 +99,7 @@ def compute_digest(net):
 
 if __name__ == "__main__":
     results = {name: train(name) for name in sys.argv[1:]}
-    from bprop.trainers.parallel.communicator import connect
+    from bprop.trainers.parallel.job import connect
 
     if connect().is_first:
         print(json.dumps(results))

@@ -1,8 +1,9 @@
-"""Trainings on several ranks of MPI: the same bits as in one process. Needs mpi4py and an MPI, as `bprop[mpi]` brings."""
+"""Trainings on several ranks of MPI: the same bits as in one process. Needs an MPI, as `bprop[mpi]` brings it."""
 
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -71,7 +72,9 @@ def runs(tmp_path_factory):
     """A folder with a config, and a run of one process with the shards of several."""
     folder = tmp_path_factory.mktemp("runs")
     (folder / "iris.yaml").write_text(CONFIG)
-    assert main(["train", str(folder / "iris.yaml"), "trainer.shards=8", "--run", str(folder / "alone"), "--quiet"]) == 0
+    assert (
+        main(["train", str(folder / "iris.yaml"), "trainer.shards=8", "--run", str(folder / "alone"), "--quiet"]) == 0
+    )
     return folder
 
 
@@ -104,7 +107,12 @@ def test_resume_with_other_numbers_of_ranks(runs):
 
 
 WRONG = {
-    "shards": (3, ["train", "iris.yaml"], "", "shards is 8 on 3 ranks, expected a multiple of 3 or one of its divisors"),
+    "shards": (
+        3,
+        ["train", "iris.yaml"],
+        "",
+        "shards is 8 on 3 ranks, expected a multiple of 3 or one of its divisors",
+    ),
     "one config": (2, ["train", "only.yaml"], "cd $RANK;", "rank 1 on .*only.yaml"),
     "other config": (2, ["train", "iris.yaml"], "cd $RANK;", "rank 1 on .* differs from rank 0 on .* in its config"),
     "other processor": (
@@ -127,7 +135,7 @@ def test_ranks_that_differ_are_named(name, runs):
     line = f'{rank} {before} exec "$@"'
     shell = ["sh", "-c", line, "sh", sys.executable, "-m", "bprop.trainers.cli", *words, "--run", str(runs / "wrong")]
     printed = run_ranks(ranks, *shell, folder=runs, check=1)
-    assert re_search(message, printed), printed
+    assert re.search(message, printed), printed
     assert printed.count("bprop: error:") == 1
     assert not (runs / "wrong").exists()
 
@@ -155,13 +163,7 @@ def test_a_rank_that_fails_ends_all_by_name(deed, runs):
     (runs / f"faulty_{deed}.py").write_text(FAULTY.format(deed=code))
     (runs / f"{deed}.yaml").write_text(CONFIG.replace("callbacks: [", f"callbacks: [faulty_{deed}.Faulty, "))
     printed = bprop(2, "train", f"{deed}.yaml", "--run", deed, "--quiet", folder=runs, check=1, BPROP_MPI_TIMEOUT="3")
-    assert re_search(message, printed), printed
-    assert re_search(f"'mpiexec -n N bprop resume {deed}' goes on from the last checkpoint", printed), printed
+    assert re.search(message, printed), printed
+    assert re.search(f"'mpiexec -n N bprop resume {deed}' goes on from the last checkpoint", printed), printed
     assert main(["resume", str(runs / deed), "--imports", "--quiet"]) == 0
     assert (runs / deed / "model.safetensors").read_bytes() == (runs / "alone" / "model.safetensors").read_bytes()
-
-
-def re_search(pattern, text):
-    import re
-
-    return re.search(pattern, text)
