@@ -30,6 +30,8 @@ examples:
   bprop resume runs/digits_mlp-20300102-030405
   bprop resume runs/digits_mlp-20300102-030405 trainer.epochs=50
       go on to 50 epochs; refused if a schedule of the epochs so far would have been another one
+  mpiexec -n 4 bprop resume runs/x
+      on several processes, as many as fit the shards of the training: docs/parallel.md
   bprop resume runs/x dataset.CsvDataset.path=/new/place.csv
       where the data have moved; refused if they are not the same
 """

@@ -34,6 +34,9 @@ examples:
         trainer: {epochs: 30}
   bprop train my.yaml --dry-run
       builds the net, reads the data, says what would be trained, and writes nothing
+  mpiexec -n 8 bprop train my.yaml
+      on 8 processes of one machine or of several, with the same bits for any number of them: docs/parallel.md
+      (pip install 'bprop[mpi]'); a minibatch is cut into trainer.shards=8 parts
   bprop train my.yaml model.0.Linear.out_features=32 --run runs/small
       positions in a list count from 0
   bprop train my.yaml 'schedules."optimizer.lr"={CosineSchedule: {per: step}}'
