@@ -2,8 +2,9 @@
 
 python -m benchmarks [GROUP ...] [--threads 1 2] [--only TEXT] [--sides bprop torch jax] [--rounds 7] [--json FILE]
 
-GROUP: nets, grids, graphs, images, units, optimizers, products, derivatives, parallel, starting; nets by default. In grids,
-scikit-learn's MLPClassifier is the other side; in products, the matrix products of OpenBLAS, MKL, BLIS and LIBXSMM.
+GROUP: nets, grids, graphs, images, units, optimizers, products, derivatives, parallel, starting; nets by default. In
+grids, scikit-learn's MLPClassifier is the other side; in products, the matrix products of OpenBLAS, MKL, BLIS and
+LIBXSMM; in parallel, PyTorch's DistributedDataParallel.
 Each side runs in a process of its own; a round measures each side once, one after the other. A result is the median
 over rounds of the median of a call; the spread is the largest of these medians over the smallest. A missing package is
 left out.

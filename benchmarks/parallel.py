@@ -1,7 +1,8 @@
 """Two ranks of one core each beside one: the time of a step, and that of PyTorch's DistributedDataParallel over gloo.
 
 Each contestant is one process, or mpiexec with two, pinned to a core each, which lives through all rounds; a round asks
-each once, one after the other, for the median of some epochs. Efficiency is the time of one rank over twice that of two.
+each once, one after the other, for the median of some epochs. Efficiency is the time of one rank over twice that of
+two.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,8 +24,7 @@ from .workloads import CIFAR, CNN, MNIST, RESNET_8, Layers
 
 def make_mlp(*sizes: int) -> Layers:
     """Layers of a perceptron."""
-    pairs = list(zip(sizes, sizes[1:], strict=False))
-    layers = [layer for pair in pairs for layer in (("linear", *pair), ("relu",))]
+    layers = [layer for pair in pairwise(sizes) for layer in (("linear", *pair), ("relu",))]
     return tuple(layers[:-1])
 
 

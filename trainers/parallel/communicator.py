@@ -4,7 +4,6 @@ MPI does no arithmetic here, and none of its collective operations are used: a w
 """
 
 import os
-import pickle
 import socket
 import sys
 import time
@@ -13,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from .messages import decode, encode
 from .watchdog import Peer, RankError, Watchdog
 
-SIZE, BYTES, NUMBERS, FAILED, OVER = 1, 2, 3, 90, 91  # tags of messages
+SIZE, BYTES, NUMBERS, NOTE, FAILED, OVER = 1, 2, 3, 80, 90, 91  # tags of messages
 
 
 class Ranks:
@@ -32,6 +32,7 @@ class Ranks:
         self.rank, self.size = int(self.comm.rank), int(self.comm.size)
         own = Peer(self.rank, socket.gethostname(), os.getpid())
         self.watchdog = Watchdog(own, self._hear)
+        self._sent: list[tuple[np.ndarray, Any]] = []  # notes whose memory is in use
         self.peers = [own] * self.size
         self.peers = [Peer(*each) for each in self.share((own.rank, own.host, own.pid), "the start")]
 
@@ -49,15 +50,14 @@ class Ranks:
 
     def share(self, value: Any, what: str) -> list[Any]:
         """The values of all ranks, in their order."""
-        # pickled: the ranks are processes of one job, by one user, from one file
-        data = np.frombuffer(pickle.dumps(value, protocol=5), np.uint8)
+        data = encode(value)
         sizes = np.zeros((self.size, 1), np.int64)
         sizes[self.rank] = data.size
         others = [rank for rank in range(self.size) if rank != self.rank]
         self.exchange([(sizes[self.rank], r) for r in others], [(sizes[r], r) for r in others], what, SIZE)
         received = {rank: np.empty(int(sizes[rank, 0]), np.uint8) for rank in others}
         self.exchange([(data, r) for r in others], [(received[r], r) for r in others], what, BYTES)
-        return [value if rank == self.rank else pickle.loads(received[rank].data) for rank in range(self.size)]
+        return [value if rank == self.rank else decode(received[rank]) for rank in range(self.size)]
 
     def from_first(self, value: Any, what: str) -> Any:
         """The value of rank 0."""
@@ -66,8 +66,8 @@ class Ranks:
             self.exchange([], [(size, 0)], what, SIZE)
             data = np.empty(int(size[0]), np.uint8)
             self.exchange([], [(data, 0)], what, BYTES)
-            return pickle.loads(data.data)
-        data = np.frombuffer(pickle.dumps(value, protocol=5), np.uint8)
+            return decode(data)
+        data = encode(value)
         size, others = np.array([data.size]), range(1, self.size)
         self.exchange([(size, r) for r in others], [], what, SIZE)
         self.exchange([(data, r) for r in others], [], what, BYTES)
@@ -76,7 +76,7 @@ class Ranks:
     def to_first(self, value: Any, what: str) -> list[Any] | None:
         """The values of all ranks at rank 0, in their order; None elsewhere."""
         if self.rank:
-            data = np.frombuffer(pickle.dumps(value, protocol=5), np.uint8)
+            data = encode(value)
             self.exchange([(np.array([data.size]), 0)], [], what, SIZE)
             self.exchange([(data, 0)], [], what, BYTES)
             return None
@@ -85,7 +85,7 @@ class Ranks:
         self.exchange([], [(sizes[r], r) for r in others], what, SIZE)
         received = [np.empty(int(size[0]), np.uint8) for size in sizes]
         self.exchange([], [(received[r], r) for r in others], what, BYTES)
-        return [value, *(pickle.loads(each.data) for each in received[1:])]
+        return [value, *(decode(each) for each in received[1:])]
 
     def wait_for_all(self, what: str) -> None:
         """Return when all ranks have called this."""
@@ -118,6 +118,23 @@ class Ranks:
 
         self.watchdog.wait(lambda: test(requests), list_missing, what)
 
+    # -- notes, for which nobody waits ------------------------------------------------------------------------------
+
+    def send_note(self, rank: int, note: Any) -> None:
+        """Send a rank a small object, which it finds when it looks."""
+        data = encode(note)
+        self._sent = [each for each in self._sent if not each[1].Test()]
+        self._sent.append((data, self.comm.Isend(view_bytes(data), rank, NOTE)))
+
+    def receive_note(self, rank: int) -> Any:
+        """The next note of a rank; None if there is none."""
+        status = self._mpi.Status()
+        if not self.comm.Iprobe(rank, NOTE, status):
+            return None
+        data = np.empty(status.Get_count(self._mpi.BYTE), np.uint8)
+        self.comm.Recv(view_bytes(data), rank, NOTE)
+        return decode(data)
+
     # -- failures --------------------------------------------------------------------------------------------------
 
     def _hear(self) -> None:
@@ -126,11 +143,11 @@ class Ranks:
         if self.comm.Iprobe(self._mpi.ANY_SOURCE, FAILED, status):
             data = np.empty(status.Get_count(self._mpi.BYTE), np.uint8)
             self.comm.Recv(view_bytes(data), status.source, FAILED)
-            raise PeerFailure(self.peers[status.source], pickle.loads(data.data))
+            raise PeerFailure(self.peers[status.source], decode(data))
 
     def tell_first(self, text: str, seconds: float) -> bool:
         """Tell rank 0 that this one has failed, and wait so long; returns whether all have failed, and may end."""
-        data = np.frombuffer(pickle.dumps(text), np.uint8)
+        data = encode(text)
         self._told = data, [self.comm.Isend(view_bytes(data), 0, FAILED)]  # its memory is in use until the end
         return self._await(lambda: self.comm.Iprobe(0, OVER), seconds)
 

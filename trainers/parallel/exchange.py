@@ -13,12 +13,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from .communicator import NUMBERS, Ranks
+from .communicator import Ranks
 from .tree import Sums, add_up
 
 SMALL = 2**15  # bytes of gradients up to which more ranks than two send all of it in one round
 ALIGN = 16  # numbers; slices begin at multiples of it
-NOTES = NUMBERS + 1  # the tag of the few numbers
 WHAT = "the gradients of a step"
 
 
