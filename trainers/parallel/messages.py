@@ -23,10 +23,10 @@ def encode(value: Any) -> np.ndarray:
 def describe(value: Any, arrays: list[np.ndarray]) -> Any:
     """Describe an object in JSON's terms; appends its arrays."""
     if isinstance(value, np.ndarray | np.generic | bytes):
-        array = np.frombuffer(value, np.uint8) if isinstance(value, bytes) else np.ascontiguousarray(value)
+        array = np.frombuffer(value, np.uint8) if isinstance(value, bytes) else np.asarray(value, order="C")
         arrays.append(array)
         kind = "bytes" if isinstance(value, bytes) else "array" if isinstance(value, np.ndarray) else "number"
-        return {kind: [array.dtype.str, list(np.shape(value)) if kind != "bytes" else [len(value)]]}
+        return {kind: [array.dtype.str, list(array.shape)]}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list):

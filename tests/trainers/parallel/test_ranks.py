@@ -175,3 +175,10 @@ def test_a_sweep_over_ranks(runs):
     assert [row["status"] for row in printed] == ["done"] * 3
     assert sorted(row["seed"] for row in printed) == [0, 1, 2]
     assert all("shards: null" in (runs / "sweep" / f"00{k}" / "config.yaml").read_text() for k in range(3))
+
+
+def test_a_profile_of_ranks(runs):
+    profile = json.loads(bprop(2, "profile", "iris.yaml", "--json", folder=runs))
+    assert [each["rank"] for each in profile["ranks"]] == [0, 1]
+    assert all(each["compute"] > 0 and 0 <= each["wait"] <= each["exchange"] for each in profile["ranks"])
+    assert (profile["shards"], profile["batch_size"]) == (8, 32)
