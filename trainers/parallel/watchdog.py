@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 LIMIT_NAME = "BPROP_MPI_TIMEOUT"
 LIMIT = 600.0  # seconds that a rank waits for others, by default
@@ -14,6 +15,9 @@ NOTICE = 20.0  # seconds after which a line says for whom
 LOOK = 0.1  # seconds between two looks whether they are alive
 SPIN = 0.002  # seconds of waiting without sleep; other processes get the core between two looks
 SLEEP = 0.0002
+
+
+yield_core: Callable[[], Any] = getattr(os, "sched_yield", lambda: time.sleep(0))
 
 
 class RankError(RuntimeError):
@@ -79,7 +83,7 @@ class Watchdog:
                 if waited > SPIN:
                     time.sleep(SLEEP)
                 else:
-                    os.sched_yield()
+                    yield_core()
                 if waited > look or self.alarmed:
                     look, self.alarmed = waited + LOOK, False
                     self.look(missing(), waited, what)
