@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...modules.engine.locks import locked, locked_for_long
+from ...modules.engine.locks import YIELD_SECONDS, locked
 from ...modules.engine.tables import flatten_table
 from ..parallel.communicator import Ranks
 from ..parallel.exchange import Exchange
@@ -185,7 +185,7 @@ class ShardedEpoch:
             layout = self.sharding.find_layout(size, epoch.batch_size)
             table = np.zeros((len(layout.parts), 4), self.dtype)
             places = layout.parts[:, 1:] + (max(epoch.first, piece.place) - piece.shift)
-            with locked_for_long(step.net):
+            with locked(step.net):
                 self.run_parts(piece, places, table, 0, 1, np.zeros(len(places)), epoch.outputs[:0])
                 changes = {key: getattr(*key) - old for key, old in zip(keys, before, strict=True)}
                 for (module, name), old in zip(keys, before, strict=True):
@@ -205,6 +205,7 @@ class ShardedEpoch:
         """Bring all up to date for a pause: rank 0 gets the outputs of others."""
         if self.sharding.ranks is not None and len(self.epoch.outputs):
             self._send_outputs(last)
+        time.sleep(YIELD_SECONDS)  # for a thread that waits for the lock of the model
 
     def _send_outputs(self, last: int) -> None:
         """Send rank 0 the outputs of this rank's samples since the last pause."""
@@ -242,7 +243,7 @@ class ShardedEpoch:
         table[:, SHARE] = 1 if self.counts is None else layout.compute_shares(self.counts[first : last + 1])
         places = layout.parts[:, 1:] + (first - piece.shift)
         losses, room = np.zeros(len(places)), epoch._find_room(piece.place)
-        with locked_for_long(self.net):
+        with locked(self.net):
             if self.offsets:
                 self._set_counters(layout.own[0])
             old, changes = self._run_own(layout, piece, places, table, losses, room)
