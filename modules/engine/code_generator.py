@@ -156,6 +156,8 @@ def generate_step(
     more = ", weights, weight_buffer" if weighted else ""
     more += ", all_lengths, length_buffer" if sequences else ""
     more += ", schedule" if scheduled else ""
+    if function.sharded:
+        return [*step, *generate_shard_loop(function, name, states, scheduled, before, lines, more)]
     return [
         *step,
         "",
@@ -178,6 +180,43 @@ def generate_step(
         "        if outputs.shape[0]:",
         f"            copy_rows({y}, outputs, begin - start)",
         "    return total, last",
+    ]
+
+
+def generate_shard_loop(function, name: str, states, scheduled: list[str], before, lines: list[str], more) -> list[str]:
+    """Generate the loop over the parts of minibatches that is cut into shards; it adds up gradients, without an update.
+
+    The arguments have the places of those of the loop over minibatches.
+    """
+    value, y = function.results
+    body = []
+    for line in (f"    {line}" for line in lines):
+        if line.endswith(f"return {value}"):  # where the loss is not finite
+            body.append(line.replace(f"return {value}", f"losses[k] = {value}"))
+            line += ", k"
+        body.append(line)
+    return [
+        "",
+        "",
+        "@entry",
+        f"def {name}s(states, parameters, gradients, data, scale, shift, targets, order, start, first, last, size, "
+        f"losses, x_buffer, target_buffer, outputs, places{more}):",
+        '    """Run the parts first to last, rows order[places[k, 0]:places[k, 1]] each; `losses` gets what they add.',
+        "",
+        "    The first row of `outputs` is that of the place `start`.",
+        '    """',
+        *select_states(states, [*scheduled, *before, *lines]),
+        "    for k in range(first, last, size):",
+        *[f"        {setting} = schedule[k, {column}]" for column, setting in enumerate(scheduled)],
+        "        begin = places[k, 0]",
+        "        rows = order[begin : places[k, 1]]",
+        *[f"        {line}" for line in generate_gathering(function)],
+        *[f"    {line}" for line in before],
+        *body,
+        f"        losses[k] = {value} * {'sum_of(weight)' if 'weight' in function.inputs else 'rows.size'}",
+        "        if outputs.shape[0]:",
+        f"            copy_rows({y}, outputs, begin - start)",
+        "    return 0.0, last",
     ]
 
 

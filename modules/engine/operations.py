@@ -183,7 +183,7 @@ class Function:
 
     For a `step`, a loop over minibatches is generated, too, in which the `scheduled` settings, (module, name), change,
     and the operations `before` come first. With `cut` its minibatches of sequences are cut to the longest one: "x", or
-    "x and target".
+    "x and target". With `sharded` that loop is over parts of minibatches of any sizes, and notes the loss of each.
     """
 
     name: str
@@ -195,6 +195,7 @@ class Function:
     before: tuple[Operation, ...] = ()
     later: frozenset[Stateful] = frozenset()  # modules that add to gradients which earlier operations have begun
     cut: str = ""
+    sharded: bool = False
 
     @cached_property
     def parts(self) -> list[Part]:

@@ -263,6 +263,7 @@ class Plan:
         calls = [describe_operation(o, index, repeats) for o in operations]
         shape = [
             (f.name, f.inputs, f.results, f.step, len(f.operations), format_settings(f.scheduled, index), f.cut)
+            + (("sharded",) if f.sharded else ())
             for f in self.functions.values()
         ]
         texts = [describe_module(module) for module in index]

@@ -22,10 +22,10 @@ class StepPlan:
     """The compiled step of `net`, `loss` and `optimizer` for minibatches of these types: (x, target), or with weights.
 
     x may be a table, such as (x, lengths); `step`, `call` and loops get its arrays one by one. An `accumulator` adds up
-    the gradients of several steps before each update; `cut`: see `Function`. A `rule` writes another backward pass, by
-    its `write_step`. In its loop over minibatches the `scheduled` settings,
-    (module, name) pairs, follow a table; and there `before`, operations on `x`, stand before the model's. `begin` is
-    the place of the minibatch in the order.
+    the gradients of several steps before each update, or leaves the update to others; `cut`: see `Function`. A `rule`
+    writes another backward pass, by its `write_step`. In its loop over minibatches the `scheduled` settings, (module,
+    name) pairs, follow a table; and there `before`, operations on `x`, stand before the model's. `begin` is the place
+    of the minibatch in the order.
     """
 
     def __init__(self, net, loss, optimizer, batch, scheduled=(), before=(), rule=None, accumulator=None, cut=""):
@@ -39,16 +39,22 @@ class StepPlan:
             optimizer.write_update(operations, "parameters", "gradients", layers)
         else:
             operations.call(accumulator, "gather", "gradients")
-            with operations.repeated(accumulator, "due"):
-                optimizer.write_update(operations, "parameters", "gradients")
+            if accumulator.updates:
+                with operations.repeated(accumulator, "due"):
+                    optimizer.write_update(operations, "parameters", "gradients")
         needed, unread = prune(operations.items, {value})
         later = find_late_gradients(needed)
-        self.function = Function("step", needed, self.inputs, (value, y), True, scheduled, tuple(before), later, cut)
+        shards = accumulator is not None and not accumulator.updates
+        results = value, y
+        self.function = Function(
+            "step", needed, self.inputs, results, True, scheduled, tuple(before), later, cut, shards
+        )
         parameters, gradients = net.flat_parameters, net.flat_gradients
         arrays = (*flatten_table(batch[0]), *batch[1:])
         samples = dict(zip(self.inputs, (parameters, gradients, *arrays), strict=True))
         samples |= {"begin": 0} if before else {}
-        title = f"Training step of {net.outline()} with {loss.outline()} and {optimizer.outline()}"
+        who = f"{net.outline()} with {loss.outline()}"
+        title = f"Gradient of {who}" if shards else f"Training step of {who} and {optimizer.outline()}"
         title += "." if rule is None else f" by {rule.outline()}."
         self.plan = Plan(title, [self.function], samples)
         self.whole = len(self.function.parts) == 1

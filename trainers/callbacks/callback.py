@@ -23,9 +23,12 @@ class Callback:
     How often pauses come depends on the machine's speed, so nothing that the results depend on may happen there; but
     all that a training needs to go on exactly can be saved then, by `trainer.save(folder)`. What a callback must know
     after that, `state_dict` gives: numbers, strings, None, arrays, and lists and dicts of them.
-    `trainer.folder` is the folder of the run, or None. In a training that counts steps, an epoch is what a row of
-    metrics is of, and the row has `step`, too.
+    On several ranks of MPI each runs the callbacks, with the same row; on_pause, and callbacks with
+    `first_rank_only = True`, run on rank 0 alone. `trainer.folder` is the folder of the run, or None. In a training
+    that counts steps, an epoch is what a row of metrics is of, and the row has `step`, too.
     """
+
+    first_rank_only = False  # whether it runs on rank 0 alone, of several: as it writes files, and changes nothing else
 
     @property
     def monitored(self) -> str | None:

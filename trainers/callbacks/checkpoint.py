@@ -28,6 +28,8 @@ class Checkpoint(Callback):
         FileExistsError for a folder with checkpoints of another training; OSError if it cannot be written.
     """
 
+    first_rank_only = True
+
     def __init__(
         self,
         folder: str | Path | None = None,

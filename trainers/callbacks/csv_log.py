@@ -16,6 +16,8 @@ class CsvLog(Callback):
     Args: path: the file, replaced if it exists.
     """
 
+    first_rank_only = True
+
     def __init__(self, path: str | os.PathLike):
         self.path = expand_path(path)
 

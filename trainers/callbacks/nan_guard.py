@@ -25,6 +25,8 @@ class NanGuard(Callback):
     Errors: ValueError without a folder, and for an optimizer that looks at all samples at once.
     """
 
+    first_rank_only = True
+
     def __init__(self, folder: str | Path | None = None):
         self.folder = folder
 

@@ -37,6 +37,8 @@ class Statistics(Callback):
     Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks (2010).
     """
 
+    first_rank_only = True
+
     def __init__(self, samples: int = 256, epochs: int = 1, folder: str | Path | None = None):
         for name, value, least in (("samples", samples, 2), ("epochs", epochs, 1)):
             if value < least:

@@ -15,6 +15,8 @@ class TensorBoard(Callback):
     Errors: ImportError without the package; ValueError without a folder.
     """
 
+    first_rank_only = True
+
     def __init__(self, folder: str | Path | None = None):
         self.folder = folder
 

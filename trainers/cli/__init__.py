@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from ..files.suggest import format_suggestion
+from ..parallel.launcher import count_ranks
 from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED, STOPPED_FOR_NOW, format_exit_statuses
 from .output import RED, YELLOW, escape_output, print_marked
 
@@ -90,16 +91,25 @@ def _run(argv: Sequence[str] | None) -> int:
         arguments.overrides = [*arguments.overrides, *rest]  # argparse leaves the ones that follow an option
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
+        if count_ranks() > 1:
+            from .ranks import describe_on_ranks, run_on_ranks
+
+            return run_on_ranks(arguments, _run_command, lambda error: describe_on_ranks(error, _message, _status))
         return _guarded(arguments)
+
+
+def _run_command(arguments: argparse.Namespace) -> int:
+    """Run the command, without a word of its errors."""
+    with _imports(arguments), _memory(arguments):
+        status = arguments.function(arguments)
+    sys.stdout.flush()
+    return status
 
 
 def _guarded(arguments: argparse.Namespace) -> int:
     """Run the command; print errors that are no bugs in one line."""
     try:
-        with _imports(arguments), _memory(arguments):
-            status = arguments.function(arguments)
-        sys.stdout.flush()
-        return status
+        return _run_command(arguments)
     except BrokenPipeError:  # the reader has gone, such as `head`: so does this, without a word
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from typing import Any
 
 from .command import OK, add_json_option, add_parser, add_run_argument, parse_path, print_json
 
@@ -47,13 +48,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict, and print or write the table."""
     from ...datasets.files.paths import expand_path
     from ..files.atomic_files import encode_text
+    from ..parallel.job import find_ranks
     from ..runs.run_folder import find_config_file
 
     find_config_file(arguments.run)  # before it waits for what comes in
     if arguments.input == "-" and sys.stdin is None:  # closed by whoever started this process
         raise ValueError("predict: the input is -, but nothing can come in")
-    source = sys.stdin.buffer.read() if arguments.input == "-" else expand_path(arguments.input)
+    ranks = find_ranks()
+    source: Any = expand_path(arguments.input) if arguments.input != "-" else None
+    if source is None and (ranks is None or ranks.is_first):
+        source = sys.stdin.buffer.read()
+    if arguments.input == "-" and ranks is not None:  # which only the first one gets
+        source = ranks.from_first(source, "the input")
     predictions = predict(arguments.run, source, arguments.weights)
+    if ranks is not None and not ranks.is_first:
+        return OK
     if arguments.json:
         print_json(
             [

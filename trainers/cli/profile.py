@@ -13,6 +13,8 @@ matplotlib: pip install 'bprop[plot]').
 MORE = """\
 examples:
   bprop profile digits_mlp
+  mpiexec -n 4 bprop profile digits_mlp
+      computation, exchange, waiting and update of each rank
   bprop profile digits_mlp trainer.batch_size=128 --run profiles --json
 """
 
@@ -38,6 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
     from ..configs import load_config
 
     config = load_config(arguments.config, arguments.overrides)
+    from ..parallel.job import find_ranks
+
+    if (ranks := find_ranks()) is not None:
+        from ..tools.profile_ranks import profile_on_ranks
+
+        on_ranks = profile_on_ranks(config, ranks)
+        print_json(on_ranks.as_dict()) if arguments.json else print(on_ranks)
+        return OK
     from ..tools.profile import profile_config
     from ..tools.profile_plot import draw_profile
 

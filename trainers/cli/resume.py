@@ -30,6 +30,8 @@ examples:
   bprop resume runs/digits_mlp-20300102-030405
   bprop resume runs/digits_mlp-20300102-030405 trainer.epochs=50
       go on to 50 epochs; refused if a schedule of the epochs so far would have been another one
+  mpiexec -n 4 bprop resume runs/x
+      on several processes, as many as fit the shards of the training: docs/parallel.md
   bprop resume runs/x dataset.CsvDataset.path=/new/place.csv
       where the data have moved; refused if they are not the same
 """
@@ -58,9 +60,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Resume a run, or say that it is finished."""
     if arguments.same_bits:
         resume_with_same_bits(arguments)
-    from ..runs.resume import resume_run
+    from ..parallel.job import find_ranks
 
-    summary, over = resume_run(arguments.run, arguments.overrides, quiet=arguments.quiet)
+    if (ranks := find_ranks()) is not None:
+        from ..runs.runs_on_ranks import resume_on_ranks
+
+        summary, over = resume_on_ranks(ranks, arguments.run, arguments.overrides, arguments.quiet)
+    else:
+        from ..runs.resume import resume_run
+
+        summary, over = resume_run(arguments.run, arguments.overrides, quiet=arguments.quiet)
     if over:
         counted = "steps" if "steps" in summary else "epochs"
         why = summary.get("stopped") or f"all {summary[counted]} {counted} are done; trainer.{counted}=N adds more"

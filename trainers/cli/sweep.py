@@ -1,6 +1,7 @@
 """`bprop sweep`: train a config with many values of its settings."""
 
 import argparse
+from typing import Any
 
 from .command import (
     FAILED,
@@ -38,6 +39,8 @@ example:
               seed: {integers: [0, 1000]}
   bprop sweep my.yaml 'sweep={grid: {seed: [0, 1, 2, 3, 4]}}'
   bprop sweep my.yaml --dry-run
+  mpiexec -n 16 bprop sweep my.yaml --run runs/lr
+      on several machines, a run at a time on each rank: docs/parallel.md
 """
 
 
@@ -63,12 +66,29 @@ def add_command(commands) -> None:
     add_json_option(parser)
 
 
+def serve(arguments: argparse.Namespace, ranks: Any) -> int:
+    """Train, on another rank than the first, what that hands out."""
+    if not arguments.dry_run:
+        from ..runs.sweep_on_ranks import serve_runs
+
+        serve_runs(ranks)
+    return OK
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Train all runs, and print the table."""
+    from ..parallel.job import find_ranks
     from ..runs.sweep import DONE, STOPPED, WAITING, format_results, load_sweep, rank_runs, train_sweep
 
+    if (ranks := find_ranks()) is not None and not ranks.is_first:
+        return serve(arguments, ranks)
     config, runs = load_sweep(arguments.config, arguments.overrides)
-    if not arguments.dry_run:
+    if ranks is not None and not arguments.dry_run:
+        from ..runs.sweep_on_ranks import share_out_runs
+
+        with share_out_runs(ranks, config.settings.get("threads") or 1) as sharing:
+            train_sweep(config, runs, arguments.run, quiet=arguments.quiet, sharing=sharing)
+    elif not arguments.dry_run:
         train_sweep(config, runs, arguments.run, arguments.jobs, quiet=arguments.quiet)
     ranking = rank_runs(runs, arguments.sort)
     if arguments.json:

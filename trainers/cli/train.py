@@ -34,6 +34,9 @@ examples:
         trainer: {epochs: 30}
   bprop train my.yaml --dry-run
       builds the net, reads the data, says what would be trained, and writes nothing
+  mpiexec -n 8 bprop train my.yaml
+      on 8 processes of one machine or of several, with the same bits for any number of them: docs/parallel.md
+      (pip install 'bprop[mpi]'); a minibatch is cut into trainer.shards=8 parts
   bprop train my.yaml model.0.Linear.out_features=32 --run runs/small
       positions in a list count from 0
   bprop train my.yaml 'schedules."optimizer.lr"={CosineSchedule: {per: step}}'
@@ -72,8 +75,15 @@ def run(arguments: argparse.Namespace) -> int:
 
         print_metrics(dry_run(config, arguments.run), arguments.json)
         return OK
-    from ..runs.run_folder import train_config
+    from ..parallel.job import find_ranks
 
-    summary = train_config(config, run=arguments.run, quiet=arguments.quiet)
+    if (ranks := find_ranks()) is not None:
+        from ..runs.runs_on_ranks import train_on_ranks
+
+        summary = train_on_ranks(ranks, config, arguments.run, arguments.quiet)
+    else:
+        from ..runs.run_folder import train_config
+
+        summary = train_config(config, run=arguments.run, quiet=arguments.quiet)
     print_metrics(summary, arguments.json)
     return find_exit_status(summary)

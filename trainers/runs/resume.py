@@ -56,21 +56,31 @@ def resume_run(folder: Path, overrides: Iterable[str] = (), quiet: bool = False)
     """
     start = time.perf_counter()
     overrides = list(overrides)
-    wrong = [override for override in overrides if not override.startswith((*CHANGEABLE, "dataset."))]
-    if wrong:
-        raise ValueError(f"resume: {wrong[0]} would make it another training, expected {CHANGES}")
+    refuse_other_overrides(overrides)
     folder = expand_path(folder)
     with restrict_to_trusted(folder, writing=True):
         return resume_locked(folder, overrides, quiet, start)
 
 
-def resume_locked(folder: Path, overrides: Iterable[str], quiet: bool, start: float) -> tuple[dict[str, Any], bool]:
-    """Resume a locked run, with the permissions that its code has."""
-    config = load_config(find_config_file(folder), overrides)
+def refuse_other_overrides(overrides: Iterable[str]) -> None:
+    """Raise ValueError for an override of what may not change."""
+    wrong = [override for override in overrides if not override.startswith((*CHANGEABLE, "dataset."))]
+    if wrong:
+        raise ValueError(f"resume: {wrong[0]} would make it another training, expected {CHANGES}")
+
+
+def check_overrides(overrides: Iterable[str], config: Config) -> None:
+    """Raise ValueError for overrides of the data that are no paths, and for lengths out of range."""
     changed = [override.partition("=")[0].strip() for override in overrides if not override.startswith(CHANGEABLE)]
     if wrong := [key for key in changed if key not in config.paths]:
         raise ValueError(f"resume: {wrong[0]} would make it another training, expected {CHANGES}")
     check_length(*(read_setting(config, key) for key in CHANGEABLE))
+
+
+def resume_locked(folder: Path, overrides: Iterable[str], quiet: bool, start: float) -> tuple[dict[str, Any], bool]:
+    """Resume a locked run, with the permissions that its code has."""
+    config = load_config(find_config_file(folder), overrides)
+    check_overrides(overrides, config)
     with lock_folder(folder):
         checkpoint, *_ = (find_inner_folder(folder, name) for name in ("checkpoint", FAILURE, "tensorboard"))
         number, state = 0, None

@@ -27,6 +27,7 @@ from ..files.data_digests import write_data_digests
 from ..files.versions import collect_versions, describe_instruction_set
 from ..files.weights_file import encode_weights
 from ..optimizers.full_batch import FullBatch
+from ..parallel.watchdog import RankError
 from ..training.minibatches import TrainingError
 from ..training.trainer import Trainer
 from ..training.trainer_state import compute_sources_digest
@@ -172,6 +173,10 @@ def finish_training(trainer: Trainer, config: Config, experiment: Experiment, st
         failure = TrainingError(f"the training cannot go on: {describe_error(error)}")
         failure.add_note(f"'bprop resume {trainer.folder}' goes on from the last checkpoint")
         raise failure from error
+    except RankError as error:
+        fitting = f"with any number of ranks that fits {trainer.compiled_step.sharding.shards} shards"
+        error.add_note(f"'mpiexec -n N bprop resume {trainer.folder}' goes on from the last checkpoint, {fitting}")
+        raise
 
 
 def train_and_write(trainer: Trainer, config: Config, experiment: Experiment, start: float) -> dict[str, Any]:
@@ -186,14 +191,18 @@ def train_and_write(trainer: Trainer, config: Config, experiment: Experiment, st
         trainer.stop(str(error) or "interrupted")
     with trainer.optimizer.evaluated_weights(trainer.model):
         units = TargetScaling.from_dataset(data, data.train).notes()
-        write_atomically(folder / WEIGHTS, encode_weights(trainer.model.state_dict(once=True), units))
+        if trainer.is_first:
+            write_atomically(folder / WEIGHTS, encode_weights(trainer.model.state_dict(once=True), units))
     summary = compute_final_metrics(trainer, data, experiment.settings, tested=trouble is None)
     summary |= {"seconds": time.perf_counter() - start, "run": str(folder)}
     summary |= {"seed": config.seed, "dtype": config.dtype, "versions": collect_versions()}
     summary |= {"instruction_set": describe_instruction_set()}
     if trainer.goes_on:
         summary["to_be_resumed"] = True
-    write_json(folder / "summary.json", replace_not_finite(summary))
+    if trainer.ranks is not None:
+        summary["ranks"] = trainer.ranks.size
+    if trainer.is_first:
+        write_json(folder / "summary.json", replace_not_finite(summary))
     if trouble is not None:
         guarded = any(isinstance(callback, NanGuard) for callback in trainer.callbacks)
         if isinstance(trouble, TrainingError) and not guarded and not isinstance(trainer.optimizer, FullBatch):
@@ -202,7 +211,7 @@ def train_and_write(trainer: Trainer, config: Config, experiment: Experiment, st
         if isinstance(trouble, KeyboardInterrupt):
             trouble.add_note(f"'bprop resume {folder}' goes on")
         raise trouble
-    if trainer.goes_on and not trainer.quiet:
+    if trainer.goes_on and not trainer.quiet and trainer.ranks is None:
         print(f"{trainer.stopped}: 'bprop resume {folder}' goes on", file=sys.stderr)
     return summary
 

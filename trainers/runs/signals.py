@@ -13,17 +13,20 @@ class StopSignals:
 
     A signal that is ignored, as SIGHUP under nohup, or that the program handles itself, is left alone; so are all of
     them outside the main thread, where Python has no handlers. More of them change nothing.
+
+    Args: interrupts: so is the first Ctrl-C, which the launcher of several ranks sends to all of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, interrupts: bool = False) -> None:
+        self.numbers = [*ENDING, signal.SIGINT] if interrupts else ENDING
         self.reason: str | None = None  # such as "stopped by SIGTERM", once one has come
         self._tell: Callable[[str], Any] | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in ENDING:
-                if signal.getsignal(number) is signal.SIG_DFL:
+            for number in self.numbers:
+                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                     self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -38,6 +41,8 @@ class StopSignals:
             tell(self.reason)
 
     def _note(self, number: int, frame: Any) -> None:
+        if number == signal.SIGINT and self.reason is not None:  # Ctrl-C again
+            raise KeyboardInterrupt
         self.reason = f"stopped by {signal.Signals(number).name}"
         if self._tell is not None:
             self._tell(self.reason)

@@ -97,12 +97,18 @@ def load_sweep(source: str | Path, overrides: Sequence[str] = ()) -> tuple[Confi
 
 
 def train_sweep(
-    config: Config, runs: list[SweepRun], folder: Path | None = None, jobs: int | None = None, *, quiet: bool = False
+    config: Config,
+    runs: list[SweepRun],
+    folder: Path | None = None,
+    jobs: int | None = None,
+    *,
+    quiet: bool = False,
+    sharing: Any = None,
 ) -> Path:
     """Train the runs that are not done yet; returns the folder, and sets the status of `runs`.
 
     Args: folder: new, empty, or that of the same sweep, which then goes on; jobs: how many runs at a time, by default
-        one for each core, or for each `trainer.threads` of them.
+        one for each core, or for each `trainer.threads` of them; sharing: the places for runs, in the place of cores.
     Errors: FileExistsError for a folder of something else; ValueError for jobs below 1. KeyboardInterrupt, which ends
         the processes first. A run that fails is told, and stops no other.
     """
@@ -130,7 +136,7 @@ def train_sweep(
         for run in runs:
             run.folder = folder / run.folder.name
         restore_results(folder, runs)
-        sharing = CoreShares(threads or max(1, count_cores() // jobs), jobs)
+        sharing = sharing or CoreShares(threads or max(1, count_cores() // jobs), jobs)
         try:
             with StopSignals() as signals:
                 run_processes(config.path, runs, sharing, quiet, signals)
@@ -188,13 +194,13 @@ def remove_unfinished(run: SweepRun) -> None:
             os.rmdir(folder)
 
 
-def run_processes(path: Path, runs: list[SweepRun], sharing: CoreShares, quiet: bool, signals: StopSignals) -> None:
+def run_processes(path: Path, runs: list[SweepRun], sharing: Any, quiet: bool, signals: StopSignals) -> None:
     """Train the runs that are not done, some at a time; on Ctrl-C or a signal interrupt their processes and wait.
 
     A run that a process of a killed sweep still has waits until that is over.
     """
     waiting = [run for run in runs if run.status != DONE]
-    active: dict[int, tuple[subprocess.Popen, SweepRun]] = {}
+    active: dict[int, tuple[Any, SweepRun]] = {}
     try:
         while (waiting or active) and signals.reason is None:
             for job in range(sharing.jobs):

@@ -21,11 +21,13 @@ from ..optimizers.full_batch import FullBatch
 from ..schedules.setting import BATCH_SIZE
 from .inputs import reads_whole_numbers
 from .parts import TrainingParts
+from .shard_checks import check_shards
 from .shares import check_accumulation
+from .step_layout import find_shard_sizes
 
 Data = Dataset | ArrayDataset | tuple
 EPOCHS = 10  # of a fit that is told neither epochs nor steps
-KEPT_SETTINGS = ("batch_size", "accumulate", "shuffle", "drop_last", "balance", "group_by_length")
+KEPT_SETTINGS = ("batch_size", "accumulate", "shuffle", "drop_last", "balance", "group_by_length", "shards")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class FitSettings:
     metrics: Any
     threads: int | None
     total_cost: bool
+    shards: int | None
 
     @property
     def kept(self) -> dict[str, Any]:
@@ -88,6 +91,7 @@ def check_arguments(
     check_balance(train, settings.shuffle, settings.balance)
     check_streams(train, settings)
     check_augmentation(trainer, train)
+    check_shards(trainer, settings.shards)
     check_minibatches(trainer, train, settings)
     check_accumulation(trainer.loss, settings.accumulate)
     check_grouping(trainer, train, settings)
@@ -268,7 +272,15 @@ def check_minibatches(trainer: TrainingParts, train: ArrayDataset, settings: Fit
             raise ValueError(f"{message}: {size * whole} samples a step, expected at most {n}")
         sizes.add((size, size if settings.drop_last or n % size == 0 else n % size))
     for size, last in sorted(sizes):
-        check_minibatch_sizes(trainer.model, trainer.loss, train.minibatch_shape, train.y[:size], size, last)
+        shards = settings.shards
+        if shards is not None:
+            size, last = (min(find_shard_sizes(each, shards)) for each in (size, last))
+        try:
+            check_minibatch_sizes(trainer.model, trainer.loss, train.minibatch_shape, train.y[:size], size, last)
+        except ValueError as error:
+            if shards is not None:
+                error.add_note(f"a minibatch is cut into {shards} shards (trainer.shards), the sizes are theirs")
+            raise
 
 
 def check_whole_inputs(model: Module, data: ArrayDataset) -> None:

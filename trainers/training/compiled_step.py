@@ -18,6 +18,7 @@ from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
 from ..rules import Rule
 from .gradient_sum import GradientSum
+from .shard_sum import ShardSum
 from .shares import check_accumulation, compute_shares
 
 
@@ -46,7 +47,8 @@ class CompiledStep:
             scheduled = ((optimizer, "share"),)  # of a minibatch among all samples
         self.net, self.loss, self.optimizer, self.scheduled = net, loss, optimizer, scheduled
         self.augmentation, self.rule = augmentation or Augmentation(()), rule
-        self.accumulator: GradientSum | None = None
+        self.accumulator: GradientSum | ShardSum | None = None
+        self.sharding: Any = None  # how the loop over an epoch cuts steps into shards: a Sharding, or None
         self.cut = ""  # how the loop over an epoch cuts sequences to the longest one of a minibatch: see `Function`
         join_locks(net, loss)
         join_locks(net, optimizer)
@@ -66,15 +68,25 @@ class CompiledStep:
     def set_accumulation(self, accumulate: int) -> None:
         """Set how many minibatches have their gradients added up before each update."""
         self.accumulate = accumulate
-        if accumulate > 1 and self.accumulator is None:
+        self.sharding = None
+        if accumulate > 1 and not isinstance(self.accumulator, GradientSum):
             self.accumulator = GradientSum()
             join_locks(self.net, self.accumulator)
         elif accumulate == 1:
             self.accumulator = None
 
+    def set_sharding(self, sharding: Any) -> None:
+        """Cut the steps of the loop over an epoch into shards, as a Sharding says."""
+        self.sharding, self.accumulator = sharding, sharding.make_accumulator()
+        join_locks(self.net, self.accumulator)
+
+    def update(self) -> None:
+        """Let the optimizer update the model by its gradients."""
+        self.optimizer._update(self.net)
+
     def begin(self) -> None:
         """Begin a step: gradients that were added up before are forgotten."""
-        if self.accumulator is not None:
+        if isinstance(self.accumulator, GradientSum):
             self.accumulator.begin()
 
     def __call__(self, x, target, sample_weight=None) -> float:
@@ -97,16 +109,16 @@ class CompiledStep:
                     raise
         return self(x, target, sample_weight)  # the lock has become another one while this thread waited
 
-    def by_parts(self, x, target, sample_weight=None, *, share=1.0, is_last=True) -> tuple[float, np.ndarray]:
+    def by_parts(self, x, target, sample_weight=None, *, sums: Any = None) -> tuple[float, np.ndarray]:
         """Run a step of several functions, as a part of it runs as Python; returns its loss and the model's output.
 
-        Args: share, is_last: of the minibatch in a step that adds up gradients.
+        Args: sums: settings of the accumulator for this minibatch, in a step that adds up gradients.
         """
         with locked(self.net):
             batch = self.arrays(x, target, sample_weight)
             plan = self.plan(*batch)
-            if self.accumulator is not None:
-                self.accumulator.share, self.accumulator.last = float(share), float(is_last)
+            for name, value in (sums or {}).items():
+                setattr(self.accumulator, name, float(value))
             try:
                 if plan is None:
                     return self._run_uncompiled(*batch)
@@ -138,7 +150,7 @@ class CompiledStep:
 
     def _run_part(self, share: float, is_last: float, *batch: Any) -> float:
         """Add up the gradients of a part of a minibatch; returns its loss."""
-        assert self.accumulator is not None
+        assert isinstance(self.accumulator, GradientSum)
         plan = self.plan(*batch)
         self.accumulator.share, self.accumulator.last = float(share), float(is_last)
         try:
@@ -216,7 +228,10 @@ class CompiledStep:
     def new_plan(self, *batch: Any) -> StepPlan:
         """Make a plan for minibatches like this one."""
         before, adds, scheduled = self.augmentation.operations("begin"), self.accumulator, self.scheduled
-        if adds is not None:
+        if isinstance(adds, ShardSum):
+            adds.attach(self.net)
+            scheduled = tuple((adds, name) for name in ("share", "fresh", "place", "additions"))
+        elif adds is not None:
             adds.attach(self.net)
             scheduled = (*scheduled, (adds, "share"), (adds, "last"))
         parts = (self.net, self.loss, self.optimizer)
@@ -258,7 +273,7 @@ class CompiledStep:
         self.accumulator.attach(self.net)
         with plain_python():
             self.accumulator.gather(self.net.flat_gradients)
-        return self.accumulator.due > 0
+        return isinstance(self.accumulator, GradientSum) and self.accumulator.due > 0
 
     def _run_rule(self, x, target, *weight) -> tuple[float, np.ndarray]:
         """Run the operations of a step by a rule one by one."""

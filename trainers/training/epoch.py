@@ -46,7 +46,7 @@ def make_minibatches(
     epoch.kept_from = kept_from
     if isinstance(trainer.optimizer, FullBatch):
         epoch.give_shares(trainer.optimizer)
-    elif epoch.accumulate > 1:
+    elif epoch.accumulate > 1 and trainer.compiled_step.sharding is None:
         give_shares(epoch, trainer.loss)
     if state is not None:
         epoch.first, epoch.total = state.done, state.total
@@ -134,7 +134,7 @@ def measure_epoch(
     if trainer.total_cost:
         row["penalty"] = trainer.optimizer.compute_penalty(trainer.model)
         row["train_cost"] = row["train_loss"] + row["penalty"]
-    if metrics:
+    if metrics and (trainer.ranks is None or trainer.ranks.is_first):  # which has all outputs
         kept = epoch.order[epoch.kept_from :]
         weights = None if epoch.weights is None else epoch.weights[kept]
         metric_values = compute_metrics(metrics, trainer.loss, epoch.outputs, epoch.data.y[kept], epoch.data, weights)

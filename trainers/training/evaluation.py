@@ -19,6 +19,7 @@ from ...modules.losses.loss import Loss
 from ..callbacks.sample_weights import cast_sample_weights
 from ..metrics import Metric, compute_metrics
 from ..optimizers import Optimizer
+from ..parallel.communicator import Ranks
 from ..rules import Rule
 from .inputs import reads_whole_numbers
 from .minibatches import compute_mean
@@ -33,33 +34,50 @@ class Evaluation:
     State that modules carry from minibatch to minibatch begins anew, and is afterwards as it was; minibatches have as
     many samples as there are streams.
 
-    Args: model, loss, optimizer, rule: of a training.
+    Args: model, loss, optimizer, rule: of a training; ranks: among which the samples are shared out, each of which gets
+        the result.
     """
 
-    def __init__(self, model: Module, loss: Loss, optimizer: Optimizer, rule: Rule | None = None):
-        self.model, self.loss, self.optimizer, self.rule = model, loss, optimizer, rule
+    def __init__(
+        self,
+        model: Module,
+        loss: Loss,
+        optimizer: Optimizer,
+        rule: Rule | None = None,
+        ranks: Ranks | None = None,
+    ):
+        self.model, self.loss, self.optimizer, self.rule, self.ranks = model, loss, optimizer, rule, ranks
         self._sizes: dict[tuple[int, ...], int] = {}
 
     def compute_metrics(self, data: ArrayDataset, metrics: dict[str, Metric], threads: int) -> dict[str, Any]:
         """Compute the mean loss and the metrics of a data set."""
-        total, mass, outputs, weights = 0.0, 0.0, [], cast_sample_weights(data, self.loss)
-        whole = reads_whole_numbers(self.model, data)
+        weights, whole = cast_sample_weights(data, self.loss), reads_whole_numbers(self.model, data)
+        pieces: list[tuple[float, float, Any]] = []
         with self._evaluating(threads):
-            for rows in self._pieces(data):
+            for rows in self._own_pieces(data):
                 y = self._answer(data.inputs(rows, whole=whole))
                 weight = None if weights is None else weights[rows]
                 counts = self.loss.count_samples(data.y[rows], weight)
-                total += float(self.loss(y, data.y[rows], weight)) * counts
-                mass += counts
-                outputs += [y] if metrics else []  # which may be larger than memory, as the data may
-        values = compute_metrics(metrics, self.loss, np.concatenate(outputs), data.y, data, weights) if metrics else {}
+                loss = float(self.loss(y, data.y[rows], weight)) * counts
+                pieces.append((loss, counts, y if metrics else None))  # y may be larger than memory, as the data may
+        if self.ranks is not None:
+            pieces = self._gather(pieces)
+        total, mass = 0.0, 0.0
+        for loss, counts, _ in pieces:
+            total += loss
+            mass += counts
+        values: dict[str, Any] = {}
+        if metrics:
+            outputs = np.concatenate([y for _, _, y in pieces])
+            values = compute_metrics(metrics, self.loss, outputs, data.y, data, weights)
         return {"loss": compute_mean(total, mass)} | values
 
     def compute_outputs(self, data: ArrayDataset, threads: int) -> np.ndarray:
         """Compute the model's outputs for a data set (N, ...)."""
         whole = reads_whole_numbers(self.model, data)
         with self._evaluating(threads):
-            return np.concatenate([self._answer(data.inputs(rows, whole=whole)) for rows in self._pieces(data)])
+            outputs = [self._answer(data.inputs(rows, whole=whole)) for rows in self._own_pieces(data)]
+        return np.concatenate(outputs if self.ranks is None else self._gather(outputs))
 
     def _answer(self, x: Any) -> np.ndarray:
         """The model's outputs for some inputs."""
@@ -77,6 +95,20 @@ class Evaluation:
             fresh_state(self.model),
         ):
             yield
+
+    def _own_pieces(self, data: ArrayDataset) -> list[slice]:
+        """The pieces of this rank; with state that is carried, of which there is one, all of them."""
+        pieces = list(self._pieces(data))
+        if self.ranks is None or find_streams(self.model) is not None:
+            return pieces
+        first, last = (place * len(pieces) // self.ranks.size for place in (self.ranks.rank, self.ranks.rank + 1))
+        return pieces[first:last]
+
+    def _gather(self, own: list[Any]) -> list[Any]:
+        """The results of all pieces, of those of this rank."""
+        if self.ranks is None or find_streams(self.model) is not None:
+            return own
+        return [each for results in self.ranks.share(own, "the results of an evaluation") for each in results]
 
     def _pieces(self, data: ArrayDataset) -> Iterator[slice]:
         """Split the rows of a data set, so that outputs have a moderate size."""

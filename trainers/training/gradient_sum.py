@@ -21,6 +21,8 @@ class GradientSum(Stateful):
     Source: Goodfellow et al., Deep Learning, section 8.1.3: the gradient of a mean is the mean of gradients.
     """
 
+    updates = True  # the update is a part of the step
+
     def __init__(self):
         super().__init__()
         self.share, self.last, self.due = 1.0, 1.0, 1

@@ -133,6 +133,7 @@ class GreedyPretraining(Callback):
             rule=rule,
             seed=seed,
             quiet=True,
+            communicator=False,
         )
         if self._saved is not None:
             inner.load_state_dict(self._saved)

@@ -68,7 +68,7 @@ class Epoch:
     accumulate: int = 1
     shares: np.ndarray | None = None
     kept_from: int = 0
-    _ready: Steps | None = field(default=None, init=False)  # what `compile` has prepared, for the next `run`
+    _ready: Any = field(default=None, init=False)  # what `compile` has prepared, for the next `run`
 
     # -- places in the order -----------------------------------------------------------------------------------------
 
@@ -132,8 +132,11 @@ class Epoch:
 
     def batch(self, step: CompiledStep, first: int) -> tuple[Any, ...]:
         """Get the minibatch at a position in the order, as the model sees it: x, y, and weights if there are any."""
-        piece = self.find_piece(first)
-        rows = self.order[first : min(first + self.batch_size, piece.last)]
+        return self.cut_batch(step, first, min(first + self.batch_size, self.find_piece(first).last))
+
+    def cut_batch(self, step: CompiledStep, first: int, last: int) -> tuple[Any, ...]:
+        """Get the samples of some places in the order of one piece, as `batch` does."""
+        piece, rows = self.find_piece(first), self.order[first:last]
         x, y = self.data.inputs(rows, whole=reads_whole_numbers(step.net, self.data)), self.data.y[rows]
         if step.cut:
             x, y = cut_to_longest(x, y, "target" in step.cut)
@@ -174,7 +177,7 @@ class Epoch:
 
     def compile(self, step: CompiledStep) -> None:
         """Compile the loop of `run`, if it is new, for the next `run`."""
-        self._ready = self.prepare(step)
+        self._ready = self.prepare(step) if step.sharding is None else step.sharding.prepare(self, step)
 
     def prepare(self, step: CompiledStep) -> Steps | None:
         """Get the compiled loop over positions first to last in the order, of one piece; compiles it at the first call.
@@ -219,6 +222,9 @@ class Epoch:
 
     def run(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
         """Train; yields, after each chunk, the position and the sum of the losses. NotFinite stops it."""
+        if step.sharding is not None:
+            ready, self._ready = self._ready, None
+            return step.sharding.run(self, step, ready)
         steps, self._ready = self._ready or self.prepare(step), None
         return self._step_by_step(step) if steps is None else self._chunks(step, steps)
 
@@ -284,7 +290,8 @@ class Epoch:
                 rows = self.order[first : min(first + self.batch_size, piece.last)]
                 self.set_schedules(first)
                 share, is_last = (1.0, 1.0) if self.shares is None else self.shares[self.find_minibatch(first)]
-                value, y = step.by_parts(*self.batch(step, first), share=share, is_last=bool(is_last))
+                sums = None if self.shares is None else {"share": share, "last": is_last}
+                value, y = step.by_parts(*self.batch(step, first), sums=sums)
                 if not np.isfinite(value):
                     raise NotFinite(f"the loss is {value}", first)
                 if len(room := self._find_room(first)[: len(rows)]):

@@ -7,6 +7,7 @@ from ...modules.losses.loss import Loss
 from ..augments import Augmentation
 from ..callbacks import Callback
 from ..optimizers import Optimizer
+from ..parallel.communicator import Ranks
 from ..rules import Rule
 from ..schedules.timetable import Timetable
 from .compiled_step import CompiledStep
@@ -26,6 +27,7 @@ class TrainingParts(Protocol):
     compiled_step: CompiledStep
     alignment: Any
     evaluation: Evaluation
+    ranks: Ranks | None
     seed: int
     quiet: bool
     epoch: int

@@ -38,14 +38,14 @@ def averages(loss: Loss) -> bool:
     return all(part.averages for part in loss.all_modules() if isinstance(part, Loss))
 
 
-def check_accumulation(loss: Any, accumulate: int, who: str = "Trainer") -> None:
+def check_accumulation(loss: Any, accumulate: int, who: str = "Trainer", name: str = "accumulate") -> None:
     """Raise ValueError for a loss whose gradients of minibatches do not add up to that of all their samples."""
     parts = [part for part in loss.all_modules() if isinstance(part, Loss)]
     if accumulate == 1 or len(parts) == 1:
         return
     if len({part.averages for part in parts}) > 1:
-        raise ValueError(f"{who}: accumulate is {accumulate}, expected 1, as {loss.label()} adds means and sums")
+        raise ValueError(f"{who}: {name} is {accumulate}, expected 1, as {loss.label()} adds means and sums")
     for part in parts:
         if isinstance(part, LabelLoss) and (part.ignore_index, part.class_weights) != (None, None):
             reason = f"{part.label()}, a part of the loss, is a mean over labels of its own"
-            raise ValueError(f"{who}: accumulate is {accumulate}, expected 1, as {reason}")
+            raise ValueError(f"{who}: {name} is {accumulate}, expected 1, as {reason}")

@@ -25,6 +25,8 @@ from ..files.data_digests import compute_data_digests
 from ..metrics import Metric, MetricLike
 from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
+from ..parallel.agreement import check_same_bits
+from ..parallel.job import find_ranks
 from ..rules import Rule
 from ..schedules import Schedule
 from ..schedules.timetable import Timetable
@@ -48,6 +50,7 @@ from .inputs import takes_table
 from .minibatches import Epoch, NotFinite
 from .passes import count_rows, count_steps, find_row
 from .progress import make_title, print_epoch, print_if_slow
+from .sharded_steps import SHARDS, Sharding
 from .thread_choice import choose_threads
 from .trainer_state import check_data_digests, check_settings, gather_state, restore_state
 
@@ -74,7 +77,8 @@ class Trainer:
         augment: random changes of the training images, in order, such as [Shift(2), Flip()]; rule: a learning rule in
         the place of backprop, such as FeedbackAlignment();
         seed: the order of the samples is a function of it alone; quiet: no progress bar, no lines; folder: that of the
-        run, into which callbacks write.
+        run, into which callbacks write; communicator: of mpi4py, whose ranks train together; by default those that
+        mpiexec has started, if any, and False for none: see docs/parallel.md.
     `history` holds one dict of metrics for each epoch; `stopped` says why the training ended early, or is None;
     `epoch` is the number of epochs done, `step` that of updates at the end of the last one, `position` that of samples
     in the epoch that runs; where steps are counted, an epoch is what a row of metrics is of. `seconds` is the time in
@@ -98,6 +102,7 @@ class Trainer:
         seed: int = 0,
         quiet: bool = False,
         folder: str | Path | None = None,
+        communicator: Any = None,
     ):
         for name, value, kind in (("model", model, Module), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
             if not isinstance(value, kind):
@@ -115,7 +120,9 @@ class Trainer:
             rule.check_optimizer(optimizer)
         self.model, self.loss, self.optimizer, self.rule = model, loss, optimizer, rule
         self.augmentation = Augmentation(augment, seed)
-        self.callbacks, self.seed, self.quiet = list(callbacks), seed, quiet
+        self.ranks = find_ranks(communicator)
+        self.is_first = self.ranks is None or self.ranks.is_first  # whether this process prints and writes
+        self.callbacks, self.seed, self.quiet = list(callbacks), seed, quiet or not self.is_first
         for callback in self.callbacks:
             callback.prepare(optimizer)
         self.folder = None if folder is None else expand_path(folder)
@@ -131,7 +138,7 @@ class Trainer:
         self.data: ArrayDataset | None = None  # that the last training was on, and its validation data
         self.valid_data: ArrayDataset | None = None
         self.weights_epoch: int | None = 0  # at the end of which the model had its present weights; None within one
-        self.evaluation = Evaluation(model, loss, optimizer, rule)
+        self.evaluation = Evaluation(model, loss, optimizer, rule, self.ranks)
         self.prepared: Any = None  # how much callbacks have done before the first epoch
         self._fit: FitState | None = None  # the fit that runs
         self._pending: FitState | None = None  # a fit that was loaded, for the next one to finish
@@ -163,6 +170,7 @@ class Trainer:
         metrics: list[MetricLike] | None = None,
         threads: int | None = None,
         total_cost: bool = False,
+        shards: int | None = None,
     ) -> list[dict[str, Any]]:
         """Train for some epochs, or steps; returns `history`. After `load` it finishes the fit that was saved, with its
         settings.
@@ -179,7 +187,9 @@ class Trainer:
             as TopK(3), or functions (y, target) -> float; by default those of the loss; threads: how many share the
             products, by default as many as train fastest, which is measured once. The results are the same bits for any
             number; total_cost: report beside train_loss, L, the optimizer's penalty λΩ of the weights after the epoch,
-            and train_cost, J = L + λΩ (Goodfellow et al., Deep Learning, algorithm 6.3; draft section 6.4.2).
+            and train_cost, J = L + λΩ (Goodfellow et al., Deep Learning, algorithm 6.3; draft section 6.4.2); shards:
+            into how many parts a minibatch is cut, whose gradients are added up in the order of a fixed tree; by
+            default 8 on several ranks of MPI, else none. Results are the same bits for any number of ranks up to it.
         Metrics of the training part are of the outputs before each update, of the last samples of an epoch if all of
         them would take more than 1 GiB.
         With weights, losses and metrics are the weighted ones; weights that are all alike change nothing.
@@ -190,13 +200,16 @@ class Trainer:
             RuntimeError while another thread trains the model or the optimizer.
         """
         how = (batch_size, accumulate, shuffle, drop_last, balance, group_by_length)
-        asked = FitSettings(epochs, steps, evaluate_every, *how, metrics, threads, total_cost)
+        shards = self._choose_shards(shards)
+        asked = FitSettings(epochs, steps, evaluate_every, *how, metrics, threads, total_cost, shards)
         train, valid, chosen = check_arguments(self, train, valid, asked)
         settings = self._choose_settings(asked, train, chosen)
         self._refuse_another_fit(asked, settings, {"train": train, "valid": valid})
         self._fit = fit = self._begin(asked, settings, {"train": train, "valid": valid})
         self.metrics, self.threads, self.total_cost = chosen, threads, total_cost
         self.compiled_step.set_accumulation(accumulate)
+        if shards is not None:
+            self.compiled_step.set_sharding(Sharding(shards, self.ranks))
         self.compiled_step.cut = choose_cut(self.model, train, group_by_length)
         self.data, self.valid_data = train, valid
         self.model.train()
@@ -211,7 +224,7 @@ class Trainer:
                     self._pause(fit, None)
             finally:
                 self.timetable.restore()
-                for callback in self.callbacks:
+                for callback in self._own_callbacks:
                     callback.on_fit_end(self)
         finally:
             self._fit = None
@@ -224,7 +237,8 @@ class Trainer:
         """
         defaults = {name: setting.default for name, setting in inspect.signature(self.fit).parameters.items()}
         names = [each.name for each in fields(FitSettings)]
-        asked = FitSettings(**{name: settings.get(name, defaults[name]) for name in names})
+        chosen = {name: settings.get(name, defaults[name]) for name in names}
+        asked = FitSettings(**chosen | {"shards": self._choose_shards(chosen["shards"])})
         train, valid, metrics = check_arguments(self, train, valid, asked)
         self._refuse_another_fit(asked, self._choose_settings(asked, train, metrics), {"train": train, "valid": valid})
         self.optimizer.attach(self.model)
@@ -244,7 +258,8 @@ class Trainer:
         """
         assert self._fit is not None
         self.prepared = done
-        self._pause(self._fit, None)
+        if self.ranks is None:  # several ranks do such work each by itself, and pause at other moments
+            self._pause(self._fit, None)
 
     @property
     def ended(self) -> bool:
@@ -279,7 +294,8 @@ class Trainer:
             that of `fit`.
         """
         refuse_during_fit(self.model, "save")
-        write_checkpoint(expand_path(folder), self.state_dict())
+        if self.is_first:
+            write_checkpoint(expand_path(folder), self.state_dict())
 
     def load(self, folder: str | Path) -> None:
         """Take over the newest whole checkpoint of a folder, saved by a trainer like this one; nothing is executed.
@@ -375,6 +391,7 @@ class Trainer:
             seed=self.seed,
             quiet=self.quiet,
             folder=self.folder,
+            communicator=self.ranks or False,
         )
         for own, other in zip(self.timetable.settings, made.timetable.settings, strict=True):
             other.base = own.base
@@ -385,6 +402,17 @@ class Trainer:
         return made
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    @property
+    def _own_callbacks(self) -> list[Callback]:
+        """The callbacks that run in this process: only that of the first rank writes files."""
+        return [callback for callback in self.callbacks if self.is_first or not callback.first_rank_only]
+
+    def _choose_shards(self, shards: int | None) -> int | None:
+        """Choose the number of shards, unless it is given: that of a loaded fit, or SHARDS on several ranks."""
+        if shards is None and self._pending is not None:
+            shards = self._pending.settings.get("shards")
+        return SHARDS if shards is None and self.ranks is not None else shards
 
     def _choose_settings(
         self, asked: FitSettings, train: ArrayDataset, metrics: Mapping[str, Metric]
@@ -455,13 +483,15 @@ class Trainer:
         return fit
 
     def _start_callbacks(self) -> None:
-        for callback in self.callbacks:
+        own = self._own_callbacks
+        for callback in own:
             callback.on_fit_start(self)
         if self._pending is not None:
             for callback, state in zip(self.callbacks, self._pending.callbacks, strict=True):
-                callback.load_state_dict(state)
+                if callback in own:
+                    callback.load_state_dict(state)
             self._pending = None
-        for callback in self.callbacks:
+        for callback in own:
             callback.before_epochs(self)
 
     def _train_epoch(self, fit: FitState, train: ArrayDataset, valid: ArrayDataset | None) -> dict[str, Any] | None:
@@ -476,7 +506,8 @@ class Trainer:
             before = state.before
         with print_if_slow(COMPILING, quiet=self.quiet):
             epoch.compile(self.compiled_step)
-            self.threads = self.threads or choose_threads(self.compiled_step, epoch)
+            sharded = self.compiled_step.sharding is not None
+            self.threads = self.threads or (1 if sharded else choose_threads(self.compiled_step, epoch))
         last = None if fit.steps is None else fit.begun_step + find_row(fit).stop
         place = f"epoch {self.epoch + 1} of {fit.epochs}" if last is None else f"to step {last}"
         title = make_title(place, fit.epochs - self.epoch, [row["seconds"] for row in self.history])
@@ -498,6 +529,9 @@ class Trainer:
         row = measure_epoch(self, fit, epoch, total, valid, metrics)
         row |= measure_alignment(self, train)
         row["seconds"] = time.perf_counter() - start
+        if self.ranks is not None:
+            row = self.ranks.from_first(row, "the metrics of an epoch")
+            check_same_bits(self.ranks, {"model": self.model.state_dict(once=True)})
         self.seconds = earlier + row["seconds"]
         return row
 
@@ -512,15 +546,19 @@ class Trainer:
 
     def _pause(self, fit: FitState, place: EpochState | None) -> None:
         """Call the callbacks at a moment when all state is consistent and may be saved."""
-        fit.place, going_on = place, not self.ended
-        if going_on and self._asked_to_stop is not None:
-            self.stop(self._asked_to_stop, for_now=True)
+        fit.place, going_on, asked = place, not self.ended, self._asked_to_stop
+        if self.ranks is not None:
+            asked = next(filter(None, self.ranks.share(asked, "a pause")), None)
+        if going_on and asked is not None:
+            self.stop(asked, for_now=True)
             self._asked_to_stop, going_on = None, False  # so all callbacks hear of it at once
-        for _ in range(2):
+        for _ in range(2 if self.is_first else 0):
             for callback in self.callbacks:
                 callback.on_pause(self)
             if not (going_on and self.ended):
                 break  # otherwise one of them has ended it, and those before have not heard of that
+        if self.ranks is not None:  # the clock of the first one counts
+            self.stopped, self._for_now = self.ranks.from_first((self.stopped, self._for_now), "a pause")
 
     def _end_epoch(self, row: dict[str, Any]) -> None:
         """Call the callbacks and schedules with an epoch's metrics."""
@@ -530,5 +568,5 @@ class Trainer:
             print_epoch(row, self.timetable.row(row.get("batch_size", 0)))
         if isinstance(self.optimizer, FullBatch) and self.optimizer.converged:
             self.stop(f"{type(self.optimizer).__name__} has converged")
-        for callback in self.callbacks:
+        for callback in self._own_callbacks:
             callback.on_epoch_end(self, row)

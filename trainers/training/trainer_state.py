@@ -74,7 +74,7 @@ def describe_parts(trainer: TrainingParts) -> dict[str, Any]:
 
 def check_settings(saved: dict[str, Any], own: dict[str, Any]) -> None:
     """Raise ValueError unless a fit has the settings of the one that it resumes."""
-    saved = {"accumulate": 1, "group_by_length": False} | saved  # older checkpoints know neither
+    saved = {"accumulate": 1, "group_by_length": False, "shards": None} | saved  # of older checkpoints
     for name, value in own.items():
         if saved.get(name) != value:
             raise ValueError(

@@ -90,7 +90,7 @@ class RecurrentBase(SequenceModule):
         if dropout > 0:
             self.key, self.draws = Counter(new_key()), Counter()
         self.carried = "states" if streams else None
-        self.given = None  # "states" where WithState gives the first states and takes the last ones
+        self.given: str | None = None  # "states" where WithState gives the first states and takes the last ones
         for name in self.state_names if streams else ():
             setattr(self, name, Buffer(np.zeros((num_layers * self.directions, streams, hidden_size))))
         self.samples = self.steps = self.rows = self.blocks = 0

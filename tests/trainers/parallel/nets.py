@@ -1,0 +1,105 @@
+"""Trainings that several processes repeat: `python nets.py` under mpiexec prints the digests of what they give."""
+
+import hashlib
+import json
+import sys
+
+import numpy as np
+from bprop.modules import (
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Embedding,
+    Flatten,
+    Graph,
+    Linear,
+    ReLU,
+    Sequential,
+    Share,
+    SoftmaxCrossEntropy,
+    Tanh,
+    TransformerBlock,
+    manual_seed,
+)
+from bprop.trainers import SGD, Adam, AdamW, Callback, CosineSchedule, Flip, Shift, Trainer
+
+random = np.random.default_rng
+
+
+class Rate(Callback):
+    """Changes the learning rate by each minibatch's loss, which all ranks must know."""
+
+    def on_batch_end(self, trainer, row):
+        trainer.optimizer.lr = 0.01 + 1e-4 * row["loss"]
+
+
+def mlp():
+    """Dropout, Adam, class weights and sample weights, an uneven last minibatch, clipping, a schedule of steps."""
+    r = random(0)
+    data = r.normal(size=(59, 8)), r.integers(0, 4, 59), r.choice([0, 0.5, 1, 3], 59)
+    net = Sequential(Linear(8, 12), Tanh(), Dropout(0.3), Linear(12, 4), Dropout(0.1))
+    loss = SoftmaxCrossEntropy(class_weights=[1, 2, 0.5, 3])
+    more = {"schedules": {"optimizer.lr": CosineSchedule(per="step")}}
+    return net, loss, Adam(lr=0.02, clip_norm=0.5), data, {"batch_size": 16, "balance": True}, more
+
+
+def cnn():
+    """Batch norm, augmentation, gradients of two minibatches in one step."""
+    r = random(1)
+    data = r.normal(size=(70, 1, 6, 6)), r.integers(0, 3, 70)
+    net = Sequential(Conv2d(1, 3, 3), BatchNorm2d(3), ReLU(), Flatten(), Linear(48, 6), BatchNorm1d(6), Linear(6, 3))
+    settings = {"batch_size": 16, "accumulate": 2, "drop_last": True, "metrics": ["accuracy", "f1_macro"]}
+    return net, SoftmaxCrossEntropy(), SGD(lr=0.1, momentum=0.9), data, settings, {"augment": [Shift(1), Flip()]}
+
+
+def graph():
+    """A graph with shared weights, and a callback that looks at each minibatch."""
+    r = random(2)
+    data = r.normal(size=(40, 6)), r.integers(0, 3, 40)
+    nodes = {
+        "one": (Linear(6, 6), "x"),
+        "unit": (Tanh(), "one"),
+        "two": (Share("one"), "unit"),
+        "y": (Linear(6, 3), "two"),
+    }
+    net = Graph(nodes, outputs="y")
+    return net, SoftmaxCrossEntropy(), AdamW(lr=0.01, ema=0.9), data, {"batch_size": 10}, {"callbacks": [Rate()]}
+
+
+def transformer():
+    """A small GPT's block, with dropout in its attention."""
+    r = random(3)
+    data = r.integers(0, 11, (30, 5)), r.integers(0, 11, (30, 5))
+    net = Sequential(Embedding(11, 8), TransformerBlock(8, 2, dropout=0.1, causal=True), Linear(8, 11))
+    return net, SoftmaxCrossEntropy(), Adam(lr=0.01), data, {"batch_size": 8}, {}
+
+
+NETS = {each.__name__: each for each in (mlp, cnn, graph, transformer)}
+
+
+def train(name, shards=8, epochs=2, **more):
+    """Train one of the nets; returns the digest of its weights and statistics, and of the last row of metrics."""
+    manual_seed(0)
+    net, loss, optimizer, data, settings, parts = NETS[name]()
+    trainer = Trainer(net, loss, optimizer, quiet=True, **parts, **more)
+    row = trainer.fit(data, data[:2], epochs=epochs, shards=shards, **settings)[-1]
+    row = {key: float(value).hex() for key, value in row.items() if key != "seconds"}
+    answer = trainer.predict(data[0])
+    return compute_digest(net), row, sorted(net.counters().items()), hashlib.sha256(answer.tobytes()).hexdigest()
+
+
+def compute_digest(net):
+    """Hash the parameters and the buffers of a net."""
+    digest = hashlib.sha256()
+    for name, array in net.state_dict().items():
+        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    results = {name: train(name) for name in sys.argv[1:]}
+    from bprop.trainers.parallel.job import connect
+
+    if connect().is_first:
+        print(json.dumps(results))

@@ -1,0 +1,184 @@
+"""Trainings on several ranks of MPI: the same bits as in one process. Needs an MPI, as `bprop[mpi]` brings it."""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+from bprop.trainers.cli import main
+
+from . import nets
+
+MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+pytestmark = pytest.mark.skipif(
+    MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="there is no MPI: pip install 'bprop[mpi]'"
+)
+CONFIG = """
+dataset: Iris
+model:
+  - Linear: {in_features: 4, out_features: 8}
+  - BatchNorm1d: {num_features: 8}
+  - Tanh
+  - Dropout: {p: 0.2}
+  - Linear: {in_features: 8, out_features: 3}
+loss: SoftmaxCrossEntropy
+optimizer: {Adam: {lr: 0.01}}
+trainer: {epochs: 3, batch_size: 32, drop_last: true}
+callbacks: [{EarlyStopping: {patience: 9}}, {Checkpoint: {seconds: 0, minutes: 0, best: 1}}, Statistics]
+"""
+
+
+@cache
+def list_options():
+    """The options by which this MPI runs more ranks than there are cores, also as root."""
+    text = subprocess.run([MPIEXEC, "--version"], capture_output=True, text=True).stdout
+    return ["--oversubscribe"] if "Open MPI" in text or "open-mpi" in text else []
+
+
+def run_ranks(count, *words, folder=None, check=0, **environment):
+    """Run Python on so many ranks; returns what it prints."""
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "BPROP_MPI_TIMEOUT": "60"}
+    own = os.environ | root | {"OMP_NUM_THREADS": "1"} | environment
+    command = [MPIEXEC, *list_options(), "-n", str(count), *words]
+    done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=120)
+    assert (done.returncode == 0) == (check == 0), done.stdout + done.stderr
+    return done.stdout if check == 0 else done.stderr
+
+
+def bprop(count, *words, **settings):
+    return run_ranks(count, sys.executable, "-m", "bprop.trainers.cli", *words, **settings)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """What one process makes of each net."""
+    return {name: nets.train(name) for name in nets.NETS}
+
+
+@pytest.mark.parametrize("ranks", [2, 4, pytest.param(8, marks=pytest.mark.slow)])
+def test_the_same_bits_for_any_number_of_ranks(ranks, alone):
+    results = json.loads(run_ranks(ranks, sys.executable, nets.__file__, *nets.NETS))
+    assert results == json.loads(json.dumps(alone))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with a config, and a run of one process with the shards of several."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "iris.yaml").write_text(CONFIG)
+    assert (
+        main(["train", str(folder / "iris.yaml"), "trainer.shards=8", "--run", str(folder / "alone"), "--quiet"]) == 0
+    )
+    return folder
+
+
+def read_run(folder):
+    """The files of a run, without times."""
+    rows = [line.split(",")[:-1] for line in (folder / "metrics.csv").read_text().splitlines()]
+    names = ("model.safetensors", "config.yaml", "statistics.csv", "data.json")
+    summary = json.loads((folder / "summary.json").read_text())
+    for name in ("seconds", "run", "ranks", "threads"):
+        summary.pop(name, None)
+    return rows, summary, [(folder / name).read_bytes() for name in names]
+
+
+def test_a_run_of_two_ranks_and_what_is_done_with_it(runs):
+    printed = bprop(2, "train", "iris.yaml", "--run", "two", "--quiet", folder=runs)
+    assert printed.count("test_loss") == 1, "one rank prints"
+    assert read_run(runs / "two") == read_run(runs / "alone")
+    assert "trainer:" in (runs / "two" / "config.yaml").read_text()
+    figures = json.loads(bprop(2, "evaluate", "two", "--json", folder=runs))
+    assert figures["test_loss"] == json.loads((runs / "alone" / "summary.json").read_text())["test_loss"]
+
+
+def test_resume_with_other_numbers_of_ranks(runs):
+    bprop(4, "train", "iris.yaml", "trainer.epochs=1", "--run", "again", "--quiet", folder=runs)
+    assert json.loads((runs / "again" / "summary.json").read_text())["ranks"] == 4
+    bprop(2, "resume", "again", "trainer.epochs=2", "--quiet", folder=runs)
+    assert main(["resume", str(runs / "again"), "trainer.epochs=3", "--quiet"]) == 0
+    assert read_run(runs / "again")[0] == read_run(runs / "alone")[0]
+    assert (runs / "again" / "model.safetensors").read_bytes() == (runs / "alone" / "model.safetensors").read_bytes()
+
+
+WRONG = {
+    "shards": (
+        3,
+        ["train", "iris.yaml"],
+        "",
+        "shards is 8 on 3 ranks, expected a multiple of 3 or one of its divisors",
+    ),
+    "one config": (2, ["train", "only.yaml"], "cd $RANK;", "rank 1 on .*only.yaml"),
+    "other config": (2, ["train", "iris.yaml"], "cd $RANK;", "rank 1 on .* differs from rank 0 on .* in its config"),
+    "other processor": (
+        2,
+        ["train", "iris.yaml"],
+        "[ $RANK = 1 ] && export NUMBA_CPU_NAME=generic;",
+        "rank 1 on .* differs from rank 0 on .* in the processor .generic there, .* expected the same on all ranks",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_ranks_that_differ_are_named(name, runs):
+    ranks, words, before, message = WRONG[name]
+    for rank in "01":
+        (runs / rank).mkdir(exist_ok=True)
+        (runs / rank / "iris.yaml").write_text(CONFIG.replace("0.01", f"0.0{int(rank) + 1}"))
+    (runs / "0" / "only.yaml").write_text(CONFIG)
+    rank = "RANK=${OMPI_COMM_WORLD_RANK:-$PMI_RANK};"
+    line = f'{rank} {before} exec "$@"'
+    shell = ["sh", "-c", line, "sh", sys.executable, "-m", "bprop.trainers.cli", *words, "--run", str(runs / "wrong")]
+    printed = run_ranks(ranks, *shell, folder=runs, check=1)
+    assert re.search(message, printed), printed
+    assert printed.count("bprop: error:") == 1
+    assert not (runs / "wrong").exists()
+
+
+FAULTY = """
+import os, signal, time
+from bprop.trainers import Callback
+
+
+class Faulty(Callback):
+    def on_epoch_end(self, trainer, row):
+        if trainer.ranks is not None and trainer.ranks.rank == 1 and row["epoch"] == 2:
+            {deed}
+"""
+DEEDS = {
+    "killed": ("os.kill(os.getpid(), signal.SIGKILL)", "rank 1 on .* has died .process"),
+    "raises": ("raise RuntimeError('a mistake')", "(?s)rank 1 on .*RuntimeError: a mistake"),
+    "hangs": ("time.sleep(90)", "rank 1 on .* did not answer within .* s"),
+}
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_a_rank_that_fails_ends_all_by_name(deed, runs):
+    code, message = DEEDS[deed]
+    (runs / f"faulty_{deed}.py").write_text(FAULTY.format(deed=code))
+    (runs / f"{deed}.yaml").write_text(CONFIG.replace("callbacks: [", f"callbacks: [faulty_{deed}.Faulty, "))
+    printed = bprop(2, "train", f"{deed}.yaml", "--run", deed, "--quiet", folder=runs, check=1, BPROP_MPI_TIMEOUT="15")
+    assert re.search(message, printed), printed
+    assert re.search(f"'mpiexec -n N bprop resume {deed}' goes on from the last checkpoint", printed), printed
+    assert main(["resume", str(runs / deed), "--imports", "--quiet"]) == 0
+    assert (runs / deed / "model.safetensors").read_bytes() == (runs / "alone" / "model.safetensors").read_bytes()
+
+
+def test_a_sweep_over_ranks(runs):
+    (runs / "sweep.yaml").write_text(CONFIG.replace("epochs: 3", "epochs: 1") + "sweep: {grid: {seed: [0, 1, 2]}}\n")
+    printed = json.loads(bprop(2, "sweep", "sweep.yaml", "--run", "sweep", "--quiet", "--json", folder=runs))
+    assert [row["status"] for row in printed] == ["done"] * 3
+    assert sorted(row["seed"] for row in printed) == [0, 1, 2]
+    assert all("shards: null" in (runs / "sweep" / f"00{k}" / "config.yaml").read_text() for k in range(3))
+
+
+def test_a_profile_of_ranks(runs):
+    profile = json.loads(bprop(2, "profile", "iris.yaml", "--json", folder=runs))
+    assert [each["rank"] for each in profile["ranks"]] == [0, 1]
+    assert all(each["compute"] > 0 and 0 <= each["wait"] <= each["exchange"] for each in profile["ranks"])
+    assert (profile["shards"], profile["batch_size"]) == (8, 32)

@@ -1,0 +1,78 @@
+"""The profile of a step on several ranks: computation, exchange, waiting and update of each."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ...modules.core.text_table import format_table
+from ..configs import Config
+from ..parallel.communicator import Ranks
+from ..training.trainer import Trainer
+from .profile import format_seconds, format_title
+
+SECONDS = 2.0  # of the measurement
+FIRST = 10  # steps that compile and warm up
+LEFT_OUT = ("epochs", "steps", "evaluate_every", "metrics")  # settings that do not count here
+
+
+@dataclass
+class RankTimes:
+    """The seconds of a step on a rank; `wait` is what others were waited for, a part of `exchange`."""
+
+    rank: int
+    host: str
+    compute: float
+    exchange: float
+    wait: float
+    update: float
+
+
+@dataclass
+class RanksProfile:
+    """The times of a step on all ranks."""
+
+    title: str
+    batch_size: int
+    shards: int
+    bytes: int
+    ranks: list[RankTimes]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain data, for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        head = f"One step of {self.title}, minibatches of {self.batch_size} in {self.shards} shards"
+        rows: list[tuple[str, ...]] = [("rank", "host", "compute", "exchange", "of it waiting", "update")]
+        for each in self.ranks:
+            times = (each.compute, each.exchange, each.wait, each.update)
+            rows.append((str(each.rank), each.host, *(format_seconds(seconds) for seconds in times)))
+        return "\n".join([head, *format_table(rows), f"the gradient has {self.bytes} bytes"])
+
+
+def profile_on_ranks(config: Config, ranks: Ranks) -> RanksProfile:
+    """Profile the training of a config on all ranks: it trains for about two seconds, and discards that.
+
+    Errors: those of the training.
+    """
+    experiment = config.build()
+    settings = {name: value for name, value in experiment.settings.items() if name not in LEFT_OUT} | {"metrics": []}
+    parts = experiment.model, experiment.loss, experiment.optimizer
+    more = {"augment": experiment.augment, "rule": experiment.rule, "seed": config.seed}
+    trainer = Trainer(*parts, **more, quiet=True, communicator=ranks)
+    data = experiment.dataset.train
+    trainer.fit(data, steps=FIRST, **settings)
+    trainer.fit(data, steps=FIRST, **settings)
+    seconds = sum(trainer.compiled_step.sharding.seconds.values()) / FIRST
+    steps = ranks.from_first(max(FIRST, int(SECONDS / seconds)), "the length of the profile")
+    before = ranks.watchdog.seconds
+    trainer.fit(data, steps=steps, **settings)
+    sharding = trainer.compiled_step.sharding
+    own = {name: value / steps for name, value in sharding.seconds.items()}
+    own["wait"] = min(own["exchange"], (ranks.watchdog.seconds - before) / steps)
+    times = [
+        RankTimes(peer.rank, peer.host, **theirs)
+        for peer, theirs in zip(ranks.peers, ranks.share(own, "the profile"), strict=True)
+    ]
+    size = trainer.model.flat_parameters.nbytes
+    batch_size = settings.get("batch_size", 32)
+    return RanksProfile(format_title(trainer.compiled_step), batch_size, sharding.shards, size, times)

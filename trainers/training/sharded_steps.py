@@ -1,0 +1,311 @@
+"""Steps whose minibatches are cut into shards: the same bits, whichever process computes which of them.
+
+    gradient = Σₛ (nₛ/n) gradientₛ     in the order of a fixed binary tree over the shards s
+
+Each rank runs its own shards in one compiled call, then the sums are exchanged, and each rank takes the same update.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...modules.engine.locks import YIELD_SECONDS, locked
+from ...modules.engine.tables import flatten_table
+from ..parallel.communicator import Ranks
+from ..parallel.exchange import Exchange
+from ..parallel.tree import Block, divide_shards
+from .changing_buffers import ChangingBuffers
+from .compiled_step import CompiledStep
+from .minibatches import CHUNK_SECONDS, Epoch, NotFinite, write_outputs
+from .passes import Piece
+from .shard_sum import ShardSum
+from .shares import averages
+from .step_layout import SHARE, StepLayout
+
+Runner = Callable[[Piece, np.ndarray, np.ndarray, int, int, np.ndarray, np.ndarray], None]
+SHARDS = 8  # of a training on several ranks, unless it says otherwise
+
+
+@dataclass(eq=False)
+class Sharding:
+    """How the steps of a training are cut: into `shards` each, which `ranks` share, if there are several.
+
+    `run(epoch, step)` trains on an epoch. The rest is memory: layouts by the sizes of steps, the exchange, the work of
+    rank 0's clock.
+    """
+
+    shards: int
+    ranks: Ranks | None
+    blocks: list[Block] = field(init=False)
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("compute", "exchange", "update"), 0.0))
+    _layouts: dict[tuple[int, int], StepLayout] = field(default_factory=dict)
+    _exchange: Exchange | None = None
+    _increments: dict[tuple[Any, str], int] | None = None
+    _synced: int = 0  # the place up to which rank 0 has all outputs
+
+    def __post_init__(self):
+        self.blocks = divide_shards(self.shards, 1 if self.ranks is None else self.ranks.size)
+
+    @property
+    def rank(self) -> int:
+        """The number of this rank."""
+        return 0 if self.ranks is None else self.ranks.rank
+
+    def make_accumulator(self) -> ShardSum:
+        """Make the sum of gradients, with room for all sums that a rank has at once."""
+        return ShardSum(2 * self.shards.bit_length() + 1)
+
+    def find_layout(self, samples: int, batch_size: int) -> StepLayout:
+        """Find how a step of so many samples is cut."""
+        key = samples, batch_size
+        if key not in self._layouts:
+            self._layouts[key] = StepLayout(samples, batch_size, self.shards, self.blocks, self.rank)
+        return self._layouts[key]
+
+    def find_exchange(self, vector: np.ndarray) -> Exchange:
+        """Find the exchange of a model's gradients."""
+        if self._exchange is None or self._exchange.vector is not vector:
+            assert self.ranks is not None
+            self._exchange = Exchange(self.ranks, vector)
+        return self._exchange
+
+    def choose_count(self, count: int) -> int:
+        """The number of steps before the next pause, as rank 0 has chosen it by its clock."""
+        return count if self.ranks is None else self.ranks.from_first(count, "the next steps")
+
+    # -- an epoch --------------------------------------------------------------------------------------------------
+
+    def prepare(self, epoch: Epoch, step: CompiledStep) -> "ShardedEpoch":
+        """Compile what `run` needs."""
+        return ShardedEpoch(self, epoch, step)
+
+    def run(self, epoch: Epoch, step: CompiledStep, prepared: Any = None) -> Iterator[tuple[int, float]]:
+        """Train; yields, after each chunk of steps, the position and the sum of the losses. NotFinite stops it."""
+        work = prepared or self.prepare(epoch, step)
+        total, size = epoch.total, epoch.batch_size * epoch.accumulate
+        self._synced = max(epoch.first, epoch.kept_from)
+        for piece, first in epoch._begin_pieces(step):
+            while first < piece.last:
+                count = self.choose_count(1 if epoch.singly else epoch.chunk)
+                last, start = min(piece.last, first + count * size), time.perf_counter()
+                for begin in range(first, last, size):
+                    total = work.run_step(piece, begin, min(begin + size, piece.last), total)
+                seconds = time.perf_counter() - start
+                work.finish_chunk(last)
+                yield last, total
+                done = -(-(last - first) // size)
+                longest = int(done * CHUNK_SECONDS / max(seconds, 1e-6))
+                epoch.chunk = max(1, min(max(epoch.chunk, done * 8), longest))
+                first = last
+
+
+class ShardedEpoch:
+    """The steps of one epoch on this rank."""
+
+    def __init__(self, sharding: Sharding, epoch: Epoch, step: CompiledStep):
+        self.sharding, self.epoch, self.step = sharding, epoch, step
+        self.net = step.net
+        counts = step.loss.count_each(epoch.data.y[epoch.order], *epoch._weights(epoch.order))
+        self.counts = np.append(0.0, np.cumsum(counts)) if averages(step.loss) else None
+        step.optimizer.attach(step.net)
+        self.buffers = ChangingBuffers(step.net, step.loss)
+        self.dtype = step.net.dtype
+        self.run_parts = self._compile() or self._run_in_python
+        self.accumulator: ShardSum = step.accumulator  # type: ignore[assignment]
+        self.accumulator.attach(step.net)
+        self.offsets: dict[tuple[Any, str], int] = {}
+        if sharding.ranks is not None:
+            self.offsets = {key: getattr(*key) for key in self._find_increments()}
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+
+    def _compile(self) -> Runner | None:
+        """Get the compiled loop over parts; None where a part is not one compiled function."""
+        epoch, step = self.epoch, self.step
+        with locked(step.net):
+            x, target, *weight = epoch._first(step)
+            plan = step.plan(x, target, *weight)
+        if plan is None or not plan.whole:
+            return None
+        x, *lengths = flatten_table(x)
+        scale, shift = x.dtype.type(epoch.data.scale), x.dtype.type(epoch.data.shift)
+        before = (epoch.data.x, scale, shift, epoch._targets(step))
+        more = [] if epoch.weights is None else [epoch.weights, *weight]
+        more += [epoch.data.lengths, *lengths] if lengths else []
+        run: Callable | None = None
+
+        def run_parts(piece, places, table, first, last, losses, room) -> None:
+            nonlocal run
+            order, start = piece.stretch.order, piece.stretch.begin
+            arguments = (*before, order, start, first, last, 1, losses, x, target, room, places, *more, table)
+            if run is None:
+                run = plan.find_loop(*arguments)
+            if first < last:
+                run(*arguments)
+
+        with locked(step.net):
+            nothing = np.zeros((1, 4), self.dtype), 0, 0, np.zeros(1), epoch.outputs[:0]
+            run_parts(epoch.pieces[0], np.zeros((1, 2), np.int64), *nothing)
+        return run_parts
+
+    def _run_in_python(self, piece, places, table, first, last, losses, room) -> None:
+        """Run parts one by one, of several functions each, or as plain Python."""
+        epoch, step = self.epoch, self.step
+        names = ("share", "fresh", "place", "additions")
+        for k in range(first, last):
+            begin, end = (places[k] + piece.shift).tolist()
+            settings = dict(zip(names, table[k].tolist(), strict=True))
+            value, y = step.by_parts(*epoch.cut_batch(step, begin, end), sums=settings)
+            weights = epoch._weights(epoch.order[begin:end])
+            losses[k] = value * (weights[0].sum() if weights else end - begin)
+            if not np.isfinite(value):
+                return
+            if len(room):
+                write_outputs(room[places[k, 0] - piece.stretch.begin :][: end - begin], y)
+
+    # -- counters --------------------------------------------------------------------------------------------------
+
+    def _find_increments(self) -> dict[tuple[Any, str], int]:
+        """Find by how much a part changes each counter of the model and of the loss, by running one, once."""
+        if self.sharding._increments is None:
+            epoch, step = self.epoch, self.step
+            piece = epoch.find_piece(epoch.first)
+            if piece.stretch.number >= 0:
+                step.augmentation.begin(piece.stretch.number, step.net.dtype)
+            keys = [
+                (module, name)
+                for module in (*step.net.all_modules(), *step.loss.all_modules())
+                for name in module._counters
+            ]
+            before, buffers = [getattr(*key) for key in keys], self.buffers.read()
+            size = min(epoch.batch_size * epoch.accumulate, piece.last - epoch.first)
+            layout = self.sharding.find_layout(size, epoch.batch_size)
+            table = np.zeros((len(layout.parts), 4), self.dtype)
+            places = layout.parts[:, 1:] + (max(epoch.first, piece.place) - piece.shift)
+            with locked(step.net):
+                self.run_parts(piece, places, table, 0, 1, np.zeros(len(places)), epoch.outputs[:0])
+                changes = {key: getattr(*key) - old for key, old in zip(keys, before, strict=True)}
+                for (module, name), old in zip(keys, before, strict=True):
+                    module.write_number(name, old)
+                self.buffers.write(buffers)
+            self.sharding._increments = {key: change for key, change in changes.items() if change}
+        return self.sharding._increments
+
+    def _set_counters(self, parts: int) -> None:
+        """Set the counters to what they are after so many parts of the step, of whatever ranks."""
+        for (module, name), offset in self.offsets.items():
+            increments = self.sharding._increments
+            assert increments is not None
+            module.write_number(name, offset + parts * increments[module, name])
+
+    def finish_chunk(self, last: int) -> None:
+        """Bring all up to date for a pause: rank 0 gets the outputs of others."""
+        if self.sharding.ranks is not None and len(self.epoch.outputs):
+            self._send_outputs(last)
+        time.sleep(YIELD_SECONDS)  # for a thread that waits for the lock of the model
+
+    def _send_outputs(self, last: int) -> None:
+        """Send rank 0 the outputs of this rank's samples since the last pause."""
+        ranks, epoch, sharding = self.sharding.ranks, self.epoch, self.sharding
+        assert ranks is not None
+        rows: list[list[np.ndarray]] = [[] for _ in range(ranks.size)]
+        size, first = epoch.batch_size * epoch.accumulate, sharding._synced
+        while first < last:
+            end = min(first + size, epoch.find_piece(first).last)
+            layout = sharding.find_layout(end - first, epoch.batch_size)
+            for rank, block in enumerate(sharding.blocks):
+                begin, stop = layout.find_parts(block)
+                rows[rank] += [np.arange(a, b) + first for _, a, b in layout.parts[begin:stop]]
+            first = end
+        sharding._synced = max(last, sharding._synced)
+        places = [np.concatenate(each) - epoch.kept_from if each else np.zeros(0, np.int64) for each in rows]
+        what = "the outputs of the training part"
+        if ranks.is_first:
+            rooms = [np.empty((len(each), *epoch.outputs.shape[1:]), epoch.outputs.dtype) for each in places]
+            ranks.exchange([], [(room, rank) for rank, room in enumerate(rooms) if rank and room.size], what)
+            for place, room in zip(places[1:], rooms[1:], strict=True):
+                epoch.outputs[place] = room
+        else:
+            own = np.ascontiguousarray(epoch.outputs[places[ranks.rank]])
+            ranks.exchange([(own, 0)] if own.size else [], [], what)
+
+    # -- a step ----------------------------------------------------------------------------------------------------
+
+    def run_step(self, piece: Piece, first: int, last: int, total: float) -> float:
+        """Run a step, on the samples first to last of the order; returns the sum of the losses."""
+        epoch, sharding, start = self.epoch, self.sharding, time.perf_counter()
+        layout = sharding.find_layout(last - first, epoch.batch_size)
+        epoch.set_schedules(first)
+        table = layout.settings.astype(self.dtype)
+        table[:, SHARE] = 1 if self.counts is None else layout.compute_shares(self.counts[first : last + 1])
+        places = layout.parts[:, 1:] + (first - piece.shift)
+        losses, room = np.zeros(len(places)), epoch._find_room(piece.place)
+        with locked(self.net):
+            if self.offsets:
+                self._set_counters(layout.own[0])
+            old, changes = self._run_own(layout, piece, places, table, losses, room)
+            middle = time.perf_counter()
+            losses, changes = self._sum_up(layout, losses, changes)
+            end = time.perf_counter()
+            wrong = np.flatnonzero(~np.isfinite(losses))
+            if len(wrong):
+                self._restore(old)
+                raise NotFinite(f"the loss is {losses[wrong[0]]}", first)
+            if self.buffers.size:
+                self.buffers.combine(old, changes, layout.sizes / layout.samples, layout.all_sums)
+            if self.offsets:
+                self._set_counters(len(layout.parts))
+                self.offsets = {key: getattr(*key) for key in self.offsets}
+            self.step.update()
+        seconds = sharding.seconds
+        seconds["compute"] += middle - start
+        seconds["exchange"] += end - middle
+        seconds["update"] += time.perf_counter() - end
+        for loss in losses.tolist():
+            total += loss
+        return total
+
+    def _restore(self, old: np.ndarray) -> None:
+        if self.buffers.size:
+            self.buffers.write(old)
+
+    def _run_own(self, layout: StepLayout, piece, places, table, losses, room) -> tuple[np.ndarray, dict]:
+        """Run the parts of this rank; returns the buffers of before, and how each shard changes them."""
+        old = self.buffers.read()
+        changes: dict[int, np.ndarray] = {}
+        if not self.buffers.size:
+            self.run_parts(piece, places, table, *layout.own, losses, room)
+            return old, changes
+        for shard, first, last in layout.own_shards:
+            self.run_parts(piece, places, table, first, last, losses, room)
+            changes[shard] = self.buffers.read() - old
+            self.buffers.write(old)
+            if not np.isfinite(losses[first:last]).all():
+                break
+        return old, changes
+
+    def _sum_up(self, layout: StepLayout, losses: np.ndarray, changes: dict) -> tuple[np.ndarray, dict]:
+        """Sum up the gradients of all ranks; returns the losses of all parts, and the changes by all shards."""
+        sharding, gradients, stack = self.sharding, self.net.flat_gradients, self.accumulator.stack
+        if sharding.ranks is None:
+            gradients[:] = stack[0]
+            return losses, changes
+        size = self.buffers.size
+        shards = [np.flatnonzero(layout.present[b.begin : b.end]) + b.begin for b in sharding.blocks]
+        bounds = [layout.find_parts(block) for block in sharding.blocks]
+        own = np.zeros((len(shards[sharding.rank]), size))
+        for k, shard in enumerate(shards[sharding.rank]):
+            own[k] = changes.get(int(shard), 0.0)
+        first, last = layout.own
+        notes = np.concatenate([losses[first:last], own.reshape(-1)])
+        sizes = [b - a + len(each) * size for (a, b), each in zip(bounds, shards, strict=True)]
+        exchange = sharding.find_exchange(gradients)
+        noted = exchange.sum_up(stack, layout.covers, layout.rest, notes, sizes)
+        for (a, b), each, note in zip(bounds, shards, noted, strict=True):
+            losses[a:b] = note[: b - a]
+            rows = note[b - a :].reshape(len(each), size)
+            changes |= {int(shard): row for shard, row in zip(each, rows, strict=True)}
+        return losses, changes
