@@ -23,7 +23,7 @@ SECTIONS = {  # pages of contents: their names, titles and pages
     "guide": (
         "Guide",
         "training outputs layers configs command_line run_folders plots show graphs sequences energy learning_rules "
-        "data_paths threads same_bits batch_systems",
+        "data_paths threads parallel same_bits batch_systems",
     ),
     "own_parts": ("Your own parts", "custom_modules extending derivatives"),
     "background": ("Background", "books results performance engine words decisions contributing files"),

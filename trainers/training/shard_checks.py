@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from ...modules.core.carried_state import find_carriers
 from ..callbacks import NanGuard
-from ..callbacks.carried_state import find_carriers
 from ..optimizers.full_batch import FullBatch
 from ..parallel.tree import divide_shards
 from .parts import TrainingParts
