@@ -16,8 +16,12 @@ PARTS: dict[str, list[tuple[type, str, tuple[str, ...]]]] = {  # what the bases'
 def has_method(cls: type, name: str) -> bool:
     """Whether a class has `jvp`, `rbprop` or `hessian_times` that belongs to its fprop and bprop.
 
-    One that it inherits, while it writes an fprop, bprop, function or derivative of its own, does not count.
+    One that it inherits, while it writes an fprop, bprop, function or derivative of its own, does not count. Of methods
+    that a container calls beside them, `jvp_begin` or `rbprop_last` say, what counts is `begin` or `bprop_last`.
     """
+    kind, _, rest = name.partition("_")
+    if kind in ("jvp", "rbprop") and rest:
+        return belongs_to(cls, name, (rest if kind == "jvp" else f"bprop_{rest}",))
     for base, part, others in PARTS.get(name, ()):
         if issubclass(cls, base) and not belongs_to(cls, part, others):
             return False

@@ -31,6 +31,9 @@ INTERNAL = {
     "windows",
 }  # helpers of the other files
 FAMILIES = {
+    "MemoryTask",
+    "fill_missing",
+    "group_rows",
     "read_bytes",
     "read_named",
     "Fold",

@@ -126,7 +126,7 @@ def test_predict_tokens(text_run, tmp_path, capsys):
     np.save(tmp_path / "x.npy", np.array([[1, 2, 3, 0], [2, 3, 0, 1]]))
     assert main(["predict", str(text_run), str(tmp_path / "x.npy")]) == 0
     rows = read_csv(capsys.readouterr().out)
-    assert [list(row.values()) for row in rows] == [["2", "3", "0", "1"], ["3", "0", "1", "2"]]
+    assert [list(row.values()) for row in rows] == [["b", "c", r"'\n'", "a"], ["c", r"'\n'", "a", "b"]]
 
 
 def test_what_predict_refuses(text_run, tmp_path, capsys):
