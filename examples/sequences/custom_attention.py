@@ -30,7 +30,8 @@ class CausalAttention(Module):
         m       = p v                            grad_W_in += grad_qkvᵀ x,   grad_x = grad_qkv W_in
         y       = m W_outᵀ                       grad_W_out += grad_yᵀ m,    grad_m = grad_y W_out
 
-    Shapes: x and y (N, T, D), weight_in (3 D, D), weight_out (D, D); q, k, v, m (N, H, T, E) with E = D / H.
+    Shapes: x and y (N, T, D), weight_in (3 D, D), weight_out (D, D); of a sample and a head q, k, v and m (T, E) with
+        E = D / H, p (T, T).
     Args: features, heads: D and H.
     Source: Vaswani et al., Attention is all you need (2017), section 3.2.
     """
@@ -43,31 +44,50 @@ class CausalAttention(Module):
         self.weight_out = Parameter(random.uniform(-bound, bound, (features, features)))
 
     def fprop(self, x):
-        N, T, D = x.shape
-        self.x = x
-        qkv = (x @ self.weight_in.T).reshape(N, T, 3, self.heads, D // self.heads).transpose(2, 0, 3, 1, 4)
-        self.q, self.k, self.v = qkv[0], qkv[1], qkv[2]
-        scores = self.q @ self.k.swapaxes(2, 3) / (D // self.heads) ** 0.5
-        self.p = softmax(np.where(np.tri(T) > 0, scores, -np.inf))
-        self.mixed = (self.p @ self.v).swapaxes(1, 2).reshape(N, T, D)
+        N, T, _ = x.shape
+        self.x, self.qkv = x, x @ self.weight_in.T
+        self.p, self.mixed = np.zeros((N, self.heads, T, T), x.dtype), np.empty_like(x)
+        for n in range(N):
+            for h in range(self.heads):
+                q, k, v = self.of_head(self.qkv, n, h)
+                scores = q @ k.T / q.shape[1] ** 0.5
+                for t in range(T):  # the past of each step, and itself
+                    powers = np.exp(scores[t, : t + 1] - scores[t, : t + 1].max())
+                    self.p[n, h, t, : t + 1] = powers / powers.sum()
+                self.columns(self.mixed, n, h)[:] = self.p[n, h] @ v
         return self.mixed @ self.weight_out.T
 
     def bprop(self, grad_y):
         N, T, D = self.x.shape
-        grad_mixed = (grad_y @ self.weight_out).reshape(N, T, self.heads, D // self.heads).swapaxes(1, 2)
-        grad_p, grad_v = grad_mixed @ self.v.swapaxes(2, 3), self.p.swapaxes(2, 3) @ grad_mixed
-        grad_s = self.p * (grad_p - (grad_p * self.p).sum(axis=-1, keepdims=True)) / (D // self.heads) ** 0.5
-        grad_q, grad_k = grad_s @ self.k, grad_s.swapaxes(2, 3) @ self.q
-        grad_qkv = np.stack((grad_q, grad_k, grad_v)).transpose(1, 3, 0, 2, 4).reshape(N * T, 3 * D)
-        self.grad_weight_in += grad_qkv.T @ self.x.reshape(N * T, D)
+        grad_mixed, grad_qkv = grad_y @ self.weight_out, np.empty_like(self.qkv)
+        for n in range(N):
+            for h in range(self.heads):
+                q, k, v = self.of_head(self.qkv, n, h)
+                grad_q, grad_k, grad_v = self.of_head(grad_qkv, n, h)
+                p, grad_m = self.p[n, h], self.columns(grad_mixed, n, h)
+                grad_s = grad_m @ v.T
+                for t in range(T):
+                    mean = (grad_s[t] * p[t]).sum()
+                    grad_s[t] = p[t] * (grad_s[t] - mean) / q.shape[1] ** 0.5
+                grad_q[:], grad_k[:], grad_v[:] = grad_s @ k, grad_s.T @ q, p.T @ grad_m
+        rows = grad_qkv.reshape(N * T, 3 * D)
+        self.grad_weight_in += rows.T @ self.x.reshape(N * T, D)
         self.grad_weight_out += grad_y.reshape(N * T, D).T @ self.mixed.reshape(N * T, D)
-        return (grad_qkv @ self.weight_in).reshape(N, T, D)
+        return (rows @ self.weight_in).reshape(N, T, D)
 
+    def columns(self, x, n, h):
+        """The columns of a head in the rows of a sample, as a view (T, E)."""
+        width = x.shape[2] // self.heads
+        return x[n, :, h * width : (h + 1) * width]
 
-def softmax(scores):
-    """exp(s) / Σ exp(s) along the last axis; a function that methods call is compiled with them."""
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    def of_head(self, qkv, n, h):
+        """q, k and v of a sample and a head, as views (T, E)."""
+        D = qkv.shape[2] // 3
+        return (
+            self.columns(qkv[:, :, :D], n, h),
+            self.columns(qkv[:, :, D : 2 * D], n, h),
+            self.columns(qkv[:, :, 2 * D :], n, h),
+        )
 
 
 def compare_with_the_built_in():
