@@ -308,26 +308,6 @@ def test_slopes_of_costs(monkeypatch):
     assert slopes == pytest.approx((1, 2))
 
 
-@pytest.mark.slow
-@pytest.mark.jit
-def test_depth_is_swept(folder, tmp_path):
-    """Two depths and two widths of the sweep, a few epochs: the table has their parameters."""
-    from bprop.trainers.runs.sweep import DONE, load_sweep, train_sweep
-    from bprop.trainers.runs.sweep_results import SweepResults
-
-    net = "model.0.deep_net.DeepNet"
-    small = f"sweep={{grid: {{{net}.depth: [1, 3], {net}.width: [8, 16]}}}}"
-    config, runs = load_sweep(folder / "depth.yaml", [small, "trainer.epochs=2"])
-    train_sweep(config, runs, tmp_path / "sweep", quiet=True)
-    sys.modules.pop("deep_net", None)
-    assert [run.status for run in runs] == [DONE] * 4
-    results = SweepResults.read(tmp_path / "sweep")
-    assert [*results.keys.values()] == ["depth", "width"]
-    layers = {(d, w): 64 * w + w + (d - 1) * (w * w + w) + w * 10 + 10 for d in (1, 3) for w in (8, 16)}
-    assert results.column("parameters") == [*layers.values()]
-    assert results.find_metric(None) == "test_accuracy"
-
-
 def test_a_custom_lstm(folder, monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     output = run("sequences/custom_lstm.py", folder)

@@ -63,12 +63,12 @@ def describe_on_ranks(
     from ..parallel.watchdog import RankError
 
     if isinstance(error, KeyboardInterrupt):
-        return message("bprop:", "interrupted", error), INTERRUPTED
+        return "bprop:" + message("interrupted", error), INTERRUPTED
     if isinstance(error, RankError):
-        return message("bprop: error:", str(error), error), FAILED
+        return "bprop: error:" + message(str(error), error), FAILED
     known = status(error) if isinstance(error, Exception) else None
     if known is None or not isinstance(error, Exception):
         return "".join(traceback.format_exception(error)).rstrip(), FAILED
     from ..configs.memory_limit import describe_error
 
-    return message("bprop: error:", describe_error(error) or type(error).__name__, error), known
+    return "bprop: error:" + message(describe_error(error) or type(error).__name__, error), known

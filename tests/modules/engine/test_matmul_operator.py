@@ -63,8 +63,10 @@ class Reversed(Pass):
         return y[: x.shape[0]]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("cls", "shape"), [(Products, (3, 4, 5)), (Shapes, (3, 4, 3)), (Reversed, (3, 2))])
+@pytest.mark.parametrize(
+    ("cls", "shape", "dtype"),
+    [(Products, (3, 4, 5), "float32"), (Shapes, (3, 4, 3), "float64"), (Reversed, (3, 2), "float32")],
+)
 def test_compiled_is_as_plain_python(cls, shape, dtype, recwarn):
     module, x = cls().to(dtype), np.random.default_rng(2).standard_normal(shape)
     expected = cls.fprop.__wrapped__(cls().to("float64"), x)
