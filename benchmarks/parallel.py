@@ -85,8 +85,8 @@ class Contestant:
         return json.loads(self.process.stdout.readline())
 
     def end(self) -> None:
-        """End the processes."""
-        self.process.communicate()
+        """End the processes, by a word, since mpiexec may not hand on that its input has ended."""
+        self.process.communicate("end\n")
 
 
 def make_data(net: str) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +114,7 @@ def work_by_bprop(net: str, ranks: int, shards: int) -> None:
     group = trainer.ranks
     while True:
         word = sys.stdin.readline() if group is None or group.is_first else ""
-        if not (word if group is None else group.from_first(word, "the next round")):
+        if (word if group is None else group.from_first(word, "the next round")) != "go\n":
             return
         seconds = [row["seconds"] for row in trainer.fit(data, epochs=5, **settings)[-5:]]
         if group is None or group.is_first:
@@ -150,7 +150,7 @@ def work_by_torch(net: str, ranks: int, rank: int) -> None:
 
     train()
     while True:
-        go = torch.tensor([float(bool(sys.stdin.readline()))] if rank == 0 else [0.0])
+        go = torch.tensor([float(sys.stdin.readline() == "go\n")] if rank == 0 else [0.0])
         if ranks > 1:
             distributed.broadcast(go, 0)
         if not go.item():
