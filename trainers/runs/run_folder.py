@@ -58,13 +58,7 @@ def train_config(config: Config, run: Path | None = None, quiet: bool = False) -
     print_cache_folder_warning(quiet)
     folder = make_run_folder(run, config)
     with lock_folder(folder), StopSignals() as signals:
-        refuse_files_in(folder)
-        try:
-            write_run_folder(folder, config, experiment)
-        except BaseException:  # such as a full disk: the folder is empty again
-            for path in folder.iterdir():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-            raise
+        fill_run_folder(folder, config, experiment)
         trainer = make_trainer(config, experiment, folder, quiet)
         signals.tell(trainer.ask_to_stop)
         return finish_training(trainer, config, experiment, start)
@@ -74,6 +68,17 @@ def print_cache_folder_warning(quiet: bool) -> None:
     """Print a line if the folder of compiled code cannot be used, before anything is compiled or written."""
     if not quiet and not jit_disabled() and (notice := format_folder_warning()):
         print(f"bprop: {notice}", file=sys.stderr)
+
+
+def fill_run_folder(folder: Path, config: Config, experiment: Experiment) -> None:
+    """Write the files of a new run into a folder without files; after an error, a full disk say, it is empty again."""
+    refuse_files_in(folder)
+    try:
+        write_run_folder(folder, config, experiment)
+    except BaseException:
+        for path in folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise
 
 
 def write_run_folder(folder: Path, config: Config, experiment: Experiment) -> None:

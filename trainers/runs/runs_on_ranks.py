@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -32,6 +31,7 @@ from .resume import (
 )
 from .run_folder import (
     check_experiment,
+    fill_run_folder,
     find_config_file,
     finish_training,
     make_notes,
@@ -39,9 +39,7 @@ from .run_folder import (
     make_trainer,
     print_cache_folder_warning,
     read_summary,
-    refuse_files_in,
     refuse_sweep,
-    write_run_folder,
 )
 from .signals import StopSignals
 from .trust import remember_run, restrict_to_trusted
@@ -98,13 +96,7 @@ def train_on_ranks(ranks: Ranks, config: Config, run: Path | None, quiet: bool) 
         def begin() -> str:
             folder = make_run_folder(run, config)
             stack.enter_context(lock_folder(folder))
-            refuse_files_in(folder)
-            try:
-                write_run_folder(folder, config, experiment)
-            except BaseException:  # such as a full disk: the folder is empty again
-                for path in folder.iterdir():
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-                raise
+            fill_run_folder(folder, config, experiment)
             return str(folder)
 
         folder = Path(run_on_first(ranks, begin, "making the run folder"))

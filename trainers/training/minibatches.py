@@ -184,16 +184,9 @@ class Epoch:
 
         None where a step is not one compiled function.
         """
-        with locked(step.net):
-            x, target, *weight = self._first(step)
-            plan = step.plan(x, target, *weight)
-        if plan is None or not plan.whole:
+        if (found := self.find_loop_arguments(step)) is None:
             return None
-        x, *lengths = flatten_table(x)
-        scale, shift = x.dtype.type(self.data.scale), x.dtype.type(self.data.shift)
-        before = (self.data.x, scale, shift, self._targets(step))
-        more = [] if self.weights is None else [self.weights, *weight]
-        more += [self.data.lengths, *lengths] if lengths else []
+        plan, before, (x, target), more = found
         table = self._make_table()
         table = None if table is None else table.astype(step.net.dtype)
 
@@ -215,6 +208,22 @@ class Epoch:
             return total, reached + piece.shift
 
         return steps
+
+    def find_loop_arguments(self, step: CompiledStep) -> tuple[Any, tuple, tuple, list] | None:
+        """Find a step's plan, and what its loop reads: the data, the first minibatch, weights and lengths.
+
+        None where a step is not one compiled function.
+        """
+        with locked(step.net):
+            x, target, *weight = self._first(step)
+            plan = step.plan(x, target, *weight)
+        if plan is None or not plan.whole:
+            return None
+        x, *lengths = flatten_table(x)
+        scale, shift = x.dtype.type(self.data.scale), x.dtype.type(self.data.shift)
+        more = [] if self.weights is None else [self.weights, *weight]
+        more += [self.data.lengths, *lengths] if lengths else []
+        return plan, (self.data.x, scale, shift, self._targets(step)), (x, target), more
 
     def _find_room(self, place: int) -> np.ndarray:
         """Find the room for the outputs from a place on; none for those that are not kept."""

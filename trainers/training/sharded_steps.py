@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ...modules.engine.locks import YIELD_SECONDS, locked
-from ...modules.engine.tables import flatten_table
 from ..parallel.communicator import Ranks
 from ..parallel.exchange import Exchange
 from ..parallel.tree import Block, divide_shards
@@ -125,16 +124,9 @@ class ShardedEpoch:
     def _compile(self) -> Runner | None:
         """Get the compiled loop over parts; None where a part is not one compiled function."""
         epoch, step = self.epoch, self.step
-        with locked(step.net):
-            x, target, *weight = epoch._first(step)
-            plan = step.plan(x, target, *weight)
-        if plan is None or not plan.whole:
+        if (found := epoch.find_loop_arguments(step)) is None:
             return None
-        x, *lengths = flatten_table(x)
-        scale, shift = x.dtype.type(epoch.data.scale), x.dtype.type(epoch.data.shift)
-        before = (epoch.data.x, scale, shift, epoch._targets(step))
-        more = [] if epoch.weights is None else [epoch.weights, *weight]
-        more += [epoch.data.lengths, *lengths] if lengths else []
+        plan, before, (x, target), more = found
         run: Callable | None = None
 
         def run_parts(piece, places, table, first, last, losses, room) -> None:
