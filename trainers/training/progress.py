@@ -12,13 +12,13 @@ PATIENCE = 0.5  # seconds; finding a compiled step in the cache takes less than 
 
 
 class print_if_slow:
-    """Context in which `text` is printed to stderr once more than `patience` seconds have passed.
+    """Context in which `text` is printed to stderr once more than `patience` seconds (PATIENCE) have passed.
 
     Compiling takes seconds, finding the compiled code in the cache does not; only afterwards is it known which it was.
     """
 
-    def __init__(self, text: str, *, quiet: bool = False, patience: float = PATIENCE):
-        self._text, self._quiet, self._patience = text, quiet, patience
+    def __init__(self, text: str, *, quiet: bool = False, patience: float | None = None):
+        self._text, self._quiet, self._patience = text, quiet, PATIENCE if patience is None else patience
 
     def __enter__(self) -> None:
         if not self._quiet:
