@@ -231,6 +231,11 @@ class State:
         """Read attribute `name`, as a copy; None for an array that was never stored."""
         return _read(self.kind.types[name], self.address + self.kind.offsets[name])
 
+    def view(self, name: str) -> np.ndarray | None:
+        """The array of attribute `name` itself, for as long as nothing else takes its place; None if it is none."""
+        kind, address = self.kind.types[name], self.address + self.kind.offsets[name]
+        return _view_array(kind, address) if isinstance(kind, types.Array) else None
+
     def write(self, name: str, value) -> None:
         """Write a value of its type to attribute `name`; an array is referenced, not copied."""
         kind, address = self.kind.types[name], self.address + self.kind.offsets[name]
@@ -279,6 +284,11 @@ def _read(kind, address: int):
         return tuple(_read(item, address + offset) for item, offset in zip(kind.types, offsets, strict=True))
     if not isinstance(kind, types.Array):
         return _view_scalar(kind, address)[0].item()
+    array = _view_array(kind, address)
+    return None if array is None else array.copy()
+
+
+def _view_array(kind: types.Array, address: int) -> np.ndarray | None:
     words = _view_words(address, 5 + 2 * kind.ndim)
     data, shape, strides = int(words[4]), words[5 : 5 + kind.ndim], words[5 + kind.ndim :]
     if data == 0:
@@ -289,7 +299,7 @@ def _read(kind, address: int):
     high = sum(max(0, int(step) * (int(size) - 1)) for size, step in zip(shape, strides, strict=True))
     span = high - low + int(words[3])
     raw: Any = (ctypes.c_char * span).from_address(data + low)
-    return np.ndarray(tuple(shape), as_dtype(kind.dtype), raw, -low, tuple(strides)).copy()
+    return np.ndarray(tuple(shape), as_dtype(kind.dtype), raw, -low, tuple(strides))
 
 
 def _write(kind, address: int, value) -> None:

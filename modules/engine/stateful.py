@@ -212,6 +212,12 @@ class Stateful:
             self.write_to_states(name, value)
             (self._initial if name in self._initial else vars(self))[name] = value
 
+    def view(self, name: str) -> Any:
+        """The value of attribute `name`; an array itself, where reading the attribute gives a copy."""
+        state = vars(self)["_state"]
+        array = state.view(name) if state is not None and name in state.kind.types else None
+        return getattr(self, name) if array is None else array
+
     def forget_plans(self) -> None:
         """Forget compiled plans, when the structure or the type of an attribute has changed."""
         hidden = vars(self)

@@ -59,8 +59,12 @@ class Callback:
     def on_epoch_end(self, trainer, row: dict) -> None:
         """After each epoch, with its metrics."""
 
+    def is_due(self, trainer) -> bool:
+        """Whether on_pause has something to do at this pause. On several ranks gathering all state takes time."""
+        return type(self).on_pause is not Callback.on_pause
+
     def on_pause(self, trainer) -> None:
-        """After each epoch, and now and then within one: then `trainer.position` is above 0."""
+        """After each epoch, and now and then within one, if it is due: then `trainer.position` is above 0."""
 
     def on_not_finite(self, trainer, epoch, position: int) -> str | None:
         """The `Epoch` that fails, and the place in its order; what this says is added to the TrainingError."""

@@ -89,20 +89,22 @@ class Checkpoint(Callback):
                 write_atomically(self._best_file(row["epoch"]), encode_weights(trainer.model.state_dict(once=True)))
         self._remove_others()
 
-    def on_pause(self, trainer) -> None:
-        now = time.perf_counter()
-        passed = now - self._saved
+    def is_due(self, trainer) -> bool:
+        passed = time.perf_counter() - self._saved
         if trainer.position > 0:
             due = self.minutes is not None and passed >= 60 * self.minutes
         else:
             due = trainer.epoch % self.epochs == 0
         if self.seconds > 0 and passed < max(self.seconds, REST * self._took):
             due = False
-        where = trainer.epoch, trainer.position, trainer.prepared
-        if (due or trainer.ended) and where != self._where:
-            trainer.save(self.path)
-            self._where, self._own, self._saved = where, self.path, time.perf_counter()
-            self._took = self._saved - now
+        return (due or trainer.ended) and (trainer.epoch, trainer.position, trainer.prepared) != self._where
+
+    def on_pause(self, trainer) -> None:
+        start = time.perf_counter()
+        trainer.save(self.path)
+        self._where, self._own = (trainer.epoch, trainer.position, trainer.prepared), self.path
+        self._saved = time.perf_counter()
+        self._took = self._saved - start
 
     def state_dict(self) -> dict[str, Any]:
         return {"kept": self.best_epochs}

@@ -20,6 +20,8 @@ class TimeBudget(Callback):
     def on_fit_start(self, trainer) -> None:
         self._start = time.perf_counter()
 
+    def is_due(self, trainer) -> bool:
+        return not trainer.ended and time.perf_counter() - self._start >= self.seconds
+
     def on_pause(self, trainer) -> None:
-        if not trainer.ended and time.perf_counter() - self._start >= self.seconds:
-            trainer.stop(f"the time of {self.seconds:g} s is up", for_now=True)
+        trainer.stop(f"the time of {self.seconds:g} s is up", for_now=True)

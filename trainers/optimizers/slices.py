@@ -8,6 +8,7 @@ import numpy as np
 
 from ...modules.core.module import Module
 from ...modules.engine.operations import Operations
+from ...modules.engine.plan import is_custom
 from ...modules.layers.embedding.embedding import TokenTable
 from .groups import Layout
 from .optimizer import Optimizer
@@ -143,7 +144,36 @@ class SliceOptimizer(Optimizer):
             setattr(self, name, np.array(rows, np.int64))  # what a method assigns is state, which is saved; not this
         vars(self)["_tables"] = tuple(layers)
 
+    @property
+    def can_update_part(self) -> bool:
+        """Whether a part of the flat vector can be updated by itself: no setting looks at all of it, or at rows."""
+        return not (
+            is_custom(type(self)) or self.sparse_rows or any(map(self._in_use, ("clip_norm", "max_norm", "ema")))
+        )
+
+    def update_part(self, net: Module, begin: int, end: int) -> None:
+        """Update the numbers begin to end of a model's flat vector, as a whole update does; the others stay."""
+        vars(self)["_part"] = begin, end
+        try:
+            self._update(net)
+        finally:
+            vars(self)["_part"] = None
+
+    def find_arrays(self) -> list[np.ndarray]:
+        """The arrays of the state with a number for each parameter (P,)."""
+        vector = self._vector() if self._vector is not None else None
+        values = [self.view(name) for name in self._state_names()]
+        return [a for a in values if isinstance(a, np.ndarray) and vector is not None and a.shape == vector.shape]
+
     def write_spans(self, operations: Operations, gradients: str, layers: Sequence[Module]) -> bool:
+        if self._part is not None:
+            begin, end = self._part
+            bounds = Layout.of(self._rules).bounds.tolist()
+            spans = [(max(a, begin), min(b, end), s) for s, (a, b) in enumerate(itertools.pairwise(bounds))]
+            spans = [span for span in spans if span[0] < span[1]]
+            for name, rows in (("spans", spans or [(0, 0, 0)]), ("span_counts", [len(spans), 0])):
+                setattr(self, name, np.array(rows, np.int64))
+            return True
         if not (self.sparse_rows and self._tables):
             return False
         operations.call(self, "clear_spans")

@@ -102,6 +102,12 @@ def plan_block(shards: int, block: Block, present: Sequence[bool]) -> BlockSums:
     return BlockSums(places, covers)
 
 
+def count_sums(shards: int, block: Block) -> int:
+    """How many sums a rank has at once, at most: empty shards make them fewer."""
+    places = plan_block(shards, block, [True] * shards).places.values()
+    return 1 + max((place for place, _ in places), default=0)
+
+
 def plan_rest(shards: int, blocks: Sequence[Block], present: Sequence[bool]) -> Sums:
     """Plan the rest of the tree: the leaves are the covers of all ranks, numbered in order."""
     count = 0
@@ -120,12 +126,22 @@ def plan_rest(shards: int, blocks: Sequence[Block], present: Sequence[bool]) -> 
     return join(0, shards)
 
 
-def add_up(sums: Sums, leaves: Sequence[np.ndarray] | Mapping[int, np.ndarray]) -> np.ndarray:
-    """Add up arrays in the order of `sums`; those that come first in a sum are overwritten."""
+def add_up(
+    sums: Sums, leaves: Sequence[np.ndarray] | Mapping[int, np.ndarray], total: np.ndarray | None = None
+) -> np.ndarray:
+    """Add up arrays in the order of `sums`; those that come first in a sum are overwritten.
+
+    Args: total: where the sum is written, if it is not to be in the place of the first array.
+    """
     stack: list[np.ndarray] = []
-    for leaf, additions in sums:
+    last = len(sums) - 1
+    for k, (leaf, additions) in enumerate(sums):
         stack.append(leaves[leaf])
         for _ in range(additions):
             above = stack.pop()
-            np.add(stack[-1], above, out=stack[-1])
-    return stack[0]
+            place = total if total is not None and k == last and len(stack) == 1 else stack[-1]
+            np.add(stack[-1], above, out=place)
+            stack[-1] = place
+    if total is not None and stack[0] is not total:
+        total[...] = stack[0]
+    return stack[0] if total is None else total

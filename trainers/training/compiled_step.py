@@ -80,6 +80,11 @@ class CompiledStep:
         self.sharding, self.accumulator = sharding, sharding.make_accumulator()
         join_locks(self.net, self.accumulator)
 
+    def complete(self) -> None:
+        """Get the parts of the optimizer's state that other ranks have: all ranks call it."""
+        if self.sharding is not None:
+            self.sharding.complete()
+
     def update(self) -> None:
         """Let the optimizer update the model by its gradients."""
         self.optimizer._update(self.net)

@@ -38,6 +38,11 @@ class ShardSum(Stateful):
             vars(self)["_dtype"] = vector.dtype
             self.stack = np.zeros((vars(self)["_depth"], vector.size), vector.dtype)
 
+    def use_stack(self, stack: np.ndarray) -> None:
+        """Use memory (depth, P) that is there, such as that which other ranks can read."""
+        vars(self)["_dtype"] = stack.dtype
+        self.stack = stack
+
     def gather(self, gradients):
         """Add the gradients of a part of a shard."""
         place, blocks, cost = int(self.place), count_blocks(gradients), weigh_sharing(gradients)

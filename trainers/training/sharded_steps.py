@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from ...modules.engine.locks import YIELD_SECONDS, locked
+from ..optimizers.slices import SliceOptimizer
 from ..parallel.communicator import Ranks
 from ..parallel.exchange import Exchange
-from ..parallel.tree import Block, divide_shards
+from ..parallel.tree import Block, count_sums, divide_shards
 from .changing_buffers import ChangingBuffers
 from .compiled_step import CompiledStep
 from .minibatches import CHUNK_SECONDS, Epoch, NotFinite, write_outputs
@@ -44,6 +45,7 @@ class Sharding:
     _exchange: Exchange | None = None
     _increments: dict[tuple[Any, str], int] | None = None
     _synced: int = 0  # the place up to which rank 0 has all outputs
+    _late: "ShardedEpoch | None" = None  # the epoch whose gradients and optimizer's state are in parts of the ranks
 
     def __post_init__(self):
         self.blocks = divide_shards(self.shards, 1 if self.ranks is None else self.ranks.size)
@@ -54,8 +56,8 @@ class Sharding:
         return 0 if self.ranks is None else self.ranks.rank
 
     def make_accumulator(self) -> ShardSum:
-        """Make the sum of gradients, with room for all sums that a rank has at once."""
-        return ShardSum(2 * self.shards.bit_length() + 1)
+        """Make the sum of gradients, with room for all sums that this rank has at once."""
+        return ShardSum(count_sums(self.shards, self.blocks[self.rank]))
 
     def find_layout(self, samples: int, batch_size: int) -> StepLayout:
         """Find how a step of so many samples is cut."""
@@ -68,12 +70,18 @@ class Sharding:
         """Find the exchange of a model's gradients."""
         if self._exchange is None or self._exchange.vector is not vector:
             assert self.ranks is not None
-            self._exchange = Exchange(self.ranks, vector)
+            self._exchange = Exchange(self.ranks, vector, [count_sums(self.shards, each) for each in self.blocks])
         return self._exchange
 
     def choose_count(self, count: int) -> int:
         """The number of steps before the next pause, as rank 0 has chosen it by its clock."""
         return count if self.ranks is None else self.ranks.from_first(count, "the next steps")
+
+    def complete(self) -> None:
+        """Get the parts of the gradients, and of the optimizer's state, that other ranks have."""
+        late, self._late = self._late, None
+        if late is not None:
+            late.gather_parts()
 
     # -- an epoch --------------------------------------------------------------------------------------------------
 
@@ -112,9 +120,16 @@ class ShardedEpoch:
         step.optimizer.attach(step.net)
         self.buffers = ChangingBuffers(step.net, step.loss)
         self.dtype = step.net.dtype
-        self.run_parts = self._compile() or self._run_in_python
         self.accumulator: ShardSum = step.accumulator  # type: ignore[assignment]
-        self.accumulator.attach(step.net)
+        self.exchange: Exchange | None = None
+        if sharding.ranks is None:
+            self.accumulator.attach(step.net)
+        else:
+            self.exchange = sharding.find_exchange(step.net.flat_gradients)
+            if self.accumulator.stack is not self.exchange.stack:
+                self.accumulator.use_stack(self.exchange.stack)
+        self.part = self._choose_part()
+        self.run_parts = self._compile() or self._run_in_python
         self.offsets: dict[tuple[Any, str], int] = {}
         if sharding.ranks is not None:
             self.offsets = {key: getattr(*key) for key in self._find_increments()}
@@ -193,8 +208,24 @@ class ShardedEpoch:
             assert increments is not None
             module.write_number(name, offset + parts * increments[module, name])
 
+    def _choose_part(self) -> slice | None:
+        """Choose which part of the parameters this rank updates, before it gets the others; None for all of them."""
+        exchange, optimizer = self.exchange, self.step.optimizer
+        if exchange is None or exchange.whole or self.epoch.singly or not isinstance(optimizer, SliceOptimizer):
+            return None
+        return exchange.own if optimizer.can_update_part else None
+
+    def gather_parts(self) -> None:
+        """Get the parts of vectors that other ranks have updated."""
+        assert self.exchange is not None
+        assert isinstance(self.step.optimizer, SliceOptimizer)
+        for array in (self.net.flat_gradients, *self.step.optimizer.find_arrays()):
+            self.exchange.spread(array)
+
     def finish_chunk(self, last: int) -> None:
-        """Bring all up to date for a pause: rank 0 gets the outputs of others."""
+        """Bring all up to date for a pause: rank 0 gets the outputs of others; at the end each rank all vectors."""
+        if last == len(self.epoch.order):
+            self.sharding.complete()
         if self.sharding.ranks is not None and len(self.epoch.outputs):
             self._send_outputs(last)
         time.sleep(YIELD_SECONDS)  # for a thread that waits for the lock of the model
@@ -245,20 +276,34 @@ class ShardedEpoch:
             wrong = np.flatnonzero(~np.isfinite(losses))
             if len(wrong):
                 self._restore(old)
+                sharding.complete()
                 raise NotFinite(f"the loss is {losses[wrong[0]]}", first)
             if self.buffers.size:
                 self.buffers.combine(old, changes, layout.sizes / layout.samples, layout.all_sums)
             if self.offsets:
                 self._set_counters(len(layout.parts))
                 self.offsets = {key: getattr(*key) for key in self.offsets}
-            self.step.update()
+            updated = self._update()
         seconds = sharding.seconds
         seconds["compute"] += middle - start
-        seconds["exchange"] += end - middle
-        seconds["update"] += time.perf_counter() - end
+        seconds["exchange"] += end - middle + time.perf_counter() - updated
+        seconds["update"] += updated - end
         for loss in losses.tolist():
             total += loss
         return total
+
+    def _update(self) -> float:
+        """Update the model, or the own part of it, and get the others; returns the time when the own one was done."""
+        if self.part is None:
+            self.step.update()
+            return time.perf_counter()
+        assert self.exchange is not None
+        assert isinstance(self.step.optimizer, SliceOptimizer)
+        self.sharding._late = self
+        self.step.optimizer.update_part(self.net, self.part.start, self.part.stop)
+        updated = time.perf_counter()
+        self.exchange.spread(self.net.flat_parameters)
+        return updated
 
     def _restore(self, old: np.ndarray) -> None:
         if self.buffers.size:
@@ -281,9 +326,9 @@ class ShardedEpoch:
 
     def _sum_up(self, layout: StepLayout, losses: np.ndarray, changes: dict) -> tuple[np.ndarray, dict]:
         """Sum up the gradients of all ranks; returns the losses of all parts, and the changes by all shards."""
-        sharding, gradients, stack = self.sharding, self.net.flat_gradients, self.accumulator.stack
-        if sharding.ranks is None:
-            gradients[:] = stack[0]
+        sharding, exchange = self.sharding, self.exchange
+        if exchange is None:
+            self.net.flat_gradients[:] = self.accumulator.stack[0]
             return losses, changes
         size = self.buffers.size
         shards = [np.flatnonzero(layout.present[b.begin : b.end]) + b.begin for b in sharding.blocks]
@@ -292,12 +337,13 @@ class ShardedEpoch:
         for k, shard in enumerate(shards[sharding.rank]):
             own[k] = changes.get(int(shard), 0.0)
         first, last = layout.own
-        notes = np.concatenate([losses[first:last], own.reshape(-1)])
-        sizes = [b - a + len(each) * size for (a, b), each in zip(bounds, shards, strict=True)]
-        exchange = sharding.find_exchange(gradients)
-        noted = exchange.sum_up(stack, layout.covers, layout.rest, notes, sizes)
+        notes = np.concatenate([[0.0], losses[first:last], own.reshape(-1)])
+        sizes = [1 + b - a + len(each) * size for (a, b), each in zip(bounds, shards, strict=True)]
+        noted = exchange.sum_up(layout.covers, layout.rest, notes, sizes)
+        if self.part is None:
+            exchange.spread(exchange.vector)
         for (a, b), each, note in zip(bounds, shards, noted, strict=True):
-            losses[a:b] = note[: b - a]
-            rows = note[b - a :].reshape(len(each), size)
+            losses[a:b] = note[1 : 1 + b - a]
+            rows = note[1 + b - a :].reshape(len(each), size)
             changes |= {int(shard): row for shard, row in zip(each, rows, strict=True)}
         return losses, changes

@@ -552,13 +552,19 @@ class Trainer:
         if going_on and asked is not None:
             self.stop(asked, for_now=True)
             self._asked_to_stop, going_on = None, False  # so all callbacks hear of it at once
-        for _ in range(2 if self.is_first else 0):
-            for callback in self.callbacks:
+        for _ in range(2):
+            due = [callback for callback in self.callbacks if self.is_first and callback.is_due(self)]
+            if self.ranks is not None and self.ranks.from_first(bool(due), "a pause"):
+                self.compiled_step.complete()
+            for callback in due:
                 callback.on_pause(self)
-            if not (going_on and self.ended):
+            again = going_on and self.ended
+            if self.ranks is not None:  # the clock of the first one counts
+                ending = self.stopped, self._for_now, again
+                self.stopped, self._for_now, again = self.ranks.from_first(ending, "a pause")
+            if not again:
                 break  # otherwise one of them has ended it, and those before have not heard of that
-        if self.ranks is not None:  # the clock of the first one counts
-            self.stopped, self._for_now = self.ranks.from_first((self.stopped, self._for_now), "a pause")
+            going_on = False
 
     def _end_epoch(self, row: dict[str, Any]) -> None:
         """Call the callbacks and schedules with an epoch's metrics."""

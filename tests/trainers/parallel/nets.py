@@ -22,7 +22,7 @@ from bprop.modules import (
     TransformerBlock,
     manual_seed,
 )
-from bprop.trainers import SGD, Adam, AdamW, Callback, CosineSchedule, Flip, Shift, Trainer
+from bprop.trainers import SGD, Adam, AdamW, Callback, CosineSchedule, Flip, Group, Shift, Trainer
 
 random = np.random.default_rng
 
@@ -75,7 +75,23 @@ def transformer():
     return net, SoftmaxCrossEntropy(), Adam(lr=0.01), data, {"batch_size": 8}, {}
 
 
-NETS = {each.__name__: each for each in (mlp, cnn, graph, transformer)}
+def wide():
+    """A net that is exchanged in slices, whose updates the ranks share; penalties that differ by parameters."""
+    r = random(4)
+    data = r.normal(size=(44, 8)), r.integers(0, 4, 44)
+    net = Sequential(Linear(8, 1000), Tanh(), Linear(1000, 4))
+    groups = [Group("2.*", lr_factor=0.5, weight_decay=0.1)]
+    adam = Adam(lr=0.01, weight_decay=0.01, l1=1e-4, clip_value=0.1, groups=groups)
+    return net, SoftmaxCrossEntropy(), adam, data, {"batch_size": 16}, {}
+
+
+def wide_sgd():
+    """As `wide`, with decoupled decay, and a norm of the whole gradient."""
+    net, loss, _, *more = wide()
+    return net, loss, SGD(lr=0.1, momentum=0.9, weight_decay=0.1, decoupled_weight_decay=True, clip_norm=0.3), *more
+
+
+NETS = {each.__name__: each for each in (mlp, cnn, graph, transformer, wide, wide_sgd)}
 
 
 def train(name, shards=8, epochs=2, **more):
@@ -86,13 +102,20 @@ def train(name, shards=8, epochs=2, **more):
     row = trainer.fit(data, data[:2], epochs=epochs, shards=shards, **settings)[-1]
     row = {key: float(value).hex() for key, value in row.items() if key != "seconds"}
     answer = trainer.predict(data[0])
-    return compute_digest(net), row, sorted(net.counters().items()), hashlib.sha256(answer.tobytes()).hexdigest()
+    return {
+        "weights": compute_digest(net.state_dict()),
+        "optimizer": compute_digest(trainer.optimizer.state_dict()),
+        "gradients": compute_digest({"": net.flat_gradients}),
+        "row": row,
+        "counters": sorted(net.counters().items()),
+        "answer": hashlib.sha256(answer.tobytes()).hexdigest(),
+    }
 
 
-def compute_digest(net):
-    """Hash the parameters and the buffers of a net."""
+def compute_digest(arrays):
+    """Hash arrays and numbers, by their names."""
     digest = hashlib.sha256()
-    for name, array in net.state_dict().items():
+    for name, array in sorted(arrays.items()):
         digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

@@ -61,10 +61,14 @@ def alone():
     return {name: nets.train(name) for name in nets.NETS}
 
 
-@pytest.mark.parametrize("ranks", [2, 4, pytest.param(8, marks=pytest.mark.slow)])
-def test_the_same_bits_for_any_number_of_ranks(ranks, alone):
-    results = json.loads(run_ranks(ranks, sys.executable, nets.__file__, *nets.NETS))
-    assert results == json.loads(json.dumps(alone))
+@pytest.mark.parametrize(
+    ("ranks", "shared"), [(2, "1"), (2, "0"), (4, "0"), pytest.param(8, "1", marks=pytest.mark.slow)]
+)
+def test_the_same_bits_for_any_number_of_ranks(ranks, shared, alone):
+    """In memory that the ranks share, and by messages."""
+    names = nets.NETS if (ranks, shared) != (2, "0") else ["wide"]
+    results = json.loads(run_ranks(ranks, sys.executable, nets.__file__, *names, BPROP_MPI_SHARED_MEMORY=shared))
+    assert results == json.loads(json.dumps({name: alone[name] for name in names}))
 
 
 @pytest.fixture(scope="module")

@@ -177,4 +177,4 @@ def test_more_shards_than_samples():
 
 
 def test_all_nets_of_the_tests_train():
-    assert set(nets.NETS) == {"mlp", "cnn", "graph", "transformer"}
+    assert set(nets.NETS) == {"mlp", "cnn", "graph", "transformer", "wide", "wide_sgd"}
