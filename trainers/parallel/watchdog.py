@@ -14,7 +14,8 @@ LIMIT = 600.0  # seconds that a rank waits for others, by default
 NOTICE = 20.0  # seconds after which a line says for whom
 LOOK = 0.1  # seconds between two looks whether they are alive
 SPIN = 0.002  # seconds of waiting without sleep; other processes get the core between two looks
-SLEEP = 0.0002
+SLEEP = 0.05  # of the time waited so far, between two looks
+LONGEST = 0.01  # seconds between two looks
 
 
 yield_core: Callable[[], Any] = getattr(os, "sched_yield", lambda: time.sleep(0))
@@ -81,7 +82,7 @@ class Watchdog:
             while not is_done():
                 waited = time.perf_counter() - start
                 if waited > SPIN:
-                    time.sleep(SLEEP)
+                    time.sleep(min(LONGEST, SLEEP * waited))
                 else:
                     yield_core()
                 if waited > look or self.alarmed:

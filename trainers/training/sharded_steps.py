@@ -330,20 +330,16 @@ class ShardedEpoch:
         if exchange is None:
             self.net.flat_gradients[:] = self.accumulator.stack[0]
             return losses, changes
-        size = self.buffers.size
-        shards = [np.flatnonzero(layout.present[b.begin : b.end]) + b.begin for b in sharding.blocks]
-        bounds = [layout.find_parts(block) for block in sharding.blocks]
-        own = np.zeros((len(shards[sharding.rank]), size))
-        for k, shard in enumerate(shards[sharding.rank]):
-            own[k] = changes.get(int(shard), 0.0)
+        size, rank = self.buffers.size, sharding.rank
         first, last = layout.own
-        notes = np.concatenate([[0.0], losses[first:last], own.reshape(-1)])
-        sizes = [1 + b - a + len(each) * size for (a, b), each in zip(bounds, shards, strict=True)]
-        noted = exchange.sum_up(layout.covers, layout.rest, notes, sizes)
+        own = [changes.get(shard, np.zeros(size)) for shard in layout.rank_shards[rank]] if size else []
+        notes = np.concatenate([[0.0], losses[first:last], *own])
+        each = list(zip(layout.rank_parts, layout.rank_shards, strict=True))
+        noted = exchange.sum_up(layout.covers, layout.rest, notes, [1 + b - a + len(s) * size for (a, b), s in each])
         if self.part is None:
             exchange.spread(exchange.vector)
-        for (a, b), each, note in zip(bounds, shards, noted, strict=True):
+        for ((a, b), shards), note in zip(each, noted, strict=True):
             losses[a:b] = note[1 : 1 + b - a]
-            rows = note[1 + b - a :].reshape(len(each), size)
-            changes |= {int(shard): row for shard, row in zip(each, rows, strict=True)}
+            if size:
+                changes |= dict(zip(shards, note[1 + b - a :].reshape(-1, size), strict=True))
         return losses, changes

@@ -64,14 +64,22 @@ class StepLayout:
     @cached_property
     def own(self) -> tuple[int, int]:
         """The parts of this rank, first to before last."""
-        return self.find_parts(self.blocks[self.rank])
+        return self.rank_parts[self.rank]
 
     @cached_property
     def own_shards(self) -> list[tuple[int, int, int]]:
         """Each shard of this rank that is not empty: its number, and its parts, first to before last."""
-        first, last = self.own
-        numbers = np.unique(self.parts[first:last, 0]).tolist()
-        return [(number, *self.find_parts(Block(number, number + 1))) for number in numbers]
+        return [(each, *self.find_parts(Block(each, each + 1))) for each in self.rank_shards[self.rank]]
+
+    @cached_property
+    def rank_parts(self) -> list[tuple[int, int]]:
+        """The parts of each rank, first to before last."""
+        return [self.find_parts(block) for block in self.blocks]
+
+    @cached_property
+    def rank_shards(self) -> list[list[int]]:
+        """The shards of each rank that are not empty."""
+        return [[s for s in range(block.begin, block.end) if self.present[s]] for block in self.blocks]
 
     @cached_property
     def block_sums(self) -> BlockSums:
