@@ -210,11 +210,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that suggests which of its choices was meant."""
+    """A parser that suggests which of its choices was meant, and marks errors as all others are."""
+
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
+        self.color = False  # in Python 3.14: its codes would be escaped like any others
 
     def error(self, message: str) -> NoReturn:
         wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
-        super().error(message + (format_suggestion(wrong[1], re.findall(r"[\w-]+", wrong[2])) if wrong else ""))
+        self.print_usage(sys.stderr)
+        suggestion = format_suggestion(wrong[1], re.findall(r"[\w-]+", wrong[2])) if wrong else ""
+        print_marked(f"{self.prog}: error:", f" {message}{suggestion}", RED)
+        sys.exit(BAD_USAGE)
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):

@@ -89,18 +89,24 @@ def add_json_option(parser: argparse._ActionsContainer, what: str = "print all o
 
 
 def add_plot_options(parser: argparse.ArgumentParser, name: str) -> None:
-    """Add the options of a command that draws a plot of a config, NAME-`name`.png."""
+    """Add the options of a command that draws a plot of a config, NAME-`name`.png or .svg."""
     what = f"folder for the plot, which is {name}.png there (default: NAME-{name}.png here)"
     parser.add_argument("--run", type=parse_path, metavar="DIR", help=what)
+    add_format_option(parser)
     add_quiet_option(parser, "do not say where the plot is")
+
+
+def add_format_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option to draw SVG files."""
+    parser.add_argument("--format", choices=["png", "svg"], default="png", help="of the files drawn (default: png)")
 
 
 def write_plot(arguments: argparse.Namespace, name: str, draw: Callable[[Path], None]) -> None:
     """Write a plot by `draw` to the path that the options name, and print it; without matplotlib, print why not."""
-    path = Path(f"{Path(arguments.config).stem}-{name}.png")
+    path = Path(f"{Path(arguments.config).stem}-{name}.{arguments.format}")
     if arguments.run is not None:
         arguments.run.mkdir(parents=True, exist_ok=True)
-        path = arguments.run / f"{name}.png"
+        path = arguments.run / f"{name}.{arguments.format}"
     try:
         draw(path)
     except ImportError as error:

@@ -8,7 +8,7 @@ DESCRIPTION = """\
 Show the errors of finite differences of a model's loss, for steps from 1 down to 1e-14, in float64 and float32.
 
 Large steps are wrong by the curvature, small ones by rounding (Bishop and Bishop, Deep Learning, figure 8.2). A table
-appears, and a plot is written as PNG (with matplotlib: pip install 'bprop[plot]').
+appears, and a plot is written, PNG or SVG (with matplotlib: pip install 'bprop[plot]').
 """
 MORE = """\
 examples:

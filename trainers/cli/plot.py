@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..files.suggest import format_suggestion
-from .command import OK, add_imports_option, add_json_option, add_parser, parse_path, print_json
+from .command import OK, add_format_option, add_imports_option, add_json_option, add_parser, parse_path, print_json
 
 DESCRIPTION = """\
-Draw runs as PNG files, into the run folder, with matplotlib (pip install 'bprop[plot]').
+Draw runs as PNG or SVG files, into the run folder, with matplotlib (pip install 'bprop[plot]').
 
 plots:
   curves      loss and metrics by epoch, and the learning rate; of several runs, one over the other
@@ -70,7 +70,7 @@ def add_command(commands) -> None:
         "--lines", action="append", metavar="KEY", help="of a sweep: a line for each value of this key; may be repeated"
     )
     parser.add_argument("--out", type=parse_path, metavar="DIR", help="folder to write to (default: the run's)")
-    parser.add_argument("--format", choices=["png", "svg"], default="png", help="of the files (default: png)")
+    add_format_option(parser)
     add_imports_option(parser)
     add_json_option(parser)
     parser.set_defaults(overrides=[])  # words that follow an option

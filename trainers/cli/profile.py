@@ -7,7 +7,7 @@ from .command import OK, add_config_argument, add_json_option, add_parser, add_p
 DESCRIPTION = """\
 Show where the time of a training step goes: each module forward and backward, loss, update, gathering.
 
-The training runs for about two seconds and is thrown away. A table appears, and a plot is written as PNG (with
+The training runs for about two seconds and is thrown away. A table appears, and a plot is written, PNG or SVG (with
 matplotlib: pip install 'bprop[plot]').
 """
 MORE = """\

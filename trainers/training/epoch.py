@@ -12,6 +12,7 @@ from ...modules.engine.threads import num_threads
 from ..callbacks import Callback
 from ..callbacks.sample_weights import cast_sample_weights
 from ..metrics import Metric, compute_metrics
+from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
 from .fit_state import EpochState, FitState, Weights
 from .minibatches import Epoch, NotFinite, TrainingError, compute_mean
@@ -83,21 +84,29 @@ def begin_schedules(trainer: TrainingParts, fit: FitState, samples: int) -> np.n
 
 
 def run_steps(
-    trainer: TrainingParts, epoch: Epoch, before: Weights, threads: int, title: str
+    trainer: TrainingParts, epoch: Epoch, before: Weights, threads: int, title: str, rows_left: int
 ) -> Generator[EpochState, None, None]:
     """Train on the minibatches; yields the state of the epoch after each chunk of steps.
 
-    Args: before: the weights at the start of the epoch; threads: how many share the matrix products; title: of the
-        progress bar.
+    Args: before: the weights at the start of the epoch; threads: how many share the matrix products; title,
+        rows_left: of the progress bar.
     Errors: NotFinite for a loss or a weight that is not finite.
     """
-    n = len(epoch.order)
-    with num_threads(threads), ProgressBar(title, n, quiet=trainer.quiet) as bar:
+    n, seconds = len(epoch.order), [row["seconds"] for row in trainer.history]
+    how: dict[str, Any] = {"first": epoch.first, "rows_left": rows_left, "seconds": seconds, "quiet": trainer.quiet}
+    bar = ProgressBar(title, n, get_rate=lambda: get_rate(trainer.optimizer), **how)
+    with num_threads(threads), bar:
         for done, total in call_batch_callbacks(trainer, epoch, epoch.train(trainer.compiled_step)):
             bar.update(done, compute_mean(total, epoch.mass(done)))
             yield EpochState(done, total, epoch.outputs[: max(0, done - epoch.kept_from)], before)
         if not np.isfinite(trainer.model.flat_parameters).all():
             raise NotFinite("a weight is not finite", n - 1)
+
+
+def get_rate(optimizer: Optimizer) -> float | None:
+    """Get the present learning rate of an optimizer, if it has one."""
+    rate = getattr(optimizer, "lr", None)
+    return float(rate) if isinstance(rate, int | float) else None
 
 
 def find_batch_callbacks(trainer: TrainingParts) -> list[Callback]:

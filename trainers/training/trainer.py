@@ -43,13 +43,14 @@ from .arguments import (
     select_part,
 )
 from .compiled_step import CompiledStep
-from .epoch import make_minibatches, measure_epoch, restore_good_weights, run_steps
+from .epoch import get_rate, make_minibatches, measure_epoch, restore_good_weights, run_steps
+from .epoch_table import EpochTable
 from .evaluation import Evaluation
 from .fit_state import EpochState, FitState, read_fit_state
 from .inputs import takes_table
 from .minibatches import Epoch, NotFinite
 from .passes import count_rows, count_steps, find_row
-from .progress import make_title, print_epoch, print_if_slow
+from .progress import print_if_slow
 from .sharded_steps import SHARDS, Sharding
 from .thread_choice import choose_threads
 from .trainer_state import check_data_digests, check_settings, gather_state, restore_state
@@ -138,6 +139,7 @@ class Trainer:
         self.data: ArrayDataset | None = None  # that the last training was on, and its validation data
         self.valid_data: ArrayDataset | None = None
         self.weights_epoch: int | None = 0  # at the end of which the model had its present weights; None within one
+        self._table = EpochTable()
         self.evaluation = Evaluation(model, loss, optimizer, rule, self.ranks)
         self.prepared: Any = None  # how much callbacks have done before the first epoch
         self._fit: FitState | None = None  # the fit that runs
@@ -509,10 +511,9 @@ class Trainer:
             sharded = self.compiled_step.sharding is not None
             self.threads = self.threads or (1 if sharded else choose_threads(self.compiled_step, epoch))
         last = None if fit.steps is None else fit.begun_step + find_row(fit).stop
-        place = f"epoch {self.epoch + 1} of {fit.epochs}" if last is None else f"to step {last}"
-        title = make_title(place, fit.epochs - self.epoch, [row["seconds"] for row in self.history])
+        title = f"epoch {self.epoch + 1}/{fit.epochs}" if last is None else f"to step {last}"
         try:
-            with closing(run_steps(self, epoch, before, self.threads, title)) as states:
+            with closing(run_steps(self, epoch, before, self.threads, title, fit.epochs - self.epoch)) as states:
                 for state in states:
                     total = state.total
                     if state.done < len(epoch.order):
@@ -571,7 +572,10 @@ class Trainer:
         self.history.append(row)
         self.timetable.observe(row)
         if not self.quiet:
-            print_epoch(row, self.timetable.row(row.get("batch_size", 0)))
+            assert self._fit is not None
+            rows, seconds = self._fit.epochs, [row["seconds"] for row in self.history]
+            settings = self.timetable.row(row.get("batch_size", 0))
+            self._table.print_row(row, settings, rate=get_rate(self.optimizer), rows=rows, seconds=seconds)
         if isinstance(self.optimizer, FullBatch) and self.optimizer.converged:
             self.stop(f"{type(self.optimizer).__name__} has converged")
         for callback in self._own_callbacks:

@@ -119,6 +119,17 @@ def test_errors_are_colored_on_terminals_alone(train, capsys, monkeypatch, name,
     assert capsys.readouterr().err == start + " the loss is \\x1b[31mnan\n"
 
 
+def test_wrong_usage_is_colored_like_other_errors(capsys, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["train", "x", "--quite"])
+    usage, error = capsys.readouterr().err.split("\x1b[1;31m")
+    assert usage.startswith("usage: bprop train")
+    assert error == "bprop train: error:\x1b[0m unknown option: --quite; did you mean '--quiet'?\n"
+
+
 def test_several_errors_start_on_a_new_line(train, capsys):
     problems = [Problem(Place("c.yaml", line, 1), (), "is wrong") for line in (1, 2)]
     train(ConfigError(problems))

@@ -2,6 +2,8 @@
 
 from xml.etree import ElementTree
 
+import numpy as np
+import pytest
 from bprop.trainers.cli import main
 
 
@@ -15,3 +17,24 @@ def test_it_draws_the_net_of_a_config(tmp_path, capsys):
     assert main(["graph", "digits_mlp", "--output", str(tmp_path / "net.svg"), "model.1.Linear.out_features=72"]) == 0
     assert "(N, 72)" in {each.text for each in ElementTree.parse(tmp_path / "net.svg").iter()}
     assert capsys.readouterr().out == ""
+
+
+def test_the_output_names_the_format(tmp_path, capsys):
+    assert main(["graph", "digits_mlp", "--output", str(tmp_path / "net.dot")]) == 0
+    assert (tmp_path / "net.dot").read_text().startswith("digraph net {")
+    with pytest.raises(SystemExit, match="2"):
+        main(["graph", "digits_mlp", "--format", "png"])
+    assert "error: --format png is written to a file, expected --output FILE" in capsys.readouterr().err
+
+
+def test_a_png_has_what_the_svg_has(tmp_path):
+    """Twice as many pixels, with arrows in the colours of both passes."""
+    from PIL import Image
+
+    for end in ("png", "svg"):
+        assert main(["graph", "digits_mlp", "--output", str(tmp_path / f"net.{end}")]) == 0
+    root = ElementTree.parse(tmp_path / "net.svg").getroot()
+    image = np.asarray(Image.open(tmp_path / "net.png").convert("RGB")).astype(int)
+    assert image.shape[:2] == (2 * int(root.get("height")), 2 * int(root.get("width")))
+    for colour in ((0x2B, 0x6C, 0xB0), (0xB0, 0x4A, 0x2F), (0xE4, 0xEC, 0xF5)):
+        assert (np.abs(image - colour).max(axis=2) < 4).sum() > 500

@@ -1,15 +1,11 @@
 """The figures of a training: loss and metrics of each part, against NumPy."""
 
-import re
-import sys
-
 import numpy as np
 import pytest
 from bprop.datasets import ArrayDataset, Dataset, balanced_order
 from bprop.modules import Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy
 from bprop.trainers import SGD, Trainer
 from bprop.trainers.training import evaluation
-from bprop.trainers.training.progress import make_title
 
 
 def scores(net, x):
@@ -149,28 +145,6 @@ def test_lines_go_to_stderr(classifier, capsys):
     assert lines[0].startswith("epoch   1  train_loss 1.")
     assert "valid_accuracy 0." in lines[1]
     assert lines[1].endswith(" s")
-
-
-def test_the_bar_goes_to_stderr(classifier, capsys):
-    classifier.quiet = False
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-        classifier.fit(classified(50), epochs=1, batch_size=8)
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "epoch 1 of 1:" in err
-    assert "50.0/50.0" in err or "0.00/50.0" in err
-
-
-def test_the_bar_tells_the_time_that_is_left(classifier, capsys):
-    assert make_title("epoch 1 of 20", 20, []) == "epoch 1 of 20"
-    assert make_title("epoch 3 of 20", 18, [60.0, 10.0, 10.0]) == "epoch 3 of 20, 03:00 left"
-    assert make_title("to step 500", 2, [9.0, 1.0, 1.0, 1.0, 1.0, 1.0]) == "to step 500, 00:02 left"
-    classifier.quiet = False
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-        classifier.fit(classified(50), epochs=2, batch_size=8)
-    assert re.search(r"epoch 2 of 2, 00:0\d left:", capsys.readouterr().err)
 
 
 def test_balance_shows_each_class_equally_often(classifier):
