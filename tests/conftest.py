@@ -55,6 +55,7 @@ SLOW_TESTS = Path(__file__).with_name("slow_tests.txt")
 def pytest_addoption(parser):
     parser.addoption("--all", action="store_true", help="run all tests, also the slow ones")
     parser.addoption("--only-slow", action="store_true", help="run the slow tests alone")
+    parser.addoption("--all-notebooks", action="store_true", help="run all notebooks of the docs, not some of them")
     parser.addoption("--compiled", action="store_true", help="compile in all tests of modules, not in some of them")
     parser.addoption(
         "--list-slow", type=float, metavar="SECONDS", help=f"write {SLOW_TESTS.name}: the tests that take so long"

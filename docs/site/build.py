@@ -13,23 +13,27 @@ import shutil
 import sys
 from pathlib import Path
 
+from diagrams import set_in_page
 from equations import typeset
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+PICTURE = re.compile(r"!\[[^\]]*\]\([^)\s]+\)\n?")
+DIAGRAM = re.compile(r"^!\[([^\]]*)\]\(((?:\.\./)?images/how/\w+\.svg)\)$", re.MULTILINE)
 EQUATIONS = re.compile(r"^```equations\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECTIONS = {  # pages of contents: their names, titles and pages
     "guide": (
         "Guide",
         "training outputs layers configs command_line run_folders plots show graphs sequences energy learning_rules "
-        "data_paths threads parallel same_bits batch_systems",
+        "data_paths parallel batch_systems",
     ),
     "own_parts": ("Your own parts", "custom_modules extending derivatives"),
-    "background": ("Background", "books results performance engine words decisions contributing files"),
+    "how_it_works": ("How it works", "engine kernels threads resuming same_bits"),
+    "background": ("Background", "books results performance words decisions contributing files"),
 }
 TAUGHT = ("lessons", "tutorials")  # folders of pages that are notebooks, too
-TOP = "First steps <first_steps>|tutorials/index|lessons/index|guide|own_parts|reference/index|background|changelog"
+TOP = "First steps <first_steps>|tutorials/index|lessons/index|guide|own_parts|how_it_works|reference/index|background"
 
 
 def main(arguments: list[str]) -> int:
@@ -83,9 +87,10 @@ class Assembly:
             if place.parent.name in TAUGHT and place.stem != "index" and "```python" in text:
                 self.write(place.with_suffix(".ipynb"), make_notebook(text))
                 text += f"\n{{download}}`This page as a notebook <{place.stem}.ipynb>`\n"
+            text = DIAGRAM.sub(lambda link: set_in_page(ROOT / "docs" / link[2].removeprefix("../"), link[1]), text)
             text = EQUATIONS.sub(lambda block: typeset(block[1].splitlines()), self.turn_links(path, place, text))
             if place == Path("index.md"):
-                text += list_contents(TOP.split("|"))
+                text += list_contents([*TOP.split("|"), "changelog"])
             elif place.name == "index.md":
                 text += list_contents(list_pages(text))
             self.write(place, text)
@@ -144,15 +149,27 @@ def list_pages(text: str) -> list[str]:
 
 
 def make_notebook(text: str) -> str:
-    """A lesson as a Jupyter notebook: its Python blocks are cells, and what they print is left to the kernel."""
+    """A lesson as a Jupyter notebook: its Python blocks are cells, and what they print is left to the kernel.
+
+    A notebook lies in any folder: links to other pages become their titles, and pictures are left to its cells.
+    """
     cells = []
     for part in re.split(r"(^```python\n.*?^```$(?:\n\n```text\n.*?^```$)?)", text, flags=re.MULTILINE | re.DOTALL):
         code = re.match(r"```python\n(.*?)\n```", part, re.DOTALL)
-        cell = {"metadata": {}, "source": (code[1] if code else part.strip()).splitlines(keepends=True)}
+        source = code[1] if code else unlink(part).strip()
+        if not source:
+            continue
+        cell = {"metadata": {}, "source": source.splitlines(keepends=True)}
         cell |= {"cell_type": "code", "outputs": [], "execution_count": None} if code else {"cell_type": "markdown"}
         cells.append(cell | {"id": f"cell-{len(cells)}"})
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": cells}, indent=1)
+
+
+def unlink(text: str) -> str:
+    """The text with the titles of its links to files, without its pictures, and with equations as plain text."""
+    text = PICTURE.sub("", text.replace("```equations", "```text"))
+    return LINK.sub(lambda match: match[0] if re.match(r"[a-z]+:", match[2]) else match[1], text)
 
 
 def is_image(path: Path) -> bool:
