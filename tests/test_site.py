@@ -5,13 +5,14 @@ import json
 import re
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs" / "site"))
-build, docstrings, equations, reference = (
-    importlib.import_module(name) for name in ("build", "docstrings", "equations", "reference")
+build, diagrams, docstrings, equations, reference = (
+    importlib.import_module(name) for name in ("build", "diagrams", "docstrings", "equations", "reference")
 )
 
 
@@ -38,16 +39,19 @@ def test_names_are_grouped_by_the_folder_that_defines_them():
 @pytest.mark.parametrize(
     ("line", "cells"),
     [
-        ("y           = x Wᵀ + b", ["<i>y</i>", "=", "<i>x</i> <i>Wᵀ</i> + <i>b</i>"]),
-        ("grad_b      += Σₙ grad_y[n]", ["grad<sub>b</sub>", "+=", "<i>Σₙ</i> grad<sub>y</sub>[<i>n</i>]"]),
-        ("a -> b   c = -d", ["<i>a</i>", "→", "<i>b</i>", "<i>c</i>", "=", "−<i>d</i>"]),
-        ("c' = f(a = 1)", ["<i>c</i>′", "=", "<i>f</i>(<i>a</i> = 1)"]),
+        ("y           = x Wᵀ + b", ["<i>y</i>", "=", "<i>x</i> <i>Wᵀ</i> +~<i>b</i>"]),
+        ("grad_b      += Σₙ grad_y[n]", ["grad<sub>b</sub>", "+=", "<i>Σₙ</i>~grad<sub>y</sub>[<i>n</i>]"]),
+        ("a -> b   c = -d", ["<i>a</i>", "→", "<i>b</i>", "<span><i>c</i> = −<i>d</i></span>"]),
+        ("a   b   c", ["<i>a</i>", "<span><i>b</i></span> <span><i>c</i></span>"]),
+        ("W_hhᵀ grad_h' = ns_steps", ["<i>W</i><sub>hh</sub>ᵀ grad<sub>h</sub>′", "=", "ns_steps"]),
+        ("y = x (a - b)", ["<i>y</i>", "=", "<i>x</i> (<i>a</i>~−~<i>b</i>)"]),
+        ("c' = f(a = 1)", ["<i>c</i>′", "=", "<i>f</i>(<i>a</i>~=~1)"]),
         ("x <script> & y", ["<i>x</i> &lt;script&gt; &amp; <i>y</i>"]),
     ],
 )
 def test_equations_are_typeset(line, cells):
     html = equations.typeset([line])
-    assert re.findall(r"<td[^>]*>(.*?)</td>", html) == cells
+    assert [cell.replace("\u00a0", "~") for cell in re.findall(r"<td[^>]*>(.*?)</td>", html)] == cells
     assert html.startswith('<table class="equations" role="math" aria-label="')
 
 
@@ -77,6 +81,29 @@ def test_docstrings_become_fields_equations_and_code():
     assert '.. raw:: html\n\n   <table class="equations"' in text
     assert "::\n\n    layer = Linear(3, 4)\n    layer.fprop(x)\n" in text
     assert ":Shapes: x (N, in),\n    y (N, out).\n:Errors: ValueError for sizes below 1." in text
+
+
+def test_arguments_are_a_list_if_there_are_several():
+    text = docstrings.rewrite(["Args: x, y: sizes; at least 1; bias: whether", "    to add b.", "Errors: none."])
+    assert text[:4] == [":Args:", "    - x, y: sizes; at least 1", "    - bias: whether to add b.", ":Errors: none."]
+    assert docstrings.rewrite(["Args: x: a size."])[0] == ":Args: x: a size."
+
+
+def test_diagrams_are_as_they_are_drawn():
+    """`python docs/site/diagrams.py` writes them; they have no empty line, which would end them in Markdown."""
+    for draw in diagrams.DRAWINGS:
+        svg = draw().svg()
+        path = diagrams.FOLDER / f"{draw().name}.svg"
+        assert path.read_text("utf-8") == svg
+        assert ElementTree.fromstring(svg).get("class") == "diagram"
+        assert "\n\n" not in svg
+        assert diagrams.set_in_page(path, "what").startswith(
+            '<figure class="diagram">\n<svg role="img" aria-label="what" '
+        )
+    css = (ROOT / "docs" / "site" / "style" / "bprop.css").read_text("utf-8")
+    for k, theme in enumerate(("light", "dark")):
+        colours = "; ".join(f"--{name}: {pair[k]}" for name, pair in diagrams.COLOURS.items())
+        assert f'html[data-theme="{theme}"] svg.diagram {{ {colours} }}' in css
 
 
 def test_links_lead_to_pages_and_to_files_of_the_site(tmp_path):

@@ -168,7 +168,7 @@ def make_notebook(text: str) -> str:
 
 def unlink(text: str) -> str:
     """The text with the titles of its links to files, without its pictures, and with equations as plain text."""
-    text = PICTURE.sub("", text.replace("```equations", "```text"))
+    text = PICTURE.sub("", text.replace("```equations", "```"))
     return LINK.sub(lambda match: match[0] if re.match(r"[a-z]+:", match[2]) else match[1], text)
 
 

@@ -26,6 +26,8 @@ def rewrite(lines: list[str]) -> list[str]:
             result += ["", "::", "", *("    " + line for line in text), ""]
         elif kind == "paragraph":
             result += ["", *map(escape, text), ""]
+        elif kind == "Args" and len(items := split_arguments(" ".join(text))) > 1:
+            result += [f":{kind}:", *(f"    - {escape(item)}" for item in items)]
         else:
             first, *more = text
             result += [f":{kind}: {escape(first)}", *("    " + escape(line) for line in more)]
@@ -63,6 +65,20 @@ def split_into_blocks(lines: list[str]):
         else:
             block.append(line)
     yield from close()
+
+
+NAMED = re.compile(r"(?:\w+)(?:, \*{0,2}\w+)*(?: and \w+)?: ")
+
+
+def split_arguments(text: str) -> list[str]:
+    """The arguments of a section by themselves, each `name: what it is`, or some names with what they are."""
+    items: list[str] = []
+    for part in text.split("; "):
+        if NAMED.match(part) or not items:
+            items.append(part)
+        else:  # a semicolon within what is said of one
+            items[-1] += f"; {part}"
+    return items
 
 
 STATEMENT = r"^\s*(import |from |with |def |class |@|print\(|return |for .*:$|if .*:$|#|\{|- |\w+: )"

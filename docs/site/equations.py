@@ -1,6 +1,7 @@
 """Equations, which docstrings write in plain text for the terminal, as HTML: names, indices and exponents set apart.
 
-A line may hold several equations side by side, three blanks or more apart; each is aligned at its sign.
+A line may hold several equations side by side, three blanks or more apart; the first of each line are aligned at their
+signs. Where there is no room for a line it breaks: between equations, before a sign of addition, between factors.
 """
 
 import html
@@ -9,14 +10,17 @@ import re
 APART = re.compile(r" {3,}|, {2,}")
 SIGN = re.compile(r"\s*(?<![<>!=])(\+=|-=|->|→|<-|←|∝|≈|~|=)\s*(?=\S)")
 WORD = re.compile(r"[^\W\d_]+(?:_[\w]+)?(?:'(?!\w))?|\d[\d.e]*|->|<-|>=|<=|!=|\+=|-=|[-*]|\s+|.", re.DOTALL)
+NO_BREAK = "\u00a0"
+SHORT = re.compile(r"\[[^\[\]]{0,24}\]|\([^()]{0,24}\)")
+SHORT_RIGHT = 32  # letters of a right side that need not break beside other equations
+RAISED = "[ᵀ⁰-⁹²³¹⁻ᵏⁿ]"
+INDEXED = {"grad", "mean", "var", "std", "max", "min", "log", "sum"}
 SIGNS = {"->": "→", "<-": "←", ">=": "≥", "<=": "≤", "!=": "≠", "+=": "+=", "-=": "−=", "-": "−", "*": "·"}
 
 
 def typeset(lines: list[str]) -> str:
     """An HTML table of the equations; screen readers get the plain text."""
-    rows = [list(split_into_cells(line)) for line in lines]
-    columns = max(len(row) for row in rows)
-    body = "\n".join(f"<tr>{''.join(cells(row, columns))}</tr>" for row in rows)
+    body = "\n".join(f"<tr>{make_row(list(split_into_cells(line)))}</tr>" for line in lines)
     label = html.escape("; ".join(line.strip() for line in lines), quote=True)
     return f'<table class="equations" role="math" aria-label="{label}">\n{body}\n</table>'
 
@@ -49,31 +53,51 @@ def depth(text: str) -> int:
     return sum(text.count(c) for c in "([{") - sum(text.count(c) for c in ")]}")
 
 
-def cells(row: list[tuple[str, str, str]], columns: int):
-    """The cells of a row: three for each equation; text without a sign takes all three."""
-    for left, sign, right in row:
-        if sign:
-            yield f"<td>{set_words(left)}</td><td>{SIGNS.get(sign, sign)}</td><td>{set_words(right)}</td>"
-        else:
-            yield f'<td colspan="3" class="text">{set_words(left)}</td>'
-    for _ in range(columns - len(row)):
-        yield '<td colspan="3"></td>'
+def make_row(equations: list[tuple[str, str, str]]) -> str:
+    """The cells of a row: the three parts of its first equation, and all others in one, which breaks between them."""
+    (left, sign, right), *others = equations
+    more = " ".join(f"<span>{set_equation(*each)}</span>" for each in others)
+    if sign:
+        first = f"<td>{set_words(left)}</td><td>{SIGNS.get(sign, sign)}</td>"
+        if more:
+            kind = ' class="short"' if len(right) < SHORT_RIGHT else ""
+            return f'{first}<td{kind}>{set_words(right)}</td><td class="more">{more}</td>'
+        return f'{first}<td colspan="2">{set_words(right)}</td>'
+    if more:
+        return f'<td colspan="3" class="text">{set_words(left)}</td><td class="more">{more}</td>'
+    return f'<td colspan="4" class="text">{set_words(left)}</td>'
+
+
+def set_equation(left: str, sign: str, right: str) -> str:
+    """An equation as running text."""
+    return set_words(f"{left} {SIGNS.get(sign, sign)} {right}" if sign else left)
 
 
 def set_words(text: str) -> str:
-    return "".join(set_word(word) for word in WORD.findall(text))
+    words = WORD.findall(bind(text))
+    return "".join(set_word(word) for word in words)
+
+
+def bind(text: str) -> str:
+    """The text with blanks that do not break: in short brackets, after a sign of addition, and after a sum."""
+    text = SHORT.sub(lambda inside: inside[0].replace(" ", NO_BREAK), text)
+    return re.sub(r"(?<=[ \u00a0][-+·*/]) |(?<=[ΣΠ]) |(?<=[ΣΠ][ᵢⱼₖₗₘₙₜₚₒ]) ", NO_BREAK, text)
 
 
 def set_word(word: str) -> str:
-    """A letter in italics, a longer name upright, what follows an underscore as an index."""
+    """A letter in italics, a longer name upright; what follows its underscore is an index, unless it is a program's."""
     if word in SIGNS:
         return SIGNS[word]
     if not word[0].isalpha():
         return html.escape(word)
     prime = "′" if word.endswith("'") else ""
     name, _, index = word.rstrip("'").partition("_")
-    bare = re.sub(r"[ᵢⱼₖₗₘₙₜₚ₀-₉ᵀ⁰-⁹ᵏⁿ]", "", name)
+    bare = re.sub(RAISED + "|[ᵢⱼₖₗₘₙₜₚ₀-₉]", "", name)
+    if index and len(bare) > 1 and bare not in INDEXED:  # an argument, such as ns_steps
+        return html.escape(word)
     name = f"<i>{html.escape(name)}</i>" if len(bare) <= 1 else html.escape(name)
     if not index:
         return name + prime
-    return f"{name}<sub>{html.escape(index.replace('_', ' '))}</sub>{prime}"
+    raised = "".join(re.findall(RAISED, index))
+    index = re.sub(RAISED, "", index).replace("_", " ")
+    return f"{name}<sub>{html.escape(index)}</sub>{raised}{prime}"

@@ -129,7 +129,8 @@ def escape_cell(text: str) -> str:
 def write_page(name: str, thing, example: str) -> str:
     """A page: what autodoc makes of the docstring, then the example and what it prints."""
     directive = "autoclass" if inspect.isclass(thing) else "autofunction"
-    lines = [f"# {name.rsplit('.', 1)[1]}", "", "```{eval-rst}", f".. {directive}:: {name}"]
+    head = ["---", "html_theme.sidebar_secondary.remove: true", "---", ""]  # it has one heading
+    lines = [*head, f"# {name.rsplit('.', 1)[1]}", "", "```{eval-rst}", f".. {directive}:: {name}"]
     if inspect.isclass(thing):
         lines.append("   :members:")
     lines += ["```", "", "## Example", "", "```python", example, "```", ""]
