@@ -15,7 +15,10 @@ class Digits(EmbeddedDataset):
     The pixels stay uint8 in memory and are minibatched as pixel / 16, or as standardised float32.
 
     Shapes: x (N, 1, 8, 8), y (N,) labels 0..9.
-    Args, Errors: as of every embedded set, but `standardize` is off by default.
+    Args: valid_size, test_size: a fraction of the set (float) or a number of samples (int), 0 for none; standardize:
+        subtract from each feature its mean and divide by its standard deviation, both of the training part; seed: of
+        the split, which is stratified by class.
+    Errors: ValueError for sizes that leave nothing to train on, and for a seed that is no whole number.
     Source: Alpaydin and Kaynak, Optical recognition of handwritten digits, UCI repository (1998), the
         test part.
     """

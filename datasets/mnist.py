@@ -97,7 +97,11 @@ class IdxImages(Dataset):
 class MNIST(IdxImages):
     """70,000 handwritten digits: 28 by 28 grey pixels; 60,000 to train and validate on, 10,000 to test.
 
-    Shapes, Args, Errors: as of `IdxImages`.
+    Shapes: x (N, 1, 28, 28), uint8 in memory, pixel / 255 as float32 in minibatches; y (N,) labels 0..9.
+    Args: root: folder of the files, plain or gzipped, `~` is the home folder; valid_size: how many of the last training
+        images validate (int, or float for a fraction), 0 for none; download: fetch missing files from the mirrors.
+    Errors: ValueError for a valid_size that leaves nothing to train on. When a part is first asked for:
+        FileNotFoundError for a file that is missing and cannot be had; ValueError that names a wrong file.
     Source: LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition (1998).
     """
 
@@ -120,7 +124,11 @@ class FashionMNIST(IdxImages):
     """70,000 articles of clothing in the format of MNIST: T-shirt 0, trouser, pullover, dress, coat,
     sandal, shirt, sneaker, bag, ankle boot 9.
 
-    Shapes, Args, Errors: as of `IdxImages`.
+    Shapes: x (N, 1, 28, 28), uint8 in memory, pixel / 255 as float32 in minibatches; y (N,) labels 0..9.
+    Args: root: folder of the files, plain or gzipped, `~` is the home folder; valid_size: how many of the last training
+        images validate (int, or float for a fraction), 0 for none; download: fetch missing files from the mirrors.
+    Errors: ValueError for a valid_size that leaves nothing to train on. When a part is first asked for:
+        FileNotFoundError for a file that is missing and cannot be had; ValueError that names a wrong file.
     Source: Xiao, Rasul and Vollgraf, Fashion-MNIST: a novel image dataset (2017).
     """
 

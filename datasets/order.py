@@ -84,6 +84,7 @@ def group_by_length(
     Shapes: order (n,) row numbers, such as those of `epoch_order`; lengths (N,) of all samples; the result (n,).
     Args: batch_size: at least 1; seed, epoch: as of `epoch_order`; pool: at least 1: of 1 no sample changes its
         minibatch, and the larger it is the more alike are lengths, and the less random are minibatches.
+    Errors: ValueError for settings that are no whole numbers of at least 1.
     Source: Khomenko et al., Accelerating recurrent neural network training using sequence bucketing (2016);
         torchtext's BucketIterator.
     """

@@ -16,7 +16,10 @@ class Iris(EmbeddedDataset):
     """150 flowers: 4 lengths in cm; setosa 0, versicolor 1, virginica 2.
 
     Shapes: x (N, 4) float32, y (N,) labels.
-    Args, Errors: as of every embedded set.
+    Args: valid_size, test_size: a fraction of the set (float) or a number of samples (int), 0 for none; standardize:
+        subtract from each feature its mean and divide by its standard deviation, both of the training part; seed: of
+        the split, which is stratified by class.
+    Errors: ValueError for sizes that leave nothing to train on, and for a seed that is no whole number.
     Source: Fisher, The use of multiple measurements in taxonomic problems (1936).
     """
 
@@ -34,7 +37,10 @@ class Wine(EmbeddedDataset):
     """178 wines: 13 chemical measurements; three growers.
 
     Shapes: x (N, 13) float32, y (N,) labels.
-    Args, Errors: as of every embedded set.
+    Args: valid_size, test_size: a fraction of the set (float) or a number of samples (int), 0 for none; standardize:
+        subtract from each feature its mean and divide by its standard deviation, both of the training part; seed: of
+        the split, which is stratified by class.
+    Errors: ValueError for sizes that leave nothing to train on, and for a seed that is no whole number.
     Source: Aeberhard and Forina, Wine, UCI repository (1991).
     """
 
@@ -51,7 +57,10 @@ class BreastCancer(EmbeddedDataset):
     """569 tumours: 30 measurements of their cells; malignant 0, benign 1.
 
     Shapes: x (N, 30) float32, y (N,) labels.
-    Args, Errors: as of every embedded set.
+    Args: valid_size, test_size: a fraction of the set (float) or a number of samples (int), 0 for none; standardize:
+        subtract from each feature its mean and divide by its standard deviation, both of the training part; seed: of
+        the split, which is stratified by class.
+    Errors: ValueError for sizes that leave nothing to train on, and for a seed that is no whole number.
     Source: Wolberg, Mangasarian, Street and Street, Breast cancer Wisconsin (diagnostic), UCI repository
         (1995).
     """
@@ -73,7 +82,10 @@ class Diabetes(EmbeddedDataset):
     scale, and so are the trainer's metrics such as rmse.
 
     Shapes: x (N, 10) float32, y (N, 1) float32.
-    Args, Errors: as of every embedded set; the split is not stratified.
+    Args: valid_size, test_size: a fraction of the set (float) or a number of samples (int), 0 for none; standardize:
+        subtract from each feature its mean and divide by its standard deviation, both of the training part; seed: of
+        the split, which is not stratified.
+    Errors: ValueError for sizes that leave nothing to train on, and for a seed that is no whole number.
     Source: Efron, Hastie, Johnstone and Tibshirani, Least angle regression (2004).
     """
 

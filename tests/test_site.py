@@ -1,6 +1,7 @@
 """The documentation as a site: docstrings, equations, links, notebooks, and an example for each public name."""
 
 import importlib
+import inspect
 import json
 import re
 import sys
@@ -8,16 +9,37 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from bprop.modules import Module
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs" / "site"))
-build, diagrams, docstrings, equations, reference = (
-    importlib.import_module(name) for name in ("build", "diagrams", "docstrings", "equations", "reference")
+build, diagrams, docstrings, equations, gaps, reference = (
+    importlib.import_module(name) for name in ("build", "diagrams", "docstrings", "equations", "gaps", "reference")
 )
 
 
 def test_each_public_name_has_an_example_and_no_other():
     assert set(reference.read_examples()) == {name for names in reference.list_names().values() for name, _ in names}
+
+
+def test_each_docstring_has_shapes_arguments_and_errors():
+    names = [each for names in reference.list_names().values() for each in names]
+    docs = {name.rsplit(".", 1)[1]: inspect.getdoc(thing) or "" for name, thing in names if callable(thing)}
+    things = {name.rsplit(".", 1)[1]: thing for name, thing in names if callable(thing)}
+    found = {name: gaps.find_gaps(name, thing, docs) for name, thing in things.items()}
+    assert {name: each for name, each in found.items() if each} == {}
+
+
+def test_gaps_of_a_docstring_are_found():
+    class Gappy(Module):
+        """Args: size: of something."""
+
+        def __init__(self, size, shape):
+            raise ValueError(size)
+
+    assert gaps.find_gaps("Gappy", Gappy, {"Gappy": Gappy.__doc__}) == ["Shapes", "argument shape", "Errors"]
+    docs = {"Gappy": "Shapes, Args: as of Other.", "Other": "Args: size, shape: two. Errors: none"}
+    assert gaps.find_gaps("Gappy", Gappy, docs) == ["Errors"]
 
 
 def test_an_example_gets_the_imports_of_its_names_alone():
@@ -81,6 +103,11 @@ def test_docstrings_become_fields_equations_and_code():
     assert '.. raw:: html\n\n   <table class="equations"' in text
     assert "::\n\n    layer = Linear(3, 4)\n    layer.fprop(x)\n" in text
     assert ":Shapes: x (N, in),\n    y (N, out).\n:Errors: ValueError for sizes below 1." in text
+
+
+def test_sections_as_of_another_name_are_links():
+    text = docstrings.rewrite(["Mean.", "", "Args, Errors: as of AvgPool2d, with one", "    size each."])
+    assert text == ["", "Mean.", "", ":Args, Errors: as of `AvgPool2d`, with one", "    size each.", ""]
 
 
 def test_arguments_are_a_list_if_there_are_several():

@@ -19,7 +19,7 @@ def read_idx(path: str | Path, *, shape: tuple[int, ...] | None = None) -> np.nd
     """The array in an IDX file of bytes, plain or gzipped (whatever its name), as a new C-contiguous
     uint8 array.
 
-    Args: shape: the shape the file must hold; None takes any.
+    Args: path: the file; shape: the shape the file must hold; None takes any.
     Errors: FileNotFoundError; ValueError that names the file for a damaged gzip stream, another magic
         number (so images where labels are expected), another shape (so the test file for the training
         file), or more or fewer bytes than the shape needs.

@@ -20,6 +20,8 @@ class Vocabulary(ABC):
     """What the tokens 0 to `size` - 1 mean.
 
     `end` is the token that begins and ends a word of a list, None for running text.
+
+    Errors: ValueError from `decode` for tokens out of range.
     """
 
     end: int | None = None

@@ -26,6 +26,7 @@ def make_vocabulary(description: dict[str, Any]) -> Vocabulary:
 def load_vocabulary(path: str | Path) -> Vocabulary:
     """Load the vocabulary that `save` wrote.
 
+    Args: path: the file.
     Errors: FileNotFoundError; ImportError for byte pairs without the package `tokenizers`; ValueError that names the
         file for anything else.
     """

@@ -5,7 +5,11 @@ import re
 from equations import typeset
 
 SECTIONS = ("Shapes", "Args", "Returns", "Numerics", "Errors", "Source", "Yields")
-OPENING = re.compile(rf"^({'|'.join(SECTIONS)})\b:? ?(.*)$")
+NAMES = (
+    rf"(?:{'|'.join(SECTIONS)})(?:, (?:{'|'.join(SECTIONS)}))*"  # "Args, Errors" are two that are as those of another
+)
+OPENING = re.compile(rf"^({NAMES}): ?(.*)$")
+ANOTHER = re.compile(r"\b(as of) ([A-Z]\w+)")  # whose page is linked to
 WITHIN = re.compile(rf"(?<=[.;]) ({'|'.join(SECTIONS)}): ")  # of a docstring in one line
 
 
@@ -16,7 +20,8 @@ def to_restructured_text(app, what, name, obj, options, lines: list[str]) -> Non
 
 def rewrite(lines: list[str]) -> list[str]:
     """The lines of a docstring, as reStructuredText."""
-    blocks = list(split_into_blocks(WITHIN.sub(r"\n\1: ", "\n".join(lines)).split("\n")))
+    text = ANOTHER.sub(r"\1 `\2`", WITHIN.sub(r"\n\1: ", "\n".join(lines)))
+    blocks = list(split_into_blocks(text.split("\n")))
     result: list[str] = []
     for kind, text in blocks:
         if kind == "equations":
@@ -49,10 +54,10 @@ def split_into_blocks(lines: list[str]):
 
     for line in lines:
         opening = OPENING.match(line)
-        if opening and line.split(":")[0] in SECTIONS:
+        if opening:
             yield from close()
             kind, block = opening[1], [opening[2]]
-        elif kind in SECTIONS and line.strip():
+        elif kind[0].isupper() and line.strip():
             block.append(line.strip())
         elif kind == "indented" and (not line.strip() or line.startswith("    ")):
             block.append(line[4:])

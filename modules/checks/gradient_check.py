@@ -40,6 +40,7 @@ def check_gradients(
             differentiated.
         target: for a loss, and only for a loss, whose x is the model's output y.
         directions, tolerance: of differences, how many for each array and the largest relative error (1e-9 is usual).
+        seed: of grad_y and the directions.
     Returns a GradientReport: print it, ask `.ok`, or call `.raise_if_wrong()` in a test. The same arguments give the
     same report. Dropout and its like are checked with the same random numbers in every run.
     Numerics: a step across a kink (ReLU at 0) is repeated with a smaller step, so a random x is not accused. An element

@@ -43,6 +43,10 @@ class GradientReport:
     """The result of `check_gradients`: `ok`, the `entries`, and `problems` with the rest of the contract, in words.
 
     `reference` says what bprop was compared with: the trace of fprop, or differences and why; `notes` are no mistakes.
+
+    Args: title: of the printed report; tolerance: the largest relative error; entries: one for each array; problems,
+        reference, notes: see above.
+    Errors: GradientError from `raise_if_wrong()`, with the report as its message.
     """
 
     title: str

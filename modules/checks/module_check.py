@@ -40,7 +40,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class ModuleReport:
-    """The result of `check_module`: `ok`, and a Finding for each contract check."""
+    """The result of `check_module`: `ok`, and a Finding for each contract check.
+
+    Args: title: of the printed report; findings: of the checks that ran; left: how many did not, after one that failed.
+    Errors: GradientError from `raise_if_wrong()`, with the report as its message.
+    """
 
     title: str
     findings: tuple[Finding, ...]
@@ -105,7 +109,8 @@ def check_module(
 
     Args: x: the input, real data or random numbers; at least 3 samples tell most, and an odd number of features whether
         a loop reaches the last. target: for a loss, and only for a loss, whose x is the model's output y. tolerance:
-        largest relative error of a gradient. every_law: whether to go on after the first failed check.
+        largest relative error of a gradient. every_law: whether to go on after the first failed check. seed: of the
+        random numbers.
     Returns a ModuleReport: print it, ask `.ok`, or call `.raise_if_wrong()` in a test.
     Numerics: an x where no derivative exists is a note and no mistake, if bprop gives a value between both sides.
     """

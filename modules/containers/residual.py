@@ -14,6 +14,7 @@ class Residual(Sequential):
 
     with S the Jacobian of the shortcut; without one, y = f(x) + x and grad_x = Jᵀ grad_y + grad_y.
 
+    Shapes: x of any shape that the layers take, y that of the last one.
     Args: layers: as of Sequential; shortcut: a module for the other branch, such as a convolution of another size.
     Errors: ValueError where the two branches make different shapes.
     Source: He et al., Deep residual learning for image recognition (2015), eq. 1 and 2.

@@ -15,10 +15,13 @@ class Sequential(Container):
         y      = fₖ(... f₂(f₁(x)))
         grad_x = J₁ᵀ J₂ᵀ ... Jₖᵀ grad_y
 
+    Shapes: x that of the first module, y that of the last.
     Args: modules: at least none; each may stand in one model only. `Share(0)` in place of a module is one with the
         weights of the first, `Share(0, Linear(D, V))` a Linear with its weight.
     `net[i]` is a module, `net[i:j]` a Sequential of copies, `len(net)` their number, `net.append(module)` adds one,
     `net.summary(input_shape)` is a table of all of them.
+    Errors: TypeError for an element that is no module; ValueError for a module that stands in a model already, and for
+        a share of an unknown one; IndexError for an index beyond the last.
     Source: Goodfellow et al., Deep Learning, section 6.5.2, in the draft 6.4.1 (the chain rule for vectors,
         eq. 6.46).
     """

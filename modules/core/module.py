@@ -46,6 +46,8 @@ class Module(ParametersAndBuffers):
     `check_module(module, x)` tells whether a module keeps this contract, and if not, what is wrong.
 
     Shapes: the first axis of x, y and their gradients is the minibatch.
+    Errors: ValueError for shapes that `output_shape` refuses, and for a parameter set to an array of another shape;
+        RuntimeError for `bprop` without its `fprop`, and while another thread trains the model.
     Source: the fprop/bprop contract of Goodfellow et al., Deep Learning, section 6.5.6, in the draft 6.4.3.
     """
 

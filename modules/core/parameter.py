@@ -43,6 +43,8 @@ class Counter:
 
     `self.step = Counter()` makes the number `self.step`, which methods may increase; `module.counters()` returns the
     counters of a model, `module.load_counters(...)` sets them.
+
+    Args: value: what it begins with.
     """
 
     def __init__(self, value: int = 0):

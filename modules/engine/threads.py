@@ -95,6 +95,7 @@ class num_threads(contextlib.ContextDecorator):
     The results are the same bits for any number. Contexts do not nest: within one, another changes nothing. Threads
     wait by spinning, so keep the context around many calls, and use no more threads than there are cores; 64 at most
     are used.
+    Args: threads: how many, at least 1.
     Errors: ValueError for fewer than 1.
     """
 

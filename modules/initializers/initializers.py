@@ -71,6 +71,7 @@ class Constant(Initializer):
 
     Args: value: a finite number, or a list of one for each element of a vector, such as the bias of outputs that mean
         different things.
+    Errors: ValueError for other settings.
     Source: Goodfellow et al., Deep Learning, sections 6.3.1 (in the draft: 6.7) and 8.4.
     """
 
@@ -87,7 +88,12 @@ class Constant(Initializer):
 
 
 class Uniform(Initializer):
-    """Uniform between a and b. Args: a, b: finite numbers, a not above b. Source: PyTorch's uniform_."""
+    """Uniform between a and b.
+
+    Args: a, b: finite numbers, a not above b.
+    Errors: ValueError for other settings.
+    Source: PyTorch's uniform_.
+    """
 
     def __init__(self, a: float = 0.0, b: float = 1.0):
         refuse_unless(-math.inf < a <= b < math.inf, self, "a", a, f"a finite number, at most b = {b}")
@@ -98,7 +104,12 @@ class Uniform(Initializer):
 
 
 class Normal(Initializer):
-    """Normal. Args: mean: a finite number; std: the standard deviation, at least 0. Source: PyTorch's normal_."""
+    """Normal.
+
+    Args: mean: a finite number; std: the standard deviation, at least 0.
+    Errors: ValueError for other settings.
+    Source: PyTorch's normal_.
+    """
 
     def __init__(self, mean: float = 0.0, std: float = 1.0):
         refuse_unless(math.isfinite(mean), self, "mean", mean, "a finite number")
@@ -113,6 +124,7 @@ class TruncatedNormal(Initializer):
     """Normal, given that it lies between a and b.
 
     Args: mean: a finite number; std: the standard deviation before cutting, above 0; a, b: the bounds, a below b.
+    Errors: ValueError for other settings.
     Numerics: the inverse of the distribution function, in the lower tail, where no digits are lost.
     Source: PyTorch's trunc_normal_.
     """
@@ -138,6 +150,7 @@ class PyTorchUniform(Initializer):
     """Uniform in ±1/√fan_in, PyTorch's default for Linear's weight and bias.
 
     Args: fan_in: inputs of each unit, at least 1.
+    Errors: ValueError for other settings.
     Source: LeCun et al., Efficient BackProp (1998), section 4.6, as PyTorch uses it.
     """
 

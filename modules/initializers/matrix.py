@@ -28,7 +28,12 @@ class Orthogonal(Initializer):
 
 
 class Eye(Initializer):
-    """Gain times the identity matrix. Args: gain: a number above 0, or the name of a unit. Source: PyTorch's eye_."""
+    """Gain times the identity matrix.
+
+    Args: gain: a number above 0, or the name of a unit.
+    Errors: ValueError for other settings.
+    Source: PyTorch's eye_.
+    """
 
     def __init__(self, gain: float | str = 1.0):
         self.gain = as_gain(self, gain)
@@ -42,6 +47,7 @@ class Sparse(Initializer):
     """Normal, with a share of each column, rounded up, zero.
 
     Args: sparsity: the share of zeros, from 0 to 1; std: the standard deviation of the others, at least 0.
+    Errors: ValueError for other settings.
     Source: Martens, Deep learning via Hessian-free optimization (2010), section 5; PyTorch's sparse_.
     """
 

@@ -21,6 +21,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The gain of a unit: 1 for linear and sigmoid, 5/3 tanh, √2 relu, √(2 / (1 + a²)) leaky_relu, ¾ selu.
 
     Args: nonlinearity: PyTorch's name of the unit; param: the slope a of leaky_relu, 0.01 if not given.
+    Errors: ValueError for an unknown unit, and for a param of one that takes none.
     Source: He et al. (2015), section 2.2; PyTorch's torch.nn.init.calculate_gain.
     """
     if nonlinearity == "leaky_relu":
@@ -83,7 +84,9 @@ class HeUniform(Initializer):
     """Uniform in ±gain √(3 / fan), the gain that of `nonlinearity`.
 
     Args: a: the slope of leaky_relu; mode: the fan, "fan_in" keeps the size of signals, "fan_out" that of gradients;
-        nonlinearity: the name of the unit, "relu" for √(6 / fan_in). Source: He et al. (2015), eq. 10 and 14.
+        nonlinearity: the name of the unit, "relu" for √(6 / fan_in).
+    Errors: ValueError for other settings.
+    Source: He et al. (2015), eq. 10 and 14.
     """
 
     def __init__(

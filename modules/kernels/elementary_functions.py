@@ -226,7 +226,7 @@ def softplus(x):
 
 
 def erf(x):
-    """The error function 2/√π ∫₀ˣ exp(-t²) dt of a number or array."""
+    """The error function 2/√π ∫₀ˣ exp(-t²) dt of x, a number or an array."""
     x = np.asarray(x)
     return np.vectorize(erf_or_own, otypes=[x.dtype if x.dtype.kind in "fO" else np.float64])(x)[()]
 

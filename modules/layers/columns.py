@@ -70,6 +70,7 @@ class ZeroScore(Module):
     the model is the logistic one: the softmax of (x, 0) is (σ(x), 1 - σ(x)).
 
     Shapes: x (N, ..., K - 1), y (N, ..., K).
+    Errors: ValueError for an x of fewer than two axes.
     Source: Goodfellow et al., Deep Learning, section 6.2.2.3: one score fixed, such as z_n = 0.
     """
 

@@ -23,6 +23,7 @@ class Noise(Module):
     In fprop `uniform(self.key, self.step, out)` or `normal(...)` of `kernels/philox.py` draws numbers, and then
     `self.step += 1` counts. A copy has the same key and draws the same numbers; `copy.key = new_key()` parts them.
 
+    Shapes: those of the module.
     Errors: ValueError for a setting, now or later, outside the `limits` of its class.
     """
 

@@ -24,6 +24,7 @@ class BinaryCrossEntropy(ElementwiseLoss):
         (N,).
     Args: reduction: mean (size counts all elements), sum (size is 1) or none; weight: w, what an element counts: a
         number, or one for each of the K columns.
+    Errors: ValueError for settings out of range, for shapes that do not fit, and for targets out of range.
     Numerics: each logarithm is at least -100 and y (1 - y) at least 1e-12, so that 0 and 1 give finite numbers;
         BinaryCrossEntropyWithLogits needs neither.
     Source: Goodfellow et al., Deep Learning, section 6.2.2.2, in the draft 6.3.2; PyTorch's BCELoss.
@@ -63,6 +64,7 @@ class BinaryCrossEntropyWithLogits(Loss):
     Shapes: y and target (in 0..1) of one and the same shape (N, ..., K), or (N,) for K = 1; sample_weight (N,).
     Args: pos_weight: v, what a 1 counts: a number, or one for each of the K columns; reduction: mean (size counts all
         elements), sum (size is 1) or none; weight: w, what an element counts, likewise.
+    Errors: ValueError for settings out of range, for shapes that do not fit, and for targets out of range.
     Numerics: softplus(y) = max(y, 0) + log(1 + exp(-|y|)), so scores of any size cost at most their size.
     Source: Goodfellow et al., Deep Learning, eq. 6.26 (in the draft: section 6.3.2); PyTorch's BCEWithLogitsLoss.
     """
@@ -188,6 +190,7 @@ class Focal(ElementwiseLoss):
     Shapes: y (scores) and target (0 or 1) of one and the same shape, sample_weight (N,).
     Args: gamma: γ, at least 0, where 0 is plain cross-entropy; alpha: a of the ones, 1 - alpha that of the zeros, or
         None for 1; reduction: mean (size counts all elements) or sum (size is 1).
+    Errors: ValueError for settings out of range, for shapes that do not fit, and for targets out of range.
     Numerics: -log p = softplus(-s) and (1 - p)ᵞ = exp(-γ softplus(s)); at ±infinity the limits.
     Source: Lin et al., Focal Loss for Dense Object Detection (2017), eq. 5; torchvision's sigmoid_focal_loss.
     """

@@ -48,6 +48,7 @@ class Bernoulli:
     """A Bernoulli distribution (0 or 1) of each element.
 
     Args: scores: the log-odds log p / (1 - p), of any shape; probabilities: instead of them, p.
+    Errors: ValueError for both of them, or none.
     """
 
     def __init__(self, scores=None, probabilities=None):
@@ -86,6 +87,7 @@ class Gaussian:
     """A normal distribution of each element.
 
     Args: mean: of any shape; log_std: logarithm of the standard deviation, of that shape or a number.
+    Errors: ValueError from `quantile` and `interval` for no probability.
     """
 
     def __init__(self, mean, log_std):
@@ -154,6 +156,7 @@ class Mixture:
     """A sum of K Gaussians with diagonal covariances: Σₖ weights[k] Πᵢ N(t[i]; means[k, i], scales[k, i]).
 
     Args: scores: (N, K), logarithms of the weights up to a constant; means: (N, K, D); log_scales: (N, K, D).
+    Errors: ValueError from `quantile` for no probability, and for D above 1.
     """
 
     def __init__(self, scores, means, log_scales):
@@ -225,6 +228,7 @@ class Poisson:
     """A Poisson distribution of each element: counts 0, 1, 2, ...
 
     Args: log_rate: logarithm of the expected number, of any shape.
+    Errors: ValueError from `quantile` for no probability.
     """
 
     def __init__(self, log_rate):

@@ -21,10 +21,13 @@ class LabelLoss(Loss):
     rows (R, K), the labels (R,), and writes grad_rows (R, K); and for products with a Hessian
     `hessian_rows(rows, target, v_rows, change)`.
 
+    Shapes: y (N, ..., K), target (N, ...) of whole numbers, sample_weight (N,); values, without reduction, those of
+        target.
     Args: class_weights: K numbers of at least 0; ignore_index: a label whose rows count nothing; class_axis: the axis
         of y that holds the scores, such as 1 for y (N, K, H, W) of a Conv2d and labels (N, H, W); None is the last,
         and refuses shapes that axis 1 fits as well; of y (N, K) it is always the last; reduction: mean, sum, or none,
         which gives a value for each label.
+    Errors: ValueError for shapes that do not fit, for labels out of range, and for wrong settings.
     """
 
     label_arguments = (1,)

@@ -60,6 +60,7 @@ class KLDivergence(SampleLoss):
 
     Shapes: y and target of one and the same shape (N, ..., K), sample_weight (N,). N counts the first axis.
     Args: log_target: targets are log-probabilities, too; reduction: mean (PyTorch's batchmean) or sum.
+    Errors: ValueError for settings out of range, for shapes that do not fit, and for targets out of range.
     Numerics: 0 log 0 = 0, and a y of -inf costs nothing where t is 0.
     Source: Goodfellow et al., Deep Learning, eq. 3.50; PyTorch's KLDivLoss.
     """
@@ -102,6 +103,7 @@ class PoissonNLL(ElementwiseLoss):
     Shapes: y and target (counts of at least 0) of one and the same shape, sample_weight (N,).
     Args: log_input: see above; full: with log t!, which does not depend on y (PyTorch leaves it out by default, and
         approximates it); eps: at least 0; reduction: mean (size counts all elements) or sum (size is 1).
+    Errors: ValueError for settings out of range, for shapes that do not fit, and for targets out of range.
     Numerics: an expected count beyond the range of the data's type (log 88 in float32) costs infinitely much.
     Source: Bishop and Bishop, Deep Learning, section 3.4 (exponential family); PyTorch's PoissonNLLLoss.
     """

@@ -30,7 +30,10 @@ class Loss(Module):
 
     Subclasses define `check_arguments(y_shape, target_shape)`, so that nothing broadcasts silently.
 
+    Shapes: as the leaves say: y (N, ...), target (N, ...), sample_weight (N,).
     Args: reduction: mean, or the sum, whose gradient grows with the batch, or none; for losses that offer it.
+    Errors: ValueError for another reduction, for shapes that do not fit, and for weights that it does not take;
+        RuntimeError for `bprop` without its `fprop`.
     """
 
     framework_base = True

@@ -18,6 +18,7 @@ class ElementwiseLoss(Loss):
     With `self.column_weights`, an array (K,) or (1,), elements count so much, by their place along the last axis.
 
     Shapes: y and target of one and the same shape (N, ...); sample_weight (N,); values, without reduction, that of y.
+    Args: reduction: mean, sum, or none, which gives a value for each element.
     """
 
     takes_sample_weight = True
@@ -122,6 +123,8 @@ class SampleLoss(Loss):
 
     Shapes: y (N, ...) of at least two axes, target (N, ...), sample_weight (N,); `of_sample` sees y[n] and target[n];
         values, without reduction, (N,).
+    Args: reduction: mean, sum, or none, which gives a value for each sample.
+    Errors: ValueError for a y of fewer than two axes, and for shapes that do not fit.
     """
 
     takes_sample_weight = True

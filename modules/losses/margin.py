@@ -26,6 +26,7 @@ class Hinge(MarginLoss):
 
     Shapes: y and target (-1 or 1) of one and the same shape, sample_weight (N,).
     Args: margin: a finite number of at least 0; reduction: mean (size counts all elements) or sum (size is 1).
+    Errors: ValueError for settings out of range, and for shapes that do not fit.
     Source: Bishop, Pattern Recognition and Machine Learning, eq. 7.45; scikit-learn's hinge_loss.
     """
 
@@ -76,6 +77,7 @@ class SquaredHinge(MarginLoss):
 
     Shapes: y and target (-1 or 1) of one and the same shape, sample_weight (N,).
     Args: margin: at least 0; reduction: mean (size counts all elements) or sum (size is 1).
+    Errors: ValueError for settings out of range, and for shapes that do not fit.
     Source: Tang, Deep Learning using Linear Support Vector Machines (2013), eq. 5.
     """
 
@@ -124,6 +126,7 @@ class HingeEmbedding(MarginLoss):
 
     Shapes: y (a distance each) and target (-1 or 1) of one and the same shape, sample_weight (N,).
     Args: margin: a finite number of at least 0; reduction: mean (size counts all elements) or sum (size is 1).
+    Errors: ValueError for settings out of range, and for shapes that do not fit.
     Source: PyTorch's HingeEmbeddingLoss.
     """
 

@@ -23,6 +23,7 @@ class MixtureDensity(SampleLoss):
 
     Shapes: y (N, K (1 + 2 D)), target (N, D), sample_weight (N,).
     Args: components: K, at least 1; dims: D, at least 1; reduction: mean (N counts samples) or sum (N is 1).
+    Errors: ValueError for settings out of range, and for shapes that do not fit.
     Numerics: log-sum-exp throughout, and log p is exact for a precision that underflows: outputs of ±1e4 give finite
         values and gradients, and a component that is far from everything just gets none.
     Source: Bishop and Bishop, Deep Learning, section 6.5 (eq. 6.44 to 6.47); Goodfellow et al., section 6.2.2.4, in the

@@ -19,6 +19,7 @@ class MultiLabelSoftMargin(SampleLoss):
 
     Shapes: y and target (0 to 1) (N, ..., K), sample_weight (N,).
     Args: class_weights: v, K numbers of at least 0; reduction: mean (N counts samples), sum (N is 1) or none.
+    Errors: ValueError for settings out of range, for shapes that do not fit, and for targets out of range.
     Numerics: softplus, which never overflows.
     Source: PyTorch's MultiLabelSoftMarginLoss.
     """

@@ -41,6 +41,7 @@ class MarginRanking(PairLoss):
 
     Shapes: y (N, 2), target (N,) of -1 or 1, sample_weight (N,).
     Args: margin: at least 0; reduction: mean (N counts samples) or sum (N is 1).
+    Errors: ValueError for settings out of range, and for shapes that do not fit.
     Source: PyTorch's MarginRankingLoss, whose input1 and input2 are the columns of y.
     """
 
@@ -69,6 +70,7 @@ class CosineEmbedding(PairLoss):
 
     Shapes: y (N, 2, D), target (N,) of -1 or 1, sample_weight (N,).
     Args: margin: -1 to 1; reduction: mean (N counts samples) or sum (N is 1).
+    Errors: ValueError for settings out of range, and for shapes that do not fit.
     Numerics: 1e-12 is added to the squared lengths, so that zero vectors have the cosine 0; vectors with numbers above
         1 are divided by the largest first.
     Source: PyTorch's CosineEmbeddingLoss, whose input1 and input2 are the rows of each sample.
@@ -149,6 +151,7 @@ class Triplet(PairLoss):
     Shapes: y (N, 3, D), target (N,) of -1 or 1, sample_weight (N,).
     Args: margin: at least 0; p: norm, at least 1; eps: keeps equal points apart; reduction: mean (N counts samples) or
         sum (N is 1).
+    Errors: ValueError for settings out of range, and for shapes that do not fit.
     Source: Balntas et al., Learning shallow convolutional feature descriptors with triplet losses (2016); PyTorch's
         TripletMarginLoss (anchor, positive, negative) where all targets are 1.
     """

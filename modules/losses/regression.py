@@ -18,6 +18,7 @@ class MeanSquaredError(ElementwiseLoss):
     Shapes: y and target of one and the same shape; (n, 1) against (n,) is an error. sample_weight (N,). size is the
         number of all elements, those of a sample, too; for a sum it is 1.
     Args: reduction: mean or sum; half: multiply by ½.
+    Errors: ValueError for shapes that do not fit; TypeError for a `half` that is neither true nor false.
     Source: Goodfellow et al., Deep Learning, eq. 6.1; Bishop and Bishop, Deep Learning, eq. 8.3 (sum of squares with
         the ½); PyTorch's MSELoss.
     """
@@ -79,6 +80,7 @@ class SmoothL1(ElementwiseLoss):
     Shapes: y and target of one and the same shape, sample_weight (N,).
     Args: beta: half the parabola's width, at least 0 (which gives the absolute difference); reduction: mean (size
         counts all elements) or sum (size is 1).
+    Errors: ValueError for settings out of range, and for shapes that do not fit.
     Source: Girshick, Fast R-CNN (2015), eq. 3; PyTorch's SmoothL1Loss.
     """
 
@@ -108,6 +110,7 @@ class Huber(ElementwiseLoss):
 
     Shapes: y and target of one and the same shape, sample_weight (N,).
     Args: delta: where the parabola ends, above 0; reduction: mean (size counts all elements) or sum (size is 1).
+    Errors: ValueError for settings out of range, and for shapes that do not fit.
     Source: Huber, Robust Estimation of a Location Parameter (1964); PyTorch's HuberLoss.
     """
 

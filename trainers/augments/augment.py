@@ -27,6 +27,8 @@ class Augment(Stateful):
                     y.flat[i] = 1 - x.flat[i] if u[0] < 0.5 else x.flat[i]
 
     Both are compiled. x and y are images (C, H, W), u random numbers (numbers,) from [0, 1).
+
+    Errors: ValueError from `check` for samples that are no images.
     """
 
     def __init__(self):

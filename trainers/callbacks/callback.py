@@ -26,6 +26,8 @@ class Callback:
     On several ranks of MPI each runs the callbacks, with the same row; on_pause, and callbacks with
     `first_rank_only = True`, run on rank 0 alone. `trainer.folder` is the folder of the run, or None. In a training
     that counts steps, an epoch is what a row of metrics is of, and the row has `step`, too.
+
+    Errors: ValueError from `load_state_dict`, for a state of a callback that has none.
     """
 
     first_rank_only = False  # whether it runs on rank 0 alone, of several: as it writes files, and changes nothing else

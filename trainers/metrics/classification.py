@@ -69,6 +69,7 @@ class TopK(Metric):
     """Share of samples whose label is among the k largest scores; of equal scores the first counts as larger.
 
     Args: k: at least 1, and below the number of classes.
+    Errors: ValueError for another k.
     """
 
     better = "max"

@@ -21,6 +21,8 @@ class Metric:
     the samples, where labels that the loss ignores are -1, which are else left out; number: false for what fits no
     column of metrics, which is computed only at the end and by `Trainer.evaluate`.
     Outputs that hold NaN give NaN.
+
+    Errors: ValueError for a `value` that gives no number.
     """
 
     better: Literal["max", "min"] = "min"

@@ -60,6 +60,7 @@ class CalibrationError(Metric):
     The confidence of a sample is its largest probability; the bins b are equally wide, from 0 to 1.
 
     Args: bins: how many, at least 1.
+    Errors: ValueError for other bins.
     Source: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks (2017), eq. 3.
     """
 

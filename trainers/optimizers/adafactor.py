@@ -29,7 +29,7 @@ class Adafactor(Optimizer):
 
     Args: lr: the largest relative step, and what decoupled weight decay is multiplied by; beta2_decay: at most 0; eps:
         (eps₁, eps₂), at least 0, where None is the smallest number that 1 can be told from; d: at least 1; common: the
-        settings of all optimizers, of which weight decay is decoupled.
+        settings of all optimizers (decoupled_weight_decay is on).
     Errors: ValueError for settings out of range.
     Source: Shazeer and Stern, Adafactor: Adaptive learning rates with sublinear memory cost (2018), algorithms 4 to 6;
         PyTorch's torch.optim.Adafactor, whose lr and eps₁ these are.

@@ -114,7 +114,7 @@ class AdamW(Adam):
 
         parameter -= lr weight_decay parameter      before Adam's update
 
-    Args: as for Adam.
+    Args: as of Adam; weight_decay, decoupled_weight_decay: on.
     Source: Loshchilov & Hutter 2019, algorithm 2; PyTorch's torch.optim.AdamW.
     """
 

@@ -22,27 +22,7 @@ IDLE = {"weight_decay": 0.0, "l1": 0.0, "clip_value": np.inf, "clip_norm": np.in
 
 
 class Extras(Stateful):
-    """The settings that all optimizers have. A step with all of them is, in this order:
-
-        g          = ±c clip(gradient) + weight_decay parameter + l1 sign(parameter)      (- with maximize)
-        parameter -= lr weight_decay parameter                   (in place of the term above, if decoupled)
-        parameter  = update(parameter, g)
-        row       *= max_norm / |row|                            (rows of weights that are longer)
-        average    = ema average + (1 - ema) parameter
-
-    Args: weight_decay, l1: penalties; decoupled_weight_decay: see above; decay: whether weight_decay is for "weights",
-        which have two or more axes, or for "all" parameters, as in PyTorch; clip_value: largest size of an element of
-        the gradient; clip_norm: largest norm c |gradient| of the whole gradient; max_norm: of the weights that come in
-        at a unit; ema: keeps averaged weights, which evaluation uses; groups: other settings for some parameters;
-        maximize: ascend, so that what is called the loss is made as large as possible; sparse_rows: leave the rows of
-        an Embedding or EmbeddingBag whose gradient is zero, as of tokens that do not occur, as they are: neither weight
-        decay nor l1 moves them, and their averages do not decay. So the work does not grow with the vocabulary, and
-        the result is another one; max_norm and ema still look at all rows.
-    Errors: ValueError for settings out of range, for groups that do not fit the model, and for sparse_rows of a rule
-        that moves more than single parameters.
-    Source: Goodfellow et al., Deep Learning, sections 7.1, 7.2 and 10.11.1; Srivastava et al. 2014 (max-norm);
-        torch.nn.utils.clip_grad_norm_; torch.optim.swa_utils (averaged weights); torch.optim.SparseAdam (sparse_rows).
-    """
+    """The settings that all optimizers have, each a line of the step: see `Optimizer`."""
 
     framework_base = True
     takes_slices = False  # whether sparse_rows may be asked for

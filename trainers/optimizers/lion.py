@@ -14,7 +14,8 @@ class Lion(SliceOptimizer):
         parameter -= lr sign(β₁ mean + (1 - β₁) gradient)
         mean       = β₂ mean + (1 - β₂) gradient
 
-    Args: lr: size of the steps; betas: (β₁, β₂), 0 to below 1; common: the settings of all optimizers.
+    Args: lr: size of the steps; betas: (β₁, β₂), 0 to below 1; common: the settings of all optimizers
+        (decoupled_weight_decay is on).
     Errors: ValueError for settings out of range.
     Source: Chen et al. 2023, Symbolic Discovery of Optimization Algorithms, algorithm 2.
     """

@@ -27,7 +27,7 @@ class Muon(Optimizer):
         W       -= lr √max(1, A / B) X                     original, or lr 0.2 √max(A, B) X: match_rms_adamw
 
     All others, biases and kernels of convolutions, and those that `adamw` names, move as by AdamW with the learning
-    rate adamw_factor lr. Weight decay is decoupled: parameter -= lr weight_decay parameter.
+    rate adamw_factor lr. With decoupled_weight_decay: parameter -= lr weight_decay parameter.
 
     Args: lr: learning rate; momentum: μ, 0 to below 1; nesterov: see above; ns_coefficients: a, b and c; eps: the least
         |U|, at least 0; ns_steps: 0 to 99; adjust_lr: see above; adamw: patterns of names, such as `0.weight`, of

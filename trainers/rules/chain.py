@@ -48,6 +48,7 @@ class ChainRule(Rule):
     layer, and `self.blocks`. A copy of the rule stands at each block: its compiled methods are called with the names of
     arrays, and `start` makes its own arrays.
 
+    Args: seed: of the random numbers of `self.random()`.
     Errors: ValueError for a net that is no Sequential, or has no layer with weights.
     """
 

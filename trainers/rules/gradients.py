@@ -20,7 +20,10 @@ def copy_into(array, out):
 
 
 def compute_parameter_gradients(layer, grad_y):
-    """Run a layer's bprop for the gradients of its parameters alone; returns an array in the place of grad_x."""
+    """Run a layer's bprop for the gradients of its parameters alone; returns an array in the place of grad_x.
+
+    Args: layer: whose bprop runs; grad_y: the gradient of its output.
+    """
     needed = layer.needs_grad_x
     layer.needs_grad_x = False
     grad_x = layer.bprop(grad_y)
@@ -31,7 +34,8 @@ def compute_parameter_gradients(layer, grad_y):
 def compute_grad_x(rule, layer, grad_y, matrix):
     """Compute a layer's grad_x with `matrix` in the place of its weight; gradients and weight stay as they are.
 
-    Args: rule: the copy that stands at this layer; matrix: of the weight's shape, C-contiguous.
+    Args: rule: the copy that stands at this layer; grad_y: the gradient of its output; matrix: of the weight's shape,
+        C-contiguous.
     """
     exchange(rule.weight, matrix)
     if not rule.layer_leaves_gradients:

@@ -36,6 +36,7 @@ class Rule(Stateful):
     A rule serves one model at a time; given another, it starts anew.
 
     Args: seed: of the random numbers of `self.random()`.
+    Errors: TypeError for a `bprop` that asks for an unknown argument; ValueError for a full-batch optimizer.
     `claims_gradient` says whether what the rule makes is the gradient of the loss; then checks compare the two.
     `kept` names the attributes that a resumed training needs.
     """

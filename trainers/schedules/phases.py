@@ -15,6 +15,7 @@ class WarmupSchedule(Schedule):
 
     Args: total_iters: how long it rises, in the unit of time of `then`; then: the schedule that follows;
         start_factor: at least 0.
+    Errors: ValueError for settings out of range.
     Source: Goyal et al. 2017, section 2.2; torch.optim.lr_scheduler.SequentialLR of LinearLR and another.
     """
 
@@ -49,6 +50,7 @@ class CosineRestartsSchedule(Schedule):
         value = eta_min + (base - eta_min) (1 + cos(π s / T)) / 2      s: time in this cosine, T: its length
 
     Args: T_0: length of the first; T_mult: at least 1; eta_min: the least value; per: unit of time.
+    Errors: ValueError for settings out of range.
     Source: Loshchilov & Hutter 2017, eq. 5; torch.optim.lr_scheduler.CosineAnnealingWarmRestarts.
     """
 
@@ -74,6 +76,7 @@ class OneCycleSchedule(Schedule):
 
     Args: pct_start: share of the time that the rise takes; anneal_strategy: along a cosine or a line; div_factor: base
         over the first value; final_div_factor: first value over the last; per: unit of time.
+    Errors: ValueError for settings out of range.
     Source: Smith & Topin 2018; torch.optim.lr_scheduler.OneCycleLR, whose max_lr is base here.
     """
 

@@ -11,6 +11,7 @@ class ConstantSchedule(Schedule):
     """value = factor base while t < total_iters, then base.
 
     Args: factor: at least 0; total_iters: how long; per: unit of time.
+    Errors: ValueError for settings out of range.
     Source: torch.optim.lr_scheduler.ConstantLR.
     """
 
@@ -28,6 +29,7 @@ class LinearSchedule(Schedule):
     """value = base (start_factor + (end_factor - start_factor) min(t / total_iters, 1)): a warm-up, or a descent.
 
     Args: start_factor, end_factor: at least 0; total_iters: how long, by default to the end; per: unit of time.
+    Errors: ValueError for settings out of range.
     Source: torch.optim.lr_scheduler.LinearLR.
     """
 
@@ -53,6 +55,7 @@ class StepSchedule(Schedule):
     """value = base gamma^⌊t / step_size⌋.
 
     Args: step_size: at least 1; gamma: more than 0; per: unit of time.
+    Errors: ValueError for settings out of range.
     Source: torch.optim.lr_scheduler.StepLR.
     """
 
@@ -70,6 +73,7 @@ class MultiStepSchedule(Schedule):
     """value = base gamma^(how many milestones are at most t).
 
     Args: milestones: times; gamma: more than 0; per: unit of time.
+    Errors: ValueError for settings out of range.
     Source: torch.optim.lr_scheduler.MultiStepLR.
     """
 
@@ -88,6 +92,7 @@ class ExponentialSchedule(Schedule):
     """value = base gammaᵗ.
 
     Args: gamma: more than 0; per: unit of time.
+    Errors: ValueError for settings out of range.
     Source: torch.optim.lr_scheduler.ExponentialLR.
     """
 
@@ -104,6 +109,7 @@ class InverseTimeSchedule(Schedule):
     """value = base / (1 + gamma t).
 
     Args: gamma: at least 0; per: unit of time.
+    Errors: ValueError for settings out of range.
     Source: Robbins & Monro 1951; Goodfellow et al., Deep Learning, section 8.3.1, eq. 8.12 and 8.13.
     """
 
@@ -120,6 +126,7 @@ class PolynomialSchedule(Schedule):
     """value = base (1 - min(t / total_iters, 1))^power.
 
     Args: total_iters: when it reaches 0, by default the end; power: more than 0; per: unit of time.
+    Errors: ValueError for settings out of range.
     Source: torch.optim.lr_scheduler.PolynomialLR.
     """
 
@@ -138,6 +145,7 @@ class CosineSchedule(Schedule):
     """value = eta_min + (base - eta_min) (1 + cos(π t / T_max)) / 2.
 
     Args: T_max: when it reaches eta_min, by default the end; eta_min: the least value; per: unit of time.
+    Errors: ValueError for settings out of range.
     Source: Loshchilov & Hutter 2017, eq. 5; torch.optim.lr_scheduler.CosineAnnealingLR.
     """
 

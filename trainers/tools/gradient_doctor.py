@@ -33,7 +33,11 @@ CLAIMED = 2e-3  # relative size by which a rule that claims the gradient may dif
 
 @dataclass(frozen=True)
 class ConfigReport:
-    """The outcome of `check_config`: `ok`, and a ModuleReport by place (`model[1]`, `loss`, `the whole net`...)."""
+    """The outcome of `check_config`: `ok`, and a ModuleReport by place (`model[1]`, `loss`, `the whole net`...).
+
+    Args: title: of the printed report; reports: by place, in the order in which they were made.
+    Errors: GradientError from `raise_if_wrong()`, with the report as its message.
+    """
 
     title: str
     reports: dict[str, ModuleReport]
@@ -99,7 +103,7 @@ def check_config(config: Config, *, seed: int = 0, tolerance: float = 1e-6, ever
     wrong, the rest would only say so again, and is not tried.
 
     Args: config: from `load_config` or `parse_config`; tolerance: largest relative error of a gradient; every_law:
-        whether to go on after the first contract check that a module fails.
+        whether to go on after the first contract check that a module fails; seed: of the random numbers.
     Errors: ConfigError, FileNotFoundError: those of building the config and of reading its data.
     """
     net, loss, arguments, source, samples = build_in_float64(config)

@@ -29,6 +29,8 @@ class CompiledStep:
     gets one: `step((x, lengths), target)`. With `accumulate=k` the minibatch is taken in k parts, whose gradients are
     added up before the update: the result of the whole one, up to rounding, with the memory of a part.
 
+    Args: net, loss, optimizer: what is trained; scheduled: (owner, name) of settings that change by steps;
+        augmentation: of the minibatches; rule: a learning rule, in the place of backprop.
     Errors: ValueError for an empty minibatch, for shapes that do not fit the model or the loss, for weights that it
         does not take; RuntimeError while a Trainer's fit in another thread trains the model.
     """
@@ -307,6 +309,8 @@ def compile_step(
     step = compile_step(net, SoftmaxCrossEntropy(), SGD(lr=0.1)); value = step(x, target)
 
     Args: rule: a learning rule, in the place of backprop; accumulate: in how many parts a minibatch is taken.
+    Errors: ValueError for an accumulate below 1, or that does not fit the loss; TypeError for an optimizer that needs
+        all samples at once.
     """
     if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
         raise ValueError(f"compile_step: accumulate is {accumulate!r}, expected a whole number of at least 1")

@@ -85,6 +85,8 @@ class Trainer:
     in the epoch that runs; where steps are counted, an epoch is what a row of metrics is of. `seconds` is the time in
     `fit`; `notes` are values for a caller's own use, saved with the rest; `weights_epoch` is the epoch at whose end the
     model had the weights that it has now, such as the best one after EarlyStopping, None for a moment within an epoch.
+    Errors: TypeError for parts of other kinds; ValueError for an optimizer that the rule or a schedule does not fit;
+        and those of `fit`.
     Source: Goodfellow et al., Deep Learning, section 8.1.3 and algorithm 8.1.
     """
 

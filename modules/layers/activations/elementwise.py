@@ -94,6 +94,7 @@ class ReLU(Elementwise):
         y      = max(x, 0)
         grad_x = grad_y where x > 0, else 0
 
+    Shapes: x and y of any one shape.
     Source: Goodfellow et al., Deep Learning, section 6.3.1, in the draft 6.3.1 and 6.7.
     """
 
@@ -113,6 +114,7 @@ class Tanh(Elementwise):
         y      = tanh(x)
         grad_x = grad_y (1 - y²)
 
+    Shapes: x and y of any one shape.
     Source: Bishop and Bishop, Deep Learning, eq. 8.16 and 8.22; Goodfellow et al., section 6.3.2, in the draft 6.3.1.
     """
 
@@ -132,6 +134,7 @@ class Sigmoid(Elementwise):
         y      = 1 / (1 + exp(-x))
         grad_x = grad_y y (1 - y)
 
+    Shapes: x and y of any one shape.
     Numerics: computed from exp(-|x|), which never overflows.
     Source: Goodfellow et al., Deep Learning, section 6.3.2 and eq. 3.30, in the draft section 6.3.1.
     """
@@ -147,7 +150,10 @@ class Sigmoid(Elementwise):
 
 
 class Identity(Module):
-    """y = x, grad_x = grad_y: a placeholder."""
+    """y = x, grad_x = grad_y: a placeholder.
+
+    Shapes: x and y of any one shape.
+    """
 
     locally_linear = True
 

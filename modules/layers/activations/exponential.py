@@ -17,7 +17,9 @@ class ELU(Elementwise):
         y      = x where x > 0, else alpha (exp(x) - 1)
         grad_x = grad_y where x > 0, else grad_y alpha exp(x)
 
+    Shapes: x and y of any one shape.
     Args: alpha: a finite number above 0; the kink at 0 has the derivative of the left.
+    Errors: ValueError for other settings.
     Numerics: exp(x) - 1 by expm1, accurate near zero; backward exp(x) itself: y + alpha has no digits far below zero.
     Source: Clevert, Unterthiner and Hochreiter (2016), eq. 16.
     """
@@ -51,6 +53,7 @@ class SELU(Elementwise):
 
     with alpha = 1.6732632... and scale = 1.0507009...
 
+    Shapes: x and y of any one shape.
     Numerics: as of ELU.
     Source: Klambauer et al., Self-normalizing neural networks (2017), eq. 2 and 14.
     """
@@ -79,7 +82,9 @@ class CELU(Elementwise):
         y      = x where x > 0, else alpha (exp(x / alpha) - 1)
         grad_x = grad_y where x > 0, else grad_y exp(x / alpha)
 
+    Shapes: x and y of any one shape.
     Args: alpha: a finite number above 0.
+    Errors: ValueError for other settings.
     Numerics: as of ELU.
     Source: Barron, Continuously differentiable exponential linear units (2017), eq. 2.
     """
@@ -111,7 +116,9 @@ class Softplus(Elementwise):
         y      = log(1 + exp(beta x)) / beta, but x where beta x > threshold
         grad_x = grad_y (1 - exp(-beta y)), but grad_y where beta x > threshold
 
+    Shapes: x and y of any one shape.
     Args: beta: a finite number above 0; threshold: a number.
+    Errors: ValueError for other settings.
     Numerics: max(z, 0) + log1p(exp(-|z|)) for z = beta x, and expm1 backward: nothing overflows or cancels.
     Source: Dugas et al. (2001); Goodfellow et al., Deep Learning, eq. 3.31 and section 6.3.3, in the draft 6.3.1;
         PyTorch's Softplus.
@@ -146,6 +153,7 @@ class LogSigmoid(Elementwise):
         y      = log(1 / (1 + exp(-x))) = -softplus(-x)
         grad_x = grad_y (1 - exp(y))
 
+    Shapes: x and y of any one shape.
     Numerics: softplus as in Softplus, and expm1 backward: nothing overflows or cancels.
     Source: Goodfellow et al., Deep Learning, eq. 3.36; PyTorch's LogSigmoid.
     """

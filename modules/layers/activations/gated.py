@@ -25,6 +25,7 @@ class SiLU(Elementwise):
         y      = x s,   s = 1 / (1 + exp(-x))
         grad_x = grad_y (s + y (1 - s))
 
+    Shapes: x and y of any one shape.
     Numerics: s = y / x in the backward pass.
     Source: Elfwing, Uchibe and Doya (2018), eq. 11; Ramachandran, Zoph and Le (2017); PyTorch's SiLU.
     """
@@ -53,7 +54,9 @@ class GELU(Elementwise):
 
         grad_x = grad_y (s + y (1 - s) 2u'),   u' = √(2/π) (1 + 0.134145 x²)
 
+    Shapes: x and y of any one shape.
     Args: approximate: "none" or "tanh".
+    Errors: ValueError for other settings.
     Numerics: Φ = y / x in the backward pass.
     Source: Hendrycks and Gimpel, Gaussian error linear units (2016), section 2; PyTorch's GELU.
     """
@@ -97,6 +100,7 @@ class Mish(Elementwise):
         y      = x tanh(log(1 + e)) = x n / (n + 2),   e = exp(x), n = e (e + 2)
         grad_x = grad_y (n + 4 x e (1 + e) / (n + 2)) / (n + 2)
 
+    Shapes: x and y of any one shape.
     Numerics: one exponential, of min(x, 20): beyond, y = x and grad_x = grad_y to the last digit.
     Source: Misra, Mish (2019), eq. 1; PyTorch's Mish.
     """

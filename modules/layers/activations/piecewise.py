@@ -14,7 +14,9 @@ class LeakyReLU(Elementwise):
         y      = x where x > 0, else negative_slope x
         grad_x = grad_y where x > 0, else negative_slope grad_y
 
+    Shapes: x and y of any one shape.
     Args: negative_slope: a finite number.
+    Errors: ValueError for other settings.
     Source: Maas, Hannun and Ng (2013); Goodfellow et al., Deep Learning, section 6.3.1, in the draft 6.7.
     """
 
@@ -44,7 +46,9 @@ class Hardtanh(Elementwise):
         y      = min(max(x, min_val), max_val)
         grad_x = grad_y where min_val < x < max_val, else 0
 
+    Shapes: x and y of any one shape.
     Args: min_val, max_val: the bounds, min_val below max_val.
+    Errors: ValueError for other settings.
     Source: Collobert, Large scale machine learning (2004); Goodfellow et al., Deep Learning, section 6.3.3, in the
         draft 6.3.1; PyTorch's Hardtanh.
     """
@@ -75,6 +79,7 @@ class ReLU6(Hardtanh):
         y      = min(max(x, 0), 6)
         grad_x = grad_y where 0 < x < 6, else 0
 
+    Shapes: x and y of any one shape.
     Source: Krizhevsky, Convolutional deep belief networks on CIFAR-10 (2010); PyTorch's ReLU6.
     """
 
@@ -91,7 +96,9 @@ class Clamp(Elementwise):
         y      = min(max(x, min), max)
         grad_x = grad_y where min ≤ x ≤ max, else 0
 
+    Shapes: x and y of any one shape.
     Args: min, max: the bounds, min not above max; None: no bound, but not for both.
+    Errors: ValueError for other settings.
     Source: PyTorch's torch.clamp.
     """
 
@@ -125,7 +132,9 @@ class Threshold(Elementwise):
         y      = x where x > threshold, else value
         grad_x = grad_y where x > threshold, else 0
 
+    Shapes: x and y of any one shape.
     Args: threshold, value: finite numbers.
+    Errors: ValueError for other settings.
     Source: PyTorch's Threshold.
     """
 
@@ -159,6 +168,7 @@ class Step(Elementwise):
     perceptron's rule w += lr (t - y) x. Hidden ones learn by the same straight-through estimate, for which a width of 1
     is usual.
 
+    Shapes: x and y of any one shape.
     Args: low, high: finite numbers, low < high, such as -1 and 1; width: above 0, or None for any.
     Errors: ValueError for settings out of range.
     Source: Rosenblatt, The perceptron (1958); Goodfellow et al., Deep Learning, section 1.2.1; Bengio, Léonard and
@@ -196,6 +206,7 @@ class Hardsigmoid(Elementwise):
         y      = min(max(x + 3, 0), 6) / 6
         grad_x = grad_y / 6 where -3 < x < 3, else 0
 
+    Shapes: x and y of any one shape.
     Source: Courbariaux, Bengio and David, BinaryConnect (2015); PyTorch's Hardsigmoid.
     """
 
@@ -215,6 +226,7 @@ class Hardswish(Elementwise):
         y      = x min(max(x + 3, 0), 6) / 6
         grad_x = grad_y (x / 3 + ½) where -3 < x < 3, grad_y above, 0 below
 
+    Shapes: x and y of any one shape.
     Source: Howard et al., Searching for MobileNetV3 (2019), section 5.2; PyTorch's Hardswish.
     """
 

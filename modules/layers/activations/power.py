@@ -9,7 +9,11 @@ from .elementwise import Elementwise, check_setting
 
 
 class Abs(Elementwise):
-    """y = |x|, grad_x = grad_y sign(x), 0 at 0. Source: Goodfellow et al., Deep Learning, section 6.3.1, draft 6.7."""
+    """y = |x|, grad_x = grad_y sign(x), 0 at 0.
+
+    Shapes: x and y of any one shape.
+    Source: Goodfellow et al., Deep Learning, section 6.3.1, draft 6.7.
+    """
 
     def function(self, x):
         return abs(x)
@@ -22,7 +26,11 @@ class Abs(Elementwise):
 
 
 class Square(Elementwise):
-    """y = x², grad_x = 2 x grad_y. Source: PyTorch's torch.square."""
+    """y = x², grad_x = 2 x grad_y.
+
+    Shapes: x and y of any one shape.
+    Source: PyTorch's torch.square.
+    """
 
     def function(self, x):
         return x * x
@@ -35,7 +43,11 @@ class Square(Elementwise):
 
 
 class Sqrt(Elementwise):
-    """y = √x, grad_x = grad_y / (2 y): infinite at 0, NaN below. Source: PyTorch's torch.sqrt."""
+    """y = √x, grad_x = grad_y / (2 y): infinite at 0, NaN below.
+
+    Shapes: x and y of any one shape.
+    Source: PyTorch's torch.sqrt.
+    """
 
     def function(self, x):
         return np.sqrt(x)
@@ -48,7 +60,11 @@ class Sqrt(Elementwise):
 
 
 class Exp(Elementwise):
-    """y = exp(x), grad_x = grad_y y. Source: PyTorch's torch.exp."""
+    """y = exp(x), grad_x = grad_y y.
+
+    Shapes: x and y of any one shape.
+    Source: PyTorch's torch.exp.
+    """
 
     def function(self, x):
         return np.exp(x)
@@ -61,7 +77,11 @@ class Exp(Elementwise):
 
 
 class Log(Elementwise):
-    """y = log(x), grad_x = grad_y / x: -infinity and infinity at 0, y NaN below. Source: PyTorch's torch.log."""
+    """y = log(x), grad_x = grad_y / x: -infinity and infinity at 0, y NaN below.
+
+    Shapes: x and y of any one shape.
+    Source: PyTorch's torch.log.
+    """
 
     def function(self, x):
         return np.log(x)
@@ -79,7 +99,9 @@ class Power(Elementwise):
         y      = xᵖ
         grad_x = grad_y p xᵖ⁻¹
 
+    Shapes: x and y of any one shape.
     Args: exponent: p, a finite number other than 0. A negative x has powers with whole p only: else y is NaN.
+    Errors: ValueError for other settings.
     Numerics: whole p from -14 to 15 by repeated squaring, others by exp(p log |x|) in float64: for float32 that is
         right but for its rounding, for float64 within |p log x| units in the last place. There, -0 counts as 0.
     Source: Knuth, The Art of Computer Programming, volume 2, section 4.6.3, algorithm A; PyTorch's torch.pow.

@@ -13,7 +13,9 @@ class Hardshrink(Elementwise):
         y      = 0 where -lambd ≤ x ≤ lambd, else x
         grad_x = 0 where -lambd ≤ x ≤ lambd, else grad_y
 
+    Shapes: x and y of any one shape.
     Args: lambd: a finite number, at least 0.
+    Errors: ValueError for other settings.
     Source: Donoho and Johnstone, Ideal spatial adaptation by wavelet shrinkage (1994); PyTorch's Hardshrink.
     """
 
@@ -41,7 +43,9 @@ class Softshrink(Elementwise):
         y      = x - min(max(x, -lambd), lambd)
         grad_x = 0 where -lambd ≤ x ≤ lambd, else grad_y
 
+    Shapes: x and y of any one shape.
     Args: lambd: a finite number, at least 0.
+    Errors: ValueError for other settings.
     Source: Donoho, De-noising by soft-thresholding (1995); PyTorch's Softshrink.
     """
 
@@ -69,6 +73,7 @@ class Tanhshrink(Elementwise):
         y      = x - tanh(x)
         grad_x = grad_y tanh²(x)
 
+    Shapes: x and y of any one shape.
     Source: PyTorch's Tanhshrink.
     """
 
@@ -92,6 +97,7 @@ class Softsign(Elementwise):
 
     At ±infinity y is ±1 (PyTorch gives NaN).
 
+    Shapes: x and y of any one shape.
     Source: Bergstra et al. (2009); Glorot and Bengio (2010), section 2; PyTorch's Softsign.
     """
 

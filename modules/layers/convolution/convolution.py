@@ -35,6 +35,9 @@ class Convolution(InPlanes):
         grad_weight     += Σₙ Σₚ coarse[n, o, p] fine[n, c, s p + d (i, j) - padding]
 
     Shapes: weight (coarse channels, fine channels / groups, *kernel_size).
+    Args: coarse, fine: channels of the two maps; kernel_size, stride, padding, dilation: one size, or one for each
+        axis; groups, padding_mode: as of Conv2d.
+    Errors: ValueError for wrong settings.
     Methods: "channels" (each by itself) and "points" (kernels of one pixel) read images where they lie; "winograd"
         (Winograd's, for kernels of 3 x 3 and 16 channels or more) and "sums" (all others) lay them out in planes.
     Threads: samples run in chunks that fit the cache, and chunks belong to a few tiles. If threads can share the

@@ -22,6 +22,8 @@ class Recall(NamedTuple):
     """What a Hopfield network recalls from N states.
 
     states (N, D); energies (steps + 1, N), before and after each update; stable (N,), whether no unit would change.
+
+    Args: states, energies, stable: the arrays above.
     """
 
     states: np.ndarray

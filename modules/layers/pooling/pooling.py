@@ -14,6 +14,10 @@ class Pooling(Module):
     """Base of the pooling layers: their classes have the equations, kernels/convolution/pooling.py the loops.
 
     `pool` fills y from images, as planes (N C, H, W). Window r of an axis begins at s r - padding; s is the stride.
+
+    Shapes: x (N, C, ...), y (N, C, ...') with one size for each axis.
+    Args: kernel_size, stride, padding, dilation: one size, or one for each axis; ceil_mode: round the sizes of y up.
+    Errors: ValueError for wrong settings, and for an image that leaves a window empty.
     """
 
     axes = 2
