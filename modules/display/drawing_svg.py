@@ -3,13 +3,14 @@
 Source: Sugiyama, Tagawa and Toda, Methods for visual understanding of hierarchical system structures (1981).
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from html import escape
 from itertools import pairwise
 
 from .diagram import Arrow, Diagram, format_box
 
 LETTER, LINE, GAP, MARGIN = 7.0, 16, 26, 24  # of 12 pixel letters; between boxes, around all
+ROUNDS = 40  # of placing columns, and of pushing them apart
 FORWARD, BACKWARD = "#2b6cb0", "#b04a2f"
 STYLE = """
   text { font-family: Helvetica, Arial, "DejaVu Sans", sans-serif; font-size: 12px; fill: #222; text-anchor: middle; }
@@ -64,27 +65,55 @@ def sort_rows(rows: list[list[int]], paths: list[list[int]]) -> None:
 
 
 def place_columns(rows: list[list[int]], paths: list[list[int]], width: dict[int, float]) -> dict[int, float]:
-    """Place points at the mean of their neighbours, as far as boxes beside them allow."""
-    x: dict[int, float] = {}
-    near = defaultdict(list)
+    """Place points so that chains are straight, each at the mean of what it is joined to, as far as others allow."""
+    chain, joined = find_chains(rows, paths), defaultdict(list)
     for path in paths:
         for a, b in pairwise(path):
-            near[a].append(b)
-            near[b].append(a)
+            if chain[a] != chain[b]:
+                joined[chain[a]].append(chain[b])
+                joined[chain[b]].append(chain[a])
+    first: dict[int, list[float]] = defaultdict(list)
     for row in rows:
         start = -sum(width[p] + GAP for p in row) / 2
         for p in row:
-            x[p] = start + width[p] / 2
+            first[chain[p]].append(start + width[p] / 2)
             start += width[p] + GAP
-    for _ in range(30):
-        for row in rows:
-            centers = {p: sum(x[q] for q in near[p]) / len(near[p]) if near[p] else x[p] for p in row}
-            middle = sum(centers[p] for p in row) / len(row)
-            spread_row(row, centers, width)
-            shift = middle - sum(centers[p] for p in row) / len(row)
-            x |= {p: centers[p] + shift for p in row}
+    place = {c: sum(each) / len(each) for c, each in first.items()}
+    for _ in range(ROUNDS):
+        for c, others in joined.items():
+            place[c] = sum(place[other] for other in others) / len(others)
+        push_apart(rows, chain, place, width)
+    x = {p: place[chain[p]] for row in rows for p in row}
+    for row in rows:
+        spread_row(row, x, width)  # for chains that cross, which cannot all be straight
     left = min(x[p] - width[p] / 2 for row in rows for p in row)
     return {p: value - left for p, value in x.items()}
+
+
+def find_chains(rows: list[list[int]], paths: list[list[int]]) -> dict[int, int]:
+    """Find the chains of points of which each is joined to one above and one below; returns the first of each's own."""
+    joins = [pair for path in paths for pair in pairwise(path)]
+    above, below = Counter(b for _, b in joins), Counter(a for a, _ in joins)
+    chain = {p: p for row in rows for p in row}
+    before = {b: a for a, b in joins if below[a] == 1 and above[b] == 1}
+    for row in rows:
+        chain |= {p: chain[before[p]] for p in row if p in before}
+    return chain
+
+
+def push_apart(rows: list[list[int]], chain: dict[int, int], place: dict[int, float], width: dict[int, float]) -> None:
+    """Push chains apart whose points overlap in some row, both by half."""
+    for _ in range(ROUNDS):
+        moved = False
+        for row in rows:
+            for a, b in pairwise(row):
+                missing = (width[a] + width[b]) / 2 + GAP - (place[chain[b]] - place[chain[a]])
+                if missing > 0.5 and chain[a] != chain[b]:
+                    place[chain[a]] -= missing / 2
+                    place[chain[b]] += missing / 2
+                    moved = True
+        if not moved:
+            break
 
 
 def place_beside(rows: list[list[int]], beside: set[int], x: dict[int, float], width: dict[int, float]) -> None:

@@ -108,7 +108,7 @@ def draw_mistakes(run: TrainedRun) -> Figure:
         remove_ticks(axes)
         prediction, label = (shorten_name(names[k], 12) for k in (guess, run.data.y[n]))
         axes.set_title(f"predicted {prediction}{p}\nis {label}", fontsize=SMALL, pad=3)
-        axes.set_xlabel(f"sample {n}", fontsize=SMALL - 1, color="#666666", labelpad=2)
+        axes.set_xlabel(f"sample {n}", fontsize=SMALL, color="#555555", labelpad=2)
     for axes in panels[count:]:
         axes.set_axis_off()
     return figure

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MAX_DOTS, BATCH = 2000, 256
 GRID_LINES, GRID_POINTS = 17, 200  # of the plane of the inputs, each way
 MAX_NAMES = 20
+MARKERS = "os^DvXP<*>"  # of classes, which colours alone would not tell apart for every reader
 
 
 def draw_space(run: TrainedRun) -> Figure:
@@ -173,12 +174,12 @@ def compute_shares(run: TrainedRun, outputs: np.ndarray) -> np.ndarray:
 
 
 def draw_dots(axes: Any, points: np.ndarray, labels: np.ndarray, classes: list[str]) -> None:
-    """Draw a dot for each sample, in the colour of its class, and the numbers of many classes in their midst."""
+    """Draw a dot for each sample, in the colour and shape of its class, and the names of classes in their midst."""
     colours = choose_colours(len(classes))
-    size = 9 if len(points) > 500 else 16
+    size = 11 if len(points) > 500 else 18
     for label in np.unique(labels):
-        own = points[labels == label]
-        axes.scatter(*own.T, s=size, color=[colours[label]], alpha=0.75, linewidths=0, zorder=4, rasterized=True)
+        look = {"color": [colours[label]], "marker": MARKERS[label % len(MARKERS)], "s": size, "alpha": 0.75}
+        axes.scatter(*points[labels == label].T, **look, linewidths=0, zorder=4, rasterized=True)
     if 3 < len(classes) <= MAX_NAMES:
         from matplotlib.patheffects import withStroke
 
@@ -210,8 +211,8 @@ def add_legend(figure: Any, classes: list[str]) -> None:
     if len(classes) > MAX_NAMES:
         return
     handles = [
-        Line2D([], [], ls="", marker="o", color=colour, label=shorten_name(name, 20))
-        for name, colour in zip(classes, choose_colours(len(classes)), strict=True)
+        Line2D([], [], ls="", marker=MARKERS[k % len(MARKERS)], color=colour, label=shorten_name(name, 20))
+        for k, (name, colour) in enumerate(zip(classes, choose_colours(len(classes)), strict=True))
     ]
     figure.legend(
         handles=handles, loc="outside lower center", ncols=min(len(classes), 10), fontsize=SMALL, frameon=False
@@ -219,13 +220,11 @@ def add_legend(figure: Any, classes: list[str]) -> None:
 
 
 def choose_colours(count: int) -> list[Any]:
-    """Choose a colour for each class."""
+    """Choose a colour for each class; of more than there are clear colours some share one, and differ in shape."""
     from matplotlib import colormaps
 
-    if count <= len(RUN_COLOURS):
-        return list(RUN_COLOURS[:count])
-    if count <= 20:
-        return [colormaps["tab10" if count <= 10 else "tab20"](k) for k in range(count)]
+    if count <= MAX_NAMES:
+        return [RUN_COLOURS[k % len(RUN_COLOURS)] for k in range(count)]
     return [colormaps["viridis"](k / (count - 1)) for k in range(count)]
 
 

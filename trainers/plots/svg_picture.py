@@ -69,8 +69,9 @@ def draw_text(axes: "Axes", element: ElementTree.Element, shift: tuple[float, fl
     x, y = float(element.attrib["x"]) + shift[0], float(element.attrib["y"]) + shift[1]
     colour = read_style(element, "text").get("fill", "#222222")
     text = (element.text or "").replace("$", r"\$")
+    order = len(axes.get_children())  # above all that stands before it
     weight = "bold" if kind in ("head", "title") else "normal"
-    axes.text(x, y, text, fontsize=size, fontweight=weight, color=colour, ha="center", va="baseline")
+    axes.text(x, y, text, fontsize=size, fontweight=weight, color=colour, ha="center", va="baseline", zorder=order)
 
 
 def draw_shape(axes: "Axes", element: ElementTree.Element, kind: str, shift: tuple[float, float]) -> None:
@@ -85,11 +86,13 @@ def draw_shape(axes: "Axes", element: ElementTree.Element, kind: str, shift: tup
         round_by = number.get("rx", 0.0)
         corner = number.get("x", 0.0) + shift[0] + round_by, number.get("y", 0.0) + shift[1] + round_by
         size = number["width"] - 2 * round_by, number["height"] - 2 * round_by
-        axes.add_patch(FancyBboxPatch(corner, *size, boxstyle=f"round,pad={round_by}", zorder=2, **look))
+        axes.add_patch(
+            FancyBboxPatch(corner, *size, boxstyle=f"round,pad={round_by}", zorder=len(axes.get_children()), **look)
+        )
         return
     center = number["cx"] + shift[0], number["cy"] + shift[1]
     radii = (number["r"], number["r"]) if kind == "circle" else (number["rx"], number["ry"])
-    axes.add_patch(Ellipse(center, 2 * radii[0], 2 * radii[1], zorder=2, **look))
+    axes.add_patch(Ellipse(center, 2 * radii[0], 2 * radii[1], zorder=len(axes.get_children()), **look))
 
 
 def draw_arrow(axes: "Axes", element: ElementTree.Element, shift: tuple[float, float]) -> None:
@@ -104,7 +107,8 @@ def draw_arrow(axes: "Axes", element: ElementTree.Element, shift: tuple[float, f
     length = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5 or 1.0
     along = HEAD * (x1 - x0) / length, HEAD * (y1 - y0) / length
     base, across = (x1 - along[0], y1 - along[1]), (-along[1] / 2, along[0] / 2)
+    order = len(axes.get_children())
     codes = [Curve.MOVETO] + [Curve.CURVE4] * (len(points) - 1)
-    axes.add_patch(PathPatch(Curve(points, codes), fill=False, edgecolor=colour, linewidth=1.5, zorder=1.5))
+    axes.add_patch(PathPatch(Curve(points, codes), fill=False, edgecolor=colour, linewidth=1.5, zorder=order))
     corners = [(x1, y1), (base[0] + across[0], base[1] + across[1]), (base[0] - across[0], base[1] - across[1])]
-    axes.add_patch(Polygon(corners, facecolor=colour, edgecolor="none", zorder=1.6))
+    axes.add_patch(Polygon(corners, facecolor=colour, edgecolor="none", zorder=order))

@@ -106,6 +106,17 @@ def test_a_chain_is_straight_and_its_target_beside_it():
     assert target[1] == straight[-1][1]
 
 
+def test_chains_between_branches_are_straight():
+    """Also where the boxes of the branches differ in width, and where one branch is longer."""
+    short, long = Sequential(Linear(3, 3), Tanh()), Sequential(Linear(3, 3), Tanh(), Linear(3, 3), Tanh())
+    svg = Sequential(Linear(3, 3), Concat(short, long), Linear(6, 2)).graph("svg", (5, 3))
+    panel = ElementTree.fromstring(svg).find(f"{SVG}g")
+    lines = [[float(each) for each in re.findall(r"[\d.]+", path.get("d"))] for path in panel.iter(f"{SVG}path")]
+    starts = [(line[0], line[-2]) for line in lines]
+    assert sum(abs(first - last) < 0.2 for first, last in starts) == 7  # all but those that branch and merge
+    assert len(starts) == 11
+
+
 def test_boxes_do_not_overlap_and_stand_below_what_they_read():
     wide = Sequential(Concat(*(Sequential(Linear(3, 3), *(Tanh() for _ in range(k))) for k in range(5))), Linear(15, 2))
     deep = Sequential(Linear(3, 3), Residual(Linear(3, 3), Tanh(), Linear(3, 3)), Concat(Identity(), Linear(3, 1)))

@@ -1,5 +1,6 @@
 """`bprop graph`."""
 
+import re
 from xml.etree import ElementTree
 
 import numpy as np
@@ -36,5 +37,16 @@ def test_a_png_has_what_the_svg_has(tmp_path):
     root = ElementTree.parse(tmp_path / "net.svg").getroot()
     image = np.asarray(Image.open(tmp_path / "net.png").convert("RGB")).astype(int)
     assert image.shape[:2] == (2 * int(root.get("height")), 2 * int(root.get("width")))
-    for colour in ((0x2B, 0x6C, 0xB0), (0xB0, 0x4A, 0x2F), (0xE4, 0xEC, 0xF5)):
-        assert (np.abs(image - colour).max(axis=2) < 4).sum() > 500
+    space = "{http://www.w3.org/2000/svg}"
+    for group in root.iter(f"{space}g"):
+        x, y = map(float, re.findall(r"[\d.]+", group.get("transform")))
+        for path in group.iter(f"{space}path"):  # its colour is there, shortly after its start
+            start, (red, green, blue) = read_start(path), bytes.fromhex(path.get("style").removeprefix("stroke:#"))
+            across, down = round(2 * (x + start[0])), round(2 * (y + start[1]))
+            near = image[down - 12 : down + 13, across - 3 : across + 4]
+            assert (np.abs(near - (red, green, blue)).max(axis=2) < 40).sum() > 10
+
+
+def read_start(path):
+    """The first point of a path."""
+    return [float(number) for number in re.match(r"M([\d.]+) ([\d.]+)", path.get("d")).groups()]
