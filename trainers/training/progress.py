@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+DELAY = 0.2  # seconds before a live line appears: quicker epochs are rows of the table alone
 ROWS = 24  # of a terminal, for tqdm: it shows nothing on one that says that it has none, as some in containers do
 FRAME = 14  # columns of the percentage, the signs around the bar, and a short bar
 PATIENCE = 0.5  # seconds; finding a compiled step in the cache takes less than 0.1
@@ -66,7 +67,12 @@ class ProgressBar:
         quiet: bool = False,
     ):
         self._first, self._rows_left, self._seconds, self._get_rate = first, rows_left, seconds, get_rate
-        form = {"bar_format": "{desc} {percentage:3.0f}%|{bar}| {status}", "leave": False, "nrows": ROWS}
+        form = {
+            "bar_format": "{desc} {percentage:3.0f}%|{bar}| {status}",
+            "leave": False,
+            "nrows": ROWS,
+            "delay": DELAY,
+        }
         self._bar = (
             None
             if quiet

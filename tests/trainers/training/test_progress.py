@@ -89,7 +89,7 @@ def test_numbers_and_times():
 def test_the_live_line_has_all_that_the_terminal_has_room_for(capsys, terminal, columns, shown):
     terminal(columns)
     with ProgressBar("epoch 3/20", 1000, rows_left=18, seconds=[10.0], get_rate=lambda: 0.025) as bar:
-        bar._bar.mininterval = 0
+        bar._bar.mininterval = bar._bar.delay = 0
         bar.update(500, 0.25)
     line = next(line for line in capsys.readouterr().err.split("\r") if "left" in line)
     assert re.search(rf"^epoch 3/20  50%\|.{{3,}}\| {shown} left", line)
@@ -105,7 +105,7 @@ def test_the_first_epoch_tells_the_time_left_from_its_own_speed(capsys, terminal
     assert "lr" not in capsys.readouterr().err
 
 
-def test_a_training_shows_both(capsys, terminal):
+def test_a_training_prints_the_table(capsys, terminal):
     terminal(100)
     x, labels = np.zeros((50, 4)), np.zeros(50, int)
     schedules = {"optimizer.lr": ExponentialSchedule(gamma=0.5)}
@@ -113,7 +113,7 @@ def test_a_training_shows_both(capsys, terminal):
     trainer.fit((x, labels), epochs=2, batch_size=25)
     out, err = capsys.readouterr()
     assert out == ""
-    assert "epoch 1/2   0%|" in err
-    rows = [line.split("\r")[-1].split() for line in err.split("\n")]
+    assert "%|" not in err  # so short an epoch has no live line
+    rows = [line.split() for line in err.split("\n")]
     rows = [row for row in rows if row][-2:]
     assert [(row[0], row[3]) for row in rows] == [("1/2", "0.5"), ("2/2", "0.25")]  # the rate
