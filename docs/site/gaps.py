@@ -3,7 +3,8 @@
 import ast
 import inspect
 import re
-import textwrap
+from functools import cache
+from pathlib import Path
 
 from bprop.modules import Module
 
@@ -42,13 +43,18 @@ def list_parameters(thing) -> list[str]:
 
 def find_raised(thing) -> set[str]:
     """The errors that the code of a class or a function raises, and the checks that it calls."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
-    except (OSError, TypeError):  # an object
-        return set()
+    name, file = getattr(thing, "__name__", ""), inspect.getsourcefile(inspect.unwrap(thing))
+    tree = find_definitions(file).get(name, ast.Pass())
     raised = [node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise)]
     names = {get_called(each) for each in raised} - {"", "NotImplementedError"}
     return names | {get_called(node) for node in ast.walk(tree) if get_called(node).startswith(("check_", "refuse_"))}
+
+
+@cache
+def find_definitions(file: str) -> dict[str, ast.AST]:
+    """The classes and functions of a file, by name."""
+    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef)}
 
 
 def get_called(node) -> str:

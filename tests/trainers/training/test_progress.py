@@ -3,10 +3,7 @@
 import re
 import sys
 
-import numpy as np
 import pytest
-from bprop.modules import Linear, SoftmaxCrossEntropy
-from bprop.trainers import SGD, ExponentialSchedule, Trainer
 from bprop.trainers.training import epoch_table
 from bprop.trainers.training.epoch_table import EpochTable
 from bprop.trainers.training.progress import ProgressBar, estimate_left, format_metric
@@ -103,17 +100,3 @@ def test_the_first_epoch_tells_the_time_left_from_its_own_speed(capsys, terminal
         bar._bar.start_t -= 10
         assert re.search(r"loss 0.5000  50.0 samples/s  06:2\d left", bar._describe(700, 0.5))
     assert "lr" not in capsys.readouterr().err
-
-
-def test_a_training_prints_the_table(capsys, terminal):
-    terminal(100)
-    x, labels = np.zeros((50, 4)), np.zeros(50, int)
-    schedules = {"optimizer.lr": ExponentialSchedule(gamma=0.5)}
-    trainer = Trainer(Linear(4, 3), SoftmaxCrossEntropy(), SGD(lr=0.5), schedules=schedules)
-    trainer.fit((x, labels), epochs=2, batch_size=25)
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "%|" not in err  # so short an epoch has no live line
-    rows = [line.split() for line in err.split("\n")]
-    rows = [row for row in rows if row][-2:]
-    assert [(row[0], row[3]) for row in rows] == [("1/2", "0.5"), ("2/2", "0.25")]  # the rate

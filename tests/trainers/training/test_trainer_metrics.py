@@ -1,5 +1,7 @@
 """The figures of a training: loss and metrics of each part, against NumPy."""
 
+import sys
+
 import numpy as np
 import pytest
 from bprop.datasets import ArrayDataset, Dataset, balanced_order
@@ -145,6 +147,19 @@ def test_lines_go_to_stderr(classifier, capsys):
     assert lines[0].startswith("epoch   1  train_loss 1.")
     assert "valid_accuracy 0." in lines[1]
     assert lines[1].endswith(" s")
+
+
+def test_a_terminal_gets_a_table(classifier, capsys, monkeypatch):
+    classifier.quiet = False
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+    classifier.fit(classified(50), epochs=2, batch_size=8)
+    out, err = capsys.readouterr()
+    rows = [line.split() for line in err.split("\n") if "/2 " in line]
+    assert out == ""
+    assert "%|" not in err  # so short an epoch has no live line
+    assert [row[0] for row in rows] == ["1/2", "2/2"]
+    assert {(row[3], row[-1]) for row in rows} == {(f"{classifier.optimizer.lr:.4g}", "00:00")}
 
 
 def test_balance_shows_each_class_equally_often(classifier):
