@@ -95,6 +95,15 @@ class ArrayDataset:
         return self.x.shape[1:]
 
     streams: int | None = None  # how many streams each minibatch goes on with, where it does
+    received = False  # whether another process has read, and checked, all of it for this one
+
+    @classmethod
+    def restore(cls, attributes: dict[str, Any]) -> ArrayDataset:
+        """Make a data set of the attributes of one that another process has checked, all but `dtype`."""
+        part = object.__new__(cls)
+        vars(part).update(attributes, received=True)
+        part.dtype = choose_float_type(part.x)
+        return part
 
     @property
     def checked_targets(self) -> np.ndarray:

@@ -61,11 +61,11 @@ class ArrayFiles(Dataset):
     def _pair(self) -> tuple[np.ndarray, np.ndarray]:
         return self.read(self.arrays["train"][0]), self.read(self.arrays["train"][1])  # type: ignore[arg-type]
 
-    @property
+    @cached_property
     def input_shape(self) -> tuple[int, ...]:  # type: ignore[override]
         return self._pair[0].shape[1:]
 
-    @property
+    @cached_property
     def target_shape(self) -> tuple[int, ...]:  # type: ignore[override]
         return self._pair[1].shape[1:]
 

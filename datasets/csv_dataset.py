@@ -57,6 +57,7 @@ class CsvDataset(SplitDataset):
     """
 
     split_independent = ("_table", "_target_values")
+    shared = ("preprocessing",)
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ before any data is read, so a model that does not fit is refused at once."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from .array_checks import Shapes, infer_minibatch_shape
 from .array_dataset import ArrayDataset
@@ -23,6 +24,9 @@ class Dataset(ABC):
                 x = np.linspace(-1, 1, 100).reshape(100, 1)
                 return ArrayDataset(x, x[:, 0] > 0)
     """
+
+    shared: ClassVar[tuple[str, ...]] = ()  # what another process may be given, beside shapes, classes and parts:
+    # the names of cached properties, so that their values are in `vars`
 
     @property
     @abstractmethod

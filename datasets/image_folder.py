@@ -12,7 +12,15 @@ import numpy as np
 
 from .array_dataset import ArrayDataset
 from .checks import check_whole_number
-from .files.image_files import Listing, list_class_folders, list_images, parse_colour, read_image
+from .files.image_files import (
+    ImageSettings,
+    Listing,
+    decode_images,
+    list_class_folders,
+    list_images,
+    parse_colour,
+    read_image,
+)
 from .files.npy import read_npy
 from .files.paths import expand_path
 from .order import epoch_order
@@ -130,8 +138,8 @@ class ImageFolder(SplitDataset):
     def _decoded(self, files: Listing, out: np.ndarray | None = None) -> np.ndarray:
         """Decode the images (N, C, H, W) of some files."""
         x = np.empty((len(files), *self.input_shape), np.uint8) if out is None else out
-        for n, (path, _) in enumerate(files):
-            image = read_image(path, str(path), self.channels, self.size, self.background)
+        settings, paths = ImageSettings(self.channels, self.size, self.background), [path for path, _ in files]
+        for n, (path, image) in enumerate(zip(paths, decode_images(paths, settings), strict=True)):
             if image.shape != self.input_shape:
                 height, width = self.input_shape[1:]
                 raise ValueError(

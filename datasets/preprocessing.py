@@ -94,16 +94,24 @@ class Preprocessing:
 
     def save(self, path: str | Path) -> None:
         """Write all of it as JSON."""
-        text = json.dumps({"format": "bprop preprocessing", **asdict(self)}, indent=2, ensure_ascii=False)
-        expand_path(path).write_text(text + "\n", encoding="utf-8")
+        expand_path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+
+    def to_json(self) -> str:
+        """All of it as JSON."""
+        return json.dumps({"format": "bprop preprocessing", **asdict(self)}, indent=2, ensure_ascii=False)
 
     @classmethod
     def load(cls, path: str | Path) -> Preprocessing:
         """What `save` wrote. Errors: FileNotFoundError; ValueError that names the file and what is wrong in it."""
+        return cls.from_json(expand_path(path).read_bytes(), str(path))
+
+    @classmethod
+    def from_json(cls, text: str | bytes, path: str = "preprocessing") -> Preprocessing:
+        """What `to_json` wrote. Errors: ValueError, as of `load`."""
         from pydantic import TypeAdapter, ValidationError  # imported here, as it takes 100 ms
 
         try:
-            content = json.loads(expand_path(path).read_bytes())
+            content = json.loads(text)
             if not isinstance(content, dict) or content.pop("format", None) != "bprop preprocessing":
                 raise ValueError("it is no preprocessing")
             return TypeAdapter(cls).validate_json(json.dumps(content, allow_nan=False), strict=True, extra="forbid")

@@ -5,6 +5,10 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,43 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", "
 Listing = list[tuple[Path, int]]  # files and their classes
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 BITS_PER_SAMPLE, SAMPLE_FORMAT = 258, 339  # of a TIFF
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """How images are decoded; see `read_image`."""
+
+    channels: int | None = None
+    size: tuple[int, int] | None = None
+    background: str = "white"
+
+
+Decoder = Callable[[Sequence[Path], ImageSettings], Iterator[np.ndarray]]
+
+
+def decode_here(paths: Sequence[Path], settings: ImageSettings) -> Iterator[np.ndarray]:
+    """Decode image files in this process, in their order."""
+    size = None if settings.size is None else (settings.size[0], settings.size[1])
+    for path in paths:
+        yield read_image(path, str(path), settings.channels, size, settings.background)
+
+
+DECODER: ContextVar[Decoder] = ContextVar("decoder", default=decode_here)
+
+
+@contextmanager
+def decode_by(decoder: Decoder) -> Iterator[None]:
+    """Context in which images are decoded by another function, such as one that shares the work."""
+    token = DECODER.set(decoder)
+    try:
+        yield
+    finally:
+        DECODER.reset(token)
+
+
+def decode_images(paths: Sequence[Path], settings: ImageSettings) -> Iterator[np.ndarray]:
+    """Decode image files, in their order; errors as of `read_image`."""
+    return DECODER.get()(paths, settings)
 
 
 def read_image(

@@ -69,7 +69,7 @@ class CsvSequences(SequenceDataset):
         if repeated := [name for name in named if named.count(name) > 1]:
             raise ValueError(f"CsvSequences: column {repeated[0]!r} has two uses, expected one")
 
-    @property
+    @cached_property
     def class_names(self) -> tuple[str, ...] | None:  # type: ignore[override]
         return self._class_names
 

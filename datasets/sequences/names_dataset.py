@@ -36,6 +36,8 @@ class NamesDataset(Dataset):
         sizes that leave no word to train on.
     """
 
+    shared = ("vocabulary", "_longest")
+
     def __init__(
         self,
         path: str | Path,
@@ -97,7 +99,7 @@ class NamesDataset(Dataset):
             raise ValueError(f"NamesDataset: {self.path} is empty, expected words, one a line")
         return words
 
-    @property
+    @cached_property
     def _longest(self) -> int:
         return max(map(len, self._words))
 

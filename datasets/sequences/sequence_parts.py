@@ -41,6 +41,7 @@ class SequenceDataset(Dataset):
     standardize: bool
     with_lengths: bool
     ignore_index: int | None = None
+    shared = ("steps", "with_lengths", "_moments")
 
     @abstractmethod
     def read(self, part: str) -> Sequences | None:
@@ -50,11 +51,11 @@ class SequenceDataset(Dataset):
     def count_classes(self) -> int | None:
         """Count the classes of all files, None for a regression."""
 
-    @property
+    @cached_property
     def input_shape(self) -> tuple[int, ...]:  # type: ignore[override]
         return (self.steps, *self._whole.x.shape[2:])
 
-    @property
+    @cached_property
     def target_shape(self) -> tuple[int, ...]:  # type: ignore[override]
         return self._whole.y.shape[1:]
 

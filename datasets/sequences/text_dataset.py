@@ -38,6 +38,8 @@ class TextDataset(Dataset):
     Source: Goodfellow et al., Deep Learning, section 12.4 (neural language models; not in the draft's chapter 6).
     """
 
+    shared = ("vocabulary", "_encoded")
+
     def __init__(
         self,
         path: str | Path,

@@ -60,7 +60,7 @@ class TsSequences(SequenceDataset):
         parts = [part for name in self.paths if (part := self._read(name)) is not None]
         return any((part.lengths != self.steps).any() for part in parts)
 
-    @property
+    @cached_property
     def class_names(self) -> tuple[str, ...] | None:  # type: ignore[override]
         return self._files["train"].class_names
 

@@ -1,14 +1,31 @@
 """State that modules carry from minibatch to minibatch, such as the last hidden state of a recurrent layer.
 
-A module that carries state has a method `reset_state`, and the state is in its buffers, so checkpoints have it.
+A module that carries state has a method `reset_state`, and the state is in its buffers, so checkpoints have it. Its
+`stream_axes` say which buffers have a row for each sample, on which axis: what a minibatch that is cut must know.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from ..engine.locks import locked
 from .module import Module
+
+
+def find_rows(modules: Iterable[Any]) -> list[tuple[np.ndarray, int]]:
+    """Find the states that have a row for each sample of a minibatch: the arrays, and the axis of their rows.
+
+    A module names them in `stream_axes`: {"state": 0}.
+    """
+    found: dict[int, tuple[np.ndarray, int]] = {}
+    for module in modules:
+        for name, axis in getattr(module, "stream_axes", {}).items():
+            array = module.view(name)
+            if array.size:
+                found.setdefault(array.__array_interface__["data"][0], (array, axis))
+    return list(found.values())
 
 
 def find_carriers(net: Module) -> list[Any]:

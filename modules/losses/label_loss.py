@@ -1,5 +1,7 @@
 """The base of losses against labels: class axis, class weights, ignored labels."""
 
+import math
+
 import numpy as np
 
 from ..kernels.buffers import as_rows, flat, reuse, reuse_like
@@ -219,6 +221,8 @@ class LabelLoss(Loss):
     def count_each(self, target, sample_weight=None) -> np.ndarray:
         if not self.averages or target.dtype.kind not in "iub":
             return super().count_each(target, sample_weight)
+        if self.class_weights is None and self.ignore_index is None:
+            return super().count_each(target, sample_weight) * math.prod(target.shape[1:])
         counts = np.ones(target.shape)
         if self.class_weights is not None and self.divides_by_class_weights:
             counts = self.class_weights[np.clip(target, 0, len(self.class_weights) - 1)].astype(np.float64)

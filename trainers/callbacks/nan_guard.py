@@ -1,6 +1,7 @@
 """Finds out where a value that is not finite comes from, and keeps the minibatch for `bprop replay`."""
 
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ class NanGuard(Callback):
 
     It remembers weights and the optimizer's arrays of the last two pauses. When the training fails, the steps since are
     repeated, the last two module by module: outputs, gradients and updates, each is looked at. `bprop replay RUN`
-    repeats the step in which it began.
+    repeats the step in which it began. Of a training that is cut into shards rank 0 repeats all of them, and looks at
+    one shard after the other, then at the update by the whole minibatch.
 
     Args: folder: where the minibatch is saved; by default `failure` in the run folder.
     Errors: ValueError without a folder, and for an optimizer that looks at all samples at once.
@@ -48,40 +50,61 @@ class NanGuard(Callback):
 
     def on_not_finite(self, trainer, epoch, position: int) -> str:
         """Describe where the first NaN appeared; `epoch` is the `Epoch` that failed at this place in its order."""
-        after = take_snapshot(trainer)
+        after, step = take_snapshot(trainer), trainer.compiled_step
         first, start = next((place, state) for number, place, state in self._seen if number == trainer.epoch)
-        diagnosis = LayerwiseStep()
-        for place, until in self._list_suspects(epoch, first, position):
-            restore_snapshot(trainer, start)
-            for _ in (
-                replace(epoch, order=epoch.order[:until], first=first).run(trainer.compiled_step)
-                if until > first
-                else ()
-            ):
-                pass
-            epoch.set_schedules(place)
-            before, batch = take_snapshot(trainer), epoch.batch(trainer.compiled_step, place)
-            update = trainer.optimizer if epoch.accumulate == 1 else None
-            diagnosis = run_layerwise_step(trainer.model, trainer.loss, update, *batch)
-            if diagnosis.problem is not None:
-                break
+        with nullcontext() if step.sharding is None else step.sharding.alone(step):
+            for place, until in self._list_suspects(epoch, first, position, step.sharding is not None):
+                restore_snapshot(trainer, start)
+                if until > first:
+                    for _ in replace(epoch, order=epoch.order[:until], first=first).run(step):
+                        pass
+                epoch.set_schedules(place)
+                found = self._find_problem(trainer, epoch, place)
+                if found.problem is not None:
+                    break
         restore_snapshot(trainer, after)
         number = epoch.find_step(place) + 1
-        content = {"batch": list(batch), "epoch": trainer.epoch + 1, "step": number, "trouble": diagnosis.problem}
-        write_checkpoint(self.path, content | before)
-        return (
-            f"{diagnosis.problem or 'a repetition by hand stays finite'}, in step {number}; it is saved in {self.path}"
-        )
+        content = {"batch": list(found.batch), "epoch": trainer.epoch + 1, "step": number, "trouble": found.problem}
+        write_checkpoint(self.path, content | found.before)
+        where = f"step {number}" if found.shard is None else f"step {number}, shard {found.shard}"
+        return f"{found.problem or 'a repetition by hand stays finite'}, in {where}; it is saved in {self.path}"
 
-    def _list_suspects(self, epoch, first: int, position: int) -> list[tuple[int, int]]:
+    def _find_problem(self, trainer, epoch, place: int) -> "Finding":
+        """Run the minibatch at a place module by module, shard by shard first; the first problem, if there is one."""
+        step, parts = trainer.compiled_step, (trainer.model, trainer.loss)
+        before = take_snapshot(trainer)
+        for shard, batch in () if step.sharding is None else step.sharding.iterate_parts(epoch, step, place):
+            own = take_snapshot(trainer)
+            if (problem := run_layerwise_step(*parts, None, *batch).problem) is not None:
+                return Finding(problem, batch, own, shard)
+        restore_snapshot(trainer, before)
+        batch, update = epoch.batch(step, place), trainer.optimizer if epoch.accumulate == 1 else None
+        return Finding(run_layerwise_step(*parts, update, *batch).problem, batch, before)
+
+    def _list_suspects(self, epoch, first: int, position: int, by_steps: bool) -> list[tuple[int, int]]:
         """List the minibatches in which it may have begun: the first place of each, and that of its step.
 
-        They are the last two, or those of the last step, up to the last one, where gradients are added up.
+        They are the last two, or those of the last step, up to the last one, where gradients are added up; by steps:
+        the first ones of the last two steps.
         """
+        if by_steps:
+            last = epoch.find_step_start(position)
+            steps = [epoch.find_step_start(last - 1)] * (last > 0) + [last]
+            return [(place, place) for place in steps if place >= first]
         last = epoch.find_minibatch(position)
         begin = epoch.find_minibatch(epoch.find_step_start(position)) if epoch.accumulate > 1 else last - 1
         places = [int(epoch.starts[k]) for k in range(max(begin, 0), last + 1)]
         return [(place, epoch.find_step_start(place)) for place in places if place >= first]
+
+
+@dataclass
+class Finding:
+    """What is not finite in a minibatch, which that is, and on what its step depends; `shard`: of which it is."""
+
+    problem: str | None
+    batch: tuple
+    before: dict[str, Any]
+    shard: int | None = None
 
 
 def take_snapshot(trainer) -> dict[str, Any]:
@@ -90,6 +113,7 @@ def take_snapshot(trainer) -> dict[str, Any]:
         "model": trainer.model.state_dict(),
         "counters": trainer.model.counters(),
         "optimizer": trainer.optimizer.state_dict(),
+        "rule": {} if trainer.rule is None else trainer.rule.state_dict(),
         "settings": {s.path: float(getattr(s.owner, s.name)) for s in trainer.timetable.settings},
     }
 
@@ -99,6 +123,8 @@ def restore_snapshot(trainer, state: dict[str, Any]) -> None:
     trainer.model.load_state_dict(state["model"])
     trainer.model.load_counters(state["counters"])
     trainer.optimizer.put_state(state["optimizer"])  # not a state for another model that may come
+    if trainer.rule is not None and state.get("rule"):  # it has met the model, and the state is not an older bprop's
+        trainer.rule.load_state_dict(state["rule"])
 
 
 def replay_step(trainer, state: dict[str, Any]) -> LayerwiseStep:

@@ -4,7 +4,7 @@ Reading a config checks all of it without making any object; `build` makes the o
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -92,13 +92,15 @@ class Config:
         """The absolute path at each key of the config that takes one, such as `dataset.CsvDataset.path`."""
         return dict(iterate_path_arguments(self.specs))
 
-    def build(self, preprocessing: Any = None, vocabulary: Any = None) -> Experiment:
+    def build(
+        self, preprocessing: Any = None, vocabulary: Any = None, receive: Callable[[Any], None] | None = None
+    ) -> Experiment:
         """New objects, in the config's dtype, from the config's seed: alike at every call.
 
         The seed starts `get_generator()` anew, and the global generators of NumPy and of Python's `random`.
 
         Args: preprocessing: of a table, in place of the one that the data set would fit to it; vocabulary: of a text,
-            likewise.
+            likewise; receive: writes into the data set what another process has read.
         Errors: ConfigError, with the line of the config, for arguments that a class refuses, for layers that
             do not fit each other, for a model that does not fit its data set or loss, and for what else a class
             raises, with its line.
@@ -113,6 +115,8 @@ class Config:
             vars(objects["dataset"])["preprocessing"] = preprocessing
         if vocabulary is not None:
             vars(objects["dataset"])["vocabulary"] = vocabulary
+        if receive is not None:
+            receive(objects["dataset"])
         for module in (objects["model"], objects["loss"]):
             module.to(self.dtype)
         share_ignore_index(objects["dataset"], objects["loss"])

@@ -235,6 +235,11 @@ class Rule(Stateful):
                 state[f"{copy.index}.{name}"] = np.array(value) if isinstance(value, np.ndarray) else value
         return state
 
+    def list_counters(self) -> list[tuple["Rule", str]]:
+        """List the copies and the names of the numbers that they keep, which count how often something has run."""
+        names = [(copy, name) for copy in self._copies.values() for name in copy.kept]
+        return [(copy, name) for copy, name in names if not isinstance(getattr(copy, name), np.ndarray)]
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave; before a net is known, when it is met.
 

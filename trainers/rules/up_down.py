@@ -1,5 +1,7 @@
 """The up-down algorithm: deep belief nets learn to generate what they recognise, and to recognise what they dream."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from ...modules.kernels.buffers import flat, reuse, reuse_like
@@ -16,6 +18,7 @@ class Draws(ChainRule):
     """What is drawn: bits by scores or probabilities, and labels by scores."""
 
     kept = ("step", "chain", "label_chain")
+    stream_axes: ClassVar[dict[str, int]] = {"chain": 0, "label_chain": 0}  # a chain for each sample
 
     def start(self, layer, input_shape, output_shape, outputs) -> None:
         chains = self.chains if isinstance(layer, ClassRBM) else 0

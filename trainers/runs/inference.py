@@ -25,6 +25,9 @@ from ..files.data_digests import check_same_data
 from ..files.weights_file import read_weights
 from ..metrics.probabilities import compute_means, find_distribution
 from ..optimizers import SGD
+from ..parallel.job import find_ranks
+from ..parallel.reading import read_for_all
+from ..parallel.shared_data import Receive
 from ..training.trainer import Trainer
 from .json_inputs import is_json, read_json_samples
 from .run_folder import VOCABULARY, WEIGHTS, find_config_file
@@ -54,20 +57,36 @@ def evaluate_run(
     Errors: FileNotFoundError for a folder without a run or weights; ValueError for other overrides, a part that is not
         there, data that have changed, and weights that do not fit.
     """
-    folder, overrides = expand_path(folder), list(overrides)
-    with restrict_to_trusted(folder):
-        experiment = rebuild_run("evaluate", folder, overrides, weights)
-    data = experiment.dataset
-    name = choose_part("evaluate", data, part)
-    if not (overrides or other_data):
-        check_same_data("evaluate", folder, name, getattr(data, name), OTHER_DATA)
+    folder, overrides, ranks = expand_path(folder), list(overrides), find_ranks()
+
+    def read(receive: Receive | None) -> tuple[Experiment, str]:
+        with restrict_to_trusted(folder):
+            experiment = rebuild_run("evaluate", folder, overrides, weights, receive)
+        data = experiment.dataset
+        name = choose_part("evaluate", data, part)
+        if not (overrides or other_data or getattr(data, name).received):
+            check_same_data("evaluate", folder, name, getattr(data, name), OTHER_DATA)
+        return experiment, name
+
+    what = "building what the run's config describes, and reading its data"
+    found = read(None) if ranks is None else read_for_all(ranks, read, lambda found: found[0].dataset, what)
+    (experiment, name), data = found, found[0].dataset
     trainer = Trainer(experiment.model, experiment.loss, SGD(lr=0.0), rule=experiment.rule, quiet=True)
     figures = trainer.evaluate(getattr(data, name), metrics=experiment.settings.get("metrics"))
     return {f"{name}_{figure}": value for figure, value in figures.items()} | {"samples": len(getattr(data, name))}
 
 
-def rebuild_run(who: str, folder: Path, overrides: Iterable[str] = (), weights: Path | None = None) -> Experiment:
-    """Build the objects of a run's config, the model with the run's weights; errors as of `evaluate_run`."""
+def rebuild_run(
+    who: str,
+    folder: Path,
+    overrides: Iterable[str] = (),
+    weights: Path | None = None,
+    receive: Receive | None = None,
+) -> Experiment:
+    """Build the objects of a run's config, the model with the run's weights; errors as of `evaluate_run`.
+
+    Args: receive: writes into the data set what rank 0 has read.
+    """
     folder = expand_path(folder)
     wrong = [override for override in overrides if not override.startswith("dataset")]
     if wrong:
@@ -76,7 +95,7 @@ def rebuild_run(who: str, folder: Path, overrides: Iterable[str] = (), weights: 
     fitted = folder / "preprocessing.json"
     words = folder / VOCABULARY
     preprocessing = Preprocessing.load(fitted) if fitted.exists() else None
-    experiment = config.build(preprocessing, load_vocabulary(words) if words.exists() else None)
+    experiment = config.build(preprocessing, load_vocabulary(words) if words.exists() else None, receive)
     load_weights(experiment.model, folder, weights)
     check_classes(who, experiment.dataset, folder)
     return experiment

@@ -195,8 +195,8 @@ def train_and_write(trainer: Trainer, config: Config, experiment: Experiment, st
         trouble = error
         trainer.stop(str(error) or "interrupted")
     with trainer.optimizer.evaluated_weights(trainer.model):
-        units = TargetScaling.from_dataset(data, data.train).notes()
         if trainer.is_first:
+            units = TargetScaling.from_dataset(data, data.train).notes()
             write_atomically(folder / WEIGHTS, encode_weights(trainer.model.state_dict(once=True), units))
     summary = compute_final_metrics(trainer, data, experiment.settings, tested=trouble is None)
     summary |= {"seconds": time.perf_counter() - start, "run": str(folder)}

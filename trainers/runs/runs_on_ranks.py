@@ -17,6 +17,8 @@ from ..files.data_digests import check_same_data
 from ..files.versions import collect_versions, describe_instruction_set
 from ..parallel.agreement import compare_facts, run_on_all, run_on_first
 from ..parallel.communicator import Ranks
+from ..parallel.reading import read_for_all
+from ..parallel.shared_data import Receive
 from ..parallel.watchdog import RankError
 from ..training.sharded_steps import SHARDS
 from ..training.trainer import Trainer
@@ -44,6 +46,8 @@ from .run_folder import (
 from .signals import StopSignals
 from .trust import remember_run, restrict_to_trusted
 from .unseeded_randomness import warn_of_unseeded_randomness
+
+READING = "building what the config describes, and reading its data"
 
 
 def describe_process() -> dict[str, str]:
@@ -80,15 +84,15 @@ def train_on_ranks(ranks: Ranks, config: Config, run: Path | None, quiet: bool) 
     start = time.perf_counter()
     config = choose_shards(config)
 
-    def prepare() -> Any:
-        refuse_sweep(config)
-        experiment = config.build()
+    def prepare(receive: Receive | None) -> Any:
+        experiment = config.build(receive=receive)
         warn_of_unseeded_randomness(config, experiment.model, experiment.loss)
         check_experiment(experiment)
         return experiment
 
-    experiment = run_on_all(ranks, prepare, "building what the config describes, and reading its data")
+    refuse_sweep(config)
     refuse_other_configs(ranks, config)
+    experiment = read_for_all(ranks, prepare, lambda experiment: experiment.dataset, READING)
     if ranks.is_first:
         print_cache_folder_warning(quiet)
     with contextlib.ExitStack() as stack:
@@ -157,17 +161,18 @@ def resume_trusted_run(
         if state is None:
             config = choose_shards(config)
 
-        def prepare() -> tuple[Any, Trainer]:
-            experiment = config.build()
+        def prepare(receive: Receive | None) -> tuple[Any, Trainer]:
+            experiment = config.build(receive=receive)
             trainer = make_trainer(config, experiment, folder, quiet)
             if state is not None:
                 trainer.load_state_dict(state)
             check_experiment(experiment, trainer)
-            check_same_data("resume", folder, "test", experiment.dataset.test)
+            if ranks.is_first:
+                check_same_data("resume", folder, "test", experiment.dataset.test)
             return experiment, trainer
 
-        experiment, trainer = run_on_all(ranks, prepare, "building what the config describes, and reading its data")
         refuse_other_configs(ranks, config)
+        experiment, trainer = read_for_all(ranks, prepare, lambda found: found[0].dataset, READING)
         start -= 0.0 if state is None else state["seconds"]
         trainer.notes.update(make_notes(config, folder))
 

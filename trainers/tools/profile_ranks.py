@@ -6,6 +6,8 @@ from typing import Any
 from ...modules.core.text_table import format_table
 from ..configs import Config
 from ..parallel.communicator import Ranks
+from ..parallel.reading import read_for_all
+from ..parallel.shared_data import Receive
 from ..training.trainer import Trainer
 from .profile import format_seconds, format_title
 
@@ -54,7 +56,13 @@ def profile_on_ranks(config: Config, ranks: Ranks) -> RanksProfile:
 
     Errors: those of the training.
     """
-    experiment = config.build()
+
+    def prepare(receive: Receive | None) -> Any:
+        experiment = config.build(receive=receive)
+        experiment.dataset.train  # noqa: B018  # which is read by rank 0 for all
+        return experiment
+
+    experiment = read_for_all(ranks, prepare, lambda experiment: experiment.dataset, "reading the data")
     settings = {name: value for name, value in experiment.settings.items() if name not in LEFT_OUT} | {"metrics": []}
     parts = experiment.model, experiment.loss, experiment.optimizer
     more = {"augment": experiment.augment, "rule": experiment.rule, "seed": config.seed}

@@ -18,12 +18,12 @@ from ...modules.kernels.threads import MAX_THREADS
 from ...modules.losses.loss import Loss
 from ..metrics import Metric, compute_metrics, find_metrics
 from ..optimizers.full_batch import FullBatch
+from ..parallel.step_layout import find_shard_sizes
 from ..schedules.setting import BATCH_SIZE
 from .inputs import reads_whole_numbers
 from .parts import TrainingParts
 from .shard_checks import check_shards
 from .shares import check_accumulation
-from .step_layout import find_shard_sizes
 
 Data = Dataset | ArrayDataset | tuple
 EPOCHS = 10  # of a fit that is told neither epochs nor steps
@@ -91,7 +91,7 @@ def check_arguments(
     check_balance(train, settings.shuffle, settings.balance)
     check_streams(train, settings)
     check_augmentation(trainer, train)
-    check_shards(trainer, settings.shards)
+    check_shards(trainer, settings, len(train))
     check_minibatches(trainer, train, settings)
     check_accumulation(trainer.loss, settings.accumulate)
     check_grouping(trainer, train, settings)
@@ -234,12 +234,14 @@ def check_data(trainer: TrainingParts, data: ArrayDataset, metrics: dict[str, Me
     """Raise ValueError for data that do not fit the model, the loss or a metric."""
     model, loss = trainer.model, trainer.loss
     output_shape = infer_output_shape(trainer, data)
-    if reads_whole_numbers(model, data):
-        check_whole_inputs(model, data)
-    check_token_inputs(model, data)
+    if not data.received:  # else rank 0 has looked at each number
+        if reads_whole_numbers(model, data):
+            check_whole_inputs(model, data)
+        check_token_inputs(model, data)
     loss.check_reduction()
     loss.check_shapes(output_shape, (1, *data.target_shape), None)
-    loss.check_targets(data.checked_targets, output_shape)
+    if not data.received:
+        loss.check_targets(data.checked_targets, output_shape)
     if data.sample_weight is not None:
         loss.check_weights(output_shape, (1,))
     if loss.dtype != model.dtype:

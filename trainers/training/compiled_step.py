@@ -286,7 +286,14 @@ class CompiledStep:
         """Run the operations of a step by a rule one by one."""
         operations, names = Operations(), ("x", "target", "weight")[: 2 + len(weight)]
         results = self.rule.write_step(operations, self.net, self.loss, *names)  # type: ignore[union-attr]
-        self.optimizer.write_update(operations, "parameters", "gradients")
+        if self.accumulator is None:
+            self.optimizer.write_update(operations, "parameters", "gradients")
+        else:
+            self.accumulator.attach(self.net)
+            operations.call(self.accumulator, "gather", "gradients")
+            if self.accumulator.updates:
+                with operations.repeated(self.accumulator, "due"):
+                    self.optimizer.write_update(operations, "parameters", "gradients")
         needed, _ = prune(operations.items, set(results))
         function = Function("step", needed, names, results, step=True)
         values = dict(zip(names, (x, target, *weight), strict=True))

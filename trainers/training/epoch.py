@@ -162,7 +162,9 @@ def restore_good_weights(
     Those are the epoch's first weights, if its first step gave a finite loss, else those of the epoch before.
     Returns the error to raise, and the epoch at whose end the model had the weights.
     """
-    notes = [callback.on_not_finite(trainer, epoch, problem.position) for callback in trainer.callbacks]
+    first = trainer.ranks is None or trainer.ranks.is_first
+    callbacks = [callback for callback in trainer.callbacks if first or not callback.first_rank_only]
+    notes = [callback.on_not_finite(trainer, epoch, problem.position) for callback in callbacks]
     number, step = trainer.epoch, epoch.find_step(problem.position) + 1
     if problem.position == 0 and fit.good is not None:
         before, number = fit.good, trainer.epoch - 1

@@ -60,8 +60,16 @@ class Evaluation:
                 counts = self.loss.count_samples(data.y[rows], weight)
                 loss = float(self.loss(y, data.y[rows], weight)) * counts
                 pieces.append((loss, counts, y if metrics else None))  # y may be larger than memory, as the data may
-        if self.ranks is not None:
-            pieces = self._gather(pieces)
+        if self.ranks is None or self._shares_nothing():
+            return self._sum_up(pieces, data, metrics, weights)
+        found = self.ranks.to_first(pieces, "the results of an evaluation")  # so that it alone reads all targets
+        values = None
+        if found is not None:
+            values = self._sum_up([each for own in found for each in own], data, metrics, weights)
+        return self.ranks.from_first(values, "the metrics of an evaluation")
+
+    def _sum_up(self, pieces: list, data: ArrayDataset, metrics: dict[str, Metric], weights: Any) -> dict[str, Any]:
+        """Compute the mean loss and the metrics from the results of all pieces."""
         total, mass = 0.0, 0.0
         for loss, counts, _ in pieces:
             total += loss
@@ -96,17 +104,21 @@ class Evaluation:
         ):
             yield
 
+    def _shares_nothing(self) -> bool:
+        """Whether each rank evaluates all samples, as state is carried from one minibatch to the next."""
+        return find_streams(self.model) is not None
+
     def _own_pieces(self, data: ArrayDataset) -> list[slice]:
-        """The pieces of this rank; with state that is carried, of which there is one, all of them."""
+        """The pieces of this rank; with state that is carried, all of them."""
         pieces = list(self._pieces(data))
-        if self.ranks is None or find_streams(self.model) is not None:
+        if self.ranks is None or self._shares_nothing():
             return pieces
         first, last = (place * len(pieces) // self.ranks.size for place in (self.ranks.rank, self.ranks.rank + 1))
         return pieces[first:last]
 
     def _gather(self, own: list[Any]) -> list[Any]:
         """The results of all pieces, of those of this rank."""
-        if self.ranks is None or find_streams(self.model) is not None:
+        if self.ranks is None or self._shares_nothing():
             return own
         return [each for results in self.ranks.share(own, "the results of an evaluation") for each in results]
 

@@ -2,23 +2,30 @@
 
 from typing import Any
 
-from ...modules.core.carried_state import find_carriers
-from ..callbacks import NanGuard
+import numpy as np
+
+from ...modules.core.carried_state import find_carriers, find_rows
 from ..optimizers.full_batch import FullBatch
 from ..parallel.tree import divide_shards
+from ..rules import Rule
+from ..schedules.setting import BATCH_SIZE
 from .parts import TrainingParts
 from .shares import check_accumulation
 
 
-def check_shards(trainer: TrainingParts, shards: Any) -> None:
-    """Raise ValueError for a number of shards that does not fit, and for what cannot be computed by shards."""
+def check_shards(trainer: TrainingParts, settings: Any, samples: int) -> None:
+    """Raise ValueError for a number of shards that does not fit, and for what cannot be computed by shards.
+
+    Args: settings: of the fit; samples: in the training part.
+    """
+    shards = settings.shards
     if shards is None:
         return
     if not isinstance(shards, int) or isinstance(shards, bool) or shards < 1:
         raise ValueError(f"Trainer: shards is {shards!r}, expected a whole number of at least 1, or None")
     divide_shards(shards, 1 if trainer.ranks is None else trainer.ranks.size)
     check_accumulation(trainer.loss, shards, name="shards")
-    reason = find_reason(trainer)
+    reason = find_reason(trainer) or find_reason_of_rows(trainer, settings, samples)
     if reason is not None:
         alone = "None" if trainer.ranks is None else "one process (without mpiexec) and shards None"
         raise ValueError(f"Trainer: shards is {shards}, expected {alone}, as {reason}")
@@ -28,22 +35,55 @@ def find_reason(trainer: TrainingParts) -> str | None:
     """Find why a training cannot be computed by shards; None if it can."""
     optimizer = trainer.optimizer
     if isinstance(optimizer, FullBatch):
-        return f"{type(optimizer).__name__} looks at all samples for each step"
-    if trainer.rule is not None:
-        return f"the rule {trainer.rule.label()} has state of its own"
-    carriers = [each for each in find_carriers(trainer.model) if has_state(each)] + find_chains(trainer.model)
+        name = type(optimizer).__name__
+        return f"{name} looks at all samples for each step; optimizers of minibatches, such as Adam, can be cut"
+    if trainer.rule is not None and (reason := find_reason_of_rule(trainer.rule)):
+        return reason
+    carriers = [each for each in find_carriers(trainer.model) if has_other_state(each)]
     if carriers:
-        return f"{carriers[0].label()} carries state from minibatch to minibatch"
-    if any(isinstance(callback, NanGuard) for callback in trainer.callbacks):
-        return "NanGuard repeats whole minibatches"
+        who = carriers[0]
+        names = ", ".join(name for name in who._buffers if name not in getattr(who, "stream_axes", {}))
+        return (
+            f"{who.label()} carries state from minibatch to minibatch, and does not say which of it belongs to which "
+            f'sample; a class attribute says so: stream_axes = {{"{names}": 0}}, the axis with a row for each sample'
+        )
     return None
 
 
-def has_state(carrier: Any) -> bool:
-    """Whether a module that can carry state does so."""
-    return any(vars(carrier)[name].size for name in carrier._buffers)
+def has_other_state(carrier: Any) -> bool:
+    """Whether a module that can carry state does so in buffers that have no row for each sample."""
+    return any(vars(carrier)[name].size for name in carrier._buffers if name not in getattr(carrier, "stream_axes", {}))
 
 
-def find_chains(net: Any) -> list[Any]:
-    """Find the modules that carry samples which they have drawn."""
-    return [module for module in net.all_modules() if "chain" in module._buffers and vars(module)["chain"].size]
+def find_reason_of_rule(rule: Rule) -> str | None:
+    """Find why a learning rule cannot be computed by shards: what it keeps must be arrays, and counts."""
+    for each in (rule, *(copy for _, copy in rule.list_copies())):
+        for name in each.kept:
+            value = getattr(each, name, 0)
+            if not isinstance(value, int | np.ndarray) or isinstance(value, bool):
+                return (
+                    f"the rule {rule.label()} keeps {name}, {value!r}, from minibatch to minibatch, and only whole "
+                    "numbers that count, and arrays, whose changes are averaged over shards, can be cut"
+                )
+    return None
+
+
+def find_reason_of_rows(trainer: TrainingParts, settings: Any, samples: int) -> str | None:
+    """Find why states with a row for each sample of a minibatch do not fit the minibatches; None if they do."""
+    chains = getattr(trainer.rule, "chains", None) or None
+    rows = [array.shape[axis] for array, axis in find_rows(trainer.model.all_modules())]
+    rows += [] if chains is None else [chains]
+    if not rows:
+        return None
+    batch_size = settings.batch_size
+    if min(rows) < batch_size:
+        states = f"{min(rows)} states are carried from minibatch to minibatch"
+        return f"{states}, expected at least {batch_size}, the batch size: one for each sample"
+    if BATCH_SIZE in trainer.timetable.schedules:
+        return "state is carried from minibatch to minibatch, whose size has a schedule; without one they can be cut"
+    if settings.accumulate > 1 and samples % batch_size and not settings.drop_last:
+        return (
+            f"state is carried from minibatch to minibatch, and with accumulate {settings.accumulate} the last one has "
+            f"{samples % batch_size} samples in place of {batch_size}; drop_last leaves it out"
+        )
+    return None

@@ -7,6 +7,7 @@ Each rank runs its own shards in one compiled call, then the sums are exchanged,
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,14 +17,15 @@ from ...modules.engine.locks import YIELD_SECONDS, locked
 from ..optimizers.slices import SliceOptimizer
 from ..parallel.communicator import Ranks
 from ..parallel.exchange import Exchange
+from ..parallel.step_layout import SHARE, StepLayout
 from ..parallel.tree import Block, count_sums, divide_shards
+from .carried_rows import CarriedRows
 from .changing_buffers import ChangingBuffers
 from .compiled_step import CompiledStep
 from .minibatches import CHUNK_SECONDS, Epoch, NotFinite, write_outputs
 from .passes import Piece
 from .shard_sum import ShardSum
-from .shares import averages
-from .step_layout import SHARE, StepLayout
+from .shares import averages, count_each
 
 Runner = Callable[[Piece, np.ndarray, np.ndarray, int, int, np.ndarray, np.ndarray], None]
 SHARDS = 8  # of a training on several ranks, unless it says otherwise
@@ -83,6 +85,30 @@ class Sharding:
         if late is not None:
             late.gather_parts()
 
+    # -- looking for what is not finite ----------------------------------------------------------------------------
+
+    @contextmanager
+    def alone(self, step: CompiledStep) -> Iterator["Sharding"]:
+        """Context in which this process computes all shards of the steps, by itself, to the same bits."""
+        own = step.sharding, step.accumulator
+        step.set_sharding(Sharding(self.shards, None))  # which has room for the sums of all shards
+        try:
+            yield step.sharding
+        finally:
+            step.sharding, step.accumulator = own
+
+    def iterate_parts(self, epoch: Epoch, step: CompiledStep, place: int) -> Iterator[tuple[int, tuple]]:
+        """Iterate over the parts of the step that begins at a place: the shard, and the minibatch (x, y, ...) of each.
+
+        While the caller has it, carried states have its rows.
+        """
+        size, carried = epoch.batch_size * epoch.accumulate, CarriedRows(step.net, step.rule)
+        layout = self.find_layout(min(place + size, epoch.find_piece(place).last) - place, epoch.batch_size)
+        for shard, first, last in layout.parts.tolist():
+            start = first // epoch.batch_size * epoch.batch_size
+            with carried.at_front(first - start, last - start):
+                yield shard, epoch.cut_batch(step, place + first, place + last)
+
     # -- an epoch --------------------------------------------------------------------------------------------------
 
     def prepare(self, epoch: Epoch, step: CompiledStep) -> "ShardedEpoch":
@@ -115,10 +141,11 @@ class ShardedEpoch:
     def __init__(self, sharding: Sharding, epoch: Epoch, step: CompiledStep):
         self.sharding, self.epoch, self.step = sharding, epoch, step
         self.net = step.net
-        counts = step.loss.count_each(epoch.data.y[epoch.order], *epoch._weights(epoch.order))
-        self.counts = np.append(0.0, np.cumsum(counts)) if averages(step.loss) else None
+        self.counts = None
+        if averages(step.loss):
+            counts = count_each(step.loss, epoch.data.y, epoch.order, epoch.weights)
+            self.counts = np.append(0.0, np.cumsum(counts))
         step.optimizer.attach(step.net)
-        self.buffers = ChangingBuffers(step.net, step.loss)
         self.dtype = step.net.dtype
         self.accumulator: ShardSum = step.accumulator  # type: ignore[assignment]
         self.exchange: Exchange | None = None
@@ -128,8 +155,13 @@ class ShardedEpoch:
             self.exchange = sharding.find_exchange(step.net.flat_gradients)
             if self.accumulator.stack is not self.exchange.stack:
                 self.accumulator.use_stack(self.exchange.stack)
+        epoch.plan(step)  # by which a rule gets its arrays; the stack must be there
+        self.buffers = ChangingBuffers(step.net, step.loss, step.rule)
+        self.carried = CarriedRows(step.net, step.rule)
         self.part = self._choose_part()
         self.run_parts = self._compile() or self._run_in_python
+        if self.carried:
+            self.run_parts = self.carried.run_each(self.run_parts, epoch.batch_size)
         self.offsets: dict[tuple[Any, str], int] = {}
         if sharding.ranks is not None:
             self.offsets = {key: getattr(*key) for key in self._find_increments()}
@@ -176,18 +208,19 @@ class ShardedEpoch:
     # -- counters --------------------------------------------------------------------------------------------------
 
     def _find_increments(self) -> dict[tuple[Any, str], int]:
-        """Find by how much a part changes each counter of the model and of the loss, by running one, once."""
+        """Find by how much a part changes each counter of the model, loss and rule, by running one, once."""
         if self.sharding._increments is None:
             epoch, step = self.epoch, self.step
             piece = epoch.find_piece(epoch.first)
             if piece.stretch.number >= 0:
                 step.augmentation.begin(piece.stretch.number, step.net.dtype)
-            keys = [
+            keys: list[tuple[Any, str]] = [
                 (module, name)
                 for module in (*step.net.all_modules(), *step.loss.all_modules())
                 for name in module._counters
             ]
-            before, buffers = [getattr(*key) for key in keys], self.buffers.read()
+            keys += [] if step.rule is None else step.rule.list_counters()
+            before, buffers, carried = [getattr(*key) for key in keys], self.buffers.read(), self.carried.read()
             size = min(epoch.batch_size * epoch.accumulate, piece.last - epoch.first)
             layout = self.sharding.find_layout(size, epoch.batch_size)
             table = np.zeros((len(layout.parts), 4), self.dtype)
@@ -198,6 +231,7 @@ class ShardedEpoch:
                 for (module, name), old in zip(keys, before, strict=True):
                     module.write_number(name, old)
                 self.buffers.write(buffers)
+                self.carried.write(carried)
             self.sharding._increments = {key: change for key, change in changes.items() if change}
         return self.sharding._increments
 
@@ -223,7 +257,11 @@ class ShardedEpoch:
             self.exchange.spread(array)
 
     def finish_chunk(self, last: int) -> None:
-        """Bring all up to date for a pause: rank 0 gets the outputs of others; at the end each rank all vectors."""
+        """Bring all up to date for a pause: rank 0 gets the outputs of others, all get the carried states.
+
+        At the end each rank gets all vectors.
+        """
+        self.carried.synchronize(self.sharding.ranks)
         if last == len(self.epoch.order):
             self.sharding.complete()
         if self.sharding.ranks is not None and len(self.epoch.outputs):
@@ -269,6 +307,7 @@ class ShardedEpoch:
         with locked(self.net):
             if self.offsets:
                 self._set_counters(layout.own[0])
+            self.carried.begin(layout, sharding.ranks)
             old, changes = self._run_own(layout, piece, places, table, losses, room)
             middle = time.perf_counter()
             losses, changes = self._sum_up(layout, losses, changes)

@@ -29,8 +29,16 @@ def compute_shares(counts: np.ndarray, starts: np.ndarray, steps: np.ndarray, lo
 
 def give_shares(epoch: "Epoch", loss: Loss) -> None:
     """Give an epoch whose steps accumulate gradients the shares of its minibatches."""
-    counts = loss.count_each(epoch.data.y[epoch.order], None if epoch.weights is None else epoch.weights[epoch.order])
+    counts = count_each(loss, epoch.data.y, epoch.order, epoch.weights)
     epoch.shares = compute_shares(counts, epoch.starts, epoch.step_numbers, loss)
+
+
+def count_each(loss: Loss, y: np.ndarray, rows: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """What counts of each sample in the mean of a loss (N,); the targets are read only if that depends on them."""
+    known = type(loss).count_each in (Loss.count_each, LabelLoss.count_each)
+    depends = any(getattr(loss, name, None) is not None for name in ("class_weights", "ignore_index"))
+    target = y[rows] if depends or not known else np.broadcast_to(y[:1], (len(rows), *y.shape[1:]))
+    return loss.count_each(target, None if weights is None else weights[rows])
 
 
 def averages(loss: Loss) -> bool:

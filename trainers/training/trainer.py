@@ -27,6 +27,7 @@ from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
 from ..parallel.agreement import check_same_bits
 from ..parallel.job import find_ranks
+from ..parallel.reading import share_parts
 from ..rules import Rule
 from ..schedules import Schedule
 from ..schedules.timetable import Timetable
@@ -203,6 +204,9 @@ class Trainer:
         Errors: ValueError for settings or data that do not fit; TrainingError for a loss that is not finite;
             RuntimeError while another thread trains the model or the optimizer.
         """
+        if self.ranks is not None:
+            share_parts(self.ranks, train, ("train",) if valid is not None else ("train", "valid"))
+            share_parts(self.ranks, valid, ("valid",))
         how = (batch_size, accumulate, shuffle, drop_last, balance, group_by_length)
         shards = self._choose_shards(shards)
         asked = FitSettings(epochs, steps, evaluate_every, *how, metrics, threads, total_cost, shards)
@@ -335,6 +339,8 @@ class Trainer:
 
     def evaluate(self, data: Data, *, metrics: list[MetricLike] | None = None) -> dict[str, Any]:
         """Mean loss and metrics of a data set, in evaluation mode. A Dataset stands for its test part."""
+        if self.ranks is not None:
+            share_parts(self.ranks, data, ("test",))
         data = select_part(data, "test", self.loss)
         chosen = choose_metrics(self, data, metrics)
         return self.evaluation.compute_metrics(convert_to_labels(self, data), chosen, self.threads or 1)
@@ -439,7 +445,8 @@ class Trainer:
             counted, given = ("epochs", "steps") if pending.steps is None else ("steps", "epochs")
             raise ValueError(f"Trainer: {given} are counted, expected {counted} as in the training that is resumed")
         check_settings(pending.settings, settings)
-        check_data_digests(pending.settings, {part: compute_data_digests(each) for part, each in data.items()})
+        own = {part: each for part, each in data.items() if each is None or not each.received}  # else rank 0 looks
+        check_data_digests(pending.settings, {part: compute_data_digests(each) for part, each in own.items()})
         train = data["train"]
         assert train is not None
         if asked.steps is not None:
@@ -530,11 +537,13 @@ class Trainer:
         fit.good, fit.place, fit.chunk = before, None, epoch.chunk
         self._count(fit, epoch)
         row = measure_epoch(self, fit, epoch, total, valid, metrics)
-        row |= measure_alignment(self, train)
+        row |= measure_alignment(self, train) if self.is_first else {}
         row["seconds"] = time.perf_counter() - start
         if self.ranks is not None:
             row = self.ranks.from_first(row, "the metrics of an epoch")
-            check_same_bits(self.ranks, {"model": self.model.state_dict(once=True)})
+            arrays = {} if self.rule is None else self.rule.state_dict()
+            arrays = {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}
+            check_same_bits(self.ranks, {"model": self.model.state_dict(once=True), "rule": arrays})
         self.seconds = earlier + row["seconds"]
         return row
 

@@ -44,6 +44,11 @@ class BoltzmannMachine(Noise):
     Source: Ackley, Hinton and Sejnowski, A learning algorithm for Boltzmann machines (1985); Géron, equation E-1.
     """
 
+    @property
+    def stream_axes(self) -> dict[str, int]:
+        """The axis of the chains, one for each sample; an exact machine has none."""
+        return {} if self.exact else {"chain": 0}
+
     def __init__(
         self,
         visible: int,

@@ -1,6 +1,6 @@
 """The restricted Boltzmann machine: the free energies of data and of samples, whose difference is learned from."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -40,6 +40,8 @@ class RBM(Noise):
     Source: Hinton, Training products of experts by minimizing contrastive divergence (2002); Tieleman, Training
         restricted Boltzmann machines using approximations to the likelihood gradient (2008); Géron, appendix E.
     """
+
+    stream_axes: ClassVar[dict[str, int]] = {"chain": 0}  # a chain for each sample
 
     def __init__(
         self,

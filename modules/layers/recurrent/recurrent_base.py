@@ -170,6 +170,11 @@ class RecurrentBase(SequenceModule):
 
     # -- states and shapes, in plain Python --------------------------------------------------------------------------
 
+    @property
+    def stream_axes(self) -> dict[str, int]:
+        """The axes of the streams in the states that are carried from minibatch to minibatch."""
+        return dict.fromkeys(self.state_names, 1) if self.streams else {}
+
     def reset_state(self) -> None:
         """Set the states that are carried from minibatch to minibatch to zero; nothing without streams."""
         for name in self.state_names if self.streams else ():

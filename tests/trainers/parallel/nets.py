@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 from bprop.modules import (
+    RNN,
     BatchNorm1d,
     BatchNorm2d,
     Conv2d,
@@ -22,7 +23,18 @@ from bprop.modules import (
     TransformerBlock,
     manual_seed,
 )
-from bprop.trainers import SGD, Adam, AdamW, Callback, CosineSchedule, Flip, Group, Shift, Trainer
+from bprop.trainers import (
+    SGD,
+    Adam,
+    AdamW,
+    Callback,
+    CosineSchedule,
+    DifferenceTargetPropagation,
+    Flip,
+    Group,
+    Shift,
+    Trainer,
+)
 
 random = np.random.default_rng
 
@@ -91,7 +103,24 @@ def wide_sgd():
     return net, loss, SGD(lr=0.1, momentum=0.9, weight_decay=0.1, decoupled_weight_decay=True, clip_norm=0.3), *more
 
 
-NETS = {each.__name__: each for each in (mlp, cnn, graph, transformer, wide, wide_sgd)}
+def streams():
+    """A state that is carried from minibatch to minibatch; a smaller one at the end moves rows to other ranks."""
+    r = random(4)
+    data = r.integers(0, 7, (22, 5)), r.integers(0, 7, (22, 5))
+    net = Sequential(Embedding(7, 4), RNN(4, 6, streams=8), Linear(6, 7))
+    return net, SoftmaxCrossEntropy(), SGD(lr=0.5), data, {"batch_size": 8, "shuffle": False}, {}
+
+
+def targets():
+    """A learning rule with random numbers, and inverses that it learns by itself."""
+    r = random(5)
+    data = r.normal(size=(40, 6)), r.integers(0, 3, 40)
+    net = Sequential(Linear(6, 8), Tanh(), Linear(8, 5), Tanh(), Linear(5, 3))
+    rule = DifferenceTargetPropagation(lr=0.1)
+    return net, SoftmaxCrossEntropy(), SGD(lr=0.1), data, {"batch_size": 20, "accumulate": 2}, {"rule": rule}
+
+
+NETS = {each.__name__: each for each in (mlp, cnn, graph, transformer, wide, wide_sgd, streams, targets)}
 
 
 def train(name, shards=8, epochs=2, **more):
@@ -105,6 +134,7 @@ def train(name, shards=8, epochs=2, **more):
     return {
         "weights": compute_digest(net.state_dict()),
         "optimizer": compute_digest(trainer.optimizer.state_dict()),
+        "rule": compute_digest({} if trainer.rule is None else trainer.rule.state_dict()),
         "gradients": compute_digest({"": net.flat_gradients}),
         "row": row,
         "counters": sorted(net.counters().items()),

@@ -173,6 +173,16 @@ def test_a_rank_that_fails_ends_all_by_name(deed, runs):
     assert (runs / deed / "model.safetensors").read_bytes() == (runs / "alone" / "model.safetensors").read_bytes()
 
 
+def test_a_guard_on_ranks(runs, capsys):
+    """Rank 0 repeats the steps of all, and looks at one shard after the other."""
+    words = ["iris.yaml", "callbacks=[NanGuard]", "optimizer={SGD: {lr: 1.0e+38}}", "--quiet"]
+    printed = bprop(2, "train", *words, "--run", "guard", folder=runs, check=1)
+    note = r"the first value that is not finite is in .*, in step \d+(, shard \d)?; it is saved in guard/failure"
+    assert len(re.findall(note, printed)) == 1, printed
+    assert printed.count("bprop: error:") == 1
+    assert main(["replay", str(runs / "guard")]) == 0, capsys.readouterr().out
+
+
 def test_a_sweep_over_ranks(runs):
     (runs / "sweep.yaml").write_text(CONFIG.replace("epochs: 3", "epochs: 1") + "sweep: {grid: {seed: [0, 1, 2]}}\n")
     printed = json.loads(bprop(2, "sweep", "sweep.yaml", "--run", "sweep", "--quiet", "--json", folder=runs))

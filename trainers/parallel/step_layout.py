@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..parallel.tree import Block, BlockSums, Sums, list_sums, plan_block, plan_rest
+from .tree import Block, BlockSums, Sums, list_sums, plan_block, plan_rest
 
 SHARE, FRESH, PLACE, ADDITIONS = range(4)  # columns of what is set for each part
 
