@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 
 from ...modules.engine.stateful import get_raw_method, plain_python
+from .arrays import Arrays
 
+MOST_LINES = 80  # of a method that are followed
+LARGEST_MADE = 30_000  # numbers of an array that a line makes; those that leave the method are kept in any case
 MOST_VISITS = 2_000  # of lines: after these a loop is not followed any more
 LARGEST = 2**22  # bytes of arrays that are compared before and after a line
 
@@ -52,6 +55,11 @@ class Tracer:
         if event == "return" and self._now is not None:
             self._now.made.setdefault("return", copy_value(argument))
         return self._follow
+
+    def mark(self, numbers: list[int], visits: int) -> None:
+        """Mark lines that have run without being followed, as the body of a loop, so many times."""
+        for number in numbers:
+            self.lines.setdefault(number, Line(number)).visits += visits
 
     def _note(self, frame: Any) -> None:
         """Note what has changed since the line began."""
@@ -108,3 +116,19 @@ def trace_call(call: Callable[[], Any], code: Any, module: Any = None) -> tuple[
         finally:
             sys.settrace(before)
     return result, list(tracer.lines.values())
+
+
+def encode_lines(lines: list[Line], arrays: Arrays) -> list[dict[str, Any]]:
+    """Encode the lines that have run, with what each has made: arrays by their numbers, numbers as they are."""
+    encoded = []
+    for line in lines[:MOST_LINES]:
+        made: dict[str, dict[str, Any]] = {}
+        for name, value in line.made.items():
+            if isinstance(value, np.ndarray) and value.size > LARGEST_MADE:
+                made[name] = {"text": f"an array of shape {value.shape}, too large for this page"}
+            elif isinstance(value, np.ndarray):
+                made[name] = {"value": arrays.add(name, value)}
+            elif isinstance(value, np.generic | int | float):
+                made[name] = {"text": f"{value:.7g}" if isinstance(value, float | np.floating) else str(value)}
+        encoded.append({"line": line.number, "visits": line.visits, "made": made})
+    return encoded

@@ -1,6 +1,7 @@
-"""The page of `bprop show` in a real browser: Chromium, driven by Playwright (pip install playwright)."""
+"""The page of `bprop show` in a real browser: Chromium, driven by Playwright (pip install 'bprop[browser]')."""
 
 import os
+import re
 import shutil
 import time
 
@@ -70,6 +71,16 @@ def small(random):
     x = random.standard_normal((1, 2)).astype(np.float32)
     optimizer = SGD(lr=0.1, momentum=0.9, weight_decay=0.1)
     return net, show_net(net, MeanSquaredError(), x, np.float32([[0.5]]), optimizer)
+
+
+@pytest.fixture(scope="module")
+def rich():
+    """A page with images, norms, branches and a trained optimizer, which the page itself cannot train."""
+    net = Sequential(
+        Conv2d(1, 2, 3), ReLU(), MaxPool2d(2), Flatten(), Linear(72, 6), Residual(LayerNorm(6), Tanh()), Linear(6, 3)
+    )
+    x = np.random.default_rng(1).standard_normal((1, 1, 14, 14))
+    return show_net(net, SoftmaxCrossEntropy(), x, np.array([1]), AdamW(lr=0.01))
 
 
 def test_steps_by_keys_and_the_fragment(small, visit):
@@ -204,6 +215,128 @@ def test_the_page_learns(data, units, visit, random):
     assert facts["accuracy"] == 1
     assert facts["seconds"] < 30
     tab.click("#play-start")
+
+
+PANES = ("walk", "weight", "net", "learning", "play")
+CONTRAST = """() => {
+    const parse = (text) => text.match(/[\\d.]+/g).map(Number), found = [];
+    const light = (part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4);
+    const luminance = ([r, g, b]) => 0.2126 * light(r) + 0.7152 * light(g) + 0.0722 * light(b);
+    const over = (top, ground) => top.slice(0, 3).map((part, k) => part * (top[3] ?? 1) + ground[k] * (1 - (top[3] ?? 1)));
+    const groundOf = (element) => {
+        if (element === null) return [255, 255, 255];
+        const colour = parse(getComputedStyle(element).backgroundColor);
+        return (colour[3] ?? 1) === 1 ? colour : over(colour, groundOf(element.parentElement));
+    };
+    for (const element of document.querySelectorAll("#page *")) {
+        const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+        const box = element.getBoundingClientRect();
+        if (!own || !box.width || element.closest(".said, :disabled")) continue;
+        const style = getComputedStyle(element), inGraph = element.closest("svg");
+        let ground = groundOf(inGraph ? inGraph.parentElement : element);
+        const rect = inGraph && element.tagName === "text" && element.parentElement.querySelector(":scope > rect");
+        if (rect) {
+            const fill = getComputedStyle(rect);
+            ground = over([...parse(fill.fill).slice(0, 3), Number(fill.fillOpacity)], ground);
+        }
+        const [a, b] = [parse(inGraph ? style.fill : style.color), ground].map(luminance).sort((x, y) => y - x);
+        const ratio = (a + 0.05) / (b + 0.05);
+        if (ratio < 4.5) found.push(`${element.tagName}.${element.getAttribute("class")} ${element.textContent.slice(0, 20)}: ${ratio.toFixed(2)}`);
+    }
+    return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out(rich, visit, scheme):
+    tab = visit(rich, "line=1&weight=0:1", color_scheme=scheme)
+    for name in PANES:
+        tab.click(f"#tab-{name}")
+        assert tab.evaluate(CONTRAST) == []
+
+
+def test_everything_is_reached_by_keys_alone(rich, visit):
+    tab = visit(rich, "pick=0:0")
+    for name in PANES:
+        tab.focus("#tab-walk" if name == "walk" else f"#tab-{PANES[PANES.index(name) - 1]}")
+        if name != "walk":
+            tab.keyboard.press("ArrowRight")
+        assert tab.evaluate("document.activeElement.id") == f"tab-{name}"
+        wanted = set(tab.evaluate(FOCUSABLE))
+        seen = []
+        for _ in range(len(wanted)):
+            tab.keyboard.press("Tab")
+            seen.append(tab.evaluate(FOCUSED))
+        assert {each["mark"] for each in seen} == wanted, name
+        assert all(each["visible"] for each in seen), [each for each in seen if not each["visible"]]
+
+
+FOCUSABLE = """() => [...document.querySelectorAll("#pane button:not(:disabled), #pane select, #pane input:not(:disabled), #pane summary, #pane [tabindex='0']")]
+    .filter((each) => each.getClientRects().length).map((each, k) => each.dataset.mark = String(k))"""
+FOCUSED = """() => {
+    const element = document.activeElement, style = getComputedStyle(element);
+    return { mark: element.dataset.mark, text: element.outerHTML.slice(0, 90), visible: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2 };
+}"""
+
+
+def test_what_a_screen_reader_is_told(rich, visit):
+    tab = visit(rich, "step=0")
+    walk = tab.locator("main").aria_snapshot()
+    assert '- tabpanel "Walk"' in walk
+    assert '- toolbar "steps"' in walk
+    assert '- navigation "methods of this step"' in walk
+    assert '- heading "fprop of model[0] Conv2d(1 -> 2' in walk
+    assert '- list "source of fprop"' in walk
+    assert re.search(r'- application "image of x, \(1, 1, 14, 14\), from −?[\d.]+ to', walk)
+    assert '- complementary "what a number is made of"' in walk
+    assert re.search(r'- tab "Walk" \[selected\]', tab.locator("[role=tablist]").aria_snapshot())
+    tab.click("#tab-net")
+    net = tab.locator("main").aria_snapshot()
+    assert '- slider "recorded step"' in net
+    assert '- group "backward pass"' in net
+    assert re.search(r'- button "\[0\], Conv2d', net)
+    tab.click("#tab-weight")
+    weight = tab.locator("main").aria_snapshot()
+    for name in ('- combobox "parameter"', '- textbox "index"', '- slider "the step h"', '- img "chart of error by the step'):
+        assert name in weight
+    unnamed = "[...document.querySelectorAll('button, select, input, canvas, svg[role]')].filter((each) => each.checkVisibility())"
+    for name in PANES:
+        tab.click(f"#tab-{name}")
+        for locator in tab.locator("main").get_by_role("button").all():
+            assert locator.aria_snapshot() != "- button", name
+        assert tab.evaluate(f"{unnamed}.filter((each) => !each.textContent.trim() && !each.labels?.length && !each.getAttribute('aria-label')).length") == 0
+
+
+def test_paper_is_white_and_has_no_controls(rich, visit):
+    tab = visit(rich, "theme=dark&step=1")
+    dark = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    tab.emulate_media(media="print")
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)" != dark
+    assert tab.evaluate("isDark()") is False
+    assert not tab.locator("#walk-step").is_visible()
+    assert tab.evaluate("[...document.querySelectorAll('#pane details')].every((each) => each.open)")
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert tab.evaluate(CONTRAST) == []
+    assert len(tab.pdf()) > 10_000
+
+
+def test_less_motion_for_those_who_ask_for_it(small, visit):
+    tab = visit(small[1], "pane=play", reduced_motion="reduce")
+    tab.click("#play-start")
+    tab.wait_for_function("PLAY.steps > 100")
+    draws = tab.evaluate("PLAY.history.length")
+    tab.wait_for_timeout(300)
+    assert tab.evaluate("PLAY.history.length") <= draws + 1
+    tab.click("#play-start")
+    assert "right" in tab.inner_text("#said") or "loss" in tab.inner_text("#said")
+
+
+def test_narrow_windows_need_no_scrolling_sideways(rich, visit):
+    tab = visit(rich)
+    tab.set_viewport_size({"width": 400, "height": 800})
+    for name in PANES:
+        tab.click(f"#tab-{name}")
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 400, name
 
 
 def test_hostile_texts_do_nothing(visit):
