@@ -31,6 +31,7 @@ class Loop:
     first: int
     last: int
     lines: list[int] = field(default_factory=list)  # of the statements of its body
+    is_last: bool = False  # whether the function ends with it
     slots: list[tuple[str, bool]] = field(default_factory=list)
     statements: list[dict[str, Any]] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)
@@ -44,8 +45,15 @@ def find_loops(function: FunctionType, owner: Any) -> dict[int, Loop]:
     found = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.For) and (loop := LoopTranslator(owner, function, node, first - 1).translate_loop()):
+            loop.is_last = ends_with(tree.body[0].body, node)  # type: ignore[attr-defined]
             found[loop.first] = loop
     return found
+
+
+def ends_with(body: list[ast.stmt], node: ast.stmt) -> bool:
+    """Whether a statement is the last one that runs, if it runs."""
+    last = body[-1] if body else None
+    return last is node or (isinstance(last, ast.If) and (ends_with(last.body, node) or ends_with(last.orelse, node)))
 
 
 @cache

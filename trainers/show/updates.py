@@ -106,6 +106,7 @@ class UpdateTracer:
                     count = self._record(frame, *found, state)
                     if trace is not None:
                         tracer.mark(found[1].lines, count)
+                    frame.f_trace_lines = not found[1].is_last  # whose turns may be many
             return follow
 
         return follow

@@ -263,12 +263,15 @@ def test_everything_is_reached_by_keys_alone(rich, visit):
             tab.keyboard.press("ArrowRight")
         assert tab.evaluate("document.activeElement.id") == f"tab-{name}"
         wanted = set(tab.evaluate(FOCUSABLE))
-        seen = []
-        for _ in range(len(wanted)):
+        seen = {}
+        for _ in range(len(wanted) + 20):  # and areas that scroll
             tab.keyboard.press("Tab")
-            seen.append(tab.evaluate(FOCUSED))
-        assert {each["mark"] for each in seen} == wanted, name
-        assert all(each["visible"] for each in seen), [each for each in seen if not each["visible"]]
+            found = tab.evaluate(FOCUSED)
+            seen[found["mark"]] = found["visible"]
+            if seen.keys() >= wanted:
+                break
+        assert seen.keys() >= wanted, name
+        assert all(seen.values()), name
 
 
 FOCUSABLE = """() => [...document.querySelectorAll("#pane button:not(:disabled), #pane select, #pane input:not(:disabled), #pane summary, #pane [tabindex='0']")]
@@ -297,7 +300,7 @@ def test_what_a_screen_reader_is_told(rich, visit):
     assert re.search(r'- button "\[0\], Conv2d', net)
     tab.click("#tab-weight")
     weight = tab.locator("main").aria_snapshot()
-    for name in ('- combobox "parameter"', '- textbox "index"', '- slider "the step h"', '- img "chart of error by the step'):
+    for name in ('- combobox "parameter"', '- textbox "index"', '- slider "the step h"', 'img "chart of error by the step'):
         assert name in weight
     unnamed = "[...document.querySelectorAll('button, select, input, canvas, svg[role]')].filter((each) => each.checkVisibility())"
     for name in PANES:
