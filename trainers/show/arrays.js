@@ -35,7 +35,13 @@ function arrayView(id, title, options = {}) {
 }
 
 function show(view, index) {
-  view.readout.textContent = `${nameOf({ value: view.id, index })} = ${format(view.numbers[index], 7)}`;
+  view.readout.textContent = `${nameOf({ value: view.id, index })} = ${format(view.numbers[index], 7)}${tokenOf(view.id, view.numbers[index])}`;
+}
+
+// The text of a token, of the whole numbers that go into the model and of its targets.
+function tokenOf(id, number) {
+  const { tokens } = DATA.sample, isToken = DATA.values[id].type === "i4" && (id === DATA.target || DATA.steps[0].inputs.includes(id));
+  return tokens && isToken && tokens[number] !== undefined ? `, the token ${JSON.stringify(tokens[number])}` : "";
 }
 
 function pick(view, index) {

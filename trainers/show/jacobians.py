@@ -30,11 +30,13 @@ def record_jacobians(walk: Walk, arrays: Arrays) -> None:
     gradients, watch = walk.net.flat_gradients.copy(), Stopwatch(SECONDS)
     with uncompiled(), plain_python(), np.errstate(all="ignore"):
         for call in walk.forward:
-            add_slopes(call, find_form(walk, call), walk.values, arrays)
+            add_slopes(walk, call, arrays)
         for call in calls:
             form = find_form(walk, call)
             form["kind"] = "other"
             form.update(describe_call(walk, call, watch, arrays) or {})
+            if form["kind"] == "elementwise":
+                arrays.values[form["slope"]]["name"] = f"dy/dx of {walk.modules[walk.places[call.module]]['short']}"
         walk.net.flat_gradients[:] = gradients
 
 
@@ -43,14 +45,15 @@ def find_form(walk: Walk, call: Any) -> dict[str, Any]:
     return walk.modules[walk.places[call.module]]["form"]
 
 
-def add_slopes(call: Any, form: dict[str, Any], values: dict[str, Any], arrays: Arrays) -> None:
+def add_slopes(walk: Walk, call: Any, arrays: Arrays) -> None:
     """Add the derivatives of elementwise functions, of one array or of two."""
+    form, values, short = find_form(walk, call), walk.values, walk.modules[walk.places[call.module]]["short"]
     if form["kind"] == "elementwise":
-        form["slope"] = arrays.add("dy/dx", call.module.bprop(np.ones_like(values[call.target])))
+        form["slope"] = arrays.add(f"dy/dx of {short}", call.module.bprop(np.ones_like(values[call.target])))
     if form["kind"] == "binary" and call.method == "fprop":
         ones = np.ones_like(values[call.target])
-        form["slopes"] = [arrays.add("dy/da", call.module.bprop(ones.copy()))]
-        form["slopes"].append(arrays.add("dy/db", call.module.bprop_other(ones)))
+        form["slopes"] = [arrays.add(f"dy/da of {short}", call.module.bprop(ones.copy()))]
+        form["slopes"].append(arrays.add(f"dy/db of {short}", call.module.bprop_other(ones)))
 
 
 def describe_call(walk: Walk, call: Any, watch: Stopwatch, arrays: Arrays) -> dict[str, Any] | None:

@@ -9,13 +9,19 @@ const LOCAL = {
   average: { row: averageRow, column: averageColumn },
 };
 
-const computed = (number) => ({ number, name: "dy/dx" });
+const computed = (number, module) => ({ number, name: `dy/dx of ${module.short}` });
 
 // Layers that take the numbers of a block together: { members(i), derivative(k, i) }.
 function inBlocks(parts) {
   return {
-    row: (form, k, { module, x, y }) => parts(form, x, y, module).members(k).map((i) => [i, computed(parts(form, x, y, module).derivative(k, i))]),
-    column: (form, i, { module, x, y }) => parts(form, x, y, module).members(i).map((k) => [k, computed(parts(form, x, y, module).derivative(k, i))]),
+    row: (form, k, { module, x, y }) => {
+      const { members, derivative } = parts(form, x, y, module);
+      return members(k).map((i) => [i, computed(derivative(k, i), module)]);
+    },
+    column: (form, i, { module, x, y }) => {
+      const { members, derivative } = parts(form, x, y, module);
+      return members(i).map((k) => [k, computed(derivative(k, i), module)]);
+    },
   };
 }
 
@@ -30,25 +36,25 @@ function placeOfRow(form, k) {
 }
 
 // A row, dense or its largest numbers; null where it is not recorded.
-function jacobianRow(form, k) {
+function jacobianRow(form, k, { module }) {
   const place = placeOfRow(form, k);
   if (place === null) return null;
   if (form.dense !== undefined) {
-    return Array.from({ length: form.columns }, (_, i) => [i, at(form.dense, place * form.columns + i)]).filter(([, d]) => numberAt(d) !== 0);
+    return Array.from({ length: form.columns }, (_, i) => [i, computed(numbersOf(form.dense)[place * form.columns + i], module)]).filter(([, d]) => numberAt(d) !== 0);
   }
   const kept = DATA.values[form.sparse.values].shape[1];
-  return Array.from({ length: kept }, (_, j) => [numbersOf(form.sparse.columns)[place * kept + j], at(form.sparse.values, place * kept + j)])
+  return Array.from({ length: kept }, (_, j) => [numbersOf(form.sparse.columns)[place * kept + j], computed(numbersOf(form.sparse.values)[place * kept + j], module)])
     .filter(([, d]) => numberAt(d) !== 0);
 }
 
 const columnsOfForms = new Map(); // of a Jacobian: the rows in which each input occurs
 
-function jacobianColumn(form, i, { y }) {
+function jacobianColumn(form, i, context) {
   if (!columnsOfForms.has(form)) {
     const columns = new Map();
-    const outputs = form.rows === undefined ? numbersOf(y).keys() : numbersOf(form.rows);
+    const outputs = form.rows === undefined ? numbersOf(context.y).keys() : numbersOf(form.rows);
     for (const k of outputs) {
-      for (const [column, d] of jacobianRow(form, k)) {
+      for (const [column, d] of jacobianRow(form, k, context)) {
         if (!columns.has(column)) columns.set(column, []);
         columns.get(column).push([k, d]);
       }
@@ -96,15 +102,15 @@ function softmaxParts(form, x, y) {
 
 // -- average pooling: windows by the tables (first place, end, places counted) of rows and of columns ------------------------
 
-function averageSizes(form, x, y) {
+function averageSizes(form, { x, y, module }) {
   const [, , high, wide] = shapeOf(x), [, , rows, columns] = shapeOf(y);
   const down = numbersOf(form.down), across = numbersOf(form.across);
-  const share = (r, c) => computed(1 / (form.divisor || down[3 * r + 2] * across[3 * c + 2]));
+  const share = (r, c) => computed(1 / (form.divisor || down[3 * r + 2] * across[3 * c + 2]), module);
   return { high, wide, rows, columns, down, across, share };
 }
 
-function averageRow(form, k, { x, y }) {
-  const { high, wide, rows, columns, down, across, share } = averageSizes(form, x, y), found = [];
+function averageRow(form, k, context) {
+  const { high, wide, rows, columns, down, across, share } = averageSizes(form, context), found = [];
   const c = k % columns, r = Math.floor(k / columns) % rows, plane = Math.floor(k / (rows * columns));
   for (let i = down[3 * r]; i < down[3 * r + 1]; i++) {
     for (let j = across[3 * c]; j < across[3 * c + 1]; j++) found.push([(plane * high + i) * wide + j, share(r, c)]);
@@ -112,8 +118,8 @@ function averageRow(form, k, { x, y }) {
   return found;
 }
 
-function averageColumn(form, i, { x, y }) {
-  const { high, wide, rows, columns, down, across, share } = averageSizes(form, x, y), found = [];
+function averageColumn(form, i, context) {
+  const { high, wide, rows, columns, down, across, share } = averageSizes(form, context), found = [];
   const b = i % wide, a = Math.floor(i / wide) % high, plane = Math.floor(i / (high * wide));
   for (let r = 0; r < rows; r++) {
     if (a < down[3 * r] || a >= down[3 * r + 1]) continue;

@@ -219,7 +219,7 @@ function ofGradient(maker, ref) {
     const parts = normParts(form, x);
     for (let k = 0; k < size; k++) {
       if (parts.weightOf(k) !== i) continue;
-      terms.push(parameter.own === "bias" ? product(at(grad, k)) : product(at(grad, k), { number: parts.normal(k), name: "x̂" }));
+      terms.push(parameter.own === "bias" ? product(at(grad, k)) : product(at(grad, k), { number: parts.normal(k), name: `x̂ of ${module.short}` }));
     }
     return { head: `grad_${parameter.own} = Σ grad_y${parameter.own === "bias" ? "" : " x̂"}`, terms, weight };
   }

@@ -8,6 +8,7 @@ function sampleFrame() {
   for (const step of DATA.steps) {
     if (step.kind !== "fprop" && step.kind !== "bprop") continue;
     const module = DATA.modules[step.module];
+    if (!DATA.diagram.nodes.some((node) => node.title === module.short)) continue; // what adds the gradients of branches up
     const entry = (modules[module.short] ||= { output: null, gradient: null, weight: null, "weight gradient": null, update: null, dead: null });
     if (step.kind === "fprop" && step.output !== null) entry.output = range(numbersOf(step.output)).rms;
     if (step.kind === "bprop" && step.inputs.length) entry.gradient = range(numbersOf(step.inputs[0])).rms;

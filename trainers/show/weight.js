@@ -1,6 +1,6 @@
 // The pane One weight: the paths from the loss to it, the gradient, difference quotients, and its update.
 
-const MOST_PATHS = 4000, SHOWN_PATHS = 16, MOST_TERMS = 300_000; // terms that are looked at to count the paths
+const MOST_PATHS = 4000, SHOWN_PATHS = 16, MOST_TERMS = 150_000; // terms that are looked at to count the paths
 
 function currentWeight() {
   const [k, index] = STATE.weight.split(":").map(Number), parameter = DATA.parameters[k];
@@ -90,10 +90,10 @@ function pathsView(gradient) {
   const rows = shown.map((path) => h("tr", {}, h("td", { class: "value" }, format(path.value)),
     h("td", {}, [path.top, ...path.factors].map((ref, n) => [n ? " × " : "", refButton(ref)]))));
   if (found.length > shown.length) rows.push(h("tr", {}, h("td", { class: "value" }, format(sum - shown.reduce((a, each) => a + each.value, 0))), h("td", {}, `${found.length - shown.length} paths with smaller products`)));
-  if (all > found.length) rows.push(h("tr", {}, h("td", { class: "value" }, format(total - sum)), h("td", {}, `the other ${all.toLocaleString("en")} − ${found.length} paths`)));
+  if (all > found.length) rows.push(h("tr", {}, h("td", { class: "value" }, format(total - sum)), h("td", {}, `the other ${all > 1e9 ? "" : (all - found.length).toLocaleString("en") + " "}paths`)));
   const whole = found.every((path) => MAKERS.get(path.top.value) && MAKERS.get(path.top.value).role === "grad");
   const from = whole ? "from the loss to this weight" : "to this weight, from as far up as this page can take layers apart";
-  return h("section", {}, h("h3", {}, `The chain rule: ${counted ? "" : "more than "}${all.toLocaleString("en")} ${all === 1 ? "path" : "paths"} ${from}`),
+  return h("section", {}, h("h3", {}, `The chain rule: ${counted ? "" : "more than "}${all > 1e9 ? format(all, 2) : all.toLocaleString("en")} ${all === 1 ? "path" : "paths"} ${from}`),
     h("p", { class: "dim" }, `Each path is a product: the gradient of ${whole ? "an output of the model" : "a number"}, then the derivative of each layer on the way, down to the weight. Their sum is the gradient.`),
     h("table", { class: "terms" }, h("thead", {}, h("tr", {}, h("th", {}, "product"), h("th", {}, "factors, from the loss down"))), h("tbody", {}, rows,
       h("tr", { class: "total" }, h("td", { class: "value" }, format(total)), h("td", {}, "the gradient that bprop has added up")))));
