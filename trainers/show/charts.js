@@ -27,7 +27,7 @@ function lineChart(series, options = {}) {
   if (!all.length) return h("p", { class: "dim" }, `${options.title}: no numbers`);
   const spread = (values, log) => {
     let low = Math.min(...values), high = Math.max(...values);
-    if (low === high) [low, high] = log ? [low / 2, high * 2] : [low - Math.abs(low) / 2 - 1e-12, high + Math.abs(high) / 2 + 1e-12];
+    if (low === high) [low, high] = log ? [low / 2, high * 2] : [low - (Math.abs(low) / 2 || 1), high + (Math.abs(high) / 2 || 1)];
     return [low, high];
   };
   const [x0, x1] = spread(all.map(([x]) => x), options.logX), [y0, y1] = spread(all.map(([, y]) => y), options.log);

@@ -16,7 +16,7 @@ from .walk import Walk
 
 ROWS = 1_000  # outputs of a module all of whose rows are computed, at most
 SIZE = 8_000_000  # numbers of such a Jacobian
-SECONDS = 1.0  # for rows, of all modules together
+SECONDS = 0.5  # for rows, of all modules together
 
 
 def record_jacobians(walk: Walk, arrays: Arrays) -> None:

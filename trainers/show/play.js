@@ -221,7 +221,8 @@ function drawPlayState() {
   const facts = [["weights", count], ["steps", PLAY.steps], ["epochs", format(PLAY.steps * PLAY.settings.batch / PLAY.data.n, 3)], ["seconds of training", format(PLAY.seconds, 3)], ["loss", format(figures.loss, 5)]];
   if (figures.accuracy !== null) facts.push(["right", format(100 * figures.accuracy, 4) + " %"]);
   view.facts.replaceChildren(...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", { "data-name": name }, value)]));
-  view.chart.replaceChildren(lineChart([{ name: "loss", x: PLAY.history.map((each) => each[0]), y: PLAY.history.map((each) => each[1]) }], { title: "loss", xName: "step", log: figures.loss > 0 }));
+  if (PLAY.history.length < 2) view.chart.replaceChildren();
+  else view.chart.replaceChildren(lineChart([{ name: "loss", x: PLAY.history.map((each) => each[0]), y: PLAY.history.map((each) => each[1]) }], { title: "loss", xName: "step", log: figures.loss > 0 }));
   drawSurface(view.surface);
   view.surface.setAttribute("aria-label", `${surfaceTitle()}; ${facts.map((each) => each.join(" ")).join(", ")}`);
 }

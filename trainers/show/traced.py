@@ -3,6 +3,8 @@
 Only lines of the method itself are followed, not those of what it calls.
 """
 
+import linecache
+import re
 import sys
 import zlib
 from collections.abc import Callable
@@ -16,14 +18,18 @@ from .arrays import Arrays
 MOST_LINES = 80  # of a method that are followed
 LARGEST_MADE = 30_000  # numbers of an array that a line makes; those that leave the method are kept in any case
 MOST_VISITS = 2_000  # of lines: after these a loop is not followed any more
+ALLOCATION = re.compile(r"\s*[\w., ]+=\s*(np\.)?(empty|empty_like|reuse|reuse_like|reserve)\(")
 LARGEST = 2**22  # bytes of arrays that are compared before and after a line
 
 
 class Line:
-    """A line that has run: its number, how often, and what it has made when it ran first, by name."""
+    """A line that has run: its number, how often, and what it has made when it ran first, by name.
 
-    def __init__(self, number: int):
-        self.number, self.visits = number, 0
+    A line that `allocates` makes arrays whose numbers nobody has written yet.
+    """
+
+    def __init__(self, number: int, allocates: bool = False):
+        self.number, self.visits, self.allocates = number, 0, allocates
         self.made: dict[str, Any] = {}
 
 
@@ -47,7 +53,11 @@ class Tracer:
         if self._now is not None and self._now.visits == 1:
             self._note(frame)
         if event == "line":
-            self._now = self.lines.setdefault(frame.f_lineno, Line(frame.f_lineno))
+            number = frame.f_lineno
+            if number not in self.lines:
+                text = linecache.getline(self.code.co_filename, number)
+                self.lines[number] = Line(number, ALLOCATION.match(text) is not None)
+            self._now = self.lines[number]
             self._now.visits += 1
             self._visits += 1
             if self._visits > MOST_VISITS:
@@ -126,6 +136,8 @@ def encode_lines(lines: list[Line], arrays: Arrays) -> list[dict[str, Any]]:
         for name, value in line.made.items():
             if isinstance(value, np.ndarray) and value.size > LARGEST_MADE:
                 made[name] = {"text": f"an array of shape {value.shape}, too large for this page"}
+            elif isinstance(value, np.ndarray) and line.allocates:
+                made[name] = {"text": f"memory for an array of shape {value.shape}, not written yet"}
             elif isinstance(value, np.ndarray):
                 made[name] = {"value": arrays.add(name, value)}
             elif isinstance(value, np.generic | int | float):
