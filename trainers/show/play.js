@@ -23,8 +23,13 @@ function readPlay() {
   if (!RULE_NAMES.includes(settings.name)) settings.name = "SGD";
   if (settings.data !== "own" && !offersShapes()) settings.data = "own";
   if (settings.data !== "own" && !SHAPES[settings.data]) settings.data = "own";
-  settings.batch = Math.max(1, Math.floor(settings.batch));
+  settings.batch = Math.max(leastBatch(), Math.floor(settings.batch));
   return settings;
+}
+
+// Batch normalization needs two samples.
+function leastBatch() {
+  return DATA.play.layers.some((each) => each.columns) ? 2 : 1;
 }
 
 function writePlay(changes) {
@@ -198,7 +203,7 @@ function drawPlay() {
     h("p", { class: "dim" }, "The page trains the model by itself, in float64, with the arithmetic of its layers; nothing leaves the page." + (DATA.play.layers.some((each) => each.kind === "dropout") ? " Dropout draws masks of its own." : "")),
     h("div", { class: "bar" }, view.start, button("one step", () => { playStep(); drawPlayState(); }, { id: "play-step" }), button("begin again", resetPlay, { id: "play-reset" })),
     h("div", { class: "bar" }, chooser("name", "rule", RULE_NAMES, true), numeric("lr", "learning rate"), numeric("momentum", "momentum"), numeric("weight_decay", "weight decay"),
-      numeric("batch", "batch", false, { min: 1, step: 1 }), h("label", {}, "units ", h("input", { id: "play-units", value: settings.units, size: 9, disabled: !isChain(), title: isChain() ? "hidden layers, such as 8-8" : "the page changes the units of chains alone", onchange: change("units", true) })),
+      numeric("batch", "batch", false, { min: leastBatch(), step: 1 }), h("label", {}, "units ", h("input", { id: "play-units", value: settings.units, size: 9, disabled: !isChain(), title: isChain() ? "hidden layers, such as 8-8" : "the page changes the units of chains alone", onchange: change("units", true) })),
       numeric("seed", "seed", true, { step: 1 }), offersShapes() ? chooser("data", "data", ["own", ...Object.keys(SHAPES)], true) : null),
     h("div", { class: "columns play-views" }, h("figure", {}, h("figcaption", {}, surfaceTitle()), view.surface), h("div", {}, view.facts, view.chart)));
   resetPlay();

@@ -49,7 +49,8 @@ def describe_play(subject: Subject, arrays: Arrays) -> tuple[dict[str, Any], str
     except Untranslatable as error:
         return {"reason": str(error)}, ""
     code = f"const GENERATED = {{ units: [{', '.join(functions)}], loss: {loss_code} }};"
-    play = {"layers": layers, "loss": loss, "data": data, "rule": describe_rule(subject), "batch": subject.batch_size}
+    batch_size = subject.batch_size if subject.data is not None else len(subject.x)
+    play = {"layers": layers, "loss": loss, "data": data, "rule": describe_rule(subject), "batch": batch_size}
     return play, code
 
 
