@@ -67,7 +67,7 @@ def complete_form(module: Any, x: Any, y: Any, arrays: Arrays) -> dict[str, Any]
 
 
 def describe_slice(module: Any, whole: np.ndarray) -> dict[str, Any]:
-    """Describe which numbers of the whole array are the part's: those from `first` on, `count` of `size`, of an axis."""
+    """Describe which numbers of a whole array are a part's: from `first` on `count` of `size`, of an axis."""
     is_one = isinstance(module, StackSlice | Select)
     axis = 1 if is_one else module.axis % whole.ndim
     first, count = (module.k, 1) if is_one else (module.first, module.count)

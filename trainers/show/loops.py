@@ -22,9 +22,9 @@ MARK = re.compile(r"\bslot_(\d+)_")
 class Loop:
     """A loop as the page needs it: its lines, the variables that it uses, its statements and their functions.
 
-    A slot is [name, whether it is an array]; a statement is a dict with `text`, the source; `filled`, the same in parts,
-    with the numbers of slots in the place of variables; and `code`, the place in `functions`; and `target` and `sign`, or
-    `then` and `otherwise`.
+    A slot is (name, whether it is an array). A statement is a dict with `text`, the source; `filled`, the same in
+    parts, with the numbers of slots in the place of variables; `code`, the place in `functions`; and `target` and
+    `sign`, or `then` and `otherwise`.
     """
 
     name: str
@@ -67,7 +67,7 @@ def parse(code: CodeType) -> tuple[ast.AST | None, int]:
 
 
 class LoopTranslator(Translator):
-    """Translates the statements of a loop; in their functions variables are `e[0]`, `e[1]`, ..., numbers of one turn."""
+    """Translates the statements of a loop; in their functions variables are `e[0]`, `e[1]`, ..., those of one turn."""
 
     def __init__(self, owner: Any, function: FunctionType, node: ast.For, shift: int):
         self.owner, self.function, self.depth = owner, function, 0
@@ -106,7 +106,13 @@ class LoopTranslator(Translator):
         if not sign:
             raise self.refuse(node)
         _, filled, code = self.describe_expression(node.value)
-        return {"text": ast.unparse(node), "filled": filled, "code": code, "target": self.find_slot(target), "sign": sign}
+        return {
+            "text": ast.unparse(node),
+            "filled": filled,
+            "code": code,
+            "target": self.find_slot(target),
+            "sign": sign,
+        }
 
     def describe_expression(self, node: ast.expr) -> tuple[str, list[Any], int]:
         """(text, parts, function) of an expression; parts are texts and numbers of slots in turn."""
@@ -168,10 +174,14 @@ def is_elementwise(body: list[ast.stmt], index: str) -> bool:
     known: set[str] = set()
     assigned = {node.id for node in written if isinstance(node, ast.Name)}
     for statement in body:
-        own = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-        read = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+        own = {
+            node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+        read = {
+            node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        }
         carried = own if isinstance(statement, ast.AugAssign) else set()
-        if ((read | carried) & assigned) - known - ({index} if index else set()):
+        if ((read | carried) & assigned) - known - {index}:
             return False
         known |= own
     return True

@@ -1,7 +1,7 @@
 """A training that the page runs by itself, of small models, as JavaScript.
 
-The layers are those of the plan's operations: `TRAINED`; each unit's and each elementwise loss's function and derivative are
-translated from their source. The page computes in float64.
+The layers are those of the plan's operations: `TRAINED`; function and derivative of each unit and of each elementwise
+loss are translated from their source. The page computes in float64.
 """
 
 from typing import Any
@@ -55,10 +55,10 @@ def describe_play(subject: Subject, arrays: Arrays) -> tuple[dict[str, Any], str
 
 
 def describe_layers(subject: Subject, arrays: Arrays) -> tuple[list[dict[str, Any]], list[str]]:
-    """Describe the layers in the order in which they run, and write the functions of units; Untranslatable if one is none
-    that the page has.
+    """Describe the layers in the order in which they run, and write the functions of units.
 
-    Layer k makes value k + 1 of the values that its `inputs` name; value 0 is x.
+    Untranslatable if one is none that the page has. Layer k makes value k + 1 of the values that its `inputs` name;
+    value 0 is x.
     """
     net = subject.net
     if net.parameter_count > MOST_WEIGHTS:
@@ -114,7 +114,9 @@ def describe_layer(module: Any, shape: tuple[int, ...], functions: list[str], ar
     if is_written_by(module, BatchNorm1d) and one_axis and module.momentum is not None:
         form = {"kind": "norm", "columns": True, "size": size, "eps": module.eps, "momentum": module.momentum}
         running = {"mean": module.running_mean, "var": module.running_var}
-        stored = {name: None if value is None else arrays.add(f"running {name}", value) for name, value in running.items()}
+        stored = {
+            name: None if value is None else arrays.add(f"running {name}", value) for name, value in running.items()
+        }
         return {**form, **store(module, ("weight", "bias"), arrays), **stored}
     if is_written_by(module, LayerNorm) and module.size == size:
         form = {"kind": "norm", "columns": False, "size": size, "eps": module.eps}

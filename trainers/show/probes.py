@@ -100,9 +100,7 @@ def describe_rows(
     return {"kind": "jacobian", "columns": int(x.size), "weights": {}, "sparse": sparse, "whole": whole}
 
 
-def find_blocks(
-    module: Any, x: np.ndarray, y: np.ndarray, watch: Stopwatch, arrays: Arrays
-) -> dict[str, Any] | None:
+def find_blocks(module: Any, x: np.ndarray, y: np.ndarray, watch: Stopwatch, arrays: Arrays) -> dict[str, Any] | None:
     """The form of a module that treats rows, places, planes or samples apart, so that bprop does many rows at once.
 
     None for a module that treats nothing apart, and for one whose blocks would take too long.

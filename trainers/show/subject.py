@@ -32,8 +32,8 @@ class Subject:
     """A model, its loss and optimizer, one minibatch (x, target), and where they come from.
 
     `data` is the part of the data set that the sample is of, None for arrays of the caller's; `folder` that of a run;
-    `trained` a copy of the model after a short training; `full_batch` the optimizer of a config, if it is one that looks
-    at all samples at once; `notes` say what is other than in a training.
+    `trained` a copy of the model after a short training; `full_batch` the optimizer of a config that looks at all
+    samples at once; `notes` say what is other than in a training.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The last step of a page: the update by an optimizer, or one iteration of a full-batch optimizer on the sample alone."""
+"""The last step of a page: an update by an optimizer, or one iteration of a full-batch one on the sample alone."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """The update of a step as its source runs: lines as of other methods, and each loop over elements, for single weights.
 
-The page computes the statements of these loops again for one weight, from what is recorded here: the numbers that a loop
-reads, and arrays that are neither parameters, gradients nor the optimizer's state.
+The page computes the statements of these loops again for one weight, from what is recorded here: the numbers that a
+loop reads, and arrays that are neither parameters, gradients nor the optimizer's state.
 """
 
 import sys
@@ -48,7 +48,7 @@ class UpdateTracer:
     """
 
     def __init__(self, optimizer: Any, vectors: dict[str, np.ndarray], known: set[str]):
-        """vectors: parameters and gradients, flat; known: vectors of the optimizer's state, whose first values the page has."""
+        """vectors: parameters and gradients; known: vectors of the optimizer's state whose first values the page has."""
         self.optimizer, self.known = optimizer, known | {"parameters", "gradients"}
         own = {name: value for name, value in vars(optimizer).items() if is_vector(value)}
         self.vectors = vectors | own
@@ -162,7 +162,7 @@ class UpdateTracer:
                 value["copy"] = array[: run.count].copy()
 
     def encode(self, arrays: Arrays) -> list[dict[str, Any]]:
-        """Encode the runs for JSON: of those of one loop on the same numbers, the last; what needs too much is left out."""
+        """Encode the runs for JSON: of those of one loop on the same numbers the last, without what is too large."""
         last = {run.key: run for run in self.runs}
         for run in self.runs:
             last[run.key].runs += run is not last[run.key]

@@ -20,7 +20,7 @@ const document = { getElementById: () => ({ textContent: PAGE }) }, location = {
 
 @pytest.fixture(scope="session")
 def record_page():
-    """`record_page(net, loss, x, target, optimizer)`: the data of a page, its own script, and arrays by their numbers."""
+    """`record_page(net, loss, x, target, optimizer)`: a page's data, its own script, and arrays by their numbers."""
 
     def record(net, loss, x, target, optimizer=None):
         subject = Subject("net", net, loss, optimizer, None, None)
@@ -33,7 +33,7 @@ def record_page():
 
 @pytest.fixture(scope="session")
 def run_pages():
-    """`run_pages(pages, body)`: what `body`, the body of a function, returns for each page (data, script) in Node.js."""
+    """`run_pages(pages, body)`: what `body`, of a function, returns for each page (data, script) in Node.js."""
     if shutil.which("node") is None:
         pytest.skip("Node.js is not installed")
     names = ("core", "values", "local", "made", "update")

@@ -204,6 +204,15 @@ def test_every_pane_draws(small, visit, scheme):
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def wait_for_steps(tab, steps):
+    """Wait until the page has trained so many steps; its policy lets Playwright wait for no expression."""
+    for _ in range(600):
+        if tab.evaluate("PLAY.steps") > steps:
+            return
+        tab.wait_for_timeout(50)
+    raise AssertionError(f"the page has not trained {steps} steps in half a minute")
+
+
 @pytest.mark.parametrize(("data", "units"), [("xor", "8"), ("spirals", "32-32")])
 def test_the_page_learns(data, units, visit, random):
     net = Sequential(Linear(2, 4), Tanh(), Linear(4, 1))
@@ -217,7 +226,7 @@ def test_the_page_learns(data, units, visit, random):
     assert steps < 9000
     assert tab.inner_text("#play-facts [data-name=right]") == "100 %"
     tab.click("#play-start")
-    tab.wait_for_function(f"PLAY.steps > {steps + 10}")
+    wait_for_steps(tab, steps + 10)
     tab.click("#play-start")
     tab.fill("#play-units", "3")
     tab.press("#play-units", "Tab")
@@ -234,7 +243,9 @@ def test_the_page_learns(data, units, visit, random):
     ],
 )
 def test_what_the_page_trains_and_what_it_refuses(layers, reason, visit, random):
-    page = show_net(Sequential(*layers), MeanSquaredError(), random.standard_normal((9, 2)), np.ones((9, 1)), SGD(lr=0.1))
+    page = show_net(
+        Sequential(*layers), MeanSquaredError(), random.standard_normal((9, 2)), np.ones((9, 1)), SGD(lr=0.1)
+    )
     tab = visit(page, "pane=play")
     if reason:
         assert reason in tab.inner_text("main")
@@ -249,7 +260,7 @@ CONTRAST = """() => {
     const parse = (text) => text.match(/[\\d.]+/g).map(Number), found = [];
     const light = (part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4);
     const luminance = ([r, g, b]) => 0.2126 * light(r) + 0.7152 * light(g) + 0.0722 * light(b);
-    const over = (top, ground) => top.slice(0, 3).map((part, k) => part * (top[3] ?? 1) + ground[k] * (1 - (top[3] ?? 1)));
+    const over = ([r, g, b, share = 1], ground) => [r, g, b].map((part, k) => part * share + ground[k] * (1 - share));
     const groundOf = (element) => {
         if (element === null) return [255, 255, 255];
         const colour = parse(getComputedStyle(element).backgroundColor);
@@ -268,7 +279,8 @@ CONTRAST = """() => {
         }
         const [a, b] = [parse(inGraph ? style.fill : style.color), ground].map(luminance).sort((x, y) => y - x);
         const ratio = (a + 0.05) / (b + 0.05);
-        if (ratio < 4.5) found.push(`${element.tagName}.${element.getAttribute("class")} ${element.textContent.slice(0, 20)}: ${ratio.toFixed(2)}`);
+        const name = `${element.tagName}.${element.getAttribute("class")} ${element.textContent.slice(0, 20)}`;
+        if (ratio < 4.5) found.push(`${name}: ${ratio.toFixed(2)}`);
     }
     return found;
 }"""
@@ -301,12 +313,19 @@ def test_everything_is_reached_by_keys_alone(rich, visit):
         assert all(seen.values()), name
 
 
-FOCUSABLE = """() => [...document.querySelectorAll("#pane button:not(:disabled), #pane select, #pane input:not(:disabled), #pane summary, #pane [tabindex='0']")]
-    .filter((each) => each.getClientRects().length).map((each, k) => each.dataset.mark = String(k))"""
+FOCUSABLE = """() => {
+    const all = "#pane :is(button, select, input):not(:disabled), #pane summary, #pane [tabindex='0']";
+    return [...document.querySelectorAll(all)].filter((each) => each.getClientRects().length)
+        .map((each, k) => each.dataset.mark = String(k));
+}"""
 FOCUSED = """() => {
     const element = document.activeElement, style = getComputedStyle(element);
-    return { mark: element.dataset.mark, text: element.outerHTML.slice(0, 90), visible: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2 };
+    const visible = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+    return { mark: element.dataset.mark, visible };
 }"""
+UNNAMED = """() => [...document.querySelectorAll("button, select, input, canvas, svg[role]")]
+    .filter((each) => each.checkVisibility() && !each.textContent.trim() && !each.labels?.length
+        && !each.getAttribute("aria-label")).map((each) => each.outerHTML)"""
 
 
 def test_what_a_screen_reader_is_told(rich, visit):
@@ -327,12 +346,11 @@ def test_what_a_screen_reader_is_told(rich, visit):
     assert re.search(r'- button "\[0\], Conv2d', net)
     tab.click("#tab-weight")
     weight = tab.locator("main").aria_snapshot()
-    for name in ('- combobox "parameter"', '- textbox "index"', '- slider "the step h"', 'img "chart of error by the step'):
+    for name in ('combobox "parameter"', 'textbox "index"', 'slider "the step h"', 'img "chart of error by the step'):
         assert name in weight
-    unnamed = "[...document.querySelectorAll('button, select, input, canvas, svg[role]')].filter((each) => each.checkVisibility())"
     for name in PANES:
         tab.click(f"#tab-{name}")
-        assert tab.evaluate(f"{unnamed}.filter((each) => !each.textContent.trim() && !each.labels?.length && !each.getAttribute('aria-label')).length") == 0
+        assert tab.evaluate(UNNAMED) == [], name
 
 
 def test_paper_is_white_and_has_no_controls(rich, visit):
@@ -351,7 +369,7 @@ def test_paper_is_white_and_has_no_controls(rich, visit):
 def test_less_motion_for_those_who_ask_for_it(small, visit):
     tab = visit(small[1], "pane=play", reduced_motion="reduce")
     tab.click("#play-start")
-    tab.wait_for_function("PLAY.steps > 100")
+    wait_for_steps(tab, 100)
     draws = tab.evaluate("PLAY.history.length")
     tab.wait_for_timeout(300)
     assert tab.evaluate("PLAY.history.length") <= draws + 1
@@ -367,7 +385,7 @@ def test_narrow_windows_need_no_scrolling_sideways(rich, visit):
         assert tab.evaluate("document.documentElement.scrollWidth") <= 400, name
 
 
-HOSTILE = """</script></style></pre><script>document.title='evil'</script><img src=x onerror="document.title='evil'"> \u202e"""
+HOSTILE = """</script></pre><script>document.title='evil'</script><img src=x onerror="document.title='evil'"> \u202e"""
 
 
 def test_a_hostile_report_does_nothing(visit):

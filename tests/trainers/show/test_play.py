@@ -93,7 +93,13 @@ CASES = {
 CHAIN = [Flatten(), Linear(4, 6), Tanh(), Linear(6, 5, bias=False), LeakyReLU(0.1), Linear(5, 3)]
 NETS = {
     **dict.fromkeys(CASES, CHAIN),
-    "branches": [Flatten(), Linear(4, 4), Residual(LayerNorm(4), Linear(4, 4), Sigmoid()), Residual(Tanh()), Linear(4, 3)],
+    "branches": [
+        Flatten(),
+        Linear(4, 4),
+        Residual(LayerNorm(4), Linear(4, 4), Sigmoid()),
+        Residual(Tanh()),
+        Linear(4, 3),
+    ],
     "norms": [Flatten(), BatchNorm1d(4), Linear(4, 6), BatchNorm1d(6), ReLU(), Dropout(0.0), Linear(6, 3), Softmax()],
 }
 
@@ -122,7 +128,9 @@ def test_a_training_equals_numpys(case, random):
 
 @node
 def test_dropout_keeps_the_mean():
-    play, code, _ = describe(Sequential(Dropout(0.25), Linear(2, 2)), MeanSquaredError(), np.ones((1, 2)), np.ones((1, 2)))
+    play, code, _ = describe(
+        Sequential(Dropout(0.25), Linear(2, 2)), MeanSquaredError(), np.ones((1, 2)), np.ones((1, 2))
+    )
     layers = json.dumps([play["layers"][0]])
     found = run_node(f"""{code}
         const net = new PlayNet({layers}, {{}}, GENERATED, makeRandom(1)), x = new Float64Array(4000).fill(3);
@@ -203,7 +211,11 @@ def test_what_is_no_arithmetic_is_refused(method, message):
     [
         (Sequential(Linear(3, 3000)), MeanSquaredError(), "the model has 12,000 weights, expected at most 5,000"),
         (Sequential(Linear(3, 3), Loop()), MeanSquaredError(), "which is no arithmetic of numbers"),
-        (Sequential(Linear(3, 3), PReLU()), MeanSquaredError(), r"it has PReLU\(1\), which .* the page trains: Linear,"),
+        (
+            Sequential(Linear(3, 3), PReLU()),
+            MeanSquaredError(),
+            r"it has PReLU\(1\), which .* the page trains: Linear,",
+        ),
         (Sequential(Linear(3, 3), Share(0)), MeanSquaredError(), "layers of the model share weights"),
         (Sequential(Linear(3, 3)), SoftmaxCrossEntropy(label_smoothing=0.1), "which the page does not compute"),
         (Sequential(ReLU()), MeanSquaredError(), "the model has no Linear layer"),

@@ -1,4 +1,4 @@
-"""The update of single weights, by the lines of the optimizer's source: their sum is the change of the recorded step."""
+"""The update of single weights, by the lines of the optimizer's source: they make the change of the recorded step."""
 
 import numpy as np
 import pytest
@@ -105,7 +105,7 @@ FULL_BATCH = [LBFGS(), ConjugateGradient(), NewtonCG()]
 def test_a_full_batch_optimizer_on_the_sample_alone(optimizer, record_page, run_pages, random):
     net = Sequential(Linear(2, 3), Tanh(), Linear(3, 1)).to("float64")
     x, target = random.standard_normal((1, 2)), np.ones((1, 1))
-    data, script, array = record_page(net, MeanSquaredError().to("float64"), x, target, optimizer)
+    data, script, _ = record_page(net, MeanSquaredError().to("float64"), x, target, optimizer)
     (weights,) = run_pages([(data, script)], CHANGES)
     changes = [weight["change"] for weight in weights]
     np.testing.assert_allclose(changes, [weight["expected"] for weight in weights], rtol=1e-6, atol=1e-12)

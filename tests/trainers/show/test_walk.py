@@ -15,8 +15,8 @@ from bprop.modules import (
     ReLU,
     Residual,
     Sequential,
-    Softmin,
     SoftmaxCrossEntropy,
+    Softmin,
     Tanh,
 )
 from bprop.trainers import SGD, Adam
