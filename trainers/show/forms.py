@@ -91,6 +91,8 @@ def describe_norm(module: Any, x: np.ndarray, arrays: Arrays) -> dict[str, Any] 
     A block is `size` numbers in a row, or, of batch normalization, a channel: one of `channels`, of `places` numbers a
     sample. Number i has weight i % size, or of channels that of its channel.
     """
+    inverse = getattr(module, "inverse", None)
+    form: dict[str, Any]
     if is_written_by(module, LayerNorm) or is_written_by(module, RMSNorm):
         form = {"size": module.size, "centred": is_written_by(module, LayerNorm)}
     elif is_written_by(module, GroupNorm):
@@ -99,10 +101,11 @@ def describe_norm(module: Any, x: np.ndarray, arrays: Arrays) -> dict[str, Any] 
         size = places * channels // module.num_groups
         form = {"size": size, "centred": True, "channels": channels, "places": places}
     elif is_written_by(module, BatchNorm1d) or is_written_by(module, BatchNorm2d):
-        if not module.training and module.running_mean is not None:
-            return None  # a line for each channel
         places = int(np.prod(x.shape[2:]))
         form = {"size": 0, "centred": True, "channels": module.num_features, "places": places}
+        if not module.training and module.running_mean is not None:
+            form["mean"] = arrays.add("running mean", module.running_mean)
+            inverse = 1 / np.sqrt(module.running_var + module.eps)
     else:
         return None
-    return {"kind": "norm", "inverse": arrays.add("1/σ", module.inverse), "rows": x.shape[0], **form}
+    return {"kind": "norm", "inverse": arrays.add("1/σ", inverse), "rows": x.shape[0], **form}

@@ -68,20 +68,22 @@ function jacobianColumn(form, i, context) {
 
 const partsOfForms = new Map();
 
-// y = weight x̂ + bias, x̂ = (x − μ) / σ: dy[k]/dx[i] = weight (δ − 1/n − x̂[k] x̂[i] / n) / σ, without 1/n if it does not centre.
+// y = weight x̂ + bias, x̂ = (x − μ) / σ: dy[k]/dx[i] = weight (δ − 1/n − x̂[k] x̂[i] / n) / σ, without 1/n if it does not centre;
+// weight δ / σ where mean and σ are given numbers.
 function normParts(form, x, y, module) {
   if (partsOfForms.has(form)) return partsOfForms.get(form);
   const numbers = numbersOf(x), inverse = numbersOf(form.inverse), { size, channels, places } = form;
-  const owner = module || DATA.modules.find((each) => each.form === form), weight = parameterOf(owner, "weight");
+  const weight = parameterOf(module, "weight");
   const blockOf = (i) => (size ? Math.floor(i / size) : Math.floor(i / places) % channels);
   const listBlock = (b) => (size ? Array.from({ length: size }, (_, a) => b * size + a)
     : Array.from({ length: form.rows * places }, (_, a) => (Math.floor(a / places) * channels + b) * places + (a % places)));
   const blocks = Array.from(inverse, (_, b) => listBlock(b));
-  const means = blocks.map((block) => (form.centred ? block.reduce((a, i) => a + numbers[i], 0) / block.length : 0));
+  const means = form.mean !== undefined ? numbersOf(form.mean) : blocks.map((block) => (form.centred ? block.reduce((a, i) => a + numbers[i], 0) / block.length : 0));
   const weightOf = (i) => (channels ? Math.floor(i / places) % channels : i % size);
   const normal = (i) => (numbers[i] - means[blockOf(i)]) * inverse[blockOf(i)];
-  const parts = { weightOf, normal, members: (i) => blocks[blockOf(i)],
+  const parts = { weightOf, normal, members: (i) => (form.mean !== undefined ? [i] : blocks[blockOf(i)]),
     derivative: (k, i) => {
+      if (form.mean !== undefined) return inverse[blockOf(k)] * (weight ? numbersOf(weight.value)[weightOf(k)] : 1);
       const n = blocks[blockOf(k)].length, scale = inverse[blockOf(k)] * (weight ? numbersOf(weight.value)[weightOf(k)] : 1);
       return scale * ((k === i ? 1 : 0) - (form.centred ? 1 / n : 0) - normal(k) * normal(i) / n);
     } };

@@ -48,7 +48,7 @@ class UpdateTracer:
     """
 
     def __init__(self, optimizer: Any, vectors: dict[str, np.ndarray], known: set[str]):
-        """vectors: parameters and gradients; known: vectors of the optimizer's state whose first values the page has."""
+        """vectors: parameters and gradients; known: those of the state of the optimizer that the page has anyway."""
         self.optimizer, self.known = optimizer, known | {"parameters", "gradients"}
         own = {name: value for name, value in vars(optimizer).items() if is_vector(value)}
         self.vectors = vectors | own

@@ -26,7 +26,9 @@ from bprop.modules import (
     PReLU,
     RMSNorm,
     Sequential,
+    Share,
     Softmax,
+    Tanh,
     Upsample,
     ZeroPad2d,
 )
@@ -58,7 +60,7 @@ LARGE = {
     "rms norm": (lambda: RMSNorm(32), ROWS, "norm"),
     "group norm": (lambda: GroupNorm(2, 4), IMAGE, "norm"),
     "batch norm": (lambda: BatchNorm2d(4), IMAGE, "norm"),
-    "batch norm of one sample": (lambda: BatchNorm1d(1200), (1, 1200), "elementwise"),  # in evaluation mode
+    "batch norm of one sample": (lambda: BatchNorm1d(1200), (1, 1200), "norm"),  # in evaluation mode
     "softmax": (lambda: Softmax(), ROWS, "softmax"),
     "softmax of channels": (lambda: Softmax(dim=1), IMAGE, "softmax"),
     "log softmax": (lambda: LogSoftmax(), ROWS, "softmax"),
@@ -107,6 +109,21 @@ def test_branches(record_page, run_pages, random):
     found = check(run_pages, record_page(net, MeanSquaredError(), random.standard_normal((2, 3)), np.ones((2, 2))))
     assert found["unknown"] == []
     assert {"slice", "binary"} <= {form["kind"] for form in found["forms"]}
+
+
+def test_a_shared_weight_has_the_terms_of_all(record_page, run_pages, random):
+    net = Sequential(Linear(3, 3), Tanh(), Share(0), Tanh(), BatchNorm1d(3), Linear(3, 2))
+    found = check(run_pages, record_page(net, MeanSquaredError(), random.standard_normal((1, 3)), np.ones((1, 2))))
+    assert found["unknown"] == []
+
+
+def test_what_an_array_that_is_cut_off_lacks(record_page, run_pages, random, monkeypatch):
+    monkeypatch.setattr("bprop.trainers.show.arrays.LIMIT", 10)
+    page = record_page(Sequential(Linear(4, 5)), MeanSquaredError(), random.standard_normal((1, 4)), np.ones((1, 5)))
+    body = "return [1, 4].map((k) => explain(at(DATA.steps[0].output, k))).map((each) => [each.terms, each.rest]);"
+    (found,) = run_pages([page[:2]], body)
+    assert [len(terms) for terms, _ in found] == [5, 1]  # the bias alone
+    assert found[0][1] == 0 != found[1][1]
 
 
 def test_a_convolution_in_planes_after_a_norm(record_page, run_pages, random):
