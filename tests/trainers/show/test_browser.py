@@ -26,9 +26,14 @@ from bprop.modules import (
     SoftmaxCrossEntropy,
     Tanh,
 )
+from bprop.modules.engine.stateful import uncompiled
 from bprop.trainers import SGD, AdamW, show_net
-from bprop.trainers.report.page import Picture, Report, RunReport, make_page
+from bprop.trainers.report.page import Picture, Report, RunReport
+from bprop.trainers.report.page import make_page as make_report
 from bprop.trainers.show import Page
+from bprop.trainers.show.page import make_page
+from bprop.trainers.show.show import record_subject
+from bprop.trainers.show.subject import read_subject
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -86,6 +91,24 @@ def rich():
     )
     x = np.random.default_rng(1).standard_normal((1, 1, 14, 14))
     return show_net(net, SoftmaxCrossEntropy(), x, np.array([1]), AdamW(lr=0.01))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A page of a config, with a short training, which the page can go on with."""
+    path = tmp_path_factory.mktemp("configs") / "small.yaml"
+    path.write_text(CONFIG, "utf-8")
+    with uncompiled():
+        return make_page(*record_subject(read_subject(path, [], 0, None), 8))
+
+
+CONFIG = """
+dataset: Iris
+model: [{Linear: {in_features: 4, out_features: 5}}, Tanh, {Linear: {in_features: 5, out_features: 3}}]
+loss: SoftmaxCrossEntropy
+optimizer: {Adam: {lr: 0.1}}
+trainer: {epochs: 2, batch_size: 32}
+"""
 
 
 def test_steps_by_keys_and_the_fragment(small, visit):
@@ -272,7 +295,7 @@ CONTRAST = """() => {
         if (!own || !box.width || element.closest(".said, :disabled")) continue;
         const style = getComputedStyle(element), inGraph = element.closest("svg");
         let ground = groundOf(inGraph ? inGraph.parentElement : element);
-        const rect = inGraph && element.tagName === "text" && element.parentElement.querySelector(":scope > rect");
+        const rect = inGraph && element.closest("g")?.querySelector("rect");
         if (rect) {
             const fill = getComputedStyle(rect);
             ground = over([...parse(fill.fill).slice(0, 3), Number(fill.fillOpacity)], ground);
@@ -287,11 +310,12 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_stand_out(rich, visit, scheme):
-    tab = visit(rich, "line=1&weight=0:1", color_scheme=scheme)
+@pytest.mark.parametrize("page", ["rich", "trained"])
+def test_texts_stand_out(page, scheme, visit, request):
+    tab = visit(request.getfixturevalue(page), "line=1&weight=0:1", color_scheme=scheme)
     for name in PANES:
         tab.click(f"#tab-{name}")
-        assert tab.evaluate(CONTRAST) == []
+        assert tab.evaluate(CONTRAST) == [], name
 
 
 def test_everything_is_reached_by_keys_alone(rich, visit):
@@ -393,12 +417,42 @@ def test_a_hostile_report_does_nothing(visit):
     rows = {HOSTILE: [HOSTILE]}
     run = RunReport(HOSTILE, False, HOSTILE, [picture, Picture(HOSTILE, reason=HOSTILE)], HOSTILE, HOSTILE, rows)
     run = replace(run, environment={HOSTILE: HOSTILE})
-    page = Page(make_page(Report(HOSTILE, [HOSTILE], rows, rows, picture, [run, run])))
+    page = Page(make_report(Report(HOSTILE, [HOSTILE], rows, rows, picture, [run, run])))
     tab = visit(page, ready="main")
     assert tab.locator("img").count() == 3
     assert tab.locator("script").count() == 0
     assert tab.title() == f"{HOSTILE[:-1]}\\u202e · bprop report"
     assert HOSTILE[:-1].strip() in tab.inner_text("h1")
+
+
+def test_hostile_names_do_nothing(visit, record_page):
+    data, script, _ = record_page(
+        Sequential(Linear(2, 2), Tanh()), SoftmaxCrossEntropy(), np.ones((1, 2)), np.array([1]), SGD(lr=0.1)
+    )
+    mistake = {"row": 0, "x": data["y"], "says": HOSTILE, "is": HOSTILE}
+    learning = {
+        "part": HOSTILE,
+        "samples": 1,
+        "trained": HOSTILE,
+        "time": "step",
+        "accuracy": 0.5,
+        "mistakes": [mistake],
+    }
+    learning |= {"classes": [HOSTILE] * 2, "confusion": [[1, 0], [1, 0]]}
+    learning["curves"] = {"time": "step", "columns": {"step": [1, 2], f"train_{HOSTILE}": [1, 2]}}
+    data |= {"title": HOSTILE, "model": HOSTILE, "config": HOSTILE, "notes": [HOSTILE], "learning": learning}
+    data["sample"] |= {"part": HOSTILE, "row": 0, "label": HOSTILE, "classes": [HOSTILE] * 2, "tokens": [HOSTILE] * 2}
+    for each in (*data["values"], *data["parameters"]):
+        each["name"] = HOSTILE
+    for module in data["modules"]:
+        module |= dict.fromkeys(("path", "short", "label", "class", "sentence", "equations"), HOSTILE)
+    tab = visit(make_page(data, script))
+    for name in PANES:
+        tab.click(f"#tab-{name}")
+        assert "evil" in tab.inner_text("body")
+        assert tab.locator("img").count() == tab.locator("main script").count() == 0
+    assert tab.title() == f"{HOSTILE[:-1]}\\u202e · bprop show"
+    assert "\u202e" not in tab.content()
 
 
 def test_hostile_texts_do_nothing(visit):
