@@ -280,7 +280,8 @@ def test_what_the_page_trains_and_what_it_refuses(layers, reason, visit, random)
 
 PANES = ("walk", "weight", "net", "learning", "play")
 CONTRAST = """() => {
-    const parse = (text) => text.match(/[\\d.]+/g).map(Number), found = [];
+    const scaleOf = (text) => (text.startsWith("color(srgb") ? 255 : 1), found = [];
+    const parse = (text) => text.match(/[\\d.]+/g).map((part, k) => Number(part) * (k < 3 ? scaleOf(text) : 1));
     const light = (part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4);
     const luminance = ([r, g, b]) => 0.2126 * light(r) + 0.7152 * light(g) + 0.0722 * light(b);
     const over = ([r, g, b, share = 1], ground) => [r, g, b].map((part, k) => part * share + ground[k] * (1 - share));
