@@ -90,20 +90,22 @@ class Catalog:
 
         Errors: LookupError whose message says why there is none that fits the role.
         """
-        known = self.names(role)
-        listed = f"; known: {', '.join(known)}" if known else ""
         if is_dotted(name):
             cls = self._imported(name)
         elif name in self.classes:
             cls = self.classes[name]
         else:
+            cls = None
+        if cls is not None and role.fits(cls) and not self.is_only_base(cls):
+            return cls
+        known = self.names(role)  # which takes a moment
+        listed = f"; known: {', '.join(known)}" if known else ""
+        if cls is None:
             guess = format_suggestion(name, known) or format_suggestion(name, self.classes) or listed
             raise LookupError(f"unknown class {name!r}, expected {role.expected}{guess}")
         if not role.fits(cls):
             raise LookupError(f"{name} is no {role.expected}{listed}")
-        if self.is_only_base(cls):
-            raise LookupError(f"{name} is only a base of other classes{listed}")
-        return cls
+        raise LookupError(f"{name} is only a base of other classes{listed}")
 
     def names(self, role: Role) -> list[str]:
         """List the names of the exported classes that fit a role; losses are not listed among the modules."""

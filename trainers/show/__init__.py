@@ -1,8 +1,8 @@
 """A page that shows every gradient: one HTML file with a training step, line by line, and its numbers.
 
-Data flows one way: `subject` finds what is shown, `walk`, `jacobians`, `quotients`, `frames`, `learning` and `play`
-record it, `page` writes it as JSON between the scripts of this folder, which draw it and compute nothing that Python
-has not computed but sums of products, and in `play` a training of its own.
+Data flows one way: `subject` finds what is shown, `walk`, `jacobians`, `update_step`, `quotients`, `frames`, `learning`
+and `play` record it, `page` writes it as JSON between the scripts of this folder, which draw it. They compute sums of
+products, derivatives of layers that have a formula, the update of one weight, and in `play` a training of their own.
 """
 
 from typing import TYPE_CHECKING

@@ -35,7 +35,13 @@ function arrayView(id, title, options = {}) {
 }
 
 function show(view, index) {
-  view.readout.textContent = `${nameOf({ value: view.id, index })} = ${format(view.numbers[index], 7)}`;
+  view.readout.textContent = `${nameOf({ value: view.id, index })} = ${format(view.numbers[index], 7)}${tokenOf(view.id, view.numbers[index])}`;
+}
+
+// The text of a token, of the whole numbers that go into the model and of its targets.
+function tokenOf(id, number) {
+  const { tokens } = DATA.sample, isToken = DATA.values[id].type === "i4" && (id === DATA.target || DATA.steps[0].inputs.includes(id));
+  return tokens && isToken && tokens[number] !== undefined ? `, the token ${JSON.stringify(tokens[number])}` : "";
 }
 
 function pick(view, index) {
@@ -59,7 +65,7 @@ function numberTable(view) {
     }
     body.append(h("tr", { class: row && row % layout.rows === 0 ? "tile" : null }, cells));
   }
-  const table = h("table", { class: "numbers", role: "grid", "aria-label": `${view.title}, ${formatShape(view.shape)}` }, body);
+  const table = h("table", { class: "numbers", role: "grid", "aria-readonly": "true", "aria-label": `${view.title}, ${formatShape(view.shape)}` }, body);
   const at = (event) => (event.target.dataset.index === undefined ? null : Number(event.target.dataset.index));
   table.addEventListener("pointerover", (event) => at(event) !== null && show(view, at(event)));
   table.addEventListener("focusin", (event) => at(event) !== null && show(view, at(event)));
@@ -119,7 +125,7 @@ function image(view) {
   const plan = arrange(view.layout, numbers.length);
   const label = `image of ${view.title}, ${formatShape(view.shape)}, from ${format(stats.low)} to ${format(stats.high)}; `
     + "arrow keys move, Enter picks a number";
-  const canvas = h("canvas", { width: plan.wide * plan.zoom, height: plan.high * plan.zoom, id: `canvas-${view.id}`, tabindex: 0, role: "img", "aria-label": label });
+  const canvas = h("canvas", { width: plan.wide * plan.zoom, height: plan.high * plan.zoom, id: `canvas-${view.id}`, tabindex: 0, role: "application", "aria-roledescription": "image of numbers", "aria-label": label });
   let cursor = cursors.get(view.id) ?? -1;
   const paint = () => {
     paintImage(canvas, numbers, stats, plan);
@@ -162,7 +168,7 @@ function signedColour(share, dark) {
 }
 
 function isDark() {
-  return colour("dark") === "1";
+  return !PRINT.matches && colour("dark") === "1";
 }
 
 function paintImage(canvas, numbers, stats, plan) {

@@ -24,16 +24,15 @@ class Arrays:
     def add(self, name: str, array: Any) -> int:
         """Add a copy of an array, or of a number, under a name; returns its number."""
         array = np.asarray(array)
-        kept = np.ascontiguousarray(array).ravel()[:LIMIT]
-        kind, data = encode(kept)
-        if kept.size > 16 and data == data[: len(data) // kept.size] * kept.size:  # zeros, above all
-            data = data[: len(data) // kept.size]
+        numbers = np.ascontiguousarray(array).ravel()
+        is_uniform = numbers.size > 16 and bool((numbers == numbers[0]).all())  # zeros, above all
+        kind, data = encode(numbers[:1] if is_uniform else numbers[:LIMIT])
         digest = hashlib.sha256(kind.encode() + data).digest()
         if digest not in self._known:
             self._known[digest] = len(self.contents)
             self.contents.append(base64.b64encode(data).decode())
         value = {"name": name, "shape": list(array.shape), "type": kind, "content": self._known[digest]}
-        if array.size > LIMIT:
+        if array.size > LIMIT and not is_uniform:
             value["kept"] = LIMIT
         self.values.append(value)
         return len(self.values) - 1

@@ -27,7 +27,7 @@ function lineChart(series, options = {}) {
   if (!all.length) return h("p", { class: "dim" }, `${options.title}: no numbers`);
   const spread = (values, log) => {
     let low = Math.min(...values), high = Math.max(...values);
-    if (low === high) [low, high] = log ? [low / 2, high * 2] : [low - Math.abs(low) / 2 - 1e-12, high + Math.abs(high) / 2 + 1e-12];
+    if (low === high) [low, high] = log ? [low / 2, high * 2] : [low - (Math.abs(low) / 2 || 1), high + (Math.abs(high) / 2 || 1)];
     return [low, high];
   };
   const [x0, x1] = spread(all.map(([x]) => x), options.logX), [y0, y1] = spread(all.map(([, y]) => y), options.log);
@@ -51,7 +51,7 @@ function lineChart(series, options = {}) {
     if (line.length < 16) line.forEach(([x, y]) => chart.append(svg("circle", { cx: px(x), cy: py(y), r: 3, class: `dot ${SERIES[k % 6]}` }, svg("title", {}, `${series[k].name}: ${format(y)} at ${format(x)}`))));
   });
   chart.append(svg("text", { x: (left + width - right) / 2, y: height - 2, "text-anchor": "middle", class: "axis" }, options.xName || ""));
-  const legend = series.length > 1 ? h("div", { class: "legend" }, series.map((each, k) => h("span", { class: `key ${SERIES[k % 6]}` }, each.name))) : null;
+  const legend = series.length > 1 ? h("div", { class: "legend" }, series.map((each, k) => h("span", { class: "key" }, h("span", { class: `swatch ${SERIES[k % 6]}` }), each.name))) : null;
   return h("figure", { class: "chartbox" }, h("figcaption", {}, h("b", {}, options.title || "")), chart, legend);
 }
 

@@ -25,6 +25,15 @@ function button(text, action, attributes) {
   return h("button", { type: "button", onclick: action, ...attributes }, text);
 }
 
+// For elements with the role of a button: Enter and space press it.
+function pressed(action) {
+  return (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    action();
+  };
+}
+
 // -- numbers as text -------------------------------------------------------------------------------------------------
 
 function format(x, digits = 4) {

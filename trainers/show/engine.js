@@ -1,4 +1,5 @@
-// A small training of its own: Linear layers and the units and the loss that Python has translated, in float64.
+// A small training of its own, in float64: Linear layers, norms, dropout, sums of branches, and the units and the loss that
+// Python has translated.
 // Arrays are rows after rows; `GENERATED` has the functions of this page's model.
 
 function sigmoid(x) {
@@ -20,24 +21,31 @@ function makeRandom(seed) {
   };
 }
 
+// A net is a list of layers; layer k makes value k + 1 of the values that its `inputs` name, of which 0 is x.
 class PlayNet {
-  // layers: [{ kind: "linear", in, out, weight, bias }, { kind: "unit", unit }], weight and bias Float64Arrays or null.
-  constructor(layers, loss, generated) {
-    this.layers = layers.map((each) => ({ ...each }));
+  // layers: [{ kind, inputs, ...what LAYERS[kind] reads }], parameters Float64Arrays or null.
+  constructor(layers, loss, generated, random = Math.random) {
+    this.layers = layers.map((each) => ({ ...each, unit: generated.units[each.unit] }));
     this.loss = loss;
     this.generated = generated;
-    this.parameters = this.layers.flatMap((each) => (each.kind === "linear" ? [each.weight, each.bias].filter(Boolean) : []));
+    this.random = random;
+    this.training = false;
+    this.parameters = this.layers.flatMap((each) => [each.weight, each.bias].filter(Boolean));
     this.gradients = this.parameters.map((each) => new Float64Array(each.length));
+    let k = 0;
+    for (const layer of this.layers) {
+      layer.gradWeight = layer.weight ? this.gradients[k++] : null;
+      layer.gradBias = layer.bias ? this.gradients[k++] : null;
+    }
+    const learned = this.layers.findIndex((each) => each.weight);
+    this.layers.forEach((layer, n) => { layer.wantsGradX = n > learned; });
   }
 
   // y of n rows x; keeps what backward needs.
   forward(x, n) {
-    for (const layer of this.layers) {
-      layer.x = x;
-      x = layer.kind === "linear" ? linear(layer, x, n) : apply(this.generated.units[layer.unit].f, layer, x);
-      layer.y = x;
-    }
-    return x;
+    this.values = [x];
+    for (const layer of this.layers) this.values.push(LAYERS[layer.kind].forward(layer, layer.inputs.map((k) => this.values[k]), n, this));
+    return this.values[this.values.length - 1];
   }
 
   // The loss of outputs y, and grad_y.
@@ -45,26 +53,111 @@ class PlayNet {
     return lossOf(this.loss, this.generated.loss, y, target, n);
   }
 
-  // Gradients of all parameters, from grad_y.
+  // Gradients of all parameters, from grad_y; those of a value that several layers read are added up.
   backward(gradY, n) {
-    let k = this.gradients.length;
-    for (const layer of this.layers.slice().reverse()) {
-      if (layer.kind === "unit") {
-        const d = this.generated.units[layer.unit].d;
-        gradY = gradY.map((g, i) => g * Number(d(layer.x[i], layer.y[i])));
-        continue;
-      }
-      const bias = layer.bias ? this.gradients[--k] : null, weight = this.gradients[--k];
-      gradY = linearBack(layer, gradY, n, weight, bias, layer !== this.layers.find((each) => each.kind === "linear"));
+    const grads = this.values.map(() => null);
+    grads[this.values.length - 1] = gradY;
+    for (let k = this.layers.length - 1; k >= 0; k--) {
+      const layer = this.layers[k], found = LAYERS[layer.kind].backward(layer, grads[k + 1], layer.inputs.map((i) => this.values[i]), this.values[k + 1], n, this);
+      if (!layer.wantsGradX) continue;
+      layer.inputs.forEach((i, which) => {
+        grads[i] = grads[i] === null ? found[which] : grads[i].map((g, at) => g + found[which][at]);
+      });
     }
   }
 
   step(x, target, n, rule) {
+    this.training = true;
     const { value, gradY } = this.measure(this.forward(x, n), target, n);
     this.backward(gradY, n);
+    this.training = false;
     rule.update(this.parameters, this.gradients);
     return value;
   }
+}
+
+// forward(layer, inputs, n, net) makes y; backward(layer, gradY, inputs, y, n, net) the gradients of the inputs, in order.
+const LAYERS = {
+  linear: { forward: (layer, [x], n) => linear(layer, x, n), backward: (layer, gradY, [x], y, n) => [linearBack(layer, gradY, x, n)] },
+  unit: { forward: (layer, [x]) => x.map((each) => Number(layer.unit.f(each))),
+    backward: (layer, gradY, [x], y) => [gradY.map((g, i) => g * Number(layer.unit.d(x[i], y[i])))] },
+  sum: { forward: (layer, [a, b]) => a.map((each, i) => each + b[i]), backward: (layer, gradY) => [gradY, gradY] },
+  softmax: { forward: softmaxForward, backward: softmaxBack },
+  dropout: { forward: dropForward, backward: (layer, gradY) => [layer.mask ? gradY.map((g, i) => g * layer.mask[i]) : gradY] },
+  norm: { forward: normForward, backward: normBack },
+};
+
+function softmaxForward({ size }, [x]) {
+  const y = new Float64Array(x.length);
+  for (let r = 0; r < x.length; r += size) {
+    const row = x.subarray(r, r + size), top = Math.max(...row);
+    let mass = 0;
+    row.forEach((each, k) => { mass += y[r + k] = Math.exp(each - top); });
+    for (let k = 0; k < size; k++) y[r + k] /= mass;
+  }
+  return y;
+}
+
+function softmaxBack({ size }, gradY, inputs, y) {
+  const gradX = new Float64Array(y.length);
+  for (let r = 0; r < y.length; r += size) {
+    let mean = 0;
+    for (let k = 0; k < size; k++) mean += gradY[r + k] * y[r + k];
+    for (let k = 0; k < size; k++) gradX[r + k] = y[r + k] * (gradY[r + k] - mean);
+  }
+  return [gradX];
+}
+
+function dropForward(layer, [x], n, net) {
+  layer.mask = net.training ? x.map(() => (net.random() < layer.p ? 0 : 1 / (1 - layer.p))) : null;
+  return layer.mask ? x.map((each, i) => each * layer.mask[i]) : x;
+}
+
+// Batch normalization, of columns, and layer normalization, of rows: x̂ = (x − μ) / √(σ² + eps), y = weight x̂ + bias.
+function normForward(layer, [x], n, net) {
+  const { size, columns, eps } = layer, groups = columns ? size : x.length / size, count = columns ? n : size;
+  const at = columns ? (g, k) => k * size + g : (g, k) => g * size + k, y = new Float64Array(x.length);
+  Object.assign(layer, { groups, count, at, normal: new Float64Array(x.length), inverse: new Float64Array(groups), fixed: columns && !net.training && layer.mean });
+  for (let g = 0; g < groups; g++) {
+    let mean = 0, square = 0;
+    for (let k = 0; k < count; k++) mean += x[at(g, k)] / count;
+    for (let k = 0; k < count; k++) square += (x[at(g, k)] - mean) ** 2 / count;
+    if (layer.fixed) [mean, square] = [layer.mean[g], layer.var[g]];
+    else if (columns && layer.mean && net.training) {
+      layer.mean[g] += layer.momentum * (mean - layer.mean[g]);
+      layer.var[g] += layer.momentum * (square * count / (count - 1) - layer.var[g]);
+    }
+    layer.inverse[g] = 1 / Math.sqrt(square + eps);
+    for (let k = 0; k < count; k++) {
+      const i = at(g, k);
+      layer.normal[i] = (x[i] - mean) * layer.inverse[g];
+      y[i] = (layer.weight ? layer.weight[i % size] : 1) * layer.normal[i] + (layer.bias ? layer.bias[i % size] : 0);
+    }
+  }
+  return y;
+}
+
+function normBack(layer, gradY) {
+  const { size, groups, count, at, normal, inverse, weight } = layer, gradX = new Float64Array(gradY.length);
+  if (weight) layer.gradWeight.fill(0);
+  if (layer.bias) layer.gradBias.fill(0);
+  gradY.forEach((g, i) => {
+    if (weight) layer.gradWeight[i % size] += g * normal[i];
+    if (layer.bias) layer.gradBias[i % size] += g;
+    gradX[i] = weight ? g * weight[i % size] : g;
+  });
+  for (let g = 0; g < groups; g++) {
+    let mean = 0, product = 0;
+    for (let k = 0; k < count; k++) {
+      mean += gradX[at(g, k)] / count;
+      product += gradX[at(g, k)] * normal[at(g, k)] / count;
+    }
+    for (let k = 0; k < count; k++) {
+      const i = at(g, k);
+      gradX[i] = inverse[g] * (layer.fixed ? gradX[i] : gradX[i] - mean - normal[i] * product);
+    }
+  }
+  return [gradX];
 }
 
 function linear(layer, x, n) {
@@ -79,12 +172,8 @@ function linear(layer, x, n) {
   return y;
 }
 
-function apply(f, layer, x) {
-  return x.map((each) => Number(f(each)));
-}
-
-function linearBack(layer, gradY, n, gradWeight, gradBias, wantsGradX) {
-  const { in: inside, out, weight, x } = layer, gradX = wantsGradX ? new Float64Array(n * inside) : null;
+function linearBack(layer, gradY, x, n) {
+  const { in: inside, out, weight, gradWeight, gradBias } = layer, gradX = layer.wantsGradX ? new Float64Array(n * inside) : null;
   gradWeight.fill(0);
   if (gradBias) gradBias.fill(0);
   for (let r = 0; r < n; r++) {

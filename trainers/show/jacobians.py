@@ -1,73 +1,93 @@
 """Derivatives of each module's outputs, so that the page can say what a number is made of, whatever the module is.
 
-They are rows of Jacobians: bprop of unit vectors, on what fprop has stored in the recorded step.
+Where there is no formula they are rows of Jacobians: bprop of unit vectors, on what fprop has stored in the recorded
+step. A small module gets all of them, a large one those that tell most.
 """
 
 from typing import Any
 
 import numpy as np
 
-from ...modules.engine.stateful import is_written_by, plain_python, uncompiled
-from ...modules.layers.pooling.max_pool import MaxPool2d
+from ...modules.engine.stateful import plain_python, uncompiled
 from .arrays import Arrays
+from .forms import complete_form
+from .probes import DENSE, Stopwatch, choose_rows, find_blocks, find_diagonal, find_places, keep_largest
 from .walk import Walk
 
-ROWS = 1_000  # outputs of a module, at most
-ALL_ROWS = 3_000  # of all modules together
-SIZE = 8_000_000  # numbers of a Jacobian that is looked at
-DENSE = 20_000  # numbers of one that is kept whole
-LARGEST = 12  # derivatives that are kept of each row of a larger one
+ROWS = 1_000  # outputs of a module all of whose rows are computed, at most
+SIZE = 8_000_000  # numbers of such a Jacobian
+SECONDS = 0.5  # for rows, of all modules together
 
 
 def record_jacobians(walk: Walk, arrays: Arrays) -> None:
     """Add to the modules of both recorded passes what their form needs, before the update changes the weights.
 
-    `elementwise` gets its derivatives; `jacobian` its rows, smallest modules first, as far as the limits allow, else
-    it becomes `other`.
+    `elementwise` and `binary` get their derivatives; `jacobian` a formula or rows, smallest modules first; it becomes
+    `other` where a module is called twice, or reads no array of floats.
     """
-    calls = [each for each in walk.forward if walk.modules[walk.places[each.module]]["form"]["kind"] == "jacobian"]
+    calls = [each for each in walk.forward if find_form(walk, each)["kind"] == "jacobian" and each.method == "fprop"]
     calls.sort(key=lambda each: np.size(walk.values[each.target]))
-    rows, gradients = 0, walk.net.flat_gradients.copy()
+    gradients, watch = walk.net.flat_gradients.copy(), Stopwatch(SECONDS)
     with uncompiled(), plain_python(), np.errstate(all="ignore"):
         for call in walk.forward:
-            form = walk.modules[walk.places[call.module]]["form"]
-            if form["kind"] == "elementwise":
-                ones = np.ones_like(walk.values[call.target])
-                form["slope"] = arrays.add("dy/dx", call.module.bprop(ones))  # type: ignore[attr-defined]
+            add_slopes(walk, call, arrays)
         for call in calls:
-            x, y = walk.values[call.arguments[0]], walk.values[call.target]
-            form = walk.modules[walk.places[call.module]]["form"]
+            form = find_form(walk, call)
             form["kind"] = "other"
-            if is_written_by(call.module, MaxPool2d):
-                form.update(find_largest(call.module, x, y, arrays))
-            elif is_small(x, y) and rows + y.size <= ALL_ROWS and fits_one_call(walk, call):
-                rows += y.size
-                form.update(compute_jacobian(call.module, x, y, arrays))
+            form.update(describe_call(walk, call, watch, arrays) or {})
+            if form["kind"] == "elementwise":
+                arrays.values[form["slope"]]["name"] = f"dy/dx of {walk.modules[walk.places[call.module]]['short']}"
         walk.net.flat_gradients[:] = gradients
 
 
-def find_largest(module: Any, x: np.ndarray, y: np.ndarray, arrays: Arrays) -> dict[str, Any]:
-    """The Jacobian of max pooling: a one where the largest number of each window stands."""
-    places, size = module.largest.reshape(len(module.largest), -1), int(np.prod(x.shape[2:]))
-    columns = (places + size * np.arange(len(places))[:, None]).reshape(-1, 1)
-    values = arrays.add("dy/dx", np.ones((y.size, 1), y.dtype))
-    sparse = {"columns": arrays.add("inputs", columns.astype(np.int64)), "values": values}
-    return {"kind": "jacobian", "columns": int(x.size), "weights": {}, "sparse": sparse, "whole": True}
+def find_form(walk: Walk, call: Any) -> dict[str, Any]:
+    """Find the form of a call's module."""
+    return walk.modules[walk.places[call.module]]["form"]
 
 
-def is_small(x: Any, y: Any) -> bool:
-    """Whether both are arrays of floats, small enough for a Jacobian."""
-    if not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and x.dtype.kind == y.dtype.kind == "f"):
-        return False
-    return y.size <= ROWS and x.size * y.size <= SIZE
+def add_slopes(walk: Walk, call: Any, arrays: Arrays) -> None:
+    """Add the derivatives of elementwise functions, of one array or of two."""
+    form, values, short = find_form(walk, call), walk.values, walk.modules[walk.places[call.module]]["short"]
+    if form["kind"] == "elementwise":
+        form["slope"] = arrays.add(f"dy/dx of {short}", call.module.bprop(np.ones_like(values[call.target])))
+    if form["kind"] == "binary" and call.method == "fprop":
+        ones = np.ones_like(values[call.target])
+        form["slopes"] = [arrays.add(f"dy/da of {short}", call.module.bprop(ones.copy()))]
+        form["slopes"].append(arrays.add(f"dy/db of {short}", call.module.bprop_other(ones)))
+
+
+def describe_call(walk: Walk, call: Any, watch: Stopwatch, arrays: Arrays) -> dict[str, Any] | None:
+    """Describe the derivatives of one call: by a formula, else by probing its bprop."""
+    module: Any = call.module
+    x, y = walk.values[call.arguments[0]], walk.values[call.target]
+    if is_called_twice(walk, call):
+        return None
+    form = complete_form(module, x, y, arrays)
+    if form is not None or not fits_one_call(walk, call):
+        return form
+    if x.size * y.size <= DENSE and y.size <= ROWS:
+        return compute_jacobian(module, x, y, arrays)
+    return (
+        find_diagonal(module, x, y, arrays)
+        or find_places(module, x, y, arrays)
+        or find_blocks(module, x, y, watch, arrays)
+        or compute_rows(walk, call, watch, arrays)
+    )
+
+
+def is_called_twice(walk: Walk, call: Any) -> bool:
+    """Whether a module's fprop runs more than once, so that what it has stored is of the last call."""
+    return sum(each.module is call.module and each.method == "fprop" for each in walk.forward) != 1
 
 
 def fits_one_call(walk: Walk, call: Any) -> bool:
-    """Whether a module is called once, reads one array of floats and has one backward call."""
-    forward = [each for each in walk.forward if each.module is call.module]
+    """Whether a module reads one array of floats, makes one, and has one backward call."""
     backward = [each for each in walk.backward if each.module is call.module]
-    floats = [name for name in call.arguments if getattr(walk.values[name], "dtype", np.dtype(int)).kind == "f"]
-    return len(forward) == len(backward) == len(floats) == 1 and backward[0].method == "bprop"
+    read = [walk.values[name] for name in call.arguments]
+    floats = [each for each in read if isinstance(each, np.ndarray) and each.dtype.kind == "f"]
+    y = walk.values[call.target]
+    is_float = isinstance(y, np.ndarray) and y.dtype.kind == "f"
+    return is_float and len(backward) == len(floats) == 1 and floats[0] is read[0] and backward[0].method == "bprop"
 
 
 def compute_jacobian(module: Any, x: np.ndarray, y: np.ndarray, arrays: Arrays) -> dict[str, Any]:
@@ -84,15 +104,42 @@ def compute_jacobian(module: Any, x: np.ndarray, y: np.ndarray, arrays: Arrays) 
         for name, rows in by_parameter.items():
             rows[k] = vars(module)[f"grad_{name}"].ravel()
         unit[k] = 0
-    form: dict[str, Any] = {"kind": "jacobian", "columns": int(x.size)}
-    form["weights"] = {name: arrays.add(f"dy/d{name}", rows) for name, rows in by_parameter.items()}
-    if matrix.size <= DENSE:
-        return form | {"dense": arrays.add("dy/dx", matrix)}
-    kept = min(LARGEST, int((matrix != 0).sum(axis=1).max()), x.size)
-    columns = np.sort(np.argpartition(-np.abs(matrix), kept - 1, axis=1)[:, :kept], axis=1) if kept else matrix[:, :0]
-    values = np.take_along_axis(matrix, columns.astype(np.int64), axis=1)
-    whole = bool(((matrix != 0).sum(axis=1) <= kept).all())
-    return form | {
-        "sparse": {"columns": arrays.add("inputs", columns.astype(np.int64)), "values": arrays.add("dy/dx", values)},
-        "whole": whole,
-    }
+    weights = {name: arrays.add(f"dy/d{name}", rows) for name, rows in by_parameter.items()}
+    dense = arrays.add("dy/dx", matrix)
+    return {"kind": "jacobian", "columns": int(x.size), "weights": weights, "dense": dense}
+
+
+def compute_rows(walk: Walk, call: Any, watch: Stopwatch, arrays: Arrays) -> dict[str, Any]:
+    """Compute rows of outputs in turn of those with the largest gradients and the largest ones, as long as time allows.
+
+    Of each row the largest derivatives are kept. `rows` are the outputs, without it all of them.
+    """
+    module: Any = call.module
+    x, y = walk.values[call.arguments[0]], walk.values[call.target]
+    backward = next(each for each in walk.backward if each.module is module)
+    order = choose_rows(walk.values[backward.arguments[0]], y, ROWS)
+    if x.size * order.size > SIZE:
+        order = order[: max(16, SIZE // x.size)]
+    rows: list[tuple[np.ndarray, np.ndarray, bool]] = []
+    unit = np.zeros(y.size, y.dtype)
+    for k in order:
+        if len(rows) >= 16 and watch.is_over():
+            break
+        unit[k] = 1
+        with watch:
+            rows.append(keep_largest(np.ravel(module.bprop(unit.reshape(y.shape)))))
+        unit[k] = 0
+    known = order[: len(rows)].astype(np.int64)
+    form = {
+        "kind": "jacobian", "columns": int(x.size), "weights": {}, "whole": all(each[2] for each in rows),
+        "sparse": {"columns": arrays.add("inputs", np.stack([each[0] for each in rows])),
+                   "values": arrays.add("dy/dx", np.stack([each[1] for each in rows]))},
+    }  # fmt: skip
+    if len(known) == y.size:
+        ranks = np.argsort(known)
+        form["sparse"] = {
+            "columns": arrays.add("inputs", np.stack([rows[k][0] for k in ranks])),
+            "values": arrays.add("dy/dx", np.stack([rows[k][1] for k in ranks])),
+        }
+        return form
+    return form | {"rows": arrays.add("outputs", known)}

@@ -21,7 +21,7 @@ function curves(recorded) {
     const log = key === "loss" && Math.min(...values) > 0 && Math.max(...values) > 10 * Math.min(...values);
     return lineChart(series, { title: key.replaceAll("_", " "), xName: recorded.time, log });
   });
-  return h("section", {}, h("h3", {}, "Curves"), h("div", { class: "charts" }, charts));
+  return h("section", {}, h("h2", {}, "Curves"), h("div", { class: "charts" }, charts));
 }
 
 function normCharts() {
@@ -32,7 +32,7 @@ function normCharts() {
     if (!series.length || (name === "dead" && series.every((each) => each.y.every((y) => !y)))) return null;
     return lineChart(series.slice(0, 12), { title, xName: DATA.learning.time || "step", log: name !== "dead" });
   });
-  return h("section", {}, h("h3", {}, "Norms by module"), h("div", { class: "charts" }, charts),
+  return h("section", {}, h("h2", {}, "Norms by module"), h("div", { class: "charts" }, charts),
     paths.length > 12 ? h("p", { class: "dim" }, "The first twelve modules; the pane Net has all.") : null);
 }
 
@@ -40,10 +40,10 @@ function histograms() {
   const frames = DATA.frames.filter((frame) => frame.histograms);
   if (!frames.length) return null;
   const names = Object.keys(frames[0].histograms), place = h("div", {});
-  const draw = (name) => place.replaceChildren(...["weights", "gradients"].map((kind) => h("div", { class: "strip" }, h("h4", {}, `${kind} of ${name}`),
+  const draw = (name) => place.replaceChildren(...["weights", "gradients"].map((kind) => h("div", { class: "strip" }, h("h3", {}, `${kind} of ${name}`),
     frames.map((frame) => frame.histograms[name][kind] && h("figure", {}, barChart(frame.histograms[name][kind], `${kind} of ${name}, ${frame.title}`), h("figcaption", {}, frame.title))))));
   if (names.length) draw(names[0]);
-  return h("section", {}, h("h3", {}, "Histograms over time"), h("label", { for: "histogram" }, "parameter "),
+  return h("section", {}, h("h2", {}, "Histograms over time"), h("label", { for: "histogram" }, "parameter "),
     h("select", { id: "histogram", onchange: (event) => draw(event.target.value) }, names.map((name) => h("option", {}, name))), place);
 }
 
@@ -55,17 +55,17 @@ function confusion(learning) {
     return h("tr", {}, h("th", { scope: "row" }, learning.classes[i]), row.map((count, j) => h("td", { class: i === j ? "right" : count ? "wrong" : "", "data-share": Math.ceil(4 * (i === j ? count / total : count / worst)),
       title: `${count} of ${learning.classes[i]} taken for ${learning.classes[j]}` }, count || "")));
   });
-  return h("section", {}, h("h3", {}, `Confusion: ${format(100 * learning.accuracy, 4)} % are right`),
+  return h("section", {}, h("h2", {}, `Confusion: ${format(100 * learning.accuracy, 4)} % are right`),
     h("div", { class: "scroll" }, h("table", { class: "confusion" }, h("thead", {}, h("tr", {}, h("th", {}, "label \\ predicted"), learning.classes.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows))));
 }
 
 function mistakes(learning) {
   if (!learning.mistakes || !learning.mistakes.length) return null;
-  return h("section", {}, h("h3", {}, "Worst mistakes"), h("div", { class: "mistakes" }, learning.mistakes.map((each) =>
+  return h("section", {}, h("h2", {}, "Worst mistakes"), h("div", { class: "mistakes" }, learning.mistakes.map((each) =>
     h("figure", {}, each.x === null ? null : arrayView(each.x, `sample ${each.row}`), h("figcaption", {}, `is ${each.is}, predicted ${each.says}`)))));
 }
 
 function predictions(learning) {
   if (!learning.points) return null;
-  return h("section", {}, h("h3", {}, "Predictions"), scatterChart(numbersOf(learning.points.target), numbersOf(learning.points.output), { title: "predictions by targets", xName: "target" }));
+  return h("section", {}, h("h2", {}, "Predictions"), scatterChart(numbersOf(learning.points.target), numbersOf(learning.points.output), { title: "predictions by targets", xName: "target" }));
 }

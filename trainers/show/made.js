@@ -7,6 +7,7 @@ function explain(ref) {
   if (!maker) return { head: "an input of this step", terms: [], total };
   const made = { parameter: ofParameter, gradient: ofGradient, change: ofChange, fprop: ofOutput, bprop: ofGradX,
     loss: ofLoss, grad: ofLossGradient, line: ofLine }[maker.role](maker, ref);
+  made.terms = made.terms.filter((each) => [each.up, ...each.by].every((one) => !one || numberAt(one) !== undefined)); // of arrays that are cut off
   const sum = made.terms.reduce((a, term) => a + term.value, 0);
   const isSum = made.terms.length > 0 && !made.derivatives;
   const rest = isSum ? total - sum : 0;
@@ -38,15 +39,20 @@ function ofLine(maker, ref) {
 function ofOutput(maker, ref) {
   const step = DATA.steps[maker.step], module = moduleOf(step), form = module.form;
   const [x, other] = step.inputs;
-  const own = { linear: linearOutput, conv2d: convOutput, embedding: embeddingOutput, jacobian: jacobianOutput }[form.kind];
-  if (own) return own(module, form, x, ref);
+  const own = { linear: linearOutput, conv2d: convOutput, embedding: embeddingOutput, slice: sliceOutput }[form.kind];
+  if (own) return own(module, form, x, ref, other);
+  if (form.kind in LOCAL) return localOutput(module, form, x, ref);
+  if (form.kind === "binary") {
+    const terms = [x, other].map((id, n) => term(null, [at(id, ref.index)], numberAt(at(form.slopes[n], ref.index)), `dy/d${"ab"[n]}`));
+    return { head: "y = f(a, b), each with its derivative", terms, derivatives: true };
+  }
   if (form.kind === "elementwise") {
     return { head: `y = f(x), and dy/dx = ${format(numberAt(at(form.slope, ref.index)), 6)} here`, derivatives: true,
       terms: [term(null, [at(x, ref.index)], numberAt(at(x, ref.index)), "x")] };
   }
   if (form.kind === "copy") return { head: "the same number in another place", terms: [term(null, [at(x, ref.index)], numberAt(ref))] };
   if (form.kind === "sum") return { head: "y = a + b", terms: [product(null, at(x, ref.index)), product(null, at(other, ref.index))] };
-  return { head: `made by ${module.label}; its Jacobian is too large for this page`, terms: [] };
+  return { head: `made by ${module.label}; it runs more than once in this step, or reads no array of real numbers`, terms: [] };
 }
 
 function linearOutput(module, form, x, ref) {
@@ -56,6 +62,15 @@ function linearOutput(module, form, x, ref) {
   for (let i = 0; i < inside; i++) terms.push(product(null, at(x, row * inside + i), at(weight.value, o * inside + i)));
   if (bias) terms.push(product(null, at(bias.value, o)));
   return { head: "y = Σ x weight" + (bias ? " + bias" : ""), terms };
+}
+
+// Signals are images of one row.
+function asImage(shape) {
+  return shape.length === 3 ? [shape[0], shape[1], 1, shape[2]] : shape;
+}
+
+function shapeOf(id) {
+  return asImage(DATA.values[id].shape);
 }
 
 // All (c, u, v) of a kernel and the place in x that each sees for an output place, if that is inside.
@@ -74,8 +89,8 @@ function* kernelPlaces(form, weightShape, xShape, o, outPlace) {
 
 function convOutput(module, form, x, ref) {
   const weight = parameterOf(module, "weight"), bias = parameterOf(module, "bias");
-  const shape = DATA.values[weight.value].shape, xShape = DATA.values[x].shape;
-  const [n, o, p, q] = unravel(ref.index, DATA.values[ref.value].shape), terms = [];
+  const shape = shapeOf(weight.value), xShape = shapeOf(x);
+  const [n, o, p, q] = unravel(ref.index, shapeOf(ref.value)), terms = [];
   for (const [k, i, j, c, u, v] of kernelPlaces(form, shape, xShape, o, [p, q])) {
     terms.push(product(null, at(x, ravel([n, k, i, j], xShape)), at(weight.value, ravel([o, c, u, v], shape))));
   }
@@ -89,24 +104,38 @@ function embeddingOutput(module, form, x, ref) {
   return { head: `the row of token ${token}`, terms: [product(null, at(weight.value, token * width + (ref.index % width)))] };
 }
 
-// Rows of a Jacobian, dense or the largest numbers of each row: [input, derivative] of an output.
-function jacobianRow(form, k) {
-  if (form.dense !== undefined) {
-    const row = numbersOf(form.dense).subarray(k * form.columns, (k + 1) * form.columns);
-    return Array.from(row, (d, i) => [i, d, at(form.dense, k * form.columns + i)]).filter(([, d]) => d !== 0);
-  }
-  const kept = DATA.values[form.sparse.values].shape[1], found = [];
-  for (let j = k * kept; j < (k + 1) * kept; j++) {
-    const d = numbersOf(form.sparse.values)[j];
-    if (d !== 0) found.push([numbersOf(form.sparse.columns)[j], d, at(form.sparse.values, j)]);
-  }
-  return found;
+// Where each number of a slice stands in the whole array, and the other way round; null outside.
+function placeInWhole(form, k) {
+  const p = k % form.places, rest = Math.floor(k / form.places);
+  return (Math.floor(rest / form.count) * form.size + form.first + (rest % form.count)) * form.places + p;
 }
 
-function jacobianOutput(module, form, x, ref) {
-  const terms = jacobianRow(form, ref.index).map(([i, d]) => term(null, [at(x, i)], d, "dy/dx"));
-  const which = form.dense !== undefined || form.whole ? "the inputs" : "the inputs with the largest derivatives";
-  return { head: `${which} that y depends on, each with dy/dx`, terms, derivatives: true };
+function placeInSlice(form, k) {
+  const p = k % form.places, rest = Math.floor(k / form.places), a = (rest % form.size) - form.first;
+  return a < 0 || a >= form.count ? null : (Math.floor(rest / form.size) * form.count + a) * form.places + p;
+}
+
+// One number of `own`, or, outside of the slice, of the array that other slices have written.
+function sliceTerms(form, own, others, k, isWhole) {
+  const place = isWhole ? placeInSlice(form, k) : placeInWhole(form, k);
+  if (place !== null) return [at(own, place)];
+  return others === undefined ? [] : [at(others, k)];
+}
+
+function sliceOutput(module, form, x, ref, other) {
+  return { head: "the same number in another place", terms: sliceTerms(form, x, other, ref.index, form.into).map((each) => product(null, each)) };
+}
+
+function localOutput(module, form, x, ref) {
+  const found = LOCAL[form.kind].row(form, ref.index, { module, x, y: ref.value });
+  if (found === null) {
+    const known = numbersOf(form.rows), count = numbersOf(ref.value).length;
+    return { head: `made by ${module.label}; derivatives are recorded for ${known.length} of its ${count} outputs, those with the largest gradients and the largest ones`,
+      terms: [], others: Array.from(known.slice(0, 8), (index) => at(ref.value, index)) };
+  }
+  const terms = found.filter(([, d]) => numberAt(d) !== 0).map(([i, d]) => term(null, [at(x, i)], numberAt(d), "dy/dx"));
+  const whole = form.kind !== "jacobian" || form.dense !== undefined || form.whole;
+  return { head: `${whole ? "the inputs" : "the inputs with the largest derivatives"} that y depends on, each with dy/dx`, terms, derivatives: true };
 }
 
 // -- backward ----------------------------------------------------------------------------------------------------------
@@ -128,13 +157,20 @@ function ofGradX(maker, ref) {
     return { head: "grad_x = Σ grad_y weight", terms };
   }
   if (form.kind === "conv2d") return { head: "grad_x = Σ grad_y weight, over the windows that see x", terms: convGradX(module, form, grad, ref) };
-  if (form.kind === "jacobian") return jacobianGradX(form, grad, i);
+  if (form.kind === "binary") {
+    const slope = form.slopes[step.method === "bprop_other" ? 1 : 0];
+    return { head: `grad_${step.method === "bprop_other" ? "b" : "a"} = grad_y times the derivative`, terms: [product(at(grad, i), at(slope, i))] };
+  }
+  if (form.kind === "slice") {
+    return { head: "the same gradient in another place", terms: sliceTerms(form, grad, step.inputs[1], i, !form.into).map((each) => product(each)) };
+  }
+  if (form.kind in LOCAL) return localGradX(module, form, grad, i);
   return { head: `made by bprop of ${module.label}`, terms: [] };
 }
 
 function convGradX(module, form, grad, ref) {
-  const weight = parameterOf(module, "weight"), shape = DATA.values[weight.value].shape;
-  const gradShape = DATA.values[grad].shape, xShape = DATA.values[ref.value].shape;
+  const weight = parameterOf(module, "weight"), shape = shapeOf(weight.value);
+  const gradShape = shapeOf(grad), xShape = shapeOf(ref.value);
   const [n, k, i, j] = unravel(ref.index, xShape), terms = [], perGroup = shape[0] / form.groups;
   const group = Math.floor(k / shape[1]), c = k % shape[1];
   for (let o = group * perGroup; o < (group + 1) * perGroup; o++) {
@@ -151,66 +187,65 @@ function convGradX(module, form, grad, ref) {
   return terms;
 }
 
-const columnsOfForms = new Map(); // of a Jacobian: the rows in which each input occurs
-
-function jacobianColumn(form, rows, i) {
-  if (!columnsOfForms.has(form)) {
-    const columns = new Map();
-    for (let k = 0; k < rows; k++) {
-      for (const [column, , ref] of jacobianRow(form, k)) {
-        if (!columns.has(column)) columns.set(column, []);
-        columns.get(column).push([k, ref]);
-      }
-    }
-    columnsOfForms.set(form, columns);
-  }
-  return columnsOfForms.get(form).get(i) || [];
-}
-
-function jacobianGradX(form, grad, i) {
-  const terms = jacobianColumn(form, numbersOf(grad).length, i).map(([k, ref]) => product(at(grad, k), ref));
+function localGradX(module, form, grad, i) {
+  const forward = forwardStep(module), context = { module, x: forward.inputs[0], y: forward.output };
+  const terms = LOCAL[form.kind].column(form, i, context).filter(([, d]) => numberAt(d) !== 0).map(([k, d]) => product(at(grad, k), d));
+  if (form.rows !== undefined) return { head: `grad_x = Σ grad_y dy/dx, over the ${numbersOf(form.rows).length} outputs whose derivatives are recorded`, terms };
   return { head: "grad_x = Σ grad_y dy/dx", terms };
 }
 
+// Of a weight that several modules share, the terms of all of them.
 function ofGradient(maker, ref) {
-  const parameter = DATA.parameters[maker.parameter], i = ref.index;
-  const step = DATA.steps.find((each) => each.kind === "bprop" && each.module === parameter.module);
-  const weight = `${maker.parameter}:${i}`;
-  if (!step) return { head: `gradient of ${parameter.name}`, terms: [], weight };
-  const module = DATA.modules[parameter.module], form = module.form, grad = step.inputs[0];
-  const x = forwardStep(module).inputs[0], shape = DATA.values[parameter.value].shape, terms = [];
-  const gradShape = DATA.values[grad].shape, size = numbersOf(grad).length;
-  if (form.kind === "linear" && parameter.own === "weight") {
+  const own = (step) => Object.entries(DATA.modules[step.module].parameters).find(([, k]) => k === maker.parameter);
+  const parts = DATA.steps.filter((step) => step.kind === "bprop" && own(step)).map((step) => gradientTerms(step, own(step)[0], ref.index));
+  const head = parts.length ? parts[0].head : `gradient of ${DATA.parameters[maker.parameter].name}`;
+  return { head, terms: parts.flatMap((each) => each.terms), weight: `${maker.parameter}:${ref.index}` };
+}
+
+// The terms of the gradient of number i of a parameter, by one bprop.
+function gradientTerms(step, own, i) {
+  const module = DATA.modules[step.module], form = module.form, grad = step.inputs[0], forward = forwardStep(module);
+  const x = forward.inputs[0], shape = DATA.values[parameterOf(module, own).value].shape, terms = [], size = numbersOf(grad).length;
+  if (form.kind === "linear" && own === "weight") {
     const [out, inside] = shape, o = Math.floor(i / inside);
     for (let row = 0; row < size / out; row++) terms.push(product(at(grad, row * out + o), at(x, row * inside + (i % inside))));
-    return { head: "grad_weight = Σ grad_y x", terms, weight };
+    return { head: "grad_weight = Σ grad_y x", terms };
   }
   if (form.kind === "linear") {
     for (let row = 0; row < size / shape[0]; row++) terms.push(product(at(grad, row * shape[0] + i)));
-    return { head: "grad_bias = Σ grad_y", terms, weight };
+    return { head: "grad_bias = Σ grad_y", terms };
   }
-  if (form.kind === "conv2d") return { head: `grad_${parameter.own} = Σ grad_y${parameter.own === "weight" ? " x" : ""}`, terms: convGradient(parameter, form, grad, gradShape, x, i), weight };
+  if (form.kind === "conv2d") return { head: `grad_${own} = Σ grad_y${own === "weight" ? " x" : ""}`, terms: convGradient(module, own, grad, x, i) };
   if (form.kind === "embedding") {
     numbersOf(x).forEach((token, place) => token === Math.floor(i / shape[1]) && terms.push(product(at(grad, place * shape[1] + (i % shape[1])))));
-    return { head: "grad_weight = Σ grad_y where the token occurs", terms, weight };
+    return { head: "grad_weight = Σ grad_y where the token occurs", terms };
   }
-  const rows = form.weights && form.weights[parameter.own];
+  if (form.kind === "norm") {
+    const parts = normParts(form, x, forward.output, module);
+    for (let k = 0; k < size; k++) {
+      if (parts.weightOf(k) !== i) continue;
+      terms.push(own === "bias" ? product(at(grad, k)) : product(at(grad, k), { number: parts.normal(k), name: `x̂ of ${module.short}` }));
+    }
+    return { head: `grad_${own} = Σ grad_y${own === "bias" ? "" : " x̂"}`, terms };
+  }
+  const rows = form.weights && form.weights[own];
   if (rows !== undefined) {
     const columns = DATA.values[rows].shape[1];
     for (let k = 0; k < size; k++) if (numbersOf(rows)[k * columns + i] !== 0) terms.push(product(at(grad, k), at(rows, k * columns + i)));
-    return { head: `grad_${parameter.own} = Σ grad_y dy/d${parameter.own}`, terms, weight };
+    return { head: `grad_${own} = Σ grad_y dy/d${own}`, terms };
   }
-  return { head: `made by bprop of ${module.label}`, terms: [], weight };
+  return { head: `made by bprop of ${module.label}`, terms: [] };
 }
 
-function convGradient(parameter, form, grad, gradShape, x, i) {
-  const shape = DATA.values[parameter.value].shape, xShape = DATA.values[x].shape, terms = [];
+function convGradient(module, own, grad, x, i) {
+  const { form } = module, value = parameterOf(module, own).value, gradShape = shapeOf(grad), xShape = shapeOf(x), terms = [];
+  const shape = own === "bias" ? [DATA.values[value].shape[0], 1, 1, 1] : shapeOf(value);
   const [o, c, u, v] = unravel(i, shape), group = Math.floor(o / (shape[0] / form.groups));
   for (let n = 0; n < gradShape[0]; n++) {
     for (let p = 0; p < gradShape[2]; p++) {
       for (let q = 0; q < gradShape[3]; q++) {
         const up = at(grad, ravel([n, o, p, q], gradShape));
-        if (parameter.own === "bias") {
+        if (own === "bias") {
           terms.push(product(up));
           continue;
         }

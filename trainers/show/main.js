@@ -1,5 +1,7 @@
 // The frame of the page: title, tabs, keys, themes.
 
+const PRINT = matchMedia("print"), STILL = matchMedia("(prefers-reduced-motion: reduce)");
+
 const PANES = { walk: ["Walk", drawWalk], weight: ["One weight", drawWeight], net: ["Net", drawNet], learning: ["Learning", drawLearning], play: ["Play", drawPlay] };
 
 function facts() {
@@ -26,7 +28,7 @@ function frame() {
   const config = DATA.config ? h("details", { class: "config" }, h("summary", {}, "config"), h("pre", {}, DATA.config)) : null;
   return [h("header", {}, h("div", { class: "heading" }, h("h1", {}, DATA.title), theme), h("p", { class: "dim" }, facts()),
     DATA.notes.length ? h("ul", { class: "notes" }, DATA.notes.map((note) => h("li", {}, note))) : null, config), tablist,
-  h("main", { id: "pane", role: "tabpanel", tabindex: -1 }), h("div", { id: "said", role: "status", class: "said" }),
+  h("main", {}, h("div", { id: "pane", role: "tabpanel" })), h("div", { id: "said", role: "status", class: "said" }),
   h("footer", { class: "dim" }, "Arrow keys left and right: from method to method; with shift: from line to line. In an array, arrow keys move and Enter picks a number. The address of the page keeps the place.")];
 }
 
@@ -48,6 +50,7 @@ function render() {
   drawn = STATE.pane;
   const same = focus && document.getElementById(focus);
   if (same && same !== document.activeElement) same.focus({ preventScroll: true });
+  if (PRINT.matches) pane.querySelectorAll("details").forEach((each) => { each.open = true; });
   const now = pane.querySelector(".steps [aria-current]");
   if (now) keepInSight(now);
 }
@@ -77,5 +80,5 @@ window.addEventListener("hashchange", () => {
 document.getElementById("page").append(...frame());
 listeners.push(render);
 render();
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", render);
+for (const query of [matchMedia("(prefers-color-scheme: dark)"), PRINT]) query.addEventListener("change", render);
 document.documentElement.dataset.ready = "yes";

@@ -8,6 +8,7 @@ function sampleFrame() {
   for (const step of DATA.steps) {
     if (step.kind !== "fprop" && step.kind !== "bprop") continue;
     const module = DATA.modules[step.module];
+    if (!DATA.diagram.nodes.some((node) => node.title === module.short)) continue; // what adds the gradients of branches up
     const entry = (modules[module.short] ||= { output: null, gradient: null, weight: null, "weight gradient": null, update: null, dead: null });
     if (step.kind === "fprop" && step.output !== null) entry.output = range(numbersOf(step.output)).rms;
     if (step.kind === "bprop" && step.inputs.length) entry.gradient = range(numbersOf(step.inputs[0])).rms;
@@ -79,13 +80,13 @@ function drawNode(node, frame, figure, back) {
   const step = DATA.steps.findIndex((each) => each.kind === (node.title.startsWith("loss") ? (back ? "grad" : "loss") : back ? "bprop" : "fprop") && moduleOf(each).short === node.title);
   const lines = [node.title, ...node.lines, share === null ? "" : format(norms[figure], 3)].filter(Boolean);
   const text = lines.map((line, n) => svg("text", { x: node.x, y: node.y - node.height / 2 + 17 + 16 * n, "text-anchor": "middle", class: n ? (share !== null && n === lines.length - 1 ? "norm" : "") : "name" }, line));
-  const box = svg("rect", { x: node.x - node.width / 2, y: node.y - node.height / 2, width: node.width, height: node.height, rx: 6, class: node.end ? "end" : "", "fill-opacity": share === null ? null : (0.08 + 0.6 * share).toFixed(3) });
+  const box = svg("rect", { x: node.x - node.width / 2, y: node.y - node.height / 2, width: node.width, height: node.height, rx: 6, class: node.end ? "end" : "", "fill-opacity": share === null ? null : (0.08 + (isDark() ? 0.35 : 0.6) * share).toFixed(3) });
   if (share !== null) box.classList.add("heat");
   const group = svg("g", { tabindex: step >= 0 ? 0 : null, role: step >= 0 ? "button" : null, "aria-label": lines.join(", ") }, box, text, svg("title", {}, lines.join("\n")));
   const open = () => setState({ pane: "walk", step: String(step), line: "" });
   if (step >= 0) {
     group.addEventListener("click", open);
-    group.addEventListener("keydown", (event) => event.key === "Enter" && open());
+    group.addEventListener("keydown", pressed(open));
   }
   return group;
 }

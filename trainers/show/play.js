@@ -9,7 +9,7 @@ const SHAPES = {
   },
   circle: (random) => { const [a, b] = [2 * random() - 1, 2 * random() - 1]; return [a, b, a * a + b * b < 0.6 ? 1 : 0]; },
 };
-const PLAY = { net: null, rule: null, running: false, history: [], view: null };
+const PLAY = { net: null, rule: null, running: false, history: [], view: null, steps: 0, drawn: 0 };
 
 function readPlay() {
   const own = DATA.play.rule, sizes = DATA.play.layers.filter((each) => each.kind === "linear").slice(0, -1).map((each) => each.out);
@@ -23,8 +23,13 @@ function readPlay() {
   if (!RULE_NAMES.includes(settings.name)) settings.name = "SGD";
   if (settings.data !== "own" && !offersShapes()) settings.data = "own";
   if (settings.data !== "own" && !SHAPES[settings.data]) settings.data = "own";
-  settings.batch = Math.max(1, Math.floor(settings.batch));
+  settings.batch = Math.max(leastBatch(), Math.floor(settings.batch));
   return settings;
+}
+
+// Batch normalization needs two samples.
+function leastBatch() {
+  return DATA.play.layers.some((each) => each.columns) ? 2 : 1;
 }
 
 function writePlay(changes) {
@@ -51,38 +56,59 @@ function playData(settings) {
 
 // The model's own weights, or new ones where the units are others.
 function makePlayNet(settings) {
+  const random0 = makeRandom(settings.seed + 5);
+  if (!isChain()) return new PlayNet(settings.seed === 0 ? ownLayers() : drawLayers(settings.seed), DATA.play.loss, GENERATED, random0);
   const linear = DATA.play.layers.filter((each) => each.kind === "linear"), wanted = settings.units.split("-").map(Number).filter((each) => each > 0);
   const own = linear.slice(0, -1).map((each) => each.out).join("-") === wanted.join("-");
-  if (own && settings.seed === 0) return new PlayNet(ownLayers(), DATA.play.loss, GENERATED);
+  if (own && settings.seed === 0) return new PlayNet(ownLayers(), DATA.play.loss, GENERATED, random0);
   const random = makeRandom(settings.seed + 1), last = linear[linear.length - 1], layers = [];
-  const add = (inside, out) => {
-    const draw = (count) => Float64Array.from({ length: count }, () => (2 * random() - 1) / Math.sqrt(inside));
-    layers.push({ kind: "linear", in: inside, out, weight: draw(inside * out), bias: last.bias === null ? null : draw(out) });
-  };
+  const push = (layer) => layers.push({ ...layer, inputs: [layers.length] });
+  const add = (inside, out) => push({ kind: "linear", in: inside, out, ...drawWeights(random, inside, out, last.bias !== null) });
   let inside = linear[0].in;
   wanted.forEach((out, k) => {
     add(inside, out);
-    layers.push(...unitsAfter(Math.min(k, Math.max(0, linear.length - 2))));
+    unitsAfter(Math.min(k, Math.max(0, linear.length - 2)), out).forEach(push);
     inside = out;
   });
   add(inside, last.out);
-  layers.push(...unitsAfter(linear.length - 1));
-  return new PlayNet(layers, DATA.play.loss, GENERATED);
+  unitsAfter(linear.length - 1, last.out).forEach(push);
+  return new PlayNet(layers, DATA.play.loss, GENERATED, random0);
 }
+
+// Whether each layer reads the one before it, and the first one is Linear: then the page may choose the units.
+function isChain() {
+  return DATA.play.layers.every((each, k) => each.inputs.length === 1 && each.inputs[0] === k) && DATA.play.layers[0].kind === "linear";
+}
+
+function drawWeights(random, inside, out, hasBias) {
+  const draw = (count) => Float64Array.from({ length: count }, () => (2 * random() - 1) / Math.sqrt(inside));
+  return { weight: draw(inside * out), bias: hasBias ? draw(out) : null };
+}
+
+// The model's layers with weights of another seed.
+function drawLayers(seed) {
+  const random = makeRandom(seed + 1);
+  return ownLayers().map((each) => (each.kind === "linear" ? { ...each, ...drawWeights(random, each.in, each.out, each.bias !== null) } : each));
+}
+
+const ARRAYS = ["weight", "bias", "mean", "var"];
 
 function ownLayers() {
   const copy = (id) => (id === null || id === undefined ? null : Float64Array.from(numbersOf(id)));
-  return DATA.play.layers.map((each) => (each.kind === "linear" ? { ...each, weight: copy(each.weight), bias: copy(each.bias) } : { ...each }));
+  return DATA.play.layers.map((each) => ({ ...each, ...Object.fromEntries(ARRAYS.map((name) => [name, copy(each[name])])) }));
 }
 
-function unitsAfter(k) {
+// The layers between two Linear ones, for so many units.
+function unitsAfter(k, units) {
   const layers = DATA.play.layers, places = layers.flatMap((each, n) => (each.kind === "linear" ? [n] : []));
-  return layers.slice(places[k] + 1, places[k + 1]).map((each) => ({ ...each }));
+  const fill = (id, value) => (id === null || id === undefined ? null : new Float64Array(units).fill(value));
+  return layers.slice(places[k] + 1, places[k + 1]).map((each) => ({ ...each, size: units,
+    weight: fill(each.weight, 1), bias: fill(each.bias, 0), mean: fill(each.mean, 0), var: fill(each.var, 1) }));
 }
 
 function resetPlay() {
   const settings = readPlay(), net = makePlayNet(settings), rule = new PlayRule({ ...settings });
-  rule.decays = net.layers.flatMap((each) => (each.kind === "linear" ? (each.bias ? [true, false] : [true]) : []));
+  rule.decays = net.layers.flatMap((each) => [each.weight ? [each.kind === "linear"] : [], each.bias ? [false] : []].flat());
   const data = playData(settings);
   Object.assign(PLAY, { net, rule, data, settings, range: null, history: [], steps: 0, seconds: 0, order: [], place: 0, random: makeRandom(settings.seed + 3) });
   if (PLAY.view) drawPlayState();
@@ -143,13 +169,17 @@ function runPlay() {
   const begin = performance.now();
   while (performance.now() - begin < 24) playStep();
   PLAY.seconds += (performance.now() - begin) / 1000;
-  drawPlayState();
+  if (!STILL.matches || begin - PLAY.drawn > 1000) drawPlayState();
   requestAnimationFrame(runPlay);
 }
 
 function startPlay(running) {
   PLAY.running = running;
   PLAY.view.start.textContent = running ? "pause" : "▶ train";
+  if (!running && PLAY.steps) {
+    drawPlayState();
+    say(PLAY.view.surface.getAttribute("aria-label"));
+  }
   if (running) requestAnimationFrame(runPlay);
 }
 
@@ -158,7 +188,7 @@ function startPlay(running) {
 function drawPlay() {
   if (DATA.play.reason) return h("p", {}, `This page cannot train the model itself: ${DATA.play.reason}.`);
   const settings = readPlay();
-  const view = { facts: h("dl", { class: "facts", id: "play-facts" }), surface: h("canvas", { width: 360, height: 360, role: "img", tabindex: 0 }), chart: h("div", {}),
+  const view = { facts: h("dl", { class: "facts", id: "play-facts" }), surface: h("canvas", { width: 360, height: 360, role: "img" }), chart: h("div", {}),
     start: button("▶ train", () => startPlay(!PLAY.running), { class: "main", id: "play-start" }) };
   PLAY.view = view;
   const change = (name, always) => (event) => {
@@ -170,10 +200,10 @@ function drawPlay() {
   const numeric = (name, label, always, attributes) => h("label", {}, label, " ", h("input", { type: "number", value: settings[name], step: "any", min: 0, id: `play-${name}`, onchange: change(name, always), ...attributes }));
   const chooser = (name, label, options, always) => h("label", {}, label, " ", h("select", { id: `play-${name}`, onchange: change(name, always) }, options.map((each) => h("option", { selected: each === settings[name] }, each))));
   const pane = h("div", { class: "play" },
-    h("p", { class: "dim" }, "The page trains the model by itself, in float64, with the arithmetic of its layers; nothing leaves the page."),
+    h("p", { class: "dim" }, "The page trains the model by itself, in float64, with the arithmetic of its layers; nothing leaves the page." + (DATA.play.layers.some((each) => each.kind === "dropout") ? " Dropout draws masks of its own." : "")),
     h("div", { class: "bar" }, view.start, button("one step", () => { playStep(); drawPlayState(); }, { id: "play-step" }), button("begin again", resetPlay, { id: "play-reset" })),
     h("div", { class: "bar" }, chooser("name", "rule", RULE_NAMES, true), numeric("lr", "learning rate"), numeric("momentum", "momentum"), numeric("weight_decay", "weight decay"),
-      numeric("batch", "batch", false, { min: 1, step: 1 }), h("label", {}, "units ", h("input", { id: "play-units", value: settings.units, size: 9, title: "hidden layers, such as 8-8", onchange: change("units", true) })),
+      numeric("batch", "batch", false, { min: leastBatch(), step: 1 }), h("label", {}, "units ", h("input", { id: "play-units", value: settings.units, size: 9, disabled: !isChain(), title: isChain() ? "hidden layers, such as 8-8" : "the page changes the units of chains alone", onchange: change("units", true) })),
       numeric("seed", "seed", true, { step: 1 }), offersShapes() ? chooser("data", "data", ["own", ...Object.keys(SHAPES)], true) : null),
     h("div", { class: "columns play-views" }, h("figure", {}, h("figcaption", {}, surfaceTitle()), view.surface), h("div", {}, view.facts, view.chart)));
   resetPlay();
@@ -188,6 +218,7 @@ function surfaceTitle() {
 }
 
 function drawPlayState() {
+  PLAY.drawn = performance.now();
   const figures = measurePlay();
   PLAY.history.push([PLAY.steps, figures.loss]);
   if (PLAY.history.length > 400) PLAY.history = PLAY.history.filter((_, k) => k % 2 === 0);
@@ -195,7 +226,8 @@ function drawPlayState() {
   const facts = [["weights", count], ["steps", PLAY.steps], ["epochs", format(PLAY.steps * PLAY.settings.batch / PLAY.data.n, 3)], ["seconds of training", format(PLAY.seconds, 3)], ["loss", format(figures.loss, 5)]];
   if (figures.accuracy !== null) facts.push(["right", format(100 * figures.accuracy, 4) + " %"]);
   view.facts.replaceChildren(...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", { "data-name": name }, value)]));
-  view.chart.replaceChildren(lineChart([{ name: "loss", x: PLAY.history.map((each) => each[0]), y: PLAY.history.map((each) => each[1]) }], { title: "loss", xName: "step", log: figures.loss > 0 }));
+  if (PLAY.history.length < 2) view.chart.replaceChildren();
+  else view.chart.replaceChildren(lineChart([{ name: "loss", x: PLAY.history.map((each) => each[0]), y: PLAY.history.map((each) => each[1]) }], { title: "loss", xName: "step", log: figures.loss > 0 }));
   drawSurface(view.surface);
   view.surface.setAttribute("aria-label", `${surfaceTitle()}; ${facts.map((each) => each.join(" ")).join(", ")}`);
 }
@@ -275,12 +307,13 @@ function drawCurve(canvas) {
 
 function playQuotient(k, index) {
   const { play } = DATA;
-  if (play.reason || !play.layers) return null;
+  if (play.reason || !play.layers || (DATA.training && play.layers.some((each) => each.kind === "dropout"))) return null;
   const net = new PlayNet(ownLayers(), play.loss, GENERATED), weights = DATA.parameters.map((each) => Float64Array.from(numbersOf(each.value)));
   if (weights.length !== net.parameters.length || weights.some((each, n) => each.length !== net.parameters[n].length)) return null;
   weights.forEach((each, n) => net.parameters[n].set(each));
   const x = Float64Array.from(numbersOf(DATA.steps[0].inputs[0])), target = Float64Array.from(numbersOf(DATA.target));
   const n = DATA.values[DATA.steps[0].inputs[0]].shape[0], array = net.parameters[k], own = array[index];
+  net.training = DATA.training;
   const valueAt = (weight) => {
     array[index] = weight;
     const { value } = net.measure(net.forward(x, n), target, n);

@@ -1,18 +1,23 @@
-"""A training that the page runs by itself: small models of Linear layers and elementwise units, as JavaScript.
+"""A training that the page runs by itself, of small models, as JavaScript.
 
-The layers are those of the plan's operations; each unit's and each elementwise loss's function and derivative are
-translated from their source. The page computes in float64.
+The layers are those of the plan's operations: `TRAINED`; function and derivative of each unit and of each elementwise
+loss are translated from their source. The page computes in float64.
 """
 
 from typing import Any
 
 import numpy as np
 
+from ...modules.containers.elementwise_ops import Sum
 from ...modules.engine.entry_points import name_results
 from ...modules.engine.operations import Operations
 from ...modules.engine.stateful import is_written_by
 from ...modules.layers.activations.elementwise import Elementwise, Identity
+from ...modules.layers.activations.softmax import Softmax
+from ...modules.layers.dropout import Dropout
 from ...modules.layers.linear import Linear
+from ...modules.layers.normalization.batch_norm import BatchNorm1d
+from ...modules.layers.normalization.layer_norm import LayerNorm
 from ...modules.layers.reshape import Flatten, Reshape
 from ...modules.losses import BinaryCrossEntropyWithLogits, SoftmaxCrossEntropy
 from ...modules.losses.loss import Loss
@@ -23,6 +28,11 @@ from .subject import Subject
 from .translate import Untranslatable, translate_method
 
 MOST_WEIGHTS = 5_000
+SCALARS = ("function", "derivative")
+TRAINED = (
+    "Linear, elementwise units without parameters, Softmax, Dropout, BatchNorm1d and LayerNorm of vectors, sums of "
+    "branches"
+)
 SAMPLES, NUMBERS = 2_000, 130_000  # of the data, at most
 RULES: dict[type, str] = {SGD: "SGD", Adam: "Adam", AdamW: "AdamW", RMSprop: "RMSprop"}
 
@@ -33,58 +43,91 @@ def describe_play(subject: Subject, arrays: Arrays) -> tuple[dict[str, Any], str
     A model that the page cannot train has `reason` instead, which says why, and no script.
     """
     try:
-        layers, functions = describe_layers(subject)
+        layers, functions = describe_layers(subject, arrays)
         loss, loss_code = describe_loss(subject.loss)
         data = describe_data(subject, arrays)
     except Untranslatable as error:
         return {"reason": str(error)}, ""
-    linear = [layer for layer in layers if layer["kind"] == "linear"]
-    for layer, (weight, bias) in zip(linear, parameters_of(subject), strict=True):
-        layer["weight"] = arrays.add("weight", weight)
-        layer["bias"] = None if bias is None else arrays.add("bias", bias)
     code = f"const GENERATED = {{ units: [{', '.join(functions)}], loss: {loss_code} }};"
-    play = {"layers": layers, "loss": loss, "data": data, "rule": describe_rule(subject), "batch": subject.batch_size}
+    batch_size = subject.batch_size if subject.data is not None else len(subject.x)
+    play = {"layers": layers, "loss": loss, "data": data, "rule": describe_rule(subject), "batch": batch_size}
     return play, code
 
 
-def describe_layers(subject: Subject) -> tuple[list[dict[str, Any]], list[str]]:
-    """Describe the layers of a chain, and write the functions of its units; Untranslatable for any other model."""
+def describe_layers(subject: Subject, arrays: Arrays) -> tuple[list[dict[str, Any]], list[str]]:
+    """Describe the layers in the order in which they run, and write the functions of units.
+
+    Untranslatable if one is none that the page has. Layer k makes value k + 1 of the values that its `inputs` name;
+    value 0 is x.
+    """
     net = subject.net
     if net.parameter_count > MOST_WEIGHTS:
         raise Untranslatable(f"the model has {net.parameter_count:,} weights, expected at most {MOST_WEIGHTS:,}")
-    operations, (name,) = Operations(), ("x",)
     if type(subject.x) is tuple or subject.x.dtype.kind != "f":
         raise Untranslatable("the model reads no array of real numbers")
+    operations, layers = Operations(), list[dict[str, Any]]()
     last = operations.fprop(net, name_results("x", subject.x))
-    layers: list[dict[str, Any]] = []
+    numbers, shapes = {"x": 0}, {"x": subject.x.shape}
     functions: list[str] = []
     for operation in operations.items:
         module: Any = operation.module
-        if operation.arguments != (name,):
-            raise Untranslatable("the model branches")
-        name = operation.target
-        if is_written_by(module, Linear):
-            layers.append({"kind": "linear", "in": module.in_features, "out": module.out_features})
-        elif is_written_by(module, Elementwise) and not module._parameters:
-            code = (translate_method(module, method) for method in ("function", "derivative"))
-            layers.append({"kind": "unit", "label": module.label(), "unit": len(functions)})
-            functions.append("{{ f: {}, d: {} }}".format(*code))
-        elif not any(is_written_by(module, cls) for cls in (Flatten, Reshape, Identity)):
-            raise Untranslatable(f"it has {module.label()}: the page trains Linear layers and elementwise units")
-    if name != last or not any(layer["kind"] == "linear" for layer in layers):
+        if operation.method != "fprop" or any(name not in numbers for name in operation.arguments):
+            raise Untranslatable(f"it has {module.label()}, which is more than one call of fprop")
+        shape = shapes[operation.arguments[0]]
+        if any(is_written_by(module, cls) for cls in (Flatten, Reshape, Identity)):
+            numbers[operation.target] = numbers[operation.arguments[0]]
+        else:
+            layer = describe_layer(module, shape, functions, arrays)
+            layers.append({"inputs": [numbers[name] for name in operation.arguments], **layer})
+            numbers[operation.target] = len(layers)
+        shapes[operation.target] = shape if isinstance(module, Sum) else tuple(module.output_shape(shape))
+    if sum(array.size for array in list_weights(operations)) != net.parameter_count:
+        raise Untranslatable("layers of the model share weights")
+    if not any(layer["kind"] == "linear" for layer in layers):
         raise Untranslatable("the model has no Linear layer")
-    sizes = [np.prod(subject.x.shape[1:]), *(layer["in"] for layer in layers if layer["kind"] == "linear")]
-    if sizes[0] != sizes[1]:
-        raise Untranslatable("a Linear layer reads one axis of several")
+    if numbers[last] != len(layers):
+        raise Untranslatable("the model's last layer is not its output")
     return layers, functions
 
 
-def parameters_of(subject: Subject) -> list[tuple[np.ndarray, np.ndarray | None]]:
-    """The weight and the bias of each Linear layer, in order."""
-    operations = Operations()
-    operations.fprop(subject.net, "x")
-    linear: list[Any] = [each.module for each in operations.items if is_written_by(each.module, Linear)]
-    return [(module.weight, module.bias) for module in linear]
+def list_weights(operations: Operations) -> list[np.ndarray]:
+    """List the parameters of the layers that operations call, a layer's as often as it is called."""
+    return [vars(each.module)[name] for each in operations.items for name in each.module._parameters]  # type: ignore
+
+
+def describe_layer(module: Any, shape: tuple[int, ...], functions: list[str], arrays: Arrays) -> dict[str, Any]:
+    """Describe a layer that reads an array of this shape; Untranslatable if the page does not have it."""
+    size, one_axis = int(np.prod(shape[1:])), len(shape) == 2
+    if is_written_by(module, Linear):
+        if size != module.in_features:
+            raise Untranslatable(f"{module.label()} reads one axis of several")
+        return {"kind": "linear", "in": size, "out": module.out_features, **store(module, ("weight", "bias"), arrays)}
+    if is_written_by(module, Elementwise) and not module._parameters:
+        functions.append("{{ f: {}, d: {} }}".format(*(translate_method(module, name) for name in SCALARS)))
+        return {"kind": "unit", "label": module.label(), "unit": len(functions) - 1}
+    if isinstance(module, Sum):
+        return {"kind": "sum"}
+    if is_written_by(module, Softmax) and one_axis:
+        return {"kind": "softmax", "size": size}
+    if type(module) is Dropout:
+        return {"kind": "dropout", "p": module.p}
+    if is_written_by(module, BatchNorm1d) and one_axis and module.momentum is not None:
+        form = {"kind": "norm", "columns": True, "size": size, "eps": module.eps, "momentum": module.momentum}
+        running = {"mean": module.running_mean, "var": module.running_var}
+        stored = {
+            name: None if value is None else arrays.add(f"running {name}", value) for name, value in running.items()
+        }
+        return {**form, **store(module, ("weight", "bias"), arrays), **stored}
+    if is_written_by(module, LayerNorm) and module.size == size:
+        form = {"kind": "norm", "columns": False, "size": size, "eps": module.eps}
+        return {**form, **store(module, ("weight", "bias"), arrays)}
+    raise Untranslatable(f"it has {module.label()}, which is none of the layers that the page trains: {TRAINED}")
+
+
+def store(module: Any, names: tuple[str, ...], arrays: Arrays) -> dict[str, int | None]:
+    """Add parameters of a layer by name, None for those that it does not have."""
+    found = {name: getattr(module, name) for name in names}
+    return {name: None if value is None else arrays.add(name, value) for name, value in found.items()}
 
 
 def describe_loss(loss: Loss) -> tuple[dict[str, Any], str]:
@@ -128,4 +171,6 @@ def describe_rule(subject: Subject) -> dict[str, Any]:
     optimizer: Any = subject.optimizer
     name = RULES.get(type(optimizer), "SGD")
     values = {"lr": 0.1, "momentum": 0.0, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0, "alpha": 0.99}
-    return {"name": name, **{key: float(getattr(optimizer, key, value)) for key, value in values.items()}}
+    own = {key: getattr(optimizer, key, None) for key in values}
+    numbers = {key: float(value) for key, value in own.items() if isinstance(value, int | float)}
+    return {"name": name, **values, **numbers}

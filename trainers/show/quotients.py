@@ -15,8 +15,8 @@ from ...modules.engine.tables import flatten_table, map_table
 from .walk import Walk
 
 STEPS = [10.0**-k for k in range(13)]
-EXPENSIVE = 150_000  # numbers that the layers make in the runs of one weight: beyond it, it gets half of the steps
-COST = 400_000  # numbers that the layers make in all runs together, about
+EXPENSIVE = 60_000  # numbers that the layers make in the runs of one weight: beyond it, it gets half of the steps
+COST = 150_000  # numbers that the layers make in all runs together, about
 MOST = 64  # weights
 
 

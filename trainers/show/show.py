@@ -72,17 +72,16 @@ def record_subject(subject: Subject, steps: int) -> tuple[dict[str, Any], str]:
     learning = record_learning(subject, frames, arrays)
     play, generated = describe_play(subject, arrays)
     net, loss = subject.net.copy(), subject.loss.copy()
+    own = subject.optimizer or subject.full_batch
     optimizer = None
-    if subject.optimizer is not None:
-        optimizer = subject.optimizer.copy()
+    if own is not None:
+        optimizer = own.copy()
         optimizer.attach(net)
-        optimizer.load_state_dict(
-            subject.optimizer.state_dict() if subject.folder is not None else optimizer.state_dict()
-        )
+        optimizer.load_state_dict(own.state_dict() if subject.folder is not None else optimizer.state_dict())
     copies, counters = (net.copy(), loss.copy()), net.counters()
     walk = record_walk(net, loss, copy_batch(subject.x), copy_batch(subject.target), arrays)
     record_jacobians(walk, arrays)
-    record_update(walk, optimizer, arrays)
+    updates = record_update(walk, optimizer, arrays, (copy_batch(subject.x), copy_batch(subject.target), counters))
     quotients = record_quotients(walk, copies, copy_batch(subject.x), copy_batch(subject.target), counters)
     data = {
         "version": 1,
@@ -105,7 +104,7 @@ def record_subject(subject: Subject, steps: int) -> tuple[dict[str, Any], str]:
         "learning": learning,
         "play": play,
     }
-    return data | arrays.as_dict(), generated
+    return data | arrays.as_dict(), f"{generated}\n{updates}"
 
 
 def describe_sample(subject: Subject) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Source of methods and equations of docstrings, as a reader of the page sees them."""
 
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
 from ...modules.engine.stateful import collect_methods, get_raw_method
 
+PRAGMA = re.compile(r"\s+# (noqa|type: ignore|fmt: skip).*$")  # said to tools, not to a reader
 MOST_LINES = 400  # of a method
 SCALAR = {"fprop": ("function",), "bprop": ("derivative",)}  # of elementwise units and losses, called by their bases
 
@@ -38,7 +40,7 @@ def describe_function(function: Any) -> dict[str, Any] | None:
         "owner": owner,
         "file": shorten_file(function.__code__.co_filename),
         "first": first,
-        "lines": [line.rstrip("\n") for line in lines[:MOST_LINES]],
+        "lines": [PRAGMA.sub("", line.rstrip("\n")) for line in lines[:MOST_LINES]],
     }
 
 

@@ -32,8 +32,8 @@ class Subject:
     """A model, its loss and optimizer, one minibatch (x, target), and where they come from.
 
     `data` is the part of the data set that the sample is of, None for arrays of the caller's; `folder` that of a run;
-    `trained` a copy of
-    the model after a short training; `notes` say what is other than in a training.
+    `trained` a copy of the model after a short training; `full_batch` the optimizer of a config that looks at all
+    samples at once; `notes` say what is other than in a training.
     """
 
     title: str
@@ -52,6 +52,7 @@ class Subject:
     folder: Path | None = None
     initial: Module | None = None  # of a run: the model before its training
     trained: Module | None = None  # a copy of the model after the short training
+    full_batch: FullBatch | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -102,8 +103,10 @@ def read_subject(source: str | Path, overrides: list[str], sample: int, part: st
     )
     if experiment.rule is not None:
         subject.notes.append(f"gradients are those of bprop, not of {experiment.rule.label()}")
-    if subject.optimizer is None:
-        subject.notes.append(f"{experiment.optimizer.label()} looks at all samples at once, so no update is shown")
+    if isinstance(experiment.optimizer, FullBatch):
+        subject.full_batch = experiment.optimizer
+        what = "looks at all samples at once: its update is shown on this sample alone"
+        subject.notes.append(f"{experiment.optimizer.label()} {what}")
     if is_run:
         load_optimizer(subject)
         with restrict_to_trusted(folder):
@@ -126,12 +129,13 @@ def choose_data(dataset: Any, part: str | None) -> tuple[str, ArrayDataset]:
 def load_optimizer(subject: Subject) -> None:
     """Load the state that the optimizer had at the end of a run, if its last checkpoint has it."""
     assert subject.folder is not None
-    if subject.optimizer is None:
+    optimizer = subject.optimizer or subject.full_batch
+    if optimizer is None:
         return
     try:
         state = read_checkpoint(subject.folder / "checkpoint")["optimizer"]
-        subject.optimizer.attach(subject.net)
-        subject.optimizer.load_state_dict(state)
+        optimizer.attach(subject.net)
+        optimizer.load_state_dict(state)
     except (FileNotFoundError, ValueError, KeyError):
         subject.notes.append("the run has no checkpoint, so the optimizer's averages begin at zero")
 

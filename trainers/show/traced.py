@@ -3,6 +3,8 @@
 Only lines of the method itself are followed, not those of what it calls.
 """
 
+import linecache
+import re
 import sys
 import zlib
 from collections.abc import Callable
@@ -11,16 +13,23 @@ from typing import Any
 import numpy as np
 
 from ...modules.engine.stateful import get_raw_method, plain_python
+from .arrays import Arrays
 
+MOST_LINES = 80  # of a method that are followed
+LARGEST_MADE = 30_000  # numbers of an array that a line makes; those that leave the method are kept in any case
 MOST_VISITS = 2_000  # of lines: after these a loop is not followed any more
+ALLOCATION = re.compile(r"\s*[\w., ]+=\s*(np\.)?(empty|empty_like|reuse|reuse_like|reserve)\(")
 LARGEST = 2**22  # bytes of arrays that are compared before and after a line
 
 
 class Line:
-    """A line that has run: its number, how often, and what it has made when it ran first, by name."""
+    """A line that has run: its number, how often, and what it has made when it ran first, by name.
 
-    def __init__(self, number: int):
-        self.number, self.visits = number, 0
+    A line that `allocates` makes arrays whose numbers nobody has written yet.
+    """
+
+    def __init__(self, number: int, allocates: bool = False):
+        self.number, self.visits, self.allocates = number, 0, allocates
         self.made: dict[str, Any] = {}
 
 
@@ -44,7 +53,11 @@ class Tracer:
         if self._now is not None and self._now.visits == 1:
             self._note(frame)
         if event == "line":
-            self._now = self.lines.setdefault(frame.f_lineno, Line(frame.f_lineno))
+            number = frame.f_lineno
+            if number not in self.lines:
+                text = linecache.getline(self.code.co_filename, number)
+                self.lines[number] = Line(number, ALLOCATION.match(text) is not None)
+            self._now = self.lines[number]
             self._now.visits += 1
             self._visits += 1
             if self._visits > MOST_VISITS:
@@ -52,6 +65,11 @@ class Tracer:
         if event == "return" and self._now is not None:
             self._now.made.setdefault("return", copy_value(argument))
         return self._follow
+
+    def mark(self, numbers: list[int], visits: int) -> None:
+        """Mark lines that have run without being followed, as the body of a loop, so many times."""
+        for number in numbers:
+            self.lines.setdefault(number, Line(number)).visits += visits
 
     def _note(self, frame: Any) -> None:
         """Note what has changed since the line began."""
@@ -108,3 +126,21 @@ def trace_call(call: Callable[[], Any], code: Any, module: Any = None) -> tuple[
         finally:
             sys.settrace(before)
     return result, list(tracer.lines.values())
+
+
+def encode_lines(lines: list[Line], arrays: Arrays) -> list[dict[str, Any]]:
+    """Encode the lines that have run, with what each has made: arrays by their numbers, numbers as they are."""
+    encoded = []
+    for line in lines[:MOST_LINES]:
+        made: dict[str, dict[str, Any]] = {}
+        for name, value in line.made.items():
+            if isinstance(value, np.ndarray) and value.size > LARGEST_MADE:
+                made[name] = {"text": f"an array of shape {value.shape}, too large for this page"}
+            elif isinstance(value, np.ndarray) and line.allocates:
+                made[name] = {"text": f"memory for an array of shape {value.shape}, not written yet"}
+            elif isinstance(value, np.ndarray):
+                made[name] = {"value": arrays.add(name, value)}
+            elif isinstance(value, np.generic | int | float):
+                made[name] = {"text": f"{value:.7g}" if isinstance(value, float | np.floating) else str(value)}
+        encoded.append({"line": line.number, "visits": line.visits, "made": made})
+    return encoded

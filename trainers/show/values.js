@@ -12,8 +12,9 @@ function numbersOf(id) {
   return decoded.get(key);
 }
 
+// A reference is { value, index }, a number of an array, or { number, name }: one that the page has computed.
 function numberAt(ref) {
-  return numbersOf(ref.value)[ref.index];
+  return ref.number === undefined ? numbersOf(ref.value)[ref.index] : ref.number;
 }
 
 function unravel(index, shape) {
@@ -73,11 +74,12 @@ function resolve(ref) {
 function moduleOf(step) {
   return step.kind === "update"
     ? { short: "optimizer", label: step.optimizer.label, sentence: step.optimizer.sentence,
-        equations: step.optimizer.equations, methods: { update: step.optimizer.source }, parameters: {}, form: {} }
+        equations: step.optimizer.equations, methods: { [step.method]: step.optimizer.source }, parameters: {}, form: {} }
     : DATA.modules[step.module];
 }
 
 function nameOf(ref) {
+  if (ref.number !== undefined) return ref.name;
   const value = DATA.values[ref.value], maker = MAKERS.get(ref.value);
   const index = value.shape.length ? "[" + unravel(ref.index, value.shape).join(", ") + "]" : "";
   return nameOfValue(ref.value, maker) + index;

@@ -50,14 +50,14 @@ function drawWalk() {
 }
 
 function stepList(now) {
-  const items = DATA.steps.map((step, k) => {
-    const module = moduleOf(step);
+  const parts = [];
+  DATA.steps.forEach((step, k) => {
+    const module = moduleOf(step), kind = KINDS[step.kind];
+    if (k === 0 || kind !== KINDS[DATA.steps[k - 1].kind]) parts.push({ kind, items: [] });
     const text = step.kind === "update" ? module.label : `${module.short} ${module.label}`;
-    const first = k === 0 || KINDS[step.kind] !== KINDS[DATA.steps[k - 1].kind];
-    return [first ? h("li", { class: "head " + KINDS[step.kind] }, KINDS[step.kind]) : null,
-      h("li", { class: KINDS[step.kind] }, button(text, () => go(k), { id: `go-${k}`, "aria-current": k === now ? "step" : null, title: `${step.method} of ${module.path || "the optimizer"}` }))];
+    parts[parts.length - 1].items.push(h("li", {}, button(text, () => go(k), { id: `go-${k}`, "aria-current": k === now ? "step" : null, title: `${step.method} of ${module.path || "the optimizer"}` })));
   });
-  return h("nav", { class: "steps", "aria-label": "methods of this step" }, h("ol", {}, items));
+  return h("nav", { class: "steps", "aria-label": "methods of this step" }, parts.map(({ kind, items }) => [h("div", { class: "head " + kind, "aria-hidden": "true" }, kind), h("ol", { "aria-label": kind }, items)]));
 }
 
 function stepHead(step, module) {
@@ -76,22 +76,22 @@ function stepHead(step, module) {
 }
 
 function sourceView(step, module) {
-  const sources = module.methods[step.method] || [], ran = new Map(step.lines.map((line, k) => [line.line, k]));
-  const chosen = currentLine(step);
+  const sources = module.methods[step.method] || [], chosen = currentLine(step);
+  const ranOf = (n) => new Map(step.lines.map((line, k) => [line.line, k]).filter(([, k]) => (step.lines[k].source || 0) === n));
   if (!sources.length) return h("p", { class: "dim" }, "there is no source of this method");
-  return h("div", {}, sources.map((source, n) => h("details", { class: "source", open: n === 0 || source.lines.length < 12 },
-    h("summary", {}, h("code", {}, `${source.owner}.${source.name}`), h("span", { class: "dim" }, ` ${source.file}, line ${source.first}`)),
-    h("ol", { class: "code", start: source.first, "aria-label": `source of ${source.name}` }, source.lines.map((text, k) => sourceLine(text, source.first + k, n === 0 ? ran : new Map(), step, chosen))))));
+  const several = step.kind === "update";
+  return h("div", {}, sources.map((source, n) => h("details", { class: "source", open: n === 0 || several || source.lines.length < 12 },
+    h("summary", {}, h("code", {}, source.owner ? `${source.owner}.${source.name}` : source.name), h("span", { class: "dim" }, ` ${source.file}, line ${source.first}`)),
+    h("ol", { class: "code", start: source.first, "aria-label": `source of ${source.name}` }, source.lines.map((text, k) => sourceLine(text, source.first + k, ranOf(n), step, chosen))))));
 }
 
 function sourceLine(text, number, ran, step, chosen) {
   const k = ran.get(number), line = k === undefined ? null : step.lines[k];
   const visits = line && line.visits > 1 ? h("span", { class: "visits", title: "how often the line ran" }, `${line.visits} ×`) : null;
-  const attributes = { class: [line ? "ran" : "", k === chosen && line ? "present" : ""].join(" "), "aria-current": k === chosen && line ? "true" : null };
+  const attributes = { class: ["line", line ? "ran" : "", k === chosen && line ? "present" : ""].join(" "), "aria-current": k === chosen && line ? "true" : null };
   const inside = [h("span", { class: "number", "aria-hidden": "true" }, number), h("code", {}, text || " "), visits];
   if (!line) return h("li", attributes, inside);
-  return h("li", { ...attributes, id: `line-${number}`, role: "button", tabindex: 0, onclick: () => setState({ line: String(k) }),
-    onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); setState({ line: String(k) }); } } }, inside);
+  return h("li", {}, h("div", { ...attributes, id: `line-${k}`, role: "button", tabindex: 0, onclick: () => setState({ line: String(k) }), onkeydown: pressed(() => setState({ line: String(k) })) }, inside));
 }
 
 function stepArrays(step, module) {
@@ -128,6 +128,7 @@ function pickedRef() {
 }
 
 function refButton(ref) {
+  if (ref.number !== undefined) return h("span", { class: "computed" }, `${ref.name} = ${format(ref.number)}`);
   const found = resolve(ref);
   return button(`${nameOf(ref)} = ${format(numberAt(ref))}`, () => setState({ pick: `${found.value}:${found.index}` }), { class: "ref" });
 }
@@ -144,5 +145,6 @@ function madePanel() {
   return h("aside", { class: "made", "aria-label": "what a number is made of" },
     h("h3", {}, `${nameOf(ref)} = ${format(made.total, 7)}`), h("p", {}, made.head),
     shown.length ? h("table", { class: "terms" }, h("thead", {}, h("tr", {}, h("th", {}, made.derivatives ? "number" : "term"), h("th", {}, "of"))), h("tbody", {}, rows)) : null,
+    made.others ? h("p", {}, "Some of these: ", made.others.map((each) => [refButton(each), " "])) : null,
     made.weight ? button("this weight, from the loss to its update", () => setState({ pane: "weight", weight: made.weight })) : null);
 }

@@ -16,14 +16,13 @@ from ...modules.engine.operations import Operation, Operations
 from ...modules.engine.stateful import get_raw_method, uncompiled
 from ...modules.engine.tables import flatten_table
 from ...modules.losses.loss import Loss
-from ..optimizers import SGD, Adam, AdamW, Optimizer
+from ..optimizers import Optimizer
+from ..optimizers.full_batch import FullBatch
 from .arrays import Arrays
 from .forms import describe_form
 from .sources import describe_methods, find_equations, find_sentence
-from .traced import Line, run_traced
-
-MOST_LINES = 80  # of a method that are followed
-LARGEST_MADE = 30_000  # numbers of an array that a line makes; those that leave the method are kept in any case
+from .traced import encode_lines, run_traced
+from .update_step import record_iteration, run_update
 
 
 @dataclass
@@ -164,33 +163,20 @@ def run_loss(walk: Walk, target: Any, arrays: Arrays) -> None:
         )
 
 
-def encode_lines(lines: list[Line], arrays: Arrays) -> list[dict[str, Any]]:
-    """Encode the lines that have run, with what each has made: arrays by their numbers, numbers as they are."""
-    encoded = []
-    for line in lines[:MOST_LINES]:
-        made: dict[str, dict[str, Any]] = {}
-        for name, value in line.made.items():
-            if isinstance(value, np.ndarray) and value.size > LARGEST_MADE:
-                made[name] = {"text": f"an array of shape {value.shape}, too large for this page"}
-            elif isinstance(value, np.ndarray):
-                made[name] = {"value": arrays.add(name, value)}
-            elif isinstance(value, np.generic | int | float):
-                made[name] = {"text": f"{value:.7g}" if isinstance(value, float | np.floating) else str(value)}
-        encoded.append({"line": line.number, "visits": line.visits, "made": made})
-    return encoded
+def record_update(walk: Walk, optimizer: Optimizer | None, arrays: Arrays, minibatch: tuple[Any, Any, Any]) -> str:
+    """Record the parameters, their gradients, and, where there is an optimizer, its update, which is run.
 
-
-def record_update(walk: Walk, optimizer: Optimizer | None, arrays: Arrays) -> None:
-    """Record the parameters, their gradients, and, where there is an optimizer, its update, which is run."""
+    Args: minibatch: x and target of the step, and the model's counters before it, for what a full-batch optimizer does
+        with this sample alone.
+    Returns: the script of the update's loops over elements.
+    """
     before = [(name, array.copy()) for name, array in walk.net.named_parameters()]
-    gradients = dict(walk.net.named_gradients())
-    grad_copies = {name: array.copy() for name, array in gradients.items()}
-    lines: list[Line] = []
-    if optimizer is not None:
-        optimizer.attach(walk.net)
-        state = optimizer.state_dict()
-        with uncompiled():
-            lines = run_update(optimizer, walk.net)
+    grad_copies = {name: array.copy() for name, array in walk.net.named_gradients()}
+    step, script = None, "const UPDATE_CODE = [];"
+    if isinstance(optimizer, FullBatch):
+        step = record_iteration(walk.net, walk.loss, optimizer, minibatch, arrays)
+    elif optimizer is not None:
+        step, script = run_update(walk.net, optimizer, arrays)
     after = dict(walk.net.named_parameters())
     place = 0
     for (name, array), (module, own) in zip(before, walk.net._owners(), strict=True):
@@ -210,55 +196,7 @@ def record_update(walk: Walk, optimizer: Optimizer | None, arrays: Arrays) -> No
                 if vars(each)[named].ctypes.data == vars(module)[own].ctypes.data and vars(each)[named].size:
                     walk.modules[k]["parameters"][named] = len(walk.parameters)
         walk.parameters.append(entry)
-    if optimizer is not None:
-        walk.steps.append(
-            {
-                "kind": "update",
-                "method": "update",
-                "module": len(walk.modules),
-                "inputs": [],
-                "output": None,
-                "lines": encode_lines(lines, arrays),
-                "changed": [],
-                "optimizer": describe_optimizer(optimizer, walk, state, arrays),
-            }
-        )
-
-
-def run_update(optimizer: Optimizer, net: Module) -> list[Line]:
-    """Run the update as plain Python; returns its lines."""
-    from .traced import trace_call
-
-    code = get_raw_method(type(optimizer), "update").__code__
-    function = optimizer._enter_update
-    return trace_call(lambda: function(get_raw_method(type(optimizer), "update"), net), code, optimizer)[1]
-
-
-def describe_optimizer(optimizer: Optimizer, walk: Walk, state: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
-    """Describe an optimizer: settings, and the arrays of its state before and after the step."""
-    settings = {
-        name: value
-        for name, value in vars(optimizer).items()
-        if not name.startswith("_") and isinstance(value, bool | int | float)
-    }
-    size = walk.net.flat_parameters.size
-    after = optimizer.state_dict()
-    kept = [name for name, value in state.items() if isinstance(value, np.ndarray) and value.shape == (size,)]
-    kept = [name for name in kept if name not in ("adjusted", "before")]
-    recomputed = type(optimizer) in (SGD, Adam, AdamW) and not getattr(optimizer, "amsgrad", False)  # by the page
-    return {
-        "label": optimizer.label(),
-        "class": type(optimizer).__name__,
-        "equations": find_equations(optimizer),
-        "sentence": find_sentence(optimizer),
-        "source": describe_methods(optimizer, "update"),
-        "settings": {name: value if np.isfinite(value) else str(value) for name, value in settings.items()},
-        "decays": [
-            optimizer.weight_decay if rule.weight_decay < 0 else rule.weight_decay for _, _, rule in optimizer._rules
-        ],
-        "factors": [0.0 if rule.frozen else rule.lr_factor for _, _, rule in optimizer._rules],
-        "decoupled": bool(optimizer._decoupled),
-        "steps": {"before": state.get("steps"), "after": after.get("steps")},
-        "before": {name: arrays.add(f"{name} before", state[name]) for name in kept},
-        "after": {} if recomputed else {name: arrays.add(f"{name} after", after[name]) for name in kept},
-    }
+    if step is not None:
+        described = {"kind": "update", "module": len(walk.modules), "inputs": [], "output": None, "changed": []}
+        walk.steps.append(described | step)
+    return script

@@ -1,6 +1,6 @@
 // The pane One weight: the paths from the loss to it, the gradient, difference quotients, and its update.
 
-const MOST_PATHS = 4000, SHOWN_PATHS = 16;
+const MOST_PATHS = 4000, SHOWN_PATHS = 16, MOST_TERMS = 150_000; // terms that are looked at to count the paths
 
 function currentWeight() {
   const [k, index] = STATE.weight.split(":").map(Number), parameter = DATA.parameters[k];
@@ -40,16 +40,24 @@ function weightChooser(k, index, shape) {
 
 // -- the chain rule ----------------------------------------------------------------------------------------------------
 
-const counted = new Map();
+const countedPaths = new Map();
 
+// The number of paths from the top down to a number; `whole` is false where they were too many to count.
 function countPaths(ref) {
-  const key = `${ref.value}:${ref.index}`;
-  if (!counted.has(key)) {
-    counted.set(key, 0); // while it is being counted
-    const terms = upwards(ref);
-    counted.set(key, terms.length ? terms.reduce((a, each) => a + countPaths(each.up), 0) : 1);
-  }
-  return counted.get(key);
+  const own = `${ref.value}:${ref.index}`, counted = new Map();
+  if (countedPaths.has(own)) return countedPaths.get(own);
+  let looked = 0;
+  const count = (one) => {
+    const key = `${one.value}:${one.index}`;
+    if (!counted.has(key)) {
+      const terms = looked < MOST_TERMS ? upwards(one) : [];
+      looked += terms.length;
+      counted.set(key, terms.length ? terms.reduce((a, each) => a + count(each.up), 0) : 1);
+    }
+    return counted.get(key);
+  };
+  countedPaths.set(own, { all: count(ref), whole: looked < MOST_TERMS });
+  return countedPaths.get(own);
 }
 
 function upwards(ref) {
@@ -59,7 +67,7 @@ function upwards(ref) {
 
 // The paths with the largest products: at each level the largest terms, as many as MOST_PATHS allow.
 function findPaths(ref) {
-  const all = countPaths(ref), found = [];
+  const { all, whole } = countPaths(ref), found = [];
   const follow = (at, factors, local, most) => {
     const terms = upwards(at);
     if (!terms.length) {
@@ -73,19 +81,19 @@ function findPaths(ref) {
     }
   };
   follow(ref, [], 1, 16);
-  return { all, found: found.sort((a, b) => Math.abs(b.value) - Math.abs(a.value)) };
+  return { all, counted: whole, found: found.sort((a, b) => Math.abs(b.value) - Math.abs(a.value)) };
 }
 
 function pathsView(gradient) {
-  const { all, found } = findPaths(gradient), shown = found.slice(0, SHOWN_PATHS), total = numberAt(gradient);
+  const { all, counted, found } = findPaths(gradient), shown = found.slice(0, SHOWN_PATHS), total = numberAt(gradient);
   const sum = found.reduce((a, each) => a + each.value, 0);
   const rows = shown.map((path) => h("tr", {}, h("td", { class: "value" }, format(path.value)),
     h("td", {}, [path.top, ...path.factors].map((ref, n) => [n ? " × " : "", refButton(ref)]))));
   if (found.length > shown.length) rows.push(h("tr", {}, h("td", { class: "value" }, format(sum - shown.reduce((a, each) => a + each.value, 0))), h("td", {}, `${found.length - shown.length} paths with smaller products`)));
-  if (all > found.length) rows.push(h("tr", {}, h("td", { class: "value" }, format(total - sum)), h("td", {}, `the other ${all.toLocaleString("en")} − ${found.length} paths`)));
+  if (all > found.length) rows.push(h("tr", {}, h("td", { class: "value" }, format(total - sum)), h("td", {}, `the other ${all > 1e9 ? "" : (all - found.length).toLocaleString("en") + " "}paths`)));
   const whole = found.every((path) => MAKERS.get(path.top.value) && MAKERS.get(path.top.value).role === "grad");
   const from = whole ? "from the loss to this weight" : "to this weight, from as far up as this page can take layers apart";
-  return h("section", {}, h("h3", {}, `The chain rule: ${all.toLocaleString("en")} ${all === 1 ? "path" : "paths"} ${from}`),
+  return h("section", {}, h("h3", {}, `The chain rule: ${counted ? "" : "more than "}${all > 1e9 ? format(all, 2) : all.toLocaleString("en")} ${all === 1 ? "path" : "paths"} ${from}`),
     h("p", { class: "dim" }, `Each path is a product: the gradient of ${whole ? "an output of the model" : "a number"}, then the derivative of each layer on the way, down to the weight. Their sum is the gradient.`),
     h("table", { class: "terms" }, h("thead", {}, h("tr", {}, h("th", {}, "product"), h("th", {}, "factors, from the loss down"))), h("tbody", {}, rows,
       h("tr", { class: "total" }, h("td", { class: "value" }, format(total)), h("td", {}, "the gradient that bprop has added up")))));
@@ -109,6 +117,7 @@ function quotientView(k, index) {
     const both = own ? own(step) : { forward: recorded.forward[n], central: recorded.central[n] };
     const error = (each) => `${format(each, 8)}, off by ${format(Math.abs(each - gradient), 3)}`;
     readout.textContent = `h = ${format(step, 2)}`;
+    slider.setAttribute("aria-valuetext", readout.textContent);
     table.replaceChildren(h("dl", { class: "facts" }, h("dt", {}, "(L(w + h) − L(w)) / h"), h("dd", {}, error(both.forward)),
       h("dt", {}, "(L(w + h) − L(w − h)) / 2h"), h("dd", {}, error(both.central)), h("dt", {}, "gradient by bprop"), h("dd", {}, format(gradient, 8))));
   };
@@ -120,61 +129,4 @@ function quotientView(k, index) {
     lineChart([{ name: "forward", x: steps, y: errors(pairs.forward) }, { name: "central", x: steps, y: errors(pairs.central) }],
       { log: true, logX: true, title: "error by the step", xName: "h" }),
     h("p", { class: "dim" }, `In float64${DATA.dtype === "float32" ? ", beside a gradient in float32, which is good to about 1e-7 of its size" : ""}: a large step cuts off the curvature, a small one is lost in rounding.`));
-}
-
-// -- the update --------------------------------------------------------------------------------------------------------
-
-function updateTerms(k, index) {
-  const step = DATA.steps.find((each) => each.kind === "update");
-  if (!step) return null;
-  const o = step.optimizer, set = (name) => Number(o.settings[name] || 0), parameter = DATA.parameters[k];
-  const place = parameter.first + index, before = (name) => numbersOf(o.before[name])[place], after = (name) => numbersOf(o.after[name])[place];
-  const w = numberAt({ value: parameter.value, index }), gradient = numberAt({ value: parameter.gradient, index });
-  const decay = o.decays[k], factor = o.factors[k], lines = [["gradient", gradient]];
-  const special = ["l1", "maximize"].some((name) => set(name)) || ["clip_value", "clip_norm", "max_norm"].some((name) => Number.isFinite(set(name)) && set(name) > 0);
-  if (special || factor !== 1 || !["SGD", "Adam", "AdamW"].includes(o.class)) return { lines: stateLines(o, before, after, lines), change: null, label: o.label };
-  let g = gradient, change = 0, rest = w;
-  if (decay && o.decoupled) {
-    lines.push(["decay, lr × weight_decay × w", -set("lr") * decay * w]);
-    change -= set("lr") * decay * w;
-    rest = w + change;
-  } else if (decay) {
-    lines.push(["weight_decay × w", decay * w], ["g = gradient + weight_decay × w", g += decay * w]);
-  }
-  if (o.class === "SGD" && set("momentum")) {
-    const share = o.steps.before > 0 ? 1 - set("dampening") : 1, velocity = set("momentum") * before("velocity") + share * g;
-    lines.push(["velocity before", before("velocity")], [`momentum ${set("momentum")} × velocity`, set("momentum") * before("velocity")],
-      ["velocity = momentum × velocity + g", velocity]);
-    if (set("nesterov")) lines.push(["g + momentum × velocity", g += set("momentum") * velocity]);
-    else g = velocity;
-  }
-  if (o.class === "SGD") {
-    lines.push([`−lr ${set("lr")} × it`, -set("lr") * g]);
-    return { lines, change: change - set("lr") * g, label: o.label };
-  }
-  const [b1, b2, t] = [set("beta1"), set("beta2"), o.steps.after];
-  const mean = b1 * before("mean") + (1 - b1) * g, square = b2 * before("square") + (1 - b2) * g * g;
-  const top = set("amsgrad") ? after("largest") : square;
-  const m = mean / (1 - b1 ** t), v = top / (1 - b2 ** t);
-  lines.push(["mean before", before("mean")], [`mean = ${b1} mean + ${format(1 - b1, 2)} g`, mean], ["square before", before("square")],
-    [`square = ${b2} square + ${format(1 - b2, 2)} g²`, square], [`mean / (1 − ${b1}^${t})`, m], [`√(square / (1 − ${b2}^${t}))`, Math.sqrt(v)],
-    [`−lr ${set("lr")} × mean / (√square + eps)`, -set("lr") * m / (Math.sqrt(v) + set("eps"))]);
-  return { lines, change: change - set("lr") * m / (Math.sqrt(v) + set("eps")), label: o.label };
-}
-
-function stateLines(optimizer, before, after, lines) {
-  for (const name of Object.keys(optimizer.before)) {
-    lines.push([`${name} before`, before(name)]);
-    if (name in optimizer.after) lines.push([`${name} after`, after(name)]);
-  }
-  return lines;
-}
-
-function updateView(k, index) {
-  const update = updateTerms(k, index), change = numberAt({ value: DATA.parameters[k].change, index });
-  if (!update) return h("section", {}, h("h3", {}, "Update"), h("p", { class: "dim" }, "no optimizer was given"));
-  const rows = update.lines.map(([name, value]) => h("tr", {}, h("td", { class: "value" }, format(value, 6)), h("td", {}, name)));
-  if (update.change !== null) rows.push(h("tr", { class: "total" }, h("td", { class: "value", "data-update": update.change }, format(update.change, 6)), h("td", {}, "the change by these terms")));
-  rows.push(h("tr", { class: "total" }, h("td", { class: "value" }, format(change, 6)), h("td", {}, "the change that update has made, in " + DATA.dtype)));
-  return h("section", {}, h("h3", {}, "Update by ", update.label), h("table", { class: "terms" }, h("tbody", {}, rows)));
 }

@@ -15,8 +15,8 @@ from bprop.modules import (
     ReLU,
     Residual,
     Sequential,
-    Softmax,
     SoftmaxCrossEntropy,
+    Softmin,
     Tanh,
 )
 from bprop.trainers import SGD, Adam
@@ -136,7 +136,7 @@ def test_equations_are_those_of_the_class(small):
 
 
 def test_jacobians_of_convolutions_pools_and_others(random):
-    net = Sequential(Conv2d(1, 2, 3), ReLU(), MaxPool2d(2), Flatten(), Linear(8, 3), Softmax())
+    net = Sequential(Conv2d(1, 2, 3), ReLU(), MaxPool2d(2), Flatten(), Linear(8, 3), Softmin())
     x = random.standard_normal((1, 1, 6, 6)).astype(np.float32)
     data, array = record(net, MeanSquaredError(), x, np.zeros((1, 3), np.float32))
     forms = [module["form"] for module in data["modules"]]
@@ -147,7 +147,7 @@ def test_jacobians_of_convolutions_pools_and_others(random):
         inside.ravel()[array(forms[2]["sparse"]["columns"])[:, 0]], array(pooled["output"]).ravel()
     )
     p = array(data["steps"][5]["output"])[0]
-    np.testing.assert_allclose(array(forms[5]["dense"]), np.diag(p) - np.outer(p, p), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(array(forms[5]["dense"]), np.outer(p, p) - np.diag(p), rtol=1e-4, atol=1e-7)
     np.testing.assert_array_equal(array(forms[1]["slope"]), array(data["steps"][0]["output"]) > 0)
 
 
@@ -164,7 +164,6 @@ def test_branches_and_dropout(random):
     assert set(np.unique(mask)) <= {0, 2}
     update = data["steps"][-1]["optimizer"]
     assert update["class"] == "Adam"
-    assert update["steps"] == {"before": 0, "after": 1}
     assert not array(update["before"]["mean"]).any()
 
 
