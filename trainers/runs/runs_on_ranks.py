@@ -6,14 +6,16 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from ...datasets import Dataset
 from ...datasets.files.paths import expand_path
 from ..configs import Config, load_config
 from ..files.atomic_files import find_inner_folder, lock_folder, write_atomically
 from ..files.checkpoints import list_checkpoints, read_newest_checkpoint, remove_checkpoints_after
-from ..files.data_digests import check_same_data
+from ..files.data_digests import NAMES, check_same_data, compute_data_digests
 from ..files.versions import collect_versions, describe_instruction_set
 from ..parallel.agreement import compare_facts, run_on_all, run_on_first
 from ..parallel.communicator import Ranks
@@ -69,10 +71,33 @@ def choose_shards(config: Config) -> Config:
 def refuse_other_configs(ranks: Ranks, config: Config) -> None:
     """Raise RankError for a rank whose config, or whose custom modules, are others than those of rank 0."""
     files = sorted(config.sources)
-    facts = {"its config": config.resolved(), "its custom modules": compute_sources_digest(files) if files else "none"}
-    digests = {name: hashlib.sha256(text.encode()).hexdigest()[:12] for name, text in facts.items()}
+    text = config.resolved()
+    facts = {"its config": text, "its custom modules": compute_sources_digest(files) if files else "none"}
+    digests = {name: hashlib.sha256(fact.encode()).hexdigest()[:12] for name, fact in facts.items()}
     if difference := compare_facts(ranks, digests):
+        if line := describe_other_line(ranks.share(text, "the configs")):
+            difference += f"; {line}"
         raise RankError(f"{difference}; each reads its own file")
+
+
+def describe_other_line(texts: list[str]) -> str:
+    """Describe the first line in which a text differs from the first one; "" where all are alike."""
+    first = texts[0].splitlines()
+    for lines in (text.splitlines() for text in texts if text != texts[0]):
+        here, there = next(pair for pair in zip_longest(first, lines, fillvalue="") if pair[0] != pair[1])
+        return f"'{there.strip()}' there, '{here.strip()}' here"
+    return ""
+
+
+def refuse_other_data(ranks: Ranks, data: Dataset) -> None:
+    """Raise RankError for a rank that has read other data than rank 0, from a file of its own host say."""
+    facts = {
+        f"the {NAMES.get(name, name)} of the {part} data": digest
+        for part in ("train", "valid", "test")
+        for name, digest in (compute_data_digests(getattr(data, part)) or {}).items()
+    }
+    if difference := compare_facts(ranks, facts):
+        raise RankError(difference)
 
 
 def train_on_ranks(ranks: Ranks, config: Config, run: Path | None, quiet: bool) -> dict[str, Any]:
@@ -89,6 +114,7 @@ def train_on_ranks(ranks: Ranks, config: Config, run: Path | None, quiet: bool) 
 
     experiment = run_on_all(ranks, prepare, "building what the config describes, and reading its data")
     refuse_other_configs(ranks, config)
+    refuse_other_data(ranks, experiment.dataset)
     if ranks.is_first:
         print_cache_folder_warning(quiet)
     with contextlib.ExitStack() as stack:
@@ -168,6 +194,7 @@ def resume_trusted_run(
 
         experiment, trainer = run_on_all(ranks, prepare, "building what the config describes, and reading its data")
         refuse_other_configs(ranks, config)
+        refuse_other_data(ranks, experiment.dataset)
         start -= 0.0 if state is None else state["seconds"]
         trainer.notes.update(make_notes(config, folder))
 
