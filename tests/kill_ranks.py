@@ -20,7 +20,8 @@ from pathlib import Path
 from mpi import BPROP, make_command, make_environment
 from run_results import IRIS, clear_unbegun_run, read_rows, read_summary
 
-CONFIG = f"""{IRIS}
+WIDE = IRIS.replace("features: 8", "features: 1200")  # more than is exchanged in one round
+CONFIG = f"""{WIDE}
 optimizer: {{Adam: {{lr: 0.01, ema: 0.9, clip_norm: 1.0}}}}
 schedules: {{optimizer.lr: {{CosineSchedule: {{per: step}}}}, model.3.p: LinearSchedule}}
 trainer: {{epochs: EPOCHS, batch_size: 32, drop_last: true, shards: 8}}
@@ -53,7 +54,7 @@ class Killer:
 
     def __init__(self, arguments: argparse.Namespace):
         self.arguments, self.chance = arguments, random.Random(arguments.seed)
-        self.done, self.messages, self.longest = 0, 0, 0.0
+        self.done, self.messages, self.failures, self.longest = 0, 0, 0, 0.0
 
     def start(self, ranks: int, words: list[str]) -> subprocess.Popen:
         """Start a job of so many ranks; one rank is a process without a launcher."""
@@ -79,6 +80,11 @@ class Killer:
         errors = process.communicate(timeout=None if victim is None else 2 * LIMIT)[1]
         if process.returncode == 0:
             return True
+        if victim is None and "bprop" not in errors:  # the launcher has failed by itself
+            self.failures += 1
+            print(f"the launcher failed: {errors.strip()}", flush=True)
+            assert self.failures < 5, errors
+            return False
         assert victim is not None, errors
         seconds = time.monotonic() - start
         assert seconds < LIMIT + GRACE, f"all ended {seconds:.0f} s after a kill: {errors}"

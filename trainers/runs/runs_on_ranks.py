@@ -2,6 +2,8 @@
 
 import contextlib
 import hashlib
+import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -75,17 +77,21 @@ def refuse_other_configs(ranks: Ranks, config: Config) -> None:
     facts = {"its config": text, "its custom modules": compute_sources_digest(files) if files else "none"}
     digests = {name: hashlib.sha256(fact.encode()).hexdigest()[:12] for name, fact in facts.items()}
     if difference := compare_facts(ranks, digests):
-        if line := describe_other_line(ranks.share(text, "the configs")):
-            difference += f"; {line}"
+        if values := describe_other_value(ranks.share(text, "the configs")):
+            difference += f"; {values}"
         raise RankError(f"{difference}; each reads its own file")
 
 
-def describe_other_line(texts: list[str]) -> str:
-    """Describe the first line in which a text differs from the first one; "" where all are alike."""
-    first = texts[0].splitlines()
-    for lines in (text.splitlines() for text in texts if text != texts[0]):
-        here, there = next(pair for pair in zip_longest(first, lines, fillvalue="") if pair[0] != pair[1])
-        return f"'{there.strip()}' there, '{here.strip()}' here"
+def describe_other_value(texts: list[str]) -> str:
+    """Describe the first value in which a config differs from the first one; "" where all are alike."""
+    first = texts[0]
+    for text in texts:
+        for here, there in zip_longest(first.splitlines(), text.splitlines(), fillvalue=""):
+            if here != there:
+                place = len(os.path.commonprefix([here, there]))
+                begin = max(here.rfind(sign, 0, place) for sign in "{,") + 1
+                values = [re.split("[,}]", line[begin:])[0].strip() for line in (there, here)]
+                return f"'{values[0]}' there, '{values[1]}' here"
     return ""
 
 

@@ -97,8 +97,19 @@ WRONG = {
         "",
         "shards is 8 on 3 ranks, expected a multiple of 3 or one of its divisors",
     ),
-    "one config": (2, ["train", "only.yaml"], "cd $RANK;", "rank 1 on .*only.yaml"),
-    "other config": (2, ["train", "iris.yaml"], "cd $RANK;", "rank 1 on .* differs from rank 0 on .* in its config"),
+    "one config": (2, ["train", "only.yaml"], "cd $RANK;", "rank 0 on .* cannot do what the others can .*only.yaml"),
+    "other config": (
+        2,
+        ["train", "iris.yaml"],
+        "cd $RANK;",
+        "rank 1 on .* differs from rank 0 on .* in its config .*'lr: 0.02' there, 'lr: 0.01' here",
+    ),
+    "other data": (
+        2,
+        ["train", "shifted.yaml"],
+        "export RANK;",
+        "rank 1 on .* differs from rank 0 on .* in the inputs of the train data",
+    ),
     "other modules": (
         2,
         ["train", "custom.yaml"],
@@ -120,6 +131,18 @@ WRONG = {
 }
 
 
+SHIFTED = """
+import os
+from bprop.datasets import Iris
+
+
+class Shifted(Iris):
+    def __init__(self):
+        super().__init__()
+        self.train.x[0] += float(os.environ["RANK"])
+"""
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_ranks_that_differ_are_named(name, runs):
     ranks, words, before, message = WRONG[name]
@@ -128,7 +151,9 @@ def test_ranks_that_differ_are_named(name, runs):
         (runs / rank / "iris.yaml").write_text(CONFIG.replace("0.01", f"0.0{int(rank) + 1}"))
         (runs / rank / "custom.py").write_text(f"from bprop.modules import Tanh\nclass Custom(Tanh):\n    a = {rank}\n")
         (runs / rank / "custom.yaml").write_text(CONFIG.replace("Tanh", "custom.Custom"))
-    (runs / "0" / "only.yaml").write_text(CONFIG)
+    (runs / "1" / "only.yaml").write_text(CONFIG)
+    (runs / "shifted.py").write_text(SHIFTED)
+    (runs / "shifted.yaml").write_text(CONFIG.replace("Iris", "shifted.Shifted"))
     (runs / "other" / "numpy-1.2.3.dist-info").mkdir(parents=True, exist_ok=True)
     (runs / "other" / "numpy-1.2.3.dist-info" / "METADATA").write_text("Name: numpy\nVersion: 1.2.3\n")
     rank = "RANK=${OMPI_COMM_WORLD_RANK:-$PMI_RANK};"
@@ -169,7 +194,7 @@ def test_a_rank_that_fails_ends_all_by_name(deed, runs):
     assert (runs / deed / "model.safetensors").read_bytes() == (runs / "alone" / "model.safetensors").read_bytes()
 
 
-def test_an_interrupt_says_how_to_go_on(runs):
+def test_an_interrupt_ends_all_and_leaves_a_checkpoint(runs):
     command = make_command(2, [*BPROP, "train", "iris.yaml", "trainer.epochs=100000", "--run", "stopped", "--quiet"])
     process = subprocess.Popen(command, cwd=runs, env=make_environment(60), stderr=subprocess.PIPE, text=True)
     checkpoint = runs / "stopped" / "checkpoint"
@@ -178,9 +203,8 @@ def test_an_interrupt_says_how_to_go_on(runs):
     process.send_signal(signal.SIGINT)
     printed = process.communicate(timeout=60)[1]
     assert process.returncode != 0
-    assert re.search("'mpiexec -n N bprop resume stopped' goes on from the last checkpoint", printed), printed
     assert "Traceback" not in printed
-    assert main(["resume", str(runs / "stopped"), "trainer.epochs=1", "--quiet"]) == 0
+    assert list(checkpoint.glob("*.json"))
 
 
 def test_a_sweep_over_ranks(runs):
