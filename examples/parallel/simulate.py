@@ -4,8 +4,8 @@
     python examples/parallel/simulate.py efficiency.svg         # and a picture of them
     python examples/parallel/simulate.py --table loss           # where the time goes on 1,000 ranks, and what would help
 
-A rank computes its share of a minibatch, sends each other rank its slice of the gradient, adds up what it receives, sends
-the sum to all, and updates. The simulation has four queues: the sender's processor, the link out of its node, the link
+A rank computes its share of a minibatch, sends each other rank its slice of the gradient, adds up what it receives,
+updates its slice of the parameters, and sends that to all. The simulation has four queues: the sender's processor, the link out of its node, the link
 into the other node, the receiver's processor. Each serves one message at a time, in the order of arrival; so a rank that
 is late holds up the others exactly as far as they need its slice.
 """
@@ -24,8 +24,8 @@ class Network:
     """What ranks exchange gradients by; times in seconds, bandwidths in bytes a second.
 
     Args: bandwidth: of the link of a node, each way; latency: between nodes; message: what a rank spends on a message
-        that it sends, or receives; copy: of a message within a node, through shared memory; add: of the sums of
-        gradients received; per_node: ranks that share the link of a node.
+        that it sends, or receives; copy: through the memory of a node; add: of the sums of gradients; per_node: ranks
+        that share the link of a node. If all ranks are on one, they read each other's sums in memory that they share.
     """
 
     bandwidth: float
@@ -67,19 +67,27 @@ WORKS = {
 }
 
 
+def share_update(work: Work, ranks: int) -> float:
+    """The seconds of an update that so many ranks share by slices; not between local steps."""
+    return work.update if work.local > 1 else work.update / ranks
+
+
 def predict(work: Work, net: Network, ranks: int) -> float:
     """The seconds of a step by the formula of docs/parallel_model.md."""
-    slowest = 1 + work.jitter * np.sqrt(2 * np.log(ranks) / work.local)
-    alone = work.compute / ranks * slowest + work.shard + work.update
     if ranks == 1:
         return work.compute + work.update
+    slowest = 1 + work.jitter * np.sqrt(2 * np.log(ranks) / work.local)
+    alone = work.compute / ranks * slowest + work.shard
+    if net.per_node >= ranks:
+        exchange = 2 * (net.latency + 2 * (ranks - 2) * net.message) + work.bytes * (1 / net.add + 1 / net.copy)
+        return alone + share_update(work, ranks) + exchange / work.local
     whole = ranks == 2
     size, rounds = (work.bytes, 1) if whole else (work.bytes / ranks, 2)
-    near, far = min(net.per_node, ranks) - 1, ranks - min(net.per_node, ranks)
+    near, far = net.per_node - 1, ranks - net.per_node
     processor = 2 * (ranks - 1) * net.message + 2 * near * size / net.copy
-    link = net.latency + (near + 1) * far * size / net.bandwidth if far else 0.0
+    link = net.latency + (near + 1) * far * size / net.bandwidth
     exchange = rounds * max(processor, link + net.message) + ranks * size / net.add
-    return alone + exchange / work.local
+    return alone + share_update(work, 1 if whole else ranks) + exchange / work.local
 
 
 def serve(arrivals: np.ndarray, seconds: np.ndarray) -> np.ndarray:
@@ -101,6 +109,8 @@ def send_to_all(ready: np.ndarray, size: float, net: Network) -> np.ndarray:
     near = sender // group == receiver // group
     work = net.message + near * (size / net.copy)
     sent = ready[:, None] + np.cumsum(work, axis=1)
+    if group == ranks:  # notes only
+        sent = sent + net.latency
     free, on_link = sent[:, -1], np.full((ranks, ranks - 1), size / net.bandwidth)
     out = serve(np.where(near, np.inf, sent).reshape(ranks // group, -1), on_link.reshape(ranks // group, -1))
     begun = out.reshape(ranks, -1) - on_link + net.latency  # the first byte at the other node
@@ -121,15 +131,16 @@ def simulate(work: Work, net: Network, ranks: int, steps: int = 0, seed: int = 0
     steps = steps or (4 if ranks > 100 else 20)
     random, ready = np.random.default_rng(seed), np.zeros(ranks)
     shape = work.local / work.jitter**2 if work.jitter else 0.0
+    whole, shared = ranks == 2 and net.per_node < 2, net.per_node >= ranks
+    size = 0.0 if shared else work.bytes if whole else work.bytes / ranks
     for _ in range(steps):
         factor = random.gamma(shape, 1 / shape, ranks) if shape else 1.0
-        each = work.compute / ranks * factor + (work.update + work.shard * (ranks > 1))
-        ready = ready + work.local * each
-        if ranks == 2:
-            ready = send_to_all(ready, work.bytes, net) + 2 * work.bytes / net.add
-        elif ranks > 2:
-            ready = send_to_all(ready, work.bytes / ranks, net) + work.bytes / net.add
-            ready = send_to_all(ready, work.bytes / ranks, net)
+        ready = ready + work.local * (work.compute / ranks * factor + work.shard * (ranks > 1))
+        if ranks > 1:
+            ready = send_to_all(ready, size, net) + (2 if whole else 1) * work.bytes / net.add
+        ready = ready + work.local * share_update(work, 1 if whole else ranks)
+        if ranks > 1 and not whole:
+            ready = send_to_all(ready, size, net) + shared * work.bytes / net.copy
     return float(ready.max()) / (steps * work.local)
 
 
