@@ -2,9 +2,9 @@
 
 python -m benchmarks [GROUP ...] [--threads 1 2] [--only TEXT] [--sides bprop torch jax] [--rounds 7] [--json FILE]
 
-GROUP: nets, grids, graphs, images, units, optimizers, products, derivatives, parallel, exchange, starting; nets by default. In
-grids, scikit-learn's MLPClassifier is the other side; in products, the matrix products of OpenBLAS, MKL, BLIS and
-LIBXSMM; in parallel, PyTorch's DistributedDataParallel; in exchange, the model of docs/parallel_model.md.
+GROUP: nets, grids, graphs, images, units, optimizers, products, derivatives, parallel, exchange, starting; nets by
+default. In grids, scikit-learn's MLPClassifier is the other side; in products, the matrix products of OpenBLAS, MKL,
+BLIS and LIBXSMM; in parallel, PyTorch's DistributedDataParallel; in exchange, the model of docs/parallel_model.md.
 Each side runs in a process of its own; a round measures each side once, one after the other. A result is the median
 over rounds of the median of a call; the spread is the largest of these medians over the smallest. A missing package is
 left out.

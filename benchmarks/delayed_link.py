@@ -2,8 +2,8 @@
 
     python benchmarks/delayed_link.py bprop-a bprop-b --rate 1000 --delay 0.5      # Mbit/s, ms
 
-For kernels without netem (`tc qdisc add ... netem delay`). The device is called `wire` in both; it has no address yet. Needs
-root, and runs until it is ended.
+For kernels without netem (`tc qdisc add ... netem delay`). The device is called `wire` in both; it has no address yet.
+Needs root, and runs until it is ended.
 """
 
 import argparse

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
 from examples.parallel.simulate import Network, Work, predict
 
 from .contest import ROOT, make_environment, with_settings
@@ -67,7 +68,7 @@ def run_job(launcher: list[str], words: list[str], settings: dict[str, str | Non
 
 
 def compare(net: str, way: str, table: dict[str, Row]) -> Row:
-    """What the model makes of the constants: the time of a step (ms), beside the measured one, and both efficiencies."""
+    """The time of a step by the model and the constants (ms), and both efficiencies."""
     messages, alone = table[f"messages: {way}"], table[f"{net}: alone, 0 shards"]
     sharded, measured = table[f"{net}: alone, 2 shards"], table[f"{net}: {way}"]
     speed = 1e9 * messages["messages GB/s"]

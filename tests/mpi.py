@@ -1,4 +1,4 @@
-"""Jobs of several ranks, for tests: the launcher that there is, its options and variables. Needs an MPI, as `bprop[mpi]` brings it."""
+"""Jobs of several ranks, for tests: the launcher that there is, its options and variables."""
 
 import os
 import shutil

@@ -1,13 +1,13 @@
 """How long a step takes on N ranks: a formula, and a simulation of each message of the exchange. NumPy only.
 
     python examples/parallel/simulate.py                        # a table of efficiencies
-    python examples/parallel/simulate.py efficiency.svg         # and a picture of them
-    python examples/parallel/simulate.py --table loss           # where the time goes on 1,000 ranks, and what would help
+    python examples/parallel/simulate.py efficiency.svg         # a picture of them
+    python examples/parallel/simulate.py --table loss           # what limits 1,000 ranks, and what would help
 
 A rank computes its share of a minibatch, sends each other rank its slice of the gradient, adds up what it receives,
-updates its slice of the parameters, and sends that to all. The simulation has four queues: the sender's processor, the link out of its node, the link
-into the other node, the receiver's processor. Each serves one message at a time, in the order of arrival; so a rank that
-is late holds up the others exactly as far as they need its slice.
+updates its slice of the parameters, and sends that to all. The simulation has four queues: the sender's processor, the
+link out of its node, the link into the other node, the receiver's processor. Each serves one message at a time, in the
+order of arrival; so a rank that is late holds up the others exactly as far as they need its slice.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def serve(arrivals: np.ndarray, seconds: np.ndarray) -> np.ndarray:
 
 
 def send_to_all(ready: np.ndarray, size: float, net: Network) -> np.ndarray:
-    """When each rank has the messages of all others, which each begins to send as soon as it is ready; (ranks,) both."""
+    """When each rank has the messages of all others, which begin to send as soon as they are ready; (ranks,) both."""
     ranks = len(ready)
     group = min(net.per_node, ranks)
     sender, k = np.arange(ranks)[:, None], np.arange(1, ranks)[None]
@@ -203,7 +203,8 @@ def print_loss(ranks: int = 1000) -> None:
             print(f"{name}, {speed} Gbit/s: " + ", ".join(cells), flush=True)
     work = scale(WORKS["CNN of 1.2 M, 64 samples"], 1024)
     shared = [
-        f"{group}: {compute_efficiency(work, Network(100 * GBIT, per_node=group), 1024):.2f}" for group in (1, 4, 16, 64)
+        f"{group}: {compute_efficiency(work, Network(100 * GBIT, per_node=group), 1024):.2f}"
+        for group in (1, 4, 16, 64)
     ]
     print("CNN on 1,024 ranks, 100 Gbit/s a node, ranks a node " + ", ".join(shared))
 

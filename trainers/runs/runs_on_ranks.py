@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import os
 import re
 import sys
 import time
@@ -88,7 +87,7 @@ def describe_other_value(texts: list[str]) -> str:
     for text in texts:
         for here, there in zip_longest(first.splitlines(), text.splitlines(), fillvalue=""):
             if here != there:
-                place = len(os.path.commonprefix([here, there]))
+                place = next((k for k, pair in enumerate(zip_longest(here, there)) if pair[0] != pair[1]), 0)
                 begin = max(here.rfind(sign, 0, place) for sign in "{,") + 1
                 values = [re.split("[,}]", line[begin:])[0].strip() for line in (there, here)]
                 return f"'{values[0]}' there, '{values[1]}' here"
