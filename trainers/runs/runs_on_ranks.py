@@ -148,7 +148,8 @@ def make_alarm(ranks: Ranks, trainer: Trainer) -> Callable[[str], None]:
         ranks.watchdog.alarmed = True
         if ranks.is_first and all(peer.host != ranks.own.host or peer.is_alive() for peer in ranks.peers):
             how = f"'mpiexec -n N bprop resume {trainer.folder}' goes on from the last checkpoint"
-            print(f"bprop: {reason}: {how}", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # a launcher that ends may read nothing more
+                print(f"bprop: {reason}: {how}", file=sys.stderr, flush=True)
 
     return alarm
 
